@@ -1,0 +1,56 @@
+"""The command line: check, format and show chains.
+
+Exit status: 0 fine; 1 what was asked for did not hold (a file is not formatted); 2 bad input;
+130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from chainlang.cli import check, fmt, show
+from chainlang.errors import ChainlangError
+
+FINE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run a command and exit with its status."""
+    try:
+        status = run(arguments)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        status = INTERRUPTED
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        sys.stderr.close()
+        status = FINE
+    sys.exit(status)
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit status."""
+    from chainlang.cli.output import report
+
+    options = _parser().parse_args(arguments)
+    try:
+        status: int = options.run(options)
+    except ChainlangError as error:
+        report(error.diagnostics, as_json=getattr(options, "json", False))
+        return BAD_INPUT
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    from chainlang import __version__
+
+    parser = argparse.ArgumentParser(
+        prog="chainlang", description="Chains of LLM calls: check, format and show them."
+    )
+    parser.add_argument("--version", action="version", version=f"chainlang {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for module in (check, fmt, show):
+        module.add(commands)
+    return parser

@@ -1,0 +1,44 @@
+"""``chainlang check FILE...``: is each of these files a chain, and what is wrong with it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from chainlang.cli.output import report
+from chainlang.diagnostics import Diagnostic
+from chainlang.errors import ChainlangError
+from chainlang.ops.programs import examine
+
+
+def add(commands: Any) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser("check", help="find mistakes in .chain files", description=__doc__)
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    parser.add_argument("--json", action="store_true", help="write the findings as JSON to stdout")
+    parser.add_argument(
+        "--strict", action="store_true", help="exit with 1 if there are only warnings"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Check the files; 2 if one has an error, 1 for a warning under ``--strict``, else 0."""
+    found: list[Diagnostic] = []
+    for path in options.files:
+        found += _check(path)
+    report(found, as_json=options.json)
+    errors = sum(one.severity == "error" for one in found)
+    if not options.json:
+        files = "1 file" if len(options.files) == 1 else f"{len(options.files)} files"
+        print(f"{files}: {errors} errors, {len(found) - errors} warnings", file=sys.stderr)
+    return 2 if errors else int(options.strict and bool(found))
+
+
+def _check(path: Path) -> tuple[Diagnostic, ...]:
+    try:
+        return examine(path)[1]
+    except ChainlangError as error:
+        return error.diagnostics

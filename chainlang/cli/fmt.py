@@ -1,0 +1,73 @@
+"""``chainlang fmt FILE...``: lay out .chain files in the canonical way, comments kept."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from chainlang.cli.output import report
+from chainlang.errors import ChainlangError
+from chainlang.notation.files import read_source
+from chainlang.notation.format import format_text
+
+
+def add(commands: Any) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser("fmt", help="format .chain files", description=__doc__)
+    parser.add_argument("files", nargs="+", metavar="FILE", help="a file, or - for stdin to stdout")
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; exit with 1 if a file would change"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Format the files in place; 2 if one is no chain, 1 if ``--check`` found one to change."""
+    broken = changed = 0
+    for name in options.files:
+        try:
+            changed += _format(name, write=not options.check)
+        except ChainlangError as error:
+            report(error.diagnostics)
+            broken += 1
+    if broken:
+        return 2
+    return int(options.check and changed > 0)
+
+
+def _format(name: str, *, write: bool) -> bool:
+    """Format one file; return whether its text changes."""
+    if name == "-":
+        text = sys.stdin.read()
+        new = format_text(text)
+        if write:
+            sys.stdout.write(new)
+        return new != text
+    path = Path(name)
+    new = format_text(read_source(path))
+    if path.read_bytes() == new.encode():
+        return False
+    if write:
+        _replace(path, new)
+    print(f"{'formatted' if write else 'would format'} {path}", file=sys.stderr)
+    return True
+
+
+def _replace(path: Path, text: str) -> None:
+    """Replace a file in one step, so that a crash leaves the old text or the new one."""
+    target = path.resolve()  # a link stays a link
+    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(text.encode())
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(target.stat().st_mode & 0o7777)
+        Path(temporary).replace(target)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,29 @@
+"""Where the commands write: results to stdout, findings to stderr, in colour on a terminal."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable
+from typing import TextIO
+
+from chainlang.diagnostics import Diagnostic
+from chainlang.report import render
+
+
+def report(diagnostics: Iterable[Diagnostic], *, as_json: bool = False) -> None:
+    """Write diagnostics: as pages for people to stderr, or as one JSON list to stdout."""
+    found = list(diagnostics)
+    if as_json:
+        print(json.dumps([one.to_dict() for one in found], indent=2))
+    elif found:
+        text = render(found, colour=wants_colour(sys.stderr))
+        print(text.encode("utf-8", "replace").decode("utf-8"), end="\n\n", file=sys.stderr)
+
+
+def wants_colour(stream: TextIO) -> bool:
+    """Return whether to write colours: on a terminal, unless NO_COLOR or TERM=dumb say otherwise."""
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return False
+    return bool(os.environ.get("FORCE_COLOR")) or stream.isatty()

@@ -1,0 +1,129 @@
+"""What can go wrong, as values: diagnostics, and the exceptions that carry them.
+
+::
+
+    ChainlangError            the root: catch this to catch all of them
+    ├── NotationError         the text is not the language: a character, a bracket, a field
+    ├── MeaningError          well-formed, but it can't mean anything: a name, an option, a range
+    ├── LimitError            larger than `chainlang.limits` allows
+    ├── SourceError           a file that can't be read: missing, not text, outside its folder
+    ├── DocumentError         JSON that is not a chain
+    ├── OperandError          (also a TypeError) a Python value where a chain belongs
+    └── VerifyError           a malformed node: a bug in chainlang, or in code that builds nodes
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+
+from chainlang.diagnostics import Diagnostic, in_order
+from chainlang.report import render
+
+
+class ChainlangError(Exception):
+    """The root of every error that chainlang raises on purpose.
+
+    `diagnostics` holds all that was found, in the order of the text; `str()` renders them with
+    the line and a caret.
+
+    >>> from chainlang import chain
+    >>> try:
+    ...     chain("3:E:tiny:9 >> N")
+    ... except ChainlangError as error:
+    ...     [found.code for found in error.diagnostics]
+    ['temperature', 'unknown-name']
+    """
+
+    def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
+        self.diagnostics = in_order(diagnostics)
+        super().__init__(self.diagnostics)
+
+    def __str__(self) -> str:
+        return render(self.diagnostics)
+
+
+class NotationError(ChainlangError):
+    """The text is not in the language; the caret stands where reading had to stop."""
+
+
+class MeaningError(ChainlangError):
+    """The text is in the language, but a name, a count, an option or a place makes no sense."""
+
+
+class LimitError(ChainlangError):
+    """Something is larger than a limit allows; the message names the limit and how to raise it."""
+
+
+class SourceError(ChainlangError):
+    """A file could not be read as a chain: it is missing, is not UTF-8, or lies out of bounds."""
+
+
+class DocumentError(ChainlangError):
+    """A JSON document does not describe a chain."""
+
+
+class OperandError(ChainlangError, TypeError):
+    """A Python value stands where a chain, or a plain literal, belongs."""
+
+
+class VerifyError(ChainlangError):
+    """A node is malformed: a bug in chainlang, or in code that builds nodes by hand."""
+
+
+# The code of every error, and the exception that carries it.
+ERRORS: dict[str, type[ChainlangError]] = {
+    "syntax": NotationError,
+    "unclosed": NotationError,
+    "character": NotationError,
+    "string": NotationError,
+    "field": NotationError,
+    "reserved": NotationError,
+    "argument": NotationError,
+    "definition": NotationError,
+    "empty": NotationError,
+    "unknown-name": MeaningError,
+    "unknown-option": MeaningError,
+    "option": MeaningError,
+    "count": MeaningError,
+    "temperature": MeaningError,
+    "model": MeaningError,
+    "duplicate-name": MeaningError,
+    "branch": MeaningError,
+    "combinator": MeaningError,
+    "cycle": MeaningError,
+    "type": MeaningError,
+    "limit": LimitError,
+    "file": SourceError,
+    "path": SourceError,
+    "json": DocumentError,
+    "operand": OperandError,
+    "malformed": VerifyError,
+}
+
+
+def raise_errors(diagnostics: Iterable[Diagnostic]) -> None:
+    """Raise the errors among the diagnostics, as the class of the first one; do nothing if none."""
+    errors = [found for found in diagnostics if found.severity == "error"]
+    if errors:
+        first = in_order(errors)[0]
+        raise ERRORS[first.code](errors)
+
+
+class ChainlangWarning(UserWarning):
+    """A chain that is right, but may not be what its author meant; `diagnostics` says why."""
+
+    def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
+        self.diagnostics = tuple(diagnostics)
+        super().__init__("\n" + render(self.diagnostics))
+
+
+def raise_or_warn(diagnostics: Iterable[Diagnostic], *, level: int = 3) -> None:
+    """Raise the errors among the diagnostics; if there are none, warn of each lint.
+
+    `level` is how many calls up the reader's own line is, for Python to show.
+    """
+    found = tuple(diagnostics)
+    raise_errors(found)
+    for one in found:
+        warnings.warn(ChainlangWarning([one]), stacklevel=level)

@@ -1,0 +1,72 @@
+"""Constructors that keep expressions in shape: operators flat, options sorted, counts folded.
+
+The laws that ``>>``, ``&`` and ``|`` are associative hold because of these functions: nodes that
+mean the same grouping are the same node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TypeVar
+
+from attrs import evolve
+
+from chainlang.ir.nodes import Branch, Expr, Join, Option, Repeat, Then
+from chainlang.spans import Span, cover
+
+_Flat = TypeVar("_Flat", Then, Join, Branch)
+
+
+def then(*parts: Expr, span: Span | None = None) -> Expr:
+    """Return the sequence of the parts; one part is itself.
+
+    >>> from chainlang.ir.nodes import Stage
+    >>> a, b, c = Stage("A"), Stage("B"), Stage("C")
+    >>> then(a, then(b, c)) == then(then(a, b), c) == Then((a, b, c))
+    True
+    """
+    return _flat(Then, parts, span)
+
+
+def join(*parts: Expr, span: Span | None = None) -> Expr:
+    """Return the join of the parts, ``a & b``; one part is itself."""
+    return _flat(Join, parts, span)
+
+
+def branch(*parts: Expr, span: Span | None = None) -> Expr:
+    """Return the branch of the parts, ``a | b``; one part is itself."""
+    return _flat(Branch, parts, span)
+
+
+def repeat(count: int, body: Expr, span: Span | None = None) -> Expr:
+    """Return `count` independent runs of a part, joined. Nested counts multiply, as joins flatten.
+
+    >>> from chainlang.ir.nodes import Stage
+    >>> repeat(3, repeat(2, Stage("E"))) == repeat(6, Stage("E"))
+    True
+    """
+    if isinstance(body, Repeat):
+        return Repeat(count * body.count, body.body, span=span)
+    return body if count == 1 else Repeat(count, body, span=span)
+
+
+def options(given: Iterable[Option]) -> tuple[Option, ...]:
+    """Return options in their canonical order, by name: the order of keywords means nothing."""
+    return tuple(sorted(given, key=lambda option: option.name))
+
+
+def _flat(kind: type[_Flat], parts: tuple[Expr, ...], span: Span | None) -> Expr:
+    if len(parts) == 1:
+        return parts[0]
+    flat: list[Expr] = []
+    for part in parts:
+        if isinstance(part, kind):
+            flat.extend(part.parts)
+        else:
+            flat.append(part)
+    return kind(tuple(flat), span=span or cover(flat[0].span, flat[-1].span))
+
+
+def moved(node: Expr, span: Span | None) -> Expr:
+    """Return the same node as written at another place, as parentheses around it do."""
+    return node if span is None else evolve(node, span=span)

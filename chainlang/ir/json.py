@@ -1,0 +1,149 @@
+"""Nodes as JSON, and back. A closed table of tags and a version: reading imports nothing by name.
+
+A document is ``{"chainlang": 1, "chain": node}``; a node is an object with its tag under
+``"node"`` and its fields beside it, fields at their default left out. Spans are not kept.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, NoReturn
+
+import attrs
+
+from chainlang.diagnostics import Diagnostic, closest
+from chainlang.errors import DocumentError
+from chainlang.ir.nodes import Node
+from chainlang.ir.verify import SPECIFICATION, faults
+from chainlang.ir.walk import field_names
+from chainlang.limits import current
+
+VERSION = 1
+TAGS: dict[str, type[Node]] = {kind.__name__: kind for kind in SPECIFICATION}
+_BRACKETS = re.compile(r'"(?:\\.|[^"\\])*"|[\[{]|[\]}]', re.DOTALL)
+
+
+def to_json(node: Node) -> str:
+    """Return a node as a JSON document.
+
+    >>> from chainlang import E
+    >>> to_json(E("tiny", 3).body)
+    '{"chainlang": 1, "chain": {"node": "Stage", "name": "E", "count": 3, "model": "tiny"}}'
+    """
+    return json.dumps({"chainlang": VERSION, "chain": _encode(node)}, allow_nan=False)
+
+
+def from_json(text: str) -> Node:
+    """Return the node that a JSON document describes.
+
+    Raises `DocumentError` if it is not JSON, not a chain, of another version, or not well-formed,
+    and `LimitError` if it is too large or too deep.
+
+    >>> from_json('{"chainlang": 1, "chain": {"node": "Stage", "name": "E"}}')
+    Stage(name='E', count=1, model=None, temperature=None, options=())
+    """
+    limits = current()
+    size = len(text.encode("utf-8", "surrogatepass"))
+    limits.check("source_bytes", size, f"a document of {size:,} bytes")
+    _check_nesting(text)
+    try:
+        document = json.loads(text, object_pairs_hook=_object, parse_constant=_constant)
+    except ValueError as error:  # also JSONDecodeError, and integers of thousands of digits
+        _refuse(f"this is not JSON: {error}")
+    if not isinstance(document, dict) or "chainlang" not in document:
+        _refuse("this JSON is not a chain: it has no version under 'chainlang'")
+    if document["chainlang"] != VERSION or isinstance(document["chainlang"], bool):
+        _refuse(
+            f"this document has version {document['chainlang']!r}",
+            f"this chainlang reads version {VERSION}",
+        )
+    if document.keys() != {"chainlang", "chain"}:
+        _refuse("a document has the keys 'chainlang' and 'chain', and no others")
+    node = _decode(document["chain"], "chain")
+    if not isinstance(node, Node):
+        _refuse("'chain' is not a node: an object with a tag under 'node'")
+    found = [attrs.evolve(fault, code="json") for fault in faults(node)]
+    if found:
+        raise DocumentError(found)
+    return node
+
+
+def _encode(value: object) -> Any:
+    if isinstance(value, Node):
+        kind = type(value)
+        fields = {
+            attribute.name: _encode(getattr(value, attribute.name))
+            for attribute in attrs.fields(kind)
+            if attribute.name != "span"
+            and (
+                attribute.default is attrs.NOTHING
+                or getattr(value, attribute.name) != attribute.default
+            )
+        }
+        return {"node": kind.__name__, **fields}
+    if isinstance(value, tuple):
+        return [_encode(item) for item in value]
+    return value
+
+
+def _decode(value: Any, path: str) -> Any:
+    if isinstance(value, list):
+        return tuple(_decode(item, f"{path}[{index}]") for index, item in enumerate(value))
+    if not isinstance(value, dict):
+        return value
+    fields = dict(value)
+    tag = fields.pop("node", None)
+    kind = TAGS.get(tag) if isinstance(tag, str) else None
+    if kind is None:
+        near = closest(tag, TAGS) if isinstance(tag, str) else None
+        _refuse(
+            f"{path}: {tag!r} is not the tag of a node", f"did you mean '{near}'?" if near else None
+        )
+    for name in fields:
+        if name not in field_names(kind):
+            near = closest(name, field_names(kind))
+            _refuse(
+                f"{path}: a {tag} has no field {name!r}",
+                f"did you mean '{near}'?" if near else None,
+            )
+    for attribute in attrs.fields(kind):
+        if attribute.default is attrs.NOTHING and attribute.name not in fields:
+            _refuse(f"{path}: a {tag} needs the field {attribute.name!r}")
+    return kind(**{name: _decode(item, f"{path}.{name}") for name, item in fields.items()})
+
+
+def _check_nesting(text: str) -> None:
+    """Refuse deep documents before anything recursive sees them."""
+    limits = current()
+    bound = (
+        4 * limits.depth
+    )  # a level of a chain is an object in a list, twice where it has options
+    depth = 0
+    for match in _BRACKETS.finditer(text):
+        char = match[0]
+        if char in "[{":
+            depth += 1
+            if depth > bound:
+                limits.check("depth", depth, f"JSON nested more than {bound} deep")
+        elif char in "]}":
+            depth -= 1
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                _refuse(f"the key {key!r} stands twice in one object")
+            seen.add(key)
+    return found
+
+
+def _constant(name: str) -> NoReturn:
+    _refuse(f"{name} is not a JSON number")
+
+
+def _refuse(message: str, hint: str | None = None) -> NoReturn:
+    raise DocumentError([Diagnostic("json", message, hint=hint)])

@@ -1,0 +1,49 @@
+"""The normal form: chains that are written differently and mean the same have the same one.
+
+A stage after a branch applies to each branch, so ``(a | b) >> c`` and ``(a >> c) | (b >> c)`` are
+one chain. Places, and so seeds and results, are counted on the normal form.
+"""
+
+from __future__ import annotations
+
+from chainlang.ir.build import branch, then
+from chainlang.ir.nodes import Branch, Expr, Named, Node, Then
+from chainlang.ir.walk import transform
+
+
+def normal(node: Expr) -> Expr:
+    """Return the normal form of an expression; the same object if it is in it already.
+
+    In a normal form nothing stands after a branch in a sequence: what did is in each of its
+    parts. What stands *before* a branch stays there, since it is drawn once and shared.
+
+    >>> from chainlang.notation import parse
+    >>> normal(parse("x >> (a | b) >> c").node) == parse("x >> ((a >> c) | (b >> c))").node
+    True
+    """
+    return transform(node, _distribute)
+
+
+def _distribute(node: Node) -> Node:
+    if not isinstance(node, Then):
+        return node
+    for index, part in enumerate(node.parts[:-1]):
+        if isinstance(part, Branch):
+            rest = node.parts[index + 1 :]
+            # The rest may hold branches of its own; they are below each arm now, and in normal form
+            # only after the same step has been taken there.
+            arms = (_distribute(then(arm, *rest)) for arm in part.parts)
+            spread = branch(*(arm for arm in arms if isinstance(arm, Expr)), span=part.span)
+            return then(*node.parts[:index], spread, span=node.span)
+    return node
+
+
+def part_name(part: Expr) -> str | None:
+    """Return the label by which a branch's result is known: its own, or that of its first part.
+
+    So a name survives distribution: in ``(fr = a | es = b) >> c`` and in its normal form the
+    results are called ``fr`` and ``es``.
+    """
+    while isinstance(part, Then):
+        part = part.parts[0]
+    return part.name if isinstance(part, Named) else None

@@ -1,0 +1,239 @@
+"""Chains as pictures: a tree for the terminal, a Mermaid flowchart for pages and notebooks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from chainlang.ir import items
+from chainlang.ir.nodes import (
+    Branch,
+    Combine,
+    Expr,
+    Function,
+    Join,
+    Literal,
+    Named,
+    Node,
+    Option,
+    Ref,
+    Repeat,
+    Stage,
+    Table,
+    Then,
+)
+
+
+def tree(node: Node) -> str:
+    """Return a node as an indented tree, one part a line.
+
+    >>> from chainlang import chain
+    >>> print(tree(chain("(fr = 3:E:tiny:0.7 & E) >> M(by='x')").body))
+    then
+    ├─ join
+    │  ├─ fr = E  ×3  tiny  T=0.7
+    │  └─ E
+    └─ M  by="x"
+    """
+    return "\n".join(_lines(node))
+
+
+def _lines(node: Node, prefix: str = "") -> Iterator[str]:
+    while isinstance(node, Named):
+        prefix, node = f"{prefix}{node.name} = ", node.body
+    if isinstance(node, items.Definition):
+        prefix, node = f"{prefix}{node.name} = ", node.body
+    yield prefix + label(node)
+    below = list(_below(node))
+    for index, (head, child) in enumerate(below):
+        last = index == len(below) - 1
+        for number, line in enumerate(_lines(child, head)):
+            yield (
+                ("└─ " if last else "├─ ") + line
+                if number == 0
+                else ("   " if last else "│  ") + line
+            )
+
+
+def _below(node: Node) -> Iterator[tuple[str, Node]]:
+    """Yield the parts below a node, each with what is written before it."""
+    match node:
+        case Then(parts) | Join(parts) | Branch(parts):
+            yield from (("", part) for part in parts)
+        case Repeat(_, body):
+            yield "", body
+        case Combine(_, parts, options):
+            yield from (("", part) for part in parts)
+            for option in options:
+                if isinstance(option.value, Expr):
+                    yield f"{option.name}: ", option.value
+                elif isinstance(option.value, Table):
+                    yield from ((f"{_shown(e.name)}: ", e.value) for e in option.value.entries)  # type: ignore[misc]
+        case items.File(inside):
+            yield from (("", item) for item in inside)
+        case _:
+            pass
+
+
+def label(node: Node) -> str:
+    """Return what a node is, in a few words, without the parts below it."""
+    match node:
+        case Stage(name, count, model, temperature, options):
+            words = [name]
+            words += [f"×{count}"] if count != 1 else []
+            words += [_plain(model)] if model is not None else []
+            words += [f"T={temperature:g}"] if temperature is not None else []
+            return "  ".join(words + _options(options))
+        case Then():
+            return "then"
+        case Join():
+            return "join"
+        case Branch():
+            return "branch"
+        case Repeat(count):
+            return f"×{count}"
+        case Ref(name):
+            return f"${name}"
+        case Function(name):
+            return f"@{name}"
+        case Combine(name, _, options):
+            return "  ".join([name, *_options(options)])
+        case items.Model(name, engine, source):
+            return f"model {name} = {engine} {_plain(source)}"
+        case items.Op(name, kind):
+            return f"op {name} : {kind}"
+        case items.TypeDef(name, fields):
+            return f"type {name} ({', '.join(field.name for field in fields)})"
+        case items.Input(fields):
+            return f"input ({', '.join(field.name for field in fields)})"
+        case items.Use(path):
+            return f"use {_shown(path)}"
+        case _:
+            return type(node).__name__.lower()
+
+
+def _options(options: tuple[Option, ...]) -> list[str]:
+    return [
+        f"{option.name}={_shown(option.value)}"
+        for option in options
+        if not isinstance(option.value, Expr | Table)
+    ]
+
+
+def _shown(value: Literal | Expr | Table) -> str:
+    if isinstance(value, str):
+        return f'"{_plain(value)}"'
+    if isinstance(value, tuple):
+        return "[" + ", ".join(map(_shown, value)) + "]"
+    return str(value)
+
+
+def _plain(text: str, most: int = 40) -> str:
+    """Return a text on one line, cut where it is long."""
+    flat = "".join(char if char.isprintable() else "·" for char in text)
+    return flat if len(flat) <= most else flat[: most - 1] + "…"
+
+
+# ---------------------------------------------------------------- Mermaid
+
+
+def mermaid(node: Node) -> str:
+    """Return a chain as a Mermaid flowchart: what flows from where to where.
+
+    >>> from chainlang import chain
+    >>> print(mermaid(chain("2:E >> M").body))
+    flowchart LR
+      input([input])
+      n1["E  ×2"]
+      n2["M"]
+      output([output])
+      input --> n1
+      n1 --> n2
+      n2 --> output
+    """
+    chart = _Chart()
+    if isinstance(node, items.File):
+        chart.file(node)
+    elif isinstance(node, Expr):
+        chart.whole(node)
+    else:
+        raise TypeError(f"not a chain: {node!r}")
+    return "\n".join(["flowchart LR", *chart.nodes, *chart.edges])
+
+
+class _Chart:
+    def __init__(self) -> None:
+        self.nodes: list[str] = []
+        self.edges: list[str] = []
+        self.count = 0
+        self.indent = "  "
+
+    def file(self, node: items.File) -> None:
+        """Draw each definition in a box of its own; ``main`` last, joined to input and output."""
+        bodies = [item for item in node.items if isinstance(item, items.Definition)]
+        for item in sorted(bodies, key=lambda one: one.name == "main"):
+            if item.name == "main":
+                self.whole(item.body)
+            else:
+                self.box(f"${item.name}", item.body, [])
+
+    def whole(self, node: Expr) -> None:
+        self.nodes.append("  input([input])")
+        ends = self.draw(node, [("input", "")])
+        self.nodes.append("  output([output])")
+        self.link(ends, "output")
+
+    def draw(self, node: Expr, sources: list[tuple[str, str]]) -> list[tuple[str, str]]:
+        """Draw a part that reads from `sources`; return what comes out: (node, edge label)."""
+        match node:
+            case Then(parts):
+                for part in parts:
+                    sources = self.draw(part, sources)
+                return sources
+            case Join(parts) | Branch(parts):
+                return [end for part in parts for end in self.draw(part, sources)]
+            case Named(name, body):
+                return [(end, name) for end, _ in self.draw(body, sources)]
+            case Repeat(count, body):
+                return self.box(f"×{count}", body, sources)
+            case Combine():
+                return self.combine(node, sources)
+        self.count += 1
+        name = f"n{self.count}"
+        self.nodes.append(f'{self.indent}{name}["{_escaped(label(node))}"]')
+        self.link(sources, name)
+        return [(name, "")]
+
+    def combine(self, node: Combine, sources: list[tuple[str, str]]) -> list[tuple[str, str]]:
+        ends: list[tuple[str, str]] = []
+        self.open(label(node))
+        for head, part in _below(node):
+            assert isinstance(part, Expr)
+            key = head.removesuffix(": ").strip('"')
+            ends += self.draw(part, [(source, key or text) for source, text in sources])
+        self.close()
+        return ends
+
+    def box(self, title: str, body: Expr, sources: list[tuple[str, str]]) -> list[tuple[str, str]]:
+        self.open(title)
+        ends = self.draw(body, sources)
+        self.close()
+        return ends
+
+    def open(self, title: str) -> None:
+        self.count += 1
+        self.nodes.append(f'{self.indent}subgraph g{self.count}["{_escaped(title)}"]')
+        self.indent += "  "
+
+    def close(self) -> None:
+        self.indent = self.indent[:-2]
+        self.nodes.append(f"{self.indent}end")
+
+    def link(self, sources: list[tuple[str, str]], target: str) -> None:
+        for source, text in sources:
+            arrow = f'-- "{_escaped(text)}" -->' if text else "-->"
+            self.edges.append(f"  {source} {arrow} {target}")
+
+
+def _escaped(text: str) -> str:
+    """Return a text as Mermaid takes it inside quotes: what could end them or start markup, coded."""
+    return "".join(f"#{ord(char)};" if char in '"#<>&;`\\' else char for char in text)

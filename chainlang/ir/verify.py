@@ -1,0 +1,213 @@
+"""What a well-formed node is. Every node that the two doors build satisfies this.
+
+A violation is a bug of whoever built the node, so the error says which node and what is wrong
+with it. Reading JSON relies on it too: what passes here is safe to walk, print and compare.
+"""
+
+from __future__ import annotations
+
+import keyword
+import math
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from chainlang.diagnostics import Diagnostic
+from chainlang.errors import VerifyError
+from chainlang.ir import items, nodes
+from chainlang.ir.nodes import Expr, Node, Option, Table
+from chainlang.ir.walk import children, field_names
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+
+Check = Callable[[Any], bool]
+
+
+def is_name(value: object) -> bool:
+    """Return whether a value can name a type, a part or a definition.
+
+    ASCII letters, digits and ``_``, not starting with a digit, and no keyword of Python: names are
+    the same in both doors, and there they are identifiers.
+
+    >>> [is_name(name) for name in ("fr", "fr2", "2fr", "class", "él", "")]
+    [True, True, False, False, False, False]
+    """
+    return isinstance(value, str) and bool(_NAME.match(value)) and not keyword.iskeyword(value)
+
+
+def is_literal(value: object) -> bool:
+    """Return whether a value is a literal of the language: text, number, truth, none, or a tuple."""
+    if isinstance(value, tuple):
+        return all(is_literal(item) and not isinstance(item, tuple) for item in value)
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return value is None or isinstance(value, str | int)
+
+
+def is_count(value: object) -> bool:
+    """Return whether a value is a whole number of at least 1."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_named_text(value: object) -> bool:
+    return isinstance(value, str) and value != ""
+
+
+def _a(*kinds: type) -> Check:
+    return lambda value: isinstance(value, kinds)
+
+
+def _optional(check: Check) -> Check:
+    return lambda value: value is None or check(value)
+
+
+def _many(*kinds: type, least: int = 0) -> Check:
+    return lambda value: (
+        isinstance(value, tuple)
+        and len(value) >= least
+        and all(isinstance(item, kinds) for item in value)
+    )
+
+
+def _operands(own: type) -> Check:
+    several = _many(Expr, least=2)
+    return lambda value: several(value) and not any(isinstance(item, own) for item in value)
+
+
+def _options(value: object) -> bool:
+    if not _many(Option)(value):
+        return False
+    names = [option.name for option in value]  # type: ignore[attr-defined]  # just checked
+    return all(map(is_name, names)) and names == sorted(set(names))
+
+
+def _plain_options(value: object) -> bool:
+    return _options(value) and all(is_literal(option.value) for option in value)  # type: ignore[attr-defined]
+
+
+def _entries(value: object) -> bool:
+    return _many(Option, least=1)(value) and all(
+        isinstance(entry.name, str) and isinstance(entry.value, Expr)
+        for entry in value  # type: ignore[attr-defined]  # just checked
+    )
+
+
+def _is_temperature(value: object) -> bool:
+    return isinstance(value, float) and math.isfinite(value) and value >= 0
+
+
+_OPTION_VALUE: Check = lambda value: isinstance(value, Expr | Table) or is_literal(value)  # noqa: E731
+
+# For each kind of node, what each of its fields must be. This table is the specification.
+SPECIFICATION: dict[type[Node], dict[str, Check]] = {
+    nodes.Stage: {
+        "name": is_name,
+        "count": is_count,
+        "model": _optional(_is_named_text),
+        "temperature": _optional(_is_temperature),
+        "options": _plain_options,
+    },
+    nodes.Then: {"parts": _operands(nodes.Then)},
+    nodes.Join: {"parts": _operands(nodes.Join)},
+    nodes.Branch: {"parts": _operands(nodes.Branch)},
+    nodes.Repeat: {
+        "count": lambda value: is_count(value) and value >= 2,
+        "body": lambda value: isinstance(value, Expr) and not isinstance(value, nodes.Repeat),
+    },
+    nodes.Named: {"name": is_name, "body": _a(Expr)},
+    nodes.Ref: {"name": is_name},
+    nodes.Function: {"name": is_name},
+    nodes.Combine: {"name": is_name, "parts": _many(Expr), "options": _options},
+    nodes.Option: {"name": _is_text, "value": _OPTION_VALUE},
+    nodes.Table: {"entries": _entries},
+    items.TypeName: {
+        "name": is_name,
+        "low": _optional(_is_number),
+        "high": _optional(_is_number),
+    },
+    items.Constant: {"value": _is_text},
+    items.ListOf: {"item": _a(items.Type)},
+    items.Maybe: {"item": _a(items.Type)},
+    items.OneOf: {"options": lambda value: (
+        _many(items.Type, least=2)(value)
+        and not any(isinstance(option, items.OneOf) for option in value)
+    )},
+    items.Shape: {"fields": _many(items.Field)},
+    items.Default: {"value": is_literal},
+    items.Field: {
+        "name": is_name,
+        "type": _optional(_a(items.Type)),
+        "default": _optional(_a(items.Default)),
+    },
+    items.Use: {"path": _is_named_text},
+    items.Environment: {"name": _is_named_text},
+    items.Setting: {
+        "name": is_name,
+        "value": lambda value: isinstance(value, items.Environment) or is_literal(value),
+    },
+    items.Model: {
+        "name": is_name,
+        "engine": is_name,
+        "source": _is_text,
+        "settings": _many(items.Setting),
+    },
+    items.Input: {"fields": _many(items.Field)},
+    items.TypeDef: {"name": is_name, "fields": _many(items.Field)},
+    items.Op: {
+        "name": is_name,
+        "kind": is_name,
+        "returns": _optional(_a(items.Type)),
+        "settings": _many(items.Setting),
+    },
+    items.Definition: {"name": is_name, "body": _a(Expr)},
+    items.File: {"items": _many(items.Item)},
+}  # fmt: skip
+
+
+def faults(root: Node) -> Iterable[Diagnostic]:
+    """Yield a diagnostic for each field that breaks the specification, outermost node first."""
+    pending: list[Node] = [root]
+    while pending:
+        node = pending.pop()
+        specification = SPECIFICATION.get(type(node))
+        if specification is None:
+            yield Diagnostic("malformed", f"{type(node).__name__} is not a node of the language")
+            continue
+        for name in field_names(type(node)):
+            value = getattr(node, name)
+            if not specification[name](value):
+                yield Diagnostic(
+                    "malformed",
+                    f"{type(node).__name__}.{name} can't be {_shown(value)}",
+                    node.span,
+                )
+        pending.extend(reversed(tuple(children(node))))
+
+
+def verify(root: Node) -> None:
+    """Check a node and everything below it against `SPECIFICATION`.
+
+    Raises `VerifyError` with every violation.
+
+    >>> from chainlang.ir.nodes import Stage, Then
+    >>> verify(Then((Stage("E"),)))
+    Traceback (most recent call last):
+        ...
+    chainlang.errors.VerifyError: error[malformed]: Then.parts can't be (Stage(name='E', ...
+    """
+    found = tuple(faults(root))
+    if found:
+        raise VerifyError(found)
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."

@@ -1,0 +1,80 @@
+"""How large a chain may be. Every bound is here, and every one can be raised.
+
+A chain is text that somebody may have sent you, and ``999999999:E:m`` is short. So each bound is
+checked before anything of that size is built, with an error that names it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from attrs import fields, frozen
+
+from chainlang.diagnostics import Diagnostic
+from chainlang.errors import LimitError
+from chainlang.spans import Span
+
+
+@frozen(kw_only=True)
+class Limits:
+    """The bounds on a chain. Make one with what you need raised, and put it to work with `applied`.
+
+    >>> from chainlang import chain
+    >>> with Limits(samples_per_stage=1_000_000, calls_per_row=2_000_000).applied():
+    ...     wide = chain("1000000:E:tiny:0.7 >> M")
+    """
+
+    source_bytes: int = 1 << 20
+    """Size of one text, in bytes of UTF-8."""
+    files: int = 100
+    """Files that one `use` after another may bring in."""
+    nodes: int = 20_000
+    """Nodes of one chain; a stage is one, and so is an operator."""
+    depth: int = 100
+    """How deep parentheses, calls and labels may nest."""
+    samples_per_stage: int = 10_000
+    """The count of one stage, or of ``count * part``."""
+    calls_per_row: int = 100_000
+    """Stage runs that one row may cost, votes included: counts multiply along a chain."""
+
+    @contextmanager
+    def applied(self) -> Iterator[Limits]:
+        """Make these the limits of everything inside the ``with`` block, in this thread or task."""
+        token = _LIMITS.set(self)
+        try:
+            yield self
+        finally:
+            _LIMITS.reset(token)
+
+    def check(self, name: str, value: int, what: str, span: Span | None = None) -> None:
+        """Raise `LimitError` if `value` is above the limit of that name; `what` says what it is.
+
+        >>> Limits().check("depth", 101, "parentheses nested 101 deep")
+        Traceback (most recent call last):
+            ...
+        chainlang.errors.LimitError: error[limit]: parentheses nested 101 deep: the limit is 100
+          = hint: if that is meant, raise it: `with Limits(depth=...).applied(): ...`
+        """
+        if value > getattr(self, name):
+            raise LimitError([self.exceeded(name, what, span)])
+
+    def exceeded(self, name: str, what: str, span: Span | None = None) -> Diagnostic:
+        """Return the diagnostic that names a limit and says how to raise it."""
+        bound: int = getattr(self, name)
+        return Diagnostic(
+            "limit",
+            f"{what}: the limit is {bound:,}",
+            span,
+            f"if that is meant, raise it: `with Limits({name}=...).applied(): ...`",
+        )
+
+
+_LIMITS: ContextVar[Limits] = ContextVar("chainlang_limits", default=Limits())  # noqa: B039  # frozen
+LIMIT_NAMES = tuple(attribute.name for attribute in fields(Limits))
+
+
+def current() -> Limits:
+    """Return the limits in force."""
+    return _LIMITS.get()

@@ -1,0 +1,480 @@
+"""Parse tree -> expression nodes, with spans. Says what is malformed; knows no type by name.
+
+A problem here does not stop the reading: it is noted, something harmless stands in, and the rest
+of the text is read too, so that one look shows all mistakes.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from attrs import define, field, frozen
+
+from chainlang.diagnostics import Diagnostic
+from chainlang.ir import build
+from chainlang.ir.nodes import (
+    Combine,
+    Expr,
+    Function,
+    Literal,
+    Named,
+    Option,
+    Ref,
+    Stage,
+    Table,
+)
+from chainlang.ir.verify import is_name
+from chainlang.limits import current
+from chainlang.notation import literals
+from chainlang.spans import Source, Span
+
+if TYPE_CHECKING:
+    from lark import Token, Tree
+
+FORMS = ("branch", "function", "join", "ref")
+"""Calls that spell an operator or a reference: ``join(fr=a, es=b)`` is ``(fr = a & es = b)``."""
+
+TEMPERATURE = re.compile(r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\Z")
+SIGNED = re.compile(r"[+-](?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\Z")
+_LONGEST_INTEGER = 18  # digits; no limit can be raised above that
+
+
+@frozen
+class Argument:
+    """One argument of a call, as written: its keyword, if it has one, its value and its place."""
+
+    name: str | None
+    value: Literal | Expr | Table
+    span: Span | None
+    name_span: Span | None = None
+
+    @property
+    def is_literal(self) -> bool:
+        """Whether the value is a literal, and not a chain or a table of chains."""
+        return not isinstance(self.value, Expr | Table)
+
+
+@define
+class Reader:
+    """Turns the parse trees of one source into nodes, and collects what it finds wrong."""
+
+    source: Source
+    found: list[Diagnostic] = field(factory=list)
+
+    # ------------------------------------------------------------ places and findings
+
+    def span(self, first: Token, last: Token | None = None) -> Span:
+        """Return the span from the start of one token to the end of another."""
+        end = first if last is None else last
+        return Span(self.source, first.start_pos or 0, end.end_pos or 0)
+
+    def note(self, code: str, message: str, span: Span | None, hint: str | None = None) -> None:
+        """Add a finding."""
+        self.found.append(Diagnostic(code, message, span, hint))
+
+    def name(self, text: str, span: Span | None, what: str = "a name") -> str:
+        """Return a name, after noting it if it is a keyword of Python and so cannot be one."""
+        if not is_name(text):
+            self.note(
+                "reserved",
+                f"'{text}' is a keyword of Python and can't be {what}",
+                span,
+                f"choose another name, such as '{text}_'",
+            )
+            return f"{text}_"
+        return text
+
+    def label(self, token: Token) -> tuple[str, Span]:
+        """Return the name in a ``name =`` token, and the place of the name alone."""
+        text = token.rstrip("= \t")
+        span = Span(self.source, token.start_pos or 0, (token.start_pos or 0) + len(text))
+        return text, span
+
+    # ------------------------------------------------------------ expressions
+
+    def expression(self, tree: Tree[Token]) -> Expr:
+        """Return the node of any expression tree."""
+        node: Expr = getattr(self, f"_{tree.data}")(tree)
+        return node
+
+    def _operator(self, tree: Tree[Token], kind: str) -> Expr:
+        operands = tree.children[::2]
+        parts = [self.expression(operand) for operand in operands]  # type: ignore[arg-type]
+        for operand, part in zip(operands, parts, strict=True):
+            self._lint_mixed(tree, operand, part)  # type: ignore[arg-type]
+        node: Expr = getattr(build, kind)(*parts)
+        return node
+
+    def _lint_mixed(self, tree: Tree[Token], operand: Tree[Token], part: Expr) -> None:
+        if operand.data not in ("then", "both", "bare_both") or part.span is None:
+            return
+        outer = str(tree.children[1])
+        inner = str(operand.children[1])
+        text = " ".join(part.span.text.split())
+        self.note(
+            "mixed-operators",
+            f"'{inner}' binds tighter than '{outer}': this is one operand of '{outer}'",
+            part.span,
+            f"say so with parentheses: ({text})" if len(text) <= 60 else "put it in parentheses",
+        )
+
+    def _either(self, tree: Tree[Token]) -> Expr:
+        return self._operator(tree, "branch")
+
+    def _both(self, tree: Tree[Token]) -> Expr:
+        return self._operator(tree, "join")
+
+    _bare_either = _either
+    _bare_both = _both
+
+    def _then(self, tree: Tree[Token]) -> Expr:
+        return self._operator(tree, "then")
+
+    def _named(self, tree: Tree[Token]) -> Expr:
+        token, body = tree.children
+        name, span = self.label(token)  # type: ignore[arg-type]
+        inside = self.expression(body)  # type: ignore[arg-type]
+        end = inside.span.end if inside.span else span.end
+        whole = Span(self.source, span.start, end, parts=(("name", span),))
+        return Named(self.name(name, span, "a label"), inside, span=whole)
+
+    def _repeat(self, tree: Tree[Token]) -> Expr:
+        count, _, body = tree.children
+        inside = self.expression(body)  # type: ignore[arg-type]
+        where = self.span(count)  # type: ignore[arg-type]
+        end = inside.span.end if inside.span else where.end
+        whole = Span(self.source, where.start, end, parts=(("count", where),))
+        return build.repeat(self.integer(str(count), where), inside, span=whole)
+
+    def _ref(self, tree: Tree[Token]) -> Expr:
+        token: Any = tree.children[0]
+        span = self.span(token)
+        return Ref(self.name(token[1:], span), span=span)
+
+    def _function(self, tree: Tree[Token]) -> Expr:
+        token: Any = tree.children[0]
+        span = self.span(token)
+        return Function(self.name(token[1:], span), span=span)
+
+    def _group(self, tree: Tree[Token]) -> Expr:
+        left, inside, right = tree.children
+        node = self.expression(inside)  # type: ignore[arg-type]
+        whole = self.span(left, right)  # type: ignore[arg-type]
+        parts = node.span.parts if node.span else ()
+        return build.moved(node, Span(self.source, whole.start, whole.end, parts))
+
+    # ------------------------------------------------------------ stages and calls
+
+    def _stage(self, tree: Tree[Token]) -> Expr:
+        head: Any = tree.children[0]
+        fields: Any = tree.children[1:-1]
+        arguments: Any = tree.children[-1]
+        start: int = head.start_pos
+        colon = head.find(":")
+        name_span = Span(self.source, start + colon + 1, head.end_pos)
+        name = self.name(head[colon + 1 :], name_span)
+        parts = [("name", name_span)]
+        count = None
+        if colon >= 0:
+            parts.append(("count", Span(self.source, start, start + colon)))
+            count = self.integer(head[:colon], parts[-1][1])
+        model, temperature = self._fields(fields, parts)
+        end: int = (fields[-1] if fields else head).end_pos
+        given = self.arguments(arguments) if arguments else []
+        if arguments:
+            end = arguments.children[-1].end_pos
+        span = Span(self.source, start, end, tuple(parts))
+        if arguments and name in FORMS:
+            return self._form(name, given, span)
+        if not all(argument.is_literal for argument in given):
+            if count is not None or fields:
+                self.note(
+                    "argument",
+                    f"'{name}' is called with chains, so it takes no count and no fields",
+                    Span(self.source, start, fields[-1].end_pos if fields else head.end_pos),
+                    f"write the count as `3 * {name}(...)`, the rest as options",
+                )
+            return self._combine(name, given, span)
+        return self._configured(name, count, model, temperature, given, span)
+
+    def _fields(
+        self, fields: list[Token], parts: list[tuple[str, Span]]
+    ) -> tuple[str | None, float | None]:
+        """Read the colon fields after the type: all of them the model, but for a last number."""
+        if not fields:
+            return None, None
+        spans = [Span(self.source, (f.start_pos or 0) + 1, f.end_pos or 0) for f in fields]
+        texts = [str(token)[1:] for token in fields]
+        temperature = None
+        last = texts[-1]
+        if TEMPERATURE.match(last):
+            temperature = float(last)
+            parts.append(("temperature", spans[-1]))
+            texts.pop()
+        elif SIGNED.match(last):
+            self.note(
+                "temperature",
+                f"temperature {last} has a sign",
+                spans[-1],
+                f'a temperature is between 0 and 2; if this is a model, quote it: "{last}"',
+            )
+            texts.pop()
+        if not texts or (texts == [""] and len(fields) == 2):
+            return None, temperature
+        where = Span(self.source, spans[0].start, spans[len(texts) - 1].end)
+        parts.append(("model", where))
+        for text, span in zip(texts, spans, strict=False):
+            if text == "":
+                self.note(
+                    "field",
+                    "nothing stands after this ':'",
+                    Span(self.source, span.start - 1, span.start),
+                    "write a model or a temperature there, or leave the ':' out",
+                )
+                return None, temperature
+        names = [
+            self.string(text, span.start) if text[0] in "\"'" else text
+            for text, span in zip(texts, spans, strict=False)
+        ]
+        if names == [""]:
+            self.note("field", "this model has no name", where, "leave the field out")
+            return None, temperature
+        return ":".join(names), temperature
+
+    def _configured(  # noqa: PLR0917
+        self,
+        name: str,
+        count: int | None,
+        model: str | None,
+        temperature: float | None,
+        given: list[Argument],
+        span: Span,
+    ) -> Stage:
+        """Return a stage from its fields and its arguments, none of which is a chain."""
+        parts = dict(span.parts)
+        values: dict[str, Any] = {"count": count, "model": model, "temperature": temperature}
+        written = {key for key in values if key in parts}
+        positions = iter(("model", "count", "temperature"))
+        options: dict[str, Option] = {}
+        for argument in given:
+            key = argument.name
+            if key is None:
+                key = next(positions, None)
+                if key is None or not written.isdisjoint({"model", "temperature"}):
+                    self.note(
+                        "argument",
+                        "a stage takes a model, a count and a temperature, each once",
+                        argument.span,
+                        f'write {name}("model", 3, 0.7) or 3:{name}:model:0.7, '
+                        "and anything else as name=value",
+                    )
+                    continue
+            if key not in values:
+                options[key] = Option(key, argument.value, span=argument.span)
+                continue
+            if key in written and argument.value is not None:
+                self.note("argument", f"the {key} is given twice", argument.span)
+            elif not _FITS[key](argument.value):
+                self.note(
+                    "argument",
+                    f"the {key} of a stage is {_KINDS[key]}, "
+                    f"not {literals.print_literal(argument.value)}",  # type: ignore[arg-type]
+                    argument.span,
+                )
+            elif argument.value is not None:
+                values[key] = argument.value
+                if argument.span:
+                    parts[key] = argument.span
+        if values["temperature"] is not None:
+            values["temperature"] = float(values["temperature"])
+        return Stage(
+            name,
+            1 if values["count"] is None else values["count"],
+            values["model"],
+            values["temperature"],
+            build.options(options.values()),
+            span=Span(self.source, span.start, span.end, tuple(parts.items())),
+        )
+
+    def _combine(self, name: str, given: list[Argument], span: Span) -> Combine:
+        parts: list[Expr] = []
+        options: list[Option] = []
+        for argument in given:
+            if argument.name is not None:
+                options.append(Option(argument.name, argument.value, span=argument.span))
+            elif isinstance(argument.value, Expr):
+                parts.append(argument.value)
+            else:
+                self.note(
+                    "argument",
+                    "what stands here without a name is a chain",
+                    argument.span,
+                    "write chains without quotes, and options as name=value",
+                )
+        return Combine(name, tuple(parts), build.options(options), span=span)
+
+    def _form(self, form: str, given: list[Argument], span: Span) -> Expr:
+        if form in ("ref", "function"):
+            value = given[0].value if len(given) == 1 and given[0].name is None else None
+            if not isinstance(value, str) or not is_name(value):
+                self.note("argument", f'{form}() takes one name, as in {form}("panel")', span)
+                value = "unknown"
+            return (Ref if form == "ref" else Function)(value, span=span)
+        parts: list[Expr] = []
+        for argument in given:
+            if not isinstance(argument.value, Expr):
+                self.note(
+                    "argument", f"{form}() takes chains", argument.span, "write them without quotes"
+                )
+            elif argument.name is None:
+                parts.append(argument.value)
+            else:
+                name = self.name(argument.name, argument.name_span, "a label")
+                parts.append(Named(name, argument.value, span=argument.span))
+        if not parts:
+            self.note("argument", f"{form}() needs at least one chain", span)
+            return Stage("unknown", span=span)
+        if len(parts) == 1 and (form == "branch" or not isinstance(parts[0], Named)):
+            what = f"this {form} has one part, so there is nothing to {form}"
+            self.note("single-branch", what, span, "write the part alone")
+        node: Expr = getattr(build, form)(*parts, span=span)
+        return node
+
+    # ------------------------------------------------------------ arguments and literals
+
+    def arguments(self, tree: Tree[Token]) -> list[Argument]:
+        """Return the arguments of a call, after noting repeated or misplaced keywords."""
+        found: list[Argument] = []
+        seen: set[str] = set()
+        for child in _trees(tree):
+            argument = self._argument(child)
+            if argument.name is None and seen:
+                self.note(
+                    "argument",
+                    "an argument without a name stands after one with a name",
+                    argument.span,
+                    "write the arguments without a name first",
+                )
+            elif argument.name in seen:
+                self.note("argument", f"'{argument.name}' is given twice", argument.name_span)
+                continue
+            if argument.name is not None:
+                seen.add(argument.name)
+            found.append(argument)
+        return found
+
+    def _argument(self, tree: Tree[Token]) -> Argument:
+        label: Any
+        value: Any
+        label, value = tree.children
+        what, span = self.value(value)
+        if label is None:
+            return Argument(None, what, span)
+        name, name_span = self.label(label)
+        whole = Span(
+            self.source,
+            name_span.start,
+            span.end if span else name_span.end,
+            (("name", name_span), ("value", span or name_span)),
+        )
+        return Argument(name, what, whole, name_span)
+
+    def value(self, tree: Tree[Token]) -> tuple[Literal | Expr | Table, Span | None]:
+        """Return what stands as a value: a literal, a table of chains, or a chain."""
+        kind = str(tree.data)
+        if kind == "table":
+            return self._table(tree)
+        if kind in ("string", "integer", "number", "list", "word"):
+            return self.literal(tree)
+        if kind == "stage" and len(tree.children) == 2 and tree.children[1] is None:
+            token: Any = tree.children[0]
+            if token in literals.WORDS:
+                return literals.WORDS[token], self.span(token)
+        node = self.expression(tree)
+        return node, node.span
+
+    def literal(self, tree: Tree[Token]) -> tuple[Literal, Span]:
+        """Return a literal and its place."""
+        token: Any = tree.children[0]
+        if tree.data == "list":
+            items: list[Any] = [item for item in tree.children if hasattr(item, "data")]
+            end: Any = tree.children[-1]
+            return tuple(self.literal(item)[0] for item in items), self.span(token, end)
+        span = self.span(token)
+        if tree.data == "string":
+            return self.string(str(token), span.start), span
+        if tree.data == "integer":
+            return self.integer(str(token), span), span
+        if tree.data == "word":
+            if token not in literals.WORDS:
+                self.note("string", f"'{token}' is not a value", span, f'quote it: "{token}"')
+            return literals.WORDS.get(str(token)), span
+        return self.number(str(token), span), span
+
+    def _table(self, tree: Tree[Token]) -> tuple[Table, Span]:
+        entries: dict[str, Option] = {}
+        left: Any = tree.children[0]
+        right: Any = tree.children[-1]
+        span = self.span(left, right)
+        for child in _trees(tree):
+            token: Any = child.children[0]
+            body = self.expression(child.children[2])
+            key = self.string(str(token), token.start_pos)
+            if key in entries:
+                self.note("argument", f"the key {token} stands twice", self.span(token))
+            entries[key] = Option(key, body, span=self.span(token))
+        if not entries:
+            self.note("argument", "this table is empty", span, 'write {"key": chain, ...}')
+            entries[""] = Option("", Stage("unknown", span=span), span=span)
+        return Table(tuple(entries.values()), span=span), span
+
+    def string(self, token: str, offset: int) -> str:
+        """Return the value of a quoted token, after noting a bad escape in it."""
+        try:
+            return literals.read_string(token)
+        except literals.BadEscape as bad:
+            where = Span(self.source, offset + bad.offset, offset + bad.offset + len(bad.escape))
+            self.note(
+                "string",
+                f"{bad.escape} is not an escape",
+                where,
+                "write \\\\ for a backslash; the escapes are \\n \\t \\r \\\" \\' \\\\ "
+                "\\xHH \\uHHHH \\UHHHHHHHH",
+            )
+            return token
+
+    def integer(self, digits: str, span: Span) -> int:
+        """Return a whole number, after noting one that is too long to mean anything."""
+        if len(digits.lstrip("+-0")) > _LONGEST_INTEGER:
+            what = f"a number of {len(digits)} digits"
+            self.found.append(current().exceeded("samples_per_stage", what, span))
+            return 1
+        return int(digits)
+
+    def number(self, text: str, span: Span) -> int | float:
+        """Return a signed or fractional number, after noting one that no float can hold."""
+        if text.lstrip("+-").isdigit():
+            return self.integer(text, span)
+        value = float(text)
+        if value in (float("inf"), float("-inf")):
+            self.note("argument", f"{text} is too large for a number", span)
+            return 0.0
+        return value
+
+
+def _trees(tree: Tree[Token]) -> list[Any]:
+    """Return the children that are trees: without brackets, commas and what was left out."""
+    return [child for child in tree.children if hasattr(child, "data")]
+
+
+def _is_integer(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+_FITS = {
+    "model": lambda value: value is None or (isinstance(value, str) and value != ""),
+    "count": lambda value: value is None or _is_integer(value),
+    "temperature": lambda value: value is None or _is_integer(value) or isinstance(value, float),
+}
+_KINDS = {"model": "a name in quotes", "count": "a whole number", "temperature": "a number"}

@@ -1,0 +1,113 @@
+"""Files -> items. Reads a `.chain` file and what it uses, and nothing outside its folder."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+
+from attrs import define, field
+
+from chainlang.diagnostics import Diagnostic
+from chainlang.errors import ChainlangError, SourceError, raise_errors
+from chainlang.ir.items import File, Item, Use
+from chainlang.limits import current
+from chainlang.notation.parse import Parsed, read_items, source
+from chainlang.spans import Source, Span
+
+
+def read_source(path: Path, span: Span | None = None) -> Source:
+    """Return the text of a file. Its size is checked before it is read.
+
+    Raises `SourceError` for a file that is missing, no regular file or not UTF-8, and `LimitError`
+    for one that is too large. `span` is where it is used, for the error.
+    """
+
+    def refuse(message: str, hint: str | None = None) -> SourceError:
+        return SourceError([Diagnostic("file", f"{path}: {message}", span, hint)])
+
+    try:
+        if not path.is_file():
+            what = "this is not a file" if path.exists() else "there is no such file"
+            raise refuse(what)
+        size = path.stat().st_size
+        current().check("source_bytes", size, f"{path}: a file of {size:,} bytes", span)
+        data = path.read_bytes()
+    except OSError as error:
+        raise refuse(error.strerror or "this file can't be read") from error
+    except ValueError as error:  # a NUL in the path
+        raise refuse("this is not a path") from error
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        where = f"byte 0x{data[error.start]:02x} in line {line} is not UTF-8"
+        raise refuse(where, "save the file as UTF-8") from error
+    return source(text, str(path))
+
+
+def read_chain_file(path: Path) -> Parsed[File]:
+    """Return the items of a file and of all files it uses, with everything found on the way.
+
+    Raises the first file's own errors if it can't be read or parsed at all.
+    """
+    loader = _Loader()
+    items = loader.load(path, ())
+    return Parsed(File(tuple(items), span=loader.whole), tuple(loader.found))
+
+
+@define
+class _Loader:
+    found: list[Diagnostic] = field(factory=list)
+    seen: set[Path] = field(factory=set)
+    whole: Span | None = None
+    """The span of the file that was asked for, the first to be read."""
+
+    def load(self, path: Path, users: tuple[Path, ...], span: Span | None = None) -> list[Item]:
+        """Return the items of a file, each `use` replaced by the items of the file it names."""
+        self.seen.add(path.resolve())
+        current().check("files", len(self.seen), f"more than {current().files} files", span)
+        parsed = read_items(read_source(path, span))
+        self.found += parsed.diagnostics
+        self.whole = self.whole or parsed.node.span
+        items: list[Item] = []
+        for item in parsed.node.items:
+            if isinstance(item, Use):
+                items += self.use(item, path, (*users, path))
+            else:
+                items.append(item)
+        return items
+
+    def use(self, item: Use, path: Path, users: tuple[Path, ...]) -> list[Item]:
+        where = item.span and item.span.part("name")
+        try:
+            target = _inside(path.parent, item.path, where)
+            resolved = target.resolve()
+            if resolved in [user.resolve() for user in users]:
+                start = [user.resolve() for user in users].index(resolved)
+                names = " -> ".join(user.name for user in (*users[start:], target))
+                raise_errors([Diagnostic("cycle", f"these files use each other: {names}", where)])
+            return [] if resolved in self.seen else self.load(target, users, where)
+        except ChainlangError as error:
+            self.found += error.diagnostics
+            return []
+
+
+def _inside(folder: Path, name: str, span: Span | None) -> Path:
+    """Return the path of a used file. Raises `SourceError` if it is not beside or below its user."""
+    pure = PurePosixPath(name)
+    hint = "a file is used from beside or below the file that uses it"
+
+    def refuse(why: str) -> SourceError:
+        return SourceError([Diagnostic("path", f"{name!r} {why}", span, hint)])
+
+    if pure.is_absolute() or "\\" in name or "\0" in name or (len(name) > 1 and name[1] == ":"):
+        raise refuse("is not a relative path with forward slashes")
+    if ".." in pure.parts:
+        raise refuse("leaves the folder by '..'")
+    target = folder.joinpath(*pure.parts)
+    try:
+        inside = target.resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError):  # a loop of symbolic links
+        inside = False
+    if not inside:
+        raise refuse("leads out of the folder through a symbolic link")
+    return target

@@ -1,0 +1,148 @@
+"""The canonical layout of a `.chain` file, with its comments and the empty lines between its items.
+
+A comment belongs to the line it ends, or to what comes next; one inside an expression moves above
+it. Everything else is printed from the nodes, so formatting a second time changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from attrs import define, field
+
+from chainlang.ir import items
+from chainlang.ir.nodes import Branch, Join, Node, Then
+from chainlang.notation.parse import parse_file
+from chainlang.notation.parse import source as make_source
+from chainlang.notation.scan import marks
+from chainlang.notation.unparse import (
+    OPERATORS,
+    operand,
+    unparse_field,
+    unparse_item,
+    unparse_op_head,
+    unparse_setting,
+)
+from chainlang.spans import Source
+
+WIDTH = 100  # columns; what is longer is broken, one part on a line
+
+
+def format_text(text: str | Source) -> str:
+    """Return the text of a `.chain` file in its canonical layout.
+
+    Raises `NotationError` if it is not one; what it means is not checked.
+
+    >>> print(format_text("main=3:E   >>M # vote\\n\\n\\n\\n# last"), end="")
+    main = 3:E >> M  # vote
+    <BLANKLINE>
+    # last
+    """
+    source = text if isinstance(text, Source) else make_source(text)
+    file = parse_file(source).node
+    layout = _Layout(source.text, [m.start for m in marks(source.text) if m.kind == "comment"])
+    layout.units(file.items, len(source.text), "", gaps=True)
+    return "".join(f"{line}\n" for line in layout.lines)
+
+
+@define
+class _Layout:
+    """Prints units (items, settings, fields) in order, each with the comments that belong to it."""
+
+    text: str
+    comments: list[int]
+    """Where the comments start that have not been printed."""
+    lines: list[str] = field(factory=list)
+    printed: int = 0
+    """The offset up to which the source has been printed."""
+
+    def units(
+        self, nodes: Sequence[Node], end: int, indent: str, *, gaps: bool = False, after: str = ""
+    ) -> None:
+        """Print the units of one container, which ends at `end`, and the comments among them."""
+        for index, node in enumerate(nodes):
+            start, stop = _place(node)
+            following = _place(nodes[index + 1])[0] if index + 1 < len(nodes) else end
+            # A container prints the comments inside it with what they belong to.
+            self.own_lines(start if _holds_units(node) else stop, indent, gaps)
+            self.gap(start, gaps)
+            self.unit(node, indent, after)
+            self.printed = max(self.printed, stop)
+            if self.comments and self.comments[0] < following:
+                at = self.comments[0]
+                if "\n" not in self.text[stop:at]:
+                    self.lines[-1] += "  " + self.comment(self.comments.pop(0))
+        self.own_lines(end, indent, gaps)
+
+    def own_lines(self, end: int, indent: str, gaps: bool) -> None:
+        """Print the comments before `end`, each on a line of its own."""
+        while self.comments and self.comments[0] < end:
+            at = self.comments.pop(0)
+            self.gap(at, gaps)
+            self.lines.append(indent + self.comment(at))
+
+    def comment(self, at: int) -> str:
+        stop = self.text.find("\n", at)
+        stop = len(self.text) if stop < 0 else stop
+        self.printed = max(self.printed, stop)
+        return self.text[at:stop].rstrip()
+
+    def gap(self, at: int, wanted: bool) -> None:
+        """Keep one empty line where the source has some."""
+        if wanted and self.lines and self.text.count("\n", self.printed, at) > 1:
+            self.lines.append("")
+        self.printed = max(self.printed, at)
+
+    def unit(self, node: Node, indent: str, after: str) -> None:
+        match node:
+            case items.Op(_, _, _, settings):
+                self.block(f"{unparse_op_head(node)} {{", settings, _place(node)[1], "")
+            case items.Input(fields) | items.TypeDef(_, fields):
+                short = unparse_item(node)
+                inside = any(at < _place(node)[1] for at in self.comments)
+                if inside or len(short) > WIDTH:
+                    head = "input {" if isinstance(node, items.Input) else f"type {node.name} {{"
+                    self.block(head, fields, _place(node)[1], ",")
+                else:
+                    self.lines.append(short)
+            case items.Field():
+                self.lines.append(indent + unparse_field(node) + after)
+            case items.Setting():
+                self.lines += (indent + unparse_setting(node)).split("\n")
+            case _:
+                self.lines += _broken(node)
+
+    def block(self, head: str, nodes: Sequence[Node], end: int, after: str) -> None:
+        if not nodes and not any(at < end for at in self.comments):
+            self.lines.append(head + "}")
+            return
+        self.lines.append(head)
+        self.units(nodes, end, "  ", after=after)
+        self.lines.append("}")
+
+
+def _place(node: Node) -> tuple[int, int]:
+    assert node.span is not None  # a parsed node has one
+    return node.span.start, node.span.end
+
+
+def _holds_units(node: Node) -> bool:
+    return isinstance(node, items.Op | items.Input | items.TypeDef)
+
+
+def _broken(node: Node) -> list[str]:
+    """Return an item as lines: one, or one for each part where one would be too long."""
+    line = unparse_item(node)
+    if len(line) <= WIDTH:
+        return [line]
+    match node:
+        case items.Definition(name, (Then() | Join() | Branch()) as body):
+            operator = OPERATORS[type(body)].strip()
+            first, *rest = map(operand, body.parts)
+            return [f"{name} =", f"  {first}", *(f"  {operator} {part}" for part in rest)]
+        case items.Model(name, engine, _, settings) if settings:
+            source = unparse_item(items.Model(name, engine, node.source))
+            inside = [unparse_setting(one).replace(" = ", "=", 1) for one in settings]
+            head, first = source.removesuffix(")").split("(", 1)
+            return [f"{head}(", *(f"  {part}," for part in (first, *inside)), ")"]
+    return [line]

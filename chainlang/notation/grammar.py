@@ -1,0 +1,65 @@
+"""The grammar, compiled once, and what a grammar's terminals are called in plain words."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lark import Lark
+
+# What the reader is told was expected. Every terminal of the grammar has a row; a test checks it.
+WORDS = {
+    "COUNTED": "a stage",
+    "NAME": "a stage",
+    "FIELD": "':' and a field",
+    "LABEL": "a name and '='",
+    "REF": "a '$name'",
+    "FUNCTION": "an '@name'",
+    "INT": "a number",
+    "NUMBER": "a number",
+    "RANGE": "a range such as 1..5",
+    "STRING": "a string",
+    "USE": "'use'",
+    "MODEL": "'model'",
+    "INPUT": "'input'",
+    "TYPE": "'type'",
+    "OP": "'op'",
+    "SHIFT": "'>>'",
+    "AMP": "'&'",
+    "BAR": "'|'",
+    "STAR": "'*'",
+    "LPAR": "'('",
+    "RPAR": "')'",
+    "LSQB": "'['",
+    "RSQB": "']'",
+    "LBRACE": "'{'",
+    "RBRACE": "'}'",
+    "COMMA": "','",
+    "COLON": "':'",
+    "EQUALS": "'='",
+    "QUESTION": "'?'",
+    "ARROW": "'->'",
+    "COMMENT": "a comment",
+    "SPACE": "white space",
+    "$END": "the end",
+}
+
+
+def grammar_text() -> str:
+    """Return the text of ``grammar/chainlang.lark``, from the installed package or a source tree."""
+    packed = resources.files("chainlang") / "_grammar" / "chainlang.lark"
+    if packed.is_file():
+        return packed.read_text(encoding="utf-8")
+    tree = Path(__file__).parents[2] / "grammar" / "chainlang.lark"
+    return tree.read_text(encoding="utf-8")
+
+
+@cache
+def grammar() -> Lark:
+    """Return the compiled grammar. Building it takes about 40 ms, so only parsing asks for it."""
+    from lark import Lark  # the first parse pays for loading lark, `import chainlang` does not
+
+    return Lark(grammar_text(), parser="lalr", lexer="contextual", start=["expression", "file"])

@@ -1,0 +1,123 @@
+"""Strings and numbers: how they are read, and how they are printed so that both doors read them.
+
+The escapes are those that Python and this language share, so a string means the same in a `.chain`
+file, in a notation string and in Python source.
+"""
+
+from __future__ import annotations
+
+import re
+
+from chainlang.ir.nodes import Literal
+
+_ESCAPE = re.compile(
+    r"\\(?:x(?P<two>[0-9a-fA-F]{2})|u(?P<four>[0-9a-fA-F]{4})|U(?P<eight>[0-9a-fA-F]{8})"
+    r"|(?P<one>[abfnrtv0\\'\"])(?!(?<=0)[0-7])|(?P<newline>\n)|(?P<bad>.?))",
+    re.DOTALL,
+)
+_ONE = {
+    "a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v",
+    "0": "\0", "\\": "\\", "'": "'", '"': '"',
+}  # fmt: skip
+_PRINTED = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
+WORDS: dict[str, Literal] = {
+    "true": True,
+    "false": False,
+    "null": None,
+    "True": True,
+    "False": False,
+    "None": None,
+}
+
+
+class BadEscape(ValueError):
+    """A backslash is followed by something that is no escape; `offset` is where, in the token."""
+
+    def __init__(self, escape: str, offset: int) -> None:
+        self.escape = escape
+        self.offset = offset
+        super().__init__(escape)
+
+
+def read_string(token: str) -> str:
+    """Return the value of a quoted string.
+
+    Raises `BadEscape` where a backslash starts no escape that Python has too.
+
+    >>> read_string(r'"a\\tb"'), read_string("'it'"), read_string('\"\"\"two \"lines\"\"\"\"'[:-1])
+    ('a\\tb', 'it', 'two "lines')
+    """
+    quotes = 3 if token.startswith('"""') else 1
+
+    def value(match: re.Match[str]) -> str:
+        digits = match["two"] or match["four"] or match["eight"]
+        if digits and int(digits, 16) <= 0x10FFFF:
+            return chr(int(digits, 16))
+        if match["one"]:
+            return _ONE[match["one"]]
+        if match["newline"]:
+            return ""
+        raise BadEscape(match[0], quotes + match.start())
+
+    inside = token[quotes : len(token) - quotes]
+    return _ESCAPE.sub(value, inside) if "\\" in inside else inside
+
+
+def print_string(value: str) -> str:
+    """Return a text as a quoted string on one line, printable and the same in Python.
+
+    >>> print_string('say "hi"\\n')
+    '"say \\\\"hi\\\\"\\\\n"'
+    """
+    return '"' + "".join(map(_printed, value)) + '"'
+
+
+def print_block(value: str) -> str:
+    """Return a text as a triple-quoted string, its newlines as they are.
+
+    >>> print_block("first\\nsecond")
+    '\"\"\"first\\nsecond\"\"\"'
+    """
+    lines = "\n".join("".join(map(_printed, line)) for line in value.split("\n"))
+    # Only a quote that could end the block early needs its escape.
+    plain = re.sub(r'\\"(?!\\"|$)', '"', lines)
+    return f'"""{plain}"""' if read_string(f'"""{plain}"""') == value else f'"""{lines}"""'
+
+
+def _printed(char: str) -> str:
+    if char in _PRINTED:
+        return _PRINTED[char]
+    if char.isprintable():
+        return char
+    code = ord(char)
+    return (
+        f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}"
+    )
+
+
+def print_number(value: float) -> str:
+    """Return a number in the fewest characters that read back as the same.
+
+    >>> print_number(0.7), print_number(0.0), print_number(2.0), print_number(1e22)
+    ('0.7', '0', '2', '1e+22')
+    """
+    text = repr(value)
+    return text.removesuffix(".0")
+
+
+def print_literal(value: Literal, words: tuple[str, str, str] = ("true", "false", "null")) -> str:
+    """Return a literal as text; `words` are the spellings of true, false and nothing.
+
+    >>> print_literal((1, 0.5, "a", True))
+    '[1, 0.5, "a", true]'
+    """
+    if isinstance(value, str):
+        return print_string(value)
+    if isinstance(value, tuple):
+        return "[" + ", ".join(print_literal(item, words) for item in value) + "]"
+    if value is True:
+        return words[0]
+    if value is False:
+        return words[1]
+    return words[2] if value is None else repr(value)

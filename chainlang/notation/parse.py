@@ -1,0 +1,156 @@
+"""Text -> nodes. Reads as much as it can and reports everything it could not."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Generic, TypeVar
+
+from attrs import evolve, frozen
+
+from chainlang.diagnostics import Diagnostic, in_order
+from chainlang.errors import raise_errors
+from chainlang.ir.items import File
+from chainlang.ir.nodes import Expr
+from chainlang.notation.declarations import read_file
+from chainlang.notation.expressions import Reader
+from chainlang.notation.grammar import grammar
+from chainlang.notation.scan import check_size, marks
+from chainlang.spans import Source, Span
+
+_Node = TypeVar("_Node", Expr, File)
+_ITEM_START = re.compile(r"(?:use|model|input|type|op)\b|[A-Za-z_]\w*[ \t]*=(?!=)")
+_MOST_ERRORS = 20
+
+
+@frozen
+class Parsed(Generic[_Node]):
+    """What a text says, and what was found while reading it."""
+
+    node: _Node
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+
+def source(text: str, name: str = "<chain>") -> Source:
+    """Return a source with line ends made alike and without a byte-order mark, as Python reads.
+
+    >>> source("\\ufeffE >>\\r\\n M").text
+    'E >>\\n M'
+    """
+    return Source(text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n"), name)
+
+
+def parse(text: str | Source) -> Parsed[Expr]:
+    """Return the nodes of an expression, with the warnings it earned.
+
+    Names are not looked up here: ``parse`` knows no type, model or definition.
+    Raises `NotationError` for text that is not in the language, `LimitError` for too much of it.
+
+    >>> parse("3:E:tiny:0.7 >> M").node
+    Then(parts=(Stage(name='E', count=3, model='tiny', temperature=0.7, options=()), Stage(name=...
+    """
+    found = read_expression(text if isinstance(text, Source) else source(text))
+    raise_errors(found.diagnostics)
+    return found
+
+
+def parse_file(text: str | Source) -> Parsed[File]:
+    """Return the items of a `.chain` file, with the warnings it earned; raises as `parse` does.
+
+    >>> parse_file("panel = 3:E\\nmain = $panel >> M").node.items[0].name
+    'panel'
+    """
+    found = read_items(text if isinstance(text, Source) else source(text))
+    raise_errors(found.diagnostics)
+    return found
+
+
+def read_expression(source: Source) -> Parsed[Expr]:
+    """Return the nodes of an expression with all findings, errors too; raise only if none is left.
+
+    Raises `NotationError` where the grammar does not accept the text.
+    """
+    check_size(source)
+    tree, problem = _tree(source.text, "expression", source)
+    if problem is not None:
+        raise_errors([problem])
+    reader = Reader(source)
+    node = reader.expression(tree.children[0])
+    return Parsed(node, in_order(reader.found))
+
+
+def read_items(source: Source) -> Parsed[File]:
+    """Return the items of a file with all findings.
+
+    Where the grammar does not accept an item, that item is left out and reading goes on at the
+    next one, so that several broken items are reported at once. Raises `NotationError` then.
+    """
+    check_size(source)
+    text = source.text
+    problems: list[Diagnostic] = []
+    starts = _item_starts(text)
+    while True:
+        tree, problem = _tree(text, "file", source)
+        if problem is None or len(problems) == _MOST_ERRORS:
+            break
+        item, problem = _broken_item(text, starts, problem, source)
+        problems.append(problem)
+        text = _blank(text, *item)
+    reader = Reader(source)
+    node = File() if problem is not None else read_file(reader, tree)
+    found = Parsed(node, in_order(problems + reader.found))
+    if problems:
+        raise_errors(found.diagnostics)
+    return found
+
+
+def _broken_item(
+    text: str, starts: list[int], problem: Diagnostic, source: Source
+) -> tuple[tuple[int, int], Diagnostic]:
+    """Return the item that the grammar does not accept, and what is wrong with it taken alone.
+
+    The parser may notice only in a later item, when a bracket or an operator was left open; so the
+    items are tried alone, from where it stopped backwards.
+    """
+    at = problem.span.start if problem.span else 0
+    for index in range(len(starts) - 1, -1, -1):
+        begin, end = starts[index], starts[index + 1] if index + 1 < len(starts) else len(text)
+        if begin > at or not text[begin:end].strip():
+            continue
+        alone = _blank(_blank(text, 0, begin), end, len(text))
+        _, own = _tree(alone, "file", Source(alone, source.name))
+        if own is not None:
+            span = own.span and Span(source, own.span.start, min(own.span.end, end))
+            return (begin, end), evolve(own, span=span)
+    return (0, len(text)), problem
+
+
+def _blank(text: str, start: int, end: int) -> str:
+    """Return a text with a stretch left out. Blanks keep every offset, so all spans still fit."""
+    return text[:start] + re.sub(r"[^\n]", " ", text[start:end]) + text[end:]
+
+
+def _tree(text: str, start: str, source: Source) -> tuple[Any, Diagnostic | None]:
+    from lark.exceptions import UnexpectedInput
+
+    try:
+        return grammar().parse(text, start=start), None
+    except UnexpectedInput as error:
+        from chainlang.notation.diagnose import diagnose
+
+        return None, diagnose(error, source)
+
+
+def _item_starts(text: str) -> list[int]:
+    """Return where the items of a file start: 0, and each line that begins like one.
+
+    Brackets are not counted here, since one may have been left open.
+    """
+    inside = {
+        mark.start + match.end()
+        for mark in marks(text)
+        if mark.kind == "string"
+        for match in re.finditer(r"\n", mark.text)
+    }
+    lines = (line.start() for line in re.finditer(r"^", text, re.MULTILINE))
+    begin = (at for at in lines if at not in inside and _ITEM_START.match(text, at))
+    return sorted({0, *begin})

@@ -1,0 +1,85 @@
+"""A first look at a text, before it is parsed: its size, its brackets, and what stands in it.
+
+One regular expression, linear in the text. It refuses what is too large or too deep before the
+parser allocates anything, and it knows where the brackets are when the parser has lost its way.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from attrs import frozen
+
+from chainlang.limits import current
+from chainlang.spans import Source, Span
+
+_TOKEN = re.compile(
+    r"""(?P<comment>\#[^\n]*)
+      | (?P<string>\"\"\"(?:\\(?:.|\n)|[^\\])*?\"\"\"|"(?!"")(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')
+      | (?P<broken>\"\"\"|["'])
+      | (?P<open>[(\[{])
+      | (?P<close>[)\]}])
+      | (?P<operator>>>|[&|*,=])""",
+    re.VERBOSE,
+)
+PAIRS = {"(": ")", "[": "]", "{": "}"}
+
+
+@frozen
+class Mark:
+    """One bracket, string, comment or operator of a text, and where it starts and ends."""
+
+    kind: str
+    text: str
+    start: int
+    end: int
+
+
+def marks(text: str) -> Iterator[Mark]:
+    """Yield the brackets, strings, comments and operators of a text, in order.
+
+    >>> [mark.kind for mark in marks('E("a)") # (')]
+    ['open', 'string', 'close', 'comment']
+    """
+    for match in _TOKEN.finditer(text):
+        yield Mark(match.lastgroup or "", match[0], match.start(), match.end())
+
+
+def check_size(source: Source) -> None:
+    """Refuse a text that is too long, too deep or has too many parts, before it is parsed.
+
+    Raises `LimitError` naming the limit.
+    """
+    limits = current()
+    size = len(source.text)
+    if size * 4 > limits.source_bytes:  # else no encoding of it can be too long
+        size = len(source.text.encode("utf-8", "surrogatepass"))
+    limits.check("source_bytes", size, f"a text of {size:,} bytes")
+    depth = parts = 0
+    for mark in marks(source.text):
+        if mark.kind == "open":
+            depth += 1
+            if depth > limits.depth:
+                where = Span(source, mark.start, mark.end)
+                limits.check(
+                    "depth", depth, f"brackets nested more than {limits.depth} deep", where
+                )
+        elif mark.kind == "close":
+            depth = max(depth - 1, 0)
+        elif mark.kind == "operator":
+            parts += 1
+            if parts > limits.nodes:
+                where = Span(source, mark.start, mark.end)
+                limits.check("nodes", parts, f"more than {limits.nodes:,} parts in one text", where)
+
+
+def unclosed(text: str, end: int) -> Mark | None:
+    """Return the innermost bracket before `end` that is open there, if any."""
+    opened: list[Mark] = []
+    for mark in marks(text[:end]):
+        if mark.kind == "open":
+            opened.append(mark)
+        elif mark.kind == "close" and opened:
+            opened.pop()
+    return opened[-1] if opened else None

@@ -1,0 +1,295 @@
+"""Nodes -> text. The canonical spelling, in the notation and in the form that Python reads too."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal as Choice
+
+from chainlang.ir import items
+from chainlang.ir.nodes import (
+    Branch,
+    Combine,
+    Expr,
+    Function,
+    Join,
+    Literal,
+    Named,
+    Node,
+    Option,
+    Ref,
+    Repeat,
+    Stage,
+    Table,
+    Then,
+)
+from chainlang.ir.verify import is_name
+from chainlang.notation.expressions import SIGNED, TEMPERATURE
+from chainlang.notation.literals import print_block, print_literal, print_number, print_string
+
+Form = Choice["notation", "call"]
+
+_PLAIN_FIELD = re.compile(r"[\w./@+~-]+\Z")
+OPERATORS = {Then: " >> ", Join: " & ", Branch: " | "}
+_PYTHON = ("True", "False", "None")
+
+
+def unparse(node: Expr, form: Form = "notation") -> str:
+    """Return an expression as text: ``parse(unparse(x)).node == x``.
+
+    ``form="notation"`` is the compact spelling. ``form="call"`` is the one that both the notation
+    and Python read: names, calls with literals, operators and parentheses.
+
+    >>> from chainlang.notation import parse
+    >>> node = parse("(fr=2:E:a & es=3*E) >> J:qwen:0.0").node
+    >>> print(unparse(node))
+    ((fr = 2:E:a) & (es = 3 * E)) >> J:qwen:0
+    >>> print(unparse(node, "call"))
+    join(fr=E("a", 2), es=3 * E) >> J("qwen", 1, 0)
+    """
+    return _notation(node) if form == "notation" else _call(node)
+
+
+# ---------------------------------------------------------------- the notation
+
+
+def _notation(node: Expr) -> str:
+    match node:
+        case Stage():
+            return _stage(node)
+        case Then() | Join() | Branch():
+            return OPERATORS[type(node)].join(map(operand, node.parts))
+        case Repeat(count, body):
+            return f"{count} * {operand(body)}"
+        case Named(name, body):
+            return f"{name} = {_labelled(body)}"
+        case Ref(name):
+            return f"${name}"
+        case Function(name):
+            return f"@{name}"
+        case Combine(name, parts, options):
+            given = [_argument(part) for part in parts] + [_option(option) for option in options]
+            return f"{name}({', '.join(given)})"
+    raise TypeError(f"not an expression: {node!r}")
+
+
+def operand(node: Expr) -> str:
+    """An operand in parentheses where it has an operator or a label of its own.
+
+    Python's precedence would allow fewer; readers do not remember it.
+    """
+    text = _notation(node)
+    return f"({text})" if isinstance(node, Then | Join | Branch | Named) else text
+
+
+def _labelled(node: Expr) -> str:
+    return _notation(node) if isinstance(node, Then) else operand(node)
+
+
+def _argument(node: Expr) -> str:
+    """An expression where a label at the top would read as a keyword."""
+    return f"({_notation(node)})" if isinstance(node, Named) else _notation(node)
+
+
+def _stage(node: Stage) -> str:
+    text = node.name if node.count == 1 else f"{node.count}:{node.name}"
+    if node.model is not None or node.temperature is not None:
+        text += ":" + ("" if node.model is None else field(node.model))
+    if node.temperature is not None:
+        text += ":" + print_number(node.temperature)
+    if node.options:
+        text += "(" + ", ".join(_option(option) for option in node.options) + ")"
+    return text
+
+
+def field(model: str) -> str:
+    """Return a model as a colon field: as it is where that reads back, else quoted.
+
+    >>> field("openai:gpt-4o"), field("foo-v1:0"), field("my model")
+    ('openai:gpt-4o', '"foo-v1:0"', '"my model"')
+    """
+    parts = model.split(":")
+    plain = all(_PLAIN_FIELD.match(part) for part in parts)
+    if plain and not TEMPERATURE.match(parts[-1]) and not SIGNED.match(parts[-1]):
+        return model
+    return print_string(model)
+
+
+def _option(option: Option) -> str:
+    return f"{option.name}={_value(option.value)}"
+
+
+def _value(value: Literal | Expr | Table) -> str:
+    if isinstance(value, Expr):
+        return _argument(value)
+    if isinstance(value, Table):
+        entries = (f"{print_string(e.name)}: {_entry(e)}" for e in value.entries)
+        return "{" + ", ".join(entries) + "}"
+    return print_literal(value)
+
+
+def _entry(entry: Option) -> str:
+    assert isinstance(entry.value, Expr)
+    return _argument(entry.value)
+
+
+# ---------------------------------------------------------------- the form of both doors
+
+
+def _call(node: Expr) -> str:
+    match node:
+        case Stage():
+            return _stage_call(node)
+        case Then():
+            return " >> ".join(map(_call_operand, node.parts))
+        case Join() | Branch():
+            if all(isinstance(part, Named) for part in node.parts):
+                form = "join" if isinstance(node, Join) else "branch"
+                return f"{form}({', '.join(_keyword(part) for part in node.parts)})"
+            return OPERATORS[type(node)].join(map(_call_operand, node.parts))
+        case Repeat(count, body):
+            return f"{count} * {_call_operand(body)}"
+        case Named():
+            return f"join({_keyword(node)})"
+        case Ref(name):
+            return f"ref({print_string(name)})"
+        case Function(name):
+            return f"function({print_string(name)})"
+        case Combine(name, parts, options):
+            given = [_call(part) for part in parts]
+            given += [f"{option.name}={_call_value(option.value)}" for option in options]
+            return f"{name}({', '.join(given)})"
+    raise TypeError(f"not an expression: {node!r}")
+
+
+def _call_operand(node: Expr) -> str:
+    text = _call(node)
+    calls = isinstance(node, Join | Branch) and all(isinstance(p, Named) for p in node.parts)
+    return f"({text})" if isinstance(node, Then | Join | Branch) and not calls else text
+
+
+def _keyword(node: Expr) -> str:
+    assert isinstance(node, Named)
+    return f"{node.name}={_call(node.body)}"
+
+
+def _stage_call(node: Stage) -> str:
+    given = []
+    if node.model is not None:
+        given.append(print_string(node.model))
+        if node.count != 1 or node.temperature is not None:
+            given.append(str(node.count))
+        if node.temperature is not None:
+            given.append(print_number(node.temperature))
+    else:
+        if node.count != 1:
+            given.append(f"count={node.count}")
+        if node.temperature is not None:
+            given.append(f"temperature={print_number(node.temperature)}")
+    given += [f"{option.name}={_call_value(option.value)}" for option in node.options]
+    return f"{node.name}({', '.join(given)})" if given else node.name
+
+
+def _call_value(value: Literal | Expr | Table) -> str:
+    if isinstance(value, Expr):
+        return _call(value)
+    if isinstance(value, Table):
+        entries = (
+            f"{print_string(e.name)}: {_call(e.value)}"
+            for e in value.entries
+            if isinstance(e.value, Expr)
+        )
+        return "{" + ", ".join(entries) + "}"
+    return print_literal(value, _PYTHON)
+
+
+# ---------------------------------------------------------------- files
+
+
+def unparse_type(node: items.Type) -> str:
+    """Return a type as text.
+
+    >>> from chainlang.notation import parse_file
+    >>> print(unparse_type(parse_file("op a : map -> list[str?] | int(1..5) {}").node.items[0].returns))
+    list[str?] | int(1..5)
+    """
+    match node:
+        case items.TypeName(name, low, high):
+            if low is None and high is None:
+                return name
+            return f"{name}({_bound(low)}..{_bound(high)})"
+        case items.Constant(value):
+            return print_string(value)
+        case items.ListOf(item):
+            return f"list[{unparse_type(item)}]"
+        case items.Maybe(item):
+            return f"{unparse_type(item)}?"
+        case items.OneOf(options):
+            return " | ".join(map(unparse_type, options))
+        case items.Shape(fields):
+            return braces([unparse_field(one) for one in fields])
+    raise TypeError(f"not a type: {node!r}")
+
+
+def _bound(value: float | None) -> str:
+    return "" if value is None else print_number(value)
+
+
+def braces(parts: list[str]) -> str:
+    """Return ``{ a, b }``, or ``{}``."""
+    return "{ " + ", ".join(parts) + " }" if parts else "{}"
+
+
+def unparse_field(node: items.Field) -> str:
+    """Return a field of an input or a type as text."""
+    text = node.name if node.type is None else f"{node.name}: {unparse_type(node.type)}"
+    return text if node.default is None else f"{text} = {print_literal(node.default.value)}"
+
+
+def unparse_setting(node: items.Setting) -> str:
+    """Return a setting as ``name = value``; a model by its bare name, text with newlines as a block."""
+    value = node.value
+    if isinstance(value, items.Environment):
+        return f"{node.name} = env({print_string(value.name)})"
+    if isinstance(value, str) and node.name == "model" and is_name(value):
+        return f"{node.name} = {value}"
+    if isinstance(value, str) and "\n" in value.strip("\n"):
+        return f"{node.name} = {print_block(value)}"
+    return f"{node.name} = {print_literal(value)}"
+
+
+def unparse_item(node: Node) -> str:
+    """Return one item of a file as text, in its canonical spelling."""
+    match node:
+        case items.Use(path):
+            return f"use {print_string(path)}"
+        case items.Model(name, engine, source, settings):
+            given = [print_string(source)]
+            given += [unparse_setting(one).replace(" = ", "=", 1) for one in settings]
+            return f"model {name} = {engine}({', '.join(given)})"
+        case items.Input(fields):
+            return f"input {braces([unparse_field(one) for one in fields])}"
+        case items.TypeDef(name, fields):
+            return f"type {name} {braces([unparse_field(one) for one in fields])}"
+        case items.Op():
+            head = unparse_op_head(node)
+            if not node.settings:
+                return f"{head} {{}}"
+            lines = "".join(f"  {unparse_setting(one)}\n" for one in node.settings)
+            return f"{head} {{\n{lines}}}"
+        case items.Definition(name, body):
+            return f"{name} = {_argument(body)}"
+    raise TypeError(f"not an item: {node!r}")
+
+
+def unparse_op_head(node: items.Op) -> str:
+    """Return the first line of an op, up to the brace."""
+    returns = "" if node.returns is None else f" -> {unparse_type(node.returns)}"
+    return f"op {node.name} : {node.kind}{returns}"
+
+
+def unparse_file(node: items.File) -> str:
+    """Return the text of a file that has no comments: its items, one after another.
+
+    `chainlang.notation.format` keeps the comments and the empty lines of a source.
+    """
+    return "".join(f"{unparse_item(item)}\n" for item in node.items)

@@ -1,0 +1,336 @@
+"""Checks on a file as a whole: every name known once, no cycles, every setting understood."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from attrs import define, evolve, field
+
+from chainlang.diagnostics import Diagnostic, closest
+from chainlang.ir import items
+from chainlang.ir.items import Definition, File, Item
+from chainlang.ir.nodes import Expr, Node, Ref, Stage
+from chainlang.ir.walk import children, walk
+from chainlang.notation.literals import print_literal
+from chainlang.ops.calls import too_many_calls
+from chainlang.ops.resolve import Scope, resolve, temperature_fault
+from chainlang.ops.signatures import ENGINES, KINDS, NAMED_TYPES, OP_SETTINGS, RESERVED, Rule
+from chainlang.spans import Source, Span
+
+MAIN = "main"
+_NAMED_ITEMS: dict[type[Item], str] = {
+    items.Model: "model",
+    items.TypeDef: "type",
+    items.Op: "op",
+    Definition: "definition",
+}
+
+
+def resolve_file(
+    file: File, main_source: Source | None = None
+) -> tuple[File, tuple[Diagnostic, ...]]:
+    """Return a file with canonical names and values, and everything found wrong with it.
+
+    `main_source` is the file that was asked for, where others were used: only there an unused
+    definition is worth a warning.
+
+    >>> from chainlang.notation import parse_file
+    >>> file, found = resolve_file(parse_file("a = $b\\nb = $a\\nmain = 3:E >> Q").node)
+    >>> [one.code for one in found]
+    ['unknown-name', 'cycle']
+    """
+    checker = _Checker(file)
+    resolved = checker.run(main_source)
+    return resolved, tuple(checker.found)
+
+
+@define
+class _Checker:
+    file: File
+    found: list[Diagnostic] = field(factory=list)
+
+    def note(self, code: str, message: str, span: Span | None, hint: str | None = None) -> None:
+        self.found.append(Diagnostic(code, message, span, hint))
+
+    def run(self, main_source: Source | None) -> File:
+        self.names()
+        scope = Scope.of(self.file.items)
+        scope.definitions = frozenset(self.named(Definition))
+        changed: list[Item] = []
+        for item in self.file.items:
+            match item:
+                case items.Model():
+                    self.model(item)
+                case items.Op():
+                    self.op(item)
+                case items.TypeDef(_, fields) | items.Input(fields):
+                    self.fields(fields)
+                case Definition():
+                    body, found = resolve(item.body, scope)
+                    self.found += found
+                    item = item if body is item.body else evolve(item, body=body)  # noqa: PLW2901
+            changed.append(item)
+        file = evolve(self.file, items=tuple(changed))
+        bodies = {item.name: item.body for item in changed if isinstance(item, Definition)}
+        self.cycles(bodies)
+        self.type_cycles()
+        if not any(one.severity == "error" for one in self.found):
+            for name in bodies if MAIN not in bodies else (MAIN,):
+                self.found += too_many_calls(bodies[name], scope.types, bodies)
+            self.unused(file, main_source)
+        return file
+
+    def named(self, kind: type[Item]) -> dict[str, Any]:
+        return {item.name: item for item in self.file.items if isinstance(item, kind)}  # type: ignore[attr-defined]
+
+    # ------------------------------------------------------------ names
+
+    def names(self) -> None:
+        seen: dict[tuple[str, str], Item] = {}
+        inputs: Item | None = None
+        for item in self.file.items:
+            what = _NAMED_ITEMS.get(type(item))
+            if isinstance(item, items.Input):
+                if inputs is not None:
+                    self.note("duplicate-name", "there is more than one input", item.span)
+                inputs = item
+            if what is None:
+                continue
+            name: str = item.name  # type: ignore[attr-defined]
+            where = item.span and item.span.part("name")
+            if (what, name) in seen:
+                first = seen[what, name].span
+                hint = None
+                if first:
+                    hint = f"the first one is at {first.source.name}:{first.source.position(first.start)[0]}"
+                self.note("duplicate-name", f"there are two {what}s called '{name}'", where, hint)
+            seen[what, name] = item
+            if what == "op" and name in RESERVED:
+                self.note(
+                    "reserved", f"'{name}' is a name of the language", where, "choose another name"
+                )
+            if what == "type" and name in (*NAMED_TYPES, "list"):
+                self.note(
+                    "reserved", f"'{name}' is a type of the language", where, "choose another name"
+                )
+
+    def cycles(self, bodies: Mapping[str, Expr]) -> None:
+        """Find definitions that lead back to themselves; each cycle is reported once."""
+        done: set[str] = set()
+        for start in bodies:
+            trail: dict[str, Any] = {}
+            pending: list[tuple[str, Any]] = [(start, None)] if start not in done else []
+            iterators: list[tuple[str, Iterator[Ref]]] = []
+            while pending or iterators:
+                if pending:
+                    name, ref = pending.pop()
+                    if name in trail:
+                        self.cycle([*trail][[*trail].index(name) :], ref)
+                    elif name in bodies and name not in done:
+                        trail[name] = None
+                        iterators.append((name, iter(_refs(bodies[name]))))
+                        continue
+                if not iterators:
+                    break
+                name, refs = iterators[-1]
+                following = next(refs, None)
+                if following is None:
+                    iterators.pop()
+                    trail.pop(name)
+                    done.add(name)
+                else:
+                    pending.append((following.name, following))
+
+    def cycle(self, names: list[str], ref: Ref) -> None:
+        shown = " -> ".join(f"${name}" for name in [*names, names[0]])
+        message = f"these definitions use each other: {shown}"
+        hint = "a definition can use others, but not itself"
+        self.note(
+            "cycle", message if len(names) > 1 else f"'${names[0]}' uses itself", ref.span, hint
+        )
+
+    def unused(self, file: File, main_source: Source | None) -> None:
+        """Warn of what nothing leads to from `main`; a file without one is for others to use."""
+        reached: set[tuple[str, str]] = set()
+        pending: list[tuple[str, str]] = [("definition", MAIN)]
+        by_key: dict[tuple[str, str], Item] = {}
+        for item in file.items:
+            what = _NAMED_ITEMS.get(type(item))
+            if what is not None:
+                by_key[what, item.name] = item  # type: ignore[attr-defined]
+            elif isinstance(item, items.Input):
+                pending += _uses(item)
+        if pending[0] not in by_key:
+            return
+        while pending:
+            key = pending.pop()
+            if key in by_key and key not in reached:
+                reached.add(key)
+                pending += _uses(by_key[key])
+        for (what, name), item in by_key.items():
+            own = main_source is None or item.span is None or item.span.source is main_source
+            if (what, name) not in reached and own:
+                where = item.span and item.span.part("name")
+                hint = f"`main` does not lead to it: use it as ${name}, or delete it"
+                if what != "definition":
+                    hint = "`main` does not lead to it: use it, or delete it"
+                self.note("unused-definition", f"the {what} '{name}' is never used", where, hint)
+
+    # ------------------------------------------------------------ settings
+
+    def model(self, item: items.Model) -> None:
+        rules = ENGINES.get(item.engine)
+        if rules is None:
+            near = closest(item.engine, ENGINES)
+            hint = f"did you mean '{near}'?" if near else f"there are {', '.join(ENGINES)}"
+            where = item.span and item.span.part("engine")
+            self.note("unknown-name", f"there is no engine '{item.engine}'", where, hint)
+            return
+        if not item.source:
+            where = item.span and item.span.part("source")
+            self.note("model", "this model has no name", where)
+        self.settings(item.settings, rules, f"{item.engine}()")
+
+    def op(self, item: items.Op) -> None:
+        if item.kind not in KINDS:
+            near = closest(item.kind, KINDS)
+            where = item.span and item.span.part("kind")
+            hint = f"did you mean '{near}'?" if near else f"the kinds are {', '.join(KINDS)}"
+            self.note("unknown-name", f"there is no kind '{item.kind}'", where, hint)
+        self.settings(item.settings, OP_SETTINGS, "an op")
+        given = {setting.name: setting for setting in item.settings}
+        if "user" not in given:
+            where = item.span and item.span.part("name")
+            hint = 'add `user = "..."`, a template over the fields of a row'
+            self.note("definition", f"the op '{item.name}' has no prompt", where, hint)
+        if "fresh" in given and item.kind != "generate":
+            where = given["fresh"].span
+            self.note(
+                "option", f"a {item.kind} has no candidates to ignore: fresh is for generate", where
+            )
+        if item.returns is not None:
+            self.type(item.returns)
+
+    def settings(
+        self, settings: Iterable[items.Setting], rules: Mapping[str, Rule], owner: str
+    ) -> None:
+        for setting in settings:
+            rule = rules.get(setting.name)
+            span = setting.span
+            if rule is None:
+                near = closest(setting.name, rules)
+                hint = f"did you mean '{near}'?" if near else f"it takes {', '.join(rules)}"
+                if not rules:
+                    hint = "it takes none"
+                name = span and span.part("name")
+                self.note("unknown-option", f"{owner} has no setting '{setting.name}'", name, hint)
+                continue
+            value = setting.value
+            where = span and span.part("value")
+            if isinstance(value, items.Environment) or setting.name == "api_key":
+                self.secret(setting, rules, where)
+                continue
+            fault = temperature_fault(value, where) if setting.name == "temperature" else None
+            if fault:
+                self.found.append(fault)
+            try:
+                rule.read(value)
+            except ValueError:
+                message = f"{setting.name} takes {rule.wants}, not {print_literal(value)}"
+                self.note("option", message, where)
+
+    def secret(self, setting: items.Setting, rules: Mapping[str, Rule], where: Span | None) -> None:
+        is_variable = isinstance(setting.value, items.Environment)
+        if setting.name == "api_key" and not is_variable:
+            self.note(
+                "option",
+                "a key does not belong in a file",
+                where,
+                'name the variable that holds it: api_key=env("OPENAI_API_KEY")',
+            )
+        elif setting.name not in ("api_key", "base_url") or "api_key" not in rules:
+            message = f"{setting.name} can't come from the environment"
+            self.note("option", message, where, "only api_key and base_url of a model can")
+
+    # ------------------------------------------------------------ types
+
+    def fields(self, fields: Iterable[items.Field]) -> None:
+        for one in fields:
+            if one.type is not None:
+                self.type(one.type)
+            elif not isinstance(one.default, items.Default) or not isinstance(
+                one.default.value, str
+            ):
+                hint = 'a field without a type is made from others: query = "{{ text }}"'
+                self.note("type", f"the field '{one.name}' has no type", one.span, hint)
+
+    def type(self, node: items.Type) -> None:
+        known = [*NAMED_TYPES, *self.named(items.TypeDef)]
+        for one in walk(node):
+            if isinstance(one, items.Shape):
+                self.fields(field for field in one.fields if field.type is None)
+            if not isinstance(one, items.TypeName):
+                continue
+            if one.name not in known:
+                near = closest(one.name, [*known, "list"])
+                hint = f"did you mean '{near}'?" if near else f"there are {', '.join(known)}"
+                if one.name == "list":
+                    hint = "say of what: list[str]"
+                self.note("type", f"there is no type '{one.name}'", one.span, hint)
+            elif one.low is not None or one.high is not None:
+                self.bounds(one)
+
+    def bounds(self, node: items.TypeName) -> None:
+        low, high = node.low, node.high
+        if node.name not in ("int", "float", "str"):
+            self.note("type", f"'{node.name}' takes no bounds", node.span)
+        elif low is not None and high is not None and low > high:
+            message = f"nothing lies in the range from {low:g} to {high:g}"
+            self.note("type", message, node.span, f"write {high:g}..{low:g}")
+        elif node.name != "float" and any(isinstance(end, float) for end in (low, high)):
+            self.note("type", f"the bounds of '{node.name}' are whole numbers", node.span)
+        elif node.name == "str" and any(end is not None and end < 0 for end in (low, high)):
+            self.note("type", "the bounds of 'str' are lengths, so at least 0", node.span)
+
+    def type_cycles(self) -> None:
+        """Find types that contain themselves; no value of such a type would ever end."""
+        types: dict[str, items.TypeDef] = self.named(items.TypeDef)
+        inside = {
+            name: {one.name for one in walk(item) if isinstance(one, items.TypeName)} & types.keys()
+            for name, item in types.items()
+        }
+        for name, item in types.items():
+            reached: set[str] = set()
+            pending = set(inside[name])
+            while pending:
+                reached |= pending
+                pending = set().union(*(inside[one] for one in pending)) - reached
+            if name in reached:
+                where = item.span and item.span.part("name")
+                self.note("cycle", f"the type '{name}' contains itself", where)
+
+
+def _refs(node: Expr) -> Iterable[Ref]:
+    return (one for one in walk(node) if isinstance(one, Ref))
+
+
+def _uses(item: Item) -> list[tuple[str, str]]:
+    """Return what an item uses, as (what, name); names that are not defined do no harm."""
+    found: list[tuple[str, str]] = []
+    pending: list[Node] = [item]
+    while pending:
+        node = pending.pop()
+        match node:
+            case Stage(name, _, model):
+                found += [("op", name), ("model", model or "")]
+            case Ref(name):
+                found.append(("definition", name))
+            case items.TypeName(name):
+                found.append(("type", name))
+            case items.Setting("model", str(name)):
+                found.append(("model", name))
+            case _:
+                pass
+        pending += children(node)
+    return found

@@ -1,0 +1,344 @@
+"""Names -> meaning. Aliases become canonical, options get their types, and mistakes are found.
+
+`resolve` sees one expression and the items around it (none, for a chain in a notebook cell); what
+concerns a file as a whole is in `chainlang.ops.files`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from attrs import define, evolve, field
+
+from chainlang.diagnostics import Diagnostic, closest
+from chainlang.ir import build
+from chainlang.ir.items import Item, Model, Op
+from chainlang.ir.nodes import Combine, Expr, Node, Option, Ref, Repeat, Stage, Table
+from chainlang.ir.walk import rebuild
+from chainlang.limits import current
+from chainlang.notation.literals import print_literal, print_number
+from chainlang.ops.calls import too_many_calls
+from chainlang.ops.signatures import (
+    COMBINATORS,
+    DRAWS,
+    STAGE_TYPES,
+    Rule,
+    StageType,
+    canonical,
+)
+from chainlang.ops.structure import branches_like_pipes, misplaced_branches, names_twice
+from chainlang.spans import Span
+
+MAX_TEMPERATURE = 2.0
+MIN_TEMPERATURE = 0.01  # vLLM clamps what lies between 0 and this, silently; so it is refused
+
+
+@define
+class Scope:
+    """The names an expression may use: the types of stage, and the models and definitions of a file.
+
+    `definitions` is None where no file is known, as in a notebook cell; then ``$x`` is left to
+    whoever binds it.
+    """
+
+    types: Mapping[str, StageType] = field(factory=lambda: dict(STAGE_TYPES))
+    models: frozenset[str] = frozenset()
+    definitions: frozenset[str] | None = None
+
+    @classmethod
+    def of(cls, items: Iterable[Item]) -> Scope:
+        """Return the scope that some items make."""
+        types = dict(STAGE_TYPES)
+        models = set()
+        for item in items:
+            if isinstance(item, Op):
+                types.setdefault(item.name, op_type(item))
+            elif isinstance(item, Model):
+                models.add(item.name)
+        return cls(types, frozenset(models))
+
+
+def op_type(op: Op) -> StageType:
+    """Return the type of stage that an op declares."""
+    options = dict(DRAWS)
+    if op.kind == "generate":
+        options["fresh"] = STAGE_TYPES["E"].options["fresh"]
+    kind: Any = op.kind
+    return StageType(op.name, kind, "a type of this file", options=options)
+
+
+def resolve(node: Expr, scope: Scope | None = None) -> tuple[Expr, tuple[Diagnostic, ...]]:
+    """Return an expression with canonical names and values, and everything found wrong with it.
+
+    >>> from chainlang.notation import parse
+    >>> node, found = resolve(parse("3:MC:tiny:9").node)
+    >>> [one.code for one in found]
+    ['count', 'model', 'temperature']
+    """
+    resolver = _Resolver(scope or Scope())
+    resolved = resolver.expression(node)
+    types = resolver.scope.types
+    resolver.found += [*names_twice(resolved), *misplaced_branches(resolved)]
+    resolver.found += branches_like_pipes(resolved, types)
+    if resolver.scope.definitions is None and not any(
+        one.severity == "error" for one in resolver.found
+    ):  # with definitions, the file counts: its main is what runs
+        resolver.found += too_many_calls(resolved, types, {})
+    return resolved, tuple(resolver.found)
+
+
+@define
+class _Resolver:
+    scope: Scope
+    found: list[Diagnostic] = field(factory=list)
+
+    def note(self, code: str, message: str, span: Span | None, hint: str | None = None) -> None:
+        self.found.append(Diagnostic(code, message, span, hint))
+
+    def expression(self, node: Node) -> Any:
+        match node:
+            case Stage():
+                return self.stage(node)
+            case Repeat():
+                self.count(node.count, node.span, "a part is repeated")
+            case Combine():
+                return self.combine(node)
+            case Ref() if self.scope.definitions is not None:
+                self.ref(node)
+            case _:
+                pass
+        return rebuild(node, self.expression)
+
+    # ------------------------------------------------------------ stages
+
+    def stage(self, node: Stage) -> Stage:
+        name = canonical(node.name)
+        kind = self.scope.types.get(name)
+        if kind is None:
+            self.unknown(node)
+            return node
+        self.count(node.count, node.span, "a stage runs")
+        if not kind.calls_model:
+            return self.without_model(node, kind)
+        self.temperature(node.temperature, node.span)
+        self.model(node)
+        options = self.options(node.options, kind.options, {}, f"{name} ({kind.what})")
+        for option in options:
+            if option.name == "need" and option.value > node.count:  # type: ignore[operator]
+                self.note(
+                    "option",
+                    f"need={option.value} of {node.count} samples can never be met",
+                    option.span,
+                )
+        if name == node.name and options is node.options:
+            return node
+        return evolve(node, name=name, options=options)
+
+    def without_model(self, node: Stage, kind: StageType) -> Stage:
+        """Check a stage that calls no model: nothing about models may be said of it.
+
+        A temperature of 0 is allowed, and dropped: ``1:MC::0.0`` is how Ember spells a vote.
+        """
+        name, span = kind.name, node.span
+        what = f"{name} ({kind.what}) calls no model"
+        if node.count != 1:
+            self.note(
+                "count",
+                f"{what}: {node.count} of them would all be the same",
+                span and span.part("count"),
+                f"write {name}",
+            )
+        if node.model is not None:
+            self.note("model", what, span and span.part("model"), "leave the model out")
+        if node.temperature:
+            where = span and span.part("temperature")
+            self.note("temperature", what, where, "leave the temperature out")
+        options = self.options(node.options, kind.options, {}, f"{name} ({kind.what})")
+        return evolve(node, name=name, temperature=None, options=options)
+
+    def count(self, count: int, span: Span | None, what: str) -> None:
+        where = span and span.part("count")
+        limits = current()
+        if count < 1:
+            self.note("count", f"{what} at least once, not {count} times", where)
+        elif count > limits.samples_per_stage:
+            self.found.append(limits.exceeded("samples_per_stage", f"a count of {count:,}", where))
+
+    def temperature(self, value: float | None, span: Span | None) -> None:
+        fault = temperature_fault(value, span and span.part("temperature"))
+        if fault:
+            self.found.append(fault)
+
+    def model(self, node: Stage) -> None:
+        """Find a temperature that is not a number: in ``E:small:hot`` the model is ``small:hot``."""
+        model, known = node.model, self.scope.models
+        if model is None or model in known or ":" not in model:
+            return
+        head, tail = model.rsplit(":", 1)
+        if head in known:
+            self.note(
+                "model",
+                f"there is no model '{model}'",
+                node.span and node.span.part("model"),
+                f"'{head}' is a model of this file, but '{tail}' is not a number, "
+                "so it is no temperature",
+            )
+
+    def unknown(self, node: Stage) -> None:
+        name, where = node.name, node.span and node.span.part("name")
+        if name in COMBINATORS:
+            example = COMBINATORS[name].example
+            self.note("combinator", f"'{name}' is a call over chains", where, f"write {example}")
+            return
+        known = [*self.scope.types, *COMBINATORS]
+        near = closest(name, known)
+        third, left = divmod(len(name), 3)
+        if left == 0 and name == name[:third] * 3 and name[:third] in known:
+            hint = f"did you mean 3 * {name[:third]}? Python makes '{name}' of 3 * '{name[:third]}'"
+        elif near:
+            hint = f"did you mean '{near}'?"
+        else:
+            hint = f"the types are {', '.join(self.scope.types)}; others are defined by `op`"
+        if node.model is None and node.count == 1 and not near and name.islower():
+            hint += f"; a definition is used as ${name}"
+        self.note("unknown-name", f"there is no type of stage '{name}'", where, hint)
+
+    # ------------------------------------------------------------ combinators and references
+
+    def combine(self, node: Combine) -> Combine:
+        signature = COMBINATORS.get(node.name)
+        if signature is None:
+            self.not_a_combinator(node)
+            return node
+        least, most = signature.parts
+        if len(node.parts) < least or (most is not None and len(node.parts) > most):
+            wants = {(0, 0): "no chains without a name", (1, 1): "one chain"}.get(
+                (least, most or 0), f"at least {least} chains"
+            )
+            self.note(
+                "combinator",
+                f"{node.name}() takes {wants}, not {len(node.parts)}",
+                node.span,
+                f"write {signature.example}",
+            )
+        owner = f"{node.name}()"
+        options = self.options(node.options, signature.options, signature.aliases, owner)
+        given = {option.name for option in options}
+        for name, rule in signature.options.items():
+            if rule.required and name not in given:
+                self.note(
+                    "combinator",
+                    f"{owner} needs {name}=",
+                    node.span,
+                    f"{name}= takes {rule.wants}, as in {signature.example}",
+                )
+        if options is not node.options:
+            node = evolve(node, options=options)
+        # A value that is no chain where none belongs has been noted; its names mean nothing.
+        chains = {name for name, rule in signature.options.items() if rule.holds_chains}
+        return rebuild(
+            node,
+            lambda child: (
+                child
+                if isinstance(child, Option) and child.name not in chains
+                else self.expression(child)
+            ),
+        )
+
+    def not_a_combinator(self, node: Combine) -> None:
+        name, where = canonical(node.name), node.span and node.span.part("name")
+        if name in self.scope.types:
+            values = [part for part in node.parts if isinstance(part, Stage)]
+            values += [one.value for one in node.options if isinstance(one.value, Stage)]
+            bare = next((value.name for value in values), None)
+            hint = f'a model is quoted here: {node.name}("{bare}"), or {node.name}:{bare}'
+            self.note(
+                "argument",
+                f"'{node.name}' is a type of stage; it takes values, not chains",
+                where,
+                hint if bare else f"write a >> {node.name}",
+            )
+            return
+        near = closest(node.name, [*COMBINATORS, "join", "branch"])
+        hint = f"did you mean '{near}'?" if near else f"there are {', '.join(COMBINATORS)}"
+        self.note("unknown-name", f"there is no combinator '{node.name}'", where, hint)
+
+    def ref(self, node: Ref) -> None:
+        definitions = self.scope.definitions or frozenset()
+        if node.name in definitions:
+            return
+        near = closest(node.name, definitions)
+        hint = f"did you mean '${near}'?" if near else None
+        if near is None and definitions:
+            hint = "there are " + ", ".join(f"${name}" for name in sorted(definitions)[:10])
+        if node.name in self.scope.types:
+            hint = f"'{node.name}' is a type of stage: write it without the '$'"
+        self.note("unknown-name", f"there is no definition '{node.name}'", node.span, hint)
+
+    # ------------------------------------------------------------ options
+
+    def options(
+        self,
+        options: tuple[Option, ...],
+        rules: Mapping[str, Rule],
+        aliases: Mapping[str, str],
+        owner: str,
+    ) -> tuple[Option, ...]:
+        """Return options with canonical names and values; the same tuple if they were."""
+        changed: list[Option] = []
+        for option in options:
+            name = aliases.get(option.name, option.name)
+            where = option.span
+            rule = rules.get(name)
+            if rule is None:
+                near = closest(name, rules)
+                hint = f"did you mean '{near}'?" if near else None
+                if hint is None:
+                    hint = f"it takes {', '.join(rules)}" if rules else "it takes no options"
+                place = where and where.part("name")
+                self.note("unknown-option", f"{owner} has no option '{name}'", place, hint)
+                continue
+            value = self.checked(option, rule)
+            same = name == option.name and value is option.value
+            changed.append(option if same else evolve(option, name=name, value=value))
+        if len({option.name for option in changed}) < len(changed):
+            self.note("argument", "an option is given twice, under two names", options[0].span)
+        same = len(changed) == len(options) and all(map(_is, changed, options))
+        return options if same else build.options(changed)
+
+    def checked(self, option: Option, rule: Rule) -> Any:
+        try:
+            return rule.read(option.value)
+        except ValueError:
+            value = option.value
+            is_part = isinstance(value, Expr | Table)
+            shown = "a chain" if is_part else print_literal(value)  # type: ignore[arg-type]
+            hint = None
+            if isinstance(value, Stage):
+                hint = f'quote it: {option.name}="{value.name}"'
+            where = option.span and option.span.part("value")
+            self.note("option", f"{option.name}= takes {rule.wants}, not {shown}", where, hint)
+            return value
+
+
+def temperature_fault(value: object, where: Span | None) -> Diagnostic | None:
+    """Return what is wrong with a temperature, or None: it is 0, or from 0.01 to 2, or not given."""
+    hint = "a temperature is 0, or from 0.01 to 2"
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return Diagnostic("temperature", "a temperature is a number", where, hint)
+    if value == 0 or MIN_TEMPERATURE <= value <= MAX_TEMPERATURE:
+        return None
+    shown = print_number(value)
+    if 0 < value < MIN_TEMPERATURE:
+        hint = "engines would silently use 0.01 instead; write 0 or at least 0.01"
+        return Diagnostic(
+            "temperature", f"temperature {shown} is too small to be honoured", where, hint
+        )
+    return Diagnostic("temperature", f"temperature {shown} is out of range", where, hint)
+
+
+def _is(left: object, right: object) -> bool:
+    return left is right

@@ -1,0 +1,253 @@
+"""What each name in a chain may be given: the types of stage, the combinators, their options.
+
+These tables are the whole knowledge of names; `resolve` looks everything up here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+from attrs import evolve, frozen
+
+from chainlang.ir.nodes import Expr, Table
+
+Kind = Literal["generate", "map", "fold"]
+KINDS: tuple[Kind, ...] = ("generate", "map", "fold")
+
+
+@frozen
+class Rule:
+    """What an option takes: `wants` in words for the reader, `read` to check and convert.
+
+    `read` returns the canonical value, or raises ValueError.
+    """
+
+    wants: str
+    read: Callable[[Any], Any]
+    required: bool = False
+    holds_chains: bool = False
+
+    def needed(self) -> Rule:
+        """Return the same rule for an option that can't be left out."""
+        return evolve(self, required=True)
+
+
+def _number(low: float, high: float, *, open_low: bool = False) -> Rule:
+    def read(value: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ValueError(value)
+        if not low <= value <= high or (open_low and value == low):
+            raise ValueError(value)
+        return float(value)
+
+    if high == math.inf:
+        wants = f"a number above {low:g}" if open_low else f"a number of at least {low:g}"
+    else:
+        wants = f"a number {'above' if open_low else 'from'} {low:g} {'up ' if open_low else ''}to {high:g}"
+    return Rule(wants, read)
+
+
+def _integer(least: int) -> Rule:
+    def read(value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise ValueError(value)
+        return value
+
+    return Rule(f"a whole number of at least {least}", read)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError(value)
+    return value
+
+
+def _truth(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(value)
+    return value
+
+
+def _stops(value: Any) -> Any:
+    many = value if isinstance(value, tuple) else (value,)
+    if not many or not all(isinstance(item, str) and item for item in many):
+        raise ValueError(value)
+    return many[0] if len(many) == 1 else many
+
+
+def _one_of(*words: str) -> Rule:
+    def read(value: Any) -> str:
+        if value not in words or not isinstance(value, str):
+            raise ValueError(value)
+        return value
+
+    return Rule("one of " + ", ".join(f'"{word}"' for word in words), read)
+
+
+def _part(value: Any) -> Any:
+    if not isinstance(value, Expr):
+        raise ValueError(value)
+    return value
+
+
+def _arms(value: Any) -> Any:
+    if not isinstance(value, Table):
+        raise ValueError(value)
+    return value
+
+
+_TEXT = Rule("a text in quotes", _text)
+
+# How a model draws; every type that calls a model takes these.
+SAMPLING: Mapping[str, Rule] = {
+    "frequency_penalty": _number(-2, 2),
+    "max_tokens": _integer(1),
+    "min_p": _number(0, 1),
+    "min_tokens": _integer(0),
+    "presence_penalty": _number(-2, 2),
+    "repetition_penalty": _number(0, 2, open_low=True),
+    "stop": Rule("a text in quotes, or a list of them", _stops),
+    "top_k": _integer(1),
+    "top_p": _number(0, 1, open_low=True),
+}
+DRAWS: Mapping[str, Rule] = {**SAMPLING, "need": _integer(1)}
+
+
+@frozen
+class StageType:
+    """One type of stage: how it treats candidates, whether it calls a model, what it may be given."""
+
+    name: str
+    kind: Kind
+    what: str
+    aliases: tuple[str, ...] = ()
+    calls_model: bool = True
+    options: Mapping[str, Rule] = DRAWS
+
+
+@frozen
+class Combinator:
+    """A call over parts: how many it takes, and its options."""
+
+    name: str
+    what: str
+    parts: tuple[int, int | None]
+    """The least and the most parts without a name; None for any number."""
+    options: Mapping[str, Rule]
+    aliases: Mapping[str, str] = {}
+    """Other spellings of an option."""
+    example: str = ""
+
+
+STAGE_TYPES: Mapping[str, StageType] = {
+    one.name: one
+    for one in (
+        StageType(
+            "E", "generate", "ensemble", ("UE",),
+            options={**DRAWS, "fresh": Rule("true or false", _truth)},
+        ),
+        StageType("V", "map", "verify"),
+        StageType("J", "fold", "judge", ("JF",)),
+        StageType("S", "fold", "select"),
+        StageType(
+            "M", "fold", "most common", ("MC",), calls_model=False,
+            options={
+                "by": _TEXT,
+                "normalize": _one_of("casefold", "number"),
+            },
+        ),
+    )
+}  # fmt: skip
+
+COMBINATORS: Mapping[str, Combinator] = {
+    one.name: one
+    for one in (
+        Combinator(
+            "fallback", "the first part that does not fail", (2, None), {},
+            example="fallback(a, b)",
+        ),
+        Combinator(
+            "retry", "draws a bad reply again", (1, 1), {"times": _integer(1)},
+            example="retry(a, times=3)",
+        ),
+        Combinator(
+            "timeout", "fails what takes too long", (1, 1),
+            {"seconds": _number(0, math.inf, open_low=True).needed()},
+            example="timeout(a, seconds=30)",
+        ),
+        Combinator(
+            "route", "picks a part by a field", (0, 0),
+            {
+                "arms": Rule('a table of chains, {"key": chain, ...}', _arms, holds_chains=True).needed(),
+                "by": _TEXT.needed(),
+                "default": Rule("a chain", _part, holds_chains=True),
+            },
+            example='route(by="topic", arms={"math": a, "code": b}, default=c)',
+        ),
+        Combinator(
+            "loop", "runs a part until a condition holds", (1, 1),
+            {"max": _integer(1), "until": _TEXT.needed()},
+            example="loop(a, until=\"verdict == 'correct'\", max=3)",
+        ),
+        Combinator(
+            "each", "runs a part for each item of a list field", (1, 1),
+            {"item": _TEXT, "over": _TEXT.needed()},
+            aliases={"as": "item"},  # `as` is a keyword of Python, so only text can write it
+            example='each(a, over="documents", item="document")',
+        ),
+    )
+}  # fmt: skip
+
+# The settings of an `op { ... }` in a file.
+OP_SETTINGS: Mapping[str, Rule] = {
+    **DRAWS,
+    "fresh": Rule("true or false", _truth),
+    "model": _TEXT,
+    "system": Rule(
+        "a text in quotes", lambda value: value if isinstance(value, str) else _text(value)
+    ),
+    "temperature": Rule("a temperature: 0, or from 0.01 to 2", lambda value: value),
+    "user": _TEXT,
+}
+
+# The kinds of engine that a `model` may name, and the settings of each. Engine arguments that load
+# or run code are not among them, whoever wrote the file.
+_SIZE = _integer(1)
+ENGINES: Mapping[str, Mapping[str, Rule]] = {
+    "vllm": {
+        "dtype": _one_of("auto", "float32", "float16", "bfloat16"),
+        "enable_prefix_caching": Rule("true or false", _truth),
+        "gpu_memory_utilization": _number(0, 1, open_low=True),
+        "max_model_len": _SIZE,
+        "max_num_seqs": _SIZE,
+        "quantization": _TEXT,
+        "revision": _TEXT,
+        "tensor_parallel_size": _SIZE,
+    },
+    "openai": {
+        "api_key": Rule('env("NAME")', lambda value: value),
+        "base_url": _TEXT,
+        "max_concurrency": _SIZE,
+        "max_model_len": _SIZE,
+    },
+    "fake": {},
+}
+
+NAMED_TYPES = ("bool", "float", "int", "str")
+"""The types that need no definition; `int`, `float` and `str` (its length) take bounds."""
+
+
+def canonical(name: str) -> str:
+    """Return the name that an alias stands for; any other name as it is.
+
+    >>> canonical("MC"), canonical("UE"), canonical("classify")
+    ('M', 'E', 'classify')
+    """
+    return _ALIASES.get(name, name)
+
+
+_ALIASES = {alias: one.name for one in STAGE_TYPES.values() for alias in one.aliases}
+RESERVED = frozenset({*STAGE_TYPES, *_ALIASES, *COMBINATORS, "branch", "function", "join", "ref"})
+"""Names that a file or an `op` cannot give to something else."""

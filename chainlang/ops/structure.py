@@ -1,0 +1,142 @@
+"""Checks on the shape of a chain: labels, branches, and the pipe that is not one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from chainlang.diagnostics import Diagnostic
+from chainlang.ir.nodes import (
+    Branch,
+    Combine,
+    Expr,
+    Join,
+    Named,
+    Node,
+    Repeat,
+    Stage,
+    Table,
+    Then,
+)
+from chainlang.ops.signatures import StageType
+from chainlang.spans import Span
+
+
+def names_twice(node: Expr) -> list[Diagnostic]:
+    """Return a finding for each label that stands twice. Parts of which one runs may share a name."""
+    found: list[Diagnostic] = []
+
+    def visit(node: Node) -> dict[str, Span | None]:
+        names: dict[str, Span | None] = {}
+        if isinstance(node, Named):
+            names[node.name] = node.span and node.span.part("name")
+        exclusive = isinstance(node, Combine) and node.name in ("fallback", "route")
+        for part in _parts(node):
+            inner = visit(part)
+            for name, span in inner.items():
+                if name in names and not exclusive:
+                    hint = "every part of a chain that has a name has its own"
+                    message = f"the name '{name}' stands twice"
+                    found.append(Diagnostic("duplicate-name", message, span, hint))
+            names |= inner
+        if isinstance(node, Repeat) and names:
+            name = next(iter(names))
+            found.append(
+                Diagnostic(
+                    "duplicate-name",
+                    f"the name '{name}' would stand {node.count} times",
+                    names[name],
+                    f"name the whole: {name} = {node.count} * (...)",
+                )
+            )
+        return names
+
+    visit(node)
+    return found
+
+
+def _parts(node: Node) -> list[Expr]:
+    """Return the expressions directly inside a node, through its options and tables."""
+    match node:
+        case Then(parts) | Join(parts) | Branch(parts):
+            return list(parts)
+        case Repeat(_, body) | Named(_, body):
+            return [body]
+        case Combine(_, parts, options):
+            found = list(parts)
+            for option in options:
+                if isinstance(option.value, Expr):
+                    found.append(option.value)
+                elif isinstance(option.value, Table):
+                    found += [e.value for e in option.value.entries if isinstance(e.value, Expr)]
+            return found
+        case _:
+            return []
+
+
+def is_branched(node: Expr) -> bool:
+    """Return whether an expression yields results that stay apart. A join gathers them.
+
+    >>> from chainlang.notation import parse
+    >>> [is_branched(parse(text).node) for text in ("a | b", "(a | b) >> c", "(a | b) & c")]
+    [True, True, False]
+    """
+    match node:
+        case Branch():
+            return True
+        case Then(parts):
+            return any(map(is_branched, parts))
+        case Named(_, body):
+            return is_branched(body)
+        case _:
+            return False
+
+
+def misplaced_branches(node: Expr) -> list[Diagnostic]:
+    """Return a finding for each branch whose results can't stay apart: labelled, or in a call."""
+    found: list[Diagnostic] = []
+
+    def visit(node: Expr, gathered: bool) -> None:
+        if isinstance(node, Named) and not gathered and is_branched(node.body):
+            found.append(
+                Diagnostic(
+                    "branch",
+                    f"'{node.name}' would name a branch, whose results have names of their own",
+                    node.span,
+                    "label the parts of the branch, or write & to join them",
+                )
+            )
+        for part in _parts(node):
+            if isinstance(node, Combine) and is_branched(part):
+                message = f"a branch can't stand inside {node.name}()"
+                hint = "write & to join the parts"
+                found.append(Diagnostic("branch", message, part.span, hint))
+            visit(part, isinstance(node, Join | Repeat))
+
+    visit(node, gathered=False)
+    return found
+
+
+def branches_like_pipes(node: Expr, types: Mapping[str, StageType]) -> list[Diagnostic]:
+    """Return a finding for each ``a | b | c`` that looks like a pipe: one generates, others fold."""
+    found: list[Diagnostic] = []
+
+    def visit(node: Expr, fed: bool) -> None:
+        if isinstance(node, Branch) and not fed:
+            kinds = [_first_kind(part, types) for part in node.parts]
+            if kinds[0] == "generate" and all(kind in ("fold", "map") for kind in kinds[1:]):
+                message = (
+                    "'|' branches: these parts run side by side, and nothing feeds the later ones"
+                )
+                hint = "to send the output of one into the next, write >>"
+                found.append(Diagnostic("branch-like-pipe", message, node.span, hint))
+        for index, part in enumerate(_parts(node)):
+            visit(part, fed or (isinstance(node, Then) and index > 0))
+
+    visit(node, fed=False)
+    return found
+
+
+def _first_kind(node: Expr, types: Mapping[str, StageType]) -> str | None:
+    while isinstance(node, Then | Named | Repeat):
+        node = node.parts[0] if isinstance(node, Then) else node.body
+    return types[node.name].kind if isinstance(node, Stage) and node.name in types else None

@@ -1,0 +1,174 @@
+"""The text door: `chain` for expressions, `load` for files. Text -> nodes -> checks -> `Chain`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from chainlang.chain import Chain, Operand, lift, merged, refuse
+from chainlang.diagnostics import Diagnostic
+from chainlang.errors import MeaningError, raise_errors, raise_or_warn
+from chainlang.ir import build
+from chainlang.ir.items import Definition, Item
+from chainlang.ir.nodes import Expr, Node, Stage
+from chainlang.ir.verify import is_name
+from chainlang.ir.walk import transform
+from chainlang.notation import parse_file, source
+from chainlang.notation.parse import read_expression
+from chainlang.ops.programs import check, examine, main_of
+from chainlang.ops.resolve import Scope
+from chainlang.ops.signatures import canonical
+
+Spec: TypeAlias = "str | Operand | list[Spec]"
+Factory: TypeAlias = Callable[[int, "str | None", "float | None"], "str | Operand"]
+
+
+def chain(
+    spec: Spec,
+    *,
+    components: Mapping[str, Spec] | None = None,
+    ops: Mapping[str, Operand | Factory] | None = None,
+) -> Chain:
+    """Return the chain that a text describes.
+
+    A list is a sequence; nested lists that stand side by side, and consecutive ``$names`` before
+    a fold, are joined (the lists of Ember's compact notation). `components` gives ``$names`` their
+    meaning, `ops` gives names of types theirs: a type made by `chainlang.op`, or a function from
+    count, model and temperature to a chain.
+
+    Raises `NotationError`, `MeaningError` or `LimitError` with everything that is wrong; what is
+    only doubtful is warned of as `ChainlangWarning`.
+
+    >>> chain("3:E:tiny:0.7 >> 1:J:tiny:0")
+    E("tiny", 3, 0.7) >> J("tiny", 1, 0)
+    >>> print(chain(["$panel", "$panel", "J"], components={"panel": ["3:E", "V"]}), end="")
+    panel = 3:E >> V
+    main = ($panel & $panel) >> J
+    """
+    types, factories = _split_ops(ops or {})
+    context = merged(operand.as_chain().items for operand in types.values())
+    builder = _Builder(context, factories)
+    definitions = []
+    for name, part in (components or {}).items():
+        if not is_name(name):
+            refuse(f"{name!r} can't be the name of a component", "names are Python identifiers")
+        definitions.append(Definition(name, builder.expression(part)))
+    body = builder.expression(spec)
+    items = merged([tuple(builder.items), tuple(definitions)])
+    body, items, found = check(body, items)
+    raise_or_warn([*builder.diagnostics, *found])
+    return Chain(body, items)
+
+
+def load(path: str | os.PathLike[str] | None = None, *, text: str | None = None) -> Chain:
+    """Return the chain that a `.chain` file defines as ``main``, with its declarations.
+
+    Give a path, or the text of a file itself; only a path can `use` other files.
+    Raises `SourceError` for a file that can't be read, and everything that `chain` raises.
+
+    >>> load(text="panel = 3:E:tiny\\nmain = $panel >> M").body
+    Then(parts=(Ref(name='panel'), Stage(name='M', count=1, model=None, temperature=None, option...
+    """
+    if (path is None) == (text is None):
+        refuse("load() takes a path or a text", 'write load("x.chain") or load(text="main = E")')
+    if text is not None:
+        file, diagnostics = examine(parse_file(source(text, "<text>")))
+    else:
+        assert path is not None  # one of the two is given
+        file, diagnostics = examine(Path(path))
+    raise_or_warn(diagnostics)
+    return Chain(*main_of(file))
+
+
+def _split_ops(
+    ops: Mapping[str, Operand | Factory],
+) -> tuple[dict[str, Operand], dict[str, Factory]]:
+    types: dict[str, Operand] = {}
+    factories: dict[str, Factory] = {}
+    for name, value in ops.items():
+        if not is_name(name):
+            refuse(f"{name!r} can't be the name of a type", "names are Python identifiers")
+        if isinstance(value, Operand):
+            types[name] = value
+        elif callable(value):
+            factories[name] = value
+        else:
+            refuse(f"ops={{{name!r}: ...}} takes a type made by op(), or a function")
+    return types, factories
+
+
+class _Builder:
+    """Turns strings, chains and Ember's lists into expressions, and collects what they bring."""
+
+    def __init__(self, context: tuple[Item, ...], factories: Mapping[str, Factory]) -> None:
+        self.items: list[Item] = list(context)
+        self.context = context
+        self.factories = factories
+        self.diagnostics: list[Diagnostic] = []
+
+    def expression(self, spec: object) -> Expr:
+        if isinstance(spec, list | tuple):
+            return self.sequence(list(spec))
+        if isinstance(spec, str):
+            parsed = read_expression(source(spec))
+            raise_errors(parsed.diagnostics)
+            self.diagnostics += parsed.diagnostics
+            return transform(parsed.node, self.expand) if self.factories else parsed.node
+        return self.operand(spec)
+
+    def operand(self, value: object) -> Expr:
+        lifted = lift(value, self.context)
+        self.items += lifted.items
+        return lifted.body
+
+    def expand(self, node: Node) -> Node:
+        """Replace a stage whose name stands for a function by what the function returns."""
+        if not isinstance(node, Stage) or node.name not in self.factories:
+            return node
+        if node.options:
+            where = node.options[0].span
+            message = (
+                f"'{node.name}' is a function of count, model and temperature, without options"
+            )
+            raise MeaningError([Diagnostic("unknown-option", message, where)])
+        return self.operand(self.factories[node.name](node.count, node.model, node.temperature))
+
+    def sequence(self, specs: list[Any]) -> Expr:
+        """Return the meaning of a list: a sequence, in which neighbours that run apart are joined."""
+        if not specs:
+            refuse("this list is empty", 'the shortest chain is one type: "E"')
+        parts: list[Expr] = []
+        index = 0
+        while index < len(specs):
+            stop = index
+            while stop < len(specs) and _stands_apart(specs[stop]):
+                stop += 1
+            group = [self.expression(one) for one in specs[index:stop]]
+            nested = any(isinstance(one, list | tuple) for one in specs[index:stop])
+            before_fold = stop < len(specs) and self.is_fold(specs[stop])
+            if len(group) > 1 and (nested or before_fold):
+                parts.append(build.join(*group))
+                index = stop
+            elif group:
+                parts += group
+                index = stop
+            else:
+                parts.append(self.expression(specs[index]))
+                index += 1
+        return build.then(*parts)
+
+    def is_fold(self, spec: object) -> bool:
+        node = self.expression(spec)
+        if not isinstance(node, Stage):
+            return False
+        kind = Scope.of(self.context).types.get(canonical(node.name))
+        return kind is not None and kind.kind == "fold"
+
+
+def _stands_apart(spec: object) -> bool:
+    """Return whether Ember's documentation shows such an item as a branch: a list, or a ``$name``."""
+    if isinstance(spec, list | tuple):
+        return True
+    return isinstance(spec, str) and spec.strip().startswith("$") and is_name(spec.strip()[1:])

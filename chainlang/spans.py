@@ -1,0 +1,62 @@
+"""Where a thing was written: a source text, and a stretch of it."""
+
+from __future__ import annotations
+
+from attrs import field, frozen
+
+
+@frozen
+class Source:
+    """A text that was read, and the name it is called by in error messages.
+
+    >>> Source("3:E >>\\n M", "a.chain").position(8)
+    (2, 2)
+    """
+
+    text: str = field(repr=False)
+    name: str = "<chain>"
+
+    def position(self, offset: int) -> tuple[int, int]:
+        """Return line and column of an offset, both counted from 1; the column in characters."""
+        start = self.text.rfind("\n", 0, offset) + 1
+        return self.text.count("\n", 0, offset) + 1, offset - start + 1
+
+
+@frozen
+class Span:
+    """The characters ``source.text[start:end]``, and the named stretches inside it.
+
+    A stage is one node, but its count, model and temperature are places of their own: `part`
+    finds them, so that an error about the temperature points at the temperature.
+
+    >>> source = Source("E:tiny:9")
+    >>> whole = Span(source, 0, 8, parts=(("temperature", Span(source, 7, 8)),))
+    >>> whole.part("temperature").text, whole.part("count").text
+    ('9', 'E:tiny:9')
+    """
+
+    source: Source = field(repr=False)
+    start: int
+    end: int
+    parts: tuple[tuple[str, Span], ...] = field(default=(), repr=False)
+
+    @property
+    def text(self) -> str:
+        """The characters themselves."""
+        return self.source.text[self.start : self.end]
+
+    def part(self, name: str) -> Span:
+        """Return the named stretch, or the whole span where that part was not written."""
+        return next((span for key, span in self.parts if key == name), self)
+
+
+def cover(first: Span | None, last: Span | None) -> Span | None:
+    """Return the span from the start of one to the end of another; None unless both have a source.
+
+    >>> source = Source("E >> M")
+    >>> cover(Span(source, 0, 1), Span(source, 5, 6)).text
+    'E >> M'
+    """
+    if first is None or last is None or first.source is not last.source:
+        return None
+    return Span(first.source, first.start, last.end)

@@ -1,0 +1,325 @@
+"""The words of the Python door: the types of stage, `op`, the combinators and the forms.
+
+Each builds the node that its text builds, and refuses what its text refuses, with the same error:
+a bad call is printed as notation and read back, so the caret points into what was called.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from attrs import frozen
+
+from chainlang.chain import Chain, Operand, check_extent, lift, merged, refuse
+from chainlang.errors import raise_errors
+from chainlang.ir import build
+from chainlang.ir.items import Environment, Item, Op, Setting, Type
+from chainlang.ir.nodes import Combine, Expr, Function, Literal, Named, Option, Ref, Stage, Table
+from chainlang.ir.verify import is_name
+from chainlang.ir.walk import measure
+from chainlang.notation import parse_file, source
+from chainlang.notation.literals import print_literal
+from chainlang.notation.parse import read_expression
+from chainlang.notation.unparse import unparse, unparse_item, unparse_type
+from chainlang.ops.files import resolve_file
+from chainlang.ops.resolve import Scope, resolve
+from chainlang.report import visible
+
+_PYTHON = ("True", "False", "None")
+
+
+@frozen(repr=False, order=False)
+class StageWord(Operand):
+    """A type of stage as a Python word: an operand as it is, configured by calling it.
+
+    >>> from chainlang import E, M, chain
+    >>> E("tiny", 3, 0.7, max_tokens=64) >> M == chain("3:E:tiny:0.7(max_tokens=64) >> M")
+    True
+    """
+
+    name: str
+    items: tuple[Item, ...] = ()
+
+    def as_chain(self) -> Chain:
+        """Return the chain of this one stage, with nothing configured."""
+        return Chain(Stage(self.name), self.items, (1, 1))
+
+    def __repr__(self) -> str:
+        """The word itself; for a type that `op` made, the call that makes it."""
+        if not self.items:
+            return self.name
+        (declared,) = self.items
+        assert isinstance(declared, Op)
+        given = [print_literal(self.name), f"kind={print_literal(declared.kind)}"]
+        if declared.returns is not None:
+            given.append(f"returns={print_literal(unparse_type(declared.returns))}")
+        given += [
+            f"{one.name}={print_literal(one.value, _PYTHON)}"
+            for one in declared.settings
+            if not isinstance(one.value, Environment)
+        ]
+        return f"op({', '.join(given)})"
+
+    def __call__(
+        self,
+        model: str | None = None,
+        count: int = 1,
+        temperature: float | None = None,
+        **options: object,
+    ) -> Chain:
+        """Return a chain of this one stage.
+
+        `model` is the name of a model (default: the type's, then the settings'), `count` how many
+        times it runs, `temperature` 0 or from 0.01 to 2 (default 0.7 for ``E``, 0 for the others).
+        Raises `MeaningError` for a value out of range or an option that the type does not have.
+        """
+        given = {"model": model, "count": count, "temperature": temperature, **options}
+        values = {key: literal(value, f"{key}=") for key, value in given.items()}
+        stage = self._stage(values)
+        if stage is not None:
+            body, found = resolve(stage, Scope.of(self.items))
+            if not found:
+                return Chain(body, self.items, (1, 1))
+        self._explain(values)
+        raise AssertionError("unreachable")
+
+    def _stage(self, values: dict[str, Any]) -> Stage | None:
+        """Return the node, or None if a value is of the wrong type."""
+        rest = dict(values)
+        model, count, temperature = (rest.pop(key) for key in ("model", "count", "temperature"))
+        sound = (
+            (model is None or (isinstance(model, str) and model))
+            and (isinstance(count, int) and not isinstance(count, bool) and count < 10**18)
+            and (temperature is None or _is_number(temperature))
+        )
+        if not sound:
+            return None
+        if temperature is not None:
+            temperature = float(temperature)
+        options = build.options(Option(key, value) for key, value in rest.items())
+        return Stage(self.name, count, model, temperature, options)
+
+    def _explain(self, values: dict[str, Any]) -> None:
+        """Raise the errors of a call, by reading the same call as text."""
+        defaults: dict[str, Literal] = {"model": None, "count": 1, "temperature": None}
+        written = [key for key in values if key not in defaults or values[key] != defaults[key]]
+        fields = [key for key in defaults if key in written]
+        if "model" in fields:  # by position, as in the notation and in most calls
+            fields = list(defaults)[: list(defaults).index(fields[-1]) + 1]
+        shown = [
+            ("" if key in fields and "model" in fields else f"{key}=")
+            + print_literal(values[key], _PYTHON)
+            for key in [*fields, *(key for key in written if key not in defaults)]
+        ]
+        parsed = read_expression(source(f"{self.name}({', '.join(shown)})", "<call>"))
+        _, found = resolve(parsed.node, Scope.of(self.items))
+        raise_errors((*parsed.diagnostics, *found))
+
+
+def literal(value: object, where: str) -> Literal:
+    """Return a Python value as a literal of the language; lists become tuples, numpy numbers plain.
+
+    Raises `OperandError` for anything else.
+    """
+    if isinstance(value, list | tuple):
+        return tuple(literal(item, where) for item in value)
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, float) and math.isfinite(value):
+        return float(value)
+    try:
+        return operator.index(value)  # type: ignore[arg-type]  # refused below if it has none
+    except TypeError:
+        shown = visible(repr(value))[:60]
+        refuse(f"{where} can't be {shown}", "write a text, a number, True, False, None, or a list")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, float) or (
+        isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**18
+    )
+
+
+E = StageWord("E")
+J = StageWord("J")
+M = StageWord("M")
+S = StageWord("S")
+V = StageWord("V")
+
+
+def op(
+    name: str,
+    *,
+    user: str,
+    kind: str = "generate",
+    returns: str | None = None,
+    **settings: object,
+) -> StageWord:
+    """Return a new type of stage, as ``op name : kind -> returns { ... }`` declares one in a file.
+
+    `user` is the prompt, a template over the fields of a row; `kind` is ``"generate"``, ``"map"``
+    or ``"fold"``; `returns` is a type in the notation; other settings are `system`, `model`,
+    `temperature` and the sampling options.
+
+    >>> classify = op("classify", user="Review: {{ text }}", returns='"pos" | "neg"')
+    >>> print(3 * classify("tiny"), end="")
+    op classify : generate -> "pos" | "neg" {
+      user = "Review: {{ text }}"
+    }
+    main = 3 * classify:tiny
+    """
+    if not is_name(name):
+        refuse(f"{name!r} can't be the name of a type", "names are Python identifiers")
+    values = {"user": user, **settings}
+    given = tuple(Setting(key, literal(value, f"{key}=")) for key, value in values.items())
+    kind_name = kind if is_name(kind) else "kind"
+    declared = Op(name, kind_name, _type(returns), given)
+    parsed = parse_file(source(unparse_item(declared), "<op>"))
+    raise_errors(resolve_file(parsed.node)[1])
+    return StageWord(name, (declared,))
+
+
+def _type(text: str | None) -> Type | None:
+    if text is None:
+        return None
+    declared = parse_file(source(f"op x : map -> {text} {{}}", "<returns>")).node.items
+    if len(declared) != 1 or not isinstance(declared[0], Op):
+        refuse(f"returns={text!r} is not one type", 'write a type, as in returns=\'"yes" | "no"\'')
+    return declared[0].returns
+
+
+# ---------------------------------------------------------------- combinators
+
+
+def fallback(*parts: object) -> Chain:
+    """Return a chain that yields what the first part that does not fail yields.
+
+    >>> from chainlang import E
+    >>> print(fallback(E("big"), "E:small"))
+    fallback(E:big, E:small)
+    """
+    return _combine("fallback", parts, {})
+
+
+def retry(part: object, *, times: int | None = None) -> Chain:
+    """Return a chain that draws a bad reply of `part` again, `times` in all (default 3)."""
+    return _combine("retry", (part,), {"times": times})
+
+
+def timeout(part: object, *, seconds: float) -> Chain:
+    """Return a chain in which `part` fails if it takes longer than `seconds`."""
+    return _combine("timeout", (part,), {"seconds": seconds})
+
+
+def route(*, by: str, arms: Mapping[str, object], default: object = None) -> Chain:
+    """Return a chain that runs the arm named by the field `by`, or `default` where none is.
+
+    >>> from chainlang import E
+    >>> print(route(by="topic", arms={"math": E("big")}, default=E))
+    route(arms={"math": E:big}, by="topic", default=E)
+    """
+    return _combine("route", (), {"by": by, "arms": arms, "default": default})
+
+
+def loop(part: object, *, until: str, max: int | None = None) -> Chain:  # noqa: A002
+    """Return a chain that runs `part` until a condition holds, at most `max` times (default 3)."""
+    return _combine("loop", (part,), {"until": until, "max": max})
+
+
+def each(part: object, *, over: str, item: str | None = None) -> Chain:
+    """Return a chain that runs `part` for each item of the list field `over`, named `item`."""
+    return _combine("each", (part,), {"over": over, "item": item})
+
+
+def _combine(name: str, parts: tuple[object, ...], options: Mapping[str, object]) -> Chain:
+    chains = [lift(part) for part in parts]
+    written: list[Option] = []
+    for key, value in options.items():
+        if value is None:
+            continue
+        if isinstance(value, Mapping):
+            entries = []
+            for arm, part in value.items():
+                if not isinstance(arm, str):
+                    refuse(f"{arm!r} can't be a key of {key}=", "the keys are strings")
+                chains.append(lift(part))
+                entries.append(Option(arm, chains[-1].body))
+            written.append(Option(key, Table(tuple(entries))))
+        elif isinstance(value, Operand) or (name, key) == ("route", "default"):
+            chains.append(lift(value))
+            written.append(Option(key, chains[-1].body))
+        else:
+            written.append(Option(key, literal(value, f"{key}=")))
+    bodies = tuple(lift(part).body for part in parts)
+    node = Combine(name, bodies, build.options(written))
+    extent = measure(node)
+    check_extent(*extent)
+    items = merged(chain.items for chain in chains)
+    resolved, found = resolve(node, Scope.of(items))
+    if any(one.severity == "error" for one in found):
+        parsed = read_expression(source(unparse(node, "call"), "<call>"))
+        raise_errors((*parsed.diagnostics, *resolve(parsed.node, Scope.of(items))[1]))
+    return Chain(resolved, items, extent)
+
+
+# ---------------------------------------------------------------- forms
+
+
+def join(*parts: object, **named: object) -> Chain:
+    """Return the join of chains, ``a & b``; those given by keyword are named.
+
+    >>> from chainlang import E
+    >>> print(join(fr=E("a"), es=E("b")))
+    (fr = E:a) & (es = E:b)
+    """
+    return _form(build.join, "join", parts, named)
+
+
+def branch(*parts: object, **named: object) -> Chain:
+    """Return the branch of chains, ``a | b``; those given by keyword are named."""
+    return _form(build.branch, "branch", parts, named)
+
+
+def _form(
+    make: Callable[..., Expr],
+    form: str,
+    parts: tuple[object, ...],
+    named: Mapping[str, object],
+) -> Chain:
+    chains = [lift(part) for part in parts]
+    bodies = [chain.body for chain in chains]
+    for name, part in named.items():
+        if not is_name(name):
+            refuse(f"{name!r} can't be a label", "a label is a Python identifier")
+        chains.append(lift(part))
+        bodies.append(Named(name, chains[-1].body))
+    if not bodies:
+        refuse(f"{form}() needs at least one chain", f"write {form}(a, b) or {form}(name=a)")
+    node = make(*bodies)
+    extent = measure(node)
+    check_extent(*extent)
+    return Chain(node, merged(chain.items for chain in chains), extent)
+
+
+def ref(name: str) -> Chain:
+    """Return a reference to a definition: ``$name`` in text.
+
+    >>> from chainlang import chain
+    >>> ref("panel") == chain("$panel")
+    True
+    """
+    if not is_name(name):
+        refuse(f"{name!r} can't be the name of a definition", "names are Python identifiers")
+    return Chain(Ref(name), (), (1, 1))
+
+
+def function(name: str) -> Chain:
+    """Return a place for a Python function, bound on loading: ``@name`` in text."""
+    if not is_name(name):
+        refuse(f"{name!r} can't be the name of a function", "names are Python identifiers")
+    return Chain(Function(name), (), (1, 1))
