@@ -219,18 +219,24 @@ def lift(value: object, beside: Iterable[Item] = ()) -> Chain:
     kind = type(value).__name__
     shown = visible(repr(value))
     shown = shown if len(shown) <= 60 else shown[:57] + "..."
-    hint = "a chain, a type of stage or a notation string belongs here"
+    message = f"{shown} is no chain: {_article(kind)} can't stand beside an operator"
+    raise OperandError([Diagnostic("operand", message, hint=_meant(value))])
+
+
+def _meant(value: object) -> str:
+    """Return what somebody who wrote this value beside an operator may have wanted."""
     if value is None:
-        hint = "did a function forget to return its chain?"
-    elif isinstance(value, list | tuple | set | frozenset):
-        hint = "join parts with &, branch with |, or give the list to chain([...])"
-    elif isinstance(value, dict):
-        hint = "write join(name=a, ...) or branch(name=a, ...)"
-    elif isinstance(value, bool | int | float):
-        hint = "to run a part several times, write 3 * part"
-    elif callable(value):
-        hint = f'write function("{getattr(value, "__name__", "name")}"), and bind it when loading'
-    refuse(f"{shown} is no chain: {_article(kind)} can't stand beside an operator", hint)
+        return "did a function forget to return its chain?"
+    if isinstance(value, list | tuple | set | frozenset):
+        return "join parts with &, branch with |, or give the list to chain([...])"
+    if isinstance(value, dict):
+        return "write join(name=a, ...) or branch(name=a, ...)"
+    if isinstance(value, bool | int | float):
+        return "to run a part several times, write 3 * part"
+    if callable(value):
+        name = getattr(value, "__name__", "name")
+        return f'write function("{name}"), and bind it when loading'
+    return "a chain, a type of stage or a notation string belongs here"
 
 
 def _article(word: str) -> str:

@@ -17,7 +17,8 @@ LINTS = frozenset({"branch-like-pipe", "mixed-operators", "single-branch", "unus
 class Diagnostic:
     """One finding about a text: what, where, why, and what to write instead.
 
-    `code` is stable and meant for machines (`LINTS` and `chainlang.errors.ERRORS` list all of them); `span` is None for a
+    `code` is stable and meant for machines (`LINTS` and `chainlang.errors.ERRORS` list all of
+    them); `span` is None for a
     chain that was built in Python and has no text to point into.
     """
 
@@ -55,7 +56,7 @@ class Diagnostic:
 
 
 def in_order(found: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
-    """Return diagnostics in the order of the text, file by file; those without a place come first."""
+    """Return diagnostics in the order of the text, file by file; those without a place first."""
     diagnostics = tuple(found)
     files = {one.span.source.name: None for one in diagnostics if one.span}
     rank = {name: index for index, name in enumerate(files)}

@@ -136,7 +136,7 @@ class _Builder:
         return self.operand(self.factories[node.name](node.count, node.model, node.temperature))
 
     def sequence(self, specs: list[Any]) -> Expr:
-        """Return the meaning of a list: a sequence, in which neighbours that run apart are joined."""
+        """Return the meaning of a list: a sequence, its neighbours that stand apart joined."""
         if not specs:
             refuse("this list is empty", 'the shortest chain is one type: "E"')
         parts: list[Expr] = []
@@ -168,7 +168,7 @@ class _Builder:
 
 
 def _stands_apart(spec: object) -> bool:
-    """Return whether Ember's documentation shows such an item as a branch: a list, or a ``$name``."""
+    """Return whether Ember's documents show such an item as a branch: a list, or a ``$name``."""
     if isinstance(spec, list | tuple):
         return True
     return isinstance(spec, str) and spec.strip().startswith("$") and is_name(spec.strip()[1:])

@@ -1,4 +1,4 @@
-"""Diagnostics as a page for people: the line, a caret under the place, and what to write instead."""
+"""Diagnostics as pages for people: the line, a caret under the place, what to write instead."""
 
 from __future__ import annotations
 

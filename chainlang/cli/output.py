@@ -23,7 +23,7 @@ def report(diagnostics: Iterable[Diagnostic], *, as_json: bool = False) -> None:
 
 
 def wants_colour(stream: TextIO) -> bool:
-    """Return whether to write colours: on a terminal, unless NO_COLOR or TERM=dumb say otherwise."""
+    """Return whether to write colours: on a terminal, unless NO_COLOR or TERM=dumb forbid it."""
     if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         return False
     return bool(os.environ.get("FORCE_COLOR")) or stream.isatty()

@@ -67,7 +67,7 @@ class Default(Node):
 
 @frozen
 class Field(Node):
-    """``lang: str = "en"``, or ``query = "{{ text }}"``, which has no type and is made from others."""
+    """``lang: str = "en"``; or ``query = "{{ text }}"``, without a type and made from others."""
 
     name: str
     type: Type | None = None

@@ -235,5 +235,5 @@ class _Chart:
 
 
 def _escaped(text: str) -> str:
-    """Return a text as Mermaid takes it inside quotes: what could end them or start markup, coded."""
+    """Return a text as Mermaid takes it in quotes: what could end them or start markup, coded."""
     return "".join(f"#{ord(char)};" if char in '"#<>&;`\\' else char for char in text)

@@ -36,7 +36,7 @@ def is_name(value: object) -> bool:
 
 
 def is_literal(value: object) -> bool:
-    """Return whether a value is a literal of the language: text, number, truth, none, or a tuple."""
+    """Return whether a value is a literal: text, a finite number, truth, none, or a flat tuple."""
     if isinstance(value, tuple):
         return all(is_literal(item) and not isinstance(item, tuple) for item in value)
     if isinstance(value, float):

@@ -51,7 +51,7 @@ def walk(node: Node) -> Iterator[Node]:
 
 
 def rebuild(node: _Some, replace: Callable[[Node], Node]) -> _Some:
-    """Return the node with each child replaced; the same object when every child stayed the same."""
+    """Return the node with each child replaced; the same object when no child changed."""
     changes: dict[str, Any] = {}
     for name in field_names(type(node)):
         value = getattr(node, name)

@@ -92,7 +92,7 @@ class _Loader:
 
 
 def _inside(folder: Path, name: str, span: Span | None) -> Path:
-    """Return the path of a used file. Raises `SourceError` if it is not beside or below its user."""
+    """Return the path of a used file; raise `SourceError` if it is not beside or below its user."""
     pure = PurePosixPath(name)
     hint = "a file is used from beside or below the file that uses it"
 

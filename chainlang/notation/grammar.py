@@ -49,7 +49,7 @@ WORDS = {
 
 
 def grammar_text() -> str:
-    """Return the text of ``grammar/chainlang.lark``, from the installed package or a source tree."""
+    """Return the text of ``grammar/chainlang.lark``, from the package or the source tree."""
     packed = resources.files("chainlang") / "_grammar" / "chainlang.lark"
     if packed.is_file():
         return packed.read_text(encoding="utf-8")

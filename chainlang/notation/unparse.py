@@ -209,7 +209,8 @@ def unparse_type(node: items.Type) -> str:
     """Return a type as text.
 
     >>> from chainlang.notation import parse_file
-    >>> print(unparse_type(parse_file("op a : map -> list[str?] | int(1..5) {}").node.items[0].returns))
+    >>> op = parse_file("op a : map -> list[str?] | int(1..5) {}").node.items[0]
+    >>> print(unparse_type(op.returns))
     list[str?] | int(1..5)
     """
     match node:
@@ -246,7 +247,7 @@ def unparse_field(node: items.Field) -> str:
 
 
 def unparse_setting(node: items.Setting) -> str:
-    """Return a setting as ``name = value``; a model by its bare name, text with newlines as a block."""
+    """Return a setting as ``name = value``; a model by its bare name, lines of text as a block."""
     value = node.value
     if isinstance(value, items.Environment):
         return f"{node.name} = env({print_string(value.name)})"

@@ -21,7 +21,7 @@ _DEFAULT_TIMES = 3  # of retry and loop
 
 @frozen
 class Cost:
-    """What a part does with one stream of candidates: runs made, branches out, candidates in each."""
+    """What a part does with one stream of candidates: runs, branches out, candidates in each."""
 
     calls: int
     branches: int

@@ -103,7 +103,8 @@ class _Checker:
                 first = seen[what, name].span
                 hint = None
                 if first:
-                    hint = f"the first one is at {first.source.name}:{first.source.position(first.start)[0]}"
+                    line = first.source.position(first.start)[0]
+                    hint = f"the first one is at {first.source.name}:{line}"
                 self.note("duplicate-name", f"there are two {what}s called '{name}'", where, hint)
             seen[what, name] = item
             if what == "op" and name in RESERVED:

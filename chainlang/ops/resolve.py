@@ -36,7 +36,7 @@ MIN_TEMPERATURE = 0.01  # vLLM clamps what lies between 0 and this, silently; so
 
 @define
 class Scope:
-    """The names an expression may use: the types of stage, and the models and definitions of a file.
+    """The names an expression may use: types of stage, and the models and definitions of a file.
 
     `definitions` is None where no file is known, as in a notebook cell; then ``$x`` is left to
     whoever binds it.
@@ -171,7 +171,7 @@ class _Resolver:
             self.found.append(fault)
 
     def model(self, node: Stage) -> None:
-        """Find a temperature that is not a number: in ``E:small:hot`` the model is ``small:hot``."""
+        """Find a temperature that is no number: in ``E:small:hot`` the model is ``small:hot``."""
         model, known = node.model, self.scope.models
         if model is None or model in known or ":" not in model:
             return
@@ -323,7 +323,7 @@ class _Resolver:
 
 
 def temperature_fault(value: object, where: Span | None) -> Diagnostic | None:
-    """Return what is wrong with a temperature, or None: it is 0, or from 0.01 to 2, or not given."""
+    """Return what is wrong with a temperature, if anything: it is 0, or from 0.01 to 2."""
     hint = "a temperature is 0, or from 0.01 to 2"
     if value is None:
         return None

@@ -45,7 +45,8 @@ def _number(low: float, high: float, *, open_low: bool = False) -> Rule:
     if high == math.inf:
         wants = f"a number above {low:g}" if open_low else f"a number of at least {low:g}"
     else:
-        wants = f"a number {'above' if open_low else 'from'} {low:g} {'up ' if open_low else ''}to {high:g}"
+        wants = f"a number {'above' if open_low else 'from'} {low:g} "
+        wants += f"{'up ' if open_low else ''}to {high:g}"
     return Rule(wants, read)
 
 
@@ -99,6 +100,7 @@ def _arms(value: Any) -> Any:
 
 
 _TEXT = Rule("a text in quotes", _text)
+_ARMS = Rule('a table of chains, {"key": chain, ...}', _arms, holds_chains=True)
 
 # How a model draws; every type that calls a model takes these.
 SAMPLING: Mapping[str, Rule] = {
@@ -117,7 +119,7 @@ DRAWS: Mapping[str, Rule] = {**SAMPLING, "need": _integer(1)}
 
 @frozen
 class StageType:
-    """One type of stage: how it treats candidates, whether it calls a model, what it may be given."""
+    """One type of stage: what it does with candidates, and what it may be given."""
 
     name: str
     kind: Kind
@@ -180,7 +182,7 @@ COMBINATORS: Mapping[str, Combinator] = {
         Combinator(
             "route", "picks a part by a field", (0, 0),
             {
-                "arms": Rule('a table of chains, {"key": chain, ...}', _arms, holds_chains=True).needed(),
+                "arms": _ARMS.needed(),
                 "by": _TEXT.needed(),
                 "default": Rule("a chain", _part, holds_chains=True),
             },

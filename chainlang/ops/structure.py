@@ -22,7 +22,7 @@ from chainlang.spans import Span
 
 
 def names_twice(node: Expr) -> list[Diagnostic]:
-    """Return a finding for each label that stands twice. Parts of which one runs may share a name."""
+    """Return a finding for each label that stands twice; parts of which one runs may share one."""
     found: list[Diagnostic] = []
 
     def visit(node: Node) -> dict[str, Span | None]:
@@ -117,7 +117,7 @@ def misplaced_branches(node: Expr) -> list[Diagnostic]:
 
 
 def branches_like_pipes(node: Expr, types: Mapping[str, StageType]) -> list[Diagnostic]:
-    """Return a finding for each ``a | b | c`` that looks like a pipe: one generates, others fold."""
+    """Return a finding for each ``a | b | c`` that looks like a pipe: only the first generates."""
     found: list[Diagnostic] = []
 
     def visit(node: Expr, fed: bool) -> None:
