@@ -7,6 +7,8 @@ Exit status: 0 fine; 1 what was asked for did not hold (a file is not formatted)
 from __future__ import annotations
 
 import argparse
+import io
+import os
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -19,13 +21,18 @@ FINE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run a command and exit with its status."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a tree holds characters that ASCII lacks
+            stream.reconfigure(errors="backslashreplace")
     try:
         status = run(arguments)
         sys.stdout.flush()
     except KeyboardInterrupt:
         status = INTERRUPTED
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
-        sys.stderr.close()
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in (sys.stdout, sys.stderr):  # Python would flush them on exit, and complain
+            os.dup2(nowhere, stream.fileno())
         status = FINE
     sys.exit(status)
 
@@ -47,7 +54,10 @@ def _parser() -> argparse.ArgumentParser:
     from chainlang import __version__
 
     parser = argparse.ArgumentParser(
-        prog="chainlang", description="Chains of LLM calls: check, format and show them."
+        prog="chainlang",
+        description="Chains of LLM calls: check, format and show them.",
+        epilog="exit status: 0 fine; 1 what was asked for did not hold; 2 bad input; "
+        "130 interrupted",
     )
     parser.add_argument("--version", action="version", version=f"chainlang {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")

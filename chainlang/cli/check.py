@@ -1,4 +1,4 @@
-"""``chainlang check FILE...``: is each of these files a chain, and what is wrong with it."""
+"""``chainlang check FILE...``: is each of these files right, and if not, what is wrong."""
 
 from __future__ import annotations
 
@@ -15,7 +15,11 @@ from chainlang.ops.programs import examine
 
 def add(commands: Any) -> None:
     """Add the command to the parser."""
-    parser = commands.add_parser("check", help="find mistakes in .chain files", description=__doc__)
+    parser = commands.add_parser(
+        "check",
+        help="find mistakes in .chain files",
+        description="Say of each file whether it is right, and if not, what is wrong and where.",
+    )
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
     parser.add_argument("--json", action="store_true", help="write the findings as JSON to stdout")
     parser.add_argument(
@@ -32,9 +36,17 @@ def run(options: argparse.Namespace) -> int:
     report(found, as_json=options.json)
     errors = sum(one.severity == "error" for one in found)
     if not options.json:
-        files = "1 file" if len(options.files) == 1 else f"{len(options.files)} files"
-        print(f"{files}: {errors} errors, {len(found) - errors} warnings", file=sys.stderr)
+        counts = (
+            _counted(len(options.files), "file"),
+            _counted(errors, "error"),
+            _counted(len(found) - errors, "warning"),
+        )
+        print("{}: {}, {}".format(*counts), file=sys.stderr)
     return 2 if errors else int(options.strict and bool(found))
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _check(path: Path) -> tuple[Diagnostic, ...]:

@@ -10,14 +10,20 @@ from pathlib import Path
 from typing import Any
 
 from chainlang.cli.output import report
-from chainlang.errors import ChainlangError
+from chainlang.diagnostics import Diagnostic
+from chainlang.errors import ChainlangError, SourceError
 from chainlang.notation.files import read_source
 from chainlang.notation.format import format_text
+from chainlang.notation.parse import source
 
 
 def add(commands: Any) -> None:
     """Add the command to the parser."""
-    parser = commands.add_parser("fmt", help="format .chain files", description=__doc__)
+    parser = commands.add_parser(
+        "fmt",
+        help="format .chain files",
+        description="Lay out .chain files in the canonical way, in place, with their comments.",
+    )
     parser.add_argument("files", nargs="+", metavar="FILE", help="a file, or - for stdin to stdout")
     parser.add_argument(
         "--check", action="store_true", help="write nothing; exit with 1 if a file would change"
@@ -42,11 +48,7 @@ def run(options: argparse.Namespace) -> int:
 def _format(name: str, *, write: bool) -> bool:
     """Format one file; return whether its text changes."""
     if name == "-":
-        text = sys.stdin.read()
-        new = format_text(text)
-        if write:
-            sys.stdout.write(new)
-        return new != text
+        return _format_stdin(write=write)
     path = Path(name)
     new = format_text(read_source(path))
     if path.read_bytes() == new.encode():
@@ -57,10 +59,34 @@ def _format(name: str, *, write: bool) -> bool:
     return True
 
 
+def _format_stdin(*, write: bool) -> bool:
+    """Format what stands on stdin to stdout; both are UTF-8, whatever the locale says."""
+    data = sys.stdin.buffer.read()
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        message = f"<stdin>: byte 0x{data[error.start]:02x} is not UTF-8"
+        raise SourceError([Diagnostic("file", message)]) from error
+    new = format_text(source(text, "<stdin>"))
+    if write:
+        sys.stdout.buffer.write(new.encode())
+    elif new != text:
+        print("would format <stdin>", file=sys.stderr)
+    return new != text
+
+
 def _replace(path: Path, text: str) -> None:
     """Replace a file in one step, so that a crash leaves the old text or the new one."""
     target = path.resolve()  # a link stays a link
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        _write_beside(target, text)
+    except OSError as error:
+        message = f"{path}: can't be written: {error.strerror}"
+        raise SourceError([Diagnostic("file", message)]) from error
+
+
+def _write_beside(target: Path, text: str) -> None:
+    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:40]}.")
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(text.encode())

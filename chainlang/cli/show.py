@@ -18,8 +18,14 @@ from chainlang.reading import chain
 
 def add(commands: Any) -> None:
     """Add the command to the parser."""
-    parser = commands.add_parser("show", help="show what a chain says", description=__doc__)
-    parser.add_argument("chain", metavar="EXPR|FILE", help="a notation, or a file ending in .chain")
+    parser = commands.add_parser(
+        "show",
+        help="show what a chain says",
+        description="Show a chain as notation, Python, tree, Mermaid or JSON.",
+    )
+    parser.add_argument(
+        "chain", metavar="EXPR|FILE", help="a notation in quotes, or a file ending in .chain"
+    )
     parser.add_argument(
         "--as",
         dest="form",
@@ -34,8 +40,7 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Show a chain; 2 if it is none."""
     found, warned = _read(options.chain)
-    if not options.json:
-        report(warned)
+    report(warned)  # to stderr: stdout is for the chain
     whole = found.file if found.items else found.body
     match options.form:
         case "tree":
@@ -53,7 +58,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _read(text: str) -> tuple[Chain, list[Diagnostic]]:
     """Return the chain of a file or a notation, with its warnings."""
-    if text.endswith(".chain") or (Path(text).is_file() if len(text) < 256 else False):
+    if text.endswith(".chain"):
         file, found = examine(Path(text))
         raise_errors(found)
         return Chain(*main_of(file)), list(found)
