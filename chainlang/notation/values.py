@@ -1,0 +1,112 @@
+"""Tokens -> names, texts and numbers, with what is wrong with them. The ground of both readers.
+
+A problem here does not stop the reading: it is noted, and something harmless stands in.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from attrs import define, field
+
+from chainlang.diagnostics import Diagnostic
+from chainlang.ir.nodes import Literal
+from chainlang.ir.verify import is_name
+from chainlang.limits import current
+from chainlang.notation import literals
+from chainlang.spans import Source, Span
+
+if TYPE_CHECKING:
+    from lark import Token, Tree
+
+_LONGEST_INTEGER = 18  # digits; no limit can be raised above that
+
+
+@define
+class ValueReader:
+    """Reads the names and literals of one source, and collects what it finds wrong."""
+
+    source: Source
+    found: list[Diagnostic] = field(factory=list)
+
+    # ------------------------------------------------------------ places and findings
+
+    def span(self, first: Token, last: Token | None = None) -> Span:
+        """Return the span from the start of one token to the end of another."""
+        end = first if last is None else last
+        return Span(self.source, first.start_pos or 0, end.end_pos or 0)
+
+    def note(self, code: str, message: str, span: Span | None, hint: str | None = None) -> None:
+        """Add a finding."""
+        self.found.append(Diagnostic(code, message, span, hint))
+
+    def name(self, text: str, span: Span | None, what: str = "a name") -> str:
+        """Return a name, after noting it if it is a keyword of Python and so cannot be one."""
+        if not is_name(text):
+            self.note(
+                "reserved",
+                f"'{text}' is a keyword of Python and can't be {what}",
+                span,
+                f"choose another name, such as '{text}_'",
+            )
+            return f"{text}_"
+        return text
+
+    def label(self, token: Token) -> tuple[str, Span]:
+        """Return the name in a ``name =`` token, and the place of the name alone."""
+        text = token.rstrip("= \t")
+        span = Span(self.source, token.start_pos or 0, (token.start_pos or 0) + len(text))
+        return text, span
+
+    # ------------------------------------------------------------ literals
+
+    def literal(self, tree: Tree[Token]) -> tuple[Literal, Span]:
+        """Return a literal and its place."""
+        token: Any = tree.children[0]
+        if tree.data == "list":
+            items: list[Any] = [item for item in tree.children if hasattr(item, "data")]
+            end: Any = tree.children[-1]
+            return tuple(self.literal(item)[0] for item in items), self.span(token, end)
+        span = self.span(token)
+        if tree.data == "string":
+            return self.string(str(token), span.start), span
+        if tree.data == "integer":
+            return self.integer(str(token), span), span
+        if tree.data == "word":
+            if token not in literals.WORDS:
+                self.note("string", f"'{token}' is not a value", span, f'quote it: "{token}"')
+            return literals.WORDS.get(str(token)), span
+        return self.number(str(token), span), span
+
+    def string(self, token: str, offset: int) -> str:
+        """Return the value of a quoted token, after noting a bad escape in it."""
+        try:
+            return literals.read_string(token)
+        except literals.BadEscape as bad:
+            where = Span(self.source, offset + bad.offset, offset + bad.offset + len(bad.escape))
+            self.note(
+                "string",
+                f"{bad.escape} is not an escape",
+                where,
+                "write \\\\ for a backslash; the escapes are \\n \\t \\r \\\" \\' \\\\ "
+                "\\xHH \\uHHHH \\UHHHHHHHH",
+            )
+            return token
+
+    def integer(self, digits: str, span: Span) -> int:
+        """Return a whole number, after noting one that is too long to mean anything."""
+        if len(digits.lstrip("+-0")) > _LONGEST_INTEGER:
+            what = f"a number of {len(digits)} digits"
+            self.found.append(current().exceeded("samples_per_stage", what, span))
+            return 1
+        return int(digits)
+
+    def number(self, text: str, span: Span) -> int | float:
+        """Return a signed or fractional number, after noting one that no float can hold."""
+        if text.lstrip("+-").isdigit():
+            return self.integer(text, span)
+        value = float(text)
+        if value in (float("inf"), float("-inf")):
+            self.note("argument", f"{text} is too large for a number", span)
+            return 0.0
+        return value
