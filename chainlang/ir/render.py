@@ -124,7 +124,9 @@ def _shown(value: Literal | Expr | Table) -> str:
         return f'"{_plain(value)}"'
     if isinstance(value, tuple):
         return "[" + ", ".join(map(_shown, value)) + "]"
-    return str(value)
+    if value is None or isinstance(value, bool):
+        return {True: "true", False: "false", None: "null"}[value]
+    return repr(value).removesuffix(".0")
 
 
 def _plain(text: str, most: int = 40) -> str:
