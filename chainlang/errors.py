@@ -93,6 +93,7 @@ ERRORS: dict[str, type[ChainlangError]] = {
     "combinator": MeaningError,
     "cycle": MeaningError,
     "type": MeaningError,
+    "template": MeaningError,
     "limit": LimitError,
     "file": SourceError,
     "path": SourceError,

@@ -205,6 +205,8 @@ COMBINATORS: Mapping[str, Combinator] = {
 # The settings of an `op { ... }` in a file.
 OP_SETTINGS: Mapping[str, Rule] = {
     **DRAWS,
+    "answer": _TEXT,
+    "choose": _TEXT,
     "fresh": Rule("true or false", _truth),
     "model": _TEXT,
     "system": Rule(

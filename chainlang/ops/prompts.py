@@ -1,0 +1,131 @@
+"""Templates -> text. The only place that knows jinja.
+
+Templates are written by authors of chains; everything that fills them in is a value. They run in
+jinja's immutable sandbox, an unknown name is an error, and a rendered prompt is never rendered
+again, so nothing that a row or a model says can become a template.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from chainlang.diagnostics import Diagnostic
+from chainlang.errors import MeaningError
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+    from jinja2.sandbox import SandboxedEnvironment
+
+LONGEST_RANGE = 10_000
+"""Items that a template's `range` may make; the sandbox bounds it, since templates may be data."""
+
+
+class View:
+    """Named values as a template sees them: ``view.name``, and nothing else.
+
+    A mapping would not do: its methods would hide fields called ``items`` or ``values``.
+
+    >>> render("{{ part.items }}", {"part": View({"items": 3})})
+    '3'
+    """
+
+    __slots__ = ("_values",)
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self._values = values
+
+    def __getitem__(self, name: str) -> Any:
+        return self._values[name]
+
+
+class RenderError(Exception):
+    """A template could not be filled in with the values of a row; the message says why."""
+
+
+def render(template: str, values: Mapping[str, Any]) -> str:
+    """Return a template with values filled in. Text goes in as it is, other values as JSON.
+
+    Raises `RenderError` for a name that the values lack, or an operation that fails on them, and
+    `MeaningError` for a template that is not one.
+
+    >>> render("{{ lang }}: {{ text }}", {"lang": "fr", "text": "{{ 7 * 7 }}"})
+    'fr: {{ 7 * 7 }}'
+    """
+    from jinja2 import TemplateError
+
+    try:
+        return compiled(template).render(values)
+    except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+        raise RenderError(str(error)) from error
+
+
+@lru_cache(maxsize=1024)
+def compiled(template: str) -> Template:
+    """Return a template, compiled once. Raises `MeaningError` if jinja cannot read it."""
+    from jinja2 import TemplateSyntaxError
+
+    try:
+        return _environment().from_string(template)
+    except TemplateSyntaxError as error:
+        message = f"this template can't be read: {error.message} (line {error.lineno})"
+        raise MeaningError([Diagnostic("template", message)]) from error
+
+
+def evaluate(expression: str, values: Mapping[str, Any]) -> Any:
+    """Return the value of an expression, as in ``{{ ... }}``, with its type.
+
+    Raises `RenderError` where the values do not allow it, and `MeaningError` if it is no expression.
+
+    >>> evaluate("score > 3 and verdict == 'correct'", {"score": 4, "verdict": "correct"})
+    True
+    """
+    from jinja2 import TemplateError, Undefined
+
+    try:
+        found = _expression(expression)(**values)
+    except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+        raise RenderError(str(error)) from error
+    if isinstance(found, Undefined):
+        raise RenderError(f"{expression!r} has no value here")
+    return found
+
+
+@lru_cache(maxsize=1024)
+def _expression(text: str) -> Callable[..., Any]:
+    from jinja2 import TemplateSyntaxError
+
+    try:
+        return _environment().compile_expression(text, undefined_to_none=False)
+    except TemplateSyntaxError as error:
+        message = f"this expression can't be read: {error.message}"
+        raise MeaningError([Diagnostic("template", message)]) from error
+
+
+def variables(template: str) -> frozenset[str]:
+    """Return the names that a template reads and does not define itself.
+
+    >>> sorted(variables("{{ query }}{% for one in candidates %}{{ one.answer }}{% endfor %}"))
+    ['candidates', 'query']
+    """
+    from jinja2 import meta
+
+    compiled(template)  # for its error
+    return frozenset(meta.find_undeclared_variables(_environment().parse(template)))
+
+
+@lru_cache(maxsize=1)
+def _environment() -> SandboxedEnvironment:
+    from jinja2 import StrictUndefined
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    return ImmutableSandboxedEnvironment(
+        undefined=StrictUndefined, keep_trailing_newline=True, finalize=_shown, autoescape=False
+    )
+
+
+def _shown(value: Any) -> Any:
+    plain = isinstance(value, bool | int | float | list | tuple | dict | None)
+    return json.dumps(value, ensure_ascii=False) if plain else value

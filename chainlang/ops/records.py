@@ -1,0 +1,98 @@
+"""What flows through a chain: records, and the candidates in them. Frozen values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from attrs import evolve, field, frozen
+
+from chainlang.ops.prompts import View
+from chainlang.places import Place
+
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+@frozen
+class Candidate:
+    """One answer on its way through a chain, with everything that is known of it."""
+
+    answer: Any
+    """What later stages and the vote read: a text, or a JSON value if its type names no answer."""
+    fields: Mapping[str, Any] = field(default=_NOTHING, hash=False)
+    """The fields of its type: ``verdict``, ``final_answer``, ..."""
+    text: str = ""
+    """What the model said, as it said it; empty where no model did."""
+    finish: str = ""
+    tokens: int = 0
+    token_ids: tuple[int, ...] = field(default=(), repr=False)
+    place: Place = ()
+    """Where it was drawn."""
+
+    def view(self) -> View:
+        """Return the candidate as templates see it: its fields, and ``answer``."""
+        return View({**self.fields, "answer": self.answer})
+
+
+@frozen
+class Record:
+    """A row on its way through a chain: its fields, its candidates, and its named parts so far."""
+
+    row: Mapping[str, Any] = field(hash=False)
+    id: str
+    query: str | None
+    candidates: tuple[Candidate, ...] = ()
+    history: Mapping[str, tuple[Candidate, ...]] = field(default=_NOTHING, hash=False)
+
+    def named(self, name: str, candidates: tuple[Candidate, ...]) -> Record:
+        """Return the record with the output of a named part added to its history."""
+        return evolve(self, history={**self.history, name: candidates})
+
+    def values(self) -> dict[str, Any]:
+        """Return what a template of a stage may read."""
+        found: dict[str, Any] = dict(self.row)
+        for name, candidates in self.history.items():
+            found[name] = part_view(candidates)
+        if self.query is not None:
+            found["query"] = self.query
+        found["candidates"] = [one.view() for one in self.candidates]
+        return found
+
+
+def part_view(candidates: tuple[Candidate, ...]) -> View:
+    """Return a named part as templates see it: ``answer``, ``candidates``, its first's fields."""
+    views = [one.view() for one in candidates]
+    if not candidates:
+        return View({"candidates": views})
+    first = candidates[0]
+    return View({**first.fields, "answer": first.answer, "candidates": views})
+
+
+@frozen
+class Branched:
+    """Results that stay apart, under their names: labels, else positions."""
+
+    results: tuple[tuple[str, Flow], ...]
+
+    def records(self) -> Iterator[Record]:
+        """Yield the records of all branches, in the order they are written."""
+        for _, flow in self.results:
+            if isinstance(flow, Branched):
+                yield from flow.records()
+            else:
+                yield flow
+
+
+Flow = Record | Branched
+
+
+def gathered(flows: list[Flow], before: Record) -> Record:
+    """Return what a join makes of its operands: their candidates in order, their names together."""
+    candidates: list[Candidate] = []
+    history = dict(before.history)
+    for flow in flows:
+        for record in flow.records() if isinstance(flow, Branched) else (flow,):
+            candidates += record.candidates
+            history |= record.history
+    return evolve(before, candidates=tuple(candidates), history=history)

@@ -1,0 +1,248 @@
+"""What one stage does: from a record to prompts, and from replies to candidates.
+
+Everything here is a function of values. When a stage runs, and where, is not decided here; the
+reference interpreter and the runtime both call these functions, and differ in all else.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Any
+
+from attrs import evolve, field, frozen
+
+from chainlang.ir import items
+from chainlang.ir.items import Item, Op, TypeDef
+from chainlang.ir.nodes import Stage
+from chainlang.ops.prelude import prelude
+from chainlang.ops.prompts import RenderError, evaluate, render
+from chainlang.ops.records import Candidate, Record
+from chainlang.ops.schemas import adapter
+from chainlang.ops.signatures import Kind
+from chainlang.ops.votes import vote
+from chainlang.places import Place
+from chainlang.spans import Span
+from chainlang.wire import Message, Sample, Sampling
+
+DEFAULT_MODEL = "tiny"
+DEFAULT_MAX_TOKENS = 1024
+_SAMPLING_OPTIONS = frozenset(
+    {"min_tokens", "top_p", "top_k", "min_p", "presence_penalty", "frequency_penalty"}
+    | {"repetition_penalty"}
+)
+
+
+class StageError(Exception):
+    """A stage failed for one row; the message says why, `sample` which reply it was, if one."""
+
+    def __init__(self, message: str, sample: Sample | None = None) -> None:
+        self.sample = sample
+        super().__init__(message)
+
+
+@frozen
+class Meaning:
+    """A stage with every default filled in: what it reads, asks and yields."""
+
+    name: str
+    kind: Kind
+    count: int
+    model: str
+    sampling: Sampling
+    user: str
+    """The template of the prompt."""
+    system: str | None = None
+    returns: items.Type | None = None
+    answer: str | None = None
+    """An expression over the fields of a reply."""
+    choose: str | None = None
+    """The field of a reply that is the number of a candidate."""
+    need: int | None = None
+    """How many of the samples must succeed; None for all."""
+    fresh: bool = False
+    types: Mapping[str, TypeDef] = field(factory=dict, hash=False)
+    span: Span | None = field(default=None, eq=False, repr=False)
+
+
+@frozen
+class Vote:
+    """A vote with its options: what it counts, and what it counts as equal."""
+
+    by: str | None = None
+    normalize: str | None = None
+    span: Span | None = field(default=None, eq=False, repr=False)
+
+
+def meaning(stage: Stage, declared: Iterable[Item] = ()) -> Meaning | Vote:
+    """Return what a stage means: its own words first, then its op's, then the defaults.
+
+    >>> from chainlang import chain
+    >>> found = meaning(chain("3:E").body)
+    >>> found.model, found.sampling.temperature, found.sampling.max_tokens
+    ('tiny', 0.7, 1024)
+    """
+    given = {option.name: option.value for option in stage.options}
+    if stage.name == "M":
+        return Vote(_text(given.get("by")), _text(given.get("normalize")), span=stage.span)
+    declared = tuple(declared)
+    ops = {**prelude(), **{item.name: item for item in declared if isinstance(item, Op)}}
+    op = ops[stage.name]
+    settings: dict[str, Any] = {one.name: one.value for one in op.settings} | given
+    temperature = settings.get("temperature") if stage.temperature is None else stage.temperature
+    stop = settings.get("stop", ())
+    sampling = Sampling(
+        temperature=float(temperature or 0),
+        max_tokens=settings.get("max_tokens", DEFAULT_MAX_TOKENS),
+        stop=(stop,) if isinstance(stop, str) else stop,
+        **{name: value for name, value in settings.items() if name in _SAMPLING_OPTIONS},
+    )
+    kind: Any = op.kind
+    return Meaning(
+        name=stage.name,
+        kind=kind,
+        count=stage.count,
+        model=stage.model or settings.get("model") or DEFAULT_MODEL,
+        sampling=sampling,
+        user=settings["user"],
+        system=settings.get("system"),
+        returns=op.returns,
+        answer=settings.get("answer"),
+        choose=settings.get("choose"),
+        need=settings.get("need"),
+        fresh=settings.get("fresh", False),
+        types={item.name: item for item in declared if isinstance(item, TypeDef)},
+        span=stage.span,
+    )
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def readings(stage: Meaning, record: Record) -> tuple[Candidate | None, ...]:
+    """Return what a stage reads one at a time: each candidate for a map, else everything, once.
+
+    Raises `StageError` where a fold or a map has nothing before it.
+    """
+    if stage.kind != "generate" and not record.candidates:
+        raise StageError(f"{stage.name} has nothing before it: there are no candidates")
+    return record.candidates if stage.kind == "map" else (None,)
+
+
+def messages(stage: Meaning, record: Record, candidate: Candidate | None) -> tuple[Message, ...]:
+    """Return the prompt of a stage for a record, and for one candidate if the stage is a map.
+
+    Raises `StageError` where a template reads a name that the record lacks.
+    """
+    values = record.values()
+    if stage.fresh:
+        values["candidates"] = []
+    if candidate is not None:
+        values["candidate"] = candidate.view()
+    found = [Message("user", _rendered(stage, stage.user, values))]
+    if stage.system is not None:
+        found.insert(0, Message("system", _rendered(stage, stage.system, values)))
+    return tuple(found)
+
+
+def _rendered(stage: Meaning, template: str, values: Mapping[str, Any]) -> str:
+    try:
+        return render(template, values)
+    except RenderError as error:
+        raise StageError(f"the prompt of {stage.name} can't be filled in: {error}") from error
+
+
+def schema(stage: Meaning, record: Record) -> str | None:
+    """Return the JSON schema of a reply, as text; a choice is bounded by the candidates there are."""
+    if stage.returns is None:
+        return None
+    return _schema(_reply_type(stage, record), tuple(sorted(stage.types.items())))
+
+
+@lru_cache(maxsize=256)
+def _schema(returns: items.Type, types: tuple[tuple[str, TypeDef], ...]) -> str:
+    return json.dumps(adapter(returns, dict(types)).json_schema())
+
+
+def _reply_type(stage: Meaning, record: Record) -> items.Type:
+    assert stage.returns is not None
+    if stage.choose is None or not isinstance(stage.returns, items.Shape):
+        return stage.returns
+    bound = items.TypeName("int", 1, len(record.candidates))
+    fields = (
+        evolve(one, type=bound) if one.name == stage.choose else one for one in stage.returns.fields
+    )
+    return evolve(stage.returns, fields=tuple(fields))
+
+
+def candidate_of(
+    stage: Meaning, record: Record, read: Candidate | None, sample: Sample, place: Place
+) -> Candidate:
+    """Return the candidate that a reply makes.
+
+    Raises `StageError` for a reply that was cut or does not fit its type.
+    """
+    made = Candidate(
+        answer=sample.text,
+        text=sample.text,
+        finish=sample.finish,
+        tokens=sample.tokens,
+        token_ids=sample.token_ids,
+        place=place,
+    )
+    if stage.returns is None:
+        return made if stage.answer is None else _answered(stage, record, read, made)
+    if sample.finish == "length":
+        limit = stage.sampling.max_tokens
+        message = f"the reply was cut after {sample.tokens} tokens (max_tokens={limit})"
+        raise StageError(message, sample)
+    reply = _validated(stage, record, sample)
+    fields = reply if isinstance(reply, dict) else {}
+    if stage.choose is not None:
+        chosen = record.candidates[fields[stage.choose] - 1]
+        both = {**chosen.fields, **fields, "final_answer": chosen.answer}
+        return evolve(made, answer=chosen.answer, fields=both)
+    answer = fields["answer"] if "answer" in fields else reply
+    made = evolve(made, answer=answer, fields=fields)
+    return made if stage.answer is None else _answered(stage, record, read, made)
+
+
+def _validated(stage: Meaning, record: Record, sample: Sample) -> Any:
+    from pydantic import ValidationError
+
+    assert stage.returns is not None
+    validator = adapter(_reply_type(stage, record), stage.types)
+    try:
+        value = validator.validate_json(sample.text)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"])) or "the reply"
+        raise StageError(f"{where}: {first['msg']}", sample) from error
+    return validator.dump_python(value, mode="json")
+
+
+def _answered(stage: Meaning, record: Record, read: Candidate | None, made: Candidate) -> Candidate:
+    assert stage.answer is not None
+    values = record.values()
+    if read is not None:
+        values["candidate"] = read.view()
+    try:
+        answer = evaluate(stage.answer, {**values, "text": made.text, **made.fields})
+    except RenderError as error:
+        raise StageError(f"the answer of {stage.name} can't be made: {error}") from error
+    return evolve(made, answer=answer)
+
+
+def voted(stage: Vote, record: Record) -> tuple[Candidate, ...]:
+    """Return the one candidate that a vote yields.
+
+    Raises `StageError` where there is nothing to count, or a candidate lacks the field to count.
+    """
+    if not record.candidates:
+        raise StageError("M has nothing before it: there are no candidates")
+    try:
+        return (vote(record.candidates, stage.by, stage.normalize),)
+    except KeyError as error:
+        raise StageError(f"a candidate has no field {error} to vote on") from error

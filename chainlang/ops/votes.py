@@ -1,0 +1,72 @@
+"""The vote: which answer is the most common. The one type of stage that is Python."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from attrs import evolve
+
+from chainlang.ops.records import Candidate
+
+
+def canonical_answer(answer: Any, normalize: str | None = None) -> str:
+    """Return the text under which answers are counted as the same: canonical JSON, text stripped.
+
+    ``normalize="casefold"`` ignores case; ``"number"`` compares as numbers what reads as one.
+
+    >>> canonical_answer(" 42\\n") == canonical_answer("42")
+    True
+    >>> canonical_answer("42.0", "number") == canonical_answer("42", "number")
+    True
+    """
+    if isinstance(answer, str):
+        answer = answer.strip()
+        if normalize == "casefold":
+            answer = answer.casefold()
+        elif normalize == "number":
+            answer = _number(answer)
+    return json.dumps(answer, sort_keys=True, ensure_ascii=True)
+
+
+def _number(text: str) -> str | float:
+    try:
+        value = float(text.replace(",", "").replace("_", ""))
+    except ValueError:
+        return text
+    return value if abs(value) < float("inf") else text
+
+
+def vote(
+    candidates: Iterable[Candidate], by: str | None = None, normalize: str | None = None
+) -> Candidate:
+    """Return the most frequent candidate; ties go to the first seen.
+
+    It has the fields of the first candidate that gave the winning answer, and ``final_answer``,
+    ``votes`` (how often each answer was given, by its canonical text) and ``confidence`` (the
+    share of the winner). With `by`, the field of that name is what is counted and answered.
+    Raises KeyError if a candidate lacks the field, ValueError if there are no candidates.
+
+    >>> winner = vote([Candidate("a"), Candidate("b"), Candidate(" b")])
+    >>> winner.answer, winner.fields["confidence"]
+    ('b', 0.6666666666666666)
+    """
+    votes: dict[str, int] = {}
+    first: dict[str, tuple[Any, Candidate]] = {}
+    for candidate in candidates:
+        answer = candidate.answer if by is None else candidate.fields[by]
+        key = canonical_answer(answer, normalize)
+        votes[key] = votes.get(key, 0) + 1
+        first.setdefault(key, (answer, candidate))
+    if not votes:
+        raise ValueError("no candidates")
+    winner = max(votes, key=lambda key: votes[key])  # the first of those with the most votes
+    answer, candidate = first[winner]
+    fields = {
+        **candidate.fields,
+        "final_answer": answer,
+        "votes": votes,
+        "confidence": votes[winner] / sum(votes.values()),
+    }
+    return evolve(candidate, answer=answer, fields=fields)

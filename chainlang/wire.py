@@ -1,0 +1,133 @@
+"""What passes between chains and engines: requests one way, completions and failures the other.
+
+An engine sees these and nothing of chains; a chain sees these and nothing of engines.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from attrs import frozen
+
+Finish = Literal["stop", "length"]
+"""Why a sample ended: the model ended it (or a stop string did), or `max_tokens` cut it."""
+
+
+@frozen
+class Message:
+    """One message of a prompt. Its text is data: special tokens in it are not read as such."""
+
+    role: Literal["system", "user", "assistant"]
+    text: str
+
+
+@frozen(kw_only=True)
+class Sampling:
+    """How a model draws. Units and bounds are those of the notation's options."""
+
+    temperature: float
+    max_tokens: int
+    min_tokens: int = 0
+    top_p: float = 1.0
+    top_k: int = 0
+    """0 for all tokens."""
+    min_p: float = 0.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    repetition_penalty: float = 1.0
+    stop: tuple[str, ...] = ()
+
+
+@frozen(kw_only=True)
+class Request:
+    """One prompt, to be sampled `count` times: sample *i* has the seed ``seed + i``.
+
+    At temperature 0 the seed plays no part, and the samples are equal.
+    """
+
+    id: str
+    model: str
+    messages: tuple[Message, ...]
+    sampling: Sampling
+    seed: int
+    count: int = 1
+    schema: str | None = None
+    """A JSON schema, as text, that the reply has to satisfy; None for free text."""
+    priority: int = 0
+    """Lower runs first, on an engine that has priorities."""
+
+
+@frozen
+class Sample:
+    """One reply: its text, why it ended, and its length in tokens."""
+
+    text: str
+    finish: Finish
+    tokens: int
+    token_ids: tuple[int, ...] = ()
+    """The tokens themselves, on an engine that shows them."""
+
+
+@frozen
+class Usage:
+    """What a request, a row or a run cost, in calls and tokens. Usages add up.
+
+    >>> Usage(1, 10, 0, 5) + Usage(1, 10, 8, 7)
+    Usage(calls=2, prompt_tokens=20, cached_tokens=8, output_tokens=12)
+    """
+
+    calls: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    """Prompt tokens that the engine had computed before; part of `prompt_tokens`."""
+    output_tokens: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            self.calls + other.calls,
+            self.prompt_tokens + other.prompt_tokens,
+            self.cached_tokens + other.cached_tokens,
+            self.output_tokens + other.output_tokens,
+        )
+
+
+@frozen
+class Completion:
+    """All samples of one request, in the order of their seeds."""
+
+    id: str
+    samples: tuple[Sample, ...]
+    usage: Usage
+
+
+FailureKind = Literal["context", "constraint", "transport", "refused", "engine"]
+"""The prompt is too long; the engine can't keep the schema; the wire broke; the server said no;
+the engine itself failed."""
+
+
+@frozen
+class Failure:
+    """A request that yielded nothing, and why. Other requests are not touched by it."""
+
+    id: str
+    kind: FailureKind
+    message: str
+    transient: bool = False
+    """Whether the same request may succeed when it is sent again."""
+
+
+@frozen(kw_only=True)
+class Capabilities:
+    """What an engine can promise. What a chain needs and an engine lacks is refused or reported."""
+
+    name: str
+    schemas: bool
+    """Replies can be held to a JSON schema."""
+    seeds: bool
+    """A sample is a function of the request and its seed."""
+    batch_invariant: bool
+    """...whatever else is in the batch: the same tokens on every run."""
+    plain_values: bool
+    """Special tokens in messages are read as text."""
+    token_ids: bool = False
+    priorities: bool = False
