@@ -6,9 +6,43 @@ one chain. Places, and so seeds and results, are counted on the normal form.
 
 from __future__ import annotations
 
-from chainlang.ir.build import branch, then
-from chainlang.ir.nodes import Branch, Expr, Named, Node, Then
+from collections.abc import Mapping
+
+from chainlang.ir.build import branch, join, moved, repeat, then
+from chainlang.ir.nodes import Branch, Expr, Join, Named, Node, Ref, Repeat, Then
 from chainlang.ir.walk import transform
+
+
+def inlined(node: Expr, definitions: Mapping[str, Expr]) -> Expr:
+    """Return an expression with each ``$name`` replaced by what it stands for.
+
+    A definition names nothing by itself: whether a part is written in place or as a definition
+    changes neither its meaning nor its samples. The definitions must have no cycle.
+
+    >>> from chainlang.notation import parse
+    >>> inlined(parse("$x >> M").node, {"x": parse("E >> V").node}) == parse("E >> V >> M").node
+    True
+    """
+
+    def change(found: Node) -> Node:
+        match found:
+            case Ref(name) if name in definitions:
+                return moved(inlined(definitions[name], definitions), found.span)
+            case Then(parts):
+                return _again(found, then(*parts, span=found.span))
+            case Join(parts):
+                return _again(found, join(*parts, span=found.span))
+            case Branch(parts):
+                return _again(found, branch(*parts, span=found.span))
+            case Repeat(count, body):
+                return _again(found, repeat(count, body, span=found.span))
+        return found
+
+    return transform(node, change)
+
+
+def _again(before: Expr, after: Expr) -> Expr:
+    return before if after == before else after
 
 
 def normal(node: Expr) -> Expr:

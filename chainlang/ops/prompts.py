@@ -77,7 +77,7 @@ def compiled(template: str) -> Template:
 def evaluate(expression: str, values: Mapping[str, Any]) -> Any:
     """Return the value of an expression, as in ``{{ ... }}``, with its type.
 
-    Raises `RenderError` where the values do not allow it, and `MeaningError` if it is no expression.
+    Raises `RenderError` where the values do not allow it, `MeaningError` if it is no expression.
 
     >>> evaluate("score > 3 and verdict == 'correct'", {"score": 4, "verdict": "correct"})
     True

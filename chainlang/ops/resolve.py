@@ -16,7 +16,7 @@ from chainlang.ir import build
 from chainlang.ir.items import Item, Model, Op
 from chainlang.ir.nodes import Combine, Expr, Node, Option, Ref, Repeat, Stage, Table
 from chainlang.ir.walk import rebuild
-from chainlang.limits import current
+from chainlang.limits import counted, current
 from chainlang.notation.literals import print_literal, print_number
 from chainlang.ops.calls import too_many_calls
 from chainlang.ops.signatures import (
@@ -125,10 +125,11 @@ class _Resolver:
         self.model(node)
         options = self.options(node.options, kind.options, {}, f"{name} ({kind.what})")
         for option in options:
-            if option.name == "need" and option.value > node.count:  # type: ignore[operator]
+            need = option.value if option.name == "need" else 0
+            if isinstance(need, int) and need > node.count:
                 self.note(
                     "option",
-                    f"need={option.value} of {node.count} samples can never be met",
+                    f"need={need} of {node.count} samples can never be met",
                     option.span,
                 )
         if name == node.name and options is node.options:
@@ -161,9 +162,10 @@ class _Resolver:
         where = span and span.part("count")
         limits = current()
         if count < 1:
-            self.note("count", f"{what} at least once, not {count} times", where)
+            self.note("count", f"{what} at least once, not {counted(count)} times", where)
         elif count > limits.samples_per_stage:
-            self.found.append(limits.exceeded("samples_per_stage", f"a count of {count:,}", where))
+            many = f"a count of {counted(count)}"
+            self.found.append(limits.exceeded("samples_per_stage", many, where))
 
     def temperature(self, value: float | None, span: Span | None) -> None:
         fault = temperature_fault(value, span and span.part("temperature"))

@@ -59,7 +59,7 @@ def _annotation(node: items.Type, types: Types, name: str) -> Any:
         case items.Maybe(item):
             return Optional[_annotation(item, types, name)]  # noqa: UP045  # built at run time
         case items.OneOf(options):
-            if all(isinstance(one, items.Constant) for one in options):
+            if all(isinstance(one, items.Constant) for one in options):  # one `enum` in the schema
                 return Literal[
                     tuple(one.value for one in options if isinstance(one, items.Constant))
                 ]

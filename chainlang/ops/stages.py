@@ -155,7 +155,7 @@ def _rendered(stage: Meaning, template: str, values: Mapping[str, Any]) -> str:
 
 
 def schema(stage: Meaning, record: Record) -> str | None:
-    """Return the JSON schema of a reply, as text; a choice is bounded by the candidates there are."""
+    """Return the JSON schema of a reply, as text; a choice is bounded by the candidates."""
     if stage.returns is None:
         return None
     return _schema(_reply_type(stage, record), tuple(sorted(stage.types.items())))
@@ -204,8 +204,7 @@ def candidate_of(
         chosen = record.candidates[fields[stage.choose] - 1]
         both = {**chosen.fields, **fields, "final_answer": chosen.answer}
         return evolve(made, answer=chosen.answer, fields=both)
-    answer = fields["answer"] if "answer" in fields else reply
-    made = evolve(made, answer=answer, fields=fields)
+    made = evolve(made, answer=fields.get("answer", reply), fields=fields)
     return made if stage.answer is None else _answered(stage, record, read, made)
 
 

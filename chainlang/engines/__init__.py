@@ -1,0 +1,1 @@
+"""Who answers requests. Engines see requests and completions, never chains."""

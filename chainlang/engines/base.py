@@ -1,0 +1,37 @@
+"""What an engine is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+from chainlang.wire import Capabilities, Completion, Failure, Request
+
+
+class Engine(Protocol):
+    """Answers requests, in whatever order it likes, several at a time.
+
+    The caller submits requests and calls `step` until each has come back, as a completion or as a
+    failure, exactly once. A request that fails never touches another. One thread uses an engine.
+    """
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What this engine can promise."""
+        ...
+
+    def submit(self, requests: Iterable[Request]) -> None:
+        """Take requests. Their ids are unique among those that have not come back."""
+        ...
+
+    def step(self) -> Sequence[Completion | Failure]:
+        """Work for a moment and return what has finished: often nothing, never the same twice."""
+        ...
+
+    def abort(self, ids: Iterable[str]) -> None:
+        """Forget requests: they do not come back. Ids that are not known are ignored."""
+        ...
+
+    def close(self) -> None:
+        """Give back what the engine holds. Closing twice does no harm."""
+        ...

@@ -1,0 +1,219 @@
+"""An engine that needs no model: for tests, yours as well as ours.
+
+A reply is a pure function of model, prompt, parameters and seed plus sample number (at temperature
+0, of the first three), so whatever the order, the window or the batch, the same chain over the same
+rows gives the same results. Answers can be scripted, and so can latencies, on a clock that needs no
+waiting, and failures.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, TypeAlias
+
+import attrs
+
+from chainlang.wire import Capabilities, Completion, Failure, Request, Sample, Sampling, Usage
+
+Answers: TypeAlias = "Callable[[Request, int], str | None] | Mapping[str, str | Sequence[str]]"
+
+_CHARACTERS_PER_TOKEN = 4
+_PLAIN = 10  # how many different answers it gives when nobody has scripted any
+
+
+class FakeEngine:
+    """A deterministic engine. See the module for what its replies depend on.
+
+    `answers` is a function of the request and the sample number, or a table from a text that the
+    prompt contains to a reply, or to a list of replies by sample number; where it gives None or has
+    no entry, the reply is a digit, or a JSON value that fits the schema. `latency` is a function
+    from a request to virtual seconds: `step` returns what finishes next and moves `now` there.
+    `failures` is a function from a request to a `Failure` or None. `context` is the longest prompt
+    in tokens, at four characters a token.
+
+    >>> engine = FakeEngine(answers={"17 + 25": ["42", "41"]})
+    >>> from chainlang.wire import Message, Sampling
+    >>> sampling = Sampling(temperature=0.7, max_tokens=8)
+    >>> prompt = (Message("user", "What is 17 + 25?"),)
+    >>> engine.complete(
+    ...     Request(id="1", model="m", messages=prompt, sampling=sampling, seed=0, count=2)
+    ... ).samples[1].text
+    '41'
+    """
+
+    def __init__(
+        self,
+        *,
+        answers: Answers | None = None,
+        latency: Callable[[Request], float] | None = None,
+        failures: Callable[[Request], Failure | None] | None = None,
+        context: int = 1_000_000,
+    ) -> None:
+        self.answers = answers
+        self.latency = latency
+        self.failures = failures
+        self.context = context
+        self.now = 0.0
+        """The virtual time, in seconds."""
+        self.submitted = 0
+        """How many requests were submitted, ever."""
+        self.most_in_flight = 0
+        """The most samples that were in flight at once."""
+        self._pending: list[tuple[float, int, Request]] = []
+        self._aborted: set[str] = set()
+        self._in_flight = 0
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Everything: it is a function."""
+        return Capabilities(
+            name="fake",
+            schemas=True,
+            seeds=True,
+            batch_invariant=True,
+            plain_values=True,
+            priorities=False,
+        )
+
+    def submit(self, requests: Iterable[Request]) -> None:
+        """Take requests; each will finish after its latency."""
+        for request in requests:
+            self.submitted += 1
+            self._in_flight += request.count
+            self._aborted.discard(request.id)
+            due = self.now + (self.latency(request) if self.latency else 0.0)
+            heapq.heappush(self._pending, (due, self.submitted, request))
+        self.most_in_flight = max(self.most_in_flight, self._in_flight)
+
+    def step(self) -> list[Completion | Failure]:
+        """Return everything that finishes next, after moving the clock there."""
+        finished: list[Completion | Failure] = []
+        while self._pending and (not finished or self._pending[0][0] <= self.now):
+            due, _, request = heapq.heappop(self._pending)
+            self._in_flight -= request.count
+            if request.id in self._aborted:
+                self._aborted.discard(request.id)
+                continue
+            self.now = max(self.now, due)
+            finished.append(self.complete(request))
+        return finished
+
+    def abort(self, ids: Iterable[str]) -> None:
+        """Forget requests."""
+        known = {request.id for _, _, request in self._pending}
+        self._aborted |= known.intersection(ids)
+
+    def close(self) -> None:
+        """Forget everything that is pending."""
+        self._pending.clear()
+        self._in_flight = 0
+
+    def complete(self, request: Request) -> Completion | Failure:
+        """Return the reply to one request, at once: the function that this engine is."""
+        failure = self.failures(request) if self.failures else None
+        if failure is not None:
+            return attrs.evolve(failure, id=request.id)
+        prompt = sum(_tokens(message.text) for message in request.messages)
+        if prompt > self.context:
+            message = f"the prompt has {prompt} tokens, the context {self.context}"
+            return Failure(request.id, "context", message)
+        samples = tuple(self._sample(request, index) for index in range(request.count))
+        output = sum(sample.tokens for sample in samples)
+        usage = Usage(request.count, prompt * request.count, 0, output)
+        return Completion(request.id, samples, usage)
+
+    def _sample(self, request: Request, index: int) -> Sample:
+        text = self._scripted(request, index)
+        if text is None:
+            text = _invented(request, index)
+        ends = [at for stop in request.sampling.stop if (at := text.find(stop)) >= 0]
+        if ends:
+            text = text[: min(ends)]
+        most = request.sampling.max_tokens * _CHARACTERS_PER_TOKEN
+        if len(text) > most:
+            return Sample(text[:most], "length", request.sampling.max_tokens)
+        return Sample(text, "stop", _tokens(text))
+
+    def _scripted(self, request: Request, index: int) -> str | None:
+        if self.answers is None:
+            return None
+        if callable(self.answers):
+            return self.answers(request, index)
+        prompt = request.messages[-1].text
+        for part, reply in self.answers.items():
+            if part in prompt:
+                return reply if isinstance(reply, str) else reply[index % len(reply)]
+        return None
+
+
+def _tokens(text: str) -> int:
+    return -(-len(text) // _CHARACTERS_PER_TOKEN)
+
+
+def _invented(request: Request, index: int) -> str:
+    """Return a reply drawn from a hash of everything that a reply may depend on."""
+    sampling = request.sampling
+    number = request.seed + index if sampling.temperature > 0 else None
+    prompt = [(message.role, message.text) for message in request.messages]
+    key = json.dumps([request.model, prompt, _parameters(sampling), request.schema, number])
+    draws = _Draws(key.encode("utf-8", "surrogatepass"))
+    if request.schema is None:
+        return str(draws.below(_PLAIN))
+    schema = json.loads(request.schema)
+    return json.dumps(_instance(schema, schema, draws))
+
+
+@lru_cache(maxsize=1024)
+def _parameters(sampling: Sampling) -> tuple[Any, ...]:
+    return attrs.astuple(sampling)
+
+
+class _Draws:
+    """Numbers from a hash: the same for the same key."""
+
+    def __init__(self, key: bytes) -> None:
+        self.state = hashlib.blake2b(key, digest_size=16).digest()
+
+    def below(self, bound: int) -> int:
+        value = int.from_bytes(self.state[:8], "big")
+        self.state = hashlib.blake2b(self.state, digest_size=16).digest()
+        return value % bound
+
+
+def _instance(schema: Any, root: Any, draws: _Draws) -> Any:
+    """Return a value that fits a JSON schema such as pydantic makes."""
+    if "$ref" in schema:
+        name = schema["$ref"].removeprefix("#/$defs/")
+        return _instance(root["$defs"][name], root, draws)
+    if "const" in schema:
+        return schema["const"]
+    for choices in ("enum", "anyOf"):
+        if choices in schema:
+            chosen = schema[choices][draws.below(len(schema[choices]))]
+            return chosen if choices == "enum" else _instance(chosen, root, draws)
+    match schema.get("type"):
+        case "object":
+            properties = schema.get("properties", {})
+            return {name: _instance(one, root, draws) for name, one in properties.items()}
+        case "array":
+            least = schema.get("minItems", 0)
+            most = min(schema.get("maxItems", least + 2), least + 2)
+            count = least + draws.below(most - least + 1)
+            return [_instance(schema["items"], root, draws) for _ in range(count)]
+        case "integer":
+            low = schema.get("minimum", min(0, schema.get("maximum", 0)))
+            return low + draws.below(min(schema.get("maximum", low + 9), low + 9) - low + 1)
+        case "number":
+            low = schema.get("minimum", min(0.0, schema.get("maximum", 0.0)))
+            return low + (schema.get("maximum", low + 1) - low) * draws.below(1001) / 1000
+        case "boolean":
+            return draws.below(2) == 1
+        case "null":
+            return None
+    least = schema.get("minLength", 1)
+    text = str(draws.below(_PLAIN))
+    return (text * max(least, 1))[: schema.get("maxLength", max(least, 1))]

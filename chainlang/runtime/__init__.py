@@ -1,0 +1,1 @@
+"""Running a plan: many rows at once, without barriers, each row on its own."""

@@ -1,0 +1,38 @@
+"""What became of a row: a result or a failure, as values."""
+
+from __future__ import annotations
+
+from attrs import field, frozen
+
+from chainlang.ops.records import Flow
+from chainlang.places import Place
+from chainlang.spans import Span
+from chainlang.wire import Usage
+
+
+@frozen
+class RowFailure:
+    """Why a row has no result: at which stage, in which sample, and what was said."""
+
+    message: str
+    stage: str | None = None
+    """The name of the stage that failed; None if the row never reached one."""
+    place: Place = ()
+    sample: int | None = None
+    """The number of the sample, where one failed and not the stage as a whole."""
+    text: str | None = None
+    """The reply that did not fit, where there was one."""
+    line: int | None = None
+    """The line of the row in its source, where it could not be read."""
+    span: Span | None = field(default=None, eq=False, repr=False)
+
+
+@frozen
+class Outcome:
+    """A row that is done: its position in the input, and its result or its failure."""
+
+    index: int
+    row_id: str
+    flow: Flow | None
+    failure: RowFailure | None
+    usage: Usage

@@ -1,0 +1,179 @@
+"""One row's way through a plan, as a generator: it yields what it waits for, and gets it.
+
+A generator yields a list of requests, and is sent their replies in that order; or a tuple of
+generators, which run at the same time, and is sent what they returned. Nothing here knows of other
+rows, of engines or of time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any, TypeAlias
+
+from attrs import evolve, frozen
+
+from chainlang.ops.records import Branched, Candidate, Flow, Record, gathered
+from chainlang.ops.stages import (
+    Meaning,
+    StageError,
+    candidate_of,
+    messages,
+    readings,
+    schema,
+    voted,
+)
+from chainlang.places import Place, seed
+from chainlang.plan.steps import Count, Fork, Gather, Generate, Name, Repeat, Sequence, Step
+from chainlang.runtime.outcomes import RowFailure
+from chainlang.wire import Completion, Failure, Request
+
+Effect: TypeAlias = "list[Request] | tuple[Work, ...]"
+Work: TypeAlias = Generator[Effect, Any, Flow]
+
+LARGEST_REQUEST = 256
+"""Samples that one request asks for; a wider stage asks several times."""
+
+
+class RowFailed(Exception):
+    """A row has failed; `failure` says why."""
+
+    def __init__(self, failure: RowFailure) -> None:
+        self.failure = failure
+        super().__init__(failure.message)
+
+
+@frozen
+class RowContext:
+    """What the steps of one row share: the run's seed, and which run of each repeat this is."""
+
+    run_seed: int
+    runs: tuple[str, ...] = ()
+
+    def place(self, place: Place) -> Place:
+        """Return a place of the plan with the positions of the repeats around it filled in."""
+        if not self.runs:
+            return place
+        runs = iter(self.runs)
+        return tuple(next(runs) if part == "&*" else part for part in place)
+
+
+def work(step: Step, record: Record, context: RowContext) -> Work:
+    """Return the generator that takes a record through a step. It raises `RowFailed`."""
+    match step:
+        case Generate():
+            return _generate(step, record, context)
+        case Sequence(steps):
+            return _sequence(steps, record, context)
+        case Count():
+            return _count(step, record, context)
+        case Gather():
+            return _gather(step, record, context)
+        case Fork(steps):
+            return _fork(steps, record, context)
+        case Name(name, inner):
+            return _name(name, inner, record, context)
+    raise TypeError(f"not a step that stands alone: {step!r}")
+
+
+def _sequence(steps: tuple[Step, ...], flow: Flow, context: RowContext) -> Work:
+    for step in steps:
+        assert isinstance(flow, Record)  # a fork is the last step of a sequence
+        flow = yield from work(step, flow, context)
+    return flow
+
+
+def _name(name: str, step: Step, record: Record, context: RowContext) -> Work:
+    flow = yield from work(step, record, context)
+    assert isinstance(flow, Record)  # a label cannot name a branch
+    return flow.named(name, flow.candidates)
+
+
+def _gather(step: Gather, record: Record, context: RowContext) -> Work:
+    operands: list[Work] = []
+    for one in step.steps:
+        if isinstance(one, Repeat):
+            operands += (
+                work(one.step, record, evolve(context, runs=(*context.runs, f"&{one.first + i}")))
+                for i in range(one.count)
+            )
+        else:
+            operands.append(work(one, record, context))
+    flows = yield tuple(operands)
+    return gathered(flows, record)
+
+
+def _fork(steps: tuple[tuple[str, Step], ...], record: Record, context: RowContext) -> Work:
+    flows = yield tuple(work(step, record, context) for _, step in steps)
+    return Branched(tuple((name, flow) for (name, _), flow in zip(steps, flows, strict=True)))
+
+
+def _count(step: Count, record: Record, context: RowContext) -> Work:
+    try:
+        return evolve(record, candidates=voted(step.vote, record))
+    except StageError as error:
+        place = context.place(step.place)
+        raise RowFailed(RowFailure(str(error), "M", place, span=step.vote.span)) from error
+    yield []  # a generator, like the others
+
+
+def _generate(step: Generate, record: Record, context: RowContext) -> Work:
+    stage, place = step.stage, context.place(step.place)
+    try:
+        reads = readings(stage, record)
+        asked = _requests(stage, record, reads, place, context.run_seed, -step.depth)
+    except StageError as error:
+        raise _failed(stage, place, error) from error
+    replies = yield [request for _, _, _, request in asked]
+    candidates: list[Candidate] = []
+    failures: list[RowFailed] = []
+    for (read, at, first, request), reply in zip(asked, replies, strict=True):
+        if isinstance(reply, Failure):
+            failure = _failed(stage, at, StageError(reply.message), first)
+            failures += [failure] * request.count
+            continue
+        assert isinstance(reply, Completion)
+        for number, sample in enumerate(reply.samples, first):
+            try:
+                candidates.append(candidate_of(stage, record, read, sample, at))
+            except StageError as error:
+                failures.append(_failed(stage, at, error, number))
+    if failures and len(candidates) < (stage.need or len(candidates) + 1):
+        raise failures[0]
+    return evolve(record, candidates=tuple(candidates))
+
+
+def _requests(  # noqa: PLR0917
+    stage: Meaning,
+    record: Record,
+    reads: tuple[Candidate | None, ...],
+    place: Place,
+    run_seed: int,
+    priority: int,
+) -> list[tuple[Candidate | None, Place, int, Request]]:
+    """Return what a stage asks: for each reading and chunk, its place and first sample."""
+    found = []
+    wanted = schema(stage, record)
+    for number, read in enumerate(reads):
+        at = place if read is None else (*place, f"c{number}")
+        prompt = messages(stage, record, read)
+        first_seed = seed(run_seed, record.id, at)
+        for first in range(0, stage.count, LARGEST_REQUEST):
+            request = Request(
+                id="",  # the loop numbers the requests of all rows
+                model=stage.model,
+                messages=prompt,
+                sampling=stage.sampling,
+                seed=first_seed + first,
+                count=min(LARGEST_REQUEST, stage.count - first),
+                schema=wanted,
+                priority=priority,
+            )
+            found.append((read, at, first, request))
+    return found
+
+
+def _failed(
+    stage: Meaning, place: Place, error: StageError, sample: int | None = None
+) -> RowFailed:
+    text = error.sample.text if error.sample else None
+    return RowFailed(RowFailure(str(error), stage.name, place, sample, text, span=stage.span))
