@@ -20,12 +20,12 @@ from chainlang.ir.json import to_json
 from chainlang.ir.nodes import Branch, Expr, Join, Named, Repeat, Stage, Then
 from chainlang.ir.verify import is_name
 from chainlang.ir.walk import measure
-from chainlang.limits import current
+from chainlang.limits import counted, current
 from chainlang.notation import unparse, unparse_file
 from chainlang.notation.literals import print_string
 from chainlang.ops.files import MAIN
 from chainlang.ops.programs import check, from_document, read
-from chainlang.report import visible
+from chainlang.report import article, shown
 
 
 class Operand:
@@ -182,6 +182,9 @@ class Chain(Operand):
         """
         return Chain(*from_document(text))
 
+    def __deepcopy__(self, memo: object) -> Chain:
+        return self  # frozen all the way down
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Chain):
             return NotImplemented
@@ -217,9 +220,7 @@ def lift(value: object, beside: Iterable[Item] = ()) -> Chain:
         raise_or_warn(found, level=4)
         return Chain(body)
     kind = type(value).__name__
-    shown = visible(repr(value))
-    shown = shown if len(shown) <= 60 else shown[:57] + "..."
-    message = f"{shown} is no chain: {_article(kind)} can't stand beside an operator"
+    message = f"{shown(value)} is no chain: {article(kind)} can't stand beside an operator"
     raise OperandError([Diagnostic("operand", message, hint=_meant(value))])
 
 
@@ -237,10 +238,6 @@ def _meant(value: object) -> str:
         name = getattr(value, "__name__", "name")
         return f'write function("{name}"), and bind it when loading'
     return "a chain, a type of stage or a notation string belongs here"
-
-
-def _article(word: str) -> str:
-    return f"{'an' if word[:1].lower() in 'aeiou' else 'a'} {word}"
 
 
 def _operate(kind: type[Then] | type[Join] | type[Branch], left: object, right: object) -> Chain:
@@ -265,13 +262,13 @@ def _repeat(count: object, chain: Chain) -> Chain:
     try:
         times = operator.index(count)  # type: ignore[arg-type]  # refused below if it is none
     except TypeError:
-        refuse(f"{count!r} is not a whole number", "write 3 * chain")
+        refuse(f"{shown(count)} is not a whole number", "write 3 * chain")
     if isinstance(count, bool) or times < 1:
-        refuse(f"a chain can't be repeated {count!r} times", "write 3 * chain")
+        refuse(f"a chain can't be repeated {shown(count)} times", "write 3 * chain")
     limits = current()
     total = times * chain.body.count if isinstance(chain.body, Repeat) else times
     if total > limits.samples_per_stage:
-        raise LimitError([limits.exceeded("samples_per_stage", f"a count of {total:,}")])
+        raise LimitError([limits.exceeded("samples_per_stage", f"a count of {counted(total)}")])
     body = build.repeat(times, chain.body)
     if not isinstance(body, Repeat) or isinstance(chain.body, Repeat):
         return Chain(body, chain.items, chain.extent)

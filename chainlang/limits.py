@@ -6,6 +6,7 @@ checked before anything of that size is built, with an error that names it.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -15,6 +16,11 @@ from attrs import fields, frozen
 from chainlang.diagnostics import Diagnostic
 from chainlang.errors import LimitError
 from chainlang.spans import Span
+
+LARGEST = 10**18
+"""No whole number of the language is larger, in whatever place: a limit can't be raised above it."""
+
+_FRAMES, _SAFE_DEPTH = 10, 100  # frames that a level of nesting may take; what always fits
 
 
 @frozen(kw_only=True)
@@ -33,7 +39,8 @@ class Limits:
     nodes: int = 20_000
     """Nodes of one chain; a stage is one, and so is an operator."""
     depth: int = 100
-    """How deep parentheses, calls and labels may nest."""
+    """How deep operators, calls, labels, types and parentheses may nest, through ``$names`` too.
+    Above 100 it is bounded by a tenth of `sys.getrecursionlimit`."""
     samples_per_stage: int = 10_000
     """The count of one stage, or of ``count * part``."""
     calls_per_row: int = 100_000
@@ -41,7 +48,14 @@ class Limits:
 
     @contextmanager
     def applied(self) -> Iterator[Limits]:
-        """Make these the limits of everything inside the ``with`` block, in this thread or task."""
+        """Make these the limits of everything inside the ``with`` block, in this thread or task.
+
+        Raises `LimitError` for a depth that Python's own stack would not survive.
+        """
+        if self.depth > max(sys.getrecursionlimit() // _FRAMES, _SAFE_DEPTH):
+            what = f"depth={self.depth} needs more stack than Python allows"
+            hint = f"call sys.setrecursionlimit({self.depth * _FRAMES}) first"
+            raise LimitError([Diagnostic("limit", what, hint=hint)])
         token = _LIMITS.set(self)
         try:
             yield self
@@ -73,6 +87,15 @@ class Limits:
 
 _LIMITS: ContextVar[Limits] = ContextVar("chainlang_limits", default=Limits())  # noqa: B039  # frozen
 LIMIT_NAMES = tuple(attribute.name for attribute in fields(Limits))
+
+
+def counted(value: int) -> str:
+    """Return a count as text, however large: printing a number of 5,000 digits is an error.
+
+    >>> counted(1000), counted(10**5000)
+    ('1,000', 'more than 10^18')
+    """
+    return f"{value:,}" if value <= LARGEST else "more than 10^18"
 
 
 def current() -> Limits:

@@ -90,6 +90,24 @@ def visible(text: str) -> str:
     return "".join(map(_picture, text))
 
 
+def shown(value: object, most: int = 60) -> str:
+    """Return the `repr` of any value, short and visible; its type where it has no `repr`.
+
+    >>> shown("a" * 100, 10), shown(10**5000)
+    ("'aaaaaa...", 'an int too large to print')
+    """
+    try:
+        text = visible(repr(value))
+    except (ValueError, RecursionError):  # an integer of 5,000 digits, a list of 5,000 levels
+        return f"{article(type(value).__name__)} too large to print"
+    return text if len(text) <= most else text[: most - 3] + "..."
+
+
+def article(word: str) -> str:
+    """Return a word with "a" or "an" before it."""
+    return f"{'an' if word[:1].lower() in 'aeiou' else 'a'} {word}"
+
+
 def _picture(char: str) -> str:
     if char.isprintable():
         return char

@@ -14,19 +14,21 @@ from typing import Any
 from attrs import frozen
 
 from chainlang.chain import Chain, Operand, check_extent, lift, merged, refuse
-from chainlang.errors import raise_errors
+from chainlang.diagnostics import Diagnostic
+from chainlang.errors import LimitError, raise_errors
 from chainlang.ir import build
 from chainlang.ir.items import Environment, Item, Op, Setting, Type
 from chainlang.ir.nodes import Combine, Expr, Function, Literal, Named, Option, Ref, Stage, Table
 from chainlang.ir.verify import is_name
 from chainlang.ir.walk import measure
+from chainlang.limits import LARGEST
 from chainlang.notation import parse_file, source
 from chainlang.notation.literals import print_literal
 from chainlang.notation.parse import read_expression
 from chainlang.notation.unparse import unparse, unparse_item, unparse_type
 from chainlang.ops.files import resolve_file
 from chainlang.ops.resolve import Scope, resolve
-from chainlang.report import visible
+from chainlang.report import shown
 
 _PYTHON = ("True", "False", "None")
 
@@ -133,10 +135,13 @@ def literal(value: object, where: str) -> Literal:
     if isinstance(value, float) and math.isfinite(value):
         return float(value)
     try:
-        return operator.index(value)  # type: ignore[arg-type]  # refused below if it has none
+        number = operator.index(value)  # type: ignore[arg-type]  # refused below if it has none
     except TypeError:
-        shown = visible(repr(value))[:60]
-        refuse(f"{where} can't be {shown}", "write a text, a number, True, False, None, or a list")
+        hint = "write a text, a number, True, False, None, or a list"
+        refuse(f"{where} can't be {shown(value)}", hint)
+    if abs(number) >= LARGEST:
+        raise LimitError([Diagnostic("limit", f"{where} has a number of more than 18 digits")])
+    return number
 
 
 def _is_number(value: object) -> bool:

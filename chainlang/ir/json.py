@@ -16,11 +16,12 @@ from chainlang.diagnostics import Diagnostic, closest
 from chainlang.errors import DocumentError
 from chainlang.ir.nodes import Node
 from chainlang.ir.verify import SPECIFICATION, faults
-from chainlang.ir.walk import field_names
+from chainlang.ir.walk import field_names, measure
 from chainlang.limits import current
 
 VERSION = 1
 TAGS: dict[str, type[Node]] = {kind.__name__: kind for kind in SPECIFICATION}
+_SPLIT = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 _BRACKETS = re.compile(r'"(?:\\.|[^"\\])*"|[\[{]|[\]}]', re.DOTALL)
 
 
@@ -31,7 +32,11 @@ def to_json(node: Node) -> str:
     >>> to_json(E("tiny", 3).body)
     '{"chainlang": 1, "chain": {"node": "Stage", "name": "E", "count": 3, "model": "tiny"}}'
     """
-    return json.dumps({"chainlang": VERSION, "chain": _encode(node)}, allow_nan=False)
+    document = {"chainlang": VERSION, "chain": _encode(node)}
+    text = json.dumps(document, allow_nan=False, ensure_ascii=False)
+    if _SPLIT.search(text):  # escaped, the halves of a split surrogate pair would be joined
+        return text
+    return json.dumps(document, allow_nan=False)
 
 
 def from_json(text: str) -> Node:
@@ -63,6 +68,9 @@ def from_json(text: str) -> Node:
     node = _decode(document["chain"], "chain")
     if not isinstance(node, Node):
         _refuse("'chain' is not a node: an object with a tag under 'node'")
+    size, depth = measure(node)
+    limits.check("nodes", size, f"a chain of {size:,} nodes")
+    limits.check("depth", depth, f"a chain nested {depth} deep")
     found = [attrs.evolve(fault, code="json") for fault in faults(node)]
     if found:
         raise DocumentError(found)
@@ -72,24 +80,28 @@ def from_json(text: str) -> Node:
 def _encode(value: object) -> Any:
     if isinstance(value, Node):
         kind = type(value)
-        fields = {
-            attribute.name: _encode(getattr(value, attribute.name))
-            for attribute in attrs.fields(kind)
-            if attribute.name != "span"
-            and (
-                attribute.default is attrs.NOTHING
-                or getattr(value, attribute.name) != attribute.default
-            )
-        }
-        return {"node": kind.__name__, **fields}
+        fields: dict[str, Any] = {"node": kind.__name__}
+        for attribute in attrs.fields(kind):  # plain loops: each frame counts in deep chains
+            own = getattr(value, attribute.name)
+            if attribute.name != "span" and (
+                attribute.default is attrs.NOTHING or own != attribute.default
+            ):
+                fields[attribute.name] = _encode(own)
+        return fields
     if isinstance(value, tuple):
-        return [_encode(item) for item in value]
+        several = []
+        for item in value:
+            several.append(_encode(item))  # noqa: PERF401
+        return several
     return value
 
 
 def _decode(value: Any, path: str) -> Any:
     if isinstance(value, list):
-        return tuple(_decode(item, f"{path}[{index}]") for index, item in enumerate(value))
+        several = []
+        for index, item in enumerate(value):
+            several.append(_decode(item, f"{path}[{index}]"))
+        return tuple(several)
     if not isinstance(value, dict):
         return value
     fields = dict(value)
@@ -110,15 +122,16 @@ def _decode(value: Any, path: str) -> Any:
     for attribute in attrs.fields(kind):
         if attribute.default is attrs.NOTHING and attribute.name not in fields:
             _refuse(f"{path}: a {tag} needs the field {attribute.name!r}")
-    return kind(**{name: _decode(item, f"{path}.{name}") for name, item in fields.items()})
+    for name, item in fields.items():
+        fields[name] = _decode(item, f"{path}.{name}")
+    return kind(**fields)
 
 
 def _check_nesting(text: str) -> None:
     """Refuse deep documents before anything recursive sees them."""
     limits = current()
-    bound = (
-        4 * limits.depth
-    )  # a level of a chain is an object in a list, twice where it has options
+    # A level of a chain is an object in a list, and an option between them; around it, the file.
+    bound = 3 * limits.depth + 8
     depth = 0
     for match in _BRACKETS.finditer(text):
         char = match[0]

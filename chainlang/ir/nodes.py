@@ -6,7 +6,7 @@ A node's span is where it was written; it takes no part in equality. Build opera
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Self, TypeAlias
 
 from attrs import field, frozen
 
@@ -20,6 +20,10 @@ class Node:
     """The root of all nodes: it has a span, and nothing else."""
 
     span: Span | None = field(default=None, eq=False, repr=False, kw_only=True)
+
+    def __deepcopy__(self, memo: object) -> Self:
+        """The node itself: it is frozen all the way down, and copying would only cost stack."""
+        return self
 
 
 @frozen

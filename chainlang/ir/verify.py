@@ -10,14 +10,20 @@ import keyword
 import math
 import re
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, TypeGuard
 
 from chainlang.diagnostics import Diagnostic
 from chainlang.errors import VerifyError
 from chainlang.ir import items, nodes
 from chainlang.ir.nodes import Expr, Node, Option, Table
 from chainlang.ir.walk import children, field_names
+from chainlang.limits import LARGEST
+from chainlang.report import shown
 
+FORMS = ("branch", "function", "join", "ref")
+"""Calls that spell an operator or a reference: ``join(fr=a, es=b)`` is ``(fr = a & es = b)``."""
+_FIELDS = ("count", "model", "temperature")  # of a stage, so they name none of its options
+_VALUES = ("true", "false", "null")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 Check = Callable[[Any], bool]
@@ -27,12 +33,16 @@ def is_name(value: object) -> bool:
     """Return whether a value can name a type, a part or a definition.
 
     ASCII letters, digits and ``_``, not starting with a digit, and no keyword of Python: names are
-    the same in both doors, and there they are identifiers.
+    the same in both doors, and there they are identifiers. Nor is ``true`` one, which is a value.
 
     >>> [is_name(name) for name in ("fr", "fr2", "2fr", "class", "él", "")]
     [True, True, False, False, False, False]
     """
-    return isinstance(value, str) and bool(_NAME.match(value)) and not keyword.iskeyword(value)
+    return _is_word(value) and not keyword.iskeyword(value) and value not in _VALUES
+
+
+def _is_word(value: object) -> TypeGuard[str]:
+    return isinstance(value, str) and bool(_NAME.match(value))
 
 
 def is_literal(value: object) -> bool:
@@ -41,16 +51,20 @@ def is_literal(value: object) -> bool:
         return all(is_literal(item) and not isinstance(item, tuple) for item in value)
     if isinstance(value, float):
         return math.isfinite(value)
-    return value is None or isinstance(value, str | int)
+    if isinstance(value, int):
+        return abs(value) < LARGEST
+    return value is None or isinstance(value, str)
 
 
 def is_count(value: object) -> bool:
     """Return whether a value is a whole number of at least 1."""
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value < LARGEST
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if isinstance(value, int):
+        return not isinstance(value, bool) and abs(value) < LARGEST
+    return isinstance(value, float) and math.isfinite(value)
 
 
 def _is_text(value: object) -> bool:
@@ -86,11 +100,15 @@ def _options(value: object) -> bool:
     if not _many(Option)(value):
         return False
     names = [option.name for option in value]  # type: ignore[attr-defined]  # just checked
-    return all(map(is_name, names)) and names == sorted(set(names))
+    # `as=` is a keyword of Python: text alone can write it, until `resolve` gives it its own name.
+    return all(map(_is_word, names)) and names == sorted(set(names))
 
 
 def _plain_options(value: object) -> bool:
-    return _options(value) and all(is_literal(option.value) for option in value)  # type: ignore[attr-defined]
+    return _options(value) and all(
+        is_literal(option.value) and option.name not in _FIELDS
+        for option in value  # type: ignore[attr-defined]  # just checked
+    )
 
 
 def _entries(value: object) -> bool:
@@ -125,7 +143,7 @@ SPECIFICATION: dict[type[Node], dict[str, Check]] = {
     nodes.Named: {"name": is_name, "body": _a(Expr)},
     nodes.Ref: {"name": is_name},
     nodes.Function: {"name": is_name},
-    nodes.Combine: {"name": is_name, "parts": _many(Expr), "options": _options},
+    nodes.Combine: {"name": lambda value: is_name(value) and value not in FORMS, "parts": _many(Expr), "options": _options},
     nodes.Option: {"name": _is_text, "value": _OPTION_VALUE},
     nodes.Table: {"entries": _entries},
     items.TypeName: {
@@ -135,7 +153,9 @@ SPECIFICATION: dict[type[Node], dict[str, Check]] = {
     },
     items.Constant: {"value": _is_text},
     items.ListOf: {"item": _a(items.Type)},
-    items.Maybe: {"item": _a(items.Type)},
+    items.Maybe: {"item": lambda value: (
+        isinstance(value, items.Type) and not isinstance(value, items.Maybe | items.OneOf)
+    )},
     items.OneOf: {"options": lambda value: (
         _many(items.Type, least=2)(value)
         and not any(isinstance(option, items.OneOf) for option in value)
@@ -186,7 +206,7 @@ def faults(root: Node) -> Iterable[Diagnostic]:
             if not specification[name](value):
                 yield Diagnostic(
                     "malformed",
-                    f"{type(node).__name__}.{name} can't be {_shown(value)}",
+                    f"{type(node).__name__}.{name} can't be {shown(value, 80)}",
                     node.span,
                 )
         pending.extend(reversed(tuple(children(node))))
@@ -206,8 +226,3 @@ def verify(root: Node) -> None:
     found = tuple(faults(root))
     if found:
         raise VerifyError(found)
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."

@@ -7,6 +7,7 @@ from typing import Any, TypeVar, cast
 
 import attrs
 
+from chainlang.ir.items import Type
 from chainlang.ir.nodes import Expr, Node, Table
 
 _Some = TypeVar("_Some", bound=Node)
@@ -59,9 +60,12 @@ def rebuild(node: _Some, replace: Callable[[Node], Node]) -> _Some:
         if isinstance(value, Node):
             new = replace(value)
         elif isinstance(value, tuple) and any(isinstance(item, Node) for item in value):
-            items = tuple(replace(item) if isinstance(item, Node) else item for item in value)
+            items = list(value)
+            for index, item in enumerate(value):  # a plain loop: half the stack in deep chains
+                if isinstance(item, Node):
+                    items[index] = replace(item)
             if any(after is not before for after, before in zip(items, value, strict=True)):
-                new = items
+                new = tuple(items)
         if new is not value:
             changes[name] = new
     return attrs.evolve(node, **changes) if changes else node
@@ -88,14 +92,15 @@ def measure(node: Node) -> tuple[int, int]:
     """Return how many nodes an expression has, and how deep they nest; a lone stage is (1, 1).
 
     Options and tables are part of the node they belong to and count for nothing by themselves.
+    The types in a file count as expressions do, since they nest as deep.
     """
     size = depth = 0
     pending = [(node, 1)]
     while pending:
         node, level = pending.pop()
-        counted = isinstance(node, Expr)
+        counted = isinstance(node, Expr | Type)
         size += counted
-        depth = max(depth, level)
+        depth = max(depth, level) if counted else depth
         inside = level + 1 if counted or isinstance(node, Table) else level
         pending.extend((child, inside) for child in children(node))
     return size, depth

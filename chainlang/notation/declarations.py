@@ -7,6 +7,8 @@ from typing import Any
 
 from chainlang.ir import items
 from chainlang.notation.expressions import Reader
+from chainlang.notation.literals import WORDS
+from chainlang.notation.values import edges
 from chainlang.spans import Span
 
 
@@ -22,18 +24,9 @@ def _name(reader: Reader, token: Any, what: str) -> str:
 
 def _spanned(reader: Reader, tree: Any, name: Any = None) -> Span:
     """Return the span of a whole item; its part ``name`` is where its name stands."""
-    start, end = _edges(tree)
+    start, end = edges(tree)
     parts = (("name", reader.span(name)),) if name is not None else ()
     return Span(reader.source, start, end, parts)
-
-
-def _edges(tree: Any) -> tuple[int, int]:
-    first, last = tree, tree
-    while hasattr(first, "children"):
-        first = next(child for child in first.children if child is not None)
-    while hasattr(last, "children"):
-        last = next(child for child in reversed(last.children) if child is not None)
-    return first.start_pos, last.end_pos
 
 
 def _use(reader: Reader, tree: Any) -> items.Use:
@@ -50,7 +43,7 @@ def _definition(reader: Reader, tree: Any) -> items.Definition:
     label, body = tree.children
     name, span = reader.label(label)
     node = reader.expression(body)
-    _, end = _edges(body)
+    _, end = edges(body)
     whole = Span(reader.source, span.start, end, (("name", span),))
     return items.Definition(reader.name(name, span, "a definition"), node, span=whole)
 
@@ -60,7 +53,7 @@ def _model(reader: Reader, tree: Any) -> items.Model:
     name, span = reader.label(label)
     settings = tuple(_setting(reader, child) for child in rest if hasattr(child, "data"))
     _unique(reader, settings, "setting")
-    start, end = _edges(tree)
+    start, end = edges(tree)
     parts = (("name", span), ("engine", reader.span(engine)), ("source", reader.span(source)))
     return items.Model(
         reader.name(name, span, "a model"),
@@ -74,8 +67,8 @@ def _model(reader: Reader, tree: Any) -> items.Model:
 def _setting(reader: Reader, tree: Any) -> items.Setting:
     label, value = tree.children
     name, span = reader.label(label)
-    start, end = _edges(tree)
-    vs, ve = _edges(value)
+    start, end = edges(tree)
+    vs, ve = edges(value)
     parts = (("name", span), ("value", Span(reader.source, vs, ve)))
     whole = Span(reader.source, start, end, parts)
     if value.data == "environment":
@@ -95,7 +88,8 @@ def _setting(reader: Reader, tree: Any) -> items.Setting:
         return items.Setting(
             reader.name(name, span), items.Environment(variable, span=inner), span=whole
         )
-    if name == "model" and value.data == "word":  # `model = small` names a model of this file
+    word = value.children[0] if value.data == "word" else None
+    if name == "model" and word is not None and word not in WORDS:  # names a model of this file
         return items.Setting(name, str(value.children[0]), span=whole)
     literal, _ = reader.literal(value)
     return items.Setting(reader.name(name, span, "a setting"), literal, span=whole)
@@ -105,7 +99,7 @@ def _op(reader: Reader, tree: Any) -> items.Op:
     _, name, _, kind, _, returns, _, *settings = tree.children
     found = tuple(_setting(reader, child) for child in settings if hasattr(child, "data"))
     _unique(reader, found, "setting")
-    start, end = _edges(tree)
+    start, end = edges(tree)
     parts = (("name", reader.span(name)), ("kind", reader.span(kind)))
     return items.Op(
         _name(reader, name, "a type of stage"),
@@ -136,7 +130,7 @@ def _fields(reader: Reader, tree: Any) -> tuple[items.Field, ...]:
 
 
 def _field(reader: Reader, tree: Any) -> items.Field:
-    start, end = _edges(tree)
+    start, end = edges(tree)
     if tree.data == "derived_field":
         label, value = tree.children
         name, span = reader.label(label)
@@ -157,6 +151,13 @@ def _field(reader: Reader, tree: Any) -> items.Field:
 
 
 def _type(reader: Reader, tree: Any) -> items.Type:
+    reader.enter("type", tree)
+    node = _any_type(reader, tree)
+    reader.leave()
+    return node
+
+
+def _any_type(reader: Reader, tree: Any) -> items.Type:
     span = _spanned(reader, tree)
     children = tree.children
     if tree.data == "union":

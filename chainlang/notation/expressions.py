@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from attrs import define, frozen
+from attrs import define, evolve, frozen
 
 from chainlang.ir import build
 from chainlang.ir.nodes import (
@@ -23,7 +23,7 @@ from chainlang.ir.nodes import (
     Stage,
     Table,
 )
-from chainlang.ir.verify import is_name
+from chainlang.ir.verify import FORMS, is_name
 from chainlang.notation import literals
 from chainlang.notation.values import ValueReader
 from chainlang.spans import Span
@@ -31,11 +31,18 @@ from chainlang.spans import Span
 if TYPE_CHECKING:
     from lark import Token, Tree
 
-FORMS = ("branch", "function", "join", "ref")
-"""Calls that spell an operator or a reference: ``join(fr=a, es=b)`` is ``(fr = a & es = b)``."""
-
 TEMPERATURE = re.compile(r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\Z")
 SIGNED = re.compile(r"[+-](?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\Z")
+
+_OPERATORS = {
+    "either": "branch",
+    "bare_either": "branch",
+    "both": "join",
+    "bare_both": "join",
+    "then": "then",
+}
+_METHODS = dict.fromkeys(_OPERATORS, "operator")
+_FLAT = frozenset({"branch", "join", "then", "repeat"})
 
 
 @frozen
@@ -61,15 +68,25 @@ class Reader(ValueReader):
 
     def expression(self, tree: Tree[Token]) -> Expr:
         """Return the node of any expression tree."""
-        node: Expr = getattr(self, f"_{tree.data}")(tree)
+        kind = _kind(tree)
+        # A group is no node, and an operator within the same operator is one with it.
+        if kind == "group" or (kind == self.around[-1] and kind in _FLAT):
+            return self._node(tree)
+        self.enter(kind, tree)
+        node = self._node(tree)
+        self.leave()
         return node
 
-    def _operator(self, tree: Tree[Token], kind: str) -> Expr:
-        operands = tree.children[::2]
-        parts = [self.expression(operand) for operand in operands]  # type: ignore[arg-type]
-        for operand, part in zip(operands, parts, strict=True):
-            self._lint_mixed(tree, operand, part)  # type: ignore[arg-type]
-        node: Expr = getattr(build, kind)(*parts)
+    def _node(self, tree: Tree[Token]) -> Expr:
+        node: Expr = getattr(self, f"_{_METHODS.get(tree.data, tree.data)}")(tree)
+        return node
+
+    def _operator(self, tree: Tree[Token]) -> Expr:
+        parts: list[Expr] = []
+        for operand in tree.children[::2]:  # a plain loop: each frame counts in deep chains
+            parts.append(self.expression(operand))  # type: ignore[arg-type]
+            self._lint_mixed(tree, operand, parts[-1])  # type: ignore[arg-type]
+        node: Expr = getattr(build, _OPERATORS[tree.data])(*parts)
         return node
 
     def _lint_mixed(self, tree: Tree[Token], operand: Tree[Token], part: Expr) -> None:
@@ -85,18 +102,6 @@ class Reader(ValueReader):
             f"say so with parentheses: ({text})" if len(text) <= 60 else "put it in parentheses",
         )
 
-    def _either(self, tree: Tree[Token]) -> Expr:
-        return self._operator(tree, "branch")
-
-    def _both(self, tree: Tree[Token]) -> Expr:
-        return self._operator(tree, "join")
-
-    _bare_either = _either
-    _bare_both = _both
-
-    def _then(self, tree: Tree[Token]) -> Expr:
-        return self._operator(tree, "then")
-
     def _named(self, tree: Tree[Token]) -> Expr:
         token, body = tree.children
         name, span = self.label(token)  # type: ignore[arg-type]
@@ -106,12 +111,18 @@ class Reader(ValueReader):
         return Named(self.name(name, span, "a label"), inside, span=whole)
 
     def _repeat(self, tree: Tree[Token]) -> Expr:
-        count, _, body = tree.children
-        inside = self.expression(body)  # type: ignore[arg-type]
-        where = self.span(count)  # type: ignore[arg-type]
-        end = inside.span.end if inside.span else where.end
-        whole = Span(self.source, where.start, end, parts=(("count", where),))
-        return build.repeat(self.integer(str(count), where), inside, span=whole)
+        body: Any = tree
+        counts = []
+        while body.data == "repeat":  # 2 * 3 * a is one node, and needs no stack
+            count, _, body = body.children
+            counts.append(count)
+        node = self.expression(body)
+        for count in reversed(counts):
+            where = self.span(count)
+            end = node.span.end if node.span else where.end
+            whole = Span(self.source, where.start, end, parts=(("count", where),))
+            node = build.repeat(self.count(str(count), where), node, span=whole)
+        return node
 
     def _ref(self, tree: Tree[Token]) -> Expr:
         token: Any = tree.children[0]
@@ -144,24 +155,25 @@ class Reader(ValueReader):
         count = None
         if colon >= 0:
             parts.append(("count", Span(self.source, start, start + colon)))
-            count = self.integer(head[:colon], parts[-1][1])
+            count = self.count(head[:colon], parts[-1][1])
+        found = len(self.found)
         model, temperature = self._fields(fields, parts)
         end: int = (fields[-1] if fields else head).end_pos
         given = self.arguments(arguments) if arguments else []
         if arguments:
             end = arguments.children[-1].end_pos
         span = Span(self.source, start, end, tuple(parts))
-        if arguments and name in FORMS:
-            return self._form(name, given, span)
-        if not all(argument.is_literal for argument in given):
-            if count is not None or fields:
+        form = bool(arguments) and name in FORMS
+        if form or not all(argument.is_literal for argument in given):
+            if (count is not None or fields) and len(self.found) == found:
+                what = "spells a part" if form else "is called with chains"
                 self.note(
                     "argument",
-                    f"'{name}' is called with chains, so it takes no count and no fields",
+                    f"'{name}' {what}, so it takes no count and no fields",
                     Span(self.source, start, fields[-1].end_pos if fields else head.end_pos),
                     f"write the count as `3 * {name}(...)`, the rest as options",
                 )
-            return self._combine(name, given, span)
+            return self._form(name, given, span) if form else self._combine(name, given, span)
         return self._configured(name, count, model, temperature, given, span)
 
     def _fields(
@@ -171,6 +183,15 @@ class Reader(ValueReader):
         if not fields:
             return None, None
         spans = [Span(self.source, (f.start_pos or 0) + 1, f.end_pos or 0) for f in fields]
+        for span in spans:
+            if self.source.text[span.start - 2].isspace():
+                self.note(
+                    "field",
+                    "fields are written without spaces",
+                    Span(self.source, span.start - 2, span.start),
+                    "write a stage in one word, as in 3:E:tiny:0.7",
+                )
+                return None, None
         texts = [str(token)[1:] for token in fields]
         temperature = None
         last = texts[-1]
@@ -239,14 +260,16 @@ class Reader(ValueReader):
             if key not in values:
                 options[key] = Option(key, argument.value, span=argument.span)
                 continue
-            if key in written and argument.value is not None:
+            if argument.value is not None and (key in written or values[key] is not None):
                 self.note("argument", f"the {key} is given twice", argument.span)
-            elif not _FITS[key](argument.value):
+            elif not _FITS[key](argument.value) and not self._is_faulty(argument):
                 self.note(
                     "argument",
                     f"the {key} of a stage is {_KINDS[key]}, "
                     f"not {literals.print_literal(argument.value)}",  # type: ignore[arg-type]
-                    argument.span,
+                    argument.span and argument.span.part("value"),
+                    f'a stage is called as {name}("model", 3, 0.7); '
+                    "a chain inside a call is written without quotes",
                 )
             elif argument.value is not None:
                 values[key] = argument.value
@@ -272,11 +295,17 @@ class Reader(ValueReader):
             elif isinstance(argument.value, Expr):
                 parts.append(argument.value)
             else:
+                shown = "a table"
+                if argument.is_literal:
+                    shown = literals.print_literal(argument.value)  # type: ignore[arg-type]
+                hint = "write options as name=value"
+                if isinstance(argument.value, str):
+                    hint = f"write chains without quotes, and {hint[6:]}"
                 self.note(
                     "argument",
-                    "what stands here without a name is a chain",
+                    f"only chains stand here without a name, not {shown}",
                     argument.span,
-                    "write chains without quotes, and options as name=value",
+                    hint,
                 )
         return Combine(name, tuple(parts), build.options(options), span=span)
 
@@ -290,24 +319,35 @@ class Reader(ValueReader):
         parts: list[Expr] = []
         for argument in given:
             if not isinstance(argument.value, Expr):
-                self.note(
-                    "argument", f"{form}() takes chains", argument.span, "write them without quotes"
-                )
+                if not self._is_faulty(argument):
+                    hint = "write them without quotes and without brackets, one after another"
+                    self.note("argument", f"{form}() takes chains", argument.span, hint)
             elif argument.name is None:
                 parts.append(argument.value)
             else:
                 name = self.name(argument.name, argument.name_span, "a label")
                 parts.append(Named(name, argument.value, span=argument.span))
         if not parts:
-            self.note("argument", f"{form}() needs at least one chain", span)
+            if not given:
+                hint = f"write {form}(a, b) or {form}(x=a, y=b)"
+                self.note("argument", f"{form}() needs at least one chain", span, hint)
             return Stage("unknown", span=span)
         if len(parts) == 1 and (form == "branch" or not isinstance(parts[0], Named)):
             what = f"this {form} has one part, so there is nothing to {form}"
             self.note("single-branch", what, span, "write the part alone")
         node: Expr = getattr(build, form)(*parts, span=span)
+        if len(parts) == 1:  # the part itself, which stands where the call does
+            inside = node.span.parts if node.span else ()
+            node = build.moved(node, evolve(span, parts=inside))
         return node
 
     # ------------------------------------------------------------ arguments
+
+    def _is_faulty(self, argument: Argument) -> bool:
+        """Return whether something inside an argument has been found wrong already."""
+        here = argument.span
+        spans = [one.span for one in self.found]
+        return here is not None and any(s and here.start <= s.start < here.end for s in spans)
 
     def arguments(self, tree: Tree[Token]) -> list[Argument]:
         """Return the arguments of a call, after noting repeated or misplaced keywords."""
@@ -334,7 +374,12 @@ class Reader(ValueReader):
         label: Any
         value: Any
         label, value = tree.children
+        labelled = label is not None and self.around[-1] in ("join", "branch")
+        if labelled:
+            self.enter("named", value)
         what, span = self.value(value)
+        if labelled:
+            self.leave()
         if label is None:
             return Argument(None, what, span)
         name, name_span = self.label(label)
@@ -350,7 +395,10 @@ class Reader(ValueReader):
         """Return what stands as a value: a literal, a table of chains, or a chain."""
         kind = str(tree.data)
         if kind == "table":
-            return self._table(tree)
+            self.around.append(kind)
+            table = self._table(tree)
+            self.leave()
+            return table
         if kind in ("string", "integer", "number", "list", "word"):
             return self.literal(tree)
         if kind == "stage" and len(tree.children) == 2 and tree.children[1] is None:
@@ -376,6 +424,21 @@ class Reader(ValueReader):
             self.note("argument", "this table is empty", span, 'write {"key": chain, ...}')
             entries[""] = Option("", Stage("unknown", span=span), span=span)
         return Table(tuple(entries.values()), span=span), span
+
+
+def _kind(tree: Tree[Token]) -> str:
+    """Return which kind of node a tree becomes; a call such as ``join(a, b)`` is an operator."""
+    kind = tree.data
+    if kind != "stage":
+        return _OPERATORS.get(kind, kind)
+    name: Any = tree.children[0]
+    arguments: Any = tree.children[-1]
+    if arguments is None or name not in ("join", "branch"):
+        return kind
+    given = _trees(arguments)
+    if len(given) == 1:
+        return "group" if given[0].children[0] is None else "named"
+    return str(name)
 
 
 def _trees(tree: Tree[Token]) -> list[Any]:

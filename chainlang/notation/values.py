@@ -12,7 +12,7 @@ from attrs import define, field
 from chainlang.diagnostics import Diagnostic
 from chainlang.ir.nodes import Literal
 from chainlang.ir.verify import is_name
-from chainlang.limits import current
+from chainlang.limits import Limits, current
 from chainlang.notation import literals
 from chainlang.spans import Source, Span
 
@@ -22,12 +22,47 @@ if TYPE_CHECKING:
 _LONGEST_INTEGER = 18  # digits; no limit can be raised above that
 
 
+def edges(tree: Any) -> tuple[int, int]:
+    """Return where the text of a parse tree starts and ends."""
+    first, last = tree, tree
+    while hasattr(first, "children"):
+        first = next(child for child in first.children if child is not None)
+    while hasattr(last, "children"):
+        last = next(child for child in reversed(last.children) if child is not None)
+    return first.start_pos, last.end_pos
+
+
 @define
 class ValueReader:
     """Reads the names and literals of one source, and collects what it finds wrong."""
 
     source: Source
     found: list[Diagnostic] = field(factory=list)
+    limits: Limits = field(factory=current)
+    around: list[str] = field(factory=lambda: [""])
+    """The kinds of the nodes being read, outermost first; as many as they are deep, and one."""
+    size: int = 0
+    """The nodes read so far."""
+
+    # ------------------------------------------------------------ extent
+
+    def enter(self, kind: str, tree: Tree[Token]) -> None:
+        """Count a node that is about to be read, before the stack gets too deep for it.
+
+        Raises `LimitError` naming the limit.
+        """
+        self.around.append(kind)
+        self.size += 1
+        depth = len(self.around) - 1
+        if depth > self.limits.depth or self.size > self.limits.nodes:
+            start, end = edges(tree)
+            where = Span(self.source, start, end)
+            self.limits.check("depth", depth, f"a chain nested {depth} deep", where)
+            self.limits.check("nodes", self.size, f"a chain of {self.size:,} nodes", where)
+
+    def leave(self) -> None:
+        """End the node that `enter` began."""
+        self.around.pop()
 
     # ------------------------------------------------------------ places and findings
 
@@ -74,7 +109,8 @@ class ValueReader:
             return self.integer(str(token), span), span
         if tree.data == "word":
             if token not in literals.WORDS:
-                self.note("string", f"'{token}' is not a value", span, f'quote it: "{token}"')
+                hint = f'quote it: "{token}"; a list holds texts and numbers'
+                self.note("string", f"'{token}' is not a value", span, hint)
             return literals.WORDS.get(str(token)), span
         return self.number(str(token), span), span
 
@@ -93,13 +129,21 @@ class ValueReader:
             )
             return token
 
+    def count(self, digits: str, span: Span) -> int:
+        """Return how often a part runs, after noting a number beyond every limit."""
+        if len(digits.lstrip("0")) <= _LONGEST_INTEGER:
+            return int(digits.lstrip("0") or "0")  # Python refuses 5,000 digits, zeros or not
+        what = f"a count of {len(digits)} digits"
+        self.found.append(current().exceeded("samples_per_stage", what, span))
+        return 1
+
     def integer(self, digits: str, span: Span) -> int:
         """Return a whole number, after noting one that is too long to mean anything."""
-        if len(digits.lstrip("+-0")) > _LONGEST_INTEGER:
-            what = f"a number of {len(digits)} digits"
-            self.found.append(current().exceeded("samples_per_stage", what, span))
-            return 1
-        return int(digits)
+        significant = digits.lstrip("+-0") or "0"
+        if len(significant) <= _LONGEST_INTEGER:
+            return -int(significant) if digits.startswith("-") else int(significant)
+        self.note("argument", f"a number of {len(digits)} digits is too large", span)
+        return 1
 
     def number(self, text: str, span: Span) -> int | float:
         """Return a signed or fractional number, after noting one that no float can hold."""

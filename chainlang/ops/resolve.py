@@ -17,11 +17,12 @@ from chainlang.ir.items import Item, Model, Op
 from chainlang.ir.nodes import Combine, Expr, Node, Option, Ref, Repeat, Stage, Table
 from chainlang.ir.walk import rebuild
 from chainlang.limits import counted, current
-from chainlang.notation.literals import print_literal, print_number
+from chainlang.notation.literals import WORDS, print_literal, print_number
 from chainlang.ops.calls import too_many_calls
 from chainlang.ops.signatures import (
     COMBINATORS,
     DRAWS,
+    FORMS,
     STAGE_TYPES,
     Rule,
     StageType,
@@ -121,7 +122,7 @@ class _Resolver:
         self.count(node.count, node.span, "a stage runs")
         if not kind.calls_model:
             return self.without_model(node, kind)
-        self.temperature(node.temperature, node.span)
+        self.temperature(node)
         self.model(node)
         options = self.options(node.options, kind.options, {}, f"{name} ({kind.what})")
         for option in options:
@@ -156,6 +157,8 @@ class _Resolver:
             where = span and span.part("temperature")
             self.note("temperature", what, where, "leave the temperature out")
         options = self.options(node.options, kind.options, {}, f"{name} ({kind.what})")
+        if name == node.name and node.temperature is None and options is node.options:
+            return node
         return evolve(node, name=name, temperature=None, options=options)
 
     def count(self, count: int, span: Span | None, what: str) -> None:
@@ -167,8 +170,12 @@ class _Resolver:
             many = f"a count of {counted(count)}"
             self.found.append(limits.exceeded("samples_per_stage", many, where))
 
-    def temperature(self, value: float | None, span: Span | None) -> None:
+    def temperature(self, node: Stage) -> None:
+        value, span = node.temperature, node.span
         fault = temperature_fault(value, span and span.part("temperature"))
+        if fault and value and value > MAX_TEMPERATURE and value.is_integer():
+            more = f"; a count stands first, {value:.0f}:{node.name}, and what is a part of the "
+            fault = evolve(fault, hint=f"{fault.hint}{more}model is quoted with it")
         if fault:
             self.found.append(fault)
 
@@ -189,9 +196,13 @@ class _Resolver:
 
     def unknown(self, node: Stage) -> None:
         name, where = node.name, node.span and node.span.part("name")
-        if name in COMBINATORS:
-            example = COMBINATORS[name].example
-            self.note("combinator", f"'{name}' is a call over chains", where, f"write {example}")
+        if name in COMBINATORS or name in FORMS:
+            example = COMBINATORS[name].example if name in COMBINATORS else FORMS[name]
+            what = f"'{name}' is a call over chains, and none is given"
+            self.note("combinator", what, where, f"write {example}")
+            return
+        if name in WORDS:
+            self.note("unknown-name", f"'{name}' is a value, and no stage", where)
             return
         known = [*self.scope.types, *COMBINATORS]
         near = closest(name, known)
@@ -214,7 +225,12 @@ class _Resolver:
             self.not_a_combinator(node)
             return node
         least, most = signature.parts
-        if len(node.parts) < least or (most is not None and len(node.parts) > most):
+        labelled = any(  # said of each, below
+            isinstance(one.value, Expr) and one.name not in signature.options
+            for one in node.options
+        )
+        too_few = len(node.parts) < least and not labelled
+        if too_few or (most is not None and len(node.parts) > most):
             wants = {(0, 0): "no chains without a name", (1, 1): "one chain"}.get(
                 (least, most or 0), f"at least {least} chains"
             )
@@ -251,16 +267,19 @@ class _Resolver:
     def not_a_combinator(self, node: Combine) -> None:
         name, where = canonical(node.name), node.span and node.span.part("name")
         if name in self.scope.types:
-            values = [part for part in node.parts if isinstance(part, Stage)]
-            values += [one.value for one in node.options if isinstance(one.value, Stage)]
-            bare = next((value.name for value in values), None)
-            hint = f'a model is quoted here: {node.name}("{bare}"), or {node.name}:{bare}'
-            self.note(
-                "argument",
-                f"'{node.name}' is a type of stage; it takes values, not chains",
-                where,
-                hint if bare else f"write a >> {node.name}",
-            )
+            for part in node.parts:
+                hint = f"to feed it, write a >> {node.name}"
+                if isinstance(part, Stage):
+                    hint = f'a model is quoted here: {node.name}("{part.name}")'
+                    if canonical(part.name) in self.scope.types:
+                        hint = f"to feed it, write {part.name} >> {node.name}"
+                message = f"'{node.name}' is a type of stage: it takes a model, not a chain"
+                self.note("argument", message, part.span or where, hint)
+            for option in node.options:
+                if isinstance(option.value, Expr | Table):
+                    place = option.span and option.span.part("value")
+                    message = f"{option.name}= takes a value, not a chain"
+                    self.note("argument", message, place or where, _quoted(option))
             return
         near = closest(node.name, [*COMBINATORS, "join", "branch"])
         hint = f"did you mean '{near}'?" if near else f"there are {', '.join(COMBINATORS)}"
@@ -295,9 +314,13 @@ class _Resolver:
             rule = rules.get(name)
             if rule is None:
                 near = closest(name, rules)
-                hint = f"did you mean '{near}'?" if near else None
-                if hint is None:
-                    hint = f"it takes {', '.join(rules)}" if rules else "it takes no options"
+                hint = f"it takes {', '.join(rules)}" if rules else "it takes no options"
+                if near:
+                    hint = f"did you mean '{near}'?"
+                elif isinstance(option.value, Expr) and "arms" in rules:
+                    hint = f'arms stand in a table: arms={{"{name}": ...}}'
+                elif isinstance(option.value, Expr):
+                    hint = f"a label stands in parentheses: ({name} = ...)"
                 place = where and where.part("name")
                 self.note("unknown-option", f"{owner} has no option '{name}'", place, hint)
                 continue
@@ -314,11 +337,10 @@ class _Resolver:
             return rule.read(option.value)
         except ValueError:
             value = option.value
-            is_part = isinstance(value, Expr | Table)
-            shown = "a chain" if is_part else print_literal(value)  # type: ignore[arg-type]
-            hint = None
-            if isinstance(value, Stage):
-                hint = f'quote it: {option.name}="{value.name}"'
+            hint = _quoted(option) if rule.takes_text else None
+            if rule.holds_chains and isinstance(value, str):
+                hint = "write chains without quotes"
+            shown = _spoken(value)
             where = option.span and option.span.part("value")
             self.note("option", f"{option.name}= takes {rule.wants}, not {shown}", where, hint)
             return value
@@ -340,6 +362,21 @@ def temperature_fault(value: object, where: Span | None) -> Diagnostic | None:
             "temperature", f"temperature {shown} is too small to be honoured", where, hint
         )
     return Diagnostic("temperature", f"temperature {shown} is out of range", where, hint)
+
+
+def _quoted(option: Option) -> str | None:
+    """Return how to write a word as text, if an option was given one without quotes."""
+    value = option.value
+    return f'quote it: {option.name}="{value.name}"' if isinstance(value, Stage) else None
+
+
+def _spoken(value: Any) -> str:
+    """Return how to speak of the value of an option."""
+    if isinstance(value, Table):
+        return "a table"
+    if isinstance(value, Expr):
+        return "a chain"
+    return {"": "an empty text", (): "an empty list"}.get(value) or print_literal(value)
 
 
 def _is(left: object, right: object) -> bool:

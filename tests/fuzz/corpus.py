@@ -1,0 +1,131 @@
+"""What the mutations start from: good inputs that use all of the language, and its small pieces."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from typing import Any
+
+from chainlang import chain, load
+
+NOTATION = (
+    "E",
+    "3:E:llama:0.7 >> 1:J:qwen:0",
+    "1:MC::0.0",
+    "3:E::0.7 >> M",
+    "3:E:openai:gpt-4o:0.7 >> 2:V:llama3:8b >> J",
+    "E:meta-llama/Llama-3.1-8B-Instruct:0",
+    'E:"foo-v1:0":0.7',
+    'E("llama", 3, 0.7, max_tokens=64)',
+    '3:E:tiny:0.7(max_tokens=64, top_p=0.9, stop="\\n")',
+    'E(stop=["a", \'b\', """c\nd"""], fresh=true, need=1)',
+    "(fr = a & es = b) >> J",
+    "(fr = 3:E >> V & es = E:b) >> J",
+    "fr = E >> V | es = E:b",
+    "(E | V) >> J >> (M | S)",
+    "3 * (2:E >> V) & 2 * 3 * E",
+    '$a >> @clean & $b | @f >> M(by="x", normalize="number")',
+    "fallback(E:big, retry(E:small, times=3), timeout(E, seconds=1.5))",
+    'route(by="topic", arms={"math": E:a >> M, "code": (x = E)}, default=E:c)',
+    "loop(E >> V, until=\"verdict == 'correct'\", max=3)",
+    'each(E, over="documents", as="document")',
+    'join(fr=E("a"), es=2 * E) >> branch(E, V) & ref("panel") | function("clean")',
+    "E(top_k=5, min_p=.5, presence_penalty=-1e0, frequency_penalty=+1)  # a comment",
+    "E >>\n  # in between\n  (J:a & J:b)\t>> S",
+    "E:m.n@v1+x~y-z:1e-1",
+    "E:'it':2. >> J:\"\\u00e9\\x41\\U0001F600\":.5",
+    "3:E >> (J & (V >> (M | (S & ((E))))))",
+)
+
+FILES = (
+    "main = E",
+    "panel = 3:E:tiny:0.7\nmain = $panel >> M",
+    "# notes\na = (x = E >> V & y = E) >> J  # end\n\n\nmain =\n  $a\n  & $a\n  & E:m\n",
+    """\
+model small = vllm("Qwen/Qwen2.5-0.5B-Instruct", max_model_len=4096)
+model big   = openai("gpt-4o-mini", base_url="http://127.0.0.1:8000/v1",
+                     api_key=env("OPENAI_API_KEY"),)
+
+input { text: str, lang: str = "en", query = "{{ text }}" }
+type Review {
+  sentiment: "pos" | "neg" | "neu",  # what it is
+  score: int(1..5), quote: str?, tags: list[str],
+}
+
+op classify : generate -> Review {
+  model = small  temperature = 0.2  max_tokens = 200
+  system = "You classify product reviews."
+  user   = \"""Review ({{ lang }}):
+{{ text }}\"""
+}
+
+panel = 3:classify
+main  = $panel >> M(by="sentiment")
+""",
+    'op a : map -> list[{ x: int(..5)?, y: float(-1.5..) }] | "no" { user = "{{ q }}" stop = ["a", b] }\n'
+    "main = E >> a",
+    "op pick : fold { user = 'x' fresh = false need = 2 top_p = 0.5 }\nmain = E >> pick(need=1)",
+    "input {}\ntype T {}\ntype U { t: T, u: list[T?] = [1, 2.5, -3, true, null] }\nmain = fake",
+    'model f = fake("x")\nmain = E:f >> route(by="k", arms={"a": $b, "b": $c})\nb = E\nc = $b >> J',
+    'use "common.chain"\nmain = $x',
+    "a = $b & $b\nb = $c & $c\nc = E\nmain = $a",
+)
+
+TOKENS = tuple(
+    """E J M S V UE MC classify x = main = a = b= $a $panel @f >> & | * ( ) [ ] { } , : ; = == -> ? ..
+    1..5 ..5 1.. -1.5..2 0 1 2 3: 3:E 0:E 00:E 10001:E 999999999:E :m :0.7 :9 :-1 :1e400 :hot : :: :m: :""
+    0.7 1e5 1e999 -0 +1 .5 5. 0x10 1_000 true false null None "" '' "a" 'b' "\\n" "\\q" "\\u12" \"""
+    "unclosed ' # #c use model input type op main list str int float bool vllm openai fake env generate map
+    fold user system fallback(a,b) retry(E) route( loop( each( join( branch( ref( function( arms= by= until=
+    class if lambda as in == || && ** // << <- => |> ! ~ ^ % + - . .. ... \\ ` @ $ € “ ” × → é ü 漢 😀
+    /* */ {{ }} __class__ __init__ {"a":E} [1] {} [] () (E) (x=E) n""".split()
+) + (
+    "\n", "\n\n", "\t", "\r", "\r\n", "\0", "\x0b", "\x0c", "\x1b[31m", "\x7f", "\x85", "\xa0", "\u00ad",
+    "\u0301", "\u200b", "\u200d", "\u2028", "\u2029", "\u202e", "\u3000", "\ud800", "\udfff", "\ufeff", "\uffff",
+    "\U0010ffff", "٣", "²", "Ⅷ", "ﬁ", "ſ", "İ", " ", "    ", "9" * 20, "9" * 5000, "a" * 300, "E >> " * 50,
+    "(" * 60, ")" * 60, "[" * 60, "{" * 60, "2 * " * 40, "- " * 20, '"' * 9, "'" * 7,
+)  # fmt: skip
+
+# Names and values that a document may hold, in the right places and in the wrong ones.
+JSON_VALUES: tuple[Any, ...] = (
+    None, True, False, 0, 1, -1, 2, 3, 10**4, 10**9, 10**30, 0.0, -0.0, 0.5, 2.5, 10**400, -(10**4000), 1e308, 1e-320, "", "E",
+    "a b", "class", "main", "tiny", "x\0y", "\ud800", "Stage", "Then", "Nope", [], {}, [[]], [1, 2], [None],
+    {"node": "Stage", "name": "E"}, {"node": "Ref", "name": "a"}, {"node": "Function", "name": "f"},
+    {"node": "Named", "name": "x", "body": {"node": "Stage", "name": "E"}},
+    {"node": "Repeat", "count": 2, "body": {"node": "Stage", "name": "J"}},
+    {"node": "Option", "name": "need", "value": 1}, {"node": "Use", "path": "../x"},
+    {"node": "TypeName", "name": "str"}, {"node": "Default", "value": None}, {"node": "File", "items": []},
+    {"node": "Environment", "name": "HOME"}, {"node": "Table", "entries": []}, {"node": "Item"},
+    {"node": "Node"}, {"node": "Setting", "name": "user", "value": ["a", ["b"]]},
+)  # fmt: skip
+JSON_TEXTS = (
+    "NaN",
+    "Infinity",
+    "-Infinity",
+    "1e999",
+    "-0",
+    "9" * 5000,
+    '"\\ud800"',
+    "[" * 500,
+    "\ufeff",
+)
+JSON_KEYS = (
+    "node", "name", "count", "model", "temperature", "options", "parts", "body", "value", "items", "entries",
+    "span", "__class__", "", "low", "high", "settings", "fields", "path", "kind", "chainlang", "chain",
+)  # fmt: skip
+
+
+def documents() -> tuple[Any, ...]:
+    """Return the chains of the corpus that make sense, as the values of their JSON documents."""
+    from chainlang import ChainlangError
+
+    found = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for read, texts in ((chain, NOTATION), (lambda text: load(text=text), FILES)):
+            for text in texts:
+                try:
+                    found.append(json.loads(read(text).to_json()))  # type: ignore[operator]
+                except ChainlangError:
+                    continue
+    return tuple(found)

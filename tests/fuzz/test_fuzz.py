@@ -1,0 +1,26 @@
+"""100,000 mutated inputs into each door: nothing but our own errors, each in time, each shown."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from .entries import ENTRIES, hunt, shrunk
+
+INPUTS = 100_000
+CHUNK = 5_000
+SEED = os.environ.get(
+    "CHAINLANG_FUZZ_SEED", "0"
+)  # the same inputs each time, unless asked for others
+
+
+@pytest.mark.parametrize("chunk", range(INPUTS // CHUNK))
+@pytest.mark.parametrize("name", ENTRIES)
+def test_mutated_inputs(name: str, chunk: int) -> None:
+    failure = hunt(name, f"{SEED} {chunk}", CHUNK)
+    if failure is not None:
+        least = shrunk(name, failure)
+        pytest.fail(
+            f"seed {SEED}, chunk {chunk}: {failure.text!r}\nminimal: {least.text!r}\n{least.shown}"
+        )
