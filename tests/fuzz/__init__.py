@@ -1,1 +1,1 @@
-"""A fuzzer of our own: mutated inputs into each door that takes text. `python -m tests.fuzz COUNT`."""
+"""A fuzzer of our own: mutated inputs into each door that takes text (`python -m tests.fuzz`)."""

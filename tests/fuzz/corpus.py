@@ -62,8 +62,9 @@ op classify : generate -> Review {
 panel = 3:classify
 main  = $panel >> M(by="sentiment")
 """,
-    'op a : map -> list[{ x: int(..5)?, y: float(-1.5..) }] | "no" { user = "{{ q }}" stop = ["a", b] }\n'
-    "main = E >> a",
+    """\
+op a : map -> list[{ x: int(..5)?, y: float(-1.5..) }] | "no" { user = "{{ q }}" stop = ["a"] }
+main = E >> a""",
     "op pick : fold { user = 'x' fresh = false need = 2 top_p = 0.5 }\nmain = E >> pick(need=1)",
     "input {}\ntype T {}\ntype U { t: T, u: list[T?] = [1, 2.5, -3, true, null] }\nmain = fake",
     'model f = fake("x")\nmain = E:f >> route(by="k", arms={"a": $b, "b": $c})\nb = E\nc = $b >> J',
@@ -71,33 +72,118 @@ main  = $panel >> M(by="sentiment")
     "a = $b & $b\nb = $c & $c\nc = E\nmain = $a",
 )
 
-TOKENS = tuple(
-    """E J M S V UE MC classify x = main = a = b= $a $panel @f >> & | * ( ) [ ] { } , : ; = == -> ? ..
-    1..5 ..5 1.. -1.5..2 0 1 2 3: 3:E 0:E 00:E 10001:E 999999999:E :m :0.7 :9 :-1 :1e400 :hot : :: :m: :""
-    0.7 1e5 1e999 -0 +1 .5 5. 0x10 1_000 true false null None "" '' "a" 'b' "\\n" "\\q" "\\u12" \"""
-    "unclosed ' # #c use model input type op main list str int float bool vllm openai fake env generate map
-    fold user system fallback(a,b) retry(E) route( loop( each( join( branch( ref( function( arms= by= until=
-    class if lambda as in == || && ** // << <- => |> ! ~ ^ % + - . .. ... \\ ` @ $ € “ ” × → é ü 漢 😀
-    /* */ {{ }} __class__ __init__ {"a":E} [1] {} [] () (E) (x=E) n""".split()
-) + (
-    "\n", "\n\n", "\t", "\r", "\r\n", "\0", "\x0b", "\x0c", "\x1b[31m", "\x7f", "\x85", "\xa0", "\u00ad",
-    "\u0301", "\u200b", "\u200d", "\u2028", "\u2029", "\u202e", "\u3000", "\ud800", "\udfff", "\ufeff", "\uffff",
-    "\U0010ffff", "٣", "²", "Ⅷ", "ﬁ", "ſ", "İ", " ", "    ", "9" * 20, "9" * 5000, "a" * 300, "E >> " * 50,
-    "(" * 60, ")" * 60, "[" * 60, "{" * 60, "2 * " * 40, "- " * 20, '"' * 9, "'" * 7,
-)  # fmt: skip
+_WORDS = """
+    E J M S V UE MC classify x = main = a = b= $a $panel @f >> & | * ( ) [ ] { } , : ; = == -> ?
+    .. 1..5 ..5 1.. -1.5..2 0 1 2 3: 3:E 0:E 00:E 10001:E 999999999:E :m :0.7 :9 :-1 :1e400
+    :hot : :: :m: :"" 0.7 1e5 1e999 -0 +1 .5 5. 0x10 1_000 true false null None "" '' "a"
+    'b' "\\n" "\\q" "\\u12" \\"\"\" "unclosed ' # #c use model input type op main list str int
+    float bool vllm openai fake env generate map fold user system fallback(a,b) retry(E)
+    route( loop( each( join( branch( ref( function( arms= by= until= class if lambda as in
+    == || && ** // << <- => |> ! ~ ^ % + - . .. ... \\ ` @ $ € “ ” × → é ü 漢 😀 /* */ {{ }}
+    __class__ __init__ {"a":E} [1] {} [] () (E) (x=E) n
+"""
+TOKENS = (
+    *_WORDS.split(),
+    "\n",
+    "\n\n",
+    "\t",
+    "\r",
+    "\r\n",
+    "\0",
+    "\x0b",
+    "\x0c",
+    "\x1b[31m",
+    "\x7f",
+    "\x85",
+    "\xa0",
+    "\u00ad",
+    "\u0301",
+    "\u200b",
+    "\u200d",
+    "\u2028",
+    "\u2029",
+    "\u202e",
+    "\u3000",
+    "\ud800",
+    "\udfff",
+    "\ufeff",
+    "\uffff",
+    "\U0010ffff",
+    "٣",
+    "²",
+    "Ⅷ",
+    "ﬁ",
+    "ſ",
+    "İ",
+    " ",
+    "    ",
+    "9" * 20,
+    "9" * 5000,
+    "a" * 300,
+    "E >> " * 50,
+    "(" * 60,
+    ")" * 60,
+    "[" * 60,
+    "{" * 60,
+    "2 * " * 40,
+    "- " * 20,
+    '"' * 9,
+    "'" * 7,
+)
 
 # Names and values that a document may hold, in the right places and in the wrong ones.
 JSON_VALUES: tuple[Any, ...] = (
-    None, True, False, 0, 1, -1, 2, 3, 10**4, 10**9, 10**30, 0.0, -0.0, 0.5, 2.5, 10**400, -(10**4000), 1e308, 1e-320, "", "E",
-    "a b", "class", "main", "tiny", "x\0y", "\ud800", "Stage", "Then", "Nope", [], {}, [[]], [1, 2], [None],
-    {"node": "Stage", "name": "E"}, {"node": "Ref", "name": "a"}, {"node": "Function", "name": "f"},
+    None,
+    True,
+    False,
+    0,
+    1,
+    -1,
+    2,
+    3,
+    10**4,
+    10**9,
+    10**30,
+    0.0,
+    -0.0,
+    0.5,
+    2.5,
+    10**400,
+    -(10**4000),
+    1e308,
+    1e-320,
+    "",
+    "E",
+    "a b",
+    "class",
+    "main",
+    "tiny",
+    "x\0y",
+    "\ud800",
+    "Stage",
+    "Then",
+    "Nope",
+    [],
+    {},
+    [[]],
+    [1, 2],
+    [None],
+    {"node": "Stage", "name": "E"},
+    {"node": "Ref", "name": "a"},
+    {"node": "Function", "name": "f"},
     {"node": "Named", "name": "x", "body": {"node": "Stage", "name": "E"}},
     {"node": "Repeat", "count": 2, "body": {"node": "Stage", "name": "J"}},
-    {"node": "Option", "name": "need", "value": 1}, {"node": "Use", "path": "../x"},
-    {"node": "TypeName", "name": "str"}, {"node": "Default", "value": None}, {"node": "File", "items": []},
-    {"node": "Environment", "name": "HOME"}, {"node": "Table", "entries": []}, {"node": "Item"},
-    {"node": "Node"}, {"node": "Setting", "name": "user", "value": ["a", ["b"]]},
-)  # fmt: skip
+    {"node": "Option", "name": "need", "value": 1},
+    {"node": "Use", "path": "../x"},
+    {"node": "TypeName", "name": "str"},
+    {"node": "Default", "value": None},
+    {"node": "File", "items": []},
+    {"node": "Environment", "name": "HOME"},
+    {"node": "Table", "entries": []},
+    {"node": "Item"},
+    {"node": "Node"},
+    {"node": "Setting", "name": "user", "value": ["a", ["b"]]},
+)
 JSON_TEXTS = (
     "NaN",
     "Infinity",
@@ -110,9 +196,29 @@ JSON_TEXTS = (
     "\ufeff",
 )
 JSON_KEYS = (
-    "node", "name", "count", "model", "temperature", "options", "parts", "body", "value", "items", "entries",
-    "span", "__class__", "", "low", "high", "settings", "fields", "path", "kind", "chainlang", "chain",
-)  # fmt: skip
+    "node",
+    "name",
+    "count",
+    "model",
+    "temperature",
+    "options",
+    "parts",
+    "body",
+    "value",
+    "items",
+    "entries",
+    "span",
+    "__class__",
+    "",
+    "low",
+    "high",
+    "settings",
+    "fields",
+    "path",
+    "kind",
+    "chainlang",
+    "chain",
+)
 
 
 def documents() -> tuple[Any, ...]:
