@@ -64,7 +64,7 @@ def _flat(kind: type[_Flat], parts: tuple[Expr, ...], span: Span | None) -> Expr
             flat.extend(part.parts)
         else:
             flat.append(part)
-    return kind(tuple(flat), span=span or cover(flat[0].span, flat[-1].span))
+    return kind(tuple(flat), span=span or cover(parts[0].span, parts[-1].span))
 
 
 def moved(node: Expr, span: Span | None) -> Expr:

@@ -59,6 +59,8 @@ def normal(node: Expr) -> Expr:
 
 
 def _distribute(node: Node) -> Node:
+    if isinstance(node, Branch) and any(isinstance(part, Branch) for part in node.parts):
+        return branch(*node.parts, span=node.span)  # an arm has become a branch of its own
     if not isinstance(node, Then):
         return node
     for index, part in enumerate(node.parts[:-1]):

@@ -143,7 +143,11 @@ SPECIFICATION: dict[type[Node], dict[str, Check]] = {
     nodes.Named: {"name": is_name, "body": _a(Expr)},
     nodes.Ref: {"name": is_name},
     nodes.Function: {"name": is_name},
-    nodes.Combine: {"name": lambda value: is_name(value) and value not in FORMS, "parts": _many(Expr), "options": _options},
+    nodes.Combine: {
+        "name": lambda value: is_name(value) and value not in FORMS,
+        "parts": _many(Expr),
+        "options": _options,
+    },
     nodes.Option: {"name": _is_text, "value": _OPTION_VALUE},
     nodes.Table: {"entries": _entries},
     items.TypeName: {

@@ -12,7 +12,7 @@ from chainlang.ir.nodes import Literal
 
 _ESCAPE = re.compile(
     r"\\(?:x(?P<two>[0-9a-fA-F]{2})|u(?P<four>[0-9a-fA-F]{4})|U(?P<eight>[0-9a-fA-F]{8})"
-    r"|(?P<one>[abfnrtv0\\'\"])(?!(?<=0)[0-7])|(?P<newline>\n)|(?P<bad>.?))",
+    r"|(?P<one>[abfnrtv0\\'\"])(?!(?<=0)[0-7])|(?P<newline>\n)|(?P<bad>[0-7]+|.?))",
     re.DOTALL,
 )
 _ONE = {
@@ -102,8 +102,7 @@ def print_number(value: float) -> str:
     >>> print_number(0.7), print_number(0.0), print_number(2.0), print_number(1e22)
     ('0.7', '0', '2', '1e+22')
     """
-    text = repr(value)
-    return text.removesuffix(".0")
+    return repr(value or 0).removesuffix(".0")  # no sign before a zero
 
 
 def print_literal(value: Literal, words: tuple[str, str, str] = ("true", "false", "null")) -> str:

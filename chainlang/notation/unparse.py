@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from typing import Literal as Choice
 
 from chainlang.ir import items
@@ -142,7 +143,7 @@ def _call(node: Expr) -> str:
         case Then():
             return " >> ".join(map(_call_operand, node.parts))
         case Join() | Branch():
-            if all(isinstance(part, Named) for part in node.parts):
+            if _by_keyword(node):
                 form = "join" if isinstance(node, Join) else "branch"
                 return f"{form}({', '.join(_keyword(part) for part in node.parts)})"
             return OPERATORS[type(node)].join(map(_call_operand, node.parts))
@@ -163,8 +164,15 @@ def _call(node: Expr) -> str:
 
 def _call_operand(node: Expr) -> str:
     text = _call(node)
-    calls = isinstance(node, Join | Branch) and all(isinstance(p, Named) for p in node.parts)
-    return f"({text})" if isinstance(node, Then | Join | Branch) and not calls else text
+    return f"({text})" if isinstance(node, Then | Join | Branch) and not _by_keyword(node) else text
+
+
+def _by_keyword(node: Expr) -> bool:
+    """Whether an operator is written as a call: all its parts have labels, and each its own."""
+    if not isinstance(node, Join | Branch):
+        return False
+    names = {part.name for part in node.parts if isinstance(part, Named)}
+    return len(names) == len(node.parts)
 
 
 def _keyword(node: Expr) -> str:
@@ -232,7 +240,11 @@ def unparse_type(node: items.Type) -> str:
 
 
 def _bound(value: float | None) -> str:
-    return "" if value is None else print_number(value)
+    """Return an end of a range: a number without an exponent, which has no place there."""
+    if isinstance(value, float):
+        text = format(Decimal(repr(value)), "f")
+        return text if "." in text else f"{text}.0"
+    return "" if value is None else str(value)
 
 
 def braces(parts: list[str]) -> str:

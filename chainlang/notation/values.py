@@ -76,11 +76,12 @@ class ValueReader:
         self.found.append(Diagnostic(code, message, span, hint))
 
     def name(self, text: str, span: Span | None, what: str = "a name") -> str:
-        """Return a name, after noting it if it is a keyword of Python and so cannot be one."""
+        """Return a name, after noting it if it is a keyword of Python or a value."""
         if not is_name(text):
+            taken = "a value" if text in ("true", "false", "null") else "a keyword of Python"
             self.note(
                 "reserved",
-                f"'{text}' is a keyword of Python and can't be {what}",
+                f"'{text}' is {taken} and can't be {what}",
                 span,
                 f"choose another name, such as '{text}_'",
             )

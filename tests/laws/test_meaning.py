@@ -1,0 +1,147 @@
+"""Resolving twice is resolving once, and counting calls is counting what would run."""
+
+from __future__ import annotations
+
+from attrs import evolve
+from hypothesis import strategies as st
+
+from chainlang.ir.nodes import Branch, Combine, Expr, Join, Named, Node, Repeat, Stage, Table, Then
+from chainlang.ir.walk import transform, walk
+from chainlang.notation import parse, unparse
+from chainlang.ops.calls import count_calls
+from chainlang.ops.resolve import resolve
+from chainlang.ops.signatures import STAGE_TYPES, canonical
+from tests.laws import law
+from tests.strategies import exactly, expressions, meaningful
+
+ALIASES = {alias: one.name for one in STAGE_TYPES.values() for alias in one.aliases}
+
+
+def errors(node: Expr) -> list[str]:
+    return [one.code for one in resolve(node)[1] if one.severity == "error"]
+
+
+@law(meaningful)
+def test_what_means_something_has_no_errors(node: Expr) -> None:
+    assert errors(node) == []
+
+
+@law(expressions)
+def test_resolving_never_fails_and_twice_is_once(node: Expr) -> None:
+    once, found = resolve(node)
+    again, found_again = resolve(once)
+    assert again == once
+    if not any(one.severity == "error" for one in found):
+        assert again is once
+        assert found_again == found
+
+
+@law(meaningful)
+def test_names_are_canonical_after_resolving(node: Expr) -> None:
+    back = {name: alias for alias, name in ALIASES.items()}
+
+    def rename(one: Node) -> Node:
+        return evolve(one, name=back.get(one.name, one.name)) if isinstance(one, Stage) else one
+
+    assert resolve(transform(node, rename))[0] == resolve(node)[0]
+    names = {one.name for one in walk(resolve(node)[0]) if isinstance(one, Stage)}
+    assert not names & ALIASES.keys()
+    assert all(canonical(name) == name for name in names)
+
+
+@law(meaningful)
+def test_a_chain_resolves_as_its_text_does(node: Expr) -> None:
+    for form in ("notation", "call"):
+        assert exactly(resolve(parse(unparse(node, form)).node)[0]) == exactly(resolve(node)[0])
+
+
+# ---------------------------------------------------------------- counting calls
+
+
+def _run(node: Expr, streams: list[int]) -> tuple[int, list[int]]:
+    """Run a chain on paper: the calls it makes, and the candidates of each branch after it."""
+    match node:
+        case Then(parts):
+            calls = 0
+            for part in parts:
+                more, streams = _run(part, streams)
+                calls += more
+            return calls, streams
+        case Named(_, body):
+            return _run(body, streams)
+    calls, after = 0, []
+    for candidates in streams:  # each branch on its own
+        more, out = _run_one(node, candidates)
+        calls += more
+        after += out
+    return calls, after
+
+
+def _run_one(node: Expr, candidates: int) -> tuple[int, list[int]]:
+    match node:
+        case Stage(name, count):
+            runs = count * candidates if name == "V" else count
+            return runs, [runs]
+        case Branch(parts):
+            found = [_run(part, [candidates]) for part in parts]
+            return sum(calls for calls, _ in found), [n for _, out in found for n in out]
+        case Join(parts):
+            found = [_run(part, [candidates]) for part in parts]
+            return sum(calls for calls, _ in found), [sum(n for _, out in found for n in out)]
+        case Repeat(count, body):
+            return _run_one(Join((body,) * count), candidates)
+        case Combine("route", _, options):
+            parts = [one.value for one in options if isinstance(one.value, Expr)]
+            for option in options:
+                if isinstance(option.value, Table):
+                    parts += [one.value for one in option.value.entries]  # type: ignore[misc]
+            found = [_run(part, [candidates]) for part in parts]
+            return max(calls for calls, _ in found), [max(max(out) for _, out in found)]
+        case Combine("fallback", parts):
+            found = [_run(part, [candidates]) for part in parts]
+            return sum(calls for calls, _ in found), [max(max(out) for _, out in found)]
+        case Combine("retry", (body,), options):
+            times = next((one.value for one in options if one.name == "times"), 3)
+            calls, out = _run(body, [candidates])
+            return calls * int(times), [max(out)]  # type: ignore[arg-type]
+        case Combine("loop", (body,), options):
+            times = next((one.value for one in options if one.name == "max"), 3)
+            total = 0
+            for _ in range(int(times)):  # type: ignore[arg-type]
+                calls, out = _run(body, [candidates])
+                total, candidates = total + calls, max(out)
+            return total, [candidates]
+        case Combine(_, (body,)):
+            calls, out = _run(body, [candidates])
+            return calls, [max(out)]
+    return 1, [candidates]
+
+
+@law(meaningful)
+def test_calls_are_those_of_a_run_on_paper(node: Expr) -> None:
+    assert _run(node, [1])[0] <= count_calls(node, STAGE_TYPES, {}) or _has_loop(node)
+    if _is_plain(node):
+        assert _run(node, [1])[0] == count_calls(node, STAGE_TYPES, {})
+
+
+def _has_loop(node: Expr) -> bool:
+    return any(isinstance(one, Combine) and one.name == "loop" for one in walk(node))
+
+
+def _is_plain(node: Expr) -> bool:
+    """Whether all branches have equally many candidates, so that the count is exact."""
+    return not any(isinstance(one, Branch) for one in walk(node)) and not _has_loop(node)
+
+
+@law(meaningful, st.integers(0, 3))
+def test_a_definition_costs_what_its_body_costs(node: Expr, levels: int) -> None:
+    from chainlang.ir import build
+    from chainlang.ir.nodes import Ref
+
+    definitions: dict[str, Expr] = {"d0": node}
+    expanded = node
+    for level in range(levels):
+        definitions[f"d{level + 1}"] = build.join(Ref(f"d{level}"), Ref(f"d{level}"))
+        expanded = build.join(expanded, expanded)
+    written = count_calls(Ref(f"d{levels}"), STAGE_TYPES, definitions)
+    assert written == count_calls(expanded, STAGE_TYPES, {})

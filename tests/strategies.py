@@ -1,0 +1,395 @@
+"""Hypothesis strategies over nodes: random chains and files, as the two doors could build them.
+
+`expressions` and `files` are well-formed and mean anything or nothing; `meaningful` expressions use
+types, options and combinators that exist, so every check passes. The leaves are nasty on purpose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from attrs import evolve
+from hypothesis import strategies as st
+
+from chainlang.ir import build, items
+from chainlang.ir.nodes import (
+    Combine,
+    Expr,
+    Function,
+    Literal,
+    Named,
+    Node,
+    Option,
+    Ref,
+    Repeat,
+    Stage,
+    Table,
+)
+from chainlang.ir.walk import rebuild, walk
+from chainlang.notation.expressions import FORMS
+
+_Some = TypeVar("_Some")
+
+
+def _short(strategy: st.SearchStrategy[_Some]) -> st.SearchStrategy[_Some]:
+    """Return the same strategy under a short name: hypothesis prints what it draws from, a lot."""
+
+    @st.composite
+    def some(draw: st.DrawFn) -> _Some:
+        return draw(strategy)
+
+    return some()
+
+
+# ---------------------------------------------------------------- leaves
+
+NASTY = (
+    "tiny", "openai:gpt-4o", "foo-v1:0", "llama3:8b", "a:b:0.7", "m:.5", "m:5.", "m:1e400", "0",
+    "0.5", "+1", "m:-1", "1e5", ":", "a:", ":a", "a::b", 'say "hi"', '"', '""', '"""', "'",
+    "it's", "\\", "\\n", "a\\", '\\"', "line\nbreak", "\n", "\r\n", "\r", "\t", "\0", "\x007",
+    "\x1b[31m", "\ud800", "\udc80x", "\ud83d\ude00", "😀", "é", "e\u0301", "\u2028", "\ufeff",
+    "\xa0", "my model", "#x", "a # b", "$x", "@f", "true", "null", "None", "inf", "nan", "٣",
+    "a:٣", "x:1_0", "meta-llama/Llama-3.1-8B-Instruct", "{{ x }}", "a >> b", "(", ")", "a|b",
+    "3:E", "//", "/*", "\U0010ffff", "\x7f", "\x85",
+)  # fmt: skip
+"""Texts that some reader would take for something else."""
+
+
+def _texts(least: int) -> st.SearchStrategy[str]:
+    return _short(
+        st.one_of(
+            st.sampled_from(NASTY),
+            st.text(st.characters(exclude_categories=()), min_size=least, max_size=6),
+            st.text("\"'\\\n\r\t:#x0.e-+ {}()ud8", min_size=least, max_size=8),
+        )
+    )
+
+
+texts = _texts(0)
+"""Texts of all kinds, lone surrogates among them."""
+models = _texts(1)
+
+_WORDS = (
+    "E", "J", "M", "S", "V", "UE", "JF", "MC", "a", "b", "c", "fr", "_", "_x", "Z9", "e5", "E1",
+    "use", "model", "input", "type", "op", "env", "list", "int", "true_", "nan", "main", "retry",
+    "route", "answer", "self", "name", "count", "temperature", "kind", "each", "as_", "match",
+    "print", "x" * 30,
+)  # fmt: skip
+_MADE = tuple(f"{first}{rest}" for first in "ab_EJ" for rest in ("", "0", "9b", "_", "E", "e1"))
+names = _short(st.sampled_from(tuple(dict.fromkeys((*_WORDS, *_MADE)))))
+"""Names: words of the grammar, of the language and of neither."""
+
+integers = st.one_of(
+    st.integers(-3, 12), st.integers(-(10**18) + 1, 10**18 - 1), st.just(10**18 - 1)
+)
+floats = _short(
+    st.one_of(
+        st.sampled_from(
+            (0.0, -0.0, 0.7, 1.0, 2.0, 1e22, 1e-7, 5e-324, 1.7976931348623157e308, 0.1 + 0.2)
+        ),
+        st.floats(allow_nan=False, allow_infinity=False),
+    )
+)
+"""Floats of all magnitudes."""
+scalars: st.SearchStrategy[Literal] = _short(
+    st.one_of(st.none(), st.booleans(), integers, floats, texts, texts)
+)
+literals: st.SearchStrategy[Literal] = _short(
+    st.one_of(scalars, scalars, st.lists(scalars, max_size=3).map(tuple))
+)
+counts = _short(st.one_of(st.just(1), st.integers(1, 9), st.integers(1, 10**9)))
+temperatures = _short(st.none() | floats.map(abs))
+
+
+def _options(
+    values: st.SearchStrategy[object], of: st.SearchStrategy[str], least: int = 0
+) -> st.SearchStrategy[tuple[Option, ...]]:
+    option = st.builds(Option, of, values)
+    several = st.lists(option, min_size=least, max_size=3, unique_by=lambda one: one.name)
+    return _short(several.map(build.options))
+
+
+def _names_but(*taken: str) -> st.SearchStrategy[str]:
+    return _short(names.map(lambda name: f"{name}_" if name in taken else name))
+
+
+_option_names = _names_but("model", "count", "temperature")
+_call_names = _names_but(*FORMS)
+_stages: st.SearchStrategy[Expr] = st.one_of(
+    st.builds(Stage, names),
+    st.builds(Stage, names, counts, st.none() | models, temperatures),
+    st.builds(
+        Stage,
+        _call_names,
+        counts,
+        st.none() | models,
+        temperatures,
+        _options(literals, _option_names),
+    ),
+)
+stages = _short(_stages)
+leaves = _short(st.one_of(stages, stages, st.builds(Ref, names), st.builds(Function, names)))
+
+
+# ---------------------------------------------------------------- expressions
+
+
+def _several(part: st.SearchStrategy[Expr], least: int = 2) -> st.SearchStrategy[list[Expr]]:
+    return st.lists(part, min_size=least, max_size=3)
+
+
+def _operators(
+    part: st.SearchStrategy[Expr], *makes: Callable[..., Expr]
+) -> st.SearchStrategy[Expr]:
+    return st.builds(lambda make, parts: make(*parts), st.sampled_from(makes), _several(part))
+
+
+def _has_chain(node: Combine) -> bool:
+    return bool(node.parts) or any(isinstance(one.value, Expr | Table) for one in node.options)
+
+
+def _grow(part: st.SearchStrategy[Expr]) -> st.SearchStrategy[Expr]:
+    table = st.lists(
+        st.builds(Option, texts, part), min_size=1, max_size=2, unique_by=lambda one: one.name
+    ).map(lambda entries: Table(tuple(entries)))
+    return _short(
+        st.one_of(
+            _operators(part, build.then, build.join, build.branch),
+            _operators(part, build.then, build.join, build.branch),
+            st.builds(build.repeat, st.integers(1, 99), part),
+            st.builds(Named, names, part),
+            st.builds(
+                Combine,
+                _call_names,
+                st.lists(part, max_size=2).map(tuple),
+                _options(st.one_of(literals, part, table), names),
+            ).filter(_has_chain),
+        )
+    )
+
+
+expressions: st.SearchStrategy[Expr] = _short(st.recursive(leaves, _grow, max_leaves=8))
+"""Every kind of expression node, well-formed, meaning anything or nothing."""
+
+
+# ---------------------------------------------------------------- expressions that mean something
+
+_fractions = st.floats(0.01, 1)
+_sampling: dict[str, st.SearchStrategy[Literal]] = {
+    "frequency_penalty": st.floats(-2, 2),
+    "max_tokens": st.integers(1, 10**6),
+    "min_p": st.floats(0, 1),
+    "presence_penalty": st.integers(-2, 2),
+    "stop": st.one_of(models, st.lists(models, min_size=1, max_size=3).map(tuple)),
+    "top_k": st.integers(1, 100),
+    "top_p": _fractions,
+}
+
+
+def _given(rules: dict[str, st.SearchStrategy[Literal]]) -> st.SearchStrategy[tuple[Option, ...]]:
+    one = st.sampled_from(sorted(rules)).flatmap(
+        lambda name: st.builds(Option, st.just(name), rules[name])
+    )
+    several = st.lists(one, max_size=2, unique_by=lambda option: option.name)
+    return _short(several.map(build.options))
+
+
+_hot = st.none() | st.just(0.0) | st.floats(0.01, 2)
+_model = st.none() | models
+_few = st.integers(1, 3)
+known_stages: st.SearchStrategy[Expr] = _short(
+    st.one_of(
+        st.builds(Stage, st.sampled_from(("E", "J", "S", "V", "M"))),
+        st.builds(
+            Stage, st.just("E"), _few, _model, _hot, _given({**_sampling, "fresh": st.booleans()})
+        ),
+        st.builds(Stage, st.sampled_from(("J", "S", "V")), _few, _model, _hot, _given(_sampling)),
+        st.builds(
+            Stage,
+            st.just("M"),
+            options=_given({"by": models, "normalize": st.sampled_from(("casefold", "number"))}),
+        ),
+    )
+)
+known_leaves = _short(
+    st.one_of(known_stages, known_stages, st.builds(Ref, names), st.builds(Function, names))
+)
+
+
+def _combinators(part: st.SearchStrategy[Expr]) -> st.SearchStrategy[Expr]:
+    """Calls as their rules want them; what is optional is sometimes left out."""
+    some = st.builds(Option, st.just("item"), models) | st.none()
+    default = st.builds(Option, st.just("default"), part) | st.none()
+    table = st.dictionaries(texts, part, min_size=1, max_size=2).map(
+        lambda arms: Table(tuple(Option(key, value) for key, value in arms.items()))
+    )
+
+    def make(name: str, parts: list[Expr], *options: Option | None) -> Expr:
+        return Combine(name, tuple(parts), build.options(one for one in options if one))
+
+    def option(name: str, value: st.SearchStrategy[object]) -> st.SearchStrategy[Option]:
+        return st.builds(Option, st.just(name), value)
+
+    one = st.lists(part, min_size=1, max_size=1)
+    return _short(
+        st.one_of(
+            st.builds(make, st.just("fallback"), _several(part)),
+            st.builds(make, st.just("retry"), one, option("times", _few) | st.none()),
+            st.builds(
+                make,
+                st.just("timeout"),
+                one,
+                option("seconds", st.floats(0.1, 99) | st.integers(1, 9)),
+            ),
+            st.builds(
+                make,
+                st.just("route"),
+                st.just([]),
+                option("by", models),
+                option("arms", table),
+                default,
+            ),
+            st.builds(
+                make, st.just("loop"), one, option("until", models), option("max", _few) | st.none()
+            ),
+            st.builds(make, st.just("each"), one, option("over", models), some),
+        )
+    )
+
+
+def _grow_plain(part: st.SearchStrategy[Expr]) -> st.SearchStrategy[Expr]:
+    return _short(
+        st.one_of(
+            _operators(part, build.then, build.join),
+            _operators(part, build.then, build.join),
+            st.builds(build.repeat, _few, part),
+            st.builds(Named, names, part),
+            _combinators(part),
+        )
+    )
+
+
+plain: st.SearchStrategy[Expr] = _short(st.recursive(known_leaves, _grow_plain, max_leaves=5))
+"""Without a branch, so it may stand anywhere."""
+_branched = st.recursive(
+    plain, lambda part: _short(_operators(part, build.branch, build.then)), max_leaves=4
+)
+
+
+def tidy(node: Expr) -> Expr:
+    """Return the expression with its labels made different, and none where they would repeat."""
+    seen: set[str] = set()
+
+    def visit(node: Node, repeated: bool) -> Node:
+        inside = repeated or isinstance(node, Repeat)
+        node = rebuild(node, lambda child: visit(child, inside))
+        if isinstance(node, Repeat):
+            return build.repeat(node.count, node.body)
+        if not isinstance(node, Named):
+            return _flat(node)
+        if repeated:
+            return node.body
+        name = node.name
+        while name in seen:
+            name += "_"
+        seen.add(name)
+        return evolve(node, name=name)
+
+    tidied = visit(node, False)
+    assert isinstance(tidied, Expr)
+    return tidied
+
+
+def _flat(node: Node) -> Node:
+    """Return an operator flat again, where a label between two of a kind was taken away."""
+    make = {"Then": build.then, "Join": build.join, "Branch": build.branch}.get(type(node).__name__)
+    return make(*node.parts) if make else node  # type: ignore[attr-defined]
+
+
+meaningful: st.SearchStrategy[Expr] = st.one_of(plain, _branched).map(tidy)
+"""Known types, options and combinators; labels that differ; branches where they may stand."""
+
+
+# ---------------------------------------------------------------- files
+
+_bounds = st.none() | st.integers(-9, 9) | integers | floats
+_atoms: st.SearchStrategy[items.Type] = _short(
+    st.one_of(
+        st.builds(items.TypeName, names),
+        st.builds(items.TypeName, st.sampled_from(("str", "int", "float", "bool"))),
+        st.builds(items.TypeName, names, _bounds, _bounds),
+        st.builds(items.Constant, texts),
+    )
+)
+
+
+def _fields(kind: st.SearchStrategy[items.Type]) -> st.SearchStrategy[tuple[items.Field, ...]]:
+    default = st.builds(items.Default, literals)
+    one = st.one_of(
+        st.builds(items.Field, names, kind, st.none() | default),
+        st.builds(items.Field, names, st.none(), default),
+    )
+    return _short(st.lists(one, max_size=3, unique_by=lambda field: field.name).map(tuple))
+
+
+def _grow_type(kind: st.SearchStrategy[items.Type]) -> st.SearchStrategy[items.Type]:
+    single = kind.filter(lambda one: not isinstance(one, items.OneOf))
+    return _short(
+        st.one_of(
+            st.builds(items.ListOf, kind),
+            st.builds(items.Maybe, single.filter(lambda one: not isinstance(one, items.Maybe))),
+            st.lists(single, min_size=2, max_size=3).map(
+                lambda options: items.OneOf(tuple(options))
+            ),
+            st.builds(items.Shape, _fields(kind)),
+        )
+    )
+
+
+types: st.SearchStrategy[items.Type] = _short(st.recursive(_atoms, _grow_type, max_leaves=4))
+_blocks = st.lists(texts, min_size=2, max_size=4).map("\n".join)
+
+
+def _settings(value: st.SearchStrategy[object]) -> st.SearchStrategy[tuple[items.Setting, ...]]:
+    one = st.one_of(
+        st.builds(items.Setting, names, value),
+        st.builds(items.Setting, st.just("model"), names | texts),
+        st.builds(items.Setting, st.just("user"), _blocks),
+    )
+    return _short(st.lists(one, max_size=3, unique_by=lambda setting: setting.name).map(tuple))
+
+
+_bodies = _short(st.recursive(leaves, _grow, max_leaves=4))
+one_item: st.SearchStrategy[items.Item] = _short(
+    st.one_of(
+        st.builds(items.Definition, names, _bodies),
+        st.builds(items.Definition, names, _bodies),
+        st.builds(items.Use, models),
+        st.builds(
+            items.Model,
+            names,
+            names,
+            texts,
+            _settings(st.one_of(literals, st.builds(items.Environment, models))),
+        ),
+        st.builds(items.Input, _fields(types)),
+        st.builds(items.TypeDef, names, _fields(types)),
+        st.builds(items.Op, names, names, st.none() | types, _settings(literals)),
+    )
+)
+files = _short(st.lists(one_item, max_size=4).map(lambda found: items.File(tuple(found))))
+"""Every kind of item, well-formed; names are not looked up."""
+
+
+# ---------------------------------------------------------------- comparing
+
+
+def exactly(node: Node) -> str:
+    """Return all that a node says; ``True``, ``1`` and ``1.0`` differ."""
+    return repr(node).replace("-0.0", "0.0")
+
+
+def count_nodes(node: Node) -> int:
+    """Return how many nodes there are, of any kind."""
+    return sum(1 for _ in walk(node))
