@@ -1,0 +1,213 @@
+"""The tables in the documents that are made from the code.
+
+``python -m tests.project.tables`` writes them anew; a test checks that they are up to date.
+"""
+
+import ast
+import itertools
+import re
+import tomllib
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from chainlang import limits
+from chainlang.diagnostics import LINTS
+from chainlang.errors import ERRORS
+from chainlang.ops.signatures import COMBINATORS, DRAWS, ENGINES, OP_SETTINGS, STAGE_TYPES, Rule
+
+ROOT = Path(__file__).parents[2]
+REFERENCE = ROOT / "grammar" / "README.md"
+ARCHITECTURE = ROOT / "chainlang" / "ARCHITECTURE.md"
+
+# What each code means. The table of codes is made from the code; these are its words.
+MEANINGS = {
+    "syntax": "something stands where the grammar allows something else",
+    "unclosed": "a bracket or a string is not closed, or a bracket closes nothing",
+    "character": "a character is not in the language",
+    "string": "a bad escape, or a bare word where a value belongs",
+    "field": "a field of a stage holds nothing",
+    "reserved": "a keyword of Python, or a name of the language, is given to something else",
+    "argument": "an argument is given twice, stands in the wrong place or has the wrong type",
+    "definition": "a file has no `main`, or an op has no prompt",
+    "empty": "there is no chain in the text, or nothing in the parentheses",
+    "unknown-name": "no type, combinator, definition, engine or kind has this name",
+    "unknown-option": "there is no such option or setting",
+    "option": "the value of an option or a setting is not one that it takes",
+    "count": "a count below 1, or a count where several runs would all be the same",
+    "temperature": "neither 0 nor from 0.01 to 2, or given where no model is called",
+    "model": "given where no model is called, without a name, or with a word for a temperature",
+    "duplicate-name": "one name for two things in one scope",
+    "branch": "a branch inside a combinator, or under a label",
+    "combinator": "a combinator with too few or too many chains, or without an option it needs",
+    "cycle": "definitions, types or files that lead back to themselves",
+    "type": "a type of a field that does not exist, or bounds that make no sense",
+    "template": "a prompt that is no template, or that asks for a name it can't have",
+    "row": "a row of the input that the chain can't read, or that failed",
+    "limit": "larger than a [limit](#limits) allows",
+    "file": "a file that is missing, no file, or not UTF-8; an empty path",
+    "path": "a `use` that leaves the folder of its file",
+    "json": "JSON that is not a chain",
+    "operand": "in Python: a value that is no chain beside an operator or in a call",
+    "malformed": "a node that no text and no operator makes: a bug in code that builds nodes",
+    "branch-like-pipe": "a generator, then judges or votes, between `\\|`: they run side by side",
+    "mixed-operators": "an operator binds tighter than the one around it, without parentheses",
+    "single-branch": "a `join(...)` or `branch(...)` of one part",
+    "unused-definition": "`main` does not lead to this definition, op, type or model",
+}
+
+
+def types() -> Iterable[str]:
+    """The types of stage."""
+    yield "| type | alias | | kind | calls a model |"
+    yield "|---|---|---|---|---|"
+    for one in STAGE_TYPES.values():
+        aliases = ", ".join(f"`{alias}`" for alias in one.aliases)
+        calls = "yes" if one.calls_model else "no"
+        yield f"| `{one.name}` | {aliases} | {one.what} | {one.kind} | {calls} |"
+
+
+def options() -> Iterable[str]:
+    """Every option of a stage, and the types that have it."""
+    yield "| option | takes | of |"
+    yield "|---|---|---|"
+    rules: dict[str, Rule] = {}
+    for one in STAGE_TYPES.values():
+        rules |= one.options
+    for name in sorted(rules):
+        owners = [f"`{one.name}`" for one in STAGE_TYPES.values() if name in one.options]
+        if name in DRAWS:
+            owners.append("ops")
+        elif name in OP_SETTINGS:
+            owners.append("ops that generate")
+        yield f"| `{name}` | {rules[name].wants} | {', '.join(owners)} |"
+
+
+def combinators() -> Iterable[str]:
+    """The combinators, their parts and their options."""
+    yield "| | means | chains | options | example |"
+    yield "|---|---|---|---|---|"
+    for one in COMBINATORS.values():
+        least, most = one.parts
+        parts = f"{least} or more" if most is None else str(least)
+        given = [
+            f"`{name}`: {rule.wants}" + ("" if rule.required else " (may be left out)")
+            for name, rule in one.options.items()
+        ]
+        given += [f"`{alias}`: `{name}`, in text" for alias, name in one.aliases.items()]
+        yield f"| `{one.name}` | {one.what} | {parts} | {'; '.join(given)} | `{one.example}` |"
+
+
+def settings() -> Iterable[str]:
+    """The settings of an op."""
+    yield from _rules(OP_SETTINGS)
+
+
+def engines() -> Iterable[str]:
+    """The settings of a model, for each engine."""
+    yield "| engine | setting | takes |"
+    yield "|---|---|---|"
+    for engine, rules in ENGINES.items():
+        for name in sorted(rules):
+            yield f"| `{engine}` | `{name}` | {rules[name].wants} |"
+        if not rules:
+            yield f"| `{engine}` | none | |"
+
+
+def codes() -> Iterable[str]:
+    """The codes of errors, and the exception that carries each."""
+    yield "| code | raised as | means |"
+    yield "|---|---|---|"
+    for code, kind in ERRORS.items():
+        yield f"| `{code}` | `{kind.__name__}` | {MEANINGS[code]} |"
+
+
+def lints() -> Iterable[str]:
+    """The codes of warnings."""
+    yield "| code | means |"
+    yield "|---|---|"
+    for code in sorted(LINTS):
+        yield f"| `{code}` | {MEANINGS[code]} |"
+
+
+def bounds() -> Iterable[str]:
+    """The limits, with the words that stand under them in the source."""
+    yield "| limit | at first | bounds |"
+    yield "|---|---|---|"
+    module = ast.parse(Path(limits.__file__).read_text(encoding="utf-8"))
+    (body,) = (node.body for node in module.body if isinstance(node, ast.ClassDef))
+    for field, words in itertools.pairwise(body):
+        if isinstance(field, ast.AnnAssign) and isinstance(words, ast.Expr):
+            name, text = ast.unparse(field.target), ast.literal_eval(words.value)
+            words_on_a_line = " ".join(text.replace("``", "`").split()).rstrip(".")
+            yield f"| `{name}` | {getattr(limits.Limits(), name):,} | {words_on_a_line} |"
+
+
+def floors() -> Iterable[str]:
+    """The layers that import-linter holds, highest first, with what each file says it is."""
+    yield "| floor | |"
+    yield "|---|---|"
+    for layer in layers():
+        for name in layer:
+            path = ROOT / "chainlang" / name
+            path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+            words = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+            said = re.split(r"\.(?:\s|$)", words.replace("``", "`"))[0]
+            yield f"| `{name}` | {' '.join(said.split())} |"
+
+
+def layers() -> list[list[str]]:
+    """The layers of pyproject.toml, highest first, as far as their modules are there."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    contracts = project["tool"]["importlinter"]["contracts"]
+    (written,) = (one["layers"] for one in contracts if one["type"] == "layers")
+    package = ROOT / "chainlang"
+    found = [re.findall(r"\w+", layer) for layer in written]
+    return [
+        here
+        for layer in found
+        if (here := [n for n in layer if list(package.glob(f"{n}.py")) or (package / n).is_dir()])
+    ]
+
+
+def _rules(rules: dict[str, Rule]) -> Iterable[str]:
+    yield "| setting | takes |"
+    yield "|---|---|"
+    for name in sorted(rules):
+        yield f"| `{name}` | {rules[name].wants} |"
+
+
+TABLES: dict[str, Callable[[], Iterable[str]]] = {
+    make.__name__: make
+    for make in (types, options, combinators, settings, engines, codes, lints, bounds, floors)
+}
+
+
+def home(name: str) -> Path:
+    """Return the document that a table stands in."""
+    return ARCHITECTURE if name == "floors" else REFERENCE
+
+
+def replaced(text: str, name: str) -> str:
+    """Return a document with the table of that name made anew."""
+    begin, end = f"<!-- made from the code: {name} -->", f"<!-- end: {name} -->"
+    table = "\n".join(TABLES[name]())
+    found, times = re.subn(
+        f"{re.escape(begin)}.*?{re.escape(end)}",
+        lambda _: f"{begin}\n{table}\n{end}",
+        text,
+        flags=re.DOTALL,
+    )
+    if times != 1:
+        raise ValueError(f"the table {name!r} has {times} places in the document")
+    return found
+
+
+def main() -> None:
+    """Write all tables."""
+    for name in TABLES:
+        path = home(name)
+        path.write_text(replaced(path.read_text(encoding="utf-8"), name), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,234 @@
+"""What the documents show is so: every block of code is run, every link and table is looked up."""
+
+import doctest
+import os
+import re
+import shutil
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+from attrs import frozen
+
+import chainlang
+from chainlang import Chain, ChainlangError, ChainlangWarning, chain, load
+from tests.project import tables
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", "chainlang/ARCHITECTURE.md", "grammar/README.md")
+BLOCK = re.compile(r"^```(?P<info>[^\n]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
+FLAGS = doctest.ELLIPSIS
+
+
+@frozen
+class Block:
+    """A fenced block of a document: what its first line says it is, and its text."""
+
+    document: str
+    line: int
+    info: str
+    text: str
+
+    @property
+    def id(self):
+        return f"{self.document}:{self.line}"
+
+
+def _blocks():
+    for document in DOCUMENTS:
+        text = (ROOT / document).read_text(encoding="utf-8")
+        for match in BLOCK.finditer(text):
+            line = text.count("\n", 0, match.start("text")) + 1
+            yield Block(document, line, match["info"], match["text"])
+
+
+BLOCKS = list(_blocks())
+
+
+def blocks(*infos):
+    """Every block of these kinds, each as a test of its own."""
+    found = [block for block in BLOCKS if block.info in infos]
+    return pytest.mark.parametrize("block", found, ids=lambda block: block.id)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder of its own with the examples in it, in which a document's commands run."""
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_every_block_is_of_a_kind_that_is_tested():
+    kinds = {"python", "console", "chain", "chain refused", "sh", "text"}
+    for block in BLOCKS:
+        assert block.info in kinds or block.info.startswith("chain file"), block.id
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_python_shows_what_it_prints(document, folder):
+    """The Python blocks of a document are one session, from top to bottom."""
+    session, failures = {}, []
+    runner = doctest.DocTestRunner(verbose=False, optionflags=FLAGS)
+    for block in BLOCKS:
+        if block.document == document and block.info == "python":
+            assert block.text.startswith(">>> "), f"{block.id}: show what it prints"
+            test = doctest.DocTestParser().get_doctest(
+                block.text, session, block.id, document, block.line - 1
+            )
+            runner.run(test, out=failures.append, clear_globs=False)
+            session.update(test.globs)
+    assert not failures, "".join(failures)
+
+
+@blocks("console")
+def test_commands_print_what_is_shown(block, folder, request):
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT),
+        "PYTHONIOENCODING": "utf-8",
+    }
+    environment.pop("FORCE_COLOR", None)
+    shown = ""
+    for command in re.findall(r"^\$ (.*)$", block.text, re.MULTILINE):
+        done = subprocess.run(
+            ["bash", "-c", command],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            encoding="utf-8",
+            check=False,
+        )
+        # A page of findings ends with an empty line, which the end of a block would only hide.
+        shown += f"$ {command}\n{done.stdout.rstrip()}\n" if done.stdout else f"$ {command}\n"
+    if request.config.getoption("--update") and shown != block.text:
+        path = ROOT / block.document
+        before = path.read_text(encoding="utf-8")
+        path.write_text(before.replace(block.text, shown, 1), encoding="utf-8")
+        return
+    assert shown == block.text
+
+
+@blocks("chain")
+def test_notation_is_accepted(block):
+    """Each line is a chain; one with a warning says so: ``# warning: code``."""
+    for line in _lines(block):
+        wanted = re.search(r"# warning: ([\w-]+)", line)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", ChainlangWarning)
+            made = chain(line)
+        codes = {one.code for warned in caught for one in warned.message.diagnostics}
+        assert codes == ({wanted[1]} if wanted else set()), line
+        if wanted is None:  # its other spellings would earn the same warning
+            made.check()
+            assert chain(str(made)) == made, line
+            assert eval(repr(made), vars(chainlang)) == made, line
+
+
+@blocks("chain refused")
+def test_notation_is_refused(block):
+    """Each line is refused with the one code that the comment behind it states."""
+    for line in _lines(block):
+        code = re.search(r"# ([\w-]+)", line)
+        assert code, f"{line}: no code is stated"
+        with pytest.raises(ChainlangError) as caught:
+            chain(line)
+        assert {one.code for one in caught.value.diagnostics} == {code[1]}, line
+
+
+def _lines(block):
+    return [line for line in block.text.splitlines() if line.strip()]
+
+
+@pytest.mark.parametrize(
+    "block",
+    [one for one in BLOCKS if one.info.startswith("chain file") and "refused" not in one.info],
+    ids=lambda block: block.id,
+)
+def test_files_are_accepted(block, folder):
+    path = folder / "examples" / "shown.chain"
+    path.write_text(block.text, encoding="utf-8")
+    if "main =" not in block.text:
+        path.write_text(f"{block.text}\nmain = E", encoding="utf-8")
+    found = load(path)
+    assert Chain.from_json(found.to_json()) == found
+
+
+@pytest.mark.parametrize(
+    "block",
+    [one for one in BLOCKS if one.info.startswith("chain file examples/")],
+    ids=lambda block: block.id,
+)
+def test_files_are_those_of_the_examples(block):
+    assert block.text == (ROOT / block.info.split()[2]).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "block",
+    [one for one in BLOCKS if one.info.startswith("chain file refused: ")],
+    ids=lambda block: block.id,
+)
+def test_files_are_refused(block, folder):
+    path = folder / "shown.chain"
+    path.write_text(block.text, encoding="utf-8")
+    with pytest.raises(ChainlangError) as caught:
+        load(path)
+    codes = {one.code for one in caught.value.diagnostics if one.severity == "error"}
+    assert codes == {block.info.split(": ")[1]}
+
+
+@blocks("sh")
+def test_commands_of_make_exist(block):
+    targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    for line in _lines(block):
+        tool, *words = line.split()
+        assert tool in ("make", "pip", "git", "chainlang", ".venv/bin/python"), line
+        if tool == "make":
+            assert words[0] in targets, line
+
+
+def test_both_spellings_are_equal():
+    """Each row of a table headed ``| text | Python |`` says one thing twice."""
+    rows = 0
+    for document in DOCUMENTS:
+        text = (ROOT / document).read_text(encoding="utf-8")
+        for table in re.findall(r"^\| text \| Python \|.*\n\|[-|]+\n((?:\|.*\n)+)", text, re.M):
+            for row in table.splitlines():
+                left, right, *_ = re.findall(r"`+ ?(.*?) ?`+", row.replace("\\|", "|"))
+                assert chain(left) == eval(right, vars(chainlang)), row
+                rows += 1
+    assert rows > 5
+
+
+@pytest.mark.parametrize("name", tables.TABLES)
+def test_generated_tables_are_up_to_date(name):
+    text = tables.home(name).read_text(encoding="utf-8")
+    assert tables.replaced(text, name) == text, "run: python -m tests.project.tables"
+
+
+@pytest.mark.parametrize("document", [*DOCUMENTS, "CHANGELOG.md"])
+def test_links_lead_somewhere(document):
+    text = BLOCK.sub("", (ROOT / document).read_text(encoding="utf-8"))
+    anchors = {
+        re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
+        for title in re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    }
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if target.startswith("#"):
+            assert target[1:] in anchors, target
+        elif not target.startswith("http"):
+            assert ((ROOT / document).parent / target).exists(), target
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_paths_that_are_named_exist(document):
+    """A path in backquotes with a slash in it is one of this repository, or says that it is not."""
+    text = BLOCK.sub("", (ROOT / document).read_text(encoding="utf-8"))
+    for path in re.findall(
+        r"`((?:chainlang|tests|grammar|examples|notebooks|benchmarks)/[\w./-]*)`", text
+    ):
+        assert (ROOT / path).exists(), path
