@@ -99,7 +99,7 @@ class _Interpreter:
 
     def stage(self, stage: Meaning | Vote, record: Record, place: Place) -> Record:
         if isinstance(stage, Vote):
-            return _with(record, voted(stage, record))
+            return record.after("M", place, voted(stage, record))
         found: list[Candidate] = []
         failures: list[StageError] = []
         for number, read in enumerate(readings(stage, record)):
@@ -112,7 +112,7 @@ class _Interpreter:
                     failures.append(error)
         if failures and len(found) < (stage.need or len(found) + 1):
             raise failures[0]
-        return _with(record, tuple(found))
+        return record.after(stage.name, place, tuple(found))
 
     def sample(
         self, stage: Meaning, record: Record, read: Candidate | None, place: Place, number: int
@@ -145,7 +145,3 @@ def _operands(parts: tuple[Expr, ...]) -> list[Expr]:
         else:
             found.append(part)
     return found
-
-
-def _with(record: Record, candidates: tuple[Candidate, ...]) -> Record:
-    return Record(record.row, record.id, record.query, candidates, record.history)

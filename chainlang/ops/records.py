@@ -36,6 +36,15 @@ class Candidate:
 
 
 @frozen
+class Stop:
+    """What one stage yielded, on the way of a row: the stage, its place, and its candidates."""
+
+    stage: str
+    place: Place
+    candidates: tuple[Candidate, ...]
+
+
+@frozen
 class Record:
     """A row on its way through a chain: its fields, its candidates, and its named parts so far."""
 
@@ -44,6 +53,13 @@ class Record:
     query: str | None
     candidates: tuple[Candidate, ...] = ()
     history: Mapping[str, tuple[Candidate, ...]] = field(default=_NOTHING, hash=False)
+    trace: tuple[Stop, ...] = field(default=(), repr=False)
+    """What every stage yielded, in the order of the chain."""
+
+    def after(self, stage: str, place: Place, candidates: tuple[Candidate, ...]) -> Record:
+        """Return the record behind a stage: its candidates replace those before it."""
+        stop = Stop(stage, place, candidates)
+        return evolve(self, candidates=candidates, trace=(*self.trace, stop))
 
     def named(self, name: str, candidates: tuple[Candidate, ...]) -> Record:
         """Return the record with the output of a named part added to its history."""
@@ -91,8 +107,10 @@ def gathered(flows: list[Flow], before: Record) -> Record:
     """Return what a join makes of its operands: their candidates in order, their names together."""
     candidates: list[Candidate] = []
     history = dict(before.history)
+    trace = list(before.trace)
     for flow in flows:
         for record in flow.records() if isinstance(flow, Branched) else (flow,):
             candidates += record.candidates
             history |= record.history
-    return evolve(before, candidates=tuple(candidates), history=history)
+            trace += record.trace[len(before.trace) :]
+    return evolve(before, candidates=tuple(candidates), history=history, trace=tuple(trace))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from attrs import field, frozen
 
+from chainlang.diagnostics import Diagnostic
+from chainlang.errors import RowError
 from chainlang.ops.records import Flow
 from chainlang.places import Place
 from chainlang.spans import Span
@@ -25,6 +27,17 @@ class RowFailure:
     line: int | None = None
     """The line of the row in its source, where it could not be read."""
     span: Span | None = field(default=None, eq=False, repr=False)
+
+    def error(self) -> RowError:
+        """Return the failure as an exception, for a caller that asked for the result."""
+        where = f"{self.stage} failed: " if self.stage else ""
+        sample = f"sample {self.sample}: " if self.sample is not None else ""
+        said = None if self.text is None else f"the reply was {_short(self.text)}"
+        return RowError([Diagnostic("row", f"{where}{sample}{self.message}", self.span, said)])
+
+
+def _short(text: str, most: int = 200) -> str:
+    return repr(text if len(text) <= most else text[: most - 1] + "…")
 
 
 @frozen

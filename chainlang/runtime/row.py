@@ -108,10 +108,10 @@ def _fork(steps: tuple[tuple[str, Step], ...], record: Record, context: RowConte
 
 
 def _count(step: Count, record: Record, context: RowContext) -> Work:
+    place = context.place(step.place)
     try:
-        return evolve(record, candidates=voted(step.vote, record))
+        return record.after("M", place, voted(step.vote, record))
     except StageError as error:
-        place = context.place(step.place)
         raise RowFailed(RowFailure(str(error), "M", place, span=step.vote.span)) from error
     yield []  # a generator, like the others
 
@@ -139,7 +139,7 @@ def _generate(step: Generate, record: Record, context: RowContext) -> Work:
                 failures.append(_failed(stage, at, error, number))
     if failures and len(candidates) < (stage.need or len(candidates) + 1):
         raise failures[0]
-    return evolve(record, candidates=tuple(candidates))
+    return record.after(stage.name, place, tuple(candidates))
 
 
 def _requests(  # noqa: PLR0917

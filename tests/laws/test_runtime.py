@@ -1,0 +1,132 @@
+"""The runtime against the meaning, whatever the order, window, latencies and failures."""
+
+from __future__ import annotations
+
+import hashlib
+
+from hypothesis import assume
+from hypothesis import strategies as st
+
+from chainlang.engines.fake import FakeEngine
+from chainlang.ir import build
+from chainlang.ir.nodes import Expr, Named, Stage
+from chainlang.ops.inputs import record_of
+from chainlang.ops.records import Flow, Record
+from chainlang.ops.resolve import resolve
+from chainlang.ops.stages import StageError
+from chainlang.plan.lower import lower
+from chainlang.reference import interpret
+from chainlang.runtime.loop import run
+from chainlang.runtime.outcomes import Outcome
+from chainlang.wire import Failure, Request
+from tests.laws import law
+
+stages = st.builds(
+    lambda name, count, model, temperature: Stage(
+        name,
+        1 if name == "M" else count,
+        None if name == "M" else model,
+        None if name == "M" else temperature,
+    ),
+    st.sampled_from("EEEVJSM"),
+    st.integers(1, 3),
+    st.sampled_from([None, "a", "b"]),
+    st.sampled_from([None, 0.0, 0.7]),
+)
+names = st.sampled_from(["fr", "es", "x", "y", "z"])
+
+
+def _parts(inner: st.SearchStrategy[Expr]) -> st.SearchStrategy[Expr]:
+    several = st.lists(inner, min_size=2, max_size=3)
+    return st.one_of(
+        several.map(lambda parts: build.then(*parts)),
+        several.map(lambda parts: build.then(*parts)),
+        several.map(lambda parts: build.join(*parts)),
+        several.map(lambda parts: build.branch(*parts)),
+        st.builds(Named, names, inner),
+        st.builds(build.repeat, st.integers(2, 3), inner),
+    )
+
+
+@st.composite
+def chains(draw: st.DrawFn) -> Expr:
+    """Chains that can be run: they begin with an answer, and every check passes."""
+    node = build.then(
+        draw(stages.filter(lambda stage: stage.name == "E")),
+        draw(st.recursive(stages, _parts, max_leaves=6)),
+    )
+    node, found = resolve(node)
+    assume(not any(one.severity == "error" for one in found))
+    return node
+
+
+ROWS = [{"id": str(number), "query": f"question {number}"} for number in range(5)]
+
+
+def _latency(request: Request) -> float:
+    """Latencies that depend on nothing the order could follow."""
+    return hashlib.blake2b(f"{request.seed}{request.messages}".encode()).digest()[0] / 16
+
+
+def _meant(node: Expr, row: dict[str, str], engine: FakeEngine) -> Flow | str:
+    try:
+        return interpret(node, record_of(row), engine.complete)
+    except StageError as error:
+        return str(error)
+
+
+def _ran(node: Expr, rows: list[Record], engine: FakeEngine, window: int) -> dict[str, Outcome]:
+    plan = lower(node)
+    outcomes = list(run(plan, rows, dict.fromkeys(plan.models, engine), window=window))
+    assert [outcome.row_id for outcome in outcomes] == [row.id for row in rows]
+    return {outcome.row_id: outcome for outcome in outcomes}
+
+
+def _said(outcome: Outcome) -> Flow | str | None:
+    return outcome.flow if outcome.failure is None else outcome.failure.message
+
+
+@law(chains(), st.permutations(ROWS), st.sampled_from([1, 2, 1000]), share=4)
+def test_the_runtime_means_what_the_reference_means(
+    node: Expr, rows: list[dict[str, str]], window: int
+) -> None:
+    engine = FakeEngine(latency=_latency)
+    outcomes = _ran(node, [record_of(row) for row in rows], engine, window)
+    for row in ROWS:
+        assert _said(outcomes[row["id"]]) == _meant(node, row, FakeEngine())
+
+
+@law(
+    chains(),
+    st.sets(st.sampled_from([row["id"] for row in ROWS])),
+    st.sampled_from([1, 1000]),
+    share=4,
+)
+def test_rows_that_fail_leave_the_others_as_they_were(
+    node: Expr, broken: set[str], window: int
+) -> None:
+    def failures(request: Request) -> Failure | None:
+        number = request.messages[-1].text.partition("question ")[2][:1]
+        return Failure("", "engine", "planted") if number in broken else None
+
+    records = [record_of(row) for row in ROWS]
+    whole = _ran(node, records, FakeEngine(), window)
+    some = _ran(node, records, FakeEngine(failures=failures, latency=_latency), window)
+    for name, outcome in some.items():
+        if name in broken:
+            assert outcome.failure is not None
+            assert "planted" in outcome.failure.message
+        else:
+            assert _said(outcome) == _said(whole[name])
+
+
+@law(chains(), share=4)
+def test_a_row_costs_the_calls_that_were_counted(node: Expr) -> None:
+    calls: list[int] = []
+
+    def count(request: Request) -> Failure | None:
+        calls.append(request.count)
+        return None
+
+    outcome = _ran(node, [record_of(ROWS[0])], FakeEngine(failures=count), 1)["0"]
+    assert outcome.usage.calls == sum(calls)
