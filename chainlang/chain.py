@@ -217,7 +217,7 @@ def lift(value: object, beside: Iterable[Item] = ()) -> Chain:
     if isinstance(value, str):
         items = tuple(beside)
         body, found = read(value, items)
-        raise_or_warn(found, level=4)
+        raise_or_warn(found)
         return Chain(body)
     kind = type(value).__name__
     message = f"{shown(value)} is no chain: {article(kind)} can't stand beside an operator"

@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Iterable
 
@@ -119,12 +120,19 @@ class ChainlangWarning(UserWarning):
         super().__init__("\n" + render(self.diagnostics))
 
 
-def raise_or_warn(diagnostics: Iterable[Diagnostic], *, level: int = 3) -> None:
+def raise_or_warn(diagnostics: Iterable[Diagnostic]) -> None:
     """Raise the errors among the diagnostics; if there are none, warn of each lint.
 
-    `level` is how many calls up the reader's own line is, for Python to show.
+    Python shows the line of whoever called into chainlang, however deep the finding was made.
     """
     found = tuple(diagnostics)
     raise_errors(found)
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and _is_ours(frame.f_globals.get("__name__", "")):
+        level, frame = level + 1, frame.f_back
     for one in found:
         warnings.warn(ChainlangWarning([one]), stacklevel=level)
+
+
+def _is_ours(module: str) -> bool:
+    return module.partition(".")[0] == __name__.partition(".")[0]

@@ -91,6 +91,13 @@ def _split_ops(
         if not is_name(name):
             refuse(f"{name!r} can't be the name of a type", "names are Python identifiers")
         if isinstance(value, Operand):
+            made = value.as_chain()
+            if made.body != Stage(name) or not made.items:
+                refuse(
+                    f"ops={{{name!r}: ...}} takes a type that op() made under that name",
+                    "for a chain with another name, give a function: lambda count, model, "
+                    "temperature: ...",
+                )
             types[name] = value
         elif callable(value):
             factories[name] = value
@@ -125,7 +132,9 @@ class _Builder:
 
     def expand(self, node: Node) -> Node:
         """Replace a stage whose name stands for a function by what the function returns."""
-        if not isinstance(node, Stage) or node.name not in self.factories:
+        if not isinstance(node, Stage):
+            return build.flattened(node)
+        if node.name not in self.factories:
             return node
         if node.options:
             where = node.options[0].span
@@ -140,27 +149,23 @@ class _Builder:
         if not specs:
             refuse("this list is empty", 'the shortest chain is one type: "E"')
         parts: list[Expr] = []
-        index = 0
-        while index < len(specs):
-            stop = index
-            while stop < len(specs) and _stands_apart(specs[stop]):
-                stop += 1
-            group = [self.expression(one) for one in specs[index:stop]]
-            nested = any(isinstance(one, list | tuple) for one in specs[index:stop])
-            before_fold = stop < len(specs) and self.is_fold(specs[stop])
-            if len(group) > 1 and (nested or before_fold):
-                parts.append(build.join(*group))
-                index = stop
-            elif group:
-                parts += group
-                index = stop
-            else:
-                parts.append(self.expression(specs[index]))
-                index += 1
-        return build.then(*parts)
+        group: list[Expr] = []
+        nested = False
+        for spec in specs:
+            node = self.expression(spec)
+            if _stands_apart(spec):
+                group.append(node)
+                nested = nested or isinstance(spec, list | tuple)
+                continue
+            parts += self.grouped(group, joined=nested or self.is_fold(node))
+            parts.append(node)
+            group, nested = [], False
+        return build.then(*parts, *self.grouped(group, joined=nested))
 
-    def is_fold(self, spec: object) -> bool:
-        node = self.expression(spec)
+    def grouped(self, group: list[Expr], *, joined: bool) -> list[Expr]:
+        return [build.join(*group)] if joined and group else group
+
+    def is_fold(self, node: Expr) -> bool:
         if not isinstance(node, Stage):
             return False
         kind = Scope.of(self.context).types.get(canonical(node.name))

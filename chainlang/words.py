@@ -7,6 +7,7 @@ a bad call is printed as notation and read back, so the caret points into what w
 from __future__ import annotations
 
 import math
+import numbers
 import operator
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -68,7 +69,7 @@ class StageWord(Operand):
     def __call__(
         self,
         model: str | None = None,
-        count: int = 1,
+        count: int | None = 1,
         temperature: float | None = None,
         **options: object,
     ) -> Chain:
@@ -78,6 +79,7 @@ class StageWord(Operand):
         times it runs, `temperature` 0 or from 0.01 to 2 (default 0.7 for ``E``, 0 for the others).
         Raises `MeaningError` for a value out of range or an option that the type does not have.
         """
+        count = 1 if count is None else count
         given = {"model": model, "count": count, "temperature": temperature, **options}
         values = {key: literal(value, f"{key}=") for key, value in given.items()}
         stage = self._stage(values)
@@ -100,7 +102,7 @@ class StageWord(Operand):
         if not sound:
             return None
         if temperature is not None:
-            temperature = float(temperature)
+            temperature = abs(float(temperature)) if temperature == 0 else float(temperature)
         options = build.options(Option(key, value) for key, value in rest.items())
         return Stage(self.name, count, model, temperature, options)
 
@@ -132,8 +134,9 @@ def literal(value: object, where: str) -> Literal:
         return value
     if isinstance(value, str):
         return str(value)
-    if isinstance(value, float) and math.isfinite(value):
-        return float(value)
+    is_real = isinstance(value, numbers.Real) and not isinstance(value, numbers.Rational)
+    if is_real and math.isfinite(value):  # type: ignore[arg-type]  # just checked
+        return float(value)  # type: ignore[arg-type]
     try:
         number = operator.index(value)  # type: ignore[arg-type]  # refused below if it has none
     except TypeError:
@@ -242,7 +245,11 @@ def each(part: object, *, over: str, item: str | None = None) -> Chain:
 
 
 def _combine(name: str, parts: tuple[object, ...], options: Mapping[str, object]) -> Chain:
-    chains = [lift(part) for part in parts]
+    inside = [value for value in options.values() if isinstance(value, Mapping)]
+    beside = _declared(
+        *parts, *options.values(), *(arm for arms in inside for arm in arms.values())
+    )
+    chains = [lift(part, beside) for part in parts]
     written: list[Option] = []
     for key, value in options.items():
         if value is None:
@@ -252,15 +259,15 @@ def _combine(name: str, parts: tuple[object, ...], options: Mapping[str, object]
             for arm, part in value.items():
                 if not isinstance(arm, str):
                     refuse(f"{arm!r} can't be a key of {key}=", "the keys are strings")
-                chains.append(lift(part))
+                chains.append(lift(part, beside))
                 entries.append(Option(arm, chains[-1].body))
             written.append(Option(key, Table(tuple(entries))))
         elif isinstance(value, Operand) or (name, key) == ("route", "default"):
-            chains.append(lift(value))
+            chains.append(lift(value, beside))
             written.append(Option(key, chains[-1].body))
         else:
             written.append(Option(key, literal(value, f"{key}=")))
-    bodies = tuple(lift(part).body for part in parts)
+    bodies = tuple(chain.body for chain in chains[: len(parts)])
     node = Combine(name, bodies, build.options(written))
     extent = measure(node)
     check_extent(*extent)
@@ -269,7 +276,13 @@ def _combine(name: str, parts: tuple[object, ...], options: Mapping[str, object]
     if any(one.severity == "error" for one in found):
         parsed = read_expression(source(unparse(node, "call"), "<call>"))
         raise_errors((*parsed.diagnostics, *resolve(parsed.node, Scope.of(items))[1]))
+        raise_errors(found)
     return Chain(resolved, items, extent)
+
+
+def _declared(*values: object) -> tuple[Item, ...]:
+    """Return the declarations of the chains among some values, for the strings beside them."""
+    return merged(value.as_chain().items for value in values if isinstance(value, Operand))
 
 
 # ---------------------------------------------------------------- forms
@@ -296,12 +309,13 @@ def _form(
     parts: tuple[object, ...],
     named: Mapping[str, object],
 ) -> Chain:
-    chains = [lift(part) for part in parts]
+    beside = _declared(*parts, *named.values())
+    chains = [lift(part, beside) for part in parts]
     bodies = [chain.body for chain in chains]
     for name, part in named.items():
         if not is_name(name):
             refuse(f"{name!r} can't be a label", "a label is a Python identifier")
-        chains.append(lift(part))
+        chains.append(lift(part, beside))
         bodies.append(Named(name, chains[-1].body))
     if not bodies:
         refuse(f"{form}() needs at least one chain", f"write {form}(a, b) or {form}(name=a)")

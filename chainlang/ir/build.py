@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from attrs import evolve
 
-from chainlang.ir.nodes import Branch, Expr, Join, Option, Repeat, Then
+from chainlang.ir.nodes import Branch, Expr, Join, Node, Option, Repeat, Then
 from chainlang.spans import Span, cover
 
 _Flat = TypeVar("_Flat", Then, Join, Branch)
@@ -65,6 +65,23 @@ def _flat(kind: type[_Flat], parts: tuple[Expr, ...], span: Span | None) -> Expr
         else:
             flat.append(part)
     return kind(tuple(flat), span=span or cover(parts[0].span, parts[-1].span))
+
+
+def flattened(node: Node) -> Node:
+    """Return an operator whose operands were replaced with its shape restored; others as they are.
+
+    >>> from chainlang.ir.nodes import Stage
+    >>> a, b, c = Stage("A"), Stage("B"), Stage("C")
+    >>> flattened(Then((a, Then((b, c))))) == Then((a, b, c))
+    True
+    """
+    if isinstance(node, Then | Join | Branch):
+        kind = type(node)
+        inside = any(isinstance(part, kind) for part in node.parts)
+        return _flat(kind, node.parts, node.span) if inside else node
+    if isinstance(node, Repeat) and isinstance(node.body, Repeat):
+        return repeat(node.count, node.body, node.span)
+    return node
 
 
 def moved(node: Expr, span: Span | None) -> Expr:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from chainlang.ir.build import branch, join, moved, repeat, then
-from chainlang.ir.nodes import Branch, Expr, Join, Named, Node, Ref, Repeat, Then
+from chainlang.ir.build import branch, flattened, moved, then
+from chainlang.ir.nodes import Branch, Expr, Named, Node, Ref, Then
 from chainlang.ir.walk import transform
 
 
@@ -25,24 +25,11 @@ def inlined(node: Expr, definitions: Mapping[str, Expr]) -> Expr:
     """
 
     def change(found: Node) -> Node:
-        match found:
-            case Ref(name) if name in definitions:
-                return moved(inlined(definitions[name], definitions), found.span)
-            case Then(parts):
-                return _again(found, then(*parts, span=found.span))
-            case Join(parts):
-                return _again(found, join(*parts, span=found.span))
-            case Branch(parts):
-                return _again(found, branch(*parts, span=found.span))
-            case Repeat(count, body):
-                return _again(found, repeat(count, body, span=found.span))
-        return found
+        if isinstance(found, Ref) and found.name in definitions:
+            return moved(inlined(definitions[found.name], definitions), found.span)
+        return flattened(found)
 
     return transform(node, change)
-
-
-def _again(before: Expr, after: Expr) -> Expr:
-    return before if after == before else after
 
 
 def normal(node: Expr) -> Expr:
@@ -59,10 +46,8 @@ def normal(node: Expr) -> Expr:
 
 
 def _distribute(node: Node) -> Node:
-    if isinstance(node, Branch) and any(isinstance(part, Branch) for part in node.parts):
-        return branch(*node.parts, span=node.span)  # an arm has become a branch of its own
     if not isinstance(node, Then):
-        return node
+        return flattened(node)  # an arm of a branch may have become a branch of its own
     for index, part in enumerate(node.parts[:-1]):
         if isinstance(part, Branch):
             rest = node.parts[index + 1 :]

@@ -94,7 +94,7 @@ def _part(value: Any) -> Any:
 
 
 def _arms(value: Any) -> Any:
-    if not isinstance(value, Table):
+    if not isinstance(value, Table) or not value.entries:
         raise ValueError(value)
     return value
 
