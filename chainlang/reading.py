@@ -7,14 +7,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from chainlang.chain import Chain, Operand, lift, merged, refuse
+from chainlang.chain import Chain, Operand, check_extent, lift, merged, refuse
 from chainlang.diagnostics import Diagnostic
 from chainlang.errors import MeaningError, raise_errors, raise_or_warn
 from chainlang.ir import build
 from chainlang.ir.items import Definition, Item
 from chainlang.ir.nodes import Expr, Node, Stage
 from chainlang.ir.verify import is_name
-from chainlang.ir.walk import transform
+from chainlang.ir.walk import measure, transform
+from chainlang.limits import current
 from chainlang.notation import parse_file, source
 from chainlang.notation.parse import read_expression
 from chainlang.ops.programs import check, examine, main_of
@@ -56,6 +57,8 @@ def chain(
             refuse(f"{name!r} can't be the name of a component", "names are Python identifiers")
         definitions.append(Definition(name, builder.expression(part)))
     body = builder.expression(spec)
+    for one in (body, *(definition.body for definition in definitions)):
+        check_extent(*measure(one))
     items = merged([tuple(builder.items), tuple(definitions)])
     body, items, found = check(body, items)
     raise_or_warn([*builder.diagnostics, *found])
@@ -114,6 +117,7 @@ class _Builder:
         self.context = context
         self.factories = factories
         self.diagnostics: list[Diagnostic] = []
+        self.depth = 0
 
     def expression(self, spec: object) -> Expr:
         if isinstance(spec, list | tuple):
@@ -146,6 +150,15 @@ class _Builder:
 
     def sequence(self, specs: list[Any]) -> Expr:
         """Return the meaning of a list: a sequence, its neighbours that stand apart joined."""
+        self.depth += 1
+        limits = current()
+        limits.check("depth", self.depth, f"lists nested {self.depth} deep")
+        limits.check("nodes", len(specs), f"a list of {len(specs):,} parts")
+        node = self.parts(specs)
+        self.depth -= 1
+        return node
+
+    def parts(self, specs: list[Any]) -> Expr:
         if not specs:
             refuse("this list is empty", 'the shortest chain is one type: "E"')
         parts: list[Expr] = []

@@ -262,15 +262,16 @@ class Reader(ValueReader):
                 continue
             if argument.value is not None and (key in written or values[key] is not None):
                 self.note("argument", f"the {key} is given twice", argument.span)
-            elif not _FITS[key](argument.value) and not self._is_faulty(argument):
-                self.note(
-                    "argument",
-                    f"the {key} of a stage is {_KINDS[key]}, "
-                    f"not {literals.print_literal(argument.value)}",  # type: ignore[arg-type]
-                    argument.span and argument.span.part("value"),
-                    f'a stage is called as {name}("model", 3, 0.7); '
-                    "a chain inside a call is written without quotes",
-                )
+            elif not _FITS[key](argument.value):
+                if not self._is_faulty(argument):
+                    self.note(
+                        "argument",
+                        f"the {key} of a stage is {_KINDS[key]}, "
+                        f"not {literals.print_literal(argument.value)}",  # type: ignore[arg-type]
+                        argument.span and argument.span.part("value"),
+                        f'a stage is called as {name}("model", 3, 0.7); '
+                        "a chain inside a call is written without quotes",
+                    )
             elif argument.value is not None:
                 values[key] = argument.value
                 if argument.span:

@@ -9,6 +9,7 @@ from attrs import define, field
 from chainlang.diagnostics import Diagnostic
 from chainlang.errors import ChainlangError, SourceError, raise_errors
 from chainlang.ir.items import File, Item, Use
+from chainlang.ir.walk import measure
 from chainlang.limits import current
 from chainlang.notation.parse import Parsed, read_items, source
 from chainlang.spans import Source, Span
@@ -27,10 +28,13 @@ def read_source(path: Path, span: Span | None = None) -> Source:
     try:
         if not path.is_file():
             what = "this is not a file" if path.exists() else "there is no such file"
+            what = "this is a folder" if path.is_dir() else what
             raise refuse(what)
         size = path.stat().st_size
         current().check("source_bytes", size, f"{path}: a file of {size:,} bytes", span)
-        data = path.read_bytes()
+        with path.open("rb") as file:  # what grows meanwhile, or lies about its size, is cut off
+            data = file.read(current().source_bytes + 1)
+        current().check("source_bytes", len(data), f"{path}: a file that grows", span)
     except OSError as error:
         raise refuse(error.strerror or "this file can't be read") from error
     except ValueError as error:  # a NUL in the path
@@ -60,12 +64,17 @@ class _Loader:
     seen: set[Path] = field(factory=set)
     whole: Span | None = None
     """The span of the file that was asked for, the first to be read."""
+    size: int = 0
+    """The nodes of the files read so far."""
 
     def load(self, path: Path, users: tuple[Path, ...], span: Span | None = None) -> list[Item]:
         """Return the items of a file, each `use` replaced by the items of the file it names."""
         self.seen.add(path.resolve())
         current().check("files", len(self.seen), f"more than {current().files} files", span)
+        current().check("depth", len(users) + 1, f"files used {len(users) + 1} deep", span)
         parsed = read_items(read_source(path, span))
+        self.size += measure(parsed.node)[0]
+        current().check("nodes", self.size, f"files of {self.size:,} nodes together", span)
         self.found += parsed.diagnostics
         self.whole = self.whole or parsed.node.span
         items: list[Item] = []
@@ -78,13 +87,17 @@ class _Loader:
 
     def use(self, item: Use, path: Path, users: tuple[Path, ...]) -> list[Item]:
         where = item.span and item.span.part("name")
+        if any(one.span == where for one in self.found):  # what it names is no path
+            return []
         try:
             target = _inside(path.parent, item.path, where)
             resolved = target.resolve()
             if resolved in [user.resolve() for user in users]:
                 start = [user.resolve() for user in users].index(resolved)
                 names = " -> ".join(user.name for user in (*users[start:], target))
-                raise_errors([Diagnostic("cycle", f"these files use each other: {names}", where)])
+                message = f"these files use each other: {names}"
+                hint = "a file can use others, but not one that leads back to it"
+                raise_errors([Diagnostic("cycle", message, where, hint)])
             return [] if resolved in self.seen else self.load(target, users, where)
         except ChainlangError as error:
             self.found += error.diagnostics
@@ -102,7 +115,7 @@ def _inside(folder: Path, name: str, span: Span | None) -> Path:
     if pure.is_absolute() or "\\" in name or "\0" in name or (len(name) > 1 and name[1] == ":"):
         raise refuse("is not a relative path with forward slashes")
     if ".." in pure.parts:
-        raise refuse("leaves the folder by '..'")
+        raise refuse("has '..' in it")
     target = folder.joinpath(*pure.parts)
     try:
         inside = target.resolve().is_relative_to(folder.resolve())

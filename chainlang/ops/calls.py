@@ -17,6 +17,7 @@ from chainlang.ops.signatures import StageType
 
 CEILING = 10**18
 _DEFAULT_TIMES = 3  # of retry and loop
+_MOST_ROUNDS = 20_000  # of loops whose candidates grow; so many would cost more than any limit
 
 
 @frozen
@@ -42,22 +43,27 @@ def count_calls(node: Expr, types: Mapping[str, StageType], definitions: Mapping
 
 
 def too_many_calls(
-    node: Expr, types: Mapping[str, StageType], definitions: Mapping[str, Expr]
+    nodes: Iterable[Expr], types: Mapping[str, StageType], definitions: Mapping[str, Expr]
 ) -> list[Diagnostic]:
-    """Return a finding if a row could cost more runs than the limit allows."""
-    calls = count_calls(node, types, definitions)
+    """Return a finding for each expression that could cost a row more runs than the limit."""
     limits = current()
-    if calls <= limits.calls_per_row:
-        return []
-    shown = f"{calls:,}" if calls < CEILING else "more than 10^18"
-    return [limits.exceeded("calls_per_row", f"one row would cost {shown} calls", node.span)]
+    counter = _Counter(types, definitions)
+    found = []
+    for node in nodes:
+        calls = counter.visit(node, 1).calls
+        if calls > limits.calls_per_row:
+            shown = f"{calls:,}" if calls < CEILING else "more than 10^18"
+            what = f"one row would cost {shown} calls"
+            found.append(limits.exceeded("calls_per_row", what, node.span))
+    return found
 
 
 class _Counter:
     def __init__(self, types: Mapping[str, StageType], definitions: Mapping[str, Expr]) -> None:
         self.types = types
         self.definitions = definitions
-        self.memo: dict[tuple[str, int], Cost] = {}
+        self.memo: dict[tuple[str | int, int], Cost] = {}
+        self.rounds = 0
 
     def visit(self, node: Expr, before: int) -> Cost:
         """Return the cost of a part that meets `before` candidates."""
@@ -90,7 +96,10 @@ class _Counter:
                     self.memo[name, before] = self.visit(self.definitions[name], before)
                 return self.memo[name, before]
             case Combine():
-                return self.combine(node, before)
+                # By identity, and the node outlives the count: hashing it would walk all below it.
+                if (id(node), before) not in self.memo:
+                    self.memo[id(node), before] = self.combine(node, before)
+                return self.memo[id(node), before]
         return Cost(1, 1, before)
 
     def sequence(self, parts: tuple[Expr, ...], before: int) -> Cost:
@@ -120,9 +129,15 @@ class _Counter:
             times = _DEFAULT_TIMES
         if node.name == "loop":
             # What the body yields is what it meets in the next round; a body that only maps grows.
-            for _ in range(min(times, 64) - 1):
+            for done in range(1, min(times, 64)):
+                self.rounds += 1
+                if self.rounds > _MOST_ROUNDS:
+                    return Cost(CEILING, 1, CEILING)
                 again = self.visit(node.parts[0], most) if node.parts else costs[0]
-                calls, most = _total((calls, again.calls)), max(most, again.candidates)
+                if again.candidates <= most:  # all further rounds are alike
+                    rest = _product(again.calls, times - done)
+                    return Cost(_total((calls, rest)), 1, most)
+                calls, most = _total((calls, again.calls)), again.candidates
             return Cost(_product(calls, -(-times // 64)), 1, most)
         return Cost(_product(calls, times if node.name == "retry" else 1), 1, most)
 

@@ -10,8 +10,9 @@ from attrs import define, evolve, field
 from chainlang.diagnostics import Diagnostic, closest
 from chainlang.ir import items
 from chainlang.ir.items import Definition, File, Item
-from chainlang.ir.nodes import Expr, Node, Ref, Stage
-from chainlang.ir.walk import children, walk
+from chainlang.ir.nodes import Expr, Node, Ref, Stage, Table
+from chainlang.ir.walk import children, measure, walk
+from chainlang.limits import current
 from chainlang.notation.literals import print_literal
 from chainlang.ops.calls import too_many_calls
 from chainlang.ops.resolve import Scope, resolve, temperature_fault
@@ -49,12 +50,15 @@ def resolve_file(
 class _Checker:
     file: File
     found: list[Diagnostic] = field(factory=list)
+    types: dict[str, None] = field(factory=dict)
+    """The names of all types, in order."""
 
     def note(self, code: str, message: str, span: Span | None, hint: str | None = None) -> None:
         self.found.append(Diagnostic(code, message, span, hint))
 
     def run(self, main_source: Source | None) -> File:
         self.names()
+        self.types = dict.fromkeys((*NAMED_TYPES, *self.named(items.TypeDef)))
         scope = Scope.of(self.file.items)
         scope.definitions = frozenset(self.named(Definition))
         changed: list[Item] = []
@@ -75,9 +79,9 @@ class _Checker:
         bodies = {item.name: item.body for item in changed if isinstance(item, Definition)}
         self.cycles(bodies)
         self.type_cycles()
-        if not any(one.severity == "error" for one in self.found):
-            for name in bodies if MAIN not in bodies else (MAIN,):
-                self.found += too_many_calls(bodies[name], scope.types, bodies)
+        if not any(one.severity == "error" for one in self.found) and self.is_shallow(bodies):
+            several = bodies.values() if MAIN not in bodies else (bodies[MAIN],)
+            self.found += too_many_calls(several, scope.types, bodies)
             self.unused(file, main_source)
         return file
 
@@ -93,7 +97,8 @@ class _Checker:
             what = _NAMED_ITEMS.get(type(item))
             if isinstance(item, items.Input):
                 if inputs is not None:
-                    self.note("duplicate-name", "there is more than one input", item.span)
+                    merge = "write all fields in one input"
+                    self.note("duplicate-name", "there is more than one input", item.span, merge)
                 inputs = item
             if what is None:
                 continue
@@ -142,6 +147,28 @@ class _Checker:
                     done.add(name)
                 else:
                     pending.append((following.name, following))
+
+    def is_shallow(self, bodies: Mapping[str, Expr]) -> bool:
+        """Find a definition that is too deep with what its names stand for; there is no cycle."""
+        limits = current()
+        depths: dict[str, int] = {}
+        for start in bodies:
+            pending = [start] if start not in depths else []
+            while pending:
+                name = pending[-1]
+                places = list(_ref_levels(bodies[name]))
+                below = [ref for ref, _ in places if ref in bodies and ref not in depths]
+                if below:
+                    pending += below
+                    continue
+                pending.pop()
+                deepest = max((level + depths.get(ref, 0) for ref, level in places), default=0)
+                depths[name] = max(deepest, measure(bodies[name])[1])
+                if depths[name] > limits.depth:
+                    what = f"${name} is {depths[name]} deep, with what its names stand for"
+                    self.found.append(limits.exceeded("depth", what, bodies[name].span))
+                    return False
+        return True
 
     def cycle(self, names: list[str], ref: Ref) -> None:
         shown = " -> ".join(f"${name}" for name in [*names, names[0]])
@@ -201,7 +228,7 @@ class _Checker:
             self.note("unknown-name", f"there is no kind '{item.kind}'", where, hint)
         self.settings(item.settings, OP_SETTINGS, "an op")
         given = {setting.name: setting for setting in item.settings}
-        if "user" not in given:
+        if not any(name == "user" or closest(name, OP_SETTINGS) == "user" for name in given):
             where = item.span and item.span.part("name")
             hint = 'add `user = "..."`, a template over the fields of a row'
             self.note("definition", f"the op '{item.name}' has no prompt", where, hint)
@@ -267,7 +294,7 @@ class _Checker:
                 self.note("type", f"the field '{one.name}' has no type", one.span, hint)
 
     def type(self, node: items.Type) -> None:
-        known = [*NAMED_TYPES, *self.named(items.TypeDef)]
+        known = self.types
         for one in walk(node):
             if isinstance(one, items.Shape):
                 self.fields(field for field in one.fields if field.type is None)
@@ -301,19 +328,59 @@ class _Checker:
             name: {one.name for one in walk(item) if isinstance(one, items.TypeName)} & types.keys()
             for name, item in types.items()
         }
+        looping = _on_cycles(inside)
         for name, item in types.items():
-            reached: set[str] = set()
-            pending = set(inside[name])
-            while pending:
-                reached |= pending
-                pending = set().union(*(inside[one] for one in pending)) - reached
-            if name in reached:
+            if name in looping:
                 where = item.span and item.span.part("name")
-                self.note("cycle", f"the type '{name}' contains itself", where)
+                hint = "a type can contain others, but not itself"
+                self.note("cycle", f"the type '{name}' contains itself", where, hint)
+
+
+def _on_cycles(graph: Mapping[str, set[str]]) -> set[str]:
+    """Return the names that lead back to themselves: Tarjan's algorithm, linear and iterative."""
+    found: set[str] = set()
+    order: dict[str, int] = {}
+    lowest: dict[str, int] = {}
+    path: dict[str, None] = {}
+    for start in graph:
+        trail = [(start, iter(graph[start]))] if start not in order else []
+        while trail:
+            name, following = trail[-1]
+            if name not in order:
+                order[name] = lowest[name] = len(order)
+                path[name] = None
+            for other in following:
+                if other not in order:
+                    trail.append((other, iter(graph[other])))
+                    break
+                if other in path:
+                    lowest[name] = min(lowest[name], order[other])
+            else:
+                trail.pop()
+                if trail:
+                    lowest[trail[-1][0]] = min(lowest[trail[-1][0]], lowest[name])
+                if lowest[name] == order[name]:
+                    together = set()
+                    while name not in together:
+                        together.add(path.popitem()[0])
+                    if len(together) > 1 or name in graph[name]:
+                        found |= together
+    return found
 
 
 def _refs(node: Expr) -> Iterable[Ref]:
     return (one for one in walk(node) if isinstance(one, Ref))
+
+
+def _ref_levels(node: Expr) -> Iterator[tuple[str, int]]:
+    """Yield the name of each ``$name`` in an expression, and how deep it stands."""
+    pending: list[tuple[Node, int]] = [(node, 1)]
+    while pending:
+        one, level = pending.pop()
+        if isinstance(one, Ref):
+            yield one.name, level
+        inside = level + 1 if isinstance(one, Expr | Table) else level
+        pending += ((child, inside) for child in children(one))
 
 
 def _uses(item: Item) -> list[tuple[str, str]]:

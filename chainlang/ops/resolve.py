@@ -17,7 +17,7 @@ from chainlang.ir.items import Item, Model, Op
 from chainlang.ir.nodes import Combine, Expr, Node, Option, Ref, Repeat, Stage, Table
 from chainlang.ir.walk import rebuild
 from chainlang.limits import counted, current
-from chainlang.notation.literals import WORDS, print_literal, print_number
+from chainlang.notation.literals import print_literal, print_number
 from chainlang.ops.calls import too_many_calls
 from chainlang.ops.signatures import (
     COMBINATORS,
@@ -85,7 +85,7 @@ def resolve(node: Expr, scope: Scope | None = None) -> tuple[Expr, tuple[Diagnos
     if resolver.scope.definitions is None and not any(
         one.severity == "error" for one in resolver.found
     ):  # with definitions, the file counts: its main is what runs
-        resolver.found += too_many_calls(resolved, types, {})
+        resolver.found += too_many_calls((resolved,), types, {})
     return resolved, tuple(resolver.found)
 
 
@@ -174,8 +174,10 @@ class _Resolver:
         value, span = node.temperature, node.span
         fault = temperature_fault(value, span and span.part("temperature"))
         if fault and value and value > MAX_TEMPERATURE and value.is_integer():
-            more = f"; a count stands first, {value:.0f}:{node.name}, and what is a part of the "
-            fault = evolve(fault, hint=f"{fault.hint}{more}model is quoted with it")
+            more = f"a count stands first: {value:.0f}:{node.name}"
+            if node.model is not None:
+                more = f'if it is a part of the model, quote both: "{node.model}:{value:.0f}"'
+            fault = evolve(fault, hint=f"{fault.hint}; {more}")
         if fault:
             self.found.append(fault)
 
@@ -201,13 +203,12 @@ class _Resolver:
             what = f"'{name}' is a call over chains, and none is given"
             self.note("combinator", what, where, f"write {example}")
             return
-        if name in WORDS:
-            self.note("unknown-name", f"'{name}' is a value, and no stage", where)
-            return
         known = [*self.scope.types, *COMBINATORS]
         near = closest(name, known)
         third, left = divmod(len(name), 3)
-        if left == 0 and name == name[:third] * 3 and name[:third] in known:
+        if name in (self.scope.definitions or ()):
+            hint, near = f"a definition is used as ${name}", name
+        elif left == 0 and name == name[:third] * 3 and name[:third] in known:
             hint = f"did you mean 3 * {name[:third]}? Python makes '{name}' of 3 * '{name[:third]}'"
         elif near:
             hint = f"did you mean '{near}'?"
@@ -290,9 +291,12 @@ class _Resolver:
         if node.name in definitions:
             return
         near = closest(node.name, definitions)
-        hint = f"did you mean '${near}'?" if near else None
-        if near is None and definitions:
-            hint = "there are " + ", ".join(f"${name}" for name in sorted(definitions)[:10])
+        others = [f"${name}" for name in sorted(definitions) if name != "main"][:10]
+        hint = f"define it: {node.name} = ..."
+        if near and near != "main":
+            hint = f"did you mean '${near}'?"
+        elif others:
+            hint = f"there are {', '.join(others)}"
         if node.name in self.scope.types:
             hint = f"'{node.name}' is a type of stage: write it without the '$'"
         self.note("unknown-name", f"there is no definition '{node.name}'", node.span, hint)

@@ -84,6 +84,7 @@ _WORDS = """
 """
 TOKENS = (
     *_WORDS.split(),
+    '"""',
     "\n",
     "\n\n",
     "\t",

@@ -1,0 +1,45 @@
+"""What fuzzing found once, so that it stays found."""
+
+from __future__ import annotations
+
+import warnings
+
+import pytest
+
+from .entries import ENTRIES, Clock, attempt
+
+_START = '{"chainlang": 1, "chain": '
+_STAGE = '{"node": "Stage", "name": "E"'
+_HUGE = "9" * 4000
+
+FOUND = (
+    ("notation", 'E(need="x")'),
+    ("notation", "2 * " * 15_000 + "E"),
+    ("notation", "0" * 5000 + "3:E"),
+    ("notation", "E(need=" + "0" * 5000 + "1)"),
+    ("notation", 'M(y="","","","",e="")'),
+    ("notation", "(x = E & E >> 2 * " * 60 + "E" + ")" * 60),
+    ("file", "\n".join(f"a{n} = $a{n + 1}" for n in range(3000)) + "\na3000 = E\nmain = $a0"),
+    ("file", "\n".join(f"type a{n} {{ x: a{n + 1} }}" for n in range(3000)) + "\nmain = E"),
+    ("file", "main = E >> " + "loop(" * 90 + "2:V" + ', until="x", max=64)' * 90),
+    (
+        "json",
+        f'{_START}{_STAGE}, "options": [{{"node": "Option", "name": "need", "value": "x"}}]}}}}',
+    ),
+    (
+        "json",
+        f'{_START}{{"node": "File", "items": [{{"node": "TypeDef", "name": "T", "fields": ['
+        '{"node": "Field", "name": "x", "type": '
+        f'{{"node": "TypeName", "name": "int", "low": {_HUGE}}}}}]}}]}}}}',
+    ),
+    ("json", f'{_START}{_STAGE}, "count": {_HUGE}}}}}'),
+    ("json", _START + '{"node": "Named", "name": "x", "body": ' * 250 + _STAGE + "}" * 252),
+)
+
+
+@pytest.mark.parametrize(("name", "text"), FOUND, ids=[f"{n}-{t[:24]!r}" for n, t in FOUND])
+def test_found(name: str, text: str) -> None:
+    with warnings.catch_warnings(), Clock() as clock:
+        warnings.simplefilter("ignore")
+        failure = attempt(ENTRIES[name], text, clock)
+    assert failure is None, failure and failure.shown
