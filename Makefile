@@ -17,6 +17,7 @@ lint: $(READY)  ## style, types and floors
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/chainlang fmt --check examples/*.chain
 
 test-oldest-lark: $(READY)  ## the notation's tests on the oldest lark that is supported
 	$(PYTHON) -m venv $(VENV)-oldest
@@ -34,6 +35,7 @@ fuzz: $(READY)  ## the long fuzz run: COUNT inputs into each entry
 format: $(READY)  ## lay out the code and the chains
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+	$(BIN)/chainlang fmt examples/*.chain
 
 clean:
 	rm -rf $(VENV) $(VENV)-oldest build dist

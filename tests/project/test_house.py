@@ -1,0 +1,140 @@
+"""The house rules that a machine can hold: floors, sizes, imports, the grammar, the wheel."""
+
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from lark import Lark
+from lark.exceptions import LexError
+
+from chainlang.notation.grammar import WORDS, grammar, grammar_text
+from tests.project import tables
+
+ROOT = Path(__file__).parents[2]
+HEAVY = ("jinja2", "lark", "numpy", "openai", "pandas", "pydantic", "ray", "torch", "transformers")
+
+
+def python(*arguments, folder, path):
+    """Run Python in a folder, with its modules from `path` before all others."""
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(path), "PYTHONIOENCODING": "utf-8"},
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=False,
+        timeout=120,
+    )
+
+
+# ---------------------------------------------------------------- floors
+
+
+LINT = ("-c", "from importlinter.cli import lint_imports_command; lint_imports_command()")
+
+
+def test_imports_go_down(tmp_path):
+    done = python(*LINT, "--no-cache", folder=ROOT, path=ROOT)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_an_import_that_goes_up_is_found(tmp_path):
+    shutil.copytree(ROOT / "chainlang", tmp_path / "chainlang")
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    nodes = tmp_path / "chainlang" / "ir" / "nodes.py"
+    nodes.write_text(nodes.read_text(encoding="utf-8") + "\nimport chainlang.chain\n")
+    done = python(*LINT, "--no-cache", folder=tmp_path, path=tmp_path)
+    assert done.returncode == 1
+    assert "floors: each line may import those below it BROKEN" in done.stdout
+    assert "chainlang.ir.nodes -> chainlang.chain" in done.stdout
+
+
+def test_the_map_names_every_floor():
+    text = (ROOT / "chainlang" / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    named = [name for layer in tables.layers() for name in layer]
+    package = ROOT / "chainlang"
+    modules = {path.stem for path in package.glob("*.py")} - {"__init__"}
+    modules |= {path.parent.name for path in package.glob("*/__init__.py")}
+    assert set(named) == modules
+    places = [text.index(f"\n| `{name}` |") for name in named]
+    assert places == sorted(places)
+
+
+# ---------------------------------------------------------------- sizes and imports
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "chainlang").rglob("*.py")), ids=lambda path: path.stem
+)
+def test_no_file_is_longer_than_400_lines(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
+
+
+def test_import_is_light():
+    program = (
+        "import sys, chainlang\n"
+        f"heavy = {{*{HEAVY!r}, 'vllm'}} & {{name.split('.')[0] for name in sys.modules}}\n"
+        "assert not heavy, heavy\n"
+        "import logging, warnings\n"
+        "assert not logging.getLogger().handlers\n"
+        "chainlang.chain('E >> M')\n"
+        "assert 'lark' in sys.modules\n"
+    )
+    done = python("-c", program, folder=ROOT, path=ROOT)
+    assert done.returncode == 0, done.stderr
+
+
+# ---------------------------------------------------------------- the grammar
+
+
+def strict(text):
+    """Build a grammar so that a conflict, or two terminals that match one text, is an error."""
+    pytest.importorskip("interegular")
+    return Lark(text, parser="lalr", lexer="contextual", start=["expression", "file"], strict=True)
+
+
+def test_the_grammar_is_unambiguous():
+    strict(grammar_text())
+
+
+def test_an_ambiguous_grammar_is_found():
+    text = grammar_text().replace("expression: either", "expression: either | SAME", 1)
+    with pytest.raises(LexError, match="Collision"):
+        strict(f"{text}\nSAME: /[0-9]+/\n")
+
+
+def test_every_terminal_has_a_name_and_a_word():
+    names = {terminal.name for terminal in grammar().terminals}
+    assert not [name for name in names if name.startswith("__")], "a terminal without a name"
+    assert names | {"$END"} == set(WORDS)
+
+
+# ---------------------------------------------------------------- the wheel
+
+
+def test_the_wheel_works_without_the_source_tree(tmp_path):
+    built = python(
+        "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path / "dist"),
+        folder=ROOT, path=ROOT,
+    )  # fmt: skip
+    assert built.returncode == 0, built.stderr
+    (wheel,) = (tmp_path / "dist").glob("*.whl")
+    unpacked = tmp_path / "unpacked"
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+        archive.extractall(unpacked)
+    assert "chainlang/_grammar/chainlang.lark" in names
+    assert "chainlang/py.typed" in names
+    assert not [name for name in names if "tests" in name or "__pycache__" in name]
+    program = (
+        "import sys, chainlang; from chainlang.notation import grammar\n"
+        f"assert chainlang.__file__.startswith({str(unpacked)!r}), chainlang.__file__\n"
+        "print(chainlang.chain('3:E>>M'))"
+    )
+    done = python("-c", program, folder=tmp_path, path=unpacked)
+    assert (done.returncode, done.stdout) == (0, "3:E >> M\n"), done.stderr
