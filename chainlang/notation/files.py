@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from attrs import define, field
 
 from chainlang.diagnostics import Diagnostic
-from chainlang.errors import ChainlangError, SourceError, raise_errors
+from chainlang.errors import ChainlangError, LimitError, SourceError, raise_errors
 from chainlang.ir.items import File, Item, Use
 from chainlang.ir.walk import measure
 from chainlang.limits import current
@@ -69,10 +69,12 @@ class _Loader:
 
     def load(self, path: Path, users: tuple[Path, ...], span: Span | None = None) -> list[Item]:
         """Return the items of a file, each `use` replaced by the items of the file it names."""
-        self.seen.add(path.resolve())
-        current().check("files", len(self.seen), f"more than {current().files} files", span)
+        current().check("files", len(self.seen) + 1, f"more than {current().files} files", span)
         current().check("depth", len(users) + 1, f"files used {len(users) + 1} deep", span)
-        parsed = read_items(read_source(path, span))
+        text = read_source(path, span)
+        resolved = path.resolve()
+        self.seen.add(resolved)
+        parsed = read_items(text)
         self.size += measure(parsed.node)[0]
         current().check("nodes", self.size, f"files of {self.size:,} nodes together", span)
         self.found += parsed.diagnostics
@@ -80,7 +82,7 @@ class _Loader:
         items: list[Item] = []
         for item in parsed.node.items:
             if isinstance(item, Use):
-                items += self.use(item, path, (*users, path))
+                items += self.use(item, path, (*users, resolved))
             else:
                 items.append(item)
         return items
@@ -92,13 +94,15 @@ class _Loader:
         try:
             target = _inside(path.parent, item.path, where)
             resolved = target.resolve()
-            if resolved in [user.resolve() for user in users]:
-                start = [user.resolve() for user in users].index(resolved)
+            if resolved in users:
+                start = users.index(resolved)
                 names = " -> ".join(user.name for user in (*users[start:], target))
                 message = f"these files use each other: {names}"
                 hint = "a file can use others, but not one that leads back to it"
                 raise_errors([Diagnostic("cycle", message, where, hint)])
             return [] if resolved in self.seen else self.load(target, users, where)
+        except LimitError:
+            raise
         except ChainlangError as error:
             self.found += error.diagnostics
             return []

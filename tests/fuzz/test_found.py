@@ -28,9 +28,11 @@ FOUND = (
     ),
     (
         "json",
-        f'{_START}{{"node": "File", "items": [{{"node": "TypeDef", "name": "T", "fields": ['
-        '{"node": "Field", "name": "x", "type": '
-        f'{{"node": "TypeName", "name": "int", "low": {_HUGE}}}}}]}}]}}}}',
+        _START
+        + '{"node": "File", "items": [{"node": "TypeDef", "name": "T", "fields": ['
+        + '{"node": "Field", "name": "x", "type": {"node": "TypeName", "name": "int", "low": '
+        + _HUGE
+        + "}}]}]}}",
     ),
     ("json", f'{_START}{_STAGE}, "count": {_HUGE}}}}}'),
     ("json", _START + '{"node": "Named", "name": "x", "body": ' * 250 + _STAGE + "}" * 252),
