@@ -1,0 +1,6 @@
+"""Rows in: files, frames and Python values, one row at a time, as plain JSON values."""
+
+from chainlang.data.read import read_rows
+from chainlang.data.rows import BadRow, Row, check_ids
+
+__all__ = ["BadRow", "Row", "check_ids", "read_rows"]

@@ -1,0 +1,145 @@
+"""CSV and TSV: a header, then a record for each row. All values are texts.
+
+The quotes are RFC 4180's, and a text in quotes may hold line ends. A record that is wrong costs
+its first line only: reading goes on with the next line, so a quote that is never closed does not
+swallow the rows below it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+
+from attrs import define, field
+
+from chainlang.data.lines import Line, read_lines, refuse
+from chainlang.data.rows import LARGEST_LINE, BadRow, Row, Unreadable
+from chainlang.report import shown
+
+
+def read_csv(
+    path: Path, delimiter: str = ",", *, line_bytes: int = LARGEST_LINE
+) -> Iterator[Row | BadRow]:
+    """Yield the rows of a table in a text file. Empty lines are skipped, and counted.
+
+    Raises `SourceError` for a header that can't name the columns.
+    """
+    records = _records(read_lines(path, line_bytes), delimiter, line_bytes)
+    number, header = next(records, (1, []))
+    if isinstance(header, str):
+        refuse(path, f"line {number}, the header: {header}")
+    _check_header(path, header, delimiter)
+    for number, values in records:
+        if isinstance(values, str):
+            yield BadRow(number, values)
+        elif len(values) != len(header):
+            yield BadRow(number, f"{_columns(len(values))}, and the header has {len(header)}")
+        else:
+            yield Row(number, dict(zip(header, values, strict=True)))
+
+
+def _check_header(path: Path, header: list[str], delimiter: str) -> None:
+    if not header:
+        refuse(path, "this file is empty", "the first line names the columns")
+    for at, name in enumerate(header):
+        if name in header[:at]:
+            refuse(path, f"the header names the column {shown(name)} twice", "rename one of them")
+    for other, called in ((",", "commas"), (";", "semicolons"), ("\t", "tabs")):
+        if len(header) == 1 and other != delimiter and other in header[0]:
+            wanted = "commas" if delimiter == "," else "tabs"
+            refuse(
+                path,
+                f"the columns of the header are separated by {called}",
+                f"write the file with {wanted}" + (", or call it .tsv" if other == "\t" else ""),
+            )
+
+
+def _columns(count: int) -> str:
+    return "1 column" if count == 1 else f"{count} columns"
+
+
+def _records(
+    lines: Iterator[Line], delimiter: str, most: int
+) -> Iterator[tuple[int, list[str] | str]]:
+    """Yield each record with the line it begins on: its values, or what is wrong with it."""
+    again: deque[Line] = deque()  # lines that a record which failed had taken
+    hopeless = 0  # a quote that is open at the end of a line before this one is never closed
+    while line := again.popleft() if again else next(lines, None):
+        taken: list[Line] = []
+        size = len(line.text)
+        record = _Record(delimiter)
+        try:
+            record.add(line)
+            while record.open:
+                more = again.popleft() if again else next(lines, None)
+                if more is not None:
+                    taken.append(more)
+                    size += len(more.text)
+                if more is None or size > most or line.number < hopeless:
+                    raise Unreadable("a quote is opened here and never closed")
+                record.add(more)
+        except Unreadable as error:
+            if taken:
+                hopeless = max(hopeless, taken[-1].number)
+            again.extendleft(reversed(taken))
+            yield line.number, str(error)
+            continue
+        if line.text or taken:
+            yield line.number, record.values
+
+
+@define
+class _Record:
+    delimiter: str
+    values: list[str] = field(factory=list)
+    pieces: list[str] = field(factory=list)
+    """The text in quotes that is being read."""
+    open: bool = False
+
+    def add(self, line: Line) -> None:
+        """Read one more line. Raises `Unreadable`."""
+        if line.fault is not None:
+            raise Unreadable(line.fault)
+        text = line.text
+        if "\0" in text:
+            raise Unreadable("a NUL character")
+        if not self.open and '"' not in text:
+            self.values += text.split(self.delimiter)
+            return
+        at = 0
+        while True:
+            if self.open:
+                at = self.quoted(text, at)
+                if self.open:
+                    self.pieces.append(line.end)
+                    return
+                if at == len(text):
+                    return
+                if text[at] != self.delimiter:
+                    raise Unreadable(f"column {len(self.values)}: text after the closing quote")
+                at += 1
+            if text.startswith('"', at):
+                self.open = True
+                at += 1
+                continue
+            end = text.find(self.delimiter, at)
+            self.values.append(text[at:] if end < 0 else text[at:end])
+            if end < 0:
+                return
+            at = end + 1
+
+    def quoted(self, text: str, at: int) -> int:
+        """Read on inside quotes; return the position after the closing one, if it comes."""
+        while True:
+            end = text.find('"', at)
+            self.pieces.append(text[at:] if end < 0 else text[at:end])
+            if end < 0:
+                return len(text)
+            if not text.startswith('"', end + 1):
+                self.values.append("".join(self.pieces))
+                self.pieces.clear()
+                self.open = False
+                return end + 1
+            self.pieces.append('"')
+            at = end + 2

@@ -1,0 +1,67 @@
+"""Files as lines of text, numbered, with a bound on what one line may take of memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from io import BufferedReader
+from pathlib import Path
+from typing import NoReturn
+
+from attrs import frozen
+
+from chainlang.data.rows import LARGEST_LINE
+from chainlang.diagnostics import Diagnostic
+from chainlang.errors import SourceError
+
+_BOM = b"\xef\xbb\xbf"
+_CHUNK = 1 << 20
+
+
+@frozen
+class Line:
+    """A line without its end, or what was wrong with it."""
+
+    number: int
+    text: str
+    end: str = "\n"
+    """How it ended: a newline, a carriage return and a newline, or nothing."""
+    fault: str | None = None
+
+
+def read_lines(path: Path, most: int = LARGEST_LINE) -> Iterator[Line]:
+    """Yield the lines of a file, from 1. Lines end with a newline; a byte order mark is dropped.
+
+    A line of more than `most` bytes, or one that is not UTF-8, is a line with a fault.
+    Raises `SourceError` if the file can't be read.
+    """
+    try:
+        with path.open("rb") as file:
+            number = 0
+            while data := file.readline(most + 2):
+                number += 1
+                if number == 1:
+                    data = data.removeprefix(_BOM)
+                yield _line(number, data, most, file)
+    except OSError as error:
+        refuse(path, error.strerror or "this file can't be read")
+
+
+def _line(number: int, data: bytes, most: int, file: BufferedReader) -> Line:
+    body = data.removesuffix(b"\n")
+    end = data[len(body) :].decode()
+    if len(body) > most:
+        while data and not data.endswith(b"\n"):
+            data = file.readline(_CHUNK)
+        return Line(number, "", end, f"a line of more than {most:,} bytes, which is the limit")
+    if end and body.endswith(b"\r"):
+        body, end = body[:-1], "\r\n"
+    try:
+        return Line(number, body.decode("utf-8"), end)
+    except UnicodeDecodeError as error:
+        byte = f"byte 0x{body[error.start]:02x} at column {error.start + 1} is not UTF-8"
+        return Line(number, "", end, byte)
+
+
+def refuse(path: object, message: str, hint: str | None = None) -> NoReturn:
+    """Raise a `SourceError` about a file of rows."""
+    raise SourceError([Diagnostic("file", f"{path}: {message}", hint=hint)])

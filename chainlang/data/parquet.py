@@ -1,0 +1,83 @@
+"""Parquet: read by batches through pyarrow, so a file of any size takes the memory of a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from chainlang.data.lines import refuse
+from chainlang.data.rows import DEEPEST, BadRow, Row, Unreadable
+from chainlang.data.values import plain_row
+from chainlang.report import shown
+
+_BATCH = 512
+
+
+def read_parquet(path: Path, *, depth: int = DEEPEST) -> Iterator[Row | BadRow]:
+    """Yield the rows of a Parquet file, numbered from 1. Times are read to the microsecond.
+
+    Raises `SourceError` if pyarrow is not installed, or if the file is damaged.
+    """
+    try:
+        import pyarrow as pa
+        from pyarrow import parquet
+    except ImportError:
+        refuse(path, "reading Parquet needs pyarrow", 'pip install "chainlang[parquet]"')
+    try:
+        with parquet.ParquetFile(path) as file:
+            names = file.schema_arrow.names
+            check_names(path, names)
+            yield from read_batches(file.iter_batches(batch_size=_BATCH), depth)
+    except pa.ArrowException as error:
+        refuse(path, f"no Parquet file, or a damaged one: {str(error).splitlines()[0]}")
+    except OSError as error:
+        refuse(path, error.strerror or f"damaged: {str(error).splitlines()[0]}")
+
+
+def check_names(source: object, names: Iterable[str]) -> None:
+    """Raise `SourceError` if two columns have one name."""
+    seen = set()
+    for name in names:
+        if name in seen:
+            refuse(source, f"two columns are called {shown(name)}", "rename one of them")
+        seen.add(name)
+
+
+def read_batches(batches: Iterable[Any], depth: int = DEEPEST) -> Iterator[Row | BadRow]:
+    """Yield the rows of Arrow's record batches."""
+    number = 0
+    for batch in batches:
+        for row in _values(_without_nanoseconds(batch)):
+            number += 1
+            try:
+                if isinstance(row, Unreadable):
+                    raise row
+                yield Row(number, plain_row(row, depth))
+            except Unreadable as error:
+                yield BadRow(number, str(error))
+
+
+def _values(batch: Any) -> Iterator[dict[str, Any] | Unreadable]:
+    try:
+        yield from batch.to_pylist()
+    except ValueError:  # text that is not UTF-8, a date beyond the year 9999: find the rows
+        for at in range(batch.num_rows):
+            try:
+                yield from batch.slice(at, 1).to_pylist()
+            except ValueError as error:
+                yield Unreadable(str(error))
+
+
+def _without_nanoseconds(batch: Any) -> Any:
+    """Return a batch whose times Python can hold, whether pandas is installed or not."""
+    import pyarrow as pa
+
+    for at, column in enumerate(batch.schema):
+        kind = column.type
+        if not (pa.types.is_timestamp(kind) or pa.types.is_duration(kind)) or kind.unit != "ns":
+            continue
+        coarse = pa.timestamp("us", kind.tz) if pa.types.is_timestamp(kind) else pa.duration("us")
+        values = batch.column(at).cast(coarse, safe=False)
+        batch = batch.set_column(at, column.name, values)
+    return batch
