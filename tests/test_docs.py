@@ -14,6 +14,7 @@ from attrs import frozen
 
 import chainlang
 from chainlang import Chain, ChainlangError, ChainlangWarning, chain, load
+from chainlang.notation.grammar import grammar
 from tests.project import tables
 
 ROOT = Path(__file__).parents[1]
@@ -208,6 +209,14 @@ def test_both_spellings_are_equal():
 def test_generated_tables_are_up_to_date(name):
     text = tables.home(name).read_text(encoding="utf-8")
     assert tables.replaced(text, name) == text, "run: python -m tests.project.tables"
+
+
+def test_every_rule_of_the_grammar_is_explained():
+    reference = tables.REFERENCE.read_text(encoding="utf-8")
+    rules = {rule.origin.name for rule in grammar().rules}
+    written = {name for name in rules if re.fullmatch("[a-z_]+", name) and name[0] != "_"}
+    missing = {name for name in written if not re.search(rf"^    {name}: ", reference, re.M)}
+    assert missing <= {"item"}  # one of the items, which `file` lists
 
 
 @pytest.mark.parametrize("document", [*DOCUMENTS, "CHANGELOG.md"])

@@ -261,6 +261,7 @@ def test_colours_on_a_terminal_and_nowhere_else():
     assert b"\x1b" not in on_terminal("show", "Q", NO_COLOR="1")
     assert b"\x1b" not in on_terminal("show", "Q", TERM="dumb")
     assert b"\x1b" not in spawn("show", "Q").stderr
+    assert b"\x1b" in spawn("show", "Q", env={**os.environ, "FORCE_COLOR": "1"}).stderr
 
 
 def test_a_text_can_not_act_on_the_terminal(run):
