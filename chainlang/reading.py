@@ -18,6 +18,7 @@ from chainlang.ir.walk import measure, transform
 from chainlang.limits import current
 from chainlang.notation import parse_file, source
 from chainlang.notation.parse import read_expression
+from chainlang.ops.files import MAIN
 from chainlang.ops.programs import check, examine, main_of
 from chainlang.ops.resolve import Scope
 from chainlang.ops.signatures import canonical
@@ -53,8 +54,9 @@ def chain(
     builder = _Builder(context, factories)
     definitions = []
     for name, part in (components or {}).items():
-        if not is_name(name):
-            refuse(f"{name!r} can't be the name of a component", "names are Python identifiers")
+        if not is_name(name) or name == MAIN:
+            hint = "names are Python identifiers, and `main` is the chain itself"
+            refuse(f"{name!r} can't be the name of a component", hint)
         definitions.append(Definition(name, builder.expression(part)))
     body = builder.expression(spec)
     for one in (body, *(definition.body for definition in definitions)):

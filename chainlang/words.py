@@ -29,6 +29,7 @@ from chainlang.notation.parse import read_expression
 from chainlang.notation.unparse import unparse, unparse_item, unparse_type
 from chainlang.ops.files import resolve_file
 from chainlang.ops.resolve import Scope, resolve
+from chainlang.ops.signatures import KINDS
 from chainlang.report import shown
 
 _PYTHON = ("True", "False", "None")
@@ -109,7 +110,11 @@ class StageWord(Operand):
     def _explain(self, values: dict[str, Any]) -> None:
         """Raise the errors of a call, by reading the same call as text."""
         defaults: dict[str, Literal] = {"model": None, "count": 1, "temperature": None}
-        written = [key for key in values if key not in defaults or values[key] != defaults[key]]
+        written = [
+            key
+            for key, value in values.items()
+            if key not in defaults or repr(value) != repr(defaults[key])  # True is no 1 here
+        ]
         fields = [key for key in defaults if key in written]
         if "model" in fields:  # by position, as in the notation and in most calls
             fields = list(defaults)[: list(defaults).index(fields[-1]) + 1]
@@ -141,6 +146,8 @@ def literal(value: object, where: str) -> Literal:
         number = operator.index(value)  # type: ignore[arg-type]  # refused below if it has none
     except TypeError:
         hint = "write a text, a number, True, False, None, or a list"
+        if isinstance(value, Operand):
+            hint = "a chain is no value: to feed it into another part, write chain >> part"
         refuse(f"{where} can't be {shown(value)}", hint)
     if abs(number) >= LARGEST:
         raise LimitError([Diagnostic("limit", f"{where} has a number of more than 18 digits")])
@@ -185,8 +192,9 @@ def op(
         refuse(f"{name!r} can't be the name of a type", "names are Python identifiers")
     values = {"user": user, **settings}
     given = tuple(Setting(key, literal(value, f"{key}=")) for key, value in values.items())
-    kind_name = kind if is_name(kind) else "kind"
-    declared = Op(name, kind_name, _type(returns), given)
+    if not is_name(kind):
+        refuse(f"there is no kind {shown(kind)}", f"the kinds are {', '.join(KINDS)}")
+    declared = Op(name, kind, _type(returns), given)
     parsed = parse_file(source(unparse_item(declared), "<op>"))
     raise_errors(resolve_file(parsed.node)[1])
     return StageWord(name, (declared,))
@@ -254,6 +262,8 @@ def _combine(name: str, parts: tuple[object, ...], options: Mapping[str, object]
     for key, value in options.items():
         if value is None:
             continue
+        if key == "arms" and not isinstance(value, Mapping):
+            refuse(f"arms= can't be {shown(value)}", 'write arms={"math": chain, "code": chain}')
         if isinstance(value, Mapping):
             entries = []
             for arm, part in value.items():
@@ -275,7 +285,8 @@ def _combine(name: str, parts: tuple[object, ...], options: Mapping[str, object]
     resolved, found = resolve(node, Scope.of(items))
     if any(one.severity == "error" for one in found):
         parsed = read_expression(source(unparse(node, "call"), "<call>"))
-        raise_errors((*parsed.diagnostics, *resolve(parsed.node, Scope.of(items))[1]))
+        raise_errors(parsed.diagnostics)
+        raise_errors(resolve(parsed.node, Scope.of(items))[1])
         raise_errors(found)
     return Chain(resolved, items, extent)
 
@@ -340,5 +351,9 @@ def ref(name: str) -> Chain:
 def function(name: str) -> Chain:
     """Return a place for a Python function, bound on loading: ``@name`` in text."""
     if not is_name(name):
-        refuse(f"{name!r} can't be the name of a function", "names are Python identifiers")
+        own = getattr(name, "__name__", "")
+        hint = f'write function("{own}"), and bind it when loading' if is_name(own) else None
+        refuse(
+            f"{shown(name)} can't be the name of a function", hint or "names are Python identifiers"
+        )
     return Chain(Function(name), (), (1, 1))

@@ -75,12 +75,15 @@ def flattened(node: Node) -> Node:
     >>> flattened(Then((a, Then((b, c))))) == Then((a, b, c))
     True
     """
-    if isinstance(node, Then | Join | Branch):
-        kind = type(node)
-        inside = any(isinstance(part, kind) for part in node.parts)
-        return _flat(kind, node.parts, node.span) if inside else node
-    if isinstance(node, Repeat) and isinstance(node.body, Repeat):
-        return repeat(node.count, node.body, node.span)
+    match node:
+        case Then(parts) if any(isinstance(part, Then) for part in parts):
+            return then(*parts, span=node.span)
+        case Join(parts) if any(isinstance(part, Join) for part in parts):
+            return join(*parts, span=node.span)
+        case Branch(parts) if any(isinstance(part, Branch) for part in parts):
+            return branch(*parts, span=node.span)
+        case Repeat(count, Repeat() as body):
+            return repeat(count, body, node.span)
     return node
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections import Counter
 
+from hypothesis import strategies as st
+
 from chainlang.ir.nodes import Node
 from chainlang.notation import parse_file, unparse_file
 from chainlang.notation.format import format_text
 from chainlang.notation.scan import marks
-from hypothesis import strategies as st
 from tests.laws import law
 from tests.strategies import exactly, files
 
