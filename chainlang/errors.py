@@ -8,6 +8,7 @@
     ├── LimitError            larger than `chainlang.limits` allows
     ├── SourceError           a file that can't be read: missing, not text, outside its folder
     ├── DocumentError         JSON that is not a chain
+    ├── EngineError           an engine can't be made: no library, no such address, no such model
     ├── OperandError          (also a TypeError) a Python value where a chain belongs
     └── VerifyError           a malformed node: a bug in chainlang, or in code that builds nodes
 """
@@ -64,6 +65,10 @@ class DocumentError(ChainlangError):
     """A JSON document does not describe a chain."""
 
 
+class EngineError(ChainlangError):
+    """An engine can't be made as asked; the message says what is missing, or may not be."""
+
+
 class OperandError(ChainlangError, TypeError):
     """A Python value stands where a chain, or a plain literal, belongs."""
 
@@ -99,6 +104,7 @@ ERRORS: dict[str, type[ChainlangError]] = {
     "file": SourceError,
     "path": SourceError,
     "json": DocumentError,
+    "engine": EngineError,
     "operand": OperandError,
     "malformed": VerifyError,
 }

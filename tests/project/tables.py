@@ -47,6 +47,7 @@ MEANINGS = {
     "file": "a file that is missing, no file, or not UTF-8; an empty path",
     "path": "a `use` that leaves the folder of its file",
     "json": "JSON that is not a chain",
+    "engine": "an engine that can't be made: a library, an address, a key or a model is wrong",
     "operand": "in Python: a value that is no chain beside an operator or in a call",
     "malformed": "a node that no text and no operator makes: a bug in code that builds nodes",
     "branch-like-pipe": "a generator, then judges or votes, between `\\|`: they run side by side",

@@ -1,0 +1,136 @@
+"""Asking a server: one question at a time, and again where that helps. The only place with httpx.
+
+A method here runs in the loop that uses the client; only `__init__` may run elsewhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from chainlang.engines import chat
+from chainlang.engines.endpoint import Endpoint, refuse
+from chainlang.engines.http_retry import RetryPolicy, Transient, ask_until_answered, retry_after
+
+if TYPE_CHECKING:
+    import httpx
+
+_LARGEST_REPLY = 64 << 20  # bytes: more than any answer, less than what fills a machine
+_LATER = frozenset({408, 425, 429})  # refusals that mean "not now"
+_PERMANENT = frozenset({501, 505})  # errors of the server that asking again does not mend
+_UNPAID = "insufficient_quota"  # the code of a 429 that waiting does not mend
+
+
+class Refused(Exception):
+    """The server said no, and would say it again."""
+
+    def __init__(self, kind: chat.Refusal, message: str) -> None:
+        self.kind = kind
+        super().__init__(message)
+
+
+class ChatClient:
+    """Asks one server, `concurrency` questions at a time, each as often as `retry` says.
+
+    A question that waits for its next attempt keeps its place, so that a server in trouble is asked
+    less. Timeouts are in seconds: `connect` for a connection, `read` for each silence. Raises
+    `EngineError` without httpx, and for an address that it can't read.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        concurrency: int,
+        connect: float,
+        read: float,
+        retry: RetryPolicy,
+    ) -> None:
+        try:
+            import httpx
+        except ImportError:
+            refuse("the openai engine needs httpx", "run: pip install 'chainlang[openai]'")
+        try:
+            self._url = httpx.URL(f"{endpoint.url}/chat/completions")
+        except httpx.InvalidURL as error:
+            refuse(f"base_url can't be read: {error}", 'write it like "http://host:8000/v1"')
+        self.endpoint = endpoint
+        self.sent = 0
+        """How many questions were sent, repeated ones included."""
+        self._retry = retry
+        self._errors = httpx.RequestError
+        self._places = asyncio.Semaphore(concurrency)
+        self._client = httpx.AsyncClient(
+            headers=endpoint.headers,
+            timeout=httpx.Timeout(read, connect=connect, pool=None),
+            limits=httpx.Limits(max_connections=concurrency, max_keepalive_connections=concurrency),
+            trust_env=not endpoint.loopback,  # no proxy stands between this machine and itself
+        )
+
+    async def ask(self, content: bytes, count: int, *, schema: bool) -> chat.Reply:
+        """Return the reply to a question for `count` samples, held to a schema or not.
+
+        Raises `Refused`, and `GaveUp` when attempts or time are used up.
+        """
+        async with self._places:
+            exchange = partial(self._exchange, content, count, schema=schema)
+            return await ask_until_answered(exchange, self._retry)
+
+    async def close(self) -> None:
+        """Hang up."""
+        await self._client.aclose()
+
+    async def _exchange(self, content: bytes, count: int, *, schema: bool) -> chat.Reply:
+        """Ask once. Raises `Transient` and `Refused`."""
+        self.sent += 1
+        try:
+            response, received = await self._post(content)
+        except self._errors as broken:
+            what = " ".join(filter(None, (type(broken).__name__, str(broken))))
+            raise Transient(f"{self.endpoint.url} gave no reply: {self._shown(what)}") from None
+        kind = response.headers.get("content-type", "no content type").partition(";")[0].strip()
+        answered = f"{self.endpoint.url} answered {response.status_code} ({kind})"
+        text = received.decode("utf-8", "replace")  # to be shown; what is read is read as it came
+        try:
+            document = json.loads(received)
+        except (ValueError, RecursionError):
+            document = None
+        error = document.get("error") if isinstance(document, dict) else None
+        if not response.is_success or error:
+            told = chat.said(document, text)
+            why = chat.refusal(document, told, schema=schema, several=count > 1)
+            message = f"{answered}: {self._shown(told)}"
+            if _passes(response.status_code, error, why):
+                raise Transient(message, retry_after(response.headers.get("retry-after")))
+            raise Refused(why, message)
+        if document is None or not (kind == "application/json" or kind.endswith("+json")):
+            raise Transient(f"{answered}, which is no JSON: {self._shown(text)}")
+        try:
+            return chat.read(document, count)
+        except chat.Malformed as malformed:
+            raise Transient(f"{answered}: {malformed}: {self._shown(text)}") from None
+
+    async def _post(self, content: bytes) -> tuple[httpx.Response, bytes]:
+        received = bytearray()
+        async with self._client.stream("POST", self._url, content=content) as response:
+            async for part in response.aiter_bytes():
+                received += part
+                if len(received) > _LARGEST_REPLY:
+                    raise Transient(f"{self.endpoint.url} sent more than {_LARGEST_REPLY:,} bytes")
+        return response, bytes(received)
+
+    def _shown(self, text: str) -> str:
+        """Return what somebody else said as a message may show it: never with the key in it."""
+        return f'"{chat.excerpt(self.endpoint.hide(text))}"'
+
+
+def _passes(status: int, error: Any, why: chat.Refusal) -> bool:
+    """Return whether an error of the server may be gone when it is asked again."""
+    code = error.get("code") if isinstance(error, dict) else None
+    if code == _UNPAID:
+        return False
+    if status < 400 and isinstance(code, int):  # a gateway's own status is fine, and says no more
+        status = code
+    return status in _LATER or (status >= 500 and status not in _PERMANENT and why != "context")

@@ -1,0 +1,192 @@
+"""An engine over any server that speaks the chat completions protocol of OpenAI.
+
+`vllm serve`, llama.cpp, Ollama, the cloud. What such a server can't promise is in `capabilities`:
+special tokens in values are not text to it, and a reply may depend on what else is in its batch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Collection, Iterable
+from functools import partial
+
+from chainlang.engines import chat
+from chainlang.engines.background import Background
+from chainlang.engines.chat_client import ChatClient, Refused
+from chainlang.engines.endpoint import CLOUD, DEFAULT_URL, Endpoint, refuse
+from chainlang.engines.http_retry import GaveUp, RetryPolicy
+from chainlang.wire import Capabilities, Completion, Failure, Request, Sample, Usage
+
+_STEP = 0.05  # seconds that `step` waits for something to finish
+
+
+class OpenAIEngine:
+    """Answers requests by asking a server, `max_concurrency` questions at a time.
+
+    `base_url` is the address before ``/chat/completions``. It has to lead to this machine or to
+    OpenAI itself, unless its host is among `allowed_hosts`: a chain may come from somebody else,
+    and must not send prompts and keys where it likes. `api_key` is the key itself; it is sent in a
+    header and shown nowhere. `model` is the server's name of the model; None for that of each
+    request. `max_model_len` is the context of the server in tokens, where you know it.
+
+    Timeouts are in seconds: `connect_timeout` for a connection, `read_timeout` for the silence of
+    the server, which says nothing until a reply is complete. What fails for a while is asked again
+    as `retry` says, which has the deadline too.
+
+    A server may have settings of its own for options that a chain leaves at their usual value:
+    start ``vllm serve`` with ``--generation-config vllm`` to get the usual ones.
+
+    Raises `EngineError` for an address or a key that can't be used, and without httpx.
+
+    >>> OpenAIEngine("http://127.0.0.1:8000/v1", api_key="sk-1", max_concurrency=8)
+    OpenAIEngine('http://127.0.0.1:8000/v1', max_concurrency=8)
+    """
+
+    def __init__(
+        self,
+        base_url: str = DEFAULT_URL,
+        *,
+        api_key: str | None = None,
+        model: str | None = None,
+        max_concurrency: int = 32,
+        max_model_len: int | None = None,
+        allowed_hosts: Collection[str] = (),
+        connect_timeout: float = 10.0,
+        read_timeout: float = 600.0,
+        retry: RetryPolicy | None = None,
+    ) -> None:
+        if max_concurrency < 1:
+            refuse(f"max_concurrency is {max_concurrency}", "write a whole number of at least 1")
+        self.model = model
+        self.max_concurrency = max_concurrency
+        self.max_model_len = max_model_len
+        self._endpoint = Endpoint.of(base_url, api_key, allowed_hosts)
+        self._client = ChatClient(
+            self._endpoint,
+            concurrency=max_concurrency,
+            connect=connect_timeout,
+            read=read_timeout,
+            retry=retry or RetryPolicy(),
+        )
+        self._background: Background[Completion | Failure]
+        self._background = Background("chainlang-openai", closing=self._client.close)
+        self._several = True  # until the server shows that it gives one sample at a time
+        self._numbers = itertools.count()
+        # Requests that have not come back. An id may be used again after an abort; a ticket is not.
+        self._tickets: dict[str, int] = {}
+        self._ids: dict[int, str] = {}
+
+    def __repr__(self) -> str:
+        model = "" if self.model is None else f", model={self.model!r}"
+        url = self._endpoint.url
+        return f"OpenAIEngine({url!r}{model}, max_concurrency={self.max_concurrency})"
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Schemas and seeds, as far as the server keeps them; no more."""
+        return Capabilities(
+            name="openai", schemas=True, seeds=True, batch_invariant=False, plain_values=False
+        )
+
+    @property
+    def sent(self) -> int:
+        """How many questions went to the server, repeated ones included."""
+        return self._client.sent
+
+    def submit(self, requests: Iterable[Request]) -> None:
+        """Take requests and begin to ask. Raises `EngineError` once closed."""
+        if self._background.closed:
+            refuse("the engine is closed", "make a new one")
+        work = []
+        for request in requests:
+            ticket = next(self._numbers)
+            self._tickets[request.id], self._ids[ticket] = ticket, request.id
+            work.append((ticket, partial(self._answer, request)))
+        self._background.start(work)
+
+    def step(self) -> list[Completion | Failure]:
+        """Return what has finished, after waiting for at most 50 ms."""
+        found: list[Completion | Failure] = []
+        if not self._ids:
+            return found
+        for ticket, result in self._background.take(_STEP):
+            name = self._ids.pop(ticket, None)
+            if name is None:  # aborted
+                continue
+            del self._tickets[name]
+            if isinstance(result, BaseException):
+                what = chat.excerpt(self._endpoint.hide(f"{type(result).__name__}: {result}"))
+                found.append(Failure(name, "engine", f"the engine itself failed: {what}"))
+            else:
+                found.append(result)
+        return found
+
+    def abort(self, ids: Iterable[str]) -> None:
+        """Forget requests, and hang up where one is being answered."""
+        found = [self._tickets.pop(name) for name in tuple(ids) if name in self._tickets]
+        for ticket in found:
+            del self._ids[ticket]
+        self._background.cancel(found)
+
+    def close(self) -> None:
+        """Forget everything, hang up and join the thread. Closing twice does no harm."""
+        self._tickets.clear()
+        self._ids.clear()
+        self._background.close()
+
+    # ---- in the background
+
+    async def _answer(self, request: Request) -> Completion | Failure:
+        limit, most = self.max_model_len, request.sampling.max_tokens
+        if limit is not None and most >= limit:
+            message = f"max_tokens={most} leaves no room for a prompt: the context is {limit}"
+            return Failure(request.id, "context", message)
+        try:
+            samples, usage = await self._samples(request)
+        except Refused as error:
+            kind = "refused" if error.kind == "several" else error.kind
+            return Failure(request.id, kind, str(error))
+        except GaveUp as error:
+            return Failure(request.id, "transport", str(error), transient=True)
+        return Completion(request.id, samples, usage)
+
+    async def _samples(self, request: Request) -> tuple[tuple[Sample, ...], Usage]:
+        """Return all samples of a request, however few of them the server gives at a time."""
+        count = request.count if request.sampling.temperature > 0 else 1  # else all are equal
+        found: dict[int, Sample] = {}
+        usage = Usage()
+        if count > 1 and self._several:
+            try:
+                reply = await self._ask(request, 0, count)
+            except Refused as error:
+                if error.kind != "several":
+                    raise
+                self._several = False
+            else:
+                found.update(reply.samples)
+                usage += reply.usage
+                self._several = len(found) > 1
+        missing = [number for number in range(count) if number not in found]
+        for number, reply in zip(missing, await self._each(request, missing), strict=True):
+            found[number] = reply.samples[0]
+            usage += reply.usage
+        if count < request.count:
+            return (found[0],) * request.count, usage
+        return tuple(found[number] for number in range(count)), usage
+
+    async def _each(self, request: Request, numbers: list[int]) -> list[chat.Reply]:
+        """Return a reply for each sample number; the first failure ends the others."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self._ask(request, one, 1)) for one in numbers]
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+        return [task.result() for task in tasks]
+
+    async def _ask(self, request: Request, first: int, count: int) -> chat.Reply:
+        # The cloud's newer models refuse the old name, and other servers may not know the new one.
+        most = "max_completion_tokens" if self._endpoint.host == CLOUD else "max_tokens"
+        model = self.model or request.model
+        content = chat.body(request, model=model, first=first, count=count, most=most)
+        return await self._client.ask(content, count, schema=request.schema is not None)
