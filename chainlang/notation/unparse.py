@@ -24,8 +24,8 @@ from chainlang.ir.nodes import (
     Then,
 )
 from chainlang.ir.verify import is_name
-from chainlang.notation.expressions import SIGNED, TEMPERATURE
 from chainlang.notation.literals import print_block, print_literal, print_number, print_string
+from chainlang.notation.stages import SIGNED, TEMPERATURE
 
 Form = Choice["notation", "call"]
 
