@@ -1,0 +1,129 @@
+"""What became of a row, as rows of tables: one for the whole, one for each of its candidates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from chainlang.ops.records import Branched, Candidate, Flow, Record
+
+OWN = ("id", "answer", "error")
+"""Columns that every run has; an input field of such a name becomes ``input.<name>``."""
+
+Found = tuple[str, tuple[Candidate, ...]]
+"""The branch that candidates came out of, empty where the chain has none, and the candidates."""
+
+
+def results(flow: Flow, path: str = "") -> Iterator[Found]:
+    """Yield the final candidates, branch by branch."""
+    for branch, record in _leaves(flow, path):
+        yield branch, record.candidates
+
+
+def named_parts(flow: Flow) -> dict[str, list[Found]]:
+    """Return the outputs of the named parts, in the order they were first reached.
+
+    A part that ran before the chain branched is there once, without a branch.
+    """
+    found: dict[str, list[Found]] = {}
+    for branch, record in _leaves(flow):
+        for name, candidates in record.history.items():
+            found.setdefault(name, []).append((branch, candidates))
+    for name, several in found.items():
+        first = several[0][1]
+        if all(candidates == first for _, candidates in several):
+            found[name] = [("", first)]
+    return found
+
+
+def flattened(
+    row_id: str,
+    fields: Mapping[str, Any],
+    flow: Flow | None,
+    error: str | None,
+    outputs: set[str],
+) -> dict[str, Any]:
+    """Return a row of the table that has one row for each row of the input.
+
+    Its columns are ``id``, the input's fields, ``answer`` and the other fields of the first
+    candidate, ``<part>.answer`` and ``<part>.<field>``, and ``error``; where the results stay
+    apart, ``branch.<name>.answer`` and so on. An input field whose name the chain gives to an
+    output becomes ``input.<name>``. `outputs` has those names so far, and grows.
+
+    >>> record = Record({}, "7", None, (Candidate("42", {"verdict": "correct"}),))
+    >>> flattened("7", {"id": 7, "answer": 41}, record, None, set())
+    {'id': '7', 'input.answer': 41, 'answer': '42', 'verdict': 'correct', 'error': None}
+    """
+    found: dict[str, Any] = {}
+    for name, value in _outputs(flow) if flow is not None else [("answer", None)]:
+        if name in found or name in ("id", "error"):
+            found[_free(name, "output.", {*OWN, *found})] = value
+        else:
+            found[name] = value
+    outputs |= found.keys()
+    inputs: dict[str, Any] = {}
+    for name, value in fields.items():
+        if name in outputs or name in OWN:
+            if name == "id" and _is_identity(value, row_id):
+                continue
+            taken = {*OWN, *outputs, *inputs, *fields}
+            inputs[_free(name, "input.", taken)] = value
+        else:
+            inputs[name] = value
+    return {"id": row_id, **inputs, **found, "error": error}
+
+
+def candidate_rows(number: int, row_id: str, found: list[Found]) -> Iterator[dict[str, Any]]:
+    """Yield a row for each candidate: whose it is, and all that is known of it."""
+    for branch, candidates in found:
+        for position, one in enumerate(candidates):
+            yield {
+                "row": number,
+                "id": row_id,
+                "branch": branch or None,
+                "candidate": position,
+                "answer": one.answer,
+                "fields": dict(one.fields),
+                "text": one.text,
+                "finish": one.finish,
+                "tokens": one.tokens,
+            }
+
+
+def _leaves(flow: Flow, path: str = "") -> Iterator[tuple[str, Record]]:
+    if isinstance(flow, Record):
+        yield path, flow
+        return
+    assert isinstance(flow, Branched)
+    for name, inner in flow.results:
+        yield from _leaves(inner, f"{path}.{name}" if path else name)
+
+
+def _outputs(flow: Flow) -> Iterator[tuple[str, Any]]:
+    for branch, candidates in results(flow):
+        yield from _first(f"branch.{branch}." if branch else "", candidates)
+    for name, found in named_parts(flow).items():
+        for branch, candidates in found:
+            yield from _first(f"branch.{branch}.{name}." if branch else f"{name}.", candidates)
+
+
+def _first(prefix: str, candidates: tuple[Candidate, ...]) -> Iterator[tuple[str, Any]]:
+    """Yield the answer and the fields of the first candidate."""
+    if not candidates:
+        yield f"{prefix}answer", None
+        return
+    yield f"{prefix}answer", candidates[0].answer
+    for name, value in candidates[0].fields.items():
+        if name != "answer":
+            yield f"{prefix}{name}", value
+
+
+def _is_identity(given: Any, row_id: str) -> bool:
+    return isinstance(given, str | int) and not isinstance(given, bool) and str(given) == row_id
+
+
+def _free(name: str, prefix: str, taken: set[str]) -> str:
+    """Return a name that is not taken: itself, else with the prefix, as often as it needs."""
+    while name in taken:
+        name = prefix + name
+    return name
