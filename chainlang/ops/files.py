@@ -10,11 +10,12 @@ from attrs import define, evolve, field
 from chainlang.diagnostics import Diagnostic, closest
 from chainlang.ir import items
 from chainlang.ir.items import Definition, File, Item
-from chainlang.ir.nodes import Expr, Node, Ref, Stage, Table
-from chainlang.ir.walk import children, measure, walk
+from chainlang.ir.nodes import Expr, Ref
+from chainlang.ir.walk import measure, walk
 from chainlang.limits import current
 from chainlang.notation.literals import print_literal
 from chainlang.ops.calls import too_many_calls
+from chainlang.ops.references import on_cycles, ref_levels, references, uses
 from chainlang.ops.resolve import Scope, resolve, temperature_fault
 from chainlang.ops.signatures import ENGINES, KINDS, NAMED_TYPES, OP_SETTINGS, RESERVED, Rule
 from chainlang.spans import Source, Span
@@ -135,7 +136,7 @@ class _Checker:
                         self.cycle([*trail][[*trail].index(name) :], ref)
                     elif name in bodies and name not in done:
                         trail[name] = None
-                        iterators.append((name, iter(_refs(bodies[name]))))
+                        iterators.append((name, iter(references(bodies[name]))))
                         continue
                 if not iterators:
                     break
@@ -156,7 +157,7 @@ class _Checker:
             pending = [start] if start not in depths else []
             while pending:
                 name = pending[-1]
-                places = list(_ref_levels(bodies[name]))
+                places = list(ref_levels(bodies[name]))
                 below = [ref for ref, _ in places if ref in bodies and ref not in depths]
                 if below:
                     pending += below
@@ -188,14 +189,14 @@ class _Checker:
             if what is not None:
                 by_key[what, item.name] = item  # type: ignore[attr-defined]
             elif isinstance(item, items.Input):
-                pending += _uses(item)
+                pending += uses(item)
         if pending[0] not in by_key:
             return
         while pending:
             key = pending.pop()
             if key in by_key and key not in reached:
                 reached.add(key)
-                pending += _uses(by_key[key])
+                pending += uses(by_key[key])
         for (what, name), item in by_key.items():
             own = main_source is None or item.span is None or item.span.source is main_source
             if (what, name) not in reached and own:
@@ -328,77 +329,9 @@ class _Checker:
             name: {one.name for one in walk(item) if isinstance(one, items.TypeName)} & types.keys()
             for name, item in types.items()
         }
-        looping = _on_cycles(inside)
+        looping = on_cycles(inside)
         for name, item in types.items():
             if name in looping:
                 where = item.span and item.span.part("name")
                 hint = "a type can contain others, but not itself"
                 self.note("cycle", f"the type '{name}' contains itself", where, hint)
-
-
-def _on_cycles(graph: Mapping[str, set[str]]) -> set[str]:
-    """Return the names that lead back to themselves: Tarjan's algorithm, linear and iterative."""
-    found: set[str] = set()
-    order: dict[str, int] = {}
-    lowest: dict[str, int] = {}
-    path: dict[str, None] = {}
-    for start in graph:
-        trail = [(start, iter(graph[start]))] if start not in order else []
-        while trail:
-            name, following = trail[-1]
-            if name not in order:
-                order[name] = lowest[name] = len(order)
-                path[name] = None
-            for other in following:
-                if other not in order:
-                    trail.append((other, iter(graph[other])))
-                    break
-                if other in path:
-                    lowest[name] = min(lowest[name], order[other])
-            else:
-                trail.pop()
-                if trail:
-                    lowest[trail[-1][0]] = min(lowest[trail[-1][0]], lowest[name])
-                if lowest[name] == order[name]:
-                    together = set()
-                    while name not in together:
-                        together.add(path.popitem()[0])
-                    if len(together) > 1 or name in graph[name]:
-                        found |= together
-    return found
-
-
-def _refs(node: Expr) -> Iterable[Ref]:
-    return (one for one in walk(node) if isinstance(one, Ref))
-
-
-def _ref_levels(node: Expr) -> Iterator[tuple[str, int]]:
-    """Yield the name of each ``$name`` in an expression, and how deep it stands."""
-    pending: list[tuple[Node, int]] = [(node, 1)]
-    while pending:
-        one, level = pending.pop()
-        if isinstance(one, Ref):
-            yield one.name, level
-        inside = level + 1 if isinstance(one, Expr | Table) else level
-        pending += ((child, inside) for child in children(one))
-
-
-def _uses(item: Item) -> list[tuple[str, str]]:
-    """Return what an item uses, as (what, name); names that are not defined do no harm."""
-    found: list[tuple[str, str]] = []
-    pending: list[Node] = [item]
-    while pending:
-        node = pending.pop()
-        match node:
-            case Stage(name, _, model):
-                found += [("op", name), ("model", model or "")]
-            case Ref(name):
-                found.append(("definition", name))
-            case items.TypeName(name):
-                found.append(("type", name))
-            case items.Setting("model", str(name)):
-                found.append(("model", name))
-            case _:
-                pass
-        pending += children(node)
-    return found
