@@ -76,7 +76,8 @@ class ChatClient:
         """
         async with self._places:
             exchange = partial(self._exchange, content, count, schema=schema)
-            return await ask_until_answered(exchange, self._retry)
+            silence = f"{self.endpoint.url} gave no reply"
+            return await ask_until_answered(exchange, self._retry, silence)
 
     async def close(self) -> None:
         """Hang up."""

@@ -69,13 +69,16 @@ class RetryPolicy:
         return self.jitter(min(self.longest_wait, self.first_wait * 2.0**doublings))
 
 
-async def ask_until_answered(ask: Callable[[], Awaitable[T]], policy: RetryPolicy) -> T:
+async def ask_until_answered(
+    ask: Callable[[], Awaitable[T]], policy: RetryPolicy, silence: str = "no answer"
+) -> T:
     """Return what `ask` returns, calling it again while it raises `Transient`.
 
-    Raises `GaveUp` when attempts or time are used up; anything else that `ask` raises goes through.
+    Raises `GaveUp` when attempts or time are used up, with the last thing that was received, or
+    `silence` if nothing was. Anything else that `ask` raises goes through.
     """
     begun = policy.clock()
-    received = "no answer"
+    received = silence
     for attempt in itertools.count(1):
         left = policy.deadline - (policy.clock() - begun)
         try:
