@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,6 +49,8 @@ WORDS = {
 
 def grammar_text() -> str:
     """Return the text of ``grammar/chainlang.lark``, from the package or the source tree."""
+    from importlib import resources  # 4 ms that only parsing needs
+
     packed = resources.files("chainlang") / "_grammar" / "chainlang.lark"
     if packed.is_file():
         return packed.read_text(encoding="utf-8")
