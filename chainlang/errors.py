@@ -8,6 +8,7 @@
     ├── LimitError            larger than `chainlang.limits` allows
     ├── SourceError           a file that can't be read: missing, not text, outside its folder
     ├── DocumentError         JSON that is not a chain
+    ├── RowError              a row has no result; other rows are not touched
     ├── EngineError           an engine can't be made: no library, no such address, no such model
     ├── OperandError          (also a TypeError) a Python value where a chain belongs
     └── VerifyError           a malformed node: a bug in chainlang, or in code that builds nodes
@@ -65,6 +66,10 @@ class DocumentError(ChainlangError):
     """A JSON document does not describe a chain."""
 
 
+class RowError(ChainlangError):
+    """A row has no result, or not the one that was asked for; other rows are not touched by it."""
+
+
 class EngineError(ChainlangError):
     """An engine can't be made as asked; the message says what is missing, or may not be."""
 
@@ -86,7 +91,6 @@ ERRORS: dict[str, type[ChainlangError]] = {
     "field": NotationError,
     "reserved": NotationError,
     "argument": NotationError,
-    "definition": NotationError,
     "empty": NotationError,
     "unknown-name": MeaningError,
     "unknown-option": MeaningError,
@@ -100,10 +104,12 @@ ERRORS: dict[str, type[ChainlangError]] = {
     "cycle": MeaningError,
     "type": MeaningError,
     "template": MeaningError,
+    "definition": MeaningError,
     "limit": LimitError,
     "file": SourceError,
     "path": SourceError,
     "json": DocumentError,
+    "row": RowError,
     "engine": EngineError,
     "operand": OperandError,
     "malformed": VerifyError,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable
 
@@ -97,7 +98,7 @@ def shown(value: object, most: int = 60) -> str:
     ("'aaaaaa...", 'an int too large to print')
     """
     try:
-        text = visible(repr(value))
+        text = visible(" ".join(re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value)).split()))
     except (ValueError, RecursionError):  # an integer of 5,000 digits, a list of 5,000 levels
         return f"{article(type(value).__name__)} too large to print"
     return text if len(text) <= most else text[: most - 3] + "..."

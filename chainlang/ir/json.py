@@ -107,6 +107,8 @@ def _decode(value: Any, path: str) -> Any:
     fields = dict(value)
     tag = fields.pop("node", None)
     kind = TAGS.get(tag) if isinstance(tag, str) else None
+    if tag is None:
+        _refuse(f"{path}: an object has a tag under 'node'", 'as in {"node": "Stage", ...}')
     if kind is None:
         near = closest(tag, TAGS) if isinstance(tag, str) else None
         _refuse(

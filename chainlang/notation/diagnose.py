@@ -7,14 +7,13 @@ sentence: first the mistakes that people make, each with its own rule, then the 
 from __future__ import annotations
 
 import re
-import unicodedata
-from collections.abc import Iterable
 
+from attrs import evolve
 from lark import Token
 from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedToken
 
 from chainlang.diagnostics import Diagnostic
-from chainlang.notation.grammar import WORDS
+from chainlang.notation.characters import FOREIGN, foreign, in_field, instead, strange
 from chainlang.notation.scan import PAIRS, unclosed
 from chainlang.report import visible
 from chainlang.spans import Source, Span
@@ -22,38 +21,8 @@ from chainlang.spans import Source, Span
 _OPERATORS = {"SHIFT", "AMP", "BAR"}
 _OPERANDS = {"NAME", "COUNTED", "REF", "FUNCTION", "LPAR"}
 _DECLARES = {"USE", "MODEL", "INPUT", "TYPE", "OP"}
-
-# Characters and pairs that other languages write where this one writes something else.
-_FOREIGN = {
-    "→": "write >> for a sequence",
-    "⇒": "write >> for a sequence",
-    "»": "write >> for a sequence",
-    "->": "write >> for a sequence",
-    "=>": "write >> for a sequence",
-    "|>": "write >> for a sequence",
-    "<<": "data flows from left to right: write a >> b",
-    "×": "write * to repeat a part",
-    "“": 'write straight quotes: "..."',
-    "”": 'write straight quotes: "..."',
-    "‘": 'write straight quotes: "..."',
-    "’": 'write straight quotes: "..."',
-    "＞": "write >> for a sequence",
-    "：": "write an ASCII ':'",
-    "（": "write an ASCII '('",
-    "）": "write an ASCII ')'",
-    "^": "the operators are * >> & |",
-    "+": "write & to join parts, >> to put one after another",
-    ";": "write each definition on a line of its own; nothing separates them",
-    "!": "to name a part, write `name = part`",
-    "%": "the operators are * >> & |",
-    "~": "the operators are * >> & |",
-    "/": "the operators are * >> & |",
-    ">": "write >> for a sequence",
-    "<": "data flows from left to right: write a >> b",
-    "//": "a comment starts with #",
-    "/*": "a comment starts with #",
-    "`": 'quote with "..."',
-}
+_PART = "REF"  # expected only where a part of a chain can start
+_AFTER = "AMP"  # expected only where one has ended
 
 
 def diagnose(error: UnexpectedInput, source: Source) -> Diagnostic:
@@ -80,38 +49,19 @@ def _character(source: Source, at: int, expected: set[str]) -> Diagnostic:
         return Diagnostic(
             "syntax", f"'{char}' stands before the name of {what}, without a space", where
         )
-    field = re.search(r":[\w./@+~-]*\Z", text[:at])
-    if field and not char.isspace() and char not in "=,*&|<>;" and field.end() == at:
-        start = field.start() + 1
-        stop = at + len((re.match(r"[^\s()>&|,\"#]*", text[at:]) or [""])[0])
-        whole = visible(text[start:stop])
-        return Diagnostic(
-            "character",
-            f"{_called(char)} can't stand in a field without quotes",
-            where,
-            f'quote the model: "{whole}"' if len(whole) <= 80 else "quote the model",
-        )
-    foreign = next((two for two in (text[at : at + 2], char) if two in _FOREIGN), None)
-    if foreign:
-        return Diagnostic(
-            "character",
-            f"'{foreign}' is not in the language",
-            Span(source, at, at + len(foreign)),
-            _FOREIGN[foreign],
-        )
-    hint = None
-    if unicodedata.category(char or "x") in ("Zs", "Cf"):
-        hint = "delete it, or write an ordinary space"
-    elif char.isalpha():
-        hint = "names are made of ASCII letters, digits and _; anything else is quoted"
-    return Diagnostic("character", f"{_called(char)} is not in the language", where, hint)
+    other = foreign(source, at)
+    if other and char == ";" and "COMMA" in expected and _AFTER not in expected:
+        other = evolve(other, hint="write a comma")
+    if not other or char in "!%;":  # which a model may hold
+        return in_field(source, at) or other or strange(where)
+    return other
 
 
 def _quote(source: Source, at: int, expected: set[str]) -> Diagnostic:
     text = source.text
     quotes = '"""' if text.startswith('"""', at) else text[at]
     closed = re.compile(
-        r'"""(?:\\(?:.|\n)|[^\\])*?"""|"(?:\\.|[^"\\\n])*"|' + r"'(?:\\.|[^'\\\n])*'"
+        r'"""(?:\\(?:.|\n)|[^\\])*?"""|"(?!"")(?:\\.|[^"\\\n])*"|' + r"'(?:\\.|[^'\\\n])*'"
     ).match(text, at)
     if closed is None:
         end = text.find("\n", at)
@@ -126,20 +76,40 @@ def _quote(source: Source, at: int, expected: set[str]) -> Diagnostic:
 
 
 def _text_operand(where: Span, expected: set[str]) -> Diagnostic:
-    if expected & _OPERANDS:
-        return Diagnostic(
-            "syntax",
-            "a string stands where a stage belongs",
-            where,
-            "inside a notation, stages are written without quotes",
-        )
-    return Diagnostic("syntax", f"a string can't stand here{_instead(expected)}", where)
+    if _PART in expected:
+        hint = "inside a notation, stages are written without quotes"
+        if re.match(r"\s*=", where.source.text[where.end :]):
+            hint = "a label is written without quotes"
+        return Diagnostic("syntax", "a string stands where a stage belongs", where, hint)
+    message = f"a string can't stand here{instead(expected, where.source)}"
+    engine = None
+    if re.search(r"\bmodel\s+\w+\s*=\s*\Z", where.source.text[: where.start]):
+        engine = f"write the engine too, as in vllm({where.text})"
+    return Diagnostic("syntax", message, where, engine)
 
 
 def _colon(source: Source, at: int) -> Diagnostic:
-    before = source.text[:at].rstrip()
+    before, after = source.text[:at].rstrip(), source.text[at + 1 :]
     where = Span(source, at, at + 1)
     count = re.search(r"(?<![\w.])[0-9]+\Z", before)
+    name = re.search(r"([$@])\w+\Z", before)
+    if name:
+        where_set = "where it is defined" if name[1] == "$" else "by whoever binds it"
+        return Diagnostic(
+            "syntax",
+            f"'{name[0]}' has no fields",
+            where,
+            f"count, model and temperature are set {where_set}; 3 * {name[0]} runs it three times",
+        )
+    part = re.match(r"\s*([$@]\w*|\()", after)
+    if count and part:
+        hint = f"to repeat a part, write {count[0]} * {part[1]}"
+        return Diagnostic("syntax", "a count and ':' stand before a type", where, hint)
+    if count and re.match(r"[A-Za-z_]", after) and len(before) == at:
+        where = Span(source, count.start(), at + len(re.match(r":\w*", source.text[at:])[0]))  # type: ignore[index]
+        return Diagnostic(
+            "syntax", "a stage can't stand here", where, "a list holds texts and numbers"
+        )
     if count:
         return Diagnostic(
             "syntax",
@@ -161,52 +131,145 @@ def _token(source: Source, token: Token, expected: set[str]) -> Diagnostic:
     start = token.start_pos or 0
     where = Span(source, start, token.end_pos or start)
     before = source.text[:start].rstrip()
-    kind = token.type
+    kind = "NAME" if token.type in _DECLARES else token.type
     if kind in ("RPAR", "RSQB", "RBRACE"):
         return _closing(source, token, where, expected)
     if kind == "STRING":
         return _text_operand(where, expected)
+    if kind in ("STAR", "COMMA", "QUESTION", "REF", "FUNCTION") and start == len(before):
+        within = re.match(r"[^\s)}\]]", source.text[where.end :]) or kind == "QUESTION"
+        quoted = in_field(source, start) if within else None
+        if quoted:
+            return quoted
     if kind in _OPERATORS | {"STAR"}:
         return _operator(token, where, before)
-    if kind == "FIELD":
-        return _colon(source, start)
     if kind == "LABEL":
         return _label(source, token, where, expected)
+    if kind in ("FIELD", "COLON") and not expected & {"LBRACE"}:
+        return _colon(source, start)
+    return (
+        _mistaken(source, where, before, expected, kind)
+        or _declared(source, where, expected, kind)
+        or _missing(where, before, expected, kind)
+        or Diagnostic(
+            "syntax", f"'{visible(str(token))}' can't stand here{instead(expected, source)}", where
+        )
+    )
+
+
+def _mistaken(
+    source: Source, where: Span, before: str, expected: set[str], kind: str
+) -> Diagnostic | None:
+    """Return the finding for what people write who know another language, or this one a little."""
+    text = where.text
+    pair = source.text[where.start : where.start + 2]
+    if pair in FOREIGN:
+        span = Span(source, where.start, where.start + 2)
+        hint = "write -> before the type" if "ARROW" in expected else FOREIGN[pair]
+        return Diagnostic("syntax", f"'{pair}' is not in the language", span, hint)
+    if text in ("and", "or") and _AFTER in expected:
+        hint = "write & (join)" if text == "and" else "write | (branch)"
+        return Diagnostic("syntax", f"'{text}' is not an operator", where, hint)
     if before.endswith(":") and kind in ("NAME", "INT", "NUMBER", "COUNTED"):
         return Diagnostic(
             "syntax",
             "fields are written without spaces",
-            Span(source, len(before), start),
-            "write count:type:model:temperature in one word, as in 3:E:tiny:0.7",
+            Span(source, len(before), where.start),
+            "write a stage in one word, as in 3:E:tiny:0.7, and options as name=value",
         )
-    if kind == "EQUALS" or str(token) == "=":
-        label = re.search(r"[A-Za-z_]\w*\Z", before)
-        if label:
-            named = Span(source, label.start(), where.end)
-            return _label(source, Token("LABEL", label[0]), named, expected | {"NAME"})
+    digits = re.search(r"[0-9]+\Z", source.text[: where.start])
+    if digits and "STAR" in expected:
+        whole = re.compile(r"[\w.]*").match(source.text, digits.start())
+        assert whole is not None  # it has the digits
+        span = Span(source, digits.start(), whole.end())
         return Diagnostic(
             "syntax",
-            f"'=' can't stand here{_instead(expected)}",
-            where,
-            "`name = part` names a part, `name=value` gives an option",
+            f"'{visible(whole[0])}' is not a whole number",
+            span,
+            "a count is written in digits, as in 3:E or 3 * (E >> M)",
         )
-    if kind in ("INT", "NUMBER") and expected & _OPERANDS:
+    if kind in ("LBRACE", "LSQB") and _PART in expected:
+        hint = "group parts with ( ), and write >> & | between them"
+        if re.search(r"(?:^|\n)[ \t]*input\s*=\Z", before):
+            hint = "write input { ... }, without '='"
+        return Diagnostic("syntax", f"'{text}' can't stand around parts of a chain", where, hint)
+    if kind == "LSQB" and "RSQB" in expected:
+        hint = "a list holds texts and numbers"
+        return Diagnostic("syntax", "a list can't stand in a list", where, hint)
+    if kind == "NAME" and {"STRING", "RBRACE"} <= expected:
+        return Diagnostic("syntax", "the keys of a table are quoted", where, f'write "{text}": ...')
+    if kind == "EQUALS" or text == "=":
+        return _equals(source, where, before, expected)
+    return None
+
+
+def _declared(source: Source, where: Span, expected: set[str], kind: str) -> Diagnostic | None:
+    """Return the finding for a declaration, or a setting in one, that is written another way."""
+    text = visible(where.text)
+    here = f"'{text}' can't stand here{instead(expected, source)}"
+    if expected == {"STRING"} and kind == "NAME":
+        whole = re.compile(r"[\w./@+~:-]+").match(source.text, where.start)
+        assert whole is not None  # it has the name
+        return Diagnostic("syntax", here, where, f'quote it: "{visible(whole[0])}"')
+    if kind in _OPERANDS and "USE" in expected and _AFTER not in expected:
+        if re.match(r"\s*:?=|:\s", source.text[where.end :]):
+            return Diagnostic("syntax", here, where, f"write {text} = ...")
+        if text in ("import", "def", "from", "class"):
+            return Diagnostic("syntax", here, where, "a chain file is data: it holds no Python")
+        message = "this part of a chain belongs to no definition"
+        return Diagnostic("syntax", message, where, f"name it: main = {text} ...")
+    if kind == "NAME" and "LABEL" in expected and _AFTER not in expected:
+        return Diagnostic("syntax", here, where, f"write {text} = ...")
+    if kind == "NAME" and "COMMA" in expected and _AFTER not in expected:
+        return Diagnostic("syntax", here, where, "fields are separated by commas")
+    if kind == "COMMA" and "LABEL" in expected and _AFTER not in expected:
+        return Diagnostic("syntax", here, where, "settings are separated by spaces or new lines")
+    if kind == "LPAR" and re.search(r"\benv\s*\Z", source.text[: where.start]):
+        hint = "only api_key and base_url of a model come from the environment"
+        return Diagnostic("syntax", "env(...) can't stand here", where, hint)
+    return None
+
+
+def _missing(where: Span, before: str, expected: set[str], kind: str) -> Diagnostic | None:
+    """Return the finding for two things with nothing between them."""
+    text = visible(where.text)
+    if kind in ("INT", "NUMBER") and _PART in expected:
         return Diagnostic(
             "syntax",
-            f"{token} is not a part of a chain",
+            f"{text} is not a part of a chain",
             where,
             "a count belongs to a type, as in 3:E, or to a part, as in 3 * (E >> M)",
         )
-    if kind in _OPERANDS and expected & _OPERATORS:
-        return Diagnostic(
-            "syntax",
-            f"an operator is missing before '{visible(str(token))}'",
-            where,
-            "write >> (sequence), & (join) or | (branch) between two parts",
-        )
-    return Diagnostic(
-        "syntax", f"'{visible(str(token))}' can't stand here{_instead(expected)}", where
-    )
+    if _AFTER not in expected:
+        return None
+    operators = "write >> (sequence), & (join) or | (branch) between two parts"
+    name = re.search(r"([$@])\w+\Z", before)
+    if kind == "LPAR" and name:
+        hint = "what a definition takes is set where it is defined"
+        if name[1] == "@":
+            hint = "a function is given what the part before it yields"
+        return Diagnostic("syntax", f"'{name[0]}' takes no arguments", where, hint)
+    if kind in _OPERANDS:
+        return Diagnostic("syntax", f"an operator is missing before '{text}'", where, operators)
+    if kind == "COMMA":
+        message = f"',' can't stand here{instead(expected, where.source)}"
+        return Diagnostic("syntax", message, where, operators)
+    return None
+
+
+def _equals(source: Source, where: Span, before: str, expected: set[str]) -> Diagnostic:
+    label = re.search(r"([$@]?)([A-Za-z_]\w*)\Z", before)
+    if label and label[1]:
+        span = Span(source, label.start(), where.start)
+        hint = f"write {label[2]} = ..."
+        return Diagnostic("syntax", f"a name is given without '{label[1]}'", span, hint)
+    if label:
+        named = Span(source, label.start(), where.end)
+        return _label(source, Token("LABEL", label[0]), named, expected | {_PART})
+    hint = "`name = part` names a part, `name=value` gives an option"
+    if expected == {"COLON"}:
+        hint = "a table is written with ':', as in {\"key\": chain}"
+    return Diagnostic("syntax", f"'=' can't stand here{instead(expected, source)}", where, hint)
 
 
 def _closing(source: Source, token: Token, where: Span, expected: set[str]) -> Diagnostic:
@@ -221,19 +284,22 @@ def _closing(source: Source, token: Token, where: Span, expected: set[str]) -> D
             f"write '{PAIRS[opened.text]}'",
         )
     before = source.text[: where.start].rstrip()
-    if before.endswith(opened.text) and expected & _OPERANDS:
+    if before.endswith(opened.text) and _PART in expected:
         return Diagnostic(
             "empty", "these parentheses hold nothing", Span(source, opened.start, where.end)
         )
     if re.search(r"(>>|[&|*])\Z", before):
         at = Span(source, where.start, where.end)
         return Diagnostic("syntax", f"nothing stands between the operator and this '{token}'", at)
-    return Diagnostic("syntax", f"'{token}' can't stand here{_instead(expected)}", where)
+    label = re.search(r"([A-Za-z_]\w*)[ \t]*=\Z", before)
+    if label:
+        return Diagnostic("syntax", f"nothing stands after '{label[1]} ='", where)
+    return Diagnostic("syntax", f"'{token}' can't stand here{instead(expected, source)}", where)
 
 
 def _operator(token: Token, where: Span, before: str) -> Diagnostic:
-    doubled = {"|": "||", "&": "&&", "*": "**"}
     text = str(token)
+    doubled = text * 2
     if before == "" or before.endswith(("(", "=", "{", ",")):
         return Diagnostic(
             "syntax",
@@ -241,9 +307,9 @@ def _operator(token: Token, where: Span, before: str) -> Diagnostic:
             where,
             "an operator stands between two parts",
         )
-    if doubled.get(text) == before[-1:] + text and where.start == len(before):
+    if doubled in FOREIGN and before.endswith(text) and where.start == len(before):
         both = Span(where.source, where.start - 1, where.end)
-        return Diagnostic("syntax", f"'{doubled[text]}' is not an operator", both, f"write {text}")
+        return Diagnostic("syntax", f"'{doubled}' is not an operator", both, FOREIGN[doubled])
     if re.search(r"(>>|[&|*])\Z", before):
         return Diagnostic(
             "syntax", f"two operators in a row: nothing stands before this '{text}'", where
@@ -260,6 +326,9 @@ def _operator(token: Token, where: Span, before: str) -> Diagnostic:
 
 def _label(source: Source, token: Token, where: Span, expected: set[str]) -> Diagnostic:
     name = token.rstrip("= \t")
+    if re.search(r"\btype\s+\Z", source.text[: where.start]):
+        hint = f"write type {name} {{ ... }}"
+        return Diagnostic("syntax", "a type is declared without '='", where, hint)
     if source.text[: where.start].rstrip().endswith((">>", "*")):
         return Diagnostic(
             "syntax",
@@ -267,21 +336,20 @@ def _label(source: Source, token: Token, where: Span, expected: set[str]) -> Dia
             where,
             f"put the part in parentheses: a >> ({name} = b) >> c",
         )
-    if expected & _OPERANDS:
-        return Diagnostic(
-            "syntax",
-            "a label can't stand at the top of a definition or an argument",
-            where,
-            f"put it in parentheses: ({name} = ...)",
-        )
-    if expected & _OPERATORS:
+    if _PART in expected:
+        message = "a label can't stand at the top of a definition or an argument"
+        if source.text[: where.start].rstrip().endswith("="):
+            message = "a label can't stand right after another '='"
+        return Diagnostic("syntax", message, where, f"put it in parentheses: ({name} = ...)")
+    if _AFTER in expected:
         return Diagnostic(
             "syntax",
             f"an operator is missing before '{name} ='",
             where,
             "in one expression, parts are separated by >> & |; definitions belong in a file",
         )
-    return Diagnostic("syntax", f"'{name} =' can't stand here{_instead(expected)}", where)
+    message = f"'{name} =' can't stand here{instead(expected, source)}"
+    return Diagnostic("syntax", message, where)
 
 
 def _end(source: Source, expected: set[str]) -> Diagnostic:
@@ -306,28 +374,15 @@ def _end(source: Source, expected: set[str]) -> Diagnostic:
     label = re.search(r"([A-Za-z_]\w*)[ \t]*=\Z", text[:end])
     if label:
         return Diagnostic("syntax", f"nothing stands after '{label[1]} ='", where)
-    if "STAR" in expected:
+    number = re.search(r"[0-9]+\Z", text[:end])
+    if "STAR" in expected and number:
         return Diagnostic(
             "syntax",
             "a number alone is not a chain",
-            where,
+            Span(source, number.start(), end),
             "a count belongs to a type, as in 3:E, or to a part, as in 3 * (E >> M)",
         )
-    return Diagnostic("syntax", f"the text ends too early{_instead(expected)}", where)
-
-
-def _instead(expected: Iterable[str]) -> str:
-    """Return ``: expected a, b or c`` for a set of terminals, or nothing for a large one."""
-    words = sorted({WORDS[terminal] for terminal in expected if terminal in WORDS})
-    if not words or len(words) > 6:
-        return ""
-    return ": expected " + (", ".join(words[:-1]) + " or " if words[:-1] else "") + words[-1]
-
-
-def _called(char: str) -> str:
-    """Return how to speak of a character: itself, or its number and name where it can't be seen."""
-    if char.isprintable() and char.isascii():
-        return f"'{char}'"
-    name = unicodedata.name(char, "a control character").lower()
-    shown = f"'{char}' " if char.isprintable() and not char.isspace() else ""
-    return f"{shown}U+{ord(char):04X} ({name})"
+    hint = None
+    if re.match(r"\s*op\b", text):
+        hint = 'an op ends with its settings: { user = "..." }'
+    return Diagnostic("syntax", f"this ends too early{instead(expected, source)}", where, hint)

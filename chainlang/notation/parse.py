@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Generic, TypeVar
+from itertools import pairwise
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from attrs import evolve, frozen
 
@@ -19,7 +20,9 @@ from chainlang.spans import Source, Span
 
 _Node = TypeVar("_Node", Expr, File)
 _ITEM_START = re.compile(r"(?:use|model|input|type|op)\b|[A-Za-z_]\w*[ \t]*=(?!=)")
+_DECLARATION = re.compile(r"use\s*[\"']|model\s+\w+\s*=|(?:input|type\s+\w+)\s*\{|op\s+\w+\s*:")
 _MOST_ERRORS = 20
+_Broken: TypeAlias = tuple[tuple[int, int], Diagnostic]
 
 
 @frozen
@@ -89,23 +92,39 @@ def read_items(source: Source) -> Parsed[File]:
     problems: list[Diagnostic] = []
     starts = _item_starts(text)
     while True:
-        tree, problem = _tree(text, "file", source)
-        if problem is None or len(problems) == _MOST_ERRORS:
+        broken = _open_item(text, starts, source)
+        if broken is None:
+            tree, problem = _tree(text, "file", source)
+            if problem is not None:
+                broken = _broken_item(text, starts, problem, source)
+        if broken is None or len(problems) == _MOST_ERRORS:
             break
-        item, problem = _broken_item(text, starts, problem, source)
-        problems.append(problem)
-        text = _blank(text, *item)
+        problems.append(broken[1])
+        text = _blank(text, *broken[0])
     reader = Reader(source)
-    node = File() if problem is not None else read_file(reader, tree)
+    node = File() if broken is not None else read_file(reader, tree)
     found = Parsed(node, in_order(problems + reader.found))
     if problems:
         raise_errors(found.diagnostics)
     return found
 
 
-def _broken_item(
-    text: str, starts: list[int], problem: Diagnostic, source: Source
-) -> tuple[tuple[int, int], Diagnostic]:
+def _open_item(text: str, starts: list[int], source: Source) -> _Broken | None:
+    """Return the first item that ends in an operator and would take the word after it as its own.
+
+    ``a = E >>`` and then ``model m = ...`` would read as ``a = E >> model`` and ``m = ...``.
+    """
+    last = 0
+    for begin, end in pairwise(starts):
+        last = begin if text[begin:end].strip() else last
+        if _DECLARATION.match(text, end) and _is_open(text[last:end]):
+            _, problem = _alone(text, last, end, source)
+            if problem is not None:
+                return (last, end), problem
+    return None
+
+
+def _broken_item(text: str, starts: list[int], problem: Diagnostic, source: Source) -> _Broken:
     """Return the item that the grammar does not accept, and what is wrong with it taken alone.
 
     The parser may notice only in a later item, when a bracket or an operator was left open; so the
@@ -116,12 +135,28 @@ def _broken_item(
         begin, end = starts[index], starts[index + 1] if index + 1 < len(starts) else len(text)
         if begin > at or not text[begin:end].strip():
             continue
-        alone = _blank(_blank(text, 0, begin), end, len(text))
-        _, own = _tree(alone, "file", Source(alone, source.name))
+        _, own = _alone(text, begin, end, source)
         if own is not None:
-            span = own.span and Span(source, own.span.start, min(own.span.end, end))
-            return (begin, end), evolve(own, span=span)
+            return (begin, end), own
     return (0, len(text)), problem
+
+
+def _alone(text: str, begin: int, end: int, source: Source) -> tuple[Any, Diagnostic | None]:
+    """Read one item with nothing around it; return its tree, or what is wrong with it."""
+    alone = _blank(_blank(text, 0, begin), end, len(text))
+    tree, own = _tree(alone, "file", Source(alone, source.name))
+    if own is None:
+        return tree, None
+    span = own.span and Span(source, own.span.start, min(own.span.end, end))
+    return None, evolve(own, span=span)
+
+
+def _is_open(item: str) -> bool:
+    """Return whether an item ends in an operator, but for comments."""
+    for mark in marks(item):
+        if mark.kind == "comment":
+            item = _blank(item, mark.start, mark.end)
+    return bool(re.search(r"(?:>>|[&|*=])\s*\Z", item))
 
 
 def _blank(text: str, start: int, end: int) -> str:

@@ -59,7 +59,7 @@ class StageReader(ValueReader):
         temperature = None
         last = texts[-1]
         if TEMPERATURE.match(last):
-            temperature = float(last)
+            temperature = self.temperature(last, spans[-1])
             parts.append(("temperature", spans[-1]))
             texts.pop()
         elif SIGNED.match(last):

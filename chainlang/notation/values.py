@@ -96,13 +96,14 @@ class ValueReader:
 
     # ------------------------------------------------------------ literals
 
-    def literal(self, tree: Tree[Token]) -> tuple[Literal, Span]:
+    def literal(self, tree: Tree[Token], within: str = "") -> tuple[Literal, Span]:
         """Return a literal and its place."""
         token: Any = tree.children[0]
         if tree.data == "list":
+            inside = "; a list holds texts and numbers"
             items: list[Any] = [item for item in tree.children if hasattr(item, "data")]
             end: Any = tree.children[-1]
-            return tuple(self.literal(item)[0] for item in items), self.span(token, end)
+            return tuple(self.literal(item, inside)[0] for item in items), self.span(token, end)
         span = self.span(token)
         if tree.data == "string":
             return self.string(str(token), span.start), span
@@ -110,7 +111,7 @@ class ValueReader:
             return self.integer(str(token), span), span
         if tree.data == "word":
             if token not in literals.WORDS:
-                hint = f'quote it: "{token}"; a list holds texts and numbers'
+                hint = f'quote it: "{token}"{within}'
                 self.note("string", f"'{token}' is not a value", span, hint)
             return literals.WORDS.get(str(token)), span
         return self.number(str(token), span), span
@@ -129,6 +130,15 @@ class ValueReader:
                 "\\xHH \\uHHHH \\UHHHHHHHH",
             )
             return token
+
+    def temperature(self, text: str, span: Span) -> float:
+        """Return a temperature, after noting one that no float can hold."""
+        value = float(text)
+        if value == float("inf"):
+            hint = "a temperature is 0, or from 0.01 to 2"
+            self.note("temperature", f"temperature {text} is out of range", span, hint)
+            return 0.0
+        return value
 
     def count(self, digits: str, span: Span) -> int:
         """Return how often a part runs, after noting a number beyond every limit."""

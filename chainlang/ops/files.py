@@ -13,10 +13,9 @@ from chainlang.ir.items import Definition, File, Item
 from chainlang.ir.nodes import Expr, Ref
 from chainlang.ir.walk import measure, walk
 from chainlang.limits import current
-from chainlang.notation.literals import print_literal
 from chainlang.ops.calls import too_many_calls
 from chainlang.ops.references import on_cycles, ref_levels, references, uses
-from chainlang.ops.resolve import Scope, resolve, temperature_fault
+from chainlang.ops.resolve import Scope, resolve, spoken, temperature_fault
 from chainlang.ops.signatures import ENGINES, KINDS, NAMED_TYPES, OP_SETTINGS, RESERVED, Rule
 from chainlang.spans import Source, Span
 
@@ -65,6 +64,10 @@ class _Checker:
         changed: list[Item] = []
         for item in self.file.items:
             match item:
+                case items.Use(path):
+                    hint = 'save it beside that file, and load("it.chain")'
+                    message = f"{path!r} can't be used: only a file can use other files"
+                    self.note("file", message, item.span and item.span.part("name"), hint)
                 case items.Model():
                     self.model(item)
                 case items.Op():
@@ -266,7 +269,7 @@ class _Checker:
             try:
                 rule.read(value)
             except ValueError:
-                message = f"{setting.name} takes {rule.wants}, not {print_literal(value)}"
+                message = f"{setting.name} takes {rule.wants}, not {spoken(value)}"
                 self.note("option", message, where)
 
     def secret(self, setting: items.Setting, rules: Mapping[str, Rule], where: Span | None) -> None:

@@ -173,7 +173,9 @@ class _Resolver:
     def temperature(self, node: Stage) -> None:
         value, span = node.temperature, node.span
         fault = temperature_fault(value, span and span.part("temperature"))
-        if fault and value and value > MAX_TEMPERATURE and value.is_integer():
+        where = fault and fault.span
+        in_field = where and where.source.text[where.start - 1] == ":"  # and not in a call
+        if fault and in_field and value and value > MAX_TEMPERATURE and value.is_integer():
             more = f"a count stands first: {value:.0f}:{node.name}"
             if node.model is not None:
                 more = f'if it is a part of the model, quote both: "{node.model}:{value:.0f}"'
@@ -344,7 +346,7 @@ class _Resolver:
             hint = _quoted(option) if rule.takes_text else None
             if rule.holds_chains and isinstance(value, str):
                 hint = "write chains without quotes"
-            shown = _spoken(value)
+            shown = spoken(value)
             where = option.span and option.span.part("value")
             self.note("option", f"{option.name}= takes {rule.wants}, not {shown}", where, hint)
             return value
@@ -374,7 +376,7 @@ def _quoted(option: Option) -> str | None:
     return f'quote it: {option.name}="{value.name}"' if isinstance(value, Stage) else None
 
 
-def _spoken(value: Any) -> str:
+def spoken(value: Any) -> str:
     """Return how to speak of the value of an option."""
     if isinstance(value, Table):
         return "a table"

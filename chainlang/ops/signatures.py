@@ -28,6 +28,7 @@ class Rule:
     read: Callable[[Any], Any]
     required: bool = False
     holds_chains: bool = False
+    takes_text: bool = False
 
     def needed(self) -> Rule:
         """Return the same rule for an option that can't be left out."""
@@ -84,7 +85,7 @@ def _one_of(*words: str) -> Rule:
             raise ValueError(value)
         return value
 
-    return Rule("one of " + ", ".join(f'"{word}"' for word in words), read)
+    return Rule("one of " + ", ".join(f'"{word}"' for word in words), read, takes_text=True)
 
 
 def _part(value: Any) -> Any:
@@ -99,7 +100,7 @@ def _arms(value: Any) -> Any:
     return value
 
 
-_TEXT = Rule("a text in quotes", _text)
+_TEXT = Rule("a text in quotes", _text, takes_text=True)
 _ARMS = Rule('a table of chains, {"key": chain, ...}', _arms, holds_chains=True)
 
 # How a model draws; every type that calls a model takes these.
@@ -110,7 +111,7 @@ SAMPLING: Mapping[str, Rule] = {
     "min_tokens": _integer(0),
     "presence_penalty": _number(-2, 2),
     "repetition_penalty": _number(0, 2, open_low=True),
-    "stop": Rule("a text in quotes, or a list of them", _stops),
+    "stop": Rule("a text in quotes, or a list of them", _stops, takes_text=True),
     "top_k": _integer(1),
     "top_p": _number(0, 1, open_low=True),
 }
@@ -253,5 +254,12 @@ def canonical(name: str) -> str:
 
 
 _ALIASES = {alias: one.name for one in STAGE_TYPES.values() for alias in one.aliases}
-RESERVED = frozenset({*STAGE_TYPES, *_ALIASES, *COMBINATORS, "branch", "function", "join", "ref"})
+FORMS = {
+    "branch": "branch(a, b)",
+    "function": 'function("name")',
+    "join": "join(a, b)",
+    "ref": 'ref("name")',
+}
+"""Calls that spell an operator or a reference, each with an example."""
+RESERVED = frozenset({*STAGE_TYPES, *_ALIASES, *COMBINATORS, *FORMS})
 """Names that a file or an `op` cannot give to something else."""

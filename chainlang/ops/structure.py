@@ -34,7 +34,7 @@ def names_twice(node: Expr) -> list[Diagnostic]:
             inner = visit(part)
             for name, span in inner.items():
                 if name in names and not exclusive:
-                    hint = "every part of a chain that has a name has its own"
+                    hint = "give each part a name of its own"
                     message = f"the name '{name}' stands twice"
                     found.append(Diagnostic("duplicate-name", message, span, hint))
             names |= inner
@@ -96,7 +96,8 @@ def misplaced_branches(node: Expr) -> list[Diagnostic]:
     found: list[Diagnostic] = []
 
     def visit(node: Expr, gathered: bool) -> None:
-        if isinstance(node, Named) and not gathered and is_branched(node.body):
+        inner = isinstance(node, Named) and not isinstance(node.body, Named)
+        if isinstance(node, Named) and inner and not gathered and is_branched(node.body):
             found.append(
                 Diagnostic(
                     "branch",

@@ -1,0 +1,124 @@
+"""What is not in the language, and what to write instead: the vocabulary of `diagnose`."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+
+from chainlang.diagnostics import Diagnostic
+from chainlang.notation.grammar import WORDS
+from chainlang.report import visible
+from chainlang.spans import Source, Span
+
+# Characters and pairs that other languages write where this one writes something else.
+FOREIGN = {
+    "→": "write >> for a sequence",
+    "⇒": "write >> for a sequence",
+    "»": "write >> for a sequence",
+    "->": "write >> for a sequence",
+    "=>": "write >> for a sequence",
+    "|>": "write >> for a sequence",
+    "<<": "data flows from left to right: write a >> b",
+    "×": "write * to repeat a part",
+    "“": 'write straight quotes: "..."',
+    "”": 'write straight quotes: "..."',
+    "‘": 'write straight quotes: "..."',
+    "’": 'write straight quotes: "..."',
+    "＞": "write >> for a sequence",
+    "：": "write an ASCII ':'",
+    "（": "write an ASCII '('",
+    "）": "write an ASCII ')'",
+    "^": "the operators are * >> & |",
+    "==": "write one '=' to name a part",
+    "||": "write | (branch)",
+    "&&": "write & (join)",
+    "**": "write * (repeat)",
+    ">>>": "write >> for a sequence",
+    "+": "write & to join parts, >> to put one after another",
+    "-": "the operators are * >> & |",
+    ";": "nothing ends a chain; in a file, each definition starts on a line of its own",
+    ".": "fields are joined by ':', as in 3:E:tiny:0.7",
+    "\\": "a chain may go on in the next line as it is",
+    "!": "to name a part, write `name = part`",
+    "%": "the operators are * >> & |",
+    "~": "the operators are * >> & |",
+    "/": "the operators are * >> & |",
+    ">": "write >> for a sequence",
+    "<": "data flows from left to right: write a >> b",
+    "//": "a comment starts with #",
+    "/*": "a comment starts with #",
+    "`": 'quote with "..."',
+    "```": "leave out what stands around the chain",
+}
+
+
+def foreign(source: Source, at: int) -> Diagnostic | None:
+    """Return the finding for what another language writes; some of it was read as a label first."""
+    text = source.text
+    places = [(start, start + size) for start in (at - 2, at - 1, at) for size in (3, 2, 1)]
+    for start, stop in places:
+        if start < 0 or not start <= at < stop:
+            continue
+        found = text[start:stop]
+        if found in FOREIGN:
+            hint = FOREIGN[found]
+            if found == "-" and re.search(r"\w\Z", text[:at]) and re.match(r"\w", text[stop:]):
+                hint = "names are made of ASCII letters, digits and _"
+            where = Span(source, start, stop)
+            return Diagnostic("character", f"'{found}' is not in the language", where, hint)
+    return None
+
+
+def in_field(source: Source, at: int) -> Diagnostic | None:
+    """Return the finding for a character that stands in a field, which needs quotes then."""
+    text = source.text
+    char = text[at : at + 1]
+    field = re.search(r":[\w./@+~-]*\Z", text[:at])
+    if field is None or not char.isprintable() or char.isspace() or char in "=&|<>;()":
+        return None
+    start = field.start() + 1
+    stop = at + len((re.match(r"[^\s()>&|\"#]*", text[at:]) or [""])[0])
+    whole = visible(text[start:stop])
+    return Diagnostic(
+        "character",
+        f"{called(char)} can't stand in a field without quotes",
+        Span(source, at, at + 1),
+        f'if it is a part of the model, quote it: "{whole}"',
+    )
+
+
+def strange(where: Span) -> Diagnostic:
+    """Return the finding for any other character."""
+    char = where.text
+    hint = None
+    if not char.isprintable() or char.isspace():
+        hint = "delete it, or write an ordinary space"
+    elif char.isnumeric():
+        hint = "numbers are written in ASCII digits"
+    elif not char.isascii():
+        hint = "names are made of ASCII letters, digits and _; anything else is quoted"
+    return Diagnostic("character", f"{called(char)} is not in the language", where, hint)
+
+
+def called(char: str) -> str:
+    """Return how to speak of a character: itself, or its number and name where it can't be seen."""
+    if char.isprintable() and char.isascii():
+        return f"'{char}'"
+    unnamed = "a lone surrogate" if 0xD800 <= ord(char) < 0xE000 else "a control character"
+    name = unicodedata.name(char, unnamed).lower()
+    shown = f"'{char}' " if char.isprintable() and not char.isspace() else ""
+    return f"{shown}U+{ord(char):04X} ({name})"
+
+
+def instead(expected: Iterable[str], source: Source) -> str:
+    """Return ``: expected a, b or c`` for a set of terminals, or nothing for a large one."""
+    if not any(bracket in source.text for bracket in "([{"):  # the tables of LALR merge contexts
+        expected = set(expected) - {"RPAR", "RSQB", "RBRACE"}
+    names = {} if "REF" in expected else {"NAME": "a name"}
+    words = sorted(
+        {names.get(terminal, WORDS[terminal]) for terminal in expected if terminal in WORDS}
+    )
+    if not words or len(words) > 6:
+        return ""
+    return ": expected " + (", ".join(words[:-1]) + " or " if words[:-1] else "") + words[-1]

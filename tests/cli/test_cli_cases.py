@@ -1,0 +1,37 @@
+"""The command line: a command, the files it sees, and what it says."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from chainlang.cli import run
+from tests.cases import Case, each_case
+
+
+@each_case("cli/*.cases")
+def test_command(
+    case: Case,
+    golden: Callable[[Case, str], None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "80")
+    case.files(Path())
+    command = Path("main.chain").read_text().splitlines()[0]
+    Path("main.chain").unlink()
+    try:
+        status = run(shlex.split(command)[1:])
+    except SystemExit as stopped:
+        status = int(stopped.code or 0)
+    out, err = capsys.readouterr()
+    shown = [f"status {status}"]
+    shown += [f"stdout:\n{out.rstrip()}"] if out.strip() else []
+    shown += [f"stderr:\n{err.rstrip()}"] if err.strip() else []
+    golden(case, "\n".join(shown))

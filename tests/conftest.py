@@ -1,0 +1,34 @@
+"""What all tests share: `golden`, which compares with a fixture or, with --update, rewrites it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.cases import Case
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--update", action="store_true", help="rewrite the expected texts in tests/fixtures"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--update") and getattr(config.option, "numprocesses", None):
+        raise pytest.UsageError("--update rewrites files: run it without -n")
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Callable[[Case, str], None]:
+    """Return a function that holds a case to its expected text."""
+
+    def compare(case: Case, actual: str) -> None:
+        if request.config.getoption("--update"):
+            if actual != case.expected:
+                case.update(actual)
+        else:
+            assert actual == case.expected
+
+    return compare
