@@ -24,11 +24,11 @@ _STEP = 0.05  # seconds that `step` waits for something to finish
 class OpenAIEngine:
     """Answers requests by asking a server, `max_concurrency` questions at a time.
 
-    `base_url` is the address before ``/chat/completions``. It has to lead to this machine or to
-    OpenAI itself, unless its host is among `allowed_hosts`: a chain may come from somebody else,
-    and must not send prompts and keys where it likes. `api_key` is the key itself; it is sent in a
-    header and shown nowhere. `model` is the server's name of the model; None for that of each
-    request. `max_model_len` is the context of the server in tokens, where you know it.
+    `model` is the server's name of the model; None for that of each request. `base_url` is the
+    address before ``/chat/completions``. It has to lead to this machine or to OpenAI itself, unless
+    its host is among `allowed_hosts`: a chain may come from somebody else, and must not send prompts
+    and keys where it likes. `api_key` is the key itself; it is sent in a header and shown nowhere.
+    `max_model_len` is the context of the server in tokens, where you know it.
 
     Timeouts are in seconds: `connect_timeout` for a connection, `read_timeout` for the silence of
     the server, which says nothing until a reply is complete. What fails for a while is asked again
@@ -39,16 +39,16 @@ class OpenAIEngine:
 
     Raises `EngineError` for an address or a key that can't be used, and without httpx.
 
-    >>> OpenAIEngine("http://127.0.0.1:8000/v1", api_key="sk-1", max_concurrency=8)
-    OpenAIEngine('http://127.0.0.1:8000/v1', max_concurrency=8)
+    >>> OpenAIEngine("tiny", base_url="http://127.0.0.1:8000/v1", api_key="sk-1")
+    OpenAIEngine('tiny', base_url='http://127.0.0.1:8000/v1', max_concurrency=32)
     """
 
     def __init__(
         self,
-        base_url: str = DEFAULT_URL,
-        *,
-        api_key: str | None = None,
         model: str | None = None,
+        *,
+        base_url: str = DEFAULT_URL,
+        api_key: str | None = None,
         max_concurrency: int = 32,
         max_model_len: int | None = None,
         allowed_hosts: Collection[str] = (),
@@ -58,6 +58,8 @@ class OpenAIEngine:
     ) -> None:
         if max_concurrency < 1:
             refuse(f"max_concurrency is {max_concurrency}", "write a whole number of at least 1")
+        if model is not None and model.startswith(("http://", "https://")):
+            refuse("the model is an address", "pass that as base_url")
         self.model = model
         self.max_concurrency = max_concurrency
         self.max_model_len = max_model_len
@@ -78,9 +80,9 @@ class OpenAIEngine:
         self._ids: dict[int, str] = {}
 
     def __repr__(self) -> str:
-        model = "" if self.model is None else f", model={self.model!r}"
-        url = self._endpoint.url
-        return f"OpenAIEngine({url!r}{model}, max_concurrency={self.max_concurrency})"
+        model = "" if self.model is None else f"{self.model!r}, "
+        where = f"base_url={self._endpoint.url!r}, max_concurrency={self.max_concurrency}"
+        return f"OpenAIEngine({model}{where})"
 
     @property
     def capabilities(self) -> Capabilities:

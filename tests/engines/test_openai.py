@@ -71,7 +71,7 @@ def asking(
 ) -> Iterator[tuple[Server, OpenAIEngine]]:
     options.setdefault("retry", policy())
     with Server(answer) as server:
-        engine = OpenAIEngine(server.url, api_key=KEY, **options)
+        engine = OpenAIEngine(base_url=server.url, api_key=KEY, **options)
         try:
             yield server, engine
         finally:
@@ -151,7 +151,7 @@ def test_what_only_some_servers_know_is_sent_where_it_says_something() -> None:
 
 def test_without_a_key_no_key_is_sent() -> None:
     with Server(echo) as server:
-        engine = OpenAIEngine(server.url, api_key="")
+        engine = OpenAIEngine(base_url=server.url, api_key="")
         finish(engine, ask())
         engine.close()
     assert "authorization" not in server.headers[0]
@@ -360,7 +360,7 @@ def test_the_deadline_ends_a_question_that_is_being_answered() -> None:
 def test_no_server_at_all() -> None:
     with Server(echo) as server:
         url = server.url
-    engine = OpenAIEngine(url, retry=policy(attempts=2))
+    engine = OpenAIEngine(base_url=url, retry=policy(attempts=2))
     found = finish(engine, ask())["1"]
     engine.close()
     assert isinstance(found, Failure)
@@ -588,7 +588,7 @@ def test_an_interrupt_comes_through_and_leaves_the_engine_whole() -> None:
 def test_closing_with_requests_in_flight_hangs_up_and_joins_the_thread() -> None:
     before = threading.active_count()
     with Server(in_turn(Answer(stall=9))) as server:
-        engine = OpenAIEngine(server.url, max_concurrency=3, retry=policy())
+        engine = OpenAIEngine(base_url=server.url, max_concurrency=3, retry=policy())
         engine.submit(ask(str(number)) for number in range(10))
         server.wait_for(lambda: server.in_flight == 3)
         begun = time.monotonic()
@@ -606,7 +606,7 @@ def test_closing_with_requests_in_flight_hangs_up_and_joins_the_thread() -> None
 
 
 def test_an_engine_that_was_never_asked_has_no_thread() -> None:
-    engine = OpenAIEngine("http://localhost:1/v1")
+    engine = OpenAIEngine(base_url="http://localhost:1/v1")
     assert engine.step() == []
     engine.abort(["1"])
     assert not [one for one in threading.enumerate() if one.name == "chainlang-openai"]
@@ -668,7 +668,7 @@ def test_a_key_that_cannot_be_sent_is_refused_and_not_shown(key: str) -> None:
      "https://api.openai.com/v1", "https://LOCALHOST/v1"],
 )  # fmt: skip
 def test_addresses_that_may_be_asked(url: str) -> None:
-    engine = OpenAIEngine(url, api_key=KEY)
+    engine = OpenAIEngine(base_url=url, api_key=KEY)
     assert url.rstrip("/") in repr(engine)
     engine.close()
 
@@ -693,14 +693,15 @@ def test_addresses_that_may_be_asked(url: str) -> None:
 )
 def test_addresses_that_may_not(url: str, why: str) -> None:
     with pytest.raises(EngineError, match=r"error\[engine\]: .*" + why) as caught:
-        OpenAIEngine(url, api_key=KEY)
+        OpenAIEngine(base_url=url, api_key=KEY)
     assert "= hint: " in str(caught.value)
     assert KEY not in str(caught.value)
 
 
 def test_other_machines_can_be_allowed() -> None:
-    engine = OpenAIEngine("http://gpu-7:8000/v1", allowed_hosts=["gpu-7"], model="m")
-    assert repr(engine) == "OpenAIEngine('http://gpu-7:8000/v1', model='m', max_concurrency=32)"
+    engine = OpenAIEngine("m", base_url="http://gpu-7:8000/v1", allowed_hosts=["gpu-7"])
+    wanted = "OpenAIEngine('m', base_url='http://gpu-7:8000/v1', max_concurrency=32)"
+    assert repr(engine) == wanted
     engine.close()
 
 
@@ -728,3 +729,8 @@ def test_without_httpx_the_error_says_what_to_install(monkeypatch: pytest.Monkey
 def test_it_needs_a_place_to_ask_from() -> None:
     with pytest.raises(EngineError, match="max_concurrency is 0"):
         OpenAIEngine(max_concurrency=0)
+
+
+def test_an_address_in_the_place_of_the_model_is_noticed() -> None:
+    with pytest.raises(EngineError, match=r"the model is an address\n.*pass that as base_url"):
+        OpenAIEngine("http://host/v1")
