@@ -26,7 +26,7 @@ class OpenAIEngine:
 
     `model` is the server's name of the model; None for that of each request. `base_url` is the
     address before ``/chat/completions``. It has to lead to this machine or to OpenAI itself, unless
-    its host is among `allowed_hosts`: a chain may come from somebody else, and must not send prompts
+    its host is in `allowed_hosts`: a chain may come from somebody else, and must not send prompts
     and keys where it likes. `api_key` is the key itself; it is sent in a header and shown nowhere.
     `max_model_len` is the context of the server in tokens, where you know it.
 
