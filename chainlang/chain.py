@@ -26,6 +26,7 @@ from chainlang.notation.literals import print_string
 from chainlang.ops.files import MAIN
 from chainlang.ops.programs import check, from_document, read
 from chainlang.report import article, shown
+from chainlang.runnable import Runnable
 
 
 class Operand:
@@ -106,7 +107,7 @@ class Operand:
 
 
 @frozen(eq=False, repr=False)
-class Chain(Operand):
+class Chain(Operand, Runnable):
     """An immutable chain: an expression, and the declarations its names refer to.
 
     Chains are values: equal chains are ``==`` and hash alike, `repr` evaluates back, and
@@ -165,6 +166,12 @@ class Chain(Operand):
         found = check(self.body, self.items)[2]
         raise_errors(found)
         return found
+
+    def program(self) -> tuple[Expr, tuple[Item, ...]]:
+        """Return the body and the declarations to run, after checking them."""
+        body, items, found = check(self.body, self.items)
+        raise_errors(found)
+        return body, items
 
     def to_json(self) -> str:
         """Return the chain as a JSON document, without source positions; see `from_json`."""
@@ -235,7 +242,8 @@ def _meant(value: object) -> str:
     if isinstance(value, bool | int | float):
         return "to run a part several times, write 3 * part"
     if callable(value):
-        name = getattr(value, "__name__", "name")
+        own = getattr(value, "__name__", "name")
+        name = own if is_name(own) else "name"
         return f'write function("{name}"), and bind it when loading'
     return "a chain, a type of stage or a notation string belongs here"
 
@@ -252,10 +260,10 @@ def _operate(kind: type[Then] | type[Join] | type[Branch], left: object, right: 
         size += side.size - same
         depth = max(depth, side.depth + (not same))
     check_extent(size, depth)
-    parts: list[Expr] = []
-    for side in sides:
+    parts: tuple[Expr, ...] = ()
+    for side in sides:  # one copy: a long chain may be built a stage at a time
         parts += side.body.parts if isinstance(side.body, kind) else (side.body,)
-    return Chain(kind(tuple(parts)), merged(side.items for side in sides), (size, depth))
+    return Chain(kind(parts), merged(side.items for side in sides), (size, depth))
 
 
 def _repeat(count: object, chain: Chain) -> Chain:

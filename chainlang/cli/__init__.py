@@ -1,7 +1,7 @@
-"""The command line: check, format and show chains.
+"""The command line: check, format, show and run chains.
 
-Exit status: 0 fine; 1 what was asked for did not hold (a file is not formatted); 2 bad input;
-130 interrupted.
+Exit status: 0 fine; 1 what was asked for did not hold (a row failed, a file is not formatted);
+2 bad input; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from chainlang.cli import check, fmt, show
+from chainlang.cli import ask, check, fmt, run, show
 from chainlang.errors import ChainlangError
 
 FINE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         if isinstance(stream, io.TextIOWrapper):  # a tree holds characters that ASCII lacks
             stream.reconfigure(errors="backslashreplace")
     try:
-        status = run(arguments)
+        status = execute(arguments)
         sys.stdout.flush()
     except KeyboardInterrupt:
         status = INTERRUPTED
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     sys.exit(status)
 
 
-def run(arguments: Sequence[str] | None = None) -> int:
+def execute(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status."""
     from chainlang.cli.output import report
 
@@ -55,12 +55,12 @@ def _parser() -> argparse.ArgumentParser:
 
     parser = argparse.ArgumentParser(
         prog="chainlang",
-        description="Chains of LLM calls: check, format and show them.",
+        description="Chains of LLM calls: run, check, format and show them.",
         epilog="exit status: 0 fine; 1 what was asked for did not hold; 2 bad input; "
         "130 interrupted",
     )
     parser.add_argument("--version", action="version", version=f"chainlang {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for module in (check, fmt, show):
+    for module in (ask, run, check, fmt, show):
         module.add(commands)
     return parser

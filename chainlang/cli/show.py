@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import warnings
-from pathlib import Path
 from typing import Any
 
-from chainlang.chain import Chain
+from chainlang.cli.chains import read_chain
 from chainlang.cli.output import report
-from chainlang.diagnostics import Diagnostic
-from chainlang.errors import ChainlangWarning, raise_errors
 from chainlang.ir.render import mermaid, tree
-from chainlang.ops.programs import examine, main_of
-from chainlang.reading import chain
 
 
 def add(commands: Any) -> None:
@@ -39,7 +33,7 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Show a chain; 2 if it is none."""
-    found, warned = _read(options.chain)
+    found, warned = read_chain(options.chain)
     report(warned)  # to stderr: stdout is for the chain
     whole = found.file if found.items else found.body
     match options.form:
@@ -54,20 +48,3 @@ def run(options: argparse.Namespace) -> int:
         case _:
             print(str(found).rstrip("\n"))
     return 0
-
-
-def _read(text: str) -> tuple[Chain, list[Diagnostic]]:
-    """Return the chain of a file or a notation, with its warnings."""
-    if text.endswith(".chain"):
-        file, found = examine(Path(text))
-        raise_errors(found)
-        return Chain(*main_of(file)), list(found)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", ChainlangWarning)
-        made = chain(text)
-    return made, [
-        found
-        for warning in caught
-        if isinstance(warning.message, ChainlangWarning)
-        for found in warning.message.diagnostics
-    ]

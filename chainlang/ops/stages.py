@@ -17,7 +17,7 @@ from chainlang.ir import items
 from chainlang.ir.items import Item, Op, TypeDef
 from chainlang.ir.nodes import Stage
 from chainlang.ops.prelude import prelude
-from chainlang.ops.prompts import RenderError, evaluate, render
+from chainlang.ops.prompts import RenderError, evaluate, render, variables
 from chainlang.ops.records import Candidate, Record
 from chainlang.ops.schemas import adapter
 from chainlang.ops.signatures import Kind
@@ -151,6 +151,12 @@ def _rendered(stage: Meaning, template: str, values: Mapping[str, Any]) -> str:
     try:
         return render(template, values)
     except RenderError as error:
+        if "query" not in values and "query" in variables(template):
+            message = (
+                f"{stage.name} asks for the query, and the row has none: call one of its fields "
+                '`query`, or say which it is by `input { ..., query = "{{ field }}" }`'
+            )
+            raise StageError(message) from error
         raise StageError(f"the prompt of {stage.name} can't be filled in: {error}") from error
 
 

@@ -58,7 +58,7 @@ class _Row:
     """A row in flight."""
 
     index: int
-    id: str
+    start: Record
     usage: Usage = field(factory=Usage)
 
 
@@ -115,7 +115,7 @@ class _Loop:
             self.done[index] = Outcome(index, "", None, row, Usage())
             return
         root = work(self.plan.root, row, RowContext(self.seed))
-        self.advance(_Task(_Row(index, row.id), root), None)
+        self.advance(_Task(_Row(index, row), root), None)
 
     def submit(self) -> None:
         for engine in self.engines.values():
@@ -182,7 +182,9 @@ class _Loop:
         if parent is None:
             row = task.row
             failure = failed.failure if failed else None
-            self.done[row.index] = Outcome(row.index, row.id, flow, failure, row.usage)
+            self.done[row.index] = Outcome(
+                row.index, row.start.id, flow, failure, row.usage, row.start
+            )
             return
         if failed is not None:
             parent.failures[task.slot] = failed

@@ -6,7 +6,7 @@ from attrs import field, frozen
 
 from chainlang.diagnostics import Diagnostic
 from chainlang.errors import RowError
-from chainlang.ops.records import Flow
+from chainlang.ops.records import Flow, Record
 from chainlang.places import Place
 from chainlang.spans import Span
 from chainlang.wire import Usage
@@ -49,3 +49,5 @@ class Outcome:
     flow: Flow | None
     failure: RowFailure | None
     usage: Usage
+    start: Record | None = field(default=None, repr=False)
+    """What the row started as; None if it could not be read."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from chainlang.cli import run
+from chainlang.cli import execute
 from tests.cases import Case, each_case
 
 
@@ -27,7 +27,7 @@ def test_command(
     command = Path("main.chain").read_text().splitlines()[0]
     Path("main.chain").unlink()
     try:
-        status = run(shlex.split(command)[1:])
+        status = execute(shlex.split(command)[1:])
     except SystemExit as stopped:
         status = int(stopped.code or 0)
     out, err = capsys.readouterr()

@@ -1,0 +1,71 @@
+"""``chainlang ask EXPR QUESTION``: run a chain once and print its answer."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import Any
+
+from chainlang.cli.chains import read_chain, with_model
+from chainlang.cli.output import report
+from chainlang.errors import RowError
+from chainlang.results import Result
+
+
+def add(commands: Any) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser("ask", help="ask a chain one question", description=__doc__)
+    parser.add_argument("chain", metavar="EXPR|FILE", help="a notation, or a file ending in .chain")
+    parser.add_argument("question", metavar="QUESTION")
+    parser.add_argument("--model", help="the model of every stage that names none (default: tiny)")
+    parser.add_argument("--seed", type=int, default=0, help="the seed of the run (default: 0)")
+    parser.add_argument("--json", action="store_true", help="print the whole result as JSON")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Ask; 1 if the row failed, 2 if the chain is none."""
+    chain, warned = read_chain(options.chain)
+    if not options.json:
+        report(warned)
+    chain = with_model(chain, options.model)
+    try:
+        result = chain(options.question, seed=options.seed, progress=_say)
+    except RowError as error:
+        report(error.diagnostics, as_json=options.json)
+        return 1
+    if options.json:
+        print(json.dumps(_plain(result), indent=2))
+    elif result.branches:
+        for name, branch in result.branches.items():
+            print(f"{name}: {_text(branch.answer)}")
+    else:
+        print(_text(result.answer))
+    return 0
+
+
+def _say(what: str) -> None:
+    print(what, file=sys.stderr)
+
+
+def _text(answer: Any) -> str:
+    return answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False)
+
+
+def _plain(result: Result) -> dict[str, Any]:
+    """Return a result as JSON values."""
+    if result.branches:
+        branches = {name: _plain(branch) for name, branch in result.branches.items()}
+        return {"branches": branches}
+    found = [
+        {"answer": one.answer, "fields": dict(one.fields), "text": one.text, "finish": one.finish}
+        for one in result.candidates
+    ]
+    usage = {
+        "calls": result.usage.calls,
+        "prompt_tokens": result.usage.prompt_tokens,
+        "cached_tokens": result.usage.cached_tokens,
+        "output_tokens": result.usage.output_tokens,
+    }
+    return {"answer": result.answer, "candidates": found, "usage": usage}

@@ -1,0 +1,148 @@
+"""What a row became, for the reader: the answer, the candidates, the named parts, the cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import field, frozen
+
+from chainlang.diagnostics import Diagnostic
+from chainlang.errors import RowError
+from chainlang.ops.records import Branched, Candidate, Flow, Record, Stop
+from chainlang.runtime.outcomes import RowFailure
+from chainlang.wire import Usage
+
+# Names that earlier notations gave to what is called by another name here.
+_ALIASES = {"synthesized_response": "final_answer"}
+
+
+@frozen
+class Part:
+    """The output of a named part: its first candidate's answer and fields, and all candidates."""
+
+    candidates: tuple[Candidate, ...]
+
+    @property
+    def answer(self) -> Any:
+        """The answer of its first candidate, or None if it has none."""
+        return self.candidates[0].answer if self.candidates else None
+
+    def __getitem__(self, name: str) -> Any:
+        return _field(self.candidates, name)
+
+
+@frozen(repr=False)
+class Result:
+    """A row that is done.
+
+    ``result.answer`` is the first candidate's answer, ``result["verdict"]`` one of its fields,
+    ``result.failure`` says why there is none. On a branched result the answers are in `branches`.
+
+    >>> from chainlang import chain
+    >>> from chainlang.engines.fake import FakeEngine
+    >>> qa = chain("3:E >> M")
+    >>> qa("What is 17 + 25?", engine=FakeEngine(answers={"17 + 25": ["42", "42", "41"]}))
+    Result(answer='42', votes={'"42"': 2, '"41"': 1}, confidence=0.6666666666666666, calls=3)
+    """
+
+    index: int
+    """The position of the row in its source, from 0."""
+    row_id: str
+    flow: Flow | None
+    failure: RowFailure | None
+    usage: Usage = field(factory=Usage)
+
+    @property
+    def ok(self) -> bool:
+        """Whether the row has a result."""
+        return self.failure is None
+
+    @property
+    def record(self) -> Record:
+        """The record at the end of the chain. Raises `RowError` if the row failed or branched."""
+        if isinstance(self.flow, Branched):
+            names = ", ".join(name for name, _ in self.flow.results)
+            message = "this result has branches, each with an answer of its own"
+            raise RowError([Diagnostic("row", message, hint=f"result.branches has {names}")])
+        if self.flow is None:
+            assert self.failure is not None
+            raise self.failure.error()
+        return self.flow
+
+    @property
+    def branches(self) -> Mapping[str, Result]:
+        """The results of the branches, under their labels, else their positions."""
+        if not isinstance(self.flow, Branched):
+            return {}
+        return {
+            name: Result(self.index, self.row_id, flow, None, self.usage)
+            for name, flow in self.flow.results
+        }
+
+    @property
+    def candidates(self) -> tuple[Candidate, ...]:
+        """The candidates at the end of the chain, in order."""
+        return self.record.candidates
+
+    @property
+    def answer(self) -> Any:
+        """The answer of the first candidate. Raises `RowError` if there is none."""
+        if not self.candidates:
+            message = "this row has no candidates"
+            raise RowError([Diagnostic("row", message, hint="a filter removed all of them")])
+        return self.candidates[0].answer
+
+    @property
+    def history(self) -> Mapping[str, Part]:
+        """The outputs of the named parts."""
+        return {name: Part(found) for name, found in self.record.history.items()}
+
+    @property
+    def trace(self) -> tuple[Stop, ...]:
+        """What every stage yielded, in the order of the chain."""
+        if isinstance(self.flow, Branched):
+            return tuple(stop for record in self.flow.records() for stop in record.trace)
+        return self.record.trace
+
+    def __getitem__(self, name: str) -> Any:
+        """Return a field of the first candidate, ``responses``, a named part, or an input field.
+
+        Raises KeyError naming what there is.
+        """
+        record = self.record
+        if name in ("answer", "responses"):
+            return self.answer if name == "answer" else [one.answer for one in record.candidates]
+        try:
+            return _field(record.candidates, name)
+        except KeyError:
+            if name in record.history:
+                return Part(record.history[name])
+            if name in record.row:
+                return record.row[name]
+            raise
+
+    def __repr__(self) -> str:
+        if self.failure is not None:
+            return f"Result(failure={self.failure.message!r})"
+        if isinstance(self.flow, Branched):
+            return f"Result(branches={dict(self.branches)!r})"
+        fields = dict(self.candidates[0].fields) if self.candidates else {}
+        fields.pop("final_answer", None)
+        shown = [f"answer={_short(self.answer)}"] if self.candidates else []
+        shown += [f"{name}={_short(value)}" for name, value in fields.items()]
+        return f"Result({', '.join([*shown, f'calls={self.usage.calls}'])})"
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 200 else text[:199] + "…"
+
+
+def _field(candidates: tuple[Candidate, ...], name: str) -> Any:
+    fields = candidates[0].fields if candidates else {}
+    key = name if name in fields else _ALIASES.get(name, name)
+    if key not in fields:
+        known = ", ".join(["answer", "responses", *fields])
+        raise KeyError(f"there is no {name!r} here; there are {known}")
+    return fields[key]

@@ -1,0 +1,105 @@
+"""How a chain is run: by calling it, over rows, and from a running event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from chainlang.diagnostics import Diagnostic
+from chainlang.errors import OperandError
+
+if TYPE_CHECKING:
+    from chainlang.ir.items import Item
+    from chainlang.ir.nodes import Expr
+    from chainlang.results import Result
+    from chainlang.sessions import Summary
+
+# What may stand beside the fields of a row when a chain is called. A field of the same name goes
+# into a dict: qa({"seed": 3}).
+_SETTINGS = ("engine", "progress", "seed")
+
+
+class Runnable:
+    """Something with a body and declarations that has been checked, and so can be run."""
+
+    __slots__ = ()
+
+    def to_json(self) -> str:
+        """Return the chain as a JSON document."""
+        raise NotImplementedError
+
+    def program(self) -> tuple[Expr, tuple[Item, ...]]:
+        """Return the body and the declarations to run, after checking them."""
+        raise NotImplementedError
+
+    def __call__(self, query: Any = None, /, **fields: Any) -> Result:
+        """Return the result of one row: a query, a dict, a model, or the fields as keywords.
+
+        `seed`, `engine` and `progress` are settings, as in `map`. Raises `RowError` if it fails.
+
+        >>> from chainlang import chain
+        >>> from chainlang.engines.fake import FakeEngine
+        >>> qa = chain("3:E >> M")
+        >>> qa("What is 17 + 25?", engine=FakeEngine(answers={"17 + 25": "42"})).answer
+        '42'
+        """
+        settings = {name: fields.pop(name) for name in _SETTINGS if name in fields}
+        if (query is None) == (not fields):
+            message = "a chain is called with a query, or with fields, not with both or neither"
+            hint = 'write qa("...") or qa(text="...", lang="en")'
+            raise OperandError([Diagnostic("operand", message, hint=hint)])
+        row = fields if query is None else query
+        return next(self.map([row], on_error="raise", **settings))
+
+    async def acall(self, query: Any = None, /, **fields: Any) -> Result:
+        """Return the result of one row without blocking the event loop; as calling does, else."""
+        return await asyncio.to_thread(self, query, **fields)
+
+    def map(self, rows: Any, **settings: Any) -> Iterator[Result]:
+        """Yield the result of each row, in the order of the rows.
+
+        `rows` is a path (.jsonl, .csv, .parquet), a data frame, a dataset, or an iterable of
+        texts, dicts and models. Settings: `seed` (default 0), `window` (rows in flight, default
+        256), `ordered` (default True), `on_error` (``"collect"``, the default, yields failed
+        results; ``"raise"``; ``"skip"``), `engine` (for every model, or a mapping), `progress`.
+
+        >>> from chainlang import chain
+        >>> from chainlang.engines.fake import FakeEngine
+        >>> engine = FakeEngine(answers=lambda request, index: request.messages[0].text.upper())
+        >>> [result.answer for result in chain("E").map(["a", "b"], engine=engine)]
+        ['A', 'B']
+        """
+        from chainlang.sessions import Settings, results
+
+        body, items = self.program()
+        return results(body, items, rows, Settings(**settings))
+
+    def run(self, rows: Any, out: str | PathLike[str], **settings: Any) -> Summary:
+        """Run the chain over rows into a folder, and return what it came to.
+
+        `rows` and the settings are as in `map`; besides, `limit` (rows to take), `format`
+        (``"jsonl"``, the default, ``"csv"`` or ``"parquet"``), `overwrite` (replace a run that is
+        there, default False) and `on_row` (is told of each `Outcome`). The folder holds the results
+        (`flattened`), the final candidates, each named part, the rows that failed, the plan and
+        what the run was. Raises `SourceError` for rows or a folder that can't be used.
+        """
+        from chainlang.plan.lower import lower
+        from chainlang.plan.render import render
+        from chainlang.sessions import Settings, run_to_folder
+        from chainlang.store import About
+
+        body, items = self.program()
+        plan = lower(body, items)
+        chosen = Settings(**settings)
+        models = {name: name for name in plan.models}
+        about = About(
+            chain=str(self),
+            graph=self.to_json(),
+            plan=render(plan),
+            seed=chosen.seed,
+            models=models,
+        )
+        return run_to_folder(about, plan, items, rows, Path(out), chosen)

@@ -1,0 +1,208 @@
+"""From a chain and rows to results: opens the engines a plan needs, keeps them, runs the loop."""
+
+from __future__ import annotations
+
+import atexit
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from attrs import frozen
+
+from chainlang.data import BadRow, Row, check_ids, read_rows
+from chainlang.engines.base import Engine
+from chainlang.ir.items import Environment, Item, Model
+from chainlang.ir.nodes import Expr
+from chainlang.ops.inputs import InputError, record_of
+from chainlang.ops.records import Record
+from chainlang.plan.lower import lower
+from chainlang.plan.steps import Plan
+from chainlang.results import Result
+from chainlang.runtime.loop import DEFAULT_WINDOW, run
+from chainlang.runtime.outcomes import Outcome, RowFailure
+from chainlang.store import About, RunFolder
+from chainlang.store.tables import Format
+from chainlang.wire import Usage
+
+OnError: TypeAlias = Literal["raise", "collect", "skip"]
+Engines: TypeAlias = "Engine | Mapping[str, Engine] | None"
+Progress: TypeAlias = Callable[[str], None]
+
+
+@frozen(kw_only=True)
+class Settings:
+    """How rows are run. None of it changes a result, but for the seed."""
+
+    seed: int = 0
+    window: int = DEFAULT_WINDOW
+    """Rows in flight at most."""
+    ordered: bool = True
+    """Whether results come in the order of the rows, or as they finish."""
+    on_error: OnError = "collect"
+    """What a failed row does: raise, come out as a failed result, or be left out."""
+    engine: Engines = None
+    """An engine for every model, or one for each by name; None opens what the models name."""
+    progress: Progress | None = None
+    """Is told what happens while a model loads."""
+    limit: int | None = None
+    """How many rows to take; None for all."""
+    format: Format = "jsonl"
+    """Of the tables in a run folder: jsonl, csv or parquet."""
+    overwrite: bool = False
+    """Whether a run folder that is there is replaced."""
+    on_row: Callable[[Outcome], None] | None = None
+    """Is told of each row that is done."""
+
+
+def results(
+    body: Expr, declared: tuple[Item, ...], source: Any, settings: Settings
+) -> Iterator[Result]:
+    """Yield the result of each row of a source. The body has been checked."""
+    for outcome in outcomes(lower(body, declared), declared, source, settings):
+        if outcome.failure is not None and settings.on_error == "raise":
+            raise outcome.failure.error()
+        if outcome.failure is None or settings.on_error == "collect":
+            yield Result(
+                outcome.index, outcome.row_id, outcome.flow, outcome.failure, outcome.usage
+            )
+
+
+def outcomes(
+    plan: Plan, declared: tuple[Item, ...], source: Any, settings: Settings
+) -> Iterator[Outcome]:
+    """Yield the outcome of each row of a source, failed ones too."""
+    rows = starts(islice(check_ids(read_rows(source)), settings.limit), declared)
+    engines = engines_of(plan, declared, settings)
+    return run(
+        plan, rows, engines, seed=settings.seed, window=settings.window, ordered=settings.ordered
+    )
+
+
+@frozen
+class Summary:
+    """What a run over a source came to."""
+
+    rows: int
+    failed: int
+    usage: Usage
+    seconds: float
+    folder: Path
+
+
+def run_to_folder(  # noqa: PLR0917
+    about: About,
+    plan: Plan,
+    declared: tuple[Item, ...],
+    source: Any,
+    out: Path,
+    settings: Settings,
+) -> Summary:
+    """Run a chain over a source and write a run folder; return what it came to.
+
+    An interruption leaves the folder with the rows that were done, marked as interrupted.
+    """
+    started = time.monotonic()
+    usage, failed, rows = Usage(), 0, 0
+    stream = outcomes(plan, declared, source, settings)
+    with RunFolder.create(
+        out, about, format=settings.format, overwrite=settings.overwrite
+    ) as folder:
+        for outcome in stream:
+            failure = outcome.failure
+            line = failure.line if failure is not None else None
+            folder.write(
+                line or outcome.index + 1,
+                outcome.row_id,
+                outcome.start.row if outcome.start is not None else {},
+                outcome.flow,
+                failure=failure,
+                usage=outcome.usage,
+            )
+            rows, failed = rows + 1, failed + (failure is not None)
+            usage += outcome.usage
+            if settings.on_row is not None:
+                settings.on_row(outcome)
+            if failure is not None and settings.on_error == "raise":
+                raise failure.error()
+        folder.finish()
+    return Summary(rows, failed, usage, time.monotonic() - started, out)
+
+
+def starts(
+    rows: Iterable[Row | BadRow], declared: tuple[Item, ...]
+) -> Iterator[Record | RowFailure]:
+    """Yield the record that each row starts as, or why it is none."""
+    for row in rows:
+        if isinstance(row, BadRow):
+            yield RowFailure(row.message, line=row.number)
+            continue
+        try:
+            yield record_of(row.fields, declared)
+        except InputError as error:
+            yield RowFailure(f"row {row.number}: {error}", line=row.number)
+
+
+# ---------------------------------------------------------------- engines
+
+_OPEN: dict[tuple[Any, ...], Engine] = {}
+
+
+def engines_of(plan: Plan, declared: Iterable[Item], settings: Settings) -> dict[str, Engine]:
+    """Return the engine of each model of a plan; an engine stays open for the next chain."""
+    given = settings.engine
+    models = {item.name: item for item in declared if isinstance(item, Model)}
+    found: dict[str, Engine] = {}
+    for name in plan.models:
+        if isinstance(given, Mapping) and name in given:
+            found[name] = given[name]
+        elif given is not None and not isinstance(given, Mapping):
+            found[name] = given
+        else:
+            found[name] = _opened(models.get(name) or Model(name, "vllm", name), settings)
+    return found
+
+
+def _opened(model: Model, settings: Settings) -> Engine:
+    arguments = {one.name: _value(one.value) for one in model.settings}
+    key = (model.engine, model.source, *sorted(arguments.items()))
+    if key not in _OPEN:
+        _OPEN[key] = _open(model, arguments, settings.progress)
+    return _OPEN[key]
+
+
+def _open(model: Model, arguments: dict[str, Any], progress: Progress | None) -> Engine:
+    if model.engine == "fake":
+        from chainlang.engines.fake import FakeEngine
+
+        return FakeEngine()
+    if model.engine == "openai":
+        from chainlang.engines.openai import OpenAIEngine
+
+        return OpenAIEngine(model.source, **arguments)
+    from chainlang.engines.vllm import VllmEngine
+
+    source: Any = model.source
+    if source == "tiny":
+        from chainlang.tiny import path
+
+        source = path()
+    return VllmEngine(source, progress=progress, **arguments)
+
+
+def _value(value: object) -> Any:
+    if isinstance(value, Environment):
+        import os
+
+        return os.environ.get(value.name)
+    return value
+
+
+def close_engines() -> None:
+    """Close every engine that was opened for a chain; the next chain opens what it needs."""
+    while _OPEN:
+        _OPEN.popitem()[1].close()
+
+
+atexit.register(close_engines)
