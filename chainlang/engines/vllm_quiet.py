@@ -1,0 +1,115 @@
+"""Loading vLLM without its noise: what it prints, logs, warns of, and leaves changed behind it.
+
+It says some fifty lines while it loads, about things that were decided here. Whoever wants to read
+them sets ``VLLM_LOGGING_LEVEL``, as for vLLM itself.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import random
+import sys
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+_ENVIRONMENT = {
+    "VLLM_CONFIGURE_LOGGING": "0",
+    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # in this process; else it starts another
+    "VLLM_NO_USAGE_STATS": "1",  # nothing is sent anywhere
+}
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep everything inside away from the terminal and from the state of this process.
+
+    What other threads print meanwhile is lost too.
+    """
+    if "VLLM_LOGGING_LEVEL" in os.environ:
+        with _environment({key: one for key, one in _ENVIRONMENT.items() if "LOGGING" not in key}):
+            yield
+        return
+    logger = logging.getLogger("vllm")
+    if not logger.handlers:
+        logger.addHandler(logging.NullHandler())
+        logger.setLevel(logging.ERROR)
+    with _environment(_ENVIRONMENT), _random(), warnings.catch_warnings(), _muted():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@contextmanager
+def _environment(wanted: Mapping[str, str]) -> Iterator[None]:
+    before = {key: os.environ.get(key) for key in wanted}
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for key, value in before.items():
+            if value is None:
+                os.environ.pop(key, None)
+            else:
+                os.environ[key] = value
+
+
+@contextmanager
+def _random() -> Iterator[None]:
+    """Give the global generators back as they were: vLLM seeds all of them."""
+    numpy = sys.modules.get("numpy")
+    state, arrays = random.getstate(), numpy and numpy.random.get_state()
+    try:
+        yield
+    finally:
+        random.setstate(state)
+        if numpy is not None:
+            numpy.random.set_state(arrays)
+
+
+class _Mute(io.TextIOBase):
+    """A stream that drops what is written while it is mute, and passes it on later.
+
+    Handlers of other libraries keep the stream that they find while they load, so this one has to
+    go on working.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.mute = True
+
+    def write(self, text: str, /) -> int:
+        stream = getattr(sys, self.name)
+        if not self.mute and stream is not None and stream is not self:
+            stream.write(text)
+        return len(text)
+
+
+@contextmanager
+def _muted() -> Iterator[None]:
+    streams = {name: getattr(sys, name) for name in ("stdout", "stderr")}
+    mutes = {name: _Mute(name) for name in streams}
+    for stream in streams.values():
+        if stream is not None:
+            stream.flush()
+    saved: dict[int, int] = {}
+    with open(os.devnull, "wb") as nowhere:  # noqa: PTH123  # a device, no path of ours
+        for number in (1, 2):
+            try:
+                saved[number] = os.dup(number)
+                os.dup2(nowhere.fileno(), number)
+            except OSError:  # a process without a terminal may have closed it
+                continue
+    for name, mute in mutes.items():
+        setattr(sys, name, mute)
+    try:
+        yield
+    finally:
+        for name, stream in streams.items():
+            mutes[name].mute = False
+            if getattr(sys, name) is mutes[name]:
+                setattr(sys, name, stream)
+        for number, copy in saved.items():
+            os.dup2(copy, number)
+            os.close(copy)
