@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from chainlang.cli import execute
+from chainlang.cli import main
 from tests.cases import Case, each_case
 
 
@@ -26,12 +26,10 @@ def test_command(
     case.files(Path())
     command = Path("main.chain").read_text().splitlines()[0]
     Path("main.chain").unlink()
-    try:
-        status = execute(shlex.split(command)[1:])
-    except SystemExit as stopped:
-        status = int(stopped.code or 0)
+    with pytest.raises(SystemExit) as stopped:
+        main(shlex.split(command)[1:])
     out, err = capsys.readouterr()
-    shown = [f"status {status}"]
+    shown = [f"status {stopped.value.code}"]
     shown += [f"stdout:\n{out.rstrip()}"] if out.strip() else []
     shown += [f"stderr:\n{err.rstrip()}"] if err.strip() else []
     golden(case, "\n".join(shown))
