@@ -96,8 +96,9 @@ def _foreign(value: Any, depth: int, path: str) -> Any:
         return plain(dump(mode="json"), depth, path)
     listed = getattr(value, "tolist", None)  # numpy's scalars and arrays
     if callable(listed) and hasattr(value, "dtype"):
-        if getattr(value.dtype, "kind", "") in "Mm":  # tolist() of nanoseconds is an integer
-            return plain(value.astype(f"{value.dtype.kind}8[us]").tolist(), depth, path)
+        if getattr(value.dtype, "kind", "") in "Mm" and value.dtype.str[1:] != "M8[D]":
+            # tolist() of nanoseconds is an integer
+            listed = value.astype(f"{value.dtype.kind}8[us]").tolist
         return plain(listed(), depth, path)
     raise Unreadable(f"{path}: {article(kind)} is no JSON value")
 

@@ -31,7 +31,8 @@ def json_line(row: Mapping[str, Any]) -> bytes:
     """Return a row as a line of JSON, with its end.
 
     Text is UTF-8, and escapes where it is half a surrogate pair or where some readers would see
-    the end of a line. A value that JSON has none for is the text of its `repr`.
+    the end of a line; the two halves of a pair are read back as the one character. A value that
+    JSON has none for is the text of its `repr`.
 
     >>> json_line({"half": "\\ud800", "score": float("nan")})
     b'{"half": "\\\\ud800", "score": null}\\n'

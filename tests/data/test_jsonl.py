@@ -1,0 +1,118 @@
+"""JSON lines: what is read, what is a bad row, and that a bad row harms no other."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chainlang.data import BadRow, Row, read_rows
+from chainlang.errors import SourceError
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=6,
+)
+ROWS = st.lists(st.dictionaries(st.text(), VALUES, max_size=4), min_size=1, max_size=5)
+
+BAD = {
+    "{": "not JSON: expecting property name enclosed in double quotes at column 2",
+    "nope": "not JSON: expecting value at column 1",
+    '{"a": 1} x': "not JSON: extra data at column 10",
+    "[1]": "a list is no row: each line is one JSON object",
+    '"text"': "a text is no row: each line is one JSON object",
+    "null": "a null is no row: each line is one JSON object",
+    "1.5": "a number is no row: each line is one JSON object",
+    '{"a": NaN}': "NaN is not JSON: write null where a number is missing",
+    '{"a": -Infinity}': "-Infinity is not JSON: write null where a number is missing",
+    '{"a": 1e999}': "the number 1e999 is too large",
+    '{"a": {"b": 1, "b": 1}}': "the name 'b' stands twice in one object",
+    '{"a": ' + "9" * 5000 + "}": "a number of more than 4,300 digits",
+    '{"a": ' + "[" * 100 + "]" * 100 + "}": "nested more than 100 deep, which is the limit",
+    '{"a": ' + "[" * 90_000: "nested more than 100 deep, which is the limit",
+    '{"a": "\x00"}': "not JSON: invalid control character at at column 8",
+}
+
+
+def read(folder: Path, data: bytes, name: str = "x.jsonl", **options: Any) -> list[Row | BadRow]:
+    path = folder / name
+    path.write_bytes(data)
+    return list(read_rows(path, **options))
+
+
+@pytest.mark.parametrize(("line", "message"), BAD.items(), ids=[key[:12] for key in BAD])
+def test_a_bad_line_says_what_is_wrong(tmp_path: Path, line: str, message: str) -> None:
+    rows = read(tmp_path, f'{{"n": 1}}\n{line}\n{{"n": 3}}'.encode())
+    assert rows == [Row(1, {"n": 1}), BadRow(2, message), Row(3, {"n": 3})]
+
+
+def test_a_hundred_levels_are_not_too_deep(tmp_path: Path) -> None:
+    line = '{"a": ' + "[" * 99 + "]" * 99 + ', "s": "[[[{{{"}'
+    assert isinstance(read(tmp_path, line.encode())[0], Row)
+
+
+@settings(max_examples=60, deadline=None)
+@given(ROWS, st.booleans())
+def test_what_json_writes_is_read(rows: list[dict[str, Any]], ascii_only: bool) -> None:
+    texts = [json.dumps(row, ensure_ascii=ascii_only) for row in rows]
+    with TemporaryDirectory() as folder:
+        found = read(Path(folder), "\n".join(texts).encode("utf-8", "surrogatepass"))
+    assert [row.fields for row in found if isinstance(row, Row)] == rows
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.sampled_from([*BAD, "", "GOOD"]), min_size=1, max_size=12))
+def test_bad_lines_never_shift_others(kinds: list[str]) -> None:
+    lines = [json.dumps({"n": at}) if kind == "GOOD" else kind for at, kind in enumerate(kinds, 1)]
+    wanted = {
+        at: Row(at, {"n": at}) if kind == "GOOD" else BadRow(at, BAD[kind])
+        for at, kind in enumerate(kinds, 1)
+        if kind
+    }
+    with TemporaryDirectory() as folder:
+        if wanted:
+            found = read(Path(folder), "\n".join(lines).encode())
+            assert {row.number: row for row in found} == wanted
+        else:
+            with pytest.raises(SourceError, match="empty"):
+                read(Path(folder), "\n".join(lines).encode())
+
+
+def test_line_ends_marks_and_blanks(tmp_path: Path) -> None:
+    data = b'\xef\xbb\xbf{"n": 1}\r\n\r\n  \n{"n": 4}\n{"n": 5}'
+    assert [row.number for row in read(tmp_path, data)] == [1, 4, 5]
+
+
+def test_bytes_that_are_no_text_cost_their_line_only(tmp_path: Path) -> None:
+    rows = read(tmp_path, b'{"n": 1}\n{"n": "\xff"}\n{"n": 3}\n')
+    assert rows[1] == BadRow(2, "byte 0xff at column 8 is not UTF-8")
+    assert rows[2] == Row(3, {"n": 3})
+
+
+def test_a_long_line_costs_itself_only(tmp_path: Path) -> None:
+    long = b'{"n": "' + b"x" * 3_000_000 + b'"}'
+    rows = read(tmp_path, b'{"n": 1}\n' + long + b'\n{"n": 3}\n' + long, line_bytes=1000)
+    bad = "a line of more than 1,000 bytes, which is the limit"
+    assert rows == [Row(1, {"n": 1}), BadRow(2, bad), Row(3, {"n": 3}), BadRow(4, bad)]
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+def test_the_limit_of_a_line_is_exact(tmp_path: Path, end: str) -> None:
+    line = json.dumps({"n": "x" * 20}) + end
+    size = len(line.rstrip())
+    assert isinstance(read(tmp_path, line.encode(), line_bytes=size)[0], Row) or end == "\r\n"
+    assert isinstance(read(tmp_path, line.encode(), line_bytes=size - 1)[0], BadRow)
+
+
+def test_half_a_surrogate_pair_is_data(tmp_path: Path) -> None:
+    assert read(tmp_path, b'{"a": "\\ud800"}') == [Row(1, {"a": "\ud800"})]
