@@ -1,4 +1,4 @@
-"""Asking a server: one question at a time, and again where that helps. The only place with httpx.
+"""Asking a server: one question at a time, and again where that helps. The only place with httpx2.
 
 A method here runs in the loop that uses the client; only `__init__` may run elsewhere.
 """
@@ -15,7 +15,7 @@ from chainlang.engines.endpoint import Endpoint, refuse
 from chainlang.engines.http_retry import RetryPolicy, Transient, ask_until_answered, retry_after
 
 if TYPE_CHECKING:
-    import httpx
+    import httpx2
 
 _LARGEST_REPLY = 64 << 20  # bytes: more than any answer, less than what fills a machine
 _LATER = frozenset({408, 425, 429})  # refusals that mean "not now"
@@ -36,7 +36,7 @@ class ChatClient:
 
     A question that waits for its next attempt keeps its place, so that a server in trouble is asked
     less. Timeouts are in seconds: `connect` for a connection, `read` for each silence. Raises
-    `EngineError` without httpx, and for an address that it can't read.
+    `EngineError` without httpx2, and for an address that it can't read.
     """
 
     def __init__(
@@ -49,23 +49,25 @@ class ChatClient:
         retry: RetryPolicy,
     ) -> None:
         try:
-            import httpx
+            import httpx2
         except ImportError:
-            refuse("the openai engine needs httpx", "run: pip install 'chainlang[openai]'")
+            refuse("the openai engine needs httpx2", "run: pip install 'chainlang[openai]'")
         try:
-            self._url = httpx.URL(f"{endpoint.url}/chat/completions")
-        except httpx.InvalidURL as error:
+            self._url = httpx2.URL(f"{endpoint.url}/chat/completions")
+        except httpx2.InvalidURL as error:
             refuse(f"base_url can't be read: {error}", 'write it like "http://host:8000/v1"')
         self.endpoint = endpoint
         self.sent = 0
         """How many questions were sent, repeated ones included."""
         self._retry = retry
-        self._errors = httpx.RequestError
+        self._errors = httpx2.RequestError
         self._places = asyncio.Semaphore(concurrency)
-        self._client = httpx.AsyncClient(
+        self._client = httpx2.AsyncClient(
             headers=endpoint.headers,
-            timeout=httpx.Timeout(read, connect=connect, pool=None),
-            limits=httpx.Limits(max_connections=concurrency, max_keepalive_connections=concurrency),
+            timeout=httpx2.Timeout(read, connect=connect, pool=None),
+            limits=httpx2.Limits(
+                max_connections=concurrency, max_keepalive_connections=concurrency
+            ),
             trust_env=not endpoint.loopback,  # no proxy stands between this machine and itself
         )
 
@@ -113,7 +115,7 @@ class ChatClient:
         except chat.Malformed as malformed:
             raise Transient(f"{answered}: {malformed}: {self._shown(text)}") from None
 
-    async def _post(self, content: bytes) -> tuple[httpx.Response, bytes]:
+    async def _post(self, content: bytes) -> tuple[httpx2.Response, bytes]:
         received = bytearray()
         async with self._client.stream("POST", self._url, content=content) as response:
             async for part in response.aiter_bytes():

@@ -37,7 +37,7 @@ class OpenAIEngine:
     A server may have settings of its own for options that a chain leaves at their usual value:
     start ``vllm serve`` with ``--generation-config vllm`` to get the usual ones.
 
-    Raises `EngineError` for an address or a key that can't be used, and without httpx.
+    Raises `EngineError` for an address or a key that can't be used, and without httpx2.
 
     >>> OpenAIEngine("tiny", base_url="http://127.0.0.1:8000/v1", api_key="sk-1")
     OpenAIEngine('tiny', base_url='http://127.0.0.1:8000/v1', max_concurrency=32)

@@ -125,7 +125,7 @@ def test_an_interrupt_ends_with_130(monkeypatch, run):
     def interrupt(_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("chainlang.cli.show._read", interrupt)
+    monkeypatch.setattr("chainlang.cli.show.read_chain", interrupt)
     assert run("show", "E") == (130, "", "")
 
 

@@ -721,8 +721,8 @@ def test_the_cloud_has_another_name_for_the_longest_reply() -> None:
 
 
 def test_without_httpx_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "httpx", None)
-    with pytest.raises(EngineError, match=r"needs httpx\n.*pip install 'chainlang\[openai\]'"):
+    monkeypatch.setitem(sys.modules, "httpx2", None)
+    with pytest.raises(EngineError, match=r"needs httpx2\n.*pip install 'chainlang\[openai\]'"):
         OpenAIEngine()
 
 
