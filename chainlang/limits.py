@@ -18,7 +18,7 @@ from chainlang.errors import LimitError
 from chainlang.spans import Span
 
 LARGEST = 10**18
-"""No whole number of the language is larger, in whatever place: a limit can't be raised above it."""
+"""No whole number of the language is larger, anywhere: a limit can't be raised above it."""
 
 _FRAMES, _SAFE_DEPTH = 10, 100  # frames that a level of nesting may take; what always fits
 

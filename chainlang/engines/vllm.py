@@ -6,6 +6,7 @@ when an engine is made.
 
 from __future__ import annotations
 
+import re
 import weakref
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -28,6 +29,7 @@ from chainlang.wire import (
 )
 
 _NEVER = 1 << 30  # tokens between two reports of a sample: it is reported when it is done
+_NOISE = re.compile(r"\[[0-9:]+\] \S+: ")  # time and source file of a message from C++
 _FINISHES: dict[str, Finish] = {"stop": "stop", "length": "length"}
 
 
@@ -182,9 +184,10 @@ class VllmEngine:
                 parameters,
                 priority=request.priority,
             )
-        except ValueError as error:
+        except Exception as error:  # noqa: BLE001  # of several types, one for each of its parts
             kind: FailureKind = "constraint" if schema is not None else "refused"
-            return Failure(request.id, kind, f"vLLM refuses the request: {error}")
+            reason = _NOISE.sub("", str(error)).strip()
+            return Failure(request.id, kind, f"vLLM refuses the request: {reason}")
         self._tickets[request.id] = ticket
         self._flying[ticket] = _Flight(request, len(prompt), drawn, {})
         return None

@@ -36,7 +36,7 @@ def quiet() -> Iterator[None]:
     if not logger.handlers:
         logger.addHandler(logging.NullHandler())
         logger.setLevel(logging.ERROR)
-    with _environment(_ENVIRONMENT), _random(), warnings.catch_warnings(), _muted():
+    with _environment(_ENVIRONMENT), _globals(), warnings.catch_warnings(), _muted():
         warnings.simplefilter("ignore")
         yield
 
@@ -56,13 +56,18 @@ def _environment(wanted: Mapping[str, str]) -> Iterator[None]:
 
 
 @contextmanager
-def _random() -> Iterator[None]:
-    """Give the global generators back as they were: vLLM seeds all of them."""
+def _globals() -> Iterator[None]:
+    """Give what vLLM and torch set for the whole process back as it was.
+
+    The first seeds the global generators; the second puts "[rank0]" before every traceback.
+    """
     numpy = sys.modules.get("numpy")
     state, arrays = random.getstate(), numpy and numpy.random.get_state()
+    hook = sys.excepthook
     try:
         yield
     finally:
+        sys.excepthook = hook
         random.setstate(state)
         if numpy is not None:
             numpy.random.set_state(arrays)

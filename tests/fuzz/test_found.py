@@ -21,6 +21,8 @@ FOUND = (
     ("notation", "(x = E & E >> 2 * " * 60 + "E" + ")" * 60),
     ("file", "\n".join(f"a{n} = $a{n + 1}" for n in range(3000)) + "\na3000 = E\nmain = $a0"),
     ("file", "\n".join(f"type a{n} {{ x: a{n + 1} }}" for n in range(3000)) + "\nmain = E"),
+    ("notation", "E:" + "9" * 20_000 + "x"),
+    ("file", "main = E:+" + "9" * 20_000 + "x"),
     ("file", "main = E >> " + "loop(" * 90 + "2:V" + ', until="x", max=64)' * 90),
     (
         "json",
