@@ -88,7 +88,7 @@ def table() -> str:
     head = " | ".join(f"{size:,} stages" for size in SHOWN)
     lines = [
         (
-            f"Microseconds of CPU per stage, and what twice the stages cost (the claim: {CLAIM} times "
+            f"Microseconds of CPU per stage, and what twice the stages cost (claim: {CLAIM} times "
             "at most). The garbage collector is off."
         ),
         "",
