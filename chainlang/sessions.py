@@ -12,7 +12,9 @@ from typing import Any, Literal, TypeAlias
 from attrs import frozen
 
 from chainlang.data import BadRow, Row, check_ids, read_rows
+from chainlang.diagnostics import Diagnostic
 from chainlang.engines.base import Engine
+from chainlang.errors import EngineError
 from chainlang.ir.items import Environment, Item, Model
 from chainlang.ir.nodes import Expr
 from chainlang.ops.inputs import InputError, record_of
@@ -110,12 +112,12 @@ def run_to_folder(  # noqa: PLR0917
         out, about, format=settings.format, overwrite=settings.overwrite
     ) as folder:
         for outcome in stream:
-            failure = outcome.failure
+            failure, start = outcome.failure, outcome.start
             line = failure.line if failure is not None else None
             folder.write(
-                line or outcome.index + 1,
+                start.number if start is not None else line or outcome.index + 1,
                 outcome.row_id,
-                outcome.start.row if outcome.start is not None else {},
+                start.row if start is not None else {},
                 outcome.flow,
                 failure=failure,
                 usage=outcome.usage,
@@ -139,7 +141,7 @@ def starts(
             yield RowFailure(row.message, line=row.number)
             continue
         try:
-            yield record_of(row.fields, declared)
+            yield record_of(row.fields, declared, number=row.number)
         except InputError as error:
             yield RowFailure(f"row {row.number}: {error}", line=row.number)
 
@@ -195,7 +197,11 @@ def _value(value: object) -> Any:
     if isinstance(value, Environment):
         import os
 
-        return os.environ.get(value.name)
+        if value.name not in os.environ:
+            message = f"the environment variable {value.name} is not set"
+            hint = f"set it before running the chain: export {value.name}=..."
+            raise EngineError([Diagnostic("engine", message, value.span, hint)])
+        return os.environ[value.name]
     return value
 
 

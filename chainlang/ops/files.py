@@ -20,6 +20,9 @@ from chainlang.ops.signatures import ENGINES, KINDS, NAMED_TYPES, OP_SETTINGS, R
 from chainlang.spans import Source, Span
 
 MAIN = "main"
+VARIABLES = ("OPENAI_API_KEY",)
+VARIABLE_PREFIX = "CHAINLANG_"
+"""The environment variables that a file may name in the settings of a model."""
 _NAMED_ITEMS: dict[type[Item], str] = {
     items.Model: "model",
     items.TypeDef: "type",
@@ -284,6 +287,15 @@ class _Checker:
         elif setting.name not in ("api_key", "base_url") or "api_key" not in rules:
             message = f"{setting.name} can't come from the environment"
             self.note("option", message, where, "only api_key and base_url of a model can")
+        elif isinstance(setting.value, items.Environment):
+            name = setting.value.name
+            if name not in VARIABLES and not name.startswith(VARIABLE_PREFIX):
+                # A file may come from a stranger, and its models may be on a stranger's host.
+                message = f"a file may not read the variable '{name}'"
+                hint = (
+                    f"it may read {' and '.join(VARIABLES)}, and what starts with {VARIABLE_PREFIX}"
+                )
+                self.note("option", message, where, hint)
 
     # ------------------------------------------------------------ types
 

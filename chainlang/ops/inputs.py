@@ -17,7 +17,9 @@ class InputError(Exception):
     """A row is not what the chain reads; the message names the field."""
 
 
-def record_of(row: Mapping[str, Any], declared: Iterable[Item] = ()) -> Record:
+def record_of(
+    row: Mapping[str, Any], declared: Iterable[Item] = (), *, number: int = 0
+) -> Record:
     """Return the record that a row starts as.
 
     With an `input` declaration the row must fit it. The query is the field ``query``, or the only
@@ -36,7 +38,7 @@ def record_of(row: Mapping[str, Any], declared: Iterable[Item] = ()) -> Record:
     if not isinstance(responses, list | tuple):
         raise InputError("responses: the first candidates are a list")
     candidates = tuple(_candidate(one) for one in responses)
-    return Record(fields, row_id(row), _query(fields), candidates)
+    return Record(fields, row_id(row), _query(fields), candidates, number=number)
 
 
 def _query(fields: Mapping[str, Any]) -> str | None:

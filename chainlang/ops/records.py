@@ -55,6 +55,8 @@ class Record:
     history: Mapping[str, tuple[Candidate, ...]] = field(default=_NOTHING, hash=False)
     trace: tuple[Stop, ...] = field(default=(), repr=False)
     """What every stage yielded, in the order of the chain."""
+    number: int = field(default=0, eq=False, repr=False)
+    """The line of the row in its source, or its position there, from 1."""
 
     def after(self, stage: str, place: Place, candidates: tuple[Candidate, ...]) -> Record:
         """Return the record behind a stage: its candidates replace those before it."""
