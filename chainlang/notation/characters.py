@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from chainlang.diagnostics import Diagnostic
 from chainlang.notation.grammar import WORDS
+from chainlang.notation.scan import ending
 from chainlang.report import visible
 from chainlang.spans import Source, Span
 
@@ -63,7 +64,7 @@ def foreign(source: Source, at: int) -> Diagnostic | None:
         found = text[start:stop]
         if found in FOREIGN:
             hint = FOREIGN[found]
-            if found == "-" and re.search(r"\w\Z", text[:at]) and re.match(r"\w", text[stop:]):
+            if found == "-" and ending(r"\w", text[:at]) and re.match(r"\w", text[stop:]):
                 hint = "names are made of ASCII letters, digits and _"
             where = Span(source, start, stop)
             return Diagnostic("character", f"'{found}' is not in the language", where, hint)
@@ -74,7 +75,7 @@ def in_field(source: Source, at: int) -> Diagnostic | None:
     """Return the finding for a character that stands in a field, which needs quotes then."""
     text = source.text
     char = text[at : at + 1]
-    field = re.search(r":[\w./@+~-]*\Z", text[:at])
+    field = ending(r":[\w./@+~-]*", text[:at])
     if field is None or not char.isprintable() or char.isspace() or char in "=&|<>;()":
         return None
     start = field.start() + 1

@@ -14,7 +14,7 @@ from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedTok
 
 from chainlang.diagnostics import Diagnostic
 from chainlang.notation.characters import FOREIGN, foreign, in_field, instead, strange
-from chainlang.notation.scan import PAIRS, unclosed
+from chainlang.notation.scan import PAIRS, ending, unclosed
 from chainlang.report import visible
 from chainlang.spans import Source, Span
 
@@ -83,7 +83,7 @@ def _text_operand(where: Span, expected: set[str]) -> Diagnostic:
         return Diagnostic("syntax", "a string stands where a stage belongs", where, hint)
     message = f"a string can't stand here{instead(expected, where.source)}"
     engine = None
-    if re.search(r"\bmodel\s+\w+\s*=\s*\Z", where.source.text[: where.start]):
+    if ending(r"\bmodel\s+\w+\s*=\s*", where.source.text[: where.start]):
         engine = f"write the engine too, as in vllm({where.text})"
     return Diagnostic("syntax", message, where, engine)
 
@@ -91,8 +91,8 @@ def _text_operand(where: Span, expected: set[str]) -> Diagnostic:
 def _colon(source: Source, at: int) -> Diagnostic:
     before, after = source.text[:at].rstrip(), source.text[at + 1 :]
     where = Span(source, at, at + 1)
-    count = re.search(r"(?<![\w.])[0-9]+\Z", before)
-    name = re.search(r"([$@])\w+\Z", before)
+    count = ending(r"(?<![\w.])[0-9]+", before)
+    name = ending(r"([$@])\w+", before)
     if name:
         where_set = "where it is defined" if name[1] == "$" else "by whoever binds it"
         return Diagnostic(
@@ -177,7 +177,7 @@ def _mistaken(
             Span(source, len(before), where.start),
             "write a stage in one word, as in 3:E:tiny:0.7, and options as name=value",
         )
-    digits = re.search(r"[0-9]+\Z", source.text[: where.start])
+    digits = ending(r"[0-9]+", source.text[: where.start])
     if digits and "STAR" in expected:
         whole = re.compile(r"[\w.]*").match(source.text, digits.start())
         assert whole is not None  # it has the digits
@@ -190,7 +190,7 @@ def _mistaken(
         )
     if kind in ("LBRACE", "LSQB") and _PART in expected:
         hint = "group parts with ( ), and write >> & | between them"
-        if re.search(r"(?:^|\n)[ \t]*input\s*=\Z", before):
+        if ending(r"(?:^|\n)[ \t]*input\s*=", before):
             hint = "write input { ... }, without '='"
         return Diagnostic("syntax", f"'{text}' can't stand around parts of a chain", where, hint)
     if kind == "LSQB" and "RSQB" in expected:
@@ -224,7 +224,7 @@ def _declared(source: Source, where: Span, expected: set[str], kind: str) -> Dia
         return Diagnostic("syntax", here, where, "fields are separated by commas")
     if kind == "COMMA" and "LABEL" in expected and _AFTER not in expected:
         return Diagnostic("syntax", here, where, "settings are separated by spaces or new lines")
-    if kind == "LPAR" and re.search(r"\benv\s*\Z", source.text[: where.start]):
+    if kind == "LPAR" and ending(r"\benv\s*", source.text[: where.start]):
         hint = "only api_key and base_url of a model come from the environment"
         return Diagnostic("syntax", "env(...) can't stand here", where, hint)
     return None
@@ -243,7 +243,7 @@ def _missing(where: Span, before: str, expected: set[str], kind: str) -> Diagnos
     if _AFTER not in expected:
         return None
     operators = "write >> (sequence), & (join) or | (branch) between two parts"
-    name = re.search(r"([$@])\w+\Z", before)
+    name = ending(r"([$@])\w+", before)
     if kind == "LPAR" and name:
         hint = "what a definition takes is set where it is defined"
         if name[1] == "@":
@@ -258,7 +258,7 @@ def _missing(where: Span, before: str, expected: set[str], kind: str) -> Diagnos
 
 
 def _equals(source: Source, where: Span, before: str, expected: set[str]) -> Diagnostic:
-    label = re.search(r"([$@]?)([A-Za-z_]\w*)\Z", before)
+    label = ending(r"([$@]?)([A-Za-z_]\w*)", before)
     if label and label[1]:
         span = Span(source, label.start(), where.start)
         hint = f"write {label[2]} = ..."
@@ -288,10 +288,10 @@ def _closing(source: Source, token: Token, where: Span, expected: set[str]) -> D
         return Diagnostic(
             "empty", "these parentheses hold nothing", Span(source, opened.start, where.end)
         )
-    if re.search(r"(>>|[&|*])\Z", before):
+    if ending(r"(>>|[&|*])", before):
         at = Span(source, where.start, where.end)
         return Diagnostic("syntax", f"nothing stands between the operator and this '{token}'", at)
-    label = re.search(r"([A-Za-z_]\w*)[ \t]*=\Z", before)
+    label = ending(r"([A-Za-z_]\w*)[ \t]*=", before)
     if label:
         return Diagnostic("syntax", f"nothing stands after '{label[1]} ='", where)
     return Diagnostic("syntax", f"'{token}' can't stand here{instead(expected, source)}", where)
@@ -310,7 +310,7 @@ def _operator(token: Token, where: Span, before: str) -> Diagnostic:
     if doubled in FOREIGN and before.endswith(text) and where.start == len(before):
         both = Span(where.source, where.start - 1, where.end)
         return Diagnostic("syntax", f"'{doubled}' is not an operator", both, FOREIGN[doubled])
-    if re.search(r"(>>|[&|*])\Z", before):
+    if ending(r"(>>|[&|*])", before):
         return Diagnostic(
             "syntax", f"two operators in a row: nothing stands before this '{text}'", where
         )
@@ -326,7 +326,7 @@ def _operator(token: Token, where: Span, before: str) -> Diagnostic:
 
 def _label(source: Source, token: Token, where: Span, expected: set[str]) -> Diagnostic:
     name = token.rstrip("= \t")
-    if re.search(r"\btype\s+\Z", source.text[: where.start]):
+    if ending(r"\btype\s+", source.text[: where.start]):
         hint = f"write type {name} {{ ... }}"
         return Diagnostic("syntax", "a type is declared without '='", where, hint)
     if source.text[: where.start].rstrip().endswith((">>", "*")):
@@ -364,17 +364,17 @@ def _end(source: Source, expected: set[str]) -> Diagnostic:
             f"close it with '{PAIRS[opened.text]}'",
         )
     where = Span(source, end, end)
-    operator = re.search(r"(>>|[&|*])\Z", text[:end])
+    operator = ending(r"(>>|[&|*])", text[:end])
     if operator:
         return Diagnostic("syntax", f"nothing stands after the last '{operator[0]}'", where)
     if not text.strip():
         return Diagnostic(
             "empty", "there is no chain in this text", where, "the shortest chain is one type: E"
         )
-    label = re.search(r"([A-Za-z_]\w*)[ \t]*=\Z", text[:end])
+    label = ending(r"([A-Za-z_]\w*)[ \t]*=", text[:end])
     if label:
         return Diagnostic("syntax", f"nothing stands after '{label[1]} ='", where)
-    number = re.search(r"[0-9]+\Z", text[:end])
+    number = ending(r"[0-9]+", text[:end])
     if "STAR" in expected and number:
         return Diagnostic(
             "syntax",

@@ -17,12 +17,13 @@ from chainlang.spans import Source, Span
 _TOKEN = re.compile(
     r"""(?P<comment>\#[^\n]*)
       | (?P<string>\"\"\"(?:\\(?:.|\n)|[^\\])*?\"\"\"|"(?!"")(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')
-      | (?P<broken>\"\"\"|["'])
+      | (?P<broken>\"\"\"(?:.|\n)*|["'][^\n]*)
       | (?P<open>[(\[{])
       | (?P<close>[)\]}])
       | (?P<operator>>>|[&|*,=])""",
     re.VERBOSE,
 )
+_LOOK_BACK = 256
 PAIRS = {"(": ")", "[": "]", "{": "}"}
 
 
@@ -72,6 +73,18 @@ def check_size(source: Source) -> None:
             if parts > limits.nodes:
                 where = Span(source, mark.start, mark.end)
                 limits.check("nodes", parts, f"more than {limits.nodes:,} parts in one text", where)
+
+
+def ending(pattern: str, text: str) -> re.Match[str] | None:
+    """Return the match of a pattern with the end of a text, if it has one.
+
+    It looks back no further than any mistake worth a rule of its own is long: a search that tries
+    each start of a long text costs the square of its length.
+
+    >>> ending("[0-9]+", "E >> 12")[0]
+    '12'
+    """
+    return re.compile(pattern + r"\Z").search(text, max(0, len(text) - _LOOK_BACK))
 
 
 def unclosed(text: str, end: int) -> Mark | None:

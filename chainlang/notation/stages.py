@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from sys import intern
 from typing import TYPE_CHECKING, Any
 
 from attrs import define, frozen
@@ -141,10 +142,11 @@ class StageReader(ValueReader):
                     parts[key] = argument.span
         if values["temperature"] is not None:
             values["temperature"] = float(values["temperature"])
+        model = values["model"]
         return Stage(
-            name,
+            intern(name),  # chains name few things many times: equal ones compare at once
             1 if values["count"] is None else values["count"],
-            values["model"],
+            None if model is None else intern(model),
             values["temperature"],
             build.options(options.values()),
             span=Span(self.source, span.start, span.end, tuple(parts.items())),

@@ -1,0 +1,42 @@
+"""Long runs of one thing: no text of 60,000 characters costs more than a second to refuse."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from chainlang import chain, load
+from chainlang.errors import ChainlangError
+
+N = 60_000
+LONG = {
+    "escaped quotes in an open block": '"""' + '\\"' * N,
+    "quotes": '"' * N + "E",
+    "single quotes": "'" * (N + 1),
+    "a long name before ==": "E " + "a" * N + " = =",
+    "digits before a bracket": "1" * N + " (",
+    "digits and a colon": "1" * N + " :E",
+    "a name and a space": "E" * N + " E",
+    "a long field": "E:" + "a" * N + "!",
+    "a long reference": "$" + "a" * N + ":0.7",
+    "spaces": "E >>" + " " * N,
+    "operators and spaces": ">> " * 9_000,
+    "open brackets in comments": "# (((\n" * 9_000,
+    "dots": "int(" + "." * N,
+    "colons": "E" + ":" * N,
+    "stages side by side": "E " * (N // 2),
+    "equals": "a =" + "=" * N,
+    "type and space": "type" + " " * N + "T",
+    "model and space": "model x" + " " * N + "= y",
+}
+
+
+@pytest.mark.parametrize("name", LONG)
+@pytest.mark.parametrize("read", [chain, lambda text: load(text=text)], ids=["text", "file"])
+def test_long_runs_are_refused_in_a_second(name: str, read: object) -> None:
+    started = time.process_time()
+    with pytest.raises(ChainlangError) as caught:
+        read(LONG[name])  # type: ignore[operator]
+    str(caught.value)
+    assert time.process_time() - started < 1.0
