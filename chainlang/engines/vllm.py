@@ -7,8 +7,10 @@ when an engine is made.
 from __future__ import annotations
 
 import re
+import warnings
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Literal
 
@@ -93,8 +95,6 @@ class VllmEngine:
         self.context = loaded.context
         """The most tokens of prompt and reply together."""
         self._loaded: Loaded | None = loaded
-        # Not vLLM's own finalizer: it would take the other engines of the process down.
-        loaded.engine.engine_core._finalizer.detach()  # noqa: SLF001
         self._shut = weakref.finalize(self, shut, loaded.engine)
         self._failed: list[Completion | Failure] = []
         self._flying: dict[str, _Flight] = {}
@@ -178,12 +178,13 @@ class VllmEngine:
         ticket = str(self._issued)
         try:
             parameters = _parameters(request, drawn, schema, self.context - len(prompt))
-            loaded.engine.add_request(
-                ticket,
-                {"type": "token", "prompt_token_ids": prompt},
-                parameters,
-                priority=request.priority,
-            )
+            with _unwarned() if schema is not None else nullcontext():
+                loaded.engine.add_request(
+                    ticket,
+                    {"type": "token", "prompt_token_ids": prompt},
+                    parameters,
+                    priority=request.priority,
+                )
         except Exception as error:  # noqa: BLE001  # of several types, one for each of its parts
             kind: FailureKind = "constraint" if schema is not None else "refused"
             reason = _NOISE.sub("", str(error)).strip()
@@ -239,6 +240,14 @@ class VllmEngine:
         names, self._tickets = list(self._tickets), {}
         self._flying.clear()
         return [Failure(name, "engine", self._broken) for name in names]
+
+
+@contextmanager
+def _unwarned() -> Iterator[None]:
+    """Keep to ourselves what the compiler of schemas says to vLLM about its own future."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        yield
 
 
 def _parameters(request: Request, drawn: int, schema: str | None, room: int) -> Any:

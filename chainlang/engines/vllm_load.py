@@ -145,6 +145,10 @@ def _load(model: str, settings: Mapping[str, Any], device: str) -> Loaded:
     if device == "cpu" and "gpu_memory_utilization" not in given:
         _bound_cache(config)
     engine = LLMEngine(config, Executor.get_class(config), log_stats=False)
+    # vLLM's own finalizer would take the other engines of the process down: `shut` does not.
+    engine.engine_core._finalizer.detach()
+    # Schemas are compiled at once, and not by a thread, so that the steps are the same each time.
+    engine.engine_core.engine_core.structured_output_manager._use_async_grammar_compilation = False
     try:
         tokenizer = engine.get_tokenizer()
         if getattr(tokenizer, "backend_tokenizer", None) is None:
@@ -180,10 +184,8 @@ _OPEN: set[int] = set()
 def shut(engine: Any) -> None:
     """Give back what an engine holds: its weights, its cache, its threads."""
     _OPEN.discard(id(engine))
-    client = engine.engine_core
     with quiet(), _others_kept():
-        client.shutdown()
-    del client
+        engine.engine_core.engine_core.shutdown()
     gc.collect()
 
 
