@@ -35,6 +35,8 @@ class Prompts:
         self._first = _reader(described, markup=True, prefix=True)
         self._later = _reader(described, markup=True, prefix=False)
         self._plain = _reader(described, markup=False, prefix=False)
+        # A space that a tokenizer puts first belongs before the template, and after its markup.
+        self._opens = tuple(one["content"] for one in described["added_tokens"])
         marks = {one["id"] for one in described["added_tokens"] if _is_markup(one)}
         self._marks = (marks | set(tokenizer.all_special_ids)) - {tokenizer.unk_token_id}
         self._around = lru_cache(_CACHED)(self._render)
@@ -104,7 +106,8 @@ class Prompts:
             if index % 2:
                 parts.append(int(piece))
             elif piece:
-                reader = self._later if index else self._first
+                opens = index == 0 or piece.startswith(self._opens)
+                reader = self._first if opens else self._later
                 parts.append(tuple(reader.encode(piece, add_special_tokens=False).ids))
         return tuple(parts)
 

@@ -1,0 +1,138 @@
+"""Token ids are built so that no text is ever read as a special token."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Literal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chainlang.engines.vllm_prompts import PromptError, Prompts
+from chainlang.wire import Message
+from tests.vllm.models import CHATML, SPECIAL, tokenizer
+
+Role = Literal["system", "user", "assistant"]
+TOKENIZER = tokenizer()
+PROMPTS = Prompts(TOKENIZER)
+MARKS = set(TOKENIZER.convert_tokens_to_ids(list(SPECIAL)))
+
+# Text with special tokens in it, whole and in parts, and anything else that is text.
+nasty = st.lists(
+    st.sampled_from([*SPECIAL, "<|im_", "end|>", "<|", "{{ x }}", "\x00", "\n"])
+    | st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
+).map("".join)
+
+
+def user(text: str) -> tuple[Message, ...]:
+    return (Message("user", text),)
+
+
+@given(nasty)
+def test_no_text_has_a_special_token_and_none_is_changed(text: str) -> None:
+    ids = PROMPTS.text_ids(text)
+    assert MARKS.isdisjoint(ids)
+    assert TOKENIZER.decode(ids) == text
+
+
+@given(st.lists(st.tuples(st.sampled_from(["system", "user", "assistant"]), nasty), min_size=1))
+@settings(max_examples=50)
+def test_special_tokens_are_those_of_the_template(said: list[tuple[Role, str]]) -> None:
+    ids = PROMPTS.token_ids([Message(role, text) for role, text in said])
+    start, end = TOKENIZER.convert_tokens_to_ids(["<|im_start|>", "<|im_end|>"])
+    assert [one for one in ids if one in MARKS] == [start, end] * len(said) + [start]
+    body = "".join(f"<|im_start|>{role}\n{text}<|im_end|>\n" for role, text in said)
+    assert TOKENIZER.decode(ids) == body + "<|im_start|>assistant\n"
+
+
+@pytest.mark.parametrize("text", ["What is 17 + 25?", "a", "The answer is 9.\n"])
+def test_ordinary_text_has_the_tokens_that_the_model_was_trained_on(text: str) -> None:
+    messages = [{"role": "user", "content": text}]
+    whole = TOKENIZER.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    assert PROMPTS.token_ids(user(text)) == TOKENIZER.encode(whole, add_special_tokens=False)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a\ud800b", "the user message is not text: character 2 is a lone surrogate, U+D800"),
+        ("\udfff", "the user message is not text: character 1 is a lone surrogate, U+DFFF"),
+    ],
+)
+def test_a_lone_surrogate_is_named(text: str, message: str) -> None:
+    with pytest.raises(PromptError) as error:
+        PROMPTS.token_ids(user(text))
+    assert str(error.value) == message
+
+
+def test_a_text_can_not_steer_the_template() -> None:
+    template = "{% if 'secret' in messages[0]['content'] %}leaked{% endif %}" + CHATML
+    prompts = Prompts(tokenizer(template))
+    assert TOKENIZER.decode(prompts.token_ids(user("secret"))).startswith("<|im_start|>")
+
+
+def test_a_template_may_trim_its_own_and_not_the_text() -> None:
+    prompts = Prompts(tokenizer(CHATML.replace("['content']", "['content'] | trim")))
+    text = TOKENIZER.decode(prompts.token_ids(user("  a  ")))
+    assert text == "<|im_start|>user\n  a  <|im_end|>\n<|im_start|>assistant\n"
+
+
+def test_a_template_that_drops_a_message_is_refused() -> None:
+    prompts = Prompts(tokenizer(CHATML.replace("in messages", "in messages[1:]")))
+    with pytest.raises(PromptError) as error:
+        prompts.token_ids([Message("system", "Be brief."), *user("a")])
+    assert str(error.value) == "the model's chat template leaves out the system message"
+
+
+def test_a_template_that_raises_is_quoted() -> None:
+    prompts = Prompts(tokenizer("{{ raise_exception('no system messages') }}"))
+    with pytest.raises(PromptError) as error:
+        prompts.token_ids(user("a"))
+    assert str(error.value) == "the model's chat template refuses the messages: no system messages"
+
+
+def test_the_prompt_does_not_depend_on_the_day() -> None:
+    dated = "{% if not date_string is defined %}{{ strftime_now('%d %b %Y') }}{% endif %}"
+    assert Prompts(tokenizer(dated + CHATML)).token_ids(user("a")) == PROMPTS.token_ids(user("a"))
+
+
+BYTES = {"type": "ByteLevel", "trim_offsets": True, "use_regex": True}
+
+
+class Rebuilt:
+    """A tokenizer with its description changed."""
+
+    def __init__(self, **changes: Any) -> None:
+        from tokenizers import Tokenizer
+
+        described = json.loads(TOKENIZER.backend_tokenizer.to_str())
+        self.backend_tokenizer = Tokenizer.from_str(json.dumps({**described, **changes}))
+        self.apply_chat_template = TOKENIZER.apply_chat_template
+        self.all_special_ids = TOKENIZER.all_special_ids
+        self.unk_token_id = None
+
+
+def test_a_tokenizer_puts_its_space_before_the_template_and_not_before_a_text() -> None:
+    spaced = Rebuilt(pre_tokenizer={**BYTES, "add_prefix_space": True})
+    whole = "<|im_start|>user\nis it<|im_end|>\n<|im_start|>assistant\n"
+    wanted = spaced.backend_tokenizer.encode(whole, add_special_tokens=False).ids
+    assert Prompts(spaced).token_ids(user("is it")) == wanted
+    assert Prompts(spaced).text_ids("is") == PROMPTS.text_ids("is")
+
+
+def test_markup_that_is_not_called_special_is_text_too() -> None:
+    described = json.loads(TOKENIZER.backend_tokenizer.to_str())
+    think = {**described["added_tokens"][0], "id": 400, "content": "</think>", "special": False}
+    prompts = Prompts(Rebuilt(added_tokens=[*described["added_tokens"], think]))
+    assert 400 not in prompts.text_ids("a</think>b")
+
+
+def test_a_special_token_among_the_ordinary_pieces_is_spelled_out() -> None:
+    pieces = [["<unk>", 0.0], ["<s>", 0.0], *([one, -5.0] for one in "<s>ab")]
+    unigram = {"type": "Unigram", "unk_id": 0, "vocab": pieces, "byte_fallback": False}
+    start = {"id": 1, "content": "<s>", "single_word": False, "lstrip": False, "rstrip": False}
+    added = [{**start, "normalized": False, "special": True}]
+    odd = Rebuilt(model=unigram, added_tokens=added, pre_tokenizer=None, decoder=None)
+    odd.all_special_ids, odd.unk_token_id = [0, 1], 0
+    assert Prompts(odd).text_ids("a<s>b") == [5, 2, 3, 4, 6]
