@@ -186,7 +186,8 @@ def shut(engine: Any) -> None:
     _OPEN.discard(id(engine))
     with quiet(), _others_kept():
         engine.engine_core.engine_core.shutdown()
-    gc.collect()
+    if _OPEN:  # else vLLM has collected
+        gc.collect()
 
 
 @contextmanager
