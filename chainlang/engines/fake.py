@@ -64,7 +64,6 @@ class FakeEngine:
         self.most_in_flight = 0
         """The most samples that were in flight at once."""
         self._pending: list[tuple[float, int, Request]] = []
-        self._aborted: set[str] = set()
         self._in_flight = 0
 
     @property
@@ -84,7 +83,6 @@ class FakeEngine:
         for request in requests:
             self.submitted += 1
             self._in_flight += request.count
-            self._aborted.discard(request.id)
             due = self.now + (self.latency(request) if self.latency else 0.0)
             heapq.heappush(self._pending, (due, self.submitted, request))
         self.most_in_flight = max(self.most_in_flight, self._in_flight)
@@ -95,17 +93,16 @@ class FakeEngine:
         while self._pending and (not finished or self._pending[0][0] <= self.now):
             due, _, request = heapq.heappop(self._pending)
             self._in_flight -= request.count
-            if request.id in self._aborted:
-                self._aborted.discard(request.id)
-                continue
             self.now = max(self.now, due)
             finished.append(self.complete(request))
         return finished
 
     def abort(self, ids: Iterable[str]) -> None:
         """Forget requests."""
-        known = {request.id for _, _, request in self._pending}
-        self._aborted |= known.intersection(ids)
+        gone = set(ids)
+        self._in_flight -= sum(one.count for _, _, one in self._pending if one.id in gone)
+        self._pending = [entry for entry in self._pending if entry[2].id not in gone]
+        heapq.heapify(self._pending)
 
     def close(self) -> None:
         """Forget everything that is pending."""
@@ -121,7 +118,10 @@ class FakeEngine:
         if prompt > self.context:
             message = f"the prompt has {prompt} tokens, the context {self.context}"
             return Failure(request.id, "context", message)
-        samples = tuple(self._sample(request, index) for index in range(request.count))
+        try:
+            samples = tuple(self._sample(request, index) for index in range(request.count))
+        except (LookupError, TypeError, ValueError) as error:
+            return Failure(request.id, "constraint", f"this schema can't be kept: {error!r}")
         output = sum(sample.tokens for sample in samples)
         usage = Usage(request.count, prompt * request.count, 0, output)
         return Completion(request.id, samples, usage)

@@ -17,9 +17,7 @@ class InputError(Exception):
     """A row is not what the chain reads; the message names the field."""
 
 
-def record_of(
-    row: Mapping[str, Any], declared: Iterable[Item] = (), *, number: int = 0
-) -> Record:
+def record_of(row: Mapping[str, Any], declared: Iterable[Item] = (), *, number: int = 0) -> Record:
     """Return the record that a row starts as.
 
     With an `input` declaration the row must fit it. The query is the field ``query``, or the only

@@ -81,7 +81,7 @@ def test_a_row_that_fails_raises_when_asked_alone_and_comes_out_of_map() -> None
         return "no JSON" if request.schema and "bad" in request.messages[-1].text else None
 
     engine = FakeEngine(answers=answer)
-    with pytest.raises(RowError, match="V failed: sample 0: .*Invalid JSON") as caught:
+    with pytest.raises(RowError, match=r"V failed: sample 0: .*Invalid JSON") as caught:
         qa("a bad question", engine=engine)
     assert "'no JSON'" in str(caught.value)
     good, bad, last = qa.map(["a", "bad", "c"], engine=engine)
