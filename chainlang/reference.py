@@ -92,9 +92,9 @@ class _Interpreter:
                     )
                 )
             case Named(name, body):
-                flow = self.visit(body, record, place)
-                assert isinstance(flow, Record)  # a label cannot name a branch
-                return flow.named(name, flow.candidates)
+                # A label may name a branch only where a join gathers it; so it is gathered here.
+                found = gathered([self.visit(body, record, place)], record)
+                return found.named(name, found.candidates)
         raise StageError(f"{type(node).__name__} cannot be run")
 
     def stage(self, stage: Meaning | Vote, record: Record, place: Place) -> Record:

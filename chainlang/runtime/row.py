@@ -84,8 +84,9 @@ def _sequence(steps: tuple[Step, ...], flow: Flow, context: RowContext) -> Work:
 
 def _name(name: str, step: Step, record: Record, context: RowContext) -> Work:
     flow = yield from work(step, record, context)
-    assert isinstance(flow, Record)  # a label cannot name a branch
-    return flow.named(name, flow.candidates)
+    # A label may name a branch only where a join gathers it; so it is gathered here.
+    found = gathered([flow], record)
+    return found.named(name, found.candidates)
 
 
 def _gather(step: Gather, record: Record, context: RowContext) -> Work:

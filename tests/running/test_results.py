@@ -50,6 +50,13 @@ def test_branches_stay_apart_under_their_names() -> None:
         _ = result.answer
 
 
+def test_a_join_gathers_a_branch_that_has_a_name() -> None:
+    echo = FakeEngine(answers=lambda request, index: f"{request.model}{index}")
+    result = chain("(fr = (2:E:a | E:b)) & E:c")("q", engine=echo)
+    assert result["responses"] == ["a0", "a1", "b0", "c0"]
+    assert [one.answer for one in result.history["fr"].candidates] == ["a0", "a1", "b0"]
+
+
 def test_a_stage_after_a_branch_runs_for_each_and_a_stage_before_it_once() -> None:
     def calls(text: str) -> int:
         found = chain(text)("q", engine=FakeEngine())
