@@ -1,6 +1,6 @@
 # `make demo` and `make test` need Linux on x86-64, Python 3.11 to 3.13, and make. They set up
 # `.venv` first: chainlang, what its tests need, and vLLM for the CPU. No GPU and no download of a
-# model is needed; the model `tiny` is in the package.
+# model is needed; the tests make the models they need.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin

@@ -190,6 +190,10 @@ def _open(model: Model, arguments: dict[str, Any], progress: Progress | None) ->
         from chainlang.tiny import path
 
         source = path()
+        if not (source / "config.json").is_file():
+            message = f"the model 'tiny' has no weights in {source}"
+            hint = "make them: python examples/train_tiny.py; or name another model"
+            raise EngineError([Diagnostic("engine", message, hint=hint)])
     return VllmEngine(source, progress=progress, **arguments)
 
 

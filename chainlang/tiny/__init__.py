@@ -1,4 +1,4 @@
-"""The bundled model: weights, tokenizer and chat template, and nothing that runs them."""
+"""Where the bundled model lies once `examples/train_tiny.py` has made it."""
 
 from __future__ import annotations
 

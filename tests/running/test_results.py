@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from chainlang import Chain, E, M, chain, load
 from chainlang.engines.fake import FakeEngine
-from chainlang.errors import MeaningError, OperandError, RowError
+from chainlang.errors import EngineError, MeaningError, OperandError, RowError
 from chainlang.wire import Request, Usage
 
 SUMS = FakeEngine(answers={"17 + 25": ["42", "42", "41"]})
@@ -229,6 +230,12 @@ def test_a_row_without_a_query_says_how_to_name_one() -> None:
 def test_what_cannot_run_yet_is_refused_before_any_engine_is_opened() -> None:
     with pytest.raises(MeaningError, match=r"retry\(\) can be read and checked"):
         chain("retry(E)")("q")
+
+
+def test_a_model_without_weights_says_how_to_make_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chainlang.tiny.path", lambda: Path("/nowhere"))
+    with pytest.raises(EngineError, match=r"'tiny' has no weights in (.|\n)*train_tiny.py"):
+        chain("E")("q")
 
 
 def test_a_chain_is_checked_before_it_runs() -> None:
