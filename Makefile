@@ -18,7 +18,7 @@ ON_VLLM := tests/vllm tests/conformance
 
 test: $(READY)  ## run all tests
 	$(BIN)/python -m pytest -q $(ON_VLLM)
-	$(BIN)/python -m pytest -q -n auto $(ON_VLLM:%=--ignore=%)
+	$(BIN)/python -m pytest -q -n auto --dist worksteal $(ON_VLLM:%=--ignore=%)
 
 lint: $(READY)  ## style, types and floors
 	$(BIN)/ruff format --check .
@@ -31,7 +31,7 @@ test-oldest-lark: $(READY)  ## the notation's tests on the oldest lark that is s
 	$(PYTHON) -m venv $(VENV)-oldest
 	$(VENV)-oldest/bin/pip install -q --disable-pip-version-check -e . "lark==1.2.2" \
 		hypothesis pytest pytest-xdist
-	HYPOTHESIS_PROFILE=laws $(VENV)-oldest/bin/python -m pytest -n auto -q tests/notation tests/laws
+	HYPOTHESIS_PROFILE=laws $(VENV)-oldest/bin/python -m pytest -q -n auto --dist worksteal tests/notation tests/laws
 
 check: lint demo test test-oldest-lark  ## everything that CI runs
 
