@@ -5,6 +5,7 @@ A problem here does not stop the reading: it is noted, and something harmless st
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
@@ -30,6 +31,12 @@ def edges(tree: Any) -> tuple[int, int]:
     while hasattr(last, "children"):
         last = next(child for child in reversed(last.children) if child is not None)
     return first.start_pos, last.end_pos
+
+
+@lru_cache(maxsize=256)
+def _number(text: str) -> float:
+    """Return a number; the same object for the same text, so that equal chains compare fast."""
+    return float(text)
 
 
 @define
@@ -133,7 +140,7 @@ class ValueReader:
 
     def temperature(self, text: str, span: Span) -> float:
         """Return a temperature, after noting one that no float can hold."""
-        value = float(text)
+        value = _number(text)
         if value == float("inf"):
             hint = "a temperature is 0, or from 0.01 to 2"
             self.note("temperature", f"temperature {text} is out of range", span, hint)
