@@ -55,6 +55,8 @@ class Request:
     """A JSON schema, as text, that the reply has to satisfy; None for free text."""
     priority: int = 0
     """Lower runs first, on an engine that has priorities."""
+    stream: bool = False
+    """Whether to tell of the reply as it comes. It changes nothing about the reply."""
 
 
 @frozen
@@ -89,6 +91,15 @@ class Usage:
             self.cached_tokens + other.cached_tokens,
             self.output_tokens + other.output_tokens,
         )
+
+
+@frozen
+class Delta:
+    """More of a reply that is still being drawn: the text that was added to one sample."""
+
+    id: str
+    sample: int
+    text: str
 
 
 @frozen
@@ -131,3 +142,5 @@ class Capabilities:
     """Special tokens in messages are read as text."""
     token_ids: bool = False
     priorities: bool = False
+    streams: bool = False
+    """Replies are told of as they come, where that is asked for."""

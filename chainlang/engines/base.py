@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from chainlang.wire import Capabilities, Completion, Failure, Request
+from chainlang.wire import Capabilities, Completion, Delta, Failure, Request
 
 
 class Engine(Protocol):
     """Answers requests, in whatever order it likes, several at a time.
 
     The caller submits requests and calls `step` until each has come back, as a completion or as a
-    failure, exactly once. A request that fails never touches another. One thread uses an engine.
+    failure, exactly once; before that, an engine that streams returns deltas of those that ask for
+    it. A request that fails never touches another. One thread at a time uses an engine.
     """
 
     @property
@@ -24,8 +25,8 @@ class Engine(Protocol):
         """Take requests. Their ids are unique among those that have not come back."""
         ...
 
-    def step(self) -> Sequence[Completion | Failure]:
-        """Work for a moment and return what has finished: often nothing, never the same twice."""
+    def step(self) -> Sequence[Completion | Failure | Delta]:
+        """Work for a moment and return what is new: often nothing, never the same twice."""
         ...
 
     def abort(self, ids: Iterable[str]) -> None:

@@ -17,7 +17,16 @@ from typing import Any, TypeAlias
 
 import attrs
 
-from chainlang.wire import Capabilities, Completion, Failure, Request, Sample, Sampling, Usage
+from chainlang.wire import (
+    Capabilities,
+    Completion,
+    Delta,
+    Failure,
+    Request,
+    Sample,
+    Sampling,
+    Usage,
+)
 
 Answers: TypeAlias = "Callable[[Request, int], str | None] | Mapping[str, str | Sequence[str]]"
 
@@ -64,6 +73,7 @@ class FakeEngine:
         self.most_in_flight = 0
         """The most samples that were in flight at once."""
         self._pending: list[tuple[float, int, Request]] = []
+        self._streaming: list[tuple[Completion, int]] = []  # and how much of each has been told
         self._in_flight = 0
 
     @property
@@ -76,6 +86,7 @@ class FakeEngine:
             batch_invariant=True,
             plain_values=True,
             priorities=False,
+            streams=True,
         )
 
     def submit(self, requests: Iterable[Request]) -> None:
@@ -87,26 +98,51 @@ class FakeEngine:
             heapq.heappush(self._pending, (due, self.submitted, request))
         self.most_in_flight = max(self.most_in_flight, self._in_flight)
 
-    def step(self) -> list[Completion | Failure]:
-        """Return everything that finishes next, after moving the clock there."""
-        finished: list[Completion | Failure] = []
+    def step(self) -> list[Completion | Failure | Delta]:
+        """Return everything that finishes next, after moving the clock there.
+
+        A reply that is streamed takes a step for each of its tokens.
+        """
+        if self._streaming:
+            return self._stream()
+        finished: list[Completion | Failure | Delta] = []
         while self._pending and (not finished or self._pending[0][0] <= self.now):
             due, _, request = heapq.heappop(self._pending)
             self._in_flight -= request.count
             self.now = max(self.now, due)
-            finished.append(self.complete(request))
+            reply = self.complete(request)
+            if request.stream and isinstance(reply, Completion):
+                self._streaming.append((reply, 0))
+            else:
+                finished.append(reply)
         return finished
+
+    def _stream(self) -> list[Completion | Failure | Delta]:
+        """Return one more token of each sample of the replies that are streamed."""
+        found: list[Completion | Failure | Delta] = []
+        streaming, self._streaming = self._streaming, []
+        for reply, start in streaming:
+            end = start + _CHARACTERS_PER_TOKEN
+            texts = enumerate(sample.text[start:end] for sample in reply.samples)
+            found += [Delta(reply.id, index, text) for index, text in texts if text]
+            if any(len(sample.text) > end for sample in reply.samples):
+                self._streaming.append((reply, end))
+            else:
+                found.append(reply)
+        return found
 
     def abort(self, ids: Iterable[str]) -> None:
         """Forget requests."""
         gone = set(ids)
         self._in_flight -= sum(one.count for _, _, one in self._pending if one.id in gone)
+        self._streaming = [entry for entry in self._streaming if entry[0].id not in gone]
         self._pending = [entry for entry in self._pending if entry[2].id not in gone]
         heapq.heapify(self._pending)
 
     def close(self) -> None:
         """Forget everything that is pending."""
         self._pending.clear()
+        self._streaming.clear()
         self._in_flight = 0
 
     def complete(self, request: Request) -> Completion | Failure:

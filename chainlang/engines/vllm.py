@@ -14,7 +14,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Literal
 
-from attrs import define
+from attrs import define, field
 
 from chainlang.engines.vllm_load import Loaded, found, load, refuse, shut
 from chainlang.engines.vllm_prompts import PromptError
@@ -22,6 +22,7 @@ from chainlang.engines.vllm_schemas import enforceable
 from chainlang.wire import (
     Capabilities,
     Completion,
+    Delta,
     Failure,
     FailureKind,
     Finish,
@@ -44,6 +45,8 @@ class _Flight:
     drawn: int
     samples: dict[int, Sample]
     cached: int = 0
+    told: dict[int, int] = field(factory=dict)
+    """How many characters of each sample have been streamed."""
 
 
 class VllmEngine:
@@ -116,6 +119,7 @@ class VllmEngine:
             plain_values=True,
             token_ids=True,
             priorities=True,
+            streams=True,
         )
 
     def submit(self, requests: Iterable[Request]) -> None:
@@ -127,20 +131,19 @@ class VllmEngine:
             if failure is not None:
                 self._failed.append(failure)
 
-    def step(self) -> list[Completion | Failure]:
+    def step(self) -> list[Completion | Failure | Delta]:
         """Draw one token of each sample in the batch, and return the requests that are done."""
         if self._failed:
             failed, self._failed = self._failed, []
-            return failed
+            return [*failed]
         if self._loaded is None or not self._flying:
             return []
         self.steps += 1
         try:
             outputs = self._loaded.engine.step()
         except Exception as error:  # noqa: BLE001  # whatever it is, each request has to come back
-            return self._break(error)
-        done = (self._take(output) for output in outputs)
-        return [one for one in done if one is not None]
+            return [*self._break(error)]
+        return [one for output in outputs for one in self._take(output)]
 
     def abort(self, ids: Iterable[str]) -> None:
         """Forget requests, and give their place in the batch to others."""
@@ -193,22 +196,26 @@ class VllmEngine:
         self._flying[ticket] = _Flight(request, len(prompt), drawn, {})
         return None
 
-    def _take(self, output: Any) -> Completion | Failure | None:
-        """Take what vLLM reports of a request; return the request when it is done."""
+    def _take(self, output: Any) -> Iterator[Completion | Failure | Delta]:
+        """Take what vLLM reports of a request; yield what streams, and the request when done."""
         flight = self._flying.get(output.request_id)
         if flight is None:
-            return None
+            return
         for one in output.outputs:
+            if flight.request.stream and len(one.text) > (told := flight.told.get(one.index, 0)):
+                flight.told[one.index] = len(one.text)
+                yield Delta(flight.request.id, one.index, one.text[told:])
             if one.finish_reason is None:
                 continue
             finish = _FINISHES.get(one.finish_reason)
             if finish is None:
-                return self._give_up(output.request_id, flight, one.finish_reason)
+                yield self._give_up(output.request_id, flight, one.finish_reason)
+                return
             ids = tuple(one.token_ids)
             flight.samples[one.index] = Sample(one.text, finish, len(ids), ids)
             flight.cached += output.num_cached_tokens or 0
         if len(flight.samples) < flight.drawn:
-            return None
+            return
         del self._flying[output.request_id], self._tickets[flight.request.id]
         samples = tuple(flight.samples[index] for index in range(flight.drawn))
         usage = Usage(
@@ -218,7 +225,7 @@ class VllmEngine:
             sum(sample.tokens for sample in samples),
         )
         repeated = flight.request.count // flight.drawn  # at temperature 0 one is drawn for all
-        return Completion(flight.request.id, samples * repeated, usage)
+        yield Completion(flight.request.id, samples * repeated, usage)
 
     def _give_up(self, ticket: str, flight: _Flight, reason: str) -> Failure:
         self._forget([ticket])
@@ -258,7 +265,8 @@ def _parameters(request: Request, drawn: int, schema: str | None, room: int) -> 
     most = min(sampling.max_tokens, room)
     # With several samples each is reported alone, because each had another part of its prompt
     # from the cache; vLLM's report of all of them tells that of one.
-    kind = RequestOutputKind.FINAL_ONLY if drawn == 1 else RequestOutputKind.CUMULATIVE
+    whole = drawn == 1 and not request.stream
+    kind = RequestOutputKind.FINAL_ONLY if whole else RequestOutputKind.CUMULATIVE
     return SamplingParams(
         n=drawn,
         seed=request.seed if sampling.temperature > 0 else None,
@@ -274,6 +282,6 @@ def _parameters(request: Request, drawn: int, schema: str | None, room: int) -> 
         stop=list(sampling.stop),
         structured_outputs=StructuredOutputsParams(json=schema) if schema is not None else None,
         output_kind=kind,
-        stream_interval=None if drawn == 1 else _NEVER,
+        stream_interval=None if whole or request.stream else _NEVER,
         skip_clone=True,
     )

@@ -1,13 +1,13 @@
 """One row's way through a plan, as a generator: it yields what it waits for, and gets it.
 
-A generator yields a list of requests, and is sent their replies in that order; or a tuple of
-generators, which run at the same time, and is sent what they returned. Nothing here knows of other
+A generator yields an effect: `Ask`, and is sent the replies in the order of the requests; or `All`,
+generators that run at the same time, and is sent what they returned. Nothing here knows of other
 rows, of engines or of time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any, TypeAlias
 
 from attrs import evolve, frozen
@@ -25,10 +25,29 @@ from chainlang.ops.stages import (
 from chainlang.places import Place, seed
 from chainlang.plan.steps import Count, Fork, Gather, Generate, Name, Repeat, Sequence, Step
 from chainlang.runtime.outcomes import RowFailure
+from chainlang.runtime.pieces import Ear, Listener, Piece
 from chainlang.wire import Completion, Failure, Request
 
-Effect: TypeAlias = "list[Request] | tuple[Work, ...]"
-Work: TypeAlias = Generator[Effect, Any, Flow]
+Work: TypeAlias = "Generator[Effect, Any, Flow]"
+
+
+@frozen
+class Ask:
+    """Wait for the replies to requests."""
+
+    requests: tuple[Request, ...]
+    hear: Callable[[int, int, str], None] | None = None
+    """Is told what comes meanwhile: the number of the request, of the sample, and more text."""
+
+
+@frozen
+class All:
+    """Wait for generators that run at the same time."""
+
+    works: tuple[Work, ...]
+
+
+Effect: TypeAlias = Ask | All
 
 LARGEST_REQUEST = 256
 """Samples that one request asks for; a wider stage asks several times."""
@@ -44,10 +63,11 @@ class RowFailed(Exception):
 
 @frozen
 class RowContext:
-    """What the steps of one row share: the run's seed, and which run of each repeat this is."""
+    """What the steps of one row share: the seed, who listens, which run of each repeat this is."""
 
     run_seed: int
     runs: tuple[str, ...] = ()
+    listener: Listener | None = None
 
     def place(self, place: Place) -> Place:
         """Return a place of the plan with the positions of the repeats around it filled in."""
@@ -99,22 +119,25 @@ def _gather(step: Gather, record: Record, context: RowContext) -> Work:
             )
         else:
             operands.append(work(one, record, context))
-    flows = yield tuple(operands)
+    flows = yield All(tuple(operands))
     return gathered(flows, record)
 
 
 def _fork(steps: tuple[tuple[str, Step], ...], record: Record, context: RowContext) -> Work:
-    flows = yield tuple(work(step, record, context) for _, step in steps)
+    flows = yield All(tuple(work(step, record, context) for _, step in steps))
     return Branched(tuple((name, flow) for (name, _), flow in zip(steps, flows, strict=True)))
 
 
 def _count(step: Count, record: Record, context: RowContext) -> Work:
     place = context.place(step.place)
     try:
-        return record.after("M", place, voted(step.vote, record))
+        found = voted(step.vote, record)
     except StageError as error:
         raise RowFailed(RowFailure(str(error), "M", place, span=step.vote.span)) from error
-    yield []  # a generator, like the others
+    if context.listener is not None and step.place in context.listener.places:
+        context.listener.tell(Piece(str(found[0].answer), "M", place, 0))
+    return record.after("M", place, found)
+    yield Ask(())  # a generator, like the others
 
 
 def _generate(step: Generate, record: Record, context: RowContext) -> Work:
@@ -124,7 +147,15 @@ def _generate(step: Generate, record: Record, context: RowContext) -> Work:
         asked = _requests(stage, record, reads, place, context.run_seed, -step.depth)
     except StageError as error:
         raise _failed(stage, place, error) from error
-    replies = yield [request for _, _, _, request in asked]
+    requests = tuple(request for _, _, _, request in asked)
+    if context.listener is None or step.place not in context.listener.places:
+        replies = yield Ask(requests)
+    else:
+        ear = Ear(context.listener.tell, stage.name, tuple((at, n) for _, at, n, _ in asked))
+        replies = yield Ask(tuple(evolve(one, stream=True) for one in requests), ear.hear)
+        for number, reply in enumerate(replies):
+            if isinstance(reply, Completion):
+                ear.finish(number, reply.samples)
     candidates: list[Candidate] = []
     failures: list[RowFailed] = []
     for (read, at, first, request), reply in zip(asked, replies, strict=True):

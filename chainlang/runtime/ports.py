@@ -1,0 +1,80 @@
+"""Ways to an engine: several loops may use one at the same time, from one thread or from several.
+
+An engine knows one caller. A port is that caller for one loop: it submits, and receives what was
+submitted through it, whichever port took the step in which a reply came. So what several loops ask
+is drawn in one batch.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Iterable
+from weakref import WeakKeyDictionary
+
+from attrs import define, field
+
+from chainlang.engines.base import Engine
+from chainlang.wire import Completion, Delta, Failure, Request
+
+Reply = Completion | Failure | Delta
+
+_IDS = itertools.count(1)
+_SHARED: WeakKeyDictionary[Engine, _Shared] = WeakKeyDictionary()
+_SHARING = threading.Lock()
+
+
+def new_id() -> str:
+    """Return an id that no other request in this process has."""
+    return str(next(_IDS))
+
+
+@define(eq=False)
+class _Shared:
+    """What the ports of one engine share."""
+
+    lock: threading.Lock = field(factory=threading.Lock)
+    owners: dict[str, Port] = field(factory=dict)
+    """Who has asked each request that has not come back."""
+
+
+class Port:
+    """One loop's way to an engine. The ids of its requests come from `new_id`."""
+
+    __slots__ = ("_arrived", "_shared", "engine")
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        with _SHARING:
+            self._shared = _SHARED.setdefault(engine, _Shared())
+        self._arrived: list[Reply] = []
+
+    def submit(self, requests: Iterable[Request]) -> None:
+        """Ask."""
+        with self._shared.lock:
+            requests = list(requests)
+            self._shared.owners.update((request.id, self) for request in requests)
+            self.engine.submit(requests)
+
+    def step(self) -> list[Reply]:
+        """Return what has come for this port; if nothing has, let the engine work for a moment."""
+        with self._shared.lock:
+            if not self._arrived:
+                for reply in self.engine.step():
+                    if isinstance(reply, Delta):
+                        owner = self._shared.owners.get(reply.id)
+                    else:
+                        owner = self._shared.owners.pop(reply.id, None)
+                    if owner is not None:
+                        owner._arrived.append(reply)
+            arrived, self._arrived = self._arrived, []
+        return arrived
+
+    def abort(self, ids: Iterable[str]) -> None:
+        """Forget requests, those too that have come back and were not taken yet."""
+        with self._shared.lock:
+            gone = set(ids)
+            for name in gone:
+                self._shared.owners.pop(name, None)
+            self._arrived = [reply for reply in self._arrived if reply.id not in gone]
+            self.engine.abort(gone)
