@@ -95,7 +95,7 @@ class _Interpreter:
                 # A label may name a branch only where a join gathers it; so it is gathered here.
                 found = gathered([self.visit(body, record, place)], record)
                 return found.named(name, found.candidates)
-        raise StageError(f"{type(node).__name__} cannot be run")
+        raise TypeError(f"{type(node).__name__} cannot be run")
 
     def stage(self, stage: Meaning | Vote, record: Record, place: Place) -> Record:
         if isinstance(stage, Vote):
@@ -127,7 +127,7 @@ class _Interpreter:
         )
         reply = self.complete(request)
         if isinstance(reply, Failure):
-            raise StageError(reply.message)
+            raise StageError.of(reply)
         return candidate_of(stage, record, read, reply.samples[0], place)
 
 

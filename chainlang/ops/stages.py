@@ -24,7 +24,7 @@ from chainlang.ops.signatures import Kind
 from chainlang.ops.votes import vote
 from chainlang.places import Place
 from chainlang.spans import Span
-from chainlang.wire import Message, Sample, Sampling
+from chainlang.wire import Cause, Failure, Message, Sample, Sampling
 
 DEFAULT_MODEL = "tiny"
 DEFAULT_MAX_TOKENS = 1024
@@ -35,11 +35,29 @@ _SAMPLING_OPTIONS = frozenset(
 
 
 class StageError(Exception):
-    """A stage failed for one row; the message says why, `sample` which reply it was, if one."""
+    """A stage failed for one row: the message and the `cause` say why.
 
-    def __init__(self, message: str, sample: Sample | None = None) -> None:
+    `sample` is the reply that did not fit, where there was one; `transient` says whether the same
+    request may succeed when it is sent again.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        cause: Cause,
+        sample: Sample | None = None,
+        *,
+        transient: bool = False,
+    ) -> None:
+        self.cause = cause
         self.sample = sample
+        self.transient = transient
         super().__init__(message)
+
+    @classmethod
+    def of(cls, failure: Failure) -> StageError:
+        """Return the error of a request that yielded nothing."""
+        return cls(failure.message, failure.kind, transient=failure.transient)
 
 
 @frozen
@@ -127,7 +145,7 @@ def readings(stage: Meaning, record: Record) -> tuple[Candidate | None, ...]:
     Raises `StageError` where a fold or a map has nothing before it.
     """
     if stage.kind != "generate" and not record.candidates:
-        raise StageError(f"{stage.name} has nothing before it: there are no candidates")
+        raise StageError(f"{stage.name} has nothing before it: there are no candidates", "input")
     return record.candidates if stage.kind == "map" else (None,)
 
 
@@ -156,8 +174,9 @@ def _rendered(stage: Meaning, template: str, values: Mapping[str, Any]) -> str:
                 f"{stage.name} asks for the query, and the row has none: call one of its fields "
                 '`query`, or say which it is by `input { ..., query = "{{ field }}" }`'
             )
-            raise StageError(message) from error
-        raise StageError(f"the prompt of {stage.name} can't be filled in: {error}") from error
+            raise StageError(message, "prompt") from error
+        what = f"the prompt of {stage.name} can't be filled in: {error}"
+        raise StageError(what, "prompt") from error
 
 
 def schema(stage: Meaning, record: Record) -> str | None:
@@ -199,11 +218,11 @@ def candidate_of(
         place=place,
     )
     if stage.returns is None:
-        return made if stage.answer is None else _answered(stage, record, read, made)
+        return made if stage.answer is None else _answered(stage, record, read, made, sample)
     if sample.finish == "length":
         limit = stage.sampling.max_tokens
         message = f"the reply was cut after {sample.tokens} tokens (max_tokens={limit})"
-        raise StageError(message, sample)
+        raise StageError(message, "cut", sample)
     reply = _validated(stage, record, sample)
     fields = reply if isinstance(reply, dict) else {}
     if stage.choose is not None:
@@ -211,7 +230,7 @@ def candidate_of(
         both = {**chosen.fields, **fields, "final_answer": chosen.answer}
         return evolve(made, answer=chosen.answer, fields=both)
     made = evolve(made, answer=fields.get("answer", reply), fields=fields)
-    return made if stage.answer is None else _answered(stage, record, read, made)
+    return made if stage.answer is None else _answered(stage, record, read, made, sample)
 
 
 def _validated(stage: Meaning, record: Record, sample: Sample) -> Any:
@@ -224,11 +243,13 @@ def _validated(stage: Meaning, record: Record, sample: Sample) -> Any:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"])) or "the reply"
-        raise StageError(f"{where}: {first['msg']}", sample) from error
+        raise StageError(f"{where}: {first['msg']}", "reply", sample) from error
     return validator.dump_python(value, mode="json")
 
 
-def _answered(stage: Meaning, record: Record, read: Candidate | None, made: Candidate) -> Candidate:
+def _answered(
+    stage: Meaning, record: Record, read: Candidate | None, made: Candidate, sample: Sample
+) -> Candidate:
     assert stage.answer is not None
     values = record.values()
     if read is not None:
@@ -236,7 +257,8 @@ def _answered(stage: Meaning, record: Record, read: Candidate | None, made: Cand
     try:
         answer = evaluate(stage.answer, {**values, "text": made.text, **made.fields})
     except RenderError as error:
-        raise StageError(f"the answer of {stage.name} can't be made: {error}") from error
+        what = f"the answer of {stage.name} can't be made: {error}"
+        raise StageError(what, "reply", sample) from error
     return evolve(made, answer=answer)
 
 
@@ -246,8 +268,8 @@ def voted(stage: Vote, record: Record) -> tuple[Candidate, ...]:
     Raises `StageError` where there is nothing to count, or a candidate lacks the field to count.
     """
     if not record.candidates:
-        raise StageError("M has nothing before it: there are no candidates")
+        raise StageError("M has nothing before it: there are no candidates", "input")
     try:
         return (vote(record.candidates, stage.by, stage.normalize),)
     except KeyError as error:
-        raise StageError(f"a candidate has no field {error} to vote on") from error
+        raise StageError(f"a candidate has no field {error} to vote on", "input") from error

@@ -9,7 +9,7 @@ from chainlang.errors import RowError
 from chainlang.ops.records import Flow, Record
 from chainlang.places import Place
 from chainlang.spans import Span
-from chainlang.wire import Usage
+from chainlang.wire import Cause, Usage
 
 
 @frozen
@@ -26,6 +26,9 @@ class RowFailure:
     """The reply that did not fit, where there was one."""
     line: int | None = None
     """The line of the row in its source, where it could not be read."""
+    cause: Cause = "input"
+    transient: bool = False
+    """Whether the same request may succeed when it is sent again."""
     span: Span | None = field(default=None, eq=False, repr=False)
 
     def error(self) -> RowError:

@@ -133,7 +133,8 @@ def _count(step: Count, record: Record, context: RowContext) -> Work:
     try:
         found = voted(step.vote, record)
     except StageError as error:
-        raise RowFailed(RowFailure(str(error), "M", place, span=step.vote.span)) from error
+        failure = RowFailure(str(error), "M", place, cause=error.cause, span=step.vote.span)
+        raise RowFailed(failure) from error
     if context.listener is not None and step.place in context.listener.places:
         context.listener.tell(Piece(str(found[0].answer), "M", place, 0))
     return record.after("M", place, found)
@@ -160,7 +161,7 @@ def _generate(step: Generate, record: Record, context: RowContext) -> Work:
     failures: list[RowFailed] = []
     for (read, at, first, request), reply in zip(asked, replies, strict=True):
         if isinstance(reply, Failure):
-            failure = _failed(stage, at, StageError(reply.message), first)
+            failure = _failed(stage, at, StageError.of(reply), first)
             failures += [failure] * request.count
             continue
         assert isinstance(reply, Completion)
@@ -207,5 +208,15 @@ def _requests(  # noqa: PLR0917
 def _failed(
     stage: Meaning, place: Place, error: StageError, sample: int | None = None
 ) -> RowFailed:
-    text = error.sample.text if error.sample else None
-    return RowFailed(RowFailure(str(error), stage.name, place, sample, text, span=stage.span))
+    return RowFailed(
+        RowFailure(
+            str(error),
+            stage.name,
+            place,
+            sample,
+            error.sample.text if error.sample else None,
+            cause=error.cause,
+            transient=error.transient,
+            span=stage.span,
+        )
+    )

@@ -72,6 +72,8 @@ class Trouble(Protocol):
     def text(self) -> str | None: ...  # noqa: D102
     @property
     def line(self) -> int | None: ...  # noqa: D102
+    @property
+    def cause(self) -> str: ...  # noqa: D102
 
 
 @define(eq=False)
@@ -244,6 +246,7 @@ def _trouble(number: int, row_id: str, failure: Trouble) -> dict[str, Any]:
         "stage": failure.stage,
         "place": list(failure.place),
         "sample": failure.sample,
+        "cause": failure.cause,
         "message": failure.message,
         "text": failure.text,
         "line": failure.line,

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from chainlang import Chain, E, M, chain, load
+from chainlang import Chain, E, M, chain, load, op
 from chainlang.engines.fake import FakeEngine
 from chainlang.errors import EngineError, MeaningError, OperandError, RowError
-from chainlang.wire import Request, Usage
+from chainlang.wire import Failure, Request, Usage
 
 SUMS = FakeEngine(answers={"17 + 25": ["42", "42", "41"]})
 
@@ -260,3 +260,27 @@ def test_input_declares_what_a_row_has() -> None:
     ]:
         with pytest.raises(RowError, match=message):
             qa(row, engine=echo)
+
+
+BROKEN = Failure("", "transport", "the wire broke", transient=True)
+CAUSES: dict[str, tuple[str, FakeEngine | None, tuple[str, bool]]] = {
+    "a reply": ("E >> J", FakeEngine(answers=lambda request, index: "no JSON"), ("reply", False)),
+    "a cut": ("E >> J(max_tokens=2)", FakeEngine(), ("cut", False)),
+    "the engine": ("E", FakeEngine(failures=lambda request: BROKEN), ("transport", True)),
+    "nothing before": ("J", FakeEngine(), ("input", False)),
+}
+
+
+@pytest.mark.parametrize("name", CAUSES)
+def test_a_failure_says_what_kind_it_is(name: str) -> None:
+    text, engine, wanted = CAUSES[name]
+    (result,) = chain(text).map(["q"], engine=engine)
+    assert result.failure is not None
+    assert (result.failure.cause, result.failure.transient) == wanted
+
+
+def test_a_prompt_that_reads_what_is_not_there_is_a_failure_of_its_own() -> None:
+    stage = op("stage", user="{{ lacking }}")
+    (result,) = stage().map(["q"], engine=FakeEngine())
+    assert result.failure is not None
+    assert result.failure.cause == "prompt"

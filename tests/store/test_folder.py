@@ -25,7 +25,7 @@ from chainlang.store.names import folder_name
 from chainlang.wire import Usage
 
 ABOUT = About(chain="E >> M", graph=chain("E >> M").to_json(), plan="the plan\n", seed=7)
-FAILURE = RowFailure("no number in it", "J", ("1", "&0"), 2, "nonsense", 5)
+FAILURE = RowFailure("no number in it", "J", ("1", "&0"), 2, "nonsense", 5, "reply")
 
 
 def flow(answer: Any = "42", **history: Any) -> Record:
@@ -81,7 +81,7 @@ def test_what_goes_where(tmp_path: Path) -> None:
     assert rows_of(path / "errors.jsonl") == [
         {
             "row": 2, "id": "2", "stage": "J", "place": ["1", "&0"], "sample": 2,
-            "message": "no number in it", "text": "nonsense", "line": 5,
+            "cause": "reply", "message": "no number in it", "text": "nonsense", "line": 5,
         }
     ]  # fmt: skip
     assert (path / "graph.json").read_text() == ABOUT.graph
