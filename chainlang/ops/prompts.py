@@ -121,7 +121,12 @@ def _environment() -> SandboxedEnvironment:
     from jinja2 import StrictUndefined
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-    return ImmutableSandboxedEnvironment(
+    class Sandbox(ImmutableSandboxedEnvironment):
+        def make_globals(self, d: Any) -> Any:
+            """Return the globals as they are: jinja's ChainMap is walked again in each render."""
+            return self.globals if d is None else super().make_globals(d)
+
+    return Sandbox(
         undefined=StrictUndefined, keep_trailing_newline=True, finalize=_shown, autoescape=False
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
@@ -67,8 +68,9 @@ class Record:
         """Return the record with the output of a named part added to its history."""
         return evolve(self, history={**self.history, name: candidates})
 
-    def values(self) -> dict[str, Any]:
-        """Return what a template of a stage may read."""
+    @cached_property
+    def values(self) -> Mapping[str, Any]:
+        """What a template of a stage may read; made once, for all prompts and all replies."""
         found: dict[str, Any] = dict(self.row)
         for name, candidates in self.history.items():
             found[name] = part_view(candidates)

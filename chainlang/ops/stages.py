@@ -154,11 +154,11 @@ def messages(stage: Meaning, record: Record, candidate: Candidate | None) -> tup
 
     Raises `StageError` where a template reads a name that the record lacks.
     """
-    values = record.values()
+    values = record.values
     if stage.fresh:
-        values["candidates"] = []
+        values = {**values, "candidates": []}
     if candidate is not None:
-        values["candidate"] = candidate.view()
+        values = {**values, "candidate": candidate.view()}
     found = [Message("user", _rendered(stage, stage.user, values))]
     if stage.system is not None:
         found.insert(0, Message("system", _rendered(stage, stage.system, values)))
@@ -251,11 +251,12 @@ def _answered(
     stage: Meaning, record: Record, read: Candidate | None, made: Candidate, sample: Sample
 ) -> Candidate:
     assert stage.answer is not None
-    values = record.values()
+    values = dict(record.values)
     if read is not None:
         values["candidate"] = read.view()
+    values |= {"text": made.text, **made.fields}
     try:
-        answer = evaluate(stage.answer, {**values, "text": made.text, **made.fields})
+        answer = evaluate(stage.answer, values)
     except RenderError as error:
         what = f"the answer of {stage.name} can't be made: {error}"
         raise StageError(what, "reply", sample) from error

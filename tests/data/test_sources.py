@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 import pydantic
 import pytest
 
-from chainlang.data import BadRow, Row, check_ids, read_rows
+from chainlang.data import BadRow, Row, read_rows
 from chainlang.errors import OperandError, SourceError
 
 
@@ -288,22 +288,3 @@ def test_what_is_no_file(tmp_path: Path) -> None:
 def test_a_question_is_no_path() -> None:
     with pytest.raises(SourceError, match=r"for one row, write \['What is 17 \+ 25\?'\]"):
         read_rows("What is 17 + 25?")
-
-
-# ---------------------------------------------------------------- ids
-
-
-def test_an_id_twice_is_a_bad_row_that_names_both() -> None:
-    rows = [Row(1, {"id": "a"}), Row(4, {"id": 7}), Row(5, {"t": 1}), Row(6, {"t": 1})]
-    twice = Row(9, {"id": "7"})
-    assert list(check_ids([*rows, twice, BadRow(10, "no"), twice])) == [
-        *rows,
-        BadRow(9, "the id '7' is that of row 4 too: give each row its own, or none"),
-        BadRow(10, "no"),
-        BadRow(9, "the id '7' is that of row 4 too: give each row its own, or none"),
-    ]
-
-
-def test_values_that_are_no_ids() -> None:
-    rows = [Row(n, {"id": value}) for n, value in enumerate([None, None, True, True, 1.5, 1.5])]
-    assert list(check_ids(rows)) == rows
