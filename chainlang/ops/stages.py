@@ -209,34 +209,42 @@ def candidate_of(
 
     Raises `StageError` for a reply that was cut or does not fit its type.
     """
-    made = Candidate(
-        answer=sample.text,
-        text=sample.text,
-        finish=sample.finish,
-        tokens=sample.tokens,
-        token_ids=sample.token_ids,
-        place=place,
+    answer, fields = _answer(stage, record, read, sample)
+    return Candidate(
+        answer, fields, sample.text, sample.finish, sample.tokens, sample.token_ids, place
     )
-    if stage.returns is None:
-        return made if stage.answer is None else _answered(stage, record, read, made, sample)
-    if sample.finish == "length":
-        limit = stage.sampling.max_tokens
-        message = f"the reply was cut after {sample.tokens} tokens (max_tokens={limit})"
-        raise StageError(message, "cut", sample)
-    reply = _validated(stage, record, sample)
+
+
+def _answer(
+    stage: Meaning, record: Record, read: Candidate | None, sample: Sample
+) -> tuple[Any, Mapping[str, Any]]:
+    """Return what a reply answers, and its fields."""
+    reply = sample.text if stage.returns is None else _validated(stage, record, sample)
     fields = reply if isinstance(reply, dict) else {}
-    if stage.choose is not None:
+    if stage.choose is not None and stage.returns is not None:
         chosen = record.candidates[fields[stage.choose] - 1]
-        both = {**chosen.fields, **fields, "final_answer": chosen.answer}
-        return evolve(made, answer=chosen.answer, fields=both)
-    made = evolve(made, answer=fields.get("answer", reply), fields=fields)
-    return made if stage.answer is None else _answered(stage, record, read, made, sample)
+        return chosen.answer, {**chosen.fields, **fields, "final_answer": chosen.answer}
+    if stage.answer is None:
+        return fields.get("answer", reply), fields
+    values = dict(record.values)
+    if read is not None:
+        values["candidate"] = read.view()
+    values |= {"text": sample.text, **fields}
+    try:
+        return evaluate(stage.answer, values), fields
+    except RenderError as error:
+        what = f"the answer of {stage.name} can't be made: {error}"
+        raise StageError(what, "reply", sample) from error
 
 
 def _validated(stage: Meaning, record: Record, sample: Sample) -> Any:
     from pydantic import ValidationError
 
     assert stage.returns is not None
+    if sample.finish == "length":
+        limit = stage.sampling.max_tokens
+        message = f"the reply was cut after {sample.tokens} tokens (max_tokens={limit})"
+        raise StageError(message, "cut", sample)
     validator = adapter(_reply_type(stage, record), stage.types)
     try:
         value = validator.validate_json(sample.text)
@@ -245,22 +253,6 @@ def _validated(stage: Meaning, record: Record, sample: Sample) -> Any:
         where = ".".join(map(str, first["loc"])) or "the reply"
         raise StageError(f"{where}: {first['msg']}", "reply", sample) from error
     return validator.dump_python(value, mode="json")
-
-
-def _answered(
-    stage: Meaning, record: Record, read: Candidate | None, made: Candidate, sample: Sample
-) -> Candidate:
-    assert stage.answer is not None
-    values = dict(record.values)
-    if read is not None:
-        values["candidate"] = read.view()
-    values |= {"text": made.text, **made.fields}
-    try:
-        answer = evaluate(stage.answer, values)
-    except RenderError as error:
-        what = f"the answer of {stage.name} can't be made: {error}"
-        raise StageError(what, "reply", sample) from error
-    return evolve(made, answer=answer)
 
 
 def voted(stage: Vote, record: Record) -> tuple[Candidate, ...]:
