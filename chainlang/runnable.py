@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,12 +13,23 @@ from chainlang.errors import OperandError
 if TYPE_CHECKING:
     from chainlang.ir.items import Item
     from chainlang.ir.nodes import Expr
+    from chainlang.live import Stream
     from chainlang.results import Result
     from chainlang.sessions import Summary
 
 # What may stand beside the fields of a row when a chain is called. A field of the same name goes
 # into a dict: qa({"seed": 3}).
 _SETTINGS = ("engine", "progress", "seed")
+
+
+def _row(query: Any, fields: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """Return the row of a call, and the settings that stood beside its fields."""
+    settings = {name: fields.pop(name) for name in _SETTINGS if name in fields}
+    if (query is None) == (not fields):
+        message = "a chain is called with a query, or with fields, not with both or neither"
+        hint = 'write qa("...") or qa(text="...", lang="en")'
+        raise OperandError([Diagnostic("operand", message, hint=hint)])
+    return (fields if query is None else query), settings
 
 
 class Runnable:
@@ -45,19 +56,55 @@ class Runnable:
         >>> qa("What is 17 + 25?", engine=FakeEngine(answers={"17 + 25": "42"})).answer
         '42'
         """
-        settings = {name: fields.pop(name) for name in _SETTINGS if name in fields}
-        if (query is None) == (not fields):
-            message = "a chain is called with a query, or with fields, not with both or neither"
-            hint = 'write qa("...") or qa(text="...", lang="en")'
-            raise OperandError([Diagnostic("operand", message, hint=hint)])
-        row = fields if query is None else query
+        row, settings = _row(query, fields)
         return next(self.map([row], on_error="raise", **settings))
 
     async def acall(self, query: Any = None, /, **fields: Any) -> Result:
-        """Return the result of one row without blocking the event loop; as calling does, else."""
-        import asyncio  # 25 ms that most programs never need
+        """Return the result of one row without blocking the event loop; as calling does, else.
 
-        return await asyncio.to_thread(self, query, **fields)
+        Rows that are awaited together are in flight together.
+
+        >>> import asyncio
+        >>> from chainlang import chain
+        >>> from chainlang.engines.fake import FakeEngine
+        >>> engine = FakeEngine(answers={"17": "42", "3": "7"})
+        >>> async def main():
+        ...     qa = chain("E")
+        ...     both = await asyncio.gather(*(qa.acall(q, engine=engine) for q in ("17", "3")))
+        ...     return [result.answer for result in both]
+        >>> asyncio.run(main())
+        ['42', '7']
+        """
+        from chainlang import live
+        from chainlang.sessions import Settings
+
+        row, settings = _row(query, fields)
+        return await live.call(self.program(), row, Settings(**settings))
+
+    def stream(
+        self, query: Any = None, /, *, stages: Collection[str] | None = None, **fields: Any
+    ) -> Stream:
+        """Return the reply to one row as it comes, to be iterated with ``async for``.
+
+        The pieces are those of the last stage, or of the stages named in `stages`, samples mingled
+        as they come; ``str(piece)`` is the text that was added. A vote comes as one piece, and so
+        does a reply of an engine that does not stream. Afterwards `result` is the result. The rest
+        is as in calling.
+
+        >>> import asyncio
+        >>> from chainlang import chain
+        >>> from chainlang.engines.fake import FakeEngine
+        >>> async def main():
+        ...     stream = chain("E").stream("Hello?", engine=FakeEngine(answers={"": "Hello, you."}))
+        ...     print([str(piece) async for piece in stream], stream.result.answer)
+        >>> asyncio.run(main())
+        ['Hell', 'o, y', 'ou.'] Hello, you.
+        """
+        from chainlang.live import Stream
+        from chainlang.sessions import Settings
+
+        row, settings = _row(query, fields)
+        return Stream(self.program(), row, Settings(**settings), stages)
 
     def map(self, rows: Any, **settings: Any) -> Iterator[Result]:
         """Yield the result of each row, in the order of the rows.

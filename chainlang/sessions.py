@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
@@ -66,9 +67,12 @@ def results(
         if outcome.failure is not None and settings.on_error == "raise":
             raise outcome.failure.error()
         if outcome.failure is None or settings.on_error == "collect":
-            yield Result(
-                outcome.index, outcome.row_id, outcome.flow, outcome.failure, outcome.usage
-            )
+            yield result_of(outcome)
+
+
+def result_of(outcome: Outcome) -> Result:
+    """Return an outcome as the reader sees it."""
+    return Result(outcome.index, outcome.row_id, outcome.flow, outcome.failure, outcome.usage)
 
 
 def outcomes(
@@ -146,9 +150,15 @@ def starts(
             yield RowFailure(f"row {row.number}: {error}", line=row.number)
 
 
+def start_of(row: Any, declared: tuple[Item, ...]) -> Record | RowFailure:
+    """Return the record that one row starts as, or why it is none."""
+    return next(starts(read_rows([row]), declared))
+
+
 # ---------------------------------------------------------------- engines
 
 _OPEN: dict[tuple[Any, ...], Engine] = {}
+_OPENING = threading.Lock()
 
 
 def engines_of(plan: Plan, declared: Iterable[Item], settings: Settings) -> dict[str, Engine]:
@@ -169,9 +179,10 @@ def engines_of(plan: Plan, declared: Iterable[Item], settings: Settings) -> dict
 def _opened(model: Model, settings: Settings) -> Engine:
     arguments = {one.name: _value(one.value) for one in model.settings}
     key = (model.engine, model.source, *sorted(arguments.items()))
-    if key not in _OPEN:
-        _OPEN[key] = _open(model, arguments, settings.progress)
-    return _OPEN[key]
+    with _OPENING:
+        if key not in _OPEN:
+            _OPEN[key] = _open(model, arguments, settings.progress)
+        return _OPEN[key]
 
 
 def _open(model: Model, arguments: dict[str, Any], progress: Progress | None) -> Engine:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from chainlang.engines.base import Engine
-from chainlang.wire import Completion, Failure, Message, Request, Sample, Sampling
+from chainlang.wire import Completion, Delta, Failure, Message, Request, Sample, Sampling
 
 _NUMBERS = itertools.count(1)
 _PATIENCE = 20_000  # steps
@@ -15,7 +15,7 @@ _PATIENCE = 20_000  # steps
 
 def ask(text: str = "What is 17 + 25?", **fields: Any) -> Request:
     """Return a request with an id of its own; sampling fields go beside the others."""
-    own = {"count", "schema", "seed", "priority", "messages"}
+    own = {"count", "schema", "seed", "priority", "messages", "stream"}
     sampling = {key: fields.pop(key) for key in set(fields) - own}
     given = {"temperature": 1.0, "max_tokens": 16, **sampling}
     fields.setdefault("messages", (Message("user", text),))
@@ -40,6 +40,7 @@ def collect(engines: Iterable[Engine], names: Iterable[str]) -> dict[str, Comple
             break
         for one in engines:
             for reply in one.step():
+                assert not isinstance(reply, Delta), f"{reply.id} is not to be streamed"
                 assert reply.id in missing, f"{reply.id} came back twice, or was not asked"
                 missing.remove(reply.id)
                 found[reply.id] = reply

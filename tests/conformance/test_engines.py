@@ -6,14 +6,16 @@ import json
 import random
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from attrs import evolve
+from pydantic import TypeAdapter
 
 from chainlang.engines.base import Engine
 from chainlang.notation import parse_file
 from chainlang.ops.schemas import adapter
-from chainlang.wire import Completion, Failure, Message, Request
+from chainlang.wire import Completion, Delta, Failure, Message, Request
 from tests.conformance.asking import ask, collect, completion, replies, samples
 from tests.conformance.engines import Kind
 
@@ -32,6 +34,12 @@ HOSTILE = {
     "space": " \n\t ",
     "empty": "",
 }
+
+
+def shaped(name: str) -> TypeAdapter[Any]:
+    """Return what reads a value of a shape."""
+    op = parse_file(f"op a : fold -> {SHAPES[name]} {{}}").node.items[0]
+    return adapter(op.returns)  # type: ignore[attr-defined]
 
 
 def test_each_request_comes_back_once_in_any_order(engine: Engine) -> None:
@@ -116,13 +124,52 @@ def test_max_tokens_may_be_more_than_the_context_leaves(engine: Engine) -> None:
     assert samples(engine, ask(max_tokens=1_000_000, stop=("e", "1", "2", " ")))
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"count": 3},
+        {"count": 1, "temperature": 0.0},
+        {"count": 3, "temperature": 0.0},
+        {"count": 2, "stop": ("1",)},
+        {"count": 2, "schema": "nested", "max_tokens": 100},
+    ],
+    ids=str,
+)
+def test_a_reply_that_is_told_of_as_it_comes_is_the_same_reply(
+    engine: Engine, fields: dict[str, Any]
+) -> None:
+    if "schema" in fields:
+        if not engine.capabilities.schemas:
+            return
+        fields = {**fields, "schema": json.dumps(shaped(fields["schema"]).json_schema())}
+    quiet = completion(engine, ask(**fields))
+    asked = ask(stream=True, **fields)
+    engine.submit([asked])
+    told: dict[int, str] = {}
+    reply: Completion | Failure | None = None
+    while reply is None:
+        for one in engine.step():
+            assert one.id == asked.id
+            if isinstance(one, Delta):
+                assert one.text
+                told[one.sample] = told.get(one.sample, "") + one.text
+            else:
+                reply = one
+    assert isinstance(reply, Completion)
+    if engine.capabilities.seeds:
+        assert reply.samples == quiet.samples
+    if engine.capabilities.streams:
+        assert told
+    for number, text in told.items():
+        assert text == reply.samples[number].text
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("temperature", [0, 1.0])
 def test_a_reply_keeps_its_schema(engine: Engine, shape: str, temperature: float) -> None:
     if not engine.capabilities.schemas:
         return
-    op = parse_file(f"op a : fold -> {SHAPES[shape]} {{}}").node.items[0]
-    reads = adapter(op.returns)  # type: ignore[attr-defined]
+    reads = shaped(shape)
     schema = json.dumps(reads.json_schema())
     asked = ask(schema=schema, temperature=temperature, count=3, max_tokens=200)
     found = samples(engine, asked)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 import subprocess
@@ -11,8 +12,10 @@ from typing import Any
 
 import pytest
 
+from chainlang import chain
 from chainlang.engines.vllm import VllmEngine
 from chainlang.errors import EngineError
+from chainlang.results import Result
 from chainlang.wire import Capabilities, Completion, Failure, Message
 from tests.conformance.asking import ask, collect, completion, replies, samples
 from tests.vllm.models import SPECIAL
@@ -29,6 +32,7 @@ def test_it_promises_everything(random_engine: VllmEngine) -> None:
         plain_values=True,
         token_ids=True,
         priorities=True,
+        streams=True,
     )
 
 
@@ -83,6 +87,27 @@ def test_the_cached_tokens_of_every_sample_are_counted(random_engine: VllmEngine
 
 def test_at_temperature_0_one_sample_is_drawn_for_all(random_engine: VllmEngine) -> None:
     assert completion(random_engine, ask(temperature=0, count=9)).usage.calls == 1
+
+
+def test_awaited_rows_have_the_tokens_of_called_ones(random_engine: VllmEngine) -> None:
+    qa = chain("2:E::1.0(max_tokens=12) >> E::0(max_tokens=12)")
+
+    async def main() -> list[Result]:
+        calls = (qa.acall(f"{n} + 1", engine=random_engine) for n in range(12))
+        return await asyncio.gather(*calls)
+
+    called = list(qa.map([f"{n} + 1" for n in range(12)], engine=random_engine))
+    assert [one.candidates for one in asyncio.run(main())] == [one.candidates for one in called]
+
+
+def test_a_stream_yields_tokens_while_they_are_drawn(random_engine: VllmEngine) -> None:
+    async def main() -> list[int]:
+        stream = chain("E::1.0(max_tokens=12)").stream("17 + 25", engine=random_engine)
+        return [random_engine.steps async for _ in stream]
+
+    steps = asyncio.run(main())
+    assert len(steps) > 3
+    assert steps[0] < steps[-1]
 
 
 def test_a_prompt_may_fill_the_context_but_for_one_token(random_engine: VllmEngine) -> None:

@@ -1,0 +1,152 @@
+"""One row at a time from a running event loop: awaited, or heard as its replies come."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+from collections.abc import AsyncGenerator, Callable, Collection
+from contextlib import suppress
+from typing import Any, TypeAlias
+
+from attrs import define
+
+from chainlang.diagnostics import Diagnostic
+from chainlang.errors import OperandError
+from chainlang.ir.items import Item
+from chainlang.ir.nodes import Expr
+from chainlang.places import Place
+from chainlang.plan.lower import lower
+from chainlang.plan.steps import Generate, Plan
+from chainlang.plan.walk import last, leaves
+from chainlang.results import Result
+from chainlang.runtime.outcomes import Outcome, RowFailure
+from chainlang.runtime.pieces import Listener, Piece
+from chainlang.runtime.service import Job, Service
+from chainlang.sessions import Settings, engines_of, result_of, start_of
+
+Program: TypeAlias = tuple[Expr, tuple[Item, ...]]
+Done: TypeAlias = Outcome | BaseException
+
+# Registered after the engines' own end, and so run before it: nobody uses an engine that closes.
+_SERVICE = Service()
+atexit.register(_SERVICE.close)
+
+
+async def call(program: Program, row: Any, settings: Settings) -> Result:
+    """Return the result of a row. Raises `RowError` if it fails."""
+    job = _Job(asyncio.get_running_loop())
+    await job.submit(program, row, settings, lambda _: frozenset())
+    try:
+        async for _ in job.pieces():
+            pass
+    finally:
+        job.cancel()
+    return job.result()
+
+
+@define(eq=False)
+class Stream:
+    """The pieces of a row's replies, as they come; afterwards `result` is the result.
+
+    Iterating twice is an error. A stream that is left early stops what it has asked for.
+    """
+
+    program: Program
+    row: Any
+    settings: Settings
+    stages: Collection[str] | None = None
+    _job: _Job | None = None
+
+    @property
+    def result(self) -> Result:
+        """The result, once all pieces have come. Raises `RowError` if the row failed."""
+        if self._job is None or self._job.outcome is None:
+            message = "the result of a stream is there when all of it has come"
+            hint = "iterate first: async for piece in stream: ..."
+            raise OperandError([Diagnostic("operand", message, hint=hint)])
+        return self._job.result()
+
+    async def __aiter__(self) -> AsyncGenerator[Piece, None]:
+        if self._job is not None:
+            message = "a stream is iterated once"
+            raise OperandError([Diagnostic("operand", message, hint="call stream() again")])
+        self._job = job = _Job(asyncio.get_running_loop())
+        await job.submit(self.program, self.row, self.settings, self._places)
+        try:
+            async for piece in job.pieces():
+                yield piece
+        finally:
+            job.cancel()
+        job.result()
+
+    def _places(self, plan: Plan) -> frozenset[Place]:
+        """Return the places to listen to: of the named stages, else of the last ones."""
+        if self.stages is None:
+            return frozenset(step.place for step in last(plan.root))
+        wanted = {self.stages} if isinstance(self.stages, str) else set(self.stages)
+        named: dict[str, set[Place]] = {}
+        for step in leaves(plan.root):
+            name = step.stage.name if isinstance(step, Generate) else "M"
+            named.setdefault(name, set()).add(step.place)
+        for name in sorted(wanted - named.keys()):
+            message = f"there is no stage {name!r} to listen to"
+            raise OperandError([Diagnostic("operand", message, hint=f"it has {', '.join(named)}")])
+        return frozenset(place for name in wanted for place in named[name])
+
+
+class _Job:
+    """A row on its way, as the event loop that asked for it sees it."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.outcome: Outcome | None = None
+        self._loop = loop
+        self._news: asyncio.Queue[Piece | Done] = asyncio.Queue()
+        self._job: Job | None = None
+
+    async def submit(
+        self,
+        program: Program,
+        row: Any,
+        settings: Settings,
+        places: Callable[[Plan], frozenset[Place]],
+    ) -> None:
+        """Begin. Models load in a thread of their own, so that the event loop goes on."""
+        body, declared = program
+        plan = lower(body, declared)
+        wanted = places(plan)
+        start = start_of(row, declared)
+        if isinstance(start, RowFailure):
+            raise start.error()
+        engines = await asyncio.to_thread(engines_of, plan, declared, settings)
+        listener = Listener(self._tell, wanted) if wanted else None
+        self._job = Job(plan, start, engines, settings.seed, self._tell, listener)
+        _SERVICE.submit(self._job)
+
+    async def pieces(self) -> AsyncGenerator[Piece, None]:
+        """Yield pieces until the row is done. Raises what broke, if something did."""
+        while True:
+            news = await self._news.get()
+            if isinstance(news, Piece):
+                yield news
+            elif isinstance(news, Outcome):
+                self.outcome = news
+                return
+            else:
+                raise news
+
+    def result(self) -> Result:
+        """Return the result of a row that is done. Raises `RowError` if it failed."""
+        assert self.outcome is not None
+        if self.outcome.failure is not None:
+            raise self.outcome.failure.error()
+        return result_of(self.outcome)
+
+    def cancel(self) -> None:
+        """Stop what was asked for, if it is not done."""
+        if self._job is not None and self.outcome is None:
+            _SERVICE.cancel(self._job)
+
+    def _tell(self, news: Piece | Done) -> None:
+        """Take news in the service's thread. Nobody hears it when the event loop has closed."""
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._news.put_nowait, news)

@@ -1,0 +1,108 @@
+"""A thread that runs rows for callers who do not wait in theirs: coroutines.
+
+All of them share one scheduler, so rows that are asked for at the same time are in flight at the
+same time, whichever chain they go through.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Mapping
+
+from attrs import define
+
+from chainlang.engines.base import Engine
+from chainlang.ops.records import Record
+from chainlang.plan.steps import Plan
+from chainlang.runtime.outcomes import Outcome
+from chainlang.runtime.pieces import Listener
+from chainlang.runtime.row import RowContext, work
+from chainlang.runtime.scheduler import Row, Scheduler
+
+
+@define(eq=False)
+class Job:
+    """One row through one plan. `done` is told of the outcome, or of what broke, in the thread."""
+
+    plan: Plan
+    start: Record
+    engines: Mapping[str, Engine]
+    seed: int
+    done: Callable[[Outcome | BaseException], None]
+    listener: Listener | None = None
+    row: Row | None = None
+
+
+class Service:
+    """Runs jobs. The thread starts with the first one and ends with `close`."""
+
+    def __init__(self) -> None:
+        self._inbox: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._starting = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._scheduler = Scheduler()
+        self._jobs: dict[Job, None] = {}
+
+    def submit(self, job: Job) -> None:
+        """Take a job; from any thread."""
+        with self._starting:
+            if self._thread is None:
+                # A daemon, so that a program that forgets to close can still end.
+                self._thread = threading.Thread(target=self._serve, name="chainlang", daemon=True)
+                self._thread.start()
+        self._inbox.put(lambda: self._start(job))
+
+    def cancel(self, job: Job) -> None:
+        """Forget a job: it is told of nothing more. One that is done is ignored."""
+        self._inbox.put(lambda: self._forget(job))
+
+    def close(self) -> None:
+        """Forget all jobs and join the thread. A later job starts another."""
+        with self._starting:
+            if self._thread is not None:
+                self._inbox.put(None)
+                self._thread.join()
+                self._thread = None
+
+    # ---- in the thread
+
+    def _serve(self) -> None:
+        while True:
+            while not self._inbox.empty() or not self._scheduler.busy:
+                task = self._inbox.get()
+                if task is None:
+                    self._scheduler.abort()
+                    self._jobs.clear()
+                    return
+                task()
+            try:
+                self._scheduler.submit()
+                self._scheduler.receive()
+            except Exception as error:  # noqa: BLE001  # an engine broke; whoever waits is told
+                self._fail(error)
+
+    def _start(self, job: Job) -> None:
+        def done(outcome: Outcome) -> None:
+            self._jobs.pop(job, None)
+            job.done(outcome)
+
+        self._jobs[job] = None
+        context = RowContext(job.seed, listener=job.listener)
+        job.row = Row(0, job.start, job.engines, done)
+        try:
+            self._scheduler.admit(job.row, work(job.plan.root, job.start, context))
+        except Exception as error:  # noqa: BLE001  # as above
+            self._forget(job)
+            job.done(error)
+
+    def _forget(self, job: Job) -> None:
+        if job in self._jobs and job.row is not None:
+            del self._jobs[job]
+            self._scheduler.abort(job.row)
+
+    def _fail(self, error: Exception) -> None:
+        self._scheduler.abort()
+        jobs, self._jobs = list(self._jobs), {}
+        for job in jobs:
+            job.done(error)
