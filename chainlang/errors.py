@@ -10,6 +10,7 @@
     ├── DocumentError         JSON that is not a chain
     ├── RowError              a row has no result; other rows are not touched
     ├── EngineError           an engine can't be made: no library, no such address, no such model
+    ├── SettingError          a setting that there is not, or a value that it does not take
     ├── OperandError          (also a TypeError) a Python value where a chain belongs
     └── VerifyError           a malformed node: a bug in chainlang, or in code that builds nodes
 """
@@ -74,6 +75,10 @@ class EngineError(ChainlangError):
     """An engine can't be made as asked; the message says what is missing, or may not be."""
 
 
+class SettingError(ChainlangError):
+    """A run has no such setting, or it does not take this value; the message says where it is."""
+
+
 class OperandError(ChainlangError, TypeError):
     """A Python value stands where a chain, or a plain literal, belongs."""
 
@@ -111,6 +116,7 @@ ERRORS: dict[str, type[ChainlangError]] = {
     "json": DocumentError,
     "row": RowError,
     "engine": EngineError,
+    "setting": SettingError,
     "operand": OperandError,
     "malformed": VerifyError,
 }

@@ -22,7 +22,8 @@ from chainlang.results import Result
 from chainlang.runtime.outcomes import Outcome, RowFailure
 from chainlang.runtime.pieces import Listener, Piece
 from chainlang.runtime.service import Job, Service
-from chainlang.sessions import Settings, engines_of, result_of, start_of
+from chainlang.sessions import engines_of, result_of, start_of
+from chainlang.settings import RowSettings
 
 Program: TypeAlias = tuple[Expr, tuple[Item, ...]]
 Done: TypeAlias = Outcome | BaseException
@@ -32,7 +33,7 @@ _SERVICE = Service()
 atexit.register(_SERVICE.close)
 
 
-async def call(program: Program, row: Any, settings: Settings) -> Result:
+async def call(program: Program, row: Any, settings: RowSettings) -> Result:
     """Return the result of a row. Raises `RowError` if it fails."""
     job = _Job(asyncio.get_running_loop())
     await job.submit(program, row, settings, lambda _: frozenset())
@@ -53,7 +54,7 @@ class Stream:
 
     program: Program
     row: Any
-    settings: Settings
+    settings: RowSettings
     stages: Collection[str] | None = None
     _job: _Job | None = None
 
@@ -107,12 +108,12 @@ class _Job:
         self,
         program: Program,
         row: Any,
-        settings: Settings,
+        settings: RowSettings,
         places: Callable[[Plan], frozenset[Place]],
     ) -> None:
         """Begin. Models load in a thread of their own, so that the event loop goes on."""
         body, declared = program
-        plan = lower(body, declared)
+        plan = lower(body, declared, model=settings.model)
         wanted = places(plan)
         start = start_of(row, declared)
         if isinstance(start, RowFailure):

@@ -27,6 +27,7 @@ from chainlang.ops.stages import (
     voted,
 )
 from chainlang.places import Place, seed
+from chainlang.tiny import NAME as TINY
 from chainlang.wire import Completion, Failure, Request
 
 Complete: TypeAlias = Callable[[Request], Completion | Failure]
@@ -39,8 +40,9 @@ def interpret(
     *,
     declared: Iterable[Item] = (),
     run_seed: int = 0,
+    model: str = TINY,
 ) -> Flow:
-    """Return what a chain makes of a record.
+    """Return what a chain makes of a record; `model` is that of the stages which name none.
 
     Raises `StageError` where a stage fails: then the row has failed, and no other has.
 
@@ -54,7 +56,7 @@ def interpret(
     items = tuple(declared)
     bodies = {item.name: item.body for item in items if isinstance(item, Definition)}
     whole = normal(inlined(body, bodies))
-    return _Interpreter(complete, items, run_seed).visit(whole, record, ())
+    return _Interpreter(complete, items, run_seed, model).visit(whole, record, ())
 
 
 @define
@@ -62,11 +64,12 @@ class _Interpreter:
     complete: Complete
     declared: tuple[Item, ...]
     run_seed: int
+    model: str
 
     def visit(self, node: Expr, record: Record, place: Place) -> Flow:
         match node:
             case Stage():
-                return self.stage(meaning(node, self.declared), record, place)
+                return self.stage(meaning(node, self.declared, model=self.model), record, place)
             case Then(parts):
                 flow: Flow = record
                 for index, part in enumerate(parts):

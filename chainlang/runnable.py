@@ -7,7 +7,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from chainlang.diagnostics import Diagnostic
+from chainlang.diagnostics import Diagnostic, closest
 from chainlang.errors import OperandError
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # What may stand beside the fields of a row when a chain is called. A field of the same name goes
 # into a dict: qa({"seed": 3}).
-_SETTINGS = ("engine", "progress", "seed")
+_SETTINGS = ("engine", "model", "progress", "seed")
 
 
 def _row(query: Any, fields: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
@@ -27,7 +27,9 @@ def _row(query: Any, fields: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     settings = {name: fields.pop(name) for name in _SETTINGS if name in fields}
     if (query is None) == (not fields):
         message = "a chain is called with a query, or with fields, not with both or neither"
+        meant = [near for name in fields if (near := closest(name, _SETTINGS))]
         hint = 'write qa("...") or qa(text="...", lang="en")'
+        hint = f"did you mean the setting '{meant[0]}'?" if meant else hint
         raise OperandError([Diagnostic("operand", message, hint=hint)])
     return (fields if query is None else query), settings
 
@@ -48,7 +50,8 @@ class Runnable:
     def __call__(self, query: Any = None, /, **fields: Any) -> Result:
         """Return the result of one row: a query, a dict, a model, or the fields as keywords.
 
-        `seed`, `engine` and `progress` are settings, as in `map`. Raises `RowError` if it fails.
+        `seed`, `model`, `engine` and `progress` are settings, as in `map`. Raises `RowError` if it
+        fails.
 
         >>> from chainlang import chain
         >>> from chainlang.engines.fake import FakeEngine
@@ -76,10 +79,10 @@ class Runnable:
         ['42', '7']
         """
         from chainlang import live
-        from chainlang.sessions import Settings
+        from chainlang.settings import MapSettings
 
         row, settings = _row(query, fields)
-        return await live.call(self.program(), row, Settings(**settings))
+        return await live.call(self.program(), row, MapSettings.of(settings))
 
     def stream(
         self, query: Any = None, /, *, stages: Collection[str] | None = None, **fields: Any
@@ -101,10 +104,10 @@ class Runnable:
         ['Hell', 'o, y', 'ou.'] Hello, you.
         """
         from chainlang.live import Stream
-        from chainlang.sessions import Settings
+        from chainlang.settings import MapSettings
 
         row, settings = _row(query, fields)
-        return Stream(self.program(), row, Settings(**settings), stages)
+        return Stream(self.program(), row, MapSettings.of(settings), stages)
 
     def map(self, rows: Any, **settings: Any) -> Iterator[Result]:
         """Yield the result of each row, in the order of the rows.
@@ -112,7 +115,9 @@ class Runnable:
         `rows` is a path (.jsonl, .csv, .parquet), a data frame, a dataset, or an iterable of
         texts, dicts and models. Settings: `seed` (default 0), `window` (rows in flight, default
         256), `ordered` (default True), `on_error` (``"collect"``, the default, yields failed
-        results; ``"raise"``; ``"skip"``), `engine` (for every model, or a mapping), `progress`.
+        results; ``"raise"``; ``"skip"``), `limit` (rows to take), `model` (of stages that name
+        none, default ``"tiny"``), `engine` (for every model, or a mapping), `progress`. Raises
+        `SettingError` for any other, and at once whatever is known to be wrong before a row runs.
 
         >>> from chainlang import chain
         >>> from chainlang.engines.fake import FakeEngine
@@ -120,28 +125,31 @@ class Runnable:
         >>> [result.answer for result in chain("E").map(["a", "b"], engine=engine)]
         ['A', 'B']
         """
-        from chainlang.sessions import Settings, results
+        from chainlang.sessions import results
+        from chainlang.settings import MapSettings
 
         body, items = self.program()
-        return results(body, items, rows, Settings(**settings))
+        return results(body, items, rows, MapSettings.of(settings))
 
     def run(self, rows: Any, out: str | PathLike[str], **settings: Any) -> Summary:
         """Run the chain over rows into a folder, and return what it came to.
 
-        `rows` and the settings are as in `map`; besides, `limit` (rows to take), `format`
-        (``"jsonl"``, the default, ``"csv"`` or ``"parquet"``), `overwrite` (replace a run that is
-        there, default False) and `on_row` (is told of each `Outcome`). The folder holds the results
-        (`flattened`), the final candidates, each named part, the rows that failed, the plan and
-        what the run was. Raises `SourceError` for rows or a folder that can't be used.
+        `rows` and the settings are as in `map`, without `ordered`: rows keep their order, and none
+        is skipped. Besides, `format` (``"jsonl"``, the default, ``"csv"`` or ``"parquet"``),
+        `overwrite` (replace a run that is there, default False) and `on_row` (is told of each
+        `Outcome`). The folder holds the results (`flattened`), the final candidates, each named
+        part, the rows that failed, the plan and what the run was. Raises `SourceError` for rows or
+        a folder that can't be used.
         """
         from chainlang.plan.lower import lower
         from chainlang.plan.render import render
-        from chainlang.sessions import Settings, run_to_folder
+        from chainlang.sessions import run_to_folder
+        from chainlang.settings import RunSettings
         from chainlang.store import About
 
         body, items = self.program()
-        plan = lower(body, items)
-        chosen = Settings(**settings)
+        chosen = RunSettings.of(settings)
+        plan = lower(body, items, model=chosen.model)
         models = {name: name for name in plan.models}
         about = About(
             chain=str(self),
@@ -149,5 +157,6 @@ class Runnable:
             plan=render(plan),
             seed=chosen.seed,
             models=models,
+            settings={"model": chosen.model},
         )
         return run_to_folder(about, plan, items, rows, Path(out), chosen)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import atexit
+import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 from attrs import frozen
 
+from chainlang import tiny
 from chainlang.data import BadRow, Row, check_ids, read_rows
 from chainlang.diagnostics import Diagnostic
 from chainlang.engines.base import Engine
@@ -23,50 +25,31 @@ from chainlang.ops.records import Record
 from chainlang.plan.lower import lower
 from chainlang.plan.steps import Plan
 from chainlang.results import Result
-from chainlang.runtime.loop import DEFAULT_WINDOW, run
+from chainlang.runtime.loop import run
 from chainlang.runtime.outcomes import Outcome, RowFailure
+from chainlang.settings import MapSettings, RowSettings, RunSettings
 from chainlang.store import About, RunFolder
-from chainlang.store.tables import Format
 from chainlang.wire import Usage
 
-OnError: TypeAlias = Literal["raise", "collect", "skip"]
-Engines: TypeAlias = "Engine | Mapping[str, Engine] | None"
 Progress: TypeAlias = Callable[[str], None]
 
 
-@frozen(kw_only=True)
-class Settings:
-    """How rows are run. None of it changes a result, but for the seed."""
-
-    seed: int = 0
-    window: int = DEFAULT_WINDOW
-    """Rows in flight at most."""
-    ordered: bool = True
-    """Whether results come in the order of the rows, or as they finish."""
-    on_error: OnError = "collect"
-    """What a failed row does: raise, come out as a failed result, or be left out."""
-    engine: Engines = None
-    """An engine for every model, or one for each by name; None opens what the models name."""
-    progress: Progress | None = None
-    """Is told what happens while a model loads."""
-    limit: int | None = None
-    """How many rows to take; None for all."""
-    format: Format = "jsonl"
-    """Of the tables in a run folder: jsonl, csv or parquet."""
-    overwrite: bool = False
-    """Whether a run folder that is there is replaced."""
-    on_row: Callable[[Outcome], None] | None = None
-    """Is told of each row that is done."""
-
-
 def results(
-    body: Expr, declared: tuple[Item, ...], source: Any, settings: Settings
+    body: Expr, declared: tuple[Item, ...], source: Any, settings: MapSettings
 ) -> Iterator[Result]:
-    """Yield the result of each row of a source. The body has been checked."""
-    for outcome in outcomes(lower(body, declared), declared, source, settings):
-        if outcome.failure is not None and settings.on_error == "raise":
+    """Return the results of the rows of a source. The body has been checked.
+
+    What can be known to be wrong before the first row is raised here, and not by the iterator.
+    """
+    plan = lower(body, declared, model=settings.model)
+    return _results(outcomes(plan, declared, source, settings, settings.ordered), settings.on_error)
+
+
+def _results(stream: Iterator[Outcome], on_error: str) -> Iterator[Result]:
+    for outcome in stream:
+        if outcome.failure is not None and on_error == "raise":
             raise outcome.failure.error()
-        if outcome.failure is None or settings.on_error == "collect":
+        if outcome.failure is None or on_error == "collect":
             yield result_of(outcome)
 
 
@@ -76,14 +59,16 @@ def result_of(outcome: Outcome) -> Result:
 
 
 def outcomes(
-    plan: Plan, declared: tuple[Item, ...], source: Any, settings: Settings
+    plan: Plan,
+    declared: tuple[Item, ...],
+    source: Any,
+    settings: RowSettings,
+    ordered: bool = True,
 ) -> Iterator[Outcome]:
-    """Yield the outcome of each row of a source, failed ones too."""
+    """Return the outcomes of the rows of a source, failed ones too."""
     rows = starts(islice(check_ids(read_rows(source)), settings.limit), declared)
     engines = engines_of(plan, declared, settings)
-    return run(
-        plan, rows, engines, seed=settings.seed, window=settings.window, ordered=settings.ordered
-    )
+    return run(plan, rows, engines, seed=settings.seed, window=settings.window, ordered=ordered)
 
 
 @frozen
@@ -103,7 +88,7 @@ def run_to_folder(  # noqa: PLR0917
     declared: tuple[Item, ...],
     source: Any,
     out: Path,
-    settings: Settings,
+    settings: RunSettings,
 ) -> Summary:
     """Run a chain over a source and write a run folder; return what it came to.
 
@@ -161,7 +146,7 @@ _OPEN: dict[tuple[Any, ...], Engine] = {}
 _OPENING = threading.Lock()
 
 
-def engines_of(plan: Plan, declared: Iterable[Item], settings: Settings) -> dict[str, Engine]:
+def engines_of(plan: Plan, declared: Iterable[Item], settings: RowSettings) -> dict[str, Engine]:
     """Return the engine of each model of a plan; an engine stays open for the next chain."""
     given = settings.engine
     models = {item.name: item for item in declared if isinstance(item, Model)}
@@ -176,8 +161,10 @@ def engines_of(plan: Plan, declared: Iterable[Item], settings: Settings) -> dict
     return found
 
 
-def _opened(model: Model, settings: Settings) -> Engine:
+def _opened(model: Model, settings: RowSettings) -> Engine:
     arguments = {one.name: _value(one.value) for one in model.settings}
+    if model.engine == "openai":
+        arguments = _reached(arguments, settings)
     key = (model.engine, model.source, *sorted(arguments.items()))
     with _OPENING:
         if key not in _OPEN:
@@ -197,21 +184,31 @@ def _open(model: Model, arguments: dict[str, Any], progress: Progress | None) ->
     from chainlang.engines.vllm import VllmEngine
 
     source: Any = model.source
-    if source == "tiny":
-        from chainlang.tiny import path
-
-        source = path()
+    if source == tiny.NAME:
+        source = tiny.path()
         if not (source / "config.json").is_file():
-            message = f"the model 'tiny' has no weights in {source}"
+            message = f"the model '{tiny.NAME}' has no weights in {source}"
             hint = "make them: python examples/train_tiny.py; or name another model"
             raise EngineError([Diagnostic("engine", message, hint=hint)])
     return VllmEngine(source, progress=progress, **arguments)
 
 
+def _reached(arguments: dict[str, Any], settings: RowSettings) -> dict[str, Any]:
+    """Return how a server is reached. The key of the settings goes nowhere but to their address."""
+    allowed = settings.allowed_hosts
+    if "base_url" in arguments:
+        return {**arguments, "allowed_hosts": allowed}
+    found: dict[str, Any] = {}
+    if settings.openai_base_url is not None:
+        found["base_url"] = str(settings.openai_base_url)
+        allowed += ((settings.openai_base_url.host or "").strip("[]"),)
+    if settings.openai_api_key is not None:
+        found["api_key"] = settings.openai_api_key.get_secret_value()
+    return {**found, **arguments, "allowed_hosts": allowed}
+
+
 def _value(value: object) -> Any:
     if isinstance(value, Environment):
-        import os
-
         if value.name not in os.environ:
             message = f"the environment variable {value.name} is not set"
             hint = f"set it before running the chain: export {value.name}=..."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 import pytest
@@ -16,6 +17,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    for name in [one for one in os.environ if one.upper().startswith("CHAINLANG_")]:
+        del os.environ[name]  # the settings of whoever runs the tests
     if config.getoption("--update") and getattr(config.option, "numprocesses", None):
         raise pytest.UsageError("--update rewrites files: run it without -n")
 

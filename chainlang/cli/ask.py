@@ -7,7 +7,7 @@ import json
 import sys
 from typing import Any
 
-from chainlang.cli.chains import read_chain, with_model
+from chainlang.cli.chains import read_chain, settings
 from chainlang.cli.output import report
 from chainlang.errors import RowError
 from chainlang.results import Result
@@ -19,7 +19,7 @@ def add(commands: Any) -> None:
     parser.add_argument("chain", metavar="EXPR|FILE", help="a notation, or a file ending in .chain")
     parser.add_argument("question", metavar="QUESTION")
     parser.add_argument("--model", help="the model of every stage that names none (default: tiny)")
-    parser.add_argument("--seed", type=int, default=0, help="the seed of the run (default: 0)")
+    parser.add_argument("--seed", help="the seed of the run (default: 0)")
     parser.add_argument("--json", action="store_true", help="print the whole result as JSON")
     parser.set_defaults(run=run)
 
@@ -29,9 +29,9 @@ def run(options: argparse.Namespace) -> int:
     chain, warned = read_chain(options.chain)
     if not options.json:
         report(warned)
-    chain = with_model(chain, options.model)
+    given = settings(options, "model", "seed")
     try:
-        result = chain(options.question, seed=options.seed, progress=_say)
+        result = chain(options.question, **given, progress=_say)
     except RowError as error:
         report(error.diagnostics, as_json=options.json)
         return 1

@@ -1,18 +1,14 @@
-"""How the commands read the chain they are given: a notation, or a file."""
+"""How the commands read what they are given: a chain, as a notation or a file, and settings."""
 
 from __future__ import annotations
 
+import argparse
 import warnings
 from pathlib import Path
-
-from attrs import evolve
 
 from chainlang.chain import Chain
 from chainlang.diagnostics import Diagnostic
 from chainlang.errors import ChainlangWarning, raise_errors
-from chainlang.ir.items import Definition, Item, Op, Setting
-from chainlang.ir.nodes import Node, Stage
-from chainlang.ir.walk import transform
 from chainlang.ops.programs import examine, main_of
 from chainlang.reading import chain
 
@@ -34,23 +30,6 @@ def read_chain(text: str) -> tuple[Chain, list[Diagnostic]]:
     ]
 
 
-def with_model(chain: Chain, model: str | None) -> Chain:
-    """Return a chain in which every stage and op that names no model has this one."""
-    if model is None:
-        return chain
-    own = {item.name for item in chain.items if isinstance(item, Op)}
-
-    def name(node: Node) -> Node:
-        if isinstance(node, Stage) and node.model is None and node.name not in {"M", *own}:
-            return evolve(node, model=model)
-        return node
-
-    items: list[Item] = []
-    for item in chain.items:
-        if isinstance(item, Definition):
-            items.append(evolve(item, body=transform(item.body, name)))
-        elif isinstance(item, Op) and not any(one.name == "model" for one in item.settings):
-            items.append(evolve(item, settings=(*item.settings, Setting("model", model))))
-        else:
-            items.append(item)
-    return Chain(transform(chain.body, name), tuple(items))
+def settings(options: argparse.Namespace, *names: str) -> dict[str, str]:
+    """Return the settings among these that were given; the others come from where they are set."""
+    return {name: value for name in names if (value := getattr(options, name)) is not None}

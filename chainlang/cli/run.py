@@ -10,7 +10,7 @@ from typing import Any
 
 from attrs import define, field
 
-from chainlang.cli.chains import read_chain, with_model
+from chainlang.cli.chains import read_chain, settings
 from chainlang.cli.output import report
 from chainlang.runtime.outcomes import Outcome
 from chainlang.wire import Usage
@@ -28,10 +28,10 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("-o", "--output", required=True, type=Path, help="the folder of the run")
     parser.add_argument("--model", help="the model of every stage that names none (default: tiny)")
-    parser.add_argument("--limit", type=_count, help="take only so many rows")
-    parser.add_argument("--seed", type=int, default=0, help="the seed of the run (default: 0)")
-    parser.add_argument("--window", type=_count, default=256, help="rows in flight (default: 256)")
-    parser.add_argument("--format", choices=("jsonl", "csv", "parquet"), default="jsonl")
+    parser.add_argument("--limit", help="take only so many rows")
+    parser.add_argument("--seed", help="the seed of the run (default: 0)")
+    parser.add_argument("--window", help="rows in flight (default: 256)")
+    parser.add_argument("--format", help="of the results: jsonl, csv or parquet (default: jsonl)")
     parser.add_argument("--overwrite", action="store_true", help="replace a run that is there")
     parser.add_argument("--json", action="store_true", help="write errors as JSON to stdout")
     parser.set_defaults(run=run)
@@ -44,13 +44,10 @@ def run(options: argparse.Namespace) -> int:
         report(warned)
     progress = Progress(sys.stderr.isatty())
     try:
-        summary = with_model(chain, options.model).run(
+        summary = chain.run(
             options.input,
             options.output,
-            seed=options.seed,
-            window=options.window,
-            limit=options.limit,
-            format=options.format,
+            **settings(options, "format", "limit", "model", "seed", "window"),
             overwrite=options.overwrite,
             progress=progress.say,
             on_row=progress.row,
@@ -68,13 +65,6 @@ def run(options: argparse.Namespace) -> int:
     if summary.failed:
         print(f"failures: {summary.folder / 'errors.jsonl'}", file=sys.stderr)
     return int(summary.failed > 0)
-
-
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError("a whole number of at least 1")
-    return value
 
 
 @define

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from fnmatch import fnmatchcase
 from typing import Any
 
 from attrs import define, evolve, field
@@ -20,9 +21,6 @@ from chainlang.ops.signatures import ENGINES, KINDS, NAMED_TYPES, OP_SETTINGS, R
 from chainlang.spans import Source, Span
 
 MAIN = "main"
-VARIABLES = ("OPENAI_API_KEY",)
-VARIABLE_PREFIX = "CHAINLANG_"
-"""The environment variables that a file may name in the settings of a model."""
 _NAMED_ITEMS: dict[type[Item], str] = {
     items.Model: "model",
     items.TypeDef: "type",
@@ -288,13 +286,13 @@ class _Checker:
             message = f"{setting.name} can't come from the environment"
             self.note("option", message, where, "only api_key and base_url of a model can")
         elif isinstance(setting.value, items.Environment):
-            name = setting.value.name
-            if name not in VARIABLES and not name.startswith(VARIABLE_PREFIX):
+            from chainlang.settings import Settings  # 100 ms that other files do not need
+
+            name, allowed = setting.value.name, Settings.of({}).allowed_env
+            if not any(fnmatchcase(name, one) for one in allowed):
                 # A file may come from a stranger, and its models may be on a stranger's host.
                 message = f"a file may not read the variable '{name}'"
-                hint = (
-                    f"it may read {' and '.join(VARIABLES)}, and what starts with {VARIABLE_PREFIX}"
-                )
+                hint = f"it may read {', '.join(allowed)}, as the setting allowed_env says"
                 self.note("option", message, where, hint)
 
     # ------------------------------------------------------------ types

@@ -24,9 +24,9 @@ from chainlang.ops.signatures import Kind
 from chainlang.ops.votes import vote
 from chainlang.places import Place
 from chainlang.spans import Span
+from chainlang.tiny import NAME as TINY
 from chainlang.wire import Cause, Failure, Message, Sample, Sampling
 
-DEFAULT_MODEL = "tiny"
 DEFAULT_MAX_TOKENS = 1024
 _SAMPLING_OPTIONS = frozenset(
     {"min_tokens", "top_p", "top_k", "min_p", "presence_penalty", "frequency_penalty"}
@@ -93,8 +93,10 @@ class Vote:
     span: Span | None = field(default=None, eq=False, repr=False)
 
 
-def meaning(stage: Stage, declared: Iterable[Item] = ()) -> Meaning | Vote:
+def meaning(stage: Stage, declared: Iterable[Item] = (), *, model: str = TINY) -> Meaning | Vote:
     """Return what a stage means: its own words first, then its op's, then the defaults.
+
+    `model` is that of a stage which names none.
 
     >>> from chainlang import chain
     >>> found = meaning(chain("3:E").body)
@@ -121,7 +123,7 @@ def meaning(stage: Stage, declared: Iterable[Item] = ()) -> Meaning | Vote:
         name=stage.name,
         kind=kind,
         count=stage.count,
-        model=stage.model or settings.get("model") or DEFAULT_MODEL,
+        model=stage.model or settings.get("model") or model,
         sampling=sampling,
         user=settings["user"],
         system=settings.get("system"),

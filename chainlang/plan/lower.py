@@ -15,11 +15,13 @@ from chainlang.ir.normal import inlined, normal, part_name
 from chainlang.ops.stages import Vote, meaning
 from chainlang.places import Place
 from chainlang.plan.steps import Count, Fork, Gather, Generate, Name, Plan, Repeat, Sequence, Step
+from chainlang.tiny import NAME as TINY
 
 
-def lower(body: Expr, declared: Iterable[Item] = ()) -> Plan:
+def lower(body: Expr, declared: Iterable[Item] = (), *, model: str = TINY) -> Plan:
     """Return the plan of a chain that has been checked.
 
+    `model` is that of the stages which name none; no place depends on it.
     Raises `MeaningError` for a part that cannot be run.
 
     >>> from chainlang import chain
@@ -28,7 +30,7 @@ def lower(body: Expr, declared: Iterable[Item] = ()) -> Plan:
     """
     items = tuple(declared)
     bodies = {item.name: item.body for item in items if isinstance(item, Definition)}
-    lowering = _Lowering(items)
+    lowering = _Lowering(items, model)
     root = lowering.visit(normal(inlined(body, bodies)), (), 0)
     return Plan(root, tuple(lowering.models))
 
@@ -36,12 +38,13 @@ def lower(body: Expr, declared: Iterable[Item] = ()) -> Plan:
 @define
 class _Lowering:
     declared: tuple[Item, ...]
+    model: str
     models: dict[str, None] = field(factory=dict)
 
     def visit(self, node: Expr, place: Place, depth: int) -> Step:
         match node:
             case nodes.Stage():
-                found = meaning(node, self.declared)
+                found = meaning(node, self.declared, model=self.model)
                 if isinstance(found, Vote):
                     return Count(found, place)
                 self.models[found.model] = None

@@ -15,9 +15,8 @@ from chainlang.plan.steps import Plan
 from chainlang.runtime.outcomes import Outcome, RowFailure
 from chainlang.runtime.row import RowContext, work
 from chainlang.runtime.scheduler import Row, Scheduler
+from chainlang.settings import DEFAULT_WINDOW
 from chainlang.wire import Usage
-
-DEFAULT_WINDOW = 256
 
 
 def run(

@@ -28,12 +28,13 @@ from chainlang.diagnostics import Diagnostic
 from chainlang.errors import ChainlangError, SourceError
 from chainlang.ops.records import Flow
 from chainlang.places import Place
+from chainlang.settings import Format
 from chainlang.store.clear import clear
 from chainlang.store.files import Folder
 from chainlang.store.flatten import candidate_rows, flattened, named_parts, results
 from chainlang.store.names import folder_name
 from chainlang.store.parts import Parts
-from chainlang.store.tables import Format, converter
+from chainlang.store.tables import converter
 from chainlang.wire import Usage
 
 PART_ROWS = 10_000

@@ -10,7 +10,7 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
-from typing import Any, BinaryIO, Literal, get_args
+from typing import Any, BinaryIO, get_args
 
 from attrs import define, field
 
@@ -19,8 +19,8 @@ from chainlang.data.values import plain
 from chainlang.diagnostics import Diagnostic
 from chainlang.errors import SourceError
 from chainlang.report import shown
+from chainlang.settings import Format
 
-Format = Literal["jsonl", "csv", "parquet"]
 FORMATS: tuple[str, ...] = get_args(Format)
 _GROUP = 4096  # rows of a row group
 _SEPARATORS = {"\u2028": "\\u2028", "\u2029": "\\u2029", "\x85": "\\u0085"}

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+NAME = "tiny"
+"""What it is called in a chain."""
+
 
 def path() -> Path:
     """Return the folder that an engine loads the model from.

@@ -5,6 +5,7 @@
 
 import ast
 import itertools
+import json
 import re
 import tomllib
 from collections.abc import Callable, Iterable
@@ -14,8 +15,10 @@ from chainlang import limits
 from chainlang.diagnostics import LINTS
 from chainlang.errors import ERRORS
 from chainlang.ops.signatures import COMBINATORS, DRAWS, ENGINES, OP_SETTINGS, STAGE_TYPES, Rule
+from chainlang.settings import PREFIX, MapSettings, RunSettings, Settings, Takes
 
 ROOT = Path(__file__).parents[2]
+README = ROOT / "README.md"
 REFERENCE = ROOT / "grammar" / "README.md"
 ARCHITECTURE = ROOT / "chainlang" / "ARCHITECTURE.md"
 
@@ -48,6 +51,7 @@ MEANINGS = {
     "path": "a `use` that leaves the folder of its file",
     "json": "JSON that is not a chain",
     "engine": "an engine that can't be made: a library, an address, a key or a model is wrong",
+    "setting": "a setting of a run that there is not, or a value that it does not take",
     "operand": "in Python: a value that is no chain beside an operator or in a call",
     "malformed": "a node that no text and no operator makes: a bug in code that builds nodes",
     "branch-like-pipe": "a generator, then judges or votes, between `\\|`: they run side by side",
@@ -143,6 +147,26 @@ def bounds() -> Iterable[str]:
             yield f"| `{name}` | {getattr(limits.Limits(), name):,} | {words_on_a_line} |"
 
 
+def choices() -> Iterable[str]:
+    """Every setting of a run, what it takes, and where it can be said."""
+    yield "| setting | | takes | at first | in the environment | `map` | `run` |"
+    yield "|---|---|---|---|---|---|---|"
+    fields = Settings.model_fields | RunSettings.model_fields | MapSettings.model_fields
+    for name, field in fields.items():
+        (takes,) = (one.words for one in field.metadata if isinstance(one, Takes))
+        first = field.default
+        text = ", ".join(first) if isinstance(first, tuple) else json.dumps(first).strip('"')
+        cells = [
+            f"`{name}`",
+            str(field.description),
+            takes.replace("'", "`"),
+            "" if first in (None, ()) else f"`{text}`",
+            f"`{PREFIX}{name.upper()}`" if name in Settings.model_fields else "",
+            *("yes" if name in door.names() else "" for door in (MapSettings, RunSettings)),
+        ]
+        yield f"| {' | '.join(cells)} |"
+
+
 def floors() -> Iterable[str]:
     """The layers that import-linter holds, highest first, with what each file says it is."""
     yield "| floor | |"
@@ -179,13 +203,24 @@ def _rules(rules: dict[str, Rule]) -> Iterable[str]:
 
 TABLES: dict[str, Callable[[], Iterable[str]]] = {
     make.__name__: make
-    for make in (types, options, combinators, settings, engines, codes, lints, bounds, floors)
+    for make in (
+        types,
+        options,
+        combinators,
+        settings,
+        engines,
+        codes,
+        lints,
+        bounds,
+        floors,
+        choices,
+    )
 }
 
 
 def home(name: str) -> Path:
     """Return the document that a table stands in."""
-    return ARCHITECTURE if name == "floors" else REFERENCE
+    return {"choices": README, "floors": ARCHITECTURE}.get(name, REFERENCE)
 
 
 def replaced(text: str, name: str) -> str:
