@@ -23,8 +23,9 @@ from chainlang.ir.walk import measure
 from chainlang.limits import counted, current
 from chainlang.notation import unparse, unparse_file
 from chainlang.notation.literals import print_string
+from chainlang.ops.bound import NOTHING, Bound, together
 from chainlang.ops.files import MAIN
-from chainlang.ops.programs import check, from_document, read
+from chainlang.ops.programs import Program, check, from_document, read
 from chainlang.report import article, shown
 from chainlang.runnable import Runnable
 
@@ -79,7 +80,7 @@ class Operand:
             )
         chain = self.as_chain()
         check_extent(chain.size + 1, chain.depth + 1)
-        return Chain(Named(name, chain.body), chain.items, (chain.size + 1, chain.depth + 1))
+        return built(Named(name, chain.body), [chain], (chain.size + 1, chain.depth + 1))
 
     def __bool__(self) -> bool:  # noqa: PLE0304  # it never returns
         refuse(
@@ -124,6 +125,8 @@ class Chain(Operand, Runnable):
     """The models, types, ops and definitions that the body may use."""
     _extent: tuple[int, int] | None = field(default=None)
     """Size and depth, where they are known; kept, so that building a long chain stays linear."""
+    bound: Bound = field(default=NOTHING, kw_only=True)
+    """The Python objects that its names mean, where they mean some."""
 
     def as_chain(self) -> Chain:
         """The chain itself."""
@@ -167,11 +170,11 @@ class Chain(Operand, Runnable):
         raise_errors(found)
         return found
 
-    def program(self) -> tuple[Expr, tuple[Item, ...]]:
-        """Return the body and the declarations to run, after checking them."""
+    def program(self) -> Program:
+        """Return what there is to run, after checking it."""
         body, items, found = check(self.body, self.items)
         raise_errors(found)
-        return body, items
+        return Program(body, items, self.bound)
 
     def to_json(self) -> str:
         """Return the chain as a JSON document, without source positions; see `from_json`."""
@@ -263,7 +266,7 @@ def _operate(kind: type[Then] | type[Join] | type[Branch], left: object, right: 
     parts: tuple[Expr, ...] = ()
     for side in sides:  # one copy: a long chain may be built a stage at a time
         parts += side.body.parts if isinstance(side.body, kind) else (side.body,)
-    return Chain(kind(parts), merged(side.items for side in sides), (size, depth))
+    return built(kind(parts), sides, (size, depth))
 
 
 def _repeat(count: object, chain: Chain) -> Chain:
@@ -279,9 +282,16 @@ def _repeat(count: object, chain: Chain) -> Chain:
         raise LimitError([limits.exceeded("samples_per_stage", f"a count of {counted(total)}")])
     body = build.repeat(times, chain.body)
     if not isinstance(body, Repeat) or isinstance(chain.body, Repeat):
-        return Chain(body, chain.items, chain.extent)
+        return built(body, [chain], chain.extent)
     check_extent(chain.size + 1, chain.depth + 1)
-    return Chain(body, chain.items, (chain.size + 1, chain.depth + 1))
+    return built(body, [chain], (chain.size + 1, chain.depth + 1))
+
+
+def built(body: Expr, parts: Iterable[Chain], extent: tuple[int, int] | None = None) -> Chain:
+    """Return a chain made of others: a body, with the declarations and objects that they bring."""
+    parts = tuple(parts)
+    bound = together(part.bound for part in parts)
+    return Chain(body, merged(part.items for part in parts), extent, bound=bound)
 
 
 def check_extent(size: int, depth: int) -> None:

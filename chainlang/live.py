@@ -12,8 +12,7 @@ from attrs import define
 
 from chainlang.diagnostics import Diagnostic
 from chainlang.errors import OperandError
-from chainlang.ir.items import Item
-from chainlang.ir.nodes import Expr
+from chainlang.ops.programs import Program
 from chainlang.places import Place
 from chainlang.plan.lower import lower
 from chainlang.plan.steps import Generate, Plan
@@ -25,7 +24,6 @@ from chainlang.runtime.service import Job, Service
 from chainlang.sessions import engines_of, result_of, start_of
 from chainlang.settings import RowSettings
 
-Program: TypeAlias = tuple[Expr, tuple[Item, ...]]
 Done: TypeAlias = Outcome | BaseException
 
 # Registered after the engines' own end, and so run before it: nobody uses an engine that closes.
@@ -112,13 +110,12 @@ class _Job:
         places: Callable[[Plan], frozenset[Place]],
     ) -> None:
         """Begin. Models load in a thread of their own, so that the event loop goes on."""
-        body, declared = program
-        plan = lower(body, declared, model=settings.model)
+        plan = lower(program.body, program.items, program.bound, model=settings.model)
         wanted = places(plan)
-        start = start_of(row, declared)
+        start = start_of(row, program)
         if isinstance(start, RowFailure):
             raise start.error()
-        engines = await asyncio.to_thread(engines_of, plan, declared, settings)
+        engines = await asyncio.to_thread(engines_of, plan, program.items, settings)
         listener = Listener(self._tell, wanted) if wanted else None
         self._job = Job(plan, start, engines, settings.seed, self._tell, listener)
         _SERVICE.submit(self._job)

@@ -14,6 +14,7 @@ from attrs import define
 from chainlang.ir.items import Definition, Item
 from chainlang.ir.nodes import Branch, Expr, Join, Named, Repeat, Stage, Then
 from chainlang.ir.normal import inlined, normal, part_name
+from chainlang.ops.bound import NOTHING, Bound
 from chainlang.ops.records import Branched, Candidate, Flow, Record, gathered
 from chainlang.ops.stages import (
     Meaning,
@@ -39,6 +40,7 @@ def interpret(
     complete: Complete,
     *,
     declared: Iterable[Item] = (),
+    bound: Bound = NOTHING,
     run_seed: int = 0,
     model: str = TINY,
 ) -> Flow:
@@ -56,20 +58,23 @@ def interpret(
     items = tuple(declared)
     bodies = {item.name: item.body for item in items if isinstance(item, Definition)}
     whole = normal(inlined(body, bodies))
-    return _Interpreter(complete, items, run_seed, model).visit(whole, record, ())
+    return _Interpreter(complete, items, bound, run_seed, model).visit(whole, record, ())
 
 
 @define
 class _Interpreter:
     complete: Complete
     declared: tuple[Item, ...]
+    bound: Bound
     run_seed: int
     model: str
 
     def visit(self, node: Expr, record: Record, place: Place) -> Flow:
         match node:
             case Stage():
-                return self.stage(meaning(node, self.declared, model=self.model), record, place)
+                return self.stage(
+                    meaning(node, self.declared, self.bound, model=self.model), record, place
+                )
             case Then(parts):
                 flow: Flow = record
                 for index, part in enumerate(parts):

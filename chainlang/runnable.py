@@ -11,9 +11,8 @@ from chainlang.diagnostics import Diagnostic, closest
 from chainlang.errors import OperandError
 
 if TYPE_CHECKING:
-    from chainlang.ir.items import Item
-    from chainlang.ir.nodes import Expr
     from chainlang.live import Stream
+    from chainlang.ops.programs import Program
     from chainlang.results import Result
     from chainlang.sessions import Summary
 
@@ -43,8 +42,8 @@ class Runnable:
         """Return the chain as a JSON document."""
         raise NotImplementedError
 
-    def program(self) -> tuple[Expr, tuple[Item, ...]]:
-        """Return the body and the declarations to run, after checking them."""
+    def program(self) -> Program:
+        """Return what there is to run, after checking it."""
         raise NotImplementedError
 
     def __call__(self, query: Any = None, /, **fields: Any) -> Result:
@@ -128,8 +127,7 @@ class Runnable:
         from chainlang.sessions import results
         from chainlang.settings import MapSettings
 
-        body, items = self.program()
-        return results(body, items, rows, MapSettings.of(settings))
+        return results(self.program(), rows, MapSettings.of(settings))
 
     def run(self, rows: Any, out: str | PathLike[str], **settings: Any) -> Summary:
         """Run the chain over rows into a folder, and return what it came to.
@@ -147,9 +145,9 @@ class Runnable:
         from chainlang.settings import RunSettings
         from chainlang.store import About
 
-        body, items = self.program()
+        program = self.program()
         chosen = RunSettings.of(settings)
-        plan = lower(body, items, model=chosen.model)
+        plan = lower(program.body, program.items, program.bound, model=chosen.model)
         models = {name: name for name in plan.models}
         about = About(
             chain=str(self),
@@ -159,4 +157,4 @@ class Runnable:
             models=models,
             settings={"model": chosen.model},
         )
-        return run_to_folder(about, plan, items, rows, Path(out), chosen)
+        return run_to_folder(about, plan, program, rows, Path(out), chosen)

@@ -19,8 +19,8 @@ from chainlang.diagnostics import Diagnostic
 from chainlang.engines.base import Engine
 from chainlang.errors import EngineError
 from chainlang.ir.items import Environment, Item, Model
-from chainlang.ir.nodes import Expr
 from chainlang.ops.inputs import InputError, record_of
+from chainlang.ops.programs import Program
 from chainlang.ops.records import Record
 from chainlang.plan.lower import lower
 from chainlang.plan.steps import Plan
@@ -34,15 +34,13 @@ from chainlang.wire import Usage
 Progress: TypeAlias = Callable[[str], None]
 
 
-def results(
-    body: Expr, declared: tuple[Item, ...], source: Any, settings: MapSettings
-) -> Iterator[Result]:
-    """Return the results of the rows of a source. The body has been checked.
+def results(program: Program, source: Any, settings: MapSettings) -> Iterator[Result]:
+    """Return the results of the rows of a source.
 
     What can be known to be wrong before the first row is raised here, and not by the iterator.
     """
-    plan = lower(body, declared, model=settings.model)
-    return _results(outcomes(plan, declared, source, settings, settings.ordered), settings.on_error)
+    plan = lower(program.body, program.items, program.bound, model=settings.model)
+    return _results(outcomes(plan, program, source, settings, settings.ordered), settings.on_error)
 
 
 def _results(stream: Iterator[Outcome], on_error: str) -> Iterator[Result]:
@@ -60,14 +58,14 @@ def result_of(outcome: Outcome) -> Result:
 
 def outcomes(
     plan: Plan,
-    declared: tuple[Item, ...],
+    program: Program,
     source: Any,
     settings: RowSettings,
     ordered: bool = True,
 ) -> Iterator[Outcome]:
     """Return the outcomes of the rows of a source, failed ones too."""
-    rows = starts(islice(check_ids(read_rows(source)), settings.limit), declared)
-    engines = engines_of(plan, declared, settings)
+    rows = starts(islice(check_ids(read_rows(source)), settings.limit), program)
+    engines = engines_of(plan, program.items, settings)
     return run(plan, rows, engines, seed=settings.seed, window=settings.window, ordered=ordered)
 
 
@@ -85,7 +83,7 @@ class Summary:
 def run_to_folder(  # noqa: PLR0917
     about: About,
     plan: Plan,
-    declared: tuple[Item, ...],
+    program: Program,
     source: Any,
     out: Path,
     settings: RunSettings,
@@ -96,7 +94,7 @@ def run_to_folder(  # noqa: PLR0917
     """
     started = time.monotonic()
     usage, failed, rows = Usage(), 0, 0
-    stream = outcomes(plan, declared, source, settings)
+    stream = outcomes(plan, program, source, settings)
     with RunFolder.create(
         out, about, format=settings.format, overwrite=settings.overwrite
     ) as folder:
@@ -121,23 +119,21 @@ def run_to_folder(  # noqa: PLR0917
     return Summary(rows, failed, usage, time.monotonic() - started, out)
 
 
-def starts(
-    rows: Iterable[Row | BadRow], declared: tuple[Item, ...]
-) -> Iterator[Record | RowFailure]:
+def starts(rows: Iterable[Row | BadRow], program: Program) -> Iterator[Record | RowFailure]:
     """Yield the record that each row starts as, or why it is none."""
     for row in rows:
         if isinstance(row, BadRow):
             yield RowFailure(row.message, line=row.number)
             continue
         try:
-            yield record_of(row.fields, declared, number=row.number)
+            yield record_of(row.fields, program.items, program.bound, number=row.number)
         except InputError as error:
             yield RowFailure(f"row {row.number}: {error}", line=row.number)
 
 
-def start_of(row: Any, declared: tuple[Item, ...]) -> Record | RowFailure:
+def start_of(row: Any, program: Program) -> Record | RowFailure:
     """Return the record that one row starts as, or why it is none."""
-    return next(starts(read_rows([row]), declared))
+    return next(starts(read_rows([row]), program))
 
 
 # ---------------------------------------------------------------- engines

@@ -14,7 +14,7 @@ from typing import Any
 
 from attrs import frozen
 
-from chainlang.chain import Chain, Operand, check_extent, lift, merged, refuse
+from chainlang.chain import Chain, Operand, built, check_extent, lift, merged, refuse
 from chainlang.diagnostics import Diagnostic
 from chainlang.errors import LimitError, raise_errors
 from chainlang.ir import build
@@ -27,6 +27,7 @@ from chainlang.notation import parse_file, source
 from chainlang.notation.literals import print_literal
 from chainlang.notation.parse import read_expression
 from chainlang.notation.unparse import unparse, unparse_item, unparse_type
+from chainlang.ops.bound import together
 from chainlang.ops.files import resolve_file
 from chainlang.ops.resolve import Scope, resolve
 from chainlang.ops.signatures import KINDS
@@ -288,7 +289,7 @@ def _combine(name: str, parts: tuple[object, ...], options: Mapping[str, object]
         raise_errors(parsed.diagnostics)
         raise_errors(resolve(parsed.node, Scope.of(items))[1])
         raise_errors(found)
-    return Chain(resolved, items, extent)
+    return Chain(resolved, items, extent, bound=together(chain.bound for chain in chains))
 
 
 def _declared(*values: object) -> tuple[Item, ...]:
@@ -333,7 +334,7 @@ def _form(
     node = make(*bodies)
     extent = measure(node)
     check_extent(*extent)
-    return Chain(node, merged(chain.items for chain in chains), extent)
+    return built(node, chains, extent)
 
 
 def ref(name: str) -> Chain:

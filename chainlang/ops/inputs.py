@@ -7,6 +7,7 @@ from typing import Any
 
 from chainlang.diagnostics import closest
 from chainlang.ir.items import Input, Item, TypeDef
+from chainlang.ops.bound import NOTHING, Bound
 from chainlang.ops.prompts import RenderError, render
 from chainlang.ops.records import Candidate, Record
 from chainlang.ops.schemas import adapter
@@ -17,7 +18,13 @@ class InputError(Exception):
     """A row is not what the chain reads; the message names the field."""
 
 
-def record_of(row: Mapping[str, Any], declared: Iterable[Item] = (), *, number: int = 0) -> Record:
+def record_of(
+    row: Mapping[str, Any],
+    declared: Iterable[Item] = (),
+    bound: Bound = NOTHING,
+    *,
+    number: int = 0,
+) -> Record:
     """Return the record that a row starts as.
 
     With an `input` declaration the row must fit it. The query is the field ``query``, or the only
@@ -31,7 +38,7 @@ def record_of(row: Mapping[str, Any], declared: Iterable[Item] = (), *, number: 
     fields = dict(row)
     expected = next((item for item in items if isinstance(item, Input)), None)
     if expected is not None:
-        fields = _fitted(fields, expected, items)
+        fields = _fitted(fields, expected, items, bound)
     responses = fields.get("responses", [])
     if not isinstance(responses, list | tuple):
         raise InputError("responses: the first candidates are a list")
@@ -57,7 +64,9 @@ def _candidate(value: Any) -> Candidate:
     return Candidate(fields.get("answer", value), fields)
 
 
-def _fitted(row: dict[str, Any], expected: Input, items: tuple[Item, ...]) -> dict[str, Any]:
+def _fitted(
+    row: dict[str, Any], expected: Input, items: tuple[Item, ...], bound: Bound
+) -> dict[str, Any]:
     """Return a row with defaults filled in and derived fields made, every field of its type."""
     from pydantic import ValidationError
 
@@ -74,7 +83,9 @@ def _fitted(row: dict[str, Any], expected: Input, items: tuple[Item, ...]) -> di
             continue
         if field.name in row:
             try:
-                found[field.name] = adapter(field.type, types).validate_python(row[field.name])
+                found[field.name] = adapter(field.type, types, bound).validate_python(
+                    row[field.name]
+                )
             except ValidationError as error:
                 first = error.errors(include_url=False)[0]
                 where = ".".join([field.name, *map(str, first["loc"])])

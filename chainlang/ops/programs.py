@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from attrs import evolve
+from attrs import evolve, frozen
 
 from chainlang.diagnostics import Diagnostic
 from chainlang.errors import MeaningError, raise_errors
@@ -14,10 +14,21 @@ from chainlang.ir.walk import walk
 from chainlang.notation import Parsed, source, unparse
 from chainlang.notation.files import read_chain_file
 from chainlang.notation.parse import read_expression
+from chainlang.ops.bound import NOTHING, Bound
 from chainlang.ops.files import MAIN, resolve_file
 from chainlang.ops.resolve import Scope, resolve
 
-Program = tuple[Expr, tuple[Item, ...]]
+
+@frozen
+class Program:
+    """What there is to run: a body, the declarations its names refer to, the objects behind them.
+
+    It has been checked: whoever runs it need not look a name up again.
+    """
+
+    body: Expr
+    items: tuple[Item, ...] = ()
+    bound: Bound = NOTHING
 
 
 def read(text: str, items: tuple[Item, ...] = ()) -> tuple[Expr, tuple[Diagnostic, ...]]:
@@ -68,7 +79,7 @@ def examine(file: Path | Parsed[File]) -> tuple[File, tuple[Diagnostic, ...]]:
     return resolved, (*parsed.diagnostics, *found)
 
 
-def main_of(file: File) -> Program:
+def main_of(file: File) -> tuple[Expr, tuple[Item, ...]]:
     """Return the body that a file defines as ``main``, and its other items.
 
     Raises `MeaningError` if it defines none.
@@ -82,7 +93,7 @@ def main_of(file: File) -> Program:
     return bodies[MAIN], tuple(others)
 
 
-def from_document(text: str) -> Program:
+def from_document(text: str) -> tuple[Expr, tuple[Item, ...]]:
     """Return the body and items of a JSON document.
 
     Raises `DocumentError` for what is none, and everything that is wrong with what it says.

@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional, Union
 
 from chainlang.ir import items
+from chainlang.ops.bound import NOTHING, Bound
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -14,7 +15,9 @@ if TYPE_CHECKING:
 Types = Mapping[str, items.TypeDef]
 
 
-def adapter(node: items.Type, types: Types | None = None) -> TypeAdapter[Any]:
+def adapter(
+    node: items.Type, types: Types | None = None, bound: Bound = NOTHING
+) -> TypeAdapter[Any]:
     """Return pydantic's adapter of a type, which validates values and makes the JSON schema.
 
     Fields keep the order in which they were written, so that what a model reasons comes before
@@ -25,20 +28,22 @@ def adapter(node: items.Type, types: Types | None = None) -> TypeAdapter[Any]:
     >>> adapter(op.returns).json_schema()["required"]
     ['why', 'score']
     """
-    return _adapter(node, tuple(sorted((types or {}).items())))
+    return _adapter(node, tuple(sorted((types or {}).items())), bound)
 
 
 @lru_cache(maxsize=256)
-def _adapter(node: items.Type, types: tuple[tuple[str, items.TypeDef], ...]) -> TypeAdapter[Any]:
+def _adapter(
+    node: items.Type, types: tuple[tuple[str, items.TypeDef], ...], bound: Bound
+) -> TypeAdapter[Any]:
     from pydantic import TypeAdapter
 
-    return TypeAdapter(_annotation(node, dict(types), "Reply"))
+    return TypeAdapter(_annotation(node, dict(types), bound, "Reply"))
 
 
 _SIMPLE: dict[str, Any] = {"bool": bool, "float": float, "int": int, "str": str}
 
 
-def _annotation(node: items.Type, types: Types, name: str) -> Any:
+def _annotation(node: items.Type, types: Types, bound: Bound, name: str) -> Any:
     from pydantic import Field
 
     match node:
@@ -50,30 +55,32 @@ def _annotation(node: items.Type, types: Types, name: str) -> Any:
             else:
                 bounds = Field(ge=low, le=high)
             return Annotated[_SIMPLE[known], bounds]
+        case items.TypeName(known) if known in bound.types:
+            return bound.types[known]
         case items.TypeName(known):
-            return _model(known, types[known].fields, types)
+            return _model(known, types[known].fields, types, bound)
         case items.Constant(value):
             return Literal[value]
         case items.ListOf(item):
-            return list[_annotation(item, types, name + "Item")]  # type: ignore[misc]
+            return list[_annotation(item, types, bound, name + "Item")]  # type: ignore[misc]
         case items.Maybe(item):
-            return Optional[_annotation(item, types, name)]  # noqa: UP045  # built at run time
+            return Optional[_annotation(item, types, bound, name)]  # noqa: UP045  # built at run time
         case items.OneOf(options):
             if all(isinstance(one, items.Constant) for one in options):  # one `enum` in the schema
                 return Literal[
                     tuple(one.value for one in options if isinstance(one, items.Constant))
                 ]
-            return Union[tuple(_annotation(one, types, name) for one in options)]  # noqa: UP007
+            return Union[tuple(_annotation(one, types, bound, name) for one in options)]  # noqa: UP007
         case items.Shape(fields):
-            return _model(name, fields, types)
+            return _model(name, fields, types, bound)
     raise TypeError(f"not a type: {node!r}")
 
 
-def _model(name: str, fields: tuple[items.Field, ...], types: Types) -> Any:
+def _model(name: str, fields: tuple[items.Field, ...], types: Types, bound: Bound) -> Any:
     from pydantic import ConfigDict, create_model
 
     definitions: dict[str, Any] = {
-        one.name: (_annotation(one.type, types, name + one.name.title()), ...)
+        one.name: (_annotation(one.type, types, bound, name + one.name.title()), ...)
         for one in fields
         if one.type is not None
     }

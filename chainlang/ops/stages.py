@@ -16,6 +16,7 @@ from attrs import evolve, field, frozen
 from chainlang.ir import items
 from chainlang.ir.items import Item, Op, TypeDef
 from chainlang.ir.nodes import Stage
+from chainlang.ops.bound import NOTHING, Bound
 from chainlang.ops.prelude import prelude
 from chainlang.ops.prompts import RenderError, evaluate, render, variables
 from chainlang.ops.records import Candidate, Record
@@ -81,6 +82,7 @@ class Meaning:
     """How many of the samples must succeed; None for all."""
     fresh: bool = False
     types: Mapping[str, TypeDef] = field(factory=dict, hash=False)
+    bound: Bound = field(default=NOTHING, eq=False, repr=False)
     span: Span | None = field(default=None, eq=False, repr=False)
 
 
@@ -93,7 +95,9 @@ class Vote:
     span: Span | None = field(default=None, eq=False, repr=False)
 
 
-def meaning(stage: Stage, declared: Iterable[Item] = (), *, model: str = TINY) -> Meaning | Vote:
+def meaning(
+    stage: Stage, declared: Iterable[Item] = (), bound: Bound = NOTHING, *, model: str = TINY
+) -> Meaning | Vote:
     """Return what a stage means: its own words first, then its op's, then the defaults.
 
     `model` is that of a stage which names none.
@@ -133,6 +137,7 @@ def meaning(stage: Stage, declared: Iterable[Item] = (), *, model: str = TINY) -
         need=settings.get("need"),
         fresh=settings.get("fresh", False),
         types={item.name: item for item in declared if isinstance(item, TypeDef)},
+        bound=bound,
         span=stage.span,
     )
 
@@ -185,12 +190,12 @@ def schema(stage: Meaning, record: Record) -> str | None:
     """Return the JSON schema of a reply, as text; a choice is bounded by the candidates."""
     if stage.returns is None:
         return None
-    return _schema(_reply_type(stage, record), tuple(sorted(stage.types.items())))
+    return _schema(_reply_type(stage, record), tuple(sorted(stage.types.items())), stage.bound)
 
 
 @lru_cache(maxsize=256)
-def _schema(returns: items.Type, types: tuple[tuple[str, TypeDef], ...]) -> str:
-    return json.dumps(adapter(returns, dict(types)).json_schema())
+def _schema(returns: items.Type, types: tuple[tuple[str, TypeDef], ...], bound: Bound) -> str:
+    return json.dumps(adapter(returns, dict(types), bound).json_schema())
 
 
 def _reply_type(stage: Meaning, record: Record) -> items.Type:
@@ -247,7 +252,7 @@ def _validated(stage: Meaning, record: Record, sample: Sample) -> Any:
         limit = stage.sampling.max_tokens
         message = f"the reply was cut after {sample.tokens} tokens (max_tokens={limit})"
         raise StageError(message, "cut", sample)
-    validator = adapter(_reply_type(stage, record), stage.types)
+    validator = adapter(_reply_type(stage, record), stage.types, stage.bound)
     try:
         value = validator.validate_json(sample.text)
     except ValidationError as error:

@@ -12,13 +12,16 @@ from chainlang.ir import nodes
 from chainlang.ir.items import Definition, Item
 from chainlang.ir.nodes import Expr
 from chainlang.ir.normal import inlined, normal, part_name
+from chainlang.ops.bound import NOTHING, Bound
 from chainlang.ops.stages import Vote, meaning
 from chainlang.places import Place
 from chainlang.plan.steps import Count, Fork, Gather, Generate, Name, Plan, Repeat, Sequence, Step
 from chainlang.tiny import NAME as TINY
 
 
-def lower(body: Expr, declared: Iterable[Item] = (), *, model: str = TINY) -> Plan:
+def lower(
+    body: Expr, declared: Iterable[Item] = (), bound: Bound = NOTHING, *, model: str = TINY
+) -> Plan:
     """Return the plan of a chain that has been checked.
 
     `model` is that of the stages which name none; no place depends on it.
@@ -30,7 +33,7 @@ def lower(body: Expr, declared: Iterable[Item] = (), *, model: str = TINY) -> Pl
     """
     items = tuple(declared)
     bodies = {item.name: item.body for item in items if isinstance(item, Definition)}
-    lowering = _Lowering(items, model)
+    lowering = _Lowering(items, bound, model)
     root = lowering.visit(normal(inlined(body, bodies)), (), 0)
     return Plan(root, tuple(lowering.models))
 
@@ -38,13 +41,14 @@ def lower(body: Expr, declared: Iterable[Item] = (), *, model: str = TINY) -> Pl
 @define
 class _Lowering:
     declared: tuple[Item, ...]
+    bound: Bound
     model: str
     models: dict[str, None] = field(factory=dict)
 
     def visit(self, node: Expr, place: Place, depth: int) -> Step:
         match node:
             case nodes.Stage():
-                found = meaning(node, self.declared, model=self.model)
+                found = meaning(node, self.declared, self.bound, model=self.model)
                 if isinstance(found, Vote):
                     return Count(found, place)
                 self.models[found.model] = None
