@@ -42,7 +42,7 @@ class Sampling:
 class Request:
     """One prompt, to be sampled `count` times: sample *i* has the seed ``seed + i``.
 
-    At temperature 0 the seed plays no part, and the samples are equal.
+    At temperature 0 the seed plays no part, and the samples are equal: one is drawn for all.
     """
 
     id: str
@@ -58,6 +58,11 @@ class Request:
     stream: bool = False
     """Whether to tell of the reply as it comes. It changes nothing about the reply."""
 
+    @property
+    def drawn(self) -> int:
+        """How many samples an engine draws for it: `count`, or one where all would be equal."""
+        return self.count if self.sampling.temperature > 0 else 1
+
 
 @frozen
 class Sample:
@@ -66,6 +71,7 @@ class Sample:
     text: str
     finish: Finish
     tokens: int
+    """Where the engine shows no tokens, this may be a share of what the whole request drew."""
     token_ids: tuple[int, ...] = ()
     """The tokens themselves, on an engine that shows them."""
 
@@ -74,14 +80,20 @@ class Sample:
 class Usage:
     """What a request, a row or a run cost, in calls and tokens. Usages add up.
 
+    It is the same whether samples are asked for together or one by one: each is a call, and each
+    has read the prompt. What an engine did not have to read again is in `cached_tokens`.
+
     >>> Usage(1, 10, 0, 5) + Usage(1, 10, 8, 7)
     Usage(calls=2, prompt_tokens=20, cached_tokens=8, output_tokens=12)
     """
 
     calls: int = 0
+    """Samples that were drawn; for a request at temperature 0 that is one, whatever its count."""
     prompt_tokens: int = 0
+    """The length of the prompt, once for each call."""
     cached_tokens: int = 0
-    """Prompt tokens that the engine had computed before; part of `prompt_tokens`."""
+    """Prompt tokens that the engine had computed before, for this request or for another; part of
+    `prompt_tokens`."""
     output_tokens: int = 0
 
     def __add__(self, other: Usage) -> Usage:
@@ -138,7 +150,8 @@ class Capabilities:
 
     name: str
     schemas: bool
-    """Replies can be held to a JSON schema."""
+    """Replies keep their JSON schema, and a schema that can't be kept is refused. Else a schema is
+    passed on, and each stage looks whether the reply fits."""
     seeds: bool
     """A sample is a function of the request and its seed."""
     batch_invariant: bool
@@ -146,6 +159,7 @@ class Capabilities:
     plain_values: bool
     """Special tokens in messages are read as text."""
     token_ids: bool = False
+    """Samples have their tokens, and so their own length."""
     priorities: bool = False
     streams: bool = False
     """Replies are told of as they come, where that is asked for."""

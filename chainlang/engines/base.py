@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from chainlang.wire import Capabilities, Completion, Delta, Failure, Request
+from chainlang.wire import Capabilities, Completion, Delta, Failure, Message, Request
 
 
 class Engine(Protocol):
@@ -36,3 +36,18 @@ class Engine(Protocol):
     def close(self) -> None:
         """Give back what the engine holds. Closing twice does no harm."""
         ...
+
+
+def not_text(message: Message) -> str | None:
+    """Return why no model can read a message: half a surrogate pair has no bytes. None if it can.
+
+    >>> not_text(Message("user", "a\\ud800"))
+    'the user message is not text: character 2 is a lone surrogate, U+D800'
+    """
+    try:
+        message.text.encode()
+    except UnicodeEncodeError as error:
+        code = ord(message.text[error.start])
+        where = f"character {error.start + 1} is a lone surrogate, U+{code:04X}"
+        return f"the {message.role} message is not text: {where}"
+    return None

@@ -13,7 +13,8 @@ from typing import Any, Literal, TypeAlias
 import attrs
 from attrs import frozen
 
-from chainlang.wire import FailureKind, Finish, Request, Sample, Sampling, Usage
+from chainlang.engines.base import not_text
+from chainlang.wire import Failure, FailureKind, Finish, Request, Sample, Sampling, Usage
 
 _LONGEST_EXCERPT = 300  # characters of what a server said that a message shows
 
@@ -53,16 +54,36 @@ class Reply:
     usage: Usage
 
 
-def body(request: Request, *, model: str, first: int, count: int, most: str) -> bytes:
+def unaskable(request: Request) -> Failure | None:
+    """Return why no server is to be asked, if so.
+
+    What is not text would be changed on the way: servers put something else in its place, each its
+    own, and say nothing.
+    """
+    for message in request.messages:
+        if (why := not_text(message)) is not None:
+            return Failure(request.id, "refused", why)
+    if request.schema is not None:
+        try:
+            json.loads(request.schema)
+        except (ValueError, RecursionError):
+            return Failure(request.id, "constraint", "the schema is not JSON")
+    return None
+
+
+def body(
+    request: Request, *, model: str, first: int, count: int, most: Mapping[str, int]
+) -> bytes:
     """Return the body that asks for the samples `first` to `first + count - 1` of a request.
 
-    `most` is the server's name for `max_tokens`.
+    `most` is the bound of a reply in tokens, under the server's name for it; empty for what the
+    context leaves.
 
     >>> from chainlang.wire import Message
     >>> sampling = Sampling(temperature=0.7, max_tokens=8, min_p=0.1)
     >>> prompt = (Message("user", "Hi"),)
     >>> request = Request(id="1", model="m", messages=prompt, sampling=sampling, seed=5, count=3)
-    >>> print(body(request, model="m", first=1, count=2, most="max_tokens").decode())
+    >>> print(body(request, model="m", first=1, count=2, most={"max_tokens": 8}).decode())
     {"model": "m", "messages": [{"role": "user", "content": "Hi"}], "temperature": 0.7,
      "top_p": 1.0, "max_tokens": 8, "seed": 6, "n": 2, "min_p": 0.1}
     """
@@ -72,7 +93,7 @@ def body(request: Request, *, model: str, first: int, count: int, most: str) -> 
         "messages": [{"role": one.role, "content": one.text} for one in request.messages],
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
-        most: sampling.max_tokens,
+        **most,
     }
     if sampling.temperature > 0:
         found["seed"] = request.seed + first
@@ -87,7 +108,7 @@ def body(request: Request, *, model: str, first: int, count: int, most: str) -> 
     if request.schema is not None:
         held = {"name": "reply", "schema": json.loads(request.schema), "strict": True}
         found["response_format"] = {"type": "json_schema", "json_schema": held}
-    return json.dumps(found).encode()  # ASCII, so that half a surrogate pair is no trouble here
+    return json.dumps(found).encode()
 
 
 def read(document: Any, count: int) -> Reply:
@@ -123,8 +144,9 @@ def read(document: Any, count: int) -> Reply:
         number: Sample(text, finish, length)
         for (number, (text, finish)), length in zip(texts.items(), lengths, strict=True)
     }
-    spent = Usage(len(samples), _tokens(usage, "prompt_tokens"), cached, output)
-    return Reply(samples, spent)
+    # The server has read the prompt once for all samples, and counts it once.
+    prompt, calls = _tokens(usage, "prompt_tokens"), len(samples)
+    return Reply(samples, Usage(calls, calls * prompt, cached + (calls - 1) * prompt, output))
 
 
 def _text(choice: Mapping[str, Any], position: int) -> tuple[str, Finish]:

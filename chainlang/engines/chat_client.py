@@ -1,4 +1,4 @@
-"""Asking a server: one question at a time, and again where that helps. The only place with httpx2.
+"""Asking a server: one question at a time, and again where that helps.
 
 A method here runs in the loop that uses the client; only `__init__` may run elsewhere.
 """
@@ -53,7 +53,7 @@ class ChatClient:
         except ImportError:
             refuse("the openai engine needs httpx2", "run: pip install 'chainlang[openai]'")
         try:
-            self._url = httpx2.URL(f"{endpoint.url}/chat/completions")
+            self._url = httpx2.URL(endpoint.questions)
         except httpx2.InvalidURL as error:
             refuse(f"base_url can't be read: {error}", 'write it like "http://host:8000/v1"')
         self.endpoint = endpoint

@@ -50,6 +50,11 @@ class Endpoint:
         return cls(url.rstrip("/"), _host(url, allowed), key or "")
 
     @property
+    def questions(self) -> str:
+        """Where questions are sent."""
+        return f"{self.url}/chat/completions"
+
+    @property
     def loopback(self) -> bool:
         """Whether it is on this machine."""
         return _is_loopback(self.host)

@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 
 import attrs
 
+from chainlang.engines.fake_schemas import readable, value
 from chainlang.wire import (
     Capabilities,
     Completion,
@@ -93,7 +94,7 @@ class FakeEngine:
         """Take requests; each will finish after its latency."""
         for request in requests:
             self.submitted += 1
-            self._in_flight += request.count
+            self._in_flight += request.drawn
             due = self.now + (self.latency(request) if self.latency else 0.0)
             heapq.heappush(self._pending, (due, self.submitted, request))
         self.most_in_flight = max(self.most_in_flight, self._in_flight)
@@ -108,7 +109,7 @@ class FakeEngine:
         finished: list[Completion | Failure | Delta] = []
         while self._pending and (not finished or self._pending[0][0] <= self.now):
             due, _, request = heapq.heappop(self._pending)
-            self._in_flight -= request.count
+            self._in_flight -= request.drawn
             self.now = max(self.now, due)
             reply = self.complete(request)
             if request.stream and isinstance(reply, Completion):
@@ -134,7 +135,7 @@ class FakeEngine:
     def abort(self, ids: Iterable[str]) -> None:
         """Forget requests."""
         gone = set(ids)
-        self._in_flight -= sum(one.count for _, _, one in self._pending if one.id in gone)
+        self._in_flight -= sum(one.drawn for _, _, one in self._pending if one.id in gone)
         self._streaming = [entry for entry in self._streaming if entry[0].id not in gone]
         self._pending = [entry for entry in self._pending if entry[2].id not in gone]
         heapq.heapify(self._pending)
@@ -155,17 +156,18 @@ class FakeEngine:
             message = f"the prompt has {prompt} tokens, the context {self.context}"
             return Failure(request.id, "context", message)
         try:
-            samples = tuple(self._sample(request, index) for index in range(request.count))
-        except (LookupError, TypeError, ValueError) as error:
-            return Failure(request.id, "constraint", f"this schema can't be kept: {error!r}")
+            schema = request.schema and readable(request.schema)
+        except ValueError as error:
+            return Failure(request.id, "constraint", str(error))
+        samples = tuple(self._sample(request, schema, index) for index in range(request.drawn))
         output = sum(sample.tokens for sample in samples)
-        usage = Usage(request.count, prompt * request.count, 0, output)
-        return Completion(request.id, samples, usage)
+        usage = Usage(request.drawn, prompt * request.drawn, 0, output)
+        return Completion(request.id, samples * (request.count // request.drawn), usage)
 
-    def _sample(self, request: Request, index: int) -> Sample:
+    def _sample(self, request: Request, schema: Any, index: int) -> Sample:
         text = self._scripted(request, index)
         if text is None:
-            text = _invented(request, index)
+            text = _invented(request, schema, index)
         ends = [at for stop in request.sampling.stop if (at := text.find(stop)) >= 0]
         if ends:
             text = text[: min(ends)]
@@ -190,17 +192,16 @@ def _tokens(text: str) -> int:
     return -(-len(text) // _CHARACTERS_PER_TOKEN)
 
 
-def _invented(request: Request, index: int) -> str:
+def _invented(request: Request, schema: Any, index: int) -> str:
     """Return a reply drawn from a hash of everything that a reply may depend on."""
     sampling = request.sampling
     number = request.seed + index if sampling.temperature > 0 else None
     prompt = [(message.role, message.text) for message in request.messages]
     key = json.dumps([request.model, prompt, _parameters(sampling), request.schema, number])
     draws = _Draws(key.encode("utf-8", "surrogatepass"))
-    if request.schema is None:
+    if schema is None:
         return str(draws.below(_PLAIN))
-    schema = json.loads(request.schema)
-    return json.dumps(_instance(schema, schema, draws))
+    return json.dumps(value(schema, schema, draws.below))
 
 
 @lru_cache(maxsize=1024)
@@ -215,41 +216,7 @@ class _Draws:
         self.state = hashlib.blake2b(key, digest_size=16).digest()
 
     def below(self, bound: int) -> int:
-        value = int.from_bytes(self.state[:8], "big")
+        drawn = int.from_bytes(self.state[:8], "big")
         self.state = hashlib.blake2b(self.state, digest_size=16).digest()
-        return value % bound
+        return drawn % bound
 
-
-def _instance(schema: Any, root: Any, draws: _Draws) -> Any:
-    """Return a value that fits a JSON schema such as pydantic makes."""
-    if "$ref" in schema:
-        name = schema["$ref"].removeprefix("#/$defs/")
-        return _instance(root["$defs"][name], root, draws)
-    if "const" in schema:
-        return schema["const"]
-    for choices in ("enum", "anyOf"):
-        if choices in schema:
-            chosen = schema[choices][draws.below(len(schema[choices]))]
-            return chosen if choices == "enum" else _instance(chosen, root, draws)
-    match schema.get("type"):
-        case "object":
-            properties = schema.get("properties", {})
-            return {name: _instance(one, root, draws) for name, one in properties.items()}
-        case "array":
-            least = schema.get("minItems", 0)
-            most = min(schema.get("maxItems", least + 2), least + 2)
-            count = least + draws.below(most - least + 1)
-            return [_instance(schema["items"], root, draws) for _ in range(count)]
-        case "integer":
-            low = schema.get("minimum", min(0, schema.get("maximum", 0)))
-            return low + draws.below(min(schema.get("maximum", low + 9), low + 9) - low + 1)
-        case "number":
-            low = schema.get("minimum", min(0.0, schema.get("maximum", 0.0)))
-            return low + (schema.get("maximum", low + 1) - low) * draws.below(1001) / 1000
-        case "boolean":
-            return draws.below(2) == 1
-        case "null":
-            return None
-    least = schema.get("minLength", 1)
-    text = str(draws.below(_PLAIN))
-    return (text * max(least, 1))[: schema.get("maxLength", max(least, 1))]

@@ -1,14 +1,14 @@
 """An engine over any server that speaks the chat completions protocol of OpenAI.
 
-`vllm serve`, llama.cpp, Ollama, the cloud. What such a server can't promise is in `capabilities`:
-special tokens in values are not text to it, and a reply may depend on what else is in its batch.
+`vllm serve`, llama.cpp, Ollama, the cloud.
 """
 
 from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Collection, Iterable
+import sys
+from collections.abc import Collection, Iterable, Mapping
 from functools import partial
 
 from chainlang.engines import chat
@@ -16,6 +16,7 @@ from chainlang.engines.background import Background
 from chainlang.engines.chat_client import ChatClient, Refused
 from chainlang.engines.endpoint import CLOUD, DEFAULT_URL, Endpoint, refuse
 from chainlang.engines.http_retry import GaveUp, RetryPolicy
+from chainlang.engines.probe import probe
 from chainlang.wire import Capabilities, Completion, Failure, Request, Sample, Usage
 
 _STEP = 0.05  # seconds that `step` waits for something to finish
@@ -32,8 +33,12 @@ class OpenAIEngine:
 
     Timeouts are in seconds: `connect_timeout` for a connection, `read_timeout` for the silence of
     the server, which says nothing until a reply is complete. What fails for a while is asked again
-    as `retry` says, which has the deadline too.
+    as `retry` says, which has the deadline too. Before the first question, `probe` looks whether
+    anybody is there.
 
+    What this engine can't promise is in its `capabilities`: a server reads special tokens in values
+    as such, a reply may depend on what else is in its batch, and a schema is kept as far as the
+    server knows how. It counts the tokens of a request and not of each sample, so those are shares.
     A server may have settings of its own for options that a chain leaves at their usual value:
     start ``vllm serve`` with ``--generation-config vllm`` to get the usual ones.
 
@@ -63,7 +68,11 @@ class OpenAIEngine:
         self.model = model
         self.max_concurrency = max_concurrency
         self.max_model_len = max_model_len
+        # A bound that no prompt leaves room for is refused whatever the prompt.
+        self._longest = sys.maxsize if max_model_len is None else max(1, max_model_len - 1)
         self._endpoint = Endpoint.of(base_url, api_key, allowed_hosts)
+        self._connect = connect_timeout
+        self._probed = False
         self._client = ChatClient(
             self._endpoint,
             concurrency=max_concurrency,
@@ -86,9 +95,9 @@ class OpenAIEngine:
 
     @property
     def capabilities(self) -> Capabilities:
-        """Schemas and seeds, as far as the server keeps them; no more."""
+        """Seeds, as far as the server knows them; no more."""
         return Capabilities(
-            name="openai", schemas=True, seeds=True, batch_invariant=False, plain_values=False
+            name="openai", schemas=False, seeds=True, batch_invariant=False, plain_values=False
         )
 
     @property
@@ -96,10 +105,20 @@ class OpenAIEngine:
         """How many questions went to the server, repeated ones included."""
         return self._client.sent
 
+    def probe(self) -> None:
+        """Look, once, whether there is a server that can be asked.
+
+        Raises `EngineError` where nobody listens, somebody else does, or the key is not taken.
+        """
+        if not self._probed:
+            probe(self._endpoint, connect=self._connect)
+            self._probed = True
+
     def submit(self, requests: Iterable[Request]) -> None:
-        """Take requests and begin to ask. Raises `EngineError` once closed."""
+        """Take requests and begin to ask. Raises `EngineError` once closed, and as `probe` does."""
         if self._background.closed:
             refuse("the engine is closed", "make a new one")
+        self.probe()
         work = []
         for request in requests:
             ticket = next(self._numbers)
@@ -140,10 +159,8 @@ class OpenAIEngine:
     # ---- in the background
 
     async def _answer(self, request: Request) -> Completion | Failure:
-        limit, most = self.max_model_len, request.sampling.max_tokens
-        if limit is not None and most >= limit:
-            message = f"max_tokens={most} leaves no room for a prompt: the context is {limit}"
-            return Failure(request.id, "context", message)
+        if (failure := chat.unaskable(request)) is not None:
+            return failure
         try:
             samples, usage = await self._samples(request)
         except Refused as error:
@@ -155,7 +172,7 @@ class OpenAIEngine:
 
     async def _samples(self, request: Request) -> tuple[tuple[Sample, ...], Usage]:
         """Return all samples of a request, however few of them the server gives at a time."""
-        count = request.count if request.sampling.temperature > 0 else 1  # else all are equal
+        count = request.drawn
         found: dict[int, Sample] = {}
         usage = Usage()
         if count > 1 and self._several:
@@ -173,9 +190,8 @@ class OpenAIEngine:
         for number, reply in zip(missing, await self._each(request, missing), strict=True):
             found[number] = reply.samples[0]
             usage += reply.usage
-        if count < request.count:
-            return (found[0],) * request.count, usage
-        return tuple(found[number] for number in range(count)), usage
+        samples = tuple(found[number] for number in range(count))
+        return samples * (request.count // count), usage
 
     async def _each(self, request: Request, numbers: list[int]) -> list[chat.Reply]:
         """Return a reply for each sample number; the first failure ends the others."""
@@ -188,7 +204,20 @@ class OpenAIEngine:
 
     async def _ask(self, request: Request, first: int, count: int) -> chat.Reply:
         # The cloud's newer models refuse the old name, and other servers may not know the new one.
-        most = "max_completion_tokens" if self._endpoint.host == CLOUD else "max_tokens"
+        name = "max_completion_tokens" if self._endpoint.host == CLOUD else "max_tokens"
+        most = min(request.sampling.max_tokens, self._longest)
+        try:
+            return await self._put(request, first, count, {name: most})
+        except Refused as error:
+            if error.kind != "context":
+                raise
+        # It may be only that prompt and bound do not fit together. Without a bound, a server gives
+        # what the context leaves, which is less. A prompt that is too long by itself fails again.
+        return await self._put(request, first, count, {})
+
+    async def _put(
+        self, request: Request, first: int, count: int, most: Mapping[str, int]
+    ) -> chat.Reply:
         model = self.model or request.model
         content = chat.body(request, model=model, first=first, count=count, most=most)
         return await self._client.ask(content, count, schema=request.schema is not None)

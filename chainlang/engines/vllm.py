@@ -38,11 +38,10 @@ _FINISHES: dict[str, Finish] = {"stop": "stop", "length": "length"}
 
 @define(eq=False)
 class _Flight:
-    """A request that vLLM has: how many samples it draws, and those that are done."""
+    """A request that vLLM has, and those of its samples that are done."""
 
     request: Request
     prompt_tokens: int
-    drawn: int
     samples: dict[int, Sample]
     cached: int = 0
     told: dict[int, int] = field(factory=dict)
@@ -176,11 +175,10 @@ class VllmEngine:
         if len(prompt) >= self.context:
             what = f"the prompt has {len(prompt)} tokens, the context {self.context}"
             return Failure(request.id, "context", what)
-        drawn = request.count if request.sampling.temperature > 0 else 1
         self._issued += 1
         ticket = str(self._issued)
         try:
-            parameters = _parameters(request, drawn, schema, self.context - len(prompt))
+            parameters = _parameters(request, schema, self.context - len(prompt))
             with _unwarned() if schema is not None else nullcontext():
                 loaded.engine.add_request(
                     ticket,
@@ -193,7 +191,7 @@ class VllmEngine:
             reason = _NOISE.sub("", str(error)).strip()
             return Failure(request.id, kind, f"vLLM refuses the request: {reason}")
         self._tickets[request.id] = ticket
-        self._flying[ticket] = _Flight(request, len(prompt), drawn, {})
+        self._flying[ticket] = _Flight(request, len(prompt), {})
         return None
 
     def _take(self, output: Any) -> Iterator[Completion | Failure | Delta]:
@@ -214,18 +212,18 @@ class VllmEngine:
             ids = tuple(one.token_ids)
             flight.samples[one.index] = Sample(one.text, finish, len(ids), ids)
             flight.cached += output.num_cached_tokens or 0
-        if len(flight.samples) < flight.drawn:
+        request, drawn = flight.request, flight.request.drawn
+        if len(flight.samples) < drawn:
             return
-        del self._flying[output.request_id], self._tickets[flight.request.id]
-        samples = tuple(flight.samples[index] for index in range(flight.drawn))
+        del self._flying[output.request_id], self._tickets[request.id]
+        samples = tuple(flight.samples[index] for index in range(drawn))
         usage = Usage(
-            flight.drawn,
-            flight.drawn * flight.prompt_tokens,
+            drawn,
+            drawn * flight.prompt_tokens,
             flight.cached,
             sum(sample.tokens for sample in samples),
         )
-        repeated = flight.request.count // flight.drawn  # at temperature 0 one is drawn for all
-        yield Completion(flight.request.id, samples * repeated, usage)
+        yield Completion(request.id, samples * (request.count // drawn), usage)
 
     def _give_up(self, ticket: str, flight: _Flight, reason: str) -> Failure:
         self._forget([ticket])
@@ -257,7 +255,7 @@ def _unwarned() -> Iterator[None]:
         yield
 
 
-def _parameters(request: Request, drawn: int, schema: str | None, room: int) -> Any:
+def _parameters(request: Request, schema: str | None, room: int) -> Any:
     """Return vLLM's own words for how to draw; `room` is the most tokens that a reply may have."""
     from vllm.sampling_params import RequestOutputKind, SamplingParams, StructuredOutputsParams
 
@@ -265,10 +263,10 @@ def _parameters(request: Request, drawn: int, schema: str | None, room: int) -> 
     most = min(sampling.max_tokens, room)
     # With several samples each is reported alone, because each had another part of its prompt
     # from the cache; vLLM's report of all of them tells that of one.
-    whole = drawn == 1 and not request.stream
+    whole = request.drawn == 1 and not request.stream
     kind = RequestOutputKind.FINAL_ONLY if whole else RequestOutputKind.CUMULATIVE
     return SamplingParams(
-        n=drawn,
+        n=request.drawn,
         seed=request.seed if sampling.temperature > 0 else None,
         temperature=sampling.temperature,
         max_tokens=most,

@@ -15,6 +15,7 @@ from functools import lru_cache
 from itertools import chain
 from typing import Any
 
+from chainlang.engines.base import not_text
 from chainlang.wire import Message
 
 _CACHED = 256  # system messages, which repeat, whose tokens are kept
@@ -72,14 +73,8 @@ class Prompts:
         return ids
 
     def _message_ids(self, message: Message) -> list[int]:
-        try:
-            message.text.encode()
-        except UnicodeEncodeError as error:
-            code = ord(message.text[error.start])
-            raise PromptError(
-                f"the {message.role} message is not text: "
-                f"character {error.start + 1} is a lone surrogate, U+{code:04X}"
-            ) from None
+        if (why := not_text(message)) is not None:
+            raise PromptError(why)
         read = self._repeated if message.role == "system" else self.text_ids
         return read(message.text)
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
+from contextlib import ExitStack
 
 import pytest
 
 from chainlang.engines.base import Engine
-from tests.conformance.engines import KINDS, Kind
+from tests.conformance.engines import KINDS, Kind, Place
 
 
 @pytest.fixture(scope="session")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where models are made."""
-    return tmp_path_factory.mktemp("models")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """Where models are made and servers run; servers are gone at the end, whatever happened."""
+    with ExitStack() as stack:
+        yield Place(tmp_path_factory.mktemp("models"), stack)
 
 
 @pytest.fixture(scope="session", params=KINDS)
@@ -23,7 +24,7 @@ def kind(request: pytest.FixtureRequest) -> Kind:
 
 
 @pytest.fixture(scope="session")
-def engine(kind: Kind, folder: Path) -> Iterator[Engine]:
-    made = kind.make(folder)
+def engine(kind: Kind, place: Place) -> Iterator[Engine]:
+    made = kind.make(place)
     yield made
     made.close()

@@ -3,76 +3,105 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
-from attrs import frozen
+from attrs import define, frozen
 
 from chainlang.engines.base import Engine
 from chainlang.engines.fake import FakeEngine
+from chainlang.engines.openai import OpenAIEngine
 from chainlang.tiny import path as tiny
+from tests.conformance.serving import serving
+from tests.engines.server import Server, from_engine
+
+
+@define
+class Place:
+    """Where the kinds make what they need: models in a folder, servers until the stack ends."""
+
+    folder: Path
+    stack: ExitStack
+    _served: str | None = None
+
+    def model(self) -> Path:
+        """Return the bundled model, or a random one while there is none."""
+        if (tiny() / "config.json").is_file():
+            return tiny()
+        return self.random("first", 0, 400)
+
+    def random(self, name: str, seed: int, vocabulary: int) -> Path:
+        """Return a random model of that name."""
+        from tests.vllm.models import random_llama
+
+        made = self.folder / name
+        return made if made.exists() else random_llama(made, seed=seed, vocabulary=vocabulary)
+
+    def served(self) -> str:
+        """Return the address of a real server of the model, which is started once."""
+        if self._served is None:
+            self._served = self.stack.enter_context(serving(self.model(), "tiny"))
+        return self._served
 
 
 @frozen
 class Kind:
     """How to make an engine: of a first model, and of another one."""
 
-    make: Callable[[Path], Engine]
-    other: Callable[[Path], Engine]
-    refused: tuple[str, ...] = ()
+    make: Callable[[Place], Engine]
+    other: Callable[[Place], Engine]
+    refused: tuple[str, ...]
     """Schemas that are refused, because replies would not keep them."""
 
 
-def _fake(_: Path) -> FakeEngine:
+def _fake(_: Place) -> Engine:
     return FakeEngine(context=1000, answers={"Count": "1 2 3 4 5 6 7 8 9 " * 20})
 
 
-def _vllm(folder: Path) -> Engine:
-    if (tiny() / "config.json").exists():
-        return _loaded(tiny())
-    return _random(folder / "first", 0, 400)
-
-
-def _other_vllm(folder: Path) -> Engine:
-    return _random(folder / "second", 1, 420)
-
-
-def _random(folder: Path, seed: int, vocabulary: int) -> Engine:
-    from tests.vllm.models import random_llama
-
-    if not folder.exists():
-        random_llama(folder, seed=seed, vocabulary=vocabulary)
-    return _loaded(folder)
-
-
-def _loaded(folder: Path) -> Engine:
+def _vllm(model: Path) -> Engine:
     from chainlang.engines.vllm import VllmEngine
 
-    return VllmEngine(folder, max_num_seqs=64)
+    return VllmEngine(model, max_num_seqs=64)
 
+
+def _other_server(place: Place) -> Engine:
+    """Return an engine over another server: a real one more would take as long as all tests."""
+    server = place.stack.enter_context(Server(from_engine(FakeEngine())))
+    return OpenAIEngine("other", base_url=server.url)
+
+
+NEVER = (
+    "{",
+    "[]",
+    '{"type": "nonsense"}',
+    '{"type": "integer", "minimum": 5, "maximum": 1}',
+    '{"type": "integer", "multipleOf": 10}',
+    '{"type": "array", "items": {"type": "integer"}, "uniqueItems": true}',
+)
+"""Schemas that no engine keeps."""
+
+PASSED_OVER = (
+    '{"type": "integer", "not": {"const": 2}}',
+    '{"maximum": 3}',
+    '{"enum": [1, 2, 9], "maximum": 3}',
+    '{"type": "object", "required": ["a"]}',
+    '{"oneOf": [{"type": "integer"}, {"type": "number"}]}',
+    '{"allOf": [{"type": "string"}, {"enum": ["yes"]}]}',
+    '{"$ref": "#/$defs/T", "maximum": 3, "$defs": {"T": {"type": "integer"}}}',
+    '{"$ref": "#/$defs/nowhere"}',
+    '{"type": "object", "patternProperties": {"a": {"const": 1}}}',
+    '{"type": "object", "properties": {"a": {"type": "array", "contains": true}}}',
+)
+"""...and those that a server may keep in part, without a word."""
 
 KINDS = {
-    "fake": Kind(_fake, lambda _: FakeEngine()),
+    "fake": Kind(_fake, lambda _: FakeEngine(), (*NEVER, *PASSED_OVER)),
     "vllm": Kind(
-        _vllm,
-        _other_vllm,
-        refused=(
-            "{",
-            "[]",
-            '{"type": "nonsense"}',
-            '{"type": "integer", "minimum": 5, "maximum": 1}',
-            '{"type": "integer", "multipleOf": 10}',
-            '{"type": "integer", "not": {"const": 2}}',
-            '{"maximum": 3}',
-            '{"enum": [1, 2, 9], "maximum": 3}',
-            '{"type": "string", "enum": ["a", 3]}',
-            '{"type": "array", "items": {"type": "integer"}, "uniqueItems": true}',
-            '{"type": "object", "required": ["a"]}',
-            '{"type": "object", "patternProperties": {"a": {"const": 1}}}',
-            '{"oneOf": [{"type": "integer"}, {"type": "number"}]}',
-            '{"allOf": [{"type": "string"}, {"enum": ["yes"]}]}',
-            '{"$ref": "#/$defs/T", "maximum": 3, "$defs": {"T": {"type": "integer"}}}',
-            '{"$ref": "#/$defs/nowhere"}',
-            '{"type": "object", "properties": {"a": {"type": "array", "contains": true}}}',
-        ),
+        lambda place: _vllm(place.model()),
+        lambda place: _vllm(place.random("second", 1, 420)),
+        (*NEVER, *PASSED_OVER, '{"type": "string", "enum": ["a", 3]}'),
+    ),
+    "openai": Kind(
+        lambda place: OpenAIEngine("tiny", base_url=place.served()), _other_server, NEVER
     ),
 }

@@ -5,19 +5,18 @@ from __future__ import annotations
 import json
 import random
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
 from attrs import evolve
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from chainlang.engines.base import Engine
 from chainlang.notation import parse_file
 from chainlang.ops.schemas import adapter
 from chainlang.wire import Completion, Delta, Failure, Message, Request
 from tests.conformance.asking import ask, collect, completion, replies, samples
-from tests.conformance.engines import Kind
+from tests.conformance.engines import Kind, Place
 
 SHAPES = {
     "enum": '{ verdict: "correct" | "incorrect" }',
@@ -72,7 +71,10 @@ def test_sample_i_has_the_seed_plus_i(engine: Engine) -> None:
         return
     together = samples(engine, ask(count=4, seed=1000))
     apart = [samples(engine, ask(seed=1000 + index))[0] for index in range(4)]
-    assert list(together) == apart
+    assert [(one.text, one.finish) for one in together] == [
+        (one.text, one.finish) for one in apart
+    ]
+    assert [one.token_ids for one in together] == [one.token_ids for one in apart]
     assert len({one.text for one in samples(engine, ask(count=12, seed=1))}) > 1
 
 
@@ -139,8 +141,6 @@ def test_a_reply_that_is_told_of_as_it_comes_is_the_same_reply(
     engine: Engine, fields: dict[str, Any]
 ) -> None:
     if "schema" in fields:
-        if not engine.capabilities.schemas:
-            return
         fields = {**fields, "schema": json.dumps(shaped(fields["schema"]).json_schema())}
     quiet = completion(engine, ask(**fields))
     asked = ask(stream=True, **fields)
@@ -167,17 +167,24 @@ def test_a_reply_that_is_told_of_as_it_comes_is_the_same_reply(
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("temperature", [0, 1.0])
 def test_a_reply_keeps_its_schema(engine: Engine, shape: str, temperature: float) -> None:
-    if not engine.capabilities.schemas:
-        return
     reads = shaped(shape)
     schema = json.dumps(reads.json_schema())
-    asked = ask(schema=schema, temperature=temperature, count=3, max_tokens=200)
+    asked = ask(schema=schema, temperature=temperature, count=4, max_tokens=200)
     found = samples(engine, asked)
     # Nothing forbids blanks without end between the parts of a reply.
-    whole = [one for one in found if one.finish == "stop"]
-    assert whole or temperature == 0
-    for one in whole:
-        reads.validate_json(one.text)
+    whole = [one.text for one in found if one.finish == "stop"]
+    kept = [text for text in whole if _fits(reads, text)]
+    assert kept or temperature == 0  # no model here says such a thing by itself
+    if engine.capabilities.schemas:
+        assert kept == whole
+
+
+def _fits(reads: TypeAdapter[Any], text: str) -> bool:
+    try:
+        reads.validate_json(text)
+    except ValidationError:
+        return False
+    return True
 
 
 def test_a_schema_that_can_not_be_kept_fails_alone(engine: Engine, kind: Kind) -> None:
@@ -213,7 +220,7 @@ def test_a_prompt_longer_than_the_context_fails_alone(engine: Engine) -> None:
     assert isinstance(good, Completion)
     assert isinstance(long, Failure)
     assert (long.kind, long.transient) == ("context", False)
-    assert len(re.findall(r"\d+", long.message)) == 2
+    assert re.search(r"context\D{1,20}\d", long.message)
 
 
 @pytest.mark.parametrize("temperature", [0, 1.0])
@@ -221,7 +228,7 @@ def test_a_prompt_longer_than_the_context_fails_alone(engine: Engine) -> None:
 def test_usage_counts_what_was_drawn(engine: Engine, temperature: float, count: int) -> None:
     reply = completion(engine, ask(temperature=temperature, count=count))
     usage, tokens = reply.usage, sum(one.tokens for one in reply.samples)
-    assert usage.calls == count or (temperature == 0 and usage.calls == 1)
+    assert usage.calls == (count if temperature > 0 else 1)
     assert usage.output_tokens * count == tokens * usage.calls
     assert usage.prompt_tokens > 0
     assert usage.prompt_tokens % usage.calls == 0
@@ -249,8 +256,8 @@ def test_a_lone_surrogate_harms_no_other_request(engine: Engine) -> None:
     assert isinstance(broken, Completion) or broken.kind == "refused"
 
 
-def test_two_models_work_side_by_side(engine: Engine, kind: Kind, folder: Path) -> None:
-    other = kind.other(folder)
+def test_two_models_work_side_by_side(engine: Engine, kind: Kind, place: Place) -> None:
+    other = kind.other(place)
     try:
         asked = [ask(f"What is {n} + 2?", seed=n, count=2) for n in range(3)]
         alone = [samples(engine, one) for one in asked]
@@ -272,10 +279,10 @@ def _samples(found: dict[str, Completion | Failure], request: Request) -> object
     return reply.samples
 
 
-def test_an_engine_closes_twice_and_can_be_made_again(kind: Kind, folder: Path) -> None:
+def test_an_engine_closes_twice_and_can_be_made_again(kind: Kind, place: Place) -> None:
     found = []
     for _ in range(2):
-        made = kind.other(folder)
+        made = kind.other(place)
         found.append(samples(made, ask(count=2)))
         made.submit([ask("Count!", max_tokens=100)])
         made.close()

@@ -91,7 +91,7 @@ def from_engine(engine: FakeEngine) -> Callable[[Body], Answer]:
     def answer(body: Body) -> Answer:
         options = {
             name: tuple(value) if name == "stop" else value
-            for name, value in body.items()
+            for name, value in {"max_tokens": engine.context, **body}.items()
             if name not in {"model", "messages", "seed", "n", "response_format"}
         }
         held = body.get("response_format")
@@ -122,9 +122,14 @@ def from_engine(engine: FakeEngine) -> Callable[[Body], Answer]:
 
 @define(eq=False)
 class Server:
-    """The server, as a context. It keeps what it was asked, and what happened meanwhile."""
+    """The server, as a context. It keeps what it was asked, and what happened meanwhile.
+
+    `first` is the answer to the empty question that a client begins with.
+    """
 
     answer: Callable[[Body], Answer]
+    first: Answer = field(factory=lambda: error(400, "messages: Field required"))
+    probed: int = 0
     bodies: list[dict[str, Any]] = field(factory=list)
     headers: list[dict[str, str]] = field(factory=list)
     in_flight: int = 0
@@ -200,12 +205,18 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         assert self.path == "/v1/chat/completions"
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        if not body:
+            self.scripted.probed += 1
+            return self._send(self.scripted.first)
         answer = self.scripted.handle(body, self.headers.items())
         gone = answer.stall > 0 and self.scripted.stall(self.connection, answer.stall)
         self.scripted.done()  # before the answer: the client may ask the next while we return
         if gone or answer.cut == 0:
             self.close_connection = True
-            return
+            return None
+        return self._send(answer)
+
+    def _send(self, answer: Answer) -> None:
         self.send_response(answer.status)
         if answer.type is not None:
             self.send_header("Content-Type", answer.type)

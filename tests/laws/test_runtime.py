@@ -125,7 +125,7 @@ def test_a_row_costs_the_calls_that_were_counted(node: Expr) -> None:
     calls: list[int] = []
 
     def count(request: Request) -> Failure | None:
-        calls.append(request.count)
+        calls.append(request.drawn)
         return None
 
     outcome = _ran(node, [record_of(ROWS[0])], FakeEngine(failures=count), 1)["0"]

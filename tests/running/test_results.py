@@ -114,8 +114,8 @@ def test_enough_samples_are_enough() -> None:
     replies = ['{"reasoning": "", "final_answer": "yes"}', "broken", "broken"]
     engine = FakeEngine(answers=lambda request, index: replies[index] if request.schema else "a")
     with pytest.raises(RowError):
-        chain("E >> 3:J")("q", engine=engine)
-    result = chain("E >> 3:J(need=1)")("q", engine=engine)
+        chain("E >> 3:J::0.7")("q", engine=engine)
+    result = chain("E >> 3:J::0.7(need=1)")("q", engine=engine)
     assert [one.answer for one in result.candidates] == ["yes"]
 
 
