@@ -71,9 +71,7 @@ def unaskable(request: Request) -> Failure | None:
     return None
 
 
-def body(
-    request: Request, *, model: str, first: int, count: int, most: Mapping[str, int]
-) -> bytes:
+def body(request: Request, *, model: str, first: int, count: int, most: Mapping[str, int]) -> bytes:
     """Return the body that asks for the samples `first` to `first + count - 1` of a request.
 
     `most` is the bound of a reply in tokens, under the server's name for it; empty for what the

@@ -219,4 +219,3 @@ class _Draws:
         drawn = int.from_bytes(self.state[:8], "big")
         self.state = hashlib.blake2b(self.state, digest_size=16).digest()
         return drawn % bound
-

@@ -71,9 +71,7 @@ def test_sample_i_has_the_seed_plus_i(engine: Engine) -> None:
         return
     together = samples(engine, ask(count=4, seed=1000))
     apart = [samples(engine, ask(seed=1000 + index))[0] for index in range(4)]
-    assert [(one.text, one.finish) for one in together] == [
-        (one.text, one.finish) for one in apart
-    ]
+    assert [(one.text, one.finish) for one in together] == [(one.text, one.finish) for one in apart]
     assert [one.token_ids for one in together] == [one.token_ids for one in apart]
     assert len({one.text for one in samples(engine, ask(count=12, seed=1))}) > 1
 

@@ -106,6 +106,11 @@ def failure(answer: Callable[[Body], Answer], request: Request, **options: Any) 
     return found
 
 
+def background_threads() -> set[threading.Thread]:
+    """Return the threads of engines that are open; other tests may have some."""
+    return {one for one in threading.enumerate() if one.name == "chainlang-openai"}
+
+
 def texts(reply: Completion | Failure) -> list[str]:
     assert isinstance(reply, Completion), reply
     return [sample.text for sample in reply.samples]
@@ -473,7 +478,8 @@ def test_a_bug_fails_its_request_and_no_other(monkeypatch: pytest.MonkeyPatch) -
 
 def test_as_many_as_allowed_are_in_flight_and_no_more() -> None:
     def slowly(body: Body) -> Answer:
-        time.sleep(0.01)
+        server.wait_for(lambda: server.most_in_flight == 6)
+        time.sleep(0.01)  # for more to come, if they do
         return echo(body)
 
     with asking(slowly, max_concurrency=6) as (server, engine):
@@ -485,6 +491,7 @@ def test_as_many_as_allowed_are_in_flight_and_no_more() -> None:
 
 def test_samples_that_are_asked_for_one_by_one_count_too() -> None:
     def slowly(body: Body) -> Answer:
+        server.wait_for(lambda: server.most_in_flight == 3)
         time.sleep(0.01)
         return one_at_a_time(body)
 
@@ -608,7 +615,7 @@ def test_an_interrupt_comes_through_and_leaves_the_engine_whole() -> None:
 
 
 def test_closing_with_requests_in_flight_hangs_up_and_joins_the_thread() -> None:
-    before = threading.active_count()
+    before, threads = threading.active_count(), background_threads()
     with Server(in_turn(Answer(stall=9))) as server:
         engine = OpenAIEngine(base_url=server.url, max_concurrency=3, retry=policy())
         engine.submit(ask(str(number)) for number in range(10))
@@ -618,7 +625,7 @@ def test_closing_with_requests_in_flight_hangs_up_and_joins_the_thread() -> None
         engine.close()
         assert time.monotonic() - begun < 2
         server.wait_for(lambda: server.hung_up == 3)
-        assert not [one for one in threading.enumerate() if one.name == "chainlang-openai"]
+        assert background_threads() == threads
         assert engine.step() == []
         engine.abort(["1"])
         with pytest.raises(EngineError, match="the engine is closed"):
@@ -628,10 +635,11 @@ def test_closing_with_requests_in_flight_hangs_up_and_joins_the_thread() -> None
 
 
 def test_an_engine_that_was_never_asked_has_no_thread() -> None:
+    threads = background_threads()
     engine = OpenAIEngine(base_url="http://localhost:1/v1")
     assert engine.step() == []
     engine.abort(["1"])
-    assert not [one for one in threading.enumerate() if one.name == "chainlang-openai"]
+    assert background_threads() == threads
     engine.close()
     engine.close()
 
