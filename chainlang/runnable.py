@@ -148,13 +148,11 @@ class Runnable:
         program = self.program()
         chosen = RunSettings.of(settings)
         plan = lower(program.body, program.items, program.bound, model=chosen.model)
-        models = {name: name for name in plan.models}
         about = About(
             chain=str(self),
             graph=self.to_json(),
             plan=render(plan),
             seed=chosen.seed,
-            models=models,
             settings={"model": chosen.model},
         )
         return run_to_folder(about, plan, program, rows, Path(out), chosen)

@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from attrs import frozen
+from attrs import asdict, evolve, frozen
 
 from chainlang import tiny
 from chainlang.data import BadRow, Row, check_ids, read_rows
@@ -90,11 +90,14 @@ def run_to_folder(  # noqa: PLR0917
 ) -> Summary:
     """Run a chain over a source and write a run folder; return what it came to.
 
-    An interruption leaves the folder with the rows that were done, marked as interrupted.
+    The folder says of each model what its engine promises, and so what the results are worth. An
+    interruption leaves the folder with the rows that were done, marked as interrupted.
     """
     started = time.monotonic()
     usage, failed, rows = Usage(), 0, 0
     stream = outcomes(plan, program, source, settings)
+    engines = engines_of(plan, program.items, settings)  # which are open by now
+    about = evolve(about, models={name: asdict(one.capabilities) for name, one in engines.items()})
     with RunFolder.create(
         out, about, format=settings.format, overwrite=settings.overwrite
     ) as folder:
@@ -164,7 +167,13 @@ def _opened(model: Model, settings: RowSettings) -> Engine:
     key = (model.engine, model.source, *sorted(arguments.items()))
     with _OPENING:
         if key not in _OPEN:
-            _OPEN[key] = _open(model, arguments, settings.progress)
+            try:
+                _OPEN[key] = _open(model, arguments, settings.progress)
+            except EngineError as error:
+                address = (one.span for one in model.settings if one.name == "base_url")
+                where = next(address, model.span)
+                found = [evolve(one, span=one.span or where) for one in error.diagnostics]
+                raise EngineError(found) from error
         return _OPEN[key]
 
 
@@ -176,7 +185,12 @@ def _open(model: Model, arguments: dict[str, Any], progress: Progress | None) ->
     if model.engine == "openai":
         from chainlang.engines.openai import OpenAIEngine
 
-        return OpenAIEngine(model.source, **arguments)
+        engine = OpenAIEngine(model.source, **arguments)
+        engine.probe()
+        if progress is not None:
+            doubt = "special tokens in values may be read as such there"
+            progress(f"{model.source} is asked at {engine.url}; {doubt}")
+        return engine
     from chainlang.engines.vllm import VllmEngine
 
     source: Any = model.source

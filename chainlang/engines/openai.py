@@ -90,7 +90,7 @@ class OpenAIEngine:
 
     def __repr__(self) -> str:
         model = "" if self.model is None else f"{self.model!r}, "
-        where = f"base_url={self._endpoint.url!r}, max_concurrency={self.max_concurrency}"
+        where = f"base_url={self.url!r}, max_concurrency={self.max_concurrency}"
         return f"OpenAIEngine({model}{where})"
 
     @property
@@ -99,6 +99,11 @@ class OpenAIEngine:
         return Capabilities(
             name="openai", schemas=False, seeds=True, batch_invariant=False, plain_values=False
         )
+
+    @property
+    def url(self) -> str:
+        """The address before ``/chat/completions``."""
+        return self._endpoint.url
 
     @property
     def sent(self) -> int:

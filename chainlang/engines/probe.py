@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 _PATIENCE = 10.0  # seconds; a server that says nothing for longer may be loading its model
 _ENOUGH = 10_000  # bytes of an answer
-_KEY = 'pass the key as api_key; in a file, api_key=env("OPENAI_API_KEY")'
+_NO_KEY = 'pass it as api_key; in a file, api_key=env("OPENAI_API_KEY")'
+_WRONG_KEY = "is it a key for this server, and whole?"
 _ELSEWHERE = (
     "base_url is what stands before /chat/completions, and mostly ends in /v1; "
     "or has another program taken the port?"
@@ -67,10 +68,16 @@ def _judge(endpoint: Endpoint, answer: httpx2.Response, received: bytes) -> None
     except (ValueError, RecursionError):
         document = None
     told = chat.said(document, received.decode("utf-8", "replace"))
-    words = f'answered {status}: "{chat.excerpt(endpoint.hide(told))}"'
+    words = f"answered {status}"
+    if answer.has_redirect_location:
+        told = answer.headers["location"]
+    if told:
+        words += f': "{chat.excerpt(endpoint.hide(told))}"'
     if status in {401, 403}:
-        what = "does not take the API key" if endpoint.key else "asks for an API key"
-        refuse(f"{endpoint.url} {what}: it {words}", _KEY)
+        what, hint = "asks for an API key", _NO_KEY
+        if endpoint.key:
+            what, hint = "does not take the API key", _WRONG_KEY
+        refuse(f"{endpoint.url} {what}: it {words}", hint)
     in_trouble = status in {408, 425, 429} or (status >= 500 and status not in {501, 505})
     if not in_trouble and not _in_the_protocol(status, document):
         refuse(f"{endpoint.url} is no server for chat completions: it {words}", _ELSEWHERE)

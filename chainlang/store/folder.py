@@ -53,7 +53,7 @@ class About:
     plan: str
     seed: int = 0
     models: Mapping[str, Any] = field(factory=dict)
-    """For each model its fingerprint, or whatever else tells it from others."""
+    """For each model what its engine promises, and whatever else tells it from others."""
     settings: Mapping[str, Any] = field(factory=dict)
     """Whatever else bears on the results."""
 

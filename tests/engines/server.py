@@ -142,7 +142,11 @@ class Server:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._http.server_address[1]}/v1"
+        return f"http://127.0.0.1:{self.port}/v1"
+
+    @property
+    def port(self) -> int:
+        return int(self._http.server_address[1])
 
     @property
     def prompts(self) -> list[str]:
@@ -203,7 +207,7 @@ class _Handler(BaseHTTPRequestHandler):
     scripted: Server
 
     def do_POST(self) -> None:
-        assert self.path == "/v1/chat/completions"
+        assert self.path.endswith("/chat/completions")
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
         if not body:
             self.scripted.probed += 1
