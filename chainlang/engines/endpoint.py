@@ -41,7 +41,7 @@ class Endpoint:
         Traceback (most recent call last):
             ...
         chainlang.errors.EngineError: error[engine]: base_url leads to another machine: example.com
-          = hint: if that is meant, allow it: allowed_hosts=['example.com'] in Python or chainlang.toml
+          = hint: if that is meant: allowed_hosts=['example.com'] in Python or chainlang.toml
         """
         if key and not (key.isascii() and key.isprintable() and " " not in key):
             # Said here, because what writes the header would print the key that it can't write.
@@ -83,7 +83,7 @@ def _host(url: str, allowed: Collection[str]) -> str:
     if _is_loopback(host) or host in allowed:
         return host
     if host != CLOUD:
-        hint = f"if that is meant, allow it: allowed_hosts=[{host!r}] in Python or chainlang.toml"
+        hint = f"if that is meant: allowed_hosts=[{host!r}] in Python or chainlang.toml"
         refuse(f"base_url leads to another machine: {host}", hint)
     if parts.scheme != "https":
         refuse("base_url would send the key for all to read", f'write "{DEFAULT_URL}"')

@@ -56,4 +56,3 @@ def _somebody(first: Answer | None, then: Answer | None) -> Iterator[int]:
         return
     with Server(in_turn(then or first), first) as server:
         yield server.port
-
