@@ -31,7 +31,7 @@ from chainlang.tiny import path
 
 HERE = Path(__file__).parent
 QUESTIONS = HERE / "data" / "questions.jsonl"
-ASKED, PUBLISHED = 600, 300
+ASKED, PUBLISHED = 500, 300
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 
 CHAINS = (

@@ -37,7 +37,7 @@ CHAT_TEMPLATE = (
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
 )
 TOKENS_PER_STEP = 1024
-PLAIN = 120_000  # examples, two fifths of the steps
+PLAIN = 100_000  # examples, a third of the steps
 IGNORED = -100
 
 

@@ -1,4 +1,4 @@
-"""Where the bundled model lies once `examples/train_tiny.py` has made it."""
+"""The model that ships with the package: where it lies."""
 
 from __future__ import annotations
 

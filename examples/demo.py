@@ -1,0 +1,39 @@
+"""The main job: a chain on vLLM, over a file of questions, into a run folder.
+
+One answer, and beside it five answers and a vote; a judge reads both, and a verifier checks what the
+judge says. Every row has an `expected` answer too, which no model sees.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from chainlang import chain
+from chainlang.cli.run import Progress
+
+QUESTIONS = Path(__file__).parent / "data" / "questions.jsonl"
+OUT = Path("runs/demo")
+
+pipeline = chain(
+    "(one = E:tiny:0.7 & vote = 5:E:tiny:0.7 >> M) >> (judge = J:tiny) >> (checked = V:tiny)"
+)
+print(f"chain      {pipeline}")
+print(f"questions  {QUESTIONS.name}\n", flush=True)
+
+progress = Progress(sys.stderr.isatty())
+summary = pipeline.run(QUESTIONS, OUT, overwrite=True, progress=progress.say, on_row=progress.row)
+progress.end()
+
+with (OUT / "flattened" / "000.jsonl").open() as file:
+    rows = [json.loads(line) for line in file]
+print(f"\n{summary.rows} rows, {summary.failed} failed, {summary.usage.calls:,} calls, ", end="")
+print(f"{summary.seconds:.0f} s with loading the model\n\nright answers")
+for name, what in [
+    ("one", "one sample"),
+    ("vote", "the vote of five"),
+    ("judge", "the judge over both"),
+    ("checked", "the whole chain"),
+]:
+    right = sum(row[f"{name}.answer"] == row["expected"] for row in rows)
+    print(f"  {what:20} {right / len(rows):6.1%}")
+print(f"\nresults    {OUT / 'flattened'}")
