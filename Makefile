@@ -9,8 +9,8 @@ PIP := $(BIN)/pip install -q --disable-pip-version-check
 
 .PHONY: demo test lint check bench fuzz test-oldest-lark format clean
 
-demo: $(READY)  ## show what works: a chain, parsed, checked and drawn
-	@$(BIN)/python examples/first_chain.py
+demo: $(READY)  ## the main job: a chain on vLLM, over a file of questions
+	@$(BIN)/python examples/demo.py
 
 # Those on vLLM run in a process of their own: they share an engine, and it fills the memory that
 # Python's collector would walk again and again under the others.

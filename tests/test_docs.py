@@ -3,7 +3,6 @@
 import doctest
 import os
 import re
-import shutil
 import subprocess
 import sys
 import warnings
@@ -19,6 +18,7 @@ from tests.project import tables
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = ("README.md", "CONTRIBUTING.md", "chainlang/ARCHITECTURE.md", "grammar/README.md")
+ON_VLLM = ("README.md",)  # its Python uses the bundled model: see tests/vllm/test_readme.py
 BLOCK = re.compile(r"^```(?P<info>[^\n]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 FLAGS = doctest.ELLIPSIS
 
@@ -54,23 +54,14 @@ def blocks(*infos):
     return pytest.mark.parametrize("block", found, ids=lambda block: block.id)
 
 
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """A folder of its own with the examples in it, in which a document's commands run."""
-    shutil.copytree(ROOT / "examples", tmp_path / "examples")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 def test_every_block_is_of_a_kind_that_is_tested():
     kinds = {"python", "console", "chain", "chain refused", "sh", "text"}
     for block in BLOCKS:
         assert block.info in kinds or block.info.startswith("chain file"), block.id
 
 
-@pytest.mark.parametrize("document", DOCUMENTS)
-def test_python_shows_what_it_prints(document, folder):
-    """The Python blocks of a document are one session, from top to bottom."""
+def run_python(document):
+    """Run the Python blocks of a document: one session, from top to bottom."""
     session, failures = {}, []
     runner = doctest.DocTestRunner(verbose=False, optionflags=FLAGS)
     for block in BLOCKS:
@@ -84,8 +75,13 @@ def test_python_shows_what_it_prints(document, folder):
     assert not failures, "".join(failures)
 
 
+@pytest.mark.parametrize("document", [name for name in DOCUMENTS if name not in ON_VLLM])
+def test_python_shows_what_it_prints(document, workspace):
+    run_python(document)
+
+
 @blocks("console")
-def test_commands_print_what_is_shown(block, folder, request):
+def test_commands_print_what_is_shown(block, workspace, request):
     environment = {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
@@ -150,8 +146,8 @@ def _lines(block):
     [one for one in BLOCKS if one.info.startswith("chain file") and "refused" not in one.info],
     ids=lambda block: block.id,
 )
-def test_files_are_accepted(block, folder):
-    path = folder / "examples" / "shown.chain"
+def test_files_are_accepted(block, workspace):
+    path = workspace / "examples" / "shown.chain"
     path.write_text(block.text, encoding="utf-8")
     if "main =" not in block.text:
         path.write_text(f"{block.text}\nmain = E", encoding="utf-8")
@@ -173,8 +169,8 @@ def test_files_are_those_of_the_examples(block):
     [one for one in BLOCKS if one.info.startswith("chain file refused: ")],
     ids=lambda block: block.id,
 )
-def test_files_are_refused(block, folder):
-    path = folder / "shown.chain"
+def test_files_are_refused(block, workspace):
+    path = workspace / "shown.chain"
     path.write_text(block.text, encoding="utf-8")
     with pytest.raises(ChainlangError) as caught:
         load(path)

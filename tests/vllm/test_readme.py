@@ -1,0 +1,11 @@
+"""What the README shows in Python is so; it shows the bundled model, and so runs where vLLM does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.test_docs import run_python
+
+
+def test_python_shows_what_it_prints(workspace: Path) -> None:
+    run_python("README.md")
