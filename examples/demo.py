@@ -1,7 +1,7 @@
 """The main job: a chain on vLLM, over a file of questions, into a run folder.
 
-One answer, and beside it five answers and a vote; a judge reads both, and a verifier checks what the
-judge says. Every row has an `expected` answer too, which no model sees.
+One answer, and beside it five answers and a vote; a judge reads both, and a verifier checks what
+the judge says. Every row has an `expected` answer too, which no model sees.
 """
 
 import json

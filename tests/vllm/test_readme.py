@@ -1,4 +1,4 @@
-"""What the README shows in Python is so; it shows the bundled model, and so runs where vLLM does."""
+"""What the README shows in Python is so. It shows the bundled model, so it runs where vLLM does."""
 
 from __future__ import annotations
 
