@@ -211,16 +211,17 @@ class _Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
         if not body:
             self.scripted.probed += 1
-            return self._send(self.scripted.first)
+            self._send(self.scripted.first)
+            return
         answer = self.scripted.handle(body, self.headers.items())
         gone = answer.stall > 0 and self.scripted.stall(self.connection, answer.stall)
         self.scripted.done()  # before the answer: the client may ask the next while we return
-        if gone or answer.cut == 0:
-            self.close_connection = True
-            return None
-        return self._send(answer)
+        self._send(Answer(cut=0) if gone else answer)
 
     def _send(self, answer: Answer) -> None:
+        if answer.cut == 0:
+            self.close_connection = True
+            return
         self.send_response(answer.status)
         if answer.type is not None:
             self.send_header("Content-Type", answer.type)

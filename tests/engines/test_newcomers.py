@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from chainlang.cli import execute
+from chainlang.engines.openai import OpenAIEngine
 from chainlang.sessions import close_engines
 from tests.cases import Case, each_case
-from tests.engines.server import Answer, Server, in_turn
+from tests.engines.server import Answer, Server, as_json, echo, error, in_turn
+from tests.engines.test_openai import ask, finish, texts
 
 
 @each_case("servers/*.cases")
@@ -56,3 +58,26 @@ def _somebody(first: Answer | None, then: Answer | None) -> Iterator[int]:
         return
     with Server(in_turn(then or first), first) as server:
         yield server.port
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        error(400, "messages: Field required"),
+        as_json({"detail": [{"loc": ["body", "messages"], "msg": "Field required"}]}, 422),
+        error(404, "there is no model ''"),
+        error(429, "slow down"),
+        error(500, "KeyError: 'messages'"),
+        Answer(b"<html>Bad gateway</html>", 502, type="text/html"),
+        Answer(b"the model is loading", 503, type="text/plain"),
+        Answer(cut=0),
+    ],
+    ids=lambda first: f"{first.status} {first.type}",
+)
+def test_a_server_that_knows_no_empty_question_or_is_in_trouble_is_asked(first: Answer) -> None:
+    with Server(echo, first) as server:
+        engine = OpenAIEngine(base_url=server.url)
+        for name in ("1", "2"):
+            assert texts(finish(engine, ask(name))[name]) == [f"{name}/100"]
+        engine.close()
+        assert server.probed == 1
