@@ -168,6 +168,9 @@ class VllmEngine:
             schema = enforceable(request.schema) if request.schema is not None else None
         except ValueError as error:
             return Failure(request.id, "constraint", str(error))
+        if (least := loaded.prompts.at_least(request.messages)) >= self.context:
+            what = f"the prompt has at least {least} tokens, the context {self.context}"
+            return Failure(request.id, "context", what)
         try:
             prompt = loaded.prompts.token_ids(request.messages)
         except PromptError as error:

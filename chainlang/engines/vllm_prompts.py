@@ -40,6 +40,7 @@ class Prompts:
         self._opens = tuple(one["content"] for one in described["added_tokens"])
         marks = {one["id"] for one in described["added_tokens"] if _is_markup(one)}
         self._marks = (marks | set(tokenizer.all_special_ids)) - {tokenizer.unk_token_id}
+        self._widest = _widest(described)
         self._around = lru_cache(_CACHED)(self._render)
         self._repeated = lru_cache(_CACHED)(self.text_ids)
 
@@ -53,6 +54,15 @@ class Prompts:
                 for part in parts
             )
         )
+
+    def at_least(self, messages: Iterable[Message]) -> int:
+        """Return a number of tokens that the prompt can't have less of, without making it.
+
+        Making one of a megabyte takes a second, in which no other request is served.
+        """
+        if self._widest is None:
+            return 0
+        return sum(len(message.text) for message in messages) // self._widest
 
     def text_ids(self, text: str) -> list[int]:
         """Return the tokens of a text, none of them special."""
@@ -110,6 +120,24 @@ class Prompts:
 def _is_markup(token: dict[str, Any]) -> bool:
     """Return whether an added token may steer a model. Runs of spaces are text like any other."""
     return bool(token["special"] or token["content"].strip(" \t\n\r▁"))
+
+
+def _widest(described: dict[str, Any]) -> int | None:
+    """Return the most characters that one token stands for; None where nobody can say.
+
+    Some tokenizers drop blanks, or make one token of many that they don't know. One that goes by
+    bytes does neither.
+    """
+    steps = described["pre_tokenizer"] or {}
+    steps = steps.get("pretokenizers", [steps])
+    by_bytes = any(step.get("type") == "ByteLevel" for step in steps)
+    drops = any(step.get("behavior") == "Removed" for step in steps)
+    if not by_bytes or drops or described["normalizer"] is not None:
+        return None
+    pieces = described["model"].get("vocab")
+    if not isinstance(pieces, dict):
+        return None
+    return max(map(len, [*pieces, *(one["content"] for one in described["added_tokens"])]))
 
 
 def _reader(described: dict[str, Any], *, markup: bool, prefix: bool) -> Any:

@@ -136,3 +136,17 @@ def test_a_special_token_among_the_ordinary_pieces_is_spelled_out() -> None:
     odd = Rebuilt(model=unigram, added_tokens=added, pre_tokenizer=None, decoder=None)
     odd.all_special_ids, odd.unk_token_id = [0, 1], 0
     assert Prompts(odd).text_ids("a<s>b") == [5, 2, 3, 4, 6]
+
+
+@given(nasty)
+def test_a_prompt_has_at_least_the_tokens_that_its_length_says(text: str) -> None:
+    assert PROMPTS.at_least(user(text * 20)) <= len(PROMPTS.text_ids(text * 20))
+    assert PROMPTS.at_least(user("x" * 1_000_000)) > 10_000
+
+
+def test_where_a_tokenizer_drops_text_its_length_says_nothing() -> None:
+    for changes in (
+        {"normalizer": {"type": "Lowercase"}},
+        {"pre_tokenizer": {"type": "WhitespaceSplit"}},
+    ):
+        assert Prompts(Rebuilt(**changes)).at_least(user("x" * 1_000_000)) == 0
