@@ -228,6 +228,9 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
             made.append(given)
             super().__init__()
 
+        def probe(self) -> None:
+            """There is somebody."""
+
     monkeypatch.setattr("chainlang.engines.openai.OpenAIEngine", Recorded)
     close_engines()
     return made
