@@ -132,6 +132,7 @@ class _Interpreter:
             sampling=stage.sampling,
             seed=number,
             schema=schema(stage, record),
+            lenient=True,
         )
         reply = self.complete(request)
         if isinstance(reply, Failure):

@@ -94,6 +94,26 @@ class Result:
         return self.candidates[0].answer
 
     @property
+    def value(self) -> Any:
+        """The reply of the first candidate as Python has it, else its answer.
+
+        An instance, where a class is bound to its type. Raises `RowError` if there is none.
+        """
+        answer = self.answer
+        value = self.candidates[0].value
+        return answer if value is None else value
+
+    @property
+    def unkept(self) -> Mapping[str, tuple[str, ...]]:
+        """By stage: what of its type the engine did not hold a reply to; it was looked at after."""
+        found: dict[str, dict[str, None]] = {}
+        for stop in self.trace:
+            for one in stop.candidates:
+                if one.unkept:
+                    found.setdefault(stop.stage, {}).update(dict.fromkeys(one.unkept))
+        return {stage: tuple(parts) for stage, parts in found.items()}
+
+    @property
     def history(self) -> Mapping[str, Part]:
         """The outputs of the named parts."""
         return {name: Part(found) for name, found in self.record.history.items()}

@@ -14,12 +14,12 @@ from typing import Any, TypeAlias
 from attrs import asdict, evolve, frozen
 
 from chainlang import tiny
-from chainlang.data import BadRow, Row, check_ids, read_rows
+from chainlang.data import BadRow, Row, check_ids, read_rows, spoken
 from chainlang.diagnostics import Diagnostic
 from chainlang.engines.base import Engine
 from chainlang.errors import EngineError
 from chainlang.ir.items import Environment, Item, Model
-from chainlang.ops.inputs import InputError, record_of
+from chainlang.ops.inputs import Door, InputError
 from chainlang.ops.programs import Program
 from chainlang.ops.records import Record
 from chainlang.plan.lower import lower
@@ -64,7 +64,7 @@ def outcomes(
     ordered: bool = True,
 ) -> Iterator[Outcome]:
     """Return the outcomes of the rows of a source, failed ones too."""
-    rows = starts(islice(check_ids(read_rows(source)), settings.limit), program)
+    rows = starts(islice(check_ids(read_rows(source)), settings.limit), program, source)
     engines = engines_of(plan, program.items, settings)
     return run(plan, rows, engines, seed=settings.seed, window=settings.window, ordered=ordered)
 
@@ -122,21 +122,24 @@ def run_to_folder(  # noqa: PLR0917
     return Summary(rows, failed, usage, time.monotonic() - started, out)
 
 
-def starts(rows: Iterable[Row | BadRow], program: Program) -> Iterator[Record | RowFailure]:
+def starts(
+    rows: Iterable[Row | BadRow], program: Program, source: Any
+) -> Iterator[Record | RowFailure]:
     """Yield the record that each row starts as, or why it is none."""
+    door = Door.of(program.items, program.bound)
     for row in rows:
         if isinstance(row, BadRow):
-            yield RowFailure(row.message, line=row.number)
+            yield RowFailure(f"{spoken(source, row.number)}: {row.message}", line=row.number)
             continue
         try:
-            yield record_of(row.fields, program.items, program.bound, number=row.number)
+            yield door.record(row.fields, row.number)
         except InputError as error:
-            yield RowFailure(f"row {row.number}: {error}", line=row.number)
+            yield RowFailure(f"{spoken(source, row.number)}: {error}", line=row.number)
 
 
 def start_of(row: Any, program: Program) -> Record | RowFailure:
     """Return the record that one row starts as, or why it is none."""
-    return next(starts(read_rows([row]), program))
+    return next(starts(read_rows([row]), program, [row]))
 
 
 # ---------------------------------------------------------------- engines

@@ -53,6 +53,9 @@ class Request:
     count: int = 1
     schema: str | None = None
     """A JSON schema, as text, that the reply has to satisfy; None for free text."""
+    lenient: bool = False
+    """Whether a schema is kept as far as the engine can, and not refused where it can't; the
+    samples say what of it was left out, and whoever asks has to look at that."""
     priority: int = 0
     """Lower runs first, on an engine that has priorities."""
     stream: bool = False
@@ -74,6 +77,8 @@ class Sample:
     """Where the engine shows no tokens, this may be a share of what the whole request drew."""
     token_ids: tuple[int, ...] = ()
     """The tokens themselves, on an engine that shows them."""
+    unkept: tuple[str, ...] = ()
+    """What of the schema the engine did not hold the reply to, in words, where it was lenient."""
 
 
 @frozen

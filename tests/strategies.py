@@ -314,12 +314,14 @@ meaningful: st.SearchStrategy[Expr] = st.one_of(plain, _branched).map(tidy)
 # ---------------------------------------------------------------- files
 
 _bounds = st.none() | st.integers(-9, 9) | integers | floats
+_lengths = st.none() | st.integers(0, 9) | st.integers(0, 10**18 - 1)
+_patterns = st.none() | st.sampled_from((r"^\d+$", "\\", r"\"", "a", "", r"a\\")) | texts
 _atoms: st.SearchStrategy[items.Type] = _short(
     st.one_of(
         st.builds(items.TypeName, names),
         st.builds(items.TypeName, st.sampled_from(("str", "int", "float", "bool"))),
-        st.builds(items.TypeName, names, _bounds, _bounds),
-        st.builds(items.Constant, texts),
+        st.builds(items.TypeName, names, _bounds, _bounds, _patterns),
+        st.builds(items.Constant, st.one_of(texts, integers, st.booleans())),
     )
 )
 
@@ -327,7 +329,7 @@ _atoms: st.SearchStrategy[items.Type] = _short(
 def _fields(kind: st.SearchStrategy[items.Type]) -> st.SearchStrategy[tuple[items.Field, ...]]:
     default = st.builds(items.Default, literals)
     one = st.one_of(
-        st.builds(items.Field, names, kind, st.none() | default),
+        st.builds(items.Field, names, kind, st.none() | default, st.none() | texts),
         st.builds(items.Field, names, st.none(), default),
     )
     return _short(st.lists(one, max_size=3, unique_by=lambda field: field.name).map(tuple))
@@ -338,7 +340,8 @@ def _grow_type(kind: st.SearchStrategy[items.Type]) -> st.SearchStrategy[items.T
     return _short(
         st.one_of(
             st.builds(items.ListOf, kind),
-            st.builds(items.Maybe, single.filter(lambda one: not isinstance(one, items.Maybe))),
+            st.builds(items.ListOf, kind, _lengths, _lengths),
+            st.builds(items.Maybe, kind.filter(lambda one: not isinstance(one, items.Maybe))),
             st.lists(single, min_size=2, max_size=3).map(
                 lambda options: items.OneOf(tuple(options))
             ),
@@ -348,6 +351,7 @@ def _grow_type(kind: st.SearchStrategy[items.Type]) -> st.SearchStrategy[items.T
 
 
 types: st.SearchStrategy[items.Type] = _short(st.recursive(_atoms, _grow_type, max_leaves=4))
+_shapes = _short(st.builds(items.Shape, _fields(types)))
 _blocks = st.lists(texts, min_size=2, max_size=4).map("\n".join)
 
 
@@ -373,13 +377,77 @@ one_item: st.SearchStrategy[items.Item] = _short(
             texts,
             _settings(st.one_of(literals, st.builds(items.Environment, models))),
         ),
-        st.builds(items.Input, _fields(types)),
-        st.builds(items.TypeDef, names, _fields(types)),
+        st.builds(items.Input, _shapes),
+        st.builds(items.Input, st.builds(items.TypeName, names)),
+        st.builds(items.TypeDef, names, st.one_of(types, _shapes), st.none() | texts),
+        st.builds(items.PythonType, names, texts),
         st.builds(items.Op, names, names, st.none() | types, _settings(literals)),
     )
 )
 files = _short(st.lists(one_item, max_size=4).map(lambda found: items.File(tuple(found))))
 """Every kind of item, well-formed; names are not looked up."""
+
+
+# ---------------------------------------------------------------- types that mean something
+
+_ends = st.tuples(st.integers(-9, 9), st.integers(0, 9)).map(lambda one: (one[0], sum(one)))
+_sizes = st.tuples(st.integers(0, 3), st.integers(0, 3)).map(lambda one: (one[0], sum(one)))
+_open = st.sampled_from(((True, True), (True, False), (False, True)))
+
+
+def _between(
+    make: Callable[..., items.Type], ends: st.SearchStrategy[tuple[int, int]]
+) -> st.SearchStrategy[items.Type]:
+    """Bounds in order, one of them perhaps left out."""
+    return st.builds(
+        lambda both, said: make(both[0] if said[0] else None, both[1] if said[1] else None),
+        ends,
+        _open,
+    )
+
+
+_sound_atoms: st.SearchStrategy[items.Type] = _short(
+    st.one_of(
+        st.sampled_from(("str", "int", "float", "bool", "Mood", "Point")).map(items.TypeName),
+        _between(lambda low, high: items.TypeName("int", low, high), _ends),
+        _between(lambda low, high: items.TypeName("float", low, high), _ends),
+        _between(lambda low, high: items.TypeName("str", low, high), _sizes),
+        st.sampled_from((r"^[A-Z]{2}-\d+$", "a|b", r"^\"\w+\\$", "^é{2}$")).map(
+            lambda pattern: items.TypeName("str", pattern=pattern)
+        ),
+        st.one_of(st.sampled_from(("good", "", "é", '"', "a\nb")), st.integers(-3, 99)).map(
+            items.Constant
+        ),
+    )
+)
+
+
+def _distinct(options: list[items.Type]) -> items.Type:
+    found = tuple(dict.fromkeys(options))
+    return found[0] if len(found) == 1 else items.OneOf(found)
+
+
+def _grow_sound(kind: st.SearchStrategy[items.Type]) -> st.SearchStrategy[items.Type]:
+    single = kind.filter(lambda one: not isinstance(one, items.OneOf))
+    field = st.builds(items.Field, names, kind, st.none(), st.none() | texts)
+    several = st.lists(field, max_size=3, unique_by=lambda one: one.name).map(tuple)
+    return _short(
+        st.one_of(
+            st.builds(items.ListOf, kind),
+            kind.flatmap(
+                lambda one: _between(lambda low, high: items.ListOf(one, low, high), _sizes)
+            ),
+            st.builds(items.Maybe, kind.filter(lambda one: not isinstance(one, items.Maybe))),
+            st.lists(single, min_size=2, max_size=3).map(_distinct),
+            st.builds(items.Shape, several),
+        )
+    )
+
+
+sound_types: st.SearchStrategy[items.Type] = _short(
+    st.recursive(_sound_atoms, _grow_sound, max_leaves=5)
+)
+"""Types that values have; `Mood` and `Point` among the names."""
 
 
 # ---------------------------------------------------------------- comparing

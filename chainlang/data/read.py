@@ -58,6 +58,18 @@ def read_rows(
     return _rows(source, depth)
 
 
+def spoken(source: Any, number: int) -> str:
+    """Return how to speak of a row of a source.
+
+    >>> spoken("in.csv", 4), spoken("in.parquet", 4), spoken([{"text": "a"}], 1)
+    ('in.csv, line 4', 'in.parquet, row 4', 'row 1')
+    """
+    if not isinstance(source, str | os.PathLike):
+        return f"row {number}"
+    path = Path(source)
+    return f"{path.name}, {'row' if path.suffix.lower() == '.parquet' else 'line'} {number}"
+
+
 def _rows(items: Iterable[Any], depth: int) -> Iterator[Row | BadRow]:
     for number, item in enumerate(items, 1):
         if isinstance(item, Row | BadRow):

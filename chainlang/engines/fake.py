@@ -156,10 +156,12 @@ class FakeEngine:
             message = f"the prompt has {prompt} tokens, the context {self.context}"
             return Failure(request.id, "context", message)
         try:
-            schema = request.schema and readable(request.schema)
+            kept = request.schema and readable(request.schema, lenient=request.lenient)
         except ValueError as error:
             return Failure(request.id, "constraint", str(error))
-        samples = tuple(self._sample(request, schema, index) for index in range(request.drawn))
+        schema, unkept = kept or (None, ())
+        drawn = (self._sample(request, schema, index) for index in range(request.drawn))
+        samples = tuple(attrs.evolve(one, unkept=unkept) if unkept else one for one in drawn)
         output = sum(sample.tokens for sample in samples)
         usage = Usage(request.drawn, prompt * request.drawn, 0, output)
         return Completion(request.id, samples * (request.count // request.drawn), usage)

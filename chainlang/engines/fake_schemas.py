@@ -1,6 +1,6 @@
-"""Values that keep a JSON schema, for the fake engine: of the schemas that pydantic makes of types.
+"""Values that keep a JSON schema, for the fake engine: of the schemas that types become.
 
-Any other is refused, as a real engine would, instead of answered with something that breaks it.
+What another says besides is left out, and said; or the schema is refused, as a real engine would.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any, TypeAlias
 
+from chainlang.engines import patterns
+
 Below: TypeAlias = Callable[[int], int]
 """Draws a whole number from 0 to below a bound."""
 
@@ -19,24 +21,29 @@ _NOTES = frozenset(
 )
 _ALONE = ("$ref", "anyOf", "const", "enum")  # what stands beside one of these is not looked at
 _KEPT = {
-    "array": {"items", "minItems", "maxItems"},
+    "array": {"items", "minItems", "maxItems", "prefixItems"},
     "boolean": set[str](),
     "integer": {"minimum", "maximum"},
     "null": set[str](),
     "number": {"minimum", "maximum"},
     "object": {"properties", "required", "additionalProperties"},
-    "string": {"minLength", "maxLength"},
+    "string": {"minLength", "maxLength", "pattern"},
 }
 _RANGES = (("minimum", "maximum"), ("minItems", "maxItems"), ("minLength", "maxLength"))
 _FEW = 10  # how many values there are where a schema allows more
 
 
 @lru_cache(maxsize=1024)
-def readable(schema: str) -> Any:
-    """Return a schema that `value` keeps. Raises ValueError, in words, for any other.
+def readable(schema: str, *, lenient: bool = False) -> tuple[Any, tuple[str, ...]]:
+    """Return a schema that `value` keeps, and what of the one that was asked for is not in it.
+
+    Raises ValueError, in words, for what is no schema, and if not `lenient`, for one that would not
+    be kept as a whole.
 
     >>> readable('{"type": "integer", "maximum": 5}')
-    {'type': 'integer', 'maximum': 5}
+    ({'type': 'integer', 'maximum': 5}, ())
+    >>> readable('{"type": "integer", "multipleOf": 10}', lenient=True)
+    ({'type': 'integer'}, ('"multipleOf"',))
     >>> readable('{"type": "integer", "multipleOf": 10}')
     Traceback (most recent call last):
         ...
@@ -44,15 +51,18 @@ def readable(schema: str) -> Any:
     """
     try:
         found = json.loads(schema)
-        for one in _parts(found):
-            _check(one, found)
+        unkept: list[str] = []
+        for one in list(_parts(found)):
+            unkept += _check(one, found)
     except json.JSONDecodeError:
         raise ValueError("the schema is not JSON") from None
     except RecursionError:
         raise ValueError("the schema is nested too deeply") from None
     except (AttributeError, TypeError):
         raise ValueError("the schema has a keyword whose value is of the wrong type") from None
-    return found
+    if unkept and not lenient:
+        raise ValueError(f"the fake engine can't hold a reply to {unkept[0]}")
+    return found, tuple(unkept)
 
 
 def _parts(schema: Any) -> Iterator[Any]:
@@ -60,29 +70,46 @@ def _parts(schema: Any) -> Iterator[Any]:
     yield schema
     if isinstance(schema, dict):
         inside = [*schema.get("$defs", {}).values(), *schema.get("properties", {}).values()]
-        inside += schema.get("anyOf", [])
+        inside += [*schema.get("anyOf", []), *schema.get("prefixItems", [])]
         inside += [schema["items"]] if "items" in schema else []
         for one in inside:
             yield from _parts(one)
 
 
-def _check(schema: Any, root: dict[str, Any]) -> None:
+def _check(schema: Any, root: dict[str, Any]) -> Iterator[str]:
+    """Take out of a schema what is not kept, and yield it; raise ValueError if it is none."""
     if not isinstance(schema, dict):
         raise ValueError("the schema is not an object")
     said = schema.keys() - _NOTES
     alone = next((keyword for keyword in _ALONE if keyword in said), None)
     kind = schema.get("type")
-    if alone is None and (not isinstance(kind, str) or kind not in _KEPT):
+    if alone is None and kind is not None and (not isinstance(kind, str) or kind not in _KEPT):
         raise ValueError(f"the schema has a type that JSON has not: {kind!r}")
-    strange = sorted(said - ({alone, "type"} if alone else {"type", *_KEPT[str(kind)]}))
-    if strange:
-        raise ValueError(f'the fake engine can\'t hold a reply to "{strange[0]}"')
+    for strange in sorted(
+        said - ({alone, "type"} if alone else {"type", *_KEPT.get(str(kind), ())})
+    ):
+        yield f'"{strange}"'
+        del schema[strange]
+    if "pattern" in schema:
+        yield from _check_pattern(schema)
     if alone == "$ref" and _named(schema) not in root.get("$defs", {}):
         raise ValueError(f"the schema refers to {schema['$ref']!r}, which is not in it")
     if any(schema.get(low, -math.inf) > schema.get(high, math.inf) for low, high in _RANGES):
         raise ValueError("the schema has a least value above its largest")
     if missing := sorted({*schema.get("required", ())} - schema.get("properties", {}).keys()):
         raise ValueError(f'the schema requires "{missing[0]}" and does not describe it')
+
+
+def _check_pattern(schema: dict[str, Any]) -> Iterator[str]:
+    try:
+        patterns.read(schema["pattern"])
+    except ValueError as error:
+        yield f'"pattern": {error}'
+        del schema["pattern"]
+        return
+    for bound in schema.keys() & {"minLength", "maxLength"}:
+        yield f'"{bound}" beside "pattern"'
+        del schema[bound]
 
 
 def _named(schema: dict[str, Any]) -> str:
@@ -99,11 +126,13 @@ def value(schema: Any, root: Any, below: Below) -> Any:
         if choices in schema:
             chosen = schema[choices][below(len(schema[choices]))]
             return chosen if choices == "enum" else value(chosen, root, below)
-    match schema["type"]:
+    match schema.get("type"):
         case "object":
             properties = schema.get("properties", {})
             return {name: value(one, root, below) for name, one in properties.items()}
         case "array":
+            if "prefixItems" in schema:
+                return [value(one, root, below) for one in schema["prefixItems"]]
             least = schema.get("minItems", 0)
             count = least + below(min(schema.get("maxItems", least + 2) - least, 2) + 1)
             items = schema.get("items", {"type": "null"})
@@ -119,5 +148,7 @@ def value(schema: Any, root: Any, below: Below) -> Any:
             return below(2) == 1
         case "null":
             return None
+    if "pattern" in schema:
+        return patterns.sample(patterns.read(schema["pattern"]), below)
     least = schema.get("minLength", 1)
     return (str(below(_FEW)) * max(least, 1))[: schema.get("maxLength", max(least, 1))]

@@ -42,7 +42,8 @@ class _Flight:
 
     request: Request
     prompt_tokens: int
-    samples: dict[int, Sample]
+    unkept: tuple[str, ...]
+    samples: dict[int, Sample] = field(factory=dict)
     cached: int = 0
     told: dict[int, int] = field(factory=dict)
     """How many characters of each sample have been streamed."""
@@ -165,7 +166,7 @@ class VllmEngine:
         if self._broken is not None:
             return Failure(request.id, "engine", self._broken)
         try:
-            schema = enforceable(request.schema) if request.schema is not None else None
+            kept = request.schema and enforceable(request.schema, lenient=request.lenient)
         except ValueError as error:
             return Failure(request.id, "constraint", str(error))
         if (least := loaded.prompts.at_least(request.messages)) >= self.context:
@@ -181,8 +182,9 @@ class VllmEngine:
         self._issued += 1
         ticket = str(self._issued)
         try:
+            schema = kept.schema if kept else None
             parameters = _parameters(request, schema, self.context - len(prompt))
-            with _unwarned() if schema is not None else nullcontext():
+            with _unwarned() if kept else nullcontext():
                 loaded.engine.add_request(
                     ticket,
                     {"type": "token", "prompt_token_ids": prompt},
@@ -190,11 +192,11 @@ class VllmEngine:
                     priority=request.priority,
                 )
         except Exception as error:  # noqa: BLE001  # of several types, one for each of its parts
-            kind: FailureKind = "constraint" if schema is not None else "refused"
+            kind: FailureKind = "constraint" if kept else "refused"
             reason = _NOISE.sub("", str(error)).strip()
             return Failure(request.id, kind, f"vLLM refuses the request: {reason}")
         self._tickets[request.id] = ticket
-        self._flying[ticket] = _Flight(request, len(prompt), {})
+        self._flying[ticket] = _Flight(request, len(prompt), kept.unkept if kept else ())
         return None
 
     def _take(self, output: Any) -> Iterator[Completion | Failure | Delta]:
@@ -213,7 +215,7 @@ class VllmEngine:
                 yield self._give_up(output.request_id, flight, one.finish_reason)
                 return
             ids = tuple(one.token_ids)
-            flight.samples[one.index] = Sample(one.text, finish, len(ids), ids)
+            flight.samples[one.index] = Sample(one.text, finish, len(ids), ids, flight.unkept)
             flight.cached += output.num_cached_tokens or 0
         request, drawn = flight.request, flight.request.drawn
         if len(flight.samples) < drawn:

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from attrs import frozen
+from attrs import field, frozen
 
 from chainlang.ir.nodes import Expr, Literal, Node
+
+
+def _exactly(value: object) -> object:
+    """Return a key under which 1, 1.0 and True differ, as they do to whoever wrote them."""
+    if isinstance(value, tuple):
+        return tuple(_exactly(item) for item in value)
+    return type(value), value
+
 
 # ---------------------------------------------------------------- types
 
@@ -21,20 +29,24 @@ class TypeName(Type):
     name: str
     low: int | float | None = None
     high: int | float | None = None
+    pattern: str | None = None
+    """A regular expression that some part of a text has to match, as in a JSON schema."""
 
 
 @frozen
 class Constant(Type):
-    """``"pos"``: exactly this text."""
+    """``"pos"``, ``3``, ``true``: exactly this value."""
 
-    value: str
+    value: str | int | bool = field(eq=_exactly)
 
 
 @frozen
 class ListOf(Type):
-    """``list[str]``: any number of them."""
+    """``list[str]``, ``list[str](1..3)``: so many of them; any number without bounds."""
 
     item: Type
+    low: int | None = None
+    high: int | None = None
 
 
 @frozen
@@ -62,16 +74,17 @@ class Shape(Type):
 class Default(Node):
     """``= "en"``: the value of a field that a row leaves out. A node, since None is a value too."""
 
-    value: Literal
+    value: Literal = field(eq=_exactly)
 
 
 @frozen
 class Field(Node):
-    """``lang: str = "en"``; or ``query = "{{ text }}"``, without a type and made from others."""
+    """``lang "of the text": str = "en"``; or ``query = "{{ text }}"``, made from other fields."""
 
     name: str
     type: Type | None = None
     default: Default | None = None
+    description: str | None = None
 
 
 # ---------------------------------------------------------------- items
@@ -116,17 +129,29 @@ class Model(Item):
 
 @frozen
 class Input(Item):
-    """``input { text: str }``: what a row must have."""
+    """``input { text: str }``, ``input Review``: what a row must have."""
 
-    fields: tuple[Field, ...]
+    type: Shape | TypeName
 
 
 @frozen
 class TypeDef(Item):
-    """``type Review { ... }``: a shape with a name."""
+    """``type Review { ... }``, ``type Mood = "good" | "bad"``: a type with a name."""
 
     name: str
-    fields: tuple[Field, ...]
+    type: Type
+    description: str | None = None
+
+
+@frozen
+class PythonType(Item):
+    """``type @Review \"\"\"{...}\"\"\"``: a Python class, bound by whoever loads the chain.
+
+    What it says of values that a JSON schema can say too is `schema`, as text.
+    """
+
+    name: str
+    schema: str
 
 
 @frozen

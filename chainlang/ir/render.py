@@ -97,18 +97,35 @@ def label(node: Node) -> str:
             return f"@{name}"
         case Combine(name, _, options):
             return "  ".join([name, *_options(options)])
+        case items.Item():
+            return _item(node)
+        case _:
+            return type(node).__name__.lower()
+
+
+def _item(node: items.Item) -> str:
+    match node:
         case items.Model(name, engine, source):
             return f"model {name} = {engine} {_plain(source)}"
         case items.Op(name, kind):
             return f"op {name} : {kind}"
-        case items.TypeDef(name, fields):
-            return f"type {name} ({', '.join(field.name for field in fields)})"
-        case items.Input(fields):
-            return f"input ({', '.join(field.name for field in fields)})"
+        case items.TypeDef(name, kind):
+            return f"type {name}{_fields(kind)}"
+        case items.PythonType(name):
+            return f"type @{name}"
+        case items.Input(items.TypeName(name)):
+            return f"input {name}"
+        case items.Input(kind):
+            return f"input{_fields(kind)}"
         case items.Use(path):
             return f"use {_shown(path)}"
-        case _:
-            return type(node).__name__.lower()
+    raise TypeError(f"not an item: {node!r}")
+
+
+def _fields(kind: items.Type) -> str:
+    if not isinstance(kind, items.Shape):
+        return ""
+    return f" ({', '.join(field.name for field in kind.fields)})"
 
 
 def _options(options: tuple[Option, ...]) -> list[str]:

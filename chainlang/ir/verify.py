@@ -67,6 +67,14 @@ def _is_number(value: object) -> bool:
     return isinstance(value, float) and math.isfinite(value)
 
 
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and abs(value) < LARGEST
+
+
+def _is_length(value: object) -> bool:
+    return _is_whole(value) and not isinstance(value, bool) and value >= 0  # type: ignore[operator]
+
+
 def _is_text(value: object) -> bool:
     return isinstance(value, str)
 
@@ -154,11 +162,14 @@ SPECIFICATION: dict[type[Node], dict[str, Check]] = {
         "name": is_name,
         "low": _optional(_is_number),
         "high": _optional(_is_number),
+        "pattern": _optional(_is_text),
     },
-    items.Constant: {"value": _is_text},
-    items.ListOf: {"item": _a(items.Type)},
+    items.Constant: {"value": lambda value: isinstance(value, str) or _is_whole(value)},
+    items.ListOf: {
+        "item": _a(items.Type), "low": _optional(_is_length), "high": _optional(_is_length),
+    },
     items.Maybe: {"item": lambda value: (
-        isinstance(value, items.Type) and not isinstance(value, items.Maybe | items.OneOf)
+        isinstance(value, items.Type) and not isinstance(value, items.Maybe)
     )},
     items.OneOf: {"options": lambda value: (
         _many(items.Type, least=2)(value)
@@ -170,6 +181,7 @@ SPECIFICATION: dict[type[Node], dict[str, Check]] = {
         "name": is_name,
         "type": _optional(_a(items.Type)),
         "default": _optional(_a(items.Default)),
+        "description": _optional(_is_text),
     },
     items.Use: {"path": _is_named_text},
     items.Environment: {"name": _is_named_text},
@@ -183,8 +195,13 @@ SPECIFICATION: dict[type[Node], dict[str, Check]] = {
         "source": _is_text,
         "settings": _many(items.Setting),
     },
-    items.Input: {"fields": _many(items.Field)},
-    items.TypeDef: {"name": is_name, "fields": _many(items.Field)},
+    items.Input: {"type": lambda value: (
+        isinstance(value, items.Shape) or value == items.TypeName(getattr(value, "name", ""))
+    )},
+    items.TypeDef: {
+        "name": is_name, "type": _a(items.Type), "description": _optional(_is_text),
+    },
+    items.PythonType: {"name": is_name, "schema": _is_text},
     items.Op: {
         "name": is_name,
         "kind": is_name,

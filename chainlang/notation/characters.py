@@ -114,8 +114,13 @@ def called(char: str) -> str:
 
 def instead(expected: Iterable[str], source: Source) -> str:
     """Return ``: expected a, b or c`` for a set of terminals, or nothing for a large one."""
+    expected = set(expected)
     if not any(bracket in source.text for bracket in "([{"):  # the tables of LALR merge contexts
-        expected = set(expected) - {"RPAR", "RSQB", "RBRACE"}
+        expected -= {"RPAR", "RSQB", "RBRACE"}
+    if "COLON" in expected:  # what is needed, and not the description that may stand before it
+        expected -= {"STRING"}
+    if "TYPE" not in expected and {"NAME", "FUNCTION"} <= expected and "REF" not in expected:
+        expected -= {"LABEL", "FUNCTION"}  # after `type`, where other names are rarer
     names = {} if "REF" in expected else {"NAME": "a name"}
     words = sorted(
         {names.get(terminal, WORDS[terminal]) for terminal in expected if terminal in WORDS}

@@ -211,6 +211,8 @@ def _declared(source: Source, where: Span, expected: set[str], kind: str) -> Dia
         whole = re.compile(r"[\w./@+~:-]+").match(source.text, where.start)
         assert whole is not None  # it has the name
         return Diagnostic("syntax", here, where, f'quote it: "{visible(whole[0])}"')
+    if kind == "NAME" and "COMMA" in expected and _AFTER not in expected:
+        return Diagnostic("syntax", here, where, "fields are separated by commas")
     if kind in _OPERANDS and "USE" in expected and _AFTER not in expected:
         if re.match(r"\s*:?=|:\s", source.text[where.end :]):
             return Diagnostic("syntax", here, where, f"write {text} = ...")
@@ -220,10 +222,10 @@ def _declared(source: Source, where: Span, expected: set[str], kind: str) -> Dia
         return Diagnostic("syntax", message, where, f"name it: main = {text} ...")
     if kind == "NAME" and "LABEL" in expected and _AFTER not in expected:
         return Diagnostic("syntax", here, where, f"write {text} = ...")
-    if kind == "NAME" and "COMMA" in expected and _AFTER not in expected:
-        return Diagnostic("syntax", here, where, "fields are separated by commas")
     if kind == "COMMA" and "LABEL" in expected and _AFTER not in expected:
         return Diagnostic("syntax", here, where, "settings are separated by spaces or new lines")
+    if kind in ("INT", "NUMBER") and "RANGE" in expected:
+        return Diagnostic("syntax", here, where, "bounds are written 1..5, 1.. or ..5")
     if kind == "LPAR" and ending(r"\benv\s*", source.text[: where.start]):
         hint = "only api_key and base_url of a model come from the environment"
         return Diagnostic("syntax", "env(...) can't stand here", where, hint)
@@ -326,9 +328,6 @@ def _operator(token: Token, where: Span, before: str) -> Diagnostic:
 
 def _label(source: Source, token: Token, where: Span, expected: set[str]) -> Diagnostic:
     name = token.rstrip("= \t")
-    if ending(r"\btype\s+", source.text[: where.start]):
-        hint = f"write type {name} {{ ... }}"
-        return Diagnostic("syntax", "a type is declared without '='", where, hint)
     if source.text[: where.start].rstrip().endswith((">>", "*")):
         return Diagnostic(
             "syntax",

@@ -22,6 +22,8 @@ from chainlang.notation.unparse import (
     unparse_item,
     unparse_op_head,
     unparse_setting,
+    unparse_type,
+    unparse_type_head,
 )
 from chainlang.spans import Source
 
@@ -97,12 +99,12 @@ class _Layout:
         match node:
             case items.Op(_, _, _, settings):
                 self.block(f"{unparse_op_head(node)} {{", settings, _place(node)[1], "")
-            case items.Input(fields) | items.TypeDef(_, fields):
+            case items.Input(items.Shape(fields)) | items.TypeDef(_, items.Shape(fields)):
                 short = unparse_item(node)
                 inside = any(at < _place(node)[1] for at in self.comments)
                 if inside or len(short) > WIDTH:
-                    head = "input {" if isinstance(node, items.Input) else f"type {node.name} {{"
-                    self.block(head, fields, _place(node)[1], ",")
+                    head = "input " if isinstance(node, items.Input) else unparse_type_head(node)
+                    self.block(f"{head}{{", fields, _place(node)[1], ",")
                 else:
                     self.lines.append(short)
             case items.Field():
@@ -127,7 +129,9 @@ def _place(node: Node) -> tuple[int, int]:
 
 
 def _holds_units(node: Node) -> bool:
-    return isinstance(node, items.Op | items.Input | items.TypeDef)
+    if isinstance(node, items.Input | items.TypeDef):
+        return isinstance(node.type, items.Shape)
+    return isinstance(node, items.Op)
 
 
 def _broken(node: Node) -> list[str]:
@@ -140,6 +144,9 @@ def _broken(node: Node) -> list[str]:
             operator = OPERATORS[type(body)].strip()
             first, *rest = map(operand, body.parts)
             return [f"{name} =", f"  {first}", *(f"  {operator} {part}" for part in rest)]
+        case items.TypeDef(_, items.OneOf(options)):
+            first, *rest = map(unparse_type, options)
+            return [unparse_type_head(node).rstrip(), f"  {first}", *(f"  | {one}" for one in rest)]
         case items.Model(name, engine, _, settings) if settings:
             source = unparse_item(items.Model(name, engine, node.source))
             inside = [unparse_setting(one).replace(" = ", "=", 1) for one in settings]

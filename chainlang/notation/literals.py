@@ -41,14 +41,18 @@ class BadEscape(ValueError):
 
 
 def read_string(token: str) -> str:
-    """Return the value of a quoted string.
+    """Return the value of a quoted string, raw or not.
 
     Raises `BadEscape` where a backslash starts no escape that Python has too.
 
     >>> read_string(r'"a\\tb"'), read_string("'it'"), read_string('\"\"\"two \"lines\"\"\"\"'[:-1])
     ('a\\tb', 'it', 'two "lines')
     """
+    raw = token.startswith("r")
+    token = token.removeprefix("r")
     quotes = 3 if token.startswith('"""') else 1
+    if raw:
+        return token[quotes : len(token) - quotes]
 
     def value(match: re.Match[str]) -> str:
         digits = match["two"] or match["four"] or match["eight"]
@@ -64,6 +68,23 @@ def read_string(token: str) -> str:
     return _ESCAPE.sub(value, inside) if "\\" in inside else inside
 
 
+def place(token: str, index: int) -> int:
+    """Return where in a quoted token the character `index` of its value stands.
+
+    >>> place(r'"a\\tb"', 2), place("'abc'", 1), place(r'r"\\d+"', 1)
+    (4, 2, 3)
+    """
+    raw = token.startswith("r")
+    quotes = 3 if token.removeprefix("r").startswith('"""') else 1
+    at, length = quotes + raw, len(token) - quotes
+    while index > 0 and at < length:
+        match = None if raw else _ESCAPE.match(token, at, length)
+        at, index = (
+            (match.end(), index - (match["newline"] is None)) if match else (at + 1, index - 1)
+        )
+    return min(at, length)
+
+
 def print_string(value: str) -> str:
     """Return a text as a quoted string on one line, printable and the same in Python.
 
@@ -71,6 +92,17 @@ def print_string(value: str) -> str:
     '"say \\\\"hi\\\\"\\\\n"'
     """
     return '"' + "".join(map(_printed, value)) + '"'
+
+
+def print_pattern(value: str) -> str:
+    """Return a regular expression as a string that reads well: raw, where it can be.
+
+    >>> print(print_pattern(r"^\\d+$"), print_pattern("abc"), print_pattern(r'\\"'))
+    r"^\\d+$" "abc" "\\\\\\""
+    """
+    ends = (len(value) - len(value.rstrip("\\"))) % 2  # a raw string can't end in a lone backslash
+    raw = "\\" in value and '"' not in value and value.isprintable() and not ends
+    return f'r"{value}"' if raw else print_string(value)
 
 
 def print_block(value: str) -> str:

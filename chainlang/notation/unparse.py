@@ -24,7 +24,13 @@ from chainlang.ir.nodes import (
     Then,
 )
 from chainlang.ir.verify import is_name
-from chainlang.notation.literals import print_block, print_literal, print_number, print_string
+from chainlang.notation.literals import (
+    print_block,
+    print_literal,
+    print_number,
+    print_pattern,
+    print_string,
+)
 from chainlang.notation.stages import SIGNED, TEMPERATURE
 
 Form = Choice["notation", "call"]
@@ -222,14 +228,14 @@ def unparse_type(node: items.Type) -> str:
     list[str?] | int(1..5)
     """
     match node:
-        case items.TypeName(name, low, high):
-            if low is None and high is None:
-                return name
-            return f"{name}({_bound(low)}..{_bound(high)})"
+        case items.TypeName(name, low, high, pattern):
+            return name + _bounds(low, high, pattern)
         case items.Constant(value):
-            return print_string(value)
-        case items.ListOf(item):
-            return f"list[{unparse_type(item)}]"
+            return print_literal(value)
+        case items.ListOf(item, low, high):
+            return f"list[{unparse_type(item)}]" + _bounds(low, high)
+        case items.Maybe(items.OneOf() as item):
+            return f"({unparse_type(item)})?"
         case items.Maybe(item):
             return f"{unparse_type(item)}?"
         case items.OneOf(options):
@@ -237,6 +243,13 @@ def unparse_type(node: items.Type) -> str:
         case items.Shape(fields):
             return braces([unparse_field(one) for one in fields])
     raise TypeError(f"not a type: {node!r}")
+
+
+def _bounds(low: float | None, high: float | None, pattern: str | None = None) -> str:
+    """Return what stands in parentheses after a type, with them; nothing, if it has no bounds."""
+    ends = [f"{_bound(low)}..{_bound(high)}"] if low is not None or high is not None else []
+    said = [*ends, *([] if pattern is None else [print_pattern(pattern)])]
+    return f"({', '.join(said)})" if said else ""
 
 
 def _bound(value: float | None) -> str:
@@ -254,8 +267,13 @@ def braces(parts: list[str]) -> str:
 
 def unparse_field(node: items.Field) -> str:
     """Return a field of an input or a type as text."""
-    text = node.name if node.type is None else f"{node.name}: {unparse_type(node.type)}"
+    text = _described(node.name, node.description)
+    text = text if node.type is None else f"{text}: {unparse_type(node.type)}"
     return text if node.default is None else f"{text} = {print_literal(node.default.value)}"
+
+
+def _described(name: str, description: str | None) -> str:
+    return name if description is None else f"{name} {print_string(description)}"
 
 
 def unparse_setting(node: items.Setting) -> str:
@@ -279,10 +297,12 @@ def unparse_item(node: Node) -> str:
             given = [print_string(source)]
             given += [unparse_setting(one).replace(" = ", "=", 1) for one in settings]
             return f"model {name} = {engine}({', '.join(given)})"
-        case items.Input(fields):
-            return f"input {braces([unparse_field(one) for one in fields])}"
-        case items.TypeDef(name, fields):
-            return f"type {name} {braces([unparse_field(one) for one in fields])}"
+        case items.Input(kind):
+            return f"input {unparse_type(kind)}"
+        case items.TypeDef():
+            return unparse_type_head(node) + unparse_type(node.type)
+        case items.PythonType(name, schema):
+            return f"type @{name} {print_block(schema)}"
         case items.Op():
             head = unparse_op_head(node)
             if not node.settings:
@@ -292,6 +312,12 @@ def unparse_item(node: Node) -> str:
         case items.Definition(name, body):
             return f"{name} = {_argument(body)}"
     raise TypeError(f"not an item: {node!r}")
+
+
+def unparse_type_head(node: items.TypeDef) -> str:
+    """Return the beginning of a type, up to its brace or to what it stands for."""
+    head = f"type {_described(node.name, node.description)} "
+    return head if isinstance(node.type, items.Shape) else f"{head}= "
 
 
 def unparse_op_head(node: items.Op) -> str:

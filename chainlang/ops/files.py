@@ -12,18 +12,27 @@ from chainlang.diagnostics import Diagnostic, closest
 from chainlang.ir import items
 from chainlang.ir.items import Definition, File, Item
 from chainlang.ir.nodes import Expr, Ref
-from chainlang.ir.walk import measure, walk
+from chainlang.ir.walk import measure
 from chainlang.limits import current
 from chainlang.ops.calls import too_many_calls
-from chainlang.ops.references import on_cycles, ref_levels, references, uses
+from chainlang.ops.references import ref_levels, references, uses
 from chainlang.ops.resolve import Scope, resolve, spoken, temperature_fault
 from chainlang.ops.signatures import ENGINES, KINDS, NAMED_TYPES, OP_SETTINGS, RESERVED, Rule
+from chainlang.ops.types import (
+    Declared,
+    declared_types,
+    input_faults,
+    python_type_faults,
+    type_cycles,
+    type_faults,
+)
 from chainlang.spans import Source, Span
 
 MAIN = "main"
 _NAMED_ITEMS: dict[type[Item], str] = {
     items.Model: "model",
     items.TypeDef: "type",
+    items.PythonType: "type",
     items.Op: "op",
     Definition: "definition",
 }
@@ -51,15 +60,14 @@ def resolve_file(
 class _Checker:
     file: File
     found: list[Diagnostic] = field(factory=list)
-    types: dict[str, None] = field(factory=dict)
-    """The names of all types, in order."""
+    types: dict[str, Declared] = field(factory=dict)
 
     def note(self, code: str, message: str, span: Span | None, hint: str | None = None) -> None:
         self.found.append(Diagnostic(code, message, span, hint))
 
     def run(self, main_source: Source | None) -> File:
         self.names()
-        self.types = dict.fromkeys((*NAMED_TYPES, *self.named(items.TypeDef)))
+        self.types = declared_types(self.file.items)
         scope = Scope.of(self.file.items)
         scope.definitions = frozenset(self.named(Definition))
         changed: list[Item] = []
@@ -73,8 +81,14 @@ class _Checker:
                     self.model(item)
                 case items.Op():
                     self.op(item)
-                case items.TypeDef(_, fields) | items.Input(fields):
-                    self.fields(fields)
+                    if item.returns == items.TypeName("str"):  # the text of a reply as it is
+                        item = evolve(item, returns=None)  # noqa: PLW2901
+                case items.TypeDef(_, kind):
+                    self.found += type_faults(kind, self.types)
+                case items.PythonType():
+                    self.found += python_type_faults(item)
+                case items.Input():
+                    self.found += input_faults(item, self.types)
                 case Definition():
                     body, found = resolve(item.body, scope)
                     self.found += found
@@ -83,7 +97,7 @@ class _Checker:
         file = evolve(self.file, items=tuple(changed))
         bodies = {item.name: item.body for item in changed if isinstance(item, Definition)}
         self.cycles(bodies)
-        self.type_cycles()
+        self.found += type_cycles(self.types)
         if not any(one.severity == "error" for one in self.found) and self.is_shallow(bodies):
             several = bodies.values() if MAIN not in bodies else (bodies[MAIN],)
             self.found += too_many_calls(several, scope.types, bodies)
@@ -243,7 +257,7 @@ class _Checker:
                 "option", f"a {item.kind} has no candidates to ignore: fresh is for generate", where
             )
         if item.returns is not None:
-            self.type(item.returns)
+            self.found += type_faults(item.returns, self.types)
 
     def settings(
         self, settings: Iterable[items.Setting], rules: Mapping[str, Rule], owner: str
@@ -294,57 +308,3 @@ class _Checker:
                 message = f"a file may not read the variable '{name}'"
                 hint = f"it may read {', '.join(allowed)}, as the setting allowed_env says"
                 self.note("option", message, where, hint)
-
-    # ------------------------------------------------------------ types
-
-    def fields(self, fields: Iterable[items.Field]) -> None:
-        for one in fields:
-            if one.type is not None:
-                self.type(one.type)
-            elif not isinstance(one.default, items.Default) or not isinstance(
-                one.default.value, str
-            ):
-                hint = 'a field without a type is made from others: query = "{{ text }}"'
-                self.note("type", f"the field '{one.name}' has no type", one.span, hint)
-
-    def type(self, node: items.Type) -> None:
-        known = self.types
-        for one in walk(node):
-            if isinstance(one, items.Shape):
-                self.fields(field for field in one.fields if field.type is None)
-            if not isinstance(one, items.TypeName):
-                continue
-            if one.name not in known:
-                near = closest(one.name, [*known, "list"])
-                hint = f"did you mean '{near}'?" if near else f"there are {', '.join(known)}"
-                if one.name == "list":
-                    hint = "say of what: list[str]"
-                self.note("type", f"there is no type '{one.name}'", one.span, hint)
-            elif one.low is not None or one.high is not None:
-                self.bounds(one)
-
-    def bounds(self, node: items.TypeName) -> None:
-        low, high = node.low, node.high
-        if node.name not in ("int", "float", "str"):
-            self.note("type", f"'{node.name}' takes no bounds", node.span)
-        elif low is not None and high is not None and low > high:
-            message = f"nothing lies in the range from {low:g} to {high:g}"
-            self.note("type", message, node.span, f"write {high:g}..{low:g}")
-        elif node.name != "float" and any(isinstance(end, float) for end in (low, high)):
-            self.note("type", f"the bounds of '{node.name}' are whole numbers", node.span)
-        elif node.name == "str" and any(end is not None and end < 0 for end in (low, high)):
-            self.note("type", "the bounds of 'str' are lengths, so at least 0", node.span)
-
-    def type_cycles(self) -> None:
-        """Find types that contain themselves; no value of such a type would ever end."""
-        types: dict[str, items.TypeDef] = self.named(items.TypeDef)
-        inside = {
-            name: {one.name for one in walk(item) if isinstance(one, items.TypeName)} & types.keys()
-            for name, item in types.items()
-        }
-        looping = on_cycles(inside)
-        for name, item in types.items():
-            if name in looping:
-                where = item.span and item.span.part("name")
-                hint = "a type can contain others, but not itself"
-                self.note("cycle", f"the type '{name}' contains itself", where, hint)

@@ -5,17 +5,96 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from chainlang.diagnostics import closest
-from chainlang.ir.items import Input, Item, TypeDef
+from attrs import field, frozen
+
+from chainlang.ir import items
+from chainlang.ir.items import Item
 from chainlang.ops.bound import NOTHING, Bound
+from chainlang.ops.misfits import misfits
 from chainlang.ops.prompts import RenderError, render
 from chainlang.ops.records import Candidate, Record
-from chainlang.ops.schemas import adapter
+from chainlang.ops.replies import plain
+from chainlang.ops.schemas import validator
+from chainlang.ops.types import Declared, declared_types, shape_of
 from chainlang.places import row_id
+
+_OWN = ("id", "responses")
+"""Fields that a row may have though no input names them: who it is, and its first candidates."""
 
 
 class InputError(Exception):
-    """A row is not what the chain reads; the message names the field."""
+    """A row is not what the chain reads; `faults` says of each field what is wrong with it."""
+
+    def __init__(self, faults: Iterable[str]) -> None:
+        self.faults = tuple(faults)
+        super().__init__("; ".join(self.faults))
+
+
+@frozen
+class Door:
+    """Where rows come in: what they must be, from the declarations of a chain."""
+
+    type: items.Type | None = None
+    """What a row has to fit; None where every row will do."""
+    derived: tuple[items.Field, ...] = ()
+    """The fields that are made from others."""
+    types: Mapping[str, Declared] = field(factory=dict)
+    bound: Bound = NOTHING
+
+    @classmethod
+    def of(cls, declared: Iterable[Item], bound: Bound = NOTHING) -> Door:
+        """Return the door that an `input` declares; without one, it stands open."""
+        declared = tuple(declared)
+        types = declared_types(declared)
+        expected = next((one.type for one in declared if isinstance(one, items.Input)), None)
+        if not isinstance(expected, items.Shape):
+            return cls(expected, (), types, bound)
+        given = tuple(one for one in expected.fields if one.type is not None)
+        derived = tuple(one for one in expected.fields if one.type is None)
+        return cls(items.Shape(given), derived, types, bound)
+
+    def record(self, row: Mapping[str, Any], number: int = 0) -> Record:
+        """Return the record that a row starts as.
+
+        With an `input` declaration the row must fit it. The query is the field ``query``, or the
+        only field besides ``id``; the field ``responses``, a list, gives the first candidates.
+        Raises `InputError` for a row that does not fit.
+
+        >>> Door().record({"id": 1, "text": "hello"}).query
+        'hello'
+        """
+        fields = dict(row) if self.type is None else self._fitted(row, self.type)
+        responses = fields.get("responses", [])
+        if not isinstance(responses, list | tuple):
+            raise InputError(["responses: the first candidates are a list"])
+        candidates = tuple(_candidate(one) for one in responses)
+        return Record(fields, row_id(row), _query(fields), candidates, number=number)
+
+    def _fitted(self, row: Mapping[str, Any], wanted: items.Type) -> dict[str, Any]:
+        """Return a row with defaults filled in and derived fields made, every field of its type."""
+        from pydantic_core import ValidationError
+
+        made = {one.name: row[one.name] for one in self.derived if one.name in row}
+        names = self._names(wanted)
+        own = {name: row[name] for name in _OWN if name in row and name not in names}
+        rest = {name: value for name, value in row.items() if name not in own and name not in made}
+        try:
+            fitted = plain(validator(wanted, self.types, self.bound).validate_python(rest))
+        except ValidationError as error:
+            raise InputError(misfits(error, wanted, self.types)) from error
+        except Exception as error:  # a validator of a class is somebody else's code
+            raise InputError([f"its class failed: {type(error).__name__}: {error}"]) from error
+        found = {**own, **fitted}
+        for one in self.derived:
+            assert one.default is not None  # checked
+            given = made.get(one.name)
+            template = one.default.value
+            found[one.name] = _derived(one.name, template, found) if given is None else given
+        return found
+
+    def _names(self, wanted: items.Type) -> frozenset[str]:
+        shape = shape_of(wanted, self.types)
+        return frozenset(one.name for one in shape.fields) if shape is not None else frozenset()
 
 
 def record_of(
@@ -25,32 +104,15 @@ def record_of(
     *,
     number: int = 0,
 ) -> Record:
-    """Return the record that a row starts as.
-
-    With an `input` declaration the row must fit it. The query is the field ``query``, or the only
-    field besides ``id``; the field ``responses``, a list, gives the first candidates.
-    Raises `InputError` for a row that does not fit.
-
-    >>> record_of({"id": 1, "text": "hello"}).query
-    'hello'
-    """
-    items = tuple(declared)
-    fields = dict(row)
-    expected = next((item for item in items if isinstance(item, Input)), None)
-    if expected is not None:
-        fields = _fitted(fields, expected, items, bound)
-    responses = fields.get("responses", [])
-    if not isinstance(responses, list | tuple):
-        raise InputError("responses: the first candidates are a list")
-    candidates = tuple(_candidate(one) for one in responses)
-    return Record(fields, row_id(row), _query(fields), candidates, number=number)
+    """Return the record that a row starts as, as `Door.record` does; for one row."""
+    return Door.of(declared, bound).record(row, number)
 
 
 def _query(fields: Mapping[str, Any]) -> str | None:
     if "query" in fields:
         query = fields["query"]
         if not isinstance(query, str):
-            raise InputError(f"query: a query is a text, not {type(query).__name__}")
+            raise InputError([f"query: a query is a text, not {type(query).__name__}"])
         return query
     texts = [name for name in fields if name not in ("id", "responses")]
     if len(texts) == 1 and isinstance(fields[texts[0]], str):
@@ -64,46 +126,8 @@ def _candidate(value: Any) -> Candidate:
     return Candidate(fields.get("answer", value), fields)
 
 
-def _fitted(
-    row: dict[str, Any], expected: Input, items: tuple[Item, ...], bound: Bound
-) -> dict[str, Any]:
-    """Return a row with defaults filled in and derived fields made, every field of its type."""
-    from pydantic import ValidationError
-
-    types = {item.name: item for item in items if isinstance(item, TypeDef)}
-    known = {field.name for field in expected.fields}
-    for name in row:
-        if name not in known and name not in ("id", "responses"):
-            near = closest(name, known)
-            hint = f"; did you mean '{near}'?" if near else f"; it has {', '.join(sorted(known))}"
-            raise InputError(f"{name}: the input has no such field{hint}")
-    found: dict[str, Any] = {name: row[name] for name in ("id", "responses") if name in row}
-    for field in expected.fields:
-        if field.type is None:
-            continue
-        if field.name in row:
-            try:
-                found[field.name] = adapter(field.type, types, bound).validate_python(
-                    row[field.name]
-                )
-            except ValidationError as error:
-                first = error.errors(include_url=False)[0]
-                where = ".".join([field.name, *map(str, first["loc"])])
-                raise InputError(f"{where}: {first['msg']}") from error
-        elif field.default is not None:
-            found[field.name] = field.default.value
-        else:
-            raise InputError(f"{field.name}: the row has no such field, and it has no default")
-    for field in expected.fields:
-        if field.type is None and field.default is not None:
-            given = row.get(field.name)
-            made = _derived(field.name, field.default.value, found) if given is None else given
-            found[field.name] = made
-    return found
-
-
 def _derived(name: str, template: Any, values: Mapping[str, Any]) -> str:
     try:
         return render(template, values)
     except RenderError as error:
-        raise InputError(f"{name}: it can't be made from the row: {error}") from error
+        raise InputError([f"{name}: it can't be made from the row: {error}"]) from error

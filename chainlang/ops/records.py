@@ -30,6 +30,11 @@ class Candidate:
     token_ids: tuple[int, ...] = field(default=(), repr=False)
     place: Place = ()
     """Where it was drawn."""
+    value: Any = field(default=None, kw_only=True, hash=False, repr=False)
+    """The reply as Python has it: an instance, where a class is bound to its type; else as JSON
+    values; the text, where it has no type. None where no model said it."""
+    unkept: tuple[str, ...] = field(default=(), kw_only=True, repr=False)
+    """What of its type the engine did not hold the reply to; it was looked at afterwards."""
 
     def view(self) -> View:
         """Return the candidate as templates see it: its fields, and ``answer``."""

@@ -1,90 +1,240 @@
-"""Types <-> pydantic: a type of the language as a model, for its JSON schema and its validator."""
+"""Types -> what an engine is told, and what holds a value to a type afterwards.
+
+`json_schema` says a type as a JSON schema, for engines; `validator` makes pydantic's of it.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional, Union
+from typing import TYPE_CHECKING, Any
+
+from attrs import define, field
 
 from chainlang.ir import items
+from chainlang.ir.walk import walk
 from chainlang.ops.bound import NOTHING, Bound
+from chainlang.ops.misfits import label
+from chainlang.ops.types import Declared
 
 if TYPE_CHECKING:
-    from pydantic import TypeAdapter
+    from pydantic_core import CoreSchema, SchemaValidator
+    from pydantic_core.core_schema import TypedDictField
 
-Types = Mapping[str, items.TypeDef]
+Types = Mapping[str, Declared]
+
+_JSON = {"bool": "boolean", "float": "number", "int": "integer", "str": "string"}
+_BOUNDS = {"str": ("minLength", "maxLength")}
 
 
-def adapter(
-    node: items.Type, types: Types | None = None, bound: Bound = NOTHING
-) -> TypeAdapter[Any]:
-    """Return pydantic's adapter of a type, which validates values and makes the JSON schema.
+# ---------------------------------------------------------------- for engines
+
+
+def json_schema(node: items.Type, types: Types | None = None) -> str:
+    """Return a type as a JSON schema, as text.
 
     Fields keep the order in which they were written, so that what a model reasons comes before
-    what it concludes.
+    what it concludes; and every field is asked for, also one with a default.
 
     >>> from chainlang.notation import parse_file
-    >>> op = parse_file("op a : fold -> { why: str, score: int(1..5) } {}").node.items[0]
-    >>> adapter(op.returns).json_schema()["required"]
-    ['why', 'score']
+    >>> op = parse_file('op a : map -> { why: str, score "1 is bad": int(1..) } {}').node.items[0]
+    >>> print(json_schema(op.returns))
+    {"type": "object", "properties": {"why": {"type": "string"}, "score": {"type": "integer",
+     "minimum": 1, "description": "1 is bad"}}, "required": ["why", "score"],
+     "additionalProperties": false}
     """
-    return _adapter(node, tuple(sorted((types or {}).items())), bound)
+    return _json_schema(node, tuple(sorted((types or {}).items())))
 
 
 @lru_cache(maxsize=256)
-def _adapter(
-    node: items.Type, types: tuple[tuple[str, items.TypeDef], ...], bound: Bound
-) -> TypeAdapter[Any]:
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(_annotation(node, dict(types), bound, "Reply"))
+def _json_schema(node: items.Type, types: tuple[tuple[str, Declared], ...]) -> str:
+    writer = _Writer(dict(types))
+    schema = writer.schema(node)
+    return json.dumps({**schema, "$defs": writer.defs} if writer.defs else schema)
 
 
-_SIMPLE: dict[str, Any] = {"bool": bool, "float": float, "int": int, "str": str}
+@define
+class _Writer:
+    types: Types
+    defs: dict[str, Any] = field(factory=dict)
+    """The named types that were met."""
 
+    def schema(self, node: items.Type) -> dict[str, Any]:
+        match node:
+            case items.TypeName(name) if name not in _JSON:
+                return self.named(name)
+            case items.TypeName(name, low, high, pattern):
+                least, most = _BOUNDS.get(name, ("minimum", "maximum"))
+                found = {least: low, most: high, "pattern": pattern}
+                return {"type": _JSON[name]} | _said(found)
+            case items.Constant(value):
+                return {"const": value}
+            case items.ListOf(item, low, high):
+                lengths = _said({"minItems": low, "maxItems": high})
+                return {"type": "array", "items": self.schema(item)} | lengths
+            case items.Maybe(item):
+                return {"anyOf": [self.schema(item), {"type": "null"}]}
+            case items.OneOf(options):
+                constants = [one.value for one in options if isinstance(one, items.Constant)]
+                if len(constants) == len(options):
+                    return {"enum": constants}
+                return {"anyOf": [self.schema(one) for one in options]}
+            case items.Shape(fields):
+                properties = {one.name: self.field(one) for one in fields}
+                return {
+                    "type": "object",
+                    "properties": properties,
+                    "required": list(properties),
+                    "additionalProperties": False,
+                }
+        raise TypeError(f"not a type: {node!r}")
 
-def _annotation(node: items.Type, types: Types, bound: Bound, name: str) -> Any:
-    from pydantic import Field
+    def field(self, node: items.Field) -> dict[str, Any]:
+        assert node.type is not None  # only an input's fields have none
+        return self.schema(node.type) | _said({"description": node.description})
 
-    match node:
-        case items.TypeName(known, low, high) if known in _SIMPLE:
-            if low is None and high is None:
-                return _SIMPLE[known]
-            if known == "str":
-                bounds = Field(min_length=_whole(low), max_length=_whole(high))
+    def named(self, name: str) -> dict[str, Any]:
+        if name not in self.defs:
+            declared = self.types[name]
+            self.defs[name] = {}  # its place, before those it contains
+            if isinstance(declared, items.PythonType):
+                self.defs[name] = self.python(declared)
             else:
-                bounds = Field(ge=low, le=high)
-            return Annotated[_SIMPLE[known], bounds]
-        case items.TypeName(known) if known in bound.types:
-            return bound.types[known]
-        case items.TypeName(known):
-            return _model(known, types[known].fields, types, bound)
-        case items.Constant(value):
-            return Literal[value]
-        case items.ListOf(item):
-            return list[_annotation(item, types, bound, name + "Item")]  # type: ignore[misc]
-        case items.Maybe(item):
-            return Optional[_annotation(item, types, bound, name)]  # noqa: UP045  # built at run time
-        case items.OneOf(options):
-            if all(isinstance(one, items.Constant) for one in options):  # one `enum` in the schema
-                return Literal[
-                    tuple(one.value for one in options if isinstance(one, items.Constant))
-                ]
-            return Union[tuple(_annotation(one, types, bound, name) for one in options)]  # noqa: UP007
-        case items.Shape(fields):
-            return _model(name, fields, types, bound)
-    raise TypeError(f"not a type: {node!r}")
+                said = _said({"description": declared.description})
+                self.defs[name] = said | self.schema(declared.type)
+        return {"$ref": f"#/$defs/{name}"}
+
+    def python(self, declared: items.PythonType) -> Any:
+        """Return the schema of a Python type, with its own definitions among ours."""
+        whole = json.loads(declared.schema)
+        inner = whole.pop("$defs", {})
+        moved = {f"#/$defs/{key}": f"#/$defs/{declared.name}.{key}" for key in inner}
+        moved["#"] = f"#/$defs/{declared.name}"
+        self.defs |= {f"{declared.name}.{key}": _moved(one, moved) for key, one in inner.items()}
+        return _moved(whole, moved)
 
 
-def _model(name: str, fields: tuple[items.Field, ...], types: Types, bound: Bound) -> Any:
-    from pydantic import ConfigDict, create_model
+def _said(found: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: one for key, one in found.items() if one is not None}
 
-    definitions: dict[str, Any] = {
-        one.name: (_annotation(one.type, types, bound, name + one.name.title()), ...)
-        for one in fields
-        if one.type is not None
-    }
-    return create_model(name, __config__=ConfigDict(extra="forbid"), **definitions)
+
+def _moved(schema: Any, moved: Mapping[str, str]) -> Any:
+    """Return a schema with its references led to where the definitions are now."""
+    if isinstance(schema, list):
+        return [_moved(one, moved) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    found = {key: _moved(one, moved) for key, one in schema.items()}
+    target = found.get("$ref")
+    return found | {"$ref": moved.get(target, target)} if isinstance(target, str) else found
+
+
+# ---------------------------------------------------------------- for values
+
+
+def validator(
+    node: items.Type, types: Types | None = None, bound: Bound = NOTHING, *, classes: bool = False
+) -> SchemaValidator:
+    """Return what holds a value to a type, and makes plain JSON values of it.
+
+    Of a Python type it makes what the class that is bound to its name makes; with `classes`, of
+    every type to whose name one is bound.
+
+    >>> validator(items.ListOf(items.TypeName("int", 1, 5))).validate_json("[1, 5]")
+    [1, 5]
+    """
+    return _validator(node, tuple(sorted((types or {}).items())), bound, classes)
+
+
+@lru_cache(maxsize=256)
+def _validator(
+    node: items.Type, types: tuple[tuple[str, Declared], ...], bound: Bound, classes: bool
+) -> SchemaValidator:
+    from pydantic_core import SchemaValidator
+
+    return SchemaValidator(_Core(dict(types), bound.types, classes).schema(node))
+
+
+def has_classes(node: items.Type, types: Types, bound: Bound) -> bool:
+    """Return whether a class is bound to the name of a type, or of one inside it."""
+    pending, seen = [node], set[str]()
+    while pending:
+        for one in walk(pending.pop()):
+            if not isinstance(one, items.TypeName) or one.name in _JSON or one.name in seen:
+                continue
+            seen.add(one.name)
+            if one.name in bound.types:
+                return True
+            declared = types[one.name]
+            pending += [declared.type] if isinstance(declared, items.TypeDef) else []
+    return False
+
+
+@define
+class _Core:
+    """Types in the words of pydantic's core, whose fields may have any name that ours may have."""
+
+    types: Types
+    bound: Mapping[str, Any]
+    classes: bool
+
+    def schema(self, node: items.Type) -> CoreSchema:
+        from pydantic_core import core_schema as core
+
+        match node:
+            case items.TypeName(name) if name not in _JSON:
+                return self.named(name)
+            case items.TypeName("str", low, high, pattern):
+                return core.str_schema(
+                    min_length=_whole(low), max_length=_whole(high), pattern=pattern
+                )
+            case items.TypeName("int", low, high):
+                return core.int_schema(ge=_whole(low), le=_whole(high))
+            case items.TypeName("float", low, high):
+                return core.float_schema(ge=low, le=high, allow_inf_nan=False)
+            case items.TypeName("bool"):
+                return core.bool_schema()
+            case items.Constant(value):
+                return core.literal_schema([value])
+            case items.ListOf(item, low, high):
+                return core.list_schema(self.schema(item), min_length=low, max_length=high)
+            case items.Maybe(item):
+                return core.nullable_schema(self.schema(item))
+            case items.OneOf(options):
+                return self.union(options)
+            case items.Shape(fields):
+                return core.typed_dict_schema(
+                    {one.name: self.field(one) for one in fields}, extra_behavior="forbid"
+                )
+        raise TypeError(f"not a type: {node!r}")
+
+    def union(self, options: tuple[items.Type, ...]) -> CoreSchema:
+        from pydantic_core import core_schema as core
+
+        constants = [one.value for one in options if isinstance(one, items.Constant)]
+        if len(constants) == len(options):
+            return core.literal_schema(constants)
+        return core.union_schema([(self.schema(one), label(one)) for one in options])
+
+    def field(self, node: items.Field) -> TypedDictField:
+        from pydantic_core import core_schema as core
+
+        assert node.type is not None  # only an input's fields have none
+        schema = self.schema(node.type)
+        if node.default is None:
+            return core.typed_dict_field(schema)
+        value = node.default.value
+        plain = list(value) if isinstance(value, tuple) else value
+        return core.typed_dict_field(core.with_default_schema(schema, default=plain))
+
+    def named(self, name: str) -> CoreSchema:
+        declared = self.types[name]
+        if isinstance(declared, items.TypeDef) and not (self.classes and name in self.bound):
+            return self.schema(declared.type)
+        from pydantic import TypeAdapter
+
+        return TypeAdapter(self.bound[name]).core_schema
 
 
 def _whole(value: float | None) -> int | None:

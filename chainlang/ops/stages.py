@@ -6,22 +6,22 @@ reference interpreter and the runtime both call these functions, and differ in a
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
 from typing import Any
 
 from attrs import evolve, field, frozen
 
 from chainlang.ir import items
-from chainlang.ir.items import Item, Op, TypeDef
+from chainlang.ir.items import Item, Op
 from chainlang.ir.nodes import Stage
 from chainlang.ops.bound import NOTHING, Bound
 from chainlang.ops.prelude import prelude
 from chainlang.ops.prompts import RenderError, evaluate, render, variables
 from chainlang.ops.records import Candidate, Record
-from chainlang.ops.schemas import adapter
+from chainlang.ops.replies import Misfit, Value, read_reply
+from chainlang.ops.schemas import json_schema
 from chainlang.ops.signatures import Kind
+from chainlang.ops.types import Declared, declared_types, shape_of
 from chainlang.ops.votes import vote
 from chainlang.places import Place
 from chainlang.spans import Span
@@ -81,7 +81,7 @@ class Meaning:
     need: int | None = None
     """How many of the samples must succeed; None for all."""
     fresh: bool = False
-    types: Mapping[str, TypeDef] = field(factory=dict, hash=False)
+    types: Mapping[str, Declared] = field(factory=dict, hash=False)
     bound: Bound = field(default=NOTHING, eq=False, repr=False)
     span: Span | None = field(default=None, eq=False, repr=False)
 
@@ -136,7 +136,7 @@ def meaning(
         choose=settings.get("choose"),
         need=settings.get("need"),
         fresh=settings.get("fresh", False),
-        types={item.name: item for item in declared if isinstance(item, TypeDef)},
+        types=declared_types(declared),
         bound=bound,
         span=stage.span,
     )
@@ -188,25 +188,18 @@ def _rendered(stage: Meaning, template: str, values: Mapping[str, Any]) -> str:
 
 def schema(stage: Meaning, record: Record) -> str | None:
     """Return the JSON schema of a reply, as text; a choice is bounded by the candidates."""
-    if stage.returns is None:
-        return None
-    return _schema(_reply_type(stage, record), tuple(sorted(stage.types.items())), stage.bound)
-
-
-@lru_cache(maxsize=256)
-def _schema(returns: items.Type, types: tuple[tuple[str, TypeDef], ...], bound: Bound) -> str:
-    return json.dumps(adapter(returns, dict(types), bound).json_schema())
+    return None if stage.returns is None else json_schema(_reply_type(stage, record), stage.types)
 
 
 def _reply_type(stage: Meaning, record: Record) -> items.Type:
     assert stage.returns is not None
-    if stage.choose is None or not isinstance(stage.returns, items.Shape):
+    if stage.choose is None:
         return stage.returns
-    bound = items.TypeName("int", 1, len(record.candidates))
-    fields = (
-        evolve(one, type=bound) if one.name == stage.choose else one for one in stage.returns.fields
-    )
-    return evolve(stage.returns, fields=tuple(fields))
+    shape = shape_of(stage.returns, stage.types)
+    assert shape is not None  # checked
+    number = items.TypeName("int", 1, len(record.candidates))
+    fields = (evolve(one, type=number) if one.name == stage.choose else one for one in shape.fields)
+    return evolve(shape, fields=tuple(fields))
 
 
 def candidate_of(
@@ -216,17 +209,45 @@ def candidate_of(
 
     Raises `StageError` for a reply that was cut or does not fit its type.
     """
-    answer, fields = _answer(stage, record, read, sample)
+    reply = _reply(stage, record, sample)
+    answer, fields = _answer(stage, record, read, sample, reply.plain)
     return Candidate(
-        answer, fields, sample.text, sample.finish, sample.tokens, sample.token_ids, place
+        answer,
+        fields,
+        sample.text,
+        sample.finish,
+        sample.tokens,
+        sample.token_ids,
+        place,
+        value=reply.typed,
+        unkept=sample.unkept,
     )
 
 
+def _reply(stage: Meaning, record: Record, sample: Sample) -> Value:
+    """Return what a model said, as a value of the type of the stage."""
+    if stage.returns is None:
+        return Value(sample.text, sample.text)
+    if sample.finish == "length":
+        raise StageError(_cut(sample, stage.sampling.max_tokens), "cut", sample)
+    try:
+        return read_reply(sample.text, _reply_type(stage, record), stage.types, stage.bound)
+    except Misfit as error:
+        left = f" (the engine did not hold it to {', '.join(sample.unkept)})"
+        raise StageError(f"{error}{left if sample.unkept else ''}", "reply", sample) from error
+
+
+def _cut(sample: Sample, limit: int) -> str:
+    message = f"the reply was cut after {sample.tokens} tokens"
+    if sample.token_ids and sample.tokens < limit:
+        return f"{message}: the context of the model is full"
+    return f"{message}; raise max_tokens, which is {limit}"
+
+
 def _answer(
-    stage: Meaning, record: Record, read: Candidate | None, sample: Sample
+    stage: Meaning, record: Record, read: Candidate | None, sample: Sample, reply: Any
 ) -> tuple[Any, Mapping[str, Any]]:
     """Return what a reply answers, and its fields."""
-    reply = sample.text if stage.returns is None else _validated(stage, record, sample)
     fields = reply if isinstance(reply, dict) else {}
     if stage.choose is not None and stage.returns is not None:
         chosen = record.candidates[fields[stage.choose] - 1]
@@ -242,24 +263,6 @@ def _answer(
     except RenderError as error:
         what = f"the answer of {stage.name} can't be made: {error}"
         raise StageError(what, "reply", sample) from error
-
-
-def _validated(stage: Meaning, record: Record, sample: Sample) -> Any:
-    from pydantic import ValidationError
-
-    assert stage.returns is not None
-    if sample.finish == "length":
-        limit = stage.sampling.max_tokens
-        message = f"the reply was cut after {sample.tokens} tokens (max_tokens={limit})"
-        raise StageError(message, "cut", sample)
-    validator = adapter(_reply_type(stage, record), stage.types, stage.bound)
-    try:
-        value = validator.validate_json(sample.text)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"])) or "the reply"
-        raise StageError(f"{where}: {first['msg']}", "reply", sample) from error
-    return validator.dump_python(value, mode="json")
 
 
 def voted(stage: Vote, record: Record) -> tuple[Candidate, ...]:

@@ -199,6 +199,7 @@ def _requests(  # noqa: PLR0917
                 seed=first_seed + first,
                 count=min(LARGEST_REQUEST, stage.count - first),
                 schema=wanted,
+                lenient=True,  # what the engine does not hold is looked at in the reply
                 priority=priority,
             )
             found.append((read, at, first, request))

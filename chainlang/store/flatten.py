@@ -90,6 +90,13 @@ def candidate_rows(number: int, row_id: str, found: list[Found]) -> Iterator[dic
             }
 
 
+def unkept(flow: Flow) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield each stage with what of its type the engine did not hold a reply to."""
+    for _, record in _leaves(flow):
+        for stop in record.trace:
+            yield from ((stop.stage, one.unkept) for one in stop.candidates if one.unkept)
+
+
 def _leaves(flow: Flow, path: str = "") -> Iterator[tuple[str, Record]]:
     if isinstance(flow, Record):
         yield path, flow

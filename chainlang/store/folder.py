@@ -31,7 +31,7 @@ from chainlang.places import Place
 from chainlang.settings import Format
 from chainlang.store.clear import clear
 from chainlang.store.files import Folder
-from chainlang.store.flatten import candidate_rows, flattened, named_parts, results
+from chainlang.store.flatten import candidate_rows, flattened, named_parts, results, unkept
 from chainlang.store.names import folder_name
 from chainlang.store.parts import Parts
 from chainlang.store.tables import converter
@@ -100,6 +100,8 @@ class RunFolder:
     folders: dict[str, str] = field(factory=dict)
     """The folder of each named part."""
     outputs: set[str] = field(factory=set)
+    unkept: dict[str, dict[str, None]] = field(factory=dict)
+    """By stage: what of its type no engine held the replies to."""
     errors: Parts = field(init=False)
     finished: bool = False
 
@@ -175,6 +177,8 @@ class RunFolder:
             self.failed += 1
             self.errors.add(_trouble(number, row_id, failure), "errors")
         if flow is not None:
+            for stage, parts in unkept(flow):
+                self.unkept.setdefault(stage, {}).update(dict.fromkeys(parts))
             for row in candidate_rows(number, row_id, list(results(flow))):
                 self.table("answers").add(row, self.part)
             for name, found in named_parts(flow).items():
@@ -225,6 +229,7 @@ class RunFolder:
             "seed": self.about.seed,
             "models": dict(self.about.models),
             "settings": dict(self.about.settings),
+            "unkept": {stage: list(parts) for stage, parts in self.unkept.items()},
             "format": self.format,
             "part_rows": self.part_rows,
             "parts": self.folders,

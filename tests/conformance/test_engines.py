@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import random
 import re
 from typing import Any
 
 import pytest
 from attrs import evolve
-from pydantic import TypeAdapter, ValidationError
+from pydantic_core import SchemaValidator, ValidationError
 
 from chainlang.engines.base import Engine
 from chainlang.notation import parse_file
-from chainlang.ops.schemas import adapter
+from chainlang.ops.schemas import json_schema, validator
 from chainlang.wire import Completion, Delta, Failure, Message, Request
 from tests.conformance.asking import ask, collect, completion, replies, samples
 from tests.conformance.engines import Kind, Place
@@ -24,14 +23,16 @@ SHAPES = {
     "bounds": "{ score: int(1..5), share: float(0..1) }",
     "text": "{ name: str(2..5) }",
     "list": '{ tags: list["a" | "b"], numbers: list[int(0..9)] }',
+    "pattern": r"""{ code: str(r"^[A-Z]{2}-\d{1,3}$"), odd: str('^["\\\\x]+$') }""",
+    "lengths": '{ few: list[bool](2..3), one: 1 | true | "x" }',
     "nested": '{ part: { ok: bool, left: int(-3..3)? }, kind: "x" | "y" }',
 }
 
 
-def shaped(name: str) -> TypeAdapter[Any]:
-    """Return what reads a value of a shape."""
+def shaped(name: str) -> tuple[str, SchemaValidator]:
+    """Return the schema of a shape, and what reads a value of it."""
     op = parse_file(f"op a : fold -> {SHAPES[name]} {{}}").node.items[0]
-    return adapter(op.returns)  # type: ignore[attr-defined]
+    return json_schema(op.returns), validator(op.returns)  # type: ignore[attr-defined]
 
 
 def test_each_request_comes_back_once_in_any_order(engine: Engine) -> None:
@@ -132,7 +133,7 @@ def test_a_reply_that_is_told_of_as_it_comes_is_the_same_reply(
     engine: Engine, fields: dict[str, Any]
 ) -> None:
     if "schema" in fields:
-        fields = {**fields, "schema": json.dumps(shaped(fields["schema"]).json_schema())}
+        fields = {**fields, "schema": shaped(fields["schema"])[0]}
     quiet = completion(engine, ask(**fields))
     asked = ask(stream=True, **fields)
     engine.submit([asked])
@@ -158,8 +159,7 @@ def test_a_reply_that_is_told_of_as_it_comes_is_the_same_reply(
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("temperature", [0, 1.0])
 def test_a_reply_keeps_its_schema(engine: Engine, shape: str, temperature: float) -> None:
-    reads = shaped(shape)
-    schema = json.dumps(reads.json_schema())
+    schema, reads = shaped(shape)
     asked = ask(schema=schema, temperature=temperature, count=4, max_tokens=200)
     found = samples(engine, asked)
     # Nothing forbids blanks without end between the parts of a reply.
@@ -170,7 +170,7 @@ def test_a_reply_keeps_its_schema(engine: Engine, shape: str, temperature: float
         assert kept == whole
 
 
-def _fits(reads: TypeAdapter[Any], text: str) -> bool:
+def _fits(reads: SchemaValidator, text: str) -> bool:
     try:
         reads.validate_json(text)
     except ValidationError:
@@ -185,6 +185,29 @@ def test_a_schema_that_can_not_be_kept_fails_alone(engine: Engine, kind: Kind) -
     for one, reply in zip(asked, refused, strict=True):
         assert isinstance(reply, Failure), one.schema
         assert (reply.kind, reply.transient) == ("constraint", False)
+
+
+LEFT_OUT = (
+    '{"type": "integer", "multipleOf": 10, "maximum": 5}',
+    '{"type": "array", "items": {"type": "boolean"}, "maxItems": 2, "uniqueItems": true}',
+    '{"type": "string", "pattern": "^(?=a)[ab]{1,3}$", "maxLength": 9}',
+)
+
+
+@pytest.mark.parametrize("schema", LEFT_OUT)
+def test_a_lenient_engine_says_what_it_left_out_of_a_schema(engine: Engine, schema: str) -> None:
+    (reply,) = replies(engine, ask(schema=schema, lenient=True, count=2, max_tokens=200))
+    if engine.capabilities.schemas:
+        assert isinstance(reply, Completion)
+        assert all(one.unkept for one in reply.samples)
+    else:  # who knows what a server makes of it
+        assert isinstance(reply, Completion) or reply.kind == "constraint"
+
+
+def test_a_schema_that_is_kept_leaves_nothing_out(engine: Engine) -> None:
+    schema, _ = shaped("nested")
+    found = samples(engine, ask(schema=schema, lenient=True, max_tokens=200))
+    assert not any(one.unkept for one in found)
 
 
 def test_what_is_aborted_never_comes_back(engine: Engine) -> None:

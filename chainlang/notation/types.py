@@ -1,0 +1,216 @@
+"""Parse tree -> types, and the items that declare them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chainlang.ir import items
+from chainlang.notation.expressions import Reader
+from chainlang.notation.literals import WORDS
+from chainlang.notation.values import edges
+from chainlang.spans import Span
+
+
+def name_of(reader: Reader, token: Any, what: str) -> str:
+    """Return the name in a token, after noting one that can't be the name of `what`."""
+    return reader.name(str(token), reader.span(token), what)
+
+
+def spanned(reader: Reader, tree: Any, name: Any = None) -> Span:
+    """Return the span of a whole item; its part ``name`` is where its name stands."""
+    start, end = edges(tree)
+    parts = (("name", reader.span(name)),) if name is not None else ()
+    return Span(reader.source, start, end, parts)
+
+
+def unique(reader: Reader, nodes: tuple[Any, ...], what: str) -> None:
+    """Note each of some nodes that has the name of an earlier one."""
+    seen: set[str] = set()
+    for node in nodes:
+        if node.name in seen:
+            reader.note(
+                "duplicate-name", f"the {what} '{node.name}' stands twice", node.span.part("name")
+            )
+        seen.add(node.name)
+
+
+# ---------------------------------------------------------------- items
+
+
+def read_input(reader: Reader, tree: Any) -> items.Input:
+    """Return ``input { ... }`` or ``input Name``."""
+    if tree.data == "input_name":
+        token = tree.children[1]
+        span = reader.span(token)
+        named = items.TypeName(name_of(reader, token, "a type"), span=span)
+        return items.Input(named, span=spanned(reader, tree))
+    return items.Input(_shape(reader, tree.children), span=spanned(reader, tree))
+
+
+def read_type_item(reader: Reader, tree: Any) -> items.TypeDef:
+    """Return ``type Name { ... }`` or ``type Name = ...``."""
+    if tree.data == "type_label":
+        _, label, kind = tree.children
+        name, where = reader.label(label)
+        start, end = edges(tree)
+        span = Span(reader.source, start, end, (("name", where),))
+        return items.TypeDef(reader.name(name, where, "a type"), read_type(reader, kind), span=span)
+    _, token, said, *rest = tree.children
+    kind = read_type(reader, rest[-1]) if tree.data == "type_alias" else _shape(reader, rest)
+    name = name_of(reader, token, "a type")
+    described = _text(reader, said)
+    return items.TypeDef(name, kind, described, span=spanned(reader, tree, token))
+
+
+def read_python_type(reader: Reader, tree: Any) -> items.PythonType:
+    """Return ``type @Name "..."``."""
+    _, token, schema = tree.children
+    where = Span(reader.source, token.start_pos + 1, token.end_pos)
+    start, end = edges(tree)
+    span = Span(reader.source, start, end, (("name", where), ("schema", reader.span(schema))))
+    text = reader.string(str(schema), schema.start_pos)
+    return items.PythonType(reader.name(str(token)[1:], where, "a type"), text, span=span)
+
+
+def _text(reader: Reader, token: Any) -> str | None:
+    return None if token is None else reader.string(str(token), token.start_pos)
+
+
+# ---------------------------------------------------------------- fields
+
+
+def _shape(reader: Reader, children: list[Any]) -> items.Shape:
+    """Return the fields between two braces; they are the last three children."""
+    left, fields, right = children[-3:]
+    found = tuple(_field(reader, child) for child in fields.children if hasattr(child, "data"))
+    unique(reader, found, "field")
+    return items.Shape(found, span=reader.span(left, right))
+
+
+def _field(reader: Reader, tree: Any) -> items.Field:
+    start, end = edges(tree)
+    if tree.data == "derived_field":
+        label, value = tree.children
+        name, where = reader.label(label)
+        return items.Field(
+            reader.name(name, where, "a field"),
+            None,
+            _default(reader, value),
+            span=Span(reader.source, start, end, (("name", where),)),
+        )
+    token, said, _, kind, _, value = tree.children
+    return items.Field(
+        name_of(reader, token, "a field"),
+        read_type(reader, kind),
+        None if value is None else _default(reader, value),
+        _text(reader, said),
+        span=Span(reader.source, start, end, (("name", reader.span(token)),)),
+    )
+
+
+def _default(reader: Reader, tree: Any) -> items.Default:
+    literal, where = reader.literal(tree)
+    return items.Default(literal, span=where)
+
+
+# ---------------------------------------------------------------- types
+
+
+def read_type(reader: Reader, tree: Any) -> items.Type:
+    """Return the type that a parse tree says, of whatever depth the limits allow."""
+    reader.enter("type", tree)
+    node = _any_type(reader, tree)
+    reader.leave()
+    return node
+
+
+def _any_type(reader: Reader, tree: Any) -> items.Type:
+    span = spanned(reader, tree)
+    children = tree.children
+    if tree.data == "union":
+        options: list[items.Type] = []
+        for child in children[::2]:
+            option = read_type(reader, child)
+            options.extend(option.options if isinstance(option, items.OneOf) else (option,))
+        return items.OneOf(tuple(options), span=span)
+    if tree.data == "maybe":
+        inner = read_type(reader, children[0])
+        return inner if isinstance(inner, items.Maybe) else items.Maybe(inner, span=span)
+    if tree.data == "type_group":
+        return read_type(reader, children[1])
+    if tree.data == "constant":
+        return _constant(reader, children[0], span)
+    if tree.data == "shape":
+        return _shape(reader, children)
+    if tree.data == "list_of":
+        return _list(reader, tree, span)
+    name, _, bounds, _ = children
+    if str(name) in WORDS and bounds is None:
+        return _word(reader, name, span)
+    low, high, pattern = _bounds(reader, bounds)
+    if pattern is not None:
+        span = Span(
+            reader.source, span.start, span.end, (("pattern", reader.span(bounds.children[-1])),)
+        )
+    return items.TypeName(name_of(reader, name, "a type"), low, high, pattern, span=span)
+
+
+def _constant(reader: Reader, token: Any, span: Span) -> items.Constant:
+    if token.type == "STRING":
+        return items.Constant(reader.string(str(token), span.start), span=span)
+    value = reader.number(str(token), span)
+    if isinstance(value, int):
+        return items.Constant(value, span=span)
+    reader.note(
+        "type",
+        "a number with a fraction can't be one of several values",
+        span,
+        "write a text or a whole number, or float with bounds",
+    )
+    return items.Constant(0, span=span)
+
+
+def _word(reader: Reader, name: Any, span: Span) -> items.Type:
+    value = WORDS[str(name)]
+    if isinstance(value, bool):
+        return items.Constant(value, span=span)
+    reader.note("type", f"'{name}' is no type", span, "say that it may be missing: str?")
+    return items.TypeName("str", span=span)
+
+
+def _list(reader: Reader, tree: Any, span: Span) -> items.ListOf:
+    word, _, item, _, _, bounds, _ = tree.children
+    if word != "list":
+        where = reader.span(word)
+        reader.note("type", f"'{word}' takes no type in brackets", where, "write list[...]")
+    low, high, pattern = _bounds(reader, bounds)
+    if bounds is not None:
+        span = Span(reader.source, span.start, span.end, (("bounds", _whole(reader, bounds)),))
+    where = span.part("bounds")
+    if pattern is not None:
+        reader.note("type", "a list has no pattern", where, 'write it inside: list[str(r"...")]')
+    if any(isinstance(end, float) or (end is not None and end < 0) for end in (low, high)):
+        hint = "a length is a whole number of at least 0"
+        reader.note("type", "the bounds of a list are lengths", where, hint)
+        low = high = None
+    return items.ListOf(read_type(reader, item), low, high, span=span)  # type: ignore[arg-type]
+
+
+def _whole(reader: Reader, tree: Any) -> Span:
+    return Span(reader.source, *edges(tree))
+
+
+def _bounds(reader: Reader, tree: Any) -> tuple[int | float | None, int | float | None, str | None]:
+    """Return the ends of a range and the pattern in the parentheses after a type."""
+    if tree is None:
+        return None, None, None
+    first, *rest = tree.children
+    if first.type == "STRING":
+        return None, None, reader.string(str(first), first.start_pos)
+    where = reader.span(first)
+    left, right = str(first).split("..", 1)
+    low = reader.number(left, where) if left.strip("-") else None
+    high = reader.number(right, where) if right.strip("-") else None
+    if low is None and high is None:
+        reader.note("type", "this range has no bounds", where, "write 1..5, 1.. or ..5")
+    return low, high, _text(reader, rest[-1])
