@@ -1,4 +1,4 @@
-"""One engine for all tests here: a random model, so that nothing depends on what was trained."""
+"""Two engines for all tests here: most use a random model, which nothing has been taught."""
 
 from __future__ import annotations
 
@@ -7,7 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from chainlang import chain
+from chainlang.engines.base import Engine
 from chainlang.engines.vllm import VllmEngine
+from chainlang.plan.lower import lower
+from chainlang.sessions import engines_of
+from chainlang.settings import MapSettings
 from tests.vllm.models import random_llama
 
 
@@ -21,3 +26,10 @@ def random_engine(model: Path) -> Iterator[VllmEngine]:
     made = VllmEngine(model, max_num_seqs=4)
     yield made
     made.close()
+
+
+@pytest.fixture(scope="session")
+def tiny_engine() -> Engine:
+    """Return the bundled model's engine: the one that chains open, so that there is one."""
+    program = chain("E:tiny").program()
+    return engines_of(lower(program.body, program.items), (), MapSettings.of({}))["tiny"]

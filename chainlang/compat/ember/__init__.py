@@ -1,0 +1,1 @@
+"""Ember's networks of networks: ``from chainlang.compat.ember import non``."""
