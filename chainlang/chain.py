@@ -7,24 +7,25 @@ in the wrong place (a truth value, an array of chains, an awaited half of a pipe
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable
-from typing import ClassVar, NoReturn
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar, NoReturn
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from chainlang.diagnostics import Diagnostic
 from chainlang.errors import LimitError, MeaningError, OperandError, raise_errors, raise_or_warn
 from chainlang.ir import build
 from chainlang.ir.items import Definition, File, Item
 from chainlang.ir.json import to_json
-from chainlang.ir.nodes import Branch, Expr, Join, Named, Repeat, Stage, Then
+from chainlang.ir.nodes import Branch, Expr, Function, Join, Named, Repeat, Stage, Then
 from chainlang.ir.verify import is_name
 from chainlang.ir.walk import measure
 from chainlang.limits import counted, current
 from chainlang.notation import unparse, unparse_file
 from chainlang.notation.literals import print_string
-from chainlang.ops.bound import NOTHING, Bound, together
+from chainlang.ops.bound import NOTHING, Bound, together, unbound, unused
 from chainlang.ops.files import MAIN
+from chainlang.ops.functions import UserFunction
 from chainlang.ops.programs import Program, check, from_document, read
 from chainlang.report import article, shown
 from chainlang.runnable import Runnable
@@ -132,6 +133,22 @@ class Chain(Operand, Runnable):
         """The chain itself."""
         return self
 
+    def bind(self, **functions: Callable[..., Any]) -> Chain:
+        """Return the chain with functions for its ``@names``.
+
+        Raises `OperandError` for a function that a chain could not call, `MeaningError` for a name
+        that the chain does not use.
+
+        >>> from chainlang import chain
+        >>> from chainlang.engines.fake import FakeEngine
+        >>> shout = chain("E >> @shout").bind(shout=str.upper)
+        >>> shout("say it", engine=FakeEngine(answers={"say": "so"})).answer
+        'SO'
+        """
+        raise_errors(unused(self.body, self.items, functions))
+        given = {name: UserFunction.of(name, one) for name, one in functions.items()}
+        return evolve(self, extent=self._extent, bound=self.bound.with_functions(given))
+
     @property
     def size(self) -> int:
         """The number of its nodes: stages, operators, labels and calls."""
@@ -173,7 +190,9 @@ class Chain(Operand, Runnable):
     def program(self) -> Program:
         """Return what there is to run, after checking it."""
         body, items, found = check(self.body, self.items)
-        raise_errors(found)
+        raise_errors([*found, *unbound(body, items, self.bound)])
+        for function in self.bound.functions.values():
+            function.check()
         return Program(body, items, self.bound)
 
     def to_json(self) -> str:
@@ -192,8 +211,14 @@ class Chain(Operand, Runnable):
         """
         return Chain(*from_document(text))
 
+    def __copy__(self) -> Chain:
+        return self
+
     def __deepcopy__(self, memo: object) -> Chain:
         return self  # frozen all the way down
+
+    def __reduce__(self) -> tuple[type[Chain], tuple[Any, ...]]:
+        return Chain, (self.body, self.items)  # functions are bound again by whoever unpickles it
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Chain):
@@ -229,9 +254,26 @@ def lift(value: object, beside: Iterable[Item] = ()) -> Chain:
         body, found = read(value, items)
         raise_or_warn(found)
         return Chain(body)
+    if callable(value) and not _is_ours(value):
+        return called(getattr(value, "__name__", ""), value)
     kind = type(value).__name__
     message = f"{shown(value)} is no chain: {article(kind)} can't stand beside an operator"
+    if callable(value) and not is_name(getattr(value, "__name__", "")):
+        message = f"{shown(value)} has no name"
     raise OperandError([Diagnostic("operand", message, hint=_meant(value))])
+
+
+def called(name: str, function: Callable[..., Any]) -> Chain:
+    """Return a Python function as a chain, under a name."""
+    bound = NOTHING.with_functions({name: UserFunction.of(name, function)})
+    return Chain(Function(name), (), (1, 1), bound=bound)
+
+
+def _is_ours(value: Callable[..., Any]) -> bool:
+    """Return whether a callable makes chains, or has no name that a chain could have for it."""
+    module = getattr(value, "__module__", None) or ""
+    nameless = not is_name(getattr(value, "__name__", ""))
+    return nameless or module.partition(".")[0] == __name__.partition(".")[0]
 
 
 def _meant(value: object) -> str:
@@ -245,9 +287,10 @@ def _meant(value: object) -> str:
     if isinstance(value, bool | int | float):
         return "to run a part several times, write 3 * part"
     if callable(value):
-        own = getattr(value, "__name__", "name")
-        name = own if is_name(own) else "name"
-        return f'write function("{name}"), and bind it when loading'
+        name = getattr(value, "__name__", "")
+        if is_name(name):
+            return f"it is called: {name}(...)"
+        return 'a chain is written in names, so give it one: function("name", ...)'
     return "a chain, a type of stage or a notation string belongs here"
 
 

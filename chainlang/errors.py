@@ -109,6 +109,7 @@ ERRORS: dict[str, type[ChainlangError]] = {
     "cycle": MeaningError,
     "type": MeaningError,
     "template": MeaningError,
+    "expression": MeaningError,
     "definition": MeaningError,
     "limit": LimitError,
     "file": SourceError,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -18,6 +18,7 @@ from chainlang.ir.walk import measure, transform
 from chainlang.limits import current
 from chainlang.notation import parse_file, source
 from chainlang.notation.parse import read_expression
+from chainlang.ops.bound import Bound, together
 from chainlang.ops.files import MAIN
 from chainlang.ops.programs import check, examine, main_of
 from chainlang.ops.resolve import Scope
@@ -32,13 +33,14 @@ def chain(
     *,
     components: Mapping[str, Spec] | None = None,
     ops: Mapping[str, Operand | Factory] | None = None,
+    functions: Mapping[str, Callable[..., Any]] | None = None,
 ) -> Chain:
     """Return the chain that a text describes.
 
     A list is a sequence; nested lists that stand side by side, and consecutive ``$names`` before
     a fold, are joined (the lists of Ember's compact notation). `components` gives ``$names`` their
     meaning, `ops` gives names of types theirs: a type made by `chainlang.op`, or a function from
-    count, model and temperature to a chain.
+    count, model and temperature to a chain; `functions` gives ``@names`` their functions.
 
     Raises `NotationError`, `MeaningError` or `LimitError` with everything that is wrong; what is
     only doubtful is warned of as `ChainlangWarning`.
@@ -51,7 +53,8 @@ def chain(
     """
     types, factories = _split_ops(ops or {})
     context = merged(operand.as_chain().items for operand in types.values())
-    builder = _Builder(context, factories)
+    bound = [operand.as_chain().bound for operand in types.values()]
+    builder = _Builder(context, bound, factories)
     definitions = []
     for name, part in (components or {}).items():
         if not is_name(name) or name == MAIN:
@@ -64,13 +67,19 @@ def chain(
     items = merged([tuple(builder.items), tuple(definitions)])
     body, items, found = check(body, items)
     raise_or_warn([*builder.diagnostics, *found])
-    return Chain(body, items)
+    return Chain(body, items, bound=together(builder.bound)).bind(**(functions or {}))
 
 
-def load(path: str | os.PathLike[str] | None = None, *, text: str | None = None) -> Chain:
+def load(
+    path: str | os.PathLike[str] | None = None,
+    *,
+    text: str | None = None,
+    functions: Mapping[str, Callable[..., Any]] | None = None,
+) -> Chain:
     """Return the chain that a `.chain` file defines as ``main``, with its declarations.
 
-    Give a path, or the text of a file itself; only a path can `use` other files.
+    Give a path, or the text of a file itself; only a path can `use` other files. `functions` gives
+    the ``@names`` of the file their functions, since a file can name them and not import them.
     Raises `SourceError` for a file that can't be read, and everything that `chain` raises.
 
     >>> load(text="panel = 3:E:tiny\\nmain = $panel >> M").body
@@ -84,7 +93,7 @@ def load(path: str | os.PathLike[str] | None = None, *, text: str | None = None)
         assert path is not None  # one of the two is given
         file, diagnostics = examine(Path(path))
     raise_or_warn(diagnostics)
-    return Chain(*main_of(file))
+    return Chain(*main_of(file)).bind(**(functions or {}))
 
 
 def _split_ops(
@@ -114,8 +123,11 @@ def _split_ops(
 class _Builder:
     """Turns strings, chains and Ember's lists into expressions, and collects what they bring."""
 
-    def __init__(self, context: tuple[Item, ...], factories: Mapping[str, Factory]) -> None:
+    def __init__(
+        self, context: tuple[Item, ...], bound: Iterable[Bound], factories: Mapping[str, Factory]
+    ) -> None:
         self.items: list[Item] = list(context)
+        self.bound: list[Bound] = list(bound)
         self.context = context
         self.factories = factories
         self.diagnostics: list[Diagnostic] = []
@@ -134,6 +146,7 @@ class _Builder:
     def operand(self, value: object) -> Expr:
         lifted = lift(value, self.context)
         self.items += lifted.items
+        self.bound.append(lifted.bound)
         return lifted.body
 
     def expand(self, node: Node) -> Node:

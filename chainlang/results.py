@@ -9,27 +9,19 @@ from attrs import field, frozen
 
 from chainlang.diagnostics import Diagnostic
 from chainlang.errors import RowError
-from chainlang.ops.records import Branched, Candidate, Flow, Record, Stop
+from chainlang.ops.records import (
+    Branched,
+    Candidate,
+    Event,
+    Flow,
+    Part,
+    Record,
+    Stop,
+    events_of,
+    field_of,
+)
 from chainlang.runtime.outcomes import RowFailure
 from chainlang.wire import Usage
-
-# Names that earlier notations gave to what is called by another name here.
-_ALIASES = {"synthesized_response": "final_answer"}
-
-
-@frozen
-class Part:
-    """The output of a named part: its first candidate's answer and fields, and all candidates."""
-
-    candidates: tuple[Candidate, ...]
-
-    @property
-    def answer(self) -> Any:
-        """The answer of its first candidate, or None if it has none."""
-        return self.candidates[0].answer if self.candidates else None
-
-    def __getitem__(self, name: str) -> Any:
-        return _field(self.candidates, name)
 
 
 @frozen(repr=False)
@@ -125,6 +117,14 @@ class Result:
             return tuple(stop for record in self.flow.records() for stop in record.trace)
         return self.record.trace
 
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """What did not go the straight way: fallbacks, draws that were repeated, loops that ended.
+
+        Loops that ended without their condition, that is.
+        """
+        return () if self.flow is None else events_of(self.flow)
+
     def __getitem__(self, name: str) -> Any:
         """Return a field of the first candidate, ``responses``, a named part, or an input field.
 
@@ -134,7 +134,7 @@ class Result:
         if name in ("answer", "responses"):
             return self.answer if name == "answer" else [one.answer for one in record.candidates]
         try:
-            return _field(record.candidates, name)
+            return field_of(record.candidates, name)
         except KeyError:
             if name in record.history:
                 return Part(record.history[name])
@@ -157,12 +157,3 @@ class Result:
 def _short(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 200 else text[:199] + "…"
-
-
-def _field(candidates: tuple[Candidate, ...], name: str) -> Any:
-    fields = candidates[0].fields if candidates else {}
-    key = name if name in fields else _ALIASES.get(name, name)
-    if key not in fields:
-        known = ", ".join(["answer", "responses", *fields])
-        raise KeyError(f"there is no {name!r} here; there are {known}")
-    return fields[key]

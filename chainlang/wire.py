@@ -132,10 +132,11 @@ FailureKind = Literal["context", "constraint", "transport", "refused", "engine"]
 """The prompt is too long; the engine can't keep the schema; the wire broke; the server said no;
 the engine itself failed."""
 
-Cause = FailureKind | Literal["input", "prompt", "reply", "cut"]
+Cause = FailureKind | Literal["input", "prompt", "reply", "cut", "function", "timeout"]
 """Why a stage has no candidates: what its engine said, or else: the row, or what the stages before
 left of it, is not what it reads; its prompt can't be made; a reply does not fit; a reply was cut by
-`max_tokens`. Another sample may mend the last two, and nothing mends the first two."""
+`max_tokens`; a function of the user raised; a part took too long. Another sample may mend a reply,
+and nothing mends the first two."""
 
 
 @frozen

@@ -9,12 +9,12 @@ from __future__ import annotations
 import math
 import numbers
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from attrs import frozen
 
-from chainlang.chain import Chain, Operand, built, check_extent, lift, merged, refuse
+from chainlang.chain import Chain, Operand, built, called, check_extent, lift, merged, refuse
 from chainlang.diagnostics import Diagnostic
 from chainlang.errors import LimitError, raise_errors
 from chainlang.ir import build
@@ -223,9 +223,24 @@ def fallback(*parts: object) -> Chain:
     return _combine("fallback", parts, {})
 
 
-def retry(part: object, *, times: int | None = None) -> Chain:
-    """Return a chain that draws a bad reply of `part` again, `times` in all (default 3)."""
-    return _combine("retry", (part,), {"times": times})
+def retry(
+    part: object,
+    *,
+    times: int | None = None,
+    on: str | Sequence[str] | None = None,
+    backoff: float | None = None,
+) -> Chain:
+    """Return a chain that draws a bad reply of `part` again, `times` in all (default 3).
+
+    `on` is what to try again after: a cause of failure, such as ``"reply"``, or several (default:
+    all that drawing again may mend). `backoff` is the seconds to wait before the second try; each
+    further wait is twice as long.
+
+    >>> from chainlang import E, J
+    >>> print(E >> retry(J(temperature=0.7), times=2, on=["reply", "cut"]))
+    E >> retry(J::0.7, on=["reply", "cut"], times=2)
+    """
+    return _combine("retry", (part,), {"times": times, "on": on, "backoff": backoff})
 
 
 def timeout(part: object, *, seconds: float) -> Chain:
@@ -233,8 +248,12 @@ def timeout(part: object, *, seconds: float) -> Chain:
     return _combine("timeout", (part,), {"seconds": seconds})
 
 
-def route(*, by: str, arms: Mapping[str, object], default: object = None) -> Chain:
-    """Return a chain that runs the arm named by the field `by`, or `default` where none is.
+def route(
+    *, by: str | Callable[..., Any], arms: Mapping[str, object], default: object = None
+) -> Chain:
+    """Return a chain that runs the arm that `by` names, or `default` where none is.
+
+    `by` is an expression over the record, or a function.
 
     >>> from chainlang import E
     >>> print(route(by="topic", arms={"math": E("big")}, default=E))
@@ -243,13 +262,21 @@ def route(*, by: str, arms: Mapping[str, object], default: object = None) -> Cha
     return _combine("route", (), {"by": by, "arms": arms, "default": default})
 
 
-def loop(part: object, *, until: str, max: int | None = None) -> Chain:  # noqa: A002
-    """Return a chain that runs `part` until a condition holds, at most `max` times (default 3)."""
+def loop(part: object, *, until: str | Callable[..., Any], max: int | None = None) -> Chain:  # noqa: A002
+    """Return a chain that runs `part` until a condition holds, at most `max` times (default 3).
+
+    `until` is an expression over the record, or a function; the last round is kept if it never
+    holds.
+    """
     return _combine("loop", (part,), {"until": until, "max": max})
 
 
 def each(part: object, *, over: str, item: str | None = None) -> Chain:
-    """Return a chain that runs `part` for each item of the list field `over`, named `item`."""
+    """Return a chain that runs `part` for each item of a list, and joins what it yields in order.
+
+    `over` is an expression over the record, often the name of a field; `item` is what the part
+    calls an item (default ``item``).
+    """
     return _combine("each", (part,), {"over": over, "item": item})
 
 
@@ -273,7 +300,7 @@ def _combine(name: str, parts: tuple[object, ...], options: Mapping[str, object]
                 chains.append(lift(part, beside))
                 entries.append(Option(arm, chains[-1].body))
             written.append(Option(key, Table(tuple(entries))))
-        elif isinstance(value, Operand) or (name, key) == ("route", "default"):
+        elif isinstance(value, Operand) or callable(value) or (name, key) == ("route", "default"):
             chains.append(lift(value, beside))
             written.append(Option(key, chains[-1].body))
         else:
@@ -349,12 +376,19 @@ def ref(name: str) -> Chain:
     return Chain(Ref(name), (), (1, 1))
 
 
-def function(name: str) -> Chain:
-    """Return a place for a Python function, bound on loading: ``@name`` in text."""
+def function(name: str, bound: Callable[..., Any] | None = None) -> Chain:
+    """Return a Python function as a chain: ``@name`` in text, bound here or on loading.
+
+    A function with a name of its own stands beside an operator as it is; this is for others.
+
+    >>> from chainlang import E
+    >>> E >> function("short", lambda answer: answer[:80])
+    E >> function("short")
+    """
     if not is_name(name):
         own = getattr(name, "__name__", "")
-        hint = f'write function("{own}"), and bind it when loading' if is_name(own) else None
-        refuse(
-            f"{shown(name)} can't be the name of a function", hint or "names are Python identifiers"
-        )
-    return Chain(Function(name), (), (1, 1))
+        hint = "names are Python identifiers"
+        if is_name(own):
+            hint = f'the name is a text: function("{own}", {own})'
+        refuse(f"{shown(name)} can't be the name of a function", hint)
+    return Chain(Function(name), (), (1, 1)) if bound is None else called(name, bound)

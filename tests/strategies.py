@@ -217,9 +217,26 @@ known_leaves = _short(
 )
 
 
+judgements = _short(
+    st.one_of(
+        names.filter(lambda name: name not in ("and", "or", "not", "is", "in", "if", "else")),
+        st.sampled_from(
+            (
+                "answer", "verdict == 'correct'", 'answer | lower in ["a", "b"]', "x is defined",
+                "fr.answer == '\u00e9' and not (score > 3)", "candidates | length >= 2", "[1, 2]",
+                "'say \"hi\"\\n'", "{'a': 1}.a", "a.b[0] if a else 'x#y $z'", "1 + 2 * -x",
+            )
+        ),
+    )
+)  # fmt: skip
+"""Expressions over a record."""
+
+
 def _combinators(part: st.SearchStrategy[Expr]) -> st.SearchStrategy[Expr]:
     """Calls as their rules want them; what is optional is sometimes left out."""
-    some = st.builds(Option, st.just("item"), models) | st.none()
+    some = st.builds(Option, st.just("item"), names) | st.none()
+    judges = judgements | st.builds(Function, names)
+    causes = st.sampled_from(("reply", "timeout", ("reply", "cut"), ("transport", "function")))
     default = st.builds(Option, st.just("default"), part) | st.none()
     table = st.dictionaries(texts, part, min_size=1, max_size=2).map(
         lambda arms: Table(tuple(Option(key, value) for key, value in arms.items()))
@@ -235,7 +252,14 @@ def _combinators(part: st.SearchStrategy[Expr]) -> st.SearchStrategy[Expr]:
     return _short(
         st.one_of(
             st.builds(make, st.just("fallback"), _several(part)),
-            st.builds(make, st.just("retry"), one, option("times", _few) | st.none()),
+            st.builds(
+                make,
+                st.just("retry"),
+                one,
+                option("times", _few) | st.none(),
+                option("on", causes) | st.none(),
+                option("backoff", st.floats(0, 9)) | st.none(),
+            ),
             st.builds(
                 make,
                 st.just("timeout"),
@@ -246,14 +270,14 @@ def _combinators(part: st.SearchStrategy[Expr]) -> st.SearchStrategy[Expr]:
                 make,
                 st.just("route"),
                 st.just([]),
-                option("by", models),
+                option("by", judges),
                 option("arms", table),
                 default,
             ),
             st.builds(
-                make, st.just("loop"), one, option("until", models), option("max", _few) | st.none()
+                make, st.just("loop"), one, option("until", judges), option("max", _few) | st.none()
             ),
-            st.builds(make, st.just("each"), one, option("over", models), some),
+            st.builds(make, st.just("each"), one, option("over", judgements), some),
         )
     )
 

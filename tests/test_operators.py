@@ -18,7 +18,21 @@ import pandas as pd
 import pytest
 from attrs.exceptions import FrozenInstanceError
 
-from chainlang import Chain, ChainlangError, E, J, Limits, M, V, chain, fallback, join, op, route
+from chainlang import (
+    Chain,
+    ChainlangError,
+    E,
+    J,
+    Limits,
+    M,
+    V,
+    chain,
+    fallback,
+    join,
+    op,
+    retry,
+    route,
+)
 from chainlang.errors import LimitError, MeaningError, OperandError
 
 OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
@@ -37,8 +51,8 @@ NO_CHAINS: dict[str, tuple[object, str]] = {
     "set": ({1}, "a set can't stand"),
     "dict": ({"a": E}, "a dict can't stand"),
     "bytes": (b"E", "b'E' is no chain: a bytes"),
-    "function": (len, "<built-in function len> is no chain"),
-    "class": (int, "<class 'int'> is no chain"),
+    "function without a name": (lambda row: row, "<function <lambda>> has no name"),
+    "word": (retry, "is no chain: a function can't stand"),
     "Decimal": (decimal.Decimal(1), "a Decimal can't stand"),
     "Counter": (Counter("a"), "a Counter can't stand"),
     "Ellipsis": (..., "Ellipsis is no chain"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from chainlang.wire import Capabilities, Completion, Delta, Failure, Message, Request
 
@@ -35,6 +35,18 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Give back what the engine holds. Closing twice does no harm."""
+        ...
+
+
+@runtime_checkable
+class Timed(Protocol):
+    """An engine with a time of its own: it passes as fast as the engine works."""
+
+    now: float
+    """Its time, in seconds."""
+
+    def step(self, until: float | None = None) -> Sequence[Completion | Failure | Delta]:
+        """Work as `Engine.step` says, or let time pass up to a moment, if nothing comes before."""
         ...
 
 

@@ -99,13 +99,16 @@ class FakeEngine:
             heapq.heappush(self._pending, (due, self.submitted, request))
         self.most_in_flight = max(self.most_in_flight, self._in_flight)
 
-    def step(self) -> list[Completion | Failure | Delta]:
-        """Return everything that finishes next, after moving the clock there.
+    def step(self, until: float | None = None) -> list[Completion | Failure | Delta]:
+        """Return everything that finishes next, after moving the clock there, or up to `until`.
 
         A reply that is streamed takes a step for each of its tokens.
         """
         if self._streaming:
             return self._stream()
+        if until is not None and not (self._pending and self._pending[0][0] <= until):
+            self.now = max(self.now, until)
+            return []
         finished: list[Completion | Failure | Delta] = []
         while self._pending and (not finished or self._pending[0][0] <= self.now):
             due, _, request = heapq.heappop(self._pending)

@@ -1,15 +1,18 @@
 """The normal form: chains that are written differently and mean the same have the same one.
 
 A stage after a branch applies to each branch, so ``(a | b) >> c`` and ``(a >> c) | (b >> c)`` are
-one chain. Places, and so seeds and results, are counted on the normal form.
+one chain. A `retry` of a join tries each operand again by itself, so it is a join of retries.
+Places, and so seeds and results, are counted on the normal form.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from chainlang.ir.build import branch, flattened, moved, then
-from chainlang.ir.nodes import Branch, Expr, Named, Node, Ref, Then
+from attrs import evolve
+
+from chainlang.ir.build import branch, flattened, join, moved, repeat, then
+from chainlang.ir.nodes import Branch, Combine, Expr, Join, Named, Node, Ref, Repeat, Then
 from chainlang.ir.walk import transform
 
 
@@ -41,11 +44,15 @@ def normal(node: Expr) -> Expr:
     >>> from chainlang.notation import parse
     >>> normal(parse("x >> (a | b) >> c").node) == parse("x >> ((a >> c) | (b >> c))").node
     True
+    >>> normal(parse("retry(3 * a & b)").node) == parse("3 * retry(a) & retry(b)").node
+    True
     """
     return transform(node, _distribute)
 
 
 def _distribute(node: Node) -> Node:
+    if isinstance(node, Combine) and node.name == "retry" and len(node.parts) == 1:
+        return _retried(node)
     if not isinstance(node, Then):
         return flattened(node)  # an arm of a branch may have become a branch of its own
     for index, part in enumerate(node.parts[:-1]):
@@ -56,6 +63,20 @@ def _distribute(node: Node) -> Node:
             arms = (_distribute(then(arm, *rest)) for arm in part.parts)
             spread = branch(*(arm for arm in arms if isinstance(arm, Expr)), span=part.span)
             return then(*node.parts[:index], spread, span=node.span)
+    return node
+
+
+def _retried(node: Combine) -> Expr:
+    """Return a `retry` in normal form: around what is drawn as one, inside labels and joins."""
+    (part,) = node.parts
+    match part:
+        case Join(parts):
+            tried = (_retried(evolve(node, parts=(one,))) for one in parts)
+            return join(*tried, span=part.span)
+        case Repeat(count, body):
+            return repeat(count, _retried(evolve(node, parts=(body,))), part.span)
+        case Named(_, body):
+            return evolve(part, body=_retried(evolve(node, parts=(body,))))
     return node
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from chainlang.ir.nodes import Literal
+from chainlang.spans import Span
 
 _ESCAPE = re.compile(
     r"\\(?:x(?P<two>[0-9a-fA-F]{2})|u(?P<four>[0-9a-fA-F]{4})|U(?P<eight>[0-9a-fA-F]{8})"
@@ -83,6 +84,18 @@ def place(token: str, index: int) -> int:
             (match.end(), index - (match["newline"] is None)) if match else (at + 1, index - 1)
         )
     return min(at, length)
+
+
+def inside(span: Span, start: int, end: int) -> Span:
+    """Return where some characters of a string were written; `span` is where its literal was.
+
+    >>> from chainlang.spans import Source
+    >>> inside(Span(Source(r'"a\\tbc"'), 0, 7), 2, 4).text
+    'bc'
+    """
+    first = place(span.text, start)
+    last = max(place(span.text, end), first + 1)
+    return Span(span.source, span.start + first, span.start + last)
 
 
 def print_string(value: str) -> str:

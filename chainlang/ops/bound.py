@@ -7,12 +7,18 @@ objects go with the chain, and take no part in whether two chains are equal.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
-from chainlang.diagnostics import Diagnostic
+from chainlang.diagnostics import Diagnostic, closest
 from chainlang.errors import raise_errors
+from chainlang.ir.items import Definition, Item
+from chainlang.ir.nodes import Expr, Function
+from chainlang.ir.walk import walk
+
+if TYPE_CHECKING:
+    from chainlang.ops.functions import UserFunction
 
 
 @frozen(eq=False)
@@ -21,6 +27,12 @@ class Bound:
 
     types: Mapping[str, Any] = field(factory=dict)
     """By the names of types: classes that validate replies and rows, and make values of them."""
+    functions: Mapping[str, UserFunction] = field(factory=dict)
+    """By the names that stand behind ``@``."""
+
+    def with_functions(self, functions: Mapping[str, UserFunction]) -> Bound:
+        """Return the same with more functions; a new one takes the place of an old one."""
+        return evolve(self, functions={**self.functions, **functions}) if functions else self
 
 
 NOTHING = Bound()
@@ -34,14 +46,54 @@ def together(several: Iterable[Bound]) -> Bound:
     >>> together([Bound({"Review": dict}), NOTHING]).types
     {'Review': <class 'dict'>}
     """
-    found = [one for one in several if one.types]
+    found = [one for one in several if one.types or one.functions]
     if len(found) < 2:
         return found[0] if found else NOTHING
     types: dict[str, Any] = {}
+    functions: dict[str, UserFunction] = {}
     for one in found:
         for name, kind in one.types.items():
             if types.setdefault(name, kind) is not kind:
-                message = f"two chains mean different classes by the type '{name}'"
-                hint = "rename one of them before joining the chains"
-                raise_errors([Diagnostic("duplicate-name", message, hint=hint)])
-    return Bound(types)
+                _refuse(f"two chains mean different classes by the type '{name}'")
+        for name, function in one.functions.items():
+            if functions.setdefault(name, function) != function:
+                _refuse(f"two chains mean different functions by @{name}")
+    return Bound(types, functions)
+
+
+def _refuse(message: str) -> None:
+    hint = "rename one of them before joining the chains"
+    raise_errors([Diagnostic("duplicate-name", message, hint=hint)])
+
+
+def unbound(body: Expr, items: Iterable[Item], bound: Bound) -> list[Diagnostic]:
+    """Return a finding for each ``@name`` that has no function, at its first use."""
+    found = []
+    for name, node in _used(body, items).items():
+        if name not in bound.functions:
+            hint = f'bind it: chain.bind({name}=...), or load(..., functions={{"{name}": ...}})'
+            found.append(Diagnostic("unknown-name", f"@{name} has no function", node.span, hint))
+    return found
+
+
+def unused(body: Expr, items: Iterable[Item], functions: Iterable[str]) -> list[Diagnostic]:
+    """Return a finding for each function whose name the chain does not use."""
+    used = _used(body, items)
+    found = []
+    for name in functions:
+        if name not in used:
+            near = closest(name, used)
+            hint = f"it uses {', '.join(f'@{one}' for one in used) or 'no function'}"
+            hint = f"did you mean '{near}'?" if near else hint
+            found.append(
+                Diagnostic("unknown-name", f"there is no @{name} in this chain", hint=hint)
+            )
+    return found
+
+
+def _used(body: Expr, items: Iterable[Item]) -> dict[str, Function]:
+    found: dict[str, Function] = {}
+    bodies = [body, *(item.body for item in items if isinstance(item, Definition))]
+    for node in (one for whole in bodies for one in walk(whole) if isinstance(one, Function)):
+        found.setdefault(node.name, node)
+    return found

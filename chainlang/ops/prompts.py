@@ -1,4 +1,4 @@
-"""Templates -> text. The only place that knows jinja.
+"""Templates -> text. Expressions have a module of their own.
 
 Templates are written by authors of chains; everything that fills them in is a value. They run in
 jinja's immutable sandbox, an unknown name is an error, and a rendered prompt is never rendered
@@ -8,7 +8,7 @@ again, so nothing that a row or a model says can become a template.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +41,17 @@ class View:
         return self._values[name]
 
 
+def plain(value: Any) -> Any:
+    """Return a value that a template or an expression has found, with views as what they show.
+
+    >>> plain([View({"answer": "42"})])
+    [{'answer': '42'}]
+    """
+    if isinstance(value, View):
+        return {name: plain(one) for name, one in value._values.items()}
+    return [plain(one) for one in value] if isinstance(value, list | tuple) else value
+
+
 class RenderError(Exception):
     """A template could not be filled in with the values of a row; the message says why."""
 
@@ -71,36 +82,6 @@ def compiled(template: str) -> Template:
         return _environment().from_string(template)
     except TemplateSyntaxError as error:
         message = f"this template can't be read: {error.message} (line {error.lineno})"
-        raise MeaningError([Diagnostic("template", message)]) from error
-
-
-def evaluate(expression: str, values: Mapping[str, Any]) -> Any:
-    """Return the value of an expression, as in ``{{ ... }}``, with its type.
-
-    Raises `RenderError` where the values do not allow it, `MeaningError` if it is no expression.
-
-    >>> evaluate("score > 3 and verdict == 'correct'", {"score": 4, "verdict": "correct"})
-    True
-    """
-    from jinja2 import TemplateError, Undefined
-
-    try:
-        found = _expression(expression)(**values)
-    except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
-        raise RenderError(str(error)) from error
-    if isinstance(found, Undefined):
-        raise RenderError(f"{expression!r} has no value here")
-    return found
-
-
-@lru_cache(maxsize=1024)
-def _expression(text: str) -> Callable[..., Any]:
-    from jinja2 import TemplateSyntaxError
-
-    try:
-        return _environment().compile_expression(text, undefined_to_none=False)
-    except TemplateSyntaxError as error:
-        message = f"this expression can't be read: {error.message}"
         raise MeaningError([Diagnostic("template", message)]) from error
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 from attrs import evolve, field, frozen
 
@@ -51,6 +51,19 @@ class Stop:
 
 
 @frozen
+class Event:
+    """Something that did not go the straight way: what stepped in, where, and why."""
+
+    kind: Literal["fallback", "retry", "loop"]
+    """A part of a fallback after the first ran; something was drawn again; a loop ran out."""
+    place: Place
+    """Of the part that stepped in, of what was drawn again, or of the loop."""
+    message: str
+    sample: int | None = None
+    """The number of the sample that was drawn again, where it was one."""
+
+
+@frozen
 class Record:
     """A row on its way through a chain: its fields, its candidates, and its named parts so far."""
 
@@ -61,6 +74,10 @@ class Record:
     history: Mapping[str, tuple[Candidate, ...]] = field(default=_NOTHING, hash=False)
     trace: tuple[Stop, ...] = field(default=(), repr=False)
     """What every stage yielded, in the order of the chain."""
+    events: tuple[Event, ...] = field(default=(), repr=False)
+    """What did not go the straight way, in the order of the chain."""
+    local: Mapping[str, Any] = field(default=_NOTHING, hash=False, repr=False)
+    """Names that only the part being run sees: the item of an `each`, the error of a `retry`."""
     number: int = field(default=0, eq=False, repr=False)
     """The line of the row in its source, or its position there, from 1."""
 
@@ -73,6 +90,18 @@ class Record:
         """Return the record with the output of a named part added to its history."""
         return evolve(self, history={**self.history, name: candidates})
 
+    def noted(self, *events: Event) -> Record:
+        """Return the record with more events."""
+        return evolve(self, events=(*self.events, *events))
+
+    def inside(self, **local: Any) -> Record:
+        """Return the record with more names that only the part being run sees."""
+        return evolve(self, local={**self.local, **local})
+
+    def behind(self, inner: Record) -> Record:
+        """Return what another record has become, without the names that were added for it."""
+        return evolve(inner, local=self.local)
+
     @cached_property
     def values(self) -> Mapping[str, Any]:
         """What a template of a stage may read; made once, for all prompts and all replies."""
@@ -82,7 +111,7 @@ class Record:
         if self.query is not None:
             found["query"] = self.query
         found["candidates"] = [one.view() for one in self.candidates]
-        return found
+        return {**found, **self.local}
 
 
 def part_view(candidates: tuple[Candidate, ...]) -> View:
@@ -92,6 +121,35 @@ def part_view(candidates: tuple[Candidate, ...]) -> View:
         return View({"candidates": views})
     first = candidates[0]
     return View({**first.fields, "answer": first.answer, "candidates": views})
+
+
+# Names that earlier notations gave to what is called by another name here.
+_ALIASES = {"synthesized_response": "final_answer"}
+
+
+@frozen
+class Part:
+    """The output of a named part: its first candidate's answer and fields, and all candidates."""
+
+    candidates: tuple[Candidate, ...]
+
+    @property
+    def answer(self) -> Any:
+        """The answer of its first candidate, or None if it has none."""
+        return self.candidates[0].answer if self.candidates else None
+
+    def __getitem__(self, name: str) -> Any:
+        return field_of(self.candidates, name)
+
+
+def field_of(candidates: tuple[Candidate, ...], name: str) -> Any:
+    """Return a field of the first candidate. Raises KeyError naming what there is."""
+    fields = candidates[0].fields if candidates else {}
+    key = name if name in fields else _ALIASES.get(name, name)
+    if key not in fields:
+        known = ", ".join(["answer", "responses", *fields])
+        raise KeyError(f"there is no {name!r} here; there are {known}")
+    return fields[key]
 
 
 @frozen
@@ -112,14 +170,28 @@ class Branched:
 Flow = Record | Branched
 
 
+def events_of(flow: Flow) -> tuple[Event, ...]:
+    """Return the events of a row; those before it branched are there once."""
+    records = flow.records() if isinstance(flow, Branched) else (flow,)
+    return tuple(dict.fromkeys(event for record in records for event in record.events))
+
+
 def gathered(flows: list[Flow], before: Record) -> Record:
     """Return what a join makes of its operands: their candidates in order, their names together."""
     candidates: list[Candidate] = []
     history = dict(before.history)
     trace = list(before.trace)
+    events = list(before.events)
     for flow in flows:
         for record in flow.records() if isinstance(flow, Branched) else (flow,):
             candidates += record.candidates
             history |= record.history
             trace += record.trace[len(before.trace) :]
-    return evolve(before, candidates=tuple(candidates), history=history, trace=tuple(trace))
+            events += record.events[len(before.events) :]
+    return evolve(
+        before,
+        candidates=tuple(candidates),
+        history=history,
+        trace=tuple(trace),
+        events=tuple(events),
+    )

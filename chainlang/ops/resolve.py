@@ -17,8 +17,9 @@ from chainlang.ir.items import Item, Model, Op
 from chainlang.ir.nodes import Combine, Expr, Node, Option, Ref, Repeat, Stage, Table
 from chainlang.ir.walk import rebuild
 from chainlang.limits import counted, current
-from chainlang.notation.literals import print_literal, print_number
+from chainlang.notation.literals import inside, print_literal, print_number
 from chainlang.ops.calls import too_many_calls
+from chainlang.ops.expressions import faults
 from chainlang.ops.signatures import (
     COMBINATORS,
     DRAWS,
@@ -340,7 +341,10 @@ class _Resolver:
 
     def checked(self, option: Option, rule: Rule) -> Any:
         try:
-            return rule.read(option.value)
+            value = rule.read(option.value)
+            if rule.evaluated and isinstance(value, str):
+                self.expression_in(option, value)
+            return value
         except ValueError:
             value = option.value
             hint = _quoted(option) if rule.takes_text else None
@@ -350,6 +354,12 @@ class _Resolver:
             where = option.span and option.span.part("value")
             self.note("option", f"{option.name}= takes {rule.wants}, not {shown}", where, hint)
             return value
+
+    def expression_in(self, option: Option, text: str) -> None:
+        where = option.span and option.span.part("value")
+        for fault in faults(text):
+            span = where and inside(where, fault.start, fault.end)
+            self.note("expression", fault.message, span, fault.hint)
 
 
 def temperature_fault(value: object, where: Span | None) -> Diagnostic | None:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from attrs import evolve, frozen
 
-from chainlang.ir.nodes import Expr, Table
+from chainlang.ir.nodes import Expr, Function, Table
+from chainlang.ir.verify import is_name
+from chainlang.wire import Cause
 
 Kind = Literal["generate", "map", "fold"]
 KINDS: tuple[Kind, ...] = ("generate", "map", "fold")
@@ -29,6 +31,8 @@ class Rule:
     required: bool = False
     holds_chains: bool = False
     takes_text: bool = False
+    evaluated: bool = False
+    """Whether a text is an expression over the record."""
 
     def needed(self) -> Rule:
         """Return the same rule for an option that can't be left out."""
@@ -66,6 +70,12 @@ def _text(value: Any) -> str:
     return value
 
 
+def _word(value: Any) -> str:
+    if not is_name(value):
+        raise ValueError(value)
+    return str(value)
+
+
 def _truth(value: Any) -> bool:
     if not isinstance(value, bool):
         raise ValueError(value)
@@ -100,7 +110,30 @@ def _arms(value: Any) -> Any:
     return value
 
 
+def _judged(value: Any) -> Any:
+    return value if isinstance(value, Function) else _text(value)
+
+
+def _causes(value: Any) -> Any:
+    many = value if isinstance(value, tuple) else (value,)
+    if not many or not all(item in CAUSES for item in many) or len(set(many)) < len(many):
+        raise ValueError(value)
+    return many[0] if len(many) == 1 else many
+
+
+CAUSES: tuple[str, ...] = tuple(
+    cause for kinds in get_args(Cause) for cause in get_args(kinds) or (kinds,)
+)
+"""What a `retry` can be told to mend."""
 _TEXT = Rule("a text in quotes", _text, takes_text=True)
+_JUDGE = Rule("an expression in quotes, or a function", _judged, takes_text=True, evaluated=True)
+_LIST = Rule("an expression in quotes", _text, takes_text=True, evaluated=True)
+_NAME = Rule("a name in quotes", _word, takes_text=True)
+_CAUSES = Rule(
+    "one of " + ", ".join(f'"{cause}"' for cause in CAUSES) + ", or a list of them",
+    _causes,
+    takes_text=True,
+)
 _ARMS = Rule('a table of chains, {"key": chain, ...}', _arms, holds_chains=True)
 
 # How a model draws; every type that calls a model takes these.
@@ -172,7 +205,8 @@ COMBINATORS: Mapping[str, Combinator] = {
             example="fallback(a, b)",
         ),
         Combinator(
-            "retry", "draws a bad reply again", (1, 1), {"times": _integer(1)},
+            "retry", "draws a bad reply again", (1, 1),
+            {"backoff": _number(0, math.inf), "on": _CAUSES, "times": _integer(1)},
             example="retry(a, times=3)",
         ),
         Combinator(
@@ -181,22 +215,22 @@ COMBINATORS: Mapping[str, Combinator] = {
             example="timeout(a, seconds=30)",
         ),
         Combinator(
-            "route", "picks a part by a field", (0, 0),
+            "route", "picks a part by a value", (0, 0),
             {
                 "arms": _ARMS.needed(),
-                "by": _TEXT.needed(),
+                "by": _JUDGE.needed(),
                 "default": Rule("a chain", _part, holds_chains=True),
             },
             example='route(by="topic", arms={"math": a, "code": b}, default=c)',
         ),
         Combinator(
             "loop", "runs a part until a condition holds", (1, 1),
-            {"max": _integer(1), "until": _TEXT.needed()},
+            {"max": _integer(1), "until": _JUDGE.needed()},
             example="loop(a, until=\"verdict == 'correct'\", max=3)",
         ),
         Combinator(
-            "each", "runs a part for each item of a list field", (1, 1),
-            {"item": _TEXT, "over": _TEXT.needed()},
+            "each", "runs a part for each item of a list", (1, 1),
+            {"item": _NAME, "over": _LIST.needed()},
             aliases={"as": "item"},  # `as` is a keyword of Python, so only text can write it
             example='each(a, over="documents", item="document")',
         ),

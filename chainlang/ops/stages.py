@@ -15,8 +15,9 @@ from chainlang.ir import items
 from chainlang.ir.items import Item, Op
 from chainlang.ir.nodes import Stage
 from chainlang.ops.bound import NOTHING, Bound
+from chainlang.ops.expressions import evaluate
 from chainlang.ops.prelude import prelude
-from chainlang.ops.prompts import RenderError, evaluate, render, variables
+from chainlang.ops.prompts import RenderError, render, variables
 from chainlang.ops.records import Candidate, Record
 from chainlang.ops.replies import Misfit, Value, read_reply
 from chainlang.ops.schemas import json_schema
@@ -54,6 +55,11 @@ class StageError(Exception):
         self.sample = sample
         self.transient = transient
         super().__init__(message)
+
+    def saying(self, message: str) -> StageError:
+        """Return the error itself, with another message."""
+        self.args = (message,)
+        return self
 
     @classmethod
     def of(cls, failure: Failure) -> StageError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from chainlang.diagnostics import Diagnostic
 from chainlang.errors import MeaningError
@@ -12,10 +12,29 @@ from chainlang.ir import nodes
 from chainlang.ir.items import Definition, Item
 from chainlang.ir.nodes import Expr
 from chainlang.ir.normal import inlined, normal, part_name
+from chainlang.limits import current
 from chainlang.ops.bound import NOTHING, Bound
+from chainlang.ops.combinators import DEFAULT_TIMES, alternatives, mark, options, tries
 from chainlang.ops.stages import Vote, meaning
 from chainlang.places import Place
-from chainlang.plan.steps import Count, Fork, Gather, Generate, Name, Plan, Repeat, Sequence, Step
+from chainlang.plan.steps import (
+    Call,
+    Count,
+    Each,
+    Fallback,
+    Fork,
+    Gather,
+    Generate,
+    Loop,
+    Name,
+    Plan,
+    Repeat,
+    Retry,
+    Route,
+    Sequence,
+    Step,
+    Timeout,
+)
 from chainlang.tiny import NAME as TINY
 
 
@@ -76,15 +95,63 @@ class _Lowering:
                 )
             case nodes.Named(name, body):
                 return Name(name, self.visit(body, place, depth))
-        what = f"@{node.name}" if isinstance(node, nodes.Function) else "this part"
-        if isinstance(node, nodes.Ref):
-            raise MeaningError(
-                [Diagnostic("unknown-name", f"there is no definition '{node.name}'", node.span)]
-            )
-        if isinstance(node, nodes.Combine):
-            what = f"{node.name}()"
-        message = f"{what} can be read and checked, but this version cannot run it"
-        raise MeaningError([Diagnostic("combinator", message, node.span)])
+            case nodes.Function():
+                return self.call(node, place)
+            case nodes.Combine():
+                return self.combine(node, place, depth)
+            case nodes.Ref(name):
+                what = f"there is no definition '{name}'"
+                raise MeaningError([Diagnostic("unknown-name", what, node.span)])
+        raise TypeError(f"not an expression: {node!r}")
+
+    def combine(self, node: nodes.Combine, place: Place, depth: int) -> Step:
+        given, span = options(node), node.span
+
+        def again(part: Expr) -> Step:
+            return self.visit(part, (*place, f"{mark(node)}*"), depth)
+
+        match node.name:
+            case "fallback":
+                added = alternatives(node)
+                places = tuple((*place, one) if one else place for one in added)
+                parts = zip(node.parts, places, strict=True)
+                return Fallback(tuple(self.visit(part, at, depth) for part, at in parts), places)
+            case "retry":
+                (part,) = node.parts
+                if isinstance(part, nodes.Stage | nodes.Function):
+                    step = self.visit(part, place, depth)
+                    if isinstance(step, Generate | Call):
+                        return evolve(step, tries=tries(node))
+                return Retry(again(part), tries(node), place)
+            case "timeout":
+                return Timeout(
+                    self.visit(node.parts[0], place, depth), given["seconds"], place, span
+                )
+            case "route":
+                by, default = self.judge(given["by"], place), given.get("default")
+                entries = given["arms"].entries
+                arms = tuple((one.name, self.visit(one.value, place, depth)) for one in entries)
+                other = default and self.visit(default, place, depth)
+                return Route(by, arms, other, place, span)
+            case "loop":
+                until = self.judge(given["until"], place)
+                most = given.get("max", DEFAULT_TIMES)
+                return Loop(again(node.parts[0]), until, most, mark(node), place, span)
+            case "each":
+                over, item = given["over"], given.get("item", "item")
+                most = current().samples_per_stage
+                return Each(again(node.parts[0]), over, item, most, mark(node), place, span)
+        raise TypeError(f"not a combinator: {node!r}")
+
+    def judge(self, by: str | nodes.Function, place: Place) -> str | Call:
+        return by if isinstance(by, str) else self.call(by, place)
+
+    def call(self, node: nodes.Function, place: Place) -> Call:
+        function = self.bound.functions.get(node.name)
+        if function is None:
+            what = f"@{node.name} has no function"
+            raise MeaningError([Diagnostic("unknown-name", what, node.span)])
+        return Call(function, place, span=node.span)
 
     def operands(self, parts: tuple[Expr, ...], place: Place, depth: int) -> Iterable[Step]:
         """Yield the operands of a join. A repeated one takes as many positions as it has runs."""

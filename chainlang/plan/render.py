@@ -2,10 +2,30 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
+from chainlang.ops.combinators import MENDABLE, ONCE, Tries
 from chainlang.ops.stages import Meaning, Vote
-from chainlang.plan.steps import Count, Fork, Gather, Generate, Name, Plan, Repeat, Sequence, Step
+from chainlang.places import Place
+from chainlang.plan.steps import (
+    Call,
+    Count,
+    Each,
+    Fallback,
+    Fork,
+    Gather,
+    Generate,
+    Loop,
+    Name,
+    Plan,
+    Repeat,
+    Retry,
+    Route,
+    Sequence,
+    Step,
+    Timeout,
+)
 
 
 def render(plan: Plan) -> str:
@@ -29,8 +49,11 @@ def render(plan: Plan) -> str:
 def _lines(step: Step, indent: str) -> Iterator[str]:
     inner = indent + "  "
     match step:
-        case Generate(stage, place):
-            yield f"{indent}{_stage(stage)}  at {'/'.join(place) or 'root'}"
+        case Generate(stage, place, _, tries):
+            yield f"{indent}{_stage(stage)}{_tries(tries)}  at {_place(place)}"
+        case Call(function, place, tries):
+            words = f"{function.kind} @{function.name}{_tries(tries)}"
+            yield f"{indent}call {words}  at {_place(place)}"
         case Count(vote):
             yield f"{indent}{_vote(vote)}"
         case Sequence(steps) | Gather(steps):
@@ -48,6 +71,50 @@ def _lines(step: Step, indent: str) -> Iterator[str]:
         case Name(name, one):
             yield f"{indent}name {name}"
             yield from _lines(one, inner)
+        case _:
+            yield from _combined(step, indent)
+
+
+def _combined(step: Step, indent: str) -> Iterator[str]:
+    inner = indent + "  "
+    match step:
+        case Fallback(steps):
+            yield f"{indent}fallback"
+            for one in steps:
+                yield from _lines(one, inner)
+        case Retry(one, tries):
+            yield f"{indent}retry{_tries(tries)}"
+            yield from _lines(one, inner)
+        case Timeout(one, seconds):
+            yield f"{indent}timeout {seconds:g} s"
+            yield from _lines(one, inner)
+        case Loop(one, until, most):
+            yield f"{indent}loop at most {most} ×  until {_judge(until)}"
+            yield from _lines(one, inner)
+        case Each(one, over, item):
+            yield f"{indent}each {item} of {over}"
+            yield from _lines(one, inner)
+        case Route(by, arms, default):
+            yield f"{indent}route by {_judge(by)}"
+            for key, one in (*arms, *([(None, default)] if default is not None else [])):
+                yield f"{inner}{'default' if key is None else json.dumps(key)}:"
+                yield from _lines(one, inner + "  ")
+
+
+def _place(place: Place) -> str:
+    return "/".join(place) or "root"
+
+
+def _tries(tries: Tries) -> str:
+    if tries == ONCE:
+        return ""
+    only = "" if tries.on == MENDABLE else f"  on={','.join(sorted(tries.on))}"
+    wait = f"  backoff={tries.backoff:g}s" if tries.backoff else ""
+    return f"  tries={tries.times}{only}{wait}"
+
+
+def _judge(by: str | Call) -> str:
+    return by if isinstance(by, str) else f"@{by.function.name}"
 
 
 def _stage(stage: Meaning) -> str:

@@ -1,11 +1,18 @@
-"""The steps of a plan. A plan is the same for every row; running it is the runtime's business."""
+"""The steps of a plan. A plan is the same for every row; running it is the runtime's business.
+
+Where a step runs several times for a row, the places inside it hold a star for the number: ``&*``
+for the run of a repeat, ``!*`` for an attempt, ``+*`` for a round, ``#*`` for an item.
+"""
 
 from __future__ import annotations
 
 from attrs import field, frozen
 
+from chainlang.ops.combinators import ONCE, Tries
+from chainlang.ops.functions import UserFunction
 from chainlang.ops.stages import Meaning, Vote
 from chainlang.places import Place
+from chainlang.spans import Span
 
 
 @frozen
@@ -21,6 +28,8 @@ class Generate(Step):
     place: Place
     depth: int
     """How many stages a row has behind it here; the runtime prefers later ones."""
+    tries: Tries = ONCE
+    """How often a sample that failed is drawn again."""
 
 
 @frozen
@@ -29,6 +38,17 @@ class Count(Step):
 
     vote: Vote
     place: Place
+
+
+@frozen
+class Call(Step):
+    """Call a function of the user: once, or once for each candidate."""
+
+    function: UserFunction
+    place: Place
+    tries: Tries = ONCE
+    """How often a call that failed is made again."""
+    span: Span | None = field(default=None, eq=False, repr=False)
 
 
 @frozen
@@ -68,6 +88,71 @@ class Name(Step):
 
     name: str
     step: Step
+
+
+@frozen
+class Fallback(Step):
+    """The first of several steps that does not fail."""
+
+    steps: tuple[Step, ...]
+    places: tuple[Place, ...]
+    """Of each step."""
+
+
+@frozen
+class Retry(Step):
+    """A step, and again as a whole if it fails."""
+
+    step: Step
+    tries: Tries
+    place: Place
+
+
+@frozen
+class Timeout(Step):
+    """A step that fails if it takes too long."""
+
+    step: Step
+    seconds: float
+    place: Place
+    span: Span | None = field(default=None, eq=False, repr=False)
+
+
+@frozen
+class Route(Step):
+    """One of several steps, which a value of the record chooses."""
+
+    by: str | Call
+    arms: tuple[tuple[str, Step], ...]
+    default: Step | None
+    place: Place
+    span: Span | None = field(default=None, eq=False, repr=False)
+
+
+@frozen
+class Loop(Step):
+    """A step again and again, each time on what it left, until a condition holds."""
+
+    step: Step
+    until: str | Call
+    most: int
+    mark: str
+    place: Place
+    span: Span | None = field(default=None, eq=False, repr=False)
+
+
+@frozen
+class Each(Step):
+    """A step for each item of a list at the same time; the candidates are joined in order."""
+
+    step: Step
+    over: str
+    item: str
+    most: int
+    """Items at most."""
+    mark: str
+    place: Place
+    span: Span | None = field(default=None, eq=False, repr=False)
 
 
 @frozen

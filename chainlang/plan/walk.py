@@ -4,9 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from chainlang.plan.steps import Count, Fork, Gather, Generate, Name, Repeat, Sequence, Step
+from chainlang.plan.steps import (
+    Call,
+    Count,
+    Each,
+    Fallback,
+    Fork,
+    Gather,
+    Generate,
+    Loop,
+    Name,
+    Repeat,
+    Retry,
+    Route,
+    Sequence,
+    Step,
+    Timeout,
+)
 
-Leaf = Generate | Count
+Leaf = Generate | Count | Call
 
 
 def inner(step: Step) -> tuple[Step, ...]:
@@ -16,8 +32,14 @@ def inner(step: Step) -> tuple[Step, ...]:
             return steps
         case Fork(branches):
             return tuple(one for _, one in branches)
+        case Fallback(steps):
+            return steps
         case Repeat(_, one) | Name(_, one):
             return (one,)
+        case Retry(one) | Timeout(one) | Loop(one) | Each(one):
+            return (one,)
+        case Route(_, arms, default):
+            return (*(one for _, one in arms), *([default] if default is not None else []))
     return ()
 
 

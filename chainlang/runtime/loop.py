@@ -12,8 +12,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from chainlang.engines.base import Engine
 from chainlang.ops.records import Record
 from chainlang.plan.steps import Plan
+from chainlang.runtime.effects import RowContext
 from chainlang.runtime.outcomes import Outcome, RowFailure
-from chainlang.runtime.row import RowContext, work
+from chainlang.runtime.row import work
 from chainlang.runtime.scheduler import Row, Scheduler
 from chainlang.settings import DEFAULT_WINDOW
 from chainlang.wire import Usage
@@ -66,7 +67,8 @@ def run(
                 admitted += 1
             scheduler.submit()
             while done and (not ordered or given in done):
-                yield done.pop(given if ordered else next(iter(done)))
+                with scheduler.machine.stopped():  # no deadline runs while the caller is busy
+                    yield done.pop(given if ordered else next(iter(done)))
                 given += 1
             if not more and given == admitted:
                 return
@@ -74,4 +76,4 @@ def run(
                 continue
             scheduler.receive()
     finally:
-        scheduler.abort()
+        scheduler.close()

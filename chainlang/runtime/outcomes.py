@@ -29,14 +29,23 @@ class RowFailure:
     cause: Cause = "input"
     transient: bool = False
     """Whether the same request may succeed when it is sent again."""
+    where: str | None = None
+    """The line of the user's function that raised, where one did."""
+    traceback: str | None = field(default=None, repr=False)
+    """The way to that line, as Python shows it."""
     span: Span | None = field(default=None, eq=False, repr=False)
 
     def error(self) -> RowError:
         """Return the failure as an exception, for a caller that asked for the result."""
         where = f"{self.stage} failed: " if self.stage else ""
         sample = f"sample {self.sample}: " if self.sample is not None else ""
-        said = None if self.text is None else f"the reply was {_short(self.text)}"
-        return RowError([Diagnostic("row", f"{where}{sample}{self.message}", self.span, said)])
+        hint = None if self.text is None else f"the reply was {_short(self.text)}"
+        if self.where is not None:
+            hint = f"raised at {self.where}"
+        found = RowError([Diagnostic("row", f"{where}{sample}{self.message}", self.span, hint)])
+        if self.traceback is not None:
+            found.add_note(self.traceback)
+        return found
 
 
 def _short(text: str, most: int = 200) -> str:

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from weakref import WeakKeyDictionary
 
 from attrs import define, field
 
-from chainlang.engines.base import Engine
+from chainlang.engines.base import Engine, Timed
 from chainlang.wire import Completion, Delta, Failure, Request
 
 Reply = Completion | Failure | Delta
@@ -56,11 +56,14 @@ class Port:
             self._shared.owners.update((request.id, self) for request in requests)
             self.engine.submit(requests)
 
-    def step(self) -> list[Reply]:
-        """Return what has come for this port; if nothing has, let the engine work for a moment."""
+    def step(self, until: float | None = None) -> list[Reply]:
+        """Return what has come for this port; if nothing has, let the engine work for a moment.
+
+        The time of an engine that has one of its own passes no further than `until`.
+        """
         with self._shared.lock:
             if not self._arrived:
-                for reply in self.engine.step():
+                for reply in self._worked(until):
                     if isinstance(reply, Delta):
                         owner = self._shared.owners.get(reply.id)
                     else:
@@ -69,6 +72,11 @@ class Port:
                         owner._arrived.append(reply)
             arrived, self._arrived = self._arrived, []
         return arrived
+
+    def _worked(self, until: float | None) -> Sequence[Reply]:
+        if until is not None and isinstance(self.engine, Timed):
+            return self.engine.step(until)
+        return self.engine.step()
 
     def abort(self, ids: Iterable[str]) -> None:
         """Forget requests, those too that have come back and were not taken yet."""

@@ -1,87 +1,68 @@
-"""One row's way through a plan, as a generator: it yields what it waits for, and gets it.
-
-A generator yields an effect: `Ask`, and is sent the replies in the order of the requests; or `All`,
-generators that run at the same time, and is sent what they returned. Nothing here knows of other
-rows, of engines or of time.
-"""
+"""One row's way through a plan, as a generator: it yields what it waits for, and gets it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from typing import Any, TypeAlias
+from collections.abc import Generator
+from typing import Any
 
-from attrs import evolve, frozen
+from attrs import evolve
 
-from chainlang.ops.records import Branched, Candidate, Flow, Record, gathered
-from chainlang.ops.stages import (
-    Meaning,
-    StageError,
-    candidate_of,
-    messages,
-    readings,
-    schema,
-    voted,
+from chainlang.ops.combinators import (
+    arm,
+    beginning,
+    is_over,
+    is_redrawn,
+    judged_by,
+    last_of,
+    listed,
+    ran_out,
+    told,
+    tried,
+    value_of,
 )
-from chainlang.places import Place, seed
-from chainlang.plan.steps import Count, Fork, Gather, Generate, Name, Repeat, Sequence, Step
-from chainlang.runtime.outcomes import RowFailure
-from chainlang.runtime.pieces import Ear, Listener, Piece
-from chainlang.wire import Completion, Failure, Request
-
-Work: TypeAlias = "Generator[Effect, Any, Flow]"
-
-
-@frozen
-class Ask:
-    """Wait for the replies to requests."""
-
-    requests: tuple[Request, ...]
-    hear: Callable[[int, int, str], None] | None = None
-    """Is told what comes meanwhile: the number of the request, of the sample, and more text."""
-
-
-@frozen
-class All:
-    """Wait for generators that run at the same time."""
-
-    works: tuple[Work, ...]
-
-
-Effect: TypeAlias = Ask | All
-
-LARGEST_REQUEST = 256
-"""Samples that one request asks for; a wider stage asks several times."""
-
-
-class RowFailed(Exception):
-    """A row has failed; `failure` says why."""
-
-    def __init__(self, failure: RowFailure) -> None:
-        self.failure = failure
-        super().__init__(failure.message)
-
-
-@frozen
-class RowContext:
-    """What the steps of one row share: the seed, who listens, which run of each repeat this is."""
-
-    run_seed: int
-    runs: tuple[str, ...] = ()
-    listener: Listener | None = None
-
-    def place(self, place: Place) -> Place:
-        """Return a place of the plan with the positions of the repeats around it filled in."""
-        if not self.runs:
-            return place
-        runs = iter(self.runs)
-        return tuple(next(runs) if part == "&*" else part for part in place)
+from chainlang.ops.records import Branched, Event, Flow, Record, gathered
+from chainlang.ops.stages import StageError, voted
+from chainlang.plan.steps import (
+    Call,
+    Count,
+    Each,
+    Fallback,
+    Fork,
+    Gather,
+    Generate,
+    Loop,
+    Name,
+    Repeat,
+    Retry,
+    Route,
+    Sequence,
+    Step,
+    Timeout,
+)
+from chainlang.runtime.calling import call
+from chainlang.runtime.drawing import generate
+from chainlang.runtime.effects import (
+    All,
+    Ask,
+    Effect,
+    Pause,
+    RowContext,
+    RowFailed,
+    Within,
+    Work,
+    failed,
+    saying,
+)
+from chainlang.runtime.pieces import Piece
 
 
 def work(step: Step, record: Record, context: RowContext) -> Work:
     """Return the generator that takes a record through a step. It raises `RowFailed`."""
     match step:
         case Generate():
-            return _generate(step, record, context)
+            return generate(step, record, context)
+        case Call():
+            return call(step, record, context)
         case Sequence(steps):
             return _sequence(steps, record, context)
         case Count():
@@ -92,6 +73,18 @@ def work(step: Step, record: Record, context: RowContext) -> Work:
             return _fork(steps, record, context)
         case Name(name, inner):
             return _name(name, inner, record, context)
+        case Fallback():
+            return _fallback(step, record, context)
+        case Retry():
+            return _retry(step, record, context)
+        case Timeout():
+            return _timeout(step, record, context)
+        case Route():
+            return _route(step, record, context)
+        case Loop():
+            return _loop(step, record, context)
+        case Each():
+            return _each(step, record, context)
     raise TypeError(f"not a step that stands alone: {step!r}")
 
 
@@ -114,8 +107,8 @@ def _gather(step: Gather, record: Record, context: RowContext) -> Work:
     for one in step.steps:
         if isinstance(one, Repeat):
             operands += (
-                work(one.step, record, evolve(context, runs=(*context.runs, f"&{one.first + i}")))
-                for i in range(one.count)
+                work(one.step, record, context.run(f"&{one.first + number}"))
+                for number in range(one.count)
             )
         else:
             operands.append(work(one, record, context))
@@ -133,91 +126,109 @@ def _count(step: Count, record: Record, context: RowContext) -> Work:
     try:
         found = voted(step.vote, record)
     except StageError as error:
-        failure = RowFailure(str(error), "M", place, cause=error.cause, span=step.vote.span)
-        raise RowFailed(failure) from error
+        raise failed(error, "M", place, span=step.vote.span) from error
     if context.listener is not None and step.place in context.listener.places:
         context.listener.tell(Piece(str(found[0].answer), "M", place, 0))
     return record.after("M", place, found)
     yield Ask(())  # a generator, like the others
 
 
-def _generate(step: Generate, record: Record, context: RowContext) -> Work:
-    stage, place = step.stage, context.place(step.place)
-    try:
-        reads = readings(stage, record)
-        asked = _requests(stage, record, reads, place, context.run_seed, -step.depth)
-    except StageError as error:
-        raise _failed(stage, place, error) from error
-    requests = tuple(request for _, _, _, request in asked)
-    if context.listener is None or step.place not in context.listener.places:
-        replies = yield Ask(requests)
-    else:
-        ear = Ear(context.listener.tell, stage.name, tuple((at, n) for _, at, n, _ in asked))
-        replies = yield Ask(tuple(evolve(one, stream=True) for one in requests), ear.hear)
-        for number, reply in enumerate(replies):
-            if isinstance(reply, Completion):
-                ear.finish(number, reply.samples)
-    candidates: list[Candidate] = []
-    failures: list[RowFailed] = []
-    for (read, at, first, request), reply in zip(asked, replies, strict=True):
-        if isinstance(reply, Failure):
-            failure = _failed(stage, at, StageError.of(reply), first)
-            failures += [failure] * request.count
-            continue
-        assert isinstance(reply, Completion)
-        for number, sample in enumerate(reply.samples, first):
-            try:
-                candidates.append(candidate_of(stage, record, read, sample, at))
-            except StageError as error:
-                failures.append(_failed(stage, at, error, number))
-    if failures and len(candidates) < (stage.need or len(candidates) + 1):
-        raise failures[0]
-    return record.after(stage.name, place, tuple(candidates))
+# ---------------------------------------------------------------- combinators
 
 
-def _requests(  # noqa: PLR0917
-    stage: Meaning,
-    record: Record,
-    reads: tuple[Candidate | None, ...],
-    place: Place,
-    run_seed: int,
-    priority: int,
-) -> list[tuple[Candidate | None, Place, int, Request]]:
-    """Return what a stage asks: for each reading and chunk, its place and first sample."""
-    found = []
-    wanted = schema(stage, record)
-    for number, read in enumerate(reads):
-        at = place if read is None else (*place, f"c{number}")
-        prompt = messages(stage, record, read)
-        first_seed = seed(run_seed, record.id, at)
-        for first in range(0, stage.count, LARGEST_REQUEST):
-            request = Request(
-                id="",  # the loop numbers the requests of all rows
-                model=stage.model,
-                messages=prompt,
-                sampling=stage.sampling,
-                seed=first_seed + first,
-                count=min(LARGEST_REQUEST, stage.count - first),
-                schema=wanted,
-                lenient=True,  # what the engine does not hold is looked at in the reply
-                priority=priority,
-            )
-            found.append((read, at, first, request))
+def _one(step: Step, record: Record, context: RowContext) -> Generator[Effect, Any, Record]:
+    """Return the work of a step that is no fork, which no part of a combinator can be."""
+    flow = yield from work(step, record, context)
+    assert isinstance(flow, Record)
+    return flow
+
+
+def _fallback(step: Fallback, record: Record, context: RowContext) -> Work:
+    said: list[str] = []
+    for one, at in zip(step.steps, step.places, strict=True):
+        if said:
+            record = record.noted(Event("fallback", context.place(at), said[-1]))
+        try:
+            return (yield from work(one, record, context))
+        except RowFailed as error:
+            last = error
+            said.append(str(error))
+    raise saying(last, last_of(said))
+
+
+def _retry(step: Retry, record: Record, context: RowContext) -> Work:
+    tries, attempt, times = step.tries, 0, 1
+    start, events = record, list[Event]()
+    while True:
+        inside = context.further(tries.mark, attempt)
+        try:
+            found = yield from _one(step.step, start.noted(*events), inside)
+            return evolve(found, local=record.local)
+        except RowFailed as error:
+            failure = error.failure
+            if not tries.again(failure, times):
+                raise saying(error, tried(failure.message, times)) from error
+            if is_redrawn(failure):
+                start, attempt = told(record, failure.message, failure.text), attempt + 1
+            at = context.further(tries.mark, attempt).place((*step.place, "*"))
+            events.append(Event("retry", at, failure.message))
+        if wait := tries.wait(times):
+            yield Pause(wait)
+        times += 1
+
+
+def _timeout(step: Timeout, record: Record, context: RowContext) -> Work:
+    message = f"it took longer than {step.seconds:g} seconds"
+    error = StageError(message, "timeout")
+    failure = failed(error, "timeout", context.place(step.place), span=step.span)
+    (flow,) = yield Within(_one(step.step, record, context), step.seconds, failure)
+    found: Record = flow
     return found
 
 
-def _failed(
-    stage: Meaning, place: Place, error: StageError, sample: int | None = None
-) -> RowFailed:
-    return RowFailed(
-        RowFailure(
-            str(error),
-            stage.name,
-            place,
-            sample,
-            error.sample.text if error.sample else None,
-            cause=error.cause,
-            transient=error.transient,
-            span=stage.span,
+def _route(step: Route, record: Record, context: RowContext) -> Work:
+    arms = dict(step.arms)
+    try:
+        value = yield from _judged(step.by, record, context, "by=")
+        key = arm(value, arms, step.default is not None)
+    except StageError as error:
+        raise failed(error, "route", context.place(step.place), span=step.span) from error
+    chosen = step.default if key is None else arms[key]
+    assert chosen is not None  # `arm` looked
+    return (yield from work(chosen, record, context))
+
+
+def _loop(step: Loop, record: Record, context: RowContext) -> Work:
+    place = context.place(step.place)
+    for number in range(step.most):
+        record = yield from _one(step.step, record, context.further(step.mark, number))
+        try:
+            if is_over((yield from _judged(step.until, record, context, "until="))):
+                return record
+        except StageError as error:
+            raise failed(error, "loop", place, span=step.span) from error
+    return record.noted(ran_out(place, step.most))
+
+
+def _each(step: Each, record: Record, context: RowContext) -> Work:
+    try:
+        items = listed(value_of(step.over, record, "over="), step.most)
+    except StageError as error:
+        raise failed(error, "each", context.place(step.place), span=step.span) from error
+    flows = yield All(
+        tuple(
+            work(step.step, beginning(record, step.item, item), context.further(step.mark, number))
+            for number, item in enumerate(items)
         )
     )
+    return evolve(gathered(flows, record), history=record.history)
+
+
+def _judged(
+    by: str | Call, record: Record, context: RowContext, what: str
+) -> Generator[Effect, Any, Any]:
+    """Return what an expression or a function says of a record."""
+    if isinstance(by, str):
+        return value_of(by, record, what)
+    found = yield from call(by, judged_by(by.function, record), context)
+    return found.candidates[0].answer if found.candidates else None

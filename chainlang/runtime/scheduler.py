@@ -1,21 +1,25 @@
-"""The scheduler: generators that wait for replies, and for each other.
+"""The scheduler: generators that wait for replies, for each other, for functions and for time.
 
 It knows rows, requests and engines; not where rows come from nor where outcomes go.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from attrs import define, evolve, field
 
-from chainlang.engines.base import Engine
+from chainlang.engines.base import Engine, Timed
 from chainlang.ops.records import Flow, Record
+from chainlang.runtime.alarms import Alarm, Alarms
+from chainlang.runtime.awaiting import Awaiting
+from chainlang.runtime.clocks import LONGEST_SLEEP, Clock, EngineClock, MachineClock
+from chainlang.runtime.effects import All, Ask, Await, Effect, Pause, RowFailed, Within, Work
 from chainlang.runtime.outcomes import Outcome
 from chainlang.runtime.ports import Port, new_id
-from chainlang.runtime.row import All, Ask, Effect, RowFailed, Work
-from chainlang.wire import Completion, Delta, Request, Usage
+from chainlang.wire import Completion, Delta, Failure, Request, Usage
 
 
 @define(eq=False)
@@ -31,7 +35,7 @@ class Row:
 
 @define(eq=False)
 class _Task:
-    """A generator that waits: for replies, or for the tasks it has started."""
+    """A generator that waits: for replies, for tasks it has started, for functions, for a time."""
 
     row: Row
     work: Work
@@ -43,23 +47,32 @@ class _Task:
     results: list[Any] = field(factory=list)
     waiting: int = 0
     failures: dict[int, RowFailed] = field(factory=dict)
+    children: list[_Task] = field(factory=list)
+    asked: dict[str, None] = field(factory=dict)
+    """The requests that have not come back."""
+    alarm: Alarm[_Task] | None = None
+    """The end of its pause, or of the time that its child has."""
 
 
 @define(eq=False)
 class Scheduler:
     """Takes rows through their plans, all of them at the same time."""
 
+    machine: MachineClock = field(factory=MachineClock)
     _asked: dict[str, tuple[_Task, int, Port]] = field(factory=dict)
     """Requests in flight: who waits for the reply, in which slot, and who answers."""
     _outbox: dict[Port, list[Request]] = field(factory=dict)
     """Requests that are ready to be submitted."""
     _ports: dict[int, Port] = field(factory=dict)
     """The way to each engine, by the engine's identity."""
+    _calls: Awaiting[tuple[_Task, int]] = field(factory=Awaiting)
+    """Functions in flight: who waits for what they return, and in which slot."""
+    _alarms: Alarms[_Task] = field(factory=Alarms)
 
     @property
     def busy(self) -> bool:
         """Whether anything is in flight."""
-        return bool(self._asked)
+        return bool(self._asked or self._calls or self._alarms)
 
     def admit(self, row: Row, work: Work) -> None:
         """Begin with a row. It may be done before this returns."""
@@ -72,26 +85,63 @@ class Scheduler:
             port.submit(requests)
 
     def receive(self) -> None:
-        """Let each engine that has work take a step, and hand out what came back."""
+        """Let each engine that has work take a step, and hand out what came back.
+
+        What was not there before its time was over is too late.
+        """
+        began = time.monotonic()
         busy = {id(port): port for _, _, port in self._asked.values()}
-        for port in busy.values():
-            for reply in port.step():
-                if isinstance(reply, Delta):
-                    self._hear(reply)
-                    continue
-                task, slot, _ = self._asked.pop(reply.id)
-                if isinstance(reply, Completion):
-                    task.row.usage += reply.usage
-                task.results[slot] = reply
-                task.waiting -= 1
-                if task.waiting == 0:
-                    self._advance(task, task.results)
+        replies = [reply for port in busy.values() for reply in port.step(self._until(port))]
+        was_called = bool(self._calls)
+        returned = self._calls.take(0.0 if busy else self._alarms.soonest(LONGEST_SLEEP))
+        for clock in self._alarms.clocks:
+            due = self._alarms.next(clock)
+            if due is None or any(id(port) in busy for port in clock.ports):
+                continue  # its engines have let time pass
+            if was_called:
+                clock.slept(time.monotonic() - began)
+            elif clock.ports or not busy:
+                clock.wait(due)
+        self._ring(past=True)
+        for reply in replies:
+            self._hear(reply) if isinstance(reply, Delta) else self._hand_out(reply)
+        for (task, slot), value in returned:
+            self._deliver(task, slot, value)
+        self._ring(past=False)
+
+    def _until(self, port: Port) -> float | None:
+        """Return how far the time of an engine may pass; None where that is not for us to say."""
+        dues = [self._alarms.next(clock) for clock in self._alarms.clocks if port in clock.ports]
+        return min((due for due in dues if due is not None), default=None)
+
+    def _ring(self, *, past: bool) -> None:
+        """End the pauses and the work whose time is over; with `past`, was over before now."""
+        for task in self._alarms.ring(past=past):
+            task.alarm = None
+            if isinstance(task.effect, Within):
+                self._end(task.children)
+                task.failures[0] = task.effect.failure
+            self._deliver(task, 0, None)
+
+    def _hand_out(self, reply: Completion | Failure) -> None:
+        if reply.id not in self._asked:
+            return  # its time was over
+        task, slot, _ = self._asked.pop(reply.id)
+        del task.asked[reply.id]
+        if isinstance(reply, Completion):
+            task.row.usage += reply.usage
+        self._deliver(task, slot, reply)
 
     def _hear(self, delta: Delta) -> None:
-        task, slot, _ = self._asked[delta.id]
-        assert isinstance(task.effect, Ask)
-        if task.effect.hear is not None:
+        task, slot, _ = self._asked.get(delta.id, (None, 0, None))
+        if task is not None and isinstance(task.effect, Ask) and task.effect.hear is not None:
             task.effect.hear(slot, delta.sample, delta.text)
+
+    def _deliver(self, task: _Task, slot: int, value: Any) -> None:
+        task.results[slot] = value
+        task.waiting -= 1
+        if task.waiting == 0:
+            self._advance(task, task.results)
 
     def _advance(self, task: _Task, value: Any) -> None:
         """Resume tasks until all of them wait or are done."""
@@ -111,25 +161,36 @@ class Scheduler:
                 self._wait(task, effect, ready)
 
     def _wait(self, task: _Task, effect: Effect, ready: list[tuple[_Task, Any]]) -> None:
-        task.effect = effect
-        task.failures = {}
-        if isinstance(effect, All):
-            task.waiting = len(effect.works)
-            task.results = [None] * task.waiting
-            children = [_Task(task.row, one, task, slot) for slot, one in enumerate(effect.works)]
-            ready += [(child, None) for child in reversed(children)]
-        else:
-            task.waiting = len(effect.requests)
-            task.results = [None] * task.waiting
-            self._ask(task, effect)
+        task.effect, task.failures, task.children = effect, {}, []
+        match effect:
+            case All(works):
+                task.waiting = len(works)
+                task.children = [_Task(task.row, one, task, n) for n, one in enumerate(works)]
+            case Within(work, seconds):
+                task.waiting = 1
+                task.children = [_Task(task.row, work, task)]
+                task.alarm = self._alarms.set(self._clock(task.row), seconds, task)
+            case Pause(seconds):
+                task.waiting = 1
+                task.alarm = self._alarms.set(self._clock(task.row), seconds, task)
+            case Await(calls):
+                task.waiting = len(calls)
+                for slot, call in enumerate(calls):
+                    self._calls.start((task, slot), call)
+            case Ask(requests):
+                task.waiting = len(requests)
+                self._ask(task, requests)
+        task.results = [None] * task.waiting
+        ready += [(child, None) for child in reversed(task.children)]
         if not task.waiting:
             ready.append((task, []))
 
-    def _ask(self, task: _Task, effect: Ask) -> None:
-        for slot, request in enumerate(effect.requests):
+    def _ask(self, task: _Task, requests: Iterable[Request]) -> None:
+        for slot, request in enumerate(requests):
             port = self._port(task.row.engines[request.model])
             numbered = evolve(request, id=new_id())
             self._asked[numbered.id] = (task, slot, port)
+            task.asked[numbered.id] = None
             self._outbox.setdefault(port, []).append(numbered)
 
     def _port(self, engine: Engine) -> Port:
@@ -137,6 +198,13 @@ class Scheduler:
         if found is None:
             found = self._ports[id(engine)] = Port(engine)
         return found
+
+    def _clock(self, row: Row) -> Clock:
+        """Return the clock of a row: of its engines, if all of them have a time of their own."""
+        engines = {id(engine): engine for engine in row.engines.values()}.values()
+        if engines and all(isinstance(engine, Timed) for engine in engines):
+            return EngineClock(tuple(self._port(engine) for engine in engines))
+        return self.machine
 
     def _finish(
         self,
@@ -153,20 +221,53 @@ class Scheduler:
             return
         if failed is not None:
             parent.failures[task.slot] = failed
+        if parent.alarm is not None:
+            parent.alarm.off, parent.alarm = True, None
         parent.results[task.slot] = flow
         parent.waiting -= 1
         if parent.waiting == 0:
             ready.append((parent, parent.results))
 
+    # ------------------------------------------------------------ ending what is in flight
+
+    def _end(self, tasks: Iterable[_Task]) -> None:
+        """End tasks and all that they have started."""
+        gone: list[_Task] = []
+        pending = list(tasks)
+        while pending:
+            task = pending.pop()
+            gone.append(task)
+            pending += task.children
+            task.work.close()
+            if task.alarm is not None:
+                task.alarm.off = True
+        self._forget([name for task in gone for name in task.asked])
+        if self._calls:
+            ids = {id(task) for task in gone}
+            self._calls.forget(lambda who: id(who[0]) in ids)
+
     def abort(self, row: Row | None = None) -> None:
         """Forget what a row has in flight; None for everything."""
+
+        def is_gone(task: _Task) -> bool:
+            return row is None or task.row is row
+
+        self._forget([name for name, (task, _, _) in self._asked.items() if is_gone(task)])
+        self._calls.forget(lambda who: is_gone(who[0]))
+        self._alarms.forget(is_gone)
+
+    def close(self) -> None:
+        """Forget everything, and give back what calling functions took."""
+        self.abort()
+        self._calls.close()
+
+    def _forget(self, names: Iterable[str]) -> None:
         by_port: dict[Port, set[str]] = {}
-        for name, (task, _, port) in self._asked.items():
-            if row is None or task.row is row:
-                by_port.setdefault(port, set()).add(name)
-        for port, names in by_port.items():
+        for name in names:
+            task, _, port = self._asked.pop(name)
+            del task.asked[name]
+            by_port.setdefault(port, set()).add(name)
+        for port, gone in by_port.items():
             waiting = self._outbox.get(port, [])
-            waiting[:] = [request for request in waiting if request.id not in names]
-            port.abort(names)
-            for name in names:
-                del self._asked[name]
+            waiting[:] = [request for request in waiting if request.id not in gone]
+            port.abort(gone)

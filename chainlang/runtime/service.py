@@ -15,9 +15,10 @@ from attrs import define
 from chainlang.engines.base import Engine
 from chainlang.ops.records import Record
 from chainlang.plan.steps import Plan
+from chainlang.runtime.effects import RowContext
 from chainlang.runtime.outcomes import Outcome
 from chainlang.runtime.pieces import Listener
-from chainlang.runtime.row import RowContext, work
+from chainlang.runtime.row import work
 from chainlang.runtime.scheduler import Row, Scheduler
 
 
@@ -72,7 +73,7 @@ class Service:
             while not self._inbox.empty() or not self._scheduler.busy:
                 task = self._inbox.get()
                 if task is None:
-                    self._scheduler.abort()
+                    self._scheduler.close()
                     self._jobs.clear()
                     return
                 task()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import chainlang
 from chainlang import Chain
 from chainlang.ir import build
-from chainlang.ir.nodes import Branch, Expr, Join, Node, Ref, Repeat, Then
+from chainlang.ir.nodes import Branch, Combine, Expr, Join, Named, Node, Ref, Repeat, Then
 from chainlang.ir.normal import normal
 from chainlang.ir.walk import measure, rebuild, transform, walk
 from chainlang.notation import parse, unparse
@@ -95,9 +95,20 @@ def test_nothing_stands_after_a_branch_in_normal_form(node: Expr) -> None:
 
 
 @law(expressions)
-def test_a_chain_without_branches_is_in_normal_form(node: Expr) -> None:
-    if not any(isinstance(one, Branch) for one in walk(node)):
+def test_a_chain_without_branches_and_retries_is_in_normal_form(node: Expr) -> None:
+    if not any(isinstance(one, Branch) or _is_retry(one) for one in walk(node)):
         assert normal(node) is node
+
+
+@law(meaningful)
+def test_a_retry_in_normal_form_is_around_what_is_drawn_as_one(node: Expr) -> None:
+    for one in walk(normal(node)):
+        if isinstance(one, Combine) and one.name == "retry":
+            assert not isinstance(one.parts[0], Join | Repeat | Named)
+
+
+def _is_retry(node: Node) -> bool:
+    return isinstance(node, Combine) and node.name == "retry"
 
 
 @law(st.lists(plain, min_size=2, max_size=3), plain, st.lists(plain, max_size=2))

@@ -45,6 +45,7 @@ MEANINGS = {
     "cycle": "definitions, types or files that lead back to themselves",
     "type": "a type of a field that does not exist, or bounds that make no sense",
     "template": "a prompt that is no template, or that asks for a name it can't have",
+    "expression": "an expression that can't be read, or asks for what it can't have",
     "row": "a row of the input that the chain can't read, or that failed",
     "limit": "larger than a [limit](#limits) allows",
     "file": "a file that is missing, no file, or not UTF-8; an empty path",

@@ -227,9 +227,9 @@ def test_a_row_without_a_query_says_how_to_name_one() -> None:
         chain("E")({"a": "x", "b": "y"}, engine=FakeEngine())
 
 
-def test_what_cannot_run_yet_is_refused_before_any_engine_is_opened() -> None:
-    with pytest.raises(MeaningError, match=r"retry\(\) can be read and checked"):
-        chain("retry(E)")("q")
+def test_a_function_without_a_binding_is_refused_before_any_engine_is_opened() -> None:
+    with pytest.raises(MeaningError, match=r"@clean has no function(.|\n)*chain.bind\(clean=...\)"):
+        chain("E >> @clean")("q")
 
 
 def test_a_model_without_weights_says_how_to_make_them(monkeypatch: pytest.MonkeyPatch) -> None:

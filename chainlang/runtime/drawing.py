@@ -1,0 +1,173 @@
+"""A stage of one row: what it asks, and its candidates; and again, where replies are bad."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from typing import Any, TypeAlias
+
+from attrs import evolve, frozen
+
+from chainlang.ops.combinators import further, is_redrawn, told, tried
+from chainlang.ops.records import Candidate, Event, Record
+from chainlang.ops.stages import StageError, candidate_of, messages, readings, schema
+from chainlang.places import Place, seed
+from chainlang.plan.steps import Generate
+from chainlang.runtime.effects import All, Ask, Effect, Pause, RowContext, RowFailed, failed
+from chainlang.runtime.pieces import Ear
+from chainlang.wire import Completion, Failure, Request
+
+LARGEST_REQUEST = 256
+"""Samples that one request asks for; a wider stage asks several times."""
+
+Drawn: TypeAlias = "Candidate | _Bad"
+
+
+@frozen
+class _Draw:
+    """Samples of one reading that are asked for together."""
+
+    number: int
+    """Of the reading; a map has one for each candidate."""
+    first: int
+    """The number of the first sample."""
+    count: int
+    start: Record
+    """What the prompt is made of."""
+    attempt: int = 0
+
+
+@frozen
+class _Bad:
+    """A sample that failed: which it was, and why."""
+
+    number: int
+    sample: int
+    error: StageError
+
+
+@frozen
+class _Drawing:
+    """A stage of a row, being drawn."""
+
+    step: Generate
+    record: Record
+    context: RowContext
+    place: Place
+    reads: tuple[Candidate | None, ...]
+
+    def draws(self) -> Iterator[_Draw]:
+        """Yield all samples, in their order."""
+        for number in range(len(self.reads)):
+            for first in range(0, self.step.stage.count, LARGEST_REQUEST):
+                count = min(LARGEST_REQUEST, self.step.stage.count - first)
+                yield _Draw(number, first, count, self.record)
+
+    def at(self, number: int, attempt: int) -> Place:
+        """Return the place of a reading, at an attempt."""
+        place = further(self.place, self.step.tries.mark, attempt)
+        return place if self.reads[number] is None else (*place, f"c{number}")
+
+    def ask(self, draws: list[_Draw]) -> Generator[Effect, Any, list[Drawn]]:
+        """Return what comes of some samples, in their order."""
+        asked: list[tuple[_Draw, Request | StageError]] = []
+        for draw in draws:
+            try:
+                asked.append((draw, self.request(draw)))
+            except StageError as error:
+                asked.append((draw, error))
+        requests = tuple(one for _, one in asked if isinstance(one, Request))
+        listener = self.context.listener
+        if listener is None or self.step.place not in listener.places:
+            replies = yield Ask(requests)
+        else:
+            places = tuple(
+                (self.at(draw.number, draw.attempt), draw.first)
+                for draw, one in asked
+                if isinstance(one, Request)
+            )
+            ear = Ear(listener.tell, self.step.stage.name, places)
+            replies = yield Ask(tuple(evolve(one, stream=True) for one in requests), ear.hear)
+            for number, reply in enumerate(replies):
+                if isinstance(reply, Completion):
+                    ear.finish(number, reply.samples)
+        came = iter(replies)
+        return [
+            made
+            for draw, one in asked
+            for made in self.made(draw, next(came) if isinstance(one, Request) else one)
+        ]
+
+    def request(self, draw: _Draw) -> Request:
+        """Return the request of some samples. Raises `StageError` if it can't be made."""
+        stage, place = self.step.stage, self.at(draw.number, draw.attempt)
+        return Request(
+            id="",  # the scheduler numbers the requests of all rows
+            model=stage.model,
+            messages=messages(stage, draw.start, self.reads[draw.number]),
+            sampling=stage.sampling,
+            seed=seed(self.context.run_seed, self.record.id, place) + draw.first,
+            count=draw.count,
+            schema=schema(stage, draw.start),
+            lenient=True,  # what the engine does not hold is looked at in the reply
+            priority=-self.step.depth,
+        )
+
+    def made(self, draw: _Draw, reply: Completion | Failure | StageError) -> Iterator[Drawn]:
+        """Yield what each sample of a reply is."""
+        if not isinstance(reply, Completion):
+            error = StageError.of(reply) if isinstance(reply, Failure) else reply
+            for number in range(draw.first, draw.first + draw.count):
+                yield _Bad(draw.number, number, error)
+            return
+        read, place = self.reads[draw.number], self.at(draw.number, draw.attempt)
+        for number, sample in enumerate(reply.samples, draw.first):
+            try:
+                yield candidate_of(self.step.stage, draw.start, read, sample, place)
+            except StageError as error:
+                yield _Bad(draw.number, number, error)
+
+    def again(self, bad: _Bad) -> Generator[Effect, Any, tuple[Drawn, list[Event]]]:
+        """Return what comes of drawing a sample again, as often as it may be."""
+        tries, events = self.step.tries, list[Event]()
+        draw, times = _Draw(bad.number, bad.sample, 1, self.record), 1
+        while tries.again(bad.error, times):
+            if is_redrawn(bad.error):
+                reply = bad.error.sample.text if bad.error.sample else None
+                start = told(self.record, str(bad.error), reply)
+                draw = evolve(draw, start=start, attempt=draw.attempt + 1)
+            at = self.at(bad.number, draw.attempt)
+            events.append(Event("retry", at, str(bad.error), bad.sample))
+            if wait := tries.wait(times):
+                yield Pause(wait)
+            (drawn,) = yield from self.ask([draw])
+            times += 1
+            if not isinstance(drawn, _Bad):
+                return drawn, events
+            bad = drawn
+        return evolve(bad, error=bad.error.saying(tried(str(bad.error), times))), events
+
+    def failed(self, bad: _Bad) -> RowFailed:
+        """Return the failure of a sample."""
+        stage = self.step.stage
+        return failed(bad.error, stage.name, self.at(bad.number, 0), bad.sample, stage.span)
+
+
+def generate(step: Generate, record: Record, context: RowContext) -> Generator[Effect, Any, Record]:
+    """Return the work of a stage. It raises `RowFailed`."""
+    stage, place = step.stage, context.place(step.place)
+    try:
+        drawing = _Drawing(step, record, context, place, readings(stage, record))
+    except StageError as error:
+        raise failed(error, stage.name, place, span=stage.span) from error
+    drawn = yield from drawing.ask(list(drawing.draws()))
+    bad = {index: one for index, one in enumerate(drawn) if isinstance(one, _Bad)}
+    if bad and step.tries.times > 1:
+        redrawn = yield All(tuple(drawing.again(one) for one in bad.values()))
+        for index, (one, events) in zip(bad, redrawn, strict=True):
+            drawn[index] = one
+            record = record.noted(*events)
+    failures = [one for one in drawn if isinstance(one, _Bad)]
+    candidates = tuple(one for one in drawn if isinstance(one, Candidate))
+    if failures and len(candidates) < (stage.need or len(candidates) + 1):
+        raise drawing.failed(failures[0])
+    return record.after(stage.name, place, candidates)

@@ -1,0 +1,132 @@
+"""What the work of a row is made of: what it waits for, what it knows, and how it fails.
+
+Work is a generator. It yields an effect, and is sent what came of it. Nothing here knows of other
+rows, of engines or of time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Generator
+from typing import Any, TypeAlias
+
+from attrs import evolve, frozen
+
+from chainlang.ops.functions import FunctionError
+from chainlang.ops.records import Flow
+from chainlang.ops.stages import StageError
+from chainlang.places import Place
+from chainlang.runtime.outcomes import RowFailure
+from chainlang.runtime.pieces import Listener
+from chainlang.spans import Span
+from chainlang.wire import Request
+
+Work: TypeAlias = "Generator[Effect, Any, Flow]"
+
+
+@frozen
+class Ask:
+    """Wait for the replies to requests; they come in the order of the requests."""
+
+    requests: tuple[Request, ...]
+    hear: Callable[[int, int, str], None] | None = None
+    """Is told what comes meanwhile: the number of the request, of the sample, and more text."""
+
+
+@frozen
+class All:
+    """Wait for generators that run at the same time; what they return comes in their order."""
+
+    works: tuple[Generator[Effect, Any, Any], ...]
+
+
+@frozen
+class Await:
+    """Wait for coroutines that run at the same time; what they return comes in their order.
+
+    Each is made when it begins. They raise nothing.
+    """
+
+    calls: tuple[Callable[[], Coroutine[Any, Any, Any]], ...]
+
+
+@frozen
+class Pause:
+    """Wait, for some seconds."""
+
+    seconds: float
+
+
+@frozen
+class Within:
+    """Wait for a generator, for some seconds at most: then it is ended, and the failure raised."""
+
+    work: Work
+    seconds: float
+    failure: RowFailed
+
+
+Effect: TypeAlias = Ask | All | Await | Pause | Within
+
+
+class RowFailed(Exception):
+    """A row has failed; `failure` says why."""
+
+    def __init__(self, failure: RowFailure) -> None:
+        self.failure = failure
+        super().__init__(failure.message)
+
+
+def failed(
+    error: StageError,
+    stage: str,
+    place: Place,
+    sample: int | None = None,
+    span: Span | None = None,
+) -> RowFailed:
+    """Return the failure that an error of a stage is, with where it happened."""
+    raised = error if isinstance(error, FunctionError) else None
+    return RowFailed(
+        RowFailure(
+            str(error),
+            stage,
+            place,
+            sample,
+            error.sample.text if error.sample else None,
+            cause=error.cause,
+            transient=error.transient,
+            where=raised.where if raised else None,
+            traceback=raised.traceback if raised else None,
+            span=span,
+        )
+    )
+
+
+def saying(error: RowFailed, message: str) -> RowFailed:
+    """Return the same failure with another message."""
+    return RowFailed(evolve(error.failure, message=message))
+
+
+@frozen
+class RowContext:
+    """What the steps of one row share: the seed, who listens, and which runs of steps these are."""
+
+    run_seed: int
+    runs: tuple[str, ...] = ()
+    """For each star in a place, what stands for it; nothing for a first attempt, round or item."""
+    listener: Listener | None = None
+
+    def place(self, place: Place) -> Place:
+        """Return a place of the plan with its stars filled in."""
+        if not self.runs:
+            return place
+        runs = iter(self.runs)
+        filled = (next(runs) if part.endswith("*") else part for part in place)
+        return tuple(part for part in filled if part)
+
+    def run(self, part: str) -> RowContext:
+        """Return the context inside a step that runs several times."""
+        return evolve(self, runs=(*self.runs, part))
+
+    def further(self, mark: str, number: int) -> RowContext:
+        """Return the context of an attempt, a round or an item; the first adds nothing."""
+        return self.run(f"{mark}{number}" if number else "")

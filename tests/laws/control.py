@@ -1,0 +1,251 @@
+"""Chains with control flow and functions, and an engine that is sometimes wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from attrs import evolve
+from hypothesis import assume
+from hypothesis import strategies as st
+
+from chainlang.engines.fake import FakeEngine
+from chainlang.ir import build
+from chainlang.ir.nodes import Combine, Expr, Function, Named, Option, Stage, Table
+from chainlang.ops.bound import NOTHING, Bound
+from chainlang.ops.functions import UserFunction
+from chainlang.ops.inputs import record_of
+from chainlang.ops.records import Candidate, Flow, Record
+from chainlang.ops.resolve import resolve
+from chainlang.ops.stages import StageError
+from chainlang.plan.lower import lower
+from chainlang.reference import interpret
+from chainlang.runtime.loop import run
+from chainlang.runtime.outcomes import Outcome
+from chainlang.wire import Failure, FailureKind, Request
+from tests.strategies import tidy
+
+# ---------------------------------------------------------------- functions
+
+
+def shout(answer: Any) -> str:
+    return f"{answer}!"
+
+
+def twice(answer: Any) -> Iterator[Any]:
+    yield answer
+    yield [answer]
+
+
+def some(candidate: Candidate) -> Candidate | None:
+    return candidate if len(str(candidate.answer)) % 3 else None
+
+
+def strict(answer: Any, *, topic: str) -> str:
+    if "7" in str(answer):
+        raise ValueError(f"7 is not allowed in {topic}")
+    return topic
+
+
+def longest(answers: list[Any]) -> dict[str, Any]:
+    return {"answer": max(map(str, answers), key=len), "verdict": "correct"}
+
+
+async def later(answer: Any) -> str:
+    await asyncio.sleep(0)
+    return f"{answer}?"
+
+
+async def fails_later(answer: Any) -> str:
+    await asyncio.sleep(0)
+    if "4" in str(answer):
+        raise LookupError(f"not {answer}")
+    return str(answer)
+
+
+def about(*, query: str, documents: list[str]) -> list[str]:
+    return [query, *documents]
+
+
+def is_short(answer: Any) -> bool:
+    return len(str(answer)) < 3
+
+
+def kind(answer: Any) -> str:
+    return "ab"[len(str(answer)) % 2]
+
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    one.__name__: one
+    for one in (shout, twice, some, strict, longest, later, fails_later, about, is_short, kind)
+}
+BOUND: Bound = NOTHING.with_functions(
+    {name: UserFunction.of(name, function) for name, function in FUNCTIONS.items()}
+)
+
+# ---------------------------------------------------------------- chains
+
+
+def call(name: str, *parts: Expr, **options: Any) -> Combine:
+    given = (Option(key, value) for key, value in options.items() if value is not None)
+    return Combine(name, parts, build.options(given))
+
+
+def stage(name: str, count: int, model: str | None, temperature: float | None) -> Stage:
+    plain = name == "M"
+    return Stage(name, *((1, None, None) if plain else (count, model, temperature)))
+
+
+stages = st.builds(
+    stage,
+    st.sampled_from("EEEVJSM"),
+    st.integers(1, 3),
+    st.sampled_from([None, "a", "b"]),
+    st.sampled_from([0.7, 0.7, 0.7, None, 0.0]),
+)
+STEPS = ("shout", "twice", "some", "strict", "longest", "later", "fails_later", "about")
+retried = stages.filter(lambda one: one.name in "VJS").map(lambda one: call("retry", one))
+leaves = st.one_of(stages, stages, retried, st.sampled_from(STEPS).map(Function))
+labels = st.sampled_from(["fr", "es", "x", "y", "z"])
+conditions = st.one_of(
+    st.sampled_from(
+        ["answer == '3'", "candidates | length >= 2", "verdict == 'correct'", "true", "false"]
+    ),
+    st.just(Function("is_short")),
+)
+keys = st.one_of(
+    st.sampled_from(["topic", "answer", "verdict", "candidates | length > 1"]),
+    st.just(Function("kind")),
+)
+lists = st.sampled_from(
+    ["documents", "[1, {'a': 2}]", "candidates", "candidates | map(attribute='answer')", "[]", "fr"]
+)
+
+
+def table(arms: dict[str, Expr]) -> Table:
+    return Table(tuple(Option(key, arm) for key, arm in arms.items()))
+
+
+def _grow(inner: st.SearchStrategy[Expr]) -> st.SearchStrategy[Expr]:
+    several = st.lists(inner, min_size=2, max_size=3)
+    on = st.sampled_from([None, "reply", ("reply", "function"), ("engine", "transport", "input")])
+    arms = st.dictionaries(st.sampled_from(["math", "a", "b", "3", "true"]), inner, min_size=1)
+    return st.one_of(
+        several.map(lambda parts: build.then(*parts)),
+        several.map(lambda parts: build.then(*parts)),
+        several.map(lambda parts: build.join(*parts)),
+        st.builds(Named, labels, inner),
+        st.builds(build.repeat, st.integers(2, 3), inner),
+        several.map(lambda parts: call("fallback", *parts)),
+        st.builds(
+            lambda part, times, on: call("retry", part, times=times, on=on),
+            inner, st.sampled_from([None, 1, 2, 4]), on,
+        ),
+        inner.map(lambda part: call("timeout", part, seconds=1e6)),
+        st.builds(
+            lambda by, arms, default: call("route", by=by, arms=table(arms), default=default),
+            keys, arms, st.none() | inner,
+        ),
+        st.builds(
+            lambda part, until, most: call("loop", part, until=until, max=most),
+            inner, conditions, st.sampled_from([None, 1, 2]),
+        ),
+        st.builds(
+            lambda part, over, item: call("each", part, over=over, item=item),
+            inner, lists, st.sampled_from([None, "query", "topic"]),
+        ),
+    )  # fmt: skip
+
+
+plain = st.recursive(leaves, _grow, max_leaves=6).map(tidy)
+"""Parts without a branch; they may fail for want of candidates."""
+
+
+@st.composite
+def chains(draw: st.DrawFn) -> Expr:
+    """Whole chains, some of them with branches, whose checks pass."""
+    parts = draw(st.lists(plain, min_size=1, max_size=2))
+    end = build.branch(*parts)
+    if draw(st.booleans()):
+        end = build.then(end, draw(stages))
+    return checked(tidy(build.then(draw(stages.filter(lambda one: one.name == "E")), end)))
+
+
+def checked(node: Expr) -> Expr:
+    """Return a chain that passes every check."""
+    node, found = resolve(node)
+    assume(not any(one.severity == "error" for one in found))
+    return node
+
+
+ROWS = [
+    {
+        "id": str(number),
+        "query": f"question {number}",
+        "topic": ["math", "code", "a"][number % 3],
+        "documents": [f"document {one}" for one in range(number % 4)],
+    }
+    for number in range(5)
+]
+
+# ---------------------------------------------------------------- an engine that is sometimes wrong
+
+
+def _hash(*parts: object) -> int:
+    return hashlib.blake2b(repr(parts).encode()).digest()[0]
+
+
+def latency(request: Request) -> float:
+    """Latencies that depend on nothing the order could follow."""
+    return _hash(request.seed, request.messages) / 16
+
+
+def bad(request: Request, index: int) -> str | None:
+    """A third of the replies that have a form do not keep it."""
+    number = request.seed + index if request.sampling.temperature else None
+    wrong = request.schema is not None and _hash(number, request.messages) % 3 == 0
+    return "no such form" if wrong else None
+
+
+def broken(request: Request) -> Failure | None:
+    """Some prompts never get through, whoever asks how often."""
+    kinds: tuple[FailureKind, ...] = ("engine", "transport", "context", "refused")
+    number = _hash(request.model, [one.text for one in request.messages])
+    if number % 25:
+        return None
+    return Failure("", kinds[number // 25 % 4], f"broken {number}", transient=number % 2 == 0)
+
+
+def sound(**settings: Any) -> FakeEngine:
+    return FakeEngine(**settings)
+
+
+def shaky(**settings: Any) -> FakeEngine:
+    return FakeEngine(answers=bad, failures=broken, **settings)
+
+
+def meant(node: Expr, start: Record, engine: FakeEngine) -> Flow | str:
+    """Return what the reference makes of a record, or why it fails."""
+    try:
+        return interpret(node, start, engine.complete, bound=BOUND)
+    except StageError as error:
+        return f"{error.cause}: {error}"
+
+
+def ran(node: Expr, rows: list[Record], engine: FakeEngine, window: int) -> dict[str, Outcome]:
+    plan = lower(node, (), BOUND)
+    outcomes = list(run(plan, rows, dict.fromkeys(plan.models, engine), window=window))
+    assert [outcome.row_id for outcome in outcomes] == [row.id for row in rows]
+    return {outcome.row_id: outcome for outcome in outcomes}
+
+
+def said(outcome: Outcome) -> Flow | str | None:
+    if outcome.failure is None:
+        return outcome.flow
+    return f"{outcome.failure.cause}: {outcome.failure.message}"
+
+
+def start(number: int = 0, **changes: Any) -> Record:
+    return evolve(record_of(ROWS[number]), **changes)

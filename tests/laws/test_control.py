@@ -1,0 +1,191 @@
+"""Control flow and functions: the runtime means what the reference means, and what is natural."""
+
+from __future__ import annotations
+
+from attrs import evolve
+from hypothesis import assume
+from hypothesis import strategies as st
+
+from chainlang.ir import build
+from chainlang.ir.nodes import Combine, Expr, Function
+from chainlang.ops.combinators import mark
+from chainlang.ops.inputs import record_of
+from chainlang.ops.records import Flow, Record
+from chainlang.wire import Failure, Request
+from tests.laws import law
+from tests.laws.control import (
+    ROWS,
+    call,
+    chains,
+    checked,
+    latency,
+    meant,
+    plain,
+    ran,
+    said,
+    shaky,
+    sound,
+    stages,
+    start,
+    table,
+)  # fmt: skip
+
+
+@law(chains(), st.permutations(ROWS), st.sampled_from([1, 2, 1000]))
+def test_the_runtime_means_what_the_reference_means(
+    node: Expr, rows: list[dict[str, str]], window: int
+) -> None:
+    outcomes = ran(node, [record_of(row) for row in rows], shaky(latency=latency), window)
+    for row in ROWS:
+        assert said(outcomes[row["id"]]) == meant(node, record_of(row), shaky())
+
+
+@law(chains(), st.sets(st.sampled_from("01234")), st.sampled_from([1, 1000]), share=2)
+def test_rows_that_fail_leave_the_others_as_they_were(
+    node: Expr, wrong: set[str], window: int
+) -> None:
+    def failures(request: Request) -> Failure | None:
+        number = request.messages[-1].text.partition("question ")[2][:1]
+        return Failure("", "engine", "planted") if number in wrong else None
+
+    records = [record_of(row) for row in ROWS]
+    whole = ran(node, records, sound(), window)
+    some = ran(node, records, sound(failures=failures, latency=latency), window)
+    for name in whole.keys() - wrong:
+        assert said(some[name]) == said(whole[name])
+
+
+@law(chains())
+def test_no_two_samples_share_a_place(node: Expr) -> None:
+    seeds: list[int] = []
+
+    class Engine(type(sound())):  # type: ignore[misc]
+        def complete(self, request: Request) -> object:
+            if request.sampling.temperature and not self.failures(request):
+                seeds.append(request.seed)
+            return super().complete(request)
+
+    engine = Engine(answers=shaky().answers, failures=shaky().failures)
+    meant(node, start(3), engine)
+    assert len(seeds) == len(set(seeds))
+
+
+# ---------------------------------------------------------------- what is natural
+
+bodies = st.one_of(
+    plain,
+    st.builds(build.then, stages.filter(lambda one: one.name == "E"), plain),
+)
+rows = st.integers(0, len(ROWS) - 1).map(start)
+
+
+def outcome(node: Expr, record: Record) -> Flow | str:
+    return meant(checked(node), record, shaky())
+
+
+def alike(one: Flow | str, other: Flow | str) -> bool:
+    """Whether two ways lead to the same result, with the same tokens, whatever stepped in."""
+    if isinstance(one, str) or isinstance(other, str):
+        return one == other
+    assert isinstance(one, Record)
+    return evolve(one, events=()) == evolve(other, events=())
+
+
+@law(bodies, bodies, rows)
+def test_a_fallback_whose_first_part_does_not_fail_is_that_part(
+    body: Expr, other: Expr, record: Record
+) -> None:
+    alone = outcome(body, record)
+    assume(not isinstance(alone, str))
+    assert outcome(call("fallback", body, other), record) == alone
+
+
+@law(bodies, bodies, rows)
+def test_a_fallback_goes_on_where_a_part_fails(body: Expr, other: Expr, record: Record) -> None:
+    alone = outcome(body, record)
+    assume(isinstance(alone, str))
+    found = outcome(call("fallback", body, other), record)
+    if isinstance(found, str):
+        assert found.endswith(f"(before that: {alone.partition(': ')[2]})")
+    else:
+        assert isinstance(found, Record)
+        (event, *_) = (one for one in found.events if one.kind == "fallback")
+        assert event.message == alone.partition(": ")[2]
+
+
+@law(bodies, st.integers(1, 4), rows)
+def test_a_retry_of_what_does_not_fail_is_that(body: Expr, times: int, record: Record) -> None:
+    alone = outcome(body, record)
+    assume(not isinstance(alone, str))
+    found = outcome(call("retry", body, times=times), record)
+    assert found == alone
+
+
+@law(bodies, rows)
+def test_a_retry_of_one_time_is_its_body(body: Expr, record: Record) -> None:
+    assert outcome(call("retry", body, times=1), record) == outcome(body, record)
+
+
+@law(bodies, rows)
+def test_a_loop_of_one_round_is_its_body(body: Expr, record: Record) -> None:
+    alone = outcome(body, record)
+    assert outcome(call("loop", body, until="true"), record) == alone
+    assert alike(outcome(call("loop", body, until="false", max=1), record), alone)
+
+
+@law(st.integers(1, 5), rows)
+def test_a_loop_that_never_ends_feeds_its_body_with_itself(rounds: int, record: Record) -> None:
+    body = Function("shout")
+    written = build.then(Function("about"), *[body] * rounds)
+    looped = build.then(Function("about"), call("loop", body, until="false", max=rounds))
+    one, other = outcome(written, record), outcome(looped, record)
+    assert isinstance(one, Record)
+    assert isinstance(other, Record)
+    assert [each.answer for each in one.candidates] == [each.answer for each in other.candidates]
+    assert [event.kind for event in other.events] == ["loop"]
+
+
+@law(bodies, bodies, bodies, rows)
+def test_a_route_is_the_arm_that_it_takes(
+    arm: Expr, other: Expr, default: Expr, record: Record
+) -> None:
+    arms = table({"math": arm, "code": other})
+    chosen = {"math": arm, "code": other}.get(record.row["topic"], default)
+    routed = call("route", by="topic", arms=arms, default=default)
+    assert outcome(routed, record) == outcome(chosen, record)
+
+
+@law(bodies, rows)
+def test_a_timeout_that_is_kept_is_its_body(body: Expr, record: Record) -> None:
+    node = checked(call("timeout", body, seconds=1e6))
+    alone = outcome(body, record)
+    assert meant(node, record, shaky()) == alone
+    assert said(ran(node, [record], shaky(latency=latency), 1)[record.id]) == alone
+
+
+@law(bodies, rows)
+def test_each_over_one_item_is_the_body_on_that_item(body: Expr, record: Record) -> None:
+    alone = outcome(body, record.inside(item="one"))
+    found = outcome(call("each", body, over="['one']"), record)
+    if isinstance(found, str) or isinstance(alone, str):
+        assert found == alone
+    else:
+        assert isinstance(alone, Record)
+        assert found == evolve(alone, local={}, history=record.history)
+
+
+@law(bodies, st.lists(st.integers(0, 9), max_size=3), rows)
+def test_each_yields_what_its_items_yield_in_their_order(
+    body: Expr, items: list[int], record: Record
+) -> None:
+    node = checked(call("each", body, over=str(items)))
+    found = meant(node, record, sound())
+    assert said(ran(node, [record], sound(latency=latency), 1)[record.id]) == found
+    if isinstance(found, Record):
+        assert isinstance(node, Combine)
+        sign = mark(node)  # longer than that of any `each` directly inside
+        firsts = [one.place[:1] for one in found.candidates]
+        items_of = [
+            int(one[0][len(sign) :]) if "".join(one).startswith(sign) else 0 for one in firsts
+        ]
+        assert items_of == sorted(items_of)
