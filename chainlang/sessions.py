@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from attrs import asdict, evolve, frozen
+from attrs import asdict, evolve, field, frozen
 
 from chainlang import tiny
 from chainlang.data import BadRow, Row, check_ids, read_rows, spoken
@@ -78,6 +78,8 @@ class Summary:
     usage: Usage
     seconds: float
     folder: Path
+    events: Mapping[str, int] = field(factory=dict)
+    """How many parts stepped in, were drawn again, or ran out of rounds; by the kind of event."""
 
 
 def run_to_folder(  # noqa: PLR0917
@@ -119,7 +121,7 @@ def run_to_folder(  # noqa: PLR0917
             if failure is not None and settings.on_error == "raise":
                 raise failure.error()
         folder.finish()
-    return Summary(rows, failed, usage, time.monotonic() - started, out)
+    return Summary(rows, failed, usage, time.monotonic() - started, out, dict(folder.stepped_in))
 
 
 def starts(

@@ -62,6 +62,9 @@ def run(options: argparse.Namespace) -> int:
         f"results: {summary.folder / 'flattened'}",
         file=sys.stderr,
     )
+    if summary.events:
+        told = ", ".join(f"{count:,} {kind}" for kind, count in sorted(summary.events.items()))
+        print(f"events: {told}; see {summary.folder / 'events.jsonl'}", file=sys.stderr)
     if summary.failed:
         print(f"failures: {summary.folder / 'errors.jsonl'}", file=sys.stderr)
     return int(summary.failed > 0)

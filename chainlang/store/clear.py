@@ -13,7 +13,8 @@ from chainlang.store.tables import FORMATS
 JOURNAL = "journal.sqlite"
 _JOURNAL = (JOURNAL, f"{JOURNAL}-wal", f"{JOURNAL}-shm", f"{JOURNAL}-journal")
 _GRAPH = "graph.json"
-_FILES = (_GRAPH, "plan.txt", "metadata.json", "errors.jsonl", "errors.rows")
+_TABLES = ("errors.jsonl", "errors.rows", "events.jsonl", "events.rows")
+_FILES = (_GRAPH, "plan.txt", "metadata.json", *_TABLES)
 _OWN = {*_JOURNAL, *_FILES, *(name + TEMPORARY for name in _FILES)}
 _PART = re.compile(rf"\d{{3,}}\.({'|'.join(FORMATS)}|rows)(\{TEMPORARY})?\Z")
 _MARK = b'"chainlang"'  # in what `to_json` writes

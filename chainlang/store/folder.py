@@ -8,6 +8,7 @@
     answers/000.jsonl     one row for each final candidate
     <part>/000.jsonl      one row for each candidate of a named part
     errors.jsonl          one row for each row that failed
+    events.jsonl          one row for each fallback, retry and loop that did not go the straight way
     journal.sqlite        what is done, for resuming; the runtime's
     metadata.json         versions, seed, models, counts, usage, times; written last
 """
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import json
 import platform
+from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -26,7 +28,7 @@ from attrs import asdict, define, field, frozen
 
 from chainlang.diagnostics import Diagnostic
 from chainlang.errors import ChainlangError, SourceError
-from chainlang.ops.records import Flow
+from chainlang.ops.records import Flow, events_of
 from chainlang.places import Place
 from chainlang.settings import Format
 from chainlang.store.clear import clear
@@ -75,6 +77,8 @@ class Trouble(Protocol):
     def line(self) -> int | None: ...  # noqa: D102
     @property
     def cause(self) -> str: ...  # noqa: D102
+    @property
+    def traceback(self) -> str | None: ...  # noqa: D102
 
 
 @define(eq=False)
@@ -103,10 +107,14 @@ class RunFolder:
     unkept: dict[str, dict[str, None]] = field(factory=dict)
     """By stage: what of its type no engine held the replies to."""
     errors: Parts = field(init=False)
+    events: Parts = field(init=False)
+    stepped_in: Counter[str] = field(factory=Counter)
+    """How many events there were, of each kind."""
     finished: bool = False
 
     def __attrs_post_init__(self) -> None:
         self.errors = Parts(self.root, "", "jsonl")
+        self.events = Parts(self.root, "", "jsonl")
 
     @staticmethod
     def create(
@@ -179,6 +187,9 @@ class RunFolder:
         if flow is not None:
             for stage, parts in unkept(flow):
                 self.unkept.setdefault(stage, {}).update(dict.fromkeys(parts))
+            for event in events_of(flow):
+                self.stepped_in[event.kind] += 1
+                self.events.add({"row": number, "id": row_id, **asdict(event)}, "events")
             for row in candidate_rows(number, row_id, list(results(flow))):
                 self.table("answers").add(row, self.part)
             for name, found in named_parts(flow).items():
@@ -213,6 +224,7 @@ class RunFolder:
         self.finished = True
         self.roll()
         self.errors.roll("errors", empty=True)
+        self.events.roll("events")
         ended = datetime.now(UTC)
         text = json.dumps(self.metadata(status, ended), indent=2, ensure_ascii=False, default=str)
         self.root.write("metadata.json", _text(text + "\n"))
@@ -238,6 +250,7 @@ class RunFolder:
                 "succeeded": self.rows - self.failed,
                 "failed": self.failed,
             },
+            "events": dict(sorted(self.stepped_in.items())),
             "usage": asdict(self.usage),
             "started": self.started.isoformat(timespec="milliseconds"),
             "ended": ended.isoformat(timespec="milliseconds"),
@@ -256,6 +269,7 @@ def _trouble(number: int, row_id: str, failure: Trouble) -> dict[str, Any]:
         "message": failure.message,
         "text": failure.text,
         "line": failure.line,
+        "traceback": failure.traceback,
     }
 
 

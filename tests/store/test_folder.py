@@ -16,7 +16,7 @@ from chainlang import chain
 from chainlang.data import Row, read_rows
 from chainlang.engines.fake import FakeEngine
 from chainlang.errors import SourceError
-from chainlang.ops.records import Branched, Candidate, Flow, Record
+from chainlang.ops.records import Branched, Candidate, Event, Flow, Record
 from chainlang.plan.lower import lower
 from chainlang.runtime.loop import run
 from chainlang.runtime.outcomes import RowFailure
@@ -82,10 +82,26 @@ def test_what_goes_where(tmp_path: Path) -> None:
         {
             "row": 2, "id": "2", "stage": "J", "place": ["1", "&0"], "sample": 2,
             "cause": "reply", "message": "no number in it", "text": "nonsense", "line": 5,
+            "traceback": None,
         }
     ]  # fmt: skip
     assert (path / "graph.json").read_text() == ABOUT.graph
     assert (path / "plan.txt").read_text() == "the plan\n"
+
+
+def test_events_have_a_table_where_there_are_any_and_are_counted(tmp_path: Path) -> None:
+    drawn = Event("retry", ("1", "!1"), "it did not fit", 2)
+    told = flow(fr="x").noted(drawn, Event("loop", ("2",), "it ran out"))
+    path = written(tmp_path, [flow(), told, Branched((("a", told), ("b", told)))])
+    assert rows_of(path / "events.jsonl")[:2] == [
+        {"row": 2, "id": "2", "kind": "retry", "place": ["1", "!1"], "message": "it did not fit",
+         "sample": 2},
+        {"row": 2, "id": "2", "kind": "loop", "place": ["2"], "message": "it ran out",
+         "sample": None},
+    ]  # fmt: skip
+    assert len(rows_of(path / "events.jsonl")) == 4  # a part before the branch is told once
+    found = json.loads((path / "metadata.json").read_text())
+    assert found["events"] == {"loop": 2, "retry": 2}
 
 
 def test_metadata(tmp_path: Path) -> None:
