@@ -7,7 +7,6 @@ again, so nothing that a row or a model says can become a template.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -17,10 +16,8 @@ from chainlang.errors import MeaningError
 
 if TYPE_CHECKING:
     from jinja2 import Template
-    from jinja2.sandbox import SandboxedEnvironment
 
-LONGEST_RANGE = 10_000
-"""Items that a template's `range` may make; the sandbox bounds it, since templates may be data."""
+    from chainlang.ops.sandbox import Sandbox
 
 
 class View:
@@ -67,8 +64,11 @@ def render(template: str, values: Mapping[str, Any]) -> str:
     """
     from jinja2 import TemplateError
 
+    from chainlang.ops.sandbox import rendered
+
+    found = compiled(template)
     try:
-        return compiled(template).render(values)
+        return rendered(lambda: found.render(values))
     except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
         raise RenderError(str(error)) from error
 
@@ -98,20 +98,9 @@ def variables(template: str) -> frozenset[str]:
 
 
 @lru_cache(maxsize=1)
-def _environment() -> SandboxedEnvironment:
+def _environment() -> Sandbox:
     from jinja2 import StrictUndefined
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-    class Sandbox(ImmutableSandboxedEnvironment):
-        def make_globals(self, d: Any) -> Any:
-            """Return the globals as they are: jinja's ChainMap is walked again in each render."""
-            return self.globals if d is None else super().make_globals(d)
+    from chainlang.ops.sandbox import Sandbox
 
-    return Sandbox(
-        undefined=StrictUndefined, keep_trailing_newline=True, finalize=_shown, autoescape=False
-    )
-
-
-def _shown(value: Any) -> Any:
-    plain = isinstance(value, bool | int | float | list | tuple | dict | None)
-    return json.dumps(value, ensure_ascii=False) if plain else value
+    return Sandbox(StrictUndefined)
