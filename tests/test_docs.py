@@ -17,7 +17,13 @@ from chainlang.notation.grammar import grammar
 from tests.project import tables
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "chainlang/ARCHITECTURE.md", "grammar/README.md")
+DOCUMENTS = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "chainlang/ARCHITECTURE.md",
+    "examples/README.md",
+    "grammar/README.md",
+)
 ON_VLLM = ("README.md",)  # its Python uses the bundled model: see tests/vllm/test_readme.py
 BLOCK = re.compile(r"^```(?P<info>[^\n]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 FLAGS = doctest.ELLIPSIS

@@ -16,10 +16,12 @@ from chainlang.diagnostics import LINTS
 from chainlang.errors import ERRORS
 from chainlang.ops.signatures import COMBINATORS, DRAWS, ENGINES, OP_SETTINGS, STAGE_TYPES, Rule
 from chainlang.settings import PREFIX, MapSettings, RunSettings, Settings, Takes
+from tests.project.examples import NUMBERED
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 REFERENCE = ROOT / "grammar" / "README.md"
+EXAMPLES = ROOT / "examples" / "README.md"
 ARCHITECTURE = ROOT / "chainlang" / "ARCHITECTURE.md"
 
 # What each code means. The table of codes is made from the code; these are its words.
@@ -168,6 +170,15 @@ def choices() -> Iterable[str]:
         yield f"| {' | '.join(cells)} |"
 
 
+def examples() -> Iterable[str]:
+    """The numbered examples, and who answers in them."""
+    yield "| example | shows | answered by |"
+    yield "|---|---|---|"
+    for one in NUMBERED:
+        title = one.name.partition("_")[0]
+        yield f"| [{title}]({one.path.name}) | {one.shows} | {one.answered_by} |"
+
+
 def floors() -> Iterable[str]:
     """The layers that import-linter holds, highest first, with what each file says it is."""
     yield "| floor | |"
@@ -215,13 +226,15 @@ TABLES: dict[str, Callable[[], Iterable[str]]] = {
         bounds,
         floors,
         choices,
+        examples,
     )
 }
 
 
 def home(name: str) -> Path:
     """Return the document that a table stands in."""
-    return {"choices": README, "floors": ARCHITECTURE}.get(name, REFERENCE)
+    elsewhere = {"choices": README, "floors": ARCHITECTURE, "examples": EXAMPLES}
+    return elsewhere.get(name, REFERENCE)
 
 
 def replaced(text: str, name: str) -> str:

@@ -1,8 +1,7 @@
 """Everything in examples/ and notebooks/ runs, is checked and is laid out."""
 
 import json
-import subprocess
-import sys
+import re
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from chainlang import Chain, load
 from chainlang.notation.files import read_source
 from chainlang.notation.format import format_text
 from chainlang.ops.programs import examine
+from tests.project.examples import LONGEST, NUMBERED, answered_by
 
 ROOT = Path(__file__).parents[2]
 CHAINS = sorted((ROOT / "examples").glob("*.chain"))
@@ -32,20 +32,56 @@ def test_example_files_are_right_and_laid_out(path):
         assert Chain.from_json(made.to_json()) == made
 
 
-def test_the_demo_shows_what_works():
-    done = subprocess.run(
-        [sys.executable, ROOT / "examples" / "first_chain.py"],
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        check=True,
-        timeout=60,
-        env={"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8", "PATH": ""},
-    )
-    assert done.stderr == ""
-    assert "Operators build an equal value: True" in done.stdout
-    assert "└─ main = then" in done.stdout
-    assert "error[temperature]" in done.stdout
+@pytest.mark.parametrize("example", NUMBERED, ids=lambda one: one.name)
+def test_a_numbered_example_is_one_short_program(example):
+    assert len(example.text.splitlines()) < LONGEST
+    assert re.match(r"[A-Z].+: .+\.$", example.shows), "an idea, a colon, and what it does"
+
+
+def test_the_numbers_leave_none_out():
+    assert [one.name[:2] for one in NUMBERED] == [
+        f"{number:02}" for number in range(1, len(NUMBERED) + 1)
+    ]
+
+
+# What each example that needs no model has to come to; for the others see tests/vllm.
+def typed_extraction(names, printed):
+    assert "12 x pencils" in printed
+    assert "failed: lines[0].amount" in printed
+
+
+def panel_vote(names, printed):
+    assert re.search(r"positive +100%  sure", printed)
+    assert re.search(r"neutral +60%  to be read", printed)
+
+
+def translate_and_join(names, printed):
+    assert names["result"]["verdict"] == "same meaning"
+    assert names["apart"].branches.keys() == {"fr", "es"}
+
+
+def fallback(names, printed):
+    assert "Paris known for?  The long answer" in printed
+    assert "Rome known for?  The short answer" in printed
+    assert "fallback: 503: overloaded (tried 2 times)" in printed
+
+
+def everything(names, printed):
+    assert "1  We are glad. Yours, the shop" in printed
+    assert "2  We are sorry about the noise. Ihr Laden" in printed
+    assert "3  row 3: comments" in printed
+
+
+CHECKS = (typed_extraction, panel_vote, translate_and_join, fallback, everything)
+
+
+def test_every_example_with_scripted_answers_is_checked():
+    assert [check.__name__ for check in CHECKS] == list(answered_by("scripted answers"))
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_an_example_with_scripted_answers_shows_what_it_says(check):
+    check(*answered_by("scripted answers")[check.__name__].run())
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
