@@ -18,6 +18,7 @@ from chainlang.ir import build
 from chainlang.ir.items import Definition, File, Item
 from chainlang.ir.json import to_json
 from chainlang.ir.nodes import Branch, Expr, Function, Join, Named, Repeat, Stage, Then
+from chainlang.ir.render import mermaid
 from chainlang.ir.verify import is_name
 from chainlang.ir.walk import measure
 from chainlang.limits import counted, current
@@ -239,6 +240,11 @@ class Chain(Operand, Runnable):
         text = unparse(self.body, "call")
         # A bare name would be the type and not the chain.
         return text + "()" if isinstance(self.body, Stage) and is_name(text) else text
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        """What a notebook shows: a flowchart where it can draw one, as JupyterLab does."""
+        drawn = mermaid(self.file if self.items else self.body)
+        return {"text/plain": repr(self), "text/vnd.mermaid": drawn}
 
 
 def lift(value: object, beside: Iterable[Item] = ()) -> Chain:

@@ -384,3 +384,14 @@ def test_ops_travel_with_the_chains_that_use_them() -> None:
     other = op("classify", user="something else")
     with pytest.raises(MeaningError, match="two chains mean different things"):
         classify >> other
+
+
+# ---------------------------------------------------------------- shown
+
+
+def test_a_notebook_is_given_a_flowchart() -> None:
+    shown = (E("tiny", 3) >> M)._repr_mimebundle_(include=None, exclude=None)
+    assert shown["text/plain"] == 'E("tiny", 3) >> M'
+    assert shown["text/vnd.mermaid"].startswith("flowchart LR\n")
+    declared = op("ask", user="{{ query }}") >> M
+    assert "ask" in declared._repr_mimebundle_()["text/vnd.mermaid"]

@@ -1,17 +1,19 @@
-"""The numbered examples: which there are, who answers in them, and how a test runs one."""
+"""The numbered examples and the notebooks: which there are, who answers, how a test runs one."""
 
 from __future__ import annotations
 
 import ast
 import contextlib
 import io
+import json
 import runpy
 from pathlib import Path
 from typing import Any
 
 from attrs import frozen
 
-FOLDER = Path(__file__).parents[2] / "examples"
+ROOT = Path(__file__).parents[2]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 LONGEST = 60
 
 
@@ -47,9 +49,17 @@ class Example:
         return names, printed.getvalue()
 
 
-NUMBERED = [Example(path) for path in sorted(FOLDER.glob("[0-9][0-9]_*.py"))]
+NUMBERED = [Example(path) for path in sorted((ROOT / "examples").glob("[0-9][0-9]_*.py"))]
 
 
 def answered_by(who: str) -> dict[str, Example]:
     """Return the examples that somebody answers in, by their names without the number."""
     return {one.name[3:]: one for one in NUMBERED if one.answered_by == who}
+
+
+def notebook_cells(path: Path) -> list[dict[str, Any]]:
+    """Return the cells of a notebook that hold code."""
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    found = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert found, path
+    return found
