@@ -9,7 +9,9 @@ from attrs import frozen
 
 from chainlang.spans import Span
 
-LINTS = frozenset({"branch-like-pipe", "mixed-operators", "single-branch", "unused-definition"})
+LINTS = frozenset(
+    {"branch-like-pipe", "mixed-operators", "retry-at-zero", "single-branch", "unused-definition"}
+)
 """The codes of warnings: such a chain is right, but may not be what its author meant."""
 
 

@@ -21,7 +21,7 @@ from chainlang.notation.parse import read_expression
 from chainlang.ops.bound import Bound, together
 from chainlang.ops.files import MAIN
 from chainlang.ops.programs import check, examine, main_of
-from chainlang.ops.resolve import Scope
+from chainlang.ops.scope import Scope
 from chainlang.ops.signatures import canonical
 
 Spec: TypeAlias = "str | Operand | list[Spec]"

@@ -29,7 +29,8 @@ from chainlang.notation.parse import read_expression
 from chainlang.notation.unparse import unparse, unparse_item, unparse_type
 from chainlang.ops.bound import together
 from chainlang.ops.files import resolve_file
-from chainlang.ops.resolve import Scope, resolve
+from chainlang.ops.resolve import resolve
+from chainlang.ops.scope import Scope
 from chainlang.ops.signatures import KINDS
 from chainlang.report import shown
 

@@ -306,7 +306,8 @@ def tidy(node: Expr) -> Expr:
     seen: set[str] = set()
 
     def visit(node: Node, repeated: bool) -> Node:
-        inside = repeated or isinstance(node, Repeat)
+        each = isinstance(node, Combine) and node.name == "each"
+        inside = repeated or isinstance(node, Repeat) or each
         node = rebuild(node, lambda child: visit(child, inside))
         if isinstance(node, Repeat):
             return build.repeat(node.count, node.body)

@@ -12,5 +12,5 @@ from tests.cases import cases
 def test_every_code_occurs_in_a_case() -> None:
     expected = "\n".join(case.expected for case in cases("**/*.cases"))
     found = set(re.findall(r"^(?:error|warning)\[([\w-]+)\]", expected, re.MULTILINE))
-    # A malformed node is a bug of whoever built it; a template fails when a chain runs.
-    assert found == {*ERRORS, *LINTS} - {"malformed", "template"}
+    # A malformed node is a bug of whoever built it.
+    assert found == {*ERRORS, *LINTS} - {"malformed"}

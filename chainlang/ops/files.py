@@ -16,7 +16,8 @@ from chainlang.ir.walk import measure
 from chainlang.limits import current
 from chainlang.ops.calls import too_many_calls
 from chainlang.ops.references import ref_levels, references, uses
-from chainlang.ops.resolve import Scope, resolve, spoken, temperature_fault
+from chainlang.ops.resolve import resolve, spoken, temperature_fault
+from chainlang.ops.scope import Scope
 from chainlang.ops.signatures import ENGINES, KINDS, NAMED_TYPES, OP_SETTINGS, RESERVED, Rule
 from chainlang.ops.types import (
     Declared,

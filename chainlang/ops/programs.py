@@ -16,7 +16,8 @@ from chainlang.notation.files import read_chain_file
 from chainlang.notation.parse import read_expression
 from chainlang.ops.bound import NOTHING, Bound
 from chainlang.ops.files import MAIN, resolve_file
-from chainlang.ops.resolve import Scope, resolve
+from chainlang.ops.resolve import resolve
+from chainlang.ops.scope import Scope
 
 
 @frozen

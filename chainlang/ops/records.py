@@ -172,8 +172,14 @@ Flow = Record | Branched
 
 def events_of(flow: Flow) -> tuple[Event, ...]:
     """Return the events of a row; those before it branched are there once."""
-    records = flow.records() if isinstance(flow, Branched) else (flow,)
-    return tuple(dict.fromkeys(event for record in records for event in record.events))
+    if isinstance(flow, Record):
+        return flow.events
+    several = [events_of(one) for _, one in flow.results]
+    first = several[0]
+    shared = 0
+    while shared < len(first) and all(one[: shared + 1] == first[: shared + 1] for one in several):
+        shared += 1
+    return (*first[:shared], *(event for one in several for event in one[shared:]))
 
 
 def gathered(flows: list[Flow], before: Record) -> Record:

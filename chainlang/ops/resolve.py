@@ -6,68 +6,37 @@ concerns a file as a whole is in `chainlang.ops.files`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from attrs import define, evolve, field
 
 from chainlang.diagnostics import Diagnostic, closest
 from chainlang.ir import build
-from chainlang.ir.items import Item, Model, Op
 from chainlang.ir.nodes import Combine, Expr, Node, Option, Ref, Repeat, Stage, Table
 from chainlang.ir.walk import rebuild
 from chainlang.limits import counted, current
 from chainlang.notation.literals import inside, print_literal, print_number
 from chainlang.ops.calls import too_many_calls
 from chainlang.ops.expressions import faults
+from chainlang.ops.scope import Scope
 from chainlang.ops.signatures import (
     COMBINATORS,
-    DRAWS,
     FORMS,
-    STAGE_TYPES,
     Rule,
     StageType,
     canonical,
 )
-from chainlang.ops.structure import branches_like_pipes, misplaced_branches, names_twice
+from chainlang.ops.structure import (
+    branches_like_pipes,
+    misplaced_branches,
+    names_twice,
+    retries_at_zero,
+)
 from chainlang.spans import Span
 
 MAX_TEMPERATURE = 2.0
 MIN_TEMPERATURE = 0.01  # vLLM clamps what lies between 0 and this, silently; so it is refused
-
-
-@define
-class Scope:
-    """The names an expression may use: types of stage, and the models and definitions of a file.
-
-    `definitions` is None where no file is known, as in a notebook cell; then ``$x`` is left to
-    whoever binds it.
-    """
-
-    types: Mapping[str, StageType] = field(factory=lambda: dict(STAGE_TYPES))
-    models: frozenset[str] = frozenset()
-    definitions: frozenset[str] | None = None
-
-    @classmethod
-    def of(cls, items: Iterable[Item]) -> Scope:
-        """Return the scope that some items make."""
-        types = dict(STAGE_TYPES)
-        models = set()
-        for item in items:
-            if isinstance(item, Op):
-                types.setdefault(item.name, op_type(item))
-            elif isinstance(item, Model):
-                models.add(item.name)
-        return cls(types, frozenset(models))
-
-
-def op_type(op: Op) -> StageType:
-    """Return the type of stage that an op declares."""
-    options = dict(DRAWS)
-    if op.kind == "generate":
-        options["fresh"] = STAGE_TYPES["E"].options["fresh"]
-    kind: Any = op.kind
-    return StageType(op.name, kind, "a type of this file", options=options)
 
 
 def resolve(node: Expr, scope: Scope | None = None) -> tuple[Expr, tuple[Diagnostic, ...]]:
@@ -82,7 +51,7 @@ def resolve(node: Expr, scope: Scope | None = None) -> tuple[Expr, tuple[Diagnos
     resolved = resolver.expression(node)
     types = resolver.scope.types
     resolver.found += [*names_twice(resolved), *misplaced_branches(resolved)]
-    resolver.found += branches_like_pipes(resolved, types)
+    resolver.found += [*branches_like_pipes(resolved, types), *retries_at_zero(resolved, types)]
     if resolver.scope.definitions is None and not any(
         one.severity == "error" for one in resolver.found
     ):  # with definitions, the file counts: its main is what runs

@@ -161,6 +161,10 @@ class StageType:
     aliases: tuple[str, ...] = ()
     calls_model: bool = True
     options: Mapping[str, Rule] = DRAWS
+    temperature: float = 0.0
+    """Of a stage that says none."""
+    reads_error: bool = False
+    """Whether its prompt says, in a `retry`, what was wrong with the reply before."""
 
 
 @frozen
@@ -182,7 +186,7 @@ STAGE_TYPES: Mapping[str, StageType] = {
     for one in (
         StageType(
             "E", "generate", "ensemble", ("UE",),
-            options={**DRAWS, "fresh": Rule("true or false", _truth)},
+            options={**DRAWS, "fresh": Rule("true or false", _truth)}, temperature=0.7,
         ),
         StageType("V", "map", "verify"),
         StageType("J", "fold", "judge", ("JF",)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from chainlang.diagnostics import Diagnostic
 from chainlang.ir.nodes import (
@@ -38,20 +38,23 @@ def names_twice(node: Expr) -> list[Diagnostic]:
                     message = f"the name '{name}' stands twice"
                     found.append(Diagnostic("duplicate-name", message, span, hint))
             names |= inner
-        if isinstance(node, Repeat) and names:
+        if names and (isinstance(node, Repeat) or _is(node, "each")):
             name = next(iter(names))
-            found.append(
-                Diagnostic(
-                    "duplicate-name",
-                    f"the name '{name}' would stand {node.count} times",
-                    names[name],
-                    f"name the whole: {name} = {node.count} * (...)",
-                )
-            )
+            often, whole = "once for each item", "each(...)"
+            if isinstance(node, Repeat):
+                often, whole = f"{node.count} times", f"{node.count} * (...)"
+            message = f"the name '{name}' would stand {often}"
+            hint = f"name the whole: {name} = {whole}"
+            found.append(Diagnostic("duplicate-name", message, names[name], hint))
+            return {}
         return names
 
     visit(node)
     return found
+
+
+def _is(node: Node, name: str) -> bool:
+    return isinstance(node, Combine) and node.name == name
 
 
 def _parts(node: Node) -> list[Expr]:
@@ -135,6 +138,42 @@ def branches_like_pipes(node: Expr, types: Mapping[str, StageType]) -> list[Diag
 
     visit(node, fed=False)
     return found
+
+
+def retries_at_zero(node: Expr, types: Mapping[str, StageType]) -> list[Diagnostic]:
+    """Return a finding for each stage whose bad replies a `retry` would draw again as they were."""
+    found: list[Diagnostic] = []
+
+    def drawn(node: Expr) -> Iterator[Stage]:
+        match node:  # a sequence is drawn again as a whole, so another stage may differ
+            case Stage():
+                yield node
+            case Join() | Repeat() | Named():
+                for part in _parts(node):
+                    yield from drawn(part)
+
+    def visit(node: Expr) -> None:
+        if isinstance(node, Combine) and node.name == "retry" and _retries_replies(node):
+            for stage in (stage for part in node.parts for stage in drawn(part)):
+                kind = types.get(stage.name)
+                if kind is None or not kind.calls_model or kind.reads_error:
+                    continue
+                if not (kind.temperature if stage.temperature is None else stage.temperature):
+                    message = f"at temperature 0, {stage.name} repeats a bad reply word for word"
+                    hint = f"write {stage.name}::0.7, or let its prompt read {{{{ error }}}}"
+                    found.append(Diagnostic("retry-at-zero", message, stage.span, hint))
+        for part in _parts(node):
+            visit(part)
+
+    visit(node)
+    return found
+
+
+def _retries_replies(node: Combine) -> bool:
+    given = {option.name: option.value for option in node.options}
+    on = given.get("on", ("reply", "cut"))
+    causes = on if isinstance(on, tuple) else (on,)
+    return given.get("times") != 1 and ("reply" in causes or "cut" in causes)
 
 
 def _first_kind(node: Expr, types: Mapping[str, StageType]) -> str | None:

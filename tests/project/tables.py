@@ -59,6 +59,7 @@ MEANINGS = {
     "malformed": "a node that no text and no operator makes: a bug in code that builds nodes",
     "branch-like-pipe": "a generator, then judges or votes, between `\\|`: they run side by side",
     "mixed-operators": "an operator binds tighter than the one around it, without parentheses",
+    "retry-at-zero": "a `retry` of a stage that says the same each time: its temperature is 0",
     "single-branch": "a `join(...)` or `branch(...)` of one part",
     "unused-definition": "`main` does not lead to this definition, op, type or model",
 }
