@@ -8,10 +8,10 @@ from pathlib import Path
 
 from attrs import define, frozen
 
+from chainlang import tiny
 from chainlang.engines.base import Engine
 from chainlang.engines.fake import FakeEngine
 from chainlang.engines.openai import OpenAIEngine
-from chainlang.tiny import path as tiny
 from tests.conformance.serving import serving
 from tests.engines.server import Server, from_engine
 
@@ -24,23 +24,17 @@ class Place:
     stack: ExitStack
     _served: str | None = None
 
-    def model(self) -> Path:
-        """Return the bundled model, or a random one while there is none."""
-        if (tiny() / "config.json").is_file():
-            return tiny()
-        return self.random("first", 0, 400)
-
-    def random(self, name: str, seed: int, vocabulary: int) -> Path:
-        """Return a random model of that name."""
+    def another(self) -> Path:
+        """Return a model with random weights, which is made once."""
         from tests.vllm.models import random_llama
 
-        made = self.folder / name
-        return made if made.exists() else random_llama(made, seed=seed, vocabulary=vocabulary)
+        made = self.folder / "another"
+        return made if made.exists() else random_llama(made, seed=1, vocabulary=420)
 
     def served(self) -> str:
-        """Return the address of a real server of the model, which is started once."""
+        """Return the address of a real server of the bundled model, which is started once."""
         if self._served is None:
-            self._served = self.stack.enter_context(serving(self.model(), "tiny"))
+            self._served = self.stack.enter_context(serving(tiny.path(), tiny.NAME))
         return self._served
 
 
@@ -97,11 +91,11 @@ PASSED_OVER = (
 KINDS = {
     "fake": Kind(_fake, lambda _: FakeEngine(), (*NEVER, *PASSED_OVER)),
     "vllm": Kind(
-        lambda place: _vllm(place.model()),
-        lambda place: _vllm(place.random("second", 1, 420)),
+        lambda _: _vllm(tiny.path()),
+        lambda place: _vllm(place.another()),
         (*NEVER, *PASSED_OVER, '{"type": "string", "enum": ["a", 3]}'),
     ),
     "openai": Kind(
-        lambda place: OpenAIEngine("tiny", base_url=place.served()), _other_server, NEVER
+        lambda place: OpenAIEngine(tiny.NAME, base_url=place.served()), _other_server, NEVER
     ),
 }

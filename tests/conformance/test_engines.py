@@ -160,14 +160,13 @@ def test_a_reply_that_is_told_of_as_it_comes_is_the_same_reply(
 @pytest.mark.parametrize("temperature", [0, 1.0])
 def test_a_reply_keeps_its_schema(engine: Engine, shape: str, temperature: float) -> None:
     schema, reads = shaped(shape)
-    asked = ask(schema=schema, temperature=temperature, count=4, max_tokens=200)
+    asked = ask(schema=schema, temperature=temperature, count=4, max_tokens=100)
     found = samples(engine, asked)
-    # Nothing forbids blanks without end between the parts of a reply.
-    whole = [one.text for one in found if one.finish == "stop"]
-    kept = [text for text in whole if _fits(reads, text)]
-    assert kept or temperature == 0  # no model here says such a thing by itself
+    # No model here begins so by itself.
+    assert all(one.text.startswith("{") for one in found)
     if engine.capabilities.schemas:
-        assert kept == whole
+        # Nothing forbids blanks without end between the parts of a reply, so not all are whole.
+        assert all(_fits(reads, one.text) for one in found if one.finish == "stop")
 
 
 def _fits(reads: SchemaValidator, text: str) -> bool:
