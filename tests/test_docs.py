@@ -21,6 +21,7 @@ DOCUMENTS = (
     "README.md",
     "CONTRIBUTING.md",
     "chainlang/ARCHITECTURE.md",
+    "docs/parity.md",
     "examples/README.md",
     "grammar/README.md",
 )
@@ -67,7 +68,7 @@ def test_every_block_is_of_a_kind_that_is_tested():
 
 
 def run_python(document):
-    """Run the Python blocks of a document: one session, from top to bottom."""
+    """Run the Python blocks of a document, from top to bottom; return the session they share."""
     session, failures = {}, []
     runner = doctest.DocTestRunner(verbose=False, optionflags=FLAGS)
     for block in BLOCKS:
@@ -79,6 +80,7 @@ def run_python(document):
             runner.run(test, out=failures.append, clear_globs=False)
             session.update(test.globs)
     assert not failures, "".join(failures)
+    return session
 
 
 @pytest.mark.parametrize("document", [name for name in DOCUMENTS if name not in ON_VLLM])
@@ -221,18 +223,22 @@ def test_every_rule_of_the_grammar_is_explained():
     assert missing <= {"item"}  # one of the items, which `file` lists
 
 
+def anchors(path):
+    """The parts of a document that a link can lead to."""
+    titles = re.findall(r"^#+ (.*)$", BLOCK.sub("", path.read_text(encoding="utf-8")), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
 @pytest.mark.parametrize("document", [*DOCUMENTS, "CHANGELOG.md"])
 def test_links_lead_somewhere(document):
-    text = BLOCK.sub("", (ROOT / document).read_text(encoding="utf-8"))
-    anchors = {
-        re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
-        for title in re.findall(r"^#+ (.*)$", text, re.MULTILINE)
-    }
+    path = ROOT / document
+    text = BLOCK.sub("", path.read_text(encoding="utf-8"))
     for target in re.findall(r"\]\(([^)\s]+)\)", re.sub(r"`[^`\n]*`", "", text)):
-        if target.startswith("#"):
-            assert target[1:] in anchors, target
-        elif not target.startswith("http"):
-            assert ((ROOT / document).parent / target).exists(), target
+        name, _, anchor = target.partition("#")
+        if not target.startswith("http"):
+            to = path.parent / name if name else path
+            assert to.exists(), target
+            assert not anchor or anchor in anchors(to), target
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
