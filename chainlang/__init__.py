@@ -8,6 +8,7 @@ True
 from chainlang.chain import Chain
 from chainlang.errors import ChainlangError, ChainlangWarning
 from chainlang.limits import Limits
+from chainlang.ops.records import Candidate, Part
 from chainlang.reading import chain, load
 from chainlang.words import (
     E,
@@ -31,6 +32,7 @@ from chainlang.words import (
 __version__ = "0.1.0"
 
 __all__ = [
+    "Candidate",
     "Chain",
     "ChainlangError",
     "ChainlangWarning",
@@ -38,6 +40,7 @@ __all__ = [
     "J",
     "Limits",
     "M",
+    "Part",
     "S",
     "V",
     "branch",

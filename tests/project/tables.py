@@ -14,6 +14,7 @@ from pathlib import Path
 from chainlang import limits
 from chainlang.diagnostics import LINTS
 from chainlang.errors import ERRORS
+from chainlang.ops.expressions import FILTERS
 from chainlang.ops.signatures import COMBINATORS, DRAWS, ENGINES, OP_SETTINGS, STAGE_TYPES, Rule
 from chainlang.settings import PREFIX, MapSettings, RunSettings, Settings, Takes
 from tests.project.examples import NUMBERED
@@ -104,6 +105,11 @@ def combinators() -> Iterable[str]:
         ]
         given += [f"`{alias}`: `{name}`, in text" for alias, name in one.aliases.items()]
         yield f"| `{one.name}` | {one.what} | {parts} | {'; '.join(given)} | `{one.example}` |"
+
+
+def filters() -> Iterable[str]:
+    """The filters of an expression."""
+    yield ", ".join(f"`{name}`" for name in FILTERS)
 
 
 def settings() -> Iterable[str]:
@@ -220,6 +226,7 @@ TABLES: dict[str, Callable[[], Iterable[str]]] = {
         types,
         options,
         combinators,
+        filters,
         settings,
         engines,
         codes,

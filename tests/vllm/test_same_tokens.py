@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import itertools
 import warnings
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from attrs import evolve
@@ -47,9 +49,53 @@ CHAINS = [
     "3 * (2:tell >> M) >> M",
     '4:tell::0.9(top_p=0.8, max_tokens=3, stop="a") >> M(normalize="number")',
     "2:tell >> 2:rate::0.7 >> 2:pick::0.7",
+    "fallback(3:tell >> rate::0.7(max_tokens=3), 2:tell::1.3) >> pick",
+    "3:tell >> retry(2:pick::1.3(max_tokens=24), times=4)",
+    "2:tell >> fallback(retry(3:rate::0.7(max_tokens=16)) >> M, retry(tell >> pick))",
+    'loop(tell >> rate::0.7, until="score >= 4", max=4)',
+    'loop((draft = tell), until="false") >> loop(pick::0.7, until=@sure, max=2)',
+    'route(by="kind", arms={"even": 3:tell >> pick, "odd": 2 * (tell >> rate)}, default=tell::0)',
+    'tell >> route(by=@length, arms={"long": rate::0.7, "short": 2:tell})',
+    'each(2:tell >> retry(pick::0.7(max_tokens=24)), over="words", item="query") >> M',
+    "timeout((x = 2:tell) & each(tell::1.3, over='[1, 2]'), seconds=1000) >> @longest >> rate::0.7",
+    "3:tell >> @halves >> @later >> M",
 ]
+
+
+def sure(answer: object) -> bool:
+    return answer == "a"
+
+
+def length(answer: str) -> str:
+    return "long" if len(answer) > 24 else "short"
+
+
+def longest(answers: list[str]) -> str:
+    return max(answers, key=len)
+
+
+def halves(answer: str) -> list[str]:
+    return [answer[: len(answer) // 2], answer[len(answer) // 2 :]]
+
+
+async def later(answer: str) -> str | None:
+    return answer or None
+
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "sure": sure,
+    "length": length,
+    "longest": longest,
+    "halves": halves,
+    "later": later,
+}
 ROWS = [
-    {"id": str(number), "query": f"What is {left} + {right}?"}
+    {
+        "id": str(number),
+        "query": f"What is {left} + {right}?",
+        "kind": ["even", "odd", "none"][number % 3],
+        "words": [f"{left}?", f"{right}?"],
+    }
     for number, (left, right) in enumerate([(17, 25), (8, 91), (340, 56), (5, 5), (77, 68)])
 ]
 
@@ -66,16 +112,19 @@ def test_the_runtime_draws_the_tokens_of_the_reference(
             for reply in random_engine.step():
                 return reply
 
-    def meant(row: dict[str, str]) -> Flow | str:
+    def meant(row: dict[str, Any]) -> Flow | str:
         try:
-            return interpret(made.body, record_of(row), complete, declared=made.items)
+            return interpret(
+                made.body, record_of(row), complete, declared=made.items, bound=made.bound
+            )
         except StageError as error:
             return str(error)
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ChainlangWarning)  # some branch like a pipe, on purpose
-        made = load(text=f"{OPS}\nmain = {text}")
-    plan = lower(made.body, made.items)
+        named = {name: one for name, one in FUNCTIONS.items() if f"@{name}" in text}
+        made = load(text=f"{OPS}\nmain = {text}", functions=named)
+    plan = lower(made.body, made.items, made.bound)
     wanted = {row["id"]: meant(row) for row in ROWS}
     for window, rows in ((1, ROWS), (100, ROWS[::-1])):
         records = [record_of(row) for row in rows]
