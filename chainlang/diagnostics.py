@@ -28,6 +28,7 @@ class Diagnostic:
     message: str
     span: Span | None = None
     hint: str | None = None
+    """What to do; where there are several ways, each on a line of its own."""
 
     @property
     def severity(self) -> Literal["error", "warning"]:

@@ -12,6 +12,7 @@ from attrs import define
 
 from chainlang.diagnostics import Diagnostic
 from chainlang.errors import OperandError
+from chainlang.models import engines_of
 from chainlang.ops.programs import Program
 from chainlang.places import Place
 from chainlang.plan.lower import lower
@@ -21,7 +22,7 @@ from chainlang.results import Result
 from chainlang.runtime.outcomes import Outcome, RowFailure
 from chainlang.runtime.pieces import Listener, Piece
 from chainlang.runtime.service import Job, Service
-from chainlang.sessions import engines_of, result_of, start_of
+from chainlang.sessions import result_of, start_of
 from chainlang.settings import RowSettings
 
 Done: TypeAlias = Outcome | BaseException

@@ -53,8 +53,8 @@ def _page(found: Diagnostic, colour: bool) -> str:
         lines[-1] = f"{margin}{bar} {caret[: len(caret) - len(caret.lstrip())]}" + paint(
             found.severity, caret.lstrip()
         )
-    if found.hint is not None:
-        lines.append(f"{margin}{paint('hint', '= hint:')} {visible(found.hint)}")
+    for hint in found.hint.split("\n") if found.hint is not None else ():
+        lines.append(f"{margin}{paint('hint', '= hint:')} {visible(hint)}")
     return "\n".join(lines)
 
 

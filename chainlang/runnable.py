@@ -135,9 +135,9 @@ class Runnable:
         `rows` and the settings are as in `map`, without `ordered`: rows keep their order, and none
         is skipped. Besides, `format` (``"jsonl"``, the default, ``"csv"`` or ``"parquet"``),
         `overwrite` (replace a run that is there, default False) and `on_row` (is told of each
-        `Outcome`). The folder holds the results (`flattened`), the final candidates, each named
-        part, the rows that failed, the plan and what the run was. Raises `SourceError` for rows or
-        a folder that can't be used.
+        `Outcome`, and how many there will be, as far as that is known). The folder holds the
+        results (`flattened`), the final candidates, each named part, the rows that failed, the
+        plan and what the run was. Raises `SourceError` for rows or a folder that can't be used.
         """
         from chainlang.plan.lower import lower
         from chainlang.plan.render import render

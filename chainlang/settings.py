@@ -34,6 +34,7 @@ PREFIX = "CHAINLANG_"
 DEFAULT_WINDOW = 256
 _TOML = 'a line is a name and a value, and a text has quotes: model = "tiny"'
 Format: TypeAlias = Literal["jsonl", "csv", "parquet"]
+Progress: TypeAlias = Callable[[str], None]
 
 
 @frozen
@@ -180,7 +181,7 @@ class RowSettings(Settings):
     """who answers for every model, or for each by name; else what the models name is opened"""
     limit: Annotated[PositiveInt | None, _COUNT] = None
     """how many rows to take at most"""
-    progress: Annotated[Callable[[str], None] | None, _FUNCTION] = None
+    progress: Annotated[Progress | None, _FUNCTION] = None
     """is told what happens while a model loads"""
 
 
@@ -209,8 +210,8 @@ class RunSettings(RowSettings):
         Takes("'raise', or 'collect', which lists the rows that failed in errors.jsonl"),
     ] = "collect"
     """what a failed row does: end the run, or be listed"""
-    on_row: Annotated[Callable[[Any], None] | None, _FUNCTION] = None
-    """is told of each row that is done"""
+    on_row: Annotated[Callable[[Any, float | None], None] | None, _FUNCTION] = None
+    """is told of each `Outcome`, and how many rows there will be, as far as that is known"""
     overwrite: Annotated[bool, _TRUTH] = False
     """whether a run that is in the folder is replaced"""
 

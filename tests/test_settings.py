@@ -14,7 +14,7 @@ from chainlang import Chain, chain, load
 from chainlang.cli import execute
 from chainlang.engines.fake import FakeEngine
 from chainlang.errors import EngineError, MeaningError, OperandError, SettingError, SourceError
-from chainlang.sessions import close_engines
+from chainlang.models import close_engines
 from chainlang.settings import MapSettings, RunSettings, Settings
 
 CANARY = "sk-canary-7f3a"
@@ -224,6 +224,8 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     made: list[dict[str, Any]] = []
 
     class Recorded(FakeEngine):
+        url = ""
+
         def __init__(self, model: str, **given: Any) -> None:
             made.append(given)
             super().__init__()

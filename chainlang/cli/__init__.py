@@ -13,10 +13,10 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from chainlang.cli import ask, check, fmt, run, show
+from chainlang.cli import ask, check, fmt, interrupt, run, show
 from chainlang.errors import ChainlangError
 
-FINE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+FINE, FAILED, BAD_INPUT = 0, 1, 2
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -25,15 +25,21 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         if isinstance(stream, io.TextIOWrapper):  # a tree holds characters that ASCII lacks
             stream.reconfigure(errors="backslashreplace")
     try:
-        status = execute(arguments)
-        sys.stdout.flush()
+        with interrupt.handled():
+            status = execute(arguments)
+            sys.stdout.flush()
     except KeyboardInterrupt:
-        status = INTERRUPTED
+        status = interrupt.STATUS
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         nowhere = os.open(os.devnull, os.O_WRONLY)
         for stream in (sys.stdout, sys.stderr):  # Python would flush them on exit, and complain
             os.dup2(nowhere, stream.fileno())
         status = FINE
+    if status == interrupt.STATUS and "vllm" in sys.modules:
+        from chainlang.models import close_engines
+
+        close_engines()
+        interrupt.leave()
     sys.exit(status)
 
 

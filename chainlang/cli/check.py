@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from chainlang.cli.output import report
+from chainlang.cli.output import counted, report
 from chainlang.diagnostics import Diagnostic
 from chainlang.errors import ChainlangError
 from chainlang.ops.programs import examine
@@ -37,16 +37,12 @@ def run(options: argparse.Namespace) -> int:
     errors = sum(one.severity == "error" for one in found)
     if not options.json:
         counts = (
-            _counted(len(options.files), "file"),
-            _counted(errors, "error"),
-            _counted(len(found) - errors, "warning"),
+            counted(len(options.files), "file"),
+            counted(errors, "error"),
+            counted(len(found) - errors, "warning"),
         )
         print("{}: {}, {}".format(*counts), file=sys.stderr)
     return 2 if errors else int(options.strict and bool(found))
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _check(path: Path) -> tuple[Diagnostic, ...]:

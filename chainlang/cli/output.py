@@ -22,6 +22,15 @@ def report(diagnostics: Iterable[Diagnostic], *, as_json: bool = False) -> None:
         print(text.encode("utf-8", "replace").decode("utf-8"), end="\n\n", file=sys.stderr)
 
 
+def counted(number: int, what: str) -> str:
+    """Return a number of things.
+
+    >>> counted(1, "row"), counted(1200, "row")
+    ('1 row', '1,200 rows')
+    """
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+
+
 def wants_colour(stream: TextIO) -> bool:
     """Return whether to write colours: on a terminal, unless NO_COLOR or TERM=dumb forbid it."""
     if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":

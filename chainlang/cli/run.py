@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from attrs import define, field
+from attrs import define, evolve, field
 
+from chainlang.cli import interrupt
 from chainlang.cli.chains import read_chain, settings
-from chainlang.cli.output import report
-from chainlang.runtime.outcomes import Outcome
-from chainlang.wire import Usage
+from chainlang.cli.output import counted, report
+from chainlang.cli.progress import Progress
+from chainlang.diagnostics import Diagnostic
 
-_EVERY = 10.0  # seconds between lines where there is no terminal
-_REDRAW = 0.1  # seconds between redraws on one
+if TYPE_CHECKING:
+    from chainlang.runtime.outcomes import Outcome
+    from chainlang.sessions import Summary
+
+_SHOWN = 3  # failures that are printed; errors.jsonl has all of them
 
 
 def add(commands: Any) -> None:
@@ -38,11 +41,20 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run; 1 if rows failed, 2 for a chain, rows or a folder that can't be used."""
+    """Run; 1 if rows failed, 2 for bad input, 130 after Ctrl-C."""
+    from chainlang.sessions import Interrupted  # 200 ms that other commands do not need
+
     chain, warned = read_chain(options.chain)
     if not options.json:
         report(warned)
-    progress = Progress(sys.stderr.isatty())
+    progress = Progress(sys.stderr, sys.stderr.isatty())
+    failures = Failures(options.input)
+
+    def on_row(outcome: Outcome, expected: float | None) -> None:
+        interrupt.check()
+        failures.row(outcome)
+        progress.row(outcome, expected)
+
     try:
         summary = chain.run(
             options.input,
@@ -50,15 +62,31 @@ def run(options: argparse.Namespace) -> int:
             **settings(options, "format", "limit", "model", "seed", "window"),
             overwrite=options.overwrite,
             progress=progress.say,
-            on_row=progress.row,
+            on_row=on_row,
         )
+    except Interrupted as interrupted:
+        summary, status = interrupted.summary, interrupt.STATUS
+    else:
+        status = int(summary.failed > 0)
     finally:
         progress.end()
+    if failures.found:
+        report(failures.found, as_json=options.json)
+    _say(summary, failures, interrupted=status == interrupt.STATUS)
+    return status
+
+
+def _say(summary: Summary, failures: Failures, *, interrupted: bool) -> None:
     usage = summary.usage
+    more = summary.failed - len(failures.found)
+    if failures.found and more:
+        print(f"and {counted(more, 'more row')} failed\n", file=sys.stderr)
+    begin = "interrupted: " if interrupted else ""
     print(
-        f"{summary.rows:,} rows, {summary.failed:,} failed, {usage.calls:,} calls, "
-        f"{usage.prompt_tokens:,} prompt tokens ({usage.cached_tokens:,} cached), "
-        f"{usage.output_tokens:,} output tokens, {summary.seconds:.1f} s\n"
+        f"{begin}{counted(summary.rows, 'row')}, {summary.failed:,} failed, "
+        f"{counted(usage.calls, 'call')}, {counted(usage.prompt_tokens, 'prompt token')} "
+        f"({usage.cached_tokens:,} cached), {counted(usage.output_tokens, 'output token')}, "
+        f"{summary.seconds:.1f} s\n"
         f"results: {summary.folder / 'flattened'}",
         file=sys.stderr,
     )
@@ -67,50 +95,29 @@ def run(options: argparse.Namespace) -> int:
         print(f"events: {told}; see {summary.folder / 'events.jsonl'}", file=sys.stderr)
     if summary.failed:
         print(f"failures: {summary.folder / 'errors.jsonl'}", file=sys.stderr)
-    return int(summary.failed > 0)
 
 
 @define
-class Progress:
-    """One line that changes on a terminal, a line now and then elsewhere."""
+class Failures:
+    """The first rows that failed, one for each reason, as pages."""
 
-    terminal: bool
-    started: float | None = None
-    rows: int = 0
-    failed: int = 0
-    usage: Usage = field(factory=Usage)
-    shown: float = 0.0
-
-    def say(self, what: str) -> None:
-        """Tell of something that happens before the first row."""
-        print(what, file=sys.stderr)
+    source: Path
+    found: list[Diagnostic] = field(factory=list)
+    reasons: set[str] = field(factory=set)
 
     def row(self, outcome: Outcome) -> None:
-        """Count a row that is done, and show it if it is time to."""
-        now = time.monotonic()
-        if self.started is None:
-            self.started = self.shown = now
-        self.rows += 1
-        self.failed += outcome.failure is not None
-        self.usage += outcome.usage
-        if now - self.shown >= (_REDRAW if self.terminal else _EVERY):
-            self.shown = now
-            self.show(now)
+        """Keep the page of a row that failed, if there are not enough."""
+        from chainlang.data import spoken
 
-    def show(self, now: float) -> None:
-        """Write rows, rows a second, tokens a second and failures."""
-        seconds = max(now - (self.started or now), 1e-9)
-        tokens = self.usage.prompt_tokens + self.usage.output_tokens
-        line = (
-            f"{self.rows:,} rows  {self.rows / seconds:,.1f} rows/s  "
-            f"{tokens / seconds:,.0f} tokens/s  {self.failed:,} failed"
-        )
-        if self.terminal:
-            print(f"\r{line}\x1b[K", end="", file=sys.stderr, flush=True)
+        if outcome.failure is None or len(self.found) == _SHOWN:
+            return
+        (page,) = outcome.failure.error().diagnostics
+        reason = page.message
+        if outcome.start is None:  # the message begins with the place of the row
+            reason = reason.partition(": ")[2]
         else:
-            print(line, file=sys.stderr)
-
-    def end(self) -> None:
-        """Leave the line, so that what follows stands on its own."""
-        if self.terminal and self.rows:
-            print(f"\r{self.rows:,} rows done\x1b[K", file=sys.stderr)
+            where = spoken(self.source, outcome.start.number)
+            page = evolve(page, message=f"{where}: {reason}")
+        if reason not in self.reasons:
+            self.reasons.add(reason)
+            self.found.append(page)

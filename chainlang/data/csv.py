@@ -13,19 +13,24 @@ from pathlib import Path
 
 from attrs import define, field
 
+from chainlang.data.extent import Extent
 from chainlang.data.lines import Line, read_lines, refuse
 from chainlang.data.rows import LARGEST_LINE, BadRow, Row, Unreadable
 from chainlang.report import shown
 
 
 def read_csv(
-    path: Path, delimiter: str = ",", *, line_bytes: int = LARGEST_LINE
+    path: Path,
+    delimiter: str = ",",
+    *,
+    line_bytes: int = LARGEST_LINE,
+    extent: Extent | None = None,
 ) -> Iterator[Row | BadRow]:
     """Yield the rows of a table in a text file. Empty lines are skipped, and counted.
 
     Raises `SourceError` for a header that can't name the columns.
     """
-    records = _records(read_lines(path, line_bytes), delimiter, line_bytes)
+    records = _records(read_lines(path, line_bytes, extent), delimiter, line_bytes)
     number, header = next(records, (1, []))
     if isinstance(header, str):
         refuse(path, f"line {number}, the header: {header}")
@@ -34,7 +39,7 @@ def read_csv(
         if isinstance(values, str):
             yield BadRow(number, values)
         elif len(values) != len(header):
-            yield BadRow(number, f"{_columns(len(values))}, and the header has {len(header)}")
+            yield BadRow(number, _ragged(len(values), len(header), delimiter))
         else:
             yield Row(number, dict(zip(header, values, strict=True)))
 
@@ -55,8 +60,11 @@ def _check_header(path: Path, header: list[str], delimiter: str) -> None:
             )
 
 
-def _columns(count: int) -> str:
-    return "1 column" if count == 1 else f"{count} columns"
+def _ragged(count: int, wanted: int, delimiter: str) -> str:
+    has = "1 column" if count == 1 else f"{count} columns"
+    inside = "a comma" if delimiter == "," else "a tab"
+    hint = f": a text with {inside} in it stands in quotes" if count > wanted else ""
+    return f"this row has {has}, and the header has {wanted}{hint}"
 
 
 def _records(

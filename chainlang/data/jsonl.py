@@ -4,26 +4,33 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
+from chainlang.data.extent import Extent
 from chainlang.data.lines import read_lines, refuse
 from chainlang.data.rows import DEEPEST, LARGEST_LINE, BadRow, Row, Unreadable
 from chainlang.report import article, shown
 
+_AT = re.compile("( starting)? at$")  # how some of Python's messages end
 _KINDS = {list: "list", str: "text", bool: "truth", type(None): "null", int: "number"}
 
 
 def read_jsonl(
-    path: Path, *, line_bytes: int = LARGEST_LINE, depth: int = DEEPEST
+    path: Path,
+    *,
+    line_bytes: int = LARGEST_LINE,
+    depth: int = DEEPEST,
+    extent: Extent | None = None,
 ) -> Iterator[Row | BadRow]:
     """Yield the rows of a file of JSON lines. Empty lines are skipped, and counted.
 
     Raises `SourceError` if there is no row in it, not even a bad one.
     """
     none = True
-    for line in read_lines(path, line_bytes):
+    for line in read_lines(path, line_bytes, extent):
         if line.fault is not None:
             yield BadRow(line.number, line.fault)
         elif not line.text or line.text.isspace():
@@ -52,7 +59,7 @@ def read_object(text: str, depth: int = DEEPEST) -> dict[str, Any]:
     try:
         value = _DECODER.decode(text)
     except json.JSONDecodeError as error:
-        what = error.msg[:1].lower() + error.msg[1:]
+        what = _AT.sub("", error.msg[:1].lower() + error.msg[1:])
         raise Unreadable(f"not JSON: {what} at column {error.colno}") from error
     except RecursionError as error:
         raise Unreadable(_too_deep(depth)) from error

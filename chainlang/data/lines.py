@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from io import BufferedReader
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import NoReturn
 
 from attrs import frozen
 
+from chainlang.data.extent import Extent
 from chainlang.data.rows import LARGEST_LINE
 from chainlang.diagnostics import Diagnostic
 from chainlang.errors import SourceError
@@ -28,17 +30,23 @@ class Line:
     fault: str | None = None
 
 
-def read_lines(path: Path, most: int = LARGEST_LINE) -> Iterator[Line]:
+def read_lines(
+    path: Path, most: int = LARGEST_LINE, extent: Extent | None = None
+) -> Iterator[Line]:
     """Yield the lines of a file, from 1. Lines end with a newline; a byte order mark is dropped.
 
-    A line of more than `most` bytes, or one that is not UTF-8, is a line with a fault.
+    A line of more than `most` bytes, or one that is not UTF-8, is a line with a fault. `extent` is
+    told how much of the file has been read.
     Raises `SourceError` if the file can't be read.
     """
+    extent = extent or Extent()
     try:
         with path.open("rb") as file:
             number = 0
+            extent.size = os.fstat(file.fileno()).st_size
             while data := file.readline(most + 2):
                 number += 1
+                extent.read += len(data)
                 if number == 1:
                     data = data.removeprefix(_BOM)
                 yield _line(number, data, most, file)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from chainlang.data.extent import Extent
 from chainlang.data.lines import refuse
 from chainlang.data.rows import DEEPEST, BadRow, Row, Unreadable
 from chainlang.data.values import plain_row
@@ -14,20 +15,25 @@ from chainlang.report import shown
 _BATCH = 512
 
 
-def read_parquet(path: Path, *, depth: int = DEEPEST) -> Iterator[Row | BadRow]:
+def read_parquet(
+    path: Path, *, depth: int = DEEPEST, extent: Extent | None = None
+) -> Iterator[Row | BadRow]:
     """Yield the rows of a Parquet file, numbered from 1. Times are read to the microsecond.
 
-    Raises `SourceError` if pyarrow is not installed, or if the file is damaged.
+    `extent` is told how many there are. Raises `SourceError` if pyarrow is not installed, or if the
+    file is damaged.
     """
     try:
         import pyarrow as pa
         from pyarrow import parquet
     except ImportError:
         refuse(path, "reading Parquet needs pyarrow", 'pip install "chainlang[parquet]"')
+    extent = extent or Extent()
     try:
         with parquet.ParquetFile(path) as file:
             names = file.schema_arrow.names
             check_names(path, names)
+            extent.rows = file.metadata.num_rows
             yield from read_batches(file.iter_batches(batch_size=_BATCH), depth)
     except pa.ArrowException as error:
         refuse(path, f"no Parquet file, or a damaged one: {str(error).splitlines()[0]}")

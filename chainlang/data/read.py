@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterable, Iterable, Iterator, Mapping, Sized
 from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NoReturn
 
 from chainlang.data.csv import read_csv
+from chainlang.data.extent import Extent
 from chainlang.data.jsonl import read_jsonl
 from chainlang.data.lines import refuse
 from chainlang.data.parquet import check_names, read_batches, read_parquet
 from chainlang.data.rows import DEEPEST, LARGEST_LINE, BadRow, Row, Unreadable
 from chainlang.data.values import plain_row
-from chainlang.diagnostics import Diagnostic
+from chainlang.diagnostics import Diagnostic, closest
 from chainlang.errors import OperandError
 from chainlang.report import article, shown
 
@@ -25,28 +27,49 @@ _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 def read_rows(
-    source: Any, *, line_bytes: int = LARGEST_LINE, depth: int = DEEPEST
+    source: Any,
+    *,
+    line_bytes: int = LARGEST_LINE,
+    depth: int = DEEPEST,
+    extent: Extent | None = None,
 ) -> Iterator[Row | BadRow]:
     """Return the rows of a source, one at a time; what can't be read is a `BadRow`.
 
     A source is a path (``.jsonl``, ``.ndjson``, ``.csv``, ``.tsv``, ``.parquet``), a frame of
     pandas or polars, an Arrow table, a dataset, or any iterable of texts, dicts, pydantic models
     and `Row`s. A text is the row ``{"query": text}``. `line_bytes` bounds a line of a file, and
-    `depth` how deep a row nests.
+    `depth` how deep a row nests; `extent` is told how far the source has been read.
 
     Raises `SourceError` for a file that can't be read at all, `OperandError` for any other value.
 
     >>> [row.fields for row in read_rows(["What is 17 + 25?", {"text": "a"}])]
     [{'query': 'What is 17 + 25?'}, {'text': 'a'}]
     """
+    extent = Extent() if extent is None else extent
     if isinstance(source, str | os.PathLike):
-        path = Path(source)
-        ending = _checked(path)
-        if ending == ".parquet":
-            return read_parquet(path, depth=depth)
-        if ending in (".csv", ".tsv"):
-            return read_csv(path, "," if ending == ".csv" else "\t", line_bytes=line_bytes)
-        return read_jsonl(path, line_bytes=line_bytes, depth=depth)
+        return extent.counted(_file(Path(source), line_bytes, depth, extent))
+    rows = _values(source, depth)
+    if isinstance(source, Sized):
+        extent.rows = len(source)
+    return extent.counted(rows)
+
+
+def _file(path: Path, line_bytes: int, depth: int, extent: Extent) -> Iterator[Row | BadRow]:
+    ending = _checked(path)
+    if ending == ".parquet":
+        return _begun(read_parquet(path, depth=depth, extent=extent))
+    if ending in (".csv", ".tsv"):
+        delimiter = "," if ending == ".csv" else "\t"
+        return _begun(read_csv(path, delimiter, line_bytes=line_bytes, extent=extent))
+    return _begun(read_jsonl(path, line_bytes=line_bytes, depth=depth, extent=extent))
+
+
+def _begun(rows: Iterator[Row | BadRow]) -> Iterator[Row | BadRow]:
+    """Return rows of which the first has been read, so that a damaged file is refused at once."""
+    return chain(tuple(islice(rows, 1)), rows)
+
+
+def _values(source: Any, depth: int) -> Iterator[Row | BadRow]:
     if callable(getattr(source, "to_batches", None)) and hasattr(source, "column_names"):
         check_names("this table", source.column_names)
         return read_batches(source.to_batches(), depth)
@@ -99,7 +122,7 @@ def _checked(path: Path) -> str:
     try:
         if not path.exists():
             is_text = " " in path.name and path.suffix.lower() not in KINDS
-            hint = f"for one row, write [{shown(str(path), 40)}]" if is_text else None
+            hint = f"for one row, write [{shown(str(path), 40)}]" if is_text else _beside(path)
             refuse(path, "there is no such file", hint)
         if path.is_dir():
             refuse(path, "this is a folder", f"name a file in it ({', '.join(KINDS)})")
@@ -121,12 +144,21 @@ def _checked(path: Path) -> str:
         hint = f"write one object a line: jq -c '.[]' {path.name} > {path.stem}.jsonl"
         refuse(path, "a JSON list can't be read line by line", hint)
     if ending not in KINDS:
-        refuse(path, f"rows are not read from {ending or 'such'} files", f"{', '.join(KINDS)} are")
+        what = f"{ending} files" if ending else "a file without an ending"
+        refuse(path, f"rows are not read from {what}", f"they are from {', '.join(KINDS)}")
     if not begin:
         refuse(path, "this file is empty")
     if begin.startswith(_UTF16) and ending != ".parquet":
         refuse(path, "this file is UTF-16", "save the file as UTF-8")
     return ending
+
+
+def _beside(path: Path) -> str | None:
+    """Return a hint at a file of a name like that, in the same folder."""
+    if not path.parent.is_dir():
+        return f"there is no folder {path.parent} either"
+    near = closest(path.name, (one.name for one in path.parent.iterdir()))
+    return f"did you mean {path.with_name(near)}?" if near else None
 
 
 def _refuse_value(source: object) -> None:

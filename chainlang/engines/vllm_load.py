@@ -16,10 +16,23 @@ from attrs import define
 from chainlang.diagnostics import Diagnostic
 from chainlang.engines.vllm_prompts import Prompts
 from chainlang.engines.vllm_quiet import quiet
+from chainlang.engines.vllm_refusals import explained, short
+from chainlang.engines.weights import fault
 from chainlang.errors import EngineError
 
+_CPU_DTYPE = "float32"
 _CPU_CACHE = 1 << 30  # bytes for keys and values without a GPU, unless two prompts need more
 _CPU_PROMPTS = 64  # prompts of full length that it should hold at once
+_FOLDER = "write the folder that holds its config.json"
+_NAMES = (
+    f"{_FOLDER}\n"
+    "or its name on the hub, as in Qwen/Qwen2.5-0.5B-Instruct\n"
+    "or that of a `model` in the file of the chain"
+)
+_WITHOUT = (
+    'or ask a server: `model m = openai("...", base_url="http://127.0.0.1:8000/v1")`\n'
+    'or try the chain without a model: `model m = fake("m")`'
+)
 
 
 def refuse(message: str, hint: str | None = None) -> NoReturn:
@@ -44,13 +57,11 @@ def install_command(system: str, machine: str, *, gpu: bool) -> str | None:
 
 
 def _how_to_install() -> str:
-    command = install_command(
-        platform.system(), platform.machine(), gpu=Path("/proc/driver/nvidia/version").exists()
-    )
+    command = install_command(platform.system(), platform.machine(), gpu=_has_gpu())
     if command is None:
         where = f"{platform.system()} on {platform.machine()}"
-        return f"there is none for {where}: use a server, with chainlang.engines.openai"
-    return f"run: {command}"
+        return f"there is none for {where}\n{_WITHOUT}"
+    return f"run: {command}\n{_WITHOUT}"
 
 
 def found(model: str | Path) -> str:
@@ -62,12 +73,14 @@ def found(model: str | Path) -> str:
     path = Path(text).expanduser()
     if not path.exists():
         if isinstance(model, Path) or text.startswith((".", "~", "/")) or text.count("/") != 1:
-            refuse(f"there is no model at {text!r}", "write the folder that holds its config.json")
+            refuse(f"there is no model at {text!r}", _FOLDER if "/" in text else _NAMES)
         return text
     if not path.is_dir():
-        refuse(f"{text!r} is a file, not a model", "write the folder that holds its config.json")
+        refuse(f"{text!r} is a file, not a model", _FOLDER)
     if not (path / "config.json").is_file():
-        refuse(f"{text!r} is not a model: it has no config.json")
+        refuse(f"{text!r} is not a model: it has no config.json", _FOLDER)
+    if wrong := fault(path):
+        refuse(f"the model {text!r} can't be loaded: {wrong[0]}", wrong[1])
     return str(path)
 
 
@@ -86,15 +99,15 @@ def load(model: str, settings: Mapping[str, Any], progress: Callable[[str], None
     """Return vLLM with a model. Raises `EngineError` with the reason if it can't be had."""
     progress("importing vLLM")
     device = _device()
-    progress(f"loading {model} on {'the CPU' if device == 'cpu' else device}")
+    progress(f"loading {model} on {_named(device, settings)}")
     try:
         with quiet():
             loaded = _load(model, settings, device)
     except EngineError:
         raise
     except Exception as error:  # noqa: BLE001  # vLLM, torch and the hub raise what they like
-        reason = str(error).strip() or type(error).__name__
-        refuse(f"{model!r} can't be loaded: {_short(reason)}", _hint(reason))
+        means, hint = explained(model, error)
+        refuse(f"the model {model!r} {means}", hint)
     progress(f"{model} is ready")
     return loaded
 
@@ -110,13 +123,26 @@ def _device() -> str:
     except ModuleNotFoundError as error:
         if error.name == "vllm":
             refuse("vLLM is not installed", _how_to_install())
-        refuse(f"vLLM does not work here: {_short(str(error))}", _how_to_install())
+        refuse(f"vLLM does not work here: {short(str(error))}", _how_to_install())
     except Exception as error:  # noqa: BLE001  # a torch of another build raises RuntimeError, OSError
-        refuse(f"vLLM does not work here: {_short(str(error))}", _how_to_install())
+        refuse(f"vLLM does not work here: {short(str(error))}", _how_to_install())
     if not device:
         what = f"vLLM {vllm.__version__} is built for a GPU, and there is none"
         refuse(what, f"remove it, then {_how_to_install()}")
     return device
+
+
+def _named(device: str, settings: Mapping[str, Any]) -> str:
+    """Return a device in words, and why it is that one."""
+    if device != "cpu":
+        return f"the GPU ({device})"
+    kind = settings.get("dtype") or _CPU_DTYPE
+    why = "this vLLM is a build for it" if _has_gpu() else "there is no GPU"
+    return f"the CPU, in {kind}: {why}"
+
+
+def _has_gpu() -> bool:
+    return Path("/proc/driver/nvidia/version").exists()
 
 
 def _load(model: str, settings: Mapping[str, Any], device: str) -> Loaded:
@@ -127,7 +153,7 @@ def _load(model: str, settings: Mapping[str, Any], device: str) -> Loaded:
     here: dict[str, Any] = {}
     if device == "cpu":
         here = {
-            "dtype": "float32",  # the same tokens whatever else is in the batch
+            "dtype": _CPU_DTYPE,  # the same tokens whatever else is in the batch
             "block_size": 32,  # the least it takes; 128 would share no short prompt
             "enable_chunked_prefill": False,  # seeded requests crash on a prompt in chunks
             "enforce_eager": True,  # compiling takes a minute, and a compiler
@@ -211,17 +237,3 @@ def _others_kept() -> Iterator[None]:
     finally:
         for (module, name), value in zip(shared, before, strict=True):
             setattr(module, name, value)
-
-
-def _short(reason: str) -> str:
-    """Return a reason on one line; pydantic's come with a heading and a link."""
-    lines = [line.strip() for line in reason.splitlines() if line.strip()]
-    wanted = next((line for line in lines if line.startswith("Value error, ")), lines[0])
-    wanted = wanted.removeprefix("Value error, ").split(" [type=")[0]
-    return wanted if len(wanted) <= 300 else wanted[:297] + "..."
-
-
-def _hint(reason: str) -> str | None:
-    if "KV cache" in reason or "max_model_len" in reason or "max seq len" in reason:
-        return "pass a smaller max_model_len"
-    return None

@@ -7,11 +7,11 @@ again, so nothing that a row or a model says can become a template.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from chainlang.diagnostics import Diagnostic
+from chainlang.diagnostics import Diagnostic, closest
 from chainlang.errors import MeaningError
 
 if TYPE_CHECKING:
@@ -47,6 +47,18 @@ def plain(value: Any) -> Any:
     if isinstance(value, View):
         return {name: plain(one) for name, one in value._values.items()}
     return [plain(one) for one in value] if isinstance(value, list | tuple) else value
+
+
+def absent(name: str, names: Iterable[str]) -> str:
+    """Say that a name is not there, what is, and which of them was probably meant.
+
+    >>> absent("txt", ["text", "lang"])
+    "there is no 'txt', there are text, lang; did you mean 'text'?"
+    """
+    known = list(names)
+    near = closest(name, known)
+    there = f", there {'are' if len(known) > 1 else 'is'} {', '.join(known)}" if known else ""
+    return f"there is no '{name}'{there}" + (f"; did you mean '{near}'?" if near else "")
 
 
 class RenderError(Exception):
@@ -103,4 +115,14 @@ def _environment() -> Sandbox:
 
     from chainlang.ops.sandbox import Sandbox
 
-    return Sandbox(StrictUndefined)
+    class Missing(StrictUndefined):
+        @property
+        def _undefined_message(self) -> str:
+            """What is said of a name that leads nowhere: it, and those that lead somewhere."""
+            of, name = self._undefined_obj, self._undefined_name
+            if self._undefined_hint or not isinstance(name, str):
+                return str(super()._undefined_message)
+            names = of._values if isinstance(of, View) else of if isinstance(of, dict) else ()
+            return absent(name, names)
+
+    return Sandbox(Missing)

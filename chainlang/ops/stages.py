@@ -11,13 +11,14 @@ from typing import Any
 
 from attrs import evolve, field, frozen
 
+from chainlang.diagnostics import closest
 from chainlang.ir import items
 from chainlang.ir.items import Item, Op
 from chainlang.ir.nodes import Stage
 from chainlang.ops.bound import NOTHING, Bound
 from chainlang.ops.expressions import evaluate
 from chainlang.ops.prelude import prelude
-from chainlang.ops.prompts import RenderError, render, variables
+from chainlang.ops.prompts import RenderError, absent, render, variables
 from chainlang.ops.records import Candidate, Record
 from chainlang.ops.replies import Misfit, Value, read_reply
 from chainlang.ops.schemas import json_schema
@@ -172,24 +173,34 @@ def messages(stage: Meaning, record: Record, candidate: Candidate | None) -> tup
         values = {**values, "candidates": []}
     if candidate is not None:
         values = {**values, "candidate": candidate.view()}
-    found = [Message("user", _rendered(stage, stage.user, values))]
+    found = [Message("user", _rendered(stage.user, values, record))]
     if stage.system is not None:
-        found.insert(0, Message("system", _rendered(stage, stage.system, values)))
+        found.insert(0, Message("system", _rendered(stage.system, values, record)))
     return tuple(found)
 
 
-def _rendered(stage: Meaning, template: str, values: Mapping[str, Any]) -> str:
+def _rendered(template: str, values: Mapping[str, Any], record: Record) -> str:
     try:
         return render(template, values)
     except RenderError as error:
-        if "query" not in values and "query" in variables(template):
-            message = (
-                f"{stage.name} asks for the query, and the row has none: call one of its fields "
-                '`query`, or say which it is by `input { ..., query = "{{ field }}" }`'
-            )
-            raise StageError(message, "prompt") from error
-        what = f"the prompt of {stage.name} can't be filled in: {error}"
-        raise StageError(what, "prompt") from error
+        missing = [name for name in sorted(variables(template)) if name not in values]
+        why = _missing(missing[0], record) if missing else str(error)
+        raise StageError(f"the prompt can't be filled in: {why}", "prompt") from error
+
+
+def _missing(name: str, record: Record) -> str:
+    """Say what a row lacks that a prompt asks for, and what it has."""
+    columns = [column for column in record.row if column not in ("id", "responses")]
+    if name != "query":
+        return absent(name, [*columns, *record.history])
+    if not columns:
+        return "the row has no query, and nothing else"
+    texts = [column for column in columns if isinstance(record.row[column], str)]
+    which = closest(name, columns) or (texts or columns)[0]
+    return (
+        f"the row has no query, but {', '.join(columns)}: call one of them `query`, or say which "
+        f'it is by `input {{ ..., query = "{{{{ {which} }}}}" }}`'
+    )
 
 
 def schema(stage: Meaning, record: Record) -> str | None:

@@ -38,7 +38,8 @@ class RowFailure:
     def error(self) -> RowError:
         """Return the failure as an exception, for a caller that asked for the result."""
         where = f"{self.stage} failed: " if self.stage else ""
-        sample = f"sample {self.sample}: " if self.sample is not None else ""
+        drawn = self.sample is not None and self.cause != "prompt"  # a prompt is that of them all
+        sample = f"sample {self.sample}: " if drawn else ""
         hint = None if self.text is None else f"the reply was {_short(self.text)}"
         if self.where is not None:
             hint = f"raised at {self.where}"

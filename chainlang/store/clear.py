@@ -26,24 +26,29 @@ def clear(root: Folder, *, overwrite: bool, keep_journal: bool = False) -> None:
     Raises `SourceError`, and has removed nothing, if it holds anything else, or a run without
     `overwrite`.
     """
-    names = root.names()
-    if not names:
-        return
-    with told(root.path):
-        if not _holds_run(root):
-            _refuse(root, "this folder is not empty, and holds no run", "name a new folder")
-        if not overwrite:
-            hint = "name a new folder, or replace the run with overwrite=True"
-            _refuse(root, "this folder holds a run", hint)
-        parts = {name: _parts(root, name) for name in names}
+    parts = removable(root, overwrite=overwrite)
     # The mark goes last, so that a folder that was cleared in part is still known as a run's.
-    for name in sorted(names, key=lambda one: one.startswith(_GRAPH)):
+    for name in sorted(parts, key=lambda one: one.startswith(_GRAPH)):
         if parts[name]:
             with root.inside(name) as folder:
                 for part in parts[name]:
                     folder.remove(part)
         if not (keep_journal and name in _JOURNAL):
             root.remove(name)
+
+
+def removable(root: Folder, *, overwrite: bool) -> dict[str, list[str]]:
+    """Return what `clear` removes: files, and folders with the files in them."""
+    names = root.names()
+    if not names:
+        return {}
+    with told(root.path):
+        if not _holds_run(root):
+            _refuse(root, "this folder is not empty, and holds no run", "name a new folder")
+        if not overwrite:
+            hint = "name a new folder, or replace the run: --overwrite, in Python overwrite=True"
+            _refuse(root, "this folder holds a run", hint)
+        return {name: _parts(root, name) for name in names}
 
 
 def _holds_run(root: Folder) -> bool:

@@ -24,6 +24,7 @@ from chainlang.report import shown
 
 TEMPORARY = ".tmp"
 _FLAGS = os.O_NOFOLLOW | os.O_CLOEXEC
+_FILE = "a file of that name is there"
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FLAGS
 _MORE = os.O_WRONLY | os.O_APPEND | _FLAGS
 _WHY = {
@@ -49,16 +50,16 @@ class Folder:
         Raises `SourceError` if it can't be.
         """
         where = Path(path)
+        is_there(where)
         try:
             where.mkdir(mode=0o700, parents=True, exist_ok=True)
             fd = os.open(where, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except (FileExistsError, NotADirectoryError) as error:
-            raise _refusal("file", f"{where}: a file stands where a folder is needed") from error
+            raise _no_folder(where, _FILE) from error
         except OSError as error:
-            why = error.strerror or "this folder can't be opened"
-            raise _refusal("file", f"{where}: {why}") from error
+            raise _no_folder(where, error.strerror or type(error).__name__) from error
         except ValueError as error:  # a NUL in the path
-            raise _refusal("file", f"{where}: this is not a path") from error
+            raise _no_folder(where, "it is not a path") from error
         return Folder(str(where), fd)
 
     def lock(self) -> None:
@@ -154,6 +155,29 @@ class Folder:
         if stat.S_ISREG(mode):
             return "file"
         return "link" if stat.S_ISLNK(mode) else "other"
+
+
+def is_there(path: Path) -> bool:
+    """Return whether something is there; raise `SourceError` if nothing is, and no folder can be.
+
+    That is, as far as it can be seen without making one.
+    """
+    try:
+        if path.exists():
+            return True
+        above = next(one for one in path.parents if one.exists())
+    except (OSError, ValueError) as error:  # a name that is too long, a NUL
+        raise _no_folder(path, getattr(error, "strerror", None) or "it is not a path") from error
+    if not above.is_dir():
+        raise _no_folder(path, f"{above} is a file")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise _no_folder(path, f"you may not write to {above}")
+    return False
+
+
+def _no_folder(path: Path, why: str) -> SourceError:
+    what = f"{path}: there can be no folder here: {why}"
+    return _refusal("file", what, "name another folder for the run")
 
 
 @contextmanager

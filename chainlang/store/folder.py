@@ -22,6 +22,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from os import PathLike
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from attrs import asdict, define, field, frozen
@@ -31,8 +32,8 @@ from chainlang.errors import ChainlangError, SourceError
 from chainlang.ops.records import Flow, events_of
 from chainlang.places import Place
 from chainlang.settings import Format
-from chainlang.store.clear import clear
-from chainlang.store.files import Folder
+from chainlang.store.clear import clear, removable
+from chainlang.store.files import Folder, is_there
 from chainlang.store.flatten import candidate_rows, flattened, named_parts, results, unkept
 from chainlang.store.names import folder_name
 from chainlang.store.parts import Parts
@@ -115,6 +116,21 @@ class RunFolder:
     def __attrs_post_init__(self) -> None:
         self.errors = Parts(self.root, "", "jsonl")
         self.events = Parts(self.root, "", "jsonl")
+
+    @staticmethod
+    def check(path: str | PathLike[str], *, format: Format, overwrite: bool) -> None:  # noqa: A002
+        """Raise the `SourceError` that `create` would, as far as that is known beforehand.
+
+        Nothing is made or removed, so this can come before a model is loaded.
+        """
+        converter(format)
+        where = Path(path)
+        if is_there(where):
+            root = Folder.open(where)
+            try:
+                removable(root, overwrite=overwrite)
+            finally:
+                root.close()
 
     @staticmethod
     def create(

@@ -60,8 +60,9 @@ def test_every_text_is_rows_and_bad_rows(text: str) -> None:
 
 
 BAD = {
-    "1": "1 column, and the header has 2",
-    "1,2,3": "3 columns, and the header has 2",
+    "1": "this row has 1 column, and the header has 2",
+    "1,2,3": "this row has 3 columns, and the header has 2: a text with a comma in it stands in "
+    "quotes",
     '"1"2,3': "column 1: text after the closing quote",
     '1,"open': "a quote is opened here and never closed",
     "1,\0": "a NUL character",

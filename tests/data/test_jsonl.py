@@ -40,7 +40,7 @@ BAD = {
     '{"a": ' + "9" * 5000 + "}": "a number of more than 4,300 digits",
     '{"a": ' + "[" * 100 + "]" * 100 + "}": "nested more than 100 deep, which is the limit",
     '{"a": ' + "[" * 90_000: "nested more than 100 deep, which is the limit",
-    '{"a": "\x00"}': "not JSON: invalid control character at at column 8",
+    '{"a": "\x00"}': "not JSON: invalid control character at column 8",
 }
 
 

@@ -257,7 +257,7 @@ def test_parquet_without_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         ("x.jsonl", b"\n \n", "this file is empty"),
         ("x.json", b"[]", r"a JSON list can't be read line by line(.|\n)*jq -c '.\[\]' x.json"),
         ("x.txt", b"a", r"rows are not read from .txt files(.|\n)*\.jsonl, \.ndjson"),
-        ("x", b"a", "rows are not read from such files"),
+        ("x", b"a", "rows are not read from a file without an ending"),
         ("x.jsonl.gz", gzip.compress(b"{}", mtime=0), r"packed \(gzip\)(.|\n)*gunzip"),
         ("x.jsonl", gzip.compress(b"{}", mtime=0), r"packed \(gzip\)"),
         ("x.csv", b"PK\x03\x04", r"packed \(zip\)"),

@@ -32,7 +32,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("model", ["models/of/mine", "./tiny", "/nowhere/tiny", "tiny", "a/b/"])
+OTHERS = (
+    '  = hint: or ask a server: `model m = openai("...", base_url="http://127.0.0.1:8000/v1")`\n'
+    '  = hint: or try the chain without a model: `model m = fake("m")`'
+)
+
+
+@pytest.mark.parametrize("model", ["models/of/mine", "./tiny", "/nowhere/tiny", "a/b/"])
 def test_a_path_that_leads_nowhere(model: str, folder: Path) -> None:
     assert said(model) == (
         f"error[engine]: there is no model at {model!r}\n"
@@ -47,9 +53,21 @@ def test_a_path_of_pathlib_is_never_a_name_on_the_hub(folder: Path) -> None:
     )
 
 
+def test_a_name_that_leads_nowhere(folder: Path) -> None:
+    assert said("tiny") == (
+        "error[engine]: there is no model at 'tiny'\n"
+        "  = hint: write the folder that holds its config.json\n"
+        "  = hint: or its name on the hub, as in Qwen/Qwen2.5-0.5B-Instruct\n"
+        "  = hint: or that of a `model` in the file of the chain"
+    )
+
+
 def test_an_empty_folder(folder: Path) -> None:
     (folder / "empty").mkdir()
-    assert said("empty") == "error[engine]: 'empty' is not a model: it has no config.json"
+    assert said("empty") == (
+        "error[engine]: 'empty' is not a model: it has no config.json\n"
+        "  = hint: write the folder that holds its config.json"
+    )
 
 
 def test_a_file(folder: Path) -> None:
@@ -70,7 +88,7 @@ def test_a_file(folder: Path) -> None:
             "Darwin",
             "arm64",
             False,
-            "there is none for Darwin on arm64: use a server, with chainlang.engines.openai",
+            "there is none for Darwin on arm64",
         ),
     ],
 )
@@ -91,7 +109,7 @@ def test_vllm_is_missing(
     )
     monkeypatch.setitem(sys.modules, "vllm", None)
     (folder / "config.json").write_text("{}")
-    assert said(folder) == f"error[engine]: vLLM is not installed\n  = hint: {hint}"
+    assert said(folder) == f"error[engine]: vLLM is not installed\n  = hint: {hint}\n{OTHERS}"
 
 
 def fake_vllm(folder: Path, monkeypatch: pytest.MonkeyPatch, **files: str) -> None:
@@ -115,7 +133,7 @@ def test_vllm_is_broken(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     )
     assert said(folder) == (
         "error[engine]: vLLM does not work here: operator torchvision::nms does not exist\n"
-        "  = hint: run: INSTALL"
+        f"  = hint: run: INSTALL\n{OTHERS}"
     )
 
 
@@ -130,7 +148,7 @@ def test_vllm_is_built_for_a_gpu_and_there_is_none(
     )
     assert said(folder) == (
         "error[engine]: vLLM 0.32.0 is built for a GPU, and there is none\n"
-        "  = hint: remove it, then run: INSTALL"
+        f"  = hint: remove it, then run: INSTALL\n{OTHERS}"
     )
 
 

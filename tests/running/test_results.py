@@ -223,7 +223,7 @@ def test_a_wrong_call_says_what_to_write(call: object, message: str) -> None:
 
 
 def test_a_row_without_a_query_says_how_to_name_one() -> None:
-    with pytest.raises(RowError, match="call one of its fields `query`"):
+    with pytest.raises(RowError, match="no query, but a, b: call one of them `query`"):
         chain("E")({"a": "x", "b": "y"}, engine=FakeEngine())
 
 

@@ -335,11 +335,17 @@ def test_a_folder_of_other_things(tmp_path: Path) -> None:
     for overwrite in (False, True):
         with pytest.raises(SourceError, match="not empty, and holds no run"):
             RunFolder.create(tmp_path, ABOUT, overwrite=overwrite)
-    for path in (tmp_path / "a", tmp_path / "a" / "b"):
-        with pytest.raises(SourceError, match="a file stands where a folder is needed"):
+    for path, message in (
+        (tmp_path / "a", "a file of that name is there"),
+        (tmp_path / "a" / "b", "a is a file|a file of that name is there"),
+        ("a\0b", "it is not a path"),
+    ):
+        with pytest.raises(SourceError, match=message):
             RunFolder.create(path, ABOUT)
-    with pytest.raises(SourceError, match="this is not a path"):
-        RunFolder.create("a\0b", ABOUT)
+        if "\0" not in str(path):
+            with pytest.raises(SourceError, match=message):
+                RunFolder.check(path, format="jsonl", overwrite=True)
+    assert [one.name for one in tmp_path.iterdir()] == ["a"]
 
 
 def test_two_runs_in_one_folder(tmp_path: Path) -> None:

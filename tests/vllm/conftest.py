@@ -10,8 +10,8 @@ import pytest
 from chainlang import chain
 from chainlang.engines.base import Engine
 from chainlang.engines.vllm import VllmEngine
+from chainlang.models import engines_of
 from chainlang.plan.lower import lower
-from chainlang.sessions import engines_of
 from chainlang.settings import MapSettings
 from tests.vllm.models import random_llama
 

@@ -1,0 +1,91 @@
+"""How far a run is: one line that changes on a terminal, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TextIO
+
+from attrs import define, field
+
+from chainlang.wire import Usage
+
+if TYPE_CHECKING:
+    from chainlang.runtime.outcomes import Outcome
+
+_EVERY = 10.0  # seconds between lines where there is no terminal
+_REDRAW = 0.1  # seconds between redraws on one
+
+
+@define
+class Progress:
+    """Is told of what happens, and writes it. Rates are over the time since the model was there.
+
+    >>> import sys
+    >>> Progress(sys.stdout, terminal=False).say("loading tiny")
+    loading tiny
+    """
+
+    stream: TextIO
+    terminal: bool
+    clock: Callable[[], float] = time.monotonic
+    """Seconds since some moment."""
+    started: float = field(init=False)
+    shown: float = field(init=False)
+    rows: int = 0
+    failed: int = 0
+    usage: Usage = field(factory=Usage)
+
+    def __attrs_post_init__(self) -> None:
+        self.started = self.shown = self.clock()
+
+    def say(self, what: str) -> None:
+        """Tell of something that happens before the first row."""
+        print(what, file=self.stream, flush=True)
+        self.started = self.shown = self.clock()
+
+    def row(self, outcome: Outcome, expected: float | None) -> None:
+        """Count a row that is done, of so many, if that is known; show it if it is time to."""
+        self.rows += 1
+        self.failed += outcome.failure is not None
+        self.usage += outcome.usage
+        now = self.clock()
+        if now - self.shown >= (_REDRAW if self.terminal else _EVERY):
+            self.shown = now
+            line = self.line(now, expected)
+            end = "" if self.terminal else "\n"
+            print(
+                f"\r{line}\x1b[K" if self.terminal else line, end=end, file=self.stream, flush=True
+            )
+
+    def line(self, now: float, expected: float | None) -> str:
+        """Return rows, rows a second, tokens a second, failures, and the time that is left."""
+        seconds = max(now - self.started, 1e-9)
+        tokens = self.usage.prompt_tokens + self.usage.output_tokens
+        parts = [
+            f"{self.rows:,} rows" if self.rows != 1 else "1 row",
+            f"{self.rows / seconds:,.1f} rows/s",
+            f"{tokens / seconds:,.0f} tokens/s",
+            f"{self.failed:,} failed",
+        ]
+        if expected is not None:
+            parts.append(_left(max(expected - self.rows, 0) * seconds / self.rows))
+        return "  ".join(parts)
+
+    def end(self) -> None:
+        """Clear the line, so that what follows stands on its own."""
+        if self.terminal and self.rows:
+            print("\r\x1b[K", end="", file=self.stream, flush=True)
+
+
+def _left(seconds: float) -> str:
+    """Return a time that is left, no finer than an estimate is.
+
+    >>> [_left(one) for one in (0.2, 59, 61, 3600, 9000)]
+    ['1 s left', '59 s left', '2 min left', '1 h 0 min left', '2 h 30 min left']
+    """
+    if seconds < 60:
+        return f"{math.ceil(seconds)} s left"
+    minutes = math.ceil(seconds / 60)
+    return f"{minutes} min left" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min left"

@@ -1,0 +1,154 @@
+"""From the models that a plan names to engines: opened once, kept, and closed at the end."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from attrs import evolve
+
+from chainlang import tiny
+from chainlang.diagnostics import Diagnostic, closest
+from chainlang.engines.base import Engine
+from chainlang.errors import EngineError
+from chainlang.interrupts import loading
+from chainlang.ir.items import Environment, Item, Model, Setting
+from chainlang.plan.steps import Generate, Plan
+from chainlang.plan.walk import leaves
+from chainlang.settings import Progress, RowSettings
+from chainlang.spans import Span
+
+_OPEN: dict[tuple[Any, ...], Engine] = {}
+_OPENING = threading.Lock()
+
+
+def engines_of(plan: Plan, declared: Iterable[Item], settings: RowSettings) -> dict[str, Engine]:
+    """Return the engine of each model of a plan; an engine stays open for the next chain.
+
+    Raises `EngineError` with the place that names the model, where the chain has a text.
+    """
+    given = settings.engine
+    models = {item.name: item for item in declared if isinstance(item, Model)}
+    found: dict[str, Engine] = {}
+    for name in plan.models:
+        if isinstance(given, Mapping) and name in given:
+            found[name] = given[name]
+        elif given is not None and not isinstance(given, Mapping):
+            found[name] = given
+        elif name in models:
+            with _told(models[name].span, models[name].settings):
+                found[name] = _opened(models[name], settings)
+        else:
+            with _told(_place(plan, name)):
+                _check_name(name, models)
+                found[name] = _opened(Model(name, "vllm", name), settings)
+    return found
+
+
+@contextmanager
+def _told(span: Span | None, settings: Iterable[Setting] = ()) -> Iterator[None]:
+    """Give what is said of an engine the place that asks for it, or of the setting it is about."""
+    try:
+        yield
+    except EngineError as error:
+        found = []
+        for one in error.diagnostics:
+            said = f"{one.message} {one.hint}"
+            spans = [it.span for it in settings if it.name in said or it.name == "base_url"]
+            found.append(evolve(one, span=one.span or next(iter(spans), span)))
+        raise EngineError(found) from error
+
+
+def _place(plan: Plan, name: str) -> Span | None:
+    """Return where a model is first named; None where a setting names it, or there is no text."""
+    for step in leaves(plan.root):
+        if isinstance(step, Generate) and step.stage.model == name and step.stage.span:
+            span = step.stage.span
+            if (at := span.text.find(f":{name}")) >= 0:
+                return Span(span.source, span.start + at + 1, span.start + at + 1 + len(name))
+    return None
+
+
+def _check_name(name: str, models: Iterable[str]) -> None:
+    """Raise if a name is nothing but a slip of another one."""
+    near = closest(name, [*models, tiny.NAME])
+    if near and near != name and "/" not in name and not Path(name).exists():
+        raise EngineError(
+            [Diagnostic("engine", f"there is no model {name!r}", hint=f"did you mean '{near}'?")]
+        )
+
+
+def _opened(model: Model, settings: RowSettings) -> Engine:
+    arguments = {one.name: _value(one.value) for one in model.settings}
+    if model.engine == "openai":
+        arguments = _reached(arguments, settings)
+    key = (model.engine, model.source, *sorted(arguments.items()))
+    with _OPENING:
+        if key not in _OPEN:
+            with loading():
+                _OPEN[key] = _open(model, arguments, settings.progress)
+        return _OPEN[key]
+
+
+def _open(model: Model, arguments: dict[str, Any], progress: Progress | None) -> Engine:
+    if model.engine == "fake":
+        from chainlang.engines.fake import FakeEngine
+
+        return FakeEngine()
+    if model.engine == "openai":
+        from chainlang.engines.openai import OpenAIEngine
+
+        engine = OpenAIEngine(model.source, **arguments)
+        engine.probe()
+        if progress is not None:
+            doubt = "special tokens in values may be read as such there"
+            progress(f"{model.source} is asked at {engine.url}; {doubt}")
+        return engine
+    from chainlang.engines.vllm import VllmEngine
+
+    source: Any = model.source
+    if source == tiny.NAME:
+        source = tiny.path()
+        if not (source / "config.json").is_file():
+            message = f"the model '{tiny.NAME}' has no weights in {source}"
+            hint = "make them: python examples/train_tiny.py; or name another model"
+            raise EngineError([Diagnostic("engine", message, hint=hint)])
+    return VllmEngine(source, progress=progress, **arguments)
+
+
+def _reached(arguments: dict[str, Any], settings: RowSettings) -> dict[str, Any]:
+    """Return how a server is reached. The key of the settings goes nowhere but to their address."""
+    allowed = settings.allowed_hosts
+    if "base_url" in arguments:
+        return {**arguments, "allowed_hosts": allowed}
+    found: dict[str, Any] = {}
+    if settings.openai_base_url is not None:
+        found["base_url"] = str(settings.openai_base_url)
+        allowed += ((settings.openai_base_url.host or "").strip("[]"),)
+    if settings.openai_api_key is not None:
+        found["api_key"] = settings.openai_api_key.get_secret_value()
+    return {**found, **arguments, "allowed_hosts": allowed}
+
+
+def _value(value: object) -> Any:
+    if isinstance(value, Environment):
+        if value.name not in os.environ:
+            message = f"the environment variable {value.name} is not set"
+            hint = f"set it before running the chain: export {value.name}=..."
+            raise EngineError([Diagnostic("engine", message, value.span, hint)])
+        return os.environ[value.name]
+    return value
+
+
+def close_engines() -> None:
+    """Close every engine that was opened for a chain; the next chain opens what it needs."""
+    while _OPEN:
+        _OPEN.popitem()[1].close()
+
+
+atexit.register(close_engines)

@@ -1,0 +1,176 @@
+"""Ctrl-C: a run ends soon, keeps whole rows, and says how many and where."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from chainlang import chain
+from chainlang.engines.fake import FakeEngine
+from chainlang.interrupts import held
+from chainlang.sessions import Interrupted
+
+SOON = 60  # seconds that are waited: long, for a machine that is busy, but not as long as the run
+ROOT = Path(__file__).parents[2]
+
+# A model that answers ten rows at once, says so, and then takes longer than any test.
+SLOW = """
+import sys, time
+from chainlang.engines import fake
+
+class Slow(fake.FakeEngine):
+    def step(self):
+        if self.answered == 10:
+            print("waiting", flush=True)
+            time.sleep(600)
+        self.answered += 1
+        self.pending = [*getattr(self, "pending", []), *super().step()]
+        return [self.pending.pop(0)]
+
+    answered = 0
+
+fake.FakeEngine = Slow
+from chainlang.store.folder import RunFolder
+
+if "stuck" in sys.argv:
+    sys.argv.remove("stuck")
+    finish = RunFolder.finish
+    def stuck(*arguments):
+        print("finishing", flush=True)
+        time.sleep(600)
+    RunFolder.finish = stuck
+from chainlang.cli import main
+main()
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "qa.chain").write_text('model f = fake("f")\nmain = E:f >> M\n')
+    rows = "".join(json.dumps({"query": f"question {n}"}) + "\n" for n in range(1000))
+    (tmp_path / "rows.jsonl").write_text(rows)
+    (tmp_path / "slow.py").write_text(SLOW)
+    return tmp_path
+
+
+@pytest.fixture
+def run(folder: Path) -> Iterator[subprocess.Popen[str]]:
+    yield from started(folder)
+
+
+@pytest.fixture
+def stuck(folder: Path) -> Iterator[subprocess.Popen[str]]:
+    yield from started(folder, "stuck")
+
+
+def started(folder: Path, *extra: str) -> Iterator[subprocess.Popen[str]]:
+    command = ["run", "qa.chain", "-i", "rows.jsonl", "-o", "out"]
+    process = subprocess.Popen(
+        [sys.executable, "slow.py", *extra, *command],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def until(process: subprocess.Popen[str], word: str) -> None:
+    assert process.stdout is not None
+    assert process.stdout.readline().strip() == word
+
+
+def test_a_run_ends_soon_and_says_what_it_has(run: subprocess.Popen[str], folder: Path) -> None:
+    until(run, "waiting")
+    run.send_signal(signal.SIGINT)
+    _, err = run.communicate(timeout=SOON)
+    assert run.returncode == 130
+    assert err.startswith("interrupted: 10 rows, 0 failed, 10 calls")
+    assert err.endswith("results: out/flattened\n")
+    lines = (folder / "out" / "flattened" / "000.jsonl").read_text().splitlines()
+    assert [json.loads(line)["query"] for line in lines] == [f"question {n}" for n in range(10)]
+    metadata = json.loads((folder / "out" / "metadata.json").read_text())
+    assert metadata["status"] == "interrupted"
+    assert metadata["rows"]["read"] == 10
+
+
+def test_a_second_one_ends_it_at_once(stuck: subprocess.Popen[str]) -> None:
+    until(stuck, "waiting")
+    stuck.send_signal(signal.SIGINT)
+    until(stuck, "finishing")
+    stuck.send_signal(signal.SIGINT)
+    stuck.communicate(timeout=SOON)
+    assert stuck.returncode == 130
+
+
+# ---------------------------------------------------------------- in Python
+
+
+def interrupt() -> None:
+    signal.raise_signal(signal.SIGINT)
+
+
+def test_an_interrupted_run_has_what_it_came_to(tmp_path: Path) -> None:
+    def on_row(outcome: object, expected: float | None) -> None:
+        if len(heard) == 6:
+            interrupt()
+        heard.append(outcome)
+
+    heard: list[object] = []
+    with pytest.raises(Interrupted) as caught:
+        chain("E").run(map(str, range(100)), tmp_path / "out", engine=FakeEngine(), on_row=on_row)
+    assert caught.value.summary.rows == 7
+    metadata = json.loads((tmp_path / "out" / "metadata.json").read_text())
+    assert (metadata["status"], metadata["rows"]["read"]) == ("interrupted", 7)
+
+
+@pytest.mark.parametrize(("interrupts", "reached"), [(1, [1, 2, 3]), (2, [1]), (3, [1])])
+def test_an_interrupt_waits_for_the_end_of_the_block_and_a_second_one_does_not(
+    interrupts: int, reached: list[int]
+) -> None:
+    done = []
+
+    def block() -> None:
+        with held():
+            for number in (1, 2, 3):
+                if number <= interrupts:
+                    interrupt()
+                done.append(number)
+
+    with pytest.raises(KeyboardInterrupt):
+        block()
+    assert done == reached
+
+
+def test_without_an_interrupt_nothing_changes() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with held():
+        assert signal.getsignal(signal.SIGINT) is not before
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_other_threads_hold_nothing() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    seen = []
+
+    def body() -> None:
+        with held():
+            seen.append(signal.getsignal(signal.SIGINT))
+
+    thread = threading.Thread(target=body)
+    thread.start()
+    thread.join()
+    assert seen == [before]
