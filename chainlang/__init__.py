@@ -6,6 +6,7 @@ True
 """
 
 from chainlang.chain import Chain
+from chainlang.declare import op
 from chainlang.errors import ChainlangError, ChainlangWarning
 from chainlang.limits import Limits
 from chainlang.ops.records import Candidate, Part
@@ -22,7 +23,6 @@ from chainlang.words import (
     function,
     join,
     loop,
-    op,
     ref,
     retry,
     route,

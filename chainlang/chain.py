@@ -15,7 +15,7 @@ from attrs import evolve, field, frozen
 from chainlang.diagnostics import Diagnostic
 from chainlang.errors import LimitError, MeaningError, OperandError, raise_errors, raise_or_warn
 from chainlang.ir import build
-from chainlang.ir.items import Definition, File, Item
+from chainlang.ir.items import Definition, File, Input, Item, PythonType, TypeDef
 from chainlang.ir.json import to_json
 from chainlang.ir.nodes import Branch, Expr, Function, Join, Named, Repeat, Stage, Then
 from chainlang.ir.render import mermaid
@@ -24,10 +24,12 @@ from chainlang.ir.walk import measure
 from chainlang.limits import counted, current
 from chainlang.notation import unparse, unparse_file
 from chainlang.notation.literals import print_string
+from chainlang.ops.annotations import misfit
 from chainlang.ops.bound import NOTHING, Bound, together, unbound, unused
 from chainlang.ops.files import MAIN
 from chainlang.ops.functions import UserFunction
 from chainlang.ops.programs import Program, check, from_document, read
+from chainlang.ops.types import declared_types
 from chainlang.report import article, shown
 from chainlang.runnable import Runnable
 
@@ -134,11 +136,12 @@ class Chain(Operand, Runnable):
         """The chain itself."""
         return self
 
-    def bind(self, **functions: Callable[..., Any]) -> Chain:
-        """Return the chain with functions for its ``@names``.
+    def bind(self, **objects: Any) -> Chain:
+        """Return the chain with functions for its ``@names``, and classes for its types.
 
-        Raises `OperandError` for a function that a chain could not call, `MeaningError` for a name
-        that the chain does not use.
+        A class gets the name of a type, with or without ``@``: replies are then instances of it.
+        Raises `OperandError` for a function that a chain could not call, or a class that is not
+        what the type says, `MeaningError` for a name that the chain does not use.
 
         >>> from chainlang import chain
         >>> from chainlang.engines.fake import FakeEngine
@@ -146,9 +149,15 @@ class Chain(Operand, Runnable):
         >>> shout("say it", engine=FakeEngine(answers={"say": "so"})).answer
         'SO'
         """
-        raise_errors(unused(self.body, self.items, functions))
-        given = {name: UserFunction.of(name, one) for name, one in functions.items()}
-        return evolve(self, extent=self._extent, bound=self.bound.with_functions(given))
+        raise_errors(unused(self.body, self.items, objects))
+        types = declared_types(self.items)
+        classes = {name: one for name, one in objects.items() if name in types}
+        raise_errors(fault for name, one in classes.items() for fault in misfit(types[name], one))
+        given = {
+            name: UserFunction.of(name, one) for name, one in objects.items() if name not in types
+        }
+        bound = self.bound.with_functions(given).with_types(classes)
+        return evolve(self, extent=self._extent, bound=bound)
 
     @property
     def size(self) -> int:
@@ -355,23 +364,23 @@ def merged(groups: Iterable[tuple[Item, ...]]) -> tuple[Item, ...]:
 
     Raises `MeaningError` where one name means two things.
     """
-    found: dict[tuple[type[Item], str], Item] = {}
+    found: dict[tuple[str, str], Item] = {}
     for items in groups:
         for item in items:
-            key = (type(item), getattr(item, "name", ""))
-            if found.setdefault(key, item) != item:
-                what = type(item).__name__.lower()
-                raise MeaningError(
-                    [
-                        Diagnostic(
-                            "duplicate-name",
-                            f"two chains mean different things by the {what} '{key[1]}'",
-                            item.span,
-                            "rename one of them before joining the chains",
-                        )
-                    ]
-                )
+            what, name = (
+                _WHAT.get(type(item), type(item).__name__.lower()),
+                getattr(item, "name", ""),
+            )
+            if found.setdefault((what, name), item) != item:
+                message = f"two chains mean different things by the {what} '{name}'"
+                hint = "rename one of them before joining the chains"
+                if isinstance(item, Input):
+                    message, hint = "two chains have different inputs", "say once what a row has"
+                raise MeaningError([Diagnostic("duplicate-name", message, item.span, hint)])
     return tuple(found.values())
+
+
+_WHAT: dict[type[Item], str] = {TypeDef: "type", PythonType: "type"}
 
 
 def refuse(message: str, hint: str | None = None) -> NoReturn:

@@ -11,18 +11,20 @@ from chainlang.chain import Chain, Operand, check_extent, lift, merged, refuse
 from chainlang.diagnostics import Diagnostic
 from chainlang.errors import MeaningError, raise_errors, raise_or_warn
 from chainlang.ir import build
-from chainlang.ir.items import Definition, Item
+from chainlang.ir.items import Definition, Input, Item, TypeName
 from chainlang.ir.nodes import Expr, Node, Stage
 from chainlang.ir.verify import is_name
 from chainlang.ir.walk import measure, transform
 from chainlang.limits import current
 from chainlang.notation import parse_file, source
 from chainlang.notation.parse import read_expression
-from chainlang.ops.bound import Bound, together
+from chainlang.ops.annotations import NoType, described
+from chainlang.ops.bound import NOTHING, Bound, together
 from chainlang.ops.files import MAIN
 from chainlang.ops.programs import check, examine, main_of
 from chainlang.ops.scope import Scope
 from chainlang.ops.signatures import canonical
+from chainlang.report import shown
 
 Spec: TypeAlias = "str | Operand | list[Spec]"
 Factory: TypeAlias = Callable[[int, "str | None", "float | None"], "str | Operand"]
@@ -34,13 +36,15 @@ def chain(
     components: Mapping[str, Spec] | None = None,
     ops: Mapping[str, Operand | Factory] | None = None,
     functions: Mapping[str, Callable[..., Any]] | None = None,
+    input: Any = None,  # noqa: A002  # what a file calls it
 ) -> Chain:
     """Return the chain that a text describes.
 
     A list is a sequence; nested lists that stand side by side, and consecutive ``$names`` before
     a fold, are joined (the lists of Ember's compact notation). `components` gives ``$names`` their
     meaning, `ops` gives names of types theirs: a type made by `chainlang.op`, or a function from
-    count, model and temperature to a chain; `functions` gives ``@names`` their functions.
+    count, model and temperature to a chain; `functions` gives ``@names`` their functions. `input`
+    says what a row has: a pydantic model, or what stands after the word in a file, as text.
 
     Raises `NotationError`, `MeaningError` or `LimitError` with everything that is wrong; what is
     only doubtful is warned of as `ChainlangWarning`.
@@ -50,12 +54,19 @@ def chain(
     >>> print(chain(["$panel", "$panel", "J"], components={"panel": ["3:E", "V"]}), end="")
     panel = 3:E >> V
     main = ($panel & $panel) >> J
+    >>> print(chain("E", input='{ text: str, query = "In a word: {{ text }}" }'), end="")
+    input { text: str, query = "In a word: {{ text }}" }
+    main = E
     """
     types, factories = _split_ops(ops or {})
     context = merged(operand.as_chain().items for operand in types.values())
     bound = [operand.as_chain().bound for operand in types.values()]
     builder = _Builder(context, bound, factories)
     definitions = []
+    if input is not None:
+        declared, own = _input(input)
+        builder.items += declared
+        builder.bound.append(own)
     for name, part in (components or {}).items():
         if not is_name(name) or name == MAIN:
             hint = "names are Python identifiers, and `main` is the chain itself"
@@ -75,11 +86,13 @@ def load(
     *,
     text: str | None = None,
     functions: Mapping[str, Callable[..., Any]] | None = None,
+    types: Mapping[str, Any] | None = None,
 ) -> Chain:
     """Return the chain that a `.chain` file defines as ``main``, with its declarations.
 
     Give a path, or the text of a file itself; only a path can `use` other files. `functions` gives
-    the ``@names`` of the file their functions, since a file can name them and not import them.
+    the ``@names`` of the file their functions, and `types` its types their classes, since a file
+    can name them and not import them.
     Raises `SourceError` for a file that can't be read, and everything that `chain` raises.
 
     >>> load(text="panel = 3:E:tiny\\nmain = $panel >> M").body
@@ -93,7 +106,24 @@ def load(
         assert path is not None  # one of the two is given
         file, diagnostics = examine(Path(path))
     raise_or_warn(diagnostics)
-    return Chain(*main_of(file)).bind(**(functions or {}))
+    return Chain(*main_of(file)).bind(**(functions or {}), **(types or {}))
+
+
+def _input(given: Any) -> tuple[tuple[Item, ...], Bound]:
+    """Return the declarations of what a row has, and the classes behind them."""
+    if isinstance(given, str):
+        file = parse_file(source(f"input {given}", "<input>")).node
+        if len(file.items) != 1:
+            refuse(f"input={shown(given)} is more than an input", "write input='{ text: str }'")
+        return file.items, NOTHING
+    hint = "give a pydantic model, or text: input='{ text: str }'"
+    try:
+        found = described(given, "Row")
+    except NoType as error:
+        refuse(f"input= can't be {shown(given)}: {error}", hint)
+    if not isinstance(found.type, TypeName) or not found.declared:
+        refuse(f"input= can't be {shown(given)}: a row has fields", hint)
+    return (*found.declared, Input(found.type)), found.bound
 
 
 def _split_ops(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
+from types import ModuleType
 
 from chainlang.diagnostics import Diagnostic
 from chainlang.spans import Span
@@ -97,6 +98,8 @@ def shown(value: object, most: int = 60) -> str:
     >>> shown("a" * 100, 10), shown(10**5000)
     ("'aaaaaa...", 'an int too large to print')
     """
+    if isinstance(value, ModuleType):  # not the place where it lies
+        return f"<module {value.__name__!r}>"
     try:
         text = visible(" ".join(re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value)).split()))
     except (ValueError, RecursionError):  # an integer of 5,000 digits, a list of 5,000 levels

@@ -1,4 +1,4 @@
-"""The words of the Python door: the types of stage, `op`, the combinators and the forms.
+"""The words of the Python door: the types of stage, the combinators and the forms.
 
 Each builds the node that its text builds, and refuses what its text refuses, with the same error:
 a bad call is printed as notation and read back, so the caret points into what was called.
@@ -12,26 +12,24 @@ import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 
 from chainlang.chain import Chain, Operand, built, called, check_extent, lift, merged, refuse
 from chainlang.diagnostics import Diagnostic
 from chainlang.errors import LimitError, raise_errors
 from chainlang.ir import build
-from chainlang.ir.items import Environment, Item, Op, Setting, Type
+from chainlang.ir.items import Environment, Item, ListOf, Maybe, OneOf, Op, Type, TypeName
 from chainlang.ir.nodes import Combine, Expr, Function, Literal, Named, Option, Ref, Stage, Table
 from chainlang.ir.verify import is_name
 from chainlang.ir.walk import measure
 from chainlang.limits import LARGEST
-from chainlang.notation import parse_file, source
+from chainlang.notation import source
 from chainlang.notation.literals import print_literal
 from chainlang.notation.parse import read_expression
-from chainlang.notation.unparse import unparse, unparse_item, unparse_type
-from chainlang.ops.bound import together
-from chainlang.ops.files import resolve_file
+from chainlang.notation.unparse import unparse, unparse_type
+from chainlang.ops.bound import NOTHING, Bound, together
 from chainlang.ops.resolve import resolve
 from chainlang.ops.scope import Scope
-from chainlang.ops.signatures import KINDS
 from chainlang.report import shown
 
 _PYTHON = ("True", "False", "None")
@@ -48,20 +46,21 @@ class StageWord(Operand):
 
     name: str
     items: tuple[Item, ...] = ()
+    bound: Bound = field(default=NOTHING, eq=False)
 
     def as_chain(self) -> Chain:
         """Return the chain of this one stage, with nothing configured."""
-        return Chain(Stage(self.name), self.items, (1, 1))
+        return Chain(Stage(self.name), self.items, (1, 1), bound=self.bound)
 
     def __repr__(self) -> str:
         """The word itself; for a type that `op` made, the call that makes it."""
         if not self.items:
             return self.name
-        (declared,) = self.items
+        declared = self.items[-1]
         assert isinstance(declared, Op)
         given = [print_literal(self.name), f"kind={print_literal(declared.kind)}"]
         if declared.returns is not None:
-            given.append(f"returns={print_literal(unparse_type(declared.returns))}")
+            given.append(f"returns={_returns(declared.returns, len(self.items) > 1)}")
         given += [
             f"{one.name}={print_literal(one.value, _PYTHON)}"
             for one in declared.settings
@@ -89,7 +88,7 @@ class StageWord(Operand):
         if stage is not None:
             body, found = resolve(stage, Scope.of(self.items))
             if not found:
-                return Chain(body, self.items, (1, 1))
+                return Chain(body, self.items, (1, 1), bound=self.bound)
         self._explain(values)
         raise AssertionError("unreachable")
 
@@ -130,6 +129,22 @@ class StageWord(Operand):
         raise_errors((*parsed.diagnostics, *found))
 
 
+def _returns(node: Type, has_names: bool) -> str:
+    """Return a type as an argument of `op`: in Python where it names classes, else as text."""
+    if not has_names:
+        return print_literal(unparse_type(node))
+    match node:
+        case Maybe(item):
+            return f"{_returns(item, has_names)} | None"
+        case ListOf(item, None, None):
+            return f"list[{_returns(item, has_names)}]"
+        case OneOf(options):
+            return " | ".join(_returns(one, has_names) for one in options)
+        case TypeName(name, None, None, None):
+            return name
+    return print_literal(unparse_type(node))
+
+
 def literal(value: object, where: str) -> Literal:
     """Return a Python value as a literal of the language; lists become tuples, numpy numbers plain.
 
@@ -167,48 +182,6 @@ J = StageWord("J")
 M = StageWord("M")
 S = StageWord("S")
 V = StageWord("V")
-
-
-def op(
-    name: str,
-    *,
-    user: str,
-    kind: str = "generate",
-    returns: str | None = None,
-    **settings: object,
-) -> StageWord:
-    """Return a new type of stage, as ``op name : kind -> returns { ... }`` declares one in a file.
-
-    `user` is the prompt, a template over the fields of a row; `kind` is ``"generate"``, ``"map"``
-    or ``"fold"``; `returns` is a type in the notation; other settings are `system`, `model`,
-    `temperature` and the sampling options.
-
-    >>> classify = op("classify", user="Review: {{ text }}", returns='"pos" | "neg"')
-    >>> print(3 * classify("tiny"), end="")
-    op classify : generate -> "pos" | "neg" {
-      user = "Review: {{ text }}"
-    }
-    main = 3 * classify:tiny
-    """
-    if not is_name(name):
-        refuse(f"{name!r} can't be the name of a type", "names are Python identifiers")
-    values = {"user": user, **settings}
-    given = tuple(Setting(key, literal(value, f"{key}=")) for key, value in values.items())
-    if not is_name(kind):
-        refuse(f"there is no kind {shown(kind)}", f"the kinds are {', '.join(KINDS)}")
-    declared = Op(name, kind, _type(returns), given)
-    parsed = parse_file(source(unparse_item(declared), "<op>"))
-    raise_errors(resolve_file(parsed.node)[1])
-    return StageWord(name, (declared,))
-
-
-def _type(text: str | None) -> Type | None:
-    if text is None:
-        return None
-    declared = parse_file(source(f"op x : map -> {text} {{}}", "<returns>")).node.items
-    if len(declared) != 1 or not isinstance(declared[0], Op):
-        refuse(f"returns={text!r} is not one type", 'write a type, as in returns=\'"yes" | "no"\'')
-    return declared[0].returns
 
 
 # ---------------------------------------------------------------- combinators

@@ -184,7 +184,8 @@ OPS_REFUSED = (
     (lambda: op("x", user="u", colour="red"), "has no setting 'colour'"),
     (lambda: op("x", user="u", returns="int |"), "error[syntax]"),
     (lambda: op("x", user="u", returns="Nope"), "there is no type 'Nope'"),
-    (lambda: op("x", user="u", returns="int {} op y : map -> int"), "is not one type"),
+    (lambda: op("x", user="u", returns="int {} op y : map -> int"), "error[syntax]"),
+    (lambda: op("x", user="u", returns="int main = E"), "is not one type"),
 )
 
 

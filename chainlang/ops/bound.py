@@ -13,9 +13,10 @@ from attrs import evolve, field, frozen
 
 from chainlang.diagnostics import Diagnostic, closest
 from chainlang.errors import raise_errors
-from chainlang.ir.items import Definition, Item
+from chainlang.ir.items import Definition, Item, PythonType
 from chainlang.ir.nodes import Expr, Function
 from chainlang.ir.walk import walk
+from chainlang.ops.types import declared_types
 
 if TYPE_CHECKING:
     from chainlang.ops.functions import UserFunction
@@ -33,6 +34,10 @@ class Bound:
     def with_functions(self, functions: Mapping[str, UserFunction]) -> Bound:
         """Return the same with more functions; a new one takes the place of an old one."""
         return evolve(self, functions={**self.functions, **functions}) if functions else self
+
+    def with_types(self, types: Mapping[str, Any]) -> Bound:
+        """Return the same with more classes; a new one takes the place of an old one."""
+        return evolve(self, types={**self.types, **types}) if types else self
 
 
 NOTHING = Bound()
@@ -67,8 +72,15 @@ def _refuse(message: str) -> None:
 
 
 def unbound(body: Expr, items: Iterable[Item], bound: Bound) -> list[Diagnostic]:
-    """Return a finding for each ``@name`` that has no function, at its first use."""
+    """Return a finding for each ``@name`` that has no function or class, at its first use."""
+    items = tuple(items)
     found = []
+    for item in items:
+        if isinstance(item, PythonType) and item.name not in bound.types:
+            name, where = item.name, item.span and item.span.part("name")
+            hint = f'bind it: chain.bind({name}=...), or load(..., types={{"{name}": ...}})'
+            message = f"the type @{name} has no class"
+            found.append(Diagnostic("unknown-name", message, where, hint))
     for name, node in _used(body, items).items():
         if name not in bound.functions:
             hint = f'bind it: chain.bind({name}=...), or load(..., functions={{"{name}": ...}})'
@@ -76,14 +88,15 @@ def unbound(body: Expr, items: Iterable[Item], bound: Bound) -> list[Diagnostic]
     return found
 
 
-def unused(body: Expr, items: Iterable[Item], functions: Iterable[str]) -> list[Diagnostic]:
-    """Return a finding for each function whose name the chain does not use."""
-    used = _used(body, items)
+def unused(body: Expr, items: Iterable[Item], names: Iterable[str]) -> list[Diagnostic]:
+    """Return a finding for each name of a function or a class that the chain does not use."""
+    items = tuple(items)
+    used = [*_used(body, items), *declared_types(items)]
     found = []
-    for name in functions:
+    for name in names:
         if name not in used:
             near = closest(name, used)
-            hint = f"it uses {', '.join(f'@{one}' for one in used) or 'no function'}"
+            hint = f"it uses {', '.join(f'@{one}' for one in used) or 'no function and no type'}"
             hint = f"did you mean '{near}'?" if near else hint
             found.append(
                 Diagnostic("unknown-name", f"there is no @{name} in this chain", hint=hint)

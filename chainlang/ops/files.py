@@ -15,6 +15,7 @@ from chainlang.ir.nodes import Expr, Ref
 from chainlang.ir.walk import measure
 from chainlang.limits import current
 from chainlang.ops.calls import too_many_calls
+from chainlang.ops.readable import Readable, derived_faults
 from chainlang.ops.references import ref_levels, references, uses
 from chainlang.ops.resolve import resolve, spoken, temperature_fault
 from chainlang.ops.scope import Scope
@@ -24,6 +25,7 @@ from chainlang.ops.types import (
     declared_types,
     input_faults,
     python_type_faults,
+    shape_of,
     type_cycles,
     type_faults,
 )
@@ -70,6 +72,7 @@ class _Checker:
         self.names()
         self.types = declared_types(self.file.items)
         scope = Scope.of(self.file.items)
+        readable = Readable.of(self.file.items)
         scope.definitions = frozenset(self.named(Definition))
         changed: list[Item] = []
         for item in self.file.items:
@@ -81,7 +84,7 @@ class _Checker:
                 case items.Model():
                     self.model(item)
                 case items.Op():
-                    self.op(item)
+                    self.op(item, readable)
                     if item.returns == items.TypeName("str"):  # the text of a reply as it is
                         item = evolve(item, returns=None)  # noqa: PLW2901
                 case items.TypeDef(_, kind):
@@ -90,6 +93,7 @@ class _Checker:
                     self.found += python_type_faults(item)
                 case items.Input():
                     self.found += input_faults(item, self.types)
+                    self.found += derived_faults(item)
                 case Definition():
                     body, found = resolve(item.body, scope)
                     self.found += found
@@ -240,7 +244,7 @@ class _Checker:
             self.note("model", "this model has no name", where)
         self.settings(item.settings, rules, f"{item.engine}()")
 
-    def op(self, item: items.Op) -> None:
+    def op(self, item: items.Op, readable: Readable) -> None:
         if item.kind not in KINDS:
             near = closest(item.kind, KINDS)
             where = item.span and item.span.part("kind")
@@ -259,6 +263,27 @@ class _Checker:
             )
         if item.returns is not None:
             self.found += type_faults(item.returns, self.types)
+        for name in ("system", "user"):
+            if name in given:
+                self.found += readable.template_faults(given[name], item.kind)
+        if "choose" in given:
+            self.choose(item, given["choose"])
+
+    def choose(self, item: items.Op, setting: items.Setting) -> None:
+        """Find a choice that is no field of what the op returns, or no number of a candidate."""
+        shape = None if item.returns is None else shape_of(item.returns, self.types)
+        fields = {one.name: one for one in shape.fields} if shape is not None else {}
+        where = setting.span and setting.span.part("value")
+        if item.kind != "fold":
+            message = f"a {item.kind} has no candidates to choose from: choose is for fold"
+            self.note("option", message, setting.span and setting.span.part("name"))
+        elif setting.value not in fields:
+            hint = f"there are {', '.join(fields)}" if fields else "say what it returns: -> { ... }"
+            what = f"{spoken(setting.value)} is no field of what '{item.name}' returns"
+            self.note("option", what, where, hint)
+        elif fields[str(setting.value)].type != items.TypeName("int"):
+            message = f"the field '{setting.value}' chooses by a number"
+            self.note("option", message, where, f"write {setting.value}: int")
 
     def settings(
         self, settings: Iterable[items.Setting], rules: Mapping[str, Rule], owner: str

@@ -46,6 +46,8 @@ def _said(error: ErrorDetails, node: items.Type, types: Mapping[str, Declared]) 
             message = "it is missing"
         case "extra_forbidden":
             message = "there is no such field" + _known(at, node, types)
+        case "dict_type":
+            message = f"Input should be an object, not {_shown(error['input'])}"
         case "json_invalid" | "too_short" | "too_long":
             message = error["msg"]
         case _:

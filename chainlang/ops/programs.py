@@ -8,7 +8,7 @@ from attrs import evolve, frozen
 
 from chainlang.diagnostics import Diagnostic
 from chainlang.errors import MeaningError, raise_errors
-from chainlang.ir.items import Definition, File, Item
+from chainlang.ir.items import Definition, File, Input, Item
 from chainlang.ir.nodes import Expr, Ref
 from chainlang.ir.walk import walk
 from chainlang.notation import Parsed, source, unparse
@@ -59,7 +59,7 @@ def _resolved(
     body: Expr, items: tuple[Item, ...]
 ) -> tuple[Expr, tuple[Item, ...], tuple[Diagnostic, ...]]:
     uses_definitions = any(isinstance(node, Ref) for node in walk(body)) and items
-    if not uses_definitions and not any(isinstance(item, Definition) for item in items):
+    if not uses_definitions and not any(isinstance(item, Definition | Input) for item in items):
         body, found = resolve(body, Scope.of(items))
         return body, items, found
     file, found = resolve_file(File((*items, Definition(MAIN, body))))

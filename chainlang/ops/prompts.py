@@ -91,7 +91,7 @@ def compiled(template: str) -> Template:
     from jinja2 import TemplateSyntaxError
 
     try:
-        return _environment().from_string(template)
+        return environment().from_string(template)
     except TemplateSyntaxError as error:
         message = f"this template can't be read: {error.message} (line {error.lineno})"
         raise MeaningError([Diagnostic("template", message)]) from error
@@ -106,11 +106,12 @@ def variables(template: str) -> frozenset[str]:
     from jinja2 import meta
 
     compiled(template)  # for its error
-    return frozenset(meta.find_undeclared_variables(_environment().parse(template)))
+    return frozenset(meta.find_undeclared_variables(environment().parse(template)))
 
 
 @lru_cache(maxsize=1)
-def _environment() -> Sandbox:
+def environment() -> Sandbox:
+    """Return the sandbox that templates are read and filled in by."""
     from jinja2 import StrictUndefined
 
     from chainlang.ops.sandbox import Sandbox

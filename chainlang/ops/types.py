@@ -9,7 +9,7 @@ from chainlang.diagnostics import Diagnostic, closest
 from chainlang.ir import items
 from chainlang.ir.nodes import Literal
 from chainlang.ir.walk import walk
-from chainlang.notation.literals import place, print_literal
+from chainlang.notation.literals import inside, print_literal
 from chainlang.notation.unparse import unparse_type
 from chainlang.ops.references import on_cycles
 from chainlang.ops.signatures import NAMED_TYPES
@@ -50,8 +50,7 @@ def input_faults(node: items.Input, known: Mapping[str, Declared]) -> Iterator[D
     if isinstance(node.type, items.TypeName):
         faults = list(_name_faults(node.type, known))
         yield from faults
-        python = isinstance(known.get(node.type.name), items.PythonType)
-        if not faults and not python and shape_of(node.type, known) is None:
+        if not faults and not _has_fields(node.type, known):
             hint = "the type of an input has fields, as in type Row { text: str }"
             yield Diagnostic("type", f"'{node.type.name}' has no fields", node.type.span, hint)
         return
@@ -62,6 +61,19 @@ def input_faults(node: items.Input, known: Mapping[str, Declared]) -> Iterator[D
         elif one.default is None or not isinstance(one.default.value, str):
             hint = 'a field without a type is made from others: query = "{{ text }}"'
             yield Diagnostic("type", f"the field '{one.name}' has no type", one.span, hint)
+
+
+def _has_fields(node: items.TypeName, known: Mapping[str, Declared]) -> bool:
+    declared = known.get(node.name)
+    if not isinstance(declared, items.PythonType):
+        return shape_of(node, known) is not None
+    if any(True for _ in python_type_faults(declared)):
+        return True  # one thing after another
+    schema = json.loads(declared.schema)
+    return schema.get("type") == "object" or not schema.keys().isdisjoint(_ELSEWHERE_SAID)
+
+
+_ELSEWHERE_SAID = ("$ref", "allOf", "anyOf", "oneOf")
 
 
 def python_type_faults(node: items.PythonType) -> Iterator[Diagnostic]:
@@ -157,15 +169,8 @@ def _pattern_faults(pattern: str, where: Span | None) -> Iterator[Diagnostic]:
         carets = next((line for line in lines if set(line.strip()) == {"^"}), None)
         if where is not None and carets is not None and "\n" not in pattern:
             start = carets.index("^") - 4  # the engine indents what it shows
-            where = within(where, start, start + carets.count("^"))
+            where = inside(where, start, start + carets.count("^"))
         yield Diagnostic("type", f"this pattern can't be read: {reason}", where)
-
-
-def within(token: Span, start: int, end: int) -> Span:
-    """Return where characters of a quoted text stand, from the span of its token."""
-    text = token.text
-    first = place(text, start)
-    return Span(token.source, token.start + first, token.start + max(place(text, end), first + 1))
 
 
 # ---------------------------------------------------------------- fields

@@ -1,0 +1,126 @@
+"""What a template may read: the fields of a row, named parts and their fields, and what is around.
+
+Without an `input` nobody knows what a row will have, so any name may be right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from attrs import field, frozen
+
+from chainlang.diagnostics import Diagnostic
+from chainlang.ir import items
+from chainlang.ir.nodes import Combine, Expr, Named, Ref, Repeat, Stage, Then
+from chainlang.ir.walk import walk
+from chainlang.notation.literals import inside
+from chainlang.ops.expressions import Fault
+from chainlang.ops.prelude import prelude
+from chainlang.ops.templates import faults
+from chainlang.ops.types import declared_types, shape_of
+from chainlang.spans import Span
+
+_ALWAYS = frozenset({"id", "query", "responses", "candidates"})
+_IN_RETRY = frozenset({"error", "reply"})
+_ONE_AT_A_TIME = (
+    "only a map reads one candidate at a time",
+    "write `map`, or {% for candidate in candidates %}",
+)
+_OF_PARTS = frozenset({"answer", "candidates"})
+
+
+@frozen
+class Readable:
+    """The names that the templates of a file may read, and the fields of some of them."""
+
+    names: frozenset[str] | None = None
+    """None where any may be right."""
+    fields: Mapping[str, frozenset[str]] = field(factory=dict)
+
+    @classmethod
+    def of(cls, found: Iterable[items.Item]) -> Readable:
+        """Return what the items of a file let its templates read."""
+        found = tuple(found)
+        parts = dict(_parts(found))
+        fields = {name: own for name, own in parts.items() if own is not None}
+        row = _row(found)
+        if row is None:
+            return cls(None, fields)
+        here = [one.body for one in found if isinstance(one, items.Definition)]
+        calls = [one for body in here for one in walk(body) if isinstance(one, Combine)]
+        loops = {_item(one) for one in calls if one.name == "each"}
+        retries = _IN_RETRY if any(one.name == "retry" for one in calls) else frozenset()
+        return cls(row | _ALWAYS | parts.keys() | loops | retries, fields)
+
+    def template_faults(self, setting: items.Setting, kind: str) -> Iterator[Diagnostic]:
+        """Yield what is wrong with a template of an op of that kind."""
+        if not isinstance(setting.value, str):
+            return
+        known = self.names if self.names is None else self.names | {"candidate"}
+        never = {} if kind == "map" else {"candidate": _ONE_AT_A_TIME}
+        where = setting.span and setting.span.part("value")
+        yield from at_place(faults(setting.value, known, self.fields, never), where)
+
+
+def at_place(found: Iterable[Fault], where: Span | None) -> Iterator[Diagnostic]:
+    """Yield faults of a text as findings at their places in the literal that it was written as."""
+    for one in found:
+        span = where and inside(where, one.start, one.end)
+        yield Diagnostic("template", one.message, span, one.hint)
+
+
+def derived_faults(node: items.Input) -> Iterator[Diagnostic]:
+    """Yield what is wrong with the templates that make fields of a row out of others."""
+    fields = node.type.fields if isinstance(node.type, items.Shape) else ()
+    known = {"id", "responses", *(one.name for one in fields if one.type is not None)}
+    for one in fields:
+        if one.type is None and one.default is not None and isinstance(one.default.value, str):
+            yield from at_place(faults(one.default.value, known), one.default.span)
+            known.add(one.name)
+
+
+def _row(found: tuple[items.Item, ...]) -> frozenset[str] | None:
+    """Return the fields that a row has; None where that is not said."""
+    expected = next((one.type for one in found if isinstance(one, items.Input)), None)
+    shape = None if expected is None else shape_of(expected, declared_types(found))
+    return None if shape is None else frozenset(one.name for one in shape.fields)
+
+
+def _item(node: Combine) -> str:
+    given = {option.name: option.value for option in node.options}
+    name = given.get("item", given.get("as", "item"))
+    return name if isinstance(name, str) else "item"
+
+
+def _parts(found: tuple[items.Item, ...]) -> Iterator[tuple[str, frozenset[str] | None]]:
+    """Yield each named part with the fields that its output has; None where that is not known."""
+    bodies = {one.name: one.body for one in found if isinstance(one, items.Definition)}
+    for body in bodies.values():
+        for one in walk(body):
+            if isinstance(one, Named):
+                yield one.name, _output(one.body, found, bodies, 0)
+
+
+def _output(
+    node: Expr, found: tuple[items.Item, ...], bodies: Mapping[str, Expr], depth: int
+) -> frozenset[str] | None:
+    """Return the fields of what a part yields, where it ends in a stage that says so."""
+    match node:
+        case Then(parts):
+            return _output(parts[-1], found, bodies, depth)
+        case Named(_, body) | Repeat(_, body):
+            return _output(body, found, bodies, depth)
+        case Ref(name) if name in bodies and depth < len(bodies):
+            return _output(bodies[name], found, bodies, depth + 1)
+        case Stage(name):
+            ops = {**prelude(), **{one.name: one for one in found if isinstance(one, items.Op)}}
+            if name in ops and not any(one.name == "choose" for one in ops[name].settings):
+                return _returned(ops[name], found)
+    return None
+
+
+def _returned(op: items.Op, found: tuple[items.Item, ...]) -> frozenset[str] | None:
+    if op.returns is None:
+        return _OF_PARTS
+    shape = shape_of(op.returns, declared_types(found))
+    return None if shape is None else _OF_PARTS.union(one.name for one in shape.fields)
