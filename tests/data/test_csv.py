@@ -34,7 +34,7 @@ def test_tabs(tmp_path: Path) -> None:
     assert read(tmp_path, b"a\tb\n1,5\t2\n", "x.tsv") == [Row(2, {"a": "1,5", "b": "2"})]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.integers(1, 3).flatmap(lambda n: st.lists(st.tuples(*[CELLS] * n), min_size=1)))
 def test_what_python_writes_is_read(records: list[tuple[str, ...]]) -> None:
     out = io.StringIO(newline="")
@@ -46,7 +46,7 @@ def test_what_python_writes_is_read(records: list[tuple[str, ...]]) -> None:
     assert [tuple(row.fields.values()) for row in found if isinstance(row, Row)] == records
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.text(st.sampled_from(list('a,"\n')), max_size=40))
 def test_every_text_is_rows_and_bad_rows(text: str) -> None:
     """And where Python's own reader finds no fault, the rows are the same."""

@@ -18,7 +18,6 @@ for _name, _examples in (("laws", 200), ("laws-ci", 2000)):
     settings.register_profile(
         _name,
         max_examples=_examples,
-        deadline=None,
         derandomize=False,
         print_blob=True,
         phases=tuple(phase for phase in Phase if phase is not Phase.explain),

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chainlang import chain
@@ -89,7 +89,6 @@ def test_rows_that_are_awaited_together_are_in_flight_together() -> None:
     assert engine.most_in_flight > 3
 
 
-@settings(deadline=None)
 @given(st.lists(st.sampled_from(["E", "3:E >> J", "2:E >> M", "(E | E) >> V"]), max_size=8))
 def test_awaiting_gives_what_calling_gives(texts: list[str]) -> None:
     engine = FakeEngine()

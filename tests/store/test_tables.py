@@ -43,7 +43,7 @@ def converted(rows: list[dict[str, Any]], write: Any) -> bytes:
     return out.getvalue()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(ROWS)
 @example([{"a": "\ud800", "b": "é\u2028\x85\n"}])
 def test_json_rows_survive(rows: list[dict[str, Any]]) -> None:
@@ -52,7 +52,7 @@ def test_json_rows_survive(rows: list[dict[str, Any]]) -> None:
     assert len(data.decode().splitlines()) == len(rows)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(TABLES)
 def test_texts_survive_in_csv(rows: list[dict[str, Any]]) -> None:
     """All but a NUL. Half a surrogate pair stands as its escape; two halves are one character."""
@@ -65,7 +65,7 @@ def test_texts_survive_in_csv(rows: list[dict[str, Any]]) -> None:
         assert found == wanted
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(TABLES)
 def test_texts_survive_in_parquet(rows: list[dict[str, Any]]) -> None:
     wanted = [{name: _escaped(text) for name, text in row.items()} for row in rows]
