@@ -39,8 +39,9 @@ class OpenAIEngine:
     What this engine can't promise is in its `capabilities`: a server reads special tokens in values
     as such, a reply may depend on what else is in its batch, and a schema is kept as far as the
     server knows how. It counts the tokens of a request and not of each sample, so those are shares.
-    A server may have settings of its own for options that a chain leaves at their usual value:
-    start ``vllm serve`` with ``--generation-config vllm`` to get the usual ones.
+    A server may pass over options that it does not know, and have settings of its own for those
+    that a chain leaves at their usual value: start ``vllm serve`` with ``--generation-config vllm``
+    to get the usual ones.
 
     Raises `EngineError` for an address or a key that can't be used, and without httpx2.
 
