@@ -163,7 +163,7 @@ class Server:
         self._http.shutdown()
         self._http.server_close()
 
-    def wait_for(self, true: Callable[[], bool], seconds: float = 5.0) -> None:
+    def wait_for(self, true: Callable[[], bool], seconds: float = 60.0) -> None:
         until = time.monotonic() + seconds
         while not true():
             assert time.monotonic() < until, "it did not happen"

@@ -31,9 +31,9 @@ FAULTS = {
     "half a reply": Answer(b'{"choices": [{"mess' + b" " * 99, cut=12),
     "a connection cut": Answer(cut=0),
     "a gateway's page": Answer(b"<html>Bad gateway</html>", 502, type="text/html"),
-    "a stall": Answer(stall=60),
+    "a stall": Answer(stall=3600),
 }
-STALLS = 3  # of all questions: each costs what `read_timeout` says, in real time
+STALLS = 2  # of all questions: each costs what `read_timeout` says, in real time
 
 
 @define
@@ -89,7 +89,7 @@ def run(answer: Misbehaving, out: Path, clock: Clock) -> tuple[Any, Server]:
     retry = RetryPolicy(attempts=ATTEMPTS, clock=clock, sleep=clock.sleep, jitter=lambda most: most)
     with Server(answer) as server:
         engine = OpenAIEngine(
-            base_url=server.url, max_concurrency=CONCURRENCY, read_timeout=3.0, retry=retry
+            base_url=server.url, max_concurrency=CONCURRENCY, read_timeout=4.0, retry=retry
         )
         summary = CHAIN.run(ROWS, out, engine=engine, window=20)
         engine.close()

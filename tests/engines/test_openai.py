@@ -41,6 +41,7 @@ from tests.engines.server import (
 )
 
 KEY = "sk-very-secret-0123456789"
+FOREVER = Answer(stall=3600)  # until whoever asked hangs up, or the server stops
 SCHEMA = '{"type":"object","properties":{"a":{"type":"integer"}}}'
 
 
@@ -86,7 +87,7 @@ def ask(name: str = "1", text: str | None = None, **more: Any) -> Request:
 
 
 def finish(
-    engine: OpenAIEngine, *requests: Request, seconds: float = 10.0
+    engine: OpenAIEngine, *requests: Request, seconds: float = 60.0
 ) -> dict[str, Completion | Failure]:
     engine.submit(requests)
     found: dict[str, Completion | Failure] = {}
@@ -235,10 +236,10 @@ def test_when_one_of_several_samples_fails_the_request_does_and_the_others_stop(
     def answer(body: Body) -> Answer:
         if body["seed"] == 101:
             return error(400, "not this one")
-        return one_at_a_time(body) if body["seed"] == 100 else Answer(stall=5)
+        return one_at_a_time(body) if body["seed"] == 100 else FOREVER
 
     with asking(answer) as (server, engine):
-        found = finish(engine, ask(count=4), seconds=3)["1"]
+        found = finish(engine, ask(count=4))["1"]
         assert isinstance(found, Failure)
         assert "not this one" in found.message
         server.wait_for(lambda: server.in_flight == 0)
@@ -278,13 +279,14 @@ PASSING = {
     "another index": as_json({"choices": [{**chat_reply("a")["choices"][0], "index": 3}]}),
     "usage that is none": as_json({**chat_reply("a"), "usage": [1]}),
     "a gateway's 502 inside a 200": error(200, "upstream", code=502),
-    "a stall": Answer(stall=5),
+    "a stall": FOREVER,
 }
 
 
 @pytest.mark.parametrize("name", PASSING)
 def test_what_passes_is_asked_again_with_the_same_question(name: str) -> None:
-    with asking(in_turn(PASSING[name], echo), read_timeout=0.3) as (server, engine):
+    patience = 2.0 if name == "a stall" else 60.0
+    with asking(in_turn(PASSING[name], echo), read_timeout=patience) as (server, engine):
         assert texts(finish(engine, ask())["1"]) == ["1/100"]
         assert engine.sent == 2
     assert len(server.bodies) == 2
@@ -293,8 +295,8 @@ def test_what_passes_is_asked_again_with_the_same_question(name: str) -> None:
 
 @pytest.mark.parametrize("name", PASSING)
 def test_what_does_not_pass_is_a_failure_that_says_what_was_received(name: str) -> None:
-    retry = policy(attempts=2)
-    found = failure(in_turn(PASSING[name]), ask(), retry=retry, read_timeout=0.1)
+    retry, patience = policy(attempts=2), 0.1 if name == "a stall" else 60.0
+    found = failure(in_turn(PASSING[name]), ask(), retry=retry, read_timeout=patience)
     assert (found.kind, found.transient) == ("transport", True)
     assert found.message.startswith("http://127.0.0.1:")
     assert found.message.endswith("; asked 2 times")
@@ -308,7 +310,7 @@ def test_messages_show_what_came() -> None:
     assert len(found.message) < 450
     found = failure(in_turn(as_json({"choices": []})), ask(), retry=policy(attempts=1))
     assert 'the reply has no `choices`: "{"choices": []}"; asked once' in found.message
-    found = failure(in_turn(Answer(stall=5)), ask(), retry=policy(attempts=1), read_timeout=0.1)
+    found = failure(in_turn(FOREVER), ask(), retry=policy(attempts=1), read_timeout=0.1)
     assert 'gave no reply: "ReadTimeout"; asked once' in found.message
 
 
@@ -349,9 +351,7 @@ def test_a_wait_past_the_deadline_is_not_begun() -> None:
 
 
 def test_the_deadline_ends_a_question_that_is_being_answered() -> None:
-    begun = time.monotonic()
-    found = failure(in_turn(Answer(stall=9)), ask(), retry=RetryPolicy(deadline=0.3))
-    assert time.monotonic() - begun < 2
+    found = failure(in_turn(FOREVER), ask(), retry=RetryPolicy(deadline=0.3))
     assert found.message.startswith("http://127.0.0.1:")
     assert found.message.endswith("/v1 gave no reply; asked once; the deadline is 0.3 s")
 
@@ -560,7 +560,7 @@ def _answers(flow: Any) -> list[str]:
 
 def test_an_aborted_request_does_not_come_back_and_the_server_is_hung_up() -> None:
     def answer(body: Body) -> Answer:
-        return Answer(stall=5) if body["messages"][-1]["content"] == "slow" else echo(body)
+        return FOREVER if body["messages"][-1]["content"] == "slow" else echo(body)
 
     with asking(answer, max_concurrency=2) as (server, engine):
         engine.submit([ask("slow"), ask("slow2", "slow"), ask("queued")])
@@ -577,8 +577,7 @@ def test_an_aborted_request_does_not_come_back_and_the_server_is_hung_up() -> No
 def test_what_has_finished_and_was_not_taken_is_forgotten_too_and_its_id_is_free() -> None:
     with asking(in_turn(good("old"), good("new"))) as (server, engine):
         engine.submit([ask("1")])
-        server.wait_for(lambda: len(server.bodies) == 1 and server.in_flight == 0)
-        time.sleep(0.1)  # the reply is waiting to be taken
+        server.wait_for(lambda: not engine._background._done.empty())
         engine.abort(["1"])
         assert texts(finish(engine, ask("1"))["1"]) == ["new"]
 
@@ -599,7 +598,7 @@ def test_a_request_that_waits_for_its_next_attempt_can_be_aborted() -> None:
 
 def test_an_interrupt_comes_through_and_leaves_the_engine_whole() -> None:
     def answer(body: Body) -> Answer:
-        return echo(body) if body["messages"][-1]["content"] == "after" else Answer(stall=9)
+        return echo(body) if body["messages"][-1]["content"] == "after" else FOREVER
 
     def interrupt() -> None:
         server.wait_for(lambda: server.in_flight == 1)
@@ -616,14 +615,12 @@ def test_an_interrupt_comes_through_and_leaves_the_engine_whole() -> None:
 
 def test_closing_with_requests_in_flight_hangs_up_and_joins_the_thread() -> None:
     before, threads = threading.active_count(), background_threads()
-    with Server(in_turn(Answer(stall=9))) as server:
+    with Server(in_turn(FOREVER)) as server:
         engine = OpenAIEngine(base_url=server.url, max_concurrency=3, retry=policy())
         engine.submit(ask(str(number)) for number in range(10))
         server.wait_for(lambda: server.in_flight == 3)
-        begun = time.monotonic()
         engine.close()
         engine.close()
-        assert time.monotonic() - begun < 2
         server.wait_for(lambda: server.hung_up == 3)
         assert background_threads() == threads
         assert engine.step() == []
@@ -652,13 +649,11 @@ def test_it_works_inside_a_running_loop() -> None:
     assert asyncio.run(cell()) == ["1/100", "1/101"]
 
 
-def test_a_step_without_news_is_short() -> None:
-    with asking(in_turn(Answer(stall=5))) as (server, engine):
+def test_a_step_without_news_does_not_wait_for_any() -> None:
+    with asking(in_turn(FOREVER)) as (server, engine):
         engine.submit([ask()])
         server.wait_for(lambda: server.in_flight == 1)
-        begun = time.monotonic()
         assert engine.step() == []
-        assert 0.03 < time.monotonic() - begun < 0.3
 
 
 # ---------------------------------------------------------------- the key, the address
