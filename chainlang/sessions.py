@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from attrs import asdict, evolve, field, frozen
+from attrs import asdict, define, evolve, field, frozen
 
 from chainlang.data import BadRow, Extent, Row, check_ids, read_rows, spoken
+from chainlang.engines.base import Engine
 from chainlang.interrupts import held
 from chainlang.models import engines_of
 from chainlang.ops.inputs import Door, InputError
@@ -21,8 +23,10 @@ from chainlang.plan.steps import Plan
 from chainlang.results import Result
 from chainlang.runtime.loop import run
 from chainlang.runtime.outcomes import Outcome, RowFailure
+from chainlang.runtime.ports import Port
+from chainlang.runtime.recorded import RecordedPort
 from chainlang.settings import MapSettings, RunSettings
-from chainlang.store import About, RunFolder
+from chainlang.store import About, Journal, RunFolder
 from chainlang.wire import Usage
 
 
@@ -79,6 +83,8 @@ class Summary:
     folder: Path
     events: Mapping[str, int] = field(factory=dict)
     """How many parts stepped in, were drawn again, or ran out of rounds; by the kind of event."""
+    recorded: int = 0
+    """How many samples were in the journal of the folder, and so were not drawn again."""
 
 
 class Interrupted(KeyboardInterrupt):
@@ -108,11 +114,24 @@ def run_to_folder(  # noqa: PLR0917
     extent = Extent()
     rows = rows_of(source, program, settings.limit, extent)
     engines = engines_of(plan, program.items, settings)
-    stream = run(plan, rows, engines, seed=settings.seed, window=settings.window)
+    recorder = _Recorder()
+    stream = run(
+        plan,
+        rows,
+        engines,
+        seed=settings.seed,
+        window=settings.window,
+        open_port=recorder.port,
+    )
     about = evolve(about, models={name: asdict(one.capabilities) for name, one in engines.items()})
     with RunFolder.create(
-        out, about, format=settings.format, overwrite=settings.overwrite
+        out,
+        about,
+        format=settings.format,
+        overwrite=settings.overwrite,
+        changed=settings.changed,
     ) as folder:
+        recorder.journal = folder.journal
         try:
             for outcome in stream:
                 with held():
@@ -124,8 +143,23 @@ def run_to_folder(  # noqa: PLR0917
             with held():
                 folder.finish()
         except KeyboardInterrupt as error:
-            raise Interrupted(_summary(folder, out, started)) from error
-    return _summary(folder, out, started)
+            raise Interrupted(_summary(folder, out, started, recorder)) from error
+    return _summary(folder, out, started, recorder)
+
+
+@define(eq=False)
+class _Recorder:
+    """Opens ports that keep what is drawn in the journal of a run, and ask for nothing twice."""
+
+    journal: Journal | None = None
+    ports: list[RecordedPort] = field(factory=list)
+
+    def port(self, engine: Engine) -> Port:
+        """Return the way to an engine; rows begin only when the journal is there."""
+        assert self.journal is not None
+        fingerprint = json.dumps(asdict(engine.capabilities))
+        self.ports.append(RecordedPort(Port(engine), self.journal, fingerprint))
+        return self.ports[-1]
 
 
 def _write(folder: RunFolder, outcome: Outcome) -> None:
@@ -141,9 +175,10 @@ def _write(folder: RunFolder, outcome: Outcome) -> None:
     )
 
 
-def _summary(folder: RunFolder, out: Path, started: float) -> Summary:
+def _summary(folder: RunFolder, out: Path, started: float, recorder: _Recorder) -> Summary:
     seconds, events = time.monotonic() - started, dict(folder.stepped_in)
-    return Summary(folder.rows, folder.failed, folder.usage, seconds, out, events)
+    recorded = sum(port.taken for port in recorder.ports)
+    return Summary(folder.rows, folder.failed, folder.usage, seconds, out, events, recorded)
 
 
 def _expected(extent: Extent, limit: int | None) -> float | None:

@@ -214,6 +214,8 @@ class RunSettings(RowSettings):
     """is told of each `Outcome`, and how many rows there will be, as far as that is known"""
     overwrite: Annotated[bool, _TRUTH] = False
     """whether a run that is in the folder is replaced"""
+    changed: Annotated[bool, _TRUTH] = False
+    """whether another run that is in the folder is gone on with, as far as its samples still fit"""
 
 
 @frozen

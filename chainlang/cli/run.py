@@ -36,6 +36,9 @@ def add(commands: Any) -> None:
     parser.add_argument("--window", help="rows in flight (default: 256)")
     parser.add_argument("--format", help="of the results: jsonl, csv or parquet (default: jsonl)")
     parser.add_argument("--overwrite", action="store_true", help="replace a run that is there")
+    parser.add_argument(
+        "--changed", action="store_true", help="go on with another run, where its samples still fit"
+    )
     parser.add_argument("--json", action="store_true", help="write errors as JSON to stdout")
     parser.set_defaults(run=run)
 
@@ -61,6 +64,7 @@ def run(options: argparse.Namespace) -> int:
             options.output,
             **settings(options, "format", "limit", "model", "seed", "window"),
             overwrite=options.overwrite,
+            changed=options.changed,
             progress=progress.say,
             on_row=on_row,
         )
@@ -90,6 +94,10 @@ def _say(summary: Summary, failures: Failures, *, interrupted: bool) -> None:
         f"results: {summary.folder / 'flattened'}",
         file=sys.stderr,
     )
+    if interrupted:
+        print("to go on, run the same command again", file=sys.stderr)
+    if summary.recorded:
+        print(f"went on: {summary.recorded:,} samples were drawn before", file=sys.stderr)
     if summary.events:
         told = ", ".join(f"{count:,} {kind}" for kind, count in sorted(summary.events.items()))
         print(f"events: {told}; see {summary.folder / 'events.jsonl'}", file=sys.stderr)

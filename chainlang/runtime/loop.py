@@ -7,13 +7,14 @@ window and not by the data: a row counts until its outcome has been taken.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from chainlang.engines.base import Engine
 from chainlang.ops.records import Record
 from chainlang.plan.steps import Plan
 from chainlang.runtime.effects import RowContext
 from chainlang.runtime.outcomes import Outcome, RowFailure
+from chainlang.runtime.ports import Port
 from chainlang.runtime.row import work
 from chainlang.runtime.scheduler import Row, Scheduler
 from chainlang.settings import DEFAULT_WINDOW
@@ -28,11 +29,14 @@ def run(
     seed: int = 0,
     window: int = DEFAULT_WINDOW,
     ordered: bool = True,
+    first: int = 0,
+    open_port: Callable[[Engine], Port] = Port,
 ) -> Iterator[Outcome]:
     """Yield the outcome of each row, in the order of the rows, or as they finish.
 
     `engines` has the engine of each model of the plan. `window` is how many rows are in flight at
-    most. A row that could not be read comes as a `RowFailure` and goes out as one. If the caller
+    most. `first` is the position of the first row in its source, and `open_port` how engines are
+    asked. A row that could not be read comes as a `RowFailure` and goes out as one. If the caller
     stops early, or is interrupted, everything in flight is aborted.
 
     >>> from chainlang import chain
@@ -43,14 +47,14 @@ def run(
     >>> [outcome.row_id for outcome in run(plan, rows, {"tiny": FakeEngine()}, window=1)]
     ['a', 'b']
     """
-    scheduler, source = Scheduler(), iter(rows)
+    scheduler, source = Scheduler(open_port=open_port), iter(rows)
     done: dict[int, Outcome] = {}
     context = RowContext(seed)
 
     def keep(outcome: Outcome) -> None:
         done[outcome.index] = outcome
 
-    admitted = given = 0
+    admitted = given = first
     more = True
     try:
         while True:

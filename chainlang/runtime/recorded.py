@@ -113,12 +113,12 @@ class RecordedPort(Port):
         if missing:
             super().submit(missing)
 
-    def step(self) -> list[Reply]:
+    def step(self, until: float | None = None) -> list[Reply]:
         """Return what is known; if nothing is, let the engine work, and remember what it drew."""
         if self._known:
             known, self._known = self._known, []
             return known
-        replies = super().step()
+        replies = super().step(until)
         drawn: dict[bytes, Drawn] = {}
         for reply in replies:
             if isinstance(reply, Completion):

@@ -59,6 +59,8 @@ class Scheduler:
     """Takes rows through their plans, all of them at the same time."""
 
     machine: MachineClock = field(factory=MachineClock)
+    open_port: Callable[[Engine], Port] = Port
+    """How engines are asked."""
     _asked: dict[str, tuple[_Task, int, Port]] = field(factory=dict)
     """Requests in flight: who waits for the reply, in which slot, and who answers."""
     _outbox: dict[Port, list[Request]] = field(factory=dict)
@@ -196,7 +198,7 @@ class Scheduler:
     def _port(self, engine: Engine) -> Port:
         found = self._ports.get(id(engine))
         if found is None:
-            found = self._ports[id(engine)] = Port(engine)
+            found = self._ports[id(engine)] = self.open_port(engine)
         return found
 
     def _clock(self, row: Row) -> Clock:

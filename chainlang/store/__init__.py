@@ -2,5 +2,6 @@
 
 from chainlang.store.clear import JOURNAL
 from chainlang.store.folder import About, RunFolder
+from chainlang.store.journal import Journal
 
-__all__ = ["JOURNAL", "About", "RunFolder"]
+__all__ = ["JOURNAL", "About", "Journal", "RunFolder"]

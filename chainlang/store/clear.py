@@ -27,8 +27,9 @@ def clear(root: Folder, *, overwrite: bool, keep_journal: bool = False) -> None:
     `overwrite`.
     """
     parts = removable(root, overwrite=overwrite)
-    # The mark goes last, so that a folder that was cleared in part is still known as a run's.
-    for name in sorted(parts, key=lambda one: one.startswith(_GRAPH)):
+    # The mark goes last, so that a folder that was cleared in part is still known as a run's; the
+    # journal goes first, so that nothing is taken for done that was removed.
+    for name in sorted(parts, key=lambda one: (one.startswith(_GRAPH), one not in _JOURNAL)):
         if parts[name]:
             with root.inside(name) as folder:
                 for part in parts[name]:
@@ -52,6 +53,8 @@ def removable(root: Folder, *, overwrite: bool) -> dict[str, list[str]]:
 
 
 def _holds_run(root: Folder) -> bool:
+    if root.kind(JOURNAL) == "file":  # it is begun before anything else
+        return True
     if root.kind(_GRAPH) == "file":
         with root.read(_GRAPH) as file:
             return _MARK in file.read(200)

@@ -9,7 +9,7 @@
     <part>/000.jsonl      one row for each candidate of a named part
     errors.jsonl          one row for each row that failed
     events.jsonl          one row for each fallback, retry and loop that did not go the straight way
-    journal.sqlite        what is done, for resuming; the runtime's
+    journal.sqlite        every sample that was drawn, for a run that goes on
     metadata.json         versions, seed, models, counts, usage, times; written last
 """
 
@@ -32,9 +32,11 @@ from chainlang.errors import ChainlangError, SourceError
 from chainlang.ops.records import Flow, events_of
 from chainlang.places import Place
 from chainlang.settings import Format
-from chainlang.store.clear import clear, removable
+from chainlang.store.begin import begun
+from chainlang.store.clear import JOURNAL, removable
 from chainlang.store.files import Folder, is_there
 from chainlang.store.flatten import candidate_rows, flattened, named_parts, results, unkept
+from chainlang.store.journal import Journal
 from chainlang.store.names import folder_name
 from chainlang.store.parts import Parts
 from chainlang.store.tables import converter
@@ -59,6 +61,16 @@ class About:
     """For each model what its engine promises, and whatever else tells it from others."""
     settings: Mapping[str, Any] = field(factory=dict)
     """Whatever else bears on the results."""
+
+    def identity(self) -> dict[str, Any]:
+        """Return what tells this run from another, as JSON values."""
+        return {
+            "chain": self.chain,
+            "plan": self.plan,
+            "seed": self.seed,
+            "models": dict(self.models),
+            "settings": dict(self.settings),
+        }
 
 
 class Trouble(Protocol):
@@ -95,6 +107,7 @@ class RunFolder:
     about: About
     format: Format
     part_rows: int
+    journal: Journal
     usage: Usage = field(factory=Usage)
     failed: int = 0
     rows: int = 0
@@ -128,7 +141,8 @@ class RunFolder:
         if is_there(where):
             root = Folder.open(where)
             try:
-                removable(root, overwrite=overwrite)
+                # Whether a run that can be gone on with is the same one is known only later.
+                removable(root, overwrite=overwrite or root.kind(JOURNAL) == "file")
             finally:
                 root.close()
 
@@ -140,13 +154,15 @@ class RunFolder:
         format: Format = "jsonl",  # noqa: A002  # what everybody calls it
         part_rows: int = PART_ROWS,
         overwrite: bool = False,
-        keep_journal: bool = False,
+        changed: bool = False,
     ) -> RunFolder:
-        """Return the folder of a new run, made where there is none.
+        """Return the folder of a run, made where there is none.
 
-        A folder that holds a run is refused unless `overwrite`; then its files are removed, and
-        its journal too unless `keep_journal`. A folder that holds anything else is always refused.
-        `part_rows` is how many rows of the input a part holds. Raises `SourceError`.
+        A folder that holds the same run goes on with its journal, and writes its files anew. One
+        that holds another run is refused, with what differs, unless `changed`, which keeps the
+        journal for what still fits, or `overwrite`, which removes it. A folder that holds anything
+        else is always refused. `part_rows` is how many rows of the input a part holds. Raises
+        `SourceError`.
         """
         converter(format)
         if part_rows < 1:
@@ -155,13 +171,17 @@ class RunFolder:
         root = Folder.open(path)
         try:
             root.lock()
-            clear(root, overwrite=overwrite, keep_journal=keep_journal)
-            root.write("graph.json", _text(about.graph))
-            root.write("plan.txt", _text(about.plan))
+            journal = begun(root, about.identity(), overwrite=overwrite, changed=changed)
+            try:
+                root.write("graph.json", _text(about.graph))
+                root.write("plan.txt", _text(about.plan))
+            except BaseException:
+                journal.close()
+                raise
         except BaseException:
             root.close()
             raise
-        return RunFolder(root, about, format, part_rows)
+        return RunFolder(root, about, format, part_rows, journal)
 
     def __enter__(self) -> RunFolder:
         return self
@@ -174,6 +194,7 @@ class RunFolder:
             if kind is None:  # else the first error is the one to tell
                 raise
         finally:
+            self.journal.close()
             self.root.close()
 
     def write(

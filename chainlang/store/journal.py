@@ -10,11 +10,11 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from attrs import define, frozen
+from attrs import asdict, define, frozen
 
 from chainlang.diagnostics import Diagnostic
 from chainlang.errors import SourceError
@@ -56,6 +56,8 @@ class Journal:
         path = f"{folder.path}/{JOURNAL}"
         if folder.kind(JOURNAL) not in ("", "file"):
             raise _refusal(f"{path}: a link or a folder stands where the journal is needed")
+        if not folder.kind(JOURNAL):
+            folder.create(JOURNAL).close()  # so that it is its owner's alone
         with _told(path):
             # Through the open folder, so that the path is not walked again.
             database = sqlite3.connect(f"/proc/self/fd/{folder.fd}/{JOURNAL}", isolation_level=None)
@@ -106,8 +108,11 @@ class Journal:
     def _drawn(self, key: bytes, entry: object, checksum: object) -> Drawn:
         if not isinstance(entry, bytes) or _sum(key, entry) != checksum:
             raise _damaged(self.path, f"sample {key.hex()} does not fit its checksum")
-        text, finish, tokens, token_ids, prompt_tokens = json.loads(entry)
-        return Drawn(Sample(text, finish, tokens, tuple(token_ids)), prompt_tokens)
+        prompt_tokens, fields = json.loads(entry)
+        values: dict[str, Any] = {
+            name: tuple(it) if isinstance(it, list) else it for name, it in fields.items()
+        }
+        return Drawn(Sample(**values), prompt_tokens)
 
     # ---- notes
 
@@ -166,15 +171,7 @@ def _prepare(database: sqlite3.Connection, path: str) -> None:
 
 
 def _sample_entry(drawn: Drawn) -> bytes:
-    sample = drawn.sample
-    parts: Sequence[Any] = (
-        sample.text,
-        sample.finish,
-        sample.tokens,
-        sample.token_ids,
-        drawn.prompt_tokens,
-    )
-    return json.dumps(parts).encode()
+    return json.dumps([drawn.prompt_tokens, asdict(drawn.sample, recurse=False)]).encode()
 
 
 def _sum(key: bytes, entry: bytes) -> bytes:

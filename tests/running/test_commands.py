@@ -83,12 +83,15 @@ def test_bad_input_ends_with_2_and_writes_nothing(
     assert not out.exists()
 
 
-def test_a_run_that_is_there_is_not_overwritten(
+def test_another_run_that_is_there_is_not_overwritten(
     file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows = _rows(tmp_path / "rows.jsonl", 2)
     command = ["run", str(file), "-i", str(rows), "-o", str(tmp_path / "out")]
     assert execute(command) == 0
+    assert execute(command) == 0
+    assert "went on: 6 samples were drawn before" in capsys.readouterr().err
+    command += ["--seed", "8"]
     assert execute(command) == 2
-    assert "holds a run" in capsys.readouterr().err
+    assert "seed was 0, and is now 8" in capsys.readouterr().err
     assert execute([*command, "--overwrite"]) == 0

@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from attrs import evolve
 
 from chainlang import chain
 from chainlang.data import Row, read_rows
@@ -51,8 +52,11 @@ def written(path: Path, flows: list[Flow | None], **options: Any) -> Path:
 
 
 def files(path: Path) -> dict[str, bytes]:
+    """Return what is in the files of a run, but for its journal."""
     return {
-        str(one.relative_to(path)): one.read_bytes() for one in path.rglob("*") if one.is_file()
+        str(one.relative_to(path)): one.read_bytes()
+        for one in path.rglob("*")
+        if one.is_file() and not one.name.startswith("journal.sqlite")
     }
 
 
@@ -243,11 +247,11 @@ def test_a_run_without_rows(tmp_path: Path) -> None:
 def test_no_file_stays_open_however_many_parts(tmp_path: Path) -> None:
     many = {f"p{at}": at for at in range(100)}
     open_files = Path("/proc/self/fd") if Path("/proc/self/fd").exists() else Path("/dev/fd")
-    before = len(list(open_files.iterdir()))
+    before = len(list(open_files.iterdir())) + 3  # the journal, its log and what they share
     with RunFolder.create(tmp_path, ABOUT) as folder:
         folder.write(1, "1", {}, flow(**many))
         assert len(list(open_files.iterdir())) == before + 1
-    assert len(list(open_files.iterdir())) == before
+    assert len(list(open_files.iterdir())) == before - 3
 
 
 def test_a_run_of_the_loop(tmp_path: Path) -> None:
@@ -268,26 +272,38 @@ def test_a_run_of_the_loop(tmp_path: Path) -> None:
 # ---------------------------------------------------------------- what was there before
 
 
-def test_a_run_is_replaced_only_when_asked(tmp_path: Path) -> None:
+def test_another_run_is_replaced_only_when_asked(tmp_path: Path) -> None:
     written(tmp_path, [flow(old=1)] * 3, part_rows=1)
-    (tmp_path / "journal.sqlite").write_bytes(b"j")
     before = files(tmp_path)
-    with pytest.raises(SourceError, match=r"this folder holds a run(.|\n)*overwrite=True"):
-        written(tmp_path, [flow()])
+    other = evolve(ABOUT, seed=8, models={"tiny": {"seeds": True}})
+    with pytest.raises(SourceError) as caught:
+        RunFolder.create(tmp_path, other)
+    for said in ("holds another run", "--overwrite", "seed was 7, and is now 8", "models.tiny"):
+        assert said in str(caught.value)
     assert files(tmp_path) == before
-    written(tmp_path, [flow()], overwrite=True, keep_journal=True, format="csv")
-    assert (tmp_path / "journal.sqlite").exists()
-    written(tmp_path, [flow()], overwrite=True)
-    assert sorted(files(tmp_path)) == [
-        "answers/000.jsonl", "errors.jsonl", "flattened/000.jsonl", "graph.json", "metadata.json",
-        "plan.txt",
-    ]  # fmt: skip
+    for settings in ({"changed": True}, {"overwrite": True}):
+        with RunFolder.create(tmp_path, other, **settings) as folder:
+            folder.finish()
+        assert sorted(files(tmp_path)) == [
+            "errors.jsonl", "graph.json", "metadata.json", "plan.txt",
+        ]  # fmt: skip
+        other = evolve(other, seed=9)
+
+
+def test_the_same_run_is_written_anew(tmp_path: Path) -> None:
+    written(tmp_path, [flow(old=1)] * 3, part_rows=1)
+    before = files(tmp_path)
+    written(tmp_path, [flow(old=1)] * 3, part_rows=1)
+    after = files(tmp_path)
+    del before["metadata.json"], after["metadata.json"]
+    assert before == after
 
 
 def test_what_a_killed_run_left_is_replaced(tmp_path: Path) -> None:
     folder = RunFolder.create(tmp_path, ABOUT)
     folder.write(1, "1", {"text": "x" * 100_000}, flow("y" * 100_000), failure=FAILURE)
-    folder.root.close()  # as the system does
+    folder.journal.close()  # as the system does
+    folder.root.close()
     assert (tmp_path / "flattened/000.rows.tmp").exists()
     path = written(tmp_path, [flow()], overwrite=True)
     assert "flattened/000.rows.tmp" not in files(path)
@@ -315,6 +331,7 @@ def plant_link_in_part(path: Path) -> None:
 
 def lose_mark(path: Path) -> None:
     (path / "graph.json").write_text('{"nodes": []}')
+    (path / "journal.sqlite").unlink()
 
 
 @pytest.mark.parametrize(

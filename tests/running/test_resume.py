@@ -1,0 +1,146 @@
+"""A run that ended early goes on: nothing is drawn twice, and the files are those of one run."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chainlang import chain
+from chainlang.engines.fake import FakeEngine
+from chainlang.sessions import Summary
+from chainlang.store.files import Folder
+from chainlang.store.journal import Journal
+from chainlang.wire import Completion, Delta, Failure, Request
+from tests.store.test_folder import files
+
+CHAIN = "((one = 2:E) & (vote = 3:E >> M)) >> (J | retry(V::0.5, times=2))"
+ROWS = [{"id": f"r{number}", "query": f"What is {number} + 1?"} for number in range(20)]
+
+
+class Counting(FakeEngine):
+    """Counts samples, and interrupts the run at a step."""
+
+    def __init__(self, last: int | None = None, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.last, self.samples, self.steps = last, 0, 0
+
+    def step(self, until: float | None = None) -> list[Completion | Failure | Delta]:
+        self.steps += 1
+        if self.last is not None and self.steps > self.last:
+            raise KeyboardInterrupt
+        found = super().step(until)
+        self.samples += sum(one.usage.calls for one in found if isinstance(one, Completion))
+        return found
+
+
+def latency(request: Request) -> float:
+    return 1.0 + request.seed % 5
+
+
+def ran(path: Path, engine: FakeEngine, text: str = CHAIN, **settings: Any) -> Summary:
+    return chain(text).run(ROWS, path, engine=engine, window=4, **settings)
+
+
+def plain(path: Path) -> dict[str, bytes]:
+    """Return what a run has written, but for what tells when."""
+    return {name: data for name, data in files(path).items() if name != "metadata.json"}
+
+
+@pytest.mark.parametrize("format", ["jsonl", "csv", "parquet"])
+def test_a_run_goes_on_wherever_it_ended(tmp_path: Path, format: str) -> None:  # noqa: A002
+    whole = Counting(latency=latency)
+    ran(tmp_path / "whole", whole, format=format)
+    for last in range(0, whole.steps, 7):
+        path = tmp_path / f"run-{last}"
+        first = Counting(last, latency=latency)
+        with pytest.raises(KeyboardInterrupt):
+            ran(path, first, format=format)
+        second = Counting(latency=latency)
+        summary = ran(path, second, format=format)
+        assert plain(path) == plain(tmp_path / "whole")
+        # Fewer, where equal prompts at temperature 0 were drawn twice because they met in flight.
+        assert first.samples + second.samples <= whole.samples
+        assert bool(summary.recorded) == bool(first.samples)
+        assert summary.usage.calls == whole.samples
+
+
+def test_a_run_that_is_done_asks_for_nothing(tmp_path: Path) -> None:
+    ran(tmp_path, Counting(latency=latency))
+    before = plain(tmp_path)
+    again = Counting(latency=latency)
+    ran(tmp_path, again)
+    assert again.submitted == 0
+    assert plain(tmp_path) == before
+
+
+def test_an_edited_judge_runs_the_judge_alone(tmp_path: Path) -> None:
+    ran(tmp_path, Counting(), "5:E >> J")
+    edited = Counting()
+    summary = ran(tmp_path, edited, "5:E >> J(max_tokens=99)", changed=True)
+    assert (edited.samples, summary.recorded) == (20, 100)
+    wider = Counting()
+    ran(tmp_path, wider, "7:E >> J(max_tokens=99)", changed=True)
+    assert wider.samples == 20 * 2 + 20  # two more answers, and judgements of other prompts
+
+
+def test_a_failure_is_asked_for_again(tmp_path: Path) -> None:
+    down = Counting(failures=lambda request: Failure("", "transport", "down", transient=True))
+    assert ran(tmp_path, down, "E").failed == 20
+    summary = ran(tmp_path, Counting(), "E")
+    assert (summary.failed, summary.recorded) == (0, 0)
+
+
+SCRIPT = """
+import sys
+from tests.running.test_resume import CHAIN, ROWS, Counting, latency, chain
+
+class Telling(Counting):
+    def step(self, until=None):
+        print(flush=True)
+        return super().step(until)
+
+chain(CHAIN).run(ROWS, sys.argv[1], engine=Telling(latency=latency), window=4)
+"""
+
+
+def test_killed_at_any_moment_it_loses_nothing(tmp_path: Path) -> None:
+    whole = Counting(latency=latency)
+    ran(tmp_path / "whole", whole)
+    path, kills, draws = tmp_path / "run", 0, random.Random(7)
+    for _ in range(8):
+        command = [sys.executable, "-c", SCRIPT, str(path)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            for _ in range(draws.randrange(12)):  # steps
+                process.stdout.readline()
+            process.send_signal(signal.SIGKILL)
+        kills += process.returncode == -signal.SIGKILL
+    last = Counting(latency=latency)
+    summary = ran(path, last)
+    assert plain(path) == plain(tmp_path / "whole")
+    assert kills == 8
+    assert summary.usage.calls == whole.samples
+    assert summary.recorded > 0
+    folder = Folder.open(path)
+    journal = Journal.open(folder)
+    assert len(journal) <= whole.samples
+    journal.close()
+    folder.close()
+
+
+def test_two_processes_on_one_run(tmp_path: Path) -> None:
+    from chainlang.errors import SourceError
+
+    class Meanwhile(Counting):
+        def step(self, until: float | None = None) -> list[Completion | Failure | Delta]:
+            with pytest.raises(SourceError, match="another run is writing to this folder"):
+                ran(tmp_path, FakeEngine(), "E")
+            return super().step(until)
+
+    assert ran(tmp_path, Meanwhile(), "E").failed == 0
