@@ -1,22 +1,44 @@
-"""Typed extraction: a text becomes fields of the types that were declared, or the row fails."""
+"""Typed extraction: a text becomes an instance of a pydantic model, or its row fails."""
 
-from chainlang import load
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+from chainlang import chain, op
 from chainlang.engines.fake import FakeEngine
 
-# The type goes to the engine as a JSON schema, so a model can't answer anything else.
-extract = load(
-    text="""
-    input { text: str }
-    type Line { item: str, amount: int(1..), price: float? }
-    type Order { customer: str, priority: "normal" | "express", lines: list[Line] }
 
-    op extract : generate -> Order {
-      temperature = 0
-      user = "Extract the order from this mail:\\n{{ text }}"
-    }
-    main = extract
+class Line(BaseModel):
+    """One thing that is ordered."""
+
+    item: str
+    amount: int = Field(ge=1)
+    price: float | None = None
+
+
+class Order(BaseModel):
+    """What somebody orders."""
+
+    customer: str
+    priority: Literal["normal", "express"]
+    lines: list[Line]
+
+
+# The function is never called: its docstring is the prompt, its annotations are the types. They go
+# to the engine as a JSON schema, so a model can't answer anything else.
+@op(temperature=0)
+def extract(mail: str) -> Order:
+    """Extract the order from this mail.
+
+    {{ mail }}
     """
-)
+
+
+class Mail(BaseModel):
+    """What a row has."""
+
+    mail: str = Field(min_length=1)
+
 
 # Scripted answers stand in for a model, so that this runs anywhere: leave out `engine=` to ask one.
 GOOD = """{"customer": "Ada", "priority": "express",
@@ -25,15 +47,13 @@ GOOD = """{"customer": "Ada", "priority": "express",
 BAD = GOOD.replace("Ada", "Bob").replace("12", "0")
 engine = FakeEngine(answers={"Ada": GOOD, "Bob": BAD})
 
-rows = [
-    {"text": "Ada here. 12 pencils at 0.50 and 2 rulers, quickly!"},
-    {"text": "Bob wants no pencils, and 2 rulers."},
-]
-for row, result in zip(rows, extract.map(rows, engine=engine), strict=True):
-    print(row["text"])
+rows = ["Ada here. 12 pencils at 0.50 and 2 rulers, quickly!", "Bob wants no pencils.", ""]
+orders = chain(extract, input=Mail)
+for result in orders.map([{"mail": text} for text in rows], engine=engine):
     if result.ok:
-        print(f"  {result['customer']}, {result['priority']}")
-        for line in result["lines"]:
-            print(f"  {line['amount']} x {line['item']}")
+        order = result.value
+        print(
+            f"{order.customer}, {order.priority}: {sum(one.amount for one in order.lines)} things"
+        )
     else:
-        print(f"  failed: {result.failure.message}")
+        print(f"failed: {result.failure.message}")

@@ -70,7 +70,7 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
 @pytest.mark.parametrize("row", [row for row in ROWS if row.here], ids=lambda row: row.id)
 @pytest.mark.filterwarnings("ignore::chainlang.ChainlangWarning")
 def test_what_is_written_here_runs(row: Said, session: dict[str, object]) -> None:
-    """Each is Python, or a chain as text. What is a chain is run, what is awaitable awaited."""
+    """Each is Python, or a chain as text. A chain is run, other things go a step on."""
     shown = re.findall(r"`([^`]+)`", row.here)
     assert shown, row
     for code in shown:
@@ -80,6 +80,8 @@ def test_what_is_written_here_runs(row: Said, session: dict[str, object]) -> Non
             made = chain(code)
         if isinstance(made, Operand):
             assert made.as_chain()(ROW, engine=FakeEngine()).ok
+        elif isinstance(made, Iterator):
+            next(made)
         elif inspect.isawaitable(made):
             asyncio.run(finished(made))
 

@@ -44,8 +44,9 @@ def test_the_numbers_leave_none_out():
 
 # What each example that needs no model has to come to; for the others see tests/vllm.
 def typed_extraction(names, printed):
-    assert "12 x pencils" in printed
+    assert "Ada, express: 14 things" in printed
     assert "failed: lines[0].amount" in printed
+    assert "failed: row 3: mail" in printed
 
 
 def panel_vote(names, printed):

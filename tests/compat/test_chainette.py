@@ -1,0 +1,202 @@
+"""Chainette's documented words: the chain that they make, and what it gives."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from pydantic import BaseModel
+
+from chainlang import ChainlangError, chain, load
+from chainlang.chain import Chain as Ordinary
+from chainlang.compat import chainette
+from chainlang.compat.chainette import Branch, Chain, SamplingParams, Step, apply, register_engine
+from chainlang.engines.fake import FakeEngine
+
+
+class Raw(BaseModel):
+    text: str
+    source: str = "somewhere"
+
+
+class Product(BaseModel):
+    brand: str
+    price: float
+
+
+class Note(BaseModel):
+    note: str
+
+
+class Number(BaseModel):
+    value: int
+
+
+def cheaper(product: Product) -> list[Product]:
+    return [Product(brand=product.brand, price=product.price / 2)] if product.price > 1 else []
+
+
+def dearer(product: Product) -> list[Product]:
+    return [Product(brand=product.brand, price=product.price * 10)]
+
+
+def halves(product: Product) -> list[Product]:
+    return [Product(brand=f"{product.brand} {part}", price=1) for part in "ab"]
+
+
+def inc(n: Number) -> list[Number]:
+    return [Number(value=n.value + 1)]
+
+
+def dec(n: Number) -> list[Number]:
+    return [Number(value=n.value - 1)]
+
+
+def step(name: str, user: str, **fields: object) -> Step:
+    given = {"input_model": Product, "output_model": Product, **fields}
+    return Step(id=name, name=name, engine_name="small", user_prompt=user, **given)  # type: ignore[arg-type]
+
+
+EXTRACT = step(
+    "extract",
+    "Extract: {{text}} from {{source}}",
+    input_model=Raw,
+    sampling=SamplingParams(temperature=0),
+)
+FR, ES = step("to_fr", "French: {{brand}}"), step("to_es", "Spanish: {{brand}}")
+JOINED = [Branch(name="one", steps=[FR]).join("fr"), Branch(name="two", steps=[ES]).join("es")]
+SUMMARY = step("agg", "Both: {{fr.brand}} {{es.brand}}, was {{brand}}", output_model=Note)
+
+
+def product(brand: str, price: float = 9) -> str:
+    return json.dumps({"brand": brand, "price": price})
+
+
+def engine() -> FakeEngine:
+    return FakeEngine(
+        answers={
+            "Extract": product("Apple"),
+            "French: Apple": product("Pomme"),
+            "Spanish: Apple": product("Manzana"),
+            "Both: Pomme Manzana, was Apple": '{"note": "the same"}',
+        }
+    )
+
+
+def test_steps_and_joined_branches_make_an_ordinary_chain() -> None:
+    made = Chain(name="Translate", steps=[EXTRACT, JOINED, SUMMARY], emoji="x", batch_size=4)
+    assert isinstance(made, Ordinary)
+    assert str(made).splitlines()[-1] == (
+        "main = (extract = extract) >> ((fr = (to_fr = to_fr)) & (es = (to_es = to_es)))"
+        " >> (agg = agg)"
+    )
+    result = made(Raw(text="iPhone"), engine=engine())
+    assert result.value == Note(note="the same")
+    assert result["fr"]["brand"] == "Pomme"
+
+
+def test_branches_that_are_not_joined_stay_apart() -> None:
+    branches = [Branch(name="fr", steps=[FR]), Branch(name="es", steps=[ES])]
+    result = Chain(name="x", steps=[EXTRACT, branches])(Raw(text="iPhone"), engine=engine())
+    assert {name: one.value.brand for name, one in result.branches.items()} == {
+        "fr": "Pomme",
+        "es": "Manzana",
+    }
+
+
+def test_a_branch_may_have_the_name_of_its_last_step() -> None:
+    fr, es = step("fr", "French: {{brand}}"), step("es", "Spanish: {{brand}}")
+    apart = [Branch(name="fr", steps=[fr]), Branch(name="es", steps=[es])]
+    made = Chain(name="x", steps=[EXTRACT, apart])
+    assert str(made).splitlines()[-1] == "main = (extract = extract) >> ((fr = fr) | (es = es))"
+    joined = [one.join(one.name) for one in apart]
+    result = Chain(name="x", steps=[EXTRACT, joined, SUMMARY])(Raw(text="i"), engine=engine())
+    assert result.value == Note(note="the same")
+
+
+def test_functions_alone_need_no_model() -> None:
+    nodes = [apply(inc, input_model=Number, output_model=Number), apply(dec)]
+    branches = [Branch(name=one.id, steps=[one]).join(one.id) for one in nodes]
+    made = Chain(name="Increment and decrement", steps=[branches])
+    results = list(made.map([Number(value=3), {"value": 7}, {"value": "x"}]))
+    assert [(one["inc"]["value"], one["dec"]["value"]) for one in results[:2]] == [(4, 2), (8, 6)]
+    assert results[2].failure is not None
+
+
+def test_a_function_stands_behind_a_step_and_may_filter() -> None:
+    made = Chain(name="x", steps=[EXTRACT, apply(dearer), apply(cheaper)])
+    prices = {"cheap": 0.05, "dear": 8.0}
+    shop = FakeEngine(answers={name: product("b", price) for name, price in prices.items()})
+    results = list(made.map([Raw(text="cheap"), Raw(text="dear")], engine=shop))
+    assert results[0].candidates == ()
+    assert results[1]["price"] == 40.0
+
+
+def test_a_step_behind_a_function_runs_for_each_that_it_returns() -> None:
+    told = step(
+        "told", "Tell: {{brand}}, {{halves.brand}} of {{chain_input.text}}", output_model=Note
+    )
+    made = Chain(name="x", steps=[EXTRACT, apply(halves), told])
+    asked: list[str] = []
+
+    def answer(request: object, index: int) -> str:
+        prompt = request.messages[-1].text  # type: ignore[attr-defined]
+        asked.append(prompt)
+        return product("Apple") if "Extract" in prompt else '{"note": "so"}'
+
+    assert len(made(Raw(text="two"), engine=FakeEngine(answers=answer)).candidates) == 2
+    assert asked[1:] == ["Tell: Apple a, Apple a of two", "Tell: Apple b, Apple b of two"]
+
+
+def test_a_function_behind_a_join_reads_what_stood_before_it() -> None:
+    made = Chain(name="x", steps=[EXTRACT, JOINED, apply(cheaper)])
+    assert made(Raw(text="iPhone"), engine=engine())["brand"] == "Apple"
+
+
+def test_a_system_prompt_and_an_instruction_stand_together() -> None:
+    one = step(
+        "one", "{{brand}}", system_prompt="Be brief.", output_format_instruction="JSON, please."
+    )
+    assert 'system = """Be brief.\n\nJSON, please."""' in str(Chain(name="x", steps=[one]))
+
+
+def test_an_engine_is_a_model_of_every_chain_that_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chainette, "_REGISTERED", {})
+    register_engine("small", "Qwen/Qwen2.5-0.5B-Instruct", max_model_len=2048)
+    register_engine("other", "gpt-4o-mini", backend="openai", base_url="http://127.0.0.1:8000/v1")
+    made = Chain(name="x", steps=[EXTRACT, FR])
+    assert 'model small = vllm("Qwen/Qwen2.5-0.5B-Instruct", max_model_len=2048)' in str(made)
+    assert "gpt-4o-mini" not in str(made)
+    assert load(text=str(made), types={"Raw": Raw, "Product": Product}) == made
+    with pytest.raises(ChainlangError, match="max_len"):
+        register_engine("bad", "m", max_len=3)
+    with pytest.raises(ChainlangError, match="no engine"):
+        register_engine("bad", "m", backend="nobody")
+
+
+@pytest.mark.parametrize(
+    ("steps", "message"),
+    [
+        ([EXTRACT, [Branch(name="fr", steps=[FR])], ES], "stand last"),
+        ([EXTRACT, [JOINED[0], Branch(name="es", steps=[ES])]], "stand last"),
+        ([EXTRACT, apply(halves), JOINED, SUMMARY], "made several of it"),
+        ([EXTRACT, apply(halves), FR, step("late", "{{halves.brand}}")], "made several of it"),
+        ([step("one", "{{ nothing }}")], "there is no 'nothing'"),
+        ([], "this list is empty"),
+    ],
+)
+def test_what_is_refused(steps: list[chainette.Node], message: str) -> None:
+    with pytest.raises(ChainlangError, match=message):
+        Chain(name="x", steps=steps)
+
+
+def test_a_function_says_what_it_reads() -> None:
+    with pytest.raises(ChainlangError, match="does not know what it reads"):
+        apply(lambda value: [value])
+
+
+def test_it_is_written_in_the_language() -> None:
+    """What the words make, somebody could have written."""
+    made = Chain(name="x", steps=[step("one", "{{ brand }}", output_model=Note)])
+    assert made == chain(made, input=Product)
+    assert Ordinary.from_json(made.to_json()) == made
