@@ -89,6 +89,16 @@ def test_import_is_light():
     assert done.returncode == 0, done.stderr
 
 
+def test_no_link_is_in_the_repository():
+    """A link to somebody's environment has been, and checking it out replaced what it names."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a checkout")
+    listed = subprocess.run(
+        ["git", "ls-files", "--stage"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert not [line for line in listed.stdout.splitlines() if line.startswith("120000")]
+
+
 # ---------------------------------------------------------------- the grammar
 
 
