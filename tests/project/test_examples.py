@@ -71,7 +71,21 @@ def everything(names, printed):
     assert "3  row 3: comments" in printed
 
 
-CHECKS = (typed_extraction, panel_vote, translate_and_join, fallback, everything)
+def a_run_that_goes_on(names, printed):
+    first, second, third, _ = printed.splitlines()
+    assert first == "6 rows, 2 failed: 12 drawn, 0 from the journal"
+    assert second == "6 rows, 0 failed: 6 drawn, 12 from the journal"
+    assert third == "6 rows, 0 failed: 0 drawn, 18 from the journal"
+
+
+CHECKS = (
+    typed_extraction,
+    panel_vote,
+    translate_and_join,
+    fallback,
+    everything,
+    a_run_that_goes_on,
+)
 
 
 def test_every_example_with_scripted_answers_is_checked():
