@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from attrs import evolve, frozen
@@ -67,34 +67,40 @@ class _Drawing:
         place = further(self.place, self.step.tries.mark, attempt)
         return place if self.reads[number] is None else (*place, f"c{number}")
 
-    def ask(self, draws: list[_Draw]) -> Generator[Effect, Any, list[Drawn]]:
-        """Return what comes of some samples, in their order."""
-        asked: list[tuple[_Draw, Request | StageError]] = []
-        for draw in draws:
+    def ask(self, draws: Sequence[_Draw]) -> tuple[Ask, dict[int, StageError]]:
+        """Return what asks for some samples, and why the prompts of others can't be made."""
+        requests: list[Request] = []
+        unmade: dict[int, StageError] = {}
+        for index, draw in enumerate(draws):
             try:
-                asked.append((draw, self.request(draw)))
+                requests.append(self.request(draw))
             except StageError as error:
-                asked.append((draw, error))
-        requests = tuple(one for _, one in asked if isinstance(one, Request))
+                unmade[index] = error
         listener = self.context.listener
         if listener is None or self.step.place not in listener.places:
-            replies = yield Ask(requests)
-        else:
-            places = tuple(
-                (self.at(draw.number, draw.attempt), draw.first)
-                for draw, one in asked
-                if isinstance(one, Request)
-            )
-            ear = Ear(listener.tell, self.step.stage.name, places)
-            replies = yield Ask(tuple(evolve(one, stream=True) for one in requests), ear.hear)
+            return Ask(tuple(requests)), unmade
+        asked = (draw for index, draw in enumerate(draws) if index not in unmade)
+        places = tuple((self.at(draw.number, draw.attempt), draw.first) for draw in asked)
+        ear = Ear(listener.tell, self.step.stage.name, places)
+        return Ask(tuple(evolve(one, stream=True) for one in requests), ear), unmade
+
+    def receive(
+        self,
+        draws: Sequence[_Draw],
+        asked: Ask,
+        unmade: Mapping[int, StageError],
+        replies: Sequence[Completion | Failure],
+    ) -> list[Drawn]:
+        """Return what came of some samples, in their order."""
+        if asked.ear is not None:
             for number, reply in enumerate(replies):
                 if isinstance(reply, Completion):
-                    ear.finish(number, reply.samples)
+                    asked.ear.finish(number, reply.samples)
         came = iter(replies)
         return [
             made
-            for draw, one in asked
-            for made in self.made(draw, next(came) if isinstance(one, Request) else one)
+            for index, draw in enumerate(draws)
+            for made in self.made(draw, unmade[index] if index in unmade else next(came))
         ]
 
     def request(self, draw: _Draw) -> Request:
@@ -139,7 +145,8 @@ class _Drawing:
             events.append(Event("retry", at, str(bad.error), bad.sample))
             if wait := tries.wait(times):
                 yield Pause(wait)
-            (drawn,) = yield from self.ask([draw])
+            asked, unmade = self.ask([draw])
+            (drawn,) = self.receive([draw], asked, unmade, (yield asked))
             times += 1
             if not isinstance(drawn, _Bad):
                 return drawn, events
@@ -159,7 +166,9 @@ def generate(step: Generate, record: Record, context: RowContext) -> Generator[E
         drawing = _Drawing(step, record, context, place, readings(stage, record))
     except StageError as error:
         raise failed(error, stage.name, place, span=stage.span) from error
-    drawn = yield from drawing.ask(list(drawing.draws()))
+    draws = tuple(drawing.draws())
+    asked, unmade = drawing.ask(draws)
+    drawn = drawing.receive(draws, asked, unmade, (yield asked))
     bad = {index: one for index, one in enumerate(drawn) if isinstance(one, _Bad)}
     if bad and step.tries.times > 1:
         redrawn = yield All(tuple(drawing.again(one) for one in bad.values()))

@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Generator
 from typing import Any, TypeAlias
 
-from attrs import evolve, frozen
+from attrs import define, evolve, field, frozen
 
+from chainlang.limits import current
 from chainlang.ops.functions import FunctionError
 from chainlang.ops.records import Flow
 from chainlang.ops.stages import StageError
 from chainlang.places import Place
 from chainlang.runtime.outcomes import RowFailure
-from chainlang.runtime.pieces import Listener
+from chainlang.runtime.pieces import Ear, Listener
 from chainlang.spans import Span
 from chainlang.wire import Request
 
@@ -28,8 +29,8 @@ class Ask:
     """Wait for the replies to requests; they come in the order of the requests."""
 
     requests: tuple[Request, ...]
-    hear: Callable[[int, int, str], None] | None = None
-    """Is told what comes meanwhile: the number of the request, of the sample, and more text."""
+    ear: Ear | None = None
+    """Is told what comes meanwhile."""
 
 
 @frozen
@@ -101,9 +102,18 @@ def failed(
     )
 
 
-def saying(error: RowFailed, message: str) -> RowFailed:
-    """Return the same failure with another message."""
-    return RowFailed(evolve(error.failure, message=message))
+@define(eq=False)
+class Budget:
+    """How many items a row may still run a part for; a list in a list in a list is long."""
+
+    left: int = field(factory=lambda: current().calls_per_row)
+
+    def spend(self, items: int) -> None:
+        """Take from it. Raises `StageError` where it does not suffice."""
+        self.left -= items
+        if self.left < 0:
+            message = "over= has, with those of the lists around it, more items than calls_per_row"
+            raise StageError(message, "input")
 
 
 @frozen
@@ -114,6 +124,7 @@ class RowContext:
     runs: tuple[str, ...] = ()
     """For each star in a place, what stands for it; nothing for a first attempt, round or item."""
     listener: Listener | None = None
+    budget: Budget = field(factory=Budget)
 
     def place(self, place: Place) -> Place:
         """Return a place of the plan with its stars filled in."""

@@ -49,7 +49,6 @@ def run(
     """
     scheduler, source = Scheduler(open_port=open_port), iter(rows)
     done: dict[int, Outcome] = {}
-    context = RowContext(seed)
 
     def keep(outcome: Outcome) -> None:
         done[outcome.index] = outcome
@@ -67,7 +66,7 @@ def run(
                     keep(Outcome(admitted, "", None, start, Usage()))
                 else:
                     row = Row(admitted, start, engines, keep)
-                    scheduler.admit(row, work(plan.root, start, context))
+                    scheduler.admit(row, work(plan.root, start, RowContext(seed)))
                 admitted += 1
             scheduler.submit()
             while done and (not ordered or given in done):

@@ -51,7 +51,6 @@ from chainlang.runtime.effects import (
     Within,
     Work,
     failed,
-    saying,
 )
 from chainlang.runtime.pieces import Piece
 
@@ -151,9 +150,9 @@ def _fallback(step: Fallback, record: Record, context: RowContext) -> Work:
         try:
             return (yield from work(one, record, context))
         except RowFailed as error:
-            last = error
-            said.append(str(error))
-    raise saying(last, last_of(said))
+            failure = error.failure
+            said.append(failure.message)
+    raise RowFailed(evolve(failure, message=last_of(said)))
 
 
 def _retry(step: Retry, record: Record, context: RowContext) -> Work:
@@ -167,7 +166,8 @@ def _retry(step: Retry, record: Record, context: RowContext) -> Work:
         except RowFailed as error:
             failure = error.failure
             if not tries.again(failure, times):
-                raise saying(error, tried(failure.message, times)) from error
+                message = tried(failure.message, times)
+                raise RowFailed(evolve(failure, message=message)) from error
             if is_redrawn(failure):
                 start, attempt = told(record, failure.message, failure.text), attempt + 1
             at = context.further(tries.mark, attempt).place((*step.place, "*"))
@@ -213,6 +213,7 @@ def _loop(step: Loop, record: Record, context: RowContext) -> Work:
 def _each(step: Each, record: Record, context: RowContext) -> Work:
     try:
         items = listed(value_of(step.over, record, "over="), step.most)
+        context.budget.spend(len(items))
     except StageError as error:
         raise failed(error, "each", context.place(step.place), span=step.span) from error
     flows = yield All(

@@ -6,7 +6,7 @@ It knows rows, requests and engines; not where rows come from nor where outcomes
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from attrs import define, evolve, field
@@ -47,9 +47,7 @@ class _Task:
     results: list[Any] = field(factory=list)
     waiting: int = 0
     failures: dict[int, RowFailed] = field(factory=dict)
-    children: list[_Task] = field(factory=list)
-    asked: dict[str, None] = field(factory=dict)
-    """The requests that have not come back."""
+    children: Sequence[_Task] = ()
     alarm: Alarm[_Task] | None = None
     """The end of its pause, or of the time that its child has."""
 
@@ -129,15 +127,14 @@ class Scheduler:
         if reply.id not in self._asked:
             return  # its time was over
         task, slot, _ = self._asked.pop(reply.id)
-        del task.asked[reply.id]
         if isinstance(reply, Completion):
             task.row.usage += reply.usage
         self._deliver(task, slot, reply)
 
     def _hear(self, delta: Delta) -> None:
         task, slot, _ = self._asked.get(delta.id, (None, 0, None))
-        if task is not None and isinstance(task.effect, Ask) and task.effect.hear is not None:
-            task.effect.hear(slot, delta.sample, delta.text)
+        if task is not None and isinstance(task.effect, Ask) and task.effect.ear is not None:
+            task.effect.ear.hear(slot, delta.sample, delta.text)
 
     def _deliver(self, task: _Task, slot: int, value: Any) -> None:
         task.results[slot] = value
@@ -150,6 +147,7 @@ class Scheduler:
         ready: list[tuple[_Task, Any]] = [(task, value)]
         while ready:
             task, value = ready.pop()
+            task.children = ()  # else they and it would hold each other
             try:
                 if task.failures:  # the first in the order of the chain, whichever came first
                     effect = task.work.throw(task.failures[min(task.failures)])
@@ -163,7 +161,7 @@ class Scheduler:
                 self._wait(task, effect, ready)
 
     def _wait(self, task: _Task, effect: Effect, ready: list[tuple[_Task, Any]]) -> None:
-        task.effect, task.failures, task.children = effect, {}, []
+        task.effect, task.failures = effect, {}
         match effect:
             case All(works):
                 task.waiting = len(works)
@@ -192,7 +190,6 @@ class Scheduler:
             port = self._port(task.row.engines[request.model])
             numbered = evolve(request, id=new_id())
             self._asked[numbered.id] = (task, slot, port)
-            task.asked[numbered.id] = None
             self._outbox.setdefault(port, []).append(numbered)
 
     def _port(self, engine: Engine) -> Port:
@@ -234,19 +231,17 @@ class Scheduler:
 
     def _end(self, tasks: Iterable[_Task]) -> None:
         """End tasks and all that they have started."""
-        gone: list[_Task] = []
+        gone: set[_Task] = set()
         pending = list(tasks)
         while pending:
             task = pending.pop()
-            gone.append(task)
+            gone.add(task)
             pending += task.children
             task.work.close()
             if task.alarm is not None:
                 task.alarm.off = True
-        self._forget([name for task in gone for name in task.asked])
-        if self._calls:
-            ids = {id(task) for task in gone}
-            self._calls.forget(lambda who: id(who[0]) in ids)
+        self._forget([name for name, (task, _, _) in self._asked.items() if task in gone])
+        self._calls.forget(lambda who: who[0] in gone)
 
     def abort(self, row: Row | None = None) -> None:
         """Forget what a row has in flight; None for everything."""
@@ -266,8 +261,7 @@ class Scheduler:
     def _forget(self, names: Iterable[str]) -> None:
         by_port: dict[Port, set[str]] = {}
         for name in names:
-            task, _, port = self._asked.pop(name)
-            del task.asked[name]
+            _, _, port = self._asked.pop(name)
             by_port.setdefault(port, set()).add(name)
         for port, gone in by_port.items():
             waiting = self._outbox.get(port, [])

@@ -518,6 +518,16 @@ def test_what_is_no_list_or_too_long_fails_the_row(over: str, message: str) -> N
     assert result.failure.message == message
 
 
+def test_lists_in_lists_have_a_bound_for_the_whole_row() -> None:
+    row = {"query": "q", "numbers": list(range(40))}
+    nested = each(each(E, over="numbers"), over="numbers")
+    with Limits(calls_per_row=1000).applied():
+        good, bad = nested.map([{"query": "q", "numbers": [1] * 30}, row], engine=FakeEngine())
+    assert good.ok
+    assert bad.failure is not None
+    assert "more items than calls_per_row" in bad.failure.message
+
+
 # ---------------------------------------------------------------- written in two ways
 
 
