@@ -123,7 +123,7 @@ def run_to_folder(  # noqa: PLR0917
         window=settings.window,
         open_port=recorder.port,
     )
-    about = evolve(about, models={name: asdict(one.capabilities) for name, one in engines.items()})
+    about = evolve(about, models={name: _told(one) for name, one in engines.items()})
     with RunFolder.create(
         out,
         about,
@@ -157,9 +157,14 @@ class _Recorder:
     def port(self, engine: Engine) -> Port:
         """Return the way to an engine; rows begin only when the journal is there."""
         assert self.journal is not None
-        fingerprint = json.dumps(asdict(engine.capabilities))
+        fingerprint = json.dumps(engine.fingerprint, sort_keys=True)
         self.ports.append(RecordedPort(Port(engine), self.journal, fingerprint))
         return self.ports[-1]
+
+
+def _told(engine: Engine) -> dict[str, Any]:
+    """Return what a run folder says of an engine."""
+    return {"fingerprint": engine.fingerprint, "capabilities": asdict(engine.capabilities)}
 
 
 def _write(folder: RunFolder, outcome: Outcome) -> None:

@@ -5,7 +5,8 @@ An engine sees these and nothing of chains; a chain sees these and nothing of en
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Literal, TypeAlias
 
 from attrs import frozen
 
@@ -148,6 +149,12 @@ class Failure:
     message: str
     transient: bool = False
     """Whether the same request may succeed when it is sent again."""
+
+
+Fingerprint: TypeAlias = Mapping[str, str | int | None]
+"""What the replies of an engine depend on besides the request, by name: its kind and version, the
+model, and what computes it. None is what can't be known; there, equal fingerprints promise nothing.
+"""
 
 
 @frozen(kw_only=True)

@@ -213,6 +213,8 @@ def test_the_folder_says_which_model_it_was(folder: Path) -> None:
     found = json.loads((folder / "out" / "metadata.json").read_text())
     assert found["settings"]["model"] == "other"
     assert list(found["models"]) == ["other"]
+    assert found["models"]["other"]["fingerprint"] == FakeEngine().fingerprint
+    assert found["models"]["other"]["capabilities"]["batch_invariant"] is True
 
 
 # ---------------------------------------------------------------- servers, keys and variables

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Protocol, runtime_checkable
 
-from chainlang.wire import Capabilities, Completion, Delta, Failure, Message, Request
+from chainlang.wire import Capabilities, Completion, Delta, Failure, Fingerprint, Message, Request
 
 
 class Engine(Protocol):
@@ -19,6 +19,11 @@ class Engine(Protocol):
     @property
     def capabilities(self) -> Capabilities:
         """What this engine can promise."""
+        ...
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """What its replies depend on besides the request. The first look may take seconds."""
         ...
 
     def submit(self, requests: Iterable[Request]) -> None:

@@ -13,6 +13,7 @@ import heapq
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
+from importlib.metadata import version
 from typing import Any, TypeAlias
 
 import attrs
@@ -23,6 +24,7 @@ from chainlang.wire import (
     Completion,
     Delta,
     Failure,
+    Fingerprint,
     Request,
     Sample,
     Sampling,
@@ -89,6 +91,20 @@ class FakeEngine:
             priorities=False,
             streams=True,
         )
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """Its kind, version, context and answers: a table by content, a function by name."""
+        match self.answers:
+            case None:
+                answers = "invented"
+            case Mapping():
+                answers = json.dumps(dict(self.answers), default=list)
+                answers = hashlib.sha256(answers.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+            case function:
+                answers = getattr(function, "__qualname__", type(function).__qualname__)
+        found = {"engine": "fake", "version": version("chainlang"), "answers": answers}
+        return {**found, "context": self.context}
 
     def submit(self, requests: Iterable[Request]) -> None:
         """Take requests; each will finish after its latency."""

@@ -10,6 +10,7 @@ import itertools
 import sys
 from collections.abc import Collection, Iterable, Mapping
 from functools import partial
+from importlib.metadata import version
 
 from chainlang.engines import chat
 from chainlang.engines.background import Background
@@ -17,7 +18,7 @@ from chainlang.engines.chat_client import ChatClient, Refused
 from chainlang.engines.endpoint import CLOUD, DEFAULT_URL, Endpoint, refuse
 from chainlang.engines.http_retry import GaveUp, RetryPolicy
 from chainlang.engines.probe import probe
-from chainlang.wire import Capabilities, Completion, Failure, Request, Sample, Usage
+from chainlang.wire import Capabilities, Completion, Failure, Fingerprint, Request, Sample, Usage
 
 _STEP = 0.05  # seconds that `step` waits for something to finish
 
@@ -105,6 +106,12 @@ class OpenAIEngine:
     def url(self) -> str:
         """The address before ``/chat/completions``."""
         return self._endpoint.url
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """The server's address and its name of the model; what it computes with can't be known."""
+        found = {"engine": "openai", "version": version("chainlang"), "url": self.url}
+        return {**found, "model": self.model, "weights": None}
 
     @property
     def sent(self) -> int:

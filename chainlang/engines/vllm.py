@@ -11,11 +11,13 @@ import warnings
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 from attrs import define, field
 
+from chainlang.engines.vllm_identity import fingerprint
 from chainlang.engines.vllm_load import Loaded, found, load, refuse, shut
 from chainlang.engines.vllm_prompts import PromptError
 from chainlang.engines.vllm_schemas import enforceable
@@ -25,6 +27,7 @@ from chainlang.wire import (
     Delta,
     Failure,
     FailureKind,
+    Fingerprint,
     Finish,
     Request,
     Sample,
@@ -95,6 +98,7 @@ class VllmEngine:
         }
         loaded = load(self.model, settings, progress or (lambda _: None))
         self._invariant = loaded.batch_invariant
+        self._config, self._template = loaded.config, loaded.template
         self.context = loaded.context
         """The most tokens of prompt and reply together."""
         self._loaded: Loaded | None = loaded
@@ -121,6 +125,14 @@ class VllmEngine:
             priorities=True,
             streams=True,
         )
+
+    @cached_property
+    def fingerprint(self) -> Fingerprint:
+        """Its files by their content, the version of vLLM, and the device.
+
+        The first look reads all the weights, which takes about a second for a gigabyte.
+        """
+        return fingerprint(self._config, self._template)
 
     def submit(self, requests: Iterable[Request]) -> None:
         """Take requests. Raises `EngineError` once closed."""

@@ -93,6 +93,9 @@ class Loaded:
     context: int
     """The most tokens of prompt and reply together."""
     batch_invariant: bool
+    config: Any
+    template: str
+    """Its chat template."""
 
 
 def load(model: str, settings: Mapping[str, Any], progress: Callable[[str], None]) -> Loaded:
@@ -189,7 +192,8 @@ def _load(model: str, settings: Mapping[str, Any], device: str) -> Loaded:
     _OPEN.add(id(engine))
     exact = str(config.model_config.dtype) == "torch.float32" if device == "cpu" else None
     invariant = os.environ.get("VLLM_BATCH_INVARIANT") == "1" if exact is None else exact
-    return Loaded(engine, prompts, config.model_config.max_model_len, invariant)
+    context, template = config.model_config.max_model_len, str(tokenizer.chat_template)
+    return Loaded(engine, prompts, context, invariant, config, template)
 
 
 def _bound_cache(config: Any) -> None:

@@ -1,14 +1,24 @@
-"""The files of a model in a folder: whether its weights are whole."""
+"""The files of a model in a folder: whether its weights are whole, and what they are."""
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from pathlib import Path
 
 _POINTER = b"version https://git-lfs"
 _AGAIN = "copy it, or download it, again"
 _NOTES = "__metadata__"
 _LENGTH = 8  # bytes at the beginning of a file of safetensors that say how long its header is
+
+# Files of weights; where there are some of an earlier kind, a later one is not looked at.
+_WEIGHTS = ("*.safetensors", "*.bin", "*.pt", "*.gguf")
+_TOKENIZER = ("*token*", "*vocab*", "merges.txt", "*.model")
+_READERS = 4  # files that are read at the same time
 
 
 def fault(folder: Path) -> tuple[str, str] | None:
@@ -40,3 +50,55 @@ def _data(header: bytes) -> int:
     """Return how many bytes of weights a header announces."""
     tensors = json.loads(header).items()
     return max((one["data_offsets"][1] for name, one in tensors if name != _NOTES), default=0)
+
+
+# ---------------------------------------------------------------- digests
+
+
+def identity(folder: Path) -> dict[str, str | None]:
+    """Return digests of what a model in a folder is made of, wherever the folder is."""
+    weights = next((found for one in _WEIGHTS if (found := list(folder.glob(one)))), [])
+    return {
+        "weights": digest(weights),
+        "configuration": digest(folder.glob("config.json")),
+        "tokenizer": digest(path for one in _TOKENIZER for path in folder.glob(one)),
+    }
+
+
+def digest(paths: Iterable[Path]) -> str | None:
+    """Return a digest of the names and the contents of files; None for none.
+
+    Every byte is read, at about a second for a gigabyte, but once in a process for each file that
+    has not changed its size or time since, and never for one that the hub's cache has, which calls
+    it by its digest.
+    """
+    found = sorted(set(paths))
+    if not found:
+        return None
+    with ThreadPoolExecutor(_READERS) as readers:
+        contents = list(readers.map(_content, found))
+    pairs = [[path.name, content] for path, content in zip(found, contents, strict=True)]
+    return _short(json.dumps(pairs).encode())
+
+
+def text_digest(text: str) -> str:
+    """Return a digest of a text."""
+    return _short(text.encode("utf-8", "surrogatepass"))
+
+
+def _short(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:32]
+
+
+def _content(path: Path) -> str:
+    real = path.resolve()
+    if real.parent.name == "blobs" and re.fullmatch("[0-9a-f]{64}", real.name):
+        return real.name  # in the cache of the hub, where a large file has its SHA-256 for a name
+    state = real.stat()
+    return _read(real, state.st_size, state.st_mtime_ns)
+
+
+@lru_cache(maxsize=4096)
+def _read(path: Path, size: int, changed: int) -> str:  # noqa: ARG001  # what else it is kept by
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
