@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from chainlang import chain
-from chainlang.cli.run import Progress
+from chainlang.cli.progress import Progress
 
 QUESTIONS = Path(__file__).parent / "data" / "questions.jsonl"
 OUT = Path("runs/demo")
@@ -20,7 +20,7 @@ pipeline = chain(
 print(f"chain      {pipeline}")
 print(f"questions  {QUESTIONS.name}\n", flush=True)
 
-progress = Progress(sys.stderr.isatty())
+progress = Progress(sys.stderr, sys.stderr.isatty())
 summary = pipeline.run(QUESTIONS, OUT, overwrite=True, progress=progress.say, on_row=progress.row)
 progress.end()
 
