@@ -63,7 +63,8 @@ def evaluate(expression: str, values: Mapping[str, Any]) -> Any:
             found = list(found)
     except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
         raise RenderError(str(error)) from error
-    if isinstance(found, Undefined):
+    several = found if isinstance(found, list | tuple) else [found]
+    if any(isinstance(one, Undefined) for one in several):
         raise RenderError(f"{expression!r} has no value here")
     return found
 
