@@ -86,10 +86,15 @@ def _named(name: str, values: Mapping[str, Any]) -> Any:
     return values[name]
 
 
-def faults(expression: str, known: Collection[str] | None = None) -> tuple[Fault, ...]:
+def faults(
+    expression: str,
+    known: Collection[str] | None = None,
+    fields: Mapping[str, Collection[str]] | None = None,
+) -> tuple[Fault, ...]:
     """Return everything wrong with an expression, in the order of its text.
 
-    `known` are the names that it may read; None where anybody's guess is as good.
+    `known` are the names that it may read, None where anybody's guess is as good; `fields` are
+    those of some of these names.
 
     >>> [one.message for one in faults("verdikt == 2 ** 9", ["verdict"])]
     ["there is no 'verdikt' here", "'**' could make a number of any size"]
@@ -109,7 +114,7 @@ def faults(expression: str, known: Collection[str] | None = None) -> tuple[Fault
         except _NoExpression as error:
             return (error.fault,)
         names = {one.name for one in tree.find_all(nodes.Name)}
-        found = [*_refused(tree, tokens)]
+        found = [*_refused(tree, tokens), *_missing(tree, tokens, fields or {})]
     known = names if known is None else known
     for name in names - set(known):
         near = closest(name, known)
@@ -222,6 +227,22 @@ def _refused(tree: nodes.Node, tokens: list[tuple[int, str]]) -> Iterator[Fault]
                 yield _at(tokens, name, f"there is no filter '{name}' here", hint)
             case nodes.Getattr(attr=name) if name.startswith("_"):
                 yield _at(tokens, name, f"'{name}' is no field of a value")
+
+
+def _missing(
+    tree: nodes.Node, tokens: list[tuple[int, str]], fields: Mapping[str, Collection[str]]
+) -> Iterator[Fault]:
+    """Yield a fault for each field that is read of a name which does not have it."""
+    from jinja2 import nodes
+
+    for node in tree.find_all(nodes.Getattr):
+        if not isinstance(node.node, nodes.Name) or node.node.name not in fields:
+            continue
+        name, own = node.node.name, fields[node.node.name]
+        if node.attr not in own:
+            near = closest(node.attr, own)
+            hint = f"did you mean '{near}'?" if near else f"it has {', '.join(sorted(own))}"
+            yield _at(tokens, node.attr, f"'{name}' has no field '{node.attr}'", hint)
 
 
 def _at(tokens: list[tuple[int, str]], text: str, message: str, hint: str | None = None) -> Fault:

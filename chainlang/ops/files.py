@@ -74,6 +74,7 @@ class _Checker:
         scope = Scope.of(self.file.items)
         readable = Readable.of(self.file.items)
         scope.definitions = frozenset(self.named(Definition))
+        scope.known, scope.fields = readable.for_expressions, readable.fields
         changed: list[Item] = []
         for item in self.file.items:
             match item:

@@ -11,7 +11,7 @@ from attrs import field, frozen
 
 from chainlang.diagnostics import Diagnostic
 from chainlang.ir import items
-from chainlang.ir.nodes import Combine, Expr, Named, Ref, Repeat, Stage, Then
+from chainlang.ir.nodes import Combine, Expr, Function, Named, Ref, Repeat, Stage, Then
 from chainlang.ir.walk import walk
 from chainlang.notation.literals import inside
 from chainlang.ops.expressions import Fault
@@ -27,6 +27,7 @@ _ONE_AT_A_TIME = (
     "write `map`, or {% for candidate in candidates %}",
 )
 _OF_PARTS = frozenset({"answer", "candidates"})
+_OF_VOTES = frozenset({"final_answer", "votes", "confidence"})
 
 
 @frozen
@@ -36,6 +37,8 @@ class Readable:
     names: frozenset[str] | None = None
     """None where any may be right."""
     fields: Mapping[str, frozenset[str]] = field(factory=dict)
+    of_candidates: frozenset[str] | None = None
+    """What expressions read besides: the fields that a candidate may have; None as above."""
 
     @classmethod
     def of(cls, found: Iterable[items.Item]) -> Readable:
@@ -50,7 +53,15 @@ class Readable:
         calls = [one for body in here for one in walk(body) if isinstance(one, Combine)]
         loops = {_item(one) for one in calls if one.name == "each"}
         retries = _IN_RETRY if any(one.name == "retry" for one in calls) else frozenset()
-        return cls(row | _ALWAYS | parts.keys() | loops | retries, fields)
+        names = row | _ALWAYS | parts.keys() | loops | retries
+        return cls(names, fields, _of_candidates(here, found))
+
+    @property
+    def for_expressions(self) -> frozenset[str] | None:
+        """The names that conditions, keys and lists may read; None where any may be right."""
+        if self.names is None or self.of_candidates is None:
+            return None
+        return self.names | self.of_candidates
 
     def template_faults(self, setting: items.Setting, kind: str) -> Iterator[Diagnostic]:
         """Yield what is wrong with a template of an op of that kind."""
@@ -117,6 +128,24 @@ def _output(
             if name in ops and not any(one.name == "choose" for one in ops[name].settings):
                 return _returned(ops[name], found)
     return None
+
+
+def _of_candidates(bodies: Iterable[Expr], found: tuple[items.Item, ...]) -> frozenset[str] | None:
+    """Return the fields that the stages of a file yield; None where a function may yield any."""
+    ops = {**prelude(), **{one.name: one for one in found if isinstance(one, items.Op)}}
+    names = {"answer"}
+    for one in (one for body in bodies for one in walk(body)):
+        if isinstance(one, Function):
+            return None
+        if not isinstance(one, Stage):
+            continue
+        known = _OF_VOTES if one.name == "M" else None
+        if one.name in ops:
+            known = _returned(ops[one.name], found)
+        if known is None:
+            return None
+        names |= {*known, "final_answer"}
+    return frozenset(names)
 
 
 def _returned(op: items.Op, found: tuple[items.Item, ...]) -> frozenset[str] | None:

@@ -326,7 +326,7 @@ class _Resolver:
 
     def expression_in(self, option: Option, text: str) -> None:
         where = option.span and option.span.part("value")
-        for fault in faults(text):
+        for fault in faults(text, self.scope.known, self.scope.fields):
             span = where and inside(where, fault.start, fault.end)
             self.note("expression", fault.message, span, fault.hint)
 
