@@ -15,7 +15,7 @@ from typing import NoReturn, TypeAlias
 
 from attrs import define, frozen
 
-_MOST = 1000  # repetitions, as they multiply: a compiler of grammars takes seconds for more
+_MOST = 10_000  # repetitions, as they multiply
 _LAST = sys.maxunicode
 Ranges: TypeAlias = tuple[tuple[int, int], ...]
 """Code points, from and to, in order and apart."""
@@ -283,27 +283,30 @@ _ESCAPES = {name: _of(char) for name, char in zip("ntrf", "\n\t\r\f", strict=Tru
 # ---------------------------------------------------------------- saying
 
 
-def as_json(part: Part) -> str:
-    r"""Return a pattern for the text between the quotes of a JSON string, as vLLM's compiler reads.
+def as_grammar(part: Part) -> str:
+    r"""Return a pattern as a rule for the text between the quotes of a JSON string.
 
-    It matches a text as a whole, knows no escapes of JSON, and would let a quote end the string.
+    The rule is in the notation of vLLM's compiler of grammars. What JSON escapes stands there
+    escaped.
 
-    >>> as_json(read('^a"+$'))
-    '(?:[a](?:\\\\["])+)'
+    >>> as_grammar(read('^a"+$'))
+    '([a] ("\\\\" [\\"])+)'
     """
     match part:
         case Characters(ranges):
             return _class(ranges)
         case Repeated(inner, low, high):
             bounds = {(0, None): "*", (1, None): "+", (0, 1): "?"}.get((low, high))
-            return as_json(inner) + (bounds or f"{{{low},{'' if high is None else high}}}")
+            return as_grammar(inner) + (bounds or f"{{{low},{'' if high is None else high}}}")
+        case Sequence(()):
+            return '""'
         case Sequence(parts):
-            return f"(?:{''.join(map(as_json, parts))})"
+            return f"({' '.join(map(as_grammar, parts))})"
         case Choice(options):
-            return f"(?:{'|'.join(map(as_json, options))})"
+            return f"({' | '.join(map(as_grammar, options))})"
 
 
-_ESCAPED = {'"': '"', "\\": "\\", "\b": "b", "\f": "f", "\n": "n", "\r": "r", "\t": "t"}
+_ESCAPED = {'"': '\\"', "\\": "\\\\", "\b": "b", "\f": "f", "\n": "n", "\r": "r", "\t": "t"}
 _PLAIN = _without(_union(((0, 31),), _of('"\\')))
 
 
@@ -312,23 +315,19 @@ def _class(ranges: Ranges) -> str:
         _char(low) + (f"-{_char(high)}" if high > low else "")
         for low, high in _common(ranges, _PLAIN)
     )
-    escaped = [name for char, name in _ESCAPED.items() if _common(ranges, _of(char))]
-    options = [f"[{plain}]"] if plain else []
-    options += [f"\\\\[{''.join(map(_escape, escaped))}]"] if escaped else []
-    if not options:
+    escaped = "".join(name for char, name in _ESCAPED.items() if _common(ranges, _of(char)))
+    if not plain and not escaped:
         raise ValueError("a class without a character that JSON can hold")
-    return options[0] if len(options) == 1 and plain else f"(?:{'|'.join(options)})"
-
-
-def _escape(char: str) -> str:
-    return "\\\\" if char == "\\" else char
+    options = [f"[{plain}]"] if plain else []
+    options += [f'"\\\\" [{escaped}]'] if escaped else []
+    return options[0] if len(options) == 1 and plain else f"({' | '.join(options)})"
 
 
 def _char(code: int) -> str:
-    char = chr(code)
-    if char in "[]^-":
-        return f"\\{char}"
-    return char if char.isprintable() or code > 0xFFFF else f"\\u{code:04x}"
+    """Return a character as it stands in a class of a grammar: an escape, but for the plainest."""
+    if chr(code).isascii() and chr(code).isalnum():
+        return chr(code)
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
 
 
 def sample(part: Part, below: Callable[[int], int]) -> str:

@@ -20,7 +20,7 @@ from attrs import define, field
 from chainlang.engines.vllm_identity import fingerprint
 from chainlang.engines.vllm_load import Loaded, found, load, refuse, shut
 from chainlang.engines.vllm_prompts import PromptError
-from chainlang.engines.vllm_schemas import enforceable
+from chainlang.engines.vllm_schemas import enforceable, grammar
 from chainlang.wire import (
     Capabilities,
     Completion,
@@ -194,8 +194,8 @@ class VllmEngine:
         self._issued += 1
         ticket = str(self._issued)
         try:
-            schema = kept.schema if kept else None
-            parameters = _parameters(request, schema, self.context - len(prompt))
+            held = grammar(kept) if kept else None
+            parameters = _parameters(request, held, self.context - len(prompt))
             with _unwarned() if kept else nullcontext():
                 loaded.engine.add_request(
                     ticket,
@@ -272,7 +272,7 @@ def _unwarned() -> Iterator[None]:
         yield
 
 
-def _parameters(request: Request, schema: str | None, room: int) -> Any:
+def _parameters(request: Request, held: str | None, room: int) -> Any:
     """Return vLLM's own words for how to draw; `room` is the most tokens that a reply may have."""
     from vllm.sampling_params import RequestOutputKind, SamplingParams, StructuredOutputsParams
 
@@ -295,7 +295,7 @@ def _parameters(request: Request, schema: str | None, room: int) -> Any:
         frequency_penalty=sampling.frequency_penalty,
         repetition_penalty=sampling.repetition_penalty,
         stop=list(sampling.stop),
-        structured_outputs=StructuredOutputsParams(json=schema) if schema is not None else None,
+        structured_outputs=None if held is None else StructuredOutputsParams(grammar=held),
         output_kind=kind,
         stream_interval=None if whole or request.stream else _NEVER,
         skip_clone=True,

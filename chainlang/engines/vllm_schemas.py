@@ -8,6 +8,7 @@ listed here; everything else is left out, and said.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
@@ -20,6 +21,7 @@ _NOTES = {
     "$comment", "$defs", "$schema", "default", "definitions", "deprecated", "description",
     "examples", "title",
 }  # fmt: skip
+_INSIDE = {"$defs", "definitions"}
 _ALONE = ("$ref", "anyOf", "enum", "const")  # a keyword beside one of these is passed over
 _BOUNDS = {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"}
 _KEPT = {
@@ -37,17 +39,26 @@ _JSON = {
     list: "array", dict: "object",
 }  # fmt: skip
 
-# One character of a JSON string. The compiler's own rule for strings of bounded length lets control
-# characters through, which JSON does not allow.
-_CHARACTER = r'([^"\\\x00-\x1f]|\\["\\/bfnrt])'
-_LONGEST = 1000  # characters or items that are counted; the compiler takes seconds for more
+_BLANKS = 2  # between the parts of a JSON text: some models put them there until they are cut
+
+# One character of a JSON string. The compiler's own rules let through halves of surrogate pairs,
+# and where the length has bounds, control characters or no escapes at all.
+_HEX = "[0-9a-fA-F]"
+_CODES = (
+    rf"[0-9abcefABCEF] {_HEX} {_HEX} {_HEX} | [dD] [0-7] {_HEX} {_HEX}"
+    rf' | [dD] [89abAB] {_HEX} {_HEX} "\\u" [dD] [c-fC-F] {_HEX} {_HEX}'
+)
+_CHARACTER = rf'[^\"\\\u0000-\u001f] | "\\" ([\"\\/bfnrt] | "u" ({_CODES}))'
 
 
 @frozen
 class Kept:
-    """A schema that vLLM enforces, as text, and what of the one that was asked for is not in it."""
+    """A schema that vLLM enforces, and what of the one that was asked for is not in it."""
 
     schema: str
+    mark: str = ""
+    """Its texts are constants, this word and a number, and stand for the rules of that number."""
+    rules: tuple[str, ...] = ()
     unkept: tuple[str, ...] = ()
 
 
@@ -58,10 +69,10 @@ def enforceable(schema: str, *, lenient: bool = False) -> Kept:
     Raises ValueError, in words for the reader, for what is no schema, and if not `lenient`, for one
     that vLLM would not keep as a whole.
 
-    >>> enforceable('{"type": "integer", "maximum": 5}')
-    Kept(schema='{"type": "integer", "maximum": 5}', unkept=())
-    >>> enforceable('{"type": "array", "uniqueItems": true}', lenient=True)
-    Kept(schema='{"type": "array"}', unkept=('"uniqueItems" (at #)',))
+    >>> enforceable('{"type": "integer", "maximum": 5}').schema
+    '{"type": "integer", "maximum": 5}'
+    >>> enforceable('{"type": "array", "uniqueItems": true}', lenient=True).unkept
+    ('"uniqueItems" (at #)',)
     >>> enforceable('{"type": "array", "uniqueItems": true}')
     Traceback (most recent call last):
         ...
@@ -69,8 +80,9 @@ def enforceable(schema: str, *, lenient: bool = False) -> Kept:
     """
     try:
         described = json.loads(schema)
-        keeper = _Keeper(described)
-        found = Kept(json.dumps(keeper.kept(described, "#")), tuple(keeper.unkept))
+        keeper = _Keeper(described, _mark(schema))
+        kept = json.dumps(keeper.kept(described, "#"))
+        found = Kept(kept, keeper.mark, tuple(keeper.rules), tuple(keeper.unkept))
     except json.JSONDecodeError:
         raise ValueError("the schema is not JSON") from None
     except RecursionError:
@@ -80,9 +92,41 @@ def enforceable(schema: str, *, lenient: bool = False) -> Kept:
     return found
 
 
+@lru_cache(maxsize=1024)
+def grammar(kept: Kept) -> str:
+    """Return what vLLM's compiler makes of a schema, with few blanks, and our rules for texts.
+
+    Raises RuntimeError, in the words of the compiler, for what it can't compile.
+    """
+    import xgrammar
+
+    written = str(xgrammar.Grammar.from_json_schema(kept.schema, max_whitespace_cnt=_BLANKS))
+    # It writes "ße" as "\xdfe", and would read that as one character.
+    written = _SHORT_CODE.sub(r"\1\\u00\2", written)
+    for number, rule in enumerate(kept.rules):
+        name = f"{kept.mark}{number}"
+        written = written.replace(f'"\\"{name}\\""', name)
+        written += f'\n{name} ::= "\\"" {rule} "\\""'
+    return f"{written}\n{kept.mark} ::= {_CHARACTER}\n" if kept.rules else written
+
+
+_SHORT_CODE = re.compile(r"(?<!\\)((?:\\\\)*)\\x([0-9a-fA-F]{2})")
+
+
+def _mark(schema: str) -> str:
+    """Return a word that is not in a schema."""
+    mark = "text_"
+    while mark in schema:
+        mark += "_"
+    return mark
+
+
 @define
 class _Keeper:
     root: Any
+    mark: str
+    """What the constants are called that stand for texts."""
+    rules: list[str] = field(factory=list)
     unkept: list[str] = field(factory=list)
 
     def leave(self, what: str, at: str) -> None:
@@ -104,7 +148,7 @@ class _Keeper:
             allowed = {"type"}.union(*(_KEPT[one] for one in _types(schema)))
         for keyword in sorted(said - allowed):
             self.leave(f'"{keyword}"', at)
-        schema = {key: one for key, one in schema.items() if key in allowed | _NOTES}
+        schema = {key: one for key, one in schema.items() if key in allowed | _INSIDE}
         schema = self.required(schema, at)
         return self.text({**schema, **dict(self.parts(schema, at))}, at)
 
@@ -161,40 +205,35 @@ class _Keeper:
                 yield keyword, [self.kept(one, f"{at}/{keyword}/{index}") for index, one in many]
 
     def text(self, schema: dict[str, Any], at: str) -> dict[str, Any]:
-        """Return a schema of a text with everything that is said of it as one pattern."""
-        if schema.get("type") != "string":
-            return self.counted(schema, ("minItems", "maxItems"), at)
-        found = self.counted(schema, ("minLength", "maxLength"), at)
-        low, high = found.pop("minLength", 0), found.pop("maxLength", "")
-        bounded = {"pattern": f"^{_CHARACTER}{{{low},{high}}}$"} if low or high != "" else {}
-        pattern = found.pop("pattern", None)
-        named = found.pop("format", None)
+        """Return a schema with a constant for a text, after noting its rule."""
+        if schema.get("type") != "string" or not schema.keys().isdisjoint(("enum", "const")):
+            return self.ordered(schema, ("minItems", "maxItems"), at)
+        self.ordered(schema, ("minLength", "maxLength"), at)
+        pattern, named = schema.get("pattern"), schema.get("format")
+        low, high = schema.get("minLength", 0), schema.get("maxLength", "")
+        rule = f"{self.mark}{{{low},{high}}}" if low or high != "" else f"{self.mark}*"
+        beside = ["minLength", "maxLength"] if low or high != "" else []
         if pattern is not None:
             try:
-                own = {"pattern": patterns.as_json(patterns.read(pattern))}
+                rule = patterns.as_grammar(patterns.read(pattern))
             except ValueError as error:
                 self.leave(f'"pattern": {error}', at)
             else:
-                if bounded:
-                    self.leave('"minLength" or "maxLength" beside "pattern"', at)
-                bounded = own
-        if named is not None and (bounded or named not in _FORMATS):
+                for bound in schema.keys() & set(beside):
+                    self.leave(f'"{bound}" beside "pattern"', at)
+        if named in _FORMATS and pattern is None and not beside:
+            return {"type": "string", "format": named}
+        if named is not None:
             self.leave(f'"format": "{named}"', at)
-        elif named is not None:
-            bounded = {"format": named}
-        return {**found, **bounded}
+        self.rules.append(rule)
+        return {"const": f"{self.mark}{len(self.rules) - 1}"}
 
-    def counted(self, schema: dict[str, Any], names: tuple[str, str], at: str) -> dict[str, Any]:
-        """Return a schema without a bound that is too large to count to."""
-        low, high = names
-        if schema.get(low, 0) > schema.get(high, schema.get(low, 0)):
-            raise ValueError(f'the schema has "{low}" above "{high}" (at {at})')
-        found = dict(schema)
-        for name in names:
-            if found.get(name, 0) > _LONGEST:
-                self.leave(f'"{name}" above {_LONGEST:,}', at)
-                del found[name]
-        return found
+    def ordered(self, schema: dict[str, Any], names: tuple[str, str], at: str) -> dict[str, Any]:
+        """Return a schema, if its bounds are in order. Raises ValueError."""
+        low, high = (schema.get(name) for name in names)
+        if low is not None and high is not None and low > high:
+            raise ValueError(f'the schema has "{names[0]}" above "{names[1]}" (at {at})')
+        return schema
 
 
 def _types(schema: dict[str, Any]) -> list[Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import re
 
@@ -11,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic_core import SchemaError, SchemaValidator
 
-from chainlang.engines.patterns import as_json, read, sample
+from chainlang.engines.patterns import read, sample
 
 KEPT = (
     r"^[A-Z]{2}-\d+$", r"\d", "a|b", r"^a|b$", r"^(?:foo|ba[rz])+$", r'^"\w+"$', r"^\\x$",
@@ -36,7 +35,7 @@ REFUSED = {
     "[a": "an open class at character 3",
     "a{,2}": "a repetition that is not {n}, {n,} or {n,m} at character 3",
     "a{x}": "a repetition that is not {n}, {n,} or {n,m} at character 3",
-    "^(a{100}){100}$": "more than 1,000 repetitions",
+    "^(a{100}){1000}$": "more than 10,000 repetitions",
     "\\": "\\ at character 1",
 }
 
@@ -51,11 +50,6 @@ def texts(pattern: str) -> list[str]:
 def test_what_is_made_of_a_pattern_matches_it(pattern: str) -> None:
     wanted = SchemaValidator({"type": "str", "pattern": pattern})
     assert all(wanted.isinstance_python(text) for text in texts(pattern))
-    # What is made of it for vLLM matches the same texts, as they stand in JSON.
-    between = re.compile(as_json(read(pattern)))
-    assert all(
-        between.fullmatch(json.dumps(text, ensure_ascii=False)[1:-1]) for text in texts(pattern)
-    )
 
 
 @pytest.mark.parametrize("pattern", REFUSED)
@@ -76,4 +70,3 @@ def test_any_text_is_kept_or_refused(pattern: str, draws: random.Random) -> None
     except (SchemaError, ValueError):  # a pattern that Rust refuses is refused before it gets here
         return
     assert wanted.isinstance_python(text)
-    assert re.fullmatch(as_json(part), json.dumps(text, ensure_ascii=False)[1:-1])

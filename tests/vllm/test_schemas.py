@@ -1,0 +1,94 @@
+"""The grammars that vLLM is given for schemas: what fits is accepted, and no blanks without end."""
+
+from __future__ import annotations
+
+import json
+import random
+
+import pytest
+
+from chainlang.engines.fake_schemas import readable, value
+from chainlang.engines.vllm_schemas import enforceable, grammar
+from chainlang.ir import items
+from chainlang.ops.replies import read_reply
+from chainlang.ops.schemas import json_schema
+from tests.engines.test_patterns import KEPT, texts
+from tests.laws import law
+from tests.laws.test_types import DECLARED, draws
+from tests.strategies import sound_types
+
+xgrammar = pytest.importorskip("xgrammar")
+TEXTS = (
+    "größer",
+    "ße",
+    'a "quoted" \\ word',
+    "line\nend",
+    "🙂",
+    "\x7f",
+    "\u2028",
+    "\\",
+    "é\\x41",
+    "]",
+)
+
+
+def accepts(schema: str, text: str) -> bool:
+    from xgrammar.testing import _is_grammar_accept_string
+
+    return bool(_is_grammar_accept_string(grammar(enforceable(schema)), text))
+
+
+@law(sound_types, draws, share=4)
+def test_what_fits_a_type_is_accepted(node: items.Type, random: random.Random) -> None:
+    schema = json_schema(node, DECLARED)
+    described, _ = readable(schema)
+    made = value(described, described, random.randrange)
+    # A number with bounds has few digits behind the point.
+    made = json.loads(json.dumps(made), parse_float=lambda text: round(float(text), 3))
+    for separators in ((",", ":"), (", ", ": ")):
+        text = json.dumps(made, ensure_ascii=False, separators=separators)
+        assert accepts(schema, text)
+        read_reply(text, node, DECLARED)
+
+
+@pytest.mark.parametrize("pattern", KEPT)
+def test_what_a_pattern_matches_is_accepted(pattern: str) -> None:
+    schema = json.dumps({"type": "string", "pattern": pattern})
+    for text in texts(pattern):
+        assert accepts(schema, json.dumps(text, ensure_ascii=False))
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_a_text_is_one_of_several(text: str) -> None:
+    schema = json.dumps({"enum": [text, "other"]})
+    assert accepts(schema, json.dumps(text, ensure_ascii=False)) or text == "\x7f"
+    assert not accepts(schema, json.dumps(text + "e", ensure_ascii=False))
+
+
+@pytest.mark.parametrize("schema", ['{"type": "string"}', '{"type": "string", "maxLength": 9}'])
+def test_a_text_is_one_that_json_allows(schema: str) -> None:
+    for good in ('"a\\u00e9"', '"\\ud83d\\ude42"', '"\\n\\"\\\\"', '"🙂"', '""'):
+        assert accepts(schema, good)
+        json.loads(good).encode()
+    for bad in ('"\\ud83d"', '"\\udc00\\ud83d"', '"a\nb"', '"\\x"', '"', "\"a'"):
+        assert not accepts(schema, bad)
+
+
+def test_a_long_text_may_be_bounded() -> None:
+    schema = '{"type": "string", "minLength": 3, "maxLength": 100000}'
+    assert accepts(schema, json.dumps("a" * 3))
+    assert not accepts(schema, json.dumps("a" * 2))
+
+
+def test_names_of_ours_may_be_names_of_theirs() -> None:
+    schema = """{"type": "object", "additionalProperties": false, "required": ["text_0", "text__"],
+        "properties": {"text_0": {"const": "text_1"}, "text__": {"type": "string"}}}"""
+    assert accepts(schema, '{"text_0": "text_1", "text__": "a"}')
+    assert not accepts(schema, '{"text_0": "a", "text__": "a"}')
+
+
+def test_blanks_end() -> None:
+    schema = json.dumps({"type": "array", "items": {"type": "integer"}})
+    assert accepts(schema, "[ 1,\n 2 ]")
+    assert not accepts(schema, "[   1]")
+    assert not accepts(schema, "   [1]")
