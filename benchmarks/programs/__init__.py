@@ -1,0 +1,1 @@
+"""What is measured side by side, each in a process of its own."""

@@ -1,0 +1,23 @@
+"""Every table of the benchmarks can be made, at sizes that say nothing of speed."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.__main__ import README, TABLES, main
+
+
+def test_the_tables_can_be_made(capsys: pytest.CaptureFixture[str]) -> None:
+    before = README.read_text(encoding="utf-8")
+    main(["--quick"])
+    shown = capsys.readouterr().out
+    for name in TABLES:
+        table = shown.split(f"## {name}\n")[1].split("\n## ")[0]
+        assert "|---" in table
+    assert README.read_text(encoding="utf-8") == before
+
+
+def test_every_table_has_its_place() -> None:
+    page = README.read_text(encoding="utf-8")
+    for name in TABLES:
+        assert page.count(f"<!-- begin: {name} -->") == page.count(f"<!-- end: {name} -->") == 1
