@@ -18,7 +18,7 @@ from typing import Any, Literal
 from attrs import define, field
 
 from chainlang.engines.vllm_identity import fingerprint
-from chainlang.engines.vllm_load import Loaded, found, load, refuse, shut
+from chainlang.engines.vllm_load import Loaded, found, leisure, load, refuse, shut
 from chainlang.engines.vllm_prompts import PromptError
 from chainlang.engines.vllm_schemas import enforceable, grammar
 from chainlang.wire import (
@@ -98,6 +98,8 @@ class VllmEngine:
         }
         loaded = load(self.model, settings, progress or (lambda _: None))
         self._invariant = loaded.batch_invariant
+        self._leisure = leisure(loaded.config)
+        self._batch = int(loaded.config.scheduler_config.max_num_seqs)
         self._config, self._template = loaded.config, loaded.template
         self.context = loaded.context
         """The most tokens of prompt and reply together."""
@@ -144,10 +146,22 @@ class VllmEngine:
                 self._failed.append(failure)
 
     def step(self) -> list[Completion | Failure | Delta]:
-        """Draw one token of each sample in the batch, and return the requests that are done."""
+        """Draw a token of each sample in the batch, and return the requests that are done.
+
+        While more samples wait than the batch takes, it is several tokens: what follows on a reply
+        would have to wait too, and many replies are gone on with in less time than one by one.
+        """
         if self._failed:
             failed, self._failed = self._failed, []
             return [*failed]
+        found: list[Completion | Failure | Delta] = []
+        for _ in range(self._leisure):
+            found += self._drawn()
+            if not self._crowded() or any(isinstance(one, Delta) for one in found):
+                break
+        return found
+
+    def _drawn(self) -> list[Completion | Failure | Delta]:
         if self._loaded is None or not self._flying:
             return []
         self.steps += 1
@@ -156,6 +170,12 @@ class VllmEngine:
         except Exception as error:  # noqa: BLE001  # whatever it is, each request has to come back
             return [*self._break(error)]
         return [one for output in outputs for one in self._take(output)]
+
+    def _crowded(self) -> bool:
+        """Return whether samples wait for a place in the batch."""
+        if self._loaded is None or not self._flying:
+            return False
+        return bool(self._loaded.engine.get_num_unfinished_requests() > self._batch)
 
     def abort(self, ids: Iterable[str]) -> None:
         """Forget requests, and give their place in the batch to others."""

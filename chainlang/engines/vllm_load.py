@@ -22,6 +22,7 @@ from chainlang.errors import EngineError
 
 _CPU_DTYPE = "float32"
 _CPU_CACHE = 1 << 30  # bytes for keys and values without a GPU, unless two prompts need more
+_LEISURE = 16  # steps: more gain nothing, and Ctrl-C waits for them
 _CPU_PROMPTS = 64  # prompts of full length that it should hold at once
 _FOLDER = "write the folder that holds its config.json"
 _NAMES = (
@@ -150,6 +151,7 @@ def _has_gpu() -> bool:
 
 def _load(model: str, settings: Mapping[str, Any], device: str) -> Loaded:
     from vllm import EngineArgs
+    from vllm.usage.usage_lib import UsageContext
     from vllm.v1.engine.llm_engine import LLMEngine
     from vllm.v1.executor import Executor
 
@@ -170,7 +172,7 @@ def _load(model: str, settings: Mapping[str, Any], device: str) -> Loaded:
         disable_log_stats=True,
         **{**here, **given},
     )
-    config = args.create_engine_config()
+    config = args.create_engine_config(UsageContext.LLM_CLASS)  # batches as large as offline
     if device == "cpu" and "gpu_memory_utilization" not in given:
         _bound_cache(config)
     engine = LLMEngine(config, Executor.get_class(config), log_stats=False)
@@ -194,6 +196,18 @@ def _load(model: str, settings: Mapping[str, Any], device: str) -> Loaded:
     invariant = os.environ.get("VLLM_BATCH_INVARIANT") == "1" if exact is None else exact
     context, template = config.model_config.max_model_len, str(tokenizer.chat_template)
     return Loaded(engine, prompts, context, invariant, config, template)
+
+
+def leisure(config: Any) -> int:
+    """Return how many steps replies may wait while the batch is full.
+
+    In that time the cache must not drop what their next stage will find there: it holds the batch
+    at full length, and besides all that so many steps compute.
+    """
+    scheduler, cache = config.scheduler_config, config.cache_config
+    batch = scheduler.max_num_seqs * config.model_config.max_model_len
+    free = (cache.num_gpu_blocks or 0) * cache.block_size - batch
+    return max(1, min(_LEISURE, int(free // scheduler.max_num_batched_tokens)))
 
 
 def _bound_cache(config: Any) -> None:
