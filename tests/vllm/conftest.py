@@ -28,8 +28,8 @@ def random_engine(model: Path) -> Iterator[VllmEngine]:
     made.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def tiny_engine() -> Engine:
-    """Return the bundled model's engine: the one that chains open, so that there is one."""
+    """Return the bundled model's engine: the one that chains open, anew if a test has closed it."""
     program = chain("E:tiny").program()
     return engines_of(lower(program.body, program.items), (), MapSettings.of({}))["tiny"]
