@@ -80,6 +80,8 @@ class Sample:
     """The tokens themselves, on an engine that shows them."""
     unkept: tuple[str, ...] = ()
     """What of the schema the engine did not hold the reply to, in words, where it was lenient."""
+    reasoning: str = ""
+    """What the model thought before it said its text, on an engine that returns that apart."""
 
 
 @frozen

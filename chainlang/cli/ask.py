@@ -59,7 +59,13 @@ def _plain(result: Result) -> dict[str, Any]:
         branches = {name: _plain(branch) for name, branch in result.branches.items()}
         return {"branches": branches}
     found = [
-        {"answer": one.answer, "fields": dict(one.fields), "text": one.text, "finish": one.finish}
+        {
+            "answer": one.answer,
+            "fields": dict(one.fields),
+            "text": one.text,
+            "reasoning": one.reasoning or None,
+            "finish": one.finish,
+        }
         for one in result.candidates
     ]
     usage = {

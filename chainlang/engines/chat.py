@@ -38,6 +38,9 @@ _FINISHES: Mapping[Any, Finish] = {
     "stop_sequence": "stop",
 }
 
+_THOUGHTS = ("reasoning_content", "reasoning")
+"""What servers call the reasoning of a reply, which the protocol of OpenAI does not have."""
+
 Refusal: TypeAlias = FailureKind | Literal["several"]
 """Why a server said no. It may mind only that several samples were asked for at once."""
 
@@ -120,16 +123,16 @@ def read(document: Any, count: int) -> Reply:
     choices = document.get("choices")
     if not isinstance(choices, list) or not choices:
         raise Malformed("the reply has no `choices`")
-    texts: dict[int, tuple[str, Finish]] = {}
+    said: dict[int, Sample] = {}
     for position, choice in enumerate(choices):
         if not isinstance(choice, dict):
             raise Malformed(f"`choices[{position}]` is not an object")
         number = choice.get("index", position)
-        if number in texts or not isinstance(number, int):
+        if number in said or not isinstance(number, int):
             raise Malformed(f"`choices[{position}].index` is {number!r}")
         if 0 <= number < count:  # nobody asked for more
-            texts[number] = _text(choice, position)
-    if not texts:
+            said[number] = _sample(choice, position)
+    if not said:
         raise Malformed("the reply has no sample that was asked for")
     usage = document.get("usage") or {}
     if not isinstance(usage, dict):
@@ -137,17 +140,18 @@ def read(document: Any, count: int) -> Reply:
     details = usage.get("prompt_tokens_details") or {}
     cached = _tokens(details, "cached_tokens") if isinstance(details, dict) else 0
     output = _tokens(usage, "completion_tokens")
-    lengths = shares(output, [len(text) for text, _ in texts.values()])
+    lengths = shares(output, [len(one.reasoning + one.text) for one in said.values()])
     samples = {
-        number: Sample(text, finish, length)
-        for (number, (text, finish)), length in zip(texts.items(), lengths, strict=True)
+        number: attrs.evolve(one, tokens=length)
+        for (number, one), length in zip(said.items(), lengths, strict=True)
     }
     # The server has read the prompt once for all samples, and counts it once.
     prompt, calls = _tokens(usage, "prompt_tokens"), len(samples)
     return Reply(samples, Usage(calls, calls * prompt, cached + (calls - 1) * prompt, output))
 
 
-def _text(choice: Mapping[str, Any], position: int) -> tuple[str, Finish]:
+def _sample(choice: Mapping[str, Any], position: int) -> Sample:
+    """Return what a choice says; how many tokens that took, it does not tell."""
     message = choice.get("message")
     if not isinstance(message, dict):
         raise Malformed(f"`choices[{position}]` has no `message`")
@@ -159,7 +163,9 @@ def _text(choice: Mapping[str, Any], position: int) -> tuple[str, Finish]:
         raise Malformed(f"`choices[{position}].message` has no `content`")
     if reason not in _FINISHES:
         raise Malformed(f"`choices[{position}].finish_reason` is {reason!r}")
-    return text, _FINISHES[reason]
+    thoughts = (message.get(name) for name in _THOUGHTS)
+    reasoning = next((one for one in thoughts if isinstance(one, str)), "")
+    return Sample(text, _FINISHES[reason], 0, reasoning=reasoning)
 
 
 def _tokens(usage: Mapping[str, Any], name: str) -> int:

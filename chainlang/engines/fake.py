@@ -25,13 +25,27 @@ from chainlang.wire import (
     Delta,
     Failure,
     Fingerprint,
+    Finish,
     Request,
     Sample,
     Sampling,
     Usage,
 )
 
-Answers: TypeAlias = "Callable[[Request, int], str | None] | Mapping[str, str | Sequence[str]]"
+
+@attrs.frozen
+class Reply:
+    """A scripted reply, with what the model thought before it.
+
+    >>> engine = FakeEngine(answers={"17 + 25": Reply("42", reasoning="7 + 5 is 12, so ...")})
+    """
+
+    text: str
+    reasoning: str = ""
+
+
+Said: TypeAlias = str | Reply
+Answers: TypeAlias = Callable[[Request, int], Said | None] | Mapping[str, Said | Sequence[Said]]
 
 _CHARACTERS_PER_TOKEN = 4
 _PLAIN = 10  # how many different answers it gives when nobody has scripted any
@@ -41,8 +55,9 @@ class FakeEngine:
     """A deterministic engine. See the module for what its replies depend on.
 
     `answers` is a function of the request and the sample number, or a table from a text that the
-    prompt contains to a reply, or to a list of replies by sample number; where it gives None or has
-    no entry, the reply is a digit, or a JSON value that fits the schema. `latency` is a function
+    prompt contains to a reply, or to a list of replies by sample number. A reply is a text, or a
+    `Reply` that has reasoning too; where `answers` gives None or has no entry, it is a digit, or a
+    JSON value that fits the schema. `latency` is a function
     from a request to virtual seconds: `step` returns what finishes next and moves `now` there.
     `failures` is a function from a request to a `Failure` or None. `context` is the longest prompt
     in tokens, at four characters a token.
@@ -99,7 +114,7 @@ class FakeEngine:
             case None:
                 answers = "invented"
             case Mapping():
-                answers = json.dumps(dict(self.answers), default=list)
+                answers = json.dumps(dict(self.answers), default=_listed)
                 answers = hashlib.sha256(answers.encode("utf-8", "surrogatepass")).hexdigest()[:32]
             case function:
                 answers = getattr(function, "__qualname__", type(function).__qualname__)
@@ -186,18 +201,20 @@ class FakeEngine:
         return Completion(request.id, samples * (request.count // request.drawn), usage)
 
     def _sample(self, request: Request, schema: Any, index: int) -> Sample:
-        text = self._scripted(request, index)
-        if text is None:
-            text = _invented(request, schema, index)
+        said = self._scripted(request, index)
+        if said is None:
+            said = _invented(request, schema, index)
+        reply = Reply(said) if isinstance(said, str) else said
+        text, thought = reply.text, reply.reasoning
         ends = [at for stop in request.sampling.stop if (at := text.find(stop)) >= 0]
         if ends:
             text = text[: min(ends)]
         most = request.sampling.max_tokens * _CHARACTERS_PER_TOKEN
-        if len(text) > most:
-            return Sample(text[:most], "length", request.sampling.max_tokens)
-        return Sample(text, "stop", _tokens(text))
+        finish: Finish = "stop" if len(thought + text) <= most else "length"
+        thought, text = thought[:most], text[: max(0, most - len(thought))]
+        return Sample(text, finish, _tokens(thought + text), reasoning=thought)
 
-    def _scripted(self, request: Request, index: int) -> str | None:
+    def _scripted(self, request: Request, index: int) -> Said | None:
         if self.answers is None:
             return None
         if callable(self.answers):
@@ -205,8 +222,12 @@ class FakeEngine:
         prompt = request.messages[-1].text
         for part, reply in self.answers.items():
             if part in prompt:
-                return reply if isinstance(reply, str) else reply[index % len(reply)]
+                return reply if isinstance(reply, Said) else reply[index % len(reply)]
         return None
+
+
+def _listed(said: Any) -> list[Any]:
+    return list(attrs.astuple(said) if isinstance(said, Reply) else said)
 
 
 def _tokens(text: str) -> int:

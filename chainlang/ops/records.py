@@ -35,6 +35,8 @@ class Candidate:
     values; the text, where it has no type. None where no model said it."""
     unkept: tuple[str, ...] = field(default=(), kw_only=True, repr=False)
     """What of its type the engine did not hold the reply to; it was looked at afterwards."""
+    reasoning: str = field(default="", kw_only=True, repr=False)
+    """What the model thought before it said its text, where its engine returns that apart."""
 
     def view(self) -> View:
         """Return the candidate as templates see it: its fields, and ``answer``."""

@@ -238,6 +238,7 @@ def candidate_of(
         place,
         value=reply.typed,
         unkept=sample.unkept,
+        reasoning=sample.reasoning,
     )
 
 
@@ -256,6 +257,8 @@ def _reply(stage: Meaning, record: Record, sample: Sample) -> Value:
 
 def _cut(sample: Sample, limit: int) -> str:
     message = f"the reply was cut after {sample.tokens} tokens"
+    if sample.reasoning and not sample.text:
+        message += ", before the model had done with its reasoning"
     if sample.token_ids and sample.tokens < limit:
         return f"{message}: the context of the model is full"
     return f"{message}; raise max_tokens, which is {limit}"

@@ -85,6 +85,7 @@ def candidate_rows(number: int, row_id: str, found: list[Found]) -> Iterator[dic
                 "answer": one.answer,
                 "fields": dict(one.fields),
                 "text": one.text,
+                "reasoning": one.reasoning or None,
                 "finish": one.finish,
                 "tokens": one.tokens,
             }

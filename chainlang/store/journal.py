@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from attrs import asdict, define, frozen
+from attrs import asdict, define, fields, frozen
 
 from chainlang.diagnostics import Diagnostic
 from chainlang.errors import SourceError
@@ -24,6 +24,7 @@ from chainlang.wire import Sample
 
 FORMAT = 1
 _MARK = 0x636861696E  # "chain", so that no other program's file is taken for a journal
+_USUAL = {one.name: one.default for one in fields(Sample)}
 _CHUNK = 500  # keys of one question; SQLite takes 32,766
 _SCHEMA = """
 CREATE TABLE samples (key BLOB PRIMARY KEY, entry BLOB NOT NULL, sum BLOB NOT NULL) WITHOUT ROWID;
@@ -109,6 +110,9 @@ class Journal:
         if not isinstance(entry, bytes) or _sum(key, entry) != checksum:
             raise _damaged(self.path, f"sample {key.hex()} does not fit its checksum")
         prompt_tokens, fields = json.loads(entry)
+        if later := sorted(fields.keys() - _USUAL.keys()):
+            what = f"{self.path}: this journal says what this version can't read: {later[0]}"
+            raise _refusal(what, "resume it with the version that began it, or begin a new run")
         values: dict[str, Any] = {
             name: tuple(it) if isinstance(it, list) else it for name, it in fields.items()
         }
@@ -171,7 +175,10 @@ def _prepare(database: sqlite3.Connection, path: str) -> None:
 
 
 def _sample_entry(drawn: Drawn) -> bytes:
-    return json.dumps([drawn.prompt_tokens, asdict(drawn.sample, recurse=False)]).encode()
+    # What a sample has nothing of is left out, as an entry leaves out what came later than itself.
+    found = asdict(drawn.sample, recurse=False)
+    said = {name: value for name, value in found.items() if value != _USUAL[name]}
+    return json.dumps([drawn.prompt_tokens, said]).encode()
 
 
 def _sum(key: bytes, entry: bytes) -> bytes:

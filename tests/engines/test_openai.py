@@ -186,6 +186,28 @@ def test_a_server_may_count_no_tokens_and_a_model_may_refuse_or_only_think() -> 
     assert second == Completion("2", (Sample("", "length", 0),), Usage(1))
 
 
+@pytest.mark.parametrize("name", ["reasoning_content", "reasoning"])
+def test_reasoning_is_kept_beside_the_text_and_counted_with_it(name: str) -> None:
+    document = chat_reply("42", "", output=9)
+    document["choices"][0]["message"][name] = "7 + 5"
+    document["choices"][1] |= {"finish_reason": "length", "message": {name: "hm"}}
+    with asking(lambda _: as_json(document)) as (_, engine):
+        found = finish(engine, ask(count=2))["1"]
+    samples = (
+        Sample("42", "stop", 7, reasoning="7 + 5"),
+        Sample("", "length", 2, reasoning="hm"),
+    )
+    assert found == Completion("1", samples, Usage(2, 14, 7, 9))
+
+
+def test_reasoning_that_is_no_text_is_none() -> None:
+    document = chat_reply("42")
+    document["choices"][0]["message"] |= {"reasoning_content": None, "reasoning": {"effort": 1}}
+    with asking(lambda _: as_json(document)) as (_, engine):
+        found = finish(engine, ask())["1"]
+    assert found == Completion("1", (Sample("42", "stop", 10),), Usage(1, 7, 0, 10))
+
+
 # ---------------------------------------------------------------- count
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import random
 import sqlite3
 from collections.abc import Iterator
@@ -26,6 +28,7 @@ DRAWN = st.builds(
         st.sampled_from(["stop", "length"]),
         st.integers(0, 9999),
         st.lists(st.integers(0, 2**31), max_size=5).map(tuple),
+        reasoning=TEXTS,
     ),
     st.integers(0, 9999),
 )
@@ -149,3 +152,27 @@ def test_a_link_is_not_followed(folder: Folder, tmp_path_factory: pytest.TempPat
     with pytest.raises(SourceError, match="a link"):
         Journal.open(folder)
     assert not outside.exists()
+
+
+def rewritten(folder: Folder, entry: object) -> Journal:
+    """Record a sample, put another entry in its place, and open the journal again."""
+    filled(folder, 1)
+    key, data = bytes(16), json.dumps(entry).encode()
+    checksum = hashlib.blake2b(data, key=key, digest_size=8).digest()
+    with sqlite3.connect(f"{folder.path}/journal.sqlite") as database:
+        database.execute("UPDATE samples SET entry = ?, sum = ?", (data, checksum))
+    database.close()
+    return Journal.open(folder)
+
+
+def test_what_an_entry_does_not_speak_of_is_empty(folder: Folder) -> None:
+    journal = rewritten(folder, [7, {"text": "42", "finish": "stop", "tokens": 2}])
+    assert journal.find([bytes(16)]) == {bytes(16): Drawn(Sample("42", "stop", 2), 7)}
+    journal.close()
+
+
+def test_what_an_entry_says_that_nobody_here_knows_is_refused(folder: Folder) -> None:
+    journal = rewritten(folder, [7, {"text": "", "finish": "stop", "tokens": 1, "images": []}])
+    with pytest.raises(SourceError, match="what this version can't read: images"):
+        journal.find([bytes(16)])
+    journal.close()
