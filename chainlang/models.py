@@ -47,7 +47,19 @@ def engines_of(plan: Plan, declared: Iterable[Item], settings: RowSettings) -> d
             with _told(_place(plan, name)):
                 _check_name(name, models)
                 found[name] = _opened(Model(name, "vllm", name), settings)
+    _check_promises(plan, found)
     return found
+
+
+def _check_promises(plan: Plan, engines: Mapping[str, Engine]) -> None:
+    """Raise if a stage asks for what the engine of its model does not give."""
+    for step in leaves(plan.root):
+        if isinstance(step, Generate) and step.stage.logprobs:
+            promised = engines[step.stage.model].capabilities
+            if not promised.logprobs:
+                message = f"the {promised.name} engine does not tell how likely tokens were"
+                hint = "leave logprobs=true out, or name a model of another engine"
+                raise EngineError([Diagnostic("engine", message, step.stage.span, hint)])
 
 
 @contextmanager

@@ -227,6 +227,7 @@ class _Interpreter:
             seed=seed(self.run_seed, record.id, place) + number,
             schema=schema(stage, record),
             lenient=True,
+            logprobs=stage.logprobs,
         )
         reply = self.complete(request)
         if isinstance(reply, Failure):

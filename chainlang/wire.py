@@ -57,6 +57,8 @@ class Request:
     lenient: bool = False
     """Whether a schema is kept as far as the engine can, and not refused where it can't; the
     samples say what of it was left out, and whoever asks has to look at that."""
+    logprobs: bool = False
+    """Whether samples tell how likely their tokens were. It changes nothing about the tokens."""
     priority: int = 0
     """Lower runs first, on an engine that has priorities."""
     stream: bool = False
@@ -82,6 +84,9 @@ class Sample:
     """What of the schema the engine did not hold the reply to, in words, where it was lenient."""
     reasoning: str = ""
     """What the model thought before it said its text, on an engine that returns that apart."""
+    logprobs: tuple[float, ...] = ()
+    """The natural logarithm of the probability that the model gave each token, before temperature
+    and penalties, where that was asked for."""
 
 
 @frozen
@@ -176,5 +181,7 @@ class Capabilities:
     token_ids: bool = False
     """Samples have their tokens, and so their own length."""
     priorities: bool = False
+    logprobs: bool = False
+    """Samples tell how likely their tokens were, where that is asked for."""
     streams: bool = False
     """Replies are told of as they come, where that is asked for."""

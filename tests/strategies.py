@@ -178,6 +178,7 @@ expressions: st.SearchStrategy[Expr] = _short(st.recursive(leaves, _grow, max_le
 _fractions = st.floats(0.01, 1)
 _sampling: dict[str, st.SearchStrategy[Literal]] = {
     "frequency_penalty": st.floats(-2, 2),
+    "logprobs": st.booleans(),
     "max_tokens": st.integers(1, 10**6),
     "min_p": st.floats(0, 1),
     "presence_penalty": st.integers(-2, 2),

@@ -65,6 +65,7 @@ def _plain(result: Result) -> dict[str, Any]:
             "text": one.text,
             "reasoning": one.reasoning or None,
             "finish": one.finish,
+            "logprob": one.logprob,
         }
         for one in result.candidates
     ]

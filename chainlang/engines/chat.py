@@ -104,6 +104,8 @@ def body(request: Request, *, model: str, first: int, count: int, most: Mapping[
         value = getattr(sampling, name)
         if value != _USUAL[name]:
             found[name] = value
+    if request.logprobs:
+        found["logprobs"] = True
     if sampling.stop:
         found["stop"] = list(sampling.stop)
     if request.schema is not None:
@@ -165,7 +167,22 @@ def _sample(choice: Mapping[str, Any], position: int) -> Sample:
         raise Malformed(f"`choices[{position}].finish_reason` is {reason!r}")
     thoughts = (message.get(name) for name in _THOUGHTS)
     reasoning = next((one for one in thoughts if isinstance(one, str)), "")
-    return Sample(text, _FINISHES[reason], 0, reasoning=reasoning)
+    return Sample(
+        text, _FINISHES[reason], 0, reasoning=reasoning, logprobs=_logprobs(choice, position)
+    )
+
+
+def _logprobs(choice: Mapping[str, Any], position: int) -> tuple[float, ...]:
+    """Return how likely each token was, as far as the server tells."""
+    told = choice.get("logprobs")
+    content = told.get("content") if isinstance(told, dict) else None
+    if content is None:
+        return ()
+    found = [one.get("logprob") if isinstance(one, dict) else None for one in content]
+    numbers = tuple(float(one) for one in found if isinstance(one, int | float))
+    if len(numbers) < len(found):
+        raise Malformed(f"`choices[{position}].logprobs.content` has no numbers")
+    return numbers
 
 
 def _tokens(usage: Mapping[str, Any], name: str) -> int:

@@ -104,6 +104,7 @@ class FakeEngine:
             batch_invariant=True,
             plain_values=True,
             priorities=False,
+            logprobs=True,
             streams=True,
         )
 
@@ -212,7 +213,9 @@ class FakeEngine:
         most = request.sampling.max_tokens * _CHARACTERS_PER_TOKEN
         finish: Finish = "stop" if len(thought + text) <= most else "length"
         thought, text = thought[:most], text[: max(0, most - len(thought))]
-        return Sample(text, finish, _tokens(thought + text), reasoning=thought)
+        tokens = _tokens(thought + text)
+        likely = _likely(thought + text, tokens) if request.logprobs else ()
+        return Sample(text, finish, tokens, reasoning=thought, logprobs=likely)
 
     def _scripted(self, request: Request, index: int) -> Said | None:
         if self.answers is None:
@@ -232,6 +235,12 @@ def _listed(said: Any) -> list[Any]:
 
 def _tokens(text: str) -> int:
     return -(-len(text) // _CHARACTERS_PER_TOKEN)
+
+
+def _likely(text: str, tokens: int) -> tuple[float, ...]:
+    """Return how likely each token of a text was, drawn from a hash of the text."""
+    draws = _Draws(text.encode("utf-8", "surrogatepass"))
+    return tuple(-draws.below(1000) / 1000 for _ in range(tokens))
 
 
 def _invented(request: Request, schema: Any, index: int) -> str:

@@ -97,9 +97,14 @@ class OpenAIEngine:
 
     @property
     def capabilities(self) -> Capabilities:
-        """Seeds, as far as the server knows them; no more."""
+        """Seeds, as far as the server knows them, and how likely tokens were; no more."""
         return Capabilities(
-            name="openai", schemas=False, seeds=True, batch_invariant=False, plain_values=False
+            name="openai",
+            schemas=False,
+            seeds=True,
+            batch_invariant=False,
+            plain_values=False,
+            logprobs=True,
         )
 
     @property
@@ -233,4 +238,8 @@ class OpenAIEngine:
     ) -> chat.Reply:
         model = self.model or request.model
         content = chat.body(request, model=model, first=first, count=count, most=most)
-        return await self._client.ask(content, count, schema=request.schema is not None)
+        reply = await self._client.ask(content, count, schema=request.schema is not None)
+        untold = any(one.text and not one.logprobs for one in reply.samples.values())
+        if request.logprobs and untold:
+            raise Refused("refused", f"{self.url} does not tell how likely tokens were (logprobs)")
+        return reply

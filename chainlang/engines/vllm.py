@@ -125,6 +125,7 @@ class VllmEngine:
             plain_values=True,
             token_ids=True,
             priorities=True,
+            logprobs=True,
             streams=True,
         )
 
@@ -247,7 +248,9 @@ class VllmEngine:
                 yield self._give_up(output.request_id, flight, one.finish_reason)
                 return
             ids = tuple(one.token_ids)
-            flight.samples[one.index] = Sample(one.text, finish, len(ids), ids, flight.unkept)
+            flight.samples[one.index] = Sample(
+                one.text, finish, len(ids), ids, flight.unkept, logprobs=_logprobs(one)
+            )
             flight.cached += output.num_cached_tokens or 0
         request, drawn = flight.request, flight.request.drawn
         if len(flight.samples) < drawn:
@@ -284,6 +287,14 @@ class VllmEngine:
         return [Failure(name, "engine", self._broken) for name in names]
 
 
+def _logprobs(output: Any) -> tuple[float, ...]:
+    """Return how likely each token of a sample was, where that was asked for."""
+    if output.logprobs is None:
+        return ()
+    each = zip(output.token_ids, output.logprobs, strict=True)
+    return tuple(float(known[token].logprob) for token, known in each)
+
+
 @contextmanager
 def _unwarned() -> Iterator[None]:
     """Keep to ourselves what the compiler of schemas says to vLLM about its own future."""
@@ -315,6 +326,7 @@ def _parameters(request: Request, held: str | None, room: int) -> Any:
         frequency_penalty=sampling.frequency_penalty,
         repetition_penalty=sampling.repetition_penalty,
         stop=list(sampling.stop),
+        logprobs=0 if request.logprobs else None,  # of the tokens that are drawn, and no others
         structured_outputs=None if held is None else StructuredOutputsParams(grammar=held),
         output_kind=kind,
         stream_interval=None if whole or request.stream else _NEVER,

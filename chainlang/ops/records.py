@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from types import MappingProxyType
@@ -37,6 +38,13 @@ class Candidate:
     """What of its type the engine did not hold the reply to; it was looked at afterwards."""
     reasoning: str = field(default="", kw_only=True, repr=False)
     """What the model thought before it said its text, where its engine returns that apart."""
+    logprobs: tuple[float, ...] = field(default=(), kw_only=True, repr=False)
+    """The logarithm of the probability of each token, where the stage says ``logprobs=true``."""
+
+    @property
+    def logprob(self) -> float | None:
+        """The logarithm of the probability of the whole reply; None where nobody asked for it."""
+        return math.fsum(self.logprobs) if self.logprobs else None
 
     def view(self) -> View:
         """Return the candidate as templates see it: its fields, and ``answer``."""

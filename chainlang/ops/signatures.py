@@ -148,7 +148,8 @@ SAMPLING: Mapping[str, Rule] = {
     "top_k": _integer(1),
     "top_p": _number(0, 1, open_low=True),
 }
-DRAWS: Mapping[str, Rule] = {**SAMPLING, "need": _integer(1)}
+_TRUTH = Rule("true or false", _truth)
+DRAWS: Mapping[str, Rule] = {**SAMPLING, "logprobs": _TRUTH, "need": _integer(1)}
 
 
 @frozen
@@ -186,7 +187,7 @@ STAGE_TYPES: Mapping[str, StageType] = {
     for one in (
         StageType(
             "E", "generate", "ensemble", ("UE",),
-            options={**DRAWS, "fresh": Rule("true or false", _truth)}, temperature=0.7,
+            options={**DRAWS, "fresh": _TRUTH}, temperature=0.7,
         ),
         StageType("V", "map", "verify"),
         StageType("J", "fold", "judge", ("JF",)),
@@ -246,7 +247,7 @@ OP_SETTINGS: Mapping[str, Rule] = {
     **DRAWS,
     "answer": _TEXT,
     "choose": _TEXT,
-    "fresh": Rule("true or false", _truth),
+    "fresh": _TRUTH,
     "model": _TEXT,
     "system": Rule(
         "a text in quotes", lambda value: value if isinstance(value, str) else _text(value)
@@ -261,7 +262,7 @@ _SIZE = _integer(1)
 ENGINES: Mapping[str, Mapping[str, Rule]] = {
     "vllm": {
         "dtype": _one_of("auto", "float32", "float16", "bfloat16"),
-        "enable_prefix_caching": Rule("true or false", _truth),
+        "enable_prefix_caching": _TRUTH,
         "gpu_memory_utilization": _number(0, 1, open_low=True),
         "max_model_len": _SIZE,
         "max_num_seqs": _SIZE,

@@ -88,6 +88,8 @@ class Meaning:
     need: int | None = None
     """How many of the samples must succeed; None for all."""
     fresh: bool = False
+    logprobs: bool = False
+    """Whether each candidate tells how likely its tokens were."""
     types: Mapping[str, Declared] = field(factory=dict, hash=False)
     bound: Bound = field(default=NOTHING, eq=False, repr=False)
     span: Span | None = field(default=None, eq=False, repr=False)
@@ -143,6 +145,7 @@ def meaning(
         choose=settings.get("choose"),
         need=settings.get("need"),
         fresh=settings.get("fresh", False),
+        logprobs=settings.get("logprobs", False),
         types=declared_types(declared),
         bound=bound,
         span=stage.span,
@@ -239,6 +242,7 @@ def candidate_of(
         value=reply.typed,
         unkept=sample.unkept,
         reasoning=sample.reasoning,
+        logprobs=sample.logprobs,
     )
 
 

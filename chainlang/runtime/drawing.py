@@ -115,6 +115,7 @@ class _Drawing:
             count=draw.count,
             schema=schema(stage, draw.start),
             lenient=True,  # what the engine does not hold is looked at in the reply
+            logprobs=stage.logprobs,
             priority=-self.step.depth,
         )
 

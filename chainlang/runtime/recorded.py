@@ -46,6 +46,8 @@ def keys(fingerprint: str, request: Request) -> list[bytes]:
     """
     messages = [(message.role, message.text) for message in request.messages]
     parts = [fingerprint, request.model, messages, _parameters(request.sampling), request.schema]
+    if request.logprobs:  # the sample has more to it, though its text is the same
+        parts.append("logprobs")
     base = hashlib.blake2b(json.dumps(parts).encode(), digest_size=16)
     if request.sampling.temperature == 0:
         return [base.digest()] * request.count

@@ -88,6 +88,7 @@ def candidate_rows(number: int, row_id: str, found: list[Found]) -> Iterator[dic
                 "reasoning": one.reasoning or None,
                 "finish": one.finish,
                 "tokens": one.tokens,
+                "logprobs": list(one.logprobs) or None,
             }
 
 

@@ -250,6 +250,41 @@ def test_usage_counts_what_was_drawn(engine: Engine, temperature: float, count: 
         assert not engine.capabilities.token_ids or len(one.token_ids) == one.tokens
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"count": 3},
+        {"count": 2, "temperature": 0.0},
+        {"count": 2, "max_tokens": 3, "min_tokens": 3},
+        {"count": 2, "schema": "enum", "max_tokens": 100},
+    ],
+    ids=str,
+)
+def test_a_sample_tells_how_likely_its_tokens_were(engine: Engine, fields: dict[str, Any]) -> None:
+    if "schema" in fields:
+        fields = {**fields, "schema": shaped(fields["schema"])[0]}
+    quiet, telling = samples(engine, ask(**fields)), samples(engine, ask(logprobs=True, **fields))
+    if engine.capabilities.seeds:  # it changes nothing else
+        assert tuple(evolve(one, logprobs=()) for one in telling) == quiet
+    assert not any(one.logprobs for one in quiet)
+    assert engine.capabilities.logprobs
+    assert all(one.logprobs for one in telling if one.text)
+    assert all(number <= 0 for one in telling for number in one.logprobs)
+    for one in telling:
+        assert not engine.capabilities.token_ids or len(one.logprobs) == one.tokens
+    assert sum(len(one.logprobs) for one in telling) == sum(one.tokens for one in telling)
+
+
+def test_of_greedy_tokens_no_other_was_likelier(engine: Engine) -> None:
+    if engine.capabilities.name == "fake":
+        return  # it has no model
+    (greedy,) = samples(engine, ask(temperature=0, logprobs=True, max_tokens=4, min_tokens=4))
+    assert len(greedy.logprobs) == 4
+    drawn = samples(engine, ask(count=20, logprobs=True, max_tokens=4, min_tokens=4))
+    assert max(one.logprobs[0] for one in drawn) <= greedy.logprobs[0] + 1e-4
+    assert len({one.logprobs for one in drawn}) > 1
+
+
 def test_priorities_are_taken(engine: Engine) -> None:
     asked = [ask(priority=number % 3 - 1, seed=number) for number in range(9)]
     assert all(isinstance(one, Completion) for one in replies(engine, *asked))

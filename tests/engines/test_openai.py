@@ -208,6 +208,20 @@ def test_reasoning_that_is_no_text_is_none() -> None:
     assert found == Completion("1", (Sample("42", "stop", 10),), Usage(1, 7, 0, 10))
 
 
+def test_a_server_that_does_not_tell_how_likely_tokens_were_is_refused() -> None:
+    told = chat_reply("42")
+    told["choices"][0]["logprobs"] = {"content": [{"token": "42", "logprob": -0.5}]}
+    with asking(in_turn(as_json(told), good("42"))) as (server, engine):
+        first = finish(engine, ask("1", logprobs=True))["1"]
+        second = finish(engine, ask("2", logprobs=True))["2"]
+    assert isinstance(first, Completion)
+    assert first.samples[0].logprobs == (-0.5,)
+    assert isinstance(second, Failure)
+    assert (second.kind, second.transient) == ("refused", False)
+    assert second.message == f"{server.url} does not tell how likely tokens were (logprobs)"
+    assert [body["logprobs"] for body in server.bodies] == [True, True]
+
+
 # ---------------------------------------------------------------- count
 
 

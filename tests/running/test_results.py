@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 
-from chainlang import Chain, E, M, chain, load, op
+from chainlang import Candidate, Chain, E, M, chain, load, op
 from chainlang.engines.fake import FakeEngine
 from chainlang.errors import EngineError, MeaningError, OperandError, RowError
-from chainlang.wire import Failure, Request, Usage
+from chainlang.wire import Capabilities, Failure, Request, Usage
 
 SUMS = FakeEngine(answers={"17 + 25": ["42", "42", "41"]})
 
@@ -284,3 +285,41 @@ def test_a_prompt_that_reads_what_is_not_there_is_a_failure_of_its_own() -> None
     (result,) = stage().map(["q"], engine=FakeEngine())
     assert result.failure is not None
     assert result.failure.cause == "prompt"
+
+
+# ---------------------------------------------------------------- how likely
+
+
+def test_a_candidate_tells_how_likely_its_reply_was_if_its_stage_is_asked_to() -> None:
+    first, second = chain("2:E(logprobs=true)")("17 + 25?", engine=SUMS).candidates
+    assert len(first.logprobs) == first.tokens
+    assert first.logprob == sum(first.logprobs)
+    assert second.logprob is not None
+    plain = chain("E")("17 + 25?", engine=SUMS).candidates[0]
+    assert (plain.logprobs, plain.logprob, plain.text) == ((), None, first.text)
+
+
+def test_a_function_can_pick_the_likeliest() -> None:
+    def likeliest(candidates: list[Candidate]) -> Candidate:
+        return max(candidates, key=lambda one: one.logprob or 0.0)
+
+    result = (E("tiny", 3, logprobs=True) >> likeliest)("What is 2 + 3?", engine=FakeEngine())
+    drawn = result.trace[0].candidates
+    assert result.candidates[0].logprob == max(one.logprob or 0.0 for one in drawn)
+
+
+class Mute(FakeEngine):
+    """An engine that does not know how likely anything is."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return evolve(super().capabilities, name="mute", logprobs=False)
+
+
+def test_an_engine_that_does_not_tell_is_refused_before_a_row_runs() -> None:
+    with pytest.raises(EngineError) as caught:
+        chain("3:E:a >> J:b(logprobs=true)").map(["q"], engine={"a": Mute(), "b": Mute()})
+    assert str(caught.value).splitlines()[0] == (
+        "error[engine]: the mute engine does not tell how likely tokens were"
+    )
+    chain("E:a")("q", engine=Mute())

@@ -79,7 +79,7 @@ def test_what_goes_where(tmp_path: Path) -> None:
     assert first == {
         "row": 1, "id": "1", "branch": None, "candidate": 0, "answer": "42",
         "fields": {"verdict": "correct"}, "text": "the text", "reasoning": None,
-        "finish": "stop", "tokens": 3,
+        "finish": "stop", "tokens": 3, "logprobs": None,
     }  # fmt: skip
     assert (second["candidate"], second["answer"], len(rest)) == (1, "other", 2)
     assert [row["answer"] for row in rows_of(path / "fr/000.jsonl")] == ["x"]
