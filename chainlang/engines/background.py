@@ -59,6 +59,10 @@ class Background(Generic[T]):
                 found.append(self._done.get_nowait())
         return found
 
+    def tell(self, ticket: int, news: T) -> None:
+        """Say something of work that goes on, in the thread; it comes out before the result."""
+        self._done.put((ticket, news))
+
     def close(self) -> None:
         """Cancel all work and join the thread. Closing twice does no harm."""
         if self._thread is not None and not self.closed:

@@ -104,6 +104,8 @@ def body(request: Request, *, model: str, first: int, count: int, most: Mapping[
         value = getattr(sampling, name)
         if value != _USUAL[name]:
             found[name] = value
+    if request.stream:
+        found |= {"stream": True, "stream_options": {"include_usage": True}}
     if request.logprobs:
         found["logprobs"] = True
     if sampling.stop:

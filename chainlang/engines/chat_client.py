@@ -11,12 +11,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from chainlang.engines import chat
+from chainlang.engines.chat_stream import Diverged, Gathered, Teller
 from chainlang.engines.endpoint import Endpoint, refuse
 from chainlang.engines.http_retry import RetryPolicy, Transient, ask_until_answered, retry_after
 
 if TYPE_CHECKING:
     import httpx2
 
+_EVENTS = "text/event-stream"
 _LARGEST_REPLY = 64 << 20  # bytes: more than any answer, less than what fills a machine
 _LATER = frozenset({408, 425, 429})  # refusals that mean "not now"
 _PERMANENT = frozenset({501, 505})  # errors of the server that asking again does not mend
@@ -71,13 +73,19 @@ class ChatClient:
             trust_env=not endpoint.loopback,  # no proxy stands between this machine and itself
         )
 
-    async def ask(self, content: bytes, count: int, *, schema: bool) -> chat.Reply:
+    async def ask(
+        self, content: bytes, count: int, *, schema: bool, first: int, teller: Teller | None
+    ) -> chat.Reply:
         """Return the reply to a question for `count` samples, held to a schema or not.
 
-        Raises `Refused`, and `GaveUp` when attempts or time are used up.
+        Where the question asks for a stream, `teller` hears of its text as it comes; `first` is the
+        number of its first sample there. Raises `Refused`, and `GaveUp` when attempts or time are
+        used up.
         """
         async with self._places:
-            exchange = partial(self._exchange, content, count, schema=schema)
+            exchange = partial(
+                self._exchange, content, count, schema=schema, first=first, teller=teller
+            )
             silence = f"{self.endpoint.url} gave no reply"
             return await ask_until_answered(exchange, self._retry, silence)
 
@@ -85,19 +93,36 @@ class ChatClient:
         """Hang up."""
         await self._client.aclose()
 
-    async def _exchange(self, content: bytes, count: int, *, schema: bool) -> chat.Reply:
+    async def _exchange(
+        self, content: bytes, count: int, *, schema: bool, first: int, teller: Teller | None
+    ) -> chat.Reply:
         """Ask once. Raises `Transient` and `Refused`."""
         self.sent += 1
+        gathered = None if teller is None else Gathered(teller, first)
         try:
-            response, received = await self._post(content)
+            reply = await self._answered(content, count, schema, gathered)
+            if teller is not None:
+                for number, sample in reply.samples.items():
+                    teller.end(first + number, sample.text)
+        except Diverged:
+            what = "broke off a reply, and began it again with another text than was told of"
+            raise Refused("transport", f"{self.endpoint.url} {what}") from None
+        return reply
+
+    async def _answered(
+        self, content: bytes, count: int, schema: bool, gathered: Gathered | None
+    ) -> chat.Reply:
+        try:
+            response, received = await self._post(content, gathered)
         except self._errors as broken:
             what = " ".join(filter(None, (type(broken).__name__, str(broken))))
             raise Transient(f"{self.endpoint.url} gave no reply: {self._shown(what)}") from None
         kind = response.headers.get("content-type", "no content type").partition(";")[0].strip()
         answered = f"{self.endpoint.url} answered {response.status_code} ({kind})"
         text = received.decode("utf-8", "replace")  # to be shown; what is read is read as it came
+        streamed = gathered is not None and kind == _EVENTS
         try:
-            document = json.loads(received)
+            document = gathered.document(count) if gathered and streamed else json.loads(received)
         except (ValueError, RecursionError):
             document = None
         error = document.get("error") if isinstance(document, dict) else None
@@ -108,18 +133,32 @@ class ChatClient:
             if _passes(response.status_code, error, why):
                 raise Transient(message, retry_after(response.headers.get("retry-after")))
             raise Refused(why, message)
-        if document is None or not (kind == "application/json" or kind.endswith("+json")):
+        if streamed and document is None:
+            raise Transient(f"{answered}, and broke off its reply")
+        if document is None or not (
+            streamed or kind == "application/json" or kind.endswith("+json")
+        ):
             raise Transient(f"{answered}, which is no JSON: {self._shown(text)}")
         try:
             return chat.read(document, count)
         except chat.Malformed as malformed:
             raise Transient(f"{answered}: {malformed}: {self._shown(text)}") from None
 
-    async def _post(self, content: bytes) -> tuple[httpx2.Response, bytes]:
+    async def _post(
+        self, content: bytes, gathered: Gathered | None
+    ) -> tuple[httpx2.Response, bytes]:
         received = bytearray()
         async with self._client.stream("POST", self._url, content=content) as response:
+            events = _EVENTS in response.headers.get("content-type", "")
             async for part in response.aiter_bytes():
                 received += part
+                if events and gathered is not None:
+                    try:
+                        gathered.take(part)
+                    except (ValueError, RecursionError):
+                        shown = self._shown(part.decode("utf-8", "replace"))
+                        what = f"{self.endpoint.url} sent an event that is no JSON: {shown}"
+                        raise Transient(what) from None
                 if len(received) > _LARGEST_REPLY:
                     raise Transient(f"{self.endpoint.url} sent more than {_LARGEST_REPLY:,} bytes")
         return response, bytes(received)

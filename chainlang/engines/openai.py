@@ -15,10 +15,20 @@ from importlib.metadata import version
 from chainlang.engines import chat
 from chainlang.engines.background import Background
 from chainlang.engines.chat_client import ChatClient, Refused
+from chainlang.engines.chat_stream import Teller
 from chainlang.engines.endpoint import CLOUD, DEFAULT_URL, Endpoint, refuse
 from chainlang.engines.http_retry import GaveUp, RetryPolicy
 from chainlang.engines.probe import probe
-from chainlang.wire import Capabilities, Completion, Failure, Fingerprint, Request, Sample, Usage
+from chainlang.wire import (
+    Capabilities,
+    Completion,
+    Delta,
+    Failure,
+    Fingerprint,
+    Request,
+    Sample,
+    Usage,
+)
 
 _STEP = 0.05  # seconds that `step` waits for something to finish
 
@@ -33,9 +43,9 @@ class OpenAIEngine:
     `max_model_len` is the context of the server in tokens, where you know it.
 
     Timeouts are in seconds: `connect_timeout` for a connection, `read_timeout` for the silence of
-    the server, which says nothing until a reply is complete. What fails for a while is asked again
-    as `retry` says, which has the deadline too. Before the first question, `probe` looks whether
-    anybody is there.
+    the server, which says nothing until a reply is complete, unless it is to be streamed. What
+    fails for a while is asked again as `retry` says, which has the deadline too. Before the first
+    question, `probe` looks whether anybody is there.
 
     What this engine can't promise is in its `capabilities`: a server reads special tokens in values
     as such, a reply may depend on what else is in its batch, and a schema is kept as far as the
@@ -82,7 +92,7 @@ class OpenAIEngine:
             read=read_timeout,
             retry=retry or RetryPolicy(),
         )
-        self._background: Background[Completion | Failure]
+        self._background: Background[Completion | Failure | Delta]
         self._background = Background("chainlang-openai", closing=self._client.close)
         self._several = True  # until the server shows that it gives one sample at a time
         self._numbers = itertools.count()
@@ -97,7 +107,7 @@ class OpenAIEngine:
 
     @property
     def capabilities(self) -> Capabilities:
-        """Seeds, as far as the server knows them, and how likely tokens were; no more."""
+        """Seeds, as far as the server knows them, streams, and how likely tokens were; no more."""
         return Capabilities(
             name="openai",
             schemas=False,
@@ -105,6 +115,7 @@ class OpenAIEngine:
             batch_invariant=False,
             plain_values=False,
             logprobs=True,
+            streams=True,
         )
 
     @property
@@ -141,19 +152,22 @@ class OpenAIEngine:
         for request in requests:
             ticket = next(self._numbers)
             self._tickets[request.id], self._ids[ticket] = ticket, request.id
-            work.append((ticket, partial(self._answer, request)))
+            work.append((ticket, partial(self._answer, request, self._teller(ticket, request))))
         self._background.start(work)
 
-    def step(self) -> list[Completion | Failure]:
-        """Return what has finished, after waiting for at most 50 ms."""
-        found: list[Completion | Failure] = []
+    def step(self) -> list[Completion | Failure | Delta]:
+        """Return what has finished or gone on, after waiting for at most 50 ms."""
+        found: list[Completion | Failure | Delta] = []
         if not self._ids:
             return found
         for ticket, result in self._background.take(_STEP):
-            name = self._ids.pop(ticket, None)
+            name = self._ids.get(ticket)
             if name is None:  # aborted
                 continue
-            del self._tickets[name]
+            if isinstance(result, Delta):
+                found.append(result)
+                continue
+            del self._ids[ticket], self._tickets[name]
             if isinstance(result, BaseException):
                 what = chat.excerpt(self._endpoint.hide(f"{type(result).__name__}: {result}"))
                 found.append(Failure(name, "engine", f"the engine itself failed: {what}"))
@@ -176,11 +190,21 @@ class OpenAIEngine:
 
     # ---- in the background
 
-    async def _answer(self, request: Request) -> Completion | Failure:
+    def _teller(self, ticket: int, request: Request) -> Teller | None:
+        """Return who hears of the reply to a request as it comes; None where nobody asked to."""
+        if not request.stream:
+            return None
+
+        def tell(sample: int, text: str) -> None:
+            self._background.tell(ticket, Delta(request.id, sample, text))
+
+        return Teller(tell)
+
+    async def _answer(self, request: Request, teller: Teller | None) -> Completion | Failure:
         if (failure := chat.unaskable(request)) is not None:
             return failure
         try:
-            samples, usage = await self._samples(request)
+            samples, usage = await self._samples(request, teller)
         except Refused as error:
             kind = "refused" if error.kind == "several" else error.kind
             return Failure(request.id, kind, str(error))
@@ -188,14 +212,16 @@ class OpenAIEngine:
             return Failure(request.id, "transport", str(error), transient=True)
         return Completion(request.id, samples, usage)
 
-    async def _samples(self, request: Request) -> tuple[tuple[Sample, ...], Usage]:
+    async def _samples(
+        self, request: Request, teller: Teller | None
+    ) -> tuple[tuple[Sample, ...], Usage]:
         """Return all samples of a request, however few of them the server gives at a time."""
         count = request.drawn
         found: dict[int, Sample] = {}
         usage = Usage()
         if count > 1 and self._several:
             try:
-                reply = await self._ask(request, 0, count)
+                reply = await self._ask(request, 0, count, teller)
             except Refused as error:
                 if error.kind != "several":
                     raise
@@ -205,40 +231,50 @@ class OpenAIEngine:
                 usage += reply.usage
                 self._several = len(found) > 1
         missing = [number for number in range(count) if number not in found]
-        for number, reply in zip(missing, await self._each(request, missing), strict=True):
+        for number, reply in zip(missing, await self._each(request, missing, teller), strict=True):
             found[number] = reply.samples[0]
             usage += reply.usage
         samples = tuple(found[number] for number in range(count))
         return samples * (request.count // count), usage
 
-    async def _each(self, request: Request, numbers: list[int]) -> list[chat.Reply]:
+    async def _each(
+        self, request: Request, numbers: list[int], teller: Teller | None
+    ) -> list[chat.Reply]:
         """Return a reply for each sample number; the first failure ends the others."""
         try:
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(self._ask(request, one, 1)) for one in numbers]
+                tasks = [group.create_task(self._ask(request, one, 1, teller)) for one in numbers]
         except ExceptionGroup as errors:
             raise errors.exceptions[0] from None
         return [task.result() for task in tasks]
 
-    async def _ask(self, request: Request, first: int, count: int) -> chat.Reply:
+    async def _ask(
+        self, request: Request, first: int, count: int, teller: Teller | None
+    ) -> chat.Reply:
         # The cloud's newer models refuse the old name, and other servers may not know the new one.
         name = "max_completion_tokens" if self._endpoint.host == CLOUD else "max_tokens"
         most = min(request.sampling.max_tokens, self._longest)
         try:
-            return await self._put(request, first, count, {name: most})
+            return await self._put(request, first, count, teller, {name: most})
         except Refused as error:
             if error.kind != "context":
                 raise
         # It may be only that prompt and bound do not fit together. Without a bound, a server gives
         # what the context leaves, which is less. A prompt that is too long by itself fails again.
-        return await self._put(request, first, count, {})
+        return await self._put(request, first, count, teller, {})
 
     async def _put(
-        self, request: Request, first: int, count: int, most: Mapping[str, int]
+        self,
+        request: Request,
+        first: int,
+        count: int,
+        teller: Teller | None,
+        most: Mapping[str, int],
     ) -> chat.Reply:
         model = self.model or request.model
         content = chat.body(request, model=model, first=first, count=count, most=most)
-        reply = await self._client.ask(content, count, schema=request.schema is not None)
+        held = request.schema is not None
+        reply = await self._client.ask(content, count, schema=held, first=first, teller=teller)
         untold = any(one.text and not one.logprobs for one in reply.samples.values())
         if request.logprobs and untold:
             raise Refused("refused", f"{self.url} does not tell how likely tokens were (logprobs)")

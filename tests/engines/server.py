@@ -54,6 +54,24 @@ def good(*texts: str, **more: Any) -> Answer:
     return as_json(chat_reply(*texts, **more))
 
 
+def as_events(document: Any, *, size: int = 3, cut: int | None = None) -> Answer:
+    """Answer with a chat reply as it comes: `size` characters of each sample in an event."""
+    longest = max(len(one["message"]["content"]) for one in document["choices"])
+    events: list[Any] = []
+    for start in range(0, longest + 1, size):
+        for one in document["choices"]:
+            text = one["message"]["content"][start : start + size]
+            last = start <= len(one["message"]["content"]) < start + size
+            delta = {"content": text} if start else {"role": "assistant", "content": text}
+            finish = one["finish_reason"] if last else None
+            choice = {"index": one["index"], "delta": delta, "finish_reason": finish}
+            events += [{"choices": [choice], "usage": None}] if text or last else []
+    events.append({"choices": [], "usage": document["usage"]})
+    lines = [f"data: {json.dumps(event, ensure_ascii=False)}\n\n" for event in events]
+    body = "".join([*lines, "data: [DONE]\n\n"]).encode()
+    return Answer(body, type="text/event-stream; charset=utf-8", cut=cut)
+
+
 def error(
     status: int, message: str, headers: Mapping[str, str] | None = None, **more: Any
 ) -> Answer:
@@ -85,6 +103,11 @@ def in_turn(*answers: Answer | Callable[[Body], Answer]) -> Callable[[Body], Ans
     return answer
 
 
+_NOT_SAMPLING = frozenset(
+    {"model", "messages", "seed", "n", "response_format", "stream", "stream_options"}
+)
+
+
 def from_engine(engine: FakeEngine) -> Callable[[Body], Answer]:
     """Answer what another engine would: a real server, as far as the protocol can tell."""
 
@@ -92,7 +115,7 @@ def from_engine(engine: FakeEngine) -> Callable[[Body], Answer]:
         options = {
             name: tuple(value) if name == "stop" else value
             for name, value in {"max_tokens": engine.context, **body}.items()
-            if name not in {"model", "messages", "seed", "n", "response_format"}
+            if name not in _NOT_SAMPLING
         }
         held = body.get("response_format")
         request = Request(
@@ -115,7 +138,7 @@ def from_engine(engine: FakeEngine) -> Callable[[Body], Answer]:
             "prompt_tokens": usage.prompt_tokens // usage.calls,
             "completion_tokens": usage.output_tokens,
         }
-        return as_json(document)
+        return as_events(document) if body.get("stream") else as_json(document)
 
     return answer
 

@@ -771,7 +771,7 @@ def test_the_cloud_has_another_name_for_the_longest_reply(monkeypatch: pytest.Mo
     monkeypatch.setattr("chainlang.engines.openai.probe", lambda *_, **__: None)
     engine = OpenAIEngine(api_key=KEY, retry=policy())
 
-    async def answered(content: bytes, count: int, *, schema: bool) -> Any:
+    async def answered(content: bytes, *_: Any, **__: Any) -> Any:
         bodies.append(json.loads(content))
         raise chat_client.Refused("refused", "no")
 

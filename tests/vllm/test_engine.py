@@ -32,6 +32,7 @@ def test_it_promises_everything(random_engine: VllmEngine) -> None:
         plain_values=True,
         token_ids=True,
         priorities=True,
+        logprobs=True,
         streams=True,
     )
 
