@@ -9,6 +9,7 @@
     ├── SourceError           a file that can't be read: missing, not text, outside its folder
     ├── DocumentError         JSON that is not a chain
     ├── RowError              a row has no result; other rows are not touched
+    ├── StopError             a run stopped before its last row, and can be gone on with
     ├── EngineError           an engine can't be made: no library, no such address, no such model
     ├── SettingError          a setting that there is not, or a value that it does not take
     ├── OperandError          (also a TypeError) a Python value where a chain belongs
@@ -20,6 +21,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Iterable
+from typing import Any
 
 from chainlang.diagnostics import Diagnostic, in_order
 from chainlang.report import render
@@ -71,6 +73,17 @@ class RowError(ChainlangError):
     """A row has no result, or not the one that was asked for; other rows are not touched by it."""
 
 
+class StopError(ChainlangError):
+    """A run stopped before its last row: its budget is used up, or a model is down.
+
+    `summary` is what a run into a folder had come to; the same call goes on with it.
+    """
+
+    def __init__(self, diagnostics: Iterable[Diagnostic], summary: Any = None) -> None:
+        self.summary = summary
+        super().__init__(diagnostics)
+
+
 class EngineError(ChainlangError):
     """An engine can't be made as asked; the message says what is missing, or may not be."""
 
@@ -116,6 +129,7 @@ ERRORS: dict[str, type[ChainlangError]] = {
     "path": SourceError,
     "json": DocumentError,
     "row": RowError,
+    "stopped": StopError,
     "engine": EngineError,
     "setting": SettingError,
     "operand": OperandError,

@@ -22,8 +22,10 @@ from chainlang.results import Result
 from chainlang.runtime.outcomes import Outcome, RowFailure
 from chainlang.runtime.pieces import Listener, Piece
 from chainlang.runtime.service import Job, Service
+from chainlang.runtime.terms import Terms
 from chainlang.sessions import result_of, start_of
 from chainlang.settings import RowSettings
+from chainlang.wire import Usage
 
 Done: TypeAlias = Outcome | BaseException
 
@@ -32,9 +34,9 @@ _SERVICE = Service()
 atexit.register(_SERVICE.close)
 
 
-async def call(program: Program, row: Any, settings: RowSettings) -> Result:
-    """Return the result of a row. Raises `RowError` if it fails."""
-    job = _Job(asyncio.get_running_loop())
+async def call(program: Program, row: Any, settings: RowSettings) -> Result | None:
+    """Return the result of a row; of one that fails, what `on_error` says. Raises `RowError`."""
+    job = _Job(asyncio.get_running_loop(), settings.on_error)
     await job.submit(program, row, settings, lambda _: frozenset())
     try:
         async for _ in job.pieces():
@@ -58,8 +60,11 @@ class Stream:
     _job: _Job | None = None
 
     @property
-    def result(self) -> Result:
-        """The result, once all pieces have come. Raises `RowError` if the row failed."""
+    def result(self) -> Any:
+        """The `Result`, once all pieces have come; of a row that failed, what `on_error` says.
+
+        Raises `RowError`.
+        """
         if self._job is None or self._job.outcome is None:
             message = "the result of a stream is there when all of it has come"
             hint = "iterate first: async for piece in stream: ..."
@@ -70,7 +75,7 @@ class Stream:
         if self._job is not None:
             message = "a stream is iterated once"
             raise OperandError([Diagnostic("operand", message, hint="call stream() again")])
-        self._job = job = _Job(asyncio.get_running_loop())
+        self._job = job = _Job(asyncio.get_running_loop(), self.settings.on_error)
         await job.submit(self.program, self.row, self.settings, self._places)
         try:
             async for piece in job.pieces():
@@ -97,8 +102,9 @@ class Stream:
 class _Job:
     """A row on its way, as the event loop that asked for it sees it."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, on_error: str) -> None:
         self.outcome: Outcome | None = None
+        self._on_error = on_error
         self._loop = loop
         self._news: asyncio.Queue[Piece | Done] = asyncio.Queue()
         self._job: Job | None = None
@@ -115,10 +121,12 @@ class _Job:
         wanted = places(plan)
         start = start_of(row, program)
         if isinstance(start, RowFailure):
-            raise start.error()
+            self._tell(Outcome(0, "", None, start, Usage()))
+            return
         engines = await asyncio.to_thread(engines_of, plan, program.items, settings)
         listener = Listener(self._tell, wanted) if wanted else None
-        self._job = Job(plan, start, engines, settings.seed, self._tell, listener)
+        terms = Terms.of(settings)
+        self._job = Job(plan, start, engines, settings.seed, terms, self._tell, listener)
         _SERVICE.submit(self._job)
 
     async def pieces(self) -> AsyncGenerator[Piece, None]:
@@ -133,12 +141,13 @@ class _Job:
             else:
                 raise news
 
-    def result(self) -> Result:
-        """Return the result of a row that is done. Raises `RowError` if it failed."""
+    def result(self) -> Result | None:
+        """Return the result of a row that is done. Raises `RowError` if it is to."""
         assert self.outcome is not None
-        if self.outcome.failure is not None:
+        if self.outcome.failure is not None and self._on_error == "raise":
             raise self.outcome.failure.error()
-        return result_of(self.outcome)
+        skipped = self.outcome.failure is not None and self._on_error == "skip"
+        return None if skipped else result_of(self.outcome)
 
     def cancel(self) -> None:
         """Stop what was asked for, if it is not done."""

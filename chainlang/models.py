@@ -17,7 +17,7 @@ from chainlang.diagnostics import Diagnostic, closest
 from chainlang.engines.base import Engine
 from chainlang.errors import EngineError
 from chainlang.interrupts import loading
-from chainlang.ir.items import Environment, Item, Model, Setting
+from chainlang.ir.items import Environment, Item, Model
 from chainlang.plan.steps import Generate, Plan
 from chainlang.plan.walk import leaves
 from chainlang.settings import Progress, RowSettings
@@ -41,7 +41,7 @@ def engines_of(plan: Plan, declared: Iterable[Item], settings: RowSettings) -> d
         elif given is not None and not isinstance(given, Mapping):
             found[name] = given
         elif name in models:
-            with _told(models[name].span, models[name].settings):
+            with _told(models[name].span, models[name]):
                 found[name] = _opened(models[name], settings)
         else:
             with _told(_place(plan, name)):
@@ -63,17 +63,28 @@ def _check_promises(plan: Plan, engines: Mapping[str, Engine]) -> None:
 
 
 @contextmanager
-def _told(span: Span | None, settings: Iterable[Setting] = ()) -> Iterator[None]:
-    """Give what is said of an engine the place that asks for it, or of the setting it is about."""
+def _told(span: Span | None, model: Model | None = None) -> Iterator[None]:
+    """Give what is said of an engine the place that asks for it.
+
+    That is of the setting it is about, or of the model's name at its source, where it is declared.
+    """
     try:
         yield
     except EngineError as error:
-        found = []
-        for one in error.diagnostics:
-            said = f"{one.message} {one.hint}"
-            spans = [it.span for it in settings if it.name in said or it.name == "base_url"]
-            found.append(evolve(one, span=one.span or next(iter(spans), span)))
-        raise EngineError(found) from error
+        raise EngineError(
+            evolve(one, span=one.span or _about(one, model) or span) for one in error.diagnostics
+        ) from error
+
+
+def _about(found: Diagnostic, model: Model | None) -> Span | None:
+    if model is None:
+        return None
+    if f"model {model.source!r}" in found.message and model.span is not None:
+        return model.span.part("source")
+    said = f"{found.message} {found.hint}"
+    return next(
+        (it.span for it in model.settings if it.name in said or it.name == "base_url"), None
+    )
 
 
 def _place(plan: Plan, name: str) -> Span | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from chainlang.diagnostics import Diagnostic, closest
 from chainlang.errors import OperandError
@@ -18,12 +18,13 @@ if TYPE_CHECKING:
 
 # What may stand beside the fields of a row when a chain is called. A field of the same name goes
 # into a dict: qa({"seed": 3}).
-_SETTINGS = ("engine", "model", "progress", "seed")
+_SETTINGS = ("call_seconds", "engine", "model", "on_error", "patience", "progress", "seed")
 
 
 def _row(query: Any, fields: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     """Return the row of a call, and the settings that stood beside its fields."""
     settings = {name: fields.pop(name) for name in _SETTINGS if name in fields}
+    settings.setdefault("on_error", "raise")
     if (query is None) == (not fields):
         message = "a chain is called with a query, or with fields, not with both or neither"
         meant = [near for name in fields if (near := closest(name, _SETTINGS))]
@@ -46,11 +47,20 @@ class Runnable:
         """Return what there is to run, after checking it."""
         raise NotImplementedError
 
-    def __call__(self, query: Any = None, /, **fields: Any) -> Result:
+    @overload
+    def __call__(
+        self, query: Any = None, /, *, on_error: Literal["skip"], **fields: Any
+    ) -> Result | None: ...
+
+    @overload
+    def __call__(self, query: Any = None, /, **fields: Any) -> Result: ...
+
+    def __call__(self, query: Any = None, /, **fields: Any) -> Result | None:
         """Return the result of one row: a query, a dict, a model, or the fields as keywords.
 
-        `seed`, `model`, `engine` and `progress` are settings, as in `map`. Raises `RowError` if it
-        fails.
+        `seed`, `model`, `engine`, `call_seconds`, `patience` and `progress` are settings, as in
+        `map`. Raises `RowError` if the row fails, unless `on_error` says to return it as a failed
+        result (``"collect"``), or None (``"skip"``).
 
         >>> from chainlang import chain
         >>> from chainlang.engines.fake import FakeEngine
@@ -59,9 +69,17 @@ class Runnable:
         '42'
         """
         row, settings = _row(query, fields)
-        return next(self.map([row], on_error="raise", **settings))
+        return next(self.map([row], **settings), None)
 
-    async def acall(self, query: Any = None, /, **fields: Any) -> Result:
+    @overload
+    async def acall(
+        self, query: Any = None, /, *, on_error: Literal["skip"], **fields: Any
+    ) -> Result | None: ...
+
+    @overload
+    async def acall(self, query: Any = None, /, **fields: Any) -> Result: ...
+
+    async def acall(self, query: Any = None, /, **fields: Any) -> Result | None:
         """Return the result of one row without blocking the event loop; as calling does, else.
 
         Rows that are awaited together are in flight together.
@@ -115,8 +133,10 @@ class Runnable:
         texts, dicts and models. Settings: `seed` (default 0), `window` (rows in flight, default
         256), `ordered` (default True), `on_error` (``"collect"``, the default, yields failed
         results; ``"raise"``; ``"skip"``), `limit` (rows to take), `model` (of stages that name
-        none, default ``"tiny"``), `engine` (for every model, or a mapping), `progress`. Raises
-        `SettingError` for any other, and at once whatever is known to be wrong before a row runs.
+        none, default ``"tiny"``), `engine` (for every model, or a mapping), `progress`,
+        `call_seconds` (how long a call may take, default None), `patience` (how many seconds a
+        model that does not answer is waited for, default 30). Raises `SettingError` for any other,
+        and at once whatever is known to be wrong before a row runs.
 
         >>> from chainlang import chain
         >>> from chainlang.engines.fake import FakeEngine
@@ -132,12 +152,14 @@ class Runnable:
     def run(self, rows: Any, out: str | PathLike[str], **settings: Any) -> Summary:
         """Run the chain over rows into a folder, and return what it came to.
 
-        `rows` and the settings are as in `map`, without `ordered`: rows keep their order, and none
-        is skipped. Besides, `format` (``"jsonl"``, the default, ``"csv"`` or ``"parquet"``),
-        `overwrite` (replace a run that is there, default False) and `on_row` (is told of each
-        `Outcome`, and how many there will be, as far as that is known). The folder holds the
-        results (`flattened`), the final candidates, each named part, the rows that failed, the
-        plan and what the run was. Raises `SourceError` for rows or a folder that can't be used.
+        `rows` and the settings are as in `map`, without `ordered`: rows keep their order. Besides,
+        `format` (``"jsonl"``, the default, ``"csv"`` or ``"parquet"``), `overwrite` (replace a run
+        that is there, default False) and `on_row` (is told of each `Outcome`, and how many there
+        will be, as far as that is known). The folder holds the results (`flattened`), the final
+        candidates, each named part, the rows that failed, the plan and what the run was.
+
+        Raises `SourceError` for rows or a folder that can't be used, and `StopError` where a model
+        is down: then the same call goes on.
         """
         from chainlang.plan.lower import lower
         from chainlang.plan.render import render

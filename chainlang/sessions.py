@@ -12,7 +12,9 @@ from typing import Any
 from attrs import asdict, define, evolve, field, frozen
 
 from chainlang.data import BadRow, Extent, Row, check_ids, read_rows, spoken
+from chainlang.diagnostics import Diagnostic
 from chainlang.engines.base import Engine
+from chainlang.errors import StopError
 from chainlang.interrupts import held
 from chainlang.models import engines_of
 from chainlang.ops.inputs import Door, InputError
@@ -21,13 +23,17 @@ from chainlang.ops.records import Record
 from chainlang.plan.lower import lower
 from chainlang.plan.steps import Plan
 from chainlang.results import Result
+from chainlang.runtime.guarded import GuardedPort
 from chainlang.runtime.loop import run
 from chainlang.runtime.outcomes import Outcome, RowFailure
 from chainlang.runtime.ports import Port
 from chainlang.runtime.recorded import RecordedPort
+from chainlang.runtime.terms import Terms
 from chainlang.settings import MapSettings, RunSettings
 from chainlang.store import About, Journal, RunFolder
 from chainlang.wire import Usage
+
+_WAIT = "for a run that waits longer by itself: --patience 3600, in Python patience=3600"
 
 
 def results(program: Program, source: Any, settings: MapSettings) -> Iterator[Result]:
@@ -45,6 +51,7 @@ def results(program: Program, source: Any, settings: MapSettings) -> Iterator[Re
         seed=settings.seed,
         window=settings.window,
         ordered=settings.ordered,
+        terms=Terms.of(settings),
     )
     return _results(stream, settings.on_error)
 
@@ -107,7 +114,8 @@ def run_to_folder(  # noqa: PLR0917
 
     The folder says of each model what its engine promises, and so what the results are worth. An
     interruption leaves the folder with the rows that were done, marked as interrupted, and is
-    raised as `Interrupted`.
+    raised as `Interrupted`. So does a row that fails because its model is down, since all rows
+    after it would: the folder is marked as stopped, and `StopError` is raised.
     """
     started = time.monotonic()
     RunFolder.check(out, format=settings.format, overwrite=settings.overwrite)
@@ -122,6 +130,7 @@ def run_to_folder(  # noqa: PLR0917
         seed=settings.seed,
         window=settings.window,
         open_port=recorder.port,
+        terms=Terms.of(settings),
     )
     about = evolve(about, models={name: _told(one) for name, one in engines.items()})
     with RunFolder.create(
@@ -134,8 +143,9 @@ def run_to_folder(  # noqa: PLR0917
         recorder.journal = folder.journal
         try:
             for outcome in stream:
+                _go_on(outcome, settings)
                 with held():
-                    _write(folder, outcome)
+                    _write(folder, outcome, skip=settings.on_error == "skip")
                 if settings.on_row is not None:
                     settings.on_row(outcome, _expected(extent, settings.limit))
                 if outcome.failure is not None and settings.on_error == "raise":
@@ -144,6 +154,10 @@ def run_to_folder(  # noqa: PLR0917
                 folder.finish()
         except KeyboardInterrupt as error:
             raise Interrupted(_summary(folder, out, started, recorder)) from error
+        except StopError as error:
+            with held():
+                folder.finish("stopped", why=error.diagnostics[0].message)
+            raise StopError(error.diagnostics, _summary(folder, out, started, recorder)) from error
     return _summary(folder, out, started, recorder)
 
 
@@ -158,7 +172,7 @@ class _Recorder:
         """Return the way to an engine; rows begin only when the journal is there."""
         assert self.journal is not None
         fingerprint = json.dumps(engine.fingerprint, sort_keys=True)
-        self.ports.append(RecordedPort(Port(engine), self.journal, fingerprint))
+        self.ports.append(RecordedPort(GuardedPort(engine), self.journal, fingerprint))
         return self.ports[-1]
 
 
@@ -167,7 +181,15 @@ def _told(engine: Engine) -> dict[str, Any]:
     return {"fingerprint": engine.fingerprint, "capabilities": asdict(engine.capabilities)}
 
 
-def _write(folder: RunFolder, outcome: Outcome) -> None:
+def _go_on(outcome: Outcome, settings: RunSettings) -> None:
+    """Raise `StopError` if a row has failed because its model is down."""
+    failure = outcome.failure
+    if failure is not None and failure.cause == "down" and settings.on_error != "raise":
+        hint = "what was drawn is kept: run it again when the model is there\n" + _WAIT
+        raise StopError([Diagnostic("stopped", failure.message, failure.span, hint)])
+
+
+def _write(folder: RunFolder, outcome: Outcome, *, skip: bool) -> None:
     failure, start = outcome.failure, outcome.start
     line = failure.line if failure is not None else None
     folder.write(
@@ -177,6 +199,7 @@ def _write(folder: RunFolder, outcome: Outcome) -> None:
         outcome.flow,
         failure=failure,
         usage=outcome.usage,
+        skip=skip,
     )
 
 

@@ -15,7 +15,14 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias
 
 from attrs import frozen
-from pydantic import BeforeValidator, Field, HttpUrl, PositiveInt, SecretStr, ValidationError
+from pydantic import (
+    BeforeValidator,
+    Field,
+    HttpUrl,
+    PositiveInt,
+    SecretStr,
+    ValidationError,
+)
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -64,6 +71,9 @@ _Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
 _COUNT = Takes("a whole number of at least 1")
 _FUNCTION = Takes("a function")
 _TRUTH = Takes("true or false")
+_TIME = Takes("seconds, of more than 0")
+_Patience = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+_Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Settings(BaseSettings):
@@ -93,6 +103,10 @@ class Settings(BaseSettings):
     """the seed of the run, from which every sample's follows"""
     window: Annotated[PositiveInt, _COUNT] = DEFAULT_WINDOW
     """rows in flight at most"""
+    call_seconds: Annotated[_Seconds | None, _TIME] = None
+    """how long a call may take, asking again included"""
+    patience: Annotated[_Patience, Takes("seconds, of at least 0")] = 30.0
+    """how many seconds a model that does not answer is waited for, before what needs it fails"""
     format: Annotated[Format, Takes("jsonl, csv or parquet")] = "jsonl"
     """of the tables in a run folder"""
     openai_base_url: Annotated[HttpUrl | None, Takes('an address: "http://host:8000/v1"')] = None
@@ -181,6 +195,10 @@ class RowSettings(Settings):
     """who answers for every model, or for each by name; else what the models name is opened"""
     limit: Annotated[PositiveInt | None, _COUNT] = None
     """how many rows to take at most"""
+    on_error: Annotated[
+        Literal["raise", "collect", "skip"], Takes("'raise', 'collect' or 'skip'")
+    ] = "collect"
+    """what a failed row does: end it all, come out as failed, or be left out; a call raises"""
     progress: Annotated[Progress | None, _FUNCTION] = None
     """is told what happens while a model loads"""
 
@@ -191,10 +209,6 @@ class MapSettings(RowSettings):
     door = "map()"
     foreign = frozenset({"allowed_env", "format"})
 
-    on_error: Annotated[
-        Literal["raise", "collect", "skip"], Takes("'raise', 'collect' or 'skip'")
-    ] = "collect"
-    """what a failed row does: raise, come out as a failed result, or be left out"""
     ordered: Annotated[bool, _TRUTH] = True
     """whether results come in the order of the rows, or as they finish"""
 
@@ -205,11 +219,6 @@ class RunSettings(RowSettings):
     door = "run()"
     foreign = frozenset({"allowed_env"})
 
-    on_error: Annotated[
-        Literal["raise", "collect"],
-        Takes("'raise', or 'collect', which lists the rows that failed in errors.jsonl"),
-    ] = "collect"
-    """what a failed row does: end the run, or be listed"""
     on_row: Annotated[Callable[[Any, float | None], None] | None, _FUNCTION] = None
     """is told of each `Outcome`, and how many rows there will be, as far as that is known"""
     overwrite: Annotated[bool, _TRUTH] = False

@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
-from attrs import frozen
+from attrs import Factory, field, frozen
+
+from chainlang.faults import FAULTS, FailureKind
 
 Finish = Literal["stop", "length"]
 """Why a sample ended: the model ended it (or a stop string did), or `max_tokens` cut it."""
@@ -63,6 +65,10 @@ class Request:
     """Lower runs first, on an engine that has priorities."""
     stream: bool = False
     """Whether to tell of the reply as it comes. It changes nothing about the reply."""
+    deadline: float | None = None
+    """Seconds after which nobody waits for the reply any more."""
+    patience: float | None = None
+    """Seconds to wait for a model that does not answer anybody; None where nobody looks at that."""
 
     @property
     def drawn(self) -> int:
@@ -136,17 +142,6 @@ class Completion:
     usage: Usage
 
 
-FailureKind = Literal["context", "constraint", "transport", "refused", "engine"]
-"""The prompt is too long; the engine can't keep the schema; the wire broke; the server said no;
-the engine itself failed."""
-
-Cause = FailureKind | Literal["input", "prompt", "reply", "cut", "function", "timeout"]
-"""Why a stage has no candidates: what its engine said, or else: the row, or what the stages before
-left of it, is not what it reads; its prompt can't be made; a reply does not fit; a reply was cut by
-`max_tokens`; a function of the user raised; a part took too long. Another sample may mend a reply,
-and nothing mends the first two."""
-
-
 @frozen
 class Failure:
     """A request that yielded nothing, and why. Other requests are not touched by it."""
@@ -154,8 +149,9 @@ class Failure:
     id: str
     kind: FailureKind
     message: str
-    transient: bool = False
-    """Whether the same request may succeed when it is sent again."""
+    transient: bool = field(default=Factory(lambda it: FAULTS[it.kind].passes, takes_self=True))
+    """Whether the same request may succeed when it is sent again; what `FAULTS` says of its kind,
+    where the engine does not know better."""
 
 
 Fingerprint: TypeAlias = Mapping[str, str | int | None]
@@ -185,3 +181,6 @@ class Capabilities:
     """Samples tell how likely their tokens were, where that is asked for."""
     streams: bool = False
     """Replies are told of as they come, where that is asked for."""
+    deadlines: bool = False
+    """The deadline of a request is kept, from when it is sent. Else the runtime keeps it, from when
+    it is submitted."""

@@ -1,7 +1,7 @@
 """The command line: check, format, show and run chains.
 
 Exit status: 0 fine; 1 what was asked for did not hold (a row failed, a file is not formatted);
-2 bad input; 130 interrupted.
+2 bad input; 3 a run stopped before its end and can be gone on with; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="chainlang",
         description="Chains of LLM calls: run, check, format and show them.",
         epilog="exit status: 0 fine; 1 what was asked for did not hold; 2 bad input; "
-        "130 interrupted",
+        "3 a run stopped and can be gone on with; 130 interrupted",
     )
     parser.add_argument("--version", action="version", version=f"chainlang {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")

@@ -14,12 +14,18 @@ from chainlang.cli.chains import read_chain, settings
 from chainlang.cli.output import counted, report
 from chainlang.cli.progress import Progress
 from chainlang.diagnostics import Diagnostic
+from chainlang.errors import StopError
 
 if TYPE_CHECKING:
     from chainlang.runtime.outcomes import Outcome
     from chainlang.sessions import Summary
 
+STOPPED = 3
+"""What a run exits with that stopped before its last row."""
 _SHOWN = 3  # failures that are printed; errors.jsonl has all of them
+_SETTINGS = (
+    "call_seconds", "format", "limit", "model", "on_error", "patience", "seed", "window",
+)  # fmt: skip
 
 
 def add(commands: Any) -> None:
@@ -35,6 +41,11 @@ def add(commands: Any) -> None:
     parser.add_argument("--seed", help="the seed of the run (default: 0)")
     parser.add_argument("--window", help="rows in flight (default: 256)")
     parser.add_argument("--format", help="of the results: jsonl, csv or parquet (default: jsonl)")
+    parser.add_argument("--on-error", help="of a row: raise, collect or skip (default: collect)")
+    parser.add_argument("--call-seconds", help="how long a call may take (default: no bound)")
+    parser.add_argument(
+        "--patience", help="seconds to wait for a model that does not answer (default: 30)"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace a run that is there")
     parser.add_argument(
         "--changed", action="store_true", help="go on with another run, where its samples still fit"
@@ -44,7 +55,7 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run; 1 if rows failed, 2 for bad input, 130 after Ctrl-C."""
+    """Run; 1 if rows failed, 2 for bad input, 3 if it stopped, 130 after Ctrl-C."""
     from chainlang.sessions import Interrupted  # 200 ms that other commands do not need
 
     chain, warned = read_chain(options.chain)
@@ -62,7 +73,7 @@ def run(options: argparse.Namespace) -> int:
         summary = chain.run(
             options.input,
             options.output,
-            **settings(options, "format", "limit", "model", "seed", "window"),
+            **settings(options, *_SETTINGS),
             overwrite=options.overwrite,
             changed=options.changed,
             progress=progress.say,
@@ -70,22 +81,25 @@ def run(options: argparse.Namespace) -> int:
         )
     except Interrupted as interrupted:
         summary, status = interrupted.summary, interrupt.STATUS
+    except StopError as stopped:
+        summary, status = stopped.summary, STOPPED
+        failures.found += stopped.diagnostics
     else:
         status = int(summary.failed > 0)
     finally:
         progress.end()
     if failures.found:
         report(failures.found, as_json=options.json)
-    _say(summary, failures, interrupted=status == interrupt.STATUS)
+    _say(summary, failures, status)
     return status
 
 
-def _say(summary: Summary, failures: Failures, *, interrupted: bool) -> None:
+def _say(summary: Summary, failures: Failures, status: int) -> None:
     usage = summary.usage
-    more = summary.failed - len(failures.found)
-    if failures.found and more:
+    more = summary.failed - failures.rows
+    if failures.rows and more:
         print(f"and {counted(more, 'more row')} failed\n", file=sys.stderr)
-    begin = "interrupted: " if interrupted else ""
+    begin = {interrupt.STATUS: "interrupted: ", STOPPED: "stopped: "}.get(status, "")
     print(
         f"{begin}{counted(summary.rows, 'row')}, {summary.failed:,} failed, "
         f"{counted(usage.calls, 'call')}, {counted(usage.prompt_tokens, 'prompt token')} "
@@ -94,7 +108,7 @@ def _say(summary: Summary, failures: Failures, *, interrupted: bool) -> None:
         f"results: {summary.folder / 'flattened'}",
         file=sys.stderr,
     )
-    if interrupted:
+    if begin:
         print("to go on, run the same command again", file=sys.stderr)
     if summary.recorded:
         print(f"went on: {summary.recorded:,} samples were drawn before", file=sys.stderr)
@@ -111,13 +125,15 @@ class Failures:
 
     source: Path
     found: list[Diagnostic] = field(factory=list)
+    rows: int = 0
+    """How many of them are kept."""
     reasons: set[str] = field(factory=set)
 
     def row(self, outcome: Outcome) -> None:
         """Keep the page of a row that failed, if there are not enough."""
         from chainlang.data import spoken
 
-        if outcome.failure is None or len(self.found) == _SHOWN:
+        if outcome.failure is None or self.rows == _SHOWN:
             return
         (page,) = outcome.failure.error().diagnostics
         reason = page.message
@@ -129,3 +145,4 @@ class Failures:
         if reason not in self.reasons:
             self.reasons.add(reason)
             self.found.append(page)
+            self.rows += 1

@@ -14,7 +14,8 @@ import attrs
 from attrs import frozen
 
 from chainlang.engines.base import not_text
-from chainlang.wire import Failure, FailureKind, Finish, Request, Sample, Sampling, Usage
+from chainlang.faults import FailureKind
+from chainlang.wire import Failure, Finish, Request, Sample, Sampling, Usage
 
 _LONGEST_EXCERPT = 300  # characters of what a server said that a message shows
 

@@ -14,15 +14,13 @@ from chainlang.engines import chat
 from chainlang.engines.chat_stream import Diverged, Gathered, Teller
 from chainlang.engines.endpoint import Endpoint, refuse
 from chainlang.engines.http_retry import RetryPolicy, Transient, ask_until_answered, retry_after
+from chainlang.faults import FailureKind, of_status
 
 if TYPE_CHECKING:
     import httpx2
 
 _EVENTS = "text/event-stream"
 _LARGEST_REPLY = 64 << 20  # bytes: more than any answer, less than what fills a machine
-_LATER = frozenset({408, 425, 429})  # refusals that mean "not now"
-_PERMANENT = frozenset({501, 505})  # errors of the server that asking again does not mend
-_UNPAID = "insufficient_quota"  # the code of a 429 that waiting does not mend
 
 
 class Refused(Exception):
@@ -74,20 +72,29 @@ class ChatClient:
         )
 
     async def ask(
-        self, content: bytes, count: int, *, schema: bool, first: int, teller: Teller | None
+        self,
+        content: bytes,
+        count: int,
+        *,
+        schema: bool,
+        first: int,
+        teller: Teller | None,
+        deadline: float | None = None,
     ) -> chat.Reply:
         """Return the reply to a question for `count` samples, held to a schema or not.
 
         Where the question asks for a stream, `teller` hears of its text as it comes; `first` is the
-        number of its first sample there. Raises `Refused`, and `GaveUp` when attempts or time are
-        used up.
+        number of its first sample there. `deadline` is the seconds it may take from when it is
+        sent, if that is less than `retry` says. Raises `Refused`, and `GaveUp` when attempts or
+        time are used up.
         """
+        retry = self._retry if deadline is None else self._retry.within(deadline)
         async with self._places:
             exchange = partial(
                 self._exchange, content, count, schema=schema, first=first, teller=teller
             )
             silence = f"{self.endpoint.url} gave no reply"
-            return await ask_until_answered(exchange, self._retry, silence)
+            return await ask_until_answered(exchange, retry, silence)
 
     async def close(self) -> None:
         """Hang up."""
@@ -130,9 +137,10 @@ class ChatClient:
             told = chat.said(document, text)
             why = chat.refusal(document, told, schema=schema, several=count > 1)
             message = f"{answered}: {self._shown(told)}"
-            if _passes(response.status_code, error, why):
+            by_status = _of_error(response.status_code, error)
+            if by_status == "transport" and why != "context":
                 raise Transient(message, retry_after(response.headers.get("retry-after")))
-            raise Refused(why, message)
+            raise Refused(by_status if why == "refused" else why, message)
         if streamed and document is None:
             raise Transient(f"{answered}, and broke off its reply")
         if document is None or not (
@@ -168,11 +176,9 @@ class ChatClient:
         return f'"{chat.excerpt(self.endpoint.hide(text))}"'
 
 
-def _passes(status: int, error: Any, why: chat.Refusal) -> bool:
-    """Return whether an error of the server may be gone when it is asked again."""
+def _of_error(status: int, error: Any) -> FailureKind:
+    """Return which failure an error of the server is, as far as its status says."""
     code = error.get("code") if isinstance(error, dict) else None
-    if code == _UNPAID:
-        return False
     if status < 400 and isinstance(code, int):  # a gateway's own status is fine, and says no more
         status = code
-    return status in _LATER or (status >= 500 and status not in _PERMANENT and why != "context")
+    return of_status(status, code)

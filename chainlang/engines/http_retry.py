@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from email.utils import parsedate_to_datetime
 from typing import TypeVar
 
-from attrs import field, frozen, validators
+from attrs import evolve, field, frozen, validators
 
 T = TypeVar("T")
 
@@ -60,6 +60,10 @@ class RetryPolicy:
     sleep: Callable[[float], Awaitable[object]] = asyncio.sleep
     jitter: Callable[[float], float] = _full_jitter
     """From a bound to a wait below it."""
+
+    def within(self, deadline: float) -> RetryPolicy:
+        """Return the policy with a deadline that is no later than so many seconds."""
+        return evolve(self, deadline=min(self.deadline, deadline))
 
     def wait(self, attempt: int, after: float | None) -> float:
         """Return how long to wait after an attempt, counted from 1."""

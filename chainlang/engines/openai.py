@@ -84,7 +84,7 @@ class OpenAIEngine:
         self._longest = sys.maxsize if max_model_len is None else max(1, max_model_len - 1)
         self._endpoint = Endpoint.of(base_url, api_key, allowed_hosts)
         self._connect = connect_timeout
-        self._probed = False
+        self._probed: set[str | None] = set()
         self._client = ChatClient(
             self._endpoint,
             concurrency=max_concurrency,
@@ -116,6 +116,7 @@ class OpenAIEngine:
             plain_values=False,
             logprobs=True,
             streams=True,
+            deadlines=True,
         )
 
     @property
@@ -134,22 +135,27 @@ class OpenAIEngine:
         """How many questions went to the server, repeated ones included."""
         return self._client.sent
 
-    def probe(self) -> None:
-        """Look, once, whether there is a server that can be asked.
+    def probe(self, models: Iterable[str] = ()) -> None:
+        """Look whether there is a server that can be asked: once, and once for each model.
 
-        Raises `EngineError` where nobody listens, somebody else does, or the key is not taken.
+        `models` are those of requests, where the engine has none of its own. Raises `EngineError`
+        where nobody listens, somebody else does, the key is not taken, or there is no such model.
         """
-        if not self._probed:
-            probe(self._endpoint, connect=self._connect)
-            self._probed = True
+        own = () if self.model is None else (self.model,)
+        for model in dict.fromkeys(own or tuple(models) or (None,)):
+            if model not in self._probed:
+                # One that has answered before may be away for a while: calls wait for that.
+                probe(self._endpoint, model, connect=self._connect, met=bool(self._probed))
+                self._probed.add(model)
 
     def submit(self, requests: Iterable[Request]) -> None:
         """Take requests and begin to ask. Raises `EngineError` once closed, and as `probe` does."""
         if self._background.closed:
             refuse("the engine is closed", "make a new one")
-        self.probe()
+        asked = list(requests)
+        self.probe(request.model for request in asked)
         work = []
-        for request in requests:
+        for request in asked:
             ticket = next(self._numbers)
             self._tickets[request.id], self._ids[ticket] = ticket, request.id
             work.append((ticket, partial(self._answer, request, self._teller(ticket, request))))
@@ -274,7 +280,9 @@ class OpenAIEngine:
         model = self.model or request.model
         content = chat.body(request, model=model, first=first, count=count, most=most)
         held = request.schema is not None
-        reply = await self._client.ask(content, count, schema=held, first=first, teller=teller)
+        reply = await self._client.ask(
+            content, count, schema=held, first=first, teller=teller, deadline=request.deadline
+        )
         untold = any(one.text and not one.logprobs for one in reply.samples.values())
         if request.logprobs and untold:
             raise Refused("refused", f"{self.url} does not tell how likely tokens were (logprobs)")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from chainlang.engines import chat
 from chainlang.engines.endpoint import Endpoint, refuse
+from chainlang.faults import of_status
 
 if TYPE_CHECKING:
     import httpx2
@@ -20,31 +21,39 @@ _PATIENCE = 10.0  # seconds; a server that says nothing for longer may be loadin
 _ENOUGH = 10_000  # bytes of an answer
 _NO_KEY = 'pass it as api_key; in a file, api_key=env("OPENAI_API_KEY")'
 _WRONG_KEY = "is it a key for this server, and whole?"
+_OTHER_MODEL = "write the name that the server has for it, or start the server with this model"
 _ELSEWHERE = (
     "base_url is what stands before /chat/completions, and mostly ends in /v1; "
     "or has another program taken the port?"
 )
 
 
-def probe(endpoint: Endpoint, *, connect: float) -> None:
-    """Put an empty question, which a server refuses at no cost, and look at how it does that.
+def probe(endpoint: Endpoint, model: str | None, *, connect: float, met: bool = False) -> None:
+    """Put a question without messages, which a server refuses at no cost; look at how it does that.
 
-    `connect` is how many seconds to wait for a connection. Raises `EngineError` where nobody
-    listens, the key is not taken, or the answer is not that of a server for chat completions. A
-    server that is in trouble is none of these.
+    `connect` is how many seconds to wait for a connection. One that was `met` before may not answer
+    now. Raises `EngineError` where nobody
+    listens, the key is not taken, the answer is not that of a server for chat completions, or says
+    that there is no such model. A server that is in trouble is none of these.
     """
     import httpx2
 
     timeout = httpx2.Timeout(_PATIENCE, connect=connect)
+    empty = {} if model is None else {"model": model, "messages": [], "max_tokens": 1}
     try:
         with (
             httpx2.Client(timeout=timeout, trust_env=not endpoint.loopback) as client,
             client.stream(
-                "POST", endpoint.questions, content=b"{}", headers=endpoint.headers
+                "POST",
+                endpoint.questions,
+                content=json.dumps(empty).encode(),
+                headers=endpoint.headers,
             ) as answer,
         ):
-            _judge(endpoint, answer, _beginning(answer))
+            _judge(endpoint, model, answer, _beginning(answer))
     except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
+        if met:
+            return
         reason = re.sub(r"^\[Errno -?\d+\] ", "", str(error)) or type(error).__name__
         hint = "start it, or write the address of one that runs as base_url"
         refuse(f"no server answers at {endpoint.url}: {chat.excerpt(reason)}", hint)
@@ -61,7 +70,7 @@ def _beginning(answer: httpx2.Response) -> bytes:
     return bytes(received)
 
 
-def _judge(endpoint: Endpoint, answer: httpx2.Response, received: bytes) -> None:
+def _judge(endpoint: Endpoint, model: str | None, answer: httpx2.Response, received: bytes) -> None:
     status = answer.status_code
     try:
         document = json.loads(received)
@@ -78,9 +87,22 @@ def _judge(endpoint: Endpoint, answer: httpx2.Response, received: bytes) -> None
         if endpoint.key:
             what, hint = "does not take the API key", _WRONG_KEY
         refuse(f"{endpoint.url} {what}: it {words}", hint)
-    in_trouble = status in {408, 425, 429} or (status >= 500 and status not in {501, 505})
-    if not in_trouble and not _in_the_protocol(status, document):
+    if of_status(status) == "transport":
+        return
+    if not _in_the_protocol(status, document):
         refuse(f"{endpoint.url} is no server for chat completions: it {words}", _ELSEWHERE)
+    if model is not None and _lacks_the_model(status, document, told, model):
+        refuse(f"{endpoint.url} has no model {model!r}: it {words}", _OTHER_MODEL)
+
+
+def _lacks_the_model(status: int, document: Any, told: str, model: str) -> bool:
+    """Return whether an error is about the name of the model, and not about what is empty."""
+    error = document.get("error")
+    coded = (error.get("param"), error.get("code")) if isinstance(error, dict) else ()
+    if "model_not_found" in coded:
+        return True
+    named = re.search(rf"(?<!\w){re.escape(model)}(?!\w)", told) is not None
+    return status in {400, 404} and ("model" in coded or (status == 404 and named))
 
 
 def _in_the_protocol(status: int, document: Any) -> bool:

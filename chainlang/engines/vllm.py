@@ -21,12 +21,12 @@ from chainlang.engines.vllm_identity import fingerprint
 from chainlang.engines.vllm_load import Loaded, found, leisure, load, refuse, shut
 from chainlang.engines.vllm_prompts import PromptError
 from chainlang.engines.vllm_schemas import enforceable, grammar
+from chainlang.faults import FailureKind
 from chainlang.wire import (
     Capabilities,
     Completion,
     Delta,
     Failure,
-    FailureKind,
     Fingerprint,
     Finish,
     Request,

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from attrs import evolve, frozen
 
+from chainlang.faults import FAULTS, Cause
 from chainlang.ir.nodes import Combine, Expr, Named, Table
 from chainlang.ops.expressions import evaluate
 from chainlang.ops.functions import UserFunction
@@ -22,14 +23,13 @@ from chainlang.ops.prompts import RenderError, plain
 from chainlang.ops.records import Event, Record
 from chainlang.ops.stages import StageError
 from chainlang.places import Place
-from chainlang.wire import Cause
 
 MARKS = {"fallback": "?", "retry": "!", "loop": "+", "each": "#"}
 """None of these can begin a label or any other part of a place."""
 DEFAULT_TIMES = 3
 LONGEST_WAIT = 60.0
 """Seconds; a backoff doubles up to this, or stays what it is where it is longer."""
-MENDABLE = frozenset({"input", "reply", "cut", "transport", "function", "timeout"})
+MENDABLE = frozenset(cause for cause, fault in FAULTS.items() if fault.mended)
 """What drawing again may mend; other failures would only be repeated."""
 
 
@@ -105,8 +105,8 @@ class Tries:
 
     def again(self, failure: Failed, tried: int) -> bool:
         """Return whether there is another try after so many."""
-        cause = "transport" if failure.transient else failure.cause
-        return tried < self.times and cause in self.on
+        passes = failure.transient and "transport" in self.on
+        return tried < self.times and (passes or failure.cause in self.on)
 
     def wait(self, tried: int) -> float:
         """Return the seconds to wait after so many tries."""

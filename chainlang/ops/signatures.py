@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from attrs import evolve, frozen
 
+from chainlang.faults import FAULTS
 from chainlang.ir.nodes import Expr, Function, Table
 from chainlang.ir.verify import is_name
-from chainlang.wire import Cause
 
 Kind = Literal["generate", "map", "fold"]
 KINDS: tuple[Kind, ...] = ("generate", "map", "fold")
@@ -121,9 +121,7 @@ def _causes(value: Any) -> Any:
     return many[0] if len(many) == 1 else many
 
 
-CAUSES: tuple[str, ...] = tuple(
-    cause for kinds in get_args(Cause) for cause in get_args(kinds) or (kinds,)
-)
+CAUSES: tuple[str, ...] = tuple(FAULTS)
 """What a `retry` can be told to mend."""
 _TEXT = Rule("a text in quotes", _text, takes_text=True)
 _JUDGE = Rule("an expression in quotes, or a function", _judged, takes_text=True, evaluated=True)

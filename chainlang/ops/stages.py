@@ -12,6 +12,7 @@ from typing import Any
 from attrs import evolve, field, frozen
 
 from chainlang.diagnostics import closest
+from chainlang.faults import Cause
 from chainlang.ir import items
 from chainlang.ir.items import Item, Op
 from chainlang.ir.nodes import Stage
@@ -28,7 +29,7 @@ from chainlang.ops.votes import vote
 from chainlang.places import Place
 from chainlang.spans import Span
 from chainlang.tiny import NAME as TINY
-from chainlang.wire import Cause, Failure, Message, Sample, Sampling
+from chainlang.wire import Failure, Message, Sample, Sampling
 
 DEFAULT_MAX_TOKENS = 1024
 _SAMPLING_OPTIONS = frozenset(

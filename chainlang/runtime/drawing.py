@@ -117,6 +117,8 @@ class _Drawing:
             lenient=True,  # what the engine does not hold is looked at in the reply
             logprobs=stage.logprobs,
             priority=-self.step.depth,
+            deadline=self.context.terms.call_seconds,
+            patience=self.context.terms.patience,
         )
 
     def made(self, draw: _Draw, reply: Completion | Failure | StageError) -> Iterator[Drawn]:

@@ -18,6 +18,7 @@ from chainlang.ops.stages import StageError
 from chainlang.places import Place
 from chainlang.runtime.outcomes import RowFailure
 from chainlang.runtime.pieces import Ear, Listener
+from chainlang.runtime.terms import Terms
 from chainlang.spans import Span
 from chainlang.wire import Request
 
@@ -125,6 +126,7 @@ class RowContext:
     """For each star in a place, what stands for it; nothing for a first attempt, round or item."""
     listener: Listener | None = None
     budget: Budget = field(factory=Budget)
+    terms: Terms = field(factory=Terms)
 
     def place(self, place: Place) -> Place:
         """Return a place of the plan with its stars filled in."""

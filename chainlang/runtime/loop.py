@@ -13,10 +13,12 @@ from chainlang.engines.base import Engine
 from chainlang.ops.records import Record
 from chainlang.plan.steps import Plan
 from chainlang.runtime.effects import RowContext
+from chainlang.runtime.guarded import GuardedPort
 from chainlang.runtime.outcomes import Outcome, RowFailure
 from chainlang.runtime.ports import Port
 from chainlang.runtime.row import work
 from chainlang.runtime.scheduler import Row, Scheduler
+from chainlang.runtime.terms import Terms
 from chainlang.settings import DEFAULT_WINDOW
 from chainlang.wire import Usage
 
@@ -30,14 +32,15 @@ def run(
     window: int = DEFAULT_WINDOW,
     ordered: bool = True,
     first: int = 0,
-    open_port: Callable[[Engine], Port] = Port,
+    open_port: Callable[[Engine], Port] = GuardedPort,
+    terms: Terms | None = None,
 ) -> Iterator[Outcome]:
     """Yield the outcome of each row, in the order of the rows, or as they finish.
 
     `engines` has the engine of each model of the plan. `window` is how many rows are in flight at
-    most. `first` is the position of the first row in its source, and `open_port` how engines are
-    asked. A row that could not be read comes as a `RowFailure` and goes out as one. If the caller
-    stops early, or is interrupted, everything in flight is aborted.
+    most. `first` is the position of the first row in its source, `open_port` how engines are asked,
+    and `terms` what that may cost. A row that could not be read comes as a `RowFailure` and goes
+    out as one. If the caller stops early, or is interrupted, everything in flight is aborted.
 
     >>> from chainlang import chain
     >>> from chainlang.engines.fake import FakeEngine
@@ -48,6 +51,7 @@ def run(
     ['a', 'b']
     """
     scheduler, source = Scheduler(open_port=open_port), iter(rows)
+    terms = terms or Terms()
     done: dict[int, Outcome] = {}
 
     def keep(outcome: Outcome) -> None:
@@ -66,7 +70,7 @@ def run(
                     keep(Outcome(admitted, "", None, start, Usage()))
                 else:
                     row = Row(admitted, start, engines, keep)
-                    scheduler.admit(row, work(plan.root, start, RowContext(seed)))
+                    scheduler.admit(row, work(plan.root, start, RowContext(seed, terms=terms)))
                 admitted += 1
             scheduler.submit()
             while done and (not ordered or given in done):

@@ -6,10 +6,11 @@ from attrs import field, frozen
 
 from chainlang.diagnostics import Diagnostic
 from chainlang.errors import RowError
+from chainlang.faults import Cause
 from chainlang.ops.records import Flow, Record
 from chainlang.places import Place
 from chainlang.spans import Span
-from chainlang.wire import Cause, Usage
+from chainlang.wire import Usage
 
 
 @frozen

@@ -82,10 +82,11 @@ class RecordedPort(Port):
     Whatever an engine has drawn is in the memory before it is returned.
     """
 
-    __slots__ = ("_fingerprint", "_known", "_memory", "_owner", "_waits", "taken")
+    __slots__ = ("_below", "_fingerprint", "_known", "_memory", "_owner", "_waits", "taken")
 
     def __init__(self, port: Port, memory: Memory, fingerprint: str) -> None:
         super().__init__(port.engine)
+        self._below = port
         self.taken = 0
         """How many samples came from the memory."""
         self._memory = memory
@@ -113,14 +114,14 @@ class RecordedPort(Port):
                 self._owner[part.id] = request.id
                 missing.append(part)
         if missing:
-            super().submit(missing)
+            self._below.submit(missing)
 
     def step(self, until: float | None = None) -> list[Reply]:
         """Return what is known; if nothing is, let the engine work, and remember what it drew."""
         if self._known:
             known, self._known = self._known, []
             return known
-        replies = super().step(until)
+        replies = self._below.step(until)
         drawn: dict[bytes, Drawn] = {}
         for reply in replies:
             if isinstance(reply, Completion):
@@ -139,7 +140,7 @@ class RecordedPort(Port):
                 parts += wait.asked
         for part in parts:
             del self._owner[part]
-        super().abort(parts)
+        self._below.abort(parts)
 
     def _drawn(self, reply: Completion) -> dict[bytes, Drawn]:
         """Return the samples of a reply by key."""

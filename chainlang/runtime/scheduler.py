@@ -17,6 +17,7 @@ from chainlang.runtime.alarms import Alarm, Alarms
 from chainlang.runtime.awaiting import Awaiting
 from chainlang.runtime.clocks import LONGEST_SLEEP, Clock, EngineClock, MachineClock
 from chainlang.runtime.effects import All, Ask, Await, Effect, Pause, RowFailed, Within, Work
+from chainlang.runtime.guarded import GuardedPort
 from chainlang.runtime.outcomes import Outcome
 from chainlang.runtime.ports import Port, new_id
 from chainlang.wire import Completion, Delta, Failure, Request, Usage
@@ -57,7 +58,7 @@ class Scheduler:
     """Takes rows through their plans, all of them at the same time."""
 
     machine: MachineClock = field(factory=MachineClock)
-    open_port: Callable[[Engine], Port] = Port
+    open_port: Callable[[Engine], Port] = GuardedPort
     """How engines are asked."""
     _asked: dict[str, tuple[_Task, int, Port]] = field(factory=dict)
     """Requests in flight: who waits for the reply, in which slot, and who answers."""

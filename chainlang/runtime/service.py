@@ -20,6 +20,7 @@ from chainlang.runtime.outcomes import Outcome
 from chainlang.runtime.pieces import Listener
 from chainlang.runtime.row import work
 from chainlang.runtime.scheduler import Row, Scheduler
+from chainlang.runtime.terms import Terms
 
 
 @define(eq=False)
@@ -30,6 +31,7 @@ class Job:
     start: Record
     engines: Mapping[str, Engine]
     seed: int
+    terms: Terms
     done: Callable[[Outcome | BaseException], None]
     listener: Listener | None = None
     row: Row | None = None
@@ -89,7 +91,7 @@ class Service:
             job.done(outcome)
 
         self._jobs[job] = None
-        context = RowContext(job.seed, listener=job.listener)
+        context = RowContext(job.seed, listener=job.listener, terms=job.terms)
         job.row = Row(0, job.start, job.engines, done)
         try:
             self._scheduler.admit(job.row, work(job.plan.root, job.start, context))

@@ -44,7 +44,7 @@ from chainlang.wire import Usage
 
 PART_ROWS = 10_000
 
-Status = Literal["complete", "interrupted"]
+Status = Literal["complete", "interrupted", "stopped"]
 
 
 @frozen(kw_only=True)
@@ -206,8 +206,11 @@ class RunFolder:
         *,
         failure: Trouble | None = None,
         usage: Usage | None = None,
+        skip: bool = False,
     ) -> None:
         """Write what became of a row: its `flow`, or its `failure`.
+
+        One that failed is in ``errors.jsonl``, and among the results unless they `skip` it.
 
         Rows come in the order of the input, each once; `number` is a row's line or position. A row
         that could not be read has no id and no fields: ``write(7, "", {}, None, failure=...)``.
@@ -215,9 +218,9 @@ class RunFolder:
         """
         self.usage += usage or Usage()
         message = failure.message if failure is not None else None
-        self.table("flattened").add(
-            flattened(row_id, fields, flow, message, self.outputs), self.part
-        )
+        if failure is None or not skip:
+            row = flattened(row_id, fields, flow, message, self.outputs)
+            self.table("flattened").add(row, self.part)
         if failure is not None:
             self.failed += 1
             self.errors.add(_trouble(number, row_id, failure), "errors")
@@ -256,14 +259,15 @@ class RunFolder:
         for table in self.tables.values():
             table.roll(part)
 
-    def finish(self, status: Status = "complete") -> None:
-        """Complete all files, `metadata.json` last."""
+    def finish(self, status: Status = "complete", *, why: str | None = None) -> None:
+        """Complete all files, `metadata.json` last; it says why a run stopped."""
         self.finished = True
         self.roll()
         self.errors.roll("errors", empty=True)
         self.events.roll("events")
         ended = datetime.now(UTC)
-        text = json.dumps(self.metadata(status, ended), indent=2, ensure_ascii=False, default=str)
+        said = self.metadata(status, ended) | ({} if why is None else {"stopped": why})
+        text = json.dumps(said, indent=2, ensure_ascii=False, default=str)
         self.root.write("metadata.json", _text(text + "\n"))
 
     def metadata(self, status: Status, ended: datetime) -> dict[str, Any]:

@@ -232,7 +232,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         assert self.path.endswith("/chat/completions")
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        if not body:
+        if not body.get("messages"):
             self.scripted.probed += 1
             self._send(self.scripted.first)
             return

@@ -22,6 +22,7 @@ from chainlang.engines.fake import FakeEngine
 from chainlang.engines.http_retry import RetryPolicy
 from chainlang.engines.openai import OpenAIEngine
 from chainlang.errors import EngineError
+from chainlang.faults import of_status
 from chainlang.ops.records import Record
 from chainlang.plan.lower import lower
 from chainlang.runtime.loop import run
@@ -417,7 +418,7 @@ def test_a_refusal_comes_back_at_once_with_the_words_of_the_server(status: int) 
     with asking(in_turn(error(status, "no such thing"))) as (server, engine):
         found = finish(engine, ask())["1"]
     assert isinstance(found, Failure)
-    assert (found.kind, found.transient) == ("refused", False)
+    assert (found.kind, found.transient) == (of_status(status), False)
     assert found.message.endswith(f'answered {status} (application/json): "no such thing"')
     assert len(server.bodies) == 1
 
@@ -438,8 +439,10 @@ REFUSALS = {
         as_json({"detail": [{"loc": ["body", "response_format"], "msg": "unknown"}]}, 422),
     ],
     "refused": [
-        error(429, "pay first", code="insufficient_quota"),
         as_json({"detail": [{"loc": ["body"], "msg": "no", "input": "response_format"}]}, 422),
+    ],
+    "denied": [
+        error(429, "pay first", code="insufficient_quota"),
         as_json({"detail": "Not Found"}, 404),
         Answer(b"<p>no such page</p>", 404, type="text/html"),
         Answer(b"", 403),

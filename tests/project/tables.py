@@ -14,6 +14,7 @@ from pathlib import Path
 from chainlang import limits
 from chainlang.diagnostics import LINTS
 from chainlang.errors import ERRORS
+from chainlang.faults import FAULTS
 from chainlang.ops.expressions import FILTERS
 from chainlang.ops.signatures import COMBINATORS, DRAWS, ENGINES, OP_SETTINGS, STAGE_TYPES, Rule
 from chainlang.settings import PREFIX, MapSettings, RunSettings, Settings, Takes
@@ -50,6 +51,7 @@ MEANINGS = {
     "template": "a prompt that is no template, or that asks for a name it can't have",
     "expression": "an expression that can't be read, or asks for what it can't have",
     "row": "a row of the input that the chain can't read, or that failed",
+    "stopped": "a run that ended before its last row: its budget is used up, or a model is down",
     "limit": "larger than a [limit](#limits) allows",
     "file": "a file that is missing, no file, or not UTF-8; an empty path",
     "path": "a `use` that leaves the folder of its file",
@@ -144,6 +146,15 @@ def lints() -> Iterable[str]:
         yield f"| `{code}` | {MEANINGS[code]} |"
 
 
+def faults() -> Iterable[str]:
+    """Every kind of failure: whose it is, and what is done about it."""
+    yield "| cause | what happened | may pass by itself | `retry` without `on` | counts against |"
+    yield "|---|---|---|---|---|"
+    for cause, one in FAULTS.items():
+        passes, mended = ("yes" if it else "" for it in (one.passes, one.mended))
+        yield f'| `"{cause}"` | {one.means} | {passes} | {mended} | the {one.whose} |'
+
+
 def bounds() -> Iterable[str]:
     """The limits, with the words that stand under them in the source."""
     yield "| limit | at first | bounds |"
@@ -232,6 +243,7 @@ TABLES: dict[str, Callable[[], Iterable[str]]] = {
         codes,
         lints,
         bounds,
+        faults,
         floors,
         choices,
         examples,

@@ -13,6 +13,7 @@ import pytest
 
 from chainlang import chain
 from chainlang.engines.fake import FakeEngine
+from chainlang.errors import StopError
 from chainlang.sessions import Summary
 from chainlang.store.files import Folder
 from chainlang.store.journal import Journal
@@ -91,7 +92,8 @@ def test_an_edited_judge_runs_the_judge_alone(tmp_path: Path) -> None:
 
 def test_a_failure_is_asked_for_again(tmp_path: Path) -> None:
     down = Counting(failures=lambda request: Failure("", "transport", "down", transient=True))
-    assert ran(tmp_path, down, "E").failed == 20
+    with pytest.raises(StopError, match="the model 'tiny' is down"):
+        ran(tmp_path, down, "E")
     summary = ran(tmp_path, Counting(), "E")
     assert (summary.failed, summary.recorded) == (0, 0)
 

@@ -1,0 +1,167 @@
+"""A port that keeps deadlines, and asks nothing of a model that does not answer."""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections.abc import Iterable
+from weakref import WeakKeyDictionary
+
+from attrs import define
+
+from chainlang.engines.base import Engine, Timed
+from chainlang.faults import FAULTS
+from chainlang.runtime.breaker import Breaker
+from chainlang.runtime.ports import Port, Reply
+from chainlang.wire import Delta, Failure, Request
+
+_LONGEST_SLEEP = 0.05  # seconds; after that, somebody may want something else
+_BREAKERS: WeakKeyDictionary[Engine, dict[str, Breaker]] = WeakKeyDictionary()
+
+
+@define(eq=False)
+class _Flying:
+    """A request that the engine has, and when its time is over."""
+
+    request: Request
+    due: float | None
+
+
+class GuardedPort(Port):
+    """A port before which each model has a breaker, for all loops that use the engine.
+
+    A request that finds the breaker open is held, until the model answers again or the request's
+    patience, counted from when the breaker opened, is over. One whose call failed meanwhile for the
+    same reason is held too, and asked again.
+    """
+
+    __slots__ = ("_breakers", "_dues", "_flying", "_held", "_told")
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine)
+        with self._shared.lock:
+            self._breakers = _BREAKERS.setdefault(engine, {})
+        self._held: list[Request] = []
+        self._told: list[Reply] = []
+        self._flying: dict[str, _Flying] = {}
+        self._dues: list[tuple[float, str]] = []
+
+    def submit(self, requests: Iterable[Request]) -> None:
+        """Ask, where the models answer."""
+        self._admit(requests, self._now())
+
+    def step(self, until: float | None = None) -> list[Reply]:
+        """Return what has come for this port, and what nobody waits for any more."""
+        held, self._held = self._held, []
+        self._admit(held, self._now())
+        if self._told:
+            told, self._told = self._told, []
+            return told
+        moment = self._next()
+        if isinstance(self.engine, Timed):
+            moments = [one for one in (until, moment) if one is not None]
+            replies = super().step(min(moments, default=None))
+        else:
+            replies = super().step()
+            if not self._flying and not replies and moment is not None:
+                time.sleep(max(0.0, min(moment - self._now(), _LONGEST_SLEEP)))
+        now = self._now()
+        return [*self._heard(replies, now), *self._overdue(now)]
+
+    def abort(self, ids: Iterable[str]) -> None:
+        """Forget requests."""
+        gone = set(ids)
+        self._held = [request for request in self._held if request.id not in gone]
+        self._told = [reply for reply in self._told if reply.id not in gone]
+        for name in gone:
+            self._flying.pop(name, None)
+        for breaker in self._breakers.values():
+            breaker.forget(gone)
+        super().abort(gone)
+
+    # ---- what may be asked
+
+    def _admit(self, requests: Iterable[Request], now: float) -> None:
+        asked: list[Request] = []
+        for request in requests:
+            breaker = self._breaker(request)
+            if breaker is None or breaker.admits(request.id, now):
+                asked.append(request)
+            elif self._is_patient(request, breaker, now):
+                self._held.append(request)
+            else:
+                self._told.append(breaker.down(request.id))
+        if not asked:
+            return
+        keeps = self.engine.capabilities.deadlines
+        for request in asked:
+            due = None if keeps or request.deadline is None else now + request.deadline
+            self._flying[request.id] = _Flying(request, due)
+            if due is not None:
+                heapq.heappush(self._dues, (due, request.id))
+        super().submit(asked)
+
+    def _breaker(self, request: Request) -> Breaker | None:
+        if request.patience is None:
+            return None
+        return self._breakers.setdefault(request.model, Breaker(request.model))
+
+    @staticmethod
+    def _is_patient(request: Request, breaker: Breaker, now: float) -> bool:
+        return breaker.is_worth_waiting(request.patience or 0.0, now)
+
+    # ---- what has come
+
+    def _heard(self, replies: Iterable[Reply], now: float) -> list[Reply]:
+        """Return replies, but for those of requests that are to be asked again."""
+        found: list[Reply] = []
+        for reply in replies:
+            if not isinstance(reply, Delta):
+                request = self._flying.pop(reply.id).request
+                breaker = self._breaker(request)
+                if breaker is not None:
+                    breaker.heard(reply, now)
+                    if self._is_to_be_asked_again(request, reply, breaker, now):
+                        self._held.append(request)
+                        continue
+            found.append(reply)
+        return found
+
+    def _is_to_be_asked_again(
+        self, request: Request, reply: Reply, breaker: Breaker, now: float
+    ) -> bool:
+        passes = isinstance(reply, Failure) and reply.transient
+        is_model = isinstance(reply, Failure) and FAULTS[reply.kind].whose == "model"
+        # What a stream has told can't be taken back.
+        return (
+            passes and is_model and not request.stream and self._is_patient(request, breaker, now)
+        )
+
+    def _overdue(self, now: float) -> list[Reply]:
+        """Return the failures of requests whose time is over."""
+        found: list[Reply] = []
+        while self._dues and self._dues[0][0] <= now:
+            due, name = heapq.heappop(self._dues)
+            flying = self._flying.get(name)
+            if flying is None or flying.due != due:
+                continue
+            super().abort([name])
+            what = f"there was no reply within {flying.request.deadline:g} s"
+            found += self._heard([Failure(name, "transport", what)], now)
+        return found
+
+    # ---- time
+
+    def _now(self) -> float:
+        return self.engine.now if isinstance(self.engine, Timed) else time.monotonic()
+
+    def _next(self) -> float | None:
+        """Return when something is to be done here, whatever the engine does."""
+        moments = [due for due, _ in self._dues[:1]]
+        for request in self._held:
+            breaker = self._breaker(request)
+            if breaker is not None and breaker.opened is not None:
+                trial = breaker.next_trial(self._now())
+                moments += [breaker.opened + (request.patience or 0.0)]
+                moments += [] if trial is None else [trial]
+        return min(moments, default=None)
