@@ -22,6 +22,7 @@ from chainlang.ops import combinators
 from chainlang.ops.bound import NOTHING, Bound
 from chainlang.ops.combinators import ONCE, Tries, further, mark, options
 from chainlang.ops.functions import UserFunction
+from chainlang.ops.owned import own_names
 from chainlang.ops.records import Branched, Candidate, Event, Flow, Record, gathered
 from chainlang.ops.stages import (
     Meaning,
@@ -66,7 +67,8 @@ def interpret(
     items = tuple(declared)
     bodies = {item.name: item.body for item in items if isinstance(item, Definition)}
     whole = normal(inlined(body, bodies))
-    return _Interpreter(complete, items, bound, run_seed, model).visit(whole, record, ())
+    own = own_names(body, items)
+    return _Interpreter(complete, items, bound, run_seed, model, own).visit(whole, record, ())
 
 
 @define
@@ -76,11 +78,13 @@ class _Interpreter:
     bound: Bound
     run_seed: int
     model: str
+    own: frozenset[str]
+    """The ops that name their own part."""
 
     def visit(self, node: Expr, record: Record, place: Place) -> Flow:
         match node:
             case Stage():
-                return self.stage(self.meaning(node), record, place, ONCE)
+                return self.part(node, record, place, ONCE)
             case Function(name):
                 return self.call(self.bound.functions[name], record, place, ONCE)
             case Then(parts):
@@ -147,8 +151,8 @@ class _Interpreter:
     def retry(self, node: Combine, record: Record, place: Place) -> Record:
         (part,), tries = node.parts, combinators.tries(node)
         match part:
-            case Stage() if isinstance(stage := self.meaning(part), Meaning):
-                return self.stage(stage, record, place, tries)
+            case Stage() if isinstance(self.meaning(part), Meaning):
+                return self.part(part, record, place, tries)
             case Function(name):
                 return self.call(self.bound.functions[name], record, place, tries)
         events: list[Event] = []
@@ -195,6 +199,11 @@ class _Interpreter:
 
     def meaning(self, stage: Stage) -> Meaning | Vote:
         return meaning(stage, self.declared, self.bound, model=self.model)
+
+    def part(self, stage: Stage, record: Record, place: Place, tries: Tries) -> Record:
+        found = self.stage(self.meaning(stage), record, place, tries)
+        own = stage.name in self.own
+        return found.named(stage.name, found.candidates, own=True) if own else found
 
     def stage(self, stage: Meaning | Vote, record: Record, place: Place, tries: Tries) -> Record:
         if isinstance(stage, Vote):

@@ -96,14 +96,6 @@ class Result:
         return answer if value is None else value
 
     @property
-    def reasoning(self) -> str:
-        """What the model thought before the first candidate's reply, where its engine tells that.
-
-        Empty where it does not. A field called ``reasoning`` of a reply is ``result["reasoning"]``.
-        """
-        return self.candidates[0].reasoning if self.candidates else ""
-
-    @property
     def unkept(self) -> Mapping[str, tuple[str, ...]]:
         """By stage: what of its type the engine did not hold a reply to; it was looked at after."""
         found: dict[str, dict[str, None]] = {}

@@ -266,7 +266,7 @@ class _Checker:
             self.found += type_faults(item.returns, self.types)
         for name in ("system", "user"):
             if name in given:
-                self.found += readable.template_faults(given[name], item.kind)
+                self.found += readable.template_faults(given[name], item)
         if "choose" in given:
             self.choose(item, given["choose"])
 

@@ -117,6 +117,16 @@ def environment() -> Sandbox:
     from chainlang.ops.sandbox import Sandbox
 
     class Missing(StrictUndefined):
+        """A name that leads nowhere; its fields lead nowhere too, so `default` may stand last."""
+
+        def __getattr__(self, name: str) -> Missing:
+            if name.startswith("__"):
+                raise AttributeError(name)
+            return self
+
+        def __getitem__(self, _: object) -> Missing:  # type: ignore[override]
+            return self
+
         @property
         def _undefined_message(self) -> str:
             """What is said of a name that leads nowhere: it, and those that lead somewhere."""

@@ -15,6 +15,7 @@ from chainlang.ir.nodes import Combine, Expr, Function, Named, Ref, Repeat, Stag
 from chainlang.ir.walk import walk
 from chainlang.notation.literals import inside
 from chainlang.ops.expressions import Fault
+from chainlang.ops.owned import own_names
 from chainlang.ops.prelude import prelude
 from chainlang.ops.templates import faults
 from chainlang.ops.types import declared_types, shape_of
@@ -39,14 +40,18 @@ class Readable:
     fields: Mapping[str, frozenset[str]] = field(factory=dict)
     of_candidates: frozenset[str] | None = None
     """What expressions read besides: the fields that a candidate may have; None as above."""
+    later: frozenset[str] = frozenset()
+    """The ops that name their own part, and so not what they read themselves."""
 
     @classmethod
     def of(cls, found: Iterable[items.Item]) -> Readable:
         """Return what the items of a file let its templates read."""
         found = tuple(found)
         parts = dict(_parts(found))
-        fields = {name: own for name, own in parts.items() if own is not None}
         row = _row(found)
+        owned = {op.name: _own_fields(op, found) for op in _owned(found) if op.name not in parts}
+        parts |= {name: own for name, own in owned.items() if name not in (row or ())}
+        fields = {name: own for name, own in parts.items() if own is not None}
         if row is None:
             return cls(None, fields)
         here = [one.body for one in found if isinstance(one, items.Definition)]
@@ -54,7 +59,9 @@ class Readable:
         loops = {_item(one) for one in calls if one.name == "each"}
         retries = _IN_RETRY if any(one.name == "retry" for one in calls) else frozenset()
         names = row | _ALWAYS | parts.keys() | loops | retries
-        return cls(names, fields, _of_candidates(here, found))
+        again = any(one.name == "loop" for one in calls)  # there, what an op said before is known
+        later = frozenset() if again else frozenset(owned.keys() - row)
+        return cls(names, fields, _of_candidates(here, found), later)
 
     @property
     def for_expressions(self) -> frozenset[str] | None:
@@ -63,12 +70,14 @@ class Readable:
             return None
         return self.names | self.of_candidates
 
-    def template_faults(self, setting: items.Setting, kind: str) -> Iterator[Diagnostic]:
-        """Yield what is wrong with a template of an op of that kind."""
+    def template_faults(self, setting: items.Setting, op: items.Op) -> Iterator[Diagnostic]:
+        """Yield what is wrong with a template of an op."""
         if not isinstance(setting.value, str):
             return
-        known = self.names if self.names is None else self.names | {"candidate"}
-        never = {} if kind == "map" else {"candidate": _ONE_AT_A_TIME}
+        known = self.names
+        if known is not None:
+            known = (known | {"candidate"}) - ({op.name} & self.later)
+        never = {} if op.kind == "map" else {"candidate": _ONE_AT_A_TIME}
         where = setting.span and setting.span.part("value")
         yield from at_place(faults(setting.value, known, self.fields, never), where)
 
@@ -112,6 +121,20 @@ def _parts(found: tuple[items.Item, ...]) -> Iterator[tuple[str, frozenset[str] 
                 yield one.name, _output(one.body, found, bodies, 0)
 
 
+def _owned(found: tuple[items.Item, ...]) -> Iterator[items.Op]:
+    """Yield the ops that name their own part in some chain of a file."""
+    bodies = {one.name: one.body for one in found if isinstance(one, items.Definition)}
+    chains = [bodies["main"]] if "main" in bodies else bodies.values()
+    names = {name for body in chains for name in own_names(body, found)}
+    yield from (one for one in found if isinstance(one, items.Op) and one.name in names)
+
+
+def _own_fields(op: items.Op, found: tuple[items.Item, ...]) -> frozenset[str] | None:
+    """Return the fields of what an op yields; None where it picks, and so has those of another."""
+    picks = any(one.name == "choose" for one in op.settings)
+    return None if picks else _returned(op, found)
+
+
 def _output(
     node: Expr, found: tuple[items.Item, ...], bodies: Mapping[str, Expr], depth: int
 ) -> frozenset[str] | None:
@@ -125,8 +148,7 @@ def _output(
             return _output(bodies[name], found, bodies, depth + 1)
         case Stage(name):
             ops = {**prelude(), **{one.name: one for one in found if isinstance(one, items.Op)}}
-            if name in ops and not any(one.name == "choose" for one in ops[name].settings):
-                return _returned(ops[name], found)
+            return _own_fields(ops[name], found) if name in ops else None
     return None
 
 

@@ -96,8 +96,13 @@ class Record:
         stop = Stop(stage, place, candidates)
         return evolve(self, candidates=candidates, trace=(*self.trace, stop))
 
-    def named(self, name: str, candidates: tuple[Candidate, ...]) -> Record:
-        """Return the record with the output of a named part added to its history."""
+    def named(self, name: str, candidates: tuple[Candidate, ...], *, own: bool = False) -> Record:
+        """Return the record with the output of a named part added to its history.
+
+        A name that nobody wrote, but an op has as its `own`, hides no field of the row.
+        """
+        if own and name in self.row:
+            return self
         return evolve(self, history={**self.history, name: candidates})
 
     def noted(self, *events: Event) -> Record:

@@ -30,7 +30,7 @@ def names_twice(node: Expr) -> list[Diagnostic]:
         if isinstance(node, Named):
             names[node.name] = node.span and node.span.part("name")
         exclusive = isinstance(node, Combine) and node.name in ("fallback", "route")
-        for part in _parts(node):
+        for part in parts_of(node):
             inner = visit(part)
             for name, span in inner.items():
                 if name in names and not exclusive:
@@ -57,7 +57,7 @@ def _is(node: Node, name: str) -> bool:
     return isinstance(node, Combine) and node.name == name
 
 
-def _parts(node: Node) -> list[Expr]:
+def parts_of(node: Node) -> list[Expr]:
     """Return the expressions directly inside a node, through its options and tables."""
     match node:
         case Then(parts) | Join(parts) | Branch(parts):
@@ -109,7 +109,7 @@ def misplaced_branches(node: Expr) -> list[Diagnostic]:
                     "label the parts of the branch, or write & to join them",
                 )
             )
-        for part in _parts(node):
+        for part in parts_of(node):
             if isinstance(node, Combine) and is_branched(part):
                 message = f"a branch can't stand inside {node.name}()"
                 hint = "write & to join the parts"
@@ -133,7 +133,7 @@ def branches_like_pipes(node: Expr, types: Mapping[str, StageType]) -> list[Diag
                 )
                 hint = "to send the output of one into the next, write >>"
                 found.append(Diagnostic("branch-like-pipe", message, node.span, hint))
-        for index, part in enumerate(_parts(node)):
+        for index, part in enumerate(parts_of(node)):
             visit(part, fed or (isinstance(node, Then) and index > 0))
 
     visit(node, fed=False)
@@ -149,7 +149,7 @@ def retries_at_zero(node: Expr, types: Mapping[str, StageType]) -> list[Diagnost
             case Stage():
                 yield node
             case Join() | Repeat() | Named():
-                for part in _parts(node):
+                for part in parts_of(node):
                     yield from drawn(part)
 
     def visit(node: Expr) -> None:
@@ -162,7 +162,7 @@ def retries_at_zero(node: Expr, types: Mapping[str, StageType]) -> list[Diagnost
                     message = f"at temperature 0, {stage.name} repeats a bad reply word for word"
                     hint = f"write {stage.name}::0.7, or let its prompt read {{{{ error }}}}"
                     found.append(Diagnostic("retry-at-zero", message, stage.span, hint))
-        for part in _parts(node):
+        for part in parts_of(node):
             visit(part)
 
     visit(node)

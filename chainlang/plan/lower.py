@@ -15,6 +15,7 @@ from chainlang.ir.normal import inlined, normal, part_name
 from chainlang.limits import current
 from chainlang.ops.bound import NOTHING, Bound
 from chainlang.ops.combinators import DEFAULT_TIMES, alternatives, mark, options, tries
+from chainlang.ops.owned import own_names
 from chainlang.ops.stages import Vote, meaning
 from chainlang.places import Place
 from chainlang.plan.steps import (
@@ -52,7 +53,7 @@ def lower(
     """
     items = tuple(declared)
     bodies = {item.name: item.body for item in items if isinstance(item, Definition)}
-    lowering = _Lowering(items, bound, model)
+    lowering = _Lowering(items, bound, model, own_names(body, items))
     root = lowering.visit(normal(inlined(body, bodies)), (), 0)
     return Plan(root, tuple(lowering.models))
 
@@ -62,6 +63,8 @@ class _Lowering:
     declared: tuple[Item, ...]
     bound: Bound
     model: str
+    own: frozenset[str]
+    """The ops that name their own part."""
     models: dict[str, None] = field(factory=dict)
 
     def visit(self, node: Expr, place: Place, depth: int) -> Step:
@@ -71,7 +74,8 @@ class _Lowering:
                 if isinstance(found, Vote):
                     return Count(found, place)
                 self.models[found.model] = None
-                return Generate(found, place, depth)
+                step = Generate(found, place, depth)
+                return Name(node.name, step, own=True) if node.name in self.own else step
             case nodes.Then(parts):
                 return Sequence(
                     tuple(
@@ -119,9 +123,11 @@ class _Lowering:
             case "retry":
                 (part,) = node.parts
                 if isinstance(part, nodes.Stage | nodes.Function):
-                    step = self.visit(part, place, depth)
-                    if isinstance(step, Generate | Call):
-                        return evolve(step, tries=tries(node))
+                    match self.visit(part, place, depth):
+                        case Generate() | Call() as step:
+                            return evolve(step, tries=tries(node))
+                        case Name(_, Generate() as step) as named:
+                            return evolve(named, step=evolve(step, tries=tries(node)))
                 return Retry(again(part), tries(node), place)
             case "timeout":
                 return Timeout(

@@ -88,6 +88,8 @@ class Name(Step):
 
     name: str
     step: Step
+    own: bool = False
+    """Whether it is the name of the op, and no label."""
 
 
 @frozen

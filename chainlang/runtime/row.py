@@ -70,8 +70,8 @@ def work(step: Step, record: Record, context: RowContext) -> Work:
             return _gather(step, record, context)
         case Fork(steps):
             return _fork(steps, record, context)
-        case Name(name, inner):
-            return _name(name, inner, record, context)
+        case Name():
+            return _name(step, record, context)
         case Fallback():
             return _fallback(step, record, context)
         case Retry():
@@ -94,11 +94,11 @@ def _sequence(steps: tuple[Step, ...], flow: Flow, context: RowContext) -> Work:
     return flow
 
 
-def _name(name: str, step: Step, record: Record, context: RowContext) -> Work:
-    flow = yield from work(step, record, context)
+def _name(step: Name, record: Record, context: RowContext) -> Work:
+    flow = yield from work(step.step, record, context)
     # A label may name a branch only where a join gathers it; so it is gathered here.
     found = gathered([flow], record)
-    return found.named(name, found.candidates)
+    return found.named(step.name, found.candidates, own=step.own)
 
 
 def _gather(step: Gather, record: Record, context: RowContext) -> Work:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from unittest.mock import patch
 
 from hypothesis import assume
 from hypothesis import strategies as st
@@ -10,17 +11,31 @@ from hypothesis import strategies as st
 from chainlang.engines.fake import FakeEngine
 from chainlang.ir import build
 from chainlang.ir.nodes import Expr, Named, Stage
+from chainlang.ir.normal import normal
+from chainlang.notation import parse_file
 from chainlang.ops.inputs import record_of
+from chainlang.ops.owned import own_names
 from chainlang.ops.records import Flow, Record
 from chainlang.ops.resolve import resolve
+from chainlang.ops.scope import Scope
 from chainlang.ops.stages import StageError
 from chainlang.plan.lower import lower
+from chainlang.plan.walk import leaves
 from chainlang.reference import interpret
 from chainlang.runtime.loop import run
 from chainlang.runtime.outcomes import Outcome
 from chainlang.wire import Failure, Request
 from tests.laws import law
 
+OPS = parse_file(
+    """
+    op tell : generate { temperature = 0.5 user = "{{ query }} {{ weigh.answer | default('-') }}" }
+    op weigh : fold -> { answer: int(0..9), why: str } {
+      user = "{{ tell.answer | default('-') }} {{ weigh.why | default('-') }} {{ candidates }}"
+    }
+    """
+).node.items
+SCOPE = Scope.of(OPS)
 stages = st.builds(
     lambda name, count, model, temperature: Stage(
         name,
@@ -28,7 +43,7 @@ stages = st.builds(
         None if name == "M" else model,
         None if name == "M" else temperature,
     ),
-    st.sampled_from("EEEVJSM"),
+    st.sampled_from([*"EEEVJSM", "tell", "tell", "weigh", "weigh"]),
     st.integers(1, 3),
     st.sampled_from([None, "a", "b"]),
     st.sampled_from([None, 0.0, 0.7]),
@@ -55,7 +70,7 @@ def chains(draw: st.DrawFn) -> Expr:
         draw(stages.filter(lambda stage: stage.name == "E")),
         draw(st.recursive(stages, _parts, max_leaves=6)),
     )
-    node, found = resolve(node)
+    node, found = resolve(node, SCOPE)
     assume(not any(one.severity == "error" for one in found))
     return node
 
@@ -70,13 +85,13 @@ def _latency(request: Request) -> float:
 
 def _meant(node: Expr, row: dict[str, str], engine: FakeEngine) -> Flow | str:
     try:
-        return interpret(node, record_of(row), engine.complete)
+        return interpret(node, record_of(row), engine.complete, declared=OPS)
     except StageError as error:
         return str(error)
 
 
 def _ran(node: Expr, rows: list[Record], engine: FakeEngine, window: int) -> dict[str, Outcome]:
-    plan = lower(node)
+    plan = lower(node, OPS)
     outcomes = list(run(plan, rows, dict.fromkeys(plan.models, engine), window=window))
     assert [outcome.row_id for outcome in outcomes] == [row.id for row in rows]
     return {outcome.row_id: outcome for outcome in outcomes}
@@ -94,6 +109,18 @@ def test_the_runtime_means_what_the_reference_means(
     outcomes = _ran(node, [record_of(row) for row in rows], engine, window)
     for row in ROWS:
         assert _said(outcomes[row["id"]]) == _meant(node, row, FakeEngine())
+
+
+@law(chains(), share=4)
+def test_names_that_nobody_wrote_are_no_part_of_a_place(node: Expr) -> None:
+    places = [(leaf.place, type(leaf)) for leaf in leaves(lower(node, OPS).root)]
+    with patch("chainlang.plan.lower.own_names", return_value=frozenset()):
+        assert places == [(leaf.place, type(leaf)) for leaf in leaves(lower(node, OPS).root)]
+
+
+@law(chains(), share=4)
+def test_chains_of_one_normal_form_name_the_same_parts(node: Expr) -> None:
+    assert own_names(node, OPS) == own_names(normal(node), OPS)
 
 
 @law(

@@ -101,7 +101,7 @@ def test_a_name_that_was_set_in_a_part_that_failed_is_not_there() -> None:
     engine = FakeEngine(answers=lambda request, index: request.messages[-1].text)
     result = load(text=f"{RATE}{tell}main = {text}")("q", engine=engine)
     assert result.answer == "false q"
-    assert result.history.keys() == {"y"}
+    assert result.history.keys() == {"y", "tell"}
 
 
 # ---------------------------------------------------------------- retry

@@ -26,7 +26,7 @@ def test_it_goes_with_its_answer() -> None:
         ["7 + 5 is 12", "", "I guess"],
         ["7 + 5 is 12"],  # the winner is the first that gave the answer
     ]
-    assert (result.answer, result.reasoning) == ("42", "7 + 5 is 12")
+    assert (result.answer, result.candidates[0].reasoning) == ("42", "7 + 5 is 12")
 
 
 def test_no_prompt_and_no_value_has_it() -> None:
@@ -44,7 +44,7 @@ def test_no_prompt_and_no_value_has_it() -> None:
 
     result: Result = load(text=text)("q", engine=FakeEngine(answers=answers))
     assert result.ok
-    assert result.reasoning == "SECRET"
+    assert result.candidates[0].reasoning == "SECRET"
     assert not any("SECRET" in prompt for prompt in seen)
     assert all("SECRET" not in one.text for stop in result.trace for one in stop.candidates)
     assert result.value == {"answer": "ok"}
