@@ -31,6 +31,7 @@ from chainlang.runtime.recorded import RecordedPort
 from chainlang.runtime.terms import Terms
 from chainlang.settings import MapSettings, RunSettings
 from chainlang.store import About, Journal, RunFolder
+from chainlang.store.output import read
 from chainlang.wire import Usage
 
 _WAIT = "for a run that waits longer by itself: --patience 3600, in Python patience=3600"
@@ -122,16 +123,6 @@ def run_to_folder(  # noqa: PLR0917
     extent = Extent()
     rows = rows_of(source, program, settings.limit, extent)
     engines = engines_of(plan, program.items, settings)
-    recorder = _Recorder()
-    stream = run(
-        plan,
-        rows,
-        engines,
-        seed=settings.seed,
-        window=settings.window,
-        open_port=recorder.port,
-        terms=Terms.of(settings),
-    )
     about = evolve(about, models={name: _told(one) for name, one in engines.items()})
     with RunFolder.create(
         out,
@@ -139,13 +130,25 @@ def run_to_folder(  # noqa: PLR0917
         format=settings.format,
         overwrite=settings.overwrite,
         changed=settings.changed,
+        skip=settings.on_error == "skip",
+        inputs=lambda count: _hash(islice(rows, count)),
     ) as folder:
-        recorder.journal = folder.journal
+        recorder = _Recorder(folder.journal)
+        stream = run(
+            plan,
+            rows,
+            engines,
+            seed=settings.seed,
+            window=settings.window,
+            first=folder.output.rows,
+            open_port=recorder.port,
+            terms=Terms.of(settings),
+        )
         try:
             for outcome in stream:
                 _go_on(outcome, settings)
                 with held():
-                    _write(folder, outcome, skip=settings.on_error == "skip")
+                    _write(folder, outcome, on_error=settings.on_error)
                 if settings.on_row is not None:
                     settings.on_row(outcome, _expected(extent, settings.limit))
                 if outcome.failure is not None and settings.on_error == "raise":
@@ -165,12 +168,11 @@ def run_to_folder(  # noqa: PLR0917
 class _Recorder:
     """Opens ports that keep what is drawn in the journal of a run, and ask for nothing twice."""
 
-    journal: Journal | None = None
+    journal: Journal
     ports: list[RecordedPort] = field(factory=list)
 
     def port(self, engine: Engine) -> Port:
-        """Return the way to an engine; rows begin only when the journal is there."""
-        assert self.journal is not None
+        """Return the way to an engine."""
         fingerprint = json.dumps(engine.fingerprint, sort_keys=True)
         self.ports.append(RecordedPort(GuardedPort(engine), self.journal, fingerprint))
         return self.ports[-1]
@@ -189,24 +191,51 @@ def _go_on(outcome: Outcome, settings: RunSettings) -> None:
         raise StopError([Diagnostic("stopped", failure.message, failure.span, hint)])
 
 
-def _write(folder: RunFolder, outcome: Outcome, *, skip: bool) -> None:
+def _write(folder: RunFolder, outcome: Outcome, *, on_error: str) -> None:
+    """Write what became of a row.
+
+    A run that ends with a failure, or with one that would pass by itself, does that row again.
+    """
     failure, start = outcome.failure, outcome.start
-    line = failure.line if failure is not None else None
+    number, fields = _read(failure if start is None else start)
     folder.write(
-        start.number if start is not None else line or outcome.index + 1,
+        number or outcome.index + 1,
         outcome.row_id,
-        start.row if start is not None else {},
+        fields,
         outcome.flow,
         failure=failure,
         usage=outcome.usage,
-        skip=skip,
+        redo=failure is not None and (failure.transient or on_error == "raise"),
     )
 
 
+def _read(start: Record | RowFailure | None) -> tuple[int, Mapping[str, Any]]:
+    """Return the number and the fields of a row as it was read; none where that failed."""
+    if isinstance(start, Record):
+        return start.number, start.row
+    return (start.line or 0 if start is not None else 0), {}
+
+
+def _hash(starts: Iterable[Record | RowFailure]) -> str:
+    """Return the hash of rows, as a run folder has it of those that are done."""
+    found = ""
+    for index, start in enumerate(starts, 1):
+        number, fields = _read(start)
+        found = read(found, number or index, fields)
+    return found
+
+
 def _summary(folder: RunFolder, out: Path, started: float, recorder: _Recorder) -> Summary:
-    seconds, events = time.monotonic() - started, dict(folder.stepped_in)
-    recorded = sum(port.taken for port in recorder.ports)
-    return Summary(folder.rows, folder.failed, folder.usage, seconds, out, events, recorded)
+    done = folder.output
+    return Summary(
+        done.rows,
+        done.failed,
+        done.usage,
+        time.monotonic() - started,
+        out,
+        dict(done.stepped_in),
+        folder.before.calls + sum(port.taken for port in recorder.ports),
+    )
 
 
 def _expected(extent: Extent, limit: int | None) -> float | None:

@@ -1,4 +1,4 @@
-"""A run that goes on: every sample is in a journal, so the same call draws only what is missing."""
+"""A run that goes on: rows that are done stay, and samples that were drawn are in a journal."""
 
 import json
 import tempfile
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from chainlang import E, M
 from chainlang.engines.fake import FakeEngine
+from chainlang.errors import RowError
 from chainlang.wire import Failure
 
 folder = Path(tempfile.mkdtemp()) / "sums"
@@ -15,7 +16,7 @@ voted = E("small", 3, 0.7) >> M
 
 def run(engine):
     """Run the chain over all questions into the folder, and tell what it came to."""
-    done = voted.run(questions, folder, engine=engine)
+    done = voted.run(questions, folder, engine=engine, on_error="raise")
     drawn = done.usage.calls - done.recorded
     print(
         f"{done.rows} rows, {done.failed} failed: {drawn} drawn, {done.recorded} from the journal"
@@ -28,8 +29,11 @@ def down(request):
     return Failure(request.id, "refused", "the server is down") if lost else None
 
 
-run(FakeEngine(failures=down))  # a crash, a kill or Ctrl-C leaves the folder no worse
-run(FakeEngine())  # the same chain over the same rows: only the lost ones are asked
+try:
+    run(FakeEngine(failures=down))
+except RowError:  # a crash, a kill or Ctrl-C leaves the folder no worse
+    print("the run ended: the server is down")
+run(FakeEngine())  # the same chain over the same rows: only what is missing is asked
 run(FakeEngine())  # and now nothing is
 
 lines = (folder / "flattened" / "000.jsonl").read_text().splitlines()

@@ -34,6 +34,8 @@ class Progress:
     started: float = field(init=False)
     shown: float = field(init=False)
     rows: int = 0
+    before: int = 0
+    """Rows that were done before this run went on with them."""
     failed: int = 0
     usage: Usage = field(factory=Usage)
 
@@ -47,6 +49,8 @@ class Progress:
 
     def row(self, outcome: Outcome, expected: float | None) -> None:
         """Count a row that is done, of so many, if that is known; show it if it is time to."""
+        if not self.rows:
+            self.before = outcome.index
         self.rows += 1
         self.failed += outcome.failure is not None
         self.usage += outcome.usage
@@ -63,14 +67,16 @@ class Progress:
         """Return rows, rows a second, tokens a second, failures, and the time that is left."""
         seconds = max(now - self.started, 1e-9)
         tokens = self.usage.prompt_tokens + self.usage.output_tokens
+        done = self.before + self.rows
         parts = [
-            f"{self.rows:,} rows" if self.rows != 1 else "1 row",
+            f"{done:,} rows" if done != 1 else "1 row",
             f"{self.rows / seconds:,.1f} rows/s",
             f"{tokens / seconds:,.0f} tokens/s",
             f"{self.failed:,} failed",
         ]
         if expected is not None:
-            parts.append(_left(max(expected - self.rows, 0) * seconds / self.rows))
+            missing = max(expected - self.before - self.rows, 0)
+            parts.append(_left(missing * seconds / self.rows))
         return "  ".join(parts)
 
     def end(self) -> None:

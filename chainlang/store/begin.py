@@ -3,40 +3,85 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NoReturn
 
 from chainlang.diagnostics import Diagnostic
 from chainlang.errors import SourceError
 from chainlang.report import shown
-from chainlang.store.clear import JOURNAL, clear
+from chainlang.store.clear import JOURNAL, OF_JOURNAL, clear
 from chainlang.store.files import Folder
 from chainlang.store.journal import Journal
+from chainlang.store.output import Output
 
 _RUN = "run"
+OUTPUT, PART = "output", "part"
+"""The notes of a journal that say how far the output is: now, and when the last part was full."""
+
+Inputs = Callable[[int], str]
+"""Reads so many rows of the input, and returns their hash, as `read` makes it."""
 
 
-def begun(root: Folder, identity: Mapping[str, Any], *, overwrite: bool, changed: bool) -> Journal:
-    """Return the journal of a run; its folder holds nothing else afterwards.
+def begun(
+    root: Folder,
+    identity: Mapping[str, Any],
+    fresh: Output,
+    inputs: Inputs | None,
+    *,
+    overwrite: bool,
+    changed: bool,
+) -> tuple[Journal, Output]:
+    """Return the journal of a run, and its output.
 
     The journal of the run that the folder holds is gone on with, if that is the same run or
-    `changed` allows that it is another. Raises `SourceError` otherwise, and has removed nothing.
+    `changed` allows that it is another. The output of the same run is gone on with, unless its
+    files are not as they were left; else it is `fresh`, and the folder holds only the journal.
+    Raises `SourceError` otherwise, and has removed nothing.
     """
     if overwrite or root.kind(JOURNAL) != "file":
         clear(root, overwrite=overwrite)
         journal = Journal.open(root)
-    else:
-        journal = Journal.open(root)
-        try:
-            before = journal.note(_RUN)
-            if before is not None and not changed:  # none: it ended before it began
-                _hold_same(root.path, before, json.loads(json.dumps(identity)))
-            clear(root, overwrite=True, keep_journal=True)
-        except BaseException:
-            journal.close()
-            raise
-    journal.save({_RUN: identity})
-    return journal
+        journal.save({_RUN: identity})
+        return journal, fresh
+    journal = Journal.open(root)
+    try:
+        before = journal.note(_RUN)
+        if before is not None and not changed:  # none: it ended before it began
+            _hold_same(root.path, before, json.loads(json.dumps(identity)))
+        output, files = fresh, None
+        if inputs is not None and not changed:
+            output, files = _left(journal, root, fresh)
+        if files is None:
+            # First of all, so that nothing is taken for written that is removed.
+            journal.save({_RUN: identity, OUTPUT: None, PART: None})
+        elif inputs is not None and inputs(output.rows) != output.inputs:
+            _refuse_inputs(root.path, output.rows)
+        clear(root, overwrite=True, keep={*OF_JOURNAL, *(files or ())})
+        output.reopen()
+    except BaseException:
+        journal.close()
+        raise
+    return journal, output
+
+
+def _left(journal: Journal, root: Folder, fresh: Output) -> tuple[Output, set[str] | None]:
+    """Return the last output that was noted and is there still, and its files; else a fresh one."""
+    for name in (OUTPUT, PART):
+        note = journal.note(name)
+        output = Output.noted(root, note) if note is not None else fresh
+        files = output.kept() if note is not None and output.is_alike(fresh) else None
+        if files is not None:
+            return output, files
+    return fresh, None
+
+
+def _refuse_inputs(path: str, rows: int) -> NoReturn:
+    what = f"{path}: the first {rows:,} rows of the input are not those that this run has done"
+    hint = (
+        "give it the same input, longer if you like; or write its files anew with the samples that "
+        "still fit: --changed, in Python changed=True"
+    )
+    raise SourceError([Diagnostic("file", what, hint=hint)])
 
 
 def _hold_same(path: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import NoReturn
 
 from chainlang.diagnostics import Diagnostic
@@ -11,30 +12,33 @@ from chainlang.store.files import TEMPORARY, Folder, told
 from chainlang.store.tables import FORMATS
 
 JOURNAL = "journal.sqlite"
-_JOURNAL = (JOURNAL, f"{JOURNAL}-wal", f"{JOURNAL}-shm", f"{JOURNAL}-journal")
+OF_JOURNAL = (JOURNAL, f"{JOURNAL}-wal", f"{JOURNAL}-shm", f"{JOURNAL}-journal")
+"""The files of a journal."""
 _GRAPH = "graph.json"
 _TABLES = ("errors.jsonl", "errors.rows", "events.jsonl", "events.rows")
 _FILES = (_GRAPH, "plan.txt", "metadata.json", *_TABLES)
-_OWN = {*_JOURNAL, *_FILES, *(name + TEMPORARY for name in _FILES)}
+_OWN = {*OF_JOURNAL, *_FILES, *(name + TEMPORARY for name in _FILES)}
 _PART = re.compile(rf"\d{{3,}}\.({'|'.join(FORMATS)}|rows)(\{TEMPORARY})?\Z")
 _MARK = b'"chainlang"'  # in what `to_json` writes
 
 
-def clear(root: Folder, *, overwrite: bool, keep_journal: bool = False) -> None:
+def clear(root: Folder, *, overwrite: bool, keep: Collection[str] = ()) -> None:
     """Make a folder ready for a run: empty as it is, or cleared of the run that it holds.
 
-    Raises `SourceError`, and has removed nothing, if it holds anything else, or a run without
+    `keep` has what stays, as ``name`` or ``folder/name``; of a folder, its own name too. Raises
+    `SourceError`, and has removed nothing, if it holds anything else, or a run without
     `overwrite`.
     """
     parts = removable(root, overwrite=overwrite)
     # The mark goes last, so that a folder that was cleared in part is still known as a run's; the
     # journal goes first, so that nothing is taken for done that was removed.
-    for name in sorted(parts, key=lambda one: (one.startswith(_GRAPH), one not in _JOURNAL)):
+    for name in sorted(parts, key=lambda one: (one.startswith(_GRAPH), one not in OF_JOURNAL)):
         if parts[name]:
             with root.inside(name) as folder:
                 for part in parts[name]:
-                    folder.remove(part)
-        if not (keep_journal and name in _JOURNAL):
+                    if f"{name}/{part}" not in keep:
+                        folder.remove(part)
+        if name not in keep:
             root.remove(name)
 
 

@@ -114,19 +114,40 @@ class Folder:
             fd = os.open(name, flags, 0o600, dir_fd=self.fd)
             return os.fdopen(fd, mode)
 
+    def sync(self, name: str) -> None:
+        """Bring a file and its name to the disk."""
+        with told(f"{self.path}/{name}"), self.append(name) as file:
+            os.fsync(file.fileno())
+            os.fsync(self.fd)
+
     def commit(self, temporary: str, name: str) -> None:
         """Give a complete file its name, in one step; what had that name before is gone."""
-        _plain(temporary)
+        with told(f"{self.path}/{temporary}"), self.append(temporary) as file:
+            os.fsync(file.fileno())
+        self.rename(temporary, name)
+
+    def rename(self, before: str, name: str) -> None:
+        """Give a file another name, in one step; what had that name before is gone."""
+        _plain(before)
         _plain(name)
         with told(f"{self.path}/{name}"):
-            with self.append(temporary) as file:
-                os.fsync(file.fileno())
-            os.rename(temporary, name, src_dir_fd=self.fd, dst_dir_fd=self.fd)
+            os.rename(before, name, src_dir_fd=self.fd, dst_dir_fd=self.fd)
             os.fsync(self.fd)
+
+    def truncate(self, name: str, length: int) -> None:
+        """Cut a file that exists to a length."""
+        with told(f"{self.path}/{name}"), self.append(name) as file:
+            os.ftruncate(file.fileno(), length)
+
+    def size(self, name: str) -> int:
+        """Return how many bytes a file has."""
+        _plain(name)
+        with told(f"{self.path}/{name}"):
+            return os.stat(name, dir_fd=self.fd, follow_symlinks=False).st_size
 
     def write(self, name: str, data: bytes) -> None:
         """Write a whole file, in one step."""
-        with self.create(name + TEMPORARY) as file, told(f"{self.path}/{name}"):
+        with told(f"{self.path}/{name}"), self.create(name + TEMPORARY) as file:
             file.write(data)
         self.commit(name + TEMPORARY, name)
 

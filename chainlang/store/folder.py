@@ -17,32 +17,32 @@ from __future__ import annotations
 
 import json
 import platform
-from collections import Counter
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from attrs import asdict, define, field, frozen
 
 from chainlang.diagnostics import Diagnostic
 from chainlang.errors import ChainlangError, SourceError
-from chainlang.ops.records import Flow, events_of
-from chainlang.places import Place
+from chainlang.ops.records import Flow
 from chainlang.settings import Format
-from chainlang.store.begin import begun
+from chainlang.store.begin import OUTPUT, PART, Inputs, begun
 from chainlang.store.clear import JOURNAL, removable
 from chainlang.store.files import Folder, is_there
-from chainlang.store.flatten import candidate_rows, flattened, named_parts, results, unkept
 from chainlang.store.journal import Journal
-from chainlang.store.names import folder_name
-from chainlang.store.parts import Parts
+from chainlang.store.output import Output, Trouble
 from chainlang.store.tables import converter
 from chainlang.wire import Usage
 
 PART_ROWS = 10_000
+NOTE_SECONDS = 5.0
+"""How often a note is taken of how far the output is; always when a part is full."""
 
 Status = Literal["complete", "interrupted", "stopped"]
 
@@ -73,27 +73,6 @@ class About:
         }
 
 
-class Trouble(Protocol):
-    """Why a row has no result; a `RowFailure` is one."""
-
-    @property
-    def message(self) -> str: ...  # noqa: D102
-    @property
-    def stage(self) -> str | None: ...  # noqa: D102
-    @property
-    def place(self) -> Place: ...  # noqa: D102
-    @property
-    def sample(self) -> int | None: ...  # noqa: D102
-    @property
-    def text(self) -> str | None: ...  # noqa: D102
-    @property
-    def line(self) -> int | None: ...  # noqa: D102
-    @property
-    def cause(self) -> str: ...  # noqa: D102
-    @property
-    def traceback(self) -> str | None: ...  # noqa: D102
-
-
 @define(eq=False)
 class RunFolder:
     """The folder of a run that is going on. Make one with `create`, and use it with ``with``.
@@ -105,30 +84,17 @@ class RunFolder:
 
     root: Folder
     about: About
-    format: Format
-    part_rows: int
     journal: Journal
-    usage: Usage = field(factory=Usage)
-    failed: int = 0
-    rows: int = 0
-    """How many rows were written, failed ones included."""
+    output: Output
+    before: Usage
+    """What the rows cost that were done before this process went on with them."""
     started: datetime = field(factory=lambda: datetime.now(UTC))
-    tables: dict[str, Parts] = field(factory=dict)
-    """By the names of their folders."""
-    folders: dict[str, str] = field(factory=dict)
-    """The folder of each named part."""
-    outputs: set[str] = field(factory=set)
-    unkept: dict[str, dict[str, None]] = field(factory=dict)
-    """By stage: what of its type no engine held the replies to."""
-    errors: Parts = field(init=False)
-    events: Parts = field(init=False)
-    stepped_in: Counter[str] = field(factory=Counter)
-    """How many events there were, of each kind."""
     finished: bool = False
-
-    def __attrs_post_init__(self) -> None:
-        self.errors = Parts(self.root, "", "jsonl")
-        self.events = Parts(self.root, "", "jsonl")
+    _noted: float = field(factory=time.monotonic)
+    """When a note of the output was taken."""
+    _redo: bool = False
+    """Whether the last row is to be done again."""
+    _has_failed: bool = False
 
     @staticmethod
     def check(path: str | PathLike[str], *, format: Format, overwrite: bool) -> None:  # noqa: A002
@@ -155,14 +121,18 @@ class RunFolder:
         part_rows: int = PART_ROWS,
         overwrite: bool = False,
         changed: bool = False,
+        skip: bool = False,
+        inputs: Inputs | None = None,
     ) -> RunFolder:
         """Return the folder of a run, made where there is none.
 
-        A folder that holds the same run goes on with its journal, and writes its files anew. One
-        that holds another run is refused, with what differs, unless `changed`, which keeps the
-        journal for what still fits, or `overwrite`, which removes it. A folder that holds anything
-        else is always refused. `part_rows` is how many rows of the input a part holds. Raises
-        `SourceError`.
+        A folder that holds the same run goes on where its output is, if `inputs` reads the rows
+        of the input that are done by then, and writes its files anew otherwise; it takes samples
+        from its journal. One that holds another run is refused, with what differs, unless
+        `changed`, which keeps the journal for what still fits and writes the files anew, or
+        `overwrite`, which removes it. A folder that holds anything else is always refused.
+        `part_rows` is how many rows of the input a part holds; rows that failed are in
+        ``errors.jsonl``, and among the results unless they `skip` them. Raises `SourceError`.
         """
         converter(format)
         if part_rows < 1:
@@ -171,7 +141,14 @@ class RunFolder:
         root = Folder.open(path)
         try:
             root.lock()
-            journal = begun(root, about.identity(), overwrite=overwrite, changed=changed)
+            journal, output = begun(
+                root,
+                about.identity(),
+                Output(root, format, part_rows, skip),
+                inputs,
+                overwrite=overwrite,
+                changed=changed,
+            )
             try:
                 root.write("graph.json", _text(about.graph))
                 root.write("plan.txt", _text(about.plan))
@@ -181,14 +158,14 @@ class RunFolder:
         except BaseException:
             root.close()
             raise
-        return RunFolder(root, about, format, part_rows, journal)
+        return RunFolder(root, about, journal, output, output.usage)
 
     def __enter__(self) -> RunFolder:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *raised: object) -> None:
         try:
-            if not self.finished:
+            if not (self.finished or self._has_failed):
                 self.finish("interrupted")
         except ChainlangError:
             if kind is None:  # else the first error is the one to tell
@@ -206,74 +183,55 @@ class RunFolder:
         *,
         failure: Trouble | None = None,
         usage: Usage | None = None,
-        skip: bool = False,
+        redo: bool = False,
     ) -> None:
         """Write what became of a row: its `flow`, or its `failure`.
 
-        One that failed is in ``errors.jsonl``, and among the results unless they `skip` it.
-
         Rows come in the order of the input, each once; `number` is a row's line or position. A row
-        that could not be read has no id and no fields: ``write(7, "", {}, None, failure=...)``.
-        Raises `SourceError` if the disk does.
+        that could not be read has no id and no fields: ``write(7, "", {}, None, failure=...)``. If
+        the run ends behind a row with `redo`, one that goes on does that row again. Raises
+        `SourceError` if the disk does.
         """
-        self.usage += usage or Usage()
-        message = failure.message if failure is not None else None
-        if failure is None or not skip:
-            row = flattened(row_id, fields, flow, message, self.outputs)
-            self.table("flattened").add(row, self.part)
-        if failure is not None:
-            self.failed += 1
-            self.errors.add(_trouble(number, row_id, failure), "errors")
-        if flow is not None:
-            for stage, parts in unkept(flow):
-                self.unkept.setdefault(stage, {}).update(dict.fromkeys(parts))
-            for event in events_of(flow):
-                self.stepped_in[event.kind] += 1
-                self.events.add({"row": number, "id": row_id, **asdict(event)}, "events")
-            for row in candidate_rows(number, row_id, list(results(flow))):
-                self.table("answers").add(row, self.part)
-            for name, found in named_parts(flow).items():
-                folder = self.folders.setdefault(name, folder_name(name, self.tables))
-                table = self.table(folder)
-                for row in candidate_rows(number, row_id, found):
-                    table.add(row, self.part)
-        self.rows += 1
-        if self.rows % self.part_rows == 0:
-            self.roll()
+        with self._whole():
+            self.output.write(number, row_id, fields, flow, failure, usage or Usage())
+            self._redo = redo
+            is_full = self.output.is_full
+            if is_full or time.monotonic() - self._noted >= NOTE_SECONDS:
+                self.note()
+            if is_full:
+                self.output.roll()
 
-    @property
-    def part(self) -> str:
-        """The name of the part that the next row goes to; the same in every table."""
-        return f"{self.rows // self.part_rows:03}"
-
-    def table(self, folder: str) -> Parts:
-        """Return the table of that folder."""
-        for name in ("flattened", "answers", folder):
-            if name not in self.tables:
-                self.tables[name] = Parts(self.root, name, self.format, converter(self.format))
-        return self.tables[folder]
-
-    def roll(self) -> None:
-        """Complete the part of every table that the last row went to."""
-        part = f"{max(self.rows - 1, 0) // self.part_rows:03}"
-        for table in self.tables.values():
-            table.roll(part)
+    def note(self) -> None:
+        """Note how far the output is: a run that goes on begins behind these rows."""
+        if self._redo:
+            return
+        note = self.output.note()
+        self.journal.save({OUTPUT: note, PART: note} if self.output.is_full else {OUTPUT: note})
+        self._noted = time.monotonic()
 
     def finish(self, status: Status = "complete", *, why: str | None = None) -> None:
         """Complete all files, `metadata.json` last; it says why a run stopped."""
         self.finished = True
-        self.roll()
-        self.errors.roll("errors", empty=True)
-        self.events.roll("events")
-        ended = datetime.now(UTC)
-        said = self.metadata(status, ended) | ({} if why is None else {"stopped": why})
-        text = json.dumps(said, indent=2, ensure_ascii=False, default=str)
-        self.root.write("metadata.json", _text(text + "\n"))
+        with self._whole():
+            self.note()
+            self.output.finish(keep_lines=status != "complete")
+            ended = datetime.now(UTC)
+            said = self.metadata(status, ended) | ({} if why is None else {"stopped": why})
+            text = json.dumps(said, indent=2, ensure_ascii=False, default=str)
+            self.root.write("metadata.json", _text(text + "\n"))
+
+    @contextmanager
+    def _whole(self) -> Iterator[None]:
+        """Leave the files alone once something in the block has failed: a row may be half there."""
+        self._has_failed = True
+        yield
+        self._has_failed = False
 
     def metadata(self, status: Status, ended: datetime) -> dict[str, Any]:
         """Return what `metadata.json` says."""
+        out = self.output
         versions = {"chainlang": version("chainlang"), "python": platform.python_version()}
-        if self.format == "parquet":
+        if out.format == "parquet":
             versions["pyarrow"] = version("pyarrow")
         return {
             "status": status,
@@ -282,36 +240,21 @@ class RunFolder:
             "seed": self.about.seed,
             "models": dict(self.about.models),
             "settings": dict(self.about.settings),
-            "unkept": {stage: list(parts) for stage, parts in self.unkept.items()},
-            "format": self.format,
-            "part_rows": self.part_rows,
-            "parts": self.folders,
+            "unkept": {stage: list(parts) for stage, parts in out.unkept.items()},
+            "format": out.format,
+            "part_rows": out.part_rows,
+            "parts": out.folders,
             "rows": {
-                "read": self.rows,
-                "succeeded": self.rows - self.failed,
-                "failed": self.failed,
+                "read": out.rows,
+                "succeeded": out.rows - out.failed,
+                "failed": out.failed,
             },
-            "events": dict(sorted(self.stepped_in.items())),
-            "usage": asdict(self.usage),
+            "events": dict(sorted(out.stepped_in.items())),
+            "usage": asdict(out.usage),
             "started": self.started.isoformat(timespec="milliseconds"),
             "ended": ended.isoformat(timespec="milliseconds"),
             "seconds": round((ended - self.started).total_seconds(), 3),
         }
-
-
-def _trouble(number: int, row_id: str, failure: Trouble) -> dict[str, Any]:
-    return {
-        "row": number,
-        "id": row_id,
-        "stage": failure.stage,
-        "place": list(failure.place),
-        "sample": failure.sample,
-        "cause": failure.cause,
-        "message": failure.message,
-        "text": failure.text,
-        "line": failure.line,
-        "traceback": failure.traceback,
-    }
 
 
 def _text(text: str) -> bytes:

@@ -23,7 +23,9 @@ class Clock:
         return self.now
 
 
-def told(*, terminal: bool, expected: float | None, rows: int, seconds: float) -> str:
+def told(
+    *, terminal: bool, expected: float | None, rows: int, seconds: float, before: int = 0
+) -> str:
     """Return what is written of rows that each take so long."""
     clock, stream = Clock(), io.StringIO()
     progress = Progress(stream, terminal=terminal, clock=clock)
@@ -31,7 +33,7 @@ def told(*, terminal: bool, expected: float | None, rows: int, seconds: float) -
     for index in range(rows):
         clock.now += seconds
         failure = RowFailure("broken") if index == 0 else None
-        progress.row(Outcome(index, "", None, failure, Usage(1, 30, 0, 20)), expected)
+        progress.row(Outcome(before + index, "", None, failure, Usage(1, 30, 0, 20)), expected)
     progress.end()
     return stream.getvalue()
 
@@ -41,6 +43,14 @@ def test_there_is_a_line_every_ten_seconds() -> None:
         "tiny is ready\n"
         "5 rows  0.5 rows/s  25 tokens/s  1 failed  4 min left\n"
         "10 rows  0.5 rows/s  25 tokens/s  1 failed  3 min left\n"
+    )
+
+
+def test_rows_that_were_done_before_say_nothing_of_the_time_that_is_left() -> None:
+    assert told(terminal=False, expected=100, rows=11, seconds=2, before=80) == (
+        "tiny is ready\n"
+        "85 rows  0.5 rows/s  25 tokens/s  1 failed  30 s left\n"
+        "90 rows  0.5 rows/s  25 tokens/s  1 failed  20 s left\n"
     )
 
 

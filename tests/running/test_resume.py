@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import signal
 import subprocess
@@ -13,7 +14,7 @@ import pytest
 
 from chainlang import chain
 from chainlang.engines.fake import FakeEngine
-from chainlang.errors import StopError
+from chainlang.errors import RowError, SourceError, StopError
 from chainlang.sessions import Summary
 from chainlang.store.files import Folder
 from chainlang.store.journal import Journal
@@ -90,12 +91,76 @@ def test_an_edited_judge_runs_the_judge_alone(tmp_path: Path) -> None:
     assert wider.samples == 20 * 2 + 20  # two more answers, and judgements of other prompts
 
 
-def test_a_failure_is_asked_for_again(tmp_path: Path) -> None:
+def test_a_failure_is_asked_for_again_when_asked(tmp_path: Path) -> None:
+    lost = Counting(failures=lambda request: Failure("", "refused", "no"))
+    assert ran(tmp_path, lost, "E").failed == 20
+    same = Counting()
+    assert (ran(tmp_path, same, "E").failed, same.submitted) == (20, 0)
+    summary = ran(tmp_path, Counting(), "E", changed=True)
+    assert (summary.failed, summary.recorded) == (0, 0)
+
+
+def test_a_model_that_was_down_is_asked_again(tmp_path: Path) -> None:
     down = Counting(failures=lambda request: Failure("", "transport", "down", transient=True))
     with pytest.raises(StopError, match="the model 'tiny' is down"):
         ran(tmp_path, down, "E")
     summary = ran(tmp_path, Counting(), "E")
     assert (summary.failed, summary.recorded) == (0, 0)
+
+
+def test_a_failure_that_ended_the_run_is_not_done(tmp_path: Path) -> None:
+    def down(request: Request) -> Failure | None:
+        ends = "What is 7 +" in request.messages[-1].text
+        return Failure("", "transport", "down", transient=True) if ends else None
+
+    with pytest.raises(RowError, match="down"):
+        ran(tmp_path, Counting(failures=down), "E", on_error="raise")
+    assert len((tmp_path / "errors.jsonl").read_bytes().splitlines()) == 1
+    again = Counting()
+    summary = ran(tmp_path, again, "E", on_error="raise")
+    assert (summary.rows, summary.failed, again.samples + summary.recorded) == (20, 0, 20)
+
+
+def test_rows_that_are_done_are_not_run_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chainlang.store.folder.NOTE_SECONDS", 0.0)
+    called: list[str] = []
+
+    def count(answer: str) -> str:
+        called.append(answer)
+        return answer
+
+    text = chain("E >> @count").bind(count=count)
+    with pytest.raises(KeyboardInterrupt):
+        text.run(ROWS, tmp_path, engine=Counting(7, latency=latency), window=4)
+    done = json.loads((tmp_path / "metadata.json").read_text())["rows"]["read"]
+    before = len(called)
+    assert 0 < done <= before < 20
+    text.run(ROWS, tmp_path, engine=Counting(), window=4)
+    assert len(called) == before + 20 - done
+
+
+def test_an_id_is_that_of_a_row_that_is_done(tmp_path: Path) -> None:
+    chain("E").run(ROWS[:10], tmp_path, engine=FakeEngine())
+    summary = chain("E").run([*ROWS[:10], ROWS[3], *ROWS[11:]], tmp_path, engine=FakeEngine())
+    assert (summary.rows, summary.failed) == (20, 1)
+    assert "the id 'r3' is that of row 4 too" in (tmp_path / "errors.jsonl").read_text()
+
+
+@pytest.mark.parametrize(
+    "rows", [[{"id": "r0", "query": "another"}, *ROWS[1:]], ROWS[1:], ROWS[:5], []]
+)
+def test_another_input_is_refused_unless_asked_for(
+    tmp_path: Path, rows: list[dict[str, str]]
+) -> None:
+    ran(tmp_path, FakeEngine(), "E")
+    before = files(tmp_path)
+    with pytest.raises(SourceError, match="the first 20 rows of the input are not those"):
+        chain("E").run(rows, tmp_path, engine=FakeEngine())
+    assert files(tmp_path) == before
+    summary = chain("E").run(rows, tmp_path, engine=FakeEngine(), changed=True)
+    assert summary.rows == len(rows)
 
 
 SCRIPT = """
@@ -137,8 +202,6 @@ def test_killed_at_any_moment_it_loses_nothing(tmp_path: Path) -> None:
 
 
 def test_two_processes_on_one_run(tmp_path: Path) -> None:
-    from chainlang.errors import SourceError
-
     class Meanwhile(Counting):
         def step(self, until: float | None = None) -> list[Completion | Failure | Delta]:
             with pytest.raises(SourceError, match="another run is writing to this folder"):

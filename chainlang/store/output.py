@@ -1,0 +1,252 @@
+"""What a run has written, and what it came to so far; as a note, what it goes on from.
+
+A note is taken only of what is on the disk. It has the length of every file that is being written,
+so whatever a run that was killed wrote after it is cut off again; the rows that it counts are
+neither run nor written a second time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from attrs import asdict, define, field
+
+from chainlang.ops.records import Flow, events_of
+from chainlang.places import Place
+from chainlang.settings import Format
+from chainlang.store.files import Folder
+from chainlang.store.flatten import candidate_rows, flattened, named_parts, results, unkept
+from chainlang.store.names import folder_name
+from chainlang.store.parts import Parts
+from chainlang.store.tables import converter, json_line
+from chainlang.wire import Usage
+
+ERRORS, EVENTS = "errors.jsonl", "events.jsonl"
+_ROOT = (ERRORS, EVENTS)  # tables that are one file in the root; no folder of a part has a dot
+
+
+class Trouble(Protocol):
+    """Why a row has no result; a `RowFailure` is one."""
+
+    @property
+    def message(self) -> str: ...  # noqa: D102
+    @property
+    def stage(self) -> str | None: ...  # noqa: D102
+    @property
+    def place(self) -> Place: ...  # noqa: D102
+    @property
+    def sample(self) -> int | None: ...  # noqa: D102
+    @property
+    def text(self) -> str | None: ...  # noqa: D102
+    @property
+    def line(self) -> int | None: ...  # noqa: D102
+    @property
+    def cause(self) -> str: ...  # noqa: D102
+    @property
+    def traceback(self) -> str | None: ...  # noqa: D102
+
+
+def read(before: str, number: int, fields: Mapping[str, Any]) -> str:
+    """Return the hash of the rows of an input up to this one, from the hash of those before it.
+
+    >>> read("", 1, {"text": "a"}) == read("", 1, {"text": "b"})
+    False
+    """
+    line = b"%s %d %s" % (before.encode(), number, json_line(fields))
+    return hashlib.blake2b(line, digest_size=16).hexdigest()
+
+
+@define(eq=False)
+class Output:
+    """The tables of a run, and its counts."""
+
+    root: Folder
+    format: Format
+    part_rows: int
+    skip: bool = False
+    """Whether rows that failed are left out of the results."""
+    rows: int = 0
+    """How many rows were written, failed ones included."""
+    failed: int = 0
+    usage: Usage = field(factory=Usage)
+    inputs: str = ""
+    """The hash of the rows of the input that were written."""
+    folders: dict[str, str] = field(factory=dict)
+    """The folder of each named part."""
+    outputs: set[str] = field(factory=set)
+    unkept: dict[str, dict[str, None]] = field(factory=dict)
+    """By stage: what of its type no engine held the replies to."""
+    stepped_in: Counter[str] = field(factory=Counter)
+    """How many events there were, of each kind."""
+    tables: dict[str, Parts] = field(factory=dict)
+    """By the names of their folders, or of their files."""
+
+    # ---- writing
+
+    def write(  # noqa: PLR0917
+        self,
+        number: int,
+        row_id: str,
+        fields: Mapping[str, Any],
+        flow: Flow | None,
+        failure: Trouble | None,
+        usage: Usage,
+    ) -> None:
+        """Write what became of a row."""
+        self.inputs = read(self.inputs, number, fields)
+        self.usage += usage
+        message = failure.message if failure is not None else None
+        if failure is None or not self.skip:
+            row = flattened(row_id, fields, flow, message, self.outputs)
+            self.table("flattened").add(row, self._next("flattened"))
+        if failure is not None:
+            self.failed += 1
+            self.table(ERRORS).add(_trouble(number, row_id, failure), self._next(ERRORS))
+        if flow is not None:
+            for stage, parts in unkept(flow):
+                self.unkept.setdefault(stage, {}).update(dict.fromkeys(parts))
+            for event in events_of(flow):
+                self.stepped_in[event.kind] += 1
+                told = {"row": number, "id": row_id, **asdict(event)}
+                self.table(EVENTS).add(told, self._next(EVENTS))
+            for row in candidate_rows(number, row_id, list(results(flow))):
+                self.table("answers").add(row, self._next("answers"))
+            for name, found in named_parts(flow).items():
+                taken = {"flattened", "answers", *self.folders.values()}
+                folder = self.folders.get(name) or folder_name(name, taken)
+                self.folders[name] = folder
+                for row in candidate_rows(number, row_id, found):
+                    self.table(folder).add(row, self._next(folder))
+        self.rows += 1
+
+    def _next(self, table: str) -> str:
+        """Return the part that the next row goes to; the same in every table with parts."""
+        return self._part(table, self.rows)
+
+    def _last(self, table: str) -> str:
+        """Return the part that the last row went to."""
+        return self._part(table, max(self.rows - 1, 0))
+
+    def _part(self, table: str, row: int) -> str:
+        return table.partition(".")[0] if table in _ROOT else f"{row // self.part_rows:03}"
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the last row was the last one of a part."""
+        return self.rows > 0 and self.rows % self.part_rows == 0
+
+    def table(self, name: str) -> Parts:
+        """Return a table by its folder, or by its file in the root."""
+        found = self.tables.get(name)
+        if found is None:
+            if name in _ROOT:
+                found = Parts(self.root, "", "jsonl")
+            else:
+                found = Parts(self.root, name, self.format, converter(self.format))
+            self.tables[name] = found
+        return found
+
+    def roll(self, *, keep_lines: bool = False) -> None:
+        """Complete the part of every table that the last row went to.
+
+        With `keep_lines` it can still be gone on with.
+        """
+        for name, table in self.tables.items():
+            if name not in _ROOT:
+                table.roll(self._last(name), keep_lines=keep_lines)
+
+    def finish(self, *, keep_lines: bool) -> None:
+        """Complete all files."""
+        self.roll(keep_lines=keep_lines)
+        self.table(ERRORS).roll(self._last(ERRORS), empty=True)
+        self.table(EVENTS).roll(self._last(EVENTS))
+
+    # ---- going on
+
+    def note(self) -> dict[str, Any]:
+        """Bring what was written to the disk, and return what a run that goes on needs of it."""
+        for name, table in self.tables.items():
+            table.sync(self._last(name))
+        return {
+            "format": self.format,
+            "part_rows": self.part_rows,
+            "skip": self.skip,
+            "rows": self.rows,
+            "failed": self.failed,
+            "usage": asdict(self.usage),
+            "inputs": self.inputs,
+            "folders": self.folders,
+            "outputs": sorted(self.outputs),
+            "unkept": {stage: list(parts) for stage, parts in self.unkept.items()},
+            "stepped_in": dict(self.stepped_in),
+            "tables": {name: table.note() for name, table in self.tables.items()},
+        }
+
+    @staticmethod
+    def noted(root: Folder, note: Mapping[str, Any]) -> Output:
+        """Return the output that a note tells of. Nothing is looked at before `kept`."""
+        found = Output(
+            root,
+            note["format"],
+            note["part_rows"],
+            note["skip"],
+            note["rows"],
+            note["failed"],
+            Usage(**note["usage"]),
+            note["inputs"],
+            dict(note["folders"]),
+            set(note["outputs"]),
+            {stage: dict.fromkeys(parts) for stage, parts in note["unkept"].items()},
+            Counter(note["stepped_in"]),
+        )
+        for name, told in note["tables"].items():
+            found.table(name).take(told)
+        return found
+
+    def is_alike(self, other: Output) -> bool:
+        """Return whether another output would write the same rows in the same way."""
+        mine, its = ((one.format, one.part_rows, one.skip) for one in (self, other))
+        return mine == its
+
+    def kept(self) -> set[str] | None:
+        """Return the files that a run goes on with; None if they are not as the note says.
+
+        Nothing is changed.
+        """
+        names: set[str] = set()
+        for name, table in self.tables.items():
+            found = table.kept(self._next(name), is_full=self.is_full and name not in _ROOT)
+            if found is None:
+                return None
+            names.update(f"{table.folder}/{one}" if table.folder else one for one in found)
+            if table.folder:
+                names.add(table.folder)
+        return names
+
+    def reopen(self) -> None:
+        """Make the files what they were when the note was taken, and complete a part that is full.
+
+        What was killed on the way here can do it again.
+        """
+        for table in self.tables.values():
+            table.reopen()
+        if self.is_full:
+            self.roll()
+
+
+def _trouble(number: int, row_id: str, failure: Trouble) -> dict[str, Any]:
+    return {
+        "row": number,
+        "id": row_id,
+        "stage": failure.stage,
+        "place": list(failure.place),
+        "sample": failure.sample,
+        "cause": failure.cause,
+        "message": failure.message,
+        "text": failure.text,
+        "line": failure.line,
+        "traceback": failure.traceback,
+    }
