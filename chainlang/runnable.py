@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 # What may stand beside the fields of a row when a chain is called. A field of the same name goes
 # into a dict: qa({"seed": 3}).
-_SETTINGS = ("call_seconds", "engine", "model", "on_error", "patience", "progress", "seed")
+_SETTINGS = (
+    "call_seconds", "engine", "model", "on_error", "patience", "progress", "row_calls",
+    "row_seconds", "row_tokens", "seed",
+)  # fmt: skip
 
 
 def _row(query: Any, fields: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
@@ -58,9 +61,10 @@ class Runnable:
     def __call__(self, query: Any = None, /, **fields: Any) -> Result | None:
         """Return the result of one row: a query, a dict, a model, or the fields as keywords.
 
-        `seed`, `model`, `engine`, `call_seconds`, `patience` and `progress` are settings, as in
-        `map`. Raises `RowError` if the row fails, unless `on_error` says to return it as a failed
-        result (``"collect"``), or None (``"skip"``).
+        `seed`, `model`, `engine`, `progress`, `patience`, `call_seconds`, `row_seconds`,
+        `row_calls` and `row_tokens` are settings, as in `map`. Raises `RowError` if the row fails,
+        unless `on_error` says to return it as a failed result (``"collect"``), or None
+        (``"skip"``).
 
         >>> from chainlang import chain
         >>> from chainlang.engines.fake import FakeEngine
@@ -134,9 +138,11 @@ class Runnable:
         256), `ordered` (default True), `on_error` (``"collect"``, the default, yields failed
         results; ``"raise"``; ``"skip"``), `limit` (rows to take), `model` (of stages that name
         none, default ``"tiny"``), `engine` (for every model, or a mapping), `progress`,
-        `call_seconds` (how long a call may take, default None), `patience` (how many seconds a
-        model that does not answer is waited for, default 30). Raises `SettingError` for any other,
-        and at once whatever is known to be wrong before a row runs.
+        `patience` (how many seconds a model that does not answer is waited for, default 30), and
+        bounds, all None: `call_seconds`, `row_seconds`, `row_calls` and `row_tokens`, above which a
+        row fails, `run_seconds`, `run_calls` and `run_tokens`, above which `StopError` is raised.
+        Raises `SettingError` for any other, and at once whatever is known to be wrong before a row
+        runs.
 
         >>> from chainlang import chain
         >>> from chainlang.engines.fake import FakeEngine
@@ -159,7 +165,7 @@ class Runnable:
         candidates, each named part, the rows that failed, the plan and what the run was.
 
         Raises `SourceError` for rows or a folder that can't be used, and `StopError` where a model
-        is down: then the same call goes on.
+        is down or a budget of the run is used up: then the same call goes on.
         """
         from chainlang.plan.lower import lower
         from chainlang.plan.render import render

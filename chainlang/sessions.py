@@ -23,6 +23,7 @@ from chainlang.ops.records import Record
 from chainlang.plan.lower import lower
 from chainlang.plan.steps import Plan
 from chainlang.results import Result
+from chainlang.runtime.budgets import RunBudget
 from chainlang.runtime.guarded import GuardedPort
 from chainlang.runtime.loop import run
 from chainlang.runtime.outcomes import Outcome, RowFailure
@@ -34,6 +35,7 @@ from chainlang.store import About, Journal, RunFolder
 from chainlang.store.output import read
 from chainlang.wire import Usage
 
+_GO_ON = "what was drawn is kept: the same command goes on, with a new budget"
 _WAIT = "for a run that waits longer by itself: --patience 3600, in Python patience=3600"
 
 
@@ -158,9 +160,11 @@ def run_to_folder(  # noqa: PLR0917
         except KeyboardInterrupt as error:
             raise Interrupted(_summary(folder, out, started, recorder)) from error
         except StopError as error:
+            (found,) = error.diagnostics
             with held():
-                folder.finish("stopped", why=error.diagnostics[0].message)
-            raise StopError(error.diagnostics, _summary(folder, out, started, recorder)) from error
+                folder.finish("stopped", why=found.message)
+            found = found if found.hint else evolve(found, hint=_GO_ON)
+            raise StopError([found], _summary(folder, out, started, recorder)) from error
     return _summary(folder, out, started, recorder)
 
 
@@ -171,10 +175,10 @@ class _Recorder:
     journal: Journal
     ports: list[RecordedPort] = field(factory=list)
 
-    def port(self, engine: Engine) -> Port:
+    def port(self, engine: Engine, budget: RunBudget) -> Port:
         """Return the way to an engine."""
         fingerprint = json.dumps(engine.fingerprint, sort_keys=True)
-        self.ports.append(RecordedPort(GuardedPort(engine), self.journal, fingerprint))
+        self.ports.append(RecordedPort(GuardedPort(engine, budget), self.journal, fingerprint))
         return self.ports[-1]
 
 

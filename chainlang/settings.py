@@ -105,6 +105,12 @@ class Settings(BaseSettings):
     """rows in flight at most"""
     call_seconds: Annotated[_Seconds | None, _TIME] = None
     """how long a call may take, asking again included"""
+    row_seconds: Annotated[_Seconds | None, _TIME] = None
+    """how long a row may take, from when it is begun"""
+    row_calls: Annotated[PositiveInt | None, _COUNT] = None
+    """how many calls a row may make"""
+    row_tokens: Annotated[PositiveInt | None, _COUNT] = None
+    """how many tokens a row may use, read and written, before it asks for more"""
     patience: Annotated[_Patience, Takes("seconds, of at least 0")] = 30.0
     """how many seconds a model that does not answer is waited for, before what needs it fails"""
     format: Annotated[Format, Takes("jsonl, csv or parquet")] = "jsonl"
@@ -195,6 +201,12 @@ class RowSettings(Settings):
     """who answers for every model, or for each by name; else what the models name is opened"""
     limit: Annotated[PositiveInt | None, _COUNT] = None
     """how many rows to take at most"""
+    run_seconds: Annotated[_Seconds | None, _TIME] = None
+    """how long all rows may take, until it stops"""
+    run_calls: Annotated[PositiveInt | None, _COUNT] = None
+    """how many calls may be made for all rows, until it stops"""
+    run_tokens: Annotated[PositiveInt | None, _COUNT] = None
+    """how many tokens may be used for all rows, until no more is asked and it stops"""
     on_error: Annotated[
         Literal["raise", "collect", "skip"], Takes("'raise', 'collect' or 'skip'")
     ] = "collect"

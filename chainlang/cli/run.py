@@ -24,8 +24,18 @@ STOPPED = 3
 """What a run exits with that stopped before its last row."""
 _SHOWN = 3  # failures that are printed; errors.jsonl has all of them
 _SETTINGS = (
-    "call_seconds", "format", "limit", "model", "on_error", "patience", "seed", "window",
+    "call_seconds", "format", "limit", "model", "on_error", "patience", "row_calls", "row_seconds",
+    "row_tokens", "run_calls", "run_seconds", "run_tokens", "seed", "window",
 )  # fmt: skip
+_BUDGETS = {
+    "--call-seconds": "how long a call may take",
+    "--row-seconds": "how long a row may take; then it fails, and so below",
+    "--row-calls": "how many calls a row may make",
+    "--row-tokens": "how many tokens a row may use",
+    "--run-seconds": "how long the run may take; then it stops, and so below",
+    "--run-calls": "how many calls the run may make",
+    "--run-tokens": "how many tokens the run may use",
+}
 
 
 def add(commands: Any) -> None:
@@ -42,7 +52,8 @@ def add(commands: Any) -> None:
     parser.add_argument("--window", help="rows in flight (default: 256)")
     parser.add_argument("--format", help="of the results: jsonl, csv or parquet (default: jsonl)")
     parser.add_argument("--on-error", help="of a row: raise, collect or skip (default: collect)")
-    parser.add_argument("--call-seconds", help="how long a call may take (default: no bound)")
+    for flag, words in _BUDGETS.items():
+        parser.add_argument(flag, help=f"{words} (default: no bound)")
     parser.add_argument(
         "--patience", help="seconds to wait for a model that does not answer (default: 30)"
     )

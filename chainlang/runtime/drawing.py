@@ -68,7 +68,10 @@ class _Drawing:
         return place if self.reads[number] is None else (*place, f"c{number}")
 
     def ask(self, draws: Sequence[_Draw]) -> tuple[Ask, dict[int, StageError]]:
-        """Return what asks for some samples, and why the prompts of others can't be made."""
+        """Return what asks for some samples, and why the prompts of others can't be made.
+
+        Raises `RowFailed` where the row may not ask for that any more.
+        """
         requests: list[Request] = []
         unmade: dict[int, StageError] = {}
         for index, draw in enumerate(draws):
@@ -76,6 +79,11 @@ class _Drawing:
                 requests.append(self.request(draw))
             except StageError as error:
                 unmade[index] = error
+        try:
+            self.context.budget.ask(requests)
+        except StageError as error:
+            stage = self.step.stage
+            raise failed(error, stage.name, self.place, span=stage.span) from error
         listener = self.context.listener
         if listener is None or self.step.place not in listener.places:
             return Ask(tuple(requests)), unmade
@@ -92,6 +100,8 @@ class _Drawing:
         replies: Sequence[Completion | Failure],
     ) -> list[Drawn]:
         """Return what came of some samples, in their order."""
+        for request, reply in zip(asked.requests, replies, strict=True):
+            self.context.budget.hear(request, reply)
         if asked.ear is not None:
             for number, reply in enumerate(replies):
                 if isinstance(reply, Completion):

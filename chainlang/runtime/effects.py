@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Generator
 from typing import Any, TypeAlias
 
-from attrs import define, evolve, field, frozen
+from attrs import evolve, field, frozen
 
-from chainlang.limits import current
 from chainlang.ops.functions import FunctionError
 from chainlang.ops.records import Flow
 from chainlang.ops.stages import StageError
 from chainlang.places import Place
+from chainlang.runtime.budgets import RowBudget
 from chainlang.runtime.outcomes import RowFailure
 from chainlang.runtime.pieces import Ear, Listener
 from chainlang.runtime.terms import Terms
@@ -103,20 +103,6 @@ def failed(
     )
 
 
-@define(eq=False)
-class Budget:
-    """How many items a row may still run a part for; a list in a list in a list is long."""
-
-    left: int = field(factory=lambda: current().calls_per_row)
-
-    def spend(self, items: int) -> None:
-        """Take from it. Raises `StageError` where it does not suffice."""
-        self.left -= items
-        if self.left < 0:
-            message = "over= has, with those of the lists around it, more items than calls_per_row"
-            raise StageError(message, "input")
-
-
 @frozen
 class RowContext:
     """What the steps of one row share: the seed, who listens, and which runs of steps these are."""
@@ -125,8 +111,12 @@ class RowContext:
     runs: tuple[str, ...] = ()
     """For each star in a place, what stands for it; nothing for a first attempt, round or item."""
     listener: Listener | None = None
-    budget: Budget = field(factory=Budget)
-    terms: Terms = field(factory=Terms)
+    budget: RowBudget = field(factory=RowBudget)
+
+    @property
+    def terms(self) -> Terms:
+        """What the row may cost, and how long it waits."""
+        return self.budget.terms
 
     def place(self, place: Place) -> Place:
         """Return a place of the plan with its stars filled in."""

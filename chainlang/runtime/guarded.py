@@ -12,7 +12,9 @@ from attrs import define
 from chainlang.engines.base import Engine, Timed
 from chainlang.faults import FAULTS
 from chainlang.runtime.breaker import Breaker
+from chainlang.runtime.budgets import RunBudget
 from chainlang.runtime.ports import Port, Reply
+from chainlang.runtime.terms import Terms
 from chainlang.wire import Delta, Failure, Request
 
 _LONGEST_SLEEP = 0.05  # seconds; after that, somebody may want something else
@@ -32,13 +34,16 @@ class GuardedPort(Port):
 
     A request that finds the breaker open is held, until the model answers again or the request's
     patience, counted from when the breaker opened, is over. One whose call failed meanwhile for the
-    same reason is held too, and asked again.
+    same reason is held too, and asked again. One that the budget of the run has no room for is kept
+    for good: whoever has the budget ends the run.
     """
 
-    __slots__ = ("_breakers", "_dues", "_flying", "_held", "_told")
+    __slots__ = ("_breakers", "_budget", "_dues", "_flying", "_held", "_kept", "_told")
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, budget: RunBudget | None = None) -> None:
         super().__init__(engine)
+        self._budget = budget or RunBudget(Terms())
+        self._kept: list[Request] = []
         with self._shared.lock:
             self._breakers = _BREAKERS.setdefault(engine, {})
         self._held: list[Request] = []
@@ -72,9 +77,10 @@ class GuardedPort(Port):
         """Forget requests."""
         gone = set(ids)
         self._held = [request for request in self._held if request.id not in gone]
+        self._kept = [request for request in self._kept if request.id not in gone]
         self._told = [reply for reply in self._told if reply.id not in gone]
-        for name in gone:
-            self._flying.pop(name, None)
+        flying = [self._flying.pop(name).request for name in gone & self._flying.keys()]
+        self._budget.forget(flying)
         for breaker in self._breakers.values():
             breaker.forget(gone)
         super().abort(gone)
@@ -85,7 +91,10 @@ class GuardedPort(Port):
         asked: list[Request] = []
         for request in requests:
             breaker = self._breaker(request)
-            if breaker is None or breaker.admits(request.id, now):
+            if not self._budget.has_room(request):
+                self._kept.append(request)
+            elif breaker is None or breaker.admits(request.id, now):
+                self._budget.ask(request)
                 asked.append(request)
             elif self._is_patient(request, breaker, now):
                 self._held.append(request)
@@ -118,6 +127,7 @@ class GuardedPort(Port):
         for reply in replies:
             if not isinstance(reply, Delta):
                 request = self._flying.pop(reply.id).request
+                self._budget.hear(request, reply)
                 breaker = self._breaker(request)
                 if breaker is not None:
                     breaker.heard(reply, now)

@@ -9,14 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
+from chainlang.diagnostics import Diagnostic
 from chainlang.engines.base import Engine
+from chainlang.errors import StopError
 from chainlang.ops.records import Record
 from chainlang.plan.steps import Plan
+from chainlang.runtime.budgets import RowBudget, RunBudget
 from chainlang.runtime.effects import RowContext
 from chainlang.runtime.guarded import GuardedPort
 from chainlang.runtime.outcomes import Outcome, RowFailure
 from chainlang.runtime.ports import Port
-from chainlang.runtime.row import work
+from chainlang.runtime.row import row
 from chainlang.runtime.scheduler import Row, Scheduler
 from chainlang.runtime.terms import Terms
 from chainlang.settings import DEFAULT_WINDOW
@@ -32,7 +35,7 @@ def run(
     window: int = DEFAULT_WINDOW,
     ordered: bool = True,
     first: int = 0,
-    open_port: Callable[[Engine], Port] = GuardedPort,
+    open_port: Callable[[Engine, RunBudget], Port] = GuardedPort,
     terms: Terms | None = None,
 ) -> Iterator[Outcome]:
     """Yield the outcome of each row, in the order of the rows, or as they finish.
@@ -40,7 +43,9 @@ def run(
     `engines` has the engine of each model of the plan. `window` is how many rows are in flight at
     most. `first` is the position of the first row in its source, `open_port` how engines are asked,
     and `terms` what that may cost. A row that could not be read comes as a `RowFailure` and goes
-    out as one. If the caller stops early, or is interrupted, everything in flight is aborted.
+    out as one. What the run as a whole may not cost any more is not asked: when all that was asked
+    has come, `StopError` is raised. If the caller stops early, or is interrupted, everything in
+    flight is aborted.
 
     >>> from chainlang import chain
     >>> from chainlang.engines.fake import FakeEngine
@@ -50,8 +55,10 @@ def run(
     >>> [outcome.row_id for outcome in run(plan, rows, {"tiny": FakeEngine()}, window=1)]
     ['a', 'b']
     """
-    scheduler, source = Scheduler(open_port=open_port), iter(rows)
     terms = terms or Terms()
+    budget = RunBudget(terms)
+    scheduler = Scheduler(open_port=lambda engine: open_port(engine, budget))
+    source, news = iter(rows), True
     done: dict[int, Outcome] = {}
 
     def keep(outcome: Outcome) -> None:
@@ -59,9 +66,11 @@ def run(
 
     admitted = given = first
     more = True
+    if terms.run_seconds is not None:
+        scheduler.ring(terms.run_seconds, engines, budget.end)
     try:
         while True:
-            while more and admitted - given < max(1, window):
+            while more and not budget.over and admitted - given < max(1, window):
                 start = next(source, None)
                 if start is None:
                     more = False
@@ -69,8 +78,9 @@ def run(
                 if isinstance(start, RowFailure):
                     keep(Outcome(admitted, "", None, start, Usage()))
                 else:
-                    row = Row(admitted, start, engines, keep)
-                    scheduler.admit(row, work(plan.root, start, RowContext(seed, terms=terms)))
+                    context = RowContext(seed, budget=RowBudget(terms))
+                    work = row(plan.root, start, context)
+                    scheduler.admit(Row(admitted, start, engines, keep), work)
                 admitted += 1
             scheduler.submit()
             while done and (not ordered or given in done):
@@ -79,8 +89,10 @@ def run(
                 given += 1
             if not more and given == admitted:
                 return
-            if admitted - given < max(1, window) and more:
+            if budget.is_spent(news):
+                raise StopError([Diagnostic("stopped", f"this run is over: {budget.over}")])
+            if admitted - given < max(1, window) and more and not budget.over:
                 continue
-            scheduler.receive()
+            news = scheduler.receive()
     finally:
         scheduler.close()

@@ -52,7 +52,22 @@ from chainlang.runtime.effects import (
     Work,
     failed,
 )
+from chainlang.runtime.outcomes import RowFailure
 from chainlang.runtime.pieces import Piece
+
+
+def row(step: Step, record: Record, context: RowContext) -> Work:
+    """Return the generator that takes a record through a whole plan, in the time that it has."""
+    if (seconds := context.terms.row_seconds) is None:
+        return work(step, record, context)
+    return _in_time(step, record, context, seconds)
+
+
+def _in_time(step: Step, record: Record, context: RowContext, seconds: float) -> Work:
+    failure = RowFailure(f"row_seconds is {seconds:g}, and this row takes longer", cause="budget")
+    (flow,) = yield Within(work(step, record, context), seconds, RowFailed(failure))
+    found: Flow = flow
+    return found
 
 
 def work(step: Step, record: Record, context: RowContext) -> Work:
@@ -213,7 +228,7 @@ def _loop(step: Loop, record: Record, context: RowContext) -> Work:
 def _each(step: Each, record: Record, context: RowContext) -> Work:
     try:
         items = listed(value_of(step.over, record, "over="), step.most)
-        context.budget.spend(len(items))
+        context.budget.take(len(items))
     except StageError as error:
         raise failed(error, "each", context.place(step.place), span=step.span) from error
     flows = yield All(

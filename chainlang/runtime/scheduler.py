@@ -85,10 +85,20 @@ class Scheduler:
         for port, requests in outbox.items():
             port.submit(requests)
 
-    def receive(self) -> None:
+    def ring(self, seconds: float, engines: Mapping[str, Engine], call: Callable[[], None]) -> None:
+        """Call something after a time on the clock of these engines; it keeps nothing waiting."""
+
+        def pause() -> Work:
+            yield Pause(seconds)
+            return Record({}, "", "")
+
+        self.admit(Row(-1, Record({}, "", ""), engines, lambda _: call()), pause())
+
+    def receive(self) -> bool:
         """Let each engine that has work take a step, and hand out what came back.
 
-        What was not there before its time was over is too late.
+        What was not there before its time was over is too late. Returns whether anything came, or
+        is still to come from a function.
         """
         began = time.monotonic()
         busy = {id(port): port for _, _, port in self._asked.values()}
@@ -109,6 +119,7 @@ class Scheduler:
         for (task, slot), value in returned:
             self._deliver(task, slot, value)
         self._ring(past=False)
+        return bool(replies or returned or self._calls)
 
     def _until(self, port: Port) -> float | None:
         """Return how far the time of an engine may pass; None where that is not for us to say."""

@@ -15,10 +15,11 @@ from attrs import define
 from chainlang.engines.base import Engine
 from chainlang.ops.records import Record
 from chainlang.plan.steps import Plan
+from chainlang.runtime.budgets import RowBudget
 from chainlang.runtime.effects import RowContext
 from chainlang.runtime.outcomes import Outcome
 from chainlang.runtime.pieces import Listener
-from chainlang.runtime.row import work
+from chainlang.runtime.row import row
 from chainlang.runtime.scheduler import Row, Scheduler
 from chainlang.runtime.terms import Terms
 
@@ -91,10 +92,10 @@ class Service:
             job.done(outcome)
 
         self._jobs[job] = None
-        context = RowContext(job.seed, listener=job.listener, terms=job.terms)
+        context = RowContext(job.seed, listener=job.listener, budget=RowBudget(job.terms))
         job.row = Row(0, job.start, job.engines, done)
         try:
-            self._scheduler.admit(job.row, work(job.plan.root, job.start, context))
+            self._scheduler.admit(job.row, row(job.plan.root, job.start, context))
         except Exception as error:  # noqa: BLE001  # as above
             self._forget(job)
             job.done(error)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from attrs import frozen
+from attrs import fields, frozen
 
 from chainlang.settings import RowSettings
 
@@ -16,7 +16,17 @@ class Terms:
     patience: float | None = None
     """How long a model that does not answer is waited for; None to ask it again and again."""
 
+    row_seconds: float | None = None
+    """How long a row may take, from when it is begun."""
+    row_calls: int | None = None
+    """How many calls a row may make."""
+    row_tokens: int | None = None
+    """How many tokens, read and written, a row may use before it asks for more."""
+    run_seconds: float | None = None
+    run_calls: int | None = None
+    run_tokens: int | None = None
+
     @classmethod
     def of(cls, settings: RowSettings) -> Terms:
         """Return those that settings say."""
-        return cls(call_seconds=settings.call_seconds, patience=settings.patience)
+        return cls(**{one.name: getattr(settings, one.name) for one in fields(cls)})
