@@ -109,7 +109,7 @@ def faults(
         from jinja2 import nodes
 
         try:
-            tokens = _tokens(expression)
+            tokens = words(expression)
             tree = _tree(expression, tokens)
         except _NoExpression as error:
             return (error.fault,)
@@ -135,7 +135,7 @@ def _is_name(expression: str) -> bool:
     return expression.isidentifier() and expression.lower() not in ("true", "false", "none", "not")
 
 
-def _tokens(expression: str) -> list[tuple[int, str]]:
+def words(expression: str) -> list[tuple[int, str]]:
     """Return where each word and sign begins, and its text; white space left out.
 
     Raises `_NoExpression` at the first character that is part of none.
@@ -258,9 +258,10 @@ def _at(tokens: list[tuple[int, str]], text: str, message: str, hint: str | None
 
 @lru_cache(maxsize=1)
 def _environment() -> SandboxedEnvironment:
-    from jinja2 import StrictUndefined
     from jinja2.exceptions import SecurityError
     from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    from chainlang.ops.sandbox import Missing
 
     class Bounded(ImmutableSandboxedEnvironment):
         intercepted_binops = frozenset(("+", "-", "*", "/", "//", "%", "**"))
@@ -279,7 +280,7 @@ def _environment() -> SandboxedEnvironment:
                     raise SecurityError(f"'{operator}' met a number of more than 300 digits")
             return super().call_binop(context, operator, left, right)
 
-    made = Bounded(undefined=StrictUndefined, autoescape=False)
+    made = Bounded(undefined=Missing, autoescape=False)
     made.filters = {name: made.filters[name] for name in FILTERS}
     made.globals = {}
     return made

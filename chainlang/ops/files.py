@@ -15,6 +15,7 @@ from chainlang.ir.nodes import Expr, Ref
 from chainlang.ir.walk import measure
 from chainlang.limits import current
 from chainlang.ops.calls import too_many_calls
+from chainlang.ops.presence import absences
 from chainlang.ops.readable import Readable, derived_faults
 from chainlang.ops.references import ref_levels, references, uses
 from chainlang.ops.resolve import resolve, spoken, temperature_fault
@@ -102,9 +103,11 @@ class _Checker:
             changed.append(item)
         file = evolve(self.file, items=tuple(changed))
         bodies = {item.name: item.body for item in changed if isinstance(item, Definition)}
-        self.cycles(bodies)
+        is_shallow = self.cycles(bodies) and self.is_shallow(bodies)
         self.found += type_cycles(self.types)
-        if not any(one.severity == "error" for one in self.found) and self.is_shallow(bodies):
+        if is_shallow:
+            self.found += absences(changed, readable.row, MAIN)
+        if is_shallow and not any(one.severity == "error" for one in self.found):
             several = bodies.values() if MAIN not in bodies else (bodies[MAIN],)
             self.found += too_many_calls(several, scope.types, bodies)
             self.unused(file, main_source)
@@ -146,8 +149,9 @@ class _Checker:
                     "reserved", f"'{name}' is a type of the language", where, "choose another name"
                 )
 
-    def cycles(self, bodies: Mapping[str, Expr]) -> None:
-        """Find definitions that lead back to themselves; each cycle is reported once."""
+    def cycles(self, bodies: Mapping[str, Expr]) -> bool:
+        """Find definitions that lead back to themselves; each is told once. Return if none does."""
+        before = len(self.found)
         done: set[str] = set()
         for start in bodies:
             trail: dict[str, Any] = {}
@@ -172,6 +176,7 @@ class _Checker:
                     done.add(name)
                 else:
                     pending.append((following.name, following))
+        return len(self.found) == before
 
     def is_shallow(self, bodies: Mapping[str, Expr]) -> bool:
         """Find a definition that is too deep with what its names stand for; there is no cycle."""

@@ -112,21 +112,9 @@ def variables(template: str) -> frozenset[str]:
 @lru_cache(maxsize=1)
 def environment() -> Sandbox:
     """Return the sandbox that templates are read and filled in by."""
-    from jinja2 import StrictUndefined
+    from chainlang.ops.sandbox import Missing, Sandbox
 
-    from chainlang.ops.sandbox import Sandbox
-
-    class Missing(StrictUndefined):
-        """A name that leads nowhere; its fields lead nowhere too, so `default` may stand last."""
-
-        def __getattr__(self, name: str) -> Missing:
-            if name.startswith("__"):
-                raise AttributeError(name)
-            return self
-
-        def __getitem__(self, _: object) -> Missing:  # type: ignore[override]
-            return self
-
+    class Absent(Missing):
         @property
         def _undefined_message(self) -> str:
             """What is said of a name that leads nowhere: it, and those that lead somewhere."""
@@ -136,4 +124,4 @@ def environment() -> Sandbox:
             names = of._values if isinstance(of, View) else of if isinstance(of, dict) else ()
             return absent(name, names)
 
-    return Sandbox(Missing)
+    return Sandbox(Absent)

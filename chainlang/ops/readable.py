@@ -40,6 +40,8 @@ class Readable:
     fields: Mapping[str, frozenset[str]] = field(factory=dict)
     of_candidates: frozenset[str] | None = None
     """What expressions read besides: the fields that a candidate may have; None as above."""
+    row: frozenset[str] | None = None
+    """The fields of a row; None where they are not known."""
     later: frozenset[str] = frozenset()
     """The ops that name their own part, and so not what they read themselves."""
 
@@ -61,7 +63,7 @@ class Readable:
         names = row | _ALWAYS | parts.keys() | loops | retries
         again = any(one.name == "loop" for one in calls)  # there, what an op said before is known
         later = frozenset() if again else frozenset(owned.keys() - row)
-        return cls(names, fields, _of_candidates(here, found), later)
+        return cls(names, fields, _of_candidates(here, found), row, later)
 
     @property
     def for_expressions(self) -> frozenset[str] | None:

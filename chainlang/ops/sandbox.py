@@ -71,6 +71,18 @@ def _refuse(rule: str) -> NoReturn:
     raise SecurityError(rule)
 
 
+class Missing(StrictUndefined):
+    """A name that leads nowhere; its fields lead nowhere too, so that `default` may stand last."""
+
+    def __getattr__(self, name: str) -> Missing:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self
+
+    def __getitem__(self, _: object) -> Missing:  # type: ignore[override]
+        return self
+
+
 class Sandbox(ImmutableSandboxedEnvironment):
     """The environment of templates."""
 

@@ -83,20 +83,20 @@ def reads(template: str) -> tuple[Read, ...]:
     made = environment()
     given = meta.find_undeclared_variables(made.parse(template)) - made.globals.keys()
     found: dict[tuple[str, str | None], Read] = {}
-    words = [*_words(template), (len(template), "end", "")]
-    for index, (start, kind, text) in enumerate(words):
-        before = words[index - 1][2] if index else ""
+    said = [*words(template), (len(template), "end", "")]
+    for index, (start, kind, text) in enumerate(said):
+        before = said[index - 1][2] if index else ""
         if kind != "name" or text not in given or before in (".", "|", "is"):
             continue
-        following = [word for _, _, word in words[index + 1 : index + 3]]
+        following = [word for _, _, word in said[index + 1 : index + 3]]
         inner = following[1] if following[:1] == ["."] and len(following) > 1 else None
-        stop, _, _ = words[index + 2] if inner else words[index]
+        stop, _, _ = said[index + 2] if inner else said[index]
         end = stop + len(inner or text)
         found.setdefault((text, inner), Read(text, start, end, inner))
     return tuple(found.values())
 
 
-def _words(template: str) -> Iterator[tuple[int, str, str]]:
+def words(template: str) -> Iterator[tuple[int, str, str]]:
     """Yield the words of a template outside its plain text: where each begins, its kind, itself."""
     at = 0
     for _, kind, text in environment().lexer.tokeniter(template, None):

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from chainlang.ir import build
 from chainlang.ir.nodes import Combine, Expr, Function
+from chainlang.ops import presence
 from chainlang.ops.combinators import mark
 from chainlang.ops.inputs import record_of
 from chainlang.ops.records import Flow, Record
@@ -53,6 +54,16 @@ def test_rows_that_fail_leave_the_others_as_they_were(
     some = ran(node, records, sound(failures=failures, latency=latency), window)
     for name in whole.keys() - wrong:
         assert said(some[name]) == said(whole[name])
+
+
+@law(chains(), st.sampled_from(ROWS), share=2)
+def test_a_name_is_there_as_was_said_before_anything_ran(node: Expr, row: dict[str, str]) -> None:
+    flow = meant(node, record_of(row), shaky())
+    assume(not isinstance(flow, str))
+    ways = presence.Walk({}, frozenset()).visit(node, presence.Names())
+    for record in (flow,) if isinstance(flow, Record) else flow.records():  # type: ignore[union-attr]
+        names = record.history.keys()
+        assert any(way.sure <= names <= way.all for way in ways)
 
 
 @law(chains())

@@ -97,7 +97,7 @@ def test_what_failed_counts_towards_the_cost() -> None:
 
 def test_a_name_that_was_set_in_a_part_that_failed_is_not_there() -> None:
     text = "fallback((x = E) >> rate, (y = E)) >> tell"
-    tell = """op tell : fold { user = "{{ x is defined }} {{ y.answer }}" }\n"""
+    tell = """op tell : fold { user = "{{ x is defined }} {{ y.answer | default('') }}" }\n"""
     engine = FakeEngine(answers=lambda request, index: request.messages[-1].text)
     result = load(text=f"{RATE}{tell}main = {text}")("q", engine=engine)
     assert result.answer == "false q"
