@@ -189,10 +189,10 @@ class Walk:
         """Return what is there after a part: once for each branch."""
         key = id(node), there  # a part is met as often as it is used, and in each round of a loop
         if key not in self._known:
-            self._known[key] = self.after(node, there)
+            self._known[key] = self._after(node, there)
         return self._known[key]
 
-    def after(self, node: Expr, there: Names) -> tuple[Names, ...]:
+    def _after(self, node: Expr, there: Names) -> tuple[Names, ...]:
         match node:
             case Stage(name):
                 self.at_ops.setdefault(name, {})[there] = None
@@ -207,39 +207,39 @@ class Walk:
             case Branch(parts):
                 return tuple(after for part in parts for after in self.visit(part, there))
             case Join() | Repeat():
-                return (self.gathered(parts_of(node), there),)
+                return (self._gathered(parts_of(node), there),)
             case Named(name, body):
-                return (self.gathered([body], there).plus(name),)
+                return (self._gathered([body], there).plus(name),)
             case Ref(name) if name in self.bodies:
                 return self.visit(self.bodies[name], there)
             case Combine():
-                return (self.combined(node, there),)
+                return (self._combined(node, there),)
         return (there,)
 
-    def gathered(self, parts: Sequence[Expr], there: Names) -> Names:
+    def _gathered(self, parts: Sequence[Expr], there: Names) -> Names:
         return all_of([after for part in parts for after in self.visit(part, there)])
 
-    def combined(self, node: Combine, there: Names) -> Names:
+    def _combined(self, node: Combine, there: Names) -> Names:
         parts = parts_of(node)
         if not parts:
             return there
         if node.name in ("fallback", "route"):
-            self.read(node, there)
-            ways = [self.gathered([part], there) for part in parts]
+            self._read(node, there)
+            ways = [self._gathered([part], there) for part in parts]
             word = "a part of the fallback" if node.name == "fallback" else "an arm of the route"
             return one_of(ways, word)
         if node.name == "each":
-            self.read(node, there)
-            self.gathered(parts, there)
+            self._read(node, there)
+            self._gathered(parts, there)
             return there  # names inside stay inside
-        after = self.gathered(parts, there)
+        after = self._gathered(parts, there)
         if node.name == "loop":
             again = one_of([there, after], "an earlier round")
-            self.gathered(parts, again)
-            self.read(node, after)
+            self._gathered(parts, again)
+            self._read(node, after)
         return after
 
-    def read(self, node: Combine, there: Names) -> None:
+    def _read(self, node: Combine, there: Names) -> None:
         for option in node.options:
             if option.name == _READ.get(node.name) and isinstance(option.value, str):
                 _, before = self.at_options.get(id(option), (option, there))
