@@ -29,6 +29,8 @@ class Fault:
     """Whether the same question may get an answer later; an engine asks it again by itself."""
     mended: bool = False
     """Whether a `retry` without `on` tries again."""
+    drawn: bool = False
+    """Whether it lies in what was drawn, so that only other samples may mend it."""
 
 
 FAULTS: Mapping[Cause, Fault] = {
@@ -49,8 +51,8 @@ FAULTS: Mapping[Cause, Fault] = {
     "context": Fault("the prompt is longer than the model's context", "row"),
     "constraint": Fault("the engine can't keep the schema", "row"),
     "refused": Fault("no is said to this very question: 400, 422, and whatever is left", "row"),
-    "reply": Fault("a reply does not fit its type", "row", mended=True),
-    "cut": Fault("a reply was cut by `max_tokens`", "row", mended=True),
+    "reply": Fault("a reply does not fit its type", "row", mended=True, drawn=True),
+    "cut": Fault("a reply was cut by `max_tokens`", "row", mended=True, drawn=True),
     "function": Fault("a Python function raised", "row", mended=True),
     "timeout": Fault("a part took longer than its `timeout`", "row", mended=True),
     "input": Fault(

@@ -160,9 +160,11 @@ class Runnable:
 
         `rows` and the settings are as in `map`, without `ordered`: rows keep their order. Besides,
         `format` (``"jsonl"``, the default, ``"csv"`` or ``"parquet"``), `overwrite` (replace a run
-        that is there, default False) and `on_row` (is told of each `Outcome`, and how many there
-        will be, as far as that is known). The folder holds the results (`flattened`), the final
-        candidates, each named part, the rows that failed, the plan and what the run was.
+        that is there, default False), `changed` (go on with another run, as far as its samples
+        fit), `retry_failed` (run the rows again that failed) and `on_row` (is told of each
+        `Outcome`, and how many there will be, as far as that is known). The folder holds the
+        results (`flattened`), the final candidates, each named part, the rows that failed, the
+        plan and what the run was.
 
         Raises `SourceError` for rows or a folder that can't be used, and `StopError` where a model
         is down or a budget of the run is used up: then the same call goes on.

@@ -32,6 +32,7 @@ from chainlang.runtime.recorded import RecordedPort
 from chainlang.runtime.terms import Terms
 from chainlang.settings import MapSettings, RunSettings
 from chainlang.store import About, Journal, RunFolder
+from chainlang.store.failed import redrawn
 from chainlang.store.output import read
 from chainlang.wire import Usage
 
@@ -121,7 +122,9 @@ def run_to_folder(  # noqa: PLR0917
     after it would: the folder is marked as stopped, and `StopError` is raised.
     """
     started = time.monotonic()
-    RunFolder.check(out, format=settings.format, overwrite=settings.overwrite)
+    RunFolder.check(
+        out, format=settings.format, overwrite=settings.overwrite, retry=settings.retry_failed
+    )
     extent = Extent()
     rows = rows_of(source, program, settings.limit, extent)
     engines = engines_of(plan, program.items, settings)
@@ -134,6 +137,7 @@ def run_to_folder(  # noqa: PLR0917
         changed=settings.changed,
         skip=settings.on_error == "skip",
         inputs=lambda count: _hash(islice(rows, count)),
+        retry=settings.retry_failed,
     ) as folder:
         recorder = _Recorder(folder.journal)
         stream = run(
@@ -145,6 +149,7 @@ def run_to_folder(  # noqa: PLR0917
             first=folder.output.rows,
             open_port=recorder.port,
             terms=Terms.of(settings),
+            redraws=redrawn(folder.journal),
         )
         try:
             for outcome in stream:

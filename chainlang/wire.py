@@ -65,6 +65,9 @@ class Request:
     """Lower runs first, on an engine that has priorities."""
     stream: bool = False
     """Whether to tell of the reply as it comes. It changes nothing about the reply."""
+    redraw: int = 0
+    """How often it was drawn for its row in earlier runs whose replies did not fit; what was
+    remembered of those is passed over. It changes nothing about the reply."""
     deadline: float | None = None
     """Seconds after which nobody waits for the reply any more."""
     patience: float | None = None

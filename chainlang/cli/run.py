@@ -59,6 +59,9 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("--overwrite", action="store_true", help="replace a run that is there")
     parser.add_argument(
+        "--retry-failed", action="store_true", help="draw the rows again that failed in a run"
+    )
+    parser.add_argument(
         "--changed", action="store_true", help="go on with another run, where its samples still fit"
     )
     parser.add_argument("--json", action="store_true", help="write errors as JSON to stdout")
@@ -87,6 +90,7 @@ def run(options: argparse.Namespace) -> int:
             **settings(options, *_SETTINGS),
             overwrite=options.overwrite,
             changed=options.changed,
+            retry_failed=options.retry_failed,
             progress=progress.say,
             on_row=on_row,
         )
@@ -127,7 +131,8 @@ def _say(summary: Summary, failures: Failures, status: int) -> None:
         told = ", ".join(f"{count:,} {kind}" for kind, count in sorted(summary.events.items()))
         print(f"events: {told}; see {summary.folder / 'events.jsonl'}", file=sys.stderr)
     if summary.failed:
-        print(f"failures: {summary.folder / 'errors.jsonl'}", file=sys.stderr)
+        again = "; to run those rows again: --retry-failed"
+        print(f"failures: {summary.folder / 'errors.jsonl'}{again}", file=sys.stderr)
 
 
 @define

@@ -127,6 +127,7 @@ class _Drawing:
             lenient=True,  # what the engine does not hold is looked at in the reply
             logprobs=stage.logprobs,
             priority=-self.step.depth,
+            redraw=self.context.redraw,
             deadline=self.context.terms.call_seconds,
             patience=self.context.terms.patience,
         )

@@ -111,6 +111,8 @@ class RowContext:
     runs: tuple[str, ...] = ()
     """For each star in a place, what stands for it; nothing for a first attempt, round or item."""
     listener: Listener | None = None
+    redraw: int = 0
+    """How often the row was drawn again in later runs."""
     budget: RowBudget = field(factory=RowBudget)
 
     @property

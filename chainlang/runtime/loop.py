@@ -37,15 +37,16 @@ def run(
     first: int = 0,
     open_port: Callable[[Engine, RunBudget], Port] = GuardedPort,
     terms: Terms | None = None,
+    redraws: Mapping[str, int] | None = None,
 ) -> Iterator[Outcome]:
     """Yield the outcome of each row, in the order of the rows, or as they finish.
 
     `engines` has the engine of each model of the plan. `window` is how many rows are in flight at
     most. `first` is the position of the first row in its source, `open_port` how engines are asked,
-    and `terms` what that may cost. A row that could not be read comes as a `RowFailure` and goes
-    out as one. What the run as a whole may not cost any more is not asked: when all that was asked
-    has come, `StopError` is raised. If the caller stops early, or is interrupted, everything in
-    flight is aborted.
+    and `terms` what that may cost; `redraws` says of rows, by id, how often they are drawn anew. A
+    row that could not be read comes as a `RowFailure` and goes out as one. What the run as a whole
+    may not cost any more is not asked: when all that was asked has come, `StopError` is raised. If
+    the caller stops early, or is interrupted, everything in flight is aborted.
 
     >>> from chainlang import chain
     >>> from chainlang.engines.fake import FakeEngine
@@ -78,7 +79,8 @@ def run(
                 if isinstance(start, RowFailure):
                     keep(Outcome(admitted, "", None, start, Usage()))
                 else:
-                    context = RowContext(seed, budget=RowBudget(terms))
+                    redraw = (redraws or {}).get(start.id, 0)
+                    context = RowContext(seed, redraw=redraw, budget=RowBudget(terms))
                     work = row(plan.root, start, context)
                     scheduler.admit(Row(admitted, start, engines, keep), work)
                 admitted += 1

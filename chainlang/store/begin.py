@@ -10,6 +10,7 @@ from chainlang.diagnostics import Diagnostic
 from chainlang.errors import SourceError
 from chainlang.report import shown
 from chainlang.store.clear import JOURNAL, OF_JOURNAL, clear
+from chainlang.store.failed import REDRAWN, again, redrawn
 from chainlang.store.files import Folder
 from chainlang.store.journal import Journal
 from chainlang.store.output import Output
@@ -30,14 +31,18 @@ def begun(
     *,
     overwrite: bool,
     changed: bool,
+    retry: bool,
 ) -> tuple[Journal, Output]:
     """Return the journal of a run, and its output.
 
     The journal of the run that the folder holds is gone on with, if that is the same run or
     `changed` allows that it is another. The output of the same run is gone on with, unless its
     files are not as they were left; else it is `fresh`, and the folder holds only the journal.
-    Raises `SourceError` otherwise, and has removed nothing.
+    With `retry` the rows that failed are noted as to be drawn again. Raises `SourceError`
+    otherwise, and has removed nothing.
     """
+    if retry:
+        hold_retryable(root, overwrite=overwrite)
     if overwrite or root.kind(JOURNAL) != "file":
         clear(root, overwrite=overwrite)
         journal = Journal.open(root)
@@ -53,7 +58,8 @@ def begun(
             output, files = _left(journal, root, fresh)
         if files is None:
             # First of all, so that nothing is taken for written that is removed.
-            journal.save({_RUN: identity, OUTPUT: None, PART: None})
+            rows = again(journal, root) if retry else redrawn(journal)
+            journal.save({_RUN: identity, OUTPUT: None, PART: None, REDRAWN: rows})
         elif inputs is not None and inputs(output.rows) != output.inputs:
             _refuse_inputs(root.path, output.rows)
         clear(root, overwrite=True, keep={*OF_JOURNAL, *(files or ())})
@@ -73,6 +79,15 @@ def _left(journal: Journal, root: Folder, fresh: Output) -> tuple[Output, set[st
         if files is not None:
             return output, files
     return fresh, None
+
+
+def hold_retryable(root: Folder, *, overwrite: bool) -> None:
+    """Raise `SourceError` where there is no run whose failed rows could be drawn again."""
+    if overwrite or root.kind(JOURNAL) != "file":
+        why = "would be removed: --overwrite" if overwrite else "is none"
+        what = f"{root.path}: the run whose failed rows are to be drawn again {why}"
+        hint = "begin a run without --retry-failed, and then draw again what failed"
+        raise SourceError([Diagnostic("file", what, hint=hint)])
 
 
 def _refuse_inputs(path: str, rows: int) -> NoReturn:

@@ -32,7 +32,7 @@ from chainlang.diagnostics import Diagnostic
 from chainlang.errors import ChainlangError, SourceError
 from chainlang.ops.records import Flow
 from chainlang.settings import Format
-from chainlang.store.begin import OUTPUT, PART, Inputs, begun
+from chainlang.store.begin import OUTPUT, PART, Inputs, begun, hold_retryable
 from chainlang.store.clear import JOURNAL, removable
 from chainlang.store.files import Folder, is_there
 from chainlang.store.journal import Journal
@@ -97,7 +97,13 @@ class RunFolder:
     _has_failed: bool = False
 
     @staticmethod
-    def check(path: str | PathLike[str], *, format: Format, overwrite: bool) -> None:  # noqa: A002
+    def check(
+        path: str | PathLike[str],
+        *,
+        format: Format,  # noqa: A002  # as below
+        overwrite: bool,
+        retry: bool = False,
+    ) -> None:
         """Raise the `SourceError` that `create` would, as far as that is known beforehand.
 
         Nothing is made or removed, so this can come before a model is loaded.
@@ -109,6 +115,8 @@ class RunFolder:
             try:
                 # Whether a run that can be gone on with is the same one is known only later.
                 removable(root, overwrite=overwrite or root.kind(JOURNAL) == "file")
+                if retry:
+                    hold_retryable(root, overwrite=overwrite)
             finally:
                 root.close()
 
@@ -123,6 +131,7 @@ class RunFolder:
         changed: bool = False,
         skip: bool = False,
         inputs: Inputs | None = None,
+        retry: bool = False,
     ) -> RunFolder:
         """Return the folder of a run, made where there is none.
 
@@ -132,7 +141,8 @@ class RunFolder:
         `changed`, which keeps the journal for what still fits and writes the files anew, or
         `overwrite`, which removes it. A folder that holds anything else is always refused.
         `part_rows` is how many rows of the input a part holds; rows that failed are in
-        ``errors.jsonl``, and among the results unless they `skip` them. Raises `SourceError`.
+        ``errors.jsonl``, and among the results unless they `skip` them; `retry` has them run and
+        drawn again, which takes that all files are written anew. Raises `SourceError`.
         """
         converter(format)
         if part_rows < 1:
@@ -145,9 +155,10 @@ class RunFolder:
                 root,
                 about.identity(),
                 Output(root, format, part_rows, skip),
-                inputs,
+                None if retry else inputs,
                 overwrite=overwrite,
                 changed=changed,
+                retry=retry,
             )
             try:
                 root.write("graph.json", _text(about.graph))

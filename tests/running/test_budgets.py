@@ -80,7 +80,7 @@ def test_what_was_drawn_before_costs_nothing(
     assert plain(tmp_path) == whole[0]
 
 
-@law(st.integers(1, 3000), st.integers(1, 12))
+@law(st.integers(1, 3000), st.integers(1, 12), share=20)
 def test_tokens_are_counted_as_they_come(most: int, window: int) -> None:
     engine = FakeEngine(latency=latency)
     used, stopped = 0, None
