@@ -17,7 +17,7 @@ from chainlang.ir.verify import is_name
 from chainlang.ir.walk import measure, transform
 from chainlang.limits import current
 from chainlang.notation import parse_file, source
-from chainlang.notation.parse import read_expression
+from chainlang.notation.parse import read_expression, read_items
 from chainlang.ops.annotations import NoType, described
 from chainlang.ops.bound import NOTHING, Bound, together
 from chainlang.ops.files import MAIN
@@ -101,7 +101,7 @@ def load(
     if (path is None) == (text is None):
         refuse("load() takes a path or a text", 'write load("x.chain") or load(text="main = E")')
     if text is not None:
-        file, diagnostics = examine(parse_file(source(text, "<text>")))
+        file, diagnostics = examine(read_items(source(text, "<text>")))
     else:
         assert path is not None  # one of the two is given
         file, diagnostics = examine(Path(path))

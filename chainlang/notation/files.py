@@ -11,7 +11,7 @@ from chainlang.errors import ChainlangError, LimitError, SourceError, raise_erro
 from chainlang.ir.items import File, Item, Use
 from chainlang.ir.walk import measure
 from chainlang.limits import current
-from chainlang.notation.parse import Parsed, read_items, source
+from chainlang.notation.parse import Lost, Parsed, read_items, source
 from chainlang.spans import Source, Span
 
 
@@ -51,17 +51,18 @@ def read_source(path: Path, span: Span | None = None) -> Source:
 def read_chain_file(path: Path) -> Parsed[File]:
     """Return the items of a file and of all files it uses, with everything found on the way.
 
-    Raises the first file's own errors if it can't be read or parsed at all.
+    Raises the first file's own errors if it can't be read at all.
     """
     loader = _Loader()
     items = loader.load(path, ())
-    return Parsed(File(tuple(items), span=loader.whole), tuple(loader.found))
+    return Parsed(File(tuple(items), span=loader.whole), tuple(loader.found), loader.lost)
 
 
 @define
 class _Loader:
     found: list[Diagnostic] = field(factory=list)
     seen: set[Path] = field(factory=set)
+    lost: Lost = field(factory=Lost)
     whole: Span | None = None
     """The span of the file that was asked for, the first to be read."""
     size: int = 0
@@ -78,6 +79,7 @@ class _Loader:
         self.size += measure(parsed.node)[0]
         current().check("nodes", self.size, f"files of {self.size:,} nodes together", span)
         self.found += parsed.diagnostics
+        self.lost |= parsed.lost
         self.whole = self.whole or parsed.node.span
         items: list[Item] = []
         for item in parsed.node.items:
@@ -90,6 +92,7 @@ class _Loader:
     def use(self, item: Use, path: Path, users: tuple[Path, ...]) -> list[Item]:
         where = item.span and item.span.part("name")
         if any(one.span == where for one in self.found):  # what it names is no path
+            self.lost |= Lost(everything=True)
             return []
         try:
             target = _inside(path.parent, item.path, where)
@@ -105,6 +108,7 @@ class _Loader:
             raise
         except ChainlangError as error:
             self.found += error.diagnostics
+            self.lost |= Lost(everything=True)
             return []
 
 

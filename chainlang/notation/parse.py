@@ -20,9 +20,39 @@ from chainlang.spans import Source, Span
 
 _Node = TypeVar("_Node", Expr, File)
 _ITEM_START = re.compile(r"(?:use|model|input|type|op)\b|[A-Za-z_]\w*[ \t]*=(?!=)")
+_DECLARED = re.compile(  # possessive, so that a long word costs its length and not the square of it
+    r"^(?:(?:model|type|op)[ \t]++@?(?P<name>\w++)|(?P<word>use|input)\b)"
+    r"|\b(?P<label>[A-Za-z_]\w*+)[ \t]*+=(?!=)",
+    re.MULTILINE,
+)
 _DECLARATION = re.compile(r"use\s*[\"']|model\s+\w+\s*=|(?:input|type\s+\w+)\s*\{|op\s+\w+\s*:")
 _MOST_ERRORS = 20
 _Broken: TypeAlias = tuple[tuple[int, int], Diagnostic]
+
+
+@frozen
+class Lost:
+    """What a text may have declared where it could not be read: what is said of that is no fault.
+
+    >>> bool(Lost()), bool(Lost(frozenset({"panel"}))), "x" in Lost(everything=True)
+    (False, True, True)
+    """
+
+    names: frozenset[str] = frozenset()
+    everything: bool = False
+    """Whether it may have declared any name."""
+
+    def __bool__(self) -> bool:
+        return self.everything or bool(self.names)
+
+    def __contains__(self, name: str) -> bool:
+        return self.everything or name in self.names
+
+    def __or__(self, other: Lost) -> Lost:
+        return Lost(self.names | other.names, self.everything or other.everything)
+
+
+NOTHING_LOST = Lost()
 
 
 @frozen
@@ -31,6 +61,7 @@ class Parsed(Generic[_Node]):
 
     node: _Node
     diagnostics: tuple[Diagnostic, ...] = ()
+    lost: Lost = NOTHING_LOST
 
 
 def source(text: str, name: str = "<chain>") -> Source:
@@ -85,11 +116,12 @@ def read_items(source: Source) -> Parsed[File]:
     """Return the items of a file with all findings.
 
     Where the grammar does not accept an item, that item is left out and reading goes on at the
-    next one, so that several broken items are reported at once. Raises `NotationError` then.
+    next one, so that several broken items are reported at once.
     """
     check_size(source)
     text = source.text
     problems: list[Diagnostic] = []
+    lost = NOTHING_LOST
     starts = _item_starts(text)
     while True:
         broken = _open_item(text, starts, source)
@@ -100,13 +132,19 @@ def read_items(source: Source) -> Parsed[File]:
         if broken is None or len(problems) == _MOST_ERRORS:
             break
         problems.append(broken[1])
+        lost |= _declared(text[slice(*broken[0])])
         text = _blank(text, *broken[0])
     reader = Reader(source)
-    node = File() if broken is not None else read_file(reader, tree)
-    found = Parsed(node, in_order(problems + reader.found))
-    if problems:
-        raise_errors(found.diagnostics)
-    return found
+    if broken is not None:
+        return Parsed(File(), in_order(problems), Lost(everything=True))
+    node = read_file(reader, tree)
+    return Parsed(node, in_order(problems + reader.found), lost)
+
+
+def _declared(text: str) -> Lost:
+    """Return what an item that can't be read was about to declare, as far as its words tell."""
+    names = {match[match.lastgroup or 0] for match in _DECLARED.finditer(text)}
+    return Lost(frozenset(names), everything="use" in names or not names)
 
 
 def _open_item(text: str, starts: list[int], source: Source) -> _Broken | None:

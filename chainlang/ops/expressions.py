@@ -148,6 +148,8 @@ def words(expression: str) -> list[tuple[int, str]]:
         for _, kind, text in _environment().lexer.tokeniter(expression, None, None, "variable"):
             if kind not in _KINDS:
                 raise _NoExpression(f"'{text}' can't stand in an expression", offset, text)
+            if kind == "string" and not _is_readable(text):
+                raise _NoExpression("this text has a '\\' that begins no escape", offset, text)
             if kind != "whitespace":
                 found.append((offset, text))
             depth += (text in _OPENING) - (text in _CLOSING)
@@ -167,6 +169,15 @@ def words(expression: str) -> list[tuple[int, str]]:
 
 _KINDS = frozenset(("name", "operator", "string", "integer", "float", "whitespace"))
 _OPENING, _CLOSING = frozenset("([{"), frozenset(")]}")
+
+
+def _is_readable(text: str) -> bool:
+    """Return whether jinja can read a quoted text, with its escapes, when it parses it later."""
+    try:
+        text[1:-1].encode("ascii", "backslashreplace").decode("unicode-escape")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _tree(expression: str, tokens: list[tuple[int, str]]) -> nodes.Node:

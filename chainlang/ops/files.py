@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
@@ -14,6 +15,7 @@ from chainlang.ir.items import Definition, File, Item
 from chainlang.ir.nodes import Expr, Ref
 from chainlang.ir.walk import measure
 from chainlang.limits import current
+from chainlang.notation.parse import NOTHING_LOST, Lost
 from chainlang.ops.calls import too_many_calls
 from chainlang.ops.presence import absences
 from chainlang.ops.readable import Readable, derived_faults
@@ -33,6 +35,7 @@ from chainlang.ops.types import (
 from chainlang.spans import Source, Span
 
 MAIN = "main"
+_MISSED = re.compile(r"there is no (?:type of stage|definition|type|model) '(?P<name>[^':]*)")
 _NAMED_ITEMS: dict[type[Item], str] = {
     items.Model: "model",
     items.TypeDef: "type",
@@ -43,26 +46,35 @@ _NAMED_ITEMS: dict[type[Item], str] = {
 
 
 def resolve_file(
-    file: File, main_source: Source | None = None
+    file: File, main_source: Source | None = None, lost: Lost = NOTHING_LOST
 ) -> tuple[File, tuple[Diagnostic, ...]]:
     """Return a file with canonical names and values, and everything found wrong with it.
 
     `main_source` is the file that was asked for, where others were used: only there an unused
-    definition is worth a warning.
+    definition is worth a warning. Nothing is said of names that are `lost`.
 
     >>> from chainlang.notation import parse_file
     >>> file, found = resolve_file(parse_file("a = $b\\nb = $a\\nmain = 3:E >> Q").node)
     >>> [one.code for one in found]
     ['unknown-name', 'cycle']
     """
-    checker = _Checker(file)
+    checker = _Checker(file, lost)
     resolved = checker.run(main_source)
-    return resolved, tuple(checker.found)
+    return resolved, tuple(one for one in checker.found if not _is_lost(one, lost))
+
+
+def _is_lost(one: Diagnostic, lost: Lost) -> bool:
+    """Return whether a finding says that there is none of what could not be read."""
+    if not lost or one.code not in ("unknown-name", "type", "model"):
+        return False
+    missed = _MISSED.match(one.message)
+    return missed is not None and missed["name"] in lost
 
 
 @define
 class _Checker:
     file: File
+    lost: Lost
     found: list[Diagnostic] = field(factory=list)
     types: dict[str, Declared] = field(factory=dict)
 
@@ -73,7 +85,7 @@ class _Checker:
         self.names()
         self.types = declared_types(self.file.items)
         scope = Scope.of(self.file.items)
-        readable = Readable.of(self.file.items)
+        readable = Readable.of(self.file.items, None if "input" in self.lost else self.lost.names)
         scope.definitions = frozenset(self.named(Definition))
         scope.known, scope.fields = readable.for_expressions, readable.fields
         changed: list[Item] = []
@@ -105,9 +117,9 @@ class _Checker:
         bodies = {item.name: item.body for item in changed if isinstance(item, Definition)}
         is_shallow = self.cycles(bodies) and self.is_shallow(bodies)
         self.found += type_cycles(self.types)
-        if is_shallow:
+        if is_shallow and not self.lost:
             self.found += absences(changed, readable.row, MAIN)
-        if is_shallow and not any(one.severity == "error" for one in self.found):
+        if is_shallow and not self.lost and not any(one.severity == "error" for one in self.found):
             several = bodies.values() if MAIN not in bodies else (bodies[MAIN],)
             self.found += too_many_calls(several, scope.types, bodies)
             self.unused(file, main_source)

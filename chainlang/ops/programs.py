@@ -70,14 +70,27 @@ def _resolved(
 def examine(file: Path | Parsed[File]) -> tuple[File, tuple[Diagnostic, ...]]:
     """Return a file with the files it uses, its names resolved, and everything found in it.
 
-    Raises what cannot be read or parsed at all.
+    Raises what cannot be read at all.
     """
     parsed = read_chain_file(file) if isinstance(file, Path) else file
-    if any(one.severity == "error" for one in parsed.diagnostics):
-        return parsed.node, parsed.diagnostics  # names that a broken `use` should bring are missing
     span = parsed.node.span
-    resolved, found = resolve_file(parsed.node, span.source if span else None)
+    resolved, found = resolve_file(parsed.node, span.source if span else None, parsed.lost)
+    broken = [one for one in parsed.diagnostics if one.severity == "error"]
+    if broken:  # where something could not be read, something harmless stands in its place
+        found = tuple(
+            one
+            for one in found
+            if one.severity == "error" and not any(_overlap(one, it) for it in broken)
+        )
     return resolved, (*parsed.diagnostics, *found)
+
+
+def _overlap(one: Diagnostic, other: Diagnostic) -> bool:
+    """Return whether two findings are about the same stretch of one text."""
+    first, second = one.span, other.span
+    if first is None or second is None or first.source is not second.source:
+        return False
+    return first.start < second.end and second.start < first.end
 
 
 def main_of(file: File) -> tuple[Expr, tuple[Item, ...]]:

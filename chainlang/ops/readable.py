@@ -46,21 +46,26 @@ class Readable:
     """The ops that name their own part, and so not what they read themselves."""
 
     @classmethod
-    def of(cls, found: Iterable[items.Item]) -> Readable:
-        """Return what the items of a file let its templates read."""
+    def of(cls, found: Iterable[items.Item], lost: frozenset[str] | None = frozenset()) -> Readable:
+        """Return what the items of a file let its templates read.
+
+        Items that could not be read may have named `lost`; None where that may be anything.
+        """
         found = tuple(found)
         parts = dict(_parts(found))
         row = _row(found)
         owned = {op.name: _own_fields(op, found) for op in _owned(found) if op.name not in parts}
         parts |= {name: own for name, own in owned.items() if name not in (row or ())}
         fields = {name: own for name, own in parts.items() if own is not None}
-        if row is None:
+        if row is None or lost is None:
             return cls(None, fields)
         here = [one.body for one in found if isinstance(one, items.Definition)]
         calls = [one for body in here for one in walk(body) if isinstance(one, Combine)]
         loops = {_item(one) for one in calls if one.name == "each"}
         retries = _IN_RETRY if any(one.name == "retry" for one in calls) else frozenset()
-        names = row | _ALWAYS | parts.keys() | loops | retries
+        if lost:  # it may have held a `retry` or an `each`
+            lost |= {*_IN_RETRY, "item"}
+        names = row | _ALWAYS | parts.keys() | loops | retries | lost
         again = any(one.name == "loop" for one in calls)  # there, what an op said before is known
         later = frozenset() if again else frozenset(owned.keys() - row)
         return cls(names, fields, _of_candidates(here, found), row, later)

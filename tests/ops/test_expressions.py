@@ -37,6 +37,7 @@ VALUES: dict[str, Any] = {
         ("candidates | selectattr('verdict', 'equalto', 'correct') | list | length", 1),
         ("missing | default('x')", "x"),
         ("missing is defined", False),
+        ("missing.field[0] | default('x')", "x"),
         ("{'a': [1, (2, 3)]}.a[1][0]", 2),
         ("answer[:5]", "Forty"),
         ("none", None),
@@ -100,3 +101,10 @@ def test_a_finding_stands_at_its_word() -> None:
         ("center", found[1].hint),
     ]
     assert found[0].start == text.rindex("verdikt")
+
+
+@pytest.mark.parametrize("escape", [r"\u", r"\u12", r"\xZ", r"\U00", r"\N{nothing}"])
+def test_a_text_with_a_broken_escape_is_a_fault_of_its_own(escape: str) -> None:
+    (fault,) = faults(f"answer == '{escape}' or score > 3")
+    assert fault.message == "this text has a '\\' that begins no escape"
+    assert (fault.start, fault.end) == (10, 12 + len(escape))
