@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from chainlang.engines import chat
@@ -62,13 +62,21 @@ class ChatClient:
         self._retry = retry
         self._errors = httpx2.RequestError
         self._places = asyncio.Semaphore(concurrency)
-        self._client = httpx2.AsyncClient(
-            headers=endpoint.headers,
-            timeout=httpx2.Timeout(read, connect=connect, pool=None),
-            limits=httpx2.Limits(
-                max_connections=concurrency, max_keepalive_connections=concurrency
-            ),
-            trust_env=not endpoint.loopback,  # no proxy stands between this machine and itself
+        self._timeout = httpx2.Timeout(read, connect=connect, pool=None)
+        self._limits = httpx2.Limits(
+            max_connections=concurrency, max_keepalive_connections=concurrency
+        )
+
+    @cached_property
+    def _client(self) -> httpx2.AsyncClient:
+        """What connections are made with: it reads all certificates, which takes its time."""
+        import httpx2
+
+        return httpx2.AsyncClient(
+            headers=self.endpoint.headers,
+            timeout=self._timeout,
+            limits=self._limits,
+            trust_env=not self.endpoint.loopback,  # no proxy stands before this machine itself
         )
 
     async def ask(
@@ -98,7 +106,8 @@ class ChatClient:
 
     async def close(self) -> None:
         """Hang up."""
-        await self._client.aclose()
+        if "_client" in vars(self):
+            await self._client.aclose()
 
     async def _exchange(
         self, content: bytes, count: int, *, schema: bool, first: int, teller: Teller | None
