@@ -10,12 +10,13 @@ from typing import Any, TypeAlias
 
 from attrs import define
 
+from chainlang.compiler import planned
 from chainlang.diagnostics import Diagnostic
 from chainlang.errors import OperandError
 from chainlang.models import engines_of
+from chainlang.ops.outputs import EVERYTHING
 from chainlang.ops.programs import Program
 from chainlang.places import Place
-from chainlang.plan.lower import lower
 from chainlang.plan.steps import Generate, Plan
 from chainlang.plan.walk import last, leaves
 from chainlang.results import Result
@@ -108,6 +109,7 @@ class _Job:
         self._loop = loop
         self._news: asyncio.Queue[Piece | Done] = asyncio.Queue()
         self._job: Job | None = None
+        self._outputs = EVERYTHING
 
     async def submit(
         self,
@@ -117,7 +119,8 @@ class _Job:
         places: Callable[[Plan], frozenset[Place]],
     ) -> None:
         """Begin. Models load in a thread of their own, so that the event loop goes on."""
-        plan = lower(program.body, program.items, program.bound, model=settings.model)
+        plan = planned(program, settings)
+        self._outputs = plan.outputs
         wanted = places(plan)
         start = start_of(row, program)
         if isinstance(start, RowFailure):
@@ -147,7 +150,7 @@ class _Job:
         if self.outcome.failure is not None and self._on_error == "raise":
             raise self.outcome.failure.error()
         skipped = self.outcome.failure is not None and self._on_error == "skip"
-        return None if skipped else result_of(self.outcome)
+        return None if skipped else result_of(self.outcome, self._outputs)
 
     def cancel(self) -> None:
         """Stop what was asked for, if it is not done."""

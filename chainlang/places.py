@@ -15,6 +15,7 @@ from typing import Any
 Place = tuple[str, ...]
 """The way from the root of the normal form: positions, operands, branches, candidates, labels."""
 
+_CONTENT = "#"
 _BITS = 48  # so that seed + sample number stays within what every engine takes
 
 
@@ -41,4 +42,12 @@ def row_id(row: Mapping[str, Any]) -> str:
     if isinstance(given, str | int) and not isinstance(given, bool):
         return str(given)
     text = json.dumps(row, sort_keys=True, default=str)
-    return "#" + hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
+    return (
+        _CONTENT
+        + hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
+    )
+
+
+def is_of_content(row_id: str) -> bool:
+    """Return whether an identity may be that of a row's content, which equal rows share."""
+    return row_id.startswith(_CONTENT)

@@ -8,7 +8,8 @@ from typing import Any
 from attrs import field, frozen
 
 from chainlang.diagnostics import Diagnostic
-from chainlang.errors import RowError
+from chainlang.errors import OperandError, RowError
+from chainlang.ops.outputs import EVERYTHING, Outputs
 from chainlang.ops.records import (
     Branched,
     Candidate,
@@ -44,6 +45,8 @@ class Result:
     flow: Flow | None
     failure: RowFailure | None
     usage: Usage = field(factory=Usage)
+    outputs: Outputs = field(default=EVERYTHING, repr=False)
+    """What of the row was asked for; the rest is not here."""
 
     @property
     def ok(self) -> bool:
@@ -68,22 +71,20 @@ class Result:
         if not isinstance(self.flow, Branched):
             return {}
         return {
-            name: Result(self.index, self.row_id, flow, None, self.usage)
+            name: Result(self.index, self.row_id, flow, None, self.usage, self.outputs)
             for name, flow in self.flow.results
         }
 
     @property
     def candidates(self) -> tuple[Candidate, ...]:
         """The candidates at the end of the chain, in order."""
+        self._asked("candidates")
         return self.record.candidates
 
     @property
     def answer(self) -> Any:
         """The answer of the first candidate. Raises `RowError` if there is none."""
-        if not self.candidates:
-            message = "this row has no candidates"
-            raise RowError([Diagnostic("row", message, hint="a filter removed all of them")])
-        return self.candidates[0].answer
+        return self._first.answer
 
     @property
     def value(self) -> Any:
@@ -91,15 +92,14 @@ class Result:
 
         An instance, where a class is bound to its type. Raises `RowError` if there is none.
         """
-        answer = self.answer
-        value = self.candidates[0].value
-        return answer if value is None else value
+        first = self._first
+        return first.answer if first.value is None else first.value
 
     @property
     def unkept(self) -> Mapping[str, tuple[str, ...]]:
         """By stage: what of its type the engine did not hold a reply to; it was looked at after."""
         found: dict[str, dict[str, None]] = {}
-        for stop in self.trace:
+        for stop in self._stops:
             for one in stop.candidates:
                 if one.unkept:
                     found.setdefault(stop.stage, {}).update(dict.fromkeys(one.unkept))
@@ -107,15 +107,37 @@ class Result:
 
     @property
     def history(self) -> Mapping[str, Part]:
-        """The outputs of the named parts."""
+        """The outputs of the named parts, of those that were asked for."""
         return {name: Part(found) for name, found in self.record.history.items()}
 
     @property
     def trace(self) -> tuple[Stop, ...]:
         """What every stage yielded, in the order of the chain."""
+        self._asked("trace")
+        return self._stops
+
+    @property
+    def _stops(self) -> tuple[Stop, ...]:
         if isinstance(self.flow, Branched):
             return tuple(stop for record in self.flow.records() for stop in record.trace)
         return self.record.trace
+
+    @property
+    def _first(self) -> Candidate:
+        """The first candidate, of which there may be no more than its answer."""
+        self._asked("answer")
+        if not self.record.candidates:
+            message = "this row has no candidates"
+            raise RowError([Diagnostic("row", message, hint="a filter removed all of them")])
+        return self.record.candidates[0]
+
+    def _asked(self, name: str) -> None:
+        """Raise `OperandError` for something of the row that was not asked for."""
+        if name not in self.outputs and self.failure is None:
+            given = ", ".join(repr(one) for one in self.outputs)
+            message = f"this result has no {name}: only {given} was asked for"
+            hint = f"add it: outputs=({given}, {name!r})"
+            raise OperandError([Diagnostic("operand", message, hint=hint)])
 
     @property
     def events(self) -> tuple[Event, ...]:
@@ -128,11 +150,13 @@ class Result:
     def __getitem__(self, name: str) -> Any:
         """Return a field of the first candidate, ``responses``, a named part, or an input field.
 
-        Raises KeyError naming what there is.
+        Raises KeyError naming what there is, `OperandError` for what was not asked for.
         """
         record = self.record
         if name in ("answer", "responses"):
-            return self.answer if name == "answer" else [one.answer for one in record.candidates]
+            return self.answer if name == "answer" else [one.answer for one in self.candidates]
+        if "candidates" not in self.outputs and name not in (*record.history, *record.row):
+            self._asked("candidates")
         try:
             return field_of(record.candidates, name)
         except KeyError:
@@ -147,9 +171,10 @@ class Result:
             return f"Result(failure={self.failure.message!r})"
         if isinstance(self.flow, Branched):
             return f"Result(branches={dict(self.branches)!r})"
-        fields = dict(self.candidates[0].fields) if self.candidates else {}
+        candidates = self.record.candidates
+        fields = dict(candidates[0].fields) if candidates else {}
         fields.pop("final_answer", None)
-        shown = [f"answer={_short(self.answer)}"] if self.candidates else []
+        shown = [f"answer={_short(candidates[0].answer)}"] if candidates else []
         shown += [f"{name}={_short(value)}" for name, value in fields.items()]
         return f"Result({', '.join([*shown, f'calls={self.usage.calls}'])})"
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 # What may stand beside the fields of a row when a chain is called. A field of the same name goes
 # into a dict: qa({"seed": 3}).
 _SETTINGS = (
-    "call_seconds", "engine", "model", "on_error", "patience", "progress", "row_calls",
-    "row_seconds", "row_tokens", "seed",
+    "call_seconds", "engine", "model", "on_error", "outputs", "passes", "patience", "progress",
+    "row_calls", "row_seconds", "row_tokens", "seed",
 )  # fmt: skip
 
 
@@ -61,10 +61,10 @@ class Runnable:
     def __call__(self, query: Any = None, /, **fields: Any) -> Result | None:
         """Return the result of one row: a query, a dict, a model, or the fields as keywords.
 
-        `seed`, `model`, `engine`, `progress`, `patience`, `call_seconds`, `row_seconds`,
-        `row_calls` and `row_tokens` are settings, as in `map`. Raises `RowError` if the row fails,
-        unless `on_error` says to return it as a failed result (``"collect"``), or None
-        (``"skip"``).
+        `seed`, `model`, `engine`, `progress`, `outputs`, `passes`, `patience`, `call_seconds`,
+        `row_seconds`, `row_calls` and `row_tokens` are settings, as in `map`. Raises `RowError` if
+        the row fails, unless `on_error` says to return it as a failed result (``"collect"``), or
+        None (``"skip"``).
 
         >>> from chainlang import chain
         >>> from chainlang.engines.fake import FakeEngine
@@ -138,11 +138,13 @@ class Runnable:
         256), `ordered` (default True), `on_error` (``"collect"``, the default, yields failed
         results; ``"raise"``; ``"skip"``), `limit` (rows to take), `model` (of stages that name
         none, default ``"tiny"``), `engine` (for every model, or a mapping), `progress`,
-        `patience` (how many seconds a model that does not answer is waited for, default 30), and
-        bounds, all None: `call_seconds`, `row_seconds`, `row_calls` and `row_tokens`, above which a
-        row fails, `run_seconds`, `run_calls` and `run_tokens`, above which `StopError` is raised.
-        Raises `SettingError` for any other, and at once whatever is known to be wrong before a row
-        runs.
+        `patience` (how many seconds a model that does not answer is waited for, default 30),
+        `outputs` (what of each result is looked at, default all of it: `answer`, `candidates`,
+        `trace`, `history`, or the names of parts), `passes` (of the optimizer, default all; ``()``
+        runs the chain as it is written, with the same results), and bounds, all None:
+        `call_seconds`, `row_seconds`, `row_calls` and `row_tokens`, above which a row fails,
+        `run_seconds`, `run_calls` and `run_tokens`, above which `StopError` is raised. Raises
+        `SettingError` for any other, and at once whatever is known to be wrong before a row runs.
 
         >>> from chainlang import chain
         >>> from chainlang.engines.fake import FakeEngine
@@ -169,7 +171,10 @@ class Runnable:
         Raises `SourceError` for rows or a folder that can't be used, and `StopError` where a model
         is down or a budget of the run is used up: then the same call goes on.
         """
-        from chainlang.plan.lower import lower
+        from attrs import evolve
+
+        from chainlang.compiler import compiled
+        from chainlang.ops.outputs import EVERYTHING
         from chainlang.plan.render import render
         from chainlang.sessions import run_to_folder
         from chainlang.settings import RunSettings
@@ -177,12 +182,15 @@ class Runnable:
 
         program = self.program()
         chosen = RunSettings.of(settings)
-        plan = lower(program.body, program.items, program.bound, model=chosen.model)
+        found = compiled(program, model=chosen.model, passes=chosen.passes, outputs=chosen.outputs)
+        seen = {} if chosen.outputs is None else {"outputs": sorted(chosen.outputs)}
         about = About(
             chain=str(self),
             graph=self.to_json(),
-            plan=render(plan),
+            plan=render(found.plan),
+            meaning=render(evolve(found.naive, outputs=EVERYTHING)),
+            outputs=found.plan.outputs,
             seed=chosen.seed,
-            settings={"model": chosen.model},
+            settings={"model": chosen.model, **seen},
         )
-        return run_to_folder(about, plan, program, rows, Path(out), chosen)
+        return run_to_folder(about, found.plan, program, rows, Path(out), chosen)

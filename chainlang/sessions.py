@@ -11,6 +11,7 @@ from typing import Any
 
 from attrs import asdict, define, evolve, field, frozen
 
+from chainlang.compiler import planned
 from chainlang.data import BadRow, Extent, Row, check_ids, read_rows, spoken
 from chainlang.diagnostics import Diagnostic
 from chainlang.engines.base import Engine
@@ -18,9 +19,9 @@ from chainlang.errors import StopError
 from chainlang.interrupts import held
 from chainlang.models import engines_of
 from chainlang.ops.inputs import Door, InputError
+from chainlang.ops.outputs import Outputs
 from chainlang.ops.programs import Program
 from chainlang.ops.records import Record
-from chainlang.plan.lower import lower
 from chainlang.plan.steps import Plan
 from chainlang.results import Result
 from chainlang.runtime.budgets import RunBudget
@@ -45,7 +46,7 @@ def results(program: Program, source: Any, settings: MapSettings) -> Iterator[Re
 
     What can be known to be wrong before the first row is raised here, and not by the iterator.
     """
-    plan = lower(program.body, program.items, program.bound, model=settings.model)
+    plan = planned(program, settings)
     rows = rows_of(source, program, settings.limit, Extent())
     engines = engines_of(plan, program.items, settings)
     stream = run(
@@ -57,20 +58,22 @@ def results(program: Program, source: Any, settings: MapSettings) -> Iterator[Re
         ordered=settings.ordered,
         terms=Terms.of(settings),
     )
-    return _results(stream, settings.on_error)
+    return _results(stream, plan.outputs, settings.on_error)
 
 
-def _results(stream: Iterator[Outcome], on_error: str) -> Iterator[Result]:
+def _results(stream: Iterator[Outcome], outputs: Outputs, on_error: str) -> Iterator[Result]:
     for outcome in stream:
         if outcome.failure is not None and on_error == "raise":
             raise outcome.failure.error()
         if outcome.failure is None or on_error == "collect":
-            yield result_of(outcome)
+            yield result_of(outcome, outputs)
 
 
-def result_of(outcome: Outcome) -> Result:
+def result_of(outcome: Outcome, outputs: Outputs) -> Result:
     """Return an outcome as the reader sees it."""
-    return Result(outcome.index, outcome.row_id, outcome.flow, outcome.failure, outcome.usage)
+    return Result(
+        outcome.index, outcome.row_id, outcome.flow, outcome.failure, outcome.usage, outputs
+    )
 
 
 def rows_of(

@@ -199,6 +199,11 @@ class RowSettings(Settings):
         Takes("an engine, or a mapping from models to engines"),
     ] = None
     """who answers for every model, or for each by name; else what the models name is opened"""
+    outputs: Annotated[_Names | None, Takes("names of outputs")] = None
+    """what of each result is looked at: `answer`, `candidates`, `trace`, `history` or names of
+    parts; the rest need not be made"""
+    passes: Annotated[_Names | None, Takes("names of passes, or () for none")] = None
+    """which passes of the optimizer work on the plan; all of them, unless it is said"""
     limit: Annotated[PositiveInt | None, _COUNT] = None
     """how many rows to take at most"""
     run_seconds: Annotated[_Seconds | None, _TIME] = None

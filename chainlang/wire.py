@@ -63,6 +63,9 @@ class Request:
     """Whether samples tell how likely their tokens were. It changes nothing about the tokens."""
     priority: int = 0
     """Lower runs first, on an engine that has priorities."""
+    shared: bool = False
+    """Whether the reply to an equal request will do, which is asked by somebody else: nothing but a
+    request at temperature 0 has an equal."""
     stream: bool = False
     """Whether to tell of the reply as it comes. It changes nothing about the reply."""
     redraw: int = 0

@@ -185,6 +185,13 @@ class Branched:
 Flow = Record | Branched
 
 
+def numbered(flow: Flow, number: int) -> Flow:
+    """Return what a row has become as that of an equal row, with another number in its source."""
+    if isinstance(flow, Record):
+        return evolve(flow, number=number)
+    return Branched(tuple((name, numbered(one, number)) for name, one in flow.results))
+
+
 def events_of(flow: Flow) -> tuple[Event, ...]:
     """Return the events of a row; those before it branched are there once."""
     if isinstance(flow, Record):

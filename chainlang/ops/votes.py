@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from attrs import evolve
@@ -70,3 +70,31 @@ def vote(
         "confidence": votes[winner] / sum(votes.values()),
     }
     return evolve(candidate, answer=answer, fields=fields)
+
+
+def still_needed(
+    candidates: Sequence[Candidate], left: int, by: str | None = None, normalize: str | None = None
+) -> int:
+    """Return how many more candidates it takes at least until none could change the winner.
+
+    `left` is how many there may still be. 0 says that the winner is the one that `vote` would find
+    among all of them, whatever they are. A candidate without the field counts for nothing here;
+    `vote` tells of it.
+
+    >>> still_needed([], 9), still_needed([Candidate("a"), Candidate("a"), Candidate("b")], 1)
+    (5, 0)
+    """
+    votes: dict[str, int] = {}
+    for one in candidates:
+        if by is None or by in one.fields:
+            key = canonical_answer(one.answer if by is None else one.fields[by], normalize)
+            votes[key] = votes.get(key, 0) + 1
+    leads = max(votes.values(), default=0)
+    seen = False  # whether the leader was: a tie with one that was seen before it is lost
+    lacks = left - leads  # of an answer that nobody has given yet
+    for number in votes.values():
+        if number == leads and not seen:
+            seen = True
+            continue
+        lacks = max(lacks, number + left - leads + (0 if seen else 1))
+    return min(left, max(0, -(-lacks // 2)))

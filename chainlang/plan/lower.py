@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from attrs import define, evolve, field
+from attrs import evolve, frozen
 
 from chainlang.diagnostics import Diagnostic
 from chainlang.errors import MeaningError
@@ -15,6 +15,7 @@ from chainlang.ir.normal import inlined, normal, part_name
 from chainlang.limits import current
 from chainlang.ops.bound import NOTHING, Bound
 from chainlang.ops.combinators import DEFAULT_TIMES, alternatives, mark, options, tries
+from chainlang.ops.outputs import EVERYTHING, Outputs
 from chainlang.ops.owned import own_names
 from chainlang.ops.stages import Vote, meaning
 from chainlang.places import Place
@@ -36,15 +37,23 @@ from chainlang.plan.steps import (
     Step,
     Timeout,
 )
+from chainlang.plan.walk import models
 from chainlang.tiny import NAME as TINY
 
 
 def lower(
-    body: Expr, declared: Iterable[Item] = (), bound: Bound = NOTHING, *, model: str = TINY
+    body: Expr,
+    declared: Iterable[Item] = (),
+    bound: Bound = NOTHING,
+    *,
+    model: str = TINY,
+    outputs: Outputs = EVERYTHING,
+    own: frozenset[str] | None = None,
 ) -> Plan:
-    """Return the plan of a chain that has been checked.
+    """Return the plan of a chain that has been checked, as it is written: no pass has seen it.
 
-    `model` is that of the stages which name none; no place depends on it.
+    `model` is that of the stages which name none; no place depends on it. `outputs` is what of the
+    results is looked at, and `own` which ops name their own part; None to look.
     Raises `MeaningError` for a part that cannot be run.
 
     >>> from chainlang import chain
@@ -53,19 +62,18 @@ def lower(
     """
     items = tuple(declared)
     bodies = {item.name: item.body for item in items if isinstance(item, Definition)}
-    lowering = _Lowering(items, bound, model, own_names(body, items))
+    lowering = _Lowering(items, bound, model, own_names(body, items) if own is None else own)
     root = lowering.visit(normal(inlined(body, bodies)), (), 0)
-    return Plan(root, tuple(lowering.models))
+    return Plan(root, models(root), outputs)
 
 
-@define
+@frozen
 class _Lowering:
     declared: tuple[Item, ...]
     bound: Bound
     model: str
     own: frozenset[str]
     """The ops that name their own part."""
-    models: dict[str, None] = field(factory=dict)
 
     def visit(self, node: Expr, place: Place, depth: int) -> Step:
         match node:
@@ -73,7 +81,6 @@ class _Lowering:
                 found = meaning(node, self.declared, self.bound, model=self.model)
                 if isinstance(found, Vote):
                     return Count(found, place)
-                self.models[found.model] = None
                 step = Generate(found, place, depth)
                 return Name(node.name, step, own=True) if node.name in self.own else step
             case nodes.Then(parts):

@@ -6,11 +6,13 @@ import json
 from collections.abc import Iterator
 
 from chainlang.ops.combinators import MENDABLE, ONCE, Tries
+from chainlang.ops.outputs import EVERYTHING
 from chainlang.ops.stages import Meaning, Vote
 from chainlang.places import Place
 from chainlang.plan.steps import (
     Call,
     Count,
+    Decide,
     Each,
     Fallback,
     Fork,
@@ -18,6 +20,7 @@ from chainlang.plan.steps import (
     Generate,
     Loop,
     Name,
+    Overlap,
     Plan,
     Repeat,
     Retry,
@@ -43,20 +46,29 @@ def render(plan: Plan) -> str:
       fold 1 × J  b  T=0  max_tokens=1024  schema  at 1
     """
     models = ", ".join(plan.models) or "none"
-    return "\n".join([f"models: {models}", *_lines(plan.root, "")])
+    head = [f"models: {models}"]
+    head += [f"outputs: {', '.join(plan.outputs)}"] if plan.outputs != EVERYTHING else []
+    head += ["equal rows are done once"] if plan.rows_once else []
+    head += ["prompts that begin alike are asked together"] if plan.by_prefix else []
+    return "\n".join([*head, *_lines(plan.root, "")])
 
 
 def _lines(step: Step, indent: str) -> Iterator[str]:
     inner = indent + "  "
     match step:
-        case Generate(stage, place, _, tries):
-            yield f"{indent}{_stage(stage)}{_tries(tries)}  at {_place(place)}"
+        case Generate(stage, place, _, tries, together, shared):
+            how = ("  together" if together else "") + ("  shared" if shared else "")
+            yield f"{indent}{_stage(stage)}{how}{_tries(tries)}  at {_place(place)}"
         case Call(function, place, tries):
             words = f"{function.kind} @{function.name}{_tries(tries)}"
             yield f"{indent}call {words}  at {_place(place)}"
         case Count(vote):
             yield f"{indent}{_vote(vote)}"
-        case Sequence(steps) | Gather(steps):
+        case Decide(generate, count):
+            yield f"{indent}until it is decided"
+            yield from _lines(generate, inner)
+            yield from _lines(count, inner)
+        case Sequence(steps) | Gather(steps) | Overlap(steps):
             yield f"{indent}{type(step).__name__.lower()}"
             for one in steps:
                 yield from _lines(one, inner)

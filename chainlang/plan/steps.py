@@ -10,6 +10,7 @@ from attrs import field, frozen
 
 from chainlang.ops.combinators import ONCE, Tries
 from chainlang.ops.functions import UserFunction
+from chainlang.ops.outputs import EVERYTHING, Outputs
 from chainlang.ops.stages import Meaning, Vote
 from chainlang.places import Place
 from chainlang.spans import Span
@@ -30,6 +31,10 @@ class Generate(Step):
     """How many stages a row has behind it here; the runtime prefers later ones."""
     tries: Tries = ONCE
     """How often a sample that failed is drawn again."""
+    together: bool = False
+    """Whether all samples of a prompt are asked for by one request."""
+    shared: bool = False
+    """Whether the reply to an equal request will do, wherever that is asked."""
 
 
 @frozen
@@ -56,6 +61,21 @@ class Sequence(Step):
     """One step after another, each reading what the one before it left."""
 
     steps: tuple[Step, ...]
+
+
+@frozen
+class Overlap(Step):
+    """Steps of a sequence that do not read each other, run together; the last's candidates stay."""
+
+    steps: tuple[Step, ...]
+
+
+@frozen
+class Decide(Step):
+    """Samples and the vote on them; what could not change its winner any more is not drawn."""
+
+    generate: Generate
+    count: Count
 
 
 @frozen
@@ -163,3 +183,9 @@ class Plan:
 
     root: Step
     models: tuple[str, ...] = field(default=())
+    outputs: Outputs = EVERYTHING
+    """What of the results is looked at."""
+    rows_once: bool = False
+    """Whether equal rows are taken through it once."""
+    by_prefix: bool = False
+    """Whether requests that are ready together are asked in the order of their prompts."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+
+from attrs import evolve
 
 from chainlang.plan.steps import (
     Call,
     Count,
+    Decide,
     Each,
     Fallback,
     Fork,
@@ -14,6 +17,7 @@ from chainlang.plan.steps import (
     Generate,
     Loop,
     Name,
+    Overlap,
     Repeat,
     Retry,
     Route,
@@ -28,8 +32,10 @@ Leaf = Generate | Count | Call
 def inner(step: Step) -> tuple[Step, ...]:
     """Return the steps directly inside one."""
     match step:
-        case Sequence(steps) | Gather(steps):
+        case Sequence(steps) | Gather(steps) | Overlap(steps):
             return steps
+        case Decide(generate, count):
+            return (generate, count)
         case Fork(branches):
             return tuple(one for _, one in branches)
         case Fallback(steps):
@@ -57,6 +63,12 @@ def leaves(step: Step) -> Iterator[Leaf]:
         yield from leaves(one)
 
 
+def models(step: Step) -> tuple[str, ...]:
+    """Return the models that a step asks, in the order of their first use."""
+    found = (one.stage.model for one in leaves(step) if isinstance(one, Generate))
+    return tuple(dict.fromkeys(found))
+
+
 def last(step: Step) -> Iterator[Leaf]:
     """Yield the steps whose candidates are those of the result.
 
@@ -67,5 +79,46 @@ def last(step: Step) -> Iterator[Leaf]:
     """
     if isinstance(step, Leaf):
         yield step
-    for one in inner(step)[-1:] if isinstance(step, Sequence) else inner(step):
+    ends = isinstance(step, Sequence | Overlap | Decide)
+    for one in inner(step)[-1:] if ends else inner(step):
         yield from last(one)
+
+
+def steps_of(step: Step) -> Iterator[Step]:
+    """Yield a step and all that are inside it, the outer ones first."""
+    yield step
+    for one in inner(step):
+        yield from steps_of(one)
+
+
+def rebuilt(step: Step, change: Callable[[Step], Step]) -> Step:
+    """Return a step with a change made to everything inside it, then to itself.
+
+    It is the same object where nothing has changed.
+    """
+    parts = inner(step)
+    made = tuple(rebuilt(one, change) for one in parts)
+    if any(new is not old for new, old in zip(made, parts, strict=True)):
+        step = _with(step, made)
+    return change(step)
+
+
+def _with(step: Step, made: tuple[Step, ...]) -> Step:
+    """Return a step around other parts, as many as `inner` has."""
+    match step:
+        case Sequence() | Gather() | Overlap() | Fallback():
+            return evolve(step, steps=made)
+        case Decide():
+            generate, count = made
+            assert isinstance(generate, Generate)
+            assert isinstance(count, Count)
+            return Decide(generate, count)
+        case Fork(branches):
+            names = (name for name, _ in branches)
+            return Fork(tuple(zip(names, made, strict=True)))
+        case Route(_, arms, default):
+            named = tuple((key, one) for (key, _), one in zip(arms, made, strict=False))
+            return evolve(step, arms=named, default=default and made[-1])
+        case Repeat() | Name() | Retry() | Timeout() | Loop() | Each():
+            return evolve(step, step=made[0])
+    raise TypeError(f"{step!r} has nothing inside that could change")

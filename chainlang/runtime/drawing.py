@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from attrs import evolve, frozen
@@ -55,12 +55,12 @@ class _Drawing:
     place: Place
     reads: tuple[Candidate | None, ...]
 
-    def draws(self) -> Iterator[_Draw]:
-        """Yield all samples, in their order."""
+    def draws(self, start: int, stop: int) -> Iterator[_Draw]:
+        """Yield the samples of these numbers of each reading, in their order."""
+        most = LARGEST_REQUEST if self.step.together else 1
         for number in range(len(self.reads)):
-            for first in range(0, self.step.stage.count, LARGEST_REQUEST):
-                count = min(LARGEST_REQUEST, self.step.stage.count - first)
-                yield _Draw(number, first, count, self.record)
+            for first in range(start, stop, most):
+                yield _Draw(number, first, min(most, stop - first), self.record)
 
     def at(self, number: int, attempt: int) -> Place:
         """Return the place of a reading, at an attempt."""
@@ -128,6 +128,7 @@ class _Drawing:
             logprobs=stage.logprobs,
             priority=-self.step.depth,
             redraw=self.context.redraw,
+            shared=self.step.shared,
             deadline=self.context.terms.call_seconds,
             patience=self.context.terms.patience,
         )
@@ -172,25 +173,53 @@ class _Drawing:
         stage = self.step.stage
         return failed(bad.error, stage.name, self.at(bad.number, 0), bad.sample, stage.span)
 
+    def wave(
+        self, start: int, stop: int
+    ) -> Generator[Effect, Any, tuple[list[Drawn], list[Event]]]:
+        """Return what comes of the samples of these numbers, and what was drawn again for it."""
+        draws, events = tuple(self.draws(start, stop)), list[Event]()
+        asked, unmade = self.ask(draws)
+        drawn = self.receive(draws, asked, unmade, (yield asked))
+        bad = {index: one for index, one in enumerate(drawn) if isinstance(one, _Bad)}
+        if bad and self.step.tries.times > 1:
+            redrawn = yield All(tuple(self.again(one) for one in bad.values()))
+            for index, (one, noted) in zip(bad, redrawn, strict=True):
+                drawn[index] = one
+                events += noted
+        return drawn, events
 
-def generate(step: Generate, record: Record, context: RowContext) -> Generator[Effect, Any, Record]:
-    """Return the work of a stage. It raises `RowFailed`."""
+
+def generate(
+    step: Generate,
+    record: Record,
+    context: RowContext,
+    needed: Callable[[tuple[Candidate, ...], int], int] | None = None,
+) -> Generator[Effect, Any, Record]:
+    """Return the work of a stage. It raises `RowFailed`.
+
+    `needed` says of the candidates so far, and how many there may still be, how many more to draw;
+    without it all are drawn at once.
+    """
     stage, place = step.stage, context.place(step.place)
     try:
         drawing = _Drawing(step, record, context, place, readings(stage, record))
     except StageError as error:
         raise failed(error, stage.name, place, span=stage.span) from error
-    draws = tuple(drawing.draws())
-    asked, unmade = drawing.ask(draws)
-    drawn = drawing.receive(draws, asked, unmade, (yield asked))
-    bad = {index: one for index, one in enumerate(drawn) if isinstance(one, _Bad)}
-    if bad and step.tries.times > 1:
-        redrawn = yield All(tuple(drawing.again(one) for one in bad.values()))
-        for index, (one, events) in zip(bad, redrawn, strict=True):
-            drawn[index] = one
-            record = record.noted(*events)
-    failures = [one for one in drawn if isinstance(one, _Bad)]
-    candidates = tuple(one for one in drawn if isinstance(one, Candidate))
-    if failures and len(candidates) < (stage.need or len(candidates) + 1):
+    drawn: list[Drawn] = []
+    failures: list[_Bad] = []
+    candidates: tuple[Candidate, ...] = ()
+    start = 0
+    while start < stage.count:
+        left = stage.count - start
+        stop = stage.count if needed is None else start + needed(candidates, left)
+        if stop == start:
+            break
+        wave, events = yield from drawing.wave(start, stop)
+        drawn, record, start = [*drawn, *wave], record.noted(*events), stop
+        candidates = tuple(one for one in drawn if isinstance(one, Candidate))
+        failures = [one for one in drawn if isinstance(one, _Bad)]
+        if failures and stage.need is None:
+            raise drawing.failed(failures[0])
+    if failures and len(candidates) < (stage.need or 0):
         raise drawing.failed(failures[0])
     return record.after(stage.name, place, candidates)

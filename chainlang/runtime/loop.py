@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
+from attrs import evolve
+
 from chainlang.diagnostics import Diagnostic
 from chainlang.engines.base import Engine
 from chainlang.errors import StopError
-from chainlang.ops.records import Record
+from chainlang.ops.records import Record, numbered
+from chainlang.places import is_of_content
 from chainlang.plan.steps import Plan
 from chainlang.runtime.budgets import RowBudget, RunBudget
 from chainlang.runtime.effects import RowContext
@@ -58,12 +61,17 @@ def run(
     """
     terms = terms or Terms()
     budget = RunBudget(terms)
-    scheduler = Scheduler(open_port=lambda engine: open_port(engine, budget))
+    scheduler = Scheduler(
+        open_port=lambda engine: open_port(engine, budget), by_prefix=plan.by_prefix
+    )
     source, news = iter(rows), True
     done: dict[int, Outcome] = {}
+    equal: dict[str, list[tuple[int, Record]]] = {}  # rows that wait for one in flight
 
     def keep(outcome: Outcome) -> None:
-        done[outcome.index] = outcome
+        done[outcome.index] = outcome = outcome.showing(plan.outputs)
+        for index, start in equal.pop(outcome.row_id, ()):
+            done[index] = _again(outcome, index, start)
 
     admitted = given = first
     more = True
@@ -78,7 +86,11 @@ def run(
                     break
                 if isinstance(start, RowFailure):
                     keep(Outcome(admitted, "", None, start, Usage()))
+                elif plan.rows_once and start.id in equal:
+                    equal[start.id].append((admitted, start))
                 else:
+                    if plan.rows_once and is_of_content(start.id):
+                        equal[start.id] = []
                     redraw = (redraws or {}).get(start.id, 0)
                     context = RowContext(seed, redraw=redraw, budget=RowBudget(terms))
                     work = row(plan.root, start, context)
@@ -98,3 +110,9 @@ def run(
             news = scheduler.receive()
     finally:
         scheduler.close()
+
+
+def _again(outcome: Outcome, index: int, start: Record) -> Outcome:
+    """Return the outcome of a row that is equal to another one, and has cost nothing."""
+    flow = outcome.flow and numbered(outcome.flow, start.number)
+    return evolve(outcome, index=index, start=start, flow=flow, usage=Usage())

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from chainlang.diagnostics import Diagnostic
 from chainlang.errors import RowError
 from chainlang.faults import Cause
+from chainlang.ops.outputs import Outputs
 from chainlang.ops.records import Flow, Record
 from chainlang.places import Place
 from chainlang.spans import Span
@@ -65,3 +66,7 @@ class Outcome:
     usage: Usage
     start: Record | None = field(default=None, repr=False)
     """What the row started as; None if it could not be read."""
+
+    def showing(self, outputs: Outputs) -> Outcome:
+        """Return the outcome with what of its result is looked at."""
+        return self if self.flow is None else evolve(self, flow=outputs.of_flow(self.flow))

@@ -20,11 +20,13 @@ from chainlang.ops.combinators import (
     tried,
     value_of,
 )
-from chainlang.ops.records import Branched, Event, Flow, Record, gathered
+from chainlang.ops.records import Branched, Candidate, Event, Flow, Record, gathered
 from chainlang.ops.stages import StageError, voted
+from chainlang.ops.votes import still_needed
 from chainlang.plan.steps import (
     Call,
     Count,
+    Decide,
     Each,
     Fallback,
     Fork,
@@ -32,6 +34,7 @@ from chainlang.plan.steps import (
     Generate,
     Loop,
     Name,
+    Overlap,
     Repeat,
     Retry,
     Route,
@@ -81,12 +84,22 @@ def work(step: Step, record: Record, context: RowContext) -> Work:
             return _sequence(steps, record, context)
         case Count():
             return _count(step, record, context)
+        case Overlap(steps):
+            return _overlap(steps, record, context)
+        case Decide():
+            return _decide(step, record, context)
         case Gather():
             return _gather(step, record, context)
         case Fork(steps):
             return _fork(steps, record, context)
         case Name():
             return _name(step, record, context)
+    return _combined(step, record, context)
+
+
+def _combined(step: Step, record: Record, context: RowContext) -> Work:
+    """Return the work of a combinator."""
+    match step:
         case Fallback():
             return _fallback(step, record, context)
         case Retry():
@@ -107,6 +120,21 @@ def _sequence(steps: tuple[Step, ...], flow: Flow, context: RowContext) -> Work:
         assert isinstance(flow, Record)  # a fork is the last step of a sequence
         flow = yield from work(step, flow, context)
     return flow
+
+
+def _overlap(steps: tuple[Step, ...], record: Record, context: RowContext) -> Work:
+    flows = yield All(tuple(work(step, record, context) for step in steps))
+    return evolve(gathered(flows, record), candidates=flows[-1].candidates)
+
+
+def _decide(step: Decide, record: Record, context: RowContext) -> Work:
+    vote = step.count.vote
+
+    def more(found: tuple[Candidate, ...], left: int) -> int:
+        return still_needed(found, left, vote.by, vote.normalize)
+
+    drawn = yield from generate(step.generate, record, context, more)
+    return (yield from _count(step.count, drawn, context))
 
 
 def _name(step: Name, record: Record, context: RowContext) -> Work:

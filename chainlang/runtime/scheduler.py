@@ -18,8 +18,10 @@ from chainlang.runtime.awaiting import Awaiting
 from chainlang.runtime.clocks import LONGEST_SLEEP, Clock, EngineClock, MachineClock
 from chainlang.runtime.effects import All, Ask, Await, Effect, Pause, RowFailed, Within, Work
 from chainlang.runtime.guarded import GuardedPort
+from chainlang.runtime.ordering import by_prefix
 from chainlang.runtime.outcomes import Outcome
 from chainlang.runtime.ports import Port, new_id
+from chainlang.runtime.sharing import SharedPort
 from chainlang.wire import Completion, Delta, Failure, Request, Usage
 
 
@@ -60,6 +62,8 @@ class Scheduler:
     machine: MachineClock = field(factory=MachineClock)
     open_port: Callable[[Engine], Port] = GuardedPort
     """How engines are asked."""
+    by_prefix: bool = False
+    """Whether requests that are ready together are asked in the order of their prompts."""
     _asked: dict[str, tuple[_Task, int, Port]] = field(factory=dict)
     """Requests in flight: who waits for the reply, in which slot, and who answers."""
     _outbox: dict[Port, list[Request]] = field(factory=dict)
@@ -83,7 +87,7 @@ class Scheduler:
         """Give the engines what is ready, all at once."""
         outbox, self._outbox = self._outbox, {}
         for port, requests in outbox.items():
-            port.submit(requests)
+            port.submit(by_prefix(requests) if self.by_prefix else requests)
 
     def ring(self, seconds: float, engines: Mapping[str, Engine], call: Callable[[], None]) -> None:
         """Call something after a time on the clock of these engines; it keeps nothing waiting."""
@@ -207,7 +211,7 @@ class Scheduler:
     def _port(self, engine: Engine) -> Port:
         found = self._ports.get(id(engine))
         if found is None:
-            found = self._ports[id(engine)] = self.open_port(engine)
+            found = self._ports[id(engine)] = SharedPort(self.open_port(engine))
         return found
 
     def _clock(self, row: Row) -> Clock:

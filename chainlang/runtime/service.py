@@ -89,9 +89,10 @@ class Service:
     def _start(self, job: Job) -> None:
         def done(outcome: Outcome) -> None:
             self._jobs.pop(job, None)
-            job.done(outcome)
+            job.done(outcome.showing(job.plan.outputs))
 
         self._jobs[job] = None
+        self._scheduler.by_prefix |= job.plan.by_prefix
         context = RowContext(job.seed, listener=job.listener, budget=RowBudget(job.terms))
         job.row = Row(0, job.start, job.engines, done)
         try:

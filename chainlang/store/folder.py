@@ -30,6 +30,7 @@ from attrs import asdict, define, field, frozen
 
 from chainlang.diagnostics import Diagnostic
 from chainlang.errors import ChainlangError, SourceError
+from chainlang.ops.outputs import EVERYTHING, Outputs
 from chainlang.ops.records import Flow
 from chainlang.settings import Format
 from chainlang.store.begin import OUTPUT, PART, Inputs, begun, hold_retryable
@@ -56,6 +57,11 @@ class About:
     graph: str
     """The chain as JSON."""
     plan: str
+    """The plan that is run."""
+    meaning: str = ""
+    """The plan as the chain is written, which tells what is drawn; `plan`, unless it is given."""
+    outputs: Outputs = EVERYTHING
+    """What of the results is looked at, and so written."""
     seed: int = 0
     models: Mapping[str, Any] = field(factory=dict)
     """For each model what its engine promises, and whatever else tells it from others."""
@@ -66,7 +72,7 @@ class About:
         """Return what tells this run from another, as JSON values."""
         return {
             "chain": self.chain,
-            "plan": self.plan,
+            "plan": self.meaning or self.plan,
             "seed": self.seed,
             "models": dict(self.models),
             "settings": dict(self.settings),
@@ -154,7 +160,7 @@ class RunFolder:
             journal, output = begun(
                 root,
                 about.identity(),
-                Output(root, format, part_rows, skip),
+                Output(root, format, part_rows, skip, "candidates" in about.outputs),
                 None if retry else inputs,
                 overwrite=overwrite,
                 changed=changed,

@@ -18,7 +18,7 @@ from chainlang.ops.records import Flow, events_of
 from chainlang.places import Place
 from chainlang.settings import Format
 from chainlang.store.files import Folder
-from chainlang.store.flatten import candidate_rows, flattened, named_parts, results, unkept
+from chainlang.store.flatten import Found, candidate_rows, flattened, named_parts, results, unkept
 from chainlang.store.names import folder_name
 from chainlang.store.parts import Parts
 from chainlang.store.tables import converter, json_line
@@ -68,6 +68,8 @@ class Output:
     part_rows: int
     skip: bool = False
     """Whether rows that failed are left out of the results."""
+    with_candidates: bool = True
+    """Whether the final candidates have a table of their own."""
     rows: int = 0
     """How many rows were written, failed ones included."""
     failed: int = 0
@@ -112,7 +114,7 @@ class Output:
                 self.stepped_in[event.kind] += 1
                 told = {"row": number, "id": row_id, **asdict(event)}
                 self.table(EVENTS).add(told, self._next(EVENTS))
-            for row in candidate_rows(number, row_id, list(results(flow))):
+            for row in candidate_rows(number, row_id, self._final(flow)):
                 self.table("answers").add(row, self._next("answers"))
             for name, found in named_parts(flow).items():
                 taken = {"flattened", "answers", *self.folders.values()}
@@ -121,6 +123,9 @@ class Output:
                 for row in candidate_rows(number, row_id, found):
                     self.table(folder).add(row, self._next(folder))
         self.rows += 1
+
+    def _final(self, flow: Flow) -> list[Found]:
+        return list(results(flow)) if self.with_candidates else []
 
     def _next(self, table: str) -> str:
         """Return the part that the next row goes to; the same in every table with parts."""
@@ -174,6 +179,7 @@ class Output:
             "format": self.format,
             "part_rows": self.part_rows,
             "skip": self.skip,
+            "with_candidates": self.with_candidates,
             "rows": self.rows,
             "failed": self.failed,
             "usage": asdict(self.usage),
@@ -193,6 +199,7 @@ class Output:
             note["format"],
             note["part_rows"],
             note["skip"],
+            note["with_candidates"],
             note["rows"],
             note["failed"],
             Usage(**note["usage"]),

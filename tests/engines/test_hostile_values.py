@@ -57,7 +57,7 @@ def repeating(kind: str, said: list[str]) -> Iterator[Engine]:
 def test_a_value_arrives_as_it_is(kind: str, name: str) -> None:
     said: list[str] = []
     with repeating(kind, said) as engine:
-        result = CHAIN(VALUES[name], engine=engine)
+        result = CHAIN(VALUES[name], engine=engine, passes=())
     assert said == [VALUES[name]] * 2
     assert result["first"].answer == result.answer == VALUES[name]
 
@@ -76,14 +76,14 @@ def test_a_value_lies_in_a_run_folder_as_it_is(kind: str, tmp_path: Path) -> Non
 def test_half_a_pair_is_data_to_the_fake_engine() -> None:
     said: list[str] = []
     with repeating("fake", said) as engine:
-        assert CHAIN(HALF, engine=engine).answer == HALF
+        assert CHAIN(HALF, engine=engine, passes=()).answer == HALF
     assert said == [HALF] * 2
 
 
 def test_half_a_pair_in_a_row_fails_that_row_and_is_not_sent_to_a_server() -> None:
     said: list[str] = []
     with repeating("openai", said) as engine:
-        before, half, after = CHAIN.map(["a", HALF, "b"], engine=engine)
+        before, half, after = CHAIN.map(["a", HALF, "b"], engine=engine, passes=())
     assert (before.answer, after.answer) == ("a", "b")
     assert half.failure is not None
     what = "the user message is not text: character 2 is a lone surrogate, U+D800"

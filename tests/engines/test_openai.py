@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from chainlang import chain
+from chainlang.compiler import compiled
 from chainlang.engines import chat_client
 from chainlang.engines.fake import FakeEngine
 from chainlang.engines.http_retry import RetryPolicy
@@ -24,7 +25,6 @@ from chainlang.engines.openai import OpenAIEngine
 from chainlang.errors import EngineError
 from chainlang.faults import of_status
 from chainlang.ops.records import Record
-from chainlang.plan.lower import lower
 from chainlang.runtime.loop import run
 from chainlang.wire import Completion, Failure, Message, Request, Sample, Sampling, Usage
 from tests.engines.server import (
@@ -579,7 +579,7 @@ def test_in_chaos_each_request_comes_back_once_and_is_asked_as_often_as_it_has_t
 
 
 def test_a_chain_gives_what_it_gives_on_the_engine_behind_the_server() -> None:
-    plan = lower(chain("5:E:tiny:0.7 >> J:tiny:0.3 >> M").body)
+    plan = compiled(chain("5:E:tiny:0.7 >> J:tiny:0.3 >> M").program()).plan
     rows = [Record({"query": text}, text, text) for text in ("a", "b", "c", "d")]
     wanted = [one.flow for one in run(plan, rows, {"tiny": FakeEngine()})]
     assert all(wanted)
@@ -643,7 +643,7 @@ def test_an_interrupt_comes_through_and_leaves_the_engine_whole() -> None:
         server.wait_for(lambda: server.in_flight == 1)
         _thread.interrupt_main()
 
-    plan = lower(chain("2:E:m").body)
+    plan = compiled(chain("2:E:m").program()).plan
     with asking(answer) as (server, engine):
         threading.Thread(target=interrupt).start()
         with pytest.raises(KeyboardInterrupt):

@@ -153,11 +153,13 @@ def test_a_call_that_failed_is_not_counted() -> None:
 
 
 def test_a_row_that_has_used_its_tokens_asks_no_more() -> None:
-    text = chain("E >> V >> V >> V")
-    free = text("a question", engine=FakeEngine())
+    text = chain("E >> V >> V >> V")  # without passes: equal questions would cost nothing
+    free = text("a question", engine=FakeEngine(), passes=())
     used = free.usage.prompt_tokens + free.usage.output_tokens
-    assert text("a question", engine=FakeEngine(), row_tokens=used).ok
-    failed = text("a question", engine=FakeEngine(), row_tokens=used // 2, on_error="collect")
+    assert text("a question", engine=FakeEngine(), passes=(), row_tokens=used).ok
+    failed = text(
+        "a question", engine=FakeEngine(), passes=(), row_tokens=used // 2, on_error="collect"
+    )
     assert failed.failure is not None
     assert (failed.failure.cause, failed.failure.stage) == ("budget", "V")
     assert failed.failure.message.startswith(f"row_tokens is {used // 2}: ")

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from chainlang import chain
 from chainlang.engines.fake import FakeEngine
 from chainlang.errors import EngineError, OperandError, RowError
+from chainlang.results import Result
 from chainlang.runtime.pieces import Piece
 from chainlang.wire import Capabilities, Completion, Delta, Failure, Request
 
@@ -93,10 +94,12 @@ def test_rows_that_are_awaited_together_are_in_flight_together() -> None:
 def test_awaiting_gives_what_calling_gives(texts: list[str]) -> None:
     engine = FakeEngine()
 
-    async def main() -> list[object]:
+    async def main() -> list[Result]:
         return await asyncio.gather(*(chain(text).acall("q", engine=engine) for text in texts))
 
-    assert asyncio.run(main()) == [chain(text)("q", engine=FakeEngine()) for text in texts]
+    awaited = asyncio.run(main())
+    called = [chain(text)("q", engine=FakeEngine()) for text in texts]
+    assert [one.flow for one in awaited] == [one.flow for one in called]
 
 
 def test_a_row_that_fails_raises_where_it_is_awaited_and_harms_no_other() -> None:

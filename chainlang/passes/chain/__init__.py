@@ -1,0 +1,1 @@
+"""Passes from chain to chain."""

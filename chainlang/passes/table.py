@@ -1,0 +1,83 @@
+"""The passes and their order. Each line says why it stands where it does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from attrs import frozen
+
+from chainlang.diagnostics import Diagnostic, closest
+from chainlang.errors import SettingError
+from chainlang.ir.nodes import Expr
+from chainlang.passes.base import ChainPass, PlanPass, Refused
+from chainlang.passes.chain.fold_constants import fold_constants
+from chainlang.passes.plan.drop_unread import drop_unread
+from chainlang.passes.plan.merge_samples import merge_samples
+from chainlang.passes.plan.order_by_prefix import order_by_prefix
+from chainlang.passes.plan.share_equal_work import share_equal_work
+from chainlang.passes.plan.start_early import start_early
+from chainlang.passes.plan.stop_vote import stop_vote
+from chainlang.plan.steps import Plan
+
+CHAIN_PASSES: tuple[ChainPass, ...] = (
+    fold_constants,  # first: what it takes away need not be looked at again
+)
+PLAN_PASSES: tuple[PlanPass, ...] = (
+    drop_unread,  # before what is dropped is made to start early
+    start_early,  # before requests are counted together: it moves whole stages
+    merge_samples,  # before the vote, whose waves are merged as a whole stage is
+    stop_vote,
+    share_equal_work,  # of the requests that are left
+    order_by_prefix,  # of those that are really asked
+)
+DEFAULT: tuple[str, ...] = tuple(one.__name__ for one in (*CHAIN_PASSES, *PLAN_PASSES))
+"""The names of all passes, in their order. None of them changes a result."""
+
+
+@frozen
+class Applied:
+    """What one pass did: the chain or the plan before and after it, and what it refused."""
+
+    name: str
+    before: Expr | Plan
+    after: Expr | Plan
+    refused: tuple[Refused, ...] = ()
+
+    @property
+    def fired(self) -> bool:
+        """Whether it changed anything."""
+        return self.after is not self.before
+
+
+def check(names: Sequence[str]) -> None:
+    """Raise `SettingError` for names of passes that there are not."""
+    wrong = []
+    for name in dict.fromkeys(names):
+        if name not in DEFAULT:
+            near = closest(name, DEFAULT)
+            hint = f"did you mean '{near}'?" if near else f"there are {', '.join(DEFAULT)}"
+            wrong.append(Diagnostic("setting", f"there is no pass '{name}'", hint=hint))
+    if wrong:
+        raise SettingError(wrong)
+
+
+def on_chain(body: Expr, names: Sequence[str]) -> tuple[Expr, tuple[Applied, ...]]:
+    """Return what the chain passes of these names make of a chain, and what each did."""
+    done = []
+    for one in CHAIN_PASSES:
+        if one.__name__ in names:
+            found = one(body)
+            done.append(Applied(one.__name__, body, found.made, found.refused))
+            body = found.made
+    return body, tuple(done)
+
+
+def on_plan(plan: Plan, names: Sequence[str]) -> tuple[Plan, tuple[Applied, ...]]:
+    """Return what the plan passes of these names make of a plan, and what each did."""
+    done = []
+    for one in PLAN_PASSES:
+        if one.__name__ in names:
+            found = one(plan)
+            done.append(Applied(one.__name__, plan, found.made, found.refused))
+            plan = found.made
+    return plan, tuple(done)

@@ -1,0 +1,117 @@
+"""A port that asks once for what is equal, where the requests say that they may share a reply.
+
+Equal are requests that differ in nothing but their ids, seeds, counts and priorities; none of these
+bears on a reply at temperature 0.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from typing import TypeAlias
+
+from attrs import define, evolve, field
+
+from chainlang.runtime.ports import Port, Reply, new_id
+from chainlang.wire import Completion, Delta, Request, Sample, Usage
+
+REMEMBERED = 4096
+"""Replies that are remembered after they have come, the latest ones."""
+
+_Key: TypeAlias = Request
+
+
+@define(eq=False)
+class _Wait:
+    """A request that was asked for several, and who they are."""
+
+    id: str
+    waiters: dict[str, Request] = field(factory=dict)
+
+
+class SharedPort(Port):
+    """A port in front of another. A reply that was shared has cost nothing but the first time."""
+
+    __slots__ = ("_flying", "_inner", "_keys", "_known", "_ready", "shared")
+
+    def __init__(self, inner: Port) -> None:
+        super().__init__(inner.engine)
+        self.shared = 0
+        """How many requests had the reply to another one."""
+        self._inner = inner
+        self._flying: dict[_Key, _Wait] = {}
+        self._keys: dict[str, _Key] = {}  # by the ids of those who wait, and of those who are asked
+        self._known: OrderedDict[_Key, Sample] = OrderedDict()
+        self._ready: list[Reply] = []
+
+    def submit(self, requests: Iterable[Request]) -> None:
+        """Ask for what nobody has asked for yet."""
+        asked: list[Request] = []
+        for request in requests:
+            if not request.shared or request.stream:
+                asked.append(request)
+                continue
+            key = evolve(request, id="", seed=0, count=1, priority=0)
+            sample = self._known.get(key)
+            if sample is not None:
+                self._known.move_to_end(key)
+                self.shared += 1
+                self._ready.append(_completion(request, sample, Usage()))
+                continue
+            wait = self._flying.get(key)
+            if wait is None:
+                wait = self._flying[key] = _Wait(new_id())
+                self._keys[wait.id] = key
+                asked.append(evolve(request, id=wait.id, count=1))
+            else:
+                self.shared += 1
+            wait.waiters[request.id] = request
+            self._keys[request.id] = key
+        if asked:
+            self._inner.submit(asked)
+
+    def step(self, until: float | None = None) -> list[Reply]:
+        """Return what is known; if nothing is, what has come, to each who waits for it."""
+        if self._ready:
+            ready, self._ready = self._ready, []
+            return ready
+        found: list[Reply] = []
+        for reply in self._inner.step(until):
+            key = None if isinstance(reply, Delta) else self._keys.pop(reply.id, None)
+            if key is None:
+                found.append(reply)
+                continue
+            wait = self._flying.pop(key)
+            if isinstance(reply, Completion):
+                self._known[key] = reply.samples[0]
+                if len(self._known) > REMEMBERED:
+                    self._known.popitem(last=False)
+            for number, (name, request) in enumerate(wait.waiters.items()):
+                del self._keys[name]
+                if isinstance(reply, Completion):
+                    usage = Usage() if number else reply.usage
+                    found.append(_completion(request, reply.samples[0], usage))
+                else:
+                    found.append(evolve(reply, id=name))
+        return found
+
+    def abort(self, ids: Iterable[str]) -> None:
+        """Forget requests. One that others wait for too goes on."""
+        gone = set(ids)
+        self._ready = [reply for reply in self._ready if reply.id not in gone]
+        inner: list[str] = []
+        for name in gone:
+            key = self._keys.pop(name, None)
+            if key is None:
+                inner.append(name)
+                continue
+            wait = self._flying[key]
+            del wait.waiters[name]
+            if not wait.waiters:
+                del self._flying[key], self._keys[wait.id]
+                inner.append(wait.id)
+        self._inner.abort(inner)
+
+
+def _completion(request: Request, sample: Sample, usage: Usage) -> Completion:
+    return Completion(request.id, (sample,) * request.count, usage)

@@ -1,0 +1,165 @@
+"""The optimizer changes cost and no result: any chain, any passes, and whatever is looked at."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from hypothesis import event
+from hypothesis import strategies as st
+
+from chainlang.compiler import Compiled, compiled
+from chainlang.engines.fake import FakeEngine
+from chainlang.ir import build
+from chainlang.ir.nodes import Expr, Named, Option, Stage
+from chainlang.ir.walk import walk
+from chainlang.ops.inputs import record_of
+from chainlang.ops.outputs import WHOLE, Outputs
+from chainlang.ops.programs import Program
+from chainlang.ops.records import Candidate, Flow
+from chainlang.ops.votes import still_needed, vote
+from chainlang.passes.table import DEFAULT
+from chainlang.runtime.loop import run
+from chainlang.runtime.outcomes import Outcome
+from chainlang.wire import Failure, Request
+from tests.laws import law
+from tests.laws.control import BOUND, ROWS, chains, checked, latency, meant, said, shaky, stages
+
+passes = st.one_of(st.just(DEFAULT), st.lists(st.sampled_from(DEFAULT), unique=True))
+
+# Chains in which the passes find something to do: unread stages, votes, the same question twice.
+fresh = st.builds(
+    lambda count, temperature: Stage("E", count, None, temperature, (Option("fresh", True),)),
+    st.integers(1, 3),
+    st.sampled_from([None, 0.0, 1.0]),
+)
+votes = st.builds(
+    lambda count, model: build.then(Stage("E", count, model, 0.9), Stage("M")),
+    st.integers(3, 9),
+    st.sampled_from([None, "a"]),
+)
+parts = st.one_of(stages, fresh, votes, st.builds(Named, st.sampled_from("pqr"), stages))
+
+
+@st.composite
+def improvable(draw: st.DrawFn) -> Expr:
+    steps = draw(st.lists(parts, min_size=1, max_size=4))
+    first = draw(st.one_of(fresh, votes, st.builds(Named, st.just("first"), fresh)))
+    end = draw(st.sampled_from([build.then, build.branch, build.join]))
+    return checked(build.then(first, end(*steps) if len(steps) > 1 else steps[0]))
+
+
+@st.composite
+def wanted(draw: st.DrawFn, node: Expr) -> list[str] | None:
+    names = [one.name for one in walk(node) if isinstance(one, Named)]
+    some = st.lists(st.sampled_from([*WHOLE, *names]), min_size=1, max_size=3, unique=True)
+    return draw(st.none() | st.just(["answer"]) | some)
+
+
+def made(node: Expr, names: object, outputs: list[str] | None) -> Compiled:
+    return compiled(Program(node, (), BOUND), passes=tuple(names), outputs=outputs)  # type: ignore[call-overload]
+
+
+def ran(found: Compiled, rows: list[dict[str, object]], engine: FakeEngine) -> list[Outcome]:
+    engines = dict.fromkeys(found.naive.models, engine)
+    return list(run(found.plan, [record_of(row) for row in rows], engines, window=3))
+
+
+def hold(node: Expr, names: object, outputs: list[str] | None) -> None:
+    """Hold what the passes make of a chain to the meaning of the chain."""
+    found = made(node, names, outputs)
+    for one in found.applied:
+        event(f"{one.name} {'fired' if one.fired else 'did not'}")
+    seen = Outputs.of(outputs, [one.name for one in walk(node) if isinstance(one, Named)])
+    rows = [*ROWS[:4], {**ROWS[1], "id": "9"}]
+    for outcome in ran(found, rows, shaky(latency=latency)):
+        (row,) = (one for one in rows if one["id"] == outcome.row_id)
+        meaning = meant(node, record_of(row), shaky())
+        if not isinstance(meaning, str):
+            assert said(outcome) == seen.of_flow(meaning)
+        elif outputs is None:
+            assert said(outcome) == meaning
+
+
+@law(st.data(), chains(), passes, share=2)
+def test_what_is_looked_at_is_what_the_chain_means(
+    data: st.DataObject, node: Expr, names: list[str]
+) -> None:
+    hold(node, names, data.draw(wanted(node)))
+
+
+@law(st.data(), improvable(), passes, share=2)
+def test_it_is_so_where_there_is_much_to_improve(
+    data: st.DataObject, node: Expr, names: list[str]
+) -> None:
+    hold(node, names, data.draw(wanted(node)))
+
+
+@law(improvable(), passes, st.permutations([0, 0, 1, 2, 1]), st.sampled_from([1, 2, 100]))
+def test_equal_rows_are_what_each_would_be(
+    node: Expr, names: list[str], order: list[int], window: int
+) -> None:
+    rows = [{"query": f"question {number}"} for number in order]
+    found = made(node, names, None)
+    engines = dict.fromkeys(found.naive.models, shaky(latency=latency))
+    outcomes = list(run(found.plan, [record_of(row) for row in rows], engines, window=window))
+    assert [outcome.index for outcome in outcomes] == list(range(len(rows)))
+    for row, outcome in zip(rows, outcomes, strict=True):
+        assert said(outcome) == meant(node, record_of(row), shaky())
+
+
+@law(improvable(), share=2)
+def test_no_more_is_drawn_than_without_passes(node: Expr) -> None:
+    def drawn(names: tuple[str, ...]) -> tuple[int, Counter[object]]:
+        samples: Counter[object] = Counter()
+
+        def count(request: Request) -> Failure | None:
+            for number in range(request.drawn):
+                hot = request.sampling.temperature > 0
+                samples[request.messages, request.model, hot and request.seed + number] += 1
+            return None
+
+        outcomes = ran(made(node, names, ["answer"]), ROWS[:2], FakeEngine(failures=count))
+        assert not any(one.failure for one in outcomes)
+        assert sum(one.usage.calls for one in outcomes) == samples.total()
+        return samples.total(), samples
+
+    few, samples = drawn(DEFAULT)
+    many, whole = drawn(())
+    assert few <= many
+    assert samples.keys() <= whole.keys()
+
+
+def orders(length: int, first: tuple[int, ...] = ()) -> list[tuple[int, ...]]:
+    """Return every way in which answers can follow each other, named as they first come."""
+    if len(first) == length:
+        return [first]
+    new = max(first, default=-1) + 1
+    return [one for name in range(new + 1) for one in orders(length, (*first, name))]
+
+
+def test_a_vote_that_stops_has_the_winner_of_all_whatever_they_are() -> None:
+    for length in range(1, 10):
+        saved: Flow | int = 0
+        for order in orders(length):
+            candidates = [Candidate(f"{name}") for name in order]
+            drawn = 0
+            while wave := still_needed(candidates[:drawn], length - drawn):
+                drawn += wave
+            assert drawn <= length
+            assert vote(candidates[:drawn]).answer == vote(candidates).answer
+            saved += length - drawn
+            if drawn < length:  # and not one could have been left out of those that were drawn
+                assert still_needed(candidates[:drawn], length - drawn) == 0
+        assert saved or length < 2
+
+
+def test_a_vote_does_not_stop_before_it_is_decided() -> None:
+    for length in range(1, 8):
+        for order in orders(length):
+            for drawn in range(length):
+                if still_needed([Candidate(f"{one}") for one in order[:drawn]], length - drawn):
+                    continue
+                winner = vote([Candidate(f"{one}") for one in order[:drawn]]).answer
+                ends = [one for one in orders(length) if one[:drawn] == order[:drawn]]
+                answers = {vote([Candidate(f"{it}") for it in one]).answer for one in ends}
+                assert answers == {winner}
