@@ -266,7 +266,7 @@ def starts(
             yield RowFailure(f"{spoken(source, row.number)}: {row.message}", line=row.number)
             continue
         try:
-            yield door.record(row.fields, row.number)
+            yield door.record(row.fields, row.number, bare=row.bare)
         except InputError as error:
             yield RowFailure(f"{spoken(source, row.number)}: {error}", line=row.number)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterable, Iterable, Iterator, Mapping, Sized
 from functools import partial
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -37,10 +37,11 @@ def read_rows(
 
     A source is a path (``.jsonl``, ``.ndjson``, ``.csv``, ``.tsv``, ``.parquet``), a frame of
     pandas or polars, an Arrow table, a dataset, or any iterable of texts, dicts, pydantic models
-    and `Row`s. A text is the row ``{"query": text}``. `line_bytes` bounds a line of a file, and
-    `depth` how deep a row nests; `extent` is told how far the source has been read.
+    and `Row`s. A text is the row ``{"query": text}``, marked as bare. `line_bytes` bounds a line of
+    a file, and `depth` how deep a row nests; `extent` is told how far the source has been read.
 
-    Raises `SourceError` for a file that can't be read at all, `OperandError` for any other value.
+    Raises `SourceError` for a file that can't be read at all or has no rows, `OperandError` for any
+    other value.
 
     >>> [row.fields for row in read_rows(["What is 17 + 25?", {"text": "a"}])]
     [{'query': 'What is 17 + 25?'}, {'text': 'a'}]
@@ -57,16 +58,22 @@ def read_rows(
 def _file(path: Path, line_bytes: int, depth: int, extent: Extent) -> Iterator[Row | BadRow]:
     ending = _checked(path)
     if ending == ".parquet":
-        return _begun(read_parquet(path, depth=depth, extent=extent))
+        return _begun(path, read_parquet(path, depth=depth, extent=extent))
     if ending in (".csv", ".tsv"):
         delimiter = "," if ending == ".csv" else "\t"
-        return _begun(read_csv(path, delimiter, line_bytes=line_bytes, extent=extent))
-    return _begun(read_jsonl(path, line_bytes=line_bytes, depth=depth, extent=extent))
+        return _begun(path, read_csv(path, delimiter, line_bytes=line_bytes, extent=extent))
+    return _begun(path, read_jsonl(path, line_bytes=line_bytes, depth=depth, extent=extent))
 
 
-def _begun(rows: Iterator[Row | BadRow]) -> Iterator[Row | BadRow]:
-    """Return rows of which the first has been read, so that a damaged file is refused at once."""
-    return chain(tuple(islice(rows, 1)), rows)
+def _begun(path: Path, rows: Iterator[Row | BadRow]) -> Iterator[Row | BadRow]:
+    """Return rows of which the first has been read, so that a damaged file is refused at once.
+
+    So is one that has none: whoever names a file wants what is in it.
+    """
+    first = next(rows, None)
+    if first is None:
+        refuse(path, "this file has no rows", "it has columns, and nothing under them")
+    return chain((first,), rows)
 
 
 def _values(source: Any, depth: int) -> Iterator[Row | BadRow]:
@@ -99,8 +106,10 @@ def _rows(items: Iterable[Any], depth: int) -> Iterator[Row | BadRow]:
             yield item
             continue
         try:
-            fields = {"query": str(item)} if isinstance(item, str) else plain_row(item, depth)
-            yield Row(number, fields)
+            if isinstance(item, str):
+                yield Row(number, {"query": str(item)}, bare=True)
+            else:
+                yield Row(number, plain_row(item, depth))
         except Unreadable as error:
             yield BadRow(number, str(error))
 

@@ -20,6 +20,8 @@ class Row:
     number: int
     """The line it begins on, in a file of lines; elsewhere its position, from 1."""
     fields: Mapping[str, Any] = field(hash=False)
+    bare: bool = False
+    """Whether it was a text and no more: its one field has a name that nobody gave it."""
 
 
 @frozen

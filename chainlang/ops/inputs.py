@@ -53,16 +53,19 @@ class Door:
         derived = tuple(one for one in expected.fields if one.type is None)
         return cls(items.Shape(given), derived, types, bound)
 
-    def record(self, row: Mapping[str, Any], number: int = 0) -> Record:
+    def record(self, row: Mapping[str, Any], number: int = 0, *, bare: bool = False) -> Record:
         """Return the record that a row starts as.
 
-        With an `input` declaration the row must fit it. The query is the field ``query``, or the
-        only field besides ``id``; the field ``responses``, a list, gives the first candidates.
+        With an `input` declaration the row must fit it; one that was a `bare` text fills the only
+        field that is asked for. The query is the field ``query``, or the only field besides ``id``;
+        the field ``responses``, a list, gives the first candidates.
         Raises `InputError` for a row that does not fit.
 
         >>> Door().record({"id": 1, "text": "hello"}).query
         'hello'
         """
+        if bare and (only := self._only()) is not None:
+            row = {only: row["query"]}
         fields = dict(row) if self.type is None else self._fitted(row, self.type)
         responses = fields.get("responses", [])
         if not isinstance(responses, list | tuple):
@@ -92,8 +95,15 @@ class Door:
             found[one.name] = _derived(one.name, template, found) if given is None else given
         return found
 
-    def _names(self, wanted: items.Type) -> frozenset[str]:
-        shape = shape_of(wanted, self.types)
+    def _only(self) -> str | None:
+        """Return the field that a text by itself is meant for; None for ``query``."""
+        shape = None if self.type is None else shape_of(self.type, self.types)
+        fields = () if shape is None else shape.fields
+        asked = [one.name for one in fields if one.default is None]
+        return asked[0] if len(asked) == 1 and "query" not in self._names(shape) else None
+
+    def _names(self, wanted: items.Type | None) -> frozenset[str]:
+        shape = None if wanted is None else shape_of(wanted, self.types)
         return frozenset(one.name for one in shape.fields) if shape is not None else frozenset()
 
 

@@ -42,7 +42,7 @@ def test_texts_dicts_models_and_rows() -> None:
     row = Row(41, {"a": 1})
     model = Model(text="x", day=datetime.date(2026, 11, 21))
     assert list(read_rows(["a", {"b": (1, 2)}, model, row, BadRow(9, "no")])) == [
-        Row(1, {"query": "a"}),
+        Row(1, {"query": "a"}, bare=True),
         Row(2, {"b": [1, 2]}),
         Row(3, {"text": "x", "day": "2026-11-21"}),
         row,
@@ -255,6 +255,7 @@ def test_parquet_without_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         ("x.jsonl", b"", "this file is empty"),
         ("x.csv", b"", "this file is empty"),
         ("x.jsonl", b"\n \n", "this file is empty"),
+        ("x.csv", b"query,lang\n", "this file has no rows(.|\n)*columns, and nothing under them"),
         ("x.json", b"[]", r"a JSON list can't be read line by line(.|\n)*jq -c '.\[\]' x.json"),
         ("x.txt", b"a", r"rows are not read from .txt files(.|\n)*\.jsonl, \.ndjson"),
         ("x", b"a", "rows are not read from a file without an ending"),

@@ -245,6 +245,38 @@ def test_a_chain_is_checked_before_it_runs() -> None:
         twice("q", engine=FakeEngine())
 
 
+@pytest.mark.parametrize(
+    ("expected", "fields"),
+    [
+        ('{ text: str, query = "{{ text }}" }', {"text": "hello", "query": "hello"}),
+        ("{ text: str }", {"text": "hello"}),
+        ('{ text: str, lang: str = "en" }', {"text": "hello", "lang": "en"}),
+        ("{ query: str, text: str? = null }", {"query": "hello", "text": None}),
+    ],
+)
+def test_a_text_fills_the_only_field_that_an_input_asks_for(
+    expected: str, fields: dict[str, str]
+) -> None:
+    name = "text" if "text: str" in expected and "query: str" not in expected else "query"
+    ask = op("ask", user=f"{{{{ {name} }}}}")
+    qa = chain("ask", ops={"ask": ask}, input=expected)
+    echo = FakeEngine(answers=lambda request, index: request.messages[-1].text)
+    texts, rows = qa.map(["hello"], engine=echo), qa.map([{name: "hello"}], engine=echo)
+    (found,), (row,) = texts, rows
+    assert (found.answer, found.record.row) == ("hello", fields)
+    assert found.row_id == row.row_id  # it is the same row, however it was written
+    assert qa("hello", engine=echo).answer == "hello"
+    (wrong,) = qa.map([{"query": "hello", "text": 7}], engine=echo)
+    assert not wrong.ok
+
+
+def test_a_text_is_no_row_where_an_input_asks_for_more() -> None:
+    qa = chain("E", input="{ text: str, lang: str }")
+    (found,) = qa.map(["hello"], engine=FakeEngine())
+    assert found.failure is not None
+    assert "text" in found.failure.message
+
+
 def test_input_declares_what_a_row_has() -> None:
     text = """
     input { text: str, lang: str = "en", query = "({{ lang }}) {{ text }}" }
