@@ -7,13 +7,13 @@ import time
 from collections.abc import Iterable
 from weakref import WeakKeyDictionary
 
-from attrs import define
+from attrs import define, evolve
 
 from chainlang.engines.base import Engine, Timed
 from chainlang.faults import FAULTS
 from chainlang.runtime.breaker import Breaker
 from chainlang.runtime.budgets import RunBudget
-from chainlang.runtime.ports import Port, Reply
+from chainlang.runtime.ports import Port, Reply, new_id
 from chainlang.runtime.terms import Terms
 from chainlang.wire import Delta, Failure, Request
 
@@ -34,11 +34,12 @@ class GuardedPort(Port):
 
     A request that finds the breaker open is held, until the model answers again or the request's
     patience, counted from when the breaker opened, is over. One whose call failed meanwhile for the
-    same reason is held too, and asked again. One that the budget of the run has no room for is kept
+    same reason is held too, and asked again under another id, so that what may still come of the
+    first call is not taken for the second. One that the budget of the run has no room for is kept
     for good: whoever has the budget ends the run.
     """
 
-    __slots__ = ("_breakers", "_budget", "_dues", "_flying", "_held", "_kept", "_told")
+    __slots__ = ("_breakers", "_budget", "_dues", "_flying", "_held", "_kept", "_names", "_told")
 
     def __init__(self, engine: Engine, budget: RunBudget | None = None) -> None:
         super().__init__(engine)
@@ -47,6 +48,7 @@ class GuardedPort(Port):
         with self._shared.lock:
             self._breakers = _BREAKERS.setdefault(engine, {})
         self._held: list[Request] = []
+        self._names: dict[str, str] = {}  # of requests that are asked again, by the asker
         self._told: list[Reply] = []
         self._flying: dict[str, _Flying] = {}
         self._dues: list[tuple[float, str]] = []
@@ -76,6 +78,9 @@ class GuardedPort(Port):
     def abort(self, ids: Iterable[str]) -> None:
         """Forget requests."""
         gone = set(ids)
+        gone |= {again for again, name in self._names.items() if name in gone}
+        for name in gone:
+            self._names.pop(name, None)
         self._held = [request for request in self._held if request.id not in gone]
         self._kept = [request for request in self._kept if request.id not in gone]
         self._told = [reply for reply in self._told if reply.id not in gone]
@@ -99,7 +104,7 @@ class GuardedPort(Port):
             elif self._is_patient(request, breaker, now):
                 self._held.append(request)
             else:
-                self._told.append(breaker.down(request.id))
+                self._told.append(breaker.down(self._names.pop(request.id, request.id)))
         if not asked:
             return
         keeps = self.engine.capabilities.deadlines
@@ -132,9 +137,11 @@ class GuardedPort(Port):
                 if breaker is not None:
                     breaker.heard(reply, now)
                     if self._is_to_be_asked_again(request, reply, breaker, now):
-                        self._held.append(request)
+                        self._held.append(again := evolve(request, id=new_id()))
+                        self._names[again.id] = self._names.pop(request.id, request.id)
                         continue
-            found.append(reply)
+            name = self._names.pop(reply.id, None)
+            found.append(reply if name is None else evolve(reply, id=name))
         return found
 
     def _is_to_be_asked_again(
