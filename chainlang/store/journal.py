@@ -24,10 +24,14 @@ from chainlang.wire import Sample
 
 FORMAT = 1
 _MARK = 0x636861696E  # "chain", so that no other program's file is taken for a journal
+_CACHE_KB = 16_384
+_LOG_PAGES = 16_384  # 64 MB: a page that many samples change is written to its place once for them
 _USUAL = {one.name: one.default for one in fields(Sample)}
 _CHUNK = 500  # keys of one question; SQLite takes 32,766
+# Samples stand in the order of their recording, and apart from their keys: keys are hashes, so an
+# entry in their order would rewrite another page for each sample.
 _SCHEMA = """
-CREATE TABLE samples (key BLOB PRIMARY KEY, entry BLOB NOT NULL, sum BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE samples (key BLOB NOT NULL UNIQUE, entry BLOB NOT NULL, sum BLOB NOT NULL);
 CREATE TABLE notes (name TEXT PRIMARY KEY, entry BLOB NOT NULL, sum BLOB NOT NULL) WITHOUT ROWID;
 """
 
@@ -164,6 +168,8 @@ def _prepare(database: sqlite3.Connection, path: str) -> None:
         raise _refusal(what, "resume it with the version that began it, or begin a new run")
     database.execute("PRAGMA journal_mode = WAL")
     database.execute("PRAGMA synchronous = FULL")
+    database.execute(f"PRAGMA cache_size = {-_CACHE_KB}")
+    database.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
     if not tables:
         # One transaction: a crash in between leaves an empty file, which is set up again.
         marks = f"PRAGMA application_id = {_MARK & 0x7FFFFFFF}; PRAGMA user_version = {FORMAT};"
