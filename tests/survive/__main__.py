@@ -1,0 +1,43 @@
+"""The long runs: `python -m tests.survive boundaries|kills|faults [COUNT] [--seed SEED]`."""
+
+from __future__ import annotations
+
+import argparse
+import secrets
+import sys
+import time
+
+from tests.survive import faults, kill
+
+
+def main() -> int:
+    """Run one of them, and say what it came to."""
+    parser = argparse.ArgumentParser(prog="python -m tests.survive", description=__doc__)
+    parser.add_argument("what", choices=["boundaries", "kills", "faults"])
+    parser.add_argument("count", type=int, nargs="?", default=1_000)
+    parser.add_argument("--seed", default=None, help="repeat the run that printed this seed")
+    parser.add_argument("--format", default="jsonl", help="of the results")
+    parser.add_argument("--step", type=int, default=1, help="take only each so many boundaries")
+    parser.add_argument("--mode", action="append", choices=list(faults.MODES), help="of faults")
+    parser.add_argument("--rows", type=int, default=20, help="of a run with faults")
+    parser.add_argument("--part-rows", type=int, default=8, help="of a part of such a run")
+    options = parser.parse_args()
+    seed = options.seed or secrets.token_hex(4)
+    print(f"seed {seed}", flush=True)
+    started = time.monotonic()
+    if options.what == "boundaries":
+        hit = kill.at_every_boundary({"format": options.format}, options.step)
+        told = f"{sum(hit.values())} boundaries: {dict(sorted(hit.items()))}"
+    elif options.what == "faults":
+        modes = options.mode or list(faults.MODES)
+        ends = faults.at_every_call(modes, options.rows, options.part_rows)
+        told = f"{sum(ends.values())} faults: {dict(sorted(ends.items()))}"
+    else:
+        done, recovering, runs = kill.at_random(options.count, seed)
+        told = f"{done} kills, {recovering} of them during recovery, in {runs} runs"
+    print(f"{told}; {time.monotonic() - started:.0f} s")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

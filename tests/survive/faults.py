@@ -1,0 +1,48 @@
+"""Runs on disks that fill up, break, or write less than they were told to."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from tests.survive import reference
+from tests.survive.kill import REFUSED, Trial, fresh, place, points, whole_run
+from tests.survive.world import Boundary, broken, build, full, short
+
+MODES: dict[str, tuple[Callable[[str], None], bool]] = {
+    "full": (full, False),
+    "full from then on": (full, True),
+    "broken": (broken, False),
+    "broken from then on": (broken, True),
+    "short": (short, False),
+}
+
+
+def at_every_call(modes: list[str], rows: int, part_rows: int) -> Counter[str]:
+    """Let each call of a run fail; it ends with our error, and goes on when the disk is well.
+
+    Returns how it ended, by mode.
+    """
+    ends: Counter[str] = Counter()
+    settings: dict[str, Any] = {"rows": reference.ROWS[:rows], "part_rows": part_rows}
+    with place() as root:
+        whole, calls = whole_run(root / "whole", **settings)
+        (root / "first").mkdir()
+        names = points(root / "first", settings, within=True)
+        for mode in modes:
+            act, forever = MODES[mode]
+            for at, name in enumerate(names):
+                if act is short and name != "half a write":
+                    continue
+                trial = Trial(fresh(root / "trial"), settings)
+                boundary = Boundary(act, at, forever)
+                try:
+                    status = trial.run(lambda to=boundary: build(to, within=True))
+                    assert status == 0 or act is not short
+                    trial.finish(whole, calls)
+                except AssertionError as error:
+                    error.add_note(f"{mode} at point {at}: {name}")
+                    raise
+                ends[f"{mode}: {'refused' if status == REFUSED else 'went on'}"] += 1
+    return ends
