@@ -9,6 +9,45 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 
 _loading = 0
+_heard = False
+
+
+def hear() -> None:
+    """Take note of a Ctrl-C, and raise it.
+
+    Whatever runs at that moment may swallow the exception: a finalizer, a callback from C, a bare
+    ``except`` of a library. So whoever works in a loop asks `check` as well.
+    """
+    global _heard  # noqa: PLW0603  # of the process, as signals are
+    _heard = True
+    raise KeyboardInterrupt
+
+
+def check() -> None:
+    """Raise KeyboardInterrupt again, if there was one that something has swallowed."""
+    if _heard and threading.current_thread() is threading.main_thread():
+        raise KeyboardInterrupt
+
+
+def forget() -> None:
+    """Forget a Ctrl-C whose work is done, or that is another's business."""
+    global _heard  # noqa: PLW0603
+    _heard = False
+
+
+@contextmanager
+def noted() -> Iterator[None]:
+    """Take note of Ctrl-C in the block, where Python alone would handle it."""
+    on_main = threading.current_thread() is threading.main_thread()
+    if not on_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    signal.signal(signal.SIGINT, lambda *_: hear())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        forget()
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from chainlang.data import BadRow, Extent, Row, check_ids, read_rows, spoken
 from chainlang.diagnostics import Diagnostic
 from chainlang.engines.base import Engine
 from chainlang.errors import StopError
-from chainlang.interrupts import held
+from chainlang.interrupts import held, noted
 from chainlang.models import engines_of
 from chainlang.ops.inputs import Door, InputError
 from chainlang.ops.outputs import Outputs
@@ -132,16 +132,19 @@ def run_to_folder(  # noqa: PLR0917
     rows = rows_of(source, program, settings.limit, extent)
     engines = engines_of(plan, program.items, settings)
     about = evolve(about, models={name: _told(one) for name, one in engines.items()})
-    with RunFolder.create(
-        out,
-        about,
-        format=settings.format,
-        overwrite=settings.overwrite,
-        changed=settings.changed,
-        skip=settings.on_error == "skip",
-        inputs=lambda count: _hash(islice(rows, count)),
-        retry=settings.retry_failed,
-    ) as folder:
+    with (
+        noted(),
+        RunFolder.create(
+            out,
+            about,
+            format=settings.format,
+            overwrite=settings.overwrite,
+            changed=settings.changed,
+            skip=settings.on_error == "skip",
+            inputs=lambda count: _hash(islice(rows, count)),
+            retry=settings.retry_failed,
+        ) as folder,
+    ):
         recorder = _Recorder(folder.journal)
         stream = run(
             plan,

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
-from chainlang.interrupts import is_loading
+from chainlang.interrupts import forget, hear, is_loading
 
 STATUS = 130
 """What a command exits with that was interrupted."""
@@ -29,7 +29,7 @@ class _Handler:
         if self.heard or is_loading():
             leave()
         self.heard = True
-        raise KeyboardInterrupt
+        hear()
 
 
 @contextmanager
@@ -44,13 +44,7 @@ def handled() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def check() -> None:
-    """Raise KeyboardInterrupt again, if there was one that something has swallowed."""
-    handler = signal.getsignal(signal.SIGINT)
-    if isinstance(handler, _Handler) and handler.heard:
-        raise KeyboardInterrupt
+        forget()
 
 
 def leave() -> NoReturn:

@@ -79,7 +79,6 @@ def run(options: argparse.Namespace) -> int:
     failures = Failures(options.input)
 
     def on_row(outcome: Outcome, expected: float | None) -> None:
-        interrupt.check()
         failures.row(outcome)
         progress.row(outcome, expected)
 

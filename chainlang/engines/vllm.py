@@ -22,6 +22,7 @@ from chainlang.engines.vllm_load import Loaded, found, leisure, load, refuse, sh
 from chainlang.engines.vllm_prompts import PromptError
 from chainlang.engines.vllm_schemas import enforceable, grammar
 from chainlang.faults import FailureKind
+from chainlang.interrupts import held
 from chainlang.wire import (
     Capabilities,
     Completion,
@@ -167,7 +168,8 @@ class VllmEngine:
             return []
         self.steps += 1
         try:
-            outputs = self._loaded.engine.step()
+            with held():  # what it has begun in a step, vLLM has to end; and it might swallow it
+                outputs = self._loaded.engine.step()
         except Exception as error:  # noqa: BLE001  # whatever it is, each request has to come back
             return [*self._break(error)]
         return [one for output in outputs for one in self._take(output)]
@@ -215,9 +217,9 @@ class VllmEngine:
         self._issued += 1
         ticket = str(self._issued)
         try:
-            held = grammar(kept) if kept else None
-            parameters = _parameters(request, held, self.context - len(prompt))
-            with _unwarned() if kept else nullcontext():
+            form = grammar(kept) if kept else None
+            parameters = _parameters(request, form, self.context - len(prompt))
+            with held(), _unwarned() if kept else nullcontext():
                 loaded.engine.add_request(
                     ticket,
                     {"type": "token", "prompt_token_ids": prompt},
@@ -277,7 +279,8 @@ class VllmEngine:
             flight = self._flying.pop(ticket)
             del self._tickets[flight.request.id]
         if tickets and self._loaded is not None and self._broken is None:
-            self._loaded.engine.abort_request(tickets)
+            with held():
+                self._loaded.engine.abort_request(tickets)
 
     def _break(self, error: Exception) -> list[Completion | Failure]:
         """Fail everything in flight, and everything to come: vLLM does not recover from a step."""

@@ -14,6 +14,7 @@ from attrs import evolve
 from chainlang.diagnostics import Diagnostic
 from chainlang.engines.base import Engine
 from chainlang.errors import StopError
+from chainlang.interrupts import check
 from chainlang.ops.records import Record, numbered
 from chainlang.places import is_of_content
 from chainlang.plan.steps import Plan
@@ -79,6 +80,7 @@ def run(
         scheduler.ring(terms.run_seconds, engines, budget.end)
     try:
         while True:
+            check()
             while more and not budget.over and admitted - given < max(1, window):
                 start = next(source, None)
                 if start is None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from chainlang import chain
 from chainlang.engines.fake import FakeEngine
 from chainlang.interrupts import held
 from chainlang.sessions import Interrupted
+from chainlang.wire import Completion, Delta, Failure
 
 SOON = 60  # seconds that are waited: long, for a machine that is busy, but not as long as the run
 ROOT = Path(__file__).parents[2]
@@ -105,6 +107,30 @@ def test_a_run_ends_soon_and_says_what_it_has(run: subprocess.Popen[str], folder
     metadata = json.loads((folder / "out" / "metadata.json").read_text())
     assert metadata["status"] == "interrupted"
     assert metadata["rows"]["read"] == 10
+
+
+class Swallowing(FakeEngine):
+    """An engine in whose third step Ctrl-C is pressed, and the exception goes nowhere."""
+
+    steps = 0
+
+    def step(self, until: float | None = None) -> list[Completion | Failure | Delta]:
+        self.steps += 1
+        if self.steps == 3:
+            with suppress(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)
+        return super().step(until)
+
+
+def test_one_that_something_swallows_ends_the_run_too(tmp_path: Path) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    rows = [{"query": f"question {number}"} for number in range(50)]
+    with pytest.raises(Interrupted) as caught:
+        chain("E").run(rows, tmp_path / "out", engine=Swallowing(), window=1)
+    assert caught.value.summary.rows < 4
+    assert signal.getsignal(signal.SIGINT) is before
+    summary = chain("E").run(rows, tmp_path / "out", engine=FakeEngine())  # and it is over
+    assert summary.rows == 50
 
 
 def test_a_second_one_ends_it_at_once(stuck: subprocess.Popen[str]) -> None:
