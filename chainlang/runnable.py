@@ -11,6 +11,7 @@ from chainlang.diagnostics import Diagnostic, closest
 from chainlang.errors import OperandError
 
 if TYPE_CHECKING:
+    from chainlang.explain import Explanation
     from chainlang.live import Stream
     from chainlang.ops.programs import Program
     from chainlang.results import Result
@@ -156,6 +157,37 @@ class Runnable:
         from chainlang.settings import MapSettings
 
         return results(self.program(), rows, MapSettings.of(settings))
+
+    def explain(self, rows: Any = None, **settings: Any) -> Explanation:
+        """Return what will be done, and what that costs at most: the passes, the plan, the counts.
+
+        No model is loaded. `rows` are counted, where some are given; the settings are those of
+        `map`, of which `passes`, `outputs`, `model` and `limit` bear on it. It prints as a page.
+
+        >>> from chainlang import chain
+        >>> print(chain("9:E >> M").explain(outputs="answer"))
+        9:E >> M
+        <BLANKLINE>
+        PASSES
+        ...
+        PLAN
+          models: tiny
+          outputs: answer
+          equal rows are done once
+          prompts that begin alike are asked together
+          until it is decided
+            generate 9 × E  tiny  T=0.7  max_tokens=1024  together  at 0
+            vote
+        <BLANKLINE>
+        COST OF A ROW, where nothing fails
+          model  requests  samples  output tokens, at most  requests as written  samples as written
+          tiny   1 to 5    5 to 9   9,216                   9                    9
+          requests of a row that wait for each other: 1 to 5
+        """
+        from chainlang.explain import explained
+        from chainlang.settings import MapSettings
+
+        return explained(str(self), self.program(), rows, MapSettings.of(settings))
 
     def run(self, rows: Any, out: str | PathLike[str], **settings: Any) -> Summary:
         """Run the chain over rows into a folder, and return what it came to.

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from chainlang.cli import ask, check, fmt, interrupt, run, show
+from chainlang.cli import ask, check, explain, fmt, interrupt, run, show
 from chainlang.errors import ChainlangError
 
 FINE, FAILED, BAD_INPUT = 0, 1, 2
@@ -67,6 +67,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"chainlang {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for module in (ask, run, check, fmt, show):
+    for module in (ask, run, explain, check, fmt, show):
         module.add(commands)
     return parser

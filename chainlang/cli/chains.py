@@ -30,6 +30,21 @@ def read_chain(text: str) -> tuple[Chain, list[Diagnostic]]:
     ]
 
 
+def add_passes(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that bear on what is done for a chain, and on no result."""
+    parser.add_argument(
+        "--outputs",
+        metavar="NAMES",
+        help="what of the results is looked at: answer, candidates, trace, history or names of "
+        "parts, with commas (default: all of it)",
+    )
+    parser.add_argument(
+        "--passes",
+        metavar="NAMES",
+        help="which passes of the optimizer to apply, with commas; '' for none (default: all)",
+    )
+
+
 def settings(options: argparse.Namespace, *names: str) -> dict[str, str]:
     """Return the settings among these that were given; the others come from where they are set."""
     return {name: value for name in names if (value := getattr(options, name)) is not None}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import define, evolve, field
 
 from chainlang.cli import interrupt
-from chainlang.cli.chains import read_chain, settings
+from chainlang.cli.chains import add_passes, read_chain, settings
 from chainlang.cli.output import counted, report
 from chainlang.cli.progress import Progress
 from chainlang.diagnostics import Diagnostic
@@ -24,7 +24,8 @@ STOPPED = 3
 """What a run exits with that stopped before its last row."""
 _SHOWN = 3  # failures that are printed; errors.jsonl has all of them
 _SETTINGS = (
-    "call_seconds", "format", "limit", "model", "on_error", "patience", "row_calls", "row_seconds",
+    "call_seconds", "format", "limit", "model", "on_error", "outputs", "passes", "patience",
+    "row_calls", "row_seconds",
     "row_tokens", "run_calls", "run_seconds", "run_tokens", "seed", "window",
 )  # fmt: skip
 _BUDGETS = {
@@ -57,6 +58,7 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--patience", help="seconds to wait for a model that does not answer (default: 30)"
     )
+    add_passes(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace a run that is there")
     parser.add_argument(
         "--retry-failed", action="store_true", help="draw the rows again that failed in a run"

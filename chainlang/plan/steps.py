@@ -15,6 +15,9 @@ from chainlang.ops.stages import Meaning, Vote
 from chainlang.places import Place
 from chainlang.spans import Span
 
+LARGEST_REQUEST = 256
+"""Samples that one request asks for; a wider stage asks several times."""
+
 
 @frozen
 class Step:

@@ -11,13 +11,10 @@ from chainlang.ops.combinators import further, is_redrawn, told, tried
 from chainlang.ops.records import Candidate, Event, Record
 from chainlang.ops.stages import StageError, candidate_of, messages, readings, schema
 from chainlang.places import Place, seed
-from chainlang.plan.steps import Generate
+from chainlang.plan.steps import LARGEST_REQUEST, Generate
 from chainlang.runtime.effects import All, Ask, Effect, Pause, RowContext, RowFailed, failed
 from chainlang.runtime.pieces import Ear
 from chainlang.wire import Completion, Failure, Request
-
-LARGEST_REQUEST = 256
-"""Samples that one request asks for; a wider stage asks several times."""
 
 Drawn: TypeAlias = "Candidate | _Bad"
 

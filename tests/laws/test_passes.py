@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from hypothesis import event
+from hypothesis import assume, event
 from hypothesis import strategies as st
 
 from chainlang.compiler import Compiled, compiled
@@ -15,9 +15,10 @@ from chainlang.ir.walk import walk
 from chainlang.ops.inputs import record_of
 from chainlang.ops.outputs import WHOLE, Outputs
 from chainlang.ops.programs import Program
-from chainlang.ops.records import Candidate, Flow
+from chainlang.ops.records import Candidate, Flow, events_of
 from chainlang.ops.votes import still_needed, vote
 from chainlang.passes.table import DEFAULT
+from chainlang.plan.counts import counts
 from chainlang.runtime.loop import run
 from chainlang.runtime.outcomes import Outcome
 from chainlang.wire import Failure, Request
@@ -127,6 +128,27 @@ def test_no_more_is_drawn_than_without_passes(node: Expr) -> None:
     many, whole = drawn(())
     assert few <= many
     assert samples.keys() <= whole.keys()
+
+
+@law(st.data(), st.one_of(chains(), improvable()), passes)
+def test_a_row_costs_what_was_said_of_it(data: st.DataObject, node: Expr, names: list[str]) -> None:
+    alone = [name for name in names if name != "share_equal_work"]  # then some may cost nothing
+    found = made(node, alone, data.draw(wanted(node)))
+    requests: Counter[str] = Counter()
+    samples: Counter[str] = Counter()
+
+    def count(request: Request) -> Failure | None:
+        requests[request.model] += 1
+        samples[request.model] += request.drawn
+        return None
+
+    (outcome,) = ran(found, ROWS[3:4], FakeEngine(failures=count))
+    assume(outcome.failure is None and not any(events_of(outcome.flow)))
+    said = counts(found.plan)
+    for model in {*requests, *said.models}:
+        cost = said.models[model]
+        for number, bounds in ((requests, cost.requests), (samples, cost.samples)):
+            assert bounds.least <= number[model] <= (bounds.most or number[model])
 
 
 def orders(length: int, first: tuple[int, ...] = ()) -> list[tuple[int, ...]]:

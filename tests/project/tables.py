@@ -17,6 +17,7 @@ from chainlang.errors import ERRORS
 from chainlang.faults import FAULTS
 from chainlang.ops.expressions import FILTERS
 from chainlang.ops.signatures import COMBINATORS, DRAWS, ENGINES, OP_SETTINGS, STAGE_TYPES, Rule
+from chainlang.passes.table import CHAIN_PASSES, PLAN_PASSES
 from chainlang.settings import PREFIX, MapSettings, RunSettings, Settings, Takes
 from tests.project.examples import NUMBERED
 
@@ -210,6 +211,15 @@ def floors() -> Iterable[str]:
             yield f"| `{name}` | {' '.join(said.split())} |"
 
 
+def passes() -> Iterable[str]:
+    """The passes of the optimizer in their order, with what each says it does."""
+    yield "| pass | |"
+    yield "|---|---|"
+    for one in (*CHAIN_PASSES, *PLAN_PASSES):
+        said = (one.__doc__ or "").split("\n\n")[0].removesuffix(".")
+        yield f"| `{one.__name__}` | {said} |"
+
+
 def layers() -> list[list[str]]:
     """The layers of pyproject.toml, highest first, as far as their modules are there."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -246,6 +256,7 @@ TABLES: dict[str, Callable[[], Iterable[str]]] = {
         faults,
         floors,
         choices,
+        passes,
         examples,
     )
 }
@@ -253,7 +264,7 @@ TABLES: dict[str, Callable[[], Iterable[str]]] = {
 
 def home(name: str) -> Path:
     """Return the document that a table stands in."""
-    elsewhere = {"choices": README, "floors": ARCHITECTURE, "examples": EXAMPLES}
+    elsewhere = {"choices": README, "passes": README, "floors": ARCHITECTURE, "examples": EXAMPLES}
     return elsewhere.get(name, REFERENCE)
 
 

@@ -1,0 +1,76 @@
+"""Naive and optimized plans on real vLLM (float32, CPU): equal in what is asked for, to the token.
+
+No token stands in this file: both sides are computed here, on a model with random weights.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+
+import pytest
+
+from chainlang import ChainlangWarning, load
+from chainlang.compiler import Compiled, compiled
+from chainlang.engines.vllm import VllmEngine
+from chainlang.ops.inputs import record_of
+from chainlang.ops.records import Flow
+from chainlang.passes.table import DEFAULT
+from chainlang.runtime.loop import run
+from tests.vllm.test_same_tokens import CHAINS, FUNCTIONS, OPS, ROWS
+
+# Chains in which there is something to do, each with what is looked at; `*` stands for all of it.
+IMPROVABLE = [
+    ("5:tell >> M", "answer"),
+    ("9:tell::1.3 >> M", "answer"),
+    ("2:tell >> 5:pick::1.3(max_tokens=40) >> M", "answer"),
+    ("(a = 3:tell >> M) | (b = 4:tell::1.0 >> M) | tell", "answer"),
+    ("tell >> ((5:tell >> M) | rate::0.7)", "answer"),
+    ("3:tell >> E(fresh=true, max_tokens=9)", "answer"),
+    ("(draft = 2:tell) >> pick::0.7", "answer"),
+    ("(draft = 2:tell) >> E(fresh=true, max_tokens=9) >> pick", "answer, draft"),
+    ("3:tell >> tell::0 >> E(max_tokens=7)", "*"),
+    ("tell >> E(fresh=true, max_tokens=9) >> 2:E(fresh=true, max_tokens=5) >> pick", "*"),
+    ("(x = 3:tell) >> rate >> pick", "x"),
+    ("tell::0 & tell::0 & 2:tell::0", "*"),
+    ("3 * (tell::0 >> rate) >> M(by='score')", "*"),
+    ("2:tell::0 >> (pick | rate | pick)", "candidates"),
+    ("2:tell >> route(by=\"'b'\", arms={\"a\": pick, \"b\": rate::0.7})", "*"),
+    ('tell >> loop(rate::0.7, until="true") >> pick', "*"),
+    ("2:tell >> retry(rate::0.7, times=1)", "trace"),
+    ("7:tell::1.5(max_tokens=2) >> M(normalize=\"casefold\")", "answer"),
+]  # fmt: skip
+FIRED: Counter[str] = Counter()
+
+
+CASES = [*((text, "*") for text in CHAINS), *IMPROVABLE]
+
+
+@pytest.mark.parametrize(("text", "wanted"), CASES)
+def test_passes_change_no_token(text: str, wanted: str, random_engine: VllmEngine) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ChainlangWarning)
+        named = {name: one for name, one in FUNCTIONS.items() if f"@{name}" in text}
+        program = load(text=f"{OPS}\nmain = {text}", functions=named).program()
+    outputs = None if wanted == "*" else wanted.split(", ")
+    rows = [*ROWS, {**ROWS[0], "id": "again"}]
+    found = compiled(program, outputs=outputs)
+    FIRED.update(one.name for one in found.applied if one.fired)
+    assert results(found, rows, random_engine) == results(
+        compiled(program, passes=(), outputs=outputs), rows, random_engine
+    )
+
+
+def results(
+    found: Compiled, rows: list[dict[str, object]], engine: VllmEngine
+) -> dict[str, Flow | str | None]:
+    records = [record_of(row) for row in rows]
+    engines = dict.fromkeys(found.naive.models, engine)
+    return {
+        outcome.row_id: outcome.flow if outcome.failure is None else outcome.failure.message
+        for outcome in run(found.plan, records, engines)
+    }
+
+
+def test_every_pass_has_fired() -> None:
+    assert set(FIRED) == set(DEFAULT)
