@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from attrs import field, frozen
 
 from chainlang.diagnostics import Diagnostic
+from chainlang.engines import http_logs
 from chainlang.errors import EngineError
 
 CLOUD = "api.openai.com"
@@ -47,6 +48,8 @@ class Endpoint:
             # Said here, because what writes the header would print the key that it can't write.
             hint = "a space, a line break or a quotation mark may have come along with it"
             refuse("the API key has characters that no key has", hint)
+        if key:
+            http_logs.hide(key)
         return cls(url.rstrip("/"), _host(url, allowed), key or "")
 
     @property
