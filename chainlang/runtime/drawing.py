@@ -14,6 +14,7 @@ from chainlang.places import Place, seed
 from chainlang.plan.steps import LARGEST_REQUEST, Generate
 from chainlang.runtime.effects import All, Ask, Effect, Pause, RowContext, RowFailed, failed
 from chainlang.runtime.pieces import Ear
+from chainlang.runtime.ports import new_id
 from chainlang.wire import Completion, Failure, Request
 
 Drawn: TypeAlias = "Candidate | _Bad"
@@ -114,7 +115,7 @@ class _Drawing:
         """Return the request of some samples. Raises `StageError` if it can't be made."""
         stage, place = self.step.stage, self.at(draw.number, draw.attempt)
         return Request(
-            id="",  # the scheduler numbers the requests of all rows
+            id=new_id(),
             model=stage.model,
             messages=messages(stage, draw.start, self.reads[draw.number]),
             sampling=stage.sampling,

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from attrs import define, evolve, field
+from attrs import define, field
 
 from chainlang.engines.base import Engine, Timed
 from chainlang.ops.records import Flow, Record
@@ -20,7 +20,7 @@ from chainlang.runtime.effects import All, Ask, Await, Effect, Pause, RowFailed,
 from chainlang.runtime.guarded import GuardedPort
 from chainlang.runtime.ordering import by_prefix
 from chainlang.runtime.outcomes import Outcome
-from chainlang.runtime.ports import Port, new_id
+from chainlang.runtime.ports import Port
 from chainlang.runtime.sharing import SharedPort
 from chainlang.wire import Completion, Delta, Failure, Request, Usage
 
@@ -204,9 +204,8 @@ class Scheduler:
     def _ask(self, task: _Task, requests: Iterable[Request]) -> None:
         for slot, request in enumerate(requests):
             port = self._port(task.row.engines[request.model])
-            numbered = evolve(request, id=new_id())
-            self._asked[numbered.id] = (task, slot, port)
-            self._outbox.setdefault(port, []).append(numbered)
+            self._asked[request.id] = (task, slot, port)
+            self._outbox.setdefault(port, []).append(request)
 
     def _port(self, engine: Engine) -> Port:
         found = self._ports.get(id(engine))
