@@ -12,13 +12,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import calls, ensemble, imports, rows, scaling
+from benchmarks import calls, ensemble, imports, rows, scaling, votes
 
 README = Path(__file__).parent / "README.md"
 TABLES: dict[str, Callable[..., str]] = {
     "rows": rows.table,
     "calls": calls.table,
     "ensemble": ensemble.table,
+    "votes": votes.table,
     "scaling": scaling.table,
     "imports": imports.table,
 }

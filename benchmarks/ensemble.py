@@ -27,7 +27,8 @@ def table(*, quick: bool = False, model: Path | None = None) -> str:
     jobs = []
     for number in range(rounds + 1):
         asked = questions(rows, number)
-        jobs.append({"rows": asked, "seeds": [first_seed(row) for row in asked]})
+        seeds = [first_seed(row) for row in asked]
+        jobs.append({"rows": asked, "seeds": seeds, "text": CHAIN, "plan": {}})
     found = in_turns(programs, jobs)
     lines = [
         (

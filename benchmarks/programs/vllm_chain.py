@@ -1,4 +1,4 @@
-"""An ensemble and a judge on vLLM, as a chain."""
+"""A chain over rows, on vLLM."""
 
 import json
 import sys
@@ -14,12 +14,17 @@ MODEL, SETTINGS = sys.argv[1:]
 engine = VllmEngine(MODEL, **json.loads(SETTINGS))
 
 
-def run(rows: list[str], **_: Any) -> dict[str, Any]:
+def run(rows: list[str], text: str, plan: dict[str, Any], **_: Any) -> dict[str, Any]:
     before = engine.steps
-    results = list(chain("5:E:tiny:0.7 >> J:tiny").map(rows, engine=engine))
-    answers = [None if result.failure else result.answer for result in results]
-    tokens = sum(result.usage.output_tokens for result in results)
-    return {"answers": answers, "steps": engine.steps - before, "tokens": tokens}
+    results = list(chain(text).map(rows, engine=engine, **plan))
+    usages = [result.usage for result in results]
+    return {
+        "answers": [None if result.failure else result.answer for result in results],
+        "steps": engine.steps - before,
+        "calls": sum(usage.calls for usage in usages),
+        "tokens": sum(usage.output_tokens for usage in usages),
+        "computed": sum(usage.prompt_tokens - usage.cached_tokens for usage in usages),
+    }
 
 
 serve(run)

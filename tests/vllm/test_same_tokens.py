@@ -1,7 +1,7 @@
-"""The runtime against the reference on real vLLM (float32, CPU): equal, token for token.
+"""The runtime, without passes and with all, against the reference on real vLLM (float32, CPU).
 
-No token stands in this file: both sides are computed here, on a model with random weights, whose
-words are as unsure as words can be.
+Equal, token for token. No token stands in this file: both sides are computed here, on a model with
+random weights, whose words are as unsure as words can be.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import pytest
 from attrs import evolve
 
 from chainlang import ChainlangWarning, load
+from chainlang.compiler import compiled
 from chainlang.engines.vllm import VllmEngine
 from chainlang.ops.inputs import record_of
 from chainlang.ops.records import Flow
 from chainlang.ops.stages import StageError
-from chainlang.plan.lower import lower
 from chainlang.reference import interpret
 from chainlang.runtime.loop import run
 from chainlang.wire import Completion, Failure, Request
@@ -124,9 +124,9 @@ def test_the_runtime_draws_the_tokens_of_the_reference(
         warnings.simplefilter("ignore", ChainlangWarning)  # some branch like a pipe, on purpose
         named = {name: one for name, one in FUNCTIONS.items() if f"@{name}" in text}
         made = load(text=f"{OPS}\nmain = {text}", functions=named)
-    plan = lower(made.body, made.items, made.bound)
+    found = compiled(made.program())
     wanted = {row["id"]: meant(row) for row in ROWS}
-    for window, rows in ((1, ROWS), (100, ROWS[::-1])):
+    for plan, window, rows in ((found.naive, 1, ROWS), (found.plan, 100, ROWS[::-1])):
         records = [record_of(row) for row in rows]
         for outcome in run(plan, records, {"tiny": random_engine}, window=window):
             said = outcome.flow if outcome.failure is None else outcome.failure.message
