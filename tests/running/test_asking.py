@@ -110,8 +110,8 @@ def test_what_may_not_be_shared_is_not() -> None:
     port = SharedPort(Port(engine))
     differ = [
         ask("r1", shared=False), ask("r2", shared=False), ask("r3"), ask("r4", stream=True),
-        ask("r5", model="n"), ask("r6", schema="{}"), ask("r7", sampling=evolve(COLD, max_tokens=9)),
-        ask("r8", redraw=1),
+        ask("r5", model="n"), ask("r6", schema="{}"), ask("r7", redraw=1),
+        ask("r8", sampling=evolve(COLD, max_tokens=9)),
     ]  # fmt: skip
     port.submit(differ)
     replies_of_all = 0
