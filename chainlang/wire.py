@@ -71,6 +71,8 @@ class Request:
     redraw: int = 0
     """How often it was drawn for its row in earlier runs whose replies did not fit; what was
     remembered of those is passed over. It changes nothing about the reply."""
+    tracing: object = field(default=None, eq=False, repr=False)
+    """What asks, for whoever traces calls."""
     deadline: float | None = None
     """Seconds after which nobody waits for the reply any more."""
     patience: float | None = None

@@ -126,6 +126,7 @@ class _Drawing:
             logprobs=stage.logprobs,
             priority=-self.step.depth,
             redraw=self.context.redraw,
+            tracing=self.context.tracing or None,
             shared=self.step.shared,
             deadline=self.context.terms.call_seconds,
             patience=self.context.terms.patience,

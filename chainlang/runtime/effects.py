@@ -18,6 +18,7 @@ from chainlang.places import Place
 from chainlang.runtime.budgets import RowBudget
 from chainlang.runtime.outcomes import RowFailure
 from chainlang.runtime.pieces import Ear, Listener
+from chainlang.runtime.telemetry import NOTHING, Tracing
 from chainlang.runtime.terms import Terms
 from chainlang.spans import Span
 from chainlang.wire import Request
@@ -111,6 +112,8 @@ class RowContext:
     runs: tuple[str, ...] = ()
     """For each star in a place, what stands for it; nothing for a first attempt, round or item."""
     listener: Listener | None = None
+    tracing: Tracing = NOTHING
+    """The row, or the stage of it, as it is traced."""
     redraw: int = 0
     """How often the row was drawn again in later runs."""
     budget: RowBudget = field(factory=RowBudget)

@@ -14,6 +14,7 @@ from chainlang.faults import FAULTS
 from chainlang.runtime.breaker import Breaker
 from chainlang.runtime.budgets import RunBudget
 from chainlang.runtime.ports import Port, Reply, new_id
+from chainlang.runtime.telemetry import Call
 from chainlang.runtime.terms import Terms
 from chainlang.wire import Delta, Failure, Request
 
@@ -27,6 +28,7 @@ class _Flying:
 
     request: Request
     due: float | None
+    call: Call
 
 
 class GuardedPort(Port):
@@ -84,8 +86,10 @@ class GuardedPort(Port):
         self._held = [request for request in self._held if request.id not in gone]
         self._kept = [request for request in self._kept if request.id not in gone]
         self._told = [reply for reply in self._told if reply.id not in gone]
-        flying = [self._flying.pop(name).request for name in gone & self._flying.keys()]
-        self._budget.forget(flying)
+        flying = [self._flying.pop(name) for name in gone & self._flying.keys()]
+        self._budget.forget(one.request for one in flying)
+        for one in flying:
+            one.call.end(None)
         for breaker in self._breakers.values():
             breaker.forget(gone)
         super().abort(gone)
@@ -110,7 +114,8 @@ class GuardedPort(Port):
         keeps = self.engine.capabilities.deadlines
         for request in asked:
             due = None if keeps or request.deadline is None else now + request.deadline
-            self._flying[request.id] = _Flying(request, due)
+            call = Call.of(request, self.engine.capabilities.name)
+            self._flying[request.id] = _Flying(request, due, call)
             if due is not None:
                 heapq.heappush(self._dues, (due, request.id))
         super().submit(asked)
@@ -131,7 +136,9 @@ class GuardedPort(Port):
         found: list[Reply] = []
         for reply in replies:
             if not isinstance(reply, Delta):
-                request = self._flying.pop(reply.id).request
+                flying = self._flying.pop(reply.id)
+                flying.call.end(reply)
+                request = flying.request
                 self._budget.hear(request, reply)
                 breaker = self._breaker(request)
                 if breaker is not None:

@@ -25,6 +25,7 @@ from chainlang.runtime.outcomes import Outcome, RowFailure
 from chainlang.runtime.ports import Port
 from chainlang.runtime.row import row
 from chainlang.runtime.scheduler import Row, Scheduler
+from chainlang.runtime.telemetry import Watch, begin
 from chainlang.runtime.terms import Terms
 from chainlang.settings import DEFAULT_WINDOW
 from chainlang.wire import Usage
@@ -65,17 +66,19 @@ def run(
     scheduler = Scheduler(
         open_port=lambda engine: open_port(engine, budget), by_prefix=plan.by_prefix
     )
-    source, news = iter(rows), True
+    source, more, news = iter(rows), True, True
     done: dict[int, Outcome] = {}
     equal: dict[str, list[tuple[int, Record]]] = {}  # rows that wait for one in flight
 
+    watch = Watch(begin("chainlang.run", seed=seed, window=window, models=list(plan.models)))
+
     def keep(outcome: Outcome) -> None:
+        watch.done(outcome.index, outcome.cause)
         done[outcome.index] = outcome = outcome.showing(plan.outputs)
         for index, start in equal.pop(outcome.row_id, ()):
             done[index] = _again(outcome, index, start)
 
     admitted = given = first
-    more = True
     if terms.run_seconds is not None:
         scheduler.ring(terms.run_seconds, engines, budget.end)
     try:
@@ -94,7 +97,12 @@ def run(
                     if plan.rows_once and is_of_content(start.id):
                         equal[start.id] = []
                     redraw = (redraws or {}).get(start.id, 0)
-                    context = RowContext(seed, redraw=redraw, budget=RowBudget(terms))
+                    context = RowContext(
+                        seed,
+                        tracing=watch.row(admitted, start.id),
+                        redraw=redraw,
+                        budget=RowBudget(terms),
+                    )
                     work = row(plan.root, start, context)
                     scheduler.admit(Row(admitted, start, engines, keep), work)
                 admitted += 1
@@ -112,6 +120,7 @@ def run(
             news = scheduler.receive()
     finally:
         scheduler.close()
+        watch.close(given - first)
 
 
 def _again(outcome: Outcome, index: int, start: Record) -> Outcome:

@@ -67,6 +67,11 @@ class Outcome:
     start: Record | None = field(default=None, repr=False)
     """What the row started as; None if it could not be read."""
 
+    @property
+    def cause(self) -> Cause | None:
+        """Why it failed, if it did."""
+        return None if self.failure is None else self.failure.cause
+
     def showing(self, outputs: Outputs) -> Outcome:
         """Return the outcome with what of its result is looked at."""
         return self if self.flow is None else evolve(self, flow=outputs.of_flow(self.flow))

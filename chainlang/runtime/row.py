@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from functools import partial
 from typing import Any
 
 from attrs import evolve
@@ -57,6 +58,7 @@ from chainlang.runtime.effects import (
 )
 from chainlang.runtime.outcomes import RowFailure
 from chainlang.runtime.pieces import Piece
+from chainlang.runtime.telemetry import ABORTED
 
 
 def row(step: Step, record: Record, context: RowContext) -> Work:
@@ -76,10 +78,10 @@ def _in_time(step: Step, record: Record, context: RowContext, seconds: float) ->
 def work(step: Step, record: Record, context: RowContext) -> Work:
     """Return the generator that takes a record through a step. It raises `RowFailed`."""
     match step:
-        case Generate():
-            return generate(step, record, context)
+        case Generate(stage=stage):
+            return _told(stage.name, partial(generate, step, record), context)
         case Call():
-            return call(step, record, context)
+            return _told(f"@{step.function.name}", partial(call, step, record), context)
         case Sequence(steps):
             return _sequence(steps, record, context)
         case Count():
@@ -113,6 +115,29 @@ def _combined(step: Step, record: Record, context: RowContext) -> Work:
         case Each():
             return _each(step, record, context)
     raise TypeError(f"not a step that stands alone: {step!r}")
+
+
+def _told(
+    name: str, begin: Callable[[RowContext], Generator[Effect, Any, Record]], context: RowContext
+) -> Generator[Effect, Any, Record]:
+    """Return the work of a stage, told of in a span where somebody listens."""
+    return _in_span(name, begin, context) if context.tracing else begin(context)
+
+
+def _in_span(
+    name: str, begin: Callable[[RowContext], Generator[Effect, Any, Record]], context: RowContext
+) -> Generator[Effect, Any, Record]:
+    tracing = context.tracing.child(f"stage {name}", stage=name)
+    try:
+        found = yield from begin(evolve(context, tracing=tracing))
+    except RowFailed as error:
+        tracing.end(error.failure.cause)
+        raise
+    except GeneratorExit:
+        tracing.end(ABORTED)
+        raise
+    tracing.end(candidates=len(found.candidates))
+    return found
 
 
 def _sequence(steps: tuple[Step, ...], flow: Flow, context: RowContext) -> Work:

@@ -10,7 +10,7 @@ import queue
 import threading
 from collections.abc import Callable, Mapping
 
-from attrs import define
+from attrs import define, field
 
 from chainlang.engines.base import Engine
 from chainlang.ops.records import Record
@@ -21,6 +21,7 @@ from chainlang.runtime.outcomes import Outcome
 from chainlang.runtime.pieces import Listener
 from chainlang.runtime.row import row
 from chainlang.runtime.scheduler import Row, Scheduler
+from chainlang.runtime.telemetry import ABORTED, Tracing, begin, count_row
 from chainlang.runtime.terms import Terms
 
 
@@ -36,6 +37,8 @@ class Job:
     done: Callable[[Outcome | BaseException], None]
     listener: Listener | None = None
     row: Row | None = None
+    tracing: Tracing = field(factory=lambda: begin("row"))
+    """A span inside the one that is current where the row is asked for."""
 
 
 class Service:
@@ -89,11 +92,15 @@ class Service:
     def _start(self, job: Job) -> None:
         def done(outcome: Outcome) -> None:
             self._jobs.pop(job, None)
+            job.tracing.end(outcome.cause)
+            count_row(outcome.cause)
             job.done(outcome.showing(job.plan.outputs))
 
         self._jobs[job] = None
         self._scheduler.by_prefix |= job.plan.by_prefix
-        context = RowContext(job.seed, listener=job.listener, budget=RowBudget(job.terms))
+        context = RowContext(
+            job.seed, listener=job.listener, tracing=job.tracing, budget=RowBudget(job.terms)
+        )
         job.row = Row(0, job.start, job.engines, done)
         try:
             self._scheduler.admit(job.row, row(job.plan.root, job.start, context))
@@ -105,9 +112,11 @@ class Service:
         if job in self._jobs and job.row is not None:
             del self._jobs[job]
             self._scheduler.abort(job.row)
+            job.tracing.end(ABORTED)
 
     def _fail(self, error: Exception) -> None:
         self._scheduler.abort()
         jobs, self._jobs = list(self._jobs), {}
         for job in jobs:
+            job.tracing.end(type(error).__name__)
             job.done(error)
