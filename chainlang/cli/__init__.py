@@ -51,7 +51,8 @@ def execute(arguments: Sequence[str] | None = None) -> int:
     try:
         status: int = options.run(options)
     except ChainlangError as error:
-        report(error.diagnostics, as_json=getattr(options, "json", False))
+        as_log = getattr(options, "log_format", None) == "json"
+        report(error.diagnostics, as_json=getattr(options, "json", False), as_log=as_log)
         return BAD_INPUT
     return status
 

@@ -6,16 +6,33 @@ import json
 import os
 import sys
 from collections.abc import Iterable
-from typing import TextIO
+from datetime import UTC, datetime
+from typing import Any, TextIO
 
 from chainlang.diagnostics import Diagnostic
 from chainlang.report import render
 
 
-def report(diagnostics: Iterable[Diagnostic], *, as_json: bool = False) -> None:
-    """Write diagnostics: as pages for people to stderr, or as one JSON list to stdout."""
+def log(event: str, **told: Any) -> None:
+    """Write something that happens as a line of JSON to stderr, with the time."""
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    line = json.dumps({"time": now, "event": event, **told}, default=str)
+    print(line, file=sys.stderr, flush=True)
+
+
+def report(
+    diagnostics: Iterable[Diagnostic], *, as_json: bool = False, as_log: bool = False
+) -> None:
+    """Write diagnostics: as pages for people to stderr, or as one JSON list to stdout.
+
+    Or else as a line of the log for each.
+    """
     found = list(diagnostics)
-    if as_json:
+    if as_log:
+        for one in found:
+            told = one.to_dict()
+            log(told.pop("severity"), **told)
+    elif as_json:
         print(json.dumps([one.to_dict() for one in found], indent=2))
     elif found:
         text = render(found, colour=wants_colour(sys.stderr))

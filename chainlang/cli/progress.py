@@ -7,8 +7,9 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TextIO
 
-from attrs import define, field
+from attrs import asdict, define, field, frozen
 
+from chainlang.cli.output import log
 from chainlang.wire import Usage
 
 if TYPE_CHECKING:
@@ -16,6 +17,27 @@ if TYPE_CHECKING:
 
 _EVERY = 10.0  # seconds between lines where there is no terminal
 _REDRAW = 0.1  # seconds between redraws on one
+
+
+@frozen
+class Reached:
+    """How far a run is: as text, a line."""
+
+    rows: int
+    failed: int
+    rows_per_second: float
+    tokens_per_second: float
+    seconds_left: float | None
+    """None where it is not known how many rows there are."""
+
+    def __str__(self) -> str:
+        parts = [
+            f"{self.rows:,} rows" if self.rows != 1 else "1 row",
+            f"{self.rows_per_second:,.1f} rows/s",
+            f"{self.tokens_per_second:,.0f} tokens/s",
+            f"{self.failed:,} failed",
+        ]
+        return "  ".join(parts if self.seconds_left is None else [*parts, _left(self.seconds_left)])
 
 
 @define
@@ -57,32 +79,42 @@ class Progress:
         now = self.clock()
         if now - self.shown >= (_REDRAW if self.terminal else _EVERY):
             self.shown = now
-            line = self.line(now, expected)
-            end = "" if self.terminal else "\n"
-            print(
-                f"\r{line}\x1b[K" if self.terminal else line, end=end, file=self.stream, flush=True
-            )
+            self.show(self.reached(now, expected))
 
-    def line(self, now: float, expected: float | None) -> str:
-        """Return rows, rows a second, tokens a second, failures, and the time that is left."""
+    def reached(self, now: float, expected: float | None) -> Reached:
+        """Return how far the run is."""
         seconds = max(now - self.started, 1e-9)
         tokens = self.usage.prompt_tokens + self.usage.output_tokens
         done = self.before + self.rows
-        parts = [
-            f"{done:,} rows" if done != 1 else "1 row",
-            f"{self.rows / seconds:,.1f} rows/s",
-            f"{tokens / seconds:,.0f} tokens/s",
-            f"{self.failed:,} failed",
-        ]
-        if expected is not None:
-            missing = max(expected - self.before - self.rows, 0)
-            parts.append(_left(missing * seconds / self.rows))
-        return "  ".join(parts)
+        left = None if expected is None else max(expected - done, 0) * seconds / self.rows
+        return Reached(done, self.failed, self.rows / seconds, tokens / seconds, left)
+
+    def show(self, reached: Reached) -> None:
+        """Write how far the run is."""
+        line = str(reached)
+        end = "" if self.terminal else "\n"
+        print(f"\r{line}\x1b[K" if self.terminal else line, end=end, file=self.stream, flush=True)
 
     def end(self) -> None:
         """Clear the line, so that what follows stands on its own."""
         if self.terminal and self.rows:
             print("\r\x1b[K", end="", file=self.stream, flush=True)
+
+
+class LoggedProgress(Progress):
+    """Writes lines of JSON."""
+
+    def say(self, what: str) -> None:
+        """Tell of something that happens before the first row."""
+        log("note", message=what)
+        self.started = self.shown = self.clock()
+
+    def show(self, reached: Reached) -> None:
+        """Write how far the run is."""
+        log("progress", **asdict(reached))
+
+    def end(self) -> None:
+        """Do nothing: a line has an end."""
 
 
 def _left(seconds: float) -> str:

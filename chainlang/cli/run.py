@@ -7,12 +7,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attrs import define, evolve, field
+from attrs import asdict, define, evolve, field
 
 from chainlang.cli import interrupt
 from chainlang.cli.chains import add_passes, read_chain, settings
-from chainlang.cli.output import counted, report
-from chainlang.cli.progress import Progress
+from chainlang.cli.output import counted, log, report
+from chainlang.cli.progress import LoggedProgress, Progress
 from chainlang.diagnostics import Diagnostic
 from chainlang.errors import StopError
 
@@ -66,7 +66,14 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--changed", action="store_true", help="go on with another run, where its samples still fit"
     )
-    parser.add_argument("--json", action="store_true", help="write errors as JSON to stdout")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="write errors as JSON to stdout")
+    form.add_argument(
+        "--log-format",
+        choices=("text", "json"),
+        default="text",
+        help="of what is told meanwhile and at the end: text, or a line of JSON for each thing",
+    )
     parser.set_defaults(run=run)
 
 
@@ -75,9 +82,11 @@ def run(options: argparse.Namespace) -> int:
     from chainlang.sessions import Interrupted  # 200 ms that other commands do not need
 
     chain, warned = read_chain(options.chain)
+    as_log = options.log_format == "json"
     if not options.json:
-        report(warned)
-    progress = Progress(sys.stderr, sys.stderr.isatty())
+        report(warned, as_log=as_log)
+    kind = LoggedProgress if as_log else Progress
+    progress = kind(sys.stderr, sys.stderr.isatty())
     failures = Failures(options.input)
 
     def on_row(outcome: Outcome, expected: float | None) -> None:
@@ -105,9 +114,15 @@ def run(options: argparse.Namespace) -> int:
     finally:
         progress.end()
     if failures.found:
-        report(failures.found, as_json=options.json)
-    _say(summary, failures, status)
+        report(failures.found, as_json=options.json, as_log=as_log)
+    (_log if as_log else _say)(summary, failures, status)
     return status
+
+
+def _log(summary: Summary, failures: Failures, status: int) -> None:
+    names = {0: "complete", 1: "complete", STOPPED: "stopped", interrupt.STATUS: "interrupted"}
+    told = asdict(summary) | {"shown_failures": failures.rows}
+    log("summary", status=names[status], exit_status=status, **told)
 
 
 def _say(summary: Summary, failures: Failures, status: int) -> None:
