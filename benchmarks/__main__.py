@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import calls, ensemble, imports, rows, scaling, votes
+from benchmarks import calls, ensemble, imports, rows, scaling, votes, workloads
 
 README = Path(__file__).parent / "README.md"
 TABLES: dict[str, Callable[..., str]] = {
@@ -20,6 +20,7 @@ TABLES: dict[str, Callable[..., str]] = {
     "calls": calls.table,
     "ensemble": ensemble.table,
     "votes": votes.table,
+    "workloads": workloads.table,
     "scaling": scaling.table,
     "imports": imports.table,
 }
