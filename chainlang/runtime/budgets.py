@@ -31,8 +31,10 @@ class RowBudget:
 
     def ask(self, requests: Iterable[Request]) -> None:
         """Count requests. Raises `StageError` where the row may not ask that any more."""
-        drawn = sum(request.drawn for request in requests)
         calls, tokens = self.terms.row_calls, self.terms.row_tokens
+        if calls is None and tokens is None:
+            return
+        drawn = sum(request.drawn for request in requests)
         if calls is not None and self.calls + drawn > calls:
             made = f"row_calls is {calls}: {self.calls} made, {drawn} more asked for"
             raise StageError(made, "budget")

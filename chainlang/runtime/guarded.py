@@ -123,7 +123,10 @@ class GuardedPort(Port):
     def _breaker(self, request: Request) -> Breaker | None:
         if request.patience is None:
             return None
-        return self._breakers.setdefault(request.model, Breaker(request.model))
+        found = self._breakers.get(request.model)
+        if found is None:
+            found = self._breakers.setdefault(request.model, Breaker(request.model))
+        return found
 
     @staticmethod
     def _is_patient(request: Request, breaker: Breaker, now: float) -> bool:

@@ -130,6 +130,8 @@ class Call:
 
     def end(self, reply: Completion | Failure | None) -> None:
         """Tell what came of it; None if nobody waits for it any more."""
+        if not (self.tracing or _is_counting()):
+            return
         if isinstance(reply, Completion):
             told: dict[str, Any] = {
                 INPUT_TOKENS: reply.usage.prompt_tokens,
@@ -160,10 +162,14 @@ def _shows_content() -> bool:
 
 def count(name: str, number: int, attributes: Mapping[str, Any]) -> None:
     """Add to a counter."""
-    if "opentelemetry.metrics" in sys.modules:
+    if _is_counting():
         from opentelemetry import metrics
 
         _counters(metrics.get_meter)[name].add(number, attributes)
+
+
+def _is_counting() -> bool:
+    return "opentelemetry.metrics" in sys.modules
 
 
 @lru_cache(maxsize=1)
