@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 from attrs import define
 
+from chainlang.caching import way_of
 from chainlang.compiler import planned
 from chainlang.diagnostics import Diagnostic
 from chainlang.errors import OperandError
@@ -129,7 +130,8 @@ class _Job:
         engines = await asyncio.to_thread(engines_of, plan, program.items, settings)
         listener = Listener(self._tell, wanted) if wanted else None
         terms = Terms.of(settings)
-        self._job = Job(plan, start, engines, settings.seed, terms, self._tell, listener)
+        way = await asyncio.to_thread(way_of, settings)
+        self._job = Job(plan, start, engines, settings.seed, terms, self._tell, way, listener)
         _SERVICE.submit(self._job)
 
     async def pieces(self) -> AsyncGenerator[Piece, None]:

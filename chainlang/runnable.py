@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 # What may stand beside the fields of a row when a chain is called. A field of the same name goes
 # into a dict: qa({"seed": 3}).
 _SETTINGS = (
-    "call_seconds", "engine", "model", "on_error", "outputs", "passes", "patience", "progress",
-    "row_calls", "row_seconds", "row_tokens", "seed",
+    "cache", "cache_bytes", "cache_folder", "cache_redis", "call_seconds", "engine", "model",
+    "on_error", "outputs", "passes", "patience", "progress", "row_calls", "row_seconds",
+    "row_tokens", "seed",
 )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from attrs import asdict, define, evolve, field, frozen
 
+from chainlang.caching import Way, way_of
 from chainlang.compiler import planned
 from chainlang.data import BadRow, Extent, Row, check_ids, read_rows, spoken
 from chainlang.diagnostics import Diagnostic
@@ -25,7 +26,6 @@ from chainlang.ops.records import Record
 from chainlang.plan.steps import Plan
 from chainlang.results import Result
 from chainlang.runtime.budgets import RunBudget
-from chainlang.runtime.guarded import GuardedPort
 from chainlang.runtime.loop import run
 from chainlang.runtime.outcomes import Outcome, RowFailure
 from chainlang.runtime.ports import Port
@@ -56,6 +56,7 @@ def results(program: Program, source: Any, settings: MapSettings) -> Iterator[Re
         seed=settings.seed,
         window=settings.window,
         ordered=settings.ordered,
+        open_port=way_of(settings),
         terms=Terms.of(settings),
     )
     return _results(stream, plan.outputs, settings.on_error)
@@ -99,6 +100,8 @@ class Summary:
     """How many parts stepped in, were drawn again, or ran out of rounds; by the kind of event."""
     recorded: int = 0
     """How many samples were in the journal of the folder, and so were not drawn again."""
+    cached: int = 0
+    """How many were in the cache, and so were not drawn at all."""
 
 
 class Interrupted(KeyboardInterrupt):
@@ -131,6 +134,7 @@ def run_to_folder(  # noqa: PLR0917
     extent = Extent()
     rows = rows_of(source, program, settings.limit, extent)
     engines = engines_of(plan, program.items, settings)
+    way = way_of(settings)
     about = evolve(about, models={name: _told(one) for name, one in engines.items()})
     with (
         noted(),
@@ -145,7 +149,7 @@ def run_to_folder(  # noqa: PLR0917
             retry=settings.retry_failed,
         ) as folder,
     ):
-        recorder = _Recorder(folder.journal)
+        recorder = _Recorder(folder.journal, way)
         stream = run(
             plan,
             rows,
@@ -184,12 +188,18 @@ class _Recorder:
     """Opens ports that keep what is drawn in the journal of a run, and ask for nothing twice."""
 
     journal: Journal
+    way: Way
     ports: list[RecordedPort] = field(factory=list)
+    cached: list[RecordedPort] = field(factory=list)
+    """The ways through the cache, where there is one."""
 
     def port(self, engine: Engine, budget: RunBudget) -> Port:
         """Return the way to an engine."""
         fingerprint = json.dumps(engine.fingerprint, sort_keys=True)
-        self.ports.append(RecordedPort(GuardedPort(engine, budget), self.journal, fingerprint))
+        below = self.way(engine, budget)
+        if isinstance(below, RecordedPort):
+            self.cached.append(below)
+        self.ports.append(RecordedPort(below, self.journal, fingerprint))
         return self.ports[-1]
 
 
@@ -250,6 +260,7 @@ def _summary(folder: RunFolder, out: Path, started: float, recorder: _Recorder) 
         out,
         dict(done.stepped_in),
         folder.before.calls + sum(port.taken for port in recorder.ports),
+        sum(port.taken for port in recorder.cached),
     )
 
 

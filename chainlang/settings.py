@@ -41,6 +41,7 @@ PREFIX = "CHAINLANG_"
 DEFAULT_WINDOW = 256
 _TOML = 'a line is a name and a value, and a text has quotes: model = "tiny"'
 Format: TypeAlias = Literal["jsonl", "csv", "parquet"]
+CacheMode: TypeAlias = Literal["off", "read", "write", "refresh"]
 Progress: TypeAlias = Callable[[str], None]
 
 
@@ -115,6 +116,16 @@ class Settings(BaseSettings):
     """how many seconds a model that does not answer is waited for, before what needs it fails"""
     format: Annotated[Format, Takes("jsonl, csv or parquet")] = "jsonl"
     """of the tables in a run folder"""
+    cache: Annotated[CacheMode, Takes("off, read, write or refresh")] = "off"
+    """what any run drew: not used, taken, kept as well, or drawn again and kept"""
+    cache_folder: Annotated[Path | None, Takes("a folder")] = None
+    """where that is kept, if not in the user's folder of caches"""
+    cache_bytes: Annotated[PositiveInt, Takes("a number of bytes, of at least 1")] = 1 << 30
+    """how large it may be; what was used least lately goes"""
+    cache_redis: Annotated[
+        SecretStr | None, Takes('an address: "redis://host:6379/0"', secret=True)
+    ] = None
+    """a Redis that shares it with other machines"""
     openai_base_url: Annotated[HttpUrl | None, Takes('an address: "http://host:8000/v1"')] = None
     """where an `openai` model is asked that names no address itself"""
     openai_api_key: Annotated[SecretStr | None, Takes("a text", secret=True)] = None

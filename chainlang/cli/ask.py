@@ -7,7 +7,7 @@ import json
 import sys
 from typing import Any
 
-from chainlang.cli.chains import read_chain, settings
+from chainlang.cli.chains import CACHE, read_chain, settings
 from chainlang.cli.output import report
 from chainlang.errors import RowError
 from chainlang.results import Result
@@ -20,6 +20,7 @@ def add(commands: Any) -> None:
     parser.add_argument("question", metavar="QUESTION")
     parser.add_argument("--model", help="the model of every stage that names none (default: tiny)")
     parser.add_argument("--seed", help="the seed of the run (default: 0)")
+    parser.add_argument("--cache", help=CACHE)
     parser.add_argument("--json", action="store_true", help="print the whole result as JSON")
     parser.set_defaults(run=run)
 
@@ -29,7 +30,7 @@ def run(options: argparse.Namespace) -> int:
     chain, warned = read_chain(options.chain)
     if not options.json:
         report(warned)
-    given = settings(options, "model", "seed")
+    given = settings(options, "cache", "model", "seed")
     try:
         result = chain(options.question, **given, progress=_say)
     except RowError as error:

@@ -12,6 +12,9 @@ from chainlang.errors import ChainlangWarning, raise_errors
 from chainlang.ops.programs import examine, main_of
 from chainlang.reading import chain
 
+CACHE = "what earlier runs drew: off, read, write or refresh (default: off)"
+"""What the option of that name says of itself."""
+
 
 def read_chain(text: str) -> tuple[Chain, list[Diagnostic]]:
     """Return the chain of a notation, or of a file, with its warnings; raise its errors."""

@@ -17,7 +17,7 @@ import attrs
 from attrs import define, evolve, field
 
 from chainlang.runtime.ports import Port, Reply, new_id
-from chainlang.store.journal import Drawn
+from chainlang.store.entries import Drawn
 from chainlang.wire import Completion, Delta, Failure, Request, Sample, Sampling, Usage
 
 

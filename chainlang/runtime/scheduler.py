@@ -34,6 +34,8 @@ class Row:
     engines: Mapping[str, Engine]
     done: Callable[[Outcome], None]
     usage: Usage = field(factory=Usage)
+    open_port: Callable[[Engine], Port] | None = None
+    """How its engines are asked, if not as the scheduler asks others."""
 
 
 @define(eq=False)
@@ -68,8 +70,8 @@ class Scheduler:
     """Requests in flight: who waits for the reply, in which slot, and who answers."""
     _outbox: dict[Port, list[Request]] = field(factory=dict)
     """Requests that are ready to be submitted."""
-    _ports: dict[int, Port] = field(factory=dict)
-    """The way to each engine, by the engine's identity."""
+    _ports: dict[tuple[int, Callable[[Engine], Port]], Port] = field(factory=dict)
+    """The way to each engine, by the engine's identity and by how it is asked."""
     _calls: Awaiting[tuple[_Task, int]] = field(factory=Awaiting)
     """Functions in flight: who waits for what they return, and in which slot."""
     _alarms: Alarms[_Task] = field(factory=Alarms)
@@ -203,21 +205,22 @@ class Scheduler:
 
     def _ask(self, task: _Task, requests: Iterable[Request]) -> None:
         for slot, request in enumerate(requests):
-            port = self._port(task.row.engines[request.model])
+            port = self._port(task.row, task.row.engines[request.model])
             self._asked[request.id] = (task, slot, port)
             self._outbox.setdefault(port, []).append(request)
 
-    def _port(self, engine: Engine) -> Port:
-        found = self._ports.get(id(engine))
+    def _port(self, row: Row, engine: Engine) -> Port:
+        way = row.open_port or self.open_port
+        found = self._ports.get((id(engine), way))
         if found is None:
-            found = self._ports[id(engine)] = SharedPort(self.open_port(engine))
+            found = self._ports[id(engine), way] = SharedPort(way(engine))
         return found
 
     def _clock(self, row: Row) -> Clock:
         """Return the clock of a row: of its engines, if all of them have a time of their own."""
         engines = {id(engine): engine for engine in row.engines.values()}.values()
         if engines and all(isinstance(engine, Timed) for engine in engines):
-            return EngineClock(tuple(self._port(engine) for engine in engines))
+            return EngineClock(tuple(self._port(row, engine) for engine in engines))
         return self.machine
 
     def _finish(

@@ -19,6 +19,7 @@ from chainlang.runtime.budgets import RowBudget
 from chainlang.runtime.effects import RowContext
 from chainlang.runtime.outcomes import Outcome
 from chainlang.runtime.pieces import Listener
+from chainlang.runtime.ports import Port
 from chainlang.runtime.row import row
 from chainlang.runtime.scheduler import Row, Scheduler
 from chainlang.runtime.telemetry import ABORTED, Tracing, begin, count_row
@@ -35,6 +36,8 @@ class Job:
     seed: int
     terms: Terms
     done: Callable[[Outcome | BaseException], None]
+    open_port: Callable[[Engine], Port] | None = None
+    """How engines are asked."""
     listener: Listener | None = None
     row: Row | None = None
     tracing: Tracing = field(factory=lambda: begin("row"))
@@ -101,7 +104,7 @@ class Service:
         context = RowContext(
             job.seed, listener=job.listener, tracing=job.tracing, budget=RowBudget(job.terms)
         )
-        job.row = Row(0, job.start, job.engines, done)
+        job.row = Row(0, job.start, job.engines, done, open_port=job.open_port)
         try:
             self._scheduler.admit(job.row, row(job.plan.root, job.start, context))
         except Exception as error:  # noqa: BLE001  # as above

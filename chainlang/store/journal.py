@@ -7,26 +7,24 @@ nothing is imported or executed on reading, and an entry that does not fit its c
 
 from __future__ import annotations
 
-import hashlib
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from attrs import asdict, define, fields, frozen
+from attrs import define
 
 from chainlang.diagnostics import Diagnostic
 from chainlang.errors import SourceError
 from chainlang.store.clear import JOURNAL
+from chainlang.store.entries import Drawn, LaterEntry, checksum, decoded, encoded, fits
 from chainlang.store.files import Folder
-from chainlang.wire import Sample
 
 FORMAT = 1
 _MARK = 0x636861696E  # "chain", so that no other program's file is taken for a journal
 _CACHE_KB = 16_384
 _LOG_PAGES = 16_384  # 64 MB: a page that many samples change is written to its place once for them
-_USUAL = {one.name: one.default for one in fields(Sample)}
 _CHUNK = 500  # keys of one question; SQLite takes 32,766
 # Samples stand in the order of their recording, and apart from their keys: keys are hashes, so an
 # entry in their order would rewrite another page for each sample.
@@ -34,14 +32,6 @@ _SCHEMA = """
 CREATE TABLE samples (key BLOB NOT NULL UNIQUE, entry BLOB NOT NULL, sum BLOB NOT NULL);
 CREATE TABLE notes (name TEXT PRIMARY KEY, entry BLOB NOT NULL, sum BLOB NOT NULL) WITHOUT ROWID;
 """
-
-
-@frozen
-class Drawn:
-    """A sample that was drawn, and the length of the prompt it was drawn for."""
-
-    sample: Sample
-    prompt_tokens: int
 
 
 @define(eq=False)
@@ -89,8 +79,8 @@ class Journal:
             question = f"SELECT key, entry, sum FROM samples WHERE key IN ({marks})"  # noqa: S608
             with _told(self.path):
                 rows = self._database.execute(question, some).fetchall()
-            for key, entry, checksum in rows:
-                found[key] = self._drawn(key, entry, checksum)
+            for key, entry, total in rows:
+                found[key] = self._drawn(key, entry, total)
         return found
 
     def record(self, drawn: Mapping[bytes, Drawn]) -> None:
@@ -99,8 +89,8 @@ class Journal:
             return
         rows = []
         for key, one in drawn.items():
-            entry = _sample_entry(one)
-            rows.append((key, entry, _sum(key, entry)))
+            entry = encoded(one)
+            rows.append((key, entry, checksum(key, entry)))
         with _told(self.path), self._transaction():
             self._database.executemany("INSERT OR IGNORE INTO samples VALUES (?, ?, ?)", rows)
 
@@ -110,17 +100,15 @@ class Journal:
             (count,) = self._database.execute("SELECT count(*) FROM samples").fetchone()
         return int(count)
 
-    def _drawn(self, key: bytes, entry: object, checksum: object) -> Drawn:
-        if not isinstance(entry, bytes) or _sum(key, entry) != checksum:
+    def _drawn(self, key: bytes, entry: object, total: object) -> Drawn:
+        if not isinstance(entry, bytes) or not fits(key, entry, total):
             raise _damaged(self.path, f"sample {key.hex()} does not fit its checksum")
-        prompt_tokens, fields = json.loads(entry)
-        if later := sorted(fields.keys() - _USUAL.keys()):
-            what = f"{self.path}: this journal says what this version can't read: {later[0]}"
-            raise _refusal(what, "resume it with the version that began it, or begin a new run")
-        values: dict[str, Any] = {
-            name: tuple(it) if isinstance(it, list) else it for name, it in fields.items()
-        }
-        return Drawn(Sample(**values), prompt_tokens)
+        try:
+            return decoded(entry)
+        except LaterEntry as error:
+            what = f"{self.path}: this journal says what this version can't read: {error}"
+            hint = "resume it with the version that began it, or begin a new run"
+            raise _refusal(what, hint) from error
 
     # ---- notes
 
@@ -129,7 +117,7 @@ class Journal:
         rows = []
         for name, value in notes.items():
             entry = json.dumps(value).encode()
-            rows.append((name, entry, _sum(name.encode(), entry)))
+            rows.append((name, entry, checksum(name.encode(), entry)))
         with _told(self.path), self._transaction():
             self._database.executemany("INSERT OR REPLACE INTO notes VALUES (?, ?, ?)", rows)
 
@@ -140,8 +128,8 @@ class Journal:
             row = self._database.execute(question, [name]).fetchone()
         if row is None:
             return None
-        entry, checksum = row
-        if not isinstance(entry, bytes) or _sum(name.encode(), entry) != checksum:
+        entry, total = row
+        if not fits(name.encode(), entry, total):
             raise _damaged(self.path, f"the note {name!r} does not fit its checksum")
         return json.loads(entry)
 
@@ -178,17 +166,6 @@ def _prepare(database: sqlite3.Connection, path: str) -> None:
     (verdict,) = database.execute("PRAGMA quick_check(1)").fetchone()
     if verdict != "ok":
         raise _damaged(path, str(verdict))
-
-
-def _sample_entry(drawn: Drawn) -> bytes:
-    # What a sample has nothing of is left out, as an entry leaves out what came later than itself.
-    found = asdict(drawn.sample, recurse=False)
-    said = {name: value for name, value in found.items() if value != _USUAL[name]}
-    return json.dumps([drawn.prompt_tokens, said]).encode()
-
-
-def _sum(key: bytes, entry: bytes) -> bytes:
-    return hashlib.blake2b(entry, key=key[:64], digest_size=8).digest()
 
 
 @contextmanager

