@@ -12,11 +12,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import calls, ensemble, imports, rows, scaling, votes, workloads
+from benchmarks import calls, ensemble, imports, resume, rows, scaling, votes, workloads
 
 README = Path(__file__).parent / "README.md"
 TABLES: dict[str, Callable[..., str]] = {
     "rows": rows.table,
+    "resume": resume.table,
     "calls": calls.table,
     "ensemble": ensemble.table,
     "votes": votes.table,

@@ -43,14 +43,19 @@ def table(*, quick: bool = False) -> str:
 def measured(size: int, folder: Path) -> Report:
     """Return what a run over so many rows took."""
     source = folder / "rows.jsonl"
-    with source.open("w") as file:
-        for number in range(size):
-            row = {"id": number, "query": f"What is {number % 90 + 10} + {number * 7 % 90 + 10}?"}
-            file.write(json.dumps(row) + "\n")
+    write_rows(source, size)
     with started("folder.py", OURS, "folder.py") as program:
         report = program.run({"text": CHAIN, "source": str(source), "out": str(folder / "run")})
     assert (report["rows"], report["failed"]) == (size, 0)
     return report
+
+
+def write_rows(source: Path, size: int) -> None:
+    """Write so many rows, each with an id and a query."""
+    with source.open("w") as file:
+        for number in range(size):
+            row = {"id": number, "query": f"What is {number % 90 + 10} + {number * 7 % 90 + 10}?"}
+            file.write(json.dumps(row) + "\n")
 
 
 def doubling(less: Report, more: Report) -> float:

@@ -163,7 +163,7 @@ def _prepare(database: sqlite3.Connection, path: str) -> None:
         marks = f"PRAGMA application_id = {_MARK & 0x7FFFFFFF}; PRAGMA user_version = {FORMAT};"
         database.executescript(f"BEGIN IMMEDIATE; {marks} {_SCHEMA} COMMIT;")
         return
-    (verdict,) = database.execute("PRAGMA quick_check(1)").fetchone()
+    (verdict,) = database.execute("PRAGMA integrity_check(1)").fetchone()
     if verdict != "ok":
         raise _damaged(path, str(verdict))
 
@@ -178,6 +178,8 @@ def _told(path: str) -> Iterator[None]:
             what = f"{path}: {error}"
             raise _refusal(what, "what was recorded is kept: run the same command again") from error
         raise _damaged(path, str(error)) from error
+    except UnicodeDecodeError as error:  # SQLite quotes what it can't read
+        raise _damaged(path, "its tables are not those of a journal") from error
 
 
 def _damaged(path: str, what: str) -> SourceError:

@@ -130,6 +130,14 @@ def test_a_damaged_journal_is_refused_or_says_the_truth(tmp_path: Path, seed: in
     folder.close()
 
 
+def test_damage_that_sqlite_quotes(folder: Folder) -> None:
+    filled(folder)
+    path = Path(folder.path) / "journal.sqlite"
+    path.write_bytes(path.read_bytes().replace(b"CREATE TABLE samples", b"CREATE \xb1ABLE samples"))
+    with pytest.raises(SourceError, match="the journal is damaged"):
+        Journal.open(folder)
+
+
 def test_another_database_is_no_journal(folder: Folder) -> None:
     with sqlite3.connect(f"{folder.path}/journal.sqlite") as database:
         database.execute("CREATE TABLE samples (key, entry, sum)")

@@ -1,4 +1,4 @@
-"""The long runs: `python -m tests.survive boundaries|kills|faults [COUNT] [--seed SEED]`."""
+"""The long runs: `python -m tests.survive WHAT [COUNT] [--seed SEED]`."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import secrets
 import sys
 import time
 
-from tests.survive import faults, kill
+from tests.survive import damage, faults, half, kill
 
 
 def main() -> int:
     """Run one of them, and say what it came to."""
     parser = argparse.ArgumentParser(prog="python -m tests.survive", description=__doc__)
-    parser.add_argument("what", choices=["boundaries", "kills", "faults"])
+    parser.add_argument("what", choices=["boundaries", "kills", "faults", "damage", "half"])
     parser.add_argument("count", type=int, nargs="?", default=1_000)
     parser.add_argument("--seed", default=None, help="repeat the run that printed this seed")
     parser.add_argument("--format", default="jsonl", help="of the results")
@@ -21,6 +21,7 @@ def main() -> int:
     parser.add_argument("--mode", action="append", choices=list(faults.MODES), help="of faults")
     parser.add_argument("--rows", type=int, default=20, help="of a run with faults")
     parser.add_argument("--part-rows", type=int, default=8, help="of a part of such a run")
+    parser.add_argument("--window", type=int, default=64, help="of the run that half is done of")
     options = parser.parse_args()
     seed = options.seed or secrets.token_hex(4)
     print(f"seed {seed}", flush=True)
@@ -32,6 +33,12 @@ def main() -> int:
         modes = options.mode or list(faults.MODES)
         ends = faults.at_every_call(modes, options.rows, options.part_rows)
         told = f"{sum(ends.values())} faults: {dict(sorted(ends.items()))}"
+    elif options.what == "damage":
+        ends = damage.damaged(options.count, seed)
+        told = f"{sum(ends.values())} folders: {dict(sorted(ends.items()))}"
+    elif options.what == "half":
+        asked = half.calls(options.count, options.window)
+        told = f"{asked:,} calls for {options.count:,} rows, {options.window} of them in flight"
     else:
         done, recovering, runs = kill.at_random(options.count, seed)
         told = f"{done} kills, {recovering} of them during recovery, in {runs} runs"

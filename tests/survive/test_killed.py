@@ -58,6 +58,18 @@ def test_a_disk_writes_less_than_it_was_told_to() -> None:
     assert "went on" in told("faults", "--mode", "short", "--rows", "2", "--part-rows", "1")
 
 
+def test_damage_is_refused_or_recovered_from() -> None:
+    ends = told("damage", "200")
+    for end in ("bits of journal.sqlite: recovered", "swapped of journal.sqlite: refused"):
+        assert f"'{end}'" in ends
+
+
+def test_killed_at_half_it_asks_again_for_what_was_in_flight() -> None:
+    found = re.search(r"(\d+,\d+) calls for 10,000 rows", told("half", "10000", "--window", "64"))
+    assert found is not None
+    assert 10_000 <= int(found[1].replace(",", "")) <= 10_064
+
+
 def test_a_note_names_only_what_is_on_the_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
