@@ -53,16 +53,18 @@ class Level(Protocol):
 
 @define(eq=False)
 class InMemory:
-    """A level in this process, of so many samples.
+    """A level in this process, of about so many bytes.
 
-    >>> level = InMemory(most=1)
-    >>> level.record({b"a": 1, b"b": 2})
-    >>> level.find([b"a", b"b"])
-    {b'b': 2}
+    >>> from chainlang.wire import Sample
+    >>> level = InMemory(most=2000)
+    >>> level.record({key: Drawn(Sample("four" * 100, "stop", 100), 7) for key in (b"a", b"b")})
+    >>> list(level.find([b"a", b"b"]))
+    [b'b']
     """
 
-    most: int = 10_000
+    most: int = 64 << 20
     _kept: OrderedDict[bytes, Drawn] = field(factory=OrderedDict)
+    _size: int = 0
     _lock: threading.Lock = field(factory=threading.Lock)
 
     def find(self, keys: Iterable[bytes]) -> dict[bytes, Drawn]:
@@ -79,14 +81,24 @@ class InMemory:
         """Keep samples; the ones that were used least lately go."""
         with self._lock:
             for key, one in drawn.items():
+                if key in self._kept:
+                    self._size -= _weight(self._kept.pop(key))
                 self._kept[key] = one
-                self._kept.move_to_end(key)
-            while len(self._kept) > self.most:
-                self._kept.popitem(last=False)
+                self._size += _weight(one)
+            while self._size > self.most:
+                self._size -= _weight(self._kept.popitem(last=False)[1])
 
     def close(self) -> None:
         """Forget everything."""
         self._kept.clear()
+        self._size = 0
+
+
+def _weight(drawn: Drawn) -> int:
+    """Return about how many bytes a sample takes as Python has it."""
+    sample = drawn.sample
+    numbers = len(sample.token_ids) + len(sample.logprobs)
+    return 500 + 2 * (len(sample.text) + len(sample.reasoning)) + 40 * numbers
 
 
 @define(eq=False)

@@ -75,7 +75,7 @@ def level(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[
             made = InRedis.open(request.getfixturevalue("redis"))
         else:
             shared = InRedis.open(request.getfixturevalue("redis"))
-            made = Levels((InMemory(most=3), OnDisk.open(tmp_path, MEGABYTE), shared))
+            made = Levels((InMemory(most=3000), OnDisk.open(tmp_path, MEGABYTE), shared))
         opened.append(made)
         return made
 
