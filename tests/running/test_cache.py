@@ -11,6 +11,7 @@ import pytest
 
 from chainlang import chain
 from chainlang.caching import close_caches, usual_folder
+from chainlang.cli import main
 from chainlang.engines.fake import FakeEngine
 from chainlang.errors import RowError, SettingError
 from chainlang.store.cache import FILE
@@ -200,3 +201,26 @@ def test_where_it_is_if_nobody_says(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_a_mode_that_there_is_not() -> None:
     with pytest.raises(SettingError, match="off, read, write or refresh"):
         chain("E").map(ROWS, engine=FakeEngine(), cache="on")
+
+
+def test_the_command_line_has_it_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
+    (tmp_path / "qa.chain").write_text('model f = fake("f")\nmain = 3:E:f >> M\n')
+    (tmp_path / "rows.csv").write_text("query\na\nb\n")
+    said = []
+    for out in ("one", "two"):
+        arguments = [str(tmp_path / "qa.chain"), "-i", str(tmp_path / "rows.csv")]
+        with pytest.raises(SystemExit) as ended:
+            main(["run", *arguments, "-o", str(tmp_path / out), "--cache", "write"])
+        assert not ended.value.code
+        said.append(capsys.readouterr().err)
+    assert "from the cache" not in said[0]
+    assert "from the cache: 6 samples\n" in said[1]
+    one, two = ((tmp_path / out / "flattened" / "000.jsonl").read_bytes() for out in ("one", "two"))
+    assert one == two
+    with pytest.raises(SystemExit) as ended:
+        main(["ask", "E:f", "a", "--cache", "always"])
+    assert ended.value.code == 2
+    assert "it takes off, read, write or refresh" in capsys.readouterr().err
