@@ -38,7 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     if status == interrupt.STATUS and "vllm" in sys.modules:
         from chainlang.models import close_engines
 
-        close_engines()
+        with interrupt.bounded():
+            close_engines()
         interrupt.leave()
     sys.exit(status)
 

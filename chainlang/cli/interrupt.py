@@ -19,6 +19,8 @@ from chainlang.interrupts import forget, hear, is_loading
 
 STATUS = 130
 """What a command exits with that was interrupted."""
+LONGEST = 2.0
+"""Seconds that closing models may take, when nobody wants to wait any more."""
 
 
 class _Handler:
@@ -45,6 +47,18 @@ def handled() -> Iterator[None]:
     finally:
         signal.signal(signal.SIGINT, before)
         forget()
+
+
+@contextmanager
+def bounded(seconds: float = LONGEST) -> Iterator[None]:
+    """End the process where the block takes longer. What it would give back goes then too."""
+    timer = threading.Timer(seconds, leave)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def leave() -> NoReturn:

@@ -181,6 +181,22 @@ def test_an_interrupt_waits_for_the_end_of_the_block_and_a_second_one_does_not(
     assert done == reached
 
 
+def test_what_takes_too_long_at_the_end_is_left() -> None:
+    text = """
+from threading import Event
+from chainlang.cli.interrupt import bounded
+with bounded(60):
+    pass
+with bounded(0.1):
+    print("closing", flush=True)
+    Event().wait()
+"""
+    found = subprocess.run(
+        [sys.executable, "-c", text], capture_output=True, text=True, check=False
+    )
+    assert (found.returncode, found.stdout) == (130, "closing\n")
+
+
 def test_without_an_interrupt_nothing_changes() -> None:
     before = signal.getsignal(signal.SIGINT)
     with held():
