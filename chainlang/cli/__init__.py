@@ -7,6 +7,7 @@ Exit status: 0 fine; 1 what was asked for did not hold (a row failed, a file is 
 from __future__ import annotations
 
 import argparse
+import gc
 import io
 import os
 import sys
@@ -38,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     if status == interrupt.STATUS and "vllm" in sys.modules:
         from chainlang.models import close_engines
 
+        gc.freeze()  # vLLM would go through every object of the process, which can take seconds
         with interrupt.bounded():
             close_engines()
         interrupt.leave()
