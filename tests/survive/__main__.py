@@ -1,4 +1,8 @@
-"""The long runs: `python -m tests.survive WHAT [COUNT] [--seed SEED]`."""
+"""The long runs: `python -m tests.survive WHAT [COUNT] [--seed SEED]`.
+
+boundaries: kill at each step that the disk sees. kills: COUNT kills at random. faults: let each
+call of the disk fail. damage: go on with COUNT damaged folders. half: kill COUNT rows at half.
+"""
 
 from __future__ import annotations
 
