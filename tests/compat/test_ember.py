@@ -27,7 +27,8 @@ def test_what_the_documents_show_means_what_they_say(shown: Documented) -> None:
 def test_an_ensemble_and_branches_are_in_flight_together(shown: Documented) -> None:
     engine = FakeEngine(latency=lambda _: 1.0)
     made = shown.build()
-    result = made(query="What causes the northern lights?", engine=engine)
+    # As it is written: the optimizer draws once what is equal at temperature 0.
+    result = made(query="What causes the northern lights?", engine=engine, passes=())
     for name in shown.keys:
         assert result[name] is not None or name == "revised_answer", name
     assert engine.most_in_flight == shown.wide
