@@ -45,7 +45,7 @@ def counted() -> Any:
 step, llm.llm_engine.step = llm.llm_engine.step, counted
 
 
-def run(rows: list[str], seeds: list[int]) -> dict[str, Any]:
+def run(rows: list[str], seeds: list[int], **_: Any) -> dict[str, Any]:
     before = len(taken)
     asked = [[{"role": "user", "content": row}] for row in rows]
     sampling = [SamplingParams(n=5, temperature=0.7, max_tokens=1024, seed=one) for one in seeds]
