@@ -6,15 +6,17 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
-from chainlang import ChainlangWarning, load
+from chainlang import ChainlangWarning, chain, load
 from chainlang.compiler import Compiled, compiled
 from chainlang.ir.nodes import Expr
+from chainlang.limits import Limits
 from chainlang.notation import unparse
 from chainlang.passes.table import CHAIN_PASSES, DEFAULT, PLAN_PASSES, Applied
 from chainlang.places import Place
+from chainlang.plan.counts import Range, counts
 from chainlang.plan.render import render
 from chainlang.plan.steps import Plan
-from chainlang.plan.walk import leaves
+from chainlang.plan.walk import leaves, steps_of
 from tests.cases import FIXTURES, Case, each_case
 
 FUNCTIONS = {"shout": lambda answer: f"{answer}!"}
@@ -79,3 +81,16 @@ def test_every_pass_has_cases_and_those_that_fire_and_do_not() -> None:
         text = Path(FIXTURES / "passes" / f"{name}.cases").read_text(encoding="utf-8")
         assert "--- after" in text, name
         assert "--- the same" in text, name
+
+
+def test_a_plan_does_not_grow_with_a_count() -> None:
+    """A million samples are one step, and compiling, passes and counting take no more of them."""
+    with Limits(samples_per_stage=10**6, calls_per_row=10**7).applied():
+        narrow, wide = (
+            compiled(chain(f"{count}:E:tiny:0.7 >> M").program(), outputs=["answer"])
+            for count in (9, 10**6)
+        )
+    for one, other in ((narrow.naive, wide.naive), (narrow.plan, wide.plan)):
+        assert len(list(steps_of(one.root))) == len(list(steps_of(other.root)))
+        assert len(render(other)) < len(render(one)) + 10
+    assert counts(wide.plan).models["tiny"].samples == Range(500_000, 10**6)
