@@ -79,12 +79,12 @@ def _told(span: Span | None, model: Model | None = None) -> Iterator[None]:
 def _about(found: Diagnostic, model: Model | None) -> Span | None:
     if model is None:
         return None
-    if f"model {model.source!r}" in found.message and model.span is not None:
-        return model.span.part("source")
     said = f"{found.message} {found.hint}"
-    return next(
-        (it.span for it in model.settings if it.name in said or it.name == "base_url"), None
-    )
+    settings = {it.name: it.span for it in model.settings}
+    named = next((span for name, span in settings.items() if name in said), None)
+    if named is None and model.span is not None and f"model {model.source!r}" in found.message:
+        return model.span.part("source")
+    return named or settings.get("base_url")
 
 
 def _place(plan: Plan, name: str) -> Span | None:

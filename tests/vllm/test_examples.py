@@ -38,7 +38,7 @@ def nested_networks(names: Names, printed: str) -> None:
         "two": 2,
         "vote": 1,
     }
-    assert result.usage.calls == 14
+    assert 11 <= result.usage.calls <= 14  # verifiers that are asked the same share a reply
 
 
 def route_by_topic(names: Names, printed: str) -> None:
