@@ -170,8 +170,8 @@ def _of(step: Step, before: Range) -> Counts:
             return Counts(ONE, {generate.stage.model: cost}, waves)
         case Count():
             return Counts(ONE)
-        case Call(function):
-            return Counts(before if function.kind == "map" else Range(0, None))
+        case Call():
+            return Counts(Range(0, None))  # it may make one, several or none of each
         case Sequence(steps):
             return _after(steps, before)
         case Gather(steps) | Overlap(steps):
