@@ -8,17 +8,21 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable
-from typing import TypeAlias
 
-from attrs import define, evolve, field
+from attrs import define, evolve, field, frozen
 
-from chainlang.runtime.ports import Port, Reply, new_id
+from chainlang.runtime.ports import Port, Reply
 from chainlang.wire import Completion, Delta, Request, Sample, Usage
 
 REMEMBERED = 4096
 """Replies that are remembered after they have come, the latest ones."""
 
-_Key: TypeAlias = Request
+
+@frozen(cache_hash=True)
+class _Key:
+    """What a reply depends on; its hash is asked for often."""
+
+    request: Request
 
 
 @define(eq=False)
@@ -32,7 +36,7 @@ class _Wait:
 class SharedPort(Port):
     """A port in front of another. A reply that was shared has cost nothing but the first time."""
 
-    __slots__ = ("_flying", "_inner", "_keys", "_known", "_ready", "shared")
+    __slots__ = ("_asked", "_flying", "_inner", "_keys", "_known", "_ready", "shared")
 
     def __init__(self, inner: Port) -> None:
         super().__init__(inner.engine)
@@ -40,7 +44,8 @@ class SharedPort(Port):
         """How many requests had the reply to another one."""
         self._inner = inner
         self._flying: dict[_Key, _Wait] = {}
-        self._keys: dict[str, _Key] = {}  # by the ids of those who wait, and of those who are asked
+        self._keys: dict[str, _Key] = {}  # by the ids of those who wait
+        self._asked: dict[str, _Key] = {}  # by the ids of those that are asked
         self._known: OrderedDict[_Key, Sample] = OrderedDict()
         self._ready: list[Reply] = []
 
@@ -51,7 +56,7 @@ class SharedPort(Port):
             if not request.shared or request.stream:
                 asked.append(request)
                 continue
-            key = evolve(request, id="", seed=0, count=1, priority=0)
+            key = _Key(evolve(request, id="", seed=0, count=1, priority=0))
             sample = self._known.get(key)
             if sample is not None:
                 self._known.move_to_end(key)
@@ -60,9 +65,9 @@ class SharedPort(Port):
                 continue
             wait = self._flying.get(key)
             if wait is None:
-                wait = self._flying[key] = _Wait(new_id())
-                self._keys[wait.id] = key
-                asked.append(evolve(request, id=wait.id, count=1))
+                wait = self._flying[key] = _Wait(request.id)
+                self._asked[wait.id] = key
+                asked.append(request if request.count == 1 else evolve(request, count=1))
             else:
                 self.shared += 1
             wait.waiters[request.id] = request
@@ -77,7 +82,7 @@ class SharedPort(Port):
             return ready
         found: list[Reply] = []
         for reply in self._inner.step(until):
-            key = None if isinstance(reply, Delta) else self._keys.pop(reply.id, None)
+            key = None if isinstance(reply, Delta) else self._asked.pop(reply.id, None)
             if key is None:
                 found.append(reply)
                 continue
@@ -108,7 +113,7 @@ class SharedPort(Port):
             wait = self._flying[key]
             del wait.waiters[name]
             if not wait.waiters:
-                del self._flying[key], self._keys[wait.id]
+                del self._flying[key], self._asked[wait.id]
                 inner.append(wait.id)
         self._inner.abort(inner)
 
