@@ -63,14 +63,12 @@ def compiled(
         return lower(body, program.items, program.bound, model=model, outputs=wanted, own=own)
 
     naive = lowered(body)
-    folded, on_chain = table.on_chain(body, passes)
+    folded, on_chain = table.applied(body, table.CHAIN_PASSES, passes)
     plan = naive if folded is body else lowered(folded)
-    plan, on_plan = table.on_plan(plan, passes)
+    plan, on_plan = table.applied(plan, table.PLAN_PASSES, passes)
     return Compiled(evolve(plan, models=models(plan.root)), naive, (*on_chain, *on_plan))
 
 
-def planned(program: Program, settings: RowSettings) -> Plan:
+def planned(program: Program, settings: RowSettings) -> Compiled:
     """Return the plan of a program, as the settings of a call want it."""
-    return compiled(
-        program, model=settings.model, passes=settings.passes, outputs=settings.outputs
-    ).plan
+    return compiled(program, model=settings.model, passes=settings.passes, outputs=settings.outputs)

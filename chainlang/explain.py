@@ -7,7 +7,7 @@ from typing import Any
 
 from attrs import frozen
 
-from chainlang.compiler import Compiled, compiled
+from chainlang.compiler import Compiled, planned
 from chainlang.data import Extent
 from chainlang.ir.nodes import Expr
 from chainlang.notation import unparse
@@ -116,9 +116,7 @@ def explained(text: str, program: Program, rows: Any, settings: MapSettings) -> 
 
     `rows` are read as `map` would read them, and those that can't be run are left out.
     """
-    found = compiled(
-        program, model=settings.model, passes=settings.passes, outputs=settings.outputs
-    )
+    found = planned(program, settings)
     if rows is None:
         return Explanation(text, found)
     ids = [

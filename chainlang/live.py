@@ -120,7 +120,7 @@ class _Job:
         places: Callable[[Plan], frozenset[Place]],
     ) -> None:
         """Begin. Models load in a thread of their own, so that the event loop goes on."""
-        plan = planned(program, settings)
+        plan = planned(program, settings).plan
         self._outputs = plan.outputs
         wanted = places(plan)
         start = start_of(row, program)

@@ -206,7 +206,7 @@ class Runnable:
         """
         from attrs import evolve
 
-        from chainlang.compiler import compiled
+        from chainlang.compiler import planned
         from chainlang.ops.outputs import EVERYTHING
         from chainlang.plan.render import render
         from chainlang.sessions import run_to_folder
@@ -215,7 +215,7 @@ class Runnable:
 
         program = self.program()
         chosen = RunSettings.of(settings)
-        found = compiled(program, model=chosen.model, passes=chosen.passes, outputs=chosen.outputs)
+        found = planned(program, chosen)
         seen = {} if chosen.outputs is None else {"outputs": sorted(chosen.outputs)}
         about = About(
             chain=str(self),

@@ -46,7 +46,7 @@ def results(program: Program, source: Any, settings: MapSettings) -> Iterator[Re
 
     What can be known to be wrong before the first row is raised here, and not by the iterator.
     """
-    plan = planned(program, settings)
+    plan = planned(program, settings).plan
     rows = rows_of(source, program, settings.limit, Extent())
     engines = engines_of(plan, program.items, settings)
     stream = run(

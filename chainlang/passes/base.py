@@ -33,7 +33,8 @@ class Rewritten(Generic[T]):
     refused: tuple[Refused, ...] = ()
 
 
-ChainPass: TypeAlias = Callable[[Expr], Rewritten[Expr]]
+Pass: TypeAlias = Callable[[T], Rewritten[T]]
+ChainPass: TypeAlias = Pass[Expr]
 """Takes a chain in normal form, without references. It moves no stage to another place."""
-PlanPass: TypeAlias = Callable[[Plan], Rewritten[Plan]]
+PlanPass: TypeAlias = Pass[Plan]
 """Takes a plan. It may not change what the plan's `outputs` show."""

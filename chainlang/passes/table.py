@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
 from attrs import frozen
 
 from chainlang.diagnostics import Diagnostic, closest
 from chainlang.errors import SettingError
 from chainlang.ir.nodes import Expr
-from chainlang.passes.base import ChainPass, PlanPass, Refused
+from chainlang.passes.base import ChainPass, Pass, PlanPass, Refused
 from chainlang.passes.chain.fold_constants import fold_constants
 from chainlang.passes.plan.drop_unread import drop_unread
 from chainlang.passes.plan.merge_samples import merge_samples
@@ -18,6 +19,8 @@ from chainlang.passes.plan.share_equal_work import share_equal_work
 from chainlang.passes.plan.start_early import start_early
 from chainlang.passes.plan.stop_vote import stop_vote
 from chainlang.plan.steps import Plan
+
+T = TypeVar("T", Expr, Plan)
 
 CHAIN_PASSES: tuple[ChainPass, ...] = (
     fold_constants,  # first: what it takes away need not be looked at again
@@ -61,23 +64,12 @@ def check(names: Sequence[str]) -> None:
         raise SettingError(wrong)
 
 
-def on_chain(body: Expr, names: Sequence[str]) -> tuple[Expr, tuple[Applied, ...]]:
-    """Return what the chain passes of these names make of a chain, and what each did."""
+def applied(made: T, passes: Iterable[Pass[T]], names: Sequence[str]) -> tuple[T, list[Applied]]:
+    """Return what the passes of these names make of a chain or a plan, and what each did."""
     done = []
-    for one in CHAIN_PASSES:
+    for one in passes:
         if one.__name__ in names:
-            found = one(body)
-            done.append(Applied(one.__name__, body, found.made, found.refused))
-            body = found.made
-    return body, tuple(done)
-
-
-def on_plan(plan: Plan, names: Sequence[str]) -> tuple[Plan, tuple[Applied, ...]]:
-    """Return what the plan passes of these names make of a plan, and what each did."""
-    done = []
-    for one in PLAN_PASSES:
-        if one.__name__ in names:
-            found = one(plan)
-            done.append(Applied(one.__name__, plan, found.made, found.refused))
-            plan = found.made
-    return plan, tuple(done)
+            found = one(made)
+            done.append(Applied(one.__name__, made, found.made, found.refused))
+            made = found.made
+    return made, done

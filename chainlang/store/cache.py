@@ -21,6 +21,7 @@ from attrs import define, field
 from chainlang.diagnostics import Diagnostic
 from chainlang.errors import SourceError
 from chainlang.store.entries import Drawn, LaterEntry, checksum, decoded, encoded, fits
+from chainlang.store.transactions import transaction
 
 FILE = "cache.sqlite"
 FORMAT = 1
@@ -178,7 +179,7 @@ class OnDisk:
                 damaged = [(key,) for key, entry, total, _ in rows if not fits(key, entry, total)]
                 old = [(now, key) for key, _, _, used in rows if used < now - _HOUR]
                 if damaged or old:
-                    with self._transaction():
+                    with transaction(self._database):
                         remove, use = "DELETE FROM samples WHERE key = ?", "UPDATE samples SET used"
                         self._database.executemany(remove, damaged)
                         self._database.executemany(f"{use} = ? WHERE key = ?", old)
@@ -196,7 +197,7 @@ class OnDisk:
         for key, one in drawn.items():
             entry = encoded(one)
             rows.append((key, entry, checksum(key, entry), now))
-        with self._lock, _told(self.path), self._transaction():
+        with self._lock, _told(self.path), transaction(self._database):
             self._database.executemany("INSERT OR REPLACE INTO samples VALUES (?, ?, ?, ?)", rows)
             if self.size() > self.most:
                 self._shrink()
@@ -229,16 +230,6 @@ class OnDisk:
             remove = f"DELETE FROM samples WHERE key IN ({oldest})"  # noqa: S608
             self._database.execute(remove, [count // 10])
 
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._database.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._database.rollback()
-            raise
-        self._database.execute("COMMIT")
-
 
 _COUNTS = ("page_count", "freelist_count")
 
@@ -247,8 +238,7 @@ def _prepare(database: sqlite3.Connection, path: Path) -> None:
     """Set a database up, or hold the one that is there to what we wrote."""
     database.execute("PRAGMA journal_mode = WAL")
     database.execute("PRAGMA synchronous = NORMAL")
-    database.execute("BEGIN IMMEDIATE")  # of two processes that begin, one sets it up
-    try:
+    with transaction(database):  # of two processes that begin, one sets it up
         (mark,) = database.execute("PRAGMA application_id").fetchone()
         (version,) = database.execute("PRAGMA user_version").fetchone()
         (tables,) = database.execute("SELECT count(*) FROM sqlite_schema").fetchone()
@@ -262,10 +252,6 @@ def _prepare(database: sqlite3.Connection, path: Path) -> None:
                 database.execute(statement)
             database.execute(f"PRAGMA application_id = {_MARK}")
             database.execute(f"PRAGMA user_version = {FORMAT}")
-    except BaseException:
-        database.rollback()
-        raise
-    database.execute("COMMIT")
 
 
 @contextmanager

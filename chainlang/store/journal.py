@@ -20,6 +20,7 @@ from chainlang.errors import SourceError
 from chainlang.store.clear import JOURNAL
 from chainlang.store.entries import Drawn, LaterEntry, checksum, decoded, encoded, fits
 from chainlang.store.files import Folder
+from chainlang.store.transactions import transaction
 
 FORMAT = 1
 _MARK = 0x636861696E  # "chain", so that no other program's file is taken for a journal
@@ -91,7 +92,7 @@ class Journal:
         for key, one in drawn.items():
             entry = encoded(one)
             rows.append((key, entry, checksum(key, entry)))
-        with _told(self.path), self._transaction():
+        with _told(self.path), transaction(self._database):
             self._database.executemany("INSERT OR IGNORE INTO samples VALUES (?, ?, ?)", rows)
 
     def __len__(self) -> int:
@@ -118,7 +119,7 @@ class Journal:
         for name, value in notes.items():
             entry = json.dumps(value).encode()
             rows.append((name, entry, checksum(name.encode(), entry)))
-        with _told(self.path), self._transaction():
+        with _told(self.path), transaction(self._database):
             self._database.executemany("INSERT OR REPLACE INTO notes VALUES (?, ?, ?)", rows)
 
     def note(self, name: str) -> Any:
@@ -132,16 +133,6 @@ class Journal:
         if not fits(name.encode(), entry, total):
             raise _damaged(self.path, f"the note {name!r} does not fit its checksum")
         return json.loads(entry)
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._database.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._database.rollback()
-            raise
-        self._database.execute("COMMIT")
 
 
 def _prepare(database: sqlite3.Connection, path: str) -> None:
