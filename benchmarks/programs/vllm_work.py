@@ -10,6 +10,7 @@ from serve import serve
 
 from chainlang import load
 from chainlang.engines.vllm import VllmEngine
+from chainlang.plan.prefixes import bound
 from chainlang.wire import Request
 
 MODEL, SETTINGS = sys.argv[1:]
@@ -42,25 +43,8 @@ def run(rows: list[dict[str, Any]], text: str, plan: dict[str, Any]) -> dict[str
         "samples": sum(usage.calls for usage in usages),
         "prompt": sum(usage.prompt_tokens for usage in usages),
         "computed": sum(usage.prompt_tokens - usage.cached_tokens for usage in usages),
-        "least": least(engine.prompts),
+        "least": bound(engine.prompts, BLOCK),
     }
-
-
-def least(prompts: list[list[int]]) -> int:
-    """Return how many tokens have to be computed of prompts, if no block is computed twice."""
-    seen: set[int] = set()
-    total = 0
-    for prompt in prompts:
-        way, known = 0, True
-        total += len(prompt)
-        for block in range((len(prompt) - 1) // BLOCK):
-            way = hash((way, *prompt[block * BLOCK : (block + 1) * BLOCK]))
-            known = known and way in seen
-            total -= BLOCK if known else 0
-            seen.add(way)
-        if len(prompt) % BLOCK == 0:  # a last block is computed, and found by longer prompts
-            seen.add(hash((way, *prompt[-BLOCK:])))
-    return total
 
 
 serve(run)
