@@ -1,4 +1,4 @@
-r"""Regular expressions, as far as engines can hold a reply to one: read, and said in two ways.
+r"""Regular expressions, as far as engines can hold a reply to one: read, and an example of each.
 
 What is read is what most patterns are made of: characters, classes, groups, choices, repetitions,
 and the anchors at both ends. Anything else (look-around, ``\b``, flags, ``\p{L}``) is refused in
@@ -57,7 +57,8 @@ Part: TypeAlias = Characters | Repeated | Sequence | Choice
 # ---------------------------------------------------------------- sets of characters
 
 
-def _union(*several: Ranges) -> Ranges:
+def union(*several: Ranges) -> Ranges:
+    """Return the characters of several sets."""
     found: list[tuple[int, int]] = []
     for low, high in sorted(one for ranges in several for one in ranges):
         if found and low <= found[-1][1] + 1:
@@ -67,34 +68,36 @@ def _union(*several: Ranges) -> Ranges:
     return tuple(found)
 
 
-def _without(ranges: Ranges) -> Ranges:
+def without(ranges: Ranges) -> Ranges:
     """Return every other character; half a surrogate pair is none."""
     found, start = [], 0
-    for low, high in _union(ranges, ((0xD800, 0xDFFF),)):
+    for low, high in union(ranges, ((0xD800, 0xDFFF),)):
         if start < low:
             found.append((start, low - 1))
         start = high + 1
     return (*found, (start, _LAST)) if start <= _LAST else tuple(found)
 
 
-def _of(text: str) -> Ranges:
-    return _union(tuple((ord(char), ord(char)) for char in text))
+def of(text: str) -> Ranges:
+    """Return the characters of a text."""
+    return union(tuple((ord(char), ord(char)) for char in text))
 
 
 _DIGITS: Ranges = ((48, 57),)
-_WORD: Ranges = _union(_DIGITS, ((65, 90), (97, 122)), _of("_"))
-_SPACE: Ranges = _of(" \t\n\r\f")
+_WORD: Ranges = union(_DIGITS, ((65, 90), (97, 122)), of("_"))
+_SPACE: Ranges = of(" \t\n\r\f")
 _ASCII: Ranges = ((0, 127),)
 
 
 @lru_cache(maxsize=1)
 def _any_digit() -> Ranges:
     codes = (code for code in range(_LAST + 1) if unicodedata.category(chr(code)) == "Nd")
-    return _union(tuple((code, code) for code in codes))
+    return union(tuple((code, code) for code in codes))
 
 
-def _common(left: Ranges, right: Ranges) -> Ranges:
-    return _without(_union(_without(left), _without(right)))
+def common(left: Ranges, right: Ranges) -> Ranges:
+    """Return the characters that are in both."""
+    return without(union(without(left), without(right)))
 
 
 def _shorthand(char: str) -> Ranges | None:
@@ -107,16 +110,16 @@ def _shorthand(char: str) -> Ranges | None:
         case "s":
             return _SPACE
         case "D":
-            return _without(_any_digit())
+            return without(_any_digit())
         case "W":
-            return _common(_ASCII, _without(_WORD))
+            return common(_ASCII, without(_WORD))
         case "S":
-            every = _of("\x0b\x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000")
-            return _without(_union(_SPACE, every, ((0x1C, 0x1F), (0x2000, 0x200A))))
+            every = of("\x0b\x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000")
+            return without(union(_SPACE, every, ((0x1C, 0x1F), (0x2000, 0x200A))))
     return None
 
 
-ANY = _without(())
+ANY = without(())
 """All characters."""
 
 
@@ -140,20 +143,20 @@ def read(pattern: str) -> Part:
     found = reader.choice(top=True)
     if reader.at < len(pattern):
         reader.refuse(pattern[reader.at])
-    if _count(found) > _MOST:
+    if spelled(found) > _MOST:
         raise ValueError(f"more than {_MOST:,} repetitions")
     return found
 
 
-def _count(part: Part) -> int:
-    """Return how many characters a part spells out."""
+def spelled(part: Part) -> int:
+    """Return how many characters a part spells out, with repetitions as often as they may be."""
     match part:
         case Characters():
             return 1
         case Repeated(inner, low, high):
-            return _count(inner) * max(low if high is None else high, 1)
+            return spelled(inner) * max(low if high is None else high, 1)
         case Sequence(parts) | Choice(parts):
-            return sum(map(_count, parts))
+            return sum(map(spelled, parts))
 
 
 @define
@@ -232,7 +235,7 @@ class _Reader:
             return self.characters()
         if char == "\\":
             return Characters(self.escape())
-        return Characters(_without(_of("\n")) if char == "." else _of(char))
+        return Characters(without(of("\n")) if char == "." else of(char))
 
     def name(self) -> None:
         """Take the name of a group."""
@@ -248,7 +251,7 @@ class _Reader:
             self.at -= 1
             self.refuse(f"\\{char}")
         self.at += 1
-        return found or _of(char)
+        return found or of(char)
 
     def characters(self) -> Characters:
         """Read a class, after its bracket."""
@@ -264,9 +267,9 @@ class _Reader:
             if single is not None and rest not in ("]", "") and self.next("-"):
                 end = self.one()
                 start = ((single, end[0][0]),) if end[0][0] >= single else ()
-            found = _union(found, start)
+            found = union(found, start)
             first = False
-        return Characters(_without(found) if negated else found)
+        return Characters(without(found) if negated else found)
 
     def one(self) -> Ranges:
         """Read one character of a class, or a shorthand."""
@@ -274,60 +277,13 @@ class _Reader:
         if char in ("", "[") or self.text[self.at : self.at + 2] in ("&&", "--", "~~"):
             self.refuse("a class in a class" if char else "an open class")
         self.at += 1
-        return self.escape() if char == "\\" else _of(char)
+        return self.escape() if char == "\\" else of(char)
 
 
-_ESCAPES = {name: _of(char) for name, char in zip("ntrf", "\n\t\r\f", strict=True)}
+_ESCAPES = {name: of(char) for name, char in zip("ntrf", "\n\t\r\f", strict=True)}
 
 
 # ---------------------------------------------------------------- saying
-
-
-def as_grammar(part: Part) -> str:
-    r"""Return a pattern as a rule for the text between the quotes of a JSON string.
-
-    The rule is in the notation of vLLM's compiler of grammars. What JSON escapes stands there
-    escaped.
-
-    >>> as_grammar(read('^a"+$'))
-    '([a] ("\\\\" [\\"])+)'
-    """
-    match part:
-        case Characters(ranges):
-            return _class(ranges)
-        case Repeated(inner, low, high):
-            bounds = {(0, None): "*", (1, None): "+", (0, 1): "?"}.get((low, high))
-            return as_grammar(inner) + (bounds or f"{{{low},{'' if high is None else high}}}")
-        case Sequence(()):
-            return '""'
-        case Sequence(parts):
-            return f"({' '.join(map(as_grammar, parts))})"
-        case Choice(options):
-            return f"({' | '.join(map(as_grammar, options))})"
-
-
-_ESCAPED = {'"': '\\"', "\\": "\\\\", "\b": "b", "\f": "f", "\n": "n", "\r": "r", "\t": "t"}
-_PLAIN = _without(_union(((0, 31),), _of('"\\')))
-
-
-def _class(ranges: Ranges) -> str:
-    plain = "".join(
-        _char(low) + (f"-{_char(high)}" if high > low else "")
-        for low, high in _common(ranges, _PLAIN)
-    )
-    escaped = "".join(name for char, name in _ESCAPED.items() if _common(ranges, _of(char)))
-    if not plain and not escaped:
-        raise ValueError("a class without a character that JSON can hold")
-    options = [f"[{plain}]"] if plain else []
-    options += [f'"\\\\" [{escaped}]'] if escaped else []
-    return options[0] if len(options) == 1 and plain else f"({' | '.join(options)})"
-
-
-def _char(code: int) -> str:
-    """Return a character as it stands in a class of a grammar: an escape, but for the plainest."""
-    if chr(code).isascii() and chr(code).isalnum():
-        return chr(code)
-    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
 
 
 def sample(part: Part, below: Callable[[int], int]) -> str:
@@ -338,7 +294,7 @@ def sample(part: Part, below: Callable[[int], int]) -> str:
     """
     match part:
         case Characters(ranges):
-            some = _common(ranges, ((33, 126),)) or ranges
+            some = common(ranges, ((33, 126),)) or ranges
             number = below(sum(high - low + 1 for low, high in some))
             for low, high in some:
                 if number <= high - low:

@@ -15,7 +15,8 @@ from typing import Any
 
 from attrs import define, field, frozen
 
-from chainlang.engines import patterns
+from chainlang.engines.patterns import ANY, Characters, Part, Repeated, read
+from chainlang.engines.text_rules import LARGEST, rules
 
 _NOTES = {
     "$comment", "$defs", "$schema", "default", "definitions", "deprecated", "description",
@@ -41,15 +42,6 @@ _JSON = {
 
 _BLANKS = 2  # between the parts of a JSON text: some models put them there until they are cut
 
-# One character of a JSON string. The compiler's own rules let through halves of surrogate pairs,
-# and where the length has bounds, control characters or no escapes at all.
-_HEX = "[0-9a-fA-F]"
-_CODES = (
-    rf"[0-9abcefABCEF] {_HEX} {_HEX} {_HEX} | [dD] [0-7] {_HEX} {_HEX}"
-    rf' | [dD] [89abAB] {_HEX} {_HEX} "\\u" [dD] [c-fC-F] {_HEX} {_HEX}'
-)
-_CHARACTER = rf'[^\"\\\u0000-\u001f] | "\\" ([\"\\/bfnrt] | "u" ({_CODES}))'
-
 
 @frozen
 class Kept:
@@ -59,6 +51,7 @@ class Kept:
     mark: str = ""
     """Its texts are constants, this word and a number, and stand for the rules of that number."""
     rules: tuple[str, ...] = ()
+    """For each kind of text, without its first quote."""
     unkept: tuple[str, ...] = ()
 
 
@@ -82,7 +75,7 @@ def enforceable(schema: str, *, lenient: bool = False) -> Kept:
         described = json.loads(schema)
         keeper = _Keeper(described, _mark(schema))
         kept = json.dumps(keeper.kept(described, "#"))
-        found = Kept(kept, keeper.mark, tuple(keeper.rules), tuple(keeper.unkept))
+        found = Kept(kept, keeper.mark, tuple(keeper.rules.values()), tuple(keeper.unkept))
     except json.JSONDecodeError:
         raise ValueError("the schema is not JSON") from None
     except RecursionError:
@@ -103,11 +96,10 @@ def grammar(kept: Kept) -> str:
     written = str(xgrammar.Grammar.from_json_schema(kept.schema, max_whitespace_cnt=_BLANKS))
     # It writes "ße" as "\xdfe", and would read that as one character.
     written = _SHORT_CODE.sub(r"\1\\u00\2", written)
-    for number, rule in enumerate(kept.rules):
+    for number in range(len(kept.rules)):
         name = f"{kept.mark}{number}"
-        written = written.replace(f'"\\"{name}\\""', name)
-        written += f'\n{name} ::= "\\"" {rule} "\\""'
-    return f"{written}\n{kept.mark} ::= {_CHARACTER}\n" if kept.rules else written
+        written = written.replace(f'"\\"{name}\\""', f'"\\"" {name}')
+    return "\n".join([written, *kept.rules])
 
 
 _SHORT_CODE = re.compile(r"(?<!\\)((?:\\\\)*)\\x([0-9a-fA-F]{2})")
@@ -126,7 +118,7 @@ class _Keeper:
     root: Any
     mark: str
     """What the constants are called that stand for texts."""
-    rules: list[str] = field(factory=list)
+    rules: dict[Part, str] = field(factory=dict)
     unkept: list[str] = field(factory=list)
 
     def leave(self, what: str, at: str) -> None:
@@ -210,23 +202,39 @@ class _Keeper:
             return self.ordered(schema, ("minItems", "maxItems"), at)
         self.ordered(schema, ("minLength", "maxLength"), at)
         pattern, named = schema.get("pattern"), schema.get("format")
-        low, high = schema.get("minLength", 0), schema.get("maxLength", "")
-        rule = f"{self.mark}{{{low},{high}}}" if low or high != "" else f"{self.mark}*"
-        beside = ["minLength", "maxLength"] if low or high != "" else []
+        bounds = [name for name in ("minLength", "maxLength") if name in schema]
+        if named in _FORMATS and pattern is None and not bounds:
+            return {"type": "string", "format": named}
+        number = None
         if pattern is not None:
             try:
-                rule = patterns.as_grammar(patterns.read(pattern))
+                number = self.rule(read(pattern))
             except ValueError as error:
                 self.leave(f'"pattern": {error}', at)
             else:
-                for bound in schema.keys() & set(beside):
-                    self.leave(f'"{bound}" beside "pattern"', at)
-        if named in _FORMATS and pattern is None and not beside:
-            return {"type": "string", "format": named}
+                for name in bounds:
+                    self.leave(f'"{name}" beside "pattern"', at)
         if named is not None:
             self.leave(f'"format": "{named}"', at)
-        self.rules.append(rule)
-        return {"const": f"{self.mark}{len(self.rules) - 1}"}
+        if number is None:
+            number = self.bounded(schema.get("minLength", 0), schema.get("maxLength"), at)
+        return {"const": f"{self.mark}{number}"}
+
+    def bounded(self, low: int, high: int | None, at: str) -> int:
+        """Return the number of the rules of texts of such a length, as far as they can be kept."""
+        if high is not None and high > LARGEST:
+            self.leave(f'"maxLength" above {LARGEST}', at)
+            high = None
+        if low > LARGEST:
+            self.leave(f'"minLength" above {LARGEST}', at)
+            low = LARGEST
+        return self.rule(Repeated(Characters(ANY), low, high))
+
+    def rule(self, part: Part) -> int:
+        """Return the number of the rules of a pattern. Raises ValueError."""
+        if part not in self.rules:
+            self.rules[part] = rules(part, f"{self.mark}{len(self.rules)}")
+        return list(self.rules).index(part)
 
     def ordered(self, schema: dict[str, Any], names: tuple[str, str], at: str) -> dict[str, Any]:
         """Return a schema, if its bounds are in order. Raises ValueError."""

@@ -6,9 +6,11 @@ import json
 import random
 
 import pytest
+from pydantic_core import SchemaValidator
 
 from chainlang.engines.fake_schemas import readable, value
-from chainlang.engines.vllm_schemas import enforceable, grammar
+from chainlang.engines.text_rules import LARGEST
+from chainlang.engines.vllm_schemas import Kept, enforceable, grammar
 from chainlang.ir import items
 from chainlang.ops.replies import read_reply
 from chainlang.ops.schemas import json_schema
@@ -33,9 +35,13 @@ TEXTS = (
 
 
 def accepts(schema: str, text: str) -> bool:
+    return compiled(enforceable(schema), text)
+
+
+def compiled(kept: Kept, text: str) -> bool:
     from xgrammar.testing import _is_grammar_accept_string
 
-    return bool(_is_grammar_accept_string(grammar(enforceable(schema)), text))
+    return bool(_is_grammar_accept_string(grammar(kept), text))
 
 
 @law(sound_types, draws, share=4)
@@ -58,6 +64,18 @@ def test_what_a_pattern_matches_is_accepted(pattern: str) -> None:
         assert accepts(schema, json.dumps(text, ensure_ascii=False))
 
 
+@pytest.mark.parametrize("pattern", KEPT)
+def test_what_is_accepted_matches_its_pattern(pattern: str) -> None:
+    schema = json.dumps({"type": "string", "pattern": pattern})
+    wanted = SchemaValidator({"type": "str", "pattern": pattern})
+    draws = random.Random(pattern)
+    for text in texts(pattern):
+        at = draws.randrange(len(text) + 1)
+        changed = text[:at] + draws.choice('ab0-"\\é.') + text[at + draws.randrange(2) :]
+        if accepts(schema, json.dumps(changed, ensure_ascii=False)):
+            assert wanted.isinstance_python(changed)
+
+
 @pytest.mark.parametrize("text", TEXTS)
 def test_a_text_is_one_of_several(text: str) -> None:
     schema = json.dumps({"enum": [text, "other"]})
@@ -74,10 +92,28 @@ def test_a_text_is_one_that_json_allows(schema: str) -> None:
         assert not accepts(schema, bad)
 
 
-def test_a_long_text_may_be_bounded() -> None:
-    schema = '{"type": "string", "minLength": 3, "maxLength": 100000}'
-    assert accepts(schema, json.dumps("a" * 3))
-    assert not accepts(schema, json.dumps("a" * 2))
+def test_the_length_of_a_text_is_bounded() -> None:
+    schema = f'{{"type": "string", "minLength": 3, "maxLength": {LARGEST}}}'
+    for length in (3, 4, LARGEST):
+        assert accepts(schema, json.dumps("é" * length))
+    for length in (0, 2, LARGEST + 1):
+        assert not accepts(schema, json.dumps("é" * length))
+
+
+def test_bounds_that_would_take_long_to_compile_are_left_out_and_said() -> None:
+    schema = f'{{"type": "string", "minLength": 3, "maxLength": {LARGEST + 1}}}'
+    kept = enforceable(schema, lenient=True)
+    assert kept.unkept == (f'"maxLength" above {LARGEST} (at #)',)
+    assert compiled(kept, json.dumps("a" * (LARGEST + 2)))
+    assert not compiled(kept, '"aa"')
+    with pytest.raises(ValueError, match="maxLength"):
+        enforceable(schema)
+
+
+def test_equal_texts_have_their_rules_in_common() -> None:
+    text = {"type": "string"}
+    described = {"type": "array", "prefixItems": [text, text, {**text, "maxLength": 2}]}
+    assert len(enforceable(json.dumps(described)).rules) == 2
 
 
 def test_names_of_ours_may_be_names_of_theirs() -> None:
