@@ -68,6 +68,10 @@ class Request:
     request at temperature 0 has an equal."""
     stream: bool = False
     """Whether to tell of the reply as it comes. It changes nothing about the reply."""
+    choices: tuple[str, ...] = ()
+    """Where not empty, the only replies that the schema allows, blanks aside. An engine may then
+    end a sample as soon as one of them is left, and say the rest of it for the model; but only one
+    that would have been said in full. Its tokens are those that were drawn."""
     redraw: int = 0
     """How often it was drawn for its row in earlier runs whose replies did not fit; what was
     remembered of those is passed over. It changes nothing about the reply."""
@@ -189,6 +193,8 @@ class Capabilities:
     """Samples tell how likely their tokens were, where that is asked for."""
     streams: bool = False
     """Replies are told of as they come, where that is asked for."""
+    decides: bool = False
+    """A sample ends once one of the choices of its request is left."""
     deadlines: bool = False
     """The deadline of a request is kept, from when it is sent. Else the runtime keeps it, from when
     it is submitted."""

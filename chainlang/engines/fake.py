@@ -18,6 +18,7 @@ from typing import Any, TypeAlias
 
 import attrs
 
+from chainlang.engines.decided import completed
 from chainlang.engines.fake_schemas import readable, value
 from chainlang.wire import (
     Capabilities,
@@ -106,6 +107,7 @@ class FakeEngine:
             priorities=False,
             logprobs=True,
             streams=True,
+            decides=True,
         )
 
     @property
@@ -213,6 +215,8 @@ class FakeEngine:
         most = request.sampling.max_tokens * _CHARACTERS_PER_TOKEN
         finish: Finish = "stop" if len(thought + text) <= most else "length"
         thought, text = thought[:most], text[: max(0, most - len(thought))]
+        if finish == "stop" and not thought and request.choices:
+            return _ended(text, request)
         tokens = _tokens(thought + text)
         likely = _likely(thought + text, tokens) if request.logprobs else ()
         return Sample(text, finish, tokens, reasoning=thought, logprobs=likely)
@@ -231,6 +235,20 @@ class FakeEngine:
 
 def _listed(said: Any) -> list[Any]:
     return list(attrs.astuple(said) if isinstance(said, Reply) else said)
+
+
+def _ended(text: str, request: Request) -> Sample:
+    """Return a reply that ends with the token that decides it; the whole one, if none does."""
+    whole, said = completed(text, request.choices), text
+    if whole is not None:  # else it is none of the choices, whatever its beginning looks like
+        for end in range(_CHARACTERS_PER_TOKEN, len(text), _CHARACTERS_PER_TOKEN):
+            rest = completed(text[:end], request.choices)
+            if rest is not None:
+                text, said = rest, text[:end]
+                break
+    tokens = _tokens(said)
+    likely = _likely(said, tokens) if request.logprobs else ()
+    return Sample(text, "stop", tokens, logprobs=likely)
 
 
 def _tokens(text: str) -> int:

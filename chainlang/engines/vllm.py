@@ -17,10 +17,11 @@ from typing import Any, Literal
 
 from attrs import define, field
 
+from chainlang.engines.decided import completed, longest_rest
 from chainlang.engines.vllm_identity import fingerprint
 from chainlang.engines.vllm_load import Loaded, found, leisure, load, refuse, shut
 from chainlang.engines.vllm_prompts import PromptError
-from chainlang.engines.vllm_schemas import enforceable, grammar
+from chainlang.engines.vllm_schemas import BLANKS, enforceable, grammar
 from chainlang.faults import FailureKind
 from chainlang.interrupts import held
 from chainlang.wire import (
@@ -45,12 +46,27 @@ class _Flight:
     """A request that vLLM has, and those of its samples that are done."""
 
     request: Request
+    inner: str
+    """What vLLM calls it itself."""
     prompt_tokens: int
+    most: int
+    """Tokens that a sample may have."""
     unkept: tuple[str, ...]
     samples: dict[int, Sample] = field(factory=dict)
     cached: int = 0
     told: dict[int, int] = field(factory=dict)
     """How many characters of each sample have been streamed."""
+    ended: list[int] = field(factory=list)
+    """Samples that were ended because they were decided."""
+
+    def decided(self, output: Any) -> str | None:
+        """Return the whole text of a sample that could say nothing else; None while it could."""
+        choices = () if self.unkept else self.request.choices
+        whole = completed(output.text, choices) if choices and output.text else None
+        if whole is None:
+            return None
+        drawn = len(output.token_ids)
+        return whole if drawn + longest_rest(output.text, whole, BLANKS) <= self.most else None
 
 
 class VllmEngine:
@@ -128,6 +144,7 @@ class VllmEngine:
             priorities=True,
             logprobs=True,
             streams=True,
+            decides=True,
         )
 
     @cached_property
@@ -218,9 +235,10 @@ class VllmEngine:
         ticket = str(self._issued)
         try:
             form = grammar(kept) if kept else None
-            parameters = _parameters(request, form, self.context - len(prompt))
+            most = min(request.sampling.max_tokens, self.context - len(prompt))
+            parameters = _parameters(request, form, most)
             with held(), _unwarned() if kept else nullcontext():
-                loaded.engine.add_request(
+                inner = loaded.engine.add_request(
                     ticket,
                     {"type": "token", "prompt_token_ids": prompt},
                     parameters,
@@ -231,7 +249,8 @@ class VllmEngine:
             reason = _NOISE.sub("", str(error)).strip()
             return Failure(request.id, kind, f"vLLM refuses the request: {reason}")
         self._tickets[request.id] = ticket
-        self._flying[ticket] = _Flight(request, len(prompt), kept.unkept if kept else ())
+        unkept = kept.unkept if kept else ()
+        self._flying[ticket] = _Flight(request, inner, len(prompt), most, unkept)
         return None
 
     def _take(self, output: Any) -> Iterator[Completion | Failure | Delta]:
@@ -240,24 +259,34 @@ class VllmEngine:
         if flight is None:
             return
         for one in output.outputs:
+            if one.index in flight.samples:
+                continue  # it was ended in the step that this report is of
             if flight.request.stream and len(one.text) > (told := flight.told.get(one.index, 0)):
                 flight.told[one.index] = len(one.text)
                 yield Delta(flight.request.id, one.index, one.text[told:])
-            if one.finish_reason is None:
-                continue
-            finish = _FINISHES.get(one.finish_reason)
+            text, reason = one.text, one.finish_reason
+            if reason is None:
+                whole = flight.decided(one)
+                if whole is None:
+                    continue
+                text, reason = whole, "stop"
+                self._end(flight, one.index)
+            finish = _FINISHES.get(reason)
             if finish is None:
-                yield self._give_up(output.request_id, flight, one.finish_reason)
+                yield self._give_up(output.request_id, flight, reason)
                 return
             ids = tuple(one.token_ids)
             flight.samples[one.index] = Sample(
-                one.text, finish, len(ids), ids, flight.unkept, logprobs=_logprobs(one)
+                text, finish, len(ids), ids, flight.unkept, logprobs=_logprobs(one)
             )
             flight.cached += output.num_cached_tokens or 0
         request, drawn = flight.request, flight.request.drawn
         if len(flight.samples) < drawn:
             return
         del self._flying[output.request_id], self._tickets[request.id]
+        if flight.ended and drawn > 1 and self._loaded is not None:
+            with held():  # it waits for the samples that were ended
+                self._loaded.engine.abort_request([flight.inner], internal=True)
         samples = tuple(flight.samples[index] for index in range(drawn))
         usage = Usage(
             drawn,
@@ -266,6 +295,16 @@ class VllmEngine:
             sum(sample.tokens for sample in samples),
         )
         yield Completion(request.id, samples * (request.count // drawn), usage)
+
+    def _end(self, flight: _Flight, index: int) -> None:
+        """Draw no more of a sample."""
+        flight.ended.append(index)
+        if self._loaded is None:
+            return
+        several = flight.request.drawn > 1
+        with held():
+            name = f"{index}_{flight.inner}" if several else flight.inner
+            self._loaded.engine.abort_request([name], internal=True)
 
     def _give_up(self, ticket: str, flight: _Flight, reason: str) -> Failure:
         self._forget([ticket])
@@ -306,15 +345,15 @@ def _unwarned() -> Iterator[None]:
         yield
 
 
-def _parameters(request: Request, held: str | None, room: int) -> Any:
-    """Return vLLM's own words for how to draw; `room` is the most tokens that a reply may have."""
+def _parameters(request: Request, held: str | None, most: int) -> Any:
+    """Return vLLM's own words for how to draw; `most` is how many tokens a reply may have."""
     from vllm.sampling_params import RequestOutputKind, SamplingParams, StructuredOutputsParams
 
     sampling = request.sampling
-    most = min(sampling.max_tokens, room)
     # With several samples each is reported alone, because each had another part of its prompt
     # from the cache; vLLM's report of all of them tells that of one.
-    whole = request.drawn == 1 and not request.stream
+    watched = request.stream or bool(request.choices)
+    whole = request.drawn == 1 and not watched
     kind = RequestOutputKind.FINAL_ONLY if whole else RequestOutputKind.CUMULATIVE
     return SamplingParams(
         n=request.drawn,
@@ -332,6 +371,6 @@ def _parameters(request: Request, held: str | None, room: int) -> Any:
         logprobs=0 if request.logprobs else None,  # of the tokens that are drawn, and no others
         structured_outputs=None if held is None else StructuredOutputsParams(grammar=held),
         output_kind=kind,
-        stream_interval=None if whole or request.stream else _NEVER,
+        stream_interval=None if whole or watched else _NEVER,
         skip_clone=True,
     )

@@ -40,7 +40,8 @@ _JSON = {
     list: "array", dict: "object",
 }  # fmt: skip
 
-_BLANKS = 2  # between the parts of a JSON text: some models put them there until they are cut
+BLANKS = 2
+"""Between the parts of a JSON text, at most: some models put them there until they are cut."""
 
 
 @frozen
@@ -93,7 +94,7 @@ def grammar(kept: Kept) -> str:
     """
     import xgrammar
 
-    written = str(xgrammar.Grammar.from_json_schema(kept.schema, max_whitespace_cnt=_BLANKS))
+    written = str(xgrammar.Grammar.from_json_schema(kept.schema, max_whitespace_cnt=BLANKS))
     # It writes "ße" as "\xdfe", and would read that as one character.
     written = _SHORT_CODE.sub(r"\1\\u00\2", written)
     for number in range(len(kept.rules)):

@@ -16,6 +16,7 @@ from chainlang.faults import Cause
 from chainlang.ir import items
 from chainlang.ir.items import Item, Op
 from chainlang.ir.nodes import Stage
+from chainlang.ops import finite
 from chainlang.ops.bound import NOTHING, Bound
 from chainlang.ops.expressions import evaluate
 from chainlang.ops.prelude import prelude
@@ -209,16 +210,30 @@ def _missing(name: str, record: Record) -> str:
 
 def schema(stage: Meaning, record: Record) -> str | None:
     """Return the JSON schema of a reply, as text; a choice is bounded by the candidates."""
-    return None if stage.returns is None else json_schema(_reply_type(stage, record), stage.types)
+    return (
+        None
+        if stage.returns is None
+        else json_schema(_reply_type(stage, len(record.candidates)), stage.types)
+    )
 
 
-def _reply_type(stage: Meaning, record: Record) -> items.Type:
+def choices(stage: Meaning, candidates: int) -> tuple[str, ...]:
+    """Return every reply that the type of a stage allows with so many candidates before it.
+
+    They are as `Request.choices` has them: none, where there are too many.
+    """
+    if stage.returns is None:
+        return ()
+    return finite.replies(_reply_type(stage, candidates), stage.types)
+
+
+def _reply_type(stage: Meaning, candidates: int) -> items.Type:
     assert stage.returns is not None
     if stage.choose is None:
         return stage.returns
     shape = shape_of(stage.returns, stage.types)
     assert shape is not None  # checked
-    number = items.TypeName("int", 1, len(record.candidates))
+    number = items.TypeName("int", 1, candidates)
     fields = (evolve(one, type=number) if one.name == stage.choose else one for one in shape.fields)
     return evolve(shape, fields=tuple(fields))
 
@@ -253,8 +268,9 @@ def _reply(stage: Meaning, record: Record, sample: Sample) -> Value:
         return Value(sample.text, sample.text)
     if sample.finish == "length":
         raise StageError(_cut(sample, stage.sampling.max_tokens), "cut", sample)
+    node = _reply_type(stage, len(record.candidates))
     try:
-        return read_reply(sample.text, _reply_type(stage, record), stage.types, stage.bound)
+        return read_reply(sample.text, node, stage.types, stage.bound)
     except Misfit as error:
         left = f" (the engine did not hold it to {', '.join(sample.unkept)})"
         raise StageError(f"{error}{left if sample.unkept else ''}", "reply", sample) from error

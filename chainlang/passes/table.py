@@ -17,6 +17,7 @@ from chainlang.passes.plan.merge_samples import merge_samples
 from chainlang.passes.plan.order_by_prefix import order_by_prefix
 from chainlang.passes.plan.share_equal_work import share_equal_work
 from chainlang.passes.plan.start_early import start_early
+from chainlang.passes.plan.stop_reply import stop_reply
 from chainlang.passes.plan.stop_vote import stop_vote
 from chainlang.plan.steps import Plan
 
@@ -30,6 +31,7 @@ PLAN_PASSES: tuple[PlanPass, ...] = (
     start_early,  # before requests are counted together: it moves whole stages
     merge_samples,  # before the vote, whose waves are merged as a whole stage is
     stop_vote,
+    stop_reply,  # of the replies that are left
     share_equal_work,  # of the requests that are left
     order_by_prefix,  # of those that are really asked
 )

@@ -56,9 +56,8 @@ def render(plan: Plan) -> str:
 def _lines(step: Step, indent: str) -> Iterator[str]:
     inner = indent + "  "
     match step:
-        case Generate(stage, place, _, tries, together, shared):
-            how = ("  together" if together else "") + ("  shared" if shared else "")
-            yield f"{indent}{_stage(stage)}{how}{_tries(tries)}  at {_place(place)}"
+        case Generate(stage, place, _, tries):
+            yield f"{indent}{_stage(stage)}{_how(step)}{_tries(tries)}  at {_place(place)}"
         case Call(function, place, tries):
             words = f"{function.kind} @{function.name}{_tries(tries)}"
             yield f"{indent}call {words}  at {_place(place)}"
@@ -111,6 +110,16 @@ def _combined(step: Step, indent: str) -> Iterator[str]:
             for key, one in (*arms, *([(None, default)] if default is not None else [])):
                 yield f"{inner}{'default' if key is None else json.dumps(key)}:"
                 yield from _lines(one, inner + "  ")
+
+
+def _how(step: Generate) -> str:
+    """Return what passes have made of a stage."""
+    found = {
+        "together": step.together,
+        "shared": step.shared,
+        "until decided": step.until_decided,
+    }
+    return "".join(f"  {words}" for words, is_so in found.items() if is_so)
 
 
 def _place(place: Place) -> str:

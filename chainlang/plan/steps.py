@@ -38,6 +38,8 @@ class Generate(Step):
     """Whether all samples of a prompt are asked for by one request."""
     shared: bool = False
     """Whether the reply to an equal request will do, wherever that is asked."""
+    until_decided: bool = False
+    """Whether a reply may end once only one value of its type is left."""
 
 
 @frozen

@@ -63,6 +63,21 @@ def leaves(step: Step) -> Iterator[Leaf]:
         yield from leaves(one)
 
 
+def calls(step: Step) -> Iterator[Call]:
+    """Yield the calls of functions in a step, those that choose or end something among them.
+
+    >>> from chainlang import chain
+    >>> from chainlang.plan.lower import lower
+    >>> made = chain("E >> loop(@shout, until=@done)", functions={"shout": str, "done": bool})
+    >>> [call.function.name for call in calls(lower(made.body, (), made.bound).root)]
+    ['done', 'shout']
+    """
+    for one in steps_of(step):
+        called = one.by if isinstance(one, Route) else one.until if isinstance(one, Loop) else one
+        if isinstance(called, Call):
+            yield called
+
+
 def models(step: Step) -> tuple[str, ...]:
     """Return the models that a step asks, in the order of their first use."""
     found = (one.stage.model for one in leaves(step) if isinstance(one, Generate))

@@ -9,7 +9,7 @@ from attrs import evolve, frozen
 
 from chainlang.ops.combinators import further, is_redrawn, told, tried
 from chainlang.ops.records import Candidate, Event, Record
-from chainlang.ops.stages import StageError, candidate_of, messages, readings, schema
+from chainlang.ops.stages import StageError, candidate_of, choices, messages, readings, schema
 from chainlang.places import Place, seed
 from chainlang.plan.steps import LARGEST_REQUEST, Generate
 from chainlang.runtime.effects import All, Ask, Effect, Pause, RowContext, RowFailed, failed
@@ -128,9 +128,16 @@ class _Drawing:
             redraw=self.context.redraw,
             tracing=self.context.tracing or None,
             shared=self.step.shared,
+            choices=self.choices(draw),
             deadline=self.context.terms.call_seconds,
             patience=self.context.terms.patience,
         )
+
+    def choices(self, draw: _Draw) -> tuple[str, ...]:
+        """Return the replies of which one is to be left, where that is enough."""
+        if not self.step.until_decided:
+            return ()
+        return choices(self.step.stage, len(draw.start.candidates))
 
     def made(self, draw: _Draw, reply: Completion | Failure | StageError) -> Iterator[Drawn]:
         """Yield what each sample of a reply is."""

@@ -48,6 +48,8 @@ def keys(fingerprint: str, request: Request) -> list[bytes]:
     parts = [fingerprint, request.model, messages, _parameters(request.sampling), request.schema]
     if request.logprobs:  # the sample has more to it, though its text is the same
         parts.append("logprobs")
+    if request.choices:  # it may be shorter than it would be, though its value is the same
+        parts.append("choices")
     if request.redraw:
         parts.append(f"redraw {request.redraw}")
     base = hashlib.blake2b(json.dumps(parts).encode(), digest_size=16)

@@ -13,12 +13,14 @@ from hypothesis import strategies as st
 
 from chainlang.engines.fake import FakeEngine
 from chainlang.ir import build
+from chainlang.ir.items import Item
 from chainlang.ir.nodes import Combine, Expr, Function, Named, Option, Stage, Table
 from chainlang.ops.bound import NOTHING, Bound
 from chainlang.ops.functions import UserFunction
 from chainlang.ops.inputs import record_of
 from chainlang.ops.records import Candidate, Flow, Record
 from chainlang.ops.resolve import resolve
+from chainlang.ops.scope import Scope
 from chainlang.ops.stages import StageError
 from chainlang.plan.lower import lower
 from chainlang.reference import interpret
@@ -173,9 +175,9 @@ def chains(draw: st.DrawFn) -> Expr:
     return checked(tidy(build.then(draw(stages.filter(lambda one: one.name == "E")), end)))
 
 
-def checked(node: Expr) -> Expr:
+def checked(node: Expr, declared: tuple[Item, ...] = ()) -> Expr:
     """Return a chain that passes every check."""
-    node, found = resolve(node)
+    node, found = resolve(node, Scope.of(declared))
     assume(not any(one.severity == "error" for one in found))
     return node
 
@@ -226,10 +228,12 @@ def shaky(**settings: Any) -> FakeEngine:
     return FakeEngine(answers=bad, failures=broken, **settings)
 
 
-def meant(node: Expr, start: Record, engine: FakeEngine) -> Flow | str:
+def meant(
+    node: Expr, start: Record, engine: FakeEngine, declared: tuple[Item, ...] = ()
+) -> Flow | str:
     """Return what the reference makes of a record, or why it fails."""
     try:
-        return interpret(node, start, engine.complete, bound=BOUND)
+        return interpret(node, start, engine.complete, declared=declared, bound=BOUND)
     except StageError as error:
         return f"{error.cause}: {error}"
 

@@ -12,6 +12,7 @@ from chainlang.engines.fake import FakeEngine
 from chainlang.ir import build
 from chainlang.ir.nodes import Expr, Named, Option, Stage
 from chainlang.ir.walk import walk
+from chainlang.notation import parse_file
 from chainlang.ops.inputs import record_of
 from chainlang.ops.outputs import WHOLE, Outputs
 from chainlang.ops.programs import Program
@@ -27,7 +28,16 @@ from tests.laws.control import BOUND, ROWS, chains, checked, latency, meant, sai
 
 passes = st.one_of(st.just(DEFAULT), st.lists(st.sampled_from(DEFAULT), unique=True))
 
-# Chains in which the passes find something to do: unread stages, votes, the same question twice.
+OPS = parse_file("""
+op mood : generate -> "good" | "bad" | "so so" { user = "{{ query }}" }
+op rate : map -> { answer: int(1..15), sure: bool } { user = "{{ query }} {{ candidate.answer }}" }
+op pick : fold -> { number: int } {
+  choose = "number" user = "{{ query }}{% for one in candidates %} {{ one.answer }}{% endfor %}"
+}
+""").node.items
+
+# Chains in which the passes find something to do: unread stages, votes, the same question twice,
+# types of few values.
 fresh = st.builds(
     lambda count, temperature: Stage("E", count, None, temperature, (Option("fresh", True),)),
     st.integers(1, 3),
@@ -38,7 +48,13 @@ votes = st.builds(
     st.integers(3, 9),
     st.sampled_from([None, "a"]),
 )
-parts = st.one_of(stages, fresh, votes, st.builds(Named, st.sampled_from("pqr"), stages))
+few = st.builds(
+    lambda name, count, temperature: Stage(name, count, None, temperature),
+    st.sampled_from(["mood", "rate", "pick"]),
+    st.integers(1, 3),
+    st.sampled_from([None, 0.9]),
+)
+parts = st.one_of(stages, fresh, votes, few, st.builds(Named, st.sampled_from("pqr"), stages))
 
 
 @st.composite
@@ -46,7 +62,7 @@ def improvable(draw: st.DrawFn) -> Expr:
     steps = draw(st.lists(parts, min_size=1, max_size=4))
     first = draw(st.one_of(fresh, votes, st.builds(Named, st.just("first"), fresh)))
     end = draw(st.sampled_from([build.then, build.branch, build.join]))
-    return checked(build.then(first, end(*steps) if len(steps) > 1 else steps[0]))
+    return checked(build.then(first, end(*steps) if len(steps) > 1 else steps[0]), OPS)
 
 
 @st.composite
@@ -57,7 +73,7 @@ def wanted(draw: st.DrawFn, node: Expr) -> list[str] | None:
 
 
 def made(node: Expr, names: object, outputs: list[str] | None) -> Compiled:
-    return compiled(Program(node, (), BOUND), passes=tuple(names), outputs=outputs)  # type: ignore[call-overload]
+    return compiled(Program(node, OPS, BOUND), passes=tuple(names), outputs=outputs)  # type: ignore[call-overload]
 
 
 def ran(found: Compiled, rows: list[dict[str, object]], engine: FakeEngine) -> list[Outcome]:
@@ -74,7 +90,7 @@ def hold(node: Expr, names: object, outputs: list[str] | None) -> None:
     rows = [*ROWS[:4], {**ROWS[1], "id": "9"}]
     for outcome in ran(found, rows, shaky(latency=latency)):
         (row,) = (one for one in rows if one["id"] == outcome.row_id)
-        meaning = meant(node, record_of(row), shaky())
+        meaning = meant(node, record_of(row), shaky(), OPS)
         if not isinstance(meaning, str):
             assert said(outcome) == seen.of_flow(meaning)
         elif outputs is None:
@@ -105,7 +121,7 @@ def test_equal_rows_are_what_each_would_be(
     outcomes = list(run(found.plan, [record_of(row) for row in rows], engines, window=window))
     assert [outcome.index for outcome in outcomes] == list(range(len(rows)))
     for row, outcome in zip(rows, outcomes, strict=True):
-        assert said(outcome) == meant(node, record_of(row), shaky())
+        assert said(outcome) == meant(node, record_of(row), shaky(), OPS)
 
 
 @law(improvable(), share=2)

@@ -11,6 +11,7 @@ from chainlang.compiler import Compiled, compiled
 from chainlang.ir.nodes import Expr
 from chainlang.limits import Limits
 from chainlang.notation import unparse
+from chainlang.ops.records import Candidate
 from chainlang.passes.table import CHAIN_PASSES, DEFAULT, PLAN_PASSES, Applied
 from chainlang.places import Place
 from chainlang.plan.counts import Range, counts
@@ -19,7 +20,16 @@ from chainlang.plan.steps import Plan
 from chainlang.plan.walk import leaves, steps_of
 from tests.cases import FIXTURES, Case, each_case
 
-FUNCTIONS = {"shout": lambda answer: f"{answer}!"}
+
+def shout(answer: str) -> str:
+    return f"{answer}!"
+
+
+def longer(candidate: Candidate) -> bool:
+    return candidate.tokens > 1
+
+
+FUNCTIONS: dict[str, Callable[..., object]] = {"shout": shout, "longer": longer}
 BY_NAME = {one.__name__: one for one in (*CHAIN_PASSES, *PLAN_PASSES)}
 
 

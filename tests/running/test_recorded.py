@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from attrs import evolve
 from hypothesis import strategies as st
 
 from chainlang.engines.fake import FakeEngine
@@ -103,6 +104,25 @@ def test_a_full_memory_asks_no_engine(batch: list[Request]) -> None:
     port = RecordedPort(Port(engine), Memory(memory), "fake")
     assert [plain(one) for one in answered(port, batch)] == [plain(one) for one in first]
     assert engine.submitted == 0
+
+
+def test_a_sample_that_was_ended_is_not_taken_for_a_whole_one() -> None:
+    whole = Request(
+        id=new_id(),
+        model="m",
+        messages=(Message("user", "a"),),
+        sampling=Sampling(temperature=0.7, max_tokens=8),
+        seed=1,
+        schema='{"enum": ["positive", "negative"]}',
+    )
+    ended = evolve(whole, id=new_id(), choices=('"positive"', '"negative"'))
+    memory, tokens = Memory(), []
+    for request in (ended, whole, ended):
+        (reply,) = answered(RecordedPort(Port(FakeEngine()), memory, "fake"), [request])
+        assert isinstance(reply, Completion)
+        tokens.append(reply.samples[0].tokens)
+    assert tokens == [1, 3, 1]
+    assert memory.recorded == 2
 
 
 def test_another_fingerprint_another_key() -> None:

@@ -34,6 +34,7 @@ def test_it_promises_everything(random_engine: VllmEngine) -> None:
         priorities=True,
         logprobs=True,
         streams=True,
+        decides=True,
     )
 
 

@@ -18,7 +18,16 @@ from chainlang.ops.inputs import record_of
 from chainlang.ops.records import Flow
 from chainlang.passes.table import DEFAULT
 from chainlang.runtime.loop import run
-from tests.vllm.test_same_tokens import FUNCTIONS, OPS, ROWS
+from tests.vllm.test_same_tokens import FUNCTIONS as SHARED_FUNCTIONS
+from tests.vllm.test_same_tokens import OPS as SHARED_OPS
+from tests.vllm.test_same_tokens import ROWS
+
+
+def doubled(answer: int) -> list[int]:
+    return [answer, answer]
+
+
+FUNCTIONS = {**SHARED_FUNCTIONS, "doubled": doubled}
 
 # Chains in which there is something to do, each with what is looked at; `*` stands for all of it.
 IMPROVABLE = [
@@ -39,8 +48,17 @@ IMPROVABLE = [
     ("2:tell >> route(by=\"'b'\", arms={\"a\": pick, \"b\": rate::0.7})", "*"),
     ('tell >> loop(rate::0.7, until="true") >> pick', "*"),
     ("2:tell >> retry(rate::0.7, times=1)", "trace"),
+    ("5:mood::1.3 >> M", "answer"),
+    ("2:tell >> 3:score::1.0 >> choose::0.7", "answer"),
+    ("tell >> retry(3:score::1.3(max_tokens=9), times=4) >> @doubled >> M", "answer"),
+    ("fallback(4:mood::1.0(max_tokens=3), 3:mood::1.5) >> choose", "answer"),
     ("7:tell::1.5(max_tokens=2) >> M(normalize=\"casefold\")", "answer"),
 ]  # fmt: skip
+OPS = f"""{SHARED_OPS}
+op mood : generate -> "good" | "bad" | "neither of them" {{ user = "{{{{ query }}}} Mood?" }}
+op score : map -> {{ answer: int(1..15), sure: bool }} {{ user = "{{{{ candidate.answer }}}}?" }}
+op choose : fold -> {{ number: int }} {{ choose = "number"  user = "{{{{ query }}}} Which?" }}
+"""
 FIRED: Counter[str] = Counter()
 
 

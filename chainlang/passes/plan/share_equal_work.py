@@ -5,8 +5,8 @@ from __future__ import annotations
 from attrs import evolve
 
 from chainlang.passes.base import Refused, Rewritten
-from chainlang.plan.steps import Call, Generate, Plan, Step
-from chainlang.plan.walk import leaves, rebuilt
+from chainlang.plan.steps import Generate, Plan, Step
+from chainlang.plan.walk import calls, rebuilt
 
 
 def share_equal_work(plan: Plan) -> Rewritten[Plan]:
@@ -22,13 +22,13 @@ def share_equal_work(plan: Plan) -> Rewritten[Plan]:
     >>> share_equal_work(lower(chain("E >> M").body)).made.rows_once
     True
     """
-    calls = [one for one in leaves(plan.root) if isinstance(one, Call)]
+    called = tuple(calls(plan.root))
     refused = []
-    if calls:
-        names = ", ".join(dict.fromkeys(f"@{one.function.name}" for one in calls))
+    if called:
+        names = ", ".join(dict.fromkeys(f"@{one.function.name}" for one in called))
         why = f"{names} may do more than its result shows"
-        refused.append(Refused("equal rows", why, calls[0].place, calls[0].span))
-    root, once = rebuilt(plan.root, _shared), plan.rows_once or not calls
+        refused.append(Refused("equal rows", why, called[0].place, called[0].span))
+    root, once = rebuilt(plan.root, _shared), plan.rows_once or not called
     if root is plan.root and once == plan.rows_once:
         return Rewritten(plan, tuple(refused))
     return Rewritten(evolve(plan, root=root, rows_once=once), tuple(refused))

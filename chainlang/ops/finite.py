@@ -1,0 +1,92 @@
+"""Types of which there are few values: every reply that fits, as text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
+from itertools import product
+
+from chainlang.ir import items
+from chainlang.ops.types import Declared
+
+MOST = 100
+"""A type of more values than that has too many to be looked through for each token."""
+
+
+class _Unbounded(Exception):
+    """A type has values that can't be listed."""
+
+
+def replies(node: items.Type, types: Mapping[str, Declared] | None = None) -> tuple[str, ...]:
+    """Return every reply that is a value of a type, as JSON without blanks.
+
+    It is empty where there are too many, and where one value could be written in several ways: a
+    text with a quote, a slash or anything beyond ASCII, a negative number, a fraction.
+
+    >>> replies(items.OneOf((items.Constant("pos"), items.Constant("neg"))))
+    ('"pos"', '"neg"')
+    >>> replies(items.Shape((items.Field("ok", items.TypeName("bool")),)))
+    ('{"ok":true}', '{"ok":false}')
+    >>> replies(items.TypeName("str"))
+    ()
+    """
+    return _replies(node, tuple(sorted((types or {}).items())))
+
+
+@lru_cache(maxsize=256)
+def _replies(node: items.Type, types: tuple[tuple[str, Declared], ...]) -> tuple[str, ...]:
+    try:
+        return _few(_texts(node, dict(types), frozenset()))
+    except _Unbounded:
+        return ()
+
+
+def _texts(
+    node: items.Type, types: Mapping[str, Declared], inside: frozenset[str]
+) -> Iterator[str]:
+    """Yield the values of a type as text; `inside` are the named types that this is part of."""
+    match node:
+        case items.TypeName("bool"):
+            yield from ("true", "false")
+        case items.TypeName("int", low, high) if low is not None and high is not None and low >= 0:
+            yield from (str(number) for number in range(int(low), int(high) + 1))
+        case items.TypeName(name) if name in types and name not in inside:
+            declared = types[name]
+            if isinstance(declared, items.PythonType):
+                raise _Unbounded
+            yield from _texts(declared.type, types, inside | {name})
+        case items.Constant(value):
+            yield _plain(value)
+        case items.Maybe(item):
+            yield from _texts(item, types, inside)
+            yield "null"
+        case items.OneOf(options):
+            for one in options:
+                yield from _texts(one, types, inside)
+        case items.Shape(fields):
+            names = [_plain(one.name) for one in fields]
+            each = [_few(_texts(one.type, types, inside)) for one in fields if one.type is not None]
+            for values in product(*each):
+                parts = (f"{name}:{value}" for name, value in zip(names, values, strict=True))
+                yield f"{{{','.join(parts)}}}"
+        case _:
+            raise _Unbounded
+
+
+def _few(texts: Iterable[str]) -> tuple[str, ...]:
+    found: dict[str, None] = {}
+    for text in texts:
+        found[text] = None
+        if len(found) > MOST:
+            raise _Unbounded
+    return tuple(found)
+
+
+def _plain(value: object) -> str:
+    """Return a constant as JSON, if there is one way to write it."""
+    text = json.dumps(value)
+    inside = text[1:-1] if isinstance(value, str) else text
+    if set(inside) & set('"\\/') or not inside.isprintable() or text.startswith("-"):
+        raise _Unbounded
+    return text

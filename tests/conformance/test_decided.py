@@ -1,0 +1,72 @@
+"""A reply of which only one is left may end: what engines that do so have to keep to."""
+
+from __future__ import annotations
+
+import itertools
+import json
+
+import pytest
+
+from chainlang.engines.base import Engine
+from chainlang.notation import parse_file
+from chainlang.ops import finite
+from chainlang.ops.schemas import json_schema
+from chainlang.wire import Completion, Delta
+from tests.conformance.asking import ask, completion, samples
+
+FEW = (
+    '"positive" | "negative" | "nothing"',
+    '{ verdict: "correct" | "incorrect", sure: bool? }',
+    "{ left: int(0..30), right: int(7..7) }",
+    "{ one: 1 | true, of: int(10..12), to: int(1..1) }",
+)
+
+
+@pytest.mark.parametrize("type_", FEW)
+@pytest.mark.parametrize("count", [1, 4])
+def test_a_reply_that_is_decided_may_end(engine: Engine, type_: str, count: int) -> None:
+    op = parse_file(f"op a : fold -> {type_} {{}}").node.items[0]
+    schema, few = json_schema(op.returns), finite.replies(op.returns)  # type: ignore[attr-defined]
+    fewer = 0
+    asked = itertools.product([3, 12, 60], range(2)) if engine.capabilities.decides else [(60, 0)]
+    for most, seed in asked:
+        drawn = {
+            "schema": schema,
+            "count": count,
+            "max_tokens": most,
+            "seed": seed,
+            "lenient": True,
+        }
+        if not engine.capabilities.seeds:
+            continue  # nothing to compare
+        whole, ended = samples(engine, ask(**drawn)), samples(engine, ask(choices=few, **drawn))
+        for one, other in zip(whole, ended, strict=True):
+            assert (one.finish, one.unkept) == (other.finish, other.unkept)
+            if one.finish == "stop":
+                assert json.loads(one.text) == json.loads(other.text)
+            assert other.tokens <= one.tokens
+            assert one.token_ids[: other.tokens] == other.token_ids
+            fewer += one.tokens - other.tokens
+    assert bool(fewer) == engine.capabilities.decides
+    assert completion(engine, ask())  # and nothing of what was ended is left
+
+
+def test_a_reply_that_is_decided_is_streamed_as_a_whole(engine: Engine) -> None:
+    asked = ask(
+        schema='{"enum": ["positive", "negative"]}',
+        choices=('"positive"', '"negative"'),
+        stream=True,
+        count=3,
+    )
+    engine.submit([asked])
+    told, reply = dict.fromkeys(range(3), ""), None
+    while reply is None:
+        for one in engine.step():
+            if isinstance(one, Delta):
+                told[one.sample] += one.text
+            else:
+                reply = one
+    assert isinstance(reply, Completion)
+    for number, sample in enumerate(reply.samples):
+        assert sample.text.startswith(told[number])
+        assert sample.text in {'"positive"', '"negative"'} or not engine.capabilities.schemas
