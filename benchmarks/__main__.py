@@ -12,7 +12,18 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import calls, ensemble, imports, resume, rows, scaling, votes, workloads
+from benchmarks import (
+    cache,
+    calls,
+    ensemble,
+    imports,
+    resume,
+    rows,
+    scaling,
+    votes,
+    wide,
+    workloads,
+)
 
 README = Path(__file__).parent / "README.md"
 TABLES: dict[str, Callable[..., str]] = {
@@ -22,6 +33,8 @@ TABLES: dict[str, Callable[..., str]] = {
     "ensemble": ensemble.table,
     "votes": votes.table,
     "workloads": workloads.table,
+    "cache": cache.table,
+    "wide": wide.table,
     "scaling": scaling.table,
     "imports": imports.table,
 }

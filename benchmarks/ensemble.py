@@ -12,7 +12,8 @@ from chainlang.places import row_id, seed
 from chainlang.plan.lower import lower
 from chainlang.plan.steps import Sequence
 
-CHAIN = "5:E:tiny:0.7 >> J:tiny"
+WIDTH = 5
+CHAIN = f"{WIDTH}:E:tiny:0.7 >> J:tiny"
 SETTINGS = {"max_num_seqs": 32, "enable_prefix_caching": True, "gpu_memory_utilization": 0.1}
 BASE, SCRIPT = "chainlang", "a script, `LLM.chat` for each stage"
 
@@ -28,7 +29,9 @@ def table(*, quick: bool = False, model: Path | None = None) -> str:
     for number in range(rounds + 1):
         asked = questions(rows, number)
         seeds = [first_seed(row) for row in asked]
-        jobs.append({"rows": asked, "seeds": seeds, "text": CHAIN, "plan": {}})
+        work = {"workload": "judged", "width": WIDTH, "seeds": [[seeds]]}
+        rows_of = [{"query": one} for one in asked]
+        jobs.append({"rows": rows_of, "text": CHAIN, "plan": {}, **work})
     found = in_turns(programs, jobs)
     lines = [
         (

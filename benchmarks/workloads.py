@@ -1,94 +1,152 @@
-"""What chains cost the engine, as they are written and by all passes: on vLLM, side by side."""
+"""What chains cost on vLLM: optimized, as they are written, and beside what else does the same."""
 
 from __future__ import annotations
 
 import json
-import random
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-from benchmarks.turns import OURS, Program, Report, started
-from chainlang import tiny
+from attrs import frozen
 
-OPS = {
-    "ask": 'generate { temperature = 0.7  max_tokens = 24  user = "{{ document }}\\n{{ query }}" }',
-    "first": 'generate { max_tokens = 8  user = "{{ document }}\\nThe first number?" }',
-    "count": 'generate { max_tokens = 8  user = "{{ document }}\\nHow many numbers?" }',
-    "extract": """generate -> { left: int(0..99), sign: "+" | "-", right: int(0..99) } {
-  temperature = 0.7  max_tokens = 48  user = "{{ query }}"
-}""",
-}
-WORKLOADS: dict[str, tuple[str, list[str] | None]] = {
-    "self-consistency": ("9:E:tiny:0.7 >> M", ["answer"]),
-    "mixture of agents": ("3:E:tiny >> 3:E:tiny >> J:tiny", None),
-    "ensemble, judge, verify": ("5:E:tiny:0.7 >> J:tiny >> V:tiny", None),
-    "a shared document, 8 questions, 3 branches": ("ask & first & count", None),
-    "extraction with repair": ("retry(2:extract, times=3) >> M", None),
-    "a panel of verifiers": ("3:E:tiny >> V:tiny >> M", None),
-}
-SETTINGS = {"max_num_seqs": 32, "gpu_memory_utilization": 0.1}
+from benchmarks.chains import SEATS, SETTINGS, WORKLOADS, Workload, job, model, rows_of
+from benchmarks.turns import OURS, Program, Report, median, started
+
+BASE, NAIVE, SCRIPT = "chainlang", "chainlang, `passes=()`", "a script, `LLM.chat` by stages"
+CROWDED, WHOLE = 1.15, 1.4
+
+
+@frozen
+class Contestant:
+    """Who does the work, and how: a program, and the plan that it is given."""
+
+    program: Program
+    plan: Mapping[str, Any] = {}
+
+    def run(self, workload: Workload, rows: list[dict[str, Any]]) -> Report:
+        return self.program.run(job(workload, rows, **self.plan))
 
 
 def table(*, quick: bool = False) -> str:
-    count, wide = (4, 40) if quick else (200, 200)
-    rows = questions(count, wide)
+    count, wide, rounds = (4, 40, 1) if quick else (200, 500, 5)
+    with TemporaryDirectory() as folder, contestants(model(Path(folder)), SETTINGS) as found:
+        reports = {one: in_turns(one, found, count, wide, rounds) for one in WORKLOADS}
+    return "\n".join(
+        [
+            (
+                f"{count} rows; vLLM on the CPU, in one thread, float32, at most {SEATS} samples "
+                "in a batch, blocks of 32 tokens, the cache of prefixes empty at the start; "
+                f"medians of rounds in turns ({rounds}), other rows in each. *Computed* are the "
+                "prompt tokens that the engine had to read; the bound is that no block is read "
+                "twice."
+            ),
+            "",
+            *costs(reports),
+            "",
+            *steps(reports),
+        ]
+    )
+
+
+@contextmanager
+def contestants(
+    folder: Path, settings: Mapping[str, Any], *, script: bool = True
+) -> Iterator[dict[str, Contestant]]:
+    """Start what does the work in its own process, on the model of a folder."""
+    arguments = (str(folder), json.dumps(settings))
+    with ExitStack() as stack:
+        ours = stack.enter_context(started("chainlang", OURS, "vllm_work.py", *arguments))
+        found = {BASE: Contestant(ours), NAIVE: Contestant(ours, {"passes": []})}
+        if script:
+            by_hand = stack.enter_context(started("script", OURS, "vllm_script.py", *arguments))
+            found[SCRIPT] = Contestant(by_hand)
+        yield found
+
+
+def in_turns(
+    workload: Workload, found: Mapping[str, Contestant], count: int, wide: int, rounds: int
+) -> dict[str, list[Report]]:
+    """Return what each reports of each round, after one over few rows to warm up."""
+    reports: dict[str, list[Report]] = {name: [] for name in found}
+    for number in range(rounds + 1):
+        rows = rows_of(count if number else min(count, 4), wide, number)
+        names = list(found)
+        at = number % len(names)
+        for name in names[at:] + names[:at]:
+            report = found[name].run(workload, rows)
+            if number:
+                reports[name].append(report)
+    for one, other in zip(reports[BASE], reports[NAIVE], strict=True):
+        assert one["answers"] == other["answers"], workload.name
+    return reports
+
+
+# ---------------------------------------------------------------- the tables
+
+
+def costs(reports: Mapping[Workload, Mapping[str, list[Report]]]) -> list[str]:
     head = (
-        "workload", "plan", "samples", "prompt tokens", "computed", "beside the bound",
-        "engine steps", "seconds",
+        "workload", "", "seconds", "beside chainlang", "samples", "computed", "beside the bound",
+        "steps", "equal answers",
     )  # fmt: skip
+    lines = [row(head), row(["---", "---"] + ["---:"] * (len(head) - 2))]
+    for workload, found in reports.items():
+        title = f"{workload.name}: `{workload.chain.replace('|', '&#124;')}`"
+        base = median(found[BASE], "seconds")
+        for name, of in found.items():
+            took = median(of, "seconds")
+            computed = statistics.median(one["computed"] / one["least"] for one in of)
+            cells = (
+                f"{took:.2f}", f"{took / base:.2f}", f"{median(of, 'samples'):,.0f}",
+                f"{median(of, 'computed'):,.0f}", f"{computed:.2f}",
+                f"{median(of, 'steps'):,.0f}", agreement(found[NAIVE], of),
+            )  # fmt: skip
+            lines.append(row([title, name, *cells]))
+            title = ""
+    return lines
+
+
+def agreement(naive: Sequence[Report], of: Sequence[Report]) -> str:
+    """Say how many answers are those of the chain as it is written."""
+    both = [
+        pair
+        for one, other in zip(naive, of, strict=True)
+        for pair in zip(one["answers"], other["answers"], strict=True)
+    ]
+    return f"{sum(one == other for one, other in both):,} of {len(both):,}"
+
+
+def steps(reports: Mapping[Workload, Mapping[str, list[Report]]]) -> list[str]:
+    """Return how many steps the engine took beside how few they could have been."""
     lines = [
         (
-            f"{count} rows on the bundled model, its cache of prefixes empty at the start, at most "
-            f"{SETTINGS['max_num_seqs']} samples in a batch; *computed* are the prompt tokens that "
-            "the engine had to read, and the bound is that no block of 32 tokens is read twice."
+            "Engine steps, beside how few they could have been: the output tokens by the seats, "
+            "the tokens in all by the budget of a step, or the longest way of a row, whichever is "
+            f"most (claim: at most {CROWDED} times while requests wait, {WHOLE} times over the "
+            "whole run, and fewer than the script where there are several stages)."
         ),
         "",
-        f"| {' | '.join(head)} |",
-        f"|---|---|{'---:|' * (len(head) - 2)}",
+        row(["workload", "", "steps", "beside the fewest", "while requests wait", "preemptions"]),
+        row(["---", "---", "---:", "---:", "---:", "---:"]),
     ]
-    arguments = (str(tiny.path()), json.dumps(SETTINGS))
-    with started("workloads", OURS, "vllm_work.py", *arguments) as program:
-        program.run(job("E:tiny", rows[:2], {}))  # loads what is loaded when needed
-        for name, (text, outputs) in WORKLOADS.items():
-            lines += compared(name, text, outputs, rows, program)
-    return "\n".join(lines)
+    for workload, found in reports.items():
+        title, longest = workload.name, max(one["longest"] for one in found[SCRIPT])
+        for name, of in found.items():
+            whole = statistics.median(one["steps"] / max(one["fewest"], longest) for one in of)
+            parts = [one["crowded"] for one in of if one["crowded"]["steps"]]
+            crowded = [one["steps"] / one["fewest"] for one in parts]
+            cells = (
+                f"{median(of, 'steps'):,.0f}", f"{whole:.2f}",
+                f"{statistics.median(crowded):.2f}" if crowded else "",
+                f"{sum(one['preempted'] for one in of):,}",
+            )  # fmt: skip
+            lines.append(row([title, name, *cells]))
+            title = ""
+    return lines
 
 
-def job(text: str, rows: list[dict[str, Any]], plan: dict[str, Any]) -> dict[str, Any]:
-    ops = "".join(f"op {name} : {op}\n" for name, op in OPS.items() if name in text)
-    return {"rows": rows, "text": f"{ops}main = {text}", "plan": plan}
-
-
-def compared(
-    name: str, text: str, outputs: list[str] | None, rows: list[dict[str, Any]], program: Program
-) -> list[str]:
-    written = program.run(job(text, rows, {"passes": [], "outputs": outputs}))
-    passed = program.run(job(text, rows, {"outputs": outputs}))
-    assert written["answers"] == passed["answers"], name
-    return [line(f"{name}: `{text}`", "as written", written), line("", "all passes", passed)]
-
-
-def line(name: str, plan: str, report: Report) -> str:
-    cells = (
-        name, plan, f"{report['samples']:,}", f"{report['prompt']:,}", f"{report['computed']:,}",
-        f"{report['computed'] / report['least']:.2f}", f"{report['steps']:,}",
-        f"{report['seconds']:.1f}",
-    )  # fmt: skip
+def row(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
-
-
-def questions(count: int, wide: int) -> list[dict[str, Any]]:
-    """Return sums, each beside a document of so many numbers that eight of them share."""
-    draw = random.Random(0)
-    documents = [
-        " ".join(str(draw.randrange(100)) for _ in range(wide)) for _ in range(-(-count // 8))
-    ]
-    rows = [
-        {
-            "id": str(number),
-            "query": f"What is {draw.randrange(100)} + {draw.randrange(100)}?",
-            "document": documents[number // 8],
-        }
-        for number in range(count)
-    ]
-    draw.shuffle(rows)
-    return rows

@@ -3,7 +3,8 @@
 import json
 from typing import Any
 
-from fake import ASK, JUDGE, VERIFY, listed, reply
+from fake import reply
+from prompts import ASK, JUDGE, VERIFY, listed
 from serve import serve
 
 

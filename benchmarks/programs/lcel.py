@@ -4,13 +4,14 @@ import sys
 from importlib.metadata import version
 from typing import Any, Literal
 
-from fake import ASK, JUDGE, VERIFY, listed, reply
+from fake import reply
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage
 from langchain_core.output_parsers import PydanticOutputParser, StrOutputParser
 from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import Runnable, RunnableLambda, RunnableParallel
+from prompts import ASK, JUDGE, VERIFY, listed
 from pydantic import BaseModel
 from serve import serve
 

@@ -2,49 +2,35 @@
 
 import json
 import sys
-from collections.abc import Iterable
 from typing import Any
 
 import one_thread  # noqa: F401  # before vLLM
+from counted import Counted
 from serve import serve
 
 from chainlang import load
-from chainlang.engines.vllm import VllmEngine
-from chainlang.plan.prefixes import bound
-from chainlang.wire import Request
+from chainlang.engines import vllm
+from chainlang.engines.vllm_load import load as loaded
+from chainlang.results import Result
 
 MODEL, SETTINGS = sys.argv[1:]
-BLOCK = 32
+SAID = json.loads(SETTINGS)
+# vLLM takes more than chains may say of an engine, such as the size of its cache in blocks.
+vllm.load = lambda model, settings, progress: loaded(model, {**settings, **SAID}, progress)
+engine = vllm.VllmEngine(MODEL)
+counted = Counted(engine._loaded.engine.engine_core.engine_core)
 
 
-class Noting(VllmEngine):
-    """An engine that keeps the tokens of each prompt, once for each sample."""
-
-    prompts: list[list[int]]
-
-    def submit(self, requests: Iterable[Request]) -> None:
-        asked = list(requests)
-        for one in asked:
-            self.prompts += [self._loaded.prompts.token_ids(one.messages)] * one.drawn
-        super().submit(asked)
+def answers(result: Result) -> Any:
+    if result.failure:
+        return None
+    return [one.answer for one in result.branches.values()] or result.answer
 
 
-engine = Noting(MODEL, **json.loads(SETTINGS))
-
-
-def run(rows: list[dict[str, Any]], text: str, plan: dict[str, Any]) -> dict[str, Any]:
-    engine.prompts, before = [], engine.steps
-    engine._loaded.engine.reset_prefix_cache()
+def run(rows: list[dict[str, Any]], text: str, plan: dict[str, Any], **_: Any) -> Any:
+    counted.begin()
     results = list(load(text=text).map(rows, engine=engine, **plan))
-    usages = [result.usage for result in results]
-    return {
-        "answers": [None if result.failure else result.answer for result in results],
-        "steps": engine.steps - before,
-        "samples": sum(usage.calls for usage in usages),
-        "prompt": sum(usage.prompt_tokens for usage in usages),
-        "computed": sum(usage.prompt_tokens - usage.cached_tokens for usage in usages),
-        "least": bound(engine.prompts, BLOCK),
-    }
+    return lambda: {"answers": [answers(one) for one in results], **counted.report()}
 
 
 serve(run)

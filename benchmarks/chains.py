@@ -1,0 +1,120 @@
+"""The workloads that chains are measured on, beside scripts and others that do the same work."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from attrs import frozen
+
+from chainlang import load, tiny
+from chainlang.compiler import compiled
+from chainlang.ops.combinators import further
+from chainlang.places import seed
+from chainlang.plan.steps import Generate
+from chainlang.plan.walk import leaves
+
+OPS = {
+    "ask": 'generate { temperature = 0.7  max_tokens = 24  user = "{{ document }}\\n{{ query }}" }',
+    "brief": """generate {
+  temperature = 0.7  max_tokens = 8  user = "{{ document }}\\n{{ query }} Only the number."
+}""",
+    "count": 'generate { max_tokens = 8  user = "{{ document }}\\nHow many numbers?" }',
+    "extract": """generate -> { left: int(0..99), sign: "+" | "-", right: int(0..99) } {
+  temperature = 0.7  max_tokens = 39  user = "{{ query }}"
+}""",
+}
+"""Types of stage: three that read a long document, and one whose replies may be cut short."""
+
+SEATS, CONTEXT = 32, 2048
+SETTINGS = {"max_num_seqs": SEATS, "gpu_memory_utilization": 0.1}
+
+
+@frozen
+class Workload:
+    """A chain, what its user looks at, and what the programs beside it call it."""
+
+    name: str
+    chain: str
+    program: str
+    width: int
+    outputs: tuple[str, ...] | None = ("answer",)
+
+    @property
+    def text(self) -> str:
+        """The file of the chain."""
+        ops = "".join(f"op {name} : {op}\n" for name, op in OPS.items() if name in self.chain)
+        return f"{ops}main = {self.chain}"
+
+
+WORKLOADS = (
+    Workload("self-consistency", "9:E:tiny:0.7 >> M", "vote", 9),
+    Workload("mixture of agents", "3:E:tiny >> 3:E:tiny >> J:tiny", "mixture", 3),
+    Workload("ensemble, judge, verify", "5:E:tiny:0.7 >> J:tiny >> V:tiny", "verified", 5),
+    Workload("a shared document, 3 branches", "ask | brief | count", "document", 1, None),
+    Workload("extraction with repair", "retry(2:extract, times=3) >> M", "extraction", 2),
+    *(
+        Workload(f"a judge over {n}", f"{n}:E:tiny:0.7 >> J:tiny", "judged", n)
+        for n in (1, 3, 5, 9)
+    ),
+)
+
+
+def job(workload: Workload, rows: list[dict[str, Any]], **plan: object) -> dict[str, Any]:
+    """Return what the programs are told of a workload over rows."""
+    return {
+        "rows": rows,
+        "text": workload.text,
+        "plan": {"outputs": workload.outputs, **plan},
+        "workload": workload.program,
+        "width": workload.width,
+        "seeds": seeds(workload, [row["id"] for row in rows]),
+    }
+
+
+def seeds(workload: Workload, ids: Sequence[str]) -> list[list[list[int]]]:
+    """Return the first seed of each stage, at each attempt, for each row."""
+    plan = compiled(load(text=workload.text).program(), passes=()).plan
+    return [
+        [
+            [seed(0, one, further(leaf.place, leaf.tries.mark, attempt)) for one in ids]
+            for attempt in range(leaf.tries.times)
+        ]
+        for leaf in leaves(plan.root)
+        if isinstance(leaf, Generate)
+    ]
+
+
+def rows_of(count: int, wide: int, number: int = 0) -> list[dict[str, Any]]:
+    """Return sums, each beside a document of so many numbers that eight of them share."""
+    draw = random.Random(number)
+    documents = [
+        " ".join(str(draw.randrange(100)) for _ in range(wide)) for _ in range(-(-count // 8))
+    ]
+    rows = [
+        {
+            "id": f"{number}-{at}",
+            "query": f"What is {draw.randrange(2, 100)} + {draw.randrange(2, 100)}?",
+            "document": documents[at // 8],
+        }
+        for at in range(count)
+    ]
+    draw.shuffle(rows)
+    return rows
+
+
+def model(folder: Path) -> Path:
+    """Make the bundled model once more, with a context that holds a document; return where."""
+    made = folder / "tiny"
+    shutil.copytree(tiny.path(), made, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+    for name, key in (
+        ("config.json", "max_position_embeddings"),
+        ("tokenizer_config.json", "model_max_length"),
+    ):
+        said = json.loads((made / name).read_text(encoding="utf-8"))
+        (made / name).write_text(json.dumps({**said, key: CONTEXT}), encoding="utf-8")
+    return made
