@@ -13,6 +13,7 @@ from chainlang.ir.nodes import Expr
 from chainlang.passes.base import ChainPass, Pass, PlanPass, Refused
 from chainlang.passes.chain.fold_constants import fold_constants
 from chainlang.passes.plan.drop_unread import drop_unread
+from chainlang.passes.plan.fuse_functions import fuse_functions
 from chainlang.passes.plan.merge_samples import merge_samples
 from chainlang.passes.plan.order_by_prefix import order_by_prefix
 from chainlang.passes.plan.share_equal_work import share_equal_work
@@ -33,6 +34,7 @@ PLAN_PASSES: tuple[PlanPass, ...] = (
     stop_vote,
     stop_reply,  # of the replies that are left
     share_equal_work,  # of the requests that are left
+    fuse_functions,  # those that no other pass has moved or dropped
     order_by_prefix,  # of those that are really asked
 )
 DEFAULT: tuple[str, ...] = tuple(one.__name__ for one in (*CHAIN_PASSES, *PLAN_PASSES))

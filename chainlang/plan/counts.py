@@ -15,6 +15,7 @@ from chainlang.plan.steps import (
     Each,
     Fallback,
     Fork,
+    Fused,
     Gather,
     Generate,
     Loop,
@@ -172,7 +173,7 @@ def _of(step: Step, before: Range) -> Counts:
             return Counts(ONE)
         case Call():
             return Counts(Range(0, None))  # it may make one, several or none of each
-        case Sequence(steps):
+        case Sequence(steps) | Fused(steps):
             return _after(steps, before)
         case Gather(steps) | Overlap(steps):
             found = reduce(Counts.beside, (_of(one, before) for one in steps))

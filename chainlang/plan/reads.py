@@ -10,6 +10,7 @@ from chainlang.plan.steps import (
     Count,
     Decide,
     Fork,
+    Fused,
     Gather,
     Generate,
     Name,
@@ -36,7 +37,7 @@ def reads(step: Step) -> frozenset[str] | None:
             return _of_stage(stage)
         case Count():
             return frozenset({CANDIDATES})
-        case Sequence(steps):
+        case Sequence(steps) | Fused(steps):
             found = [reads(one) for one in steps]
             # What a later step reads of candidates is what the first one made.
             return _all([found[0], *(one and one - {CANDIDATES} for one in found[1:])])

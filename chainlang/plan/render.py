@@ -16,6 +16,7 @@ from chainlang.plan.steps import (
     Each,
     Fallback,
     Fork,
+    Fused,
     Gather,
     Generate,
     Loop,
@@ -67,7 +68,7 @@ def _lines(step: Step, indent: str) -> Iterator[str]:
             yield f"{indent}until it is decided"
             yield from _lines(generate, inner)
             yield from _lines(count, inner)
-        case Sequence(steps) | Gather(steps) | Overlap(steps):
+        case Sequence(steps) | Gather(steps) | Overlap(steps) | Fused(steps):
             yield f"{indent}{type(step).__name__.lower()}"
             for one in steps:
                 yield from _lines(one, inner)

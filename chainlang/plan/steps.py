@@ -69,6 +69,13 @@ class Sequence(Step):
 
 
 @frozen
+class Fused(Step):
+    """Functions and votes, one after the other, none of which waits for anything."""
+
+    steps: tuple[Step, ...]
+
+
+@frozen
 class Overlap(Step):
     """Steps of a sequence that do not read each other, run together; the last's candidates stay."""
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 from attrs import evolve
 
+from chainlang.ops.combinators import ONCE
 from chainlang.plan.steps import (
     Call,
     Count,
@@ -13,6 +14,7 @@ from chainlang.plan.steps import (
     Each,
     Fallback,
     Fork,
+    Fused,
     Gather,
     Generate,
     Loop,
@@ -32,7 +34,7 @@ Leaf = Generate | Count | Call
 def inner(step: Step) -> tuple[Step, ...]:
     """Return the steps directly inside one."""
     match step:
-        case Sequence(steps) | Gather(steps) | Overlap(steps):
+        case Sequence(steps) | Gather(steps) | Overlap(steps) | Fused(steps):
             return steps
         case Decide(generate, count):
             return (generate, count)
@@ -94,7 +96,7 @@ def last(step: Step) -> Iterator[Leaf]:
     """
     if isinstance(step, Leaf):
         yield step
-    ends = isinstance(step, Sequence | Overlap | Decide)
+    ends = isinstance(step, Sequence | Overlap | Decide | Fused)
     for one in inner(step)[-1:] if ends else inner(step):
         yield from last(one)
 
@@ -104,6 +106,20 @@ def steps_of(step: Step) -> Iterator[Step]:
     yield step
     for one in inner(step):
         yield from steps_of(one)
+
+
+def is_at_once(step: Step) -> bool:
+    """Return whether a step waits for nothing: a vote, or a function that is called once."""
+    match step:
+        case Count():
+            return True
+        case Call(function, tries=tries):
+            return tries == ONCE and not function.is_async
+        case Name(_, one):
+            return is_at_once(one)
+        case Fused(steps):
+            return all(is_at_once(one) for one in steps)
+    return False
 
 
 def rebuilt(step: Step, change: Callable[[Step], Step]) -> Step:
@@ -121,7 +137,7 @@ def rebuilt(step: Step, change: Callable[[Step], Step]) -> Step:
 def _with(step: Step, made: tuple[Step, ...]) -> Step:
     """Return a step around other parts, as many as `inner` has."""
     match step:
-        case Sequence() | Gather() | Overlap() | Fallback():
+        case Sequence() | Gather() | Overlap() | Fused() | Fallback():
             return evolve(step, steps=made)
         case Decide():
             generate, count = made

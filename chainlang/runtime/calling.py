@@ -12,6 +12,8 @@ from chainlang.ops.records import Candidate, Event, Record
 from chainlang.ops.stages import StageError
 from chainlang.places import Place
 from chainlang.plan.steps import Call
+from chainlang.plan.walk import is_at_once
+from chainlang.runtime.at_once import called
 from chainlang.runtime.effects import All, Await, Effect, Pause, RowContext, failed
 
 Candidates = tuple[Candidate, ...]
@@ -23,6 +25,8 @@ def call(step: Call, record: Record, context: RowContext) -> Generator[Effect, A
     An async function runs beside everything else, for all candidates at the same time. Any other
     runs here and now, and nothing else goes on until it returns.
     """
+    if is_at_once(step):
+        return called(step, record, context)
     function, place = step.function, context.place(step.place)
     try:
         reads = function.readings(record)

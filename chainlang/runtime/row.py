@@ -22,7 +22,7 @@ from chainlang.ops.combinators import (
     value_of,
 )
 from chainlang.ops.records import Branched, Candidate, Event, Flow, Record, gathered
-from chainlang.ops.stages import StageError, voted
+from chainlang.ops.stages import StageError
 from chainlang.ops.votes import still_needed
 from chainlang.plan.steps import (
     Call,
@@ -31,6 +31,7 @@ from chainlang.plan.steps import (
     Each,
     Fallback,
     Fork,
+    Fused,
     Gather,
     Generate,
     Loop,
@@ -43,6 +44,7 @@ from chainlang.plan.steps import (
     Step,
     Timeout,
 )
+from chainlang.runtime.at_once import at_once
 from chainlang.runtime.calling import call
 from chainlang.runtime.drawing import generate
 from chainlang.runtime.effects import (
@@ -57,7 +59,6 @@ from chainlang.runtime.effects import (
     failed,
 )
 from chainlang.runtime.outcomes import RowFailure
-from chainlang.runtime.pieces import Piece
 from chainlang.runtime.telemetry import ABORTED
 
 
@@ -85,7 +86,10 @@ def work(step: Step, record: Record, context: RowContext) -> Work:
         case Sequence(steps):
             return _sequence(steps, record, context)
         case Count():
-            return _count(step, record, context)
+            return _at_once(step, record, context)
+        case Fused(steps):  # where somebody listens, each is told of by itself
+            way = partial(_sequence, steps) if context.tracing else partial(_at_once, step)
+            return way(record, context)
         case Overlap(steps):
             return _overlap(steps, record, context)
         case Decide():
@@ -159,7 +163,7 @@ def _decide(step: Decide, record: Record, context: RowContext) -> Work:
         return still_needed(found, left, vote.by, vote.normalize)
 
     drawn = yield from generate(step.generate, record, context, more)
-    return (yield from _count(step.count, drawn, context))
+    return at_once(step.count, drawn, context)
 
 
 def _name(step: Name, record: Record, context: RowContext) -> Work:
@@ -188,15 +192,8 @@ def _fork(steps: tuple[tuple[str, Step], ...], record: Record, context: RowConte
     return Branched(tuple((name, flow) for (name, _), flow in zip(steps, flows, strict=True)))
 
 
-def _count(step: Count, record: Record, context: RowContext) -> Work:
-    place = context.place(step.place)
-    try:
-        found = voted(step.vote, record)
-    except StageError as error:
-        raise failed(error, "M", place, span=step.vote.span) from error
-    if context.listener is not None and step.place in context.listener.places:
-        context.listener.tell(Piece(str(found[0].answer), "M", place, 0))
-    return record.after("M", place, found)
+def _at_once(step: Step, record: Record, context: RowContext) -> Work:
+    return at_once(step, record, context)
     yield Ask(())  # a generator, like the others
 
 

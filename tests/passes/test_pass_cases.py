@@ -29,7 +29,17 @@ def longer(candidate: Candidate) -> bool:
     return candidate.tokens > 1
 
 
-FUNCTIONS: dict[str, Callable[..., object]] = {"shout": shout, "longer": longer}
+def whisper(answer: str) -> str:
+    return answer.lower()
+
+
+async def later(answer: str) -> str:
+    return answer
+
+
+FUNCTIONS: dict[str, Callable[..., object]] = {
+    one.__name__: one for one in (shout, whisper, later, longer)
+}
 BY_NAME = {one.__name__: one for one in (*CHAIN_PASSES, *PLAN_PASSES)}
 
 

@@ -418,3 +418,34 @@ def test_a_trace_names_functions() -> None:
         ("@clean", ("1",)),
     ]
     assert [one.place for one in result.candidates] == [("1", "c0")]
+
+
+def test_functions_that_run_as_one_step_fail_as_each_would() -> None:
+    called: list[str] = []
+
+    def first(answer: str) -> str:
+        called.append(f"first {answer}")
+        return answer
+
+    def second(answer: str) -> str:
+        called.append(f"second {answer}")
+        if answer != "one":
+            raise ValueError(f"not {answer}")
+        return answer
+
+    def third(answer: str) -> str:
+        called.append(f"third {answer}")
+        return answer
+
+    made = E("a", 3) >> first >> chain("x = M") >> first >> E("a", 3) >> first >> second >> third
+    found = []
+    for passes in (("merge_samples",), ("merge_samples", "fuse_functions")):
+        (result,) = made.map(["q"], engine=ENGINE, passes=passes)
+        assert result.failure is not None
+        found.append((result.failure, result.failure.traceback, [*called]))
+        called.clear()
+    assert found[0] == found[1]
+    (failure, _, calls), _ = found
+    assert (failure.stage, failure.place, failure.cause) == ("@second", ("6", "c1"), "function")
+    assert "test_functions.py" in str(failure.where)
+    assert calls[-2:] == ["second one", "second two"]

@@ -97,6 +97,12 @@ def test_a_run_has_rows_that_have_stages_that_have_calls(heard: Heard) -> None:
     assert call["gen_ai.usage.input_tokens"] > call["gen_ai.usage.output_tokens"] > 0
 
 
+def test_functions_that_run_as_one_step_are_told_of_one_by_one(heard: Heard) -> None:
+    made = chain("E >> @shout >> @shout", functions={"shout": str.upper})
+    list(made.map(ROWS[:1], engine=FakeEngine()))
+    assert heard.tree()["chainlang.run/row"] == ["stage @shout", "stage @shout", "stage E"]
+
+
 def test_no_prompt_and_no_answer_is_in_a_span_unless_asked(
     heard: Heard, monkeypatch: pytest.MonkeyPatch
 ) -> None:

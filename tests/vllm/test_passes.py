@@ -52,6 +52,7 @@ IMPROVABLE = [
     ("2:tell >> 3:score::1.0 >> choose::0.7", "answer"),
     ("tell >> retry(3:score::1.3(max_tokens=9), times=4) >> @doubled >> M", "answer"),
     ("fallback(4:mood::1.0(max_tokens=3), 3:mood::1.5) >> choose", "answer"),
+    ("3:tell >> @halves >> (most = @halves >> M) >> rate", "*"),
     ("7:tell::1.5(max_tokens=2) >> M(normalize=\"casefold\")", "answer"),
 ]  # fmt: skip
 OPS = f"""{SHARED_OPS}
