@@ -24,7 +24,7 @@ class Message:
     text: str
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, cache_hash=True)
 class Sampling:
     """How a model draws. Units and bounds are those of the notation's options."""
 
@@ -86,6 +86,15 @@ class Request:
     def drawn(self) -> int:
         """How many samples an engine draws for it: `count`, or one where all would be equal."""
         return self.count if self.sampling.temperature > 0 else 1
+
+    @property
+    def question(self) -> tuple[object, ...]:
+        """What it asks, and how: the reply depends on no more, but for its seeds where it has any.
+
+        At temperature 0, requests with equal questions have equal replies.
+        """
+        asked = (self.model, self.messages, self.sampling, self.schema, self.lenient)
+        return (*asked, self.choices, self.logprobs, self.redraw, self.deadline, self.patience)
 
 
 @frozen

@@ -54,30 +54,34 @@ def evaluate(expression: str, values: Mapping[str, Any]) -> Any:
     >>> evaluate("score > 3 and verdict == 'correct'", {"score": 4, "verdict": "correct"})
     True
     """
-    from jinja2 import TemplateError, Undefined
-
-    run = _compiled(expression)
-    try:
-        found = run(**values)
-        if isinstance(found, GeneratorType):  # of `map` and `select`
-            found = list(found)
-    except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
-        raise RenderError(str(error)) from error
-    several = found if isinstance(found, list | tuple) else [found]
-    if any(isinstance(one, Undefined) for one in several):
-        raise RenderError(f"{expression!r} has no value here")
-    return found
+    return _compiled(expression)(values)
 
 
 @lru_cache(maxsize=1024)
-def _compiled(expression: str) -> Callable[..., Any]:
+def _compiled(expression: str) -> Callable[[Mapping[str, Any]], Any]:
     """Return an expression, compiled once."""
-    found = faults(expression)
-    if found:
-        raise MeaningError([Diagnostic("expression", one.message, hint=one.hint) for one in found])
+    wrong = faults(expression)
+    if wrong:
+        raise MeaningError([Diagnostic("expression", one.message, hint=one.hint) for one in wrong])
     if _is_name(expression):
-        return lambda **values: _named(expression, values)
-    return _environment().compile_expression(expression, undefined_to_none=False)
+        return lambda values: _named(expression, values)
+    from jinja2 import TemplateError, Undefined
+
+    run = _environment().compile_expression(expression, undefined_to_none=False)
+
+    def evaluated(values: Mapping[str, Any]) -> Any:
+        try:
+            found = run(**values)
+            if isinstance(found, GeneratorType):  # of `map` and `select`
+                found = list(found)
+        except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+            raise RenderError(str(error)) from error
+        several = found if isinstance(found, list | tuple) else [found]
+        if any(isinstance(one, Undefined) for one in several):
+            raise RenderError(f"{expression!r} has no value here")
+        return found
+
+    return evaluated
 
 
 def _named(name: str, values: Mapping[str, Any]) -> Any:
@@ -270,11 +274,10 @@ def _at(tokens: list[tuple[int, str]], text: str, message: str, hint: str | None
 @lru_cache(maxsize=1)
 def _environment() -> SandboxedEnvironment:
     from jinja2.exceptions import SecurityError
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-    from chainlang.ops.sandbox import Missing
+    from chainlang.ops.sandbox import Fields, Missing
 
-    class Bounded(ImmutableSandboxedEnvironment):
+    class Bounded(Fields):
         intercepted_binops = frozenset(("+", "-", "*", "/", "//", "%", "**"))
 
         def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:

@@ -7,7 +7,7 @@ again, so nothing that a row or a model says can become a template.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +15,6 @@ from chainlang.diagnostics import Diagnostic, closest
 from chainlang.errors import MeaningError
 
 if TYPE_CHECKING:
-    from jinja2 import Template
-
     from chainlang.ops.sandbox import Sandbox
 
 
@@ -74,27 +72,29 @@ def render(template: str, values: Mapping[str, Any]) -> str:
     >>> render("{{ lang }}: {{ text }}", {"lang": "fr", "text": "{{ 7 * 7 }}"})
     'fr: {{ 7 * 7 }}'
     """
-    from jinja2 import TemplateError
-
-    from chainlang.ops.sandbox import rendered
-
-    found = compiled(template)
-    try:
-        return rendered(lambda: found.render(values))
-    except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
-        raise RenderError(str(error)) from error
+    return _compiled(template)(values)
 
 
 @lru_cache(maxsize=1024)
-def compiled(template: str) -> Template:
-    """Return a template, compiled once. Raises `MeaningError` if jinja cannot read it."""
-    from jinja2 import TemplateSyntaxError
+def _compiled(template: str) -> Callable[[Mapping[str, Any]], str]:
+    """Return what fills a template in. Raises `MeaningError` if jinja cannot read it."""
+    from jinja2 import TemplateError, TemplateSyntaxError
+
+    from chainlang.ops.sandbox import rendered
 
     try:
-        return environment().from_string(template)
+        found = environment().from_string(template)
     except TemplateSyntaxError as error:
         message = f"this template can't be read: {error.message} (line {error.lineno})"
         raise MeaningError([Diagnostic("template", message)]) from error
+
+    def fill(values: Mapping[str, Any]) -> str:
+        try:
+            return rendered(lambda: found.render(values))
+        except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+            raise RenderError(str(error)) from error
+
+    return fill
 
 
 def variables(template: str) -> frozenset[str]:
@@ -105,7 +105,7 @@ def variables(template: str) -> frozenset[str]:
     """
     from jinja2 import meta
 
-    compiled(template)  # for its error
+    _compiled(template)  # for its error
     return frozenset(meta.find_undeclared_variables(environment().parse(template)))
 
 

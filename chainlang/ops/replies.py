@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import lru_cache
+from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 
 from chainlang.ir import items
+from chainlang.ops import finite
 from chainlang.ops.bound import NOTHING, Bound
 from chainlang.ops.misfits import misfits
-from chainlang.ops.schemas import has_classes, validator
+from chainlang.ops.schemas import has_classes, json_schema, validator
 from chainlang.ops.types import Declared
 
 
@@ -29,29 +30,55 @@ class Value:
     """As Python has it: instances of the classes that are bound to the names of types."""
 
 
-def read_reply(
-    text: str, node: items.Type, types: Mapping[str, Declared] | None = None, bound: Bound = NOTHING
-) -> Value:
-    """Return the value that a JSON text is.
+@frozen(eq=False)
+class Form:
+    """What replies have to be: a type, in words for engines, and as a check of what comes."""
 
-    What a type of the language says is checked by the language, whether a class is bound or not, so
-    binding one changes no result but the Python value. Raises `Misfit`.
+    type: items.Type
+    types: Mapping[str, Declared] = field(factory=dict)
+    bound: Bound = NOTHING
 
-    >>> read_reply('{"score": 3}', items.Shape((items.Field("score", items.TypeName("int")),)))
-    Value(plain={'score': 3}, typed={'score': 3})
-    """
-    from pydantic_core import ValidationError
+    @cached_property
+    def schema(self) -> str:
+        """The type as a JSON schema."""
+        return json_schema(self.type, self.types)
 
-    known = types or {}
-    reads, makes = _validators(node, tuple(sorted(known.items())), bound)
-    try:
-        value = reads.validate_json(text)
-        typed = value if makes is None else makes.validate_json(text)
-        return Value(plain(value), typed)
-    except ValidationError as error:
-        raise Misfit("; ".join(misfits(error, node, known))) from error
-    except Exception as error:  # a validator of a class is somebody else's code
-        raise Misfit(f"its class failed: {type(error).__name__}: {error}") from error
+    @cached_property
+    def choices(self) -> tuple[str, ...]:
+        """Every reply that there may be, as JSON; none, where there are too many."""
+        return finite.replies(self.type, self.types)
+
+    @cached_property
+    def _read(self) -> Callable[[str], Value]:
+        reads = validator(self.type, self.types, self.bound)
+        if not has_classes(self.type, self.types, self.bound):
+
+            def once(text: str) -> Value:
+                value = reads.validate_json(text)
+                return Value(plain(value), value)
+
+            return once
+        makes = validator(self.type, self.types, self.bound, classes=True)
+        return lambda text: Value(plain(reads.validate_json(text)), makes.validate_json(text))
+
+    def read(self, text: str) -> Value:
+        """Return the value that a JSON text is.
+
+        What a type of the language says is checked by the language, whether a class is bound or
+        not, so binding one changes no result but the Python value. Raises `Misfit`.
+
+        >>> form = Form(items.Shape((items.Field("score", items.TypeName("int")),)))
+        >>> form.read('{"score": 3}')
+        Value(plain={'score': 3}, typed={'score': 3})
+        """
+        try:
+            return self._read(text)
+        except Exception as error:  # a validator of a class is somebody else's code
+            from pydantic_core import ValidationError
+
+            if isinstance(error, ValidationError):
+                raise Misfit("; ".join(misfits(error, self.type, self.types))) from error
+            raise Misfit(f"its class failed: {type(error).__name__}: {error}") from error
 
 
 def plain(value: Any) -> Any:
@@ -59,15 +86,3 @@ def plain(value: Any) -> Any:
     from pydantic_core import to_jsonable_python
 
     return to_jsonable_python(value, by_alias=False)
-
-
-@lru_cache(maxsize=256)
-def _validators(
-    node: items.Type, types: tuple[tuple[str, Declared], ...], bound: Bound
-) -> tuple[Any, Any]:
-    known = dict(types)
-    classes = has_classes(node, known, bound)
-    return (
-        validator(node, known, bound),
-        validator(node, known, bound, classes=True) if classes else None,
-    )

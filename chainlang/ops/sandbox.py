@@ -16,8 +16,11 @@ from typing import Any, NoReturn
 from jinja2 import StrictUndefined, TemplateSyntaxError, nodes
 from jinja2.exceptions import SecurityError
 from jinja2.filters import do_indent
+from jinja2.runtime import LoopContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
+
+from chainlang.ops.prompts import View
 
 BUDGET = 1 << 24
 """Characters that one rendering may make, shown or not; a round of a loop costs `ROUND` of them."""
@@ -45,8 +48,11 @@ _METHODS = frozenset(
     startswith strip swapcase title upper""".split()  # noqa: SIM905
 )
 """The methods of text; those of numbers are all left out."""
+_OF_LOOPS = frozenset({"index", "index0", "revindex", "revindex0", "first", "last", "length"})
 _LARGEST_NUMBER = 1 << 14  # bits
 
+_AS_JSON = (bool, int, float, list, tuple, dict, type(None))
+_ENCODER = json.JSONEncoder(ensure_ascii=False)  # made once: `json.dumps` would make it each time
 _LEFT: ContextVar[list[int]] = ContextVar("_LEFT")
 
 
@@ -83,7 +89,22 @@ class Missing(StrictUndefined):
         return self
 
 
-class Sandbox(ImmutableSandboxedEnvironment):
+class Fields(ImmutableSandboxedEnvironment):
+    """Jinja's sandbox, which knows at once what is safe of views and of loops."""
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        """Return a field of a value."""
+        if isinstance(obj, View):
+            try:
+                return obj[attribute]
+            except KeyError:
+                return self.undefined(obj=obj, name=attribute)
+        if isinstance(obj, LoopContext) and attribute in _OF_LOOPS:
+            return getattr(obj, attribute)
+        return super().getattr(obj, attribute)
+
+
+class Sandbox(Fields):
     """The environment of templates."""
 
     intercepted_binops = frozenset({"*", "**", "+", "%"})
@@ -150,8 +171,10 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
 def shown(value: Any) -> Any:
     """Return a value as it stands in a text: text as it is, other values as JSON."""
-    if isinstance(value, bool | int | float | list | tuple | dict | None):
-        value = json.dumps(value, ensure_ascii=False)
+    if type(value) is not str and isinstance(
+        value, bool | int | float | list | tuple | dict | None
+    ):
+        value = _ENCODER.encode(value)
     if isinstance(value, str):
         spend(len(value))
     return value
@@ -219,7 +242,7 @@ def _indent(text: str, width: int | str = 4, first: bool = False, blank: bool = 
 
 def _tojson(value: Any) -> str:
     """Return a value as JSON."""
-    return json.dumps(value, ensure_ascii=False)
+    return _ENCODER.encode(value)
 
 
 def _round(number: float, digits: int = 0) -> float:

@@ -7,6 +7,7 @@ reference interpreter and the runtime both call these functions, and differ in a
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from typing import Any
 
 from attrs import evolve, field, frozen
@@ -16,14 +17,12 @@ from chainlang.faults import Cause
 from chainlang.ir import items
 from chainlang.ir.items import Item, Op
 from chainlang.ir.nodes import Stage
-from chainlang.ops import finite
 from chainlang.ops.bound import NOTHING, Bound
 from chainlang.ops.expressions import evaluate
 from chainlang.ops.prelude import prelude
 from chainlang.ops.prompts import RenderError, absent, render, variables
 from chainlang.ops.records import Candidate, Record
-from chainlang.ops.replies import Misfit, Value, read_reply
-from chainlang.ops.schemas import json_schema
+from chainlang.ops.replies import Form, Misfit, Value
 from chainlang.ops.signatures import Kind
 from chainlang.ops.types import Declared, declared_types, shape_of
 from chainlang.ops.votes import vote
@@ -95,6 +94,21 @@ class Meaning:
     types: Mapping[str, Declared] = field(factory=dict, hash=False)
     bound: Bound = field(default=NOTHING, eq=False, repr=False)
     span: Span | None = field(default=None, eq=False, repr=False)
+
+    @cached_property
+    def _forms(self) -> dict[int, Form]:
+        return {}
+
+    def form(self, candidates: int) -> Form | None:
+        """Return what a reply has to be, with so many candidates before it; None for any text."""
+        if self.returns is None:
+            return None
+        key = candidates if self.choose is not None else 0
+        found = self._forms.get(key)
+        if found is None:
+            wanted = self.returns if self.choose is None else _chosen(self, candidates)
+            found = self._forms[key] = Form(wanted, self.types, self.bound)
+        return found
 
 
 @frozen
@@ -209,12 +223,9 @@ def _missing(name: str, record: Record) -> str:
 
 
 def schema(stage: Meaning, record: Record) -> str | None:
-    """Return the JSON schema of a reply, as text; a choice is bounded by the candidates."""
-    return (
-        None
-        if stage.returns is None
-        else json_schema(_reply_type(stage, len(record.candidates)), stage.types)
-    )
+    """Return the JSON schema of a reply, as text; None for any text."""
+    form = stage.form(len(record.candidates))
+    return None if form is None else form.schema
 
 
 def choices(stage: Meaning, candidates: int) -> tuple[str, ...]:
@@ -222,15 +233,13 @@ def choices(stage: Meaning, candidates: int) -> tuple[str, ...]:
 
     They are as `Request.choices` has them: none, where there are too many.
     """
-    if stage.returns is None:
-        return ()
-    return finite.replies(_reply_type(stage, candidates), stage.types)
+    form = stage.form(candidates)
+    return () if form is None else form.choices
 
 
-def _reply_type(stage: Meaning, candidates: int) -> items.Type:
+def _chosen(stage: Meaning, candidates: int) -> items.Type:
+    """Return the type of a reply that chooses one of so many candidates."""
     assert stage.returns is not None
-    if stage.choose is None:
-        return stage.returns
     shape = shape_of(stage.returns, stage.types)
     assert shape is not None  # checked
     number = items.TypeName("int", 1, candidates)
@@ -264,13 +273,13 @@ def candidate_of(
 
 def _reply(stage: Meaning, record: Record, sample: Sample) -> Value:
     """Return what a model said, as a value of the type of the stage."""
-    if stage.returns is None:
+    form = stage.form(len(record.candidates))
+    if form is None:
         return Value(sample.text, sample.text)
     if sample.finish == "length":
         raise StageError(_cut(sample, stage.sampling.max_tokens), "cut", sample)
-    node = _reply_type(stage, len(record.candidates))
     try:
-        return read_reply(sample.text, node, stage.types, stage.bound)
+        return form.read(sample.text)
     except Misfit as error:
         left = f" (the engine did not hold it to {', '.join(sample.unkept)})"
         raise StageError(f"{error}{left if sample.unkept else ''}", "reply", sample) from error

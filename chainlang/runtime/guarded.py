@@ -14,7 +14,7 @@ from chainlang.faults import FAULTS
 from chainlang.runtime.breaker import Breaker
 from chainlang.runtime.budgets import RunBudget
 from chainlang.runtime.ports import Port, Reply, new_id
-from chainlang.runtime.telemetry import Call
+from chainlang.runtime.telemetry import Tracing, call_begun, call_ended
 from chainlang.runtime.terms import Terms
 from chainlang.wire import Delta, Failure, Request
 
@@ -28,7 +28,7 @@ class _Flying:
 
     request: Request
     due: float | None
-    call: Call
+    tracing: Tracing
 
 
 class GuardedPort(Port):
@@ -41,11 +41,14 @@ class GuardedPort(Port):
     for good: whoever has the budget ends the run.
     """
 
-    __slots__ = ("_breakers", "_budget", "_dues", "_flying", "_held", "_kept", "_names", "_told")
+    __slots__ = (
+        "_breakers", "_budget", "_dues", "_flying", "_held", "_kept", "_names", "_provider", "_told"
+    )  # fmt: skip
 
     def __init__(self, engine: Engine, budget: RunBudget | None = None) -> None:
         super().__init__(engine)
         self._budget = budget or RunBudget(Terms())
+        self._provider = engine.capabilities.name
         self._kept: list[Request] = []
         with self._shared.lock:
             self._breakers = _BREAKERS.setdefault(engine, {})
@@ -89,7 +92,7 @@ class GuardedPort(Port):
         flying = [self._flying.pop(name) for name in gone & self._flying.keys()]
         self._budget.forget(one.request for one in flying)
         for one in flying:
-            one.call.end(None)
+            call_ended(one.tracing, one.request, self._provider, None)
         for breaker in self._breakers.values():
             breaker.forget(gone)
         super().abort(gone)
@@ -114,8 +117,8 @@ class GuardedPort(Port):
         keeps = self.engine.capabilities.deadlines
         for request in asked:
             due = None if keeps or request.deadline is None else now + request.deadline
-            call = Call.of(request, self.engine.capabilities.name)
-            self._flying[request.id] = _Flying(request, due, call)
+            tracing = call_begun(request, self._provider)
+            self._flying[request.id] = _Flying(request, due, tracing)
             if due is not None:
                 heapq.heappush(self._dues, (due, request.id))
         super().submit(asked)
@@ -140,8 +143,8 @@ class GuardedPort(Port):
         for reply in replies:
             if not isinstance(reply, Delta):
                 flying = self._flying.pop(reply.id)
-                flying.call.end(reply)
                 request = flying.request
+                call_ended(flying.tracing, request, self._provider, reply)
                 self._budget.hear(request, reply)
                 breaker = self._breaker(request)
                 if breaker is not None:

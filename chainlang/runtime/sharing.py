@@ -1,8 +1,4 @@
-"""A port that asks once for what is equal, where the requests say that they may share a reply.
-
-Equal are requests that differ in nothing but their ids, seeds, counts and priorities; none of these
-bears on a reply at temperature 0.
-"""
+"""A port that asks once for what is equal, where the requests say that they may share a reply."""
 
 from __future__ import annotations
 
@@ -20,9 +16,9 @@ REMEMBERED = 4096
 
 @frozen(cache_hash=True)
 class _Key:
-    """What a reply depends on; its hash is asked for often."""
+    """A question; its hash is asked for often."""
 
-    request: Request
+    question: tuple[object, ...]
 
 
 @define(eq=False)
@@ -56,7 +52,7 @@ class SharedPort(Port):
             if not request.shared or request.stream:
                 asked.append(request)
                 continue
-            key = _Key(evolve(request, id="", seed=0, count=1, priority=0))
+            key = _Key(request.question)
             sample = self._known.get(key)
             if sample is not None:
                 self._known.move_to_end(key)

@@ -15,7 +15,7 @@ from functools import lru_cache
 from importlib.metadata import version
 from typing import Any
 
-from attrs import define, field, frozen
+from attrs import define, field
 
 from chainlang.wire import Completion, Failure, Request
 
@@ -102,55 +102,48 @@ def _named(attributes: Mapping[str, Any]) -> dict[str, Any]:
 # ---------------------------------------------------------------- calls
 
 
-@frozen
-class Call:
-    """The call of an engine, as it is told of."""
+def call_begun(request: Request, provider: str) -> Tracing:
+    """Begin to tell of a request that an engine is asked."""
+    above = request.tracing
+    if not isinstance(above, Tracing) or not above:
+        return NOTHING
+    told = {
+        OPERATION: "chat",
+        PROVIDER: provider,
+        MODEL: request.model,
+        TEMPERATURE: request.sampling.temperature,
+        MAX_TOKENS: request.sampling.max_tokens,
+        CHOICES: request.drawn,
+    }
+    if _shows_content():
+        told[PROMPT] = json.dumps([[one.role, one.text] for one in request.messages])
+    return above.child(f"chat {request.model}", call=True, **told)
 
-    request: Request
-    provider: str
-    tracing: Tracing
 
-    @classmethod
-    def of(cls, request: Request, provider: str) -> Call:
-        """Begin to tell of a request that an engine is asked."""
-        above = request.tracing
-        if not isinstance(above, Tracing) or not above:
-            return cls(request, provider, NOTHING)
-        told = {
-            OPERATION: "chat",
-            PROVIDER: provider,
-            MODEL: request.model,
-            TEMPERATURE: request.sampling.temperature,
-            MAX_TOKENS: request.sampling.max_tokens,
-            CHOICES: request.drawn,
+def call_ended(
+    tracing: Tracing, request: Request, provider: str, reply: Completion | Failure | None
+) -> None:
+    """Tell what came of a request; None if nobody waits for it any more."""
+    if not (tracing or _is_counting()):
+        return
+    if isinstance(reply, Completion):
+        told: dict[str, Any] = {
+            INPUT_TOKENS: reply.usage.prompt_tokens,
+            OUTPUT_TOKENS: reply.usage.output_tokens,
+            FINISHES: [one.finish for one in reply.samples],
         }
-        if _shows_content():
-            told[PROMPT] = json.dumps([[one.role, one.text] for one in request.messages])
-        return cls(request, provider, above.child(f"chat {request.model}", call=True, **told))
-
-    def end(self, reply: Completion | Failure | None) -> None:
-        """Tell what came of it; None if nobody waits for it any more."""
-        if not (self.tracing or _is_counting()):
-            return
-        if isinstance(reply, Completion):
-            told: dict[str, Any] = {
-                INPUT_TOKENS: reply.usage.prompt_tokens,
-                OUTPUT_TOKENS: reply.usage.output_tokens,
-                FINISHES: [one.finish for one in reply.samples],
-            }
-            if self.tracing and _shows_content():
-                told[ANSWER] = json.dumps([one.text for one in reply.samples])
-            self.tracing.end(**told)
-            tokens = {"input": reply.usage.prompt_tokens, "output": reply.usage.output_tokens}
-            for kind, number in tokens.items():
-                told = {MODEL: self.request.model, TOKEN_TYPE: kind}
-                count("chainlang.tokens", number, told)
-            error = None
-        else:
-            error = ABORTED if reply is None else reply.kind
-            self.tracing.end(error)
-        told = {MODEL: self.request.model, PROVIDER: self.provider}
-        count("chainlang.calls", self.request.drawn, told | ({ERROR: error} if error else {}))
+        if tracing and _shows_content():
+            told[ANSWER] = json.dumps([one.text for one in reply.samples])
+        tracing.end(**told)
+        tokens = {"input": reply.usage.prompt_tokens, "output": reply.usage.output_tokens}
+        for kind, number in tokens.items():
+            count("chainlang.tokens", number, {MODEL: request.model, TOKEN_TYPE: kind})
+        error = None
+    else:
+        error = ABORTED if reply is None else reply.kind
+        tracing.end(error)
+    told = {MODEL: request.model, PROVIDER: provider}
+    count("chainlang.calls", request.drawn, told | ({ERROR: error} if error else {}))
 
 
 def _shows_content() -> bool:

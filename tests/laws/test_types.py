@@ -12,7 +12,7 @@ from chainlang.engines.vllm_schemas import enforceable
 from chainlang.ir import items
 from chainlang.notation import parse_file
 from chainlang.notation.unparse import unparse_item
-from chainlang.ops.replies import read_reply
+from chainlang.ops.replies import Form
 from chainlang.ops.schemas import json_schema
 from chainlang.ops.types import Declared, fits, type_faults
 from tests.laws import law
@@ -50,7 +50,7 @@ def test_a_sound_type_has_no_faults(node: items.Type) -> None:
 @law(sound_types, draws)
 def test_what_keeps_the_schema_fits_the_type(node: items.Type, random: random.Random) -> None:
     text = invented(node, random)
-    found = read_reply(text, node, DECLARED)
+    found = Form(node, DECLARED).read(text)
     assert found.plain == found.typed == json.loads(text)
 
 

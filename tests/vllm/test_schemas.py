@@ -12,7 +12,7 @@ from chainlang.engines.fake_schemas import readable, value
 from chainlang.engines.text_rules import LARGEST
 from chainlang.engines.vllm_schemas import Kept, enforceable, grammar
 from chainlang.ir import items
-from chainlang.ops.replies import read_reply
+from chainlang.ops.replies import Form
 from chainlang.ops.schemas import json_schema
 from tests.engines.test_patterns import KEPT, texts
 from tests.laws import law
@@ -54,7 +54,7 @@ def test_what_fits_a_type_is_accepted(node: items.Type, random: random.Random) -
     for separators in ((",", ":"), (", ", ": ")):
         text = json.dumps(made, ensure_ascii=False, separators=separators)
         assert accepts(schema, text)
-        read_reply(text, node, DECLARED)
+        Form(node, DECLARED).read(text)
 
 
 @pytest.mark.parametrize("pattern", KEPT)
