@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from functools import lru_cache
 from itertools import product
 
 from chainlang.ir import items
@@ -31,13 +30,8 @@ def replies(node: items.Type, types: Mapping[str, Declared] | None = None) -> tu
     >>> replies(items.TypeName("str"))
     ()
     """
-    return _replies(node, tuple(sorted((types or {}).items())))
-
-
-@lru_cache(maxsize=256)
-def _replies(node: items.Type, types: tuple[tuple[str, Declared], ...]) -> tuple[str, ...]:
     try:
-        return _few(_texts(node, dict(types), frozenset()))
+        return _few(_texts(node, types or {}, frozenset()))
     except _Unbounded:
         return ()
 
