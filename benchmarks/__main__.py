@@ -16,6 +16,7 @@ from benchmarks import (
     cache,
     calls,
     ensemble,
+    grammars,
     imports,
     resume,
     rows,
@@ -35,6 +36,7 @@ TABLES: dict[str, Callable[..., str]] = {
     "workloads": workloads.table,
     "cache": cache.table,
     "wide": wide.table,
+    "grammars": grammars.table,
     "scaling": scaling.table,
     "imports": imports.table,
 }
