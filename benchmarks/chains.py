@@ -13,7 +13,9 @@ from attrs import frozen
 
 from chainlang import load, tiny
 from chainlang.compiler import compiled
+from chainlang.engines.vllm_schemas import enforceable, grammar
 from chainlang.ops.combinators import further
+from chainlang.ops.schemas import json_schema
 from chainlang.places import seed
 from chainlang.plan.steps import Generate
 from chainlang.plan.walk import leaves
@@ -73,20 +75,37 @@ def job(workload: Workload, rows: list[dict[str, Any]], **plan: object) -> dict[
         "workload": workload.program,
         "width": workload.width,
         "seeds": seeds(workload, [row["id"] for row in rows]),
+        "grammar": held(workload),
     }
 
 
 def seeds(workload: Workload, ids: Sequence[str]) -> list[list[list[int]]]:
     """Return the first seed of each stage, at each attempt, for each row."""
-    plan = compiled(load(text=workload.text).program(), passes=()).plan
     return [
         [
             [seed(0, one, further(leaf.place, leaf.tries.mark, attempt)) for one in ids]
             for attempt in range(leaf.tries.times)
         ]
-        for leaf in leaves(plan.root)
-        if isinstance(leaf, Generate)
+        for leaf in stages(workload)
     ]
+
+
+def stages(workload: Workload) -> list[Generate]:
+    """Return what is asked of a model, as the chain is written."""
+    plan = compiled(load(text=workload.text).program(), passes=()).plan
+    return [one for one in leaves(plan.root) if isinstance(one, Generate)]
+
+
+def held(workload: Workload) -> str | None:
+    """Return the grammar of the replies, for who has none that bounds the blanks in a JSON text.
+
+    Where tokens are drawn, and not the likeliest taken, more blanks are more to draw.
+    """
+    if "extract" not in workload.chain:
+        return None
+    (step,) = stages(workload)
+    assert step.stage.returns is not None
+    return grammar(enforceable(json_schema(step.stage.returns)))
 
 
 def rows_of(count: int, wide: int, number: int = 0) -> list[dict[str, Any]]:

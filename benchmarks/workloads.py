@@ -13,26 +13,41 @@ from typing import Any
 from attrs import frozen
 
 from benchmarks.chains import SEATS, SETTINGS, WORKLOADS, Workload, job, model, rows_of
-from benchmarks.turns import OURS, Program, Report, median, started
+from benchmarks.servers import Server, serving
+from benchmarks.turns import OURS, THEIRS, Program, Report, median, started
 
 BASE, NAIVE, SCRIPT = "chainlang", "chainlang, `passes=()`", "a script, `LLM.chat` by stages"
+PEERS = {"LCEL": "lcel_work.py", "DSPy": "dspy_work.py"}
 CROWDED, WHOLE = 1.15, 1.4
+PATIENCE = 3
+"""Rounds of those that take long."""
 
 
 @frozen
 class Contestant:
-    """Who does the work, and how: a program, and the plan that it is given."""
+    """Who does the work, and how: a program, the plan that it is given, the server that it asks."""
 
     program: Program
     plan: Mapping[str, Any] = {}
+    server: Server | None = None
 
     def run(self, workload: Workload, rows: list[dict[str, Any]]) -> Report:
-        return self.program.run(job(workload, rows, **self.plan))
+        asked = job(workload, rows, **self.plan)
+        if self.server is None:
+            return self.program.run(asked)
+        self.server.forget()
+        before = self.server.counts()
+        report = self.program.run(asked)
+        after = self.server.counts()
+        return {**report, **{name: after[name] - before[name] for name in after}}
 
 
 def table(*, quick: bool = False) -> str:
     count, wide, rounds = (4, 40, 1) if quick else (200, 500, 5)
-    with TemporaryDirectory() as folder, contestants(model(Path(folder)), SETTINGS) as found:
+    with ExitStack() as stack:
+        folder = model(Path(stack.enter_context(TemporaryDirectory())))
+        found = stack.enter_context(contestants(folder, SETTINGS))
+        found |= stack.enter_context(peers(folder, SETTINGS))
         reports = {one: in_turns(one, found, count, wide, rounds) for one in WORKLOADS}
     return "\n".join(
         [
@@ -66,6 +81,22 @@ def contestants(
         yield found
 
 
+@contextmanager
+def peers(folder: Path, settings: Mapping[str, Any]) -> Iterator[dict[str, Contestant]]:
+    """Start those that ask a server, if they are installed, and the server."""
+    if not THEIRS.exists():
+        yield {}
+        return
+    with ExitStack() as stack:
+        server = stack.enter_context(serving(folder, settings))
+        yield {
+            name: Contestant(
+                stack.enter_context(started(name, THEIRS, program, server.url)), server=server
+            )
+            for name, program in PEERS.items()
+        }
+
+
 def in_turns(
     workload: Workload, found: Mapping[str, Contestant], count: int, wide: int, rounds: int
 ) -> dict[str, list[Report]]:
@@ -73,7 +104,7 @@ def in_turns(
     reports: dict[str, list[Report]] = {name: [] for name in found}
     for number in range(rounds + 1):
         rows = rows_of(count if number else min(count, 4), wide, number)
-        names = list(found)
+        names = [name for name, one in found.items() if one.server is None or number <= PATIENCE]
         at = number % len(names)
         for name in names[at:] + names[:at]:
             report = found[name].run(workload, rows)
@@ -90,7 +121,7 @@ def in_turns(
 def costs(reports: Mapping[Workload, Mapping[str, list[Report]]]) -> list[str]:
     head = (
         "workload", "", "seconds", "beside chainlang", "samples", "computed", "beside the bound",
-        "steps", "equal answers",
+        "steps", "preemptions", "equal answers", "rows that failed",
     )  # fmt: skip
     lines = [row(head), row(["---", "---"] + ["---:"] * (len(head) - 2))]
     for workload, found in reports.items():
@@ -98,11 +129,14 @@ def costs(reports: Mapping[Workload, Mapping[str, list[Report]]]) -> list[str]:
         base = median(found[BASE], "seconds")
         for name, of in found.items():
             took = median(of, "seconds")
-            computed = statistics.median(one["computed"] / one["least"] for one in of)
+            both = zip(of, found[NAIVE], strict=False)
+            computed = [one["computed"] / one.get("least", naive["least"]) for one, naive in both]
+            failed = sum(one["answers"].count(None) for one in of)
             cells = (
                 f"{took:.2f}", f"{took / base:.2f}", f"{median(of, 'samples'):,.0f}",
-                f"{median(of, 'computed'):,.0f}", f"{computed:.2f}",
-                f"{median(of, 'steps'):,.0f}", agreement(found[NAIVE], of),
+                f"{median(of, 'computed'):,.0f}", f"{statistics.median(computed):.2f}",
+                f"{median(of, 'steps'):,.0f}", f"{median(of, 'preempted'):,.0f}",
+                agreement(found[NAIVE], of), f"{failed:,}",
             )  # fmt: skip
             lines.append(row([title, name, *cells]))
             title = ""
@@ -113,7 +147,7 @@ def agreement(naive: Sequence[Report], of: Sequence[Report]) -> str:
     """Say how many answers are those of the chain as it is written."""
     both = [
         pair
-        for one, other in zip(naive, of, strict=True)
+        for one, other in zip(naive, of, strict=False)
         for pair in zip(one["answers"], other["answers"], strict=True)
     ]
     return f"{sum(one == other for one, other in both):,} of {len(both):,}"
@@ -134,7 +168,8 @@ def steps(reports: Mapping[Workload, Mapping[str, list[Report]]]) -> list[str]:
     ]
     for workload, found in reports.items():
         title, longest = workload.name, max(one["longest"] for one in found[SCRIPT])
-        for name, of in found.items():
+        for name in (BASE, NAIVE, SCRIPT):
+            of = found[name]
             whole = statistics.median(one["steps"] / max(one["fewest"], longest) for one in of)
             parts = [one["crowded"] for one in of if one["crowded"]["steps"]]
             crowded = [one["steps"] / one["fewest"] for one in parts]

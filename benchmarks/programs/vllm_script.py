@@ -4,7 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import one_thread  # noqa: F401  # before vLLM
 
@@ -12,33 +12,11 @@ os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"  # in this process, as chainl
 
 from counted import Counted
 from prompts import BRIEF, COUNT, JUDGE, READ, VERIFY, listed, most_common, referring
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
+from replies import Judgement, Reply, Sum, Verdict
 from serve import serve
 from vllm import LLM, SamplingParams
 from vllm.sampling_params import StructuredOutputsParams
-from xgrammar import Grammar
-
-
-class Reply(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class Judgement(Reply):
-    reasoning: str
-    final_answer: str
-
-
-class Verdict(Reply):
-    explanation: str
-    verdict: Literal["correct", "incorrect"]
-    revised_answer: str | None
-
-
-class Sum(Reply):
-    left: Annotated[int, Field(ge=0, le=99)]
-    sign: Literal["+", "-"]
-    right: Annotated[int, Field(ge=0, le=99)]
-
 
 MODEL, SETTINGS = sys.argv[1:]
 llm = LLM(
@@ -56,8 +34,6 @@ Row = dict[str, Any]
 Seeds = list[list[list[int]]]
 """The seed with which to begin, of each stage, at each attempt, for each row."""
 T = TypeVar("T", bound=Reply)
-BLANKS = 2
-"""As many as chainlang allows between the parts of a JSON text; more make replies longer."""
 paths: list[int] = []
 """How many tokens each row has waited for, so far."""
 
@@ -86,17 +62,9 @@ def drawn(prompts: list[str], seeds: list[int], count: int) -> list[list[str]]:
 
 def typed(kind: type[T], prompts: list[str], of: list[int]) -> list[T | None]:
     """Return the most likely reply of a type to each prompt."""
-    constraint = held(kind)
+    constraint = StructuredOutputsParams(json=kind.model_json_schema())
     greedy = SamplingParams(temperature=0, max_tokens=1024, structured_outputs=constraint)
     return [parsed(kind, one) for (one,) in ask(prompts, [greedy] * len(prompts), of)]
-
-
-def held(kind: type[Reply]) -> StructuredOutputsParams:
-    """Return what holds replies to a type, with no more blanks than chainlang allows."""
-    schema = json.dumps(kind.model_json_schema())
-    return StructuredOutputsParams(
-        grammar=str(Grammar.from_json_schema(schema, max_whitespace_cnt=BLANKS))
-    )
 
 
 def parsed(kind: type[T], reply: Any) -> T | None:
@@ -110,11 +78,11 @@ def parsed(kind: type[T], reply: Any) -> T | None:
 # ---------------------------------------------------------------- the workloads
 
 
-def vote(rows: list[Row], seeds: Seeds, width: int) -> list[Any]:
+def vote(rows: list[Row], seeds: Seeds, width: int, **_: Any) -> list[Any]:
     return [most_common(one) for one in drawn([row["query"] for row in rows], seeds[0][0], width)]
 
 
-def judged(rows: list[Row], seeds: Seeds, width: int) -> list[Any]:
+def judged(rows: list[Row], seeds: Seeds, width: int, **_: Any) -> list[Any]:
     drafts = drawn([row["query"] for row in rows], seeds[0][0], width)
     return final(rows, drafts)
 
@@ -129,13 +97,13 @@ def final(rows: list[Row], drafts: list[list[str]]) -> list[Any]:
     return [one and one.final_answer for one in found]
 
 
-def mixture(rows: list[Row], seeds: Seeds, width: int) -> list[Any]:
+def mixture(rows: list[Row], seeds: Seeds, width: int, **_: Any) -> list[Any]:
     drafts = drawn([row["query"] for row in rows], seeds[0][0], width)
     prompts = [referring(row["query"], draft) for row, draft in zip(rows, drafts, strict=True)]
     return final(rows, drawn(prompts, seeds[1][0], width))
 
 
-def verified(rows: list[Row], seeds: Seeds, width: int) -> list[Any]:
+def verified(rows: list[Row], seeds: Seeds, width: int, **_: Any) -> list[Any]:
     answers = judged(rows, seeds, width)
     left = [at for at, one in enumerate(answers) if one is not None]
     prompts = [VERIFY.format(query=rows[at]["query"], answer=answers[at]) for at in left]
@@ -166,8 +134,8 @@ def document(rows: list[Row], seeds: Seeds, **_: Any) -> list[Any]:
     ]
 
 
-def extraction(rows: list[Row], seeds: Seeds, width: int) -> list[Any]:
-    constraint = held(Sum)
+def extraction(rows: list[Row], seeds: Seeds, width: int, grammar: str, **_: Any) -> list[Any]:
+    constraint = StructuredOutputsParams(grammar=grammar)
     found: dict[tuple[int, int], Sum | None] = {}
     left = [(at, sample) for at in range(len(rows)) for sample in range(width)]
     for attempt in seeds[0]:
@@ -203,10 +171,10 @@ CALLS: dict[str, Callable[..., list[Any]]] = {
 }
 
 
-def run(rows: list[Row], workload: str, seeds: Seeds, width: int, **_: Any) -> Any:
+def run(rows: list[Row], workload: str, **work: Any) -> Any:
     counted.begin()
     paths[:] = [0] * len(rows)
-    answers = CALLS[workload](rows, seeds=seeds, width=width)
+    answers = CALLS[workload](rows, **work)
     return lambda: {"answers": answers, "longest": max(paths), **counted.report()}
 
 
