@@ -14,7 +14,7 @@ from chainlang.ops.outputs import Outputs
 from chainlang.ops.owned import own_names
 from chainlang.ops.programs import Program
 from chainlang.passes import table
-from chainlang.passes.table import DEFAULT, Applied
+from chainlang.passes.table import Applied
 from chainlang.plan.lower import lower
 from chainlang.plan.steps import Plan
 from chainlang.plan.walk import models
@@ -41,18 +41,17 @@ def compiled(
     """Return the plan of a program that has been checked.
 
     `passes` are the names of the passes to apply, in their own order whatever the order here; None
-    for all, and ``()`` for the plan as the chain is written. `outputs` is what of the results is
-    looked at, None for everything: ``answer``, ``candidates``, ``trace``, ``history`` or the names
-    of parts. `model` is that of the stages which name none. Raises `SettingError` for a name of
-    neither.
+    or ``default`` for all that change no result, and ``()`` for the plan as the chain is written.
+    `outputs` is what of the results is looked at, None for everything: ``answer``, ``candidates``,
+    ``trace``, ``history`` or the names of parts. `model` is that of the stages which name none.
+    Raises `SettingError` for a name of neither.
 
     >>> from chainlang import chain
     >>> found = compiled(chain("3:E >> M").program())
     >>> [one.name for one in found.applied if one.fired]
     ['merge_samples', 'share_equal_work', 'order_by_prefix']
     """
-    passes = DEFAULT if passes is None else passes
-    table.check(passes)
+    chosen = table.chosen(passes)
     bodies = {item.name: item.body for item in program.items if isinstance(item, Definition)}
     body = normal(inlined(program.body, bodies))
     own = own_names(program.body, program.items)  # a pass may leave one where there were two
@@ -63,9 +62,9 @@ def compiled(
         return lower(body, program.items, program.bound, model=model, outputs=wanted, own=own)
 
     naive = lowered(body)
-    folded, on_chain = table.applied(body, table.CHAIN_PASSES, passes)
+    folded, on_chain = table.applied(body, table.CHAIN_PASSES, chosen)
     plan = naive if folded is body else lowered(folded)
-    plan, on_plan = table.applied(plan, table.PLAN_PASSES, passes)
+    plan, on_plan = table.applied(plan, table.PLAN_PASSES, chosen)
     return Compiled(evolve(plan, models=models(plan.root)), naive, (*on_chain, *on_plan))
 
 

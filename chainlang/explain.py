@@ -58,7 +58,7 @@ class Explanation:
     def _passes(self) -> Iterator[str]:
         yield "PASSES"
         for one in self.compiled.applied:
-            yield f"{'+' if one.fired else ' '} {one.name}"
+            yield f"{'+' if one.fired else ' '} {one.name}{' (lossy)' if one.lossy else ''}"
             yield from (f"    {line}" for line in _changes(one))
             yield from (f"    not {it.what}: {it.why}" for it in one.refused)
 

@@ -142,8 +142,9 @@ class Runnable:
         none, default ``"tiny"``), `engine` (for every model, or a mapping), `progress`,
         `patience` (how many seconds a model that does not answer is waited for, default 30),
         `outputs` (what of each result is looked at, default all of it: `answer`, `candidates`,
-        `trace`, `history`, or the names of parts), `passes` (of the optimizer, default all; ``()``
-        runs the chain as it is written, with the same results), and bounds, all None:
+        `trace`, `history`, or the names of parts), `passes` (of the optimizer, default
+        ``"default"``, all that change no result; ``()`` runs the chain as it is written, with the
+        same results; lossy ones by their names), and bounds, all None:
         `call_seconds`, `row_seconds`, `row_calls` and `row_tokens`, above which a row fails,
         `run_seconds`, `run_calls` and `run_tokens`, above which `StopError` is raised. Raises
         `SettingError` for any other, and at once whatever is known to be wrong before a row runs.
@@ -217,6 +218,7 @@ class Runnable:
         chosen = RunSettings.of(settings)
         found = planned(program, chosen)
         seen = {} if chosen.outputs is None else {"outputs": sorted(chosen.outputs)}
+        lossy = {"lossy": list(found.plan.lossy)} if found.plan.lossy else {}
         about = About(
             chain=str(self),
             graph=self.to_json(),
@@ -224,6 +226,6 @@ class Runnable:
             meaning=render(evolve(found.naive, outputs=EVERYTHING)),
             outputs=found.plan.outputs,
             seed=chosen.seed,
-            settings={"model": chosen.model, **seen},
+            settings={"model": chosen.model, **seen, **lossy},
         )
         return run_to_folder(about, found.plan, program, rows, Path(out), chosen)

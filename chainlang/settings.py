@@ -214,7 +214,7 @@ class RowSettings(Settings):
     """what of each result is looked at: `answer`, `candidates`, `trace`, `history` or names of
     parts; the rest need not be made"""
     passes: Annotated[_Names | None, Takes("names of passes, or () for none")] = None
-    """which passes of the optimizer work on the plan; all of them, unless it is said"""
+    """which passes of the optimizer work on the plan; those that change no result by default"""
     limit: Annotated[PositiveInt | None, _COUNT] = None
     """how many rows to take at most"""
     run_seconds: Annotated[_Seconds | None, _TIME] = None

@@ -34,7 +34,7 @@ def read_chain(text: str) -> tuple[Chain, list[Diagnostic]]:
 
 
 def add_passes(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments that bear on what is done for a chain, and on no result."""
+    """Add the arguments that bear on what is done for a chain."""
     parser.add_argument(
         "--outputs",
         metavar="NAMES",
@@ -44,7 +44,8 @@ def add_passes(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--passes",
         metavar="NAMES",
-        help="which passes of the optimizer to apply, with commas; '' for none (default: all)",
+        help="which passes of the optimizer to apply, with commas; '' for none; default, which is "
+        "the default, for all that change no result",
     )
 
 

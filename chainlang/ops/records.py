@@ -64,10 +64,11 @@ class Stop:
 class Event:
     """Something that did not go the straight way: what stepped in, where, and why."""
 
-    kind: Literal["fallback", "retry", "loop"]
-    """A part of a fallback after the first ran; something was drawn again; a loop ran out."""
+    kind: Literal["fallback", "retry", "loop", "lossy"]
+    """A part of a fallback after the first ran; something was drawn again; a loop ran out; a lossy
+    pass left something out."""
     place: Place
-    """Of the part that stepped in, of what was drawn again, or of the loop."""
+    """Of the part that stepped in, of what was drawn again, of the loop, or of the vote."""
     message: str
     sample: int | None = None
     """The number of the sample that was drawn again, where it was one."""

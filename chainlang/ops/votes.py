@@ -72,23 +72,36 @@ def vote(
     return evolve(candidate, answer=answer, fields=fields)
 
 
-def still_needed(
-    candidates: Sequence[Candidate], left: int, by: str | None = None, normalize: str | None = None
-) -> int:
-    """Return how many more candidates it takes at least until none could change the winner.
+def tally(
+    candidates: Iterable[Candidate], by: str | None = None, normalize: str | None = None
+) -> dict[str, int]:
+    """Return how often each answer was given, by its canonical text, in the order they came.
 
-    `left` is how many there may still be. 0 says that the winner is the one that `vote` would find
-    among all of them, whatever they are. A candidate without the field counts for nothing here;
-    `vote` tells of it.
+    A candidate without the field counts for nothing here; `vote` tells of it.
 
-    >>> still_needed([], 9), still_needed([Candidate("a"), Candidate("a"), Candidate("b")], 1)
-    (5, 0)
+    >>> tally([Candidate("a"), Candidate("b"), Candidate(" b")])
+    {'"a"': 1, '"b"': 2}
     """
     votes: dict[str, int] = {}
     for one in candidates:
         if by is None or by in one.fields:
             key = canonical_answer(one.answer if by is None else one.fields[by], normalize)
             votes[key] = votes.get(key, 0) + 1
+    return votes
+
+
+def still_needed(
+    candidates: Sequence[Candidate], left: int, by: str | None = None, normalize: str | None = None
+) -> int:
+    """Return how many more candidates it takes at least until none could change the winner.
+
+    `left` is how many there may still be. 0 says that the winner is the one that `vote` would find
+    among all of them, whatever they are.
+
+    >>> still_needed([], 9), still_needed([Candidate("a"), Candidate("a"), Candidate("b")], 1)
+    (5, 0)
+    """
+    votes = tally(candidates, by, normalize)
     leads = max(votes.values(), default=0)
     seen = False  # whether the leader was: a tie with one that was seen before it is lost
     lacks = left - leads  # of an answer that nobody has given yet

@@ -12,7 +12,9 @@ from chainlang.errors import SettingError
 from chainlang.ir.nodes import Expr
 from chainlang.passes.base import ChainPass, Pass, PlanPass, Refused
 from chainlang.passes.chain.fold_constants import fold_constants
+from chainlang.passes.plan.adaptive_consistency import adaptive_consistency
 from chainlang.passes.plan.drop_unread import drop_unread
+from chainlang.passes.plan.early_stopping_consistency import early_stopping_consistency
 from chainlang.passes.plan.fuse_functions import fuse_functions
 from chainlang.passes.plan.merge_samples import merge_samples
 from chainlang.passes.plan.order_by_prefix import order_by_prefix
@@ -32,13 +34,21 @@ PLAN_PASSES: tuple[PlanPass, ...] = (
     start_early,  # before requests are counted together: it moves whole stages
     merge_samples,  # before the vote, whose waves are merged as a whole stage is
     stop_vote,
+    adaptive_consistency,  # after the exact rule, which it replaces
+    early_stopping_consistency,  # of the votes that no other rule ends
     stop_reply,  # of the replies that are left
     share_equal_work,  # of the requests that are left
     fuse_functions,  # those that no other pass has moved or dropped
     order_by_prefix,  # of those that are really asked
 )
-DEFAULT: tuple[str, ...] = tuple(one.__name__ for one in (*CHAIN_PASSES, *PLAN_PASSES))
-"""The names of all passes, in their order. None of them changes a result."""
+LOSSY: tuple[PlanPass, ...] = (adaptive_consistency, early_stopping_consistency)
+"""Those that may change a result: they run where they are named, and results say that they did."""
+NAMES: tuple[str, ...] = tuple(one.__name__ for one in (*CHAIN_PASSES, *PLAN_PASSES))
+"""The names of all passes, in their order."""
+DEFAULT: tuple[str, ...] = tuple(
+    name for name in NAMES if name not in {one.__name__ for one in LOSSY}
+)
+"""The names of the passes that run unless it is said. None of them changes a result."""
 
 
 @frozen
@@ -55,17 +65,33 @@ class Applied:
         """Whether it changed anything."""
         return self.after is not self.before
 
+    @property
+    def lossy(self) -> bool:
+        """Whether it may change a result."""
+        return self.name not in DEFAULT
 
-def check(names: Sequence[str]) -> None:
-    """Raise `SettingError` for names of passes that there are not."""
+
+def chosen(names: Sequence[str] | None) -> tuple[str, ...]:
+    """Return the names of passes, with those that ``default`` stands for; None for these alone.
+
+    Raises `SettingError` for names of passes that there are not.
+
+    >>> set(chosen(["default", "adaptive_consistency"])) - set(DEFAULT)
+    {'adaptive_consistency'}
+    """
+    if names is None:
+        return DEFAULT
     wrong = []
+    known = ("default", *NAMES)
     for name in dict.fromkeys(names):
-        if name not in DEFAULT:
-            near = closest(name, DEFAULT)
-            hint = f"did you mean '{near}'?" if near else f"there are {', '.join(DEFAULT)}"
+        if name not in known:
+            near = closest(name, known)
+            hint = f"did you mean '{near}'?" if near else f"there are {', '.join(known)}"
             wrong.append(Diagnostic("setting", f"there is no pass '{name}'", hint=hint))
     if wrong:
         raise SettingError(wrong)
+    wanted = {*names, *(DEFAULT if "default" in names else ())}
+    return tuple(name for name in NAMES if name in wanted)
 
 
 def applied(made: T, passes: Iterable[Pass[T]], names: Sequence[str]) -> tuple[T, list[Applied]]:

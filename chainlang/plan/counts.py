@@ -7,6 +7,7 @@ from functools import reduce
 
 from attrs import field, frozen
 
+from chainlang.ops.stopping import needed
 from chainlang.plan.steps import (
     LARGEST_REQUEST,
     Call,
@@ -159,8 +160,8 @@ def _of(step: Step, before: Range) -> Counts:
     match step:
         case Generate():
             return _generate(step, before)
-        case Decide(generate):
-            least = (generate.stage.count + 1) // 2
+        case Decide(generate, _, rule):
+            least = needed(rule, (), generate.stage.count)
             waves = Range(1, generate.stage.count - least + 1)
             drawn = Range(least, generate.stage.count)
             cost = Cost(

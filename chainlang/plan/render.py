@@ -51,6 +51,7 @@ def render(plan: Plan) -> str:
     head += [f"outputs: {', '.join(plan.outputs)}"] if plan.outputs != EVERYTHING else []
     head += ["equal rows are done once"] if plan.rows_once else []
     head += ["prompts that begin alike are asked together"] if plan.by_prefix else []
+    head += [f"results may differ: {', '.join(plan.lossy)}"] if plan.lossy else []
     return "\n".join([*head, *_lines(plan.root, "")])
 
 
@@ -64,8 +65,8 @@ def _lines(step: Step, indent: str) -> Iterator[str]:
             yield f"{indent}call {words}  at {_place(place)}"
         case Count(vote):
             yield f"{indent}{_vote(vote)}"
-        case Decide(generate, count):
-            yield f"{indent}until it is decided"
+        case Decide(generate, count, rule):
+            yield f"{indent}until it is decided{'' if rule == 'exact' else f', by {rule}'}"
             yield from _lines(generate, inner)
             yield from _lines(count, inner)
         case Sequence(steps) | Gather(steps) | Overlap(steps) | Fused(steps):

@@ -12,6 +12,7 @@ from chainlang.ops.combinators import ONCE, Tries
 from chainlang.ops.functions import UserFunction
 from chainlang.ops.outputs import EVERYTHING, Outputs
 from chainlang.ops.stages import Meaning, Vote
+from chainlang.ops.stopping import Rule
 from chainlang.places import Place
 from chainlang.spans import Span
 
@@ -84,10 +85,12 @@ class Overlap(Step):
 
 @frozen
 class Decide(Step):
-    """Samples and the vote on them; what could not change its winner any more is not drawn."""
+    """Samples and the vote on them; none is drawn after a rule says that the vote is over."""
 
     generate: Generate
     count: Count
+    rule: Rule = "exact"
+    """By the exact rule, what is left could not change its winner."""
 
 
 @frozen
@@ -201,3 +204,5 @@ class Plan:
     """Whether equal rows are taken through it once."""
     by_prefix: bool = False
     """Whether requests that are ready together are asked in the order of their prompts."""
+    lossy: tuple[str, ...] = ()
+    """The passes that may have changed what a row becomes."""

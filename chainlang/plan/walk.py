@@ -143,7 +143,7 @@ def _with(step: Step, made: tuple[Step, ...]) -> Step:
             generate, count = made
             assert isinstance(generate, Generate)
             assert isinstance(count, Count)
-            return Decide(generate, count)
+            return evolve(step, generate=generate, count=count)
         case Fork(branches):
             names = (name for name, _ in branches)
             return Fork(tuple(zip(names, made, strict=True)))

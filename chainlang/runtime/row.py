@@ -23,6 +23,7 @@ from chainlang.ops.combinators import (
 )
 from chainlang.ops.records import Branched, Candidate, Event, Flow, Record, gathered
 from chainlang.ops.stages import StageError
+from chainlang.ops.stopping import needed
 from chainlang.ops.votes import still_needed
 from chainlang.plan.steps import (
     Call,
@@ -157,13 +158,19 @@ def _overlap(steps: tuple[Step, ...], record: Record, context: RowContext) -> Wo
 
 
 def _decide(step: Decide, record: Record, context: RowContext) -> Work:
-    vote = step.count.vote
+    how, said = (step.count.vote.by, step.count.vote.normalize), list[Event]()
 
     def more(found: tuple[Candidate, ...], left: int) -> int:
-        return still_needed(found, left, vote.by, vote.normalize)
+        wanted = needed(step.rule, found, left, *how)
+        if not wanted and step.rule != "exact":
+            count, is_open = step.generate.stage.count, still_needed(found, left, *how)
+            message = f"{step.rule} ended the vote after {count - left} of {count} samples"
+            message += ": the others could have changed it" if is_open else ", when it was decided"
+            said.append(Event("lossy", context.place(step.count.place), message))
+        return wanted
 
     drawn = yield from generate(step.generate, record, context, more)
-    return at_once(step.count, drawn, context)
+    return at_once(step.count, drawn.noted(*said), context)
 
 
 def _name(step: Name, record: Record, context: RowContext) -> Work:

@@ -12,7 +12,7 @@ from chainlang.ir.nodes import Expr
 from chainlang.limits import Limits
 from chainlang.notation import unparse
 from chainlang.ops.records import Candidate
-from chainlang.passes.table import CHAIN_PASSES, DEFAULT, PLAN_PASSES, Applied
+from chainlang.passes.table import CHAIN_PASSES, NAMES, PLAN_PASSES, Applied
 from chainlang.places import Place
 from chainlang.plan.counts import Range, counts
 from chainlang.plan.render import render
@@ -96,7 +96,7 @@ def stages(plan: Plan) -> set[tuple[Place, str]]:
 
 def test_every_pass_has_cases_and_those_that_fire_and_do_not() -> None:
     names = {path.stem for path in (FIXTURES / "passes").glob("*.cases")}
-    assert names == set(DEFAULT)
+    assert names == set(NAMES)
     for name in names:
         text = Path(FIXTURES / "passes" / f"{name}.cases").read_text(encoding="utf-8")
         assert "--- after" in text, name

@@ -17,7 +17,7 @@ from chainlang.errors import ERRORS
 from chainlang.faults import FAULTS
 from chainlang.ops.expressions import FILTERS
 from chainlang.ops.signatures import COMBINATORS, DRAWS, ENGINES, OP_SETTINGS, STAGE_TYPES, Rule
-from chainlang.passes.table import CHAIN_PASSES, PLAN_PASSES
+from chainlang.passes.table import CHAIN_PASSES, LOSSY, PLAN_PASSES
 from chainlang.settings import PREFIX, MapSettings, RunSettings, Settings, Takes
 from tests.project.examples import NUMBERED
 
@@ -213,11 +213,12 @@ def floors() -> Iterable[str]:
 
 def passes() -> Iterable[str]:
     """The passes of the optimizer in their order, with what each says it does."""
-    yield "| pass | |"
-    yield "|---|---|"
+    yield "| pass | | |"
+    yield "|---|---|---|"
     for one in (*CHAIN_PASSES, *PLAN_PASSES):
-        said = (one.__doc__ or "").split("\n\n")[0].removesuffix(".")
-        yield f"| `{one.__name__}` | {said} |"
+        said = (one.__doc__ or "").split("\n\n")[0].removesuffix(" Lossy.").removesuffix(".")
+        kind = "lossy: only if it is named" if one in LOSSY else "exact"
+        yield f"| `{one.__name__}` | {said} | {kind} |"
 
 
 def layers() -> list[list[str]]:
