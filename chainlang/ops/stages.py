@@ -119,6 +119,11 @@ class Vote:
     normalize: str | None = None
     span: Span | None = field(default=None, eq=False, repr=False)
 
+    @property
+    def how(self) -> tuple[str | None, str | None]:
+        """The options that bear on what is counted."""
+        return self.by, self.normalize
+
 
 def meaning(
     stage: Stage, declared: Iterable[Item] = (), bound: Bound = NOTHING, *, model: str = TINY

@@ -44,9 +44,18 @@ def needed(
             more += 1
         return more
     begun = len(found) % WINDOW
-    if found and not begun and len(tally(found[-WINDOW:], by, normalize)) == 1:
+    if found and not begun and agree(found[-WINDOW:], by, normalize):
         return 0
     return min(left, WINDOW - begun)
+
+
+def agree(found: Sequence[Candidate], by: str | None = None, normalize: str | None = None) -> bool:
+    """Return whether several candidates all have one answer.
+
+    >>> agree([Candidate("a"), Candidate(" a")]), agree([Candidate("a")])
+    (True, False)
+    """
+    return len(found) > 1 and [*tally(found, by, normalize).values()] == [len(found)]
 
 
 def likely(lead: int, second: int) -> float:

@@ -13,6 +13,7 @@ from chainlang.ir.nodes import Expr
 from chainlang.passes.base import ChainPass, Pass, PlanPass, Refused
 from chainlang.passes.chain.fold_constants import fold_constants
 from chainlang.passes.plan.adaptive_consistency import adaptive_consistency
+from chainlang.passes.plan.cascade import cascade
 from chainlang.passes.plan.drop_unread import drop_unread
 from chainlang.passes.plan.early_stopping_consistency import early_stopping_consistency
 from chainlang.passes.plan.fuse_functions import fuse_functions
@@ -36,12 +37,13 @@ PLAN_PASSES: tuple[PlanPass, ...] = (
     stop_vote,
     adaptive_consistency,  # after the exact rule, which it replaces
     early_stopping_consistency,  # of the votes that no other rule ends
+    cascade,  # of votes on several models, which the others leave alone
     stop_reply,  # of the replies that are left
     share_equal_work,  # of the requests that are left
     fuse_functions,  # those that no other pass has moved or dropped
     order_by_prefix,  # of those that are really asked
 )
-LOSSY: tuple[PlanPass, ...] = (adaptive_consistency, early_stopping_consistency)
+LOSSY: tuple[PlanPass, ...] = (adaptive_consistency, early_stopping_consistency, cascade)
 """Those that may change a result: they run where they are named, and results say that they did."""
 NAMES: tuple[str, ...] = tuple(one.__name__ for one in (*CHAIN_PASSES, *PLAN_PASSES))
 """The names of all passes, in their order."""

@@ -11,6 +11,7 @@ from chainlang.ops.stopping import needed
 from chainlang.plan.steps import (
     LARGEST_REQUEST,
     Call,
+    Cascade,
     Count,
     Decide,
     Each,
@@ -170,6 +171,11 @@ def _of(step: Step, before: Range) -> Counts:
                 drawn * Range(0, generate.stage.sampling.max_tokens),
             )
             return Counts(ONE, {generate.stage.model: cost}, waves)
+        case Cascade((first, *others)):
+            found = _of(first, before)
+            for one in others:
+                found = found.then(_of(one, before).times(Range(0, 1)))
+            return Counts(ONE, found.models, found.path)
         case Count():
             return Counts(ONE)
         case Call():

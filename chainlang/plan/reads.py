@@ -7,6 +7,7 @@ from functools import lru_cache
 from chainlang.ops.prompts import variables
 from chainlang.ops.stages import Meaning
 from chainlang.plan.steps import (
+    Cascade,
     Count,
     Decide,
     Fork,
@@ -43,6 +44,8 @@ def reads(step: Step) -> frozenset[str] | None:
             return _all([found[0], *(one and one - {CANDIDATES} for one in found[1:])])
         case Decide(generate):
             return reads(generate)
+        case Cascade(steps):
+            return _all([reads(one) for one in steps])
         case Gather() | Fork() | Repeat() | Name() | Overlap():
             return _all([reads(one) for one in inner(step)])
     return None

@@ -11,6 +11,7 @@ from chainlang.ops.stages import Meaning, Vote
 from chainlang.places import Place
 from chainlang.plan.steps import (
     Call,
+    Cascade,
     Count,
     Decide,
     Each,
@@ -69,6 +70,10 @@ def _lines(step: Step, indent: str) -> Iterator[str]:
             yield f"{indent}until it is decided{'' if rule == 'exact' else f', by {rule}'}"
             yield from _lines(generate, inner)
             yield from _lines(count, inner)
+        case Cascade(steps, count):
+            yield f"{indent}one after the other until they agree, by cascade"
+            for one in (*steps, count):
+                yield from _lines(one, inner)
         case Sequence(steps) | Gather(steps) | Overlap(steps) | Fused(steps):
             yield f"{indent}{type(step).__name__.lower()}"
             for one in steps:

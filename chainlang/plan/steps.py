@@ -94,6 +94,14 @@ class Decide(Step):
 
 
 @frozen
+class Cascade(Step):
+    """Operands of a vote, one after the other; none is run after those before it agree."""
+
+    steps: tuple[Step, ...]
+    count: Count
+
+
+@frozen
 class Gather(Step):
     """Steps that read the same record at the same time; their candidates are joined in order."""
 

@@ -9,6 +9,7 @@ from attrs import evolve
 from chainlang.ops.combinators import ONCE
 from chainlang.plan.steps import (
     Call,
+    Cascade,
     Count,
     Decide,
     Each,
@@ -38,6 +39,8 @@ def inner(step: Step) -> tuple[Step, ...]:
             return steps
         case Decide(generate, count):
             return (generate, count)
+        case Cascade(steps, count):
+            return (*steps, count)
         case Fork(branches):
             return tuple(one for _, one in branches)
         case Fallback(steps):
@@ -96,7 +99,7 @@ def last(step: Step) -> Iterator[Leaf]:
     """
     if isinstance(step, Leaf):
         yield step
-    ends = isinstance(step, Sequence | Overlap | Decide | Fused)
+    ends = isinstance(step, Sequence | Overlap | Decide | Cascade | Fused)
     for one in inner(step)[-1:] if ends else inner(step):
         yield from last(one)
 
@@ -144,6 +147,10 @@ def _with(step: Step, made: tuple[Step, ...]) -> Step:
             assert isinstance(generate, Generate)
             assert isinstance(count, Count)
             return evolve(step, generate=generate, count=count)
+        case Cascade():
+            *operands, count = made
+            assert isinstance(count, Count)
+            return Cascade(tuple(operands), count)
         case Fork(branches):
             names = (name for name, _ in branches)
             return Fork(tuple(zip(names, made, strict=True)))

@@ -23,10 +23,11 @@ from chainlang.ops.combinators import (
 )
 from chainlang.ops.records import Branched, Candidate, Event, Flow, Record, gathered
 from chainlang.ops.stages import StageError
-from chainlang.ops.stopping import needed
+from chainlang.ops.stopping import agree, needed
 from chainlang.ops.votes import still_needed
 from chainlang.plan.steps import (
     Call,
+    Cascade,
     Count,
     Decide,
     Each,
@@ -45,6 +46,7 @@ from chainlang.plan.steps import (
     Step,
     Timeout,
 )
+from chainlang.plan.walk import models
 from chainlang.runtime.at_once import at_once
 from chainlang.runtime.calling import call
 from chainlang.runtime.drawing import generate
@@ -95,8 +97,10 @@ def work(step: Step, record: Record, context: RowContext) -> Work:
             return _overlap(steps, record, context)
         case Decide():
             return _decide(step, record, context)
-        case Gather():
-            return _gather(step, record, context)
+        case Cascade():
+            return _cascade(step, record, context)
+        case Gather(steps):
+            return _gather(steps, record, context)
         case Fork(steps):
             return _fork(steps, record, context)
         case Name():
@@ -158,7 +162,7 @@ def _overlap(steps: tuple[Step, ...], record: Record, context: RowContext) -> Wo
 
 
 def _decide(step: Decide, record: Record, context: RowContext) -> Work:
-    how, said = (step.count.vote.by, step.count.vote.normalize), list[Event]()
+    how, said = step.count.vote.how, list[Event]()
 
     def more(found: tuple[Candidate, ...], left: int) -> int:
         wanted = needed(step.rule, found, left, *how)
@@ -180,9 +184,22 @@ def _name(step: Name, record: Record, context: RowContext) -> Work:
     return found.named(step.name, found.candidates, own=step.own)
 
 
-def _gather(step: Gather, record: Record, context: RowContext) -> Work:
+def _cascade(step: Cascade, record: Record, context: RowContext) -> Work:
+    flows: list[Flow] = []
+    for number, one in enumerate(step.steps, 1):
+        flows.append((yield from _gather((one,), record, context)))
+        found = gathered(flows, record)
+        if number < len(step.steps) and agree(found.candidates, *step.count.vote.how):
+            rest = ", ".join(models(Sequence(step.steps[number:])))
+            message = f"cascade did not ask {rest}: {len(found.candidates)} answers agree"
+            found = found.noted(Event("lossy", context.place(step.count.place), message))
+            break
+    return at_once(step.count, found, context)
+
+
+def _gather(steps: tuple[Step, ...], record: Record, context: RowContext) -> Work:
     operands: list[Work] = []
-    for one in step.steps:
+    for one in steps:
         if isinstance(one, Repeat):
             operands += (
                 work(one.step, record, context.run(f"&{one.first + number}"))

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from chainlang import Chain, chain
 from chainlang.engines.fake import FakeEngine
 from chainlang.errors import SourceError
-from chainlang.ir.nodes import Expr
+from chainlang.ir import build
+from chainlang.ir.nodes import Expr, Stage
 from chainlang.ops.inputs import record_of
 from chainlang.ops.records import Branched, Candidate, Flow, events_of
 from chainlang.ops.stopping import THRESHOLD, WINDOW, likely, needed
@@ -25,10 +26,11 @@ from chainlang.passes.table import DEFAULT, LOSSY
 from chainlang.results import Result
 from chainlang.wire import Request
 from tests.laws import law
-from tests.laws.control import ROWS, latency, meant, shaky
+from tests.laws.control import ROWS, checked, latency, meant, said, shaky, stages
 from tests.laws.test_passes import OPS, improvable, made, orders, ran
 
 LOSSY_NAMES = [one.__name__ for one in LOSSY]
+RULES = [name for name in LOSSY_NAMES if name != "cascade"]
 
 
 def candidates(order: tuple[int, ...]) -> list[Candidate]:
@@ -98,7 +100,7 @@ def test_early_stopping_ends_with_the_first_window_that_agrees() -> None:
 
 
 def test_of_samples_that_agree_every_rule_has_the_winner() -> None:
-    for rule in LOSSY_NAMES:
+    for rule in RULES:
         for length in range(1, 30):
             same = (0,) * length
             found = drawn(rule, same)
@@ -109,7 +111,7 @@ def test_of_samples_that_agree_every_rule_has_the_winner() -> None:
 def test_a_lossy_rule_can_be_wrong_and_is_rarely() -> None:
     """With three of four samples right on average, of 2,000 votes of 15."""
     chance = random.Random(5)
-    for rule in LOSSY_NAMES:
+    for rule in RULES:
         other = samples = 0
         for _ in range(2000):
             order = tuple(0 if chance.random() < 0.75 else chance.randint(1, 3) for _ in range(15))
@@ -119,7 +121,7 @@ def test_a_lossy_rule_can_be_wrong_and_is_rarely() -> None:
         assert samples < 0.75 * 2000 * 15
         assert other < 0.02 * 2000
     wrong = (0, 0, 0, 0, 0, *[1] * 10)
-    for rule in LOSSY_NAMES:
+    for rule in RULES:
         assert vote(candidates(wrong[: drawn(rule, wrong)])).answer == "0"
         assert vote(candidates(wrong)).answer == "1"
 
@@ -158,7 +160,7 @@ def told(voted: Chain, order: tuple[int, ...], **settings: object) -> tuple[Resu
     return result, calls
 
 
-@law(improvable(), st.sampled_from(LOSSY_NAMES), share=4)
+@law(improvable(), st.sampled_from(RULES), share=4)
 def test_the_answer_is_the_exact_one_where_no_vote_was_left_open(node: Expr, name: str) -> None:
     found = made(node, (*DEFAULT, name), ["answer"])
     for outcome in ran(found, [*ROWS[:3]], shaky(latency=latency)):
@@ -168,6 +170,46 @@ def test_the_answer_is_the_exact_one_where_no_vote_was_left_open(node: Expr, nam
             continue  # what was not drawn may have been what failed
         if not any("could have changed it" in one.message for one in events_of(outcome.flow)):
             assert answers(outcome.flow) == answers(meaning)
+
+
+several = st.lists(stages.filter(lambda one: one.name != "M"), min_size=2, max_size=3)
+
+
+@law(several, st.booleans(), share=2)
+def test_a_cascade_asks_in_order_until_all_agree(operands: list[Stage], alike: bool) -> None:
+    node = checked(build.then(Stage("E"), build.join(*operands), Stage("M")))
+    found = made(node, ("cascade",), None)
+    engine = FakeEngine(answers=lambda request, _: None if request.schema else "4")
+    engine = engine if alike else shaky()
+    for outcome in ran(found, [*ROWS[:2]], engine):
+        (row,) = (one for one in ROWS if one["id"] == outcome.row_id)
+        if outcome.flow is None or not events_of(outcome.flow):
+            assert said(outcome) == meant(node, record_of(row), engine)
+            continue
+        (told,) = events_of(outcome.flow)
+        _, *run, voted = outcome.flow.trace  # type: ignore[union-attr]
+        assert len(run) < len(operands)
+        asked = tuple(one for stop in run for one in stop.candidates)
+        assert len({str(one.answer).strip() for one in asked}) == 1
+        assert told.message.endswith(f"{len(asked)} answers agree")
+        assert voted.candidates[0].answer == asked[0].answer
+        for number in range(1, len(run)):  # and not before
+            before = [str(one.answer).strip() for stop in run[:number] for one in stop.candidates]
+            assert len(set(before)) > 1 or len(before) == 1
+
+
+def test_a_cascade_asks_the_large_model_where_the_small_one_is_not_sure() -> None:
+    def answer(request: Request, index: int) -> str:
+        sure = "sure" in request.messages[-1].text
+        return "42" if sure else str(request.seed + index)
+
+    engine = FakeEngine(answers=answer)
+    voted = chain("(3:E:small & 2:E:large) >> M")
+    sure, other = voted.map(["sure", "else"], engine=engine, passes=("default", "cascade"))
+    assert (sure.usage.calls, other.usage.calls) == (3, 5)
+    assert [one.message for one in sure.events] == ["cascade did not ask large: 3 answers agree"]
+    assert not other.events
+    assert sure["votes"] == {'"42"': 3}
 
 
 def answers(flow: Flow) -> list[Any]:
@@ -192,7 +234,7 @@ def test_a_run_says_what_lossy_passes_did(tmp_path: Path) -> None:
         voted.run(["a", "b"], tmp_path / "run", engine=engine)
 
 
-@pytest.mark.parametrize("name", LOSSY_NAMES)
+@pytest.mark.parametrize("name", RULES)
 @law(st.lists(st.integers(0, 2), min_size=9, max_size=24).map(tuple), share=4)
 def test_a_vote_that_was_ended_is_that_of_the_samples_that_were_drawn(
     name: str, order: tuple[int, ...]
