@@ -7,16 +7,20 @@ from typing import Any
 
 from attrs import frozen
 
+from chainlang.accounts import Actual, table
 from chainlang.compiler import Compiled, planned
 from chainlang.data import Extent
+from chainlang.diagnostics import Diagnostic
+from chainlang.errors import SettingError
+from chainlang.forecasts import Forecast, Forecaster, of_a_row
 from chainlang.ir.nodes import Expr
 from chainlang.notation import unparse
 from chainlang.ops.programs import Program
-from chainlang.ops.records import Record
 from chainlang.passes.table import Applied
-from chainlang.plan.counts import Cost, Counts, Range, counts
+from chainlang.plan.costs import Counts
+from chainlang.plan.counts import counts
 from chainlang.plan.render import render
-from chainlang.sessions import rows_of
+from chainlang.sessions import analyzed, rows_of
 from chainlang.settings import MapSettings
 
 
@@ -24,7 +28,8 @@ from chainlang.settings import MapSettings
 class Explanation:
     """A chain, what each pass did to it, the plan, and what that costs at most.
 
-    It prints as a page. `compiled` and the costs of a row, `cost` and `naive`, are values.
+    It prints as a page. Everything on it is a value: `compiled`, the costs of a row, which are
+    `cost` and `naive`, and those of all rows, `forecast` and `actual`.
 
     >>> from chainlang import chain
     >>> found = chain("9:E >> M").explain(outputs="answer")
@@ -34,10 +39,10 @@ class Explanation:
 
     chain: str
     compiled: Compiled
-    rows: int | None = None
-    """How many rows there are that can be run, where some were given."""
-    equal: int = 0
-    """How many of them are equal to one before them, and cost nothing."""
+    forecast: Forecast
+    """What the rows will cost; without any, what one does."""
+    actual: Actual | None = None
+    """What they have cost, where they were run for that."""
 
     @property
     def cost(self) -> Counts:
@@ -50,7 +55,7 @@ class Explanation:
         return counts(self.compiled.naive)
 
     def __str__(self) -> str:
-        parts = (self._passes(), self._plan(), self._costs())
+        parts = (self._passes(), self._plan(), table(self.forecast, self.actual))
         return "\n\n".join([self.chain.strip(), *("\n".join(one) for one in parts)])
 
     __repr__ = __str__
@@ -65,36 +70,6 @@ class Explanation:
     def _plan(self) -> Iterator[str]:
         yield "PLAN"
         yield from (f"  {line}" for line in render(self.compiled.plan).splitlines())
-
-    def _costs(self) -> Iterator[str]:
-        number = self.rows
-        if number is None:
-            yield "COST OF A ROW, where nothing fails"
-        else:
-            equal = f", {self.equal:,} of them equal to others" if self.equal else ""
-            yield f"COST OF {number:,} ROW{'' if number == 1 else 'S'}{equal}, where nothing fails"
-        times = Range.of(1 if number is None else number - self.equal)
-        whole = Range.of(1 if number is None else number)
-        table = [(
-            "model", "requests", "samples", "output tokens, at most",
-            "requests as written", "samples as written",
-        )]  # fmt: skip
-        for model, written in self.naive.models.items():
-            cost = self.cost.models.get(model, Cost())
-            bound = (cost.output_tokens * times).most
-            table.append((
-                model,
-                str(cost.requests * times),
-                str(cost.samples * times),
-                "not known" if bound is None else f"{bound:,}",
-                str(written.requests * whole),
-                str(written.samples * whole),
-            ))  # fmt: skip
-        widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
-        for row in table:
-            cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-            yield f"  {'  '.join(cells)}".rstrip()
-        yield f"  requests of a row that wait for each other: {self.cost.path}"
 
 
 def _changes(applied: Applied) -> Iterator[str]:
@@ -111,18 +86,24 @@ def _lines(one: object) -> list[str]:
     return [line.strip() for line in text.splitlines()]
 
 
-def explained(text: str, program: Program, rows: Any, settings: MapSettings) -> Explanation:
-    """Return the explanation of a program that has been checked. No model is loaded.
+def explained(
+    text: str, program: Program, rows: Any, settings: MapSettings, *, analyze: bool
+) -> Explanation:
+    """Return the explanation of a program that has been checked.
 
-    `rows` are read as `map` would read them, and those that can't be run are left out.
+    `rows` are read as `map` would read them, and those that can't be run are left out. Where they
+    are to be analyzed they are run, and else no model is loaded.
     """
     found = planned(program, settings)
+    if analyze and rows is None:
+        hint = "give it rows: explain(rows, analyze=True); on the command line, -i rows.jsonl"
+        raise SettingError([Diagnostic("setting", "there are no rows to analyze", hint=hint)])
     if rows is None:
-        return Explanation(text, found)
-    ids = [
-        start.id
-        for start in rows_of(rows, program, settings.limit, Extent())
-        if isinstance(start, Record)
-    ]
-    equal = len(ids) - len(set(ids)) if found.plan.rows_once else 0
-    return Explanation(text, found, len(ids), equal)
+        return Explanation(text, found, of_a_row(found))
+    forecaster = Forecaster.of(found, program, settings)
+    if not analyze:
+        for _ in forecaster.watch(rows_of(rows, program, settings.limit, Extent())):
+            pass
+        return Explanation(text, found, forecaster.forecast())
+    costs = analyzed(program, rows, settings, forecaster)
+    return Explanation(text, found, costs.predicted, costs.actual)

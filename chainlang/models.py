@@ -22,6 +22,7 @@ from chainlang.plan.steps import Generate, Plan
 from chainlang.plan.walk import leaves
 from chainlang.settings import Progress, RowSettings
 from chainlang.spans import Span
+from chainlang.wire import Reader
 
 _OPEN: dict[tuple[Any, ...], Engine] = {}
 _OPENING = threading.Lock()
@@ -49,6 +50,52 @@ def engines_of(plan: Plan, declared: Iterable[Item], settings: RowSettings) -> d
                 found[name] = _opened(Model(name, "vllm", name), settings)
     _check_promises(plan, found)
     return found
+
+
+def readers_of(
+    plan: Plan, declared: Iterable[Item], settings: RowSettings
+) -> dict[str, Reader | str]:
+    """Return how each model of a plan reads prompts, or in words why that is not known.
+
+    No model is loaded for it. Models that one engine answers for have the same reader.
+    """
+    given = settings.engine
+    models = {item.name: item for item in declared if isinstance(item, Model)}
+    whole = None if given is None or isinstance(given, Mapping) else given.reader
+    found: dict[str, Reader | str] = {}
+    for name in plan.models:
+        if isinstance(given, Mapping) and name in given:
+            found[name] = given[name].reader or _SERVER
+        elif given is not None and not isinstance(given, Mapping):
+            found[name] = whole or _SERVER
+        else:
+            found[name] = _reader(models.get(name, Model(name, "vllm", name)), settings)
+    return found
+
+
+_SERVER = "only its server counts its prompts"
+
+
+def _reader(model: Model, settings: RowSettings) -> Reader | str:
+    if model.engine == "openai":
+        return _SERVER
+    try:
+        arguments = {one.name: _value(one.value) for one in model.settings}
+        engine = _OPEN.get(_key(model, arguments))
+        if engine is None and model.engine == "fake":
+            engine = _opened(model, settings)
+        if engine is not None:
+            return engine.reader or _SERVER
+        from chainlang.engines.vllm_reader import reader
+
+        return reader(_source(model), **arguments)
+    except EngineError as error:
+        return error.diagnostics[0].message
+
+
+def _key(model: Model, arguments: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return what an engine is kept by."""
+    return (model.engine, model.source, *sorted(arguments.items()))
 
 
 def _check_promises(plan: Plan, engines: Mapping[str, Engine]) -> None:
@@ -110,7 +157,7 @@ def _opened(model: Model, settings: RowSettings) -> Engine:
     arguments = {one.name: _value(one.value) for one in model.settings}
     if model.engine == "openai":
         arguments = _reached(arguments, settings)
-    key = (model.engine, model.source, *sorted(arguments.items()))
+    key = _key(model, arguments)
     with _OPENING:
         if key not in _OPEN:
             with loading():
@@ -134,14 +181,19 @@ def _open(model: Model, arguments: dict[str, Any], progress: Progress | None) ->
         return engine
     from chainlang.engines.vllm import VllmEngine
 
-    source: Any = model.source
-    if source == tiny.NAME:
-        source = tiny.path()
-        if not (source / "config.json").is_file():
-            message = f"the model '{tiny.NAME}' has no weights in {source}"
-            hint = "make them: python examples/train_tiny.py; or name another model"
-            raise EngineError([Diagnostic("engine", message, hint=hint)])
-    return VllmEngine(source, progress=progress, **arguments)
+    return VllmEngine(_source(model), progress=progress, **arguments)
+
+
+def _source(model: Model) -> str | Path:
+    """Return where vLLM finds a model."""
+    if model.source != tiny.NAME:
+        return model.source
+    folder = tiny.path()
+    if not (folder / "config.json").is_file():
+        message = f"the model '{tiny.NAME}' has no weights in {folder}"
+        hint = "make them: python examples/train_tiny.py; or name another model"
+        raise EngineError([Diagnostic("engine", message, hint=hint)])
+    return folder
 
 
 def _reached(arguments: dict[str, Any], settings: RowSettings) -> dict[str, Any]:

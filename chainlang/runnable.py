@@ -160,11 +160,13 @@ class Runnable:
 
         return results(self.program(), rows, MapSettings.of(settings))
 
-    def explain(self, rows: Any = None, **settings: Any) -> Explanation:
-        """Return what will be done, and what that costs at most: the passes, the plan, the counts.
+    def explain(self, rows: Any = None, *, analyze: bool = False, **settings: Any) -> Explanation:
+        """Return what will be done, and what that costs: the passes, the plan, the counts.
 
-        No model is loaded. `rows` are counted, where some are given; the settings are those of
-        `map`, of which `passes`, `outputs`, `model` and `limit` bear on it. It prints as a page.
+        No model is loaded. `rows` are counted, where some are given, and so are the tokens of their
+        prompts, where the model's tokenizer can be had by itself; the settings are those of `map`.
+        With `analyze` the rows are run, their results thrown away, and what it came to by the
+        engines' own figures stands beside what was predicted. It prints as a page.
 
         >>> from chainlang import chain
         >>> print(chain("9:E >> M").explain(outputs="answer"))
@@ -182,14 +184,17 @@ class Runnable:
             vote
         <BLANKLINE>
         COST OF A ROW, where nothing fails
-          model  requests  samples  output tokens, at most  requests as written  samples as written
-          tiny   1 to 5    5 to 9   9,216                   9                    9
-          requests of a row that wait for each other: 1 to 5
+          tiny             as written   predicted
+            requests       9            1 to 5
+            samples        9            5 to 9
+            output tokens  up to 9,216  up to 9,216
+          longest path of a row: 1 to 5 requests, one after another; up to 5,120 output tokens
         """
         from chainlang.explain import explained
         from chainlang.settings import MapSettings
 
-        return explained(str(self), self.program(), rows, MapSettings.of(settings))
+        chosen = MapSettings.of(settings)
+        return explained(str(self), self.program(), rows, chosen, analyze=analyze)
 
     def run(self, rows: Any, out: str | PathLike[str], **settings: Any) -> Summary:
         """Run the chain over rows into a folder, and return what it came to.
@@ -228,4 +233,4 @@ class Runnable:
             seed=chosen.seed,
             settings={"model": chosen.model, **seen, **lossy},
         )
-        return run_to_folder(about, found.plan, program, rows, Path(out), chosen)
+        return run_to_folder(about, found, program, rows, Path(out), chosen)

@@ -2,37 +2,38 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from attrs import asdict, define, evolve, field, frozen
+from attrs import asdict, evolve, field, frozen
 
-from chainlang.caching import Way, way_of
-from chainlang.compiler import planned
+from chainlang.accounts import Account, Costs, Ways
+from chainlang.caching import way_of
+from chainlang.compiler import Compiled, planned
 from chainlang.data import BadRow, Extent, Row, check_ids, read_rows, spoken
 from chainlang.diagnostics import Diagnostic
 from chainlang.engines.base import Engine
 from chainlang.errors import StopError
+from chainlang.forecasts import Forecaster
 from chainlang.interrupts import held, noted
 from chainlang.models import engines_of
 from chainlang.ops.inputs import Door, InputError
 from chainlang.ops.outputs import Outputs
 from chainlang.ops.programs import Program
-from chainlang.ops.records import Record
+from chainlang.ops.records import Record, events_of
 from chainlang.plan.steps import Plan
 from chainlang.results import Result
 from chainlang.runtime.budgets import RunBudget
 from chainlang.runtime.loop import run
 from chainlang.runtime.outcomes import Outcome, RowFailure
 from chainlang.runtime.ports import Port
-from chainlang.runtime.recorded import RecordedPort
 from chainlang.runtime.terms import Terms
 from chainlang.settings import MapSettings, RunSettings
-from chainlang.store import About, Journal, RunFolder
+from chainlang.store import About, RunFolder
 from chainlang.store.failed import redrawn
 from chainlang.store.output import read
 from chainlang.wire import Usage
@@ -49,17 +50,43 @@ def results(program: Program, source: Any, settings: MapSettings) -> Iterator[Re
     plan = planned(program, settings).plan
     rows = rows_of(source, program, settings.limit, Extent())
     engines = engines_of(plan, program.items, settings)
-    stream = run(
+    stream = _stream(plan, rows, engines, settings, way_of(settings))
+    return _results(stream, plan.outputs, settings.on_error)
+
+
+def analyzed(program: Program, source: Any, settings: MapSettings, forecaster: Forecaster) -> Costs:
+    """Run the rows of a source as `results` does, and return what that came to."""
+    plan = forecaster.found.plan
+    rows = forecaster.watch(rows_of(source, program, settings.limit, Extent()))
+    engines = engines_of(plan, program.items, settings)
+    ways = Ways(way_of(settings))
+    account = Account.begin(forecaster, engines, ways)
+    failed, events = 0, Counter[str]()
+    for outcome in _stream(plan, rows, engines, settings, ways.open):
+        if outcome.failure is not None and settings.on_error == "raise":
+            raise outcome.failure.error()
+        failed += outcome.failure is not None
+        events.update(one.kind for one in (events_of(outcome.flow) if outcome.flow else ()))
+    return account.costs(failed, events)
+
+
+def _stream(
+    plan: Plan,
+    rows: Iterable[Record | RowFailure],
+    engines: Mapping[str, Engine],
+    settings: MapSettings,
+    open_port: Callable[[Engine, RunBudget], Port],
+) -> Iterator[Outcome]:
+    return run(
         plan,
         rows,
         engines,
         seed=settings.seed,
         window=settings.window,
         ordered=settings.ordered,
-        open_port=way_of(settings),
+        open_port=open_port,
         terms=Terms.of(settings),
     )
-    return _results(stream, plan.outputs, settings.on_error)
 
 
 def _results(stream: Iterator[Outcome], outputs: Outputs, on_error: str) -> Iterator[Result]:
@@ -102,6 +129,8 @@ class Summary:
     """How many samples were in the journal of the folder, and so were not drawn again."""
     cached: int = 0
     """How many were in the cache, and so were not drawn at all."""
+    costs: Costs | None = None
+    """What was predicted, and what it came to in this call, where that was asked for."""
 
 
 class Interrupted(KeyboardInterrupt):
@@ -114,7 +143,7 @@ class Interrupted(KeyboardInterrupt):
 
 def run_to_folder(  # noqa: PLR0917
     about: About,
-    plan: Plan,
+    found: Compiled,
     program: Program,
     source: Any,
     out: Path,
@@ -127,13 +156,16 @@ def run_to_folder(  # noqa: PLR0917
     raised as `Interrupted`. So does a row that fails because its model is down, since all rows
     after it would: the folder is marked as stopped, and `StopError` is raised.
     """
-    started = time.monotonic()
+    started, plan = time.monotonic(), found.plan
     RunFolder.check(
         out, format=settings.format, overwrite=settings.overwrite, retry=settings.retry_failed
     )
     extent = Extent()
     rows = rows_of(source, program, settings.limit, extent)
     engines = engines_of(plan, program.items, settings)
+    forecaster = Forecaster.of(found, program, settings) if settings.analyze else None
+    if forecaster is not None:
+        rows = forecaster.watch(rows)
     way = way_of(settings)
     about = evolve(about, models={name: _told(one) for name, one in engines.items()})
     with (
@@ -149,7 +181,8 @@ def run_to_folder(  # noqa: PLR0917
             retry=settings.retry_failed,
         ) as folder,
     ):
-        recorder = _Recorder(folder.journal, way)
+        ways = Ways(way, folder.journal)
+        account = None if forecaster is None else Account.begin(forecaster, engines, ways)
         stream = run(
             plan,
             rows,
@@ -157,7 +190,7 @@ def run_to_folder(  # noqa: PLR0917
             seed=settings.seed,
             window=settings.window,
             first=folder.output.rows,
-            open_port=recorder.port,
+            open_port=ways.open,
             terms=Terms.of(settings),
             redraws=redrawn(folder.journal),
         )
@@ -173,34 +206,14 @@ def run_to_folder(  # noqa: PLR0917
             with held():
                 folder.finish()
         except KeyboardInterrupt as error:
-            raise Interrupted(_summary(folder, out, started, recorder)) from error
+            raise Interrupted(_summary(folder, out, started, ways, account)) from error
         except StopError as error:
-            (found,) = error.diagnostics
+            (why,) = error.diagnostics
             with held():
-                folder.finish("stopped", why=found.message)
-            found = found if found.hint else evolve(found, hint=_GO_ON)
-            raise StopError([found], _summary(folder, out, started, recorder)) from error
-    return _summary(folder, out, started, recorder)
-
-
-@define(eq=False)
-class _Recorder:
-    """Opens ports that keep what is drawn in the journal of a run, and ask for nothing twice."""
-
-    journal: Journal
-    way: Way
-    ports: list[RecordedPort] = field(factory=list)
-    cached: list[RecordedPort] = field(factory=list)
-    """The ways through the cache, where there is one."""
-
-    def port(self, engine: Engine, budget: RunBudget) -> Port:
-        """Return the way to an engine."""
-        fingerprint = json.dumps(engine.fingerprint, sort_keys=True)
-        below = self.way(engine, budget)
-        if isinstance(below, RecordedPort):
-            self.cached.append(below)
-        self.ports.append(RecordedPort(below, self.journal, fingerprint))
-        return self.ports[-1]
+                folder.finish("stopped", why=why.message)
+            why = why if why.hint else evolve(why, hint=_GO_ON)
+            raise StopError([why], _summary(folder, out, started, ways, account)) from error
+    return _summary(folder, out, started, ways, account)
 
 
 def _told(engine: Engine) -> dict[str, Any]:
@@ -250,7 +263,9 @@ def _hash(starts: Iterable[Record | RowFailure]) -> str:
     return found
 
 
-def _summary(folder: RunFolder, out: Path, started: float, recorder: _Recorder) -> Summary:
+def _summary(
+    folder: RunFolder, out: Path, started: float, ways: Ways, account: Account | None
+) -> Summary:
     done = folder.output
     return Summary(
         done.rows,
@@ -259,8 +274,9 @@ def _summary(folder: RunFolder, out: Path, started: float, recorder: _Recorder) 
         time.monotonic() - started,
         out,
         dict(done.stepped_in),
-        folder.before.calls + sum(port.taken for port in recorder.ports),
-        sum(port.taken for port in recorder.cached),
+        folder.before.calls + ways.from_journal,
+        ways.from_cache,
+        None if account is None else account.costs(done.failed, done.stepped_in),
     )
 
 

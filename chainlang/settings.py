@@ -251,6 +251,8 @@ class RunSettings(RowSettings):
     """is told of each `Outcome`, and how many rows there will be, as far as that is known"""
     overwrite: Annotated[bool, _TRUTH] = False
     """whether a run that is in the folder is replaced"""
+    analyze: Annotated[bool, _TRUTH] = False
+    """whether what it costs is predicted, and told beside what it came to"""
     retry_failed: Annotated[bool, _TRUTH] = False
     """whether the rows that failed in the folder's run are drawn again, in their places"""
     changed: Annotated[bool, _TRUTH] = False

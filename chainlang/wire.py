@@ -5,8 +5,8 @@ An engine sees these and nothing of chains; a chain sees these and nothing of en
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Literal, TypeAlias
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal, Protocol, TypeAlias
 
 from attrs import Factory, field, frozen
 
@@ -179,6 +179,24 @@ Fingerprint: TypeAlias = Mapping[str, str | int | None]
 """What the replies of an engine depend on besides the request, by name: its kind and version, the
 model, and what computes it. None is what can't be known; there, equal fingerprints promise nothing.
 """
+
+
+class Reader(Protocol):
+    """Reads prompts as a model does, without running it: what is known of them before a run."""
+
+    @property
+    def block(self) -> int | None:
+        """Tokens that its engine keeps together of what it has computed; None where it does not."""
+        ...
+
+    @property
+    def context(self) -> int | None:
+        """The most tokens of prompt and reply together; None where that is not known."""
+        ...
+
+    def token_ids(self, messages: Iterable[Message]) -> Sequence[int]:
+        """Return the tokens of a prompt. Raises `ValueError` where there are none, and says why."""
+        ...
 
 
 @frozen(kw_only=True)

@@ -60,6 +60,9 @@ def add(commands: Any) -> None:
         "--patience", help="seconds to wait for a model that does not answer (default: 30)"
     )
     add_passes(parser)
+    parser.add_argument(
+        "--analyze", action="store_true", help="show what it came to beside what was predicted"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace a run that is there")
     parser.add_argument(
         "--retry-failed", action="store_true", help="draw the rows again that failed in a run"
@@ -99,6 +102,7 @@ def run(options: argparse.Namespace) -> int:
             options.input,
             options.output,
             **settings(options, *_SETTINGS),
+            analyze=options.analyze,
             overwrite=options.overwrite,
             changed=options.changed,
             retry_failed=options.retry_failed,
@@ -123,6 +127,8 @@ def run(options: argparse.Namespace) -> int:
 def _log(summary: Summary, failures: Failures, status: int) -> None:
     names = {0: "complete", 1: "complete", STOPPED: "stopped", interrupt.STATUS: "interrupted"}
     told = asdict(summary) | {"shown_failures": failures.rows}
+    if summary.costs is None:
+        del told["costs"]
     log("summary", status=names[status], exit_status=status, **told)
 
 
@@ -152,6 +158,8 @@ def _say(summary: Summary, failures: Failures, status: int) -> None:
     if summary.failed:
         again = "; to run those rows again: --retry-failed"
         print(f"failures: {summary.folder / 'errors.jsonl'}{again}", file=sys.stderr)
+    if summary.costs:
+        print(f"\n{summary.costs}", file=sys.stderr)
 
 
 @define

@@ -5,7 +5,63 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Protocol, runtime_checkable
 
-from chainlang.wire import Capabilities, Completion, Delta, Failure, Fingerprint, Message, Request
+from attrs import astuple, field, frozen
+
+from chainlang.wire import (
+    Capabilities,
+    Completion,
+    Delta,
+    Failure,
+    Fingerprint,
+    Message,
+    Reader,
+    Request,
+    Usage,
+)
+
+
+@frozen
+class Metrics:
+    """What an engine has done since it was made, as it counts itself; None is what it can't tell.
+
+    Two of one engine subtract: what it did between them.
+
+    >>> Metrics(requests=9, steps=40) - Metrics(requests=2, steps=30)
+    Metrics(requests=7, usage=Usage(...), steps=10, preemptions=None, retries=None)
+    """
+
+    requests: int = 0
+    """That were submitted."""
+    usage: Usage = field(factory=Usage)
+    """Of samples that were drawn to their end; on an engine that shows its work, the tokens of
+    prompts are also those of samples that were aborted after it had begun with them."""
+    steps: int | None = None
+    """How often the model was run, for a batch each time."""
+    preemptions: int | None = None
+    """How often a sample had to give up its place, and was computed again from its beginning. That
+    is in no other number."""
+    retries: int | None = None
+    """How often something was asked again."""
+
+    def __add__(self, other: Metrics) -> Metrics:
+        return Metrics(
+            self.requests + other.requests,
+            self.usage + other.usage,
+            _sum(self.steps, other.steps),
+            _sum(self.preemptions, other.preemptions),
+            _sum(self.retries, other.retries),
+        )
+
+    def __sub__(self, other: Metrics) -> Metrics:
+        return self + Metrics(
+            -other.requests,
+            Usage(*(-number for number in astuple(other.usage))),
+            *(number and -number for number in (other.steps, other.preemptions, other.retries)),
+        )
+
+
+def _sum(one: int | None, other: int | None) -> int | None:
+    return None if one is None or other is None else one + other
 
 
 class Engine(Protocol):
@@ -24,6 +80,16 @@ class Engine(Protocol):
     @property
     def fingerprint(self) -> Fingerprint:
         """What its replies depend on besides the request. The first look may take seconds."""
+        ...
+
+    @property
+    def metrics(self) -> Metrics:
+        """What it has done since it was made, for whoever asked."""
+        ...
+
+    @property
+    def reader(self) -> Reader | None:
+        """How it reads prompts; None where only its replies tell how long they were."""
         ...
 
     def submit(self, requests: Iterable[Request]) -> None:

@@ -6,8 +6,9 @@ A method here runs in the loop that uses the client; only `__init__` may run els
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
-from functools import cached_property, partial
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from chainlang.engines import chat
@@ -59,6 +60,8 @@ class ChatClient:
         self.endpoint = endpoint
         self.sent = 0
         """How many questions were sent, repeated ones included."""
+        self.repeated = 0
+        """How many of them repeated one before."""
         self._retry = retry
         self._errors = httpx2.RequestError
         self._places = asyncio.Semaphore(concurrency)
@@ -98,9 +101,14 @@ class ChatClient:
         """
         retry = self._retry if deadline is None else self._retry.within(deadline)
         async with self._places:
-            exchange = partial(
-                self._exchange, content, count, schema=schema, first=first, teller=teller
-            )
+            attempts = itertools.count()
+
+            async def exchange() -> chat.Reply:
+                self.repeated += next(attempts) > 0
+                return await self._exchange(
+                    content, count, schema=schema, first=first, teller=teller
+                )
+
             silence = f"{self.endpoint.url} gave no reply"
             return await ask_until_answered(exchange, retry, silence)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import heapq
 import json
+import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from importlib.metadata import version
@@ -18,6 +19,7 @@ from typing import Any, TypeAlias
 
 import attrs
 
+from chainlang.engines.base import Metrics
 from chainlang.engines.decided import completed
 from chainlang.engines.fake_schemas import readable, value
 from chainlang.wire import (
@@ -27,6 +29,7 @@ from chainlang.wire import (
     Failure,
     Fingerprint,
     Finish,
+    Message,
     Request,
     Sample,
     Sampling,
@@ -43,6 +46,23 @@ class Reply:
 
     text: str
     reasoning: str = ""
+
+
+@attrs.frozen
+class Pieces:
+    """Reads four characters as a token, each message by itself."""
+
+    context: int | None
+    block: int | None = None
+
+    def token_ids(self, messages: Iterable[Message]) -> list[int]:
+        """Return a number for each piece of a prompt, the same for the same piece."""
+        step = _CHARACTERS_PER_TOKEN
+        return [
+            zlib.crc32(message.text[start : start + step].encode("utf-8", "surrogatepass"))
+            for message in messages
+            for start in range(0, len(message.text), step)
+        ]
 
 
 Said: TypeAlias = str | Reply
@@ -94,6 +114,18 @@ class FakeEngine:
         self._pending: list[tuple[float, int, Request]] = []
         self._streaming: list[tuple[Completion, int]] = []  # and how much of each has been told
         self._in_flight = 0
+        self._usage = Usage()
+        self._steps = 0
+
+    @property
+    def metrics(self) -> Metrics:
+        """What it has done; a step is one in which something finished."""
+        return Metrics(self.submitted, self._usage, self._steps)
+
+    @property
+    def reader(self) -> Pieces:
+        """It keeps nothing of a prompt."""
+        return Pieces(self.context)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -144,11 +176,14 @@ class FakeEngine:
             self.now = max(self.now, until)
             return []
         finished: list[Completion | Failure | Delta] = []
+        self._steps += bool(self._pending)
         while self._pending and (not finished or self._pending[0][0] <= self.now):
             due, _, request = heapq.heappop(self._pending)
             self._in_flight -= request.drawn
             self.now = max(self.now, due)
             reply = self.complete(request)
+            if isinstance(reply, Completion):
+                self._usage += reply.usage
             if request.stream and isinstance(reply, Completion):
                 self._streaming.append((reply, 0))
             else:

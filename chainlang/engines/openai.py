@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import sys
 from collections.abc import Collection, Iterable, Mapping
 from functools import partial
@@ -14,6 +13,7 @@ from importlib.metadata import version
 
 from chainlang.engines import chat
 from chainlang.engines.background import Background
+from chainlang.engines.base import Metrics
 from chainlang.engines.chat_client import ChatClient, Refused
 from chainlang.engines.chat_stream import Teller
 from chainlang.engines.endpoint import CLOUD, DEFAULT_URL, Endpoint, refuse
@@ -95,7 +95,8 @@ class OpenAIEngine:
         self._background: Background[Completion | Failure | Delta]
         self._background = Background("chainlang-openai", closing=self._client.close)
         self._several = True  # until the server shows that it gives one sample at a time
-        self._numbers = itertools.count()
+        self._submitted = 0
+        self._usage = Usage()
         # Requests that have not come back. An id may be used again after an abort; a ticket is not.
         self._tickets: dict[str, int] = {}
         self._ids: dict[int, str] = {}
@@ -135,6 +136,15 @@ class OpenAIEngine:
         """How many questions went to the server, repeated ones included."""
         return self._client.sent
 
+    @property
+    def metrics(self) -> Metrics:
+        """What came back, by what the server says of it; what it computes with can't be known."""
+        return Metrics(self._submitted, self._usage, retries=self._client.repeated)
+
+    @property
+    def reader(self) -> None:
+        """Only the server can count a prompt."""
+
     def probe(self, models: Iterable[str] = ()) -> None:
         """Look whether there is a server that can be asked: once, and once for each model.
 
@@ -156,7 +166,7 @@ class OpenAIEngine:
         self.probe(request.model for request in asked)
         work = []
         for request in asked:
-            ticket = next(self._numbers)
+            ticket = self._submitted = self._submitted + 1
             self._tickets[request.id], self._ids[ticket] = ticket, request.id
             work.append((ticket, partial(self._answer, request, self._teller(ticket, request))))
         self._background.start(work)
@@ -178,6 +188,8 @@ class OpenAIEngine:
                 what = chat.excerpt(self._endpoint.hide(f"{type(result).__name__}: {result}"))
                 found.append(Failure(name, "engine", f"the engine itself failed: {what}"))
             else:
+                if isinstance(result, Completion):
+                    self._usage += result.usage
                 found.append(result)
         return found
 

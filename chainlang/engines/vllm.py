@@ -17,10 +17,13 @@ from typing import Any, Literal
 
 from attrs import define, field
 
+from chainlang.engines.base import Metrics
 from chainlang.engines.decided import completed, longest_rest
 from chainlang.engines.vllm_identity import fingerprint
 from chainlang.engines.vllm_load import Loaded, found, leisure, load, refuse, shut
+from chainlang.engines.vllm_metrics import Scheduled
 from chainlang.engines.vllm_prompts import PromptError
+from chainlang.engines.vllm_reader import VllmReader
 from chainlang.engines.vllm_schemas import BLANKS, enforceable, grammar
 from chainlang.faults import FailureKind
 from chainlang.interrupts import held
@@ -121,11 +124,15 @@ class VllmEngine:
         self.context = loaded.context
         """The most tokens of prompt and reply together."""
         self._loaded: Loaded | None = loaded
+        self._scheduled = Scheduled.by(loaded.engine.engine_core.engine_core.scheduler)
+        self._drawn_to_end = Usage()
+        self.reader = VllmReader.of(loaded)
         self._shut = weakref.finalize(self, shut, loaded.engine)
         self._failed: list[Completion | Failure] = []
         self._flying: dict[str, _Flight] = {}
         self._tickets: dict[str, str] = {}  # an id may come again after an abort; a ticket not
         self._issued = 0
+        self._submitted = 0
         self._broken: str | None = None
 
     def __repr__(self) -> str:
@@ -147,6 +154,12 @@ class VllmEngine:
             decides=True,
         )
 
+    @property
+    def metrics(self) -> Metrics:
+        """What it has done: prompts as vLLM's scheduler took them, those too that were aborted."""
+        usage = self._scheduled.of(self._drawn_to_end)
+        return Metrics(self._submitted, usage, self.steps, self._scheduled.preemptions)
+
     @cached_property
     def fingerprint(self) -> Fingerprint:
         """Its files by their content, the version of vLLM, and the device.
@@ -160,6 +173,7 @@ class VllmEngine:
         if self._loaded is None:
             refuse("the engine is closed", "make a new one")
         for request in requests:
+            self._submitted += 1
             failure = self._add(request, self._loaded)
             if failure is not None:
                 self._failed.append(failure)
@@ -294,6 +308,7 @@ class VllmEngine:
             flight.cached,
             sum(sample.tokens for sample in samples),
         )
+        self._drawn_to_end += usage
         yield Completion(request.id, samples * (request.count // drawn), usage)
 
     def _end(self, flight: _Flight, index: int) -> None:

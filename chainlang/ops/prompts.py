@@ -97,6 +97,7 @@ def _compiled(template: str) -> Callable[[Mapping[str, Any]], str]:
     return fill
 
 
+@lru_cache(maxsize=1024)
 def variables(template: str) -> frozenset[str]:
     """Return the names that a template reads and does not define itself.
 
@@ -107,6 +108,23 @@ def variables(template: str) -> frozenset[str]:
 
     _compiled(template)  # for its error
     return frozenset(meta.find_undeclared_variables(environment().parse(template)))
+
+
+@lru_cache(maxsize=1024)
+def decides_by_kind(template: str) -> bool:
+    """Return whether a template asks what kind of value something is, as `is none` does.
+
+    >>> decides_by_kind("{% if query is none %}{% endif %}"), decides_by_kind("{{ query }}")
+    (True, False)
+    """
+    from jinja2 import nodes
+
+    tree = environment().parse(template)
+    asks = any(test.name not in ("defined", "undefined") for test in tree.find_all(nodes.Test))
+    return asks or any(one.name in _ASKING for one in tree.find_all(nodes.Filter))
+
+
+_ASKING = frozenset({"select", "reject", "selectattr", "rejectattr"})
 
 
 @lru_cache(maxsize=1)

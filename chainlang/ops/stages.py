@@ -193,23 +193,25 @@ def messages(stage: Meaning, record: Record, candidate: Candidate | None) -> tup
     Raises `StageError` where a template reads a name that the record lacks.
     """
     values = record.values
-    if stage.fresh:
-        values = {**values, "candidates": []}
     if candidate is not None:
         values = {**values, "candidate": candidate.view()}
-    found = [Message("user", _rendered(stage.user, values, record))]
-    if stage.system is not None:
-        found.insert(0, Message("system", _rendered(stage.system, values, record)))
-    return tuple(found)
-
-
-def _rendered(template: str, values: Mapping[str, Any], record: Record) -> str:
     try:
-        return render(template, values)
+        return filled(stage, values)
     except RenderError as error:
-        missing = [name for name in sorted(variables(template)) if name not in values]
+        read = variables(stage.user) | variables(stage.system or "")
+        missing = [name for name in sorted(read) if name not in values]
         why = _missing(missing[0], record) if missing else str(error)
         raise StageError(f"the prompt can't be filled in: {why}", "prompt") from error
+
+
+def filled(stage: Meaning, values: Mapping[str, Any]) -> tuple[Message, ...]:
+    """Return the prompt of a stage for what its templates may read. Raises `RenderError`."""
+    if stage.fresh:
+        values = {**values, "candidates": []}
+    found = [Message("user", render(stage.user, values))]
+    if stage.system is not None:
+        found.insert(0, Message("system", render(stage.system, values)))
+    return tuple(found)
 
 
 def _missing(name: str, record: Record) -> str:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from functools import reduce
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
+from chainlang.ops.combinators import beginning, listed, value_of
+from chainlang.ops.records import Record
+from chainlang.ops.stages import Meaning, StageError, messages
 from chainlang.ops.stopping import needed
+from chainlang.plan.costs import Asked, Cost, Counts
+from chainlang.plan.ranges import ANY, NONE, ONE, Range
+from chainlang.plan.sketch import Lot, Sketch
 from chainlang.plan.steps import (
     LARGEST_REQUEST,
     Call,
@@ -31,121 +38,18 @@ from chainlang.plan.steps import (
     Step,
     Timeout,
 )
+from chainlang.wire import Reader
+
+_MAKING = re.compile(r"[~+*%|(\[{]")  # what an expression needs to say more than it reads
 
 
-@frozen
-class Range:
-    """A number that is known as far as the plan tells it; `most` is None where the row decides.
+def counts(
+    plan: Plan, row: Record | None = None, readers: Mapping[str, Reader] | None = None
+) -> Counts:
+    """Return what a row costs by a plan, where nothing fails and no two requests are equal.
 
-    >>> str(Range(2, 5) + Range(1, 1)), str(Range(1, None))
-    ('3 to 6', '1 or more')
-    """
-
-    least: int = 0
-    most: int | None = 0
-
-    @staticmethod
-    def of(number: int) -> Range:
-        """Return a number that is known."""
-        return Range(number, number)
-
-    def __add__(self, other: Range) -> Range:
-        unknown = self.most is None or other.most is None
-        return Range(
-            self.least + other.least, None if unknown else (self.most or 0) + (other.most or 0)
-        )
-
-    def __mul__(self, other: Range) -> Range:
-        most = None if None in (self.most, other.most) else (self.most or 0) * (other.most or 0)
-        return Range(self.least * other.least, 0 if 0 in (self.most, other.most) else most)
-
-    def __or__(self, other: Range) -> Range:
-        """Return what is one or the other."""
-        unknown = self.most is None or other.most is None
-        most = None if unknown else max(self.most or 0, other.most or 0)
-        return Range(min(self.least, other.least), most)
-
-    def beside(self, other: Range) -> Range:
-        """Return the larger of two numbers."""
-        return Range(max(self.least, other.least), (self | other).most)
-
-    def __str__(self) -> str:
-        if self.most is None:
-            return f"{self.least:,} or more"
-        return f"{self.least:,}" + (f" to {self.most:,}" if self.most > self.least else "")
-
-
-NONE, ONE = Range(), Range.of(1)
-
-
-@frozen
-class Cost:
-    """What one model has to do for a row."""
-
-    requests: Range = NONE
-    samples: Range = NONE
-    """Drawn; at temperature 0 one for all that would be equal."""
-    output_tokens: Range = NONE
-    """At most `max_tokens` for each sample."""
-
-    def __add__(self, other: Cost) -> Cost:
-        return Cost(
-            self.requests + other.requests,
-            self.samples + other.samples,
-            self.output_tokens + other.output_tokens,
-        )
-
-    def __or__(self, other: Cost) -> Cost:
-        return Cost(
-            self.requests | other.requests,
-            self.samples | other.samples,
-            self.output_tokens | other.output_tokens,
-        )
-
-    def __mul__(self, times: Range) -> Cost:
-        return Cost(self.requests * times, self.samples * times, self.output_tokens * times)
-
-
-@frozen
-class Counts:
-    """What a step costs for a row, and how many candidates it leaves."""
-
-    candidates: Range = NONE
-    models: Mapping[str, Cost] = field(factory=dict)
-    path: Range = NONE
-    """Requests that wait for each other, one after the other."""
-
-    def then(self, other: Counts) -> Counts:
-        """Return what both cost, the other one after this."""
-        return Counts(other.candidates, _sum(self, other), self.path + other.path)
-
-    def beside(self, other: Counts) -> Counts:
-        """Return what both cost at the same time."""
-        candidates = self.candidates + other.candidates
-        return Counts(candidates, _sum(self, other), self.path.beside(other.path))
-
-    def or_(self, other: Counts) -> Counts:
-        """Return what one of them costs."""
-        names = {**self.models, **other.models}
-        models = {
-            name: self.models.get(name, Cost()) | other.models.get(name, Cost()) for name in names
-        }
-        return Counts(self.candidates | other.candidates, models, self.path | other.path)
-
-    def times(self, number: Range) -> Counts:
-        """Return what so many of them cost at the same time."""
-        models = {name: cost * number for name, cost in self.models.items()}
-        path = self.path * (ONE if number.least else Range(0, 1))
-        return Counts(self.candidates * number, models, path)
-
-
-def _sum(one: Counts, other: Counts) -> dict[str, Cost]:
-    names = {**one.models, **other.models}
-    return {name: one.models.get(name, Cost()) + other.models.get(name, Cost()) for name in names}
-
-
-def counts(plan: Plan) -> Counts:
-    """Return what a row costs by a plan, where nothing fails and no rows are equal.
+    Without a `row`, what any row costs. `readers` tell how long prompts are, by the name of the
+    model; of a model that has none, nothing is known of them.
 
     >>> from chainlang import chain
     >>> from chainlang.plan.lower import lower
@@ -153,79 +57,168 @@ def counts(plan: Plan) -> Counts:
     >>> {model: str(cost.samples) for model, cost in found.models.items()}, str(found.path)
     ({'a': '3', 'b': '3'}, '2')
     """
-    return _of(plan.root, NONE)
+    start = Sketch(Lot(ANY)) if row is None else Sketch(Lot.of(row.candidates), row)
+    return _Walk(readers or {}).of(plan.root, start)
 
 
-def _of(step: Step, before: Range) -> Counts:
-    """Return what a step costs that has so many candidates before it."""
-    match step:
-        case Generate():
-            return _generate(step, before)
-        case Decide(generate, _, rule):
-            least = needed(rule, (), generate.stage.count)
-            waves = Range(1, generate.stage.count - least + 1)
-            drawn = Range(least, generate.stage.count)
-            cost = Cost(
-                waves if generate.together else drawn,
-                drawn,
-                drawn * Range(0, generate.stage.sampling.max_tokens),
-            )
-            return Counts(ONE, {generate.stage.model: cost}, waves)
-        case Cascade((first, *others)):
-            found = _of(first, before)
-            for one in others:
-                found = found.then(_of(one, before).times(Range(0, 1)))
-            return Counts(ONE, found.models, found.path)
-        case Count():
-            return Counts(ONE)
-        case Call():
-            return Counts(Range(0, None))  # it may make one, several or none of each
-        case Sequence(steps) | Fused(steps):
-            return _after(steps, before)
-        case Gather(steps) | Overlap(steps):
-            found = reduce(Counts.beside, (_of(one, before) for one in steps))
-            if isinstance(step, Gather):
-                return found
-            return Counts(_of(steps[-1], before).candidates, found.models, found.path)
-        case Fork(branches):
-            return reduce(Counts.beside, (_of(one, before) for _, one in branches))
-        case Repeat(number, one):
-            return _of(one, before).times(Range.of(number))
-        case Name(_, one) | Timeout(one):
-            return _of(one, before)
-    return _combined(step, before)
+@frozen
+class _Walk:
+    """A way through a plan on which nothing runs."""
+
+    readers: Mapping[str, Reader] = field()
+
+    def of(self, step: Step, before: Sketch) -> Counts:
+        """Return what a step costs a row of which so much is known before it."""
+        match step:
+            case Generate():
+                return self._generate(step, before)
+            case Decide(generate, _, rule):
+                least = needed(rule, (), generate.stage.count)
+                return self._decide(generate, before, least)
+            case Cascade((first, *others)):
+                more = (self.of(one, before).times(Range(0, 1)) for one in others)
+                each = [self.of(first, before), *more]
+                after = reduce(Sketch.beside, (one.after for one in each))
+                after = after.holding(Lot(ONE, None, after.lot.tokens))
+                return evolve(reduce(Counts.then, each), after=after)
+            case Count():
+                return Counts(before.holding(Lot(ONE, None, before.lot.tokens)))
+            case Call():  # it may make one, several or none of each
+                return Counts(before.holding(Lot(ANY)))
+            case Sequence(steps) | Fused(steps):
+                return self._after(steps, before)
+            case Gather(steps) | Fork(steps):
+                ones = (one if isinstance(one, Step) else one[1] for one in steps)
+                return reduce(Counts.beside, (self.of(one, before) for one in ones))
+            case Overlap(steps):
+                each = [self.of(one, before) for one in steps]
+                found = reduce(Counts.beside, each)
+                return evolve(found, after=found.after.holding(each[-1].after.lot))
+            case Repeat(number, one):
+                return self.of(one, before).times(Range.of(number))
+            case Name(name, one, own):
+                found = self.of(one, before)
+                return evolve(found, after=found.after.named(name, own=own))
+        return self._combined(step, before)
+
+    def _combined(self, step: Step, before: Sketch) -> Counts:
+        match step:
+            case Fallback(steps):
+                return self.of(steps[0], before)
+            case Retry(one) | Timeout(one):
+                return self.of(one, before)
+            case Route(_, arms, default):
+                ways = [one for _, one in arms] + ([default] if default is not None else [])
+                return reduce(Counts.or_, (self.of(one, before) for one in ways))
+            case Loop(one, _, most):
+                ended = last = self.of(one, before)
+                for _ in range(1, most):
+                    last = last.then(self.of(one, last.after))
+                    ended = ended.or_(last)
+                return ended
+            case Each():
+                return self._each(step, before)
+        raise TypeError(f"not a step that stands alone: {step!r}")
+
+    def _after(self, steps: Iterable[Step], before: Sketch) -> Counts:
+        found = Counts(before)
+        for one in steps:
+            found = found.then(self.of(one, found.after))
+        return found
+
+    def _each(self, step: Each, before: Sketch) -> Counts:
+        items = None
+        # Where there are candidates, the fields of the first come before those of the row.
+        if before.lot.known is not None and before.knows(f"{{{{ {step.over} }}}}"):
+            try:
+                items = listed(value_of(step.over, before.record(), "over="), step.most)
+            except StageError:
+                return Counts(before.holding(Lot()))  # the row fails here
+        if items is None:
+            some = self.of(step.step, Sketch(Lot.of(()))).times(Range(0, step.most))
+            return evolve(some, after=evolve(before, lot=some.after.lot))
+        none = before.holding(Lot.of(()))
+        rows = (beginning(none.record(), step.item, item) for item in items)
+        each = [self.of(step.step, evolve(none, row=row)) for row in rows]
+        found = reduce(Counts.beside, each, Counts(none))
+        return evolve(found, after=evolve(before, lot=found.after.lot))
+
+    # ---- stages
+
+    def _generate(self, step: Generate, before: Sketch) -> Counts:
+        stage = step.stage
+        asked = -(-stage.count // LARGEST_REQUEST) if step.together else stage.count
+        drawn = stage.count if stage.sampling.temperature > 0 else asked
+        if stage.kind != "generate" and before.lot.number.most == 0:  # the row fails here
+            return Counts(before)
+        prompts = before.lot.number if stage.kind == "map" else ONE
+        cost, known = self._cost(stage, before, prompts, Range.of(asked), Range.of(drawn))
+        left = prompts * Range(stage.need or stage.count, stage.count)
+        once = ONE if prompts.least else Range(0, 1)
+        return Counts(
+            before.holding(Lot(left, None, _longest(stage, before.lot))),
+            {stage.model: cost},
+            once,
+            once * Range(0, stage.sampling.max_tokens),
+            known,
+        )
+
+    def _decide(self, generate: Generate, before: Sketch, least: int) -> Counts:
+        """Return what a vote costs whose samples come in waves, `least` of them in any case."""
+        stage = generate.stage
+        waves, drawn = Range(1, stage.count - least + 1), Range(least, stage.count)
+        asked = waves if generate.together else drawn
+        cost, known = self._cost(stage, before, ONE, asked, drawn)
+        after = before.holding(Lot(ONE, None, _longest(stage, before.lot)))
+        way = waves * Range(0, stage.sampling.max_tokens)
+        return Counts(after, {stage.model: cost}, waves, way, known)
+
+    def _cost(
+        self, stage: Meaning, before: Sketch, prompts: Range, asked: Range, drawn: Range
+    ) -> tuple[Cost, tuple[Asked, ...]]:
+        """Return the cost of a stage, and those of its prompts that are known.
+
+        `asked` and `drawn` are how many requests and samples there are of each prompt.
+        """
+        samples = prompts * drawn
+        whole = samples * Range(0, stage.sampling.max_tokens)
+        cost = Cost(prompts * asked, samples, ANY * samples, whole)
+        reader = self.readers.get(stage.model)
+        if reader is None or before.row is None:
+            return cost, ()
+        if not all(before.knows(one) for one in (stage.user, stage.system or "")):
+            return evolve(cost, prompt_tokens=before.length(stage, reader) * samples), ()
+        record = before.record()
+        readings = record.candidates if stage.kind == "map" else (None,)
+        try:
+            read = [reader.token_ids(messages(stage, record, one)) for one in readings]
+        except (StageError, ValueError):  # the row fails here
+            return Cost(), ()
+        rooms = [_room(stage, len(one), reader) for one in read]
+        known = tuple(
+            Asked(stage.model, one, drawn if room else NONE, fits=room > 0)
+            for one, room in zip(read, rooms, strict=True)
+        )
+        found = Cost(
+            cost.requests,
+            sum((one.samples for one in known), NONE),
+            sum((Range.of(len(one.prompt)) * one.samples for one in known), NONE),
+            sum((Range(0, room) * drawn for room in rooms), NONE),
+        )
+        return found, known
 
 
-def _combined(step: Step, before: Range) -> Counts:
-    match step:
-        case Fallback(steps):
-            return _of(steps[0], before)
-        case Retry(one):
-            return _of(one, before)
-        case Route(_, arms, default):
-            ways = [one for _, one in arms] + ([default] if default is not None else [])
-            return reduce(Counts.or_, (_of(one, before) for one in ways))
-        case Loop(one, _, most):
-            return reduce(Counts.or_, (_after([one] * n, before) for n in range(1, most + 1)))
-        case Each(one):
-            return _of(one, NONE).times(Range(0, None))
-    raise TypeError(f"not a step that stands alone: {step!r}")
+def _room(stage: Meaning, prompt: int, reader: Reader) -> int:
+    """Return how many tokens a sample may have after a prompt, which is 0 where it does not fit."""
+    most = stage.sampling.max_tokens
+    return most if reader.context is None else max(0, min(most, reader.context - prompt))
 
 
-def _after(steps: Iterable[Step], before: Range) -> Counts:
-    found = Counts(before)
-    for one in steps:
-        found = found.then(_of(one, found.candidates))
-    return found
-
-
-def _generate(step: Generate, before: Range) -> Counts:
-    stage = step.stage
-    prompts = before if stage.kind == "map" else ONE
-    asked = -(-stage.count // LARGEST_REQUEST) if step.together else stage.count
-    drawn = stage.count if stage.sampling.temperature > 0 else asked
-    samples = prompts * Range.of(drawn)
-    tokens = samples * Range(0, stage.sampling.max_tokens)
-    cost = Cost(prompts * Range.of(asked), samples, tokens)
-    left = prompts * Range(stage.need or stage.count, stage.count)
-    return Counts(left, {stage.model: cost}, ONE if prompts.least else Range(0, 1))
+def _longest(stage: Meaning, before: Lot) -> int | None:
+    """Return how many tokens a candidate says at most; None where its answer may be anything."""
+    most, answer = stage.sampling.max_tokens, stage.answer or ""
+    if _MAKING.search(answer):
+        return None
+    if stage.kind == "generate" and stage.choose is None:
+        return most
+    return None if before.tokens is None else max(most, before.tokens)  # it may be the one before

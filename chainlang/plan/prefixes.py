@@ -74,14 +74,18 @@ class Prefixes:
         self._inner = Seen()
         self._last = Seen()  # of prompts that end with a block, which is computed in any case
 
+    def most(self, prompt: Sequence[int]) -> int:
+        """Return how many tokens of a prompt a cache can spare at most."""
+        return 0 if self.block is None else max(0, len(prompt) - 1) // self.block * self.block
+
     def add(self, prompt: Sequence[int], times: int = 1) -> int:
         """Add a prompt, so many times; return by how many tokens that raises the bound."""
         block = self.block
         if block is None or not prompt or not times:
             return len(prompt) * times
-        full = (len(prompt) - 1) // block
-        raised, way = (len(prompt) - full * block) * times, 0
-        for end in range(block, full * block + 1, block):
+        most = self.most(prompt)
+        raised, way = (len(prompt) - most) * times, 0
+        for end in range(block, most + 1, block):
             way = hash((way, *prompt[end - block : end]))
             if self._inner.add(way) and way not in self._last:
                 raised += block

@@ -41,13 +41,15 @@ class _Shared:
 class Port:
     """One loop's way to an engine. The ids of its requests come from `new_id`."""
 
-    __slots__ = ("_arrived", "_shared", "engine")
+    __slots__ = ("_arrived", "_shared", "engine", "shared")
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         with _SHARING:
             self._shared = _SHARED.setdefault(engine, _Shared())
         self._arrived: list[Reply] = []
+        self.shared = 0
+        """How many requests were not asked through it, since another one had their reply."""
 
     def submit(self, requests: Iterable[Request]) -> None:
         """Ask."""

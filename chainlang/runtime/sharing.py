@@ -32,12 +32,10 @@ class _Wait:
 class SharedPort(Port):
     """A port in front of another. A reply that was shared has cost nothing but the first time."""
 
-    __slots__ = ("_asked", "_flying", "_inner", "_keys", "_known", "_ready", "shared")
+    __slots__ = ("_asked", "_flying", "_inner", "_keys", "_known", "_ready")
 
     def __init__(self, inner: Port) -> None:
         super().__init__(inner.engine)
-        self.shared = 0
-        """How many requests had the reply to another one."""
         self._inner = inner
         self._flying: dict[_Key, _Wait] = {}
         self._keys: dict[str, _Key] = {}  # by the ids of those who wait
@@ -56,7 +54,7 @@ class SharedPort(Port):
             sample = self._known.get(key)
             if sample is not None:
                 self._known.move_to_end(key)
-                self.shared += 1
+                self._inner.shared += 1
                 self._ready.append(_completion(request, sample, Usage()))
                 continue
             wait = self._flying.get(key)
@@ -65,7 +63,7 @@ class SharedPort(Port):
                 self._asked[wait.id] = key
                 asked.append(request if request.count == 1 else evolve(request, count=1))
             else:
-                self.shared += 1
+                self._inner.shared += 1
             wait.waiters[request.id] = request
             self._keys[request.id] = key
         if asked:

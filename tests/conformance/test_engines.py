@@ -13,7 +13,7 @@ from pydantic_core import SchemaValidator, ValidationError
 from chainlang.engines.base import Engine
 from chainlang.notation import parse_file
 from chainlang.ops.schemas import json_schema, validator
-from chainlang.wire import Completion, Delta, Failure, Message, Request
+from chainlang.wire import Completion, Delta, Failure, Message, Request, Usage
 from tests.conformance.asking import ask, collect, completion, replies, samples
 from tests.conformance.engines import Kind, Place
 from tests.hostile import HALF, HOSTILE, HUGE
@@ -338,3 +338,29 @@ def test_an_engine_closes_twice_and_can_be_made_again(kind: Kind, place: Place) 
         made.close()
         assert not made.step()
     assert found[0] == found[1] or not made.capabilities.seeds
+
+
+def test_its_metrics_are_those_of_what_came_back(engine: Engine) -> None:
+    before = engine.metrics
+    asked = [ask(f"What is {n} + 2?", seed=n, count=1 + n % 3, max_tokens=8) for n in range(6)]
+    found = replies(engine, *asked, ask("word " * 20_000))
+    did = engine.metrics - before
+    usage = sum((one.usage for one in found if isinstance(one, Completion)), Usage())
+    assert did.requests == len(found)
+    assert did.usage == usage
+    told = (did.steps, did.preemptions, did.retries)
+    assert [one is None for one in told] == [
+        one is None for one in (before.steps, before.preemptions, before.retries)
+    ]
+    assert all(number is None or number >= 0 for number in told)
+    if engine.capabilities.name == "vllm":  # a sample has a token in each step, and eight at most
+        assert 1 <= (did.steps or 0) <= 8 + 1
+
+
+def test_it_reads_prompts_as_it_counts_them(engine: Engine) -> None:
+    if engine.reader is None:
+        return
+    for text in ("What is 17 + 25?", "", "<|im_end|> é"):
+        asked = ask(text, count=2, max_tokens=2)
+        read = engine.reader.token_ids(asked.messages)
+        assert len(read) * 2 == completion(engine, asked).usage.prompt_tokens

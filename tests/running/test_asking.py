@@ -86,7 +86,8 @@ def replies(port: SharedPort, count: int) -> dict[str, Completion | Failure]:
 
 def test_an_equal_request_shares_the_reply_in_flight_and_afterwards() -> None:
     engine = Counting()
-    port = SharedPort(Port(engine))
+    inner = Port(engine)
+    port = SharedPort(inner)
     port.submit([ask("r1"), ask("r2", count=3, seed=7, priority=-4), ask("r3", "How?")])
     found = replies(port, 3)
     port.submit([ask("r4")])
@@ -102,12 +103,13 @@ def test_an_equal_request_shares_the_reply_in_flight_and_afterwards() -> None:
         assert other.samples == first.samples * count
         assert other.usage == Usage()
     assert first.usage.calls == 1
-    assert port.shared == 2
+    assert inner.shared == 2
 
 
 def test_what_may_not_be_shared_is_not() -> None:
     engine = Counting()
-    port = SharedPort(Port(engine))
+    inner = Port(engine)
+    port = SharedPort(inner)
     differ = [
         ask("r1", shared=False), ask("r2", shared=False), ask("r3"), ask("r4", stream=True),
         ask("r5", model="n"), ask("r6", schema="{}"), ask("r7", redraw=1),
@@ -118,7 +120,7 @@ def test_what_may_not_be_shared_is_not() -> None:
     while replies_of_all < len(differ):
         replies_of_all += sum(isinstance(one, Completion) for one in port.step())
     assert len(engine.asked) == len(differ)
-    assert port.shared == 0
+    assert inner.shared == 0
 
 
 def test_one_that_gives_up_takes_nothing_from_the_others() -> None:

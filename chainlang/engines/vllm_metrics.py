@@ -1,0 +1,39 @@
+"""What vLLM does, as its scheduler decides it: no statistics need to be on for that."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attrs import define, evolve
+
+from chainlang.wire import Usage
+
+
+@define(eq=False)
+class Scheduled:
+    """Counts what a scheduler of vLLM gives a place in the batch."""
+
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    """Those of them that it found in its cache of prefixes."""
+    preemptions: int = 0
+
+    @classmethod
+    def by(cls, scheduler: Any) -> Scheduled:
+        """Return the counts of a scheduler, from now on."""
+        counted, schedule = cls(), scheduler.schedule
+
+        def watched(*args: Any, **named: Any) -> Any:
+            output = schedule(*args, **named)
+            for one in output.scheduled_new_reqs:
+                counted.prompt_tokens += len(one.prompt_token_ids or ())
+                counted.cached_tokens += one.num_computed_tokens
+            counted.preemptions += len(output.preempted_req_ids or ())
+            return output
+
+        scheduler.schedule = watched
+        return counted
+
+    def of(self, drawn: Usage) -> Usage:
+        """Return what samples cost that were drawn to their end, with the prompts of all."""
+        return evolve(drawn, prompt_tokens=self.prompt_tokens, cached_tokens=self.cached_tokens)

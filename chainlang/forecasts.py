@@ -1,0 +1,176 @@
+"""What rows will cost, before they run: by the plan, and by the prompts that are known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from attrs import define, evolve, field, frozen
+
+from chainlang.compiler import Compiled
+from chainlang.models import readers_of
+from chainlang.ops.programs import Program
+from chainlang.ops.records import Record
+from chainlang.places import is_of_content
+from chainlang.plan.costs import Asked, Cost, Counts
+from chainlang.plan.counts import counts
+from chainlang.plan.prefixes import Prefixes, Seen
+from chainlang.plan.ranges import ANY, NONE, Range
+from chainlang.plan.steps import Generate
+from chainlang.plan.walk import leaves
+from chainlang.runtime.outcomes import RowFailure
+from chainlang.settings import RowSettings
+from chainlang.wire import Reader
+
+
+@frozen
+class Predicted:
+    """What one model will have to do for rows, where nothing fails."""
+
+    cost: Cost = field(factory=Cost)
+    written: Cost = field(factory=Cost)
+    """By the plan without passes."""
+    shared: Range = NONE
+    """Prompt tokens that a cache of prefixes can spare."""
+    bound: int = 0
+    """Prompt tokens that have to be computed at least, from an empty cache: the block bound."""
+    too_long: int = 0
+    """Prompts that do not fit into the context of the model."""
+    replied: bool = False
+    """Whether some prompts read replies, and so have no length before the run."""
+    read: bool = True
+    """Whether anything is known of how long its prompts are."""
+
+    def __add__(self, other: Predicted) -> Predicted:
+        return Predicted(
+            self.cost + other.cost,
+            self.written + other.written,
+            self.shared + other.shared,
+            self.bound + other.bound,
+            self.too_long + other.too_long,
+            self.replied or other.replied,
+            self.read and other.read,
+        )
+
+
+@frozen
+class Forecast:
+    """What rows will cost before they run; without any, what a row costs."""
+
+    models: Mapping[str, Predicted]
+    path: Range
+    """Requests of a row that wait for each other, in the row where they are most."""
+    path_tokens: Range
+    """Output tokens along that way."""
+    rows: int | None = None
+    """How many there are that can be run; None where none were given."""
+    equal: int = 0
+    """How many of them are equal to one before them, and cost nothing as long as that one runs."""
+    unread: Mapping[str, str] = field(factory=dict)
+    """Of each model of which nothing is known about the length of prompts: why."""
+    blocks: Mapping[str, int | None] = field(factory=dict)
+    """Tokens in a block of each model's cache of prefixes; None where there is none."""
+    sharing: bool = False
+    """Whether requests that turn out equal are asked once, and so may be fewer."""
+
+
+@define(eq=False)
+class Forecaster:
+    """Is told of each row as it is read, and keeps no more of it than hashes."""
+
+    found: Compiled
+    readers: Mapping[str, Reader | str]
+    window: int
+    rows: int = 0
+    equal: int = 0
+    _models: dict[str, Predicted] = field(factory=dict)
+    _way: Counts = field(factory=Counts)
+    _seen: Seen = field(factory=Seen)
+    _prefixes: dict[int, Prefixes] = field(factory=dict)
+    _read: int = 0
+
+    @classmethod
+    def of(cls, found: Compiled, program: Program, settings: RowSettings) -> Forecaster:
+        """Return who predicts the rows of a program, with what is known of its models."""
+        return cls(found, readers_of(found.plan, program.items, settings), settings.window)
+
+    def watch(self, starts: Iterable[Record | RowFailure]) -> Iterator[Record | RowFailure]:
+        """Yield rows, and count each."""
+        for start in starts:
+            if isinstance(start, Record):
+                self.add(start)
+            self._read += 1
+            yield start
+
+    def add(self, start: Record) -> None:
+        """Count a row."""
+        self.rows += 1
+        readers = {name: one for name, one in self.readers.items() if not isinstance(one, str)}
+        found = counts(self.found.plan, start, readers)
+        written = counts(self.found.naive, start)
+        if self.found.plan.rows_once and is_of_content(start.id) and not self._new(start.id):
+            self.equal += 1
+            # The first of them runs while all rows of the first window do; after that, perhaps.
+            found = Counts() if self._read < self.window else found.or_(Counts())
+        for name in written.models:
+            self._count(name, found, written.models[name])
+        self._way = evolve(self._way.beside(found), after=self._way.after, models={}, asked=())
+
+    def _new(self, row_id: str) -> bool:
+        return self._seen.add(hash(row_id))
+
+    def _count(self, name: str, found: Counts, written: Cost) -> None:
+        cost, reader = found.models.get(name, Cost()), self.readers.get(name)
+        now = Predicted(cost, written)
+        if reader is not None and not isinstance(reader, str):
+            now = self._read_by(reader, now, [one for one in found.asked if one.model == name])
+        elif reader is not None:
+            now = evolve(now, read=False)
+        self._models[name] = self._models.get(name, Predicted()) + now
+
+    def _read_by(self, reader: Reader, now: Predicted, asked: Sequence[Asked]) -> Predicted:
+        """Return what is predicted of a model, with what there is to be said of its prompts."""
+        prefixes = self._prefixes.setdefault(id(reader), Prefixes(reader.block))
+        samples, tokens = now.cost.samples, now.cost.prompt_tokens
+        for one in asked:
+            times, length = one.samples, len(one.prompt)
+            raised = prefixes.add(one.prompt, times.least)
+            further = None if times.most is None else times.most - times.least
+            spared = Range(0, further) * Range.of(prefixes.most(one.prompt))
+            now += Predicted(
+                shared=Range.of(length * times.least - raised) + spared,
+                bound=raised,
+                too_long=int(not one.fits),
+            )
+        known = sum((one.samples for one in asked), NONE)
+        if reader.block is None:
+            return evolve(now, bound=tokens.least, replied=known != samples)
+        if known == samples:
+            return now
+        # Of a prompt that reads replies, at least the last token has to be computed.
+        unknown = Predicted(shared=ANY, bound=samples.least - known.least, replied=True)
+        return now + unknown
+
+    def forecast(self) -> Forecast:
+        """Return what all rows will cost that were read."""
+        names = counts(self.found.naive).models
+        plan = self.found.plan
+        return Forecast(
+            {name: self._models.get(name, Predicted()) for name in names},
+            self._way.path,
+            self._way.path_tokens,
+            self.rows,
+            self.equal,
+            {name: one for name, one in self.readers.items() if isinstance(one, str)},
+            {name: one.block for name, one in self.readers.items() if not isinstance(one, str)},
+            any(isinstance(one, Generate) and one.shared for one in leaves(plan.root)),
+        )
+
+
+def of_a_row(found: Compiled) -> Forecast:
+    """Return what any row costs."""
+    planned, written = counts(found.plan), counts(found.naive)
+    models = {
+        name: Predicted(planned.models.get(name, Cost()), cost)
+        for name, cost in written.models.items()
+    }
+    return Forecast(models, planned.path, planned.path_tokens)
