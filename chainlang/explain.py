@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 
 from chainlang.accounts import Actual, table
 from chainlang.compiler import Compiled, planned
@@ -14,12 +14,14 @@ from chainlang.diagnostics import Diagnostic
 from chainlang.errors import SettingError
 from chainlang.forecasts import Forecast, Forecaster, of_a_row
 from chainlang.ir.nodes import Expr
+from chainlang.memory import Memory, amount, memory_of, parts
 from chainlang.notation import unparse
 from chainlang.ops.programs import Program
 from chainlang.passes.table import Applied
 from chainlang.plan.costs import Counts
 from chainlang.plan.counts import counts
 from chainlang.plan.render import render
+from chainlang.runtime.swapping import HELD
 from chainlang.sessions import analyzed, rows_of
 from chainlang.settings import MapSettings
 
@@ -43,6 +45,10 @@ class Explanation:
     """What the rows will cost; without any, what one does."""
     actual: Actual | None = None
     """What they have cost, where they were run for that."""
+    memory: Memory = field(kw_only=True)
+    """What the models need of the memory, and which of them are there together."""
+    window: int = field(kw_only=True)
+    """How many rows are in flight at most."""
 
     @property
     def cost(self) -> Counts:
@@ -55,8 +61,9 @@ class Explanation:
         return counts(self.compiled.naive)
 
     def __str__(self) -> str:
-        parts = (self._passes(), self._plan(), table(self.forecast, self.actual))
-        return "\n\n".join([self.chain.strip(), *("\n".join(one) for one in parts)])
+        parts = (self._passes(), self._plan(), self._memory(), table(self.forecast, self.actual))
+        pages = ("\n".join(one) for one in parts)
+        return "\n\n".join([self.chain.strip(), *filter(None, pages)])
 
     __repr__ = __str__
 
@@ -70,6 +77,29 @@ class Explanation:
     def _plan(self) -> Iterator[str]:
         yield "PLAN"
         yield from (f"  {line}" for line in render(self.compiled.plan).splitlines())
+
+    def _memory(self) -> Iterator[str]:
+        """Yield what models need, and who takes turns, if there is anything to be decided."""
+        memory, found = self.memory, self.memory.residency
+        if not memory.chosen and len(found.sizes) < 2:
+            return
+        yield f"MEMORY, of which there is {amount(found.memory)}"
+        width = max(map(len, memory.needs), default=0)
+        for name, size in memory.needs.items():
+            said = "not known before its files are here"
+            if size is not None:
+                said = f"{amount(size.whole)}: {parts(size)}"
+            yield f"  {name:{width}}  {said}"
+        if found.too_large:
+            yield f"  can't be loaded: {', '.join(found.too_large)}"
+        elif found.together:
+            which = "those that are known" if None in memory.needs.values() else "all of them"
+            yield f"  not in turns: {which} fit together"
+        else:
+            groups = (" and ".join(one) for one in found.phases)
+            rows = self.window * (HELD if self.compiled.plan.by_model else 1)
+            yield f"  in turns: {', then '.join(groups)}"
+            yield f"  {found.loads} loads for up to {rows:,} rows, where nothing fails"
 
 
 def _changes(applied: Applied) -> Iterator[str]:
@@ -95,15 +125,20 @@ def explained(
     are to be analyzed they are run, and else no model is loaded.
     """
     found = planned(program, settings)
+    memory = memory_of(found.plan, program.items, settings)
+
+    def page(forecast: Forecast, actual: Actual | None = None) -> Explanation:
+        return Explanation(text, found, forecast, actual, memory=memory, window=settings.window)
+
     if analyze and rows is None:
         hint = "give it rows: explain(rows, analyze=True); on the command line, -i rows.jsonl"
         raise SettingError([Diagnostic("setting", "there are no rows to analyze", hint=hint)])
     if rows is None:
-        return Explanation(text, found, of_a_row(found))
+        return page(of_a_row(found))
     forecaster = Forecaster.of(found, program, settings)
     if not analyze:
         for _ in forecaster.watch(rows_of(rows, program, settings.limit, Extent())):
             pass
-        return Explanation(text, found, forecaster.forecast())
+        return page(forecaster.forecast())
     costs = analyzed(program, rows, settings, forecaster)
-    return Explanation(text, found, costs.predicted, costs.actual)
+    return page(costs.predicted, costs.actual)

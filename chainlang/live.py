@@ -14,7 +14,7 @@ from chainlang.caching import way_of
 from chainlang.compiler import planned
 from chainlang.diagnostics import Diagnostic
 from chainlang.errors import OperandError
-from chainlang.models import engines_of
+from chainlang.memory import swapper_of
 from chainlang.ops.outputs import EVERYTHING
 from chainlang.ops.programs import Program
 from chainlang.places import Place
@@ -127,11 +127,13 @@ class _Job:
         if isinstance(start, RowFailure):
             self._tell(Outcome(0, "", None, start, Usage()))
             return
-        engines = await asyncio.to_thread(engines_of, plan, program.items, settings)
+        swapper = await asyncio.to_thread(swapper_of, plan, program.items, settings)
         listener = Listener(self._tell, wanted) if wanted else None
         terms = Terms.of(settings)
         way = await asyncio.to_thread(way_of, settings)
-        self._job = Job(plan, start, engines, settings.seed, terms, self._tell, way, listener)
+        self._job = Job(
+            plan, start, swapper.engines, settings.seed, terms, self._tell, way, listener, swapper
+        )
         _SERVICE.submit(self._job)
 
     async def pieces(self) -> AsyncGenerator[Piece, None]:

@@ -28,26 +28,40 @@ _OPEN: dict[tuple[Any, ...], Engine] = {}
 _OPENING = threading.Lock()
 
 
-def engines_of(plan: Plan, declared: Iterable[Item], settings: RowSettings) -> dict[str, Engine]:
-    """Return the engine of each model of a plan; an engine stays open for the next chain.
-
-    Raises `EngineError` with the place that names the model, where the chain has a text.
-    """
+def wanted(
+    plan: Plan, declared: Iterable[Item], settings: RowSettings
+) -> dict[str, Engine | Model]:
+    """Return for each model of a plan the engine that was given for it, or what is to be opened."""
     given = settings.engine
     models = {item.name: item for item in declared if isinstance(item, Model)}
-    found: dict[str, Engine] = {}
+    found: dict[str, Engine | Model] = {}
     for name in plan.models:
         if isinstance(given, Mapping) and name in given:
             found[name] = given[name]
         elif given is not None and not isinstance(given, Mapping):
             found[name] = given
-        elif name in models:
-            with _told(models[name].span, models[name]):
-                found[name] = _opened(models[name], settings)
         else:
-            with _told(_place(plan, name)):
-                _check_name(name, models)
-                found[name] = _opened(Model(name, "vllm", name), settings)
+            found[name] = models.get(name) or Model(name, "vllm", name)
+    return found
+
+
+def engines_of(plan: Plan, declared: Iterable[Item], settings: RowSettings) -> dict[str, Engine]:
+    """Return the engine of each model of a plan; an engine stays open for the next chain.
+
+    One with a model is not loaded yet. Raises `EngineError` with the place that names the model,
+    where the chain has a text.
+    """
+    declared = tuple(declared)
+    names = [item.name for item in declared if isinstance(item, Model)]
+    found: dict[str, Engine] = {}
+    for name, one in wanted(plan, declared, settings).items():
+        if not isinstance(one, Model):
+            found[name] = one
+            continue
+        with told(plan, name, one):
+            if name not in names:
+                _check_name(name, names)
+            found[name] = _opened(one, settings)
     _check_promises(plan, found)
     return found
 
@@ -59,18 +73,10 @@ def readers_of(
 
     No model is loaded for it. Models that one engine answers for have the same reader.
     """
-    given = settings.engine
-    models = {item.name: item for item in declared if isinstance(item, Model)}
-    whole = None if given is None or isinstance(given, Mapping) else given.reader
-    found: dict[str, Reader | str] = {}
-    for name in plan.models:
-        if isinstance(given, Mapping) and name in given:
-            found[name] = given[name].reader or _SERVER
-        elif given is not None and not isinstance(given, Mapping):
-            found[name] = whole or _SERVER
-        else:
-            found[name] = _reader(models.get(name, Model(name, "vllm", name)), settings)
-    return found
+    return {
+        name: _reader(one, settings) if isinstance(one, Model) else one.reader or _SERVER
+        for name, one in wanted(plan, declared, settings).items()
+    }
 
 
 _SERVER = "only its server counts its prompts"
@@ -110,21 +116,23 @@ def _check_promises(plan: Plan, engines: Mapping[str, Engine]) -> None:
 
 
 @contextmanager
-def _told(span: Span | None, model: Model | None = None) -> Iterator[None]:
-    """Give what is said of an engine the place that asks for it.
+def told(plan: Plan, name: str, model: Engine | Model) -> Iterator[None]:
+    """Give what is said of the engine of a model, in the block, the place that asks for it.
 
     That is of the setting it is about, or of the model's name at its source, where it is declared.
     """
     try:
         yield
     except EngineError as error:
+        at = model.span if isinstance(model, Model) else None
+        at = at or _place(plan, name)
         raise EngineError(
-            evolve(one, span=one.span or _about(one, model) or span) for one in error.diagnostics
+            evolve(one, span=one.span or _about(one, model) or at) for one in error.diagnostics
         ) from error
 
 
-def _about(found: Diagnostic, model: Model | None) -> Span | None:
-    if model is None:
+def _about(found: Diagnostic, model: Engine | Model) -> Span | None:
+    if not isinstance(model, Model):
         return None
     said = f"{found.message} {found.hint}"
     settings = {it.name: it.span for it in model.settings}
@@ -157,9 +165,8 @@ def _opened(model: Model, settings: RowSettings) -> Engine:
     arguments = {one.name: _value(one.value) for one in model.settings}
     if model.engine == "openai":
         arguments = _reached(arguments, settings)
-    key = _key(model, arguments)
     with _OPENING:
-        if key not in _OPEN:
+        if (key := _key(model, arguments)) not in _OPEN:
             with loading():
                 _OPEN[key] = _open(model, arguments, settings.progress)
         return _OPEN[key]
@@ -181,7 +188,7 @@ def _open(model: Model, arguments: dict[str, Any], progress: Progress | None) ->
         return engine
     from chainlang.engines.vllm import VllmEngine
 
-    return VllmEngine(_source(model), progress=progress, **arguments)
+    return VllmEngine(_source(model), progress=progress, loaded=False, **arguments)
 
 
 def _source(model: Model) -> str | Path:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 # What may stand beside the fields of a row when a chain is called. A field of the same name goes
 # into a dict: qa({"seed": 3}).
 _SETTINGS = (
-    "cache", "cache_bytes", "cache_folder", "cache_redis", "call_seconds", "engine", "model",
-    "on_error", "outputs", "passes", "patience", "progress", "row_calls", "row_seconds",
+    "cache", "cache_bytes", "cache_folder", "cache_redis", "call_seconds", "engine", "memory",
+    "model", "on_error", "outputs", "passes", "patience", "progress", "row_calls", "row_seconds",
     "row_tokens", "seed",
 )  # fmt: skip
 
@@ -63,10 +63,10 @@ class Runnable:
     def __call__(self, query: Any = None, /, **fields: Any) -> Result | None:
         """Return the result of one row: a query, a dict, a model, or the fields as keywords.
 
-        `seed`, `model`, `engine`, `progress`, `outputs`, `passes`, `patience`, `call_seconds`,
-        `row_seconds`, `row_calls` and `row_tokens` are settings, as in `map`. Raises `RowError` if
-        the row fails, unless `on_error` says to return it as a failed result (``"collect"``), or
-        None (``"skip"``).
+        `seed`, `model`, `engine`, `memory`, `progress`, `outputs`, `passes`, `patience`,
+        `call_seconds`, `row_seconds`, `row_calls` and `row_tokens` are settings, as in `map`.
+        Raises `RowError` if the row fails, unless `on_error` says to return it as a failed result
+        (``"collect"``), or None (``"skip"``).
 
         >>> from chainlang import chain
         >>> from chainlang.engines.fake import FakeEngine
@@ -139,7 +139,9 @@ class Runnable:
         texts, dicts and models. Settings: `seed` (default 0), `window` (rows in flight, default
         256), `ordered` (default True), `on_error` (``"collect"``, the default, yields failed
         results; ``"raise"``; ``"skip"``), `limit` (rows to take), `model` (of stages that name
-        none, default ``"tiny"``), `engine` (for every model, or a mapping), `progress`,
+        none, default ``"tiny"``), `engine` (for every model, or a mapping), `progress`, `memory`
+        (what the models that are loaded may hold together, in bytes or as ``"8 GiB"``; default:
+        all that the device has; where it can't hold them all, they take turns),
         `patience` (how many seconds a model that does not answer is waited for, default 30),
         `outputs` (what of each result is looked at, default all of it: `answer`, `candidates`,
         `trace`, `history`, or the names of parts), `passes` (of the optimizer, default
@@ -164,9 +166,10 @@ class Runnable:
         """Return what will be done, and what that costs: the passes, the plan, the counts.
 
         No model is loaded. `rows` are counted, where some are given, and so are the tokens of their
-        prompts, where the model's tokenizer can be had by itself; the settings are those of `map`.
-        With `analyze` the rows are run, their results thrown away, and what it came to by the
-        engines' own figures stands beside what was predicted. It prints as a page.
+        prompts, where the model's tokenizer can be had by itself. What models need of the memory
+        is told where it decides something. The settings are those of `map`. With `analyze` the rows
+        are run, their results thrown away, and what it came to by the engines' own figures stands
+        beside what was predicted. It prints as a page.
 
         >>> from chainlang import chain
         >>> print(chain("9:E >> M").explain(outputs="answer"))

@@ -20,7 +20,7 @@ from chainlang.engines.base import Engine
 from chainlang.errors import StopError
 from chainlang.forecasts import Forecaster
 from chainlang.interrupts import held, noted
-from chainlang.models import engines_of
+from chainlang.memory import swapper_of
 from chainlang.ops.inputs import Door, InputError
 from chainlang.ops.outputs import Outputs
 from chainlang.ops.programs import Program
@@ -31,6 +31,7 @@ from chainlang.runtime.budgets import RunBudget
 from chainlang.runtime.loop import run
 from chainlang.runtime.outcomes import Outcome, RowFailure
 from chainlang.runtime.ports import Port
+from chainlang.runtime.swapping import Swapper
 from chainlang.runtime.terms import Terms
 from chainlang.settings import MapSettings, RunSettings
 from chainlang.store import About, RunFolder
@@ -49,8 +50,8 @@ def results(program: Program, source: Any, settings: MapSettings) -> Iterator[Re
     """
     plan = planned(program, settings).plan
     rows = rows_of(source, program, settings.limit, Extent())
-    engines = engines_of(plan, program.items, settings)
-    stream = _stream(plan, rows, engines, settings, way_of(settings))
+    swapper = swapper_of(plan, program.items, settings)
+    stream = _stream(plan, rows, swapper, settings, way_of(settings))
     return _results(stream, plan.outputs, settings.on_error)
 
 
@@ -58,11 +59,11 @@ def analyzed(program: Program, source: Any, settings: MapSettings, forecaster: F
     """Run the rows of a source as `results` does, and return what that came to."""
     plan = forecaster.found.plan
     rows = forecaster.watch(rows_of(source, program, settings.limit, Extent()))
-    engines = engines_of(plan, program.items, settings)
+    swapper = swapper_of(plan, program.items, settings)
     ways = Ways(way_of(settings))
-    account = Account.begin(forecaster, engines, ways)
+    account = Account.begin(forecaster, swapper.engines, ways)
     failed, events = 0, Counter[str]()
-    for outcome in _stream(plan, rows, engines, settings, ways.open):
+    for outcome in _stream(plan, rows, swapper, settings, ways.open):
         if outcome.failure is not None and settings.on_error == "raise":
             raise outcome.failure.error()
         failed += outcome.failure is not None
@@ -73,19 +74,20 @@ def analyzed(program: Program, source: Any, settings: MapSettings, forecaster: F
 def _stream(
     plan: Plan,
     rows: Iterable[Record | RowFailure],
-    engines: Mapping[str, Engine],
+    swapper: Swapper,
     settings: MapSettings,
     open_port: Callable[[Engine, RunBudget], Port],
 ) -> Iterator[Outcome]:
     return run(
         plan,
         rows,
-        engines,
+        swapper.engines,
         seed=settings.seed,
         window=settings.window,
         ordered=settings.ordered,
         open_port=open_port,
         terms=Terms.of(settings),
+        swapper=swapper,
     )
 
 
@@ -129,6 +131,8 @@ class Summary:
     """How many samples were in the journal of the folder, and so were not drawn again."""
     cached: int = 0
     """How many were in the cache, and so were not drawn at all."""
+    loads: int = 0
+    """How often a model was loaded."""
     costs: Costs | None = None
     """What was predicted, and what it came to in this call, where that was asked for."""
 
@@ -162,7 +166,8 @@ def run_to_folder(  # noqa: PLR0917
     )
     extent = Extent()
     rows = rows_of(source, program, settings.limit, extent)
-    engines = engines_of(plan, program.items, settings)
+    swapper = swapper_of(plan, program.items, settings)
+    engines = swapper.engines
     forecaster = Forecaster.of(found, program, settings) if settings.analyze else None
     if forecaster is not None:
         rows = forecaster.watch(rows)
@@ -183,6 +188,10 @@ def run_to_folder(  # noqa: PLR0917
     ):
         ways = Ways(way, folder.journal)
         account = None if forecaster is None else Account.begin(forecaster, engines, ways)
+
+        def summary() -> Summary:
+            return _summary(folder, out, started, ways, account, loads=swapper.loads)
+
         stream = run(
             plan,
             rows,
@@ -193,6 +202,7 @@ def run_to_folder(  # noqa: PLR0917
             open_port=ways.open,
             terms=Terms.of(settings),
             redraws=redrawn(folder.journal),
+            swapper=swapper,
         )
         try:
             for outcome in stream:
@@ -206,14 +216,14 @@ def run_to_folder(  # noqa: PLR0917
             with held():
                 folder.finish()
         except KeyboardInterrupt as error:
-            raise Interrupted(_summary(folder, out, started, ways, account)) from error
+            raise Interrupted(summary()) from error
         except StopError as error:
             (why,) = error.diagnostics
             with held():
                 folder.finish("stopped", why=why.message)
             why = why if why.hint else evolve(why, hint=_GO_ON)
-            raise StopError([why], _summary(folder, out, started, ways, account)) from error
-    return _summary(folder, out, started, ways, account)
+            raise StopError([why], summary()) from error
+    return summary()
 
 
 def _told(engine: Engine) -> dict[str, Any]:
@@ -264,7 +274,13 @@ def _hash(starts: Iterable[Record | RowFailure]) -> str:
 
 
 def _summary(
-    folder: RunFolder, out: Path, started: float, ways: Ways, account: Account | None
+    folder: RunFolder,
+    out: Path,
+    started: float,
+    ways: Ways,
+    account: Account | None,
+    *,
+    loads: int,
 ) -> Summary:
     done = folder.output
     return Summary(
@@ -276,6 +292,7 @@ def _summary(
         dict(done.stepped_in),
         folder.before.calls + ways.from_journal,
         ways.from_cache,
+        loads,
         None if account is None else account.costs(done.failed, done.stepped_in),
     )
 

@@ -17,6 +17,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias
 from attrs import frozen
 from pydantic import (
     BeforeValidator,
+    ByteSize,
     Field,
     HttpUrl,
     PositiveInt,
@@ -114,6 +115,10 @@ class Settings(BaseSettings):
     """how many tokens a row may use, read and written, before it asks for more"""
     patience: Annotated[_Patience, Takes("seconds, of at least 0")] = 30.0
     """how many seconds a model that does not answer is waited for, before what needs it fails"""
+    memory: Annotated[
+        Annotated[ByteSize, Field(gt=0)] | None, Takes('bytes, or an amount: "8 GiB"')
+    ] = None
+    """how much the models that are loaded may hold together; all that the device has, if not set"""
     format: Annotated[Format, Takes("jsonl, csv or parquet")] = "jsonl"
     """of the tables in a run folder"""
     cache: Annotated[CacheMode, Takes("off, read, write or refresh")] = "off"

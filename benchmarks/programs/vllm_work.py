@@ -10,13 +10,13 @@ from serve import serve
 
 from chainlang import load
 from chainlang.engines import vllm
-from chainlang.engines.vllm_load import load as loaded
+from chainlang.engines.vllm_load import prepare
 from chainlang.results import Result
 
 MODEL, SETTINGS = sys.argv[1:]
 SAID = json.loads(SETTINGS)
 # vLLM takes more than chains may say of an engine, such as the size of its cache in blocks.
-vllm.load = lambda model, settings, progress: loaded(model, {**settings, **SAID}, progress)
+vllm.prepare = lambda model, settings, progress: prepare(model, {**settings, **SAID}, progress)
 engine = vllm.VllmEngine(MODEL)
 counted = Counted(engine._loaded.engine.engine_core.engine_core)
 

@@ -7,7 +7,7 @@ import json
 import sys
 from typing import Any
 
-from chainlang.cli.chains import CACHE, read_chain, settings
+from chainlang.cli.chains import CACHE, MEMORY, read_chain, settings
 from chainlang.cli.output import report
 from chainlang.errors import RowError
 from chainlang.results import Result
@@ -21,6 +21,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--model", help="the model of every stage that names none (default: tiny)")
     parser.add_argument("--seed", help="the seed of the run (default: 0)")
     parser.add_argument("--cache", help=CACHE)
+    parser.add_argument("--memory", help=MEMORY)
     parser.add_argument("--json", action="store_true", help="print the whole result as JSON")
     parser.set_defaults(run=run)
 
@@ -30,7 +31,7 @@ def run(options: argparse.Namespace) -> int:
     chain, warned = read_chain(options.chain)
     if not options.json:
         report(warned)
-    given = settings(options, "cache", "model", "seed")
+    given = settings(options, "cache", "memory", "model", "seed")
     try:
         result = chain(options.question, **given, progress=_say)
     except RowError as error:

@@ -14,6 +14,8 @@ from chainlang.reading import chain
 
 CACHE = "what earlier runs drew: off, read, write or refresh (default: off)"
 """What the option of that name says of itself."""
+MEMORY = 'what the models that are loaded may hold together, as "8 GiB" (default: all of it)'
+"""Likewise."""
 
 
 def read_chain(text: str) -> tuple[Chain, list[Diagnostic]]:

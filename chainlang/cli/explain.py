@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from chainlang.cli.chains import add_passes, read_chain, settings
+from chainlang.cli.chains import MEMORY, add_passes, read_chain, settings
 from chainlang.cli.output import report
 
 
@@ -23,6 +23,7 @@ def add(commands: Any) -> None:
         "--analyze", action="store_true", help="run the rows, and show what it came to beside that"
     )
     parser.add_argument("--model", help="the model of every stage that names none (default: tiny)")
+    parser.add_argument("--memory", help=MEMORY)
     add_passes(parser)
     parser.set_defaults(run=run)
 
@@ -31,6 +32,6 @@ def run(options: argparse.Namespace) -> int:
     """Explain a chain; 2 if it is none."""
     chain, warned = read_chain(options.chain)
     report(warned)  # to stderr: stdout is for the page
-    given: Any = settings(options, "limit", "model", "outputs", "passes")
+    given: Any = settings(options, "limit", "memory", "model", "outputs", "passes")
     print(chain.explain(options.input, analyze=options.analyze, **given))
     return 0

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import asdict, define, evolve, field
 
 from chainlang.cli import interrupt
-from chainlang.cli.chains import CACHE, add_passes, read_chain, settings
+from chainlang.cli.chains import CACHE, MEMORY, add_passes, read_chain, settings
 from chainlang.cli.output import counted, log, report
 from chainlang.cli.progress import LoggedProgress, Progress
 from chainlang.diagnostics import Diagnostic
@@ -24,9 +24,9 @@ STOPPED = 3
 """What a run exits with that stopped before its last row."""
 _SHOWN = 3  # failures that are printed; errors.jsonl has all of them
 _SETTINGS = (
-    "cache", "call_seconds", "format", "limit", "model", "on_error", "outputs", "passes",
-    "patience", "row_calls", "row_seconds", "row_tokens", "run_calls", "run_seconds", "run_tokens",
-    "seed", "window",
+    "cache", "call_seconds", "format", "limit", "memory", "model", "on_error", "outputs",
+    "passes", "patience", "row_calls", "row_seconds", "row_tokens", "run_calls", "run_seconds",
+    "run_tokens", "seed", "window",
 )  # fmt: skip
 _BUDGETS = {
     "--call-seconds": "how long a call may take",
@@ -54,6 +54,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--format", help="of the results: jsonl, csv or parquet (default: jsonl)")
     parser.add_argument("--on-error", help="of a row: raise, collect or skip (default: collect)")
     parser.add_argument("--cache", help=CACHE)
+    parser.add_argument("--memory", help=MEMORY)
     for flag, words in _BUDGETS.items():
         parser.add_argument(flag, help=f"{words} (default: no bound)")
     parser.add_argument(
@@ -150,6 +151,8 @@ def _say(summary: Summary, failures: Failures, status: int) -> None:
         print("to go on, run the same command again", file=sys.stderr)
     if summary.recorded:
         print(f"went on: {summary.recorded:,} samples were drawn before", file=sys.stderr)
+    if summary.loads > 1:
+        print(f"models were loaded {summary.loads:,} times", file=sys.stderr)
     if summary.cached:
         print(f"from the cache: {counted(summary.cached, 'sample')}", file=sys.stderr)
     if summary.events:

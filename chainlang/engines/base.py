@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol, runtime_checkable
 
 from attrs import astuple, field, frozen
@@ -118,6 +118,48 @@ class Timed(Protocol):
 
     def step(self, until: float | None = None) -> Sequence[Completion | Failure | Delta]:
         """Work as `Engine.step` says, or let time pass up to a moment, if nothing comes before."""
+        ...
+
+
+@frozen
+class Size:
+    """The memory that an engine holds while its model is loaded, in bytes."""
+
+    weights: int
+    cache: int = 0
+    """For the prompts and replies in flight."""
+    besides: int = 0
+    """For everything else, as far as it can be known beforehand."""
+
+    @property
+    def whole(self) -> int:
+        """All of it."""
+        return self.weights + self.cache + self.besides
+
+
+@runtime_checkable
+class Loadable(Engine, Protocol):
+    """An engine that holds memory while its model is loaded, and can do without for a while.
+
+    Meanwhile nothing may be submitted, and everything but `submit` works.
+    """
+
+    @property
+    def size(self) -> Size | None:
+        """The memory that it holds while it is loaded; None where that is not known."""
+        ...
+
+    @property
+    def loaded(self) -> bool:
+        """Whether it is."""
+        ...
+
+    def load(self, progress: Callable[[str], None] | None = None) -> None:
+        """Load the model, if it is not; `progress` is told of that. It may take minutes."""
+        ...
+
+    def unload(self) -> None:
+        """Give the memory back, until it is loaded again."""
         ...
 
 

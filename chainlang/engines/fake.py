@@ -19,9 +19,11 @@ from typing import Any, TypeAlias
 
 import attrs
 
-from chainlang.engines.base import Metrics
+from chainlang.diagnostics import Diagnostic
+from chainlang.engines.base import Metrics, Size
 from chainlang.engines.decided import completed
 from chainlang.engines.fake_schemas import readable, value
+from chainlang.errors import EngineError
 from chainlang.wire import (
     Capabilities,
     Completion,
@@ -81,7 +83,8 @@ class FakeEngine:
     JSON value that fits the schema. `latency` is a function
     from a request to virtual seconds: `step` returns what finishes next and moves `now` there.
     `failures` is a function from a request to a `Failure` or None. `context` is the longest prompt
-    in tokens, at four characters a token.
+    in tokens, at four characters a token. `size` is the memory that it says it holds, in bytes: an
+    engine that holds any is asked only while it is loaded, as one with a model is.
 
     >>> engine = FakeEngine(answers={"17 + 25": ["42", "41"]})
     >>> from chainlang.wire import Message, Sampling
@@ -100,11 +103,17 @@ class FakeEngine:
         latency: Callable[[Request], float] | None = None,
         failures: Callable[[Request], Failure | None] | None = None,
         context: int = 1_000_000,
+        size: int = 0,
     ) -> None:
         self.answers = answers
         self.latency = latency
         self.failures = failures
         self.context = context
+        self.size = Size(size)
+        self.loaded = size == 0
+        """Whether it can be asked."""
+        self.loads = 0
+        """How many times it was loaded."""
         self.now = 0.0
         """The virtual time, in seconds."""
         self.submitted = 0
@@ -156,8 +165,23 @@ class FakeEngine:
         found = {"engine": "fake", "version": version("chainlang"), "answers": answers}
         return {**found, "context": self.context}
 
+    def load(self, progress: Callable[[str], None] | None = None) -> None:
+        """Count a load, if it is not loaded; `progress` is told of it."""
+        if not self.loaded:
+            self.loaded, self.loads = True, self.loads + 1
+            if progress is not None:
+                progress("loading a fake model")
+
+    def unload(self) -> None:
+        """Forget everything that is pending; one that holds memory is not there any more."""
+        self.close()
+        self.loaded = self.size.whole == 0
+
     def submit(self, requests: Iterable[Request]) -> None:
-        """Take requests; each will finish after its latency."""
+        """Take requests; each will finish after its latency. Raises `EngineError` if not loaded."""
+        if not self.loaded:
+            what = "the engine is not loaded"
+            raise EngineError([Diagnostic("engine", what, hint="call its load() first")])
         for request in requests:
             self.submitted += 1
             self._in_flight += request.drawn

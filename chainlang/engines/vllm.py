@@ -17,14 +17,16 @@ from typing import Any, Literal
 
 from attrs import define, field
 
-from chainlang.engines.base import Metrics
+from chainlang.engines.base import Metrics, Size
 from chainlang.engines.decided import completed, longest_rest
 from chainlang.engines.vllm_identity import fingerprint
-from chainlang.engines.vllm_load import Loaded, found, leisure, load, refuse, shut
+from chainlang.engines.vllm_load import Loaded, found, leisure, load, prepare, refuse, shut
 from chainlang.engines.vllm_metrics import Scheduled
+from chainlang.engines.vllm_parameters import parameters
 from chainlang.engines.vllm_prompts import PromptError
 from chainlang.engines.vllm_reader import VllmReader
 from chainlang.engines.vllm_schemas import BLANKS, enforceable, grammar
+from chainlang.engines.vllm_size import size
 from chainlang.faults import FailureKind
 from chainlang.interrupts import held
 from chainlang.wire import (
@@ -39,7 +41,6 @@ from chainlang.wire import (
     Usage,
 )
 
-_NEVER = 1 << 30  # tokens between two reports of a sample: it is reported when it is done
 _NOISE = re.compile(r"\[[0-9:]+\] \S+: ")  # time and source file of a message from C++
 _FINISHES: dict[str, Finish] = {"stop": "stop", "length": "length"}
 
@@ -81,7 +82,8 @@ class VllmEngine:
     "float16" and "bfloat16", None for the model's own on a GPU and for float32 on the CPU, where
     replies then depend on nothing but the request. `gpu_memory_utilization` is a share of the
     memory, 0 to 1. `seed` is that of requests without one, so of none that a chain makes.
-    `progress` is told, in words, what loading is at: it takes from seconds to minutes.
+    `progress` is told, in words, what loading is at: it takes from seconds to minutes. `loaded` is
+    whether that is done at once; else `load` does it, before anything is submitted.
 
     One thread uses all the engines of a process, in turns. Raises `EngineError` where vLLM is
     missing or does not work, and for a model that is not there or can't be loaded.
@@ -101,6 +103,7 @@ class VllmEngine:
         tensor_parallel_size: int | None = None,
         seed: int = 0,
         progress: Callable[[str], None] | None = None,
+        loaded: bool = True,
     ) -> None:
         self.model = found(model)
         self.steps = 0
@@ -116,24 +119,26 @@ class VllmEngine:
             "tensor_parallel_size": tensor_parallel_size,
             "seed": seed,
         }
-        loaded = load(self.model, settings, progress or (lambda _: None))
-        self._invariant = loaded.batch_invariant
-        self._leisure = leisure(loaded.config)
-        self._batch = int(loaded.config.scheduler_config.max_num_seqs)
-        self._config, self._template = loaded.config, loaded.template
-        self.context = loaded.context
+        self._settings = settings
+        self._model = prepare(self.model, settings, progress)
+        self._batch = int(self._model.config.scheduler_config.max_num_seqs)
+        self.context = self._model.context
         """The most tokens of prompt and reply together."""
-        self._loaded: Loaded | None = loaded
-        self._scheduled = Scheduled.by(loaded.engine.engine_core.engine_core.scheduler)
+        self.reader = VllmReader.of(self._model)
+        self._scheduled = Scheduled()
         self._drawn_to_end = Usage()
-        self.reader = VllmReader.of(loaded)
-        self._shut = weakref.finalize(self, shut, loaded.engine)
+        self._leisure = 1
+        self._loaded: Loaded | None = None
+        self._shut: Callable[[], object] = lambda: None
+        self._closed = False
         self._failed: list[Completion | Failure] = []
         self._flying: dict[str, _Flight] = {}
         self._tickets: dict[str, str] = {}  # an id may come again after an abort; a ticket not
         self._issued = 0
         self._submitted = 0
         self._broken: str | None = None
+        if loaded:
+            self.load(progress)
 
     def __repr__(self) -> str:
         return f"VllmEngine({self.model!r})"
@@ -145,7 +150,7 @@ class VllmEngine:
             name="vllm",
             schemas=True,
             seeds=True,
-            batch_invariant=self._invariant,
+            batch_invariant=self._model.batch_invariant,
             plain_values=True,
             token_ids=True,
             priorities=True,
@@ -166,12 +171,47 @@ class VllmEngine:
 
         The first look reads all the weights, which takes about a second for a gigabyte.
         """
-        return fingerprint(self._config, self._template)
+        return fingerprint(self._model.config, self._model.template)
+
+    @cached_property
+    def size(self) -> Size | None:
+        """The memory that it holds while it is loaded; None where its weights are not here yet."""
+        return size(self.model, self._settings)
+
+    @property
+    def loaded(self) -> bool:
+        """Whether it is."""
+        return self._loaded is not None
+
+    def load(self, progress: Callable[[str], None] | None = None) -> None:
+        """Load the model, if it is not; `progress` is told of that.
+
+        Raises `EngineError` with the reason if it can't be.
+        """
+        self._check_open()
+        if self._loaded is None:
+            loaded = load(self._model, progress)
+            self._leisure = leisure(loaded.config)
+            self._scheduled.watch(loaded.engine.engine_core.engine_core.scheduler)
+            self._shut = weakref.finalize(self, shut, loaded.engine)
+            self._loaded, self._broken = loaded, None
+
+    def unload(self) -> None:
+        """Forget everything and give the memory back, until it is loaded again."""
+        self._forget(list(self._flying))
+        self._failed.clear()
+        self._loaded = None
+        self._shut()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            refuse("the engine is closed", "make a new one")
 
     def submit(self, requests: Iterable[Request]) -> None:
-        """Take requests. Raises `EngineError` once closed."""
+        """Take requests. Raises `EngineError` once closed, and while it is not loaded."""
         if self._loaded is None:
-            refuse("the engine is closed", "make a new one")
+            self._check_open()
+            refuse("the engine is not loaded", "call its load() first")
         for request in requests:
             self._submitted += 1
             failure = self._add(request, self._loaded)
@@ -219,11 +259,9 @@ class VllmEngine:
         self._forget(tickets)
 
     def close(self) -> None:
-        """Forget everything and give the memory back. Closing twice does no harm."""
-        self._forget(list(self._flying))
-        self._failed.clear()
-        self._loaded = None
-        self._shut()
+        """Forget everything and give the memory back, for good. Closing twice does no harm."""
+        self._closed = True
+        self.unload()
 
     # ---- one request
 
@@ -250,12 +288,12 @@ class VllmEngine:
         try:
             form = grammar(kept) if kept else None
             most = min(request.sampling.max_tokens, self.context - len(prompt))
-            parameters = _parameters(request, form, most)
+            drawing = parameters(request, form, most)
             with held(), _unwarned() if kept else nullcontext():
                 inner = loaded.engine.add_request(
                     ticket,
                     {"type": "token", "prompt_token_ids": prompt},
-                    parameters,
+                    drawing,
                     priority=request.priority,
                 )
         except Exception as error:  # noqa: BLE001  # of several types, one for each of its parts
@@ -358,34 +396,3 @@ def _unwarned() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         yield
-
-
-def _parameters(request: Request, held: str | None, most: int) -> Any:
-    """Return vLLM's own words for how to draw; `most` is how many tokens a reply may have."""
-    from vllm.sampling_params import RequestOutputKind, SamplingParams, StructuredOutputsParams
-
-    sampling = request.sampling
-    # With several samples each is reported alone, because each had another part of its prompt
-    # from the cache; vLLM's report of all of them tells that of one.
-    watched = request.stream or bool(request.choices)
-    whole = request.drawn == 1 and not watched
-    kind = RequestOutputKind.FINAL_ONLY if whole else RequestOutputKind.CUMULATIVE
-    return SamplingParams(
-        n=request.drawn,
-        seed=request.seed if sampling.temperature > 0 else None,
-        temperature=sampling.temperature,
-        max_tokens=most,
-        min_tokens=min(sampling.min_tokens, most),
-        top_p=sampling.top_p,
-        top_k=sampling.top_k,
-        min_p=sampling.min_p,
-        presence_penalty=sampling.presence_penalty,
-        frequency_penalty=sampling.frequency_penalty,
-        repetition_penalty=sampling.repetition_penalty,
-        stop=list(sampling.stop),
-        logprobs=0 if request.logprobs else None,  # of the tokens that are drawn, and no others
-        structured_outputs=None if held is None else StructuredOutputsParams(grammar=held),
-        output_kind=kind,
-        stream_interval=None if whole or watched else _NEVER,
-        skip_clone=True,
-    )

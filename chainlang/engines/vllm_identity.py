@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import platform
-from pathlib import Path
 from typing import Any
 
+from chainlang.engines.vllm_size import folder_of
 from chainlang.engines.weights import identity, text_digest
 from chainlang.wire import Fingerprint
 
@@ -20,7 +20,7 @@ def fingerprint(config: Any, template: str) -> Fingerprint:
     import vllm
 
     model = config.model_config
-    folder = _folder(model.model, model.revision)
+    folder = folder_of(model.model, model.revision)
     files = identity(folder) if folder is not None else dict.fromkeys(("weights", "tokenizer"))
     on_cpu = str(config.device_config.device_type) == "cpu"
     return {
@@ -42,13 +42,3 @@ def _processor() -> str:
     import torch
 
     return f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
-
-
-def _folder(model: str, revision: str | None) -> Path | None:
-    """Return the folder of a model: its own, or that in the cache of the hub."""
-    if Path(model).is_dir():
-        return Path(model)
-    from huggingface_hub import try_to_load_from_cache
-
-    found = try_to_load_from_cache(model, "config.json", revision=revision)
-    return Path(found).parent if isinstance(found, str) else None

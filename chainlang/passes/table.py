@@ -17,6 +17,7 @@ from chainlang.passes.plan.cascade import cascade
 from chainlang.passes.plan.drop_unread import drop_unread
 from chainlang.passes.plan.early_stopping_consistency import early_stopping_consistency
 from chainlang.passes.plan.fuse_functions import fuse_functions
+from chainlang.passes.plan.group_by_model import group_by_model
 from chainlang.passes.plan.merge_samples import merge_samples
 from chainlang.passes.plan.order_by_prefix import order_by_prefix
 from chainlang.passes.plan.share_equal_work import share_equal_work
@@ -42,6 +43,7 @@ PLAN_PASSES: tuple[PlanPass, ...] = (
     share_equal_work,  # of the requests that are left
     fuse_functions,  # those that no other pass has moved or dropped
     order_by_prefix,  # of those that are really asked
+    group_by_model,  # last: it bears on what rows wait for, and on nothing that is asked
 )
 LOSSY: tuple[PlanPass, ...] = (adaptive_consistency, early_stopping_consistency, cascade)
 """Those that may change a result: they run where they are named, and results say that they did."""

@@ -53,6 +53,7 @@ def render(plan: Plan) -> str:
     head += ["equal rows are done once"] if plan.rows_once else []
     head += ["prompts that begin alike are asked together"] if plan.by_prefix else []
     head += [f"results may differ: {', '.join(plan.lossy)}"] if plan.lossy else []
+    head += ["rows that wait for a model share its loading"] if plan.by_model else []
     return "\n".join([*head, *_lines(plan.root, "")])
 
 

@@ -214,3 +214,5 @@ class Plan:
     """Whether requests that are ready together are asked in the order of their prompts."""
     lossy: tuple[str, ...] = ()
     """The passes that may have changed what a row becomes."""
+    by_model: bool = False
+    """Whether many rows share the loading of a model, where not all fit into the memory."""

@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 
 from attrs import define, evolve
 
-from chainlang.engines.base import Engine, Timed
+from chainlang.engines.base import Engine, Loadable, Timed
 from chainlang.faults import FAULTS
 from chainlang.runtime.breaker import Breaker
 from chainlang.runtime.budgets import RunBudget
@@ -37,12 +37,14 @@ class GuardedPort(Port):
     A request that finds the breaker open is held, until the model answers again or the request's
     patience, counted from when the breaker opened, is over. One whose call failed meanwhile for the
     same reason is held too, and asked again under another id, so that what may still come of the
-    first call is not taken for the second. One that the budget of the run has no room for is kept
-    for good: whoever has the budget ends the run.
+    first call is not taken for the second. One whose model is not loaded is held until it is, and
+    its deadline counts from then. One that the budget of the run has no room for is kept for good:
+    whoever has the budget ends the run.
     """
 
     __slots__ = (
-        "_breakers", "_budget", "_dues", "_flying", "_held", "_kept", "_names", "_provider", "_told"
+        "_absent", "_breakers", "_budget", "_dues", "_flying", "_held", "_kept", "_loadable",
+        "_names", "_provider", "_told",
     )  # fmt: skip
 
     def __init__(self, engine: Engine, budget: RunBudget | None = None) -> None:
@@ -53,10 +55,22 @@ class GuardedPort(Port):
         with self._shared.lock:
             self._breakers = _BREAKERS.setdefault(engine, {})
         self._held: list[Request] = []
+        self._loadable = engine if isinstance(engine, Loadable) else None
+        self._absent: list[Request] = []
         self._names: dict[str, str] = {}  # of requests that are asked again, by the asker
         self._told: list[Reply] = []
         self._flying: dict[str, _Flying] = {}
         self._dues: list[tuple[float, str]] = []
+
+    @property
+    def waits(self) -> bool:
+        """Whether nothing can come before the engine's model is loaded."""
+        return (
+            bool(self._absent)
+            and not (self._told or self._flying)
+            and self._loadable is not None
+            and not self._loadable.loaded
+        )
 
     def submit(self, requests: Iterable[Request]) -> None:
         """Ask, where the models answer."""
@@ -64,7 +78,7 @@ class GuardedPort(Port):
 
     def step(self, until: float | None = None) -> list[Reply]:
         """Return what has come for this port, and what nobody waits for any more."""
-        held, self._held = self._held, []
+        held, self._held, self._absent = [*self._absent, *self._held], [], []
         self._admit(held, self._now())
         if self._told:
             told, self._told = self._told, []
@@ -88,6 +102,7 @@ class GuardedPort(Port):
             self._names.pop(name, None)
         self._held = [request for request in self._held if request.id not in gone]
         self._kept = [request for request in self._kept if request.id not in gone]
+        self._absent = [request for request in self._absent if request.id not in gone]
         self._told = [reply for reply in self._told if reply.id not in gone]
         flying = [self._flying.pop(name) for name in gone & self._flying.keys()]
         self._budget.forget(one.request for one in flying)
@@ -100,11 +115,18 @@ class GuardedPort(Port):
     # ---- what may be asked
 
     def _admit(self, requests: Iterable[Request], now: float) -> None:
+        with self._shared.lock:  # nobody unloads it between the look and the asking
+            absent = self._loadable is not None and not self._loadable.loaded
+            self._sort(requests, now, absent=absent)
+
+    def _sort(self, requests: Iterable[Request], now: float, *, absent: bool) -> None:
         asked: list[Request] = []
         for request in requests:
             breaker = self._breaker(request)
             if not self._budget.has_room(request):
                 self._kept.append(request)
+            elif absent:
+                self._absent.append(request)
             elif breaker is None or breaker.admits(request.id, now):
                 self._budget.ask(request)
                 asked.append(request)

@@ -25,6 +25,7 @@ from chainlang.runtime.outcomes import Outcome, RowFailure
 from chainlang.runtime.ports import Port
 from chainlang.runtime.row import row
 from chainlang.runtime.scheduler import Row, Scheduler
+from chainlang.runtime.swapping import HELD, Swapper
 from chainlang.runtime.telemetry import Watch, begin
 from chainlang.runtime.terms import Terms
 from chainlang.settings import DEFAULT_WINDOW
@@ -43,12 +44,15 @@ def run(
     open_port: Callable[[Engine, RunBudget], Port] = GuardedPort,
     terms: Terms | None = None,
     redraws: Mapping[str, int] | None = None,
+    swapper: Swapper | None = None,
 ) -> Iterator[Outcome]:
     """Yield the outcome of each row, in the order of the rows, or as they finish.
 
     `engines` has the engine of each model of the plan. `window` is how many rows are in flight at
-    most. `first` is the position of the first row in its source, `open_port` how engines are asked,
-    and `terms` what that may cost; `redraws` says of rows, by id, how often they are drawn anew. A
+    most, or `HELD` times that, where models are changed meanwhile and the plan groups work by
+    model. `first` is the position of the first row in its source, `open_port` how engines are
+    asked, `terms` what that may cost, and `swapper` who loads the models, which `begin` has begun;
+    without it all are loaded now. `redraws` says of rows, by id, how often they are drawn anew. A
     row that could not be read comes as a `RowFailure` and goes out as one. What the run as a whole
     may not cost any more is not asked: when all that was asked has come, `StopError` is raised. If
     the caller stops early, or is interrupted, everything in flight is aborted.
@@ -62,6 +66,8 @@ def run(
     ['a', 'b']
     """
     terms = terms or Terms()
+    swapper = swapper or Swapper.loaded(engines)
+    most = max(1, window) * (HELD if plan.by_model and swapper.changes else 1)
     budget = RunBudget(terms)
     scheduler = Scheduler(
         open_port=lambda engine: open_port(engine, budget), by_prefix=plan.by_prefix
@@ -79,12 +85,11 @@ def run(
             done[index] = _again(outcome, index, start)
 
     admitted = given = first
-    if terms.run_seconds is not None:
-        scheduler.ring(terms.run_seconds, engines, budget.end)
+    scheduler.ring(terms.run_seconds, engines, budget.end)
     try:
         while True:
             check()
-            while more and not budget.over and admitted - given < max(1, window):
+            while more and not budget.over and admitted - given < most:
                 start = next(source, None)
                 if start is None:
                     more = False
@@ -96,15 +101,14 @@ def run(
                 else:
                     if plan.rows_once and is_of_content(start.id):
                         equal[start.id] = []
-                    redraw = (redraws or {}).get(start.id, 0)
                     context = RowContext(
                         seed,
                         tracing=watch.row(admitted, start.id),
-                        redraw=redraw,
+                        redraw=(redraws or {}).get(start.id, 0),
                         budget=RowBudget(terms),
                     )
-                    work = row(plan.root, start, context)
-                    scheduler.admit(Row(admitted, start, engines, keep), work)
+                    begun = Row(admitted, start, engines, keep, swapper=swapper)
+                    scheduler.admit(begun, row(plan.root, start, context))
                 admitted += 1
             scheduler.submit()
             while done and (not ordered or given in done):
@@ -115,7 +119,7 @@ def run(
                 return
             if budget.is_spent(news):
                 raise StopError([Diagnostic("stopped", f"this run is over: {budget.over}")])
-            if admitted - given < max(1, window) and more and not budget.over:
+            if admitted - given < most and more and not budget.over:
                 continue
             news = scheduler.receive()
     finally:

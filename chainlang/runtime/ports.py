@@ -14,7 +14,8 @@ from weakref import WeakKeyDictionary
 
 from attrs import define, field
 
-from chainlang.engines.base import Engine, Timed
+from chainlang.engines.base import Engine, Loadable, Timed
+from chainlang.interrupts import check
 from chainlang.wire import Completion, Delta, Failure, Request
 
 Reply = Completion | Failure | Delta
@@ -33,9 +34,37 @@ def new_id() -> str:
 class _Shared:
     """What the ports of one engine share."""
 
-    lock: threading.Lock = field(factory=threading.Lock)
+    lock: threading.RLock = field(factory=threading.RLock)
     owners: dict[str, Port] = field(factory=dict)
     """Who has asked each request that has not come back."""
+
+    def hand_out(self, replies: Iterable[Reply]) -> None:
+        """Give replies to those who have asked."""
+        for reply in replies:
+            if isinstance(reply, Delta):
+                owner = self.owners.get(reply.id)
+            else:
+                owner = self.owners.pop(reply.id, None)
+            if owner is not None:
+                owner._arrived.append(reply)
+
+
+def _shared_of(engine: Engine) -> _Shared:
+    with _SHARING:
+        return _SHARED.setdefault(engine, _Shared())
+
+
+def unload(engine: Loadable) -> None:
+    """Have an engine give its memory back, once all that anybody has asked of it has come.
+
+    Each port finds its replies when it looks for them.
+    """
+    shared = _shared_of(engine)
+    with shared.lock:
+        while shared.owners:
+            check()
+            shared.hand_out(engine.step())
+        engine.unload()
 
 
 class Port:
@@ -45,11 +74,15 @@ class Port:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        with _SHARING:
-            self._shared = _SHARED.setdefault(engine, _Shared())
+        self._shared = _shared_of(engine)
         self._arrived: list[Reply] = []
         self.shared = 0
         """How many requests were not asked through it, since another one had their reply."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether nothing can come before the engine's model is loaded."""
+        return False
 
     def submit(self, requests: Iterable[Request]) -> None:
         """Ask."""
@@ -65,13 +98,7 @@ class Port:
         """
         with self._shared.lock:
             if not self._arrived:
-                for reply in self._worked(until):
-                    if isinstance(reply, Delta):
-                        owner = self._shared.owners.get(reply.id)
-                    else:
-                        owner = self._shared.owners.pop(reply.id, None)
-                    if owner is not None:
-                        owner._arrived.append(reply)
+                self._shared.hand_out(self._worked(until))
             arrived, self._arrived = self._arrived, []
         return arrived
 

@@ -99,6 +99,11 @@ class RecordedPort(Port):
         self._waits: dict[str, _Wait] = {}
         self._owner: dict[str, str] = {}
 
+    @property
+    def waits(self) -> bool:
+        """Whether nothing can come before the engine's model is loaded."""
+        return not self._known and self._below.waits
+
     def submit(self, requests: Iterable[Request]) -> None:
         """Take what is known from the memory, and ask for the rest."""
         asked = [(request, keys(self._fingerprint, request)) for request in requests]

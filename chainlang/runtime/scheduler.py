@@ -22,6 +22,7 @@ from chainlang.runtime.ordering import by_prefix
 from chainlang.runtime.outcomes import Outcome
 from chainlang.runtime.ports import Port
 from chainlang.runtime.sharing import SharedPort
+from chainlang.runtime.swapping import Swapper
 from chainlang.wire import Completion, Delta, Failure, Request, Usage
 
 
@@ -36,6 +37,8 @@ class Row:
     usage: Usage = field(factory=Usage)
     open_port: Callable[[Engine], Port] | None = None
     """How its engines are asked, if not as the scheduler asks others."""
+    swapper: Swapper | None = None
+    """Who loads its models, if they are not loaded for good."""
 
 
 @define(eq=False)
@@ -68,6 +71,8 @@ class Scheduler:
     """Whether requests that are ready together are asked in the order of their prompts."""
     _asked: dict[str, tuple[_Task, int, Port]] = field(factory=dict)
     """Requests in flight: who waits for the reply, in which slot, and who answers."""
+    _busy: dict[Port, int] = field(factory=dict)
+    """How many of them each port has."""
     _outbox: dict[Port, list[Request]] = field(factory=dict)
     """Requests that are ready to be submitted."""
     _ports: dict[tuple[int, Callable[[Engine], Port]], Port] = field(factory=dict)
@@ -91,8 +96,12 @@ class Scheduler:
         for port, requests in outbox.items():
             port.submit(by_prefix(requests) if self.by_prefix else requests)
 
-    def ring(self, seconds: float, engines: Mapping[str, Engine], call: Callable[[], None]) -> None:
+    def ring(
+        self, seconds: float | None, engines: Mapping[str, Engine], call: Callable[[], None]
+    ) -> None:
         """Call something after a time on the clock of these engines; it keeps nothing waiting."""
+        if seconds is None:
+            return
 
         def pause() -> Work:
             yield Pause(seconds)
@@ -107,7 +116,10 @@ class Scheduler:
         is still to come from a function.
         """
         began = time.monotonic()
-        busy = {id(port): port for _, _, port in self._asked.values()}
+        busy = {id(port): port for port in self._busy if not port.waits}
+        if self._busy and not busy and not self._calls:
+            self._swap()
+            busy = {id(port): port for port in self._busy}
         replies = [reply for port in busy.values() for reply in port.step(self._until(port))]
         was_called = bool(self._calls)
         returned = self._calls.take(0.0 if busy else self._alarms.soonest(LONGEST_SLEEP))
@@ -127,6 +139,13 @@ class Scheduler:
         self._ring(past=False)
         return bool(replies or returned or self._calls)
 
+    def _swap(self) -> None:
+        """Have a model loaded: all that is in flight waits for one."""
+        row = next(task.row for task, _, _ in self._asked.values())
+        swapper = row.swapper or Swapper.loaded(row.engines)
+        with self.machine.stopped():  # no deadline runs meanwhile
+            swapper.swap([port.engine for port in self._busy])
+
     def _until(self, port: Port) -> float | None:
         """Return how far the time of an engine may pass; None where that is not for us to say."""
         dues = [self._alarms.next(clock) for clock in self._alarms.clocks if port in clock.ports]
@@ -144,10 +163,19 @@ class Scheduler:
     def _hand_out(self, reply: Completion | Failure) -> None:
         if reply.id not in self._asked:
             return  # its time was over
-        task, slot, _ = self._asked.pop(reply.id)
+        task, slot, _ = self._answered(reply.id)
         if isinstance(reply, Completion):
             task.row.usage += reply.usage
         self._deliver(task, slot, reply)
+
+    def _answered(self, name: str) -> tuple[_Task, int, Port]:
+        """Take a request from those in flight."""
+        found = self._asked.pop(name)
+        if self._busy[found[2]] == 1:
+            del self._busy[found[2]]
+        else:
+            self._busy[found[2]] -= 1
+        return found
 
     def _hear(self, delta: Delta) -> None:
         task, slot, _ = self._asked.get(delta.id, (None, 0, None))
@@ -207,6 +235,7 @@ class Scheduler:
         for slot, request in enumerate(requests):
             port = self._port(task.row, task.row.engines[request.model])
             self._asked[request.id] = (task, slot, port)
+            self._busy[port] = self._busy.get(port, 0) + 1
             self._outbox.setdefault(port, []).append(request)
 
     def _port(self, row: Row, engine: Engine) -> Port:
@@ -279,7 +308,7 @@ class Scheduler:
     def _forget(self, names: Iterable[str]) -> None:
         by_port: dict[Port, set[str]] = {}
         for name in names:
-            _, _, port = self._asked.pop(name)
+            _, _, port = self._answered(name)
             by_port.setdefault(port, set()).add(name)
         for port, gone in by_port.items():
             waiting = self._outbox.get(port, [])

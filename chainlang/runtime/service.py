@@ -22,6 +22,7 @@ from chainlang.runtime.pieces import Listener
 from chainlang.runtime.ports import Port
 from chainlang.runtime.row import row
 from chainlang.runtime.scheduler import Row, Scheduler
+from chainlang.runtime.swapping import Swapper
 from chainlang.runtime.telemetry import ABORTED, Tracing, begin, count_row
 from chainlang.runtime.terms import Terms
 
@@ -39,6 +40,8 @@ class Job:
     open_port: Callable[[Engine], Port] | None = None
     """How engines are asked."""
     listener: Listener | None = None
+    swapper: Swapper | None = None
+    """Who loads their models; None if all are, and stay so."""
     row: Row | None = None
     tracing: Tracing = field(factory=lambda: begin("row"))
     """A span inside the one that is current where the row is asked for."""
@@ -104,7 +107,7 @@ class Service:
         context = RowContext(
             job.seed, listener=job.listener, tracing=job.tracing, budget=RowBudget(job.terms)
         )
-        job.row = Row(0, job.start, job.engines, done, open_port=job.open_port)
+        job.row = Row(0, job.start, job.engines, done, open_port=job.open_port, swapper=job.swapper)
         try:
             self._scheduler.admit(job.row, row(job.plan.root, job.start, context))
         except Exception as error:  # noqa: BLE001  # as above

@@ -43,6 +43,11 @@ class SharedPort(Port):
         self._known: OrderedDict[_Key, Sample] = OrderedDict()
         self._ready: list[Reply] = []
 
+    @property
+    def waits(self) -> bool:
+        """Whether nothing can come before the engine's model is loaded."""
+        return not self._ready and self._inner.waits
+
     def submit(self, requests: Iterable[Request]) -> None:
         """Ask for what nobody has asked for yet."""
         asked: list[Request] = []

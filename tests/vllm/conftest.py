@@ -10,7 +10,7 @@ import pytest
 from chainlang import chain
 from chainlang.engines.base import Engine
 from chainlang.engines.vllm import VllmEngine
-from chainlang.models import engines_of
+from chainlang.memory import swapper_of
 from chainlang.plan.lower import lower
 from chainlang.settings import MapSettings
 from tests.vllm.models import random_llama
@@ -32,4 +32,5 @@ def random_engine(model: Path) -> Iterator[VllmEngine]:
 def tiny_engine() -> Engine:
     """Return the bundled model's engine: the one that chains open, anew if a test has closed it."""
     program = chain("E:tiny").program()
-    return engines_of(lower(program.body, program.items), (), MapSettings.of({}))["tiny"]
+    plan = lower(program.body, program.items)
+    return swapper_of(plan, (), MapSettings.of({})).engines["tiny"]
