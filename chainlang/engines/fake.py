@@ -256,6 +256,7 @@ class FakeEngine:
         except ValueError as error:
             return Failure(request.id, "constraint", str(error))
         schema, unkept = kept or (None, ())
+        request = attrs.evolve(request, choices=()) if unkept else request
         drawn = (self._sample(request, schema, index) for index in range(request.drawn))
         samples = tuple(attrs.evolve(one, unkept=unkept) if unkept else one for one in drawn)
         output = sum(sample.tokens for sample in samples)

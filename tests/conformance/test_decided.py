@@ -61,3 +61,15 @@ def test_a_reply_that_is_decided_is_streamed_as_a_whole(engine: Engine) -> None:
     for number, sample in enumerate(reply.samples):
         assert sample.text.startswith(told[number])
         assert sample.text in {'"positive"', '"negative"'} or not engine.capabilities.schemas
+
+
+def test_a_reply_that_is_not_held_to_its_schema_does_not_end(engine: Engine) -> None:
+    schema, few = (
+        '{"enum": ["positive", "negative"], "uniqueItems": true}',
+        ('"positive"', '"negative"'),
+    )
+    fields = {"schema": schema, "lenient": True, "max_tokens": 40}
+    whole, other = completion(engine, ask(**fields)), completion(engine, ask(choices=few, **fields))
+    if engine.capabilities.decides:
+        assert whole.samples[0].unkept
+        assert whole.samples == other.samples

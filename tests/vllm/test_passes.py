@@ -15,8 +15,8 @@ from chainlang import ChainlangWarning, load
 from chainlang.compiler import Compiled, compiled
 from chainlang.engines.vllm import VllmEngine
 from chainlang.ops.inputs import record_of
-from chainlang.ops.records import Flow
-from chainlang.passes.table import DEFAULT
+from chainlang.ops.records import Flow, Record
+from chainlang.passes.table import NAMES
 from chainlang.runtime.loop import run
 from tests.vllm.test_same_tokens import FUNCTIONS as SHARED_FUNCTIONS
 from tests.vllm.test_same_tokens import OPS as SHARED_OPS
@@ -89,5 +89,35 @@ def results(
     }
 
 
+SURE = "tell::0.01(max_tokens=1)"  # all samples agree
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "drawn"),
+    [
+        (f"15:{SURE} >> M", "adaptive_consistency", 4),
+        (f"15:{SURE} >> M", "early_stopping_consistency", 5),
+        (f"(3:{SURE.replace('::', ':small:')} & 3:tell:large) >> M", "cascade", 3),
+    ],
+)
+def test_a_lossy_pass_draws_the_first_samples_and_says_so(
+    text: str, name: str, drawn: int, random_engine: VllmEngine
+) -> None:
+    program = load(text=f"{OPS}\nmain = {text}").program()
+    found = compiled(program, passes=("default", name))
+    FIRED.update(one.name for one in found.applied if one.fired)
+    naive = results(compiled(program, passes=()), ROWS[:2], random_engine)
+    for row_id, ended in results(found, ROWS[:2], random_engine).items():
+        whole = naive[row_id]
+        assert isinstance(ended, Record)
+        assert isinstance(whole, Record)
+        first = [one for stop in whole.trace[:-1] for one in stop.candidates][:drawn]
+        assert [one for stop in ended.trace[:-1] for one in stop.candidates] == first
+        assert ended.candidates[0].answer == first[0].answer
+        (event,) = ended.events
+        assert event.kind == "lossy"
+        assert event.message.startswith(name)
+
+
 def test_every_pass_has_fired() -> None:
-    assert set(FIRED) == set(DEFAULT)
+    assert set(FIRED) == set(NAMES)
