@@ -7,6 +7,7 @@ import json
 import pytest
 
 from chainlang.engines.base import Engine
+from chainlang.engines.fake import FakeEngine
 from chainlang.notation import parse_file
 from chainlang.ops import finite
 from chainlang.ops.schemas import json_schema
@@ -73,3 +74,12 @@ def test_a_reply_that_is_not_held_to_its_schema_does_not_end(engine: Engine) -> 
     if engine.capabilities.decides:
         assert whole.samples[0].unkept
         assert whole.samples == other.samples
+
+
+def test_a_scripted_reply_that_is_none_of_the_choices_is_said_whole() -> None:
+    for text in ('"positively"', '"positive" I think', "positive"):
+        asked = ask(
+            schema='{"enum": ["positive", "negative"]}', choices=('"positive"', '"negative"')
+        )
+        (sample,) = samples(FakeEngine(answers={"": text}), asked)
+        assert sample.text == text

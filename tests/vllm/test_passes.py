@@ -15,6 +15,7 @@ from chainlang import ChainlangWarning, load
 from chainlang.compiler import Compiled, compiled
 from chainlang.engines.vllm import VllmEngine
 from chainlang.ops.inputs import record_of
+from chainlang.ops.programs import Program
 from chainlang.ops.records import Flow, Record
 from chainlang.passes.table import NAMES
 from chainlang.runtime.loop import run
@@ -65,10 +66,7 @@ FIRED: Counter[str] = Counter()
 
 @pytest.mark.parametrize(("text", "wanted"), IMPROVABLE)
 def test_passes_change_no_token(text: str, wanted: str, random_engine: VllmEngine) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ChainlangWarning)
-        named = {name: one for name, one in FUNCTIONS.items() if f"@{name}" in text}
-        program = load(text=f"{OPS}\nmain = {text}", functions=named).program()
+    program = program_of(text)
     outputs = None if wanted == "*" else wanted.split(", ")
     rows = [*ROWS[:2], {**ROWS[0], "id": "again"}]
     found = compiled(program, outputs=outputs)
@@ -76,6 +74,13 @@ def test_passes_change_no_token(text: str, wanted: str, random_engine: VllmEngin
     assert results(found, rows, random_engine) == results(
         compiled(program, passes=(), outputs=outputs), rows, random_engine
     )
+
+
+def program_of(text: str) -> Program:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ChainlangWarning)
+        named = {name: one for name, one in FUNCTIONS.items() if f"@{name}" in text}
+        return load(text=f"{OPS}\nmain = {text}", functions=named).program()
 
 
 def results(
@@ -103,7 +108,7 @@ SURE = "tell::0.01(max_tokens=1)"  # all samples agree
 def test_a_lossy_pass_draws_the_first_samples_and_says_so(
     text: str, name: str, drawn: int, random_engine: VllmEngine
 ) -> None:
-    program = load(text=f"{OPS}\nmain = {text}").program()
+    program = program_of(text)
     found = compiled(program, passes=("default", name))
     FIRED.update(one.name for one in found.applied if one.fired)
     naive = results(compiled(program, passes=()), ROWS[:2], random_engine)
