@@ -94,15 +94,12 @@ def results(
     }
 
 
-SURE = "tell::0.01(max_tokens=1)"  # all samples agree
-
-
 @pytest.mark.parametrize(
-    ("text", "name", "drawn"),
+    ("text", "name", "drawn"),  # all samples agree
     [
-        (f"15:{SURE} >> M", "adaptive_consistency", 4),
-        (f"15:{SURE} >> M", "early_stopping_consistency", 5),
-        (f"(3:{SURE.replace('::', ':small:')} & 3:tell:large) >> M", "cascade", 3),
+        ("15:E(max_tokens=1, top_k=1) >> M", "adaptive_consistency", 4),
+        ("15:E(max_tokens=1, top_k=1) >> M", "early_stopping_consistency", 5),
+        ("(3:E:small(max_tokens=1, top_k=1) & 3:tell:large) >> M", "cascade", 3),
     ],
 )
 def test_a_lossy_pass_draws_the_first_samples_and_says_so(
