@@ -99,7 +99,7 @@ def results(
     [
         ("15:E(max_tokens=1, top_k=1) >> M", "adaptive_consistency", 4),
         ("15:E(max_tokens=1, top_k=1) >> M", "early_stopping_consistency", 5),
-        ("(3:E:small(max_tokens=1, top_k=1) & 3:tell:large) >> M", "cascade", 3),
+        ("(3:E:small(max_tokens=1, top_k=1) & 3:E:large(max_tokens=1)) >> M", "cascade", 3),
     ],
 )
 def test_a_lossy_pass_draws_the_first_samples_and_says_so(
