@@ -18,7 +18,7 @@ from chainlang.ops.outputs import WHOLE, Outputs
 from chainlang.ops.programs import Program
 from chainlang.ops.records import Candidate, Flow, events_of
 from chainlang.ops.votes import still_needed, vote
-from chainlang.passes.table import DEFAULT
+from chainlang.passes.table import DEFAULT, NAMES
 from chainlang.plan.counts import counts
 from chainlang.runtime.loop import run
 from chainlang.runtime.outcomes import Outcome
@@ -27,6 +27,7 @@ from tests.laws import law
 from tests.laws.control import BOUND, ROWS, chains, checked, latency, meant, said, shaky, stages
 
 passes = st.one_of(st.just(DEFAULT), st.lists(st.sampled_from(DEFAULT), unique=True))
+lossy_too = st.one_of(st.just(NAMES), st.lists(st.sampled_from(NAMES), unique=True))
 
 OPS = parse_file("""
 op mood : generate -> "good" | "bad" | "so so" { user = "{{ query }}" }
@@ -48,13 +49,14 @@ votes = st.builds(
     st.integers(3, 9),
     st.sampled_from([None, "a"]),
 )
+both = st.builds(lambda one, other: build.then(build.join(one, other), Stage("M")), stages, stages)
 few = st.builds(
     lambda name, count, temperature: Stage(name, count, None, temperature),
     st.sampled_from(["mood", "rate", "pick"]),
     st.integers(1, 3),
     st.sampled_from([None, 0.9]),
 )
-parts = st.one_of(stages, fresh, votes, few, st.builds(Named, st.sampled_from("pqr"), stages))
+parts = st.one_of(stages, fresh, votes, both, few, st.builds(Named, st.sampled_from("pqr"), stages))
 
 
 @st.composite
@@ -146,8 +148,10 @@ def test_no_more_is_drawn_than_without_passes(node: Expr) -> None:
     assert samples.keys() <= whole.keys()
 
 
-@law(st.data(), st.one_of(chains(), improvable()), passes)
-def test_a_row_costs_what_was_said_of_it(data: st.DataObject, node: Expr, names: list[str]) -> None:
+@law(st.data(), st.one_of(chains(), improvable()), lossy_too, st.booleans())
+def test_a_row_costs_what_was_said_of_it(
+    data: st.DataObject, node: Expr, names: list[str], agree: bool
+) -> None:
     alone = [name for name in names if name != "share_equal_work"]  # then some may cost nothing
     found = made(node, alone, data.draw(wanted(node)))
     requests: Counter[str] = Counter()
@@ -158,8 +162,13 @@ def test_a_row_costs_what_was_said_of_it(data: st.DataObject, node: Expr, names:
         samples[request.model] += request.drawn
         return None
 
-    (outcome,) = ran(found, ROWS[3:4], FakeEngine(failures=count))
-    assume(outcome.failure is None and not any(events_of(outcome.flow)))
+    def same(request: Request, _: int) -> str | None:
+        return None if request.schema else "4"
+
+    engine = FakeEngine(answers=same if agree else None, failures=count)
+    (outcome,) = ran(found, ROWS[3:4], engine)
+    assume(outcome.failure is None)
+    assume(all(one.kind == "lossy" for one in events_of(outcome.flow)))
     said = counts(found.plan)
     for model in {*requests, *said.models}:
         cost = said.models[model]
