@@ -106,8 +106,11 @@ class Account:
         before = {id(one): one.metrics for one in engines.values()}
         return cls(forecaster, engines, ways, before, time.monotonic())
 
-    def costs(self, failed: int, events: Mapping[str, int]) -> Costs:
-        """Return what was predicted, and what it came to for rows of which so many failed."""
+    def costs(self, failed: int, events: Mapping[str, int], before: int = 0) -> Costs:
+        """Return what was predicted, and what it came to for rows of which so many failed.
+
+        `before` is how many samples the rows have that were done when it was opened.
+        """
         names: dict[int, list[str]] = {}
         for name, engine in self.engines.items():
             names.setdefault(id(engine), []).append(name)
@@ -120,7 +123,7 @@ class Account:
             time.monotonic() - self.started,
             failed,
             dict(events),
-            self.ways.from_journal,
+            before + self.ways.from_journal,
             self.ways.from_cache,
             self.ways.shared,
         )

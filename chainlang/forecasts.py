@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 
 from attrs import define, evolve, field, frozen
 
@@ -15,8 +15,8 @@ from chainlang.plan.costs import Asked, Cost, Counts
 from chainlang.plan.counts import counts
 from chainlang.plan.prefixes import Prefixes, Seen
 from chainlang.plan.ranges import ANY, NONE, Range
-from chainlang.plan.steps import Generate
-from chainlang.plan.walk import leaves
+from chainlang.plan.steps import Each, Generate
+from chainlang.plan.walk import leaves, steps_of
 from chainlang.runtime.outcomes import RowFailure
 from chainlang.settings import RowSettings
 from chainlang.wire import Reader
@@ -83,8 +83,12 @@ class Forecaster:
     rows: int = 0
     equal: int = 0
     _models: dict[str, Predicted] = field(factory=dict)
+    _written: dict[int, Counts] = field(factory=dict)
+    """By how many candidates a row starts with."""
     _way: Counts = field(factory=Counts)
     _seen: Seen = field(factory=Seen)
+    _asked: Seen = field(factory=Seen)
+    """Prompts that are asked once."""
     _prefixes: dict[int, Prefixes] = field(factory=dict)
     _read: int = 0
 
@@ -106,8 +110,12 @@ class Forecaster:
         self.rows += 1
         readers = {name: one for name, one in self.readers.items() if not isinstance(one, str)}
         found = counts(self.found.plan, start, readers)
-        written = counts(self.found.naive, start)
-        if self.found.plan.rows_once and is_of_content(start.id) and not self._new(start.id):
+        written = self._as_written(start)
+        if (
+            self.found.plan.rows_once
+            and is_of_content(start.id)
+            and not self._seen.add(hash(start.id))
+        ):
             self.equal += 1
             # The first of them runs while all rows of the first window do; after that, perhaps.
             found = Counts() if self._read < self.window else found.or_(Counts())
@@ -115,40 +123,44 @@ class Forecaster:
             self._count(name, found, written.models[name])
         self._way = evolve(self._way.beside(found), after=self._way.after, models={}, asked=())
 
-    def _new(self, row_id: str) -> bool:
-        return self._seen.add(hash(row_id))
+    def _as_written(self, start: Record) -> Counts:
+        """Return what a row costs by the plan without passes; most plans cost each row the same."""
+        if any(isinstance(one, Each) for one in steps_of(self.found.naive.root)):
+            return counts(self.found.naive, start)
+        number = len(start.candidates)
+        if number not in self._written:
+            self._written[number] = counts(self.found.naive, start)
+        return self._written[number]
 
     def _count(self, name: str, found: Counts, written: Cost) -> None:
         cost, reader = found.models.get(name, Cost()), self.readers.get(name)
         now = Predicted(cost, written)
         if reader is not None and not isinstance(reader, str):
-            now = self._read_by(reader, now, [one for one in found.asked if one.model == name])
+            now = self._read_by(reader, now, (one for one in found.asked if one.model == name))
         elif reader is not None:
             now = evolve(now, read=False)
         self._models[name] = self._models.get(name, Predicted()) + now
 
-    def _read_by(self, reader: Reader, now: Predicted, asked: Sequence[Asked]) -> Predicted:
+    def _read_by(self, reader: Reader, now: Predicted, asked: Iterable[Asked]) -> Predicted:
         """Return what is predicted of a model, with what there is to be said of its prompts."""
         prefixes = self._prefixes.setdefault(id(reader), Prefixes(reader.block))
-        samples, tokens = now.cost.samples, now.cost.prompt_tokens
         for one in asked:
-            times, length = one.samples, len(one.prompt)
-            raised = prefixes.add(one.prompt, times.least)
-            further = None if times.most is None else times.most - times.least
-            spared = Range(0, further) * Range.of(prefixes.most(one.prompt))
-            now += Predicted(
-                shared=Range.of(length * times.least - raised) + spared,
-                bound=raised,
-                too_long=int(not one.fits),
-            )
-        known = sum((one.samples for one in asked), NONE)
-        if reader.block is None:
-            return evolve(now, bound=tokens.least, replied=known != samples)
-        if known == samples:
-            return now
-        # Of a prompt that reads replies, at least the last token has to be computed.
-        unknown = Predicted(shared=ANY, bound=samples.least - known.least, replied=True)
-        return now + unknown
+            least, most = one.samples.least, one.samples.most
+            if one.prompt is None:
+                # At least the last token has to be computed, unless another had the same reply.
+                single = one.length.least if reader.block is None else 1
+                spared = NONE if reader.block is None else ANY
+                computed = 0 if one.shared else least * single
+                now += Predicted(shared=spared, bound=computed, replied=True)
+                continue
+            if one.shared and least:
+                least = int(self._asked.add(hash((id(reader), *one.prompt))))
+            computed = prefixes.add(one.prompt, least)
+            further = Range(0, None if most is None else most - least)
+            spared = further * Range.of(prefixes.most(one.prompt))
+            spared += Range.of(one.length.least * least - computed)
+            now += Predicted(shared=spared, bound=computed, too_long=int(not one.fits))
+        return now
 
     def forecast(self) -> Forecast:
         """Return what all rows will cost that were read."""

@@ -73,10 +73,16 @@ def readers_of(
 
     No model is loaded for it. Models that one engine answers for have the same reader.
     """
-    return {
-        name: _reader(one, settings) if isinstance(one, Model) else one.reader or _SERVER
-        for name, one in wanted(plan, declared, settings).items()
-    }
+    given: dict[int, Reader | str] = {}
+    found: dict[str, Reader | str] = {}
+    for name, one in wanted(plan, declared, settings).items():
+        if isinstance(one, Model):
+            found[name] = _reader(one, settings)
+        else:
+            if id(one) not in given:
+                given[id(one)] = one.reader or _SERVER
+            found[name] = given[id(one)]
+    return found
 
 
 _SERVER = "only its server counts its prompts"

@@ -293,7 +293,9 @@ def _summary(
         folder.before.calls + ways.from_journal,
         ways.from_cache,
         loads,
-        None if account is None else account.costs(done.failed, done.stepped_in),
+        None
+        if account is None
+        else account.costs(done.failed, done.stepped_in, folder.before.calls),
     )
 
 

@@ -50,11 +50,16 @@ class Cost:
 
 @frozen
 class Asked:
-    """A prompt that is known before the run, and how many samples are drawn of it."""
+    """Prompts of one stage, and how many samples are drawn of them together."""
 
     model: str
-    prompt: Sequence[int]
     samples: Range
+    length: Range
+    """In tokens, of each."""
+    prompt: Sequence[int] | None = None
+    """The tokens of the only one, where they are known before the run."""
+    shared: bool = False
+    """Whether one that turns out equal to another is asked once."""
     fits: bool = True
     """Whether the context of its model holds it; else it is refused, and nothing is drawn."""
 

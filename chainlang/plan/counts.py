@@ -147,12 +147,12 @@ class _Walk:
 
     def _generate(self, step: Generate, before: Sketch) -> Counts:
         stage = step.stage
-        asked = -(-stage.count // LARGEST_REQUEST) if step.together else stage.count
-        drawn = stage.count if stage.sampling.temperature > 0 else asked
         if stage.kind != "generate" and before.lot.number.most == 0:  # the row fails here
             return Counts(before)
+        asked = -(-stage.count // LARGEST_REQUEST) if step.together else stage.count
+        drawn = stage.count if stage.sampling.temperature > 0 else asked
         prompts = before.lot.number if stage.kind == "map" else ONE
-        cost, known = self._cost(stage, before, prompts, Range.of(asked), Range.of(drawn))
+        cost, each = self._cost(step, before, prompts, Range.of(asked), Range.of(drawn))
         left = prompts * Range(stage.need or stage.count, stage.count)
         once = ONE if prompts.least else Range(0, 1)
         return Counts(
@@ -160,58 +160,65 @@ class _Walk:
             {stage.model: cost},
             once,
             once * Range(0, stage.sampling.max_tokens),
-            known,
+            each,
         )
 
-    def _decide(self, generate: Generate, before: Sketch, least: int) -> Counts:
+    def _decide(self, step: Generate, before: Sketch, least: int) -> Counts:
         """Return what a vote costs whose samples come in waves, `least` of them in any case."""
-        stage = generate.stage
+        stage = step.stage
         waves, drawn = Range(1, stage.count - least + 1), Range(least, stage.count)
-        asked = waves if generate.together else drawn
-        cost, known = self._cost(stage, before, ONE, asked, drawn)
+        cost, each = self._cost(step, before, ONE, waves if step.together else drawn, drawn)
         after = before.holding(Lot(ONE, None, _longest(stage, before.lot)))
         way = waves * Range(0, stage.sampling.max_tokens)
-        return Counts(after, {stage.model: cost}, waves, way, known)
+        return Counts(after, {stage.model: cost}, waves, way, each)
 
     def _cost(
-        self, stage: Meaning, before: Sketch, prompts: Range, asked: Range, drawn: Range
+        self, step: Generate, before: Sketch, prompts: Range, asked: Range, drawn: Range
     ) -> tuple[Cost, tuple[Asked, ...]]:
-        """Return the cost of a stage, and those of its prompts that are known.
+        """Return the cost of a stage, and its prompts.
 
         `asked` and `drawn` are how many requests and samples there are of each prompt.
         """
-        samples = prompts * drawn
-        whole = samples * Range(0, stage.sampling.max_tokens)
-        cost = Cost(prompts * asked, samples, ANY * samples, whole)
+        stage = step.stage
         reader = self.readers.get(stage.model)
-        if reader is None or before.row is None:
-            return cost, ()
-        if not all(before.knows(one) for one in (stage.user, stage.system or "")):
-            return evolve(cost, prompt_tokens=before.length(stage, reader) * samples), ()
-        record = before.record()
-        readings = record.candidates if stage.kind == "map" else (None,)
+        most = Range(0, stage.sampling.max_tokens)
+        samples, length = prompts * drawn, ANY
+        if reader is not None and before.row is not None:
+            if all(before.knows(one) for one in (stage.user, stage.system or "")):
+                each = self._read(step, before.record(), drawn, reader)
+                rooms = (_room(stage, one.length.least, reader) * drawn for one in each)
+                return _total(prompts * asked, each, sum(rooms, NONE)), each
+            length = before.length(stage, reader)
+        one = Asked(stage.model, samples, length, shared=step.shared)
+        return _total(prompts * asked, (one,), samples * most), (one,)
+
+    @staticmethod
+    def _read(step: Generate, record: Record, drawn: Range, reader: Reader) -> tuple[Asked, ...]:
+        """Return the prompts of a stage of which everything is known; none if the row fails."""
+        stage, found = step.stage, list[Asked]()
         try:
-            read = [reader.token_ids(messages(stage, record, one)) for one in readings]
-        except (StageError, ValueError):  # the row fails here
-            return Cost(), ()
-        rooms = [_room(stage, len(one), reader) for one in read]
-        known = tuple(
-            Asked(stage.model, one, drawn if room else NONE, fits=room > 0)
-            for one, room in zip(read, rooms, strict=True)
-        )
-        found = Cost(
-            cost.requests,
-            sum((one.samples for one in known), NONE),
-            sum((Range.of(len(one.prompt)) * one.samples for one in known), NONE),
-            sum((Range(0, room) * drawn for room in rooms), NONE),
-        )
-        return found, known
+            for one in record.candidates if stage.kind == "map" else (None,):
+                prompt = reader.token_ids(messages(stage, record, one))
+                length = Range.of(len(prompt))
+                fits = _room(stage, len(prompt), reader).most != 0
+                samples = drawn if fits else NONE
+                found.append(Asked(stage.model, samples, length, prompt, step.shared, fits))
+        except (StageError, ValueError):
+            return ()
+        return tuple(found)
 
 
-def _room(stage: Meaning, prompt: int, reader: Reader) -> int:
-    """Return how many tokens a sample may have after a prompt, which is 0 where it does not fit."""
-    most = stage.sampling.max_tokens
-    return most if reader.context is None else max(0, min(most, reader.context - prompt))
+def _total(requests: Range, each: Iterable[Asked], output: Range) -> Cost:
+    each = tuple(each)
+    samples = sum((one.samples for one in each), NONE)
+    tokens = sum((one.length * one.samples for one in each), NONE)
+    return Cost(requests if each else NONE, samples, tokens, output)
+
+
+def _room(stage: Meaning, prompt: int, reader: Reader) -> Range:
+    """Return how many tokens a sample may have after a prompt: none where it does not fit."""
+    most, context = stage.sampling.max_tokens, reader.context
+    return Range(0, most if context is None else max(0, min(most, context - prompt)))
 
 
 def _longest(stage: Meaning, before: Lot) -> int | None:
@@ -219,6 +226,6 @@ def _longest(stage: Meaning, before: Lot) -> int | None:
     most, answer = stage.sampling.max_tokens, stage.answer or ""
     if _MAKING.search(answer):
         return None
-    if stage.kind == "generate" and stage.choose is None:
+    if "candidate" not in answer and stage.choose is None:
         return most
     return None if before.tokens is None else max(most, before.tokens)  # it may be the one before
