@@ -45,6 +45,8 @@ class Workload:
     program: str
     width: int
     outputs: tuple[str, ...] | None = ("answer",)
+    sweep: bool = False
+    """Whether it is one of several that differ in their width."""
 
     @property
     def text(self) -> str:
@@ -60,7 +62,7 @@ WORKLOADS = (
     Workload("a shared document, 3 branches", "ask | brief | count", "document", 1, None),
     Workload("extraction with repair", "retry(2:extract, times=3) >> M", "extraction", 2),
     *(
-        Workload(f"a judge over {n}", f"{n}:E:tiny:0.7 >> J:tiny", "judged", n)
+        Workload(f"a judge over {n}", f"{n}:E:tiny:0.7 >> J:tiny", "judged", n, sweep=True)
         for n in (1, 3, 5, 9)
     ),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import select
 import statistics
 import subprocess
 import sys
@@ -19,6 +20,8 @@ THEIRS = HERE.parent / ".venv-bench" / "bin" / "python"
 """Python with the packages of requirements.txt; `make bench` makes it."""
 
 Report = dict[str, Any]
+LONGEST = 1800
+"""Seconds that a job may take: a million rows take a quarter of it."""
 
 
 class ProgramError(Exception):
@@ -35,6 +38,8 @@ class Program:
     def report(self) -> Report:
         """Return its next report."""
         assert self.process.stdout is not None
+        if not select.select([self.process.stdout], [], [], LONGEST)[0]:
+            raise ProgramError(f"{self.name} has said nothing for {LONGEST} seconds")
         line = self.process.stdout.readline()
         if not line:
             raise ProgramError(f"{self.name} ended with {self.process.wait()}")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+import sys
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,13 +15,18 @@ from attrs import frozen
 
 from benchmarks.chains import SEATS, SETTINGS, WORKLOADS, Workload, job, model, rows_of
 from benchmarks.servers import Server, serving
-from benchmarks.turns import OURS, THEIRS, Program, Report, median, started
+from benchmarks.turns import OURS, THEIRS, Program, ProgramError, Report, median, started
 
 BASE, NAIVE, SCRIPT = "chainlang", "chainlang, `passes=()`", "a script, `LLM.chat` by stages"
-PEERS = {"LCEL": "lcel_work.py", "DSPy": "dspy_work.py"}
+PEERS = {
+    "LCEL": ("lcel_work.py", []),
+    "DSPy": ("dspy_work.py", []),
+    "distilabel": ("distilabel_work.py", ["extraction"]),
+}
+"""The program of each, and the workloads that can't be said in it."""
 CROWDED, WHOLE = 1.15, 1.4
 PATIENCE = 3
-"""Rounds of those that take long."""
+"""Rounds of those that ask a server; of a sweep it is one."""
 
 
 @frozen
@@ -30,6 +36,16 @@ class Contestant:
     program: Program
     plan: Mapping[str, Any] = {}
     server: Server | None = None
+    without: Collection[str] = ()
+    """Workloads that can't be said in it."""
+
+    def takes(self, workload: Workload, number: int) -> bool:
+        """Return whether it takes part in a round; those that ask a server take long."""
+        if self.server is None:
+            return True
+        if workload.program in self.without:
+            return False
+        return number == 1 if workload.sweep else number <= PATIENCE
 
     def run(self, workload: Workload, rows: list[dict[str, Any]]) -> Report:
         asked = job(workload, rows, **self.plan)
@@ -48,7 +64,9 @@ def table(*, quick: bool = False) -> str:
         folder = model(Path(stack.enter_context(TemporaryDirectory())))
         found = stack.enter_context(contestants(folder, SETTINGS))
         found |= stack.enter_context(peers(folder, SETTINGS))
-        reports = {one: in_turns(one, found, count, wide, rounds) for one in WORKLOADS}
+        begun = list(found)
+        shapes = {one.program: one for one in WORKLOADS}.values() if quick else WORKLOADS
+        reports = {one: in_turns(one, found, count, wide, rounds) for one in shapes}
     return "\n".join(
         [
             (
@@ -61,6 +79,7 @@ def table(*, quick: bool = False) -> str:
             "",
             *costs(reports),
             "",
+            *(f"{name} ended before it was done.\n" for name in begun if name not in found),
             *steps(reports),
         ]
     )
@@ -91,23 +110,35 @@ def peers(folder: Path, settings: Mapping[str, Any]) -> Iterator[dict[str, Conte
         server = stack.enter_context(serving(folder, settings))
         yield {
             name: Contestant(
-                stack.enter_context(started(name, THEIRS, program, server.url)), server=server
+                stack.enter_context(started(name, THEIRS, program, server.url)),
+                server=server,
+                without=without,
             )
-            for name, program in PEERS.items()
+            for name, (program, without) in PEERS.items()
         }
 
 
 def in_turns(
-    workload: Workload, found: Mapping[str, Contestant], count: int, wide: int, rounds: int
+    workload: Workload, found: dict[str, Contestant], count: int, wide: int, rounds: int
 ) -> dict[str, list[Report]]:
-    """Return what each reports of each round, after one over few rows to warm up."""
+    """Return what each reports of each round, after one over few rows to warm up.
+
+    Who asks a server and ends before it is done is taken out, and said to be at the end.
+    """
     reports: dict[str, list[Report]] = {name: [] for name in found}
     for number in range(rounds + 1):
         rows = rows_of(count if number else min(count, 4), wide, number)
-        names = [name for name, one in found.items() if one.server is None or number <= PATIENCE]
+        names = [name for name, one in found.items() if one.takes(workload, number)]
         at = number % len(names)
         for name in names[at:] + names[:at]:
-            report = found[name].run(workload, rows)
+            try:
+                report = found[name].run(workload, rows)
+            except ProgramError as error:
+                if found[name].server is None:
+                    raise
+                print(f"{workload.name}: {error}", file=sys.stderr)
+                del found[name]
+                continue
             if number:
                 reports[name].append(report)
     for one, other in zip(reports[BASE], reports[NAIVE], strict=True):
@@ -127,7 +158,7 @@ def costs(reports: Mapping[Workload, Mapping[str, list[Report]]]) -> list[str]:
     for workload, found in reports.items():
         title = f"{workload.name}: `{workload.chain.replace('|', '&#124;')}`"
         base = median(found[BASE], "seconds")
-        for name, of in found.items():
+        for name, of in ((name, of) for name, of in found.items() if of):
             took = median(of, "seconds")
             both = zip(of, found[NAIVE], strict=False)
             computed = [one["computed"] / one.get("least", naive["least"]) for one, naive in both]
