@@ -154,7 +154,7 @@ def costs(reports: Mapping[Workload, Mapping[str, list[Report]]]) -> list[str]:
         "workload", "", "seconds", "beside chainlang", "samples", "computed", "beside the bound",
         "steps", "preemptions", "equal answers", "rows that failed",
     )  # fmt: skip
-    lines = [row(head), row(["---", "---"] + ["---:"] * (len(head) - 2))]
+    lines = [row(head), f"|---|---|{'---:|' * (len(head) - 2)}"]
     for workload, found in reports.items():
         title = f"{workload.name}: `{workload.chain.replace('|', '&#124;')}`"
         base = median(found[BASE], "seconds")
@@ -195,7 +195,7 @@ def steps(reports: Mapping[Workload, Mapping[str, list[Report]]]) -> list[str]:
         ),
         "",
         row(["workload", "", "steps", "beside the fewest", "while requests wait", "preemptions"]),
-        row(["---", "---", "---:", "---:", "---:", "---:"]),
+        f"|---|---|{'---:|' * 4}",
     ]
     for workload, found in reports.items():
         title, longest = workload.name, max(one["longest"] for one in found[SCRIPT])
