@@ -29,7 +29,7 @@ def stop_reply(plan: Plan) -> Rewritten[Plan]:
     >>> from chainlang.plan.lower import lower
     >>> made = load(text='op ok : generate -> "yes" | "no" { user = "{{ query }}" } main = ok')
     >>> plan = lower(made.body, made.items, outputs=Outputs(frozenset({"answer"})))
-    >>> stop_reply(plan).made.root.until_decided
+    >>> stop_reply(plan).made.root.step.until_decided
     True
     """
     refused: list[Refused] = []
