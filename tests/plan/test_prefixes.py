@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from itertools import permutations
 
 from hypothesis import given
@@ -47,6 +48,18 @@ def test_a_prompt_that_is_asked_again_and_again_is_added_at_once(
 def test_an_engine_that_keeps_nothing_computes_everything(asked: list[tuple[int, ...]]) -> None:
     prefixes = Prefixes(None)
     assert [prefixes.add(prompt) for prompt in asked] == [len(prompt) for prompt in asked]
+
+
+def test_a_hash_takes_little_memory() -> None:
+    tracemalloc.start()
+    try:
+        seen = Seen()
+        for number in range(1, 20_000):
+            seen.add(hash((number, number)))
+        current, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert current < 20_000 * 33
 
 
 @given(st.lists(st.integers(-200, 200) | st.integers(0, 9).map(lambda n: n << 32), max_size=300))

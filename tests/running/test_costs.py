@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,21 @@ def test_models_of_one_engine_share_its_prefixes() -> None:
     assert [one.bound for one in alone.models.values()] == [16, 16]
     assert [one.bound for one in together.models.values()] == [16, 0 + 8]
     assert [one.shared.least for one in together.models.values()] == [8, 16]
+
+
+def test_rows_that_are_counted_are_not_kept() -> None:
+    def rows() -> Iterator[str]:
+        yield from (f"{number} {'word ' * 2000}" for number in range(200))  # two megabytes
+
+    qa = chain("2:E")
+    qa.explain(["what is loaded when it is needed"], engine=Keeping())
+    tracemalloc.start()
+    try:
+        assert qa.explain(rows(), engine=FakeEngine()).forecast.rows == 200
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 800_000
 
 
 def test_of_prompts_that_nobody_can_read_it_says_so() -> None:
