@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -22,6 +23,10 @@ _CPU_CACHE = 1 << 30  # bytes for keys and values without a GPU, unless two prom
 _CPU_PROMPTS = 64  # prompts of full length that it should hold at once
 _CPU_BESIDES = 64 << 20  # bytes: what a model holds that is neither weights nor cache
 _GPU_SHARE = 0.92  # of the device's memory: what vLLM takes where nothing else is said
+_CGROUPS = (
+    Path("/sys/fs/cgroup/memory.max"),
+    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+)
 _QUERY = ("nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits")
 
 
@@ -40,7 +45,7 @@ def on_cpu() -> bool:
 
 @lru_cache(maxsize=1)
 def device_memory() -> int:
-    """Return how many bytes the device has: the first GPU, or this machine.
+    """Return how many bytes there are on the device: the first GPU, or the machine or container.
 
     Raises `EngineError` where the driver of the GPU does not say it.
     """
@@ -53,7 +58,15 @@ def device_memory() -> int:
             raise EngineError(
                 [Diagnostic("engine", what, hint='say it: memory="80 GiB"')]
             ) from error
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return min(_bounds())
+
+
+def _bounds() -> Iterator[int]:
+    """Yield what this machine has, and what a container leaves of it."""
+    yield os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    for path in _CGROUPS:
+        with suppress(OSError, ValueError):  # there is none, or it sets no bound
+            yield int(path.read_text(encoding="ascii"))
 
 
 def size(model: str, settings: Mapping[str, Any]) -> Size | None:

@@ -17,7 +17,7 @@ from chainlang.plan.steps import Fallback, Fork, Gather, Generate, Sequence, Ste
 from chainlang.plan.walk import inner
 from tests.laws import law
 
-MODELS = "abc"
+MODELS = "abcd"
 stages = st.builds(lambda model: Stage("E", 1, model, 0.7), st.sampled_from(MODELS))
 exprs = st.recursive(
     stages,
@@ -25,9 +25,9 @@ exprs = st.recursive(
         st.lists(one, min_size=2, max_size=3).map(lambda parts: build.then(*parts)),
         st.lists(one, min_size=2, max_size=2).map(lambda parts: build.join(*parts)),
     ),
-    max_leaves=6,
+    max_leaves=8,
 )
-sizes = st.fixed_dictionaries({name: st.integers(1, 4) for name in MODELS})
+sizes = st.fixed_dictionaries({name: st.integers(1, 2) for name in MODELS})
 
 
 def steps(root: Step) -> list[tuple[str, frozenset[int]]]:
@@ -85,7 +85,7 @@ def ran(
         done |= more
 
 
-@law(exprs, sizes, st.integers(4, 12), share=2)
+@law(exprs, sizes, st.integers(2, 5), share=4)
 def test_models_are_loaded_as_seldom_as_can_be(
     node: Expr, sizes: dict[str, int], memory: int
 ) -> None:

@@ -157,8 +157,16 @@ def test_models_of_other_chains_give_way() -> None:
     assert loads(given) == {"a": 2, "b": 1}
 
 
+@pytest.mark.parametrize("kept", ["a", "b"])
+def test_what_is_needed_again_is_kept(kept: str) -> None:
+    given = engines(c=FakeEngine(size=6))
+    list(chain(f"E:a >> J:b >> V:c >> V:{kept}").map(ROWS, engine=given, memory=12))
+    assert loads(given) == {"a": 1, "b": 1, "c": 1}
+
+
 def test_two_chains_by_turns_take_the_memory_from_each_other() -> None:
-    given = engines()
+    """What is in flight in a model that has to go is drawn before it goes."""
+    given = {name: FakeEngine(size=6, latency=lambda one: 1 + one.seed % 5) for name in "ab"}
     one, other = (chain(f"E:{name} >> J:{name}") for name in "ab")
     both = [chain.map(ROWS, engine=given, memory=8, window=2) for chain in (one, other)]
     pairs = list(zip(*both, strict=True))

@@ -10,7 +10,7 @@ import pytest
 
 from chainlang import chain, load
 from chainlang.engines.vllm import VllmEngine
-from chainlang.engines.vllm_size import size
+from chainlang.engines.vllm_size import _GPU_SHARE, size
 from chainlang.memory import memory_of
 from chainlang.models import close_engines
 from chainlang.settings import MapSettings
@@ -70,6 +70,9 @@ def test_the_size_is_what_vllm_takes(model: Path) -> None:
         assert found.cache == engine._model.config.cache_config.kv_cache_memory_bytes
         assert not engine.loaded
         engine.close()
+    from vllm.config import CacheConfig
+
+    assert CacheConfig().gpu_memory_utilization == _GPU_SHARE
 
 
 def test_explain_and_the_run_agree() -> None:
