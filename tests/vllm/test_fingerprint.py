@@ -19,5 +19,5 @@ def test_it_is_of_the_files_and_of_what_computes(random_engine: VllmEngine, mode
 
 def test_the_chat_template_is_in_it(random_engine: VllmEngine) -> None:
     before = random_engine.fingerprint
-    after = fingerprint(random_engine._config, "{{ messages }}")
+    after = fingerprint(random_engine._model.config, "{{ messages }}")
     assert {key for key in before if before[key] != after[key]} == {"chat_template"}
