@@ -34,6 +34,7 @@ class Swapper:
     >>> a, b = FakeEngine(size=6), FakeEngine(size=6)
     >>> phases = (("a",), ("b",), ("a",))
     >>> swapper = Swapper(Residency({"a": 6, "b": 6}, 8, phases), {"a": a, "b": b})
+    >>> swapper.begin()
     >>> swapper.swap([a])
     >>> swapper.swap([b])
     >>> a.loaded, b.loaded, swapper.loads
