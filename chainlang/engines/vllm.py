@@ -7,6 +7,7 @@ when an engine is made.
 from __future__ import annotations
 
 import re
+import time
 import warnings
 import weakref
 from collections.abc import Callable, Iterable, Iterator
@@ -15,17 +16,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from attrs import define, field
-
 from chainlang.engines.base import Metrics, Size
-from chainlang.engines.decided import completed, longest_rest
+from chainlang.engines.vllm_flight import Flight
 from chainlang.engines.vllm_identity import fingerprint
 from chainlang.engines.vllm_load import Loaded, found, leisure, load, prepare, refuse, shut
 from chainlang.engines.vllm_metrics import Scheduled
 from chainlang.engines.vllm_parameters import parameters
 from chainlang.engines.vllm_prompts import PromptError
 from chainlang.engines.vllm_reader import VllmReader
-from chainlang.engines.vllm_schemas import BLANKS, enforceable, grammar
+from chainlang.engines.vllm_schemas import enforceable, grammar
 from chainlang.engines.vllm_size import size
 from chainlang.faults import FailureKind
 from chainlang.interrupts import held
@@ -37,40 +36,12 @@ from chainlang.wire import (
     Fingerprint,
     Finish,
     Request,
-    Sample,
     Usage,
 )
 
+_WAIT = 0.5  # seconds that a reply waits for others, at most: somebody may have a deadline
 _NOISE = re.compile(r"\[[0-9:]+\] \S+: ")  # time and source file of a message from C++
 _FINISHES: dict[str, Finish] = {"stop": "stop", "length": "length"}
-
-
-@define(eq=False)
-class _Flight:
-    """A request that vLLM has, and those of its samples that are done."""
-
-    request: Request
-    inner: str
-    """What vLLM calls it itself."""
-    prompt_tokens: int
-    most: int
-    """Tokens that a sample may have."""
-    unkept: tuple[str, ...]
-    samples: dict[int, Sample] = field(factory=dict)
-    cached: int = 0
-    told: dict[int, int] = field(factory=dict)
-    """How many characters of each sample have been streamed."""
-    ended: list[int] = field(factory=list)
-    """Samples that were ended because they were decided."""
-
-    def decided(self, output: Any) -> str | None:
-        """Return the whole text of a sample that could say nothing else; None while it could."""
-        choices = () if self.unkept else self.request.choices
-        whole = completed(output.text, choices) if choices and output.text else None
-        if whole is None:
-            return None
-        drawn = len(output.token_ids)
-        return whole if drawn + longest_rest(output.text, whole, BLANKS) <= self.most else None
 
 
 class VllmEngine:
@@ -127,12 +98,12 @@ class VllmEngine:
         self.reader = VllmReader.of(self._model)
         self._scheduled = Scheduled()
         self._drawn_to_end = Usage()
-        self._leisure = 1
+        self._leisure = 0
         self._loaded: Loaded | None = None
         self._shut: Callable[[], object] = lambda: None
         self._closed = False
         self._failed: list[Completion | Failure] = []
-        self._flying: dict[str, _Flight] = {}
+        self._flying: dict[str, Flight] = {}
         self._tickets: dict[str, str] = {}  # an id may come again after an abort; a ticket not
         self._issued = 0
         self._submitted = 0
@@ -222,17 +193,20 @@ class VllmEngine:
         """Draw a token of each sample in the batch, and return the requests that are done.
 
         While more samples wait than the batch takes, it is several tokens: what follows on a reply
-        would have to wait too, and many replies are gone on with in less time than one by one.
+        would have to wait too, and prompts that are read together take less time than one by one.
         """
         if self._failed:
             failed, self._failed = self._failed, []
             return [*failed]
         found: list[Completion | Failure | Delta] = []
-        for _ in range(self._leisure):
-            found += self._drawn()
-            if not self._crowded() or any(isinstance(one, Delta) for one in found):
-                break
-        return found
+        last, began = self._scheduled.tokens + self._leisure, time.monotonic()
+        while True:
+            drawn = self._drawn()
+            found += drawn
+            told = any(isinstance(one, Delta) for one in drawn)
+            waited = time.monotonic() - began
+            if told or waited > _WAIT or self._scheduled.tokens >= last or not self._crowded():
+                return found
 
     def _drawn(self) -> list[Completion | Failure | Delta]:
         if self._loaded is None or not self._flying:
@@ -302,7 +276,7 @@ class VllmEngine:
             return Failure(request.id, kind, f"vLLM refuses the request: {reason}")
         self._tickets[request.id] = ticket
         unkept = kept.unkept if kept else ()
-        self._flying[ticket] = _Flight(request, inner, len(prompt), most, unkept)
+        self._flying[ticket] = Flight(request, inner, len(prompt), most, unkept)
         return None
 
     def _take(self, output: Any) -> Iterator[Completion | Failure | Delta]:
@@ -327,10 +301,7 @@ class VllmEngine:
             if finish is None:
                 yield self._give_up(output.request_id, flight, reason)
                 return
-            ids = tuple(one.token_ids)
-            flight.samples[one.index] = Sample(
-                text, finish, len(ids), ids, flight.unkept, logprobs=_logprobs(one)
-            )
+            flight.take(one, text, finish)
             flight.cached += output.num_cached_tokens or 0
         request, drawn = flight.request, flight.request.drawn
         if len(flight.samples) < drawn:
@@ -339,17 +310,11 @@ class VllmEngine:
         if flight.ended and drawn > 1 and self._loaded is not None:
             with held():  # it waits for the samples that were ended
                 self._loaded.engine.abort_request([flight.inner], internal=True)
-        samples = tuple(flight.samples[index] for index in range(drawn))
-        usage = Usage(
-            drawn,
-            drawn * flight.prompt_tokens,
-            flight.cached,
-            sum(sample.tokens for sample in samples),
-        )
-        self._drawn_to_end += usage
-        yield Completion(request.id, samples * (request.count // drawn), usage)
+        completion = flight.completion()
+        self._drawn_to_end += completion.usage
+        yield completion
 
-    def _end(self, flight: _Flight, index: int) -> None:
+    def _end(self, flight: Flight, index: int) -> None:
         """Draw no more of a sample."""
         flight.ended.append(index)
         if self._loaded is None:
@@ -359,7 +324,7 @@ class VllmEngine:
             name = f"{index}_{flight.inner}" if several else flight.inner
             self._loaded.engine.abort_request([name], internal=True)
 
-    def _give_up(self, ticket: str, flight: _Flight, reason: str) -> Failure:
+    def _give_up(self, ticket: str, flight: Flight, reason: str) -> Failure:
         self._forget([ticket])
         if flight.request.schema is not None:
             what = "vLLM could not compile the schema"
@@ -380,14 +345,6 @@ class VllmEngine:
         names, self._tickets = list(self._tickets), {}
         self._flying.clear()
         return [Failure(name, "engine", self._broken) for name in names]
-
-
-def _logprobs(output: Any) -> tuple[float, ...]:
-    """Return how likely each token of a sample was, where that was asked for."""
-    if output.logprobs is None:
-        return ()
-    each = zip(output.token_ids, output.logprobs, strict=True)
-    return tuple(float(known[token].logprob) for token, known in each)
 
 
 @contextmanager

@@ -25,7 +25,6 @@ CPU_BLOCK = 32
 """Tokens in a block of the cache without a GPU: the least; 128 would share no short prompt."""
 Progress: TypeAlias = Callable[[str], None] | None
 """Who is told, in words, what loading is at."""
-_LEISURE = 16  # steps: more gain nothing, and Ctrl-C waits for them
 _FOLDER = "write the folder that holds its config.json"
 _NAMES = (
     f"{_FOLDER}\n"
@@ -240,15 +239,14 @@ def _load(model: Prepared) -> Loaded:
 
 
 def leisure(config: Any) -> int:
-    """Return how many steps replies may wait while the batch is full.
+    """Return how many tokens may be computed while replies wait for each other.
 
-    In that time the cache must not drop what their next stage will find there: it holds the batch
-    at full length, and besides all that so many steps compute.
+    In that time the cache must not drop what their next stage will find there: besides the batch at
+    full length, it holds as many.
     """
     scheduler, cache = config.scheduler_config, config.cache_config
     batch = scheduler.max_num_seqs * config.model_config.max_model_len
-    free = (cache.num_gpu_blocks or 0) * cache.block_size - batch
-    return max(1, min(_LEISURE, int(free // scheduler.max_num_batched_tokens)))
+    return max(0, int((cache.num_gpu_blocks or 0) * cache.block_size - batch))
 
 
 def _bound_cache(config: Any) -> None:

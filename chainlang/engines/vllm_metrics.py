@@ -17,6 +17,8 @@ class Scheduled:
     cached_tokens: int = 0
     """Those of them that it found in its cache of prefixes."""
     preemptions: int = 0
+    tokens: int = 0
+    """All that the model has read or drawn."""
 
     def watch(self, scheduler: Any) -> None:
         """Count what a scheduler does, from now on."""
@@ -27,6 +29,7 @@ class Scheduled:
             for one in output.scheduled_new_reqs:
                 self.prompt_tokens += len(one.prompt_token_ids or ())
                 self.cached_tokens += one.num_computed_tokens
+            self.tokens += output.total_num_scheduled_tokens
             self.preemptions += len(output.preempted_req_ids or ())
             return output
 

@@ -100,7 +100,20 @@ def grammar(kept: Kept) -> str:
     for number in range(len(kept.rules)):
         name = f"{kept.mark}{number}"
         written = written.replace(f'"\\"{name}\\""', f'"\\"" {name}')
-    return "\n".join([written, *kept.rules])
+    return _needed("\n".join([written, *kept.rules]))
+
+
+def _needed(grammar: str) -> str:
+    """Return a grammar without the rules that nothing leads to: vLLM reads it for each request."""
+    rules = dict(line.split(" ::= ", 1) for line in grammar.splitlines() if " ::= " in line)
+    names = re.compile("|".join(sorted(map(re.escape, rules), key=len, reverse=True)))
+    reached = {"root": None}
+    for name in (todo := ["root"]):
+        for found in names.findall(rules[name]):
+            if found not in reached:
+                reached[found] = None
+                todo.append(found)
+    return "\n".join(f"{name} ::= {rules[name]}" for name in reached)
 
 
 _SHORT_CODE = re.compile(r"(?<!\\)((?:\\\\)*)\\x([0-9a-fA-F]{2})")

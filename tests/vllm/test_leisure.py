@@ -12,18 +12,17 @@ from chainlang.wire import Completion, Message, Request, Sampling
 
 
 @pytest.mark.parametrize(
-    ("blocks", "steps"),
-    [(170, 1), (4 * 32, 1), (4 * 32 + 64, 1), (4 * 32 + 3 * 64, 3), (100_000, 16), (None, 1)],
+    ("blocks", "tokens"), [(4 * 32 - 1, 0), (4 * 32, 0), (4 * 32 + 64, 64 * 32), (None, 0)]
 )
-def test_replies_wait_for_no_more_steps_than_the_cache_has_room_for(
-    blocks: int | None, steps: int
+def test_replies_wait_for_no_more_tokens_than_the_cache_has_room_for(
+    blocks: int | None, tokens: int
 ) -> None:
     config = SimpleNamespace(
-        scheduler_config=SimpleNamespace(max_num_seqs=4, max_num_batched_tokens=2048),
+        scheduler_config=SimpleNamespace(max_num_seqs=4),
         cache_config=SimpleNamespace(num_gpu_blocks=blocks, block_size=32),
         model_config=SimpleNamespace(max_model_len=1024),
     )
-    assert leisure(config) == steps
+    assert leisure(config) == tokens
 
 
 def requests(count: int, *, stream: bool = False) -> list[Request]:
