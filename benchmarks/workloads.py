@@ -25,7 +25,7 @@ PEERS = {
 }
 """The program of each, and the workloads that can't be said in it."""
 CROWDED, WHOLE = 1.15, 1.4
-PATIENCE = 3
+PATIENCE = 1
 """Rounds of those that ask a server; of a sweep it is one."""
 
 
@@ -59,7 +59,7 @@ class Contestant:
 
 
 def table(*, quick: bool = False) -> str:
-    count, wide, rounds = (4, 40, 1) if quick else (200, 500, 5)
+    count, wide, rounds = (4, 40, 1) if quick else (200, 500, 3)
     with ExitStack() as stack:
         folder = model(Path(stack.enter_context(TemporaryDirectory())))
         found = stack.enter_context(contestants(folder, SETTINGS))
