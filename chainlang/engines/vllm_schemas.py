@@ -105,10 +105,15 @@ def grammar(kept: Kept) -> str:
 
 def _needed(grammar: str) -> str:
     """Return a grammar without the rules that nothing leads to: vLLM reads it for each request."""
-    rules = dict(line.split(" ::= ", 1) for line in grammar.splitlines() if " ::= " in line)
+    rules: dict[str, str] = {}
+    for line in grammar.splitlines():
+        name, sign, rule = line.partition(" ::= ")
+        if not sign:
+            raise RuntimeError(f"a line of the grammar is no rule: {line!r}")
+        rules[name] = rule
     names = re.compile("|".join(sorted(map(re.escape, rules), key=len, reverse=True)))
-    reached = {"root": None}
-    for name in (todo := ["root"]):
+    reached = dict.fromkeys(todo := ["root"])
+    for name in todo:
         for found in names.findall(rules[name]):
             if found not in reached:
                 reached[found] = None

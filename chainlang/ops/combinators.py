@@ -9,7 +9,6 @@ kind shares its place; the outer one repeats its mark, so that no two samples sh
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Sequence
 from typing import Any, Protocol
 
@@ -19,9 +18,10 @@ from chainlang.faults import FAULTS, Cause
 from chainlang.ir.nodes import Combine, Expr, Named, Table
 from chainlang.ops.expressions import evaluate
 from chainlang.ops.functions import UserFunction
-from chainlang.ops.prompts import RenderError, plain
+from chainlang.ops.prompts import RenderError
 from chainlang.ops.records import Event, Record
 from chainlang.ops.stages import StageError
+from chainlang.ops.views import as_json, plain
 from chainlang.places import Place
 
 MARKS = {"fallback": "?", "retry": "!", "loop": "+", "each": "#"}
@@ -222,6 +222,5 @@ def beginning(record: Record, name: str, item: Any) -> Record:
 
 
 def _shown(value: Any, most: int = 60) -> str:
-    plain = isinstance(value, str | int | float | bool | list | tuple | dict | None)
-    text = json.dumps(value, default=repr, ensure_ascii=False) if plain else repr(value)
+    text = as_json(value)
     return text if len(text) <= most else text[: most - 1] + "…"

@@ -7,16 +7,17 @@ filters that return no more than they are given. So a stranger's expression cost
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
-from functools import lru_cache
-from types import GeneratorType
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from functools import lru_cache, wraps
 from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
 from chainlang.diagnostics import Diagnostic, closest
 from chainlang.errors import MeaningError
-from chainlang.ops.prompts import RenderError
+from chainlang.ops.prompts import NOT_ALLOWED, RenderError, said_by
+from chainlang.ops.views import View, as_text
 
 if TYPE_CHECKING:
     from jinja2 import nodes
@@ -34,6 +35,8 @@ FILTERS = (
     "lower", "map", "max", "min", "reject", "rejectattr", "reverse", "round", "select",
     "selectattr", "sort", "string", "sum", "title", "trim", "unique", "upper",
 )  # fmt: skip
+
+_LAZY = ("map", "reject", "rejectattr", "reverse", "select", "selectattr", "unique")
 
 
 @frozen
@@ -72,10 +75,8 @@ def _compiled(expression: str) -> Callable[[Mapping[str, Any]], Any]:
     def evaluated(values: Mapping[str, Any]) -> Any:
         try:
             found = run(**values)
-            if isinstance(found, GeneratorType):  # of `map` and `select`
-                found = list(found)
-        except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
-            raise RenderError(str(error)) from error
+        except (TemplateError, *NOT_ALLOWED) as error:
+            raise RenderError(said_by(error)) from error
         several = found if isinstance(found, list | tuple) else [found]
         if any(isinstance(one, Undefined) for one in several):
             raise RenderError(f"{expression!r} has no value here")
@@ -240,8 +241,15 @@ def _refused(tree: nodes.Node, tokens: list[tuple[int, str]]) -> Iterator[Fault]
                 near = closest(name, FILTERS)
                 hint = f"did you mean '{near}'?" if near else f"there are {', '.join(FILTERS)}"
                 yield _at(tokens, name, f"there is no filter '{name}' here", hint)
+            case nodes.Filter(kwargs=named):
+                for key in sorted(_twice(str(one.key) for one in named)):
+                    yield _at(tokens, key, f"the argument '{key}' stands twice")
             case nodes.Getattr(attr=name) if name.startswith("_"):
                 yield _at(tokens, name, f"'{name}' is no field of a value")
+
+
+def _twice(names: Iterable[str]) -> set[str]:
+    return {name for name, count in Counter(names).items() if count > 1}
 
 
 def _missing(
@@ -280,6 +288,12 @@ def _environment() -> SandboxedEnvironment:
     class Bounded(Fields):
         intercepted_binops = frozenset(("+", "-", "*", "/", "//", "%", "**"))
 
+        def getattr(self, obj: Any, attribute: str) -> Any:
+            """Return a field of a value: methods, which nothing can call, are none."""
+            if isinstance(obj, View) or (isinstance(obj, dict) and attribute in obj):
+                return super().getattr(obj, attribute)
+            return self.undefined(obj=obj, name=attribute)
+
         def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
             """Return what an operator makes, where that has an ordinary size."""
             if operator == "+" and type(left) is type(right) and isinstance(left, str | list):
@@ -294,7 +308,20 @@ def _environment() -> SandboxedEnvironment:
                     raise SecurityError(f"'{operator}' met a number of more than 300 digits")
             return super().call_binop(context, operator, left, right)
 
-    made = Bounded(undefined=Missing, autoescape=False)
+    made = Bounded(undefined=Missing, autoescape=False, optimized=False)
     made.filters = {name: made.filters[name] for name in FILTERS}
+    made.filters |= {name: _listing(made.filters[name]) for name in _LAZY}
+    made.filters |= {"string": as_text}
     made.globals = {}
     return made
+
+
+def _listing(filter_: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a filter that gives a list where it gave what can be gone through once."""
+
+    @wraps(filter_)
+    def listed(*args: Any, **named: Any) -> Any:
+        found = filter_(*args, **named)
+        return list(found) if isinstance(found, Iterator) else found
+
+    return listed

@@ -17,10 +17,10 @@ from attrs import evolve, field, frozen
 from chainlang.diagnostics import Diagnostic
 from chainlang.errors import OperandError
 from chainlang.limits import current
-from chainlang.ops.prompts import View
 from chainlang.ops.records import Candidate, Part, Record
 from chainlang.ops.signatures import Kind
 from chainlang.ops.stages import StageError
+from chainlang.ops.views import View
 from chainlang.places import Place
 from chainlang.report import shown
 

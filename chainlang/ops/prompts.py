@@ -7,44 +7,17 @@ again, so nothing that a row or a model says can become a template.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from chainlang.diagnostics import Diagnostic, closest
 from chainlang.errors import MeaningError
+from chainlang.ops.views import View
 
 if TYPE_CHECKING:
     from chainlang.ops.sandbox import Sandbox
-
-
-class View:
-    """Named values as a template sees them: ``view.name``, and nothing else.
-
-    A mapping would not do: its methods would hide fields called ``items`` or ``values``.
-
-    >>> render("{{ part.items }}", {"part": View({"items": 3})})
-    '3'
-    """
-
-    __slots__ = ("_values",)
-
-    def __init__(self, values: Mapping[str, Any]) -> None:
-        self._values = values
-
-    def __getitem__(self, name: str) -> Any:
-        return self._values[name]
-
-
-def plain(value: Any) -> Any:
-    """Return a value that a template or an expression has found, with views as what they show.
-
-    >>> plain([View({"answer": "42"})])
-    [{'answer': '42'}]
-    """
-    if isinstance(value, View):
-        return {name: plain(one) for name, one in value._values.items()}
-    return [plain(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def absent(name: str, names: Iterable[str]) -> str:
@@ -63,11 +36,18 @@ class RenderError(Exception):
     """A template could not be filled in with the values of a row; the message says why."""
 
 
+NOT_ALLOWED = (
+    ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError, TypeError,
+    ValueError,
+)  # fmt: skip
+"""What filters and operators raise for values that do not allow them."""
+
+
 def render(template: str, values: Mapping[str, Any]) -> str:
     """Return a template with values filled in. Text goes in as it is, other values as JSON.
 
-    Raises `RenderError` for a name that the values lack, or an operation that fails on them, and
-    `MeaningError` for a template that is not one.
+    Raises `RenderError` for a name that the values lack, an operation that fails on them, or a
+    function that is to be shown, and `MeaningError` for a template that is not one.
 
     >>> render("{{ lang }}: {{ text }}", {"lang": "fr", "text": "{{ 7 * 7 }}"})
     'fr: {{ 7 * 7 }}'
@@ -87,14 +67,22 @@ def _compiled(template: str) -> Callable[[Mapping[str, Any]], str]:
     except TemplateSyntaxError as error:
         message = f"this template can't be read: {error.message} (line {error.lineno})"
         raise MeaningError([Diagnostic("template", message)]) from error
+    except SyntaxError as error:  # of the Python that jinja makes of it: an argument stands twice
+        message = f"this template can't be read: {error.msg}"
+        raise MeaningError([Diagnostic("template", message)]) from error
 
     def fill(values: Mapping[str, Any]) -> str:
         try:
             return rendered(lambda: found.render(values))
-        except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
-            raise RenderError(str(error)) from error
+        except (TemplateError, *NOT_ALLOWED) as error:
+            raise RenderError(said_by(error)) from error
 
     return fill
+
+
+def said_by(error: Exception) -> str:
+    """Return what an error says, without the places in memory that Python shows of some values."""
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", str(error))
 
 
 @lru_cache(maxsize=1024)
@@ -111,10 +99,12 @@ def variables(template: str) -> frozenset[str]:
 
 
 @lru_cache(maxsize=1024)
-def decides_by_kind(template: str) -> bool:
-    """Return whether a template asks what kind of value something is, as `is none` does.
+def looks_into(template: str) -> bool:
+    """Return whether a template does more with values than to show, join, count and go through.
 
-    >>> decides_by_kind("{% if query is none %}{% endif %}"), decides_by_kind("{{ query }}")
+    It may ask what kind of value something is, as `is none` does, or how its text goes.
+
+    >>> looks_into("{% if query is none %}{% endif %}"), looks_into("{{ query | trim }}")
     (True, False)
     """
     from jinja2 import nodes
@@ -124,7 +114,12 @@ def decides_by_kind(template: str) -> bool:
     return asks or any(one.name in _ASKING for one in tree.find_all(nodes.Filter))
 
 
-_ASKING = frozenset({"select", "reject", "selectattr", "rejectattr"})
+_ASKING = frozenset(
+    {
+        "indent", "reject", "rejectattr", "replace", "select", "selectattr", "striptags",
+        "truncate", "wordcount",
+    }
+)  # fmt: skip
 
 
 @lru_cache(maxsize=1)
@@ -139,7 +134,7 @@ def environment() -> Sandbox:
             of, name = self._undefined_obj, self._undefined_name
             if self._undefined_hint or not isinstance(name, str):
                 return str(super()._undefined_message)
-            names = of._values if isinstance(of, View) else of if isinstance(of, dict) else ()
+            names = of.names() if isinstance(of, View) else of if isinstance(of, dict) else ()
             return absent(name, names)
 
     return Sandbox(Absent)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from attrs import evolve, field, frozen
 
-from chainlang.ops.prompts import View
+from chainlang.ops.views import View
 from chainlang.places import Place
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})

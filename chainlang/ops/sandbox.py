@@ -8,9 +8,9 @@ macros, recursive loops, other files, and filters that pad or draw lots.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
+from functools import wraps
 from typing import Any, NoReturn
 
 from jinja2 import StrictUndefined, TemplateSyntaxError, nodes
@@ -20,7 +20,7 @@ from jinja2.runtime import LoopContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
 
-from chainlang.ops.prompts import View
+from chainlang.ops.views import View, as_json, as_text
 
 BUDGET = 1 << 24
 """Characters that one rendering may make, shown or not; a round of a loop costs `ROUND` of them."""
@@ -31,6 +31,11 @@ FILTERS = frozenset(
     length list lower map max min reject rejectattr replace reverse round select selectattr sort
     string striptags title tojson trim truncate unique upper wordcount""".split()  # noqa: SIM905
 )
+_OF_TEXT = (
+    "capitalize", "e", "escape", "indent", "lower", "replace", "striptags", "title", "trim",
+    "truncate", "upper", "wordcount",
+)  # fmt: skip
+"""The filters that would show a value as Python shows it, where it is no text."""
 GLOBALS = frozenset({"dict", "namespace", "range"})
 _ABSENT: dict[type[nodes.Node], str] = {
     nodes.Include: "include",
@@ -51,8 +56,6 @@ _METHODS = frozenset(
 _OF_LOOPS = frozenset({"index", "index0", "revindex", "revindex0", "first", "last", "length"})
 _LARGEST_NUMBER = 1 << 14  # bits
 
-_AS_JSON = (bool, int, float, list, tuple, dict, type(None))
-_ENCODER = json.JSONEncoder(ensure_ascii=False)  # made once: `json.dumps` would make it each time
 _LEFT: ContextVar[list[int]] = ContextVar("_LEFT")
 
 
@@ -101,6 +104,8 @@ class Fields(ImmutableSandboxedEnvironment):
                 return self.undefined(obj=obj, name=attribute)
         if isinstance(obj, LoopContext) and attribute in _OF_LOOPS:
             return getattr(obj, attribute)
+        if isinstance(obj, dict) and attribute in obj:  # a method would hide a field `items`
+            return obj[attribute]
         return super().getattr(obj, attribute)
 
 
@@ -119,7 +124,9 @@ class Sandbox(Fields):
         )
         self.filters = {name: self.filters[name] for name in FILTERS}
         self.filters |= {"replace": _replace, "join": _join, "indent": _indent, "round": _round}
-        self.filters |= {"tojson": _tojson, _ROUNDS: _rounds, _JOINED: _joined}
+        self.filters |= {"tojson": as_json, "string": as_text}
+        self.filters |= {name: _of_text(self.filters[name]) for name in _OF_TEXT}
+        self.filters |= {_ROUNDS: _rounds, _JOINED: _joined}
         self.globals = {name: self.globals[name] for name in GLOBALS}
 
     def make_globals(self, d: Any) -> Any:
@@ -169,15 +176,22 @@ class Sandbox(Fields):
         return super().call_binop(context, operator, left, right)
 
 
-def shown(value: Any) -> Any:
-    """Return a value as it stands in a text: text as it is, other values as JSON."""
-    if type(value) is not str and isinstance(
-        value, bool | int | float | list | tuple | dict | None
-    ):
-        value = _ENCODER.encode(value)
-    if isinstance(value, str):
-        spend(len(value))
-    return value
+def shown(value: Any) -> str:
+    """Return a value as it stands in a text."""
+    text = value if type(value) is str else as_text(value)
+    spend(len(text))
+    return text
+
+
+def _of_text(filter_: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a filter that is given what a value shows as."""
+    before = int(hasattr(filter_, "jinja_pass_arg"))  # its environment comes first
+
+    @wraps(filter_)
+    def filtered(*args: Any, **named: Any) -> Any:
+        return filter_(*args[:before], as_text(args[before]), *args[before + 1 :], **named)
+
+    return filtered
 
 
 # ---------------------------------------------------------------- what is counted
@@ -212,7 +226,7 @@ def _rounds(items: Iterable[Any], literal: int) -> Iterator[Any]:
 
 
 def _joined(parts: list[Any]) -> str:
-    texts = [part if isinstance(part, str) else str(part) for part in parts]
+    texts = [as_text(part) for part in parts]
     spend(sum(map(len, texts)))
     return "".join(texts)
 
@@ -222,7 +236,7 @@ def _join(items: Iterable[Any], between: str = "", attribute: str | None = None)
     texts = []
     for item in items:
         one = item[attribute] if attribute is not None else item
-        texts.append(one if isinstance(one, str) else str(one))
+        texts.append(as_text(one))
         spend(ROUND + len(texts[-1]) + len(between))
     return between.join(texts)
 
@@ -238,11 +252,6 @@ def _indent(text: str, width: int | str = 4, first: bool = False, blank: bool = 
     """Return a text with its lines indented, all but the first."""
     spend(len(text) + (text.count("\n") + 1) * (width if isinstance(width, int) else len(width)))
     return do_indent(text, width, first, blank)
-
-
-def _tojson(value: Any) -> str:
-    """Return a value as JSON."""
-    return _ENCODER.encode(value)
 
 
 def _round(number: float, digits: int = 0) -> float:

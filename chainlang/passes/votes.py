@@ -6,8 +6,8 @@ from attrs import evolve
 
 from chainlang.ops.stopping import Rule, needed
 from chainlang.passes.base import Refused, Rewritten
-from chainlang.plan.steps import Count, Decide, Generate, Name, Plan, Sequence, Step
-from chainlang.plan.walk import rebuilt
+from chainlang.plan.steps import Count, Decide, Generate, Name, Plan, Step
+from chainlang.plan.walk import paired, rebuilt
 
 
 def ended_by(rule: Rule, plan: Plan) -> Rewritten[Plan]:
@@ -18,32 +18,24 @@ def ended_by(rule: Rule, plan: Plan) -> Rewritten[Plan]:
         refused.append(Refused("vote", why, count.place, count.vote.span))
 
     def change(step: Step) -> Step:
-        if isinstance(step, Sequence):
-            return in_sequence(step)
         if not isinstance(step, Decide) or step.rule == rule:
-            return step
+            return paired(step, ended)
         if step.rule == "exact":
             return evolve(step, rule=rule) if _saves(step.generate, rule) else step
         refuse(step.count, f"{step.rule} ends it")
         return step
 
-    def in_sequence(step: Sequence) -> Step:
-        steps: list[Step] = []
-        for one in step.steps:
-            before = steps[-1] if steps else None
-            drawn = before.step if isinstance(before, Name) else before
-            if isinstance(one, Count) and isinstance(drawn, Generate) and _saves(drawn, rule):
-                if drawn.stage.kind == "map":
-                    refuse(one, "each candidate before it has samples of its own")
-                elif isinstance(before, Name):
-                    refuse(one, f"the samples are to be seen, under the name {before.name}")
-                else:
-                    steps[-1] = Decide(drawn, one, rule)
-                    continue
-            steps.append(one)
-        if len(steps) == len(step.steps):
-            return step
-        return steps[0] if len(steps) == 1 else Sequence(tuple(steps))
+    def ended(before: Step, one: Step) -> Step | None:
+        drawn = before.step if isinstance(before, Name) else before
+        if not isinstance(one, Count) or not isinstance(drawn, Generate) or not _saves(drawn, rule):
+            return None
+        if drawn.stage.kind == "map":
+            refuse(one, "each candidate before it has samples of its own")
+        elif isinstance(before, Name):
+            refuse(one, f"the samples are to be seen, under the name {before.name}")
+        else:
+            return Decide(drawn, one, rule)
+        return None
 
     root = rebuilt(plan.root, change)
     if root is plan.root:

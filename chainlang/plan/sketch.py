@@ -15,9 +15,10 @@ from typing import Any, NoReturn
 
 from attrs import evolve, field, frozen
 
-from chainlang.ops.prompts import RenderError, View, decides_by_kind, variables
+from chainlang.ops.prompts import RenderError, looks_into, variables
 from chainlang.ops.records import Candidate, Record, part_view
 from chainlang.ops.stages import Meaning, filled
+from chainlang.ops.views import View
 from chainlang.plan.ranges import NONE, Range
 from chainlang.wire import Message, Reader
 
@@ -118,7 +119,7 @@ class Sketch:
         """Return how many tokens a prompt has of which not everything is known."""
         context = None if reader.context is None else reader.context - 1
         anything = Range(0, context)
-        if self.row is None or decides_by_kind(stage.user) or decides_by_kind(stage.system or ""):
+        if self.row is None or looks_into(stage.user) or looks_into(stage.system or ""):
             return anything
         number = self.lot.number
         try:
@@ -204,3 +205,6 @@ class _AnyView(View):
 
     def __iter__(self) -> Iterator[Any]:
         raise TypeError("a candidate has no items")
+
+    def plain(self) -> NoReturn:
+        raise TypeError("this is not known before the run")

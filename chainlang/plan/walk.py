@@ -137,6 +137,22 @@ def rebuilt(step: Step, change: Callable[[Step], Step]) -> Step:
     return change(step)
 
 
+def paired(step: Step, join: Callable[[Step, Step], Step | None]) -> Step:
+    """Return a sequence with steps next to each other made one, where `join` makes them one.
+
+    It is the same object where none were, and one step alone where no other is left.
+    """
+    if not isinstance(step, Sequence):
+        return step
+    steps = [step.steps[0]]
+    for one in step.steps[1:]:
+        joined = join(steps[-1], one)
+        steps[-1:] = [steps[-1], one] if joined is None else [joined]
+    if len(steps) == len(step.steps):
+        return step
+    return steps[0] if len(steps) == 1 else Sequence(tuple(steps))
+
+
 def _with(step: Step, made: tuple[Step, ...]) -> Step:
     """Return a step around other parts, as many as `inner` has."""
     match step:

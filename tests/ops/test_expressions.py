@@ -8,7 +8,8 @@ import pytest
 
 from chainlang.errors import MeaningError
 from chainlang.ops.expressions import LARGEST_SUM, evaluate, faults
-from chainlang.ops.prompts import RenderError, View
+from chainlang.ops.prompts import RenderError
+from chainlang.ops.views import View
 
 VALUES: dict[str, Any] = {
     "answer": "Forty-Two ",
@@ -33,6 +34,9 @@ VALUES: dict[str, Any] = {
         ("tags | unique | sort", ["a", "b"]),
         ("tags[0] + tags[-1] if tags | length == 3 else ''", "bb"),
         ("fr.answer == 'oui'", True),
+        ("[1, 2] | reverse", [2, 1]),
+        ("{'items': 3}.items", 3),
+        ("tags | string", '["b", "a", "b"]'),
         ("fr.candidates | map(attribute='answer') | list", ["oui", "non"]),
         ("candidates | selectattr('verdict', 'equalto', 'correct') | list | length", 1),
         ("missing | default('x')", "x"),
@@ -69,6 +73,10 @@ def test_an_expression_keeps_the_type_of_its_value(expression: str, value: Any) 
         ("tags | map(attribute='__class__') | list", "unsafe|no value|undefined"),
         ("score < none", "not supported between"),
         ("[missing]", "has no value here"),
+        ("answer.upper", "has no value here"),
+        ("{}.items", "has no value here"),
+        ("tags.append == 1 and tags.append.x", "undefined|no value|has no attribute"),
+        ("1 if {}.items else 2", "has no attribute 'items'"),
     ],
 )
 def test_what_the_values_do_not_allow_is_an_error_of_the_row(expression: str, message: str) -> None:
@@ -84,6 +92,7 @@ def test_what_the_values_do_not_allow_is_an_error_of_the_row(expression: str, me
         "answer | center(1000000000)", "tags | batch(1000000000, 'x')", "answer | format(1)",
         "answer | indent(1000000000)", "x }} {{ y", "{% for x in y %}", "a.b.c(d)", "a[0](1)",
         "(a | lower)(1)", "'%c' | format(0x110000)", "a | attr('__class__')", "a | tojson", "",
+        "a | sort(attribute='b', attribute='c')",
         "(" * 60 + "a" + ")" * 60, "not " * 60 + "a", " + ".join("a" * 60), "a" * 3000 + " + 1",
     ],
 )  # fmt: skip

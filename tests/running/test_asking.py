@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from attrs import evolve
+from attrs import evolve, fields
 
 from chainlang import chain
 from chainlang.engines.fake import FakeEngine
@@ -104,6 +104,13 @@ def test_an_equal_request_shares_the_reply_in_flight_and_afterwards() -> None:
         assert other.usage == Usage()
     assert first.usage.calls == 1
     assert inner.shared == 2
+
+
+def test_a_question_leaves_out_nothing_that_a_reply_depends_on() -> None:
+    others = {"id", "seed", "count", "priority", "shared", "stream", "tracing"}
+    values = {one.name: object() for one in fields(Request)}
+    question = Request(**values).question  # type: ignore[arg-type]
+    assert set(question) == {value for name, value in values.items() if name not in others}
 
 
 def test_what_may_not_be_shared_is_not() -> None:

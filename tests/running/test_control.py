@@ -507,6 +507,7 @@ def test_each_over_candidates_over_a_named_part_and_over_nothing() -> None:
     ("over", "message"),
     [
         ("query", 'over= is no list but "q"'),
+        ("{'a': [1]}", 'over= is no list but {"a": [1]}'),
         ("missing", "over= can't be told: 'missing' is undefined"),
         ("[1, 2, 3]", "over= has 3 items: the limit samples_per_stage is 2"),
     ],
@@ -516,6 +517,14 @@ def test_what_is_no_list_or_too_long_fails_the_row(over: str, message: str) -> N
         result = one(each(E, over=over), engine=FakeEngine())
     assert result.failure is not None
     assert result.failure.message == message
+
+
+def test_a_part_is_no_list_and_is_said_as_json() -> None:
+    chained = "(fr = E) >> each(E, over='fr')"
+    result = one(chain(chained), engine=FakeEngine(answers={"": "oui"}))
+    assert result.failure is not None
+    says = 'over= is no list but {"answer": "oui", "candidates": [{"answer": "oui"}]}'
+    assert result.failure.message == says
 
 
 def test_lists_in_lists_have_a_bound_for_the_whole_row() -> None:

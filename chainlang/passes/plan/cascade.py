@@ -7,8 +7,8 @@ from attrs import evolve
 from chainlang.passes.base import Refused, Rewritten
 from chainlang.plan.counts import counts
 from chainlang.plan.reads import names_made
-from chainlang.plan.steps import Cascade, Count, Gather, Generate, Plan, Sequence, Step
-from chainlang.plan.walk import last, models, rebuilt
+from chainlang.plan.steps import Cascade, Count, Gather, Generate, Plan, Step
+from chainlang.plan.walk import last, models, paired, rebuilt
 
 
 def cascade(plan: Plan) -> Rewritten[Plan]:
@@ -29,25 +29,17 @@ def cascade(plan: Plan) -> Rewritten[Plan]:
     """
     refused: list[Refused] = []
 
-    def change(step: Step) -> Step:
-        if not isinstance(step, Sequence):
-            return step
-        steps: list[Step] = []
-        for one in step.steps:
-            before = steps[-1] if steps else None
-            if isinstance(one, Count) and isinstance(before, Gather):
-                why = _why_not(before.steps)
-                if why == "":
-                    steps[-1] = Cascade(before.steps, one)
-                    continue
-                if why is not None:
-                    refused.append(Refused("vote", why, one.place, one.vote.span))
-            steps.append(one)
-        if len(steps) == len(step.steps):
-            return step
-        return steps[0] if len(steps) == 1 else Sequence(tuple(steps))
+    def cascaded(before: Step, one: Step) -> Step | None:
+        if not isinstance(one, Count) or not isinstance(before, Gather):
+            return None
+        why = _why_not(before.steps)
+        if why == "":
+            return Cascade(before.steps, one)
+        if why is not None:
+            refused.append(Refused("vote", why, one.place, one.vote.span))
+        return None
 
-    root = rebuilt(plan.root, change)
+    root = rebuilt(plan.root, lambda step: paired(step, cascaded))
     if root is plan.root:
         return Rewritten(plan, tuple(refused))
     return Rewritten(evolve(plan, root=root, lossy=(*plan.lossy, "cascade")), tuple(refused))
