@@ -106,7 +106,7 @@ def grammar(kept: Kept) -> str:
 def _needed(grammar: str) -> str:
     """Return a grammar without the rules that nothing leads to: vLLM reads it for each request."""
     rules: dict[str, str] = {}
-    for line in grammar.splitlines():
+    for line in filter(None, grammar.splitlines()):
         name, sign, rule = line.partition(" ::= ")
         if not sign:
             raise RuntimeError(f"a line of the grammar is no rule: {line!r}")
