@@ -15,7 +15,7 @@ from chainlang.ir.nodes import Expr
 from chainlang.notation.declarations import read_file
 from chainlang.notation.expressions import Reader
 from chainlang.notation.grammar import grammar
-from chainlang.notation.scan import check_size, marks, unclosed
+from chainlang.notation.scan import bracketed, check_size, marks
 from chainlang.spans import Source, Span
 
 _Node = TypeVar("_Node", Expr, File)
@@ -153,11 +153,13 @@ def _open_item(text: str, starts: list[int], source: Source) -> _Broken | None:
     ``a = E >>`` and then ``model m = ...`` would read as ``a = E >> model`` and ``m = ...``.
     """
     last = 0
+    inside = set(bracketed(text, starts))
     for begin, end in pairwise(starts):
         last = begin if text[begin:end].strip() else last
-        item = text[last:end]
         # In an op that is not closed yet, `model` may be a value, and what follows a setting.
-        if _DECLARATION.match(text, end) and _is_open(item) and not unclosed(item, len(item)):
+        if end in inside or not _DECLARATION.match(text, end):
+            continue
+        if _is_open(text[last:end]):
             _, problem = _alone(text, last, end, source)
             if problem is not None:
                 return (last, end), problem

@@ -7,7 +7,7 @@ parser allocates anything, and it knows where the brackets are when the parser h
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from attrs import frozen
 
@@ -96,3 +96,20 @@ def unclosed(text: str, end: int) -> Mark | None:
         elif mark.kind == "close" and opened:
             opened.pop()
     return opened[-1] if opened else None
+
+
+def bracketed(text: str, places: Iterable[int]) -> Iterator[int]:
+    """Yield those of some places, in order, that a bracket is open at.
+
+    >>> list(bracketed("E(a) & [b", [2, 4, 8]))
+    [2, 8]
+    """
+    depth = 0
+    found = (mark for mark in marks(text) if mark.kind in ("open", "close"))
+    mark = next(found, None)
+    for place in places:
+        while mark is not None and mark.start < place:
+            depth = depth + 1 if mark.kind == "open" else max(depth - 1, 0)
+            mark = next(found, None)
+        if depth:
+            yield place
