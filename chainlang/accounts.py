@@ -234,5 +234,8 @@ def _meanings(forecast: Forecast) -> Iterator[str]:
         )
     if long := sum(one.too_long for one in known.values()):
         yield f"prompts that do not fit into the context of their model: {long:,}"
+    if forecast.unfit:
+        left_out = f"rows that can't be run, and are left out: {forecast.unfit:,}"
+        yield f"{left_out}; the first: {forecast.misfit}"
     for name, why in forecast.unread.items():
         yield f"prompt tokens of {name} are not known before running: {why}"

@@ -71,6 +71,10 @@ class Forecast:
     """Tokens in a block of each model's cache of prefixes; None where there is none."""
     sharing: bool = False
     """Whether requests that turn out equal are asked once, and so may be fewer."""
+    unfit: int = 0
+    """How many rows can't be run, and are left out."""
+    misfit: str = ""
+    """What is wrong with the first of them."""
 
 
 @define(eq=False)
@@ -91,6 +95,7 @@ class Forecaster:
     """Prompts that are asked once."""
     _prefixes: dict[int, Prefixes] = field(factory=dict)
     _read: int = 0
+    _misfit: str = ""
 
     @classmethod
     def of(cls, found: Compiled, program: Program, settings: RowSettings) -> Forecaster:
@@ -102,6 +107,8 @@ class Forecaster:
         for start in starts:
             if isinstance(start, Record):
                 self.add(start)
+            else:
+                self._misfit = self._misfit or start.message
             self._read += 1
             yield start
 
@@ -175,6 +182,8 @@ class Forecaster:
             {name: one for name, one in self.readers.items() if isinstance(one, str)},
             {name: one.block for name, one in self.readers.items() if not isinstance(one, str)},
             any(isinstance(one, Generate) and one.shared for one in leaves(plan.root)),
+            self._read - self.rows,
+            self._misfit,
         )
 
 
