@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol, runtime_checkable
+from typing import NoReturn, Protocol, runtime_checkable
 
 from attrs import astuple, field, frozen
 
+from chainlang.diagnostics import Diagnostic
+from chainlang.errors import EngineError
 from chainlang.wire import (
     Capabilities,
     Completion,
@@ -18,6 +20,11 @@ from chainlang.wire import (
     Request,
     Usage,
 )
+
+
+def refuse(message: str, hint: str | None = None) -> NoReturn:
+    """Raise an `EngineError` that says what an engine can't do or be made with, and what to do."""
+    raise EngineError([Diagnostic("engine", message, hint=hint)])
 
 
 @frozen

@@ -12,8 +12,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from chainlang.engines import chat
+from chainlang.engines.base import refuse
 from chainlang.engines.chat_stream import Diverged, Gathered, Teller
-from chainlang.engines.endpoint import Endpoint, refuse
+from chainlang.engines.endpoint import Endpoint
 from chainlang.engines.http_retry import RetryPolicy, Transient, ask_until_answered, retry_after
 from chainlang.faults import FailureKind, of_status
 

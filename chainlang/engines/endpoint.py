@@ -4,22 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from ipaddress import ip_address
-from typing import NoReturn
 from urllib.parse import urlsplit
 
 from attrs import field, frozen
 
-from chainlang.diagnostics import Diagnostic
 from chainlang.engines import http_logs
-from chainlang.errors import EngineError
+from chainlang.engines.base import refuse
 
 CLOUD = "api.openai.com"
 DEFAULT_URL = f"https://{CLOUD}/v1"
-
-
-def refuse(message: str, hint: str) -> NoReturn:
-    """Raise an `EngineError` that says what an engine can't be made with, and what to do."""
-    raise EngineError([Diagnostic("engine", message, hint=hint)])
 
 
 @frozen

@@ -19,11 +19,10 @@ from typing import Any, TypeAlias
 
 import attrs
 
-from chainlang.diagnostics import Diagnostic
-from chainlang.engines.base import Metrics, Size
+from chainlang.engines.base import Metrics, Size, refuse
 from chainlang.engines.decided import completed
 from chainlang.engines.fake_schemas import readable, value
-from chainlang.errors import EngineError
+from chainlang.report import shown
 from chainlang.wire import (
     Capabilities,
     Completion,
@@ -86,6 +85,8 @@ class FakeEngine:
     in tokens, at four characters a token. `size` is the memory that it says it holds, in bytes: an
     engine that holds any is asked only while it is loaded, as one with a model is.
 
+    Raises `EngineError` for `answers` of another kind, and when they give what is no reply.
+
     >>> engine = FakeEngine(answers={"17 + 25": ["42", "41"]})
     >>> from chainlang.wire import Message, Sampling
     >>> sampling = Sampling(temperature=0.7, max_tokens=8)
@@ -105,6 +106,9 @@ class FakeEngine:
         context: int = 1_000_000,
         size: int = 0,
     ) -> None:
+        if not (answers is None or callable(answers) or isinstance(answers, Mapping)):
+            hint = 'write a table, {"a piece of the prompt": "its reply"}, or a function'
+            refuse(f"answers can't be {shown(answers)}", hint)
         self.answers = answers
         self.latency = latency
         self.failures = failures
@@ -180,8 +184,7 @@ class FakeEngine:
     def submit(self, requests: Iterable[Request]) -> None:
         """Take requests; each will finish after its latency. Raises `EngineError` if not loaded."""
         if not self.loaded:
-            what = "the engine is not loaded"
-            raise EngineError([Diagnostic("engine", what, hint="call its load() first")])
+            refuse("the engine is not loaded", "call its load() first")
         for request in requests:
             self.submitted += 1
             self._in_flight += request.drawn
@@ -267,6 +270,8 @@ class FakeEngine:
         said = self._scripted(request, index)
         if said is None:
             said = _invented(request, schema, index)
+        if not isinstance(said, Said):
+            refuse(f"answers gave {shown(said)}, which is no reply", "give a text, or a Reply")
         reply = Reply(said) if isinstance(said, str) else said
         text, thought = reply.text, reply.reasoning
         ends = [at for stop in request.sampling.stop if (at := text.find(stop)) >= 0]
@@ -289,7 +294,9 @@ class FakeEngine:
         prompt = request.messages[-1].text
         for part, reply in self.answers.items():
             if part in prompt:
-                return reply if isinstance(reply, Said) else reply[index % len(reply)]
+                if isinstance(reply, Said) or not isinstance(reply, Sequence):
+                    return reply
+                return reply[index % len(reply)]
         return None
 
 

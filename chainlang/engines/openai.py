@@ -13,10 +13,10 @@ from importlib.metadata import version
 
 from chainlang.engines import chat
 from chainlang.engines.background import Background
-from chainlang.engines.base import Metrics
+from chainlang.engines.base import Metrics, refuse
 from chainlang.engines.chat_client import ChatClient, Refused
 from chainlang.engines.chat_stream import Teller
-from chainlang.engines.endpoint import CLOUD, DEFAULT_URL, Endpoint, refuse
+from chainlang.engines.endpoint import CLOUD, DEFAULT_URL, Endpoint
 from chainlang.engines.http_retry import GaveUp, RetryPolicy
 from chainlang.engines.probe import probe
 from chainlang.wire import (

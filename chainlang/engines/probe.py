@@ -11,7 +11,8 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from chainlang.engines import chat
-from chainlang.engines.endpoint import Endpoint, refuse
+from chainlang.engines.base import refuse
+from chainlang.engines.endpoint import Endpoint
 from chainlang.faults import of_status
 
 if TYPE_CHECKING:

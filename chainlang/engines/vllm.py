@@ -16,10 +16,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from chainlang.engines.base import Metrics, Size
+from chainlang.engines.base import Metrics, Size, refuse
 from chainlang.engines.vllm_flight import Flight
 from chainlang.engines.vllm_identity import fingerprint
-from chainlang.engines.vllm_load import Loaded, found, leisure, load, prepare, refuse, shut
+from chainlang.engines.vllm_load import Loaded, found, leisure, load, prepare, shut
 from chainlang.engines.vllm_metrics import Scheduled
 from chainlang.engines.vllm_parameters import parameters
 from chainlang.engines.vllm_prompts import PromptError

@@ -9,11 +9,11 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, TypeAlias
 
 from attrs import define, frozen
 
-from chainlang.diagnostics import Diagnostic
+from chainlang.engines.base import refuse
 from chainlang.engines.vllm_prompts import Prompts
 from chainlang.engines.vllm_quiet import quiet
 from chainlang.engines.vllm_refusals import explained, short
@@ -35,11 +35,6 @@ _WITHOUT = (
     'or ask a server: `model m = openai("...", base_url="http://127.0.0.1:8000/v1")`\n'
     'or try the chain without a model: `model m = fake("m")`'
 )
-
-
-def refuse(message: str, hint: str | None = None) -> NoReturn:
-    """Raise an `EngineError` that says what an engine can't be made with, and what to do."""
-    raise EngineError([Diagnostic("engine", message, hint=hint)])
 
 
 def install_command(system: str, machine: str, *, gpu: bool) -> str | None:

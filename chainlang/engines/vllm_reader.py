@@ -9,7 +9,8 @@ from typing import Any
 
 from attrs import frozen
 
-from chainlang.engines.vllm_load import CPU_BLOCK, Prepared, found, refuse
+from chainlang.engines.base import refuse
+from chainlang.engines.vllm_load import CPU_BLOCK, Prepared, found
 from chainlang.engines.vllm_prompts import Prompts
 from chainlang.engines.vllm_quiet import quiet
 from chainlang.engines.vllm_refusals import short
