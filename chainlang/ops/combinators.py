@@ -21,7 +21,7 @@ from chainlang.ops.functions import UserFunction
 from chainlang.ops.prompts import RenderError
 from chainlang.ops.records import Event, Record
 from chainlang.ops.stages import StageError
-from chainlang.ops.views import as_json, plain
+from chainlang.ops.views import as_json
 from chainlang.places import Place
 
 MARKS = {"fallback": "?", "retry": "!", "loop": "+", "each": "#"}
@@ -201,7 +201,7 @@ def listed(value: Any, most: int) -> list[Any]:
     if len(value) > most:
         message = f"over= has {len(value):,} items: the limit samples_per_stage is {most:,}"
         raise StageError(message, "input")
-    return [plain(one) for one in value]
+    return list(value)
 
 
 def judged_by(function: UserFunction, record: Record) -> Record:

@@ -17,7 +17,7 @@ from attrs import frozen
 from chainlang.diagnostics import Diagnostic, closest
 from chainlang.errors import MeaningError
 from chainlang.ops.prompts import NOT_ALLOWED, RenderError, said_by
-from chainlang.ops.views import View, as_text
+from chainlang.ops.views import View, as_text, plain
 
 if TYPE_CHECKING:
     from jinja2 import nodes
@@ -50,7 +50,7 @@ class Fault:
 
 
 def evaluate(expression: str, values: Mapping[str, Any]) -> Any:
-    """Return the value of an expression, with its type.
+    """Return the value of an expression, as JSON has it.
 
     Raises `RenderError` where the values do not allow it, `MeaningError` if it is no expression.
 
@@ -67,7 +67,7 @@ def _compiled(expression: str) -> Callable[[Mapping[str, Any]], Any]:
     if wrong:
         raise MeaningError([Diagnostic("expression", one.message, hint=one.hint) for one in wrong])
     if _is_name(expression):
-        return lambda values: _named(expression, values)
+        return lambda values: plain(_named(expression, values))
     from jinja2 import TemplateError, Undefined
 
     run = _environment().compile_expression(expression, undefined_to_none=False)
@@ -75,12 +75,12 @@ def _compiled(expression: str) -> Callable[[Mapping[str, Any]], Any]:
     def evaluated(values: Mapping[str, Any]) -> Any:
         try:
             found = run(**values)
+            several = found if isinstance(found, list | tuple) else [found]
+            if any(isinstance(one, Undefined) for one in several):
+                raise RenderError(f"{expression!r} has no value here")
+            return plain(found)
         except (TemplateError, *NOT_ALLOWED) as error:
             raise RenderError(said_by(error)) from error
-        several = found if isinstance(found, list | tuple) else [found]
-        if any(isinstance(one, Undefined) for one in several):
-            raise RenderError(f"{expression!r} has no value here")
-        return found
 
     return evaluated
 
@@ -126,6 +126,22 @@ def faults(
         hint = f"did you mean '{near}'?" if near else f"there are {', '.join(sorted(known))}"
         found.append(_at(tokens, name, f"there is no '{name}' here", hint))
     return tuple(sorted(dict.fromkeys(found), key=lambda one: one.start))
+
+
+@lru_cache(maxsize=1024)
+def names(expression: str) -> frozenset[str]:
+    """Return the names that an expression reads. Raises `MeaningError` if it is none.
+
+    >>> sorted(names("score > 3 and fr.answer"))
+    ['fr', 'score']
+    """
+    from jinja2 import nodes
+
+    _compiled(expression)  # for its error
+    if _is_name(expression):
+        return frozenset({expression})
+    tree = _tree(expression, words(expression))
+    return frozenset(one.name for one in tree.find_all(nodes.Name))
 
 
 class _NoExpression(Exception):

@@ -17,6 +17,8 @@ from chainlang.errors import MeaningError
 from chainlang.ops.views import View
 
 if TYPE_CHECKING:
+    from jinja2 import nodes
+
     from chainlang.ops.sandbox import Sandbox
 
 
@@ -92,10 +94,22 @@ def variables(template: str) -> frozenset[str]:
     >>> sorted(variables("{{ query }}{% for one in candidates %}{{ one.answer }}{% endfor %}"))
     ['candidates', 'query']
     """
-    from jinja2 import meta
-
     _compiled(template)  # for its error
-    return frozenset(meta.find_undeclared_variables(environment().parse(template)))
+    return undeclared(environment().parse(template))
+
+
+def undeclared(tree: nodes.Template) -> frozenset[str]:
+    """Return the names that a template reads and does not set before.
+
+    As `jinja2.meta` finds them, but nothing constant is computed: that may fail, or never end.
+    """
+    from jinja2.meta import TrackingCodeGenerator
+
+    assert tree.environment is not None
+    found = TrackingCodeGenerator(tree.environment)
+    found.optimizer = None
+    found.visit(tree)
+    return frozenset(found.undeclared_identifiers)
 
 
 @lru_cache(maxsize=1024)

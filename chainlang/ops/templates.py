@@ -10,7 +10,7 @@ from attrs import frozen
 
 from chainlang.diagnostics import closest
 from chainlang.ops.expressions import Fault
-from chainlang.ops.prompts import environment
+from chainlang.ops.prompts import environment, undeclared
 
 if TYPE_CHECKING:
     from jinja2 import TemplateSyntaxError
@@ -78,10 +78,8 @@ def reads(template: str) -> tuple[Read, ...]:
     >>> [(one.name, one.field) for one in reads("{% for a in b %}{{ a }} {{ c.d }}{% endfor %}")]
     [('b', None), ('c', 'd')]
     """
-    from jinja2 import meta
-
     made = environment()
-    given = meta.find_undeclared_variables(made.parse(template)) - made.globals.keys()
+    given = undeclared(made.parse(template)) - made.globals.keys()
     found: dict[tuple[str, str | None], Read] = {}
     said = [*words(template), (len(template), "end", "")]
     for index, (start, kind, text) in enumerate(said):

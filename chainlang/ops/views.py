@@ -7,6 +7,7 @@ an error: what Python would show instead is its place in memory, another one in 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import ItemsView, Iterator, KeysView, Mapping, ValuesView
 from inspect import isroutine
 from typing import Any
@@ -43,14 +44,32 @@ class View:
 
 
 def plain(value: Any) -> Any:
-    """Return a value that a template or an expression has found, with views as what they show.
+    """Return a value that an expression has found as a value of JSON, views as what they show.
 
-    >>> plain([View({"answer": "42"})])
-    [{'answer': '42'}]
+    Raises `TypeError` or `ValueError` for what JSON has not: a function, an infinite number.
+
+    >>> plain([View({"answer": "42"}), (1, 2)])
+    [{'answer': '42'}, [1, 2]]
     """
+    if value is None or isinstance(value, str | int):
+        return value
     if isinstance(value, View):
         return value.plain()
-    return [plain(one) for one in value] if isinstance(value, list | tuple) else value
+    if isinstance(value, dict):
+        return {_key(name): plain(one) for name, one in value.items()}
+    if isinstance(value, (list, tuple, *_MANY)):
+        return [plain(one) for one in value]
+    if isinstance(value, float) and math.isfinite(value):
+        return value
+    if isinstance(value, float):
+        raise ValueError(f"{value} is no number of JSON")
+    return _default(value)
+
+
+def _key(name: Any) -> str:
+    if not isinstance(name, str):
+        raise TypeError(f"a field is named by a text, and {name!r} is none")
+    return name
 
 
 def as_text(value: Any) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from chainlang.ops.expressions import names
 from chainlang.ops.prompts import variables
 from chainlang.ops.stages import Meaning
 from chainlang.plan.steps import (
@@ -63,7 +64,7 @@ def _of_stage(stage: Meaning) -> frozenset[str]:
         prompt -= {CANDIDATES}
     if stage.kind != "generate" or stage.choose is not None:
         prompt |= {CANDIDATES}
-    return prompt | (variables(f"{{{{ {stage.answer} }}}}") if stage.answer else frozenset())
+    return prompt | (names(stage.answer) if stage.answer else frozenset())
 
 
 def names_made(step: Step) -> frozenset[str]:

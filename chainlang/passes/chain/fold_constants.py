@@ -8,8 +8,8 @@ from typing import Any
 from chainlang.ir.nodes import Combine, Expr, Function, Node, Stage
 from chainlang.ir.walk import rebuild, transform
 from chainlang.ops.combinators import arm, is_over, options
-from chainlang.ops.expressions import evaluate
-from chainlang.ops.prompts import RenderError, variables
+from chainlang.ops.expressions import evaluate, names
+from chainlang.ops.prompts import RenderError
 from chainlang.ops.stages import StageError
 from chainlang.passes.base import Refused, Rewritten
 
@@ -83,4 +83,4 @@ def _part(entries: Mapping[str, Any], key: str | None, default: Any) -> Expr | N
 
 
 def _is_constant(expression: object) -> bool:
-    return isinstance(expression, str) and not variables(f"{{{{ {expression} }}}}")
+    return isinstance(expression, str) and not names(expression)

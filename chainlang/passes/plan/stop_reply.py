@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from attrs import evolve
 
+from chainlang.ops.expressions import names
 from chainlang.ops.functions import UserFunction
-from chainlang.ops.prompts import variables
 from chainlang.ops.records import Candidate, Part
 from chainlang.ops.stages import Meaning, choices
 from chainlang.passes.base import Refused, Rewritten
@@ -75,13 +75,13 @@ def _names(step: Step) -> frozenset[str]:
         case Call(function):
             return frozenset(one.name for one in function.names)
         case Route(by=judge) | Loop(until=judge) | Each(over=judge):
-            return _names(judge) if isinstance(judge, Call) else variables(f"{{{{ {judge} }}}}")
+            return _names(judge) if isinstance(judge, Call) else names(judge)
     return frozenset()
 
 
 def _why_not(stage: Meaning) -> str | None:
     if stage.sampling.stop or stage.sampling.min_tokens:
         return "its options say when a reply ends"
-    if stage.answer is not None and "text" in variables(f"{{{{ {stage.answer} }}}}"):
+    if stage.answer is not None and "text" in names(stage.answer):
         return "its answer reads the text of the reply"
     return None
