@@ -27,7 +27,7 @@ IDS = [row_id(row) for row in ROWS]
 NAMES = (
     "query", "n", "xs", "d", "z", "answer", "candidates", "fr", "fr.answer", "fr.candidates",
     "d.items", "d.b.c", "item", "reply", "text", "candidates[0].answer", "xs[0]", "'x'", "1", "[]",
-    "{}.items", "query.upper", "none", "1e308", "nothing",
+    "{}.items", "query.upper", "none", "n | float", "nothing",
 )  # fmt: skip
 ENDS = (
     "[0]", ".answer", "[:1]", "['a']", ".x", " is none", " is string", " is mapping", " is odd",
@@ -67,12 +67,14 @@ def ops(draw: st.DrawFn) -> str:
     kind, type_ = draw(st.sampled_from(("generate", "map", "fold"))), draw(st.sampled_from(TYPES))
     said = [f"user = {draw(prompts)}", f"temperature = {draw(st.sampled_from(('0', '0.7')))}"]
     if draw(st.booleans()):
-        said.append(f"answer = {draw(expressions)}")
+        said.append(f"answer = {draw(st.sampled_from(NAMES).map(json.dumps) | expressions)}")
     return f"op NAME : {kind} {type_} {{ {' '.join(said)} }}"
 
 
 lists = st.sampled_from(('"xs"', '"candidates"', '"[query, n]"')) | expressions
-stages = st.sampled_from(("E", "2:E", "a", "b", "3:a", "V", "J", "S", "M", 'M(by="x")', "2:b"))
+stages = st.sampled_from(
+    ("E", "2:E", "a", "b", "3:a", "V", "J", "S", "M", 'M(by="x")', "(2:a >> M)")
+)
 parts = st.recursive(
     stages,
     lambda inner: (

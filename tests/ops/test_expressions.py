@@ -117,3 +117,29 @@ def test_a_text_with_a_broken_escape_is_a_fault_of_its_own(escape: str) -> None:
     (fault,) = faults(f"answer == '{escape}' or score > 3")
     assert fault.message == "this text has a '\\' that begins no escape"
     assert (fault.start, fault.end) == (10, 12 + len(escape))
+
+
+@pytest.mark.parametrize(
+    ("expression", "value"),
+    [
+        ("fr", {"answer": "oui", "candidates": [{"answer": "oui"}, {"answer": "non"}]}),
+        ("candidates", [{"verdict": "correct"}, {"verdict": "incorrect"}]),
+        ("[fr.candidates[0], (1, 2)]", [{"answer": "oui"}, [1, 2]]),
+    ],
+)
+def test_what_an_expression_finds_is_json(expression: str, value: Any) -> None:
+    assert evaluate(expression, VALUES) == value
+
+
+@pytest.mark.parametrize(
+    ("expression", "message"),
+    [
+        ("'inf' | float", "inf is no number of JSON"),
+        ("[['nan' | float]]", "nan is no number of JSON"),
+        ("{1: 2}", "a field is named by a text, and 1 is none"),
+        ("{'a': missing}", "'missing' is undefined"),
+    ],
+)
+def test_what_json_has_not_is_no_value(expression: str, message: str) -> None:
+    with pytest.raises(RenderError, match=message):
+        evaluate(expression, VALUES)
