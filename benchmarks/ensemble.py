@@ -19,7 +19,7 @@ BASE, SCRIPT = "chainlang", "a script, `LLM.chat` for each stage"
 
 
 def table(*, quick: bool = False, model: Path | None = None) -> str:
-    rows, rounds = (4, 1) if quick else (300, 7)
+    rows, rounds = (4, 1) if quick else (300, 15)
     arguments = (model or tiny.path(), json.dumps(SETTINGS))
     programs = {
         BASE: (OURS, "vllm_chain.py", *arguments),
