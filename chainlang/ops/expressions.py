@@ -66,15 +66,17 @@ def _compiled(expression: str) -> Callable[[Mapping[str, Any]], Any]:
     wrong = faults(expression)
     if wrong:
         raise MeaningError([Diagnostic("expression", one.message, hint=one.hint) for one in wrong])
-    if _is_name(expression):
-        return lambda values: plain(_named(expression, values))
     from jinja2 import TemplateError, Undefined
 
-    run = _environment().compile_expression(expression, undefined_to_none=False)
+    run: Callable[..., Any]
+    if _is_name(expression):
+        run = _named(expression)
+    else:
+        run = _environment().compile_expression(expression, undefined_to_none=False)
 
     def evaluated(values: Mapping[str, Any]) -> Any:
         try:
-            found = run(**values)
+            found = run(values)
             several = found if isinstance(found, list | tuple) else [found]
             if any(isinstance(one, Undefined) for one in several):
                 raise RenderError(f"{expression!r} has no value here")
@@ -85,10 +87,15 @@ def _compiled(expression: str) -> Callable[[Mapping[str, Any]], Any]:
     return evaluated
 
 
-def _named(name: str, values: Mapping[str, Any]) -> Any:
-    if name not in values:
-        raise RenderError(f"{name!r} is undefined")
-    return values[name]
+def _named(name: str) -> Callable[[Mapping[str, Any]], Any]:
+    """Return what finds a name, as most expressions are one: without jinja."""
+
+    def found(values: Mapping[str, Any]) -> Any:
+        if name not in values:
+            raise RenderError(f"{name!r} is undefined")
+        return values[name]
+
+    return found
 
 
 def faults(

@@ -84,6 +84,8 @@ def _compiled(template: str) -> Callable[[Mapping[str, Any]], str]:
 
 def said_by(error: Exception) -> str:
     """Return what an error says, without the places in memory that Python shows of some values."""
+    if isinstance(error, RecursionError):
+        return "a value is nested too deep"
     return re.sub(r" at 0x[0-9a-fA-F]+", "", str(error))
 
 
