@@ -16,6 +16,8 @@ from chainlang.diagnostics import LINTS
 from chainlang.errors import ERRORS
 from chainlang.faults import FAULTS
 from chainlang.ops.expressions import FILTERS
+from chainlang.ops.sandbox import BUDGET, ROUND
+from chainlang.ops.sandbox import FILTERS as OF_TEMPLATES
 from chainlang.ops.signatures import COMBINATORS, DRAWS, ENGINES, OP_SETTINGS, STAGE_TYPES, Rule
 from chainlang.passes.table import CHAIN_PASSES, LOSSY, PLAN_PASSES
 from chainlang.settings import PREFIX, MapSettings, RunSettings, Settings, Takes
@@ -113,6 +115,13 @@ def combinators() -> Iterable[str]:
 def filters() -> Iterable[str]:
     """The filters of an expression."""
     yield ", ".join(f"`{name}`" for name in FILTERS)
+
+
+def templates() -> Iterable[str]:
+    """The filters of a template, and what it may make."""
+    yield ", ".join(f"`{name}`" for name in sorted(OF_TEMPLATES))
+    yield ""
+    yield f"One rendering makes at most {BUDGET:,} characters; a round of a loop counts as {ROUND}."
 
 
 def settings() -> Iterable[str]:
@@ -249,6 +258,7 @@ TABLES: dict[str, Callable[[], Iterable[str]]] = {
         options,
         combinators,
         filters,
+        templates,
         settings,
         engines,
         codes,
