@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PIP := $(BIN)/pip install -q --disable-pip-version-check
 
-.PHONY: demo test lint check bench fuzz test-oldest-lark format clean
+.PHONY: demo test lint check bench search fuzz test-oldest-lark format clean
 
 demo: $(READY)  ## the main job: a chain on vLLM, over a file of questions
 	@$(BIN)/python examples/demo.py
@@ -37,6 +37,9 @@ check: lint demo test test-oldest-lark  ## everything that CI runs
 
 bench: $(READY) $(VENV)-bench/.ready  ## the tables of benchmarks/README.md, or those in only="..."
 	$(BIN)/python -m benchmarks $(only)
+
+search: $(READY)  ## look for chains that break a law: 2,000 new ones for each
+	HYPOTHESIS_PROFILE=laws-search $(BIN)/python -m pytest -q -n auto --dist worksteal tests/laws
 
 fuzz: $(READY)  ## the long fuzz run: COUNT inputs into each entry
 	$(BIN)/python -m tests.fuzz $(or $(COUNT),10000000)

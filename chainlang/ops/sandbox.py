@@ -124,7 +124,7 @@ class Sandbox(Fields):
         )
         self.filters = {name: self.filters[name] for name in FILTERS}
         self.filters |= {"replace": _replace, "join": _join, "indent": _indent, "round": _round}
-        self.filters |= {"tojson": as_json, "string": as_text}
+        self.filters |= {"tojson": tojson, "string": as_text}
         self.filters |= {name: _of_text(self.filters[name]) for name in _OF_TEXT}
         self.filters |= {_ROUNDS: _rounds, _JOINED: _joined}
         self.globals = {name: self.globals[name] for name in GLOBALS}
@@ -252,6 +252,11 @@ def _indent(text: str, width: int | str = 4, first: bool = False, blank: bool = 
     """Return a text with its lines indented, all but the first."""
     spend(len(text) + (text.count("\n") + 1) * (width if isinstance(width, int) else len(width)))
     return do_indent(text, width, first, blank)
+
+
+def tojson(value: Any) -> str:
+    """Return a value as JSON. Python says the name to whoever gives it more."""
+    return as_json(value)
 
 
 def _round(number: float, digits: int = 0) -> float:
