@@ -92,6 +92,15 @@ def visible(text: str) -> str:
     return "".join(map(_picture, text))
 
 
+def without_places(text: str) -> str:
+    """Return a text without the places in memory that Python shows of some values.
+
+    >>> without_places("<object object at 0x7f75>")
+    '<object object>'
+    """
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", text)
+
+
 def shown(value: object, most: int = 60) -> str:
     """Return the `repr` of any value, short and visible; its type where it has no `repr`.
 
@@ -101,7 +110,7 @@ def shown(value: object, most: int = 60) -> str:
     if isinstance(value, ModuleType):  # not the place where it lies
         return f"<module {value.__name__!r}>"
     try:
-        text = visible(" ".join(re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value)).split()))
+        text = visible(" ".join(without_places(repr(value)).split()))
     except (ValueError, RecursionError):  # an integer of 5,000 digits, a list of 5,000 levels
         return f"{article(type(value).__name__)} too large to print"
     return text if len(text) <= most else text[: most - 3] + "..."

@@ -7,7 +7,6 @@ again, so nothing that a row or a model says can become a template.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from chainlang.diagnostics import Diagnostic, closest
 from chainlang.errors import MeaningError
 from chainlang.ops.views import View
+from chainlang.report import without_places
 
 if TYPE_CHECKING:
     from jinja2 import nodes
@@ -83,10 +83,10 @@ def _compiled(template: str) -> Callable[[Mapping[str, Any]], str]:
 
 
 def said_by(error: Exception) -> str:
-    """Return what an error says, without the places in memory that Python shows of some values."""
+    """Return what an error says of the values of a row."""
     if isinstance(error, RecursionError):
         return "a value is nested too deep"
-    return re.sub(r" at 0x[0-9a-fA-F]+", "", str(error))
+    return without_places(str(error))
 
 
 @lru_cache(maxsize=1024)

@@ -63,7 +63,7 @@ def plain(value: Any) -> Any:
         return value
     if isinstance(value, float):
         raise ValueError(f"{value} is no number of JSON")
-    return _default(value)
+    raise _no_json(value)
 
 
 def _key(name: Any) -> str:
@@ -84,9 +84,7 @@ def as_text(value: Any) -> str:
         return as_json(value)
     if isroutine(value) or isinstance(value, type):
         raise TypeError(f"{value.__name__} is a function, which can't be shown")
-    if f"{value}" == object.__repr__(value):
-        raise TypeError(f"a {type(value).__name__} can't be shown")
-    return str(value)  # of a date, say; a name that leads nowhere raises its error
+    return str(value)  # of jinja's own, as `loop`; a name that leads nowhere raises its error
 
 
 def as_json(value: Any) -> str:
@@ -103,8 +101,12 @@ def _default(value: Any) -> Any:
         return value.plain()
     if isinstance(value, _MANY):
         return list(value)
+    raise _no_json(value)
+
+
+def _no_json(value: Any) -> TypeError:
     str(value)  # a name that leads nowhere raises its own error
-    raise TypeError(f"a {type(value).__name__} has no JSON")
+    return TypeError(f"a {type(value).__name__} has no JSON")
 
 
 _MANY = (Iterator, ItemsView, KeysView, ValuesView, range)
