@@ -10,7 +10,7 @@ from attrs import field, frozen
 from chainlang import tiny
 from chainlang.diagnostics import Diagnostic
 from chainlang.engines import vllm_size
-from chainlang.engines.base import Engine, Loadable, Size
+from chainlang.engines.base import Engine, Loadable, Size, is_loadable
 from chainlang.errors import EngineError
 from chainlang.interrupts import loading
 from chainlang.ir.items import Item, Model
@@ -95,7 +95,7 @@ def _identity(one: Engine | Model) -> Hashable:
 
 def _size(one: Engine | Model) -> Size | None:
     if not isinstance(one, Model):
-        return one.size if isinstance(one, Loadable) else Size(0)
+        return one.size if is_loadable(one) else Size(0)
     if one.engine != "vllm":
         return Size(0)
     source = tiny.path() if one.source == tiny.NAME else one.source

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import NoReturn, Protocol, runtime_checkable
+from typing import NoReturn, Protocol, TypeGuard
 
 from attrs import astuple, field, frozen
 
@@ -116,7 +116,6 @@ class Engine(Protocol):
         ...
 
 
-@runtime_checkable
 class Timed(Protocol):
     """An engine with a time of its own: it passes as fast as the engine works."""
 
@@ -144,7 +143,6 @@ class Size:
         return self.weights + self.cache + self.besides
 
 
-@runtime_checkable
 class Loadable(Engine, Protocol):
     """An engine that holds memory while its model is loaded, and can do without for a while.
 
@@ -168,6 +166,20 @@ class Loadable(Engine, Protocol):
     def unload(self) -> None:
         """Give the memory back, until it is loaded again."""
         ...
+
+
+# These ask for one name. `isinstance` with a protocol would look at each, and with that compute it:
+# a fingerprint reads all the weights.
+
+
+def is_timed(engine: Engine) -> TypeGuard[Timed]:
+    """Return whether an engine has a time of its own."""
+    return hasattr(engine, "now")
+
+
+def is_loadable(engine: Engine) -> TypeGuard[Loadable]:
+    """Return whether an engine can give its memory back."""
+    return hasattr(engine, "unload")
 
 
 def not_text(message: Message) -> str | None:

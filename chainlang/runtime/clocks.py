@@ -9,7 +9,7 @@ from typing import Protocol
 
 from attrs import define, frozen
 
-from chainlang.engines.base import Timed
+from chainlang.engines.base import is_timed
 from chainlang.runtime.ports import Port
 
 LONGEST_SLEEP = 0.05
@@ -73,7 +73,7 @@ class EngineClock:
 
     def now(self) -> float:
         """Return the time of the engine that is ahead."""
-        return max(port.engine.now for port in self.ports if isinstance(port.engine, Timed))
+        return max(port.engine.now for port in self.ports if is_timed(port.engine))
 
     def wait(self, until: float) -> None:
         """Let time pass for all of the engines, at once."""

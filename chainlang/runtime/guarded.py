@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 
 from attrs import define, evolve
 
-from chainlang.engines.base import Engine, Loadable, Timed
+from chainlang.engines.base import Engine, is_loadable, is_timed
 from chainlang.faults import FAULTS
 from chainlang.runtime.breaker import Breaker
 from chainlang.runtime.budgets import RunBudget
@@ -55,7 +55,7 @@ class GuardedPort(Port):
         with self._shared.lock:
             self._breakers = _BREAKERS.setdefault(engine, {})
         self._held: list[Request] = []
-        self._loadable = engine if isinstance(engine, Loadable) else None
+        self._loadable = engine if is_loadable(engine) else None
         self._absent: list[Request] = []
         self._names: dict[str, str] = {}  # of requests that are asked again, by the asker
         self._told: list[Reply] = []
@@ -84,7 +84,7 @@ class GuardedPort(Port):
             told, self._told = self._told, []
             return told
         moment = self._next()
-        if isinstance(self.engine, Timed):
+        if is_timed(self.engine):
             moments = [one for one in (until, moment) if one is not None]
             replies = super().step(min(moments, default=None))
         else:
@@ -205,7 +205,7 @@ class GuardedPort(Port):
     # ---- time
 
     def _now(self) -> float:
-        return self.engine.now if isinstance(self.engine, Timed) else time.monotonic()
+        return self.engine.now if is_timed(self.engine) else time.monotonic()
 
     def _next(self) -> float | None:
         """Return when something is to be done here, whatever the engine does."""

@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 
 from attrs import define, field
 
-from chainlang.engines.base import Engine, Loadable, Timed
+from chainlang.engines.base import Engine, Loadable, is_timed
 from chainlang.interrupts import check
 from chainlang.wire import Completion, Delta, Failure, Request
 
@@ -103,7 +103,7 @@ class Port:
         return arrived
 
     def _worked(self, until: float | None) -> Sequence[Reply]:
-        if until is not None and isinstance(self.engine, Timed):
+        if until is not None and is_timed(self.engine):
             return self.engine.step(until)
         return self.engine.step()
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from attrs import define, field
 
-from chainlang.engines.base import Engine, Timed
+from chainlang.engines.base import Engine, is_timed
 from chainlang.ops.records import Flow, Record
 from chainlang.runtime.alarms import Alarm, Alarms
 from chainlang.runtime.awaiting import Awaiting
@@ -248,7 +248,7 @@ class Scheduler:
     def _clock(self, row: Row) -> Clock:
         """Return the clock of a row: of its engines, if all of them have a time of their own."""
         engines = {id(engine): engine for engine in row.engines.values()}.values()
-        if engines and all(isinstance(engine, Timed) for engine in engines):
+        if engines and all(is_timed(engine) for engine in engines):
             return EngineClock(tuple(self._port(row, engine) for engine in engines))
         return self.machine
 

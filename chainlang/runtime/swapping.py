@@ -13,7 +13,7 @@ from weakref import WeakSet
 
 from attrs import define, field
 
-from chainlang.engines.base import Engine, Loadable
+from chainlang.engines.base import Engine, Loadable, is_loadable
 from chainlang.interrupts import check
 from chainlang.plan.residency import Residency
 from chainlang.runtime.ports import unload
@@ -132,6 +132,6 @@ def _several(engines: Mapping[str, Engine]) -> Iterator[tuple[str, Loadable]]:
     """Yield each engine that can be loaded once, with the first model that it answers for."""
     seen = set[int]()
     for name, engine in engines.items():
-        if isinstance(engine, Loadable) and id(engine) not in seen:
+        if is_loadable(engine) and id(engine) not in seen:
             seen.add(id(engine))
             yield name, engine
