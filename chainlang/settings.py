@@ -16,21 +16,15 @@ from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias
 
 from attrs import frozen
 from pydantic import (
+    BaseModel,
     BeforeValidator,
     ByteSize,
+    ConfigDict,
     Field,
     HttpUrl,
     PositiveInt,
     SecretStr,
     ValidationError,
-)
-from pydantic_settings import (
-    BaseSettings,
-    EnvSettingsSource,
-    InitSettingsSource,
-    NoDecode,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
 )
 
 from chainlang.diagnostics import Diagnostic, closest
@@ -69,7 +63,7 @@ def _engine(value: Any) -> Any:
     raise ValueError("no engine")
 
 
-_Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
+_Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
 _COUNT = Takes("a whole number of at least 1")
 _FUNCTION = Takes("a function")
 _TRUTH = Takes("true or false")
@@ -78,20 +72,15 @@ _Patience = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 _Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """What holds for every run, until a call says otherwise. A secret in it prints as stars.
 
     >>> MapSettings.of({"window": 8, "openai_api_key": "sk-1"})
     MapSettings(model='tiny', seed=0, window=8, ..., openai_api_key=SecretStr('**********'), ...)
     """
 
-    model_config = SettingsConfigDict(
-        frozen=True,
-        extra="forbid",
-        env_prefix=PREFIX,
-        env_ignore_empty=True,
-        hide_input_in_errors=True,
-        use_attribute_docstrings=True,
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True
     )
 
     door: ClassVar[str]
@@ -150,14 +139,15 @@ class Settings(BaseSettings):
         Raises `SettingError` for every name that there is not and every value that does not fit,
         wherever they stand.
         """
-        file = _file()
+        file, variables = _file(), _variables()
         known = {name: value for name, value in given.items() if name in cls.names()}
+        said = {name: os.environ[variable] for name, variable in variables.items()}
         wrong = [*file.unknown(), *(cls._unknown(name) for name in given if name not in known)]
         try:
-            made = cls(**known)
+            made = cls.model_validate({**file.known(), **said, **known})
         except ValidationError as error:
             names = dict.fromkeys(str(one["loc"][0]) for one in error.errors())
-            wrong += (cls._misfit(name, known, file) for name in names)
+            wrong += (cls._misfit(name, known, variables, file) for name in names)
         # Not within the `except`: the other error holds the values, and one may be a secret.
         if wrong:
             raise SettingError(wrong)
@@ -169,21 +159,6 @@ class Settings(BaseSettings):
         return frozenset(cls.model_fields) - cls.foreign
 
     @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003
-        init_settings: PydanticBaseSettingsSource,
-        *_: PydanticBaseSettingsSource,
-        **__: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Return where settings come from: the call first, then the environment, then a file."""
-        return (
-            init_settings,
-            EnvSettingsSource(Settings),  # and none of what only a call can say
-            InitSettingsSource(Settings, _file().known()),
-        )
-
-    @classmethod
     def _unknown(cls, name: str) -> Diagnostic:
         """Return the finding about a setting that this call does not have."""
         message = f"{cls.door} has no setting {shown(name)}"
@@ -192,15 +167,16 @@ class Settings(BaseSettings):
         return Diagnostic("setting", message, hint=hint)
 
     @classmethod
-    def _misfit(cls, name: str, given: Mapping[str, Any], file: _File) -> Diagnostic:
+    def _misfit(
+        cls, name: str, given: Mapping[str, Any], variables: Mapping[str, str], file: _File
+    ) -> Diagnostic:
         """Return the finding about a value, named by the place that it comes from."""
         field = cls.model_fields[name]
         takes = next(one for one in field.metadata if isinstance(one, Takes))
-        variables = [one for one in os.environ if one.upper() == PREFIX + name.upper()]
         if name in given:
             value, where = given[name], name
-        elif variables:
-            value, where = os.environ[variables[0]], f"{variables[0]} in the environment"
+        elif name in variables:
+            value, where = os.environ[variables[name]], f"{variables[name]} in the environment"
         else:
             value, where = file.table[name], f"{name} in {file.name}"
         what = f"{where} can't be {'what it is' if takes.secret else shown(value)}"
@@ -282,6 +258,16 @@ class _File:
                 continue
             what = f"there is no setting {shown(name)}, in {self.name}"
             yield Diagnostic("setting", what, hint=_meant(name, Settings.model_fields))
+
+
+def _variables() -> dict[str, str]:
+    """Return the variables of the environment that say something, by the settings they are of."""
+    found = {}
+    for variable in os.environ:
+        prefix, name = variable[: len(PREFIX)], variable[len(PREFIX) :].lower()
+        if prefix.upper() == PREFIX and name in Settings.model_fields and os.environ[variable]:
+            found[name] = variable
+    return found
 
 
 def _file() -> _File:
