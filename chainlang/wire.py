@@ -194,8 +194,11 @@ class Reader(Protocol):
         """The most tokens of prompt and reply together; None where that is not known."""
         ...
 
-    def token_ids(self, messages: Iterable[Message]) -> Sequence[int]:
-        """Return the tokens of a prompt. Raises `ValueError` where there are none, and says why."""
+    def token_ids(self, messages: Iterable[Message], schema: str | None = None) -> Sequence[int]:
+        """Return the tokens of a prompt whose reply has a schema; None is free text.
+
+        Raises `ValueError` where there are none, and says why.
+        """
         ...
 
 

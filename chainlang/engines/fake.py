@@ -56,7 +56,11 @@ class Pieces:
     context: int | None
     block: int | None = None
 
-    def token_ids(self, messages: Iterable[Message]) -> list[int]:
+    def token_ids(
+        self,
+        messages: Iterable[Message],
+        schema: str | None = None,  # noqa: ARG002  # nothing of a reply is part of a prompt here
+    ) -> list[int]:
         """Return a number for each piece of a prompt, the same for the same piece."""
         step = _CHARACTERS_PER_TOKEN
         return [

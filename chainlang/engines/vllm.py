@@ -6,7 +6,6 @@ when an engine is made.
 
 from __future__ import annotations
 
-import re
 import time
 import warnings
 import weakref
@@ -24,7 +23,6 @@ from chainlang.engines.vllm_metrics import Scheduled
 from chainlang.engines.vllm_parameters import parameters
 from chainlang.engines.vllm_prompts import PromptError
 from chainlang.engines.vllm_reader import VllmReader
-from chainlang.engines.vllm_schemas import enforceable, grammar
 from chainlang.engines.vllm_size import size
 from chainlang.faults import FailureKind
 from chainlang.interrupts import held
@@ -40,7 +38,6 @@ from chainlang.wire import (
 )
 
 _WAIT = 0.5  # seconds that a reply waits for others, at most: somebody may have a deadline
-_NOISE = re.compile(r"\[[0-9:]+\] \S+: ")  # time and source file of a message from C++
 _FINISHES: dict[str, Finish] = {"stop": "stop", "length": "length"}
 
 
@@ -244,7 +241,8 @@ class VllmEngine:
         if self._broken is not None:
             return Failure(request.id, "engine", self._broken)
         try:
-            kept = request.schema and enforceable(request.schema, lenient=request.lenient)
+            schema, lenient = request.schema, request.lenient
+            form = None if schema is None else self.reader.form(schema, lenient=lenient)
         except ValueError as error:
             return Failure(request.id, "constraint", str(error))
         if (least := loaded.prompts.at_least(request.messages)) >= self.context:
@@ -254,16 +252,17 @@ class VllmEngine:
             prompt = loaded.prompts.token_ids(request.messages)
         except PromptError as error:
             return Failure(request.id, "refused", str(error))
+        if form is not None:
+            prompt += form.opening_ids
         if len(prompt) >= self.context:
             what = f"the prompt has {len(prompt)} tokens, the context {self.context}"
             return Failure(request.id, "context", what)
         self._issued += 1
         ticket = str(self._issued)
         try:
-            form = grammar(kept) if kept else None
             most = min(request.sampling.max_tokens, self.context - len(prompt))
-            drawing = parameters(request, form, most)
-            with held(), _unwarned() if kept else nullcontext():
+            drawing = parameters(request, form.grammar if form else None, most)
+            with held(), _unwarned() if form else nullcontext():
                 inner = loaded.engine.add_request(
                     ticket,
                     {"type": "token", "prompt_token_ids": prompt},
@@ -271,12 +270,10 @@ class VllmEngine:
                     priority=request.priority,
                 )
         except Exception as error:  # noqa: BLE001  # of several types, one for each of its parts
-            kind: FailureKind = "constraint" if kept else "refused"
-            reason = _NOISE.sub("", str(error)).strip()
-            return Failure(request.id, kind, f"vLLM refuses the request: {reason}")
+            kind: FailureKind = "constraint" if form else "refused"
+            return Failure(request.id, kind, f"vLLM refuses the request: {error}")
         self._tickets[request.id] = ticket
-        unkept = kept.unkept if kept else ()
-        self._flying[ticket] = Flight(request, inner, len(prompt), most, unkept)
+        self._flying[ticket] = Flight(request, inner, len(prompt), most, form)
         return None
 
     def _take(self, output: Any) -> Iterator[Completion | Failure | Delta]:
@@ -287,12 +284,12 @@ class VllmEngine:
         for one in output.outputs:
             if one.index in flight.samples:
                 continue  # it was ended in the step that this report is of
-            if flight.request.stream and len(one.text) > (told := flight.told.get(one.index, 0)):
-                flight.told[one.index] = len(one.text)
-                yield Delta(flight.request.id, one.index, one.text[told:])
-            text, reason = one.text, one.finish_reason
+            text, reason = flight.text(one), one.finish_reason
+            if flight.request.stream and len(text) > (told := flight.told.get(one.index, 0)):
+                flight.told[one.index] = len(text)
+                yield Delta(flight.request.id, one.index, text[told:])
             if reason is None:
-                whole = flight.decided(one)
+                whole = flight.decided(one, text)
                 if whole is None:
                     continue
                 text, reason = whole, "stop"

@@ -7,6 +7,7 @@ from typing import Any
 from attrs import define, field
 
 from chainlang.engines.decided import completed, longest_rest
+from chainlang.engines.vllm_openings import Form
 from chainlang.engines.vllm_schemas import BLANKS
 from chainlang.wire import Completion, Finish, Request, Sample, Usage
 
@@ -21,7 +22,7 @@ class Flight:
     prompt_tokens: int
     most: int
     """Tokens that a sample may have."""
-    unkept: tuple[str, ...]
+    form: Form | None
     samples: dict[int, Sample] = field(factory=dict)
     cached: int = 0
     told: dict[int, int] = field(factory=dict)
@@ -29,22 +30,25 @@ class Flight:
     ended: list[int] = field(factory=list)
     """Samples that were ended because they were decided."""
 
-    def decided(self, output: Any) -> str | None:
+    def text(self, output: Any) -> str:
+        """Return what a sample says so far, with what it was given."""
+        return (self.form.opening if self.form else "") + str(output.text)
+
+    def decided(self, output: Any, text: str) -> str | None:
         """Return the whole text of a sample that could say nothing else; None while it could."""
-        choices = () if self.unkept else self.request.choices
-        whole = completed(output.text, choices) if choices and output.text else None
+        choices = () if self.form and self.form.unkept else self.request.choices
+        whole = completed(text, choices) if choices and output.text else None
         if whole is None:
             return None
         drawn = len(output.token_ids)
-        return whole if drawn + longest_rest(output.text, whole, BLANKS) <= self.most else None
+        return whole if drawn + longest_rest(text, whole, BLANKS) <= self.most else None
 
     def take(self, output: Any, text: str, finish: Finish) -> None:
         """Keep a sample that is done."""
         ids = tuple(output.token_ids)
         likely = _logprobs(output)
-        self.samples[output.index] = Sample(
-            text, finish, len(ids), ids, self.unkept, logprobs=likely
-        )
+        unkept = self.form.unkept if self.form else ()
+        self.samples[output.index] = Sample(text, finish, len(ids), ids, unkept, logprobs=likely)
 
     def completion(self) -> Completion:
         """Return the reply, once all samples are done."""

@@ -10,8 +10,9 @@ from __future__ import annotations
 import json
 import re
 import secrets
+from bisect import bisect_right
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import chain
 from typing import Any
 
@@ -43,6 +44,7 @@ class Prompts:
         self._widest = _widest(described)
         self._around = lru_cache(_CACHED)(self._render)
         self._repeated = lru_cache(_CACHED)(self.text_ids)
+        self.beginning = lru_cache(_CACHED)(self._beginning)
 
     def token_ids(self, messages: Iterable[Message]) -> list[int]:
         """Return the prompt. Raises `PromptError` where the template or the tokenizer can't."""
@@ -81,6 +83,30 @@ class Prompts:
                     raise PromptError(f"the tokenizer reads {character!r} as a special token")
                 ids += spelled
         return ids
+
+    @cached_property
+    def _vocabulary(self) -> list[str]:
+        return sorted(self._plain.get_vocab())
+
+    def _beginning(self, text: str) -> tuple[tuple[int, ...], int]:
+        """Return tokens that a text begins with, whatever follows it, and how much of it they are.
+
+        No token is among them that could be part of a longer one with what follows.
+        """
+        read = self._plain.encode(text, add_special_tokens=False)
+        if not self._marks.isdisjoint(read.ids):
+            return (), 0
+        for count in range(len(read.ids)):
+            rest = "".join(read.tokens[count:])
+            longer = self._vocabulary[bisect_right(self._vocabulary, rest) :][:1]
+            if longer and longer[0].startswith(rest):
+                break
+        else:
+            count = len(read.ids)
+        given = read.offsets[count - 1][1] if count else 0
+        if count < len(read.ids) and read.offsets[count][0] < given:  # amid the bytes of a letter
+            return (), 0
+        return tuple(read.ids[:count]), given
 
     def _message_ids(self, message: Message) -> list[int]:
         if (why := not_text(message)) is not None:

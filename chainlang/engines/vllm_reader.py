@@ -11,6 +11,7 @@ from attrs import frozen
 
 from chainlang.engines.base import refuse
 from chainlang.engines.vllm_load import CPU_BLOCK, Prepared, found
+from chainlang.engines.vllm_openings import Form, form
 from chainlang.engines.vllm_prompts import Prompts
 from chainlang.engines.vllm_quiet import quiet
 from chainlang.engines.vllm_refusals import short
@@ -36,9 +37,17 @@ class VllmReader:
         block = int(cache.block_size) if cache.enable_prefix_caching else None
         return cls(model.prompts, block, model.context)
 
-    def token_ids(self, messages: Iterable[Message]) -> list[int]:
-        """Return the tokens of a prompt. Raises `PromptError` where there are none."""
-        return self.prompts.token_ids(messages)
+    def token_ids(self, messages: Iterable[Message], schema: str | None = None) -> list[int]:
+        """Return the tokens of a prompt, with what its reply is given of its beginning.
+
+        Raises ValueError where there are none.
+        """
+        ids = self.prompts.token_ids(messages)
+        return ids if schema is None else [*ids, *self.form(schema, lenient=True).opening_ids]
+
+    def form(self, schema: str, *, lenient: bool) -> Form:
+        """Return what a reply is held to. Raises ValueError for what vLLM can't hold it to."""
+        return form(schema, self.prompts, lenient=lenient)
 
 
 @lru_cache(maxsize=8)
@@ -58,13 +67,14 @@ def reader(
     source = found(model)
     try:
         with quiet():
+            import xgrammar  # noqa: F401  # it writes the grammars of replies
             from transformers import AutoConfig, AutoTokenizer
 
             tokenizer = AutoTokenizer.from_pretrained(source, revision=revision)
             config = AutoConfig.from_pretrained(source, revision=revision)
             prompts = Prompts(tokenizer)
-    except ModuleNotFoundError:
-        refuse("transformers is not installed, which reads its tokenizer")
+    except ModuleNotFoundError as error:
+        refuse(f"{error.name} is not installed, which comes with vLLM and reads its prompts")
     except Exception as error:  # noqa: BLE001  # transformers and the hub raise what they like
         refuse(f"its tokenizer can't be read: {short(str(error))}")
     block = CPU_BLOCK if on_cpu() else _GPU_BLOCK

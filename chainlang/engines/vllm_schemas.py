@@ -40,6 +40,7 @@ _JSON = {
     list: "array", dict: "object",
 }  # fmt: skip
 
+_NOISE = re.compile(r"\[[0-9:]+\] \S+: ")  # time and source file of a message from C++
 BLANKS = 2
 """Between the parts of a JSON text, at most: some models put them there until they are cut."""
 
@@ -90,26 +91,30 @@ def enforceable(schema: str, *, lenient: bool = False) -> Kept:
 def grammar(kept: Kept) -> str:
     """Return what vLLM's compiler makes of a schema, with few blanks, and our rules for texts.
 
-    Raises RuntimeError, in the words of the compiler, for what it can't compile.
+    Raises ValueError, in the words of the compiler, for what it can't compile.
     """
     import xgrammar
 
-    written = str(xgrammar.Grammar.from_json_schema(kept.schema, max_whitespace_cnt=BLANKS))
+    try:
+        written = str(xgrammar.Grammar.from_json_schema(kept.schema, max_whitespace_cnt=BLANKS))
+    except RuntimeError as error:
+        reason = _NOISE.sub("", str(error)).strip()
+        raise ValueError(f"vLLM can't compile the schema: {reason}") from None
     # It writes "ße" as "\xdfe", and would read that as one character.
     written = _SHORT_CODE.sub(r"\1\\u00\2", written)
     for number in range(len(kept.rules)):
         name = f"{kept.mark}{number}"
         written = written.replace(f'"\\"{name}\\""', f'"\\"" {name}')
-    return _needed("\n".join([written, *kept.rules]))
+    return needed("\n".join([written, *kept.rules]))
 
 
-def _needed(grammar: str) -> str:
+def needed(grammar: str) -> str:
     """Return a grammar without the rules that nothing leads to: vLLM reads it for each request."""
     rules: dict[str, str] = {}
     for line in filter(None, grammar.splitlines()):
         name, sign, rule = line.partition(" ::= ")
         if not sign:
-            raise RuntimeError(f"a line of the grammar is no rule: {line!r}")
+            raise ValueError(f"vLLM's grammar has a line that is no rule: {line!r}")
         rules[name] = rule
     names = re.compile("|".join(sorted(map(re.escape, rules), key=len, reverse=True)))
     reached = dict.fromkeys(todo := ["root"])

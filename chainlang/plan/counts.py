@@ -10,7 +10,7 @@ from attrs import evolve, field, frozen
 
 from chainlang.ops.combinators import beginning, listed, value_of
 from chainlang.ops.records import Record
-from chainlang.ops.stages import Meaning, StageError, messages
+from chainlang.ops.stages import Meaning, StageError, messages, schema
 from chainlang.ops.stopping import needed
 from chainlang.plan.costs import Asked, Cost, Counts
 from chainlang.plan.ranges import ANY, NONE, ONE, Range
@@ -198,7 +198,7 @@ class _Walk:
         stage, found = step.stage, list[Asked]()
         try:
             for one in record.candidates if stage.kind == "map" else (None,):
-                prompt = reader.token_ids(messages(stage, record, one))
+                prompt = reader.token_ids(messages(stage, record, one), schema(stage, record))
                 length = Range.of(len(prompt))
                 fits = _room(stage, len(prompt), reader).most != 0
                 samples = drawn if fits else NONE

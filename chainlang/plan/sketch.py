@@ -20,7 +20,7 @@ from chainlang.ops.records import Candidate, Record, part_view
 from chainlang.ops.stages import Meaning, filled
 from chainlang.ops.views import View
 from chainlang.plan.ranges import NONE, Range
-from chainlang.wire import Message, Reader
+from chainlang.wire import Reader
 
 MOST = 1000
 """Candidates that are put into a template to see how long it may become."""
@@ -123,11 +123,11 @@ class Sketch:
             return anything
         number = self.lot.number
         try:
-            own, _ = _measured(filled(stage, self._values(stage, most=False)), reader)
+            own, _ = _measured(stage, self._values(stage, most=False), reader)
             least = own if context is None else min(own, context)
             if number.most is None or number.most > MOST:
                 return Range(least, context)
-            own, said = _measured(filled(stage, self._values(stage, most=True)), reader)
+            own, said = _measured(stage, self._values(stage, most=True), reader)
         except (RenderError, ValueError):
             return anything
         if said is None:
@@ -155,14 +155,16 @@ def _part(lot: Lot, number: int) -> View:
     return _AnyView(lot.tokens, candidates=lot.views(number))
 
 
-def _measured(messages: tuple[Message, ...], reader: Reader) -> tuple[int, int | None]:
+def _measured(stage: Meaning, values: Mapping[str, Any], reader: Reader) -> tuple[int, int | None]:
     """Return how many tokens are a prompt's own, and how many the replies in it may have."""
     said: int | None = 0
+    messages = filled(stage, values)
     for message in messages:
         for tokens in _MARK.findall(message.text):
             said = None if said is None or not tokens else said + int(tokens)
     own = tuple(evolve(one, text=_MARK.sub("", one.text)) for one in messages)
-    return len(reader.token_ids(own)), said
+    form = stage.form(1)  # of every number the schema begins alike
+    return len(reader.token_ids(own, form.schema if form else None)), said
 
 
 class _Unknown:

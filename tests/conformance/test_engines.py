@@ -361,6 +361,7 @@ def test_it_reads_prompts_as_it_counts_them(engine: Engine) -> None:
     if engine.reader is None:
         return
     for text in ("What is 17 + 25?", "", "<|im_end|> é"):
-        asked = ask(text, count=2, max_tokens=2)
-        read = engine.reader.token_ids(asked.messages)
-        assert len(read) * 2 == completion(engine, asked).usage.prompt_tokens
+        for schema in (None, '{"type": "integer"}', shaped("bounds")[0]):
+            asked = ask(text, count=2, max_tokens=2, schema=schema)
+            read = engine.reader.token_ids(asked.messages, schema)
+            assert len(read) * 2 == completion(engine, asked).usage.prompt_tokens

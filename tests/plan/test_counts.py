@@ -23,7 +23,7 @@ class Letters:
     block: int | None = None
     context: int | None = 1000
 
-    def token_ids(self, messages: Iterable[Message]) -> Sequence[int]:
+    def token_ids(self, messages: Iterable[Message], schema: str | None = None) -> Sequence[int]:
         return [0, *map(ord, "".join(one.text for one in messages))]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,8 @@ CHATML = (
 SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 
 
-def tokenizer(template: str = CHATML, vocabulary: int = 400) -> Any:
-    """Return a byte-level BPE, trained on sums."""
+def tokenizer(template: str = CHATML, vocabulary: int = 400, texts: Iterable[str] = ()) -> Any:
+    """Return a byte-level BPE, trained on sums and other texts."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -29,7 +30,7 @@ def tokenizer(template: str = CHATML, vocabulary: int = 400) -> Any:
         show_progress=False,
     )
     sums = (f"What is {a} + {b}? The answer is {a + b}." for a in range(30) for b in range(30))
-    bpe.train_from_iterator(sums, trainer)
+    bpe.train_from_iterator((*sums, *texts), trainer)
     return PreTrainedTokenizerFast(
         tokenizer_object=bpe,
         eos_token="<|im_end|>",

@@ -128,6 +128,17 @@ def test_a_prompt_may_fill_the_context_but_for_one_token(random_engine: VllmEngi
     assert isinstance(fits, Completion | Failure)
 
 
+def test_the_beginning_of_an_object_is_given_and_not_drawn(tiny_engine: VllmEngine) -> None:
+    schema = """{"type": "object", "required": ["reasoning", "final_answer"], "properties":
+        {"reasoning": {"type": "string"}, "final_answer": {"type": "string"}}}"""
+    (one,) = completion(tiny_engine, ask(schema=schema, temperature=0.0, max_tokens=60)).samples
+    prompts = tiny_engine.reader.prompts
+    opening, _ = prompts.beginning('{"reasoning": ')
+    assert opening
+    assert prompts.text_ids(one.text) == [*opening, *one.token_ids[:-1]]
+    assert one.tokens == len(one.token_ids)
+
+
 def test_an_aborted_request_leaves_vllm_idle(random_engine: VllmEngine) -> None:
     assert random_engine._loaded is not None
     running = ask(count=4, min_tokens=100, max_tokens=100)

@@ -16,6 +16,9 @@ from tests.vllm.models import CHATML, SPECIAL, tokenizer
 Role = Literal["system", "user", "assistant"]
 TOKENIZER = tokenizer()
 PROMPTS = Prompts(TOKENIZER)
+JSON_PROMPTS = Prompts(
+    tokenizer(texts=[f'{{"reasoning": "{n} is", "answer": [{n}, true]}}' for n in range(500)])
+)
 MARKS = set(TOKENIZER.convert_tokens_to_ids(list(SPECIAL)))
 
 # Text with special tokens in it, whole and in parts, and anything else that is text.
@@ -150,3 +153,28 @@ def test_where_a_tokenizer_drops_text_its_length_says_nothing() -> None:
         {"pre_tokenizer": {"type": "WhitespaceSplit"}},
     ):
         assert Prompts(Rebuilt(**changes)).at_least(user("x" * 1_000_000)) == 0
+
+
+names = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | names,
+    lambda one: st.lists(one, max_size=2) | st.dictionaries(names, one, max_size=2),
+    max_leaves=3,
+)
+
+
+@given(names | st.sampled_from(["reasoning", "answer"]), json_values)
+def test_a_reply_that_is_begun_has_the_tokens_of_the_whole(name: str, made: Any) -> None:
+    text = f"{{{json.dumps(name, ensure_ascii=False)}: "
+    for prompts in (PROMPTS, JSON_PROMPTS):
+        ids, given = prompts.beginning(text)
+        assert prompts.text_ids(text[:given]) == list(ids)
+        whole = prompts.text_ids(text + json.dumps(made, ensure_ascii=False))
+        assert whole[: len(ids)] == list(ids)
+
+
+def test_a_token_that_may_be_part_of_a_longer_one_is_not_given() -> None:
+    assert JSON_PROMPTS.beginning('{"reasoning": ')[1] == len('{"reasoning":')
+    assert PROMPTS.beginning("{a: ")[1] == len("{a:")
+    assert PROMPTS.beginning("Wha") == ((), 0)
+    assert PROMPTS.beginning("") == ((), 0)

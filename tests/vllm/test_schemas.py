@@ -10,6 +10,7 @@ from pydantic_core import SchemaValidator
 
 from chainlang.engines.fake_schemas import readable, value
 from chainlang.engines.text_rules import LARGEST
+from chainlang.engines.vllm_openings import opening, rest
 from chainlang.engines.vllm_schemas import Kept, enforceable, grammar
 from chainlang.ir import items
 from chainlang.ops.replies import Form
@@ -39,9 +40,13 @@ def accepts(schema: str, text: str) -> bool:
 
 
 def compiled(kept: Kept, text: str) -> bool:
+    return held(grammar(kept), text)
+
+
+def held(form: str, text: str) -> bool:
     from xgrammar.testing import _is_grammar_accept_string
 
-    return bool(_is_grammar_accept_string(grammar(kept), text))
+    return bool(_is_grammar_accept_string(form, text))
 
 
 @law(sound_types, draws, share=4)
@@ -55,6 +60,38 @@ def test_what_fits_a_type_is_accepted(node: items.Type, random: random.Random) -
         text = json.dumps(made, ensure_ascii=False, separators=separators)
         assert accepts(schema, text)
         Form(node, DECLARED).read(text)
+
+
+@law(sound_types, draws, share=4)
+def test_what_fits_a_type_is_accepted_behind_any_part_of_its_opening(
+    node: items.Type, random: random.Random
+) -> None:
+    schema = json_schema(node, DECLARED)
+    described, _ = readable(schema)
+    made = value(described, described, random.randrange)
+    made = json.loads(json.dumps(made), parse_float=lambda text: round(float(text), 3))
+    text, whole = json.dumps(made, ensure_ascii=False), grammar(enforceable(schema))
+    given = opening(whole)
+    assert text.startswith(given)
+    if not given:
+        return
+    for at in {random.randrange(len(given)), len(given) - 1, len(given)}:
+        following = rest(whole, given[at:])
+        assert held(following, text[at:])
+        assert not held(following, text[at + 1 :] if at < len(given) - 1 else "")
+
+
+@pytest.mark.parametrize("name", ["größe", 'a "word"\\', "🙂", "ß\n", ") | (", "{"])
+def test_any_name_of_a_first_field_is_an_opening(name: str) -> None:
+    boolean = {"type": "boolean"}
+    described = {"type": "object", "properties": {name: boolean, "b": boolean}}
+    whole = grammar(enforceable(json.dumps({**described, "required": [name]})))
+    said = f"{{{json.dumps(name, ensure_ascii=False)}: "
+    if name != ") | (":  # like an object that may begin in several ways
+        assert opening(whole) == said
+        assert held(rest(whole, said[1:]), said[1:] + "true}")
+        assert held(rest(whole, ""), 'true, "b": false}')
+    assert not opening(grammar(enforceable(json.dumps(described))))
 
 
 @pytest.mark.parametrize("pattern", KEPT)
