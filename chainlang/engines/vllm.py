@@ -252,15 +252,16 @@ class VllmEngine:
             prompt = loaded.prompts.token_ids(request.messages)
         except PromptError as error:
             return Failure(request.id, "refused", str(error))
-        if form is not None:
-            prompt += form.opening_ids
+        given = form.opening_ids if form else ()
+        prompt += given
         if len(prompt) >= self.context:
             what = f"the prompt has {len(prompt)} tokens, the context {self.context}"
             return Failure(request.id, "context", what)
         self._issued += 1
         ticket = str(self._issued)
         try:
-            most = min(request.sampling.max_tokens, self.context - len(prompt))
+            most = max(1, request.sampling.max_tokens - len(given))  # it is part of the reply
+            most = min(most, self.context - len(prompt))
             drawing = parameters(request, form.grammar if form else None, most)
             with held(), _unwarned() if form else nullcontext():
                 inner = loaded.engine.add_request(

@@ -137,6 +137,11 @@ def test_the_beginning_of_an_object_is_given_and_not_drawn(tiny_engine: VllmEngi
     assert opening
     assert prompts.text_ids(one.text) == [*opening, *one.token_ids[:-1]]
     assert one.tokens == len(one.token_ids)
+    for most in (1, len(opening) + 5):
+        asked = ask(schema=schema, temperature=0.0, max_tokens=most)
+        (cut,) = completion(tiny_engine, asked).samples
+        assert cut.finish == "length"
+        assert cut.token_ids == one.token_ids[: max(1, most - len(opening))]
 
 
 def test_an_aborted_request_leaves_vllm_idle(random_engine: VllmEngine) -> None:
