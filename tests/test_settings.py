@@ -64,9 +64,16 @@ def test_a_list_in_the_environment_has_commas(monkeypatch: pytest.MonkeyPatch) -
     assert MapSettings.of({}).allowed_hosts == ("one.example", "two.example")
 
 
-def test_an_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_empty_variable_is_none(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHAINLANG_WINDOW", "")
     assert MapSettings.of({}).window == 256
+    (folder / "chainlang.toml").write_text("window = 0\n")
+    assert said().startswith("error[setting]: window in chainlang.toml can't be 0\n")
+
+
+def test_a_variable_may_have_small_letters(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("chainlang_window", "5")
+    assert MapSettings.of({}).window == 5
 
 
 def test_what_only_a_call_can_say_is_in_no_file_and_no_variable(

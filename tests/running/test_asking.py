@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NoReturn
 
 from attrs import evolve, fields
 
@@ -50,6 +51,21 @@ def test_a_role_is_part_of_a_prompt() -> None:
     system = (Message("system", "s" * CHUNK), Message("user", "u"))
     asked = [ask("1", "s" * CHUNK), ask("2", messages=system), ask("3", "s" * CHUNK + "u")]
     assert names(by_prefix(asked)) == ["1", "3", "2"]
+
+
+# ---------------------------------------------------------------- what an engine is
+
+
+class Costly(FakeEngine):
+    """An engine whose fingerprint takes long, as that of a large model."""
+
+    @property
+    def fingerprint(self) -> NoReturn:
+        raise AssertionError("nobody needs it")
+
+
+def test_a_fingerprint_is_looked_at_only_where_something_is_kept_by_it() -> None:
+    assert chain("E")("Hello?", engine=Costly(answers={"": "hi"})).answer == "hi"
 
 
 # ---------------------------------------------------------------- sharing
