@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from chainlang.wire import Request
 
@@ -27,22 +27,27 @@ def by_prefix(requests: Sequence[Request]) -> list[Request]:
     >>> [request.id for request in by_prefix(asked)]
     ['1', '3', '2']
     """
-    known: dict[tuple[int, str], int] = {}
-    ways = [(one.priority, *_way(one, known)) for one in requests]
-    return [requests[index] for index in sorted(range(len(requests)), key=ways.__getitem__)]
+    found: list[Request] = []
+    groups = [[(one, _chunks(one)) for one in requests]]
+    while groups:
+        group = groups.pop()
+        if len(group) == 1:  # nothing else begins like that, so the rest of it changes nothing
+            found.append(group[0][0])
+            continue
+        alike: dict[object, list[tuple[Request, Iterator[object]]]] = {}
+        for one, chunks in group:
+            chunk = next(chunks, None)
+            if chunk is None:
+                found.append(one)
+            else:
+                alike.setdefault(chunk, []).append((one, chunks))
+        groups += reversed(alike.values())
+    return sorted(found, key=lambda one: one.priority)
 
 
-def _way(request: Request, known: dict[tuple[int, str], int]) -> Iterator[int]:
-    """Yield the way to a prompt in the tree of all: the number of each node, as they were met."""
-    node = -1
-    for chunk in _chunks(request):
-        node = known.setdefault((node, chunk), len(known))
-        yield node
-
-
-def _chunks(request: Request) -> Iterable[str]:
+def _chunks(request: Request) -> Iterator[object]:
     yield request.model
     for message in request.messages:
         text = message.text
         for start in range(0, len(text), CHUNK):
-            yield f"{message.role} {text[start : start + CHUNK]}"
+            yield message.role, text[start : start + CHUNK]
