@@ -77,9 +77,9 @@ def _compiled(expression: str) -> Callable[[Mapping[str, Any]], Any]:
     def evaluated(values: Mapping[str, Any]) -> Any:
         try:
             found = run(values)
-            several = found if isinstance(found, list | tuple) else [found]
-            if any(isinstance(one, Undefined) for one in several):
-                raise RenderError(f"{expression!r} has no value here")
+            for one in found if isinstance(found, (list, tuple)) else (found,):
+                if isinstance(one, Undefined):
+                    raise RenderError(f"{expression!r} has no value here")
             return plain(found)
         except (TemplateError, *NOT_ALLOWED) as error:
             raise RenderError(said_by(error)) from error

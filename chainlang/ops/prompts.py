@@ -74,8 +74,10 @@ def _compiled(template: str) -> Callable[[Mapping[str, Any]], str]:
         raise MeaningError([Diagnostic("template", message)]) from error
 
     def fill(values: Mapping[str, Any]) -> str:
+        # As `found.render(values)`, which copies the values twice.
+        context = found.new_context({**found.globals, **values}, shared=True)
         try:
-            return rendered(lambda: found.render(values))
+            return rendered(found.root_render_func(context))
         except (TemplateError, *NOT_ALLOWED) as error:
             raise RenderError(said_by(error)) from error
 

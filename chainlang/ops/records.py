@@ -118,7 +118,7 @@ class Record:
 
     def noted(self, *events: Event) -> Record:
         """Return the record with more events."""
-        return evolve(self, events=(*self.events, *events))
+        return evolve(self, events=(*self.events, *events)) if events else self
 
     def inside(self, **local: Any) -> Record:
         """Return the record with more names that only the part being run sees."""

@@ -59,11 +59,11 @@ _LARGEST_NUMBER = 1 << 14  # bits
 _LEFT: ContextVar[list[int]] = ContextVar("_LEFT")
 
 
-def rendered(render: Callable[[], str]) -> str:
-    """Return what a function renders, with a whole budget to spend."""
+def rendered(pieces: Iterable[str]) -> str:
+    """Return the text of pieces that are made as they are taken, with a whole budget to spend."""
     token = _LEFT.set([BUDGET])
     try:
-        return render()
+        return "".join(pieces)
     finally:
         _LEFT.reset(token)
 
@@ -108,6 +108,10 @@ class Fields(ImmutableSandboxedEnvironment):
             return obj[attribute]
         return super().getattr(obj, attribute)
 
+    def make_globals(self, d: Any) -> Any:
+        """Return the globals as they are: jinja's ChainMap is walked again in each render."""
+        return self.globals if d is None else super().make_globals(d)
+
 
 class Sandbox(Fields):
     """The environment of templates."""
@@ -128,10 +132,6 @@ class Sandbox(Fields):
         self.filters |= {name: _of_text(self.filters[name]) for name in _OF_TEXT}
         self.filters |= {_ROUNDS: _rounds, _JOINED: _joined}
         self.globals = {name: self.globals[name] for name in GLOBALS}
-
-    def make_globals(self, d: Any) -> Any:
-        """Return the globals as they are: jinja's ChainMap is walked again in each render."""
-        return self.globals if d is None else super().make_globals(d)
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
         tree = super()._parse(source, name, filename)
@@ -219,9 +219,16 @@ class _Counted(NodeTransformer):
         return nodes.Filter(parts, _JOINED, [], [], None, None, lineno=node.lineno)
 
 
-def _rounds(items: Iterable[Any], literal: int) -> Iterator[Any]:
+def _rounds(items: Iterable[Any], literal: int) -> Iterable[Any]:
+    if isinstance(items, (list, tuple)):  # all are gone through: no loop is left before its end
+        spend(len(items) * (ROUND + literal))
+        return items
+    return _counted(items, ROUND + literal)
+
+
+def _counted(items: Iterable[Any], each: int) -> Iterator[Any]:
     for item in items:
-        spend(ROUND + literal)
+        spend(each)
         yield item
 
 

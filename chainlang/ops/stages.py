@@ -208,10 +208,10 @@ def filled(stage: Meaning, values: Mapping[str, Any]) -> tuple[Message, ...]:
     """Return the prompt of a stage for what its templates may read. Raises `RenderError`."""
     if stage.fresh:
         values = {**values, "candidates": []}
-    found = [Message("user", render(stage.user, values))]
-    if stage.system is not None:
-        found.insert(0, Message("system", render(stage.system, values)))
-    return tuple(found)
+    user = Message("user", render(stage.user, values))
+    if stage.system is None:
+        return (user,)
+    return (Message("system", render(stage.system, values)), user)
 
 
 def _missing(name: str, record: Record) -> str:
@@ -311,10 +311,8 @@ def _answer(
         return chosen.answer, {**chosen.fields, **fields, "final_answer": chosen.answer}
     if stage.answer is None:
         return fields.get("answer", reply), fields
-    values = dict(record.values)
-    if read is not None:
-        values["candidate"] = read.view()
-    values |= {"text": sample.text, **fields}
+    one = {} if read is None else {"candidate": read.view()}
+    values = {**record.values, **one, "text": sample.text, **fields}
     try:
         return evaluate(stage.answer, values), fields
     except RenderError as error:

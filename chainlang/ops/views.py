@@ -51,7 +51,7 @@ def plain(value: Any) -> Any:
     >>> plain([View({"answer": "42"}), (1, 2)])
     [{'answer': '42'}, [1, 2]]
     """
-    if value is None or isinstance(value, str | int):
+    if value is None or isinstance(value, (str, int)):
         return value
     if isinstance(value, View):
         return value.plain()
@@ -80,6 +80,8 @@ def as_text(value: Any) -> str:
     """
     if isinstance(value, str):
         return value
+    if type(value) is int:  # which is JSON as it is: the number of a round, mostly
+        return str(value)
     if isinstance(value, _AS_JSON):
         return as_json(value)
     if isroutine(value) or isinstance(value, type):

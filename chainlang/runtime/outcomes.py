@@ -74,4 +74,5 @@ class Outcome:
 
     def showing(self, outputs: Outputs) -> Outcome:
         """Return the outcome with what of its result is looked at."""
-        return self if self.flow is None else evolve(self, flow=outputs.of_flow(self.flow))
+        flow = None if self.flow is None else outputs.of_flow(self.flow)
+        return self if flow is self.flow else evolve(self, flow=flow)
