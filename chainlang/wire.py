@@ -144,6 +144,17 @@ class Usage:
             self.output_tokens + other.output_tokens,
         )
 
+    @classmethod
+    def total(cls, usages: Iterable[Usage]) -> Usage:
+        """Return the sum of usages."""
+        calls = prompts = cached = outputs = 0
+        for one in usages:
+            calls += one.calls
+            prompts += one.prompt_tokens
+            cached += one.cached_tokens
+            outputs += one.output_tokens
+        return cls(calls, prompts, cached, outputs)
+
 
 @frozen
 class Delta:

@@ -207,6 +207,7 @@ class FakeEngine:
             self.now = max(self.now, until)
             return []
         finished: list[Completion | Failure | Delta] = []
+        usages = [self._usage]
         self._steps += bool(self._pending)
         while self._pending and (not finished or self._pending[0][0] <= self.now):
             due, _, request = heapq.heappop(self._pending)
@@ -214,11 +215,12 @@ class FakeEngine:
             self.now = max(self.now, due)
             reply = self.complete(request)
             if isinstance(reply, Completion):
-                self._usage += reply.usage
+                usages.append(reply.usage)
             if request.stream and isinstance(reply, Completion):
                 self._streaming.append((reply, 0))
             else:
                 finished.append(reply)
+        self._usage = Usage.total(usages)
         return finished
 
     def _stream(self) -> list[Completion | Failure | Delta]:
@@ -264,20 +266,25 @@ class FakeEngine:
             return Failure(request.id, "constraint", str(error))
         schema, unkept = kept or (None, ())
         request = attrs.evolve(request, choices=()) if unkept else request
-        drawn = (self._sample(request, schema, index) for index in range(request.drawn))
-        samples = tuple(attrs.evolve(one, unkept=unkept) if unkept else one for one in drawn)
-        output = sum(sample.tokens for sample in samples)
-        usage = Usage(request.drawn, prompt * request.drawn, 0, output)
-        return Completion(request.id, samples * (request.count // request.drawn), usage)
+        drawn = request.drawn
+        samples = [self._sample(request, schema, index) for index in range(drawn)]
+        if unkept:
+            samples = [attrs.evolve(one, unkept=unkept) for one in samples]
+        output = sum([sample.tokens for sample in samples])
+        usage = Usage(drawn, prompt * drawn, 0, output)
+        return Completion(request.id, tuple(samples) * (request.count // drawn), usage)
 
     def _sample(self, request: Request, schema: Any, index: int) -> Sample:
         said = self._scripted(request, index)
         if said is None:
             said = _invented(request, schema, index)
-        if not isinstance(said, Said):
-            refuse(f"answers gave {shown(said)}, which is no reply", "give a text, or a Reply")
-        reply = Reply(said) if isinstance(said, str) else said
-        text, thought = reply.text, reply.reasoning
+        match said:
+            case str(text):
+                thought = ""
+            case Reply(text, thought):
+                pass
+            case _:
+                refuse(f"answers gave {shown(said)}, which is no reply", "give a text, or a Reply")
         ends = [at for stop in request.sampling.stop if (at := text.find(stop)) >= 0]
         if ends:
             text = text[: min(ends)]

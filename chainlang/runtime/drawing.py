@@ -31,7 +31,7 @@ class _Draw:
     count: int
     start: Record
     """What the prompt is made of."""
-    attempt: int = 0
+    place: Place
 
 
 @frozen
@@ -53,14 +53,16 @@ class _Drawing:
     place: Place
     reads: tuple[Candidate | None, ...]
 
-    def draws(self, start: int, stop: int) -> Iterator[_Draw]:
-        """Yield the samples of these numbers of each reading, in their order."""
+    def draws(self, start: int, stop: int) -> list[_Draw]:
+        """Return the samples of these numbers of each reading, in their order."""
         most = LARGEST_REQUEST if self.step.together else 1
-        for number in range(len(self.reads)):
-            for first in range(start, stop, most):
-                yield _Draw(number, first, min(most, stop - first), self.record)
+        return [
+            _Draw(number, first, min(most, stop - first), self.record, self.at(number))
+            for number in range(len(self.reads))
+            for first in range(start, stop, most)
+        ]
 
-    def at(self, number: int, attempt: int) -> Place:
+    def at(self, number: int, attempt: int = 0) -> Place:
         """Return the place of a reading, at an attempt."""
         place = further(self.place, self.step.tries.mark, attempt)
         return place if self.reads[number] is None else (*place, f"c{number}")
@@ -86,7 +88,7 @@ class _Drawing:
         if listener is None or self.step.place not in listener.places:
             return Ask(tuple(requests)), unmade
         asked = (draw for index, draw in enumerate(draws) if index not in unmade)
-        places = tuple((self.at(draw.number, draw.attempt), draw.first) for draw in asked)
+        places = tuple((draw.place, draw.first) for draw in asked)
         ear = Ear(listener.tell, self.step.stage.name, places)
         return Ask(tuple(evolve(one, stream=True) for one in requests), ear), unmade
 
@@ -113,24 +115,25 @@ class _Drawing:
 
     def request(self, draw: _Draw) -> Request:
         """Return the request of some samples. Raises `StageError` if it can't be made."""
-        stage, place = self.step.stage, self.at(draw.number, draw.attempt)
+        stage, context = self.step.stage, self.context
+        terms = context.terms
         return Request(
             id=new_id(),
             model=stage.model,
             messages=messages(stage, draw.start, self.reads[draw.number]),
             sampling=stage.sampling,
-            seed=seed(self.context.run_seed, self.record.id, place) + draw.first,
+            seed=seed(context.run_seed, self.record.id, draw.place) + draw.first,
             count=draw.count,
             schema=schema(stage, draw.start),
             lenient=True,  # what the engine does not hold is looked at in the reply
             logprobs=stage.logprobs,
             priority=-self.step.depth,
-            redraw=self.context.redraw,
-            tracing=self.context.tracing or None,
+            redraw=context.redraw,
+            tracing=context.tracing or None,
             shared=self.step.shared,
             choices=self.choices(draw),
-            deadline=self.context.terms.call_seconds,
-            patience=self.context.terms.patience,
+            deadline=terms.call_seconds,
+            patience=terms.patience,
         )
 
     def choices(self, draw: _Draw) -> tuple[str, ...]:
@@ -146,24 +149,25 @@ class _Drawing:
             for number in range(draw.first, draw.first + draw.count):
                 yield _Bad(draw.number, number, error)
             return
-        read, place = self.reads[draw.number], self.at(draw.number, draw.attempt)
+        read = self.reads[draw.number]
         for number, sample in enumerate(reply.samples, draw.first):
             try:
-                yield candidate_of(self.step.stage, draw.start, read, sample, place)
+                yield candidate_of(self.step.stage, draw.start, read, sample, draw.place)
             except StageError as error:
                 yield _Bad(draw.number, number, error)
 
     def again(self, bad: _Bad) -> Generator[Effect, Any, tuple[Drawn, list[Event]]]:
         """Return what comes of drawing a sample again, as often as it may be."""
         tries, events = self.step.tries, list[Event]()
-        draw, times = _Draw(bad.number, bad.sample, 1, self.record), 1
+        draw = _Draw(bad.number, bad.sample, 1, self.record, self.at(bad.number))
+        attempt, times = 0, 1
         while tries.again(bad.error, times):
             if is_redrawn(bad.error):
+                attempt += 1
                 reply = bad.error.sample.text if bad.error.sample else None
                 start = told(self.record, str(bad.error), reply)
-                draw = evolve(draw, start=start, attempt=draw.attempt + 1)
-            at = self.at(bad.number, draw.attempt)
-            events.append(Event("retry", at, str(bad.error), bad.sample))
+                draw = evolve(draw, start=start, place=self.at(bad.number, attempt))
+            events.append(Event("retry", draw.place, str(bad.error), bad.sample))
             if wait := tries.wait(times):
                 yield Pause(wait)
             asked, unmade = self.ask([draw])
@@ -177,13 +181,13 @@ class _Drawing:
     def failed(self, bad: _Bad) -> RowFailed:
         """Return the failure of a sample."""
         stage = self.step.stage
-        return failed(bad.error, stage.name, self.at(bad.number, 0), bad.sample, stage.span)
+        return failed(bad.error, stage.name, self.at(bad.number), bad.sample, stage.span)
 
     def wave(
         self, start: int, stop: int
     ) -> Generator[Effect, Any, tuple[list[Drawn], list[Event]]]:
         """Return what comes of the samples of these numbers, and what was drawn again for it."""
-        draws, events = tuple(self.draws(start, stop)), list[Event]()
+        draws, events = self.draws(start, stop), list[Event]()
         asked, unmade = self.ask(draws)
         drawn = self.receive(draws, asked, unmade, (yield asked))
         bad = {index: one for index, one in enumerate(drawn) if isinstance(one, _Bad)}
@@ -211,21 +215,23 @@ def generate(
         drawing = _Drawing(step, record, context, place, readings(stage, record))
     except StageError as error:
         raise failed(error, stage.name, place, span=stage.span) from error
-    drawn: list[Drawn] = []
     failures: list[_Bad] = []
-    candidates: tuple[Candidate, ...] = ()
+    candidates: list[Candidate] = []
     start = 0
     while start < stage.count:
         left = stage.count - start
-        stop = stage.count if needed is None else start + needed(candidates, left)
+        stop = stage.count if needed is None else start + needed(tuple(candidates), left)
         if stop == start:
             break
         wave, events = yield from drawing.wave(start, stop)
-        drawn, record, start = [*drawn, *wave], record.noted(*events), stop
-        candidates = tuple(one for one in drawn if isinstance(one, Candidate))
-        failures = [one for one in drawn if isinstance(one, _Bad)]
+        record, start = record.noted(*events), stop
+        for one in wave:
+            if isinstance(one, _Bad):
+                failures.append(one)
+            else:
+                candidates.append(one)
         if failures and stage.need is None:
             raise drawing.failed(failures[0])
     if failures and len(candidates) < (stage.need or 0):
         raise drawing.failed(failures[0])
-    return record.after(stage.name, place, candidates)
+    return record.after(stage.name, place, tuple(candidates))

@@ -171,7 +171,9 @@ class GuardedPort(Port):
                 breaker = self._breaker(request)
                 if breaker is not None:
                     breaker.heard(reply, now)
-                    if self._is_to_be_asked_again(request, reply, breaker, now):
+                    if isinstance(reply, Failure) and self._is_to_be_asked_again(
+                        request, reply, breaker, now
+                    ):
                         self._held.append(again := evolve(request, id=new_id()))
                         self._names[again.id] = self._names.pop(request.id, request.id)
                         continue
@@ -180,14 +182,12 @@ class GuardedPort(Port):
         return found
 
     def _is_to_be_asked_again(
-        self, request: Request, reply: Reply, breaker: Breaker, now: float
+        self, request: Request, failure: Failure, breaker: Breaker, now: float
     ) -> bool:
-        passes = isinstance(reply, Failure) and reply.transient
-        is_model = isinstance(reply, Failure) and FAULTS[reply.kind].whose == "model"
+        if not failure.transient or FAULTS[failure.kind].whose != "model":
+            return False
         # What a stream has told can't be taken back.
-        return (
-            passes and is_model and not request.stream and self._is_patient(request, breaker, now)
-        )
+        return not request.stream and self._is_patient(request, breaker, now)
 
     def _overdue(self, now: float) -> list[Reply]:
         """Return the failures of requests whose time is over."""

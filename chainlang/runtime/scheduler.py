@@ -34,7 +34,8 @@ class Row:
     start: Record
     engines: Mapping[str, Engine]
     done: Callable[[Outcome], None]
-    usage: Usage = field(factory=Usage)
+    usages: list[Usage] = field(factory=list)
+    """What each of its requests has cost."""
     open_port: Callable[[Engine], Port] | None = None
     """How its engines are asked, if not as the scheduler asks others."""
     swapper: Swapper | None = None
@@ -165,7 +166,7 @@ class Scheduler:
             return  # its time was over
         task, slot, _ = self._answered(reply.id)
         if isinstance(reply, Completion):
-            task.row.usage += reply.usage
+            task.row.usages.append(reply.usage)
         self._deliver(task, slot, reply)
 
     def _answered(self, name: str) -> tuple[_Task, int, Port]:
@@ -209,6 +210,9 @@ class Scheduler:
     def _wait(self, task: _Task, effect: Effect, ready: list[tuple[_Task, Any]]) -> None:
         task.effect, task.failures = effect, {}
         match effect:
+            case Ask(requests):
+                task.waiting = len(requests)
+                self._ask(task, requests)
             case All(works):
                 task.waiting = len(works)
                 task.children = [_Task(task.row, one, task, n) for n, one in enumerate(works)]
@@ -223,9 +227,6 @@ class Scheduler:
                 task.waiting = len(calls)
                 for slot, call in enumerate(calls):
                     self._calls.start((task, slot), call)
-            case Ask(requests):
-                task.waiting = len(requests)
-                self._ask(task, requests)
         task.results = [None] * task.waiting
         ready += [(child, None) for child in reversed(task.children)]
         if not task.waiting:
@@ -263,7 +264,8 @@ class Scheduler:
         if parent is None:
             row = task.row
             failure = failed.failure if failed else None
-            row.done(Outcome(row.index, row.start.id, flow, failure, row.usage, row.start))
+            usage = Usage.total(row.usages)
+            row.done(Outcome(row.index, row.start.id, flow, failure, usage, row.start))
             return
         if failed is not None:
             parent.failures[task.slot] = failed

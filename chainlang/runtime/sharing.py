@@ -12,6 +12,7 @@ from chainlang.wire import Completion, Delta, Request, Sample, Usage
 
 REMEMBERED = 4096
 """Replies that are remembered after they have come, the latest ones."""
+_NOTHING = Usage()
 
 
 @frozen(cache_hash=True)
@@ -60,7 +61,7 @@ class SharedPort(Port):
             if sample is not None:
                 self._known.move_to_end(key)
                 self._inner.shared += 1
-                self._ready.append(_completion(request, sample, Usage()))
+                self._ready.append(_completion(request, sample, _NOTHING))
                 continue
             wait = self._flying.get(key)
             if wait is None:
@@ -93,7 +94,7 @@ class SharedPort(Port):
             for number, (name, request) in enumerate(wait.waiters.items()):
                 del self._keys[name]
                 if isinstance(reply, Completion):
-                    usage = Usage() if number else reply.usage
+                    usage = _NOTHING if number else reply.usage
                     found.append(_completion(request, reply.samples[0], usage))
                 else:
                     found.append(evolve(reply, id=name))
