@@ -189,9 +189,10 @@ def steps(reports: Mapping[Workload, Mapping[str, list[Report]]]) -> list[str]:
     lines = [
         (
             "Engine steps, beside how few they could have been: the output tokens by the seats, "
-            "the tokens in all by the budget of a step, or the longest way of a row, whichever is "
-            f"most (claim: at most {CROWDED} times while requests wait, {WHOLE} times over the "
-            "whole run, and fewer than the script where there are several stages)."
+            "the tokens in all by the budget of a step, or the longest way of a row as the script "
+            f"goes it, whichever is most (claim: at most {CROWDED} times while requests wait, "
+            f"{WHOLE} times over the whole run, and fewer than the script where there are several "
+            "stages)."
         ),
         "",
         row(["workload", "", "steps", "beside the fewest", "while requests wait", "preemptions"]),
