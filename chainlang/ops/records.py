@@ -74,7 +74,7 @@ class Event:
     """The number of the sample that was drawn again, where it was one."""
 
 
-@frozen
+@frozen(slots=False)  # see `Form`
 class Record:
     """A row on its way through a chain: its fields, its candidates, and its named parts so far."""
 
@@ -137,7 +137,8 @@ class Record:
         if self.query is not None:
             found["query"] = self.query
         found["candidates"] = [one.view() for one in self.candidates]
-        return {**found, **self.local}
+        found.update(self.local)
+        return found
 
 
 def part_view(candidates: tuple[Candidate, ...]) -> View:

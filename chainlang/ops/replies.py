@@ -30,7 +30,7 @@ class Value:
     """As Python has it: instances of the classes that are bound to the names of types."""
 
 
-@frozen(eq=False)
+@frozen(eq=False, slots=False)  # with slots, a cached property would slow down every other one
 class Form:
     """What replies have to be: a type, in words for engines, and as a check of what comes."""
 

@@ -7,7 +7,6 @@ reference interpreter and the runtime both call these functions, and differ in a
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import cached_property
 from typing import Any
 
 from attrs import evolve, field, frozen
@@ -94,10 +93,7 @@ class Meaning:
     types: Mapping[str, Declared] = field(factory=dict, hash=False)
     bound: Bound = field(default=NOTHING, eq=False, repr=False)
     span: Span | None = field(default=None, eq=False, repr=False)
-
-    @cached_property
-    def _forms(self) -> dict[int, Form]:
-        return {}
+    _forms: dict[int, Form] = field(factory=dict, init=False, eq=False, repr=False)
 
     def form(self, candidates: int) -> Form | None:
         """Return what a reply has to be, with so many candidates before it; None for any text."""
