@@ -74,7 +74,7 @@ def table(*, quick: bool = False) -> str:
                 "in a batch, blocks of 32 tokens, the cache of prefixes empty at the start; "
                 f"medians of rounds in turns ({rounds}), other rows in each. *Computed* are the "
                 "prompt tokens that the engine had to read; the bound is that no block is read "
-                "twice."
+                "twice, and for those that ask a server it is the script's."
             ),
             "",
             *costs(reports),
@@ -160,8 +160,8 @@ def costs(reports: Mapping[Workload, Mapping[str, list[Report]]]) -> list[str]:
         base = median(found[BASE], "seconds")
         for name, of in ((name, of) for name, of in found.items() if of):
             took = median(of, "seconds")
-            both = zip(of, found[NAIVE], strict=False)
-            computed = [one["computed"] / one.get("least", naive["least"]) for one, naive in both]
+            both = zip(of, found[SCRIPT], strict=False)
+            computed = [one["computed"] / one.get("least", other["least"]) for one, other in both]
             failed = sum(one["answers"].count(None) for one in of)
             cells = (
                 f"{took:.2f}", f"{took / base:.2f}", f"{median(of, 'samples'):,.0f}",
