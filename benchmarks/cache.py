@@ -27,8 +27,8 @@ def table(*, quick: bool = False) -> str:
             "beside the bound that no block is read twice (claim: at most "
             f"{CLAIM:.2f} times). What was read again of preempted samples is beside it; vLLM "
             "counts it nowhere, so of those that ask a server it is not known. Their bound is that "
-            "of the script. Workloads whose prompts fill no block are left out: nothing of them can "
-            "be kept."
+            "of the script. Workloads whose prompts fill no block are left out: nothing of them "
+            "can be kept."
         ),
         "",
         row(
