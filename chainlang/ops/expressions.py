@@ -68,7 +68,11 @@ def _compiled(expression: str) -> Callable[[Mapping[str, Any]], Any]:
         raise MeaningError([Diagnostic("expression", one.message, hint=one.hint) for one in wrong])
     from jinja2 import TemplateError, Undefined
 
-    run = _named(expression) if _is_name(expression) else _computed(expression)
+    run: Callable[..., Any]
+    if _is_name(expression):
+        run = _named(expression)
+    else:
+        run = _environment().compile_expression(expression, undefined_to_none=False)
 
     def evaluated(values: Mapping[str, Any]) -> Any:
         try:
@@ -90,27 +94,6 @@ def _named(name: str) -> Callable[[Mapping[str, Any]], Any]:
         if name not in values:
             raise RenderError(f"{name!r} is undefined")
         return values[name]
-
-    return found
-
-
-def _computed(expression: str) -> Callable[[Mapping[str, Any]], Any]:
-    """Return what computes an expression: a template that sets a name to it."""
-    from jinja2 import nodes
-
-    from chainlang.ops.sandbox import Names
-
-    (tree,) = _tree(expression, words(expression)).nodes
-    body = [nodes.Assign(nodes.Name("result", "store"), tree, lineno=1)]
-    whole = nodes.Template(body, lineno=1)
-    whole.set_environment(_environment())
-    template = _environment().from_string(whole)
-
-    def found(values: Mapping[str, Any]) -> Any:
-        context = Names(template, values)
-        for _ in template.root_render_func(context):
-            pass
-        return context.vars["result"]
 
     return found
 
@@ -225,7 +208,7 @@ def _is_readable(text: str) -> bool:
     return True
 
 
-def _tree(expression: str, tokens: list[tuple[int, str]]) -> nodes.Output:
+def _tree(expression: str, tokens: list[tuple[int, str]]) -> nodes.Node:
     """Return the parsed expression. Raises `_NoExpression` at the first word that can't be read."""
     from jinja2 import TemplateSyntaxError, nodes
     from jinja2.parser import Parser

@@ -62,7 +62,7 @@ def _compiled(template: str) -> Callable[[Mapping[str, Any]], str]:
     """Return what fills a template in. Raises `MeaningError` if jinja cannot read it."""
     from jinja2 import TemplateError, TemplateSyntaxError
 
-    from chainlang.ops.sandbox import Names, rendered
+    from chainlang.ops.sandbox import rendered
 
     try:
         found = environment().from_string(template)
@@ -74,8 +74,10 @@ def _compiled(template: str) -> Callable[[Mapping[str, Any]], str]:
         raise MeaningError([Diagnostic("template", message)]) from error
 
     def fill(values: Mapping[str, Any]) -> str:
+        # As `found.render(values)`, which copies the values twice.
+        context = found.new_context({**found.globals, **values}, shared=True)
         try:
-            return rendered(found.root_render_func(Names(found, values)))
+            return rendered(found.root_render_func(context))
         except (TemplateError, *NOT_ALLOWED) as error:
             raise RenderError(said_by(error)) from error
 

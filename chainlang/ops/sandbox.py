@@ -8,15 +8,15 @@ macros, recursive loops, other files, and filters that pad or draw lots.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
-from functools import cached_property, wraps
+from functools import wraps
 from typing import Any, NoReturn
 
-from jinja2 import StrictUndefined, Template, TemplateSyntaxError, nodes
+from jinja2 import StrictUndefined, TemplateSyntaxError, nodes
 from jinja2.exceptions import SecurityError
 from jinja2.filters import do_indent
-from jinja2.runtime import Context, LoopContext
+from jinja2.runtime import LoopContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
 
@@ -90,24 +90,6 @@ class Missing(StrictUndefined):
 
     def __getitem__(self, _: object) -> Missing:  # type: ignore[override]
         return self
-
-
-class Names(Context):
-    """What a template reads. What else jinja keeps with that is made if something asks for it."""
-
-    def __init__(self, template: Template, values: Mapping[str, Any]) -> None:
-        self.environment, self.name = template.environment, template.name
-        self.parent, self.vars, self.blocks = {**template.globals, **values}, {}, {}
-
-    @cached_property
-    def eval_ctx(self) -> nodes.EvalContext:  # type: ignore[override]
-        """How autoescape stands, for filters."""
-        return nodes.EvalContext(self.environment, self.name)
-
-    @cached_property
-    def exported_vars(self) -> set[str]:  # type: ignore[override]
-        """The names that the template sets."""
-        return set()
 
 
 class Fields(ImmutableSandboxedEnvironment):
