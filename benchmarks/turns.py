@@ -97,3 +97,9 @@ def in_turns(
 def median(reports: list[Report], key: str) -> float:
     """Return the median of a figure over reports."""
     return statistics.median(report[key] for report in reports)
+
+
+def least(reports: list[Report], key: str) -> float:
+    """Return the smallest of a figure over reports."""
+    found: float = min(report[key] for report in reports)
+    return found
