@@ -46,8 +46,8 @@ def table(*, quick: bool = False) -> str:
     lines = [
         (
             "Microseconds of CPU for each call of a model that answers at once, prompts, checking "
-            f"of replies and results included. {rows} rows, the least of {rounds} rounds in turns: what "
-            "else the machine does can only add to it."
+            f"of replies and results included. {rows} rows, the least of {rounds} rounds in turns: "
+            "what else the machine does can only add to it."
         ),
     ]
     for name, (text, calls) in CHAINS.items():
