@@ -32,6 +32,7 @@ def parameters(request: Request, held: str | None, most: int) -> Any:
         frequency_penalty=sampling.frequency_penalty,
         repetition_penalty=sampling.repetition_penalty,
         stop=list(sampling.stop),
+        skip_special_tokens=held is None,  # what a grammar lets through stands for its text
         logprobs=0 if request.logprobs else None,  # of the tokens that are drawn, and no others
         structured_outputs=None if held is None else StructuredOutputsParams(grammar=held),
         output_kind=kind,

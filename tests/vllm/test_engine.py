@@ -18,7 +18,7 @@ from chainlang.errors import EngineError
 from chainlang.results import Result
 from chainlang.wire import Capabilities, Completion, Failure, Message
 from tests.conformance.asking import ask, collect, completion, replies, samples
-from tests.vllm.models import SPECIAL
+from tests.vllm.models import SPECIAL, tokenizer
 
 BLOCK = 32  # tokens that the cache keeps or drops together
 
@@ -142,6 +142,15 @@ def test_the_beginning_of_an_object_is_given_and_not_drawn(tiny_engine: VllmEngi
         (cut,) = completion(tiny_engine, asked).samples
         assert cut.finish == "length"
         assert cut.token_ids == one.token_ids[: max(1, most - len(opening))]
+
+
+def test_a_special_token_that_a_schema_lets_through_is_its_text(random_engine: VllmEngine) -> None:
+    schema = '{"const": "<|im_start|>a<|im_start|>"}'
+    asked = ask(schema=schema, temperature=1.0, count=20, max_tokens=60)
+    found = completion(random_engine, asked).samples
+    special = tokenizer().convert_tokens_to_ids("<|im_start|>")
+    assert any(special in one.token_ids for one in found)
+    assert {one.text for one in found} == {'"<|im_start|>a<|im_start|>"'}
 
 
 def test_an_aborted_request_leaves_vllm_idle(random_engine: VllmEngine) -> None:
