@@ -41,7 +41,7 @@ def questions(count: int, first: int = 0) -> list[str]:
 
 
 def table(*, quick: bool = False) -> str:
-    rows, rounds = (5, 2) if quick else (1000, 5)
+    rows, rounds = (5, 2) if quick else (500, 5)
     programs = {name: one for name, one in PROGRAMS.items() if one[0].exists()}
     lines = [
         (
