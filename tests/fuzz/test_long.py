@@ -34,9 +34,12 @@ LONG = {
 
 @pytest.mark.parametrize("name", LONG)
 @pytest.mark.parametrize("read", [chain, lambda text: load(text=text)], ids=["text", "file"])
-def test_long_runs_are_refused_in_seconds(name: str, read: object) -> None:
-    started = time.process_time()
-    with pytest.raises(ChainlangError) as caught:
-        read(LONG[name])  # type: ignore[operator]
-    str(caught.value)
-    assert time.process_time() - started < 4.0  # quadratic, it would be minutes
+def test_long_runs_are_refused_in_a_second(name: str, read: object) -> None:
+    taken = []
+    while not taken or (min(taken) >= 1.0 and len(taken) < 3):  # what else runs can only add
+        started = time.process_time()
+        with pytest.raises(ChainlangError) as caught:
+            read(LONG[name])  # type: ignore[operator]
+        str(caught.value)
+        taken.append(time.process_time() - started)
+    assert min(taken) < 1.0
