@@ -30,13 +30,18 @@ class Flight:
     ended: list[int] = field(factory=list)
     """Samples that were ended because they were decided."""
 
+    @property
+    def unkept(self) -> tuple[str, ...]:
+        """What of the schema its reply is not held to."""
+        return self.form.unkept if self.form else ()
+
     def text(self, output: Any) -> str:
         """Return what a sample says so far, with what it was given."""
         return (self.form.opening if self.form else "") + str(output.text)
 
     def decided(self, output: Any, text: str) -> str | None:
         """Return the whole text of a sample that could say nothing else; None while it could."""
-        choices = () if self.form and self.form.unkept else self.request.choices
+        choices = () if self.unkept else self.request.choices
         whole = completed(text, choices) if choices and output.text else None
         if whole is None:
             return None
@@ -47,8 +52,9 @@ class Flight:
         """Keep a sample that is done."""
         ids = tuple(output.token_ids)
         likely = _logprobs(output)
-        unkept = self.form.unkept if self.form else ()
-        self.samples[output.index] = Sample(text, finish, len(ids), ids, unkept, logprobs=likely)
+        self.samples[output.index] = Sample(
+            text, finish, len(ids), ids, self.unkept, logprobs=likely
+        )
 
     def completion(self) -> Completion:
         """Return the reply, once all samples are done."""

@@ -98,8 +98,8 @@ class Prompts:
             return (), 0
         for count in range(len(read.ids)):
             rest = "".join(read.tokens[count:])
-            longer = self._vocabulary[bisect_right(self._vocabulary, rest) :][:1]
-            if longer and longer[0].startswith(rest):
+            at = bisect_right(self._vocabulary, rest)
+            if at < len(self._vocabulary) and self._vocabulary[at].startswith(rest):
                 break
         else:
             count = len(read.ids)
