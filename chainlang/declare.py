@@ -22,7 +22,7 @@ from chainlang.ir.verify import is_name
 from chainlang.notation import parse_file, source
 from chainlang.notation.unparse import unparse_item
 from chainlang.ops.annotations import Described, NoType, described
-from chainlang.ops.bound import NOTHING
+from chainlang.ops.bound import NOTHING, Bound
 from chainlang.ops.files import resolve_file
 from chainlang.ops.prompts import variables
 from chainlang.ops.readable import at_place
@@ -158,7 +158,7 @@ class _Maker:
         if self.reads is not None and not any(one.code == "template" for one in found):
             self.names(made, self.reads)
         raise_errors(self.found)
-        return StageWord(name, (*types, made), returns.bound if returns else NOTHING)
+        return StageWord(name, (*types, made), Bound(returns.classes) if returns else NOTHING)
 
     def names(self, made: Op, parameters: frozenset[str]) -> None:
         """Note names in the templates that are no parameters."""

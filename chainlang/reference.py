@@ -24,9 +24,9 @@ from chainlang.ops.combinators import ONCE, Tries, further, mark, options
 from chainlang.ops.functions import UserFunction
 from chainlang.ops.owned import own_names
 from chainlang.ops.records import Branched, Candidate, Event, Flow, Record, gathered
+from chainlang.ops.stage_error import StageError
 from chainlang.ops.stages import (
     Meaning,
-    StageError,
     Vote,
     candidate_of,
     meaning,

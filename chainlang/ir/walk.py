@@ -8,7 +8,7 @@ from typing import Any, TypeVar, cast
 import attrs
 
 from chainlang.ir.items import Type
-from chainlang.ir.nodes import Expr, Node, Table
+from chainlang.ir.nodes import Branch, Combine, Expr, Join, Named, Node, Repeat, Table, Then
 
 _Some = TypeVar("_Some", bound=Node)
 
@@ -40,6 +40,25 @@ def children(node: Node) -> Iterator[Node]:
             for item in value:
                 if isinstance(item, Node):
                     yield item
+
+
+def parts_of(node: Node) -> list[Expr]:
+    """Return the expressions directly inside a node, through its options and tables."""
+    match node:
+        case Then(parts) | Join(parts) | Branch(parts):
+            return list(parts)
+        case Repeat(_, body) | Named(_, body):
+            return [body]
+        case Combine(_, parts, options):
+            found = list(parts)
+            for option in options:
+                if isinstance(option.value, Expr):
+                    found.append(option.value)
+                elif isinstance(option.value, Table):
+                    found += [e.value for e in option.value.entries if isinstance(e.value, Expr)]
+            return found
+        case _:
+            return []
 
 
 def walk(node: Node) -> Iterator[Node]:

@@ -20,7 +20,6 @@ from chainlang.diagnostics import Diagnostic
 from chainlang.ir import items
 from chainlang.ir.verify import is_literal, is_name
 from chainlang.notation.unparse import unparse_type
-from chainlang.ops.bound import Bound
 from chainlang.ops.signatures import NAMED_TYPES
 from chainlang.ops.types import Declared
 from chainlang.report import shown
@@ -39,7 +38,7 @@ class Described:
 
     type: items.Type
     declared: tuple[Declared, ...] = ()
-    bound: Bound = field(factory=Bound)
+    classes: Mapping[str, Any] = field(factory=dict)
 
 
 def described(annotation: Any, name: str) -> Described:
@@ -59,7 +58,7 @@ def described(annotation: Any, name: str) -> Described:
         called = _named(annotation.__name__) if own else name
         reader = _Reader(adapter.core_schema)
         node = reader.python(called, annotation)
-    return Described(node, tuple(reader.declared.values()), Bound(reader.classes))
+    return Described(node, tuple(reader.declared.values()), reader.classes)
 
 
 def _adapter(annotation: Any) -> TypeAdapter[Any]:

@@ -7,7 +7,7 @@ objects go with the chain, and take no part in whether two chains are equal.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from attrs import evolve, field, frozen
 
@@ -16,10 +16,9 @@ from chainlang.errors import raise_errors
 from chainlang.ir.items import Definition, Item, PythonType
 from chainlang.ir.nodes import Expr, Function
 from chainlang.ir.walk import walk
+from chainlang.ops.classes import Classes
+from chainlang.ops.functions import UserFunction
 from chainlang.ops.types import declared_types
-
-if TYPE_CHECKING:
-    from chainlang.ops.functions import UserFunction
 
 
 @frozen(eq=False)
@@ -30,6 +29,12 @@ class Bound:
     """By the names of types: classes that validate replies and rows, and make values of them."""
     functions: Mapping[str, UserFunction] = field(factory=dict)
     """By the names that stand behind ``@``."""
+    classes: Classes = field(init=False)
+    """`types`, as the readers of values take them."""
+
+    @classes.default
+    def _classes(self) -> Classes:
+        return Classes(self.types)
 
     def with_functions(self, functions: Mapping[str, UserFunction]) -> Bound:
         """Return the same with more functions; a new one takes the place of an old one."""

@@ -20,7 +20,7 @@ from chainlang.ops.expressions import evaluate
 from chainlang.ops.functions import UserFunction
 from chainlang.ops.prompts import RenderError
 from chainlang.ops.records import Event, Record
-from chainlang.ops.stages import StageError
+from chainlang.ops.stage_error import StageError
 from chainlang.ops.views import as_json
 from chainlang.places import Place
 

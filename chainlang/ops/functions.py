@@ -19,7 +19,7 @@ from chainlang.errors import OperandError
 from chainlang.limits import current
 from chainlang.ops.records import Candidate, Part, Record
 from chainlang.ops.signatures import Kind
-from chainlang.ops.stages import StageError
+from chainlang.ops.stage_error import StageError
 from chainlang.ops.views import View
 from chainlang.places import Place
 from chainlang.report import shown

@@ -82,7 +82,7 @@ class Door:
         own = {name: row[name] for name in _OWN if name in row and name not in names}
         rest = {name: value for name, value in row.items() if name not in own and name not in made}
         try:
-            fitted = plain(validator(wanted, self.types, self.bound).validate_python(rest))
+            fitted = plain(validator(wanted, self.types, self.bound.classes).validate_python(rest))
         except ValidationError as error:
             raise InputError(misfits(error, wanted, self.types)) from error
         except Exception as error:  # a validator of a class is somebody else's code

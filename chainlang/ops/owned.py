@@ -14,8 +14,8 @@ from attrs import define, field
 
 from chainlang.ir.items import Definition, Item, Op
 from chainlang.ir.nodes import Branch, Combine, Expr, Join, Named, Ref, Repeat, Stage, Then
+from chainlang.ir.walk import parts_of
 from chainlang.ops.references import references
-from chainlang.ops.structure import parts_of
 
 _OFTEN = 2
 _EXCLUSIVE = ("fallback", "route")

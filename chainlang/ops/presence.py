@@ -23,11 +23,10 @@ from chainlang.ir.nodes import (
     Stage,
     Then,
 )
-from chainlang.ir.walk import walk
+from chainlang.ir.walk import parts_of, walk
 from chainlang.notation.literals import inside
 from chainlang.ops import expressions, templates
 from chainlang.ops.owned import own_names
-from chainlang.ops.structure import parts_of
 
 _BRANCHES = 64  # ways that are told apart; beyond, what is known of them is put together
 _SOME = "one of the ways to it"

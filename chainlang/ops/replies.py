@@ -10,7 +10,7 @@ from attrs import field, frozen
 
 from chainlang.ir import items
 from chainlang.ops import finite
-from chainlang.ops.bound import NOTHING, Bound
+from chainlang.ops.classes import NO_CLASSES, Classes
 from chainlang.ops.misfits import misfits
 from chainlang.ops.schemas import has_classes, json_schema, validator
 from chainlang.ops.types import Declared
@@ -36,7 +36,7 @@ class Form:
 
     type: items.Type
     types: Mapping[str, Declared] = field(factory=dict)
-    bound: Bound = NOTHING
+    classes: Classes = NO_CLASSES
 
     @cached_property
     def schema(self) -> str:
@@ -50,15 +50,15 @@ class Form:
 
     @cached_property
     def _read(self) -> Callable[[str], Value]:
-        reads = validator(self.type, self.types, self.bound)
-        if not has_classes(self.type, self.types, self.bound):
+        reads = validator(self.type, self.types, self.classes)
+        if not has_classes(self.type, self.types, self.classes):
 
             def once(text: str) -> Value:
                 value = reads.validate_json(text)
                 return Value(plain(value), value)
 
             return once
-        makes = validator(self.type, self.types, self.bound, classes=True)
+        makes = validator(self.type, self.types, self.classes, typed=True)
         return lambda text: Value(plain(reads.validate_json(text)), makes.validate_json(text))
 
     def read(self, text: str) -> Value:

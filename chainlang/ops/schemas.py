@@ -14,7 +14,7 @@ from attrs import define, field
 
 from chainlang.ir import items
 from chainlang.ir.walk import walk
-from chainlang.ops.bound import NOTHING, Bound
+from chainlang.ops.classes import NO_CLASSES, Classes
 from chainlang.ops.misfits import label
 from chainlang.ops.types import Declared
 
@@ -134,29 +134,33 @@ def _moved(schema: Any, moved: Mapping[str, str]) -> Any:
 
 
 def validator(
-    node: items.Type, types: Types | None = None, bound: Bound = NOTHING, *, classes: bool = False
+    node: items.Type,
+    types: Types | None = None,
+    classes: Classes = NO_CLASSES,
+    *,
+    typed: bool = False,
 ) -> SchemaValidator:
     """Return what holds a value to a type, and makes plain JSON values of it.
 
-    Of a Python type it makes what the class that is bound to its name makes; with `classes`, of
+    Of a Python type it makes what the class that is bound to its name makes; with `typed`, of
     every type to whose name one is bound.
 
     >>> validator(items.ListOf(items.TypeName("int", 1, 5))).validate_json("[1, 5]")
     [1, 5]
     """
-    return _validator(node, tuple(sorted((types or {}).items())), bound, classes)
+    return _validator(node, tuple(sorted((types or {}).items())), classes, typed)
 
 
 @lru_cache(maxsize=256)
 def _validator(
-    node: items.Type, types: tuple[tuple[str, Declared], ...], bound: Bound, classes: bool
+    node: items.Type, types: tuple[tuple[str, Declared], ...], classes: Classes, typed: bool
 ) -> SchemaValidator:
     from pydantic_core import SchemaValidator
 
-    return SchemaValidator(_Core(dict(types), bound.types, classes).schema(node))
+    return SchemaValidator(_Core(dict(types), classes.by_name, typed).schema(node))
 
 
-def has_classes(node: items.Type, types: Types, bound: Bound) -> bool:
+def has_classes(node: items.Type, types: Types, classes: Classes) -> bool:
     """Return whether a class is bound to the name of a type, or of one inside it."""
     pending, seen = [node], set[str]()
     while pending:
@@ -164,7 +168,7 @@ def has_classes(node: items.Type, types: Types, bound: Bound) -> bool:
             if not isinstance(one, items.TypeName) or one.name in _JSON or one.name in seen:
                 continue
             seen.add(one.name)
-            if one.name in bound.types:
+            if one.name in classes.by_name:
                 return True
             declared = types[one.name]
             pending += [declared.type] if isinstance(declared, items.TypeDef) else []
@@ -176,8 +180,8 @@ class _Core:
     """Types in the words of pydantic's core, whose fields may have any name that ours may have."""
 
     types: Types
-    bound: Mapping[str, Any]
-    classes: bool
+    classes: Mapping[str, Any]
+    typed: bool
 
     def schema(self, node: items.Type) -> CoreSchema:
         from pydantic_core import core_schema as core
@@ -230,11 +234,11 @@ class _Core:
 
     def named(self, name: str) -> CoreSchema:
         declared = self.types[name]
-        if isinstance(declared, items.TypeDef) and not (self.classes and name in self.bound):
+        if isinstance(declared, items.TypeDef) and not (self.typed and name in self.classes):
             return self.schema(declared.type)
         from pydantic import TypeAdapter
 
-        return TypeAdapter(self.bound[name]).core_schema
+        return TypeAdapter(self.classes[name]).core_schema
 
 
 def _whole(value: float | None) -> int | None:

@@ -12,7 +12,6 @@ from typing import Any
 from attrs import evolve, field, frozen
 
 from chainlang.diagnostics import closest
-from chainlang.faults import Cause
 from chainlang.ir import items
 from chainlang.ir.items import Item, Op
 from chainlang.ir.nodes import Stage
@@ -23,49 +22,19 @@ from chainlang.ops.prompts import RenderError, absent, render, variables
 from chainlang.ops.records import Candidate, Record
 from chainlang.ops.replies import Form, Misfit, Value
 from chainlang.ops.signatures import Kind
+from chainlang.ops.stage_error import StageError
 from chainlang.ops.types import Declared, declared_types, shape_of
 from chainlang.ops.votes import vote
 from chainlang.places import Place
 from chainlang.spans import Span
 from chainlang.tiny import NAME as TINY
-from chainlang.wire import Failure, Message, Sample, Sampling
+from chainlang.wire import Message, Sample, Sampling
 
 DEFAULT_MAX_TOKENS = 1024
 _SAMPLING_OPTIONS = frozenset(
     {"min_tokens", "top_p", "top_k", "min_p", "presence_penalty", "frequency_penalty"}
     | {"repetition_penalty"}
 )
-
-
-class StageError(Exception):
-    """A stage failed for one row: the message and the `cause` say why.
-
-    `sample` is the reply that did not fit, where there was one; `transient` says whether the same
-    request may succeed when it is sent again.
-    """
-
-    def __init__(
-        self,
-        message: str,
-        cause: Cause,
-        sample: Sample | None = None,
-        *,
-        transient: bool = False,
-    ) -> None:
-        self.cause = cause
-        self.sample = sample
-        self.transient = transient
-        super().__init__(message)
-
-    def saying(self, message: str) -> StageError:
-        """Return the error itself, with another message."""
-        self.args = (message,)
-        return self
-
-    @classmethod
-    def of(cls, failure: Failure) -> StageError:
-        """Return the error of a request that yielded nothing."""
-        return cls(failure.message, failure.kind, transient=failure.transient)
 
 
 @frozen
@@ -103,7 +72,7 @@ class Meaning:
         found = self._forms.get(key)
         if found is None:
             wanted = self.returns if self.choose is None else _chosen(self, candidates)
-            found = self._forms[key] = Form(wanted, self.types, self.bound)
+            found = self._forms[key] = Form(wanted, self.types, self.bound.classes)
         return found
 
 

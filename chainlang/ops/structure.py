@@ -14,9 +14,9 @@ from chainlang.ir.nodes import (
     Node,
     Repeat,
     Stage,
-    Table,
     Then,
 )
+from chainlang.ir.walk import parts_of
 from chainlang.ops.signatures import StageType
 from chainlang.spans import Span
 
@@ -55,25 +55,6 @@ def names_twice(node: Expr) -> list[Diagnostic]:
 
 def _is(node: Node, name: str) -> bool:
     return isinstance(node, Combine) and node.name == name
-
-
-def parts_of(node: Node) -> list[Expr]:
-    """Return the expressions directly inside a node, through its options and tables."""
-    match node:
-        case Then(parts) | Join(parts) | Branch(parts):
-            return list(parts)
-        case Repeat(_, body) | Named(_, body):
-            return [body]
-        case Combine(_, parts, options):
-            found = list(parts)
-            for option in options:
-                if isinstance(option.value, Expr):
-                    found.append(option.value)
-                elif isinstance(option.value, Table):
-                    found += [e.value for e in option.value.entries if isinstance(e.value, Expr)]
-            return found
-        case _:
-            return []
 
 
 def is_branched(node: Expr) -> bool:

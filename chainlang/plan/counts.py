@@ -10,7 +10,8 @@ from attrs import evolve, field, frozen
 
 from chainlang.ops.combinators import beginning, listed, value_of
 from chainlang.ops.records import Record
-from chainlang.ops.stages import Meaning, StageError, messages, schema
+from chainlang.ops.stage_error import StageError
+from chainlang.ops.stages import Meaning, messages, schema
 from chainlang.ops.stopping import needed
 from chainlang.plan.costs import Asked, Cost, Counts
 from chainlang.plan.ranges import ANY, NONE, ONE, Range

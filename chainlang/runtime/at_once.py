@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from chainlang.ops.records import Candidate, Record
-from chainlang.ops.stages import StageError, voted
+from chainlang.ops.stage_error import StageError
+from chainlang.ops.stages import voted
 from chainlang.plan.steps import Call, Count, Fused, Name, Step
 from chainlang.runtime.effects import RowContext, failed
 from chainlang.runtime.pieces import Piece

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from attrs import define, field
 
 from chainlang.limits import current
-from chainlang.ops.stages import StageError
+from chainlang.ops.stage_error import StageError
 from chainlang.runtime.terms import Terms
 from chainlang.wire import Completion, Failure, Request, Usage
 

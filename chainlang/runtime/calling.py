@@ -9,7 +9,7 @@ from chainlang.limits import current
 from chainlang.ops.combinators import further, is_redrawn, told, tried
 from chainlang.ops.functions import UserFunction
 from chainlang.ops.records import Candidate, Event, Record
-from chainlang.ops.stages import StageError
+from chainlang.ops.stage_error import StageError
 from chainlang.places import Place
 from chainlang.plan.steps import Call
 from chainlang.plan.walk import is_at_once

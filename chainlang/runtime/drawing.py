@@ -9,7 +9,8 @@ from attrs import evolve, frozen
 
 from chainlang.ops.combinators import further, is_redrawn, told, tried
 from chainlang.ops.records import Candidate, Event, Record
-from chainlang.ops.stages import StageError, candidate_of, choices, messages, readings, schema
+from chainlang.ops.stage_error import StageError
+from chainlang.ops.stages import candidate_of, choices, messages, readings, schema
 from chainlang.places import Place, seed
 from chainlang.plan.steps import LARGEST_REQUEST, Generate
 from chainlang.runtime.effects import All, Ask, Effect, Pause, RowContext, RowFailed, failed

@@ -13,7 +13,7 @@ from attrs import evolve, field, frozen
 
 from chainlang.ops.functions import FunctionError
 from chainlang.ops.records import Flow
-from chainlang.ops.stages import StageError
+from chainlang.ops.stage_error import StageError
 from chainlang.places import Place
 from chainlang.runtime.budgets import RowBudget
 from chainlang.runtime.outcomes import RowFailure

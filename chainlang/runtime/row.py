@@ -22,7 +22,7 @@ from chainlang.ops.combinators import (
     value_of,
 )
 from chainlang.ops.records import Branched, Candidate, Event, Flow, Record, gathered
-from chainlang.ops.stages import StageError
+from chainlang.ops.stage_error import StageError
 from chainlang.ops.stopping import agree, needed
 from chainlang.ops.votes import still_needed
 from chainlang.plan.steps import (

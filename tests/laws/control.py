@@ -21,7 +21,7 @@ from chainlang.ops.inputs import record_of
 from chainlang.ops.records import Candidate, Flow, Record
 from chainlang.ops.resolve import resolve
 from chainlang.ops.scope import Scope
-from chainlang.ops.stages import StageError
+from chainlang.ops.stage_error import StageError
 from chainlang.plan.lower import lower
 from chainlang.reference import interpret
 from chainlang.runtime.loop import run

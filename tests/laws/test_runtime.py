@@ -18,7 +18,7 @@ from chainlang.ops.owned import own_names
 from chainlang.ops.records import Flow, Record
 from chainlang.ops.resolve import resolve
 from chainlang.ops.scope import Scope
-from chainlang.ops.stages import StageError
+from chainlang.ops.stage_error import StageError
 from chainlang.plan.lower import lower
 from chainlang.plan.walk import leaves
 from chainlang.reference import interpret

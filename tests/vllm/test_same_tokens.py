@@ -19,7 +19,7 @@ from chainlang.compiler import compiled
 from chainlang.engines.vllm import VllmEngine
 from chainlang.ops.inputs import record_of
 from chainlang.ops.records import Flow
-from chainlang.ops.stages import StageError
+from chainlang.ops.stage_error import StageError
 from chainlang.reference import interpret
 from chainlang.runtime.loop import run
 from chainlang.wire import Completion, Failure, Request

@@ -10,7 +10,7 @@ from chainlang.ir.walk import rebuild, transform
 from chainlang.ops.combinators import arm, is_over, options
 from chainlang.ops.expressions import evaluate, names
 from chainlang.ops.prompts import RenderError
-from chainlang.ops.stages import StageError
+from chainlang.ops.stage_error import StageError
 from chainlang.passes.base import Refused, Rewritten
 
 
