@@ -11,13 +11,13 @@ from benchmarks.turns import OURS, THEIRS, Report, in_turns, least
 from chainlang import chain
 from chainlang.engines.fake import FakeEngine
 from chainlang.ir.nodes import Stage
-from chainlang.ir.walk import walk
-from chainlang.ops.inputs import record_of
-from chainlang.ops.records import Record
-from chainlang.ops.stages import Meaning, candidate_of, meaning, messages, readings, schema
-from chainlang.places import seed
-from chainlang.runtime.ports import new_id
-from chainlang.wire import Completion, Request
+from chainlang.ir.visit import walk
+from chainlang.protocol.messages import Completion, Request
+from chainlang.runtime.ports.port import new_id
+from chainlang.semantics.input_schema import record_of
+from chainlang.semantics.record import Record
+from chainlang.semantics.seeds import seed
+from chainlang.semantics.stages import Meaning, candidate_of, meaning, messages, readings, schema
 
 CLAIM = 50
 CHAINS = {"judge": ("3:E >> J", 4), "verify": ("3:E >> V >> J", 7)}

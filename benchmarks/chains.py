@@ -12,13 +12,13 @@ from typing import Any
 from attrs import frozen
 
 from chainlang import load, tiny
-from chainlang.compiler import compiled
-from chainlang.engines.vllm_schemas import enforceable, grammar
-from chainlang.ops.combinators import further
-from chainlang.ops.schemas import json_schema
-from chainlang.places import seed
+from chainlang.datatypes.json_schema import json_schema
+from chainlang.engines.grammar.json_schema import enforceable, grammar
+from chainlang.optimizer.compile import compiled
 from chainlang.plan.steps import Generate
-from chainlang.plan.walk import leaves
+from chainlang.plan.visit import leaves
+from chainlang.semantics.combinators import further
+from chainlang.semantics.seeds import seed
 
 OPS = {
     "ask": 'generate { temperature = 0.7  max_tokens = 24  user = "{{ document }}\\n{{ query }}" }',

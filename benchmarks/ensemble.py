@@ -8,9 +8,9 @@ from pathlib import Path
 
 from benchmarks.turns import OURS, Report, in_turns, median
 from chainlang import chain, tiny
-from chainlang.places import row_id, seed
 from chainlang.plan.lower import lower
 from chainlang.plan.steps import Sequence
+from chainlang.semantics.seeds import row_id, seed
 
 WIDTH = 5
 CHAIN = f"{WIDTH}:E:tiny:0.7 >> J:tiny"

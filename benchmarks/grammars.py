@@ -8,7 +8,7 @@ import string
 import time
 from typing import Any
 
-from chainlang.engines.vllm_schemas import enforceable, grammar
+from chainlang.engines.grammar.json_schema import enforceable, grammar
 
 WORDS = 100_000
 REPLY = {"reasoning": "2 4 + 4 5 = 6 9, and so it is.", "final_answer": "69"}

@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable
 
 from chainlang import E, V, chain
+from chainlang.analysis.resolve import resolve
 from chainlang.notation import unparse
 from chainlang.notation.grammar import grammar
 from chainlang.notation.parse import parse
-from chainlang.ops.resolve import resolve
 
 SIZES = tuple(10 * 2**power for power in range(11))  # 10 to 10,240
 SHOWN = (10, 160, 1_280, 10_240)

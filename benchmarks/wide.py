@@ -7,10 +7,10 @@ import time
 import tracemalloc
 
 from chainlang import chain
-from chainlang.compiler import compiled
 from chainlang.limits import Limits
+from chainlang.optimizer.compile import compiled
 from chainlang.plan.steps import Plan
-from chainlang.plan.walk import leaves
+from chainlang.plan.visit import leaves
 
 WIDTHS = (10, 10_000, 1_000_000)
 

@@ -5,13 +5,10 @@
 True
 """
 
-from chainlang.chain import Chain
-from chainlang.declare import op
-from chainlang.errors import ChainlangError, ChainlangWarning
-from chainlang.limits import Limits
-from chainlang.ops.records import Candidate, Part
-from chainlang.reading import chain, load
-from chainlang.words import (
+from chainlang.api.chain import Chain
+from chainlang.api.op import op
+from chainlang.api.parse import chain, load
+from chainlang.api.stage_types import (
     E,
     J,
     M,
@@ -28,6 +25,9 @@ from chainlang.words import (
     route,
     timeout,
 )
+from chainlang.errors import ChainlangError, ChainlangWarning
+from chainlang.limits import Limits
+from chainlang.semantics.record import Candidate, Part
 
 __version__ = "0.1.0"
 

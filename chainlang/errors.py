@@ -23,8 +23,8 @@ import warnings
 from collections.abc import Iterable
 from typing import Any
 
-from chainlang.diagnostics import Diagnostic, in_order
-from chainlang.report import render
+from chainlang.diagnostics.diagnostic import Diagnostic, in_order
+from chainlang.diagnostics.render import render
 
 
 class ChainlangError(Exception):

@@ -13,9 +13,9 @@ from contextvars import ContextVar
 
 from attrs import fields, frozen
 
-from chainlang.diagnostics import Diagnostic
+from chainlang.diagnostics.diagnostic import Diagnostic
+from chainlang.diagnostics.source import Span
 from chainlang.errors import LimitError
-from chainlang.spans import Span
 
 LARGEST = 10**18
 """No whole number of the language is larger, anywhere: a limit can't be raised above it."""

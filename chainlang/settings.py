@@ -27,9 +27,9 @@ from pydantic import (
     ValidationError,
 )
 
-from chainlang.diagnostics import Diagnostic, closest
+from chainlang.diagnostics.diagnostic import Diagnostic, closest
+from chainlang.diagnostics.render import shown
 from chainlang.errors import SettingError
-from chainlang.report import shown
 from chainlang.tiny import NAME as TINY
 
 PREFIX = "CHAINLANG_"

@@ -2,7 +2,7 @@
 
 from chainlang import E, fallback, retry, timeout
 from chainlang.engines.fake import FakeEngine
-from chainlang.wire import Failure
+from chainlang.protocol import Failure
 
 
 def overloaded(request):

@@ -7,7 +7,7 @@ from pathlib import Path
 from chainlang import E, M
 from chainlang.engines.fake import FakeEngine
 from chainlang.errors import RowError
-from chainlang.wire import Failure
+from chainlang.protocol import Failure
 
 folder = Path(tempfile.mkdtemp()) / "sums"
 questions = [{"id": f"q{number}", "query": f"What is {number} + {number}?"} for number in range(6)]

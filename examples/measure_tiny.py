@@ -24,9 +24,9 @@ from attrs import frozen
 from tiny_task import questions
 
 from chainlang import chain
-from chainlang.engines.vllm import VllmEngine
-from chainlang.ops.votes import vote
-from chainlang.results import Result
+from chainlang.engines.vllm.engine import VllmEngine
+from chainlang.semantics.voting import vote
+from chainlang.session.result import Result
 from chainlang.tiny import path
 
 HERE = Path(__file__).parent

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from chainlang.ops.prelude import prelude
-from chainlang.ops.prompts import View, render
+from chainlang.semantics.prelude import prelude
+from chainlang.semantics.prompts import View, render
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import TypeVar
 from attrs import evolve
 from hypothesis import strategies as st
 
-from chainlang.ir import build, items
+from chainlang.ir import build, declarations
 from chainlang.ir.nodes import (
     Combine,
     Expr,
@@ -26,7 +26,7 @@ from chainlang.ir.nodes import (
     Stage,
     Table,
 )
-from chainlang.ir.walk import rebuild, walk
+from chainlang.ir.visit import rebuild, walk
 from chainlang.notation.expressions import FORMS
 
 _Some = TypeVar("_Some")
@@ -342,75 +342,81 @@ meaningful: st.SearchStrategy[Expr] = st.one_of(plain, _branched).map(tidy)
 _bounds = st.none() | st.integers(-9, 9) | integers | floats
 _lengths = st.none() | st.integers(0, 9) | st.integers(0, 10**18 - 1)
 _patterns = st.none() | st.sampled_from((r"^\d+$", "\\", r"\"", "a", "", r"a\\")) | texts
-_atoms: st.SearchStrategy[items.Type] = _short(
+_atoms: st.SearchStrategy[declarations.Type] = _short(
     st.one_of(
-        st.builds(items.TypeName, names),
-        st.builds(items.TypeName, st.sampled_from(("str", "int", "float", "bool"))),
-        st.builds(items.TypeName, names, _bounds, _bounds, _patterns),
-        st.builds(items.Constant, st.one_of(texts, integers, st.booleans())),
+        st.builds(declarations.TypeName, names),
+        st.builds(declarations.TypeName, st.sampled_from(("str", "int", "float", "bool"))),
+        st.builds(declarations.TypeName, names, _bounds, _bounds, _patterns),
+        st.builds(declarations.Constant, st.one_of(texts, integers, st.booleans())),
     )
 )
 
 
-def _fields(kind: st.SearchStrategy[items.Type]) -> st.SearchStrategy[tuple[items.Field, ...]]:
-    default = st.builds(items.Default, literals)
+def _fields(
+    kind: st.SearchStrategy[declarations.Type],
+) -> st.SearchStrategy[tuple[declarations.Field, ...]]:
+    default = st.builds(declarations.Default, literals)
     one = st.one_of(
-        st.builds(items.Field, names, kind, st.none() | default, st.none() | texts),
-        st.builds(items.Field, names, st.none(), default),
+        st.builds(declarations.Field, names, kind, st.none() | default, st.none() | texts),
+        st.builds(declarations.Field, names, st.none(), default),
     )
     return _short(st.lists(one, max_size=3, unique_by=lambda field: field.name).map(tuple))
 
 
-def _grow_type(kind: st.SearchStrategy[items.Type]) -> st.SearchStrategy[items.Type]:
-    single = kind.filter(lambda one: not isinstance(one, items.OneOf))
+def _grow_type(kind: st.SearchStrategy[declarations.Type]) -> st.SearchStrategy[declarations.Type]:
+    single = kind.filter(lambda one: not isinstance(one, declarations.OneOf))
     return _short(
         st.one_of(
-            st.builds(items.ListOf, kind),
-            st.builds(items.ListOf, kind, _lengths, _lengths),
-            st.builds(items.Maybe, kind.filter(lambda one: not isinstance(one, items.Maybe))),
-            st.lists(single, min_size=2, max_size=3).map(
-                lambda options: items.OneOf(tuple(options))
+            st.builds(declarations.ListOf, kind),
+            st.builds(declarations.ListOf, kind, _lengths, _lengths),
+            st.builds(
+                declarations.Maybe, kind.filter(lambda one: not isinstance(one, declarations.Maybe))
             ),
-            st.builds(items.Shape, _fields(kind)),
+            st.lists(single, min_size=2, max_size=3).map(
+                lambda options: declarations.OneOf(tuple(options))
+            ),
+            st.builds(declarations.Shape, _fields(kind)),
         )
     )
 
 
-types: st.SearchStrategy[items.Type] = _short(st.recursive(_atoms, _grow_type, max_leaves=4))
-_shapes = _short(st.builds(items.Shape, _fields(types)))
+types: st.SearchStrategy[declarations.Type] = _short(st.recursive(_atoms, _grow_type, max_leaves=4))
+_shapes = _short(st.builds(declarations.Shape, _fields(types)))
 _blocks = st.lists(texts, min_size=2, max_size=4).map("\n".join)
 
 
-def _settings(value: st.SearchStrategy[object]) -> st.SearchStrategy[tuple[items.Setting, ...]]:
+def _settings(
+    value: st.SearchStrategy[object],
+) -> st.SearchStrategy[tuple[declarations.Setting, ...]]:
     one = st.one_of(
-        st.builds(items.Setting, names, value),
-        st.builds(items.Setting, st.just("model"), names | texts),
-        st.builds(items.Setting, st.just("user"), _blocks),
+        st.builds(declarations.Setting, names, value),
+        st.builds(declarations.Setting, st.just("model"), names | texts),
+        st.builds(declarations.Setting, st.just("user"), _blocks),
     )
     return _short(st.lists(one, max_size=3, unique_by=lambda setting: setting.name).map(tuple))
 
 
 _bodies = _short(st.recursive(leaves, _grow, max_leaves=4))
-one_item: st.SearchStrategy[items.Item] = _short(
+one_item: st.SearchStrategy[declarations.Item] = _short(
     st.one_of(
-        st.builds(items.Definition, names, _bodies),
-        st.builds(items.Definition, names, _bodies),
-        st.builds(items.Use, models),
+        st.builds(declarations.Definition, names, _bodies),
+        st.builds(declarations.Definition, names, _bodies),
+        st.builds(declarations.Use, models),
         st.builds(
-            items.Model,
+            declarations.Model,
             names,
             names,
             texts,
-            _settings(st.one_of(literals, st.builds(items.Environment, models))),
+            _settings(st.one_of(literals, st.builds(declarations.Environment, models))),
         ),
-        st.builds(items.Input, _shapes),
-        st.builds(items.Input, st.builds(items.TypeName, names)),
-        st.builds(items.TypeDef, names, st.one_of(types, _shapes), st.none() | texts),
-        st.builds(items.PythonType, names, texts),
-        st.builds(items.Op, names, names, st.none() | types, _settings(literals)),
+        st.builds(declarations.Input, _shapes),
+        st.builds(declarations.Input, st.builds(declarations.TypeName, names)),
+        st.builds(declarations.TypeDef, names, st.one_of(types, _shapes), st.none() | texts),
+        st.builds(declarations.PythonType, names, texts),
+        st.builds(declarations.Op, names, names, st.none() | types, _settings(literals)),
     )
 )
-files = _short(st.lists(one_item, max_size=4).map(lambda found: items.File(tuple(found))))
+files = _short(st.lists(one_item, max_size=4).map(lambda found: declarations.File(tuple(found))))
 """Every kind of item, well-formed; names are not looked up."""
 
 
@@ -422,8 +428,8 @@ _open = st.sampled_from(((True, True), (True, False), (False, True)))
 
 
 def _between(
-    make: Callable[..., items.Type], ends: st.SearchStrategy[tuple[int, int]]
-) -> st.SearchStrategy[items.Type]:
+    make: Callable[..., declarations.Type], ends: st.SearchStrategy[tuple[int, int]]
+) -> st.SearchStrategy[declarations.Type]:
     """Bounds in order, one of them perhaps left out."""
     return st.builds(
         lambda both, said: make(both[0] if said[0] else None, both[1] if said[1] else None),
@@ -432,45 +438,49 @@ def _between(
     )
 
 
-_sound_atoms: st.SearchStrategy[items.Type] = _short(
+_sound_atoms: st.SearchStrategy[declarations.Type] = _short(
     st.one_of(
-        st.sampled_from(("str", "int", "float", "bool", "Mood", "Point")).map(items.TypeName),
-        _between(lambda low, high: items.TypeName("int", low, high), _ends),
-        _between(lambda low, high: items.TypeName("float", low, high), _ends),
-        _between(lambda low, high: items.TypeName("str", low, high), _sizes),
+        st.sampled_from(("str", "int", "float", "bool", "Mood", "Point")).map(
+            declarations.TypeName
+        ),
+        _between(lambda low, high: declarations.TypeName("int", low, high), _ends),
+        _between(lambda low, high: declarations.TypeName("float", low, high), _ends),
+        _between(lambda low, high: declarations.TypeName("str", low, high), _sizes),
         st.sampled_from((r"^[A-Z]{2}-\d+$", "a|b", r"^\"\w+\\$", "^é{2}$")).map(
-            lambda pattern: items.TypeName("str", pattern=pattern)
+            lambda pattern: declarations.TypeName("str", pattern=pattern)
         ),
         st.one_of(st.sampled_from(("good", "", "é", '"', "a\nb")), st.integers(-3, 99)).map(
-            items.Constant
+            declarations.Constant
         ),
     )
 )
 
 
-def _distinct(options: list[items.Type]) -> items.Type:
+def _distinct(options: list[declarations.Type]) -> declarations.Type:
     found = tuple(dict.fromkeys(options))
-    return found[0] if len(found) == 1 else items.OneOf(found)
+    return found[0] if len(found) == 1 else declarations.OneOf(found)
 
 
-def _grow_sound(kind: st.SearchStrategy[items.Type]) -> st.SearchStrategy[items.Type]:
-    single = kind.filter(lambda one: not isinstance(one, items.OneOf))
-    field = st.builds(items.Field, names, kind, st.none(), st.none() | texts)
+def _grow_sound(kind: st.SearchStrategy[declarations.Type]) -> st.SearchStrategy[declarations.Type]:
+    single = kind.filter(lambda one: not isinstance(one, declarations.OneOf))
+    field = st.builds(declarations.Field, names, kind, st.none(), st.none() | texts)
     several = st.lists(field, max_size=3, unique_by=lambda one: one.name).map(tuple)
     return _short(
         st.one_of(
-            st.builds(items.ListOf, kind),
+            st.builds(declarations.ListOf, kind),
             kind.flatmap(
-                lambda one: _between(lambda low, high: items.ListOf(one, low, high), _sizes)
+                lambda one: _between(lambda low, high: declarations.ListOf(one, low, high), _sizes)
             ),
-            st.builds(items.Maybe, kind.filter(lambda one: not isinstance(one, items.Maybe))),
+            st.builds(
+                declarations.Maybe, kind.filter(lambda one: not isinstance(one, declarations.Maybe))
+            ),
             st.lists(single, min_size=2, max_size=3).map(_distinct),
-            st.builds(items.Shape, several),
+            st.builds(declarations.Shape, several),
         )
     )
 
 
-sound_types: st.SearchStrategy[items.Type] = _short(
+sound_types: st.SearchStrategy[declarations.Type] = _short(
     st.recursive(_sound_atoms, _grow_sound, max_leaves=5)
 )
 """Types that values have; `Mood` and `Point` among the names."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from chainlang.diagnostics import LINTS
+from chainlang.diagnostics.diagnostic import LINTS
 from chainlang.errors import ERRORS
 from tests.cases import cases
 

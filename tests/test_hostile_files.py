@@ -12,7 +12,7 @@ import pytest
 
 from chainlang import ChainlangError, ChainlangWarning, load
 from chainlang.engines.fake import FakeEngine
-from chainlang.wire import Request
+from chainlang.protocol.messages import Request
 from tests.cases import Case, cases, each_case
 
 SECRET = "canary-5f1c"

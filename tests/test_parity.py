@@ -11,7 +11,7 @@ import pytest
 from attrs import frozen
 
 from chainlang import chain
-from chainlang.chain import Operand
+from chainlang.api.chain import Operand
 from chainlang.engines.fake import FakeEngine
 from tests.test_docs import ROOT, run_python
 

@@ -18,8 +18,8 @@ import pytest
 
 from chainlang import E, chain, load
 from chainlang.cli import execute
-from chainlang.engines.openai import OpenAIEngine
-from chainlang.models import close_engines
+from chainlang.engines.openai.engine import OpenAIEngine
+from chainlang.session.engine_pool import close_engines
 from tests.engines.server import (
     Answer,
     Body,
@@ -262,7 +262,7 @@ def test_nothing_that_is_written_has_the_key(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     # The waits between attempts are not what this is about.
-    monkeypatch.setattr("chainlang.engines.http_retry._full_jitter", lambda most: 0.0)
+    monkeypatch.setattr("chainlang.engines.openai.retry._full_jitter", lambda most: 0.0)
     caplog.set_level(logging.DEBUG)
     for logger in ("httpx2", "httpcore2", "asyncio"):
         caplog.set_level(logging.DEBUG, logger)

@@ -14,7 +14,7 @@ from chainlang import Chain, chain, load
 from chainlang.cli import execute
 from chainlang.engines.fake import FakeEngine
 from chainlang.errors import EngineError, MeaningError, OperandError, SettingError, SourceError
-from chainlang.models import close_engines
+from chainlang.session.engine_pool import close_engines
 from chainlang.settings import MapSettings, RunSettings, Settings
 
 CANARY = "sk-canary-7f3a"
@@ -241,7 +241,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         def probe(self) -> None:
             """There is somebody."""
 
-    monkeypatch.setattr("chainlang.engines.openai.OpenAIEngine", Recorded)
+    monkeypatch.setattr("chainlang.engines.openai.engine.OpenAIEngine", Recorded)
     close_engines()
     return made
 

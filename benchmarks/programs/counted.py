@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from chainlang.plan.prefixes import bound
+from chainlang.plan.prefix_cache_bound import bound
 
 BLOCK = 32
 

@@ -8,7 +8,7 @@ import one_thread  # noqa: F401  # before vLLM
 from serve import serve
 
 from chainlang import chain
-from chainlang.engines.vllm import VllmEngine
+from chainlang.engines.vllm.engine import VllmEngine
 
 MODEL, SETTINGS = sys.argv[1:]
 engine = VllmEngine(MODEL, **json.loads(SETTINGS))

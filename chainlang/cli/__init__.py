@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             os.dup2(nowhere, stream.fileno())
         status = FINE
     if status == interrupt.STATUS and "vllm" in sys.modules:
-        from chainlang.models import close_engines
+        from chainlang.session.engine_pool import close_engines
 
         gc.freeze()  # vLLM would go through every object of the process, which can take seconds
         with interrupt.bounded():

@@ -7,10 +7,10 @@ import json
 import sys
 from typing import Any
 
-from chainlang.cli.chains import CACHE, MEMORY, read_chain, settings
 from chainlang.cli.output import report
+from chainlang.cli.read_chain import CACHE, MEMORY, read_chain, settings
 from chainlang.errors import RowError
-from chainlang.results import Result
+from chainlang.session.result import Result
 
 
 def add(commands: Any) -> None:

@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from chainlang.analysis.program import examine
 from chainlang.cli.output import counted, report
-from chainlang.diagnostics import Diagnostic
+from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.errors import ChainlangError
-from chainlang.ops.programs import examine
 
 
 def add(commands: Any) -> None:

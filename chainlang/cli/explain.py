@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from chainlang.cli.chains import MEMORY, add_passes, read_chain, settings
 from chainlang.cli.output import report
+from chainlang.cli.read_chain import MEMORY, add_passes, read_chain, settings
 
 
 def add(commands: Any) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from chainlang.cli.output import report
-from chainlang.diagnostics import Diagnostic
+from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.errors import ChainlangError, SourceError
 from chainlang.notation.files import read_source
 from chainlang.notation.format import format_text

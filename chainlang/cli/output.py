@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
-from chainlang.diagnostics import Diagnostic
-from chainlang.report import render
+from chainlang.diagnostics.diagnostic import Diagnostic
+from chainlang.diagnostics.render import render
 
 
 def log(event: str, **told: Any) -> None:

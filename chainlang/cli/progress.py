@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, TextIO
 from attrs import asdict, define, field, frozen
 
 from chainlang.cli.output import log
-from chainlang.wire import Usage
+from chainlang.protocol.messages import Usage
 
 if TYPE_CHECKING:
-    from chainlang.runtime.outcomes import Outcome
+    from chainlang.runtime.outcome import Outcome
 
 _EVERY = 10.0  # seconds between lines where there is no terminal
 _REDRAW = 0.1  # seconds between redraws on one

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 from attrs import asdict, define, evolve, field
 
 from chainlang.cli import interrupt
-from chainlang.cli.chains import CACHE, MEMORY, add_passes, read_chain, settings
 from chainlang.cli.output import counted, log, report
 from chainlang.cli.progress import LoggedProgress, Progress
-from chainlang.diagnostics import Diagnostic
+from chainlang.cli.read_chain import CACHE, MEMORY, add_passes, read_chain, settings
+from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.errors import StopError
 
 if TYPE_CHECKING:
-    from chainlang.runtime.outcomes import Outcome
-    from chainlang.sessions import Summary
+    from chainlang.runtime.outcome import Outcome
+    from chainlang.session.session import Summary
 
 STOPPED = 3
 """What a run exits with that stopped before its last row."""
@@ -84,7 +84,7 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run; 1 if rows failed, 2 for bad input, 3 if it stopped, 130 after Ctrl-C."""
-    from chainlang.sessions import Interrupted  # 200 ms that other commands do not need
+    from chainlang.session.session import Interrupted  # 200 ms that other commands do not need
 
     chain, warned = read_chain(options.chain)
     as_log = options.log_format == "json"

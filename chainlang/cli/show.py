@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from chainlang.cli.chains import read_chain
 from chainlang.cli.output import report
+from chainlang.cli.read_chain import read_chain
 from chainlang.ir.render import mermaid, tree
 
 

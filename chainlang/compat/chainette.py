@@ -13,15 +13,15 @@ from typing import Any, TypeAlias
 
 from attrs import evolve, field, frozen
 
-from chainlang.chain import Chain as Made
-from chainlang.chain import refuse
-from chainlang.declare import op
-from chainlang.ir.items import Item
+from chainlang.api.chain import Chain as Made
+from chainlang.api.chain import refuse
+from chainlang.api.op import op
+from chainlang.api.parse import chain, load
+from chainlang.api.stage_types import branch, function, join
+from chainlang.ir.declarations import Item
 from chainlang.notation.literals import print_literal
-from chainlang.ops.prompts import variables
-from chainlang.ops.records import Candidate, Part
-from chainlang.reading import chain, load
-from chainlang.words import branch, function, join
+from chainlang.semantics.prompts import variables
+from chainlang.semantics.record import Candidate, Part
 
 SamplingParams = dict[str, Any]  # the sampling of a step, as keywords
 _REGISTERED: dict[str, tuple[Item, ...]] = {}

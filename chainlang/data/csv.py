@@ -13,10 +13,10 @@ from pathlib import Path
 
 from attrs import define, field
 
-from chainlang.data.extent import Extent
 from chainlang.data.lines import Line, read_lines, refuse
-from chainlang.data.rows import LARGEST_LINE, BadRow, Row, Unreadable
-from chainlang.report import shown
+from chainlang.data.read_progress import Extent
+from chainlang.data.row import LARGEST_LINE, BadRow, Row, Unreadable
+from chainlang.diagnostics.render import shown
 
 
 def read_csv(

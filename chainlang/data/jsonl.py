@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
-from chainlang.data.extent import Extent
 from chainlang.data.lines import read_lines, refuse
-from chainlang.data.rows import DEEPEST, LARGEST_LINE, BadRow, Row, Unreadable
-from chainlang.report import article, shown
+from chainlang.data.read_progress import Extent
+from chainlang.data.row import DEEPEST, LARGEST_LINE, BadRow, Row, Unreadable
+from chainlang.diagnostics.render import article, shown
 
 _AT = re.compile("( starting)? at$")  # how some of Python's messages end
 _KINDS = {list: "list", str: "text", bool: "truth", type(None): "null", int: "number"}
@@ -54,7 +54,7 @@ def read_object(text: str, depth: int = DEEPEST) -> dict[str, Any]:
     >>> read_object('{"a": 1, "a": 2}')
     Traceback (most recent call last):
         ...
-    chainlang.data.rows.Unreadable: the name 'a' stands twice in one object
+    chainlang.data.row.Unreadable: the name 'a' stands twice in one object
     """
     try:
         value = _DECODER.decode(text)

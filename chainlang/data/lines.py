@@ -10,9 +10,9 @@ from typing import NoReturn
 
 from attrs import frozen
 
-from chainlang.data.extent import Extent
-from chainlang.data.rows import LARGEST_LINE
-from chainlang.diagnostics import Diagnostic
+from chainlang.data.read_progress import Extent
+from chainlang.data.row import LARGEST_LINE
+from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.errors import SourceError
 
 _BOM = b"\xef\xbb\xbf"

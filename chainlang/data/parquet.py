@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from chainlang.data.extent import Extent
 from chainlang.data.lines import refuse
-from chainlang.data.rows import DEEPEST, BadRow, Row, Unreadable
-from chainlang.data.values import plain_row
-from chainlang.report import shown
+from chainlang.data.read_progress import Extent
+from chainlang.data.row import DEEPEST, BadRow, Row, Unreadable
+from chainlang.data.to_json import plain_row
+from chainlang.diagnostics.render import shown
 
 _BATCH = 512
 

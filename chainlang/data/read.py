@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from chainlang.data.csv import read_csv
-from chainlang.data.extent import Extent
 from chainlang.data.jsonl import read_jsonl
 from chainlang.data.lines import refuse
 from chainlang.data.parquet import check_names, read_batches, read_parquet
-from chainlang.data.rows import DEEPEST, LARGEST_LINE, BadRow, Row, Unreadable
-from chainlang.data.values import plain_row
-from chainlang.diagnostics import Diagnostic, closest
+from chainlang.data.read_progress import Extent
+from chainlang.data.row import DEEPEST, LARGEST_LINE, BadRow, Row, Unreadable
+from chainlang.data.to_json import plain_row
+from chainlang.diagnostics.diagnostic import Diagnostic, closest
+from chainlang.diagnostics.render import article, shown
 from chainlang.errors import OperandError
-from chainlang.report import article, shown
 
 KINDS = (".jsonl", ".ndjson", ".csv", ".tsv", ".parquet")
 _PACKED = (".gz", ".zip", ".zst", ".xz", ".bz2")

@@ -11,8 +11,8 @@ from typing import TypeVar
 
 from attrs import evolve
 
+from chainlang.diagnostics.source import Span, cover
 from chainlang.ir.nodes import Branch, Expr, Join, Node, Option, Repeat, Then
-from chainlang.spans import Span, cover
 
 _Flat = TypeVar("_Flat", Then, Join, Branch)
 

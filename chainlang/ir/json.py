@@ -12,11 +12,11 @@ from typing import Any, NoReturn
 
 import attrs
 
-from chainlang.diagnostics import Diagnostic, closest
+from chainlang.diagnostics.diagnostic import Diagnostic, closest
 from chainlang.errors import DocumentError
 from chainlang.ir.nodes import Node
 from chainlang.ir.verify import SPECIFICATION, faults
-from chainlang.ir.walk import field_names, measure
+from chainlang.ir.visit import field_names, measure
 from chainlang.limits import current
 
 VERSION = 1

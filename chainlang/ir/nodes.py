@@ -10,7 +10,7 @@ from typing import Self, TypeAlias
 
 from attrs import field, frozen
 
-from chainlang.spans import Span
+from chainlang.diagnostics.source import Span
 
 Literal: TypeAlias = "str | int | float | bool | tuple[Literal, ...] | None"
 

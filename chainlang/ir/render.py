@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from chainlang.ir import items
+from chainlang.ir import declarations
 from chainlang.ir.nodes import (
     Branch,
     Combine,
@@ -40,7 +40,7 @@ def tree(node: Node) -> str:
 def _lines(node: Node, prefix: str = "") -> Iterator[str]:
     while isinstance(node, Named):
         prefix, node = f"{prefix}{node.name} = ", node.body
-    if isinstance(node, items.Definition):
+    if isinstance(node, declarations.Definition):
         prefix, node = f"{prefix}{node.name} = ", node.body
     yield prefix + label(node)
     below = list(_below(node))
@@ -68,7 +68,7 @@ def _below(node: Node) -> Iterator[tuple[str, Node]]:
                     yield f"{option.name}: ", option.value
                 elif isinstance(option.value, Table):
                     yield from ((f"{_shown(e.name)}: ", e.value) for e in option.value.entries)  # type: ignore[misc]
-        case items.File(inside):
+        case declarations.File(inside):
             yield from (("", item) for item in inside)
         case _:
             pass
@@ -97,33 +97,33 @@ def label(node: Node) -> str:
             return f"@{name}"
         case Combine(name, _, options):
             return "  ".join([name, *_options(options)])
-        case items.Item():
+        case declarations.Item():
             return _item(node)
         case _:
             return type(node).__name__.lower()
 
 
-def _item(node: items.Item) -> str:
+def _item(node: declarations.Item) -> str:
     match node:
-        case items.Model(name, engine, source):
+        case declarations.Model(name, engine, source):
             return f"model {name} = {engine} {_plain(source)}"
-        case items.Op(name, kind):
+        case declarations.Op(name, kind):
             return f"op {name} : {kind}"
-        case items.TypeDef(name, kind):
+        case declarations.TypeDef(name, kind):
             return f"type {name}{_fields(kind)}"
-        case items.PythonType(name):
+        case declarations.PythonType(name):
             return f"type @{name}"
-        case items.Input(items.TypeName(name)):
+        case declarations.Input(declarations.TypeName(name)):
             return f"input {name}"
-        case items.Input(kind):
+        case declarations.Input(kind):
             return f"input{_fields(kind)}"
-        case items.Use(path):
+        case declarations.Use(path):
             return f"use {_shown(path)}"
     raise TypeError(f"not an item: {node!r}")
 
 
-def _fields(kind: items.Type) -> str:
-    if not isinstance(kind, items.Shape):
+def _fields(kind: declarations.Type) -> str:
+    if not isinstance(kind, declarations.Shape):
         return ""
     return f" ({', '.join(field.name for field in kind.fields)})"
 
@@ -170,7 +170,7 @@ def mermaid(node: Node) -> str:
       n2 --> output
     """
     chart = _Chart()
-    if isinstance(node, items.File):
+    if isinstance(node, declarations.File):
         chart.file(node)
     elif isinstance(node, Expr):
         chart.whole(node)
@@ -186,9 +186,9 @@ class _Chart:
         self.count = 0
         self.indent = "  "
 
-    def file(self, node: items.File) -> None:
+    def file(self, node: declarations.File) -> None:
         """Draw each definition in a box of its own; ``main`` last, joined to input and output."""
-        bodies = [item for item in node.items if isinstance(item, items.Definition)]
+        bodies = [item for item in node.items if isinstance(item, declarations.Definition)]
         for item in sorted(bodies, key=lambda one: one.name == "main"):
             if item.name == "main":
                 self.whole(item.body)

@@ -12,13 +12,13 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any, TypeGuard
 
-from chainlang.diagnostics import Diagnostic
+from chainlang.diagnostics.diagnostic import Diagnostic
+from chainlang.diagnostics.render import shown
 from chainlang.errors import VerifyError
-from chainlang.ir import items, nodes
+from chainlang.ir import declarations, nodes
 from chainlang.ir.nodes import Expr, Node, Option, Table
-from chainlang.ir.walk import children, field_names
+from chainlang.ir.visit import children, field_names
 from chainlang.limits import LARGEST
-from chainlang.report import shown
 
 FORMS = ("branch", "function", "join", "ref")
 """Calls that spell an operator or a reference: ``join(fr=a, es=b)`` is ``(fr = a & es = b)``."""
@@ -158,58 +158,59 @@ SPECIFICATION: dict[type[Node], dict[str, Check]] = {
     },
     nodes.Option: {"name": _is_text, "value": _OPTION_VALUE},
     nodes.Table: {"entries": _entries},
-    items.TypeName: {
+    declarations.TypeName: {
         "name": is_name,
         "low": _optional(_is_number),
         "high": _optional(_is_number),
         "pattern": _optional(_is_text),
     },
-    items.Constant: {"value": lambda value: isinstance(value, str) or _is_whole(value)},
-    items.ListOf: {
-        "item": _a(items.Type), "low": _optional(_is_length), "high": _optional(_is_length),
+    declarations.Constant: {"value": lambda value: isinstance(value, str) or _is_whole(value)},
+    declarations.ListOf: {
+        "item": _a(declarations.Type), "low": _optional(_is_length), "high": _optional(_is_length),
     },
-    items.Maybe: {"item": lambda value: (
-        isinstance(value, items.Type) and not isinstance(value, items.Maybe)
+    declarations.Maybe: {"item": lambda value: (
+        isinstance(value, declarations.Type) and not isinstance(value, declarations.Maybe)
     )},
-    items.OneOf: {"options": lambda value: (
-        _many(items.Type, least=2)(value)
-        and not any(isinstance(option, items.OneOf) for option in value)
+    declarations.OneOf: {"options": lambda value: (
+        _many(declarations.Type, least=2)(value)
+        and not any(isinstance(option, declarations.OneOf) for option in value)
     )},
-    items.Shape: {"fields": _many(items.Field)},
-    items.Default: {"value": is_literal},
-    items.Field: {
+    declarations.Shape: {"fields": _many(declarations.Field)},
+    declarations.Default: {"value": is_literal},
+    declarations.Field: {
         "name": is_name,
-        "type": _optional(_a(items.Type)),
-        "default": _optional(_a(items.Default)),
+        "type": _optional(_a(declarations.Type)),
+        "default": _optional(_a(declarations.Default)),
         "description": _optional(_is_text),
     },
-    items.Use: {"path": _is_named_text},
-    items.Environment: {"name": _is_named_text},
-    items.Setting: {
+    declarations.Use: {"path": _is_named_text},
+    declarations.Environment: {"name": _is_named_text},
+    declarations.Setting: {
         "name": is_name,
-        "value": lambda value: isinstance(value, items.Environment) or is_literal(value),
+        "value": lambda value: isinstance(value, declarations.Environment) or is_literal(value),
     },
-    items.Model: {
+    declarations.Model: {
         "name": is_name,
         "engine": is_name,
         "source": _is_text,
-        "settings": _many(items.Setting),
+        "settings": _many(declarations.Setting),
     },
-    items.Input: {"type": lambda value: (
-        isinstance(value, items.Shape) or value == items.TypeName(getattr(value, "name", ""))
+    declarations.Input: {"type": lambda value: (
+        isinstance(value, declarations.Shape)
+        or value == declarations.TypeName(getattr(value, "name", ""))
     )},
-    items.TypeDef: {
-        "name": is_name, "type": _a(items.Type), "description": _optional(_is_text),
+    declarations.TypeDef: {
+        "name": is_name, "type": _a(declarations.Type), "description": _optional(_is_text),
     },
-    items.PythonType: {"name": is_name, "schema": _is_text},
-    items.Op: {
+    declarations.PythonType: {"name": is_name, "schema": _is_text},
+    declarations.Op: {
         "name": is_name,
         "kind": is_name,
-        "returns": _optional(_a(items.Type)),
-        "settings": _many(items.Setting),
+        "returns": _optional(_a(declarations.Type)),
+        "settings": _many(declarations.Setting),
     },
-    items.Definition: {"name": is_name, "body": _a(Expr)},
-    items.File: {"items": _many(items.Item)},
+    declarations.Definition: {"name": is_name, "body": _a(Expr)},
+    declarations.File: {"items": _many(declarations.Item)},
 }  # fmt: skip
 
 

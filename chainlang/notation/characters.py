@@ -6,11 +6,11 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
-from chainlang.diagnostics import Diagnostic
+from chainlang.diagnostics.diagnostic import Diagnostic
+from chainlang.diagnostics.render import visible
+from chainlang.diagnostics.source import Source, Span
 from chainlang.notation.grammar import WORDS
 from chainlang.notation.scan import ending
-from chainlang.report import visible
-from chainlang.spans import Source, Span
 
 # Characters and pairs that other languages write where this one writes something else.
 FOREIGN = {

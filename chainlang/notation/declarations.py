@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from chainlang.ir import items
+from chainlang.diagnostics.source import Span
+from chainlang.ir import declarations
 from chainlang.notation.expressions import Reader
 from chainlang.notation.literals import WORDS
 from chainlang.notation.types import (
@@ -18,42 +19,41 @@ from chainlang.notation.types import (
     unique,
 )
 from chainlang.notation.values import edges
-from chainlang.spans import Span
 
 
-def read_file(reader: Reader, tree: Any) -> items.File:
+def read_file(reader: Reader, tree: Any) -> declarations.File:
     """Return the file node of a parse tree; findings are left in the reader."""
     found = tuple(_ITEMS[child.data](reader, child) for child in tree.children)
-    return items.File(found, span=Span(reader.source, 0, len(reader.source.text)))
+    return declarations.File(found, span=Span(reader.source, 0, len(reader.source.text)))
 
 
-def _use(reader: Reader, tree: Any) -> items.Use:
+def _use(reader: Reader, tree: Any) -> declarations.Use:
     token = tree.children[1]
     span = reader.span(token)
     path = reader.string(str(token), span.start)
     if not path:
         reader.note("file", "this path is empty", span)
         path = "."
-    return items.Use(path, span=spanned(reader, tree, token))
+    return declarations.Use(path, span=spanned(reader, tree, token))
 
 
-def _definition(reader: Reader, tree: Any) -> items.Definition:
+def _definition(reader: Reader, tree: Any) -> declarations.Definition:
     label, body = tree.children
     name, span = reader.label(label)
     node = reader.expression(body)
     _, end = edges(body)
     whole = Span(reader.source, span.start, end, (("name", span),))
-    return items.Definition(reader.name(name, span, "a definition"), node, span=whole)
+    return declarations.Definition(reader.name(name, span, "a definition"), node, span=whole)
 
 
-def _model(reader: Reader, tree: Any) -> items.Model:
+def _model(reader: Reader, tree: Any) -> declarations.Model:
     _, label, engine, _, source, *rest = tree.children
     name, span = reader.label(label)
     settings = tuple(_setting(reader, child) for child in rest if hasattr(child, "data"))
     unique(reader, settings, "setting")
     start, end = edges(tree)
     parts = (("name", span), ("engine", reader.span(engine)), ("source", reader.span(source)))
-    return items.Model(
+    return declarations.Model(
         reader.name(name, span, "a model"),
         name_of(reader, engine, "an engine"),
         reader.string(str(source), source.start_pos),
@@ -62,7 +62,7 @@ def _model(reader: Reader, tree: Any) -> items.Model:
     )
 
 
-def _setting(reader: Reader, tree: Any) -> items.Setting:
+def _setting(reader: Reader, tree: Any) -> declarations.Setting:
     label, value = tree.children
     name, span = reader.label(label)
     start, end = edges(tree)
@@ -83,23 +83,23 @@ def _setting(reader: Reader, tree: Any) -> items.Setting:
             reader.note("argument", "this variable has no name", reader.span(token))
             variable = "_"
         inner = Span(reader.source, vs, ve)
-        return items.Setting(
-            reader.name(name, span), items.Environment(variable, span=inner), span=whole
+        return declarations.Setting(
+            reader.name(name, span), declarations.Environment(variable, span=inner), span=whole
         )
     word = value.children[0] if value.data == "word" else None
     if name == "model" and word is not None and word not in WORDS:  # names a model of this file
-        return items.Setting(name, str(value.children[0]), span=whole)
+        return declarations.Setting(name, str(value.children[0]), span=whole)
     literal, _ = reader.literal(value)
-    return items.Setting(reader.name(name, span, "a setting"), literal, span=whole)
+    return declarations.Setting(reader.name(name, span, "a setting"), literal, span=whole)
 
 
-def _op(reader: Reader, tree: Any) -> items.Op:
+def _op(reader: Reader, tree: Any) -> declarations.Op:
     _, name, _, kind, _, returns, _, *settings = tree.children
     found = tuple(_setting(reader, child) for child in settings if hasattr(child, "data"))
     unique(reader, found, "setting")
     start, end = edges(tree)
     parts = (("name", reader.span(name)), ("kind", reader.span(kind)))
-    return items.Op(
+    return declarations.Op(
         name_of(reader, name, "a type of stage"),
         name_of(reader, kind, "a kind"),
         None if returns is None else read_type(reader, returns),
@@ -108,7 +108,7 @@ def _op(reader: Reader, tree: Any) -> items.Op:
     )
 
 
-_ITEMS: dict[str, Callable[[Reader, Any], items.Item]] = {
+_ITEMS: dict[str, Callable[[Reader, Any], declarations.Item]] = {
     "use": _use,
     "model": _model,
     "input": read_input,

@@ -12,11 +12,11 @@ from attrs import evolve
 from lark import Token
 from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedToken
 
-from chainlang.diagnostics import Diagnostic
+from chainlang.diagnostics.diagnostic import Diagnostic
+from chainlang.diagnostics.render import visible
+from chainlang.diagnostics.source import Source, Span
 from chainlang.notation.characters import FOREIGN, foreign, in_field, instead, strange
 from chainlang.notation.scan import PAIRS, ending, unclosed
-from chainlang.report import visible
-from chainlang.spans import Source, Span
 
 _OPERATORS = {"SHIFT", "AMP", "BAR"}
 _OPERANDS = {"NAME", "COUNTED", "REF", "FUNCTION", "LPAR"}

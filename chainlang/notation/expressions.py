@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define, evolve
 
+from chainlang.diagnostics.source import Span
 from chainlang.ir import build
 from chainlang.ir.nodes import (
     Combine,
@@ -25,7 +26,6 @@ from chainlang.ir.nodes import (
 from chainlang.ir.verify import FORMS, is_name
 from chainlang.notation import literals
 from chainlang.notation.stages import Argument, StageReader
-from chainlang.spans import Span
 
 if TYPE_CHECKING:
     from lark import Token, Tree

@@ -6,13 +6,13 @@ from pathlib import Path, PurePosixPath
 
 from attrs import define, field
 
-from chainlang.diagnostics import Diagnostic
+from chainlang.diagnostics.diagnostic import Diagnostic
+from chainlang.diagnostics.source import Source, Span
 from chainlang.errors import ChainlangError, LimitError, SourceError, raise_errors
-from chainlang.ir.items import File, Item, Use
-from chainlang.ir.walk import measure
+from chainlang.ir.declarations import File, Item, Use
+from chainlang.ir.visit import measure
 from chainlang.limits import current
 from chainlang.notation.parse import Lost, Parsed, read_items, source
-from chainlang.spans import Source, Span
 
 
 def read_source(path: Path, span: Span | None = None) -> Source:

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 from attrs import define, field
 
-from chainlang.ir import items
+from chainlang.diagnostics.source import Source
+from chainlang.ir import declarations
 from chainlang.ir.nodes import Branch, Join, Node, Then
 from chainlang.notation.parse import parse_file
 from chainlang.notation.parse import source as make_source
@@ -25,7 +26,6 @@ from chainlang.notation.unparse import (
     unparse_type,
     unparse_type_head,
 )
-from chainlang.spans import Source
 
 WIDTH = 100  # columns; what is longer is broken, one part on a line
 
@@ -97,19 +97,25 @@ class _Layout:
 
     def unit(self, node: Node, indent: str, after: str) -> None:
         match node:
-            case items.Op(_, _, _, settings):
+            case declarations.Op(_, _, _, settings):
                 self.block(f"{unparse_op_head(node)} {{", settings, _place(node)[1], "")
-            case items.Input(items.Shape(fields)) | items.TypeDef(_, items.Shape(fields)):
+            case declarations.Input(declarations.Shape(fields)) | declarations.TypeDef(
+                _, declarations.Shape(fields)
+            ):
                 short = unparse_item(node)
                 inside = any(at < _place(node)[1] for at in self.comments)
                 if inside or len(short) > WIDTH:
-                    head = "input " if isinstance(node, items.Input) else unparse_type_head(node)
+                    head = (
+                        "input "
+                        if isinstance(node, declarations.Input)
+                        else unparse_type_head(node)
+                    )
                     self.block(f"{head}{{", fields, _place(node)[1], ",")
                 else:
                     self.lines.append(short)
-            case items.Field():
+            case declarations.Field():
                 self.lines.append(indent + unparse_field(node) + after)
-            case items.Setting():
+            case declarations.Setting():
                 self.lines += (indent + unparse_setting(node)).split("\n")
             case _:
                 self.lines += _broken(node)
@@ -129,9 +135,9 @@ def _place(node: Node) -> tuple[int, int]:
 
 
 def _holds_units(node: Node) -> bool:
-    if isinstance(node, items.Input | items.TypeDef):
-        return isinstance(node.type, items.Shape)
-    return isinstance(node, items.Op)
+    if isinstance(node, declarations.Input | declarations.TypeDef):
+        return isinstance(node.type, declarations.Shape)
+    return isinstance(node, declarations.Op)
 
 
 def _broken(node: Node) -> list[str]:
@@ -140,15 +146,15 @@ def _broken(node: Node) -> list[str]:
     if len(line) <= WIDTH:
         return [line]
     match node:
-        case items.Definition(name, (Then() | Join() | Branch()) as body):
+        case declarations.Definition(name, (Then() | Join() | Branch()) as body):
             operator = OPERATORS[type(body)].strip()
             first, *rest = map(operand, body.parts)
             return [f"{name} =", f"  {first}", *(f"  {operator} {part}" for part in rest)]
-        case items.TypeDef(_, items.OneOf(options)):
+        case declarations.TypeDef(_, declarations.OneOf(options)):
             first, *rest = map(unparse_type, options)
             return [unparse_type_head(node).rstrip(), f"  {first}", *(f"  | {one}" for one in rest)]
-        case items.Model(name, engine, _, settings) if settings:
-            source = unparse_item(items.Model(name, engine, node.source))
+        case declarations.Model(name, engine, _, settings) if settings:
+            source = unparse_item(declarations.Model(name, engine, node.source))
             inside = [unparse_setting(one).replace(" = ", "=", 1) for one in settings]
             head, first = source.removesuffix(")").split("(", 1)
             return [f"{head}(", *(f"  {part}," for part in (first, *inside)), ")"]

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 
+from chainlang.diagnostics.source import Span
 from chainlang.ir.nodes import Literal
-from chainlang.spans import Span
 
 _ESCAPE = re.compile(
     r"\\(?:x(?P<two>[0-9a-fA-F]{2})|u(?P<four>[0-9a-fA-F]{4})|U(?P<eight>[0-9a-fA-F]{8})"
@@ -89,7 +89,7 @@ def place(token: str, index: int) -> int:
 def inside(span: Span, start: int, end: int) -> Span:
     """Return where some characters of a string were written; `span` is where its literal was.
 
-    >>> from chainlang.spans import Source
+    >>> from chainlang.diagnostics.source import Source
     >>> inside(Span(Source(r'"a\\tbc"'), 0, 7), 2, 4).text
     'bc'
     """

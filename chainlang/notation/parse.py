@@ -8,15 +8,15 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 from attrs import evolve, frozen
 
-from chainlang.diagnostics import Diagnostic, in_order
+from chainlang.diagnostics.diagnostic import Diagnostic, in_order
+from chainlang.diagnostics.source import Source, Span
 from chainlang.errors import raise_errors
-from chainlang.ir.items import File
+from chainlang.ir.declarations import File
 from chainlang.ir.nodes import Expr
 from chainlang.notation.declarations import read_file
 from chainlang.notation.expressions import Reader
 from chainlang.notation.grammar import grammar
 from chainlang.notation.scan import bracketed, check_size, marks
-from chainlang.spans import Source, Span
 
 _Node = TypeVar("_Node", Expr, File)
 _ITEM_START = re.compile(r"(?:use|model|input|type|op)\b|[A-Za-z_]\w*[ \t]*=(?!=)")

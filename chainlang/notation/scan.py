@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator
 
 from attrs import frozen
 
+from chainlang.diagnostics.source import Source, Span
 from chainlang.limits import current
-from chainlang.spans import Source, Span
 
 _TOKEN = re.compile(
     r"""(?P<comment>\#[^\n]*)

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define, frozen
 
+from chainlang.diagnostics.source import Span
 from chainlang.ir import build
 from chainlang.ir.nodes import Expr, Literal, Option, Stage, Table
 from chainlang.notation import literals
 from chainlang.notation.values import ValueReader
-from chainlang.spans import Span
 
 if TYPE_CHECKING:
     from lark import Token

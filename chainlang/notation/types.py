@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from chainlang.ir import items
+from chainlang.diagnostics.source import Span
+from chainlang.ir import declarations
 from chainlang.notation.expressions import Reader
 from chainlang.notation.literals import WORDS
 from chainlang.notation.values import edges
-from chainlang.spans import Span
 
 
 def name_of(reader: Reader, token: Any, what: str) -> str:
@@ -37,39 +37,41 @@ def unique(reader: Reader, nodes: tuple[Any, ...], what: str) -> None:
 # ---------------------------------------------------------------- items
 
 
-def read_input(reader: Reader, tree: Any) -> items.Input:
+def read_input(reader: Reader, tree: Any) -> declarations.Input:
     """Return ``input { ... }`` or ``input Name``."""
     if tree.data == "input_name":
         token = tree.children[1]
         span = reader.span(token)
-        named = items.TypeName(name_of(reader, token, "a type"), span=span)
-        return items.Input(named, span=spanned(reader, tree))
-    return items.Input(_shape(reader, tree.children), span=spanned(reader, tree))
+        named = declarations.TypeName(name_of(reader, token, "a type"), span=span)
+        return declarations.Input(named, span=spanned(reader, tree))
+    return declarations.Input(_shape(reader, tree.children), span=spanned(reader, tree))
 
 
-def read_type_item(reader: Reader, tree: Any) -> items.TypeDef:
+def read_type_item(reader: Reader, tree: Any) -> declarations.TypeDef:
     """Return ``type Name { ... }`` or ``type Name = ...``."""
     if tree.data == "type_label":
         _, label, kind = tree.children
         name, where = reader.label(label)
         start, end = edges(tree)
         span = Span(reader.source, start, end, (("name", where),))
-        return items.TypeDef(reader.name(name, where, "a type"), read_type(reader, kind), span=span)
+        return declarations.TypeDef(
+            reader.name(name, where, "a type"), read_type(reader, kind), span=span
+        )
     _, token, said, *rest = tree.children
     kind = read_type(reader, rest[-1]) if tree.data == "type_alias" else _shape(reader, rest)
     name = name_of(reader, token, "a type")
     described = _text(reader, said)
-    return items.TypeDef(name, kind, described, span=spanned(reader, tree, token))
+    return declarations.TypeDef(name, kind, described, span=spanned(reader, tree, token))
 
 
-def read_python_type(reader: Reader, tree: Any) -> items.PythonType:
+def read_python_type(reader: Reader, tree: Any) -> declarations.PythonType:
     """Return ``type @Name "..."``."""
     _, token, schema = tree.children
     where = Span(reader.source, token.start_pos + 1, token.end_pos)
     start, end = edges(tree)
     span = Span(reader.source, start, end, (("name", where), ("schema", reader.span(schema))))
     text = reader.string(str(schema), schema.start_pos)
-    return items.PythonType(reader.name(str(token)[1:], where, "a type"), text, span=span)
+    return declarations.PythonType(reader.name(str(token)[1:], where, "a type"), text, span=span)
 
 
 def _text(reader: Reader, token: Any) -> str | None:
@@ -79,27 +81,27 @@ def _text(reader: Reader, token: Any) -> str | None:
 # ---------------------------------------------------------------- fields
 
 
-def _shape(reader: Reader, children: list[Any]) -> items.Shape:
+def _shape(reader: Reader, children: list[Any]) -> declarations.Shape:
     """Return the fields between two braces; they are the last three children."""
     left, fields, right = children[-3:]
     found = tuple(_field(reader, child) for child in fields.children if hasattr(child, "data"))
     unique(reader, found, "field")
-    return items.Shape(found, span=reader.span(left, right))
+    return declarations.Shape(found, span=reader.span(left, right))
 
 
-def _field(reader: Reader, tree: Any) -> items.Field:
+def _field(reader: Reader, tree: Any) -> declarations.Field:
     start, end = edges(tree)
     if tree.data == "derived_field":
         label, value = tree.children
         name, where = reader.label(label)
-        return items.Field(
+        return declarations.Field(
             reader.name(name, where, "a field"),
             None,
             _default(reader, value),
             span=Span(reader.source, start, end, (("name", where),)),
         )
     token, said, _, kind, _, value = tree.children
-    return items.Field(
+    return declarations.Field(
         name_of(reader, token, "a field"),
         read_type(reader, kind),
         None if value is None else _default(reader, value),
@@ -108,15 +110,15 @@ def _field(reader: Reader, tree: Any) -> items.Field:
     )
 
 
-def _default(reader: Reader, tree: Any) -> items.Default:
+def _default(reader: Reader, tree: Any) -> declarations.Default:
     literal, where = reader.literal(tree)
-    return items.Default(literal, span=where)
+    return declarations.Default(literal, span=where)
 
 
 # ---------------------------------------------------------------- types
 
 
-def read_type(reader: Reader, tree: Any) -> items.Type:
+def read_type(reader: Reader, tree: Any) -> declarations.Type:
     """Return the type that a parse tree says, of whatever depth the limits allow."""
     reader.enter("type", tree)
     node = _any_type(reader, tree)
@@ -124,18 +126,20 @@ def read_type(reader: Reader, tree: Any) -> items.Type:
     return node
 
 
-def _any_type(reader: Reader, tree: Any) -> items.Type:
+def _any_type(reader: Reader, tree: Any) -> declarations.Type:
     span = spanned(reader, tree)
     children = tree.children
     if tree.data == "union":
-        options: list[items.Type] = []
+        options: list[declarations.Type] = []
         for child in children[::2]:
             option = read_type(reader, child)
-            options.extend(option.options if isinstance(option, items.OneOf) else (option,))
-        return items.OneOf(tuple(options), span=span)
+            options.extend(option.options if isinstance(option, declarations.OneOf) else (option,))
+        return declarations.OneOf(tuple(options), span=span)
     if tree.data == "maybe":
         inner = read_type(reader, children[0])
-        return inner if isinstance(inner, items.Maybe) else items.Maybe(inner, span=span)
+        return (
+            inner if isinstance(inner, declarations.Maybe) else declarations.Maybe(inner, span=span)
+        )
     if tree.data == "type_group":
         return read_type(reader, children[1])
     if tree.data == "constant":
@@ -152,33 +156,33 @@ def _any_type(reader: Reader, tree: Any) -> items.Type:
         span = Span(
             reader.source, span.start, span.end, (("pattern", reader.span(bounds.children[-1])),)
         )
-    return items.TypeName(name_of(reader, name, "a type"), low, high, pattern, span=span)
+    return declarations.TypeName(name_of(reader, name, "a type"), low, high, pattern, span=span)
 
 
-def _constant(reader: Reader, token: Any, span: Span) -> items.Constant:
+def _constant(reader: Reader, token: Any, span: Span) -> declarations.Constant:
     if token.type == "STRING":
-        return items.Constant(reader.string(str(token), span.start), span=span)
+        return declarations.Constant(reader.string(str(token), span.start), span=span)
     value = reader.number(str(token), span)
     if isinstance(value, int):
-        return items.Constant(value, span=span)
+        return declarations.Constant(value, span=span)
     reader.note(
         "type",
         "a number with a fraction can't be one of several values",
         span,
         "write a text or a whole number, or float with bounds",
     )
-    return items.Constant(0, span=span)
+    return declarations.Constant(0, span=span)
 
 
-def _word(reader: Reader, name: Any, span: Span) -> items.Type:
+def _word(reader: Reader, name: Any, span: Span) -> declarations.Type:
     value = WORDS[str(name)]
     if isinstance(value, bool):
-        return items.Constant(value, span=span)
+        return declarations.Constant(value, span=span)
     reader.note("type", f"'{name}' is no type", span, "say that it may be missing: str?")
-    return items.TypeName("str", span=span)
+    return declarations.TypeName("str", span=span)
 
 
-def _list(reader: Reader, tree: Any, span: Span) -> items.ListOf:
+def _list(reader: Reader, tree: Any, span: Span) -> declarations.ListOf:
     word, _, item, _, _, bounds, _ = tree.children
     if word != "list":
         where = reader.span(word)
@@ -193,7 +197,7 @@ def _list(reader: Reader, tree: Any, span: Span) -> items.ListOf:
         hint = "a length is a whole number of at least 0"
         reader.note("type", "the bounds of a list are lengths", where, hint)
         low = high = None
-    return items.ListOf(read_type(reader, item), low, high, span=span)  # type: ignore[arg-type]
+    return declarations.ListOf(read_type(reader, item), low, high, span=span)  # type: ignore[arg-type]
 
 
 def _whole(reader: Reader, tree: Any) -> Span:

@@ -6,7 +6,7 @@ import re
 from decimal import Decimal
 from typing import Literal as Choice
 
-from chainlang.ir import items
+from chainlang.ir import declarations
 from chainlang.ir.nodes import (
     Branch,
     Combine,
@@ -219,7 +219,7 @@ def _call_value(value: Literal | Expr | Table) -> str:
 # ---------------------------------------------------------------- files
 
 
-def unparse_type(node: items.Type) -> str:
+def unparse_type(node: declarations.Type) -> str:
     """Return a type as text.
 
     >>> from chainlang.notation import parse_file
@@ -228,19 +228,19 @@ def unparse_type(node: items.Type) -> str:
     list[str?] | int(1..5)
     """
     match node:
-        case items.TypeName(name, low, high, pattern):
+        case declarations.TypeName(name, low, high, pattern):
             return name + _bounds(low, high, pattern)
-        case items.Constant(value):
+        case declarations.Constant(value):
             return print_literal(value)
-        case items.ListOf(item, low, high):
+        case declarations.ListOf(item, low, high):
             return f"list[{unparse_type(item)}]" + _bounds(low, high)
-        case items.Maybe(items.OneOf() as item):
+        case declarations.Maybe(declarations.OneOf() as item):
             return f"({unparse_type(item)})?"
-        case items.Maybe(item):
+        case declarations.Maybe(item):
             return f"{unparse_type(item)}?"
-        case items.OneOf(options):
+        case declarations.OneOf(options):
             return " | ".join(map(unparse_type, options))
-        case items.Shape(fields):
+        case declarations.Shape(fields):
             return braces([unparse_field(one) for one in fields])
     raise TypeError(f"not a type: {node!r}")
 
@@ -265,7 +265,7 @@ def braces(parts: list[str]) -> str:
     return "{ " + ", ".join(parts) + " }" if parts else "{}"
 
 
-def unparse_field(node: items.Field) -> str:
+def unparse_field(node: declarations.Field) -> str:
     """Return a field of an input or a type as text."""
     text = _described(node.name, node.description)
     text = text if node.type is None else f"{text}: {unparse_type(node.type)}"
@@ -276,10 +276,10 @@ def _described(name: str, description: str | None) -> str:
     return name if description is None else f"{name} {print_string(description)}"
 
 
-def unparse_setting(node: items.Setting) -> str:
+def unparse_setting(node: declarations.Setting) -> str:
     """Return a setting as ``name = value``; a model by its bare name, lines of text as a block."""
     value = node.value
-    if isinstance(value, items.Environment):
+    if isinstance(value, declarations.Environment):
         return f"{node.name} = env({print_string(value.name)})"
     if isinstance(value, str) and node.name == "model" and is_name(value):
         return f"{node.name} = {value}"
@@ -291,42 +291,42 @@ def unparse_setting(node: items.Setting) -> str:
 def unparse_item(node: Node) -> str:
     """Return one item of a file as text, in its canonical spelling."""
     match node:
-        case items.Use(path):
+        case declarations.Use(path):
             return f"use {print_string(path)}"
-        case items.Model(name, engine, source, settings):
+        case declarations.Model(name, engine, source, settings):
             given = [print_string(source)]
             given += [unparse_setting(one).replace(" = ", "=", 1) for one in settings]
             return f"model {name} = {engine}({', '.join(given)})"
-        case items.Input(kind):
+        case declarations.Input(kind):
             return f"input {unparse_type(kind)}"
-        case items.TypeDef():
+        case declarations.TypeDef():
             return unparse_type_head(node) + unparse_type(node.type)
-        case items.PythonType(name, schema):
+        case declarations.PythonType(name, schema):
             return f"type @{name} {print_block(schema)}"
-        case items.Op():
+        case declarations.Op():
             head = unparse_op_head(node)
             if not node.settings:
                 return f"{head} {{}}"
             lines = "".join(f"  {unparse_setting(one)}\n" for one in node.settings)
             return f"{head} {{\n{lines}}}"
-        case items.Definition(name, body):
+        case declarations.Definition(name, body):
             return f"{name} = {_argument(body)}"
     raise TypeError(f"not an item: {node!r}")
 
 
-def unparse_type_head(node: items.TypeDef) -> str:
+def unparse_type_head(node: declarations.TypeDef) -> str:
     """Return the beginning of a type, up to its brace or to what it stands for."""
     head = f"type {_described(node.name, node.description)} "
-    return head if isinstance(node.type, items.Shape) else f"{head}= "
+    return head if isinstance(node.type, declarations.Shape) else f"{head}= "
 
 
-def unparse_op_head(node: items.Op) -> str:
+def unparse_op_head(node: declarations.Op) -> str:
     """Return the first line of an op, up to the brace."""
     returns = "" if node.returns is None else f" -> {unparse_type(node.returns)}"
     return f"op {node.name} : {node.kind}{returns}"
 
 
-def unparse_file(node: items.File) -> str:
+def unparse_file(node: declarations.File) -> str:
     """Return the text of a file that has no comments: its items, one after another.
 
     `chainlang.notation.format` keeps the comments and the empty lines of a source.

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
 
-from chainlang.diagnostics import Diagnostic
+from chainlang.diagnostics.diagnostic import Diagnostic
+from chainlang.diagnostics.source import Source, Span
 from chainlang.ir.nodes import Literal
 from chainlang.ir.verify import is_name
 from chainlang.limits import Limits, current
 from chainlang.notation import literals
-from chainlang.spans import Source, Span
 
 if TYPE_CHECKING:
     from lark import Token, Tree

@@ -6,19 +6,13 @@ from collections.abc import Iterable
 
 from attrs import evolve, frozen
 
-from chainlang.diagnostics import Diagnostic
+from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.errors import MeaningError
 from chainlang.ir import nodes
-from chainlang.ir.items import Definition, Item
+from chainlang.ir.declarations import Definition, Item
 from chainlang.ir.nodes import Expr
-from chainlang.ir.normal import inlined, normal, part_name
+from chainlang.ir.normalize import inlined, normal, part_name
 from chainlang.limits import current
-from chainlang.ops.bound import NOTHING, Bound
-from chainlang.ops.combinators import DEFAULT_TIMES, alternatives, mark, options, tries
-from chainlang.ops.outputs import EVERYTHING, Outputs
-from chainlang.ops.owned import own_names
-from chainlang.ops.stages import Vote, meaning
-from chainlang.places import Place
 from chainlang.plan.steps import (
     Call,
     Count,
@@ -37,7 +31,13 @@ from chainlang.plan.steps import (
     Step,
     Timeout,
 )
-from chainlang.plan.walk import models
+from chainlang.plan.visit import models
+from chainlang.semantics.bindings import NOTHING, Bound
+from chainlang.semantics.combinators import DEFAULT_TIMES, alternatives, mark, options, tries
+from chainlang.semantics.implicit_labels import own_names
+from chainlang.semantics.outputs import EVERYTHING, Outputs
+from chainlang.semantics.seeds import Place
+from chainlang.semantics.stages import Vote, meaning
 from chainlang.tiny import NAME as TINY
 
 

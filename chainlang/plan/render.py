@@ -5,10 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from chainlang.ops.combinators import MENDABLE, ONCE, Tries
-from chainlang.ops.outputs import EVERYTHING
-from chainlang.ops.stages import Meaning, Vote
-from chainlang.places import Place
 from chainlang.plan.steps import (
     Call,
     Cascade,
@@ -31,6 +27,10 @@ from chainlang.plan.steps import (
     Step,
     Timeout,
 )
+from chainlang.semantics.combinators import MENDABLE, ONCE, Tries
+from chainlang.semantics.outputs import EVERYTHING
+from chainlang.semantics.seeds import Place
+from chainlang.semantics.stages import Meaning, Vote
 
 
 def render(plan: Plan) -> str:

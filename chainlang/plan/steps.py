@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from attrs import field, frozen
 
-from chainlang.ops.combinators import ONCE, Tries
-from chainlang.ops.functions import UserFunction
-from chainlang.ops.outputs import EVERYTHING, Outputs
-from chainlang.ops.stages import Meaning, Vote
-from chainlang.ops.stopping import Rule
-from chainlang.places import Place
-from chainlang.spans import Span
+from chainlang.diagnostics.source import Span
+from chainlang.semantics.combinators import ONCE, Tries
+from chainlang.semantics.functions import UserFunction
+from chainlang.semantics.outputs import EVERYTHING, Outputs
+from chainlang.semantics.seeds import Place
+from chainlang.semantics.stages import Meaning, Vote
+from chainlang.semantics.stopping_rules import Rule
 
 LARGEST_REQUEST = 256
 """Samples that one request asks for; a wider stage asks several times."""

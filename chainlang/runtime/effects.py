@@ -11,17 +11,17 @@ from typing import Any, TypeAlias
 
 from attrs import evolve, field, frozen
 
-from chainlang.ops.functions import FunctionError
-from chainlang.ops.records import Flow
-from chainlang.ops.stage_error import StageError
-from chainlang.places import Place
-from chainlang.runtime.budgets import RowBudget
-from chainlang.runtime.outcomes import RowFailure
-from chainlang.runtime.pieces import Ear, Listener
-from chainlang.runtime.telemetry import NOTHING, Tracing
-from chainlang.runtime.terms import Terms
-from chainlang.spans import Span
-from chainlang.wire import Request
+from chainlang.diagnostics.source import Span
+from chainlang.protocol.messages import Request
+from chainlang.runtime.budget import RowBudget
+from chainlang.runtime.limits import Terms
+from chainlang.runtime.outcome import RowFailure
+from chainlang.runtime.stream import Ear, Listener
+from chainlang.runtime.tracing import NOTHING, Tracing
+from chainlang.semantics.functions import FunctionError
+from chainlang.semantics.record import Flow
+from chainlang.semantics.seeds import Place
+from chainlang.semantics.stage_error import StageError
 
 Work: TypeAlias = "Generator[Effect, Any, Flow]"
 

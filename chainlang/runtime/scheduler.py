@@ -11,19 +11,19 @@ from typing import Any
 
 from attrs import define, field
 
-from chainlang.engines.base import Engine, is_timed
-from chainlang.ops.records import Flow, Record
-from chainlang.runtime.alarms import Alarm, Alarms
-from chainlang.runtime.awaiting import Awaiting
-from chainlang.runtime.clocks import LONGEST_SLEEP, Clock, EngineClock, MachineClock
+from chainlang.engines.protocol import Engine, is_timed
+from chainlang.protocol.messages import Completion, Delta, Failure, Request, Usage
+from chainlang.runtime.clock import LONGEST_SLEEP, Clock, EngineClock, MachineClock
+from chainlang.runtime.coroutines import Awaiting
 from chainlang.runtime.effects import All, Ask, Await, Effect, Pause, RowFailed, Within, Work
-from chainlang.runtime.guarded import GuardedPort
-from chainlang.runtime.ordering import by_prefix
-from chainlang.runtime.outcomes import Outcome
-from chainlang.runtime.ports import Port
-from chainlang.runtime.sharing import SharedPort
-from chainlang.runtime.swapping import Swapper
-from chainlang.wire import Completion, Delta, Failure, Request, Usage
+from chainlang.runtime.model_swap import Swapper
+from chainlang.runtime.outcome import Outcome
+from chainlang.runtime.ports.dedup import SharedPort
+from chainlang.runtime.ports.guard import GuardedPort
+from chainlang.runtime.ports.port import Port
+from chainlang.runtime.prefix_order import by_prefix
+from chainlang.runtime.timers import Alarm, Alarms
+from chainlang.semantics.record import Flow, Record
 
 
 @define(eq=False)

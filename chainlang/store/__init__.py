@@ -1,7 +1,7 @@
 """What stays of a run: its folder of files."""
 
-from chainlang.store.clear import JOURNAL
-from chainlang.store.folder import About, RunFolder
+from chainlang.store.cleanup import JOURNAL
 from chainlang.store.journal import Journal
+from chainlang.store.run_folder import About, RunFolder
 
 __all__ = ["JOURNAL", "About", "Journal", "RunFolder"]

@@ -18,10 +18,10 @@ from typing import Protocol
 
 from attrs import define, field
 
-from chainlang.diagnostics import Diagnostic
+from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.errors import SourceError
-from chainlang.store.entries import Drawn, LaterEntry, checksum, decoded, encoded, fits
-from chainlang.store.transactions import transaction
+from chainlang.store.sample_codec import Drawn, LaterEntry, checksum, decoded, encoded, fits
+from chainlang.store.sqlite import transaction
 
 FILE = "cache.sqlite"
 FORMAT = 1
@@ -56,7 +56,7 @@ class Level(Protocol):
 class InMemory:
     """A level in this process, of about so many bytes.
 
-    >>> from chainlang.wire import Sample
+    >>> from chainlang.protocol.messages import Sample
     >>> level = InMemory(most=2000)
     >>> level.record({key: Drawn(Sample("four" * 100, "stop", 100), 7) for key in (b"a", b"b")})
     >>> list(level.find([b"a", b"b"]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from chainlang.ops.records import Branched, Candidate, Flow, Record
+from chainlang.semantics.record import Branched, Candidate, Flow, Record
 
 OWN = ("id", "answer", "error")
 """Columns that every run has; an input field of such a name becomes ``input.<name>``."""

@@ -15,12 +15,12 @@ from typing import Any
 
 from attrs import define
 
-from chainlang.diagnostics import Diagnostic
+from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.errors import SourceError
-from chainlang.store.clear import JOURNAL
-from chainlang.store.entries import Drawn, LaterEntry, checksum, decoded, encoded, fits
-from chainlang.store.files import Folder
-from chainlang.store.transactions import transaction
+from chainlang.store.cleanup import JOURNAL
+from chainlang.store.safe_files import Folder
+from chainlang.store.sample_codec import Drawn, LaterEntry, checksum, decoded, encoded, fits
+from chainlang.store.sqlite import transaction
 
 FORMAT = 1
 _MARK = 0x636861696E  # "chain", so that no other program's file is taken for a journal

@@ -14,15 +14,15 @@ from typing import Any, Protocol
 
 from attrs import asdict, define, field
 
-from chainlang.ops.records import Flow, events_of
-from chainlang.places import Place
+from chainlang.protocol.messages import Usage
+from chainlang.semantics.record import Flow, events_of
+from chainlang.semantics.seeds import Place
 from chainlang.settings import Format
-from chainlang.store.files import Folder
 from chainlang.store.flatten import Found, candidate_rows, flattened, named_parts, results, unkept
-from chainlang.store.names import folder_name
-from chainlang.store.parts import Parts
-from chainlang.store.tables import converter, json_line
-from chainlang.wire import Usage
+from chainlang.store.folder_names import folder_name
+from chainlang.store.part_files import Parts
+from chainlang.store.safe_files import Folder
+from chainlang.store.table_formats import converter, json_line
 
 ERRORS, EVENTS = "errors.jsonl", "events.jsonl"
 _ROOT = (ERRORS, EVENTS)  # tables that are one file in the root; no folder of a part has a dot

@@ -13,7 +13,7 @@ import pytest
 
 import chainlang
 from chainlang.cli import main
-from chainlang.diagnostics import LINTS
+from chainlang.diagnostics.diagnostic import LINTS
 from chainlang.errors import ERRORS
 
 PLAIN = "main = 3:E >> M\n"

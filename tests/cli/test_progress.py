@@ -11,8 +11,8 @@ from attrs import define
 from chainlang import chain
 from chainlang.cli.progress import Progress
 from chainlang.engines.fake import FakeEngine
-from chainlang.runtime.outcomes import Outcome, RowFailure
-from chainlang.wire import Usage
+from chainlang.protocol.messages import Usage
+from chainlang.runtime.outcome import Outcome, RowFailure
 
 
 @define

@@ -8,7 +8,7 @@ import pytest
 from pydantic import BaseModel
 
 from chainlang import ChainlangError, chain, load
-from chainlang.chain import Chain as Ordinary
+from chainlang.api.chain import Chain as Ordinary
 from chainlang.compat import chainette
 from chainlang.compat.chainette import Branch, Chain, SamplingParams, Step, apply, register_engine
 from chainlang.engines.fake import FakeEngine

@@ -6,8 +6,16 @@ import itertools
 from collections.abc import Iterable
 from typing import Any
 
-from chainlang.engines.base import Engine
-from chainlang.wire import Completion, Delta, Failure, Message, Request, Sample, Sampling
+from chainlang.engines.protocol import Engine
+from chainlang.protocol.messages import (
+    Completion,
+    Delta,
+    Failure,
+    Message,
+    Request,
+    Sample,
+    Sampling,
+)
 
 _NUMBERS = itertools.count(1)
 _PATIENCE = 20_000  # steps

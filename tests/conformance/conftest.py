@@ -7,7 +7,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from chainlang.engines.base import Engine
+from chainlang.engines.protocol import Engine
 from tests.conformance.engines import KINDS, Kind, Place
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from attrs import define, frozen
 
 from chainlang import tiny
-from chainlang.engines.base import Engine
 from chainlang.engines.fake import FakeEngine
-from chainlang.engines.openai import OpenAIEngine
+from chainlang.engines.openai.engine import OpenAIEngine
+from chainlang.engines.protocol import Engine
 from tests.conformance.serving import serving
 from tests.engines.server import Server, from_engine
 
@@ -53,7 +53,7 @@ def _fake(_: Place) -> Engine:
 
 
 def _vllm(model: Path) -> Engine:
-    from chainlang.engines.vllm import VllmEngine
+    from chainlang.engines.vllm.engine import VllmEngine
 
     return VllmEngine(model, max_num_seqs=64)
 

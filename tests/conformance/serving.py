@@ -19,7 +19,7 @@ _PATIENCE = 240.0  # seconds until it has to be up; it takes half a minute on tw
 _FAREWELL = 10.0  # seconds to go by itself
 _SHOWN = 6000  # characters of its log, from the end
 _SETTINGS = (
-    # On the CPU as `chainlang.engines.vllm_load` has it, for the same reasons.
+    # On the CPU as `chainlang.engines.vllm.load` has it, for the same reasons.
     ("--dtype", "float32"),
     ("--block-size", "32"),
     ("--no-enable-chunked-prefill",),

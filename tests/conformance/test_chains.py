@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from chainlang import chain, tiny
-from chainlang.engines.openai import OpenAIEngine
-from chainlang.engines.vllm import VllmEngine
+from chainlang.engines.openai.engine import OpenAIEngine
+from chainlang.engines.vllm.engine import VllmEngine
 from tests.conformance.engines import Place
 
 CHAIN = chain("(vote = 5:E:tiny:0.7 >> M) & (3:E:tiny:1.0 >> J:tiny:0) & 2:E:tiny:0")

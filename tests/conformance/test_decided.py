@@ -6,12 +6,12 @@ import json
 
 import pytest
 
-from chainlang.engines.base import Engine
+from chainlang.datatypes import enumerate_values
+from chainlang.datatypes.json_schema import json_schema
 from chainlang.engines.fake import FakeEngine
+from chainlang.engines.protocol import Engine
 from chainlang.notation import parse_file
-from chainlang.ops import finite
-from chainlang.ops.schemas import json_schema
-from chainlang.wire import Completion, Delta
+from chainlang.protocol.messages import Completion, Delta
 from tests.conformance.asking import ask, completion, samples
 
 FEW = (
@@ -24,7 +24,7 @@ FEW = (
 @pytest.mark.parametrize("type_", FEW)
 def test_a_reply_that_is_decided_may_end(engine: Engine, type_: str) -> None:
     op = parse_file(f"op a : fold -> {type_} {{}}").node.items[0]
-    schema, few = json_schema(op.returns), finite.replies(op.returns)  # type: ignore[attr-defined]
+    schema, few = json_schema(op.returns), enumerate_values.replies(op.returns)  # type: ignore[attr-defined]
     fewer = 0
     asked = [(1, 40), (3, 3), (3, 12), (3, 40)] if engine.capabilities.decides else [(1, 40)]
     for count, most in asked:

@@ -1,4 +1,4 @@
-"""What every engine does, whatever it is: see `chainlang.engines.base`."""
+"""What every engine does, whatever it is: see `chainlang.engines.protocol`."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import pytest
 from attrs import evolve
 from pydantic_core import SchemaValidator, ValidationError
 
-from chainlang.engines.base import Engine
+from chainlang.datatypes.json_schema import json_schema, validator
+from chainlang.engines.protocol import Engine
 from chainlang.notation import parse_file
-from chainlang.ops.schemas import json_schema, validator
-from chainlang.wire import Completion, Delta, Failure, Message, Request, Usage
+from chainlang.protocol.messages import Completion, Delta, Failure, Message, Request, Usage
 from tests.conformance.asking import ask, collect, completion, replies, samples
 from tests.conformance.engines import Kind, Place
 from tests.hostile import HALF, HOSTILE, HUGE

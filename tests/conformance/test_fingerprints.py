@@ -1,10 +1,10 @@
-"""What every engine says of itself: see `chainlang.wire.Fingerprint`."""
+"""What every engine says of itself: see `chainlang.protocol.messages.Fingerprint`."""
 
 from __future__ import annotations
 
 import json
 
-from chainlang.engines.base import Engine
+from chainlang.engines.protocol import Engine
 from tests.conformance.engines import Kind, Place
 
 

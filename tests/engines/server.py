@@ -14,7 +14,7 @@ from typing import Any
 from attrs import define, field, frozen
 
 from chainlang.engines.fake import FakeEngine
-from chainlang.wire import Completion, Message, Request, Sampling
+from chainlang.protocol.messages import Completion, Message, Request, Sampling
 
 Body = Mapping[str, Any]
 

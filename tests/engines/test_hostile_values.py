@@ -1,6 +1,6 @@
 """Values arrive byte for byte: from a row to the server, from a reply to the next prompt, on disk.
 
-What a server reads in them is its own affair; see `chainlang.wire.Capabilities.plain_values`.
+What a server reads in them is its own affair; see `chainlang.protocol.messages.Capabilities`.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from chainlang import load
-from chainlang.engines.base import Engine
 from chainlang.engines.fake import FakeEngine
-from chainlang.engines.openai import OpenAIEngine
-from chainlang.wire import Request
+from chainlang.engines.openai.engine import OpenAIEngine
+from chainlang.engines.protocol import Engine
+from chainlang.protocol.messages import Request
 from tests.engines.server import Answer, Body, Server, good
 from tests.hostile import HALF, HOSTILE, HUGE
 

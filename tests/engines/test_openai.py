@@ -17,16 +17,24 @@ from typing import Any
 import pytest
 
 from chainlang import chain
-from chainlang.compiler import compiled
-from chainlang.engines import chat_client
 from chainlang.engines.fake import FakeEngine
-from chainlang.engines.http_retry import RetryPolicy
-from chainlang.engines.openai import OpenAIEngine
+from chainlang.engines.openai import client
+from chainlang.engines.openai.engine import OpenAIEngine
+from chainlang.engines.openai.retry import RetryPolicy
 from chainlang.errors import EngineError
-from chainlang.faults import of_status
-from chainlang.ops.records import Record
-from chainlang.runtime.loop import run
-from chainlang.wire import Completion, Failure, Message, Request, Sample, Sampling, Usage
+from chainlang.optimizer.compile import compiled
+from chainlang.protocol.failures import of_status
+from chainlang.protocol.messages import (
+    Completion,
+    Failure,
+    Message,
+    Request,
+    Sample,
+    Sampling,
+    Usage,
+)
+from chainlang.runtime.run_loop import run
+from chainlang.semantics.record import Record
 from tests.engines.server import (
     Answer,
     Body,
@@ -405,7 +413,7 @@ def test_a_server_that_goes_away() -> None:
 
 
 def test_an_endless_reply_is_not_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chat_client, "_LARGEST_REPLY", 1000)
+    monkeypatch.setattr(client, "_LARGEST_REPLY", 1000)
     found = failure(in_turn(good("a" * 2000)), ask(), retry=policy(attempts=1))
     assert "sent more than 1,000 bytes" in found.message
 
@@ -497,14 +505,14 @@ def test_what_is_not_text_or_no_schema_is_not_sent() -> None:
 
 
 def test_a_bug_fails_its_request_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = chat_client.ChatClient.ask
+    real = client.ChatClient.ask
 
     async def broken(self: Any, content: bytes, *rest: Any, **more: Any) -> Any:
         if b'"bad"' in content:
             raise ZeroDivisionError(KEY)
         return await real(self, content, *rest, **more)
 
-    monkeypatch.setattr(chat_client.ChatClient, "ask", broken)
+    monkeypatch.setattr(client.ChatClient, "ask", broken)
     with asking(echo) as (_, engine):
         found = finish(engine, ask("bad"), ask("2"))
     message = "the engine itself failed: ZeroDivisionError: [API key]"
@@ -771,12 +779,12 @@ def test_other_machines_can_be_allowed() -> None:
 
 def test_the_cloud_has_another_name_for_the_longest_reply(monkeypatch: pytest.MonkeyPatch) -> None:
     bodies = []
-    monkeypatch.setattr("chainlang.engines.openai.probe", lambda *_, **__: None)
+    monkeypatch.setattr("chainlang.engines.openai.engine.probe", lambda *_, **__: None)
     engine = OpenAIEngine(api_key=KEY, retry=policy())
 
     async def answered(content: bytes, *_: Any, **__: Any) -> Any:
         bodies.append(json.loads(content))
-        raise chat_client.Refused("refused", "no")
+        raise client.Refused("refused", "no")
 
     engine._client.ask = answered  # type: ignore[method-assign]
     finish(engine, ask())

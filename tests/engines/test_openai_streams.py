@@ -10,10 +10,10 @@ import pytest
 from hypothesis import strategies as st
 
 from chainlang import chain
-from chainlang.engines.chat_stream import Gathered, Teller
 from chainlang.engines.fake import FakeEngine
-from chainlang.engines.openai import OpenAIEngine
-from chainlang.wire import Completion, Delta, Failure, Request, Sample, Usage
+from chainlang.engines.openai.engine import OpenAIEngine
+from chainlang.engines.openai.sse import Gathered, Teller
+from chainlang.protocol.messages import Completion, Delta, Failure, Request, Sample, Usage
 from tests.engines.server import (
     Answer,
     Body,

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic_core import SchemaError, SchemaValidator
 
-from chainlang.engines.patterns import read, sample
+from chainlang.engines.grammar.regex import read, sample
 
 KEPT = (
     r"^[A-Z]{2}-\d+$", r"\d", "a|b", r"^a|b$", r"^(?:foo|ba[rz])+$", r'^"\w+"$', r"^\\x$",

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from chainlang.engines.vllm import VllmEngine
-from chainlang.engines.vllm_load import install_command
+from chainlang.engines.vllm.engine import VllmEngine
+from chainlang.engines.vllm.load import install_command
 from chainlang.errors import EngineError
 
 CPU = (
@@ -121,7 +121,7 @@ def fake_vllm(folder: Path, monkeypatch: pytest.MonkeyPatch, **files: str) -> No
     for name in [one for one in sys.modules if one.partition(".")[0] == "vllm"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.syspath_prepend(str(package.parent))
-    monkeypatch.setattr("chainlang.engines.vllm_load.install_command", lambda *_, gpu: "INSTALL")
+    monkeypatch.setattr("chainlang.engines.vllm.load.install_command", lambda *_, gpu: "INSTALL")
     (folder / "config.json").write_text("{}")
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from chainlang.engines import vllm_size
-from chainlang.engines.base import Size
-from chainlang.engines.vllm_size import device_memory, size
+from chainlang.engines.protocol import Size
+from chainlang.engines.vllm import memory_size
+from chainlang.engines.vllm.memory_size import device_memory, size
 from chainlang.errors import EngineError
 
 CONFIG = {
@@ -23,8 +23,8 @@ PROMPT = 100 * 2 * 2 * 8 * 2  # numbers of the cache: tokens, layers, heads, wid
 
 @pytest.fixture(autouse=True)
 def machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vllm_size, "device_memory", lambda: 64 << 30)
-    monkeypatch.setattr(vllm_size, "has_gpu", lambda: False)
+    monkeypatch.setattr(memory_size, "device_memory", lambda: 64 << 30)
+    monkeypatch.setattr(memory_size, "has_gpu", lambda: False)
     monkeypatch.delenv("VLLM_CPU_KVCACHE_SPACE", raising=False)
 
 
@@ -74,7 +74,7 @@ def test_what_is_said_of_the_cache_counts(folder: Path, monkeypatch: pytest.Monk
 def test_on_a_gpu_it_is_a_share_of_the_device(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(vllm_size, "on_cpu", lambda: False)
+    monkeypatch.setattr(memory_size, "on_cpu", lambda: False)
     assert size(str(folder), {"gpu_memory_utilization": 0.25}) == Size(2050, (16 << 30) - 2050)
     both = [size(str(folder), {}), size("not/here", {})]
     assert [one and one.whole for one in both] == [int((64 << 30) * 0.92)] * 2
@@ -100,7 +100,7 @@ def test_a_container_may_have_less_than_its_machine(
 ) -> None:
     for text, wanted in (("max", None), ("4096", 4096)):
         (tmp_path / "memory.max").write_text(f"{text}\n")
-        monkeypatch.setattr(vllm_size, "_CGROUPS", (tmp_path / "memory.max", tmp_path / "none"))
+        monkeypatch.setattr(memory_size, "_CGROUPS", (tmp_path / "memory.max", tmp_path / "none"))
         device_memory.cache_clear()
         found = device_memory()
         assert found == wanted or (wanted is None and found > 1 << 29)
@@ -108,8 +108,8 @@ def test_a_container_may_have_less_than_its_machine(
 
 
 def test_a_gpu_that_does_not_say_what_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vllm_size, "on_cpu", lambda: False)
-    monkeypatch.setattr(vllm_size, "_QUERY", ("false",))
+    monkeypatch.setattr(memory_size, "on_cpu", lambda: False)
+    monkeypatch.setattr(memory_size, "_QUERY", ("false",))
     device_memory.cache_clear()
     with pytest.raises(EngineError, match="how much memory the GPU has") as caught:
         device_memory()

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from chainlang.engines import weights
 from chainlang.engines.fake import FakeEngine
+from chainlang.engines.vllm import weight_files
 
 
 def safetensors(path: Path, data: bytes = b"12345678") -> Path:
@@ -21,20 +21,20 @@ def safetensors(path: Path, data: bytes = b"12345678") -> Path:
 
 def test_whole_weights_have_no_fault(tmp_path: Path) -> None:
     safetensors(tmp_path / "model.safetensors")
-    assert weights.fault(tmp_path) is None
+    assert weight_files.fault(tmp_path) is None
 
 
 @pytest.mark.parametrize("left", [0, 4, 8, 20, -1])
 def test_weights_that_are_cut_anywhere_have_one(tmp_path: Path, left: int) -> None:
     path = safetensors(tmp_path / "model.safetensors")
     path.write_bytes(path.read_bytes()[:left])
-    assert "model.safetensors is cut: it has" in (weights.fault(tmp_path) or "")[0]
+    assert "model.safetensors is cut: it has" in (weight_files.fault(tmp_path) or "")[0]
 
 
 @pytest.mark.parametrize("header", [b"no JSON!", b"[1, 2]  ", b'{"w": 1}', b'{"w":{}}'])
 def test_weights_that_are_something_else_have_one(tmp_path: Path, header: bytes) -> None:
     (tmp_path / "model.safetensors").write_bytes(b"\x08\0\0\0\0\0\0\0" + header)
-    assert weights.fault(tmp_path) == (
+    assert weight_files.fault(tmp_path) == (
         "model.safetensors holds no weights",
         "copy it, or download it, again",
     )
@@ -50,15 +50,15 @@ def test_a_digest_is_of_names_and_contents_and_nothing_else(tmp_path: Path) -> N
         paths = [tmp_path / folder / name for name in ("x", "y")]
         for path in paths:
             path.write_text(path.name)
-        found.add(weights.digest(paths))
-        found.add(weights.digest(reversed(paths)))
+        found.add(weight_files.digest(paths))
+        found.add(weight_files.digest(reversed(paths)))
     assert len(found) == 1
     paths[0].write_text("z")
-    found.add(weights.digest(paths))
+    found.add(weight_files.digest(paths))
     paths[0].rename(tmp_path / "z")
-    found.add(weights.digest([tmp_path / "z", paths[1]]))
+    found.add(weight_files.digest([tmp_path / "z", paths[1]]))
     assert len(found) == 3
-    assert weights.digest([]) is None
+    assert weight_files.digest([]) is None
 
 
 def test_a_file_is_read_once_until_it_changes(
@@ -70,12 +70,12 @@ def test_a_file_is_read_once_until_it_changes(
         hashlib, "file_digest", lambda file, name: (read.append(file), digest(file, name))[1]
     )
     path = safetensors(tmp_path / "model.safetensors")
-    before = weights.digest([path])
-    assert weights.digest([path]) == before
+    before = weight_files.digest([path])
+    assert weight_files.digest([path]) == before
     assert len(read) == 1
     safetensors(path, b"87654321")
     os.utime(path, ns=(0, 0))
-    assert weights.digest([path]) != before
+    assert weight_files.digest([path]) != before
     assert len(read) == 2
 
 
@@ -85,9 +85,9 @@ def test_a_file_of_the_hub_is_not_read(tmp_path: Path) -> None:
     blob.touch()
     path = tmp_path / "model.safetensors"
     path.symlink_to(blob)
-    before = weights.digest([path])
+    before = weight_files.digest([path])
     blob.write_text("changed, which the hub never does")
-    assert weights.digest([path]) == before
+    assert weight_files.digest([path]) == before
 
 
 FILES = {
@@ -111,20 +111,22 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("name", FILES)
 def test_a_model_is_told_by_what_is_loaded(folder: Path, name: str) -> None:
-    before = weights.identity(folder)
+    before = weight_files.identity(folder)
     (folder / name).write_text("another text")
-    after = weights.identity(folder)
+    after = weight_files.identity(folder)
     assert [key for key in before if before[key] != after[key]] == [FILES[name]] * bool(FILES[name])
 
 
 def test_a_model_is_the_same_in_another_place(folder: Path) -> None:
-    before = weights.identity(folder)
+    before = weight_files.identity(folder)
     assert None not in before.values()
-    assert weights.identity(folder.rename(folder.parent / "elsewhere")) == before
+    assert weight_files.identity(folder.rename(folder.parent / "elsewhere")) == before
 
 
 def test_what_is_not_there_is_none(tmp_path: Path) -> None:
-    assert weights.identity(tmp_path) == dict.fromkeys(["weights", "configuration", "tokenizer"])
+    assert weight_files.identity(tmp_path) == dict.fromkeys(
+        ["weights", "configuration", "tokenizer"]
+    )
 
 
 # ---------------------------------------------------------------- engines without files

@@ -11,22 +11,22 @@ from attrs import evolve
 from hypothesis import assume
 from hypothesis import strategies as st
 
+from chainlang.analysis.resolve import resolve
+from chainlang.analysis.scope import Scope
 from chainlang.engines.fake import FakeEngine
 from chainlang.ir import build
-from chainlang.ir.items import Item
+from chainlang.ir.declarations import Item
 from chainlang.ir.nodes import Combine, Expr, Function, Named, Option, Stage, Table
-from chainlang.ops.bound import NOTHING, Bound
-from chainlang.ops.functions import UserFunction
-from chainlang.ops.inputs import record_of
-from chainlang.ops.records import Candidate, Flow, Record
-from chainlang.ops.resolve import resolve
-from chainlang.ops.scope import Scope
-from chainlang.ops.stage_error import StageError
 from chainlang.plan.lower import lower
-from chainlang.reference import interpret
-from chainlang.runtime.loop import run
-from chainlang.runtime.outcomes import Outcome
-from chainlang.wire import Failure, FailureKind, Request
+from chainlang.protocol.messages import Failure, FailureKind, Request
+from chainlang.runtime.outcome import Outcome
+from chainlang.runtime.run_loop import run
+from chainlang.semantics.bindings import NOTHING, Bound
+from chainlang.semantics.functions import UserFunction
+from chainlang.semantics.input_schema import record_of
+from chainlang.semantics.record import Candidate, Flow, Record
+from chainlang.semantics.reference import interpret
+from chainlang.semantics.stage_error import StageError
 from tests.strategies import tidy
 
 # ---------------------------------------------------------------- functions

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from chainlang import load
 from chainlang.engines.fake import FakeEngine
 from chainlang.errors import ChainlangWarning, MeaningError
-from chainlang.ops.expressions import FILTERS as OF_EXPRESSIONS
-from chainlang.ops.sandbox import FILTERS as OF_TEMPLATES
-from chainlang.places import row_id
+from chainlang.semantics.expressions import FILTERS as OF_EXPRESSIONS
+from chainlang.semantics.sandbox import FILTERS as OF_TEMPLATES
+from chainlang.semantics.seeds import row_id
 from tests.laws import law
 
 ROWS: list[dict[str, Any]] = [

@@ -6,13 +6,13 @@ from attrs import evolve
 from hypothesis import assume
 from hypothesis import strategies as st
 
+from chainlang.analysis import definite_assignment
 from chainlang.ir import build
 from chainlang.ir.nodes import Combine, Expr, Function
-from chainlang.ops import presence
-from chainlang.ops.combinators import mark
-from chainlang.ops.inputs import record_of
-from chainlang.ops.records import Flow, Record
-from chainlang.wire import Failure, Request
+from chainlang.protocol.messages import Failure, Request
+from chainlang.semantics.combinators import mark
+from chainlang.semantics.input_schema import record_of
+from chainlang.semantics.record import Flow, Record
 from tests.laws import law
 from tests.laws.control import (
     ROWS,
@@ -61,7 +61,7 @@ def test_rows_that_fail_leave_the_others_as_they_were(
 def test_a_name_is_there_as_was_said_before_anything_ran(node: Expr, row: dict[str, str]) -> None:
     flow = meant(node, record_of(row), shaky())
     assume(not isinstance(flow, str))
-    ways = presence.Walk({}, frozenset()).visit(node, presence.Names())
+    ways = definite_assignment.Walk({}, frozenset()).visit(node, definite_assignment.Names())
     for record in (flow,) if isinstance(flow, Record) else flow.records():  # type: ignore[union-attr]
         names = record.history.keys()
         assert any(way.sure <= names <= way.all for way in ways)

@@ -8,18 +8,18 @@ from typing import Any
 from hypothesis import assume
 from hypothesis import strategies as st
 
-from chainlang.accounts import Account, Costs, Ways
-from chainlang.compiler import compiled
+from chainlang.analysis.program import Program
 from chainlang.engines.fake import FakeEngine
-from chainlang.forecasts import Forecaster, Predicted
 from chainlang.ir.nodes import Expr
-from chainlang.ops.inputs import record_of
-from chainlang.ops.programs import Program
-from chainlang.ops.records import events_of
-from chainlang.passes.table import DEFAULT
-from chainlang.plan.ranges import Range
-from chainlang.runtime.guarded import GuardedPort
-from chainlang.runtime.loop import run
+from chainlang.optimizer.compile import compiled
+from chainlang.optimizer.registry import DEFAULT
+from chainlang.plan.interval import Range
+from chainlang.runtime.ports.guard import GuardedPort
+from chainlang.runtime.run_loop import run
+from chainlang.semantics.input_schema import record_of
+from chainlang.semantics.record import events_of
+from chainlang.session.cost_report import Account, Costs, Ways
+from chainlang.session.estimate import Forecaster, Predicted
 from tests.laws import law
 from tests.laws.control import BOUND, ROWS, chains
 from tests.laws.test_passes import OPS, improvable, wanted

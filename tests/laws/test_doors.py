@@ -90,8 +90,8 @@ trees: st.SearchStrategy[Written] = st.recursive(
 
 def _from_text(text: str) -> Chain:
     """Read a text for its nodes alone: these trees have labels twice, and branches in arms."""
+    from chainlang.analysis.resolve import resolve
     from chainlang.notation import parse
-    from chainlang.ops.resolve import resolve
 
     return Chain(resolve(parse(text).node)[0])
 

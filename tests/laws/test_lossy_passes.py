@@ -18,13 +18,13 @@ from chainlang.engines.fake import FakeEngine
 from chainlang.errors import SourceError
 from chainlang.ir import build
 from chainlang.ir.nodes import Expr, Stage
-from chainlang.ops.inputs import record_of
-from chainlang.ops.records import Branched, Candidate, Flow, events_of
-from chainlang.ops.stopping import THRESHOLD, WINDOW, likely, needed
-from chainlang.ops.votes import still_needed, tally, vote
-from chainlang.passes.table import DEFAULT, LOSSY
-from chainlang.results import Result
-from chainlang.wire import Request
+from chainlang.optimizer.registry import DEFAULT, LOSSY
+from chainlang.protocol.messages import Request
+from chainlang.semantics.input_schema import record_of
+from chainlang.semantics.record import Branched, Candidate, Flow, events_of
+from chainlang.semantics.stopping_rules import THRESHOLD, WINDOW, likely, needed
+from chainlang.semantics.voting import still_needed, tally, vote
+from chainlang.session.result import Result
 from tests.laws import law
 from tests.laws.control import ROWS, checked, latency, meant, said, shaky, stages
 from tests.laws.test_passes import OPS, improvable, made, orders, ran

@@ -5,12 +5,12 @@ from __future__ import annotations
 from attrs import evolve
 from hypothesis import strategies as st
 
+from chainlang.analysis.call_count import count_calls
+from chainlang.analysis.resolve import resolve
+from chainlang.ir.builtins import STAGE_TYPES, canonical
 from chainlang.ir.nodes import Branch, Combine, Expr, Join, Named, Node, Repeat, Stage, Table, Then
-from chainlang.ir.walk import transform, walk
+from chainlang.ir.visit import transform, walk
 from chainlang.notation import parse, unparse
-from chainlang.ops.calls import count_calls
-from chainlang.ops.resolve import resolve
-from chainlang.ops.signatures import STAGE_TYPES, canonical
 from tests.laws import law
 from tests.strategies import exactly, expressions, meaningful
 

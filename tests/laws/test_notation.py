@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from chainlang.diagnostics.source import Source
 from chainlang.ir.nodes import Expr, Named, Node, Table
 from chainlang.ir.verify import verify
-from chainlang.ir.walk import children, walk
+from chainlang.ir.visit import children, walk
 from chainlang.notation import parse, parse_file, unparse, unparse_file
 from chainlang.notation.parse import read_expression, source
-from chainlang.spans import Source
 from tests.laws import law
 from tests.strategies import exactly, expressions, files
 

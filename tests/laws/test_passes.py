@@ -7,22 +7,22 @@ from collections import Counter
 from hypothesis import assume, event
 from hypothesis import strategies as st
 
-from chainlang.compiler import Compiled, compiled
+from chainlang.analysis.program import Program
 from chainlang.engines.fake import FakeEngine
 from chainlang.ir import build
 from chainlang.ir.nodes import Expr, Named, Option, Stage
-from chainlang.ir.walk import walk
+from chainlang.ir.visit import walk
 from chainlang.notation import parse_file
-from chainlang.ops.inputs import record_of
-from chainlang.ops.outputs import WHOLE, Outputs
-from chainlang.ops.programs import Program
-from chainlang.ops.records import Candidate, Flow, events_of
-from chainlang.ops.votes import still_needed, vote
-from chainlang.passes.table import DEFAULT, NAMES
-from chainlang.plan.counts import counts
-from chainlang.runtime.loop import run
-from chainlang.runtime.outcomes import Outcome
-from chainlang.wire import Failure, Request
+from chainlang.optimizer.compile import Compiled, compiled
+from chainlang.optimizer.registry import DEFAULT, NAMES
+from chainlang.plan.estimate_cost import counts
+from chainlang.protocol.messages import Failure, Request
+from chainlang.runtime.outcome import Outcome
+from chainlang.runtime.run_loop import run
+from chainlang.semantics.input_schema import record_of
+from chainlang.semantics.outputs import WHOLE, Outputs
+from chainlang.semantics.record import Candidate, Flow, events_of
+from chainlang.semantics.voting import still_needed, vote
 from tests.laws import law
 from tests.laws.control import BOUND, ROWS, chains, checked, latency, meant, said, shaky, stages
 

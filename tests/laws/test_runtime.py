@@ -8,23 +8,23 @@ from unittest.mock import patch
 from hypothesis import assume
 from hypothesis import strategies as st
 
+from chainlang.analysis.resolve import resolve
+from chainlang.analysis.scope import Scope
 from chainlang.engines.fake import FakeEngine
 from chainlang.ir import build
 from chainlang.ir.nodes import Expr, Named, Stage
-from chainlang.ir.normal import normal
+from chainlang.ir.normalize import normal
 from chainlang.notation import parse_file
-from chainlang.ops.inputs import record_of
-from chainlang.ops.owned import own_names
-from chainlang.ops.records import Flow, Record
-from chainlang.ops.resolve import resolve
-from chainlang.ops.scope import Scope
-from chainlang.ops.stage_error import StageError
 from chainlang.plan.lower import lower
-from chainlang.plan.walk import leaves
-from chainlang.reference import interpret
-from chainlang.runtime.loop import run
-from chainlang.runtime.outcomes import Outcome
-from chainlang.wire import Failure, Request
+from chainlang.plan.visit import leaves
+from chainlang.protocol.messages import Failure, Request
+from chainlang.runtime.outcome import Outcome
+from chainlang.runtime.run_loop import run
+from chainlang.semantics.implicit_labels import own_names
+from chainlang.semantics.input_schema import record_of
+from chainlang.semantics.record import Flow, Record
+from chainlang.semantics.reference import interpret
+from chainlang.semantics.stage_error import StageError
 from tests.laws import law
 
 OPS = parse_file(

@@ -7,16 +7,16 @@ from typing import Any
 from attrs import evolve
 from hypothesis import strategies as st
 
-from chainlang.compiler import compiled
+from chainlang.analysis.program import Program
 from chainlang.engines.fake import FakeEngine
 from chainlang.ir.nodes import Expr
-from chainlang.ops.inputs import record_of
-from chainlang.ops.programs import Program
-from chainlang.plan.residency import residency
-from chainlang.runtime.loop import run
-from chainlang.runtime.outcomes import Outcome
-from chainlang.runtime.swapping import Swapper
-from chainlang.wire import Usage
+from chainlang.optimizer.compile import compiled
+from chainlang.plan.model_schedule import residency
+from chainlang.protocol.messages import Usage
+from chainlang.runtime.model_swap import Swapper
+from chainlang.runtime.outcome import Outcome
+from chainlang.runtime.run_loop import run
+from chainlang.semantics.input_schema import record_of
 from tests.laws import law
 from tests.laws.test_runtime import OPS, ROWS, _latency, chains
 

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 import chainlang
 from chainlang import Chain
+from chainlang.analysis.resolve import resolve
 from chainlang.ir import build
 from chainlang.ir.nodes import Branch, Combine, Expr, Join, Named, Node, Ref, Repeat, Then
-from chainlang.ir.normal import normal
-from chainlang.ir.walk import measure, rebuild, transform, walk
+from chainlang.ir.normalize import normal
+from chainlang.ir.visit import measure, rebuild, transform, walk
 from chainlang.notation import parse, unparse
-from chainlang.ops.resolve import resolve
 from tests.laws import law
 from tests.strategies import exactly, expressions, files, meaningful, plain, tidy
 

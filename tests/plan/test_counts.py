@@ -9,11 +9,11 @@ import pytest
 from attrs import frozen
 
 from chainlang import load
-from chainlang.ops.inputs import record_of
-from chainlang.plan.costs import Counts
-from chainlang.plan.counts import counts
+from chainlang.plan.cost import Counts
+from chainlang.plan.estimate_cost import counts
 from chainlang.plan.lower import lower
-from chainlang.wire import Message
+from chainlang.protocol.messages import Message
+from chainlang.semantics.input_schema import record_of
 
 
 @frozen

@@ -8,7 +8,7 @@ from itertools import permutations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainlang.plan.prefixes import Prefixes, Seen, bound
+from chainlang.plan.prefix_cache_bound import Prefixes, Seen, bound
 
 # Few different tokens and blocks of two, so that prompts share, contain and equal each other.
 prompts = st.lists(st.lists(st.integers(0, 1), min_size=1, max_size=9).map(tuple), max_size=5)

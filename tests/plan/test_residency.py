@@ -12,9 +12,9 @@ from chainlang import chain
 from chainlang.ir import build
 from chainlang.ir.nodes import Expr, Stage
 from chainlang.plan.lower import lower
-from chainlang.plan.residency import Residency, residency
+from chainlang.plan.model_schedule import Residency, residency
 from chainlang.plan.steps import Fallback, Fork, Gather, Generate, Sequence, Step
-from chainlang.plan.walk import inner
+from chainlang.plan.visit import inner
 from tests.laws import law
 
 MODELS = "abcd"

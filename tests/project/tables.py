@@ -12,14 +12,14 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from chainlang import limits
-from chainlang.diagnostics import LINTS
+from chainlang.diagnostics.diagnostic import LINTS
 from chainlang.errors import ERRORS
-from chainlang.faults import FAULTS
-from chainlang.ops.expressions import FILTERS
-from chainlang.ops.sandbox import BUDGET, ROUND
-from chainlang.ops.sandbox import FILTERS as OF_TEMPLATES
-from chainlang.ops.signatures import COMBINATORS, DRAWS, ENGINES, OP_SETTINGS, STAGE_TYPES, Rule
-from chainlang.passes.table import CHAIN_PASSES, LOSSY, PLAN_PASSES
+from chainlang.ir.builtins import COMBINATORS, DRAWS, ENGINES, OP_SETTINGS, STAGE_TYPES, Rule
+from chainlang.optimizer.registry import CHAIN_PASSES, LOSSY, PLAN_PASSES
+from chainlang.protocol.failures import FAULTS
+from chainlang.semantics.expressions import FILTERS
+from chainlang.semantics.sandbox import BUDGET, ROUND
+from chainlang.semantics.sandbox import FILTERS as OF_TEMPLATES
 from chainlang.settings import PREFIX, MapSettings, RunSettings, Settings, Takes
 from tests.project.examples import NUMBERED
 

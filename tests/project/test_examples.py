@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from chainlang import Chain, load
+from chainlang.analysis.program import examine
 from chainlang.notation.files import read_source
 from chainlang.notation.format import format_text
-from chainlang.ops.programs import examine
 from tests.project.examples import LONGEST, NOTEBOOKS, NUMBERED, answered_by, notebook_cells
 
 ROOT = Path(__file__).parents[2]

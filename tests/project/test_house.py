@@ -47,11 +47,11 @@ def test_an_import_that_goes_up_is_found(tmp_path):
     shutil.copytree(ROOT / "chainlang", tmp_path / "chainlang")
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     nodes = tmp_path / "chainlang" / "ir" / "nodes.py"
-    nodes.write_text(nodes.read_text(encoding="utf-8") + "\nimport chainlang.chain\n")
+    nodes.write_text(nodes.read_text(encoding="utf-8") + "\nimport chainlang.api.chain\n")
     done = python(*LINT, "--no-cache", folder=tmp_path, path=tmp_path)
     assert done.returncode == 1
     assert "floors: each line may import those below it BROKEN" in done.stdout
-    assert "chainlang.ir.nodes -> chainlang.chain" in done.stdout
+    assert "chainlang.ir.nodes -> chainlang.api.chain" in done.stdout
 
 
 def test_the_map_names_every_floor():

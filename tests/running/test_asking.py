@@ -9,10 +9,10 @@ from attrs import evolve, fields
 
 from chainlang import chain
 from chainlang.engines.fake import FakeEngine
-from chainlang.runtime.ordering import CHUNK, by_prefix
-from chainlang.runtime.ports import Port
-from chainlang.runtime.sharing import REMEMBERED, SharedPort
-from chainlang.wire import Completion, Failure, Message, Request, Sampling, Usage
+from chainlang.protocol.messages import Completion, Failure, Message, Request, Sampling, Usage
+from chainlang.runtime.ports.dedup import REMEMBERED, SharedPort
+from chainlang.runtime.ports.port import Port
+from chainlang.runtime.prefix_order import CHUNK, by_prefix
 
 COLD = Sampling(temperature=0.0, max_tokens=8)
 

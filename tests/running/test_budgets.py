@@ -142,7 +142,7 @@ def test_a_row_makes_no_more_calls_than_it_may(tmp_path: Path) -> None:
 
 
 def test_a_call_that_failed_is_not_counted() -> None:
-    from chainlang.wire import Failure
+    from chainlang.protocol.messages import Failure
 
     broken = iter(
         [Failure("", "transport", "reset"), Failure("", "transport", "reset"), None, None]

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from chainlang import chain
-from chainlang.caching import close_caches, usual_folder
 from chainlang.cli import main
 from chainlang.engines.fake import FakeEngine
 from chainlang.errors import RowError, SettingError
+from chainlang.protocol.messages import Completion, Delta, Failure, Request
+from chainlang.session.sample_cache import close_caches, usual_folder
 from chainlang.store.cache import FILE
-from chainlang.wire import Completion, Delta, Failure, Request
 
 CHAIN = "(3:E >> M) & (2:E::1.0 >> J)"
 ROWS = [{"id": f"r{number}", "query": f"What is {number} + 1?"} for number in range(12)]

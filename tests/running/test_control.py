@@ -13,10 +13,10 @@ import pytest
 from chainlang import Chain, E, Limits, V, chain, each, fallback, load, loop, retry, route, timeout
 from chainlang.engines.fake import FakeEngine
 from chainlang.errors import RowError
-from chainlang.ops.records import Event
-from chainlang.results import Result
-from chainlang.runtime.clocks import MachineClock
-from chainlang.wire import Capabilities, Completion, Failure, FailureKind, Request
+from chainlang.protocol.messages import Capabilities, Completion, Failure, FailureKind, Request
+from chainlang.runtime.clock import MachineClock
+from chainlang.semantics.record import Event
+from chainlang.session.result import Result
 
 RATE = """
 op rate : map -> { score: int(1..5) } {

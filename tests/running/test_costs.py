@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from chainlang import chain, load
-from chainlang.accounts import Costs
-from chainlang.engines.fake import FakeEngine, Pieces
+from chainlang.engines.fake.engine import FakeEngine, Pieces
 from chainlang.errors import SettingError, StopError
+from chainlang.session.cost_report import Costs
 
 QA = chain("3:E(max_tokens=9) >> J")
 ROWS = [{"query": f"What is {n} + {n}?"} for n in range(6)]

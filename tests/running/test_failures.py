@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from chainlang import chain
 from chainlang.engines.fake import FakeEngine
 from chainlang.errors import RowError, StopError
-from chainlang.faults import FAULTS
-from chainlang.runtime.breaker import LAST_TRIAL, TRIPS, Breaker
-from chainlang.wire import Completion, Failure, Request, Usage
+from chainlang.protocol.failures import FAULTS
+from chainlang.protocol.messages import Completion, Failure, Request, Usage
+from chainlang.runtime.ports.circuit_breaker import LAST_TRIAL, TRIPS, Breaker
 from tests.engines.server import Answer, echo, in_turn
 from tests.engines.test_openai import FOREVER, asking
 from tests.laws import law

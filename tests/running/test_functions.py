@@ -17,8 +17,8 @@ from pydantic import BaseModel
 from chainlang import Chain, E, J, M, chain, function, load
 from chainlang.engines.fake import FakeEngine
 from chainlang.errors import MeaningError, OperandError, RowError
-from chainlang.ops.records import Candidate, Part
-from chainlang.results import Result
+from chainlang.semantics.record import Candidate, Part
+from chainlang.session.result import Result
 
 ENGINE = FakeEngine(answers={"": ["one", "two", "three"]})
 

@@ -6,8 +6,8 @@ import pytest
 
 from chainlang import chain
 from chainlang.engines.fake import FakeEngine
-from chainlang.ops.records import Candidate
-from chainlang.ops.views import View
+from chainlang.semantics.record import Candidate
+from chainlang.semantics.template_values import View
 
 
 @pytest.mark.parametrize("text", ["{}:E >> V", "{}:E >> {}:J >> M", "{}:E >> {}:S"])

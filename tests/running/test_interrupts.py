@@ -17,8 +17,8 @@ import pytest
 from chainlang import chain
 from chainlang.engines.fake import FakeEngine
 from chainlang.interrupts import held
-from chainlang.sessions import Interrupted
-from chainlang.wire import Completion, Delta, Failure
+from chainlang.protocol.messages import Completion, Delta, Failure
+from chainlang.session.session import Interrupted
 
 SOON = 60  # seconds that are waited: long, for a machine that is busy, but not as long as the run
 ROOT = Path(__file__).parents[2]
@@ -40,7 +40,7 @@ class Slow(fake.FakeEngine):
     answered = 0
 
 fake.FakeEngine = Slow
-from chainlang.store.folder import RunFolder
+from chainlang.store.run_folder import RunFolder
 
 if "stuck" in sys.argv:
     sys.argv.remove("stuck")

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from chainlang import chain
 from chainlang.engines.fake import FakeEngine
 from chainlang.errors import EngineError, OperandError, RowError
-from chainlang.results import Result
-from chainlang.runtime.pieces import Piece
-from chainlang.wire import Capabilities, Completion, Delta, Failure, Request
+from chainlang.protocol.messages import Capabilities, Completion, Delta, Failure, Request
+from chainlang.runtime.stream import Piece
+from chainlang.session.result import Result
 
 QUESTIONS = [f"What is {number} + 1?" for number in range(20)]
 

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from chainlang import chain, load
-from chainlang.diagnostics import Diagnostic
+from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.engines.fake import FakeEngine
 from chainlang.errors import EngineError, StopError
-from chainlang.sessions import Interrupted
-from chainlang.wire import Failure, Request
+from chainlang.protocol.messages import Failure, Request
+from chainlang.session.session import Interrupted
 from tests.running.test_resume import plain
 
 TEXT = "3:E:a >> J:b >> V:a"

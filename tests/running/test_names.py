@@ -9,7 +9,7 @@ import pytest
 
 from chainlang import load, op
 from chainlang.engines.fake import FakeEngine
-from chainlang.results import Result
+from chainlang.session.result import Result
 
 ECHO = FakeEngine(answers=lambda request, index: f"<{request.messages[-1].text}>")
 OPS = """

@@ -11,8 +11,8 @@ import pytest
 from chainlang import chain, load
 from chainlang.engines.fake import FakeEngine
 from chainlang.errors import OperandError, SettingError, SourceError
-from chainlang.passes.table import DEFAULT
-from chainlang.wire import Failure, Request
+from chainlang.optimizer.registry import DEFAULT
+from chainlang.protocol.messages import Failure, Request
 
 QA = chain("(draft = 5:E) >> M")
 ROWS = [{"id": str(number), "query": f"What is {number} + 1?"} for number in range(7)]

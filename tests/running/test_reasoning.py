@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 from chainlang import chain, load
-from chainlang.engines.fake import FakeEngine, Reply
-from chainlang.ops.records import Stop
-from chainlang.results import Result
+from chainlang.engines.fake.engine import FakeEngine, Reply
+from chainlang.semantics.record import Stop
+from chainlang.session.result import Result
 
 THINKING = FakeEngine(
     answers={"17": [Reply("42", "7 + 5 is 12"), Reply("41"), Reply("42", "I guess")]}

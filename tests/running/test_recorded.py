@@ -8,10 +8,10 @@ from attrs import evolve
 from hypothesis import strategies as st
 
 from chainlang.engines.fake import FakeEngine
-from chainlang.runtime.ports import Port, new_id
-from chainlang.runtime.recorded import RecordedPort, keys
-from chainlang.store.entries import Drawn
-from chainlang.wire import Completion, Delta, Failure, Message, Request, Sampling
+from chainlang.protocol.messages import Completion, Delta, Failure, Message, Request, Sampling
+from chainlang.runtime.ports.port import Port, new_id
+from chainlang.runtime.ports.recording import RecordedPort, keys
+from chainlang.store.sample_codec import Drawn
 from tests.laws import law
 
 

@@ -15,10 +15,10 @@ import pytest
 from chainlang import chain
 from chainlang.engines.fake import FakeEngine
 from chainlang.errors import RowError, SourceError, StopError
-from chainlang.sessions import Summary
-from chainlang.store.files import Folder
+from chainlang.protocol.messages import Completion, Delta, Failure, Request
+from chainlang.session.session import Summary
 from chainlang.store.journal import Journal
-from chainlang.wire import Completion, Delta, Failure, Request
+from chainlang.store.safe_files import Folder
 from tests.store.test_folder import files
 
 CHAIN = "((one = 2:E) & (vote = 3:E >> M)) >> (J | retry(V::0.5, times=2))"
@@ -124,7 +124,7 @@ def test_a_failure_that_ended_the_run_is_not_done(tmp_path: Path) -> None:
 def test_rows_that_are_done_are_not_run_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chainlang.store.folder.NOTE_SECONDS", 0.0)
+    monkeypatch.setattr("chainlang.store.run_folder.NOTE_SECONDS", 0.0)
     called: list[str] = []
 
     def count(answer: str) -> str:

@@ -14,7 +14,7 @@ from chainlang import chain
 from chainlang.cli import execute
 from chainlang.engines.fake import FakeEngine
 from chainlang.errors import SourceError, StopError
-from chainlang.wire import Failure, Request
+from chainlang.protocol.messages import Failure, Request
 from tests.running.test_resume import Counting, plain
 
 ROWS = [{"id": f"r{number}", "query": f"What is {number} + 1?"} for number in range(24)]
@@ -149,10 +149,10 @@ def test_the_command_line_has_it(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     engines = [Flaky({3: "reply"}), Flaky({})]
-    monkeypatch.setattr("chainlang.models._open", lambda *_: engines.pop(0))
+    monkeypatch.setattr("chainlang.session.engine_pool._open", lambda *_: engines.pop(0))
     rows = "".join(json.dumps(row) + "\n" for row in ROWS)
     Path("rows.jsonl").write_text(rows)
-    from chainlang.models import close_engines
+    from chainlang.session.engine_pool import close_engines
 
     command = ["run", CHAIN, "-i", "rows.jsonl", "-o", "out"]
     try:

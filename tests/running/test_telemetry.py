@@ -20,7 +20,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from chainlang import E, chain
 from chainlang.engines.fake import FakeEngine
 from chainlang.errors import StopError
-from chainlang.wire import Failure
+from chainlang.protocol.messages import Failure
 
 ROWS = [{"id": f"r{number}", "query": f"a private question {number}"} for number in range(3)]
 

@@ -7,7 +7,7 @@ import selectors
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
-from chainlang.engines.background import Work
+from chainlang.engines.event_loop_thread import Work
 
 
 class _Jumping(selectors.SelectSelector):
@@ -34,7 +34,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 class Stepped:
-    """What `chainlang.engines.background.Background` does, in the caller's thread."""
+    """What `chainlang.engines.event_loop_thread.Background` does, in the caller's thread."""
 
     def __init__(self, loop: VirtualLoop, closing: Callable[[], Awaitable[object]]) -> None:
         self.loop, self.closed = loop, False

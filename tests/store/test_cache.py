@@ -14,13 +14,13 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from chainlang import chain
-from chainlang.caching import close_caches
 from chainlang.engines.fake import FakeEngine
 from chainlang.errors import SourceError
+from chainlang.protocol.messages import Sample
+from chainlang.session.sample_cache import close_caches
 from chainlang.store.cache import FILE, InMemory, Level, Levels, OnDisk
-from chainlang.store.entries import Drawn
-from chainlang.store.redis import InRedis
-from chainlang.wire import Sample
+from chainlang.store.redis_cache import InRedis
+from chainlang.store.sample_codec import Drawn
 from tests.laws import law
 from tests.store.test_journal import ENTRIES
 

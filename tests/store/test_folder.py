@@ -17,13 +17,13 @@ from chainlang import chain
 from chainlang.data import Row, read_rows
 from chainlang.engines.fake import FakeEngine
 from chainlang.errors import SourceError
-from chainlang.ops.records import Branched, Candidate, Event, Flow, Record
 from chainlang.plan.lower import lower
-from chainlang.runtime.loop import run
-from chainlang.runtime.outcomes import RowFailure
+from chainlang.protocol.messages import Usage
+from chainlang.runtime.outcome import RowFailure
+from chainlang.runtime.run_loop import run
+from chainlang.semantics.record import Branched, Candidate, Event, Flow, Record
 from chainlang.store import About, RunFolder
-from chainlang.store.names import folder_name
-from chainlang.wire import Usage
+from chainlang.store.folder_names import folder_name
 
 ABOUT = About(chain="E >> M", graph=chain("E >> M").to_json(), plan="the plan\n", seed=7)
 FAILURE = RowFailure("no number in it", "J", ("1", "&0"), 2, "nonsense", 5, "reply")

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from chainlang.ops.records import Event
+from chainlang.protocol.messages import Usage
+from chainlang.semantics.record import Event
 from chainlang.store import RunFolder
-from chainlang.store.folder import About
 from chainlang.store.output import read
-from chainlang.wire import Usage
+from chainlang.store.run_folder import About
 from tests.store.test_folder import ABOUT, FAILURE, files, flow
 
 ROWS = 11
@@ -22,7 +22,7 @@ ROWS = 11
 
 @pytest.fixture(autouse=True)
 def _noted_after_each_row(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("chainlang.store.folder.NOTE_SECONDS", 0.0)
+    monkeypatch.setattr("chainlang.store.run_folder.NOTE_SECONDS", 0.0)
 
 
 def inputs(count: int) -> str:
@@ -115,7 +115,7 @@ def test_it_goes_on_again_and_again(
     expected, settings = whole
     draws = random.Random(seed)
     for _ in range(5):
-        monkeypatch.setattr("chainlang.store.folder.NOTE_SECONDS", draws.choice([0.0, 9e9]))
+        monkeypatch.setattr("chainlang.store.run_folder.NOTE_SECONDS", draws.choice([0.0, 9e9]))
         folder = opened(tmp_path, **settings)
         write(folder, draws.randint(folder.output.rows, ROWS))
         end(folder, draws.choice(["killed", "interrupted", "complete"]))

@@ -14,10 +14,10 @@ import pytest
 from hypothesis import strategies as st
 
 from chainlang.errors import SourceError
-from chainlang.store.entries import Drawn
-from chainlang.store.files import Folder
+from chainlang.protocol.messages import Sample
 from chainlang.store.journal import Journal
-from chainlang.wire import Sample
+from chainlang.store.safe_files import Folder
+from chainlang.store.sample_codec import Drawn
 from tests.laws import law
 
 TEXTS = st.text(st.characters(), max_size=20)  # lone surrogates too

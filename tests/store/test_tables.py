@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from chainlang.data import Row, read_rows
-from chainlang.store.tables import Columns, json_line, write_csv, write_parquet
+from chainlang.store.table_formats import Columns, json_line, write_csv, write_parquet
 from tests.data.test_jsonl import ROWS
 from tests.strategies import NASTY
 

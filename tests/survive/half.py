@@ -7,7 +7,7 @@ import signal
 
 from chainlang import chain
 from chainlang.engines.fake import FakeEngine
-from chainlang.wire import Completion, Delta, Failure
+from chainlang.protocol.messages import Completion, Delta, Failure
 from tests.survive.kill import ended, forked, place
 
 

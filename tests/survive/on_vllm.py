@@ -15,10 +15,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from chainlang import chain
-from chainlang.engines.vllm import VllmEngine
-from chainlang.engines.vllm_quiet import quiet
-from chainlang.runtime.ports import Reply
-from chainlang.sessions import Summary
+from chainlang.engines.vllm.engine import VllmEngine
+from chainlang.engines.vllm.silence import quiet
+from chainlang.runtime.ports.port import Reply
+from chainlang.session.session import Summary
 from tests.survive.kill import ended, forked
 
 CHAIN = "2:E:tiny:0.9 >> J:tiny"

@@ -16,9 +16,9 @@ from attrs import frozen
 
 from chainlang import chain
 from chainlang.engines.fake import FakeEngine
-from chainlang.sessions import Summary
+from chainlang.protocol.messages import Completion, Delta, Failure, Request
+from chainlang.session.session import Summary
 from chainlang.store import RunFolder
-from chainlang.wire import Completion, Delta, Failure, Request
 
 PART_ROWS = 8
 WINDOW = 4

@@ -74,7 +74,7 @@ def test_a_note_names_only_what_is_on_the_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A kill can't show it; a loss of power would."""
-    monkeypatch.setattr("chainlang.store.folder.NOTE_SECONDS", 0.0)
+    monkeypatch.setattr("chainlang.store.run_folder.NOTE_SECONDS", 0.0)
     unsynced: set[int] = set()
     notes = 0
     fsync, opening, rename, mkdir, save = os.fsync, os.open, os.rename, os.mkdir, Journal.save

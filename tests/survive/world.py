@@ -16,7 +16,7 @@ from typing import Any
 
 from attrs import define, field
 
-from chainlang.store import files, folder, journal
+from chainlang.store import journal, run_folder, safe_files
 from tests.survive import vfs
 
 
@@ -74,12 +74,12 @@ def build(boundary: Boundary, *, seconds: float = 5.0, within: bool = False) -> 
     `within` puts them before what SQLite does, too, and not only before its commits.
     """
     clock = _Clock()
-    folder.time = clock
-    folder.NOTE_SECONDS = seconds
+    run_folder.time = clock
+    run_folder.NOTE_SECONDS = seconds
     for name in ("fsync", "rename", "unlink", "rmdir", "mkdir", "ftruncate"):
         setattr(os, name, _before(boundary, name, getattr(os, name)))
     os.open = _opening(boundary, os.open)
-    files.os.fdopen = _writing(boundary, os.fdopen)
+    safe_files.os.fdopen = _writing(boundary, os.fdopen)
     if within:
         vfs.install(boundary.cross)
     else:

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from chainlang import chain
-from chainlang.engines.base import Engine
-from chainlang.engines.vllm import VllmEngine
-from chainlang.memory import swapper_of
+from chainlang.engines.protocol import Engine
+from chainlang.engines.vllm.engine import VllmEngine
 from chainlang.plan.lower import lower
+from chainlang.session.memory_plan import swapper_of
 from chainlang.settings import MapSettings
 from tests.vllm.models import random_llama
 

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from chainlang import load
-from chainlang.engines.vllm import VllmEngine
-from chainlang.engines.vllm_reader import reader
-from chainlang.explain import Explanation
-from chainlang.plan.prefixes import bound
-from chainlang.wire import Message
+from chainlang.engines.vllm.engine import VllmEngine
+from chainlang.engines.vllm.prompt_reader import reader
+from chainlang.plan.prefix_cache_bound import bound
+from chainlang.protocol.messages import Message
+from chainlang.session.explain import Explanation
 from tests.vllm.models import CHATML
 
 DOCUMENT = "There are nine cakes on the table, and every one of them is for somebody. " * 4

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chainlang.engines.base import Engine
+from chainlang.engines.protocol import Engine
 from tests.compat.documented import COMPACT, README, Documented
 
 

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from chainlang import chain
-from chainlang.engines.vllm import VllmEngine
+from chainlang.engines.vllm.engine import VllmEngine
 from chainlang.errors import EngineError
-from chainlang.results import Result
-from chainlang.wire import Capabilities, Completion, Failure, Message
+from chainlang.protocol.messages import Capabilities, Completion, Failure, Message
+from chainlang.session.result import Result
 from tests.conformance.asking import ask, collect, completion, replies, samples
 from tests.vllm.models import SPECIAL, tokenizer
 
@@ -217,7 +217,7 @@ def test_loading_changes_nothing_of_ours(model: Path) -> None:
 
 SCRIPT = """
 import sys
-from chainlang.engines.vllm import VllmEngine
+from chainlang.engines.vllm.engine import VllmEngine
 from tests.conformance.asking import ask, samples
 first, second = VllmEngine(sys.argv[1], max_num_seqs=2), VllmEngine(sys.argv[1], max_num_seqs=2)
 wanted = samples(first, ask(count=3))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from chainlang.engines.vllm import VllmEngine
-from chainlang.engines.vllm_identity import fingerprint
-from chainlang.engines.weights import identity
+from chainlang.engines.vllm.engine import VllmEngine
+from chainlang.engines.vllm.fingerprint import fingerprint
+from chainlang.engines.vllm.weight_files import identity
 
 
 def test_it_is_of_the_files_and_of_what_computes(random_engine: VllmEngine, model: Path) -> None:

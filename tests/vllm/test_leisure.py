@@ -6,9 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from chainlang.engines.vllm import VllmEngine
-from chainlang.engines.vllm_load import leisure
-from chainlang.wire import Completion, Message, Request, Sampling
+from chainlang.engines.vllm.engine import VllmEngine
+from chainlang.engines.vllm.load import leisure
+from chainlang.protocol.messages import Completion, Message, Request, Sampling
 
 
 @pytest.mark.parametrize(

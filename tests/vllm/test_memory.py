@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from chainlang import chain, load
-from chainlang.engines.vllm import VllmEngine
-from chainlang.engines.vllm_size import _GPU_SHARE, size
-from chainlang.memory import memory_of
-from chainlang.models import close_engines
+from chainlang.engines.vllm.engine import VllmEngine
+from chainlang.engines.vllm.memory_size import _GPU_SHARE, size
+from chainlang.session.engine_pool import close_engines
+from chainlang.session.memory_plan import memory_of
 from chainlang.settings import MapSettings
 from chainlang.tiny import path
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from chainlang.cli import execute
-from chainlang.models import close_engines
+from chainlang.session.engine_pool import close_engines
 from tests.cases import Case, each_case
 
 

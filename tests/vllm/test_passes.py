@@ -12,13 +12,13 @@ from collections import Counter
 import pytest
 
 from chainlang import ChainlangWarning, load
-from chainlang.compiler import Compiled, compiled
-from chainlang.engines.vllm import VllmEngine
-from chainlang.ops.inputs import record_of
-from chainlang.ops.programs import Program
-from chainlang.ops.records import Flow, Record
-from chainlang.passes.table import NAMES
-from chainlang.runtime.loop import run
+from chainlang.analysis.program import Program
+from chainlang.engines.vllm.engine import VllmEngine
+from chainlang.optimizer.compile import Compiled, compiled
+from chainlang.optimizer.registry import NAMES
+from chainlang.runtime.run_loop import run
+from chainlang.semantics.input_schema import record_of
+from chainlang.semantics.record import Flow, Record
 from tests.vllm.test_same_tokens import FUNCTIONS as SHARED_FUNCTIONS
 from tests.vllm.test_same_tokens import OPS as SHARED_OPS
 from tests.vllm.test_same_tokens import ROWS

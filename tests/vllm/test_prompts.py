@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chainlang.engines.vllm_prompts import PromptError, Prompts
-from chainlang.wire import Message
+from chainlang.engines.vllm.tokenize import PromptError, Prompts
+from chainlang.protocol.messages import Message
 from tests.vllm.models import CHATML, SPECIAL, tokenizer
 
 Role = Literal["system", "user", "assistant"]

@@ -15,14 +15,14 @@ import pytest
 from attrs import evolve
 
 from chainlang import ChainlangWarning, load
-from chainlang.compiler import compiled
-from chainlang.engines.vllm import VllmEngine
-from chainlang.ops.inputs import record_of
-from chainlang.ops.records import Flow
-from chainlang.ops.stage_error import StageError
-from chainlang.reference import interpret
-from chainlang.runtime.loop import run
-from chainlang.wire import Completion, Failure, Request
+from chainlang.engines.vllm.engine import VllmEngine
+from chainlang.optimizer.compile import compiled
+from chainlang.protocol.messages import Completion, Failure, Request
+from chainlang.runtime.run_loop import run
+from chainlang.semantics.input_schema import record_of
+from chainlang.semantics.record import Flow
+from chainlang.semantics.reference import interpret
+from chainlang.semantics.stage_error import StageError
 
 OPS = """
 op pick : fold -> { why: str(1..8), final: "a" | "b" | "c" } {

@@ -8,13 +8,13 @@ import random
 import pytest
 from pydantic_core import SchemaValidator
 
-from chainlang.engines.fake_schemas import readable, value
-from chainlang.engines.text_rules import LARGEST
-from chainlang.engines.vllm_openings import opening, rest
-from chainlang.engines.vllm_schemas import Kept, enforceable, grammar
-from chainlang.ir import items
-from chainlang.ops.replies import Form
-from chainlang.ops.schemas import json_schema
+from chainlang.datatypes.json_schema import json_schema
+from chainlang.datatypes.parse_reply import Form
+from chainlang.engines.fake.schemas import readable, value
+from chainlang.engines.grammar.automaton import LARGEST
+from chainlang.engines.grammar.json_schema import Kept, enforceable, grammar
+from chainlang.engines.vllm.prefill import opening, rest
+from chainlang.ir import declarations
 from tests.engines.test_patterns import KEPT, texts
 from tests.laws import law
 from tests.laws.test_types import DECLARED, draws
@@ -50,7 +50,7 @@ def held(form: str, text: str) -> bool:
 
 
 @law(sound_types, draws, share=4)
-def test_what_fits_a_type_is_accepted(node: items.Type, random: random.Random) -> None:
+def test_what_fits_a_type_is_accepted(node: declarations.Type, random: random.Random) -> None:
     schema = json_schema(node, DECLARED)
     described, _ = readable(schema)
     made = value(described, described, random.randrange)
@@ -64,7 +64,7 @@ def test_what_fits_a_type_is_accepted(node: items.Type, random: random.Random) -
 
 @law(sound_types, draws, share=4)
 def test_what_fits_a_type_is_accepted_behind_any_part_of_its_opening(
-    node: items.Type, random: random.Random
+    node: declarations.Type, random: random.Random
 ) -> None:
     schema = json_schema(node, DECLARED)
     described, _ = readable(schema)

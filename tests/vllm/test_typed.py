@@ -13,8 +13,8 @@ import pytest
 from pydantic import BaseModel, Field, TypeAdapter
 
 from chainlang import Chain, op
-from chainlang.engines.base import Engine
-from chainlang.results import Result
+from chainlang.engines.protocol import Engine
+from chainlang.session.result import Result
 
 CALLS = 63  # of each type
 PROMPT = "What is {{ a }} + {{ b }}?"

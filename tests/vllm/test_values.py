@@ -9,7 +9,7 @@ from attrs import define
 
 from chainlang import Chain, load
 from chainlang.engines.fake import FakeEngine
-from chainlang.engines.vllm import VllmEngine
+from chainlang.engines.vllm.engine import VllmEngine
 from tests.hostile import HALF, HOSTILE, HUGE
 from tests.vllm.models import SPECIAL
 

@@ -11,12 +11,12 @@ from typing import TypeAlias
 
 from attrs import define, field, frozen
 
-from chainlang import reading
-from chainlang.chain import Operand, lift, refuse
+from chainlang.api import parse
+from chainlang.api.chain import Operand, lift, refuse
+from chainlang.api.parse import Factory, Spec
+from chainlang.api.stage_types import E, J, M, StageWord, V, join
 from chainlang.compat.ember.operators import Operator, Outputs
-from chainlang.ops.signatures import STAGE_TYPES
-from chainlang.reading import Factory, Spec
-from chainlang.words import E, J, M, StageWord, V, join
+from chainlang.ir.builtins import STAGE_TYPES
 
 __all__ = [
     "JudgeSynthesis",
@@ -102,7 +102,7 @@ def Sequential(*, operators: Iterable[Operand | str]) -> Operator:
     ... ]))
     3:E:a:0.7 >> M
     """
-    return Operator.of(reading.chain([lift(one) for one in operators]))
+    return Operator.of(parse.chain([lift(one) for one in operators]))
 
 
 def _stage(
@@ -190,11 +190,11 @@ def build_graph(
 
     A list is a sequence; lists in it that stand side by side, and consecutive ``$names`` before a
     judge or a vote, are branches that run at the same time and are joined. The rest of the notation
-    works too: a text may be ``3:E:a:0.7 >> M``. Raises what `chainlang.chain` raises.
+    works too: a text may be ``3:E:a:0.7 >> M``. Raises what `chainlang.api.chain` raises.
 
     >>> branch = ["2:E:gpt-4o:0.7", "1:V:gpt-4o:0.0"]
     >>> print(build_graph([branch, branch, "1:J:gpt-4o:0.0"]))
     ((2:E:gpt-4o:0.7 >> V:gpt-4o:0) & (2:E:gpt-4o:0.7 >> V:gpt-4o:0)) >> J:gpt-4o:0
     """
     ops = None if type_registry is None else type_registry.ops()
-    return Operator.of(reading.chain(graph_spec, components=components, ops=ops))
+    return Operator.of(parse.chain(graph_spec, components=components, ops=ops))

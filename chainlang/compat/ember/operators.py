@@ -7,9 +7,9 @@ from typing import Any
 
 from attrs import frozen
 
-from chainlang.chain import Chain, refuse
-from chainlang.data.values import plain_row
-from chainlang.results import Result
+from chainlang.api.chain import Chain, refuse
+from chainlang.data.to_json import plain_row
+from chainlang.session.result import Result
 
 
 @frozen(repr=False)

@@ -1,0 +1,1 @@
+"""Checks of a chain or a file before it runs."""

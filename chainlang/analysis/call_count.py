@@ -1,0 +1,150 @@
+"""How many stage runs a row may cost, from the chain alone: counts multiply, nothing is run.
+
+A definition is counted once for each number of candidates it meets, so ``$a = $b & $b`` forty
+levels deep is forty steps; and counts stop growing at `CEILING`, so no chain is too large to count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from attrs import frozen
+
+from chainlang.diagnostics.diagnostic import Diagnostic
+from chainlang.ir.builtins import StageType
+from chainlang.ir.nodes import Branch, Combine, Expr, Join, Named, Ref, Repeat, Stage, Table, Then
+from chainlang.limits import current
+
+CEILING = 10**18
+_DEFAULT_TIMES = 3  # of retry and loop
+_MOST_ROUNDS = 20_000  # of loops whose candidates grow; so many would cost more than any limit
+
+
+@frozen
+class Cost:
+    """What a part does with one stream of candidates: runs, branches out, candidates in each."""
+
+    calls: int
+    branches: int
+    candidates: int
+
+
+def count_calls(node: Expr, types: Mapping[str, StageType], definitions: Mapping[str, Expr]) -> int:
+    """Return the most stage runs that one row can cost, or `CEILING`; `each` counts one item.
+
+    >>> from chainlang.notation import parse
+    >>> from chainlang.ir.builtins import STAGE_TYPES
+    >>> count_calls(parse("1000:E >> 1000:V >> 1000:V").node, STAGE_TYPES, {})
+    1001001000
+    >>> count_calls(parse("2:E >> (J | V) >> J").node, STAGE_TYPES, {})
+    7
+    """
+    return _Counter(types, definitions).visit(node, 1).calls
+
+
+def too_many_calls(
+    nodes: Iterable[Expr], types: Mapping[str, StageType], definitions: Mapping[str, Expr]
+) -> list[Diagnostic]:
+    """Return a finding for each expression that could cost a row more runs than the limit."""
+    limits = current()
+    counter = _Counter(types, definitions)
+    found = []
+    for node in nodes:
+        calls = counter.visit(node, 1).calls
+        if calls > limits.calls_per_row:
+            shown = f"{calls:,}" if calls < CEILING else "more than 10^18"
+            what = f"one row would cost {shown} calls"
+            found.append(limits.exceeded("calls_per_row", what, node.span))
+    return found
+
+
+class _Counter:
+    def __init__(self, types: Mapping[str, StageType], definitions: Mapping[str, Expr]) -> None:
+        self.types = types
+        self.definitions = definitions
+        self.memo: dict[tuple[str | int, int], Cost] = {}
+        self.rounds = 0
+
+    def visit(self, node: Expr, before: int) -> Cost:
+        """Return the cost of a part that meets `before` candidates."""
+        match node:
+            case Stage():
+                kind = self.types.get(node.name)
+                runs = _product(node.count, before if kind and kind.kind == "map" else 1)
+                return Cost(runs, 1, runs)
+            case Then(parts):
+                return self.sequence(parts, before)
+            case Join(parts):
+                costs = [self.visit(part, before) for part in parts]
+                gathered = _total(_product(cost.branches, cost.candidates) for cost in costs)
+                return Cost(_total(cost.calls for cost in costs), 1, gathered)
+            case Branch(parts):
+                costs = [self.visit(part, before) for part in parts]
+                return Cost(
+                    _total(cost.calls for cost in costs),
+                    _total(cost.branches for cost in costs),
+                    max(cost.candidates for cost in costs),
+                )
+            case Repeat(times, body):
+                one = self.visit(body, before)
+                gathered = _product(times, _product(one.branches, one.candidates))
+                return Cost(_product(times, one.calls), 1, gathered)
+            case Named(_, body):
+                return self.visit(body, before)
+            case Ref(name) if name in self.definitions:
+                if (name, before) not in self.memo:
+                    self.memo[name, before] = self.visit(self.definitions[name], before)
+                return self.memo[name, before]
+            case Combine():
+                # By identity, and the node outlives the count: hashing it would walk all below it.
+                if (id(node), before) not in self.memo:
+                    self.memo[id(node), before] = self.combine(node, before)
+                return self.memo[id(node), before]
+        return Cost(1, 1, before)
+
+    def sequence(self, parts: tuple[Expr, ...], before: int) -> Cost:
+        calls, branches = 0, 1
+        for part in parts:
+            cost = self.visit(part, before)
+            calls = _total((calls, _product(branches, cost.calls)))
+            branches = _product(branches, cost.branches)
+            before = cost.candidates
+        return Cost(calls, branches, before)
+
+    def combine(self, node: Combine, before: int) -> Cost:
+        options = {option.name: option.value for option in node.options}
+        parts = list(node.parts)
+        for value in options.values():
+            if isinstance(value, Expr):
+                parts.append(value)
+            elif isinstance(value, Table):
+                parts += [one.value for one in value.entries if isinstance(one.value, Expr)]
+        costs = [self.visit(part, before) for part in parts] or [Cost(0, 1, before)]
+        most = max(cost.candidates for cost in costs)
+        if node.name == "route":  # one of its parts runs
+            return Cost(max(cost.calls for cost in costs), 1, most)
+        calls = _total(cost.calls for cost in costs)
+        times = options.get("max" if node.name == "loop" else "times", _DEFAULT_TIMES)
+        if not isinstance(times, int):
+            times = _DEFAULT_TIMES
+        if node.name == "loop":
+            # What the body yields is what it meets in the next round; a body that only maps grows.
+            for done in range(1, min(times, 64)):
+                self.rounds += 1
+                if self.rounds > _MOST_ROUNDS:
+                    return Cost(CEILING, 1, CEILING)
+                again = self.visit(node.parts[0], most) if node.parts else costs[0]
+                if again.candidates <= most:  # all further rounds are alike
+                    rest = _product(again.calls, times - done)
+                    return Cost(_total((calls, rest)), 1, most)
+                calls, most = _total((calls, again.calls)), again.candidates
+            return Cost(_product(calls, -(-times // 64)), 1, most)
+        return Cost(_product(calls, times if node.name == "retry" else 1), 1, most)
+
+
+def _product(left: int, right: int) -> int:
+    return min(left * right, CEILING)
+
+
+def _total(counts: Iterable[int]) -> int:
+    return min(sum(counts), CEILING)

@@ -1,0 +1,356 @@
+"""Checks on a file as a whole: every name known once, no cycles, every setting understood."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from fnmatch import fnmatchcase
+from typing import Any
+
+from attrs import define, evolve, field
+
+from chainlang.analysis.call_count import too_many_calls
+from chainlang.analysis.definite_assignment import absences
+from chainlang.analysis.resolve import resolve, spoken, temperature_fault
+from chainlang.analysis.scope import Scope
+from chainlang.analysis.template_scope import Readable, derived_faults
+from chainlang.datatypes.check_types import (
+    Declared,
+    declared_types,
+    input_faults,
+    python_type_faults,
+    shape_of,
+    type_cycles,
+    type_faults,
+)
+from chainlang.diagnostics.diagnostic import Diagnostic, closest
+from chainlang.diagnostics.source import Source, Span
+from chainlang.ir import declarations
+from chainlang.ir.builtins import ENGINES, KINDS, NAMED_TYPES, OP_SETTINGS, RESERVED, Rule
+from chainlang.ir.declarations import Definition, File, Item
+from chainlang.ir.nodes import Expr, Ref
+from chainlang.ir.references import ref_levels, references, uses
+from chainlang.ir.visit import measure
+from chainlang.limits import current
+from chainlang.notation.parse import NOTHING_LOST, Lost
+
+MAIN = "main"
+_MISSED = re.compile(r"there is no (?:type of stage|definition|type|model) '(?P<name>[^':]*)")
+_NAMED_ITEMS: dict[type[Item], str] = {
+    declarations.Model: "model",
+    declarations.TypeDef: "type",
+    declarations.PythonType: "type",
+    declarations.Op: "op",
+    Definition: "definition",
+}
+
+
+def resolve_file(
+    file: File, main_source: Source | None = None, lost: Lost = NOTHING_LOST
+) -> tuple[File, tuple[Diagnostic, ...]]:
+    """Return a file with canonical names and values, and everything found wrong with it.
+
+    `main_source` is the file that was asked for, where others were used: only there an unused
+    definition is worth a warning. Nothing is said of names that are `lost`.
+
+    >>> from chainlang.notation import parse_file
+    >>> file, found = resolve_file(parse_file("a = $b\\nb = $a\\nmain = 3:E >> Q").node)
+    >>> [one.code for one in found]
+    ['unknown-name', 'cycle']
+    """
+    checker = _Checker(file, lost)
+    resolved = checker.run(main_source)
+    return resolved, tuple(one for one in checker.found if not _is_lost(one, lost))
+
+
+def _is_lost(one: Diagnostic, lost: Lost) -> bool:
+    """Return whether a finding says that there is none of what could not be read."""
+    if not lost or one.code not in ("unknown-name", "type", "model"):
+        return False
+    missed = _MISSED.match(one.message)
+    return missed is not None and missed["name"] in lost
+
+
+@define
+class _Checker:
+    file: File
+    lost: Lost
+    found: list[Diagnostic] = field(factory=list)
+    types: dict[str, Declared] = field(factory=dict)
+
+    def note(self, code: str, message: str, span: Span | None, hint: str | None = None) -> None:
+        self.found.append(Diagnostic(code, message, span, hint))
+
+    def run(self, main_source: Source | None) -> File:
+        self.names()
+        self.types = declared_types(self.file.items)
+        scope = Scope.of(self.file.items)
+        readable = Readable.of(self.file.items, None if "input" in self.lost else self.lost.names)
+        scope.definitions = frozenset(self.named(Definition))
+        scope.known, scope.fields = readable.for_expressions, readable.fields
+        changed: list[Item] = []
+        for item in self.file.items:
+            match item:
+                case declarations.Use(path):
+                    hint = 'save it beside that file, and load("it.chain")'
+                    message = f"{path!r} can't be used: only a file can use other files"
+                    self.note("file", message, item.span and item.span.part("name"), hint)
+                case declarations.Model():
+                    self.model(item)
+                case declarations.Op():
+                    self.op(item, readable)
+                    if item.returns == declarations.TypeName("str"):  # the text of a reply as it is
+                        item = evolve(item, returns=None)  # noqa: PLW2901
+                case declarations.TypeDef(_, kind):
+                    self.found += type_faults(kind, self.types)
+                case declarations.PythonType():
+                    self.found += python_type_faults(item)
+                case declarations.Input():
+                    self.found += input_faults(item, self.types)
+                    self.found += derived_faults(item)
+                case Definition():
+                    body, found = resolve(item.body, scope)
+                    self.found += found
+                    item = item if body is item.body else evolve(item, body=body)  # noqa: PLW2901
+            changed.append(item)
+        file = evolve(self.file, items=tuple(changed))
+        bodies = {item.name: item.body for item in changed if isinstance(item, Definition)}
+        is_shallow = self.cycles(bodies) and self.is_shallow(bodies)
+        self.found += type_cycles(self.types)
+        if is_shallow and not self.lost:
+            self.found += absences(changed, readable.row, MAIN)
+        if is_shallow and not self.lost and not any(one.severity == "error" for one in self.found):
+            several = bodies.values() if MAIN not in bodies else (bodies[MAIN],)
+            self.found += too_many_calls(several, scope.types, bodies)
+            self.unused(file, main_source)
+        return file
+
+    def named(self, kind: type[Item]) -> dict[str, Any]:
+        return {item.name: item for item in self.file.items if isinstance(item, kind)}  # type: ignore[attr-defined]
+
+    # ------------------------------------------------------------ names
+
+    def names(self) -> None:
+        seen: dict[tuple[str, str], Item] = {}
+        inputs: Item | None = None
+        for item in self.file.items:
+            what = _NAMED_ITEMS.get(type(item))
+            if isinstance(item, declarations.Input):
+                if inputs is not None:
+                    merge = "write all fields in one input"
+                    self.note("duplicate-name", "there is more than one input", item.span, merge)
+                inputs = item
+            if what is None:
+                continue
+            name: str = item.name  # type: ignore[attr-defined]
+            where = item.span and item.span.part("name")
+            if (what, name) in seen:
+                first = seen[what, name].span
+                hint = None
+                if first:
+                    line = first.source.position(first.start)[0]
+                    hint = f"the first one is at {first.source.name}:{line}"
+                self.note("duplicate-name", f"there are two {what}s called '{name}'", where, hint)
+            seen[what, name] = item
+            if what == "op" and name in RESERVED:
+                self.note(
+                    "reserved", f"'{name}' is a name of the language", where, "choose another name"
+                )
+            if what == "type" and name in (*NAMED_TYPES, "list"):
+                self.note(
+                    "reserved", f"'{name}' is a type of the language", where, "choose another name"
+                )
+
+    def cycles(self, bodies: Mapping[str, Expr]) -> bool:
+        """Find definitions that lead back to themselves; each is told once. Return if none does."""
+        before = len(self.found)
+        done: set[str] = set()
+        for start in bodies:
+            trail: dict[str, Any] = {}
+            pending: list[tuple[str, Any]] = [(start, None)] if start not in done else []
+            iterators: list[tuple[str, Iterator[Ref]]] = []
+            while pending or iterators:
+                if pending:
+                    name, ref = pending.pop()
+                    if name in trail:
+                        self.cycle([*trail][[*trail].index(name) :], ref)
+                    elif name in bodies and name not in done:
+                        trail[name] = None
+                        iterators.append((name, iter(references(bodies[name]))))
+                        continue
+                if not iterators:
+                    break
+                name, refs = iterators[-1]
+                following = next(refs, None)
+                if following is None:
+                    iterators.pop()
+                    trail.pop(name)
+                    done.add(name)
+                else:
+                    pending.append((following.name, following))
+        return len(self.found) == before
+
+    def is_shallow(self, bodies: Mapping[str, Expr]) -> bool:
+        """Find a definition that is too deep with what its names stand for; there is no cycle."""
+        limits = current()
+        depths: dict[str, int] = {}
+        for start in bodies:
+            pending = [start] if start not in depths else []
+            while pending:
+                name = pending[-1]
+                places = list(ref_levels(bodies[name]))
+                below = [ref for ref, _ in places if ref in bodies and ref not in depths]
+                if below:
+                    pending += below
+                    continue
+                pending.pop()
+                deepest = max((level + depths.get(ref, 0) for ref, level in places), default=0)
+                depths[name] = max(deepest, measure(bodies[name])[1])
+                if depths[name] > limits.depth:
+                    what = f"${name} is {depths[name]} deep, with what its names stand for"
+                    self.found.append(limits.exceeded("depth", what, bodies[name].span))
+                    return False
+        return True
+
+    def cycle(self, names: list[str], ref: Ref) -> None:
+        shown = " -> ".join(f"${name}" for name in [*names, names[0]])
+        message = f"these definitions use each other: {shown}"
+        hint = "a definition can use others, but not itself"
+        self.note(
+            "cycle", message if len(names) > 1 else f"'${names[0]}' uses itself", ref.span, hint
+        )
+
+    def unused(self, file: File, main_source: Source | None) -> None:
+        """Warn of what nothing leads to from `main`; a file without one is for others to use."""
+        reached: set[tuple[str, str]] = set()
+        pending: list[tuple[str, str]] = [("definition", MAIN)]
+        by_key: dict[tuple[str, str], Item] = {}
+        for item in file.items:
+            what = _NAMED_ITEMS.get(type(item))
+            if what is not None:
+                by_key[what, item.name] = item  # type: ignore[attr-defined]
+            elif isinstance(item, declarations.Input):
+                pending += uses(item)
+        if pending[0] not in by_key:
+            return
+        while pending:
+            key = pending.pop()
+            if key in by_key and key not in reached:
+                reached.add(key)
+                pending += uses(by_key[key])
+        for (what, name), item in by_key.items():
+            own = main_source is None or item.span is None or item.span.source is main_source
+            if (what, name) not in reached and own:
+                where = item.span and item.span.part("name")
+                hint = f"`main` does not lead to it: use it as ${name}, or delete it"
+                if what != "definition":
+                    hint = "`main` does not lead to it: use it, or delete it"
+                self.note("unused-definition", f"the {what} '{name}' is never used", where, hint)
+
+    # ------------------------------------------------------------ settings
+
+    def model(self, item: declarations.Model) -> None:
+        rules = ENGINES.get(item.engine)
+        if rules is None:
+            near = closest(item.engine, ENGINES)
+            hint = f"did you mean '{near}'?" if near else f"there are {', '.join(ENGINES)}"
+            where = item.span and item.span.part("engine")
+            self.note("unknown-name", f"there is no engine '{item.engine}'", where, hint)
+            return
+        if not item.source:
+            where = item.span and item.span.part("source")
+            self.note("model", "this model has no name", where)
+        self.settings(item.settings, rules, f"{item.engine}()")
+
+    def op(self, item: declarations.Op, readable: Readable) -> None:
+        if item.kind not in KINDS:
+            near = closest(item.kind, KINDS)
+            where = item.span and item.span.part("kind")
+            hint = f"did you mean '{near}'?" if near else f"the kinds are {', '.join(KINDS)}"
+            self.note("unknown-name", f"there is no kind '{item.kind}'", where, hint)
+        self.settings(item.settings, OP_SETTINGS, "an op")
+        given = {setting.name: setting for setting in item.settings}
+        if not any(name == "user" or closest(name, OP_SETTINGS) == "user" for name in given):
+            where = item.span and item.span.part("name")
+            hint = 'add `user = "..."`, a template over the fields of a row'
+            self.note("definition", f"the op '{item.name}' has no prompt", where, hint)
+        if "fresh" in given and item.kind != "generate":
+            where = given["fresh"].span
+            self.note(
+                "option", f"a {item.kind} has no candidates to ignore: fresh is for generate", where
+            )
+        if item.returns is not None:
+            self.found += type_faults(item.returns, self.types)
+        for name in ("system", "user"):
+            if name in given:
+                self.found += readable.template_faults(given[name], item)
+        if "choose" in given:
+            self.choose(item, given["choose"])
+
+    def choose(self, item: declarations.Op, setting: declarations.Setting) -> None:
+        """Find a choice that is no field of what the op returns, or no number of a candidate."""
+        shape = None if item.returns is None else shape_of(item.returns, self.types)
+        fields = {one.name: one for one in shape.fields} if shape is not None else {}
+        where = setting.span and setting.span.part("value")
+        if item.kind != "fold":
+            message = f"a {item.kind} has no candidates to choose from: choose is for fold"
+            self.note("option", message, setting.span and setting.span.part("name"))
+        elif setting.value not in fields:
+            hint = f"there are {', '.join(fields)}" if fields else "say what it returns: -> { ... }"
+            what = f"{spoken(setting.value)} is no field of what '{item.name}' returns"
+            self.note("option", what, where, hint)
+        elif fields[str(setting.value)].type != declarations.TypeName("int"):
+            message = f"the field '{setting.value}' chooses by a number"
+            self.note("option", message, where, f"write {setting.value}: int")
+
+    def settings(
+        self, settings: Iterable[declarations.Setting], rules: Mapping[str, Rule], owner: str
+    ) -> None:
+        for setting in settings:
+            rule = rules.get(setting.name)
+            span = setting.span
+            if rule is None:
+                near = closest(setting.name, rules)
+                hint = f"did you mean '{near}'?" if near else f"it takes {', '.join(rules)}"
+                if not rules:
+                    hint = "it takes none"
+                name = span and span.part("name")
+                self.note("unknown-option", f"{owner} has no setting '{setting.name}'", name, hint)
+                continue
+            value = setting.value
+            where = span and span.part("value")
+            if isinstance(value, declarations.Environment) or setting.name == "api_key":
+                self.secret(setting, rules, where)
+                continue
+            fault = temperature_fault(value, where) if setting.name == "temperature" else None
+            if fault:
+                self.found.append(fault)
+            try:
+                rule.read(value)
+            except ValueError:
+                message = f"{setting.name} takes {rule.wants}, not {spoken(value)}"
+                self.note("option", message, where)
+
+    def secret(
+        self, setting: declarations.Setting, rules: Mapping[str, Rule], where: Span | None
+    ) -> None:
+        is_variable = isinstance(setting.value, declarations.Environment)
+        if setting.name == "api_key" and not is_variable:
+            self.note(
+                "option",
+                "a key does not belong in a file",
+                where,
+                'name the variable that holds it: api_key=env("OPENAI_API_KEY")',
+            )
+        elif setting.name not in ("api_key", "base_url") or "api_key" not in rules:
+            message = f"{setting.name} can't come from the environment"
+            self.note("option", message, where, "only api_key and base_url of a model can")
+        elif isinstance(setting.value, declarations.Environment):
+            from chainlang.settings import Settings  # 100 ms that other files do not need
+
+            name, allowed = setting.value.name, Settings.of({}).allowed_env
+            if not any(fnmatchcase(name, one) for one in allowed):
+                # A file may come from a stranger, and its models may be on a stranger's host.
+                message = f"a file may not read the variable '{name}'"
+                hint = f"it may read {', '.join(allowed)}, as the setting allowed_env says"
+                self.note("option", message, where, hint)

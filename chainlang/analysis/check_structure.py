@@ -1,0 +1,163 @@
+"""Checks on the shape of a chain: labels, branches, and the pipe that is not one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from chainlang.diagnostics.diagnostic import Diagnostic
+from chainlang.diagnostics.source import Span
+from chainlang.ir.builtins import StageType
+from chainlang.ir.nodes import (
+    Branch,
+    Combine,
+    Expr,
+    Join,
+    Named,
+    Node,
+    Repeat,
+    Stage,
+    Then,
+)
+from chainlang.ir.visit import parts_of
+
+
+def names_twice(node: Expr) -> list[Diagnostic]:
+    """Return a finding for each label that stands twice; parts of which one runs may share one."""
+    found: list[Diagnostic] = []
+
+    def visit(node: Node) -> dict[str, Span | None]:
+        names: dict[str, Span | None] = {}
+        if isinstance(node, Named):
+            names[node.name] = node.span and node.span.part("name")
+        exclusive = isinstance(node, Combine) and node.name in ("fallback", "route")
+        for part in parts_of(node):
+            inner = visit(part)
+            for name, span in inner.items():
+                if name in names and not exclusive:
+                    hint = "give each part a name of its own"
+                    message = f"the name '{name}' stands twice"
+                    found.append(Diagnostic("duplicate-name", message, span, hint))
+            names |= inner
+        if names and (isinstance(node, Repeat) or _is(node, "each")):
+            name = next(iter(names))
+            often, whole = "once for each item", "each(...)"
+            if isinstance(node, Repeat):
+                often, whole = f"{node.count} times", f"{node.count} * (...)"
+            message = f"the name '{name}' would stand {often}"
+            hint = f"name the whole: {name} = {whole}"
+            found.append(Diagnostic("duplicate-name", message, names[name], hint))
+            return {}
+        return names
+
+    visit(node)
+    return found
+
+
+def _is(node: Node, name: str) -> bool:
+    return isinstance(node, Combine) and node.name == name
+
+
+def is_branched(node: Expr) -> bool:
+    """Return whether an expression yields results that stay apart. A join gathers them.
+
+    >>> from chainlang.notation import parse
+    >>> [is_branched(parse(text).node) for text in ("a | b", "(a | b) >> c", "(a | b) & c")]
+    [True, True, False]
+    """
+    match node:
+        case Branch():
+            return True
+        case Then(parts):
+            return any(map(is_branched, parts))
+        case Named(_, body):
+            return is_branched(body)
+        case _:
+            return False
+
+
+def misplaced_branches(node: Expr) -> list[Diagnostic]:
+    """Return a finding for each branch whose results can't stay apart: labelled, or in a call."""
+    found: list[Diagnostic] = []
+
+    def visit(node: Expr, gathered: bool) -> None:
+        inner = isinstance(node, Named) and not isinstance(node.body, Named)
+        if isinstance(node, Named) and inner and not gathered and is_branched(node.body):
+            found.append(
+                Diagnostic(
+                    "branch",
+                    f"'{node.name}' would name a branch, whose results have names of their own",
+                    node.span,
+                    "label the parts of the branch, or write & to join them",
+                )
+            )
+        for part in parts_of(node):
+            if isinstance(node, Combine) and is_branched(part):
+                message = f"a branch can't stand inside {node.name}()"
+                hint = "write & to join the parts"
+                found.append(Diagnostic("branch", message, part.span, hint))
+            visit(part, isinstance(node, Join | Repeat))
+
+    visit(node, gathered=False)
+    return found
+
+
+def branches_like_pipes(node: Expr, types: Mapping[str, StageType]) -> list[Diagnostic]:
+    """Return a finding for each ``a | b | c`` that looks like a pipe: only the first generates."""
+    found: list[Diagnostic] = []
+
+    def visit(node: Expr, fed: bool) -> None:
+        if isinstance(node, Branch) and not fed:
+            kinds = [_first_kind(part, types) for part in node.parts]
+            if kinds[0] == "generate" and all(kind in ("fold", "map") for kind in kinds[1:]):
+                message = (
+                    "'|' branches: these parts run side by side, and nothing feeds the later ones"
+                )
+                hint = "to send the output of one into the next, write >>"
+                found.append(Diagnostic("branch-like-pipe", message, node.span, hint))
+        for index, part in enumerate(parts_of(node)):
+            visit(part, fed or (isinstance(node, Then) and index > 0))
+
+    visit(node, fed=False)
+    return found
+
+
+def retries_at_zero(node: Expr, types: Mapping[str, StageType]) -> list[Diagnostic]:
+    """Return a finding for each stage whose bad replies a `retry` would draw again as they were."""
+    found: list[Diagnostic] = []
+
+    def drawn(node: Expr) -> Iterator[Stage]:
+        match node:  # a sequence is drawn again as a whole, so another stage may differ
+            case Stage():
+                yield node
+            case Join() | Repeat() | Named():
+                for part in parts_of(node):
+                    yield from drawn(part)
+
+    def visit(node: Expr) -> None:
+        if isinstance(node, Combine) and node.name == "retry" and _retries_replies(node):
+            for stage in (stage for part in node.parts for stage in drawn(part)):
+                kind = types.get(stage.name)
+                if kind is None or not kind.calls_model or kind.reads_error:
+                    continue
+                if not (kind.temperature if stage.temperature is None else stage.temperature):
+                    message = f"at temperature 0, {stage.name} repeats a bad reply word for word"
+                    hint = f"write {stage.name}::0.7, or let its prompt read {{{{ error }}}}"
+                    found.append(Diagnostic("retry-at-zero", message, stage.span, hint))
+        for part in parts_of(node):
+            visit(part)
+
+    visit(node)
+    return found
+
+
+def _retries_replies(node: Combine) -> bool:
+    given = {option.name: option.value for option in node.options}
+    on = given.get("on", ("reply", "cut"))
+    causes = on if isinstance(on, tuple) else (on,)
+    return given.get("times") != 1 and ("reply" in causes or "cut" in causes)
+
+
+def _first_kind(node: Expr, types: Mapping[str, StageType]) -> str | None:
+    while isinstance(node, Then | Named | Repeat):
+        node = node.parts[0] if isinstance(node, Then) else node.body
+    return types[node.name].kind if isinstance(node, Stage) and node.name in types else None

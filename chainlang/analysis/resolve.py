@@ -1,0 +1,368 @@
+"""Names -> meaning. Aliases become canonical, options get their types, and mistakes are found.
+
+`resolve` sees one expression and the items around it (none, for a chain in a notebook cell); what
+concerns a file as a whole is in `chainlang.analysis.check_file`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import define, evolve, field
+
+from chainlang.analysis.call_count import too_many_calls
+from chainlang.analysis.check_structure import (
+    branches_like_pipes,
+    misplaced_branches,
+    names_twice,
+    retries_at_zero,
+)
+from chainlang.analysis.scope import Scope
+from chainlang.diagnostics.diagnostic import Diagnostic, closest
+from chainlang.diagnostics.source import Span
+from chainlang.ir import build
+from chainlang.ir.builtins import (
+    COMBINATORS,
+    FORMS,
+    Rule,
+    StageType,
+    canonical,
+)
+from chainlang.ir.nodes import Combine, Expr, Node, Option, Ref, Repeat, Stage, Table
+from chainlang.ir.visit import rebuild
+from chainlang.limits import counted, current
+from chainlang.notation.literals import inside, print_literal, print_number
+from chainlang.semantics.expressions import faults
+
+MAX_TEMPERATURE = 2.0
+MIN_TEMPERATURE = 0.01  # vLLM clamps what lies between 0 and this, silently; so it is refused
+
+
+def resolve(node: Expr, scope: Scope | None = None) -> tuple[Expr, tuple[Diagnostic, ...]]:
+    """Return an expression with canonical names and values, and everything found wrong with it.
+
+    >>> from chainlang.notation import parse
+    >>> node, found = resolve(parse("3:MC:tiny:9").node)
+    >>> [one.code for one in found]
+    ['count', 'model', 'temperature']
+    """
+    resolver = _Resolver(scope or Scope())
+    resolved = resolver.expression(node)
+    types = resolver.scope.types
+    resolver.found += [*names_twice(resolved), *misplaced_branches(resolved)]
+    resolver.found += [*branches_like_pipes(resolved, types), *retries_at_zero(resolved, types)]
+    if resolver.scope.definitions is None and not any(
+        one.severity == "error" for one in resolver.found
+    ):  # with definitions, the file counts: its main is what runs
+        resolver.found += too_many_calls((resolved,), types, {})
+    return resolved, tuple(resolver.found)
+
+
+@define
+class _Resolver:
+    scope: Scope
+    found: list[Diagnostic] = field(factory=list)
+
+    def note(self, code: str, message: str, span: Span | None, hint: str | None = None) -> None:
+        self.found.append(Diagnostic(code, message, span, hint))
+
+    def expression(self, node: Node) -> Any:
+        match node:
+            case Stage():
+                return self.stage(node)
+            case Repeat():
+                self.count(node.count, node.span, "a part is repeated")
+            case Combine():
+                return self.combine(node)
+            case Ref() if self.scope.definitions is not None:
+                self.ref(node)
+            case _:
+                pass
+        return rebuild(node, self.expression)
+
+    # ------------------------------------------------------------ stages
+
+    def stage(self, node: Stage) -> Stage:
+        name = canonical(node.name)
+        kind = self.scope.types.get(name)
+        if kind is None:
+            self.unknown(node)
+            return node
+        self.count(node.count, node.span, "a stage runs")
+        if not kind.calls_model:
+            return self.without_model(node, kind)
+        self.temperature(node)
+        self.model(node)
+        options = self.options(node.options, kind.options, {}, f"{name} ({kind.what})")
+        for option in options:
+            need = option.value if option.name == "need" else 0
+            if isinstance(need, int) and need > node.count:
+                self.note(
+                    "option",
+                    f"need={need} of {node.count} samples can never be met",
+                    option.span,
+                )
+        if name == node.name and options is node.options:
+            return node
+        return evolve(node, name=name, options=options)
+
+    def without_model(self, node: Stage, kind: StageType) -> Stage:
+        """Check a stage that calls no model: nothing about models may be said of it.
+
+        A temperature of 0 is allowed, and dropped: ``1:MC::0.0`` is how Ember spells a vote.
+        """
+        name, span = kind.name, node.span
+        what = f"{name} ({kind.what}) calls no model"
+        if node.count != 1:
+            self.note(
+                "count",
+                f"{what}: {node.count} of them would all be the same",
+                span and span.part("count"),
+                f"write {name}",
+            )
+        if node.model is not None:
+            self.note("model", what, span and span.part("model"), "leave the model out")
+        if node.temperature:
+            where = span and span.part("temperature")
+            self.note("temperature", what, where, "leave the temperature out")
+        options = self.options(node.options, kind.options, {}, f"{name} ({kind.what})")
+        if name == node.name and node.temperature is None and options is node.options:
+            return node
+        return evolve(node, name=name, temperature=None, options=options)
+
+    def count(self, count: int, span: Span | None, what: str) -> None:
+        where = span and span.part("count")
+        limits = current()
+        if count < 1:
+            self.note("count", f"{what} at least once, not {counted(count)} times", where)
+        elif count > limits.samples_per_stage:
+            many = f"a count of {counted(count)}"
+            self.found.append(limits.exceeded("samples_per_stage", many, where))
+
+    def temperature(self, node: Stage) -> None:
+        value, span = node.temperature, node.span
+        fault = temperature_fault(value, span and span.part("temperature"))
+        where = fault and fault.span
+        in_field = where and where.source.text[where.start - 1] == ":"  # and not in a call
+        if fault and in_field and value and value > MAX_TEMPERATURE and value.is_integer():
+            more = f"a count stands first: {value:.0f}:{node.name}"
+            if node.model is not None:
+                more = f'if it is a part of the model, quote both: "{node.model}:{value:.0f}"'
+            fault = evolve(fault, hint=f"{fault.hint}; {more}")
+        if fault:
+            self.found.append(fault)
+
+    def model(self, node: Stage) -> None:
+        """Find a temperature that is no number: in ``E:small:hot`` the model is ``small:hot``."""
+        model, known = node.model, self.scope.models
+        if model is None or model in known or ":" not in model:
+            return
+        head, tail = model.rsplit(":", 1)
+        if head in known:
+            self.note(
+                "model",
+                f"there is no model '{model}'",
+                node.span and node.span.part("model"),
+                f"'{head}' is a model of this file, but '{tail}' is not a number, "
+                "so it is no temperature",
+            )
+
+    def unknown(self, node: Stage) -> None:
+        name, where = node.name, node.span and node.span.part("name")
+        if name in COMBINATORS or name in FORMS:
+            example = COMBINATORS[name].example if name in COMBINATORS else FORMS[name]
+            what = f"'{name}' is a call over chains, and none is given"
+            self.note("combinator", what, where, f"write {example}")
+            return
+        known = [*self.scope.types, *COMBINATORS]
+        near = closest(name, known)
+        third, left = divmod(len(name), 3)
+        if name in (self.scope.definitions or ()):
+            hint, near = f"a definition is used as ${name}", name
+        elif left == 0 and name == name[:third] * 3 and name[:third] in known:
+            hint = f"did you mean 3 * {name[:third]}? Python makes '{name}' of 3 * '{name[:third]}'"
+        elif near:
+            hint = f"did you mean '{near}'?"
+        else:
+            hint = f"the types are {', '.join(self.scope.types)}; others are defined by `op`"
+        if node.model is None and node.count == 1 and not near and name.islower():
+            hint += f"; a definition is used as ${name}"
+        self.note("unknown-name", f"there is no type of stage '{name}'", where, hint)
+
+    # ------------------------------------------------------------ combinators and references
+
+    def combine(self, node: Combine) -> Combine:
+        signature = COMBINATORS.get(node.name)
+        if signature is None:
+            self.not_a_combinator(node)
+            return node
+        least, most = signature.parts
+        labelled = any(  # said of each, below
+            isinstance(one.value, Expr) and one.name not in signature.options
+            for one in node.options
+        )
+        too_few = len(node.parts) < least and not labelled
+        if too_few or (most is not None and len(node.parts) > most):
+            wants = {(0, 0): "no chains without a name", (1, 1): "one chain"}.get(
+                (least, most or 0), f"at least {least} chains"
+            )
+            self.note(
+                "combinator",
+                f"{node.name}() takes {wants}, not {len(node.parts)}",
+                node.span,
+                f"write {signature.example}",
+            )
+        owner = f"{node.name}()"
+        options = self.options(node.options, signature.options, signature.aliases, owner)
+        given = {option.name for option in options}
+        for name, rule in signature.options.items():
+            if rule.required and name not in given:
+                self.note(
+                    "combinator",
+                    f"{owner} needs {name}=",
+                    node.span,
+                    f"{name}= takes {rule.wants}, as in {signature.example}",
+                )
+        if options is not node.options:
+            node = evolve(node, options=options)
+        # A value that is no chain where none belongs has been noted; its names mean nothing.
+        chains = {name for name, rule in signature.options.items() if rule.holds_chains}
+        return rebuild(
+            node,
+            lambda child: (
+                child
+                if isinstance(child, Option) and child.name not in chains
+                else self.expression(child)
+            ),
+        )
+
+    def not_a_combinator(self, node: Combine) -> None:
+        name, where = canonical(node.name), node.span and node.span.part("name")
+        if name in self.scope.types:
+            for part in node.parts:
+                hint = f"to feed it, write a >> {node.name}"
+                if isinstance(part, Stage):
+                    hint = f'a model is quoted here: {node.name}("{part.name}")'
+                    if canonical(part.name) in self.scope.types:
+                        hint = f"to feed it, write {part.name} >> {node.name}"
+                message = f"'{node.name}' is a type of stage: it takes a model, not a chain"
+                self.note("argument", message, part.span or where, hint)
+            for option in node.options:
+                if isinstance(option.value, Expr | Table):
+                    place = option.span and option.span.part("value")
+                    message = f"{option.name}= takes a value, not a chain"
+                    self.note("argument", message, place or where, _quoted(option))
+            return
+        near = closest(node.name, [*COMBINATORS, "join", "branch"])
+        hint = f"did you mean '{near}'?" if near else f"there are {', '.join(COMBINATORS)}"
+        self.note("unknown-name", f"there is no combinator '{node.name}'", where, hint)
+
+    def ref(self, node: Ref) -> None:
+        definitions = self.scope.definitions or frozenset()
+        if node.name in definitions:
+            return
+        near = closest(node.name, definitions)
+        others = [f"${name}" for name in sorted(definitions) if name != "main"][:10]
+        hint = f"define it: {node.name} = ..."
+        if near and near != "main":
+            hint = f"did you mean '${near}'?"
+        elif others:
+            hint = f"there are {', '.join(others)}"
+        if node.name in self.scope.types:
+            hint = f"'{node.name}' is a type of stage: write it without the '$'"
+        self.note("unknown-name", f"there is no definition '{node.name}'", node.span, hint)
+
+    # ------------------------------------------------------------ options
+
+    def options(
+        self,
+        options: tuple[Option, ...],
+        rules: Mapping[str, Rule],
+        aliases: Mapping[str, str],
+        owner: str,
+    ) -> tuple[Option, ...]:
+        """Return options with canonical names and values; the same tuple if they were."""
+        changed: list[Option] = []
+        for option in options:
+            name = aliases.get(option.name, option.name)
+            where = option.span
+            rule = rules.get(name)
+            if rule is None:
+                near = closest(name, rules)
+                hint = f"it takes {', '.join(rules)}" if rules else "it takes no options"
+                if near:
+                    hint = f"did you mean '{near}'?"
+                elif isinstance(option.value, Expr) and "arms" in rules:
+                    hint = f'arms stand in a table: arms={{"{name}": ...}}'
+                elif isinstance(option.value, Expr):
+                    hint = f"a label stands in parentheses: ({name} = ...)"
+                place = where and where.part("name")
+                self.note("unknown-option", f"{owner} has no option '{name}'", place, hint)
+                continue
+            value = self.checked(option, rule)
+            same = name == option.name and value is option.value
+            changed.append(option if same else evolve(option, name=name, value=value))
+        if len({option.name for option in changed}) < len(changed):
+            self.note("argument", "an option is given twice, under two names", options[0].span)
+        same = len(changed) == len(options) and all(map(_is, changed, options))
+        return options if same else build.options(changed)
+
+    def checked(self, option: Option, rule: Rule) -> Any:
+        try:
+            value = rule.read(option.value)
+            if rule.evaluated and isinstance(value, str):
+                self.expression_in(option, value)
+            return value
+        except ValueError:
+            value = option.value
+            hint = _quoted(option) if rule.takes_text else None
+            if rule.holds_chains and isinstance(value, str):
+                hint = "write chains without quotes"
+            shown = spoken(value)
+            where = option.span and option.span.part("value")
+            self.note("option", f"{option.name}= takes {rule.wants}, not {shown}", where, hint)
+            return value
+
+    def expression_in(self, option: Option, text: str) -> None:
+        where = option.span and option.span.part("value")
+        for fault in faults(text, self.scope.known, self.scope.fields):
+            span = where and inside(where, fault.start, fault.end)
+            self.note("expression", fault.message, span, fault.hint)
+
+
+def temperature_fault(value: object, where: Span | None) -> Diagnostic | None:
+    """Return what is wrong with a temperature, if anything: it is 0, or from 0.01 to 2."""
+    hint = "a temperature is 0, or from 0.01 to 2"
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return Diagnostic("temperature", "a temperature is a number", where, hint)
+    if value == 0 or MIN_TEMPERATURE <= value <= MAX_TEMPERATURE:
+        return None
+    shown = print_number(value)
+    if 0 < value < MIN_TEMPERATURE:
+        hint = "engines would silently use 0.01 instead; write 0 or at least 0.01"
+        return Diagnostic(
+            "temperature", f"temperature {shown} is too small to be honoured", where, hint
+        )
+    return Diagnostic("temperature", f"temperature {shown} is out of range", where, hint)
+
+
+def _quoted(option: Option) -> str | None:
+    """Return how to write a word as text, if an option was given one without quotes."""
+    value = option.value
+    return f'quote it: {option.name}="{value.name}"' if isinstance(value, Stage) else None
+
+
+def spoken(value: Any) -> str:
+    """Return how to speak of the value of an option."""
+    if isinstance(value, Table):
+        return "a table"
+    if isinstance(value, Expr):
+        return "a chain"
+    return {"": "an empty text", (): "an empty list"}.get(value) or print_literal(value)
+
+
+def _is(left: object, right: object) -> bool:
+    return left is right

@@ -1,0 +1,59 @@
+"""The names that an expression may use: types of stage, models and definitions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from attrs import define, field
+
+from chainlang.ir.builtins import DRAWS, STAGE_TYPES, StageType
+from chainlang.ir.declarations import Item, Model, Op
+
+
+@define
+class Scope:
+    """The names an expression may use: types of stage, and the models and definitions of a file.
+
+    `definitions` is None where no file is known, as in a notebook cell; then ``$x`` is left to
+    whoever binds it.
+    """
+
+    types: Mapping[str, StageType] = field(factory=lambda: dict(STAGE_TYPES))
+    models: frozenset[str] = frozenset()
+    definitions: frozenset[str] | None = None
+    known: frozenset[str] | None = None
+    """What conditions, keys and lists may read; None where any name may be right."""
+    fields: Mapping[str, frozenset[str]] = field(factory=dict)
+    """The fields of the named parts, as far as they are known."""
+
+    @classmethod
+    def of(cls, items: Iterable[Item]) -> Scope:
+        """Return the scope that some items make."""
+        types = dict(STAGE_TYPES)
+        models = set()
+        for item in items:
+            if isinstance(item, Op):
+                types.setdefault(item.name, op_type(item))
+            elif isinstance(item, Model):
+                models.add(item.name)
+        return cls(types, frozenset(models))
+
+
+def op_type(op: Op) -> StageType:
+    """Return the type of stage that an op declares."""
+    options = dict(DRAWS)
+    if op.kind == "generate":
+        options["fresh"] = STAGE_TYPES["E"].options["fresh"]
+    kind: Any = op.kind
+    given = {setting.name: setting.value for setting in op.settings}
+    temperature = given.get("temperature")
+    prompts = (given.get("user"), given.get("system"))
+    return StageType(
+        op.name,
+        kind,
+        "a type of this file",
+        options=options,
+        temperature=temperature if isinstance(temperature, int | float) else 0.0,
+        reads_error=any(isinstance(one, str) and "error" in one for one in prompts),
+    )

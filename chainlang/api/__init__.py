@@ -1,0 +1,1 @@
+"""The Python API: chains, stage types, combinators, `chain`, `load`, `op`."""

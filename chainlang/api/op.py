@@ -1,0 +1,282 @@
+"""`op`: types of stage of one's own, declared in Python.
+
+Its node is that of ``op name : kind -> type { ... }`` in a file, and so are its errors: it is
+printed as notation and read back, so a caret points into it. All that is wrong is said at once.
+"""
+
+from __future__ import annotations
+
+import dis
+import inspect
+import sys
+import typing
+from collections.abc import Callable, Mapping
+from typing import Any, overload
+
+from attrs import define, field
+
+from chainlang.analysis.check_file import resolve_file
+from chainlang.analysis.check_templates import faults
+from chainlang.analysis.template_scope import at_place
+from chainlang.api.stage_types import StageWord, literal
+from chainlang.datatypes.from_python import Described, NoType, described
+from chainlang.diagnostics.diagnostic import Diagnostic
+from chainlang.diagnostics.render import article, shown
+from chainlang.errors import ChainlangError, raise_errors
+from chainlang.ir.builtins import KINDS
+from chainlang.ir.declarations import Op, Setting, Type, TypeDef
+from chainlang.ir.verify import is_name
+from chainlang.notation import parse_file, source
+from chainlang.notation.unparse import unparse_item
+from chainlang.semantics.bindings import NOTHING, Bound
+from chainlang.semantics.prompts import variables
+
+_LEFT_OUT: Any = object()
+
+
+@overload
+def op(name: Callable[..., Any], /) -> StageWord: ...
+@overload
+def op(
+    name: str, *, user: str, kind: str = ..., returns: Any = ..., **settings: Any
+) -> StageWord: ...
+@overload
+def op(
+    name: None = None, *, kind: str = ..., returns: Any = ..., **settings: Any
+) -> Callable[[Callable[..., Any]], StageWord]: ...
+
+
+def op(
+    name: Any = None,
+    *,
+    user: Any = _LEFT_OUT,
+    kind: Any = "generate",
+    returns: Any = _LEFT_OUT,
+    **settings: object,
+) -> Any:
+    """Return a new type of stage, as ``op name : kind -> returns { ... }`` declares one in a file.
+
+    `user` is the prompt, a template over the fields of a row; `kind` is ``"generate"``, ``"map"``
+    or ``"fold"``; `returns` is a type in the notation or in Python: a pydantic model, an enum, a
+    ``Literal``, whatever pydantic can validate; other settings are `system`, `model`,
+    `temperature` and the sampling options. As a decorator, ``@op`` or ``@op(model="tiny")``, it
+    takes these from a function: the docstring is the prompt, the parameters are what it reads, the
+    annotation is what it returns. The function itself is never called.
+
+    Raises what is wrong with it, all at once: `OperandError` for a value that does not belong
+    there, and what a file would be refused for.
+
+    >>> classify = op("classify", user="Review: {{ text }}", returns='"pos" | "neg"')
+    >>> print(3 * classify("tiny"), end="")
+    op classify : generate -> "pos" | "neg" {
+      user = "Review: {{ text }}"
+    }
+    main = 3 * classify:tiny
+    >>> from typing import Literal
+    >>> @op
+    ... def classify(text: str) -> Literal["pos", "neg"]:
+    ...     '''Review: {{ text }}'''
+    >>> classify == op("classify", user="Review: {{ text }}", returns='"pos" | "neg"')
+    True
+    """
+    if isinstance(name, str) and user is not _LEFT_OUT:
+        maker = _Maker(name, kind, {"user": user, **settings})
+        if returns is not _LEFT_OUT and returns is not None:
+            maker.take(returns, "returns=")
+        return maker.made()
+    if user is not _LEFT_OUT:
+        hint = 'write op("name", user="..."); of a function, the docstring is the prompt'
+        raise_errors([Diagnostic("operand", "op(user=...) has no name", hint=hint)])
+    if isinstance(name, str):
+        hint = f'write op("{name}", user="..."), a template over the fields of a row'
+        raise_errors([Diagnostic("definition", f"the op '{name}' has no prompt", hint=hint)])
+    around = sys._getframe(1).f_locals
+
+    def decorate(function: Any) -> StageWord:
+        return _of_function(function, kind, returns, settings, around)
+
+    return decorate if name is None else decorate(name)
+
+
+@define
+class _Maker:
+    """One declaration in the making, and what is wrong with it so far."""
+
+    name: Any
+    kind: Any
+    settings: Mapping[str, object]
+    reads: frozenset[str] | None = None
+    """The parameters of a function; None where the prompt may read anything."""
+    found: list[Diagnostic] = field(factory=list)
+    returns: Described | None = None
+
+    def note(self, code: str, message: str, hint: str | None = None) -> None:
+        self.found.append(Diagnostic(code, message, hint=hint))
+
+    def take(self, annotation: Any, where: str) -> None:
+        """Take what a stage returns: a type in the notation, or in Python."""
+        try:
+            if isinstance(annotation, str):
+                self.returns = Described(_written(annotation))
+            elif annotation is not str:  # a text as it is, which is what no type means
+                self.returns = described(annotation, f"{self.name}_reply")
+        except NoType as error:
+            hint = "a pydantic model, an enum, a Literal, a built-in type, or a type as text"
+            self.note("operand", f"{where} can't be {shown(annotation)}: {error}", hint)
+        except ChainlangError as error:
+            self.found += error.diagnostics
+
+    def made(self) -> StageWord:
+        """Return the type of stage. Raises everything that is wrong with it."""
+        name, kind = self.name, self.kind
+        if not is_name(name):
+            self.note(
+                "operand",
+                f"{shown(name)} can't be the name of a type",
+                "names are Python identifiers",
+            )
+            name = "op_"
+        if not is_name(kind):
+            self.note(
+                "operand", f"there is no kind {shown(kind)}", f"the kinds are {', '.join(KINDS)}"
+            )
+            kind = KINDS[0]
+        given = []
+        for key, value in self.settings.items():
+            try:
+                given.append(Setting(key, literal(value, f"{key}=")))
+            except ChainlangError as error:
+                self.found += error.diagnostics
+        returns = self.returns
+        types = returns.declared if returns else ()
+        written = Op(name, kind, returns.type if returns else None, tuple(given))
+        text = "".join(f"{unparse_item(item)}\n" for item in (*types, written))
+        file, found = resolve_file(parse_file(source(text, f"<op {name}>")).node)
+        # That there is no prompt has been told already, if so.
+        self.found += (one for one in found if one.code != "definition" or not self.found)
+        (made,) = (item for item in file.items if isinstance(item, Op))
+        if self.reads is not None and not any(one.code == "template" for one in found):
+            self.names(made, self.reads)
+        raise_errors(self.found)
+        return StageWord(name, (*types, made), Bound(returns.classes) if returns else NOTHING)
+
+    def names(self, made: Op, parameters: frozenset[str]) -> None:
+        """Note names in the templates that are no parameters."""
+        for one in made.settings:
+            if one.name in ("user", "system") and isinstance(one.value, str):
+                where = one.span and one.span.part("value")
+                self.found += at_place(faults(one.value, parameters), where)
+
+
+def _written(text: str) -> Type:
+    declared = parse_file(source(f"type returned = {text}", "<returns>")).node.items
+    if len(declared) != 1 or not isinstance(declared[0], TypeDef):
+        message = f"returns={shown(text)} is not one type"
+        hint = 'write a type, as in returns=\'"yes" | "no"\''
+        raise_errors([Diagnostic("operand", message, hint=hint)])
+        raise AssertionError("unreachable")
+    return declared[0].type
+
+
+# ---------------------------------------------------------------- functions
+
+
+def _of_function(
+    function: Any,
+    kind: Any,
+    returns: Any,
+    settings: Mapping[str, object],
+    around: Mapping[str, Any],
+) -> StageWord:
+    if not inspect.isfunction(function) or function.__name__ == "<lambda>":
+        what = "a class" if isinstance(function, type) else article(type(function).__name__)
+        what = "a lambda" if inspect.isfunction(function) else what
+        message = f"op declares what a function says, and {shown(function)} is {what}"
+        hint = 'write @op above `def name(field: str) -> str: """the prompt"""`'
+        raise_errors([Diagnostic("operand", message, hint=hint)])
+    prompt = inspect.cleandoc(function.__doc__ or "")
+    settings = {"user": prompt, **settings} if prompt else settings
+    maker = _Maker(function.__name__, kind, settings)
+    for message, hint in _function_faults(function, prompt):
+        maker.note("operand", message, hint)
+    _parameters(maker, function, prompt, settings.get("system"))
+    annotation = _returned(maker, function, around)
+    if returns is not _LEFT_OUT and annotation is not _LEFT_OUT:
+        hint = "say once what it returns"
+        maker.note("operand", f"{function.__name__} has an annotation, and returns= too", hint)
+    elif returns is not _LEFT_OUT or annotation is not _LEFT_OUT:
+        by_annotation = returns is _LEFT_OUT
+        where = f"the annotation of {function.__name__}" if by_annotation else "returns="
+        maker.take(annotation if by_annotation else returns, where)
+    return maker.made()
+
+
+def _function_faults(function: Any, prompt: str) -> list[tuple[str, str]]:
+    """Return what makes a function more than a declaration, or less."""
+    name = function.__name__
+    found = []
+    if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
+        found.append((f"{name} is never called, so it can't be async or yield", "write def"))
+    elif not _is_empty(function):
+        hint = f"the docstring is all there is; to run Python, write chain >> {name} without @op"
+        found.append((f"{name} has a body, which would never run", hint))
+    if not prompt:
+        found.append((f"{name} has no docstring", "its docstring is the prompt, a template"))
+    return found
+
+
+_NOTHING = {"RESUME", "NOP", "LOAD_CONST", "RETURN_VALUE", "RETURN_CONST", "COPY_FREE_VARS"}
+
+
+def _is_empty(function: Any) -> bool:
+    """Return whether a function does nothing: ``...``, ``pass`` or ``return None``."""
+    constants = set(function.__code__.co_consts) - {function.__doc__, None, ...}
+    return not constants and all(one.opname in _NOTHING for one in dis.get_instructions(function))
+
+
+def _parameters(maker: _Maker, function: Any, prompt: str, system: object) -> None:
+    """Take the parameters, after noting those that are none, or that nothing reads."""
+    found = []
+    for one in inspect.signature(function).parameters.values():
+        if one.kind in (one.VAR_POSITIONAL, one.VAR_KEYWORD):
+            stars = "*" if one.kind is one.VAR_POSITIONAL else "**"
+            hint = "name each field of a row that the prompt reads"
+            maker.note("operand", f"{stars}{one.name} names no field", hint)
+            continue
+        found.append(one.name)
+        if one.default is not one.empty:
+            hint = f"say it in the prompt: {{{{ {one.name} | default({one.default!r}) }}}}"
+            maker.note("operand", f"nobody would fill in the default of '{one.name}'", hint)
+    if not prompt:
+        return  # which is told
+    try:
+        read = {
+            name for text in (prompt, system) if isinstance(text, str) for name in variables(text)
+        }
+    except ChainlangError:
+        return  # it is no template, which is told
+    for name in found:
+        if name not in read:
+            hint = f"write {{{{ {name} }}}} in it, or leave the parameter out"
+            maker.note("template", f"the prompt does not read the parameter '{name}'", hint)
+    maker.reads = frozenset(found)
+
+
+def _returned(maker: _Maker, function: Any, around: Mapping[str, Any]) -> Any:
+    """Return the annotation of what a function returns."""
+    if "return" not in function.__annotations__:
+        return _LEFT_OUT
+    written = function.__annotations__["return"]
+    try:
+        hints = typing.get_type_hints(function, localns=dict(around), include_extras=True)
+    except (NameError, TypeError, SyntaxError) as error:
+        hint = "a name in an annotation has to be known where the function is declared"
+        maker.note(
+            "operand", f"the annotations of {function.__name__} can't be read: {error}", hint
+        )
+        return _LEFT_OUT
+    if written is None or written == "None":
+        hint = "for a text, write -> str, or nothing"
+        maker.note("operand", f"{function.__name__} returns None", hint)
+        return _LEFT_OUT
+    return hints["return"]

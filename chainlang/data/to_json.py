@@ -1,0 +1,116 @@
+"""Python values as plain JSON values: what frames, models and Arrow hold, as a file says it."""
+
+from __future__ import annotations
+
+import datetime
+import math
+from collections.abc import Mapping
+from decimal import Decimal
+from enum import Enum
+from pathlib import PurePath
+from typing import Any
+from uuid import UUID
+
+from chainlang.data.row import DEEPEST, Unreadable
+from chainlang.diagnostics.render import article
+
+_MISSING = ("NaTType", "NAType")
+_LARGEST = 10**4300  # Python prints no integer of more digits
+
+
+def plain_row(value: object, deepest: int = DEEPEST) -> dict[str, Any]:
+    """Return a mapping, or a pydantic model, as the fields of a row.
+
+    Raises `Unreadable` for any other value, and for a field that JSON has no value for.
+
+    >>> plain_row({"text": "a", "score": float("nan"), "tags": ("x", "y")})
+    {'text': 'a', 'score': None, 'tags': ['x', 'y']}
+    """
+    dump = getattr(value, "model_dump", None)
+    if callable(dump) and not isinstance(value, type):
+        try:
+            value = dump(mode="json")
+        except Exception as error:  # the serializers of a model are somebody else's code
+            raise Unreadable(f"model_dump() failed: {type(error).__name__}: {error}") from error
+    if not isinstance(value, Mapping):
+        what = article(type(value).__name__)
+        raise Unreadable(f"{what} is no row: write a text, or a dict of fields")
+    found = {}
+    for name, one in value.items():
+        found[_key(name)] = plain(one, deepest - 1, str(name))
+    return found
+
+
+def plain(value: Any, depth: int = DEEPEST, path: str = "value") -> Any:
+    """Return a value as None, a bool, an int, a float, a text, a list or a dict of these.
+
+    What is missing (NaN, NaT, NA) is None; dates and times are ISO 8601; decimals, UUIDs and paths
+    are texts; enums are their values; numpy's scalars and arrays are numbers and lists.
+    Raises `Unreadable`, naming `path`, for anything else, and below `depth` levels.
+    """
+    match value:
+        case None | bool():
+            return value
+        case Enum():
+            return plain(value.value, depth, path)
+        case str():
+            return str(value)
+        case int():
+            if not -_LARGEST < value < _LARGEST:
+                raise Unreadable(f"{path}: a number of more than 4,300 digits")
+            return int(value)
+        case float():
+            return _number(float(value), path)
+    if isinstance(value, Mapping | list | tuple) and depth <= 0:
+        raise Unreadable(f"{path}: nested too deep, or within itself")
+    match value:
+        case Mapping():
+            return {
+                _key(name): plain(one, depth - 1, f"{path}.{name}") for name, one in value.items()
+            }
+        case list() | tuple():
+            return [plain(one, depth - 1, f"{path}[{at}]") for at, one in enumerate(value)]
+    return _foreign(value, depth, path)
+
+
+def _foreign(value: Any, depth: int, path: str) -> Any:
+    """Return a value that JSON has no type for, as the text or the number it stands for."""
+    kind = type(value).__name__
+    if kind in _MISSING:
+        return None
+    match value:
+        case datetime.datetime() | datetime.date() | datetime.time():
+            return value.isoformat()
+        case datetime.timedelta():
+            from pydantic_core import to_jsonable_python  # ISO 8601: PT1H30M
+
+            return to_jsonable_python(value)
+        case Decimal():
+            return None if value.is_nan() else str(value)
+        case UUID() | PurePath():
+            return str(value)
+        case bytes() | bytearray() | memoryview():
+            raise Unreadable(f"{path}: bytes are no JSON value: decode them to a text first")
+    dump = getattr(value, "model_dump", None)
+    if callable(dump) and not isinstance(value, type):
+        return plain(dump(mode="json"), depth, path)
+    listed = getattr(value, "tolist", None)  # numpy's scalars and arrays
+    if callable(listed) and hasattr(value, "dtype"):
+        if getattr(value.dtype, "kind", "") in "Mm" and value.dtype.str[1:] != "M8[D]":
+            # tolist() of nanoseconds is an integer
+            listed = value.astype(f"{value.dtype.kind}8[us]").tolist
+        return plain(listed(), depth, path)
+    raise Unreadable(f"{path}: {article(kind)} is no JSON value")
+
+
+def _number(value: float, path: str) -> float | None:
+    if math.isinf(value):
+        raise Unreadable(f"{path}: infinity is no JSON value")
+    return None if math.isnan(value) else value
+
+
+def _key(name: object) -> str:
+    if not isinstance(name, str):
+        what = f"{article(type(name).__name__)} can't name a field"
+        raise Unreadable(f"{what}: names are texts")
+    return str(name)

@@ -1,0 +1,1 @@
+"""Types of fields and answers: JSON schemas, pydantic validators, parsed replies."""

@@ -1,0 +1,90 @@
+"""Types of which there are few values: every reply that fits, as text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import product
+
+from chainlang.datatypes.check_types import Declared
+from chainlang.ir import declarations
+
+MOST = 100
+"""A type of more values than that has too many to be looked through for each token."""
+
+
+class _Unbounded(Exception):
+    """A type has values that can't be listed."""
+
+
+def replies(
+    node: declarations.Type, types: Mapping[str, Declared] | None = None
+) -> tuple[str, ...]:
+    """Return every reply that is a value of a type, as JSON without blanks.
+
+    It is empty where there are too many, and where one value could be written in several ways: a
+    text with a quote, a slash or anything beyond ASCII, a negative number, a fraction.
+
+    >>> replies(declarations.OneOf((declarations.Constant("pos"), declarations.Constant("neg"))))
+    ('"pos"', '"neg"')
+    >>> replies(declarations.Shape((declarations.Field("ok", declarations.TypeName("bool")),)))
+    ('{"ok":true}', '{"ok":false}')
+    >>> replies(declarations.TypeName("str"))
+    ()
+    """
+    try:
+        return _few(_texts(node, types or {}, frozenset()))
+    except _Unbounded:
+        return ()
+
+
+def _texts(
+    node: declarations.Type, types: Mapping[str, Declared], inside: frozenset[str]
+) -> Iterator[str]:
+    """Yield the values of a type as text; `inside` are the named types that this is part of."""
+    match node:
+        case declarations.TypeName("bool"):
+            yield from ("true", "false")
+        case declarations.TypeName("int", low, high) if (
+            low is not None and high is not None and low >= 0
+        ):
+            yield from (str(number) for number in range(int(low), int(high) + 1))
+        case declarations.TypeName(name) if name in types and name not in inside:
+            declared = types[name]
+            if isinstance(declared, declarations.PythonType):
+                raise _Unbounded
+            yield from _texts(declared.type, types, inside | {name})
+        case declarations.Constant(value):
+            yield _plain(value)
+        case declarations.Maybe(item):
+            yield from _texts(item, types, inside)
+            yield "null"
+        case declarations.OneOf(options):
+            for one in options:
+                yield from _texts(one, types, inside)
+        case declarations.Shape(fields):
+            names = [_plain(one.name) for one in fields]
+            each = [_few(_texts(one.type, types, inside)) for one in fields if one.type is not None]
+            for values in product(*each):
+                parts = (f"{name}:{value}" for name, value in zip(names, values, strict=True))
+                yield f"{{{','.join(parts)}}}"
+        case _:
+            raise _Unbounded
+
+
+def _few(texts: Iterable[str]) -> tuple[str, ...]:
+    found: dict[str, None] = {}
+    for text in texts:
+        found[text] = None
+        if len(found) > MOST:
+            raise _Unbounded
+    return tuple(found)
+
+
+def _plain(value: object) -> str:
+    """Return a constant as JSON, if there is one way to write it."""
+    text = json.dumps(value)
+    inside = text[1:-1] if isinstance(value, str) else text
+    if set(inside) & set('"\\/') or not inside.isprintable() or text.startswith("-"):
+        raise _Unbounded
+    return text

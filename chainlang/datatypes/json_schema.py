@@ -1,0 +1,245 @@
+"""Types -> what an engine is told, and what holds a value to a type afterwards.
+
+`json_schema` says a type as a JSON schema, for engines; `validator` makes pydantic's of it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from attrs import define, field
+
+from chainlang.datatypes.check_types import Declared
+from chainlang.datatypes.classes import NO_CLASSES, Classes
+from chainlang.datatypes.validation_errors import label
+from chainlang.ir import declarations
+from chainlang.ir.visit import walk
+
+if TYPE_CHECKING:
+    from pydantic_core import CoreSchema, SchemaValidator
+    from pydantic_core.core_schema import TypedDictField
+
+Types = Mapping[str, Declared]
+
+_JSON = {"bool": "boolean", "float": "number", "int": "integer", "str": "string"}
+_BOUNDS = {"str": ("minLength", "maxLength")}
+
+
+# ---------------------------------------------------------------- for engines
+
+
+def json_schema(node: declarations.Type, types: Types | None = None) -> str:
+    """Return a type as a JSON schema, as text.
+
+    Fields keep the order in which they were written, so that what a model reasons comes before
+    what it concludes; and every field is asked for, also one with a default.
+
+    >>> from chainlang.notation import parse_file
+    >>> op = parse_file('op a : map -> { why: str, score "1 is bad": int(1..) } {}').node.items[0]
+    >>> print(json_schema(op.returns))
+    {"type": "object", "properties": {"why": {"type": "string"}, "score": {"type": "integer",
+     "minimum": 1, "description": "1 is bad"}}, "required": ["why", "score"],
+     "additionalProperties": false}
+    """
+    return _json_schema(node, tuple(sorted((types or {}).items())))
+
+
+@lru_cache(maxsize=256)
+def _json_schema(node: declarations.Type, types: tuple[tuple[str, Declared], ...]) -> str:
+    writer = _Writer(dict(types))
+    schema = writer.schema(node)
+    return json.dumps({**schema, "$defs": writer.defs} if writer.defs else schema)
+
+
+@define
+class _Writer:
+    types: Types
+    defs: dict[str, Any] = field(factory=dict)
+    """The named types that were met."""
+
+    def schema(self, node: declarations.Type) -> dict[str, Any]:
+        match node:
+            case declarations.TypeName(name) if name not in _JSON:
+                return self.named(name)
+            case declarations.TypeName(name, low, high, pattern):
+                least, most = _BOUNDS.get(name, ("minimum", "maximum"))
+                found = {least: low, most: high, "pattern": pattern}
+                return {"type": _JSON[name]} | _said(found)
+            case declarations.Constant(value):
+                return {"const": value}
+            case declarations.ListOf(item, low, high):
+                lengths = _said({"minItems": low, "maxItems": high})
+                return {"type": "array", "items": self.schema(item)} | lengths
+            case declarations.Maybe(item):
+                return {"anyOf": [self.schema(item), {"type": "null"}]}
+            case declarations.OneOf(options):
+                constants = [one.value for one in options if isinstance(one, declarations.Constant)]
+                if len(constants) == len(options):
+                    return {"enum": constants}
+                return {"anyOf": [self.schema(one) for one in options]}
+            case declarations.Shape(fields):
+                properties = {one.name: self.field(one) for one in fields}
+                return {
+                    "type": "object",
+                    "properties": properties,
+                    "required": list(properties),
+                    "additionalProperties": False,
+                }
+        raise TypeError(f"not a type: {node!r}")
+
+    def field(self, node: declarations.Field) -> dict[str, Any]:
+        assert node.type is not None  # only an input's fields have none
+        return self.schema(node.type) | _said({"description": node.description})
+
+    def named(self, name: str) -> dict[str, Any]:
+        if name not in self.defs:
+            declared = self.types[name]
+            self.defs[name] = {}  # its place, before those it contains
+            if isinstance(declared, declarations.PythonType):
+                self.defs[name] = self.python(declared)
+            else:
+                said = _said({"description": declared.description})
+                self.defs[name] = said | self.schema(declared.type)
+        return {"$ref": f"#/$defs/{name}"}
+
+    def python(self, declared: declarations.PythonType) -> Any:
+        """Return the schema of a Python type, with its own definitions among ours."""
+        whole = json.loads(declared.schema)
+        inner = whole.pop("$defs", {})
+        moved = {f"#/$defs/{key}": f"#/$defs/{declared.name}.{key}" for key in inner}
+        moved["#"] = f"#/$defs/{declared.name}"
+        self.defs |= {f"{declared.name}.{key}": _moved(one, moved) for key, one in inner.items()}
+        return _moved(whole, moved)
+
+
+def _said(found: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: one for key, one in found.items() if one is not None}
+
+
+def _moved(schema: Any, moved: Mapping[str, str]) -> Any:
+    """Return a schema with its references led to where the definitions are now."""
+    if isinstance(schema, list):
+        return [_moved(one, moved) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    found = {key: _moved(one, moved) for key, one in schema.items()}
+    target = found.get("$ref")
+    return found | {"$ref": moved.get(target, target)} if isinstance(target, str) else found
+
+
+# ---------------------------------------------------------------- for values
+
+
+def validator(
+    node: declarations.Type,
+    types: Types | None = None,
+    classes: Classes = NO_CLASSES,
+    *,
+    typed: bool = False,
+) -> SchemaValidator:
+    """Return what holds a value to a type, and makes plain JSON values of it.
+
+    Of a Python type it makes what the class that is bound to its name makes; with `typed`, of
+    every type to whose name one is bound.
+
+    >>> validator(declarations.ListOf(declarations.TypeName("int", 1, 5))).validate_json("[1, 5]")
+    [1, 5]
+    """
+    return _validator(node, tuple(sorted((types or {}).items())), classes, typed)
+
+
+@lru_cache(maxsize=256)
+def _validator(
+    node: declarations.Type, types: tuple[tuple[str, Declared], ...], classes: Classes, typed: bool
+) -> SchemaValidator:
+    from pydantic_core import SchemaValidator
+
+    return SchemaValidator(_Core(dict(types), classes.by_name, typed).schema(node))
+
+
+def has_classes(node: declarations.Type, types: Types, classes: Classes) -> bool:
+    """Return whether a class is bound to the name of a type, or of one inside it."""
+    pending, seen = [node], set[str]()
+    while pending:
+        for one in walk(pending.pop()):
+            if not isinstance(one, declarations.TypeName) or one.name in _JSON or one.name in seen:
+                continue
+            seen.add(one.name)
+            if one.name in classes.by_name:
+                return True
+            declared = types[one.name]
+            pending += [declared.type] if isinstance(declared, declarations.TypeDef) else []
+    return False
+
+
+@define
+class _Core:
+    """Types in the words of pydantic's core, whose fields may have any name that ours may have."""
+
+    types: Types
+    classes: Mapping[str, Any]
+    typed: bool
+
+    def schema(self, node: declarations.Type) -> CoreSchema:
+        from pydantic_core import core_schema as core
+
+        match node:
+            case declarations.TypeName(name) if name not in _JSON:
+                return self.named(name)
+            case declarations.TypeName("str", low, high, pattern):
+                return core.str_schema(
+                    min_length=_whole(low), max_length=_whole(high), pattern=pattern
+                )
+            case declarations.TypeName("int", low, high):
+                return core.int_schema(ge=_whole(low), le=_whole(high))
+            case declarations.TypeName("float", low, high):
+                return core.float_schema(ge=low, le=high, allow_inf_nan=False)
+            case declarations.TypeName("bool"):
+                return core.bool_schema()
+            case declarations.Constant(value):
+                return core.literal_schema([value])
+            case declarations.ListOf(item, low, high):
+                return core.list_schema(self.schema(item), min_length=low, max_length=high)
+            case declarations.Maybe(item):
+                return core.nullable_schema(self.schema(item))
+            case declarations.OneOf(options):
+                return self.union(options)
+            case declarations.Shape(fields):
+                return core.typed_dict_schema(
+                    {one.name: self.field(one) for one in fields}, extra_behavior="forbid"
+                )
+        raise TypeError(f"not a type: {node!r}")
+
+    def union(self, options: tuple[declarations.Type, ...]) -> CoreSchema:
+        from pydantic_core import core_schema as core
+
+        constants = [one.value for one in options if isinstance(one, declarations.Constant)]
+        if len(constants) == len(options):
+            return core.literal_schema(constants)
+        return core.union_schema([(self.schema(one), label(one)) for one in options])
+
+    def field(self, node: declarations.Field) -> TypedDictField:
+        from pydantic_core import core_schema as core
+
+        assert node.type is not None  # only an input's fields have none
+        schema = self.schema(node.type)
+        if node.default is None:
+            return core.typed_dict_field(schema)
+        value = node.default.value
+        plain = list(value) if isinstance(value, tuple) else value
+        return core.typed_dict_field(core.with_default_schema(schema, default=plain))
+
+    def named(self, name: str) -> CoreSchema:
+        declared = self.types[name]
+        if isinstance(declared, declarations.TypeDef) and not (self.typed and name in self.classes):
+            return self.schema(declared.type)
+        from pydantic import TypeAdapter
+
+        return TypeAdapter(self.classes[name]).core_schema
+
+
+def _whole(value: float | None) -> int | None:
+    return None if value is None else int(value)

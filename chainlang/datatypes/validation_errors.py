@@ -1,0 +1,130 @@
+"""What does not fit a type, in words: where in the value, what stands there, and the rule."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from chainlang.datatypes.check_types import Declared
+from chainlang.diagnostics.diagnostic import closest
+from chainlang.ir import declarations
+from chainlang.notation.unparse import unparse_type
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails, ValidationError
+
+_MOST = 5  # faults of one value that are told
+_LONGEST = 60  # characters of a value that are shown
+
+
+def misfits(
+    error: ValidationError, node: declarations.Type, types: Mapping[str, Declared]
+) -> list[str]:
+    """Return what pydantic found wrong with a value of a type, each with its place.
+
+    >>> from pydantic_core import ValidationError
+    >>> from chainlang.datatypes.json_schema import validator
+    >>> numbers = declarations.ListOf(declarations.TypeName("int", 1, 5))
+    >>> tags = declarations.Shape((declarations.Field("tags", numbers),))
+    >>> try:
+    ...     validator(tags).validate_json('{"tags": [1, 9, "x"], "tag": 1}')
+    ... except ValidationError as error:
+    ...     print("\\n".join(misfits(error, tags, {})))
+    tags[1]: Input should be less than or equal to 5, not 9
+    tags[2]: Input should be a valid integer, unable to parse string as an integer, not "x"
+    tag: there is no such field; did you mean 'tags'?
+    """
+    found = error.errors(include_url=False, include_context=False)
+    said = [_said(one, node, types) for one in found[:_MOST]]
+    more = len(found) - len(said)
+    return [*said, *([f"and {more} more"] if more else [])]
+
+
+def _said(error: ErrorDetails, node: declarations.Type, types: Mapping[str, Declared]) -> str:
+    at = error["loc"]
+    where = path(at, node, types)
+    match error["type"]:
+        case "missing":
+            message = "it is missing"
+        case "extra_forbidden":
+            message = "there is no such field" + _known(at, node, types)
+        case "dict_type":
+            message = f"Input should be an object, not {_shown(error['input'])}"
+        case "json_invalid" | "too_short" | "too_long":
+            message = error["msg"]
+        case _:
+            message = f"{error['msg']}, not {_shown(error['input'])}"
+    return f"{where}: {message}" if where else message
+
+
+def _known(at: Sequence[int | str], node: declarations.Type, types: Mapping[str, Declared]) -> str:
+    """Return what a field that is not there may have been meant to be."""
+    owner: declarations.Type | None = node
+    for step in at[:-1]:
+        owner = _inside(_named(owner, types), step)
+    shape = _named(owner, types)
+    names = [one.name for one in shape.fields] if isinstance(shape, declarations.Shape) else []
+    near = closest(str(at[-1]), names)
+    if near:
+        return f"; did you mean '{near}'?"
+    return f"; there are {', '.join(names)}" if names else ""
+
+
+def path(
+    at: Sequence[int | str], node: declarations.Type | None, types: Mapping[str, Declared]
+) -> str:
+    """Return a place in a value as it is written in Python; of a choice, which one was tried.
+
+    >>> text = declarations.TypeName("str")
+    >>> parts = declarations.ListOf(declarations.OneOf((text, text)))
+    >>> node = declarations.Shape((declarations.Field("parts", parts),))
+    >>> path(("parts", 2, "str"), node, {})
+    'parts[2] (as str)'
+    """
+    found = ""
+    for step in at:
+        node = _named(node, types)
+        if isinstance(node, declarations.OneOf):
+            found += f" (as {step})"
+        else:
+            found += f"[{step}]" if isinstance(step, int) else f".{step}" if found else step
+        node = _inside(node, step)
+    return found
+
+
+def label(node: declarations.Type) -> str:
+    """Return what one of several types is called where a value fits none of them."""
+    return "{ ... }" if isinstance(node, declarations.Shape) else unparse_type(node)
+
+
+def _named(
+    node: declarations.Type | None, types: Mapping[str, Declared]
+) -> declarations.Type | None:
+    """Return the type behind a name, or inside what may be null; pydantic counts neither."""
+    while True:
+        if isinstance(node, declarations.Maybe):
+            node = node.item
+        elif isinstance(node, declarations.TypeName) and node.name in types:
+            declared = types[node.name]
+            node = declared.type if isinstance(declared, declarations.TypeDef) else None
+        else:
+            return node
+
+
+def _inside(node: declarations.Type | None, step: int | str) -> declarations.Type | None:
+    if isinstance(node, declarations.ListOf):
+        return node.item
+    if isinstance(node, declarations.OneOf):
+        return next((option for option in node.options if label(option) == step), None)
+    if isinstance(node, declarations.Shape):
+        return next((one.type for one in node.fields if one.name == step), None)
+    return None
+
+
+def _shown(value: Any) -> str:
+    try:
+        text = json.dumps(value, ensure_ascii=False)
+    except (TypeError, ValueError):  # no JSON value: something that a class made
+        text = repr(value)
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"

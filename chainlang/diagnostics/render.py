@@ -1,0 +1,143 @@
+"""Diagnostics as pages for people: the line, a caret under the place, what to write instead."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from types import ModuleType
+
+from chainlang.diagnostics.diagnostic import Diagnostic
+from chainlang.diagnostics.source import Span
+
+_WIDTH = 100  # characters of a source line that are shown
+_COLOURS = {"error": "\x1b[1;31m", "warning": "\x1b[1;33m", "frame": "\x1b[34m", "hint": "\x1b[36m"}
+_RESET = "\x1b[0m"
+
+
+def render(diagnostics: Iterable[Diagnostic], *, colour: bool = False) -> str:
+    """Return the diagnostics as text, one page each, separated by empty lines.
+
+    >>> from chainlang.diagnostics.source import Source
+    >>> where = Span(Source("3:EE:tiny", "a.chain"), 2, 4)
+    >>> print(render([Diagnostic("unknown-name", "there is no type 'EE'", where, "write 'E'")]))
+    error[unknown-name]: there is no type 'EE'
+     --> a.chain:1:3
+      |
+    1 | 3:EE:tiny
+      |   ^^
+      = hint: write 'E'
+    """
+    return "\n\n".join(_page(found, colour) for found in diagnostics)
+
+
+def _page(found: Diagnostic, colour: bool) -> str:
+    def paint(style: str, text: str) -> str:
+        return f"{_COLOURS[style]}{text}{_RESET}" if colour else text
+
+    title = paint(found.severity, f"{found.severity}[{found.code}]")
+    lines = [f"{title}: {visible(found.message)}"]
+    margin = "  "
+    if found.span is not None:
+        line, column = found.span.source.position(found.span.start)
+        number = str(line)
+        gutter = " " * len(number)
+        margin = gutter + " "
+        text, caret = _excerpt(found.span)
+        bar = paint("frame", "|")
+        lines += [
+            f"{gutter}{paint('frame', '-->')} {visible(found.span.source.name)}:{line}:{column}",
+            f"{margin}{bar}",
+            f"{paint('frame', number)} {bar} {text}".rstrip(),
+            f"{margin}{bar} {paint(found.severity, caret)}",
+        ]
+        lines[-1] = f"{margin}{bar} {caret[: len(caret) - len(caret.lstrip())]}" + paint(
+            found.severity, caret.lstrip()
+        )
+    for hint in found.hint.split("\n") if found.hint is not None else ():
+        lines.append(f"{margin}{paint('hint', '= hint:')} {visible(hint)}")
+    return "\n".join(lines)
+
+
+def _excerpt(span: Span) -> tuple[str, str]:
+    """Return the line that a span starts in, cut to a readable width, and the carets under it."""
+    text = span.source.text
+    start = text.rfind("\n", 0, span.start) + 1
+    end = text.find("\n", start)
+    end = len(text) if end < 0 else end
+    stop = min(max(span.end, span.start + 1), max(end, span.start + 1))
+    left, right = start, end
+    if end - start > _WIDTH:
+        left = max(start, min(span.start - _WIDTH // 3, end - _WIDTH))
+        right = min(end, left + _WIDTH)
+        stop = min(stop, max(right, span.start + 1))
+    before, marked = text[left : span.start], text[span.start : stop]
+    prefix, suffix = "…" * (left > start), "…" * (right < end)
+    carets = max(_columns(visible(marked.rstrip("\n"))), 1)
+    shown = prefix + visible(text[left:right]) + suffix
+    return shown, " " * _columns(prefix + visible(before)) + "^" * carets
+
+
+def visible(text: str) -> str:
+    """Return a text that is safe and aligned on a terminal: tabs as a space, controls as pictures.
+
+    A name in an error may hold anything, an escape sequence included; it must not act on the
+    reader's terminal.
+
+    >>> visible("a\\tb\\x00\\x1b[31m")
+    'a b␀␛[31m'
+    """
+    if text.isprintable():
+        return text
+    return "".join(map(_picture, text))
+
+
+def without_places(text: str) -> str:
+    """Return a text without the places in memory that Python shows of some values.
+
+    >>> without_places("<object object at 0x7f75>")
+    '<object object>'
+    """
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", text)
+
+
+def shown(value: object, most: int = 60) -> str:
+    """Return the `repr` of any value, short and visible; its type where it has no `repr`.
+
+    >>> shown("a" * 100, 10), shown(10**5000)
+    ("'aaaaaa...", 'an int too large to print')
+    """
+    if isinstance(value, ModuleType):  # not the place where it lies
+        return f"<module {value.__name__!r}>"
+    try:
+        text = visible(" ".join(without_places(repr(value)).split()))
+    except (ValueError, RecursionError):  # an integer of 5,000 digits, a list of 5,000 levels
+        return f"{article(type(value).__name__)} too large to print"
+    return text if len(text) <= most else text[: most - 3] + "..."
+
+
+def article(word: str) -> str:
+    """Return a word with "a" or "an" before it."""
+    return f"{'an' if word[:1].lower() in 'aeiou' else 'a'} {word}"
+
+
+def _picture(char: str) -> str:
+    if char.isprintable():
+        return char
+    if char == "\t":
+        return " "
+    if char < " ":
+        return chr(0x2400 + ord(char))
+    if char == "\x7f":
+        return "␡"
+    return "�" if unicodedata.category(char) != "Zs" else " "
+
+
+def _columns(text: str) -> int:
+    """Return how many terminal columns a text takes: wide characters two, combining ones none."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if unicodedata.combining(char) else 1 + (unicodedata.east_asian_width(char) in "WF")
+        for char in text
+    )

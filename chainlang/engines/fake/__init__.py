@@ -1,0 +1,5 @@
+"""An engine without a model: completions are a pure function of the request."""
+
+from chainlang.engines.fake.engine import FakeEngine
+
+__all__ = ["FakeEngine"]

@@ -1,0 +1,1 @@
+"""An engine for any server with an OpenAI-compatible API."""

@@ -1,0 +1,44 @@
+"""What the replies of a model in vLLM depend on besides the request."""
+
+from __future__ import annotations
+
+import platform
+from typing import Any
+
+from chainlang.engines.vllm.memory_size import folder_of
+from chainlang.engines.vllm.weight_files import identity, text_digest
+from chainlang.protocol.messages import Fingerprint
+
+
+def fingerprint(config: Any, template: str) -> Fingerprint:
+    """Return the fingerprint of a model: its files by their content, and what computes it.
+
+    `template` is its chat template. The model's name and the path of its folder are not in it: the
+    same files elsewhere are the same model.
+    """
+    import torch
+    import vllm
+
+    model = config.model_config
+    folder = folder_of(model.model, model.revision)
+    files = identity(folder) if folder is not None else dict.fromkeys(("weights", "tokenizer"))
+    on_cpu = str(config.device_config.device_type) == "cpu"
+    return {
+        "engine": "vllm",
+        "version": vllm.__version__,
+        "torch": torch.__version__,
+        **files,
+        "chat_template": text_digest(template),
+        "dtype": str(model.dtype).removeprefix("torch."),
+        "quantization": model.quantization,
+        "context": model.max_model_len,
+        "device": _processor() if on_cpu else torch.cuda.get_device_name(),
+        "devices": config.parallel_config.world_size,
+    }
+
+
+def _processor() -> str:
+    """Return the instructions that a processor is used with: its own name changes no result."""
+    import torch
+
+    return f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}"

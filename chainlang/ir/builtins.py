@@ -1,0 +1,302 @@
+"""What each name in a chain may be given: the types of stage, the combinators, their options.
+
+These tables are the whole knowledge of names; `resolve` looks everything up here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+from attrs import evolve, frozen
+
+from chainlang.ir.nodes import Expr, Function, Table
+from chainlang.ir.verify import is_name
+from chainlang.protocol.failures import FAULTS
+
+Kind = Literal["generate", "map", "fold"]
+KINDS: tuple[Kind, ...] = ("generate", "map", "fold")
+
+
+@frozen
+class Rule:
+    """What an option takes: `wants` in words for the reader, `read` to check and convert.
+
+    `read` returns the canonical value, or raises ValueError.
+    """
+
+    wants: str
+    read: Callable[[Any], Any]
+    required: bool = False
+    holds_chains: bool = False
+    takes_text: bool = False
+    evaluated: bool = False
+    """Whether a text is an expression over the record."""
+
+    def needed(self) -> Rule:
+        """Return the same rule for an option that can't be left out."""
+        return evolve(self, required=True)
+
+
+def _number(low: float, high: float, *, open_low: bool = False) -> Rule:
+    def read(value: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ValueError(value)
+        if not low <= value <= high or (open_low and value == low):
+            raise ValueError(value)
+        return float(value)
+
+    if high == math.inf:
+        wants = f"a number above {low:g}" if open_low else f"a number of at least {low:g}"
+    else:
+        wants = f"a number {'above' if open_low else 'from'} {low:g} "
+        wants += f"{'up ' if open_low else ''}to {high:g}"
+    return Rule(wants, read)
+
+
+def _integer(least: int) -> Rule:
+    def read(value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise ValueError(value)
+        return value
+
+    return Rule(f"a whole number of at least {least}", read)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError(value)
+    return value
+
+
+def _word(value: Any) -> str:
+    if not is_name(value):
+        raise ValueError(value)
+    return str(value)
+
+
+def _truth(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(value)
+    return value
+
+
+def _stops(value: Any) -> Any:
+    many = value if isinstance(value, tuple) else (value,)
+    if not many or not all(isinstance(item, str) and item for item in many):
+        raise ValueError(value)
+    return many[0] if len(many) == 1 else many
+
+
+def _one_of(*words: str) -> Rule:
+    def read(value: Any) -> str:
+        if value not in words or not isinstance(value, str):
+            raise ValueError(value)
+        return value
+
+    return Rule("one of " + ", ".join(f'"{word}"' for word in words), read, takes_text=True)
+
+
+def _part(value: Any) -> Any:
+    if not isinstance(value, Expr):
+        raise ValueError(value)
+    return value
+
+
+def _arms(value: Any) -> Any:
+    if not isinstance(value, Table) or not value.entries:
+        raise ValueError(value)
+    return value
+
+
+def _judged(value: Any) -> Any:
+    return value if isinstance(value, Function) else _text(value)
+
+
+def _causes(value: Any) -> Any:
+    many = value if isinstance(value, tuple) else (value,)
+    if not many or not all(item in CAUSES for item in many) or len(set(many)) < len(many):
+        raise ValueError(value)
+    return many[0] if len(many) == 1 else many
+
+
+CAUSES: tuple[str, ...] = tuple(FAULTS)
+"""What a `retry` can be told to mend."""
+_TEXT = Rule("a text in quotes", _text, takes_text=True)
+_JUDGE = Rule("an expression in quotes, or a function", _judged, takes_text=True, evaluated=True)
+_LIST = Rule("an expression in quotes", _text, takes_text=True, evaluated=True)
+_NAME = Rule("a name in quotes", _word, takes_text=True)
+_CAUSES = Rule(
+    "one of " + ", ".join(f'"{cause}"' for cause in CAUSES) + ", or a list of them",
+    _causes,
+    takes_text=True,
+)
+_ARMS = Rule('a table of chains, {"key": chain, ...}', _arms, holds_chains=True)
+
+# How a model draws; every type that calls a model takes these.
+SAMPLING: Mapping[str, Rule] = {
+    "frequency_penalty": _number(-2, 2),
+    "max_tokens": _integer(1),
+    "min_p": _number(0, 1),
+    "min_tokens": _integer(0),
+    "presence_penalty": _number(-2, 2),
+    "repetition_penalty": _number(0, 2, open_low=True),
+    "stop": Rule("a text in quotes, or a list of them", _stops, takes_text=True),
+    "top_k": _integer(1),
+    "top_p": _number(0, 1, open_low=True),
+}
+_TRUTH = Rule("true or false", _truth)
+DRAWS: Mapping[str, Rule] = {**SAMPLING, "logprobs": _TRUTH, "need": _integer(1)}
+
+
+@frozen
+class StageType:
+    """One type of stage: what it does with candidates, and what it may be given."""
+
+    name: str
+    kind: Kind
+    what: str
+    aliases: tuple[str, ...] = ()
+    calls_model: bool = True
+    options: Mapping[str, Rule] = DRAWS
+    temperature: float = 0.0
+    """Of a stage that says none."""
+    reads_error: bool = False
+    """Whether its prompt says, in a `retry`, what was wrong with the reply before."""
+
+
+@frozen
+class Combinator:
+    """A call over parts: how many it takes, and its options."""
+
+    name: str
+    what: str
+    parts: tuple[int, int | None]
+    """The least and the most parts without a name; None for any number."""
+    options: Mapping[str, Rule]
+    aliases: Mapping[str, str] = {}
+    """Other spellings of an option."""
+    example: str = ""
+
+
+STAGE_TYPES: Mapping[str, StageType] = {
+    one.name: one
+    for one in (
+        StageType(
+            "E", "generate", "ensemble", ("UE",),
+            options={**DRAWS, "fresh": _TRUTH}, temperature=0.7,
+        ),
+        StageType("V", "map", "verify"),
+        StageType("J", "fold", "judge", ("JF",)),
+        StageType("S", "fold", "select"),
+        StageType(
+            "M", "fold", "most common", ("MC",), calls_model=False,
+            options={
+                "by": _TEXT,
+                "normalize": _one_of("casefold", "number"),
+            },
+        ),
+    )
+}  # fmt: skip
+
+COMBINATORS: Mapping[str, Combinator] = {
+    one.name: one
+    for one in (
+        Combinator(
+            "fallback", "the first part that does not fail", (2, None), {},
+            example="fallback(a, b)",
+        ),
+        Combinator(
+            "retry", "draws a bad reply again", (1, 1),
+            {"backoff": _number(0, math.inf), "on": _CAUSES, "times": _integer(1)},
+            example="retry(a, times=3)",
+        ),
+        Combinator(
+            "timeout", "fails what takes too long", (1, 1),
+            {"seconds": _number(0, math.inf, open_low=True).needed()},
+            example="timeout(a, seconds=30)",
+        ),
+        Combinator(
+            "route", "picks a part by a value", (0, 0),
+            {
+                "arms": _ARMS.needed(),
+                "by": _JUDGE.needed(),
+                "default": Rule("a chain", _part, holds_chains=True),
+            },
+            example='route(by="topic", arms={"math": a, "code": b}, default=c)',
+        ),
+        Combinator(
+            "loop", "runs a part until a condition holds", (1, 1),
+            {"max": _integer(1), "until": _JUDGE.needed()},
+            example="loop(a, until=\"verdict == 'correct'\", max=3)",
+        ),
+        Combinator(
+            "each", "runs a part for each item of a list", (1, 1),
+            {"item": _NAME, "over": _LIST.needed()},
+            aliases={"as": "item"},  # `as` is a keyword of Python, so only text can write it
+            example='each(a, over="documents", item="document")',
+        ),
+    )
+}  # fmt: skip
+
+# The settings of an `op { ... }` in a file.
+OP_SETTINGS: Mapping[str, Rule] = {
+    **DRAWS,
+    "answer": _TEXT,
+    "choose": _TEXT,
+    "fresh": _TRUTH,
+    "model": _TEXT,
+    "system": Rule(
+        "a text in quotes", lambda value: value if isinstance(value, str) else _text(value)
+    ),
+    "temperature": Rule("a temperature: 0, or from 0.01 to 2", lambda value: value),
+    "user": _TEXT,
+}
+
+# The kinds of engine that a `model` may name, and the settings of each. Engine arguments that load
+# or run code are not among them, whoever wrote the file.
+_SIZE = _integer(1)
+ENGINES: Mapping[str, Mapping[str, Rule]] = {
+    "vllm": {
+        "dtype": _one_of("auto", "float32", "float16", "bfloat16"),
+        "enable_prefix_caching": _TRUTH,
+        "gpu_memory_utilization": _number(0, 1, open_low=True),
+        "max_model_len": _SIZE,
+        "max_num_seqs": _SIZE,
+        "quantization": _TEXT,
+        "revision": _TEXT,
+        "tensor_parallel_size": _SIZE,
+    },
+    "openai": {
+        "api_key": Rule('env("NAME")', lambda value: value),
+        "base_url": _TEXT,
+        "max_concurrency": _SIZE,
+        "max_model_len": _SIZE,
+    },
+    "fake": {},
+}
+
+NAMED_TYPES = ("bool", "float", "int", "str")
+"""The types that need no definition; `int`, `float` and `str` (its length) take bounds."""
+
+
+def canonical(name: str) -> str:
+    """Return the name that an alias stands for; any other name as it is.
+
+    >>> canonical("MC"), canonical("UE"), canonical("classify")
+    ('M', 'E', 'classify')
+    """
+    return _ALIASES.get(name, name)
+
+
+_ALIASES = {alias: one.name for one in STAGE_TYPES.values() for alias in one.aliases}
+FORMS = {
+    "branch": "branch(a, b)",
+    "function": 'function("name")',
+    "join": "join(a, b)",
+    "ref": 'ref("name")',
+}
+"""Calls that spell an operator or a reference, each with an example."""
+RESERVED = frozenset({*STAGE_TYPES, *_ALIASES, *COMBINATORS, *FORMS})
+"""Names that a file or an `op` cannot give to something else."""

@@ -1,0 +1,125 @@
+"""Walking and rebuilding nodes. The only code that knows which fields of a node hold nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar, cast
+
+import attrs
+
+from chainlang.ir.declarations import Type
+from chainlang.ir.nodes import Branch, Combine, Expr, Join, Named, Node, Repeat, Table, Then
+
+_Some = TypeVar("_Some", bound=Node)
+
+
+def field_names(kind: type[Node]) -> tuple[str, ...]:
+    """Return the names of a node's fields, without the span."""
+    found = _FIELD_NAMES.get(kind)
+    if found is None:
+        names = (attribute.name for attribute in attrs.fields(kind) if attribute.name != "span")
+        found = _FIELD_NAMES[kind] = tuple(names)
+    return found
+
+
+_FIELD_NAMES: dict[type[Node], tuple[str, ...]] = {}
+
+
+def children(node: Node) -> Iterator[Node]:
+    """Yield the nodes directly below a node, in the order they were written.
+
+    >>> from chainlang import E, M
+    >>> [child.name for child in children((E >> M).body)]
+    ['E', 'M']
+    """
+    for name in field_names(type(node)):
+        value = getattr(node, name)
+        if isinstance(value, Node):
+            yield value
+        elif isinstance(value, tuple):
+            for item in value:
+                if isinstance(item, Node):
+                    yield item
+
+
+def parts_of(node: Node) -> list[Expr]:
+    """Return the expressions directly inside a node, through its options and tables."""
+    match node:
+        case Then(parts) | Join(parts) | Branch(parts):
+            return list(parts)
+        case Repeat(_, body) | Named(_, body):
+            return [body]
+        case Combine(_, parts, options):
+            found = list(parts)
+            for option in options:
+                if isinstance(option.value, Expr):
+                    found.append(option.value)
+                elif isinstance(option.value, Table):
+                    found += [e.value for e in option.value.entries if isinstance(e.value, Expr)]
+            return found
+        case _:
+            return []
+
+
+def walk(node: Node) -> Iterator[Node]:
+    """Yield a node and all nodes below it, parents first. Iterative, so depth is no danger."""
+    pending = [node]
+    while pending:
+        node = pending.pop()
+        yield node
+        pending.extend(reversed(tuple(children(node))))
+
+
+def rebuild(node: _Some, replace: Callable[[Node], Node]) -> _Some:
+    """Return the node with each child replaced; the same object when no child changed."""
+    changes: dict[str, Any] = {}
+    for name in field_names(type(node)):
+        value = getattr(node, name)
+        new: object = value
+        if isinstance(value, Node):
+            new = replace(value)
+        elif isinstance(value, tuple) and any(isinstance(item, Node) for item in value):
+            items = list(value)
+            for index, item in enumerate(value):  # a plain loop: half the stack in deep chains
+                if isinstance(item, Node):
+                    items[index] = replace(item)
+            if any(after is not before for after, before in zip(items, value, strict=True)):
+                new = tuple(items)
+        if new is not value:
+            changes[name] = new
+    return attrs.evolve(node, **changes) if changes else node
+
+
+def transform(node: _Some, change: Callable[[Node], Node]) -> _Some:
+    """Return the node with `change` applied to every node below it and to itself, children first.
+
+    `change` returns the node it was given for "leave it"; if it always does, the result is the
+    object that came in.
+
+    >>> from attrs import evolve
+    >>> from chainlang import E, J
+    >>> from chainlang.ir.nodes import Stage
+    >>> def double(node):
+    ...     return evolve(node, count=2 * node.count) if isinstance(node, Stage) else node
+    >>> [stage.count for stage in transform((E("m", 3) >> J).body, double).parts]
+    [6, 2]
+    """
+    return cast("_Some", change(rebuild(node, lambda child: transform(child, change))))
+
+
+def measure(node: Node) -> tuple[int, int]:
+    """Return how many nodes an expression has, and how deep they nest; a lone stage is (1, 1).
+
+    Options and tables are part of the node they belong to and count for nothing by themselves.
+    The types in a file count as expressions do, since they nest as deep.
+    """
+    size = depth = 0
+    pending = [(node, 1)]
+    while pending:
+        node, level = pending.pop()
+        counted = isinstance(node, Expr | Type)
+        size += counted
+        depth = max(depth, level) if counted else depth
+        inside = level + 1 if counted or isinstance(node, Table) else level
+        pending.extend((child, inside) for child in children(node))
+    return size, depth

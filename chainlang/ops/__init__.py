@@ -1,1 +1,0 @@
-"""What the names in a chain mean, and every check that needs to know it."""

@@ -1,0 +1,65 @@
+"""The dear model is asked where the cheap one is not sure. Lossy."""
+
+from __future__ import annotations
+
+from attrs import evolve
+
+from chainlang.optimizer.rewrite import Refused, Rewritten
+from chainlang.plan.estimate_cost import counts
+from chainlang.plan.liveness import names_made
+from chainlang.plan.steps import Cascade, Count, Gather, Generate, Plan, Step
+from chainlang.plan.visit import last, models, paired, rebuilt
+
+
+def cascade(plan: Plan) -> Rewritten[Plan]:
+    """Ask the models of a vote one after the other, until all answers so far agree. Lossy.
+
+    That is a vote right behind a join, as ``(3:E:small & 3:E:large) >> M``, whose operands ask
+    different models: the one to ask first is written first. That samples of a cheap model agree is
+    taken for a sign that it is right (Yue et al., ICLR 2024). Not exact: the others might have
+    outvoted it. So it runs where it is named and nowhere else, and a row in which a model was not
+    asked says so. Refused where one answer would have to agree with itself, and where an operand
+    that may not run names a part.
+
+    >>> from chainlang import chain
+    >>> from chainlang.plan.lower import lower
+    >>> plan = lower(chain("(3:E:small & 3:E:large) >> M").body)
+    >>> type(cascade(plan).made.root).__name__
+    'Cascade'
+    """
+    refused: list[Refused] = []
+
+    def cascaded(before: Step, one: Step) -> Step | None:
+        if not isinstance(one, Count) or not isinstance(before, Gather):
+            return None
+        why = _why_not(before.steps)
+        if why == "":
+            return Cascade(before.steps, one)
+        if why is not None:
+            refused.append(Refused("vote", why, one.place, one.vote.span))
+        return None
+
+    root = rebuilt(plan.root, lambda step: paired(step, cascaded))
+    if root is plan.root:
+        return Rewritten(plan, tuple(refused))
+    return Rewritten(evolve(plan, root=root, lossy=(*plan.lossy, "cascade")), tuple(refused))
+
+
+def _is_greedy(step: Step) -> bool:
+    """Return whether all samples of a stage are the same."""
+    if not isinstance(step, Generate) or step.stage.kind == "map":
+        return False
+    return step.stage.sampling.temperature == 0
+
+
+def _why_not(operands: tuple[Step, ...]) -> str | None:
+    """Return why a vote can't be a cascade; "" if it can, None if nothing could be saved."""
+    first, *others = operands
+    asked = {name for one in others for name in models(one)}
+    if not asked - set(models(first)):
+        return None
+    if counts(Plan(first)).candidates.most == 1 or all(map(_is_greedy, last(first))):
+        return "its first operand makes one answer, which agrees with itself"
+    if names := sorted(frozenset().union(*map(names_made, others))):
+        return f"an operand that may not run names {', '.join(names)}"
+    return ""

@@ -1,0 +1,105 @@
+"""What nobody looks at is not made."""
+
+from __future__ import annotations
+
+from attrs import evolve
+
+from chainlang.optimizer.rewrite import Refused, Rewritten
+from chainlang.plan.liveness import CANDIDATES, names_made, reads
+from chainlang.plan.steps import (
+    Count,
+    Decide,
+    Fork,
+    Gather,
+    Generate,
+    Name,
+    Overlap,
+    Plan,
+    Repeat,
+    Sequence,
+    Step,
+)
+from chainlang.plan.visit import rebuilt, steps_of
+from chainlang.semantics.combinators import ONCE
+
+_PURE = Count | Decide | Gather | Name | Overlap | Repeat | Sequence
+
+
+def drop_unread(plan: Plan) -> Rewritten[Plan]:
+    """Leave out steps whose candidates no later step reads, and names, that nobody asked to see.
+
+    So it does nothing unless `outputs` leaves out the trace, and these names. Exact,
+    where the plan as written succeeds: what is left out could only have failed. A step that holds a
+    function, whose effects are not known, or that may report an event, is kept.
+
+    >>> from chainlang import chain
+    >>> from chainlang.semantics.outputs import Outputs
+    >>> from chainlang.plan.lower import lower
+    >>> plan = lower(chain("3:E >> E(fresh=true)").body, outputs=Outputs(frozenset({"answer"})))
+    >>> drop_unread(plan).made.root.stage.count
+    1
+    """
+    if "trace" in plan.outputs:
+        return Rewritten(plan)
+    refused: list[Refused] = []
+    unseen = _unseen(plan)
+
+    def is_left(step: Step) -> bool:
+        if not names_made(step) <= unseen:
+            return False
+        impure = [one for one in steps_of(step) if not _is_pure(one)]
+        if impure:
+            why = "it may do or report more than its candidates show"
+            refused.append(Refused(type(impure[0]).__name__.lower(), why))
+        return not impure
+
+    def change(step: Step) -> Step:
+        if isinstance(step, Name) and step.name in unseen and not _forks(step.step):
+            return step.step
+        if not isinstance(step, Sequence):
+            return step
+        kept: list[Step] = []
+        for one, after in zip(step.steps, (*step.steps[1:], None), strict=True):
+            found = reads(after) if after is not None else None
+            if found is None or CANDIDATES in found or not is_left(one):
+                kept.append(one)
+        return _sequence(step, kept)
+
+    root = rebuilt(plan.root, change)
+    if "answer" not in plan.outputs and isinstance(root, Sequence):
+        steps = list(root.steps)
+        while len(steps) > 1 and not isinstance(steps[-1], Fork) and is_left(steps[-1]):
+            del steps[-1]
+        root = _sequence(root, steps)
+    return Rewritten(plan if root is plan.root else evolve(plan, root=root), tuple(refused))
+
+
+def _forks(step: Step) -> bool:
+    """Return whether the results of a step stay apart; a name would have gathered them."""
+    last = step.steps[-1] if isinstance(step, Sequence) else step
+    return isinstance(last, Fork) or (last is not step and _forks(last))
+
+
+def _sequence(step: Sequence, kept: list[Step]) -> Step:
+    if len(kept) == len(step.steps):
+        return step
+    return kept[0] if len(kept) == 1 else Sequence(tuple(kept))
+
+
+def _is_pure(step: Step) -> bool:
+    return isinstance(step, _PURE) or (isinstance(step, Generate) and step.tries == ONCE)
+
+
+def _unseen(plan: Plan) -> frozenset[str]:
+    """Return the names of parts that no step reads and nobody asked for."""
+    read: set[str] = set()
+    for one in steps_of(plan.root):
+        if isinstance(one, Generate | Count):
+            read |= reads(one) or frozenset()
+        elif not isinstance(one, _PURE | Fork):
+            return frozenset()  # a condition or a function: what it reads is not known
+    return frozenset(
+        name
+        for name in names_made(plan.root)
+        if name not in read and not plan.outputs.has_part(name)
+    )

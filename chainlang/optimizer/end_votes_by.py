@@ -1,0 +1,49 @@
+"""Votes that end by another rule than the exact one."""
+
+from __future__ import annotations
+
+from attrs import evolve
+
+from chainlang.optimizer.rewrite import Refused, Rewritten
+from chainlang.plan.steps import Count, Decide, Generate, Name, Plan, Step
+from chainlang.plan.visit import paired, rebuilt
+from chainlang.semantics.stopping_rules import Rule, needed
+
+
+def ended_by(rule: Rule, plan: Plan) -> Rewritten[Plan]:
+    """Return a plan whose votes end by a rule, wherever samples are drawn right before them."""
+    refused: list[Refused] = []
+
+    def refuse(count: Count, why: str) -> None:
+        refused.append(Refused("vote", why, count.place, count.vote.span))
+
+    def change(step: Step) -> Step:
+        if not isinstance(step, Decide) or step.rule == rule:
+            return paired(step, ended)
+        if step.rule == "exact":
+            return evolve(step, rule=rule) if _saves(step.generate, rule) else step
+        refuse(step.count, f"{step.rule} ends it")
+        return step
+
+    def ended(before: Step, one: Step) -> Step | None:
+        drawn = before.step if isinstance(before, Name) else before
+        if not isinstance(one, Count) or not isinstance(drawn, Generate) or not _saves(drawn, rule):
+            return None
+        if drawn.stage.kind == "map":
+            refuse(one, "each candidate before it has samples of its own")
+        elif isinstance(before, Name):
+            refuse(one, f"the samples are to be seen, under the name {before.name}")
+        else:
+            return Decide(drawn, one, rule)
+        return None
+
+    root = rebuilt(plan.root, change)
+    if root is plan.root:
+        return Rewritten(plan, tuple(refused))
+    return Rewritten(evolve(plan, root=root, lossy=(*plan.lossy, rule)), tuple(refused))
+
+
+def _saves(drawn: Generate, rule: Rule) -> bool:
+    """Return whether fewer samples than all may do."""
+    stage = drawn.stage
+    return stage.sampling.temperature > 0 and needed(rule, (), stage.count) < stage.count

@@ -1,0 +1,30 @@
+"""One request for all samples of a prompt."""
+
+from __future__ import annotations
+
+from attrs import evolve
+
+from chainlang.optimizer.rewrite import Rewritten
+from chainlang.plan.steps import Generate, Plan, Step
+from chainlang.plan.visit import rebuilt
+
+
+def merge_samples(plan: Plan) -> Rewritten[Plan]:
+    """Ask for the samples of a stage by one request for each prompt.
+
+    The prompt is sent, read and looked up once. Always exact: a request for k samples is, on every
+    engine, k requests with the seeds that follow each other, which are the seeds of the samples.
+
+    >>> from chainlang import chain
+    >>> from chainlang.plan.lower import lower
+    >>> merge_samples(lower(chain("3:E >> M").body)).made.root.steps[0].together
+    True
+    """
+
+    def change(step: Step) -> Step:
+        if isinstance(step, Generate) and step.stage.count > 1 and not step.together:
+            return evolve(step, together=True)
+        return step
+
+    root = rebuilt(plan.root, change)
+    return Rewritten(plan if root is plan.root else evolve(plan, root=root))

@@ -1,0 +1,87 @@
+"""A reply that is decided ends."""
+
+from __future__ import annotations
+
+from attrs import evolve
+
+from chainlang.optimizer.rewrite import Refused, Rewritten
+from chainlang.plan.liveness import reads
+from chainlang.plan.steps import Call, Each, Generate, Loop, Plan, Route, Step
+from chainlang.plan.visit import calls, rebuilt, steps_of
+from chainlang.semantics.expressions import names
+from chainlang.semantics.functions import UserFunction
+from chainlang.semantics.record import Candidate, Part
+from chainlang.semantics.stages import Meaning, choices
+
+
+def stop_reply(plan: Plan) -> Rewritten[Plan]:
+    """End a reply when only one value of its type is left: one of k labels is read as one token.
+
+    That holds for types of few values: a choice, a yes or no, a small number, the number of a
+    candidate, objects of these. The engine says the rest for the model, which the type has forced,
+    on engines that declare `decides`; others draw it all. Exact in everything but what is cut off:
+    tokens, their probabilities, and blanks. So only where `outputs` shows nothing but the answer;
+    nobody is given whole candidates, or the text of a reply that a retry found bad; and the stage
+    neither reads its own text nor says when a reply ends (`stop`, `min_tokens`).
+
+    >>> from chainlang import load
+    >>> from chainlang.semantics.outputs import Outputs
+    >>> from chainlang.plan.lower import lower
+    >>> made = load(text='op ok : generate -> "yes" | "no" { user = "{{ query }}" } main = ok')
+    >>> plan = lower(made.body, made.items, outputs=Outputs(frozenset({"answer"})))
+    >>> stop_reply(plan).made.root.step.until_decided
+    True
+    """
+    refused: list[Refused] = []
+    seen = _seen(plan)
+
+    def change(step: Step) -> Step:
+        if not isinstance(step, Generate) or step.until_decided or not choices(step.stage, 2):
+            return step
+        why = seen or _why_not(step.stage)
+        if not why:
+            return evolve(step, until_decided=True)
+        refused.append(Refused(step.stage.name, why, step.place, step.stage.span))
+        return step
+
+    root = rebuilt(plan.root, change)
+    return Rewritten(plan if root is plan.root else evolve(plan, root=root), tuple(refused))
+
+
+def _seen(plan: Plan) -> str | None:
+    """Return who sees more of candidates than their values; None for nobody."""
+    if plan.outputs.names is None:
+        return "its tokens are to be seen: outputs has everything"
+    if others := sorted(plan.outputs.names - {"answer"}):
+        return f"its tokens are to be seen: outputs has {', '.join(others)}"
+    for function in (one.function for one in calls(plan.root)):
+        if _sees_candidates(function):
+            return f"its tokens may be seen: @{function.name} is given whole candidates"
+    if any("reply" in _names(one) for one in steps_of(plan.root)):
+        return "its text may be seen: a prompt or a function reads `reply`"
+    return None
+
+
+def _sees_candidates(function: UserFunction) -> bool:
+    fed = function.fed is not None and function.fed.wants is Candidate
+    return fed or any(one.wants is Part or one.name == "candidates" for one in function.names)
+
+
+def _names(step: Step) -> frozenset[str]:
+    """Return the names that a step itself reads."""
+    match step:
+        case Generate():
+            return reads(step) or frozenset()
+        case Call(function):
+            return frozenset(one.name for one in function.names)
+        case Route(by=judge) | Loop(until=judge) | Each(over=judge):
+            return _names(judge) if isinstance(judge, Call) else names(judge)
+    return frozenset()
+
+
+def _why_not(stage: Meaning) -> str | None:
+    if stage.sampling.stop or stage.sampling.min_tokens:
+        return "its options say when a reply ends"
+    if stage.answer is not None and "text" in names(stage.answer):
+        return "its answer reads the text of the reply"
+    return None

@@ -1,1 +1,0 @@
-"""Passes from chain to chain."""

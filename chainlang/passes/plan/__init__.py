@@ -1,1 +1,0 @@
-"""Passes from plan to plan."""

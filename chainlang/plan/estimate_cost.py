@@ -1,0 +1,232 @@
+"""What a row costs by the plan, before anything runs: requests, samples, tokens, and the way."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from functools import reduce
+
+from attrs import evolve, field, frozen
+
+from chainlang.plan.abstract_row import Lot, Sketch
+from chainlang.plan.cost import Asked, Cost, Counts
+from chainlang.plan.interval import ANY, NONE, ONE, Range
+from chainlang.plan.steps import (
+    LARGEST_REQUEST,
+    Call,
+    Cascade,
+    Count,
+    Decide,
+    Each,
+    Fallback,
+    Fork,
+    Fused,
+    Gather,
+    Generate,
+    Loop,
+    Name,
+    Overlap,
+    Plan,
+    Repeat,
+    Retry,
+    Route,
+    Sequence,
+    Step,
+    Timeout,
+)
+from chainlang.protocol.messages import Reader
+from chainlang.semantics.combinators import beginning, listed, value_of
+from chainlang.semantics.record import Record
+from chainlang.semantics.stage_error import StageError
+from chainlang.semantics.stages import Meaning, messages, schema
+from chainlang.semantics.stopping_rules import needed
+
+_MAKING = re.compile(r"[~+*%|(\[{]")  # what an expression needs to say more than it reads
+
+
+def counts(
+    plan: Plan, row: Record | None = None, readers: Mapping[str, Reader] | None = None
+) -> Counts:
+    """Return what a row costs by a plan, where nothing fails and no two requests are equal.
+
+    Without a `row`, what any row costs. `readers` tell how long prompts are, by the name of the
+    model; of a model that has none, nothing is known of them.
+
+    >>> from chainlang import chain
+    >>> from chainlang.plan.lower import lower
+    >>> found = counts(lower(chain("3:E:a >> V:b >> M").body))
+    >>> {model: str(cost.samples) for model, cost in found.models.items()}, str(found.path)
+    ({'a': '3', 'b': '3'}, '2')
+    """
+    start = Sketch(Lot(ANY)) if row is None else Sketch(Lot.of(row.candidates), row)
+    return _Walk(readers or {}).of(plan.root, start)
+
+
+@frozen
+class _Walk:
+    """A way through a plan on which nothing runs."""
+
+    readers: Mapping[str, Reader] = field()
+
+    def of(self, step: Step, before: Sketch) -> Counts:
+        """Return what a step costs a row of which so much is known before it."""
+        match step:
+            case Generate():
+                return self._generate(step, before)
+            case Decide(generate, _, rule):
+                least = needed(rule, (), generate.stage.count)
+                return self._decide(generate, before, least)
+            case Cascade((first, *others)):
+                more = (self.of(one, before).times(Range(0, 1)) for one in others)
+                each = [self.of(first, before), *more]
+                after = reduce(Sketch.beside, (one.after for one in each))
+                after = after.holding(Lot(ONE, None, after.lot.tokens))
+                return evolve(reduce(Counts.then, each), after=after)
+            case Count():
+                return Counts(before.holding(Lot(ONE, None, before.lot.tokens)))
+            case Call():  # it may make one, several or none of each
+                return Counts(before.holding(Lot(ANY)))
+            case Sequence(steps) | Fused(steps):
+                return self._after(steps, before)
+            case Gather(steps) | Fork(steps):
+                ones = (one if isinstance(one, Step) else one[1] for one in steps)
+                return reduce(Counts.beside, (self.of(one, before) for one in ones))
+            case Overlap(steps):
+                each = [self.of(one, before) for one in steps]
+                found = reduce(Counts.beside, each)
+                return evolve(found, after=found.after.holding(each[-1].after.lot))
+            case Repeat(number, one):
+                return self.of(one, before).times(Range.of(number))
+            case Name(name, one, own):
+                found = self.of(one, before)
+                return evolve(found, after=found.after.named(name, own=own))
+        return self._combined(step, before)
+
+    def _combined(self, step: Step, before: Sketch) -> Counts:
+        match step:
+            case Fallback(steps):
+                return self.of(steps[0], before)
+            case Retry(one) | Timeout(one):
+                return self.of(one, before)
+            case Route(_, arms, default):
+                ways = [one for _, one in arms] + ([default] if default is not None else [])
+                return reduce(Counts.or_, (self.of(one, before) for one in ways))
+            case Loop(one, _, most):
+                ended = last = self.of(one, before)
+                for _ in range(1, most):
+                    last = last.then(self.of(one, last.after))
+                    ended = ended.or_(last)
+                return ended
+            case Each():
+                return self._each(step, before)
+        raise TypeError(f"not a step that stands alone: {step!r}")
+
+    def _after(self, steps: Iterable[Step], before: Sketch) -> Counts:
+        found = Counts(before)
+        for one in steps:
+            found = found.then(self.of(one, found.after))
+        return found
+
+    def _each(self, step: Each, before: Sketch) -> Counts:
+        items = None
+        # Where there are candidates, the fields of the first come before those of the row.
+        if before.lot.known is not None and before.knows(f"{{{{ {step.over} }}}}"):
+            try:
+                items = listed(value_of(step.over, before.record(), "over="), step.most)
+            except StageError:
+                return Counts(before.holding(Lot()))  # the row fails here
+        if items is None:
+            some = self.of(step.step, Sketch(Lot.of(()))).times(Range(0, step.most))
+            return evolve(some, after=evolve(before, lot=some.after.lot))
+        none = before.holding(Lot.of(()))
+        rows = (beginning(none.record(), step.item, item) for item in items)
+        each = [self.of(step.step, evolve(none, row=row)) for row in rows]
+        found = reduce(Counts.beside, each, Counts(none))
+        return evolve(found, after=evolve(before, lot=found.after.lot))
+
+    # ---- stages
+
+    def _generate(self, step: Generate, before: Sketch) -> Counts:
+        stage = step.stage
+        if stage.kind != "generate" and before.lot.number.most == 0:  # the row fails here
+            return Counts(before)
+        asked = -(-stage.count // LARGEST_REQUEST) if step.together else stage.count
+        drawn = stage.count if stage.sampling.temperature > 0 else asked
+        prompts = before.lot.number if stage.kind == "map" else ONE
+        cost, each = self._cost(step, before, prompts, Range.of(asked), Range.of(drawn))
+        left = prompts * Range(stage.need or stage.count, stage.count)
+        once = ONE if prompts.least else Range(0, 1)
+        return Counts(
+            before.holding(Lot(left, None, _longest(stage, before.lot))),
+            {stage.model: cost},
+            once,
+            once * Range(0, stage.sampling.max_tokens),
+            each,
+        )
+
+    def _decide(self, step: Generate, before: Sketch, least: int) -> Counts:
+        """Return what a vote costs whose samples come in waves, `least` of them in any case."""
+        stage = step.stage
+        waves, drawn = Range(1, stage.count - least + 1), Range(least, stage.count)
+        cost, each = self._cost(step, before, ONE, waves if step.together else drawn, drawn)
+        after = before.holding(Lot(ONE, None, _longest(stage, before.lot)))
+        way = waves * Range(0, stage.sampling.max_tokens)
+        return Counts(after, {stage.model: cost}, waves, way, each)
+
+    def _cost(
+        self, step: Generate, before: Sketch, prompts: Range, asked: Range, drawn: Range
+    ) -> tuple[Cost, tuple[Asked, ...]]:
+        """Return the cost of a stage, and its prompts.
+
+        `asked` and `drawn` are how many requests and samples there are of each prompt.
+        """
+        stage = step.stage
+        reader = self.readers.get(stage.model)
+        most = Range(0, stage.sampling.max_tokens)
+        samples, length = prompts * drawn, ANY
+        if reader is not None and before.row is not None:
+            if all(before.knows(one) for one in (stage.user, stage.system or "")):
+                each = self._read(step, before.record(), drawn, reader)
+                rooms = (_room(stage, one.length.least, reader) * drawn for one in each)
+                return _total(prompts * asked, each, sum(rooms, NONE)), each
+            length = before.length(stage, reader)
+        one = Asked(stage.model, samples, length, shared=step.shared)
+        return _total(prompts * asked, (one,), samples * most), (one,)
+
+    @staticmethod
+    def _read(step: Generate, record: Record, drawn: Range, reader: Reader) -> tuple[Asked, ...]:
+        """Return the prompts of a stage of which everything is known; none if the row fails."""
+        stage, found = step.stage, list[Asked]()
+        try:
+            for one in record.candidates if stage.kind == "map" else (None,):
+                prompt = reader.token_ids(messages(stage, record, one), schema(stage, record))
+                length = Range.of(len(prompt))
+                fits = _room(stage, len(prompt), reader).most != 0
+                samples = drawn if fits else NONE
+                found.append(Asked(stage.model, samples, length, prompt, step.shared, fits))
+        except (StageError, ValueError):
+            return ()
+        return tuple(found)
+
+
+def _total(requests: Range, each: Iterable[Asked], output: Range) -> Cost:
+    each = tuple(each)
+    samples = sum((one.samples for one in each), NONE)
+    tokens = sum((one.length * one.samples for one in each), NONE)
+    return Cost(requests if each else NONE, samples, tokens, output)
+
+
+def _room(stage: Meaning, prompt: int, reader: Reader) -> Range:
+    """Return how many tokens a sample may have after a prompt: none where it does not fit."""
+    most, context = stage.sampling.max_tokens, reader.context
+    return Range(0, most if context is None else max(0, min(most, context - prompt)))
+
+
+def _longest(stage: Meaning, before: Lot) -> int | None:
+    """Return how many tokens a candidate says at most; None where its answer may be anything."""
+    most, answer = stage.sampling.max_tokens, stage.answer or ""
+    if _MAKING.search(answer):
+        return None
+    if "candidate" not in answer and stage.choose is None:
+        return most
+    return None if before.tokens is None else max(most, before.tokens)  # it may be the one before

@@ -1,0 +1,78 @@
+"""What the steps of a plan read of what the steps before them made."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from chainlang.plan.steps import (
+    Cascade,
+    Count,
+    Decide,
+    Fork,
+    Fused,
+    Gather,
+    Generate,
+    Name,
+    Overlap,
+    Repeat,
+    Sequence,
+    Step,
+)
+from chainlang.plan.visit import inner, steps_of
+from chainlang.semantics.expressions import names
+from chainlang.semantics.prompts import variables
+from chainlang.semantics.stages import Meaning
+
+CANDIDATES = "candidates"
+
+
+def reads(step: Step) -> frozenset[str] | None:
+    """Return the names that a step reads, `candidates` among them; None for what can't be known.
+
+    >>> from chainlang import chain
+    >>> from chainlang.plan.lower import lower
+    >>> sorted(reads(lower(chain("E(fresh=true) >> E").body).root))
+    ['query']
+    """
+    match step:
+        case Generate(stage):
+            return _of_stage(stage)
+        case Count():
+            return frozenset({CANDIDATES})
+        case Sequence(steps) | Fused(steps):
+            found = [reads(one) for one in steps]
+            # What a later step reads of candidates is what the first one made.
+            return _all([found[0], *(one and one - {CANDIDATES} for one in found[1:])])
+        case Decide(generate):
+            return reads(generate)
+        case Cascade(steps):
+            return _all([reads(one) for one in steps])
+        case Gather() | Fork() | Repeat() | Name() | Overlap():
+            return _all([reads(one) for one in inner(step)])
+    return None
+
+
+def _all(found: list[frozenset[str] | None]) -> frozenset[str] | None:
+    known = [one for one in found if one is not None]
+    return frozenset().union(*known) if len(known) == len(found) else None
+
+
+@lru_cache(maxsize=1024)
+def _of_stage(stage: Meaning) -> frozenset[str]:
+    prompt = variables(stage.user) | variables(stage.system or "")
+    if stage.fresh:
+        prompt -= {CANDIDATES}
+    if stage.kind != "generate" or stage.choose is not None:
+        prompt |= {CANDIDATES}
+    return prompt | (names(stage.answer) if stage.answer else frozenset())
+
+
+def names_made(step: Step) -> frozenset[str]:
+    """Return the names of the parts inside a step.
+
+    >>> from chainlang import chain
+    >>> from chainlang.plan.lower import lower
+    >>> sorted(names_made(lower(chain("(a = E & b = E) >> J").body).root))
+    ['a', 'b']
+    """
+    return frozenset(one.name for one in steps_of(step) if isinstance(one, Name))

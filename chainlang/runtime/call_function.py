@@ -1,0 +1,92 @@
+"""A function of the user, called for one row."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+from chainlang.limits import current
+from chainlang.plan.steps import Call
+from chainlang.plan.visit import is_at_once
+from chainlang.runtime.effects import All, Await, Effect, Pause, RowContext, failed
+from chainlang.runtime.inline import called
+from chainlang.semantics.combinators import further, is_redrawn, told, tried
+from chainlang.semantics.functions import UserFunction
+from chainlang.semantics.record import Candidate, Event, Record
+from chainlang.semantics.seeds import Place
+from chainlang.semantics.stage_error import StageError
+
+Candidates = tuple[Candidate, ...]
+
+
+def call(step: Call, record: Record, context: RowContext) -> Generator[Effect, Any, Record]:
+    """Return the work of calling a function. It raises `RowFailed`.
+
+    An async function runs beside everything else, for all candidates at the same time. Any other
+    runs here and now, and nothing else goes on until it returns.
+    """
+    if is_at_once(step):
+        return called(step, record, context)
+    function, place = step.function, context.place(step.place)
+    try:
+        reads = function.readings(record)
+    except StageError as error:
+        raise failed(error, f"@{function.name}", place, span=step.span) from error
+    works = tuple(_tried(step, record, place, number, read) for number, read in enumerate(reads))
+    made = yield All(works)
+    found: list[Candidate] = []
+    for candidates, events in made:
+        found += candidates
+        record = record.noted(*events)
+    return record.after(f"@{function.name}", place, tuple(found))
+
+
+def _tried(
+    step: Call, record: Record, place: Place, number: int, read: Candidates
+) -> Generator[Effect, Any, tuple[Candidates, list[Event]]]:
+    """Return what a call makes, after as many tries as it may have."""
+    function, tries = step.function, step.tries
+    start, attempt, times, events = record, 0, 1, list[Event]()
+
+    def at() -> Place:
+        found = further(place, tries.mark, attempt)
+        return (*found, f"c{number}") if function.kind == "map" else found
+
+    while True:
+        try:
+            return (yield from _called(function, start, read, at())), events
+        except StageError as error:
+            if not tries.again(error, times):
+                error = error.saying(tried(str(error), times))
+                attempt = 0  # a failure is told at the place that the plan has for it
+                raise failed(error, f"@{function.name}", at(), span=step.span) from error
+            if is_redrawn(error):
+                start, attempt = told(record, str(error), None), attempt + 1
+            events.append(Event("retry", at(), str(error)))
+        if wait := tries.wait(times):
+            yield Pause(wait)
+        times += 1
+
+
+def _called(
+    function: UserFunction, record: Record, read: Candidates, place: Place
+) -> Generator[Effect, Any, Candidates]:
+    if not function.is_async:
+        return function.call(record, read, place)
+    most = current().samples_per_stage
+
+    async def guarded() -> Candidates | BaseException:
+        try:
+            return await function.acall(record, read, place, most)
+        except (StageError, KeyboardInterrupt, SystemExit) as error:
+            return error  # the loop beside us would end of the last two
+
+    (value,) = yield Await((guarded,))
+    from asyncio import CancelledError
+
+    if isinstance(value, CancelledError):
+        raise StageError("it was cancelled", "function")
+    if isinstance(value, BaseException):
+        raise value
+    found: Candidates = value
+    return found

@@ -1,0 +1,63 @@
+"""Coroutines of the user, on a loop of their own beside the scheduler's thread."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Coroutine, Iterator
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from attrs import define, field
+
+if TYPE_CHECKING:
+    from chainlang.engines.event_loop_thread import Background
+
+Who = TypeVar("Who")
+Call = Callable[[], Coroutine[Any, Any, Any]]
+
+
+@define(eq=False)
+class Awaiting(Generic[Who]):
+    """Calls in flight, and who waits for each. The loop starts with the first call."""
+
+    _waiting: dict[int, Who] = field(factory=dict)
+    _background: Background[Any] | None = None
+    _tickets: Iterator[int] = field(factory=lambda: itertools.count(1))
+
+    def __bool__(self) -> bool:
+        return bool(self._waiting)
+
+    def start(self, who: Who, call: Call) -> None:
+        """Begin with a call."""
+        if self._background is None:
+            from chainlang.engines.event_loop_thread import (
+                Background,
+            )  # asyncio, which few chains need
+
+            self._background = Background("chainlang functions")
+        ticket = next(self._tickets)
+        self._waiting[ticket] = who
+        self._background.start([(ticket, call)])
+
+    def take(self, wait: float) -> list[tuple[Who, Any]]:
+        """Return what has returned, after at most so many seconds, and who waits for it."""
+        if self._background is None or not self._waiting:
+            return []
+        came = self._background.take(wait)
+        return [
+            (self._waiting.pop(ticket), value) for ticket, value in came if ticket in self._waiting
+        ]
+
+    def forget(self, gone: Callable[[Who], bool]) -> None:
+        """Cancel the calls that some wait for."""
+        tickets = [ticket for ticket, who in self._waiting.items() if gone(who)]
+        for ticket in tickets:
+            del self._waiting[ticket]
+        if self._background is not None and tickets:
+            self._background.cancel(tickets)
+
+    def close(self) -> None:
+        """Cancel all calls, and end the loop; the next call starts another."""
+        self._waiting.clear()
+        if self._background is not None:
+            self._background.close()
+            self._background = None

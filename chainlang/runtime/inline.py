@@ -1,0 +1,53 @@
+"""Steps that wait for nothing, done here and now: functions that are called once, and votes."""
+
+from __future__ import annotations
+
+from chainlang.plan.steps import Call, Count, Fused, Name, Step
+from chainlang.runtime.effects import RowContext, failed
+from chainlang.runtime.stream import Piece
+from chainlang.semantics.record import Candidate, Record
+from chainlang.semantics.stage_error import StageError
+from chainlang.semantics.stages import voted
+
+
+def at_once(step: Step, record: Record, context: RowContext) -> Record:
+    """Return what a step makes of a record, one that `is_at_once`. Raises `RowFailed`."""
+    match step:
+        case Call():
+            return called(step, record, context)
+        case Count():
+            return counted(step, record, context)
+        case Name(name, one, own):
+            found = at_once(one, record, context)
+            return found.named(name, found.candidates, own=own)
+        case Fused(steps):
+            for one in steps:
+                record = at_once(one, record, context)
+            return record
+    raise TypeError(f"not a step that waits for nothing: {step!r}")
+
+
+def called(step: Call, record: Record, context: RowContext) -> Record:
+    """Return what a function makes of a record. Raises `RowFailed` for the first that fails."""
+    function, at = step.function, context.place(step.place)
+    found: list[Candidate] = []
+    place = at
+    try:
+        for number, read in enumerate(function.readings(record)):
+            place = (*at, f"c{number}") if function.kind == "map" else at
+            found += function.call(record, read, place)
+    except StageError as error:
+        raise failed(error, f"@{function.name}", place, span=step.span) from error
+    return record.after(f"@{function.name}", at, tuple(found))
+
+
+def counted(step: Count, record: Record, context: RowContext) -> Record:
+    """Return what a vote makes of a record. Raises `RowFailed`."""
+    place = context.place(step.place)
+    try:
+        found = voted(step.vote, record)
+    except StageError as error:
+        raise failed(error, "M", place, span=step.vote.span) from error
+    if context.listener is not None and step.place in context.listener.places:
+        context.listener.tell(Piece(str(found[0].answer), "M", place, 0))
+    return record.after("M", place, found)

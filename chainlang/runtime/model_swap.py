@@ -1,0 +1,137 @@
+"""Which models are loaded, where not all of them fit into the memory together.
+
+A request for a model that is not loaded waits in its port. Models are changed when nothing else is
+under way, so each does all it can for the rows in flight before another takes its place.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from weakref import WeakSet
+
+from attrs import define, field
+
+from chainlang.engines.protocol import Engine, Loadable, is_loadable
+from chainlang.interrupts import check
+from chainlang.plan.model_schedule import Residency
+from chainlang.runtime.ports.port import unload
+
+HELD = 32
+"""Windows of rows that are held, where models are changed: loading one takes seconds to minutes,
+and many rows share it."""
+
+_KNOWN: WeakSet[Loadable] = WeakSet()
+_SWAPPING = threading.RLock()
+
+
+@define(eq=False)
+class Swapper:
+    """Loads and unloads the models of a run. Engines that other runs have left give way first.
+
+    >>> from chainlang.engines.fake import FakeEngine
+    >>> a, b = FakeEngine(size=6), FakeEngine(size=6)
+    >>> phases = (("a",), ("b",), ("a",))
+    >>> swapper = Swapper(Residency({"a": 6, "b": 6}, 8, phases), {"a": a, "b": b})
+    >>> swapper.begin()
+    >>> swapper.swap([a])
+    >>> swapper.swap([b])
+    >>> a.loaded, b.loaded, swapper.loads
+    (False, True, 2)
+    """
+
+    residency: Residency
+    engines: Mapping[str, Engine]
+    """Of each model."""
+    load: Callable[[str, Loadable], None] = field(default=lambda _, engine: engine.load())
+    """How a model is loaded."""
+    loads: int = 0
+    """How many were loaded in the run."""
+    _at: int = 0
+    """The group that was there last."""
+
+    @staticmethod
+    def loaded(engines: Mapping[str, Engine]) -> Swapper:
+        """Load all models, whatever memory there is."""
+        sizes = {name: one.size.whole for name, one in _several(engines) if one.size}
+        residency = Residency(sizes, sys.maxsize, (tuple(sizes),), len(sizes))
+        swapper = Swapper(residency, engines)
+        swapper.begin()
+        return swapper
+
+    @property
+    def changes(self) -> bool:
+        """Whether not all models are there at the same time."""
+        return not self.residency.together
+
+    def begin(self) -> None:
+        """Load all models, if they fit together; else each is loaded when it is asked."""
+        _KNOWN.update(engine for _, engine in _several(self.engines))
+        if self.changes:
+            self._make_room(0, self.residency.phases[0])
+            return
+        for name, engine in _several(self.engines):
+            if not engine.loaded:
+                self._bring(name, engine, self.residency.sizes)
+
+    def swap(self, waiting: Collection[Engine]) -> None:
+        """Load models that are waited for: those of the first group, after the last, that has any.
+
+        Nothing is in flight in the engines of this run.
+        """
+        ids = {id(engine) for engine in waiting}
+        asked = {
+            name: engine
+            for name, engine in _several(self.engines)
+            if not engine.loaded and id(engine) in ids
+        }
+        group = self._group(asked)
+        for name, engine in asked.items():
+            if name in group:
+                self._bring(name, engine, group)
+
+    def _group(self, asked: Iterable[str]) -> tuple[str, ...]:
+        phases = self.residency.phases
+        for further in range(len(phases)):
+            at = (self._at + further) % len(phases)
+            if any(name in phases[at] for name in asked):
+                self._at = at
+                return phases[at]
+        return tuple(asked)[:1]
+
+    def _bring(self, name: str, engine: Loadable, group: Collection[str]) -> None:
+        """Load a model beside those of a group; others give way as far as they have to."""
+        with _SWAPPING:
+            self._make_room(self.residency.sizes.get(name, 0), group)
+            try:
+                self.load(name, engine)
+            finally:
+                check()  # whoever loads may have swallowed a Ctrl-C
+            self.loads += 1
+
+    def _make_room(self, size: int, group: Collection[str]) -> None:
+        for other in self._others(group):
+            if _held() + size <= self.residency.memory:
+                break
+            unload(other)
+
+    def _others(self, group: Collection[str]) -> list[Loadable]:
+        """Return what is loaded and not in a group, what this run does not need first."""
+        own = {id(engine): name for name, engine in _several(self.engines)}
+        found = [one for one in _KNOWN if one.loaded and own.get(id(one)) not in group]
+        return sorted(found, key=lambda one: id(one) in own)
+
+
+def _held() -> int:
+    """Return how many bytes are held by models that are loaded."""
+    return sum(one.size.whole for one in _KNOWN if one.loaded and one.size is not None)
+
+
+def _several(engines: Mapping[str, Engine]) -> Iterator[tuple[str, Loadable]]:
+    """Yield each engine that can be loaded once, with the first model that it answers for."""
+    seen = set[int]()
+    for name, engine in engines.items():
+        if is_loadable(engine) and id(engine) not in seen:
+            seen.add(id(engine))
+            yield name, engine

@@ -1,0 +1,1 @@
+"""Layers between the scheduler and an engine: deduplication, recording, guards."""

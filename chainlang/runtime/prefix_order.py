@@ -1,0 +1,53 @@
+"""In which order requests are asked that are ready at the same time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from chainlang.protocol.messages import Request
+
+CHUNK = 64
+"""Characters that prompts have to share to be neighbours: about the block of a cache, which holds
+tokens 16 at a time or more."""
+
+
+def by_prefix(requests: Sequence[Request]) -> list[Request]:
+    """Return requests with those next to each other whose prompts begin alike.
+
+    What is preferred stays first. Apart from that each group stands where its first request came,
+    and so do the groups within it: where prompts share nothing, the order is that of the rows.
+
+    >>> from chainlang.protocol.messages import Message, Sampling
+    >>> def ask(id, text):
+    ...     messages = (Message("user", text),)
+    ...     sampling = Sampling(temperature=0.7, max_tokens=8)
+    ...     return Request(id=id, model="m", messages=messages, sampling=sampling, seed=0)
+    >>> one, other = "one document " * 9, "another document " * 9
+    >>> asked = [ask("1", one + "Why?"), ask("2", other + "Why?"), ask("3", one + "How?")]
+    >>> [request.id for request in by_prefix(asked)]
+    ['1', '3', '2']
+    """
+    found: list[Request] = []
+    groups = [[(one, _chunks(one)) for one in requests]]
+    while groups:
+        group = groups.pop()
+        if len(group) == 1:  # nothing else begins like that, so the rest of it changes nothing
+            found.append(group[0][0])
+            continue
+        alike: dict[object, list[tuple[Request, Iterator[object]]]] = {}
+        for one, chunks in group:
+            chunk = next(chunks, None)
+            if chunk is None:
+                found.append(one)
+            else:
+                alike.setdefault(chunk, []).append((one, chunks))
+        groups += reversed(alike.values())
+    return sorted(found, key=lambda one: one.priority)
+
+
+def _chunks(request: Request) -> Iterator[object]:
+    yield request.model
+    for message in request.messages:
+        text = message.text
+        for start in range(0, len(text), CHUNK):
+            yield message.role, text[start : start + CHUNK]

@@ -1,0 +1,324 @@
+"""One row's way through a plan, as a generator: it yields what it waits for, and gets it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from functools import partial
+from typing import Any
+
+from attrs import evolve
+
+from chainlang.plan.steps import (
+    Call,
+    Cascade,
+    Count,
+    Decide,
+    Each,
+    Fallback,
+    Fork,
+    Fused,
+    Gather,
+    Generate,
+    Loop,
+    Name,
+    Overlap,
+    Repeat,
+    Retry,
+    Route,
+    Sequence,
+    Step,
+    Timeout,
+)
+from chainlang.plan.visit import models
+from chainlang.runtime.call_function import call
+from chainlang.runtime.effects import (
+    All,
+    Ask,
+    Effect,
+    Pause,
+    RowContext,
+    RowFailed,
+    Within,
+    Work,
+    failed,
+)
+from chainlang.runtime.generate import generate
+from chainlang.runtime.inline import at_once
+from chainlang.runtime.outcome import RowFailure
+from chainlang.runtime.tracing import ABORTED
+from chainlang.semantics.combinators import (
+    arm,
+    beginning,
+    is_over,
+    is_redrawn,
+    judged_by,
+    last_of,
+    listed,
+    ran_out,
+    told,
+    tried,
+    value_of,
+)
+from chainlang.semantics.record import Branched, Candidate, Event, Flow, Record, gathered
+from chainlang.semantics.stage_error import StageError
+from chainlang.semantics.stopping_rules import agree, needed
+from chainlang.semantics.voting import still_needed
+
+
+def row(step: Step, record: Record, context: RowContext) -> Work:
+    """Return the generator that takes a record through a whole plan, in the time that it has."""
+    if (seconds := context.terms.row_seconds) is None:
+        return work(step, record, context)
+    return _in_time(step, record, context, seconds)
+
+
+def _in_time(step: Step, record: Record, context: RowContext, seconds: float) -> Work:
+    failure = RowFailure(f"row_seconds is {seconds:g}, and this row takes longer", cause="budget")
+    (flow,) = yield Within(work(step, record, context), seconds, RowFailed(failure))
+    found: Flow = flow
+    return found
+
+
+def work(step: Step, record: Record, context: RowContext) -> Work:
+    """Return the generator that takes a record through a step. It raises `RowFailed`."""
+    match step:
+        case Generate(stage=stage):
+            return _told(stage.name, partial(generate, step, record), context)
+        case Call():
+            return _told(f"@{step.function.name}", partial(call, step, record), context)
+        case Sequence(steps):
+            return _sequence(steps, record, context)
+        case Count():
+            return _at_once(step, record, context)
+        case Fused(steps):  # where somebody listens, each is told of by itself
+            way = partial(_sequence, steps) if context.tracing else partial(_at_once, step)
+            return way(record, context)
+        case Overlap(steps):
+            return _overlap(steps, record, context)
+        case Decide():
+            return _decide(step, record, context)
+        case Cascade():
+            return _cascade(step, record, context)
+        case Gather(steps):
+            return _gather(steps, record, context)
+        case Fork(steps):
+            return _fork(steps, record, context)
+        case Name():
+            return _name(step, record, context)
+    return _combined(step, record, context)
+
+
+def _combined(step: Step, record: Record, context: RowContext) -> Work:
+    """Return the work of a combinator."""
+    match step:
+        case Fallback():
+            return _fallback(step, record, context)
+        case Retry():
+            return _retry(step, record, context)
+        case Timeout():
+            return _timeout(step, record, context)
+        case Route():
+            return _route(step, record, context)
+        case Loop():
+            return _loop(step, record, context)
+        case Each():
+            return _each(step, record, context)
+    raise TypeError(f"not a step that stands alone: {step!r}")
+
+
+def _told(
+    name: str, begin: Callable[[RowContext], Generator[Effect, Any, Record]], context: RowContext
+) -> Generator[Effect, Any, Record]:
+    """Return the work of a stage, told of in a span where somebody listens."""
+    return _in_span(name, begin, context) if context.tracing else begin(context)
+
+
+def _in_span(
+    name: str, begin: Callable[[RowContext], Generator[Effect, Any, Record]], context: RowContext
+) -> Generator[Effect, Any, Record]:
+    tracing = context.tracing.child(f"stage {name}", stage=name)
+    try:
+        found = yield from begin(evolve(context, tracing=tracing))
+    except RowFailed as error:
+        tracing.end(error.failure.cause)
+        raise
+    except GeneratorExit:
+        tracing.end(ABORTED)
+        raise
+    tracing.end(candidates=len(found.candidates))
+    return found
+
+
+def _sequence(steps: tuple[Step, ...], flow: Flow, context: RowContext) -> Work:
+    for step in steps:
+        assert isinstance(flow, Record)  # a fork is the last step of a sequence
+        flow = yield from work(step, flow, context)
+    return flow
+
+
+def _overlap(steps: tuple[Step, ...], record: Record, context: RowContext) -> Work:
+    flows = yield All(tuple(work(step, record, context) for step in steps))
+    return evolve(gathered(flows, record), candidates=flows[-1].candidates)
+
+
+def _decide(step: Decide, record: Record, context: RowContext) -> Work:
+    how, said = step.count.vote.how, list[Event]()
+
+    def more(found: tuple[Candidate, ...], left: int) -> int:
+        wanted = needed(step.rule, found, left, *how)
+        if not wanted and step.rule != "exact":
+            count, is_open = step.generate.stage.count, still_needed(found, left, *how)
+            message = f"{step.rule} ended the vote after {count - left} of {count} samples"
+            message += ": the others could have changed it" if is_open else ", when it was decided"
+            said.append(Event("lossy", context.place(step.count.place), message))
+        return wanted
+
+    drawn = yield from generate(step.generate, record, context, more)
+    return at_once(step.count, drawn.noted(*said), context)
+
+
+def _name(step: Name, record: Record, context: RowContext) -> Work:
+    flow = yield from work(step.step, record, context)
+    # A label may name a branch only where a join gathers it; so it is gathered here.
+    found = gathered([flow], record)
+    return found.named(step.name, found.candidates, own=step.own)
+
+
+def _cascade(step: Cascade, record: Record, context: RowContext) -> Work:
+    flows: list[Flow] = []
+    for number, one in enumerate(step.steps, 1):
+        flows.append((yield from _gather((one,), record, context)))
+        found = gathered(flows, record)
+        if number < len(step.steps) and agree(found.candidates, *step.count.vote.how):
+            rest = ", ".join(models(Sequence(step.steps[number:])))
+            message = f"cascade did not ask {rest}: {len(found.candidates)} answers agree"
+            found = found.noted(Event("lossy", context.place(step.count.place), message))
+            break
+    return at_once(step.count, found, context)
+
+
+def _gather(steps: tuple[Step, ...], record: Record, context: RowContext) -> Work:
+    operands: list[Work] = []
+    for one in steps:
+        if isinstance(one, Repeat):
+            operands += (
+                work(one.step, record, context.run(f"&{one.first + number}"))
+                for number in range(one.count)
+            )
+        else:
+            operands.append(work(one, record, context))
+    flows = yield All(tuple(operands))
+    return gathered(flows, record)
+
+
+def _fork(steps: tuple[tuple[str, Step], ...], record: Record, context: RowContext) -> Work:
+    flows = yield All(tuple(work(step, record, context) for _, step in steps))
+    return Branched(tuple((name, flow) for (name, _), flow in zip(steps, flows, strict=True)))
+
+
+def _at_once(step: Step, record: Record, context: RowContext) -> Work:
+    return at_once(step, record, context)
+    yield Ask(())  # a generator, like the others
+
+
+# ---------------------------------------------------------------- combinators
+
+
+def _one(step: Step, record: Record, context: RowContext) -> Generator[Effect, Any, Record]:
+    """Return the work of a step that is no fork, which no part of a combinator can be."""
+    flow = yield from work(step, record, context)
+    assert isinstance(flow, Record)
+    return flow
+
+
+def _fallback(step: Fallback, record: Record, context: RowContext) -> Work:
+    said: list[str] = []
+    for one, at in zip(step.steps, step.places, strict=True):
+        if said:
+            record = record.noted(Event("fallback", context.place(at), said[-1]))
+        try:
+            return (yield from work(one, record, context))
+        except RowFailed as error:
+            failure = error.failure
+            said.append(failure.message)
+    raise RowFailed(evolve(failure, message=last_of(said)))
+
+
+def _retry(step: Retry, record: Record, context: RowContext) -> Work:
+    tries, attempt, times = step.tries, 0, 1
+    start, events = record, list[Event]()
+    while True:
+        inside = context.further(tries.mark, attempt)
+        try:
+            found = yield from _one(step.step, start.noted(*events), inside)
+            return evolve(found, local=record.local)
+        except RowFailed as error:
+            failure = error.failure
+            if not tries.again(failure, times):
+                message = tried(failure.message, times)
+                raise RowFailed(evolve(failure, message=message)) from error
+            if is_redrawn(failure):
+                start, attempt = told(record, failure.message, failure.text), attempt + 1
+            at = context.further(tries.mark, attempt).place((*step.place, "*"))
+            events.append(Event("retry", at, failure.message))
+        if wait := tries.wait(times):
+            yield Pause(wait)
+        times += 1
+
+
+def _timeout(step: Timeout, record: Record, context: RowContext) -> Work:
+    message = f"it took longer than {step.seconds:g} seconds"
+    error = StageError(message, "timeout")
+    failure = failed(error, "timeout", context.place(step.place), span=step.span)
+    (flow,) = yield Within(_one(step.step, record, context), step.seconds, failure)
+    found: Record = flow
+    return found
+
+
+def _route(step: Route, record: Record, context: RowContext) -> Work:
+    arms = dict(step.arms)
+    try:
+        value = yield from _judged(step.by, record, context, "by=")
+        key = arm(value, arms, step.default is not None)
+    except StageError as error:
+        raise failed(error, "route", context.place(step.place), span=step.span) from error
+    chosen = step.default if key is None else arms[key]
+    assert chosen is not None  # `arm` looked
+    return (yield from work(chosen, record, context))
+
+
+def _loop(step: Loop, record: Record, context: RowContext) -> Work:
+    place = context.place(step.place)
+    for number in range(step.most):
+        record = yield from _one(step.step, record, context.further(step.mark, number))
+        try:
+            if is_over((yield from _judged(step.until, record, context, "until="))):
+                return record
+        except StageError as error:
+            raise failed(error, "loop", place, span=step.span) from error
+    return record.noted(ran_out(place, step.most))
+
+
+def _each(step: Each, record: Record, context: RowContext) -> Work:
+    try:
+        items = listed(value_of(step.over, record, "over="), step.most)
+        context.budget.take(len(items))
+    except StageError as error:
+        raise failed(error, "each", context.place(step.place), span=step.span) from error
+    flows = yield All(
+        tuple(
+            work(step.step, beginning(record, step.item, item), context.further(step.mark, number))
+            for number, item in enumerate(items)
+        )
+    )
+    return evolve(gathered(flows, record), history=record.history)
+
+
+def _judged(
+    by: str | Call, record: Record, context: RowContext, what: str
+) -> Generator[Effect, Any, Any]:
+    """Return what an expression or a function says of a record."""
+    if isinstance(by, str):
+        return value_of(by, record, what)
+    found = yield from call(by, judged_by(by.function, record), context)
+    return found.candidates[0].answer if found.candidates else None

@@ -1,0 +1,133 @@
+"""The loop: a bounded window of rows in flight, requests as their inputs are there, no barriers.
+
+Rows enter in order and leave in order. Between that, each goes as fast as its own replies come; a
+stage is asked as soon as the one before it has answered for that row. Memory is bounded by the
+window and not by the data: a row counts until its outcome has been taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from attrs import evolve
+
+from chainlang.diagnostics.diagnostic import Diagnostic
+from chainlang.engines.protocol import Engine
+from chainlang.errors import StopError
+from chainlang.interrupts import check
+from chainlang.plan.steps import Plan
+from chainlang.protocol.messages import Usage
+from chainlang.runtime.budget import RowBudget, RunBudget
+from chainlang.runtime.effects import RowContext
+from chainlang.runtime.limits import Terms
+from chainlang.runtime.model_swap import HELD, Swapper
+from chainlang.runtime.outcome import Outcome, RowFailure
+from chainlang.runtime.ports.guard import GuardedPort
+from chainlang.runtime.ports.port import Port
+from chainlang.runtime.row_task import row
+from chainlang.runtime.scheduler import Row, Scheduler
+from chainlang.runtime.tracing import Watch, begin
+from chainlang.semantics.record import Record, numbered
+from chainlang.semantics.seeds import is_of_content
+from chainlang.settings import DEFAULT_WINDOW
+
+
+def run(
+    plan: Plan,
+    rows: Iterable[Record | RowFailure],
+    engines: Mapping[str, Engine],
+    *,
+    seed: int = 0,
+    window: int = DEFAULT_WINDOW,
+    ordered: bool = True,
+    first: int = 0,
+    open_port: Callable[[Engine, RunBudget], Port] = GuardedPort,
+    terms: Terms | None = None,
+    redraws: Mapping[str, int] | None = None,
+    swapper: Swapper | None = None,
+) -> Iterator[Outcome]:
+    """Yield the outcome of each row, in the order of the rows, or as they finish.
+
+    `engines` has the engine of each model of the plan. `window` is how many rows are in flight at
+    most, or `HELD` times that, where models are changed meanwhile and the plan groups work by
+    model. `first` is the position of the first row in its source, `open_port` how engines are
+    asked, `terms` what that may cost, and `swapper` who loads the models, which `begin` has begun;
+    without it all are loaded now. `redraws` says of rows, by id, how often they are drawn anew. A
+    row that could not be read comes as a `RowFailure` and goes out as one. What the run as a whole
+    may not cost any more is not asked: when all that was asked has come, `StopError` is raised. If
+    the caller stops early, or is interrupted, everything in flight is aborted.
+
+    >>> from chainlang import chain
+    >>> from chainlang.engines.fake import FakeEngine
+    >>> from chainlang.plan.lower import lower
+    >>> plan = lower(chain("3:E >> M").body)
+    >>> rows = [Record({"query": text}, text, text) for text in ("a", "b")]
+    >>> [outcome.row_id for outcome in run(plan, rows, {"tiny": FakeEngine()}, window=1)]
+    ['a', 'b']
+    """
+    terms = terms or Terms()
+    swapper = swapper or Swapper.loaded(engines)
+    most = max(1, window) * (HELD if plan.by_model and swapper.changes else 1)
+    budget = RunBudget(terms)
+    scheduler = Scheduler(
+        open_port=lambda engine: open_port(engine, budget), by_prefix=plan.by_prefix
+    )
+    source, more, news = iter(rows), True, True
+    done: dict[int, Outcome] = {}
+    equal: dict[str, list[tuple[int, Record]]] = {}  # rows that wait for one in flight
+
+    watch = Watch(begin("chainlang.run", seed=seed, window=window, models=list(plan.models)))
+
+    def keep(outcome: Outcome) -> None:
+        watch.done(outcome.index, outcome.cause)
+        done[outcome.index] = outcome = outcome.showing(plan.outputs)
+        for index, start in equal.pop(outcome.row_id, ()):
+            done[index] = _again(outcome, index, start)
+
+    admitted = given = first
+    scheduler.ring(terms.run_seconds, engines, budget.end)
+    try:
+        while True:
+            check()
+            while more and not budget.over and admitted - given < most:
+                start = next(source, None)
+                if start is None:
+                    more = False
+                    break
+                if isinstance(start, RowFailure):
+                    keep(Outcome(admitted, "", None, start, Usage()))
+                elif plan.rows_once and start.id in equal:
+                    equal[start.id].append((admitted, start))
+                else:
+                    if plan.rows_once and is_of_content(start.id):
+                        equal[start.id] = []
+                    context = RowContext(
+                        seed,
+                        tracing=watch.row(admitted, start.id),
+                        redraw=(redraws or {}).get(start.id, 0),
+                        budget=RowBudget(terms),
+                    )
+                    begun = Row(admitted, start, engines, keep, swapper=swapper)
+                    scheduler.admit(begun, row(plan.root, start, context))
+                admitted += 1
+            scheduler.submit()
+            while done and (not ordered or given in done):
+                with scheduler.machine.stopped():  # no deadline runs while the caller is busy
+                    yield done.pop(given if ordered else next(iter(done)))
+                given += 1
+            if not more and given == admitted:
+                return
+            if budget.is_spent(news):
+                raise StopError([Diagnostic("stopped", f"this run is over: {budget.over}")])
+            if admitted - given < most and more and not budget.over:
+                continue
+            news = scheduler.receive()
+    finally:
+        scheduler.close()
+        watch.close(given - first)
+
+
+def _again(outcome: Outcome, index: int, start: Record) -> Outcome:
+    """Return the outcome of a row that is equal to another one, and has cost nothing."""
+    flow = outcome.flow and numbered(outcome.flow, start.number)
+    return evolve(outcome, index=index, start=start, flow=flow, usage=Usage())

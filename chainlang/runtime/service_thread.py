@@ -1,0 +1,128 @@
+"""A thread that runs rows for callers who do not wait in theirs: coroutines.
+
+All of them share one scheduler, so rows that are asked for at the same time are in flight at the
+same time, whichever chain they go through.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Mapping
+
+from attrs import define, field
+
+from chainlang.engines.protocol import Engine
+from chainlang.plan.steps import Plan
+from chainlang.runtime.budget import RowBudget
+from chainlang.runtime.effects import RowContext
+from chainlang.runtime.limits import Terms
+from chainlang.runtime.model_swap import Swapper
+from chainlang.runtime.outcome import Outcome
+from chainlang.runtime.ports.port import Port
+from chainlang.runtime.row_task import row
+from chainlang.runtime.scheduler import Row, Scheduler
+from chainlang.runtime.stream import Listener
+from chainlang.runtime.tracing import ABORTED, Tracing, begin, count_row
+from chainlang.semantics.record import Record
+
+
+@define(eq=False)
+class Job:
+    """One row through one plan. `done` is told of the outcome, or of what broke, in the thread."""
+
+    plan: Plan
+    start: Record
+    engines: Mapping[str, Engine]
+    seed: int
+    terms: Terms
+    done: Callable[[Outcome | BaseException], None]
+    open_port: Callable[[Engine], Port] | None = None
+    """How engines are asked."""
+    listener: Listener | None = None
+    swapper: Swapper | None = None
+    """Who loads their models; None if all are, and stay so."""
+    row: Row | None = None
+    tracing: Tracing = field(factory=lambda: begin("row"))
+    """A span inside the one that is current where the row is asked for."""
+
+
+class Service:
+    """Runs jobs. The thread starts with the first one and ends with `close`."""
+
+    def __init__(self) -> None:
+        self._inbox: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._starting = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._scheduler = Scheduler()
+        self._jobs: dict[Job, None] = {}
+
+    def submit(self, job: Job) -> None:
+        """Take a job; from any thread."""
+        with self._starting:
+            if self._thread is None:
+                # A daemon, so that a program that forgets to close can still end.
+                self._thread = threading.Thread(target=self._serve, name="chainlang", daemon=True)
+                self._thread.start()
+        self._inbox.put(lambda: self._start(job))
+
+    def cancel(self, job: Job) -> None:
+        """Forget a job: it is told of nothing more. One that is done is ignored."""
+        self._inbox.put(lambda: self._forget(job))
+
+    def close(self) -> None:
+        """Forget all jobs and join the thread. A later job starts another."""
+        with self._starting:
+            if self._thread is not None:
+                self._inbox.put(None)
+                self._thread.join()
+                self._thread = None
+
+    # ---- in the thread
+
+    def _serve(self) -> None:
+        while True:
+            while not self._inbox.empty() or not self._scheduler.busy:
+                task = self._inbox.get()
+                if task is None:
+                    self._scheduler.close()
+                    self._jobs.clear()
+                    return
+                task()
+            try:
+                self._scheduler.submit()
+                self._scheduler.receive()
+            except Exception as error:  # noqa: BLE001  # an engine broke; whoever waits is told
+                self._fail(error)
+
+    def _start(self, job: Job) -> None:
+        def done(outcome: Outcome) -> None:
+            self._jobs.pop(job, None)
+            job.tracing.end(outcome.cause)
+            count_row(outcome.cause)
+            job.done(outcome.showing(job.plan.outputs))
+
+        self._jobs[job] = None
+        self._scheduler.by_prefix |= job.plan.by_prefix
+        context = RowContext(
+            job.seed, listener=job.listener, tracing=job.tracing, budget=RowBudget(job.terms)
+        )
+        job.row = Row(0, job.start, job.engines, done, open_port=job.open_port, swapper=job.swapper)
+        try:
+            self._scheduler.admit(job.row, row(job.plan.root, job.start, context))
+        except Exception as error:  # noqa: BLE001  # as above
+            self._forget(job)
+            job.done(error)
+
+    def _forget(self, job: Job) -> None:
+        if job in self._jobs and job.row is not None:
+            del self._jobs[job]
+            self._scheduler.abort(job.row)
+            job.tracing.end(ABORTED)
+
+    def _fail(self, error: Exception) -> None:
+        self._scheduler.abort()
+        jobs, self._jobs = list(self._jobs), {}
+        for job in jobs:
+            job.tracing.end(type(error).__name__)
+            job.done(error)

@@ -1,0 +1,1 @@
+"""The meaning of a chain: records, prompts, expressions, stages, votes, seeds."""

@@ -1,0 +1,117 @@
+"""What stands beside a chain: the Python objects that its names mean, bound by whoever made it.
+
+Nodes hold names and descriptions alone, so that a chain is a value and a text says all of it. The
+objects go with the chain, and take no part in whether two chains are equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from attrs import evolve, field, frozen
+
+from chainlang.datatypes.check_types import declared_types
+from chainlang.datatypes.classes import Classes
+from chainlang.diagnostics.diagnostic import Diagnostic, closest
+from chainlang.errors import raise_errors
+from chainlang.ir.declarations import Definition, Item, PythonType
+from chainlang.ir.nodes import Expr, Function
+from chainlang.ir.visit import walk
+from chainlang.semantics.functions import UserFunction
+
+
+@frozen(eq=False)
+class Bound:
+    """The Python objects behind the names of a chain."""
+
+    types: Mapping[str, Any] = field(factory=dict)
+    """By the names of types: classes that validate replies and rows, and make values of them."""
+    functions: Mapping[str, UserFunction] = field(factory=dict)
+    """By the names that stand behind ``@``."""
+    classes: Classes = field(init=False)
+    """`types`, as the readers of values take them."""
+
+    @classes.default
+    def _classes(self) -> Classes:
+        return Classes(self.types)
+
+    def with_functions(self, functions: Mapping[str, UserFunction]) -> Bound:
+        """Return the same with more functions; a new one takes the place of an old one."""
+        return evolve(self, functions={**self.functions, **functions}) if functions else self
+
+    def with_types(self, types: Mapping[str, Any]) -> Bound:
+        """Return the same with more classes; a new one takes the place of an old one."""
+        return evolve(self, types={**self.types, **types}) if types else self
+
+
+NOTHING = Bound()
+
+
+def together(several: Iterable[Bound]) -> Bound:
+    """Return what several chains bring, for a chain made of them.
+
+    Raises `MeaningError` where one name means two things.
+
+    >>> together([Bound({"Review": dict}), NOTHING]).types
+    {'Review': <class 'dict'>}
+    """
+    found = [one for one in several if one.types or one.functions]
+    if len(found) < 2:
+        return found[0] if found else NOTHING
+    types: dict[str, Any] = {}
+    functions: dict[str, UserFunction] = {}
+    for one in found:
+        for name, kind in one.types.items():
+            if types.setdefault(name, kind) is not kind:
+                _refuse(f"two chains mean different classes by the type '{name}'")
+        for name, function in one.functions.items():
+            if functions.setdefault(name, function) != function:
+                _refuse(f"two chains mean different functions by @{name}")
+    return Bound(types, functions)
+
+
+def _refuse(message: str) -> None:
+    hint = "rename one of them before joining the chains"
+    raise_errors([Diagnostic("duplicate-name", message, hint=hint)])
+
+
+def unbound(body: Expr, items: Iterable[Item], bound: Bound) -> list[Diagnostic]:
+    """Return a finding for each ``@name`` that has no function or class, at its first use."""
+    items = tuple(items)
+    found = []
+    for item in items:
+        if isinstance(item, PythonType) and item.name not in bound.types:
+            name, where = item.name, item.span and item.span.part("name")
+            hint = f'bind it: chain.bind({name}=...), or load(..., types={{"{name}": ...}})'
+            message = f"the type @{name} has no class"
+            found.append(Diagnostic("unknown-name", message, where, hint))
+    for name, node in _used(body, items).items():
+        if name not in bound.functions:
+            hint = f'bind it: chain.bind({name}=...), or load(..., functions={{"{name}": ...}})'
+            found.append(Diagnostic("unknown-name", f"@{name} has no function", node.span, hint))
+    return found
+
+
+def unused(body: Expr, items: Iterable[Item], names: Iterable[str]) -> list[Diagnostic]:
+    """Return a finding for each name of a function or a class that the chain does not use."""
+    items = tuple(items)
+    used = [*_used(body, items), *declared_types(items)]
+    found = []
+    for name in names:
+        if name not in used:
+            near = closest(name, used)
+            hint = f"it uses {', '.join(f'@{one}' for one in used) or 'no function and no type'}"
+            hint = f"did you mean '{near}'?" if near else hint
+            found.append(
+                Diagnostic("unknown-name", f"there is no @{name} in this chain", hint=hint)
+            )
+    return found
+
+
+def _used(body: Expr, items: Iterable[Item]) -> dict[str, Function]:
+    found: dict[str, Function] = {}
+    bodies = [body, *(item.body for item in items if isinstance(item, Definition))]
+    for node in (one for whole in bodies for one in walk(whole) if isinstance(one, Function)):
+        found.setdefault(node.name, node)
+    return found

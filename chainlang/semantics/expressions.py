@@ -1,0 +1,350 @@
+"""Expressions over a record: answers, conditions, keys, lists. Bounded, whatever they say.
+
+They are jinja's expressions, as in ``{{ ... }}``, with what could grow without bound left out: no
+calls, no powers, arithmetic on numbers of an ordinary size alone, texts and lists up to a size, and
+filters that return no more than they are given. So a stranger's expression costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from functools import lru_cache, wraps
+from typing import TYPE_CHECKING, Any
+
+from attrs import frozen
+
+from chainlang.diagnostics.diagnostic import Diagnostic, closest
+from chainlang.errors import MeaningError
+from chainlang.semantics.prompts import NOT_ALLOWED, RenderError, said_by
+from chainlang.semantics.template_values import View, as_text, plain
+
+if TYPE_CHECKING:
+    from jinja2 import nodes
+    from jinja2.sandbox import SandboxedEnvironment
+
+LONGEST = 2_000
+"""Characters of one expression."""
+DEEPEST = 50
+"""How deep its operators may nest."""
+LARGEST_NUMBER = 10**300
+LARGEST_SUM = 1_000_000
+"""Characters of a text, or items of a list, that ``+`` makes."""
+FILTERS = (
+    "abs", "capitalize", "count", "d", "default", "first", "float", "int", "last", "length", "list",
+    "lower", "map", "max", "min", "reject", "rejectattr", "reverse", "round", "select",
+    "selectattr", "sort", "string", "sum", "title", "trim", "unique", "upper",
+)  # fmt: skip
+
+_LAZY = ("map", "reject", "rejectattr", "reverse", "select", "selectattr", "unique")
+
+
+@frozen
+class Fault:
+    """Something wrong with an expression: what, where in it, and what to write instead."""
+
+    message: str
+    start: int
+    end: int
+    hint: str | None = None
+
+
+def evaluate(expression: str, values: Mapping[str, Any]) -> Any:
+    """Return the value of an expression, as JSON has it.
+
+    Raises `RenderError` where the values do not allow it, `MeaningError` if it is no expression.
+
+    >>> evaluate("score > 3 and verdict == 'correct'", {"score": 4, "verdict": "correct"})
+    True
+    """
+    return _compiled(expression)(values)
+
+
+@lru_cache(maxsize=1024)
+def _compiled(expression: str) -> Callable[[Mapping[str, Any]], Any]:
+    """Return an expression, compiled once."""
+    wrong = faults(expression)
+    if wrong:
+        raise MeaningError([Diagnostic("expression", one.message, hint=one.hint) for one in wrong])
+    from jinja2 import TemplateError, Undefined
+
+    run: Callable[..., Any]
+    if _is_name(expression):
+        run = _named(expression)
+    else:
+        run = _environment().compile_expression(expression, undefined_to_none=False)
+
+    def evaluated(values: Mapping[str, Any]) -> Any:
+        try:
+            found = run(values)
+            for one in found if isinstance(found, (list, tuple)) else (found,):
+                if isinstance(one, Undefined):
+                    raise RenderError(f"{expression!r} has no value here")
+            return plain(found)
+        except (TemplateError, *NOT_ALLOWED) as error:
+            raise RenderError(said_by(error)) from error
+
+    return evaluated
+
+
+def _named(name: str) -> Callable[[Mapping[str, Any]], Any]:
+    """Return what finds a name, as most expressions are one: without jinja."""
+
+    def found(values: Mapping[str, Any]) -> Any:
+        if name not in values:
+            raise RenderError(f"{name!r} is undefined")
+        return values[name]
+
+    return found
+
+
+def faults(
+    expression: str,
+    known: Collection[str] | None = None,
+    fields: Mapping[str, Collection[str]] | None = None,
+) -> tuple[Fault, ...]:
+    """Return everything wrong with an expression, in the order of its text.
+
+    `known` are the names that it may read, None where anybody's guess is as good; `fields` are
+    those of some of these names.
+
+    >>> [one.message for one in faults("verdikt == 2 ** 9", ["verdict"])]
+    ["there is no 'verdikt' here", "'**' could make a number of any size"]
+    """
+    if _is_name(expression):  # most are, and need no jinja
+        tokens, names = [(0, expression)], {expression}
+        found: list[Fault] = []
+    else:
+        if len(expression) > LONGEST:
+            what = f"an expression has at most {LONGEST:,} characters, and this {len(expression):,}"
+            return (Fault(what, 0, len(expression)),)
+        from jinja2 import nodes
+
+        try:
+            tokens = words(expression)
+            tree = _tree(expression, tokens)
+        except _NoExpression as error:
+            return (error.fault,)
+        names = {one.name for one in tree.find_all(nodes.Name)}
+        found = [*_refused(tree, tokens), *_missing(tree, tokens, fields or {})]
+    known = names if known is None else known
+    for name in names - set(known):
+        near = closest(name, known)
+        hint = f"did you mean '{near}'?" if near else f"there are {', '.join(sorted(known))}"
+        found.append(_at(tokens, name, f"there is no '{name}' here", hint))
+    return tuple(sorted(dict.fromkeys(found), key=lambda one: one.start))
+
+
+@lru_cache(maxsize=1024)
+def names(expression: str) -> frozenset[str]:
+    """Return the names that an expression reads. Raises `MeaningError` if it is none.
+
+    >>> sorted(names("score > 3 and fr.answer"))
+    ['fr', 'score']
+    """
+    from jinja2 import nodes
+
+    _compiled(expression)  # for its error
+    if _is_name(expression):
+        return frozenset({expression})
+    tree = _tree(expression, words(expression))
+    return frozenset(one.name for one in tree.find_all(nodes.Name))
+
+
+class _NoExpression(Exception):
+    """A text is no expression; `fault` says why."""
+
+    def __init__(self, message: str, start: int, text: str = "", hint: str | None = None) -> None:
+        self.fault = Fault(message, start, start + max(len(text), 1), hint)
+        super().__init__(message)
+
+
+def _is_name(expression: str) -> bool:
+    return expression.isidentifier() and expression.lower() not in ("true", "false", "none", "not")
+
+
+def words(expression: str) -> list[tuple[int, str]]:
+    """Return where each word and sign begins, and its text; white space left out.
+
+    Raises `_NoExpression` at the first character that is part of none.
+    """
+    from jinja2 import TemplateSyntaxError
+
+    found: list[tuple[int, str]] = []
+    offset = depth = 0
+    try:
+        for _, kind, text in _environment().lexer.tokeniter(expression, None, None, "variable"):
+            if kind not in _KINDS:
+                raise _NoExpression(f"'{text}' can't stand in an expression", offset, text)
+            if kind == "string" and not _is_readable(text):
+                raise _NoExpression("this text has a '\\' that begins no escape", offset, text)
+            if kind != "whitespace":
+                found.append((offset, text))
+            depth += (text in _OPENING) - (text in _CLOSING)
+            if depth > DEEPEST // 2:
+                raise _NoExpression("this expression nests too deep", offset, text)
+            offset += len(text)
+    except TemplateSyntaxError as error:
+        char = expression[offset : offset + 1]
+        what = f"'{char}' can't stand in an expression"
+        if char in ("'", '"'):
+            what = "this quote is not closed"
+        elif char in _CLOSING:
+            what = f"'{char}' closes nothing"
+        raise _NoExpression(what, offset, char) from error
+    return found
+
+
+_KINDS = frozenset(("name", "operator", "string", "integer", "float", "whitespace"))
+_OPENING, _CLOSING = frozenset("([{"), frozenset(")]}")
+
+
+def _is_readable(text: str) -> bool:
+    """Return whether jinja can read a quoted text, with its escapes, when it parses it later."""
+    try:
+        text[1:-1].encode("ascii", "backslashreplace").decode("unicode-escape")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _tree(expression: str, tokens: list[tuple[int, str]]) -> nodes.Node:
+    """Return the parsed expression. Raises `_NoExpression` at the first word that can't be read."""
+    from jinja2 import TemplateSyntaxError, nodes
+    from jinja2.parser import Parser
+
+    parser = Parser(_environment(), expression, state="variable")
+    try:
+        tree = parser.parse_expression()
+    except TemplateSyntaxError as error:
+        raise _unreadable(expression, tokens, parser) from error
+    except RecursionError as error:
+        raise _NoExpression("this expression nests too deep", 0, expression) from error
+    if not parser.stream.eos:
+        raise _unreadable(expression, tokens, parser)
+    level: list[nodes.Node] = [tree]
+    for _ in range(DEEPEST):
+        level = [child for node in level for child in node.iter_child_nodes()]
+    if level:
+        raise _NoExpression("this expression nests too deep", 0, expression)
+    return nodes.Output([tree])
+
+
+def _unreadable(expression: str, tokens: list[tuple[int, str]], parser: Any) -> _NoExpression:
+    """Return what to say of the word at which a parser has stopped."""
+    left = 0
+    while not parser.stream.eos:
+        next(parser.stream)
+        left += 1
+    if left == 0:
+        return _NoExpression("something is missing at the end", max(len(expression) - 1, 0))
+    start, text = tokens[len(tokens) - left]
+    hint = "to compare, write ==" if text == "=" else None
+    if expression.startswith(("{{", "{%")):
+        hint = "leave the braces out"
+    return _NoExpression(f"'{text}' can't stand here", start, text, hint)
+
+
+def _refused(tree: nodes.Node, tokens: list[tuple[int, str]]) -> Iterator[Fault]:
+    """Yield a fault for everything that an expression can't do, though jinja could."""
+    from jinja2 import nodes
+
+    for node in tree.find_all((nodes.Pow, nodes.Concat, nodes.Call, nodes.Filter, nodes.Getattr)):
+        match node:
+            case nodes.Pow():
+                hint = "write the product"
+                yield _at(tokens, "**", "'**' could make a number of any size", hint)
+            case nodes.Concat():
+                yield _at(tokens, "~", "'~' could make a text of any size", "write + between texts")
+            case nodes.Call():
+                name = getattr(node.node, "attr", getattr(node.node, "name", "("))
+                hint = "to change a value, write a filter: answer | lower"
+                yield _at(tokens, name, "an expression can't call anything", hint)
+            case nodes.Filter(name=name) if name not in FILTERS:
+                near = closest(name, FILTERS)
+                hint = f"did you mean '{near}'?" if near else f"there are {', '.join(FILTERS)}"
+                yield _at(tokens, name, f"there is no filter '{name}' here", hint)
+            case nodes.Filter(kwargs=named):
+                for key in sorted(_twice(str(one.key) for one in named)):
+                    yield _at(tokens, key, f"the argument '{key}' stands twice")
+            case nodes.Getattr(attr=name) if name.startswith("_"):
+                yield _at(tokens, name, f"'{name}' is no field of a value")
+
+
+def _twice(names: Iterable[str]) -> set[str]:
+    return {name for name, count in Counter(names).items() if count > 1}
+
+
+def _missing(
+    tree: nodes.Node, tokens: list[tuple[int, str]], fields: Mapping[str, Collection[str]]
+) -> Iterator[Fault]:
+    """Yield a fault for each field that is read of a name which does not have it."""
+    from jinja2 import nodes
+
+    for node in tree.find_all(nodes.Getattr):
+        if not isinstance(node.node, nodes.Name) or node.node.name not in fields:
+            continue
+        name, own = node.node.name, fields[node.node.name]
+        if node.attr not in own:
+            near = closest(node.attr, own)
+            hint = f"did you mean '{near}'?" if near else f"it has {', '.join(sorted(own))}"
+            yield _at(tokens, node.attr, f"'{name}' has no field '{node.attr}'", hint)
+
+
+def _at(tokens: list[tuple[int, str]], text: str, message: str, hint: str | None = None) -> Fault:
+    """Return a fault at the first place of a word; one after a point is a field, not a name."""
+    places = [
+        (before == ".", start)
+        for (_, before), (start, word) in zip([(0, ""), *tokens], tokens, strict=False)
+        if word == text
+    ]
+    start = min(places, default=(False, 0))[1]
+    return Fault(message, start, start + len(text), hint)
+
+
+@lru_cache(maxsize=1)
+def _environment() -> SandboxedEnvironment:
+    from jinja2.exceptions import SecurityError
+
+    from chainlang.semantics.sandbox import Fields, Missing
+
+    class Bounded(Fields):
+        intercepted_binops = frozenset(("+", "-", "*", "/", "//", "%", "**"))
+
+        def getattr(self, obj: Any, attribute: str) -> Any:
+            """Return a field of a value: methods, which nothing can call, are none."""
+            if isinstance(obj, View) or (isinstance(obj, dict) and attribute in obj):
+                return super().getattr(obj, attribute)
+            return self.undefined(obj=obj, name=attribute)
+
+        def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+            """Return what an operator makes, where that has an ordinary size."""
+            if operator == "+" and type(left) is type(right) and isinstance(left, str | list):
+                if len(left) + len(right) > LARGEST_SUM:
+                    raise SecurityError(f"'+' would make more than {LARGEST_SUM:,} of it")
+                return left + right
+            for value in (left, right):
+                if not isinstance(value, int | float):
+                    kind = type(value).__name__
+                    raise SecurityError(f"'{operator}' is for numbers, and this is a {kind}")
+                if abs(value) > LARGEST_NUMBER:
+                    raise SecurityError(f"'{operator}' met a number of more than 300 digits")
+            return super().call_binop(context, operator, left, right)
+
+    made = Bounded(undefined=Missing, autoescape=False, optimized=False)
+    made.filters = {name: made.filters[name] for name in FILTERS}
+    made.filters |= {name: _listing(made.filters[name]) for name in _LAZY}
+    made.filters |= {"string": as_text}
+    made.globals = {}
+    return made
+
+
+def _listing(filter_: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a filter that gives a list where it gave what can be gone through once."""
+
+    @wraps(filter_)
+    def listed(*args: Any, **named: Any) -> Any:
+        found = filter_(*args, **named)
+        return list(found) if isinstance(found, Iterator) else found
+
+    return listed

@@ -1,0 +1,296 @@
+"""What a Python function does in a chain: what it is given, and what becomes of what it returns.
+
+Chains hold the names of functions alone; the functions stand beside them, in a `Bound`.
+"""
+
+from __future__ import annotations
+
+import inspect
+import traceback
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from functools import cached_property
+from itertools import islice
+from typing import TYPE_CHECKING, Any, get_args, get_origin
+
+from attrs import evolve, field, frozen
+
+from chainlang.diagnostics.diagnostic import Diagnostic
+from chainlang.diagnostics.render import shown
+from chainlang.errors import OperandError
+from chainlang.ir.builtins import Kind
+from chainlang.limits import current
+from chainlang.semantics.record import Candidate, Part, Record
+from chainlang.semantics.seeds import Place
+from chainlang.semantics.stage_error import StageError
+from chainlang.semantics.template_values import View
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+_SEVERAL = frozenset({list, tuple, Sequence, Collection, Iterable, Iterator})
+_FED = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+
+class FunctionError(StageError):
+    """A function raised: what, and where in its own file; `traceback` has the whole way there."""
+
+    def __init__(self, raised: Exception) -> None:
+        frames = raised.__traceback__
+        while frames is not None and _is_ours(frames.tb_frame.f_globals.get("__name__", "")):
+            frames = frames.tb_next
+        self.traceback = "".join(traceback.format_exception(type(raised), raised, frames))
+        self.where = _where(traceback.extract_tb(frames))
+        said = "".join(traceback.format_exception_only(raised)).strip()
+        super().__init__(said, "function")
+
+
+def _is_ours(module: str) -> bool:
+    return module.partition(".")[0] == __name__.partition(".")[0]
+
+
+def _where(frames: traceback.StackSummary) -> str | None:
+    """Return the last line that was run in the file of the function itself."""
+    own = [frame for frame in frames if frame.filename == frames[0].filename]
+    if not own:
+        return None  # a built-in function, which has no lines
+    return f"{own[-1].filename}:{own[-1].lineno}, in {own[-1].name}: {own[-1].line}"
+
+
+# ---------------------------------------------------------------- what a function is given
+
+
+@frozen
+class Parameter:
+    """A parameter of a function: its name, the type it wants, whether it can be left out."""
+
+    name: str
+    wants: Any = field(default=Any, eq=False)
+    optional: bool = False
+
+    @cached_property
+    def adapter(self) -> TypeAdapter[Any] | None:
+        """What checks a value and converts it; None where anything will do."""
+        if self.wants in (Any, object):
+            return None
+        from pydantic import TypeAdapter
+
+        return TypeAdapter(self.wants)
+
+    def read(self, value: Any) -> Any:
+        """Return a value as the parameter wants it.
+
+        Raises `StageError` for a value that is not of its type.
+        """
+        if self.adapter is None:
+            return value
+        from pydantic import ValidationError
+
+        try:
+            return self.adapter.validate_python(value)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = ".".join([self.name, *map(str, first["loc"])])
+            raise StageError(f"{where}: {first['msg']}", "input") from error
+
+
+@frozen
+class UserFunction:
+    """A function under its name in a chain, with what its signature says.
+
+    The first parameter is fed. If it is annotated as a list or another sequence, the function is a
+    fold: it is called once, with all candidates. Else it is a map, called once for each. A function
+    without such a parameter generates: it is called once, whatever stands before it. Annotated with
+    `Candidate` it is given candidates, else their answers. Keyword-only parameters are given what
+    the record has under their names: a field of the row, the query, the answer of a named part, or
+    the `Part` itself where that is the annotation.
+
+    >>> def shout(answer: str, *, mark="!") -> str:
+    ...     return answer.upper() + mark
+    >>> found = UserFunction.of("shout", shout)
+    >>> found.kind, [parameter.name for parameter in found.names]
+    ('map', ['mark'])
+    """
+
+    name: str
+    function: Callable[..., Any]
+    kind: Kind = field(eq=False)
+    fed: Parameter | None = field(eq=False)
+    """What is given by position; None for a function that generates."""
+    names: tuple[Parameter, ...] = field(default=(), eq=False)
+    """What is given by name."""
+    is_async: bool = field(default=False, eq=False)
+
+    @classmethod
+    def of(cls, name: str, function: Callable[..., Any]) -> UserFunction:
+        """Return a function with what its signature says.
+
+        Raises `OperandError` for one that a chain could not call.
+        """
+        if not callable(function):
+            message = f"@{name} can't be {shown(function)}, which is no function"
+            raise OperandError([Diagnostic("operand", message)])
+        parameters = _parameters(name, function)
+        first = next((one for one in parameters if one.kind in _FED), None)
+        if first is None:
+            first = next((one for one in parameters if one.kind is one.VAR_POSITIONAL), None)
+        for one in parameters:
+            if one.kind in _FED and one is not first and one.default is one.empty:
+                message = f"{name}() wants {one.name!r} by position, and a chain gives one value"
+                hint = f"write `*, {one.name}` to be given what the record has under that name"
+                raise OperandError([Diagnostic("operand", message, hint=hint)])
+        names = tuple(
+            Parameter(one.name, _wanted(one), one.default is not one.empty)
+            for one in parameters
+            if one.kind is one.KEYWORD_ONLY
+        )
+        called = function if inspect.isroutine(function) else type(function).__call__
+        is_async = any(
+            asks(one)
+            for asks in (inspect.iscoroutinefunction, inspect.isasyncgenfunction)
+            for one in (function, called)
+        )
+        if first is None:
+            return cls(name, function, "generate", None, names, is_async)
+        wants = _wanted(first)
+        if (get_origin(wants) or wants) not in _SEVERAL:
+            return cls(name, function, "map", Parameter(first.name, wants), names, is_async)
+        (item, *_) = get_args(wants) or (Any,)
+        return cls(name, function, "fold", Parameter(first.name, item), names, is_async)
+
+    def check(self) -> None:
+        """Raise `OperandError` for an annotation that no value of a chain can have."""
+        for one in (self.fed, *self.names):
+            if one is None or one.wants in (Candidate, Part):
+                continue
+            try:
+                _ = one.adapter
+            except (RuntimeError, NameError, TypeError) as error:  # pydantic's, and Python's own
+                wants = getattr(one.wants, "__name__", str(one.wants))
+                message = f"{self.name}() wants {one.name!r} as {wants}, which no answer can be"
+                hint = "annotate it with a type of JSON, a pydantic model or Candidate"
+                raise OperandError([Diagnostic("operand", message, hint=hint)]) from error
+
+    def readings(self, record: Record) -> tuple[tuple[Candidate, ...], ...]:
+        """Return the candidates of each call.
+
+        Raises `StageError` where a fold or a map has nothing before it.
+        """
+        if self.kind == "generate":
+            return ((),)
+        if not record.candidates:
+            raise StageError("it has nothing before it: there are no candidates", "input")
+        if self.kind == "fold":
+            return (record.candidates,)
+        return tuple((one,) for one in record.candidates)
+
+    def arguments(
+        self, record: Record, read: tuple[Candidate, ...]
+    ) -> tuple[list[Any], dict[str, Any]]:
+        """Return what a call is given, by position and by name.
+
+        Raises `StageError` for a name that the record lacks, or a value of another type.
+        """
+        given: list[Any] = []
+        if self.fed is not None:
+            fed, whole = self.fed, self.fed.wants is Candidate
+            values = [one if whole else fed.read(one.answer) for one in read]
+            given = [values] if self.kind == "fold" else values
+        by_name = {}
+        for one in self.names:
+            if one.name in record.values:
+                by_name[one.name] = self._named(one, record)
+            elif not one.optional:
+                raise StageError(f"it wants {one.name!r}, which this row does not have", "input")
+        return given, by_name
+
+    def _named(self, parameter: Parameter, record: Record) -> Any:
+        value = record.values[parameter.name]
+        if parameter.name == "candidates":
+            return list(record.candidates)
+        if isinstance(value, View):  # so the record knows a part by this name
+            part = Part(record.history[parameter.name])
+            return part if parameter.wants is Part else parameter.read(part.answer)
+        return parameter.read(value)
+
+    # ------------------------------------------------------------ calling it
+
+    def call(self, record: Record, read: tuple[Candidate, ...], place: Place) -> Candidates:
+        """Return the candidates that a call makes.
+
+        Raises `StageError`: `FunctionError` where the function raised. What is no `Exception`,
+        such as `KeyboardInterrupt`, goes through.
+        """
+        given, by_name = self.arguments(record, read)
+        try:
+            found = _listed(self.function(*given, **by_name), current().samples_per_stage)
+        except Exception as error:  # whatever it raises is the failure of its row
+            raise FunctionError(error) from error
+        return self._candidates(found, place, current().samples_per_stage)
+
+    async def acall(
+        self, record: Record, read: tuple[Candidate, ...], place: Place, most: int
+    ) -> Candidates:
+        """Return the candidates that a call of an async function makes, `most` at most.
+
+        Raises as `call` does. It takes the limit, since it runs in a thread with limits of its own.
+        """
+        given, by_name = self.arguments(record, read)
+        try:
+            made = self.function(*given, **by_name)
+            if hasattr(made, "__aiter__"):
+                found: Any = []
+                async for one in made:
+                    found.append(one)
+                    if len(found) > most:
+                        break
+            else:
+                found = _listed(await made, most)
+        except Exception as error:  # whatever it raises is the failure of its row
+            raise FunctionError(error) from error
+        return self._candidates(found, place, most)
+
+    def _candidates(self, found: Any, place: Place, most: int) -> Candidates:
+        """Return what was returned as candidates: none, one, or each of several."""
+        several = found if isinstance(found, list) else [found]
+        if len(several) > most:
+            message = f"it returned more than {most:,} candidates, the limit samples_per_stage"
+            raise StageError(message, "function")
+        return tuple(self._candidate(one, place) for one in several if one is not None)
+
+    def _candidate(self, value: Any, place: Place) -> Candidate:
+        if isinstance(value, Candidate):
+            return value if value.place else evolve(value, place=place)
+        from pydantic_core import PydanticSerializationError, to_jsonable_python
+
+        try:
+            plain = to_jsonable_python(value)
+        except PydanticSerializationError as error:
+            kind = type(value).__name__
+            raise StageError(f"it returned a {kind}, which JSON can't hold", "function") from error
+        fields = plain if isinstance(plain, dict) else {}
+        return Candidate(fields.get("answer", plain), fields, place=place)
+
+
+Candidates = tuple[Candidate, ...]
+
+
+def _parameters(name: str, function: Callable[..., Any]) -> list[inspect.Parameter]:
+    try:
+        return list(inspect.signature(function, eval_str=True).parameters.values())
+    except NameError as error:
+        message = f"the annotations of {name}() can't be read: {error}"
+        hint = "import what they name where the function is defined, not for type checkers alone"
+        raise OperandError([Diagnostic("operand", message, hint=hint)]) from error
+    except (TypeError, ValueError):  # some built-in functions tell nothing about themselves
+        return [inspect.Parameter("value", inspect.Parameter.POSITIONAL_ONLY)]
+
+
+def _wanted(parameter: inspect.Parameter) -> Any:
+    return Any if parameter.annotation is parameter.empty else parameter.annotation
+
+
+def _listed(value: Any, most: int) -> Any:
+    """Return lists, tuples and iterators as a list, of one more than is allowed; others as is."""
+    if isinstance(value, list | tuple | Iterator):
+        return list(islice(value, most + 1))
+    return value

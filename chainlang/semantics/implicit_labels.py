@@ -1,0 +1,136 @@
+"""Which ops name their own part: ``{{ classify.answer }}`` needs no label where nobody could doubt.
+
+An op does where it stands once in a chain, without a label of its own, and where nothing else has
+its name. Such a name is no part of a place, so it changes no sample; nor does it hide a field of a
+row. What is counted is the same for all chains of one normal form.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+from attrs import define, field
+
+from chainlang.ir.declarations import Definition, Item, Op
+from chainlang.ir.nodes import Branch, Combine, Expr, Join, Named, Ref, Repeat, Stage, Then
+from chainlang.ir.references import references
+from chainlang.ir.visit import parts_of
+
+_OFTEN = 2
+_EXCLUSIVE = ("fallback", "route")
+
+
+def own_names(body: Expr, declared: Iterable[Item] = ()) -> frozenset[str]:
+    """Return the names of the ops that name their own part in a chain.
+
+    >>> from chainlang.notation import parse, parse_file
+    >>> ops = parse_file("op a : generate {} op b : fold {}").node.items
+    >>> sorted(own_names(parse("(3:a | x = a) >> b").node, ops)), sorted(
+    ...     own_names(parse("(a & a) >> b").node, ops)
+    ... )
+    (['b'], ['b'])
+    """
+    declared = tuple(declared)
+    bodies = {item.name: item.body for item in declared if isinstance(item, Definition)}
+    counting = _Counting(bodies, frozenset(item.name for item in declared if isinstance(item, Op)))
+    counting.learn(body)
+    counts = counting.visit(body, gathered=False)
+    return frozenset(name for name, often in counts.items() if often == 1) - counting.labels
+
+
+@define
+class _Counting:
+    """How often each op stands in the parts of a chain; what is more than once is just often."""
+
+    bodies: Mapping[str, Expr]
+    ops: frozenset[str]
+    labels: set[str] = field(factory=set)
+    _known: dict[tuple[str, bool], Mapping[str, int]] = field(factory=dict)
+    """The counts of definitions, gathered or not."""
+    _branched: dict[str, bool] = field(factory=dict)
+
+    def visit(self, node: Expr, *, gathered: bool) -> Mapping[str, int]:
+        """Return the counts of an expression; `gathered` says whether its branches are joined."""
+        match node:
+            case Stage(name):
+                return {name: 1} if name in self.ops else {}
+            case Ref(name):
+                return self._known.get((name, gathered), {})
+            case Named(name, inner):
+                self.labels.add(name)
+                stage = self.labelled(inner)
+                return {stage.name: _OFTEN} if stage else self.visit(inner, gathered=gathered)
+            case Branch(parts) if not gathered:  # each has a history of its own
+                return self.most(parts, gathered)
+            case Combine(name) if name in _EXCLUSIVE:  # one of them runs
+                return self.most(parts_of(node), gathered)
+        found: Counter[str] = Counter()
+        times = 1
+        for part in parts_of(node):
+            inside = gathered or isinstance(node, Join | Repeat)
+            for name, often in self.visit(part, gathered=inside).items():
+                found[name] = min(_OFTEN, found[name] + often * times)
+            if gathered and isinstance(node, Then) and self.is_branched(part):
+                times = _OFTEN  # what stands after a branch applies to each of its parts
+        if isinstance(node, Repeat) or (isinstance(node, Combine) and node.name == "each"):
+            return dict.fromkeys(found, _OFTEN)
+        return found
+
+    def most(self, parts: Iterable[Expr], gathered: bool) -> Mapping[str, int]:
+        found: Counter[str] = Counter()
+        for part in parts:
+            found |= Counter(self.visit(part, gathered=gathered))
+        return found
+
+    def labelled(self, node: Expr) -> Stage | None:
+        """Return the stage that a label stands at, if it is one; a `retry` stays in its label."""
+        passed: set[str] = set()
+        while not isinstance(node, Stage):
+            match node:
+                case Named(name, inner):
+                    self.labels.add(name)
+                    node = inner
+                case Combine("retry", (inner,)):
+                    node = inner
+                case Ref(name) if name in self.bodies and name not in passed:
+                    passed.add(name)
+                    node = self.bodies[name]
+                case _:
+                    return None
+        return node if node.name in self.ops else None
+
+    def is_branched(self, node: Expr) -> bool:
+        """Return whether a part yields results that stay apart, looking through definitions."""
+        match node:
+            case Branch():
+                return True
+            case Then(parts):
+                return any(map(self.is_branched, parts))
+            case Named(_, inner):
+                return self.is_branched(inner)
+            case Ref(name):
+                return self._branched.get(name, False)
+        return False
+
+    def learn(self, body: Expr) -> None:
+        """Count in all definitions that an expression leads to, those first that others use.
+
+        It takes no stack, however many there are; what leads back to itself is refused elsewhere.
+        """
+        begun: set[str] = set()
+        pending = [ref.name for ref in references(body)]
+        while pending:
+            name = pending[-1]
+            if name not in self.bodies or name in self._branched:
+                pending.pop()
+                continue
+            below = [ref.name for ref in references(self.bodies[name])]
+            if name not in begun and below:
+                begun.add(name)
+                pending += below
+                continue
+            pending.pop()
+            self._branched[name] = self.is_branched(self.bodies[name])
+            for gathered in (True, False):
+                self._known[name, gathered] = self.visit(self.bodies[name], gathered=gathered)

@@ -1,0 +1,143 @@
+"""Rows -> records: what a row must have, what it may leave out, and which text is the query."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from attrs import field, frozen
+
+from chainlang.datatypes.check_types import Declared, declared_types, shape_of
+from chainlang.datatypes.json_schema import validator
+from chainlang.datatypes.parse_reply import plain
+from chainlang.datatypes.validation_errors import misfits
+from chainlang.ir import declarations
+from chainlang.ir.declarations import Item
+from chainlang.semantics.bindings import NOTHING, Bound
+from chainlang.semantics.prompts import RenderError, render
+from chainlang.semantics.record import Candidate, Record
+from chainlang.semantics.seeds import row_id
+
+_OWN = ("id", "responses")
+"""Fields that a row may have though no input names them: who it is, and its first candidates."""
+
+
+class InputError(Exception):
+    """A row is not what the chain reads; `faults` says of each field what is wrong with it."""
+
+    def __init__(self, faults: Iterable[str]) -> None:
+        self.faults = tuple(faults)
+        super().__init__("; ".join(self.faults))
+
+
+@frozen
+class Door:
+    """Where rows come in: what they must be, from the declarations of a chain."""
+
+    type: declarations.Type | None = None
+    """What a row has to fit; None where every row will do."""
+    derived: tuple[declarations.Field, ...] = ()
+    """The fields that are made from others."""
+    types: Mapping[str, Declared] = field(factory=dict)
+    bound: Bound = NOTHING
+
+    @classmethod
+    def of(cls, declared: Iterable[Item], bound: Bound = NOTHING) -> Door:
+        """Return the door that an `input` declares; without one, it stands open."""
+        declared = tuple(declared)
+        types = declared_types(declared)
+        expected = next((one.type for one in declared if isinstance(one, declarations.Input)), None)
+        if not isinstance(expected, declarations.Shape):
+            return cls(expected, (), types, bound)
+        given = tuple(one for one in expected.fields if one.type is not None)
+        derived = tuple(one for one in expected.fields if one.type is None)
+        return cls(declarations.Shape(given), derived, types, bound)
+
+    def record(self, row: Mapping[str, Any], number: int = 0, *, bare: bool = False) -> Record:
+        """Return the record that a row starts as.
+
+        With an `input` declaration the row must fit it; one that was a `bare` text fills the only
+        field that is asked for. The query is the field ``query``, or the only field besides ``id``;
+        the field ``responses``, a list, gives the first candidates.
+        Raises `InputError` for a row that does not fit.
+
+        >>> Door().record({"id": 1, "text": "hello"}).query
+        'hello'
+        """
+        if bare and (only := self._only()) is not None:
+            row = {only: row["query"]}
+        fields = dict(row) if self.type is None else self._fitted(row, self.type)
+        responses = fields.get("responses", [])
+        if not isinstance(responses, list | tuple):
+            raise InputError(["responses: the first candidates are a list"])
+        candidates = tuple(_candidate(one) for one in responses)
+        return Record(fields, row_id(row), _query(fields), candidates, number=number)
+
+    def _fitted(self, row: Mapping[str, Any], wanted: declarations.Type) -> dict[str, Any]:
+        """Return a row with defaults filled in and derived fields made, every field of its type."""
+        from pydantic_core import ValidationError
+
+        made = {one.name: row[one.name] for one in self.derived if one.name in row}
+        names = self._names(wanted)
+        own = {name: row[name] for name in _OWN if name in row and name not in names}
+        rest = {name: value for name, value in row.items() if name not in own and name not in made}
+        try:
+            fitted = plain(validator(wanted, self.types, self.bound.classes).validate_python(rest))
+        except ValidationError as error:
+            raise InputError(misfits(error, wanted, self.types)) from error
+        except Exception as error:  # a validator of a class is somebody else's code
+            raise InputError([f"its class failed: {type(error).__name__}: {error}"]) from error
+        found = {**own, **fitted}
+        for one in self.derived:
+            assert one.default is not None  # checked
+            given = made.get(one.name)
+            template = one.default.value
+            found[one.name] = _derived(one.name, template, found) if given is None else given
+        return found
+
+    def _only(self) -> str | None:
+        """Return the field that a text by itself is meant for; None for ``query``."""
+        shape = None if self.type is None else shape_of(self.type, self.types)
+        fields = () if shape is None else shape.fields
+        asked = [one.name for one in fields if one.default is None]
+        return asked[0] if len(asked) == 1 and "query" not in self._names(shape) else None
+
+    def _names(self, wanted: declarations.Type | None) -> frozenset[str]:
+        shape = None if wanted is None else shape_of(wanted, self.types)
+        return frozenset(one.name for one in shape.fields) if shape is not None else frozenset()
+
+
+def record_of(
+    row: Mapping[str, Any],
+    declared: Iterable[Item] = (),
+    bound: Bound = NOTHING,
+    *,
+    number: int = 0,
+) -> Record:
+    """Return the record that a row starts as, as `Door.record` does; for one row."""
+    return Door.of(declared, bound).record(row, number)
+
+
+def _query(fields: Mapping[str, Any]) -> str | None:
+    if "query" in fields:
+        query = fields["query"]
+        if not isinstance(query, str):
+            raise InputError([f"query: a query is a text, not {type(query).__name__}"])
+        return query
+    texts = [name for name in fields if name not in ("id", "responses")]
+    if len(texts) == 1 and isinstance(fields[texts[0]], str):
+        only: str = fields[texts[0]]
+        return only
+    return None
+
+
+def _candidate(value: Any) -> Candidate:
+    fields = value if isinstance(value, dict) else {}
+    return Candidate(fields.get("answer", value), fields)
+
+
+def _derived(name: str, template: Any, values: Mapping[str, Any]) -> str:
+    try:
+        return render(template, values)
+    except RenderError as error:
+        raise InputError([f"{name}: it can't be made from the row: {error}"]) from error

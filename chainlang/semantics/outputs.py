@@ -1,0 +1,98 @@
+"""What of a result is looked at. What nobody looks at need not be made."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+
+from attrs import evolve, frozen
+
+from chainlang.diagnostics.diagnostic import Diagnostic, closest
+from chainlang.errors import SettingError
+from chainlang.semantics.record import Branched, Candidate, Flow, Record, Stop
+
+WHOLE = ("answer", "candidates", "history", "trace")
+"""What can be asked for besides the named parts, of which `history` is all."""
+
+
+@frozen
+class Outputs:
+    """What the caller wants to see of each result; `names` is None for everything.
+
+    >>> "votes" in Outputs(), "answer" in Outputs(frozenset({"answer"}))
+    (True, True)
+    """
+
+    names: frozenset[str] | None = None
+
+    def __contains__(self, name: object) -> bool:
+        if self.names is None or name in self.names:
+            return True
+        return name == "answer" and "candidates" in self.names
+
+    def has_part(self, name: str) -> bool:
+        """Return whether the output of a named part is looked at."""
+        return "history" in self or name in self
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(WHOLE if self.names is None else self.names))
+
+    @staticmethod
+    def of(given: Collection[str] | None, parts: Iterable[str]) -> Outputs:
+        """Return the outputs that a call was given, of a chain with these named parts.
+
+        Raises `SettingError` for a name that no result of the chain has.
+        """
+        if given is None:
+            return Outputs()
+        names = frozenset([given] if isinstance(given, str) else given)
+        known = (*WHOLE, *parts)
+        wrong = []
+        for name in sorted(names - set(known)):
+            near = closest(name, known)
+            hint = f"did you mean '{near}'?" if near else f"there are {', '.join(known)}"
+            wrong.append(Diagnostic("setting", f"no result has the output '{name}'", hint=hint))
+        if wrong or not names:
+            empty = Diagnostic("setting", "outputs= asks for nothing", hint=f"it takes {WHOLE[0]}")
+            raise SettingError(wrong or [empty])
+        return Outputs(names)
+
+    def of_flow(self, flow: Flow) -> Flow:
+        """Return what of a result is looked at; the result itself where all of it is.
+
+        The input and what did not go the straight way are always there.
+
+        >>> record = Record({}, "7", None, (Candidate("42", {"verdict": "correct"}),))
+        >>> (seen,) = Outputs(frozenset({"answer"})).of_flow(record).candidates
+        >>> seen.answer, dict(seen.fields)
+        ('42', {})
+        """
+        if self.names is None:
+            return flow
+        if isinstance(flow, Branched):
+            return Branched(tuple((name, self.of_flow(one)) for name, one in flow.results))
+        return evolve(
+            flow,
+            candidates=self._candidates(flow),
+            history={name: one for name, one in flow.history.items() if self.has_part(name)},
+            trace=flow.trace if "trace" in self else _unkept(flow),
+        )
+
+    def _candidates(self, record: Record) -> tuple[Candidate, ...]:
+        if "candidates" in self:
+            return record.candidates
+        wanted = record.candidates[:1] if "answer" in self else ()
+        return tuple(Candidate(one.answer, value=one.value) for one in wanted)
+
+
+def _unkept(record: Record) -> tuple[Stop, ...]:
+    """Return of a trace what has to be told: what of its type no engine held a stage to."""
+    found: dict[Stop, None] = {}
+    for stop in record.trace:
+        for one in stop.candidates:
+            if one.unkept:
+                told = Candidate(None, unkept=one.unkept)
+                found[Stop(stop.stage, stop.place, (told,))] = None
+    return tuple(found)
+
+
+EVERYTHING = Outputs()

@@ -1,0 +1,21 @@
+"""The prelude: what ``E``, ``V``, ``J`` and ``S`` mean, read from ``prelude.chain``."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import resources
+
+from chainlang.ir.declarations import Op
+from chainlang.notation import parse_file, source
+
+
+@cache
+def prelude() -> dict[str, Op]:
+    """Return the ops of the prelude by name.
+
+    >>> sorted(prelude())
+    ['E', 'J', 'S', 'V']
+    """
+    text = (resources.files("chainlang.semantics") / "prelude.chain").read_text(encoding="utf-8")
+    items = parse_file(source(text, "prelude.chain")).node.items
+    return {item.name: item for item in items if isinstance(item, Op)}

@@ -1,0 +1,158 @@
+"""Templates -> text. Expressions have a module of their own.
+
+Templates are written by authors of chains; everything that fills them in is a value. They run in
+jinja's immutable sandbox, an unknown name is an error, and a rendered prompt is never rendered
+again, so nothing that a row or a model says can become a template.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from chainlang.diagnostics.diagnostic import Diagnostic, closest
+from chainlang.diagnostics.render import without_places
+from chainlang.errors import MeaningError
+from chainlang.semantics.template_values import View
+
+if TYPE_CHECKING:
+    from jinja2 import nodes
+
+    from chainlang.semantics.sandbox import Sandbox
+
+
+def absent(name: str, names: Iterable[str]) -> str:
+    """Say that a name is not there, what is, and which of them was probably meant.
+
+    >>> absent("txt", ["text", "lang"])
+    "there is no 'txt', there are text, lang; did you mean 'text'?"
+    """
+    known = list(names)
+    near = closest(name, known)
+    there = f", there {'are' if len(known) > 1 else 'is'} {', '.join(known)}" if known else ""
+    return f"there is no '{name}'{there}" + (f"; did you mean '{near}'?" if near else "")
+
+
+class RenderError(Exception):
+    """A template could not be filled in with the values of a row; the message says why."""
+
+
+NOT_ALLOWED = (
+    ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError, TypeError,
+    ValueError,
+)  # fmt: skip
+"""What filters and operators raise for values that do not allow them."""
+
+
+def render(template: str, values: Mapping[str, Any]) -> str:
+    """Return a template with values filled in. Text goes in as it is, other values as JSON.
+
+    Raises `RenderError` for a name that the values lack, an operation that fails on them, or a
+    function that is to be shown, and `MeaningError` for a template that is not one.
+
+    >>> render("{{ lang }}: {{ text }}", {"lang": "fr", "text": "{{ 7 * 7 }}"})
+    'fr: {{ 7 * 7 }}'
+    """
+    return _compiled(template)(values)
+
+
+@lru_cache(maxsize=1024)
+def _compiled(template: str) -> Callable[[Mapping[str, Any]], str]:
+    """Return what fills a template in. Raises `MeaningError` if jinja cannot read it."""
+    from jinja2 import TemplateError, TemplateSyntaxError
+
+    from chainlang.semantics.sandbox import rendered
+
+    try:
+        found = environment().from_string(template)
+    except TemplateSyntaxError as error:
+        message = f"this template can't be read: {error.message} (line {error.lineno})"
+        raise MeaningError([Diagnostic("template", message)]) from error
+    except SyntaxError as error:  # of the Python that jinja makes of it: an argument stands twice
+        message = f"this template can't be read: {error.msg}"
+        raise MeaningError([Diagnostic("template", message)]) from error
+
+    def fill(values: Mapping[str, Any]) -> str:
+        # As `found.render(values)`, which copies the values twice.
+        context = found.new_context({**found.globals, **values}, shared=True)
+        try:
+            return rendered(found.root_render_func(context))
+        except (TemplateError, *NOT_ALLOWED) as error:
+            raise RenderError(said_by(error)) from error
+
+    return fill
+
+
+def said_by(error: Exception) -> str:
+    """Return what an error says of the values of a row."""
+    if isinstance(error, RecursionError):
+        return "a value is nested too deep"
+    return without_places(str(error))
+
+
+@lru_cache(maxsize=1024)
+def variables(template: str) -> frozenset[str]:
+    """Return the names that a template reads and does not define itself.
+
+    >>> sorted(variables("{{ query }}{% for one in candidates %}{{ one.answer }}{% endfor %}"))
+    ['candidates', 'query']
+    """
+    _compiled(template)  # for its error
+    return undeclared(environment().parse(template))
+
+
+def undeclared(tree: nodes.Template) -> frozenset[str]:
+    """Return the names that a template reads and does not set before.
+
+    As `jinja2.meta` finds them, but nothing constant is computed: that may fail, or never end.
+    """
+    from jinja2.meta import TrackingCodeGenerator
+
+    assert tree.environment is not None
+    found = TrackingCodeGenerator(tree.environment)
+    found.optimizer = None
+    found.visit(tree)
+    return frozenset(found.undeclared_identifiers)
+
+
+@lru_cache(maxsize=1024)
+def looks_into(template: str) -> bool:
+    """Return whether a template does more with values than to show, join, count and go through.
+
+    It may ask what kind of value something is, as `is none` does, or how its text goes.
+
+    >>> looks_into("{% if query is none %}{% endif %}"), looks_into("{{ query | trim }}")
+    (True, False)
+    """
+    from jinja2 import nodes
+
+    tree = environment().parse(template)
+    asks = any(test.name not in ("defined", "undefined") for test in tree.find_all(nodes.Test))
+    return asks or any(one.name in _ASKING for one in tree.find_all(nodes.Filter))
+
+
+_ASKING = frozenset(
+    {
+        "indent", "reject", "rejectattr", "replace", "select", "selectattr", "striptags",
+        "truncate", "wordcount",
+    }
+)  # fmt: skip
+
+
+@lru_cache(maxsize=1)
+def environment() -> Sandbox:
+    """Return the sandbox that templates are read and filled in by."""
+    from chainlang.semantics.sandbox import Missing, Sandbox
+
+    class Absent(Missing):
+        @property
+        def _undefined_message(self) -> str:
+            """What is said of a name that leads nowhere: it, and those that lead somewhere."""
+            of, name = self._undefined_obj, self._undefined_name
+            if self._undefined_hint or not isinstance(name, str):
+                return str(super()._undefined_message)
+            names = of.names() if isinstance(of, View) else of if isinstance(of, dict) else ()
+            return absent(name, names)
+
+    return Sandbox(Absent)

@@ -1,0 +1,303 @@
+"""What a chain means, slow and obvious: one row, one stage, one sample after another.
+
+This is the meaning. Every other way to run a chain is tested against it. It needs no engine: it is
+given a function that completes one request. It has no clock, so that no `timeout` ends and no
+backoff waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any, TypeAlias, TypeVar
+
+from attrs import define, evolve
+
+from chainlang.ir.declarations import Definition, Item
+from chainlang.ir.nodes import Branch, Combine, Expr, Function, Join, Named, Repeat, Stage, Then
+from chainlang.ir.normalize import inlined, normal, part_name
+from chainlang.limits import current
+from chainlang.protocol.messages import Completion, Failure, Request
+from chainlang.semantics import combinators
+from chainlang.semantics.bindings import NOTHING, Bound
+from chainlang.semantics.combinators import ONCE, Tries, further, mark, options
+from chainlang.semantics.functions import UserFunction
+from chainlang.semantics.implicit_labels import own_names
+from chainlang.semantics.record import Branched, Candidate, Event, Flow, Record, gathered
+from chainlang.semantics.seeds import Place, seed
+from chainlang.semantics.stage_error import StageError
+from chainlang.semantics.stages import (
+    Meaning,
+    Vote,
+    candidate_of,
+    meaning,
+    messages,
+    readings,
+    schema,
+    voted,
+)
+from chainlang.tiny import NAME as TINY
+
+Complete: TypeAlias = Callable[[Request], Completion | Failure]
+Made = TypeVar("Made")
+
+
+def interpret(
+    body: Expr,
+    record: Record,
+    complete: Complete,
+    *,
+    declared: Iterable[Item] = (),
+    bound: Bound = NOTHING,
+    run_seed: int = 0,
+    model: str = TINY,
+) -> Flow:
+    """Return what a chain makes of a record; `model` is that of the stages which name none.
+
+    Raises `StageError` where a stage fails: then the row has failed, and no other has.
+
+    >>> from chainlang import chain
+    >>> from chainlang.engines.fake import FakeEngine
+    >>> complete = FakeEngine(answers=lambda request, index: "42").complete
+    >>> record = Record({"query": "17 + 25?"}, "1", "17 + 25?")
+    >>> interpret(chain("3:E >> M").body, record, complete).candidates[0].fields["votes"]
+    {'"42"': 3}
+    """
+    items = tuple(declared)
+    bodies = {item.name: item.body for item in items if isinstance(item, Definition)}
+    whole = normal(inlined(body, bodies))
+    own = own_names(body, items)
+    return _Interpreter(complete, items, bound, run_seed, model, own).visit(whole, record, ())
+
+
+@define
+class _Interpreter:
+    complete: Complete
+    declared: tuple[Item, ...]
+    bound: Bound
+    run_seed: int
+    model: str
+    own: frozenset[str]
+    """The ops that name their own part."""
+
+    def visit(self, node: Expr, record: Record, place: Place) -> Flow:
+        match node:
+            case Stage():
+                return self.part(node, record, place, ONCE)
+            case Function(name):
+                return self.call(self.bound.functions[name], record, place, ONCE)
+            case Then(parts):
+                flow: Flow = record
+                for index, part in enumerate(parts):
+                    assert isinstance(flow, Record)  # in a normal form nothing follows a branch
+                    flow = self.visit(part, flow, step(place, part, str(index)))
+                return flow
+            case Join(parts):
+                flows = [
+                    self.visit(part, record, step(place, part, f"&{index}"))
+                    for index, part in enumerate(_operands(parts))
+                ]
+                return gathered(flows, record)
+            case Repeat():
+                return self.visit(Join((node,)), record, place)
+            case Branch(parts):
+                return Branched(
+                    tuple(
+                        (
+                            part_name(part) or str(index),
+                            self.visit(part, record, step(place, part, f"|{index}")),
+                        )
+                        for index, part in enumerate(parts)
+                    )
+                )
+            case Named(name, body):
+                # A label may name a branch only where a join gathers it; so it is gathered here.
+                found = gathered([self.visit(body, record, place)], record)
+                return found.named(name, found.candidates)
+            case Combine(name):
+                ways = {
+                    "fallback": self.fallback,
+                    "retry": self.retry,
+                    "timeout": lambda node, record, place: self.one(node.parts[0], record, place),
+                    "route": self.route,
+                    "loop": self.loop,
+                    "each": self.each,
+                }
+                return ways[name](node, record, place)
+        raise TypeError(f"{type(node).__name__} cannot be run")
+
+    def one(self, node: Expr, record: Record, place: Place) -> Record:
+        """Visit a part that is no branch."""
+        flow = self.visit(node, record, place)
+        assert isinstance(flow, Record)
+        return flow
+
+    # ------------------------------------------------------------ combinators
+
+    def fallback(self, node: Combine, record: Record, place: Place) -> Record:
+        failed: list[str] = []
+        for part, added in zip(node.parts, combinators.alternatives(node), strict=True):
+            at = (*place, added) if added else place
+            if failed:
+                record = record.noted(Event("fallback", at, failed[-1]))
+            try:
+                return self.one(part, record, at)
+            except StageError as error:
+                last = error
+                failed.append(str(error))
+        raise last.saying(combinators.last_of(failed))
+
+    def retry(self, node: Combine, record: Record, place: Place) -> Record:
+        (part,), tries = node.parts, combinators.tries(node)
+        match part:
+            case Stage() if isinstance(self.meaning(part), Meaning):
+                return self.part(part, record, place, tries)
+            case Function(name):
+                return self.call(self.bound.functions[name], record, place, tries)
+        events: list[Event] = []
+
+        def draw(start: Record, at: Place) -> Record:
+            return self.one(part, start.noted(*events), at)
+
+        return evolve(self.tried(draw, record, tries, events, place=place), local=record.local)
+
+    def route(self, node: Combine, record: Record, place: Place) -> Record:
+        given = options(node)
+        arms = {entry.name: entry.value for entry in given["arms"].entries}
+        value = self.judged(given["by"], record, place, "by=")
+        key = combinators.arm(value, arms, "default" in given)
+        return self.one(given["default"] if key is None else arms[key], record, place)
+
+    def loop(self, node: Combine, record: Record, place: Place) -> Record:
+        (body,), given = node.parts, options(node)
+        most = given.get("max", combinators.DEFAULT_TIMES)
+        for number in range(most):
+            record = self.one(body, record, further(place, mark(node), number))
+            if combinators.is_over(self.judged(given["until"], record, place, "until=")):
+                return record
+        return record.noted(combinators.ran_out(place, most))
+
+    def each(self, node: Combine, record: Record, place: Place) -> Record:
+        (body,), given = node.parts, options(node)
+        value = combinators.value_of(given["over"], record, "over=")
+        items = combinators.listed(value, current().samples_per_stage)
+        flows: list[Flow] = []
+        for number, item in enumerate(items):
+            start = combinators.beginning(record, given.get("item", "item"), item)
+            flows.append(self.one(body, start, further(place, mark(node), number)))
+        return evolve(gathered(flows, record), history=record.history)
+
+    def judged(self, by: str | Function, record: Record, place: Place, what: str) -> Any:
+        if isinstance(by, str):
+            return combinators.value_of(by, record, what)
+        function = self.bound.functions[by.name]
+        found = self.call(function, combinators.judged_by(function, record), place, ONCE)
+        return found.candidates[0].answer if found.candidates else None
+
+    # ------------------------------------------------------------ stages and functions
+
+    def meaning(self, stage: Stage) -> Meaning | Vote:
+        return meaning(stage, self.declared, self.bound, model=self.model)
+
+    def part(self, stage: Stage, record: Record, place: Place, tries: Tries) -> Record:
+        found = self.stage(self.meaning(stage), record, place, tries)
+        own = stage.name in self.own
+        return found.named(stage.name, found.candidates, own=True) if own else found
+
+    def stage(self, stage: Meaning | Vote, record: Record, place: Place, tries: Tries) -> Record:
+        if isinstance(stage, Vote):
+            return record.after("M", place, voted(stage, record))
+        found: list[Candidate] = []
+        failures: list[StageError] = []
+        events: list[Event] = []
+        for number, read in enumerate(readings(stage, record)):
+            end = () if read is None else (f"c{number}",)
+            for sample in range(stage.count):
+                draw = partial(self.sample, stage, read, sample)
+                try:
+                    found.append(
+                        self.tried(draw, record, tries, events, place=place, end=end, sample=sample)
+                    )
+                except StageError as error:
+                    failures.append(error)
+        if failures and len(found) < (stage.need or len(found) + 1):
+            raise failures[0]
+        return record.noted(*events).after(stage.name, place, tuple(found))
+
+    def sample(
+        self, stage: Meaning, read: Candidate | None, number: int, record: Record, place: Place
+    ) -> Candidate:
+        request = Request(
+            id="",
+            model=stage.model,
+            messages=messages(stage, record, read),
+            sampling=stage.sampling,
+            seed=seed(self.run_seed, record.id, place) + number,
+            schema=schema(stage, record),
+            lenient=True,
+            logprobs=stage.logprobs,
+        )
+        reply = self.complete(request)
+        if isinstance(reply, Failure):
+            raise StageError.of(reply)
+        return candidate_of(stage, record, read, reply.samples[0], place)
+
+    def call(self, function: UserFunction, record: Record, place: Place, tries: Tries) -> Record:
+        found: list[Candidate] = []
+        events: list[Event] = []
+        for number, read in enumerate(function.readings(record)):
+            end = (f"c{number}",) if function.kind == "map" else ()
+            made = partial(self.called, function, read)
+            found += self.tried(made, record, tries, events, place=place, end=end)
+        return record.noted(*events).after(f"@{function.name}", place, tuple(found))
+
+    def called(
+        self, function: UserFunction, read: tuple[Candidate, ...], record: Record, place: Place
+    ) -> tuple[Candidate, ...]:
+        if function.is_async:
+            return asyncio.run(function.acall(record, read, place, current().samples_per_stage))
+        return function.call(record, read, place)
+
+    def tried(
+        self,
+        draw: Callable[[Record, Place], Made],
+        record: Record,
+        tries: Tries,
+        events: list[Event],
+        *,
+        place: Place,
+        end: Place = (),
+        sample: int | None = None,
+    ) -> Made:
+        """Return what `draw` makes of a record at a place, trying again as `tries` says."""
+        start, attempt, times = record, 0, 1
+        while True:
+            try:
+                return draw(start, (*further(place, tries.mark, attempt), *end))
+            except StageError as error:
+                if not tries.again(error, times):
+                    raise error.saying(combinators.tried(str(error), times)) from error
+                if combinators.is_redrawn(error):
+                    attempt += 1
+                    reply = error.sample.text if error.sample else None
+                    start = combinators.told(record, str(error), reply)
+                at = (*further(place, tries.mark, attempt), *end)
+                events.append(Event("retry", at, str(error), sample))
+                times += 1
+
+
+def step(place: Place, part: Expr, position: str) -> Place:
+    """Return the place of a part: its label, which edits elsewhere don't move, or its position."""
+    return (*place, part.name if isinstance(part, Named) else position)
+
+
+def _operands(parts: tuple[Expr, ...]) -> list[Expr]:
+    """Return the operands of a join with ``3 * a`` written out as ``a & a & a``."""
+    found: list[Expr] = []
+    for part in parts:
+        if isinstance(part, Repeat):
+            found += [part.body] * part.count
+        else:
+            found.append(part)
+    return found

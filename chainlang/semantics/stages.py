@@ -1,0 +1,298 @@
+"""What one stage does: from a record to prompts, and from replies to candidates.
+
+Everything here is a function of values. When a stage runs, and where, is not decided here; the
+reference interpreter and the runtime both call these functions, and differ in all else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from attrs import evolve, field, frozen
+
+from chainlang.datatypes.check_types import Declared, declared_types, shape_of
+from chainlang.datatypes.parse_reply import Form, Misfit, Value
+from chainlang.diagnostics.diagnostic import closest
+from chainlang.diagnostics.source import Span
+from chainlang.ir import declarations
+from chainlang.ir.builtins import Kind
+from chainlang.ir.declarations import Item, Op
+from chainlang.ir.nodes import Stage
+from chainlang.protocol.messages import Message, Sample, Sampling
+from chainlang.semantics.bindings import NOTHING, Bound
+from chainlang.semantics.expressions import evaluate
+from chainlang.semantics.prelude import prelude
+from chainlang.semantics.prompts import RenderError, absent, render, variables
+from chainlang.semantics.record import Candidate, Record
+from chainlang.semantics.seeds import Place
+from chainlang.semantics.stage_error import StageError
+from chainlang.semantics.voting import vote
+from chainlang.tiny import NAME as TINY
+
+DEFAULT_MAX_TOKENS = 1024
+_SAMPLING_OPTIONS = frozenset(
+    {"min_tokens", "top_p", "top_k", "min_p", "presence_penalty", "frequency_penalty"}
+    | {"repetition_penalty"}
+)
+
+
+@frozen
+class Meaning:
+    """A stage with every default filled in: what it reads, asks and yields."""
+
+    name: str
+    kind: Kind
+    count: int
+    model: str
+    sampling: Sampling
+    user: str
+    """The template of the prompt."""
+    system: str | None = None
+    returns: declarations.Type | None = None
+    answer: str | None = None
+    """An expression over the fields of a reply."""
+    choose: str | None = None
+    """The field of a reply that is the number of a candidate."""
+    need: int | None = None
+    """How many of the samples must succeed; None for all."""
+    fresh: bool = False
+    logprobs: bool = False
+    """Whether each candidate tells how likely its tokens were."""
+    types: Mapping[str, Declared] = field(factory=dict, hash=False)
+    bound: Bound = field(default=NOTHING, eq=False, repr=False)
+    span: Span | None = field(default=None, eq=False, repr=False)
+    _forms: dict[int, Form] = field(factory=dict, init=False, eq=False, repr=False)
+
+    def form(self, candidates: int) -> Form | None:
+        """Return what a reply has to be, with so many candidates before it; None for any text."""
+        if self.returns is None:
+            return None
+        key = candidates if self.choose is not None else 0
+        found = self._forms.get(key)
+        if found is None:
+            wanted = self.returns if self.choose is None else _chosen(self, candidates)
+            found = self._forms[key] = Form(wanted, self.types, self.bound.classes)
+        return found
+
+
+@frozen
+class Vote:
+    """A vote with its options: what it counts, and what it counts as equal."""
+
+    by: str | None = None
+    normalize: str | None = None
+    span: Span | None = field(default=None, eq=False, repr=False)
+
+    @property
+    def how(self) -> tuple[str | None, str | None]:
+        """The options that bear on what is counted."""
+        return self.by, self.normalize
+
+
+def meaning(
+    stage: Stage, declared: Iterable[Item] = (), bound: Bound = NOTHING, *, model: str = TINY
+) -> Meaning | Vote:
+    """Return what a stage means: its own words first, then its op's, then the defaults.
+
+    `model` is that of a stage which names none.
+
+    >>> from chainlang import chain
+    >>> found = meaning(chain("3:E").body)
+    >>> found.model, found.sampling.temperature, found.sampling.max_tokens
+    ('tiny', 0.7, 1024)
+    """
+    given = {option.name: option.value for option in stage.options}
+    if stage.name == "M":
+        return Vote(_text(given.get("by")), _text(given.get("normalize")), span=stage.span)
+    declared = tuple(declared)
+    ops = {**prelude(), **{item.name: item for item in declared if isinstance(item, Op)}}
+    op = ops[stage.name]
+    settings: dict[str, Any] = {one.name: one.value for one in op.settings} | given
+    temperature = settings.get("temperature") if stage.temperature is None else stage.temperature
+    stop = settings.get("stop", ())
+    sampling = Sampling(
+        temperature=float(temperature or 0),
+        max_tokens=settings.get("max_tokens", DEFAULT_MAX_TOKENS),
+        stop=(stop,) if isinstance(stop, str) else stop,
+        **{name: value for name, value in settings.items() if name in _SAMPLING_OPTIONS},
+    )
+    kind: Any = op.kind
+    return Meaning(
+        name=stage.name,
+        kind=kind,
+        count=stage.count,
+        model=stage.model or settings.get("model") or model,
+        sampling=sampling,
+        user=settings["user"],
+        system=settings.get("system"),
+        returns=op.returns,
+        answer=settings.get("answer"),
+        choose=settings.get("choose"),
+        need=settings.get("need"),
+        fresh=settings.get("fresh", False),
+        logprobs=settings.get("logprobs", False),
+        types=declared_types(declared),
+        bound=bound,
+        span=stage.span,
+    )
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def readings(stage: Meaning, record: Record) -> tuple[Candidate | None, ...]:
+    """Return what a stage reads one at a time: each candidate for a map, else everything, once.
+
+    Raises `StageError` where a fold or a map has nothing before it.
+    """
+    if stage.kind != "generate" and not record.candidates:
+        raise StageError(f"{stage.name} has nothing before it: there are no candidates", "input")
+    return record.candidates if stage.kind == "map" else (None,)
+
+
+def messages(stage: Meaning, record: Record, candidate: Candidate | None) -> tuple[Message, ...]:
+    """Return the prompt of a stage for a record, and for one candidate if the stage is a map.
+
+    Raises `StageError` where a template reads a name that the record lacks.
+    """
+    values = record.values
+    if candidate is not None:
+        values = {**values, "candidate": candidate.view()}
+    try:
+        return filled(stage, values)
+    except RenderError as error:
+        read = variables(stage.user) | variables(stage.system or "")
+        missing = [name for name in sorted(read) if name not in values]
+        why = _missing(missing[0], record) if missing else str(error)
+        raise StageError(f"the prompt can't be filled in: {why}", "prompt") from error
+
+
+def filled(stage: Meaning, values: Mapping[str, Any]) -> tuple[Message, ...]:
+    """Return the prompt of a stage for what its templates may read. Raises `RenderError`."""
+    if stage.fresh:
+        values = {**values, "candidates": []}
+    user = Message("user", render(stage.user, values))
+    if stage.system is None:
+        return (user,)
+    return (Message("system", render(stage.system, values)), user)
+
+
+def _missing(name: str, record: Record) -> str:
+    """Say what a row lacks that a prompt asks for, and what it has."""
+    columns = [column for column in record.row if column not in ("id", "responses")]
+    if name != "query":
+        return absent(name, [*columns, *record.history])
+    if not columns:
+        return "the row has no query, and nothing else"
+    texts = [column for column in columns if isinstance(record.row[column], str)]
+    which = closest(name, columns) or (texts or columns)[0]
+    return (
+        f"the row has no query, but {', '.join(columns)}: call one of them `query`, or say which "
+        f'it is by `input {{ ..., query = "{{{{ {which} }}}}" }}`'
+    )
+
+
+def schema(stage: Meaning, record: Record) -> str | None:
+    """Return the JSON schema of a reply, as text; None for any text."""
+    form = stage.form(len(record.candidates))
+    return None if form is None else form.schema
+
+
+def choices(stage: Meaning, candidates: int) -> tuple[str, ...]:
+    """Return every reply that the type of a stage allows with so many candidates before it.
+
+    They are as `Request.choices` has them: none, where there are too many.
+    """
+    form = stage.form(candidates)
+    return () if form is None else form.choices
+
+
+def _chosen(stage: Meaning, candidates: int) -> declarations.Type:
+    """Return the type of a reply that chooses one of so many candidates."""
+    assert stage.returns is not None
+    shape = shape_of(stage.returns, stage.types)
+    assert shape is not None  # checked
+    number = declarations.TypeName("int", 1, candidates)
+    fields = (evolve(one, type=number) if one.name == stage.choose else one for one in shape.fields)
+    return evolve(shape, fields=tuple(fields))
+
+
+def candidate_of(
+    stage: Meaning, record: Record, read: Candidate | None, sample: Sample, place: Place
+) -> Candidate:
+    """Return the candidate that a reply makes.
+
+    Raises `StageError` for a reply that was cut or does not fit its type.
+    """
+    reply = _reply(stage, record, sample)
+    answer, fields = _answer(stage, record, read, sample, reply.plain)
+    return Candidate(
+        answer,
+        fields,
+        sample.text,
+        sample.finish,
+        sample.tokens,
+        sample.token_ids,
+        place,
+        value=reply.typed,
+        unkept=sample.unkept,
+        reasoning=sample.reasoning,
+        logprobs=sample.logprobs,
+    )
+
+
+def _reply(stage: Meaning, record: Record, sample: Sample) -> Value:
+    """Return what a model said, as a value of the type of the stage."""
+    form = stage.form(len(record.candidates))
+    if form is None:
+        return Value(sample.text, sample.text)
+    if sample.finish == "length":
+        raise StageError(_cut(sample, stage.sampling.max_tokens), "cut", sample)
+    try:
+        return form.read(sample.text)
+    except Misfit as error:
+        left = f" (the engine did not hold it to {', '.join(sample.unkept)})"
+        raise StageError(f"{error}{left if sample.unkept else ''}", "reply", sample) from error
+
+
+def _cut(sample: Sample, limit: int) -> str:
+    message = f"the reply was cut after {sample.tokens} tokens"
+    if sample.reasoning and not sample.text:
+        message += ", before the model had done with its reasoning"
+    if sample.token_ids and sample.tokens < limit:
+        return f"{message}: the context of the model is full"
+    return f"{message}; raise max_tokens, which is {limit}"
+
+
+def _answer(
+    stage: Meaning, record: Record, read: Candidate | None, sample: Sample, reply: Any
+) -> tuple[Any, Mapping[str, Any]]:
+    """Return what a reply answers, and its fields."""
+    fields = reply if isinstance(reply, dict) else {}
+    if stage.choose is not None and stage.returns is not None:
+        chosen = record.candidates[fields[stage.choose] - 1]
+        return chosen.answer, {**chosen.fields, **fields, "final_answer": chosen.answer}
+    if stage.answer is None:
+        return fields.get("answer", reply), fields
+    one = {} if read is None else {"candidate": read.view()}
+    values = {**record.values, **one, "text": sample.text, **fields}
+    try:
+        return evaluate(stage.answer, values), fields
+    except RenderError as error:
+        what = f"the answer of {stage.name} can't be made: {error}"
+        raise StageError(what, "reply", sample) from error
+
+
+def voted(stage: Vote, record: Record) -> tuple[Candidate, ...]:
+    """Return the one candidate that a vote yields.
+
+    Raises `StageError` where there is nothing to count, or a candidate lacks the field to count.
+    """
+    if not record.candidates:
+        raise StageError("M has nothing before it: there are no candidates", "input")
+    try:
+        return (vote(record.candidates, stage.by, stage.normalize),)
+    except KeyError as error:
+        raise StageError(f"a candidate has no field {error} to vote on", "input") from error

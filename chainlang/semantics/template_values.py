@@ -1,0 +1,116 @@
+"""Values as templates see them, and as they stand in a text.
+
+One rule: a text stands as it is, any other value as JSON. What has no JSON, such as a function, is
+an error: what Python would show instead is its place in memory, another one in every process.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import ItemsView, Iterator, KeysView, Mapping, ValuesView
+from inspect import isroutine
+from typing import Any
+
+
+class View:
+    """Named values as a template sees them: ``view.name``, and nothing else.
+
+    A mapping would not do: its methods would hide fields called ``items`` or ``values``.
+
+    >>> from chainlang.semantics.prompts import render
+    >>> render("{{ part.items }}, {{ part }}", {"part": View({"items": 3})})
+    '3, {"items": 3}'
+    """
+
+    __slots__ = ("_values",)
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self._values = values
+
+    def __getitem__(self, name: str) -> Any:
+        return self._values[name]
+
+    def __repr__(self) -> str:
+        return as_text(self)
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names that it has."""
+        return tuple(self._values)
+
+    def plain(self) -> dict[str, Any]:
+        """Return its values, those inside it too."""
+        return {name: plain(one) for name, one in self._values.items()}
+
+
+def plain(value: Any) -> Any:
+    """Return a value that an expression has found as a value of JSON, views as what they show.
+
+    Raises `TypeError` or `ValueError` for what JSON has not: a function, an infinite number.
+
+    >>> plain([View({"answer": "42"}), (1, 2)])
+    [{'answer': '42'}, [1, 2]]
+    """
+    if value is None or isinstance(value, (str, int)):
+        return value
+    if isinstance(value, View):
+        return value.plain()
+    if isinstance(value, dict):
+        return {_key(name): plain(one) for name, one in value.items()}
+    if isinstance(value, (list, tuple, *_MANY)):
+        return [plain(one) for one in value]
+    if isinstance(value, float) and math.isfinite(value):
+        return value
+    if isinstance(value, float):
+        raise ValueError(f"{value} is no number of JSON")
+    raise _no_json(value)
+
+
+def _key(name: Any) -> str:
+    if not isinstance(name, str):
+        raise TypeError(f"a field is named by a text, and {name!r} is none")
+    return name
+
+
+def as_text(value: Any) -> str:
+    """Return a value as it stands in a text. Raises `TypeError` for what can't be shown.
+
+    >>> as_text("42"), as_text(["42", None]), as_text(View({"answer": "42"}))
+    ('42', '["42", null]', '{"answer": "42"}')
+    """
+    if isinstance(value, str):
+        return value
+    if type(value) is int:  # which is JSON as it is: the number of a round, mostly
+        return str(value)
+    if isinstance(value, _AS_JSON):
+        return as_json(value)
+    if isroutine(value) or isinstance(value, type):
+        raise TypeError(f"{value.__name__} is a function, which can't be shown")
+    return str(value)  # of jinja's own, as `loop`; a name that leads nowhere raises its error
+
+
+def as_json(value: Any) -> str:
+    """Return a value as JSON. Raises `TypeError` for what has none.
+
+    >>> as_json("42"), as_json(iter([1, 2]))
+    ('"42"', '[1, 2]')
+    """
+    return _ENCODER.encode(value)
+
+
+def _default(value: Any) -> Any:
+    if isinstance(value, View):
+        return value.plain()
+    if isinstance(value, _MANY):
+        return list(value)
+    raise _no_json(value)
+
+
+def _no_json(value: Any) -> TypeError:
+    str(value)  # a name that leads nowhere raises its own error
+    return TypeError(f"a {type(value).__name__} has no JSON")
+
+
+_MANY = (Iterator, ItemsView, KeysView, ValuesView, range)
+_AS_JSON = (bool, int, float, list, tuple, dict, type(None), View, *_MANY)
+_ENCODER = json.JSONEncoder(ensure_ascii=False, default=_default)  # `json.dumps` makes one a call

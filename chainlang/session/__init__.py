@@ -1,0 +1,1 @@
+"""One run or one call, put together: engines, plan, rows, results."""

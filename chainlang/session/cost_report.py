@@ -1,0 +1,241 @@
+"""What rows have cost, beside what was predicted: by the figures of the engines themselves."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from itertools import zip_longest
+
+from attrs import define, field, frozen
+
+from chainlang.engines.protocol import Engine, Metrics
+from chainlang.plan.interval import NONE, ONE, Range
+from chainlang.runtime.budget import RunBudget
+from chainlang.runtime.ports.port import Port
+from chainlang.runtime.ports.recording import RecordedPort
+from chainlang.session.estimate import Forecast, Forecaster, Predicted
+from chainlang.session.sample_cache import Way
+from chainlang.store import Journal
+
+
+@define(eq=False)
+class Ways:
+    """Opens a run's ways to its engines, and knows what did not have to be asked of them."""
+
+    way: Way
+    journal: Journal | None = None
+    """Where what is drawn is kept; None for a run that keeps nothing."""
+    ports: list[Port] = field(factory=list)
+    cached: list[RecordedPort] = field(factory=list)
+    """The ways through the cache, where there is one."""
+
+    def open(self, engine: Engine, budget: RunBudget) -> Port:
+        """Return the way to an engine."""
+        below = self.way(engine, budget)
+        if isinstance(below, RecordedPort):
+            self.cached.append(below)
+        if self.journal is not None:
+            fingerprint = json.dumps(engine.fingerprint, sort_keys=True)
+            below = RecordedPort(below, self.journal, fingerprint)
+        self.ports.append(below)
+        return below
+
+    @property
+    def from_journal(self) -> int:
+        """How many samples were in the journal."""
+        if self.journal is None:
+            return 0
+        return sum(one.taken for one in self.ports if isinstance(one, RecordedPort))
+
+    @property
+    def from_cache(self) -> int:
+        """How many samples were in the cache."""
+        return sum(one.taken for one in self.cached)
+
+    @property
+    def shared(self) -> int:
+        """How many requests had the reply to an equal one."""
+        return sum(one.shared for one in self.ports)
+
+
+@frozen
+class Actual:
+    """What rows have cost, by the figures of the engines themselves."""
+
+    engines: Mapping[str, Metrics]
+    """By the names of the models that one answers for, with commas. What others asked of the same
+    engine at the same time is in it."""
+    seconds: float
+    failed: int = 0
+    """Rows that failed."""
+    events: Mapping[str, int] = field(factory=dict)
+    """How many parts stepped in, were drawn again, or ran out of rounds; by the kind of event."""
+    from_journal: int = 0
+    """Samples that an earlier run into the same folder drew."""
+    from_cache: int = 0
+    """Samples that any earlier run drew."""
+    shared: int = 0
+    """Requests that had the reply to an equal one."""
+
+
+@frozen
+class Costs:
+    """What was predicted of a run, and what it has cost."""
+
+    predicted: Forecast
+    actual: Actual
+
+    def __str__(self) -> str:
+        return "\n".join(table(self.predicted, self.actual))
+
+
+@define(eq=False)
+class Account:
+    """Is opened before the first row of a run, and closed after the last."""
+
+    forecaster: Forecaster
+    engines: Mapping[str, Engine]
+    ways: Ways
+    before: Mapping[int, Metrics]
+    started: float
+
+    @classmethod
+    def begin(cls, forecaster: Forecaster, engines: Mapping[str, Engine], ways: Ways) -> Account:
+        """Note what the engines have done before."""
+        before = {id(one): one.metrics for one in engines.values()}
+        return cls(forecaster, engines, ways, before, time.monotonic())
+
+    def costs(self, failed: int, events: Mapping[str, int], before: int = 0) -> Costs:
+        """Return what was predicted, and what it came to for rows of which so many failed.
+
+        `before` is how many samples the rows have that were done when it was opened.
+        """
+        names: dict[int, list[str]] = {}
+        for name, engine in self.engines.items():
+            names.setdefault(id(engine), []).append(name)
+        found = {
+            ", ".join(names[key]): engine.metrics - self.before[key]
+            for key, engine in {id(one): one for one in self.engines.values()}.items()
+        }
+        actual = Actual(
+            found,
+            time.monotonic() - self.started,
+            failed,
+            dict(events),
+            before + self.ways.from_journal,
+            self.ways.from_cache,
+            self.ways.shared,
+        )
+        return Costs(self.forecaster.forecast(), actual)
+
+
+# ---------------------------------------------------------------- as a page
+
+
+def table(forecast: Forecast, actual: Actual | None = None) -> Iterator[str]:
+    """Yield the lines of a page: of each model what is written, predicted, and what it came to."""
+    number = forecast.rows
+    if number is None:
+        yield "COST OF A ROW, where nothing fails"
+    else:
+        equal = f", {forecast.equal:,} of them equal to others" if forecast.equal else ""
+        yield f"COST OF {number:,} ROW{'' if number == 1 else 'S'}{equal}, where nothing fails"
+    engines = {} if actual is None else actual.engines
+    asked = {name for title in engines for name in title.split(", ")}
+    titles = [*engines, *(name for name in forecast.models if name not in asked)]
+    rows: list[tuple[str, ...]] = []
+    for title in titles:
+        rows.append((title, "as written", "predicted", *(["actual"] if actual else [])))
+        one = sum((forecast.models[name] for name in title.split(", ")), Predicted())
+        rows += _rows(one, engines.get(title), counted=number is not None)
+    widths = [max(map(len, column)) for column in zip_longest(*rows, fillvalue="")]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=False))
+        yield f"  {'  '.join(cells)}".rstrip()
+    yield from (f"  {line}" for line in _notes(forecast, actual))
+
+
+def _rows(one: Predicted, done: Metrics | None, *, counted: bool) -> Iterator[tuple[str, ...]]:
+    """Yield what is said of a model: the name of a figure, and a cell for each column."""
+    written, cost = one.written, one.cost
+    said = {
+        "requests": (str(written.requests), str(cost.requests)),
+        "samples": (str(written.samples), str(cost.samples)),
+    }
+    if counted:
+        lengths = (cost.prompt_tokens, one.shared, Range(one.bound, None))
+        if one.shared == NONE:
+            lengths = (cost.prompt_tokens, NONE, cost.prompt_tokens)
+        names = ("prompt tokens", "  shared by prefix", "  computed")
+        for name, number in zip(names, lengths, strict=True):
+            said[name] = ("", str(number) if one.read else "not known")
+    said["output tokens"] = (_most(written.output_tokens), _most(cost.output_tokens))
+    figures = {} if done is None else _figures(done)
+    for name in {**said, **figures}:
+        yield (f"  {name}", *said.get(name, ("", "")), figures.get(name, ""))
+
+
+def _figures(done: Metrics) -> dict[str, str]:
+    usage = done.usage
+    found = {
+        "requests": done.requests,
+        "samples": usage.calls,
+        "prompt tokens": usage.prompt_tokens,
+        "  shared by prefix": usage.cached_tokens,
+        "  computed": usage.prompt_tokens - usage.cached_tokens,
+        "output tokens": usage.output_tokens,
+        "engine steps": done.steps,
+        "preemptions": done.preemptions,
+        "asked again": done.retries,
+    }
+    return {name: f"{number:,}" for name, number in found.items() if number is not None}
+
+
+def _most(number: Range) -> str:
+    return "not known" if number.most is None else f"up to {number.most:,}" if number.most else "0"
+
+
+def _notes(forecast: Forecast, actual: Actual | None) -> Iterator[str]:
+    """Yield what is to be said besides the figures, and what some of them mean."""
+    tokens = _most(forecast.path_tokens)
+    path = "1 request" if forecast.path == ONE else f"{forecast.path} requests, one after another"
+    yield f"longest path of a row: {path}; {tokens} output tokens"
+    if forecast.sharing:
+        yield "requests at temperature 0 that turn out equal are asked once"
+    if forecast.rows is not None:
+        yield from _meanings(forecast)
+    if actual is not None:
+        for number, what in (
+            (actual.shared, "requests had the reply to an equal one"),
+            (actual.from_journal, "samples were in the journal of the folder"),
+            (actual.from_cache, "samples were in the cache"),
+        ):
+            if number:
+                yield f"not asked: {number:,} {what}"
+        if actual.failed:
+            yield f"rows that failed: {actual.failed:,}"
+        if actual.events:
+            told = ", ".join(f"{count:,} {kind}" for kind, count in sorted(actual.events.items()))
+            yield f"events: {told}"
+        yield f"it took {actual.seconds:.1f} s"
+
+
+def _meanings(forecast: Forecast) -> Iterator[str]:
+    known = {name: one for name, one in forecast.models.items() if name in forecast.blocks}
+    sizes = {forecast.blocks[name] for name in known} - {None}
+    if sizes:
+        blocks = " or ".join(str(size) for size in sorted(filter(None, sizes)))
+        yield f"computed: the block bound, from an empty cache, in blocks of {blocks} tokens"
+    if any(one.replied for one in known.values()):
+        yield (
+            "prompts that read replies: from their templates alone, "
+            "to those with every reply at max_tokens"
+        )
+    if long := sum(one.too_long for one in known.values()):
+        yield f"prompts that do not fit into the context of their model: {long:,}"
+    if forecast.unfit:
+        left_out = f"rows that can't be run, and are left out: {forecast.unfit:,}"
+        yield f"{left_out}; the first: {forecast.misfit}"
+    for name, why in forecast.unread.items():
+        yield f"prompt tokens of {name} are not known before running: {why}"

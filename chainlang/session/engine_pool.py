@@ -1,0 +1,242 @@
+"""From the models that a plan names to engines: opened once, kept, and closed at the end."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from attrs import evolve
+
+from chainlang import tiny
+from chainlang.diagnostics.diagnostic import Diagnostic, closest
+from chainlang.diagnostics.source import Span
+from chainlang.engines.protocol import Engine
+from chainlang.errors import EngineError
+from chainlang.interrupts import loading
+from chainlang.ir.declarations import Environment, Item, Model
+from chainlang.plan.steps import Generate, Plan
+from chainlang.plan.visit import leaves
+from chainlang.protocol.messages import Reader
+from chainlang.settings import Progress, RowSettings
+
+_OPEN: dict[tuple[Any, ...], Engine] = {}
+_OPENING = threading.Lock()
+
+
+def wanted(
+    plan: Plan, declared: Iterable[Item], settings: RowSettings
+) -> dict[str, Engine | Model]:
+    """Return for each model of a plan the engine that was given for it, or what is to be opened."""
+    given = settings.engine
+    models = {item.name: item for item in declared if isinstance(item, Model)}
+    found: dict[str, Engine | Model] = {}
+    for name in plan.models:
+        if isinstance(given, Mapping) and name in given:
+            found[name] = given[name]
+        elif given is not None and not isinstance(given, Mapping):
+            found[name] = given
+        else:
+            found[name] = models.get(name) or Model(name, "vllm", name)
+    return found
+
+
+def engines_of(plan: Plan, declared: Iterable[Item], settings: RowSettings) -> dict[str, Engine]:
+    """Return the engine of each model of a plan; an engine stays open for the next chain.
+
+    One with a model is not loaded yet. Raises `EngineError` with the place that names the model,
+    where the chain has a text.
+    """
+    declared = tuple(declared)
+    names = [item.name for item in declared if isinstance(item, Model)]
+    found: dict[str, Engine] = {}
+    for name, one in wanted(plan, declared, settings).items():
+        if not isinstance(one, Model):
+            found[name] = one
+            continue
+        with told(plan, name, one):
+            if name not in names:
+                _check_name(name, names)
+            found[name] = _opened(one, settings)
+    _check_promises(plan, found)
+    return found
+
+
+def readers_of(
+    plan: Plan, declared: Iterable[Item], settings: RowSettings
+) -> dict[str, Reader | str]:
+    """Return how each model of a plan reads prompts, or in words why that is not known.
+
+    No model is loaded for it. Models that one engine answers for have the same reader.
+    """
+    given: dict[int, Reader | str] = {}
+    found: dict[str, Reader | str] = {}
+    for name, one in wanted(plan, declared, settings).items():
+        if isinstance(one, Model):
+            found[name] = _reader(one, settings)
+        else:
+            if id(one) not in given:
+                given[id(one)] = one.reader or _SERVER
+            found[name] = given[id(one)]
+    return found
+
+
+_SERVER = "only its server counts its prompts"
+
+
+def _reader(model: Model, settings: RowSettings) -> Reader | str:
+    if model.engine == "openai":
+        return _SERVER
+    try:
+        arguments = {one.name: _value(one.value) for one in model.settings}
+        engine = _OPEN.get(_key(model, arguments))
+        if engine is None and model.engine == "fake":
+            engine = _opened(model, settings)
+        if engine is not None:
+            return engine.reader or _SERVER
+        from chainlang.engines.vllm.prompt_reader import reader
+
+        return reader(_source(model), **arguments)
+    except EngineError as error:
+        return error.diagnostics[0].message
+
+
+def _key(model: Model, arguments: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return what an engine is kept by."""
+    return (model.engine, model.source, *sorted(arguments.items()))
+
+
+def _check_promises(plan: Plan, engines: Mapping[str, Engine]) -> None:
+    """Raise if a stage asks for what the engine of its model does not give."""
+    for step in leaves(plan.root):
+        if isinstance(step, Generate) and step.stage.logprobs:
+            promised = engines[step.stage.model].capabilities
+            if not promised.logprobs:
+                message = f"the {promised.name} engine does not tell how likely tokens were"
+                hint = "leave logprobs=true out, or name a model of another engine"
+                raise EngineError([Diagnostic("engine", message, step.stage.span, hint)])
+
+
+@contextmanager
+def told(plan: Plan, name: str, model: Engine | Model) -> Iterator[None]:
+    """Give what is said of the engine of a model, in the block, the place that asks for it.
+
+    That is of the setting it is about, or of the model's name at its source, where it is declared.
+    """
+    try:
+        yield
+    except EngineError as error:
+        at = model.span if isinstance(model, Model) else None
+        at = at or _place(plan, name)
+        raise EngineError(
+            evolve(one, span=one.span or _about(one, model) or at) for one in error.diagnostics
+        ) from error
+
+
+def _about(found: Diagnostic, model: Engine | Model) -> Span | None:
+    if not isinstance(model, Model):
+        return None
+    said = f"{found.message} {found.hint}"
+    settings = {it.name: it.span for it in model.settings}
+    named = next((span for name, span in settings.items() if name in said), None)
+    if named is None and model.span is not None and f"model {model.source!r}" in found.message:
+        return model.span.part("source")
+    return named or settings.get("base_url")
+
+
+def _place(plan: Plan, name: str) -> Span | None:
+    """Return where a model is first named; None where a setting names it, or there is no text."""
+    for step in leaves(plan.root):
+        if isinstance(step, Generate) and step.stage.model == name and step.stage.span:
+            span = step.stage.span
+            if (at := span.text.find(f":{name}")) >= 0:
+                return Span(span.source, span.start + at + 1, span.start + at + 1 + len(name))
+    return None
+
+
+def _check_name(name: str, models: Iterable[str]) -> None:
+    """Raise if a name is nothing but a slip of another one."""
+    near = closest(name, [*models, tiny.NAME])
+    if near and near != name and "/" not in name and not Path(name).exists():
+        raise EngineError(
+            [Diagnostic("engine", f"there is no model {name!r}", hint=f"did you mean '{near}'?")]
+        )
+
+
+def _opened(model: Model, settings: RowSettings) -> Engine:
+    arguments = {one.name: _value(one.value) for one in model.settings}
+    if model.engine == "openai":
+        arguments = _reached(arguments, settings)
+    with _OPENING:
+        if (key := _key(model, arguments)) not in _OPEN:
+            with loading():
+                _OPEN[key] = _open(model, arguments, settings.progress)
+        return _OPEN[key]
+
+
+def _open(model: Model, arguments: dict[str, Any], progress: Progress | None) -> Engine:
+    if model.engine == "fake":
+        from chainlang.engines.fake import FakeEngine
+
+        return FakeEngine()
+    if model.engine == "openai":
+        from chainlang.engines.openai.engine import OpenAIEngine
+
+        engine = OpenAIEngine(model.source, **arguments)
+        engine.probe()
+        if progress is not None:
+            doubt = "special tokens in values may be read as such there"
+            progress(f"{model.source} is asked at {engine.url}; {doubt}")
+        return engine
+    from chainlang.engines.vllm.engine import VllmEngine
+
+    return VllmEngine(_source(model), progress=progress, loaded=False, **arguments)
+
+
+def _source(model: Model) -> str | Path:
+    """Return where vLLM finds a model."""
+    if model.source != tiny.NAME:
+        return model.source
+    folder = tiny.path()
+    if not (folder / "config.json").is_file():
+        message = f"the model '{tiny.NAME}' has no weights in {folder}"
+        hint = "make them: python examples/train_tiny.py; or name another model"
+        raise EngineError([Diagnostic("engine", message, hint=hint)])
+    return folder
+
+
+def _reached(arguments: dict[str, Any], settings: RowSettings) -> dict[str, Any]:
+    """Return how a server is reached. The key of the settings goes nowhere but to their address."""
+    allowed = settings.allowed_hosts
+    if "base_url" in arguments:
+        return {**arguments, "allowed_hosts": allowed}
+    found: dict[str, Any] = {}
+    if settings.openai_base_url is not None:
+        found["base_url"] = str(settings.openai_base_url)
+        allowed += ((settings.openai_base_url.host or "").strip("[]"),)
+    if settings.openai_api_key is not None:
+        found["api_key"] = settings.openai_api_key.get_secret_value()
+    return {**found, **arguments, "allowed_hosts": allowed}
+
+
+def _value(value: object) -> Any:
+    if isinstance(value, Environment):
+        if value.name not in os.environ:
+            message = f"the environment variable {value.name} is not set"
+            hint = f"set it before running the chain: export {value.name}=..."
+            raise EngineError([Diagnostic("engine", message, value.span, hint)])
+        return os.environ[value.name]
+    return value
+
+
+def close_engines() -> None:
+    """Close every engine that was opened for a chain; the next chain opens what it needs."""
+    while _OPEN:
+        _OPEN.popitem()[1].close()
+
+
+atexit.register(close_engines)

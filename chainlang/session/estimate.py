@@ -1,0 +1,197 @@
+"""What rows will cost, before they run: by the plan, and by the prompts that are known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from attrs import define, evolve, field, frozen
+
+from chainlang.analysis.program import Program
+from chainlang.optimizer.compile import Compiled
+from chainlang.plan.cost import Asked, Cost, Counts
+from chainlang.plan.estimate_cost import counts
+from chainlang.plan.interval import ANY, NONE, Range
+from chainlang.plan.prefix_cache_bound import Prefixes, Seen
+from chainlang.plan.steps import Each, Generate
+from chainlang.plan.visit import leaves, steps_of
+from chainlang.protocol.messages import Reader
+from chainlang.runtime.outcome import RowFailure
+from chainlang.semantics.record import Record
+from chainlang.semantics.seeds import is_of_content
+from chainlang.session.engine_pool import readers_of
+from chainlang.settings import RowSettings
+
+
+@frozen
+class Predicted:
+    """What one model will have to do for rows, where nothing fails."""
+
+    cost: Cost = field(factory=Cost)
+    written: Cost = field(factory=Cost)
+    """By the plan without passes."""
+    shared: Range = NONE
+    """Prompt tokens that a cache of prefixes can spare."""
+    bound: int = 0
+    """Prompt tokens that have to be computed at least, from an empty cache: the block bound."""
+    too_long: int = 0
+    """Prompts that do not fit into the context of the model."""
+    replied: bool = False
+    """Whether some prompts read replies, and so have no length before the run."""
+    read: bool = True
+    """Whether anything is known of how long its prompts are."""
+
+    def __add__(self, other: Predicted) -> Predicted:
+        return Predicted(
+            self.cost + other.cost,
+            self.written + other.written,
+            self.shared + other.shared,
+            self.bound + other.bound,
+            self.too_long + other.too_long,
+            self.replied or other.replied,
+            self.read and other.read,
+        )
+
+
+@frozen
+class Forecast:
+    """What rows will cost before they run; without any, what a row costs."""
+
+    models: Mapping[str, Predicted]
+    path: Range
+    """Requests of a row that wait for each other, in the row where they are most."""
+    path_tokens: Range
+    """Output tokens along that way."""
+    rows: int | None = None
+    """How many there are that can be run; None where none were given."""
+    equal: int = 0
+    """How many of them are equal to one before them, and cost nothing as long as that one runs."""
+    unread: Mapping[str, str] = field(factory=dict)
+    """Of each model of which nothing is known about the length of prompts: why."""
+    blocks: Mapping[str, int | None] = field(factory=dict)
+    """Tokens in a block of each model's cache of prefixes; None where there is none."""
+    sharing: bool = False
+    """Whether requests that turn out equal are asked once, and so may be fewer."""
+    unfit: int = 0
+    """How many rows can't be run, and are left out."""
+    misfit: str = ""
+    """What is wrong with the first of them."""
+
+
+@define(eq=False)
+class Forecaster:
+    """Is told of each row as it is read, and keeps no more of it than hashes."""
+
+    found: Compiled
+    readers: Mapping[str, Reader | str]
+    window: int
+    rows: int = 0
+    equal: int = 0
+    _models: dict[str, Predicted] = field(factory=dict)
+    _written: dict[int, Counts] = field(factory=dict)
+    """By how many candidates a row starts with."""
+    _way: Counts = field(factory=Counts)
+    _seen: Seen = field(factory=Seen)
+    _asked: Seen = field(factory=Seen)
+    """Prompts that are asked once."""
+    _prefixes: dict[int, Prefixes] = field(factory=dict)
+    _read: int = 0
+    _misfit: str = ""
+
+    @classmethod
+    def of(cls, found: Compiled, program: Program, settings: RowSettings) -> Forecaster:
+        """Return who predicts the rows of a program, with what is known of its models."""
+        return cls(found, readers_of(found.plan, program.items, settings), settings.window)
+
+    def watch(self, starts: Iterable[Record | RowFailure]) -> Iterator[Record | RowFailure]:
+        """Yield rows, and count each."""
+        for start in starts:
+            if isinstance(start, Record):
+                self.add(start)
+            else:
+                self._misfit = self._misfit or start.message
+            self._read += 1
+            yield start
+
+    def add(self, start: Record) -> None:
+        """Count a row."""
+        self.rows += 1
+        readers = {name: one for name, one in self.readers.items() if not isinstance(one, str)}
+        found = counts(self.found.plan, start, readers)
+        written = self._as_written(start)
+        if (
+            self.found.plan.rows_once
+            and is_of_content(start.id)
+            and not self._seen.add(hash(start.id))
+        ):
+            self.equal += 1
+            # The first of them runs while all rows of the first window do; after that, perhaps.
+            found = Counts() if self._read < self.window else found.or_(Counts())
+        for name in written.models:
+            self._count(name, found, written.models[name])
+        self._way = evolve(self._way.beside(found), after=self._way.after, models={}, asked=())
+
+    def _as_written(self, start: Record) -> Counts:
+        """Return what a row costs by the plan without passes; most plans cost each row the same."""
+        if any(isinstance(one, Each) for one in steps_of(self.found.naive.root)):
+            return counts(self.found.naive, start)
+        number = len(start.candidates)
+        if number not in self._written:
+            self._written[number] = counts(self.found.naive, start)
+        return self._written[number]
+
+    def _count(self, name: str, found: Counts, written: Cost) -> None:
+        cost, reader = found.models.get(name, Cost()), self.readers.get(name)
+        now = Predicted(cost, written)
+        if reader is not None and not isinstance(reader, str):
+            now = self._read_by(reader, now, (one for one in found.asked if one.model == name))
+        elif reader is not None:
+            now = evolve(now, read=False)
+        self._models[name] = self._models.get(name, Predicted()) + now
+
+    def _read_by(self, reader: Reader, now: Predicted, asked: Iterable[Asked]) -> Predicted:
+        """Return what is predicted of a model, with what there is to be said of its prompts."""
+        prefixes = self._prefixes.setdefault(id(reader), Prefixes(reader.block))
+        for one in asked:
+            least, most = one.samples.least, one.samples.most
+            if one.prompt is None:
+                # At least the last token has to be computed, unless another had the same reply.
+                single = one.length.least if reader.block is None else 1
+                spared = NONE if reader.block is None else ANY
+                computed = 0 if one.shared else least * single
+                now += Predicted(shared=spared, bound=computed, replied=True)
+                continue
+            if one.shared and least:
+                least = int(self._asked.add(hash((id(reader), *one.prompt))))
+            computed = prefixes.add(one.prompt, least)
+            further = Range(0, None if most is None else most - least)
+            spared = further * Range.of(prefixes.most(one.prompt))
+            spared += Range.of(one.length.least * least - computed)
+            now += Predicted(shared=spared, bound=computed, too_long=int(not one.fits))
+        return now
+
+    def forecast(self) -> Forecast:
+        """Return what all rows will cost that were read."""
+        names = counts(self.found.naive).models
+        plan = self.found.plan
+        return Forecast(
+            {name: self._models.get(name, Predicted()) for name in names},
+            self._way.path,
+            self._way.path_tokens,
+            self.rows,
+            self.equal,
+            {name: one for name, one in self.readers.items() if isinstance(one, str)},
+            {name: one.block for name, one in self.readers.items() if not isinstance(one, str)},
+            any(isinstance(one, Generate) and one.shared for one in leaves(plan.root)),
+            self._read - self.rows,
+            self._misfit,
+        )
+
+
+def of_a_row(found: Compiled) -> Forecast:
+    """Return what any row costs."""
+    planned, written = counts(found.plan), counts(found.naive)
+    models = {
+        name: Predicted(planned.models.get(name, Cost()), cost)
+        for name, cost in written.models.items()
+    }
+    return Forecast(models, planned.path, planned.path_tokens)

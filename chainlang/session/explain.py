@@ -1,0 +1,144 @@
+"""What will be done for a chain, and what that costs: the page of `explain`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from attrs import field, frozen
+
+from chainlang.analysis.program import Program
+from chainlang.data import Extent
+from chainlang.diagnostics.diagnostic import Diagnostic
+from chainlang.errors import SettingError
+from chainlang.ir.nodes import Expr
+from chainlang.notation import unparse
+from chainlang.optimizer.compile import Compiled, planned
+from chainlang.optimizer.registry import Applied
+from chainlang.plan.cost import Counts
+from chainlang.plan.estimate_cost import counts
+from chainlang.plan.render import render
+from chainlang.runtime.model_swap import HELD
+from chainlang.session.cost_report import Actual, table
+from chainlang.session.estimate import Forecast, Forecaster, of_a_row
+from chainlang.session.memory_plan import Memory, amount, memory_of, parts
+from chainlang.session.session import analyzed, rows_of
+from chainlang.settings import MapSettings
+
+
+@frozen(repr=False)
+class Explanation:
+    """A chain, what each pass did to it, the plan, and what that costs at most.
+
+    It prints as a page. Everything on it is a value: `compiled`, the costs of a row, which are
+    `cost` and `naive`, and those of all rows, `forecast` and `actual`.
+
+    >>> from chainlang import chain
+    >>> found = chain("9:E >> M").explain(outputs="answer")
+    >>> [(str(one.requests), str(one.samples)) for one in found.cost.models.values()]
+    [('1 to 5', '5 to 9')]
+    """
+
+    chain: str
+    compiled: Compiled
+    forecast: Forecast
+    """What the rows will cost; without any, what one does."""
+    actual: Actual | None = None
+    """What they have cost, where they were run for that."""
+    memory: Memory = field(kw_only=True)
+    """What the models need of the memory, and which of them are there together."""
+    window: int = field(kw_only=True)
+    """How many rows are in flight at most."""
+
+    @property
+    def cost(self) -> Counts:
+        """What a row costs by the plan that runs, where nothing fails and no rows are equal."""
+        return counts(self.compiled.plan)
+
+    @property
+    def naive(self) -> Counts:
+        """What it costs by the plan without passes."""
+        return counts(self.compiled.naive)
+
+    def __str__(self) -> str:
+        parts = (self._passes(), self._plan(), self._memory(), table(self.forecast, self.actual))
+        pages = ("\n".join(one) for one in parts)
+        return "\n\n".join([self.chain.strip(), *filter(None, pages)])
+
+    __repr__ = __str__
+
+    def _passes(self) -> Iterator[str]:
+        yield "PASSES"
+        for one in self.compiled.applied:
+            yield f"{'+' if one.fired else ' '} {one.name}{' (lossy)' if one.lossy else ''}"
+            yield from (f"    {line}" for line in _changes(one))
+            yield from (f"    not {it.what}: {it.why}" for it in one.refused)
+
+    def _plan(self) -> Iterator[str]:
+        yield "PLAN"
+        yield from (f"  {line}" for line in render(self.compiled.plan).splitlines())
+
+    def _memory(self) -> Iterator[str]:
+        """Yield what models need, and who takes turns, if there is anything to be decided."""
+        memory, found = self.memory, self.memory.residency
+        if not memory.chosen and len(found.sizes) < 2:
+            return
+        yield f"MEMORY, of which there is {amount(found.memory)}"
+        width = max(map(len, memory.needs), default=0)
+        for name, size in memory.needs.items():
+            said = "not known before its files are here"
+            if size is not None:
+                said = f"{amount(size.whole)}: {parts(size)}"
+            yield f"  {name:{width}}  {said}"
+        if found.too_large:
+            yield f"  can't be loaded: {', '.join(found.too_large)}"
+        elif found.together:
+            which = "those that are known" if None in memory.needs.values() else "all of them"
+            yield f"  not in turns: {which} fit together"
+        else:
+            groups = (" and ".join(one) for one in found.phases)
+            rows = self.window * (HELD if self.compiled.plan.by_model else 1)
+            yield f"  in turns: {', then '.join(groups)}"
+            yield f"  {found.loads} loads for up to {rows:,} rows, where nothing fails"
+
+
+def _changes(applied: Applied) -> Iterator[str]:
+    """Yield the lines of a chain or a plan that a pass took away, and those it put there."""
+    if not applied.fired:
+        return
+    before, after = (_lines(one) for one in (applied.before, applied.after))
+    yield from (f"- {line}" for line in before if line not in after)
+    yield from (f"+ {line}" for line in after if line not in before)
+
+
+def _lines(one: object) -> list[str]:
+    text = unparse(one) if isinstance(one, Expr) else render(one)  # type: ignore[arg-type]
+    return [line.strip() for line in text.splitlines()]
+
+
+def explained(
+    text: str, program: Program, rows: Any, settings: MapSettings, *, analyze: bool
+) -> Explanation:
+    """Return the explanation of a program that has been checked.
+
+    `rows` are read as `map` would read them, and those that can't be run are left out. Where they
+    are to be analyzed they are run, and else no model is loaded.
+    """
+    found = planned(program, settings)
+    memory = memory_of(found.plan, program.items, settings)
+
+    def page(forecast: Forecast, actual: Actual | None = None) -> Explanation:
+        return Explanation(text, found, forecast, actual, memory=memory, window=settings.window)
+
+    if analyze and rows is None:
+        hint = "give it rows: explain(rows, analyze=True); on the command line, -i rows.jsonl"
+        raise SettingError([Diagnostic("setting", "there are no rows to analyze", hint=hint)])
+    if rows is None:
+        return page(of_a_row(found))
+    forecaster = Forecaster.of(found, program, settings)
+    if not analyze:
+        for _ in forecaster.watch(rows_of(rows, program, settings.limit, Extent())):
+            pass
+        return page(forecaster.forecast())
+    costs = analyzed(program, rows, settings, forecaster)
+    return page(costs.predicted, costs.actual)

@@ -1,0 +1,147 @@
+"""What the models of a plan need of the memory, and who loads and unloads them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+
+from attrs import field, frozen
+
+from chainlang import tiny
+from chainlang.diagnostics.diagnostic import Diagnostic
+from chainlang.engines.protocol import Engine, Loadable, Size, is_loadable
+from chainlang.engines.vllm import memory_size
+from chainlang.errors import EngineError
+from chainlang.interrupts import loading
+from chainlang.ir.declarations import Item, Model
+from chainlang.plan.model_schedule import Residency, residency
+from chainlang.plan.steps import Plan
+from chainlang.runtime.model_swap import Swapper
+from chainlang.session.engine_pool import engines_of, told, wanted
+from chainlang.settings import RowSettings
+
+
+@frozen
+class Memory:
+    """What the models of a plan need, and which of them are there together."""
+
+    needs: Mapping[str, Size | None]
+    """Of each model that holds memory here, in the order of their first use; None where that can't
+    be known before its files are on this machine."""
+    residency: Residency
+    chosen: bool = False
+    """Whether a setting says how much there is; else it is what the device has."""
+    same: Mapping[str, str] = field(factory=dict)
+    """For the other names of a model, the first one."""
+
+
+def memory_of(plan: Plan, declared: Iterable[Item], settings: RowSettings) -> Memory:
+    """Return what the models of a plan need. Nothing is loaded for it, and no engine made.
+
+    Where no setting says how much memory there is, a model that is larger than the device takes all
+    of it: whether it works is for its engine to say.
+    """
+    first: dict[Hashable, str] = {}
+    same: dict[str, str] = {}
+    needs: dict[str, Size | None] = {}
+    for name, one in wanted(plan, declared, settings).items():
+        same[name] = first.setdefault(_identity(one), name)
+        size = _size(one)
+        if same[name] == name and (size is None or size.whole):
+            needs[name] = size
+    sizes = {name: size.whole for name, size in needs.items() if size is not None}
+    memory = int(settings.memory or 0)
+    if settings.memory is None:
+        memory = memory_size.device_memory() if sizes else 0
+        sizes = {name: min(size, memory) for name, size in sizes.items()}
+    found = residency(plan.root, sizes, memory, same)
+    return Memory(needs, found, settings.memory is not None, same)
+
+
+def swapper_of(plan: Plan, declared: Iterable[Item], settings: RowSettings) -> Swapper:
+    """Return who loads the models of a plan; those that fit together are loaded.
+
+    Raises `EngineError` for a model that can't be had, or that the memory can't hold.
+    """
+    declared = tuple(declared)
+    named = wanted(plan, declared, settings)
+    memory = memory_of(plan, declared, settings)
+    for name in memory.residency.too_large:
+        with told(plan, name, named[name]):
+            raise EngineError([_too_large(name, memory)])
+    engines = engines_of(plan, declared, settings)
+    for name, size in memory.needs.items():
+        if memory.chosen and size is None:
+            what = f"how much memory the model {name!r} needs can't be known before it is here"
+            with told(plan, name, named[name]):
+                raise EngineError([Diagnostic("engine", what, hint=_fetch(named[name]))])
+
+    def load(name: str, engine: Loadable) -> None:
+        with told(plan, name, named[name]):
+            engine.load(settings.progress)
+
+    swapper = Swapper(memory.residency, engines, load)
+    with loading():
+        swapper.begin()
+    return swapper
+
+
+def _identity(one: Engine | Model) -> Hashable:
+    """Return what two names of one model have in common."""
+    if isinstance(one, Model):
+        return (one.engine, one.source, *sorted((it.name, repr(it.value)) for it in one.settings))
+    return id(one)
+
+
+def _size(one: Engine | Model) -> Size | None:
+    if not isinstance(one, Model):
+        return one.size if is_loadable(one) else Size(0)
+    if one.engine != "vllm":
+        return Size(0)
+    source = tiny.path() if one.source == tiny.NAME else one.source
+    return memory_size.size(os.fspath(source), {it.name: it.value for it in one.settings})
+
+
+def _too_large(name: str, memory: Memory) -> Diagnostic:
+    size = memory.needs[name]
+    assert size is not None
+    what = (
+        f"the model {name!r} needs {amount(size.whole)} of memory ({parts(size)}), and there are "
+        f"{amount(memory.residency.memory)}"
+    )
+    smaller = (
+        "give its `model` a smaller max_model_len, which takes less cache" if size.cache else ""
+    )
+    hints = ["raise memory=, if this machine has more", smaller, "or name a smaller model"]
+    return Diagnostic("engine", what, hint="\n".join(filter(None, hints)))
+
+
+def _fetch(one: Engine | Model) -> str:
+    if isinstance(one, Model):
+        return f"run: hf download {one.source}\nor leave memory= out"
+    return "leave memory= out"
+
+
+def parts(size: Size) -> str:
+    """Return what a size is made of, in words."""
+    return ", ".join(_parts(size))
+
+
+def _parts(size: Size) -> Iterator[str]:
+    yield f"weights {amount(size.weights)}"
+    if size.cache:
+        yield f"cache {amount(size.cache)}"
+    if size.besides:
+        yield f"besides {amount(size.besides)}"
+
+
+def amount(number: int) -> str:
+    """Return a number of bytes in words.
+
+    >>> amount(5), amount(1536), amount(8 << 30)
+    ('5 B', '1.5 KiB', '8 GiB')
+    """
+    for power, unit in ((40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")):
+        if number >= 1 << power:
+            return f"{number / (1 << power):.1f}".removesuffix(".0") + f" {unit}"
+    return f"{number} B"

@@ -1,0 +1,184 @@
+"""What a row became, for the reader: the answer, the candidates, the named parts, the cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import field, frozen
+
+from chainlang.diagnostics.diagnostic import Diagnostic
+from chainlang.errors import OperandError, RowError
+from chainlang.protocol.messages import Usage
+from chainlang.runtime.outcome import RowFailure
+from chainlang.semantics.outputs import EVERYTHING, Outputs
+from chainlang.semantics.record import (
+    Branched,
+    Candidate,
+    Event,
+    Flow,
+    Part,
+    Record,
+    Stop,
+    events_of,
+    field_of,
+)
+
+
+@frozen(repr=False)
+class Result:
+    """A row that is done.
+
+    ``result.answer`` is the first candidate's answer, ``result["verdict"]`` one of its fields,
+    ``result.failure`` says why there is none. On a branched result the answers are in `branches`.
+
+    >>> from chainlang import chain
+    >>> from chainlang.engines.fake import FakeEngine
+    >>> qa = chain("3:E >> M")
+    >>> qa("What is 17 + 25?", engine=FakeEngine(answers={"17 + 25": ["42", "42", "41"]}))
+    Result(answer='42', votes={'"42"': 2, '"41"': 1}, confidence=0.6666666666666666, calls=3)
+    """
+
+    index: int
+    """The position of the row in its source, from 0."""
+    row_id: str
+    flow: Flow | None
+    failure: RowFailure | None
+    usage: Usage = field(factory=Usage)
+    outputs: Outputs = field(default=EVERYTHING, repr=False)
+    """What of the row was asked for; the rest is not here."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the row has a result."""
+        return self.failure is None
+
+    @property
+    def record(self) -> Record:
+        """The record at the end of the chain. Raises `RowError` if the row failed or branched."""
+        if isinstance(self.flow, Branched):
+            names = ", ".join(name for name, _ in self.flow.results)
+            message = "this result has branches, each with an answer of its own"
+            raise RowError([Diagnostic("row", message, hint=f"result.branches has {names}")])
+        if self.flow is None:
+            assert self.failure is not None
+            raise self.failure.error()
+        return self.flow
+
+    @property
+    def branches(self) -> Mapping[str, Result]:
+        """The results of the branches, under their labels, else their positions."""
+        if not isinstance(self.flow, Branched):
+            return {}
+        return {
+            name: Result(self.index, self.row_id, flow, None, self.usage, self.outputs)
+            for name, flow in self.flow.results
+        }
+
+    @property
+    def candidates(self) -> tuple[Candidate, ...]:
+        """The candidates at the end of the chain, in order."""
+        self._asked("candidates")
+        return self.record.candidates
+
+    @property
+    def answer(self) -> Any:
+        """The answer of the first candidate. Raises `RowError` if there is none."""
+        return self._first.answer
+
+    @property
+    def value(self) -> Any:
+        """The reply of the first candidate as Python has it, else its answer.
+
+        An instance, where a class is bound to its type. Raises `RowError` if there is none.
+        """
+        first = self._first
+        return first.answer if first.value is None else first.value
+
+    @property
+    def unkept(self) -> Mapping[str, tuple[str, ...]]:
+        """By stage: what of its type the engine did not hold a reply to; it was looked at after."""
+        found: dict[str, dict[str, None]] = {}
+        for stop in self._stops:
+            for one in stop.candidates:
+                if one.unkept:
+                    found.setdefault(stop.stage, {}).update(dict.fromkeys(one.unkept))
+        return {stage: tuple(parts) for stage, parts in found.items()}
+
+    @property
+    def history(self) -> Mapping[str, Part]:
+        """The outputs of the named parts, of those that were asked for."""
+        return {name: Part(found) for name, found in self.record.history.items()}
+
+    @property
+    def trace(self) -> tuple[Stop, ...]:
+        """What every stage yielded, in the order of the chain."""
+        self._asked("trace")
+        return self._stops
+
+    @property
+    def _stops(self) -> tuple[Stop, ...]:
+        if isinstance(self.flow, Branched):
+            return tuple(stop for record in self.flow.records() for stop in record.trace)
+        return self.record.trace
+
+    @property
+    def _first(self) -> Candidate:
+        """The first candidate, of which there may be no more than its answer."""
+        self._asked("answer")
+        if not self.record.candidates:
+            message = "this row has no candidates"
+            raise RowError([Diagnostic("row", message, hint="a filter removed all of them")])
+        return self.record.candidates[0]
+
+    def _asked(self, name: str) -> None:
+        """Raise `OperandError` for something of the row that was not asked for."""
+        if name not in self.outputs and self.failure is None:
+            given = ", ".join(repr(one) for one in self.outputs)
+            message = f"this result has no {name}: only {given} was asked for"
+            hint = f"add it: outputs=({given}, {name!r})"
+            raise OperandError([Diagnostic("operand", message, hint=hint)])
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """What did not go the straight way: fallbacks, draws that were repeated, loops that ended.
+
+        Loops that ended without their condition, that is.
+        """
+        return () if self.flow is None else events_of(self.flow)
+
+    def __getitem__(self, name: str) -> Any:
+        """Return a field of the first candidate, ``responses``, a named part, or an input field.
+
+        Raises KeyError naming what there is, `OperandError` for what was not asked for.
+        """
+        record = self.record
+        if name in ("answer", "responses"):
+            return self.answer if name == "answer" else [one.answer for one in self.candidates]
+        if "candidates" not in self.outputs and name not in (*record.history, *record.row):
+            self._asked("candidates")
+        try:
+            return field_of(record.candidates, name)
+        except KeyError:
+            if name in record.history:
+                return Part(record.history[name])
+            if name in record.row:
+                return record.row[name]
+            raise
+
+    def __repr__(self) -> str:
+        if self.failure is not None:
+            return f"Result(failure={self.failure.message!r})"
+        if isinstance(self.flow, Branched):
+            return f"Result(branches={dict(self.branches)!r})"
+        candidates = self.record.candidates
+        fields = dict(candidates[0].fields) if candidates else {}
+        fields.pop("final_answer", None)
+        shown = [f"answer={_short(candidates[0].answer)}"] if candidates else []
+        shown += [f"{name}={_short(value)}" for name, value in fields.items()]
+        return f"Result({', '.join([*shown, f'calls={self.usage.calls}'])})"
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 200 else text[:199] + "…"

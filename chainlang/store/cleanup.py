@@ -1,0 +1,88 @@
+"""Removing the run that a folder holds: its own files, and never anything else."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from typing import NoReturn
+
+from chainlang.diagnostics.diagnostic import Diagnostic
+from chainlang.errors import SourceError
+from chainlang.store.safe_files import TEMPORARY, Folder, told
+from chainlang.store.table_formats import FORMATS
+
+JOURNAL = "journal.sqlite"
+OF_JOURNAL = (JOURNAL, f"{JOURNAL}-wal", f"{JOURNAL}-shm", f"{JOURNAL}-journal")
+"""The files of a journal."""
+_GRAPH = "graph.json"
+_TABLES = ("errors.jsonl", "errors.rows", "events.jsonl", "events.rows")
+_FILES = (_GRAPH, "plan.txt", "metadata.json", *_TABLES)
+_OWN = {*OF_JOURNAL, *_FILES, *(name + TEMPORARY for name in _FILES)}
+_PART = re.compile(rf"\d{{3,}}\.({'|'.join(FORMATS)}|rows)(\{TEMPORARY})?\Z")
+_MARK = b'"chainlang"'  # in what `to_json` writes
+
+
+def clear(root: Folder, *, overwrite: bool, keep: Collection[str] = ()) -> None:
+    """Make a folder ready for a run: empty as it is, or cleared of the run that it holds.
+
+    `keep` has what stays, as ``name`` or ``folder/name``; of a folder, its own name too. Raises
+    `SourceError`, and has removed nothing, if it holds anything else, or a run without
+    `overwrite`.
+    """
+    parts = removable(root, overwrite=overwrite)
+    # The mark goes last, so that a folder that was cleared in part is still known as a run's; the
+    # journal goes first, so that nothing is taken for done that was removed.
+    for name in sorted(parts, key=lambda one: (one.startswith(_GRAPH), one not in OF_JOURNAL)):
+        if parts[name]:
+            with root.inside(name) as folder:
+                for part in parts[name]:
+                    if f"{name}/{part}" not in keep:
+                        folder.remove(part)
+        if name not in keep:
+            root.remove(name)
+
+
+def removable(root: Folder, *, overwrite: bool) -> dict[str, list[str]]:
+    """Return what `clear` removes: files, and folders with the files in them."""
+    names = root.names()
+    if not names:
+        return {}
+    with told(root.path):
+        if not _holds_run(root):
+            _refuse(root, "this folder is not empty, and holds no run", "name a new folder")
+        if not overwrite:
+            hint = "name a new folder, or replace the run: --overwrite, in Python overwrite=True"
+            _refuse(root, "this folder holds a run", hint)
+        return {name: _parts(root, name) for name in names}
+
+
+def _holds_run(root: Folder) -> bool:
+    if root.kind(JOURNAL) == "file":  # it is begun before anything else
+        return True
+    if root.kind(_GRAPH) == "file":
+        with root.read(_GRAPH) as file:
+            return _MARK in file.read(200)
+    return root.kind(_GRAPH + TEMPORARY) == "file"  # it ended before its first file was complete
+
+
+def _parts(root: Folder, name: str) -> list[str]:
+    """Return the files of a folder of a run, none for a file. Refuses what is no run's."""
+    kind = root.kind(name)
+    if kind == "folder":
+        with root.inside(name) as folder:
+            for part in folder.names():
+                if not _PART.match(part) or folder.kind(part) != "file":
+                    _foreign(root, f"{name}/{part}")
+            return folder.names()
+    if kind != "file" or name not in _OWN:
+        _foreign(root, name)
+    return []
+
+
+def _foreign(root: Folder, name: str) -> NoReturn:
+    what = f"{name} is no file of a run, so this folder is not overwritten"
+    _refuse(root, what, "move it away, or name a new folder")
+
+
+def _refuse(root: Folder, message: str, hint: str) -> NoReturn:
+    raise SourceError([Diagnostic("file", f"{root.path}: {message}", hint=hint)])

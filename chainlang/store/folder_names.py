@@ -1,0 +1,39 @@
+"""Names of parts as names of folders. No other name from a chain reaches the file system."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection
+
+from chainlang.diagnostics.diagnostic import Diagnostic
+from chainlang.diagnostics.render import shown
+from chainlang.errors import SourceError
+from chainlang.ir.verify import is_name
+
+_LONGEST = 64
+
+
+def folder_name(name: str, taken: Collection[str]) -> str:
+    """Return the folder of a named part: its name, unless that is taken, up to case, or is long.
+
+    No name holds a ``~``, so what is made up here is no other part's name.
+    Raises `SourceError` for a name that is no name of the language.
+
+    >>> folder_name("fr", []), folder_name("Answers", ["answers"])
+    ('fr', 'Answers~')
+    >>> folder_name("../etc", [])
+    Traceback (most recent call last):
+        ...
+    chainlang.errors.SourceError: error[path]: the part '../etc' can't have a folder
+      = hint: names are ASCII letters, digits and _, and do not begin with a digit
+    """
+    if not is_name(name):
+        what = f"the part {shown(name)} can't have a folder"
+        hint = "names are ASCII letters, digits and _, and do not begin with a digit"
+        raise SourceError([Diagnostic("path", what, hint=hint)])
+    if len(name) > _LONGEST:
+        name = f"{name[:40]}~{hashlib.blake2b(name.encode(), digest_size=8).hexdigest()}"
+    lowered = {one.lower() for one in taken}
+    while name.lower() in lowered:
+        name += "~"
+    return name

@@ -1,0 +1,201 @@
+"""A table in a folder of its own, in parts: ``000.jsonl``, ``001.jsonl``, ..."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, BinaryIO
+
+from attrs import define, field
+
+from chainlang.store.safe_files import TEMPORARY, Folder, told
+from chainlang.store.table_formats import Columns, json_line
+
+_HELD = 1 << 16  # bytes that wait before they are written
+_SPOOL = ".rows" + TEMPORARY
+_BLOCK = 1 << 20
+
+
+def _digest() -> hashlib.blake2b:
+    return hashlib.blake2b(digest_size=16)
+
+
+@define(eq=False)
+class Parts:
+    """The parts of one table. Rows are added to the part that is open; `roll` completes it.
+
+    Between writes no file stays open, so a run may have any number of tables.
+    """
+
+    root: Folder
+    folder: str
+    """The name of the table's folder in the root; empty for the root itself."""
+    ending: str
+    convert: Callable[[BinaryIO, BinaryIO, Columns], None] | None = None
+    columns: Columns = field(factory=Columns)
+    held: list[bytes] = field(factory=list)
+    size: int = 0
+    begun: str = ""
+    """The name of the part that is open, if it has a file yet."""
+    length: int = 0
+    """How many bytes that file has."""
+    digest: hashlib.blake2b = field(factory=_digest)
+    """A hash of them."""
+    is_synced: bool = True
+    """Whether they are on the disk."""
+    complete: int = 0
+    """How many parts are complete."""
+    volume: int = 0
+    """The bytes of those parts."""
+    noted: str = ""
+    """The hash that the open part had when a note was taken, until it is reopened."""
+
+    # ---- writing
+
+    def add(self, row: Mapping[str, Any], part: str) -> None:
+        """Add a row to the part of that name."""
+        line = json_line(row)
+        if self.convert is not None:
+            self.columns.see(row)
+        self.held.append(line)
+        self.size += len(line)
+        if self.size >= _HELD:
+            self.flush(part)
+
+    def flush(self, part: str) -> None:
+        """Write what is held to the file of the part, under its temporary name."""
+        data = b"".join(self.held)
+        with self.opened() as folder, told(f"{folder.path}/{part}"):
+            new = not self.begun
+            with (folder.create if new else folder.append)(part + _SPOOL) as file:
+                self.begun = part
+                file.write(data)
+        self.length += len(data)
+        self.digest.update(data)
+        self.is_synced = False
+        self.held.clear()
+        self.size = 0
+
+    def sync(self, part: str) -> None:
+        """Bring what was added to the disk."""
+        if self.held:
+            self.flush(part)
+        if not self.is_synced:
+            with self.opened() as folder:
+                folder.sync(self.begun + _SPOOL)
+            self.is_synced = True
+
+    def roll(self, part: str, *, empty: bool = False, keep_lines: bool = False) -> None:
+        """Complete a part. Without rows there is none, unless `empty` asks for it.
+
+        `keep_lines` leaves the rows of a part of another format, so that it can be gone on with.
+        """
+        if self.held or (empty and not self.begun):
+            self.flush(part)
+        if not self.begun:
+            return
+        name = f"{part}.{self.ending}"
+        with self.opened() as folder:
+            if self.convert is None:
+                folder.commit(part + _SPOOL, name)
+            else:
+                with (
+                    told(f"{folder.path}/{name}"),  # the last bytes are written by closing it
+                    folder.read(part + _SPOOL) as lines,
+                    folder.create(name + TEMPORARY) as out,
+                ):
+                    self.convert(lines, out, self.columns)
+                folder.commit(name + TEMPORARY, name)
+                if not keep_lines:
+                    folder.remove(part + _SPOOL)
+            self._completed(folder, name)
+
+    def _completed(self, folder: Folder, name: str) -> None:
+        self.complete += 1
+        self.volume += folder.size(name)
+        self.begun, self.length, self.digest, self.is_synced = "", 0, _digest(), True
+
+    # ---- going on
+
+    def note(self) -> dict[str, Any]:
+        """Return what `take` needs."""
+        return {
+            "columns": self.columns.kinds,
+            "begun": self.begun,
+            "length": self.length,
+            "digest": self.digest.hexdigest(),
+            "complete": self.complete,
+            "volume": self.volume,
+        }
+
+    def take(self, note: Mapping[str, Any]) -> None:
+        """Become what a note tells of."""
+        self.columns = Columns(dict(note["columns"]))
+        self.begun, self.length, self.noted = note["begun"], note["length"], note["digest"]
+        self.complete, self.volume = note["complete"], note["volume"]
+
+    def kept(self, part: str, *, is_full: bool) -> list[str] | None:
+        """Return the files that are as they were noted; None if one of them is not.
+
+        `part` is the part that the next row goes to, and `is_full` says whether the one that is
+        open is done. Then it may be complete by now.
+        """
+        if self.folder and self.root.kind(self.folder) != "folder":
+            return [] if not (self.begun or self.complete) else None
+        with self.opened() as folder:
+            names = self._parts_before(folder, self.begun or part) if self.folder else []
+            if (len(names), sum(map(folder.size, names))) != (self.complete, self.volume):
+                return None
+            if self.begun:
+                spool, name = self.begun + _SPOOL, f"{self.begun}.{self.ending}"
+                if folder.kind(spool) == "file":
+                    names.append(spool)
+                elif folder.kind(name) == "file" and (is_full or self.convert is None):
+                    names.append(name)
+                else:
+                    return None
+                is_lines = names[-1] == spool or self.convert is None
+                if is_lines and not self._is_noted(folder, names[-1]):
+                    return None
+        return names
+
+    def _parts_before(self, folder: Folder, part: str) -> list[str]:
+        found = (name.partition(".") for name in folder.names())
+        return [
+            f"{number}.{ending}"
+            for number, _, ending in found
+            if ending == self.ending and number.isdecimal() and int(number) < int(part)
+        ]
+
+    def _is_noted(self, folder: Folder, name: str) -> bool:
+        """Return whether a file begins with what was noted; its hash is gone on with then."""
+        left, self.digest = self.length, _digest()
+        with folder.read(name) as file, told(f"{folder.path}/{name}"):
+            while left and (block := file.read(min(left, _BLOCK))):
+                self.digest.update(block)
+                left -= len(block)
+        return not left and self.digest.hexdigest() == self.noted
+
+    def reopen(self) -> None:
+        """Open the part that was open when the note was taken, after `kept` has seen it."""
+        if not self.begun:
+            return
+        spool, name = self.begun + _SPOOL, f"{self.begun}.{self.ending}"
+        with self.opened() as folder:
+            if folder.kind(spool) != "file":
+                if self.convert is not None:  # it is full, and was completed after the note
+                    self._completed(folder, name)
+                    return
+                folder.rename(name, spool)
+            folder.truncate(spool, self.length)
+            self.is_synced = False
+
+    @contextmanager
+    def opened(self) -> Iterator[Folder]:
+        """Open the folder of the table."""
+        if not self.folder:
+            yield self.root
+            return
+        with self.root.inside(self.folder) as folder:
+            yield folder

@@ -1,0 +1,105 @@
+"""A level of the cache in Redis, which several machines may share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any
+from urllib.parse import urlsplit
+
+from attrs import define
+
+from chainlang.diagnostics.diagnostic import Diagnostic
+from chainlang.errors import SourceError
+from chainlang.store.sample_codec import Drawn, LaterEntry, checksum, decoded, encoded, fits
+
+_PREFIX = b"chainlang:1:"
+_SUM = 8  # bytes of the checksum, before the entry
+_CHUNK = 500
+_SECONDS = 10.0  # for a connection, and for an answer
+_ATTEMPTS = 3
+
+
+@define(eq=False)
+class InRedis:
+    """A level in Redis. What goes when it is full is for the server to say (``maxmemory``).
+
+    An entry that does not fit its checksum counts as missing. Messages name the server without its
+    password.
+    """
+
+    name: str
+    _client: Any
+
+    @staticmethod
+    def open(url: str) -> InRedis:
+        """Connect to a server: ``redis://host:6379/0``, ``rediss://...``, ``unix://...``.
+
+        Raises `SourceError` where there is none, and without the package redis.
+        """
+        try:
+            from redis import Redis
+            from redis.backoff import ExponentialBackoff
+            from redis.retry import Retry
+        except ImportError as error:
+            hint = "run: pip install 'chainlang[redis]'"
+            raise _refusal("a cache in Redis needs the package redis", hint) from error
+        parts = urlsplit(url)
+        name = f"{parts.scheme}://{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}"
+        with _told(name):
+            try:
+                client = Redis.from_url(
+                    url,
+                    socket_connect_timeout=_SECONDS,
+                    socket_timeout=_SECONDS,
+                    retry=Retry(ExponentialBackoff(), _ATTEMPTS),
+                )
+            except ValueError:
+                hint = 'write it like "redis://host:6379/0"'
+                raise _refusal("cache_redis is no address of Redis", hint) from None
+            client.ping()
+        return InRedis(name, client)
+
+    def find(self, keys: Iterable[bytes]) -> dict[bytes, Drawn]:
+        """Return those that are there."""
+        wanted, found = list(keys), dict[bytes, Drawn]()
+        for start in range(0, len(wanted), _CHUNK):
+            some = wanted[start : start + _CHUNK]
+            with _told(self.name):
+                values = self._client.mget([_PREFIX + key for key in some])
+            for key, value in zip(some, values, strict=True):
+                if value is not None and fits(key, value[_SUM:], value[:_SUM]):
+                    with suppress(LaterEntry):
+                        found[key] = decoded(value[_SUM:])
+        return found
+
+    def record(self, drawn: Mapping[bytes, Drawn]) -> None:
+        """Keep samples, in one message."""
+        if not drawn:
+            return
+        entries = {key: encoded(one) for key, one in drawn.items()}
+        values = {_PREFIX + key: checksum(key, entry) + entry for key, entry in entries.items()}
+        with _told(self.name):
+            self._client.mset(values)
+
+    def close(self) -> None:
+        """Hang up."""
+        self._client.close()
+
+
+@contextmanager
+def _told(name: str) -> Iterator[None]:
+    """Say of which server Redis speaks; its own words may hold what is secret."""
+    from redis.exceptions import RedisError
+
+    try:
+        yield
+    except RedisError as error:
+        what = f"the cache at {name} does not work: {type(error).__name__}"
+        raise _refusal(
+            what, "look whether it is up; to go on without it, leave out cache_redis"
+        ) from None
+
+
+def _refusal(message: str, hint: str) -> SourceError:
+    return SourceError([Diagnostic("file", message, hint=hint)])

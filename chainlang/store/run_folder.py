@@ -1,0 +1,278 @@
+"""The folder of a run: what goes where, and in what order it becomes visible.
+
+::
+
+    graph.json            the chain, as JSON; written first, so it marks the folder as a run's
+    plan.txt              the plan, as text
+    flattened/000.jsonl   one row for each row of the input, in its order
+    answers/000.jsonl     one row for each final candidate
+    <part>/000.jsonl      one row for each candidate of a named part
+    errors.jsonl          one row for each row that failed
+    events.jsonl          one row for each fallback, retry and loop that did not go the straight way
+    journal.sqlite        every sample that was drawn, for a run that goes on
+    metadata.json         versions, seed, models, counts, usage, times; written last
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.metadata import version
+from os import PathLike
+from pathlib import Path
+from typing import Any, Literal
+
+from attrs import asdict, define, field, frozen
+
+from chainlang.diagnostics.diagnostic import Diagnostic
+from chainlang.errors import ChainlangError, SourceError
+from chainlang.protocol.messages import Usage
+from chainlang.semantics.outputs import EVERYTHING, Outputs
+from chainlang.semantics.record import Flow
+from chainlang.settings import Format
+from chainlang.store.cleanup import JOURNAL, removable
+from chainlang.store.journal import Journal
+from chainlang.store.output import Output, Trouble
+from chainlang.store.resume import OUTPUT, PART, Inputs, begun, hold_retryable
+from chainlang.store.safe_files import Folder, is_there
+from chainlang.store.table_formats import converter
+
+PART_ROWS = 10_000
+NOTE_SECONDS = 5.0
+"""How often a note is taken of how far the output is; always when a part is full."""
+
+Status = Literal["complete", "interrupted", "stopped"]
+
+
+@frozen(kw_only=True)
+class About:
+    """What is known of a run before its first row."""
+
+    chain: str
+    """The chain as text."""
+    graph: str
+    """The chain as JSON."""
+    plan: str
+    """The plan that is run."""
+    meaning: str = ""
+    """The plan as the chain is written, which tells what is drawn; `plan`, unless it is given."""
+    outputs: Outputs = EVERYTHING
+    """What of the results is looked at, and so written."""
+    seed: int = 0
+    models: Mapping[str, Any] = field(factory=dict)
+    """For each model what its engine promises, and whatever else tells it from others."""
+    settings: Mapping[str, Any] = field(factory=dict)
+    """Whatever else bears on the results."""
+
+    def identity(self) -> dict[str, Any]:
+        """Return what tells this run from another, as JSON values."""
+        return {
+            "chain": self.chain,
+            "plan": self.meaning or self.plan,
+            "seed": self.seed,
+            "models": dict(self.models),
+            "settings": dict(self.settings),
+        }
+
+
+@define(eq=False)
+class RunFolder:
+    """The folder of a run that is going on. Make one with `create`, and use it with ``with``.
+
+    Results appear part by part, each complete. Two equal runs write equal bytes, but for
+    ``metadata.json``. Leaving the ``with`` block before `finish` marks the run interrupted, and
+    keeps what it has.
+    """
+
+    root: Folder
+    about: About
+    journal: Journal
+    output: Output
+    before: Usage
+    """What the rows cost that were done before this process went on with them."""
+    started: datetime = field(factory=lambda: datetime.now(UTC))
+    finished: bool = False
+    _noted: float = field(factory=time.monotonic)
+    """When a note of the output was taken."""
+    _redo: bool = False
+    """Whether the last row is to be done again."""
+    _has_failed: bool = False
+
+    @staticmethod
+    def check(
+        path: str | PathLike[str],
+        *,
+        format: Format,  # noqa: A002  # as below
+        overwrite: bool,
+        retry: bool = False,
+    ) -> None:
+        """Raise the `SourceError` that `create` would, as far as that is known beforehand.
+
+        Nothing is made or removed, so this can come before a model is loaded.
+        """
+        converter(format)
+        where = Path(path)
+        if is_there(where):
+            root = Folder.open(where)
+            try:
+                # Whether a run that can be gone on with is the same one is known only later.
+                removable(root, overwrite=overwrite or root.kind(JOURNAL) == "file")
+                if retry:
+                    hold_retryable(root, overwrite=overwrite)
+            finally:
+                root.close()
+
+    @staticmethod
+    def create(
+        path: str | PathLike[str],
+        about: About,
+        *,
+        format: Format = "jsonl",  # noqa: A002  # what everybody calls it
+        part_rows: int = PART_ROWS,
+        overwrite: bool = False,
+        changed: bool = False,
+        skip: bool = False,
+        inputs: Inputs | None = None,
+        retry: bool = False,
+    ) -> RunFolder:
+        """Return the folder of a run, made where there is none.
+
+        A folder that holds the same run goes on where its output is, if `inputs` reads the rows
+        of the input that are done by then, and writes its files anew otherwise; it takes samples
+        from its journal. One that holds another run is refused, with what differs, unless
+        `changed`, which keeps the journal for what still fits and writes the files anew, or
+        `overwrite`, which removes it. A folder that holds anything else is always refused.
+        `part_rows` is how many rows of the input a part holds; rows that failed are in
+        ``errors.jsonl``, and among the results unless they `skip` them; `retry` has them run and
+        drawn again, which takes that all files are written anew. Raises `SourceError`.
+        """
+        converter(format)
+        if part_rows < 1:
+            what = f"part_rows={part_rows}: a part holds at least one row"
+            raise SourceError([Diagnostic("file", what)])
+        root = Folder.open(path)
+        try:
+            root.lock()
+            journal, output = begun(
+                root,
+                about.identity(),
+                Output(root, format, part_rows, skip, "candidates" in about.outputs),
+                None if retry else inputs,
+                overwrite=overwrite,
+                changed=changed,
+                retry=retry,
+            )
+            try:
+                root.write("graph.json", _text(about.graph))
+                root.write("plan.txt", _text(about.plan))
+            except BaseException:
+                journal.close()
+                raise
+        except BaseException:
+            root.close()
+            raise
+        return RunFolder(root, about, journal, output, output.usage)
+
+    def __enter__(self) -> RunFolder:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *raised: object) -> None:
+        try:
+            if not (self.finished or self._has_failed):
+                self.finish("interrupted")
+        except ChainlangError:
+            if kind is None:  # else the first error is the one to tell
+                raise
+        finally:
+            self.journal.close()
+            self.root.close()
+
+    def write(
+        self,
+        number: int,
+        row_id: str,
+        fields: Mapping[str, Any],
+        flow: Flow | None,
+        *,
+        failure: Trouble | None = None,
+        usage: Usage | None = None,
+        redo: bool = False,
+    ) -> None:
+        """Write what became of a row: its `flow`, or its `failure`.
+
+        Rows come in the order of the input, each once; `number` is a row's line or position. A row
+        that could not be read has no id and no fields: ``write(7, "", {}, None, failure=...)``. If
+        the run ends behind a row with `redo`, one that goes on does that row again. Raises
+        `SourceError` if the disk does.
+        """
+        with self._whole():
+            self.output.write(number, row_id, fields, flow, failure, usage or Usage())
+            self._redo = redo
+            is_full = self.output.is_full
+            if is_full or time.monotonic() - self._noted >= NOTE_SECONDS:
+                self.note()
+            if is_full:
+                self.output.roll()
+
+    def note(self) -> None:
+        """Note how far the output is: a run that goes on begins behind these rows."""
+        if self._redo:
+            return
+        note = self.output.note()
+        self.journal.save({OUTPUT: note, PART: note} if self.output.is_full else {OUTPUT: note})
+        self._noted = time.monotonic()
+
+    def finish(self, status: Status = "complete", *, why: str | None = None) -> None:
+        """Complete all files, `metadata.json` last; it says why a run stopped."""
+        self.finished = True
+        with self._whole():
+            self.note()
+            self.output.finish(keep_lines=status != "complete")
+            ended = datetime.now(UTC)
+            said = self.metadata(status, ended) | ({} if why is None else {"stopped": why})
+            text = json.dumps(said, indent=2, ensure_ascii=False, default=str)
+            self.root.write("metadata.json", _text(text + "\n"))
+
+    @contextmanager
+    def _whole(self) -> Iterator[None]:
+        """Leave the files alone once something in the block has failed: a row may be half there."""
+        self._has_failed = True
+        yield
+        self._has_failed = False
+
+    def metadata(self, status: Status, ended: datetime) -> dict[str, Any]:
+        """Return what `metadata.json` says."""
+        out = self.output
+        versions = {"chainlang": version("chainlang"), "python": platform.python_version()}
+        if out.format == "parquet":
+            versions["pyarrow"] = version("pyarrow")
+        return {
+            "status": status,
+            "versions": versions,
+            "chain": self.about.chain,
+            "seed": self.about.seed,
+            "models": dict(self.about.models),
+            "settings": dict(self.about.settings),
+            "unkept": {stage: list(parts) for stage, parts in out.unkept.items()},
+            "format": out.format,
+            "part_rows": out.part_rows,
+            "parts": out.folders,
+            "rows": {
+                "read": out.rows,
+                "succeeded": out.rows - out.failed,
+                "failed": out.failed,
+            },
+            "events": dict(sorted(out.stepped_in.items())),
+            "usage": asdict(out.usage),
+            "started": self.started.isoformat(timespec="milliseconds"),
+            "ended": ended.isoformat(timespec="milliseconds"),
+            "seconds": round((ended - self.started).total_seconds(), 3),
+        }
+
+
+def _text(text: str) -> bytes:
+    return text.encode("utf-8", "backslashreplace")

@@ -1,0 +1,221 @@
+"""Files below one folder, opened without following links. Every file of a run is opened here.
+
+The folder itself may be reached through links: its user named it. Everything in it is opened
+relative to it, one name at a time, so that a link planted there leads nowhere. What is written
+goes to a file of a temporary name, which takes its place only when it is complete.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+from attrs import define
+
+from chainlang.diagnostics.diagnostic import Diagnostic
+from chainlang.diagnostics.render import shown
+from chainlang.errors import SourceError
+
+TEMPORARY = ".tmp"
+_FLAGS = os.O_NOFOLLOW | os.O_CLOEXEC
+_FILE = "a file of that name is there"
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FLAGS
+_MORE = os.O_WRONLY | os.O_APPEND | _FLAGS
+_WHY = {
+    errno.ELOOP: "a link stands here, and links in a run folder are not followed",
+    errno.ENOTDIR: "something that is no folder stands here",
+    errno.EEXIST: "another run has begun to write this file",
+    errno.ENOENT: "this was removed while the run was writing",
+}
+
+
+@define(eq=False)
+class Folder:
+    """A folder that is open. Its files and folders are named by one plain name each."""
+
+    path: str
+    """For messages only."""
+    fd: int
+
+    @staticmethod
+    def open(path: str | os.PathLike[str]) -> Folder:
+        """Open a folder, made first where there is none; only its owner may read a new one.
+
+        Raises `SourceError` if it can't be.
+        """
+        where = Path(path)
+        is_there(where)
+        try:
+            where.mkdir(mode=0o700, parents=True, exist_ok=True)
+            fd = os.open(where, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise _no_folder(where, _FILE) from error
+        except OSError as error:
+            raise _no_folder(where, error.strerror or type(error).__name__) from error
+        except ValueError as error:  # a NUL in the path
+            raise _no_folder(where, "it is not a path") from error
+        return Folder(str(where), fd)
+
+    def lock(self) -> None:
+        """Hold the folder against other runs until it is closed, or this process ends.
+
+        Raises `SourceError` if another run holds it.
+        """
+        try:
+            fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            what = f"{self.path}: another run is writing to this folder"
+            raise _refusal("file", what, "wait for it, or name another folder") from error
+        except OSError:  # a file system without locks
+            return
+
+    def close(self) -> None:
+        """Let the folder go. Closing twice does nothing."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+    @contextmanager
+    def inside(self, name: str) -> Iterator[Folder]:
+        """Open a folder in this one, made first where there is none."""
+        _plain(name)
+        with told(f"{self.path}/{name}"):
+            if not self.kind(name):
+                os.mkdir(name, 0o700, dir_fd=self.fd)
+                os.fsync(self.fd)
+            fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | _FLAGS, dir_fd=self.fd)
+        folder = Folder(f"{self.path}/{name}", fd)
+        try:
+            yield folder
+        finally:
+            folder.close()
+
+    def create(self, name: str) -> BinaryIO:
+        """Open a new file for writing; it must not exist."""
+        return self._opened(name, _NEW, "wb")
+
+    def append(self, name: str) -> BinaryIO:
+        """Open a file that exists, for writing at its end."""
+        return self._opened(name, _MORE, "ab")
+
+    def read(self, name: str) -> BinaryIO:
+        """Open a file for reading."""
+        return self._opened(name, os.O_RDONLY | _FLAGS, "rb")
+
+    def _opened(self, name: str, flags: int, mode: Literal["wb", "ab", "rb"]) -> BinaryIO:
+        _plain(name)
+        with told(f"{self.path}/{name}"):
+            fd = os.open(name, flags, 0o600, dir_fd=self.fd)
+            return os.fdopen(fd, mode)
+
+    def sync(self, name: str) -> None:
+        """Bring a file and its name to the disk."""
+        with told(f"{self.path}/{name}"), self.append(name) as file:
+            os.fsync(file.fileno())
+            os.fsync(self.fd)
+
+    def commit(self, temporary: str, name: str) -> None:
+        """Give a complete file its name, in one step; what had that name before is gone."""
+        with told(f"{self.path}/{temporary}"), self.append(temporary) as file:
+            os.fsync(file.fileno())
+        self.rename(temporary, name)
+
+    def rename(self, before: str, name: str) -> None:
+        """Give a file another name, in one step; what had that name before is gone."""
+        _plain(before)
+        _plain(name)
+        with told(f"{self.path}/{name}"):
+            os.rename(before, name, src_dir_fd=self.fd, dst_dir_fd=self.fd)
+            os.fsync(self.fd)
+
+    def truncate(self, name: str, length: int) -> None:
+        """Cut a file that exists to a length."""
+        with told(f"{self.path}/{name}"), self.append(name) as file:
+            os.ftruncate(file.fileno(), length)
+
+    def size(self, name: str) -> int:
+        """Return how many bytes a file has."""
+        _plain(name)
+        with told(f"{self.path}/{name}"):
+            return os.stat(name, dir_fd=self.fd, follow_symlinks=False).st_size
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write a whole file, in one step."""
+        with told(f"{self.path}/{name}"), self.create(name + TEMPORARY) as file:
+            file.write(data)
+        self.commit(name + TEMPORARY, name)
+
+    def remove(self, name: str) -> None:
+        """Remove a file, or an empty folder. A link is removed, and not what it leads to."""
+        _plain(name)
+        with told(f"{self.path}/{name}"):
+            if self.kind(name) == "folder":
+                os.rmdir(name, dir_fd=self.fd)
+            else:
+                os.unlink(name, dir_fd=self.fd)
+
+    def names(self) -> list[str]:
+        """Return what is in the folder, in order."""
+        with told(self.path):
+            return sorted(os.listdir(self.fd))  # noqa: PTH208  # of an open folder
+
+    def kind(self, name: str) -> Literal["file", "folder", "link", "other", ""]:
+        """Return what stands under a name; empty for nothing."""
+        try:
+            mode = os.stat(name, dir_fd=self.fd, follow_symlinks=False).st_mode
+        except FileNotFoundError:
+            return ""
+        if stat.S_ISDIR(mode):
+            return "folder"
+        if stat.S_ISREG(mode):
+            return "file"
+        return "link" if stat.S_ISLNK(mode) else "other"
+
+
+def is_there(path: Path) -> bool:
+    """Return whether something is there; raise `SourceError` if nothing is, and no folder can be.
+
+    That is, as far as it can be seen without making one.
+    """
+    try:
+        if path.exists():
+            return True
+        above = next(one for one in path.parents if one.exists())
+    except (OSError, ValueError) as error:  # a name that is too long, a NUL
+        raise _no_folder(path, getattr(error, "strerror", None) or "it is not a path") from error
+    if not above.is_dir():
+        raise _no_folder(path, f"{above} is a file")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise _no_folder(path, f"you may not write to {above}")
+    return False
+
+
+def _no_folder(path: Path, why: str) -> SourceError:
+    what = f"{path}: there can be no folder here: {why}"
+    return _refusal("file", what, "name another folder for the run")
+
+
+@contextmanager
+def told(path: str) -> Iterator[None]:
+    """Raise what the system refuses as a `SourceError` about that path."""
+    try:
+        yield
+    except OSError as error:
+        why = _WHY.get(error.errno or 0) or error.strerror or "this can't be written"
+        raise _refusal("file", f"{path}: {why}") from error
+
+
+def _refusal(code: str, message: str, hint: str | None = None) -> SourceError:
+    return SourceError([Diagnostic(code, message, hint=hint)])
+
+
+def _plain(name: str) -> None:
+    """Refuse a name that is a path. Callers make names; this is the last door."""
+    if name in ("", ".", "..") or "/" in name or "\0" in name:
+        raise _refusal("path", f"{shown(name)} can't be the name of a file in a run folder")

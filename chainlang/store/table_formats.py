@@ -1,0 +1,177 @@
+"""Tables as files: rows go to JSON lines as they come; a part that is full becomes its format.
+
+So a part takes the memory of one row, and its columns are known when it is written. Columns keep
+their order and only grow from part to part. Equal rows make equal bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
+from typing import Any, BinaryIO, get_args
+
+from attrs import define, field
+
+from chainlang.data.row import Unreadable
+from chainlang.data.to_json import plain
+from chainlang.diagnostics.diagnostic import Diagnostic
+from chainlang.diagnostics.render import shown
+from chainlang.errors import SourceError
+from chainlang.settings import Format
+
+FORMATS: tuple[str, ...] = get_args(Format)
+_GROUP = 4096  # rows of a row group
+_SEPARATORS = {"\u2028": "\\u2028", "\u2029": "\\u2029", "\x85": "\\u0085"}
+_LARGEST = 2**63
+_ENCODE = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode  # `dumps` makes one a call
+
+
+def json_line(row: Mapping[str, Any]) -> bytes:
+    """Return a row as a line of JSON, with its end.
+
+    Text is UTF-8, and escapes where it is half a surrogate pair or where some readers would see
+    the end of a line; the two halves of a pair are read back as the one character. A value that
+    JSON has none for is the text of its `repr`.
+
+    >>> json_line({"half": "\\ud800", "score": float("nan")})
+    b'{"half": "\\\\ud800", "score": null}\\n'
+    """
+    try:
+        text = _ENCODE(row)
+    except (TypeError, ValueError, RecursionError):
+        row = {name: _plain(value) for name, value in row.items()}
+        text = _ENCODE(row)
+    for separator, escape in _SEPARATORS.items():
+        text = text.replace(separator, escape)
+    try:
+        return text.encode() + b"\n"
+    except UnicodeEncodeError:
+        return json.dumps(row, allow_nan=False).encode() + b"\n"
+
+
+def _plain(value: Any) -> Any:
+    try:
+        return plain(value)
+    except Unreadable:
+        return shown(value, 1000)
+
+
+@define
+class Columns:
+    """The columns of a table so far, in the order they were first seen, and what they hold."""
+
+    kinds: dict[str, str] = field(factory=dict)
+
+    def see(self, row: Mapping[str, Any]) -> None:
+        """Add the columns of a row."""
+        for name, value in row.items():
+            kind = _kind(value)
+            before = self.kinds.setdefault(name, kind)
+            if before != kind and kind:
+                self.kinds[name] = _both(before, kind) if before else kind
+
+
+def _kind(value: Any) -> str:
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "bool"
+        case int():
+            return "int" if -_LARGEST <= value < _LARGEST else "text"
+        case float():
+            return "" if math.isnan(value) else "float" if math.isfinite(value) else "text"
+    return "text"
+
+
+def _both(one: str, other: str) -> str:
+    return "float" if {one, other} == {"int", "float"} else "text"
+
+
+def converter(
+    format: str,  # noqa: A002  # what everybody calls it
+) -> Callable[[BinaryIO, BinaryIO, Columns], None] | None:
+    """Return what turns JSON lines into a format; None where they are it.
+
+    Raises `SourceError` for a format that there is not, or whose library is not installed.
+    """
+    if format not in FORMATS:
+        what = f"there is no format {shown(format)} of a run folder"
+        raise SourceError([Diagnostic("file", what, hint=f"write one of {', '.join(FORMATS)}")])
+    if format == "parquet":
+        try:
+            import pyarrow.parquet  # noqa: F401  # before the run, and not at the end of a part
+        except ImportError as error:
+            what = "writing Parquet needs pyarrow"
+            hint = 'pip install "chainlang[parquet]"'
+            raise SourceError([Diagnostic("file", what, hint=hint)]) from error
+    return {"csv": write_csv, "parquet": write_parquet}.get(format)
+
+
+def write_csv(lines: BinaryIO, out: BinaryIO, columns: Columns) -> None:
+    """Write JSON lines as CSV: RFC 4180 with a header, UTF-8, lines ending in a newline.
+
+    A text stands as it is, None is empty, and any other value is JSON. Half a surrogate pair,
+    which UTF-8 has no bytes for, stands as its escape.
+    """
+    names = list(columns.kinds)
+    out.write(_record(names))
+    for line in lines:
+        row = json.loads(line)
+        out.write(_record([_text(row.get(name)) for name in names]))
+
+
+def _record(cells: list[str]) -> bytes:
+    text = ",".join(map(_cell, cells)) if cells != [""] else '""'
+    return (text + "\n").encode("utf-8", "backslashreplace")
+
+
+def _cell(text: str) -> str:
+    if any(mark in text for mark in ',"\r\n') or text[:1] in (" ", "\t", "\ufeff"):
+        return '"' + text.replace('"', '""') + '"'
+    return text
+
+
+def _text(value: Any) -> str:
+    """Return a value as a cell."""
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def write_parquet(lines: BinaryIO, out: BinaryIO, columns: Columns) -> None:
+    """Write JSON lines as Parquet, with a column's own type where all its values have one.
+
+    Lists, objects and columns of several types are texts, as they would be in CSV.
+    """
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    types = {"bool": pa.bool_(), "int": pa.int64(), "float": pa.float64()}
+    schema = pa.schema(
+        [(_utf8(name), types.get(kind, pa.string())) for name, kind in columns.kinds.items()]
+    )
+    with parquet.ParquetWriter(out, schema) as writer:
+        while rows := [json.loads(line) for line in islice(lines, _GROUP)]:
+            arrays = [
+                pa.array(_values(rows, name, kind), one.type)
+                for (name, kind), one in zip(columns.kinds.items(), schema, strict=True)
+            ]
+            writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
+
+
+def _values(rows: list[dict[str, Any]], name: str, kind: str) -> Iterator[Any]:
+    for row in rows:
+        value = row.get(name)
+        if value is None or kind in ("bool", "int"):
+            yield value
+        elif kind == "float":
+            yield float(value)
+        else:
+            yield _utf8(_text(value))
+
+
+def _utf8(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()
