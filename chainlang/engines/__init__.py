@@ -1,1 +1,1 @@
-"""Who answers requests. Engines see requests and completions, never chains."""
+"""Inference engines: turn `Request`s into `Completion`s. Engines know nothing of chains."""

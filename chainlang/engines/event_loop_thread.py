@@ -1,4 +1,4 @@
-"""Coroutines for a caller that has no loop, or that stands inside one, such as a notebook."""
+"""An event loop in a thread, for callers without a loop or inside one, such as a notebook."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ T = TypeVar("T")
 Work: TypeAlias = Callable[[], Coroutine[Any, Any, T]]
 
 
-class Background(Generic[T]):
-    """A thread with a loop of its own. Work goes in under a ticket and comes out once.
+class EventLoopThread(Generic[T]):
+    """A thread that runs coroutines in its own event loop and returns each result once.
 
-    The thread starts with the first work. `closing` runs in it at the end, after all work has
-    finished or has been cancelled. One thread uses this object.
+    Each coroutine has a ticket, a number that its result is returned with. The thread starts with
+    the first coroutine. `closing` runs in it at the end, after all coroutines have finished or have
+    been cancelled. Only one thread may use the object.
 
     >>> async def answer() -> int:
     ...     return 42
-    >>> background = Background[int]("doctest")
-    >>> background.start([(1, answer)])
-    >>> background.take(wait=10)
+    >>> thread = EventLoopThread[int]("doctest")
+    >>> thread.start([(1, answer)])
+    >>> thread.take(wait=10)
     [(1, 42)]
-    >>> background.close()
+    >>> thread.close()
     """
 
     def __init__(self, name: str, closing: Callable[[], Awaitable[object]] | None = None) -> None:
@@ -40,31 +41,34 @@ class Background(Generic[T]):
         self._done: queue.SimpleQueue[tuple[int, T | BaseException]] = queue.SimpleQueue()
 
     def start(self, work: Iterable[tuple[int, Work[T]]]) -> None:
-        """Run work, each under a ticket that no other has. Raises `RuntimeError` once closed."""
+        """Run coroutines, each under a unique ticket. Raises `RuntimeError` once closed."""
         if self.closed:
             raise RuntimeError(f"{self.name} is closed")
         self._call(self._spawn, tuple(work))
 
     def cancel(self, tickets: Iterable[int]) -> None:
-        """Stop work. It comes out as a `CancelledError`; unknown tickets are ignored."""
+        """Cancel coroutines; their result is a `CancelledError`. Unknown tickets are ignored."""
         if self._thread is not None and not self.closed:
             self._call(self._cancel, tuple(tickets))
 
     def take(self, wait: float) -> list[tuple[int, T | BaseException]]:
-        """Return what has finished, by result or exception, after at most `wait` seconds."""
-        found: list[tuple[int, T | BaseException]] = []
+        """Return new results and exceptions, after waiting at most `wait` seconds for the first."""
+        results: list[tuple[int, T | BaseException]] = []
         with suppress(queue.Empty):
-            found.append(self._done.get(timeout=wait))
+            results.append(self._done.get(timeout=wait))
             while True:
-                found.append(self._done.get_nowait())
-        return found
+                results.append(self._done.get_nowait())
+        return results
 
-    def tell(self, ticket: int, news: T) -> None:
-        """Say something of work that goes on, in the thread; it comes out before the result."""
-        self._done.put((ticket, news))
+    def post(self, ticket: int, partial_result: T) -> None:
+        """Add a partial result of a running coroutine; `take` returns it before the result.
+
+        Called in the thread.
+        """
+        self._done.put((ticket, partial_result))
 
     def close(self) -> None:
-        """Cancel all work and join the thread. Closing twice does no harm."""
+        """Cancel all coroutines and join the thread. Closing twice does no harm."""
         if self._thread is not None and not self.closed:
             self._call(self._stop.set)
         self.closed = True
@@ -72,10 +76,10 @@ class Background(Generic[T]):
             self._thread.join()
 
     def _call(self, function: Callable[..., object], *arguments: Any) -> None:
-        """Call a function in the thread; calls keep their order."""
+        """Call a function in the thread, in the order of the calls."""
         if self._loop is None:
             ready = threading.Event()
-            # A daemon, so that a program that forgets to close can still end.
+            # A daemon, so that a program that does not call `close` can still exit.
             self._thread = threading.Thread(
                 target=self._serve, args=(ready,), name=self.name, daemon=True
             )
@@ -115,6 +119,6 @@ class Background(Generic[T]):
 
     def _finished(self, ticket: int, task: asyncio.Task[T]) -> None:
         del self._tasks[ticket]
-        # Whoever cancelled it, it comes out: nobody waits for work that will never finish.
+        # A cancelled task has a result too, so that no caller waits for it forever.
         failed = asyncio.CancelledError() if task.cancelled() else task.exception()
         self._done.put((ticket, failed or task.result()))

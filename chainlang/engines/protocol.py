@@ -1,4 +1,4 @@
-"""What an engine is."""
+"""`Engine`: the interface of an inference engine, and what engines may offer beyond it."""
 
 from __future__ import annotations
 
@@ -23,32 +23,32 @@ from chainlang.protocol.messages import (
 
 
 def refuse(message: str, hint: str | None = None) -> NoReturn:
-    """Raise an `EngineError` that says what an engine can't do or be made with, and what to do."""
+    """Raise an `EngineError` with a message and a hint."""
     raise EngineError([Diagnostic("engine", message, hint=hint)])
 
 
 @frozen
 class Metrics:
-    """What an engine has done since it was made, as it counts itself; None is what it can't tell.
+    """Counters of an engine since its creation; None for what the engine can't count.
 
-    Two of one engine subtract: what it did between them.
+    The difference of two snapshots is the work between them.
 
     >>> Metrics(requests=9, steps=40) - Metrics(requests=2, steps=30)
     Metrics(requests=7, usage=Usage(...), steps=10, preemptions=None, retries=None)
     """
 
     requests: int = 0
-    """That were submitted."""
+    """Requests submitted."""
     usage: Usage = field(factory=Usage)
-    """Of samples that were drawn to their end; on an engine that shows its work, the tokens of
-    prompts are also those of samples that were aborted after it had begun with them."""
+    """Usage of finished samples. Engines that see their scheduler also count the prompt tokens of
+    samples that were aborted after they began."""
     steps: int | None = None
-    """How often the model was run, for a batch each time."""
+    """Runs of the model, each for one batch."""
     preemptions: int | None = None
-    """How often a sample had to give up its place, and was computed again from its beginning. That
-    is in no other number."""
+    """Samples that were evicted from the batch and computed again from their beginning; no other
+    counter includes that work."""
     retries: int | None = None
-    """How often something was asked again."""
+    """Requests sent again after a failure."""
 
     def __add__(self, other: Metrics) -> Metrics:
         return Metrics(
@@ -72,120 +72,123 @@ def _sum(one: int | None, other: int | None) -> int | None:
 
 
 class Engine(Protocol):
-    """Answers requests, in whatever order it likes, several at a time.
+    """Answers requests concurrently, in any order.
 
-    The caller submits requests and calls `step` until each has come back, as a completion or as a
-    failure, exactly once; before that, an engine that streams returns deltas of those that ask for
-    it. A request that fails never touches another. One thread at a time uses an engine.
+    The caller submits requests and calls `step` until each has come back exactly once, as a
+    completion or as a failure; before that, engines that stream return deltas of the requests that
+    ask for them. A failing request never affects another. One thread at a time uses an engine.
     """
 
     @property
     def capabilities(self) -> Capabilities:
-        """What this engine can promise."""
+        """Guarantees of this engine."""
         ...
 
     @property
     def fingerprint(self) -> Fingerprint:
-        """What its replies depend on besides the request. The first look may take seconds."""
+        """Everything that completions depend on besides the request. May take seconds at first."""
         ...
 
     @property
     def metrics(self) -> Metrics:
-        """What it has done since it was made, for whoever asked."""
+        """Counters since the engine was created, over all its callers."""
         ...
 
     @property
     def reader(self) -> Reader | None:
-        """How it reads prompts; None where only its replies tell how long they were."""
+        """Tokenizer of its prompts; None if the length of a prompt is known from replies only."""
         ...
 
     def submit(self, requests: Iterable[Request]) -> None:
-        """Take requests. Their ids are unique among those that have not come back."""
+        """Enqueue requests. Their ids are unique among those in flight."""
         ...
 
     def step(self) -> Sequence[Completion | Failure | Delta]:
-        """Work for a moment and return what is new: often nothing, never the same twice."""
+        """Work for a moment and return new results, if any. Each result is returned once."""
         ...
 
     def abort(self, ids: Iterable[str]) -> None:
-        """Forget requests: they do not come back. Ids that are not known are ignored."""
+        """Drop requests, which then never come back. Unknown ids are ignored."""
         ...
 
     def close(self) -> None:
-        """Give back what the engine holds. Closing twice does no harm."""
+        """Release all resources. Closing twice does no harm."""
         ...
 
 
 class Timed(Protocol):
-    """An engine with a time of its own: it passes as fast as the engine works."""
+    """An engine with a virtual clock, which advances as the engine works."""
 
     now: float
-    """Its time, in seconds."""
+    """Virtual time, in seconds."""
 
     def step(self, until: float | None = None) -> Sequence[Completion | Failure | Delta]:
-        """Work as `Engine.step` says, or let time pass up to a moment, if nothing comes before."""
+        """Work as `Engine.step` does; if nothing finishes before `until`, advance to it."""
         ...
 
 
 @frozen
 class Size:
-    """The memory that an engine holds while its model is loaded, in bytes."""
+    """Memory that an engine holds while its model is loaded, in bytes."""
 
     weights: int
     cache: int = 0
-    """For the prompts and replies in flight."""
-    besides: int = 0
-    """For everything else, as far as it can be known beforehand."""
+    """Key-value cache, for prompts and replies in flight."""
+    other: int = 0
+    """Everything else that is known beforehand."""
 
     @property
-    def whole(self) -> int:
-        """All of it."""
-        return self.weights + self.cache + self.besides
+    def total(self) -> int:
+        """Sum of all parts."""
+        return self.weights + self.cache + self.other
 
 
 class Loadable(Engine, Protocol):
-    """An engine that holds memory while its model is loaded, and can do without for a while.
+    """An engine that can unload its model to free memory, and load it again.
 
-    Meanwhile nothing may be submitted, and everything but `submit` works.
+    While it is unloaded everything works but `submit`.
     """
 
     @property
     def size(self) -> Size | None:
-        """The memory that it holds while it is loaded; None where that is not known."""
+        """Memory that it holds while loaded; None if unknown."""
         ...
 
     @property
     def loaded(self) -> bool:
-        """Whether it is."""
+        """Whether the model is loaded."""
         ...
 
     def load(self, progress: Callable[[str], None] | None = None) -> None:
-        """Load the model, if it is not; `progress` is told of that. It may take minutes."""
+        """Load the model unless it is loaded; may take minutes.
+
+        `progress` is called with messages about the loading.
+        """
         ...
 
     def unload(self) -> None:
-        """Give the memory back, until it is loaded again."""
+        """Free the memory, until the model is loaded again."""
         ...
 
 
-# These ask for one name. `isinstance` with a protocol would look at each, and with that compute it:
-# a fingerprint reads all the weights.
+# These look for one attribute. `isinstance` with a protocol would evaluate every property, and a
+# fingerprint reads all the weights.
 
 
 def is_timed(engine: Engine) -> TypeGuard[Timed]:
-    """Return whether an engine has a time of its own."""
+    """Return whether an engine has a virtual clock."""
     return hasattr(engine, "now")
 
 
 def is_loadable(engine: Engine) -> TypeGuard[Loadable]:
-    """Return whether an engine can give its memory back."""
+    """Return whether an engine can unload its model."""
     return hasattr(engine, "unload")
 
 
-def not_text(message: Message) -> str | None:
-    """Return why no model can read a message: half a surrogate pair has no bytes. None if it can.
+def encoding_error(message: Message) -> str | None:
+    """Return why the text of a message can't be encoded as UTF-8; None if it can.
 
-    >>> not_text(Message("user", "a\\ud800"))
+    >>> encoding_error(Message("user", "a\\ud800"))
     'the user message is not text: character 2 is a lone surrogate, U+D800'
     """
     try:

@@ -13,7 +13,7 @@ from attrs import evolve, frozen
 
 from chainlang.ir.nodes import Expr, Function, Table
 from chainlang.ir.verify import is_name
-from chainlang.protocol.failures import FAULTS
+from chainlang.protocol.failures import FAILURE_MODES
 
 Kind = Literal["generate", "map", "fold"]
 KINDS: tuple[Kind, ...] = ("generate", "map", "fold")
@@ -121,7 +121,7 @@ def _causes(value: Any) -> Any:
     return many[0] if len(many) == 1 else many
 
 
-CAUSES: tuple[str, ...] = tuple(FAULTS)
+CAUSES: tuple[str, ...] = tuple(FAILURE_MODES)
 """What a `retry` can be told to mend."""
 _TEXT = Rule("a text in quotes", _text, takes_text=True)
 _JUDGE = Rule("an expression in quotes, or a function", _judged, takes_text=True, evaluated=True)

@@ -1,4 +1,4 @@
-"""Requests, completions, failures and capabilities: what chains and engines exchange."""
+"""Requests, completions, failures and capabilities: the types that chains and engines exchange."""
 
 from chainlang.protocol.messages import Failure, Request
 

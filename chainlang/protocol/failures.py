@@ -1,7 +1,7 @@
-"""What can go wrong, in one table: which failures pass by themselves, and what mends them.
+"""Failure modes: one table of everything that can fail, and which failures are worth a retry.
 
-Whatever decides what to do about a failure reads it here: an engine, whether to ask again; the
-breaker of a model, whether the model still answers; `retry`, whether to draw again.
+Every decision about a failure reads this table: an engine, whether to send the request again; the
+circuit breaker of a model, whether the model is available; `retry`, whether to sample again.
 """
 
 from __future__ import annotations
@@ -12,67 +12,67 @@ from typing import Literal
 from attrs import frozen
 
 FailureKind = Literal["transport", "denied", "engine", "context", "constraint", "refused", "down"]
-"""Why a call has no reply: what its engine says, or that it was not asked."""
+"""Failure of a request: reported by its engine, or `down` if the request was not sent."""
 
 Cause = FailureKind | Literal["reply", "cut", "function", "timeout", "input", "prompt", "budget"]
-"""Why a stage has no candidates: that of a call, or one of its own."""
+"""Failure of a stage: that of a request, or one that arises in the stage itself."""
 
 
 @frozen
-class Fault:
-    """One kind of failure."""
+class FailureMode:
+    """One kind of failure: its meaning, its scope, and what may succeed after it."""
 
-    means: str
-    whose: Literal["model", "row"]
-    """Of the model, for whatever is asked; or of this row alone."""
-    passes: bool = False
-    """Whether the same question may get an answer later; an engine asks it again by itself."""
-    mended: bool = False
+    description: str
+    scope: Literal["model", "row"]
+    """`model`: other requests to the model fail the same way. `row`: this row alone is affected."""
+    transient: bool = False
+    """Whether the same request may succeed later; engines retry such a request by themselves."""
+    retried: bool = False
     """Whether a `retry` without `on` tries again."""
-    drawn: bool = False
-    """Whether it lies in what was drawn, so that only other samples may mend it."""
+    resampled: bool = False
+    """Whether the sampled text is at fault, so that only a new sample can succeed."""
 
 
-FAULTS: Mapping[Cause, Fault] = {
-    "transport": Fault(
-        "no connection, a time that ran out, half a reply, no JSON; or the server says that it is "
-        "busy or in trouble: 408, 425, 429, 500 and above",
-        "model", passes=True, mended=True,
+FAILURE_MODES: Mapping[Cause, FailureMode] = {
+    "transport": FailureMode(
+        "connection error, timeout, or a truncated or malformed response; or the server is "
+        "overloaded or failing: 408, 425, 429, 5xx",
+        "model", transient=True, retried=True,
     ),
-    "down": Fault(
-        "its model does not answer at all, so it was not asked", "model", passes=True, mended=True
+    "down": FailureMode(
+        "the model is unavailable, so the request was not sent",
+        "model", transient=True, retried=True,
     ),
-    "denied": Fault(
-        "the server turns away whoever asks so: a key, a quota, a model that it does not have: "
-        "401, 402, 403, 404, 405, 407, 410, 501, 505",
+    "denied": FailureMode(
+        "authentication, quota or unknown model: 401, 402, 403, 404, 405, 407, 410, 501, 505",
         "model",
     ),
-    "engine": Fault("the engine itself failed", "model"),
-    "context": Fault("the prompt is longer than the model's context", "row"),
-    "constraint": Fault("the engine can't keep the schema", "row"),
-    "refused": Fault("no is said to this very question: 400, 422, and whatever is left", "row"),
-    "reply": Fault("a reply does not fit its type", "row", mended=True, drawn=True),
-    "cut": Fault("a reply was cut by `max_tokens`", "row", mended=True, drawn=True),
-    "function": Fault("a Python function raised", "row", mended=True),
-    "timeout": Fault("a part took longer than its `timeout`", "row", mended=True),
-    "input": Fault(
-        "the fields or candidates that a part reads are not there", "row", mended=True
-    ),
-    "prompt": Fault("the prompt can't be made of the row", "row"),
-    "budget": Fault("the row has used up what a row may cost", "row"),
+    "engine": FailureMode("the engine itself failed", "model"),
+    "context": FailureMode("the prompt is longer than the model's context", "row"),
+    "constraint": FailureMode("the engine can't enforce the schema", "row"),
+    "refused": FailureMode("the server rejected this request: 400, 422, any other 4xx", "row"),
+    "reply": FailureMode("a reply does not fit its type", "row", retried=True, resampled=True),
+    "cut": FailureMode("a reply was cut by `max_tokens`", "row", retried=True, resampled=True),
+    "function": FailureMode("a Python function raised", "row", retried=True),
+    "timeout": FailureMode("a part took longer than its `timeout`", "row", retried=True),
+    "input": FailureMode("fields or candidates that a part reads are missing", "row", retried=True),
+    "prompt": FailureMode("the prompt can't be rendered from the row", "row"),
+    "budget": FailureMode("the row's budget is used up", "row"),
 }  # fmt: skip
-"""Every kind of failure there is."""
+"""Every kind of failure."""
 
 _BUSY = frozenset({408, 425, 429})
 _DENIED = frozenset({401, 402, 403, 404, 405, 407, 410, 501, 505})
-_UNPAID = "insufficient_quota"  # the code of a 429 that waiting does not mend
+_UNPAID = "insufficient_quota"  # the code of a 429 for which waiting is no cure
 
 
-def of_status(status: int, code: object = None) -> FailureKind:
-    """Return which failure a status of HTTP is, beside the code in a server's error.
+def kind_of_status(status: int, code: object = None) -> FailureKind:
+    """Return the kind of failure of an HTTP status and, if there is one, the server's error code.
 
-    >>> of_status(429), of_status(429, "insufficient_quota"), of_status(503), of_status(400)
-    ('transport', 'denied', 'transport', 'refused')
+    >>> [kind_of_status(status) for status in (400, 404, 429, 503)]
+    ['refused', 'denied', 'transport', 'transport']
+    >>> kind_of_status(429, "insufficient_quota")
+    'denied'
     """
     if status in _DENIED or code == _UNPAID:
         return "denied"

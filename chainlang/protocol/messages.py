@@ -1,6 +1,6 @@
-"""What passes between chains and engines: requests one way, completions and failures the other.
+"""Messages between chains and engines: requests one way; completions, failures, deltas the other.
 
-An engine sees these and nothing of chains; a chain sees these and nothing of engines.
+Engines and chains know these types and nothing of each other.
 """
 
 from __future__ import annotations
@@ -10,15 +10,16 @@ from typing import Literal, Protocol, TypeAlias
 
 from attrs import Factory, field, frozen
 
-from chainlang.protocol.failures import FAULTS, FailureKind
+from chainlang.protocol.failures import FAILURE_MODES, FailureKind
 
 Finish = Literal["stop", "length"]
-"""Why a sample ended: the model ended it (or a stop string did), or `max_tokens` cut it."""
+"""Finish reason of a sample: `stop` at the model's end token or a stop string, `length` at
+`max_tokens`."""
 
 
 @frozen
 class Message:
-    """One message of a prompt. Its text is data: special tokens in it are not read as such."""
+    """One message of a prompt. Its text is data: special tokens in it are sent as plain text."""
 
     role: Literal["system", "user", "assistant"]
     text: str
@@ -26,14 +27,14 @@ class Message:
 
 @frozen(kw_only=True, cache_hash=True)
 class Sampling:
-    """How a model draws. Units and bounds are those of the notation's options."""
+    """Sampling parameters, with the units and bounds of the options in the notation."""
 
     temperature: float
     max_tokens: int
     min_tokens: int = 0
     top_p: float = 1.0
     top_k: int = 0
-    """0 for all tokens."""
+    """0 means no limit."""
     min_p: float = 0.0
     presence_penalty: float = 0.0
     frequency_penalty: float = 0.0
@@ -43,9 +44,9 @@ class Sampling:
 
 @frozen(kw_only=True)
 class Request:
-    """One prompt, to be sampled `count` times: sample *i* has the seed ``seed + i``.
+    """One prompt to sample `count` times; sample *i* uses the seed ``seed + i``.
 
-    At temperature 0 the seed plays no part, and the samples are equal: one is drawn for all.
+    At temperature 0 seeds have no effect: the model is sampled once and the sample is repeated.
     """
 
     id: str
@@ -55,43 +56,43 @@ class Request:
     seed: int
     count: int = 1
     schema: str | None = None
-    """A JSON schema, as text, that the reply has to satisfy; None for free text."""
+    """JSON schema of the reply, as text; None for free text."""
     lenient: bool = False
-    """Whether a schema is kept as far as the engine can, and not refused where it can't; the
-    samples say what of it was left out, and whoever asks has to look at that."""
+    """Enforce what the engine supports of the schema and report the rest in `Sample.unkept`,
+    instead of failing."""
     logprobs: bool = False
-    """Whether samples tell how likely their tokens were. It changes nothing about the tokens."""
+    """Whether to return the log probability of each token. The tokens stay the same."""
     priority: int = 0
-    """Lower runs first, on an engine that has priorities."""
+    """Lower values run first, on engines with priorities."""
     shared: bool = False
-    """Whether the reply to an equal request will do, which is asked by somebody else: nothing but a
-    request at temperature 0 has an equal."""
+    """Whether the completion of an identical temperature-0 request may answer this one too."""
     stream: bool = False
-    """Whether to tell of the reply as it comes. It changes nothing about the reply."""
+    """Whether to report text as it is generated. The completion stays the same."""
     choices: tuple[str, ...] = ()
-    """Where not empty, the only replies that the schema allows, blanks aside. An engine may then
-    end a sample as soon as one of them is left, and say the rest of it for the model; but only one
-    that would have been said in full. Its tokens are those that were drawn."""
+    """All replies that the schema allows, as JSON without blanks; empty if there are too many.
+    An engine may stop a sample once its beginning allows a single choice, and append the rest of
+    it, provided that `max_tokens` leaves room for the rest. `Sample.tokens` then counts generated
+    tokens only."""
     redraw: int = 0
-    """How often it was drawn for its row in earlier runs whose replies did not fit; what was
-    remembered of those is passed over. It changes nothing about the reply."""
+    """Number of earlier runs that sampled this request for its row and failed. Recorded samples of
+    those runs are not used. The completion does not depend on it otherwise."""
     tracing: object = field(default=None, eq=False, repr=False)
-    """What asks, for whoever traces calls."""
+    """Parent span of the request, for tracing."""
     deadline: float | None = None
-    """Seconds after which nobody waits for the reply any more."""
+    """Seconds after which the reply is of no use any more; None for no deadline."""
     patience: float | None = None
-    """Seconds to wait for a model that does not answer anybody; None where nobody looks at that."""
+    """Seconds to wait for a model that is unavailable; None to fail at once."""
 
     @property
     def drawn(self) -> int:
-        """How many samples an engine draws for it: `count`, or one where all would be equal."""
+        """Number of samples to generate: `count`, or 1 at temperature 0."""
         return self.count if self.sampling.temperature > 0 else 1
 
     @property
     def question(self) -> tuple[object, ...]:
-        """What it asks, and how: the reply depends on no more, but for its seeds where it has any.
+        """Everything that the completion depends on, apart from seed and count.
 
-        At temperature 0, requests with equal questions have equal replies.
+        At temperature 0, requests with equal values have equal samples.
         """
         asked = (self.model, self.messages, self.sampling, self.schema, self.lenient)
         return (*asked, self.choices, self.logprobs, self.redraw, self.deadline, self.patience)
@@ -99,41 +100,41 @@ class Request:
 
 @frozen
 class Sample:
-    """One reply: its text, why it ended, and its length in tokens."""
+    """One sample of a completion: text, finish reason and length in tokens."""
 
     text: str
     finish: Finish
     tokens: int
-    """Where the engine shows no tokens, this may be a share of what the whole request drew."""
+    """Number of generated tokens. An engine without `Capabilities.token_ids` may estimate it as a
+    share of the tokens of the whole completion."""
     token_ids: tuple[int, ...] = ()
-    """The tokens themselves, on an engine that shows them."""
+    """Generated tokens, on engines with `Capabilities.token_ids`."""
     unkept: tuple[str, ...] = ()
-    """What of the schema the engine did not hold the reply to, in words, where it was lenient."""
+    """Parts of the schema that the engine did not enforce, for a lenient request."""
     reasoning: str = ""
-    """What the model thought before it said its text, on an engine that returns that apart."""
+    """Reasoning before the text, on engines that return it separately."""
     logprobs: tuple[float, ...] = ()
-    """The natural logarithm of the probability that the model gave each token, before temperature
-    and penalties, where that was asked for."""
+    """Natural logarithm of the probability of each token, before temperature and penalties; empty
+    unless the request has `logprobs`."""
 
 
 @frozen
 class Usage:
-    """What a request, a row or a run cost, in calls and tokens. Usages add up.
+    """Cost of a request, a row or a run, in calls and tokens. Usages can be added.
 
-    It is the same whether samples are asked for together or one by one: each is a call, and each
-    has read the prompt. What an engine did not have to read again is in `cached_tokens`.
+    One request for n samples costs as much as n requests for one sample: each sample is a call and
+    counts the whole prompt. `cached_tokens` says how much of that was not computed again.
 
     >>> Usage(1, 10, 0, 5) + Usage(1, 10, 8, 7)
     Usage(calls=2, prompt_tokens=20, cached_tokens=8, output_tokens=12)
     """
 
     calls: int = 0
-    """Samples that were drawn; for a request at temperature 0 that is one, whatever its count."""
+    """Generated samples; one for a request at temperature 0, whatever its count."""
     prompt_tokens: int = 0
-    """The length of the prompt, once for each call."""
+    """Tokens of the prompt, counted once for each call."""
     cached_tokens: int = 0
-    """Prompt tokens that the engine had computed before, for this request or for another; part of
-    `prompt_tokens`."""
+    """Prompt tokens found in the engine's prefix cache; part of `prompt_tokens`."""
     output_tokens: int = 0
 
     def __add__(self, other: Usage) -> Usage:
@@ -148,17 +149,17 @@ class Usage:
     def total(cls, usages: Iterable[Usage]) -> Usage:
         """Return the sum of usages."""
         calls = prompts = cached = outputs = 0
-        for one in usages:
-            calls += one.calls
-            prompts += one.prompt_tokens
-            cached += one.cached_tokens
-            outputs += one.output_tokens
+        for usage in usages:
+            calls += usage.calls
+            prompts += usage.prompt_tokens
+            cached += usage.cached_tokens
+            outputs += usage.output_tokens
         return cls(calls, prompts, cached, outputs)
 
 
 @frozen
 class Delta:
-    """More of a reply that is still being drawn: the text that was added to one sample."""
+    """Text added to one sample of a request that is still being generated."""
 
     id: str
     sample: int
@@ -176,66 +177,70 @@ class Completion:
 
 @frozen
 class Failure:
-    """A request that yielded nothing, and why. Other requests are not touched by it."""
+    """A request without a completion, and the reason. Other requests are not affected."""
 
     id: str
     kind: FailureKind
     message: str
-    transient: bool = field(default=Factory(lambda it: FAULTS[it.kind].passes, takes_self=True))
-    """Whether the same request may succeed when it is sent again; what `FAULTS` says of its kind,
-    where the engine does not know better."""
+    transient: bool = field(
+        default=Factory(lambda failure: FAILURE_MODES[failure.kind].transient, takes_self=True)
+    )
+    """Whether the same request may succeed if it is sent again; default: that of its kind in
+    `FAILURE_MODES`."""
 
 
 Fingerprint: TypeAlias = Mapping[str, str | int | None]
-"""What the replies of an engine depend on besides the request, by name: its kind and version, the
-model, and what computes it. None is what can't be known; there, equal fingerprints promise nothing.
+"""Everything that an engine's completions depend on besides the request, by name: kind and version
+of the engine, the model's files, the device. None means unknown; then equal fingerprints do not
+imply equal completions.
 """
 
 
 class Reader(Protocol):
-    """Reads prompts as a model does, without running it: what is known of them before a run."""
+    """Tokenizer of a model's prompts, usable without loading the model."""
 
     @property
     def block(self) -> int | None:
-        """Tokens that its engine keeps together of what it has computed; None where it does not."""
+        """Tokens in a block of the engine's prefix cache; None without a prefix cache."""
         ...
 
     @property
     def context(self) -> int | None:
-        """The most tokens of prompt and reply together; None where that is not known."""
+        """Maximum number of tokens of prompt and reply together; None if unknown."""
         ...
 
     def token_ids(self, messages: Iterable[Message], schema: str | None = None) -> Sequence[int]:
-        """Return the tokens of a prompt whose reply has a schema; None is free text.
+        """Return the tokens of a prompt, for a reply with a schema or (None) for free text.
 
-        Raises `ValueError` where there are none, and says why.
+        Raises `ValueError` with the reason if the messages can't be tokenized.
         """
         ...
 
 
 @frozen(kw_only=True)
 class Capabilities:
-    """What an engine can promise. What a chain needs and an engine lacks is refused or reported."""
+    """Guarantees of an engine. A chain that needs more is refused, or the run reports it."""
 
     name: str
     schemas: bool
-    """Replies keep their JSON schema, and a schema that can't be kept is refused. Else a schema is
-    passed on, and each stage looks whether the reply fits."""
+    """Enforces JSON schemas, and fails requests whose schema it can't enforce. Without it, the
+    schema is passed on, and each stage validates the reply."""
     seeds: bool
     """A sample is a function of the request and its seed."""
     batch_invariant: bool
-    """...whatever else is in the batch: the same tokens on every run."""
+    """A sample does not depend on the other requests in its batch."""
     plain_values: bool
-    """Special tokens in messages are read as text."""
+    """Special tokens in the text of a message are sent as plain text."""
     token_ids: bool = False
-    """Samples have their tokens, and so their own length."""
+    """Samples hold their token ids, so that their length is exact."""
     priorities: bool = False
+    """Requests run in the order of their `priority`."""
     logprobs: bool = False
-    """Samples tell how likely their tokens were, where that is asked for."""
+    """Samples hold log probabilities, if the request asks for them."""
     streams: bool = False
-    """Replies are told of as they come, where that is asked for."""
+    """Returns deltas, if the request asks for them."""
     decides: bool = False
-    """A sample ends once one of the choices of its request is left."""
+    """Stops a sample once its beginning allows a single one of `Request.choices`."""
     deadlines: bool = False
-    """The deadline of a request is kept, from when it is sent. Else the runtime keeps it, from when
-    it is submitted."""
+    """Enforces `Request.deadline`, counted from when the request is sent. Without it, the runtime
+    enforces the deadline, counted from when the request is submitted."""

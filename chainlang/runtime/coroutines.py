@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from attrs import define, field
 
 if TYPE_CHECKING:
-    from chainlang.engines.event_loop_thread import Background
+    from chainlang.engines.event_loop_thread import EventLoopThread
 
 Who = TypeVar("Who")
 Call = Callable[[], Coroutine[Any, Any, Any]]
@@ -20,7 +20,7 @@ class Awaiting(Generic[Who]):
     """Calls in flight, and who waits for each. The loop starts with the first call."""
 
     _waiting: dict[int, Who] = field(factory=dict)
-    _background: Background[Any] | None = None
+    _background: EventLoopThread[Any] | None = None
     _tickets: Iterator[int] = field(factory=lambda: itertools.count(1))
 
     def __bool__(self) -> bool:
@@ -29,11 +29,10 @@ class Awaiting(Generic[Who]):
     def start(self, who: Who, call: Call) -> None:
         """Begin with a call."""
         if self._background is None:
-            from chainlang.engines.event_loop_thread import (
-                Background,
-            )  # asyncio, which few chains need
+            # It imports asyncio, which few chains need.
+            from chainlang.engines.event_loop_thread import EventLoopThread
 
-            self._background = Background("chainlang functions")
+            self._background = EventLoopThread("chainlang functions")
         ticket = next(self._tickets)
         self._waiting[ticket] = who
         self._background.start([(ticket, call)])

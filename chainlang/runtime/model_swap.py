@@ -54,7 +54,7 @@ class Swapper:
     @staticmethod
     def loaded(engines: Mapping[str, Engine]) -> Swapper:
         """Load all models, whatever memory there is."""
-        sizes = {name: one.size.whole for name, one in _several(engines) if one.size}
+        sizes = {name: one.size.total for name, one in _several(engines) if one.size}
         residency = Residency(sizes, sys.maxsize, (tuple(sizes),), len(sizes))
         swapper = Swapper(residency, engines)
         swapper.begin()
@@ -125,7 +125,7 @@ class Swapper:
 
 def _held() -> int:
     """Return how many bytes are held by models that are loaded."""
-    return sum(one.size.whole for one in _KNOWN if one.loaded and one.size is not None)
+    return sum(one.size.total for one in _KNOWN if one.loaded and one.size is not None)
 
 
 def _several(engines: Mapping[str, Engine]) -> Iterator[tuple[str, Loadable]]:

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from attrs import evolve, frozen
 
 from chainlang.ir.nodes import Combine, Expr, Named, Table
-from chainlang.protocol.failures import FAULTS, Cause
+from chainlang.protocol.failures import FAILURE_MODES, Cause
 from chainlang.semantics.expressions import evaluate
 from chainlang.semantics.functions import UserFunction
 from chainlang.semantics.prompts import RenderError
@@ -29,7 +29,7 @@ MARKS = {"fallback": "?", "retry": "!", "loop": "+", "each": "#"}
 DEFAULT_TIMES = 3
 LONGEST_WAIT = 60.0
 """Seconds; a backoff doubles up to this, or stays what it is where it is longer."""
-MENDABLE = frozenset(cause for cause, fault in FAULTS.items() if fault.mended)
+MENDABLE = frozenset(cause for cause, mode in FAILURE_MODES.items() if mode.retried)
 """What drawing again may mend; other failures would only be repeated."""
 
 

@@ -88,7 +88,7 @@ class Explanation:
         for name, size in memory.needs.items():
             said = "not known before its files are here"
             if size is not None:
-                said = f"{amount(size.whole)}: {parts(size)}"
+                said = f"{amount(size.total)}: {parts(size)}"
             yield f"  {name:{width}}  {said}"
         if found.too_large:
             yield f"  can't be loaded: {', '.join(found.too_large)}"

@@ -47,9 +47,9 @@ def memory_of(plan: Plan, declared: Iterable[Item], settings: RowSettings) -> Me
     for name, one in wanted(plan, declared, settings).items():
         same[name] = first.setdefault(_identity(one), name)
         size = _size(one)
-        if same[name] == name and (size is None or size.whole):
+        if same[name] == name and (size is None or size.total):
             needs[name] = size
-    sizes = {name: size.whole for name, size in needs.items() if size is not None}
+    sizes = {name: size.total for name, size in needs.items() if size is not None}
     memory = int(settings.memory or 0)
     if settings.memory is None:
         memory = memory_size.device_memory() if sizes else 0
@@ -106,7 +106,7 @@ def _too_large(name: str, memory: Memory) -> Diagnostic:
     size = memory.needs[name]
     assert size is not None
     what = (
-        f"the model {name!r} needs {amount(size.whole)} of memory ({parts(size)}), and there are "
+        f"the model {name!r} needs {amount(size.total)} of memory ({parts(size)}), and there are "
         f"{amount(memory.residency.memory)}"
     )
     smaller = (
@@ -131,8 +131,8 @@ def _parts(size: Size) -> Iterator[str]:
     yield f"weights {amount(size.weights)}"
     if size.cache:
         yield f"cache {amount(size.cache)}"
-    if size.besides:
-        yield f"besides {amount(size.besides)}"
+    if size.other:
+        yield f"besides {amount(size.other)}"
 
 
 def amount(number: int) -> str:

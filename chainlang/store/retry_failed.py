@@ -8,7 +8,7 @@ from typing import NoReturn
 
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.errors import SourceError
-from chainlang.protocol.failures import FAULTS
+from chainlang.protocol.failures import FAILURE_MODES
 from chainlang.store.journal import Journal
 from chainlang.store.output import ERRORS
 from chainlang.store.safe_files import Folder
@@ -45,7 +45,7 @@ def _failed(root: Folder) -> Iterator[str]:
             try:
                 row = json.loads(line)
                 row_id, cause = row["id"], row["cause"]
-                drawn = FAULTS[cause].drawn
+                drawn = FAILURE_MODES[cause].resampled
             except (ValueError, KeyError, TypeError, RecursionError):
                 hint = "run the same command without --retry-failed, which writes it anew"
                 _refuse(f"{path}: line {number} is not what a run has written", hint)

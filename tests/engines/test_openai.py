@@ -23,7 +23,7 @@ from chainlang.engines.openai.engine import OpenAIEngine
 from chainlang.engines.openai.retry import RetryPolicy
 from chainlang.errors import EngineError
 from chainlang.optimizer.compile import compiled
-from chainlang.protocol.failures import of_status
+from chainlang.protocol.failures import kind_of_status
 from chainlang.protocol.messages import (
     Completion,
     Failure,
@@ -426,7 +426,7 @@ def test_a_refusal_comes_back_at_once_with_the_words_of_the_server(status: int) 
     with asking(in_turn(error(status, "no such thing"))) as (server, engine):
         found = finish(engine, ask())["1"]
     assert isinstance(found, Failure)
-    assert (found.kind, found.transient) == (of_status(status), False)
+    assert (found.kind, found.transient) == (kind_of_status(status), False)
     assert found.message.endswith(f'answered {status} (application/json): "no such thing"')
     assert len(server.bodies) == 1
 

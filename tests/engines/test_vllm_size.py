@@ -60,7 +60,7 @@ def test_it_is_weights_and_cache(
     found = size(str(folder), settings)
     assert found is not None
     assert (found.weights, found.cache) == (weights, cache)
-    assert found.whole == weights + cache + found.besides
+    assert found.total == weights + cache + found.other
 
 
 def test_what_is_said_of_the_cache_counts(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,10 +77,10 @@ def test_on_a_gpu_it_is_a_share_of_the_device(
     monkeypatch.setattr(memory_size, "on_cpu", lambda: False)
     assert size(str(folder), {"gpu_memory_utilization": 0.25}) == Size(2050, (16 << 30) - 2050)
     both = [size(str(folder), {}), size("not/here", {})]
-    assert [one and one.whole for one in both] == [int((64 << 30) * 0.92)] * 2
+    assert [one and one.total for one in both] == [int((64 << 30) * 0.92)] * 2
     halves = size(str(folder), {"tensor_parallel_size": 2, "gpu_memory_utilization": 0.25})
     assert halves is not None
-    assert (halves.weights, halves.whole) == (1025, 16 << 30)
+    assert (halves.weights, halves.total) == (1025, 16 << 30)
 
 
 @pytest.mark.parametrize("name", ["not/here", "./nowhere", "no such name"])

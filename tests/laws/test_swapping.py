@@ -33,7 +33,7 @@ class Held(FakeEngine):
 
     def load(self, *given: Any) -> None:
         super().load(*given)
-        self.seen.append(sum(one.size.whole for one in self.all_of if one.loaded))
+        self.seen.append(sum(one.size.total for one in self.all_of if one.loaded))
 
 
 def total(outcomes: list[Outcome]) -> Usage:

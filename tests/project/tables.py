@@ -16,7 +16,7 @@ from chainlang.diagnostics.diagnostic import LINTS
 from chainlang.errors import ERRORS
 from chainlang.ir.builtins import COMBINATORS, DRAWS, ENGINES, OP_SETTINGS, STAGE_TYPES, Rule
 from chainlang.optimizer.registry import CHAIN_PASSES, LOSSY, PLAN_PASSES
-from chainlang.protocol.failures import FAULTS
+from chainlang.protocol.failures import FAILURE_MODES
 from chainlang.semantics.expressions import FILTERS
 from chainlang.semantics.sandbox import BUDGET, ROUND
 from chainlang.semantics.sandbox import FILTERS as OF_TEMPLATES
@@ -157,12 +157,12 @@ def lints() -> Iterable[str]:
 
 
 def faults() -> Iterable[str]:
-    """Every kind of failure: whose it is, and what is done about it."""
-    yield "| cause | what happened | may pass by itself | `retry` without `on` | counts against |"
+    """Every kind of failure: its scope, and what may succeed after it."""
+    yield "| cause | meaning | transient | retried without `on` | scope |"
     yield "|---|---|---|---|---|"
-    for cause, one in FAULTS.items():
-        passes, mended = ("yes" if it else "" for it in (one.passes, one.mended))
-        yield f'| `"{cause}"` | {one.means} | {passes} | {mended} | the {one.whose} |'
+    for cause, mode in FAILURE_MODES.items():
+        transient, retried = ("yes" if it else "" for it in (mode.transient, mode.retried))
+        yield f'| `"{cause}"` | {mode.description} | {transient} | {retried} | the {mode.scope} |'
 
 
 def bounds() -> Iterable[str]:

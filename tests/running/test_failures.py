@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from chainlang import chain
 from chainlang.engines.fake import FakeEngine
 from chainlang.errors import RowError, StopError
-from chainlang.protocol.failures import FAULTS
+from chainlang.protocol.failures import FAILURE_MODES
 from chainlang.protocol.messages import Completion, Failure, Request, Usage
 from chainlang.runtime.ports.circuit_breaker import LAST_TRIAL, TRIPS, Breaker
 from tests.engines.server import Answer, echo, in_turn
@@ -107,8 +107,8 @@ def test_what_does_not_pass_is_not_waited_for(tmp_path: Path) -> None:
 
 
 def test_failures_of_rows_say_nothing_of_the_model(tmp_path: Path) -> None:
-    for kind, fault in FAULTS.items():
-        if fault.whose == "row":
+    for kind, mode in FAILURE_MODES.items():
+        if mode.scope == "row":
             engine = FakeEngine(failures=lambda request, kind=kind: Failure("", kind, "no"))
             found = list(chain("E").map(ROWS[:20], engine=engine, window=5))
             assert {one.failure.cause for one in found if one.failure} == {kind}

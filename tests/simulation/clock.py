@@ -34,7 +34,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 class Stepped:
-    """What `chainlang.engines.event_loop_thread.Background` does, in the caller's thread."""
+    """What `chainlang.engines.event_loop_thread.EventLoopThread` does, in the caller's thread."""
 
     def __init__(self, loop: VirtualLoop, closing: Callable[[], Awaitable[object]]) -> None:
         self.loop, self.closed = loop, False

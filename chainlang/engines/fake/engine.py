@@ -183,7 +183,7 @@ class FakeEngine:
     def unload(self) -> None:
         """Forget everything that is pending; one that holds memory is not there any more."""
         self.close()
-        self.loaded = self.size.whole == 0
+        self.loaded = self.size.total == 0
 
     def submit(self, requests: Iterable[Request]) -> None:
         """Take requests; each will finish after its latency. Raises `EngineError` if not loaded."""

@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeAlias
 import attrs
 from attrs import frozen
 
-from chainlang.engines.protocol import not_text
+from chainlang.engines.protocol import encoding_error
 from chainlang.protocol.failures import FailureKind
 from chainlang.protocol.messages import Failure, Finish, Request, Sample, Sampling, Usage
 
@@ -65,7 +65,7 @@ def unaskable(request: Request) -> Failure | None:
     own, and say nothing.
     """
     for message in request.messages:
-        if (why := not_text(message)) is not None:
+        if (why := encoding_error(message)) is not None:
             return Failure(request.id, "refused", why)
     if request.schema is not None:
         try:

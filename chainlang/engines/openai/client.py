@@ -16,7 +16,7 @@ from chainlang.engines.openai.endpoint import Endpoint
 from chainlang.engines.openai.retry import RetryPolicy, Transient, ask_until_answered, retry_after
 from chainlang.engines.openai.sse import Diverged, Gathered, Teller
 from chainlang.engines.protocol import refuse
-from chainlang.protocol.failures import FailureKind, of_status
+from chainlang.protocol.failures import FailureKind, kind_of_status
 
 if TYPE_CHECKING:
     import httpx2
@@ -199,4 +199,4 @@ def _of_error(status: int, error: Any) -> FailureKind:
     code = error.get("code") if isinstance(error, dict) else None
     if status < 400 and isinstance(code, int):  # a gateway's own status is fine, and says no more
         status = code
-    return of_status(status, code)
+    return kind_of_status(status, code)

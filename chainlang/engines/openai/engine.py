@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping
 from functools import partial
 from importlib.metadata import version
 
-from chainlang.engines.event_loop_thread import Background
+from chainlang.engines.event_loop_thread import EventLoopThread
 from chainlang.engines.openai import chat_protocol
 from chainlang.engines.openai.client import ChatClient, Refused
 from chainlang.engines.openai.endpoint import CLOUD, DEFAULT_URL, Endpoint
@@ -92,8 +92,8 @@ class OpenAIEngine:
             read=read_timeout,
             retry=retry or RetryPolicy(),
         )
-        self._background: Background[Completion | Failure | Delta]
-        self._background = Background("chainlang-openai", closing=self._client.close)
+        self._background: EventLoopThread[Completion | Failure | Delta]
+        self._background = EventLoopThread("chainlang-openai", closing=self._client.close)
         self._several = True  # until the server shows that it gives one sample at a time
         self._submitted = 0
         self._usage = Usage()
@@ -216,7 +216,7 @@ class OpenAIEngine:
             return None
 
         def tell(sample: int, text: str) -> None:
-            self._background.tell(ticket, Delta(request.id, sample, text))
+            self._background.post(ticket, Delta(request.id, sample, text))
 
         return Teller(tell)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from chainlang.engines.openai import chat_protocol
 from chainlang.engines.openai.endpoint import Endpoint
 from chainlang.engines.protocol import refuse
-from chainlang.protocol.failures import of_status
+from chainlang.protocol.failures import kind_of_status
 
 if TYPE_CHECKING:
     import httpx2
@@ -88,7 +88,7 @@ def _judge(endpoint: Endpoint, model: str | None, answer: httpx2.Response, recei
         if endpoint.key:
             what, hint = "does not take the API key", _WRONG_KEY
         refuse(f"{endpoint.url} {what}: it {words}", hint)
-    if of_status(status) == "transport":
+    if kind_of_status(status) == "transport":
         return
     if not _in_the_protocol(status, document):
         refuse(f"{endpoint.url} is no server for chat completions: it {words}", _ELSEWHERE)

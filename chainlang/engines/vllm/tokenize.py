@@ -16,7 +16,7 @@ from functools import cached_property, lru_cache
 from itertools import chain
 from typing import Any
 
-from chainlang.engines.protocol import not_text
+from chainlang.engines.protocol import encoding_error
 from chainlang.protocol.messages import Message
 
 _CACHED = 256  # system messages, which repeat, whose tokens are kept
@@ -109,7 +109,7 @@ class Prompts:
         return tuple(read.ids[:count]), given
 
     def _message_ids(self, message: Message) -> list[int]:
-        if (why := not_text(message)) is not None:
+        if (why := encoding_error(message)) is not None:
             raise PromptError(why)
         read = self._repeated if message.role == "system" else self.text_ids
         return read(message.text)

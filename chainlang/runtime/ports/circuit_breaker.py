@@ -10,7 +10,7 @@ from collections.abc import Collection
 
 from attrs import define
 
-from chainlang.protocol.failures import FAULTS
+from chainlang.protocol.failures import FAILURE_MODES
 from chainlang.protocol.messages import Completion, Failure
 
 TRIPS = 5
@@ -57,7 +57,7 @@ class Breaker:
 
     def heard(self, reply: Completion | Failure, now: float) -> None:
         """Take note of what came of a call."""
-        if isinstance(reply, Completion) or FAULTS[reply.kind].whose != "model":
+        if isinstance(reply, Completion) or FAILURE_MODES[reply.kind].scope != "model":
             self._failed, self.opened, self._trial = 0, None, None
             return
         self._failed += 1

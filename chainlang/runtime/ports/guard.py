@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 from attrs import define, evolve
 
 from chainlang.engines.protocol import Engine, is_loadable, is_timed
-from chainlang.protocol.failures import FAULTS
+from chainlang.protocol.failures import FAILURE_MODES
 from chainlang.protocol.messages import Delta, Failure, Request
 from chainlang.runtime.budget import RunBudget
 from chainlang.runtime.limits import Terms
@@ -184,7 +184,7 @@ class GuardedPort(Port):
     def _is_to_be_asked_again(
         self, request: Request, failure: Failure, breaker: Breaker, now: float
     ) -> bool:
-        if not failure.transient or FAULTS[failure.kind].whose != "model":
+        if not failure.transient or FAILURE_MODES[failure.kind].scope != "model":
             return False
         # What a stream has told can't be taken back.
         return not request.stream and self._is_patient(request, breaker, now)
