@@ -76,6 +76,7 @@ COSTLY = {
     " >> ".join(["(E | E)"] * 40): "calls_per_row",
     "retry(" * 50 + "E" + ", times=9)" * 50: "calls_per_row",
     "E >> " + "loop(" * 60 + "2:V" + ', until="x", max=64)' * 60: "calls_per_row",
+    'E >> loop(V & E, until="x", max=1000)': "calls_per_row",
     "E >> " + "loop(3:V >> " * 30 + "2:V" + ', until="x", max=10000)' * 30: "calls_per_row",
 }
 

@@ -17,6 +17,7 @@ from chainlang.limits import current
 
 CEILING = 10**18
 _DEFAULT_TIMES = 3  # of retry and loop
+_COUNTED_ROUNDS = 64  # of one loop, after which all that doubles has reached the ceiling
 _MOST_ROUNDS = 20_000  # of loops whose candidates grow; so many would cost more than any limit
 
 
@@ -129,7 +130,8 @@ class _Counter:
             times = _DEFAULT_TIMES
         if node.name == "loop":
             # What the body yields is what it meets in the next round; a body that only maps grows.
-            for done in range(1, min(times, 64)):
+            growth = 0
+            for done in range(1, min(times, _COUNTED_ROUNDS)):
                 self.rounds += 1
                 if self.rounds > _MOST_ROUNDS:
                     return Cost(CEILING, 1, CEILING)
@@ -137,9 +139,26 @@ class _Counter:
                 if again.candidates <= most:  # all further rounds are alike
                     rest = _product(again.calls, times - done)
                     return Cost(_total((calls, rest)), 1, most)
+                growth = again.candidates - most
                 calls, most = _total((calls, again.calls)), again.candidates
-            return Cost(_product(calls, -(-times // 64)), 1, most)
+            if node.parts and times > _COUNTED_ROUNDS:
+                return self.further_rounds(
+                    node.parts[0], Cost(calls, 1, most), growth, times - _COUNTED_ROUNDS
+                )
+            return Cost(calls, 1, most)
         return Cost(_product(calls, times if node.name == "retry" else 1), 1, most)
+
+    def further_rounds(self, body: Expr, before: Cost, growth: int, rounds: int) -> Cost:
+        """Return the cost of a loop with the rounds after those in `before`.
+
+        Candidates that more than double have reached `CEILING` by now; else each round adds the
+        same number. Calls are convex in the candidates, so the mean of the first and the last
+        round is no less than that of all.
+        """
+        last = _total((before.candidates, _product(growth, rounds - 1)))
+        ends = self.visit(body, before.candidates).calls + self.visit(body, last).calls
+        further = (rounds * ends + 1) // 2
+        return Cost(_total((before.calls, further)), 1, _total((last, growth)))
 
 
 def _product(left: int, right: int) -> int:

@@ -46,6 +46,8 @@ class Kind:
     other: Callable[[Place], Engine]
     refused: tuple[str, ...]
     """Schemas that are refused, because replies would not keep them."""
+    lacks: frozenset[str]
+    """Capabilities that it does not declare: tests of these are skipped."""
 
 
 def _fake(_: Place) -> Engine:
@@ -89,13 +91,24 @@ PASSED_OVER = (
 """...and those that a server may keep in part, without a word."""
 
 KINDS = {
-    "fake": Kind(_fake, lambda _: FakeEngine(), (*NEVER, *PASSED_OVER)),
+    "fake": Kind(
+        _fake,
+        lambda _: FakeEngine(),
+        (*NEVER, *PASSED_OVER),
+        frozenset({"deadlines", "priorities", "token_ids"}),
+    ),
     "vllm": Kind(
         lambda _: _vllm(tiny.path()),
         lambda place: _vllm(place.another()),
         (*NEVER, *PASSED_OVER, '{"type": "string", "enum": ["a", 3]}'),
+        frozenset({"deadlines"}),
     ),
     "openai": Kind(
-        lambda place: OpenAIEngine(tiny.NAME, base_url=place.served()), _other_server, NEVER
+        lambda place: OpenAIEngine(tiny.NAME, base_url=place.served()),
+        _other_server,
+        NEVER,
+        frozenset(
+            {"batch_invariant", "decides", "plain_values", "priorities", "schemas", "token_ids"}
+        ),
     ),
 }
