@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from chainlang.analysis.check_file import MAIN, resolve_file
+from chainlang.analysis.memo import Memo
 from chainlang.analysis.resolve import resolve
 from chainlang.analysis.scope import Scope
 from chainlang.diagnostics.diagnostic import Diagnostic
@@ -18,6 +19,7 @@ from chainlang.notation import Parsed, source, unparse
 from chainlang.notation.files import read_chain_file
 from chainlang.notation.parse import read_expression
 from chainlang.semantics.bindings import NOTHING, Bound
+from chainlang.semantics.input_schema import Door
 
 
 @frozen
@@ -30,6 +32,13 @@ class Program:
     body: Expr
     items: tuple[Item, ...] = ()
     bound: Bound = NOTHING
+    memo: Memo = field(factory=Memo, init=False, eq=False, repr=False)
+    """What this program was compiled to."""
+
+    @property
+    def door(self) -> Door:
+        """What its rows must be."""
+        return self.memo.get("door", lambda: Door.of(self.items, self.bound))
 
 
 def read(text: str, items: tuple[Item, ...] = ()) -> tuple[Expr, tuple[Diagnostic, ...]]:

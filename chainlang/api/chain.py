@@ -13,6 +13,7 @@ from typing import Any, ClassVar, NoReturn
 from attrs import evolve, field, frozen
 
 from chainlang.analysis.check_file import MAIN
+from chainlang.analysis.memo import Memo
 from chainlang.analysis.program import Program, check, from_document, read
 from chainlang.api.run_methods import Runnable
 from chainlang.datatypes.check_types import declared_types
@@ -131,6 +132,8 @@ class Chain(Operand, Runnable):
     """Size and depth, where they are known; kept, so that building a long chain stays linear."""
     bound: Bound = field(default=NOTHING, kw_only=True)
     """The Python objects that its names mean, where they mean some."""
+    _memo: Memo = field(factory=Memo, init=False)
+    """The programs that this chain was checked to be, by the limits in force."""
 
     def as_chain(self) -> Chain:
         """The chain itself."""
@@ -198,7 +201,10 @@ class Chain(Operand, Runnable):
         return found
 
     def program(self) -> Program:
-        """Return what there is to run, after checking it."""
+        """Return what there is to run, after checking it; the same object for the same limits."""
+        return self._memo.get(current(), self._checked)
+
+    def _checked(self) -> Program:
         body, items, found = check(self.body, self.items)
         raise_errors([*found, *unbound(body, items, self.bound)])
         for function in self.bound.functions.values():

@@ -7,13 +7,20 @@ Places, and so seeds and results, are counted on the normal form.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from attrs import evolve
 
 from chainlang.ir.build import branch, flattened, join, moved, repeat, then
+from chainlang.ir.declarations import Definition, Item
 from chainlang.ir.nodes import Branch, Combine, Expr, Join, Named, Node, Ref, Repeat, Then
 from chainlang.ir.visit import transform
+
+
+def normal_form(body: Expr, items: Iterable[Item] = ()) -> Expr:
+    """Return the normal form of a body, with what its references stand for in their places."""
+    bodies = {item.name: item.body for item in items if isinstance(item, Definition)}
+    return normal(inlined(body, bodies))
 
 
 def inlined(node: Expr, definitions: Mapping[str, Expr]) -> Expr:

@@ -7,10 +7,10 @@ from collections.abc import Collection, Sequence
 from attrs import evolve, frozen
 
 from chainlang.analysis.program import Program
-from chainlang.ir.declarations import Definition
 from chainlang.ir.nodes import Expr, Named
-from chainlang.ir.normalize import inlined, normal
+from chainlang.ir.normalize import normal_form
 from chainlang.ir.visit import walk
+from chainlang.limits import current
 from chainlang.optimizer import registry
 from chainlang.optimizer.registry import Applied
 from chainlang.plan.lower import lower
@@ -52,8 +52,7 @@ def compiled(
     ['merge_samples', 'share_equal_work', 'order_by_prefix']
     """
     chosen = registry.chosen(passes)
-    bodies = {item.name: item.body for item in program.items if isinstance(item, Definition)}
-    body = normal(inlined(program.body, bodies))
+    body = normal_form(program.body, program.items)
     own = own_names(program.body, program.items)  # a pass may leave one where there were two
     parts = dict.fromkeys(node.name for node in walk(body) if isinstance(node, Named))
     wanted = Outputs.of(outputs, (*parts, *sorted(own)))
@@ -69,5 +68,12 @@ def compiled(
 
 
 def planned(program: Program, settings: RowSettings) -> Compiled:
-    """Return the plan of a program, as the settings of a call want it."""
-    return compiled(program, model=settings.model, passes=settings.passes, outputs=settings.outputs)
+    """Return the plan of a program, compiled once for equal settings.
+
+    Nothing else bears on a plan but the limits in force.
+    """
+    model, passes, outputs = settings.model, settings.passes, settings.outputs
+    key = (model, passes, outputs, current())
+    return program.memo.get(
+        key, lambda: compiled(program, model=model, passes=passes, outputs=outputs)
+    )

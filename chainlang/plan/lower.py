@@ -9,9 +9,9 @@ from attrs import evolve, frozen
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.errors import MeaningError
 from chainlang.ir import nodes
-from chainlang.ir.declarations import Definition, Item
+from chainlang.ir.declarations import Item
 from chainlang.ir.nodes import Expr
-from chainlang.ir.normalize import inlined, normal, part_name
+from chainlang.ir.normalize import part_name
 from chainlang.limits import current
 from chainlang.plan.steps import (
     Call,
@@ -52,8 +52,9 @@ def lower(
 ) -> Plan:
     """Return the plan of a chain that has been checked, as it is written: no pass has seen it.
 
-    `model` is that of the stages which name none; no place depends on it. `outputs` is what of the
-    results is looked at, and `own` which ops name their own part; None to look.
+    `body` is its normal form, without references. `model` is that of the stages which name none; no
+    place depends on it. `outputs` is what of the results is looked at, and `own` which ops name
+    their own part; None to look.
     Raises `MeaningError` for a part that cannot be run.
 
     >>> from chainlang import chain
@@ -61,9 +62,8 @@ def lower(
     ('tiny', 'big')
     """
     items = tuple(declared)
-    bodies = {item.name: item.body for item in items if isinstance(item, Definition)}
     lowering = _Lowering(items, bound, model, own_names(body, items) if own is None else own)
-    root = lowering.visit(normal(inlined(body, bodies)), (), 0)
+    root = lowering.visit(body, (), 0)
     return Plan(root, models(root), outputs)
 
 

@@ -17,6 +17,7 @@ from chainlang.engines.fake import FakeEngine
 from chainlang.ir import build
 from chainlang.ir.declarations import Item
 from chainlang.ir.nodes import Combine, Expr, Function, Named, Option, Stage, Table
+from chainlang.ir.normalize import normal_form
 from chainlang.plan.lower import lower
 from chainlang.protocol.messages import Failure, FailureKind, Request
 from chainlang.runtime.outcome import Outcome
@@ -239,7 +240,7 @@ def meant(
 
 
 def ran(node: Expr, rows: list[Record], engine: FakeEngine, window: int) -> dict[str, Outcome]:
-    plan = lower(node, (), BOUND)
+    plan = lower(normal_form(node), (), BOUND)
     outcomes = list(run(plan, rows, dict.fromkeys(plan.models, engine), window=window))
     assert [outcome.row_id for outcome in outcomes] == [row.id for row in rows]
     return {outcome.row_id: outcome for outcome in outcomes}

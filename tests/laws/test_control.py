@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from chainlang.analysis import definite_assignment
 from chainlang.ir import build
 from chainlang.ir.nodes import Combine, Expr, Function
+from chainlang.ir.normalize import normal
+from chainlang.optimizer.fold_constants import fold_constants
 from chainlang.protocol.messages import Failure, Request
 from chainlang.semantics.combinators import mark
 from chainlang.semantics.input_schema import record_of
@@ -204,3 +206,9 @@ def test_each_yields_what_its_items_yield_in_their_order(
             int(one[0][len(sign) :]) if "".join(one).startswith(sign) else 0 for one in firsts
         ]
         assert items_of == sorted(items_of)
+
+
+@law(chains())
+def test_what_folding_leaves_is_in_normal_form(node: Expr) -> None:
+    folded = fold_constants(normal(node)).made
+    assert normal(folded) == folded

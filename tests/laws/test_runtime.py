@@ -13,7 +13,7 @@ from chainlang.analysis.scope import Scope
 from chainlang.engines.fake import FakeEngine
 from chainlang.ir import build
 from chainlang.ir.nodes import Expr, Named, Stage
-from chainlang.ir.normalize import normal
+from chainlang.ir.normalize import normal, normal_form
 from chainlang.notation import parse_file
 from chainlang.plan.lower import lower
 from chainlang.plan.visit import leaves
@@ -91,7 +91,7 @@ def _meant(node: Expr, row: dict[str, str], engine: FakeEngine) -> Flow | str:
 
 
 def _ran(node: Expr, rows: list[Record], engine: FakeEngine, window: int) -> dict[str, Outcome]:
-    plan = lower(node, OPS)
+    plan = lower(normal_form(node, OPS), OPS)
     outcomes = list(run(plan, rows, dict.fromkeys(plan.models, engine), window=window))
     assert [outcome.row_id for outcome in outcomes] == [row.id for row in rows]
     return {outcome.row_id: outcome for outcome in outcomes}
@@ -113,9 +113,10 @@ def test_the_runtime_means_what_the_reference_means(
 
 @law(chains(), share=4)
 def test_names_that_nobody_wrote_are_no_part_of_a_place(node: Expr) -> None:
-    places = [(leaf.place, type(leaf)) for leaf in leaves(lower(node, OPS).root)]
+    body = normal_form(node, OPS)
+    places = [(leaf.place, type(leaf)) for leaf in leaves(lower(body, OPS).root)]
     with patch("chainlang.plan.lower.own_names", return_value=frozenset()):
-        assert places == [(leaf.place, type(leaf)) for leaf in leaves(lower(node, OPS).root)]
+        assert places == [(leaf.place, type(leaf)) for leaf in leaves(lower(body, OPS).root)]
 
 
 @law(chains(), share=4)

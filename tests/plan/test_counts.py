@@ -9,6 +9,7 @@ import pytest
 from attrs import frozen
 
 from chainlang import load
+from chainlang.ir.normalize import normal_form
 from chainlang.plan.cost import Counts
 from chainlang.plan.estimate_cost import counts
 from chainlang.plan.lower import lower
@@ -29,7 +30,7 @@ class Letters:
 
 def counted(text: str, row: dict[str, Any], reader: Letters | None = None) -> Counts:
     program = load(text=text).program()
-    plan = lower(program.body, program.items, program.bound)
+    plan = lower(normal_form(program.body, program.items), program.items, program.bound)
     return counts(plan, record_of(row, program.items), dict.fromkeys("ab", reader or Letters()))
 
 

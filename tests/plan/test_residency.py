@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from chainlang import chain
 from chainlang.ir import build
 from chainlang.ir.nodes import Expr, Stage
+from chainlang.ir.normalize import normal_form
 from chainlang.plan.lower import lower
 from chainlang.plan.model_schedule import Residency, residency
 from chainlang.plan.steps import Fallback, Fork, Gather, Generate, Sequence, Step
@@ -89,7 +90,7 @@ def ran(
 def test_models_are_loaded_as_seldom_as_can_be(
     node: Expr, sizes: dict[str, int], memory: int
 ) -> None:
-    root = lower(node).root
+    root = lower(normal_form(node)).root
     found = residency(root, sizes, memory)
     assert all(sum(sizes[name] for name in group) <= memory for group in found.phases)
     done, loads, there = frozenset[int](), 0, set[str]()
@@ -103,7 +104,7 @@ def test_models_are_loaded_as_seldom_as_can_be(
 
 @law(exprs, sizes, share=10)
 def test_what_fits_together_stays_together(node: Expr, sizes: dict[str, int]) -> None:
-    root = lower(node).root
+    root = lower(normal_form(node)).root
     used = {model for model, _ in steps(root)}
     found = residency(root, sizes, sum(sizes[name] for name in used))
     assert found.together
