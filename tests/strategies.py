@@ -13,8 +13,10 @@ from attrs import evolve
 from hypothesis import strategies as st
 
 from chainlang.ir import build, declarations
+from chainlang.ir.calls import specific
 from chainlang.ir.nodes import (
     Combine,
+    Each,
     Expr,
     Function,
     Literal,
@@ -161,10 +163,13 @@ def _grow(part: st.SearchStrategy[Expr]) -> st.SearchStrategy[Expr]:
             st.builds(Named, names, part),
             st.builds(
                 Combine,
+                Each,
                 _call_names,
                 st.lists(part, max_size=2).map(tuple),
                 _options(st.one_of(literals, part, table), names),
-            ).filter(_has_chain),
+            )
+            .filter(_has_chain)
+            .map(specific),
         )
     )
 
@@ -244,7 +249,7 @@ def _combinators(part: st.SearchStrategy[Expr]) -> st.SearchStrategy[Expr]:
     )
 
     def make(name: str, parts: list[Expr], *options: Option | None) -> Expr:
-        return Combine(name, tuple(parts), build.options(one for one in options if one))
+        return specific(Combine(name, tuple(parts), build.options(one for one in options if one)))
 
     def option(name: str, value: st.SearchStrategy[object]) -> st.SearchStrategy[Option]:
         return st.builds(Option, st.just(name), value)
@@ -307,8 +312,7 @@ def tidy(node: Expr) -> Expr:
     seen: set[str] = set()
 
     def visit(node: Node, repeated: bool) -> Node:
-        each = isinstance(node, Combine) and node.name == "each"
-        inside = repeated or isinstance(node, Repeat) or each
+        inside = repeated or isinstance(node, Repeat | Each)
         node = rebuild(node, lambda child: visit(child, inside))
         if isinstance(node, Repeat):
             return build.repeat(node.count, node.body)

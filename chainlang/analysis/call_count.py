@@ -6,13 +6,33 @@ levels deep is forty steps; and counts stop growing at `CEILING`, so no chain is
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import assert_never
 
 from attrs import frozen
 
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.ir.builtins import StageType
-from chainlang.ir.nodes import Branch, Combine, Expr, Join, Named, Ref, Repeat, Stage, Table, Then
+from chainlang.ir.nodes import (
+    Branch,
+    Combinator,
+    Combine,
+    Each,
+    Expr,
+    Fallback,
+    Function,
+    Join,
+    Loop,
+    Named,
+    Ref,
+    Repeat,
+    Retry,
+    Route,
+    Stage,
+    Then,
+    Timeout,
+)
+from chainlang.ir.visit import parts_of
 from chainlang.limits import current
 
 CEILING = 10**18
@@ -92,16 +112,21 @@ class _Counter:
                 return Cost(_product(times, one.calls), 1, gathered)
             case Named(_, body):
                 return self.visit(body, before)
-            case Ref(name) if name in self.definitions:
-                if (name, before) not in self.memo:
-                    self.memo[name, before] = self.visit(self.definitions[name], before)
-                return self.memo[name, before]
-            case Combine():
+            case Ref(name):
+                if name not in self.definitions:
+                    return Cost(1, 1, before)
+                return self.once(name, before, lambda: self.visit(self.definitions[name], before))
+            case Function():
+                return Cost(1, 1, before)
+            case Fallback() | Retry() | Timeout() | Route() | Loop() | Each() | Combine():
                 # By identity, and the node outlives the count: hashing it would walk all below it.
-                if (id(node), before) not in self.memo:
-                    self.memo[id(node), before] = self.combine(node, before)
-                return self.memo[id(node), before]
-        return Cost(1, 1, before)
+                return self.once(id(node), before, lambda: self.combine(node, before))
+        assert_never(node)
+
+    def once(self, key: str | int, before: int, count: Callable[[], Cost]) -> Cost:
+        if (key, before) not in self.memo:
+            self.memo[key, before] = count()
+        return self.memo[key, before]
 
     def sequence(self, parts: tuple[Expr, ...], before: int) -> Cost:
         calls, branches = 0, 1
@@ -112,41 +137,41 @@ class _Counter:
             before = cost.candidates
         return Cost(calls, branches, before)
 
-    def combine(self, node: Combine, before: int) -> Cost:
-        options = {option.name: option.value for option in node.options}
-        parts = list(node.parts)
-        for value in options.values():
-            if isinstance(value, Expr):
-                parts.append(value)
-            elif isinstance(value, Table):
-                parts += [one.value for one in value.entries if isinstance(one.value, Expr)]
-        costs = [self.visit(part, before) for part in parts] or [Cost(0, 1, before)]
+    def combine(self, node: Combinator | Combine, before: int) -> Cost:
+        costs = [self.visit(part, before) for part in parts_of(node)] or [Cost(0, 1, before)]
         most = max(cost.candidates for cost in costs)
-        if node.name == "route":  # one of its parts runs
-            return Cost(max(cost.calls for cost in costs), 1, most)
         calls = _total(cost.calls for cost in costs)
-        times = options.get("max" if node.name == "loop" else "times", _DEFAULT_TIMES)
-        if not isinstance(times, int):
-            times = _DEFAULT_TIMES
-        if node.name == "loop":
-            # What the body yields is what it meets in the next round; a body that only maps grows.
-            growth = 0
-            for done in range(1, min(times, _COUNTED_ROUNDS)):
-                self.rounds += 1
-                if self.rounds > _MOST_ROUNDS:
-                    return Cost(CEILING, 1, CEILING)
-                again = self.visit(node.parts[0], most) if node.parts else costs[0]
-                if again.candidates <= most:  # all further rounds are alike
-                    rest = _product(again.calls, times - done)
-                    return Cost(_total((calls, rest)), 1, most)
-                growth = again.candidates - most
-                calls, most = _total((calls, again.calls)), again.candidates
-            if node.parts and times > _COUNTED_ROUNDS:
-                return self.further_rounds(
-                    node.parts[0], Cost(calls, 1, most), growth, times - _COUNTED_ROUNDS
-                )
-            return Cost(calls, 1, most)
-        return Cost(_product(calls, times if node.name == "retry" else 1), 1, most)
+        match node:
+            case Route():  # one of its parts runs
+                return Cost(max(cost.calls for cost in costs), 1, most)
+            case Retry(times=times):
+                return Cost(_product(calls, _DEFAULT_TIMES if times is None else times), 1, most)
+            case Loop(body, times):
+                return self.loop(body, _DEFAULT_TIMES if times is None else times, calls, most)
+            case Fallback() | Timeout() | Each() | Combine():
+                return Cost(calls, 1, most)
+        assert_never(node)
+
+    def loop(self, body: Expr, times: int, calls: int, most: int) -> Cost:
+        """Return the cost of so many rounds; the first makes `calls` and yields `most`.
+
+        What the body yields is what it meets in the next round; a body that only maps grows.
+        """
+        growth = 0
+        for done in range(1, min(times, _COUNTED_ROUNDS)):
+            self.rounds += 1
+            if self.rounds > _MOST_ROUNDS:
+                return Cost(CEILING, 1, CEILING)
+            again = self.visit(body, most)
+            if again.candidates <= most:  # all further rounds are alike
+                rest = _product(again.calls, times - done)
+                return Cost(_total((calls, rest)), 1, most)
+            growth = again.candidates - most
+            calls, most = _total((calls, again.calls)), again.candidates
+        counted = Cost(calls, 1, most)
+        if times <= _COUNTED_ROUNDS:
+            return counted
+        return self.further_rounds(body, counted, growth, times - _COUNTED_ROUNDS)
 
     def further_rounds(self, body: Expr, before: Cost, growth: int, rounds: int) -> Cost:
         """Return the cost of a loop with the rounds after those in `before`.

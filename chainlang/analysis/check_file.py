@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, assert_never
 
 from attrs import define, evolve, field
 
@@ -27,22 +27,16 @@ from chainlang.diagnostics.diagnostic import Diagnostic, closest
 from chainlang.diagnostics.source import Source, Span
 from chainlang.ir import declarations
 from chainlang.ir.builtins import ENGINES, KINDS, NAMED_TYPES, OP_SETTINGS, RESERVED, Rule
-from chainlang.ir.declarations import Definition, File, Item
+from chainlang.ir.calls import without_aliases
+from chainlang.ir.declarations import Definition, File, Item, bodies_of
 from chainlang.ir.nodes import Expr, Ref
 from chainlang.ir.references import ref_levels, references, uses
-from chainlang.ir.visit import measure
+from chainlang.ir.visit import measure, transform
 from chainlang.limits import current
 from chainlang.notation.parse import NOTHING_LOST, Lost
 
 MAIN = "main"
 _MISSED = re.compile(r"there is no (?:type of stage|definition|type|model) '(?P<name>[^':]*)")
-_NAMED_ITEMS: dict[type[Item], str] = {
-    declarations.Model: "model",
-    declarations.TypeDef: "type",
-    declarations.PythonType: "type",
-    declarations.Op: "op",
-    Definition: "definition",
-}
 
 
 def resolve_file(
@@ -85,8 +79,9 @@ class _Checker:
         self.names()
         self.types = declared_types(self.file.items)
         scope = Scope.of(self.file.items)
-        readable = Readable.of(self.file.items, None if "input" in self.lost else self.lost.names)
-        scope.definitions = frozenset(self.named(Definition))
+        spelled = transform(self.file, without_aliases).items
+        readable = Readable.of(spelled, None if "input" in self.lost else self.lost.names)
+        scope.definitions = frozenset(bodies_of(self.file.items))
         scope.known, scope.fields = readable.for_expressions, readable.fields
         changed: list[Item] = []
         for item in self.file.items:
@@ -114,7 +109,7 @@ class _Checker:
                     item = item if body is item.body else evolve(item, body=body)  # noqa: PLW2901
             changed.append(item)
         file = evolve(self.file, items=tuple(changed))
-        bodies = {item.name: item.body for item in changed if isinstance(item, Definition)}
+        bodies = bodies_of(changed)
         is_shallow = self.cycles(bodies) and self.is_shallow(bodies)
         self.found += type_cycles(self.types)
         if is_shallow and not self.lost:
@@ -125,24 +120,21 @@ class _Checker:
             self.unused(file, main_source)
         return file
 
-    def named(self, kind: type[Item]) -> dict[str, Any]:
-        return {item.name: item for item in self.file.items if isinstance(item, kind)}  # type: ignore[attr-defined]
-
     # ------------------------------------------------------------ names
 
     def names(self) -> None:
         seen: dict[tuple[str, str], Item] = {}
         inputs: Item | None = None
         for item in self.file.items:
-            what = _NAMED_ITEMS.get(type(item))
             if isinstance(item, declarations.Input):
                 if inputs is not None:
                     merge = "write all fields in one input"
                     self.note("duplicate-name", "there is more than one input", item.span, merge)
                 inputs = item
-            if what is None:
+            named = _named(item)
+            if named is None:
                 continue
-            name: str = item.name  # type: ignore[attr-defined]
+            what, name = named
             where = item.span and item.span.part("name")
             if (what, name) in seen:
                 first = seen[what, name].span
@@ -226,9 +218,9 @@ class _Checker:
         pending: list[tuple[str, str]] = [("definition", MAIN)]
         by_key: dict[tuple[str, str], Item] = {}
         for item in file.items:
-            what = _NAMED_ITEMS.get(type(item))
-            if what is not None:
-                by_key[what, item.name] = item  # type: ignore[attr-defined]
+            named = _named(item)
+            if named is not None:
+                by_key[named] = item
             elif isinstance(item, declarations.Input):
                 pending += uses(item)
         if pending[0] not in by_key:
@@ -354,3 +346,19 @@ class _Checker:
                 message = f"a file may not read the variable '{name}'"
                 hint = f"it may read {', '.join(allowed)}, as the setting allowed_env says"
                 self.note("option", message, where, hint)
+
+
+def _named(item: Item) -> tuple[str, str] | None:
+    """Return what an item gives a name to, and the name; None where it gives none."""
+    match item:
+        case declarations.Model(name):
+            return "model", name
+        case declarations.TypeDef(name) | declarations.PythonType(name):
+            return "type", name
+        case declarations.Op(name):
+            return "op", name
+        case Definition(name):
+            return "definition", name
+        case declarations.Use() | declarations.Input():
+            return None
+    assert_never(item)

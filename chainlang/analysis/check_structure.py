@@ -3,33 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import assert_never
 
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.source import Span
 from chainlang.ir.builtins import StageType
+from chainlang.ir.calls import name_of
 from chainlang.ir.nodes import (
     Branch,
+    Combinator,
     Combine,
+    Each,
     Expr,
+    Fallback,
+    Function,
     Join,
+    Loop,
     Named,
-    Node,
+    Ref,
     Repeat,
+    Retry,
+    Route,
     Stage,
     Then,
+    Timeout,
 )
 from chainlang.ir.visit import parts_of
+from chainlang.semantics.combinators import tries
 
 
 def names_twice(node: Expr) -> list[Diagnostic]:
     """Return a finding for each label that stands twice; parts of which one runs may share one."""
     found: list[Diagnostic] = []
 
-    def visit(node: Node) -> dict[str, Span | None]:
+    def visit(node: Expr) -> dict[str, Span | None]:
         names: dict[str, Span | None] = {}
         if isinstance(node, Named):
             names[node.name] = node.span and node.span.part("name")
-        exclusive = isinstance(node, Combine) and node.name in ("fallback", "route")
+        # Of a call that is refused nobody knows what it does with its parts.
+        exclusive = isinstance(node, Fallback | Route | Combine)
         for part in parts_of(node):
             inner = visit(part)
             for name, span in inner.items():
@@ -38,7 +50,7 @@ def names_twice(node: Expr) -> list[Diagnostic]:
                     message = f"the name '{name}' stands twice"
                     found.append(Diagnostic("duplicate-name", message, span, hint))
             names |= inner
-        if names and (isinstance(node, Repeat) or _is(node, "each")):
+        if names and isinstance(node, Repeat | Each):
             name = next(iter(names))
             often, whole = "once for each item", "each(...)"
             if isinstance(node, Repeat):
@@ -51,10 +63,6 @@ def names_twice(node: Expr) -> list[Diagnostic]:
 
     visit(node)
     return found
-
-
-def _is(node: Node, name: str) -> bool:
-    return isinstance(node, Combine) and node.name == name
 
 
 def is_branched(node: Expr) -> bool:
@@ -71,8 +79,11 @@ def is_branched(node: Expr) -> bool:
             return any(map(is_branched, parts))
         case Named(_, body):
             return is_branched(body)
-        case _:
+        case Stage() | Join() | Repeat() | Ref() | Function():
             return False
+        case Fallback() | Retry() | Timeout() | Route() | Loop() | Each() | Combine():
+            return False
+    assert_never(node)
 
 
 def misplaced_branches(node: Expr) -> list[Diagnostic]:
@@ -91,8 +102,8 @@ def misplaced_branches(node: Expr) -> list[Diagnostic]:
                 )
             )
         for part in parts_of(node):
-            if isinstance(node, Combine) and is_branched(part):
-                message = f"a branch can't stand inside {node.name}()"
+            if isinstance(node, Combinator | Combine) and is_branched(part):
+                message = f"a branch can't stand inside {name_of(node)}()"
                 hint = "write & to join the parts"
                 found.append(Diagnostic("branch", message, part.span, hint))
             visit(part, isinstance(node, Join | Repeat))
@@ -132,10 +143,16 @@ def retries_at_zero(node: Expr, types: Mapping[str, StageType]) -> list[Diagnost
             case Join() | Repeat() | Named():
                 for part in parts_of(node):
                     yield from drawn(part)
+            case Then() | Branch() | Ref() | Function() | Combine():
+                pass
+            case Fallback() | Retry() | Timeout() | Route() | Loop() | Each():
+                pass
+            case _:
+                assert_never(node)
 
     def visit(node: Expr) -> None:
-        if isinstance(node, Combine) and node.name == "retry" and _retries_replies(node):
-            for stage in (stage for part in node.parts for stage in drawn(part)):
+        if isinstance(node, Retry) and _retries_replies(node):
+            for stage in drawn(node.body):
                 kind = types.get(stage.name)
                 if kind is None or not kind.calls_model or kind.reads_error:
                     continue
@@ -150,11 +167,9 @@ def retries_at_zero(node: Expr, types: Mapping[str, StageType]) -> list[Diagnost
     return found
 
 
-def _retries_replies(node: Combine) -> bool:
-    given = {option.name: option.value for option in node.options}
-    on = given.get("on", ("reply", "cut"))
-    causes = on if isinstance(on, tuple) else (on,)
-    return given.get("times") != 1 and ("reply" in causes or "cut" in causes)
+def _retries_replies(node: Retry) -> bool:
+    policy = tries(node)
+    return policy.times != 1 and not policy.on.isdisjoint(("reply", "cut"))
 
 
 def _first_kind(node: Expr, types: Mapping[str, StageType]) -> str | None:

@@ -6,23 +6,30 @@ What only an arm sets may be absent outside it, so what reads it has to say `def
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import assert_never
 
 from attrs import define, field, frozen
 
 from chainlang.analysis import check_templates
 from chainlang.diagnostics.diagnostic import Diagnostic
-from chainlang.ir.declarations import Definition, Item, Op
+from chainlang.ir.declarations import Item, Op, bodies_of
 from chainlang.ir.nodes import (
     Branch,
     Combine,
+    Each,
     Expr,
+    Fallback,
+    Function,
     Join,
+    Loop,
     Named,
-    Option,
     Ref,
     Repeat,
+    Retry,
+    Route,
     Stage,
     Then,
+    Timeout,
 )
 from chainlang.ir.visit import parts_of, walk
 from chainlang.notation.literals import inside
@@ -31,7 +38,6 @@ from chainlang.semantics.implicit_labels import own_names
 
 _BRANCHES = 64  # ways that are told apart; beyond, what is known of them is put together
 _SOME = "one of the ways to it"
-_READ = {"loop": "until", "route": "by", "each": "over"}
 
 
 @frozen
@@ -75,7 +81,7 @@ def absences(
     `row` are the fields of a row, None where they are not known. The definitions have no cycle.
     """
     declared = tuple(declared)
-    bodies = {item.name: item.body for item in declared if isinstance(item, Definition)}
+    bodies = bodies_of(declared)
     ops = {item.name: item for item in declared if isinstance(item, Op)}
     if main not in bodies:
         return  # nobody knows what comes before what here
@@ -97,11 +103,10 @@ def absences(
                 for found in _missing(read, named, there, row, f"'{name}' runs"):
                     span = where and inside(where, found.start, found.end)
                     yield Diagnostic("template", found.message, span, found.hint)
-    for option, there in walked.at_options.values():
-        where = option.span and option.span.part("value")
-        assert isinstance(option.value, str)
-        read = _words_of_expression(option.value)
-        for found in _missing(read, named, there, None, f"{option.name}= is read", braces=False):
+    for node, option, text, there in walked.at_options.values():
+        where = node.span and node.span.part(option).part("value")
+        read = _words_of_expression(text)
+        for found in _missing(read, named, there, None, f"{option}= is read", braces=False):
             span = where and inside(where, found.start, found.end)
             yield Diagnostic("expression", found.message, span, found.hint)
 
@@ -181,7 +186,7 @@ class Walk:
     own: frozenset[str]
     at_ops: dict[str, dict[Names, None]] = field(factory=dict)
     """What is there at each place of an op."""
-    at_options: dict[int, tuple[Option, Names]] = field(factory=dict)
+    at_options: dict[int, tuple[Expr, str, str, Names]] = field(factory=dict)
     """What is there where a condition, a key or a list is read."""
     _known: dict[tuple[int, Names], tuple[Names, ...]] = field(factory=dict)
 
@@ -192,7 +197,7 @@ class Walk:
             self._known[key] = self._after(node, there)
         return self._known[key]
 
-    def _after(self, node: Expr, there: Names) -> tuple[Names, ...]:
+    def _after(self, node: Expr, there: Names) -> tuple[Names, ...]:  # noqa: C901  # a match
         match node:
             case Stage(name):
                 self.at_ops.setdefault(name, {})[there] = None
@@ -210,37 +215,37 @@ class Walk:
                 return (self._gathered(parts_of(node), there),)
             case Named(name, body):
                 return (self._gathered([body], there).plus(name),)
-            case Ref(name) if name in self.bodies:
-                return self.visit(self.bodies[name], there)
+            case Ref(name):
+                return self.visit(self.bodies[name], there) if name in self.bodies else (there,)
+            case Function():
+                return (there,)
+            case Fallback(parts):
+                ways = tuple(self._gathered([part], there) for part in parts)
+                return (one_of(ways, "a part of the fallback"),)
+            case Route(by=by):
+                self._read(node, "by", by, there)
+                ways = tuple(self._gathered([part], there) for part in parts_of(node))
+                return (one_of(ways, "an arm of the route"),)
+            case Each(body, over=over):
+                self._read(node, "over", over, there)
+                self._gathered([body], there)
+                return (there,)  # names inside stay inside
+            case Loop(body, until=until):
+                once = self._gathered([body], there)
+                self._gathered([body], one_of([there, once], "an earlier round"))
+                self._read(node, "until", until, once)
+                return (once,)
+            case Retry(body) | Timeout(body):
+                return (self._gathered([body], there),)
             case Combine():
-                return (self._combined(node, there),)
-        return (there,)
+                inside = parts_of(node)
+                return (self._gathered(inside, there) if inside else there,)
+        assert_never(node)
 
     def _gathered(self, parts: Sequence[Expr], there: Names) -> Names:
         return all_of([after for part in parts for after in self.visit(part, there)])
 
-    def _combined(self, node: Combine, there: Names) -> Names:
-        parts = parts_of(node)
-        if not parts:
-            return there
-        if node.name in ("fallback", "route"):
-            self._read(node, there)
-            ways = [self._gathered([part], there) for part in parts]
-            word = "a part of the fallback" if node.name == "fallback" else "an arm of the route"
-            return one_of(ways, word)
-        if node.name == "each":
-            self._read(node, there)
-            self._gathered(parts, there)
-            return there  # names inside stay inside
-        after = self._gathered(parts, there)
-        if node.name == "loop":
-            again = one_of([there, after], "an earlier round")
-            self._gathered(parts, again)
-            self._read(node, after)
-        return after
-
-    def _read(self, node: Combine, there: Names) -> None:
-        for option in node.options:
-            if option.name == _READ.get(node.name) and isinstance(option.value, str):
-                _, before = self.at_options.get(id(option), (option, there))
-                self.at_options[id(option)] = option, one_of([before, there], _SOME)
+    def _read(self, node: Expr, option: str, text: str | Function, there: Names) -> None:
+        if isinstance(text, str):
+            _, _, _, before = self.at_options.get(id(node), (node, option, text, there))
+            self.at_options[id(node)] = node, option, text, one_of([before, there], _SOME)

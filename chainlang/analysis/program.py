@@ -12,7 +12,7 @@ from chainlang.analysis.resolve import resolve
 from chainlang.analysis.scope import Scope
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.errors import MeaningError, raise_errors
-from chainlang.ir.declarations import Definition, File, Input, Item
+from chainlang.ir.declarations import Definition, File, Input, Item, bodies_of
 from chainlang.ir.nodes import Expr, Ref
 from chainlang.ir.visit import walk
 from chainlang.notation import Parsed, source, unparse
@@ -107,7 +107,7 @@ def main_of(file: File) -> tuple[Expr, tuple[Item, ...]]:
 
     Raises `MeaningError` if it defines none.
     """
-    bodies = {item.name: item.body for item in file.items if isinstance(item, Definition)}
+    bodies = bodies_of(file.items)
     if MAIN not in bodies:
         where = file.span and evolve(file.span, end=file.span.start)
         hint = f"add `main = ${[*bodies][-1]}`" if bodies else "add `main = ...`"

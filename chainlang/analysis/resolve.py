@@ -7,7 +7,7 @@ concerns a file as a whole is in `chainlang.analysis.check_file`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, assert_never
 
 from attrs import define, evolve, field
 
@@ -29,7 +29,29 @@ from chainlang.ir.builtins import (
     StageType,
     canonical,
 )
-from chainlang.ir.nodes import Combine, Expr, Node, Option, Ref, Repeat, Stage, Table
+from chainlang.ir.calls import general, specific
+from chainlang.ir.nodes import (
+    Branch,
+    Combinator,
+    Combine,
+    Each,
+    Expr,
+    Fallback,
+    Function,
+    Join,
+    Loop,
+    Named,
+    Node,
+    Option,
+    Ref,
+    Repeat,
+    Retry,
+    Route,
+    Stage,
+    Table,
+    Then,
+    Timeout,
+)
 from chainlang.ir.visit import rebuild
 from chainlang.limits import counted, current
 from chainlang.notation.literals import inside, print_literal, print_number
@@ -67,19 +89,25 @@ class _Resolver:
     def note(self, code: str, message: str, span: Span | None, hint: str | None = None) -> None:
         self.found.append(Diagnostic(code, message, span, hint))
 
-    def expression(self, node: Node) -> Any:
+    def expression(self, node: Expr) -> Expr:
         match node:
             case Stage():
                 return self.stage(node)
             case Repeat():
                 self.count(node.count, node.span, "a part is repeated")
-            case Combine():
+            case Fallback() | Retry() | Timeout() | Route() | Loop() | Each() | Combine():
                 return self.combine(node)
-            case Ref() if self.scope.definitions is not None:
+            case Ref():
                 self.ref(node)
-            case _:
+            case Then() | Join() | Branch() | Named() | Function():
                 pass
-        return rebuild(node, self.expression)
+            case _:
+                assert_never(node)
+        return rebuild(node, self.inside)
+
+    def inside(self, node: Node) -> Node:
+        """Return what stands inside an expression, resolved: its parts, and what holds them."""
+        return self.expression(node) if isinstance(node, Expr) else rebuild(node, self.inside)
 
     # ------------------------------------------------------------ stages
 
@@ -192,29 +220,30 @@ class _Resolver:
 
     # ------------------------------------------------------------ combinators and references
 
-    def combine(self, node: Combine) -> Combine:
-        signature = COMBINATORS.get(node.name)
+    def combine(self, node: Combinator | Combine) -> Expr:
+        call = general(node)
+        signature = COMBINATORS.get(call.name)
         if signature is None:
-            self.not_a_combinator(node)
+            self.not_a_combinator(call)
             return node
         least, most = signature.parts
         labelled = any(  # said of each, below
             isinstance(one.value, Expr) and one.name not in signature.options
-            for one in node.options
+            for one in call.options
         )
-        too_few = len(node.parts) < least and not labelled
-        if too_few or (most is not None and len(node.parts) > most):
+        too_few = len(call.parts) < least and not labelled
+        if too_few or (most is not None and len(call.parts) > most):
             wants = {(0, 0): "no chains without a name", (1, 1): "one chain"}.get(
                 (least, most or 0), f"at least {least} chains"
             )
             self.note(
                 "combinator",
-                f"{node.name}() takes {wants}, not {len(node.parts)}",
+                f"{call.name}() takes {wants}, not {len(call.parts)}",
                 node.span,
                 f"write {signature.example}",
             )
-        owner = f"{node.name}()"
-        options = self.options(node.options, signature.options, signature.aliases, owner)
+        owner = f"{call.name}()"
+        options = self.options(call.options, signature.options, signature.aliases, owner)
         given = {option.name for option in options}
         for name, rule in signature.options.items():
             if rule.required and name not in given:
@@ -224,18 +253,17 @@ class _Resolver:
                     node.span,
                     f"{name}= takes {rule.wants}, as in {signature.example}",
                 )
-        if options is not node.options:
-            node = evolve(node, options=options)
         # A value that is no chain where none belongs has been noted; its names mean nothing.
         chains = {name for name, rule in signature.options.items() if rule.holds_chains}
-        return rebuild(
-            node,
+        made = rebuild(
+            call if options is call.options else evolve(call, options=options),
             lambda child: (
                 child
                 if isinstance(child, Option) and child.name not in chains
-                else self.expression(child)
+                else self.inside(child)
             ),
         )
+        return node if made is call else specific(made)
 
     def not_a_combinator(self, node: Combine) -> None:
         name, where = canonical(node.name), node.span and node.span.part("name")
@@ -259,8 +287,8 @@ class _Resolver:
         self.note("unknown-name", f"there is no combinator '{node.name}'", where, hint)
 
     def ref(self, node: Ref) -> None:
-        definitions = self.scope.definitions or frozenset()
-        if node.name in definitions:
+        definitions = self.scope.definitions
+        if definitions is None or node.name in definitions:
             return
         near = closest(node.name, definitions)
         others = [f"${name}" for name in sorted(definitions) if name != "main"][:10]

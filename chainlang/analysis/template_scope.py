@@ -6,6 +6,7 @@ Without an `input` nobody knows what a row will have, so any name may be right.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import assert_never
 
 from attrs import field, frozen
 
@@ -14,9 +15,29 @@ from chainlang.datatypes.check_types import declared_types, shape_of
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.source import Span
 from chainlang.ir import declarations
-from chainlang.ir.nodes import Combine, Expr, Function, Named, Ref, Repeat, Stage, Then
+from chainlang.ir.declarations import bodies_of
+from chainlang.ir.nodes import (
+    Branch,
+    Combinator,
+    Combine,
+    Each,
+    Expr,
+    Fallback,
+    Function,
+    Join,
+    Loop,
+    Named,
+    Ref,
+    Repeat,
+    Retry,
+    Route,
+    Stage,
+    Then,
+    Timeout,
+)
 from chainlang.ir.visit import walk
 from chainlang.notation.literals import inside
+from chainlang.semantics.combinators import ITEM
 from chainlang.semantics.expressions import Fault
 from chainlang.semantics.implicit_labels import own_names
 from chainlang.semantics.prelude import prelude
@@ -61,14 +82,20 @@ class Readable:
         fields = {name: own for name, own in parts.items() if own is not None}
         if row is None or lost is None:
             return cls(None, fields)
-        here = [one.body for one in found if isinstance(one, declarations.Definition)]
-        calls = [one for body in here for one in walk(body) if isinstance(one, Combine)]
-        loops = {_item(one) for one in calls if one.name == "each"}
-        retries = _IN_RETRY if any(one.name == "retry" for one in calls) else frozenset()
-        if lost:  # it may have held a `retry` or an `each`
-            lost |= {*_IN_RETRY, "item"}
+        here = bodies_of(found).values()
+        calls = [
+            one for body in here for one in walk(body) if isinstance(one, Combinator | Combine)
+        ]
+        loops = {one.item or ITEM for one in calls if isinstance(one, Each)}
+        retries = _IN_RETRY if any(isinstance(one, Retry) for one in calls) else frozenset()
+        refused = [one for one in calls if isinstance(one, Combine)]
+        if lost or refused:  # each may have held a `retry` or an `each`, or be meant as one
+            texts = {one.value for call in refused for one in call.options}
+            lost |= {*_IN_RETRY, ITEM, *(text for text in texts if isinstance(text, str))}
         names = row | _ALWAYS | parts.keys() | loops | retries | lost
-        again = any(one.name == "loop" for one in calls)  # there, what an op said before is known
+        again = any(
+            isinstance(one, Loop | Combine) for one in calls
+        )  # there, what an op said before is known
         later = frozenset() if again else frozenset(owned.keys() - row)
         return cls(names, fields, _of_candidates(here, found), row, later)
 
@@ -117,15 +144,9 @@ def _row(found: tuple[declarations.Item, ...]) -> frozenset[str] | None:
     return None if shape is None else frozenset(one.name for one in shape.fields)
 
 
-def _item(node: Combine) -> str:
-    given = {option.name: option.value for option in node.options}
-    name = given.get("item", given.get("as", "item"))
-    return name if isinstance(name, str) else "item"
-
-
 def _parts(found: tuple[declarations.Item, ...]) -> Iterator[tuple[str, frozenset[str] | None]]:
     """Yield each named part with the fields that its output has; None where that is not known."""
-    bodies = {one.name: one.body for one in found if isinstance(one, declarations.Definition)}
+    bodies = bodies_of(found)
     for body in bodies.values():
         for one in walk(body):
             if isinstance(one, Named):
@@ -134,7 +155,7 @@ def _parts(found: tuple[declarations.Item, ...]) -> Iterator[tuple[str, frozense
 
 def _owned(found: tuple[declarations.Item, ...]) -> Iterator[declarations.Op]:
     """Yield the ops that name their own part in some chain of a file."""
-    bodies = {one.name: one.body for one in found if isinstance(one, declarations.Definition)}
+    bodies = bodies_of(found)
     chains = [bodies["main"]] if "main" in bodies else bodies.values()
     names = {name for body in chains for name in own_names(body, found)}
     yield from (one for one in found if isinstance(one, declarations.Op) and one.name in names)
@@ -163,7 +184,11 @@ def _output(
                 **{one.name: one for one in found if isinstance(one, declarations.Op)},
             }
             return _own_fields(ops[name], found) if name in ops else None
-    return None
+        case Join() | Branch() | Ref() | Function() | Combine():
+            return None
+        case Fallback() | Retry() | Timeout() | Route() | Loop() | Each():
+            return None
+    assert_never(node)
 
 
 def _of_candidates(

@@ -21,6 +21,7 @@ from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.render import shown
 from chainlang.errors import LimitError, raise_errors
 from chainlang.ir import build
+from chainlang.ir.calls import specific
 from chainlang.ir.declarations import Environment, Item, ListOf, Maybe, OneOf, Op, Type, TypeName
 from chainlang.ir.nodes import Combine, Expr, Function, Literal, Named, Option, Ref, Stage, Table
 from chainlang.ir.verify import is_name
@@ -280,7 +281,7 @@ def _combine(name: str, parts: tuple[object, ...], options: Mapping[str, object]
         else:
             written.append(Option(key, literal(value, f"{key}=")))
     bodies = tuple(chain.body for chain in chains[: len(parts)])
-    node = Combine(name, bodies, build.options(written))
+    node = specific(Combine(name, bodies, build.options(written)))
     extent = measure(node)
     check_extent(*extent)
     items = merged(chain.items for chain in chains)

@@ -11,7 +11,8 @@ from typing import Any, Literal
 
 from attrs import evolve, frozen
 
-from chainlang.ir.nodes import Expr, Function, Table
+from chainlang.ir import nodes
+from chainlang.ir.nodes import Combinator, Expr, Function, Table
 from chainlang.ir.verify import is_name
 from chainlang.protocol.failures import FAILURE_MODES
 
@@ -33,6 +34,14 @@ class Rule:
     takes_text: bool = False
     evaluated: bool = False
     """Whether a text is an expression over the record."""
+
+    def accepts(self, value: object) -> bool:
+        """Return whether a value is one that the option takes."""
+        try:
+            self.read(value)
+        except ValueError:
+            return False
+        return True
 
     def needed(self) -> Rule:
         """Return the same rule for an option that can't be left out."""
@@ -167,11 +176,13 @@ class StageType:
 
 
 @frozen
-class Combinator:
-    """A call over parts: how many it takes, and its options."""
+class Signature:
+    """What a call over parts takes: how many of them, and its options."""
 
     name: str
     what: str
+    node: type[Combinator]
+    """Its class; the fields are named like the options."""
     parts: tuple[int, int | None]
     """The least and the most parts without a name; None for any number."""
     options: Mapping[str, Rule]
@@ -200,25 +211,25 @@ STAGE_TYPES: Mapping[str, StageType] = {
     )
 }  # fmt: skip
 
-COMBINATORS: Mapping[str, Combinator] = {
+COMBINATORS: Mapping[str, Signature] = {
     one.name: one
     for one in (
-        Combinator(
-            "fallback", "the first part that does not fail", (2, None), {},
+        Signature(
+            "fallback", "the first part that does not fail", nodes.Fallback, (2, None), {},
             example="fallback(a, b)",
         ),
-        Combinator(
-            "retry", "draws a bad reply again", (1, 1),
+        Signature(
+            "retry", "draws a bad reply again", nodes.Retry, (1, 1),
             {"backoff": _number(0, math.inf), "on": _CAUSES, "times": _integer(1)},
             example="retry(a, times=3)",
         ),
-        Combinator(
-            "timeout", "fails what takes too long", (1, 1),
+        Signature(
+            "timeout", "fails what takes too long", nodes.Timeout, (1, 1),
             {"seconds": _number(0, math.inf, open_low=True).needed()},
             example="timeout(a, seconds=30)",
         ),
-        Combinator(
-            "route", "picks a part by a value", (0, 0),
+        Signature(
+            "route", "picks a part by a value", nodes.Route, (0, 0),
             {
                 "arms": _ARMS.needed(),
                 "by": _JUDGE.needed(),
@@ -226,13 +237,13 @@ COMBINATORS: Mapping[str, Combinator] = {
             },
             example='route(by="topic", arms={"math": a, "code": b}, default=c)',
         ),
-        Combinator(
-            "loop", "runs a part until a condition holds", (1, 1),
+        Signature(
+            "loop", "runs a part until a condition holds", nodes.Loop, (1, 1),
             {"max": _integer(1), "until": _JUDGE.needed()},
             example="loop(a, until=\"verdict == 'correct'\", max=3)",
         ),
-        Combinator(
-            "each", "runs a part for each item of a list", (1, 1),
+        Signature(
+            "each", "runs a part for each item of a list", nodes.Each, (1, 1),
             {"item": _NAME, "over": _LIST.needed()},
             aliases={"as": "item"},  # `as` is a keyword of Python, so only text can write it
             example='each(a, over="documents", item="document")',

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import TypeAlias
+
 from attrs import field, frozen
 
 from chainlang.ir.nodes import Expr, Literal, Node
@@ -18,12 +21,7 @@ def _exactly(value: object) -> object:
 
 
 @frozen
-class Type(Node):
-    """The type of a field or of an answer."""
-
-
-@frozen
-class TypeName(Type):
+class TypeName(Node):
     """``str``, ``int(1..5)``, ``Review``: a named type, with inclusive bounds where it has any."""
 
     name: str
@@ -34,14 +32,14 @@ class TypeName(Type):
 
 
 @frozen
-class Constant(Type):
+class Constant(Node):
     """``"pos"``, ``3``, ``true``: exactly this value."""
 
     value: str | int | bool = field(eq=_exactly)
 
 
 @frozen
-class ListOf(Type):
+class ListOf(Node):
     """``list[str]``, ``list[str](1..3)``: so many of them; any number without bounds."""
 
     item: Type
@@ -50,21 +48,21 @@ class ListOf(Type):
 
 
 @frozen
-class Maybe(Type):
+class Maybe(Node):
     """``str?``: that, or nothing."""
 
     item: Type
 
 
 @frozen
-class OneOf(Type):
+class OneOf(Node):
     """``"pos" | "neg"``: one of several. Two or more, flat."""
 
     options: tuple[Type, ...]
 
 
 @frozen
-class Shape(Type):
+class Shape(Node):
     """``{ text: str, score: int }``: an object with these fields."""
 
     fields: tuple[Field, ...]
@@ -91,12 +89,7 @@ class Field(Node):
 
 
 @frozen
-class Item(Node):
-    """One declaration of a file."""
-
-
-@frozen
-class Use(Item):
+class Use(Node):
     """``use "common.chain"``: the declarations of another file."""
 
     path: str
@@ -118,7 +111,7 @@ class Setting(Node):
 
 
 @frozen
-class Model(Item):
+class Model(Node):
     """``model small = vllm("Qwen/...", max_model_len=4096)``: a name for a model and its engine."""
 
     name: str
@@ -128,14 +121,14 @@ class Model(Item):
 
 
 @frozen
-class Input(Item):
+class Input(Node):
     """``input { text: str }``, ``input Review``: what a row must have."""
 
     type: Shape | TypeName
 
 
 @frozen
-class TypeDef(Item):
+class TypeDef(Node):
     """``type Review { ... }``, ``type Mood = "good" | "bad"``: a type with a name."""
 
     name: str
@@ -144,7 +137,7 @@ class TypeDef(Item):
 
 
 @frozen
-class PythonType(Item):
+class PythonType(Node):
     """``type @Review \"\"\"{...}\"\"\"``: a Python class, bound by whoever loads the chain.
 
     What it says of values that a JSON schema can say too is `schema`, as text.
@@ -155,7 +148,7 @@ class PythonType(Item):
 
 
 @frozen
-class Op(Item):
+class Op(Node):
     """``op classify : generate -> Review { ... }``: a type of stage that the user defines."""
 
     name: str
@@ -165,7 +158,7 @@ class Op(Item):
 
 
 @frozen
-class Definition(Item):
+class Definition(Node):
     """``panel = 3:classify``: a part with a name, used as ``$panel``."""
 
     name: str
@@ -177,3 +170,14 @@ class File(Node):
     """The declarations of a `.chain` file, in the order they were written."""
 
     items: tuple[Item, ...] = ()
+
+
+Type: TypeAlias = TypeName | Constant | ListOf | Maybe | OneOf | Shape
+"""The type of a field or of an answer."""
+Item: TypeAlias = Use | Model | Input | TypeDef | PythonType | Op | Definition
+"""One declaration of a file."""
+
+
+def bodies_of(items: Iterable[Item]) -> dict[str, Expr]:
+    """Return the body of each definition among some items, by its name."""
+    return {item.name: item.body for item in items if isinstance(item, Definition)}

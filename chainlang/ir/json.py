@@ -8,19 +8,24 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, NoReturn
+from typing import Any, NoReturn, get_args
 
 import attrs
 
 from chainlang.diagnostics.diagnostic import Diagnostic, closest
 from chainlang.errors import DocumentError
-from chainlang.ir.nodes import Node
+from chainlang.ir.calls import general, specific
+from chainlang.ir.nodes import Arm, Combinator, Combine, Node
 from chainlang.ir.verify import SPECIFICATION, faults
-from chainlang.ir.visit import field_names, measure
+from chainlang.ir.visit import field_names, measure, transform
 from chainlang.limits import current
 
 VERSION = 1
-TAGS: dict[str, type[Node]] = {kind.__name__: kind for kind in SPECIFICATION}
+_WRITTEN_OUT = (*get_args(Combinator), Arm)
+"""What a document holds in the general form of a call; `chainlang.ir.calls` has both ways."""
+TAGS: dict[str, type[Node]] = {
+    kind.__name__: kind for kind in SPECIFICATION if kind not in _WRITTEN_OUT
+}
 _SPLIT = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 _BRACKETS = re.compile(r'"(?:\\.|[^"\\])*"|[\[{]|[\]}]', re.DOTALL)
 
@@ -74,10 +79,12 @@ def from_json(text: str) -> Node:
     found = [attrs.evolve(fault, code="json") for fault in faults(node)]
     if found:
         raise DocumentError(found)
-    return node
+    return transform(node, lambda one: specific(one) if isinstance(one, Combine) else one)
 
 
 def _encode(value: object) -> Any:
+    if isinstance(value, Combinator):
+        value = general(value)
     if isinstance(value, Node):
         kind = type(value)
         fields: dict[str, Any] = {"node": kind.__name__}

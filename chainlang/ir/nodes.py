@@ -27,12 +27,7 @@ class Node:
 
 
 @frozen
-class Expr(Node):
-    """A part of a chain: what stands on either side of an operator."""
-
-
-@frozen
-class Stage(Expr):
+class Stage(Node):
     """``3:E:tiny:0.7(top_p=0.9)``: one type, run `count` times. What was not written is None."""
 
     name: str
@@ -44,28 +39,28 @@ class Stage(Expr):
 
 
 @frozen
-class Then(Expr):
+class Then(Node):
     """``a >> b >> c``: each part reads what the one before it yields. Two parts or more."""
 
     parts: tuple[Expr, ...]
 
 
 @frozen
-class Join(Expr):
+class Join(Node):
     """``a & b & c``: all parts read the same input; their candidates are joined in order."""
 
     parts: tuple[Expr, ...]
 
 
 @frozen
-class Branch(Expr):
+class Branch(Node):
     """``a | b | c``: all parts read the same input; the results stay apart."""
 
     parts: tuple[Expr, ...]
 
 
 @frozen
-class Repeat(Expr):
+class Repeat(Node):
     """``3 * a``: three independent runs of a part, joined. The count is 2 or more."""
 
     count: int
@@ -73,7 +68,7 @@ class Repeat(Expr):
 
 
 @frozen
-class Named(Expr):
+class Named(Node):
     """``fr = a >> b``: a part whose output later parts can read by name."""
 
     name: str
@@ -81,22 +76,86 @@ class Named(Expr):
 
 
 @frozen
-class Ref(Expr):
+class Ref(Node):
     """``$panel``: a definition used here. Each use samples afresh."""
 
     name: str
 
 
 @frozen
-class Function(Expr):
+class Function(Node):
     """``@clean``: a Python function, bound by whoever loads the chain."""
 
     name: str
 
 
 @frozen
-class Combine(Expr):
-    """``fallback(a, b)``, ``retry(a, times=3)``: a combinator over parts."""
+class Fallback(Node):
+    """``fallback(a, b)``: the first part that does not fail. Two parts or more."""
+
+    parts: tuple[Expr, ...]
+
+
+@frozen
+class Retry(Node):
+    """``retry(a, times=3)``: a part that is drawn again where it fails; None is the default."""
+
+    body: Expr
+    backoff: float | None = None
+    on: str | tuple[str, ...] | None = None
+    times: int | None = None
+
+
+@frozen
+class Timeout(Node):
+    """``timeout(a, seconds=30)``: a part that fails if it takes too long."""
+
+    body: Expr
+    seconds: float
+
+
+@frozen
+class Route(Node):
+    """``route(by="topic", arms={"math": a}, default=b)``: the part whose key a value is."""
+
+    arms: tuple[Arm, ...]
+    by: str | Function
+    default: Expr | None = None
+
+
+@frozen
+class Arm(Node):
+    """``"math": a``: one part of a `Route`, under its key."""
+
+    key: str
+    body: Expr
+
+
+@frozen
+class Loop(Node):
+    """``loop(a, until="done", max=3)``: a part, again and again until a condition holds."""
+
+    body: Expr
+    max: int | None = None
+    until: str | Function = field(kw_only=True)
+
+
+@frozen
+class Each(Node):
+    """``each(a, over="documents", item="document")``: a part for each item of a list."""
+
+    body: Expr
+    item: str | None = None
+    over: str = field(kw_only=True)
+
+
+@frozen
+class Combine(Node):
+    """A call over parts in its general form: what text and JSON write of any combinator.
+
+    `chainlang.ir.calls` turns it into the class that its name stands for. One that is left has a
+    name that nothing has or arguments that don't fit, and `resolve` says which.
+    """
 
     name: str
     parts: tuple[Expr, ...] = ()
@@ -106,7 +165,7 @@ class Combine(Expr):
 
 @frozen
 class Option(Node):
-    """``name=value`` in the parentheses of a stage or a combinator."""
+    """``name=value`` in the parentheses of a stage or a call."""
 
     name: str
     value: Literal | Expr | Table
@@ -117,3 +176,11 @@ class Table(Node):
     """``{"math": a, "code": b}``: parts under string keys, in the order they were written."""
 
     entries: tuple[Option, ...]
+
+
+Combinator: TypeAlias = Fallback | Retry | Timeout | Route | Loop | Each
+"""A call over parts whose arguments fit."""
+Expr: TypeAlias = (
+    Stage | Then | Join | Branch | Repeat | Named | Ref | Function | Combinator | Combine
+)
+"""A part of a chain: what stands on either side of an operator."""

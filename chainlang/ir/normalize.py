@@ -8,19 +8,37 @@ Places, and so seeds and results, are counted on the normal form.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import assert_never
 
 from attrs import evolve
 
 from chainlang.ir.build import branch, flattened, join, moved, repeat, then
-from chainlang.ir.declarations import Definition, Item
-from chainlang.ir.nodes import Branch, Combine, Expr, Join, Named, Node, Ref, Repeat, Then
+from chainlang.ir.declarations import Item, bodies_of
+from chainlang.ir.nodes import (
+    Branch,
+    Combine,
+    Each,
+    Expr,
+    Fallback,
+    Function,
+    Join,
+    Loop,
+    Named,
+    Node,
+    Ref,
+    Repeat,
+    Retry,
+    Route,
+    Stage,
+    Then,
+    Timeout,
+)
 from chainlang.ir.visit import transform
 
 
 def normal_form(body: Expr, items: Iterable[Item] = ()) -> Expr:
     """Return the normal form of a body, with what its references stand for in their places."""
-    bodies = {item.name: item.body for item in items if isinstance(item, Definition)}
-    return normal(inlined(body, bodies))
+    return normal(inlined(body, bodies_of(items)))
 
 
 def inlined(node: Expr, definitions: Mapping[str, Expr]) -> Expr:
@@ -58,7 +76,7 @@ def normal(node: Expr) -> Expr:
 
 
 def _distribute(node: Node) -> Node:
-    if isinstance(node, Combine) and node.name == "retry" and len(node.parts) == 1:
+    if isinstance(node, Retry):
         return _retried(node)
     if not isinstance(node, Then):
         return flattened(node)  # an arm of a branch may have become a branch of its own
@@ -73,18 +91,22 @@ def _distribute(node: Node) -> Node:
     return node
 
 
-def _retried(node: Combine) -> Expr:
+def _retried(node: Retry) -> Expr:
     """Return a `retry` in normal form: around what is drawn as one, inside labels and joins."""
-    (part,) = node.parts
+    part = node.body
     match part:
         case Join(parts):
-            tried = (_retried(evolve(node, parts=(one,))) for one in parts)
+            tried = (_retried(evolve(node, body=one)) for one in parts)
             return join(*tried, span=part.span)
         case Repeat(count, body):
-            return repeat(count, _retried(evolve(node, parts=(body,))), part.span)
+            return repeat(count, _retried(evolve(node, body=body)), part.span)
         case Named(_, body):
-            return evolve(part, body=_retried(evolve(node, parts=(body,))))
-    return node
+            return evolve(part, body=_retried(evolve(node, body=body)))
+        case Stage() | Then() | Branch() | Ref() | Function() | Combine():
+            return node
+        case Fallback() | Retry() | Timeout() | Route() | Loop() | Each():
+            return node
+    assert_never(part)
 
 
 def part_name(part: Expr) -> str | None:

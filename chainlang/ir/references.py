@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from chainlang.ir import declarations
 from chainlang.ir.declarations import Item
-from chainlang.ir.nodes import Expr, Node, Ref, Stage, Table
+from chainlang.ir.nodes import Arm, Expr, Node, Ref, Stage, Table
 from chainlang.ir.visit import children, walk
 
 
@@ -54,7 +54,7 @@ def ref_levels(node: Expr) -> Iterator[tuple[str, int]]:
         one, level = pending.pop()
         if isinstance(one, Ref):
             yield one.name, level
-        inside = level + 1 if isinstance(one, Expr | Table) else level
+        inside = level + 1 if isinstance(one, Expr | Arm | Table) else level
         pending += ((child, inside) for child in children(one))
 
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TypeAlias, assert_never
 
 from chainlang.ir import declarations
+from chainlang.ir.calls import general
 from chainlang.ir.nodes import (
     Branch,
+    Combinator,
     Combine,
     Expr,
     Function,
     Join,
     Literal,
     Named,
-    Node,
     Option,
     Ref,
     Repeat,
@@ -21,9 +23,12 @@ from chainlang.ir.nodes import (
     Table,
     Then,
 )
+from chainlang.ir.visit import parts_of
+
+Drawn: TypeAlias = Expr | declarations.Item | declarations.File
 
 
-def tree(node: Node) -> str:
+def tree(node: Drawn) -> str:
     """Return a node as an indented tree, one part a line.
 
     >>> from chainlang import chain
@@ -37,7 +42,7 @@ def tree(node: Node) -> str:
     return "\n".join(_lines(node))
 
 
-def _lines(node: Node, prefix: str = "") -> Iterator[str]:
+def _lines(node: Drawn, prefix: str = "") -> Iterator[str]:
     while isinstance(node, Named):
         prefix, node = f"{prefix}{node.name} = ", node.body
     if isinstance(node, declarations.Definition):
@@ -54,12 +59,14 @@ def _lines(node: Node, prefix: str = "") -> Iterator[str]:
             )
 
 
-def _below(node: Node) -> Iterator[tuple[str, Node]]:
+def _below(node: Drawn) -> Iterator[tuple[str, Drawn]]:
     """Yield the parts below a node, each with what is written before it."""
+    if isinstance(node, Combinator):
+        node = general(node)
     match node:
         case Then(parts) | Join(parts) | Branch(parts):
             yield from (("", part) for part in parts)
-        case Repeat(_, body):
+        case Repeat(_, body) | Named(_, body) | declarations.Definition(_, body):
             yield "", body
         case Combine(_, parts, options):
             yield from (("", part) for part in parts)
@@ -67,15 +74,26 @@ def _below(node: Node) -> Iterator[tuple[str, Node]]:
                 if isinstance(option.value, Expr):
                     yield f"{option.name}: ", option.value
                 elif isinstance(option.value, Table):
-                    yield from ((f"{_shown(e.name)}: ", e.value) for e in option.value.entries)  # type: ignore[misc]
+                    for one in option.value.entries:
+                        yield from ((f"{_shown(one.name)}: ", part) for part in parts_of(one))
         case declarations.File(inside):
             yield from (("", item) for item in inside)
-        case _:
+        case Stage() | Ref() | Function():
             pass
+        case declarations.Use() | declarations.Model() | declarations.Input() | declarations.Op():
+            pass
+        case declarations.TypeDef() | declarations.PythonType():
+            pass
+        case _:
+            assert_never(node)
 
 
-def label(node: Node) -> str:
+def label(node: Drawn) -> str:
     """Return what a node is, in a few words, without the parts below it."""
+    if isinstance(node, Combinator):
+        node = general(node)
+    if isinstance(node, declarations.Item):
+        return _item(node)
     match node:
         case Stage(name, count, model, temperature, options):
             words = [name]
@@ -97,10 +115,11 @@ def label(node: Node) -> str:
             return f"@{name}"
         case Combine(name, _, options):
             return "  ".join([name, *_options(options)])
-        case declarations.Item():
-            return _item(node)
-        case _:
-            return type(node).__name__.lower()
+        case Named(name):
+            return name
+        case declarations.File():
+            return "file"
+    assert_never(node)
 
 
 def _item(node: declarations.Item) -> str:
@@ -119,7 +138,9 @@ def _item(node: declarations.Item) -> str:
             return f"input{_fields(kind)}"
         case declarations.Use(path):
             return f"use {_shown(path)}"
-    raise TypeError(f"not an item: {node!r}")
+        case declarations.Definition(name):
+            return name
+    assert_never(node)
 
 
 def _fields(kind: declarations.Type) -> str:
@@ -155,7 +176,7 @@ def _plain(text: str, most: int = 40) -> str:
 # ---------------------------------------------------------------- Mermaid
 
 
-def mermaid(node: Node) -> str:
+def mermaid(node: Expr | declarations.File) -> str:
     """Return a chain as a Mermaid flowchart: what flows from where to where.
 
     >>> from chainlang import chain
@@ -172,10 +193,8 @@ def mermaid(node: Node) -> str:
     chart = _Chart()
     if isinstance(node, declarations.File):
         chart.file(node)
-    elif isinstance(node, Expr):
-        chart.whole(node)
     else:
-        raise TypeError(f"not a chain: {node!r}")
+        chart.whole(node)
     return "\n".join(["flowchart LR", *chart.nodes, *chart.edges])
 
 
@@ -203,6 +222,8 @@ class _Chart:
 
     def draw(self, node: Expr, sources: list[tuple[str, str]]) -> list[tuple[str, str]]:
         """Draw a part that reads from `sources`; return what comes out: (node, edge label)."""
+        if isinstance(node, Combinator):
+            node = general(node)
         match node:
             case Then(parts):
                 for part in parts:
@@ -216,17 +237,19 @@ class _Chart:
                 return self.box(f"×{count}", body, sources)
             case Combine():
                 return self.combine(node, sources)
-        self.count += 1
-        name = f"n{self.count}"
-        self.nodes.append(f'{self.indent}{name}["{_escaped(label(node))}"]')
-        self.link(sources, name)
-        return [(name, "")]
+            case Stage() | Ref() | Function():
+                self.count += 1
+                name = f"n{self.count}"
+                self.nodes.append(f'{self.indent}{name}["{_escaped(label(node))}"]')
+                self.link(sources, name)
+                return [(name, "")]
+        assert_never(node)
 
     def combine(self, node: Combine, sources: list[tuple[str, str]]) -> list[tuple[str, str]]:
         ends: list[tuple[str, str]] = []
         self.open(label(node))
         for head, part in _below(node):
-            assert isinstance(part, Expr)
+            assert isinstance(part, Expr)  # below a call there is nothing else
             key = head.removesuffix(": ").strip('"')
             ends += self.draw(part, [(source, key or text) for source, text in sources])
         self.close()

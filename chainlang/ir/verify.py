@@ -83,7 +83,11 @@ def _is_named_text(value: object) -> bool:
     return isinstance(value, str) and value != ""
 
 
-def _a(*kinds: type) -> Check:
+def _is_judge(value: object) -> bool:
+    return isinstance(value, nodes.Function) or _is_named_text(value)
+
+
+def _a(*kinds: Any) -> Check:
     return lambda value: isinstance(value, kinds)
 
 
@@ -91,7 +95,7 @@ def _optional(check: Check) -> Check:
     return lambda value: value is None or check(value)
 
 
-def _many(*kinds: type, least: int = 0) -> Check:
+def _many(*kinds: Any, least: int = 0) -> Check:
     return lambda value: (
         isinstance(value, tuple)
         and len(value) >= least
@@ -151,6 +155,20 @@ SPECIFICATION: dict[type[Node], dict[str, Check]] = {
     nodes.Named: {"name": is_name, "body": _a(Expr)},
     nodes.Ref: {"name": is_name},
     nodes.Function: {"name": is_name},
+    nodes.Fallback: {"parts": _many(Expr, least=2)},
+    nodes.Retry: {
+        "body": _a(Expr),
+        "backoff": _optional(_is_number),
+        "on": _optional(lambda value: _is_text(value) or _many(str, least=1)(value)),
+        "times": _optional(is_count),
+    },
+    nodes.Timeout: {"body": _a(Expr), "seconds": _is_number},
+    nodes.Route: {
+        "arms": _many(nodes.Arm, least=1), "by": _is_judge, "default": _optional(_a(Expr)),
+    },
+    nodes.Arm: {"key": _is_text, "body": _a(Expr)},
+    nodes.Loop: {"body": _a(Expr), "max": _optional(is_count), "until": _is_judge},
+    nodes.Each: {"body": _a(Expr), "item": _optional(is_name), "over": _is_named_text},
     nodes.Combine: {
         "name": lambda value: is_name(value) and value not in FORMS,
         "parts": _many(Expr),

@@ -8,7 +8,7 @@ from typing import Any, TypeVar, cast
 import attrs
 
 from chainlang.ir.declarations import Type
-from chainlang.ir.nodes import Branch, Combine, Expr, Join, Named, Node, Repeat, Table, Then
+from chainlang.ir.nodes import Arm, Expr, Node, Option, Table
 
 _Some = TypeVar("_Some", bound=Node)
 
@@ -43,22 +43,23 @@ def children(node: Node) -> Iterator[Node]:
 
 
 def parts_of(node: Node) -> list[Expr]:
-    """Return the expressions directly inside a node, through its options and tables."""
-    match node:
-        case Then(parts) | Join(parts) | Branch(parts):
-            return list(parts)
-        case Repeat(_, body) | Named(_, body):
-            return [body]
-        case Combine(_, parts, options):
-            found = list(parts)
-            for option in options:
-                if isinstance(option.value, Expr):
-                    found.append(option.value)
-                elif isinstance(option.value, Table):
-                    found += [e.value for e in option.value.entries if isinstance(e.value, Expr)]
-            return found
-        case _:
-            return []
+    """Return the expressions directly inside a node, through its options, arms and tables.
+
+    >>> from chainlang import E, J, route
+    >>> [part.name for part in parts_of(route(by="topic", arms={"a": E}, default=J).body)]
+    ['E', 'J']
+    """
+    found: list[Expr] = []
+    for child in children(node):
+        if isinstance(child, Expr):
+            found.append(child)
+        elif isinstance(child, _BETWEEN):
+            found += parts_of(child)
+    return found
+
+
+_BETWEEN = (Arm, Option, Table)
+"""What holds the parts of a node, and is no part itself."""
 
 
 def walk(node: Node) -> Iterator[Node]:
@@ -110,7 +111,7 @@ def transform(node: _Some, change: Callable[[Node], Node]) -> _Some:
 def measure(node: Node) -> tuple[int, int]:
     """Return how many nodes an expression has, and how deep they nest; a lone stage is (1, 1).
 
-    Options and tables are part of the node they belong to and count for nothing by themselves.
+    Options, arms and tables are part of the node they belong to, and count for nothing.
     The types in a file count as expressions do, since they nest as deep.
     """
     size = depth = 0
@@ -120,6 +121,6 @@ def measure(node: Node) -> tuple[int, int]:
         counted = isinstance(node, Expr | Type)
         size += counted
         depth = max(depth, level) if counted else depth
-        inside = level + 1 if counted or isinstance(node, Table) else level
+        inside = level + 1 if counted or isinstance(node, Arm | Table) else level
         pending.extend((child, inside) for child in children(node))
     return size, depth

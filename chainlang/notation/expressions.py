@@ -12,6 +12,7 @@ from attrs import define, evolve
 
 from chainlang.diagnostics.source import Span
 from chainlang.ir import build
+from chainlang.ir.calls import specific
 from chainlang.ir.nodes import (
     Combine,
     Expr,
@@ -157,7 +158,7 @@ class Reader(StageReader):
             return self._form(name, given, span) if form else self._combine(name, given, span)
         return self.configured(name, count, model, temperature, given, span)
 
-    def _combine(self, name: str, given: list[Argument], span: Span) -> Combine:
+    def _combine(self, name: str, given: list[Argument], span: Span) -> Expr:
         parts: list[Expr] = []
         options: list[Option] = []
         for argument in given:
@@ -178,7 +179,7 @@ class Reader(StageReader):
                     argument.span,
                     hint,
                 )
-        return Combine(name, tuple(parts), build.options(options), span=span)
+        return specific(Combine(name, tuple(parts), build.options(options), span=span))
 
     def _form(self, form: str, given: list[Argument], span: Span) -> Expr:
         if form in ("ref", "function"):

@@ -7,6 +7,7 @@ it. Everything else is printed from the nodes, so formatting a second time chang
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeAlias, assert_never
 
 from attrs import define, field
 
@@ -27,6 +28,8 @@ from chainlang.notation.unparse import (
     unparse_type_head,
 )
 
+Unit: TypeAlias = declarations.Item | declarations.Field | declarations.Setting
+"""What stands on lines of its own."""
 WIDTH = 100  # columns; what is longer is broken, one part on a line
 
 
@@ -59,7 +62,7 @@ class _Layout:
     """The offset up to which the source has been printed."""
 
     def units(
-        self, nodes: Sequence[Node], end: int, indent: str, *, gaps: bool = False, after: str = ""
+        self, nodes: Sequence[Unit], end: int, indent: str, *, gaps: bool = False, after: str = ""
     ) -> None:
         """Print the units of one container, which ends at `end`, and the comments among them."""
         for index, node in enumerate(nodes):
@@ -95,7 +98,7 @@ class _Layout:
             self.lines.append("")
         self.printed = max(self.printed, at)
 
-    def unit(self, node: Node, indent: str, after: str) -> None:
+    def unit(self, node: Unit, indent: str, after: str) -> None:
         match node:
             case declarations.Op(_, _, _, settings):
                 self.block(f"{unparse_op_head(node)} {{", settings, _place(node)[1], "")
@@ -117,10 +120,19 @@ class _Layout:
                 self.lines.append(indent + unparse_field(node) + after)
             case declarations.Setting():
                 self.lines += (indent + unparse_setting(node)).split("\n")
-            case _:
+            case (
+                declarations.Use()
+                | declarations.Model()
+                | declarations.Input()
+                | declarations.TypeDef()
+                | declarations.PythonType()
+                | declarations.Definition()
+            ):
                 self.lines += _broken(node)
+            case _:
+                assert_never(node)
 
-    def block(self, head: str, nodes: Sequence[Node], end: int, after: str) -> None:
+    def block(self, head: str, nodes: Sequence[Unit], end: int, after: str) -> None:
         if not nodes and not any(at < end for at in self.comments):
             self.lines.append(head + "}")
             return
@@ -140,7 +152,7 @@ def _holds_units(node: Node) -> bool:
     return isinstance(node, declarations.Op)
 
 
-def _broken(node: Node) -> list[str]:
+def _broken(node: declarations.Item) -> list[str]:
     """Return an item as lines: one, or one for each part where one would be too long."""
     line = unparse_item(node)
     if len(line) <= WIDTH:

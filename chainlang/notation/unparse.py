@@ -5,17 +5,19 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 from typing import Literal as Choice
+from typing import assert_never
 
 from chainlang.ir import declarations
+from chainlang.ir.calls import general
 from chainlang.ir.nodes import (
     Branch,
+    Combinator,
     Combine,
     Expr,
     Function,
     Join,
     Literal,
     Named,
-    Node,
     Option,
     Ref,
     Repeat,
@@ -60,6 +62,8 @@ def unparse(node: Expr, form: Form = "notation") -> str:
 
 
 def _notation(node: Expr) -> str:
+    if isinstance(node, Combinator):
+        node = general(node)
     match node:
         case Stage():
             return _stage(node)
@@ -76,7 +80,7 @@ def _notation(node: Expr) -> str:
         case Combine(name, parts, options):
             given = [_argument(part) for part in parts] + [_option(option) for option in options]
             return f"{name}({', '.join(given)})"
-    raise TypeError(f"not an expression: {node!r}")
+    assert_never(node)
 
 
 def operand(node: Expr) -> str:
@@ -143,6 +147,8 @@ def _entry(entry: Option) -> str:
 
 
 def _call(node: Expr) -> str:
+    if isinstance(node, Combinator):
+        node = general(node)
     match node:
         case Stage():
             return _stage_call(node)
@@ -165,7 +171,7 @@ def _call(node: Expr) -> str:
             given = [_call(part) for part in parts]
             given += [f"{option.name}={_call_value(option.value)}" for option in options]
             return f"{name}({', '.join(given)})"
-    raise TypeError(f"not an expression: {node!r}")
+    assert_never(node)
 
 
 def _call_operand(node: Expr) -> str:
@@ -242,7 +248,7 @@ def unparse_type(node: declarations.Type) -> str:
             return " | ".join(map(unparse_type, options))
         case declarations.Shape(fields):
             return braces([unparse_field(one) for one in fields])
-    raise TypeError(f"not a type: {node!r}")
+    assert_never(node)
 
 
 def _bounds(low: float | None, high: float | None, pattern: str | None = None) -> str:
@@ -288,7 +294,7 @@ def unparse_setting(node: declarations.Setting) -> str:
     return f"{node.name} = {print_literal(value)}"
 
 
-def unparse_item(node: Node) -> str:
+def unparse_item(node: declarations.Item) -> str:
     """Return one item of a file as text, in its canonical spelling."""
     match node:
         case declarations.Use(path):
@@ -311,7 +317,7 @@ def unparse_item(node: Node) -> str:
             return f"{head} {{\n{lines}}}"
         case declarations.Definition(name, body):
             return f"{name} = {_argument(body)}"
-    raise TypeError(f"not an item: {node!r}")
+    assert_never(node)
 
 
 def unparse_type_head(node: declarations.TypeDef) -> str:

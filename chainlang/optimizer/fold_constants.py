@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TypeGuard, assert_never
 
-from chainlang.ir.nodes import Combine, Expr, Function, Node, Stage
+from chainlang.ir.calls import name_of
+from chainlang.ir.nodes import (
+    Combinator,
+    Each,
+    Expr,
+    Fallback,
+    Function,
+    Loop,
+    Node,
+    Retry,
+    Route,
+    Stage,
+    Timeout,
+)
 from chainlang.ir.visit import rebuild, transform
 from chainlang.optimizer.rewrite import Refused, Rewritten
-from chainlang.semantics.combinators import arm, is_over, options
+from chainlang.semantics.combinators import arm, is_over
 from chainlang.semantics.expressions import evaluate, names
 from chainlang.semantics.prompts import RenderError
 from chainlang.semantics.stage_error import StageError
@@ -30,7 +42,7 @@ def fold_constants(node: Expr) -> Rewritten[Expr]:
     refused: list[Refused] = []
 
     def inside(parent: Node) -> Node:
-        if isinstance(parent, Combine):
+        if isinstance(parent, Combinator):
             return parent
         return rebuild(parent, lambda child: _folded(child, refused))
 
@@ -41,46 +53,38 @@ def fold_constants(node: Expr) -> Rewritten[Expr]:
 
 
 def _folded(node: Node, refused: list[Refused]) -> Node:
-    if not isinstance(node, Combine):
+    if not isinstance(node, Combinator):
         return node
     part = _only(node)
     if part is None:
         return node
     if not isinstance(part, Stage | Function):
         why = "what is left of it is more than one stage, whose samples would move"
-        refused.append(Refused(node.name, why, span=node.span))
+        refused.append(Refused(name_of(node), why, span=node.span))
         return node
     return part
 
 
-def _only(node: Combine) -> Expr | None:
+def _only(node: Combinator) -> Expr | None:
     """Return the part of a combinator that will run, if it is known; None else."""
-    given = options(node)
     try:
-        match node.name:
-            case "route":
-                by, default = given["by"], given.get("default")
-                entries = {one.name: one.value for one in given["arms"].entries}
+        match node:
+            case Route(arms, by, default):
                 if not _is_constant(by):
                     return None
-                key = arm(evaluate(by, {}), entries, default is not None)
-                return _part(entries, key, default)
-            case "loop":
-                until = given["until"]
-                return (
-                    node.parts[0] if _is_constant(until) and is_over(evaluate(until, {})) else None
-                )
-            case "retry":
-                return node.parts[0] if given.get("times") == 1 else None
+                parts = {one.key: one.body for one in arms}
+                key = arm(evaluate(by, {}), parts, default is not None)
+                return default if key is None else parts[key]
+            case Loop(body, until=until):
+                return body if _is_constant(until) and is_over(evaluate(until, {})) else None
+            case Retry(body, times=times):
+                return body if times == 1 else None
+            case Fallback() | Timeout() | Each():
+                return None
     except (StageError, RenderError):
         return None
-    return None
+    assert_never(node)
 
 
-def _part(entries: Mapping[str, Any], key: str | None, default: Any) -> Expr | None:
-    found = default if key is None else entries[key]
-    return found if isinstance(found, Expr) else None
-
-
-def _is_constant(expression: object) -> bool:
+def _is_constant(expression: str | Function) -> TypeGuard[str]:
     return isinstance(expression, str) and not names(expression)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import assert_never
 
 from attrs import evolve, frozen
 
@@ -33,7 +34,7 @@ from chainlang.plan.steps import (
 )
 from chainlang.plan.visit import models
 from chainlang.semantics.bindings import NOTHING, Bound
-from chainlang.semantics.combinators import DEFAULT_TIMES, alternatives, mark, options, tries
+from chainlang.semantics.combinators import DEFAULT_TIMES, ITEM, alternatives, mark, tries
 from chainlang.semantics.implicit_labels import own_names
 from chainlang.semantics.outputs import EVERYTHING, Outputs
 from chainlang.semantics.seeds import Place
@@ -75,7 +76,7 @@ class _Lowering:
     own: frozenset[str]
     """The ops that name their own part."""
 
-    def visit(self, node: Expr, place: Place, depth: int) -> Step:
+    def visit(self, node: Expr, place: Place, depth: int) -> Step:  # noqa: C901  # a match
         match node:
             case nodes.Stage():
                 found = meaning(node, self.declared, self.bound, model=self.model)
@@ -104,57 +105,53 @@ class _Lowering:
                         for index, part in enumerate(parts)
                     )
                 )
-            case nodes.Named(name, body):
-                return Name(name, self.visit(body, place, depth))
+            case nodes.Named(name, part):
+                return Name(name, self.visit(part, place, depth))
             case nodes.Function():
                 return self.call(node, place)
-            case nodes.Combine():
-                return self.combine(node, place, depth)
+            case nodes.Fallback(parts):
+                places = tuple((*place, one) if one else place for one in alternatives(node))
+                each = zip(parts, places, strict=True)
+                return Fallback(tuple(self.visit(part, at, depth) for part, at in each), places)
+            case nodes.Retry():
+                return self.retry(node, place, depth)
+            case nodes.Timeout(part, seconds):
+                return Timeout(self.visit(part, place, depth), seconds, place, node.span)
+            case nodes.Route(arms, by, default):
+                return Route(
+                    self.judge(by, place),
+                    tuple((arm.key, self.visit(arm.body, place, depth)) for arm in arms),
+                    None if default is None else self.visit(default, place, depth),
+                    place,
+                    node.span,
+                )
+            case nodes.Loop(_, most, until=by):
+                until, body = self.judge(by, place), self.again(node, place, depth)
+                most = DEFAULT_TIMES if most is None else most
+                return Loop(body, until, most, mark(node), place, node.span)
+            case nodes.Each(_, item, over=over):
+                body, most = self.again(node, place, depth), current().samples_per_stage
+                return Each(body, over, item or ITEM, most, mark(node), place, node.span)
             case nodes.Ref(name):
                 what = f"there is no definition '{name}'"
                 raise MeaningError([Diagnostic("unknown-name", what, node.span)])
-        raise TypeError(f"not an expression: {node!r}")
+            case nodes.Combine(name):
+                what = f"there is no combinator '{name}' that takes this"
+                raise MeaningError([Diagnostic("unknown-name", what, node.span)])
+        assert_never(node)
 
-    def combine(self, node: nodes.Combine, place: Place, depth: int) -> Step:
-        given, span = options(node), node.span
+    def retry(self, node: nodes.Retry, place: Place, depth: int) -> Step:
+        if isinstance(node.body, nodes.Stage | nodes.Function):
+            match self.visit(node.body, place, depth):
+                case Generate() | Call() as step:
+                    return evolve(step, tries=tries(node))
+                case Name(_, Generate() as stage) as named:
+                    return evolve(named, step=evolve(stage, tries=tries(node)))
+        return Retry(self.again(node, place, depth), tries(node), place)
 
-        def again(part: Expr) -> Step:
-            return self.visit(part, (*place, f"{mark(node)}*"), depth)
-
-        match node.name:
-            case "fallback":
-                added = alternatives(node)
-                places = tuple((*place, one) if one else place for one in added)
-                parts = zip(node.parts, places, strict=True)
-                return Fallback(tuple(self.visit(part, at, depth) for part, at in parts), places)
-            case "retry":
-                (part,) = node.parts
-                if isinstance(part, nodes.Stage | nodes.Function):
-                    match self.visit(part, place, depth):
-                        case Generate() | Call() as step:
-                            return evolve(step, tries=tries(node))
-                        case Name(_, Generate() as step) as named:
-                            return evolve(named, step=evolve(step, tries=tries(node)))
-                return Retry(again(part), tries(node), place)
-            case "timeout":
-                return Timeout(
-                    self.visit(node.parts[0], place, depth), given["seconds"], place, span
-                )
-            case "route":
-                by, default = self.judge(given["by"], place), given.get("default")
-                entries = given["arms"].entries
-                arms = tuple((one.name, self.visit(one.value, place, depth)) for one in entries)
-                other = default and self.visit(default, place, depth)
-                return Route(by, arms, other, place, span)
-            case "loop":
-                until = self.judge(given["until"], place)
-                most = given.get("max", DEFAULT_TIMES)
-                return Loop(again(node.parts[0]), until, most, mark(node), place, span)
-            case "each":
-                over, item = given["over"], given.get("item", "item")
-                most = current().samples_per_stage
-                return Each(again(node.parts[0]), over, item, most, mark(node), place, span)
-        raise TypeError(f"not a combinator: {node!r}")
+    def again(self, node: nodes.Retry | nodes.Loop | nodes.Each, place: Place, depth: int) -> Step:
+        """Return the step of a part that runs more than once; its places hold a star."""
+        return self.visit(node.body, (*place, f"{mark(node)}*"), depth)
 
     def judge(self, by: str | nodes.Function, place: Place) -> str | Call:
         return by if isinstance(by, str) else self.call(by, place)

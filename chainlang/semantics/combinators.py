@@ -9,12 +9,23 @@ kind shares its place; the outer one repeats its mark, so that no two samples sh
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from typing import Any, Protocol
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Protocol, TypeAlias, assert_never
 
 from attrs import evolve, frozen
 
-from chainlang.ir.nodes import Combine, Expr, Named, Table
+from chainlang.ir.nodes import (
+    Combinator,
+    Each,
+    Expr,
+    Fallback,
+    Loop,
+    Named,
+    Retry,
+    Route,
+    Timeout,
+)
+from chainlang.ir.visit import parts_of
 from chainlang.protocol.failures import FAILURE_MODES, Cause
 from chainlang.semantics.expressions import evaluate
 from chainlang.semantics.functions import UserFunction
@@ -24,47 +35,50 @@ from chainlang.semantics.seeds import Place
 from chainlang.semantics.stage_error import StageError
 from chainlang.semantics.template_values import as_json
 
-MARKS = {"fallback": "?", "retry": "!", "loop": "+", "each": "#"}
+Marked: TypeAlias = Fallback | Retry | Loop | Each
+"""The combinators that run a part more than once, or in place of another."""
+MARKS: Mapping[type[Marked], str] = {Fallback: "?", Retry: "!", Loop: "+", Each: "#"}
 """None of these can begin a label or any other part of a place."""
 DEFAULT_TIMES = 3
+ITEM = "item"
+"""The name of an item of `each`, where none is given."""
 LONGEST_WAIT = 60.0
 """Seconds; a backoff doubles up to this, or stays what it is where it is longer."""
 MENDABLE = frozenset(cause for cause, mode in FAILURE_MODES.items() if mode.retried)
 """What drawing again may mend; other failures would only be repeated."""
 
 
-def mark(node: Combine) -> str:
+def mark(node: Marked) -> str:
     """Return what a combinator writes before the number of an attempt, a round, an item or a part.
 
     >>> from chainlang import chain
     >>> mark(chain("retry(E)").body), mark(chain("retry(timeout(retry(E), seconds=1))").body)
     ('!', '!!')
     """
-    return MARKS[node.name] * (1 + max(_nested(part, node.name) for part in _sharing(node)))
+    kind = type(node)
+    return MARKS[kind] * (1 + max(_nested(part, kind) for part in _sharing(node)))
 
 
-def _nested(node: Expr, kind: str) -> int:
+def _nested(node: Expr, kind: type[Marked]) -> int:
     """Return how many combinators of a kind nest at the place of a part."""
     while isinstance(node, Named):
         node = node.body
-    if not isinstance(node, Combine):
+    if not isinstance(node, Combinator):
         return 0
     below = max((_nested(part, kind) for part in _sharing(node)), default=0)
-    return below + (node.name == kind)
+    return below + isinstance(node, kind)
 
 
-def _sharing(node: Combine) -> list[Expr]:
+def _sharing(node: Combinator) -> list[Expr]:
     """Return the parts that stand at the place of a combinator itself."""
-    if node.name == "route":  # one of them runs
-        values = [option.value for option in node.options]
-        tables = [entry.value for one in values if isinstance(one, Table) for entry in one.entries]
-        return [one for one in (*values, *tables) if isinstance(one, Expr)]
-    return list(node.parts[:1])
-
-
-def options(node: Combine) -> dict[str, Any]:
-    """Return the options of a combinator by their names."""
-    return {option.name: option.value for option in node.options}
+    match node:
+        case Fallback(parts):
+            return [parts[0]]
+        case Route():  # one of them runs
+            return parts_of(node)
+        case Retry(body) | Timeout(body) | Loop(body) | Each(body):
+            return [body]
+    assert_never(node)
 
 
 def further(place: Place, mark: str, number: int) -> Place:
@@ -72,7 +86,7 @@ def further(place: Place, mark: str, number: int) -> Place:
     return (*place, f"{mark}{number}") if number else place
 
 
-def alternatives(node: Combine) -> tuple[str, ...]:
+def alternatives(node: Fallback) -> tuple[str, ...]:
     """Return what each part of a fallback adds to the place: its label, else its number."""
     sign, found = mark(node), [""]
     for number, part in enumerate(node.parts[1:], 1):
@@ -116,14 +130,13 @@ class Tries:
 ONCE = Tries()
 
 
-def tries(node: Combine) -> Tries:
+def tries(node: Retry) -> Tries:
     """Return what a `retry` says, with every default filled in."""
-    given = options(node)
-    on = given.get("on", MENDABLE)
+    on = MENDABLE if node.on is None else node.on
     return Tries(
-        given.get("times", DEFAULT_TIMES),
+        DEFAULT_TIMES if node.times is None else node.times,
         frozenset({on} if isinstance(on, str) else on),
-        given.get("backoff", 0.0),
+        0.0 if node.backoff is None else node.backoff,
         mark(node),
     )
 

@@ -9,16 +9,33 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from typing import assert_never
 
 from attrs import define, field
 
-from chainlang.ir.declarations import Definition, Item, Op
-from chainlang.ir.nodes import Branch, Combine, Expr, Join, Named, Ref, Repeat, Stage, Then
+from chainlang.ir.declarations import Item, Op, bodies_of
+from chainlang.ir.nodes import (
+    Branch,
+    Combine,
+    Each,
+    Expr,
+    Fallback,
+    Function,
+    Join,
+    Loop,
+    Named,
+    Ref,
+    Repeat,
+    Retry,
+    Route,
+    Stage,
+    Then,
+    Timeout,
+)
 from chainlang.ir.references import references
 from chainlang.ir.visit import parts_of
 
 _OFTEN = 2
-_EXCLUSIVE = ("fallback", "route")
 
 
 def own_names(body: Expr, declared: Iterable[Item] = ()) -> frozenset[str]:
@@ -32,8 +49,9 @@ def own_names(body: Expr, declared: Iterable[Item] = ()) -> frozenset[str]:
     (['b'], ['b'])
     """
     declared = tuple(declared)
-    bodies = {item.name: item.body for item in declared if isinstance(item, Definition)}
-    counting = _Counting(bodies, frozenset(item.name for item in declared if isinstance(item, Op)))
+    counting = _Counting(
+        bodies_of(declared), frozenset(item.name for item in declared if isinstance(item, Op))
+    )
     counting.learn(body)
     counts = counting.visit(body, gathered=False)
     return frozenset(name for name, often in counts.items() if often == 1) - counting.labels
@@ -63,18 +81,23 @@ class _Counting:
                 return {stage.name: _OFTEN} if stage else self.visit(inner, gathered=gathered)
             case Branch(parts) if not gathered:  # each has a history of its own
                 return self.most(parts, gathered)
-            case Combine(name) if name in _EXCLUSIVE:  # one of them runs
+            case Fallback() | Route() | Combine():  # one of them runs; of the last nobody knows
                 return self.most(parts_of(node), gathered)
+            case Repeat() | Each():
+                return dict.fromkeys(self.summed(node, gathered), _OFTEN)
+            case Then() | Join() | Branch() | Function() | Retry() | Timeout() | Loop():
+                return self.summed(node, gathered)
+        assert_never(node)
+
+    def summed(self, node: Expr, gathered: bool) -> Mapping[str, int]:
         found: Counter[str] = Counter()
         times = 1
+        inside = gathered or isinstance(node, Join | Repeat)
         for part in parts_of(node):
-            inside = gathered or isinstance(node, Join | Repeat)
             for name, often in self.visit(part, gathered=inside).items():
                 found[name] = min(_OFTEN, found[name] + often * times)
             if gathered and isinstance(node, Then) and self.is_branched(part):
                 times = _OFTEN  # what stands after a branch applies to each of its parts
-        if isinstance(node, Repeat) or (isinstance(node, Combine) and node.name == "each"):
-            return dict.fromkeys(found, _OFTEN)
         return found
 
     def most(self, parts: Iterable[Expr], gathered: bool) -> Mapping[str, int]:
@@ -91,13 +114,17 @@ class _Counting:
                 case Named(name, inner):
                     self.labels.add(name)
                     node = inner
-                case Combine("retry", (inner,)):
+                case Retry(inner):
                     node = inner
                 case Ref(name) if name in self.bodies and name not in passed:
                     passed.add(name)
                     node = self.bodies[name]
-                case _:
+                case Then() | Join() | Branch() | Repeat() | Ref() | Function() | Combine():
                     return None
+                case Fallback() | Timeout() | Route() | Loop() | Each():
+                    return None
+                case _:
+                    assert_never(node)
         return node if node.name in self.ops else None
 
     def is_branched(self, node: Expr) -> bool:
@@ -111,7 +138,11 @@ class _Counting:
                 return self.is_branched(inner)
             case Ref(name):
                 return self._branched.get(name, False)
-        return False
+            case Stage() | Join() | Repeat() | Function() | Combine():
+                return False
+            case Fallback() | Retry() | Timeout() | Route() | Loop() | Each():
+                return False
+        assert_never(node)
 
     def learn(self, body: Expr) -> None:
         """Count in all definitions that an expression leads to, those first that others use.

@@ -10,18 +10,35 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar, assert_never
 
 from attrs import define, evolve
 
-from chainlang.ir.declarations import Definition, Item
-from chainlang.ir.nodes import Branch, Combine, Expr, Function, Join, Named, Repeat, Stage, Then
+from chainlang.ir.declarations import Item, bodies_of
+from chainlang.ir.nodes import (
+    Branch,
+    Combine,
+    Each,
+    Expr,
+    Fallback,
+    Function,
+    Join,
+    Loop,
+    Named,
+    Ref,
+    Repeat,
+    Retry,
+    Route,
+    Stage,
+    Then,
+    Timeout,
+)
 from chainlang.ir.normalize import inlined, normal, part_name
 from chainlang.limits import current
 from chainlang.protocol.messages import Completion, Failure, Request
 from chainlang.semantics import combinators
 from chainlang.semantics.bindings import NOTHING, Bound
-from chainlang.semantics.combinators import ONCE, Tries, further, mark, options
+from chainlang.semantics.combinators import ONCE, Tries, further, mark
 from chainlang.semantics.functions import UserFunction
 from chainlang.semantics.implicit_labels import own_names
 from chainlang.semantics.record import Branched, Candidate, Event, Flow, Record, gathered
@@ -65,8 +82,7 @@ def interpret(
     {'"42"': 3}
     """
     items = tuple(declared)
-    bodies = {item.name: item.body for item in items if isinstance(item, Definition)}
-    whole = normal(inlined(body, bodies))
+    whole = normal(inlined(body, bodies_of(items)))
     own = own_names(body, items)
     return _Interpreter(complete, items, bound, run_seed, model, own).visit(whole, record, ())
 
@@ -81,7 +97,7 @@ class _Interpreter:
     own: frozenset[str]
     """The ops that name their own part."""
 
-    def visit(self, node: Expr, record: Record, place: Place) -> Flow:
+    def visit(self, node: Expr, record: Record, place: Place) -> Flow:  # noqa: C901  # a match
         match node:
             case Stage():
                 return self.part(node, record, place, ONCE)
@@ -115,17 +131,21 @@ class _Interpreter:
                 # A label may name a branch only where a join gathers it; so it is gathered here.
                 found = gathered([self.visit(body, record, place)], record)
                 return found.named(name, found.candidates)
-            case Combine(name):
-                ways = {
-                    "fallback": self.fallback,
-                    "retry": self.retry,
-                    "timeout": lambda node, record, place: self.one(node.parts[0], record, place),
-                    "route": self.route,
-                    "loop": self.loop,
-                    "each": self.each,
-                }
-                return ways[name](node, record, place)
-        raise TypeError(f"{type(node).__name__} cannot be run")
+            case Fallback():
+                return self.fallback(node, record, place)
+            case Retry():
+                return self.retry(node, record, place)
+            case Timeout(body):
+                return self.one(body, record, place)
+            case Route():
+                return self.route(node, record, place)
+            case Loop():
+                return self.loop(node, record, place)
+            case Each():
+                return self.each(node, record, place)
+            case Ref(name) | Combine(name):
+                raise TypeError(f"{name} stands for nothing, so it cannot be run")
+        assert_never(node)
 
     def one(self, node: Expr, record: Record, place: Place) -> Record:
         """Visit a part that is no branch."""
@@ -135,7 +155,7 @@ class _Interpreter:
 
     # ------------------------------------------------------------ combinators
 
-    def fallback(self, node: Combine, record: Record, place: Place) -> Record:
+    def fallback(self, node: Fallback, record: Record, place: Place) -> Record:
         failed: list[str] = []
         for part, added in zip(node.parts, combinators.alternatives(node), strict=True):
             at = (*place, added) if added else place
@@ -148,8 +168,8 @@ class _Interpreter:
                 failed.append(str(error))
         raise last.saying(combinators.last_of(failed))
 
-    def retry(self, node: Combine, record: Record, place: Place) -> Record:
-        (part,), tries = node.parts, combinators.tries(node)
+    def retry(self, node: Retry, record: Record, place: Place) -> Record:
+        part, tries = node.body, combinators.tries(node)
         match part:
             case Stage() if isinstance(self.meaning(part), Meaning):
                 return self.part(part, record, place, tries)
@@ -162,30 +182,29 @@ class _Interpreter:
 
         return evolve(self.tried(draw, record, tries, events, place=place), local=record.local)
 
-    def route(self, node: Combine, record: Record, place: Place) -> Record:
-        given = options(node)
-        arms = {entry.name: entry.value for entry in given["arms"].entries}
-        value = self.judged(given["by"], record, place, "by=")
-        key = combinators.arm(value, arms, "default" in given)
-        return self.one(given["default"] if key is None else arms[key], record, place)
+    def route(self, node: Route, record: Record, place: Place) -> Record:
+        arms = {arm.key: arm.body for arm in node.arms}
+        value = self.judged(node.by, record, place, "by=")
+        key = combinators.arm(value, arms, node.default is not None)
+        part = node.default if key is None else arms[key]
+        assert part is not None
+        return self.one(part, record, place)
 
-    def loop(self, node: Combine, record: Record, place: Place) -> Record:
-        (body,), given = node.parts, options(node)
-        most = given.get("max", combinators.DEFAULT_TIMES)
+    def loop(self, node: Loop, record: Record, place: Place) -> Record:
+        most = combinators.DEFAULT_TIMES if node.max is None else node.max
         for number in range(most):
-            record = self.one(body, record, further(place, mark(node), number))
-            if combinators.is_over(self.judged(given["until"], record, place, "until=")):
+            record = self.one(node.body, record, further(place, mark(node), number))
+            if combinators.is_over(self.judged(node.until, record, place, "until=")):
                 return record
         return record.noted(combinators.ran_out(place, most))
 
-    def each(self, node: Combine, record: Record, place: Place) -> Record:
-        (body,), given = node.parts, options(node)
-        value = combinators.value_of(given["over"], record, "over=")
+    def each(self, node: Each, record: Record, place: Place) -> Record:
+        value = combinators.value_of(node.over, record, "over=")
         items = combinators.listed(value, current().samples_per_stage)
         flows: list[Flow] = []
         for number, item in enumerate(items):
-            start = combinators.beginning(record, given.get("item", "item"), item)
-            flows.append(self.one(body, start, further(place, mark(node), number)))
+            start = combinators.beginning(record, node.item or combinators.ITEM, item)
+            flows.append(self.one(node.body, start, further(place, mark(node), number)))
         return evolve(gathered(flows, record), history=record.history)
 
     def judged(self, by: str | Function, record: Record, place: Place, what: str) -> Any:

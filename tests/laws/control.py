@@ -15,6 +15,7 @@ from chainlang.analysis.resolve import resolve
 from chainlang.analysis.scope import Scope
 from chainlang.engines.fake import FakeEngine
 from chainlang.ir import build
+from chainlang.ir.calls import specific
 from chainlang.ir.declarations import Item
 from chainlang.ir.nodes import Combine, Expr, Function, Named, Option, Stage, Table
 from chainlang.ir.normalize import normal_form
@@ -91,9 +92,9 @@ BOUND: Bound = NOTHING.with_functions(
 # ---------------------------------------------------------------- chains
 
 
-def call(name: str, *parts: Expr, **options: Any) -> Combine:
+def call(name: str, *parts: Expr, **options: Any) -> Expr:
     given = (Option(key, value) for key, value in options.items() if value is not None)
-    return Combine(name, parts, build.options(given))
+    return specific(Combine(name, parts, build.options(given)))
 
 
 def stage(name: str, count: int, model: str | None, temperature: float | None) -> Stage:

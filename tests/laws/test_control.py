@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from chainlang.analysis import definite_assignment
 from chainlang.ir import build
-from chainlang.ir.nodes import Combine, Expr, Function
+from chainlang.ir.nodes import Each, Expr, Function
 from chainlang.ir.normalize import normal
 from chainlang.optimizer.fold_constants import fold_constants
 from chainlang.protocol.messages import Failure, Request
@@ -199,7 +199,7 @@ def test_each_yields_what_its_items_yield_in_their_order(
     found = meant(node, record, sound())
     assert said(ran(node, [record], sound(latency=latency), 1)[record.id]) == found
     if isinstance(found, Record):
-        assert isinstance(node, Combine)
+        assert isinstance(node, Each)
         sign = mark(node)  # longer than that of any `each` directly inside
         firsts = [one.place[:1] for one in found.candidates]
         items_of = [

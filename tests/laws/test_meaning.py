@@ -12,17 +12,21 @@ from chainlang.ir import build
 from chainlang.ir.builtins import STAGE_TYPES, canonical
 from chainlang.ir.nodes import (
     Branch,
-    Combine,
+    Combinator,
+    Each,
     Expr,
+    Fallback,
     Join,
+    Loop,
     Named,
     Node,
-    Option,
     Ref,
     Repeat,
+    Retry,
+    Route,
     Stage,
-    Table,
     Then,
+    Timeout,
 )
 from chainlang.ir.visit import transform, walk
 from chainlang.notation import parse, unparse
@@ -105,28 +109,23 @@ def _run_one(node: Expr, candidates: int) -> tuple[int, list[int]]:
             return sum(calls for calls, _ in found), [sum(n for _, out in found for n in out)]
         case Repeat(count, body):
             return _run_one(Join((body,) * count), candidates)
-        case Combine("route", _, options):
-            parts = [one.value for one in options if isinstance(one.value, Expr)]
-            for option in options:
-                if isinstance(option.value, Table):
-                    parts += [one.value for one in option.value.entries]  # type: ignore[misc]
+        case Route(arms, _, default):
+            parts = [*(one.body for one in arms), *([default] if default else [])]
             found = [_run(part, [candidates]) for part in parts]
             return max(calls for calls, _ in found), [max(max(out) for _, out in found)]
-        case Combine("fallback", parts):
+        case Fallback(parts):
             found = [_run(part, [candidates]) for part in parts]
             return sum(calls for calls, _ in found), [max(max(out) for _, out in found)]
-        case Combine("retry", (body,), options):
-            times = next((one.value for one in options if one.name == "times"), 3)
+        case Retry(body, times=times):
             calls, out = _run(body, [candidates])
-            return calls * int(times), [max(out)]  # type: ignore[arg-type]
-        case Combine("loop", (body,), options):
-            times = next((one.value for one in options if one.name == "max"), 3)
+            return calls * (3 if times is None else times), [max(out)]
+        case Loop(body, times):
             total = 0
-            for _ in range(int(times)):  # type: ignore[arg-type]
+            for _ in range(3 if times is None else times):
                 calls, out = _run(body, [candidates])
                 total, candidates = total + calls, max(out)
             return total, [candidates]
-        case Combine(_, (body,)):
+        case Timeout(body) | Each(body):
             calls, out = _run(body, [candidates])
             return calls, [max(out)]
     return 1, [candidates]
@@ -142,15 +141,14 @@ def test_calls_are_those_of_a_run_on_paper(node: Expr) -> None:
 
 def _is_bounded(node: Node) -> bool:
     """Return whether the count of a node is only a bound: branches or rounds may differ."""
-    return isinstance(node, Branch) or (isinstance(node, Combine) and node.name == "loop")
+    return isinstance(node, Branch | Loop)
 
 
 @law(meaningful, st.integers(60, 300))
 def test_a_loop_of_many_rounds_costs_no_more_than_is_counted(node: Expr, rounds: int) -> None:
-    assume(not any(isinstance(one, Branch | Combine) for one in walk(node)))
+    assume(not any(isinstance(one, Branch | Combinator) for one in walk(node)))
     for body in (node, build.join(node, Stage("V"), Stage("E"))):  # the second one grows
-        options = (Option("max", rounds), Option("until", "false"))
-        loop = Combine("loop", (body,), options)
+        loop = Loop(body, rounds, until="false")
         paper, counted = min(_run(loop, [1])[0], CEILING), count_calls(loop, STAGE_TYPES, {})
         assert paper <= counted <= 2 * paper
 

@@ -11,7 +11,7 @@ import chainlang
 from chainlang import Chain
 from chainlang.analysis.resolve import resolve
 from chainlang.ir import build
-from chainlang.ir.nodes import Branch, Combine, Expr, Join, Named, Node, Ref, Repeat, Then
+from chainlang.ir.nodes import Branch, Expr, Join, Named, Node, Ref, Repeat, Retry, Then
 from chainlang.ir.normalize import normal
 from chainlang.ir.visit import measure, rebuild, transform, walk
 from chainlang.notation import parse, unparse
@@ -103,12 +103,12 @@ def test_a_chain_without_branches_and_retries_is_in_normal_form(node: Expr) -> N
 @law(meaningful)
 def test_a_retry_in_normal_form_is_around_what_is_drawn_as_one(node: Expr) -> None:
     for one in walk(normal(node)):
-        if isinstance(one, Combine) and one.name == "retry":
-            assert not isinstance(one.parts[0], Join | Repeat | Named)
+        if isinstance(one, Retry):
+            assert not isinstance(one.body, Join | Repeat | Named)
 
 
 def _is_retry(node: Node) -> bool:
-    return isinstance(node, Combine) and node.name == "retry"
+    return isinstance(node, Retry)
 
 
 @law(st.lists(plain, min_size=2, max_size=3), plain, st.lists(plain, max_size=2))
@@ -153,7 +153,8 @@ def test_renaming_and_back_changes_nothing(node: Expr) -> None:
 
 def _naive(node: Expr) -> tuple[int, int]:
     """Size and depth by definition: an expression counts one, and a table is a level."""
-    from chainlang.ir.nodes import Combine, Named, Table
+    from chainlang.ir.calls import general
+    from chainlang.ir.nodes import Combine, Each, Fallback, Loop, Named, Route, Table, Timeout
 
     inside: list[tuple[Expr, int]] = []
     match node:
@@ -161,9 +162,10 @@ def _naive(node: Expr) -> tuple[int, int]:
             inside = [(part, 1) for part in parts]
         case Repeat(_, body) | Named(_, body):
             inside = [(body, 1)]
-        case Combine(_, parts, options):
-            inside = [(part, 1) for part in parts]
-            for option in options:
+        case Fallback() | Retry() | Timeout() | Route() | Loop() | Each() | Combine():
+            call = general(node)
+            inside = [(part, 1) for part in call.parts]
+            for option in call.options:
                 if isinstance(option.value, Expr):
                     inside.append((option.value, 1))
                 elif isinstance(option.value, Table):
