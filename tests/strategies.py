@@ -163,7 +163,6 @@ def _grow(part: st.SearchStrategy[Expr]) -> st.SearchStrategy[Expr]:
             st.builds(Named, names, part),
             st.builds(
                 Combine,
-                Each,
                 _call_names,
                 st.lists(part, max_size=2).map(tuple),
                 _options(st.one_of(literals, part, table), names),

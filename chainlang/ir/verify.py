@@ -249,7 +249,7 @@ def faults(root: Node) -> Iterable[Diagnostic]:
                     f"{type(node).__name__}.{name} can't be {shown(value, 80)}",
                     node.span,
                 )
-        pending.extend(reversed(tuple(children(node))))
+        pending.extend(reversed(children(node)))
 
 
 def verify(root: Node) -> None:

@@ -25,21 +25,21 @@ def field_names(kind: type[Node]) -> tuple[str, ...]:
 _FIELD_NAMES: dict[type[Node], tuple[str, ...]] = {}
 
 
-def children(node: Node) -> Iterator[Node]:
-    """Yield the nodes directly below a node, in the order they were written.
+def children(node: Node) -> list[Node]:
+    """Return the nodes directly below a node, in the order they were written.
 
     >>> from chainlang import E, M
     >>> [child.name for child in children((E >> M).body)]
     ['E', 'M']
     """
+    found: list[Node] = []
     for name in field_names(type(node)):
         value = getattr(node, name)
         if isinstance(value, Node):
-            yield value
+            found.append(value)
         elif isinstance(value, tuple):
-            for item in value:
-                if isinstance(item, Node):
-                    yield item
+            found += [item for item in value if isinstance(item, Node)]
+    return found
 
 
 def parts_of(node: Node) -> list[Expr]:
@@ -51,15 +51,11 @@ def parts_of(node: Node) -> list[Expr]:
     """
     found: list[Expr] = []
     for child in children(node):
-        if isinstance(child, Expr):
-            found.append(child)
-        elif isinstance(child, _BETWEEN):
+        if isinstance(child, Arm | Option | Table):  # they hold parts, and are none themselves
             found += parts_of(child)
+        elif isinstance(child, Expr):
+            found.append(child)
     return found
-
-
-_BETWEEN = (Arm, Option, Table)
-"""What holds the parts of a node, and is no part itself."""
 
 
 def walk(node: Node) -> Iterator[Node]:
@@ -68,7 +64,7 @@ def walk(node: Node) -> Iterator[Node]:
     while pending:
         node = pending.pop()
         yield node
-        pending.extend(reversed(tuple(children(node))))
+        pending.extend(reversed(children(node)))
 
 
 def rebuild(node: _Some, replace: Callable[[Node], Node]) -> _Some:
