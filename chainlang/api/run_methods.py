@@ -13,8 +13,8 @@ from chainlang.errors import OperandError
 if TYPE_CHECKING:
     from chainlang.analysis.program import Program
     from chainlang.session.explain import Explanation
+    from chainlang.session.folder_run import Summary
     from chainlang.session.result import Result
-    from chainlang.session.session import Summary
     from chainlang.session.streaming import Stream
 
 # What may stand beside the fields of a row when a chain is called. A field of the same name goes
@@ -213,27 +213,10 @@ class Runnable:
         Raises `SourceError` for rows or a folder that can't be used, and `StopError` where a model
         is down or a budget of the run is used up: then the same call goes on.
         """
-        from attrs import evolve
-
-        from chainlang.optimizer.compile import planned
-        from chainlang.plan.render import render
-        from chainlang.semantics.outputs import EVERYTHING
-        from chainlang.session.session import run_to_folder
+        from chainlang.session.folder_run import run_to_folder
         from chainlang.settings import RunSettings
-        from chainlang.store import About
 
         program = self.program()
         chosen = RunSettings.of(settings)
-        found = planned(program, chosen)
-        seen = {} if chosen.outputs is None else {"outputs": sorted(chosen.outputs)}
-        lossy = {"lossy": list(found.plan.lossy)} if found.plan.lossy else {}
-        about = About(
-            chain=str(self),
-            graph=self.to_json(),
-            plan=render(found.plan),
-            meaning=render(evolve(found.naive, outputs=EVERYTHING)),
-            outputs=found.plan.outputs,
-            seed=chosen.seed,
-            settings={"model": chosen.model, **seen, **lossy},
-        )
-        return run_to_folder(about, found, program, rows, Path(out), chosen)
+        text, graph = str(self), self.to_json()
+        return run_to_folder(program, rows, Path(out), chosen, text=text, graph=graph)

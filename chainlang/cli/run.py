@@ -18,7 +18,7 @@ from chainlang.errors import StopError
 
 if TYPE_CHECKING:
     from chainlang.runtime.outcome import Outcome
-    from chainlang.session.session import Summary
+    from chainlang.session.folder_run import Summary
 
 STOPPED = 3
 """What a run exits with that stopped before its last row."""
@@ -84,7 +84,7 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run; 1 if rows failed, 2 for bad input, 3 if it stopped, 130 after Ctrl-C."""
-    from chainlang.session.session import Interrupted  # 200 ms that other commands do not need
+    from chainlang.session.folder_run import Interrupted  # 200 ms that other commands do not need
 
     chain, warned = read_chain(options.chain)
     as_log = options.log_format == "json"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, contextmanager
 from typing import Any
 
 from chainlang.data.lines import refuse
@@ -12,13 +12,17 @@ from chainlang.data.row import BadRow, Row
 from chainlang.diagnostics.render import shown
 from chainlang.semantics.seeds import row_id
 
+ROOM = 10_000
+"""Bytes of ids that are kept in memory, about, before a file is made for them."""
+_EACH = 100  # bytes that an id takes besides its text
+
 
 def check_ids(rows: Iterable[Row | BadRow]) -> Iterator[Row | BadRow]:
     """Yield the rows, with a `BadRow` for each whose given ``id`` an earlier row has.
 
-    Rows without an ``id`` may be equal: they are one row, and get equal draws. The ids are kept in
-    a temporary file, so memory does not grow with the rows. Raises `SourceError` if the disk is
-    full.
+    Rows without an ``id`` may be equal: they are one row, and get equal draws. More ids than
+    a few are kept in a temporary file, so memory does not grow with the rows. Raises `SourceError`
+    if the disk is full.
 
     >>> [*check_ids([Row(1, {"id": 7}), Row(2, {"id": "7"}), Row(3, {"text": "a"})])][1].message
     "the id '7' is that of row 1 too: give each row its own, or none"
@@ -42,26 +46,56 @@ def _has_id(fields: Mapping[str, Any]) -> bool:
 
 
 class _Seen:
-    """The ids so far, each with its row. What SQLite can't hold in its cache goes to a file."""
+    """The ids so far, each with its row: in memory while they are few, then in a file."""
 
     def __init__(self) -> None:
-        # No name is a temporary file; the rows may be read in one thread after another.
-        self.base = sqlite3.connect("", isolation_level=None, check_same_thread=False)
-        self.base.execute("CREATE TABLE ids (id BLOB PRIMARY KEY, number INTEGER) WITHOUT ROWID")
-        self.base.execute("BEGIN")  # one transaction, never committed: it ends with the rows
+        self._few: dict[str, int] = {}
+        self._room = ROOM
+        self._base: sqlite3.Connection | None = None
 
     def add(self, name: str, number: int) -> int | None:
         """Add an id; return the row that has it already, if there is one."""
-        data = name.encode("utf-8", "surrogatepass")
-        try:
-            done = self.base.execute("INSERT OR IGNORE INTO ids VALUES (?, ?)", (data, number))
-        except sqlite3.Error as error:
-            refuse("the temporary file for ids", str(error), "point TMPDIR at a larger disk")
+        if self._base is None:
+            if name in self._few:
+                return self._few[name]
+            self._room -= len(name) + _EACH
+            if self._room > 0:
+                self._few[name] = number
+                return None
+            self._base = self._spilled()
+        row = (_encoded(name), number)
+        with _on_disk():
+            done = self._base.execute("INSERT OR IGNORE INTO ids VALUES (?, ?)", row)
         if done.rowcount:
             return None
-        found = self.base.execute("SELECT number FROM ids WHERE id = ?", (data,)).fetchone()
+        found = self._base.execute("SELECT number FROM ids WHERE id = ?", row[:1]).fetchone()
         return int(found[0])
+
+    def _spilled(self) -> sqlite3.Connection:
+        """Return a temporary file with the ids that were in memory."""
+        # No name is a temporary file; the rows may be read in one thread after another.
+        base = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+        base.execute("CREATE TABLE ids (id BLOB PRIMARY KEY, number INTEGER) WITHOUT ROWID")
+        base.execute("BEGIN")  # one transaction, never committed: it ends with the rows
+        few, self._few = self._few, {}
+        with _on_disk():
+            rows = ((_encoded(name), number) for name, number in few.items())
+            base.executemany("INSERT INTO ids VALUES (?, ?)", rows)
+        return base
 
     def close(self) -> None:
         """Remove the file."""
-        self.base.close()
+        if self._base is not None:
+            self._base.close()
+
+
+def _encoded(name: str) -> bytes:
+    return name.encode("utf-8", "surrogatepass")
+
+
+@contextmanager
+def _on_disk() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        refuse("the temporary file for ids", str(error), "point TMPDIR at a larger disk")

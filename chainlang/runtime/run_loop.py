@@ -7,76 +7,69 @@ window and not by the data: a row counts until its outcome has been taken.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from attrs import evolve
 
 from chainlang.diagnostics.diagnostic import Diagnostic
-from chainlang.engines.protocol import Engine
 from chainlang.errors import StopError
 from chainlang.interrupts import check
-from chainlang.plan.steps import Plan
 from chainlang.protocol.messages import Usage
 from chainlang.runtime.budget import RowBudget, RunBudget
 from chainlang.runtime.effects import RowContext
-from chainlang.runtime.limits import Terms
 from chainlang.runtime.model_swap import HELD, Swapper
 from chainlang.runtime.outcome import Outcome, RowFailure
-from chainlang.runtime.ports.guard import GuardedPort
-from chainlang.runtime.ports.port import Port
+from chainlang.runtime.prepared import Prepared
 from chainlang.runtime.row_task import row
 from chainlang.runtime.scheduler import Row, Scheduler
 from chainlang.runtime.tracing import Watch, begin
 from chainlang.semantics.record import Record, numbered
 from chainlang.semantics.seeds import is_of_content
-from chainlang.settings import DEFAULT_WINDOW
 
 
 def run(
-    plan: Plan,
+    prepared: Prepared,
     rows: Iterable[Record | RowFailure],
-    engines: Mapping[str, Engine],
     *,
-    seed: int = 0,
-    window: int = DEFAULT_WINDOW,
-    ordered: bool = True,
     first: int = 0,
-    open_port: Callable[[Engine, RunBudget], Port] = GuardedPort,
-    terms: Terms | None = None,
     redraws: Mapping[str, int] | None = None,
-    swapper: Swapper | None = None,
 ) -> Iterator[Outcome]:
     """Yield the outcome of each row, in the order of the rows, or as they finish.
 
-    `engines` has the engine of each model of the plan. `window` is how many rows are in flight at
-    most, or `HELD` times that, where models are changed meanwhile and the plan groups work by
-    model. `first` is the position of the first row in its source, `open_port` how engines are
-    asked, `terms` what that may cost, and `swapper` who loads the models, which `begin` has begun;
-    without it all are loaded now. `redraws` says of rows, by id, how often they are drawn anew. A
-    row that could not be read comes as a `RowFailure` and goes out as one. What the run as a whole
-    may not cost any more is not asked: when all that was asked has come, `StopError` is raised. If
-    the caller stops early, or is interrupted, everything in flight is aborted.
+    `first` is the position of the first row in its source; `redraws` says of rows, by id, how often
+    they are drawn anew. A row that could not be read comes as a `RowFailure` and goes out as one.
+    What the run as a whole may not cost any more is not asked: when all that was asked has come,
+    `StopError` is raised. If the caller stops early, or is interrupted, everything in flight is
+    aborted.
 
     >>> from chainlang import chain
     >>> from chainlang.engines.fake import FakeEngine
     >>> from chainlang.plan.lower import lower
     >>> plan = lower(chain("3:E >> M").body)
+    >>> prepared = Prepared(plan, {"tiny": FakeEngine()}, window=1)
     >>> rows = [Record({"query": text}, text, text) for text in ("a", "b")]
-    >>> [outcome.row_id for outcome in run(plan, rows, {"tiny": FakeEngine()}, window=1)]
+    >>> [outcome.row_id for outcome in run(prepared, rows)]
     ['a', 'b']
     """
-    terms = terms or Terms()
-    swapper = swapper or Swapper.loaded(engines)
-    most = max(1, window) * (HELD if plan.by_model and swapper.changes else 1)
+    plan, engines, terms = prepared.plan, prepared.engines, prepared.terms
+    swapper = prepared.swapper or Swapper.loaded(engines)
+    most = max(1, prepared.window) * (HELD if plan.by_model and swapper.changes else 1)
     budget = RunBudget(terms)
     scheduler = Scheduler(
-        open_port=lambda engine: open_port(engine, budget), by_prefix=plan.by_prefix
+        open_port=lambda engine: prepared.open_port(engine, budget), by_prefix=plan.by_prefix
     )
     source, more, news = iter(rows), True, True
     done: dict[int, Outcome] = {}
     equal: dict[str, list[tuple[int, Record]]] = {}  # rows that wait for one in flight
 
-    watch = Watch(begin("chainlang.run", seed=seed, window=window, models=list(plan.models)))
+    watch = Watch(
+        begin(
+            "chainlang.run",
+            seed=prepared.seed,
+            window=prepared.window,
+            models=list(plan.models),
+        )
+    )
 
     def keep(outcome: Outcome) -> None:
         watch.done(outcome.index, outcome.cause)
@@ -102,7 +95,7 @@ def run(
                     if plan.rows_once and is_of_content(start.id):
                         equal[start.id] = []
                     context = RowContext(
-                        seed,
+                        prepared.seed,
                         tracing=watch.row(admitted, start.id),
                         redraw=(redraws or {}).get(start.id, 0),
                         budget=RowBudget(terms),
@@ -111,9 +104,9 @@ def run(
                     scheduler.admit(begun, row(plan.root, start, context))
                 admitted += 1
             scheduler.submit()
-            while done and (not ordered or given in done):
+            while done and (not prepared.ordered or given in done):
                 with scheduler.machine.stopped():  # no deadline runs while the caller is busy
-                    yield done.pop(given if ordered else next(iter(done)))
+                    yield done.pop(given if prepared.ordered else next(iter(done)))
                 given += 1
             if not more and given == admitted:
                 return

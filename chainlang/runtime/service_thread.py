@@ -8,18 +8,14 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from attrs import define, field
 
-from chainlang.engines.protocol import Engine
-from chainlang.plan.steps import Plan
 from chainlang.runtime.budget import RowBudget
 from chainlang.runtime.effects import RowContext
-from chainlang.runtime.limits import Terms
-from chainlang.runtime.model_swap import Swapper
 from chainlang.runtime.outcome import Outcome
-from chainlang.runtime.ports.port import Port
+from chainlang.runtime.prepared import Prepared
 from chainlang.runtime.row_task import row
 from chainlang.runtime.scheduler import Row, Scheduler
 from chainlang.runtime.stream import Listener
@@ -29,19 +25,12 @@ from chainlang.semantics.record import Record
 
 @define(eq=False)
 class Job:
-    """One row through one plan. `done` is told of the outcome, or of what broke, in the thread."""
+    """One row through one plan. `done` is called in the thread, with the outcome or an error."""
 
-    plan: Plan
+    prepared: Prepared
     start: Record
-    engines: Mapping[str, Engine]
-    seed: int
-    terms: Terms
     done: Callable[[Outcome | BaseException], None]
-    open_port: Callable[[Engine], Port] | None = None
-    """How engines are asked."""
     listener: Listener | None = None
-    swapper: Swapper | None = None
-    """Who loads their models; None if all are, and stay so."""
     row: Row | None = None
     tracing: Tracing = field(factory=lambda: begin("row"))
     """A span inside the one that is current where the row is asked for."""
@@ -96,20 +85,32 @@ class Service:
                 self._fail(error)
 
     def _start(self, job: Job) -> None:
+        prepared = job.prepared
+
         def done(outcome: Outcome) -> None:
             self._jobs.pop(job, None)
             job.tracing.end(outcome.cause)
             count_row(outcome.cause)
-            job.done(outcome.showing(job.plan.outputs))
+            job.done(outcome.showing(prepared.plan.outputs))
 
         self._jobs[job] = None
-        self._scheduler.by_prefix |= job.plan.by_prefix
+        self._scheduler.by_prefix |= prepared.plan.by_prefix
         context = RowContext(
-            job.seed, listener=job.listener, tracing=job.tracing, budget=RowBudget(job.terms)
+            prepared.seed,
+            listener=job.listener,
+            tracing=job.tracing,
+            budget=RowBudget(prepared.terms),
         )
-        job.row = Row(0, job.start, job.engines, done, open_port=job.open_port, swapper=job.swapper)
+        job.row = Row(
+            0,
+            job.start,
+            prepared.engines,
+            done,
+            open_port=prepared.open_port,
+            swapper=prepared.swapper,
+        )
         try:
-            self._scheduler.admit(job.row, row(job.plan.root, job.start, context))
+            self._scheduler.admit(job.row, row(prepared.plan.root, job.start, context))
         except Exception as error:  # noqa: BLE001  # as above
             self._forget(job)
             job.done(error)

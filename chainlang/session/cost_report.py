@@ -14,8 +14,8 @@ from chainlang.plan.interval import NONE, ONE, Range
 from chainlang.runtime.budget import RunBudget
 from chainlang.runtime.ports.port import Port
 from chainlang.runtime.ports.recording import RecordedPort
+from chainlang.runtime.prepared import OpenPort
 from chainlang.session.estimate import Forecast, Forecaster, Predicted
-from chainlang.session.sample_cache import Way
 from chainlang.store import Journal
 
 
@@ -23,14 +23,14 @@ from chainlang.store import Journal
 class Ways:
     """Opens a run's ways to its engines, and knows what did not have to be asked of them."""
 
-    way: Way
+    way: OpenPort
     journal: Journal | None = None
     """Where what is drawn is kept; None for a run that keeps nothing."""
     ports: list[Port] = field(factory=list)
     cached: list[RecordedPort] = field(factory=list)
     """The ways through the cache, where there is one."""
 
-    def open(self, engine: Engine, budget: RunBudget) -> Port:
+    def open(self, engine: Engine, budget: RunBudget | None = None, /) -> Port:
         """Return the way to an engine."""
         below = self.way(engine, budget)
         if isinstance(below, RecordedPort):

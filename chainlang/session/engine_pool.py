@@ -45,16 +45,20 @@ def wanted(
     return found
 
 
-def engines_of(plan: Plan, declared: Iterable[Item], settings: RowSettings) -> dict[str, Engine]:
+def engines_of(
+    plan: Plan,
+    named: Mapping[str, Engine | Model],
+    declared: Iterable[Item],
+    settings: RowSettings,
+) -> dict[str, Engine]:
     """Return the engine of each model of a plan; an engine stays open for the next chain.
 
-    One with a model is not loaded yet. Raises `EngineError` with the place that names the model,
-    where the chain has a text.
+    `named` is what `wanted` has found. A model is not loaded yet. Raises `EngineError` with the
+    place that names the model, where the chain has a text.
     """
-    declared = tuple(declared)
     names = [item.name for item in declared if isinstance(item, Model)]
     found: dict[str, Engine] = {}
-    for name, one in wanted(plan, declared, settings).items():
+    for name, one in named.items():
         if not isinstance(one, Model):
             found[name] = one
             continue
@@ -67,7 +71,7 @@ def engines_of(plan: Plan, declared: Iterable[Item], settings: RowSettings) -> d
 
 
 def readers_of(
-    plan: Plan, declared: Iterable[Item], settings: RowSettings
+    named: Mapping[str, Engine | Model], settings: RowSettings
 ) -> dict[str, Reader | str]:
     """Return how each model of a plan reads prompts, or in words why that is not known.
 
@@ -75,7 +79,7 @@ def readers_of(
     """
     given: dict[int, Reader | str] = {}
     found: dict[str, Reader | str] = {}
-    for name, one in wanted(plan, declared, settings).items():
+    for name, one in named.items():
         if isinstance(one, Model):
             found[name] = _reader(one, settings)
         else:

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from attrs import define, evolve, field, frozen
 
-from chainlang.analysis.program import Program
+from chainlang.engines.protocol import Engine
+from chainlang.ir.declarations import Model
 from chainlang.optimizer.compile import Compiled
 from chainlang.plan.cost import Asked, Cost, Counts
 from chainlang.plan.estimate_cost import counts
@@ -98,9 +99,11 @@ class Forecaster:
     _misfit: str = ""
 
     @classmethod
-    def of(cls, found: Compiled, program: Program, settings: RowSettings) -> Forecaster:
-        """Return who predicts the rows of a program, with what is known of its models."""
-        return cls(found, readers_of(found.plan, program.items, settings), settings.window)
+    def of(
+        cls, found: Compiled, named: Mapping[str, Engine | Model], settings: RowSettings
+    ) -> Forecaster:
+        """Return the forecaster of a program, with what is known of the models that it names."""
+        return cls(found, readers_of(named, settings), settings.window)
 
     def watch(self, starts: Iterable[Record | RowFailure]) -> Iterator[Record | RowFailure]:
         """Yield rows, and count each."""

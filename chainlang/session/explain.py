@@ -20,9 +20,11 @@ from chainlang.plan.estimate_cost import counts
 from chainlang.plan.render import render
 from chainlang.runtime.model_swap import HELD
 from chainlang.session.cost_report import Actual, table
+from chainlang.session.engine_pool import wanted
 from chainlang.session.estimate import Forecast, Forecaster, of_a_row
 from chainlang.session.memory_plan import Memory, amount, memory_of, parts
-from chainlang.session.session import analyzed, rows_of
+from chainlang.session.rows import rows_of
+from chainlang.session.session import analyzed
 from chainlang.settings import MapSettings
 
 
@@ -125,7 +127,8 @@ def explained(
     are to be analyzed they are run, and else no model is loaded.
     """
     found = planned(program, settings)
-    memory = memory_of(found.plan, program.items, settings)
+    named = wanted(found.plan, program.items, settings)
+    memory = memory_of(found.plan, named, settings)
 
     def page(forecast: Forecast, actual: Actual | None = None) -> Explanation:
         return Explanation(text, found, forecast, actual, memory=memory, window=settings.window)
@@ -135,7 +138,7 @@ def explained(
         raise SettingError([Diagnostic("setting", "there are no rows to analyze", hint=hint)])
     if rows is None:
         return page(of_a_row(found))
-    forecaster = Forecaster.of(found, program, settings)
+    forecaster = Forecaster.of(found, named, settings)
     if not analyze:
         for _ in forecaster.watch(rows_of(rows, program, settings.limit, Extent())):
             pass

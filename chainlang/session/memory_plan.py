@@ -35,7 +35,7 @@ class Memory:
     """For the other names of a model, the first one."""
 
 
-def memory_of(plan: Plan, declared: Iterable[Item], settings: RowSettings) -> Memory:
+def memory_of(plan: Plan, named: Mapping[str, Engine | Model], settings: RowSettings) -> Memory:
     """Return what the models of a plan need. Nothing is loaded for it, and no engine made.
 
     Where no setting says how much memory there is, a model that is larger than the device takes all
@@ -44,7 +44,7 @@ def memory_of(plan: Plan, declared: Iterable[Item], settings: RowSettings) -> Me
     first: dict[Hashable, str] = {}
     same: dict[str, str] = {}
     needs: dict[str, Size | None] = {}
-    for name, one in wanted(plan, declared, settings).items():
+    for name, one in named.items():
         same[name] = first.setdefault(_identity(one), name)
         size = _size(one)
         if same[name] == name and (size is None or size.total):
@@ -65,11 +65,11 @@ def swapper_of(plan: Plan, declared: Iterable[Item], settings: RowSettings) -> S
     """
     declared = tuple(declared)
     named = wanted(plan, declared, settings)
-    memory = memory_of(plan, declared, settings)
+    memory = memory_of(plan, named, settings)
     for name in memory.residency.too_large:
         with told(plan, name, named[name]):
             raise EngineError([_too_large(name, memory)])
-    engines = engines_of(plan, declared, settings)
+    engines = engines_of(plan, named, declared, settings)
     for name, size in memory.needs.items():
         if memory.chosen and size is None:
             what = f"how much memory the model {name!r} needs can't be known before it is here"

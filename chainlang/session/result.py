@@ -10,7 +10,7 @@ from attrs import field, frozen
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.errors import OperandError, RowError
 from chainlang.protocol.messages import Usage
-from chainlang.runtime.outcome import RowFailure
+from chainlang.runtime.outcome import Outcome, RowFailure
 from chainlang.semantics.outputs import EVERYTHING, Outputs
 from chainlang.semantics.record import (
     Branched,
@@ -177,6 +177,13 @@ class Result:
         shown = [f"answer={_short(candidates[0].answer)}"] if candidates else []
         shown += [f"{name}={_short(value)}" for name, value in fields.items()]
         return f"Result({', '.join([*shown, f'calls={self.usage.calls}'])})"
+
+
+def result_of(outcome: Outcome, outputs: Outputs) -> Result:
+    """Return an outcome as the reader sees it."""
+    return Result(
+        outcome.index, outcome.row_id, outcome.flow, outcome.failure, outcome.usage, outputs
+    )
 
 
 def _short(value: Any) -> str:

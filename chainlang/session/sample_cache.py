@@ -9,25 +9,17 @@ import threading
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Protocol
 
 from attrs import frozen
 
 from chainlang.engines.protocol import Engine
 from chainlang.runtime.budget import RunBudget
 from chainlang.runtime.ports.guard import GuardedPort
-from chainlang.runtime.ports.port import Port
 from chainlang.runtime.ports.recording import RecordedPort
+from chainlang.runtime.prepared import OpenPort
 from chainlang.settings import CacheMode, RowSettings
 from chainlang.store.cache import InMemory, Level, Levels, OnDisk
 from chainlang.store.sample_codec import Drawn
-
-
-class Way(Protocol):
-    """How an engine is asked, for a run that may have a budget."""
-
-    def __call__(self, engine: Engine, budget: RunBudget | None = None, /) -> Port: ...  # noqa: D102
-
 
 _OPEN: dict[tuple[Path, int, str | None], Levels] = {}
 _OPENING = threading.Lock()
@@ -49,17 +41,17 @@ class Cache:
         if self.mode != "read":
             self.levels.record(drawn)
 
-    def way(self, engine: Engine, budget: RunBudget | None = None, /) -> RecordedPort:
+    def open_port(self, engine: Engine, budget: RunBudget | None = None, /) -> RecordedPort:
         """Return the way to an engine that asks it only for what is not there."""
         fingerprint = json.dumps(engine.fingerprint, sort_keys=True)
         return RecordedPort(GuardedPort(engine, budget), self, fingerprint)
 
 
-def way_of(settings: RowSettings) -> Way:
+def open_port_of(settings: RowSettings) -> OpenPort:
     """Return how engines are asked under some settings. Raises `SourceError` for a broken cache."""
     if settings.cache == "off":
         return GuardedPort
-    return _cache(_levels(settings), settings.cache).way
+    return _cache(_levels(settings), settings.cache).open_port
 
 
 @lru_cache  # the same object for the same cache, so that loops share their ways to an engine

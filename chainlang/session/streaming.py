@@ -17,16 +17,14 @@ from chainlang.optimizer.compile import planned
 from chainlang.plan.steps import Generate, Plan
 from chainlang.plan.visit import last, leaves
 from chainlang.protocol.messages import Usage
-from chainlang.runtime.limits import Terms
 from chainlang.runtime.outcome import Outcome, RowFailure
 from chainlang.runtime.service_thread import Job, Service
 from chainlang.runtime.stream import Listener, Piece
 from chainlang.semantics.outputs import EVERYTHING
 from chainlang.semantics.seeds import Place
-from chainlang.session.memory_plan import swapper_of
-from chainlang.session.result import Result
-from chainlang.session.sample_cache import way_of
-from chainlang.session.session import result_of, start_of
+from chainlang.session.prepare import prepare
+from chainlang.session.result import Result, result_of
+from chainlang.session.rows import start_of
 from chainlang.settings import RowSettings
 
 Done: TypeAlias = Outcome | BaseException
@@ -127,13 +125,9 @@ class _Job:
         if isinstance(start, RowFailure):
             self._tell(Outcome(0, "", None, start, Usage()))
             return
-        swapper = await asyncio.to_thread(swapper_of, plan, program.items, settings)
+        prepared = await asyncio.to_thread(prepare, program, settings)
         listener = Listener(self._tell, wanted) if wanted else None
-        terms = Terms.of(settings)
-        way = await asyncio.to_thread(way_of, settings)
-        self._job = Job(
-            plan, start, swapper.engines, settings.seed, terms, self._tell, way, listener, swapper
-        )
+        self._job = Job(prepared, start, self._tell, listener)
         _SERVICE.submit(self._job)
 
     async def pieces(self) -> AsyncGenerator[Piece, None]:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from chainlang.data import BadRow, Row, check_ids
+from chainlang.data.unique_ids import ROOM
 from chainlang.errors import SourceError
 
 
@@ -56,3 +57,20 @@ def test_a_full_disk_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         "error[file]: the temporary file for ids: database or disk is full\n"
         "  = hint: point TMPDIR at a larger disk"
     )
+
+
+def test_few_ids_need_no_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(sqlite3, "connect")
+    rows = [Row(n, {"id": f"row {n}"}) for n in range(20)]
+    assert list(check_ids(rows)) == rows
+    with pytest.raises(AttributeError):
+        list(check_ids([Row(1, {"id": "x" * ROOM})]))
+
+
+def test_ids_are_told_apart_where_the_file_begins() -> None:
+    rows = [Row(n, {"id": f"row {n}"}) for n in range(200)]
+    found = list(check_ids([*rows, *rows]))
+    assert found[:200] == rows
+    for row, twice in zip(rows, found[200:], strict=True):
+        assert isinstance(twice, BadRow)
+        assert f"the id 'row {row.number}' is that of row {row.number} too" in twice.message

@@ -33,6 +33,7 @@ from chainlang.protocol.messages import (
     Sampling,
     Usage,
 )
+from chainlang.runtime.prepared import Prepared
 from chainlang.runtime.run_loop import run
 from chainlang.semantics.record import Record
 from tests.engines.server import (
@@ -589,12 +590,12 @@ def test_in_chaos_each_request_comes_back_once_and_is_asked_as_often_as_it_has_t
 def test_a_chain_gives_what_it_gives_on_the_engine_behind_the_server() -> None:
     plan = compiled(chain("5:E:tiny:0.7 >> J:tiny:0.3 >> M").program()).plan
     rows = [Record({"query": text}, text, text) for text in ("a", "b", "c", "d")]
-    wanted = [one.flow for one in run(plan, rows, {"tiny": FakeEngine()})]
+    wanted = [one.flow for one in run(Prepared(plan, {"tiny": FakeEngine()}), rows)]
     assert all(wanted)
     behind = from_engine(FakeEngine())
     for answer in (behind, lambda body: behind({**body, "n": 1})):
         with asking(answer) as (_, engine):
-            got = [one.flow for one in run(plan, rows, {"tiny": engine}, window=3)]
+            got = [one.flow for one in run(Prepared(plan, {"tiny": engine}, window=3), rows)]
         assert [_answers(flow) for flow in got] == [_answers(flow) for flow in wanted]
 
 
@@ -655,7 +656,7 @@ def test_an_interrupt_comes_through_and_leaves_the_engine_whole() -> None:
     with asking(answer) as (server, engine):
         threading.Thread(target=interrupt).start()
         with pytest.raises(KeyboardInterrupt):
-            list(run(plan, [Record({"query": "q"}, "q", "q")], {"m": engine}))
+            list(run(Prepared(plan, {"m": engine}), [Record({"query": "q"}, "q", "q")]))
         server.wait_for(lambda: server.hung_up == 1)
         assert texts(finish(engine, ask("after"))["after"]) == ["after/100"]
 

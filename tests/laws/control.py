@@ -22,6 +22,7 @@ from chainlang.ir.normalize import normal_form
 from chainlang.plan.lower import lower
 from chainlang.protocol.messages import Failure, FailureKind, Request
 from chainlang.runtime.outcome import Outcome
+from chainlang.runtime.prepared import Prepared
 from chainlang.runtime.run_loop import run
 from chainlang.semantics.bindings import NOTHING, Bound
 from chainlang.semantics.functions import UserFunction
@@ -242,7 +243,7 @@ def meant(
 
 def ran(node: Expr, rows: list[Record], engine: FakeEngine, window: int) -> dict[str, Outcome]:
     plan = lower(normal_form(node), (), BOUND)
-    outcomes = list(run(plan, rows, dict.fromkeys(plan.models, engine), window=window))
+    outcomes = list(run(Prepared(plan, dict.fromkeys(plan.models, engine), window=window), rows))
     assert [outcome.row_id for outcome in outcomes] == [row.id for row in rows]
     return {outcome.row_id: outcome for outcome in outcomes}
 

@@ -15,6 +15,7 @@ from chainlang.optimizer.compile import compiled
 from chainlang.optimizer.registry import DEFAULT
 from chainlang.plan.interval import Range
 from chainlang.runtime.ports.guard import GuardedPort
+from chainlang.runtime.prepared import Prepared
 from chainlang.runtime.run_loop import run
 from chainlang.semantics.input_schema import record_of
 from chainlang.semantics.record import events_of
@@ -42,7 +43,7 @@ def told(
     forecaster = Forecaster(found, dict.fromkeys(found.naive.models, engine.reader), window=2)
     account = Account.begin(forecaster, engines, ways)
     starts = forecaster.watch(record_of({**row, "id": None}) for row in rows)
-    outcomes = list(run(found.plan, starts, engines, window=2, open_port=ways.open))
+    outcomes = list(run(Prepared(found.plan, engines, window=2, open_port=ways.open), starts))
     well = all(one.flow is not None and not events_of(one.flow) for one in outcomes)
     return account.costs(0, {}) if well else None
 

@@ -18,6 +18,7 @@ from chainlang.optimizer.registry import DEFAULT, NAMES
 from chainlang.plan.estimate_cost import counts
 from chainlang.protocol.messages import Failure, Request
 from chainlang.runtime.outcome import Outcome
+from chainlang.runtime.prepared import Prepared
 from chainlang.runtime.run_loop import run
 from chainlang.semantics.input_schema import record_of
 from chainlang.semantics.outputs import WHOLE, Outputs
@@ -80,7 +81,7 @@ def made(node: Expr, names: object, outputs: list[str] | None) -> Compiled:
 
 def ran(found: Compiled, rows: list[dict[str, object]], engine: FakeEngine) -> list[Outcome]:
     engines = dict.fromkeys(found.naive.models, engine)
-    return list(run(found.plan, [record_of(row) for row in rows], engines, window=3))
+    return list(run(Prepared(found.plan, engines, window=3), [record_of(row) for row in rows]))
 
 
 def hold(node: Expr, names: object, outputs: list[str] | None) -> None:
@@ -125,7 +126,9 @@ def test_equal_rows_are_what_each_would_be(
     rows = [{"query": f"question {number}"} for number in order]
     found = made(node, names, None)
     engines = dict.fromkeys(found.naive.models, shaky(latency=latency))
-    outcomes = list(run(found.plan, [record_of(row) for row in rows], engines, window=window))
+    outcomes = list(
+        run(Prepared(found.plan, engines, window=window), [record_of(row) for row in rows])
+    )
     assert [outcome.index for outcome in outcomes] == list(range(len(rows)))
     for row, outcome in zip(rows, outcomes, strict=True):
         assert said(outcome) == meant(node, record_of(row), shaky(), OPS)

@@ -19,6 +19,7 @@ from chainlang.plan.lower import lower
 from chainlang.plan.visit import leaves
 from chainlang.protocol.messages import Failure, Request
 from chainlang.runtime.outcome import Outcome
+from chainlang.runtime.prepared import Prepared
 from chainlang.runtime.run_loop import run
 from chainlang.semantics.implicit_labels import own_names
 from chainlang.semantics.input_schema import record_of
@@ -92,7 +93,7 @@ def _meant(node: Expr, row: dict[str, str], engine: FakeEngine) -> Flow | str:
 
 def _ran(node: Expr, rows: list[Record], engine: FakeEngine, window: int) -> dict[str, Outcome]:
     plan = lower(normal_form(node, OPS), OPS)
-    outcomes = list(run(plan, rows, dict.fromkeys(plan.models, engine), window=window))
+    outcomes = list(run(Prepared(plan, dict.fromkeys(plan.models, engine), window=window), rows))
     assert [outcome.row_id for outcome in outcomes] == [row.id for row in rows]
     return {outcome.row_id: outcome for outcome in outcomes}
 

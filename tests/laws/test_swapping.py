@@ -15,6 +15,7 @@ from chainlang.plan.model_schedule import residency
 from chainlang.protocol.messages import Usage
 from chainlang.runtime.model_swap import Swapper
 from chainlang.runtime.outcome import Outcome
+from chainlang.runtime.prepared import Prepared
 from chainlang.runtime.run_loop import run
 from chainlang.semantics.input_schema import record_of
 from tests.laws import law
@@ -54,12 +55,12 @@ def test_models_that_take_turns_change_no_result(
     plan = compiled(Program(node, OPS), passes=passes).plan
     records = [record_of(row) for row in ROWS]
     one = FakeEngine(latency=_latency)
-    wanted = list(run(plan, records, dict.fromkeys(plan.models, one), window=window))
+    wanted = list(run(Prepared(plan, dict.fromkeys(plan.models, one), window=window), records))
     all_of, seen = list[Held](), list[int]()
     engines = {name: Held(sizes[name], all_of, seen) for name in plan.models}
     swapper = Swapper(residency(plan.root, sizes, memory), engines)
     swapper.begin()
-    found = list(run(plan, records, engines, window=window, swapper=swapper))
+    found = list(run(Prepared(plan, engines, window=window, swapper=swapper), records))
     # Of equal requests, whichever comes first is paid for; that may be another row's.
     assert [evolve(one, usage=Usage()) for one in found] == [
         evolve(one, usage=Usage()) for one in wanted

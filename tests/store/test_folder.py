@@ -20,6 +20,7 @@ from chainlang.errors import SourceError
 from chainlang.plan.lower import lower
 from chainlang.protocol.messages import Usage
 from chainlang.runtime.outcome import RowFailure
+from chainlang.runtime.prepared import Prepared
 from chainlang.runtime.run_loop import run
 from chainlang.semantics.record import Branched, Candidate, Event, Flow, Record
 from chainlang.store import About, RunFolder
@@ -260,7 +261,7 @@ def test_a_run_of_the_loop(tmp_path: Path) -> None:
     body = chain("(fr = 2:E:tiny:0.7) >> (3:E:tiny | M)").body
     records = [Record({"query": text}, text, text) for text in ("a", "b")]
     with RunFolder.create(tmp_path, ABOUT) as folder:
-        for one in run(lower(body), records, {"tiny": FakeEngine()}):
+        for one in run(Prepared(lower(body), {"tiny": FakeEngine()}), records):
             folder.write(
                 one.index + 1, one.row_id, {}, one.flow, failure=one.failure, usage=one.usage
             )

@@ -17,7 +17,7 @@ from attrs import frozen
 from chainlang import chain
 from chainlang.engines.fake import FakeEngine
 from chainlang.protocol.messages import Completion, Delta, Failure, Request
-from chainlang.session.session import Summary
+from chainlang.session.folder_run import Summary
 from chainlang.store import RunFolder
 
 PART_ROWS = 8

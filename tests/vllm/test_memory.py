@@ -11,7 +11,7 @@ import pytest
 from chainlang import chain, load
 from chainlang.engines.vllm.engine import VllmEngine
 from chainlang.engines.vllm.memory_size import _GPU_SHARE, size
-from chainlang.session.engine_pool import close_engines
+from chainlang.session.engine_pool import close_engines, wanted
 from chainlang.session.memory_plan import memory_of
 from chainlang.settings import MapSettings
 from chainlang.tiny import path
@@ -78,5 +78,7 @@ def test_the_size_is_what_vllm_takes(model: Path) -> None:
 def test_explain_and_the_run_agree() -> None:
     qa = chain("E:tiny >> J:tiny")
     plan = qa.explain().compiled.plan
-    (found,) = memory_of(plan, (), MapSettings.of({})).needs.values()
+    (found,) = memory_of(
+        plan, wanted(plan, (), MapSettings.of({})), MapSettings.of({})
+    ).needs.values()
     assert found == size(str(path()), {})

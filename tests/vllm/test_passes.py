@@ -16,6 +16,7 @@ from chainlang.analysis.program import Program
 from chainlang.engines.vllm.engine import VllmEngine
 from chainlang.optimizer.compile import Compiled, compiled
 from chainlang.optimizer.registry import NAMES
+from chainlang.runtime.prepared import Prepared
 from chainlang.runtime.run_loop import run
 from chainlang.semantics.input_schema import record_of
 from chainlang.semantics.record import Flow, Record
@@ -90,7 +91,7 @@ def results(
     engines = dict.fromkeys(found.naive.models, engine)
     return {
         outcome.row_id: outcome.flow if outcome.failure is None else outcome.failure.message
-        for outcome in run(found.plan, records, engines)
+        for outcome in run(Prepared(found.plan, engines), records)
     }
 
 

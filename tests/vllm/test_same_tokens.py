@@ -18,6 +18,7 @@ from chainlang import ChainlangWarning, load
 from chainlang.engines.vllm.engine import VllmEngine
 from chainlang.optimizer.compile import compiled
 from chainlang.protocol.messages import Completion, Failure, Request
+from chainlang.runtime.prepared import Prepared
 from chainlang.runtime.run_loop import run
 from chainlang.semantics.input_schema import record_of
 from chainlang.semantics.record import Flow
@@ -128,6 +129,6 @@ def test_the_runtime_draws_the_tokens_of_the_reference(
     wanted = {row["id"]: meant(row) for row in ROWS}
     for plan, window, rows in ((found.naive, 1, ROWS), (found.plan, 100, ROWS[::-1])):
         records = [record_of(row) for row in rows]
-        for outcome in run(plan, records, {"tiny": random_engine}, window=window):
+        for outcome in run(Prepared(plan, {"tiny": random_engine}, window=window), records):
             said = outcome.flow if outcome.failure is None else outcome.failure.message
             assert said == wanted[outcome.row_id]

@@ -1,0 +1,43 @@
+"""A plan that is ready to run: with its engines, and with what all of its rows share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from attrs import field, frozen
+
+from chainlang.engines.protocol import Engine
+from chainlang.plan.steps import Plan
+from chainlang.runtime.budget import RunBudget
+from chainlang.runtime.limits import Terms
+from chainlang.runtime.model_swap import Swapper
+from chainlang.runtime.ports.guard import GuardedPort
+from chainlang.runtime.ports.port import Port
+from chainlang.settings import DEFAULT_WINDOW
+
+
+class OpenPort(Protocol):
+    """Opens a port to an engine, for a run that may have a budget."""
+
+    def __call__(self, engine: Engine, budget: RunBudget | None = None, /) -> Port: ...  # noqa: D102
+
+
+@frozen
+class Prepared:
+    """A plan, the engines that answer for its models, and what the rows of a run share."""
+
+    plan: Plan
+    engines: Mapping[str, Engine]
+    """The engine of each model of the plan."""
+    seed: int = field(default=0, kw_only=True)
+    window: int = field(default=DEFAULT_WINDOW, kw_only=True)
+    """Rows in flight at most; 32 times that where models take turns and the plan groups work by
+    model."""
+    ordered: bool = field(default=True, kw_only=True)
+    """Whether outcomes come in the order of the rows, or as rows finish."""
+    terms: Terms = field(factory=Terms, kw_only=True)
+    """Bounds on the cost of the run, of each row and of each call."""
+    open_port: OpenPort = field(default=GuardedPort, kw_only=True)
+    swapper: Swapper | None = field(default=None, kw_only=True)
+    """Loads the models and has begun to; None to load all of them when the run begins."""
