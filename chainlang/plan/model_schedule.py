@@ -81,6 +81,8 @@ def residency(
     there can do, before others come; equal numbers of loads take the fewer groups. Where a model
     fits in no way there are no groups.
     """
+    if not sizes:  # most engines hold no memory here
+        return Residency({}, memory)
     same = same or {}
     names = dict.fromkeys(same.get(name, name) for name in models(root))
     order = {name: at for at, name in enumerate(one for one in names if one in sizes)}

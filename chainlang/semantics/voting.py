@@ -10,6 +10,8 @@ from attrs import evolve
 
 from chainlang.semantics.record import Candidate
 
+_JSON = json.JSONEncoder(sort_keys=True, ensure_ascii=True)
+
 
 def canonical_answer(answer: Any, normalize: str | None = None) -> str:
     """Return the text under which answers are counted as the same: canonical JSON, text stripped.
@@ -27,7 +29,7 @@ def canonical_answer(answer: Any, normalize: str | None = None) -> str:
             answer = answer.casefold()
         elif normalize == "number":
             answer = _number(answer)
-    return json.dumps(answer, sort_keys=True, ensure_ascii=True)
+    return _JSON.encode(answer)
 
 
 def _number(text: str) -> str | float:

@@ -1,0 +1,83 @@
+"""What one call of a chain costs, and a row of `map`: beside the code from before it kept its plan.
+
+The older code comes out of this repository's history, into a folder that is removed afterwards.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from benchmarks.calls import questions
+from benchmarks.turns import HERE, OURS, Report, in_turns, least
+
+BEFORE = "400e2b0"
+"""The last commit where each call checked, compiled and optimized its chain again."""
+MOST = 0.2
+REVIEWS = """\
+type Review { sentiment: "pos" | "neg" | "neu", score: int(1..5), quote: str? }
+op read : generate -> Review { user = "Read this review: {{ query }}" }
+main = 3:read >> M(by="sentiment")
+"""
+CHAINS = {
+    "`E`": "E",
+    "`3:E >> M`": "3:E >> M",
+    "`3:E >> V >> J`": "3:E >> V >> J",
+    "a file with a type, an op and a vote": REVIEWS,
+}
+OLD, NEW = BEFORE, "now"
+
+
+def table(*, quick: bool = False) -> str:
+    rows, rounds = (3, 2) if quick else (200, 15)
+    with TemporaryDirectory() as folder:
+        if not unpacked(Path(folder)):
+            return f"Not measured: this checkout has no history that reaches back to {BEFORE}."
+        programs = {
+            name: (OURS, "one_call.py", str(root))
+            for name, root in ((OLD, folder), (NEW, HERE.parent))
+        }
+        jobs = [
+            {"text": text, "how": how, "rows": questions(rows, number * rows)}
+            for number in range(rounds + 1)
+            for text in CHAINS.values()
+            for how in ("call", "map")
+        ]
+        found = in_turns(programs, [jobs[0], *jobs])
+    lines = [
+        (
+            "Microseconds of CPU for one call, `qa(row)`, and for one row of `qa.map(rows)`, the "
+            f"fake engine answering; {rows} rows, the least of {rounds} rounds in turns with the "
+            f"code of {BEFORE} (claim: a call at most {MOST:.0%} of its time before, a row of "
+            "`map` no more than before)."
+        ),
+        "",
+        f"| chain |  | {OLD} | now | beside {OLD} |",
+        "|---|---|---:|---:|---:|",
+    ]
+    for name, text in CHAINS.items():
+        for how, said in (("call", "a call"), ("map", "a row of `map`")):
+            at = [n for n, job in enumerate(jobs) if (job["text"], job["how"]) == (text, how)][1:]
+            before, now = (chosen(found[one], at) for one in (OLD, NEW))
+            assert [one["answers"] for one in before] == [one["answers"] for one in now]
+            old, new = (least(one, "cpu") / rows * 1e6 for one in (before, now))
+            first = name if how == "call" else ""
+            lines.append(f"| {first} | {said} | {old:,.0f} | {new:,.0f} | {new / old:.2f} |")
+    return "\n".join(lines)
+
+
+def chosen(reports: list[Report], at: list[int]) -> list[Report]:
+    return [reports[number] for number in at]
+
+
+def unpacked(folder: Path) -> bool:
+    """Put the older package into a folder; return whether there is a history to take it from."""
+    command = ["git", "-C", str(HERE.parent), "archive", BEFORE, "chainlang", "grammar"]
+    archive = subprocess.run(command, capture_output=True, check=False)
+    if archive.returncode:
+        print(archive.stderr.decode(), file=sys.stderr)
+        return False
+    subprocess.run(["tar", "-x", "-C", str(folder)], input=archive.stdout, check=True)
+    return True
