@@ -23,8 +23,9 @@ import warnings
 from collections.abc import Iterable
 from typing import Any
 
-from chainlang.diagnostics.diagnostic import Diagnostic, in_order
+from chainlang.diagnostics.diagnostic import Diagnostic, Kind, in_order
 from chainlang.diagnostics.render import render
+from chainlang.diagnostics.source import Span
 
 
 class ChainlangError(Exception):
@@ -135,6 +136,28 @@ ERRORS: dict[str, type[ChainlangError]] = {
     "operand": OperandError,
     "malformed": VerifyError,
 }
+
+
+def error_of(
+    code: str,
+    message: str,
+    hint: str | None = None,
+    *,
+    span: Span | None = None,
+    kind: Kind | None = None,
+    subject: str | None = None,
+    known: Iterable[str] = (),
+    setting: str | None = None,
+) -> ChainlangError:
+    """Return the error of one finding, of the class that belongs to its code.
+
+    >>> error_of("setting", "outputs= is empty", "write outputs=['answer']")
+    SettingError((Diagnostic(code='setting', message='outputs= is empty', ...),))
+    """
+    found = Diagnostic(
+        code, message, span, hint, kind=kind, subject=subject, known=tuple(known), setting=setting
+    )
+    return ERRORS[code]([found])
 
 
 def raise_errors(diagnostics: Iterable[Diagnostic]) -> None:

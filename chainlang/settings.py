@@ -27,8 +27,9 @@ from pydantic import (
     ValidationError,
 )
 
-from chainlang.diagnostics.diagnostic import Diagnostic, closest
+from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.render import shown
+from chainlang.diagnostics.suggest import closest
 from chainlang.errors import SettingError
 from chainlang.tiny import NAME as TINY
 

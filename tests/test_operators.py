@@ -123,7 +123,7 @@ def test_a_string_beside_a_chain_is_notation() -> None:
     assert "E" | ("J" >> V) == E | (J >> V)
     with pytest.raises(ChainlangError, match=r"error\[syntax\]"):
         E >> "J >>"
-    with pytest.raises(MeaningError, match="there is no type of stage 'N'"):
+    with pytest.raises(MeaningError, match="unknown stage type 'N'"):
         E >> "N"
 
 

@@ -131,9 +131,9 @@ REFUSED: tuple[tuple[Callable[[], object], type[Exception], str], ...] = (
     (lambda: chain(3), OperandError, "3 is no chain"),  # type: ignore[arg-type]
     (lambda: chain(["E", 3]), OperandError, "3 is no chain"),  # type: ignore[list-item]
     (lambda: chain({"a": "E"}), OperandError, "a dict can't"),  # type: ignore[arg-type]
-    (lambda: chain(["E", "N"]), MeaningError, "no type of stage 'N'"),
+    (lambda: chain(["E", "N"]), MeaningError, "unknown stage type 'N'"),
     (lambda: chain(["E", "J >>"]), NotationError, "error["),
-    (lambda: chain("$x", components={"y": "E"}), MeaningError, "no definition 'x'"),
+    (lambda: chain("$x", components={"y": "E"}), MeaningError, "unknown definition '$x'"),
     (lambda: chain("$x", components={"x": "$x"}), MeaningError, "uses itself"),
     (lambda: chain("$x", components={"x": "$y", "y": ["$x"]}), MeaningError, "use each other"),
     (lambda: chain("$x", components={"a-b": "E"}), OperandError, "name of a component"),
@@ -146,7 +146,7 @@ REFUSED: tuple[tuple[Callable[[], object], type[Exception], str], ...] = (
     (lambda: chain("X", ops={"X": op("y", user="u")}), OperandError, "under that name"),
     (lambda: chain("CE(top_p=1)", ops={"CE": _panel}), MeaningError, "without options"),
     (lambda: chain("CE", ops={"CE": lambda *_: None}), OperandError, "None is no chain"),  # type: ignore[dict-item, return-value]
-    (lambda: chain("CE", ops={"CE": lambda *_: "N"}), MeaningError, "no type of stage 'N'"),
+    (lambda: chain("CE", ops={"CE": lambda *_: "N"}), MeaningError, "unknown stage type 'N'"),
     (lambda: chain("0:CE", ops={"CE": _panel}), MeaningError, "at least once"),
 )
 

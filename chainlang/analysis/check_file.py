@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any, assert_never
@@ -23,20 +22,22 @@ from chainlang.datatypes.check_types import (
     type_cycles,
     type_faults,
 )
-from chainlang.diagnostics.diagnostic import Diagnostic, closest
-from chainlang.diagnostics.source import Source, Span
+from chainlang.diagnostics.diagnostic import Diagnostic, Kind
+from chainlang.diagnostics.source import Source, Span, part_span
+from chainlang.diagnostics.suggest import closest, unknown
 from chainlang.ir import declarations
 from chainlang.ir.builtins import ENGINES, KINDS, NAMED_TYPES, OP_SETTINGS, RESERVED, Rule
 from chainlang.ir.calls import without_aliases
 from chainlang.ir.declarations import Definition, File, Item, bodies_of
 from chainlang.ir.nodes import Expr, Ref
+from chainlang.ir.other_names import meant_by
 from chainlang.ir.references import ref_levels, references, uses
 from chainlang.ir.visit import measure, transform
 from chainlang.limits import current
 from chainlang.notation.parse import NOTHING_LOST, Lost
 
 MAIN = "main"
-_MISSED = re.compile(r"there is no (?:type of stage|definition|type|model) '(?P<name>[^':]*)")
+_DECLARED: tuple[Kind, ...] = ("stage type", "definition", "type", "model")
 
 
 def resolve_file(
@@ -45,7 +46,7 @@ def resolve_file(
     """Return a file with canonical names and values, and everything found wrong with it.
 
     `main_source` is the file that was asked for, where others were used: only there an unused
-    definition is worth a warning. Nothing is said of names that are `lost`.
+    definition is worth a warning. Unknown names that are `lost` are not reported.
 
     >>> from chainlang.notation import parse_file
     >>> file, found = resolve_file(parse_file("a = $b\\nb = $a\\nmain = 3:E >> Q").node)
@@ -58,11 +59,8 @@ def resolve_file(
 
 
 def _is_lost(one: Diagnostic, lost: Lost) -> bool:
-    """Return whether a finding says that there is none of what could not be read."""
-    if not lost or one.code not in ("unknown-name", "type", "model"):
-        return False
-    missed = _MISSED.match(one.message)
-    return missed is not None and missed["name"] in lost
+    """Return whether a finding is about a name that may be declared where the text is broken."""
+    return one.kind in _DECLARED and one.subject is not None and one.subject in lost
 
 
 @define
@@ -89,7 +87,7 @@ class _Checker:
                 case declarations.Use(path):
                     hint = 'save it beside that file, and load("it.chain")'
                     message = f"{path!r} can't be used: only a file can use other files"
-                    self.note("file", message, item.span and item.span.part("name"), hint)
+                    self.note("file", message, part_span(item.span, "name"), hint)
                 case declarations.Model():
                     self.model(item)
                 case declarations.Op():
@@ -135,7 +133,7 @@ class _Checker:
             if named is None:
                 continue
             what, name = named
-            where = item.span and item.span.part("name")
+            where = part_span(item.span, "name")
             if (what, name) in seen:
                 first = seen[what, name].span
                 hint = None
@@ -233,7 +231,7 @@ class _Checker:
         for (what, name), item in by_key.items():
             own = main_source is None or item.span is None or item.span.source is main_source
             if (what, name) not in reached and own:
-                where = item.span and item.span.part("name")
+                where = part_span(item.span, "name")
                 hint = f"`main` does not lead to it: use it as ${name}, or delete it"
                 if what != "definition":
                     hint = "`main` does not lead to it: use it, or delete it"
@@ -244,26 +242,22 @@ class _Checker:
     def model(self, item: declarations.Model) -> None:
         rules = ENGINES.get(item.engine)
         if rules is None:
-            near = closest(item.engine, ENGINES)
-            hint = f"did you mean '{near}'?" if near else f"there are {', '.join(ENGINES)}"
-            where = item.span and item.span.part("engine")
-            self.note("unknown-name", f"there is no engine '{item.engine}'", where, hint)
+            where = part_span(item.span, "engine")
+            self.found.append(unknown("engine", item.engine, ENGINES, where))
             return
         if not item.source:
-            where = item.span and item.span.part("source")
+            where = part_span(item.span, "source")
             self.note("model", "this model has no name", where)
         self.settings(item.settings, rules, f"{item.engine}()")
 
     def op(self, item: declarations.Op, readable: Readable) -> None:
         if item.kind not in KINDS:
-            near = closest(item.kind, KINDS)
-            where = item.span and item.span.part("kind")
-            hint = f"did you mean '{near}'?" if near else f"the kinds are {', '.join(KINDS)}"
-            self.note("unknown-name", f"there is no kind '{item.kind}'", where, hint)
+            where = part_span(item.span, "kind")
+            self.found.append(unknown("op kind", item.kind, KINDS, where))
         self.settings(item.settings, OP_SETTINGS, "an op")
         given = {setting.name: setting for setting in item.settings}
         if not any(name == "user" or closest(name, OP_SETTINGS) == "user" for name in given):
-            where = item.span and item.span.part("name")
+            where = part_span(item.span, "name")
             hint = 'add `user = "..."`, a template over the fields of a row'
             self.note("definition", f"the op '{item.name}' has no prompt", where, hint)
         if "fresh" in given and item.kind != "generate":
@@ -283,10 +277,10 @@ class _Checker:
         """Find a choice that is no field of what the op returns, or no number of a candidate."""
         shape = None if item.returns is None else shape_of(item.returns, self.types)
         fields = {one.name: one for one in shape.fields} if shape is not None else {}
-        where = setting.span and setting.span.part("value")
+        where = part_span(setting.span, "value")
         if item.kind != "fold":
             message = f"a {item.kind} has no candidates to choose from: choose is for fold"
-            self.note("option", message, setting.span and setting.span.part("name"))
+            self.note("option", message, part_span(setting.span, "name"))
         elif setting.value not in fields:
             hint = f"there are {', '.join(fields)}" if fields else "say what it returns: -> { ... }"
             what = f"{spoken(setting.value)} is no field of what '{item.name}' returns"
@@ -300,17 +294,21 @@ class _Checker:
     ) -> None:
         for setting in settings:
             rule = rules.get(setting.name)
-            span = setting.span
             if rule is None:
-                near = closest(setting.name, rules)
-                hint = f"did you mean '{near}'?" if near else f"it takes {', '.join(rules)}"
-                if not rules:
-                    hint = "it takes none"
-                name = span and span.part("name")
-                self.note("unknown-option", f"{owner} has no setting '{setting.name}'", name, hint)
+                self.found.append(
+                    unknown(
+                        "setting",
+                        setting.name,
+                        rules,
+                        part_span(setting.span, "name"),
+                        code="unknown-option",
+                        of=f" of {owner}",
+                        hint=meant_by(setting.name, rules),
+                    )
+                )
                 continue
             value = setting.value
-            where = span and span.part("value")
+            where = part_span(setting.span, "value")
             if isinstance(value, declarations.Environment) or setting.name == "api_key":
                 self.secret(setting, rules, where)
                 continue

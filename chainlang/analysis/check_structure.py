@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import assert_never
 
 from chainlang.diagnostics.diagnostic import Diagnostic
-from chainlang.diagnostics.source import Span
+from chainlang.diagnostics.source import Span, part_span
 from chainlang.ir.builtins import StageType
 from chainlang.ir.calls import name_of
 from chainlang.ir.nodes import (
@@ -39,7 +39,7 @@ def names_twice(node: Expr) -> list[Diagnostic]:
     def visit(node: Expr) -> dict[str, Span | None]:
         names: dict[str, Span | None] = {}
         if isinstance(node, Named):
-            names[node.name] = node.span and node.span.part("name")
+            names[node.name] = part_span(node.span, "name")
         # Of a call that is refused nobody knows what it does with its parts.
         exclusive = isinstance(node, Fallback | Route | Combine)
         for part in parts_of(node):

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from chainlang.diagnostics.diagnostic import closest
-from chainlang.semantics.expressions import Fault
+from chainlang.diagnostics.diagnostic import Diagnostic
+from chainlang.diagnostics.source import Source, Span
+from chainlang.diagnostics.suggest import unknown
 from chainlang.semantics.prompts import environment, undeclared
 
 if TYPE_CHECKING:
@@ -34,16 +35,16 @@ def faults(
     known: Collection[str] | None = None,
     fields: Mapping[str, Collection[str]] | None = None,
     never: Mapping[str, tuple[str, str]] | None = None,
-) -> tuple[Fault, ...]:
-    """Return everything wrong with a template, in the order of its text.
+) -> tuple[Diagnostic, ...]:
+    """Return everything wrong with a template, with its places in that text.
 
-    `known` are the names that it may read, None where anybody's guess is as good; `fields` are
-    those of some of these names; `never` are names that it may not read, with why and a hint.
+    `known` are the names that it may read, None if any name may be right; `fields` are those of
+    some of these names; `never` are names that it may not read, with the reason and a hint.
 
     >>> [one.message for one in faults("{{ txt }} {{ a.vote }}", ["text", "a"], {"a": ["answer"]})]
-    ["there is no 'txt' to read", "'a' has no field 'vote'"]
+    ["unknown name 'txt'", "unknown field 'vote' of 'a'"]
     >>> faults("{% if x %}a")[0].message
-    "this template can't be read: 'if' is never ended"
+    "invalid template: 'if' is never closed"
     """
     from jinja2 import TemplateSyntaxError
 
@@ -54,22 +55,20 @@ def faults(
         return (_unreadable(template, error),)
     found = []
     for one in names:
+        span = _span(template, one.start, one.end)
         if never is not None and one.name in never:
             message, hint = never[one.name]
-            found.append(Fault(message, one.start, one.end, hint))
+            found.append(Diagnostic("template", message, span, hint, kind="name", subject=one.name))
         elif known is not None and one.name not in known:
-            hint = _hint(one.name, known, "it can read")
-            found.append(Fault(f"there is no '{one.name}' to read", one.start, one.end, hint))
+            found.append(unknown("name", one.name, sorted(known), span, code="template"))
         elif one.field is not None and one.field not in (fields or {}).get(one.name, (one.field,)):
-            hint = _hint(one.field, (fields or {})[one.name], "it has")
-            message = f"'{one.name}' has no field '{one.field}'"
-            found.append(Fault(message, one.start, one.end, hint))
+            own, of = sorted((fields or {})[one.name]), f" of '{one.name}'"
+            found.append(unknown("field", one.field, own, span, code="template", of=of))
     return tuple(found)
 
 
-def _hint(name: str, known: Collection[str], these: str) -> str:
-    near = closest(name, known)
-    return f"did you mean '{near}'?" if near else f"{these} {', '.join(sorted(known)) or 'nothing'}"
+def _span(template: str, start: int, end: int) -> Span:
+    return Span(Source(template, "<template>"), start, end)
 
 
 def reads(template: str) -> tuple[Read, ...]:
@@ -104,10 +103,13 @@ def words(template: str) -> Iterator[tuple[int, str, str]]:
         at += len(text)
 
 
-def _unreadable(template: str, error: TemplateSyntaxError) -> Fault:
-    """Return what to say of a template that jinja can't read; it tells the line, and a word."""
+def _unreadable(template: str, error: TemplateSyntaxError) -> Diagnostic:
+    """Return the finding about a template that jinja can't read.
+
+    Jinja gives the line and a sentence, and no place: the place is that of the word in quotes.
+    """
     said = _SIGNS.sub(lambda match: "'}}'" if match[1] == "print" else "'%}'", error.message or "")
-    said = re.sub(r"expected token (.*), got (.*)", r"\2 stands where \1 belongs", said)
+    said = re.sub(r"expected token (.*), got (.*)", r"expected \1, found \2", said)
     said = re.sub(r" at \d+$", "", said)
     start = sum(len(line) + 1 for line in template.split("\n")[: error.lineno - 1])
     line = template[start:].split("\n", 1)[0]
@@ -115,25 +117,20 @@ def _unreadable(template: str, error: TemplateSyntaxError) -> Fault:
     if ended or "end of template" in said:
         opened = [(at, word) for at, word in _openings(template)]
         at, word = opened[-1] if opened else (start, line)
-        return Fault(f"this template can't be read: '{word}' is never ended", at, at + len(word))
+        span = _span(template, at, at + len(word))
+        return Diagnostic("template", f"invalid template: '{word}' is never closed", span)
     quoted = _QUOTED.findall(said)
     word = quoted[0] if quoted else ""
     at = line.find(word) if word else -1
     if at < 0:
         at, word = len(line) - len(line.lstrip()), line.strip() or " "
-    hint = None
+    span = _span(template, start + at, start + at + len(word))
     if said.startswith("No filter named"):
-        near = closest(quoted[0], environment().filters)
-        hint = f"did you mean '{near}'?" if near else None
-        said = f"there is no filter '{quoted[0]}'"
-    elif said.startswith("No test named"):
-        near = closest(quoted[0], environment().tests)
-        hint = f"did you mean '{near}'?" if near else None
-        said = f"there is no test '{quoted[0]}'"
+        return unknown("filter", word, sorted(environment().filters), span, code="template")
+    if said.startswith("No test named"):
+        return unknown("test", word, sorted(environment().tests), span, code="template")
     message = said[:1].lower() + said[1:].split(". ")[0].rstrip(".")
-    return Fault(
-        f"this template can't be read: {message}", start + at, start + at + len(word), hint
-    )
+    return Diagnostic("template", f"invalid template: {message}", span)
 
 
 def _openings(template: str) -> list[tuple[int, str]]:

@@ -6,12 +6,14 @@ What only an arm sets may be absent outside it, so what reads it has to say `def
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import assert_never
+from typing import Literal, assert_never
 
 from attrs import define, field, frozen
 
 from chainlang.analysis import check_templates
 from chainlang.diagnostics.diagnostic import Diagnostic
+from chainlang.diagnostics.source import Source, Span, part_span
+from chainlang.diagnostics.suggest import listed
 from chainlang.ir.declarations import Item, Op, bodies_of
 from chainlang.ir.nodes import (
     Branch,
@@ -32,7 +34,7 @@ from chainlang.ir.nodes import (
     Timeout,
 )
 from chainlang.ir.visit import parts_of, walk
-from chainlang.notation.literals import inside
+from chainlang.notation.literals import at_literal
 from chainlang.semantics import expressions
 from chainlang.semantics.implicit_labels import own_names
 
@@ -98,44 +100,46 @@ def absences(
         there = one_of(tuple(places), _SOME)
         for setting in ops[name].settings:
             if setting.name in ("user", "system") and isinstance(setting.value, str):
-                where = setting.span and setting.span.part("value")
-                read = _words_of(setting.value)
-                for found in _missing(read, named, there, row, f"'{name}' runs"):
-                    span = where and inside(where, found.start, found.end)
-                    yield Diagnostic("template", found.message, span, found.hint)
+                where = part_span(setting.span, "value")
+                text, reader = setting.value, f"'{name}' runs"
+                for found in _missing("template", text, named, there, row, reader=reader):
+                    yield at_literal(found, where)
     for node, option, text, there in walked.at_options.values():
-        where = node.span and node.span.part(option).part("value")
-        read = _words_of_expression(text)
-        for found in _missing(read, named, there, None, f"{option}= is read", braces=False):
-            span = where and inside(where, found.start, found.end)
-            yield Diagnostic("expression", found.message, span, found.hint)
+        where = part_span(part_span(node.span, option), "value")
+        reader = f"{option}= is read"
+        for found in _missing("expression", text, named, there, None, reader=reader):
+            yield at_literal(found, where)
 
 
 def _missing(
-    words: Sequence[tuple[int, str]],
+    code: Literal["template", "expression"],
+    text: str,
     parts: frozenset[str],
     there: Names,
     row: frozenset[str] | None,
-    reader: str,
     *,
-    braces: bool = True,
-) -> Iterator[expressions.Fault]:
-    """Yield a fault for each part that is read, may be absent, and has no `default`."""
+    reader: str,
+) -> Iterator[Diagnostic]:
+    """Yield a finding for each part that is read, may be absent, and has no `default`."""
+    words = _words_of(text) if code == "template" else _words_of_expression(text)
     reasons = dict(sorted(there.perhaps))
     for name in sorted(parts - there.sure):
         read = unguarded(words, name)
         if read is None:
             continue
-        start, end, text = read
+        start, end, path = read
+        span = Span(Source(text, f"<{code}>"), start, end)
         if name in reasons:
             message = f"'{name}' may be absent where {reader}: only {reasons[name]} sets it"
-            hint = f'{text} | default("")'
-            hint = f"write {{{{ {hint} }}}}, or {{% if {name} is defined %}}" if braces else hint
-            yield expressions.Fault(message, start, end, hint if braces else f"write {hint}")
+            hint = f'write {path} | default("")'
+            if code == "template":
+                hint = f'write {{{{ {path} | default("") }}}}, or {{% if {name} is defined %}}'
+            yield Diagnostic(code, message, span, hint, kind="label", subject=name)
         elif row is not None:
             message = f"'{name}' is not set before {reader}"
-            known = ", ".join(sorted(there.all | row))
-            yield expressions.Fault(message, start, end, f"it can read {known}" if known else None)
+            known = tuple(sorted(there.all | row))
+            before = f"set before it: {listed(known)}" if known else None
+            yield Diagnostic(code, message, span, before, kind="label", subject=name, known=known)
 
 
 def unguarded(words: Sequence[tuple[int, str]], name: str) -> tuple[int, int, str] | None:

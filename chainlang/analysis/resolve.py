@@ -19,8 +19,9 @@ from chainlang.analysis.check_structure import (
     retries_at_zero,
 )
 from chainlang.analysis.scope import Scope
-from chainlang.diagnostics.diagnostic import Diagnostic, closest
-from chainlang.diagnostics.source import Span
+from chainlang.diagnostics.diagnostic import Diagnostic
+from chainlang.diagnostics.source import Span, part_span
+from chainlang.diagnostics.suggest import listed, suggest, unknown
 from chainlang.ir import build
 from chainlang.ir.builtins import (
     COMBINATORS,
@@ -52,9 +53,10 @@ from chainlang.ir.nodes import (
     Then,
     Timeout,
 )
+from chainlang.ir.other_names import meant_by
 from chainlang.ir.visit import rebuild
 from chainlang.limits import counted, current
-from chainlang.notation.literals import inside, print_literal, print_number
+from chainlang.notation.literals import at_literal, print_literal, print_number
 from chainlang.semantics.expressions import faults
 
 MAX_TEMPERATURE = 2.0
@@ -122,7 +124,8 @@ class _Resolver:
             return self.without_model(node, kind)
         self.temperature(node)
         self.model(node)
-        options = self.options(node.options, kind.options, {}, f"{name} ({kind.what})")
+        owner, fields = f"{name} ({kind.what})", ("count", "model", "temperature")
+        options = self.options(node.options, kind.options, {}, owner, fields)
         for option in options:
             need = option.value if option.name == "need" else 0
             if isinstance(need, int) and need > node.count:
@@ -146,13 +149,13 @@ class _Resolver:
             self.note(
                 "count",
                 f"{what}: {node.count} of them would all be the same",
-                span and span.part("count"),
+                part_span(span, "count"),
                 f"write {name}",
             )
         if node.model is not None:
-            self.note("model", what, span and span.part("model"), "leave the model out")
+            self.note("model", what, part_span(span, "model"), "leave the model out")
         if node.temperature:
-            where = span and span.part("temperature")
+            where = part_span(span, "temperature")
             self.note("temperature", what, where, "leave the temperature out")
         options = self.options(node.options, kind.options, {}, f"{name} ({kind.what})")
         if name == node.name and node.temperature is None and options is node.options:
@@ -160,7 +163,7 @@ class _Resolver:
         return evolve(node, name=name, temperature=None, options=options)
 
     def count(self, count: int, span: Span | None, what: str) -> None:
-        where = span and span.part("count")
+        where = part_span(span, "count")
         limits = current()
         if count < 1:
             self.note("count", f"{what} at least once, not {counted(count)} times", where)
@@ -170,7 +173,7 @@ class _Resolver:
 
     def temperature(self, node: Stage) -> None:
         value, span = node.temperature, node.span
-        fault = temperature_fault(value, span and span.part("temperature"))
+        fault = temperature_fault(value, part_span(span, "temperature"))
         where = fault and fault.span
         in_field = where and where.source.text[where.start - 1] == ":"  # and not in a call
         if fault and in_field and value and value > MAX_TEMPERATURE and value.is_integer():
@@ -188,35 +191,31 @@ class _Resolver:
             return
         head, tail = model.rsplit(":", 1)
         if head in known:
-            self.note(
-                "model",
-                f"there is no model '{model}'",
-                node.span and node.span.part("model"),
-                f"'{head}' is a model of this file, but '{tail}' is not a number, "
-                "so it is no temperature",
+            hint = f"'{head}' is a model of this file, but '{tail}' is not a temperature"
+            where = part_span(node.span, "model")
+            self.found.append(
+                unknown("model", model, sorted(known), where, code="model", hint=hint)
             )
 
     def unknown(self, node: Stage) -> None:
-        name, where = node.name, node.span and node.span.part("name")
+        name, where = node.name, part_span(node.span, "name")
         if name in COMBINATORS or name in FORMS:
             example = COMBINATORS[name].example if name in COMBINATORS else FORMS[name]
-            what = f"'{name}' is a call over chains, and none is given"
+            what = f"'{name}' is a combinator: it needs chains as arguments"
             self.note("combinator", what, where, f"write {example}")
             return
         known = [*self.scope.types, *COMBINATORS]
-        near = closest(name, known)
         third, left = divmod(len(name), 3)
+        hint = suggest(name, known, otherwise=None)
         if name in (self.scope.definitions or ()):
-            hint, near = f"a definition is used as ${name}", name
+            hint = f"a definition is used as ${name}"
         elif left == 0 and name == name[:third] * 3 and name[:third] in known:
             hint = f"did you mean 3 * {name[:third]}? Python makes '{name}' of 3 * '{name[:third]}'"
-        elif near:
-            hint = f"did you mean '{near}'?"
-        else:
-            hint = f"the types are {', '.join(self.scope.types)}; others are defined by `op`"
-        if node.model is None and node.count == 1 and not near and name.islower():
-            hint += f"; a definition is used as ${name}"
-        self.note("unknown-name", f"there is no type of stage '{name}'", where, hint)
+        elif hint is None:
+            hint = f"available: {listed(self.scope.types)}; `op` declares others"
+            if node.model is None and node.count == 1 and name.islower():
+                hint += f"; a definition is used as ${name}"
+        self.found.append(unknown("stage type", name, known, where, hint=hint))
 
     # ------------------------------------------------------------ combinators and references
 
@@ -266,7 +265,7 @@ class _Resolver:
         return node if made is call else specific(made)
 
     def not_a_combinator(self, node: Combine) -> None:
-        name, where = canonical(node.name), node.span and node.span.part("name")
+        name, where = canonical(node.name), part_span(node.span, "name")
         if name in self.scope.types:
             for part in node.parts:
                 hint = f"to feed it, write a >> {node.name}"
@@ -278,28 +277,22 @@ class _Resolver:
                 self.note("argument", message, part.span or where, hint)
             for option in node.options:
                 if isinstance(option.value, Expr | Table):
-                    place = option.span and option.span.part("value")
+                    place = part_span(option.span, "value")
                     message = f"{option.name}= takes a value, not a chain"
                     self.note("argument", message, place or where, _quoted(option))
             return
-        near = closest(node.name, [*COMBINATORS, "join", "branch"])
-        hint = f"did you mean '{near}'?" if near else f"there are {', '.join(COMBINATORS)}"
-        self.note("unknown-name", f"there is no combinator '{node.name}'", where, hint)
+        known = [*COMBINATORS, "join", "branch"]
+        self.found.append(unknown("combinator", node.name, known, where))
 
     def ref(self, node: Ref) -> None:
         definitions = self.scope.definitions
         if definitions is None or node.name in definitions:
             return
-        near = closest(node.name, definitions)
-        others = [f"${name}" for name in sorted(definitions) if name != "main"][:10]
-        hint = f"define it: {node.name} = ..."
-        if near and near != "main":
-            hint = f"did you mean '${near}'?"
-        elif others:
-            hint = f"there are {', '.join(others)}"
+        known = sorted(name for name in definitions if name != "main")
+        hint = suggest(node.name, known, sign="$") or f"define it: {node.name} = ..."
         if node.name in self.scope.types:
-            hint = f"'{node.name}' is a type of stage: write it without the '$'"
-        self.note("unknown-name", f"there is no definition '{node.name}'", node.span, hint)
+            hint = f"'{node.name}' is a stage type: write it without the '$'"
+        self.found.append(unknown("definition", node.name, known, node.span, hint=hint, sign="$"))
 
     # ------------------------------------------------------------ options
 
@@ -309,24 +302,15 @@ class _Resolver:
         rules: Mapping[str, Rule],
         aliases: Mapping[str, str],
         owner: str,
+        fields: tuple[str, ...] = (),
     ) -> tuple[Option, ...]:
         """Return options with canonical names and values; the same tuple if they were."""
         changed: list[Option] = []
         for option in options:
             name = aliases.get(option.name, option.name)
-            where = option.span
             rule = rules.get(name)
             if rule is None:
-                near = closest(name, rules)
-                hint = f"it takes {', '.join(rules)}" if rules else "it takes no options"
-                if near:
-                    hint = f"did you mean '{near}'?"
-                elif isinstance(option.value, Expr) and "arms" in rules:
-                    hint = f'arms stand in a table: arms={{"{name}": ...}}'
-                elif isinstance(option.value, Expr):
-                    hint = f"a label stands in parentheses: ({name} = ...)"
-                place = where and where.part("name")
-                self.note("unknown-option", f"{owner} has no option '{name}'", place, hint)
+                self.found.append(_unknown_option(option, name, (*rules, *fields), owner))
                 continue
             value = self.checked(option, rule)
             same = name == option.name and value is option.value
@@ -348,15 +332,26 @@ class _Resolver:
             if rule.holds_chains and isinstance(value, str):
                 hint = "write chains without quotes"
             shown = spoken(value)
-            where = option.span and option.span.part("value")
+            where = part_span(option.span, "value")
             self.note("option", f"{option.name}= takes {rule.wants}, not {shown}", where, hint)
             return value
 
     def expression_in(self, option: Option, text: str) -> None:
-        where = option.span and option.span.part("value")
-        for fault in faults(text, self.scope.known, self.scope.fields):
-            span = where and inside(where, fault.start, fault.end)
-            self.note("expression", fault.message, span, fault.hint)
+        where = part_span(option.span, "value")
+        for found in faults(text, self.scope.known, self.scope.fields):
+            self.found.append(at_literal(found, where))
+
+
+def _unknown_option(option: Option, name: str, known: tuple[str, ...], owner: str) -> Diagnostic:
+    hint = meant_by(name, known) or suggest(name, known, otherwise=None)
+    if hint is None and isinstance(option.value, Expr):
+        hint = f"a label stands in parentheses: ({name} = ...)"
+        if "arms" in known:
+            hint = f'arms stand in a table: arms={{"{name}": ...}}'
+    if hint is None and not known:
+        hint = f"{owner} takes no options"
+    where, of = part_span(option.span, "name"), f" of {owner}"
+    return unknown("option", name, known, where, code="unknown-option", of=of, hint=hint)
 
 
 def temperature_fault(value: object, where: Span | None) -> Diagnostic | None:

@@ -13,7 +13,7 @@ from attrs import field, frozen
 from chainlang.analysis.check_templates import faults
 from chainlang.datatypes.check_types import declared_types, shape_of
 from chainlang.diagnostics.diagnostic import Diagnostic
-from chainlang.diagnostics.source import Span
+from chainlang.diagnostics.source import part_span
 from chainlang.ir import declarations
 from chainlang.ir.declarations import bodies_of
 from chainlang.ir.nodes import (
@@ -36,9 +36,8 @@ from chainlang.ir.nodes import (
     Timeout,
 )
 from chainlang.ir.visit import walk
-from chainlang.notation.literals import inside
+from chainlang.notation.literals import at_literal
 from chainlang.semantics.combinators import ITEM
-from chainlang.semantics.expressions import Fault
 from chainlang.semantics.implicit_labels import own_names
 from chainlang.semantics.prelude import prelude
 
@@ -116,15 +115,9 @@ class Readable:
         if known is not None:
             known = (known | {"candidate"}) - ({op.name} & self.later)
         never = {} if op.kind == "map" else {"candidate": _ONE_AT_A_TIME}
-        where = setting.span and setting.span.part("value")
-        yield from at_place(faults(setting.value, known, self.fields, never), where)
-
-
-def at_place(found: Iterable[Fault], where: Span | None) -> Iterator[Diagnostic]:
-    """Yield faults of a text as findings at their places in the literal that it was written as."""
-    for one in found:
-        span = where and inside(where, one.start, one.end)
-        yield Diagnostic("template", one.message, span, one.hint)
+        where = part_span(setting.span, "value")
+        for one in faults(setting.value, known, self.fields, never):
+            yield at_literal(one, where)
 
 
 def derived_faults(node: declarations.Input) -> Iterator[Diagnostic]:
@@ -133,7 +126,8 @@ def derived_faults(node: declarations.Input) -> Iterator[Diagnostic]:
     known = {"id", "responses", *(one.name for one in fields if one.type is not None)}
     for one in fields:
         if one.type is None and one.default is not None and isinstance(one.default.value, str):
-            yield from at_place(faults(one.default.value, known), one.default.span)
+            for found in faults(one.default.value, known):
+                yield at_literal(found, one.default.span)
             known.add(one.name)
 
 

@@ -17,16 +17,17 @@ from attrs import define, field
 
 from chainlang.analysis.check_file import resolve_file
 from chainlang.analysis.check_templates import faults
-from chainlang.analysis.template_scope import at_place
 from chainlang.api.stage_types import StageWord, literal
 from chainlang.datatypes.from_python import Described, NoType, described
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.render import article, shown
+from chainlang.diagnostics.source import part_span
 from chainlang.errors import ChainlangError, raise_errors
 from chainlang.ir.builtins import KINDS
 from chainlang.ir.declarations import Op, Setting, Type, TypeDef
 from chainlang.ir.verify import is_name
 from chainlang.notation import parse_file, source
+from chainlang.notation.literals import at_literal
 from chainlang.notation.unparse import unparse_item
 from chainlang.semantics.bindings import NOTHING, Bound
 from chainlang.semantics.prompts import variables
@@ -164,8 +165,8 @@ class _Maker:
         """Note names in the templates that are no parameters."""
         for one in made.settings:
             if one.name in ("user", "system") and isinstance(one.value, str):
-                where = one.span and one.span.part("value")
-                self.found += at_place(faults(one.value, parameters), where)
+                where = part_span(one.span, "value")
+                self.found += (at_literal(found, where) for found in faults(one.value, parameters))
 
 
 def _written(text: str) -> Type:

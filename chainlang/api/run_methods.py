@@ -7,7 +7,8 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from chainlang.diagnostics.diagnostic import Diagnostic, closest
+from chainlang.diagnostics.diagnostic import Diagnostic
+from chainlang.diagnostics.suggest import closest
 from chainlang.errors import OperandError
 
 if TYPE_CHECKING:

@@ -181,14 +181,11 @@ class Failures:
 
         if outcome.failure is None or self.rows == _SHOWN:
             return
-        (page,) = outcome.failure.error().diagnostics
-        reason = page.message
-        if outcome.start is None:  # the message begins with the place of the row
-            reason = reason.partition(": ")[2]
-        else:
-            where = spoken(self.source, outcome.start.number)
-            page = evolve(page, message=f"{where}: {reason}")
-        if reason not in self.reasons:
-            self.reasons.add(reason)
-            self.found.append(page)
+        failure = outcome.failure
+        if outcome.start is not None:
+            failure = evolve(failure, row=spoken(self.source, outcome.start.number))
+        (without_row,) = evolve(failure, row=None).error().diagnostics
+        if without_row.message not in self.reasons:
+            self.reasons.add(without_row.message)
+            self.found += failure.error().diagnostics
             self.rows += 1

@@ -16,8 +16,9 @@ from chainlang.data.parquet import check_names, read_batches, read_parquet
 from chainlang.data.read_progress import Extent
 from chainlang.data.row import DEEPEST, LARGEST_LINE, BadRow, Row, Unreadable
 from chainlang.data.to_json import plain_row
-from chainlang.diagnostics.diagnostic import Diagnostic, closest
+from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.render import article, shown
+from chainlang.diagnostics.suggest import closest
 from chainlang.errors import OperandError
 
 KINDS = (".jsonl", ".ndjson", ".csv", ".tsv", ".parquet")

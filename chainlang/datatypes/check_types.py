@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from chainlang.diagnostics.diagnostic import Diagnostic, closest
-from chainlang.diagnostics.source import Span
+from chainlang.diagnostics.diagnostic import Diagnostic
+from chainlang.diagnostics.source import Span, part_span
+from chainlang.diagnostics.suggest import closest, unknown
 from chainlang.ir import declarations
 from chainlang.ir.builtins import NAMED_TYPES
 from chainlang.ir.nodes import Literal
@@ -31,7 +32,7 @@ def type_faults(node: declarations.Type, known: Mapping[str, Declared]) -> Itera
     >>> from chainlang.notation import parse_file
     >>> op = parse_file('op a : map -> list[int(5..1)](..2) | strin {}').node.items[0]
     >>> [one.message for one in type_faults(op.returns, {})]
-    ['nothing lies in the range from 5 to 1', "there is no type 'strin'"]
+    ['nothing lies in the range from 5 to 1', "unknown type 'strin'"]
     """
     for one in walk(node):
         match one:
@@ -78,7 +79,7 @@ _ELSEWHERE_SAID = ("$ref", "allOf", "anyOf", "oneOf")
 
 def python_type_faults(node: declarations.PythonType) -> Iterator[Diagnostic]:
     """Yield what is wrong with the JSON schema of a Python type."""
-    where = node.span and node.span.part("schema")
+    where = part_span(node.span, "schema")
     hint = "it is what pydantic says: json.dumps(Review.model_json_schema())"
     try:
         schema = json.loads(node.schema)
@@ -99,7 +100,7 @@ def type_cycles(types: Mapping[str, Declared]) -> Iterator[Diagnostic]:
     looping = on_cycles(inside)
     for name, item in types.items():
         if name in looping:
-            where = item.span and item.span.part("name")
+            where = part_span(item.span, "name")
             hint = "a type can contain others, but not itself"
             yield Diagnostic("cycle", f"the type '{name}' contains itself", where, hint)
 
@@ -113,15 +114,11 @@ def _name_faults(
     name, span = node.name, node.span
     bounded = node.low is not None or node.high is not None
     if name not in NAMED_TYPES and name not in known:
-        near = closest(name, [*NAMED_TYPES, *known])
-        hint = f"there are {', '.join([*NAMED_TYPES, *known])}"
-        if name in _ELSEWHERE:
-            hint = f"write {_ELSEWHERE[name]}"
-        elif name == "list":
-            hint = "say of what: list[str]"
-        elif near:
-            hint = f"did you mean '{near}'?"
-        yield Diagnostic("type", f"there is no type '{name}'", span, hint)
+        hint = "write the type of its items: list[str]" if name == "list" else None
+        near = closest(name, [*NAMED_TYPES, *known, *_ELSEWHERE])
+        if near in _ELSEWHERE:
+            hint = f"write {_ELSEWHERE[near]}"
+        yield unknown("type", name, [*NAMED_TYPES, *known], span, code="type", hint=hint)
         return
     if bounded and name not in ("int", "float", "str"):
         yield Diagnostic("type", f"'{name}' takes no bounds", span)
@@ -136,7 +133,7 @@ def _name_faults(
         hint = 'a pattern is for texts: str(r"...")'
         yield Diagnostic("type", f"'{name}' takes no pattern", span, hint)
     elif node.pattern is not None:
-        yield from _pattern_faults(node.pattern, span and span.part("pattern"))
+        yield from _pattern_faults(node.pattern, part_span(span, "pattern"))
 
 
 def _empty_range(low: float | None, high: float | None, span: Span | None) -> Iterator[Diagnostic]:

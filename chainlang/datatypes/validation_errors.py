@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from chainlang.datatypes.check_types import Declared
-from chainlang.diagnostics.diagnostic import closest
+from chainlang.diagnostics.suggest import closest
 from chainlang.ir import declarations
 from chainlang.notation.unparse import unparse_type
 

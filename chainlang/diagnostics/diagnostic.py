@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Literal
 
-from attrs import frozen
+from attrs import field, frozen
 
 from chainlang.diagnostics.source import Span
 
@@ -15,13 +15,20 @@ LINTS = frozenset(
 """The codes of warnings: such a chain is right, but may not be what its author meant."""
 
 
+Kind = Literal[
+    "combinator", "definition", "engine", "field", "filter", "function", "label", "model", "name",
+    "node", "op kind", "option", "output", "pass", "setting", "stage type", "test", "type",
+]  # fmt: skip
+"""What the subject of a finding is."""
+
+
 @frozen
 class Diagnostic:
     """One finding about a text: what, where, why, and what to write instead.
 
     `code` is stable and meant for machines (`LINTS` and `chainlang.errors.ERRORS` list all of
-    them); `span` is None for a
-    chain that was built in Python and has no text to point into.
+    them); `span` is None for a chain that was built in Python and has no text to point into.
+    `message` and `hint` are for people: code reads the other fields.
     """
 
     code: str
@@ -29,6 +36,14 @@ class Diagnostic:
     span: Span | None = None
     hint: str | None = None
     """What to do; where there are several ways, each on a line of its own."""
+    kind: Kind | None = field(default=None, kw_only=True)
+    """What the subject is."""
+    subject: str | None = field(default=None, kw_only=True)
+    """The name or the value that the finding is about, as it was written."""
+    known: tuple[str, ...] = field(default=(), kw_only=True)
+    """The names that could have been written in place of the subject."""
+    setting: str | None = field(default=None, kw_only=True)
+    """The setting of a model, an op or a run that the finding is about."""
 
     @property
     def severity(self) -> Literal["error", "warning"]:
@@ -38,7 +53,7 @@ class Diagnostic:
     def to_dict(self) -> dict[str, Any]:
         """Return the diagnostic as plain JSON values; lines and columns count from 1.
 
-        >>> Diagnostic("unknown-name", "there is no type 'X'").to_dict()["severity"]
+        >>> Diagnostic("unknown-name", "unknown stage type 'X'").to_dict()["severity"]
         'error'
         """
         found: dict[str, Any] = {
@@ -46,6 +61,10 @@ class Diagnostic:
             "code": self.code,
             "message": self.message,
             "hint": self.hint,
+            "kind": self.kind,
+            "subject": self.subject,
+            "known": list(self.known),
+            "setting": self.setting,
         }
         if self.span is not None:
             line, column = self.span.source.position(self.span.start)
@@ -69,17 +88,3 @@ def in_order(found: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
             key=lambda one: (rank[one.span.source.name], one.span.start) if one.span else (-1, -1),
         )
     )
-
-
-def closest(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name that `name` was probably meant to be, if one is near.
-
-    >>> closest("max_token", ["max_tokens", "top_p"])
-    'max_tokens'
-    """
-    import difflib  # 5 ms that only an error needs
-
-    candidates = sorted(known)
-    lowered = {candidate.lower(): candidate for candidate in reversed(candidates)}
-    found = difflib.get_close_matches(name.lower(), lowered, n=1, cutoff=0.6)
-    return lowered[found[0]] if found else None

@@ -20,8 +20,8 @@ def render(diagnostics: Iterable[Diagnostic], *, colour: bool = False) -> str:
 
     >>> from chainlang.diagnostics.source import Source
     >>> where = Span(Source("3:EE:tiny", "a.chain"), 2, 4)
-    >>> print(render([Diagnostic("unknown-name", "there is no type 'EE'", where, "write 'E'")]))
-    error[unknown-name]: there is no type 'EE'
+    >>> print(render([Diagnostic("unknown-name", "unknown stage type 'EE'", where, "write 'E'")]))
+    error[unknown-name]: unknown stage type 'EE'
      --> a.chain:1:3
       |
     1 | 3:EE:tiny

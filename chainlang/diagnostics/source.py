@@ -50,6 +50,15 @@ class Span:
         return next((span for key, span in self.parts if key == name), self)
 
 
+def part_span(span: Span | None, name: str) -> Span | None:
+    """Return the named part of a span; None without a span.
+
+    >>> part_span(None, "count") is None
+    True
+    """
+    return None if span is None else span.part(name)
+
+
 def cover(first: Span | None, last: Span | None) -> Span | None:
     """Return the span from the start of one to the end of another; None unless both have a source.
 

@@ -7,8 +7,8 @@ from typing import NoReturn, Protocol, TypeGuard
 
 from attrs import astuple, field, frozen
 
-from chainlang.diagnostics.diagnostic import Diagnostic
-from chainlang.errors import EngineError
+from chainlang.diagnostics.diagnostic import Kind
+from chainlang.errors import error_of
 from chainlang.protocol.messages import (
     Capabilities,
     Completion,
@@ -22,9 +22,15 @@ from chainlang.protocol.messages import (
 )
 
 
-def refuse(message: str, hint: str | None = None) -> NoReturn:
-    """Raise an `EngineError` with a message and a hint."""
-    raise EngineError([Diagnostic("engine", message, hint=hint)])
+def refuse(
+    message: str, hint: str | None = None, *, setting: str | None = None, model: str | None = None
+) -> NoReturn:
+    """Raise an `EngineError` with a message and a hint.
+
+    `setting` or `model` is what the error is about, so that it is shown where that is written.
+    """
+    kind: Kind | None = None if model is None else "model"
+    raise error_of("engine", message, hint, kind=kind, subject=model, setting=setting)
 
 
 @frozen

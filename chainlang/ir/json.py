@@ -12,8 +12,9 @@ from typing import Any, NoReturn, get_args
 
 import attrs
 
-from chainlang.diagnostics.diagnostic import Diagnostic, closest
-from chainlang.errors import DocumentError
+from chainlang.diagnostics.render import shown
+from chainlang.diagnostics.suggest import unknown
+from chainlang.errors import DocumentError, error_of
 from chainlang.ir.calls import general, specific
 from chainlang.ir.nodes import Arm, Combinator, Combine, Node
 from chainlang.ir.verify import SPECIFICATION, faults
@@ -60,19 +61,17 @@ def from_json(text: str) -> Node:
     try:
         document = json.loads(text, object_pairs_hook=_object, parse_constant=_constant)
     except ValueError as error:  # also JSONDecodeError, and integers of thousands of digits
-        _refuse(f"this is not JSON: {error}")
+        raise error_of("json", f"invalid JSON: {error}") from error
     if not isinstance(document, dict) or "chainlang" not in document:
-        _refuse("this JSON is not a chain: it has no version under 'chainlang'")
+        raise error_of("json", "this JSON is not a chain: it has no version under 'chainlang'")
     if document["chainlang"] != VERSION or isinstance(document["chainlang"], bool):
-        _refuse(
-            f"this document has version {document['chainlang']!r}",
-            f"this chainlang reads version {VERSION}",
-        )
+        message = f"unsupported version of the document: {document['chainlang']!r}"
+        raise error_of("json", message, f"this chainlang reads version {VERSION}")
     if document.keys() != {"chainlang", "chain"}:
-        _refuse("a document has the keys 'chainlang' and 'chain', and no others")
+        raise error_of("json", "a document has exactly two keys: 'chainlang' and 'chain'")
     node = _decode(document["chain"], "chain")
     if not isinstance(node, Node):
-        _refuse("'chain' is not a node: an object with a tag under 'node'")
+        raise error_of("json", "'chain' is not a node: an object with a tag under 'node'")
     size, depth = measure(node)
     limits.check("nodes", size, f"a chain of {size:,} nodes")
     limits.check("depth", depth, f"a chain nested {depth} deep")
@@ -115,22 +114,18 @@ def _decode(value: Any, path: str) -> Any:
     tag = fields.pop("node", None)
     kind = TAGS.get(tag) if isinstance(tag, str) else None
     if tag is None:
-        _refuse(f"{path}: an object has a tag under 'node'", 'as in {"node": "Stage", ...}')
+        hint = 'write {"node": "Stage", ...}'
+        raise error_of("json", f"the object at {path} has no tag under 'node'", hint)
     if kind is None:
-        near = closest(tag, TAGS) if isinstance(tag, str) else None
-        _refuse(
-            f"{path}: {tag!r} is not the tag of a node", f"did you mean '{near}'?" if near else None
-        )
+        name = tag if isinstance(tag, str) else shown(tag)
+        raise DocumentError([unknown("node", name, TAGS, code="json", of=f" at {path}")])
     for name in fields:
         if name not in field_names(kind):
-            near = closest(name, field_names(kind))
-            _refuse(
-                f"{path}: a {tag} has no field {name!r}",
-                f"did you mean '{near}'?" if near else None,
-            )
+            of = f" of the {tag} at {path}"
+            raise DocumentError([unknown("field", name, field_names(kind), code="json", of=of)])
     for attribute in attrs.fields(kind):
         if attribute.default is attrs.NOTHING and attribute.name not in fields:
-            _refuse(f"{path}: a {tag} needs the field {attribute.name!r}")
+            raise error_of("json", f"missing field '{attribute.name}' of the {tag} at {path}")
     for name, item in fields.items():
         fields[name] = _decode(item, f"{path}.{name}")
     return kind(**fields)
@@ -158,14 +153,10 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         seen: set[str] = set()
         for key, _ in pairs:
             if key in seen:
-                _refuse(f"the key {key!r} stands twice in one object")
+                raise error_of("json", f"duplicate key {key!r} in an object")
             seen.add(key)
     return found
 
 
 def _constant(name: str) -> NoReturn:
-    _refuse(f"{name} is not a JSON number")
-
-
-def _refuse(message: str, hint: str | None = None) -> NoReturn:
-    raise DocumentError([Diagnostic("json", message, hint=hint)])
+    raise error_of("json", f"{name} is not a JSON number")

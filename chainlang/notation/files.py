@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from attrs import define, field
 
 from chainlang.diagnostics.diagnostic import Diagnostic
-from chainlang.diagnostics.source import Source, Span
+from chainlang.diagnostics.source import Source, Span, part_span
 from chainlang.errors import ChainlangError, LimitError, SourceError, raise_errors
 from chainlang.ir.declarations import File, Item, Use
 from chainlang.ir.visit import measure
@@ -90,7 +90,7 @@ class _Loader:
         return items
 
     def use(self, item: Use, path: Path, users: tuple[Path, ...]) -> list[Item]:
-        where = item.span and item.span.part("name")
+        where = part_span(item.span, "name")
         if any(one.span == where for one in self.found):  # what it names is no path
             self.lost |= Lost(everything=True)
             return []

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import re
 
+from attrs import evolve
+
+from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.source import Span
 from chainlang.ir.nodes import Literal
 
@@ -96,6 +99,16 @@ def inside(span: Span, start: int, end: int) -> Span:
     first = place(span.text, start)
     last = max(place(span.text, end), first + 1)
     return Span(span.source, span.start + first, span.start + last)
+
+
+def at_literal(found: Diagnostic, literal: Span | None) -> Diagnostic:
+    """Return a finding about the text of a string, at its place in the literal that says it.
+
+    Of a text without a literal, as Python gives it, the place in the text itself stays.
+    """
+    if literal is None or found.span is None:
+        return found
+    return evolve(found, span=inside(literal, found.span.start, found.span.end))
 
 
 def print_string(value: str) -> str:

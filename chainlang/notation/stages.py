@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define, frozen
 
-from chainlang.diagnostics.source import Span
+from chainlang.diagnostics.source import Span, part_span
 from chainlang.ir import build
 from chainlang.ir.nodes import Expr, Literal, Option, Stage, Table
 from chainlang.notation import literals
@@ -133,7 +133,7 @@ class StageReader(ValueReader):
                         "argument",
                         f"the {key} of a stage is {_KINDS[key]}, "
                         f"not {literals.print_literal(argument.value)}",  # type: ignore[arg-type]
-                        argument.span and argument.span.part("value"),
+                        part_span(argument.span, "value"),
                         f'a stage is called as {name}("model", 3, 0.7)' + _unquoted(argument),
                     )
             elif argument.value is not None:

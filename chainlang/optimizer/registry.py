@@ -7,8 +7,8 @@ from typing import TypeVar
 
 from attrs import frozen
 
-from chainlang.diagnostics.diagnostic import Diagnostic, closest
-from chainlang.errors import SettingError
+from chainlang.diagnostics.suggest import unknown
+from chainlang.errors import raise_errors
 from chainlang.ir.nodes import Expr
 from chainlang.optimizer.adaptive_consistency import adaptive_consistency
 from chainlang.optimizer.cascade import cascade
@@ -85,15 +85,12 @@ def chosen(names: Sequence[str] | None) -> tuple[str, ...]:
     """
     if names is None:
         return DEFAULT
-    wrong = []
     known = ("default", *NAMES)
-    for name in dict.fromkeys(names):
-        if name not in known:
-            near = closest(name, known)
-            hint = f"did you mean '{near}'?" if near else f"there are {', '.join(known)}"
-            wrong.append(Diagnostic("setting", f"there is no pass '{name}'", hint=hint))
-    if wrong:
-        raise SettingError(wrong)
+    raise_errors(
+        unknown("pass", name, known, code="setting")
+        for name in dict.fromkeys(names)
+        if name not in known
+    )
     wanted = {*names, *(DEFAULT if "default" in names else ())}
     return tuple(name for name in NAMES if name in wanted)
 

@@ -16,9 +16,9 @@ from chainlang.semantics.seeds import Place
 
 @frozen
 class RowFailure:
-    """Why a row has no result: at which stage, in which sample, and what was said."""
+    """Why a row has no result: the reason, and the stage and the sample that failed."""
 
-    message: str
+    reason: str
     stage: str | None = None
     """The name of the stage that failed; None if the row never reached one."""
     place: Place = ()
@@ -28,6 +28,8 @@ class RowFailure:
     """The reply that did not fit, where there was one."""
     line: int | None = None
     """The line of the row in its source, where it could not be read."""
+    row: str | None = None
+    """The place of the row in its source, in words: ``in.csv, line 4``."""
     cause: Cause = "input"
     transient: bool = False
     """Whether the same request may succeed when it is sent again."""
@@ -37,6 +39,11 @@ class RowFailure:
     """The way to that line, as Python shows it."""
     span: Span | None = field(default=None, eq=False, repr=False)
 
+    @property
+    def message(self) -> str:
+        """The reason, after the place of the row where that is known."""
+        return f"{self.row}: {self.reason}" if self.row else self.reason
+
     def error(self) -> RowError:
         """Return the failure as an exception, for a caller that asked for the result."""
         where = f"{self.stage} failed: " if self.stage else ""
@@ -45,7 +52,9 @@ class RowFailure:
         hint = None if self.text is None else f"the reply was {_short(self.text)}"
         if self.where is not None:
             hint = f"raised at {self.where}"
-        found = RowError([Diagnostic("row", f"{where}{sample}{self.message}", self.span, hint)])
+        place = f"{self.row}: " if self.row else ""
+        message = f"{place}{where}{sample}{self.reason}"
+        found = RowError([Diagnostic("row", message, self.span, hint, subject=self.row)])
         if self.traceback is not None:
             found.add_note(self.traceback)
         return found

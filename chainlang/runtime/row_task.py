@@ -241,7 +241,7 @@ def _fallback(step: Fallback, record: Record, context: RowContext) -> Work:
         except RowFailed as error:
             failure = error.failure
             said.append(failure.message)
-    raise RowFailed(evolve(failure, message=last_of(said)))
+    raise RowFailed(evolve(failure, reason=last_of(said)))
 
 
 def _retry(step: Retry, record: Record, context: RowContext) -> Work:
@@ -256,7 +256,7 @@ def _retry(step: Retry, record: Record, context: RowContext) -> Work:
             failure = error.failure
             if not tries.again(failure, times):
                 message = tried(failure.message, times)
-                raise RowFailed(evolve(failure, message=message)) from error
+                raise RowFailed(evolve(failure, reason=message)) from error
             if is_redrawn(failure):
                 start, attempt = told(record, failure.message, failure.text), attempt + 1
             at = context.further(tries.mark, attempt).place((*step.place, "*"))

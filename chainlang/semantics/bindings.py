@@ -13,7 +13,9 @@ from attrs import evolve, field, frozen
 
 from chainlang.datatypes.check_types import declared_types
 from chainlang.datatypes.classes import Classes
-from chainlang.diagnostics.diagnostic import Diagnostic, closest
+from chainlang.diagnostics.diagnostic import Diagnostic
+from chainlang.diagnostics.source import part_span
+from chainlang.diagnostics.suggest import unknown
 from chainlang.errors import raise_errors
 from chainlang.ir.declarations import Definition, Item, PythonType
 from chainlang.ir.nodes import Expr, Function
@@ -82,7 +84,7 @@ def unbound(body: Expr, items: Iterable[Item], bound: Bound) -> list[Diagnostic]
     found = []
     for item in items:
         if isinstance(item, PythonType) and item.name not in bound.types:
-            name, where = item.name, item.span and item.span.part("name")
+            name, where = item.name, part_span(item.span, "name")
             hint = f'bind it: chain.bind({name}=...), or load(..., types={{"{name}": ...}})'
             message = f"the type @{name} has no class"
             found.append(Diagnostic("unknown-name", message, where, hint))
@@ -100,12 +102,8 @@ def unused(body: Expr, items: Iterable[Item], names: Iterable[str]) -> list[Diag
     found = []
     for name in names:
         if name not in used:
-            near = closest(name, used)
-            hint = f"it uses {', '.join(f'@{one}' for one in used) or 'no function and no type'}"
-            hint = f"did you mean '{near}'?" if near else hint
-            found.append(
-                Diagnostic("unknown-name", f"there is no @{name} in this chain", hint=hint)
-            )
+            hint = None if used else "this chain uses no Python function or class"
+            found.append(unknown("function", name, used, of=" in this chain", hint=hint, sign="@"))
     return found
 
 

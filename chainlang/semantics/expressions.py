@@ -12,9 +12,11 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import lru_cache, wraps
 from typing import TYPE_CHECKING, Any
 
-from attrs import frozen
+from attrs import evolve
 
-from chainlang.diagnostics.diagnostic import Diagnostic, closest
+from chainlang.diagnostics.diagnostic import Diagnostic, in_order
+from chainlang.diagnostics.source import Source, Span
+from chainlang.diagnostics.suggest import unknown
 from chainlang.errors import MeaningError
 from chainlang.semantics.prompts import NOT_ALLOWED, RenderError, said_by
 from chainlang.semantics.template_values import View, as_text, plain
@@ -39,16 +41,6 @@ FILTERS = (
 _LAZY = ("map", "reject", "rejectattr", "reverse", "select", "selectattr", "unique")
 
 
-@frozen
-class Fault:
-    """Something wrong with an expression: what, where in it, and what to write instead."""
-
-    message: str
-    start: int
-    end: int
-    hint: str | None = None
-
-
 def evaluate(expression: str, values: Mapping[str, Any]) -> Any:
     """Return the value of an expression, as JSON has it.
 
@@ -65,7 +57,7 @@ def _compiled(expression: str) -> Callable[[Mapping[str, Any]], Any]:
     """Return an expression, compiled once."""
     wrong = faults(expression)
     if wrong:
-        raise MeaningError([Diagnostic("expression", one.message, hint=one.hint) for one in wrong])
+        raise MeaningError(wrong)
     from jinja2 import TemplateError, Undefined
 
     run: Callable[..., Any]
@@ -102,37 +94,37 @@ def faults(
     expression: str,
     known: Collection[str] | None = None,
     fields: Mapping[str, Collection[str]] | None = None,
-) -> tuple[Fault, ...]:
-    """Return everything wrong with an expression, in the order of its text.
+) -> tuple[Diagnostic, ...]:
+    """Return everything wrong with an expression, with its places in that text.
 
-    `known` are the names that it may read, None where anybody's guess is as good; `fields` are
-    those of some of these names.
+    `known` are the names that it may read, None if any name may be right; `fields` are those of
+    some of these names.
 
     >>> [one.message for one in faults("verdikt == 2 ** 9", ["verdict"])]
-    ["there is no 'verdikt' here", "'**' could make a number of any size"]
+    ["unknown name 'verdikt'", "'**' could make a number of any size"]
     """
     if _is_name(expression):  # most are, and need no jinja
         tokens, names = [(0, expression)], {expression}
-        found: list[Fault] = []
+        found: list[tuple[str, Diagnostic]] = []
     else:
         if len(expression) > LONGEST:
-            what = f"an expression has at most {LONGEST:,} characters, and this {len(expression):,}"
-            return (Fault(what, 0, len(expression)),)
+            what = f"this expression has {len(expression):,} characters, more than {LONGEST:,}"
+            return (_NoExpression(what, 0, expression).found(expression),)
         from jinja2 import nodes
 
         try:
             tokens = words(expression)
             tree = _tree(expression, tokens)
         except _NoExpression as error:
-            return (error.fault,)
+            return (error.found(expression),)
         names = {one.name for one in tree.find_all(nodes.Name)}
-        found = [*_refused(tree, tokens), *_missing(tree, tokens, fields or {})]
+        found = [*_refused(tree), *_missing(tree, fields or {})]
     known = names if known is None else known
     for name in names - set(known):
-        near = closest(name, known)
-        hint = f"did you mean '{near}'?" if near else f"there are {', '.join(sorted(known))}"
-        found.append(_at(tokens, name, f"there is no '{name}' here", hint))
-    return tuple(sorted(dict.fromkeys(found), key=lambda one: one.start))
+        found.append((name, unknown("name", name, sorted(known), code="expression")))
+    source = Source(expression, "<expression>")
+    placed = [evolve(one, span=_place(source, tokens, word)) for word, one in found]
+    return in_order(dict.fromkeys(placed))
 
 
 @lru_cache(maxsize=1024)
@@ -152,11 +144,17 @@ def names(expression: str) -> frozenset[str]:
 
 
 class _NoExpression(Exception):
-    """A text is no expression; `fault` says why."""
+    """A text is no expression: the reason, and the characters that can't be read."""
 
     def __init__(self, message: str, start: int, text: str = "", hint: str | None = None) -> None:
-        self.fault = Fault(message, start, start + max(len(text), 1), hint)
+        self.message, self.start, self.text, self.hint = message, start, text, hint
         super().__init__(message)
+
+    def found(self, expression: str) -> Diagnostic:
+        """Return the finding about an expression."""
+        end = self.start + max(len(self.text), 1)
+        span = Span(Source(expression, "<expression>"), self.start, end)
+        return Diagnostic("expression", self.message, span, self.hint)
 
 
 def _is_name(expression: str) -> bool:
@@ -245,30 +243,34 @@ def _unreadable(expression: str, tokens: list[tuple[int, str]], parser: Any) -> 
     return _NoExpression(f"'{text}' can't stand here", start, text, hint)
 
 
-def _refused(tree: nodes.Node, tokens: list[tuple[int, str]]) -> Iterator[Fault]:
-    """Yield a fault for everything that an expression can't do, though jinja could."""
+def _refused(tree: nodes.Node) -> Iterator[tuple[str, Diagnostic]]:
+    """Yield what an expression may not do, though jinja could: each finding with its word."""
     from jinja2 import nodes
 
     for node in tree.find_all((nodes.Pow, nodes.Concat, nodes.Call, nodes.Filter, nodes.Getattr)):
         match node:
             case nodes.Pow():
                 hint = "write the product"
-                yield _at(tokens, "**", "'**' could make a number of any size", hint)
+                yield "**", _finding("'**' could make a number of any size", hint)
             case nodes.Concat():
-                yield _at(tokens, "~", "'~' could make a text of any size", "write + between texts")
+                hint = "write + between texts"
+                yield "~", _finding("'~' could make a text of any size", hint)
             case nodes.Call():
                 name = getattr(node.node, "attr", getattr(node.node, "name", "("))
                 hint = "to change a value, write a filter: answer | lower"
-                yield _at(tokens, name, "an expression can't call anything", hint)
+                yield name, _finding("an expression can't call functions", hint)
             case nodes.Filter(name=name) if name not in FILTERS:
-                near = closest(name, FILTERS)
-                hint = f"did you mean '{near}'?" if near else f"there are {', '.join(FILTERS)}"
-                yield _at(tokens, name, f"there is no filter '{name}' here", hint)
+                yield name, unknown("filter", name, FILTERS, code="expression")
             case nodes.Filter(kwargs=named):
                 for key in sorted(_twice(str(one.key) for one in named)):
-                    yield _at(tokens, key, f"the argument '{key}' stands twice")
+                    yield key, _finding(f"the argument '{key}' is given twice")
             case nodes.Getattr(attr=name) if name.startswith("_"):
-                yield _at(tokens, name, f"'{name}' is no field of a value")
+                hint = "names that begin with '_' can't be read"
+                yield name, _finding(f"'{name}' is not a field of a value", hint)
+
+
+def _finding(message: str, hint: str | None = None) -> Diagnostic:
+    return Diagnostic("expression", message, hint=hint)
 
 
 def _twice(names: Iterable[str]) -> set[str]:
@@ -276,9 +278,9 @@ def _twice(names: Iterable[str]) -> set[str]:
 
 
 def _missing(
-    tree: nodes.Node, tokens: list[tuple[int, str]], fields: Mapping[str, Collection[str]]
-) -> Iterator[Fault]:
-    """Yield a fault for each field that is read of a name which does not have it."""
+    tree: nodes.Node, fields: Mapping[str, Collection[str]]
+) -> Iterator[tuple[str, Diagnostic]]:
+    """Yield a finding for each field that is read of a name which does not have it."""
     from jinja2 import nodes
 
     for node in tree.find_all(nodes.Getattr):
@@ -286,20 +288,19 @@ def _missing(
             continue
         name, own = node.node.name, fields[node.node.name]
         if node.attr not in own:
-            near = closest(node.attr, own)
-            hint = f"did you mean '{near}'?" if near else f"it has {', '.join(sorted(own))}"
-            yield _at(tokens, node.attr, f"'{name}' has no field '{node.attr}'", hint)
+            of = f" of '{name}'"
+            yield node.attr, unknown("field", node.attr, sorted(own), code="expression", of=of)
 
 
-def _at(tokens: list[tuple[int, str]], text: str, message: str, hint: str | None = None) -> Fault:
-    """Return a fault at the first place of a word; one after a point is a field, not a name."""
+def _place(source: Source, tokens: list[tuple[int, str]], text: str) -> Span:
+    """Return the first place of a word; one after a point is a field, not a name."""
     places = [
         (before == ".", start)
         for (_, before), (start, word) in zip([(0, ""), *tokens], tokens, strict=False)
         if word == text
     ]
     start = min(places, default=(False, 0))[1]
-    return Fault(message, start, start + len(text), hint)
+    return Span(source, start, start + len(text))
 
 
 @lru_cache(maxsize=1)

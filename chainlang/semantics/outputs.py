@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterable, Iterator
 
 from attrs import evolve, frozen
 
-from chainlang.diagnostics.diagnostic import Diagnostic, closest
-from chainlang.errors import SettingError
+from chainlang.diagnostics.suggest import unknown
+from chainlang.errors import error_of, raise_errors
 from chainlang.semantics.record import Branched, Candidate, Flow, Record, Stop
 
 WHOLE = ("answer", "candidates", "history", "trace")
@@ -46,14 +46,11 @@ class Outputs:
             return Outputs()
         names = frozenset([given] if isinstance(given, str) else given)
         known = (*WHOLE, *parts)
-        wrong = []
-        for name in sorted(names - set(known)):
-            near = closest(name, known)
-            hint = f"did you mean '{near}'?" if near else f"there are {', '.join(known)}"
-            wrong.append(Diagnostic("setting", f"no result has the output '{name}'", hint=hint))
-        if wrong or not names:
-            empty = Diagnostic("setting", "outputs= asks for nothing", hint=f"it takes {WHOLE[0]}")
-            raise SettingError(wrong or [empty])
+        lost = sorted(names - set(known))
+        raise_errors(unknown("output", name, known, code="setting") for name in lost)
+        if not names:
+            hint = f'write outputs=["{WHOLE[0]}"], or leave it out for everything'
+            raise error_of("setting", "outputs= is empty", hint, setting="outputs")
         return Outputs(names)
 
     def of_flow(self, flow: Flow) -> Flow:

@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from chainlang.diagnostics.diagnostic import Diagnostic, closest
+from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.render import without_places
+from chainlang.diagnostics.suggest import closest
 from chainlang.errors import MeaningError
 from chainlang.semantics.template_values import View
 

@@ -13,8 +13,8 @@ from attrs import evolve, field, frozen
 
 from chainlang.datatypes.check_types import Declared, declared_types, shape_of
 from chainlang.datatypes.parse_reply import Form, Misfit, Value
-from chainlang.diagnostics.diagnostic import closest
 from chainlang.diagnostics.source import Span
+from chainlang.diagnostics.suggest import closest
 from chainlang.ir import declarations
 from chainlang.ir.builtins import Kind
 from chainlang.ir.declarations import Item, Op

@@ -13,10 +13,11 @@ from typing import Any
 from attrs import evolve
 
 from chainlang import tiny
-from chainlang.diagnostics.diagnostic import Diagnostic, closest
-from chainlang.diagnostics.source import Span
+from chainlang.diagnostics.diagnostic import Diagnostic
+from chainlang.diagnostics.source import Span, part_span
+from chainlang.diagnostics.suggest import nearest, unknown
 from chainlang.engines.protocol import Engine
-from chainlang.errors import EngineError
+from chainlang.errors import EngineError, error_of
 from chainlang.interrupts import loading
 from chainlang.ir.declarations import Environment, Item, Model
 from chainlang.plan.steps import Generate, Plan
@@ -120,16 +121,19 @@ def _check_promises(plan: Plan, engines: Mapping[str, Engine]) -> None:
         if isinstance(step, Generate) and step.stage.logprobs:
             promised = engines[step.stage.model].capabilities
             if not promised.logprobs:
-                message = f"the {promised.name} engine does not tell how likely tokens were"
+                message = f"the {promised.name} engine does not return logprobs"
                 hint = "leave logprobs=true out, or name a model of another engine"
-                raise EngineError([Diagnostic("engine", message, step.stage.span, hint)])
+                raise error_of(
+                    "engine", message, hint, span=step.stage.span, subject=step.stage.model
+                )
 
 
 @contextmanager
 def told(plan: Plan, name: str, model: Engine | Model) -> Iterator[None]:
-    """Give what is said of the engine of a model, in the block, the place that asks for it.
+    """Attach the span of a model to the `EngineError`s that are raised in the block.
 
-    That is of the setting it is about, or of the model's name at its source, where it is declared.
+    That is the span of the setting that the error is about, or else of the model, where it is
+    declared or first named.
     """
     try:
         yield
@@ -144,12 +148,12 @@ def told(plan: Plan, name: str, model: Engine | Model) -> Iterator[None]:
 def _about(found: Diagnostic, model: Engine | Model) -> Span | None:
     if not isinstance(model, Model):
         return None
-    said = f"{found.message} {found.hint}"
-    settings = {it.name: it.span for it in model.settings}
-    named = next((span for name, span in settings.items() if name in said), None)
-    if named is None and model.span is not None and f"model {model.source!r}" in found.message:
-        return model.span.part("source")
-    return named or settings.get("base_url")
+    settings = {one.name: one.span for one in model.settings}
+    if found.setting in settings:
+        return settings[found.setting]
+    if found.kind == "model":
+        return part_span(model.span, "source")
+    return settings.get("base_url")  # an error of a server is about the server at that address
 
 
 def _place(plan: Plan, name: str) -> Span | None:
@@ -164,11 +168,9 @@ def _place(plan: Plan, name: str) -> Span | None:
 
 def _check_name(name: str, models: Iterable[str]) -> None:
     """Raise if a name is nothing but a slip of another one."""
-    near = closest(name, [*models, tiny.NAME])
-    if near and near != name and "/" not in name and not Path(name).exists():
-        raise EngineError(
-            [Diagnostic("engine", f"there is no model {name!r}", hint=f"did you mean '{near}'?")]
-        )
+    known = [*models, tiny.NAME]
+    if name not in known and nearest(name, known) and "/" not in name and not Path(name).exists():
+        raise EngineError([unknown("model", name, known, code="engine")])
 
 
 def _opened(model: Model, settings: RowSettings) -> Engine:
@@ -209,7 +211,7 @@ def _source(model: Model) -> str | Path:
     if not (folder / "config.json").is_file():
         message = f"the model '{tiny.NAME}' has no weights in {folder}"
         hint = "make them: python examples/train_tiny.py; or name another model"
-        raise EngineError([Diagnostic("engine", message, hint=hint)])
+        raise error_of("engine", message, hint, kind="model", subject=model.source)
     return folder
 
 
@@ -232,7 +234,7 @@ def _value(value: object) -> Any:
         if value.name not in os.environ:
             message = f"the environment variable {value.name} is not set"
             hint = f"set it before running the chain: export {value.name}=..."
-            raise EngineError([Diagnostic("engine", message, value.span, hint)])
+            raise error_of("engine", message, hint, span=value.span, subject=value.name)
         return os.environ[value.name]
     return value
 

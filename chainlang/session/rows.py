@@ -35,9 +35,11 @@ def _starts(
     door = program.door
     for row in rows:
         if isinstance(row, BadRow):
-            yield RowFailure(f"{spoken(source, row.number)}: {row.message}", line=row.number)
+            where = spoken(source, row.number)
+            yield RowFailure(row.message, line=row.number, row=where)
             continue
         try:
             yield door.record(row.fields, row.number, bare=row.bare)
         except InputError as error:
-            yield RowFailure(f"{spoken(source, row.number)}: {error}", line=row.number)
+            where = spoken(source, row.number)
+            yield RowFailure(str(error), line=row.number, row=where)

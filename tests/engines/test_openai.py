@@ -749,13 +749,13 @@ def test_addresses_that_may_be_asked(url: str) -> None:
 @pytest.mark.parametrize(
     ("url", "why"),
     [
-        ("https://example.com/v1", "base_url leads to another machine: example.com"),
-        ("https://api.openai.com.evil.org/v1", "another machine: api.openai.com.evil.org"),
-        ("https://127.0.0.1.evil.org/v1", "another machine"),
-        ("http://0.0.0.0:8000/v1", "another machine"),
+        ("https://example.com/v1", "base_url is not an allowed host: example.com"),
+        ("https://api.openai.com.evil.org/v1", "not an allowed host: api.openai.com.evil.org"),
+        ("https://127.0.0.1.evil.org/v1", "not an allowed host"),
+        ("http://0.0.0.0:8000/v1", "not an allowed host"),
         ("https://api.openai.com@evil.org/v1", "a name or a password"),
         ("http://me:word@localhost/v1", "a name or a password"),
-        ("http://api.openai.com/v1", "for all to read"),
+        ("http://api.openai.com/v1", "the API key unencrypted"),
         ("localhost:8000", "not the address of a server"),
         ("ftp://localhost/v1", "not the address of a server"),
         ("http://localhost:99999/v1", "not the address of a server"),

@@ -41,7 +41,7 @@ MEANINGS = {
     "definition": "a file has no `main`, or an op has no prompt",
     "empty": "there is no chain in the text, or nothing in the parentheses",
     "unknown-name": "no type, combinator, definition, engine or kind has this name",
-    "unknown-option": "there is no such option or setting",
+    "unknown-option": "an option or a setting that is unknown",
     "option": "the value of an option or a setting is not one that it takes",
     "count": "a count below 1, or a count where several runs would all be the same",
     "temperature": "neither 0 nor from 0.01 to 2, or given where no model is called",

@@ -61,7 +61,7 @@ def test_rows_that_fail_end_with_1_and_are_listed(
 @pytest.mark.parametrize(
     ("chain", "rows", "message"),
     [
-        ("3:EE >> M", "rows.jsonl", "there is no type of stage 'EE'"),
+        ("3:EE >> M", "rows.jsonl", "unknown stage type 'EE'"),
         ("E:f", "missing.jsonl", "there is no such file"),
         ("E:f", "empty.jsonl", "this file is empty"),
     ],

@@ -53,9 +53,9 @@ def test_what_no_result_has_is_said_before_anything_runs() -> None:
     with pytest.raises(SettingError, match="no result has the output 'drft'") as caught:
         QA.map(ROWS, outputs=["answer", "drft"])
     assert "did you mean 'draft'?" in str(caught.value)
-    with pytest.raises(SettingError, match="there is no pass 'merge'"):
+    with pytest.raises(SettingError, match="unknown pass 'merge'"):
         QA.map(ROWS, passes=["merge"])
-    with pytest.raises(SettingError, match="outputs= asks for nothing"):
+    with pytest.raises(SettingError, match="outputs= is empty"):
         QA.map(ROWS, outputs=[])
 
 

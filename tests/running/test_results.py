@@ -352,6 +352,6 @@ def test_an_engine_that_does_not_tell_is_refused_before_a_row_runs() -> None:
     with pytest.raises(EngineError) as caught:
         chain("3:E:a >> J:b(logprobs=true)").map(["q"], engine={"a": Mute(), "b": Mute()})
     assert str(caught.value).splitlines()[0] == (
-        "error[engine]: the mute engine does not tell how likely tokens were"
+        "error[engine]: the mute engine does not return logprobs"
     )
     chain("E:a")("q", engine=Mute())

@@ -105,18 +105,20 @@ def test_what_could_grow_or_reach_out_is_no_expression(expression: str) -> None:
 def test_a_finding_stands_at_its_word() -> None:
     text = "fr.verdikt == verdikt and center | center(3)"
     found = faults(text, ["fr", "verdict", "center"])
-    assert [(text[one.start : one.end], one.hint) for one in found] == [
+    assert [(one.span and one.span.text, one.hint) for one in found] == [
         ("verdikt", "did you mean 'verdict'?"),
         ("center", found[1].hint),
     ]
-    assert found[0].start == text.rindex("verdikt")
+    assert found[0].span is not None
+    assert found[0].span.start == text.rindex("verdikt")
 
 
 @pytest.mark.parametrize("escape", [r"\u", r"\u12", r"\xZ", r"\U00", r"\N{nothing}"])
 def test_a_text_with_a_broken_escape_is_a_fault_of_its_own(escape: str) -> None:
     (fault,) = faults(f"answer == '{escape}' or score > 3")
     assert fault.message == "this text has a '\\' that begins no escape"
-    assert (fault.start, fault.end) == (10, 12 + len(escape))
+    assert fault.span is not None
+    assert (fault.span.start, fault.span.end) == (10, 12 + len(escape))
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,8 @@ class ChatClient:
         try:
             self._url = httpx2.URL(endpoint.questions)
         except httpx2.InvalidURL as error:
-            refuse(f"base_url can't be read: {error}", 'write it like "http://host:8000/v1"')
+            hint = 'write it like "http://host:8000/v1"'
+            refuse(f"base_url can't be read: {error}", hint, setting="base_url")
         self.endpoint = endpoint
         self.sent = 0
         """How many questions were sent, repeated ones included."""

@@ -34,13 +34,13 @@ class Endpoint:
         >>> Endpoint.of("https://example.com/v1", None)
         Traceback (most recent call last):
             ...
-        chainlang.errors.EngineError: error[engine]: base_url leads to another machine: example.com
+        chainlang.errors.EngineError: error[engine]: base_url is not an allowed host: example.com
           = hint: if that is meant: allowed_hosts=['example.com'] in Python or chainlang.toml
         """
         if key and not (key.isascii() and key.isprintable() and " " not in key):
             # Said here, because what writes the header would print the key that it can't write.
             hint = "a space, a line break or a quotation mark may have come along with it"
-            refuse("the API key has characters that no key has", hint)
+            refuse("the API key has characters that no key has", hint, setting="api_key")
         if key:
             redact_logs.hide(key)
         return cls(url.rstrip("/"), _host(url, allowed), key or "")
@@ -73,16 +73,19 @@ def _host(url: str, allowed: Collection[str]) -> str:
     except ValueError:
         host = ""
     if not host or parts.scheme not in {"http", "https"} or parts.query or parts.fragment:
-        refuse("base_url is not the address of a server", 'write it like "http://host:8000/v1"')
+        hint = 'write it like "http://host:8000/v1"'
+        refuse("base_url is not the address of a server", hint, setting="base_url")
     if parts.username is not None or parts.password is not None:
-        refuse("base_url has a name or a password in it", "pass the key as api_key")
+        hint = "pass the key as api_key"
+        refuse("base_url has a name or a password in it", hint, setting="base_url")
     if _is_loopback(host) or host in allowed:
         return host
     if host != CLOUD:
         hint = f"if that is meant: allowed_hosts=[{host!r}] in Python or chainlang.toml"
-        refuse(f"base_url leads to another machine: {host}", hint)
+        refuse(f"base_url is not an allowed host: {host}", hint, setting="base_url")
     if parts.scheme != "https":
-        refuse("base_url would send the key for all to read", f'write "{DEFAULT_URL}"')
+        message = "base_url would send the API key unencrypted"
+        refuse(message, f'write "{DEFAULT_URL}"', setting="base_url")
     return host
 
 

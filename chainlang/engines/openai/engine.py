@@ -74,9 +74,10 @@ class OpenAIEngine:
         retry: RetryPolicy | None = None,
     ) -> None:
         if max_concurrency < 1:
-            refuse(f"max_concurrency is {max_concurrency}", "write a whole number of at least 1")
+            hint = "write a whole number of at least 1"
+            refuse(f"max_concurrency is {max_concurrency}", hint, setting="max_concurrency")
         if model is not None and model.startswith(("http://", "https://")):
-            refuse("the model is an address", "pass that as base_url")
+            refuse("the model is an address", "pass that as base_url", model=model)
         self.model = model
         self.max_concurrency = max_concurrency
         self.max_model_len = max_model_len

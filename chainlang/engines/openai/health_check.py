@@ -57,7 +57,8 @@ def probe(endpoint: Endpoint, model: str | None, *, connect: float, met: bool = 
             return
         reason = re.sub(r"^\[Errno -?\d+\] ", "", str(error)) or type(error).__name__
         hint = "start it, or write the address of one that runs as base_url"
-        refuse(f"no server answers at {endpoint.url}: {chat_protocol.excerpt(reason)}", hint)
+        message = f"no server answers at {endpoint.url}: {chat_protocol.excerpt(reason)}"
+        refuse(message, hint, setting="base_url")
     except httpx2.RequestError:
         return
 
@@ -87,13 +88,15 @@ def _judge(endpoint: Endpoint, model: str | None, answer: httpx2.Response, recei
         what, hint = "asks for an API key", _NO_KEY
         if endpoint.key:
             what, hint = "does not take the API key", _WRONG_KEY
-        refuse(f"{endpoint.url} {what}: it {words}", hint)
+        refuse(f"{endpoint.url} {what}: it {words}", hint, setting="api_key")
     if kind_of_status(status) == "transport":
         return
     if not _in_the_protocol(status, document):
-        refuse(f"{endpoint.url} is no server for chat completions: it {words}", _ELSEWHERE)
+        message = f"{endpoint.url} is no server for chat completions: it {words}"
+        refuse(message, _ELSEWHERE, setting="base_url")
     if model is not None and _lacks_the_model(status, document, told, model):
-        refuse(f"{endpoint.url} has no model {model!r}: it {words}", _OTHER_MODEL)
+        message = f"{endpoint.url} has no model {model!r}: it {words}"
+        refuse(message, _OTHER_MODEL, model=model)
 
 
 def _lacks_the_model(status: int, document: Any, told: str, model: str) -> bool:

@@ -70,14 +70,15 @@ def found(model: str | Path) -> str:
     path = Path(text).expanduser()
     if not path.exists():
         if isinstance(model, Path) or text.startswith((".", "~", "/")) or text.count("/") != 1:
-            refuse(f"there is no model at {text!r}", _FOLDER if "/" in text else _NAMES)
+            hint = _FOLDER if "/" in text else _NAMES
+            refuse(f"there is no model at {text!r}", hint, model=text)
         return text
     if not path.is_dir():
-        refuse(f"{text!r} is a file, not a model", _FOLDER)
+        refuse(f"{text!r} is a file, not a model", _FOLDER, model=text)
     if not (path / "config.json").is_file():
-        refuse(f"{text!r} is not a model: it has no config.json", _FOLDER)
+        refuse(f"{text!r} is not a model: it has no config.json", _FOLDER, model=text)
     if wrong := fault(path):
-        refuse(f"the model {text!r} can't be loaded: {wrong[0]}", wrong[1])
+        refuse(f"the model {text!r} can't be loaded: {wrong[0]}", wrong[1], model=text)
     return str(path)
 
 
@@ -139,8 +140,8 @@ def _explained(model: str) -> Iterator[None]:
     except EngineError:
         raise
     except Exception as error:  # noqa: BLE001  # they raise what they like
-        means, hint = explained(model, error)
-        refuse(f"the model {model!r} {means}", hint)
+        means, hint, setting = explained(model, error)
+        refuse(f"the model {model!r} {means}", hint, setting=setting, model=model)
 
 
 def _device() -> str:
@@ -195,10 +196,11 @@ def _prepared(model: str, settings: Mapping[str, Any], device: str) -> Prepared:
     config = _configured(model, arguments, device)
     tokenizer = cached_tokenizer_from_config(config.model_config)
     if getattr(tokenizer, "backend_tokenizer", None) is None:
-        refuse(f"{model!r} has a tokenizer that can't tell a text from a special token")
+        message = f"{model!r} has a tokenizer that can't tell a text from a special token"
+        refuse(message, model=model)
     if not tokenizer.chat_template:
         hint = "use one that is trained to chat; its name often ends in -Instruct"
-        refuse(f"{model!r} has no chat template", hint)
+        refuse(f"{model!r} has no chat template", hint, model=model)
     exact = str(config.model_config.dtype) == "torch.float32" if device == "cpu" else None
     invariant = os.environ.get("VLLM_BATCH_INVARIANT") == "1" if exact is None else exact
     context, template = config.model_config.max_model_len, str(tokenizer.chat_template)

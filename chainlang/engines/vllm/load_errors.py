@@ -9,8 +9,8 @@ from re import Match
 
 from attrs import frozen
 
-Said = tuple[str, str | None]
-"""What is wrong with the model, after its name; and what to do."""
+Said = tuple[str, str | None, str | None]
+"""What is wrong with the model, after its name; what to do; and the setting that it is about."""
 _Words = str | Callable[[Match[str]], str]
 
 
@@ -21,6 +21,8 @@ class _Known:
     pattern: str
     means: _Words
     hint: _Words
+    setting: str | None = None
+    """The setting of the model that is to be changed."""
 
 
 _LONGER = r"max_model_len \((\d+)\) is greater .*?(?:embeddings|length)=(\d+)"
@@ -47,26 +49,31 @@ _KNOWN = (
         r"Unknown quantization method: (\S+)\. Must be",
         lambda found: f"can't be loaded: there is no quantization {found[1]!r} here",
         "leave quantization out: a model that is quantized says how itself",
+        "quantization",
     ),
     _Known(
         r"Cannot find the config file for (\S+)",
         lambda found: f"is not quantized by {found[1]}",
         "leave quantization out",
+        "quantization",
     ),
     _Known(
         r"torch\.(\w+) is not supported for quantization method (\S+)\.",
         lambda found: f"can't be loaded with quantization {found[2]!r} in {found[1]}",
         'pass dtype="bfloat16": replies then depend on what else is in the batch',
+        "quantization",
     ),
     _Known(
         _LONGER,
         lambda found: f"has a context of {found[2]} tokens: max_model_len can't be {found[1]}",
         "pass a smaller max_model_len, or none",
+        "max_model_len",
     ),
     _Known(
         r"Not enough allowed NUMA nodes|larger than the number of available GPUs",
         "can't be spread over so many devices",
         "pass a smaller tensor_parallel_size, or none",
+        "tensor_parallel_size",
     ),
     _Known(
         _CACHE,
@@ -74,16 +81,19 @@ _KNOWN = (
             f"needs {found[1]} GiB for one prompt of its full context, and there are {found[2]}"
         ),
         lambda found: f"pass max_model_len={found[3]}, or less" if found[3] else _SHORTER,
+        "max_model_len",
     ),
     _Known(
         r"\(([\d.]+)/[\d.]+ GiB\) on startup is less than .*?, ([\d.]+) GiB",
         lambda found: f"is to take {found[2]} GiB of memory, and {found[1]} are free",
         "pass a smaller gpu_memory_utilization, or end what takes the rest",
+        "gpu_memory_utilization",
     ),
     _Known(
         r"No available memory for the cache blocks",
         "leaves no memory for prompts beside its weights",
         "pass a larger gpu_memory_utilization, or name a smaller model",
+        "gpu_memory_utilization",
     ),
     _Known(
         _MEMORY,
@@ -92,6 +102,7 @@ _KNOWN = (
             + (f": {int(found[1]) / 2**30:,.1f} GiB more" if found[1] else "")
         ),
         "pass a smaller max_model_len, or name a smaller model",
+        "max_model_len",
     ),
     _Known(
         r"Cannot find any model weights",
@@ -132,7 +143,7 @@ def explained(model: str, error: BaseException) -> Said:
     >>> explained("m", RuntimeError("Cannot find any model weights with `m`"))[0]
     'has no weights'
     >>> explained("m", RuntimeError("surprise\\nand more"))
-    ("can't be loaded: surprise", None)
+    ("can't be loaded: surprise", None, None)
     """
     reason = str(error).strip() or type(error).__name__
     for known in _KNOWN:
@@ -141,8 +152,8 @@ def explained(model: str, error: BaseException) -> Said:
                 words if isinstance(words, str) else words(found)
                 for words in (known.means, known.hint)
             )
-            return means, hint.replace("{model}", model)
-    return f"can't be loaded: {short(reason)}", None
+            return means, hint.replace("{model}", model), known.setting
+    return f"can't be loaded: {short(reason)}", None, None
 
 
 def short(reason: str) -> str:

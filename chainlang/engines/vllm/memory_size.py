@@ -12,10 +12,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.engines.protocol import Size
 from chainlang.engines.vllm.weight_files import stored
-from chainlang.errors import EngineError
+from chainlang.errors import error_of
 
 CPU_DTYPE = "float32"
 _ITEMS = {"float32": 4, "float16": 2, "bfloat16": 2}
@@ -55,9 +54,8 @@ def device_memory() -> int:
             return int(said.split()[0]) << 20
         except (OSError, subprocess.CalledProcessError, ValueError, IndexError) as error:
             what = f"nvidia-smi does not say how much memory the GPU has: {error}"
-            raise EngineError(
-                [Diagnostic("engine", what, hint='say it: memory="80 GiB"')]
-            ) from error
+            hint = 'set it: memory="80 GiB"'
+            raise error_of("engine", what, hint, setting="memory") from error
     return min(_bounds())
 
 
