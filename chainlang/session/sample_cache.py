@@ -18,7 +18,7 @@ from chainlang.runtime.ports.guard import GuardedPort
 from chainlang.runtime.ports.recording import RecordedPort
 from chainlang.runtime.prepared import OpenPort
 from chainlang.settings import CacheMode, RowSettings
-from chainlang.store.cache import InMemory, Level, Levels, OnDisk
+from chainlang.store.cache import InMemory, Level, Levels, open_on_disk
 from chainlang.store.sample_codec import Drawn
 
 _OPEN: dict[tuple[Path, int, str | None], Levels] = {}
@@ -67,7 +67,7 @@ def _levels(settings: RowSettings) -> Levels:
     key = (folder.resolve(), settings.cache_bytes, url)
     with _OPENING:
         if key not in _OPEN:
-            levels: list[Level] = [InMemory(), OnDisk.open(folder, settings.cache_bytes)]
+            levels: list[Level] = [InMemory(), open_on_disk(folder, settings.cache_bytes)]
             if url is not None:
                 from chainlang.store.redis_cache import InRedis
 

@@ -7,33 +7,36 @@ level may lose what it keeps; what it returns is what was recorded, or it is an 
 
 from __future__ import annotations
 
-import sqlite3
 import threading
-import time
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Protocol
 
 from attrs import define, field
 
-from chainlang.diagnostics.diagnostic import Diagnostic
-from chainlang.errors import SourceError
-from chainlang.store.sample_codec import Drawn, LaterEntry, checksum, decoded, encoded, fits
-from chainlang.store.sqlite import transaction
+from chainlang.store.io_errors import source_error
+from chainlang.store.sample_codec import Drawn
+from chainlang.store.sample_table import EVICTING, SampleTable
+from chainlang.store.sqlite import Database, FileKind
 
 FILE = "cache.sqlite"
 FORMAT = 1
-_MARK = 0x63616368  # "cach", so that no other program's file is taken for a cache
-_CHUNK = 500  # keys of one question; SQLite takes 32,766
 _PATIENCE = 30.0  # seconds that another process may be writing
-_HOUR = 3600  # how exactly it is known when an entry was used; a write for each use would cost more
-_SPARE = 0.9  # of the size, what is left when it has been exceeded
-_SCHEMA = """
-CREATE TABLE samples (key BLOB PRIMARY KEY, entry BLOB NOT NULL, sum BLOB NOT NULL, used INTEGER);
-CREATE INDEX by_use ON samples (used);
-"""
+_REMOVE = "remove it, or name another folder: cache_folder=..."
+_KIND = FileKind(
+    name="cache",
+    whole_name="cache",
+    mark=0x63616368,  # "cach"
+    format=FORMAT,
+    schema=EVICTING,
+    pragmas=("journal_mode = WAL", "synchronous = NORMAL"),
+    is_checked=False,
+    if_failed='to go on without it: cache="off"',
+    if_damaged="remove it; what it kept is drawn again",
+    if_later=_REMOVE,
+    if_foreign=_REMOVE,
+)
 
 
 class Level(Protocol):
@@ -133,138 +136,20 @@ class Levels:
             level.close()
 
 
-@define(eq=False)
-class OnDisk:
-    """A level in a file, of so many bytes. Threads and processes may use it at the same time.
+def open_on_disk(folder: Path, most: int) -> SampleTable:
+    """Return the level in a file of a folder, made where there is none, of at most so many bytes.
 
-    A crash may lose what was recorded last, and no more. An entry that does not fit its checksum
-    is taken out, and counts as missing.
+    Threads and processes may use it at the same time. A crash may lose what was recorded last, and
+    no more. An entry that does not fit its checksum is removed, and counts as missing. Raises
+    `SourceError`.
     """
-
-    path: Path
-    most: int
-    _database: sqlite3.Connection
-    _lock: threading.Lock = field(factory=threading.Lock)
-
-    @staticmethod
-    def open(folder: Path, most: int) -> OnDisk:
-        """Open the cache of a folder, made where there is none. Raises `SourceError`."""
-        path = folder / FILE
-        try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError as error:
-            message = f"{folder}: no cache can be there: {error.strerror}"
-            raise _refusal(message, "name another folder: cache_folder=...") from error
-        with _told(path):
-            database = sqlite3.connect(
-                path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False
-            )
-            try:
-                _prepare(database, path)
-            except BaseException:
-                database.close()
-                raise
-        return OnDisk(path, most, database)
-
-    def find(self, keys: Iterable[bytes]) -> dict[bytes, Drawn]:
-        """Return those that are there."""
-        wanted, found = list(keys), dict[bytes, Drawn]()
-        now = int(time.time())
-        with self._lock, _told(self.path):
-            for start in range(0, len(wanted), _CHUNK):
-                some = wanted[start : start + _CHUNK]
-                marks = ",".join("?" * len(some))
-                question = f"SELECT key, entry, sum, used FROM samples WHERE key IN ({marks})"  # noqa: S608
-                rows = self._database.execute(question, some).fetchall()
-                damaged = [(key,) for key, entry, total, _ in rows if not fits(key, entry, total)]
-                old = [(now, key) for key, _, _, used in rows if used < now - _HOUR]
-                if damaged or old:
-                    with transaction(self._database):
-                        remove, use = "DELETE FROM samples WHERE key = ?", "UPDATE samples SET used"
-                        self._database.executemany(remove, damaged)
-                        self._database.executemany(f"{use} = ? WHERE key = ?", old)
-                for key, entry, total, _ in rows:
-                    if fits(key, entry, total):
-                        with suppress(LaterEntry):  # of a later version, which has its own use
-                            found[key] = decoded(entry)
-        return found
-
-    def record(self, drawn: Mapping[bytes, Drawn]) -> None:
-        """Keep samples, all or none; the ones that were used least lately go."""
-        if not drawn:
-            return
-        now, rows = int(time.time()), []
-        for key, one in drawn.items():
-            entry = encoded(one)
-            rows.append((key, entry, checksum(key, entry), now))
-        with self._lock, _told(self.path), transaction(self._database):
-            self._database.executemany("INSERT OR REPLACE INTO samples VALUES (?, ?, ?, ?)", rows)
-            if self.size() > self.most:
-                self._shrink()
-
-    def size(self) -> int:
-        """Return how many bytes of the file are in use."""
-        ask = self._database.execute
-        (pages,), (free,) = (ask(f"PRAGMA {name}").fetchone() for name in _COUNTS)
-        (each,) = ask("PRAGMA page_size").fetchone()
-        return int((pages - free) * each)
-
-    def __len__(self) -> int:
-        """How many samples there are."""
-        with self._lock, _told(self.path):
-            (count,) = self._database.execute("SELECT count(*) FROM samples").fetchone()
-        return int(count)
-
-    def close(self) -> None:
-        """Let the file go. Closing twice does nothing."""
-        with self._lock:
-            self._database.close()
-
-    def _shrink(self) -> None:
-        """Take out what was used least lately, until there is some room again."""
-        oldest = "SELECT key FROM samples ORDER BY used, rowid LIMIT max(1, ?)"
-        while self.size() > self.most * _SPARE:
-            (count,) = self._database.execute("SELECT count(*) FROM samples").fetchone()
-            if not count:
-                return
-            remove = f"DELETE FROM samples WHERE key IN ({oldest})"  # noqa: S608
-            self._database.execute(remove, [count // 10])
-
-
-_COUNTS = ("page_count", "freelist_count")
-
-
-def _prepare(database: sqlite3.Connection, path: Path) -> None:
-    """Set a database up, or hold the one that is there to what we wrote."""
-    database.execute("PRAGMA journal_mode = WAL")
-    database.execute("PRAGMA synchronous = NORMAL")
-    with transaction(database):  # of two processes that begin, one sets it up
-        (mark,) = database.execute("PRAGMA application_id").fetchone()
-        (version,) = database.execute("PRAGMA user_version").fetchone()
-        (tables,) = database.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-        if tables and (mark, version) != (_MARK, FORMAT):
-            what = "this is a database, but no cache"
-            if mark == _MARK:
-                what = f"this cache has format {version}, and this version reads {FORMAT}"
-            raise _refusal(f"{path}: {what}", "remove it, or name another folder: cache_folder=...")
-        if not tables:
-            for statement in _SCHEMA.split(";"):
-                database.execute(statement)
-            database.execute(f"PRAGMA application_id = {_MARK}")
-            database.execute(f"PRAGMA user_version = {FORMAT}")
-
-
-@contextmanager
-def _told(path: Path) -> Iterator[None]:
-    """Say of which cache SQLite speaks."""
+    path = folder / FILE
     try:
-        yield
-    except sqlite3.OperationalError as error:  # the disk, or another process
-        raise _refusal(f"{path}: {error}", 'to go on without it: cache="off"') from error
-    except sqlite3.DatabaseError as error:
-        hint = "remove it; what it kept is drawn again"
-        raise _refusal(f"{path}: the cache is damaged: {error}", hint) from error
-
-
-def _refusal(message: str, hint: str) -> SourceError:
-    return SourceError([Diagnostic("file", message, hint=hint)])
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        message = f"{folder}: no cache can be there: {error.strerror}"
+        raise source_error(message, "name another folder: cache_folder=...") from error
+    address = str(path)
+    settings = {"timeout": _PATIENCE, "check_same_thread": False}
+    database = Database.open(_KIND, address, address, **settings)
+    return SampleTable(database, durable=False, evict=most)

@@ -8,7 +8,8 @@ from typing import NoReturn
 
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.errors import SourceError
-from chainlang.store.safe_files import TEMPORARY, Folder, told
+from chainlang.store.io_errors import file_errors
+from chainlang.store.safe_files import TEMPORARY, Folder
 from chainlang.store.table_formats import FORMATS
 
 JOURNAL = "journal.sqlite"
@@ -47,7 +48,7 @@ def removable(root: Folder, *, overwrite: bool) -> dict[str, list[str]]:
     names = root.names()
     if not names:
         return {}
-    with told(root.path):
+    with file_errors(root.path):
         if not _holds_run(root):
             _refuse(root, "this folder is not empty, and holds no run", "name a new folder")
         if not overwrite:

@@ -9,7 +9,8 @@ from typing import Any, BinaryIO
 
 from attrs import define, field
 
-from chainlang.store.safe_files import TEMPORARY, Folder, told
+from chainlang.store.io_errors import file_errors
+from chainlang.store.safe_files import TEMPORARY, Folder
 from chainlang.store.table_formats import Columns, json_line
 
 _HELD = 1 << 16  # bytes that wait before they are written
@@ -66,7 +67,7 @@ class Parts:
     def flush(self, part: str) -> None:
         """Write what is held to the file of the part, under its temporary name."""
         data = b"".join(self.held)
-        with self.opened() as folder, told(f"{folder.path}/{part}"):
+        with self.opened() as folder, file_errors(f"{folder.path}/{part}"):
             new = not self.begun
             with (folder.create if new else folder.append)(part + _SPOOL) as file:
                 self.begun = part
@@ -101,7 +102,9 @@ class Parts:
                 folder.commit(part + _SPOOL, name)
             else:
                 with (
-                    told(f"{folder.path}/{name}"),  # the last bytes are written by closing it
+                    file_errors(
+                        f"{folder.path}/{name}"
+                    ),  # the last bytes are written by closing it
                     folder.read(part + _SPOOL) as lines,
                     folder.create(name + TEMPORARY) as out,
                 ):
@@ -171,7 +174,7 @@ class Parts:
     def _is_noted(self, folder: Folder, name: str) -> bool:
         """Return whether a file begins with what was noted; its hash is gone on with then."""
         left, self.digest = self.length, _digest()
-        with folder.read(name) as file, told(f"{folder.path}/{name}"):
+        with folder.read(name) as file, file_errors(f"{folder.path}/{name}"):
             while left and (block := file.read(min(left, _BLOCK))):
                 self.digest.update(block)
                 left -= len(block)

@@ -9,8 +9,7 @@ from urllib.parse import urlsplit
 
 from attrs import define
 
-from chainlang.diagnostics.diagnostic import Diagnostic
-from chainlang.errors import SourceError
+from chainlang.store.io_errors import source_error
 from chainlang.store.sample_codec import Drawn, LaterEntry, checksum, decoded, encoded, fits
 
 _PREFIX = b"chainlang:1:"
@@ -43,10 +42,10 @@ class InRedis:
             from redis.retry import Retry
         except ImportError as error:
             hint = "run: pip install 'chainlang[redis]'"
-            raise _refusal("a cache in Redis needs the package redis", hint) from error
+            raise source_error("a cache in Redis needs the package redis", hint) from error
         parts = urlsplit(url)
         name = f"{parts.scheme}://{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}"
-        with _told(name):
+        with _server_errors(name):
             try:
                 client = Redis.from_url(
                     url,
@@ -56,7 +55,7 @@ class InRedis:
                 )
             except ValueError:
                 hint = 'write it like "redis://host:6379/0"'
-                raise _refusal("cache_redis is no address of Redis", hint) from None
+                raise source_error("cache_redis is no address of Redis", hint) from None
             client.ping()
         return InRedis(name, client)
 
@@ -65,7 +64,7 @@ class InRedis:
         wanted, found = list(keys), dict[bytes, Drawn]()
         for start in range(0, len(wanted), _CHUNK):
             some = wanted[start : start + _CHUNK]
-            with _told(self.name):
+            with _server_errors(self.name):
                 values = self._client.mget([_PREFIX + key for key in some])
             for key, value in zip(some, values, strict=True):
                 if value is not None and fits(key, value[_SUM:], value[:_SUM]):
@@ -79,7 +78,7 @@ class InRedis:
             return
         entries = {key: encoded(one) for key, one in drawn.items()}
         values = {_PREFIX + key: checksum(key, entry) + entry for key, entry in entries.items()}
-        with _told(self.name):
+        with _server_errors(self.name):
             self._client.mset(values)
 
     def close(self) -> None:
@@ -88,18 +87,14 @@ class InRedis:
 
 
 @contextmanager
-def _told(name: str) -> Iterator[None]:
-    """Say of which server Redis speaks; its own words may hold what is secret."""
+def _server_errors(name: str) -> Iterator[None]:
+    """Raise an error of Redis as a `SourceError`, without its text, which may hold a password."""
     from redis.exceptions import RedisError
 
     try:
         yield
     except RedisError as error:
         what = f"the cache at {name} does not work: {type(error).__name__}"
-        raise _refusal(
+        raise source_error(
             what, "look whether it is up; to go on without it, leave out cache_redis"
         ) from None
-
-
-def _refusal(message: str, hint: str) -> SourceError:
-    return SourceError([Diagnostic("file", message, hint=hint)])

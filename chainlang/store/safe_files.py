@@ -7,7 +7,6 @@ goes to a file of a temporary name, which takes its place only when it is comple
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
 import stat
@@ -18,21 +17,15 @@ from typing import BinaryIO, Literal
 
 from attrs import define
 
-from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.render import shown
 from chainlang.errors import SourceError
+from chainlang.store.io_errors import file_errors, source_error
 
 TEMPORARY = ".tmp"
 _FLAGS = os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = "a file of that name is there"
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FLAGS
 _MORE = os.O_WRONLY | os.O_APPEND | _FLAGS
-_WHY = {
-    errno.ELOOP: "a link stands here, and links in a run folder are not followed",
-    errno.ENOTDIR: "something that is no folder stands here",
-    errno.EEXIST: "another run has begun to write this file",
-    errno.ENOENT: "this was removed while the run was writing",
-}
 
 
 @define(eq=False)
@@ -71,7 +64,7 @@ class Folder:
             fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             what = f"{self.path}: another run is writing to this folder"
-            raise _refusal("file", what, "wait for it, or name another folder") from error
+            raise source_error(what, "wait for it, or name another folder") from error
         except OSError:  # a file system without locks
             return
 
@@ -85,7 +78,7 @@ class Folder:
     def inside(self, name: str) -> Iterator[Folder]:
         """Open a folder in this one, made first where there is none."""
         _plain(name)
-        with told(f"{self.path}/{name}"):
+        with file_errors(f"{self.path}/{name}"):
             if not self.kind(name):
                 os.mkdir(name, 0o700, dir_fd=self.fd)
                 os.fsync(self.fd)
@@ -110,19 +103,19 @@ class Folder:
 
     def _opened(self, name: str, flags: int, mode: Literal["wb", "ab", "rb"]) -> BinaryIO:
         _plain(name)
-        with told(f"{self.path}/{name}"):
+        with file_errors(f"{self.path}/{name}"):
             fd = os.open(name, flags, 0o600, dir_fd=self.fd)
             return os.fdopen(fd, mode)
 
     def sync(self, name: str) -> None:
         """Bring a file and its name to the disk."""
-        with told(f"{self.path}/{name}"), self.append(name) as file:
+        with file_errors(f"{self.path}/{name}"), self.append(name) as file:
             os.fsync(file.fileno())
             os.fsync(self.fd)
 
     def commit(self, temporary: str, name: str) -> None:
         """Give a complete file its name, in one step; what had that name before is gone."""
-        with told(f"{self.path}/{temporary}"), self.append(temporary) as file:
+        with file_errors(f"{self.path}/{temporary}"), self.append(temporary) as file:
             os.fsync(file.fileno())
         self.rename(temporary, name)
 
@@ -130,31 +123,31 @@ class Folder:
         """Give a file another name, in one step; what had that name before is gone."""
         _plain(before)
         _plain(name)
-        with told(f"{self.path}/{name}"):
+        with file_errors(f"{self.path}/{name}"):
             os.rename(before, name, src_dir_fd=self.fd, dst_dir_fd=self.fd)
             os.fsync(self.fd)
 
     def truncate(self, name: str, length: int) -> None:
         """Cut a file that exists to a length."""
-        with told(f"{self.path}/{name}"), self.append(name) as file:
+        with file_errors(f"{self.path}/{name}"), self.append(name) as file:
             os.ftruncate(file.fileno(), length)
 
     def size(self, name: str) -> int:
         """Return how many bytes a file has."""
         _plain(name)
-        with told(f"{self.path}/{name}"):
+        with file_errors(f"{self.path}/{name}"):
             return os.stat(name, dir_fd=self.fd, follow_symlinks=False).st_size
 
     def write(self, name: str, data: bytes) -> None:
         """Write a whole file, in one step."""
-        with told(f"{self.path}/{name}"), self.create(name + TEMPORARY) as file:
+        with file_errors(f"{self.path}/{name}"), self.create(name + TEMPORARY) as file:
             file.write(data)
         self.commit(name + TEMPORARY, name)
 
     def remove(self, name: str) -> None:
         """Remove a file, or an empty folder. A link is removed, and not what it leads to."""
         _plain(name)
-        with told(f"{self.path}/{name}"):
+        with file_errors(f"{self.path}/{name}"):
             if self.kind(name) == "folder":
                 os.rmdir(name, dir_fd=self.fd)
             else:
@@ -162,7 +155,7 @@ class Folder:
 
     def names(self) -> list[str]:
         """Return what is in the folder, in order."""
-        with told(self.path):
+        with file_errors(self.path):
             return sorted(os.listdir(self.fd))  # noqa: PTH208  # of an open folder
 
     def kind(self, name: str) -> Literal["file", "folder", "link", "other", ""]:
@@ -198,24 +191,11 @@ def is_there(path: Path) -> bool:
 
 def _no_folder(path: Path, why: str) -> SourceError:
     what = f"{path}: there can be no folder here: {why}"
-    return _refusal("file", what, "name another folder for the run")
-
-
-@contextmanager
-def told(path: str) -> Iterator[None]:
-    """Raise what the system refuses as a `SourceError` about that path."""
-    try:
-        yield
-    except OSError as error:
-        why = _WHY.get(error.errno or 0) or error.strerror or "this can't be written"
-        raise _refusal("file", f"{path}: {why}") from error
-
-
-def _refusal(code: str, message: str, hint: str | None = None) -> SourceError:
-    return SourceError([Diagnostic(code, message, hint=hint)])
+    return source_error(what, "name another folder for the run")
 
 
 def _plain(name: str) -> None:
     """Refuse a name that is a path. Callers make names; this is the last door."""
     if name in ("", ".", "..") or "/" in name or "\0" in name:
-        raise _refusal("path", f"{shown(name)} can't be the name of a file in a run folder")
+        message = f"{shown(name)} can't be the name of a file in a run folder"
+        raise source_error(message, code="path")

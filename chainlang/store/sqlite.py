@@ -1,14 +1,113 @@
-"""Changes of a database of SQLite that are made as one, or not at all."""
+"""SQLite files of a known kind: opened or made, checked, and changed in transactions."""
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+from attrs import define, frozen
+
+from chainlang.errors import SourceError
+from chainlang.store.io_errors import database_errors, source_error
+
+
+@frozen(kw_only=True)
+class FileKind:
+    """A kind of SQLite file, and the hints for a file that can't be used."""
+
+    name: str
+    """For messages: "journal"."""
+    whole_name: str
+    mark: int
+    """The `application_id`, so that the file of another program is not taken for one."""
+    format: int
+    """The `user_version`: the number of the tables, not of what the entries say."""
+    schema: str
+    pragmas: tuple[str, ...]
+    is_checked: bool
+    """Whether the whole file is checked when it is opened."""
+    if_failed: str
+    if_damaged: str
+    if_later: str
+    if_foreign: str
+
+
+@define(eq=False)
+class Database:
+    """An open file of a kind. Changes are made in a `transaction`; `execute` commits by itself."""
+
+    kind: FileKind
+    path: str
+    """For messages."""
+    connection: sqlite3.Connection
+
+    @staticmethod
+    def open(kind: FileKind, path: str, address: str, **settings: Any) -> Database:
+        """Open the file at an address, which is empty or not there for a new one.
+
+        Raises `SourceError` for a file of another kind, of another format, or that is damaged.
+        """
+        errors = database_errors(path, kind.name, failed=kind.if_failed, damaged=kind.if_damaged)
+        with errors:
+            connection = sqlite3.connect(address, isolation_level=None, **settings)
+            found = Database(kind, path, connection)
+            try:
+                found._prepare()
+            except BaseException:
+                connection.close()
+                raise
+        return found
+
+    def _prepare(self) -> None:
+        execute = self.connection.execute
+        is_new = self._is_new()
+        for pragma in self.kind.pragmas:
+            execute(f"PRAGMA {pragma}")
+        if is_new:
+            with transaction(self.connection):  # a crash in between leaves an empty file
+                if self._is_new():  # of two processes that begin, one sets it up
+                    for statement in self.kind.schema.split(";"):
+                        execute(statement)
+                    execute(f"PRAGMA application_id = {self.kind.mark}")
+                    execute(f"PRAGMA user_version = {self.kind.format}")
+        elif self.kind.is_checked:
+            (verdict,) = execute("PRAGMA integrity_check(1)").fetchone()
+            if verdict != "ok":
+                raise self.damaged(str(verdict))
+
+    def _is_new(self) -> bool:
+        """Return whether the file is empty. Raises `SourceError` for one of another kind."""
+        kind, execute = self.kind, self.connection.execute
+        (mark,) = execute("PRAGMA application_id").fetchone()
+        (version,) = execute("PRAGMA user_version").fetchone()
+        (tables,) = execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        if tables and mark != kind.mark:
+            what = f"{self.path}: this is a database, but no {kind.whole_name}"
+            raise source_error(what, kind.if_foreign)
+        if tables and version != kind.format:
+            what = f"this {kind.name} has format {version}, and this version reads {kind.format}"
+            raise source_error(f"{self.path}: {what}", kind.if_later)
+        return not tables
+
+    def close(self) -> None:
+        """Close the file. Closing twice does nothing."""
+        self.connection.close()
+
+    def errors(self) -> AbstractContextManager[None]:
+        """Raise what SQLite reports in the block as a `SourceError` about this file."""
+        kind = self.kind
+        return database_errors(self.path, kind.name, failed=kind.if_failed, damaged=kind.if_damaged)
+
+    def damaged(self, what: str) -> SourceError:
+        """Return the error of a file whose content is not as it was written."""
+        message = f"{self.path}: the {self.kind.name} is damaged: {what}"
+        return source_error(message, self.kind.if_damaged)
 
 
 @contextmanager
-def transaction(database: sqlite3.Connection) -> Iterator[None]:
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
     """Make the changes of the block together; none of them is made if it raises.
 
     >>> database = sqlite3.connect(":memory:", isolation_level=None)
@@ -17,10 +116,10 @@ def transaction(database: sqlite3.Connection) -> Iterator[None]:
     >>> database.in_transaction
     False
     """
-    database.execute("BEGIN IMMEDIATE")
+    connection.execute("BEGIN IMMEDIATE")
     try:
         yield
     except BaseException:
-        database.rollback()
+        connection.rollback()
         raise
-    database.execute("COMMIT")
+    connection.execute("COMMIT")

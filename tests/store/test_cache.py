@@ -18,7 +18,7 @@ from chainlang.engines.fake import FakeEngine
 from chainlang.errors import SourceError
 from chainlang.protocol.messages import Sample
 from chainlang.session.sample_cache import close_caches
-from chainlang.store.cache import FILE, InMemory, Level, Levels, OnDisk
+from chainlang.store.cache import FILE, InMemory, Level, Levels, open_on_disk
 from chainlang.store.redis_cache import InRedis
 from chainlang.store.sample_codec import Drawn
 from tests.laws import law
@@ -70,12 +70,12 @@ def level(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[
         if request.param == "memory":
             made = memory
         elif request.param == "disk":
-            made = OnDisk.open(tmp_path, MEGABYTE)
+            made = open_on_disk(tmp_path, MEGABYTE)
         elif request.param == "redis":
             made = InRedis.open(request.getfixturevalue("redis"))
         else:
             shared = InRedis.open(request.getfixturevalue("redis"))
-            made = Levels((InMemory(most=3000), OnDisk.open(tmp_path, MEGABYTE), shared))
+            made = Levels((InMemory(most=3000), open_on_disk(tmp_path, MEGABYTE), shared))
         opened.append(made)
         return made
 
@@ -104,7 +104,7 @@ def test_whatever_a_sample_says_comes_back(
 ) -> None:
     with TemporaryDirectory() as path:
         for _ in range(2):
-            disk = OnDisk.open(Path(path), MEGABYTE)
+            disk = open_on_disk(Path(path), MEGABYTE)
             disk.record(entries)
             disk.record(more)
             assert disk.find([*entries, *more]) == {**entries, **more}
@@ -112,7 +112,7 @@ def test_whatever_a_sample_says_comes_back(
 
 
 def test_levels_tell_those_before_them(tmp_path: Path) -> None:
-    first, second = InMemory(), OnDisk.open(tmp_path, MEGABYTE)
+    first, second = InMemory(), open_on_disk(tmp_path, MEGABYTE)
     second.record({key(1): drawn(1)})
     levels = Levels((first, second))
     assert first.find([key(1)]) == {}
@@ -130,8 +130,8 @@ def test_the_file_stays_within_its_size_and_keeps_what_was_used_last(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [1_000_000.0]
-    monkeypatch.setattr("chainlang.store.cache.time.time", lambda: now[0])
-    disk = OnDisk.open(tmp_path, MEGABYTE)
+    monkeypatch.setattr("chainlang.store.sample_table.time.time", lambda: now[0])
+    disk = open_on_disk(tmp_path, MEGABYTE)
     for number in range(400):
         now[0] += 7200
         disk.record({key(number): drawn(number, size=2000)})
@@ -145,7 +145,7 @@ def test_the_file_stays_within_its_size_and_keeps_what_was_used_last(
 
 
 def test_one_sample_that_is_too_large_is_not_kept(tmp_path: Path) -> None:
-    disk = OnDisk.open(tmp_path, 100_000)
+    disk = open_on_disk(tmp_path, 100_000)
     disk.record({key(1): drawn(1, size=100_000)})
     assert disk.find([key(1)]) == {}
     disk.record({key(2): drawn(2)})
@@ -154,13 +154,13 @@ def test_one_sample_that_is_too_large_is_not_kept(tmp_path: Path) -> None:
 
 
 def test_a_damaged_entry_is_taken_out_and_drawn_again(tmp_path: Path) -> None:
-    disk = OnDisk.open(tmp_path, MEGABYTE)
+    disk = open_on_disk(tmp_path, MEGABYTE)
     disk.record({key(1): drawn(1), key(2): drawn(2)})
     disk.close()
     with sqlite3.connect(tmp_path / FILE) as database:
         database.execute("UPDATE samples SET entry = 'x' || entry WHERE key = ?", [key(1)])
     database.close()
-    disk = OnDisk.open(tmp_path, MEGABYTE)
+    disk = open_on_disk(tmp_path, MEGABYTE)
     assert disk.find([key(1), key(2)]) == {key(2): drawn(2)}
     assert len(disk) == 1
     disk.close()
@@ -170,30 +170,30 @@ def test_files_that_are_no_cache(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / FILE).write_bytes(b"no database, and long enough to be seen as none" * 99)
     with pytest.raises(SourceError, match=r"the cache is damaged(.|\n)*remove it"):
-        OnDisk.open(tmp_path / "a", MEGABYTE)
+        open_on_disk(tmp_path / "a", MEGABYTE)
     (tmp_path / "b").mkdir()
     with sqlite3.connect(tmp_path / "b" / FILE) as database:
         database.execute("CREATE TABLE samples (key, entry, sum)")
     database.close()
     with pytest.raises(SourceError, match="this is a database, but no cache"):
-        OnDisk.open(tmp_path / "b", MEGABYTE)
-    OnDisk.open(tmp_path / "c", MEGABYTE).close()
+        open_on_disk(tmp_path / "b", MEGABYTE)
+    open_on_disk(tmp_path / "c", MEGABYTE).close()
     with sqlite3.connect(tmp_path / "c" / FILE) as database:
         database.execute("PRAGMA user_version = 99")
     database.close()
     with pytest.raises(SourceError, match="format 99, and this version reads 1"):
-        OnDisk.open(tmp_path / "c", MEGABYTE)
+        open_on_disk(tmp_path / "c", MEGABYTE)
     (tmp_path / "d").touch()
     with pytest.raises(SourceError, match=r"no cache can be there(.|\n)*cache_folder"):
-        OnDisk.open(tmp_path / "d", MEGABYTE)
+        open_on_disk(tmp_path / "d", MEGABYTE)
 
 
 WRITER = """
 import sys
 from pathlib import Path
-from chainlang.store.cache import OnDisk
+from chainlang.store.cache import open_on_disk
 from tests.store.test_cache import drawn, key
-disk = OnDisk.open(Path(sys.argv[1]), 1 << 26)
+disk = open_on_disk(Path(sys.argv[1]), 1 << 26)
 for number in range(int(sys.argv[2]), 2000, 2):
     disk.record({key(number): drawn(number)})
 """
@@ -203,7 +203,7 @@ def test_several_processes_use_one_file(tmp_path: Path) -> None:
     command = [sys.executable, "-c", WRITER, str(tmp_path)]
     writers = [subprocess.Popen([*command, str(first)]) for first in range(2)]
     assert [writer.wait() for writer in writers] == [0, 0]
-    disk = OnDisk.open(tmp_path, 1 << 26)
+    disk = open_on_disk(tmp_path, 1 << 26)
     assert len(disk) == 2000
     disk.close()
 

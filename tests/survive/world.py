@@ -16,7 +16,7 @@ from typing import Any
 
 from attrs import define, field
 
-from chainlang.store import journal, run_folder, safe_files
+from chainlang.store import run_folder, safe_files, sqlite
 from tests.survive import vfs
 
 
@@ -83,7 +83,7 @@ def build(boundary: Boundary, *, seconds: float = 5.0, within: bool = False) -> 
     if within:
         vfs.install(boundary.cross)
     else:
-        journal.sqlite3 = _Recording(boundary)
+        sqlite.sqlite3 = _Recording(boundary)
 
 
 class _Clock:
@@ -138,10 +138,6 @@ class _Recording:
                 if sql == "COMMIT":
                     boundary.cross("commit")
                 return super().execute(sql, *args)
-
-            def executescript(self, script: str) -> Any:
-                boundary.cross("commit")
-                return super().executescript(script)
 
         self.factory = Connection
 

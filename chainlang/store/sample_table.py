@@ -1,0 +1,132 @@
+"""The table of samples that a journal and a cache have: entries by key, each with a checksum."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from attrs import define, field
+
+from chainlang.store.io_errors import source_error
+from chainlang.store.sample_codec import Drawn, LaterEntry, checksum, decoded, encoded, fits
+from chainlang.store.sqlite import Database, transaction
+
+# Samples stand in the order of their recording, and apart from their keys: keys are hashes, so an
+# entry in their order would rewrite another page for each sample.
+_COLUMNS = "key BLOB NOT NULL UNIQUE, entry BLOB NOT NULL, sum BLOB NOT NULL"
+DURABLE = f"CREATE TABLE samples ({_COLUMNS})"
+EVICTING = f"CREATE TABLE samples ({_COLUMNS}, used INTEGER); CREATE INDEX by_use ON samples (used)"
+
+_CHUNK = 500  # keys of one question; SQLite takes 32,766
+_HOUR = 3600  # how exactly it is known when an entry was used; a write for each use would cost more
+_SPARE = 0.9  # of the size, what is left when it has been exceeded
+_COUNTS = ("page_count", "freelist_count")
+
+_Row = tuple[Any, ...]
+
+
+@define(eq=False)
+class SampleTable:
+    """Samples by key in one file; threads may use it at the same time.
+
+    With `durable` an entry stays as it was recorded first, and one that is damaged or of a later
+    version is an error. Without it a new entry takes the place of the old one, a damaged one is
+    removed, and both kinds count as missing. `evict` is the size in bytes above which the entries
+    that were used least recently are removed; it takes a table with the column for that.
+    """
+
+    database: Database
+    durable: bool
+    evict: int | None = None
+    _lock: threading.Lock = field(factory=threading.Lock)
+
+    def find(self, keys: Iterable[bytes]) -> dict[bytes, Drawn]:
+        """Return those samples that are recorded, of the keys that are asked for."""
+        wanted, found = list(keys), dict[bytes, Drawn]()
+        with self._lock, self.database.errors():
+            for start in range(0, len(wanted), _CHUNK):
+                some = wanted[start : start + _CHUNK]
+                marks = ",".join("?" * len(some))
+                question = f"SELECT * FROM samples WHERE key IN ({marks})"  # noqa: S608
+                rows = self.database.connection.execute(question, some).fetchall()
+                damaged = [key for key, entry, total, *_ in rows if not fits(key, entry, total)]
+                self._tend(rows, damaged)
+                for key, entry, *_ in rows:
+                    if key not in damaged:
+                        self._decode(key, entry, found)
+        return found
+
+    def record(self, drawn: Mapping[bytes, Drawn]) -> None:
+        """Record samples, all or none."""
+        if not drawn:
+            return
+        used = () if self.evict is None else (int(time.time()),)
+        rows: list[_Row] = []
+        for key, one in drawn.items():
+            entry = encoded(one)
+            rows.append((key, entry, checksum(key, entry), *used))
+        verb = "IGNORE" if self.durable else "REPLACE"
+        values = ", ".join("?" * len(rows[0]))
+        insert = f"INSERT OR {verb} INTO samples VALUES ({values})"  # noqa: S608
+        connection = self.database.connection
+        with self._lock, self.database.errors(), transaction(connection):
+            connection.executemany(insert, rows)
+            if self.evict is not None and self.size() > self.evict:
+                self._shrink(self.evict)
+
+    def __len__(self) -> int:
+        """How many samples there are."""
+        with self._lock, self.database.errors():
+            return self._count()
+
+    def size(self) -> int:
+        """Return how many bytes of the file are in use."""
+        ask = self.database.connection.execute
+        (pages,), (free,) = (ask(f"PRAGMA {name}").fetchone() for name in _COUNTS)
+        (each,) = ask("PRAGMA page_size").fetchone()
+        return int((pages - free) * each)
+
+    def close(self) -> None:
+        """Close the file. Closing twice does nothing."""
+        with self._lock:
+            self.database.close()
+
+    def _count(self) -> int:
+        (count,) = self.database.connection.execute("SELECT count(*) FROM samples").fetchone()
+        return int(count)
+
+    def _tend(self, rows: list[_Row], damaged: list[bytes]) -> None:
+        """Refuse damaged entries, or remove them; note the use of the others."""
+        if damaged and self.durable:
+            what = f"sample {damaged[0].hex()} does not fit its checksum"
+            raise self.database.damaged(what)
+        now = int(time.time())
+        old = () if self.evict is None else [row[0] for row in rows if row[3] < now - _HOUR]
+        if not (damaged or old):
+            return
+        connection = self.database.connection
+        with transaction(connection):
+            remove = "DELETE FROM samples WHERE key = ?"
+            connection.executemany(remove, [(key,) for key in damaged])
+            use = "UPDATE samples SET used = ? WHERE key = ?"
+            connection.executemany(use, [(now, key) for key in old])
+
+    def _decode(self, key: bytes, entry: bytes, found: dict[bytes, Drawn]) -> None:
+        try:
+            found[key] = decoded(entry)
+        except LaterEntry as error:
+            if self.durable:  # a cache is also used by the later version
+                name, hint = self.database.kind.name, self.database.kind.if_later
+                what = f"this {name} says what this version can't read: {error}"
+                raise source_error(f"{self.database.path}: {what}", hint) from error
+
+    def _shrink(self, size: int) -> None:
+        """Remove what was used least recently, until there is some room again."""
+        oldest = "SELECT key FROM samples ORDER BY used, rowid LIMIT max(1, ?)"
+        while self.size() > size * _SPARE:
+            if not (count := self._count()):
+                return
+            remove = f"DELETE FROM samples WHERE key IN ({oldest})"  # noqa: S608
+            self.database.connection.execute(remove, [count // 10])
