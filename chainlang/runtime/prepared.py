@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
 
 from attrs import field, frozen
 
 from chainlang.engines.protocol import Engine
 from chainlang.plan.steps import Plan
-from chainlang.runtime.budget import RunBudget
 from chainlang.runtime.limits import Terms
 from chainlang.runtime.model_swap import Swapper
-from chainlang.runtime.ports.guard import GuardedPort
-from chainlang.runtime.ports.port import Port
+from chainlang.runtime.ports.stack import OpenPort, stacked
 from chainlang.settings import DEFAULT_WINDOW
-
-
-class OpenPort(Protocol):
-    """Opens a port to an engine, for a run that may have a budget."""
-
-    def __call__(self, engine: Engine, budget: RunBudget | None = None, /) -> Port: ...  # noqa: D102
 
 
 @frozen
@@ -38,6 +29,6 @@ class Prepared:
     """Whether outcomes come in the order of the rows, or as rows finish."""
     terms: Terms = field(factory=Terms, kw_only=True)
     """Bounds on the cost of the run, of each row and of each call."""
-    open_port: OpenPort = field(default=GuardedPort, kw_only=True)
+    open_port: OpenPort = field(default=stacked, kw_only=True)
     swapper: Swapper | None = field(default=None, kw_only=True)
     """Loads the models and has begun to; None to load all of them when the run begins."""

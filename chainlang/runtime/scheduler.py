@@ -18,9 +18,8 @@ from chainlang.runtime.coroutines import Awaiting
 from chainlang.runtime.effects import All, Ask, Await, Effect, Pause, RowFailed, Within, Work
 from chainlang.runtime.model_swap import Swapper
 from chainlang.runtime.outcome import Outcome
-from chainlang.runtime.ports.dedup import SharedPort
-from chainlang.runtime.ports.guard import GuardedPort
 from chainlang.runtime.ports.port import Port
+from chainlang.runtime.ports.stack import stacked
 from chainlang.runtime.prefix_order import by_prefix
 from chainlang.runtime.timers import Alarm, Alarms
 from chainlang.semantics.record import Flow, Record
@@ -66,7 +65,7 @@ class Scheduler:
     """Takes rows through their plans, all of them at the same time."""
 
     machine: MachineClock = field(factory=MachineClock)
-    open_port: Callable[[Engine], Port] = GuardedPort
+    open_port: Callable[[Engine], Port] = stacked
     """How engines are asked."""
     by_prefix: bool = False
     """Whether requests that are ready together are asked in the order of their prompts."""
@@ -243,7 +242,7 @@ class Scheduler:
         way = row.open_port or self.open_port
         found = self._ports.get((id(engine), way))
         if found is None:
-            found = self._ports[id(engine), way] = SharedPort(way(engine))
+            found = self._ports[id(engine), way] = way(engine)
         return found
 
     def _clock(self, row: Row) -> Clock:

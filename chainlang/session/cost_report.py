@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator, Mapping
 from itertools import zip_longest
@@ -12,9 +11,10 @@ from attrs import define, field, frozen
 from chainlang.engines.protocol import Engine, Metrics
 from chainlang.plan.interval import NONE, ONE, Range
 from chainlang.runtime.budget import RunBudget
-from chainlang.runtime.ports.port import Port
-from chainlang.runtime.ports.recording import RecordedPort
-from chainlang.runtime.prepared import OpenPort
+from chainlang.runtime.ports.dedup import SharedPort
+from chainlang.runtime.ports.port import Port, layers
+from chainlang.runtime.ports.recording import Memory, RecordedPort
+from chainlang.runtime.ports.stack import OpenPort
 from chainlang.session.estimate import Forecast, Forecaster, Predicted
 from chainlang.store import Journal
 
@@ -27,36 +27,34 @@ class Ways:
     journal: Journal | None = None
     """Where what is drawn is kept; None for a run that keeps nothing."""
     ports: list[Port] = field(factory=list)
-    cached: list[RecordedPort] = field(factory=list)
-    """The ways through the cache, where there is one."""
 
-    def open(self, engine: Engine, budget: RunBudget | None = None, /) -> Port:
+    def open(self, engine: Engine, budget: RunBudget | None = None, /, *memories: Memory) -> Port:
         """Return the way to an engine."""
-        below = self.way(engine, budget)
-        if isinstance(below, RecordedPort):
-            self.cached.append(below)
-        if self.journal is not None:
-            fingerprint = json.dumps(engine.fingerprint, sort_keys=True)
-            below = RecordedPort(below, self.journal, fingerprint)
-        self.ports.append(below)
-        return below
+        journals = () if self.journal is None else (self.journal,)
+        port = self.way(engine, budget, *memories, *journals)
+        self.ports.append(port)
+        return port
 
     @property
     def from_journal(self) -> int:
         """How many samples were in the journal."""
-        if self.journal is None:
-            return 0
-        return sum(one.taken for one in self.ports if isinstance(one, RecordedPort))
+        return sum(one.taken for one in self._recorded() if one.memory is self.journal)
 
     @property
     def from_cache(self) -> int:
         """How many samples were in the cache."""
-        return sum(one.taken for one in self.cached)
+        return sum(one.taken for one in self._recorded() if one.memory is not self.journal)
 
     @property
     def shared(self) -> int:
         """How many requests had the reply to an equal one."""
-        return sum(one.shared for one in self.ports)
+        return sum(one.shared for one in self._layers() if isinstance(one, SharedPort))
+
+    def _recorded(self) -> Iterator[RecordedPort]:
+        return (one for one in self._layers() if isinstance(one, RecordedPort))
+
+    def _layers(self) -> Iterator[Port]:
+        return (one for port in self.ports for one in layers(port))
 
 
 @frozen

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import json
 import os
 import threading
 from collections.abc import Iterable, Mapping
@@ -14,9 +13,9 @@ from attrs import frozen
 
 from chainlang.engines.protocol import Engine
 from chainlang.runtime.budget import RunBudget
-from chainlang.runtime.ports.guard import GuardedPort
-from chainlang.runtime.ports.recording import RecordedPort
-from chainlang.runtime.prepared import OpenPort
+from chainlang.runtime.ports.port import Port
+from chainlang.runtime.ports.recording import Memory
+from chainlang.runtime.ports.stack import OpenPort, stacked
 from chainlang.settings import CacheMode, RowSettings
 from chainlang.store.cache import InMemory, Level, Levels, open_on_disk
 from chainlang.store.sample_codec import Drawn
@@ -41,16 +40,17 @@ class Cache:
         if self.mode != "read":
             self.levels.record(drawn)
 
-    def open_port(self, engine: Engine, budget: RunBudget | None = None, /) -> RecordedPort:
-        """Return the way to an engine that asks it only for what is not there."""
-        fingerprint = json.dumps(engine.fingerprint, sort_keys=True)
-        return RecordedPort(GuardedPort(engine, budget), self, fingerprint)
+    def open_port(
+        self, engine: Engine, budget: RunBudget | None = None, /, *memories: Memory
+    ) -> Port:
+        """Return a way to an engine that asks it only for what is not there."""
+        return stacked(engine, budget, self, *memories)
 
 
 def open_port_of(settings: RowSettings) -> OpenPort:
     """Return how engines are asked under some settings. Raises `SourceError` for a broken cache."""
     if settings.cache == "off":
-        return GuardedPort
+        return stacked
     return _cache(_levels(settings), settings.cache).open_port
 
 

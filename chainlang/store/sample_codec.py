@@ -1,4 +1,9 @@
-"""Samples as bytes, for whatever keeps them. Nothing is imported or executed on reading."""
+"""Samples as bytes, for whatever keeps them. Nothing is imported or executed on reading.
+
+An entry is JSON: the length of the prompt, and the fields of the sample that are not empty. Among
+them is ``format``, the number of the format that the entry's key has; one without it is of format
+1, which is what all entries were before there was a second.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +16,7 @@ from attrs import asdict, fields, frozen
 from chainlang.protocol.messages import Sample
 
 _USUAL = {one.name: one.default for one in fields(Sample)}
+_FORMAT = "format"
 
 
 @frozen
@@ -19,6 +25,8 @@ class Drawn:
 
     sample: Sample
     prompt_tokens: int
+    format: int = 1
+    """The format of the key that it is kept under."""
 
 
 class LaterEntry(ValueError):
@@ -33,6 +41,8 @@ def encoded(drawn: Drawn) -> bytes:
     """
     found = asdict(drawn.sample, recurse=False)
     said = {name: value for name, value in found.items() if value != _USUAL[name]}
+    if drawn.format != 1:
+        said[_FORMAT] = drawn.format
     return json.dumps([drawn.prompt_tokens, said]).encode()
 
 
@@ -42,12 +52,13 @@ def decoded(entry: bytes) -> Drawn:
     Raises `LaterEntry` where it speaks of something that nobody here knows.
     """
     prompt_tokens, said = json.loads(entry)
+    number = said.pop(_FORMAT, 1)
     if later := sorted(said.keys() - _USUAL.keys()):
         raise LaterEntry(later[0])
     values: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in said.items()
     }
-    return Drawn(Sample(**values), prompt_tokens)
+    return Drawn(Sample(**values), prompt_tokens, number)
 
 
 def checksum(key: bytes, entry: bytes) -> bytes:

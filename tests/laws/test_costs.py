@@ -14,7 +14,7 @@ from chainlang.ir.nodes import Expr
 from chainlang.optimizer.compile import compiled
 from chainlang.optimizer.registry import DEFAULT
 from chainlang.plan.interval import Range
-from chainlang.runtime.ports.guard import GuardedPort
+from chainlang.runtime.ports.stack import stacked
 from chainlang.runtime.prepared import Prepared
 from chainlang.runtime.run_loop import run
 from chainlang.semantics.input_schema import record_of
@@ -38,7 +38,7 @@ def told(
 ) -> Costs | None:
     """Return what was predicted of some rows and what they cost; None where one did not go well."""
     found = compiled(Program(node, OPS, BOUND), passes=passes, outputs=outputs)  # type: ignore[arg-type]
-    ways = Ways(GuardedPort)
+    ways = Ways(stacked)
     engines = dict.fromkeys(found.naive.models, engine)
     forecaster = Forecaster(found, dict.fromkeys(found.naive.models, engine.reader), window=2)
     account = Account.begin(forecaster, engines, ways)

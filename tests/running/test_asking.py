@@ -11,7 +11,7 @@ from chainlang import chain
 from chainlang.engines.fake import FakeEngine
 from chainlang.protocol.messages import Completion, Failure, Message, Request, Sampling, Usage
 from chainlang.runtime.ports.dedup import REMEMBERED, SharedPort
-from chainlang.runtime.ports.port import Port
+from chainlang.runtime.ports.port import EnginePort
 from chainlang.runtime.prefix_order import CHUNK, by_prefix
 
 COLD = Sampling(temperature=0.0, max_tokens=8)
@@ -102,8 +102,7 @@ def replies(port: SharedPort, count: int) -> dict[str, Completion | Failure]:
 
 def test_an_equal_request_shares_the_reply_in_flight_and_afterwards() -> None:
     engine = Counting()
-    inner = Port(engine)
-    port = SharedPort(inner)
+    port = SharedPort(EnginePort(engine))
     port.submit([ask("r1"), ask("r2", count=3, seed=7, priority=-4), ask("r3", "How?")])
     found = replies(port, 3)
     port.submit([ask("r4")])
@@ -119,7 +118,7 @@ def test_an_equal_request_shares_the_reply_in_flight_and_afterwards() -> None:
         assert other.samples == first.samples * count
         assert other.usage == Usage()
     assert first.usage.calls == 1
-    assert inner.shared == 2
+    assert port.shared == 2
 
 
 def test_a_question_leaves_out_nothing_that_a_reply_depends_on() -> None:
@@ -131,8 +130,7 @@ def test_a_question_leaves_out_nothing_that_a_reply_depends_on() -> None:
 
 def test_what_may_not_be_shared_is_not() -> None:
     engine = Counting()
-    inner = Port(engine)
-    port = SharedPort(inner)
+    port = SharedPort(EnginePort(engine))
     differ = [
         ask("r1", shared=False), ask("r2", shared=False), ask("r3"), ask("r4", stream=True),
         ask("r5", model="n"), ask("r6", schema="{}"), ask("r7", redraw=1),
@@ -143,12 +141,12 @@ def test_what_may_not_be_shared_is_not() -> None:
     while replies_of_all < len(differ):
         replies_of_all += sum(isinstance(one, Completion) for one in port.step())
     assert len(engine.asked) == len(differ)
-    assert inner.shared == 0
+    assert port.shared == 0
 
 
 def test_one_that_gives_up_takes_nothing_from_the_others() -> None:
     engine = Counting()
-    port = SharedPort(Port(engine))
+    port = SharedPort(EnginePort(engine))
     port.submit([ask("r1"), ask("r2")])
     port.abort(["r1"])
     assert not engine.aborted
@@ -164,7 +162,7 @@ def test_one_that_gives_up_takes_nothing_from_the_others() -> None:
 def test_a_failure_is_that_of_all_who_wait_and_is_not_remembered() -> None:
     fails = [True]
     engine = Counting(failures=lambda _: Failure("", "engine", "no") if fails[0] else None)
-    port = SharedPort(Port(engine))
+    port = SharedPort(EnginePort(engine))
     port.submit([ask("r1"), ask("r2")])
     assert [type(one) for one in replies(port, 2).values()] == [Failure, Failure]
     fails[0] = False
@@ -175,7 +173,7 @@ def test_a_failure_is_that_of_all_who_wait_and_is_not_remembered() -> None:
 
 def test_what_is_remembered_has_an_end() -> None:
     engine = Counting()
-    port = SharedPort(Port(engine))
+    port = SharedPort(EnginePort(engine))
     port.submit([ask(f"a{number}", f"{number}") for number in range(REMEMBERED + 1)])
     replies(port, REMEMBERED + 1)
     port.submit([ask("old", "0"), ask("new", f"{REMEMBERED}")])

@@ -6,10 +6,13 @@ now and then is let through, to see; the first answer closes it.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Collection
+from weakref import WeakKeyDictionary
 
 from attrs import define
 
+from chainlang.engines.protocol import Engine
 from chainlang.protocol.failures import FAILURE_MODES
 from chainlang.protocol.messages import Completion, Failure
 
@@ -87,3 +90,13 @@ class Breaker:
         """Return the failure of a request that was not asked."""
         what = f"the model {self.model!r} is down: {self._failed} calls one after another failed"
         return Failure(request, "down", f"{what}, the last so: {self.said}")
+
+
+_OPENING = threading.Lock()
+_BREAKERS: WeakKeyDictionary[Engine, dict[str, Breaker]] = WeakKeyDictionary()
+
+
+def breakers_of(engine: Engine) -> dict[str, Breaker]:
+    """Return the breakers of an engine by model, the same for all loops that use the engine."""
+    with _OPENING:
+        return _BREAKERS.setdefault(engine, {})

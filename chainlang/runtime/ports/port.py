@@ -1,15 +1,17 @@
-"""Ways to an engine: several loops may use one at the same time, from one thread or from several.
+"""Ports: the ways to an engine, which several loops may use at a time, from one thread or several.
 
-An engine knows one caller. A port is that caller for one loop: it submits, and receives what was
-submitted through it, whichever port took the step in which a reply came. So what several loops ask
-is drawn in one batch.
+An engine knows one caller. An `EnginePort` is that caller for one loop: it submits, and receives
+what was submitted through it, whichever port took the step in which a reply came. So what several
+loops ask is drawn in one batch. Other ports hold an inner one, and each has one duty.
 """
 
 from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol
 from weakref import WeakKeyDictionary
 
 from attrs import define, field
@@ -32,14 +34,14 @@ def new_id() -> str:
 
 @define(eq=False)
 class _Shared:
-    """What the ports of one engine share."""
+    """State that the ports of one engine share."""
 
     lock: threading.RLock = field(factory=threading.RLock)
-    owners: dict[str, Port] = field(factory=dict)
-    """Who has asked each request that has not come back."""
+    owners: dict[str, EnginePort] = field(factory=dict)
+    """The port of each request that has not come back."""
 
     def hand_out(self, replies: Iterable[Reply]) -> None:
-        """Give replies to those who have asked."""
+        """Give replies to the ports of their requests."""
         for reply in replies:
             if isinstance(reply, Delta):
                 owner = self.owners.get(reply.id)
@@ -54,10 +56,20 @@ def _shared_of(engine: Engine) -> _Shared:
         return _SHARED.setdefault(engine, _Shared())
 
 
-def unload(engine: Loadable) -> None:
-    """Have an engine give its memory back, once all that anybody has asked of it has come.
+def lock_of(engine: Engine) -> threading.RLock:
+    """Return the lock that is held while an engine works, loads or unloads."""
+    return _shared_of(engine).lock
 
-    Each port finds its replies when it looks for them.
+
+def now_of(engine: Engine) -> float:
+    """Return the time of an engine: its own where it has one, else the machine's."""
+    return engine.now if is_timed(engine) else time.monotonic()
+
+
+def unload(engine: Loadable) -> None:
+    """Have an engine give its memory back, once every reply that it owes has come.
+
+    Each port finds its replies at its next step.
     """
     shared = _shared_of(engine)
     with shared.lock:
@@ -67,35 +79,69 @@ def unload(engine: Loadable) -> None:
         engine.unload()
 
 
-class Port:
+class Port(Protocol):
     """One loop's way to an engine. The ids of its requests come from `new_id`."""
 
-    __slots__ = ("_arrived", "_shared", "engine", "shared")
+    @property
+    def engine(self) -> Engine:
+        """The engine at the end of the way."""
+        ...
+
+    @property
+    def inner(self) -> Port | None:
+        """The port that this one asks; None for the one that asks the engine."""
+        ...
+
+    @property
+    def waits(self) -> bool:
+        """Whether nothing can come before the engine's model is loaded."""
+        ...
+
+    def submit(self, requests: Iterable[Request]) -> None:
+        """Submit requests. Each comes back once, as a completion or a failure."""
+        ...
+
+    def step(self, until: float | None = None) -> list[Reply]:
+        """Return the replies that have come; if there are none, let the engine work for a moment.
+
+        The time of an engine that has one of its own passes no further than `until`.
+        """
+        ...
+
+    def abort(self, ids: Iterable[str]) -> None:
+        """Forget requests, and replies to them that were not taken yet."""
+        ...
+
+
+def layers(port: Port | None) -> Iterator[Port]:
+    """Yield a port, the one that it asks, and so on down to the engine's."""
+    while port is not None:
+        yield port
+        port = port.inner
+
+
+class EnginePort:
+    """The innermost port: it asks the engine."""
+
+    __slots__ = ("_arrived", "_shared", "engine")
+
+    inner = None
+    waits = False
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self._shared = _shared_of(engine)
         self._arrived: list[Reply] = []
-        self.shared = 0
-        """How many requests were not asked through it, since another one had their reply."""
-
-    @property
-    def waits(self) -> bool:
-        """Whether nothing can come before the engine's model is loaded."""
-        return False
 
     def submit(self, requests: Iterable[Request]) -> None:
-        """Ask."""
+        """Submit requests to the engine."""
         with self._shared.lock:
             requests = list(requests)
             self._shared.owners.update((request.id, self) for request in requests)
             self.engine.submit(requests)
 
     def step(self, until: float | None = None) -> list[Reply]:
-        """Return what has come for this port; if nothing has, let the engine work for a moment.
-
-        The time of an engine that has one of its own passes no further than `until`.
-        """
+        """Return what has come for this port; if nothing has, let the engine work for a moment."""
         with self._shared.lock:
             if not self._arrived:
                 self._shared.hand_out(self._worked(until))
@@ -108,7 +154,7 @@ class Port:
         return self.engine.step()
 
     def abort(self, ids: Iterable[str]) -> None:
-        """Forget requests, those too that have come back and were not taken yet."""
+        """Forget requests, and replies to them that were not taken yet."""
         with self._shared.lock:
             gone = set(ids)
             for name in gone:

@@ -1,7 +1,7 @@
-"""Samples are drawn once: what a memory has is taken from there, and what is drawn is put there.
+"""A port that takes samples from a memory, and puts there what an engine draws.
 
 A key is a hash of everything that a sample may depend on: the model's fingerprint, the messages,
-how to draw, the schema and the seed. So it is the same in a run that goes on after a crash, and in
+how to draw, the schema and the seed. So it is the same in a run that resumes after a crash, and in
 another chain that asks the same.
 """
 
@@ -9,16 +9,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import attrs
-from attrs import define, evolve, field
+from attrs import define, evolve
 
-from chainlang.protocol.messages import Completion, Delta, Failure, Request, Sample, Sampling, Usage
+from chainlang.engines.protocol import Engine
+from chainlang.protocol.messages import Completion, Delta, Failure, Request, Sampling, Usage
 from chainlang.runtime.ports.port import Port, Reply, new_id
+from chainlang.runtime.ports.relay import Relay, Wait
 from chainlang.store.sample_codec import Drawn
+
+_NOTHING = Usage()
 
 
 class Memory(Protocol):
@@ -29,7 +33,7 @@ class Memory(Protocol):
         ...
 
     def record(self, drawn: Mapping[bytes, Drawn]) -> None:
-        """Keep samples; when this returns, they are kept."""
+        """Keep samples; they are kept when this returns."""
         ...
 
 
@@ -68,109 +72,149 @@ def _parameters(sampling: Sampling) -> tuple[Any, ...]:
     return attrs.astuple(sampling)
 
 
-@define(eq=False)
-class _Wait:
-    """A request of which samples are missing, and who draws them."""
+KeyFormat: TypeAlias = Callable[[str, Request], list[bytes]]
+"""Returns the key of each sample of a request, for an engine of some fingerprint."""
+
+KEY_FORMATS: Mapping[int, KeyFormat] = {1: keys}
+"""The formats of keys by their numbers, the newest first.
+
+Samples are recorded under the newest, and looked up under each in turn. A new format begins its
+hash with its number, so that no two formats have a key in common, and stays here as long as there
+may be memories with entries of it.
+"""
+
+
+@define(eq=False, kw_only=True)
+class _Wait(Wait):
+    """A request of which samples are missing."""
 
     request: Request
     keys: list[bytes]
     found: dict[int, Drawn]
-    usage: Usage
-    asked: dict[str, int] = field(factory=dict)
-    """The requests for what is missing, each with the number of its first sample."""
+    """By the numbers of the samples."""
+    usage: Usage = _NOTHING
 
 
-class RecordedPort(Port):
-    """A port that asks an engine only for what a memory does not have.
+class RecordedPort:
+    """A port that submits only the requests for samples which a memory does not have.
 
-    Whatever an engine has drawn is in the memory before it is returned.
+    Whatever an engine has drawn is in the memory before it is returned. An entry under the key of
+    another format than its own counts as missing, and is left alone where that format is unknown.
     """
 
-    __slots__ = ("_below", "_fingerprint", "_known", "_memory", "_owner", "_waits", "taken")
+    __slots__ = (
+        "_fingerprint", "_foreign", "_formats", "_newest", "_relay", "engine", "inner", "memory",
+        "taken",
+    )  # fmt: skip
 
-    def __init__(self, port: Port, memory: Memory, fingerprint: str) -> None:
-        super().__init__(port.engine)
-        self._below = port
+    def __init__(
+        self,
+        inner: Port,
+        memory: Memory,
+        fingerprint: str,
+        formats: Mapping[int, KeyFormat] = KEY_FORMATS,
+    ) -> None:
+        self.inner = inner
+        self.engine: Engine = inner.engine
+        self.memory = memory
         self.taken = 0
         """How many samples came from the memory."""
-        self._memory = memory
         self._fingerprint = fingerprint
-        self._known: list[Reply] = []
-        self._waits: dict[str, _Wait] = {}
-        self._owner: dict[str, str] = {}
+        self._formats = formats
+        self._newest = next(iter(formats))
+        self._foreign: set[bytes] = set()
+        """Keys under which a later version has entries."""
+        self._relay: Relay[_Wait] = Relay()
 
     @property
     def waits(self) -> bool:
         """Whether nothing can come before the engine's model is loaded."""
-        return not self._known and self._below.waits
+        return not self._relay.ready and self.inner.waits
 
     def submit(self, requests: Iterable[Request]) -> None:
-        """Take what is known from the memory, and ask for the rest."""
-        asked = [(request, keys(self._fingerprint, request)) for request in requests]
-        known = self._memory.find(dict.fromkeys(key for _, wanted in asked for key in wanted))
+        """Take what is known from the memory, and submit requests for the rest."""
         missing: list[Request] = []
-        for request, wanted in asked:
-            found = {number: known[key] for number, key in enumerate(wanted) if key in known}
-            self.taken += len(set(wanted) & known.keys())
-            wait = _Wait(request, wanted, found, _usage(known, wanted))
+        for wait in self._look_up(requests):
+            request, found = wait.request, wait.found
+            self.taken += wait.usage.calls
             if len(found) == request.count:
-                self._known.append(_completion(wait))
+                self._relay.ready.append(_completion(wait))
                 continue
-            self._waits[request.id] = wait
+            self._relay.join(wait, request)
             for first, count in _runs(request, found):
                 part = evolve(request, id=new_id(), seed=request.seed + first, count=count)
-                wait.asked[part.id] = first
-                self._owner[part.id] = request.id
+                self._relay.ask(wait, part.id, first)
                 missing.append(part)
         if missing:
-            self._below.submit(missing)
+            self.inner.submit(missing)
 
     def step(self, until: float | None = None) -> list[Reply]:
-        """Return what is known; if nothing is, let the engine work, and remember what it drew."""
-        if self._known:
-            known, self._known = self._known, []
-            return known
-        replies = self._below.step(until)
+        """Return what is known; if nothing is, let the engine work, and record what it drew."""
+        if self._relay.ready:
+            return self._relay.take()
+        replies = self.inner.step(until)
         drawn: dict[bytes, Drawn] = {}
         for reply in replies:
             if isinstance(reply, Completion):
                 drawn |= self._drawn(reply)
-        self._memory.record(drawn)
-        return [one for reply in replies for one in self._told(reply)]
+        self.memory.record(drawn)
+        return [one for reply in replies for one in self._merged(reply)]
 
     def abort(self, ids: Iterable[str]) -> None:
         """Forget requests."""
-        gone = set(ids)
-        self._known = [reply for reply in self._known if reply.id not in gone]
-        parts: list[str] = []
-        for name in gone:
-            wait = self._waits.pop(name, None)
-            if wait is not None:
-                parts += wait.asked
-        for part in parts:
-            del self._owner[part]
-        self._below.abort(parts)
+        _, below = self._relay.drop(ids)
+        self.inner.abort(below)
+
+    def _look_up(self, requests: Iterable[Request]) -> list[_Wait]:
+        """Return each request with what the memory has of it, under any format."""
+        make = self._formats[self._newest]
+        waits = [
+            _Wait(request=request, keys=make(self._fingerprint, request), found={})
+            for request in requests
+        ]
+        self._find(self._newest, [(wait, wait.keys) for wait in waits])
+        for number, make in self._formats.items():
+            if number != self._newest:
+                missing = [wait for wait in waits if len(wait.found) < wait.request.count]
+                self._find(number, [(one, make(self._fingerprint, one.request)) for one in missing])
+        for wait in waits:
+            wait.usage = _usage(wait)
+        return waits
+
+    def _find(self, number: int, wanted: Sequence[tuple[_Wait, list[bytes]]]) -> None:
+        """Add the samples that are recorded under keys of a format."""
+        known = self.memory.find(dict.fromkeys(key for _, keys in wanted for key in keys))
+        for wait, keys in wanted if known else ():
+            for sample, key in enumerate(keys):
+                drawn = known.get(key)
+                if drawn is None:
+                    continue
+                if drawn.format == number:
+                    wait.found.setdefault(sample, drawn)
+                elif drawn.format not in self._formats:
+                    self._foreign.add(key)
 
     def _drawn(self, reply: Completion) -> dict[bytes, Drawn]:
         """Return the samples of a reply by key."""
-        wait = self._waits[self._owner[reply.id]]
+        wait = self._relay.wait_of(reply)
+        assert wait is not None  # what is asked below has one, until it is aborted there
         first = wait.asked[reply.id]
         each = reply.usage.prompt_tokens // max(1, reply.usage.calls)
         return {
-            wait.keys[first + number]: Drawn(sample, each)
-            for number, sample in enumerate(reply.samples)
+            wait.keys[number]: Drawn(sample, each, self._newest)
+            for number, sample in enumerate(reply.samples, first)
+            if wait.keys[number] not in self._foreign
         }
 
-    def _told(self, reply: Reply) -> list[Reply]:
-        """Return what the asker is told when a part of a request has an answer."""
-        name = self._owner.get(reply.id)
-        if name is None:  # another part of its request has failed in this very step
+    def _merged(self, reply: Reply) -> list[Reply]:
+        """Return the replies of this port that a reply to a part of a request leads to."""
+        wait = self._relay.wait_of(reply)
+        if wait is None:  # another part of its request has failed in this very step
             return []
-        wait = self._waits[name]
-        first = wait.asked[reply.id]
+        name, first = wait.request.id, wait.asked[reply.id]
         if isinstance(reply, Delta):
             return [Delta(name, first + reply.sample, reply.text)]
-        del self._owner[reply.id], wait.asked[reply.id]
+        self._relay.answer(reply.id)
         if isinstance(reply, Failure):
             self.abort([name])
             return [evolve(reply, id=name)]
@@ -178,7 +222,7 @@ class RecordedPort(Port):
         wait.usage += reply.usage
         if wait.asked:
             return []
-        del self._waits[name]
+        self._relay.end(wait)
         return [_completion(wait)]
 
 
@@ -195,15 +239,16 @@ def _runs(request: Request, found: Mapping[int, Drawn]) -> list[tuple[int, int]]
     return runs
 
 
-def _usage(known: Mapping[bytes, Drawn], wanted: Iterable[bytes]) -> Usage:
+def _usage(wait: _Wait) -> Usage:
     """Return what samples cost when they were drawn: the cost of a row is that of a whole run."""
-    found = [known[key] for key in dict.fromkeys(wanted) if key in known]
-    prompts = sum(one.prompt_tokens for one in found)
-    return Usage(len(found), prompts, 0, sum(one.sample.tokens for one in found))
+    if not wait.found:
+        return _NOTHING
+    drawn = list(wait.found.values())[: wait.request.drawn]  # equal samples are one
+    prompts = sum(one.prompt_tokens for one in drawn)
+    return Usage(len(drawn), prompts, 0, sum(one.sample.tokens for one in drawn))
 
 
 def _completion(wait: _Wait) -> Completion:
-    samples: tuple[Sample, ...] = tuple(
-        wait.found[number].sample for number in range(wait.request.count)
-    )
-    return Completion(wait.request.id, samples, wait.usage)
+    request, found = wait.request, wait.found
+    samples = tuple(found[number].sample for number in range(request.count))
+    return Completion(request.id, samples, wait.usage)

@@ -1,0 +1,38 @@
+"""The ports between a loop and an engine, in their order."""
+
+from __future__ import annotations
+
+import json
+from typing import Protocol
+
+from chainlang.engines.protocol import Engine
+from chainlang.runtime.budget import RunBudget
+from chainlang.runtime.ports.deadline import DeadlinePort
+from chainlang.runtime.ports.dedup import SharedPort
+from chainlang.runtime.ports.guard import GuardedPort
+from chainlang.runtime.ports.port import EnginePort, Port
+from chainlang.runtime.ports.recording import Memory, RecordedPort
+from chainlang.runtime.ports.traced import TracedPort
+
+
+class OpenPort(Protocol):
+    """Opens a port to an engine, for a run that may have a budget and memories of its own."""
+
+    def __call__(  # noqa: D102
+        self, engine: Engine, budget: RunBudget | None = None, /, *memories: Memory
+    ) -> Port: ...
+
+
+def stacked(engine: Engine, budget: RunBudget | None = None, /, *memories: Memory) -> SharedPort:
+    """Return a way to an engine.
+
+    Requests that are equal are one; what a memory has, the last of them first, is not asked; the
+    rest is guarded, traced, and held to its deadlines.
+    """
+    port: Port = EnginePort(engine)
+    if not engine.capabilities.deadlines:
+        port = DeadlinePort(port)
+    port = GuardedPort(TracedPort(port), budget)
+    for memory in memories:
+        port = RecordedPort(port, memory, json.dumps(engine.fingerprint, sort_keys=True))
+    return SharedPort(port)
