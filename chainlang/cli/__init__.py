@@ -17,7 +17,7 @@ from typing import NoReturn
 from chainlang.cli import ask, check, explain, fmt, interrupt, run, show
 from chainlang.errors import ChainlangError
 
-FINE, FAILED, BAD_INPUT = 0, 1, 2
+FINE, BAD_INPUT = 0, 2
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

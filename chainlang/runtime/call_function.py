@@ -8,9 +8,10 @@ from typing import Any
 from chainlang.limits import current
 from chainlang.plan.steps import Call
 from chainlang.plan.visit import is_at_once
-from chainlang.runtime.effects import All, Await, Effect, Pause, RowContext, failed
+from chainlang.runtime.effects import All, Await, Effect, RowContext, failed
 from chainlang.runtime.inline import called
-from chainlang.semantics.combinators import further, is_redrawn, told, tried
+from chainlang.runtime.retry import retried
+from chainlang.semantics.combinators import Try, further
 from chainlang.semantics.functions import UserFunction
 from chainlang.semantics.record import Candidate, Event, Record
 from chainlang.semantics.seeds import Place
@@ -45,27 +46,21 @@ def _tried(
     step: Call, record: Record, place: Place, number: int, read: Candidates
 ) -> Generator[Effect, Any, tuple[Candidates, list[Event]]]:
     """Return what a call makes, after as many tries as it may have."""
-    function, tries = step.function, step.tries
-    start, attempt, times, events = record, 0, 1, list[Event]()
+    function, tries, events = step.function, step.tries, list[Event]()
 
-    def at() -> Place:
+    def at(attempt: int) -> Place:
         found = further(place, tries.mark, attempt)
         return (*found, f"c{number}") if function.kind == "map" else found
 
-    while True:
-        try:
-            return (yield from _called(function, start, read, at())), events
-        except StageError as error:
-            if not tries.again(error, times):
-                error = error.saying(tried(str(error), times))
-                attempt = 0  # a failure is told at the place that the plan has for it
-                raise failed(error, f"@{function.name}", at(), span=step.span) from error
-            if is_redrawn(error):
-                start, attempt = told(record, str(error), None), attempt + 1
-            events.append(Event("retry", at(), str(error)))
-        if wait := tries.wait(times):
-            yield Pause(wait)
-        times += 1
+    def run(one: Try) -> Generator[Effect, Any, Candidates]:
+        return _called(function, one.record, read, at(one.attempt))
+
+    try:
+        first = Try(record)
+        found = yield from retried(tries, first, run, events, error=StageError, place=at)
+    except StageError as error:  # of whichever attempt: its place is that of the plan
+        raise failed(error, f"@{function.name}", at(0), span=step.span) from error
+    return found, events
 
 
 def _called(

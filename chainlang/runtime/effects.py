@@ -76,7 +76,12 @@ class RowFailed(Exception):
 
     def __init__(self, failure: RowFailure) -> None:
         self.failure = failure
+        self.cause, self.transient, self.reply = failure.cause, failure.transient, failure.text
         super().__init__(failure.message)
+
+    def saying(self, message: str) -> RowFailed:
+        """Return the same failure, with another message."""
+        return RowFailed(evolve(self.failure, reason=message))
 
 
 def failed(
@@ -94,7 +99,7 @@ def failed(
             stage,
             place,
             sample,
-            error.sample.text if error.sample else None,
+            error.reply,
             cause=error.cause,
             transient=error.transient,
             where=raised.where if raised else None,

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeAlias
 
 from attrs import evolve, frozen
 
 from chainlang.plan.steps import LARGEST_REQUEST, Generate
 from chainlang.protocol.messages import Completion, Failure, Request
-from chainlang.runtime.effects import All, Ask, Effect, Pause, RowContext, RowFailed, failed
+from chainlang.runtime.effects import All, Ask, Effect, RowContext, RowFailed, failed
 from chainlang.runtime.ports.port import new_id
+from chainlang.runtime.retry import retried
 from chainlang.runtime.stream import Ear
-from chainlang.semantics.combinators import further, is_redrawn, told, tried
+from chainlang.semantics.combinators import Try, further
 from chainlang.semantics.record import Candidate, Event, Record
 from chainlang.semantics.seeds import Place, seed
 from chainlang.semantics.stage_error import StageError
@@ -159,25 +161,32 @@ class _Drawing:
 
     def again(self, bad: _Bad) -> Generator[Effect, Any, tuple[Drawn, list[Event]]]:
         """Return what comes of drawing a sample again, as often as it may be."""
-        tries, events = self.step.tries, list[Event]()
-        draw = _Draw(bad.number, bad.sample, 1, self.record, self.at(bad.number))
-        attempt, times = 0, 1
-        while tries.again(bad.error, times):
-            if is_redrawn(bad.error):
-                attempt += 1
-                reply = bad.error.sample.text if bad.error.sample else None
-                start = told(self.record, str(bad.error), reply)
-                draw = evolve(draw, start=start, place=self.at(bad.number, attempt))
-            events.append(Event("retry", draw.place, str(bad.error), bad.sample))
-            if wait := tries.wait(times):
-                yield Pause(wait)
+        events: list[Event] = []
+        place = partial(self.at, bad.number)
+
+        def run(one: Try) -> Generator[Effect, Any, Candidate]:
+            if one.number == 1:  # it was drawn with the others
+                raise bad.error
+            draw = _Draw(bad.number, bad.sample, 1, one.record, place(one.attempt))
             asked, unmade = self.ask([draw])
             (drawn,) = self.receive([draw], asked, unmade, (yield asked))
-            times += 1
-            if not isinstance(drawn, _Bad):
-                return drawn, events
-            bad = drawn
-        return evolve(bad, error=bad.error.saying(tried(str(bad.error), times))), events
+            if isinstance(drawn, _Bad):
+                raise drawn.error
+            return drawn
+
+        try:
+            drawn = yield from retried(
+                self.step.tries,
+                Try(self.record),
+                run,
+                events,
+                error=StageError,
+                place=place,
+                sample=bad.sample,
+            )
+        except StageError as error:
+            return evolve(bad, error=error), events
+        return drawn, events
 
     def failed(self, bad: _Bad) -> RowFailed:
         """Return the failure of a sample."""

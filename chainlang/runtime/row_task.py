@@ -35,7 +35,6 @@ from chainlang.runtime.effects import (
     All,
     Ask,
     Effect,
-    Pause,
     RowContext,
     RowFailed,
     Within,
@@ -45,21 +44,21 @@ from chainlang.runtime.effects import (
 from chainlang.runtime.generate import generate
 from chainlang.runtime.inline import at_once
 from chainlang.runtime.outcome import RowFailure
+from chainlang.runtime.retry import retried
 from chainlang.runtime.tracing import ABORTED
 from chainlang.semantics.combinators import (
+    Try,
     arm,
     beginning,
     is_over,
-    is_redrawn,
     judged_by,
     last_of,
     listed,
     ran_out,
-    told,
-    tried,
     value_of,
 )
 from chainlang.semantics.record import Branched, Candidate, Event, Flow, Record, gathered
+from chainlang.semantics.seeds import Place
 from chainlang.semantics.stage_error import StageError
 from chainlang.semantics.stopping_rules import agree, needed
 from chainlang.semantics.voting import still_needed
@@ -245,25 +244,18 @@ def _fallback(step: Fallback, record: Record, context: RowContext) -> Work:
 
 
 def _retry(step: Retry, record: Record, context: RowContext) -> Work:
-    tries, attempt, times = step.tries, 0, 1
-    start, events = record, list[Event]()
-    while True:
-        inside = context.further(tries.mark, attempt)
-        try:
-            found = yield from _one(step.step, start.noted(*events), inside)
-            return evolve(found, local=record.local)
-        except RowFailed as error:
-            failure = error.failure
-            if not tries.again(failure, times):
-                message = tried(failure.message, times)
-                raise RowFailed(evolve(failure, reason=message)) from error
-            if is_redrawn(failure):
-                start, attempt = told(record, failure.message, failure.text), attempt + 1
-            at = context.further(tries.mark, attempt).place((*step.place, "*"))
-            events.append(Event("retry", at, failure.message))
-        if wait := tries.wait(times):
-            yield Pause(wait)
-        times += 1
+    mark, events = step.tries.mark, list[Event]()
+
+    def run(one: Try) -> Generator[Effect, Any, Record]:
+        inside = context.further(mark, one.attempt)
+        found = yield from _one(step.step, one.record.noted(*events), inside)
+        return evolve(found, local=record.local)
+
+    def place(attempt: int) -> Place:
+        return context.further(mark, attempt).place((*step.place, "*"))
+
+    tries, first = step.tries, Try(record)
+    return (yield from retried(tries, first, run, events, error=RowFailed, place=place))
 
 
 def _timeout(step: Timeout, record: Record, context: RowContext) -> Work:

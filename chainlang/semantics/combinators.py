@@ -99,12 +99,26 @@ def alternatives(node: Fallback) -> tuple[str, ...]:
 
 
 class Failed(Protocol):
-    """Why something failed; a `StageError` says so, and so does whatever is made of one."""
+    """An error that may be worth another try: that of a stage, or of a row."""
 
     @property
     def cause(self) -> Cause: ...  # noqa: D102
     @property
     def transient(self) -> bool: ...  # noqa: D102
+    @property
+    def reply(self) -> str | None: ...  # noqa: D102
+
+
+@frozen
+class Try:
+    """One try of a part."""
+
+    record: Record
+    """The record that the part reads."""
+    attempt: int = 0
+    """The number of its samples' attempt, which is in their place."""
+    number: int = 1
+    """How many tries there are with this one."""
 
 
 @frozen
@@ -117,14 +131,25 @@ class Tries:
     """Seconds before the second try; each further wait is twice as long."""
     mark: str = "!"
 
-    def again(self, failure: Failed, tried: int) -> bool:
-        """Return whether there is another try after so many."""
-        passes = failure.transient and "transport" in self.on
-        return tried < self.times and (passes or failure.cause in self.on)
+    def after(self, one: Try, error: Failed) -> Try | None:
+        """Return the try after one that has failed; None if there is none.
 
-    def wait(self, tried: int) -> float:
-        """Return the seconds to wait after so many tries."""
-        return min(self.backoff * 2.0 ** min(tried - 1, 64), max(self.backoff, LONGEST_WAIT))
+        It is another attempt, with other samples, whose prompts may read the `error` and the bad
+        `reply`. Where the wire broke, nothing was drawn: the same samples are asked for again.
+        """
+        passes = error.transient and "transport" in self.on
+        if one.number >= self.times or not (passes or error.cause in self.on):
+            return None
+        number = one.number + 1
+        if error.transient or error.cause == "transport":
+            return evolve(one, number=number)
+        record = one.record.inside(error=str(error), reply=error.reply)
+        return Try(record, one.attempt + 1, number)
+
+    def wait(self, one: Try) -> float:
+        """Return the seconds to wait before a further try."""
+        most = max(self.backoff, LONGEST_WAIT)
+        return min(self.backoff * 2.0 ** min(one.number - 2, 64), most)
 
 
 ONCE = Tries()
@@ -139,19 +164,6 @@ def tries(node: Retry) -> Tries:
         0.0 if node.backoff is None else node.backoff,
         mark(node),
     )
-
-
-def is_redrawn(failure: Failed) -> bool:
-    """Return whether the next try is another attempt, with other samples.
-
-    Where the wire broke, nothing was drawn, so the same is asked again.
-    """
-    return not (failure.transient or failure.cause == "transport")
-
-
-def told(record: Record, error: str, reply: str | None) -> Record:
-    """Return the record of another attempt: a prompt may read the `error`, and the bad `reply`."""
-    return record.inside(error=error, reply=reply)
 
 
 def tried(message: str, times: int) -> str:

@@ -124,10 +124,6 @@ class Record:
         """Return the record with more names that only the part being run sees."""
         return evolve(self, local={**self.local, **local})
 
-    def behind(self, inner: Record) -> Record:
-        """Return what another record has become, without the names that were added for it."""
-        return evolve(inner, local=self.local)
-
     @cached_property
     def values(self) -> Mapping[str, Any]:
         """What a template of a stage may read; made once, for all prompts and all replies."""

@@ -38,7 +38,7 @@ from chainlang.limits import current
 from chainlang.protocol.messages import Completion, Failure, Request
 from chainlang.semantics import combinators
 from chainlang.semantics.bindings import NOTHING, Bound
-from chainlang.semantics.combinators import ONCE, Tries, further, mark
+from chainlang.semantics.combinators import ONCE, Tries, Try, further, mark
 from chainlang.semantics.functions import UserFunction
 from chainlang.semantics.implicit_labels import own_names
 from chainlang.semantics.record import Branched, Candidate, Event, Flow, Record, gathered
@@ -290,20 +290,16 @@ class _Interpreter:
         sample: int | None = None,
     ) -> Made:
         """Return what `draw` makes of a record at a place, trying again as `tries` says."""
-        start, attempt, times = record, 0, 1
+        one = Try(record)
         while True:
             try:
-                return draw(start, (*further(place, tries.mark, attempt), *end))
+                return draw(one.record, (*further(place, tries.mark, one.attempt), *end))
             except StageError as error:
-                if not tries.again(error, times):
-                    raise error.saying(combinators.tried(str(error), times)) from error
-                if combinators.is_redrawn(error):
-                    attempt += 1
-                    reply = error.sample.text if error.sample else None
-                    start = combinators.told(record, str(error), reply)
-                at = (*further(place, tries.mark, attempt), *end)
+                again = tries.after(one, error)
+                if again is None:
+                    raise error.saying(combinators.tried(str(error), one.number)) from error
+                one, at = again, (*further(place, tries.mark, again.attempt), *end)
                 events.append(Event("retry", at, str(error), sample))
-                times += 1
 
 
 def step(place: Place, part: Expr, position: str) -> Place:

@@ -26,6 +26,11 @@ class StageError(Exception):
         self.transient = transient
         super().__init__(message)
 
+    @property
+    def reply(self) -> str | None:
+        """The text of the reply that did not fit, where there was one."""
+        return self.sample.text if self.sample else None
+
     def saying(self, message: str) -> StageError:
         """Return the error itself, with another message."""
         self.args = (message,)

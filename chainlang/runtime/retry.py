@@ -1,0 +1,44 @@
+"""The loop of tries: of one sample, of one call of a function, or of all that `retry` surrounds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import Any, TypeVar
+
+from chainlang.runtime.effects import Effect, Pause, RowFailed
+from chainlang.semantics.combinators import Tries, Try, tried
+from chainlang.semantics.record import Event
+from chainlang.semantics.seeds import Place
+from chainlang.semantics.stage_error import StageError
+
+Made = TypeVar("Made")
+Error = TypeVar("Error", StageError, RowFailed)
+
+
+def retried(
+    tries: Tries,
+    first: Try,
+    run: Callable[[Try], Generator[Effect, Any, Made]],
+    events: list[Event],
+    *,
+    error: type[Error],
+    place: Callable[[int], Place],
+    sample: int | None = None,
+) -> Generator[Effect, Any, Made]:
+    """Return what `run` makes in the first try that does not fail with an `error`.
+
+    `events` gets one for each further try, at the place of its attempt. Raises the error of the
+    last try, with how many there were.
+    """
+    one = first
+    while True:
+        try:
+            return (yield from run(one))
+        except error as failed:
+            again = tries.after(one, failed)
+            if again is None:
+                raise failed.saying(tried(str(failed), one.number)) from failed
+            events.append(Event("retry", place(again.attempt), str(failed), sample))
+        one = again
+        if wait := tries.wait(one):
+            yield Pause(wait)
