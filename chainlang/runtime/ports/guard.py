@@ -117,9 +117,9 @@ class GuardedPort:
                 found.append(reply)
                 continue
             ((name, request),) = wait.waiters.items()
-            self._relay.answer(reply.id)
             self._budget.hear(request, reply)
             if self._is_asked_again(request, reply, now):
+                self._relay.answer(reply.id)
                 self._held.append((wait, evolve(request, id=new_id())))
                 continue
             self._relay.end(wait)
