@@ -1,4 +1,4 @@
-"""Where Ctrl-C would leave half of something behind, and where it would leave nothing."""
+"""Handling of Ctrl-C (SIGINT): recorded, deferred, or known to be safe while loading."""
 
 from __future__ import annotations
 
@@ -9,51 +9,51 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 
 _loading = 0
-_heard = False
+_pending = False
 
 
-def hear() -> None:
-    """Take note of a Ctrl-C, and raise it.
+def interrupt() -> None:
+    """Record a Ctrl-C and raise `KeyboardInterrupt`.
 
-    Whatever runs at that moment may swallow the exception: a finalizer, a callback from C, a bare
-    ``except`` of a library. So whoever works in a loop asks `check` as well.
+    The code that runs at that moment may swallow the exception: a finalizer, a callback from C, a
+    bare ``except`` of a library. So loops also call `check`.
     """
-    global _heard  # noqa: PLW0603  # of the process, as signals are
-    _heard = True
+    global _pending  # noqa: PLW0603  # signals belong to the process
+    _pending = True
     raise KeyboardInterrupt
 
 
 def check() -> None:
-    """Raise KeyboardInterrupt again, if there was one that something has swallowed."""
-    if _heard and threading.current_thread() is threading.main_thread():
+    """Raise `KeyboardInterrupt` if there was a Ctrl-C since the last `clear`."""
+    if _pending and threading.current_thread() is threading.main_thread():
         raise KeyboardInterrupt
 
 
-def forget() -> None:
-    """Forget a Ctrl-C whose work is done, or that is another's business."""
-    global _heard  # noqa: PLW0603
-    _heard = False
+def clear() -> None:
+    """Discard a recorded Ctrl-C."""
+    global _pending  # noqa: PLW0603
+    _pending = False
 
 
 @contextmanager
-def noted() -> Iterator[None]:
-    """Take note of Ctrl-C in the block, where Python alone would handle it."""
+def interrupts_recorded() -> Iterator[None]:
+    """Record Ctrl-C in the block, unless a handler other than Python's own is installed."""
     on_main = threading.current_thread() is threading.main_thread()
     if not on_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         yield
         return
-    signal.signal(signal.SIGINT, lambda *_: hear())
+    signal.signal(signal.SIGINT, lambda *_: interrupt())
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        forget()
+        clear()
 
 
 @contextmanager
 def loading() -> Iterator[None]:
-    """Say that in the block nothing is begun that would have to be ended well."""
-    global _loading  # noqa: PLW0603  # of the process, as signals are
+    """Mark the block as safe to interrupt at any point, with no work that needs a clean end."""
+    global _loading  # noqa: PLW0603  # signals belong to the process
     _loading += 1
     try:
         yield
@@ -62,34 +62,34 @@ def loading() -> Iterator[None]:
 
 
 def is_loading() -> bool:
-    """Return whether such a block is being run."""
+    """Return whether a `loading` block is active."""
     return _loading > 0
 
 
 @contextmanager
-def held() -> Iterator[None]:
-    """Hold Ctrl-C back until the block is done. A second one is not held.
+def interrupts_deferred() -> Iterator[None]:
+    """Defer Ctrl-C to the end of the block; a second Ctrl-C is not deferred.
 
-    In a thread that is not the main one this does nothing: Ctrl-C interrupts the main one alone.
+    Has an effect in the main thread only, since Ctrl-C does not interrupt others.
     """
     handler = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or not callable(handler):
         yield
         return
-    heard: list[tuple[int, FrameType | None]] = []
+    deferred: list[tuple[int, FrameType | None]] = []
 
-    def note(number: int, frame: FrameType | None) -> None:
-        heard.append((number, frame))
-        if len(heard) > 1:
-            for one in heard:
+    def defer(number: int, frame: FrameType | None) -> None:
+        deferred.append((number, frame))
+        if len(deferred) > 1:
+            for signal_arguments in deferred:
                 with suppress(KeyboardInterrupt):
-                    handler(*one)
+                    handler(*signal_arguments)
             raise KeyboardInterrupt
 
-    signal.signal(signal.SIGINT, note)
+    signal.signal(signal.SIGINT, defer)
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, handler)
-        if len(heard) == 1:
-            handler(*heard[0])
+        if len(deferred) == 1:
+            handler(*deferred[0])

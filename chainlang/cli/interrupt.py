@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
-from chainlang.interrupts import forget, hear, is_loading
+from chainlang.interrupts import clear, interrupt, is_loading
 
 STATUS = 130
 """What a command exits with that was interrupted."""
@@ -31,7 +31,7 @@ class _Handler:
         if self.heard or is_loading():
             leave()
         self.heard = True
-        hear()
+        interrupt()
 
 
 @contextmanager
@@ -46,7 +46,7 @@ def handled() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-        forget()
+        clear()
 
 
 @contextmanager

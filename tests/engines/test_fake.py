@@ -15,12 +15,12 @@ from chainlang.errors import EngineError
 def test_answers_are_a_table_or_a_function(answers: Any) -> None:
     with pytest.raises(EngineError, match=r"answers can't be .*42") as raised:
         FakeEngine(answers=answers)
-    assert "write a table" in str(raised.value)
+    assert "write a dict" in str(raised.value)
 
 
 @pytest.mark.parametrize("answers", [lambda *_: 42, {"sum": 42}, {"sum": ["41", 42]}])
 def test_what_is_no_reply_is_named(answers: Any) -> None:
-    with pytest.raises(EngineError, match="answers gave 42, which is no reply"):
+    with pytest.raises(EngineError, match="answers returned 42, which is not a reply"):
         list(chain("2:E").map(["a sum"], engine=FakeEngine(answers=answers)))
 
 

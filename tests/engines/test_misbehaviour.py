@@ -137,4 +137,4 @@ def test_rows_that_fail_for_good_fail_alone(
     told = {one["id"]: one["message"] for one in map(json.loads, errors)}
     assert told.keys() == {"7", "31"}
     assert 'answered 400 (application/json): "never"' in told["7"]
-    assert f'answered 500 (application/json): "later"; asked {ATTEMPTS} times' in told["31"]
+    assert f'answered 500 (application/json): "later"; {ATTEMPTS} attempts' in told["31"]

@@ -228,7 +228,7 @@ def test_a_server_that_does_not_tell_how_likely_tokens_were_is_refused() -> None
     assert first.samples[0].logprobs == (-0.5,)
     assert isinstance(second, Failure)
     assert (second.kind, second.transient) == ("refused", False)
-    assert second.message == f"{server.url} does not tell how likely tokens were (logprobs)"
+    assert second.message == f"{server.url} does not return logprobs"
     assert [body["logprobs"] for body in server.bodies] == [True, True]
 
 
@@ -345,7 +345,7 @@ def test_what_does_not_pass_is_a_failure_that_says_what_was_received(name: str) 
     found = failure(in_turn(PASSING[name]), ask(), retry=retry, read_timeout=patience)
     assert (found.kind, found.transient) == ("transport", True)
     assert found.message.startswith("http://127.0.0.1:")
-    assert found.message.endswith("; asked 2 times")
+    assert found.message.endswith("; 2 attempts")
     assert "answered" in found.message or "gave no reply" in found.message
 
 
@@ -355,9 +355,9 @@ def test_messages_show_what_came() -> None:
     assert 'answered 503 (text/html): "<html> <b>Bad�[2J gateway</b>xxx' in found.message
     assert len(found.message) < 450
     found = failure(in_turn(as_json({"choices": []})), ask(), retry=policy(attempts=1))
-    assert 'the reply has no `choices`: "{"choices": []}"; asked once' in found.message
+    assert 'the reply has no `choices`: "{"choices": []}"; 1 attempt' in found.message
     found = failure(in_turn(FOREVER), ask(), retry=policy(attempts=1), read_timeout=0.1)
-    assert 'gave no reply: "ReadTimeout"; asked once' in found.message
+    assert 'gave no reply: "ReadTimeout"; 1 attempt' in found.message
 
 
 def test_waits_double_up_to_a_bound() -> None:
@@ -392,14 +392,14 @@ def test_a_wait_past_the_deadline_is_not_begun() -> None:
     later = error(429, "slow down", {"Retry-After": "40"})
     found = failure(in_turn(later), ask(), retry=policy(clock, deadline=100))
     assert clock.waits == [40.5, 40.5]
-    assert '"slow down"; asked 3 times; the deadline is 100 s' in found.message
+    assert '"slow down"; 3 attempts; the deadline is 100 s' in found.message
     assert (found.kind, found.transient) == ("transport", True)
 
 
 def test_the_deadline_ends_a_question_that_is_being_answered() -> None:
     found = failure(in_turn(FOREVER), ask(), retry=RetryPolicy(deadline=0.3))
     assert found.message.startswith("http://127.0.0.1:")
-    assert found.message.endswith("/v1 gave no reply; asked once; the deadline is 0.3 s")
+    assert found.message.endswith("/v1 gave no reply; 1 attempt; the deadline is 0.3 s")
 
 
 def test_a_server_that_goes_away() -> None:
@@ -506,14 +506,14 @@ def test_what_is_not_text_or_no_schema_is_not_sent() -> None:
 
 
 def test_a_bug_fails_its_request_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = client.ChatClient.ask
+    real = client.ChatClient.complete
 
     async def broken(self: Any, content: bytes, *rest: Any, **more: Any) -> Any:
         if b'"bad"' in content:
             raise ZeroDivisionError(KEY)
         return await real(self, content, *rest, **more)
 
-    monkeypatch.setattr(client.ChatClient, "ask", broken)
+    monkeypatch.setattr(client.ChatClient, "complete", broken)
     with asking(echo) as (_, engine):
         found = finish(engine, ask("bad"), ask("2"))
     message = "the engine itself failed: ZeroDivisionError: [API key]"
@@ -753,8 +753,8 @@ def test_addresses_that_may_be_asked(url: str) -> None:
         ("https://api.openai.com.evil.org/v1", "not an allowed host: api.openai.com.evil.org"),
         ("https://127.0.0.1.evil.org/v1", "not an allowed host"),
         ("http://0.0.0.0:8000/v1", "not an allowed host"),
-        ("https://api.openai.com@evil.org/v1", "a name or a password"),
-        ("http://me:word@localhost/v1", "a name or a password"),
+        ("https://api.openai.com@evil.org/v1", "a user name or a password"),
+        ("http://me:word@localhost/v1", "a user name or a password"),
         ("http://api.openai.com/v1", "the API key unencrypted"),
         ("localhost:8000", "not the address of a server"),
         ("ftp://localhost/v1", "not the address of a server"),
@@ -785,9 +785,9 @@ def test_the_cloud_has_another_name_for_the_longest_reply(monkeypatch: pytest.Mo
 
     async def answered(content: bytes, *_: Any, **__: Any) -> Any:
         bodies.append(json.loads(content))
-        raise client.Refused("refused", "no")
+        raise client.Rejected("refused", "no")
 
-    engine._client.ask = answered  # type: ignore[method-assign]
+    engine._client.complete = answered  # type: ignore[method-assign]
     finish(engine, ask())
     engine.close()
     assert bodies[0]["max_completion_tokens"] == 8

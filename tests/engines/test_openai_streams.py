@@ -1,4 +1,4 @@
-"""Replies of a server as they come: each character is told once, and is part of the reply."""
+"""Replies of a server as they come: each character is emitted once, and is part of the reply."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from chainlang import chain
 from chainlang.engines.fake import FakeEngine
 from chainlang.engines.openai.engine import OpenAIEngine
-from chainlang.engines.openai.sse import Gathered, Teller
+from chainlang.engines.openai.sse import DeltaEmitter, StreamedResponse
 from chainlang.protocol.messages import Completion, Delta, Failure, Request, Sample, Usage
 from tests.engines.server import (
     Answer,
@@ -34,32 +34,32 @@ TEXT = "Grüße \u2028 \x85 aus dem Strom. 🙂"
 def listen(
     engine: OpenAIEngine, request: Request
 ) -> tuple[dict[int, list[str]], Completion | Failure]:
-    """Return what is told of each sample, and what comes back in the end."""
+    """Return what is emitted of each sample, and what comes back in the end."""
     engine.submit([request])
-    told: dict[int, list[str]] = {}
+    emitted: dict[int, list[str]] = {}
     while True:
         for news in engine.step():
             assert news.id == request.id
             if not isinstance(news, Delta):
                 assert not engine.step()
-                return told, news
+                return emitted, news
             assert news.text
-            told.setdefault(news.sample, []).append(news.text)
+            emitted.setdefault(news.sample, []).append(news.text)
 
 
 def heard(
     answer: Callable[[Body], Answer], **more: object
 ) -> tuple[dict[int, str], Completion | Failure, Server]:
     with asking(answer) as (server, engine):
-        told, reply = listen(engine, ask(stream=True, **more))
-    return {number: "".join(texts) for number, texts in told.items()}, reply, server
+        emitted, reply = listen(engine, ask(stream=True, **more))
+    return {number: "".join(texts) for number, texts in emitted.items()}, reply, server
 
 
 def test_a_reply_is_told_of_piece_by_piece() -> None:
     with asking(lambda _: as_events(chat_reply(TEXT, output=10))) as (server, engine):
-        told, reply = listen(engine, ask(stream=True))
-    assert len(told[0]) == -(-len(TEXT) // 3)
-    assert "".join(told[0]) == TEXT
+        emitted, reply = listen(engine, ask(stream=True))
+    assert len(emitted[0]) == -(-len(TEXT) // 3)
+    assert "".join(emitted[0]) == TEXT
     assert reply == Completion("1", (Sample(TEXT, "stop", 10),), Usage(1, 7, 0, 10))
     assert server.bodies[0]["stream"] is True
     assert server.bodies[0]["stream_options"] == {"include_usage": True}
@@ -67,8 +67,8 @@ def test_a_reply_is_told_of_piece_by_piece() -> None:
 
 def test_samples_are_mingled_and_each_is_whole() -> None:
     document = chat_reply("one", TEXT, "", output=6)
-    told, reply, server = heard(lambda _: as_events(document), count=3)
-    assert told == {0: "one", 1: TEXT}
+    emitted, reply, server = heard(lambda _: as_events(document), count=3)
+    assert emitted == {0: "one", 1: TEXT}
     assert isinstance(reply, Completion)
     assert [one.text for one in reply.samples] == ["one", TEXT, ""]
     assert reply.usage == Usage(3, 21, 14, 6)
@@ -79,10 +79,10 @@ def test_samples_that_are_asked_for_one_by_one_keep_their_numbers() -> None:
     def answer(body: Body) -> Answer:
         return as_events(chat_reply(f"seed {body['seed']}"))
 
-    told, reply, server = heard(answer, count=3)
-    assert told == {0: "seed 100", 1: "seed 101", 2: "seed 102"}
+    emitted, reply, server = heard(answer, count=3)
+    assert emitted == {0: "seed 100", 1: "seed 101", 2: "seed 102"}
     assert isinstance(reply, Completion)
-    assert [one.text for one in reply.samples] == [*told.values()]
+    assert [one.text for one in reply.samples] == [*emitted.values()]
     assert len(server.bodies) == 3
 
 
@@ -101,8 +101,8 @@ def test_reasoning_and_what_is_likely_come_in_pieces_too() -> None:
         ]
     )
     answer = Answer(body.encode(), type="text/event-stream")
-    told, reply, _ = heard(lambda _: answer, logprobs=True)
-    assert told == {0: "42"}
+    emitted, reply, _ = heard(lambda _: answer, logprobs=True)
+    assert emitted == {0: "42"}
     assert isinstance(reply, Completion)
     assert reply.samples == (Sample("42", "stop", 0, reasoning="7 + 5", logprobs=(-0.5, -1.0)),)
 
@@ -112,15 +112,17 @@ def test_it_makes_no_difference_where_bytes_are_cut(texts: list[str], size: int,
     texts = [text.encode("utf-8", "replace").decode() for text in texts]
     document = chat_reply(*texts)
     body = as_events(document, size=size).body
-    told: dict[int, str] = {}
-    teller = Teller(lambda sample, text: told.update({sample: told.get(sample, "") + text}))
-    gathered = Gathered(teller, 5)
+    emitted: dict[int, str] = {}
+    deltas = DeltaEmitter(
+        lambda sample, text: emitted.update({sample: emitted.get(sample, "") + text})
+    )
+    stream = StreamedResponse(deltas, 5)
     for start in range(0, len(body), part):
-        gathered.take(body[start : start + part])
-    found = gathered.document(len(texts))
+        stream.feed(body[start : start + part])
+    found = stream.document(len(texts))
     assert found is not None
     assert [one["message"]["content"] for one in found["choices"]] == texts
-    assert told == {5 + number: text for number, text in enumerate(texts) if text}
+    assert emitted == {5 + number: text for number, text in enumerate(texts) if text}
 
 
 # ---------------------------------------------------------------- streams that break
@@ -133,8 +135,8 @@ DONE = len(b"data: [DONE]\n\n")
 @pytest.mark.parametrize("cut", [0, 1, LONG // 3, LONG // 2, LONG - DONE - 120])
 def test_a_stream_that_is_cut_is_asked_again_and_nothing_is_told_twice(cut: int) -> None:
     answer = in_turn(as_events(chat_reply(TEXT), cut=cut), WHOLE)
-    told, reply, server = heard(answer)
-    assert told == {0: TEXT}
+    emitted, reply, server = heard(answer)
+    assert emitted == {0: TEXT}
     assert isinstance(reply, Completion)
     assert reply.samples[0].text == TEXT
     assert len(server.bodies) == 2
@@ -143,8 +145,8 @@ def test_a_stream_that_is_cut_is_asked_again_and_nothing_is_told_twice(cut: int)
 def test_one_that_ends_early_and_cleanly_is_cut_too() -> None:
     half = WHOLE.body[: LONG // 2].rindex(b"\n\n") + 2
     short = Answer(WHOLE.body[:half], type="text/event-stream")
-    told, reply, server = heard(in_turn(short, WHOLE))
-    assert told == {0: TEXT}
+    emitted, reply, server = heard(in_turn(short, WHOLE))
+    assert emitted == {0: TEXT}
     assert isinstance(reply, Completion)
     assert len(server.bodies) == 2
 
@@ -152,23 +154,23 @@ def test_one_that_ends_early_and_cleanly_is_cut_too() -> None:
 def test_one_that_is_always_cut_says_so() -> None:
     half = WHOLE.body[: LONG // 2].rindex(b"\n\n") + 2
     answer = Answer(WHOLE.body[:half], type="text/event-stream")
-    told, reply, server = heard(lambda _: answer)
-    assert TEXT.startswith(told[0])
+    emitted, reply, server = heard(lambda _: answer)
+    assert TEXT.startswith(emitted[0])
     assert isinstance(reply, Failure)
     assert (reply.kind, reply.transient) == ("transport", True)
     assert reply.message == (
-        f"{server.url} answered 200 (text/event-stream), and broke off its reply; asked 6 times"
+        f"{server.url} answered 200 (text/event-stream), and broke off its reply; 6 attempts"
     )
 
 
 def test_one_that_begins_again_with_another_text_is_an_error_that_says_so() -> None:
     for other in (as_events(chat_reply("Ganz anders")), good("Gr"), as_events(chat_reply("Gr"))):
-        told, reply, server = heard(in_turn(as_events(chat_reply(TEXT), cut=LONG // 2), other))
-        assert TEXT.startswith(told[0])
+        emitted, reply, server = heard(in_turn(as_events(chat_reply(TEXT), cut=LONG // 2), other))
+        assert TEXT.startswith(emitted[0])
         assert isinstance(reply, Failure)
         assert reply.kind == "transport"
         assert reply.message == (
-            f"{server.url} broke off a reply, and began it again with another text than was told of"
+            f"{server.url} broke off a stream, and sent another text on the next attempt"
         )
 
 
@@ -179,8 +181,8 @@ def test_an_error_in_the_middle_is_an_error() -> None:
         WHOLE.body[:half] + f"data: {told_of}\n\ndata: [DONE]\n\n".encode(),
         type="text/event-stream",
     )
-    told, reply, _ = heard(in_turn(broken, WHOLE))
-    assert told == {0: TEXT}
+    emitted, reply, _ = heard(in_turn(broken, WHOLE))
+    assert emitted == {0: TEXT}
     assert isinstance(reply, Completion)
     _, reply, _ = heard(lambda _: broken)
     assert isinstance(reply, Failure)
@@ -188,14 +190,16 @@ def test_an_error_in_the_middle_is_an_error() -> None:
 
 
 def test_what_is_no_event_is_asked_again() -> None:
-    told, reply, _ = heard(in_turn(Answer(b"data: {nonsense\n\n", type="text/event-stream"), WHOLE))
-    assert told == {0: TEXT}
+    emitted, reply, _ = heard(
+        in_turn(Answer(b"data: {nonsense\n\n", type="text/event-stream"), WHOLE)
+    )
+    assert emitted == {0: TEXT}
     assert isinstance(reply, Completion)
 
 
 def test_a_server_that_does_not_stream_and_one_that_refuses() -> None:
-    told, reply, _ = heard(lambda _: good("42"))
-    assert told == {}
+    emitted, reply, _ = heard(lambda _: good("42"))
+    assert emitted == {}
     assert isinstance(reply, Completion)
     assert reply.samples[0].text == "42"
     _, reply, _ = heard(lambda _: error(400, "no"))

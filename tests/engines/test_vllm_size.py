@@ -111,7 +111,7 @@ def test_a_gpu_that_does_not_say_what_it_has(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(memory_size, "on_cpu", lambda: False)
     monkeypatch.setattr(memory_size, "_QUERY", ("false",))
     device_memory.cache_clear()
-    with pytest.raises(EngineError, match="how much memory the GPU has") as caught:
+    with pytest.raises(EngineError, match="does not report the memory of the GPU") as caught:
         device_memory()
     assert 'memory="80 GiB"' in str(caught.value)
     device_memory.cache_clear()

@@ -21,22 +21,24 @@ def safetensors(path: Path, data: bytes = b"12345678") -> Path:
 
 def test_whole_weights_have_no_fault(tmp_path: Path) -> None:
     safetensors(tmp_path / "model.safetensors")
-    assert weight_files.fault(tmp_path) is None
+    assert weight_files.weight_error(tmp_path) is None
 
 
 @pytest.mark.parametrize("left", [0, 4, 8, 20, -1])
 def test_weights_that_are_cut_anywhere_have_one(tmp_path: Path, left: int) -> None:
     path = safetensors(tmp_path / "model.safetensors")
     path.write_bytes(path.read_bytes()[:left])
-    assert "model.safetensors is cut: it has" in (weight_files.fault(tmp_path) or "")[0]
+    assert (
+        "model.safetensors is truncated: it has" in (weight_files.weight_error(tmp_path) or "")[0]
+    )
 
 
 @pytest.mark.parametrize("header", [b"no JSON!", b"[1, 2]  ", b'{"w": 1}', b'{"w":{}}'])
 def test_weights_that_are_something_else_have_one(tmp_path: Path, header: bytes) -> None:
     (tmp_path / "model.safetensors").write_bytes(b"\x08\0\0\0\0\0\0\0" + header)
-    assert weight_files.fault(tmp_path) == (
+    assert weight_files.weight_error(tmp_path) == (
         "model.safetensors holds no weights",
-        "copy it, or download it, again",
+        "copy or download it again",
     )
 
 

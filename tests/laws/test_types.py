@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from chainlang.datatypes.check_types import Declared, fits, type_faults
 from chainlang.datatypes.json_schema import json_schema
 from chainlang.datatypes.parse_reply import Form
-from chainlang.engines.fake.schemas import readable, value
+from chainlang.engines.fake import schemas as fake
 from chainlang.engines.grammar.json_schema import enforceable
 from chainlang.ir import declarations
 from chainlang.notation import parse_file
@@ -40,9 +40,9 @@ draws = st.randoms(use_true_random=False)
 
 def invented(node: declarations.Type, random: random.Random) -> str:
     """Return a reply of an engine that keeps the schema of a type and knows nothing else of it."""
-    schema, unkept = readable(json_schema(node, DECLARED))
+    schema, unkept = fake.enforceable(json_schema(node, DECLARED))
     assert not unkept
-    return json.dumps(value(schema, schema, random.randrange))
+    return json.dumps(fake.sample_value(schema, schema, random.randrange))
 
 
 @law(sound_types)

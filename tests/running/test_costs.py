@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from chainlang import chain, load
-from chainlang.engines.fake.engine import FakeEngine, Pieces
+from chainlang.engines.fake.engine import CharacterTokenizer, FakeEngine
 from chainlang.errors import SettingError, StopError
 from chainlang.session.cost_report import Costs
 
@@ -88,8 +88,8 @@ class Keeping(FakeEngine):
     """An engine that says it keeps blocks of four tokens."""
 
     @property
-    def reader(self) -> Pieces:
-        return Pieces(None, 4)
+    def reader(self) -> CharacterTokenizer:
+        return CharacterTokenizer(None, 4)
 
 
 def test_models_of_one_engine_share_its_prefixes() -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from chainlang import chain
 from chainlang.engines.fake import FakeEngine
-from chainlang.interrupts import held
+from chainlang.interrupts import interrupts_deferred
 from chainlang.protocol.messages import Completion, Delta, Failure
 from chainlang.session.folder_run import Interrupted
 
@@ -170,7 +170,7 @@ def test_an_interrupt_waits_for_the_end_of_the_block_and_a_second_one_does_not(
     done = []
 
     def block() -> None:
-        with held():
+        with interrupts_deferred():
             for number in (1, 2, 3):
                 if number <= interrupts:
                     interrupt()
@@ -199,7 +199,7 @@ with bounded(0.1):
 
 def test_without_an_interrupt_nothing_changes() -> None:
     before = signal.getsignal(signal.SIGINT)
-    with held():
+    with interrupts_deferred():
         assert signal.getsignal(signal.SIGINT) is not before
     assert signal.getsignal(signal.SIGINT) is before
 
@@ -209,7 +209,7 @@ def test_other_threads_hold_nothing() -> None:
     seen = []
 
     def body() -> None:
-        with held():
+        with interrupts_deferred():
             seen.append(signal.getsignal(signal.SIGINT))
 
     thread = threading.Thread(target=body)

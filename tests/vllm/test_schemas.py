@@ -10,9 +10,9 @@ from pydantic_core import SchemaValidator
 
 from chainlang.datatypes.json_schema import json_schema
 from chainlang.datatypes.parse_reply import Form
-from chainlang.engines.fake.schemas import readable, value
+from chainlang.engines.fake import schemas as fake
 from chainlang.engines.grammar.automaton import LARGEST
-from chainlang.engines.grammar.json_schema import Kept, enforceable, grammar
+from chainlang.engines.grammar.json_schema import EnforcedSchema, enforceable, grammar
 from chainlang.engines.vllm.prefill import opening, rest
 from chainlang.ir import declarations
 from tests.engines.test_patterns import KEPT, texts
@@ -39,7 +39,7 @@ def accepts(schema: str, text: str) -> bool:
     return compiled(enforceable(schema), text)
 
 
-def compiled(kept: Kept, text: str) -> bool:
+def compiled(kept: EnforcedSchema, text: str) -> bool:
     return held(grammar(kept), text)
 
 
@@ -52,8 +52,8 @@ def held(form: str, text: str) -> bool:
 @law(sound_types, draws, share=4)
 def test_what_fits_a_type_is_accepted(node: declarations.Type, random: random.Random) -> None:
     schema = json_schema(node, DECLARED)
-    described, _ = readable(schema)
-    made = value(described, described, random.randrange)
+    described, _ = fake.enforceable(schema)
+    made = fake.sample_value(described, described, random.randrange)
     # A number with bounds has few digits behind the point.
     made = json.loads(json.dumps(made), parse_float=lambda text: round(float(text), 3))
     for separators in ((",", ":"), (", ", ": ")):
@@ -67,8 +67,8 @@ def test_what_fits_a_type_is_accepted_behind_any_part_of_its_opening(
     node: declarations.Type, random: random.Random
 ) -> None:
     schema = json_schema(node, DECLARED)
-    described, _ = readable(schema)
-    made = value(described, described, random.randrange)
+    described, _ = fake.enforceable(schema)
+    made = fake.sample_value(described, described, random.randrange)
     made = json.loads(json.dumps(made), parse_float=lambda text: round(float(text), 3))
     text, whole = json.dumps(made, ensure_ascii=False), grammar(enforceable(schema))
     given = opening(whole)

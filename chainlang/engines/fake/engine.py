@@ -1,9 +1,9 @@
-"""An engine that needs no model: for tests, yours as well as ours.
+"""Deterministic engine without a model, for tests.
 
 A reply is a pure function of model, prompt, parameters and seed plus sample number (at temperature
-0, of the first three), so whatever the order, the window or the batch, the same chain over the same
-rows gives the same results. Answers can be scripted, and so can latencies, on a clock that needs no
-waiting, and failures.
+0, without the seed). So the same chain over the same rows gives the same results in any order, with
+any window or batch. Replies, failures and latencies can be scripted; latencies pass on a virtual
+clock, without waiting.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import attrs
 
 from chainlang.diagnostics.render import shown
 from chainlang.engines.early_completion import completed
-from chainlang.engines.fake.schemas import readable, value
+from chainlang.engines.fake.schemas import enforceable, sample_value
 from chainlang.engines.protocol import Metrics, Size, refuse
 from chainlang.protocol.messages import (
     Capabilities,
@@ -40,7 +40,7 @@ from chainlang.protocol.messages import (
 
 @attrs.frozen
 class Reply:
-    """A scripted reply, with what the model thought before it.
+    """A scripted reply with reasoning.
 
     >>> engine = FakeEngine(answers={"17 + 25": Reply("42", reasoning="7 + 5 is 12, so ...")})
     """
@@ -50,8 +50,8 @@ class Reply:
 
 
 @attrs.frozen
-class Pieces:
-    """Reads four characters as a token, each message by itself."""
+class CharacterTokenizer:
+    """A tokenizer that makes a token of every four characters of a message."""
 
     context: int | None
     block: int | None = None
@@ -59,9 +59,9 @@ class Pieces:
     def token_ids(
         self,
         messages: Iterable[Message],
-        schema: str | None = None,  # noqa: ARG002  # nothing of a reply is part of a prompt here
+        schema: str | None = None,  # noqa: ARG002  # this engine never prefills a reply
     ) -> list[int]:
-        """Return a number for each piece of a prompt, the same for the same piece."""
+        """Return the tokens of a prompt; equal pieces of text have equal tokens."""
         step = _CHARACTERS_PER_TOKEN
         return [
             zlib.crc32(message.text[start : start + step].encode("utf-8", "surrogatepass"))
@@ -70,26 +70,31 @@ class Pieces:
         ]
 
 
-Said: TypeAlias = str | Reply
-Answers: TypeAlias = Callable[[Request, int], Said | None] | Mapping[str, Said | Sequence[Said]]
+Scripted: TypeAlias = str | Reply
+Answers: TypeAlias = (
+    Callable[[Request, int], Scripted | None] | Mapping[str, Scripted | Sequence[Scripted]]
+)
 
 _CHARACTERS_PER_TOKEN = 4
-_PLAIN = 10  # how many different answers it gives when nobody has scripted any
+_DIGITS = 10  # number of different free-text replies without a script
 
 
 class FakeEngine:
-    """A deterministic engine. See the module for what its replies depend on.
+    """A deterministic engine without a model; its module says what replies depend on.
 
-    `answers` is a function of the request and the sample number, or a table from a text that the
-    prompt contains to a reply, or to a list of replies by sample number. A reply is a text, or a
-    `Reply` that has reasoning too; where `answers` gives None or has no entry, it is a digit, or a
-    JSON value that fits the schema. `latency` is a function
-    from a request to virtual seconds: `step` returns what finishes next and moves `now` there.
-    `failures` is a function from a request to a `Failure` or None. `context` is the longest prompt
-    in tokens, at four characters a token. `size` is the memory that it says it holds, in bytes: an
-    engine that holds any is asked only while it is loaded, as one with a model is.
+    `answers`: replies, as a function of the request and the sample number, or as a mapping. The
+    mapping's keys are matched against the last message: the first key that it contains gives the
+    reply, or a list of replies by sample number. A reply is a text or a `Reply`. Default, also if
+    `answers` has no match or returns None: a digit, or a JSON value that fits the schema.
+    `latency`: function from a request to virtual seconds (default 0); `step` returns the requests
+    that finish next and advances `now`.
+    `failures`: function from a request to a `Failure` or None.
+    `context`: maximum length of a prompt in tokens, at four characters a token.
+    `size`: memory in bytes that the engine claims to hold. If it is not 0, the engine has to be
+    loaded before requests are submitted, as an engine with a model.
 
-    Raises `EngineError` for `answers` of another kind, and when they give what is no reply.
+    Raises `EngineError` if `answers` is neither a function nor a mapping, or returns anything that
+    is not a reply.
 
     >>> engine = FakeEngine(answers={"17 + 25": ["42", "41"]})
     >>> from chainlang.protocol.messages import Message, Sampling
@@ -111,7 +116,7 @@ class FakeEngine:
         size: int = 0,
     ) -> None:
         if not (answers is None or callable(answers) or isinstance(answers, Mapping)):
-            hint = 'write a table, {"a piece of the prompt": "its reply"}, or a function'
+            hint = 'write a dict, {"part of the prompt": "reply"}, or a function'
             refuse(f"answers can't be {shown(answers)}", hint)
         self.answers = answers
         self.latency = latency
@@ -119,34 +124,34 @@ class FakeEngine:
         self.context = context
         self.size = Size(size)
         self.loaded = size == 0
-        """Whether it can be asked."""
+        """Whether requests can be submitted."""
         self.loads = 0
-        """How many times it was loaded."""
+        """Number of times it was loaded."""
         self.now = 0.0
-        """The virtual time, in seconds."""
+        """Virtual time, in seconds."""
         self.submitted = 0
-        """How many requests were submitted, ever."""
+        """Number of requests submitted so far."""
         self.most_in_flight = 0
-        """The most samples that were in flight at once."""
+        """Maximum number of samples in flight at once."""
         self._pending: list[tuple[float, int, Request]] = []
-        self._streaming: list[tuple[Completion, int]] = []  # and how much of each has been told
+        self._streaming: list[tuple[Completion, int]] = []  # with the characters already returned
         self._in_flight = 0
         self._usage = Usage()
         self._steps = 0
 
     @property
     def metrics(self) -> Metrics:
-        """What it has done; a step is one in which something finished."""
+        """Counters since it was created. Only steps in which a request finished are counted."""
         return Metrics(self.submitted, self._usage, self._steps)
 
     @property
-    def reader(self) -> Pieces:
-        """It keeps nothing of a prompt."""
-        return Pieces(self.context)
+    def reader(self) -> CharacterTokenizer:
+        """Tokenizer of its prompts. There is no prefix cache."""
+        return CharacterTokenizer(self.context)
 
     @property
     def capabilities(self) -> Capabilities:
-        """Everything: it is a function."""
+        """All but token ids, priorities and deadlines."""
         return Capabilities(
             name="fake",
             schemas=True,
@@ -161,32 +166,32 @@ class FakeEngine:
 
     @property
     def fingerprint(self) -> Fingerprint:
-        """Its kind, version, context and answers: a table by content, a function by name."""
+        """Kind, version, context and `answers`: a mapping by its content, a function by name."""
         match self.answers:
             case None:
                 answers = "invented"
             case Mapping():
-                answers = json.dumps(dict(self.answers), default=_listed)
+                answers = json.dumps(dict(self.answers), default=_as_list)
                 answers = hashlib.sha256(answers.encode("utf-8", "surrogatepass")).hexdigest()[:32]
             case function:
                 answers = getattr(function, "__qualname__", type(function).__qualname__)
-        found = {"engine": "fake", "version": version("chainlang"), "answers": answers}
-        return {**found, "context": self.context}
+        kind = {"engine": "fake", "version": version("chainlang"), "answers": answers}
+        return {**kind, "context": self.context}
 
     def load(self, progress: Callable[[str], None] | None = None) -> None:
-        """Count a load, if it is not loaded; `progress` is told of it."""
+        """Count a load unless it is loaded, and call `progress` with a message about it."""
         if not self.loaded:
             self.loaded, self.loads = True, self.loads + 1
             if progress is not None:
                 progress("loading a fake model")
 
     def unload(self) -> None:
-        """Forget everything that is pending; one that holds memory is not there any more."""
+        """Drop all pending requests; an engine with a size has to be loaded again."""
         self.close()
         self.loaded = self.size.total == 0
 
     def submit(self, requests: Iterable[Request]) -> None:
-        """Take requests; each will finish after its latency. Raises `EngineError` if not loaded."""
+        """Enqueue requests; each finishes after its latency. Raises `EngineError` if unloaded."""
         if not self.loaded:
             refuse("the engine is not loaded", "call its load() first")
         for request in requests:
@@ -197,9 +202,9 @@ class FakeEngine:
         self.most_in_flight = max(self.most_in_flight, self._in_flight)
 
     def step(self, until: float | None = None) -> list[Completion | Failure | Delta]:
-        """Return everything that finishes next, after moving the clock there, or up to `until`.
+        """Advance the clock to the next requests that finish, but not beyond `until`; return them.
 
-        A reply that is streamed takes a step for each of its tokens.
+        A streamed reply takes a step for each of its tokens.
         """
         if self._streaming:
             return self._stream()
@@ -224,35 +229,37 @@ class FakeEngine:
         return finished
 
     def _stream(self) -> list[Completion | Failure | Delta]:
-        """Return one more token of each sample of the replies that are streamed."""
-        found: list[Completion | Failure | Delta] = []
+        """Return the next token of each sample of the streamed replies."""
+        results: list[Completion | Failure | Delta] = []
         streaming, self._streaming = self._streaming, []
         for reply, start in streaming:
             end = start + _CHARACTERS_PER_TOKEN
             texts = enumerate(sample.text[start:end] for sample in reply.samples)
-            found += [Delta(reply.id, index, text) for index, text in texts if text]
+            results += [Delta(reply.id, index, text) for index, text in texts if text]
             if any(len(sample.text) > end for sample in reply.samples):
                 self._streaming.append((reply, end))
             else:
-                found.append(reply)
-        return found
+                results.append(reply)
+        return results
 
     def abort(self, ids: Iterable[str]) -> None:
-        """Forget requests."""
-        gone = set(ids)
-        self._in_flight -= sum(one.drawn for _, _, one in self._pending if one.id in gone)
-        self._streaming = [entry for entry in self._streaming if entry[0].id not in gone]
-        self._pending = [entry for entry in self._pending if entry[2].id not in gone]
+        """Drop requests."""
+        aborted = set(ids)
+        self._in_flight -= sum(
+            request.drawn for _, _, request in self._pending if request.id in aborted
+        )
+        self._streaming = [entry for entry in self._streaming if entry[0].id not in aborted]
+        self._pending = [entry for entry in self._pending if entry[2].id not in aborted]
         heapq.heapify(self._pending)
 
     def close(self) -> None:
-        """Forget everything that is pending."""
+        """Drop all pending requests."""
         self._pending.clear()
         self._streaming.clear()
         self._in_flight = 0
 
     def complete(self, request: Request) -> Completion | Failure:
-        """Return the reply to one request, at once: the function that this engine is."""
+        """Return the completion of one request, without latency."""
         failure = self.failures(request) if self.failures else None
         if failure is not None:
             return attrs.evolve(failure, id=request.id)
@@ -261,43 +268,46 @@ class FakeEngine:
             message = f"the prompt has {prompt} tokens, the context {self.context}"
             return Failure(request.id, "context", message)
         try:
-            kept = request.schema and readable(request.schema, lenient=request.lenient)
+            enforced = request.schema and enforceable(request.schema, lenient=request.lenient)
         except ValueError as error:
             return Failure(request.id, "constraint", str(error))
-        schema, unkept = kept or (None, ())
+        schema, unkept = enforced or (None, ())
         request = attrs.evolve(request, choices=()) if unkept else request
         drawn = request.drawn
         samples = [self._sample(request, schema, index) for index in range(drawn)]
         if unkept:
-            samples = [attrs.evolve(one, unkept=unkept) for one in samples]
+            samples = [attrs.evolve(sample, unkept=unkept) for sample in samples]
         output = sum([sample.tokens for sample in samples])
         usage = Usage(drawn, prompt * drawn, 0, output)
         return Completion(request.id, tuple(samples) * (request.count // drawn), usage)
 
     def _sample(self, request: Request, schema: Any, index: int) -> Sample:
-        said = self._scripted(request, index)
-        if said is None:
-            said = _invented(request, schema, index)
-        match said:
+        reply = self._scripted(request, index)
+        if reply is None:
+            reply = _generated(request, schema, index)
+        match reply:
             case str(text):
-                thought = ""
-            case Reply(text, thought):
+                reasoning = ""
+            case Reply(text, reasoning):
                 pass
             case _:
-                refuse(f"answers gave {shown(said)}, which is no reply", "give a text, or a Reply")
+                refuse(
+                    f"answers returned {shown(reply)}, which is not a reply",
+                    "return a text, or a Reply",
+                )
         ends = [at for stop in request.sampling.stop if (at := text.find(stop)) >= 0]
         if ends:
             text = text[: min(ends)]
         most = request.sampling.max_tokens * _CHARACTERS_PER_TOKEN
-        finish: Finish = "stop" if len(thought + text) <= most else "length"
-        thought, text = thought[:most], text[: max(0, most - len(thought))]
-        if finish == "stop" and not thought and request.choices:
-            return _ended(text, request)
-        tokens = _tokens(thought + text)
-        likely = _likely(thought + text, tokens) if request.logprobs else ()
-        return Sample(text, finish, tokens, reasoning=thought, logprobs=likely)
+        finish: Finish = "stop" if len(reasoning + text) <= most else "length"
+        reasoning, text = reasoning[:most], text[: max(0, most - len(reasoning))]
+        if finish == "stop" and not reasoning and request.choices:
+            return _completed_early(text, request)
+        tokens = _tokens(reasoning + text)
+        logprobs = _logprobs(reasoning + text, tokens) if request.logprobs else ()
+        return Sample(text, finish, tokens, reasoning=reasoning, logprobs=logprobs)
 
-    def _scripted(self, request: Request, index: int) -> Said | None:
+    def _scripted(self, request: Request, index: int) -> Scripted | None:
         if self.answers is None:
             return None
         if callable(self.answers):
@@ -305,50 +315,50 @@ class FakeEngine:
         prompt = request.messages[-1].text
         for part, reply in self.answers.items():
             if part in prompt:
-                if isinstance(reply, Said) or not isinstance(reply, Sequence):
+                if isinstance(reply, Scripted) or not isinstance(reply, Sequence):
                     return reply
                 return reply[index % len(reply)]
         return None
 
 
-def _listed(said: Any) -> list[Any]:
-    return list(attrs.astuple(said) if isinstance(said, Reply) else said)
+def _as_list(replies: Any) -> list[Any]:
+    return list(attrs.astuple(replies) if isinstance(replies, Reply) else replies)
 
 
-def _ended(text: str, request: Request) -> Sample:
-    """Return a reply that ends with the token that decides it; the whole one, if none does."""
-    whole, said = completed(text, request.choices), text
-    if whole is not None:  # else it is none of the choices, whatever its beginning looks like
+def _completed_early(text: str, request: Request) -> Sample:
+    """Return a sample that stops at the first token after which a single choice is left."""
+    whole, generated = completed(text, request.choices), text
+    if whole is not None:  # else it is none of the choices, although its beginning may fit one
         for end in range(_CHARACTERS_PER_TOKEN, len(text), _CHARACTERS_PER_TOKEN):
             rest = completed(text[:end], request.choices)
             if rest is not None:
-                text, said = rest, text[:end]
+                text, generated = rest, text[:end]
                 break
-    tokens = _tokens(said)
-    likely = _likely(said, tokens) if request.logprobs else ()
-    return Sample(text, "stop", tokens, logprobs=likely)
+    tokens = _tokens(generated)
+    logprobs = _logprobs(generated, tokens) if request.logprobs else ()
+    return Sample(text, "stop", tokens, logprobs=logprobs)
 
 
 def _tokens(text: str) -> int:
     return -(-len(text) // _CHARACTERS_PER_TOKEN)
 
 
-def _likely(text: str, tokens: int) -> tuple[float, ...]:
-    """Return how likely each token of a text was, drawn from a hash of the text."""
-    draws = _Draws(text.encode("utf-8", "surrogatepass"))
-    return tuple(-draws.below(1000) / 1000 for _ in range(tokens))
+def _logprobs(text: str, tokens: int) -> tuple[float, ...]:
+    """Return a log probability for each token, derived from a hash of the text."""
+    numbers = _HashedNumbers(text.encode("utf-8", "surrogatepass"))
+    return tuple(-numbers.below(1000) / 1000 for _ in range(tokens))
 
 
-def _invented(request: Request, schema: Any, index: int) -> str:
-    """Return a reply drawn from a hash of everything that a reply may depend on."""
+def _generated(request: Request, schema: Any, index: int) -> str:
+    """Return a reply derived from a hash of everything that a reply depends on."""
     sampling = request.sampling
     number = request.seed + index if sampling.temperature > 0 else None
     prompt = [(message.role, message.text) for message in request.messages]
     key = json.dumps([request.model, prompt, _parameters(sampling), request.schema, number])
-    draws = _Draws(key.encode("utf-8", "surrogatepass"))
+    numbers = _HashedNumbers(key.encode("utf-8", "surrogatepass"))
     if schema is None:
-        return str(draws.below(_PLAIN))
-    return json.dumps(value(schema, schema, draws.below))
+        return str(numbers.below(_DIGITS))
+    return json.dumps(sample_value(schema, schema, numbers.below))
 
 
 @lru_cache(maxsize=1024)
@@ -356,13 +366,13 @@ def _parameters(sampling: Sampling) -> tuple[Any, ...]:
     return attrs.astuple(sampling)
 
 
-class _Draws:
-    """Numbers from a hash: the same for the same key."""
+class _HashedNumbers:
+    """Pseudo-random numbers that depend on a key alone."""
 
     def __init__(self, key: bytes) -> None:
         self.state = hashlib.blake2b(key, digest_size=16).digest()
 
     def below(self, bound: int) -> int:
-        drawn = int.from_bytes(self.state[:8], "big")
+        number = int.from_bytes(self.state[:8], "big")
         self.state = hashlib.blake2b(self.state, digest_size=16).digest()
-        return drawn % bound
+        return number % bound

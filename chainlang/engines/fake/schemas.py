@@ -1,6 +1,7 @@
-"""Values that keep a JSON schema, for the fake engine: of the schemas that types become.
+"""JSON values that satisfy a schema, for the fake engine.
 
-What another says besides is left out, and said; or the schema is refused, as a real engine would.
+It enforces every keyword that chainlang's own types use. Other keywords are removed and reported,
+or the schema is refused, as by a real engine.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ from typing import Any, TypeAlias
 from chainlang.engines.grammar import regex
 
 Below: TypeAlias = Callable[[int], int]
-"""Draws a whole number from 0 to below a bound."""
+"""Function from a bound to an integer in [0, bound)."""
 
 _NOTES = frozenset(
     {"$comment", "$defs", "$schema", "default", "deprecated", "description", "examples", "title"}
 )
-_ALONE = ("$ref", "anyOf", "const", "enum")  # what stands beside one of these is not looked at
-_KEPT = {
+_ALONE = ("$ref", "anyOf", "const", "enum")  # keywords beside one of these have no effect
+_ENFORCED = {
     "array": {"items", "minItems", "maxItems", "prefixItems"},
     "boolean": set[str](),
     "integer": {"minimum", "maximum"},
@@ -30,30 +31,30 @@ _KEPT = {
     "string": {"minLength", "maxLength", "pattern"},
 }
 _RANGES = (("minimum", "maximum"), ("minItems", "maxItems"), ("minLength", "maxLength"))
-_FEW = 10  # how many values there are where a schema allows more
+_FEW = 10  # number of different values where a schema allows more
 
 
 @lru_cache(maxsize=1024)
-def readable(schema: str, *, lenient: bool = False) -> tuple[Any, tuple[str, ...]]:
-    """Return a schema that `value` keeps, and what of the one that was asked for is not in it.
+def enforceable(schema: str, *, lenient: bool = False) -> tuple[Any, tuple[str, ...]]:
+    """Return the part of a schema that `sample_value` enforces, and the keywords that it does not.
 
-    Raises ValueError, in words, for what is no schema, and if not `lenient`, for one that would not
-    be kept as a whole.
+    Raises `ValueError` if the text is not a JSON schema, and, unless `lenient`, if a keyword can't
+    be enforced.
 
-    >>> readable('{"type": "integer", "maximum": 5}')
+    >>> enforceable('{"type": "integer", "maximum": 5}')
     ({'type': 'integer', 'maximum': 5}, ())
-    >>> readable('{"type": "integer", "multipleOf": 10}', lenient=True)
+    >>> enforceable('{"type": "integer", "multipleOf": 10}', lenient=True)
     ({'type': 'integer'}, ('"multipleOf"',))
-    >>> readable('{"type": "integer", "multipleOf": 10}')
+    >>> enforceable('{"type": "integer", "multipleOf": 10}')
     Traceback (most recent call last):
         ...
-    ValueError: the fake engine can't hold a reply to "multipleOf"
+    ValueError: the fake engine can't enforce "multipleOf"
     """
     try:
-        found = json.loads(schema)
+        document = json.loads(schema)
         unkept: list[str] = []
-        for one in list(_parts(found)):
-            unkept += _check(one, found)
+        for subschema in list(_subschemas(document)):
+            unkept += _check(subschema, document)
     except json.JSONDecodeError:
         raise ValueError("the schema is not JSON") from None
     except RecursionError:
@@ -61,43 +62,42 @@ def readable(schema: str, *, lenient: bool = False) -> tuple[Any, tuple[str, ...
     except (AttributeError, TypeError):
         raise ValueError("the schema has a keyword whose value is of the wrong type") from None
     if unkept and not lenient:
-        raise ValueError(f"the fake engine can't hold a reply to {unkept[0]}")
-    return found, tuple(unkept)
+        raise ValueError(f"the fake engine can't enforce {unkept[0]}")
+    return document, tuple(unkept)
 
 
-def _parts(schema: Any) -> Iterator[Any]:
-    """Yield a schema and all schemas in it."""
+def _subschemas(schema: Any) -> Iterator[Any]:
+    """Yield a schema and all schemas inside it."""
     yield schema
     if isinstance(schema, dict):
         inside = [*schema.get("$defs", {}).values(), *schema.get("properties", {}).values()]
         inside += [*schema.get("anyOf", []), *schema.get("prefixItems", [])]
         inside += [schema["items"]] if "items" in schema else []
-        for one in inside:
-            yield from _parts(one)
+        for subschema in inside:
+            yield from _subschemas(subschema)
 
 
 def _check(schema: Any, root: dict[str, Any]) -> Iterator[str]:
-    """Take out of a schema what is not kept, and yield it; raise ValueError if it is none."""
+    """Remove the keywords that are not enforced and yield them. Raises `ValueError`."""
     if not isinstance(schema, dict):
         raise ValueError("the schema is not an object")
-    said = schema.keys() - _NOTES
-    alone = next((keyword for keyword in _ALONE if keyword in said), None)
+    keywords = schema.keys() - _NOTES
+    alone = next((keyword for keyword in _ALONE if keyword in keywords), None)
     kind = schema.get("type")
-    if alone is None and kind is not None and (not isinstance(kind, str) or kind not in _KEPT):
-        raise ValueError(f"the schema has a type that JSON has not: {kind!r}")
-    for strange in sorted(
-        said - ({alone, "type"} if alone else {"type", *_KEPT.get(str(kind), ())})
-    ):
-        yield f'"{strange}"'
-        del schema[strange]
+    if alone is None and kind is not None and (not isinstance(kind, str) or kind not in _ENFORCED):
+        raise ValueError(f"the schema has an unknown type: {kind!r}")
+    enforced = {alone, "type"} if alone else {"type", *_ENFORCED.get(str(kind), ())}
+    for keyword in sorted(keywords - enforced):
+        yield f'"{keyword}"'
+        del schema[keyword]
     if "pattern" in schema:
         yield from _check_pattern(schema)
-    if alone == "$ref" and _named(schema) not in root.get("$defs", {}):
+    if alone == "$ref" and _target(schema) not in root.get("$defs", {}):
         raise ValueError(f"the schema refers to {schema['$ref']!r}, which is not in it")
     if any(schema.get(low, -math.inf) > schema.get(high, math.inf) for low, high in _RANGES):
-        raise ValueError("the schema has a least value above its largest")
+        raise ValueError("the schema has a minimum above its maximum")
     if missing := sorted({*schema.get("required", ())} - schema.get("properties", {}).keys()):
-        raise ValueError(f'the schema requires "{missing[0]}" and does not describe it')
+        raise ValueError(f'the schema requires "{missing[0]}", which has no schema')
 
 
 def _check_pattern(schema: dict[str, Any]) -> Iterator[str]:
@@ -112,31 +112,31 @@ def _check_pattern(schema: dict[str, Any]) -> Iterator[str]:
         del schema[bound]
 
 
-def _named(schema: dict[str, Any]) -> str:
+def _target(schema: dict[str, Any]) -> str:
     return str(schema["$ref"]).removeprefix("#/$defs/")
 
 
-def value(schema: Any, root: Any, below: Below) -> Any:
-    """Return a value that keeps a schema, which is `root` or a part of it."""
+def sample_value(schema: Any, root: Any, below: Below) -> Any:
+    """Return a pseudo-random value that satisfies a schema, which is `root` or a part of it."""
     if "$ref" in schema:
-        return value(root["$defs"][_named(schema)], root, below)
+        return sample_value(root["$defs"][_target(schema)], root, below)
     if "const" in schema:
         return schema["const"]
     for choices in ("enum", "anyOf"):
         if choices in schema:
             chosen = schema[choices][below(len(schema[choices]))]
-            return chosen if choices == "enum" else value(chosen, root, below)
+            return chosen if choices == "enum" else sample_value(chosen, root, below)
     match schema.get("type"):
         case "object":
             properties = schema.get("properties", {})
-            return {name: value(one, root, below) for name, one in properties.items()}
+            return {name: sample_value(one, root, below) for name, one in properties.items()}
         case "array":
             if "prefixItems" in schema:
-                return [value(one, root, below) for one in schema["prefixItems"]]
+                return [sample_value(one, root, below) for one in schema["prefixItems"]]
             least = schema.get("minItems", 0)
             count = least + below(min(schema.get("maxItems", least + 2) - least, 2) + 1)
             items = schema.get("items", {"type": "null"})
-            return [value(items, root, below) for _ in range(count)]
+            return [sample_value(items, root, below) for _ in range(count)]
         case "integer":
             low = math.ceil(schema.get("minimum", min(0, schema.get("maximum", 0))))
             most = math.floor(min(schema.get("maximum", math.inf), low + _FEW - 1))

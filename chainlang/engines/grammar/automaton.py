@@ -1,10 +1,11 @@
-r"""The texts of a pattern, as JSON has them, in the notation of vLLM's compiler of grammars.
+r"""Grammar rules (xgrammar's EBNF) for JSON strings that match a regular expression.
 
-A pattern becomes an automaton without empty moves, in which each character of the pattern is a
-state (Glushkov, The abstract theory of automata, 1961), and each state a rule. The compiler works
-out beforehand which tokens a rule allows, as far as no token ends outside of it; so no rule but the
-last may end before the text does. A repetition of rules would be an end after each character: of
-a vocabulary of 90,000 tokens most had to be tried one by one, for every token that was drawn.
+The expression becomes an automaton without empty transitions in which each character of the
+expression is a state (Glushkov, The abstract theory of automata, 1961); each state becomes a rule.
+The grammar compiler precomputes the tokens that a rule allows, provided that no token extends
+beyond the rule; so only the last rule may end before the string does. With a repetition of rules
+instead, every character could be the end, and most of a vocabulary of 90,000 tokens would be tested
+one by one for every generated token.
 """
 
 from __future__ import annotations
@@ -19,17 +20,17 @@ from chainlang.engines.grammar.regex import (
     Ranges,
     Repeated,
     Sequence,
-    common,
+    complement,
+    expanded_length,
+    intersection,
     of,
-    spelled,
     union,
-    without,
 )
 
 LARGEST = 256
-"""States of an automaton, of which each takes the compiler its time: about 20 ms where there are
+"""Maximum number of states of an automaton. Each takes the compiler about 20 ms for a vocabulary of
 90,000 tokens."""
-_WIDEST = 16 * LARGEST  # moves of an automaton
+_MOST_TRANSITIONS = 16 * LARGEST
 
 _HEX = "[0-9a-fA-F]"
 _CODES = (
@@ -37,97 +38,101 @@ _CODES = (
     rf' | [dD] [89abAB] {_HEX} {_HEX} "\\u" [dD] [c-fC-F] {_HEX} {_HEX}'
 )
 _ANY_ESCAPE = rf'[\"\\/bfnrt] | "u" ({_CODES})'
-"""What follows a backslash: the compiler's own rule lets through halves of surrogate pairs."""
+"""JSON escapes without the backslash. The compiler's own rule admits lone surrogates."""
 _ESCAPED = {'"': '\\"', "\\": "\\\\", "\b": "b", "\f": "f", "\n": "n", "\r": "r", "\t": "t"}
-_PLAIN = without(union(((0, 31),), of('"\\')))
+_PLAIN = complement(union(((0, 31),), of('"\\')))
 
 
 @frozen
-class _Piece:
-    """A part of an automaton: the states that it may begin and end with."""
+class _Fragment:
+    """A part of an automaton: its first and last states."""
 
     first: frozenset[int] = frozenset()
     last: frozenset[int] = frozenset()
     empty: bool = True
-    """Whether it may have no character."""
+    """Whether it matches the empty string."""
 
 
 @define
 class _Automaton:
-    """A pattern: of each state the characters that lead into it, and the states after it."""
+    """An automaton under construction."""
 
     classes: list[Ranges] = field(factory=list)
+    """For each state, the characters that lead into it."""
     after: list[set[int]] = field(factory=list)
+    """For each state, the states that may follow it."""
 
-    def made(self, part: Part) -> _Piece:
+    def build(self, part: Part) -> _Fragment:
         match part:
             case Characters(ranges):
                 return self.state(ranges)
             case Sequence(parts):
-                found = _Piece()
-                for one in parts:
-                    found = self.joined(found, self.made(one))
-                return found
+                sequence = _Fragment()
+                for item in parts:
+                    sequence = self.join(sequence, self.build(item))
+                return sequence
             case Choice(options):
-                pieces = [self.made(one) for one in options]
-                return _Piece(
-                    frozenset().union(*(one.first for one in pieces)),
-                    frozenset().union(*(one.last for one in pieces)),
-                    any(one.empty for one in pieces),
+                fragments = [self.build(option) for option in options]
+                return _Fragment(
+                    frozenset().union(*(fragment.first for fragment in fragments)),
+                    frozenset().union(*(fragment.last for fragment in fragments)),
+                    any(fragment.empty for fragment in fragments),
                 )
             case Repeated(inner, low, high):
-                return self.repeated(inner, low, high)
+                return self.repeat(inner, low, high)
 
-    def state(self, ranges: Ranges) -> _Piece:
+    def state(self, ranges: Ranges) -> _Fragment:
         if len(self.classes) == LARGEST:
-            raise ValueError(f"more than {LARGEST} characters, with repetitions spelled out")
+            raise ValueError(
+                f"more than {LARGEST} characters, with repetitions expanded_length out"
+            )
         self.classes.append(ranges)
         self.after.append(set())
-        one = frozenset({len(self.classes) - 1})
-        return _Piece(one, one, empty=False)
+        state = frozenset({len(self.classes) - 1})
+        return _Fragment(state, state, empty=False)
 
-    def joined(self, left: _Piece, right: _Piece) -> _Piece:
-        self.lead(left.last, right.first)
-        return _Piece(
+    def join(self, left: _Fragment, right: _Fragment) -> _Fragment:
+        self.connect(left.last, right.first)
+        return _Fragment(
             left.first | right.first if left.empty else left.first,
             left.last | right.last if right.empty else right.last,
             left.empty and right.empty,
         )
 
-    def repeated(self, part: Part, low: int, high: int | None) -> _Piece:
-        found, more = _Piece(), low
-        if not spelled(part):
-            return found
+    def repeat(self, part: Part, low: int, high: int | None) -> _Fragment:
+        repeated, more = _Fragment(), low
+        if not expanded_length(part):
+            return repeated
         if high is None:
-            found, more = self.made(part), max(low - 1, 0)
-            self.lead(found.last, found.first)
-            found = found if low else evolve(found, empty=True)
+            repeated, more = self.build(part), max(low - 1, 0)
+            self.connect(repeated.last, repeated.first)
+            repeated = repeated if low else evolve(repeated, empty=True)
         for _ in range((high or low) - low):
-            found = evolve(self.joined(self.made(part), found), empty=True)
+            repeated = evolve(self.join(self.build(part), repeated), empty=True)
         for _ in range(more):
-            found = self.joined(self.made(part), found)
-        return found
+            repeated = self.join(self.build(part), repeated)
+        return repeated
 
-    def lead(self, these: frozenset[int], those: frozenset[int]) -> None:
-        for state in these:
-            self.after[state] |= those
-        if sum(map(len, self.after)) > _WIDEST:
+    def connect(self, sources: frozenset[int], targets: frozenset[int]) -> None:
+        for state in sources:
+            self.after[state] |= targets
+        if sum(map(len, self.after)) > _MOST_TRANSITIONS:
             raise ValueError("too many ways through it")
 
 
 @frozen
 class _Rule:
-    """What may come now: characters and the states that they lead into, or the end."""
+    """The states that may come next, and whether the string may end here."""
 
     states: frozenset[int]
     ends: bool
 
 
 def rules(part: Part, name: str) -> str:
-    r"""Return rules for the texts of a pattern, as JSON has them, without the first quote.
+    r"""Return grammar rules for the JSON strings that match an expression, without the first quote.
 
-    The first of them is called `name`, the others begin so. Raises ValueError, in words, for a
-    pattern that is too large, and for a character that JSON can't hold.
+    The first rule is called `name`; the names of the others begin with it. Raises `ValueError` with
+    the reason if the automaton is too large, or if a class has no character that JSON allows.
 
     >>> from chainlang.engines.grammar.regex import read
     >>> print(rules(read("^ab?$"), "text"))
@@ -138,7 +143,7 @@ def rules(part: Part, name: str) -> str:
     text ::= "\"" | [a] text | "\\" [\"] text
     """
     automaton = _Automaton()
-    whole = automaton.made(part)
+    whole = automaton.build(part)
     start = _Rule(whole.first, whole.empty)
     after = [
         _Rule(frozenset(states), number in whole.last)
@@ -147,35 +152,36 @@ def rules(part: Part, name: str) -> str:
     names = {start: name}
     written: list[str] = []
     for rule in (todo := [start]):
-        ways: dict[_Rule, Ranges] = {}
+        transitions: dict[_Rule, Ranges] = {}
         for state in sorted(rule.states):
-            into = after[state]
-            ways[into] = union(ways.get(into, ()), automaton.classes[state])
-            if into not in names:
-                names[into] = f"{name}_{len(names)}"
-                todo.append(into)
+            target = after[state]
+            transitions[target] = union(transitions.get(target, ()), automaton.classes[state])
+            if target not in names:
+                names[target] = f"{name}_{len(names)}"
+                todo.append(target)
         options = ['"\\""'] if rule.ends else []
-        options += [one for into, ranges in ways.items() for one in _said(ranges, names[into])]
+        for target, ranges in transitions.items():
+            options += _alternatives(ranges, names[target])
         written.append(f"{names[rule]} ::= {' | '.join(options)}")
     return "\n".join(written)
 
 
-def _said(ranges: Ranges, after: str) -> list[str]:
-    """Return how JSON can say one of some characters, each way with the rule that comes next."""
+def _alternatives(ranges: Ranges, after: str) -> list[str]:
+    """Return the ways to write a character of a class in JSON, each with the rule that follows."""
     if ranges == ANY:
         return [rf"[^\"\\\u0000-\u001f] {after}", rf'"\\" ({_ANY_ESCAPE}) {after}']
     plain = "".join(
         _char(low) + (f"-{_char(high)}" if high > low else "")
-        for low, high in common(ranges, _PLAIN)
+        for low, high in intersection(ranges, _PLAIN)
     )
-    escaped = "".join(name for char, name in _ESCAPED.items() if common(ranges, of(char)))
+    escaped = "".join(name for char, name in _ESCAPED.items() if intersection(ranges, of(char)))
     if not plain and not escaped:
-        raise ValueError("a class without a character that JSON can hold")
+        raise ValueError("a class without a character that JSON allows")
     return [f"[{plain}] {after}"] * bool(plain) + [rf'"\\" [{escaped}] {after}'] * bool(escaped)
 
 
 def _char(code: int) -> str:
-    """Return a character as it stands in a class of a grammar: an escape, but for the plainest."""
+    """Return a character of a grammar's class, escaped unless it is an ASCII letter or digit."""
     if chr(code).isascii() and chr(code).isalnum():
         return chr(code)
     return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"

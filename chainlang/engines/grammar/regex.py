@@ -1,8 +1,8 @@
-r"""Regular expressions, as far as engines can hold a reply to one: read, and an example of each.
+r"""Parser of the regular expressions that engines can enforce, and generator of matching texts.
 
-What is read is what most patterns are made of: characters, classes, groups, choices, repetitions,
-and the anchors at both ends. Anything else (look-around, ``\b``, flags, ``\p{L}``) is refused in
-words. A pattern is never matched here, so none can hang a run.
+It supports characters, classes, groups, alternatives, repetitions, and anchors at both ends. Other
+syntax (look-around, ``\b``, flags, ``\p{L}``) raises `ValueError` with its position. Nothing is
+matched here, so no expression can hang a run.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from typing import NoReturn, TypeAlias
 
 from attrs import define, frozen
 
-_MOST = 10_000  # repetitions, as they multiply
+_MOST = 10_000  # characters of an expression with its repetitions expanded
 _LAST = sys.maxunicode
 Ranges: TypeAlias = tuple[tuple[int, int], ...]
-"""Code points, from and to, in order and apart."""
+"""Set of characters as ranges of code points, both ends included, sorted and not adjacent."""
 
 
 @frozen
 class Characters:
-    """One character, of these."""
+    """One character of a set."""
 
     ranges: Ranges
 
 
 @frozen
 class Repeated:
-    """A part so many times; `high` is None for any number."""
+    """A part repeated `low` to `high` times; no upper bound if `high` is None."""
 
     part: Part
     low: int
@@ -39,14 +39,14 @@ class Repeated:
 
 @frozen
 class Sequence:
-    """Parts one after another."""
+    """Concatenation of parts."""
 
     parts: tuple[Part, ...]
 
 
 @frozen
 class Choice:
-    """One of several parts."""
+    """Alternation of parts."""
 
     options: tuple[Part, ...]
 
@@ -58,28 +58,28 @@ Part: TypeAlias = Characters | Repeated | Sequence | Choice
 
 
 def union(*several: Ranges) -> Ranges:
-    """Return the characters of several sets."""
-    found: list[tuple[int, int]] = []
-    for low, high in sorted(one for ranges in several for one in ranges):
-        if found and low <= found[-1][1] + 1:
-            found[-1] = (found[-1][0], max(found[-1][1], high))
+    """Return the union of sets of characters."""
+    merged: list[tuple[int, int]] = []
+    for low, high in sorted(pair for ranges in several for pair in ranges):
+        if merged and low <= merged[-1][1] + 1:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], high))
         else:
-            found.append((low, high))
-    return tuple(found)
+            merged.append((low, high))
+    return tuple(merged)
 
 
-def without(ranges: Ranges) -> Ranges:
-    """Return every other character; half a surrogate pair is none."""
-    found, start = [], 0
+def complement(ranges: Ranges) -> Ranges:
+    """Return all characters that are not in a set; surrogates are not characters."""
+    gaps, start = [], 0
     for low, high in union(ranges, ((0xD800, 0xDFFF),)):
         if start < low:
-            found.append((start, low - 1))
+            gaps.append((start, low - 1))
         start = high + 1
-    return (*found, (start, _LAST)) if start <= _LAST else tuple(found)
+    return (*gaps, (start, _LAST)) if start <= _LAST else tuple(gaps)
 
 
 def of(text: str) -> Ranges:
-    """Return the characters of a text."""
+    """Return the set of the characters of a text."""
     return union(tuple((ord(char), ord(char)) for char in text))
 
 
@@ -95,13 +95,16 @@ def _any_digit() -> Ranges:
     return union(tuple((code, code) for code in codes))
 
 
-def common(left: Ranges, right: Ranges) -> Ranges:
-    """Return the characters that are in both."""
-    return without(union(without(left), without(right)))
+def intersection(left: Ranges, right: Ranges) -> Ranges:
+    """Return the characters that are in both sets."""
+    return complement(union(complement(left), complement(right)))
 
 
 def _shorthand(char: str) -> Ranges | None:
-    r"""Return the characters of ``\d`` and its like: never more than any engine means by it."""
+    r"""Return the characters of ``\d``, ``\w``, ``\s`` and their opposites; None for other letters.
+
+    Engines differ in these classes; the set has only characters that are in the class of each.
+    """
     match char:
         case "d":
             return _DIGITS
@@ -110,27 +113,28 @@ def _shorthand(char: str) -> Ranges | None:
         case "s":
             return _SPACE
         case "D":
-            return without(_any_digit())
+            return complement(_any_digit())
         case "W":
-            return common(_ASCII, without(_WORD))
+            return intersection(_ASCII, complement(_WORD))
         case "S":
             every = of("\x0b\x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000")
-            return without(union(_SPACE, every, ((0x1C, 0x1F), (0x2000, 0x200A))))
+            return complement(union(_SPACE, every, ((0x1C, 0x1F), (0x2000, 0x200A))))
     return None
 
 
-ANY = without(())
+ANY = complement(())
 """All characters."""
 
 
-# ---------------------------------------------------------------- reading
+# ---------------------------------------------------------------- parsing
 
 
 @lru_cache(maxsize=1024)
 def read(pattern: str) -> Part:
-    r"""Return what a whole text has to be for a pattern to match somewhere in it.
+    r"""Parse an expression into one for whole texts.
 
-    Raises ValueError, in words, for what is beyond the patterns read here.
+    Without ``^`` any text may stand before the match, and without ``$`` after it. Raises
+    `ValueError` with the unsupported syntax and its position, counted from 1.
 
     >>> read("^a$")
     Sequence(parts=(Characters(ranges=((97, 97),)),))
@@ -139,28 +143,28 @@ def read(pattern: str) -> Part:
         ...
     ValueError: \b at character 1
     """
-    reader = _Reader(pattern)
-    found = reader.choice(top=True)
-    if reader.at < len(pattern):
-        reader.refuse(pattern[reader.at])
-    if spelled(found) > _MOST:
+    parser = _Parser(pattern)
+    part = parser.choice(top=True)
+    if parser.at < len(pattern):
+        parser.refuse(pattern[parser.at])
+    if expanded_length(part) > _MOST:
         raise ValueError(f"more than {_MOST:,} repetitions")
-    return found
+    return part
 
 
-def spelled(part: Part) -> int:
-    """Return how many characters a part spells out, with repetitions as often as they may be."""
+def expanded_length(part: Part) -> int:
+    """Return the number of characters of a part, with its repetitions expanded to their maximum."""
     match part:
         case Characters():
             return 1
         case Repeated(inner, low, high):
-            return spelled(inner) * max(low if high is None else high, 1)
+            return expanded_length(inner) * max(low if high is None else high, 1)
         case Sequence(parts) | Choice(parts):
-            return sum(map(spelled, parts))
+            return sum(map(expanded_length, parts))
 
 
 @define
-class _Reader:
+class _Parser:
     text: str
     at: int = 0
 
@@ -168,11 +172,11 @@ class _Reader:
         raise ValueError(f"{what} at character {self.at + 1}")
 
     def next(self, *wanted: str) -> str | None:
-        """Take one of some texts, if it comes next."""
-        for one in wanted:
-            if self.text.startswith(one, self.at):
-                self.at += len(one)
-                return one
+        """Consume and return the first of `wanted` that comes next; None if none does."""
+        for token in wanted:
+            if self.text.startswith(token, self.at):
+                self.at += len(token)
+                return token
         return None
 
     def choice(self, *, top: bool) -> Part:
@@ -182,7 +186,7 @@ class _Reader:
         return options[0] if len(options) == 1 else Choice(tuple(options))
 
     def sequence(self, *, top: bool) -> Part:
-        """Read up to ``|`` or ``)``. At the top, what has no anchor may have anything around it."""
+        """Parse up to ``|`` or ``)``; at the top level any text may surround it without anchors."""
         anything = Repeated(Characters(ANY), 0, None)
         parts: list[Part] = [] if top and self.next("^") else [anything] if top else []
         while self.at < len(self.text) and self.text[self.at] not in "|)":
@@ -235,10 +239,10 @@ class _Reader:
             return self.characters()
         if char == "\\":
             return Characters(self.escape())
-        return Characters(without(of("\n")) if char == "." else of(char))
+        return Characters(complement(of("\n")) if char == "." else of(char))
 
     def name(self) -> None:
-        """Take the name of a group."""
+        """Consume the name of a group."""
         end = self.text.find(">", self.at)
         if not self.next("P<", "<") or end < 0 or not self.text[self.at : end].isidentifier():
             self.refuse("a group that is not (...), (?:...) or (?P<name>...)")
@@ -254,25 +258,25 @@ class _Reader:
         return found or of(char)
 
     def characters(self) -> Characters:
-        """Read a class, after its bracket."""
+        """Parse a class after its opening bracket."""
         negated = bool(self.next("^"))
-        found: Ranges = ()
+        ranges: Ranges = ()
         first = True
         while first or not self.next("]"):
-            start = self.one()
+            start = self.class_item()
             if self.text.startswith("--", self.at):
                 self.refuse("a class in a class")
             single = start[0][0] if len(start) == 1 and start[0][0] == start[0][1] else None
             rest = self.text[self.at + 1 : self.at + 2]
             if single is not None and rest not in ("]", "") and self.next("-"):
-                end = self.one()
+                end = self.class_item()
                 start = ((single, end[0][0]),) if end[0][0] >= single else ()
-            found = union(found, start)
+            ranges = union(ranges, start)
             first = False
-        return Characters(without(found) if negated else found)
+        return Characters(complement(ranges) if negated else ranges)
 
-    def one(self) -> Ranges:
-        """Read one character of a class, or a shorthand."""
+    def class_item(self) -> Ranges:
+        """Parse one character of a class, or a shorthand such as ``\\d``."""
         char = self.text[self.at : self.at + 1]
         if char in ("", "[") or self.text[self.at : self.at + 2] in ("&&", "--", "~~"):
             self.refuse("a class in a class" if char else "an open class")
@@ -283,18 +287,18 @@ class _Reader:
 _ESCAPES = {name: of(char) for name, char in zip("ntrf", "\n\t\r\f", strict=True)}
 
 
-# ---------------------------------------------------------------- saying
+# ---------------------------------------------------------------- sampling
 
 
 def sample(part: Part, below: Callable[[int], int]) -> str:
-    """Return a text that a pattern matches; `below` draws a number from 0 to below a bound.
+    """Return a text that matches; `below` maps a bound to an integer in [0, bound).
 
     >>> sample(read("^[a-c]{2}(x|y)$"), lambda bound: bound - 1)
     'ccy'
     """
     match part:
         case Characters(ranges):
-            some = common(ranges, ((33, 126),)) or ranges
+            some = intersection(ranges, ((33, 126),)) or ranges
             number = below(sum(high - low + 1 for low, high in some))
             for low, high in some:
                 if number <= high - low:
@@ -302,7 +306,7 @@ def sample(part: Part, below: Callable[[int], int]) -> str:
                 number -= high - low + 1
             raise ValueError("a class without a character")
         case Repeated(Characters(ranges), 0, None) if ranges == ANY:
-            return ""  # around a pattern without anchors
+            return ""  # added around an expression without anchors
         case Repeated(inner, low, high):
             most = 2 if high is None else min(high - low, 2)
             return "".join(sample(inner, below) for _ in range(low + below(most + 1)))

@@ -1,6 +1,6 @@
-"""The chat completions protocol: a request as its body, a reply as samples, an error as its kind.
+"""OpenAI's chat completions protocol: request bodies, responses as samples, classified errors.
 
-Nothing here sends anything.
+Pure functions; `client` sends and receives.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from chainlang.engines.protocol import encoding_error
 from chainlang.protocol.failures import FailureKind
 from chainlang.protocol.messages import Failure, Finish, Request, Sample, Sampling, Usage
 
-_LONGEST_EXCERPT = 300  # characters of what a server said that a message shows
+_LONGEST_EXCERPT = 300  # characters of a server's text in a message
 
-# These are not in the protocol of OpenAI, which refuses what it does not know; penalties are in it,
-# but not every server has them. So they are sent only where they say something.
+# Sent only if they differ from their default. OpenAI has only the first two and rejects unknown
+# parameters; other servers may lack any of them.
 _WHERE_SET = (
     "presence_penalty",
     "frequency_penalty",
@@ -29,40 +29,40 @@ _WHERE_SET = (
     "repetition_penalty",
     "min_tokens",
 )
-_USUAL: Mapping[str, Any] = {one.name: one.default for one in attrs.fields(Sampling)}
+_DEFAULTS: Mapping[str, Any] = {field.name: field.default for field in attrs.fields(Sampling)}
 
 _FINISHES: Mapping[Any, Finish] = {
     "stop": "stop",
     "length": "length",
-    "eos": "stop",  # three words of older servers for the same
+    "eos": "stop",  # this and the next two: older servers
     "eos_token": "stop",
     "stop_sequence": "stop",
 }
 
-_THOUGHTS = ("reasoning_content", "reasoning")
-"""What servers call the reasoning of a reply, which the protocol of OpenAI does not have."""
+_REASONING = ("reasoning_content", "reasoning")
+"""Fields in which servers return reasoning; OpenAI's protocol has none."""
 
-Refusal: TypeAlias = FailureKind | Literal["several"]
-"""Why a server said no. It may mind only that several samples were asked for at once."""
+ErrorKind: TypeAlias = FailureKind | Literal["several"]
+"""Kind of an error response; `several` if the server rejects more than one sample per request."""
 
 
 class Malformed(Exception):
-    """A reply that is not one: something is missing, or of the wrong type."""
+    """A response with a missing field, or one of the wrong type."""
 
 
 @frozen
-class Reply:
-    """The samples of one reply, by their number in it, and what they cost."""
+class Response:
+    """The samples of one response, by index, and their usage."""
 
     samples: Mapping[int, Sample]
     usage: Usage
 
 
-def unaskable(request: Request) -> Failure | None:
-    """Return why no server is to be asked, if so.
+def check_request(request: Request) -> Failure | None:
+    """Return a failure for a request that can't be sent; None if it can.
 
-    What is not text would be changed on the way: servers put something else in its place, each its
-    own, and say nothing.
+    Text that is not valid Unicode is refused here, because servers silently replace parts of it,
+    each in its own way.
     """
     for message in request.messages:
         if (why := encoding_error(message)) is not None:
@@ -76,10 +76,10 @@ def unaskable(request: Request) -> Failure | None:
 
 
 def body(request: Request, *, model: str, first: int, count: int, most: Mapping[str, int]) -> bytes:
-    """Return the body that asks for the samples `first` to `first + count - 1` of a request.
+    """Return the request body for the samples `first` to `first + count - 1` of a request.
 
-    `most` is the bound of a reply in tokens, under the server's name for it; empty for what the
-    context leaves.
+    `most` is the maximum number of tokens under the server's name for that parameter, such as
+    ``{"max_tokens": 8}``; empty to leave it out, so that the context is the limit.
 
     >>> from chainlang.protocol.messages import Message
     >>> sampling = Sampling(temperature=0.7, max_tokens=8, min_p=0.1)
@@ -90,100 +90,102 @@ def body(request: Request, *, model: str, first: int, count: int, most: Mapping[
      "top_p": 1.0, "max_tokens": 8, "seed": 6, "n": 2, "min_p": 0.1}
     """
     sampling = request.sampling
-    found: dict[str, Any] = {
+    parameters: dict[str, Any] = {
         "model": model,
-        "messages": [{"role": one.role, "content": one.text} for one in request.messages],
+        "messages": [
+            {"role": message.role, "content": message.text} for message in request.messages
+        ],
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
         **most,
     }
     if sampling.temperature > 0:
-        found["seed"] = request.seed + first
+        parameters["seed"] = request.seed + first
     if count > 1:
-        found["n"] = count
+        parameters["n"] = count
     for name in _WHERE_SET:
         value = getattr(sampling, name)
-        if value != _USUAL[name]:
-            found[name] = value
+        if value != _DEFAULTS[name]:
+            parameters[name] = value
     if request.stream:
-        found |= {"stream": True, "stream_options": {"include_usage": True}}
+        parameters |= {"stream": True, "stream_options": {"include_usage": True}}
     if request.logprobs:
-        found["logprobs"] = True
+        parameters["logprobs"] = True
     if sampling.stop:
-        found["stop"] = list(sampling.stop)
+        parameters["stop"] = list(sampling.stop)
     if request.schema is not None:
-        held = {"name": "reply", "schema": json.loads(request.schema), "strict": True}
-        found["response_format"] = {"type": "json_schema", "json_schema": held}
-    return json.dumps(found).encode()
+        schema = {"name": "reply", "schema": json.loads(request.schema), "strict": True}
+        parameters["response_format"] = {"type": "json_schema", "json_schema": schema}
+    return json.dumps(parameters).encode()
 
 
-def read(document: Any, count: int) -> Reply:
-    """Return the samples of a reply to a question for `count` of them; there may be fewer.
+def parse_response(document: Any, count: int) -> Response:
+    """Return the samples of the response to a request for `count` samples; there may be fewer.
 
-    Raises `Malformed`. The protocol has no lengths for the samples of one reply: they get shares of
-    its tokens in the proportion of their texts. A server that counts no tokens costs none.
+    Raises `Malformed`. The protocol has no token count for each sample of a response: the total is
+    divided in proportion to the lengths of their texts. Without a total it is 0.
     """
     if not isinstance(document, dict):
         raise Malformed("the reply is not a JSON object")
     choices = document.get("choices")
     if not isinstance(choices, list) or not choices:
         raise Malformed("the reply has no `choices`")
-    said: dict[int, Sample] = {}
+    requested: dict[int, Sample] = {}
     for position, choice in enumerate(choices):
         if not isinstance(choice, dict):
             raise Malformed(f"`choices[{position}]` is not an object")
         number = choice.get("index", position)
-        if number in said or not isinstance(number, int):
+        if number in requested or not isinstance(number, int):
             raise Malformed(f"`choices[{position}].index` is {number!r}")
-        if 0 <= number < count:  # nobody asked for more
-            said[number] = _sample(choice, position)
-    if not said:
-        raise Malformed("the reply has no sample that was asked for")
+        if 0 <= number < count:  # samples beyond the requested number are dropped
+            requested[number] = _sample(choice, position)
+    if not requested:
+        raise Malformed("the reply has none of the requested samples")
     usage = document.get("usage") or {}
     if not isinstance(usage, dict):
         raise Malformed("`usage` is not an object")
     details = usage.get("prompt_tokens_details") or {}
     cached = _tokens(details, "cached_tokens") if isinstance(details, dict) else 0
     output = _tokens(usage, "completion_tokens")
-    lengths = shares(output, [len(one.reasoning + one.text) for one in said.values()])
+    lengths = shares(output, [len(sample.reasoning + sample.text) for sample in requested.values()])
     samples = {
-        number: attrs.evolve(one, tokens=length)
-        for (number, one), length in zip(said.items(), lengths, strict=True)
+        number: attrs.evolve(sample, tokens=length)
+        for (number, sample), length in zip(requested.items(), lengths, strict=True)
     }
-    # The server has read the prompt once for all samples, and counts it once.
+    # The server counts the prompt once for all samples; `Usage` counts it for each.
     prompt, calls = _tokens(usage, "prompt_tokens"), len(samples)
-    return Reply(samples, Usage(calls, calls * prompt, cached + (calls - 1) * prompt, output))
+    return Response(samples, Usage(calls, calls * prompt, cached + (calls - 1) * prompt, output))
 
 
 def _sample(choice: Mapping[str, Any], position: int) -> Sample:
-    """Return what a choice says; how many tokens that took, it does not tell."""
+    """Return the sample of a choice, without its token count. Raises `Malformed`."""
     message = choice.get("message")
     if not isinstance(message, dict):
         raise Malformed(f"`choices[{position}]` has no `message`")
     reason = choice.get("finish_reason")
     text = message.get("content")
-    if text is None:  # a model that refuses says so beside; one that was cut while it thought, not
+    if text is None:  # a refusal, or a reply cut within its reasoning
         text = message.get("refusal") or ("" if reason == "length" else None)
     if not isinstance(text, str):
         raise Malformed(f"`choices[{position}].message` has no `content`")
     if reason not in _FINISHES:
         raise Malformed(f"`choices[{position}].finish_reason` is {reason!r}")
-    thoughts = (message.get(name) for name in _THOUGHTS)
-    reasoning = next((one for one in thoughts if isinstance(one, str)), "")
+    values = (message.get(name) for name in _REASONING)
+    reasoning = next((value for value in values if isinstance(value, str)), "")
     return Sample(
         text, _FINISHES[reason], 0, reasoning=reasoning, logprobs=_logprobs(choice, position)
     )
 
 
 def _logprobs(choice: Mapping[str, Any], position: int) -> tuple[float, ...]:
-    """Return how likely each token was, as far as the server tells."""
-    told = choice.get("logprobs")
-    content = told.get("content") if isinstance(told, dict) else None
+    """Return the log probability of each token; empty if the server returns none."""
+    logprobs = choice.get("logprobs")
+    content = logprobs.get("content") if isinstance(logprobs, dict) else None
     if content is None:
         return ()
-    found = [one.get("logprob") if isinstance(one, dict) else None for one in content]
-    numbers = tuple(float(one) for one in found if isinstance(one, int | float))
-    if len(numbers) < len(found):
+    values = [token.get("logprob") if isinstance(token, dict) else None for token in content]
+    numbers = tuple(float(value) for value in values if isinstance(value, int | float))
+    if len(numbers) < len(values):
         raise Malformed(f"`choices[{position}].logprobs.content` has no numbers")
     return numbers
 
@@ -194,25 +196,25 @@ def _tokens(usage: Mapping[str, Any], name: str) -> int:
 
 
 def shares(total: int, weights: list[int]) -> list[int]:
-    """Return whole numbers in the proportion of weights that add up to a total.
+    """Divide a total into integers in proportion to weights.
 
     >>> shares(10, [1, 1, 1]), shares(7, [0, 0])
     ([3, 3, 4], [3, 4])
     """
     weights = weights if sum(weights) else [1] * len(weights)
-    whole, found, seen = sum(weights), [], 0
+    whole, parts, seen = sum(weights), [], 0
     for weight in weights:
         before = total * seen // whole
         seen += weight
-        found.append(total * seen // whole - before)
-    return found
+        parts.append(total * seen // whole - before)
+    return parts
 
 
-# ---------------------------------------------------------------- what a server says instead
+# ---------------------------------------------------------------- error responses
 
 _CONTEXT = re.compile(
     r"context[ _](length|size|window)|max(imum)?[ _]model[ _]len(gth)?|prompt (is )?too long"
-    r"|max_tokens must be at least 1, got -",  # an older vLLM says this of a prompt too long
+    r"|max_tokens must be at least 1, got -",  # older vLLM, for a prompt beyond the context
     re.IGNORECASE,
 )
 _CONSTRAINT = re.compile(
@@ -222,14 +224,15 @@ _CONSTRAINT = re.compile(
 _SEVERAL = re.compile(r"['\"`]n['\"`]|\bn must be|\bn > 1|one completion choice", re.IGNORECASE)
 
 
-def refusal(document: Any, message: str, *, schema: bool, several: bool) -> Refusal:
-    """Return why a server said no: from the codes in its error, or else from its words.
+def error_kind(document: Any, message: str, *, schema: bool, several: bool) -> ErrorKind:
+    """Return the kind of an error response, from its codes or else from its message.
 
-    `schema` and `several` say whether the question had a schema, and asked for several samples.
+    `schema` and `several`: whether the request had a schema, and asked for several samples.
 
-    >>> refusal(None, "This model's maximum context length is 8 tokens", schema=True, several=True)
+    >>> message = "This model's maximum context length is 8 tokens"
+    >>> error_kind(None, message, schema=True, several=True)
     'context'
-    >>> refusal(None, "there is no such model", schema=False, several=False)
+    >>> error_kind(None, "there is no such model", schema=False, several=False)
     'refused'
     """
     error = document.get("error") if isinstance(document, dict) else None
@@ -244,28 +247,29 @@ def refusal(document: Any, message: str, *, schema: bool, several: bool) -> Refu
     return "refused"
 
 
-def said(document: Any, text: str) -> str:
-    """Return what a server's error says: its message where the reply has one, else all of it.
+def error_message(document: Any, text: str) -> str:
+    """Return the message of an error response; all of its text if it has no message.
 
-    >>> said({"error": {"message": "no"}}, "..."), said(None, "<p>")
+    >>> error_message({"error": {"message": "no"}}, "..."), error_message(None, "<p>")
     ('no', '<p>')
-    >>> said({"detail": [{"loc": ["body", "n"], "msg": "too large", "input": "..."}]}, "...")
+    >>> detail = [{"loc": ["body", "n"], "msg": "too large", "input": "..."}]
+    >>> error_message({"detail": detail}, "...")
     'body.n: too large'
     """
-    found = document
+    message = document
     for name in ("error", "message", "detail"):
-        if isinstance(found, dict) and found.get(name):
-            found = found[name]
-    if isinstance(found, list) and found and all(isinstance(one, dict) for one in found):
-        # Without the input, which repeats the question: its words say nothing of the reason.
-        found = "; ".join(
-            f"{'.'.join(map(str, one.get('loc') or ()))}: {one.get('msg')}" for one in found
+        if isinstance(message, dict) and message.get(name):
+            message = message[name]
+    if isinstance(message, list) and message and all(isinstance(one, dict) for one in message):
+        # Without `input`, which repeats the request and would confuse `error_kind`.
+        message = "; ".join(
+            f"{'.'.join(map(str, one.get('loc') or ()))}: {one.get('msg')}" for one in message
         )
-    return found if isinstance(found, str) else text
+    return message if isinstance(message, str) else text
 
 
 def excerpt(text: str) -> str:
-    """Return the beginning of a text on one line, with nothing in it that a terminal obeys.
+    """Return the beginning of a text on one line, without terminal control characters.
 
     >>> excerpt("a\\n  b\\x1b[2J")
     'a b�[2J'

@@ -1,6 +1,6 @@
-"""Asking a server: one question at a time, and again where that helps.
+"""HTTP client for chat completions, with retries.
 
-A method here runs in the loop that uses the client; only `__init__` may run elsewhere.
+All methods but `__init__` run in the event loop that uses the client.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from chainlang.engines.openai import chat_protocol
 from chainlang.engines.openai.endpoint import Endpoint
-from chainlang.engines.openai.retry import RetryPolicy, Transient, ask_until_answered, retry_after
-from chainlang.engines.openai.sse import Diverged, Gathered, Teller
+from chainlang.engines.openai.retry import RetryPolicy, Transient, call_with_retries, retry_after
+from chainlang.engines.openai.sse import DeltaEmitter, Diverged, StreamedResponse
 from chainlang.engines.protocol import refuse
 from chainlang.protocol.failures import FailureKind, kind_of_status
 
@@ -22,23 +22,24 @@ if TYPE_CHECKING:
     import httpx2
 
 _EVENTS = "text/event-stream"
-_LARGEST_REPLY = 64 << 20  # bytes: more than any answer, less than what fills a machine
+_LARGEST_REPLY = 64 << 20  # bytes: more than any reply, less than what fills the memory
 
 
-class Refused(Exception):
-    """The server said no, and would say it again."""
+class Rejected(Exception):
+    """An error response that a retry would not change."""
 
-    def __init__(self, kind: chat_protocol.Refusal, message: str) -> None:
+    def __init__(self, kind: chat_protocol.ErrorKind, message: str) -> None:
         self.kind = kind
         super().__init__(message)
 
 
 class ChatClient:
-    """Asks one server, `concurrency` questions at a time, each as often as `retry` says.
+    """Sends requests to one server, at most `concurrency` at a time, and retries them.
 
-    A question that waits for its next attempt keeps its place, so that a server in trouble is asked
-    less. Timeouts are in seconds: `connect` for a connection, `read` for each silence. Raises
-    `EngineError` without httpx2, and for an address that it can't read.
+    A request counts against `concurrency` while it waits for its next attempt, so that a failing
+    server gets fewer requests. `connect` is the timeout for a connection and `read` the longest
+    pause between received bytes, in seconds. Raises `EngineError` if httpx2 is not installed or the
+    address is not a URL.
     """
 
     def __init__(
@@ -55,18 +56,18 @@ class ChatClient:
         except ImportError:
             refuse("the openai engine needs httpx2", "run: pip install 'chainlang[openai]'")
         try:
-            self._url = httpx2.URL(endpoint.questions)
+            self._url = httpx2.URL(endpoint.completions_url)
         except httpx2.InvalidURL as error:
             hint = 'write it like "http://host:8000/v1"'
             refuse(f"base_url can't be read: {error}", hint, setting="base_url")
         self.endpoint = endpoint
         self.sent = 0
-        """How many questions were sent, repeated ones included."""
+        """Number of requests sent, retries included."""
         self.repeated = 0
-        """How many of them repeated one before."""
+        """Number of retries."""
         self._retry = retry
         self._errors = httpx2.RequestError
-        self._places = asyncio.Semaphore(concurrency)
+        self._slots = asyncio.Semaphore(concurrency)
         self._timeout = httpx2.Timeout(read, connect=connect, pool=None)
         self._limits = httpx2.Limits(
             max_connections=concurrency, max_keepalive_connections=concurrency
@@ -74,130 +75,130 @@ class ChatClient:
 
     @cached_property
     def _client(self) -> httpx2.AsyncClient:
-        """What connections are made with: it reads all certificates, which takes its time."""
+        """HTTP client, created when first used because it loads all certificates."""
         import httpx2
 
         return httpx2.AsyncClient(
             headers=self.endpoint.headers,
             timeout=self._timeout,
             limits=self._limits,
-            trust_env=not self.endpoint.loopback,  # no proxy stands before this machine itself
+            trust_env=not self.endpoint.loopback,  # no proxy for this machine itself
         )
 
-    async def ask(
+    async def complete(
         self,
         content: bytes,
         count: int,
         *,
         schema: bool,
         first: int,
-        teller: Teller | None,
+        deltas: DeltaEmitter | None,
         deadline: float | None = None,
-    ) -> chat_protocol.Reply:
-        """Return the reply to a question for `count` samples, held to a schema or not.
+    ) -> chat_protocol.Response:
+        """Return the response to a request body for `count` samples, with a schema or without.
 
-        Where the question asks for a stream, `teller` hears of its text as it comes; `first` is the
-        number of its first sample there. `deadline` is the seconds it may take from when it is
-        sent, if that is less than `retry` says. Raises `Refused`, and `GaveUp` when attempts or
-        time are used up.
+        For a body with `stream`, `deltas` receives the text as it arrives; `first` is the number of
+        the body's first sample in the request. `deadline` is the maximum time in seconds from when
+        the request is sent, if that is less than the retry policy's. Raises `Rejected`, and
+        `RetriesExhausted` when attempts or time are used up.
         """
         retry = self._retry if deadline is None else self._retry.within(deadline)
-        async with self._places:
+        async with self._slots:
             attempts = itertools.count()
 
-            async def exchange() -> chat_protocol.Reply:
+            async def exchange() -> chat_protocol.Response:
                 self.repeated += next(attempts) > 0
                 return await self._exchange(
-                    content, count, schema=schema, first=first, teller=teller
+                    content, count, schema=schema, first=first, deltas=deltas
                 )
 
             silence = f"{self.endpoint.url} gave no reply"
-            return await ask_until_answered(exchange, retry, silence)
+            return await call_with_retries(exchange, retry, silence)
 
     async def close(self) -> None:
-        """Hang up."""
+        """Close all connections."""
         if "_client" in vars(self):
             await self._client.aclose()
 
     async def _exchange(
-        self, content: bytes, count: int, *, schema: bool, first: int, teller: Teller | None
-    ) -> chat_protocol.Reply:
-        """Ask once. Raises `Transient` and `Refused`."""
+        self, content: bytes, count: int, *, schema: bool, first: int, deltas: DeltaEmitter | None
+    ) -> chat_protocol.Response:
+        """Send a request once. Raises `Transient` and `Rejected`."""
         self.sent += 1
-        gathered = None if teller is None else Gathered(teller, first)
+        stream = None if deltas is None else StreamedResponse(deltas, first)
         try:
-            reply = await self._answered(content, count, schema, gathered)
-            if teller is not None:
-                for number, sample in reply.samples.items():
-                    teller.end(first + number, sample.text)
+            response = await self._response(content, count, schema, stream)
+            if deltas is not None:
+                for number, sample in response.samples.items():
+                    deltas.check_end(first + number, sample.text)
         except Diverged:
-            what = "broke off a reply, and began it again with another text than was told of"
-            raise Refused("transport", f"{self.endpoint.url} {what}") from None
-        return reply
+            what = "broke off a stream, and sent another text on the next attempt"
+            raise Rejected("transport", f"{self.endpoint.url} {what}") from None
+        return response
 
-    async def _answered(
-        self, content: bytes, count: int, schema: bool, gathered: Gathered | None
-    ) -> chat_protocol.Reply:
+    async def _response(
+        self, content: bytes, count: int, schema: bool, stream: StreamedResponse | None
+    ) -> chat_protocol.Response:
         try:
-            response, received = await self._post(content, gathered)
+            response, received = await self._post(content, stream)
         except self._errors as broken:
             what = " ".join(filter(None, (type(broken).__name__, str(broken))))
             raise Transient(f"{self.endpoint.url} gave no reply: {self._shown(what)}") from None
         kind = response.headers.get("content-type", "no content type").partition(";")[0].strip()
         answered = f"{self.endpoint.url} answered {response.status_code} ({kind})"
-        text = received.decode("utf-8", "replace")  # to be shown; what is read is read as it came
-        streamed = gathered is not None and kind == _EVENTS
+        text = received.decode("utf-8", "replace")  # for messages only
+        streamed = stream is not None and kind == _EVENTS
         try:
-            document = gathered.document(count) if gathered and streamed else json.loads(received)
+            document = stream.document(count) if stream and streamed else json.loads(received)
         except (ValueError, RecursionError):
             document = None
         error = document.get("error") if isinstance(document, dict) else None
         if not response.is_success or error:
-            told = chat_protocol.said(document, text)
-            why = chat_protocol.refusal(document, told, schema=schema, several=count > 1)
-            message = f"{answered}: {self._shown(told)}"
-            by_status = _of_error(response.status_code, error)
-            if by_status == "transport" and why != "context":
+            said = chat_protocol.error_message(document, text)
+            by_text = chat_protocol.error_kind(document, said, schema=schema, several=count > 1)
+            message = f"{answered}: {self._shown(said)}"
+            by_status = _kind_of_error(response.status_code, error)
+            if by_status == "transport" and by_text != "context":
                 raise Transient(message, retry_after(response.headers.get("retry-after")))
-            raise Refused(by_status if why == "refused" else why, message)
+            raise Rejected(by_status if by_text == "refused" else by_text, message)
         if streamed and document is None:
             raise Transient(f"{answered}, and broke off its reply")
         if document is None or not (
             streamed or kind == "application/json" or kind.endswith("+json")
         ):
-            raise Transient(f"{answered}, which is no JSON: {self._shown(text)}")
+            raise Transient(f"{answered}, which is not JSON: {self._shown(text)}")
         try:
-            return chat_protocol.read(document, count)
+            return chat_protocol.parse_response(document, count)
         except chat_protocol.Malformed as malformed:
             raise Transient(f"{answered}: {malformed}: {self._shown(text)}") from None
 
     async def _post(
-        self, content: bytes, gathered: Gathered | None
+        self, content: bytes, stream: StreamedResponse | None
     ) -> tuple[httpx2.Response, bytes]:
         received = bytearray()
         async with self._client.stream("POST", self._url, content=content) as response:
             events = _EVENTS in response.headers.get("content-type", "")
             async for part in response.aiter_bytes():
                 received += part
-                if events and gathered is not None:
+                if events and stream is not None:
                     try:
-                        gathered.take(part)
+                        stream.feed(part)
                     except (ValueError, RecursionError):
                         shown = self._shown(part.decode("utf-8", "replace"))
-                        what = f"{self.endpoint.url} sent an event that is no JSON: {shown}"
+                        what = f"{self.endpoint.url} sent an event that is not JSON: {shown}"
                         raise Transient(what) from None
                 if len(received) > _LARGEST_REPLY:
                     raise Transient(f"{self.endpoint.url} sent more than {_LARGEST_REPLY:,} bytes")
         return response, bytes(received)
 
     def _shown(self, text: str) -> str:
-        """Return what somebody else said as a message may show it: never with the key in it."""
+        """Return a server's text for use in a message: quoted, shortened, without the API key."""
         return f'"{chat_protocol.excerpt(self.endpoint.hide(text))}"'
 
 
-def _of_error(status: int, error: Any) -> FailureKind:
-    """Return which failure an error of the server is, as far as its status says."""
+def _kind_of_error(status: int, error: Any) -> FailureKind:
+    """Return the kind of an error response, from its status and code."""
     code = error.get("code") if isinstance(error, dict) else None
-    if status < 400 and isinstance(code, int):  # a gateway's own status is fine, and says no more
+    if status < 400 and isinstance(code, int):  # gateways answer 200 with the status in the body
         status = code
     return kind_of_status(status, code)

@@ -1,4 +1,4 @@
-"""Where prompts may be sent, and the key that goes with them."""
+"""Address of a server and its API key, and the check that prompts may be sent there."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DEFAULT_URL = f"https://{CLOUD}/v1"
 
 @frozen
 class Endpoint:
-    """The address of a server, without a slash at its end, and the key to it.
+    """Base URL of a server, without a trailing slash, and its API key.
 
     >>> Endpoint.of("http://localhost:8000/v1/", "sk-1").hide("sk-1 is wrong")
     '[API key] is wrong'
@@ -29,40 +29,43 @@ class Endpoint:
 
     @classmethod
     def of(cls, url: str, key: str | None, allowed: Collection[str] = ()) -> Endpoint:
-        """Return the endpoint. Raises `EngineError` if nothing may be sent there, or not the key.
+        """Return the endpoint of a URL.
+
+        Raises `EngineError` if the URL is invalid, its host is not this machine, OpenAI or in
+        `allowed`, or the key would be sent unencrypted.
 
         >>> Endpoint.of("https://example.com/v1", None)
         Traceback (most recent call last):
             ...
         chainlang.errors.EngineError: error[engine]: base_url is not an allowed host: example.com
-          = hint: if that is meant: allowed_hosts=['example.com'] in Python or chainlang.toml
+          = hint: to allow it, set allowed_hosts=['example.com'] in Python or chainlang.toml
         """
         if key and not (key.isascii() and key.isprintable() and " " not in key):
-            # Said here, because what writes the header would print the key that it can't write.
-            hint = "a space, a line break or a quotation mark may have come along with it"
+            # Checked here, because the HTTP client would put the invalid key into its error.
+            hint = "look for a space, a line break or a quotation mark copied along with it"
             refuse("the API key has characters that no key has", hint, setting="api_key")
         if key:
             redact_logs.hide(key)
         return cls(url.rstrip("/"), _host(url, allowed), key or "")
 
     @property
-    def questions(self) -> str:
-        """Where questions are sent."""
+    def completions_url(self) -> str:
+        """URL of chat completions."""
         return f"{self.url}/chat/completions"
 
     @property
     def loopback(self) -> bool:
-        """Whether it is on this machine."""
+        """Whether the server is on this machine."""
         return _is_loopback(self.host)
 
     @property
     def headers(self) -> dict[str, str]:
-        """What goes with every question: the key, if there is one."""
-        found = {"Content-Type": "application/json"}
-        return found | ({"Authorization": f"Bearer {self.key}"} if self.key else {})
+        """HTTP headers of every request, with the key if there is one."""
+        headers = {"Content-Type": "application/json"}
+        return headers | ({"Authorization": f"Bearer {self.key}"} if self.key else {})
 
     def hide(self, text: str) -> str:
-        """Return a text without the key: servers repeat it in what they say of it."""
+        """Return a text without the API key, which some servers repeat in their errors."""
         return text.replace(self.key, "[API key]") if self.key else text
 
 
@@ -76,12 +79,12 @@ def _host(url: str, allowed: Collection[str]) -> str:
         hint = 'write it like "http://host:8000/v1"'
         refuse("base_url is not the address of a server", hint, setting="base_url")
     if parts.username is not None or parts.password is not None:
-        hint = "pass the key as api_key"
-        refuse("base_url has a name or a password in it", hint, setting="base_url")
+        message = "base_url contains a user name or a password"
+        refuse(message, "pass the key as api_key", setting="base_url")
     if _is_loopback(host) or host in allowed:
         return host
     if host != CLOUD:
-        hint = f"if that is meant: allowed_hosts=[{host!r}] in Python or chainlang.toml"
+        hint = f"to allow it, set allowed_hosts=[{host!r}] in Python or chainlang.toml"
         refuse(f"base_url is not an allowed host: {host}", hint, setting="base_url")
     if parts.scheme != "https":
         message = "base_url would send the API key unencrypted"

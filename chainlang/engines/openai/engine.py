@@ -1,7 +1,4 @@
-"""An engine over any server that speaks the chat completions protocol of OpenAI.
-
-`vllm serve`, llama.cpp, Ollama, the cloud.
-"""
+"""Engine for servers with the chat completions API: OpenAI, `vllm serve`, llama.cpp, Ollama."""
 
 from __future__ import annotations
 
@@ -13,11 +10,11 @@ from importlib.metadata import version
 
 from chainlang.engines.event_loop_thread import EventLoopThread
 from chainlang.engines.openai import chat_protocol
-from chainlang.engines.openai.client import ChatClient, Refused
+from chainlang.engines.openai.client import ChatClient, Rejected
 from chainlang.engines.openai.endpoint import CLOUD, DEFAULT_URL, Endpoint
 from chainlang.engines.openai.health_check import probe
-from chainlang.engines.openai.retry import GaveUp, RetryPolicy
-from chainlang.engines.openai.sse import Teller
+from chainlang.engines.openai.retry import RetriesExhausted, RetryPolicy
+from chainlang.engines.openai.sse import DeltaEmitter
 from chainlang.engines.protocol import Metrics, refuse
 from chainlang.protocol.messages import (
     Capabilities,
@@ -34,27 +31,28 @@ _STEP = 0.05  # seconds that `step` waits for something to finish
 
 
 class OpenAIEngine:
-    """Answers requests by asking a server, `max_concurrency` questions at a time.
+    """Sends requests to a server, at most `max_concurrency` at a time.
 
-    `model` is the server's name of the model; None for that of each request. `base_url` is the
-    address before ``/chat/completions``. It has to lead to this machine or to OpenAI itself, unless
-    its host is in `allowed_hosts`: a chain may come from somebody else, and must not send prompts
-    and keys where it likes. `api_key` is the key itself; it is sent in a header and shown nowhere.
-    `max_model_len` is the context of the server in tokens, where you know it.
+    `model`: the server's name of the model; None to use the model name of each request.
+    `base_url`: the URL before ``/chat/completions``. Its host is this machine, OpenAI, or one of
+    `allowed_hosts`, so that a chain from another author can't send prompts and keys elsewhere.
+    `api_key`: the key itself; it is sent in a header and never shown.
+    `max_model_len`: context of the server in tokens, if known.
+    `connect_timeout`: seconds to wait for a connection.
+    `read_timeout`: longest pause between received bytes, in seconds. Without streaming, nothing is
+    received until a reply is complete.
+    `retry`: retry policy for transient failures, with the deadline of a request.
 
-    Timeouts are in seconds: `connect_timeout` for a connection, `read_timeout` for the silence of
-    the server, which says nothing until a reply is complete, unless it is to be streamed. What
-    fails for a while is asked again as `retry` says, which has the deadline too. Before the first
-    question, `probe` looks whether anybody is there.
+    Before the first request, `probe` checks that the server is there.
 
-    What this engine can't promise is in its `capabilities`: a server reads special tokens in values
-    as such, a reply may depend on what else is in its batch, and a schema is kept as far as the
-    server knows how. It counts the tokens of a request and not of each sample, so those are shares.
-    A server may pass over options that it does not know, and have settings of its own for those
-    that a chain leaves at their usual value: start ``vllm serve`` with ``--generation-config vllm``
-    to get the usual ones.
+    Limits of this engine are in its `capabilities`: servers parse special tokens in messages, a
+    reply may depend on the rest of its batch, and schemas are enforced as far as the server does.
+    Servers count the tokens of a completion, not of each sample; `Sample.tokens` is an estimate. A
+    server may ignore options that it does not know, and may have defaults of its own for options
+    that a chain does not set: start ``vllm serve`` with ``--generation-config vllm`` to switch
+    those off.
 
-    Raises `EngineError` for an address or a key that can't be used, and without httpx2.
+    Raises `EngineError` for an invalid address or key, and if httpx2 is not installed.
 
     >>> OpenAIEngine("tiny", base_url="http://127.0.0.1:8000/v1", api_key="sk-1")
     OpenAIEngine('tiny', base_url='http://127.0.0.1:8000/v1', max_concurrency=32)
@@ -81,7 +79,7 @@ class OpenAIEngine:
         self.model = model
         self.max_concurrency = max_concurrency
         self.max_model_len = max_model_len
-        # A bound that no prompt leaves room for is refused whatever the prompt.
+        # Servers refuse a `max_tokens` that leaves no room for a prompt.
         self._longest = sys.maxsize if max_model_len is None else max(1, max_model_len - 1)
         self._endpoint = Endpoint.of(base_url, api_key, allowed_hosts)
         self._connect = connect_timeout
@@ -95,10 +93,10 @@ class OpenAIEngine:
         )
         self._background: EventLoopThread[Completion | Failure | Delta]
         self._background = EventLoopThread("chainlang-openai", closing=self._client.close)
-        self._several = True  # until the server shows that it gives one sample at a time
+        self._several = True  # until the server turns out to return one sample per request
         self._submitted = 0
         self._usage = Usage()
-        # Requests that have not come back. An id may be used again after an abort; a ticket is not.
+        # Requests in flight. An id may be used again after an abort; a ticket is never.
         self._tickets: dict[str, int] = {}
         self._ids: dict[int, str] = {}
 
@@ -109,7 +107,7 @@ class OpenAIEngine:
 
     @property
     def capabilities(self) -> Capabilities:
-        """Seeds, as far as the server knows them, streams, and how likely tokens were; no more."""
+        """Seeds, streaming, log probabilities and deadlines, as far as the server supports them."""
         return Capabilities(
             name="openai",
             schemas=False,
@@ -123,182 +121,186 @@ class OpenAIEngine:
 
     @property
     def url(self) -> str:
-        """The address before ``/chat/completions``."""
+        """The URL before ``/chat/completions``."""
         return self._endpoint.url
 
     @property
     def fingerprint(self) -> Fingerprint:
-        """The server's address and its name of the model; what it computes with can't be known."""
-        found = {"engine": "openai", "version": version("chainlang"), "url": self.url}
-        return {**found, "model": self.model, "weights": None}
+        """The server's address and its name of the model; its weights are unknown."""
+        known = {"engine": "openai", "version": version("chainlang"), "url": self.url}
+        return {**known, "model": self.model, "weights": None}
 
     @property
     def sent(self) -> int:
-        """How many questions went to the server, repeated ones included."""
+        """Number of HTTP requests sent, retries included."""
         return self._client.sent
 
     @property
     def metrics(self) -> Metrics:
-        """What came back, by what the server says of it; what it computes with can't be known."""
+        """Counters of completions, with the usage that the server reports."""
         return Metrics(self._submitted, self._usage, retries=self._client.repeated)
 
     @property
     def reader(self) -> None:
-        """Only the server can count a prompt."""
+        """None: the server's tokenizer is unknown."""
 
     def probe(self, models: Iterable[str] = ()) -> None:
-        """Look whether there is a server that can be asked: once, and once for each model.
+        """Check once for each model that the server is there and has it.
 
-        `models` are those of requests, where the engine has none of its own. Raises `EngineError`
-        where nobody listens, somebody else does, the key is not taken, or there is no such model.
+        `models`: names to check if the engine has no model of its own. Raises `EngineError` if no
+        server answers, it has another protocol, it rejects the key, or it lacks the model.
         """
         own = () if self.model is None else (self.model,)
         for model in dict.fromkeys(own or tuple(models) or (None,)):
             if model not in self._probed:
-                # One that has answered before may be away for a while: calls wait for that.
+                # A server that has answered before may be down for a while; requests are retried.
                 probe(self._endpoint, model, connect=self._connect, met=bool(self._probed))
                 self._probed.add(model)
 
     def submit(self, requests: Iterable[Request]) -> None:
-        """Take requests and begin to ask. Raises `EngineError` once closed, and as `probe` does."""
+        """Start to send requests. Raises `EngineError` once closed, and as `probe` does."""
         if self._background.closed:
             refuse("the engine is closed", "make a new one")
-        asked = list(requests)
-        self.probe(request.model for request in asked)
+        batch = list(requests)
+        self.probe(request.model for request in batch)
         work = []
-        for request in asked:
+        for request in batch:
             ticket = self._submitted = self._submitted + 1
             self._tickets[request.id], self._ids[ticket] = ticket, request.id
-            work.append((ticket, partial(self._answer, request, self._teller(ticket, request))))
+            work.append((ticket, partial(self._answer, request, self._deltas(ticket, request))))
         self._background.start(work)
 
     def step(self) -> list[Completion | Failure | Delta]:
-        """Return what has finished or gone on, after waiting for at most 50 ms."""
-        found: list[Completion | Failure | Delta] = []
+        """Return new results, after waiting at most 50 ms for the first."""
+        results: list[Completion | Failure | Delta] = []
         if not self._ids:
-            return found
+            return results
         for ticket, result in self._background.take(_STEP):
             name = self._ids.get(ticket)
             if name is None:  # aborted
                 continue
             if isinstance(result, Delta):
-                found.append(result)
+                results.append(result)
                 continue
             del self._ids[ticket], self._tickets[name]
             if isinstance(result, BaseException):
                 what = chat_protocol.excerpt(
                     self._endpoint.hide(f"{type(result).__name__}: {result}")
                 )
-                found.append(Failure(name, "engine", f"the engine itself failed: {what}"))
+                results.append(Failure(name, "engine", f"the engine itself failed: {what}"))
             else:
                 if isinstance(result, Completion):
                     self._usage += result.usage
-                found.append(result)
-        return found
+                results.append(result)
+        return results
 
     def abort(self, ids: Iterable[str]) -> None:
-        """Forget requests, and hang up where one is being answered."""
-        found = [self._tickets.pop(name) for name in tuple(ids) if name in self._tickets]
-        for ticket in found:
+        """Drop requests and close their connections."""
+        tickets = [self._tickets.pop(name) for name in tuple(ids) if name in self._tickets]
+        for ticket in tickets:
             del self._ids[ticket]
-        self._background.cancel(found)
+        self._background.cancel(tickets)
 
     def close(self) -> None:
-        """Forget everything, hang up and join the thread. Closing twice does no harm."""
+        """Drop all requests, close all connections and join the thread."""
         self._tickets.clear()
         self._ids.clear()
         self._background.close()
 
-    # ---- in the background
+    # ---- in the event loop's thread
 
-    def _teller(self, ticket: int, request: Request) -> Teller | None:
-        """Return who hears of the reply to a request as it comes; None where nobody asked to."""
+    def _deltas(self, ticket: int, request: Request) -> DeltaEmitter | None:
+        """Return the receiver of a request's streamed text; None if it does not stream."""
         if not request.stream:
             return None
 
-        def tell(sample: int, text: str) -> None:
+        def post(sample: int, text: str) -> None:
             self._background.post(ticket, Delta(request.id, sample, text))
 
-        return Teller(tell)
+        return DeltaEmitter(post)
 
-    async def _answer(self, request: Request, teller: Teller | None) -> Completion | Failure:
-        if (failure := chat_protocol.unaskable(request)) is not None:
+    async def _answer(self, request: Request, deltas: DeltaEmitter | None) -> Completion | Failure:
+        if (failure := chat_protocol.check_request(request)) is not None:
             return failure
         try:
-            samples, usage = await self._samples(request, teller)
-        except Refused as error:
+            samples, usage = await self._samples(request, deltas)
+        except Rejected as error:
             kind = "refused" if error.kind == "several" else error.kind
             return Failure(request.id, kind, str(error))
-        except GaveUp as error:
+        except RetriesExhausted as error:
             return Failure(request.id, "transport", str(error), transient=True)
         return Completion(request.id, samples, usage)
 
     async def _samples(
-        self, request: Request, teller: Teller | None
+        self, request: Request, deltas: DeltaEmitter | None
     ) -> tuple[tuple[Sample, ...], Usage]:
-        """Return all samples of a request, however few of them the server gives at a time."""
+        """Return all samples of a request, with as many HTTP requests as the server needs."""
         count = request.drawn
-        found: dict[int, Sample] = {}
+        samples: dict[int, Sample] = {}
         usage = Usage()
         if count > 1 and self._several:
             try:
-                reply = await self._ask(request, 0, count, teller)
-            except Refused as error:
+                response = await self._complete(request, 0, count, deltas)
+            except Rejected as error:
                 if error.kind != "several":
                     raise
                 self._several = False
             else:
-                found.update(reply.samples)
-                usage += reply.usage
-                self._several = len(found) > 1
-        missing = [number for number in range(count) if number not in found]
-        for number, reply in zip(missing, await self._each(request, missing, teller), strict=True):
-            found[number] = reply.samples[0]
-            usage += reply.usage
-        samples = tuple(found[number] for number in range(count))
-        return samples * (request.count // count), usage
+                samples.update(response.samples)
+                usage += response.usage
+                self._several = len(samples) > 1
+        missing = [number for number in range(count) if number not in samples]
+        responses = await self._complete_each(request, missing, deltas)
+        for number, response in zip(missing, responses, strict=True):
+            samples[number] = response.samples[0]
+            usage += response.usage
+        in_order = tuple(samples[number] for number in range(count))
+        return in_order * (request.count // count), usage
 
-    async def _each(
-        self, request: Request, numbers: list[int], teller: Teller | None
-    ) -> list[chat_protocol.Reply]:
-        """Return a reply for each sample number; the first failure ends the others."""
+    async def _complete_each(
+        self, request: Request, numbers: list[int], deltas: DeltaEmitter | None
+    ) -> list[chat_protocol.Response]:
+        """Return a response for each sample number; the first failure cancels the others."""
         try:
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(self._ask(request, one, 1, teller)) for one in numbers]
+                tasks = [
+                    group.create_task(self._complete(request, number, 1, deltas))
+                    for number in numbers
+                ]
         except ExceptionGroup as errors:
             raise errors.exceptions[0] from None
         return [task.result() for task in tasks]
 
-    async def _ask(
-        self, request: Request, first: int, count: int, teller: Teller | None
-    ) -> chat_protocol.Reply:
-        # The cloud's newer models refuse the old name, and other servers may not know the new one.
+    async def _complete(
+        self, request: Request, first: int, count: int, deltas: DeltaEmitter | None
+    ) -> chat_protocol.Response:
+        # OpenAI's newer models reject the old name; other servers may not know the new one.
         name = "max_completion_tokens" if self._endpoint.host == CLOUD else "max_tokens"
         most = min(request.sampling.max_tokens, self._longest)
         try:
-            return await self._put(request, first, count, teller, {name: most})
-        except Refused as error:
+            return await self._send(request, first, count, deltas, {name: most})
+        except Rejected as error:
             if error.kind != "context":
                 raise
-        # It may be only that prompt and bound do not fit together. Without a bound, a server gives
-        # what the context leaves, which is less. A prompt that is too long by itself fails again.
-        return await self._put(request, first, count, teller, {})
+        # Perhaps the prompt fits the context, but not together with `max_tokens`. Without it, a
+        # server generates until the context is full. A prompt that is too long fails again.
+        return await self._send(request, first, count, deltas, {})
 
-    async def _put(
+    async def _send(
         self,
         request: Request,
         first: int,
         count: int,
-        teller: Teller | None,
+        deltas: DeltaEmitter | None,
         most: Mapping[str, int],
-    ) -> chat_protocol.Reply:
+    ) -> chat_protocol.Response:
         model = self.model or request.model
         content = chat_protocol.body(request, model=model, first=first, count=count, most=most)
-        held = request.schema is not None
-        reply = await self._client.ask(
-            content, count, schema=held, first=first, teller=teller, deadline=request.deadline
+        schema = request.schema is not None
+        response = await self._client.complete(
+            content, count, schema=schema, first=first, deltas=deltas, deadline=request.deadline
         )
-        untold = any(one.text and not one.logprobs for one in reply.samples.values())
-        if request.logprobs and untold:
-            raise Refused("refused", f"{self.url} does not tell how likely tokens were (logprobs)")
-        return reply
+        missing = any(sample.text and not sample.logprobs for sample in response.samples.values())
+        if request.logprobs and missing:
+            raise Rejected("refused", f"{self.url} does not return logprobs")
+        return response

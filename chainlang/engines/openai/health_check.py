@@ -1,7 +1,7 @@
-"""Whether an address leads to a server that can be asked: found out before the first question.
+"""Health check of a server before the first request.
 
-A question that comes to nothing is asked again, for a while, and then fails its row. Where nobody
-listens, or somebody else does, that would be so for every row; it is better said at once.
+A request without a response is retried for a while and then fails its row. If there is no server,
+or one with another protocol, that would happen for every row; the health check reports it at once.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ from chainlang.protocol.failures import kind_of_status
 if TYPE_CHECKING:
     import httpx2
 
-_PATIENCE = 10.0  # seconds; a server that says nothing for longer may be loading its model
-_ENOUGH = 10_000  # bytes of an answer
+_PATIENCE = 10.0  # seconds; a server that takes longer may be loading its model
+_ENOUGH = 10_000  # bytes of a response
 _NO_KEY = 'pass it as api_key; in a file, api_key=env("OPENAI_API_KEY")'
-_WRONG_KEY = "is it a key for this server, and whole?"
-_OTHER_MODEL = "write the name that the server has for it, or start the server with this model"
+_WRONG_KEY = "check that the key is complete and belongs to this server"
+_OTHER_MODEL = "write the server's name of the model, or start the server with this model"
 _ELSEWHERE = (
-    "base_url is what stands before /chat/completions, and mostly ends in /v1; "
-    "or has another program taken the port?"
+    "base_url is the address before /chat/completions, and usually ends in /v1; "
+    "or another program uses the port"
 )
 
 
 def probe(endpoint: Endpoint, model: str | None, *, connect: float, met: bool = False) -> None:
-    """Put a question without messages, which a server refuses at no cost; look at how it does that.
+    """Send a request without messages, which a server rejects at no cost, and check its response.
 
-    `connect` is how many seconds to wait for a connection. One that was `met` before may not answer
-    now. Raises `EngineError` where nobody
-    listens, the key is not taken, the answer is not that of a server for chat completions, or says
-    that there is no such model. A server that is in trouble is none of these.
+    `connect` is the timeout for a connection in seconds. With `met`, a server that has answered
+    before, a refused connection is not an error. Raises `EngineError` if no server answers, the key
+    is missing or rejected, the response is not one of the chat completions API, or the server lacks
+    the model. A server that is overloaded or failing passes.
     """
     import httpx2
 
@@ -46,17 +46,17 @@ def probe(endpoint: Endpoint, model: str | None, *, connect: float, met: bool = 
             httpx2.Client(timeout=timeout, trust_env=not endpoint.loopback) as client,
             client.stream(
                 "POST",
-                endpoint.questions,
+                endpoint.completions_url,
                 content=json.dumps(empty).encode(),
                 headers=endpoint.headers,
             ) as answer,
         ):
-            _judge(endpoint, model, answer, _beginning(answer))
+            _check(endpoint, model, answer, _beginning(answer))
     except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
         if met:
             return
         reason = re.sub(r"^\[Errno -?\d+\] ", "", str(error)) or type(error).__name__
-        hint = "start it, or write the address of one that runs as base_url"
+        hint = "start the server, or set base_url to the address of a running one"
         message = f"no server answers at {endpoint.url}: {chat_protocol.excerpt(reason)}"
         refuse(message, hint, setting="base_url")
     except httpx2.RequestError:
@@ -72,47 +72,47 @@ def _beginning(answer: httpx2.Response) -> bytes:
     return bytes(received)
 
 
-def _judge(endpoint: Endpoint, model: str | None, answer: httpx2.Response, received: bytes) -> None:
+def _check(endpoint: Endpoint, model: str | None, answer: httpx2.Response, received: bytes) -> None:
     status = answer.status_code
     try:
         document = json.loads(received)
     except (ValueError, RecursionError):
         document = None
-    told = chat_protocol.said(document, received.decode("utf-8", "replace"))
-    words = f"answered {status}"
+    message = chat_protocol.error_message(document, received.decode("utf-8", "replace"))
+    answered = f"answered {status}"
     if answer.has_redirect_location:
-        told = answer.headers["location"]
-    if told:
-        words += f': "{chat_protocol.excerpt(endpoint.hide(told))}"'
+        message = answer.headers["location"]
+    if message:
+        answered += f': "{chat_protocol.excerpt(endpoint.hide(message))}"'
     if status in {401, 403}:
-        what, hint = "asks for an API key", _NO_KEY
+        what, hint = "requires an API key", _NO_KEY
         if endpoint.key:
-            what, hint = "does not take the API key", _WRONG_KEY
-        refuse(f"{endpoint.url} {what}: it {words}", hint, setting="api_key")
+            what, hint = "rejects the API key", _WRONG_KEY
+        refuse(f"{endpoint.url} {what}: it {answered}", hint, setting="api_key")
     if kind_of_status(status) == "transport":
         return
-    if not _in_the_protocol(status, document):
-        message = f"{endpoint.url} is no server for chat completions: it {words}"
-        refuse(message, _ELSEWHERE, setting="base_url")
-    if model is not None and _lacks_the_model(status, document, told, model):
-        message = f"{endpoint.url} has no model {model!r}: it {words}"
-        refuse(message, _OTHER_MODEL, model=model)
+    if not _is_chat_completions(status, document):
+        what = f"{endpoint.url} is not a chat completions server: it {answered}"
+        refuse(what, _ELSEWHERE, setting="base_url")
+    if model is not None and _lacks_model(status, document, message, model):
+        what = f"{endpoint.url} has no model {model!r}: it {answered}"
+        refuse(what, _OTHER_MODEL, model=model)
 
 
-def _lacks_the_model(status: int, document: Any, told: str, model: str) -> bool:
-    """Return whether an error is about the name of the model, and not about what is empty."""
+def _lacks_model(status: int, document: Any, message: str, model: str) -> bool:
+    """Return whether an error is about the model's name, rather than the empty messages."""
     error = document.get("error")
     coded = (error.get("param"), error.get("code")) if isinstance(error, dict) else ()
     if "model_not_found" in coded:
         return True
-    named = re.search(rf"(?<!\w){re.escape(model)}(?!\w)", told) is not None
+    named = re.search(rf"(?<!\w){re.escape(model)}(?!\w)", message) is not None
     return status in {400, 404} and ("model" in coded or (status == 404 and named))
 
 
-def _in_the_protocol(status: int, document: Any) -> bool:
-    """Return whether an answer to an empty question is one of a server of this kind."""
+def _is_chat_completions(status: int, document: Any) -> bool:
+    """Return whether a response to a request without messages has the form of the protocol."""
     if not isinstance(document, dict):
         return False
-    if status in {404, 405}:  # of the model perhaps, and not of the path
+    if status in {404, 405}:  # an unknown model has an error object; an unknown path has none
         return isinstance(document.get("error"), dict)
     return status >= 400 or "choices" in document or "error" in document

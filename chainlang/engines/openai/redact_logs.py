@@ -1,4 +1,4 @@
-"""What the client of HTTP logs, without the keys: at debug level it writes what servers send."""
+"""Redaction of API keys in the logs of the HTTP client, which at debug level logs all headers."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ _LOGGERS = (
 )
 
 
-class _Hiding(logging.Filter):
-    """Puts something else in the place of every key that it knows."""
+class _Redaction(logging.Filter):
+    """Log filter that replaces the keys added to it."""
 
     def __init__(self) -> None:
         super().__init__()
         self.keys: set[str] = set()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        said = record.getMessage()
+        message = record.getMessage()
         for key in self.keys:
-            if key in said:
-                said = said.replace(key, "[API key]")
-                record.msg, record.args = said, ()
+            if key in message:
+                message = message.replace(key, "[API key]")
+                record.msg, record.args = message, ()
         return True
 
 
-_HIDING = _Hiding()
+_REDACTION = _Redaction()
 
 
 def hide(key: str) -> None:
-    """Hide a key in what is logged from now on."""
-    _HIDING.keys.add(key)
+    """Replace a key in all log messages from now on."""
+    _REDACTION.keys.add(key)
     for name in _LOGGERS:
-        logging.getLogger(name).addFilter(_HIDING)  # once, however often it is added
+        logging.getLogger(name).addFilter(_REDACTION)  # adding it again has no effect

@@ -1,4 +1,4 @@
-"""When to ask a server again, and when to give up."""
+"""Retries of HTTP requests: attempts, exponential backoff with jitter, deadline."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ T = TypeVar("T")
 
 
 class Transient(Exception):
-    """Nothing usable came, and the same question may get an answer later.
+    """A failed attempt after which the same request may succeed.
 
-    `after` is how many seconds the server wants to be left alone, where it said so.
+    `after` is the server's ``Retry-After`` in seconds, if it sent one.
     """
 
     def __init__(self, message: str, after: float | None = None) -> None:
@@ -27,18 +27,18 @@ class Transient(Exception):
         super().__init__(message)
 
 
-class GaveUp(Exception):
-    """The last attempt failed too, or the deadline has come; the message says what was received."""
+class RetriesExhausted(Exception):
+    """Attempts or time are used up; the message holds the last failure."""
 
 
 def _full_jitter(most: float) -> float:
-    """Return a wait between 0 and `most` seconds, so that many clients do not come back as one."""
-    return random.uniform(0, most)  # noqa: S311  # it spreads load and hides nothing
+    """Return a random wait between 0 and `most` seconds, so that clients don't retry in step."""
+    return random.uniform(0, most)  # noqa: S311  # it spreads load and protects no secret
 
 
 @frozen(kw_only=True)
 class RetryPolicy:
-    """How often and how long one question is repeated. Times are in seconds.
+    """Retry policy of one HTTP request. Times are in seconds.
 
     >>> RetryPolicy(jitter=lambda most: most).wait(3, None)
     2.0
@@ -47,39 +47,39 @@ class RetryPolicy:
     """
 
     attempts: int = field(default=6, validator=validators.ge(1))
-    """How often a question is asked at most, the first time included."""
+    """Maximum number of attempts, the first included."""
     first_wait: float = 0.5
-    """The bound of the first wait; it doubles with every attempt."""
+    """Maximum wait after the first attempt; it doubles with every attempt."""
     longest_wait: float = 30.0
-    """...up to this."""
+    """Upper limit of the doubling."""
     longest_asked: float = 120.0
-    """The longest that a ``Retry-After`` of the server is believed."""
+    """Upper limit for a server's ``Retry-After``."""
     deadline: float = field(default=1800.0, validator=validators.gt(0))
-    """From the first attempt to the end of the last, waits included."""
+    """Maximum time from the first attempt to the end of the last, waits included."""
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], Awaitable[object]] = asyncio.sleep
     jitter: Callable[[float], float] = _full_jitter
-    """From a bound to a wait below it."""
+    """Function from a maximum wait to a wait; default: uniformly distributed."""
 
     def within(self, deadline: float) -> RetryPolicy:
-        """Return the policy with a deadline that is no later than so many seconds."""
+        """Return the policy with the lesser of two deadlines."""
         return evolve(self, deadline=min(self.deadline, deadline))
 
     def wait(self, attempt: int, after: float | None) -> float:
-        """Return how long to wait after an attempt, counted from 1."""
-        if after is not None:  # at least what was asked for, and not all clients at that moment
+        """Return the wait after an attempt, counted from 1."""
+        if after is not None:  # at least `after`, plus jitter
             return min(after, self.longest_asked) + self.jitter(self.first_wait)
-        doublings = min(attempt - 1, 64)  # a float holds no more than a thousand of them
+        doublings = min(attempt - 1, 64)  # a float overflows after about a thousand
         return self.jitter(min(self.longest_wait, self.first_wait * 2.0**doublings))
 
 
-async def ask_until_answered(
-    ask: Callable[[], Awaitable[T]], policy: RetryPolicy, silence: str = "no answer"
+async def call_with_retries(
+    call: Callable[[], Awaitable[T]], policy: RetryPolicy, silence: str = "no answer"
 ) -> T:
-    """Return what `ask` returns, calling it again while it raises `Transient`.
+    """Return the result of `call`, repeated while it raises `Transient`.
 
-    Raises `GaveUp` when attempts or time are used up, with the last thing that was received, or
-    `silence` if nothing was. Anything else that `ask` raises goes through.
+    Raises `RetriesExhausted` with the last failure, or with `silence` if the deadline passed before
+    any attempt failed. Other exceptions of `call` pass through.
     """
     begun = policy.clock()
     received = silence
@@ -87,13 +87,13 @@ async def ask_until_answered(
         left = policy.deadline - (policy.clock() - begun)
         try:
             async with asyncio.timeout(left):
-                return await ask()
+                return await call()
         except TimeoutError as error:
             raise _out_of_time(received, attempt, policy) from error
         except Transient as error:
             received, after = str(error), error.after
         if attempt == policy.attempts:
-            raise GaveUp(f"{received}; {_times(attempt)}")
+            raise RetriesExhausted(f"{received}; {_attempts(attempt)}")
         wait = policy.wait(attempt, after)
         if policy.clock() - begun + wait >= policy.deadline:
             raise _out_of_time(received, attempt, policy)
@@ -101,19 +101,19 @@ async def ask_until_answered(
     raise AssertionError("unreachable")
 
 
-def _out_of_time(received: str, attempt: int, policy: RetryPolicy) -> GaveUp:
-    return GaveUp(f"{received}; {_times(attempt)}; the deadline is {policy.deadline:g} s")
+def _out_of_time(received: str, attempt: int, policy: RetryPolicy) -> RetriesExhausted:
+    deadline = f"the deadline is {policy.deadline:g} s"
+    return RetriesExhausted(f"{received}; {_attempts(attempt)}; {deadline}")
 
 
-def _times(attempt: int) -> str:
-    return "asked once" if attempt == 1 else f"asked {attempt} times"
+def _attempts(attempt: int) -> str:
+    return "1 attempt" if attempt == 1 else f"{attempt} attempts"
 
 
 def retry_after(value: str | None, now: float | None = None) -> float | None:
-    """Return the seconds that a ``Retry-After`` header asks for; None without a usable one.
+    """Return the seconds to wait from a ``Retry-After`` header; None if absent or invalid.
 
-    The header holds seconds or an HTTP date; `now` is the time to compare that with, in seconds
-    since 1970.
+    The header holds seconds or an HTTP date; `now` is the current time in seconds since 1970.
 
     >>> retry_after("7"), retry_after("soon"), retry_after("Thu, 01 Jan 1970 00:01:00 GMT", 50.0)
     (7.0, None, 10.0)

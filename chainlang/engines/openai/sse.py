@@ -1,7 +1,4 @@
-"""A reply that comes in pieces: server-sent events, and the reply that they make together.
-
-Nothing here sends anything.
-"""
+"""Streamed responses: parses server-sent events and assembles the whole response."""
 
 from __future__ import annotations
 
@@ -11,46 +8,49 @@ from typing import Any
 
 from attrs import define, field
 
-Tell = Callable[[int, str], object]
-"""Who is told what was added to the text of a sample, by its number in the question."""
+OnDelta = Callable[[int, str], object]
+"""Callback for text added to a sample: number of the sample in the request, and the text."""
 
 
 class Diverged(Exception):
-    """A reply that broke off was begun again, and goes on in another way than has been told."""
+    """A retried stream with another text than the one already emitted."""
 
 
 @define
-class Teller:
-    """Tells every character of each sample once, however often a question is asked again."""
+class DeltaEmitter:
+    """Emits each character of a sample once, although retries receive its beginning again."""
 
-    tell: Tell
+    on_delta: OnDelta
     texts: dict[int, str] = field(factory=dict)
-    """What has been told of each sample."""
+    """Emitted text of each sample."""
 
-    def hear(self, sample: int, start: int, text: str) -> None:
-        """Tell what is new in a stretch of a sample. Raises `Diverged` for one that is not."""
-        told = self.texts.get(sample, "")
-        known = told[start : start + len(text)]
+    def emit(self, sample: int, start: int, text: str) -> None:
+        """Emit the new characters of `text`, which begins at `start` in the sample.
+
+        Raises `Diverged` if it differs from what has been emitted.
+        """
+        emitted = self.texts.get(sample, "")
+        known = emitted[start : start + len(text)]
         if not text.startswith(known):
             raise Diverged
         if new := text[len(known) :]:
-            self.texts[sample] = told + new
-            self.tell(sample, new)
+            self.texts[sample] = emitted + new
+            self.on_delta(sample, new)
 
-    def end(self, sample: int, text: str) -> None:
-        """Hold the whole text of a sample to what was told of it. Raises `Diverged`."""
+    def check_end(self, sample: int, text: str) -> None:
+        """Raise `Diverged` if the whole text of a sample differs from what has been emitted."""
         if not text.startswith(self.texts.get(sample, "")):
             raise Diverged
 
 
 @define
 class _Choice:
-    """One sample as far as it has come."""
+    """One sample of a stream, as far as it has been received."""
 
     parts: dict[str, list[str]] = field(factory=dict)
-    """The pieces of each text of its message, by name."""
+    """Fragments of each text field of its message, by the field's name."""
     length: int = 0
-    """Of its content, in characters."""
+    """Length of its content in characters."""
     logprobs: list[Any] = field(factory=list)
     finish: Any = None
 
@@ -63,24 +63,24 @@ class _Choice:
 
 
 @define
-class Gathered:
-    """What has come of a reply: its bytes go in, and the document that they make comes out."""
+class StreamedResponse:
+    """A streamed response as far as it has been received."""
 
-    teller: Teller
+    deltas: DeltaEmitter
     first: int
-    """The number of the question's first sample in the request."""
+    """Number of the response's first sample in the request."""
     error: Any = None
-    """The event in which the server says what went wrong, if it did."""
+    """The server's error event, if there was one."""
     _choices: dict[int, _Choice] = field(factory=dict)
     _usage: Any = None
     _ended: bool = False
     _rest: bytes = b""
     _data: list[bytes] = field(factory=list)
 
-    def take(self, received: bytes) -> None:
-        """Take more bytes, and tell of the text that is in them.
+    def feed(self, received: bytes) -> None:
+        """Add received bytes and emit the text in them.
 
-        Raises ValueError for an event that is no JSON, and `Diverged`.
+        Raises `ValueError` for an event that is not JSON, and `Diverged`.
         """
         for data in self._events(received):
             if data == b"[DONE]":
@@ -89,17 +89,17 @@ class Gathered:
                 self._read(json.loads(data))
 
     def document(self, count: int) -> dict[str, Any] | None:
-        """Return the reply as one that comes at once; None if it has broken off."""
+        """Return the response in the form of an unstreamed one; None if it is incomplete."""
         if self.error is not None:
             return dict(self.error)
-        finished = [one for one in self._choices.values() if one.finish is not None]
+        finished = [choice for choice in self._choices.values() if choice.finish is not None]
         if not self._ended and len(finished) < count:
             return None
-        choices = [one.whole(index) for index, one in sorted(self._choices.items())]
+        choices = [choice.whole(index) for index, choice in sorted(self._choices.items())]
         return {"choices": choices, "usage": self._usage}
 
     def _events(self, received: bytes) -> Iterator[bytes]:
-        """Yield the data of each event that is whole. Lines end in a newline, and in no other."""
+        """Yield the data of each complete event. Only a newline ends a line."""
         *lines, self._rest = (self._rest + received).split(b"\n")
         for line in (line.removesuffix(b"\r") for line in lines):
             if line.startswith(b"data:"):
@@ -121,12 +121,12 @@ class Gathered:
     def _add(self, index: int, event: Mapping[str, Any]) -> None:
         choice = self._choices.setdefault(index, _Choice())
         choice.finish = event.get("finish_reason") or choice.finish
-        likely = event.get("logprobs")
-        choice.logprobs += (likely.get("content") or ()) if isinstance(likely, dict) else ()
+        logprobs = event.get("logprobs")
+        choice.logprobs += (logprobs.get("content") or ()) if isinstance(logprobs, dict) else ()
         delta = event.get("delta")
         for name, text in delta.items() if isinstance(delta, dict) else ():
             if isinstance(text, str) and name != "role":
                 choice.parts.setdefault(name, []).append(text)
                 if name == "content":
-                    self.teller.hear(self.first + index, choice.length, text)
+                    self.deltas.emit(self.first + index, choice.length, text)
                     choice.length += len(text)

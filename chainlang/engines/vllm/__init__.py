@@ -1,1 +1,1 @@
-"""An engine for vLLM in this process."""
+"""Engine that runs vLLM in this process. Only this package imports vLLM."""

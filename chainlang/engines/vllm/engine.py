@@ -1,7 +1,6 @@
-"""An engine in this process: vLLM on a GPU, or on the CPU where there is none.
+"""Engine that runs vLLM in this process, on a GPU or else on the CPU.
 
-This module and its neighbours named ``vllm_*`` are the only ones that know vLLM, and they import it
-when an engine is made.
+vLLM is imported when an engine is created.
 """
 
 from __future__ import annotations
@@ -17,14 +16,21 @@ from typing import Any, Literal
 
 from chainlang.engines.protocol import Metrics, Size, refuse
 from chainlang.engines.vllm.fingerprint import fingerprint
-from chainlang.engines.vllm.in_flight import Flight
-from chainlang.engines.vllm.load import Loaded, found, leisure, load, prepare, shut
+from chainlang.engines.vllm.in_flight import RequestInFlight
+from chainlang.engines.vllm.load import (
+    Loaded,
+    load,
+    prepare,
+    resolve_model,
+    shut_down,
+    spare_tokens,
+)
 from chainlang.engines.vllm.memory_size import size
-from chainlang.engines.vllm.metrics import Scheduled
+from chainlang.engines.vllm.metrics import SchedulerCounts
 from chainlang.engines.vllm.prompt_reader import VllmReader
-from chainlang.engines.vllm.sampling_params import parameters
+from chainlang.engines.vllm.sampling_params import sampling_params
 from chainlang.engines.vllm.tokenize import PromptError
-from chainlang.interrupts import held
+from chainlang.interrupts import interrupts_deferred
 from chainlang.protocol.failures import FailureKind
 from chainlang.protocol.messages import (
     Capabilities,
@@ -37,24 +43,26 @@ from chainlang.protocol.messages import (
     Usage,
 )
 
-_WAIT = 0.5  # seconds that a reply waits for others, at most: somebody may have a deadline
+_WAIT = 0.5  # seconds that a finished request may wait for others in a step
 _FINISHES: dict[str, Finish] = {"stop": "stop", "length": "length"}
 
 
 class VllmEngine:
-    """Answers requests with a model in this process; all stages that name the model share it.
+    """A model in this process, shared by all stages that name it.
 
-    `model` is a folder with weights, tokenizer and chat template, or a name on the hub. The rest is
-    as vLLM has it: `max_model_len` is the most tokens of prompt and reply together, None for what
-    the model allows; `max_num_seqs` the most samples in a batch; `dtype` one of "auto", "float32",
-    "float16" and "bfloat16", None for the model's own on a GPU and for float32 on the CPU, where
-    replies then depend on nothing but the request. `gpu_memory_utilization` is a share of the
-    memory, 0 to 1. `seed` is that of requests without one, so of none that a chain makes.
-    `progress` is told, in words, what loading is at: it takes from seconds to minutes. `loaded` is
-    whether that is done at once; else `load` does it, before anything is submitted.
+    `model`: a folder with weights, tokenizer and chat template, or a name on the Hugging Face hub.
+    The other arguments are vLLM's:
+    `max_model_len`: maximum tokens of prompt and reply together; default: the model's context.
+    `max_num_seqs`: maximum samples in a batch.
+    `dtype`: "auto", "float32", "float16" or "bfloat16". Default: the model's own on a GPU; float32
+    on the CPU, with which replies don't depend on the rest of the batch.
+    `gpu_memory_utilization`: share of the device's memory to use, 0 to 1.
+    `seed`: seed of requests without one; the requests of a chain always have one.
+    `progress`: callback for messages about loading, which takes seconds to minutes.
+    `loaded`: whether to load the model at once; otherwise call `load` before `submit`.
 
-    One thread uses all the engines of a process, in turns. Raises `EngineError` where vLLM is
-    missing or does not work, and for a model that is not there or can't be loaded.
+    One thread uses all engines of a process. Raises `EngineError` if vLLM is missing or does not
+    work here, and if the model can't be found or loaded.
     """
 
     def __init__(
@@ -73,9 +81,9 @@ class VllmEngine:
         progress: Callable[[str], None] | None = None,
         loaded: bool = True,
     ) -> None:
-        self.model = found(model)
+        self.model = resolve_model(model)
         self.steps = 0
-        """How many times the model was run, for a batch of samples each time."""
+        """Runs of the model, each for one batch."""
         settings = {
             "max_model_len": max_model_len,
             "max_num_seqs": max_num_seqs,
@@ -91,17 +99,17 @@ class VllmEngine:
         self._model = prepare(self.model, settings, progress)
         self._batch = int(self._model.config.scheduler_config.max_num_seqs)
         self.context = self._model.context
-        """The most tokens of prompt and reply together."""
+        """Maximum tokens of prompt and reply together."""
         self.reader = VllmReader.of(self._model)
-        self._scheduled = Scheduled()
-        self._drawn_to_end = Usage()
-        self._leisure = 0
+        self._scheduled = SchedulerCounts()
+        self._finished_usage = Usage()
+        self._spare_tokens = 0
         self._loaded: Loaded | None = None
-        self._shut: Callable[[], object] = lambda: None
+        self._shut_down: Callable[[], object] = lambda: None
         self._closed = False
         self._failed: list[Completion | Failure] = []
-        self._flying: dict[str, Flight] = {}
-        self._tickets: dict[str, str] = {}  # an id may come again after an abort; a ticket not
+        self._in_flight: dict[str, RequestInFlight] = {}
+        self._tickets: dict[str, str] = {}  # an id may be used again after an abort; a ticket never
         self._issued = 0
         self._submitted = 0
         self._broken: str | None = None
@@ -113,7 +121,7 @@ class VllmEngine:
 
     @property
     def capabilities(self) -> Capabilities:
-        """Everything, but on a GPU the same tokens only with ``VLLM_BATCH_INVARIANT=1``."""
+        """All but deadlines; batch invariant on a GPU only with ``VLLM_BATCH_INVARIANT=1``."""
         return Capabilities(
             name="vllm",
             schemas=True,
@@ -129,54 +137,54 @@ class VllmEngine:
 
     @property
     def metrics(self) -> Metrics:
-        """What it has done: prompts as vLLM's scheduler took them, those too that were aborted."""
-        usage = self._scheduled.of(self._drawn_to_end)
+        """Counters since it was created. Prompt tokens include those of aborted requests."""
+        usage = self._scheduled.with_prompts(self._finished_usage)
         return Metrics(self._submitted, usage, self.steps, self._scheduled.preemptions)
 
     @cached_property
     def fingerprint(self) -> Fingerprint:
-        """Its files by their content, the version of vLLM, and the device.
+        """Digests of the model's files, version of vLLM, and device.
 
-        The first look reads all the weights, which takes about a second for a gigabyte.
+        Computing it reads all the weights once, at about a gigabyte a second.
         """
         return fingerprint(self._model.config, self._model.template)
 
     @cached_property
     def size(self) -> Size | None:
-        """The memory that it holds while it is loaded; None where its weights are not here yet."""
+        """Memory that it holds while loaded; None if its weights are not downloaded yet."""
         return size(self.model, self._settings)
 
     @property
     def loaded(self) -> bool:
-        """Whether it is."""
+        """Whether the model is loaded."""
         return self._loaded is not None
 
     def load(self, progress: Callable[[str], None] | None = None) -> None:
-        """Load the model, if it is not; `progress` is told of that.
+        """Load the model unless it is loaded, and call `progress` with messages about it.
 
-        Raises `EngineError` with the reason if it can't be.
+        Raises `EngineError` with the reason if it can't be loaded.
         """
         self._check_open()
         if self._loaded is None:
             loaded = load(self._model, progress)
-            self._leisure = leisure(loaded.config)
+            self._spare_tokens = spare_tokens(loaded.config)
             self._scheduled.watch(loaded.engine.engine_core.engine_core.scheduler)
-            self._shut = weakref.finalize(self, shut, loaded.engine)
+            self._shut_down = weakref.finalize(self, shut_down, loaded.engine)
             self._loaded, self._broken = loaded, None
 
     def unload(self) -> None:
-        """Forget everything and give the memory back, until it is loaded again."""
-        self._forget(list(self._flying))
+        """Drop all requests and free the memory, until the model is loaded again."""
+        self._drop(list(self._in_flight))
         self._failed.clear()
         self._loaded = None
-        self._shut()
+        self._shut_down()
 
     def _check_open(self) -> None:
         if self._closed:
             refuse("the engine is closed", "make a new one")
 
     def submit(self, requests: Iterable[Request]) -> None:
-        """Take requests. Raises `EngineError` once closed, and while it is not loaded."""
+        """Enqueue requests. Raises `EngineError` if closed or not loaded."""
         if self._loaded is None:
             self._check_open()
             refuse("the engine is not loaded", "call its load() first")
@@ -187,167 +195,169 @@ class VllmEngine:
                 self._failed.append(failure)
 
     def step(self) -> list[Completion | Failure | Delta]:
-        """Draw a token of each sample in the batch, and return the requests that are done.
+        """Generate a token of each sample in the batch, and return new results.
 
-        While more samples wait than the batch takes, it is several tokens: what follows on a reply
-        would have to wait too, and prompts that are read together take less time than one by one.
+        While samples wait for a free slot in the batch, one call generates several tokens: requests
+        that follow from a result would have to wait anyway, and prompts submitted together are
+        processed faster than one by one.
         """
         if self._failed:
             failed, self._failed = self._failed, []
             return [*failed]
-        found: list[Completion | Failure | Delta] = []
-        last, began = self._scheduled.tokens + self._leisure, time.monotonic()
+        results: list[Completion | Failure | Delta] = []
+        last, began = self._scheduled.tokens + self._spare_tokens, time.monotonic()
         while True:
-            drawn = self._drawn()
-            found += drawn
-            told = any(isinstance(one, Delta) for one in drawn)
+            new = self._run_model()
+            results += new
+            streamed = any(isinstance(result, Delta) for result in new)
             waited = time.monotonic() - began
-            if told or waited > _WAIT or self._scheduled.tokens >= last or not self._crowded():
-                return found
+            if streamed or waited > _WAIT or self._scheduled.tokens >= last or not self._is_full():
+                return results
 
-    def _drawn(self) -> list[Completion | Failure | Delta]:
-        if self._loaded is None or not self._flying:
+    def _run_model(self) -> list[Completion | Failure | Delta]:
+        if self._loaded is None or not self._in_flight:
             return []
         self.steps += 1
         try:
-            with held():  # what it has begun in a step, vLLM has to end; and it might swallow it
+            with interrupts_deferred():  # vLLM must finish a step, and might swallow the interrupt
                 outputs = self._loaded.engine.step()
-        except Exception as error:  # noqa: BLE001  # whatever it is, each request has to come back
-            return [*self._break(error)]
-        return [one for output in outputs for one in self._take(output)]
+        except Exception as error:  # noqa: BLE001  # each request has to come back in any case
+            return [*self._fail_all(error)]
+        return [result for output in outputs for result in self._take(output)]
 
-    def _crowded(self) -> bool:
-        """Return whether samples wait for a place in the batch."""
-        if self._loaded is None or not self._flying:
+    def _is_full(self) -> bool:
+        """Return whether samples wait for a free slot in the batch."""
+        if self._loaded is None or not self._in_flight:
             return False
         return bool(self._loaded.engine.get_num_unfinished_requests() > self._batch)
 
     def abort(self, ids: Iterable[str]) -> None:
-        """Forget requests, and give their place in the batch to others."""
-        wanted = set(ids)
-        self._failed = [one for one in self._failed if one.id not in wanted]
-        tickets = [self._tickets[name] for name in wanted if name in self._tickets]
-        self._forget(tickets)
+        """Drop requests and free their slots in the batch."""
+        aborted = set(ids)
+        self._failed = [failure for failure in self._failed if failure.id not in aborted]
+        tickets = [self._tickets[name] for name in aborted if name in self._tickets]
+        self._drop(tickets)
 
     def close(self) -> None:
-        """Forget everything and give the memory back, for good. Closing twice does no harm."""
+        """Drop all requests and free the memory for good. Closing twice does no harm."""
         self._closed = True
         self.unload()
 
     # ---- one request
 
     def _add(self, request: Request, loaded: Loaded) -> Failure | None:
-        """Hand a request to vLLM; return why not, if not."""
+        """Add a request to vLLM; return the failure if it can't be added."""
         if self._broken is not None:
             return Failure(request.id, "engine", self._broken)
         try:
             schema, lenient = request.schema, request.lenient
-            form = None if schema is None else self.reader.form(schema, lenient=lenient)
+            constraint = None if schema is None else self.reader.constraint(schema, lenient=lenient)
         except ValueError as error:
             return Failure(request.id, "constraint", str(error))
-        if (least := loaded.prompts.at_least(request.messages)) >= self.context:
+        if (least := loaded.prompts.min_tokens(request.messages)) >= self.context:
             what = f"the prompt has at least {least} tokens, the context {self.context}"
             return Failure(request.id, "context", what)
         try:
             prompt = loaded.prompts.token_ids(request.messages)
         except PromptError as error:
             return Failure(request.id, "refused", str(error))
-        given = form.opening_ids if form else ()
-        prompt += given
+        prefill = constraint.prefill_ids if constraint else ()
+        prompt += prefill
         if len(prompt) >= self.context:
             what = f"the prompt has {len(prompt)} tokens, the context {self.context}"
             return Failure(request.id, "context", what)
         self._issued += 1
         ticket = str(self._issued)
         try:
-            most = max(1, request.sampling.max_tokens - len(given))  # it is part of the reply
+            most = max(1, request.sampling.max_tokens - len(prefill))  # counts as generated
             most = min(most, self.context - len(prompt))
-            drawing = parameters(request, form.grammar if form else None, most)
-            with held(), _unwarned() if form else nullcontext():
+            sampling = sampling_params(request, constraint.grammar if constraint else None, most)
+            with interrupts_deferred(), _without_warnings() if constraint else nullcontext():
                 inner = loaded.engine.add_request(
                     ticket,
                     {"type": "token", "prompt_token_ids": prompt},
-                    drawing,
+                    sampling,
                     priority=request.priority,
                 )
-        except Exception as error:  # noqa: BLE001  # of several types, one for each of its parts
-            kind: FailureKind = "constraint" if form else "refused"
+        except Exception as error:  # noqa: BLE001  # each of vLLM's parts raises other types
+            kind: FailureKind = "constraint" if constraint else "refused"
             return Failure(request.id, kind, f"vLLM refuses the request: {error}")
         self._tickets[request.id] = ticket
-        self._flying[ticket] = Flight(request, inner, len(prompt), most, form)
+        self._in_flight[ticket] = RequestInFlight(request, inner, len(prompt), most, constraint)
         return None
 
     def _take(self, output: Any) -> Iterator[Completion | Failure | Delta]:
-        """Take what vLLM reports of a request; yield what streams, and the request when done."""
-        flight = self._flying.get(output.request_id)
+        """Process an output of vLLM; yield new text, if streamed, and the finished request."""
+        flight = self._in_flight.get(output.request_id)
         if flight is None:
             return
-        for one in output.outputs:
-            if one.index in flight.samples:
-                continue  # it was ended in the step that this report is of
-            text, reason = flight.text(one), one.finish_reason
-            if flight.request.stream and len(text) > (told := flight.told.get(one.index, 0)):
-                flight.told[one.index] = len(text)
-                yield Delta(flight.request.id, one.index, text[told:])
+        for sample in output.outputs:
+            if sample.index in flight.samples:
+                continue  # it was stopped early in this step
+            text, reason = flight.text(sample), sample.finish_reason
+            emitted = flight.emitted.get(sample.index, 0)
+            if flight.request.stream and len(text) > emitted:
+                flight.emitted[sample.index] = len(text)
+                yield Delta(flight.request.id, sample.index, text[emitted:])
             if reason is None:
-                whole = flight.decided(one, text)
+                whole = flight.completed(sample, text)
                 if whole is None:
                     continue
                 text, reason = whole, "stop"
-                self._end(flight, one.index)
+                self._stop_early(flight, sample.index)
             finish = _FINISHES.get(reason)
             if finish is None:
-                yield self._give_up(output.request_id, flight, reason)
+                yield self._failed_request(output.request_id, flight, reason)
                 return
-            flight.take(one, text, finish)
+            flight.take(sample, text, finish)
             flight.cached += output.num_cached_tokens or 0
         request, drawn = flight.request, flight.request.drawn
         if len(flight.samples) < drawn:
             return
-        del self._flying[output.request_id], self._tickets[request.id]
-        if flight.ended and drawn > 1 and self._loaded is not None:
-            with held():  # it waits for the samples that were ended
+        del self._in_flight[output.request_id], self._tickets[request.id]
+        if flight.stopped and drawn > 1 and self._loaded is not None:
+            with interrupts_deferred():  # vLLM's parent request waits for the stopped samples
                 self._loaded.engine.abort_request([flight.inner], internal=True)
         completion = flight.completion()
-        self._drawn_to_end += completion.usage
+        self._finished_usage += completion.usage
         yield completion
 
-    def _end(self, flight: Flight, index: int) -> None:
-        """Draw no more of a sample."""
-        flight.ended.append(index)
+    def _stop_early(self, flight: RequestInFlight, index: int) -> None:
+        """Stop the generation of a sample."""
+        flight.stopped.append(index)
         if self._loaded is None:
             return
         several = flight.request.drawn > 1
-        with held():
+        with interrupts_deferred():
             name = f"{index}_{flight.inner}" if several else flight.inner
             self._loaded.engine.abort_request([name], internal=True)
 
-    def _give_up(self, ticket: str, flight: Flight, reason: str) -> Failure:
-        self._forget([ticket])
+    def _failed_request(self, ticket: str, flight: RequestInFlight, reason: str) -> Failure:
+        self._drop([ticket])
         if flight.request.schema is not None:
             what = "vLLM could not compile the schema"
             return Failure(flight.request.id, "constraint", what)
         return Failure(flight.request.id, "engine", f"vLLM gave up on the request: {reason}")
 
-    def _forget(self, tickets: list[str]) -> None:
+    def _drop(self, tickets: list[str]) -> None:
         for ticket in tickets:
-            flight = self._flying.pop(ticket)
+            flight = self._in_flight.pop(ticket)
             del self._tickets[flight.request.id]
         if tickets and self._loaded is not None and self._broken is None:
-            with held():
+            with interrupts_deferred():
                 self._loaded.engine.abort_request(tickets)
 
-    def _break(self, error: Exception) -> list[Completion | Failure]:
-        """Fail everything in flight, and everything to come: vLLM does not recover from a step."""
+    def _fail_all(self, error: Exception) -> list[Completion | Failure]:
+        """Fail all requests, also later ones: vLLM does not recover from a failed step."""
         self._broken = f"vLLM failed: {type(error).__name__}: {error}"
         names, self._tickets = list(self._tickets), {}
-        self._flying.clear()
+        self._in_flight.clear()
         return [Failure(name, "engine", self._broken) for name in names]
 
 
 @contextmanager
-def _unwarned() -> Iterator[None]:
-    """Keep to ourselves what the compiler of schemas says to vLLM about its own future."""
+def _without_warnings() -> Iterator[None]:
+    """Suppress the grammar compiler's deprecation warnings, which are meant for vLLM."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         yield

@@ -1,4 +1,4 @@
-"""What the replies of a model in vLLM depend on besides the request."""
+"""Fingerprint of a vLLM engine: everything that its completions depend on besides the request."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from chainlang.protocol.messages import Fingerprint
 
 
 def fingerprint(config: Any, template: str) -> Fingerprint:
-    """Return the fingerprint of a model: its files by their content, and what computes it.
+    """Return the fingerprint of a model: digests of its files, vLLM's version, and the device.
 
-    `template` is its chat template. The model's name and the path of its folder are not in it: the
-    same files elsewhere are the same model.
+    `template` is its chat template. The model's name and path are left out, because equal files
+    elsewhere are the same model.
     """
     import torch
     import vllm
@@ -38,7 +38,7 @@ def fingerprint(config: Any, template: str) -> Fingerprint:
 
 
 def _processor() -> str:
-    """Return the instructions that a processor is used with: its own name changes no result."""
+    """Return the instruction set in use; the name of the processor changes no result."""
     import torch
 
     return f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}"

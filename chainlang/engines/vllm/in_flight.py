@@ -1,4 +1,4 @@
-"""A request on its way through vLLM."""
+"""State of a request that vLLM is working on."""
 
 from __future__ import annotations
 
@@ -8,39 +8,40 @@ from attrs import define, field
 
 from chainlang.engines.early_completion import completed, longest_rest
 from chainlang.engines.grammar.json_schema import BLANKS
-from chainlang.engines.vllm.prefill import Form
+from chainlang.engines.vllm.prefill import Constraint
 from chainlang.protocol.messages import Completion, Finish, Request, Sample, Usage
 
 
 @define(eq=False)
-class Flight:
-    """A request that vLLM has, and those of its samples that are done."""
+class RequestInFlight:
+    """A request that vLLM is working on, with its finished samples."""
 
     request: Request
     inner: str
-    """What vLLM calls it itself."""
+    """vLLM's internal id of the request."""
     prompt_tokens: int
     most: int
-    """Tokens that a sample may have."""
-    form: Form | None
+    """Maximum number of tokens of a sample."""
+    constraint: Constraint | None
     samples: dict[int, Sample] = field(factory=dict)
     cached: int = 0
-    told: dict[int, int] = field(factory=dict)
-    """How many characters of each sample have been streamed."""
-    ended: list[int] = field(factory=list)
-    """Samples that were ended because they were decided."""
+    """Prompt tokens found in the prefix cache, over all samples."""
+    emitted: dict[int, int] = field(factory=dict)
+    """Number of characters of each sample that have been streamed."""
+    stopped: list[int] = field(factory=list)
+    """Samples that were stopped early."""
 
     @property
     def unkept(self) -> tuple[str, ...]:
-        """What of the schema its reply is not held to."""
-        return self.form.unkept if self.form else ()
+        """Parts of the schema that vLLM does not enforce."""
+        return self.constraint.unkept if self.constraint else ()
 
     def text(self, output: Any) -> str:
-        """Return what a sample says so far, with what it was given."""
-        return (self.form.opening if self.form else "") + str(output.text)
+        """Return the text of a sample so far, with its prefill."""
+        return (self.constraint.prefill if self.constraint else "") + str(output.text)
 
-    def decided(self, output: Any, text: str) -> str | None:
-        """Return the whole text of a sample that could say nothing else; None while it could."""
+    def completed(self, output: Any, text: str) -> str | None:
+        """Return the whole text of a sample if a single choice is left; else None."""
         choices = () if self.unkept else self.request.choices
         whole = completed(text, choices) if choices and output.text else None
         if whole is None:
@@ -49,15 +50,14 @@ class Flight:
         return whole if drawn + longest_rest(text, whole, BLANKS) <= self.most else None
 
     def take(self, output: Any, text: str, finish: Finish) -> None:
-        """Keep a sample that is done."""
+        """Add a finished sample."""
         ids = tuple(output.token_ids)
-        likely = _logprobs(output)
         self.samples[output.index] = Sample(
-            text, finish, len(ids), ids, self.unkept, logprobs=likely
+            text, finish, len(ids), ids, self.unkept, logprobs=_logprobs(output)
         )
 
     def completion(self) -> Completion:
-        """Return the reply, once all samples are done."""
+        """Return the completion, once all samples are finished."""
         request, drawn = self.request, self.request.drawn
         samples = tuple(self.samples[index] for index in range(drawn))
         output = sum(sample.tokens for sample in samples)
@@ -66,7 +66,7 @@ class Flight:
 
 
 def _logprobs(output: Any) -> tuple[float, ...]:
-    """Return how likely each token of a sample was, where that was asked for."""
+    """Return the log probability of each token; empty unless requested."""
     if output.logprobs is None:
         return ()
     each = zip(output.token_ids, output.logprobs, strict=True)

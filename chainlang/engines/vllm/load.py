@@ -1,4 +1,4 @@
-"""Bringing vLLM up and down: what is there, the settings it needs here, and what to say if not."""
+"""Loading and shutting down vLLM: settings for this machine, and errors with their remedy."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ from chainlang.engines.vllm.load_errors import explained, short
 from chainlang.engines.vllm.memory_size import CPU_DTYPE, cpu_cache, has_gpu
 from chainlang.engines.vllm.silence import quiet
 from chainlang.engines.vllm.tokenize import Prompts
-from chainlang.engines.vllm.weight_files import fault
+from chainlang.engines.vllm.weight_files import weight_error
 from chainlang.errors import EngineError
 
 CPU_BLOCK = 32
-"""Tokens in a block of the cache without a GPU: the least; 128 would share no short prompt."""
+"""Tokens in a block of the prefix cache on the CPU: the minimum, because short prompts have no
+whole block of the default, 128."""
 Progress: TypeAlias = Callable[[str], None] | None
-"""Who is told, in words, what loading is at."""
+"""Callback for messages about loading."""
 _FOLDER = "write the folder that holds its config.json"
 _NAMES = (
     f"{_FOLDER}\n"
@@ -38,7 +39,7 @@ _WITHOUT = (
 
 
 def install_command(system: str, machine: str, *, gpu: bool) -> str | None:
-    """Return the command that installs vLLM on such a machine; None where it doesn't run.
+    """Return the command that installs vLLM on a machine; None if vLLM does not run there.
 
     >>> install_command("Linux", "x86_64", gpu=True)
     'pip install vllm'
@@ -61,10 +62,10 @@ def _how_to_install() -> str:
     return f"run: {command}\n{_WITHOUT}"
 
 
-def found(model: str | Path) -> str:
-    """Return what vLLM is to be told of a model: a folder's path, or a name on the hub.
+def resolve_model(model: str | Path) -> str:
+    """Return the path of a model's folder, or its name on the hub.
 
-    Raises `EngineError` for a path that leads nowhere, or to something else than a model.
+    Raises `EngineError` for a path that does not exist or does not hold a complete model.
     """
     text = os.fspath(model)
     path = Path(text).expanduser()
@@ -77,32 +78,32 @@ def found(model: str | Path) -> str:
         refuse(f"{text!r} is a file, not a model", _FOLDER, model=text)
     if not (path / "config.json").is_file():
         refuse(f"{text!r} is not a model: it has no config.json", _FOLDER, model=text)
-    if wrong := fault(path):
-        refuse(f"the model {text!r} can't be loaded: {wrong[0]}", wrong[1], model=text)
+    if error := weight_error(path):
+        refuse(f"the model {text!r} can't be loaded: {error[0]}", error[1], model=text)
     return str(path)
 
 
 @frozen
 class Prepared:
-    """A model that can be loaded: all there is to know of it without its weights."""
+    """A model that is ready to be loaded: configuration and tokenizer, without weights."""
 
     name: str
-    """As vLLM is told."""
+    """Path or hub name, as passed to vLLM."""
     device: str
     arguments: Mapping[str, Any]
-    """Those of vLLM, beside the name."""
+    """vLLM's engine arguments, without the name."""
     prompts: Prompts
     context: int
-    """The most tokens of prompt and reply together."""
+    """Maximum tokens of prompt and reply together."""
     batch_invariant: bool
     config: Any
     template: str
-    """Its chat template."""
+    """Chat template."""
 
 
 @define(eq=False)
 class Loaded:
-    """A model that answers."""
+    """A loaded model."""
 
     engine: Any
     prompts: Prompts
@@ -110,42 +111,42 @@ class Loaded:
 
 
 def prepare(model: str, settings: Mapping[str, Any], progress: Progress = None) -> Prepared:
-    """Return what loading a model takes. Raises `EngineError` with the reason if it can't be."""
-    _say(progress, "importing vLLM")
+    """Return everything that loading a model needs. Raises `EngineError` with the reason."""
+    _report(progress, "importing vLLM")
     device = _device()
     with _explained(model):
         return _prepared(model, settings, device)
 
 
 def load(model: Prepared, progress: Progress = None) -> Loaded:
-    """Return vLLM with a model. Raises `EngineError` with the reason if it can't be had."""
-    _say(progress, f"loading {model.name} on {_named(model.device, model.arguments)}")
+    """Load a model into vLLM. Raises `EngineError` with the reason if that fails."""
+    _report(progress, f"loading {model.name} on {_device_name(model.device, model.arguments)}")
     with _explained(model.name):
         loaded = _load(model)
-    _say(progress, f"{model.name} is ready")
+    _report(progress, f"{model.name} is ready")
     return loaded
 
 
-def _say(progress: Progress, what: str) -> None:
+def _report(progress: Progress, message: str) -> None:
     if progress is not None:
-        progress(what)
+        progress(message)
 
 
 @contextmanager
 def _explained(model: str) -> Iterator[None]:
-    """Say in our words what vLLM, torch and the hub raise of a model in the block."""
+    """Convert exceptions of vLLM, torch and the hub into an `EngineError` about the model."""
     try:
         with quiet():
             yield
     except EngineError:
         raise
-    except Exception as error:  # noqa: BLE001  # they raise what they like
-        means, hint, setting = explained(model, error)
-        refuse(f"the model {model!r} {means}", hint, setting=setting, model=model)
+    except Exception as error:  # noqa: BLE001  # these libraries have no common base class
+        message, hint, setting = explained(model, error)
+        refuse(f"the model {model!r} {message}", hint, setting=setting, model=model)
 
 
 def _device() -> str:
-    """Import vLLM and return the type of device that it runs on here."""
+    """Import vLLM and return the device type that it uses on this machine."""
     try:
         with quiet():
             import vllm
@@ -164,8 +165,8 @@ def _device() -> str:
     return device
 
 
-def _named(device: str, settings: Mapping[str, Any]) -> str:
-    """Return a device in words, and why it is that one."""
+def _device_name(device: str, settings: Mapping[str, Any]) -> str:
+    """Return a description of a device and, for the CPU, the reason to use it."""
     if device != "cpu":
         return f"the GPU ({device})"
     kind = settings.get("dtype") or CPU_DTYPE
@@ -176,27 +177,27 @@ def _named(device: str, settings: Mapping[str, Any]) -> str:
 def _prepared(model: str, settings: Mapping[str, Any], device: str) -> Prepared:
     from vllm.tokenizers import cached_tokenizer_from_config
 
-    here: dict[str, Any] = {}
+    for_device: dict[str, Any] = {}
     if device == "cpu":
-        here = {
-            "dtype": CPU_DTYPE,  # the same tokens whatever else is in the batch
+        for_device = {
+            "dtype": CPU_DTYPE,  # batch invariant
             "block_size": CPU_BLOCK,
             "enable_chunked_prefill": False,  # seeded requests crash on a prompt in chunks
-            "enforce_eager": True,  # compiling takes a minute, and a compiler
+            "enforce_eager": True,  # compilation takes a minute, and needs a C++ compiler
         }
     given = {key: value for key, value in settings.items() if value is not None}
     arguments = {
         "scheduling_policy": "priority",
-        "generation_config": "vllm",  # the chain says how to draw, not the model's author
-        "structured_outputs_config": {"backend": "xgrammar"},  # "auto" mixes two, and mixes them up
+        "generation_config": "vllm",  # the chain sets sampling parameters, not the model's author
+        "structured_outputs_config": {"backend": "xgrammar"},  # "auto" confuses two backends
         "disable_log_stats": True,
-        **here,
+        **for_device,
         **given,
     }
     config = _configured(model, arguments, device)
     tokenizer = cached_tokenizer_from_config(config.model_config)
     if getattr(tokenizer, "backend_tokenizer", None) is None:
-        message = f"{model!r} has a tokenizer that can't tell a text from a special token"
+        message = f"{model!r} has a slow tokenizer, which can't send special tokens as plain text"
         refuse(message, model=model)
     if not tokenizer.chat_template:
         hint = "use one that is trained to chat; its name often ends in -Instruct"
@@ -224,22 +225,22 @@ def _load(model: Prepared) -> Loaded:
     from vllm.v1.engine.llm_engine import LLMEngine
     from vllm.v1.executor import Executor
 
-    # Of its own for each time that it is loaded: vLLM writes into it.
+    # A new configuration for each load, because vLLM changes it.
     config = _configured(model.name, model.arguments, model.device)
     engine = LLMEngine(config, Executor.get_class(config), log_stats=False)
-    # vLLM's own finalizer would take the other engines of the process down: `shut` does not.
+    # vLLM's own finalizer would break the other engines of the process; `shut_down` does not.
     engine.engine_core._finalizer.detach()
-    # Schemas are compiled at once, and not by a thread, so that the steps are the same each time.
+    # Without a thread for grammar compilation, the steps of equal runs are equal.
     engine.engine_core.engine_core.structured_output_manager._use_async_grammar_compilation = False
     _OPEN.add(id(engine))
     return Loaded(engine, model.prompts, config)
 
 
-def leisure(config: Any) -> int:
-    """Return how many tokens may be computed while replies wait for each other.
+def spare_tokens(config: Any) -> int:
+    """Return the number of tokens in the prefix cache beyond a batch of full-length samples.
 
-    In that time the cache must not drop what their next stage will find there: besides the batch at
-    full length, it holds as many.
+    That many tokens can be computed before the cache evicts the prefix of a finished request, which
+    requests of the next stage will need.
     """
     scheduler, cache = config.scheduler_config, config.cache_config
     batch = scheduler.max_num_seqs * config.model_config.max_model_len
@@ -247,7 +248,7 @@ def leisure(config: Any) -> int:
 
 
 def _bound_cache(config: Any) -> None:
-    """Set how many bytes keys and values take: vLLM would take nearly all of the memory."""
+    """Set the size of the key-value cache on the CPU; by default vLLM takes nearly all memory."""
     if os.environ.get("VLLM_CPU_KVCACHE_SPACE"):
         return
     model, parallel = config.model_config, config.parallel_config
@@ -259,20 +260,20 @@ def _bound_cache(config: Any) -> None:
 _OPEN: set[int] = set()
 
 
-def shut(engine: Any) -> None:
-    """Give back what an engine holds: its weights, its cache, its threads."""
+def shut_down(engine: Any) -> None:
+    """Release an engine's weights, cache and threads."""
     _OPEN.discard(id(engine))
-    with quiet(), _others_kept():
+    with quiet(), _shared_state_kept():
         engine.engine_core.engine_core.shutdown()
-    if _OPEN:  # else vLLM has collected
+    if _OPEN:  # else vLLM's shutdown has collected garbage itself
         gc.collect()
 
 
 @contextmanager
-def _others_kept() -> Iterator[None]:
-    """Keep what the engines of this process share, while one of them goes and others stay.
+def _shared_state_kept() -> Iterator[None]:
+    """Keep the state that all engines of the process share while one of them shuts down.
 
-    vLLM tears down the process groups with any engine, and the others fail at their next step.
+    Otherwise vLLM destroys the process groups, and the other engines fail at their next step.
     """
     if not _OPEN or sys.is_finalizing():
         yield

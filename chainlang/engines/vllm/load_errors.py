@@ -1,4 +1,4 @@
-"""What vLLM, torch and the hub say when a model can't be loaded, in words that help."""
+"""Known errors of vLLM, torch and the hub while loading a model: their meaning and remedy."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from re import Match
 
 from attrs import frozen
 
-Said = tuple[str, str | None, str | None]
-"""What is wrong with the model, after its name; what to do; and the setting that it is about."""
-_Words = str | Callable[[Match[str]], str]
+Explanation = tuple[str, str | None, str | None]
+"""Message, to be read after the model's name; hint; and the setting to change."""
+_Text = str | Callable[[Match[str]], str]
 
 
 @frozen
 class _Known:
-    """One reason: how to know it, what it means, and what to do about it."""
+    """A known error: a regular expression for its text, the message and the hint."""
 
     pattern: str
-    means: _Words
-    hint: _Words
+    message: _Text
+    hint: _Text
     setting: str | None = None
-    """The setting of the model that is to be changed."""
+    """Setting of the model to change."""
 
 
 _LONGER = r"max_model_len \((\d+)\) is greater .*?(?:embeddings|length)=(\d+)"
@@ -112,7 +112,7 @@ _KNOWN = (
     _Known(
         r"deserializing header|incomplete metadata|invalid load key",
         "has weights that are damaged",
-        "copy them, or download them, again",
+        "copy or download them again",
     ),
     _Known(
         r"Couldn't instantiate the backend tokenizer|Can't load tokenizer",
@@ -122,7 +122,7 @@ _KNOWN = (
     _Known(
         r"config file at '.*' is not a valid JSON file",
         "has a config.json that is no JSON",
-        "copy it, or download it, again",
+        "copy or download it again",
     ),
     _Known(
         r"has model type `(\w+)` but Transformers|architectures \['(\w+)'.*?\] are not supported",
@@ -137,8 +137,8 @@ _KNOWN = (
 )
 
 
-def explained(model: str, error: BaseException) -> Said:
-    """Return what an error says of a model, and what to do; vLLM's own words if they are new.
+def explained(model: str, error: BaseException) -> Explanation:
+    """Return the message and hint of a loading error; the error's own text if it is not known.
 
     >>> explained("m", RuntimeError("Cannot find any model weights with `m`"))[0]
     'has no weights'
@@ -148,16 +148,16 @@ def explained(model: str, error: BaseException) -> Said:
     reason = str(error).strip() or type(error).__name__
     for known in _KNOWN:
         if found := re.search(known.pattern, reason, re.DOTALL):
-            means, hint = (
-                words if isinstance(words, str) else words(found)
-                for words in (known.means, known.hint)
+            message, hint = (
+                text if isinstance(text, str) else text(found)
+                for text in (known.message, known.hint)
             )
-            return means, hint.replace("{model}", model), known.setting
+            return message, hint.replace("{model}", model), known.setting
     return f"can't be loaded: {short(reason)}", None, None
 
 
 def short(reason: str) -> str:
-    """Return a reason on one line; pydantic's come with a heading and a link."""
+    """Return an error's text on one line, without the heading and link of pydantic's errors."""
     lines = [line.strip() for line in reason.splitlines() if line.strip()]
     wanted = next((line for line in lines if line.startswith("Value error, ")), lines[0])
     wanted = wanted.removeprefix("Value error, ").split(" [type=")[0]

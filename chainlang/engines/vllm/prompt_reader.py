@@ -1,4 +1,4 @@
-"""How vLLM reads the prompts of a model: by its tokenizer and chat template, which load alone."""
+"""Tokenizer and chat template of a vLLM model, which load without its weights."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from typing import Any
 from attrs import frozen
 
 from chainlang.engines.protocol import refuse
-from chainlang.engines.vllm.load import CPU_BLOCK, Prepared, found
+from chainlang.engines.vllm.load import CPU_BLOCK, Prepared, resolve_model
 from chainlang.engines.vllm.load_errors import short
 from chainlang.engines.vllm.memory_size import on_cpu
-from chainlang.engines.vllm.prefill import Form, form
+from chainlang.engines.vllm.prefill import Constraint, constraint
 from chainlang.engines.vllm.silence import quiet
 from chainlang.engines.vllm.tokenize import Prompts
 from chainlang.protocol.messages import Message
 
 _GPU_BLOCK = 16  # vLLM's own default
-_PLAIN_ROPE = (None, "default", "llama3")  # others may stretch the context that the model says
+_PLAIN_ROPE = (None, "default", "llama3")  # other kinds may extend the configured context
 
 
 @frozen
 class VllmReader:
-    """How vLLM reads the prompts of a model."""
+    """Tokenizer of a model's prompts, with the prefill of its replies."""
 
     prompts: Prompts
     block: int | None
@@ -32,22 +32,24 @@ class VllmReader:
 
     @classmethod
     def of(cls, model: Prepared) -> VllmReader:
-        """Return how a model is read that can be loaded."""
+        """Return the reader of a prepared model."""
         cache = model.config.cache_config
         block = int(cache.block_size) if cache.enable_prefix_caching else None
         return cls(model.prompts, block, model.context)
 
     def token_ids(self, messages: Iterable[Message], schema: str | None = None) -> list[int]:
-        """Return the tokens of a prompt, with what its reply is given of its beginning.
+        """Return the tokens of a prompt and of the prefill of its reply.
 
-        Raises ValueError where there are none.
+        Raises `ValueError` if the messages can't be tokenized.
         """
         ids = self.prompts.token_ids(messages)
-        return ids if schema is None else [*ids, *self.form(schema, lenient=True).opening_ids]
+        if schema is None:
+            return ids
+        return [*ids, *self.constraint(schema, lenient=True).prefill_ids]
 
-    def form(self, schema: str, *, lenient: bool) -> Form:
-        """Return what a reply is held to. Raises ValueError for what vLLM can't hold it to."""
-        return form(schema, self.prompts, lenient=lenient)
+    def constraint(self, schema: str, *, lenient: bool) -> Constraint:
+        """Return the constraint of a schema. Raises `ValueError` if vLLM can't enforce it."""
+        return constraint(schema, self.prompts, lenient=lenient)
 
 
 @lru_cache(maxsize=8)
@@ -59,31 +61,30 @@ def reader(
     enable_prefix_caching: bool = True,
     **_: object,
 ) -> VllmReader:
-    """Return how a model will be read that is not loaded; the settings are those of `VllmEngine`.
+    """Return the reader of a model, without loading it; the settings are those of `VllmEngine`.
 
-    Takes some seconds for the first model, in which no weights are read. Raises `EngineError` where
-    the tokenizer can't be had.
+    Takes some seconds for the first model. Raises `EngineError` if the tokenizer can't be loaded.
     """
-    source = found(model)
+    source = resolve_model(model)
     try:
         with quiet():
-            import xgrammar  # noqa: F401  # it writes the grammars of replies
+            import xgrammar  # noqa: F401  # needed for the prefill
             from transformers import AutoConfig, AutoTokenizer
 
             tokenizer = AutoTokenizer.from_pretrained(source, revision=revision)
             config = AutoConfig.from_pretrained(source, revision=revision)
             prompts = Prompts(tokenizer)
     except ModuleNotFoundError as error:
-        refuse(f"{error.name} is not installed, which comes with vLLM and reads its prompts")
-    except Exception as error:  # noqa: BLE001  # transformers and the hub raise what they like
-        refuse(f"its tokenizer can't be read: {short(str(error))}")
+        refuse(f"{error.name} is not installed; it comes with vLLM and tokenizes prompts")
+    except Exception as error:  # noqa: BLE001  # these libraries have no common base class
+        refuse(f"its tokenizer can't be loaded: {short(str(error))}")
     block = CPU_BLOCK if on_cpu() else _GPU_BLOCK
     context = max_model_len or _context(config)
     return VllmReader(prompts, block if enable_prefix_caching else None, context)
 
 
 def _context(config: Any) -> int | None:
-    """Return the longest context that a model says it has, if that is all there is to it."""
+    """Return the configured context of a model; None if its position encoding may extend it."""
     text = config.get_text_config()
     rope = getattr(text, "rope_parameters", None) or getattr(text, "rope_scaling", None) or {}
     if not isinstance(rope, dict) or rope.get("rope_type") not in _PLAIN_ROPE:

@@ -1,4 +1,4 @@
-"""How a request is to be drawn, in vLLM's own words."""
+"""Conversion of a request's sampling parameters to vLLM's `SamplingParams`."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from typing import Any
 
 from chainlang.protocol.messages import Request
 
-_NEVER = 1 << 30  # tokens between two reports of a sample: it is reported when it is done
+_NEVER = 1 << 30  # tokens between two outputs of a sample: the only output is the finished sample
 
 
-def parameters(request: Request, held: str | None, most: int) -> Any:
-    """Return vLLM's own words for how to draw; `most` is how many tokens a reply may have."""
+def sampling_params(request: Request, grammar: str | None, most: int) -> Any:
+    """Return vLLM's sampling parameters; `most` is the maximum number of tokens of a sample."""
     from vllm.sampling_params import RequestOutputKind, SamplingParams, StructuredOutputsParams
 
     sampling = request.sampling
-    # With several samples each is reported alone, because each had another part of its prompt
-    # from the cache; vLLM's report of all of them tells that of one.
+    # Several samples are output one by one, because each has its own number of cached prompt
+    # tokens; vLLM's joint output of all samples has the number of one of them.
     watched = request.stream or bool(request.choices)
     whole = request.drawn == 1 and not watched
     kind = RequestOutputKind.FINAL_ONLY if whole else RequestOutputKind.CUMULATIVE
@@ -32,9 +32,9 @@ def parameters(request: Request, held: str | None, most: int) -> Any:
         frequency_penalty=sampling.frequency_penalty,
         repetition_penalty=sampling.repetition_penalty,
         stop=list(sampling.stop),
-        skip_special_tokens=held is None,  # what a grammar lets through stands for its text
-        logprobs=0 if request.logprobs else None,  # of the tokens that are drawn, and no others
-        structured_outputs=None if held is None else StructuredOutputsParams(grammar=held),
+        skip_special_tokens=grammar is None,  # a grammar admits a special token as its text
+        logprobs=0 if request.logprobs else None,  # of the generated tokens only
+        structured_outputs=None if grammar is None else StructuredOutputsParams(grammar=grammar),
         output_kind=kind,
         stream_interval=None if whole or watched else _NEVER,
         skip_clone=True,

@@ -1,7 +1,7 @@
-"""Loading vLLM without its noise: what it prints, logs, warns of, and leaves changed behind it.
+"""Suppression of vLLM's output while it loads, and of its changes to the process.
 
-It says some fifty lines while it loads, about things that were decided here. Whoever wants to read
-them sets ``VLLM_LOGGING_LEVEL``, as for vLLM itself.
+vLLM prints about fifty lines while it loads, on settings that are chosen here. To see them, set
+``VLLM_LOGGING_LEVEL``, vLLM's own variable.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from contextlib import contextmanager
 
 _ENVIRONMENT = {
     "VLLM_CONFIGURE_LOGGING": "0",
-    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # in this process; else it starts another
-    "VLLM_NO_USAGE_STATS": "1",  # nothing is sent anywhere
+    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # run in this process
+    "VLLM_NO_USAGE_STATS": "1",  # send no telemetry
 }
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep everything inside away from the terminal and from the state of this process.
+    """Discard the output of the block and undo its changes to the state of the process.
 
-    What other threads print meanwhile is lost too.
+    Output of other threads meanwhile is lost, too.
     """
     if "VLLM_LOGGING_LEVEL" in os.environ:
         with _environment({key: one for key, one in _ENVIRONMENT.items() if "LOGGING" not in key}):
@@ -57,9 +57,9 @@ def _environment(wanted: Mapping[str, str]) -> Iterator[None]:
 
 @contextmanager
 def _globals() -> Iterator[None]:
-    """Give what vLLM and torch set for the whole process back as it was.
+    """Restore the process-wide state that vLLM and torch change.
 
-    The first seeds the global generators; the second puts "[rank0]" before every traceback.
+    vLLM seeds the global random generators; torch puts "[rank0]" before every traceback.
     """
     numpy = sys.modules.get("numpy")
     state, arrays = random.getstate(), numpy and numpy.random.get_state()
@@ -74,10 +74,10 @@ def _globals() -> Iterator[None]:
 
 
 class _Mute(io.TextIOBase):
-    """A stream that drops what is written while it is mute, and passes it on later.
+    """A stream that discards output while it is mute, and passes it on afterwards.
 
-    Handlers of other libraries keep the stream that they find while they load, so this one has to
-    go on working.
+    Logging handlers that are created while libraries load keep this stream, so it has to work
+    afterwards.
     """
 
     def __init__(self, name: str) -> None:
@@ -99,7 +99,7 @@ def _muted() -> Iterator[None]:
         if stream is not None:
             stream.flush()
     saved: dict[int, int] = {}
-    with open(os.devnull, "wb") as nowhere:  # noqa: PTH123  # a device, no path of ours
+    with open(os.devnull, "wb") as nowhere:  # noqa: PTH123  # a device
         for number in (1, 2):
             try:
                 saved[number] = os.dup(number)

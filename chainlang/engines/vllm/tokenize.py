@@ -1,8 +1,8 @@
-"""Messages to token ids, so that a text is never anything but text.
+"""Tokenization of messages in which special tokens in a text stay plain text.
 
-A chat template is rendered once for each sequence of roles, with a marker for every text. What
-stands around the markers is the model's own and is read with its special tokens; each text is read
-without any, by a tokenizer that does not know them. So ``<|im_end|>`` in a value is ten characters.
+The chat template is rendered once for each sequence of roles, with a marker in place of each text.
+The template's own text around the markers is tokenized with special tokens; each message text is
+tokenized by a tokenizer without any. So ``<|im_end|>`` in a value is ten characters.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from typing import Any
 from chainlang.engines.protocol import encoding_error
 from chainlang.protocol.messages import Message
 
-_CACHED = 256  # system messages, which repeat, whose tokens are kept
-_DATE = "26 Jul 2024"  # for templates that ask: a prompt must not depend on the day
+_CACHED = 256  # system messages whose tokens are cached, because they repeat
+_DATE = "26 Jul 2024"  # for templates with a date: a prompt must not depend on the day
 
 
 class PromptError(ValueError):
-    """These messages can't be made into a prompt; the text says why."""
+    """Messages that can't be tokenized; the text is the reason."""
 
 
 class Prompts:
-    """Makes prompts for one model. `tokenizer` is one of transformers, of the fast kind."""
+    """Tokenizer of one model's prompts; `tokenizer` is a fast tokenizer of transformers."""
 
     def __init__(self, tokenizer: Any) -> None:
         self._template = tokenizer.apply_chat_template
@@ -37,7 +37,7 @@ class Prompts:
         self._first = _reader(described, markup=True, prefix=True)
         self._later = _reader(described, markup=True, prefix=False)
         self._plain = _reader(described, markup=False, prefix=False)
-        # A space that a tokenizer puts first belongs before the template, and after its markup.
+        # The space that a tokenizer adds in front belongs before the template, and after markup.
         self._opens = tuple(one["content"] for one in described["added_tokens"])
         marks = {one["id"] for one in described["added_tokens"] if _is_markup(one)}
         self._marks = (marks | set(tokenizer.all_special_ids)) - {tokenizer.unk_token_id}
@@ -47,7 +47,7 @@ class Prompts:
         self.beginning = lru_cache(_CACHED)(self._beginning)
 
     def token_ids(self, messages: Iterable[Message]) -> list[int]:
-        """Return the prompt. Raises `PromptError` where the template or the tokenizer can't."""
+        """Return the tokens of a prompt. Raises `PromptError` if the template rejects it."""
         messages = tuple(messages)
         parts = self._around(tuple(message.role for message in messages))
         return list(
@@ -57,21 +57,21 @@ class Prompts:
             )
         )
 
-    def at_least(self, messages: Iterable[Message]) -> int:
-        """Return a number of tokens that the prompt can't have less of, without making it.
+    def min_tokens(self, messages: Iterable[Message]) -> int:
+        """Return a lower bound for the number of tokens of a prompt, without tokenizing it.
 
-        Making one of a megabyte takes a second, in which no other request is served.
+        Tokenizing a megabyte takes a second, in which no other request is served.
         """
         if self._widest is None:
             return 0
         return sum(len(message.text) for message in messages) // self._widest
 
     def text_ids(self, text: str) -> list[int]:
-        """Return the tokens of a text, none of them special."""
+        """Return the tokens of a text, without special tokens."""
         read = self._plain.encode(text, add_special_tokens=False)
         if self._marks.isdisjoint(read.ids):
             return list(read.ids)
-        # Some vocabularies hold "<s>" as an ordinary piece: it is spelled out.
+        # Some vocabularies have "<s>" as an ordinary token: it is tokenized letter by letter.
         ids: list[int] = []
         for one, (start, end) in zip(read.ids, read.offsets, strict=True):
             if one not in self._marks:
@@ -89,9 +89,9 @@ class Prompts:
         return sorted(self._plain.get_vocab())
 
     def _beginning(self, text: str) -> tuple[tuple[int, ...], int]:
-        """Return tokens that a text begins with, whatever follows it, and how much of it they are.
+        """Return the first tokens of a text, whatever follows it, and the length of their text.
 
-        No token is among them that could be part of a longer one with what follows.
+        The last tokens of `text` are left out if they could be merged with what follows.
         """
         read = self._plain.encode(text, add_special_tokens=False)
         if not self._marks.isdisjoint(read.ids):
@@ -103,10 +103,10 @@ class Prompts:
                 break
         else:
             count = len(read.ids)
-        given = read.offsets[count - 1][1] if count else 0
-        if count < len(read.ids) and read.offsets[count][0] < given:  # amid the bytes of a letter
+        length = read.offsets[count - 1][1] if count else 0
+        if count < len(read.ids) and read.offsets[count][0] < length:  # within a character
             return (), 0
-        return tuple(read.ids[:count]), given
+        return tuple(read.ids[:count]), length
 
     def _message_ids(self, message: Message) -> list[int]:
         if (why := encoding_error(message)) is not None:
@@ -115,7 +115,7 @@ class Prompts:
         return read(message.text)
 
     def _render(self, roles: tuple[str, ...]) -> tuple[tuple[int, ...] | int, ...]:
-        """Return what stands around the texts, as tokens, and the number of the text between."""
+        """Return a template's own text as tokens, and between it the numbers of the messages."""
         messages = [
             {"role": role, "content": f"{self._marker}{number}x"}
             for number, role in enumerate(roles)
@@ -124,14 +124,14 @@ class Prompts:
             text = self._template(
                 messages, tokenize=False, add_generation_prompt=True, date_string=_DATE
             )
-        except Exception as error:  # noqa: BLE001  # a template is a program of the model's author
+        except Exception as error:  # noqa: BLE001  # a template is code of the model's author
             raise PromptError(f"the model's chat template refuses the messages: {error}") from None
-        # The marker is on an odd place of the pieces, as its number.
+        # Pieces at odd positions are the numbers of the markers.
         pieces = re.split(f"{self._marker}([0-9]+)x", text)
-        found = [int(piece) for piece in pieces[1::2]]
-        lost = next((number for number in range(len(roles)) if number not in found), None)
-        if lost is not None:
-            raise PromptError(f"the model's chat template leaves out the {roles[lost]} message")
+        numbers = [int(piece) for piece in pieces[1::2]]
+        missing = next((number for number in range(len(roles)) if number not in numbers), None)
+        if missing is not None:
+            raise PromptError(f"the model's chat template leaves out the {roles[missing]} message")
         parts: list[tuple[int, ...] | int] = []
         for index, piece in enumerate(pieces):
             if index % 2:
@@ -144,15 +144,15 @@ class Prompts:
 
 
 def _is_markup(token: dict[str, Any]) -> bool:
-    """Return whether an added token may steer a model. Runs of spaces are text like any other."""
+    """Return whether an added token is markup. Runs of spaces are plain text."""
     return bool(token["special"] or token["content"].strip(" \t\n\r▁"))
 
 
 def _widest(described: dict[str, Any]) -> int | None:
-    """Return the most characters that one token stands for; None where nobody can say.
+    """Return the maximum number of characters of a token; None if there is no such bound.
 
-    Some tokenizers drop blanks, or make one token of many that they don't know. One that goes by
-    bytes does neither.
+    Some tokenizers drop blanks, or make one token of several unknown characters. A byte-level
+    tokenizer does neither.
     """
     steps = described["pre_tokenizer"] or {}
     steps = steps.get("pretokenizers", [steps])
@@ -167,7 +167,7 @@ def _widest(described: dict[str, Any]) -> int | None:
 
 
 def _reader(described: dict[str, Any], *, markup: bool, prefix: bool) -> Any:
-    """Return a tokenizer from its description, with or without special tokens."""
+    """Return a tokenizer from its JSON description, with or without special tokens."""
     from tokenizers import Tokenizer
 
     changed = {**described, "post_processor": None, "truncation": None, "padding": None}
@@ -181,7 +181,7 @@ def _reader(described: dict[str, Any], *, markup: bool, prefix: bool) -> Any:
 
 
 def _without_prefix(part: Any) -> Any:
-    """Return a step of a tokenizer that puts no space before a text: it stands amid others."""
+    """Return a step of a tokenizer without its added space in front of a text."""
     if part is None or part["type"] == "Prepend":
         return None
     if part["type"] == "Metaspace":

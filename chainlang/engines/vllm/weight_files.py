@@ -1,4 +1,4 @@
-"""The files of a model in a folder: whether its weights are whole, how large, and what they are."""
+"""The files of a model in a folder: integrity, size and digests."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from functools import lru_cache
 from pathlib import Path
 
 _POINTER = b"version https://git-lfs"
-_AGAIN = "copy it, or download it, again"
+_AGAIN = "copy or download it again"
 _NOTES = "__metadata__"
-_LENGTH = 8  # bytes at the beginning of a file of safetensors that say how long its header is
+_LENGTH = 8  # bytes at the beginning of a safetensors file that hold the length of its header
 
-# Files of weights; where there are some of an earlier kind, a later one is not looked at.
+# Weight files, by kind; the first kind that exists is used.
 _WEIGHTS = ("*.safetensors", "*.bin", "*.pt", "*.gguf")
 _TOKENIZER = ("*token*", "*vocab*", "merges.txt", "*.model")
-_FLOATS = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}  # bytes of the numbers that a model casts
-_READERS = 4  # files that are read at the same time
+_FLOATS = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}  # bytes of the types that loading may convert
+_READERS = 4  # threads that read files
 
 
-def fault(folder: Path) -> tuple[str, str] | None:
-    """Return what is wrong with the weights in a folder, and what to do; None if they are whole.
+def weight_error(folder: Path) -> tuple[str, str] | None:
+    """Return an error in a folder's weights and a hint; None if they are complete.
 
-    Only beginnings and sizes are looked at.
+    Only the headers and sizes of the files are checked.
     """
     for path in sorted(folder.glob("*.safetensors")):
         size, wanted = path.stat().st_size, _LENGTH
         with path.open("rb") as file:
             begin = file.read(len(_POINTER))
             if begin == _POINTER:
-                what = f"{path.name} is a note of Git LFS about the weights, and not the weights"
+                what = f"{path.name} is a Git LFS pointer, not the weights"
                 return what, f"run: git -C {folder} lfs pull"
             if size >= wanted:
                 wanted += int.from_bytes(begin[:_LENGTH], "little")
@@ -43,21 +43,21 @@ def fault(folder: Path) -> tuple[str, str] | None:
                 except (ValueError, LookupError, TypeError, AttributeError):
                     return f"{path.name} holds no weights", _AGAIN
         if size < wanted:
-            return f"{path.name} is cut: it has {size:,} bytes, of at least {wanted:,}", _AGAIN
+            return f"{path.name} is truncated: it has {size:,} of at least {wanted:,} bytes", _AGAIN
     return None
 
 
 def _data(header: bytes) -> int:
-    """Return how many bytes of weights a header announces."""
+    """Return the number of bytes of weights, according to a header."""
     tensors = json.loads(header).items()
     return max((one["data_offsets"][1] for name, one in tensors if name != _NOTES), default=0)
 
 
 def stored(folder: Path, itemsize: int | None = None) -> int:
-    """Return how many bytes the weights in a folder take, once they are loaded; 0 for none.
+    """Return the size of the weights in a folder once they are loaded, in bytes; 0 without any.
 
-    `itemsize` is that of the numbers they are loaded as, in bytes, None for as they are. Of files
-    that are not of safetensors nothing is known but how large they are.
+    `itemsize` is the size of a number of the type that they are converted to, in bytes; None for no
+    conversion. For files other than safetensors it is the size of the files.
     """
     files = sorted(folder.glob("*.safetensors"))
     if not files:
@@ -79,7 +79,7 @@ def _loaded(path: Path, itemsize: int | None) -> int:
                 kept = own is None or itemsize is None
                 whole += end - begin if kept else (end - begin) // own * itemsize
         except (ValueError, LookupError, TypeError, AttributeError):
-            return size  # whoever loads it says what is wrong
+            return size  # loading it reports the error
     return whole
 
 
@@ -87,7 +87,7 @@ def _loaded(path: Path, itemsize: int | None) -> int:
 
 
 def identity(folder: Path) -> dict[str, str | None]:
-    """Return digests of what a model in a folder is made of, wherever the folder is."""
+    """Return digests of a model's files; the path of the folder does not matter."""
     weights = next((found for one in _WEIGHTS if (found := list(folder.glob(one)))), [])
     return {
         "weights": digest(weights),
@@ -97,11 +97,11 @@ def identity(folder: Path) -> dict[str, str | None]:
 
 
 def digest(paths: Iterable[Path]) -> str | None:
-    """Return a digest of the names and the contents of files; None for none.
+    """Return a digest of the names and contents of files; None without files.
 
-    Every byte is read, at about a second for a gigabyte, but once in a process for each file that
-    has not changed its size or time since, and never for one that the hub's cache has, which calls
-    it by its digest.
+    Reads every byte, at about a gigabyte a second. The digest of a file is cached in the process
+    until its size or modification time changes. Large files in the hub's cache are not read,
+    because their names are their digests.
     """
     found = sorted(set(paths))
     if not found:
@@ -124,12 +124,12 @@ def _short(data: bytes) -> str:
 def _content(path: Path) -> str:
     real = path.resolve()
     if real.parent.name == "blobs" and re.fullmatch("[0-9a-f]{64}", real.name):
-        return real.name  # in the cache of the hub, where a large file has its SHA-256 for a name
+        return real.name  # in the hub's cache, the name of a large file is its SHA-256
     state = real.stat()
     return _read(real, state.st_size, state.st_mtime_ns)
 
 
 @lru_cache(maxsize=4096)
-def _read(path: Path, size: int, changed: int) -> str:  # noqa: ARG001  # what else it is kept by
+def _read(path: Path, size: int, changed: int) -> str:  # noqa: ARG001  # part of the cache key
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from chainlang.engines.vllm.engine import VllmEngine
-from chainlang.engines.vllm.load import leisure
+from chainlang.engines.vllm.load import spare_tokens
 from chainlang.protocol.messages import Completion, Message, Request, Sampling
 
 
@@ -22,7 +22,7 @@ def test_replies_wait_for_no_more_tokens_than_the_cache_has_room_for(
         cache_config=SimpleNamespace(num_gpu_blocks=blocks, block_size=32),
         model_config=SimpleNamespace(max_model_len=1024),
     )
-    assert leisure(config) == tokens
+    assert spare_tokens(config) == tokens
 
 
 def requests(count: int, *, stream: bool = False) -> list[Request]:
