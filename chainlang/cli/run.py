@@ -177,13 +177,13 @@ class Failures:
 
     def row(self, outcome: Outcome) -> None:
         """Keep the page of a row that failed, if there are not enough."""
-        from chainlang.data import spoken
+        from chainlang.data import row_label
 
         if outcome.failure is None or self.rows == _SHOWN:
             return
         failure = outcome.failure
         if outcome.start is not None:
-            failure = evolve(failure, row=spoken(self.source, outcome.start.number))
+            failure = evolve(failure, row=row_label(self.source, outcome.start.number))
         (without_row,) = evolve(failure, row=None).error().diagnostics
         if without_row.message not in self.reasons:
             self.reasons.add(without_row.message)

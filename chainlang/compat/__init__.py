@@ -1,1 +1,1 @@
-"""Doors for code that calls other libraries: their words, each of which makes an ordinary chain."""
+"""Compatibility APIs: names of other libraries, each of which builds an ordinary chain."""

@@ -1,7 +1,7 @@
-"""Chainette's words: `Step`, `apply` and `Branch`, and `Chain`, which makes a chain of them.
+"""Chainette's API: `Step`, `apply` and `Branch`, and `Chain`, which builds a chain from them.
 
-What it makes is run as any chain is: ``made.map(rows)``, ``made.run(rows, "folder")``. `batch_size`
-has nothing to say there, nor have the names and emojis that Chainette's display shows.
+The result is run as any chain: ``built.map(rows)``, ``built.run(rows, "folder")``. `batch_size` and
+Chainette's display names and emojis have no effect.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 from attrs import evolve, field, frozen
 
-from chainlang.api.chain import Chain as Made
+from chainlang.api.chain import Chain as Built
 from chainlang.api.chain import refuse
 from chainlang.api.op import op
 from chainlang.api.parse import chain, load
@@ -23,15 +23,15 @@ from chainlang.notation.literals import print_literal
 from chainlang.semantics.prompts import variables
 from chainlang.semantics.record import Candidate, Part
 
-SamplingParams = dict[str, Any]  # the sampling of a step, as keywords
+SamplingParams = dict[str, Any]  # sampling options of a step, as keywords
 _REGISTERED: dict[str, tuple[Item, ...]] = {}
 Node: TypeAlias = "Step | ApplyNode | list[Branch]"
 
 
 def register_engine(name: str, model: str, *, backend: str = "vllm", **settings: Any) -> None:
-    """Declare a model for the steps that name it, in every chain that is made from now on.
+    """Declare a model for the steps that name it, in every chain built from now on.
 
-    `backend` and the settings are those of a `model` in a file, and so are the errors.
+    `backend` and the settings are those of a `model` declaration in a file, as are the errors.
     """
     written = "".join(f", {key}={print_literal(value)}" for key, value in settings.items())
     declared = f"model {name} = {backend}({print_literal(model)}{written})"
@@ -40,20 +40,20 @@ def register_engine(name: str, model: str, *, backend: str = "vllm", **settings:
 
 @frozen
 class _Before:
-    """What is fed to a node: the candidates before it, else a part of that name, else the row."""
+    """Input of a node: the candidates before it, else a named part, else the row."""
 
     candidates: bool = False
     part: str | None = None
-    row: Any = None  # the model of the rows of the whole chain
-    several: tuple[str, ...] = ()  # parts behind a function, which may have several outputs
+    row: Any = None  # pydantic model of the chain's rows
+    several: tuple[str, ...] = ()  # parts after a function, which may have several candidates
 
 
 @frozen(kw_only=True, eq=False)
 class Step:
-    """One call of a model: what it is told, and the pydantic model that its reply is held to.
+    """One call of a model: its prompts, and the pydantic model of its reply.
 
-    Its templates read the fields of `input_model` by their names, earlier nodes by their ids, and
-    the row as ``chain_input``.
+    Prompt templates read the fields of `input_model` by name, earlier nodes by id, and the row as
+    ``chain_input``.
     """
 
     id: str
@@ -67,8 +67,8 @@ class Step:
     emoji: str | None = None
     output_format_instruction: str | None = None
 
-    def placed(self, before: _Before) -> Made:
-        """Return the step as a chain, behind what is fed to it."""
+    def placed(self, before: _Before) -> Built:
+        """Return the step as a chain that reads its input."""
         system = f"{self.system_prompt}\n\n{self.output_format_instruction or ''}".strip()
         settings = {"system": self._template(system, before)} if system else {}
         made = op(
@@ -83,7 +83,7 @@ class Step:
         return evolve(made, items=(*_REGISTERED.get(self.engine_name, ()), *made.items))
 
     def _template(self, text: str, before: _Before) -> str:
-        """Return a template behind the names that it reads and that a chain calls otherwise."""
+        """Return a template after definitions of the names that a chain calls differently."""
         fed = "candidate" if before.candidates else before.part
         called = {"chain_input": "{" + ", ".join(f'"{n}": {n}' for n in _fields(before.row)) + "}"}
         if fed is not None:
@@ -95,7 +95,8 @@ class Step:
         unclear = {name for name in variables(text) if name in before.several}
         if unclear:
             refuse(
-                f"'{self.id}' reads '{min(unclear)}', and a function may have made several of it"
+                f"'{self.id}' reads '{min(unclear)}', which may have several values,"
+                " because it comes after a function"
             )
         return text
 
@@ -108,8 +109,8 @@ class ApplyNode:
     id: str
     input_model: Any
 
-    def placed(self, before: _Before) -> Made:
-        """Return the function as a chain, behind what is fed to it."""
+    def placed(self, before: _Before) -> Built:
+        """Return the function as a chain that reads its input."""
 
         def of_candidate(candidate: Candidate) -> Any:
             return self.fn(self.input_model.model_validate(dict(candidate.fields)))
@@ -132,34 +133,38 @@ class ApplyNode:
 def apply(
     fn: Callable[[Any], Any], *, input_model: Any = None, output_model: Any = None
 ) -> ApplyNode:
-    """Return a node of a Python function: from an instance of a model to a list of instances.
+    """Return a node that calls a Python function with an instance of a pydantic model.
 
-    The model is `input_model`, or the annotation of its parameter; `output_model` is for readers.
+    The function returns a list of instances. Its model is `input_model`; default: the annotation of
+    its parameter. `output_model` has no effect.
     """
     model = input_model or next(iter(typing.get_type_hints(fn).values()), None)
     if not _fields(model):
-        refuse(f"apply({fn.__name__}) does not know what it reads", "say input_model=")
+        refuse(
+            f"apply({fn.__name__}): the parameter has no pydantic model as its annotation",
+            "annotate it, or set input_model=",
+        )
     return ApplyNode(fn=fn, id=fn.__name__, input_model=model)
 
 
 @frozen(kw_only=True, eq=False)
 class Branch:
-    """Nodes that run beside those of other branches; joined, or with results of their own."""
+    """A sequence of nodes that runs in parallel to others; joined, or with a result of its own."""
 
     name: str
     steps: Sequence[Node]
     alias: str | None = None
 
     def join(self, alias: str) -> Branch:
-        """Return the branch with its output given back, to be read under a name."""
+        """Return the branch as a joined one, whose output later nodes read under `alias`."""
         return evolve(self, alias=alias)
 
 
-def Chain(*, name: str, steps: Sequence[Node], emoji: str = "", batch_size: int = 1) -> Made:
+def Chain(*, name: str, steps: Sequence[Node], emoji: str = "", batch_size: int = 1) -> Built:
     """Return a chain of steps, functions and lists of branches.
 
-    Branches that are joined stand anywhere; others stand last, and their results stay apart.
-    Raises `OperandError` for nodes that belong elsewhere, and what `chainlang.op` raises.
+    Joined branches may be anywhere; other branches come last, and each has a result of its own.
+    Raises `OperandError` for misplaced branches, and the errors of `chainlang.op`.
     """
     row = next((node.input_model for node in _nodes(steps) if node.input_model is not None), None)
     return chain(_sequence(steps, _Before(row=row)), input=row)
@@ -174,19 +179,19 @@ def _nodes(steps: Sequence[Node]) -> Iterator[Step | ApplyNode]:
             yield node
 
 
-def _sequence(steps: Sequence[Node], before: _Before, whole: str = "") -> Made:
-    made: list[Made] = []
+def _sequence(steps: Sequence[Node], before: _Before, whole: str = "") -> Built:
+    made: list[Built] = []
     for number, node in enumerate(steps, 1):
         if isinstance(node, list):
             named = {one.alias or one.name: one for one in node}
             parts = {name: _sequence(one.steps, before, name) for name, one in named.items()}
             joined = [one.alias is not None for one in node]
             if not all(joined) and (any(joined) or number < len(steps)):
-                refuse("branches that are not joined stand last, apart", "write .join(name)")
+                refuse("branches are all joined, or come last", "write .join(name) on each")
             made.append((join if all(joined) else branch)(**parts))
             names, after = tuple(parts), evolve(before, candidates=False)
         else:
-            last = number == len(steps) and node.id == whole  # so it has its name already
+            last = number == len(steps) and node.id == whole  # the branch has this name already
             made.append(node.placed(before) if last else node.placed(before).named(node.id))
             names, after = (node.id,), evolve(before, candidates=True, part=node.id)
         if before.several or any(isinstance(one, ApplyNode) for one in _nodes([node])):

@@ -1,8 +1,8 @@
-"""CSV and TSV: a header, then a record for each row. All values are texts.
+"""Reader of CSV and TSV files: a header, then a record for each row. All values are strings.
 
-The quotes are RFC 4180's, and a text in quotes may hold line ends. A record that is wrong costs
-its first line only: reading goes on with the next line, so a quote that is never closed does not
-swallow the rows below it.
+Quoting is that of RFC 4180; a quoted value may contain line breaks. After a malformed record,
+reading resumes at the line after the record's first, so that an unclosed quote does not swallow the
+rows below it.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ def read_csv(
     line_bytes: int = LARGEST_LINE,
     extent: Extent | None = None,
 ) -> Iterator[Row | BadRow]:
-    """Yield the rows of a table in a text file. Empty lines are skipped, and counted.
+    """Yield the rows of a file. Empty lines are skipped, but count as lines.
 
-    Raises `SourceError` for a header that can't name the columns.
+    `line_bytes` is the maximum size of a record. Raises `SourceError` for an invalid header.
     """
     records = _records(read_lines(path, line_bytes, extent), delimiter, line_bytes)
     number, header = next(records, (1, []))
@@ -70,9 +70,9 @@ def _ragged(count: int, wanted: int, delimiter: str) -> str:
 def _records(
     lines: Iterator[Line], delimiter: str, most: int
 ) -> Iterator[tuple[int, list[str] | str]]:
-    """Yield each record with the line it begins on: its values, or what is wrong with it."""
-    again: deque[Line] = deque()  # lines that a record which failed had taken
-    hopeless = 0  # a quote that is open at the end of a line before this one is never closed
+    """Yield each record's first line number with its values, or with an error message."""
+    again: deque[Line] = deque()  # lines to read again, after a malformed record
+    unclosed = 0  # a quote that is open at the end of a line before this one is never closed
     while line := again.popleft() if again else next(lines, None):
         taken: list[Line] = []
         size = len(line.text)
@@ -84,12 +84,12 @@ def _records(
                 if more is not None:
                     taken.append(more)
                     size += len(more.text)
-                if more is None or size > most or line.number < hopeless:
+                if more is None or size > most or line.number < unclosed:
                     raise Unreadable("a quote is opened here and never closed")
                 record.add(more)
         except Unreadable as error:
             if taken:
-                hopeless = max(hopeless, taken[-1].number)
+                unclosed = max(unclosed, taken[-1].number)
             again.extendleft(reversed(taken))
             yield line.number, str(error)
             continue
@@ -99,16 +99,19 @@ def _records(
 
 @define
 class _Record:
+    """A record while it is parsed."""
+
     delimiter: str
     values: list[str] = field(factory=list)
     pieces: list[str] = field(factory=list)
-    """The text in quotes that is being read."""
+    """Parts of the quoted value that is being parsed."""
     open: bool = False
+    """Whether a quoted value continues on the next line."""
 
     def add(self, line: Line) -> None:
-        """Read one more line. Raises `Unreadable`."""
-        if line.fault is not None:
-            raise Unreadable(line.fault)
+        """Parse one more line. Raises `Unreadable`."""
+        if line.error is not None:
+            raise Unreadable(line.error)
         text = line.text
         if "\0" in text:
             raise Unreadable("a NUL character")
@@ -138,7 +141,7 @@ class _Record:
             at = end + 1
 
     def quoted(self, text: str, at: int) -> int:
-        """Read on inside quotes; return the position after the closing one, if it comes."""
+        """Parse inside quotes; return the position after the closing quote, or the line's end."""
         while True:
             end = text.find('"', at)
             self.pieces.append(text[at:] if end < 0 else text[at:end])

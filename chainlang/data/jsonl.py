@@ -1,4 +1,4 @@
-"""JSON lines: one object a line. What JSON leaves open is closed here."""
+"""Reader of JSON Lines: one object on each line. It is strict where JSON parsers differ."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from chainlang.data.read_progress import Extent
 from chainlang.data.row import DEEPEST, LARGEST_LINE, BadRow, Row, Unreadable
 from chainlang.diagnostics.render import article, shown
 
-_AT = re.compile("( starting)? at$")  # how some of Python's messages end
-_KINDS = {list: "list", str: "text", bool: "truth", type(None): "null", int: "number"}
+_AT = re.compile("( starting)? at$")  # end of some of Python's messages
+_KINDS = {list: "list", str: "string", bool: "boolean", type(None): "null", int: "number"}
 
 
 def read_jsonl(
@@ -25,14 +25,14 @@ def read_jsonl(
     depth: int = DEEPEST,
     extent: Extent | None = None,
 ) -> Iterator[Row | BadRow]:
-    """Yield the rows of a file of JSON lines. Empty lines are skipped, and counted.
+    """Yield the rows of a file. Empty lines are skipped, but count as lines.
 
-    Raises `SourceError` if there is no row in it, not even a bad one.
+    Raises `SourceError` if all lines are empty.
     """
     none = True
     for line in read_lines(path, line_bytes, extent):
-        if line.fault is not None:
-            yield BadRow(line.number, line.fault)
+        if line.error is not None:
+            yield BadRow(line.number, line.error)
         elif not line.text or line.text.isspace():
             continue
         else:
@@ -46,15 +46,15 @@ def read_jsonl(
 
 
 def read_object(text: str, depth: int = DEEPEST) -> dict[str, Any]:
-    """Return the object that a line holds.
+    """Parse the object of one line.
 
-    Raises `Unreadable` for what is not JSON, not an object, or what readers of JSON disagree
-    about: a name that stands twice, NaN, and numbers that are too large to hold.
+    Raises `Unreadable` for text that is not a JSON object, and for what JSON parsers treat
+    differently: duplicate names, NaN, and numbers that are too large.
 
     >>> read_object('{"a": 1, "a": 2}')
     Traceback (most recent call last):
         ...
-    chainlang.data.row.Unreadable: the name 'a' stands twice in one object
+    chainlang.data.row.Unreadable: the object has the name 'a' twice
     """
     try:
         value = _DECODER.decode(text)
@@ -65,23 +65,23 @@ def read_object(text: str, depth: int = DEEPEST) -> dict[str, Any]:
         raise Unreadable(_too_deep(depth)) from error
     except Unreadable:
         raise
-    except ValueError as error:  # Python reads no integer of more digits
+    except ValueError as error:  # the longest integer that Python parses
         raise Unreadable("a number of more than 4,300 digits") from error
     if not isinstance(value, dict):
         kind = article(_KINDS.get(type(value), "number"))
-        raise Unreadable(f"{kind} is no row: each line is one JSON object")
+        raise Unreadable(f"{kind} is not a row: each line is one JSON object")
     if text.count("{") + text.count("[") > depth and _deeper(value, depth):
         raise Unreadable(_too_deep(depth))
     return value
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for at, name in enumerate(names) if name in names[:at])
-        raise Unreadable(f"the name {shown(twice)} stands twice in one object")
-    return found
+        raise Unreadable(f"the object has the name {shown(twice)} twice")
+    return fields
 
 
 def _finite(text: str) -> float:
@@ -92,7 +92,7 @@ def _finite(text: str) -> float:
 
 
 def _no_constant(text: str) -> NoReturn:
-    raise Unreadable(f"{text} is not JSON: write null where a number is missing")
+    raise Unreadable(f"{text} is not JSON: write null for a missing number")
 
 
 _DECODER = json.JSONDecoder(
@@ -101,13 +101,13 @@ _DECODER = json.JSONDecoder(
 
 
 def _deeper(value: object, depth: int) -> bool:
-    """Return whether lists and objects nest deeper than that. Level by level, not by recursion."""
+    """Return whether lists and objects nest deeper than `depth`, without recursion."""
     level: list[Any] = [value]
     for _ in range(depth):
         inner: list[Any] = []
         for outer in level:
             inner += outer.values() if isinstance(outer, dict) else outer
-        level = [one for one in inner if isinstance(one, dict | list)]
+        level = [value for value in inner if isinstance(value, dict | list)]
         if not level:
             return False
     return True

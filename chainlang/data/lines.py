@@ -1,4 +1,4 @@
-"""Files as lines of text, numbered, with a bound on what one line may take of memory."""
+"""Numbered lines of a text file, with a maximum length."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ _CHUNK = 1 << 20
 
 @frozen
 class Line:
-    """A line without its end, or what was wrong with it."""
+    """A line of a file, or an error in its place."""
 
     number: int
     text: str
+    """Text without its line end; empty if there is an error."""
     end: str = "\n"
-    """How it ended: a newline, a carriage return and a newline, or nothing."""
-    fault: str | None = None
+    """Line end: a newline, a carriage return and a newline, or nothing."""
+    error: str | None = None
 
 
 def read_lines(
     path: Path, most: int = LARGEST_LINE, extent: Extent | None = None
 ) -> Iterator[Line]:
-    """Yield the lines of a file, from 1. Lines end with a newline; a byte order mark is dropped.
+    """Yield the lines of a file, counted from 1. A byte order mark is dropped.
 
-    A line of more than `most` bytes, or one that is not UTF-8, is a line with a fault. `extent` is
-    told how much of the file has been read.
-    Raises `SourceError` if the file can't be read.
+    Only a newline ends a line. A line of more than `most` bytes, or one that is not UTF-8, has an
+    error. Updates the bytes of `extent`. Raises `SourceError` if the file can't be read.
     """
     extent = extent or Extent()
     try:

@@ -1,4 +1,4 @@
-"""Parquet: read by batches through pyarrow, so a file of any size takes the memory of a batch."""
+"""Reader of Parquet files and Arrow tables, batch by batch, in constant memory."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _BATCH = 512
 def read_parquet(
     path: Path, *, depth: int = DEEPEST, extent: Extent | None = None
 ) -> Iterator[Row | BadRow]:
-    """Yield the rows of a Parquet file, numbered from 1. Times are read to the microsecond.
+    """Yield the rows of a Parquet file, counted from 1. Times are truncated to microseconds.
 
-    `extent` is told how many there are. Raises `SourceError` if pyarrow is not installed, or if the
+    Sets the number of rows of `extent`. Raises `SourceError` if pyarrow is not installed, or the
     file is damaged.
     """
     try:
@@ -36,22 +36,22 @@ def read_parquet(
             extent.rows = file.metadata.num_rows
             yield from read_batches(file.iter_batches(batch_size=_BATCH), depth)
     except pa.ArrowException as error:
-        refuse(path, f"no Parquet file, or a damaged one: {str(error).splitlines()[0]}")
+        refuse(path, f"not a Parquet file, or damaged: {str(error).splitlines()[0]}")
     except OSError as error:
         refuse(path, error.strerror or f"damaged: {str(error).splitlines()[0]}")
 
 
 def check_names(source: object, names: Iterable[str]) -> None:
-    """Raise `SourceError` if two columns have one name."""
+    """Raise `SourceError` if two columns have the same name."""
     seen = set()
     for name in names:
         if name in seen:
-            refuse(source, f"two columns are called {shown(name)}", "rename one of them")
+            refuse(source, f"two columns have the name {shown(name)}", "rename one of them")
         seen.add(name)
 
 
 def read_batches(batches: Iterable[Any], depth: int = DEEPEST) -> Iterator[Row | BadRow]:
-    """Yield the rows of Arrow's record batches."""
+    """Yield the rows of Arrow record batches."""
     number = 0
     for batch in batches:
         for row in _values(_without_nanoseconds(batch)):

@@ -1,4 +1,4 @@
-"""Rows from whatever holds them: a path, a frame, or anything that can be walked."""
+"""Entry point of the readers: rows of a path, a data frame or an iterable."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from chainlang.diagnostics.suggest import closest
 from chainlang.errors import OperandError
 
 KINDS = (".jsonl", ".ndjson", ".csv", ".tsv", ".parquet")
-_PACKED = (".gz", ".zip", ".zst", ".xz", ".bz2")
+_COMPRESSED = (".gz", ".zip", ".zst", ".xz", ".bz2")
 _MAGIC = ((b"\x1f\x8b", "gzip"), (b"PK\x03\x04", "zip"), (b"\x28\xb5\x2f\xfd", "zstd"))
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
@@ -34,15 +34,16 @@ def read_rows(
     depth: int = DEEPEST,
     extent: Extent | None = None,
 ) -> Iterator[Row | BadRow]:
-    """Return the rows of a source, one at a time; what can't be read is a `BadRow`.
+    """Return an iterator over the rows of a source; a row that can't be read is a `BadRow`.
 
-    A source is a path (``.jsonl``, ``.ndjson``, ``.csv``, ``.tsv``, ``.parquet``), a frame of
-    pandas or polars, an Arrow table, a dataset, or any iterable of texts, dicts, pydantic models
-    and `Row`s. A text is the row ``{"query": text}``, marked as bare. `line_bytes` bounds a line of
-    a file, and `depth` how deep a row nests; `extent` is told how far the source has been read.
+    A source is a path (``.jsonl``, ``.ndjson``, ``.csv``, ``.tsv``, ``.parquet``), a data frame of
+    pandas or polars, an Arrow table, a Hugging Face dataset, or any iterable of strings, dicts,
+    pydantic models and `Row`s. A string is the row ``{"query": text}``, marked as bare.
+    `line_bytes` is the maximum size of a line or record, `depth` the maximum nesting of a row's
+    values. `extent` is updated while rows are read.
 
-    Raises `SourceError` for a file that can't be read at all or has no rows, `OperandError` for any
-    other value.
+    Raises `SourceError` for a file that can't be read or has no rows, and `OperandError` for a
+    value that is not a source.
 
     >>> [row.fields for row in read_rows(["What is 17 + 25?", {"text": "a"}])]
     [{'query': 'What is 17 + 25?'}, {'text': 'a'}]
@@ -89,10 +90,10 @@ def _values(source: Any, depth: int) -> Iterator[Row | BadRow]:
     return _rows(source, depth)
 
 
-def spoken(source: Any, number: int) -> str:
-    """Return how to speak of a row of a source.
+def row_label(source: Any, number: int) -> str:
+    """Return the name of a row for messages.
 
-    >>> spoken("in.csv", 4), spoken("in.parquet", 4), spoken([{"text": "a"}], 1)
+    >>> row_label("in.csv", 4), row_label("in.parquet", 4), row_label([{"text": "a"}], 1)
     ('in.csv, line 4', 'in.parquet, row 4', 'row 1')
     """
     if not isinstance(source, str | os.PathLike):
@@ -116,11 +117,12 @@ def _rows(items: Iterable[Any], depth: int) -> Iterator[Row | BadRow]:
 
 
 def _pandas(frame: Any) -> Iterator[dict[str, Any]]:
-    """Return the rows of a frame; its index is not among the fields."""
+    """Return the rows of a pandas data frame, without its index."""
     names = []
     for name in frame.columns:
         if isinstance(name, tuple):
-            refuse("this frame", f"the column {shown(name)} has several names", "flatten them")
+            hint = "flatten the columns"
+            refuse("this frame", f"the column {shown(name)} has several levels", hint)
         names.append(str(name))
     check_names("this frame", names)
     # A frame without columns yields an empty tuple for each row.
@@ -128,14 +130,14 @@ def _pandas(frame: Any) -> Iterator[dict[str, Any]]:
 
 
 def _checked(path: Path) -> str:
-    """Return the ending of a file that can be read. Raises `SourceError` for any other."""
+    """Return the suffix of a readable file. Raises `SourceError` if it can't be read."""
     try:
         if not path.exists():
             is_text = " " in path.name and path.suffix.lower() not in KINDS
             hint = f"for one row, write [{shown(str(path), 40)}]" if is_text else _beside(path)
             refuse(path, "there is no such file", hint)
         if path.is_dir():
-            refuse(path, "this is a folder", f"name a file in it ({', '.join(KINDS)})")
+            refuse(path, "this is a folder", f"write the path of a file in it ({', '.join(KINDS)})")
         if not path.is_file():
             refuse(path, "this is not a file")
         ending = path.suffix.lower()
@@ -145,17 +147,17 @@ def _checked(path: Path) -> str:
         refuse(path, error.strerror or "this file can't be read")
     except ValueError:  # a NUL in the path
         refuse(path, "this is not a path")
-    packed = [name for magic, name in _MAGIC if begin.startswith(magic)]
-    if packed or ending in _PACKED:
-        kind = packed[0] if packed else ending[1:]
-        hint = f"unpack it first: gunzip {path}" if kind in ("gzip", "gz") else "unpack it first"
-        refuse(path, f"this file is packed ({kind})", hint)
+    kinds = [name for magic, name in _MAGIC if begin.startswith(magic)]
+    if kinds or ending in _COMPRESSED:
+        kind = kinds[0] if kinds else ending[1:]
+        hint = "decompress it first" + (f": gunzip {path}" if kind in ("gzip", "gz") else "")
+        refuse(path, f"this file is compressed ({kind})", hint)
     if ending == ".json":
-        hint = f"write one object a line: jq -c '.[]' {path.name} > {path.stem}.jsonl"
+        hint = f"convert it to JSON Lines: jq -c '.[]' {path.name} > {path.stem}.jsonl"
         refuse(path, "a JSON list can't be read line by line", hint)
     if ending not in KINDS:
-        what = f"{ending} files" if ending else "a file without an ending"
-        refuse(path, f"rows are not read from {what}", f"they are from {', '.join(KINDS)}")
+        what = f"{ending} files" if ending else "files without a suffix"
+        refuse(path, f"{what} can't be read", f"rows are read from {', '.join(KINDS)}")
     if not begin:
         refuse(path, "this file is empty")
     if begin.startswith(_UTF16) and ending != ".parquet":
@@ -164,7 +166,7 @@ def _checked(path: Path) -> str:
 
 
 def _beside(path: Path) -> str | None:
-    """Return a hint at a file of a name like that, in the same folder."""
+    """Return a hint about a file with a similar name in the same folder."""
     if not path.parent.is_dir():
         return f"there is no folder {path.parent} either"
     near = closest(path.name, (one.name for one in path.parent.iterdir()))
@@ -172,24 +174,24 @@ def _beside(path: Path) -> str | None:
 
 
 def _refuse_value(source: object) -> None:
-    """Raise `OperandError` for a value that holds no rows, and say what it may be meant for."""
+    """Raise `OperandError` for a value that is not a source, with a hint for common mistakes."""
     if isinstance(source, bytes | bytearray):
-        _no_rows(source, "write a path as text, or decode the bytes")
+        _no_rows(source, "write a path as a string, or decode the bytes")
     if isinstance(source, Mapping):
         names = ", ".join(shown(name, 20) for name in list(source)[:3])
         if any(hasattr(one, "features") for one in source.values()):  # a DatasetDict
-            _no_rows(source, f"name one of its splits: {names}")
+            _no_rows(source, f"use one of its splits: {names}")
         _no_rows(source, "for one row, write [row]")
     if callable(getattr(source, "model_dump", None)):
         _no_rows(source, "for one row, write [row]")
     if callable(getattr(source, "collect", None)) and not isinstance(source, Iterable):
         _no_rows(source, "call .collect() on it")
     if isinstance(source, AsyncIterable):
-        _no_rows(source, "rows come from an ordinary iterator, without async")
+        _no_rows(source, "use an ordinary iterator, not an async one")
     if not isinstance(source, Iterable) and not hasattr(source, "__getitem__"):
-        _no_rows(source, "give a path, a frame, or a list of texts or dicts")
+        _no_rows(source, "use a path, a data frame, or a list of strings or dicts")
 
 
 def _no_rows(source: object, hint: str) -> NoReturn:
-    what = f"{article(type(source).__name__)} is no source of rows"
+    what = f"{article(type(source).__name__)} is not a source of rows"
     raise OperandError([Diagnostic("operand", what, hint=hint)])

@@ -1,4 +1,4 @@
-"""A row as it was read, or what was wrong with it. Frozen values."""
+"""`Row`: one row of a source; `BadRow`: the error in place of a row that can't be read."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ from typing import Any
 from attrs import field, frozen
 
 LARGEST_LINE = 16 << 20
-"""Bytes of one line, or of one row of a table, unless a caller says otherwise."""
+"""Default maximum size of a line or record in bytes."""
 DEEPEST = 100
-"""How deep the lists and objects of a row may nest, unless a caller says otherwise."""
+"""Default maximum nesting of lists and objects in a row."""
 
 
 @frozen
 class Row:
-    """A row: its number in its source, and its fields as plain JSON values."""
+    """One row of a source: its number, and its fields as JSON values."""
 
     number: int
-    """The line it begins on, in a file of lines; elsewhere its position, from 1."""
+    """Number of its first line in a text file; its position in other sources. Counted from 1."""
     fields: Mapping[str, Any] = field(hash=False)
     bare: bool = False
-    """Whether it was a text and no more: its one field has a name that nobody gave it."""
+    """Whether the row was a string, so that the name of its only field is not the user's."""
 
 
 @frozen
 class BadRow:
-    """A row that could not be read, and why. It takes the place of the row; the others go on."""
+    """A row that can't be read: its number and the reason. Other rows are not affected."""
 
     number: int
     message: str
 
 
 class Unreadable(ValueError):
-    """What is wrong with one row; it becomes a `BadRow`."""
+    """Error in one row, which becomes a `BadRow`."""

@@ -1,4 +1,4 @@
-"""Python values as plain JSON values: what frames, models and Arrow hold, as a file says it."""
+"""Conversion of Python values (data frames, pydantic models, Arrow, numpy) to JSON values."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _LARGEST = 10**4300  # Python prints no integer of more digits
 
 
 def plain_row(value: object, deepest: int = DEEPEST) -> dict[str, Any]:
-    """Return a mapping, or a pydantic model, as the fields of a row.
+    """Return the fields of a mapping or a pydantic model as JSON values.
 
-    Raises `Unreadable` for any other value, and for a field that JSON has no value for.
+    Raises `Unreadable` for any other value, and for a field that can't be converted.
 
     >>> plain_row({"text": "a", "score": float("nan"), "tags": ("x", "y")})
     {'text': 'a', 'score': None, 'tags': ['x', 'y']}
@@ -30,23 +30,23 @@ def plain_row(value: object, deepest: int = DEEPEST) -> dict[str, Any]:
     if callable(dump) and not isinstance(value, type):
         try:
             value = dump(mode="json")
-        except Exception as error:  # the serializers of a model are somebody else's code
+        except Exception as error:  # serializers are user code
             raise Unreadable(f"model_dump() failed: {type(error).__name__}: {error}") from error
     if not isinstance(value, Mapping):
         what = article(type(value).__name__)
-        raise Unreadable(f"{what} is no row: write a text, or a dict of fields")
-    found = {}
-    for name, one in value.items():
-        found[_key(name)] = plain(one, deepest - 1, str(name))
-    return found
+        raise Unreadable(f"{what} is not a row: write a string or a dict of fields")
+    fields = {}
+    for name, field in value.items():
+        fields[_key(name)] = plain(field, deepest - 1, str(name))
+    return fields
 
 
 def plain(value: Any, depth: int = DEEPEST, path: str = "value") -> Any:
-    """Return a value as None, a bool, an int, a float, a text, a list or a dict of these.
+    """Return a value as None, a bool, an int, a float, a str, or a list or dict of these.
 
-    What is missing (NaN, NaT, NA) is None; dates and times are ISO 8601; decimals, UUIDs and paths
-    are texts; enums are their values; numpy's scalars and arrays are numbers and lists.
-    Raises `Unreadable`, naming `path`, for anything else, and below `depth` levels.
+    Missing values (NaN, NaT, NA) become None; dates and times ISO 8601; decimals, UUIDs and paths
+    strings; enums their values; numpy scalars and arrays numbers and lists. Raises `Unreadable`
+    with `path`, the place of the value, for anything else, and for more than `depth` levels.
     """
     match value:
         case None | bool():
@@ -62,7 +62,7 @@ def plain(value: Any, depth: int = DEEPEST, path: str = "value") -> Any:
         case float():
             return _number(float(value), path)
     if isinstance(value, Mapping | list | tuple) and depth <= 0:
-        raise Unreadable(f"{path}: nested too deep, or within itself")
+        raise Unreadable(f"{path}: nested too deeply, or contains itself")
     match value:
         case Mapping():
             return {
@@ -70,11 +70,11 @@ def plain(value: Any, depth: int = DEEPEST, path: str = "value") -> Any:
             }
         case list() | tuple():
             return [plain(one, depth - 1, f"{path}[{at}]") for at, one in enumerate(value)]
-    return _foreign(value, depth, path)
+    return _converted(value, depth, path)
 
 
-def _foreign(value: Any, depth: int, path: str) -> Any:
-    """Return a value that JSON has no type for, as the text or the number it stands for."""
+def _converted(value: Any, depth: int, path: str) -> Any:
+    """Convert a value of a type that JSON does not have. Raises `Unreadable`."""
     kind = type(value).__name__
     if kind in _MISSING:
         return None
@@ -90,7 +90,7 @@ def _foreign(value: Any, depth: int, path: str) -> Any:
         case UUID() | PurePath():
             return str(value)
         case bytes() | bytearray() | memoryview():
-            raise Unreadable(f"{path}: bytes are no JSON value: decode them to a text first")
+            raise Unreadable(f"{path}: bytes are not a JSON value: decode them to a string first")
     dump = getattr(value, "model_dump", None)
     if callable(dump) and not isinstance(value, type):
         return plain(dump(mode="json"), depth, path)
@@ -100,17 +100,17 @@ def _foreign(value: Any, depth: int, path: str) -> Any:
             # tolist() of nanoseconds is an integer
             listed = value.astype(f"{value.dtype.kind}8[us]").tolist
         return plain(listed(), depth, path)
-    raise Unreadable(f"{path}: {article(kind)} is no JSON value")
+    raise Unreadable(f"{path}: {article(kind)} is not a JSON value")
 
 
 def _number(value: float, path: str) -> float | None:
     if math.isinf(value):
-        raise Unreadable(f"{path}: infinity is no JSON value")
+        raise Unreadable(f"{path}: infinity is not a JSON value")
     return None if math.isnan(value) else value
 
 
 def _key(name: object) -> str:
     if not isinstance(name, str):
-        what = f"{article(type(name).__name__)} can't name a field"
-        raise Unreadable(f"{what}: names are texts")
+        what = f"{article(type(name).__name__)} can't be the name of a field"
+        raise Unreadable(f"{what}: names are strings")
     return str(name)

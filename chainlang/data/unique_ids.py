@@ -1,4 +1,4 @@
-"""Each id once: the rows of a source are told apart by their ids, however many there are."""
+"""Check that row ids are unique, in constant memory."""
 
 from __future__ import annotations
 
@@ -13,19 +13,18 @@ from chainlang.diagnostics.render import shown
 from chainlang.semantics.seeds import row_id
 
 ROOM = 10_000
-"""Bytes of ids that are kept in memory, about, before a file is made for them."""
-_EACH = 100  # bytes that an id takes besides its text
+"""Approximate number of bytes of ids in memory before they are moved to a temporary file."""
+_EACH = 100  # bytes that an id takes in addition to its text
 
 
 def check_ids(rows: Iterable[Row | BadRow]) -> Iterator[Row | BadRow]:
-    """Yield the rows, with a `BadRow` for each whose given ``id`` an earlier row has.
+    """Yield the rows, with a `BadRow` for each row whose ``id`` an earlier row has.
 
-    Rows without an ``id`` may be equal: they are one row, and get equal draws. More ids than
-    a few are kept in a temporary file, so memory does not grow with the rows. Raises `SourceError`
-    if the disk is full.
+    Rows without an ``id`` may be equal; they then have equal samples. Beyond a few kilobytes, the
+    ids are kept in a temporary file. Raises `SourceError` if the disk is full.
 
     >>> [*check_ids([Row(1, {"id": 7}), Row(2, {"id": "7"}), Row(3, {"text": "a"})])][1].message
-    "the id '7' is that of row 1 too: give each row its own, or none"
+    "row 1 has the id '7' too: ids are unique, or left out"
     """
     with closing(_Seen()) as seen:
         for row in rows:
@@ -33,20 +32,20 @@ def check_ids(rows: Iterable[Row | BadRow]) -> Iterator[Row | BadRow]:
                 name = row_id(row.fields)
                 first = seen.add(name, row.number)
                 if first is not None:
-                    what = f"the id {shown(name)} is that of row {first} too"
-                    yield BadRow(row.number, f"{what}: give each row its own, or none")
+                    what = f"row {first} has the id {shown(name)} too"
+                    yield BadRow(row.number, f"{what}: ids are unique, or left out")
                     continue
             yield row
 
 
 def _has_id(fields: Mapping[str, Any]) -> bool:
-    """Return whether a row's identity is its ``id``, and not a hash of its content."""
+    """Return whether a row is identified by its ``id``, rather than by a hash of its content."""
     given = fields.get("id")
     return isinstance(given, str | int) and not isinstance(given, bool)
 
 
 class _Seen:
-    """The ids so far, each with its row: in memory while they are few, then in a file."""
+    """Ids seen so far, with their row numbers: in memory first, then in a temporary database."""
 
     def __init__(self) -> None:
         self._few: dict[str, int] = {}
@@ -54,7 +53,7 @@ class _Seen:
         self._base: sqlite3.Connection | None = None
 
     def add(self, name: str, number: int) -> int | None:
-        """Add an id; return the row that has it already, if there is one."""
+        """Add an id; return the number of an earlier row with it, or None."""
         if self._base is None:
             if name in self._few:
                 return self._few[name]
@@ -72,11 +71,11 @@ class _Seen:
         return int(found[0])
 
     def _spilled(self) -> sqlite3.Connection:
-        """Return a temporary file with the ids that were in memory."""
-        # No name is a temporary file; the rows may be read in one thread after another.
+        """Move the ids in memory to a temporary database."""
+        # The empty name means a temporary file. Rows may be read by one thread after another.
         base = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         base.execute("CREATE TABLE ids (id BLOB PRIMARY KEY, number INTEGER) WITHOUT ROWID")
-        base.execute("BEGIN")  # one transaction, never committed: it ends with the rows
+        base.execute("BEGIN")  # a single transaction, which is never committed
         few, self._few = self._few, {}
         with _on_disk():
             rows = ((_encoded(name), number) for name, number in few.items())
@@ -84,7 +83,7 @@ class _Seen:
         return base
 
     def close(self) -> None:
-        """Remove the file."""
+        """Close the database, which removes its file."""
         if self._base is not None:
             self._base.close()
 

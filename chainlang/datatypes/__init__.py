@@ -1,1 +1,1 @@
-"""Types of fields and answers: JSON schemas, pydantic validators, parsed replies."""
+"""Types of fields and answers: checks, JSON schemas, validators and parsed replies."""

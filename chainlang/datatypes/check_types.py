@@ -1,4 +1,4 @@
-"""Checks on types: every name known, bounds and patterns that make sense, defaults that fit."""
+"""Static checks of types: unknown names, bounds, patterns, and defaults that fit their type."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _ELSEWHERE = {
     "List": "list[str]", "object": "{ name: str }", "dict": "{ name: str }",
     "optional": "str?", "Optional": "str?",
 }  # fmt: skip
-"""What types are called in other languages, and what to write here."""
+"""Names of types in other languages, and the type to write instead."""
 
 
 def type_faults(node: declarations.Type, known: Mapping[str, Declared]) -> Iterator[Diagnostic]:
-    """Yield what is wrong with a type and with every type inside it.
+    """Yield the errors of a type and of every type inside it.
 
     >>> from chainlang.notation import parse_file
     >>> op = parse_file('op a : map -> list[int(5..1)](..2) | strin {}').node.items[0]
@@ -47,7 +47,7 @@ def type_faults(node: declarations.Type, known: Mapping[str, Declared]) -> Itera
 
 
 def input_faults(node: declarations.Input, known: Mapping[str, Declared]) -> Iterator[Diagnostic]:
-    """Yield what is wrong with an input: its own fields may be made from others."""
+    """Yield the errors of an input, whose fields may also be computed from others."""
     if isinstance(node.type, declarations.TypeName):
         faults = list(_name_faults(node.type, known))
         yield from faults
@@ -69,7 +69,7 @@ def _has_fields(node: declarations.TypeName, known: Mapping[str, Declared]) -> b
     if not isinstance(declared, declarations.PythonType):
         return shape_of(node, known) is not None
     if any(True for _ in python_type_faults(declared)):
-        return True  # one thing after another
+        return True  # reported by another check
     schema = json.loads(declared.schema)
     return schema.get("type") == "object" or not schema.keys().isdisjoint(_ELSEWHERE_SAID)
 
@@ -78,7 +78,7 @@ _ELSEWHERE_SAID = ("$ref", "allOf", "anyOf", "oneOf")
 
 
 def python_type_faults(node: declarations.PythonType) -> Iterator[Diagnostic]:
-    """Yield what is wrong with the JSON schema of a Python type."""
+    """Yield the errors of a Python type's JSON schema."""
     where = part_span(node.span, "schema")
     hint = "it is what pydantic says: json.dumps(Review.model_json_schema())"
     try:
@@ -91,7 +91,7 @@ def python_type_faults(node: declarations.PythonType) -> Iterator[Diagnostic]:
 
 
 def type_cycles(types: Mapping[str, Declared]) -> Iterator[Diagnostic]:
-    """Yield types that contain themselves; no value of such a type would ever end."""
+    """Yield an error for each type that contains itself, since its values would be infinite."""
     inside = {
         name: {one.name for one in walk(item) if isinstance(one, declarations.TypeName)}
         & types.keys()
@@ -152,9 +152,9 @@ def _same_twice(options: tuple[declarations.Type, ...]) -> Iterator[Diagnostic]:
 
 
 def _pattern_faults(pattern: str, where: Span | None) -> Iterator[Diagnostic]:
-    """Yield what is wrong with a regular expression, in the words of the engine that will match it.
+    """Yield the error of a regular expression, as reported by the engine that will match it.
 
-    That is pydantic's own, in time linear in the text: an author's pattern can't hang a run.
+    That is pydantic's engine, whose time is linear in the text, so no pattern can hang a run.
     """
     from pydantic_core import SchemaError, SchemaValidator
 
@@ -168,7 +168,7 @@ def _pattern_faults(pattern: str, where: Span | None) -> Iterator[Diagnostic]:
             reason = "it is too large: repetitions multiply"
         carets = next((line for line in lines if set(line.strip()) == {"^"}), None)
         if where is not None and carets is not None and "\n" not in pattern:
-            start = carets.index("^") - 4  # the engine indents what it shows
+            start = carets.index("^") - 4  # the engine indents the pattern by four
             where = inside(where, start, start + carets.count("^"))
         yield Diagnostic("type", f"this pattern can't be read: {reason}", where)
 
@@ -190,7 +190,7 @@ def _default_faults(
     if node.type is None or node.default is None:
         return
     if any(True for _ in type_faults(node.type, known)):
-        return  # one thing after another
+        return  # reported by another check
     value = node.default.value
     if not fits(value, node.type, known):
         shown = unparse_type(node.type)
@@ -200,7 +200,7 @@ def _default_faults(
 
 
 def fits(value: Literal, node: declarations.Type, known: Mapping[str, Declared]) -> bool:
-    """Return whether a literal is a value of a type; of a Python type only its class knows.
+    """Return whether a literal is a value of a type; True for any value of a Python type.
 
     >>> numbers = declarations.ListOf(declarations.TypeName("int", 1, 5))
     >>> fits((1, 3), numbers, {}), fits((1, 9), numbers, {})
@@ -222,7 +222,7 @@ def fits(value: Literal, node: declarations.Type, known: Mapping[str, Declared])
         case declarations.TypeName(name, low, high, pattern) if name in NAMED_TYPES:
             return _KINDS[name](value) and _in_bounds(value, low, high, pattern)
         case declarations.TypeName(name):
-            # Without the name, so that a type which contains itself, which is told, ends here.
+            # Without this name, so that a type which contains itself (an error) ends the recursion.
             declared = known.get(name)
             others = {other: one for other, one in known.items() if other != name}
             return not isinstance(declared, declarations.TypeDef) or fits(
@@ -260,7 +260,7 @@ def _matches(pattern: str, text: str) -> bool:
 
 
 def shape_of(node: declarations.Type, known: Mapping[str, Declared]) -> declarations.Shape | None:
-    """Return the fields that a value of a type has, if it is an object of ours, by name or not."""
+    """Return the fields of an object type, resolving names; None for other types."""
     seen: set[str] = set()
     while isinstance(node, declarations.TypeName) and node.name not in seen:
         seen.add(node.name)
@@ -272,5 +272,5 @@ def shape_of(node: declarations.Type, known: Mapping[str, Declared]) -> declarat
 
 
 def declared_types(found: Iterable[declarations.Item]) -> dict[str, Declared]:
-    """Return the types that some items declare, by name."""
+    """Return the types declared by items, by name."""
     return {one.name: one for one in found if isinstance(one, Declared)}

@@ -1,4 +1,4 @@
-"""Python classes by the names of the types they are bound to."""
+"""Python classes bound to names of types."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from attrs import field, frozen
 
 @frozen(eq=False)
 class Classes:
-    """Classes that validate values and construct Python objects of them, by type name.
+    """Classes that validate values and construct Python objects from them, by type name.
 
-    Two of them are equal if they are the same object, so that validators can be cached by them:
-    what stands in `by_name` need not be hashable.
+    Compared by identity, so that validators can be cached although `by_name` is not hashable.
     """
 
     by_name: Mapping[str, Any] = field(factory=dict)

@@ -1,4 +1,4 @@
-"""Types of which there are few values: every reply that fits, as text."""
+"""Enumeration of all replies of a type that has few values."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from chainlang.datatypes.check_types import Declared
 from chainlang.ir import declarations
 
 MOST = 100
-"""A type of more values than that has too many to be looked through for each token."""
+"""Maximum number of replies, because engines compare all of them after each token."""
 
 
 class _Unbounded(Exception):
-    """A type has values that can't be listed."""
+    """A type has too many values, or values that can be written in several ways."""
 
 
 def replies(
     node: declarations.Type, types: Mapping[str, Declared] | None = None
 ) -> tuple[str, ...]:
-    """Return every reply that is a value of a type, as JSON without blanks.
+    """Return every reply of a type, as JSON without blanks; empty if they can't be enumerated.
 
-    It is empty where there are too many, and where one value could be written in several ways: a
-    text with a quote, a slash or anything beyond ASCII, a negative number, a fraction.
+    That is so if there are more than `MOST`, or if a value can be written in several ways: a string
+    with a quote, a slash or a character beyond ASCII, a negative number, a fraction.
 
     >>> replies(declarations.OneOf((declarations.Constant("pos"), declarations.Constant("neg"))))
     ('"pos"', '"neg"')
@@ -41,7 +41,7 @@ def replies(
 def _texts(
     node: declarations.Type, types: Mapping[str, Declared], inside: frozenset[str]
 ) -> Iterator[str]:
-    """Yield the values of a type as text; `inside` are the named types that this is part of."""
+    """Yield the values of a type as text; `inside` are the enclosing named types."""
     match node:
         case declarations.TypeName("bool"):
             yield from ("true", "false")
@@ -82,7 +82,7 @@ def _few(texts: Iterable[str]) -> tuple[str, ...]:
 
 
 def _plain(value: object) -> str:
-    """Return a constant as JSON, if there is one way to write it."""
+    """Return a constant as JSON. Raises `_Unbounded` if it can be written in several ways."""
     text = json.dumps(value)
     inside = text[1:-1] if isinstance(value, str) else text
     if set(inside) & set('"\\/') or not inside.isprintable() or text.startswith("-"):

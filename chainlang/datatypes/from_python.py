@@ -1,8 +1,8 @@
-"""Python's types -> ours, as far as they say the same; the classes behind them stand beside.
+"""Conversion of Python annotations to types of the language.
 
-What pydantic makes of a type (its core schema) is read, and not the annotation: there everything is
-that a value will be held to, validators and custom types among it. What has no word here becomes a
-`PythonType`: its JSON schema, and the class that knows the rest.
+It reads pydantic's core schema rather than the annotation, because that has all constraints on a
+value, also those of validators and custom types. An annotation without an equivalent in the
+language becomes a `PythonType`: its JSON schema, and the class that validates values.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 
 
 class NoType(Exception):
-    """A Python value is no type that a reply or a row could have; the message says why."""
+    """Error for a Python value that is not a type of replies or rows; the message is the reason."""
 
 
 @frozen
 class Described:
-    """A Python type as a type of ours, with the declarations it needs and the classes behind it."""
+    """A converted annotation: its type, the declarations that it needs, and the bound classes."""
 
     type: declarations.Type
     declared: tuple[Declared, ...] = ()
@@ -42,9 +42,9 @@ class Described:
 
 
 def described(annotation: Any, name: str) -> Described:
-    """Return what a Python type says. `name` is for a type that has none and needs one.
+    """Convert an annotation; `name` is the name of a `PythonType` for one that is not a class.
 
-    Raises `NoType` for what pydantic can't validate, or can't say as a JSON schema.
+    Raises `NoType` if pydantic can't validate it, or it has no JSON schema.
 
     >>> described(list[int] | None, "reply").type
     Maybe(item=ListOf(item=TypeName(name='int', low=None, high=None, pattern=None), low=None,...
@@ -75,7 +75,7 @@ def _adapter(annotation: Any) -> TypeAdapter[Any]:
 
 
 def misfit(declared: Declared, annotation: Any) -> list[Diagnostic]:
-    """Return why a class can't be what a declared type says, if so."""
+    """Return an error if a class does not agree with the declared type that it is bound to."""
     name, hint = declared.name, "bind a pydantic model, an enum, a dataclass or another Python type"
     try:
         said = described(annotation, name)
@@ -84,7 +84,7 @@ def misfit(declared: Declared, annotation: Any) -> list[Diagnostic]:
         return [Diagnostic("operand", message, hint=hint)]
     own = next((one for one in said.declared if declarations.TypeName(one.name) == said.type), None)
     if isinstance(declared, declarations.PythonType) or not isinstance(own, declarations.TypeDef):
-        return []  # what more it asks of a value is asked of each
+        return []  # its validator checks each value
     if own.type == declared.type:
         return []
     hint = f"the type: {unparse_type(declared.type)}; the class: {unparse_type(own.type)}"
@@ -93,7 +93,7 @@ def misfit(declared: Declared, annotation: Any) -> list[Diagnostic]:
 
 
 class _Beyond(Exception):
-    """A core schema says something that no type here can say."""
+    """A core schema has a constraint that the language's types don't have."""
 
 
 _CONSTRAINTS = {
@@ -116,7 +116,7 @@ _CONSTRAINTS = {
     "definitions": {"schema", "definitions"},
     "definition-ref": {"schema_ref"},
 }
-"""What is understood of each kind of core schema; anything else is beyond."""
+"""Supported keys of each kind of core schema; any other raises `_Beyond`."""
 
 _FIELD = {"type", "schema", "metadata", "name", "init", "kw_only", "required", "frozen"}
 _CONFIG = {"title", "extra_fields_behavior", "frozen"}
@@ -124,13 +124,13 @@ _CONFIG = {"title", "extra_fields_behavior", "frozen"}
 
 @define
 class _Reader:
-    """Reads one core schema. Classes become declared types."""
+    """Converter of one core schema. Classes become declared types."""
 
     root: Any
     declared: dict[str, Declared] = field(factory=dict)
     classes: dict[str, Any] = field(factory=dict)
     inside: list[Any] = field(factory=list)
-    """The classes being read, for one that contains itself."""
+    """Classes being converted, to detect one that contains itself."""
 
     def type(self, schema: Any) -> declarations.Type:
         kind = schema["type"]
@@ -182,7 +182,7 @@ class _Reader:
     # ------------------------------------------------------------ classes
 
     def named(self, schema: Any) -> declarations.TypeName:
-        """Return the name of a class, after declaring what it says; or its JSON schema."""
+        """Return the name of a class, after declaring it as a type or a `PythonType`."""
         cls = schema["cls"]
         name = _named(cls.__name__)
         if self.classes.setdefault(name, cls) is not cls:
@@ -248,28 +248,28 @@ class _Reader:
 
 
 def _named(name: str) -> str:
-    """Return the name of a class as a name of ours: that of a generic one has brackets."""
+    """Return the name of a class as a valid name; names of generic classes have brackets."""
     plain = re.sub(r"\W+", "_", name).strip("_")
     return plain if is_name(plain) and plain not in (*NAMED_TYPES, "list") else f"{plain}_"
 
 
 def _said(schema: Any) -> set[str]:
-    """Return the keys of a core schema that say something of a value."""
+    """Return the keys of a core schema that constrain values."""
     none = ("type", "ref", "metadata")
     return {key for key, value in schema.items() if key not in none and value not in (None, False)}
 
 
 def _extras(schema: Any) -> bool:
-    """Return whether metadata says more of a schema than a description."""
+    """Return whether the metadata of a schema has more than a description."""
     metadata = dict(schema.get("metadata") or {})
     if schema["type"] in ("model", "enum", "dataclass", "typed-dict"):
-        metadata.pop("pydantic_js_functions", None)  # its own; others are looked at with its config
+        metadata.pop("pydantic_js_functions", None)  # its own; `_plain_config` finds others
     updates = metadata.pop("pydantic_js_updates", {})
     return bool(metadata) or bool(updates.keys() - {"description"})
 
 
 def _plain_config(schema: Any) -> bool:
-    """Return whether a class validates as it stands, and says of itself what its fields say."""
+    """Return whether a class has no settings or hooks that change validation or JSON schema."""
     from pydantic import BaseModel
 
     cls, config = schema["cls"], schema.get("config") or {}
@@ -305,7 +305,7 @@ def _simple(schema: Any) -> declarations.TypeName:
 
 
 def _constant(value: Any) -> declarations.Type | None:
-    """Return a constant; None for None, which makes the others optional."""
+    """Return the type of a constant; None for the value None."""
     if value is None:
         return None
     if isinstance(value, Enum) or not isinstance(value, str | int) or not is_literal(value):
@@ -344,7 +344,7 @@ def _default(schema: Any) -> declarations.Default:
 
 
 def _words(cls: Any) -> str | None:
-    """Return what a class says of itself, and not what its maker gave it."""
+    """Return the docstring of a class; None if it has none or a generated one."""
     own = cls.__dict__.get("__doc__")
     made = own is None or own.startswith(f"{cls.__name__}(") or own in _MADE
     return None if made else inspect.cleandoc(own)

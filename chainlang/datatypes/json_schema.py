@@ -1,7 +1,4 @@
-"""Types -> what an engine is told, and what holds a value to a type afterwards.
-
-`json_schema` says a type as a JSON schema, for engines; `validator` makes pydantic's of it.
-"""
+"""Conversion of types to JSON schemas, for engines, and to pydantic validators, for replies."""
 
 from __future__ import annotations
 
@@ -32,10 +29,10 @@ _BOUNDS = {"str": ("minLength", "maxLength")}
 
 
 def json_schema(node: declarations.Type, types: Types | None = None) -> str:
-    """Return a type as a JSON schema, as text.
+    """Return the JSON schema of a type, as text.
 
-    Fields keep the order in which they were written, so that what a model reasons comes before
-    what it concludes; and every field is asked for, also one with a default.
+    Fields keep their written order, so that a model's reasoning can come before its conclusion.
+    Every field is required, also one with a default.
 
     >>> from chainlang.notation import parse_file
     >>> op = parse_file('op a : map -> { why: str, score "1 is bad": int(1..) } {}').node.items[0]
@@ -58,7 +55,7 @@ def _json_schema(node: declarations.Type, types: tuple[tuple[str, Declared], ...
 class _Writer:
     types: Types
     defs: dict[str, Any] = field(factory=dict)
-    """The named types that were met."""
+    """Schemas of the named types that are used."""
 
     def schema(self, node: declarations.Type) -> dict[str, Any]:
         match node:
@@ -97,7 +94,7 @@ class _Writer:
     def named(self, name: str) -> dict[str, Any]:
         if name not in self.defs:
             declared = self.types[name]
-            self.defs[name] = {}  # its place, before those it contains
+            self.defs[name] = {}  # reserves its position before the types inside it
             if isinstance(declared, declarations.PythonType):
                 self.defs[name] = self.python(declared)
             else:
@@ -106,7 +103,7 @@ class _Writer:
         return {"$ref": f"#/$defs/{name}"}
 
     def python(self, declared: declarations.PythonType) -> Any:
-        """Return the schema of a Python type, with its own definitions among ours."""
+        """Return the schema of a Python type, after moving its definitions into `defs`."""
         whole = json.loads(declared.schema)
         inner = whole.pop("$defs", {})
         moved = {f"#/$defs/{key}": f"#/$defs/{declared.name}.{key}" for key in inner}
@@ -120,7 +117,7 @@ def _said(found: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _moved(schema: Any, moved: Mapping[str, str]) -> Any:
-    """Return a schema with its references led to where the definitions are now."""
+    """Return a schema whose references point to the new places of the definitions."""
     if isinstance(schema, list):
         return [_moved(one, moved) for one in schema]
     if not isinstance(schema, dict):
@@ -140,10 +137,10 @@ def validator(
     *,
     typed: bool = False,
 ) -> SchemaValidator:
-    """Return what holds a value to a type, and makes plain JSON values of it.
+    """Return pydantic's validator of a type, which returns plain JSON values.
 
-    Of a Python type it makes what the class that is bound to its name makes; with `typed`, of
-    every type to whose name one is bound.
+    Values of a Python type become instances of the class bound to its name; with `typed`, so do
+    values of every type with a bound class.
 
     >>> validator(declarations.ListOf(declarations.TypeName("int", 1, 5))).validate_json("[1, 5]")
     [1, 5]
@@ -161,7 +158,7 @@ def _validator(
 
 
 def has_classes(node: declarations.Type, types: Types, classes: Classes) -> bool:
-    """Return whether a class is bound to the name of a type, or of one inside it."""
+    """Return whether a class is bound to a type, or to one inside it."""
     pending, seen = [node], set[str]()
     while pending:
         for one in walk(pending.pop()):
@@ -177,7 +174,7 @@ def has_classes(node: declarations.Type, types: Types, classes: Classes) -> bool
 
 @define
 class _Core:
-    """Types in the words of pydantic's core, whose fields may have any name that ours may have."""
+    """Converter to pydantic's core schemas, which allow any name of a field."""
 
     types: Types
     classes: Mapping[str, Any]

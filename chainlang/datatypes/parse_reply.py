@@ -1,4 +1,4 @@
-"""A reply -> a value of its type: as plain JSON values, and as the bound classes make it."""
+"""Parsing of replies into values of a type: as JSON values, and as instances of bound classes."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from chainlang.ir import declarations
 
 
 class Misfit(Exception):
-    """A text is no value of a type; the message says where, what stands there, and the rule."""
+    """Error for a reply that is not a value of its type; the message has place, value and rule."""
 
 
 @frozen
 class Value:
-    """A value of a type, twice."""
+    """A value of a type in two forms."""
 
     plain: Any
-    """As JSON values: what templates, votes and tables read."""
+    """JSON values, for templates, votes and tables."""
     typed: Any
-    """As Python has it: instances of the classes that are bound to the names of types."""
+    """Python objects, with instances of the bound classes."""
 
 
 @frozen(eq=False, slots=False)  # with slots, a cached property would slow down every other one
 class Form:
-    """What replies have to be: a type, in words for engines, and as a check of what comes."""
+    """The type of a stage's replies, with its JSON schema and its parser."""
 
     type: declarations.Type
     types: Mapping[str, Declared] = field(factory=dict)
@@ -40,12 +40,12 @@ class Form:
 
     @cached_property
     def schema(self) -> str:
-        """The type as a JSON schema."""
+        """JSON schema of the type."""
         return json_schema(self.type, self.types)
 
     @cached_property
     def choices(self) -> tuple[str, ...]:
-        """Every reply that there may be, as JSON; none, where there are too many."""
+        """Every possible reply, as JSON; empty if there are too many."""
         return enumerate_values.replies(self.type, self.types)
 
     @cached_property
@@ -62,10 +62,10 @@ class Form:
         return lambda text: Value(plain(reads.validate_json(text)), makes.validate_json(text))
 
     def read(self, text: str) -> Value:
-        """Return the value that a JSON text is.
+        """Parse a reply. Raises `Misfit`.
 
-        What a type of the language says is checked by the language, whether a class is bound or
-        not, so binding one changes no result but the Python value. Raises `Misfit`.
+        The type's own validator checks values whether or not a class is bound, so binding one
+        changes nothing but `Value.typed`.
 
         >>> score = declarations.Field("score", declarations.TypeName("int"))
         >>> form = Form(declarations.Shape((score,)))
@@ -74,7 +74,7 @@ class Form:
         """
         try:
             return self._read(text)
-        except Exception as error:  # a validator of a class is somebody else's code
+        except Exception as error:  # validators of a class are user code
             from pydantic_core import ValidationError
 
             if isinstance(error, ValidationError):
@@ -83,7 +83,7 @@ class Form:
 
 
 def plain(value: Any) -> Any:
-    """Return what a validator made as JSON values; the fields of a class by their own names."""
+    """Return a validated value as JSON values, with field names rather than aliases."""
     from pydantic_core import to_jsonable_python
 
     return to_jsonable_python(value, by_alias=False)

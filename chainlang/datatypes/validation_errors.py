@@ -1,4 +1,4 @@
-"""What does not fit a type, in words: where in the value, what stands there, and the rule."""
+"""Messages for validation errors: place in the value, the value found, and the rule."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from chainlang.notation.unparse import unparse_type
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails, ValidationError
 
-_MOST = 5  # faults of one value that are told
-_LONGEST = 60  # characters of a value that are shown
+_MOST = 5  # errors of one value in a message
+_LONGEST = 60  # characters of a value in a message
 
 
 def misfits(
     error: ValidationError, node: declarations.Type, types: Mapping[str, Declared]
 ) -> list[str]:
-    """Return what pydantic found wrong with a value of a type, each with its place.
+    """Return a message for each of pydantic's errors in a value of a type.
 
     >>> from pydantic_core import ValidationError
     >>> from chainlang.datatypes.json_schema import validator
@@ -59,7 +59,7 @@ def _said(error: ErrorDetails, node: declarations.Type, types: Mapping[str, Decl
 
 
 def _known(at: Sequence[int | str], node: declarations.Type, types: Mapping[str, Declared]) -> str:
-    """Return what a field that is not there may have been meant to be."""
+    """Return a suggestion for an unknown field, or the list of the known ones."""
     owner: declarations.Type | None = node
     for step in at[:-1]:
         owner = _inside(_named(owner, types), step)
@@ -74,7 +74,7 @@ def _known(at: Sequence[int | str], node: declarations.Type, types: Mapping[str,
 def path(
     at: Sequence[int | str], node: declarations.Type | None, types: Mapping[str, Declared]
 ) -> str:
-    """Return a place in a value as it is written in Python; of a choice, which one was tried.
+    """Return a place in a value in Python's notation, with the option tried of a union.
 
     >>> text = declarations.TypeName("str")
     >>> parts = declarations.ListOf(declarations.OneOf((text, text)))
@@ -94,14 +94,14 @@ def path(
 
 
 def label(node: declarations.Type) -> str:
-    """Return what one of several types is called where a value fits none of them."""
+    """Return the name of an option of a union in messages."""
     return "{ ... }" if isinstance(node, declarations.Shape) else unparse_type(node)
 
 
 def _named(
     node: declarations.Type | None, types: Mapping[str, Declared]
 ) -> declarations.Type | None:
-    """Return the type behind a name, or inside what may be null; pydantic counts neither."""
+    """Resolve names and nullable types, which pydantic's error locations leave out."""
     while True:
         if isinstance(node, declarations.Maybe):
             node = node.item
@@ -125,6 +125,6 @@ def _inside(node: declarations.Type | None, step: int | str) -> declarations.Typ
 def _shown(value: Any) -> str:
     try:
         text = json.dumps(value, ensure_ascii=False)
-    except (TypeError, ValueError):  # no JSON value: something that a class made
+    except (TypeError, ValueError):  # an instance of a class
         text = repr(value)
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"

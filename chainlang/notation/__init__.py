@@ -1,4 +1,4 @@
-"""Text <-> nodes. The only place that knows the parser; it knows no type of stage by name."""
+"""Parser, printer and formatter of the notation. Only this package uses lark."""
 
 from chainlang.notation.parse import Parsed, parse, parse_file, source
 from chainlang.notation.unparse import unparse, unparse_file

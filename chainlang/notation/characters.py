@@ -1,4 +1,4 @@
-"""What is not in the language, and what to write instead: the vocabulary of `diagnose`."""
+"""Diagnostics for characters that are not in the language, with what to write instead."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from chainlang.diagnostics.source import Source, Span
 from chainlang.notation.grammar import WORDS
 from chainlang.notation.scan import ending
 
-# Characters and pairs that other languages write where this one writes something else.
+# Operators of other languages, and what to write instead.
 FOREIGN = {
     "→": "write >> for a sequence",
     "⇒": "write >> for a sequence",
@@ -55,7 +55,7 @@ FOREIGN = {
 
 
 def foreign(source: Source, at: int) -> Diagnostic | None:
-    """Return the finding for what another language writes; some of it was read as a label first."""
+    """Return the diagnostic for another language's operator, which may be tokenized as a label."""
     text = source.text
     places = [(start, start + size) for start in (at - 2, at - 1, at) for size in (3, 2, 1)]
     for start, stop in places:
@@ -72,7 +72,7 @@ def foreign(source: Source, at: int) -> Diagnostic | None:
 
 
 def in_field(source: Source, at: int) -> Diagnostic | None:
-    """Return the finding for a character that stands in a field, which needs quotes then."""
+    """Return the diagnostic for a character that makes a field need quotes."""
     text = source.text
     char = text[at : at + 1]
     field = ending(r":[\w./@+~-]*", text[:at])
@@ -90,7 +90,7 @@ def in_field(source: Source, at: int) -> Diagnostic | None:
 
 
 def strange(where: Span) -> Diagnostic:
-    """Return the finding for any other character."""
+    """Return the diagnostic for any other character."""
     char = where.text
     hint = None
     if not char.isprintable() or char.isspace():
@@ -103,7 +103,7 @@ def strange(where: Span) -> Diagnostic:
 
 
 def called(char: str) -> str:
-    """Return how to speak of a character: itself, or its number and name where it can't be seen."""
+    """Return a character for messages; its code point and name if it is not printable."""
     if char.isprintable() and char.isascii():
         return f"'{char}'"
     unnamed = "a lone surrogate" if 0xD800 <= ord(char) < 0xE000 else "a control character"
@@ -115,12 +115,12 @@ def called(char: str) -> str:
 def instead(expected: Iterable[str], source: Source) -> str:
     """Return ``: expected a, b or c`` for a set of terminals, or nothing for a large one."""
     expected = set(expected)
-    if not any(bracket in source.text for bracket in "([{"):  # the tables of LALR merge contexts
+    if not any(bracket in source.text for bracket in "([{"):  # LALR states merge contexts
         expected -= {"RPAR", "RSQB", "RBRACE"}
-    if "COLON" in expected:  # what is needed, and not the description that may stand before it
+    if "COLON" in expected:  # required, unlike the description that may come before it
         expected -= {"STRING"}
     if "TYPE" not in expected and {"NAME", "FUNCTION"} <= expected and "REF" not in expected:
-        expected -= {"LABEL", "FUNCTION"}  # after `type`, where other names are rarer
+        expected -= {"LABEL", "FUNCTION"}  # after `type`, where these are rare
     names = {} if "REF" in expected else {"NAME": "a name"}
     words = sorted(
         {names.get(terminal, WORDS[terminal]) for terminal in expected if terminal in WORDS}

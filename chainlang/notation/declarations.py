@@ -1,4 +1,4 @@
-"""Parse tree -> the items of a file: declarations, types, settings."""
+"""Conversion of parse trees to the items of a file: declarations, types, settings."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from chainlang.notation.values import edges
 
 
 def read_file(reader: Reader, tree: Any) -> declarations.File:
-    """Return the file node of a parse tree; findings are left in the reader."""
+    """Return the file node of a parse tree; the reader collects diagnostics."""
     found = tuple(_ITEMS[child.data](reader, child) for child in tree.children)
     return declarations.File(found, span=Span(reader.source, 0, len(reader.source.text)))
 
@@ -87,7 +87,7 @@ def _setting(reader: Reader, tree: Any) -> declarations.Setting:
             reader.name(name, span), declarations.Environment(variable, span=inner), span=whole
         )
     word = value.children[0] if value.data == "word" else None
-    if name == "model" and word is not None and word not in WORDS:  # names a model of this file
+    if name == "model" and word is not None and word not in WORDS:  # a model of this file
         return declarations.Setting(name, str(value.children[0]), span=whole)
     literal, _ = reader.literal(value)
     return declarations.Setting(reader.name(name, span, "a setting"), literal, span=whole)

@@ -1,7 +1,7 @@
-"""What the parser could not read, said so that the reader knows what to write.
+"""Diagnostics for syntax errors.
 
-The parser reports a token or a character, and what it would have taken. Here that becomes a
-sentence: first the mistakes that people make, each with its own rule, then the general case.
+The parser reports an unexpected token or character, and the tokens that it expected. Rules for
+common mistakes are tried in order; then comes the general message.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _AFTER = "AMP"  # expected only where one has ended
 
 
 def diagnose(error: UnexpectedInput, source: Source) -> Diagnostic:
-    """Return the finding for a text that the grammar does not accept."""
+    """Return the diagnostic for a text that the grammar does not accept."""
     if isinstance(error, UnexpectedCharacters):
         return _character(source, error.pos_in_stream or 0, set(error.allowed or ()))
     if isinstance(error, UnexpectedToken):
@@ -52,7 +52,7 @@ def _character(source: Source, at: int, expected: set[str]) -> Diagnostic:
     other = foreign(source, at)
     if other and char == ";" and "COMMA" in expected and _AFTER not in expected:
         other = evolve(other, hint="write a comma")
-    if not other or char in "!%;":  # which a model may hold
+    if not other or char in "!%;":  # which the name of a model may contain
         return in_field(source, at) or other or strange(where)
     return other
 
@@ -160,7 +160,7 @@ def _token(source: Source, token: Token, expected: set[str]) -> Diagnostic:
 def _mistaken(
     source: Source, where: Span, before: str, expected: set[str], kind: str
 ) -> Diagnostic | None:
-    """Return the finding for what people write who know another language, or this one a little."""
+    """Return the diagnostic for a habit from another language, or a common mistake in this one."""
     text = where.text
     pair = source.text[where.start : where.start + 2]
     if pair in FOREIGN:
@@ -204,7 +204,7 @@ def _mistaken(
 
 
 def _declared(source: Source, where: Span, expected: set[str], kind: str) -> Diagnostic | None:
-    """Return the finding for a declaration, or a setting in one, that is written another way."""
+    """Return the diagnostic for a declaration or setting in the wrong form."""
     text = visible(where.text)
     here = f"'{text}' can't stand here{instead(expected, source)}"
     if expected == {"STRING"} and kind == "NAME":
@@ -233,7 +233,7 @@ def _declared(source: Source, where: Span, expected: set[str], kind: str) -> Dia
 
 
 def _missing(where: Span, before: str, expected: set[str], kind: str) -> Diagnostic | None:
-    """Return the finding for two things with nothing between them."""
+    """Return the diagnostic for a missing operator or separator between two parts."""
     text = visible(where.text)
     if kind in ("INT", "NUMBER") and _PART in expected:
         return Diagnostic(

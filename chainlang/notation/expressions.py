@@ -1,7 +1,7 @@
-"""Parse tree -> expression nodes, with spans. Says what is malformed; knows no type by name.
+"""Conversion of parse trees to expression nodes, with spans.
 
-A problem here does not stop the reading: it is noted, something harmless stands in, and the rest
-of the text is read too, so that one look shows all mistakes.
+An error does not end the conversion: a diagnostic is added, a placeholder takes the place of the
+invalid part, and the rest of the text is converted too, so that one run reports all errors.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ _FLAT = frozenset({"branch", "join", "then", "repeat"})
 
 @define
 class Reader(StageReader):
-    """Turns the parse trees of one source into nodes, and collects what it finds wrong."""
+    """Converter of one source's parse trees to nodes; collects diagnostics."""
 
     # ------------------------------------------------------------ expressions
 
     def expression(self, tree: Tree[Token]) -> Expr:
-        """Return the node of any expression tree."""
+        """Return the node of an expression tree."""
         kind = _kind(tree)
-        # A group is no node, and an operator within the same operator is one with it.
+        # A group has no node, and nested equal operators are one node.
         if kind == "group" or (kind == self.around[-1] and kind in _FLAT):
             return self._node(tree)
         self.enter(kind, tree)
@@ -95,7 +95,7 @@ class Reader(StageReader):
     def _repeat(self, tree: Tree[Token]) -> Expr:
         body: Any = tree
         counts = []
-        while body.data == "repeat":  # 2 * 3 * a is one node, and needs no stack
+        while body.data == "repeat":  # 2 * 3 * a is one node, without recursion
             count, _, body = body.children
             counts.append(count)
         node = self.expression(body)
@@ -208,7 +208,7 @@ class Reader(StageReader):
             what = f"this {form} has one part, so there is nothing to {form}"
             self.note("single-branch", what, span, "write the part alone")
         node: Expr = getattr(build, form)(*parts, span=span)
-        if len(parts) == 1:  # the part itself, which stands where the call does
+        if len(parts) == 1:  # the part itself, with the span of the call
             inside = node.span.parts if node.span else ()
             node = build.moved(node, evolve(span, parts=inside))
         return node
@@ -216,7 +216,7 @@ class Reader(StageReader):
     # ------------------------------------------------------------ arguments
 
     def arguments(self, tree: Tree[Token]) -> list[Argument]:
-        """Return the arguments of a call, after noting repeated or misplaced keywords."""
+        """Return the arguments of a call; diagnose repeated and misplaced keywords."""
         found: list[Argument] = []
         seen: set[str] = set()
         for child in _trees(tree):
@@ -258,7 +258,7 @@ class Reader(StageReader):
         return Argument(name, what, whole, name_span)
 
     def value(self, tree: Tree[Token]) -> tuple[Literal | Expr | Table, Span | None]:
-        """Return what stands as a value: a literal, a table of chains, or a chain."""
+        """Return a value: a literal, a table of chains, or a chain."""
         kind = str(tree.data)
         if kind == "table":
             self.around.append(kind)
@@ -293,7 +293,7 @@ class Reader(StageReader):
 
 
 def _kind(tree: Tree[Token]) -> str:
-    """Return which kind of node a tree becomes; a call such as ``join(a, b)`` is an operator."""
+    """Return the kind of a tree's node; a call such as ``join(a, b)`` is an operator."""
     kind = tree.data
     if kind != "stage":
         return _OPERATORS.get(kind, kind)
@@ -308,5 +308,5 @@ def _kind(tree: Tree[Token]) -> str:
 
 
 def _trees(tree: Tree[Token]) -> list[Any]:
-    """Return the children that are trees: without brackets, commas and what was left out."""
+    """Return the children that are trees, without brackets, commas and absent optional parts."""
     return [child for child in tree.children if hasattr(child, "data")]

@@ -1,4 +1,4 @@
-"""Files -> items. Reads a `.chain` file and what it uses, and nothing outside its folder."""
+"""Loading of `.chain` files with the files that they use, all inside the folder of the first."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from chainlang.notation.parse import Lost, Parsed, read_items, source
 def read_source(path: Path, span: Span | None = None) -> Source:
     """Return the text of a file. Its size is checked before it is read.
 
-    Raises `SourceError` for a file that is missing, no regular file or not UTF-8, and `LimitError`
-    for one that is too large. `span` is where it is used, for the error.
+    Raises `SourceError` for a file that is missing, not a regular file or not UTF-8, and
+    `LimitError` for one that is too large. `span` is the place of the `use`, for the error.
     """
 
     def refuse(message: str, hint: str | None = None) -> SourceError:
@@ -32,7 +32,7 @@ def read_source(path: Path, span: Span | None = None) -> Source:
             raise refuse(what)
         size = path.stat().st_size
         current().check("source_bytes", size, f"{path}: a file of {size:,} bytes", span)
-        with path.open("rb") as file:  # what grows meanwhile, or lies about its size, is cut off
+        with path.open("rb") as file:  # a file that grows meanwhile is cut off
             data = file.read(current().source_bytes + 1)
         current().check("source_bytes", len(data), f"{path}: a file that grows", span)
     except OSError as error:
@@ -49,9 +49,9 @@ def read_source(path: Path, span: Span | None = None) -> Source:
 
 
 def read_chain_file(path: Path) -> Parsed[File]:
-    """Return the items of a file and of all files it uses, with everything found on the way.
+    """Return the items of a file and of all files that it uses, with all diagnostics.
 
-    Raises the first file's own errors if it can't be read at all.
+    Raises the errors of the first file if it can't be read.
     """
     loader = _Loader()
     items = loader.load(path, ())
@@ -64,12 +64,12 @@ class _Loader:
     seen: set[Path] = field(factory=set)
     lost: Lost = field(factory=Lost)
     whole: Span | None = None
-    """The span of the file that was asked for, the first to be read."""
+    """Span of the first file."""
     size: int = 0
-    """The nodes of the files read so far."""
+    """Number of nodes of the files read so far."""
 
     def load(self, path: Path, users: tuple[Path, ...], span: Span | None = None) -> list[Item]:
-        """Return the items of a file, each `use` replaced by the items of the file it names."""
+        """Return the items of a file, with the items of used files in place of each `use`."""
         current().check("files", len(self.seen) + 1, f"more than {current().files} files", span)
         current().check("depth", len(users) + 1, f"files used {len(users) + 1} deep", span)
         text = read_source(path, span)
@@ -91,7 +91,7 @@ class _Loader:
 
     def use(self, item: Use, path: Path, users: tuple[Path, ...]) -> list[Item]:
         where = part_span(item.span, "name")
-        if any(one.span == where for one in self.found):  # what it names is no path
+        if any(one.span == where for one in self.found):  # already diagnosed as not a path
             self.lost |= Lost(everything=True)
             return []
         try:
@@ -113,7 +113,7 @@ class _Loader:
 
 
 def _inside(folder: Path, name: str, span: Span | None) -> Path:
-    """Return the path of a used file; raise `SourceError` if it is not beside or below its user."""
+    """Return the path of a used file. Raises `SourceError` if it is outside the folder."""
     pure = PurePosixPath(name)
     hint = "a file is used from beside or below the file that uses it"
 

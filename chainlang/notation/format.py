@@ -1,7 +1,7 @@
-"""The canonical layout of a `.chain` file, with its comments and the empty lines between its items.
+"""Formatter of `.chain` files, which keeps comments and the empty lines between items.
 
-A comment belongs to the line it ends, or to what comes next; one inside an expression moves above
-it. Everything else is printed from the nodes, so formatting a second time changes nothing.
+A comment belongs to the line that it ends, or to the item after it; one inside an expression moves
+above it. Everything else is printed from the nodes, so formatting is idempotent.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from chainlang.notation.unparse import (
 )
 
 Unit: TypeAlias = declarations.Item | declarations.Field | declarations.Setting
-"""What stands on lines of its own."""
-WIDTH = 100  # columns; what is longer is broken, one part on a line
+"""Node that starts on a line of its own."""
+WIDTH = 100  # columns; a longer item is broken into one part per line
 
 
 def format_text(text: str | Source) -> str:
     """Return the text of a `.chain` file in its canonical layout.
 
-    Raises `NotationError` if it is not one; what it means is not checked.
+    Raises `NotationError` for syntax errors; names are not resolved.
 
     >>> print(format_text("main=3:E   >>M # vote\\n\\n\\n\\n# last"), end="")
     main = 3:E >> M  # vote
@@ -52,23 +52,23 @@ def format_text(text: str | Source) -> str:
 
 @define
 class _Layout:
-    """Prints units (items, settings, fields) in order, each with the comments that belong to it."""
+    """Printer of units (items, settings, fields), each with the comments that belong to it."""
 
     text: str
     comments: list[int]
-    """Where the comments start that have not been printed."""
+    """Offsets of the comments that have not been printed."""
     lines: list[str] = field(factory=list)
     printed: int = 0
-    """The offset up to which the source has been printed."""
+    """Offset up to which the source has been printed."""
 
     def units(
         self, nodes: Sequence[Unit], end: int, indent: str, *, gaps: bool = False, after: str = ""
     ) -> None:
-        """Print the units of one container, which ends at `end`, and the comments among them."""
+        """Print the units and comments of one container, which ends at `end`."""
         for index, node in enumerate(nodes):
             start, stop = _place(node)
             following = _place(nodes[index + 1])[0] if index + 1 < len(nodes) else end
-            # A container prints the comments inside it with what they belong to.
+            # A container prints the comments inside it with its own units.
             self.own_lines(start if _holds_units(node) else stop, indent, gaps)
             self.gap(start, gaps)
             self.unit(node, indent, after)
@@ -93,7 +93,7 @@ class _Layout:
         return self.text[at:stop].rstrip()
 
     def gap(self, at: int, wanted: bool) -> None:
-        """Keep one empty line where the source has some."""
+        """Print one empty line if the source has any."""
         if wanted and self.lines and self.text.count("\n", self.printed, at) > 1:
             self.lines.append("")
         self.printed = max(self.printed, at)
@@ -153,7 +153,7 @@ def _holds_units(node: Node) -> bool:
 
 
 def _broken(node: declarations.Item) -> list[str]:
-    """Return an item as lines: one, or one for each part where one would be too long."""
+    """Return an item as one line, or as one line for each part if that is too long."""
     line = unparse_item(node)
     if len(line) <= WIDTH:
         return [line]

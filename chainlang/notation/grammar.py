@@ -1,4 +1,4 @@
-"""The grammar, compiled once, and what a grammar's terminals are called in plain words."""
+"""The compiled grammar, and names of its terminals for messages."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from lark import Lark
 
-# What the reader is told was expected. Every terminal of the grammar has a row; a test checks it.
+# Names for "expected ..." in messages. A test checks that every terminal of the grammar has a row.
 WORDS = {
     "COUNTED": "a stage",
     "NAME": "a stage",
@@ -60,7 +60,7 @@ def grammar_text() -> str:
 
 @cache
 def grammar() -> Lark:
-    """Return the compiled grammar. Building it takes about 40 ms, so only parsing asks for it."""
+    """Return the grammar, compiled on first use because that takes about 40 ms."""
     from lark import Lark  # the first parse pays for loading lark, `import chainlang` does not
 
     return Lark(grammar_text(), parser="lalr", lexer="contextual", start=["expression", "file"])

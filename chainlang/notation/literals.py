@@ -1,7 +1,7 @@
-"""Strings and numbers: how they are read, and how they are printed so that both doors read them.
+"""Parsing and printing of strings and numbers.
 
-The escapes are those that Python and this language share, so a string means the same in a `.chain`
-file, in a notation string and in Python source.
+The escapes are a subset of Python's, so a string means the same in a `.chain` file, in notation and
+in Python source.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ WORDS: dict[str, Literal] = {
 
 
 class BadEscape(ValueError):
-    """A backslash is followed by something that is no escape; `offset` is where, in the token."""
+    """Invalid escape in a string; `offset` is its position in the token."""
 
     def __init__(self, escape: str, offset: int) -> None:
         self.escape = escape
@@ -45,9 +45,7 @@ class BadEscape(ValueError):
 
 
 def read_string(token: str) -> str:
-    """Return the value of a quoted string, raw or not.
-
-    Raises `BadEscape` where a backslash starts no escape that Python has too.
+    """Return the value of a quoted string, raw or not. Raises `BadEscape`.
 
     >>> read_string(r'"a\\tb"'), read_string("'it'"), read_string('\"\"\"two \"lines\"\"\"\"'[:-1])
     ('a\\tb', 'it', 'two "lines')
@@ -73,7 +71,7 @@ def read_string(token: str) -> str:
 
 
 def place(token: str, index: int) -> int:
-    """Return where in a quoted token the character `index` of its value stands.
+    """Return the position in a quoted token of character `index` of its value.
 
     >>> place(r'"a\\tb"', 2), place("'abc'", 1), place(r'r"\\d+"', 1)
     (4, 2, 3)
@@ -90,7 +88,7 @@ def place(token: str, index: int) -> int:
 
 
 def inside(span: Span, start: int, end: int) -> Span:
-    """Return where some characters of a string were written; `span` is where its literal was.
+    """Return the span of some characters of a string; `span` is that of its literal.
 
     >>> from chainlang.diagnostics.source import Source
     >>> inside(Span(Source(r'"a\\tbc"'), 0, 7), 2, 4).text
@@ -112,7 +110,7 @@ def at_literal(found: Diagnostic, literal: Span | None) -> Diagnostic:
 
 
 def print_string(value: str) -> str:
-    """Return a text as a quoted string on one line, printable and the same in Python.
+    """Return a text as a quoted string on one line, with printable characters only.
 
     >>> print_string('say "hi"\\n')
     '"say \\\\"hi\\\\"\\\\n"'
@@ -121,7 +119,7 @@ def print_string(value: str) -> str:
 
 
 def print_pattern(value: str) -> str:
-    """Return a regular expression as a string that reads well: raw, where it can be.
+    """Return a regular expression as a string, raw if it has a backslash and can be raw.
 
     >>> print(print_pattern(r"^\\d+$"), print_pattern("abc"), print_pattern(r'\\"'))
     r"^\\d+$" "abc" "\\\\\\""
@@ -132,13 +130,13 @@ def print_pattern(value: str) -> str:
 
 
 def print_block(value: str) -> str:
-    """Return a text as a triple-quoted string, its newlines as they are.
+    """Return a text as a triple-quoted string with literal newlines.
 
     >>> print_block("first\\nsecond")
     '\"\"\"first\\nsecond\"\"\"'
     """
     lines = "\n".join("".join(map(_printed, line)) for line in value.split("\n"))
-    # Only a quote that could end the block early needs its escape.
+    # Only a quote that would end the block needs an escape.
     plain = re.sub(r'\\"(?!\\"|$)', '"', lines)
     return f'"""{plain}"""' if read_string(f'"""{plain}"""') == value else f'"""{lines}"""'
 
@@ -155,16 +153,16 @@ def _printed(char: str) -> str:
 
 
 def print_number(value: float) -> str:
-    """Return a number in the fewest characters that read back as the same.
+    """Return the shortest text of a number that parses to the same value.
 
     >>> print_number(0.7), print_number(0.0), print_number(2.0), print_number(1e22)
     ('0.7', '0', '2', '1e+22')
     """
-    return repr(value or 0).removesuffix(".0")  # no sign before a zero
+    return repr(value or 0).removesuffix(".0")  # no negative zero
 
 
 def print_literal(value: Literal, words: tuple[str, str, str] = ("true", "false", "null")) -> str:
-    """Return a literal as text; `words` are the spellings of true, false and nothing.
+    """Return a literal as text; `words` are the spellings of true, false and null.
 
     >>> print_literal((1, 0.5, "a", True))
     '[1, 0.5, "a", true]'

@@ -1,4 +1,4 @@
-"""Text -> nodes. Reads as much as it can and reports everything it could not."""
+"""Parser of expressions and files, with error recovery between the items of a file."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _Broken: TypeAlias = tuple[tuple[int, int], Diagnostic]
 
 @frozen
 class Lost:
-    """What a text may have declared where it could not be read: what is said of that is no fault.
+    """Names that an item with a syntax error may have declared, which are not reported as unknown.
 
     >>> bool(Lost()), bool(Lost(frozenset({"panel"}))), "x" in Lost(everything=True)
     (False, True, True)
@@ -40,7 +40,7 @@ class Lost:
 
     names: frozenset[str] = frozenset()
     everything: bool = False
-    """Whether it may have declared any name."""
+    """Whether the item may have declared any name."""
 
     def __bool__(self) -> bool:
         return self.everything or bool(self.names)
@@ -57,7 +57,7 @@ NOTHING_LOST = Lost()
 
 @frozen
 class Parsed(Generic[_Node]):
-    """What a text says, and what was found while reading it."""
+    """The node of a text, and the diagnostics of parsing it."""
 
     node: _Node
     diagnostics: tuple[Diagnostic, ...] = ()
@@ -65,7 +65,7 @@ class Parsed(Generic[_Node]):
 
 
 def source(text: str, name: str = "<chain>") -> Source:
-    """Return a source with line ends made alike and without a byte-order mark, as Python reads.
+    """Return a source with normalized line ends and without a byte order mark.
 
     >>> source("\\ufeffE >>\\r\\n M").text
     'E >>\\n M'
@@ -74,10 +74,10 @@ def source(text: str, name: str = "<chain>") -> Source:
 
 
 def parse(text: str | Source) -> Parsed[Expr]:
-    """Return the nodes of an expression, with the warnings it earned.
+    """Parse an expression; return its node and warnings.
 
-    Names are not looked up here: ``parse`` knows no type, model or definition.
-    Raises `NotationError` for text that is not in the language, `LimitError` for too much of it.
+    Names of types, models and definitions are not resolved. Raises `NotationError` for syntax
+    errors and `LimitError` for a text that is too large.
 
     >>> parse("3:E:tiny:0.7 >> M").node
     Then(parts=(Stage(name='E', count=3, model='tiny', temperature=0.7, options=()), Stage(name=...
@@ -88,7 +88,7 @@ def parse(text: str | Source) -> Parsed[Expr]:
 
 
 def parse_file(text: str | Source) -> Parsed[File]:
-    """Return the items of a `.chain` file, with the warnings it earned; raises as `parse` does.
+    """Parse a `.chain` file; return its items and warnings. Raises as `parse` does.
 
     >>> parse_file("panel = 3:E\\nmain = $panel >> M").node.items[0].name
     'panel'
@@ -99,9 +99,9 @@ def parse_file(text: str | Source) -> Parsed[File]:
 
 
 def read_expression(source: Source) -> Parsed[Expr]:
-    """Return the nodes of an expression with all findings, errors too; raise only if none is left.
+    """Parse an expression; return its node with all diagnostics, errors included.
 
-    Raises `NotationError` where the grammar does not accept the text.
+    Raises `NotationError` only if the grammar does not accept the text.
     """
     check_size(source)
     tree, problem = _tree(source.text, "expression", source)
@@ -113,10 +113,10 @@ def read_expression(source: Source) -> Parsed[Expr]:
 
 
 def read_items(source: Source) -> Parsed[File]:
-    """Return the items of a file with all findings.
+    """Parse a file; return its items with all diagnostics.
 
-    Where the grammar does not accept an item, that item is left out and reading goes on at the
-    next one, so that several broken items are reported at once.
+    An item that the grammar does not accept is left out and parsing resumes at the next one, so
+    that several broken items are reported at once.
     """
     check_size(source)
     text = source.text
@@ -142,21 +142,21 @@ def read_items(source: Source) -> Parsed[File]:
 
 
 def _declared(text: str) -> Lost:
-    """Return what an item that can't be read was about to declare, as far as its words tell."""
+    """Return the names that an item with a syntax error probably declares."""
     names = {match[match.lastgroup or 0] for match in _DECLARED.finditer(text)}
     return Lost(frozenset(names), everything="use" in names or not names)
 
 
 def _open_item(text: str, starts: list[int], source: Source) -> _Broken | None:
-    """Return the first item that ends in an operator and would take the word after it as its own.
+    """Return the first item that ends in an operator, which would swallow the next item's keyword.
 
-    ``a = E >>`` and then ``model m = ...`` would read as ``a = E >> model`` and ``m = ...``.
+    ``a = E >>`` and then ``model m = ...`` would parse as ``a = E >> model`` and ``m = ...``.
     """
     last = 0
     inside = set(bracketed(text, starts))
     for begin, end in pairwise(starts):
         last = begin if text[begin:end].strip() else last
-        # In an op that is not closed yet, `model` may be a value, and what follows a setting.
+        # In an op that is not closed yet, `model` may be a value, followed by a setting.
         if end in inside or not _DECLARATION.match(text, end):
             continue
         if _is_open(text[last:end]):
@@ -167,10 +167,10 @@ def _open_item(text: str, starts: list[int], source: Source) -> _Broken | None:
 
 
 def _broken_item(text: str, starts: list[int], problem: Diagnostic, source: Source) -> _Broken:
-    """Return the item that the grammar does not accept, and what is wrong with it taken alone.
+    """Return the item with the syntax error, and its diagnostic.
 
-    The parser may notice only in a later item, when a bracket or an operator was left open; so the
-    items are tried alone, from where it stopped backwards.
+    The parser may stop only in a later item if a bracket or an operator was left open; so the items
+    are parsed one by one, backwards from where it stopped.
     """
     at = problem.span.start if problem.span else 0
     for index in range(len(starts) - 1, -1, -1):
@@ -184,7 +184,7 @@ def _broken_item(text: str, starts: list[int], problem: Diagnostic, source: Sour
 
 
 def _alone(text: str, begin: int, end: int, source: Source) -> tuple[Any, Diagnostic | None]:
-    """Read one item with nothing around it; return its tree, or what is wrong with it."""
+    """Parse one item alone; return its tree or its diagnostic."""
     alone = _blank(_blank(text, 0, begin), end, len(text))
     tree, own = _tree(alone, "file", Source(alone, source.name))
     if own is None:
@@ -194,7 +194,7 @@ def _alone(text: str, begin: int, end: int, source: Source) -> tuple[Any, Diagno
 
 
 def _is_open(item: str) -> bool:
-    """Return whether an item ends in an operator, but for comments."""
+    """Return whether an item ends in an operator, comments aside."""
     for mark in marks(item):
         if mark.kind == "comment":
             item = _blank(item, mark.start, mark.end)
@@ -202,7 +202,7 @@ def _is_open(item: str) -> bool:
 
 
 def _blank(text: str, start: int, end: int) -> str:
-    """Return a text with a stretch left out. Blanks keep every offset, so all spans still fit."""
+    """Return a text with a range replaced by blanks, so that all offsets stay the same."""
     return text[:start] + re.sub(r"[^\n]", " ", text[start:end]) + text[end:]
 
 
@@ -218,9 +218,9 @@ def _tree(text: str, start: str, source: Source) -> tuple[Any, Diagnostic | None
 
 
 def _item_starts(text: str) -> list[int]:
-    """Return where the items of a file start: 0, and each line that begins like one.
+    """Return the offsets at which items may start: 0, and each line that begins like an item.
 
-    Brackets are not counted here, since one may have been left open.
+    Brackets are ignored, since one may have been left open.
     """
     inside = {
         mark.start + match.end()

@@ -1,7 +1,7 @@
-"""A first look at a text, before it is parsed: its size, its brackets, and what stands in it.
+"""Scanner for brackets, strings, comments and operators; checks limits before a text is parsed.
 
-One regular expression, linear in the text. It refuses what is too large or too deep before the
-parser allocates anything, and it knows where the brackets are when the parser has lost its way.
+It is one regular expression, linear in the text. It refuses a text that is too large or too deep
+before the parser allocates memory, and finds unclosed brackets after a syntax error.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ PAIRS = {"(": ")", "[": "]", "{": "}"}
 
 @frozen
 class Mark:
-    """One bracket, string, comment or operator of a text, and where it starts and ends."""
+    """A bracket, string, comment or operator of a text, with its start and end."""
 
     kind: str
     text: str
@@ -48,13 +48,10 @@ def marks(text: str) -> Iterator[Mark]:
 
 
 def check_size(source: Source) -> None:
-    """Refuse a text that is too long, too deep or has too many parts, before it is parsed.
-
-    Raises `LimitError` naming the limit.
-    """
+    """Raise `LimitError` if a text is too long, too deep or has too many parts."""
     limits = current()
     size = len(source.text)
-    if size * 4 > limits.source_bytes:  # else no encoding of it can be too long
+    if size * 4 > limits.source_bytes:  # else its UTF-8 can't be too long
         size = len(source.text.encode("utf-8", "surrogatepass"))
     limits.check("source_bytes", size, f"a text of {size:,} bytes")
     depth = parts = 0
@@ -76,10 +73,10 @@ def check_size(source: Source) -> None:
 
 
 def ending(pattern: str, text: str) -> re.Match[str] | None:
-    """Return the match of a pattern with the end of a text, if it has one.
+    """Return the match of a pattern at the end of a text; None if there is none.
 
-    It looks back no further than any mistake worth a rule of its own is long: a search that tries
-    each start of a long text costs the square of its length.
+    Only the last characters are searched: a search from every start of a long text would take
+    quadratic time.
 
     >>> ending("[0-9]+", "E >> 12")[0]
     '12'
@@ -88,7 +85,7 @@ def ending(pattern: str, text: str) -> re.Match[str] | None:
 
 
 def unclosed(text: str, end: int) -> Mark | None:
-    """Return the innermost bracket before `end` that is open there, if any."""
+    """Return the innermost bracket that is open at `end`; None if there is none."""
     opened: list[Mark] = []
     for mark in marks(text[:end]):
         if mark.kind == "open":
@@ -99,7 +96,7 @@ def unclosed(text: str, end: int) -> Mark | None:
 
 
 def bracketed(text: str, places: Iterable[int]) -> Iterator[int]:
-    """Yield those of some places, in order, that a bracket is open at.
+    """Yield the offsets, of sorted ones, that are inside brackets.
 
     >>> list(bracketed("E(a) & [b", [2, 4, 8]))
     [2, 8]

@@ -1,4 +1,4 @@
-"""One stage: its fields, and the arguments that configure it."""
+"""Conversion of a stage: its colon fields and its arguments."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from chainlang.notation.values import ValueReader
 if TYPE_CHECKING:
     from lark import Token
 
-# The point stands between the digits: two runs side by side would be tried at every place.
+# The point comes between the digits: two adjacent repetitions would make matching quadratic.
 TEMPERATURE = re.compile(r"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\Z")
 SIGNED = re.compile(r"[+-](?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\Z")
 
 
 @frozen
 class Argument:
-    """One argument of a call, as written: its keyword, if it has one, its value and its place."""
+    """One argument of a call: its keyword, if it has one, its value and its span."""
 
     name: str | None
     value: Literal | Expr | Table
@@ -33,18 +33,21 @@ class Argument:
 
     @property
     def is_literal(self) -> bool:
-        """Whether the value is a literal, and not a chain or a table of chains."""
+        """Whether the value is a literal, rather than a chain or a table of chains."""
         return not isinstance(self.value, Expr | Table)
 
 
 @define
 class StageReader(ValueReader):
-    """Reads what stands in one stage, chains in its arguments excepted."""
+    """Converter of stages, without chains in their arguments."""
 
     def fields(
         self, fields: list[Token], parts: list[tuple[str, Span]]
     ) -> tuple[str | None, float | None]:
-        """Read the colon fields after the type: all of them the model, but for a last number."""
+        """Return the model and the temperature of the colon fields after the type.
+
+        The last field is the temperature if it is a number; all others are the model.
+        """
         if not fields:
             return None, None
         spans = [Span(self.source, (f.start_pos or 0) + 1, f.end_pos or 0) for f in fields]
@@ -103,7 +106,7 @@ class StageReader(ValueReader):
         given: list[Argument],
         span: Span,
     ) -> Stage:
-        """Return a stage from its fields and its arguments, none of which is a chain."""
+        """Return a stage from its colon fields and its arguments, none of which is a chain."""
         parts = dict(span.parts)
         values: dict[str, Any] = {"count": count, "model": model, "temperature": temperature}
         written = {key for key in values if key in parts}
@@ -144,7 +147,7 @@ class StageReader(ValueReader):
             values["temperature"] = float(values["temperature"])
         model = values["model"]
         return Stage(
-            intern(name),  # chains name few things many times: equal ones compare at once
+            intern(name),  # equal names compare faster, and chains repeat a few names often
             1 if values["count"] is None else values["count"],
             None if model is None else intern(model),
             values["temperature"],
@@ -153,14 +156,14 @@ class StageReader(ValueReader):
         )
 
     def is_faulty(self, argument: Argument) -> bool:
-        """Return whether something inside an argument has been found wrong already."""
+        """Return whether there is a diagnostic inside an argument already."""
         here = argument.span
         spans = [one.span for one in self.found]
         return here is not None and any(s and here.start <= s.start < here.end for s in spans)
 
 
 def _unquoted(argument: Argument) -> str:
-    """Return what to add where a text in a call may have been meant as a chain."""
+    """Return a hint for a quoted argument that may have been meant as a chain."""
     is_text = isinstance(argument.value, str) and not argument.value.isdigit()
     return "; a chain in a call is written without quotes" if is_text and argument.value else ""
 

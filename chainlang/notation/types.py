@@ -1,4 +1,4 @@
-"""Parse tree -> types, and the items that declare them."""
+"""Conversion of parse trees to types and to the items that declare them."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from chainlang.notation.values import edges
 
 
 def name_of(reader: Reader, token: Any, what: str) -> str:
-    """Return the name in a token, after noting one that can't be the name of `what`."""
+    """Return the name in a token; diagnose an invalid one. `what` is used in the message."""
     return reader.name(str(token), reader.span(token), what)
 
 
 def spanned(reader: Reader, tree: Any, name: Any = None) -> Span:
-    """Return the span of a whole item; its part ``name`` is where its name stands."""
+    """Return the span of an item, with its part ``name``: the span of its name."""
     start, end = edges(tree)
     parts = (("name", reader.span(name)),) if name is not None else ()
     return Span(reader.source, start, end, parts)
 
 
 def unique(reader: Reader, nodes: tuple[Any, ...], what: str) -> None:
-    """Note each of some nodes that has the name of an earlier one."""
+    """Diagnose each node that has the name of an earlier one."""
     seen: set[str] = set()
     for node in nodes:
         if node.name in seen:
@@ -38,7 +38,7 @@ def unique(reader: Reader, nodes: tuple[Any, ...], what: str) -> None:
 
 
 def read_input(reader: Reader, tree: Any) -> declarations.Input:
-    """Return ``input { ... }`` or ``input Name``."""
+    """Convert ``input { ... }`` or ``input Name``."""
     if tree.data == "input_name":
         token = tree.children[1]
         span = reader.span(token)
@@ -48,7 +48,7 @@ def read_input(reader: Reader, tree: Any) -> declarations.Input:
 
 
 def read_type_item(reader: Reader, tree: Any) -> declarations.TypeDef:
-    """Return ``type Name { ... }`` or ``type Name = ...``."""
+    """Convert ``type Name { ... }`` or ``type Name = ...``."""
     if tree.data == "type_label":
         _, label, kind = tree.children
         name, where = reader.label(label)
@@ -65,7 +65,7 @@ def read_type_item(reader: Reader, tree: Any) -> declarations.TypeDef:
 
 
 def read_python_type(reader: Reader, tree: Any) -> declarations.PythonType:
-    """Return ``type @Name "..."``."""
+    """Convert ``type @Name "..."``."""
     _, token, schema = tree.children
     where = Span(reader.source, token.start_pos + 1, token.end_pos)
     start, end = edges(tree)
@@ -82,7 +82,7 @@ def _text(reader: Reader, token: Any) -> str | None:
 
 
 def _shape(reader: Reader, children: list[Any]) -> declarations.Shape:
-    """Return the fields between two braces; they are the last three children."""
+    """Return the shape of the last three children: two braces and the fields between them."""
     left, fields, right = children[-3:]
     found = tuple(_field(reader, child) for child in fields.children if hasattr(child, "data"))
     unique(reader, found, "field")
@@ -119,7 +119,7 @@ def _default(reader: Reader, tree: Any) -> declarations.Default:
 
 
 def read_type(reader: Reader, tree: Any) -> declarations.Type:
-    """Return the type that a parse tree says, of whatever depth the limits allow."""
+    """Return the type of a parse tree. Raises `LimitError` if it is too deep."""
     reader.enter("type", tree)
     node = _any_type(reader, tree)
     reader.leave()
@@ -205,7 +205,7 @@ def _whole(reader: Reader, tree: Any) -> Span:
 
 
 def _bounds(reader: Reader, tree: Any) -> tuple[int | float | None, int | float | None, str | None]:
-    """Return the ends of a range and the pattern in the parentheses after a type."""
+    """Return the bounds and the pattern in the parentheses after a type."""
     if tree is None:
         return None, None, None
     first, *rest = tree.children

@@ -1,4 +1,4 @@
-"""Nodes -> text. The canonical spelling, in the notation and in the form that Python reads too."""
+"""Printer of nodes: their canonical text, in notation or in the call form, which is also Python."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ _PYTHON = ("True", "False", "None")
 def unparse(node: Expr, form: Form = "notation") -> str:
     """Return an expression as text: ``parse(unparse(x)).node == x``.
 
-    ``form="notation"`` is the compact spelling. ``form="call"`` is the one that both the notation
-    and Python read: names, calls with literals, operators and parentheses.
+    ``form="notation"`` is the compact spelling. ``form="call"`` is valid both as notation and as
+    Python: names, calls with literals, operators and parentheses.
 
     >>> from chainlang.notation import parse
     >>> node = parse("(fr=2:E:a & es=3*E) >> J:qwen:0.0").node
@@ -84,9 +84,9 @@ def _notation(node: Expr) -> str:
 
 
 def operand(node: Expr) -> str:
-    """An operand in parentheses where it has an operator or a label of its own.
+    """Return an operand, in parentheses if it has an operator or a label of its own.
 
-    Python's precedence would allow fewer; readers do not remember it.
+    Precedence would allow fewer parentheses, but readers do not remember it.
     """
     text = _notation(node)
     return f"({text})" if isinstance(node, Then | Join | Branch | Named) else text
@@ -97,7 +97,7 @@ def _labelled(node: Expr) -> str:
 
 
 def _argument(node: Expr) -> str:
-    """An expression where a label at the top would read as a keyword."""
+    """Return an argument of a call, in parentheses if its label would parse as a keyword."""
     return f"({_notation(node)})" if isinstance(node, Named) else _notation(node)
 
 
@@ -113,7 +113,7 @@ def _stage(node: Stage) -> str:
 
 
 def field(model: str) -> str:
-    """Return a model as a colon field: as it is where that reads back, else quoted.
+    """Return a model as a colon field, quoted if necessary.
 
     >>> field("openai:gpt-4o"), field("foo-v1:0"), field("my model")
     ('openai:gpt-4o', '"foo-v1:0"', '"my model"')
@@ -143,7 +143,7 @@ def _entry(entry: Option) -> str:
     return _argument(entry.value)
 
 
-# ---------------------------------------------------------------- the form of both doors
+# ---------------------------------------------------------------- the call form
 
 
 def _call(node: Expr) -> str:
@@ -180,7 +180,7 @@ def _call_operand(node: Expr) -> str:
 
 
 def _by_keyword(node: Expr) -> bool:
-    """Whether an operator is written as a call: all its parts have labels, and each its own."""
+    """Return whether an operator is written as a call: its parts have distinct labels."""
     if not isinstance(node, Join | Branch):
         return False
     names = {part.name for part in node.parts if isinstance(part, Named)}
@@ -252,14 +252,14 @@ def unparse_type(node: declarations.Type) -> str:
 
 
 def _bounds(low: float | None, high: float | None, pattern: str | None = None) -> str:
-    """Return what stands in parentheses after a type, with them; nothing, if it has no bounds."""
+    """Return the parentheses after a type with its bounds and pattern; "" if it has none."""
     ends = [f"{_bound(low)}..{_bound(high)}"] if low is not None or high is not None else []
     said = [*ends, *([] if pattern is None else [print_pattern(pattern)])]
     return f"({', '.join(said)})" if said else ""
 
 
 def _bound(value: float | None) -> str:
-    """Return an end of a range: a number without an exponent, which has no place there."""
+    """Return a bound as a number without an exponent, as the grammar requires."""
     if isinstance(value, float):
         text = format(Decimal(repr(value)), "f")
         return text if "." in text else f"{text}.0"
@@ -283,7 +283,7 @@ def _described(name: str, description: str | None) -> str:
 
 
 def unparse_setting(node: declarations.Setting) -> str:
-    """Return a setting as ``name = value``; a model by its bare name, lines of text as a block."""
+    """Return a setting as ``name = value``, with multi-line text as a triple-quoted string."""
     value = node.value
     if isinstance(value, declarations.Environment):
         return f"{node.name} = env({print_string(value.name)})"
@@ -321,20 +321,20 @@ def unparse_item(node: declarations.Item) -> str:
 
 
 def unparse_type_head(node: declarations.TypeDef) -> str:
-    """Return the beginning of a type, up to its brace or to what it stands for."""
+    """Return the beginning of a type declaration, up to its fields or its type."""
     head = f"type {_described(node.name, node.description)} "
     return head if isinstance(node.type, declarations.Shape) else f"{head}= "
 
 
 def unparse_op_head(node: declarations.Op) -> str:
-    """Return the first line of an op, up to the brace."""
+    """Return the first line of an op declaration, up to the brace."""
     returns = "" if node.returns is None else f" -> {unparse_type(node.returns)}"
     return f"op {node.name} : {node.kind}{returns}"
 
 
 def unparse_file(node: declarations.File) -> str:
-    """Return the text of a file that has no comments: its items, one after another.
+    """Return the text of a file's items, without comments.
 
-    `chainlang.notation.format` keeps the comments and the empty lines of a source.
+    `chainlang.notation.format` keeps the comments and empty lines of a source.
     """
     return "".join(f"{unparse_item(item)}\n" for item in node.items)

@@ -1,6 +1,6 @@
-"""Tokens -> names, texts and numbers, with what is wrong with them. The ground of both readers.
+"""Conversion of tokens to names, strings and numbers; base class of the readers.
 
-A problem here does not stop the reading: it is noted, and something harmless stands in.
+An error does not end the conversion: a diagnostic is added and a placeholder is returned.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from chainlang.notation import literals
 if TYPE_CHECKING:
     from lark import Token, Tree
 
-_LONGEST_INTEGER = 18  # digits; no limit can be raised above that
+_LONGEST_INTEGER = 18  # digits; no limit can be set higher
 
 
 def edges(tree: Any) -> tuple[int, int]:
-    """Return where the text of a parse tree starts and ends."""
+    """Return the start and end offsets of a parse tree."""
     first, last = tree, tree
     while hasattr(first, "children"):
         first = next(child for child in first.children if child is not None)
@@ -35,28 +35,28 @@ def edges(tree: Any) -> tuple[int, int]:
 
 @lru_cache(maxsize=256)
 def _number(text: str) -> float:
-    """Return a number; the same object for the same text, so that equal chains compare fast."""
+    """Return a number, the same object for the same text, so that comparing chains is faster."""
     return float(text)
 
 
 @define
 class ValueReader:
-    """Reads the names and literals of one source, and collects what it finds wrong."""
+    """Converter of one source's names and literals; collects diagnostics."""
 
     source: Source
     found: list[Diagnostic] = field(factory=list)
     limits: Limits = field(factory=current)
     around: list[str] = field(factory=lambda: [""])
-    """The kinds of the nodes being read, outermost first; as many as they are deep, and one."""
+    """Kinds of the enclosing nodes, outermost first, after an empty string."""
     size: int = 0
-    """The nodes read so far."""
+    """Number of nodes so far."""
 
     # ------------------------------------------------------------ extent
 
     def enter(self, kind: str, tree: Tree[Token]) -> None:
-        """Count a node that is about to be read, before the stack gets too deep for it.
+        """Count a node that is about to be converted.
 
-        Raises `LimitError` naming the limit.
+        Raises `LimitError` if there are too many or it is too deep.
         """
         self.around.append(kind)
         self.size += 1
@@ -79,11 +79,11 @@ class ValueReader:
         return Span(self.source, first.start_pos or 0, end.end_pos or 0)
 
     def note(self, code: str, message: str, span: Span | None, hint: str | None = None) -> None:
-        """Add a finding."""
+        """Add a diagnostic."""
         self.found.append(Diagnostic(code, message, span, hint))
 
     def name(self, text: str, span: Span | None, what: str = "a name") -> str:
-        """Return a name, after noting it if it is a keyword of Python or a value."""
+        """Return a name; diagnose a keyword of Python, and ``true``, ``false`` and ``null``."""
         if not is_name(text):
             taken = "a value" if text in ("true", "false", "null") else "a keyword of Python"
             self.note(
@@ -96,7 +96,7 @@ class ValueReader:
         return text
 
     def label(self, token: Token) -> tuple[str, Span]:
-        """Return the name in a ``name =`` token, and the place of the name alone."""
+        """Return the name in a ``name =`` token, and its span."""
         text = token.rstrip("= \t")
         span = Span(self.source, token.start_pos or 0, (token.start_pos or 0) + len(text))
         return text, span
@@ -104,7 +104,7 @@ class ValueReader:
     # ------------------------------------------------------------ literals
 
     def literal(self, tree: Tree[Token], within: str = "") -> tuple[Literal, Span]:
-        """Return a literal and its place."""
+        """Return a literal and its span."""
         token: Any = tree.children[0]
         if tree.data == "list":
             inside = "; a list holds texts and numbers"
@@ -124,7 +124,7 @@ class ValueReader:
         return self.number(str(token), span), span
 
     def string(self, token: str, offset: int) -> str:
-        """Return the value of a quoted token, after noting a bad escape in it."""
+        """Return the value of a quoted token; diagnose a bad escape."""
         try:
             return literals.read_string(token)
         except literals.BadEscape as bad:
@@ -139,7 +139,7 @@ class ValueReader:
             return token
 
     def temperature(self, text: str, span: Span) -> float:
-        """Return a temperature, after noting one that no float can hold."""
+        """Return a temperature; diagnose one that is too large for a float."""
         value = _number(text)
         if value == float("inf"):
             hint = "a temperature is 0, or from 0.01 to 2"
@@ -148,15 +148,15 @@ class ValueReader:
         return value
 
     def count(self, digits: str, span: Span) -> int:
-        """Return how often a part runs, after noting a number beyond every limit."""
+        """Return a count; diagnose one with too many digits."""
         if len(digits.lstrip("0")) <= _LONGEST_INTEGER:
-            return int(digits.lstrip("0") or "0")  # Python refuses 5,000 digits, zeros or not
+            return int(digits.lstrip("0") or "0")  # Python rejects 5,000 digits, even zeros
         what = f"a count of {len(digits)} digits"
         self.found.append(current().exceeded("samples_per_stage", what, span))
         return 1
 
     def integer(self, digits: str, span: Span) -> int:
-        """Return a whole number, after noting one that is too long to mean anything."""
+        """Return an integer; diagnose one with too many digits."""
         significant = digits.lstrip("+-0") or "0"
         if len(significant) <= _LONGEST_INTEGER:
             return -int(significant) if digits.startswith("-") else int(significant)
@@ -164,7 +164,7 @@ class ValueReader:
         return 1
 
     def number(self, text: str, span: Span) -> int | float:
-        """Return a signed or fractional number, after noting one that no float can hold."""
+        """Return a signed or fractional number; diagnose one that is too large for a float."""
         if text.lstrip("+-").isdigit():
             return self.integer(text, span)
         value = float(text)

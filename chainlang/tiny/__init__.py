@@ -1,15 +1,15 @@
-"""The model that ships with the package: where it lies."""
+"""Path of `tiny`, the model in the package."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 NAME = "tiny"
-"""What it is called in a chain."""
+"""Name of the model in a chain."""
 
 
 def path() -> Path:
-    """Return the folder that an engine loads the model from.
+    """Return the model's folder, with weights, configuration and tokenizer.
 
     >>> path().name
     'tiny'

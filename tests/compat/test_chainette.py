@@ -191,7 +191,7 @@ def test_what_is_refused(steps: list[chainette.Node], message: str) -> None:
 
 
 def test_a_function_says_what_it_reads() -> None:
-    with pytest.raises(ChainlangError, match="does not know what it reads"):
+    with pytest.raises(ChainlangError, match="has no pydantic model as its annotation"):
         apply(lambda value: [value])
 
 

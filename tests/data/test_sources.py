@@ -103,15 +103,15 @@ def endless() -> list[Any]:
 @pytest.mark.parametrize(
     ("item", "message"),
     [
-        (5, "an int is no row: write a text, or a dict of fields"),
-        (None, "a NoneType is no row: write a text, or a dict of fields"),
-        (Model, "a ModelMetaclass is no row: write a text, or a dict of fields"),
-        ({1: "a"}, "an int can't name a field: names are texts"),
-        ({"a": [{"b": {1, 2}}]}, "a[0].b: a set is no JSON value"),
-        ({"a": b"x"}, "a: bytes are no JSON value: decode them to a text first"),
-        ({"a": float("inf")}, "a: infinity is no JSON value"),
+        (5, "an int is not a row: write a string or a dict of fields"),
+        (None, "a NoneType is not a row: write a string or a dict of fields"),
+        (Model, "a ModelMetaclass is not a row: write a string or a dict of fields"),
+        ({1: "a"}, "an int can't be the name of a field: names are strings"),
+        ({"a": [{"b": {1, 2}}]}, "a[0].b: a set is not a JSON value"),
+        ({"a": b"x"}, "a: bytes are not a JSON value: decode them to a string first"),
+        ({"a": float("inf")}, "a: infinity is not a JSON value"),
         ({"a": 10**5000}, "a: a number of more than 4,300 digits"),
-        ({"a": object()}, "a: an object is no JSON value"),
+        ({"a": object()}, "a: an object is not a JSON value"),
     ],
     ids=range(9),
 )
@@ -121,7 +121,7 @@ def test_items_that_are_no_rows(item: object, message: str) -> None:
 
 def test_a_list_within_itself_is_a_bad_row() -> None:
     (found,) = fields([{"a": endless()}])
-    assert found.endswith("nested too deep, or within itself")
+    assert found.endswith("nested too deeply, or contains itself")
 
 
 def test_what_a_generator_raises_is_its_own() -> None:
@@ -171,17 +171,17 @@ class Dataset:
 
 def test_datasets_are_walked_and_their_dicts_refused() -> None:
     assert fields(Dataset()) == [{"text": "a"}, {"text": "b"}]
-    with pytest.raises(OperandError, match="name one of its splits: 'train'"):
+    with pytest.raises(OperandError, match="use one of its splits: 'train'"):
         read_rows({"train": Dataset()})
 
 
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ({"text": "a"}, r"a dict is no source of rows(.|\n)*\[row\]"),
-        (b"a.jsonl", "bytes is no source of rows"),
-        (5, "an int is no source of rows"),
-        (None, "a NoneType is no source of rows"),
+        ({"text": "a"}, r"a dict is not a source of rows(.|\n)*\[row\]"),
+        (b"a.jsonl", "bytes is not a source of rows"),
+        (5, "an int is not a source of rows"),
+        (None, "a NoneType is not a source of rows"),
         (pl.LazyFrame({"a": [1]}), r"call .collect\(\) on it"),
         (Model(text="a", day=datetime.date.min), r"write \[row\]"),
     ],
@@ -193,12 +193,12 @@ def test_values_that_hold_no_rows(source: object, message: str) -> None:
 
 
 def test_columns_of_one_name() -> None:
-    with pytest.raises(SourceError, match="two columns are called 'a'"):
+    with pytest.raises(SourceError, match="two columns have the name 'a'"):
         fields(pd.DataFrame([[1, 2]], columns=["a", "a"]))
-    with pytest.raises(SourceError, match="has several names"):
+    with pytest.raises(SourceError, match="has several levels"):
         fields(pd.DataFrame([[1]], columns=pd.MultiIndex.from_tuples([("a", "b")])))
     table = pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"])
-    with pytest.raises(SourceError, match="two columns are called 'a'"):
+    with pytest.raises(SourceError, match="two columns have the name 'a'"):
         read_rows(table)
 
 
@@ -235,7 +235,7 @@ def test_parquet_with_a_bad_row(tmp_path: Path) -> None:
 @pytest.mark.parametrize("data", [b"nonsense", b"PAR1", b"PAR1" + b"x" * 100 + b"PAR1"])
 def test_parquet_that_is_none(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "x.parquet").write_bytes(data)
-    with pytest.raises(SourceError, match=r"x\.parquet: (no Parquet file, or a )?damaged"):
+    with pytest.raises(SourceError, match=r"x\.parquet: (not a Parquet file, or )?damaged"):
         list(read_rows(tmp_path / "x.parquet"))
 
 
@@ -257,11 +257,11 @@ def test_parquet_without_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         ("x.jsonl", b"\n \n", "this file is empty"),
         ("x.csv", b"query,lang\n", "this file has no rows(.|\n)*columns, and nothing under them"),
         ("x.json", b"[]", r"a JSON list can't be read line by line(.|\n)*jq -c '.\[\]' x.json"),
-        ("x.txt", b"a", r"rows are not read from .txt files(.|\n)*\.jsonl, \.ndjson"),
-        ("x", b"a", "rows are not read from a file without an ending"),
-        ("x.jsonl.gz", gzip.compress(b"{}", mtime=0), r"packed \(gzip\)(.|\n)*gunzip"),
-        ("x.jsonl", gzip.compress(b"{}", mtime=0), r"packed \(gzip\)"),
-        ("x.csv", b"PK\x03\x04", r"packed \(zip\)"),
+        ("x.txt", b"a", r".txt files can't be read(.|\n)*\.jsonl, \.ndjson"),
+        ("x", b"a", "files without a suffix can't be read"),
+        ("x.jsonl.gz", gzip.compress(b"{}", mtime=0), r"compressed \(gzip\)(.|\n)*gunzip"),
+        ("x.jsonl", gzip.compress(b"{}", mtime=0), r"compressed \(gzip\)"),
+        ("x.csv", b"PK\x03\x04", r"compressed \(zip\)"),
         ("x.csv", "a,b\n".encode("utf-16"), r"UTF-16(.|\n)*save the file as UTF-8"),
     ],
 )

@@ -215,7 +215,7 @@ def test_a_chain_runs_inside_a_running_event_loop() -> None:
     [
         (lambda qa: qa(), "with a query, or with fields"),
         (lambda qa: qa("a", text="b"), "with a query, or with fields"),
-        (lambda qa: qa(3, engine=FakeEngine()), "an int is no row"),
+        (lambda qa: qa(3, engine=FakeEngine()), "an int is not a row"),
     ],
 )
 def test_a_wrong_call_says_what_to_write(call: object, message: str) -> None:

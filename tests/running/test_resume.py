@@ -145,7 +145,7 @@ def test_an_id_is_that_of_a_row_that_is_done(tmp_path: Path) -> None:
     chain("E").run(ROWS[:10], tmp_path, engine=FakeEngine())
     summary = chain("E").run([*ROWS[:10], ROWS[3], *ROWS[11:]], tmp_path, engine=FakeEngine())
     assert (summary.rows, summary.failed) == (20, 1)
-    assert "the id 'r3' is that of row 4 too" in (tmp_path / "errors.jsonl").read_text()
+    assert "row 4 has the id 'r3' too" in (tmp_path / "errors.jsonl").read_text()
 
 
 @pytest.mark.parametrize(

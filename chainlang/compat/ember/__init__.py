@@ -1,1 +1,1 @@
-"""Ember's networks of networks: ``from chainlang.compat.ember import non``."""
+"""Ember's API for networks of networks: ``from chainlang.compat.ember import non``."""

@@ -1,7 +1,7 @@
-"""Ember's networks of networks, as its documents describe them: each word makes an ordinary chain.
+"""Ember's networks of networks, as documented by Ember; each function builds an ordinary chain.
 
-Models are named as anywhere in chainlang; where Ember's name for one (``openai:gpt-4o``) is nothing
-that vLLM loads, `engine=` says who answers for it.
+Model names are chainlang's. For a name of Ember's that vLLM can't load (``openai:gpt-4o``), pass
+the engine as `engine=`.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def UniformEnsemble(
     temperature: float | None,
     max_tokens: int | None = None,
 ) -> Operator:
-    """Return an ensemble: `num_units` answers of one model, all in flight together.
+    """Return an ensemble: `num_units` answers of one model, sampled concurrently.
 
     >>> print(UniformEnsemble(num_units=3, model_name="openai:gpt-4o", temperature=0.7))
     3:E:openai:gpt-4o:0.7
@@ -52,7 +52,7 @@ def UniformEnsemble(
 
 @frozen(kw_only=True)
 class LMModuleConfig:
-    """One member of a `VariedEnsemble`: a model, its temperature, and tokens at most."""
+    """Member of a `VariedEnsemble`: a model, its temperature, and its maximum number of tokens."""
 
     model_name: str
     temperature: float = 1.0
@@ -60,7 +60,7 @@ class LMModuleConfig:
 
 
 def VariedEnsemble(*, model_configs: Iterable[LMModuleConfig]) -> Operator:
-    """Return an ensemble with a member for each configuration, in their order.
+    """Return an ensemble with one member for each configuration, in order.
 
     >>> print(VariedEnsemble(model_configs=[
     ...     LMModuleConfig(model_name="a", temperature=0.3), LMModuleConfig(model_name="b")
@@ -76,7 +76,7 @@ def VariedEnsemble(*, model_configs: Iterable[LMModuleConfig]) -> Operator:
 def JudgeSynthesis(
     *, model_name: str = "gpt-4o", temperature: float = 1.0, max_tokens: int | None = None
 ) -> Operator:
-    """Return a judge: it reads the query and all answers, reasons, and gives a ``final_answer``.
+    """Return a judge, which reads the query and all answers and yields a ``final_answer``.
 
     >>> print(JudgeSynthesis(model_name="claude", temperature=0.2))
     J:claude:0.2
@@ -85,17 +85,17 @@ def JudgeSynthesis(
 
 
 def MostCommon() -> Operator:
-    """Return a vote: the ``final_answer`` that most give, the first of those that tie."""
+    """Return a vote: the most frequent answer as ``final_answer``, the first one in a tie."""
     return Operator.of(M.as_chain())
 
 
 def Verifier(*, model_name: str, temperature: float, max_tokens: int | None = None) -> Operator:
-    """Return a verifier: ``verdict``, ``explanation`` and ``revised_answer`` for each answer."""
+    """Return a verifier: yields ``verdict``, ``explanation`` and ``revised_answer`` per answer."""
     return _stage(V, model_name, 1, temperature, max_tokens)
 
 
 def Sequential(*, operators: Iterable[Operand | str]) -> Operator:
-    """Return a sequence: each operator reads the query, and what the one before it yields.
+    """Return a sequence; each operator reads the query and the candidates of the one before it.
 
     >>> print(Sequential(operators=[
     ...     UniformEnsemble(num_units=3, model_name="a", temperature=0.7), MostCommon()
@@ -132,13 +132,13 @@ _STANDARD: Mapping[str, Factory] = {
 
 @define
 class OpRegistry:
-    """What each code of a compact specification makes, from its count, model and temperature."""
+    """Codes of a compact specification, each with a factory of count, model and temperature."""
 
     factories: dict[str, Factory] = field(factory=dict)
 
     @classmethod
     def create_standard_registry(cls) -> OpRegistry:
-        """Return a registry of every type of stage.
+        """Return a registry of all built-in stage types.
 
         >>> OpRegistry.create_standard_registry().get_codes()
         ['E', 'J', 'JF', 'M', 'MC', 'S', 'UE', 'V']
@@ -146,13 +146,13 @@ class OpRegistry:
         return cls(dict(_STANDARD))
 
     def register(self, code: str, factory: Factory) -> None:
-        """Give a code its meaning; what it meant before is forgotten."""
+        """Set the factory of a code, replacing an earlier one."""
         self.factories[code] = factory
 
     def create(
         self, code: str, count: int = 1, model: str | None = None, temp: float | None = None
     ) -> Operator:
-        """Return what a code makes. Raises `OperandError` for a code that is not registered."""
+        """Build the operator of a code. Raises `OperandError` for an unknown code."""
         return Operator.of(lift(self.factories.get(code, self._missing(code))(count, model, temp)))
 
     def has_type(self, code: str) -> bool:
@@ -164,7 +164,7 @@ class OpRegistry:
         return sorted(self.factories)
 
     def ops(self) -> Mapping[str, Operand | Factory]:
-        """Return what differs from the types that every chain knows, as `chain` takes it."""
+        """Return the differences from the built-in types, for the `ops` of `chain`."""
         gone: dict[str, Factory] = {
             code: self._missing(code) for code in _STANDARD if code not in self.factories
         }
@@ -172,7 +172,7 @@ class OpRegistry:
         return gone | {code: made for code, made in kept if made is not _STANDARD.get(code)}
 
     def _missing(self, code: str) -> Factory:
-        """Return a factory that refuses a code."""
+        """Return a factory that raises `OperandError` for an unknown code."""
 
         def refused(*_: object) -> Operand:
             known = ", ".join(self.get_codes()) or "none"
@@ -188,9 +188,9 @@ def build_graph(
 ) -> Operator:
     """Return the chain of a compact specification: a text, an operator, or a list of these.
 
-    A list is a sequence; lists in it that stand side by side, and consecutive ``$names`` before a
-    judge or a vote, are branches that run at the same time and are joined. The rest of the notation
-    works too: a text may be ``3:E:a:0.7 >> M``. Raises what `chainlang.api.chain` raises.
+    A list is a sequence. Consecutive lists in it, and consecutive ``$names`` before a judge or a
+    vote, run in parallel and are joined. A text may be any notation, such as ``3:E:a:0.7 >> M``.
+    Raises the errors of `chainlang.chain`.
 
     >>> branch = ["2:E:gpt-4o:0.7", "1:V:gpt-4o:0.0"]
     >>> print(build_graph([branch, branch, "1:J:gpt-4o:0.0"]))

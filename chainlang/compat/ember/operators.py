@@ -1,4 +1,4 @@
-"""What Ember's operators have besides being chains: its way of calling, and of reading results."""
+"""Ember's calling convention for chains, and its way to read results."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from chainlang.session.result import Result
 
 @frozen(repr=False)
 class Outputs(Result):
-    """A result that can also be read by attribute, and with `get`, as Ember's outputs are."""
+    """A result whose fields can also be read as attributes and with `get`, as in Ember."""
 
     @classmethod
     def of(cls, result: Result) -> Outputs:
-        """Return a result as Ember shows it."""
+        """Convert a result."""
         return cls(result.index, result.row_id, result.flow, result.failure, result.usage)
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):  # Python's own: there is no such field, and self may be half made
+        if name.startswith("_"):  # never a field, and `self` may not be initialized yet
             raise AttributeError(name)
         try:
             return self[name]
@@ -30,7 +30,7 @@ class Outputs(Result):
             raise AttributeError(error.args[0]) from error
 
     def get(self, name: str, default: Any = None) -> Any:
-        """Return a field of the result, or `default` if it has none of this name."""
+        """Return a field of the result; `default` if it is missing."""
         try:
             return self[name]
         except KeyError:
@@ -39,9 +39,9 @@ class Outputs(Result):
 
 @frozen(eq=False, repr=False)
 class Operator(Chain):
-    """A chain that can also be called as Ember's operators are: ``op(inputs={"query": ...})``.
+    """A chain that can also be called as an Ember operator: ``op(inputs={"query": ...})``.
 
-    It equals the same chain written otherwise, and has all that a chain has.
+    It equals the same chain in any other notation.
 
     >>> from chainlang import chain
     >>> from chainlang.engines.fake import FakeEngine
@@ -55,13 +55,14 @@ class Operator(Chain):
 
     @classmethod
     def of(cls, chain: Chain) -> Operator:
-        """Return a chain as an operator."""
+        """Convert a chain."""
         return cls(chain.body, chain.items, bound=chain.bound)
 
     def __call__(self, query: Any = None, /, *, inputs: Any = None, **fields: Any) -> Outputs:
-        """Return the result of one row: `inputs` is a dict or a model; the rest is as in a chain.
+        """Return the result of one row; `inputs` is a dict or a pydantic model.
 
-        A ``candidate_answer`` is what a verifier checks, as ``responses`` are what a judge reads.
+        Other arguments are those of a chain. A field ``candidate_answer`` becomes the first
+        candidate, which a verifier reads; ``responses`` become the candidates that a judge reads.
         """
         if inputs is not None:
             if query is not None:
@@ -73,7 +74,7 @@ class Operator(Chain):
 
 
 def _responses(row: dict[str, Any]) -> dict[str, Any]:
-    """Return a row whose ``candidate_answer``, if it has one, is its only first candidate."""
+    """Return a row with its ``candidate_answer``, if it has one, as its only candidate."""
     if "candidate_answer" not in row:
         return row
     rest = {name: value for name, value in row.items() if name != "candidate_answer"}
