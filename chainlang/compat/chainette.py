@@ -187,7 +187,10 @@ def _sequence(steps: Sequence[Node], before: _Before, whole: str = "") -> Built:
             parts = {name: _sequence(one.steps, before, name) for name, one in named.items()}
             joined = [one.alias is not None for one in node]
             if not all(joined) and (any(joined) or number < len(steps)):
-                refuse("branches are all joined, or come last", "write .join(name) on each")
+                refuse(
+                    "these branches are neither all joined nor the last step",
+                    "write .join(name) on each, or put them last",
+                )
             made.append((join if all(joined) else branch)(**parts))
             names, after = tuple(parts), evolve(before, candidates=False)
         else:

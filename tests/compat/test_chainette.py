@@ -177,10 +177,10 @@ def test_an_engine_is_a_model_of_every_chain_that_names_it(monkeypatch: pytest.M
 @pytest.mark.parametrize(
     ("steps", "message"),
     [
-        ([EXTRACT, [Branch(name="fr", steps=[FR])], ES], "stand last"),
-        ([EXTRACT, [JOINED[0], Branch(name="es", steps=[ES])]], "stand last"),
-        ([EXTRACT, apply(halves), JOINED, SUMMARY], "made several of it"),
-        ([EXTRACT, apply(halves), FR, step("late", "{{halves.brand}}")], "made several of it"),
+        ([EXTRACT, [Branch(name="fr", steps=[FR])], ES], "neither all joined"),
+        ([EXTRACT, [JOINED[0], Branch(name="es", steps=[ES])]], "neither all joined"),
+        ([EXTRACT, apply(halves), JOINED, SUMMARY], "may have several values"),
+        ([EXTRACT, apply(halves), FR, step("late", "{{halves.brand}}")], "may have several values"),
         ([step("one", "{{ nothing }}")], "there is no 'nothing'"),
         ([], "this list is empty"),
     ],
