@@ -1,1 +1,1 @@
-"""The compiler and its passes, which make a chain cheaper and change no result."""
+"""The compiler and its optimization passes, which reduce the cost of a chain."""

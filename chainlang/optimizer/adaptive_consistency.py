@@ -1,4 +1,4 @@
-"""A vote ends when its leader is likely to be right. Lossy."""
+"""End a vote once its leader is probably the winner. Lossy."""
 
 from __future__ import annotations
 
@@ -8,18 +8,24 @@ from chainlang.plan.steps import Plan
 
 
 def adaptive_consistency(plan: Plan) -> Rewritten[Plan]:
-    """End a vote once its leader is the more likely of the first two answers, to 95 %. Lossy.
+    """End a vote once its leader beats the second answer with 95 % probability. Lossy.
 
-    The rule is that of adaptive consistency (Aggarwal et al., EMNLP 2023), with its Beta criterion:
-    four samples that agree end a vote of any width. Samples are drawn in waves, each as large as
-    could end it at least, so no more are drawn than one by one. Not exact: the rest might have
-    overtaken the leader, and the votes and the samples of a result are those that were drawn. So it
-    runs where it is named and nowhere else, and a row whose vote it has ended says so. It needs a
-    vote right behind a stage that samples, and that is no map and has no name.
+    This is adaptive consistency (Aggarwal et al., EMNLP 2023) with its Beta criterion: four equal
+    samples end a vote of any width. Samples are requested in waves of the smallest size that could
+    end the vote, so there are no more of them than one by one.
+
+    Lossy: the remaining samples might have overtaken the leader, and a result has the votes and
+    samples so far. The event of an ended vote is in the result. Applies to votes directly after a
+    sampling stage, unless that is a map or has a name.
 
     >>> from chainlang import chain
     >>> from chainlang.plan.lower import lower
-    >>> adaptive_consistency(lower(chain("9:E >> M >> J").body)).made.root.steps[0].rule
-    'adaptive_consistency'
+    >>> from chainlang.plan.render import render
+    >>> print(render(adaptive_consistency(lower(chain("9:E >> M").body)).made))
+    models: tiny
+    results may differ: adaptive_consistency
+    until it is decided, by adaptive_consistency
+      generate 9 × E  tiny  T=0.7  max_tokens=1024  at 0
+      vote
     """
     return ended_by("adaptive_consistency", plan)

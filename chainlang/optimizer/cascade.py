@@ -1,4 +1,4 @@
-"""The dear model is asked where the cheap one is not sure. Lossy."""
+"""Run the models of a vote one by one, until their answers agree. Lossy."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from chainlang.plan.visit import last, models, paired, rebuilt
 
 
 def cascade(plan: Plan) -> Rewritten[Plan]:
-    """Ask the models of a vote one after the other, until all answers so far agree. Lossy.
+    """Run the models of a vote one by one, until all answers so far agree. Lossy.
 
-    That is a vote right behind a join, as ``(3:E:small & 3:E:large) >> M``, whose operands ask
-    different models: the one to ask first is written first. That samples of a cheap model agree is
-    taken for a sign that it is right (Yue et al., ICLR 2024). Not exact: the others might have
-    outvoted it. So it runs where it is named and nowhere else, and a row in which a model was not
-    asked says so. Refused where one answer would have to agree with itself, and where an operand
-    that may not run names a part.
+    Applies to a vote directly after a join of different models, such as
+    ``(3:E:small & 3:E:large) >> M``, in written order. Agreement of a cheap model's samples is
+    taken as a sign that they are right (Yue et al., ICLR 2024).
+
+    Lossy: the other models might have outvoted it. The result has an event for the models that did
+    not run. Refused if the first operand has a single answer, and if a later operand names a part.
 
     >>> from chainlang import chain
     >>> from chainlang.plan.lower import lower
@@ -46,14 +46,14 @@ def cascade(plan: Plan) -> Rewritten[Plan]:
 
 
 def _is_greedy(step: Step) -> bool:
-    """Return whether all samples of a stage are the same."""
+    """Return whether all samples of a stage are equal."""
     if not isinstance(step, Generate) or step.stage.kind == "map":
         return False
     return step.stage.sampling.temperature == 0
 
 
 def _why_not(operands: tuple[Step, ...]) -> str | None:
-    """Return why a vote can't be a cascade; "" if it can, None if nothing could be saved."""
+    """Return why a vote can't be a cascade; "" if it can, None if that would save nothing."""
     first, *others = operands
     asked = {name for one in others for name in models(one)}
     if not asked - set(models(first)):

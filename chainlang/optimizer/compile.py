@@ -1,4 +1,4 @@
-"""From a chain to the plan that runs: the normal form, the passes, the steps. It asks no engine."""
+"""Compiler from a checked program to a plan: normal form, passes, lowering. It uses no engine."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from chainlang.tiny import NAME as TINY
 
 @frozen
 class Compiled:
-    """A plan, the one before any pass, and what each pass did on the way."""
+    """An optimized plan, the plan before all passes, and what each pass did."""
 
     plan: Plan
     naive: Plan
@@ -38,13 +38,15 @@ def compiled(
     passes: Sequence[str] | None = None,
     outputs: Collection[str] | None = None,
 ) -> Compiled:
-    """Return the plan of a program that has been checked.
+    """Compile a checked program.
 
-    `passes` are the names of the passes to apply, in their own order whatever the order here; None
-    or ``default`` for all that change no result, and ``()`` for the plan as the chain is written.
-    `outputs` is what of the results is looked at, None for everything: ``answer``, ``candidates``,
-    ``trace``, ``history`` or the names of parts. `model` is that of the stages which name none.
-    Raises `SettingError` for a name of neither.
+    `model`: model of the stages that name none.
+    `passes`: names of the passes to apply, which run in the registry's order. ``default`` means all
+    exact passes, as does None; ``()`` means none.
+    `outputs`: what the caller reads of the results: ``answer``, ``candidates``, ``trace``,
+    ``history`` or names of parts; None for everything.
+
+    Raises `SettingError` for an unknown pass or output.
 
     >>> from chainlang import chain
     >>> found = compiled(chain("3:E >> M").program())
@@ -53,7 +55,7 @@ def compiled(
     """
     chosen = registry.chosen(passes)
     body = normal_form(program.body, program.items)
-    own = own_names(program.body, program.items)  # a pass may leave one where there were two
+    own = own_names(program.body, program.items)  # before passes remove one of two equal names
     parts = dict.fromkeys(node.name for node in walk(body) if isinstance(node, Named))
     wanted = Outputs.of(outputs, (*parts, *sorted(own)))
 
@@ -68,10 +70,7 @@ def compiled(
 
 
 def planned(program: Program, settings: RowSettings) -> Compiled:
-    """Return the plan of a program, compiled once for equal settings.
-
-    Nothing else bears on a plan but the limits in force.
-    """
+    """Compile a program, once for equal settings and limits."""
     model, passes, outputs = settings.model, settings.passes, settings.outputs
     key = (model, passes, outputs, current())
     return program.memo.get(

@@ -1,4 +1,4 @@
-"""What is equal is done once."""
+"""Deduplicate equal temperature-0 requests and equal rows."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from chainlang.plan.visit import calls, rebuilt
 
 
 def share_equal_work(plan: Plan) -> Rewritten[Plan]:
-    """Draw once what is asked twice at temperature 0, and take equal rows through the chain once.
+    """Deduplicate equal requests at temperature 0, and rows with equal content.
 
-    Requests are equal if model, prompt, parameters and schema are. Exact: at temperature 0 a reply
-    is a function of these, and what a row becomes is one of its content, where it has no id of its
-    own. It holds for what is in flight together and for the last few thousand replies. Equal rows
-    are taken each for itself where a function of the user runs: what it does besides is not known.
+    Requests are equal if model, prompt, parameters and schema are equal. Exact: at temperature 0 a
+    completion depends on nothing else, and the result of a row without an id depends on its content
+    only. Requests are compared with those in flight and with the last few thousand completions.
+    Rows are not deduplicated if the chain calls a Python function, which may have side effects.
 
     >>> from chainlang import chain
     >>> from chainlang.plan.lower import lower

@@ -1,4 +1,4 @@
-"""What nobody looks at is not made."""
+"""Remove stages whose output is never read."""
 
 from __future__ import annotations
 
@@ -26,18 +26,21 @@ _PURE = Count | Decide | Gather | Name | Overlap | Repeat | Sequence
 
 
 def drop_unread(plan: Plan) -> Rewritten[Plan]:
-    """Leave out steps whose candidates no later step reads, and names, that nobody asked to see.
+    """Remove stages and names that neither a later step nor `outputs` reads.
 
-    So it does nothing unless `outputs` leaves out the trace, and these names. Exact,
-    where the plan as written succeeds: what is left out could only have failed. A step that holds a
-    function, whose effects are not known, or that may report an event, is kept.
+    It has no effect unless `outputs` leaves out the trace and these names. Exact if the unoptimized
+    plan succeeds: a removed stage could only have failed its row. Steps that call a function, which
+    may have side effects, or that may add an event are kept.
 
     >>> from chainlang import chain
     >>> from chainlang.semantics.outputs import Outputs
     >>> from chainlang.plan.lower import lower
+    >>> from chainlang.plan.render import render
     >>> plan = lower(chain("3:E >> E(fresh=true)").body, outputs=Outputs(frozenset({"answer"})))
-    >>> drop_unread(plan).made.root.stage.count
-    1
+    >>> print(render(drop_unread(plan).made))
+    models: tiny
+    outputs: answer
+    generate 1 × E  tiny  T=0.7  max_tokens=1024  at 1
     """
     if "trace" in plan.outputs:
         return Rewritten(plan)
@@ -75,7 +78,7 @@ def drop_unread(plan: Plan) -> Rewritten[Plan]:
 
 
 def _forks(step: Step) -> bool:
-    """Return whether the results of a step stay apart; a name would have gathered them."""
+    """Return whether a step has one result per branch, which a name would join."""
     last = step.steps[-1] if isinstance(step, Sequence) else step
     return isinstance(last, Fork) or (last is not step and _forks(last))
 
@@ -91,13 +94,13 @@ def _is_pure(step: Step) -> bool:
 
 
 def _unseen(plan: Plan) -> frozenset[str]:
-    """Return the names of parts that no step reads and nobody asked for."""
+    """Return the names of parts that neither a step nor `outputs` reads."""
     read: set[str] = set()
     for one in steps_of(plan.root):
         if isinstance(one, Generate | Count):
             read |= reads(one) or frozenset()
         elif not isinstance(one, _PURE | Fork):
-            return frozenset()  # a condition or a function: what it reads is not known
+            return frozenset()  # a condition or a function may read any name
     return frozenset(
         name
         for name in names_made(plan.root)

@@ -1,4 +1,4 @@
-"""A vote ends when several samples in a row agree. Lossy."""
+"""End a vote after a window of equal samples. Lossy."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from chainlang.plan.steps import Plan
 
 
 def early_stopping_consistency(plan: Plan) -> Rewritten[Plan]:
-    """End a vote after a window of five samples that all agree. Lossy.
+    """End a vote after a window of five equal samples. Lossy.
 
-    The rule is that of early-stopping self-consistency (Li et al., ICLR 2024): samples are drawn in
-    windows, and the vote ends with the first that is unanimous, whatever came before it. Not exact:
-    the rest might have decided otherwise, and the votes and the samples of a result are those that
-    were drawn. So it runs where it is named and nowhere else, and a row whose vote it has ended
-    says so. It needs a vote right behind a stage that samples, and that is no map and has no name.
+    This is early-stopping self-consistency (Li et al., ICLR 2024): samples are requested in
+    windows, and the first unanimous window ends the vote, whatever came before it.
+
+    Lossy: the remaining samples might have changed the winner, and a result has the votes and
+    samples so far. The event of an ended vote is in the result. Applies to votes directly after a
+    sampling stage, unless that is a map or has a name.
 
     >>> from chainlang import chain
     >>> from chainlang.plan.lower import lower

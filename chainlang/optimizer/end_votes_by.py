@@ -1,4 +1,4 @@
-"""Votes that end by another rule than the exact one."""
+"""End votes by a lossy rule; shared by the passes that do so."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from chainlang.semantics.stopping_rules import Rule, needed
 
 
 def ended_by(rule: Rule, plan: Plan) -> Rewritten[Plan]:
-    """Return a plan whose votes end by a rule, wherever samples are drawn right before them."""
+    """Return a plan in which a rule ends the votes that come directly after a sampling stage."""
     refused: list[Refused] = []
 
     def refuse(count: Count, why: str) -> None:
@@ -44,6 +44,6 @@ def ended_by(rule: Rule, plan: Plan) -> Rewritten[Plan]:
 
 
 def _saves(drawn: Generate, rule: Rule) -> bool:
-    """Return whether fewer samples than all may do."""
+    """Return whether fewer samples than all may end the vote."""
     stage = drawn.stage
     return stage.sampling.temperature > 0 and needed(rule, (), stage.count) < stage.count

@@ -1,4 +1,4 @@
-"""What can only go one way is no choice."""
+"""Replace combinators whose choice is constant by the chosen part."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from chainlang.semantics.stage_error import StageError
 
 
 def fold_constants(node: Expr) -> Rewritten[Expr]:
-    """Put the part that will run in the place of a combinator that has no choice.
+    """Replace a combinator whose choice is constant by the chosen part.
 
-    Of a `route` whose `by` reads nothing it is the arm, of a `loop` whose `until` is true whatever
-    happens its body, and of a `retry` of one time what is tried once. Only where that part is one
-    stage or one function, and no combinator is around it: then it stays at its place, and draws
-    what it drew. A choice that fails is left to fail.
+    That is the arm of a `route` whose `by` reads no field, the body of a `loop` whose `until` is
+    always true, and the body of ``retry(..., times=1)``. Applies only if the part is a single stage
+    or function, outside other combinators, so that its place, and with it its samples, stay the
+    same. A choice whose expression fails is kept.
 
     >>> from chainlang import chain
     >>> from chainlang.notation import unparse
@@ -66,7 +66,7 @@ def _folded(node: Node, refused: list[Refused]) -> Node:
 
 
 def _only(node: Combinator) -> Expr | None:
-    """Return the part of a combinator that will run, if it is known; None else."""
+    """Return the part of a combinator that will run; None if that is not known."""
     try:
         match node:
             case Route(arms, by, default):

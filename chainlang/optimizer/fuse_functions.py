@@ -1,4 +1,4 @@
-"""Functions that follow each other are one step."""
+"""Fuse consecutive functions and votes into one step."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from chainlang.plan.visit import is_at_once, rebuilt
 
 
 def fuse_functions(plan: Plan) -> Rewritten[Plan]:
-    """Call functions and count votes that follow each other in one go, without the scheduler.
+    """Fuse consecutive functions and votes into one step, which runs without the scheduler.
 
-    Always exact: none of them waits, so nothing else could run between them, and each is called
-    with what it would be called with, under its own name and at its own place. An async function
-    may wait, and so may one that is called again after it failed; these stay as they are.
+    Always exact: none of them waits, so nothing could run between them, and each keeps its
+    arguments, its name and its place. Async functions and retried functions may wait; they are not
+    fused.
 
     >>> from chainlang import chain
     >>> from chainlang.plan.lower import lower
@@ -45,7 +45,7 @@ def fuse_functions(plan: Plan) -> Rewritten[Plan]:
 
 
 def _refusals(step: Sequence) -> Iterator[Refused]:
-    """Yield the functions that stand beside others, or beside votes, and may wait."""
+    """Yield a refusal for each function next to another, or to a vote, that may wait."""
     for index, one in enumerate(map(_called, step.steps)):
         if not isinstance(one, Call) or is_at_once(one):
             continue

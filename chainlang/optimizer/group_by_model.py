@@ -1,4 +1,4 @@
-"""Work is grouped by model, where not all models fit into the memory."""
+"""Group work by model if not all models fit into memory."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ from chainlang.plan.visit import models
 
 
 def group_by_model(plan: Plan) -> Rewritten[Plan]:
-    """Hold many windows of rows where models have to be changed, so that they share the loading.
+    """Group the work of many rows by model, so that each model is loaded less often.
 
-    It bears on a chain of several models, and only where they do not fit together, which the sizes
-    of the models and `memory` decide (`plan/residency.py`). Without it models are changed for each
-    window. Always exact: a sample does not depend on what is drawn before it. A `timeout` counts
-    the time that others take before its model is there.
+    Has an effect if the chain's models do not all fit into `memory` (`plan/model_schedule.py`).
+    Without it, models are swapped for each window of rows. Always exact: a sample does not depend
+    on the order of requests. A `timeout` includes the time until its model is loaded.
 
     >>> from chainlang import chain
     >>> from chainlang.plan.lower import lower

@@ -1,4 +1,4 @@
-"""One request for all samples of a prompt."""
+"""Merge the requests for several samples of a prompt into one."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from chainlang.plan.visit import rebuilt
 
 
 def merge_samples(plan: Plan) -> Rewritten[Plan]:
-    """Ask for the samples of a stage by one request for each prompt.
+    """Merge the requests for the samples of a prompt into one.
 
-    The prompt is sent, read and looked up once. Always exact: a request for k samples is, on every
-    engine, k requests with the seeds that follow each other, which are the seeds of the samples.
+    The prompt is sent, tokenized and looked up once. Always exact: on every engine a request for k
+    samples is equivalent to k requests with consecutive seeds, which are the seeds of the samples.
 
     >>> from chainlang import chain
     >>> from chainlang.plan.lower import lower

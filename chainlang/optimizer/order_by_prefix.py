@@ -1,4 +1,4 @@
-"""Prompts that begin alike are asked together."""
+"""Order requests by prompt, so that common prefixes are computed once."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ from chainlang.plan.visit import leaves
 
 
 def order_by_prefix(plan: Plan) -> Rewritten[Plan]:
-    """Ask the requests that are ready at the same time with those together that begin alike.
+    """Order the requests that are ready together so that prompts with a common prefix are adjacent.
 
-    Groups, and requests that share nothing, keep the order of the rows (`runtime/ordering.py`). An
-    engine that keeps what it has read of a prompt finds the beginning of the next one there, even
-    where its memory holds few prompts. No text is moved within a prompt. Always exact: a sample
-    does not depend on what is drawn before it.
+    Then the engine finds the prefix in its cache, even if that holds few prompts. Groups, and
+    requests without a common prefix, keep the order of the rows (`runtime/prefix_order.py`).
+    Prompts are not changed. Always exact: a sample does not depend on the order of requests.
 
     >>> from chainlang import chain
     >>> from chainlang.plan.lower import lower

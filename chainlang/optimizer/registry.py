@@ -1,4 +1,4 @@
-"""The passes and their order. Each line says why it stands where it does."""
+"""The passes in their order, each with the reason for its position."""
 
 from __future__ import annotations
 
@@ -29,35 +29,35 @@ from chainlang.plan.steps import Plan
 T = TypeVar("T", Expr, Plan)
 
 CHAIN_PASSES: tuple[ChainPass, ...] = (
-    fold_constants,  # first: what it takes away need not be looked at again
+    fold_constants,  # first, so that other passes don't see what it removes
 )
 PLAN_PASSES: tuple[PlanPass, ...] = (
-    drop_unread,  # before what is dropped is made to start early
-    start_early,  # before requests are counted together: it moves whole stages
-    merge_samples,  # before the vote, whose waves are merged as a whole stage is
+    drop_unread,  # before `start_early`, which would start unread stages early
+    start_early,  # before `merge_samples`: it moves whole stages
+    merge_samples,  # before `stop_vote`, whose waves are merged like stages
     stop_vote,
     adaptive_consistency,  # after the exact rule, which it replaces
-    early_stopping_consistency,  # of the votes that no other rule ends
-    cascade,  # of votes on several models, which the others leave alone
-    stop_reply,  # of the replies that are left
-    share_equal_work,  # of the requests that are left
-    fuse_functions,  # those that no other pass has moved or dropped
-    order_by_prefix,  # of those that are really asked
-    group_by_model,  # last: it bears on what rows wait for, and on nothing that is asked
+    early_stopping_consistency,  # applies to votes that no other rule ends
+    cascade,  # applies to votes on several models, which the rules above leave alone
+    stop_reply,  # applies to the replies that are left
+    share_equal_work,  # applies to the requests that are left
+    fuse_functions,  # applies to functions that no other pass has moved or removed
+    order_by_prefix,  # applies to the requests that are left
+    group_by_model,  # last: it changes how long rows wait, and no request
 )
 LOSSY: tuple[PlanPass, ...] = (adaptive_consistency, early_stopping_consistency, cascade)
-"""Those that may change a result: they run where they are named, and results say that they did."""
+"""Passes that may change results. They run only if they are named, and add events to results."""
 NAMES: tuple[str, ...] = tuple(one.__name__ for one in (*CHAIN_PASSES, *PLAN_PASSES))
-"""The names of all passes, in their order."""
+"""Names of all passes, in order."""
 DEFAULT: tuple[str, ...] = tuple(
     name for name in NAMES if name not in {one.__name__ for one in LOSSY}
 )
-"""The names of the passes that run unless it is said. None of them changes a result."""
+"""Names of the passes that run by default: all exact ones."""
 
 
 @frozen
 class Applied:
-    """What one pass did: the chain or the plan before and after it, and what it refused."""
+    """Effect of one pass: the chain or plan before and after it, and its refusals."""
 
     name: str
     before: Expr | Plan
@@ -66,19 +66,19 @@ class Applied:
 
     @property
     def fired(self) -> bool:
-        """Whether it changed anything."""
+        """Whether the pass changed anything."""
         return self.after is not self.before
 
     @property
     def lossy(self) -> bool:
-        """Whether it may change a result."""
+        """Whether the pass may change results."""
         return self.name not in DEFAULT
 
 
 def chosen(names: Sequence[str] | None) -> tuple[str, ...]:
-    """Return the names of passes, with those that ``default`` stands for; None for these alone.
+    """Return names of passes, with ``default`` expanded; None is the same as ``default``.
 
-    Raises `SettingError` for names of passes that there are not.
+    Raises `SettingError` for an unknown name.
 
     >>> set(chosen(["default", "adaptive_consistency"])) - set(DEFAULT)
     {'adaptive_consistency'}
@@ -96,7 +96,7 @@ def chosen(names: Sequence[str] | None) -> tuple[str, ...]:
 
 
 def applied(made: T, passes: Iterable[Pass[T]], names: Sequence[str]) -> tuple[T, list[Applied]]:
-    """Return what the passes of these names make of a chain or a plan, and what each did."""
+    """Apply the named passes to a chain or a plan; return the result and the effect of each."""
     done = []
     for one in passes:
         if one.__name__ in names:

@@ -1,4 +1,4 @@
-"""What a pass is: a function from what there is to do to what is done instead, and why not more."""
+"""Interface of passes: a pass rewrites a chain or a plan, and reports refusals."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 @frozen
 class Refused:
-    """Something that a pass would have changed, and why it did not."""
+    """Refusal: a part that a pass left unchanged, and the reason."""
 
     what: str
     why: str
@@ -27,7 +27,7 @@ class Refused:
 
 @frozen
 class Rewritten(Generic[T]):
-    """What a pass has made: the object that it was given, where it found nothing to do."""
+    """Result of a pass: the rewritten object, or the same object if nothing matched."""
 
     made: T
     refused: tuple[Refused, ...] = ()
@@ -35,6 +35,6 @@ class Rewritten(Generic[T]):
 
 Pass: TypeAlias = Callable[[T], Rewritten[T]]
 ChainPass: TypeAlias = Pass[Expr]
-"""Takes a chain in normal form, without references. It moves no stage to another place."""
+"""Rewrites a chain in normal form, without references. Stages keep their places."""
 PlanPass: TypeAlias = Pass[Plan]
-"""Takes a plan. It may not change what the plan's `outputs` show."""
+"""Rewrites a plan, without a change to anything in the plan's `outputs`."""

@@ -1,4 +1,4 @@
-"""A stage that does not read the one before it starts with it."""
+"""Run stages in parallel with preceding steps that they do not read."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from chainlang.plan.visit import rebuilt
 
 
 def start_early(plan: Plan) -> Rewritten[Plan]:
-    """Run a stage at the same time as the steps before it, where it reads nothing of theirs.
+    """Run a stage in parallel with preceding steps whose output it does not read.
 
-    That is a stage of the kind `generate` whose templates name neither the candidates nor a part
-    that those steps name. Exact: its prompt is the same before and after them. If one of them
-    fails, the row fails by it, as it would have.
+    Applies to stages of kind `generate` whose templates use neither the candidates nor a part named
+    by those steps. Exact: its prompt does not depend on them. If one of them fails, the row fails
+    with that error, as it would have without the pass.
 
     >>> from chainlang import chain
     >>> from chainlang.plan.lower import lower
@@ -44,7 +44,7 @@ def start_early(plan: Plan) -> Rewritten[Plan]:
 
 
 def _starts_with(before: list[Step], step: Step, refused: list[Refused]) -> bool:
-    """Return whether a step reads nothing of what stands before it."""
+    """Return whether a step reads nothing of the preceding steps."""
     found, drawn = reads(step), step.step if isinstance(step, Name) else step
     if not isinstance(drawn, Generate) or found is None or CANDIDATES in found:
         return False

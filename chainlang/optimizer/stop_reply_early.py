@@ -1,4 +1,4 @@
-"""A reply that is decided ends."""
+"""Stop replies early once a single value of their type is left."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from chainlang.semantics.stages import Meaning, choices
 
 
 def stop_reply(plan: Plan) -> Rewritten[Plan]:
-    """End a reply when only one value of its type is left: one of k labels is read as one token.
+    """Stop a reply once its type allows a single value, so that a label often takes one token.
 
-    That holds for types of few values: a choice, a yes or no, a small number, the number of a
-    candidate, objects of these. The engine says the rest for the model, which the type has forced,
-    on engines that declare `decides`; others draw it all. Exact in everything but what is cut off:
-    tokens, their probabilities, and blanks. So only where `outputs` shows nothing but the answer;
-    nobody is given whole candidates, or the text of a reply that a retry found bad; and the stage
-    neither reads its own text nor says when a reply ends (`stop`, `min_tokens`).
+    Applies to types with few values: constants, booleans, small ranges of numbers, and objects of
+    these. Engines with the capability `decides` append the rest of the reply; others generate it.
+    Exact except for the tokens, log probabilities and blanks that are not generated. So it is
+    refused if they are visible: if `outputs` has more than the answer, a function reads whole
+    candidates, a retry reads the text of a bad reply, the stage reads its own text, or its options
+    (`stop`, `min_tokens`) determine the end of a reply.
 
     >>> from chainlang import load
     >>> from chainlang.semantics.outputs import Outputs
@@ -49,7 +49,7 @@ def stop_reply(plan: Plan) -> Rewritten[Plan]:
 
 
 def _seen(plan: Plan) -> str | None:
-    """Return who sees more of candidates than their values; None for nobody."""
+    """Return why more of candidates than their values is visible; None if it is not."""
     if plan.outputs.names is None:
         return "its tokens are to be seen: outputs has everything"
     if others := sorted(plan.outputs.names - {"answer"}):

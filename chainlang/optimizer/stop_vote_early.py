@@ -1,4 +1,4 @@
-"""A vote that is decided ends."""
+"""Stop a vote early once the remaining samples can't change its winner."""
 
 from __future__ import annotations
 
@@ -10,21 +10,25 @@ from chainlang.semantics.combinators import ONCE
 
 
 def stop_vote(plan: Plan) -> Rewritten[Plan]:
-    """Draw the samples of a vote in waves, and stop when the others could not change its winner.
+    """Request the samples of a vote in waves, until the rest can't change the winner.
 
-    Each wave has as many samples as could decide it: of n the first has half, the next what the
-    leader still lacks. Exact: ties go to the first seen, and no wave changes the order. Only where
-    the vote is the end of the chain, or of a branch, and `outputs` shows neither its candidates
-    (which hold the count of votes) nor the trace; and not where a sample that fails is drawn again,
-    which is reported. (The exact rule; adaptive consistency, Aggarwal et al., EMNLP 2023, stops
-    earlier and may be wrong.)
+    Each wave is the smallest that could decide the vote: half of the samples first, then as many as
+    the leader lacks. Exact: waves keep the order of the samples, and ties go to the first answer.
+    Applies to a vote at the end of the chain, or of a branch, if `outputs` has neither the
+    candidates (with their number of votes) nor the trace, and failed samples are not retried, which
+    would add events. `adaptive_consistency` stops earlier, but may change the winner.
 
     >>> from chainlang import chain
     >>> from chainlang.semantics.outputs import Outputs
     >>> from chainlang.plan.lower import lower
+    >>> from chainlang.plan.render import render
     >>> plan = lower(chain("9:E >> M").body, outputs=Outputs(frozenset({"answer"})))
-    >>> type(stop_vote(plan).made.root).__name__
-    'Decide'
+    >>> print(render(stop_vote(plan).made))
+    models: tiny
+    outputs: answer
+    until it is decided
+      generate 9 × E  tiny  T=0.7  max_tokens=1024  at 0
+      vote
     """
     refused: list[Refused] = []
     root = _ended(plan.root, plan, refused)
@@ -32,7 +36,7 @@ def stop_vote(plan: Plan) -> Rewritten[Plan]:
 
 
 def _ended(step: Step, plan: Plan, refused: list[Refused]) -> Step:
-    """Return what stands at the end of the chain, with a vote there that stops."""
+    """Return the step with the vote at its end, if any, stopped early."""
     if isinstance(step, Fork):
         arms = tuple((name, _ended(one, plan, refused)) for name, one in step.steps)
         same = all(new is old for (_, new), (_, old) in zip(arms, step.steps, strict=True))
@@ -53,7 +57,7 @@ def _ended(step: Step, plan: Plan, refused: list[Refused]) -> Step:
 
 
 def _why_not(drawn: Generate, plan: Plan) -> str | None:
-    """Return why a vote can't stop; "" if it can, None if there is nothing to stop."""
+    """Return why a vote can't be stopped early; "" if it can, None if that would save nothing."""
     stage = drawn.stage
     if stage.count < 3 or stage.sampling.temperature == 0 or stage.kind == "map":
         return None
