@@ -16,7 +16,7 @@ from chainlang.data import Extent
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.engines.protocol import Engine
 from chainlang.errors import StopError
-from chainlang.interrupts import held, noted
+from chainlang.interrupts import interrupts_deferred, interrupts_recorded
 from chainlang.optimizer.compile import Compiled, planned
 from chainlang.plan.render import render
 from chainlang.protocol.messages import Usage
@@ -80,7 +80,10 @@ def run_to_folder(
     and `StopError` is raised.
     """
     about = about_of(planned(program, settings), settings, text=text, graph=graph)
-    with noted(), FolderRun.begin(program, source, out, settings, about) as folder_run:
+    with (
+        interrupts_recorded(),
+        FolderRun.begin(program, source, out, settings, about) as folder_run,
+    ):
         for outcome in folder_run.outcomes():
             folder_run.write(outcome)
             folder_run.note(outcome)
@@ -192,7 +195,7 @@ class FolderRun:
             hint = "what was drawn is kept: run it again when the model is there\n" + _WAIT
             raise StopError([Diagnostic("stopped", failure.message, failure.span, hint)])
         number, fields = _read(failure if start is None else start)
-        with held():
+        with interrupts_deferred():
             self.folder.write(
                 number or outcome.index + 1,
                 outcome.row_id,
@@ -212,7 +215,7 @@ class FolderRun:
 
     def finish(self) -> None:
         """Complete all files: every row of the source is in them."""
-        with held():
+        with interrupts_deferred():
             self.folder.finish()
 
     def summary(self) -> Summary:
@@ -241,7 +244,7 @@ class FolderRun:
             raise Interrupted(self.summary()) from error
         except StopError as error:
             (why,) = error.diagnostics
-            with held():
+            with interrupts_deferred():
                 self.folder.finish("stopped", why=why.message)
             why = why if why.hint else evolve(why, hint=_GO_ON)
             raise StopError([why], self.summary()) from error

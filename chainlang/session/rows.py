@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Any
 
 from chainlang.analysis.program import Program
-from chainlang.data import BadRow, Extent, Row, check_ids, read_rows, spoken
+from chainlang.data import BadRow, Extent, Row, check_ids, read_rows, row_label
 from chainlang.runtime.outcome import RowFailure
 from chainlang.semantics.input_schema import InputError
 from chainlang.semantics.record import Record
@@ -35,11 +35,11 @@ def _starts(
     door = program.door
     for row in rows:
         if isinstance(row, BadRow):
-            where = spoken(source, row.number)
+            where = row_label(source, row.number)
             yield RowFailure(row.message, line=row.number, row=where)
             continue
         try:
             yield door.record(row.fields, row.number, bare=row.bare)
         except InputError as error:
-            where = spoken(source, row.number)
+            where = row_label(source, row.number)
             yield RowFailure(str(error), line=row.number, row=where)
