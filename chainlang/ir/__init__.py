@@ -1,1 +1,1 @@
-"""What a chain is: immutable nodes, and functions that walk them. Knows no text and no engine."""
+"""Intermediate representation of chains: immutable nodes, and functions that walk them."""

@@ -1,7 +1,7 @@
-"""Constructors that keep expressions in shape: operators flat, options sorted, counts folded.
+"""Constructors of canonical nodes: flat operators, sorted options, multiplied counts.
 
-The laws that ``>>``, ``&`` and ``|`` are associative hold because of these functions: nodes that
-mean the same grouping are the same node.
+These functions make ``>>``, ``&`` and ``|`` associative: groupings with the same meaning are equal
+nodes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _Flat = TypeVar("_Flat", Then, Join, Branch)
 
 
 def then(*parts: Expr, span: Span | None = None) -> Expr:
-    """Return the sequence of the parts; one part is itself.
+    """Return the sequence of parts; a single part is returned as it is.
 
     >>> from chainlang.ir.nodes import Stage
     >>> a, b, c = Stage("A"), Stage("B"), Stage("C")
@@ -29,17 +29,17 @@ def then(*parts: Expr, span: Span | None = None) -> Expr:
 
 
 def join(*parts: Expr, span: Span | None = None) -> Expr:
-    """Return the join of the parts, ``a & b``; one part is itself."""
+    """Return the join of parts, ``a & b``; a single part is returned as it is."""
     return _flat(Join, parts, span)
 
 
 def branch(*parts: Expr, span: Span | None = None) -> Expr:
-    """Return the branch of the parts, ``a | b``; one part is itself."""
+    """Return the branch of parts, ``a | b``; a single part is returned as it is."""
     return _flat(Branch, parts, span)
 
 
 def repeat(count: int, body: Expr, span: Span | None = None) -> Expr:
-    """Return `count` independent runs of a part, joined. Nested counts multiply, as joins flatten.
+    """Return the join of `count` independent runs of a part. Nested counts multiply.
 
     >>> from chainlang.ir.nodes import Stage
     >>> repeat(3, repeat(2, Stage("E"))) == repeat(6, Stage("E"))
@@ -51,7 +51,7 @@ def repeat(count: int, body: Expr, span: Span | None = None) -> Expr:
 
 
 def options(given: Iterable[Option]) -> tuple[Option, ...]:
-    """Return options in their canonical order, by name: the order of keywords means nothing."""
+    """Return options sorted by name, since the order of keywords has no meaning."""
     return tuple(sorted(given, key=lambda option: option.name))
 
 
@@ -68,7 +68,7 @@ def _flat(kind: type[_Flat], parts: tuple[Expr, ...], span: Span | None) -> Expr
 
 
 def flattened(node: Node) -> Node:
-    """Return an operator whose operands were replaced with its shape restored; others as they are.
+    """Flatten an operator again after its operands were replaced; return other nodes as they are.
 
     >>> from chainlang.ir.nodes import Stage
     >>> a, b, c = Stage("A"), Stage("B"), Stage("C")
@@ -88,5 +88,5 @@ def flattened(node: Node) -> Node:
 
 
 def moved(node: Expr, span: Span | None) -> Expr:
-    """Return the same node as written at another place, as parentheses around it do."""
+    """Return a node with another span, such as that of the parentheses around it."""
     return node if span is None else evolve(node, span=span)

@@ -1,6 +1,6 @@
-"""What each name in a chain may be given: the types of stage, the combinators, their options.
+"""Built-in stage types, combinators, engines and settings, with the options that each takes.
 
-These tables are the whole knowledge of names; `resolve` looks everything up here.
+`analysis.resolve` looks up all built-in names in these tables.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ KINDS: tuple[Kind, ...] = ("generate", "map", "fold")
 
 @frozen
 class Rule:
-    """What an option takes: `wants` in words for the reader, `read` to check and convert.
+    """Rule for the value of an option.
 
-    `read` returns the canonical value, or raises ValueError.
+    `wants` describes valid values in messages. `read` returns the canonical value, or raises
+    `ValueError`.
     """
 
     wants: str
@@ -33,10 +34,10 @@ class Rule:
     holds_chains: bool = False
     takes_text: bool = False
     evaluated: bool = False
-    """Whether a text is an expression over the record."""
+    """Whether a string value is an expression over the record."""
 
     def accepts(self, value: object) -> bool:
-        """Return whether a value is one that the option takes."""
+        """Return whether a value is valid."""
         try:
             self.read(value)
         except ValueError:
@@ -44,7 +45,7 @@ class Rule:
         return True
 
     def needed(self) -> Rule:
-        """Return the same rule for an option that can't be left out."""
+        """Return the same rule for a required option."""
         return evolve(self, required=True)
 
 
@@ -131,7 +132,7 @@ def _causes(value: Any) -> Any:
 
 
 CAUSES: tuple[str, ...] = tuple(FAILURE_MODES)
-"""What a `retry` can be told to mend."""
+"""Values of `on` in a `retry`."""
 _TEXT = Rule("a text in quotes", _text, takes_text=True)
 _JUDGE = Rule("an expression in quotes, or a function", _judged, takes_text=True, evaluated=True)
 _LIST = Rule("an expression in quotes", _text, takes_text=True, evaluated=True)
@@ -143,7 +144,7 @@ _CAUSES = Rule(
 )
 _ARMS = Rule('a table of chains, {"key": chain, ...}', _arms, holds_chains=True)
 
-# How a model draws; every type that calls a model takes these.
+# Sampling options, which every stage type with a model takes.
 SAMPLING: Mapping[str, Rule] = {
     "frequency_penalty": _number(-2, 2),
     "max_tokens": _integer(1),
@@ -161,7 +162,7 @@ DRAWS: Mapping[str, Rule] = {**SAMPLING, "logprobs": _TRUTH, "need": _integer(1)
 
 @frozen
 class StageType:
-    """One type of stage: what it does with candidates, and what it may be given."""
+    """A stage type: its kind and its options."""
 
     name: str
     kind: Kind
@@ -170,24 +171,24 @@ class StageType:
     calls_model: bool = True
     options: Mapping[str, Rule] = DRAWS
     temperature: float = 0.0
-    """Of a stage that says none."""
+    """Default temperature."""
     reads_error: bool = False
-    """Whether its prompt says, in a `retry`, what was wrong with the reply before."""
+    """Whether its prompt has the error of the previous reply, inside a `retry`."""
 
 
 @frozen
 class Signature:
-    """What a call over parts takes: how many of them, and its options."""
+    """Signature of a combinator: its number of parts, and its options."""
 
     name: str
     what: str
     node: type[Combinator]
-    """Its class; the fields are named like the options."""
+    """Class of its nodes, whose fields have the names of the options."""
     parts: tuple[int, int | None]
-    """The least and the most parts without a name; None for any number."""
+    """Minimum and maximum number of positional parts; None for no maximum."""
     options: Mapping[str, Rule]
     aliases: Mapping[str, str] = {}
-    """Other spellings of an option."""
+    """Other names of options."""
     example: str = ""
 
 
@@ -245,7 +246,7 @@ COMBINATORS: Mapping[str, Signature] = {
         Signature(
             "each", "runs a part for each item of a list", nodes.Each, (1, 1),
             {"item": _NAME, "over": _LIST.needed()},
-            aliases={"as": "item"},  # `as` is a keyword of Python, so only text can write it
+            aliases={"as": "item"},  # `as` is a keyword of Python, so only notation can have it
             example='each(a, over="documents", item="document")',
         ),
     )
@@ -265,8 +266,8 @@ OP_SETTINGS: Mapping[str, Rule] = {
     "user": _TEXT,
 }
 
-# The kinds of engine that a `model` may name, and the settings of each. Engine arguments that load
-# or run code are not among them, whoever wrote the file.
+# Engines of `model` declarations, and the settings of each. Engine arguments that load or run code
+# are left out, because files may come from untrusted authors.
 _SIZE = _integer(1)
 ENGINES: Mapping[str, Mapping[str, Rule]] = {
     "vllm": {
@@ -289,11 +290,11 @@ ENGINES: Mapping[str, Mapping[str, Rule]] = {
 }
 
 NAMED_TYPES = ("bool", "float", "int", "str")
-"""The types that need no definition; `int`, `float` and `str` (its length) take bounds."""
+"""Built-in types; `int`, `float` and `str` (its length) take bounds."""
 
 
 def canonical(name: str) -> str:
-    """Return the name that an alias stands for; any other name as it is.
+    """Return the stage type of an alias; any other name as it is.
 
     >>> canonical("MC"), canonical("UE"), canonical("classify")
     ('M', 'E', 'classify')
@@ -308,6 +309,6 @@ FORMS = {
     "join": "join(a, b)",
     "ref": 'ref("name")',
 }
-"""Calls that spell an operator or a reference, each with an example."""
+"""Calls that are another spelling of an operator or a reference, each with an example."""
 RESERVED = frozenset({*STAGE_TYPES, *_ALIASES, *COMBINATORS, *FORMS})
-"""Names that a file or an `op` cannot give to something else."""
+"""Names that a file or an `op` can't define."""

@@ -1,4 +1,4 @@
-"""Calls over parts: the general form that text and JSON write, and the class of each combinator."""
+"""Conversion between combinators and their general form, which text and JSON use."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def name_of(node: Combinator | Combine) -> str:
 
 
 def specific(call: Combine) -> Combinator | Combine:
-    """Return the combinator that a call spells; the call itself where its arguments don't fit.
+    """Return the combinator of a call; the call itself if its arguments don't fit.
 
-    Its span names that of each option.
+    The span of the combinator has a part for each option.
 
     >>> from chainlang.ir.nodes import Stage
     >>> specific(Combine("retry", (Stage("E"),), (Option("times", 3),))).times
@@ -53,7 +53,7 @@ def specific(call: Combine) -> Combinator | Combine:
 
 
 def general(node: Combinator | Combine) -> Combine:
-    """Return a combinator as a call: ``specific(general(node)) == node``.
+    """Return the call of a combinator: ``specific(general(node)) == node``.
 
     >>> from chainlang import chain
     >>> general(chain("retry(E, times=2)").body).options
@@ -82,7 +82,7 @@ def general(node: Combinator | Combine) -> Combine:
 
 
 def without_aliases(node: Node) -> Node:
-    """Return a call that gives an option under its other name as the combinator it spells.
+    """Return the combinator of a call that has an option under an alias; other nodes as they are.
 
     >>> from chainlang.ir.nodes import Stage
     >>> given = (Option("as", "one"), Option("over", "documents"))

@@ -1,4 +1,4 @@
-"""The nodes of a `.chain` file: declarations, types, definitions. Frozen values, as in `nodes`."""
+"""Nodes of a `.chain` file: declarations, types, definitions. Frozen values, as in `nodes`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from chainlang.ir.nodes import Expr, Literal, Node
 
 
 def _exactly(value: object) -> object:
-    """Return a key under which 1, 1.0 and True differ, as they do to whoever wrote them."""
+    """Return a key for equality in which 1, 1.0 and True differ."""
     if isinstance(value, tuple):
         return tuple(_exactly(item) for item in value)
     return type(value), value
@@ -28,7 +28,7 @@ class TypeName(Node):
     low: int | float | None = None
     high: int | float | None = None
     pattern: str | None = None
-    """A regular expression that some part of a text has to match, as in a JSON schema."""
+    """Regular expression that matches somewhere in a string, as in JSON Schema."""
 
 
 @frozen
@@ -40,7 +40,7 @@ class Constant(Node):
 
 @frozen
 class ListOf(Node):
-    """``list[str]``, ``list[str](1..3)``: so many of them; any number without bounds."""
+    """``list[str]``, ``list[str](1..3)``: a list, with inclusive bounds of its length."""
 
     item: Type
     low: int | None = None
@@ -49,14 +49,14 @@ class ListOf(Node):
 
 @frozen
 class Maybe(Node):
-    """``str?``: that, or nothing."""
+    """``str?``: a value of the type, or null."""
 
     item: Type
 
 
 @frozen
 class OneOf(Node):
-    """``"pos" | "neg"``: one of several. Two or more, flat."""
+    """``"pos" | "neg"``: a union of two or more types, flat."""
 
     options: tuple[Type, ...]
 
@@ -70,14 +70,14 @@ class Shape(Node):
 
 @frozen
 class Default(Node):
-    """``= "en"``: the value of a field that a row leaves out. A node, since None is a value too."""
+    """``= "en"``: the default of a field. It is a node, since None is a possible default."""
 
     value: Literal = field(eq=_exactly)
 
 
 @frozen
 class Field(Node):
-    """``lang "of the text": str = "en"``; or ``query = "{{ text }}"``, made from other fields."""
+    """``lang "of the text": str = "en"``; or ``query = "{{ text }}"``, computed from others."""
 
     name: str
     type: Type | None = None
@@ -122,7 +122,7 @@ class Model(Node):
 
 @frozen
 class Input(Node):
-    """``input { text: str }``, ``input Review``: what a row must have."""
+    """``input { text: str }``, ``input Review``: the fields of a row."""
 
     type: Shape | TypeName
 
@@ -138,9 +138,9 @@ class TypeDef(Node):
 
 @frozen
 class PythonType(Node):
-    """``type @Review \"\"\"{...}\"\"\"``: a Python class, bound by whoever loads the chain.
+    """``type @Review \"\"\"{...}\"\"\"``: a Python class, bound when the chain is loaded.
 
-    What it says of values that a JSON schema can say too is `schema`, as text.
+    `schema` is its JSON schema, as text.
     """
 
     name: str
@@ -167,7 +167,7 @@ class Definition(Node):
 
 @frozen
 class File(Node):
-    """The declarations of a `.chain` file, in the order they were written."""
+    """The declarations of a `.chain` file, in written order."""
 
     items: tuple[Item, ...] = ()
 
@@ -179,5 +179,5 @@ Item: TypeAlias = Use | Model | Input | TypeDef | PythonType | Op | Definition
 
 
 def bodies_of(items: Iterable[Item]) -> dict[str, Expr]:
-    """Return the body of each definition among some items, by its name."""
+    """Return the bodies of the definitions among items, by name."""
     return {item.name: item.body for item in items if isinstance(item, Definition)}

@@ -1,7 +1,8 @@
-"""Nodes as JSON, and back. A closed table of tags and a version: reading imports nothing by name.
+"""Serialization of nodes as JSON.
 
-A document is ``{"chainlang": 1, "chain": node}``; a node is an object with its tag under
-``"node"`` and its fields beside it, fields at their default left out. Spans are not kept.
+A document is ``{"chainlang": 1, "chain": node}``. A node is an object with its tag under ``"node"``
+and its fields, without those that have their default. Spans are not stored. Tags are a closed set,
+so reading a document never imports or runs anything by name.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from chainlang.limits import current
 
 VERSION = 1
 _WRITTEN_OUT = (*get_args(Combinator), Arm)
-"""What a document holds in the general form of a call; `chainlang.ir.calls` has both ways."""
+"""Nodes that documents store in the general form of a call (`chainlang.ir.calls`)."""
 TAGS: dict[str, type[Node]] = {
     kind.__name__: kind for kind in SPECIFICATION if kind not in _WRITTEN_OUT
 }
@@ -40,16 +41,16 @@ def to_json(node: Node) -> str:
     """
     document = {"chainlang": VERSION, "chain": _encode(node)}
     text = json.dumps(document, allow_nan=False, ensure_ascii=False)
-    if _SPLIT.search(text):  # escaped, the halves of a split surrogate pair would be joined
+    if _SPLIT.search(text):  # escapes would join two lone surrogates to one character
         return text
     return json.dumps(document, allow_nan=False)
 
 
 def from_json(text: str) -> Node:
-    """Return the node that a JSON document describes.
+    """Return the node of a JSON document.
 
-    Raises `DocumentError` if it is not JSON, not a chain, of another version, or not well-formed,
-    and `LimitError` if it is too large or too deep.
+    Raises `DocumentError` if it is not JSON, not a chain, of another version, or invalid, and
+    `LimitError` if it is too large or too deep.
 
     >>> from_json('{"chainlang": 1, "chain": {"node": "Stage", "name": "E"}}')
     Stage(name='E', count=1, model=None, temperature=None, options=())
@@ -132,9 +133,9 @@ def _decode(value: Any, path: str) -> Any:
 
 
 def _check_nesting(text: str) -> None:
-    """Refuse deep documents before anything recursive sees them."""
+    """Raise `LimitError` for a deep document, before it is parsed recursively."""
     limits = current()
-    # A level of a chain is an object in a list, and an option between them; around it, the file.
+    # A level of a chain is up to three levels of JSON; the file around it adds a few.
     bound = 3 * limits.depth + 8
     depth = 0
     for match in _BRACKETS.finditer(text):

@@ -1,6 +1,6 @@
-"""The nodes of an expression. Frozen values, tuples all the way down, without behaviour.
+"""Nodes of an expression: frozen values with tuples of children, without behaviour.
 
-A node's span is where it was written; it takes no part in equality. Build operators with
+The span of a node is its place in the source; it is ignored by equality. Build operators with
 `chainlang.ir.build`, which keeps them flat: ``a >> (b >> c)`` and ``(a >> b) >> c`` are one `Then`.
 """
 
@@ -17,18 +17,18 @@ Literal: TypeAlias = "str | int | float | bool | tuple[Literal, ...] | None"
 
 @frozen
 class Node:
-    """The root of all nodes: it has a span, and nothing else."""
+    """Base class of all nodes."""
 
     span: Span | None = field(default=None, eq=False, repr=False, kw_only=True)
 
     def __deepcopy__(self, memo: object) -> Self:
-        """The node itself: it is frozen all the way down, and copying would only cost stack."""
+        """Return the node itself, which is immutable."""
         return self
 
 
 @frozen
 class Stage(Node):
-    """``3:E:tiny:0.7(top_p=0.9)``: one type, run `count` times. What was not written is None."""
+    """``3:E:tiny:0.7(top_p=0.9)``: a stage with `count` samples. Omitted fields are None."""
 
     name: str
     count: int = 1
@@ -40,7 +40,7 @@ class Stage(Node):
 
 @frozen
 class Then(Node):
-    """``a >> b >> c``: each part reads what the one before it yields. Two parts or more."""
+    """``a >> b >> c``: a sequence; each part reads the candidates of the one before it."""
 
     parts: tuple[Expr, ...]
 
@@ -54,7 +54,7 @@ class Join(Node):
 
 @frozen
 class Branch(Node):
-    """``a | b | c``: all parts read the same input; the results stay apart."""
+    """``a | b | c``: all parts read the same input; each has a result of its own."""
 
     parts: tuple[Expr, ...]
 
@@ -77,28 +77,28 @@ class Named(Node):
 
 @frozen
 class Ref(Node):
-    """``$panel``: a definition used here. Each use samples afresh."""
+    """``$panel``: a reference to a definition. Each use has its own samples."""
 
     name: str
 
 
 @frozen
 class Function(Node):
-    """``@clean``: a Python function, bound by whoever loads the chain."""
+    """``@clean``: a Python function, bound when the chain is loaded."""
 
     name: str
 
 
 @frozen
 class Fallback(Node):
-    """``fallback(a, b)``: the first part that does not fail. Two parts or more."""
+    """``fallback(a, b)``: the first of two or more parts that does not fail."""
 
     parts: tuple[Expr, ...]
 
 
 @frozen
 class Retry(Node):
-    """``retry(a, times=3)``: a part that is drawn again where it fails; None is the default."""
+    """``retry(a, times=3)``: a part that is retried if it fails; None means the default."""
 
     body: Expr
     backoff: float | None = None
@@ -116,7 +116,7 @@ class Timeout(Node):
 
 @frozen
 class Route(Node):
-    """``route(by="topic", arms={"math": a}, default=b)``: the part whose key a value is."""
+    """``route(by="topic", arms={"math": a}, default=b)``: the part whose key equals a value."""
 
     arms: tuple[Arm, ...]
     by: str | Function
@@ -125,7 +125,7 @@ class Route(Node):
 
 @frozen
 class Arm(Node):
-    """``"math": a``: one part of a `Route`, under its key."""
+    """``"math": a``: a part of a `Route` with its key."""
 
     key: str
     body: Expr
@@ -133,7 +133,7 @@ class Arm(Node):
 
 @frozen
 class Loop(Node):
-    """``loop(a, until="done", max=3)``: a part, again and again until a condition holds."""
+    """``loop(a, until="done", max=3)``: a part that is repeated until a condition holds."""
 
     body: Expr
     max: int | None = None
@@ -151,16 +151,16 @@ class Each(Node):
 
 @frozen
 class Combine(Node):
-    """A call over parts in its general form: what text and JSON write of any combinator.
+    """A combinator in its general form, as text and JSON write it.
 
-    `chainlang.ir.calls` turns it into the class that its name stands for. One that is left has a
-    name that nothing has or arguments that don't fit, and `resolve` says which.
+    `chainlang.ir.calls` converts it to the class of its name. One that can't be converted has an
+    unknown name or invalid arguments, which `resolve` reports.
     """
 
     name: str
     parts: tuple[Expr, ...] = ()
     options: tuple[Option, ...] = ()
-    """Sorted by name; each name once. A value may itself be a part, or a `Table` of parts."""
+    """Sorted by name, without duplicates. A value may be a part, or a `Table` of parts."""
 
 
 @frozen
@@ -173,14 +173,14 @@ class Option(Node):
 
 @frozen
 class Table(Node):
-    """``{"math": a, "code": b}``: parts under string keys, in the order they were written."""
+    """``{"math": a, "code": b}``: parts with string keys, in written order."""
 
     entries: tuple[Option, ...]
 
 
 Combinator: TypeAlias = Fallback | Retry | Timeout | Route | Loop | Each
-"""A call over parts whose arguments fit."""
+"""A combinator with valid arguments."""
 Expr: TypeAlias = (
     Stage | Then | Join | Branch | Repeat | Named | Ref | Function | Combinator | Combine
 )
-"""A part of a chain: what stands on either side of an operator."""
+"""A part of a chain: an operand of an operator."""

@@ -1,8 +1,8 @@
-"""The normal form: chains that are written differently and mean the same have the same one.
+"""Normal form of chains: equivalent chains have equal normal forms.
 
 A stage after a branch applies to each branch, so ``(a | b) >> c`` and ``(a >> c) | (b >> c)`` are
-one chain. A `retry` of a join tries each operand again by itself, so it is a join of retries.
-Places, and so seeds and results, are counted on the normal form.
+equivalent. A `retry` of a join retries each operand by itself, so it is equivalent to a join of
+retries. Places, and with them seeds and results, are determined on the normal form.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ from chainlang.ir.visit import transform
 
 
 def normal_form(body: Expr, items: Iterable[Item] = ()) -> Expr:
-    """Return the normal form of a body, with what its references stand for in their places."""
+    """Return the normal form of a body, with its references replaced by their definitions."""
     return normal(inlined(body, bodies_of(items)))
 
 
 def inlined(node: Expr, definitions: Mapping[str, Expr]) -> Expr:
-    """Return an expression with each ``$name`` replaced by what it stands for.
+    """Return an expression with each ``$name`` replaced by its definition.
 
-    A definition names nothing by itself: whether a part is written in place or as a definition
-    changes neither its meaning nor its samples. The definitions must have no cycle.
+    A part has the same meaning and samples whether it is written in place or as a definition. The
+    definitions must not have a cycle.
 
     >>> from chainlang.notation import parse
     >>> inlined(parse("$x >> M").node, {"x": parse("E >> V").node}) == parse("E >> V >> M").node
@@ -61,10 +61,10 @@ def inlined(node: Expr, definitions: Mapping[str, Expr]) -> Expr:
 
 
 def normal(node: Expr) -> Expr:
-    """Return the normal form of an expression; the same object if it is in it already.
+    """Return the normal form of an expression; the same object if it is normal already.
 
-    In a normal form nothing stands after a branch in a sequence: what did is in each of its
-    parts. What stands *before* a branch stays there, since it is drawn once and shared.
+    In the normal form a branch is the last part of its sequence: the parts after it are moved into
+    each of its arms. The parts *before* a branch stay there, since its arms share their samples.
 
     >>> from chainlang.notation import parse
     >>> normal(parse("x >> (a | b) >> c").node) == parse("x >> ((a >> c) | (b >> c))").node
@@ -83,8 +83,7 @@ def _distribute(node: Node) -> Node:
     for index, part in enumerate(node.parts[:-1]):
         if isinstance(part, Branch):
             rest = node.parts[index + 1 :]
-            # The rest may hold branches of its own; they are below each arm now, and in normal form
-            # only after the same step has been taken there.
+            # The rest may have branches of its own, so each arm has to be normalized again.
             arms = (_distribute(then(arm, *rest)) for arm in part.parts)
             spread = branch(*(arm for arm in arms if isinstance(arm, Expr)), span=part.span)
             return then(*node.parts[:index], spread, span=node.span)
@@ -92,7 +91,7 @@ def _distribute(node: Node) -> Node:
 
 
 def _retried(node: Retry) -> Expr:
-    """Return a `retry` in normal form: around what is drawn as one, inside labels and joins."""
+    """Return the normal form of a `retry`: moved inside labels and joins."""
     part = node.body
     match part:
         case Join(parts):
@@ -110,10 +109,10 @@ def _retried(node: Retry) -> Expr:
 
 
 def part_name(part: Expr) -> str | None:
-    """Return the label by which a branch's result is known: its own, or that of its first part.
+    """Return the name of a branch's result: the label of the arm, or of its first part.
 
-    So a name survives distribution: in ``(fr = a | es = b) >> c`` and in its normal form the
-    results are called ``fr`` and ``es``.
+    So normalizing keeps names: in ``(fr = a | es = b) >> c`` and in its normal form the results are
+    called ``fr`` and ``es``.
     """
     while isinstance(part, Then):
         part = part.parts[0]

@@ -1,4 +1,4 @@
-"""What refers to what: the names in an expression or an item, and those that lead back."""
+"""References between items: the names that an expression or an item uses, and cycles."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from chainlang.ir.visit import children, walk
 
 
 def on_cycles(graph: Mapping[str, set[str]]) -> set[str]:
-    """Return the names that lead back to themselves: Tarjan's algorithm, linear and iterative."""
+    """Return the names on cycles of a graph, by Tarjan's algorithm (linear, iterative)."""
     found: set[str] = set()
     order: dict[str, int] = {}
     lowest: dict[str, int] = {}
@@ -48,7 +48,7 @@ def references(node: Expr) -> Iterable[Ref]:
 
 
 def ref_levels(node: Expr) -> Iterator[tuple[str, int]]:
-    """Yield the name of each ``$name`` in an expression, and how deep it stands."""
+    """Yield the name of each ``$name`` in an expression, with its depth."""
     pending: list[tuple[Node, int]] = [(node, 1)]
     while pending:
         one, level = pending.pop()
@@ -59,7 +59,7 @@ def ref_levels(node: Expr) -> Iterator[tuple[str, int]]:
 
 
 def uses(item: Item) -> list[tuple[str, str]]:
-    """Return what an item uses, as (what, name); names that are not defined do no harm."""
+    """Return the names that an item uses, as (kind, name), whether or not they are defined."""
     found: list[tuple[str, str]] = []
     pending: list[Node] = [item]
     while pending:

@@ -1,4 +1,4 @@
-"""Chains as pictures: a tree for the terminal, a Mermaid flowchart for pages and notebooks."""
+"""Drawings of chains: a text tree for the terminal, a Mermaid flowchart for documents."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Drawn: TypeAlias = Expr | declarations.Item | declarations.File
 
 
 def tree(node: Drawn) -> str:
-    """Return a node as an indented tree, one part a line.
+    """Return a node as an indented tree with a line for each part.
 
     >>> from chainlang import chain
     >>> print(tree(chain("(fr = 3:E:tiny:0.7 & E) >> M(by='x')").body))
@@ -60,7 +60,7 @@ def _lines(node: Drawn, prefix: str = "") -> Iterator[str]:
 
 
 def _below(node: Drawn) -> Iterator[tuple[str, Drawn]]:
-    """Yield the parts below a node, each with what is written before it."""
+    """Yield the parts below a node, each with the prefix of its line."""
     if isinstance(node, Combinator):
         node = general(node)
     match node:
@@ -89,7 +89,7 @@ def _below(node: Drawn) -> Iterator[tuple[str, Drawn]]:
 
 
 def label(node: Drawn) -> str:
-    """Return what a node is, in a few words, without the parts below it."""
+    """Return the text of a node, without the parts below it."""
     if isinstance(node, Combinator):
         node = general(node)
     if isinstance(node, declarations.Item):
@@ -168,7 +168,7 @@ def _shown(value: Literal | Expr | Table) -> str:
 
 
 def _plain(text: str, most: int = 40) -> str:
-    """Return a text on one line, cut where it is long."""
+    """Return a text on one line, shortened to `most` characters."""
     flat = "".join(char if char.isprintable() else "·" for char in text)
     return flat if len(flat) <= most else flat[: most - 1] + "…"
 
@@ -177,7 +177,7 @@ def _plain(text: str, most: int = 40) -> str:
 
 
 def mermaid(node: Expr | declarations.File) -> str:
-    """Return a chain as a Mermaid flowchart: what flows from where to where.
+    """Return a chain as a Mermaid flowchart.
 
     >>> from chainlang import chain
     >>> print(mermaid(chain("2:E >> M").body))
@@ -206,7 +206,7 @@ class _Chart:
         self.indent = "  "
 
     def file(self, node: declarations.File) -> None:
-        """Draw each definition in a box of its own; ``main`` last, joined to input and output."""
+        """Draw each definition in a box, and ``main`` between input and output."""
         bodies = [item for item in node.items if isinstance(item, declarations.Definition)]
         for item in sorted(bodies, key=lambda one: one.name == "main"):
             if item.name == "main":
@@ -221,7 +221,7 @@ class _Chart:
         self.link(ends, "output")
 
     def draw(self, node: Expr, sources: list[tuple[str, str]]) -> list[tuple[str, str]]:
-        """Draw a part that reads from `sources`; return what comes out: (node, edge label)."""
+        """Draw a part that reads from `sources`; return its outputs as (node, edge label)."""
         if isinstance(node, Combinator):
             node = general(node)
         match node:
@@ -277,5 +277,5 @@ class _Chart:
 
 
 def _escaped(text: str) -> str:
-    """Return a text as Mermaid takes it in quotes: what could end them or start markup, coded."""
+    """Return a text escaped for a quoted Mermaid label."""
     return "".join(f"#{ord(char)};" if char in '"#<>&;`\\' else char for char in text)

@@ -1,7 +1,7 @@
-"""What a well-formed node is. Every node that the two doors build satisfies this.
+"""Validation of nodes: the allowed values of each field.
 
-A violation is a bug of whoever built the node, so the error says which node and what is wrong
-with it. Reading JSON relies on it too: what passes here is safe to walk, print and compare.
+All nodes built from notation or by the Python API are valid; an invalid one is a bug of the code
+that built it. Nodes from JSON are validated, so that they are safe to walk, print and compare.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from chainlang.ir.visit import children, field_names
 from chainlang.limits import LARGEST
 
 FORMS = ("branch", "function", "join", "ref")
-"""Calls that spell an operator or a reference: ``join(fr=a, es=b)`` is ``(fr = a & es = b)``."""
-_FIELDS = ("count", "model", "temperature")  # of a stage, so they name none of its options
+"""Calls that are another spelling of an operator or a reference, such as ``join(fr=a, es=b)`` of
+``(fr = a & es = b)``."""
+_FIELDS = ("count", "model", "temperature")  # fields of a stage, so not names of its options
 _VALUES = ("true", "false", "null")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
@@ -30,10 +31,11 @@ Check = Callable[[Any], bool]
 
 
 def is_name(value: object) -> bool:
-    """Return whether a value can name a type, a part or a definition.
+    """Return whether a value is a valid name of a type, a part or a definition.
 
-    ASCII letters, digits and ``_``, not starting with a digit, and no keyword of Python: names are
-    the same in both doors, and there they are identifiers. Nor is ``true`` one, which is a value.
+    A name consists of ASCII letters, digits and ``_`` and does not start with a digit. Keywords of
+    Python are not names, because the Python API uses names as identifiers; nor are ``true``,
+    ``false`` and ``null``.
 
     >>> [is_name(name) for name in ("fr", "fr2", "2fr", "class", "él", "")]
     [True, True, False, False, False, False]
@@ -46,7 +48,7 @@ def _is_word(value: object) -> TypeGuard[str]:
 
 
 def is_literal(value: object) -> bool:
-    """Return whether a value is a literal: text, a finite number, truth, none, or a flat tuple."""
+    """Return whether a value is a literal: str, finite number, bool, None, or a flat tuple."""
     if isinstance(value, tuple):
         return all(is_literal(item) and not isinstance(item, tuple) for item in value)
     if isinstance(value, float):
@@ -112,7 +114,7 @@ def _options(value: object) -> bool:
     if not _many(Option)(value):
         return False
     names = [option.name for option in value]  # type: ignore[attr-defined]  # just checked
-    # `as=` is a keyword of Python: text alone can write it, until `resolve` gives it its own name.
+    # `as`, a keyword of Python, is allowed here: notation may have it as an alias of `item`.
     return all(map(_is_word, names)) and names == sorted(set(names))
 
 
@@ -136,7 +138,7 @@ def _is_temperature(value: object) -> bool:
 
 _OPTION_VALUE: Check = lambda value: isinstance(value, Expr | Table) or is_literal(value)  # noqa: E731
 
-# For each kind of node, what each of its fields must be. This table is the specification.
+# Check of each field of each kind of node. This table is the specification.
 SPECIFICATION: dict[type[Node], dict[str, Check]] = {
     nodes.Stage: {
         "name": is_name,
@@ -233,7 +235,7 @@ SPECIFICATION: dict[type[Node], dict[str, Check]] = {
 
 
 def faults(root: Node) -> Iterable[Diagnostic]:
-    """Yield a diagnostic for each field that breaks the specification, outermost node first."""
+    """Yield a diagnostic for each invalid field, outermost node first."""
     pending: list[Node] = [root]
     while pending:
         node = pending.pop()
@@ -253,9 +255,7 @@ def faults(root: Node) -> Iterable[Diagnostic]:
 
 
 def verify(root: Node) -> None:
-    """Check a node and everything below it against `SPECIFICATION`.
-
-    Raises `VerifyError` with every violation.
+    """Check a node and all nodes below it. Raises `VerifyError` with all violations.
 
     >>> from chainlang.ir.nodes import Stage, Then
     >>> verify(Then((Stage("E"),)))

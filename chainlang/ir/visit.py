@@ -1,4 +1,4 @@
-"""Walking and rebuilding nodes. The only code that knows which fields of a node hold nodes."""
+"""Generic traversal and rebuilding of nodes, by the fields of their classes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _FIELD_NAMES: dict[type[Node], tuple[str, ...]] = {}
 
 
 def children(node: Node) -> list[Node]:
-    """Return the nodes directly below a node, in the order they were written.
+    """Return the nodes directly below a node, in written order.
 
     >>> from chainlang import E, M
     >>> [child.name for child in children((E >> M).body)]
@@ -51,7 +51,7 @@ def parts_of(node: Node) -> list[Expr]:
     """
     found: list[Expr] = []
     for child in children(node):
-        if isinstance(child, Arm | Option | Table):  # they hold parts, and are none themselves
+        if isinstance(child, Arm | Option | Table):  # they hold parts, but are not parts
             found += parts_of(child)
         elif isinstance(child, Expr):
             found.append(child)
@@ -59,7 +59,7 @@ def parts_of(node: Node) -> list[Expr]:
 
 
 def walk(node: Node) -> Iterator[Node]:
-    """Yield a node and all nodes below it, parents first. Iterative, so depth is no danger."""
+    """Yield a node and all nodes below it, parents first; iterative, so any depth is safe."""
     pending = [node]
     while pending:
         node = pending.pop()
@@ -68,7 +68,7 @@ def walk(node: Node) -> Iterator[Node]:
 
 
 def rebuild(node: _Some, replace: Callable[[Node], Node]) -> _Some:
-    """Return the node with each child replaced; the same object when no child changed."""
+    """Return a node with each child replaced; the same object if no child changed."""
     changes: dict[str, Any] = {}
     for name in field_names(type(node)):
         value = getattr(node, name)
@@ -77,7 +77,7 @@ def rebuild(node: _Some, replace: Callable[[Node], Node]) -> _Some:
             new = replace(value)
         elif isinstance(value, tuple) and any(isinstance(item, Node) for item in value):
             items = list(value)
-            for index, item in enumerate(value):  # a plain loop: half the stack in deep chains
+            for index, item in enumerate(value):  # a loop needs half the stack in deep chains
                 if isinstance(item, Node):
                     items[index] = replace(item)
             if any(after is not before for after, before in zip(items, value, strict=True)):
@@ -88,10 +88,9 @@ def rebuild(node: _Some, replace: Callable[[Node], Node]) -> _Some:
 
 
 def transform(node: _Some, change: Callable[[Node], Node]) -> _Some:
-    """Return the node with `change` applied to every node below it and to itself, children first.
+    """Return a node with `change` applied to it and to all nodes below it, children first.
 
-    `change` returns the node it was given for "leave it"; if it always does, the result is the
-    object that came in.
+    If `change` returns its argument for every node, the result is the same object.
 
     >>> from attrs import evolve
     >>> from chainlang import E, J
@@ -105,10 +104,9 @@ def transform(node: _Some, change: Callable[[Node], Node]) -> _Some:
 
 
 def measure(node: Node) -> tuple[int, int]:
-    """Return how many nodes an expression has, and how deep they nest; a lone stage is (1, 1).
+    """Return the number of nodes of an expression, and their depth; (1, 1) for a single stage.
 
-    Options, arms and tables are part of the node they belong to, and count for nothing.
-    The types in a file count as expressions do, since they nest as deep.
+    Options, arms and tables are not counted. Types in a file are counted like expressions.
     """
     size = depth = 0
     pending = [(node, 1)]

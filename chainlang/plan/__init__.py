@@ -1,1 +1,1 @@
-"""What is to be done for a row: steps, with every name resolved. Frozen, and printable."""
+"""Execution plans: the steps of a row, with all names resolved, and analyses of their cost."""

@@ -1,10 +1,9 @@
-"""A row on its way through a plan before anything has run: what is known of it, and what is not.
+"""Abstract interpretation of a row: its fields are known, replies only by their maximum length.
 
-What the row says is known, and of what models will say no more than how long it may be. A template
-is filled in with both. Where it only shows what is not known, its prompt has a least length, which
-is that of its own words, and a most, which is that with every reply at its full length; a reply
-counts as many tokens there as it is drawn in, though a tokenizer may read its text as a few more.
-Where it decides by it, the prompt may be anything that the context holds.
+Templates are rendered with both. If a template only prints unknown values, the length of its prompt
+has a lower bound, without them, and an upper bound, with every reply at its maximum length. (The
+text of a reply may be tokenized into a few more tokens in a prompt than were generated.) If a
+template branches on an unknown value, the only bound is the model's context.
 """
 
 from __future__ import annotations
@@ -23,100 +22,104 @@ from chainlang.semantics.stages import Meaning, filled
 from chainlang.semantics.template_values import View
 
 MOST = 1000
-"""Candidates that are put into a template to see how long it may become."""
+"""Maximum number of candidates in a template that is rendered to measure it."""
 _CANDIDATES = frozenset({"candidates", "candidate"})
-_COUNTED = frozenset({"votes", "confidence"})  # what a vote says of all its candidates
-_MARK = re.compile("\ue000([0-9]*)\ue001")  # characters for private use; no text has a pair
+_COUNTED = frozenset({"votes", "confidence"})  # numbers that a vote adds
+_MARK = re.compile("\ue000([0-9]*)\ue001")  # private-use characters around a number of tokens
 
 
 @frozen
-class Lot:
-    """Candidates, as far as they are known."""
+class AbstractCandidates:
+    """Abstract candidates: their number, and their maximum length."""
 
     number: Range = NONE
     known: tuple[Candidate, ...] | None = None
-    """The candidates themselves, where they are those of the row."""
+    """The candidates themselves, if they come from the row."""
     tokens: int | None = None
-    """The most that one says, in tokens; None where nobody can tell."""
+    """Maximum number of tokens of a candidate; None if unknown."""
 
     @staticmethod
-    def of(candidates: tuple[Candidate, ...]) -> Lot:
-        """Return candidates that are known."""
-        return Lot(Range.of(len(candidates)), candidates, None if candidates else 0)
+    def of(candidates: tuple[Candidate, ...]) -> AbstractCandidates:
+        """Return known candidates."""
+        return AbstractCandidates(Range.of(len(candidates)), candidates, None if candidates else 0)
 
-    def __add__(self, other: Lot) -> Lot:
+    def __add__(self, other: AbstractCandidates) -> AbstractCandidates:
         both = self.known is not None and other.known is not None
         known = (*(self.known or ()), *(other.known or ())) if both else None
-        return Lot(self.number + other.number, known, self._longest(other))
+        return AbstractCandidates(self.number + other.number, known, self._longest(other))
 
-    def __or__(self, other: Lot) -> Lot:
+    def __or__(self, other: AbstractCandidates) -> AbstractCandidates:
         known = self.known if self.known == other.known else None
-        return Lot(self.number | other.number, known, self._longest(other))
+        return AbstractCandidates(self.number | other.number, known, self._longest(other))
 
-    def __mul__(self, times: Range) -> Lot:
-        return Lot(self.number * times, None if self.known else self.known, self.tokens)
+    def __mul__(self, times: Range) -> AbstractCandidates:
+        return AbstractCandidates(
+            self.number * times, None if self.known else self.known, self.tokens
+        )
 
-    def _longest(self, other: Lot) -> int | None:
+    def _longest(self, other: AbstractCandidates) -> int | None:
         if self.tokens is None or other.tokens is None:
             return None
         return max(self.tokens, other.tokens)
 
     def views(self, number: int) -> list[View]:
-        """Return so many of them as templates see them."""
+        """Return `number` candidates as template values."""
         if self.known is not None:
             return [one.view() for one in self.known]
         return [_AnyView(self.tokens)] * number
 
 
 @frozen
-class Sketch:
-    """What is known of a row at a step of its plan."""
+class AbstractRow:
+    """A row before a step of its plan, as far as it is known."""
 
-    lot: Lot = field(factory=Lot)
-    """The candidates before the step."""
+    lot: AbstractCandidates = field(factory=AbstractCandidates)
+    """Candidates before the step."""
     row: Record | None = None
-    """The row as it starts, with the names that only a part sees; None for no row in particular."""
-    history: Mapping[str, Lot] = field(factory=dict)
+    """Initial record of the row, with the names visible in this part; None for any row."""
+    history: Mapping[str, AbstractCandidates] = field(factory=dict)
+    """Candidates of named parts."""
 
-    def holding(self, lot: Lot) -> Sketch:
-        """Return the sketch with other candidates."""
+    def holding(self, lot: AbstractCandidates) -> AbstractRow:
+        """Return the row with other candidates."""
         return evolve(self, lot=lot)
 
-    def named(self, name: str, *, own: bool) -> Sketch:
-        """Return the sketch with its candidates under a name, as `Record.named` does."""
+    def named(self, name: str, *, own: bool) -> AbstractRow:
+        """Return the row with its candidates under a name, as `Record.named` does."""
         if own and self.row is not None and name in self.row.row:
             return self
         return evolve(self, history={**self.history, name: self.lot})
 
-    def beside(self, other: Sketch) -> Sketch:
-        """Return what both have become, joined."""
+    def beside(self, other: AbstractRow) -> AbstractRow:
+        """Return the join of two rows."""
         history = {**self.history, **other.history}
         return evolve(self, lot=self.lot + other.lot, history=history)
 
-    def or_(self, other: Sketch) -> Sketch:
-        """Return what one of them has become."""
+    def or_(self, other: AbstractRow) -> AbstractRow:
+        """Return the row after one of two alternatives."""
         history = {
-            name: self.history.get(name, Lot()) | other.history.get(name, Lot())
+            name: self.history.get(name, AbstractCandidates())
+            | other.history.get(name, AbstractCandidates())
             for name in {**self.history, **other.history}
         }
         return evolve(self, lot=self.lot | other.lot, history=history)
 
-    # ---- what can be filled in
+    # ---- prompts
 
     def knows(self, template: str) -> bool:
-        """Return whether everything that a template reads is known."""
+        """Return whether all values that a template reads are known."""
         unknown = {name for name, lot in self.history.items() if lot.known is None}
         unknown |= _CANDIDATES if self.lot.known is None else frozenset()
         return self.row is not None and variables(template).isdisjoint(unknown)
 
     def record(self) -> Record:
-        """Return the record, of which the unknown part must not be read."""
+        """Return the record; unknown parts of it must not be read."""
         assert self.row is not None
         history = {name: lot.known or () for name, lot in self.history.items()}
         return evolve(self.row, candidates=self.lot.known or (), history=history)
 
     def length(self, stage: Meaning, reader: Reader) -> Range:
-        """Return how many tokens a prompt has of which not everything is known."""
+        """Return the number of tokens of a prompt with unknown values."""
         context = None if reader.context is None else reader.context - 1
         anything = Range(0, context)
         if self.row is None or looks_into(stage.user) or looks_into(stage.system or ""):
@@ -136,10 +139,10 @@ class Sketch:
         return Range(min(least, most), most)
 
     def _values(self, stage: Meaning, *, most: bool) -> Mapping[str, Any]:
-        """Return what a template may read, with as many candidates as there may be, or as few."""
+        """Return the values of a template, with the maximum or minimum number of candidates."""
         assert self.row is not None
 
-        def some(lot: Lot) -> int:
+        def some(lot: AbstractCandidates) -> int:
             return min(MOST, lot.number.most or MOST) if most else lot.number.least
 
         found = {**self.row.values, "candidates": self.lot.views(some(self.lot))}
@@ -149,26 +152,26 @@ class Sketch:
         return {**found, **self.row.local}
 
 
-def _part(lot: Lot, number: int) -> View:
+def _part(lot: AbstractCandidates, number: int) -> View:
     if lot.known is not None:
         return part_view(lot.known)
     return _AnyView(lot.tokens, candidates=lot.views(number))
 
 
 def _measured(stage: Meaning, values: Mapping[str, Any], reader: Reader) -> tuple[int, int | None]:
-    """Return how many tokens are a prompt's own, and how many the replies in it may have."""
+    """Return the number of a prompt's own tokens, and the maximum of the replies in it."""
     said: int | None = 0
     messages = filled(stage, values)
     for message in messages:
         for tokens in _MARK.findall(message.text):
             said = None if said is None or not tokens else said + int(tokens)
     own = tuple(evolve(one, text=_MARK.sub("", one.text)) for one in messages)
-    form = stage.form(1)  # of every number the schema begins alike
+    form = stage.form(1)  # the schemas of all numbers have the same prefill
     return len(reader.token_ids(own, form.schema if form else None)), said
 
 
 class _Unknown:
-    """A value that is not known: it can be shown, and asking anything else of it is an error."""
+    """An unknown value: it can be printed; any other operation raises an error."""
 
     __slots__ = ("_tokens",)
 
@@ -192,7 +195,7 @@ class _Unknown:
 
 
 class _AnyView(View):
-    """A candidate or a part of which nothing is known: it has every field, each unknown."""
+    """An unknown candidate or part; all its fields are unknown values."""
 
     __slots__ = ("_tokens",)
 

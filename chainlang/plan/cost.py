@@ -1,4 +1,4 @@
-"""What steps cost before they run, and how that adds up along a plan."""
+"""Cost estimates of steps, and their composition along a plan."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from operator import add, or_
 
 from attrs import evolve, field, frozen
 
-from chainlang.plan.abstract_row import Sketch
+from chainlang.plan.abstract_row import AbstractRow
 from chainlang.plan.interval import NONE, ONE, Range
 
 
 @frozen
 class Cost:
-    """What one model has to do."""
+    """Work of one model, as intervals."""
 
     requests: Range = NONE
     samples: Range = NONE
-    """Drawn; at temperature 0 one for all that would be equal."""
+    """Generated samples; one for a request at temperature 0."""
     prompt_tokens: Range = NONE
-    """The length of the prompt, once for each sample."""
+    """Tokens of the prompt, counted for each sample."""
     output_tokens: Range = NONE
-    """At most `max_tokens` for each sample."""
+    """Generated tokens; the upper bound is `max_tokens` for each sample."""
 
     def __add__(self, other: Cost) -> Cost:
         return Cost(
@@ -50,39 +50,40 @@ class Cost:
 
 @frozen
 class Asked:
-    """Prompts of one stage, and how many samples are drawn of them together."""
+    """Prompts of one stage, with the number of samples of all of them."""
 
     model: str
     samples: Range
     length: Range
-    """In tokens, of each."""
+    """Tokens of each prompt."""
     prompt: Sequence[int] | None = None
-    """The tokens of the only one, where they are known before the run."""
+    """Tokens of the prompt, if there is one and it is known before the run."""
     shared: bool = False
-    """Whether one that turns out equal to another is asked once."""
+    """Whether equal requests are deduplicated."""
     fits: bool = True
-    """Whether the context of its model holds it; else it is refused, and nothing is drawn."""
+    """Whether the prompt fits into the model's context; otherwise there are no samples."""
 
 
 @frozen
 class Counts:
-    """What a step costs for a row, and what the row is behind it."""
+    """Cost of a step for a row, and the abstract row after it."""
 
-    after: Sketch = field(factory=Sketch)
+    after: AbstractRow = field(factory=AbstractRow)
     models: Mapping[str, Cost] = field(factory=dict)
+    """Cost by model."""
     path: Range = NONE
-    """Requests that wait for each other, one after the other."""
+    """Number of requests on the critical path."""
     path_tokens: Range = NONE
-    """Tokens that are drawn one after the other, where replies are as long as they may be."""
+    """Generated tokens on the critical path, if all replies have maximum length."""
     asked: tuple[Asked, ...] = ()
 
     @property
     def candidates(self) -> Range:
-        """How many candidates it leaves."""
+        """Number of candidates after the step."""
         return self.after.lot.number
 
     def then(self, other: Counts) -> Counts:
-        """Return what both cost, the other one after this."""
+        """Return the cost of both, one after the other."""
         return Counts(
             other.after,
             _merged(self.models, other.models, add),
@@ -92,7 +93,7 @@ class Counts:
         )
 
     def beside(self, other: Counts) -> Counts:
-        """Return what both cost at the same time."""
+        """Return the cost of both, in parallel."""
         return Counts(
             self.after.beside(other.after),
             _merged(self.models, other.models, add),
@@ -102,7 +103,7 @@ class Counts:
         )
 
     def or_(self, other: Counts) -> Counts:
-        """Return what one of them costs."""
+        """Return the cost of one of them, whichever runs."""
         shared = 0
         for one, another in zip(self.asked, other.asked, strict=False):
             if one != another:
@@ -118,7 +119,7 @@ class Counts:
         )
 
     def times(self, number: Range) -> Counts:
-        """Return what so many of them cost at the same time."""
+        """Return the cost of `number` runs in parallel."""
         once = ONE if number.least else Range(0, 1)
         return Counts(
             self.after.holding(self.after.lot * number),

@@ -1,4 +1,4 @@
-"""What a row costs by the plan, before anything runs: requests, samples, tokens, and the way."""
+"""Static cost estimate of a plan for a row: requests, samples, tokens and critical path."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import reduce
 
 from attrs import evolve, field, frozen
 
-from chainlang.plan.abstract_row import Lot, Sketch
+from chainlang.plan.abstract_row import AbstractCandidates, AbstractRow
 from chainlang.plan.cost import Asked, Cost, Counts
 from chainlang.plan.interval import ANY, NONE, ONE, Range
 from chainlang.plan.steps import (
@@ -41,16 +41,18 @@ from chainlang.semantics.stage_error import StageError
 from chainlang.semantics.stages import Meaning, messages, schema
 from chainlang.semantics.stopping_rules import needed
 
-_MAKING = re.compile(r"[~+*%|(\[{]")  # what an expression needs to say more than it reads
+_MAKING = re.compile(
+    r"[~+*%|(\[{]"
+)  # operators with which an expression can be longer than its inputs
 
 
 def counts(
     plan: Plan, row: Record | None = None, readers: Mapping[str, Reader] | None = None
 ) -> Counts:
-    """Return what a row costs by a plan, where nothing fails and no two requests are equal.
+    """Return the cost of a plan for a row, if nothing fails and no two requests are equal.
 
-    Without a `row`, what any row costs. `readers` tell how long prompts are, by the name of the
-    model; of a model that has none, nothing is known of them.
+    `row`: the row's record; None for bounds of any row. `readers`: tokenizers by model; the length
+    of prompts is unknown for a model without one.
 
     >>> from chainlang import chain
     >>> from chainlang.plan.lower import lower
@@ -58,18 +60,22 @@ def counts(
     >>> {model: str(cost.samples) for model, cost in found.models.items()}, str(found.path)
     ({'a': '3', 'b': '3'}, '2')
     """
-    start = Sketch(Lot(ANY)) if row is None else Sketch(Lot.of(row.candidates), row)
+    start = (
+        AbstractRow(AbstractCandidates(ANY))
+        if row is None
+        else AbstractRow(AbstractCandidates.of(row.candidates), row)
+    )
     return _Walk(readers or {}).of(plan.root, start)
 
 
 @frozen
 class _Walk:
-    """A way through a plan on which nothing runs."""
+    """Abstract interpreter of a plan."""
 
     readers: Mapping[str, Reader] = field()
 
-    def of(self, step: Step, before: Sketch) -> Counts:
-        """Return what a step costs a row of which so much is known before it."""
+    def of(self, step: Step, before: AbstractRow) -> Counts:
+        """Return the cost of a step for an abstract row."""
         match step:
             case Generate():
                 return self._generate(step, before)
@@ -79,13 +85,13 @@ class _Walk:
             case Cascade((first, *others)):
                 more = (self.of(one, before).times(Range(0, 1)) for one in others)
                 each = [self.of(first, before), *more]
-                after = reduce(Sketch.beside, (one.after for one in each))
-                after = after.holding(Lot(ONE, None, after.lot.tokens))
+                after = reduce(AbstractRow.beside, (one.after for one in each))
+                after = after.holding(AbstractCandidates(ONE, None, after.lot.tokens))
                 return evolve(reduce(Counts.then, each), after=after)
             case Count():
-                return Counts(before.holding(Lot(ONE, None, before.lot.tokens)))
-            case Call():  # it may make one, several or none of each
-                return Counts(before.holding(Lot(ANY)))
+                return Counts(before.holding(AbstractCandidates(ONE, None, before.lot.tokens)))
+            case Call():  # it may return any number of candidates
+                return Counts(before.holding(AbstractCandidates(ANY)))
             case Sequence(steps) | Fused(steps):
                 return self._after(steps, before)
             case Gather(steps) | Fork(steps):
@@ -102,7 +108,7 @@ class _Walk:
                 return evolve(found, after=found.after.named(name, own=own))
         return self._combined(step, before)
 
-    def _combined(self, step: Step, before: Sketch) -> Counts:
+    def _combined(self, step: Step, before: AbstractRow) -> Counts:
         match step:
             case Fallback(steps):
                 return self.of(steps[0], before)
@@ -121,24 +127,26 @@ class _Walk:
                 return self._each(step, before)
         raise TypeError(f"not a step that stands alone: {step!r}")
 
-    def _after(self, steps: Iterable[Step], before: Sketch) -> Counts:
+    def _after(self, steps: Iterable[Step], before: AbstractRow) -> Counts:
         found = Counts(before)
         for one in steps:
             found = found.then(self.of(one, found.after))
         return found
 
-    def _each(self, step: Each, before: Sketch) -> Counts:
+    def _each(self, step: Each, before: AbstractRow) -> Counts:
         items = None
-        # Where there are candidates, the fields of the first come before those of the row.
+        # Fields of the first candidate take precedence over those of the row.
         if before.lot.known is not None and before.knows(f"{{{{ {step.over} }}}}"):
             try:
                 items = listed(value_of(step.over, before.record(), "over="), step.most)
             except StageError:
-                return Counts(before.holding(Lot()))  # the row fails here
+                return Counts(before.holding(AbstractCandidates()))  # the row fails here
         if items is None:
-            some = self.of(step.step, Sketch(Lot.of(()))).times(Range(0, step.most))
+            some = self.of(step.step, AbstractRow(AbstractCandidates.of(()))).times(
+                Range(0, step.most)
+            )
             return evolve(some, after=evolve(before, lot=some.after.lot))
-        none = before.holding(Lot.of(()))
+        none = before.holding(AbstractCandidates.of(()))
         rows = (beginning(none.record(), step.item, item) for item in items)
         each = [self.of(step.step, evolve(none, row=row)) for row in rows]
         found = reduce(Counts.beside, each, Counts(none))
@@ -146,7 +154,7 @@ class _Walk:
 
     # ---- stages
 
-    def _generate(self, step: Generate, before: Sketch) -> Counts:
+    def _generate(self, step: Generate, before: AbstractRow) -> Counts:
         stage = step.stage
         if stage.kind != "generate" and before.lot.number.most == 0:  # the row fails here
             return Counts(before)
@@ -157,28 +165,28 @@ class _Walk:
         left = prompts * Range(stage.need or stage.count, stage.count)
         once = ONE if prompts.least else Range(0, 1)
         return Counts(
-            before.holding(Lot(left, None, _longest(stage, before.lot))),
+            before.holding(AbstractCandidates(left, None, _longest(stage, before.lot))),
             {stage.model: cost},
             once,
             once * Range(0, stage.sampling.max_tokens),
             each,
         )
 
-    def _decide(self, step: Generate, before: Sketch, least: int) -> Counts:
-        """Return what a vote costs whose samples come in waves, `least` of them in any case."""
+    def _decide(self, step: Generate, before: AbstractRow, least: int) -> Counts:
+        """Return the cost of a vote with samples in waves, of which at least `least` are run."""
         stage = step.stage
         waves, drawn = Range(1, stage.count - least + 1), Range(least, stage.count)
         cost, each = self._cost(step, before, ONE, waves if step.together else drawn, drawn)
-        after = before.holding(Lot(ONE, None, _longest(stage, before.lot)))
+        after = before.holding(AbstractCandidates(ONE, None, _longest(stage, before.lot)))
         way = waves * Range(0, stage.sampling.max_tokens)
         return Counts(after, {stage.model: cost}, waves, way, each)
 
     def _cost(
-        self, step: Generate, before: Sketch, prompts: Range, asked: Range, drawn: Range
+        self, step: Generate, before: AbstractRow, prompts: Range, asked: Range, drawn: Range
     ) -> tuple[Cost, tuple[Asked, ...]]:
         """Return the cost of a stage, and its prompts.
 
-        `asked` and `drawn` are how many requests and samples there are of each prompt.
+        `asked` and `drawn` are the numbers of requests and samples of each prompt.
         """
         stage = step.stage
         reader = self.readers.get(stage.model)
@@ -195,7 +203,7 @@ class _Walk:
 
     @staticmethod
     def _read(step: Generate, record: Record, drawn: Range, reader: Reader) -> tuple[Asked, ...]:
-        """Return the prompts of a stage of which everything is known; none if the row fails."""
+        """Return the prompts of a stage with known values; empty if the row fails."""
         stage, found = step.stage, list[Asked]()
         try:
             for one in record.candidates if stage.kind == "map" else (None,):
@@ -217,13 +225,13 @@ def _total(requests: Range, each: Iterable[Asked], output: Range) -> Cost:
 
 
 def _room(stage: Meaning, prompt: int, reader: Reader) -> Range:
-    """Return how many tokens a sample may have after a prompt: none where it does not fit."""
+    """Return the number of tokens of a sample after a prompt; 0 if the prompt does not fit."""
     most, context = stage.sampling.max_tokens, reader.context
     return Range(0, most if context is None else max(0, min(most, context - prompt)))
 
 
-def _longest(stage: Meaning, before: Lot) -> int | None:
-    """Return how many tokens a candidate says at most; None where its answer may be anything."""
+def _longest(stage: Meaning, before: AbstractCandidates) -> int | None:
+    """Return the maximum number of tokens of a candidate; None if there is no bound."""
     most, answer = stage.sampling.max_tokens, stage.answer or ""
     if _MAKING.search(answer):
         return None

@@ -1,4 +1,4 @@
-"""Numbers that are known from one bound to another."""
+"""Intervals of non-negative integers, for numbers that are known within bounds."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from attrs import frozen
 
 @frozen
 class Range:
-    """A number that is known as far as the plan tells it; `most` is None where the row decides.
+    """An interval with inclusive bounds; `most` is None if there is no upper bound.
 
     >>> str(Range(2, 5) + Range(1, 1)), str(Range(1, None))
     ('3 to 6', '1 or more')
@@ -18,7 +18,7 @@ class Range:
 
     @staticmethod
     def of(number: int) -> Range:
-        """Return a number that is known."""
+        """Return the interval of a single number."""
         return Range(number, number)
 
     def __add__(self, other: Range) -> Range:
@@ -32,18 +32,18 @@ class Range:
         return Range(self.least * other.least, 0 if 0 in (self.most, other.most) else most)
 
     def __or__(self, other: Range) -> Range:
-        """Return what is one or the other."""
+        """Return the smallest interval that contains both."""
         unknown = self.most is None or other.most is None
         most = None if unknown else max(self.most or 0, other.most or 0)
         return Range(min(self.least, other.least), most)
 
     @property
     def possible(self) -> Range:
-        """Return what it is, or nothing."""
+        """The interval extended to 0."""
         return Range(0, self.most)
 
     def beside(self, other: Range) -> Range:
-        """Return the larger of two numbers."""
+        """Return the interval of the maximum of two numbers."""
         return Range(max(self.least, other.least), (self | other).most)
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""What the steps of a plan read of what the steps before them made."""
+"""Liveness analysis: the names and candidates that the steps of a plan read."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CANDIDATES = "candidates"
 
 
 def reads(step: Step) -> frozenset[str] | None:
-    """Return the names that a step reads, `candidates` among them; None for what can't be known.
+    """Return the names that a step reads, including `candidates`; None if it may read any.
 
     >>> from chainlang import chain
     >>> from chainlang.plan.lower import lower
@@ -41,7 +41,7 @@ def reads(step: Step) -> frozenset[str] | None:
             return frozenset({CANDIDATES})
         case Sequence(steps) | Fused(steps):
             found = [reads(one) for one in steps]
-            # What a later step reads of candidates is what the first one made.
+            # Later steps read the candidates of the first.
             return _all([found[0], *(one and one - {CANDIDATES} for one in found[1:])])
         case Decide(generate):
             return reads(generate)

@@ -1,4 +1,4 @@
-"""Chain -> plan: names become meanings, positions become places."""
+"""Lowering of a chain to a plan: names are resolved, and positions become places."""
 
 from __future__ import annotations
 
@@ -51,12 +51,12 @@ def lower(
     outputs: Outputs = EVERYTHING,
     own: frozenset[str] | None = None,
 ) -> Plan:
-    """Return the plan of a chain that has been checked, as it is written: no pass has seen it.
+    """Return the unoptimized plan of a checked chain.
 
-    `body` is its normal form, without references. `model` is that of the stages which name none; no
-    place depends on it. `outputs` is what of the results is looked at, and `own` which ops name
-    their own part; None to look.
-    Raises `MeaningError` for a part that cannot be run.
+    `body`: its normal form, without references. `model`: the model of stages that name none; places
+    do not depend on it. `outputs`: the parts of results that the caller reads. `own`: the ops that
+    name their own part; default: computed from `body`. Raises `MeaningError` for a part that can't
+    be run.
 
     >>> from chainlang import chain
     >>> lower(chain("3:E:tiny >> J:big").body).models
@@ -74,7 +74,7 @@ class _Lowering:
     bound: Bound
     model: str
     own: frozenset[str]
-    """The ops that name their own part."""
+    """Ops that name their own part."""
 
     def visit(self, node: Expr, place: Place, depth: int) -> Step:  # noqa: C901  # a match
         match node:
@@ -150,7 +150,7 @@ class _Lowering:
         return Retry(self.again(node, place, depth), tries(node), place)
 
     def again(self, node: nodes.Retry | nodes.Loop | nodes.Each, place: Place, depth: int) -> Step:
-        """Return the step of a part that runs more than once; its places hold a star."""
+        """Return the step of a part that may run several times; its places have a star."""
         return self.visit(node.body, (*place, f"{mark(node)}*"), depth)
 
     def judge(self, by: str | nodes.Function, place: Place) -> str | Call:
@@ -164,11 +164,11 @@ class _Lowering:
         return Call(function, place, span=node.span)
 
     def operands(self, parts: tuple[Expr, ...], place: Place, depth: int) -> Iterable[Step]:
-        """Yield the operands of a join. A repeated one takes as many positions as it has runs."""
+        """Yield the operands of a join; a repeated one takes a position for each run."""
         position = 0
         for part in parts:
             if isinstance(part, nodes.Repeat):
-                # The place of run i is made when it runs: a plan does not grow with a count.
+                # The place of run i is made at run time, so a plan does not grow with the count.
                 yield Repeat(part.count, self.visit(part.body, (*place, "&*"), depth), position)
                 position += part.count
             else:

@@ -1,4 +1,4 @@
-"""Which models live in memory together, and in which order they come, where not all of them fit."""
+"""Schedule of model loading: which models are in memory together, and in which order."""
 
 from __future__ import annotations
 
@@ -12,13 +12,12 @@ from chainlang.plan.steps import Fallback, Fork, Gather, Generate, Overlap, Rout
 from chainlang.plan.visit import inner, models
 
 _THOROUGH = 2_000
-"""States that are looked at for the least number of loads; beyond, the best so far is gone on with,
-one load after another."""
+"""Maximum number of states in the search for the fewest loads; beyond it, the search is greedy."""
 
 
 @frozen
 class Residency:
-    """The models that hold memory: how much each, how much there is, and which are there when.
+    """Memory of a plan's models, and the schedule of loading them.
 
     >>> from chainlang import chain
     >>> from chainlang.plan.lower import lower
@@ -30,56 +29,56 @@ class Residency:
     """
 
     sizes: Mapping[str, int]
-    """Bytes, of each model that holds any."""
+    """Size in bytes of each model that holds memory."""
     memory: int
-    """Bytes that there are for all of them."""
+    """Available memory in bytes."""
     phases: tuple[tuple[str, ...], ...] = ()
-    """The models that are there together, one group after another. A model that only a later part
-    of a `fallback` asks is in none, unless all fit together: it comes when it is needed."""
+    """Groups of models that are loaded together, in order. Unless all models fit, a model that only
+    a later part of a `fallback` uses is in no group; it is loaded when needed."""
     loads: int = 0
-    """How often a model is loaded for rows that go through the chain together, where nothing
-    fails."""
+    """Number of loads for a group of rows, if nothing fails."""
 
     @property
     def together(self) -> bool:
-        """Whether all fit together."""
+        """Whether all models fit into memory together."""
         return sum(self.sizes.values()) <= self.memory
 
     @property
     def too_large(self) -> tuple[str, ...]:
-        """The models that fit in no way."""
+        """Models that don't fit into memory even alone."""
         return tuple(name for name, size in self.sizes.items() if size > self.memory)
 
 
 @frozen
 class _Stage:
-    """A stage that asks a model, once the stages before it have been run for all rows."""
+    """A stage with a model, which runs after all rows have passed the stages before it."""
 
     model: str
     after: int
-    """The stages before it, a bit for each."""
+    """Bit set of the stages before it."""
 
 
 @frozen
 class _State:
-    """What has been run, which models are there, and how it came to that."""
+    """State of the search: finished stages, loaded models, and the schedule so far."""
 
     done: int = 0
+    """Bit set of the finished stages."""
     there: frozenset[str] = frozenset()
+    """Loaded models."""
     phases: tuple[frozenset[str], ...] = ()
-    """The groups so far, each with all that was there before the next model took a place."""
+    """Groups so far, each as it was before a model was unloaded."""
     loads: int = 0
 
 
 def residency(
     root: Step, sizes: Mapping[str, int], memory: int, same: Mapping[str, str] | None = None
 ) -> Residency:
-    """Return which models of a plan are there when, with as few loads as can be.
+    """Return the schedule of a plan with the fewest loads, then the fewest groups.
 
-    `sizes` has the models that hold memory, and `same` those that are another one of them under a
-    name of their own. All rows are taken through what the models that are
-    there can do, before others come; equal numbers of loads take the fewer groups. Where a model
-    fits in no way there are no groups.
+    `sizes`: size of each model that holds memory. `same`: models that are equal to another one,
+    with its name. All rows pass the stages of the loaded models before others are loaded. If a
+    model does not fit into memory even alone, there are no groups.
     """
     if not sizes:  # most engines hold no memory here
         return Residency({}, memory)
@@ -106,7 +105,7 @@ def _collect(
     sizes: Mapping[str, int],
     stages: list[_Stage],
 ) -> int:
-    """Add the stages of a step that comes after others; return those that end it."""
+    """Add the stages of a step that comes after the stages `before`; return its last stages."""
     match step:
         case Generate(stage):
             if name(stage.model) not in sizes:
@@ -127,16 +126,16 @@ def _collect(
 
 @define
 class _Search:
-    """The search for the fewest loads, then the fewest groups."""
+    """Search for the fewest loads, then the fewest groups."""
 
     stages: Sequence[_Stage]
     sizes: Mapping[str, int]
     memory: int
     known: dict[tuple[frozenset[str], int], list[frozenset[str]]] = field(factory=dict)
-    """What may be kept, by what is there and by the room."""
+    """Cache of `kept`."""
 
     def least(self) -> _State:
-        """Return the state in which everything has been run."""
+        """Return the best state in which all stages are finished."""
         whole = (1 << len(self.stages)) - 1
         ties = itertools.count()
         heap = [(0, 0, next(ties), _State())]
@@ -156,7 +155,7 @@ class _Search:
                 heap = [max(heap, key=lambda entry: (entry[3].done.bit_count(), -entry[2]))]
 
     def next(self, state: _State) -> Iterator[_State]:
-        """Yield what there may be after one more load, of a model that is waited for."""
+        """Yield the states after loading one of the models that a stage waits for."""
         ready = dict.fromkeys(
             one.model
             for number, one in enumerate(self.stages)
@@ -170,7 +169,7 @@ class _Search:
                 yield _State(done, there, (*state.phases, *ended), state.loads + 1)
 
     def kept(self, there: frozenset[str], room: int) -> list[frozenset[str]]:
-        """Return what may be kept, each time with as little gone as can be."""
+        """Return the maximal sets of loaded models that fit into `room` bytes."""
         if (there, room) not in self.known:
             found = list[frozenset[str]]()
             for number in range(len(there), -1, -1):
@@ -182,7 +181,7 @@ class _Search:
         return self.known[there, room]
 
     def run(self, done: int, there: frozenset[str]) -> int:
-        """Return what has been run when all is that these can do; no stage precedes one before."""
+        """Return the finished stages after running all that the loaded models can run."""
         for number, one in enumerate(self.stages):
             if one.model in there and one.after & ~done == 0:
                 done |= 1 << number

@@ -1,9 +1,9 @@
-"""The block bound: how many tokens of prompts have to be computed, in whatever order.
+"""Lower bound of the prompt tokens that an engine with a prefix cache computes, in any order.
 
-An engine with a cache of prefixes keeps what it has computed in blocks of B tokens, and computes
-the last token of a prompt in any case. So of a prompt of L tokens it may leave out B*h, where h is
-the number of leading full blocks that it has seen before, at most floor((L-1)/B). The bound is the
-sum of L - B*h over all prompts, in the order in which that is least: shorter ones first.
+A prefix cache stores blocks of B tokens, and the last token of a prompt is computed in any case. So
+for a prompt of L tokens the cache saves at most B*h, where h is the number of leading full blocks
+that were computed before, and at most floor((L-1)/B). The bound is the sum of L - B*h over all
+prompts in the best order: shorter ones first.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _MASK = (1 << 64) - 1
 
 
 class Seen:
-    """Hashes that have been seen, in 16 to 32 bytes each: as many as a million rows have blocks.
+    """Compact set of 64-bit hashes, at 16 to 32 bytes each, for the blocks of millions of rows.
 
     >>> seen = Seen()
     >>> [seen.add(hash(one)) for one in ("a", "b", "a")]
@@ -32,7 +32,7 @@ class Seen:
         return self._slots[self._find(number)] != _EMPTY
 
     def add(self, number: int) -> bool:
-        """Add a hash, and return whether it is new."""
+        """Add a hash; return whether it is new."""
         slot = self._find(number)
         if self._slots[slot] != _EMPTY:
             return False
@@ -46,7 +46,7 @@ class Seen:
         return True
 
     def _find(self, number: int) -> int:
-        """Return the slot of a hash, or the empty one where it belongs."""
+        """Return the slot of a hash, or the empty slot to put it in."""
         key, slots = _key(number), self._slots
         last = len(slots) - 1
         slot = (key ^ key >> 32) & last
@@ -60,9 +60,9 @@ def _key(number: int) -> int:
 
 
 class Prefixes:
-    """Prompts so far, as what a cache of prefixes would have of them: hashes of full blocks.
+    """Incremental computation of the bound: hashes of the full blocks of all prompts so far.
 
-    `block` is the number of tokens in a block, None for an engine that keeps nothing of a prompt.
+    `block` is the number of tokens in a block; None for an engine without a prefix cache.
 
     >>> prefixes = Prefixes(block=4)
     >>> prefixes.add(range(10)), prefixes.add([*range(8), 20, 21, 22]), prefixes.add(range(10))
@@ -72,14 +72,14 @@ class Prefixes:
     def __init__(self, block: int | None) -> None:
         self.block = block
         self._inner = Seen()
-        self._last = Seen()  # of prompts that end with a block, which is computed in any case
+        self._last = Seen()  # last blocks of prompts, which are computed in any case
 
     def most(self, prompt: Sequence[int]) -> int:
-        """Return how many tokens of a prompt a cache can spare at most."""
+        """Return the maximum number of a prompt's tokens that the cache can save."""
         return 0 if self.block is None else max(0, len(prompt) - 1) // self.block * self.block
 
     def add(self, prompt: Sequence[int], times: int = 1) -> int:
-        """Add a prompt, so many times; return by how many tokens that raises the bound."""
+        """Add a prompt `times` times; return the increase of the bound in tokens."""
         block = self.block
         if block is None or not prompt or not times:
             return len(prompt) * times
@@ -97,7 +97,7 @@ class Prefixes:
 
 
 def bound(prompts: Sequence[Sequence[int]], block: int) -> int:
-    """Return the block bound of prompts, once for each sample that is drawn of one.
+    """Return the bound of prompts; a prompt with n samples is listed n times.
 
     >>> bound([range(10), [*range(8), 20, 21, 22], range(10)], block=4)
     15

@@ -1,4 +1,4 @@
-"""Plans as text, for people and for the run folder."""
+"""Text of plans, for `explain` and for run folders, which compare it when they resume."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from chainlang.semantics.stages import Meaning, Vote
 
 
 def render(plan: Plan) -> str:
-    """Return a plan as text, one step a line.
+    """Return a plan as text, with a line for each step.
 
     >>> from chainlang import chain
     >>> from chainlang.plan.lower import lower
@@ -121,7 +121,7 @@ def _combined(step: Step, indent: str) -> Iterator[str]:
 
 
 def _how(step: Generate) -> str:
-    """Return what passes have made of a stage."""
+    """Return the changes that passes have made to a stage."""
     found = {
         "together": step.together,
         "shared": step.shared,

@@ -1,7 +1,7 @@
-"""The steps of a plan. A plan is the same for every row; running it is the runtime's business.
+"""Steps of a plan, which is the same for every row; the runtime runs it.
 
-Where a step runs several times for a row, the places inside it hold a star for the number: ``&*``
-for the run of a repeat, ``!*`` for an attempt, ``+*`` for a round, ``#*`` for an item.
+If a step runs several times for a row, the places inside it have a star for the number: ``&*`` for
+the run of a repeat, ``!*`` for an attempt, ``+*`` for a round, ``#*`` for an item.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from chainlang.semantics.stages import Meaning, Vote
 from chainlang.semantics.stopping_rules import Rule
 
 LARGEST_REQUEST = 256
-"""Samples that one request asks for; a wider stage asks several times."""
+"""Maximum number of samples of one request; stages with more send several requests."""
 
 
 @frozen
@@ -27,25 +27,25 @@ class Step:
 
 @frozen
 class Generate(Step):
-    """Ask a model: once, or once for each candidate, `stage.count` samples each time."""
+    """Request `stage.count` samples from a model: once, or once for each candidate."""
 
     stage: Meaning
     place: Place
     depth: int
-    """How many stages a row has behind it here; the runtime prefers later ones."""
+    """Number of stages before it; the runtime gives later stages priority."""
     tries: Tries = ONCE
-    """How often a sample that failed is drawn again."""
+    """Retry policy of failed samples."""
     together: bool = False
-    """Whether all samples of a prompt are asked for by one request."""
+    """Whether one request asks for all samples of a prompt."""
     shared: bool = False
-    """Whether the reply to an equal request will do, wherever that is asked."""
+    """Whether requests are deduplicated with equal ones."""
     until_decided: bool = False
-    """Whether a reply may end once only one value of its type is left."""
+    """Whether a reply may be stopped once its type allows a single value."""
 
 
 @frozen
 class Count(Step):
-    """Vote."""
+    """Count the votes of the candidates."""
 
     vote: Vote
     place: Place
@@ -53,49 +53,49 @@ class Count(Step):
 
 @frozen
 class Call(Step):
-    """Call a function of the user: once, or once for each candidate."""
+    """Call a Python function: once, or once for each candidate."""
 
     function: UserFunction
     place: Place
     tries: Tries = ONCE
-    """How often a call that failed is made again."""
+    """Retry policy of failed calls."""
     span: Span | None = field(default=None, eq=False, repr=False)
 
 
 @frozen
 class Sequence(Step):
-    """One step after another, each reading what the one before it left."""
+    """Run steps one after another; each reads the candidates of the one before it."""
 
     steps: tuple[Step, ...]
 
 
 @frozen
 class Fused(Step):
-    """Functions and votes, one after the other, none of which waits for anything."""
+    """Run functions and votes that never wait, one after another, without the scheduler."""
 
     steps: tuple[Step, ...]
 
 
 @frozen
 class Overlap(Step):
-    """Steps of a sequence that do not read each other, run together; the last's candidates stay."""
+    """Run independent steps of a sequence in parallel; keep the candidates of the last."""
 
     steps: tuple[Step, ...]
 
 
 @frozen
 class Decide(Step):
-    """Samples and the vote on them; none is drawn after a rule says that the vote is over."""
+    """Request samples and vote on them, in waves, until a rule ends the vote."""
 
     generate: Generate
     count: Count
     rule: Rule = "exact"
-    """By the exact rule, what is left could not change its winner."""
+    """The exact rule ends the vote once the remaining samples can't change the winner."""
 
 
 @frozen
 class Cascade(Step):
-    """Operands of a vote, one after the other; none is run after those before it agree."""
+    """Run the operands of a vote one after another, until all answers so far agree."""
 
     steps: tuple[Step, ...]
     count: Count
@@ -103,50 +103,50 @@ class Cascade(Step):
 
 @frozen
 class Gather(Step):
-    """Steps that read the same record at the same time; their candidates are joined in order."""
+    """Run steps in parallel on the same record; join their candidates in order."""
 
     steps: tuple[Step, ...]
 
 
 @frozen
 class Repeat(Step):
-    """The same step several times at the same time, joined; each run draws for itself."""
+    """Run a step several times in parallel, with different samples; join the candidates."""
 
     count: int
     step: Step
     first: int
-    """The position of the first run among its neighbours."""
+    """Position of the first run among the operands of its join."""
 
 
 @frozen
 class Fork(Step):
-    """Steps that read the same record at the same time; their results stay apart, by name."""
+    """Run steps in parallel on the same record; each has a result of its own, by name."""
 
     steps: tuple[tuple[str, Step], ...]
 
 
 @frozen
 class Name(Step):
-    """Give the output of a step a name in the record."""
+    """Run a step and store its output in the record under a name."""
 
     name: str
     step: Step
     own: bool = False
-    """Whether it is the name of the op, and no label."""
+    """Whether the name is that of the op, rather than a label."""
 
 
 @frozen
 class Fallback(Step):
-    """The first of several steps that does not fail."""
+    """Run steps one after another until one does not fail."""
 
     steps: tuple[Step, ...]
     places: tuple[Place, ...]
-    """Of each step."""
+    """Place of each step."""
 
 
 @frozen
 class Retry(Step):
-    """A step, and again as a whole if it fails."""
+    """Run a step, and run it again as a whole if it fails."""
 
     step: Step
     tries: Tries
@@ -155,7 +155,7 @@ class Retry(Step):
 
 @frozen
 class Timeout(Step):
-    """A step that fails if it takes too long."""
+    """Run a step, and fail if it takes too long."""
 
     step: Step
     seconds: float
@@ -165,7 +165,7 @@ class Timeout(Step):
 
 @frozen
 class Route(Step):
-    """One of several steps, which a value of the record chooses."""
+    """Run the step that a value of the record selects."""
 
     by: str | Call
     arms: tuple[tuple[str, Step], ...]
@@ -176,7 +176,7 @@ class Route(Step):
 
 @frozen
 class Loop(Step):
-    """A step again and again, each time on what it left, until a condition holds."""
+    """Repeat a step on its own output until a condition holds."""
 
     step: Step
     until: str | Call
@@ -188,13 +188,13 @@ class Loop(Step):
 
 @frozen
 class Each(Step):
-    """A step for each item of a list at the same time; the candidates are joined in order."""
+    """Run a step for each item of a list in parallel; join the candidates in order."""
 
     step: Step
     over: str
     item: str
     most: int
-    """Items at most."""
+    """Maximum number of items."""
     mark: str
     place: Place
     span: Span | None = field(default=None, eq=False, repr=False)
@@ -202,17 +202,17 @@ class Each(Step):
 
 @frozen
 class Plan:
-    """What to do for each row, and the models it needs, in the order of their first use."""
+    """Execution plan of a row, with its models in the order of their first use."""
 
     root: Step
     models: tuple[str, ...] = field(default=())
     outputs: Outputs = EVERYTHING
-    """What of the results is looked at."""
+    """Parts of the results that the caller reads."""
     rows_once: bool = False
-    """Whether equal rows are taken through it once."""
+    """Whether equal rows are deduplicated."""
     by_prefix: bool = False
-    """Whether requests that are ready together are asked in the order of their prompts."""
+    """Whether requests that are ready together are ordered by prompt."""
     lossy: tuple[str, ...] = ()
-    """The passes that may have changed what a row becomes."""
+    """Names of the lossy passes that have changed the plan."""
     by_model: bool = False
-    """Whether many rows share the loading of a model, where not all fit into the memory."""
+    """Whether the work of many rows is grouped by model, if not all models fit into memory."""

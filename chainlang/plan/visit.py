@@ -1,4 +1,4 @@
-"""Functions over the steps of a plan."""
+"""Traversal and rebuilding of the steps of a plan."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Leaf = Generate | Count | Call
 
 
 def inner(step: Step) -> tuple[Step, ...]:
-    """Return the steps directly inside one."""
+    """Return the steps directly inside a step."""
     match step:
         case Sequence(steps) | Gather(steps) | Overlap(steps) | Fused(steps):
             return steps
@@ -55,7 +55,7 @@ def inner(step: Step) -> tuple[Step, ...]:
 
 
 def leaves(step: Step) -> Iterator[Leaf]:
-    """Yield the steps that make candidates, in the order of the chain.
+    """Yield the steps that produce candidates, in the order of the chain.
 
     >>> from chainlang import chain
     >>> from chainlang.plan.lower import lower
@@ -69,7 +69,7 @@ def leaves(step: Step) -> Iterator[Leaf]:
 
 
 def calls(step: Step) -> Iterator[Call]:
-    """Yield the calls of functions in a step, those that choose or end something among them.
+    """Yield the function calls in a step, also those in conditions.
 
     >>> from chainlang import chain
     >>> from chainlang.plan.lower import lower
@@ -84,13 +84,13 @@ def calls(step: Step) -> Iterator[Call]:
 
 
 def models(step: Step) -> tuple[str, ...]:
-    """Return the models that a step asks, in the order of their first use."""
+    """Return the models that a step uses, in the order of their first use."""
     found = (one.stage.model for one in leaves(step) if isinstance(one, Generate))
     return tuple(dict.fromkeys(found))
 
 
 def last(step: Step) -> Iterator[Leaf]:
-    """Yield the steps whose candidates are those of the result.
+    """Yield the steps whose candidates are in the result.
 
     >>> from chainlang import chain
     >>> from chainlang.plan.lower import lower
@@ -105,14 +105,14 @@ def last(step: Step) -> Iterator[Leaf]:
 
 
 def steps_of(step: Step) -> Iterator[Step]:
-    """Yield a step and all that are inside it, the outer ones first."""
+    """Yield a step and all steps inside it, parents first."""
     yield step
     for one in inner(step):
         yield from steps_of(one)
 
 
 def is_at_once(step: Step) -> bool:
-    """Return whether a step waits for nothing: a vote, or a function that is called once."""
+    """Return whether a step never waits: a vote, or a synchronous function without retries."""
     match step:
         case Count():
             return True
@@ -126,9 +126,9 @@ def is_at_once(step: Step) -> bool:
 
 
 def rebuilt(step: Step, change: Callable[[Step], Step]) -> Step:
-    """Return a step with a change made to everything inside it, then to itself.
+    """Return a step with `change` applied to all steps inside it, then to itself.
 
-    It is the same object where nothing has changed.
+    If nothing changed, it is the same object.
     """
     parts = inner(step)
     made = tuple(rebuilt(one, change) for one in parts)
@@ -138,9 +138,9 @@ def rebuilt(step: Step, change: Callable[[Step], Step]) -> Step:
 
 
 def paired(step: Step, join: Callable[[Step, Step], Step | None]) -> Step:
-    """Return a sequence with steps next to each other made one, where `join` makes them one.
+    """Return a sequence with adjacent steps merged by `join`, which returns None to keep them.
 
-    It is the same object where none were, and one step alone where no other is left.
+    If nothing changed, it is the same object; a sequence of one step becomes that step.
     """
     if not isinstance(step, Sequence):
         return step
@@ -154,7 +154,7 @@ def paired(step: Step, join: Callable[[Step, Step], Step | None]) -> Step:
 
 
 def _with(step: Step, made: tuple[Step, ...]) -> Step:
-    """Return a step around other parts, as many as `inner` has."""
+    """Return a step with other steps inside it, as many as `inner` returns."""
     match step:
         case Sequence() | Gather() | Overlap() | Fused() | Fallback():
             return evolve(step, steps=made)
