@@ -73,4 +73,4 @@ def test_ids_are_told_apart_where_the_file_begins() -> None:
     assert found[:200] == rows
     for row, twice in zip(rows, found[200:], strict=True):
         assert isinstance(twice, BadRow)
-        assert f"the id 'row {row.number}' is that of row {row.number} too" in twice.message
+        assert f"row {row.number} has the id 'row {row.number}' too" in twice.message
