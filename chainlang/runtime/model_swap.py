@@ -67,11 +67,12 @@ class Swapper:
 
     def begin(self) -> None:
         """Load all models, if they fit together; else each is loaded when it is asked."""
-        _KNOWN.update(engine for _, engine in _several(self.engines))
+        several = tuple(_several(self.engines))
+        _KNOWN.update(engine for _, engine in several)
         if self.changes:
             self._make_room(0, self.residency.phases[0])
             return
-        for name, engine in _several(self.engines):
+        for name, engine in several:
             if not engine.loaded:
                 self._bring(name, engine, self.residency.sizes)
 

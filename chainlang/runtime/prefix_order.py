@@ -27,6 +27,8 @@ def by_prefix(requests: Sequence[Request]) -> list[Request]:
     >>> [request.id for request in by_prefix(asked)]
     ['1', '3', '2']
     """
+    if len(requests) == 1:
+        return [*requests]
     found: list[Request] = []
     groups = [[(one, _chunks(one)) for one in requests]]
     while groups:
