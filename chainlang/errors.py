@@ -1,19 +1,19 @@
-"""What can go wrong, as values: diagnostics, and the exceptions that carry them.
+"""Exceptions, each with the diagnostics that describe the errors.
 
 ::
 
-    ChainlangError            the root: catch this to catch all of them
-    ├── NotationError         the text is not the language: a character, a bracket, a field
-    ├── MeaningError          well-formed, but it can't mean anything: a name, an option, a range
+    ChainlangError            base class of all
+    ├── NotationError         syntax error: a character, a bracket, a field
+    ├── MeaningError          valid syntax, but an unknown name, a wrong option, an empty range
     ├── LimitError            larger than `chainlang.limits` allows
     ├── SourceError           a file that can't be read: missing, not text, outside its folder
     ├── DocumentError         JSON that is not a chain
-    ├── RowError              a row has no result; other rows are not touched
-    ├── StopError             a run stopped before its last row, and can be gone on with
-    ├── EngineError           an engine can't be made: no library, no such address, no such model
-    ├── SettingError          a setting that there is not, or a value that it does not take
-    ├── OperandError          (also a TypeError) a Python value where a chain belongs
-    └── VerifyError           a malformed node: a bug in chainlang, or in code that builds nodes
+    ├── RowError              a row without a result; other rows are not affected
+    ├── StopError             a run stopped before its last row, and can be resumed
+    ├── EngineError           an engine can't be created: no library, no such address or model
+    ├── SettingError          an unknown setting, or an invalid value of one
+    ├── OperandError          (also a TypeError) a Python value in place of a chain
+    └── VerifyError           an invalid node: a bug in chainlang, or in code that builds nodes
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from chainlang.diagnostics.source import Span
 
 
 class ChainlangError(Exception):
-    """The root of every error that chainlang raises on purpose.
+    """Base class of all errors that chainlang raises on purpose.
 
-    `diagnostics` holds all that was found, in the order of the text; `str()` renders them with
-    the line and a caret.
+    `diagnostics` are all errors found, in the order of the text; `str()` renders them with the
+    source line and a caret.
 
     >>> from chainlang import chain
     >>> try:
@@ -51,33 +51,33 @@ class ChainlangError(Exception):
 
 
 class NotationError(ChainlangError):
-    """The text is not in the language; the caret stands where reading had to stop."""
+    """Syntax error; the caret points at the place where parsing stopped."""
 
 
 class MeaningError(ChainlangError):
-    """The text is in the language, but a name, a count, an option or a place makes no sense."""
+    """Semantic error of a chain: an unknown name, or an invalid count, option or position."""
 
 
 class LimitError(ChainlangError):
-    """Something is larger than a limit allows; the message names the limit and how to raise it."""
+    """A chain is larger than a limit; the message names the limit and how to raise it."""
 
 
 class SourceError(ChainlangError):
-    """A file could not be read as a chain: it is missing, is not UTF-8, or lies out of bounds."""
+    """A file can't be read: it is missing, not UTF-8, or outside the folder of its chain."""
 
 
 class DocumentError(ChainlangError):
-    """A JSON document does not describe a chain."""
+    """A JSON document is not a chain."""
 
 
 class RowError(ChainlangError):
-    """A row has no result, or not the one that was asked for; other rows are not touched by it."""
+    """A row has no result, or lacks the requested one; other rows are not affected."""
 
 
 class StopError(ChainlangError):
-    """A run stopped before its last row: its budget is used up, or a model is down.
+    """A run stopped before its last row: its budget is used up, or a model is unavailable.
 
-    `summary` is what a run into a folder had come to; the same call goes on with it.
+    `summary` is the summary of a run into a folder so far; the same call resumes it.
     """
 
     def __init__(self, diagnostics: Iterable[Diagnostic], summary: Any = None) -> None:
@@ -86,22 +86,22 @@ class StopError(ChainlangError):
 
 
 class EngineError(ChainlangError):
-    """An engine can't be made as asked; the message says what is missing, or may not be."""
+    """An engine can't be created; the message has the reason."""
 
 
 class SettingError(ChainlangError):
-    """A run has no such setting, or it does not take this value; the message says where it is."""
+    """An unknown setting of a run, or an invalid value; the message says where it is set."""
 
 
 class OperandError(ChainlangError, TypeError):
-    """A Python value stands where a chain, or a plain literal, belongs."""
+    """A Python value in place of a chain or a literal."""
 
 
 class VerifyError(ChainlangError):
-    """A node is malformed: a bug in chainlang, or in code that builds nodes by hand."""
+    """An invalid node: a bug in chainlang, or in code that builds nodes by hand."""
 
 
-# The code of every error, and the exception that carries it.
+# Exception class of each code.
 ERRORS: dict[str, type[ChainlangError]] = {
     "syntax": NotationError,
     "unclosed": NotationError,
@@ -149,7 +149,7 @@ def error_of(
     known: Iterable[str] = (),
     setting: str | None = None,
 ) -> ChainlangError:
-    """Return the error of one finding, of the class that belongs to its code.
+    """Return an exception with one diagnostic, of the class of its code.
 
     >>> error_of("setting", "outputs= is empty", "write outputs=['answer']")
     SettingError((Diagnostic(code='setting', message='outputs= is empty', ...),))
@@ -161,7 +161,7 @@ def error_of(
 
 
 def raise_errors(diagnostics: Iterable[Diagnostic]) -> None:
-    """Raise the errors among the diagnostics, as the class of the first one; do nothing if none."""
+    """Raise the errors among diagnostics, if any, with the class of the first one."""
     errors = [found for found in diagnostics if found.severity == "error"]
     if errors:
         first = in_order(errors)[0]
@@ -169,7 +169,7 @@ def raise_errors(diagnostics: Iterable[Diagnostic]) -> None:
 
 
 class ChainlangWarning(UserWarning):
-    """A chain that is right, but may not be what its author meant; `diagnostics` says why."""
+    """Warning about a valid chain that may not be what its author meant."""
 
     def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
         self.diagnostics = tuple(diagnostics)
@@ -177,9 +177,9 @@ class ChainlangWarning(UserWarning):
 
 
 def raise_or_warn(diagnostics: Iterable[Diagnostic]) -> None:
-    """Raise the errors among the diagnostics; if there are none, warn of each lint.
+    """Raise the errors among diagnostics; if there are none, issue a warning for each.
 
-    Python shows the line of whoever called into chainlang, however deep the finding was made.
+    The warning has the line of the caller outside chainlang, whatever the depth of the call.
     """
     found = tuple(diagnostics)
     raise_errors(found)

@@ -1,7 +1,7 @@
-"""How large a chain may be. Every bound is here, and every one can be raised.
+"""Limits on the size of chains, each of which can be raised.
 
-A chain is text that somebody may have sent you, and ``999999999:E:m`` is short. So each bound is
-checked before anything of that size is built, with an error that names it.
+A chain may come from an untrusted author, and even the short ``999999999:E:m`` is large. So each
+limit is checked before anything of that size is built, and the error names the limit.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from chainlang.diagnostics.source import Span
 from chainlang.errors import LimitError
 
 LARGEST = 10**18
-"""No whole number of the language is larger, anywhere: a limit can't be raised above it."""
+"""Largest integer of the language, and upper bound of all limits."""
 
-_FRAMES, _SAFE_DEPTH = 10, 100  # frames that a level of nesting may take; what always fits
+_FRAMES, _SAFE_DEPTH = 10, 100  # stack frames per level of nesting; depth that always fits
 
 
 @frozen(kw_only=True)
 class Limits:
-    """The bounds on a chain. Make one with what you need raised, and put it to work with `applied`.
+    """Limits on the size of a chain; `applied` puts them in force.
 
     >>> from chainlang import chain
     >>> with Limits(samples_per_stage=1_000_000, calls_per_row=2_000_000).applied():
@@ -35,22 +35,22 @@ class Limits:
     source_bytes: int = 1 << 20
     """Size of one text, in bytes of UTF-8."""
     files: int = 100
-    """Files that one `use` after another may bring in."""
+    """Number of files that a file uses, directly or indirectly."""
     nodes: int = 20_000
-    """Nodes of one chain; a stage is one, and so is an operator."""
+    """Number of nodes of one chain; a stage is one, and so is an operator."""
     depth: int = 100
-    """How deep operators, calls, labels, types and parentheses may nest, through ``$names`` too.
-    Above 100 it is bounded by a tenth of `sys.getrecursionlimit`."""
+    """Nesting of operators, calls, labels, types and parentheses, through ``$names`` too. Above
+    100 it is bounded by a tenth of `sys.getrecursionlimit`."""
     samples_per_stage: int = 10_000
-    """The count of one stage, or of ``count * part``."""
+    """Count of one stage, or of ``count * part``."""
     calls_per_row: int = 100_000
-    """Stage runs that one row may cost, votes included: counts multiply along a chain."""
+    """Number of stage runs of one row, votes included: counts multiply along a chain."""
 
     @contextmanager
     def applied(self) -> Iterator[Limits]:
-        """Make these the limits of everything inside the ``with`` block, in this thread or task.
+        """Put the limits in force inside the ``with`` block, in this thread or task.
 
-        Raises `LimitError` for a depth that Python's own stack would not survive.
+        Raises `LimitError` for a depth that needs more stack than Python allows.
         """
         if self.depth > max(sys.getrecursionlimit() // _FRAMES, _SAFE_DEPTH):
             what = f"depth={self.depth} needs more stack than Python allows"
@@ -63,7 +63,7 @@ class Limits:
             _LIMITS.reset(token)
 
     def check(self, name: str, value: int, what: str, span: Span | None = None) -> None:
-        """Raise `LimitError` if `value` is above the limit of that name; `what` says what it is.
+        """Raise `LimitError` if `value` is above the named limit; `what` describes the value.
 
         >>> Limits().check("depth", 101, "parentheses nested 101 deep")
         Traceback (most recent call last):
@@ -75,7 +75,7 @@ class Limits:
             raise LimitError([self.exceeded(name, what, span)])
 
     def exceeded(self, name: str, what: str, span: Span | None = None) -> Diagnostic:
-        """Return the diagnostic that names a limit and says how to raise it."""
+        """Return the diagnostic of an exceeded limit."""
         bound: int = getattr(self, name)
         return Diagnostic(
             "limit",
@@ -90,7 +90,7 @@ LIMIT_NAMES = tuple(attribute.name for attribute in fields(Limits))
 
 
 def counted(value: int) -> str:
-    """Return a count as text, however large: printing a number of 5,000 digits is an error.
+    """Return a count as text, however large, since Python can't print 5,000 digits.
 
     >>> counted(1000), counted(10**5000)
     ('1,000', 'more than 10^18')

@@ -68,13 +68,13 @@ def _file(path: Path, line_bytes: int, depth: int, extent: Extent) -> Iterator[R
 
 
 def _begun(path: Path, rows: Iterator[Row | BadRow]) -> Iterator[Row | BadRow]:
-    """Return rows of which the first has been read, so that a damaged file is refused at once.
+    """Read the first row at once, so that a damaged file is refused early; return all rows.
 
-    So is one that has none: whoever names a file wants what is in it.
+    Raises `SourceError` for a file without rows.
     """
     first = next(rows, None)
     if first is None:
-        refuse(path, "this file has no rows", "it has columns, and nothing under them")
+        refuse(path, "this file has no rows", "it has column names only")
     return chain((first,), rows)
 
 

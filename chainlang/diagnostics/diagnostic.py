@@ -1,4 +1,4 @@
-"""One finding about a text, as a value."""
+"""`Diagnostic`: one error or warning about a text, as a value."""
 
 from __future__ import annotations
 
@@ -12,46 +12,46 @@ from chainlang.diagnostics.source import Span
 LINTS = frozenset(
     {"branch-like-pipe", "mixed-operators", "retry-at-zero", "single-branch", "unused-definition"}
 )
-"""The codes of warnings: such a chain is right, but may not be what its author meant."""
+"""Codes of warnings: the chain is valid, but may not be what its author meant."""
 
 
 Kind = Literal[
     "combinator", "definition", "engine", "field", "filter", "function", "label", "model", "name",
     "node", "op kind", "option", "output", "pass", "setting", "stage type", "test", "type",
 ]  # fmt: skip
-"""What the subject of a finding is."""
+"""Kind of a diagnostic's subject."""
 
 
 @frozen
 class Diagnostic:
-    """One finding about a text: what, where, why, and what to write instead.
+    """One error or warning: its place, message and hint, and the same as data.
 
-    `code` is stable and meant for machines (`LINTS` and `chainlang.errors.ERRORS` list all of
-    them); `span` is None for a chain that was built in Python and has no text to point into.
-    `message` and `hint` are for people: code reads the other fields.
+    `code` is stable (`LINTS` and `chainlang.errors.ERRORS` list all of them). `span` is None for a
+    chain built in Python, which has no text. `message` and `hint` are for people; code uses the
+    other fields.
     """
 
     code: str
     message: str
     span: Span | None = None
     hint: str | None = None
-    """What to do; where there are several ways, each on a line of its own."""
+    """Suggested correction; alternatives are on separate lines."""
     kind: Kind | None = field(default=None, kw_only=True)
-    """What the subject is."""
+    """Kind of the subject."""
     subject: str | None = field(default=None, kw_only=True)
-    """The name or the value that the finding is about, as it was written."""
+    """Name or value that the diagnostic is about, as written."""
     known: tuple[str, ...] = field(default=(), kw_only=True)
-    """The names that could have been written in place of the subject."""
+    """Valid names in place of the subject."""
     setting: str | None = field(default=None, kw_only=True)
-    """The setting of a model, an op or a run that the finding is about."""
+    """Setting of a model, an op or a run that the diagnostic is about."""
 
     @property
     def severity(self) -> Literal["error", "warning"]:
-        """``"warning"`` for a lint, ``"error"`` for everything else."""
+        """``"warning"`` for codes in `LINTS`, otherwise ``"error"``."""
         return "warning" if self.code in LINTS else "error"
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the diagnostic as plain JSON values; lines and columns count from 1.
+        """Return the diagnostic as JSON values; lines and columns are counted from 1.
 
         >>> Diagnostic("unknown-name", "unknown stage type 'X'").to_dict()["severity"]
         'error'
@@ -78,7 +78,7 @@ class Diagnostic:
 
 
 def in_order(found: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
-    """Return diagnostics in the order of the text, file by file; those without a place first."""
+    """Return diagnostics sorted by file and position; those without a span come first."""
     diagnostics = tuple(found)
     files = {one.span.source.name: None for one in diagnostics if one.span}
     rank = {name: index for index, name in enumerate(files)}

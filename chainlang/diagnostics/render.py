@@ -1,4 +1,4 @@
-"""Diagnostics as pages for people: the line, a caret under the place, what to write instead."""
+"""Text of diagnostics: the message, the source line with carets, and the hint."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _RESET = "\x1b[0m"
 
 
 def render(diagnostics: Iterable[Diagnostic], *, colour: bool = False) -> str:
-    """Return the diagnostics as text, one page each, separated by empty lines.
+    """Return the text of diagnostics, separated by empty lines.
 
     >>> from chainlang.diagnostics.source import Source
     >>> where = Span(Source("3:EE:tiny", "a.chain"), 2, 4)
@@ -60,7 +60,7 @@ def _page(found: Diagnostic, colour: bool) -> str:
 
 
 def _excerpt(span: Span) -> tuple[str, str]:
-    """Return the line that a span starts in, cut to a readable width, and the carets under it."""
+    """Return the first line of a span, shortened to `_WIDTH`, and the carets under it."""
     text = span.source.text
     start = text.rfind("\n", 0, span.start) + 1
     end = text.find("\n", start)
@@ -79,10 +79,10 @@ def _excerpt(span: Span) -> tuple[str, str]:
 
 
 def visible(text: str) -> str:
-    """Return a text that is safe and aligned on a terminal: tabs as a space, controls as pictures.
+    """Return a text that is safe and aligned in a terminal.
 
-    A name in an error may hold anything, an escape sequence included; it must not act on the
-    reader's terminal.
+    Tabs become a space, and control characters their symbols, because a name in an error may
+    contain escape sequences.
 
     >>> visible("a\\tb\\x00\\x1b[31m")
     'a b␀␛[31m'
@@ -93,7 +93,7 @@ def visible(text: str) -> str:
 
 
 def without_places(text: str) -> str:
-    """Return a text without the places in memory that Python shows of some values.
+    """Return a text without the memory addresses in the `repr` of some values.
 
     >>> without_places("<object object at 0x7f75>")
     '<object object>'
@@ -102,7 +102,7 @@ def without_places(text: str) -> str:
 
 
 def shown(value: object, most: int = 60) -> str:
-    """Return the `repr` of any value, short and visible; its type where it has no `repr`.
+    """Return the `repr` of a value, shortened and printable; its type if `repr` fails.
 
     >>> shown("a" * 100, 10), shown(10**5000)
     ("'aaaaaa...", 'an int too large to print')
@@ -134,7 +134,7 @@ def _picture(char: str) -> str:
 
 
 def _columns(text: str) -> int:
-    """Return how many terminal columns a text takes: wide characters two, combining ones none."""
+    """Return the width of a text in terminal columns."""
     if text.isascii():
         return len(text)
     return sum(

@@ -1,4 +1,4 @@
-"""Where a thing was written: a source text, and a stretch of it."""
+"""`Source`: a named text; `Span`: a range of it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from attrs import field, frozen
 
 @frozen
 class Source:
-    """A text that was read, and the name it is called by in error messages.
+    """A source text, and its name in messages.
 
     >>> Source("3:E >>\\n M", "a.chain").position(8)
     (2, 2)
@@ -24,10 +24,10 @@ class Source:
 
 @frozen
 class Span:
-    """The characters ``source.text[start:end]``, and the named stretches inside it.
+    """The range ``source.text[start:end]``, with named parts inside it.
 
-    A stage is one node, but its count, model and temperature are places of their own: `part`
-    finds them, so that an error about the temperature points at the temperature.
+    A stage is one node with one span; the spans of its count, model and temperature are parts of
+    it, so that an error about the temperature can point at the temperature.
 
     >>> source = Source("E:tiny:9")
     >>> whole = Span(source, 0, 8, parts=(("temperature", Span(source, 7, 8)),))
@@ -42,11 +42,11 @@ class Span:
 
     @property
     def text(self) -> str:
-        """The characters themselves."""
+        """Text of the range."""
         return self.source.text[self.start : self.end]
 
     def part(self, name: str) -> Span:
-        """Return the named stretch, or the whole span where that part was not written."""
+        """Return the span of a named part; the whole span if that part was not written."""
         return next((span for key, span in self.parts if key == name), self)
 
 
@@ -60,7 +60,7 @@ def part_span(span: Span | None, name: str) -> Span | None:
 
 
 def cover(first: Span | None, last: Span | None) -> Span | None:
-    """Return the span from the start of one to the end of another; None unless both have a source.
+    """Return the span from the start of one to the end of another; None if they share no source.
 
     >>> source = Source("E >> M")
     >>> cover(Span(source, 0, 1), Span(source, 5, 6)).text

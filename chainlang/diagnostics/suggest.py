@@ -1,4 +1,4 @@
-"""Findings about unknown names: the names that were meant, or those that there are."""
+"""Diagnostics of unknown names, with suggestions."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from chainlang.diagnostics.diagnostic import Diagnostic, Kind
 from chainlang.diagnostics.source import Span
 
 LISTED = 10
-"""How many names a hint lists; the rest is a number."""
-_OFFERED = 3  # names that are equally near
-_LONGEST = 60  # characters of a name that is compared letter by letter
+"""Maximum number of names in a hint; the rest are counted."""
+_OFFERED = 3  # maximum number of equally similar names
+_LONGEST = 60  # maximum length of a name for the edit distance
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_]+")
 
 
@@ -26,10 +26,10 @@ def unknown(
     hint: str | None = None,
     sign: str = "",
 ) -> Diagnostic:
-    """Return the finding that there is no such name, with the known names as data and as a hint.
+    """Return the diagnostic of an unknown name, with the known names as data and as a hint.
 
-    `of` completes the message; `sign` is what a name is written with; a given `hint` stands in
-    place of the suggestion.
+    `of`: end of the message. `sign`: prefix of a name, such as ``$``. `hint`: replaces the
+    suggestion.
 
     >>> found = unknown("option", "max_token", ["max_tokens", "top_p"], of=" of E")
     >>> found.message, found.hint, found.subject
@@ -44,9 +44,9 @@ def unknown(
 def suggest(
     name: str, known: Iterable[str], otherwise: str | None = "available:", *, sign: str = ""
 ) -> str | None:
-    """Return a hint: the known names near to `name`, or else a list of all of them.
+    """Return a hint with the known names similar to `name`, or else with all of them.
 
-    `otherwise` are the words before that list; None for no hint where nothing is near.
+    `otherwise`: text before the list of all names; None for no hint if no name is similar.
 
     >>> suggest("max_token", ["max_tokens", "top_p"]), suggest("seed", ["need", "stop"])
     ("did you mean 'max_tokens'?", 'available: need, stop')
@@ -61,7 +61,7 @@ def suggest(
 
 
 def listed(names: Iterable[str], *, sign: str = "") -> str:
-    """Return names with commas between them: at most ten, and how many others there are.
+    """Return names separated by commas: at most ten, and the number of others.
 
     >>> listed(["a", "b"], sign="$"), listed(map(str, range(12)))
     ('$a, $b', '0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 2 others')
@@ -73,7 +73,7 @@ def listed(names: Iterable[str], *, sign: str = "") -> str:
 
 
 def closest(name: str, known: Iterable[str]) -> str | None:
-    """Return the one known name that `name` was meant to be; None if there is none, or several.
+    """Return the only known name similar to `name`; None if there is none, or several.
 
     >>> closest("max_token", ["max_tokens", "top_p"])
     'max_tokens'
@@ -83,11 +83,11 @@ def closest(name: str, known: Iterable[str]) -> str | None:
 
 
 def nearest(name: str, known: Iterable[str]) -> list[str]:
-    """Return the known names that are nearest to `name` in meaning, if any is near.
+    """Return the known names most similar to `name`; empty if none is similar.
 
-    A name is near that has the same words in another order, case or number; else one or two
-    slips of the keyboard away; else one where the words of one are among those of the other, or
-    one is the beginning of the other.
+    Names are similar if they have the same words in another order, case or number; else if their
+    edit distance is 1 or 2; else if the words of one include those of the other, or one is a prefix
+    of the other.
 
     >>> nearest("tokens_max", ["max_tokens"]), nearest("verdikt", ["verdict"])
     (['max_tokens'], ['verdict'])
@@ -104,7 +104,7 @@ def nearest(name: str, known: Iterable[str]) -> list[str]:
 
 
 def _rank(name: str, known: str) -> int | None:
-    """Return how far a name is from a known one, or None if it is not near."""
+    """Return the distance of two names; None if they are not similar."""
     if name.lower() == known.lower():
         return 0
     words, others = _words(name), _words(known)
@@ -122,16 +122,16 @@ def _rank(name: str, known: str) -> int | None:
 
 
 def _words(name: str) -> frozenset[str]:
-    """Return the words of a name, in small letters and without the `s` of a plural."""
+    """Return the words of a name in lower case, without the `s` of a plural."""
     words = (word.lower() for word in _WORDS.findall(name))
     return frozenset(word.removesuffix("s") if len(word) > 3 else word for word in words)
 
 
 def _slips(left: str, right: str) -> int | None:
-    """Return the letters that differ (inserted, left out, changed or swapped), if they are few.
+    """Return the edit distance with transpositions; None if it is too large.
 
-    A third of the letters may, and at most two. Of a name of up to four letters the first is
-    right, unless letters are swapped.
+    It is at most a third of the length, and at most two. In names of up to four letters the first
+    letter has to be equal, unless letters are swapped.
     """
     longest = max(len(left), len(right))
     most = min(longest // 3, 2)

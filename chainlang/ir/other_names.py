@@ -1,4 +1,4 @@
-"""Names that other libraries use for options and settings, and the ones that are used here."""
+"""Names of options and settings in other libraries, with their equivalents here."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _OTHERS: Mapping[str, str] = {
     "cache_folder": "cache_dir cache_path",
     "progress": "callback callbacks verbose",
 }
-"""The names here, each with those that other libraries give to the same thing."""
+"""Names here, each with its equivalents in other libraries."""
 
 _RUN = "{} is a setting of a run: qa(..., {}={})"
 _STAGE = "{} is an option of stages that call a model: E({}={})"
@@ -76,11 +76,11 @@ _ELSEWHERE: Mapping[str, str] = {
     "returns": _TYPE,
     "schema": _TYPE,
 }
-"""Where a name belongs that is looked for in another place."""
+"""Hints for names that are used in the wrong place."""
 
 
 def meant_by(name: str, known: Collection[str]) -> str | None:
-    """Return a hint for a name that another library uses, or that belongs in another place.
+    """Return a hint for a name of another library, or one in the wrong place; None without any.
 
     >>> meant_by("max_new_tokens", ["max_tokens", "stop"]), meant_by("anything", ["max_tokens"])
     ("did you mean 'max_tokens'?", None)

@@ -94,7 +94,7 @@ def _colon(source: Source, at: int) -> Diagnostic:
     count = ending(r"(?<![\w.])[0-9]+", before)
     name = ending(r"([$@])\w+", before)
     if name:
-        where_set = "where it is defined" if name[1] == "$" else "by whoever binds it"
+        where_set = "where it is defined" if name[1] == "$" else "in the bound chain or function"
         return Diagnostic(
             "syntax",
             f"'{name[0]}' has no fields",
