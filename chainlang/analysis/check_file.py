@@ -9,10 +9,10 @@ from typing import Any, assert_never
 from attrs import define, evolve, field
 
 from chainlang.analysis.call_count import too_many_calls
-from chainlang.analysis.definite_assignment import absences
+from chainlang.analysis.check_templates import template_fault
+from chainlang.analysis.field_checks import derived_faults, field_faults
 from chainlang.analysis.resolve import resolve, spoken, temperature_fault
 from chainlang.analysis.scope import Scope
-from chainlang.analysis.template_scope import Readable, derived_faults
 from chainlang.datatypes.check_types import (
     Declared,
     declared_types,
@@ -24,16 +24,16 @@ from chainlang.datatypes.check_types import (
 )
 from chainlang.diagnostics.diagnostic import Diagnostic, Kind
 from chainlang.diagnostics.source import Source, Span, part_span
-from chainlang.diagnostics.suggest import closest, unknown
+from chainlang.diagnostics.suggest import closest, suggest, unknown
 from chainlang.ir import declarations
 from chainlang.ir.builtins import ENGINES, KINDS, NAMED_TYPES, OP_SETTINGS, RESERVED, Rule
-from chainlang.ir.calls import without_aliases
 from chainlang.ir.declarations import Definition, File, Item, bodies_of
 from chainlang.ir.nodes import Expr, Ref
 from chainlang.ir.other_names import meant_by
 from chainlang.ir.references import ref_levels, references, uses
-from chainlang.ir.visit import measure, transform
+from chainlang.ir.visit import measure
 from chainlang.limits import current
+from chainlang.notation.literals import at_literal
 from chainlang.notation.parse import NOTHING_LOST, Lost
 
 MAIN = "main"
@@ -77,10 +77,7 @@ class _Checker:
         self.names()
         self.types = declared_types(self.file.items)
         scope = Scope.of(self.file.items)
-        spelled = transform(self.file, without_aliases).items
-        readable = Readable.of(spelled, None if "input" in self.lost else self.lost.names)
         scope.definitions = frozenset(bodies_of(self.file.items))
-        scope.known, scope.fields = readable.for_expressions, readable.fields
         changed: list[Item] = []
         for item in self.file.items:
             match item:
@@ -91,7 +88,7 @@ class _Checker:
                 case declarations.Model():
                     self.model(item)
                 case declarations.Op():
-                    self.op(item, readable)
+                    self.op(item)
                     if item.returns == declarations.TypeName("str"):  # the text of a reply as it is
                         item = evolve(item, returns=None)  # noqa: PLW2901
                 case declarations.TypeDef(_, kind):
@@ -100,7 +97,7 @@ class _Checker:
                     self.found += python_type_faults(item)
                 case declarations.Input():
                     self.found += input_faults(item, self.types)
-                    self.found += derived_faults(item)
+                    self.found += derived_faults(item, self.file.items)
                 case Definition():
                     body, found = resolve(item.body, scope)
                     self.found += found
@@ -110,8 +107,9 @@ class _Checker:
         bodies = bodies_of(changed)
         is_shallow = self.cycles(bodies) and self.is_shallow(bodies)
         self.found += type_cycles(self.types)
-        if is_shallow and not self.lost:
-            self.found += absences(changed, readable.row, MAIN)
+        lost = None if "input" in self.lost else self.lost.names
+        flows = is_shallow and not self.lost
+        self.found += field_faults(changed, MAIN, flows=flows, lost=lost)
         if is_shallow and not self.lost and not any(one.severity == "error" for one in self.found):
             several = bodies.values() if MAIN not in bodies else (bodies[MAIN],)
             self.found += too_many_calls(several, scope.types, bodies)
@@ -250,7 +248,7 @@ class _Checker:
             self.note("model", "this model has no name", where)
         self.settings(item.settings, rules, f"{item.engine}()")
 
-    def op(self, item: declarations.Op, readable: Readable) -> None:
+    def op(self, item: declarations.Op) -> None:
         if item.kind not in KINDS:
             where = part_span(item.span, "kind")
             self.found.append(unknown("op kind", item.kind, KINDS, where))
@@ -268,8 +266,10 @@ class _Checker:
         if item.returns is not None:
             self.found += type_faults(item.returns, self.types)
         for name in ("system", "user"):
-            if name in given:
-                self.found += readable.template_faults(given[name], item)
+            if name in given and isinstance(text := given[name].value, str):
+                fault = template_fault(text)
+                where = part_span(given[name].span, "value")
+                self.found += () if fault is None else (at_literal(fault, where),)
         if "choose" in given:
             self.choose(item, given["choose"])
 
@@ -282,7 +282,7 @@ class _Checker:
             message = f"a {item.kind} has no candidates to choose from: choose is for fold"
             self.note("option", message, part_span(setting.span, "name"))
         elif setting.value not in fields:
-            hint = f"there are {', '.join(fields)}" if fields else "say what it returns: -> { ... }"
+            hint = suggest(str(setting.value), fields) or "say what it returns: -> { ... }"
             what = f"{spoken(setting.value)} is no field of what '{item.name}' returns"
             self.note("option", what, where, hint)
         elif fields[str(setting.value)].type != declarations.TypeName("int"):

@@ -1,17 +1,15 @@
-"""What is wrong with a template, before any row: that it is none, or reads what is not there."""
+"""Templates that can't be read: the words of jinja's parser, and where they apply."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING
-
-from attrs import frozen
 
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.source import Source, Span
 from chainlang.diagnostics.suggest import unknown
-from chainlang.semantics.prompts import environment, undeclared
+from chainlang.semantics.prompts import environment
 
 if TYPE_CHECKING:
     from jinja2 import TemplateSyntaxError
@@ -20,87 +18,24 @@ _QUOTED = re.compile(r"'([^']+)'")
 _SIGNS = re.compile(r"'end of (print|)(?:statement block| statement)'")
 
 
-@frozen
-class Read:
-    """A name that a template reads, perhaps with a field of it, and where that stands."""
+@lru_cache(maxsize=1024)
+def template_fault(template: str) -> Diagnostic | None:
+    """Return the finding about a template that can't be read, with its place in that text.
 
-    name: str
-    start: int
-    end: int
-    field: str | None = None
-
-
-def faults(
-    template: str,
-    known: Collection[str] | None = None,
-    fields: Mapping[str, Collection[str]] | None = None,
-    never: Mapping[str, tuple[str, str]] | None = None,
-) -> tuple[Diagnostic, ...]:
-    """Return everything wrong with a template, with its places in that text.
-
-    `known` are the names that it may read, None if any name may be right; `fields` are those of
-    some of these names; `never` are names that it may not read, with the reason and a hint.
-
-    >>> [one.message for one in faults("{{ txt }} {{ a.vote }}", ["text", "a"], {"a": ["answer"]})]
-    ["unknown name 'txt'", "unknown field 'vote' of 'a'"]
-    >>> faults("{% if x %}a")[0].message
+    >>> template_fault("{% if x %}a").message
     "invalid template: 'if' is never closed"
     """
     from jinja2 import TemplateSyntaxError
 
     try:
         environment().from_string(template)
-        names = reads(template)
     except TemplateSyntaxError as error:
-        return (_unreadable(template, error),)
-    found = []
-    for one in names:
-        span = _span(template, one.start, one.end)
-        if never is not None and one.name in never:
-            message, hint = never[one.name]
-            found.append(Diagnostic("template", message, span, hint, kind="name", subject=one.name))
-        elif known is not None and one.name not in known:
-            found.append(unknown("name", one.name, sorted(known), span, code="template"))
-        elif one.field is not None and one.field not in (fields or {}).get(one.name, (one.field,)):
-            own, of = sorted((fields or {})[one.name]), f" of '{one.name}'"
-            found.append(unknown("field", one.field, own, span, code="template", of=of))
-    return tuple(found)
+        return _unreadable(template, error)
+    return None
 
 
 def _span(template: str, start: int, end: int) -> Span:
     return Span(Source(template, "<template>"), start, end)
-
-
-def reads(template: str) -> tuple[Read, ...]:
-    """Return what a template reads of what it is given, each name and each field of it once.
-
-    >>> [(one.name, one.field) for one in reads("{% for a in b %}{{ a }} {{ c.d }}{% endfor %}")]
-    [('b', None), ('c', 'd')]
-    """
-    made = environment()
-    given = undeclared(made.parse(template)) - made.globals.keys()
-    found: dict[tuple[str, str | None], Read] = {}
-    said = [*words(template), (len(template), "end", "")]
-    for index, (start, kind, text) in enumerate(said):
-        before = said[index - 1][2] if index else ""
-        if kind != "name" or text not in given or before in (".", "|", "is"):
-            continue
-        following = [word for _, _, word in said[index + 1 : index + 3]]
-        inner = following[1] if following[:1] == ["."] and len(following) > 1 else None
-        stop, _, _ = said[index + 2] if inner else said[index]
-        end = stop + len(inner or text)
-        found.setdefault((text, inner), Read(text, start, end, inner))
-    return tuple(found.values())
-
-
-def words(template: str) -> Iterator[tuple[int, str, str]]:
-    """Yield the words of a template outside its plain text: where each begins, its kind, itself."""
-    at = 0
-    for _, kind, text in environment().lexer.tokeniter(template, None):
-        at = template.find(text, at)  # white space that a sign takes away is not told
-        if kind not in ("data", "whitespace", "comment"):
-            yield at, kind, text
-        at += len(text)
 
 
 def _unreadable(template: str, error: TemplateSyntaxError) -> Diagnostic:

@@ -7,6 +7,7 @@ from pathlib import Path
 from attrs import evolve, field, frozen
 
 from chainlang.analysis.check_file import MAIN, resolve_file
+from chainlang.analysis.field_checks import field_faults
 from chainlang.analysis.memo import Memo
 from chainlang.analysis.resolve import resolve
 from chainlang.analysis.scope import Scope
@@ -59,8 +60,8 @@ def check(
     A body that operators built has no text to point into; its errors point into its notation.
     """
     body, items, found = _resolved(body, items)
-    if any(one.severity == "error" and one.span is None for one in found) and not items:
-        found = read(unparse(body))[1]
+    if body.span is None and any(one.severity == "error" for one in found):
+        found = _resolved(read_expression(source(unparse(body))).node, items)[2]
     return body, items, found
 
 
@@ -70,6 +71,8 @@ def _resolved(
     uses_definitions = any(isinstance(node, Ref) for node in walk(body)) and items
     if not uses_definitions and not any(isinstance(item, Definition | Input) for item in items):
         body, found = resolve(body, Scope.of(items))
+        if not any(one.severity == "error" for one in found):
+            found = (*found, *field_faults((*items, Definition(MAIN, body)), MAIN))
         return body, items, found
     file, found = resolve_file(File((*items, Definition(MAIN, body))))
     body, items = main_of(file)

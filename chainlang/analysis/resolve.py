@@ -338,7 +338,7 @@ class _Resolver:
 
     def expression_in(self, option: Option, text: str) -> None:
         where = part_span(option.span, "value")
-        for found in faults(text, self.scope.known, self.scope.fields):
+        for found in faults(text):
             self.found.append(at_literal(found, where))
 
 

@@ -22,10 +22,6 @@ class Scope:
     types: Mapping[str, StageType] = field(factory=lambda: dict(STAGE_TYPES))
     models: frozenset[str] = frozenset()
     definitions: frozenset[str] | None = None
-    known: frozenset[str] | None = None
-    """What conditions, keys and lists may read; None where any name may be right."""
-    fields: Mapping[str, frozenset[str]] = field(factory=dict)
-    """The fields of the named parts, as far as they are known."""
 
     @classmethod
     def of(cls, items: Iterable[Item]) -> Scope:

@@ -16,7 +16,8 @@ from typing import Any, overload
 from attrs import define, field
 
 from chainlang.analysis.check_file import resolve_file
-from chainlang.analysis.check_templates import faults
+from chainlang.analysis.path_faults import Reader
+from chainlang.analysis.record_types import Name, Readable
 from chainlang.api.stage_types import StageWord, literal
 from chainlang.datatypes.from_python import Described, NoType, described
 from chainlang.diagnostics.diagnostic import Diagnostic
@@ -163,10 +164,11 @@ class _Maker:
 
     def names(self, made: Op, parameters: frozenset[str]) -> None:
         """Note names in the templates that are no parameters."""
+        known = Readable({name: Name() for name in parameters}, is_open=False)
         for one in made.settings:
             if one.name in ("user", "system") and isinstance(one.value, str):
                 where = part_span(one.span, "value")
-                self.found += (at_literal(found, where) for found in faults(one.value, parameters))
+                self.found += (at_literal(it, where) for it in Reader(one.value, known).faults())
 
 
 def _written(text: str) -> Type:

@@ -8,7 +8,7 @@ filters that return no more than they are given. So a stranger's expression cost
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache, wraps
 from typing import TYPE_CHECKING, Any
 
@@ -90,38 +90,23 @@ def _named(name: str) -> Callable[[Mapping[str, Any]], Any]:
     return found
 
 
-def faults(
-    expression: str,
-    known: Collection[str] | None = None,
-    fields: Mapping[str, Collection[str]] | None = None,
-) -> tuple[Diagnostic, ...]:
-    """Return everything wrong with an expression, with its places in that text.
+@lru_cache(maxsize=1024)
+def faults(expression: str) -> tuple[Diagnostic, ...]:
+    """Return everything that makes a text no expression, with its places in that text.
 
-    `known` are the names that it may read, None if any name may be right; `fields` are those of
-    some of these names.
-
-    >>> [one.message for one in faults("verdikt == 2 ** 9", ["verdict"])]
-    ["unknown name 'verdikt'", "'**' could make a number of any size"]
+    >>> [one.message for one in faults("verdict == 2 ** 9")]
+    ["'**' could make a number of any size"]
     """
     if _is_name(expression):  # most are, and need no jinja
-        tokens, names = [(0, expression)], {expression}
-        found: list[tuple[str, Diagnostic]] = []
-    else:
-        if len(expression) > LONGEST:
-            what = f"this expression has {len(expression):,} characters, more than {LONGEST:,}"
-            return (_NoExpression(what, 0, expression).found(expression),)
-        from jinja2 import nodes
-
-        try:
-            tokens = words(expression)
-            tree = _tree(expression, tokens)
-        except _NoExpression as error:
-            return (error.found(expression),)
-        names = {one.name for one in tree.find_all(nodes.Name)}
-        found = [*_refused(tree), *_missing(tree, fields or {})]
-    known = names if known is None else known
-    for name in names - set(known):
-        found.append((name, unknown("name", name, sorted(known), code="expression")))
+        return ()
+    if len(expression) > LONGEST:
+        what = f"this expression has {len(expression):,} characters, more than {LONGEST:,}"
+        return (_NoExpression(what, 0, expression).found(expression),)
+    try:
+        tokens = words(expression)
+        found = _refused(_tree(expression, tokens))
+    except _NoExpression as error:
+        return (error.found(expression),)
     source = Source(expression, "<expression>")
     placed = [evolve(one, span=_place(source, tokens, word)) for word, one in found]
     return in_order(dict.fromkeys(placed))
@@ -275,21 +260,6 @@ def _finding(message: str, hint: str | None = None) -> Diagnostic:
 
 def _twice(names: Iterable[str]) -> set[str]:
     return {name for name, count in Counter(names).items() if count > 1}
-
-
-def _missing(
-    tree: nodes.Node, fields: Mapping[str, Collection[str]]
-) -> Iterator[tuple[str, Diagnostic]]:
-    """Yield a finding for each field that is read of a name which does not have it."""
-    from jinja2 import nodes
-
-    for node in tree.find_all(nodes.Getattr):
-        if not isinstance(node.node, nodes.Name) or node.node.name not in fields:
-            continue
-        name, own = node.node.name, fields[node.node.name]
-        if node.attr not in own:
-            of = f" of '{name}'"
-            yield node.attr, unknown("field", node.attr, sorted(own), code="expression", of=of)
 
 
 def _place(source: Source, tokens: list[tuple[int, str]], text: str) -> Span:

@@ -46,7 +46,7 @@ _ABSENT: dict[type[nodes.Node], str] = {
     nodes.CallBlock: "call",
     nodes.Block: "block",
 }
-_METHODS = frozenset(
+METHODS = frozenset(
     """capitalize casefold count endswith find index isalnum isalpha isdecimal isdigit
     islower isnumeric isspace istitle isupper lower lstrip partition removeprefix
     removesuffix replace rfind rindex rpartition rsplit rstrip split splitlines
@@ -147,7 +147,7 @@ class Sandbox(Fields):
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
         """Leave out the methods that could make much of little, but for `replace`."""
         if isinstance(obj, str | int | float):
-            return isinstance(obj, str) and attr in _METHODS
+            return isinstance(obj, str) and attr in METHODS
         return super().is_safe_attribute(obj, attr, value)
 
     def call(self, context: Any, obj: Any, *args: Any, **named: Any) -> Any:

@@ -6,7 +6,8 @@ from attrs import evolve
 from hypothesis import assume
 from hypothesis import strategies as st
 
-from chainlang.analysis import definite_assignment
+from chainlang.analysis.type_flow import TypeFlow
+from chainlang.datatypes.value_types import TypeValues
 from chainlang.ir import build
 from chainlang.ir.nodes import Each, Expr, Function
 from chainlang.ir.normalize import normal
@@ -63,10 +64,12 @@ def test_rows_that_fail_leave_the_others_as_they_were(
 def test_a_name_is_there_as_was_said_before_anything_ran(node: Expr, row: dict[str, str]) -> None:
     flow = meant(node, record_of(row), shaky())
     assume(not isinstance(flow, str))
-    ways = definite_assignment.Walk({}, frozenset()).visit(node, definite_assignment.Names())
+    flow_of = TypeFlow({}, {}, TypeValues(), frozenset())
+    ways = [dict(way.parts) for way in flow_of.visit(node, flow_of.start())]
     for record in (flow,) if isinstance(flow, Record) else flow.records():  # type: ignore[union-attr]
         names = record.history.keys()
-        assert any(way.sure <= names <= way.all for way in ways)
+        sure = [{name for name, one in way.items() if one.only is None} for way in ways]
+        assert any(least <= names <= way.keys() for least, way in zip(sure, ways, strict=True))
 
 
 @law(chains())

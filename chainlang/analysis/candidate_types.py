@@ -1,0 +1,176 @@
+"""Types of candidates: what each stage yields, and what a template sees of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import assert_never
+
+from attrs import evolve, frozen
+
+from chainlang.datatypes.value_types import (
+    NUMBER,
+    TEXT,
+    UNKNOWN,
+    Fields,
+    Listing,
+    Scalar,
+    TypeValues,
+    Unknown,
+    ValueType,
+    either,
+    field_of,
+    options_of,
+    view,
+)
+from chainlang.ir.declarations import Op
+
+_OPEN = Fields(is_open=True)
+_MOST = 32  # types of candidates that are told apart
+
+
+@frozen(cache_hash=True)
+class CandidateType:
+    """The type of a candidate: its answer, and its fields as a vote and a condition read them."""
+
+    answer: ValueType = UNKNOWN
+    fields: Fields = _OPEN
+
+    @property
+    def view(self) -> Fields:
+        """The candidate as templates see it: its fields, and ``answer``."""
+        return evolve(self.fields.with_fields(answer=self.answer), is_view=True)
+
+
+ANYTHING = CandidateType()
+"""What a Python function yields, and what a row brings."""
+
+
+@frozen(cache_hash=True)
+class Candidates:
+    """The candidates at a point of a chain: the types that they may have."""
+
+    each: tuple[CandidateType, ...] = ()
+    first: tuple[CandidateType, ...] = ()
+    """The types that the first of them may have."""
+    some: bool = True
+    """Whether there surely is one."""
+
+    @property
+    def item(self) -> ValueType:
+        """The type of any of them, as templates see it."""
+        return either(one.view for one in self.each)
+
+    @property
+    def part(self) -> ValueType:
+        """The type of a named part that yields them: the fields of the first, and all of them."""
+        several = Listing(self.item)
+        found = [one.view.with_fields(candidates=several) for one in self.first]
+        return either(found if self.some else [*found, view({"candidates": several})])
+
+    def after(self, made: Iterable[CandidateType], *, some: bool = True) -> Candidates:
+        """Return what replaces them."""
+        types = together(made)
+        return Candidates(types, types, some)
+
+
+NONE = Candidates(some=False)
+
+
+def together(types: Iterable[CandidateType]) -> tuple[CandidateType, ...]:
+    """Return each type once; of too many nothing is known."""
+    found = tuple(dict.fromkeys(types))
+    return (ANYTHING,) if len(found) > _MOST else found
+
+
+def one_of(ways: Iterable[Candidates]) -> Candidates:
+    """Return the candidates after one of several ways."""
+    ways = tuple(ways)
+    return Candidates(
+        together(one for way in ways for one in way.each),
+        together(one for way in ways for one in way.first),
+        all(way.some for way in ways),
+    )
+
+
+def joined(operands: Iterable[Candidates]) -> Candidates:
+    """Return the candidates of several operands, in order."""
+    operands = tuple(operands)
+    first: list[CandidateType] = []
+    for one in operands:
+        first += one.first
+        if one.some:
+            break
+    each = together(kind for one in operands for kind in one.each)
+    return Candidates(each, together(first), any(one.some for one in operands))
+
+
+def reply_of(op: Op, types: TypeValues) -> ValueType:
+    """Return the type of a reply; without a declared one it is a text."""
+    return TEXT if op.returns is None else types.of(op.returns)
+
+
+def candidate_of(value: ValueType, of: str | None = None) -> tuple[CandidateType, ...]:
+    """Return the types of the candidate that a value makes, as a row or a reply has it."""
+    found = []
+    for option in options_of(value):
+        match option:
+            case Unknown():
+                found.append(CandidateType(UNKNOWN, Fields(of=of, is_open=True)))
+            case Scalar() | Listing():
+                found.append(CandidateType(option, Fields(of=of)))
+            case Fields():
+                found.append(CandidateType(option["answer"] or option, evolve(option, of=of)))
+            case _:
+                assert_never(option)
+    return together(found)
+
+
+def drawn(op: Op, types: TypeValues, before: Candidates) -> tuple[CandidateType, ...]:
+    """Return the types of what an op makes of the candidates before it."""
+    given = {one.name: one.value for one in op.settings}
+    value = reply_of(op, types)
+    made = candidate_of(value, op.name)
+    if "choose" in given:
+        return together(
+            _chosen(one, own.fields, op.name) for own in made for one in before.each or (ANYTHING,)
+        )
+    if isinstance(given.get("answer"), str):
+        answer = answered(str(given["answer"]), value)
+        return together(evolve(one, answer=answer) for one in made)
+    return made
+
+
+def answered(expression: str, reply: ValueType) -> ValueType:
+    """Return the type of an answer that an expression makes: that of a field, where it is one."""
+    if not expression.isidentifier():
+        return UNKNOWN
+    return field_of(reply, expression).type if expression != "text" else TEXT
+
+
+def _chosen(one: CandidateType, own: Fields, of: str) -> CandidateType:
+    names = {**dict(one.fields.names), **dict(own.names), "final_answer": one.answer}
+    found = evolve(view(names, of), is_open=one.fields.is_open or own.is_open)
+    return CandidateType(one.answer, found)
+
+
+def voted(before: Candidates, by: str | None) -> tuple[CandidateType, ...]:
+    """Return the types of what a vote yields: one of the candidates, and how the vote went."""
+    found = []
+    for one in before.each or (ANYTHING,):
+        answer = one.answer if by is None else one.fields[by] or UNKNOWN
+        counted = {"final_answer": answer, "votes": UNKNOWN, "confidence": NUMBER}
+        found.append(CandidateType(answer, evolve(one.fields.with_fields(**counted), of="M")))
+    return together(found)
+
+
+def lacking(each: Iterable[CandidateType], name: str) -> tuple[str, ...]:
+    """Return the stages none of whose candidates has a field; "" for what no stage has made.
+
+    The type of a stage may be a choice, some of whose values have the field: nothing is claimed.
+    """
+    having: dict[str, bool] = {}
+    for one in each:
+        has = one.fields.is_open or one.fields[name] is not None
+        stage = one.fields.of or ""
+        having[stage] = having.get(stage, False) or has
+    return tuple(stage for stage, has in having.items() if not has)

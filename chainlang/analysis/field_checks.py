@@ -1,0 +1,213 @@
+"""Checks that names and fields are there where a chain reads them, before it runs.
+
+Every template, expression and vote of a file or a chain is asked about, at the type of the record
+that reaches it. Where that is not known, in what `main` does not lead to, any field may be right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from attrs import evolve, frozen
+
+from chainlang.analysis.candidate_types import lacking, reply_of
+from chainlang.analysis.check_templates import template_fault
+from chainlang.analysis.path_faults import Reader
+from chainlang.analysis.record_types import (
+    Name,
+    Readable,
+    RecordType,
+    Row,
+    at_any,
+    in_expression,
+    in_template,
+)
+from chainlang.analysis.type_flow import TypeFlow, by_of
+from chainlang.datatypes.check_types import declared_types, shape_of
+from chainlang.datatypes.value_types import (
+    TEXT,
+    UNKNOWN,
+    TypeValues,
+    field_of,
+    names_of,
+)
+from chainlang.diagnostics.diagnostic import Diagnostic
+from chainlang.diagnostics.source import Span, part_span
+from chainlang.diagnostics.suggest import unknown
+from chainlang.ir import declarations
+from chainlang.ir.declarations import Item, Op, Setting, bodies_of
+from chainlang.ir.nodes import Each, Expr, Loop, Named, Route, Stage
+from chainlang.ir.visit import walk
+from chainlang.notation.literals import at_literal, inside
+from chainlang.semantics.expressions import faults
+from chainlang.semantics.implicit_labels import own_names
+
+_ALWAYS = frozenset({"id", "query", "responses", "candidates", "candidate", "error", "reply"})
+
+
+def at_literals(reader: Reader, literal: Span | None) -> Iterator[Diagnostic]:
+    """Yield the findings about a text at their places in the literal that says it."""
+    yield from (at_literal(found, literal) for found in reader.faults())
+
+
+def derived_faults(node: declarations.Input, declared: Iterable[Item]) -> Iterator[Diagnostic]:
+    """Yield what is wrong with the templates that make fields of a row out of others."""
+    fields = node.type.fields if isinstance(node.type, declarations.Shape) else ()
+    types = TypeValues(declared_types(declared))
+    known = {"id": Name(), "responses": Name()}
+    known |= {one.name: Name(types.of(one.type)) for one in fields if one.type is not None}
+    for one in fields:
+        if one.type is None and one.default is not None and isinstance(one.default.value, str):
+            reader = Reader(one.default.value, Readable(known, is_open=False))
+            yield from at_literals(reader, one.default.span)
+            known = {**known, one.name: Name()}
+
+
+def row_of(declared: Iterable[Item]) -> Row | None:
+    """Return the types of the fields of a row; None where that is not said."""
+    declared = tuple(declared)
+    types = TypeValues(declared_types(declared))
+    expected = next((one.type for one in declared if isinstance(one, declarations.Input)), None)
+    shape = None if expected is None else shape_of(expected, types.known)
+    if shape is None:
+        return None
+    row = {one.name: types.of_field(one) for one in shape.fields}
+    return {**row, "query": TEXT} if "query" in row else row
+
+
+def field_faults(
+    declared: Iterable[Item],
+    main: str,
+    *,
+    flows: bool = True,
+    lost: frozenset[str] | None = frozenset(),
+) -> Iterator[Diagnostic]:
+    """Yield what the templates, expressions and votes of some items read and is not there.
+
+    Without `flows` nothing is said of what stands before what, as where definitions have a cycle.
+    Items that could not be read may have named `lost`; None where that may be anything.
+    """
+    check = _Check.of(tuple(declared), main, flows, lost)
+    for op in check.flow.ops.values():
+        yield from check.op(op)
+    for node, records in check.flow.at_nodes.values():
+        yield from check.node(node, tuple(records))
+
+
+@frozen
+class _Check:
+    """A walked chain, and the names that it has anywhere."""
+
+    flow: TypeFlow
+    named: frozenset[str]
+    """The names of parts."""
+    anywhere: Readable
+    """What is readable where nothing is known of what stands before."""
+
+    @classmethod
+    def of(
+        cls, declared: tuple[Item, ...], main: str, flows: bool, lost: frozenset[str] | None
+    ) -> _Check:
+        bodies = bodies_of(declared)
+        ops = {one.name: one for one in declared if isinstance(one, Op)}
+        chains = [bodies[main]] if main in bodies else list(bodies.values())
+        own = frozenset(name for body in chains for name in own_names(body, declared))
+        row = row_of(declared)
+        flow = TypeFlow(bodies, ops, TypeValues(declared_types(declared)), own, row)
+        if flows and main in bodies:
+            flow.visit(bodies[main], flow.start())
+        nodes = [one for body in bodies.values() for one in walk(body)]
+        named = frozenset(one.name for one in nodes if isinstance(one, Named)) | own
+        items = {one.item or "item" for one in nodes if isinstance(one, Each)}
+        names = {*(row or ()), *_ALWAYS, *named, *items, *(lost or ())}
+        is_open = row is None or lost is None
+        return cls(flow, named, Readable({name: Name() for name in names}, is_open))
+
+    # ------------------------------------------------------------ ops
+
+    def op(self, op: Op) -> Iterator[Diagnostic]:
+        """Yield what is wrong with what an op reads, at all its places together."""
+        readable = self.readable(op)
+        given = {one.name: one for one in op.settings}
+        for name in ("system", "user"):
+            if name in given and isinstance(text := given[name].value, str):
+                if template_fault(text) is not None:
+                    continue
+                reader = self.reader(text, readable, f"'{op.name}' runs")
+                reader = evolve(reader, has_candidate=op.kind == "map")
+                yield from at_literals(reader, part_span(given[name].span, "value"))
+        if "answer" in given:
+            yield from self.answer(op, given["answer"], readable)
+
+    def readable(self, op: Op) -> Readable:
+        places = self.flow.at_ops.get(op.name)
+        if not places:
+            return self.anywhere
+        one = op.kind == "map"
+        found = [in_template(record, self.flow.row, fresh=fresh, one=one)
+                 for record, fresh in places]  # fmt: skip
+        return at_any(found, self.named)
+
+    def reader(self, text: str, readable: Readable, does: str) -> Reader:
+        return Reader(text, readable, does, later=self.named - (self.flow.row or {}).keys())
+
+    def answer(self, op: Op, setting: Setting, readable: Readable) -> Iterator[Diagnostic]:
+        """Yield what is wrong with the expression that makes the answer of a reply."""
+        if not isinstance(setting.value, str) or faults(setting.value):
+            return
+        reply = reply_of(op, self.flow.types)
+        own = {name: Name(field_of(reply, name).type) for name in names_of(reply)}
+        names = {**readable.names, "text": Name(TEXT), **own}
+        known = Readable(names, readable.is_open or reply == UNKNOWN)
+        reader = Reader(setting.value, known, f"'{op.name}' has replied", code="expression")
+        if reply != UNKNOWN and not any(one.root in names for one in reader.reads):
+            # An answer that says nothing of the reply is no answer, whatever a row has.
+            reader = evolve(reader, readable=evolve(known, is_open=False))
+        yield from at_literals(reader, part_span(setting.span, "value"))
+
+    # ------------------------------------------------------------ votes and combinators
+
+    def node(self, node: Expr, records: tuple[RecordType, ...]) -> Iterator[Diagnostic]:
+        """Yield what is wrong with what a vote or a combinator reads, at all its places."""
+        match node:
+            case Stage():
+                yield from self.vote(node, records)
+            case Route(by=str(text)):
+                yield from self.expression(node, "by", text, records)
+            case Loop(until=str(text)):
+                yield from self.expression(node, "until", text, records)
+            case Each(over=text):
+                yield from self.expression(node, "over", text, records)
+
+    def expression(
+        self, node: Expr, option: str, text: str, records: tuple[RecordType, ...]
+    ) -> Iterator[Diagnostic]:
+        if faults(text):
+            return
+        found = [in_expression(record, self.flow.row) for record in records]
+        reader = self.reader(text, at_any(found, self.named), f"{option}= is read")
+        where = part_span(part_span(node.span, option), "value")
+        yield from at_literals(evolve(reader, code="expression"), where)
+
+    def vote(self, node: Stage, records: tuple[RecordType, ...]) -> Iterator[Diagnostic]:
+        """Yield what is wrong with the field that a vote counts: every candidate has to have it."""
+        by = by_of(node)
+        if by is None:
+            return
+        each = tuple(dict.fromkeys(one for record in records for one in record.candidates.each))
+        without = lacking(each, by)
+        if not without:
+            return
+        names = tuple(dict.fromkeys(name for one in each for name in names_of(one.fields)))
+        option = next(one for one in node.options if one.name == "by")
+        where = part_span(option.span, "value")
+        span = where and inside(where, 0, len(by))
+        stages = " and ".join(f"'{one}'" if one else "the row" for one in without)
+        if by not in names:
+            of = f" of the candidates of {stages}"
+            rule = "leave by= out to count the answers" if by == "answer" or not names else None
+            yield unknown("field", by, names, span, code="option", of=of, hint=rule)
+            return
+        message = f"'{by}' may be absent where M votes: candidates of {stages} have no such field"
+        hint = "vote on what has it, or leave by= out to count the answers"
+        yield Diagnostic("option", message, span, hint, kind="field", subject=by)

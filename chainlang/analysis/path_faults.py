@@ -1,0 +1,220 @@
+"""Findings about one template or expression: paths that lead to what is not there.
+
+What a value never has is an error, and so is what it may lack where nothing stands in for it. Of a
+value whose type is not known, nothing is claimed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Literal
+
+from attrs import evolve, frozen
+
+from chainlang.analysis.record_types import Readable
+from chainlang.analysis.template_reads import Read, expression_reads, template_reads
+from chainlang.datatypes.value_types import (
+    TEXT,
+    UNKNOWN,
+    Either,
+    Fields,
+    Found,
+    Listing,
+    Presence,
+    Scalar,
+    Unknown,
+    ValueType,
+    field_of,
+    item_of,
+    names_of,
+    options_of,
+)
+from chainlang.diagnostics.diagnostic import Diagnostic
+from chainlang.diagnostics.source import Source, Span
+from chainlang.diagnostics.suggest import listed, nearest, unknown
+
+_OF_LISTS = frozenset({"copy", "count", "index"})
+_OF_OBJECTS = frozenset({"copy", "get", "items", "keys", "values"})
+
+
+@frozen(slots=False)
+class Reader:
+    """A template or an expression, and what it can read where it stands."""
+
+    text: str
+    readable: Readable
+    does: str = "it is read"
+    """What happens where it is read: "'tell' runs"."""
+    later: frozenset[str] = frozenset()
+    """The names that other parts of the chain set."""
+    code: Literal["template", "expression"] = "template"
+    """What it is, which is the code of its findings."""
+    has_candidate: bool = True
+    """Whether it reads one candidate at a time."""
+
+    @cached_property
+    def reads(self) -> tuple[Read, ...]:
+        """What it reads, in the order of its text."""
+        return template_reads(self.text) if self.is_template else expression_reads(self.text)
+
+    @property
+    def is_template(self) -> bool:
+        """Whether it is a template, and no expression."""
+        return self.code == "template"
+
+    def faults(self) -> Iterator[Diagnostic]:
+        """Yield a finding for each place that reads what is not there, with its place in the text.
+
+        >>> from chainlang.analysis.record_types import Name
+        >>> known = Readable({"text": Name(TEXT)}, is_open=False)
+        >>> [one.message for one in Reader("{{ txt }} {{ text.upr }}", known).faults()]
+        ["unknown name 'txt'", "unknown field 'upr' of 'text', which is a text"]
+        """
+        found = (fault for read in self.reads if (fault := self._fault(read)) is not None)
+        yield from {one.span: one for one in found}.values()
+
+    def _fault(self, read: Read) -> Diagnostic | None:
+        if read.root is None:
+            found: ValueType = UNKNOWN
+        elif read.root == "candidate" and not self.has_candidate:
+            return None if read.own else self._one_at_a_time(read)
+        elif (known := self.readable.names.get(read.root)) is not None:
+            found = known.type
+            is_guarded = read.is_guarded or not (known.is_asked_for or read.is_certain)
+            if known.only is not None and not read.own and not is_guarded:
+                return self._may_be_absent(read, read.root, known.only)
+        elif self.readable.is_open:
+            found = UNKNOWN
+        else:
+            return None if read.own else self._unknown_name(read, read.root)
+        certain = read.is_certain
+        whole: ValueType = UNKNOWN  # what a step leads to is a field of it
+        for index, step in enumerate(read.steps):
+            if step.to != "field":
+                found, certain = item_of(found), certain and step.to == "every"
+                continue
+            field = self._field(found, step.name)
+            fault = self._lacking(read, index, found, field, certain=certain)
+            if fault is not None or field.presence is Presence.NEVER:
+                if fault is not None and fault.hint is None:
+                    fault = evolve(fault, hint=self._one_above(read, index, whole))
+                return fault if index + 1 >= read.own else None
+            whole, found = found, field.type
+        return None
+
+    def _span(self, start: int, end: int) -> Span:
+        return Span(Source(self.text, f"<{self.code}>"), start, end)
+
+    # ------------------------------------------------------------ names
+
+    def _one_at_a_time(self, read: Read) -> Diagnostic:
+        hint = "write `map`, or {% for candidate in candidates %}"
+        message = "only a map reads one candidate at a time"
+        span = self._span(read.start, read.start + len("candidate"))
+        return Diagnostic(self.code, message, span, hint, kind="name", subject="candidate")
+
+    def _unknown_name(self, read: Read, name: str) -> Diagnostic | None:
+        names = tuple(sorted(self.readable.names))
+        span = self._span(read.start, read.start + len(name))
+        if read.is_guarded and not nearest(name, names):
+            return None
+        if name not in self.later:
+            return unknown("name", name, names, span, code=self.code)
+        message, hint = f"'{name}' is not set before {self.does}", f"available: {listed(names)}"
+        return Diagnostic(self.code, message, span, hint, kind="label", subject=name, known=names)
+
+    def _may_be_absent(self, read: Read, name: str, only: str) -> Diagnostic:
+        message = f"'{name}' may be absent where {self.does}: only {only} sets it"
+        span, hint = self._span(read.start, read.end), self._with_default(read, name)
+        return Diagnostic(self.code, message, span, hint, kind="label", subject=name)
+
+    def _with_default(self, read: Read, asked: str = "") -> str:
+        written = self.text[read.start : read.end]
+        if not self.is_template:
+            return f'write {written} | default("")'
+        question = f"{{% if {asked or written} is defined %}}"
+        return f'write {{{{ {written} | default("") }}}}, or {question}'
+
+    # ------------------------------------------------------------ fields
+
+    def _field(self, of: ValueType, name: str) -> Found:
+        found = field_of(of, name)
+        if found.presence is not Presence.NEVER or not self.is_template:
+            return found
+        is_method = any(name in _methods(one) for one in options_of(of))
+        return Found(Presence.UNKNOWN, UNKNOWN) if is_method else found
+
+    def _lacking(
+        self, read: Read, index: int, of: ValueType, field: Found, *, certain: bool
+    ) -> Diagnostic | None:
+        step = read.steps[index]
+        name, span, known = step.name, self._span(step.start, step.end), names_of(of)
+        if name.startswith("__") and field.presence in (Presence.UNKNOWN, Presence.NEVER):
+            message = f"'{name}' is not a field of a value"
+            rule = "names of Python that begin with '__' can't be read"
+            return Diagnostic(self.code, message, span, rule, kind="field", subject=name)
+        if field.presence is Presence.NEVER:
+            if read.is_guarded and not nearest(name, known):
+                return None
+            hint = self._of_its_items(read, index, of)
+            whose = f" of {self._owner(read, index, of)}"
+            return unknown("field", name, known, span, code=self.code, of=whose, hint=hint)
+        if field.presence is Presence.PERHAPS and certain and not read.is_guarded:
+            stages = " and ".join(f"'{one}'" for one in field.lacking)
+            message = f"'{name}' may be absent: candidates of {stages} have no such field"
+            found = Diagnostic(self.code, message, span, self._with_default(read), kind="field")
+            return evolve(found, subject=name) if stages else None
+        return None
+
+    def _owner(self, read: Read, index: int, of: ValueType) -> str:
+        written = self._written(read, index)
+        what = f"'{written}'" if written else f"the items of '{read.root}'"
+        match of:
+            case Listing():
+                return f"{what}, which is a list"
+            case Scalar(kind):
+                return f"{what}, which is {kind}"
+            case Unknown() | Fields() | Either():
+                return what
+
+    def _written(self, read: Read, index: int) -> str:
+        """Return what stands before a step, as it is written; nothing where a filter says it."""
+        before = [one.end for one in read.steps[max(read.own - 1, 0) : index]]
+        end = max(before, default=self._end_of_name(read.start))
+        return self.text[read.start : end] if end < read.steps[index].start else ""
+
+    def _end_of_name(self, start: int) -> int:
+        end = start
+        while f"_{self.text[end : end + 1]}".isidentifier() and end < len(self.text):
+            end += 1
+        return end
+
+    def _of_its_items(self, read: Read, index: int, of: ValueType) -> str | None:
+        """Return how to read a field of the items of a list that was asked for it."""
+        name, written = read.steps[index].name, self._written(read, index)
+        if not isinstance(of, Listing) or not written:
+            return None
+        if field_of(of.item, name).presence is not Presence.ALWAYS:
+            return None
+        if not self.is_template:
+            return f"write {written}[0].{name}"
+        return f"write {{% for one in {written} %}}{{{{ one.{name} }}}}{{% endfor %}}"
+
+    def _one_above(self, read: Read, index: int, whole: ValueType) -> str | None:
+        """Return how to read a field of the value whose answer was asked for it."""
+        above, name = self._written(read, index - 1) if index else "", read.steps[index].name
+        if not above or field_of(whole, name).presence is not Presence.ALWAYS:
+            return None
+        return f"did you mean '{above}.{name}'?"
+
+
+def _methods(of: ValueType) -> frozenset[str]:
+    """Return the methods of a value that a template can call."""
+    if of == TEXT:
+        from chainlang.semantics.sandbox import METHODS
+
+        return METHODS
+    if isinstance(of, Listing):
+        return _OF_LISTS
+    return _OF_OBJECTS if isinstance(of, Fields) and not of.is_view else frozenset()

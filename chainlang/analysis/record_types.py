@@ -1,0 +1,169 @@
+"""Types of records: what a template or an expression can read at a point of a chain."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from attrs import evolve, field, frozen
+
+from chainlang.analysis import candidate_types
+from chainlang.analysis.candidate_types import NONE, Candidates
+from chainlang.analysis.template_reads import Read
+from chainlang.datatypes.value_types import (
+    NEVER,
+    TEXT,
+    UNKNOWN,
+    Listing,
+    Presence,
+    ValueType,
+    either,
+    field_of,
+    item_of,
+    names_of,
+)
+
+Row = Mapping[str, ValueType]
+"""The types of the fields of a row, where an `input` says them."""
+
+
+@frozen(cache_hash=True)
+class Name:
+    """A name that can be read: the type of its value, and what alone sets it, if not all ways."""
+
+    type: ValueType = UNKNOWN
+    only: str | None = None
+    is_asked_for: bool = True
+    """Whether a template has to ask for it by its name; else any `if` may stand for the question,
+    as the `error` and the `reply` of a `retry` are there together."""
+
+
+Names = tuple[tuple[str, Name], ...]
+"""Sorted; each name once."""
+
+
+@frozen(cache_hash=True)
+class RecordType:
+    """The type of a record at a point of a chain: its candidates, and its named parts."""
+
+    candidates: Candidates = NONE
+    parts: Names = ()
+    local: Names = ()
+    """Names that only the part being run sees: the item of an `each`, the error of a `retry`."""
+
+    def named(self, name: str) -> RecordType:
+        """Return the record with its candidates as a named part."""
+        return evolve(self, parts=_with(self.parts, {name: Name(self.candidates.part)}))
+
+    def inside(self, **local: Name) -> RecordType:
+        """Return the record with more names that only the part being run sees."""
+        return evolve(self, local=_with(self.local, local))
+
+
+def _with(names: Names, more: Mapping[str, Name]) -> Names:
+    return tuple(sorted({**dict(names), **more}.items(), key=lambda one: one[0]))
+
+
+def one_of(ways: Sequence[RecordType], why: str) -> RecordType:
+    """Return the record after one of several ways; `why` says which."""
+    if len(ways) == 1:
+        return ways[0]
+    several = [dict(way.parts) for way in ways]
+    parts: dict[str, Name] = {}
+    for name in dict.fromkeys(name for one in several for name in one):
+        found = [one[name] for one in several if name in one]
+        reasons = [one.only for one in found if one.only is not None]
+        only = reasons[0] if reasons else why if len(found) < len(several) else None
+        parts[name] = Name(either(one.type for one in found), only)
+    candidates = candidate_types.one_of(way.candidates for way in ways)
+    return RecordType(candidates, _with((), parts), ways[0].local)
+
+
+def all_of(ways: Sequence[RecordType], before: RecordType) -> RecordType:
+    """Return the record after all of several ways, each from the same point."""
+    parts: dict[str, Name] = {}
+    for name, found in (one for way in ways for one in way.parts):
+        known = parts.get(name, found)
+        only = None if None in (known.only, found.only) else known.only
+        parts[name] = Name(either((known.type, found.type)), only)
+    candidates = candidate_types.joined(way.candidates for way in ways)
+    return RecordType(candidates, _with((), parts), before.local)
+
+
+# ---------------------------------------------------------------- what can be read
+
+
+@frozen
+class Readable:
+    """The names that a template or an expression can read."""
+
+    names: Mapping[str, Name] = field(factory=dict)
+    is_open: bool = True
+    """Whether any other name may be right."""
+
+    def type_of(self, read: Read) -> ValueType:
+        """Return the type of what a path leads to."""
+        name = self.names.get(read.root or "")
+        found = UNKNOWN if name is None else name.type
+        for step in read.steps:
+            found = field_of(found, step.name).type if step.to == "field" else item_of(found)
+        return found
+
+
+def in_template(record: RecordType, row: Row | None, *, fresh: bool, one: bool) -> Readable:
+    """Return what a template reads; `fresh` takes the candidates away, `one` gives each of them."""
+    item = record.candidates.item
+    names = _everywhere(record, row)
+    names["candidates"] = Name(Listing(NEVER if fresh else item))
+    names |= dict(record.local)
+    if one:
+        names["candidate"] = Name(item)
+    return Readable(names, row is None)
+
+
+def in_expression(record: RecordType, row: Row | None) -> Readable:
+    """Return what a condition, a key or a list reads: the fields of the first candidate besides."""
+    names = _everywhere(record, row)
+    names["candidates"] = Name(Listing(record.candidates.item))
+    names |= dict(record.local)
+    first = record.candidates.first
+    views = either(one.view for one in first)
+    for name in names_of(views):
+        found = field_of(views, name)
+        if found.presence is Presence.ALWAYS:
+            names[name] = Name(found.type)
+        elif name in names or found.presence is Presence.UNKNOWN:
+            names[name] = Name()
+        elif row is not None:
+            having = dict.fromkeys(one.fields.of for one in first if one.fields[name] is not None)
+            names[name] = Name(found.type, " or ".join(str(stage) for stage in having))
+    return Readable(names, row is None or any(one.fields.is_open for one in first))
+
+
+def at_any(places: Sequence[Readable], parts: Collection[str]) -> Readable:
+    """Return what can be read at several places; a part that some of them lack may be absent.
+
+    Another name that is lacking where any may be right is not claimed to be absent.
+    """
+    if len(places) == 1:
+        return places[0]
+    is_open = any(one.is_open for one in places)
+    names: dict[str, Name] = {}
+    for name in dict.fromkeys(name for one in places for name in one.names):
+        found = [one.names[name] for one in places if name in one.names]
+        kind = either(one.type for one in found)
+        reasons = [one.only for one in found if one.only is not None]
+        if len(found) < len(places) and is_open and name not in parts:
+            continue
+        if len(found) < len(places):
+            reasons.append("one of the ways to it")
+        is_asked_for = any(one.is_asked_for for one in found)
+        names[name] = Name(kind, reasons[0] if reasons else None, is_asked_for)
+    return Readable(names, is_open)
+
+
+def _everywhere(record: RecordType, row: Row | None) -> dict[str, Name]:
+    names = {name: Name() for name in ("id", "responses")}
+    names |= {name: Name(kind) for name, kind in (row or {}).items()}
+    names |= dict(record.parts)
+    names["query"] = Name(TEXT)
+    return names

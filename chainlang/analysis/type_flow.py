@@ -1,0 +1,190 @@
+"""Flow of names and types through a chain: the record at each stage, before anything runs.
+
+An abstract interpretation: a chain is walked as a row would walk it, on all ways at once, with
+types in place of values. `TypeFlow` keeps the type of the record wherever a template, a condition,
+a key, a list or a vote reads it; `chainlang.analysis.field_checks` asks whether what they read is
+there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import assert_never
+
+from attrs import define, evolve, field
+
+from chainlang.analysis.candidate_types import (
+    ANYTHING,
+    NONE,
+    Candidates,
+    candidate_of,
+    drawn,
+    voted,
+)
+from chainlang.analysis.record_types import Name, RecordType, Row, all_of, in_expression, one_of
+from chainlang.analysis.template_reads import items_read
+from chainlang.datatypes.value_types import TEXT, UNKNOWN, TypeValues, item_of
+from chainlang.ir.declarations import Op
+from chainlang.ir.nodes import (
+    Branch,
+    Combine,
+    Each,
+    Expr,
+    Fallback,
+    Function,
+    Join,
+    Loop,
+    Named,
+    Ref,
+    Repeat,
+    Retry,
+    Route,
+    Stage,
+    Then,
+    Timeout,
+)
+from chainlang.ir.visit import parts_of
+from chainlang.semantics.prelude import prelude
+
+_BRANCHES = 64  # ways that are told apart; beyond, what is known of them is put together
+_ROUNDS = 4  # rounds of a loop until its types stand still; beyond, nothing is known of them
+
+
+@define
+class TypeFlow:
+    """Goes through a chain as a row would, on all ways; the definitions have no cycle."""
+
+    bodies: Mapping[str, Expr]
+    ops: Mapping[str, Op]
+    types: TypeValues
+    own: frozenset[str]
+    """The ops that name their own part."""
+    row: Row | None = None
+    """The fields of a row; None where they are not known."""
+    at_ops: dict[str, dict[tuple[RecordType, bool], None]] = field(factory=dict)
+    """The record at each place of an op, and whether it reads no candidates there."""
+    at_nodes: dict[int, tuple[Expr, dict[RecordType, None]]] = field(factory=dict)
+    """The record where a vote counts, and where a condition, a key or a list is read."""
+    _known: dict[tuple[int, RecordType], tuple[RecordType, ...]] = field(factory=dict)
+
+    def start(self) -> RecordType:
+        """Return the record before the first stage."""
+        given = (self.row or {}).get("responses")
+        if given is not None:
+            several = candidate_of(item_of(given))
+            return RecordType(Candidates(several, several, some=False))
+        # A row may bring candidates of any kind. Where its fields are known, an expression that
+        # reads another name is wrong all the same: it is not meant for a field of such a candidate.
+        bare = evolve(ANYTHING, fields=evolve(ANYTHING.fields, is_open=self.row is None))
+        return RecordType(Candidates((ANYTHING,), (bare,), some=False))
+
+    def visit(self, node: Expr, record: RecordType) -> tuple[RecordType, ...]:
+        """Return the record after a part: once for each branch."""
+        key = id(node), record  # a part is met as often as it is used, and in each round of a loop
+        if key not in self._known:
+            self._known[key] = self._after(node, record)
+        return self._known[key]
+
+    def _after(self, node: Expr, record: RecordType) -> tuple[RecordType, ...]:  # noqa: C901  # a match
+        match node:
+            case Stage():
+                return (self._stage(node, record),)
+            case Function():
+                return (_unknown(record),)
+            case Then(parts):
+                return self._sequence(parts, record)
+            case Branch(parts):
+                return tuple(after for part in parts for after in self.visit(part, record))
+            case Join() | Repeat():
+                return (self._gathered(parts_of(node), record),)
+            case Named(name, body):
+                return (self._gathered([body], record).named(name),)
+            case Ref(name):
+                if name in self.bodies:
+                    return self.visit(self.bodies[name], record)
+                return (_unknown(record),)
+            case Fallback(parts):
+                ways = [self._gathered([part], record) for part in parts]
+                return (one_of(ways, "a part of the fallback"),)
+            case Route():
+                self._note(node, record)
+                ways = [self._gathered([part], record) for part in parts_of(node)]
+                return (one_of(ways, "an arm of the route"),)
+            case Loop(body):
+                return (self._loop(node, body, record),)
+            case Each(body):
+                return (self._each(node, body, record),)
+            case Retry(body):
+                again = Name(TEXT, "another try", is_asked_for=False)
+                inside = record.inside(error=again, reply=again)
+                return (evolve(self._gathered([body], inside), local=record.local),)
+            case Timeout(body):
+                return (self._gathered([body], record),)
+            case Combine():  # it is refused
+                return (_unknown(record),)
+        assert_never(node)
+
+    def _sequence(self, parts: Iterable[Expr], record: RecordType) -> tuple[RecordType, ...]:
+        ways: tuple[RecordType, ...] = (record,)
+        for part in parts:
+            ways = tuple(dict.fromkeys(after for way in ways for after in self.visit(part, way)))
+            if len(ways) > _BRANCHES:
+                ways = (one_of(ways, "a branch"),)
+        return ways
+
+    def _gathered(self, parts: Iterable[Expr], record: RecordType) -> RecordType:
+        return all_of([after for part in parts for after in self.visit(part, record)], record)
+
+    def _loop(self, node: Loop, body: Expr, record: RecordType) -> RecordType:
+        start = record
+        for _ in range(_ROUNDS):
+            after = self._gathered([body], start)
+            again = one_of([record, after], "an earlier round")
+            if again == start:
+                break
+            start = again
+        else:
+            start = evolve(start, candidates=Candidates((ANYTHING,), (ANYTHING,)))
+            after = self._gathered([body], start)
+        self._note(node, after)
+        return after
+
+    def _each(self, node: Each, body: Expr, record: RecordType) -> RecordType:
+        self._note(node, record)
+        items = items_read(node.over)
+        item = UNKNOWN if items is None else in_expression(record, self.row).type_of(items)
+        inside = evolve(record, candidates=NONE).inside(**{node.item or "item": Name(item)})
+        made = self._gathered([body], inside).candidates
+        return evolve(record, candidates=evolve(made, some=False))
+
+    def _stage(self, node: Stage, record: RecordType) -> RecordType:
+        before = record.candidates
+        if node.name == "M":
+            self._note(node, record)
+            return evolve(record, candidates=before.after(voted(before, by_of(node))))
+        op = self.ops.get(node.name) or prelude().get(node.name)
+        if op is None:  # it is refused
+            return _unknown(record)
+        if node.name in self.ops:
+            options = {one.name: one.value for one in node.options}
+            fresh = options.get(
+                "fresh", any(one.name == "fresh" and one.value for one in op.settings)
+            )
+            self.at_ops.setdefault(node.name, {})[record, fresh is True] = None
+        after = evolve(record, candidates=before.after(drawn(op, self.types, before)))
+        is_hidden = self.row is not None and node.name in self.row
+        return after.named(node.name) if node.name in self.own and not is_hidden else after
+
+    def _note(self, node: Expr, record: RecordType) -> None:
+        self.at_nodes.setdefault(id(node), (node, {}))[1][record] = None
+
+
+def _unknown(record: RecordType) -> RecordType:
+    """Return the record after a part that may yield any candidates, or none."""
+    return evolve(record, candidates=record.candidates.after((ANYTHING,), some=False))
+
+
+def by_of(vote: Stage) -> str | None:
+    """Return the field that a vote counts; None for the answer."""
+    by = next((one.value for one in vote.options if one.name == "by"), None)
+    return by if isinstance(by, str) else None

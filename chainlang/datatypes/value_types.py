@@ -1,0 +1,219 @@
+"""Types of the values that templates and expressions read, and what a field of one is.
+
+A lattice: `UNKNOWN` is above all, as nothing is claimed of it; `NEVER` is below all, as no value
+has it; `either` is the join. Declared types become types of values by `TypeValues`; views of
+candidates and of named parts are built by the analysis, so a chain needs no types besides these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from enum import Enum
+from typing import TypeAlias, assert_never
+
+from attrs import define, evolve, field, frozen
+
+from chainlang.datatypes.check_types import Declared
+from chainlang.ir import declarations
+
+_MOST = 32  # alternatives that are told apart; a value of more may be anything
+_DEEPEST = 50  # types inside types
+
+
+@frozen
+class Unknown:
+    """A value of which nothing is known."""
+
+
+@frozen
+class Scalar:
+    """A value without fields; `what` says what it is, as in "a text"."""
+
+    what: str
+
+
+@frozen(cache_hash=True)
+class Listing:
+    """A list, whose items are all of one type."""
+
+    item: ValueType
+
+
+@frozen(cache_hash=True)
+class Fields:
+    """A value with fields: an object, a candidate, or a named part."""
+
+    names: tuple[tuple[str, ValueType], ...] = ()
+    """Sorted by name; each name once."""
+    of: str | None = None
+    """The stage whose candidate this is, if it is one."""
+    is_open: bool = False
+    """Whether it may have other fields too."""
+    is_view: bool = False
+    """Whether it has its fields alone, and none of the methods of an object."""
+
+    def __getitem__(self, name: str) -> ValueType | None:
+        return next((kind for one, kind in self.names if one == name), None)
+
+    def with_fields(self, **more: ValueType) -> Fields:
+        """Return the same with more fields; a new one takes the place of an old one."""
+        return evolve(self, names=_ordered({**dict(self.names), **more}))
+
+
+@frozen(cache_hash=True)
+class Either:
+    """A value of one of several types, flat; of none where no value ever stands."""
+
+    options: tuple[Unknown | Scalar | Listing | Fields, ...] = ()
+
+
+ValueType: TypeAlias = Unknown | Scalar | Listing | Fields | Either
+
+UNKNOWN = Unknown()
+NEVER = Either()
+TEXT = Scalar("a text")
+NUMBER = Scalar("a number")
+TRUTH = Scalar("true or false")
+NOTHING = Scalar("null")
+_NAMED = {"str": TEXT, "int": NUMBER, "float": NUMBER, "bool": TRUTH}
+
+
+class Presence(Enum):
+    """Whether a value has a field."""
+
+    ALWAYS = "always"
+    PERHAPS = "perhaps"
+    NEVER = "never"
+    UNKNOWN = "unknown"
+
+
+@frozen
+class Found:
+    """A field of a value: whether it is there, its type, and the stages that never set it."""
+
+    presence: Presence
+    type: ValueType
+    lacking: tuple[str, ...] = ()
+
+
+def view(names: Mapping[str, ValueType], of: str | None = None) -> Fields:
+    """Return the type of a view: a value that has these fields, and no methods."""
+    return Fields(_ordered(names), of, is_view=True)
+
+
+def options_of(value: ValueType) -> tuple[Unknown | Scalar | Listing | Fields, ...]:
+    """Return the types of which a value has one."""
+    return value.options if isinstance(value, Either) else (value,)
+
+
+def either(several: Iterable[ValueType]) -> ValueType:
+    """Return the type of a value that has one of several.
+
+    >>> either([TEXT, TEXT]) == TEXT, either([TEXT, UNKNOWN]), either([]) == NEVER
+    (True, Unknown(), True)
+    """
+    found = tuple(dict.fromkeys(option for one in several for option in options_of(one)))
+    if len(found) > _MOST or UNKNOWN in found:
+        return UNKNOWN
+    return found[0] if len(found) == 1 else Either(found)
+
+
+@define
+class TypeValues:
+    """The types of the values that fit declared types, each made once."""
+
+    known: Mapping[str, Declared] = field(factory=dict)
+    _made: dict[str, ValueType] = field(factory=dict, init=False)
+    _depth: int = field(default=0, init=False)
+
+    def of(self, node: declarations.Type) -> ValueType:
+        """Return the type of a value that fits a declared type.
+
+        >>> from chainlang.notation import parse_file
+        >>> op = parse_file('op a : map -> { a: int?, b: list[str] } {}').node.items[0]
+        >>> [name for name, _ in TypeValues().of(op.returns).names]
+        ['a', 'b']
+        """
+        if self._depth > _DEEPEST:
+            return UNKNOWN
+        self._depth += 1
+        try:
+            return self._of(node)
+        finally:
+            self._depth -= 1
+
+    def _of(self, node: declarations.Type) -> ValueType:
+        match node:
+            case declarations.TypeName(name):
+                return _NAMED[name] if name in _NAMED else self._named(name)
+            case declarations.Constant(value):
+                is_text = isinstance(value, str)
+                return TRUTH if isinstance(value, bool) else TEXT if is_text else NUMBER
+            case declarations.ListOf(item):
+                return Listing(self.of(item))
+            case declarations.Maybe(item):
+                return either((self.of(item), NOTHING))
+            case declarations.OneOf(options):
+                return either(self.of(one) for one in options)
+            case declarations.Shape(fields):
+                return Fields(_ordered({one.name: self.of_field(one) for one in fields}))
+        assert_never(node)
+
+    def of_field(self, node: declarations.Field) -> ValueType:
+        """Return the type of a field; of one that is made from others, nothing is known."""
+        return UNKNOWN if node.type is None else self.of(node.type)
+
+    def _named(self, name: str) -> ValueType:
+        if name not in self._made:
+            self._made[name] = UNKNOWN  # of a type that contains itself, which is refused
+            declared = self.known.get(name)
+            if isinstance(declared, declarations.TypeDef):  # of another only its class knows
+                self._made[name] = self.of(declared.type)
+        return self._made[name]
+
+
+def _ordered(names: Mapping[str, ValueType]) -> tuple[tuple[str, ValueType], ...]:
+    return tuple(sorted(names.items(), key=lambda one: one[0]))
+
+
+def field_of(value: ValueType, name: str) -> Found:
+    """Return what is known of a field of a value.
+
+    >>> field_of(either([view({"a": TEXT}, of="E"), view({"b": TEXT}, of="V")]), "a")
+    Found(presence=<Presence.PERHAPS: 'perhaps'>, type=Scalar(what='a text'), lacking=('V',))
+    """
+    types: list[ValueType] = []
+    having: set[str | None] = set()
+    lacking: list[str | None] = []
+    for option in options_of(value):
+        match option:
+            case Unknown():
+                return Found(Presence.UNKNOWN, UNKNOWN)
+            case Fields():
+                if (found := option[name]) is not None:
+                    types.append(found)
+                    having.add(option.of)
+                elif option.is_open:
+                    return Found(Presence.UNKNOWN, UNKNOWN)
+                else:
+                    lacking.append(option.of)
+            case Scalar() | Listing():
+                lacking.append(None)
+            case _:
+                assert_never(option)
+    stages = tuple(dict.fromkeys(one for one in lacking if one and one not in having))
+    if not lacking:
+        return Found(Presence.ALWAYS if types else Presence.UNKNOWN, either(types))
+    return Found(Presence.PERHAPS if types else Presence.NEVER, either(types), stages)
+
+
+def item_of(value: ValueType) -> ValueType:
+    """Return the type of the items of a list; of what is none, nothing is known."""
+    return either(one.item if isinstance(one, Listing) else UNKNOWN for one in options_of(value))
+
+
+def names_of(value: ValueType) -> tuple[str, ...]:
+    """Return the fields that a value may have, as far as they are known."""
+    return tuple(dict.fromkeys(
+        name for one in options_of(value) if isinstance(one, Fields) for name, _ in one.names
+    ))  # fmt: skip
