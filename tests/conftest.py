@@ -1,4 +1,4 @@
-"""What all tests share: `golden`, which compares with a fixture or, with --update, rewrites it."""
+"""Profiles of hypothesis, marks of what needs vLLM, and the fixtures `golden` and `workspace`."""
 
 from __future__ import annotations
 
@@ -8,13 +8,38 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, Phase, settings
 
 from tests.cases import Case
+from tests.laws import CI
 
-# How long an example takes says how busy the machine is.
-settings.register_profile("patient", settings(), deadline=None)
-settings.load_profile("patient")
+SCALE = float(os.environ.get("SCALE", "1"))
+"""How many times its full counts a long run has: see `tests/soak.py`."""
+EXAMPLES = {"quick": 10, "ci": CI, "soak": max(1, int(2000 * SCALE))}
+"""The examples of a law by profile, which `pytest --hypothesis-profile` chooses.
+
+`quick` tries the same ones each time, and so does `ci` where `CI` is set, so that they say what a
+change has broken and not what chance has found: that is what `soak` looks for.
+"""
+for _name, _examples in EXAMPLES.items():
+    settings.register_profile(
+        _name,
+        max_examples=_examples,
+        deadline=None,  # how long an example takes says how busy the machine is
+        derandomize=_name == "quick" or (_name == "ci" and "CI" in os.environ),
+        print_blob=True,
+        phases=tuple(phase for phase in Phase if phase is not Phase.explain),
+        suppress_health_check=(
+            HealthCheck.too_slow,
+            HealthCheck.data_too_large,
+            HealthCheck.filter_too_much,
+        ),
+    )
+settings.load_profile("ci")
+
+ROOT = Path(__file__).parents[1]
+ON_VLLM = (ROOT / "tests" / "vllm", ROOT / "chainlang" / "engines" / "vllm")
+"""Folders whose tests and doctests need vLLM or what comes with it; others are marked by hand."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -30,10 +55,16 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError("--update rewrites files: run it without -n")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if any(item.path.is_relative_to(folder) for folder in ON_VLLM):
+            item.add_marker("vllm")
+
+
 @pytest.fixture
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a folder of its own with the examples in it; it is the current folder."""
-    shutil.copytree(Path(__file__).parents[1] / "examples", tmp_path / "examples")
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

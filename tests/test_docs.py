@@ -88,6 +88,7 @@ def test_python_shows_what_it_prints(document, workspace):
     run_python(document)
 
 
+@pytest.mark.slow
 @blocks("console")
 def test_commands_print_what_is_shown(block, workspace, request):
     environment = {

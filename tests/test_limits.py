@@ -93,6 +93,7 @@ def test_definitions_that_double_forty_times() -> None:
     refused(lambda: chain("$a0", components=_definitions(40)), "calls_per_row")
 
 
+@pytest.mark.slow
 def test_definitions_that_nest_without_end() -> None:
     lines = "\n".join(f"a{n} = $a{n + 1}" for n in range(2_000))
     refused(lambda: load(text=f"{lines}\na2000 = E\nmain = $a0"), "depth")
@@ -179,6 +180,7 @@ def _cyclic_list() -> Any:
     return part
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("build", [_alternating, _fallbacks, _routes, _named])
 def test_python_is_refused_before_its_stack_is(build: Callable[[int], Chain]) -> None:
     refused(lambda: build(10_000), "depth")
@@ -238,6 +240,7 @@ def test_operators_nest_without_many_brackets() -> None:
     refused(lambda: chain("join(E & E >> 2 * " * 90 + "E" + ")" * 90), "depth")
 
 
+@pytest.mark.slow
 def test_a_long_union() -> None:
     refused(lambda: load(text="input { a: " + " | ".join(["str"] * 30_000) + " }"), "nodes")
     refused(lambda: chain(" >> ".join(["E"] * 30_000)), "nodes")
@@ -268,6 +271,7 @@ USES: dict[str, Callable[[Chain], object]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("use", USES)
 def test_the_deepest_chain_can_be_used(use: str) -> None:
     for one in _deepest():
@@ -369,6 +373,7 @@ def test_use_in_a_circle(tmp_path: Path) -> None:
     assert [found.code for found in refused(lambda: load(path), None).diagnostics] == ["cycle"]
 
 
+@pytest.mark.slow
 def test_use_without_end(tmp_path: Path) -> None:
     uses = {f"a{n}": f'use "a{n + 1}.chain"' for n in range(120)}
     path = _files(tmp_path, main='use "a0.chain"\nmain = E', **uses)
@@ -377,6 +382,7 @@ def test_use_without_end(tmp_path: Path) -> None:
         refused(lambda: load(path), "depth")
 
 
+@pytest.mark.slow
 def test_many_files_are_not_more_than_one(tmp_path: Path) -> None:
     uses = {f"a{n}": f"b{n} = " + " >> ".join(["E"] * 900) for n in range(30)}
     wanted = "\n".join(f'use "{name}.chain"' for name in uses)
@@ -533,6 +539,7 @@ def test_every_limit_is_tested() -> None:
     assert set(RAISED) == set(LIMIT_NAMES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LIMIT_NAMES)
 def test_every_limit_can_be_raised(name: str) -> None:
     values, call = RAISED[name]
@@ -574,6 +581,7 @@ def test_limits_are_of_this_block_alone() -> None:
     chain("E >> V >> J")
 
 
+@pytest.mark.slow
 def test_a_process_with_little_memory() -> None:
     """Whatever is refused above fits into a process that can't allocate much at all."""
     program = """

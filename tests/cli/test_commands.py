@@ -256,6 +256,7 @@ def on_terminal(*arguments, **environment):
     return written
 
 
+@pytest.mark.slow
 def test_colours_on_a_terminal_and_nowhere_else():
     assert b"\x1b[1;31merror[unknown-name]\x1b[0m" in on_terminal("show", "Q")
     assert b"\x1b" not in on_terminal("show", "Q", NO_COLOR="1")
@@ -346,6 +347,7 @@ def test_files_that_can_not_be_read(run, file, tmp_path, command):
 # ---------------------------------------------------------------- streams
 
 
+@pytest.mark.slow
 def test_stdin_is_formatted_to_stdout():
     done = spawn("fmt", "-", input=b"# \xc3\xa9\r\nmain=3:E>>M", env={**os.environ, "LC_ALL": "C"})
     assert (done.returncode, done.stdout) == (0, b"# \xc3\xa9\nmain = 3:E >> M\n")
@@ -356,12 +358,14 @@ def test_stdin_is_formatted_to_stdout():
     assert b"<stdin>: byte 0xff is not UTF-8" in latin.stderr
 
 
+@pytest.mark.slow
 def test_a_terminal_without_unicode_gets_escapes():
     done = spawn("show", "E >> M", env={**os.environ, "PYTHONIOENCODING": "ascii"})
     assert done.returncode == 0
     assert done.stdout.split() == [rb"then", rb"\u251c\u2500", b"E", rb"\u2514\u2500", b"M"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="pipes of POSIX")
 @pytest.mark.parametrize("text", ["E >> M", " >> ".join(["E"] * 9000)])
 def test_a_broken_pipe_is_quiet(text):
@@ -378,6 +382,7 @@ def test_a_broken_pipe_is_quiet(text):
     assert (done.returncode, done.stderr) == (0, b"")
 
 
+@pytest.mark.slow
 def test_the_script_and_the_module_are_one():
     script = Path(sys.executable).with_name("chainlang")
     if not script.exists():

@@ -91,6 +91,7 @@ def test_it_is_one_or_the_other(capfd: pytest.CaptureFixture[str]) -> None:
     assert "not allowed with argument" in capfd.readouterr().err
 
 
+@pytest.mark.slow
 def test_an_interruption() -> None:
     program = (
         "import sys\n"

@@ -18,7 +18,15 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         yield Place(tmp_path_factory.mktemp("models"), stack)
 
 
-@pytest.fixture(scope="session", params=KINDS)
+WITHOUT_VLLM = ("fake",)
+
+
+@pytest.fixture(
+    scope="session",
+    params=[
+        pytest.param(name, marks=() if name in WITHOUT_VLLM else pytest.mark.vllm) for name in KINDS
+    ],
+)
 def kind(request: pytest.FixtureRequest) -> Kind:
     return KINDS[request.param]
 

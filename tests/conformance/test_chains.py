@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from chainlang import chain, tiny
 from chainlang.engines.openai.engine import OpenAIEngine
 from chainlang.engines.vllm.engine import VllmEngine
@@ -11,6 +13,7 @@ CHAIN = chain("(vote = 5:E:tiny:0.7 >> M) & (3:E:tiny:1.0 >> J:tiny:0) & 2:E:tin
 ROWS = [{"id": str(left), "query": f"What is {left} + {left * 7 % 50}?"} for left in range(11, 31)]
 
 
+@pytest.mark.vllm
 def test_a_server_and_this_process_draw_the_same_from_one_model(place: Place) -> None:
     server = OpenAIEngine("tiny", base_url=place.served())
     here = VllmEngine(tiny.path(), max_num_seqs=64)

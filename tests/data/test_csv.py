@@ -9,12 +9,12 @@ from tempfile import TemporaryDirectory
 from time import monotonic
 
 import pytest
-from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chainlang.data import BadRow, Row
 from chainlang.errors import SourceError
 from tests.data.test_jsonl import read
+from tests.laws import law
 
 CELLS = st.text(st.sampled_from(list('ab1 é😀,;\t"\n\r')), max_size=5)
 
@@ -34,8 +34,7 @@ def test_tabs(tmp_path: Path) -> None:
     assert read(tmp_path, b"a\tb\n1,5\t2\n", "x.tsv") == [Row(2, {"a": "1,5", "b": "2"})]
 
 
-@settings(max_examples=150)
-@given(st.integers(1, 3).flatmap(lambda n: st.lists(st.tuples(*[CELLS] * n), min_size=1)))
+@law(st.integers(1, 3).flatmap(lambda n: st.lists(st.tuples(*[CELLS] * n), min_size=1)))
 def test_what_python_writes_is_read(records: list[tuple[str, ...]]) -> None:
     out = io.StringIO(newline="")
     writer = csv.writer(out, quoting=csv.QUOTE_ALL)
@@ -46,8 +45,7 @@ def test_what_python_writes_is_read(records: list[tuple[str, ...]]) -> None:
     assert [tuple(row.fields.values()) for row in found if isinstance(row, Row)] == records
 
 
-@settings(max_examples=300)
-@given(st.text(st.sampled_from(list('a,"\n')), max_size=40))
+@law(st.text(st.sampled_from(list('a,"\n')), max_size=40))
 def test_every_text_is_rows_and_bad_rows(text: str) -> None:
     """And where Python's own reader finds no fault, the rows are the same."""
     with TemporaryDirectory() as folder:
@@ -84,6 +82,7 @@ def test_a_quote_that_is_never_closed_swallows_nothing(tmp_path: Path) -> None:
     assert all(isinstance(row, Row) for row in rows[1:])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("line", ['x",",', '"', 'x,"', '"""', '""","'])
 def test_time_is_linear_whatever_the_quotes(tmp_path: Path, line: str) -> None:
     began = monotonic()

@@ -8,11 +8,11 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chainlang.data import BadRow, Row, read_rows
 from chainlang.errors import SourceError
+from tests.laws import law
 
 VALUES = st.recursive(
     st.none()
@@ -61,8 +61,7 @@ def test_a_hundred_levels_are_not_too_deep(tmp_path: Path) -> None:
     assert isinstance(read(tmp_path, line.encode())[0], Row)
 
 
-@settings(max_examples=60)
-@given(ROWS, st.booleans())
+@law(ROWS, st.booleans(), share=3)
 def test_what_json_writes_is_read(rows: list[dict[str, Any]], ascii_only: bool) -> None:
     texts = [json.dumps(row, ensure_ascii=ascii_only) for row in rows]
     with TemporaryDirectory() as folder:
@@ -70,8 +69,7 @@ def test_what_json_writes_is_read(rows: list[dict[str, Any]], ascii_only: bool) 
     assert [row.fields for row in found if isinstance(row, Row)] == rows
 
 
-@settings(max_examples=60)
-@given(st.lists(st.sampled_from([*BAD, "", "GOOD"]), min_size=1, max_size=12))
+@law(st.lists(st.sampled_from([*BAD, "", "GOOD"]), min_size=1, max_size=12), share=3)
 def test_bad_lines_never_shift_others(kinds: list[str]) -> None:
     lines = [json.dumps({"n": at}) if kind == "GOOD" else kind for at, kind in enumerate(kinds, 1)]
     wanted = {

@@ -18,6 +18,7 @@ from chainlang.engines.openai.engine import OpenAIEngine
 from chainlang.engines.openai.retry import RetryPolicy
 from tests.engines.server import Answer, Body, Server, error, from_engine
 from tests.engines.test_openai import Clock
+from tests.laws import seeds
 
 CHAIN = chain("(vote = 3:E:m:0.7 >> 2:J:m:0.3 >> M) & 2:E:m:1.0")
 ROWS = [{"id": str(number), "query": f"question {number}."} for number in range(50)]
@@ -102,10 +103,12 @@ def wanted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, list[dict[str
     return CHAIN.run(ROWS, out, engine=FakeEngine()), lines(out)
 
 
+@pytest.mark.slow
+@seeds(1)
 def test_no_row_is_lost_or_doubled_or_changed(
-    tmp_path: Path, wanted: tuple[Any, list[dict[str, Any]]]
+    seed: int, tmp_path: Path, wanted: tuple[Any, list[dict[str, Any]]]
 ) -> None:
-    answer, clock = Misbehaving(1), Clock()
+    answer, clock = Misbehaving(1 + seed), Clock()
     summary, server = run(answer, tmp_path / "run", clock)
     assert lines(tmp_path / "run") == wanted[1]
     assert [row["id"] for row in lines(tmp_path / "run")] == [row["id"] for row in ROWS]
@@ -122,6 +125,7 @@ def test_no_row_is_lost_or_doubled_or_changed(
     assert clock.waits.count(LATER + 0.5) == answer.faults["429"]
 
 
+@pytest.mark.slow
 def test_rows_that_fail_for_good_fail_alone(
     tmp_path: Path, wanted: tuple[Any, list[dict[str, Any]]]
 ) -> None:

@@ -49,6 +49,7 @@ from tests.engines.server import (
     in_turn,
     one_at_a_time,
 )
+from tests.laws import seeds
 
 KEY = "sk-very-secret-0123456789"
 FOREVER = Answer(stall=3600)  # until whoever asked hangs up, or the server stops
@@ -552,7 +553,8 @@ def test_samples_that_are_asked_for_one_by_one_count_too() -> None:
     )
 
 
-@pytest.mark.parametrize("number", range(4))
+@pytest.mark.slow
+@seeds(4, "number")
 def test_in_chaos_each_request_comes_back_once_and_is_asked_as_often_as_it_has_to(
     number: int,
 ) -> None:

@@ -40,6 +40,8 @@ def main() -> int:
             line = f"  {done + size:,} in {seconds:,.0f} s; {rate:,.0f} per second of CPU"
             print(line, end="\r" if sys.stdout.isatty() else "\n", flush=True)
         print(flush=True)
+    entries = len(options.entry or ENTRIES)
+    print(f"{options.count:,} inputs into each of {entries} entries, none failed")
     return 0
 
 

@@ -15,6 +15,7 @@ SEED = os.environ.get(
 )  # the same inputs each time, unless asked for others
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chunk", range(INPUTS // CHUNK))
 @pytest.mark.parametrize("name", ENTRIES)
 def test_mutated_inputs(name: str, chunk: int) -> None:

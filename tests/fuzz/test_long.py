@@ -32,6 +32,7 @@ LONG = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LONG)
 @pytest.mark.parametrize("read", [chain, lambda text: load(text=text)], ids=["text", "file"])
 def test_long_runs_are_refused_in_a_second(name: str, read: object) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
 from hypothesis import assume, event
 from hypothesis import strategies as st
 
@@ -192,6 +193,7 @@ def orders(length: int, first: tuple[int, ...] = ()) -> list[tuple[int, ...]]:
     return [one for name in range(new + 1) for one in orders(length, (*first, name))]
 
 
+@pytest.mark.slow
 def test_a_vote_that_stops_has_the_winner_of_all_whatever_they_are() -> None:
     for length in range(1, 10):
         saved: Flow | int = 0
@@ -208,6 +210,7 @@ def test_a_vote_that_stops_has_the_winner_of_all_whatever_they_are() -> None:
         assert saved or length < 2
 
 
+@pytest.mark.slow
 def test_a_vote_does_not_stop_before_it_is_decided() -> None:
     for length in range(1, 8):
         for order in orders(length):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import tracemalloc
 from itertools import permutations
 
-from hypothesis import given
 from hypothesis import strategies as st
 
 from chainlang.plan.prefix_cache_bound import Prefixes, Seen, bound
+from tests.laws import law
 
 # Few different tokens and blocks of two, so that prompts share, contain and equal each other.
 prompts = st.lists(st.lists(st.integers(0, 1), min_size=1, max_size=9).map(tuple), max_size=5)
@@ -30,12 +30,12 @@ def computed(order: tuple[tuple[int, ...], ...], block: int) -> int:
     return total
 
 
-@given(prompts, st.integers(1, 4))
+@law(prompts, st.integers(1, 4), share=2)
 def test_it_is_what_the_best_order_computes(asked: list[tuple[int, ...]], block: int) -> None:
     assert bound(asked, block) == min(computed(order, block) for order in permutations(asked))
 
 
-@given(prompts, st.integers(1, 4), st.integers(0, 4))
+@law(prompts, st.integers(1, 4), st.integers(0, 4), share=2)
 def test_a_prompt_that_is_asked_again_and_again_is_added_at_once(
     asked: list[tuple[int, ...]], block: int, times: int
 ) -> None:
@@ -44,7 +44,7 @@ def test_a_prompt_that_is_asked_again_and_again_is_added_at_once(
     assert sum(prefixes.add(prompt, times) for prompt in asked) == bound(repeated, block)
 
 
-@given(prompts)
+@law(prompts, share=2)
 def test_an_engine_that_keeps_nothing_computes_everything(asked: list[tuple[int, ...]]) -> None:
     prefixes = Prefixes(None)
     assert [prefixes.add(prompt) for prompt in asked] == [len(prompt) for prompt in asked]
@@ -62,7 +62,10 @@ def test_a_hash_takes_little_memory() -> None:
     assert current < 20_000 * 33
 
 
-@given(st.lists(st.integers(-200, 200) | st.integers(0, 9).map(lambda n: n << 32), max_size=300))
+@law(
+    st.lists(st.integers(-200, 200) | st.integers(0, 9).map(lambda n: n << 32), max_size=300),
+    share=2,
+)
 def test_a_hash_is_seen_once(numbers: list[int]) -> None:
     seen, known = Seen(), set[int]()
     for number in (one or 7 for one in numbers):  # 0 and 1 are one hash

@@ -10,6 +10,7 @@ from benchmarks import workloads
 from benchmarks.__main__ import README, TABLES, main
 
 
+@pytest.mark.slow
 def test_the_tables_can_be_made(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -127,6 +127,7 @@ def test_every_terminal_has_a_name_and_a_word():
 # ---------------------------------------------------------------- the wheel
 
 
+@pytest.mark.slow
 def test_the_wheel_works_without_the_source_tree(tmp_path):
     built = python(
         "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path / "dist"),

@@ -34,6 +34,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, bytes], i
 # ---------------------------------------------------------------- of a run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("most", [7, 50, 99])
 def test_a_run_makes_no_more_calls_than_it_may(
     most: int, tmp_path: Path, whole: tuple[dict[str, bytes], int]

@@ -576,6 +576,7 @@ def test_each_use_of_a_definition_draws_again() -> None:
 # ---------------------------------------------------------------- depth, folders, pieces
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "wrap",
     [

@@ -102,6 +102,7 @@ def test_models_of_one_engine_share_its_prefixes() -> None:
     assert [one.shared.least for one in together.models.values()] == [8, 16]
 
 
+@pytest.mark.slow
 def test_rows_that_are_counted_are_not_kept() -> None:
     def rows() -> Iterator[str]:
         yield from (f"{number} {'word ' * 2000}" for number in range(200))  # two megabytes

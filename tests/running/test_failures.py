@@ -51,6 +51,7 @@ def lines(path: Path) -> list[dict[str, Any]]:
 # ---------------------------------------------------------------- a model that is down
 
 
+@pytest.mark.slow
 def test_a_model_that_is_gone_stops_a_run_in_seconds(tmp_path: Path) -> None:
     engine = Outage(begins=100.0, latency=lambda request: 10.0)
     with pytest.raises(StopError, match="the model 'tiny' is down") as caught:
@@ -90,6 +91,7 @@ def test_rows_of_map_fail_at_once_when_the_patience_is_over() -> None:
     assert found[-1].failure.message.endswith("the last so: no route to host")
 
 
+@pytest.mark.slow
 def test_a_fallback_steps_in_for_a_model_that_is_down(tmp_path: Path) -> None:
     engine = Outage(models="big")
     text = "fallback(E:big, E:small)"

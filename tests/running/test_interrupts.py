@@ -95,6 +95,7 @@ def until(process: subprocess.Popen[str], word: str) -> None:
     assert process.stdout.readline().strip() == word
 
 
+@pytest.mark.slow
 def test_a_run_ends_soon_and_says_what_it_has(run: subprocess.Popen[str], folder: Path) -> None:
     until(run, "waiting")
     run.send_signal(signal.SIGINT)
@@ -133,6 +134,7 @@ def test_one_that_something_swallows_ends_the_run_too(tmp_path: Path) -> None:
     assert summary.rows == 50
 
 
+@pytest.mark.slow
 def test_a_second_one_ends_it_at_once(stuck: subprocess.Popen[str]) -> None:
     until(stuck, "waiting")
     stuck.send_signal(signal.SIGINT)

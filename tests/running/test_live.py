@@ -7,7 +7,6 @@ import threading
 from collections.abc import Iterable
 
 import pytest
-from hypothesis import given
 from hypothesis import strategies as st
 
 from chainlang import chain
@@ -16,6 +15,7 @@ from chainlang.errors import EngineError, OperandError, RowError
 from chainlang.protocol.messages import Capabilities, Completion, Delta, Failure, Request
 from chainlang.runtime.stream import Piece
 from chainlang.session.result import Result
+from tests.laws import law
 
 QUESTIONS = [f"What is {number} + 1?" for number in range(20)]
 
@@ -90,7 +90,7 @@ def test_rows_that_are_awaited_together_are_in_flight_together() -> None:
     assert engine.most_in_flight > 3
 
 
-@given(st.lists(st.sampled_from(["E", "3:E >> J", "2:E >> M", "(E | E) >> V"]), max_size=8))
+@law(st.lists(st.sampled_from(["E", "3:E >> J", "2:E >> M", "(E | E) >> V"]), max_size=8), share=2)
 def test_awaiting_gives_what_calling_gives(texts: list[str]) -> None:
     engine = FakeEngine()
 

@@ -131,6 +131,7 @@ chain(TEXT).run(ROWS, Path(sys.argv[1]), engine=given, memory=8)
 """
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_between_two_models_goes_on(tmp_path: Path) -> None:
     out = tmp_path / "run"
     command = [sys.executable, "-c", KILLED, str(out)]

@@ -54,6 +54,7 @@ def plain(path: Path) -> dict[str, bytes]:
     return {name: data for name, data in files(path).items() if name != "metadata.json"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("format", ["jsonl", "csv", "parquet"])
 def test_a_run_goes_on_wherever_it_ended(tmp_path: Path, format: str) -> None:  # noqa: A002
     whole = Counting(latency=latency)
@@ -176,6 +177,7 @@ chain(CHAIN).run(ROWS, sys.argv[1], engine=Telling(latency=latency), window=4)
 """
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_it_loses_nothing(tmp_path: Path) -> None:
     whole = Counting(latency=latency)
     ran(tmp_path / "whole", whole)

@@ -15,6 +15,7 @@ from chainlang.cli import execute
 from chainlang.engines.fake import FakeEngine
 from chainlang.errors import SourceError, StopError
 from chainlang.protocol.messages import Failure, Request
+from tests.laws import seeds
 from tests.running.test_resume import Counting, plain
 
 ROWS = [{"id": f"r{number}", "query": f"What is {number} + 1?"} for number in range(24)]
@@ -104,7 +105,7 @@ def test_rows_that_fail_again_can_be_drawn_once_more(
     assert plain(tmp_path) == whole
 
 
-@pytest.mark.parametrize("seed", range(20))
+@seeds(20)
 def test_it_may_end_early_and_go_on(tmp_path: Path, whole: dict[str, bytes], seed: int) -> None:
     draws = random.Random(seed)
     bad = {number: draws.choice([*FAILURES]) for number in draws.sample(range(24), 5)}

@@ -195,6 +195,7 @@ def test_spans_that_are_not_sampled_cost_nothing(monkeypatch: pytest.MonkeyPatch
     assert asked == ["chainlang"]  # for the run, and no more
 
 
+@pytest.mark.slow
 def test_without_the_sdk_nothing_of_it_is_imported() -> None:
     program = (
         "import sys\n"

@@ -32,8 +32,8 @@ def main() -> int:
         faults += told.world.faults
         duplicates += told.world.duplicates
     seconds = time.process_time() - started
-    print(f"{options.count} seeds, {failed} failed, {seconds:.0f} s of CPU, {virtual:,.0f} virtual")
     print(f"runs ended: {dict(ends)}; late duplicates: {duplicates}; faults: {dict(faults)}")
+    print(f"{options.count} seeds, {failed} failed, {seconds:.0f} s of CPU, {virtual:,.0f} virtual")
     return int(failed > 0)
 
 

@@ -13,6 +13,7 @@ SEEDS, SHARE = 200, 20
 SEEN: dict[int, Told] = {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", range(0, SEEDS, SHARE))
 def test_every_row_is_right(first: int) -> None:
     for seed in range(first, first + SHARE):
@@ -28,6 +29,7 @@ def test_seeds_that_failed_once(seed: int) -> None:
     simulate(seed)  # a late reply to a call was taken for that to the call that came after it
 
 
+@pytest.mark.slow
 def test_it_was_a_bad_server() -> None:
     told = [SEEN.get(seed) or simulate(seed) for seed in range(SHARE)]
     faults = sum((one.world.faults for one in told), Counter[str]())

@@ -199,6 +199,7 @@ for number in range(int(sys.argv[2]), 2000, 2):
 """
 
 
+@pytest.mark.slow
 def test_several_processes_use_one_file(tmp_path: Path) -> None:
     command = [sys.executable, "-c", WRITER, str(tmp_path)]
     writers = [subprocess.Popen([*command, str(first)]) for first in range(2)]

@@ -15,6 +15,7 @@ from chainlang.semantics.record import Event
 from chainlang.store import RunFolder
 from chainlang.store.output import read
 from chainlang.store.run_folder import About
+from tests.laws import seeds
 from tests.store.test_folder import ABOUT, FAILURE, files, flow
 
 ROWS = 11
@@ -84,6 +85,7 @@ def whole(
     return path, settings
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["killed", "interrupted", "complete"])
 def test_it_goes_on_behind_any_row(
     whole: tuple[Path, dict[str, Any]], tmp_path: Path, how: str
@@ -105,7 +107,7 @@ def test_it_goes_on_behind_any_row(
         assert facts(path) == facts(expected)
 
 
-@pytest.mark.parametrize("seed", range(30))
+@seeds(30)
 def test_it_goes_on_again_and_again(
     whole: tuple[Path, dict[str, Any]],
     tmp_path: Path,

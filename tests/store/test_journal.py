@@ -18,7 +18,7 @@ from chainlang.protocol.messages import Sample
 from chainlang.store.journal import Journal
 from chainlang.store.safe_files import Folder
 from chainlang.store.sample_codec import Drawn
-from tests.laws import law
+from tests.laws import law, seeds
 
 TEXTS = st.text(st.characters(), max_size=20)  # lone surrogates too
 DRAWN = st.builds(
@@ -92,7 +92,7 @@ def test_notes_are_replaced_together(folder: Folder) -> None:
     journal.close()
 
 
-@pytest.mark.parametrize("seed", range(300))
+@seeds(300)
 def test_a_damaged_journal_is_refused_or_says_the_truth(tmp_path: Path, seed: int) -> None:
     draws = random.Random(seed)
     folder = Folder.open(tmp_path)

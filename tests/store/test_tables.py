@@ -9,12 +9,13 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pyarrow.parquet as pq
-from hypothesis import example, given, settings
+from hypothesis import example
 from hypothesis import strategies as st
 
 from chainlang.data import Row, read_rows
 from chainlang.store.table_formats import Columns, json_line, write_csv, write_parquet
 from tests.data.test_jsonl import ROWS
+from tests.laws import law
 from tests.strategies import NASTY
 
 TEXTS = st.text() | st.sampled_from(NASTY)
@@ -43,8 +44,7 @@ def converted(rows: list[dict[str, Any]], write: Any) -> bytes:
     return out.getvalue()
 
 
-@settings(max_examples=100)
-@given(ROWS)
+@law(ROWS, share=2)
 @example([{"a": "\ud800", "b": "é\u2028\x85\n"}])
 def test_json_rows_survive(rows: list[dict[str, Any]]) -> None:
     data = b"".join(map(json_line, rows))
@@ -52,8 +52,7 @@ def test_json_rows_survive(rows: list[dict[str, Any]]) -> None:
     assert len(data.decode().splitlines()) == len(rows)
 
 
-@settings(max_examples=100)
-@given(TABLES)
+@law(TABLES, share=2)
 def test_texts_survive_in_csv(rows: list[dict[str, Any]]) -> None:
     """All but a NUL. Half a surrogate pair stands as its escape; two halves are one character."""
     rows = [{name: text.replace("\0", "") for name, text in row.items()} for row in rows]
@@ -65,8 +64,7 @@ def test_texts_survive_in_csv(rows: list[dict[str, Any]]) -> None:
         assert found == wanted
 
 
-@settings(max_examples=40)
-@given(TABLES)
+@law(TABLES, share=5)
 def test_texts_survive_in_parquet(rows: list[dict[str, Any]]) -> None:
     wanted = [{name: _escaped(text) for name, text in row.items()} for row in rows]
     data = converted(rows, write_parquet)

@@ -30,6 +30,7 @@ def told(*arguments: str) -> str:
 STEPS = ("commit", "create", "fsync", "half a write", "mkdir", "rename", "write")
 
 
+@pytest.mark.slow
 def test_killed_at_every_boundary() -> None:
     hit = told("boundaries")
     for step in (*STEPS, "ftruncate, going on", "commit, going on", "rename, going on"):
@@ -37,11 +38,13 @@ def test_killed_at_every_boundary() -> None:
     assert int(re.search(r"(\d+) boundaries", hit)[1]) > 300
 
 
+@pytest.mark.slow
 def test_killed_where_parts_become_csv() -> None:
     hit = told("boundaries", "--format", "csv", "--step", "5")
     assert "'unlink':" in hit
 
 
+@pytest.mark.slow
 def test_killed_at_random() -> None:
     found = re.search(r"(\d+) kills, (\d+) of them during recovery", told("kills", "100"))
     assert found is not None
@@ -49,21 +52,25 @@ def test_killed_at_random() -> None:
     assert int(found[2]) >= 20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["full from then on", "broken"])
 def test_each_call_of_a_disk_fails_once(mode: str) -> None:
     told("faults", "--mode", mode, "--rows", "2", "--part-rows", "1")
 
 
+@pytest.mark.slow
 def test_a_disk_writes_less_than_it_was_told_to() -> None:
     assert "went on" in told("faults", "--mode", "short", "--rows", "2", "--part-rows", "1")
 
 
+@pytest.mark.slow
 def test_damage_is_refused_or_recovered_from() -> None:
     ends = told("damage", "200")
     for end in ("bits of journal.sqlite: recovered", "swapped of journal.sqlite: refused"):
         assert f"'{end}'" in ends
 
 
+@pytest.mark.slow
 def test_killed_at_half_it_asks_again_for_what_was_in_flight() -> None:
     found = re.search(r"(\d+,\d+) calls for 10,000 rows", told("half", "10000", "--window", "64"))
     assert found is not None

@@ -6,11 +6,11 @@ import json
 from typing import Any, Literal
 
 import pytest
-from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chainlang.engines.vllm.tokenize import PromptError, Prompts
 from chainlang.protocol.messages import Message
+from tests.laws import law
 from tests.vllm.models import CHATML, SPECIAL, tokenizer
 
 Role = Literal["system", "user", "assistant"]
@@ -32,15 +32,17 @@ def user(text: str) -> tuple[Message, ...]:
     return (Message("user", text),)
 
 
-@given(nasty)
+@law(nasty, share=2)
 def test_no_text_has_a_special_token_and_none_is_changed(text: str) -> None:
     ids = PROMPTS.text_ids(text)
     assert MARKS.isdisjoint(ids)
     assert TOKENIZER.decode(ids) == text
 
 
-@given(st.lists(st.tuples(st.sampled_from(["system", "user", "assistant"]), nasty), min_size=1))
-@settings(max_examples=50)
+@law(
+    st.lists(st.tuples(st.sampled_from(["system", "user", "assistant"]), nasty), min_size=1),
+    share=4,
+)
 def test_special_tokens_are_those_of_the_template(said: list[tuple[Role, str]]) -> None:
     ids = PROMPTS.token_ids([Message(role, text) for role, text in said])
     start, end = TOKENIZER.convert_tokens_to_ids(["<|im_start|>", "<|im_end|>"])
@@ -141,7 +143,7 @@ def test_a_special_token_among_the_ordinary_pieces_is_spelled_out() -> None:
     assert Prompts(odd).text_ids("a<s>b") == [5, 2, 3, 4, 6]
 
 
-@given(nasty)
+@law(nasty, share=2)
 def test_a_prompt_has_at_least_the_tokens_that_its_length_says(text: str) -> None:
     assert PROMPTS.min_tokens(user(text * 20)) <= len(PROMPTS.text_ids(text * 20))
     assert PROMPTS.min_tokens(user("x" * 1_000_000)) > 10_000
@@ -163,7 +165,7 @@ json_values = st.recursive(
 )
 
 
-@given(names | st.sampled_from(["reasoning", "answer"]), json_values)
+@law(names | st.sampled_from(["reasoning", "answer"]), json_values, share=2)
 def test_a_reply_that_is_begun_has_the_tokens_of_the_whole(name: str, made: Any) -> None:
     text = f"{{{json.dumps(name, ensure_ascii=False)}: "
     for prompts in (PROMPTS, JSON_PROMPTS):

@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from chainlang.engines.openai import chat_protocol
+from chainlang.engines.openai.certificates import certificates
 from chainlang.engines.openai.endpoint import Endpoint
 from chainlang.engines.openai.retry import RetryPolicy, Transient, call_with_retries, retry_after
 from chainlang.engines.openai.sse import DeltaEmitter, Diverged, StreamedResponse
@@ -75,13 +76,14 @@ class ChatClient:
 
     @cached_property
     def _client(self) -> httpx2.AsyncClient:
-        """HTTP client, created when first used because it loads all certificates."""
+        """HTTP client, created with the first request."""
         import httpx2
 
         return httpx2.AsyncClient(
             headers=self.endpoint.headers,
             timeout=self._timeout,
             limits=self._limits,
+            verify=certificates(self.endpoint),
             trust_env=not self.endpoint.loopback,  # no proxy for this machine itself
         )
 

@@ -11,6 +11,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from chainlang.engines.openai import chat_protocol
+from chainlang.engines.openai.certificates import certificates
 from chainlang.engines.openai.endpoint import Endpoint
 from chainlang.engines.protocol import refuse
 from chainlang.protocol.failures import kind_of_status
@@ -43,7 +44,11 @@ def probe(endpoint: Endpoint, model: str | None, *, connect: float, met: bool = 
     empty = {} if model is None else {"model": model, "messages": [], "max_tokens": 1}
     try:
         with (
-            httpx2.Client(timeout=timeout, trust_env=not endpoint.loopback) as client,
+            httpx2.Client(
+                timeout=timeout,
+                verify=certificates(endpoint),
+                trust_env=not endpoint.loopback,
+            ) as client,
             client.stream(
                 "POST",
                 endpoint.completions_url,

@@ -1,0 +1,210 @@
+"""The long run: every law, fuzz, kill and chaos test at full counts, and a page of what it found.
+
+`python -m tests.soak [--scale 0.1] [--seed SEED] [SUITE ...]` writes `docs/soak.md`. A suite that
+fails does not end the run; the status is 1 if one did.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import os
+import platform
+import re
+import secrets
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from attrs import frozen
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "soak.md"
+LOGS = ROOT / "build" / "soak"
+_SHOWN_LINES = 15  # of the output of a suite that failed
+
+
+@frozen
+class Size:
+    """How large a run is, and the seed that repeats it."""
+
+    scale: float
+    seed: str
+
+    def of(self, full: int) -> int:
+        """Return a count of this run where the full count is given."""
+        return max(1, round(full * self.scale))
+
+    @property
+    def number(self) -> int:
+        """The seed, for programs that take a number."""
+        return int(self.seed, 16)
+
+
+@frozen
+class Suite:
+    """One program of the long run: what it tries, and its arguments at a size."""
+
+    tries: str
+    arguments: Callable[[Size], list[str]]
+
+
+@frozen
+class Result:
+    """How a suite ended."""
+
+    name: str
+    command: str
+    status: int
+    seconds: float
+    output: str
+
+    @property
+    def last_line(self) -> str:
+        """The line in which a suite counts what it has tried."""
+        lines = [line for line in self.output.splitlines() if line.strip()]
+        return re.sub(r"^=+ | =+$", "", lines[-1]) if lines else "no output"
+
+
+def _survive(what: str, count: int | None = None, *more: str) -> Callable[[Size], list[str]]:
+    """Return the arguments of `tests.survive`; what has no count takes each so many steps."""
+
+    def arguments(size: Size) -> list[str]:
+        counted = [] if count is None else [str(size.of(count))]
+        stepped = ["--step", str(max(1, round(1 / size.scale)))] if what == "boundaries" else []
+        rows = ["--rows", str(min(20, size.of(20)))] if what == "faults" else []
+        return ["tests.survive", what, *counted, "--seed", size.seed, *more, *stepped, *rows]
+
+    return arguments
+
+
+SUITES: dict[str, Suite] = {
+    "laws": Suite(
+        "each law with 2,000 examples, each test over seeds with ten times as many",
+        lambda size: [
+            *("pytest", "-q", "-n", "auto", "--dist", "worksteal", "-m", "law and not vllm"),
+            *("--hypothesis-profile=soak", f"--hypothesis-seed={size.number}"),
+        ],
+    ),
+    "laws on vLLM": Suite(
+        "the same, of what needs vLLM",
+        lambda size: [
+            *("pytest", "-q", "-m", "law and vllm"),
+            *("--hypothesis-profile=soak", f"--hypothesis-seed={size.number}"),
+        ],
+    ),
+    "fuzz": Suite(
+        "1,000,000 mutated inputs into each entry",
+        lambda size: ["tests.fuzz", str(size.of(1_000_000)), "--seed", size.seed],
+    ),
+    "simulation": Suite(
+        "5,000 seeds of a server that misbehaves, on a virtual clock",
+        lambda size: [
+            *("tests.simulation", str(size.of(5_000))),
+            *("--first", str(size.number % 1_000_000)),
+        ],
+    ),
+    "kills": Suite("1,000 kills at random moments", _survive("kills", 1_000)),
+    **{
+        f"boundaries, {kind}": Suite(
+            "a kill at each step that the disk sees", _survive("boundaries", None, "--format", kind)
+        )
+        for kind in ("jsonl", "csv", "parquet")
+    },
+    "faults": Suite("each call of the disk fails once, in five ways", _survive("faults")),
+    "damage": Suite("1,000 damaged run folders", _survive("damage", 1_000)),
+    "half": Suite("100,000 rows, killed at half", _survive("half", 100_000)),
+}
+
+
+def run(name: str, size: Size) -> Result:
+    """Run a suite to its end, with its output in a file of its own."""
+    command = ["-m", *SUITES[name].arguments(size)]
+    shown = " ".join(f'"{one}"' if " " in one else one for one in ("python", *command))
+    print(f"{name}: {shown}", flush=True)
+    LOGS.mkdir(parents=True, exist_ok=True)
+    path = LOGS / f"{re.sub(r'[^a-z]+', '-', name.lower())}.log"
+    started = time.monotonic()
+    with path.open("wb") as log:
+        done = subprocess.run(
+            [sys.executable, *command],
+            cwd=ROOT,
+            env={**os.environ, "SCALE": str(size.scale)},
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+    output = path.read_text(encoding="utf-8", errors="replace")
+    result = Result(name, shown, done.returncode, time.monotonic() - started, output)
+    print(f"  {'failed' if result.status else 'ok'}: {result.last_line}", flush=True)
+    return result
+
+
+def page(results: Iterable[Result], size: Size) -> Iterable[str]:
+    """Return the lines of the report."""
+    results = list(results)
+    failed = [one for one in results if one.status]
+    minutes = sum(one.seconds for one in results) / 60
+    yield "# The long run"
+    yield ""
+    yield "`make soak` writes this page: every law, fuzz, kill and chaos test, at `SCALE` times its"
+    yield "full counts. `SCALE=0.01 make soak` takes minutes, `SCALE=1` some hours on two cores."
+    yield ""
+    yield "| commit | date | seed | scale | machine | minutes | suites failed |"
+    yield "|---|---|---|---|---|---|---|"
+    machine = f"{os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
+    cells = (commit(), f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}", f"`{size.seed}`")
+    sums = (f"{size.scale:g}", machine, f"{minutes:.1f}", f"{len(failed)} of {len(results)}")
+    yield f"| {' | '.join((*cells, *sums))} |"
+    yield ""
+    yield "| suite | tries at full counts | what it counted | minutes | |"
+    yield "|---|---|---|---|---|"
+    for one in results:
+        told = one.last_line.replace("|", "\\|")
+        end = "failed" if one.status else "ok"
+        minutes = one.seconds / 60
+        yield f"| {one.name} | {SUITES[one.name].tries} | {told} | {minutes:.1f} | {end} |"
+    for one in failed:
+        yield ""
+        yield f"## {one.name} failed"
+        yield ""
+        yield "```text"
+        yield f"$ {one.command}"
+        yield from one.output.rstrip().splitlines()[-_SHOWN_LINES:]
+        yield "```"
+
+
+def commit() -> str:
+    """Return the commit that the tests are of, and whether files differ from it."""
+    shown = []
+    for command in (["rev-parse", "--short", "HEAD"], ["status", "--porcelain"]):
+        done = subprocess.run(
+            ["git", *command], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        shown.append(done.stdout.strip())
+    return f"{shown[0] or 'unknown'}{' and changes' if shown[1] else ''}"
+
+
+def main() -> int:
+    """Run the suites one after another and write the page; 1 if one failed."""
+    parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
+    parser.add_argument("suites", nargs="*", metavar="SUITE", help=", ".join(SUITES))
+    parser.add_argument("--scale", type=float, default=1.0, help="how many times the full counts")
+    parser.add_argument("--seed", default=None, help="hexadecimal: repeat the run that had it")
+    parser.add_argument("--page", type=Path, default=PAGE, help="where to write the report")
+    options = parser.parse_args()
+    if unknown := set(options.suites) - SUITES.keys():
+        parser.error(f"unknown suites: {', '.join(sorted(unknown))}")
+    size = Size(options.scale, options.seed or secrets.token_hex(4))
+    print(f"seed {size.seed}, scale {size.scale:g}", flush=True)
+    results: list[Result] = []
+    for name in options.suites or SUITES:
+        results.append(run(name, size))
+        options.page.write_text("\n".join(page(results, size)) + "\n", encoding="utf-8")
+    return int(any(one.status for one in results))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
