@@ -29,4 +29,7 @@ class Terms:
     @classmethod
     def of(cls, settings: RowSettings) -> Terms:
         """Return those that settings say."""
-        return cls(**{one.name: getattr(settings, one.name) for one in fields(cls)})
+        return cls(**{name: getattr(settings, name) for name in _NAMES})
+
+
+_NAMES = tuple(one.name for one in fields(Terms))

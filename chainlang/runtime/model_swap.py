@@ -68,6 +68,8 @@ class Swapper:
     def begin(self) -> None:
         """Load all models, if they fit together; else each is loaded when it is asked."""
         several = tuple(_several(self.engines))
+        if not several:
+            return
         _KNOWN.update(engine for _, engine in several)
         if self.changes:
             self._make_room(0, self.residency.phases[0])

@@ -148,12 +148,14 @@ class Scheduler:
 
     def _until(self, port: Port) -> float | None:
         """Return how far the time of an engine may pass; None where that is not for us to say."""
+        if not self._alarms:
+            return None
         dues = [self._alarms.next(clock) for clock in self._alarms.clocks if port in clock.ports]
         return min((due for due in dues if due is not None), default=None)
 
     def _ring(self, *, past: bool) -> None:
         """End the pauses and the work whose time is over; with `past`, was over before now."""
-        for task in self._alarms.ring(past=past):
+        for task in self._alarms.ring(past=past) if self._alarms else ():
             task.alarm = None
             if isinstance(task.effect, Within):
                 self._end(task.children)

@@ -31,7 +31,7 @@ class Alarms(Generic[Who]):
     _numbers: Iterator[int] = field(factory=itertools.count)
 
     def __bool__(self) -> bool:
-        return any(self.next(clock) is not None for clock in self.clocks)
+        return bool(self._by_clock) and any(self.next(clock) is not None for clock in self.clocks)
 
     @property
     def clocks(self) -> list[Clock]:
