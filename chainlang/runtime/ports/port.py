@@ -53,7 +53,10 @@ class _Shared:
 
 def _shared_of(engine: Engine) -> _Shared:
     with _SHARING:
-        return _SHARED.setdefault(engine, _Shared())
+        found = _SHARED.get(engine)
+        if found is None:
+            found = _SHARED[engine] = _Shared()
+        return found
 
 
 def lock_of(engine: Engine) -> threading.RLock:
