@@ -107,7 +107,7 @@ def _weight(drawn: Drawn) -> int:
 
 @define(eq=False)
 class Levels:
-    """Levels one behind the other, the quickest first: what one has, those before it are told."""
+    """Levels one behind the other, the fastest first; a hit is copied to the levels before it."""
 
     levels: tuple[Level, ...]
 

@@ -47,9 +47,9 @@ def encoded(drawn: Drawn) -> bytes:
 
 
 def decoded(entry: bytes) -> Drawn:
-    """Return the sample of an entry; what the entry does not speak of is empty.
+    """Return the sample of an entry; a field that the entry leaves out is empty.
 
-    Raises `LaterEntry` where it speaks of something that nobody here knows.
+    Raises `LaterEntry` for a field that this version does not know.
     """
     prompt_tokens, said = json.loads(entry)
     number = said.pop(_FORMAT, 1)

@@ -74,7 +74,7 @@ class Breaker:
         self._trial, self._due = None, now + self._wait
 
     def forget(self, names: Collection[str]) -> None:
-        """Take note that nobody waits for some requests any more."""
+        """Note that some requests were aborted; a trial among them is over."""
         if self._trial in names:
             self._trial = None
 
