@@ -34,14 +34,14 @@ from chainlang.ir.references import ref_levels, references, uses
 from chainlang.ir.visit import measure
 from chainlang.limits import current
 from chainlang.notation.literals import at_literal
-from chainlang.notation.parse import NOTHING_LOST, Lost
+from chainlang.notation.parse import NO_UNPARSED_NAMES, UnparsedNames
 
 MAIN = "main"
 _DECLARED: tuple[Kind, ...] = ("stage type", "definition", "type", "model")
 
 
 def resolve_file(
-    file: File, main_source: Source | None = None, lost: Lost = NOTHING_LOST
+    file: File, main_source: Source | None = None, lost: UnparsedNames = NO_UNPARSED_NAMES
 ) -> tuple[File, tuple[Diagnostic, ...]]:
     """Return a file with canonical names and values, and everything found wrong with it.
 
@@ -58,7 +58,7 @@ def resolve_file(
     return resolved, tuple(one for one in checker.found if not _is_lost(one, lost))
 
 
-def _is_lost(one: Diagnostic, lost: Lost) -> bool:
+def _is_lost(one: Diagnostic, lost: UnparsedNames) -> bool:
     """Return whether a finding is about a name that may be declared where the text is broken."""
     return one.kind in _DECLARED and one.subject is not None and one.subject in lost
 
@@ -66,7 +66,7 @@ def _is_lost(one: Diagnostic, lost: Lost) -> bool:
 @define
 class _Checker:
     file: File
-    lost: Lost
+    lost: UnparsedNames
     found: list[Diagnostic] = field(factory=list)
     types: dict[str, Declared] = field(factory=dict)
 

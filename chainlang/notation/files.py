@@ -12,7 +12,7 @@ from chainlang.errors import ChainlangError, LimitError, SourceError, raise_erro
 from chainlang.ir.declarations import File, Item, Use
 from chainlang.ir.visit import measure
 from chainlang.limits import current
-from chainlang.notation.parse import Lost, Parsed, read_items, source
+from chainlang.notation.parse import UnparsedNames, Parsed, read_items, source
 
 
 def read_source(path: Path, span: Span | None = None) -> Source:
@@ -62,7 +62,7 @@ def read_chain_file(path: Path) -> Parsed[File]:
 class _Loader:
     found: list[Diagnostic] = field(factory=list)
     seen: set[Path] = field(factory=set)
-    lost: Lost = field(factory=Lost)
+    lost: UnparsedNames = field(factory=UnparsedNames)
     whole: Span | None = None
     """Span of the first file."""
     size: int = 0
@@ -92,7 +92,7 @@ class _Loader:
     def use(self, item: Use, path: Path, users: tuple[Path, ...]) -> list[Item]:
         where = part_span(item.span, "name")
         if any(one.span == where for one in self.found):  # already diagnosed as not a path
-            self.lost |= Lost(everything=True)
+            self.lost |= UnparsedNames(everything=True)
             return []
         try:
             target = _inside(path.parent, item.path, where)
@@ -108,7 +108,7 @@ class _Loader:
             raise
         except ChainlangError as error:
             self.found += error.diagnostics
-            self.lost |= Lost(everything=True)
+            self.lost |= UnparsedNames(everything=True)
             return []
 
 

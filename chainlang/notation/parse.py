@@ -31,10 +31,10 @@ _Broken: TypeAlias = tuple[tuple[int, int], Diagnostic]
 
 
 @frozen
-class Lost:
+class UnparsedNames:
     """Names that an item with a syntax error may have declared, which are not reported as unknown.
 
-    >>> bool(Lost()), bool(Lost(frozenset({"panel"}))), "x" in Lost(everything=True)
+    >>> bool(UnparsedNames()), bool(UnparsedNames(frozenset({"panel"}))), "x" in UnparsedNames(everything=True)
     (False, True, True)
     """
 
@@ -48,11 +48,11 @@ class Lost:
     def __contains__(self, name: str) -> bool:
         return self.everything or name in self.names
 
-    def __or__(self, other: Lost) -> Lost:
-        return Lost(self.names | other.names, self.everything or other.everything)
+    def __or__(self, other: UnparsedNames) -> UnparsedNames:
+        return UnparsedNames(self.names | other.names, self.everything or other.everything)
 
 
-NOTHING_LOST = Lost()
+NO_UNPARSED_NAMES = UnparsedNames()
 
 
 @frozen
@@ -61,7 +61,7 @@ class Parsed(Generic[_Node]):
 
     node: _Node
     diagnostics: tuple[Diagnostic, ...] = ()
-    lost: Lost = NOTHING_LOST
+    lost: UnparsedNames = NO_UNPARSED_NAMES
 
 
 def source(text: str, name: str = "<chain>") -> Source:
@@ -121,7 +121,7 @@ def read_items(source: Source) -> Parsed[File]:
     check_size(source)
     text = source.text
     problems: list[Diagnostic] = []
-    lost = NOTHING_LOST
+    lost = NO_UNPARSED_NAMES
     starts = _item_starts(text)
     while True:
         broken = _open_item(text, starts, source)
@@ -136,15 +136,15 @@ def read_items(source: Source) -> Parsed[File]:
         text = _blank(text, *broken[0])
     reader = Reader(source)
     if broken is not None:
-        return Parsed(File(), in_order(problems), Lost(everything=True))
+        return Parsed(File(), in_order(problems), UnparsedNames(everything=True))
     node = read_file(reader, tree)
     return Parsed(node, in_order(problems + reader.found), lost)
 
 
-def _declared(text: str) -> Lost:
+def _declared(text: str) -> UnparsedNames:
     """Return the names that an item with a syntax error probably declares."""
     names = {match[match.lastgroup or 0] for match in _DECLARED.finditer(text)}
-    return Lost(frozenset(names), everything="use" in names or not names)
+    return UnparsedNames(frozenset(names), everything="use" in names or not names)
 
 
 def _open_item(text: str, starts: list[int], source: Source) -> _Broken | None:

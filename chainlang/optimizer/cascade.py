@@ -59,7 +59,7 @@ def _why_not(operands: tuple[Step, ...]) -> str | None:
     if not asked - set(models(first)):
         return None
     if counts(Plan(first)).candidates.most == 1 or all(map(_is_greedy, last(first))):
-        return "its first operand makes one answer, which agrees with itself"
+        return "its first operand has a single answer"
     if names := sorted(frozenset().union(*map(names_made, others))):
         return f"an operand that may not run names {', '.join(names)}"
     return ""

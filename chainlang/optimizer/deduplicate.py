@@ -26,7 +26,7 @@ def share_equal_work(plan: Plan) -> Rewritten[Plan]:
     refused = []
     if called:
         names = ", ".join(dict.fromkeys(f"@{one.function.name}" for one in called))
-        why = f"{names} may do more than its result shows"
+        why = f"{names} may have side effects"
         refused.append(Refused("equal rows", why, called[0].place, called[0].span))
     root, once = rebuilt(plan.root, _shared), plan.rows_once or not called
     if root is plan.root and once == plan.rows_once:

@@ -52,7 +52,7 @@ def drop_unread(plan: Plan) -> Rewritten[Plan]:
             return False
         impure = [one for one in steps_of(step) if not _is_pure(one)]
         if impure:
-            why = "it may do or report more than its candidates show"
+            why = "it may have side effects or add events"
             refused.append(Refused(type(impure[0]).__name__.lower(), why))
         return not impure
 

@@ -32,7 +32,7 @@ def ended_by(rule: Rule, plan: Plan) -> Rewritten[Plan]:
         if drawn.stage.kind == "map":
             refuse(one, "each candidate before it has samples of its own")
         elif isinstance(before, Name):
-            refuse(one, f"the samples are to be seen, under the name {before.name}")
+            refuse(one, f"the samples are readable under the name {before.name}")
         else:
             return Decide(drawn, one, rule)
         return None

@@ -59,7 +59,7 @@ def _folded(node: Node, refused: list[Refused]) -> Node:
     if part is None:
         return node
     if not isinstance(part, Stage | Function):
-        why = "what is left of it is more than one stage, whose samples would move"
+        why = "its part has several stages, whose places would change"
         refused.append(Refused(name_of(node), why, span=node.span))
         return node
     return part

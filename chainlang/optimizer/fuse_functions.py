@@ -52,7 +52,7 @@ def _refusals(step: Sequence) -> Iterator[Refused]:
         beside = step.steps[max(0, index - 1) : index] + step.steps[index + 1 : index + 2]
         if any(is_at_once(other) or isinstance(_called(other), Call) for other in beside):
             waits = "it is async, and may wait"
-            why = waits if one.function.is_async else "it may be called again, after a wait"
+            why = waits if one.function.is_async else "it may be retried after a wait"
             yield Refused(f"@{one.function.name}", why, one.place, one.span)
 
 

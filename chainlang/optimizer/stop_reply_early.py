@@ -51,14 +51,14 @@ def stop_reply(plan: Plan) -> Rewritten[Plan]:
 def _seen(plan: Plan) -> str | None:
     """Return why more of candidates than their values is visible; None if it is not."""
     if plan.outputs.names is None:
-        return "its tokens are to be seen: outputs has everything"
+        return "outputs includes everything, and so its tokens"
     if others := sorted(plan.outputs.names - {"answer"}):
-        return f"its tokens are to be seen: outputs has {', '.join(others)}"
+        return f"outputs includes {', '.join(others)}, and so its tokens"
     for function in (one.function for one in calls(plan.root)):
         if _sees_candidates(function):
-            return f"its tokens may be seen: @{function.name} is given whole candidates"
+            return f"@{function.name} reads whole candidates, and so its tokens"
     if any("reply" in _names(one) for one in steps_of(plan.root)):
-        return "its text may be seen: a prompt or a function reads `reply`"
+        return "a prompt or a function reads the text of a bad `reply`"
     return None
 
 
@@ -81,7 +81,7 @@ def _names(step: Step) -> frozenset[str]:
 
 def _why_not(stage: Meaning) -> str | None:
     if stage.sampling.stop or stage.sampling.min_tokens:
-        return "its options say when a reply ends"
+        return "its options determine the end of a reply"
     if stage.answer is not None and "text" in names(stage.answer):
         return "its answer reads the text of the reply"
     return None

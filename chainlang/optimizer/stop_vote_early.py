@@ -62,9 +62,9 @@ def _why_not(drawn: Generate, plan: Plan) -> str | None:
     if stage.count < 3 or stage.sampling.temperature == 0 or stage.kind == "map":
         return None
     if drawn.tries != ONCE:
-        return "a sample that fails is drawn again, which is reported"
+        return "failed samples are retried, which adds events"
     if "trace" in plan.outputs:
-        return "the samples are to be seen: outputs has the trace"
+        return "outputs includes the trace, and so the samples"
     if "candidates" in plan.outputs:
-        return "the number of votes is to be seen: outputs has the candidates"
+        return "outputs includes the candidates, and so the votes"
     return ""

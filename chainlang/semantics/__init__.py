@@ -1,1 +1,1 @@
-"""The meaning of a chain: records, prompts, expressions, stages, votes, seeds."""
+"""Semantics of chains: records, prompts, expressions, stages, votes, seeds."""

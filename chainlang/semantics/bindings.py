@@ -1,7 +1,7 @@
-"""What stands beside a chain: the Python objects that its names mean, bound by whoever made it.
+"""Bindings: the Python functions and classes behind names in a chain.
 
-Nodes hold names and descriptions alone, so that a chain is a value and a text says all of it. The
-objects go with the chain, and take no part in whether two chains are equal.
+Nodes hold names only, so that a chain is a value that can be written as text. Bindings are stored
+beside the nodes, and are ignored when chains are compared.
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ from chainlang.semantics.functions import UserFunction
 
 @frozen(eq=False)
 class Bound:
-    """The Python objects behind the names of a chain."""
+    """Python functions and classes by the names that a chain uses."""
 
     types: Mapping[str, Any] = field(factory=dict)
-    """By the names of types: classes that validate replies and rows, and make values of them."""
+    """Classes by the names of types; they validate replies and rows, and construct values."""
     functions: Mapping[str, UserFunction] = field(factory=dict)
-    """By the names that stand behind ``@``."""
+    """Functions by their names, without ``@``."""
     classes: Classes = field(init=False)
-    """`types`, as the readers of values take them."""
+    """`types`, in the form that validators take."""
 
     @classes.default
     def _classes(self) -> Classes:
         return Classes(self.types)
 
     def with_functions(self, functions: Mapping[str, UserFunction]) -> Bound:
-        """Return the same with more functions; a new one takes the place of an old one."""
+        """Return the bindings with more functions; a new one replaces an old one."""
         return evolve(self, functions={**self.functions, **functions}) if functions else self
 
     def with_types(self, types: Mapping[str, Any]) -> Bound:
-        """Return the same with more classes; a new one takes the place of an old one."""
+        """Return the bindings with more classes; a new one replaces an old one."""
         return evolve(self, types={**self.types, **types}) if types else self
 
 
@@ -51,9 +51,7 @@ NOTHING = Bound()
 
 
 def together(several: Iterable[Bound]) -> Bound:
-    """Return what several chains bring, for a chain made of them.
-
-    Raises `MeaningError` where one name means two things.
+    """Merge the bindings of several chains. Raises `MeaningError` if a name has two meanings.
 
     >>> together([Bound({"Review": dict}), NOTHING]).types
     {'Review': <class 'dict'>}
@@ -79,7 +77,7 @@ def _refuse(message: str) -> None:
 
 
 def unbound(body: Expr, items: Iterable[Item], bound: Bound) -> list[Diagnostic]:
-    """Return a finding for each ``@name`` that has no function or class, at its first use."""
+    """Return a diagnostic for each ``@name`` without a function or class, at its first use."""
     items = tuple(items)
     found = []
     for item in items:
@@ -96,7 +94,7 @@ def unbound(body: Expr, items: Iterable[Item], bound: Bound) -> list[Diagnostic]
 
 
 def unused(body: Expr, items: Iterable[Item], names: Iterable[str]) -> list[Diagnostic]:
-    """Return a finding for each name of a function or a class that the chain does not use."""
+    """Return a diagnostic for each bound name that the chain does not use."""
     items = tuple(items)
     used = [*_used(body, items), *declared_types(items)]
     found = []

@@ -1,10 +1,10 @@
-"""What a combinator does with a record, whoever runs its parts.
+"""Semantics of combinators, shared by the reference interpreter and the runtime.
 
-Where a part runs more than once, or in place of another, its samples need places of their own. The
-first attempt, round, item or part adds nothing to the place, and each further one adds a mark and
-its number: so ``retry(a)`` in which nothing fails draws what ``a`` draws, and so do ``loop(a,
-max=1)``, ``fallback(a, b)`` and `each` over one item. A combinator directly inside another of its
-kind shares its place; the outer one repeats its mark, so that no two samples share a place.
+If a part runs several times, or in place of another, its samples need distinct places. The first
+attempt, round, item or part adds nothing to the place; each further one adds a mark and a number.
+So ``retry(a)`` has the samples of ``a`` if nothing fails, and so have ``loop(a, max=1)``,
+``fallback(a, b)`` and `each` over one item. A combinator directly inside another one of its kind
+has the same place; the outer one repeats its mark, so that places stay distinct.
 """
 
 from __future__ import annotations
@@ -36,20 +36,20 @@ from chainlang.semantics.stage_error import StageError
 from chainlang.semantics.template_values import as_json
 
 Marked: TypeAlias = Fallback | Retry | Loop | Each
-"""The combinators that run a part more than once, or in place of another."""
+"""Combinators that run a part several times, or in place of another."""
 MARKS: Mapping[type[Marked], str] = {Fallback: "?", Retry: "!", Loop: "+", Each: "#"}
-"""None of these can begin a label or any other part of a place."""
+"""Marks in places. No label or other element of a place begins with one of them."""
 DEFAULT_TIMES = 3
 ITEM = "item"
-"""The name of an item of `each`, where none is given."""
+"""Default name of an item of `each`."""
 LONGEST_WAIT = 60.0
-"""Seconds; a backoff doubles up to this, or stays what it is where it is longer."""
+"""Maximum seconds to which a backoff doubles; a longer backoff stays constant."""
 MENDABLE = frozenset(cause for cause, mode in FAILURE_MODES.items() if mode.retried)
-"""What drawing again may mend; other failures would only be repeated."""
+"""Failures after which a retry may succeed; others would be repeated."""
 
 
 def mark(node: Marked) -> str:
-    """Return what a combinator writes before the number of an attempt, a round, an item or a part.
+    """Return the mark of a combinator in places, repeated for nested combinators of its kind.
 
     >>> from chainlang import chain
     >>> mark(chain("retry(E)").body), mark(chain("retry(timeout(retry(E), seconds=1))").body)
@@ -60,7 +60,7 @@ def mark(node: Marked) -> str:
 
 
 def _nested(node: Expr, kind: type[Marked]) -> int:
-    """Return how many combinators of a kind nest at the place of a part."""
+    """Return the number of nested combinators of a kind at the place of a part."""
     while isinstance(node, Named):
         node = node.body
     if not isinstance(node, Combinator):
@@ -70,7 +70,7 @@ def _nested(node: Expr, kind: type[Marked]) -> int:
 
 
 def _sharing(node: Combinator) -> list[Expr]:
-    """Return the parts that stand at the place of a combinator itself."""
+    """Return the parts that have the same place as the combinator itself."""
     match node:
         case Fallback(parts):
             return [parts[0]]
@@ -82,12 +82,12 @@ def _sharing(node: Combinator) -> list[Expr]:
 
 
 def further(place: Place, mark: str, number: int) -> Place:
-    """Return the place of an attempt, a round or an item; that of the first is the place itself."""
+    """Return the place of an attempt, a round or an item; the first has the place itself."""
     return (*place, f"{mark}{number}") if number else place
 
 
 def alternatives(node: Fallback) -> tuple[str, ...]:
-    """Return what each part of a fallback adds to the place: its label, else its number."""
+    """Return the labels of a fallback's parts, or their numbers, for their places."""
     sign, found = mark(node), [""]
     for number, part in enumerate(node.parts[1:], 1):
         name = f"{sign}{part.name}" if isinstance(part, Named) else ""
@@ -99,7 +99,7 @@ def alternatives(node: Fallback) -> tuple[str, ...]:
 
 
 class Failed(Protocol):
-    """An error that may be worth another try: that of a stage, or of a row."""
+    """An error of a stage or a row, which a retry policy decides on."""
 
     @property
     def cause(self) -> Cause: ...  # noqa: D102
@@ -111,31 +111,31 @@ class Failed(Protocol):
 
 @frozen
 class Try:
-    """One try of a part."""
+    """One attempt at a part."""
 
     record: Record
-    """The record that the part reads."""
+    """Record that the part reads."""
     attempt: int = 0
-    """The number of its samples' attempt, which is in their place."""
+    """Number in the places of its samples; it stays the same if nothing was sampled."""
     number: int = 1
-    """How many tries there are with this one."""
+    """Number of attempts so far, this one included."""
 
 
 @frozen
 class Tries:
-    """How often something is tried, after which failures, and how long it waits between."""
+    """Retry policy of a part: maximum attempts, failures to retry, and waits."""
 
     times: int = 1
     on: frozenset[str] = MENDABLE
     backoff: float = 0.0
-    """Seconds before the second try; each further wait is twice as long."""
+    """Seconds before the second attempt; each further wait is twice as long."""
     mark: str = "!"
 
     def after(self, one: Try, error: Failed) -> Try | None:
-        """Return the try after one that has failed; None if there is none.
+        """Return the attempt after a failed one; None if there is none.
 
-        It is another attempt, with other samples, whose prompts may read the `error` and the bad
-        `reply`. Where the wire broke, nothing was drawn: the same samples are asked for again.
+        It has other samples, whose prompts may read the `error` and the bad `reply`. After a
+        transport error nothing was sampled, so the same samples are requested again.
         """
         passes = error.transient and "transport" in self.on
         if one.number >= self.times or not (passes or error.cause in self.on):
@@ -147,7 +147,7 @@ class Tries:
         return Try(record, one.attempt + 1, number)
 
     def wait(self, one: Try) -> float:
-        """Return the seconds to wait before a further try."""
+        """Return the seconds to wait before an attempt."""
         most = max(self.backoff, LONGEST_WAIT)
         return min(self.backoff * 2.0 ** min(one.number - 2, 64), most)
 
@@ -156,7 +156,7 @@ ONCE = Tries()
 
 
 def tries(node: Retry) -> Tries:
-    """Return what a `retry` says, with every default filled in."""
+    """Return the retry policy of a `retry`, with defaults filled in."""
     on = MENDABLE if node.on is None else node.on
     return Tries(
         DEFAULT_TIMES if node.times is None else node.times,
@@ -167,7 +167,7 @@ def tries(node: Retry) -> Tries:
 
 
 def tried(message: str, times: int) -> str:
-    """Return the message of a failure after so many tries."""
+    """Return the message of a failure after `times` attempts."""
     return message if times == 1 else f"{message} (tried {times} times)"
 
 
@@ -180,10 +180,10 @@ def last_of(messages: Sequence[str]) -> str:
 
 
 def value_of(expression: str, record: Record, what: str) -> Any:
-    """Return the value of an expression over a record; `what` says what it is for.
+    """Return the value of an expression over a record; `what` names its use in errors.
 
-    It reads what templates read, and besides the ``answer`` and the fields of the first candidate.
-    Raises `StageError` where the record does not have what it reads.
+    It can read all values of templates, and the ``answer`` and fields of the first candidate.
+    Raises `StageError` if the record lacks a value.
     """
     values = dict(record.values)
     if record.candidates:
@@ -196,17 +196,17 @@ def value_of(expression: str, record: Record, what: str) -> Any:
 
 
 def is_over(value: Any) -> bool:
-    """Return whether a loop ends. Raises `StageError` for a condition that is no condition."""
+    """Return whether a loop ends. Raises `StageError` for a value that is not a boolean."""
     if not isinstance(value, bool):
         raise StageError(f"until= is true or false, and this is {_shown(value)}", "input")
     return value
 
 
 def arm(value: Any, arms: Collection[str], default: bool) -> str | None:
-    """Return the key of the arm that a value chooses; None for the default.
+    """Return the key of the arm that a value selects; None for the default.
 
-    A text chooses the arm of that key; a number, a truth value and nothing that of their JSON.
-    Raises `StageError` where there is none.
+    A string selects the arm with that key; a number, a boolean and null the one with their JSON.
+    Raises `StageError` if there is no such arm.
     """
     key = value if isinstance(value, str) else _shown(value)
     if key in arms:
@@ -220,7 +220,7 @@ def arm(value: Any, arms: Collection[str], default: bool) -> str | None:
 
 
 def listed(value: Any, most: int) -> list[Any]:
-    """Return the items of a list, as values. Raises `StageError` for what is none, or too long."""
+    """Return the items of a list. Raises `StageError` for another value, or one too long."""
     if not isinstance(value, list | tuple):
         raise StageError(f"over= is no list but {_shown(value)}", "input")
     if len(value) > most:
@@ -230,7 +230,7 @@ def listed(value: Any, most: int) -> list[Any]:
 
 
 def judged_by(function: UserFunction, record: Record) -> Record:
-    """Return what a function that chooses or ends is given: a map, the first candidate alone."""
+    """Return the record for a function used as a condition; a map gets the first candidate only."""
     if function.kind != "map":
         return record
     return evolve(record, candidates=record.candidates[:1])
@@ -242,7 +242,7 @@ def ran_out(place: Place, most: int) -> Event:
 
 
 def beginning(record: Record, name: str, item: Any) -> Record:
-    """Return the record that a part of an `each` starts as: an item, and no candidates."""
+    """Return the initial record of a part of an `each`: with an item, without candidates."""
     return evolve(record.inside(**{name: item}), candidates=())
 
 

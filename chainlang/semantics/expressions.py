@@ -1,8 +1,8 @@
-"""Expressions over a record: answers, conditions, keys, lists. Bounded, whatever they say.
+"""Expressions over a record: answers, conditions, keys, lists. Their cost is bounded.
 
-They are jinja's expressions, as in ``{{ ... }}``, with what could grow without bound left out: no
-calls, no powers, arithmetic on numbers of an ordinary size alone, texts and lists up to a size, and
-filters that return no more than they are given. So a stranger's expression costs next to nothing.
+They are jinja's expressions, as in ``{{ ... }}``, without anything that could grow without bound:
+no calls, no powers, bounded numbers, strings and lists, and filters whose result is not longer than
+their input. So an expression of an untrusted author is cheap.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from jinja2.sandbox import SandboxedEnvironment
 
 LONGEST = 2_000
-"""Characters of one expression."""
+"""Maximum number of characters of an expression."""
 DEEPEST = 50
-"""How deep its operators may nest."""
+"""Maximum nesting of operators."""
 LARGEST_NUMBER = 10**300
 LARGEST_SUM = 1_000_000
-"""Characters of a text, or items of a list, that ``+`` makes."""
+"""Maximum number of characters of a string, or items of a list, that ``+`` returns."""
 FILTERS = (
     "abs", "capitalize", "count", "d", "default", "first", "float", "int", "last", "length", "list",
     "lower", "map", "max", "min", "reject", "rejectattr", "reverse", "round", "select",
@@ -42,9 +42,9 @@ _LAZY = ("map", "reject", "rejectattr", "reverse", "select", "selectattr", "uniq
 
 
 def evaluate(expression: str, values: Mapping[str, Any]) -> Any:
-    """Return the value of an expression, as JSON has it.
+    """Return the value of an expression, as a JSON value.
 
-    Raises `RenderError` where the values do not allow it, `MeaningError` if it is no expression.
+    Raises `RenderError` if it fails on the values, and `MeaningError` if it is not an expression.
 
     >>> evaluate("score > 3 and verdict == 'correct'", {"score": 4, "verdict": "correct"})
     True
@@ -54,7 +54,7 @@ def evaluate(expression: str, values: Mapping[str, Any]) -> Any:
 
 @lru_cache(maxsize=1024)
 def _compiled(expression: str) -> Callable[[Mapping[str, Any]], Any]:
-    """Return an expression, compiled once."""
+    """Return a compiled expression, from a cache."""
     wrong = faults(expression)
     if wrong:
         raise MeaningError(wrong)
@@ -80,7 +80,7 @@ def _compiled(expression: str) -> Callable[[Mapping[str, Any]], Any]:
 
 
 def _named(name: str) -> Callable[[Mapping[str, Any]], Any]:
-    """Return what finds a name, as most expressions are one: without jinja."""
+    """Return an expression that is a single name, compiled without jinja, since most are."""
 
     def found(values: Mapping[str, Any]) -> Any:
         if name not in values:
@@ -92,7 +92,7 @@ def _named(name: str) -> Callable[[Mapping[str, Any]], Any]:
 
 @lru_cache(maxsize=1024)
 def faults(expression: str) -> tuple[Diagnostic, ...]:
-    """Return everything that makes a text no expression, with its places in that text.
+    """Return the syntax errors of an expression, and the constructs that are not allowed in it.
 
     >>> [one.message for one in faults("verdict == 2 ** 9")]
     ["'**' could make a number of any size"]
@@ -114,7 +114,7 @@ def faults(expression: str) -> tuple[Diagnostic, ...]:
 
 @lru_cache(maxsize=1024)
 def names(expression: str) -> frozenset[str]:
-    """Return the names that an expression reads. Raises `MeaningError` if it is none.
+    """Return the names that an expression reads. Raises `MeaningError` for a syntax error.
 
     >>> sorted(names("score > 3 and fr.answer"))
     ['fr', 'score']
@@ -129,14 +129,14 @@ def names(expression: str) -> frozenset[str]:
 
 
 class _NoExpression(Exception):
-    """A text is no expression: the reason, and the characters that can't be read."""
+    """Syntax error in an expression: the reason and the characters."""
 
     def __init__(self, message: str, start: int, text: str = "", hint: str | None = None) -> None:
         self.message, self.start, self.text, self.hint = message, start, text, hint
         super().__init__(message)
 
     def found(self, expression: str) -> Diagnostic:
-        """Return the finding about an expression."""
+        """Return the diagnostic of the error."""
         end = self.start + max(len(self.text), 1)
         span = Span(Source(expression, "<expression>"), self.start, end)
         return Diagnostic("expression", self.message, span, self.hint)
@@ -147,10 +147,7 @@ def _is_name(expression: str) -> bool:
 
 
 def words(expression: str) -> list[tuple[int, str]]:
-    """Return where each word and sign begins, and its text; white space left out.
-
-    Raises `_NoExpression` at the first character that is part of none.
-    """
+    """Return the tokens of an expression with their offsets. Raises `_NoExpression`."""
     from jinja2 import TemplateSyntaxError
 
     found: list[tuple[int, str]] = []
@@ -183,7 +180,7 @@ _OPENING, _CLOSING = frozenset("([{"), frozenset(")]}")
 
 
 def _is_readable(text: str) -> bool:
-    """Return whether jinja can read a quoted text, with its escapes, when it parses it later."""
+    """Return whether jinja can parse a quoted string with its escapes."""
     try:
         text[1:-1].encode("ascii", "backslashreplace").decode("unicode-escape")
     except UnicodeDecodeError:
@@ -192,7 +189,7 @@ def _is_readable(text: str) -> bool:
 
 
 def _tree(expression: str, tokens: list[tuple[int, str]]) -> nodes.Node:
-    """Return the parsed expression. Raises `_NoExpression` at the first word that can't be read."""
+    """Return the parsed expression. Raises `_NoExpression`."""
     from jinja2 import TemplateSyntaxError, nodes
     from jinja2.parser import Parser
 
@@ -214,7 +211,7 @@ def _tree(expression: str, tokens: list[tuple[int, str]]) -> nodes.Node:
 
 
 def _unreadable(expression: str, tokens: list[tuple[int, str]], parser: Any) -> _NoExpression:
-    """Return what to say of the word at which a parser has stopped."""
+    """Return the error for the token at which the parser stopped."""
     left = 0
     while not parser.stream.eos:
         next(parser.stream)
@@ -229,7 +226,7 @@ def _unreadable(expression: str, tokens: list[tuple[int, str]], parser: Any) -> 
 
 
 def _refused(tree: nodes.Node) -> Iterator[tuple[str, Diagnostic]]:
-    """Yield what an expression may not do, though jinja could: each finding with its word."""
+    """Yield a diagnostic, with its token, for each construct of jinja that is not allowed here."""
     from jinja2 import nodes
 
     for node in tree.find_all((nodes.Pow, nodes.Concat, nodes.Call, nodes.Filter, nodes.Getattr)):
@@ -263,7 +260,7 @@ def _twice(names: Iterable[str]) -> set[str]:
 
 
 def _place(source: Source, tokens: list[tuple[int, str]], text: str) -> Span:
-    """Return the first place of a word; one after a point is a field, not a name."""
+    """Return the span of the first occurrence of a name, skipping fields after a point."""
     places = [
         (before == ".", start)
         for (_, before), (start, word) in zip([(0, ""), *tokens], tokens, strict=False)
@@ -283,13 +280,13 @@ def _environment() -> SandboxedEnvironment:
         intercepted_binops = frozenset(("+", "-", "*", "/", "//", "%", "**"))
 
         def getattr(self, obj: Any, attribute: str) -> Any:
-            """Return a field of a value: methods, which nothing can call, are none."""
+            """Return a field of a value, never a method."""
             if isinstance(obj, View) or (isinstance(obj, dict) and attribute in obj):
                 return super().getattr(obj, attribute)
             return self.undefined(obj=obj, name=attribute)
 
         def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
-            """Return what an operator makes, where that has an ordinary size."""
+            """Return the result of an operator. Raises an error if it is too large."""
             if operator == "+" and type(left) is type(right) and isinstance(left, str | list):
                 if len(left) + len(right) > LARGEST_SUM:
                     raise SecurityError(f"'+' would make more than {LARGEST_SUM:,} of it")
@@ -311,7 +308,7 @@ def _environment() -> SandboxedEnvironment:
 
 
 def _listing(filter_: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a filter that gives a list where it gave what can be gone through once."""
+    """Return a filter whose result is a list in place of an iterator."""
 
     @wraps(filter_)
     def listed(*args: Any, **named: Any) -> Any:

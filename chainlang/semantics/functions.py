@@ -1,6 +1,6 @@
-"""What a Python function does in a chain: what it is given, and what becomes of what it returns.
+"""Python functions in chains: their arguments, their calls, and their results as candidates.
 
-Chains hold the names of functions alone; the functions stand beside them, in a `Bound`.
+Chains hold names of functions only; `Bound` holds the functions.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _FED = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWO
 
 
 class FunctionError(StageError):
-    """A function raised: what, and where in its own file; `traceback` has the whole way there."""
+    """Exception of a function, with its place in the function's file; `traceback` is complete."""
 
     def __init__(self, raised: Exception) -> None:
         frames = raised.__traceback__
@@ -49,19 +49,19 @@ def _is_ours(module: str) -> bool:
 
 
 def _where(frames: traceback.StackSummary) -> str | None:
-    """Return the last line that was run in the file of the function itself."""
+    """Return the last executed line in the function's own file; None if there is none."""
     own = [frame for frame in frames if frame.filename == frames[0].filename]
     if not own:
-        return None  # a built-in function, which has no lines
+        return None  # a built-in function
     return f"{own[-1].filename}:{own[-1].lineno}, in {own[-1].name}: {own[-1].line}"
 
 
-# ---------------------------------------------------------------- what a function is given
+# ---------------------------------------------------------------- parameters
 
 
 @frozen
 class Parameter:
-    """A parameter of a function: its name, the type it wants, whether it can be left out."""
+    """A parameter of a function: its name, its annotation, and whether it is optional."""
 
     name: str
     wants: Any = field(default=Any, eq=False)
@@ -69,7 +69,7 @@ class Parameter:
 
     @cached_property
     def adapter(self) -> TypeAdapter[Any] | None:
-        """What checks a value and converts it; None where anything will do."""
+        """Validator of its values; None without an annotation."""
         if self.wants in (Any, object):
             return None
         from pydantic import TypeAdapter
@@ -77,10 +77,7 @@ class Parameter:
         return TypeAdapter(self.wants)
 
     def read(self, value: Any) -> Any:
-        """Return a value as the parameter wants it.
-
-        Raises `StageError` for a value that is not of its type.
-        """
+        """Convert a value to the parameter's type. Raises `StageError` if it does not fit."""
         if self.adapter is None:
             return value
         from pydantic import ValidationError
@@ -95,14 +92,15 @@ class Parameter:
 
 @frozen
 class UserFunction:
-    """A function under its name in a chain, with what its signature says.
+    """A function with its name in a chain, and the parameters of its signature.
 
-    The first parameter is fed. If it is annotated as a list or another sequence, the function is a
-    fold: it is called once, with all candidates. Else it is a map, called once for each. A function
-    without such a parameter generates: it is called once, whatever stands before it. Annotated with
-    `Candidate` it is given candidates, else their answers. Keyword-only parameters are given what
-    the record has under their names: a field of the row, the query, the answer of a named part, or
-    the `Part` itself where that is the annotation.
+    The first positional parameter receives candidates. If its annotation is a list or another
+    sequence, the function is a fold: it is called once, with all candidates. Otherwise it is a map,
+    which is called once for each. A function without a positional parameter is a generator: it is
+    called once and reads no candidates. With the annotation `Candidate`, the parameter receives
+    candidates; otherwise their answers. Keyword-only parameters receive the values of the record
+    with their names: a field of the row, the query, the answer of a named part, or the `Part`
+    itself if that is the annotation.
 
     >>> def shout(answer: str, *, mark="!") -> str:
     ...     return answer.upper() + mark
@@ -115,17 +113,14 @@ class UserFunction:
     function: Callable[..., Any]
     kind: Kind = field(eq=False)
     fed: Parameter | None = field(eq=False)
-    """What is given by position; None for a function that generates."""
+    """The positional parameter; None for a generator."""
     names: tuple[Parameter, ...] = field(default=(), eq=False)
-    """What is given by name."""
+    """The keyword-only parameters."""
     is_async: bool = field(default=False, eq=False)
 
     @classmethod
     def of(cls, name: str, function: Callable[..., Any]) -> UserFunction:
-        """Return a function with what its signature says.
-
-        Raises `OperandError` for one that a chain could not call.
-        """
+        """Inspect a function. Raises `OperandError` for one that a chain can't call."""
         if not callable(function):
             message = f"@{name} can't be {shown(function)}, which is no function"
             raise OperandError([Diagnostic("operand", message)])
@@ -158,7 +153,7 @@ class UserFunction:
         return cls(name, function, "fold", Parameter(first.name, item), names, is_async)
 
     def check(self) -> None:
-        """Raise `OperandError` for an annotation that no value of a chain can have."""
+        """Raise `OperandError` for an invalid annotation."""
         for one in (self.fed, *self.names):
             if one is None or one.wants in (Candidate, Part):
                 continue
@@ -171,9 +166,9 @@ class UserFunction:
                 raise OperandError([Diagnostic("operand", message, hint=hint)]) from error
 
     def readings(self, record: Record) -> tuple[tuple[Candidate, ...], ...]:
-        """Return the candidates of each call.
+        """Return the candidates for each call.
 
-        Raises `StageError` where a fold or a map has nothing before it.
+        Raises `StageError` if a fold or a map has no candidates.
         """
         if self.kind == "generate":
             return ((),)
@@ -186,9 +181,9 @@ class UserFunction:
     def arguments(
         self, record: Record, read: tuple[Candidate, ...]
     ) -> tuple[list[Any], dict[str, Any]]:
-        """Return what a call is given, by position and by name.
+        """Return the positional and keyword arguments of a call.
 
-        Raises `StageError` for a name that the record lacks, or a value of another type.
+        Raises `StageError` for a missing value, or one of another type.
         """
         given: list[Any] = []
         if self.fed is not None:
@@ -212,27 +207,26 @@ class UserFunction:
             return part if parameter.wants is Part else parameter.read(part.answer)
         return parameter.read(value)
 
-    # ------------------------------------------------------------ calling it
+    # ------------------------------------------------------------ calls
 
     def call(self, record: Record, read: tuple[Candidate, ...], place: Place) -> Candidates:
-        """Return the candidates that a call makes.
+        """Call the function and return its candidates.
 
-        Raises `StageError`: `FunctionError` where the function raised. What is no `Exception`,
-        such as `KeyboardInterrupt`, goes through.
+        Raises `StageError`, or `FunctionError` if the function raised an `Exception`.
         """
         given, by_name = self.arguments(record, read)
         try:
             found = _listed(self.function(*given, **by_name), current().samples_per_stage)
-        except Exception as error:  # whatever it raises is the failure of its row
+        except Exception as error:  # user code
             raise FunctionError(error) from error
         return self._candidates(found, place, current().samples_per_stage)
 
     async def acall(
         self, record: Record, read: tuple[Candidate, ...], place: Place, most: int
     ) -> Candidates:
-        """Return the candidates that a call of an async function makes, `most` at most.
+        """Call the async function and return its candidates, at most `most`. Raises as `call`.
 
-        Raises as `call` does. It takes the limit, since it runs in a thread with limits of its own.
+        `most` is a parameter, because limits in force are per thread, and this runs in another one.
         """
         given, by_name = self.arguments(record, read)
         try:
@@ -245,12 +239,12 @@ class UserFunction:
                         break
             else:
                 found = _listed(await made, most)
-        except Exception as error:  # whatever it raises is the failure of its row
+        except Exception as error:  # user code
             raise FunctionError(error) from error
         return self._candidates(found, place, most)
 
     def _candidates(self, found: Any, place: Place, most: int) -> Candidates:
-        """Return what was returned as candidates: none, one, or each of several."""
+        """Convert a return value to candidates: none, one, or one for each item."""
         several = found if isinstance(found, list) else [found]
         if len(several) > most:
             message = f"it returned more than {most:,} candidates, the limit samples_per_stage"
@@ -281,7 +275,7 @@ def _parameters(name: str, function: Callable[..., Any]) -> list[inspect.Paramet
         message = f"the annotations of {name}() can't be read: {error}"
         hint = "import what they name where the function is defined, not for type checkers alone"
         raise OperandError([Diagnostic("operand", message, hint=hint)]) from error
-    except (TypeError, ValueError):  # some built-in functions tell nothing about themselves
+    except (TypeError, ValueError):  # some built-in functions have no signature
         return [inspect.Parameter("value", inspect.Parameter.POSITIONAL_ONLY)]
 
 
@@ -290,7 +284,7 @@ def _wanted(parameter: inspect.Parameter) -> Any:
 
 
 def _listed(value: Any, most: int) -> Any:
-    """Return lists, tuples and iterators as a list, of one more than is allowed; others as is."""
+    """Return lists, tuples and iterators as a list of at most `most + 1` items; others as is."""
     if isinstance(value, list | tuple | Iterator):
         return list(islice(value, most + 1))
     return value

@@ -1,8 +1,8 @@
-"""Which ops name their own part: ``{{ classify.answer }}`` needs no label where nobody could doubt.
+"""Implicit labels: a part is readable by the name of its op, as in ``{{ classify.answer }}``.
 
-An op does where it stands once in a chain, without a label of its own, and where nothing else has
-its name. Such a name is no part of a place, so it changes no sample; nor does it hide a field of a
-row. What is counted is the same for all chains of one normal form.
+An op names its own part if it occurs once in a chain, without a label, and nothing else has its
+name. An implicit label is not part of a place, so it changes no sample, and it does not hide a
+field of a row. Equivalent chains have the same implicit labels.
 """
 
 from __future__ import annotations
@@ -59,13 +59,13 @@ def own_names(body: Expr, declared: Iterable[Item] = ()) -> frozenset[str]:
 
 @define
 class _Counting:
-    """How often each op stands in the parts of a chain; what is more than once is just often."""
+    """Counter of the ops in a chain: once, or several times."""
 
     bodies: Mapping[str, Expr]
     ops: frozenset[str]
     labels: set[str] = field(factory=set)
     _known: dict[tuple[str, bool], Mapping[str, int]] = field(factory=dict)
-    """The counts of definitions, gathered or not."""
+    """Counts of definitions, with joined branches or not."""
     _branched: dict[str, bool] = field(factory=dict)
 
     def visit(self, node: Expr, *, gathered: bool) -> Mapping[str, int]:
@@ -81,7 +81,7 @@ class _Counting:
                 return {stage.name: _OFTEN} if stage else self.visit(inner, gathered=gathered)
             case Branch(parts) if not gathered:  # each has a history of its own
                 return self.most(parts, gathered)
-            case Fallback() | Route() | Combine():  # one of them runs; of the last nobody knows
+            case Fallback() | Route() | Combine():  # one of the parts runs; unknown for `Combine`
                 return self.most(parts_of(node), gathered)
             case Repeat() | Each():
                 return dict.fromkeys(self.summed(node, gathered), _OFTEN)
@@ -97,7 +97,7 @@ class _Counting:
             for name, often in self.visit(part, gathered=inside).items():
                 found[name] = min(_OFTEN, found[name] + often * times)
             if gathered and isinstance(node, Then) and self.is_branched(part):
-                times = _OFTEN  # what stands after a branch applies to each of its parts
+                times = _OFTEN  # a stage after a branch applies to each of its arms
         return found
 
     def most(self, parts: Iterable[Expr], gathered: bool) -> Mapping[str, int]:
@@ -107,7 +107,7 @@ class _Counting:
         return found
 
     def labelled(self, node: Expr) -> Stage | None:
-        """Return the stage that a label stands at, if it is one; a `retry` stays in its label."""
+        """Return the stage that a label names, looking into a `retry`; None for other parts."""
         passed: set[str] = set()
         while not isinstance(node, Stage):
             match node:
@@ -128,7 +128,7 @@ class _Counting:
         return node if node.name in self.ops else None
 
     def is_branched(self, node: Expr) -> bool:
-        """Return whether a part yields results that stay apart, looking through definitions."""
+        """Return whether a part has several results, resolving references."""
         match node:
             case Branch():
                 return True
@@ -145,9 +145,9 @@ class _Counting:
         assert_never(node)
 
     def learn(self, body: Expr) -> None:
-        """Count in all definitions that an expression leads to, those first that others use.
+        """Count the ops of all definitions that an expression uses, in order of dependency.
 
-        It takes no stack, however many there are; what leads back to itself is refused elsewhere.
+        It is iterative. Cycles are diagnosed elsewhere.
         """
         begun: set[str] = set()
         pending = [ref.name for ref in references(body)]

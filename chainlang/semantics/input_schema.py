@@ -1,4 +1,4 @@
-"""Rows -> records: what a row must have, what it may leave out, and which text is the query."""
+"""Validation of rows against the input declaration, and their conversion to records."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from chainlang.semantics.record import Candidate, Record
 from chainlang.semantics.seeds import row_id
 
 _OWN = ("id", "responses")
-"""Fields that a row may have though no input names them: who it is, and its first candidates."""
+"""Fields that a row may have in addition to the declared ones: its id, and first candidates."""
 
 
 class InputError(Exception):
-    """A row is not what the chain reads; `faults` says of each field what is wrong with it."""
+    """Validation error of a row; `faults` has a message for each field."""
 
     def __init__(self, faults: Iterable[str]) -> None:
         self.faults = tuple(faults)
@@ -32,18 +32,18 @@ class InputError(Exception):
 
 @frozen
 class Door:
-    """Where rows come in: what they must be, from the declarations of a chain."""
+    """Validator of rows, from the declarations of a chain."""
 
     type: declarations.Type | None = None
-    """What a row has to fit; None where every row will do."""
+    """Type of rows; None to accept any."""
     derived: tuple[declarations.Field, ...] = ()
-    """The fields that are made from others."""
+    """Fields that are computed from others."""
     types: Mapping[str, Declared] = field(factory=dict)
     bound: Bound = NOTHING
 
     @classmethod
     def of(cls, declared: Iterable[Item], bound: Bound = NOTHING) -> Door:
-        """Return the door that an `input` declares; without one, it stands open."""
+        """Return the validator of an `input` declaration; without one, it accepts any row."""
         declared = tuple(declared)
         types = declared_types(declared)
         expected = next((one.type for one in declared if isinstance(one, declarations.Input)), None)
@@ -54,12 +54,11 @@ class Door:
         return cls(declarations.Shape(given), derived, types, bound)
 
     def record(self, row: Mapping[str, Any], number: int = 0, *, bare: bool = False) -> Record:
-        """Return the record that a row starts as.
+        """Return the initial record of a row. Raises `InputError` if it does not fit its type.
 
-        With an `input` declaration the row must fit it; one that was a `bare` text fills the only
-        field that is asked for. The query is the field ``query``, or the only field besides ``id``;
-        the field ``responses``, a list, gives the first candidates.
-        Raises `InputError` for a row that does not fit.
+        A `bare` string is the value of the only required field. The query is the field ``query``,
+        or the only field except ``id``; the items of the field ``responses``, a list, are the first
+        candidates.
 
         >>> Door().record({"id": 1, "text": "hello"}).query
         'hello'
@@ -74,7 +73,7 @@ class Door:
         return Record(fields, row_id(row), _query(fields), candidates, number=number)
 
     def _fitted(self, row: Mapping[str, Any], wanted: declarations.Type) -> dict[str, Any]:
-        """Return a row with defaults filled in and derived fields made, every field of its type."""
+        """Return a validated row, with defaults and derived fields."""
         from pydantic_core import ValidationError
 
         made = {one.name: row[one.name] for one in self.derived if one.name in row}
@@ -85,7 +84,7 @@ class Door:
             fitted = plain(validator(wanted, self.types, self.bound.classes).validate_python(rest))
         except ValidationError as error:
             raise InputError(misfits(error, wanted, self.types)) from error
-        except Exception as error:  # a validator of a class is somebody else's code
+        except Exception as error:  # validators of a class are user code
             raise InputError([f"its class failed: {type(error).__name__}: {error}"]) from error
         found = {**own, **fitted}
         for one in self.derived:
@@ -96,7 +95,7 @@ class Door:
         return found
 
     def _only(self) -> str | None:
-        """Return the field that a text by itself is meant for; None for ``query``."""
+        """Return the field for a bare string; None for ``query``."""
         shape = None if self.type is None else shape_of(self.type, self.types)
         fields = () if shape is None else shape.fields
         asked = [one.name for one in fields if one.default is None]
@@ -114,7 +113,7 @@ def record_of(
     *,
     number: int = 0,
 ) -> Record:
-    """Return the record that a row starts as, as `Door.record` does; for one row."""
+    """Return the initial record of a single row, as `Door.record`."""
     return Door.of(declared, bound).record(row, number)
 
 

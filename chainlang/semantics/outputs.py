@@ -1,4 +1,4 @@
-"""What of a result is looked at. What nobody looks at need not be made."""
+"""Outputs: the parts of a result that the caller reads, so that the rest need not be computed."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from chainlang.errors import error_of, raise_errors
 from chainlang.semantics.record import Branched, Candidate, Flow, Record, Stop
 
 WHOLE = ("answer", "candidates", "history", "trace")
-"""What can be asked for besides the named parts, of which `history` is all."""
+"""Outputs other than named parts; ``history`` is all of those."""
 
 
 @frozen
 class Outputs:
-    """What the caller wants to see of each result; `names` is None for everything.
+    """Parts of each result that the caller reads; `names` is None for everything.
 
     >>> "votes" in Outputs(), "answer" in Outputs(frozenset({"answer"}))
     (True, True)
@@ -30,7 +30,7 @@ class Outputs:
         return name == "answer" and "candidates" in self.names
 
     def has_part(self, name: str) -> bool:
-        """Return whether the output of a named part is looked at."""
+        """Return whether the caller reads the output of a named part."""
         return "history" in self or name in self
 
     def __iter__(self) -> Iterator[str]:
@@ -38,9 +38,9 @@ class Outputs:
 
     @staticmethod
     def of(given: Collection[str] | None, parts: Iterable[str]) -> Outputs:
-        """Return the outputs that a call was given, of a chain with these named parts.
+        """Return the outputs of a setting, for a chain with the named `parts`.
 
-        Raises `SettingError` for a name that no result of the chain has.
+        Raises `SettingError` for an unknown name.
         """
         if given is None:
             return Outputs()
@@ -54,9 +54,9 @@ class Outputs:
         return Outputs(names)
 
     def of_flow(self, flow: Flow) -> Flow:
-        """Return what of a result is looked at; the result itself where all of it is.
+        """Return a result reduced to the outputs; the same object if they are everything.
 
-        The input and what did not go the straight way are always there.
+        The input and the events are always included.
 
         >>> record = Record({}, "7", None, (Candidate("42", {"verdict": "correct"}),))
         >>> (seen,) = Outputs(frozenset({"answer"})).of_flow(record).candidates
@@ -82,7 +82,7 @@ class Outputs:
 
 
 def _unkept(record: Record) -> tuple[Stop, ...]:
-    """Return of a trace what has to be told: what of its type no engine held a stage to."""
+    """Return the trace reduced to the parts of types that an engine did not enforce."""
     found: dict[Stop, None] = {}
     for stop in record.trace:
         for one in stop.candidates:

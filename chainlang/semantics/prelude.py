@@ -1,4 +1,4 @@
-"""The prelude: what ``E``, ``V``, ``J`` and ``S`` mean, read from ``prelude.chain``."""
+"""The prelude: definitions of ``E``, ``V``, ``J`` and ``S``, from ``prelude.chain``."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Templates -> text. Expressions have a module of their own.
+"""Rendering of prompt templates.
 
-Templates are written by authors of chains; everything that fills them in is a value. They run in
-jinja's immutable sandbox, an unknown name is an error, and a rendered prompt is never rendered
-again, so nothing that a row or a model says can become a template.
+Templates are written by authors of chains. They are rendered in jinja's immutable sandbox, with
+unknown names as errors. A rendered prompt is never rendered again, so text of a row or a model can
+never become a template.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def absent(name: str, names: Iterable[str]) -> str:
-    """Say that a name is not there, what is, and which of them was probably meant.
+    """Return the message for an unknown name, with the known names and a suggestion.
 
     >>> absent("txt", ["text", "lang"])
     "there is no 'txt', there are text, lang; did you mean 'text'?"
@@ -36,21 +36,21 @@ def absent(name: str, names: Iterable[str]) -> str:
 
 
 class RenderError(Exception):
-    """A template could not be filled in with the values of a row; the message says why."""
+    """A template failed on the values of a row; the message has the reason."""
 
 
 NOT_ALLOWED = (
     ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError, TypeError,
     ValueError,
 )  # fmt: skip
-"""What filters and operators raise for values that do not allow them."""
+"""Exceptions that filters and operators raise for unsuitable values."""
 
 
 def render(template: str, values: Mapping[str, Any]) -> str:
-    """Return a template with values filled in. Text goes in as it is, other values as JSON.
+    """Render a template. Strings are inserted as they are, other values as JSON.
 
-    Raises `RenderError` for a name that the values lack, an operation that fails on them, or a
-    function that is to be shown, and `MeaningError` for a template that is not one.
+    Raises `RenderError` for a missing name, an operation that fails, and a function as a value, and
+    `MeaningError` for a syntax error.
 
     >>> render("{{ lang }}: {{ text }}", {"lang": "fr", "text": "{{ 7 * 7 }}"})
     'fr: {{ 7 * 7 }}'
@@ -60,7 +60,7 @@ def render(template: str, values: Mapping[str, Any]) -> str:
 
 @lru_cache(maxsize=1024)
 def _compiled(template: str) -> Callable[[Mapping[str, Any]], str]:
-    """Return what fills a template in. Raises `MeaningError` if jinja cannot read it."""
+    """Return the render function of a template. Raises `MeaningError` for a syntax error."""
     from jinja2 import TemplateError, TemplateSyntaxError
 
     from chainlang.semantics.sandbox import rendered
@@ -70,12 +70,12 @@ def _compiled(template: str) -> Callable[[Mapping[str, Any]], str]:
     except TemplateSyntaxError as error:
         message = f"this template can't be read: {error.message} (line {error.lineno})"
         raise MeaningError([Diagnostic("template", message)]) from error
-    except SyntaxError as error:  # of the Python that jinja makes of it: an argument stands twice
+    except SyntaxError as error:  # of the Python code that jinja generates: a repeated argument
         message = f"this template can't be read: {error.msg}"
         raise MeaningError([Diagnostic("template", message)]) from error
 
     def fill(values: Mapping[str, Any]) -> str:
-        # As `found.render(values)`, which copies the values twice.
+        # The same as `found.render(values)`, which copies the values twice.
         context = found.new_context({**found.globals, **values}, shared=True)
         try:
             return rendered(found.root_render_func(context))
@@ -86,7 +86,7 @@ def _compiled(template: str) -> Callable[[Mapping[str, Any]], str]:
 
 
 def said_by(error: Exception) -> str:
-    """Return what an error says of the values of a row."""
+    """Return the message of an error about the values of a row."""
     if isinstance(error, RecursionError):
         return "a value is nested too deep"
     return without_places(str(error))
@@ -94,7 +94,7 @@ def said_by(error: Exception) -> str:
 
 @lru_cache(maxsize=1024)
 def variables(template: str) -> frozenset[str]:
-    """Return the names that a template reads and does not define itself.
+    """Return the names that a template reads without defining them.
 
     >>> sorted(variables("{{ query }}{% for one in candidates %}{{ one.answer }}{% endfor %}"))
     ['candidates', 'query']
@@ -104,9 +104,9 @@ def variables(template: str) -> frozenset[str]:
 
 
 def undeclared(tree: nodes.Template) -> frozenset[str]:
-    """Return the names that a template reads and does not set before.
+    """Return the names that a template reads without defining them before.
 
-    As `jinja2.meta` finds them, but nothing constant is computed: that may fail, or never end.
+    Like `jinja2.meta`, but without constant folding, which may fail or never end.
     """
     from jinja2.meta import TrackingCodeGenerator
 
@@ -119,9 +119,9 @@ def undeclared(tree: nodes.Template) -> frozenset[str]:
 
 @lru_cache(maxsize=1024)
 def looks_into(template: str) -> bool:
-    """Return whether a template does more with values than to show, join, count and go through.
+    """Return whether a template does more with values than to print, join, count and iterate.
 
-    It may ask what kind of value something is, as `is none` does, or how its text goes.
+    It may depend on the type of a value, as with `is none`, or on its text.
 
     >>> looks_into("{% if query is none %}{% endif %}"), looks_into("{{ query | trim }}")
     (True, False)
@@ -143,13 +143,13 @@ _ASKING = frozenset(
 
 @lru_cache(maxsize=1)
 def environment() -> Sandbox:
-    """Return the sandbox that templates are read and filled in by."""
+    """Return the jinja environment of templates."""
     from chainlang.semantics.sandbox import Missing, Sandbox
 
     class Absent(Missing):
         @property
         def _undefined_message(self) -> str:
-            """What is said of a name that leads nowhere: it, and those that lead somewhere."""
+            """Message for an unknown name, with the known names."""
             of, name = self._undefined_obj, self._undefined_name
             if self._undefined_hint or not isinstance(name, str):
                 return str(super()._undefined_message)

@@ -1,4 +1,4 @@
-"""What flows through a chain: records, and the candidates in them. Frozen values."""
+"""Records, the state of a row in a chain, and the candidates in them. Frozen values."""
 
 from __future__ import annotations
 
@@ -18,42 +18,42 @@ _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 @frozen
 class Candidate:
-    """One answer on its way through a chain, with everything that is known of it."""
+    """One candidate: a parsed sample, or a value of a function or a row."""
 
     answer: Any
-    """What later stages and the vote read: a text, or a JSON value if its type names no answer."""
+    """Value for later stages and votes: a string, or a JSON value if its type has no answer."""
     fields: Mapping[str, Any] = field(default=_NOTHING, hash=False)
-    """The fields of its type: ``verdict``, ``final_answer``, ..."""
+    """Fields of its type: ``verdict``, ``final_answer``, ..."""
     text: str = ""
-    """What the model said, as it said it; empty where no model did."""
+    """Reply of the model; empty if it is not from a model."""
     finish: str = ""
     tokens: int = 0
     token_ids: tuple[int, ...] = field(default=(), repr=False)
     place: Place = ()
-    """Where it was drawn."""
+    """Place of the sample."""
     value: Any = field(default=None, kw_only=True, hash=False, repr=False)
-    """The reply as Python has it: an instance, where a class is bound to its type; else as JSON
-    values; the text, where it has no type. None where no model said it."""
+    """Reply as a Python value: an instance of the class bound to its type, else JSON values; the
+    text without a type; None if it is not from a model."""
     unkept: tuple[str, ...] = field(default=(), kw_only=True, repr=False)
-    """What of its type the engine did not hold the reply to; it was looked at afterwards."""
+    """Parts of its type that the engine did not enforce; they were validated afterwards."""
     reasoning: str = field(default="", kw_only=True, repr=False)
-    """What the model thought before it said its text, where its engine returns that apart."""
+    """Reasoning before the reply, from engines that return it separately."""
     logprobs: tuple[float, ...] = field(default=(), kw_only=True, repr=False)
-    """The logarithm of the probability of each token, where the stage says ``logprobs=true``."""
+    """Natural logarithm of the probability of each token, with ``logprobs=true``."""
 
     @property
     def logprob(self) -> float | None:
-        """The logarithm of the probability of the whole reply; None where nobody asked for it."""
+        """Natural logarithm of the probability of the whole reply; None without `logprobs`."""
         return math.fsum(self.logprobs) if self.logprobs else None
 
     def view(self) -> View:
-        """Return the candidate as templates see it: its fields, and ``answer``."""
+        """Return the candidate as a template value: its fields, and ``answer``."""
         return View({**self.fields, "answer": self.answer})
 
 
 @frozen
 class Stop:
-    """What one stage yielded, on the way of a row: the stage, its place, and its candidates."""
+    """Trace entry: a stage, its place, and its candidates."""
 
     stage: str
     place: Place
@@ -62,21 +62,21 @@ class Stop:
 
 @frozen
 class Event:
-    """Something that did not go the straight way: what stepped in, where, and why."""
+    """An unusual event in a row: its kind, its place, and the reason."""
 
     kind: Literal["fallback", "retry", "loop", "lossy"]
-    """A part of a fallback after the first ran; something was drawn again; a loop ran out; a lossy
-    pass left something out."""
+    """A later part of a fallback ran; a retry; a loop reached its maximum; a lossy pass took
+    effect."""
     place: Place
-    """Of the part that stepped in, of what was drawn again, of the loop, or of the vote."""
+    """Place of the part that ran, of the retry, of the loop, or of the vote."""
     message: str
     sample: int | None = None
-    """The number of the sample that was drawn again, where it was one."""
+    """Number of the retried sample, if it was one."""
 
 
 @frozen(slots=False)  # see `Form`
 class Record:
-    """A row on its way through a chain: its fields, its candidates, and its named parts so far."""
+    """State of a row in a chain: its fields, its candidates, and its named parts so far."""
 
     row: Mapping[str, Any] = field(hash=False)
     id: str
@@ -84,18 +84,18 @@ class Record:
     candidates: tuple[Candidate, ...] = ()
     history: Mapping[str, tuple[Candidate, ...]] = field(default=_NOTHING, hash=False)
     trace: tuple[Stop, ...] = field(default=(), repr=False)
-    """What every stage yielded, in the order of the chain."""
+    """Candidates of all stages so far, in the order of the chain."""
     events: tuple[Event, ...] = field(default=(), repr=False)
-    """What did not go the straight way, in the order of the chain."""
+    """Events so far, in the order of the chain."""
     local: Mapping[str, Any] = field(default=_NOTHING, hash=False, repr=False)
-    """Names that only the part being run sees: the item of an `each`, the error of a `retry`."""
+    """Names visible in the current part only: the item of an `each`, the error of a `retry`."""
     number: int = field(default=0, eq=False, repr=False)
-    """The line of the row in its source, or its position there, from 1."""
+    """Line or position of the row in its source, counted from 1."""
 
     def after(self, stage: str, place: Place, candidates: tuple[Candidate, ...]) -> Record:
-        """Return the record behind a stage: its candidates replace those before it."""
+        """Return the record after a stage, with the candidates of the stage."""
         trace = (*self.trace, Stop(stage, place, candidates))
-        return Record(  # `evolve` would take several times as long, and this is once a stage
+        return Record(  # `evolve` takes several times as long, and this runs for every stage
             self.row,
             self.id,
             self.query,
@@ -110,7 +110,7 @@ class Record:
     def named(self, name: str, candidates: tuple[Candidate, ...], *, own: bool = False) -> Record:
         """Return the record with the output of a named part added to its history.
 
-        A name that nobody wrote, but an op has as its `own`, hides no field of the row.
+        With `own`, an implicit label, the name does not hide a field of the row.
         """
         if own and name in self.row:
             return self
@@ -121,12 +121,12 @@ class Record:
         return evolve(self, events=(*self.events, *events)) if events else self
 
     def inside(self, **local: Any) -> Record:
-        """Return the record with more names that only the part being run sees."""
+        """Return the record with more local names."""
         return evolve(self, local={**self.local, **local})
 
     @cached_property
     def values(self) -> Mapping[str, Any]:
-        """What a template of a stage may read; made once, for all prompts and all replies."""
+        """Values that templates can read; cached."""
         found: dict[str, Any] = dict(self.row)
         for name, candidates in self.history.items():
             found[name] = part_view(candidates)
@@ -138,7 +138,7 @@ class Record:
 
 
 def part_view(candidates: tuple[Candidate, ...]) -> View:
-    """Return a named part as templates see it: ``answer``, ``candidates``, its first's fields."""
+    """Return a named part as a template value: ``answer``, ``candidates``, first fields."""
     views = [one.view() for one in candidates]
     if not candidates:
         return View({"candidates": views})
@@ -146,19 +146,19 @@ def part_view(candidates: tuple[Candidate, ...]) -> View:
     return View({**first.fields, "answer": first.answer, "candidates": views})
 
 
-# Names that earlier notations gave to what is called by another name here.
+# Names of values in earlier notations, with their names here.
 _ALIASES = {"synthesized_response": "final_answer"}
 
 
 @frozen
 class Part:
-    """The output of a named part: its first candidate's answer and fields, and all candidates."""
+    """Output of a named part: answer and fields of its first candidate, and all candidates."""
 
     candidates: tuple[Candidate, ...]
 
     @property
     def answer(self) -> Any:
-        """The answer of its first candidate, or None if it has none."""
+        """Answer of the first candidate; None without candidates."""
         return self.candidates[0].answer if self.candidates else None
 
     def __getitem__(self, name: str) -> Any:
@@ -166,7 +166,7 @@ class Part:
 
 
 def field_of(candidates: tuple[Candidate, ...], name: str) -> Any:
-    """Return a field of the first candidate. Raises KeyError naming what there is."""
+    """Return a field of the first candidate. Raises `KeyError` with the known fields."""
     fields = candidates[0].fields if candidates else {}
     key = name if name in fields else _ALIASES.get(name, name)
     if key not in fields:
@@ -177,12 +177,12 @@ def field_of(candidates: tuple[Candidate, ...], name: str) -> Any:
 
 @frozen
 class Branched:
-    """Results that stay apart, under their names: labels, else positions."""
+    """Separate results of a branch, by label or position."""
 
     results: tuple[tuple[str, Flow], ...]
 
     def records(self) -> Iterator[Record]:
-        """Yield the records of all branches, in the order they are written."""
+        """Yield the records of all arms, in written order."""
         for _, flow in self.results:
             if isinstance(flow, Branched):
                 yield from flow.records()
@@ -194,14 +194,14 @@ Flow = Record | Branched
 
 
 def numbered(flow: Flow, number: int) -> Flow:
-    """Return what a row has become as that of an equal row, with another number in its source."""
+    """Return the result of a row as that of an equal row with another number."""
     if isinstance(flow, Record):
         return evolve(flow, number=number)
     return Branched(tuple((name, numbered(one, number)) for name, one in flow.results))
 
 
 def events_of(flow: Flow) -> tuple[Event, ...]:
-    """Return the events of a row; those before it branched are there once."""
+    """Return the events of a row, without repeating those before a branch."""
     if isinstance(flow, Record):
         return flow.events
     several = [events_of(one) for _, one in flow.results]
@@ -213,7 +213,7 @@ def events_of(flow: Flow) -> tuple[Event, ...]:
 
 
 def gathered(flows: list[Flow], before: Record) -> Record:
-    """Return what a join makes of its operands: their candidates in order, their names together."""
+    """Join records: concatenate their candidates, and merge their histories."""
     candidates: list[Candidate] = []
     history = dict(before.history)
     trace = list(before.trace)

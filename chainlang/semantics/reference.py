@@ -1,8 +1,7 @@
-"""What a chain means, slow and obvious: one row, one stage, one sample after another.
+"""Reference interpreter: a simple, sequential implementation of the semantics of chains.
 
-This is the meaning. Every other way to run a chain is tested against it. It needs no engine: it is
-given a function that completes one request. It has no clock, so that no `timeout` ends and no
-backoff waits.
+The runtime and all passes are tested against it. It takes a function that completes one request, in
+place of an engine. It has no clock: a `timeout` never expires, and a backoff does not wait.
 """
 
 from __future__ import annotations
@@ -70,9 +69,9 @@ def interpret(
     run_seed: int = 0,
     model: str = TINY,
 ) -> Flow:
-    """Return what a chain makes of a record; `model` is that of the stages which name none.
+    """Run a chain on a record; `model` is the model of stages that name none.
 
-    Raises `StageError` where a stage fails: then the row has failed, and no other has.
+    Raises `StageError` if a stage fails, and with it the row.
 
     >>> from chainlang import chain
     >>> from chainlang.engines.fake import FakeEngine
@@ -95,7 +94,7 @@ class _Interpreter:
     run_seed: int
     model: str
     own: frozenset[str]
-    """The ops that name their own part."""
+    """Ops that name their own part."""
 
     def visit(self, node: Expr, record: Record, place: Place) -> Flow:  # noqa: C901  # a match
         match node:
@@ -106,7 +105,7 @@ class _Interpreter:
             case Then(parts):
                 flow: Flow = record
                 for index, part in enumerate(parts):
-                    assert isinstance(flow, Record)  # in a normal form nothing follows a branch
+                    assert isinstance(flow, Record)  # in a normal form, branches come last
                     flow = self.visit(part, flow, step(place, part, str(index)))
                 return flow
             case Join(parts):
@@ -128,7 +127,7 @@ class _Interpreter:
                     )
                 )
             case Named(name, body):
-                # A label may name a branch only where a join gathers it; so it is gathered here.
+                # A branch with a label is always an operand of a join, so it can be joined here.
                 found = gathered([self.visit(body, record, place)], record)
                 return found.named(name, found.candidates)
             case Fallback():
@@ -148,7 +147,7 @@ class _Interpreter:
         assert_never(node)
 
     def one(self, node: Expr, record: Record, place: Place) -> Record:
-        """Visit a part that is no branch."""
+        """Run a part that has one result."""
         flow = self.visit(node, record, place)
         assert isinstance(flow, Record)
         return flow
@@ -289,7 +288,7 @@ class _Interpreter:
         end: Place = (),
         sample: int | None = None,
     ) -> Made:
-        """Return what `draw` makes of a record at a place, trying again as `tries` says."""
+        """Return the result of `draw` for a record at a place, with the retry policy `tries`."""
         one = Try(record)
         while True:
             try:
@@ -303,12 +302,12 @@ class _Interpreter:
 
 
 def step(place: Place, part: Expr, position: str) -> Place:
-    """Return the place of a part: its label, which edits elsewhere don't move, or its position."""
+    """Return the place of a part: its label, which other edits don't change, or its position."""
     return (*place, part.name if isinstance(part, Named) else position)
 
 
 def _operands(parts: tuple[Expr, ...]) -> list[Expr]:
-    """Return the operands of a join with ``3 * a`` written out as ``a & a & a``."""
+    """Return the operands of a join, with ``3 * a`` expanded to ``a & a & a``."""
     found: list[Expr] = []
     for part in parts:
         if isinstance(part, Repeat):

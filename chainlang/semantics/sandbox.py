@@ -1,9 +1,9 @@
-"""Jinja's sandbox, with bounds: what a stranger's template may do, and how much of it.
+"""Jinja's sandbox with a budget, for templates of untrusted authors.
 
-Jinja's own sandbox keeps a template from reaching Python, but lets it loop for ever and make texts
-without end. Here a rendering has a budget, counted in characters: what is shown, what is joined,
-and every round of a loop is paid from it, before it is made. What could not be counted is left out:
-macros, recursive loops, other files, and filters that pad or draw lots.
+Jinja's own sandbox denies access to Python, but not endless loops and output. Here each rendering
+has a budget in characters: output, joined strings and every round of a loop are counted before they
+are computed. Features that can't be counted are removed: macros, recursive loops, includes, and
+filters that pad text or are random.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from jinja2.visitor import NodeTransformer
 from chainlang.semantics.template_values import View, as_json, as_text
 
 BUDGET = 1 << 24
-"""Characters that one rendering may make, shown or not; a round of a loop costs `ROUND` of them."""
+"""Budget of one rendering in characters; a round of a loop costs `ROUND` characters."""
 ROUND = 16
 
 FILTERS = frozenset(
@@ -35,7 +35,7 @@ _OF_TEXT = (
     "capitalize", "e", "escape", "indent", "lower", "replace", "striptags", "title", "trim",
     "truncate", "upper", "wordcount",
 )  # fmt: skip
-"""The filters that would show a value as Python shows it, where it is no text."""
+"""Filters that would insert Python's `str` of a value that is not a string."""
 GLOBALS = frozenset({"dict", "namespace", "range"})
 _ABSENT: dict[type[nodes.Node], str] = {
     nodes.Include: "include",
@@ -52,7 +52,7 @@ METHODS = frozenset(
     removesuffix replace rfind rindex rpartition rsplit rstrip split splitlines
     startswith strip swapcase title upper""".split()  # noqa: SIM905
 )
-"""The methods of text; those of numbers are all left out."""
+"""Allowed methods of strings. Methods of numbers are not allowed."""
 _OF_LOOPS = frozenset({"index", "index0", "revindex", "revindex0", "first", "last", "length"})
 _LARGEST_NUMBER = 1 << 14  # bits
 
@@ -60,7 +60,7 @@ _LEFT: ContextVar[list[int]] = ContextVar("_LEFT")
 
 
 def rendered(pieces: Iterable[str]) -> str:
-    """Return the text of pieces that are made as they are taken, with a whole budget to spend."""
+    """Return the concatenation of lazily generated pieces, with a new budget."""
     token = _LEFT.set([BUDGET])
     try:
         return "".join(pieces)
@@ -69,7 +69,7 @@ def rendered(pieces: Iterable[str]) -> str:
 
 
 def spend(characters: int) -> None:
-    """Take from the budget, before anything is made of it. Raises `SecurityError` at its end."""
+    """Subtract from the budget. Raises `SecurityError` if it is used up."""
     left = _LEFT.get()
     left[0] -= characters
     if left[0] < 0:
@@ -81,7 +81,7 @@ def _refuse(rule: str) -> NoReturn:
 
 
 class Missing(StrictUndefined):
-    """A name that leads nowhere; its fields lead nowhere too, so that `default` may stand last."""
+    """An undefined name, whose fields are undefined too, so that `default` may come last."""
 
     def __getattr__(self, name: str) -> Missing:
         if name.startswith("__"):
@@ -93,7 +93,7 @@ class Missing(StrictUndefined):
 
 
 class Fields(ImmutableSandboxedEnvironment):
-    """Jinja's sandbox, which knows at once what is safe of views and of loops."""
+    """Jinja's sandbox, with a fast path for fields of views and loops."""
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         """Return a field of a value."""
@@ -124,7 +124,7 @@ class Sandbox(Fields):
             keep_trailing_newline=True,
             finalize=shown,
             autoescape=False,
-            optimized=False,  # it would compute, and make, whatever is constant
+            optimized=False,  # constant folding would compute without a budget
         )
         self.filters = {name: self.filters[name] for name in FILTERS}
         self.filters |= {"replace": _replace, "join": _join, "indent": _indent, "round": _round}
@@ -142,23 +142,23 @@ class Sandbox(Fields):
         return tree
 
     def wrap_str_format(self, value: Any) -> None:
-        """Leave `format` to `is_safe_attribute`, which knows none."""
+        """Disable `format`; `is_safe_attribute` rejects it."""
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
-        """Leave out the methods that could make much of little, but for `replace`."""
+        """Reject methods that can multiply the length of a string, except `replace`."""
         if isinstance(obj, str | int | float):
             return isinstance(obj, str) and attr in METHODS
         return super().is_safe_attribute(obj, attr, value)
 
     def call(self, context: Any, obj: Any, *args: Any, **named: Any) -> Any:
-        """Call what a template calls, and count what `replace` makes."""
+        """Call a function, counting the result of `replace`."""
         owner = getattr(obj, "__self__", None)
         if isinstance(owner, str) and getattr(obj, "__name__", "") == "replace":
             return _replace(owner, *args)
         return super().call(context, obj, *args, **named)
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
-        """Count what an operator makes before it makes it."""
+        """Count the result of an operator, then compute it."""
         if operator == "%" and isinstance(left, str):
             _refuse("a template can't format with %: write {{ }}")
         if operator == "**":
@@ -177,14 +177,14 @@ class Sandbox(Fields):
 
 
 def shown(value: Any) -> str:
-    """Return a value as it stands in a text."""
+    """Return the text of a value in a prompt."""
     text = value if type(value) is str else as_text(value)
     spend(len(text))
     return text
 
 
 def _of_text(filter_: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a filter that is given what a value shows as."""
+    """Return a filter that receives the text of a value."""
     before = int(hasattr(filter_, "jinja_pass_arg"))  # its environment comes first
 
     @wraps(filter_)
@@ -194,20 +194,20 @@ def _of_text(filter_: Callable[..., Any]) -> Callable[..., Any]:
     return filtered
 
 
-# ---------------------------------------------------------------- what is counted
+# ---------------------------------------------------------------- counting
 
-_ROUNDS = "rounds of a loop"  # no name that a template could write
+_ROUNDS = "rounds of a loop"  # not a name that a template could use
 _JOINED = "joined"
 
 
 class _Counted(NodeTransformer):
-    """Makes loops and `~` pay for what they make."""
+    """Transformer that adds counting to loops and `~`."""
 
     def visit_For(self, node: nodes.For) -> nodes.Node:  # noqa: N802  # jinja's name
         if node.recursive:
             raise TemplateSyntaxError("a template has no recursive loops", node.lineno)
         self.generic_visit(node)
-        # What a loop shows is counted where it is shown; its own words are counted by its rounds.
+        # The output of a loop is counted when it is printed, its literal text by its rounds.
         literal = sum(len(data.data) for data in node.find_all(nodes.TemplateData))
         each = nodes.Const(literal, lineno=node.lineno)
         node.iter = nodes.Filter(node.iter, _ROUNDS, [each], [], None, None, lineno=node.lineno)
@@ -220,7 +220,7 @@ class _Counted(NodeTransformer):
 
 
 def _rounds(items: Iterable[Any], literal: int) -> Iterable[Any]:
-    if isinstance(items, (list, tuple)):  # all are gone through: no loop is left before its end
+    if isinstance(items, (list, tuple)):  # all at once, because there is no `break`
         spend(len(items) * (ROUND + literal))
         return items
     return _counted(items, ROUND + literal)
@@ -239,7 +239,7 @@ def _joined(parts: list[Any]) -> str:
 
 
 def _join(items: Iterable[Any], between: str = "", attribute: str | None = None) -> str:
-    """Return items joined to one text, or one field of each."""
+    """Return items, or one field of each, joined to a string."""
     texts = []
     for item in items:
         one = item[attribute] if attribute is not None else item
@@ -249,20 +249,20 @@ def _join(items: Iterable[Any], between: str = "", attribute: str | None = None)
 
 
 def _replace(text: str, old: str, new: str, count: int = -1) -> str:
-    """Return a text with every occurrence of another replaced."""
+    """Return a string with occurrences of another one replaced."""
     times = text.count(old) if count is None or count < 0 else min(count, text.count(old))
     spend(len(text) + times * len(new))
     return text.replace(old, new, times)
 
 
 def _indent(text: str, width: int | str = 4, first: bool = False, blank: bool = False) -> str:
-    """Return a text with its lines indented, all but the first."""
+    """Return a string with its lines indented, except the first."""
     spend(len(text) + (text.count("\n") + 1) * (width if isinstance(width, int) else len(width)))
     return do_indent(text, width, first, blank)
 
 
 def tojson(value: Any) -> str:
-    """Return a value as JSON. Python says the name to whoever gives it more."""
+    """Return a value as JSON; Python's error for extra arguments has the name of this function."""
     return as_json(value)
 
 

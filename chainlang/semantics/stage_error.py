@@ -1,4 +1,4 @@
-"""The failure of one stage for one row, as an exception."""
+"""`StageError`: failure of a stage for one row."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from chainlang.protocol.messages import Failure, Sample
 
 
 class StageError(Exception):
-    """A stage failed for one row: the message and the `cause` say why.
+    """Failure of a stage for one row, with its `cause`.
 
-    `sample` is the reply that did not fit, where there was one; `transient` says whether the same
-    request may succeed when it is sent again.
+    `sample` is the sample whose reply is invalid, if there is one. `transient`: whether the same
+    request may succeed if it is sent again.
     """
 
     def __init__(
@@ -28,7 +28,7 @@ class StageError(Exception):
 
     @property
     def reply(self) -> str | None:
-        """The text of the reply that did not fit, where there was one."""
+        """Text of the invalid reply; None if there is none."""
         return self.sample.text if self.sample else None
 
     def saying(self, message: str) -> StageError:
@@ -38,5 +38,5 @@ class StageError(Exception):
 
     @classmethod
     def of(cls, failure: Failure) -> StageError:
-        """Return the error of a request that yielded nothing."""
+        """Return the error of a failed request."""
         return cls(failure.message, failure.kind, transient=failure.transient)

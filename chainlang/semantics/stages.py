@@ -1,7 +1,6 @@
-"""What one stage does: from a record to prompts, and from replies to candidates.
+"""Semantics of stages: from a record to prompts, and from replies to candidates.
 
-Everything here is a function of values. When a stage runs, and where, is not decided here; the
-reference interpreter and the runtime both call these functions, and differ in all else.
+These are pure functions, called by both the reference interpreter and the runtime.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ _SAMPLING_OPTIONS = frozenset(
 
 @frozen
 class Meaning:
-    """A stage with every default filled in: what it reads, asks and yields."""
+    """A stage with its op's settings and all defaults filled in."""
 
     name: str
     kind: Kind
@@ -47,25 +46,25 @@ class Meaning:
     model: str
     sampling: Sampling
     user: str
-    """The template of the prompt."""
+    """Template of the user message."""
     system: str | None = None
     returns: declarations.Type | None = None
     answer: str | None = None
-    """An expression over the fields of a reply."""
+    """Expression over the fields of a reply, which is the answer."""
     choose: str | None = None
-    """The field of a reply that is the number of a candidate."""
+    """Field of a reply with the number of the chosen candidate."""
     need: int | None = None
-    """How many of the samples must succeed; None for all."""
+    """Number of samples that must succeed; None for all."""
     fresh: bool = False
     logprobs: bool = False
-    """Whether each candidate tells how likely its tokens were."""
+    """Whether candidates have log probabilities."""
     types: Mapping[str, Declared] = field(factory=dict, hash=False)
     bound: Bound = field(default=NOTHING, eq=False, repr=False)
     span: Span | None = field(default=None, eq=False, repr=False)
     _forms: dict[int, Form] = field(factory=dict, init=False, eq=False, repr=False)
 
     def form(self, candidates: int) -> Form | None:
-        """Return what a reply has to be, with so many candidates before it; None for any text."""
+        """Return the type of a reply to `candidates` candidates; None for free text."""
         if self.returns is None:
             return None
         key = candidates if self.choose is not None else 0
@@ -78,7 +77,7 @@ class Meaning:
 
 @frozen
 class Vote:
-    """A vote with its options: what it counts, and what it counts as equal."""
+    """A vote with its options."""
 
     by: str | None = None
     normalize: str | None = None
@@ -86,16 +85,16 @@ class Vote:
 
     @property
     def how(self) -> tuple[str | None, str | None]:
-        """The options that bear on what is counted."""
+        """Options that determine the counted answers."""
         return self.by, self.normalize
 
 
 def meaning(
     stage: Stage, declared: Iterable[Item] = (), bound: Bound = NOTHING, *, model: str = TINY
 ) -> Meaning | Vote:
-    """Return what a stage means: its own words first, then its op's, then the defaults.
+    """Resolve a stage: its own options take precedence over its op's settings and the defaults.
 
-    `model` is that of a stage which names none.
+    `model` is the model of a stage that names none.
 
     >>> from chainlang import chain
     >>> found = meaning(chain("3:E").body)
@@ -143,9 +142,9 @@ def _text(value: object) -> str | None:
 
 
 def readings(stage: Meaning, record: Record) -> tuple[Candidate | None, ...]:
-    """Return what a stage reads one at a time: each candidate for a map, else everything, once.
+    """Return the inputs of a stage's prompts: each candidate for a map, otherwise a single None.
 
-    Raises `StageError` where a fold or a map has nothing before it.
+    Raises `StageError` if a fold or a map has no candidates.
     """
     if stage.kind != "generate" and not record.candidates:
         raise StageError(f"{stage.name} has nothing before it: there are no candidates", "input")
@@ -155,7 +154,7 @@ def readings(stage: Meaning, record: Record) -> tuple[Candidate | None, ...]:
 def messages(stage: Meaning, record: Record, candidate: Candidate | None) -> tuple[Message, ...]:
     """Return the prompt of a stage for a record, and for one candidate if the stage is a map.
 
-    Raises `StageError` where a template reads a name that the record lacks.
+    Raises `StageError` if a template reads a missing value.
     """
     values = record.values
     if candidate is not None:
@@ -170,7 +169,7 @@ def messages(stage: Meaning, record: Record, candidate: Candidate | None) -> tup
 
 
 def filled(stage: Meaning, values: Mapping[str, Any]) -> tuple[Message, ...]:
-    """Return the prompt of a stage for what its templates may read. Raises `RenderError`."""
+    """Return the prompt of a stage for given values. Raises `RenderError`."""
     if stage.fresh:
         values = {**values, "candidates": []}
     user = Message("user", render(stage.user, values))
@@ -180,7 +179,7 @@ def filled(stage: Meaning, values: Mapping[str, Any]) -> tuple[Message, ...]:
 
 
 def _missing(name: str, record: Record) -> str:
-    """Say what a row lacks that a prompt asks for, and what it has."""
+    """Return the message for a value that a prompt reads and the row lacks."""
     columns = [column for column in record.row if column not in ("id", "responses")]
     if name != "query":
         return absent(name, [*columns, *record.history])
@@ -195,22 +194,22 @@ def _missing(name: str, record: Record) -> str:
 
 
 def schema(stage: Meaning, record: Record) -> str | None:
-    """Return the JSON schema of a reply, as text; None for any text."""
+    """Return the JSON schema of a reply, as text; None for free text."""
     form = stage.form(len(record.candidates))
     return None if form is None else form.schema
 
 
 def choices(stage: Meaning, candidates: int) -> tuple[str, ...]:
-    """Return every reply that the type of a stage allows with so many candidates before it.
+    """Return all replies that the type of a stage allows, for `Request.choices`.
 
-    They are as `Request.choices` has them: none, where there are too many.
+    `candidates` is the number of candidates before the stage. Empty if there are too many replies.
     """
     form = stage.form(candidates)
     return () if form is None else form.choices
 
 
 def _chosen(stage: Meaning, candidates: int) -> declarations.Type:
-    """Return the type of a reply that chooses one of so many candidates."""
+    """Return the type of a reply that selects one of `candidates` candidates."""
     assert stage.returns is not None
     shape = shape_of(stage.returns, stage.types)
     assert shape is not None  # checked
@@ -222,9 +221,9 @@ def _chosen(stage: Meaning, candidates: int) -> declarations.Type:
 def candidate_of(
     stage: Meaning, record: Record, read: Candidate | None, sample: Sample, place: Place
 ) -> Candidate:
-    """Return the candidate that a reply makes.
+    """Return the candidate of a sample.
 
-    Raises `StageError` for a reply that was cut or does not fit its type.
+    Raises `StageError` if its reply was cut or does not fit its type.
     """
     reply = _reply(stage, record, sample)
     answer, fields = _answer(stage, record, read, sample, reply.plain)
@@ -244,7 +243,7 @@ def candidate_of(
 
 
 def _reply(stage: Meaning, record: Record, sample: Sample) -> Value:
-    """Return what a model said, as a value of the type of the stage."""
+    """Parse a reply as a value of the stage's type."""
     form = stage.form(len(record.candidates))
     if form is None:
         return Value(sample.text, sample.text)
@@ -269,7 +268,7 @@ def _cut(sample: Sample, limit: int) -> str:
 def _answer(
     stage: Meaning, record: Record, read: Candidate | None, sample: Sample, reply: Any
 ) -> tuple[Any, Mapping[str, Any]]:
-    """Return what a reply answers, and its fields."""
+    """Return the answer of a reply, and its fields."""
     fields = reply if isinstance(reply, dict) else {}
     if stage.choose is not None and stage.returns is not None:
         chosen = record.candidates[fields[stage.choose] - 1]
@@ -286,9 +285,9 @@ def _answer(
 
 
 def voted(stage: Vote, record: Record) -> tuple[Candidate, ...]:
-    """Return the one candidate that a vote yields.
+    """Return the candidate of a vote.
 
-    Raises `StageError` where there is nothing to count, or a candidate lacks the field to count.
+    Raises `StageError` if there are no candidates, or one lacks the field that is counted.
     """
     if not record.candidates:
         raise StageError("M has nothing before it: there are no candidates", "input")

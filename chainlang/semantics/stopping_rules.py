@@ -1,4 +1,4 @@
-"""When a vote may end: the exact rule, and those of two papers, which may be wrong."""
+"""Stopping rules of votes: the exact one, and two lossy ones from papers."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from chainlang.semantics.record import Candidate
 from chainlang.semantics.voting import still_needed, tally
 
 Rule: TypeAlias = Literal["exact", "adaptive_consistency", "early_stopping_consistency"]
-"""``exact``, or the name of the pass that chose another rule."""
+"""``exact``, or the name of the pass with another rule."""
 RULES: tuple[Rule, ...] = get_args(Rule)
 
 THRESHOLD = 0.95
-"""How likely it has to be that the leader is the more likely answer, for adaptive consistency."""
+"""Required probability that the leader wins, for adaptive consistency."""
 WINDOW = 5
-"""How many samples have to agree, for early-stopping self-consistency."""
+"""Number of samples that have to agree, for early-stopping self-consistency."""
 
 
 def needed(
@@ -26,9 +26,9 @@ def needed(
     by: str | None = None,
     normalize: str | None = None,
 ) -> int:
-    """Return how many more samples a vote draws next; 0 where it ends.
+    """Return the size of the next wave of a vote; 0 if the vote ends.
 
-    `left` is how many there may still be. A vote that is decided ends by any rule.
+    `left` is the maximum number of further samples. Every rule ends a vote whose winner is certain.
 
     >>> [needed(rule, [], 40) for rule in RULES]
     [20, 4, 5]
@@ -50,7 +50,7 @@ def needed(
 
 
 def agree(found: Sequence[Candidate], by: str | None = None, normalize: str | None = None) -> bool:
-    """Return whether several candidates all have one answer.
+    """Return whether several candidates have the same answer.
 
     >>> agree([Candidate("a"), Candidate(" a")]), agree([Candidate("a")])
     (True, False)
@@ -59,7 +59,7 @@ def agree(found: Sequence[Candidate], by: str | None = None, normalize: str | No
 
 
 def likely(lead: int, second: int) -> float:
-    """Return how likely it is that the leader of a vote is the more likely one of two answers.
+    """Return the probability that the leader of a vote is the more likely of two answers.
 
     It is the posterior under a uniform prior, P(p > 1/2) for p ~ Beta(lead + 1, second + 1), which
     is the stopping criterion of adaptive consistency (Aggarwal et al., EMNLP 2023).
@@ -68,7 +68,7 @@ def likely(lead: int, second: int) -> float:
     (0.5, 0.9375, 0.9688)
     """
     number = lead + second + 1
-    # The rest is a tail of a binomial distribution, whose terms get smaller from here on.
+    # The rest is a tail of a binomial distribution, whose terms decrease from here on.
     chosen = math.lgamma(number + 1) - math.lgamma(lead + 2) - math.lgamma(second + 1)
     term = math.exp(chosen - number * math.log(2))
     rest, at = 0.0, lead + 1

@@ -1,7 +1,7 @@
-"""Values as templates see them, and as they stand in a text.
+"""Values in templates, and their text in a prompt.
 
-One rule: a text stands as it is, any other value as JSON. What has no JSON, such as a function, is
-an error: what Python would show instead is its place in memory, another one in every process.
+A string is inserted as it is, any other value as JSON. A value without JSON, such as a function, is
+an error, because Python's text of it is a memory address, which differs between processes.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Any
 
 
 class View:
-    """Named values as a template sees them: ``view.name``, and nothing else.
+    """Named values in a template: ``view.name``, and nothing else.
 
-    A mapping would not do: its methods would hide fields called ``items`` or ``values``.
+    It is not a mapping, because methods would hide fields named ``items`` or ``values``.
 
     >>> from chainlang.semantics.prompts import render
     >>> render("{{ part.items }}, {{ part }}", {"part": View({"items": 3})})
@@ -35,18 +35,18 @@ class View:
         return as_text(self)
 
     def names(self) -> tuple[str, ...]:
-        """Return the names that it has."""
+        """Return its names."""
         return tuple(self._values)
 
     def plain(self) -> dict[str, Any]:
-        """Return its values, those inside it too."""
+        """Return its values as JSON values."""
         return {name: plain(one) for name, one in self._values.items()}
 
 
 def plain(value: Any) -> Any:
-    """Return a value that an expression has found as a value of JSON, views as what they show.
+    """Convert the value of an expression to a JSON value.
 
-    Raises `TypeError` or `ValueError` for what JSON has not: a function, an infinite number.
+    Raises `TypeError` or `ValueError` for a value without JSON: a function, an infinite number.
 
     >>> plain([View({"answer": "42"}), (1, 2)])
     [{'answer': '42'}, [1, 2]]
@@ -73,24 +73,24 @@ def _key(name: Any) -> str:
 
 
 def as_text(value: Any) -> str:
-    """Return a value as it stands in a text. Raises `TypeError` for what can't be shown.
+    """Return the text of a value in a prompt. Raises `TypeError` for a value without JSON.
 
     >>> as_text("42"), as_text(["42", None]), as_text(View({"answer": "42"}))
     ('42', '["42", null]', '{"answer": "42"}')
     """
     if isinstance(value, str):
         return value
-    if type(value) is int:  # which is JSON as it is: the number of a round, mostly
+    if type(value) is int:  # fast path for loop counters
         return str(value)
     if isinstance(value, _AS_JSON):
         return as_json(value)
     if isroutine(value) or isinstance(value, type):
         raise TypeError(f"{value.__name__} is a function, which can't be shown")
-    return str(value)  # of jinja's own, as `loop`; a name that leads nowhere raises its error
+    return str(value)  # jinja's own values, such as `loop`; an undefined name raises its error
 
 
 def as_json(value: Any) -> str:
-    """Return a value as JSON. Raises `TypeError` for what has none.
+    """Return a value as JSON. Raises `TypeError` for a value without JSON.
 
     >>> as_json("42"), as_json(iter([1, 2]))
     ('"42"', '[1, 2]')
@@ -107,10 +107,10 @@ def _default(value: Any) -> Any:
 
 
 def _no_json(value: Any) -> TypeError:
-    str(value)  # a name that leads nowhere raises its own error
+    str(value)  # an undefined name raises its own error
     return TypeError(f"a {type(value).__name__} has no JSON")
 
 
 _MANY = (Iterator, ItemsView, KeysView, ValuesView, range)
 _AS_JSON = (bool, int, float, list, tuple, dict, type(None), View, *_MANY)
-_ENCODER = json.JSONEncoder(ensure_ascii=False, default=_default)  # `json.dumps` makes one a call
+_ENCODER = json.JSONEncoder(ensure_ascii=False, default=_default)  # faster than `json.dumps`

@@ -1,4 +1,4 @@
-"""The vote: which answer is the most common. The one type of stage that is Python."""
+"""Majority vote over candidates."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _JSON = json.JSONEncoder(sort_keys=True, ensure_ascii=True)
 
 
 def canonical_answer(answer: Any, normalize: str | None = None) -> str:
-    """Return the text under which answers are counted as the same: canonical JSON, text stripped.
+    """Return the key by which answers are counted: canonical JSON, with strings stripped.
 
-    ``normalize="casefold"`` ignores case; ``"number"`` compares as numbers what reads as one.
+    ``normalize="casefold"`` ignores case; ``"number"`` compares answers that are numbers as such.
 
     >>> canonical_answer(" 42\\n") == canonical_answer("42")
     True
@@ -43,12 +43,12 @@ def _number(text: str) -> str | float:
 def vote(
     candidates: Iterable[Candidate], by: str | None = None, normalize: str | None = None
 ) -> Candidate:
-    """Return the most frequent candidate; ties go to the first seen.
+    """Return the candidate with the most frequent answer; ties go to the first answer.
 
-    It has the fields of the first candidate that gave the winning answer, and ``final_answer``,
-    ``votes`` (how often each answer was given, by its canonical text) and ``confidence`` (the
-    share of the winner). With `by`, the field of that name is what is counted and answered.
-    Raises KeyError if a candidate lacks the field, ValueError if there are no candidates.
+    It has the fields of the first candidate with the winning answer, and ``final_answer``,
+    ``votes`` (number of each answer, by its canonical text) and ``confidence`` (share of the
+    winner). With `by`, the field of that name is counted in place of the answer. Raises `KeyError`
+    if a candidate lacks the field, and `ValueError` without candidates.
 
     >>> winner = vote([Candidate("a"), Candidate("b"), Candidate(" b")])
     >>> winner.answer, winner.fields["confidence"]
@@ -77,9 +77,9 @@ def vote(
 def tally(
     candidates: Iterable[Candidate], by: str | None = None, normalize: str | None = None
 ) -> dict[str, int]:
-    """Return how often each answer was given, by its canonical text, in the order they came.
+    """Return the number of each answer by its canonical text, in order of first occurrence.
 
-    A candidate without the field counts for nothing here; `vote` tells of it.
+    A candidate without the field is not counted here; `vote` raises an error for it.
 
     >>> tally([Candidate("a"), Candidate("b"), Candidate(" b")])
     {'"a"': 1, '"b"': 2}
@@ -95,18 +95,18 @@ def tally(
 def still_needed(
     candidates: Sequence[Candidate], left: int, by: str | None = None, normalize: str | None = None
 ) -> int:
-    """Return how many more candidates it takes at least until none could change the winner.
+    """Return the minimum number of further candidates after which the winner may be certain.
 
-    `left` is how many there may still be. 0 says that the winner is the one that `vote` would find
-    among all of them, whatever they are.
+    `left` is the maximum number of further candidates. 0 means that the winner is certain now,
+    whatever they are.
 
     >>> still_needed([], 9), still_needed([Candidate("a"), Candidate("a"), Candidate("b")], 1)
     (5, 0)
     """
     votes = tally(candidates, by, normalize)
     leads = max(votes.values(), default=0)
-    seen = False  # whether the leader was: a tie with one that was seen before it is lost
-    lacks = left - leads  # of an answer that nobody has given yet
+    seen = False  # whether the leader was passed: it loses a tie with an earlier answer
+    lacks = left - leads  # for an answer that has not occurred yet
     for number in votes.values():
         if number == leads and not seen:
             seen = True
