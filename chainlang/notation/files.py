@@ -12,7 +12,7 @@ from chainlang.errors import ChainlangError, LimitError, SourceError, raise_erro
 from chainlang.ir.declarations import File, Item, Use
 from chainlang.ir.visit import measure
 from chainlang.limits import current
-from chainlang.notation.parse import UnparsedNames, Parsed, read_items, source
+from chainlang.notation.parse import Parsed, UnparsedNames, read_items, source
 
 
 def read_source(path: Path, span: Span | None = None) -> Source:

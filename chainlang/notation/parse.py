@@ -34,8 +34,8 @@ _Broken: TypeAlias = tuple[tuple[int, int], Diagnostic]
 class UnparsedNames:
     """Names that an item with a syntax error may have declared, which are not reported as unknown.
 
-    >>> bool(UnparsedNames()), bool(UnparsedNames(frozenset({"panel"}))), "x" in UnparsedNames(everything=True)
-    (False, True, True)
+    >>> bool(UnparsedNames()), "x" in UnparsedNames(everything=True)
+    (False, True)
     """
 
     names: frozenset[str] = frozenset()
