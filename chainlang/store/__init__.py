@@ -1,4 +1,4 @@
-"""What stays of a run: its folder of files."""
+"""The files of a run: its folder, its journal, and the sample cache."""
 
 from chainlang.store.cleanup import JOURNAL
 from chainlang.store.journal import Journal

@@ -1,4 +1,4 @@
-"""What became of a row, as rows of tables: one for the whole, one for each of its candidates."""
+"""The result of a row as rows of tables: one for the whole, one for each of its candidates."""
 
 from __future__ import annotations
 

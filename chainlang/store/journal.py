@@ -84,7 +84,7 @@ class Journal:
         self._samples.record(drawn)
 
     def __len__(self) -> int:
-        """How many samples are recorded."""
+        """Return the number of samples that are recorded."""
         return len(self._samples)
 
     # ---- notes

@@ -1,4 +1,4 @@
-"""What a run has written, and what it came to so far; as a note, what it goes on from.
+"""The output of a run so far, with its counts; as a note, the state that a run resumes from.
 
 A note is taken only of what is on the disk. It has the length of every file that is being written,
 so whatever a run that was killed wrote after it is cut off again; the rows that it counts are
@@ -71,7 +71,7 @@ class Output:
     with_candidates: bool = True
     """Whether the final candidates have a table of their own."""
     rows: int = 0
-    """How many rows were written, failed ones included."""
+    """The number of rows that were written, failed ones included."""
     failed: int = 0
     usage: Usage = field(factory=Usage)
     inputs: str = ""
@@ -82,7 +82,7 @@ class Output:
     unkept: dict[str, dict[str, None]] = field(factory=dict)
     """By stage: what of its type no engine held the replies to."""
     stepped_in: Counter[str] = field(factory=Counter)
-    """How many events there were, of each kind."""
+    """The number of events of each kind."""
     tables: dict[str, Parts] = field(factory=dict)
     """By the names of their folders, or of their files."""
 

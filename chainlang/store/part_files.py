@@ -40,13 +40,13 @@ class Parts:
     begun: str = ""
     """The name of the part that is open, if it has a file yet."""
     length: int = 0
-    """How many bytes that file has."""
+    """The length of that file, in bytes."""
     digest: hashlib.blake2b = field(factory=_digest)
     """A hash of them."""
     is_synced: bool = True
     """Whether they are on the disk."""
     complete: int = 0
-    """How many parts are complete."""
+    """The number of complete parts."""
     volume: int = 0
     """The bytes of those parts."""
     noted: str = ""

@@ -43,14 +43,14 @@ from chainlang.store.table_formats import converter
 
 PART_ROWS = 10_000
 NOTE_SECONDS = 5.0
-"""How often a note is taken of how far the output is; always when a part is full."""
+"""The interval between two notes of how far the output is; one is also taken of each full part."""
 
 Status = Literal["complete", "interrupted", "stopped"]
 
 
 @frozen(kw_only=True)
 class About:
-    """What is known of a run before its first row."""
+    """A run as it is known before its first row."""
 
     chain: str
     """The chain as text."""
@@ -61,7 +61,7 @@ class About:
     meaning: str = ""
     """The plan as the chain is written, which tells what is drawn; `plan`, unless it is given."""
     outputs: Outputs = EVERYTHING
-    """What of the results is looked at, and so written."""
+    """The outputs of the results that are wanted, and so written."""
     seed: int = 0
     models: Mapping[str, Any] = field(factory=dict)
     """For each model what its engine promises, and whatever else tells it from others."""
@@ -93,11 +93,11 @@ class RunFolder:
     journal: Journal
     output: Output
     before: Usage
-    """What the rows cost that were done before this process went on with them."""
+    """The usage of the rows that were done before this process resumed the run."""
     started: datetime = field(factory=lambda: datetime.now(UTC))
     finished: bool = False
     _noted: float = field(factory=time.monotonic)
-    """When a note of the output was taken."""
+    """The moment of the last note of the output."""
     _redo: bool = False
     """Whether the last row is to be done again."""
     _has_failed: bool = False

@@ -77,7 +77,7 @@ class SampleTable:
                 self._shrink(self.evict)
 
     def __len__(self) -> int:
-        """How many samples there are."""
+        """Return the number of samples."""
         with self._lock, self.database.errors():
             return self._count()
 

@@ -1,7 +1,7 @@
-"""Whether a model answers at all: a breaker stands before each, and opens when its calls only fail.
+"""Circuit breakers: one for each model of an engine, which opens when its calls only fail.
 
-So a server that is gone is found out once, and not by every row. While the breaker is open one call
-now and then is let through, to see; the first answer closes it.
+So a server that is gone is found out once, and not by every row. While the breaker is open, a call
+now and then is let through as a trial; the first answer closes it.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ class Breaker:
 
     model: str
     opened: float | None = None
-    """Since when it is open."""
+    """The moment at which it opened; None while it is closed."""
     passes: bool = False
     """Whether the last failure may pass by itself, so that waiting helps."""
     said: str = ""
-    """What was said of the last call that failed."""
+    """The message of the last call that failed."""
     _failed: int = 0
     _trial: str | None = None
     _due: float = 0.0  # when the next trial may begin

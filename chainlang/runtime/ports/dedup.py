@@ -40,7 +40,7 @@ class SharedPort:
         self.inner = inner
         self.engine: Engine = inner.engine
         self.shared = 0
-        """How many requests had the reply to an equal one."""
+        """The number of requests that had the reply to an equal one."""
         self._relay: Relay[_Wait] = Relay()
         self._flying: dict[_Key, _Wait] = {}
         self._known: OrderedDict[_Key, Sample] = OrderedDict()

@@ -118,7 +118,7 @@ class RecordedPort:
         self.engine: Engine = inner.engine
         self.memory = memory
         self.taken = 0
-        """How many samples came from the memory."""
+        """The number of samples that came from the memory."""
         self._fingerprint = fingerprint
         self._formats = formats
         self._newest = next(iter(formats))

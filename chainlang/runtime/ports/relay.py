@@ -1,4 +1,4 @@
-"""What a port keeps of its requests while the port below works on them."""
+"""The state of a port's requests while the port below works on them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Relay(Generic[AnyWait]):
     _below: dict[str, AnyWait] = field(factory=dict)
 
     def __bool__(self) -> bool:
-        """Whether the port below owes a reply to any wait."""
+        """True while the port below owes a reply to any wait."""
         return bool(self._below)
 
     def take(self) -> list[Reply]:
