@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import assert_never
 
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.source import Span, part_span
@@ -228,7 +229,9 @@ def fits(value: Literal, node: declarations.Type, known: Mapping[str, Declared])
             return not isinstance(declared, declarations.TypeDef) or fits(
                 value, declared.type, others
             )
-    return False
+        case declarations.Shape():  # no literal is an object
+            return False
+    assert_never(node)
 
 
 def _number(value: object) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import product
+from typing import assert_never
 
 from chainlang.datatypes.check_types import Declared
 from chainlang.ir import declarations
@@ -68,8 +69,10 @@ def _texts(
             for values in product(*each):
                 parts = (f"{name}:{value}" for name, value in zip(names, values, strict=True))
                 yield f"{{{','.join(parts)}}}"
-        case _:
+        case declarations.TypeName() | declarations.ListOf():
             raise _Unbounded
+        case _:
+            assert_never(node)
 
 
 def _few(texts: Iterable[str]) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, assert_never
 
 from attrs import define, field
 
@@ -85,7 +85,7 @@ class _Writer:
                     "required": list(properties),
                     "additionalProperties": False,
                 }
-        raise TypeError(f"not a type: {node!r}")
+        assert_never(node)
 
     def field(self, node: declarations.Field) -> dict[str, Any]:
         assert node.type is not None  # only an input's fields have none
@@ -194,7 +194,8 @@ class _Core:
                 return core.int_schema(ge=_whole(low), le=_whole(high))
             case declarations.TypeName("float", low, high):
                 return core.float_schema(ge=low, le=high, allow_inf_nan=False)
-            case declarations.TypeName("bool"):
+            case declarations.TypeName(name):
+                assert name == "bool"  # the only other one that needs no definition
                 return core.bool_schema()
             case declarations.Constant(value):
                 return core.literal_schema([value])
@@ -208,7 +209,7 @@ class _Core:
                 return core.typed_dict_schema(
                     {one.name: self.field(one) for one in fields}, extra_behavior="forbid"
                 )
-        raise TypeError(f"not a type: {node!r}")
+        assert_never(node)
 
     def union(self, options: tuple[declarations.Type, ...]) -> CoreSchema:
         from pydantic_core import core_schema as core

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, assert_never
 
 from chainlang.datatypes.check_types import Declared
 from chainlang.diagnostics.suggest import closest
@@ -113,13 +113,16 @@ def _named(
 
 
 def _inside(node: declarations.Type | None, step: int | str) -> declarations.Type | None:
-    if isinstance(node, declarations.ListOf):
-        return node.item
-    if isinstance(node, declarations.OneOf):
-        return next((option for option in node.options if label(option) == step), None)
-    if isinstance(node, declarations.Shape):
-        return next((one.type for one in node.fields if one.name == step), None)
-    return None
+    match node:
+        case declarations.ListOf(item):
+            return item
+        case declarations.OneOf(options):
+            return next((option for option in options if label(option) == step), None)
+        case declarations.Shape(fields):
+            return next((one.type for one in fields if one.name == step), None)
+        case declarations.TypeName() | declarations.Constant() | declarations.Maybe() | None:
+            return None
+    assert_never(node)
 
 
 def _shown(value: Any) -> str:

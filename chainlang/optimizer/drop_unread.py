@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
+from typing import assert_never
+
 from attrs import evolve
 
 from chainlang.optimizer.rewrite import Refused, Rewritten
 from chainlang.plan.liveness import CANDIDATES, names_made, reads
 from chainlang.plan.steps import (
+    Call,
+    Cascade,
     Count,
     Decide,
+    Each,
+    Fallback,
     Fork,
+    Fused,
     Gather,
     Generate,
+    Loop,
     Name,
     Overlap,
     Plan,
     Repeat,
+    Retry,
+    Route,
     Sequence,
     Step,
+    Timeout,
 )
 from chainlang.plan.visit import rebuilt, steps_of
 from chainlang.semantics.combinators import ONCE
-
-_PURE = Count | Decide | Gather | Name | Overlap | Repeat | Sequence
 
 
 def drop_unread(plan: Plan) -> Rewritten[Plan]:
@@ -90,7 +99,17 @@ def _sequence(step: Sequence, kept: list[Step]) -> Step:
 
 
 def _is_pure(step: Step) -> bool:
-    return isinstance(step, _PURE) or (isinstance(step, Generate) and step.tries == ONCE)
+    """Return whether a step alone does nothing but make candidates, and reports nothing."""
+    match step:
+        case Generate(tries=tries):
+            return tries == ONCE
+        case Count() | Decide() | Gather() | Name() | Overlap() | Repeat() | Sequence():
+            return True
+        case Call() | Fused() | Cascade() | Fork() | Fallback() | Retry() | Timeout():
+            return False
+        case Route() | Loop() | Each():
+            return False
+    assert_never(step)
 
 
 def _unseen(plan: Plan) -> frozenset[str]:
@@ -99,7 +118,7 @@ def _unseen(plan: Plan) -> frozenset[str]:
     for one in steps_of(plan.root):
         if isinstance(one, Generate | Count):
             read |= reads(one) or frozenset()
-        elif not isinstance(one, _PURE | Fork):
+        elif not isinstance(one, Fork) and not _is_pure(one):
             return frozenset()  # a condition or a function may read any name
     return frozenset(
         name

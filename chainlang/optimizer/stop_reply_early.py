@@ -6,8 +6,8 @@ from attrs import evolve
 
 from chainlang.optimizer.rewrite import Refused, Rewritten
 from chainlang.plan.liveness import reads
-from chainlang.plan.steps import Call, Each, Generate, Loop, Plan, Route, Step
-from chainlang.plan.visit import calls, rebuilt, steps_of
+from chainlang.plan.steps import Call, Generate, Plan, Step
+from chainlang.plan.visit import asked, calls, rebuilt, steps_of
 from chainlang.semantics.expressions import names
 from chainlang.semantics.functions import UserFunction
 from chainlang.semantics.record import Candidate, Part
@@ -69,14 +69,12 @@ def _sees_candidates(function: UserFunction) -> bool:
 
 def _names(step: Step) -> frozenset[str]:
     """Return the names that a step itself reads."""
-    match step:
-        case Generate():
-            return reads(step) or frozenset()
-        case Call(function):
-            return frozenset(one.name for one in function.names)
-        case Route(by=judge) | Loop(until=judge) | Each(over=judge):
-            return _names(judge) if isinstance(judge, Call) else names(judge)
-    return frozenset()
+    if isinstance(step, Generate):
+        return reads(step) or frozenset()
+    if isinstance(step, Call):
+        return frozenset(one.name for one in step.function.names)
+    each = (_names(one) if isinstance(one, Call) else names(one) for one in asked(step))
+    return frozenset().union(*each)
 
 
 def _why_not(stage: Meaning) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from functools import reduce
+from typing import assert_never
 
 from attrs import evolve, field, frozen
 
@@ -34,6 +35,7 @@ from chainlang.plan.steps import (
     Step,
     Timeout,
 )
+from chainlang.plan.visit import inner
 from chainlang.protocol.messages import Reader
 from chainlang.semantics.combinators import beginning, listed, value_of
 from chainlang.semantics.record import Record
@@ -74,7 +76,7 @@ class _Walk:
 
     readers: Mapping[str, Reader] = field()
 
-    def of(self, step: Step, before: AbstractRow) -> Counts:
+    def of(self, step: Step, before: AbstractRow) -> Counts:  # noqa: C901  # a match
         """Return the cost of a step for an abstract row."""
         match step:
             case Generate():
@@ -82,7 +84,8 @@ class _Walk:
             case Decide(generate, _, rule):
                 least = needed(rule, (), generate.stage.count)
                 return self._decide(generate, before, least)
-            case Cascade((first, *others)):
+            case Cascade(operands):
+                first, *others = operands
                 more = (self.of(one, before).times(Range(0, 1)) for one in others)
                 each = [self.of(first, before), *more]
                 after = reduce(AbstractRow.beside, (one.after for one in each))
@@ -94,9 +97,8 @@ class _Walk:
                 return Counts(before.holding(AbstractCandidates(ANY)))
             case Sequence(steps) | Fused(steps):
                 return self._after(steps, before)
-            case Gather(steps) | Fork(steps):
-                ones = (one if isinstance(one, Step) else one[1] for one in steps)
-                return reduce(Counts.beside, (self.of(one, before) for one in ones))
+            case Gather() | Fork():
+                return reduce(Counts.beside, (self.of(one, before) for one in inner(step)))
             case Overlap(steps):
                 each = [self.of(one, before) for one in steps]
                 found = reduce(Counts.beside, each)
@@ -106,10 +108,6 @@ class _Walk:
             case Name(name, one, own):
                 found = self.of(one, before)
                 return evolve(found, after=found.after.named(name, own=own))
-        return self._combined(step, before)
-
-    def _combined(self, step: Step, before: AbstractRow) -> Counts:
-        match step:
             case Fallback(steps):
                 return self.of(steps[0], before)
             case Retry(one) | Timeout(one):
@@ -125,7 +123,7 @@ class _Walk:
                 return ended
             case Each():
                 return self._each(step, before)
-        raise TypeError(f"not a step that stands alone: {step!r}")
+        assert_never(step)
 
     def _after(self, steps: Iterable[Step], before: AbstractRow) -> Counts:
         found = Counts(before)

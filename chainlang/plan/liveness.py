@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import assert_never
 
 from chainlang.plan.steps import (
+    Call,
     Cascade,
     Count,
     Decide,
+    Each,
+    Fallback,
     Fork,
     Fused,
     Gather,
     Generate,
+    Loop,
     Name,
     Overlap,
     Repeat,
+    Retry,
+    Route,
     Sequence,
     Step,
+    Timeout,
 )
 from chainlang.plan.visit import inner, steps_of
 from chainlang.semantics.expressions import names
@@ -49,7 +57,9 @@ def reads(step: Step) -> frozenset[str] | None:
             return _all([reads(one) for one in steps])
         case Gather() | Fork() | Repeat() | Name() | Overlap():
             return _all([reads(one) for one in inner(step)])
-    return None
+        case Call() | Fallback() | Retry() | Timeout() | Route() | Loop() | Each():
+            return None
+    assert_never(step)
 
 
 def _all(found: list[frozenset[str] | None]) -> frozenset[str] | None:

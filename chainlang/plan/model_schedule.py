@@ -4,11 +4,33 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Sequence as Several
+from typing import assert_never
 
 from attrs import define, field, frozen
 
-from chainlang.plan.steps import Fallback, Fork, Gather, Generate, Overlap, Route, Step
+from chainlang.plan.steps import (
+    Call,
+    Cascade,
+    Count,
+    Decide,
+    Each,
+    Fallback,
+    Fork,
+    Fused,
+    Gather,
+    Generate,
+    Loop,
+    Name,
+    Overlap,
+    Repeat,
+    Retry,
+    Route,
+    Sequence,
+    Step,
+    Timeout,
+)
 from chainlang.plan.visit import inner, models
 
 _THOROUGH = 2_000
@@ -119,16 +141,31 @@ def _collect(
             return ends
         case Fallback(steps):
             return _collect(steps[0], before, name, sizes, stages)
-    for one in inner(step):
-        before = _collect(one, before, name, sizes, stages)
-    return before
+        case (
+            Sequence()
+            | Fused()
+            | Decide()
+            | Cascade()
+            | Repeat()
+            | Name()
+            | Retry()
+            | Timeout()
+            | Loop()
+            | Each()
+            | Count()
+            | Call()
+        ):
+            for one in inner(step):
+                before = _collect(one, before, name, sizes, stages)
+            return before
+    assert_never(step)
 
 
 @define
 class _Search:
     """Search for the fewest loads, then the fewest groups."""
 
-    stages: Sequence[_Stage]
+    stages: Several[_Stage]
     sizes: Mapping[str, int]
     memory: int
     known: dict[tuple[frozenset[str], int], list[frozenset[str]]] = field(factory=dict)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import assert_never
 
 from chainlang.plan.steps import (
     Call,
@@ -57,7 +58,7 @@ def render(plan: Plan) -> str:
     return "\n".join([*head, *_lines(plan.root, "")])
 
 
-def _lines(step: Step, indent: str) -> Iterator[str]:
+def _lines(step: Step, indent: str) -> Iterator[str]:  # noqa: C901, PLR0912  # a match
     inner = indent + "  "
     match step:
         case Generate(stage, place, _, tries):
@@ -90,13 +91,6 @@ def _lines(step: Step, indent: str) -> Iterator[str]:
         case Name(name, one):
             yield f"{indent}name {name}"
             yield from _lines(one, inner)
-        case _:
-            yield from _combined(step, indent)
-
-
-def _combined(step: Step, indent: str) -> Iterator[str]:
-    inner = indent + "  "
-    match step:
         case Fallback(steps):
             yield f"{indent}fallback"
             for one in steps:
@@ -118,6 +112,8 @@ def _combined(step: Step, indent: str) -> Iterator[str]:
             for key, one in (*arms, *([(None, default)] if default is not None else [])):
                 yield f"{inner}{'default' if key is None else json.dumps(key)}:"
                 yield from _lines(one, inner + "  ")
+        case _:
+            assert_never(step)
 
 
 def _how(step: Generate) -> str:

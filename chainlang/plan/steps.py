@@ -6,6 +6,8 @@ the run of a repeat, ``!*`` for an attempt, ``+*`` for a round, ``#*`` for an it
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 from attrs import field, frozen
 
 from chainlang.diagnostics.source import Span
@@ -16,17 +18,14 @@ from chainlang.semantics.seeds import Place
 from chainlang.semantics.stages import Meaning, Vote
 from chainlang.semantics.stopping_rules import Rule
 
+ASKED = {"asked": True}
+"""Of a field: what a step asks of a record by itself. It is no step inside it."""
 LARGEST_REQUEST = 256
 """Maximum number of samples of one request; stages with more send several requests."""
 
 
 @frozen
-class Step:
-    """One thing to do for a row."""
-
-
-@frozen
-class Generate(Step):
+class Generate:
     """Request `stage.count` samples from a model: once, or once for each candidate."""
 
     stage: Meaning
@@ -44,7 +43,7 @@ class Generate(Step):
 
 
 @frozen
-class Count(Step):
+class Count:
     """Count the votes of the candidates."""
 
     vote: Vote
@@ -52,7 +51,7 @@ class Count(Step):
 
 
 @frozen
-class Call(Step):
+class Call:
     """Call a Python function: once, or once for each candidate."""
 
     function: UserFunction
@@ -63,28 +62,28 @@ class Call(Step):
 
 
 @frozen
-class Sequence(Step):
+class Sequence:
     """Run steps one after another; each reads the candidates of the one before it."""
 
     steps: tuple[Step, ...]
 
 
 @frozen
-class Fused(Step):
+class Fused:
     """Run functions and votes that never wait, one after another, without the scheduler."""
 
     steps: tuple[Step, ...]
 
 
 @frozen
-class Overlap(Step):
+class Overlap:
     """Run independent steps of a sequence in parallel; keep the candidates of the last."""
 
     steps: tuple[Step, ...]
 
 
 @frozen
-class Decide(Step):
+class Decide:
     """Request samples and vote on them, in waves, until a rule ends the vote."""
 
     generate: Generate
@@ -94,7 +93,7 @@ class Decide(Step):
 
 
 @frozen
-class Cascade(Step):
+class Cascade:
     """Run the operands of a vote one after another, until all answers so far agree."""
 
     steps: tuple[Step, ...]
@@ -102,14 +101,14 @@ class Cascade(Step):
 
 
 @frozen
-class Gather(Step):
+class Gather:
     """Run steps in parallel on the same record; join their candidates in order."""
 
     steps: tuple[Step, ...]
 
 
 @frozen
-class Repeat(Step):
+class Repeat:
     """Run a step several times in parallel, with different samples; join the candidates."""
 
     count: int
@@ -119,14 +118,14 @@ class Repeat(Step):
 
 
 @frozen
-class Fork(Step):
+class Fork:
     """Run steps in parallel on the same record; each has a result of its own, by name."""
 
     steps: tuple[tuple[str, Step], ...]
 
 
 @frozen
-class Name(Step):
+class Name:
     """Run a step and store its output in the record under a name."""
 
     name: str
@@ -136,7 +135,7 @@ class Name(Step):
 
 
 @frozen
-class Fallback(Step):
+class Fallback:
     """Run steps one after another until one does not fail."""
 
     steps: tuple[Step, ...]
@@ -145,7 +144,7 @@ class Fallback(Step):
 
 
 @frozen
-class Retry(Step):
+class Retry:
     """Run a step, and run it again as a whole if it fails."""
 
     step: Step
@@ -154,7 +153,7 @@ class Retry(Step):
 
 
 @frozen
-class Timeout(Step):
+class Timeout:
     """Run a step, and fail if it takes too long."""
 
     step: Step
@@ -164,10 +163,10 @@ class Timeout(Step):
 
 
 @frozen
-class Route(Step):
+class Route:
     """Run the step that a value of the record selects."""
 
-    by: str | Call
+    by: str | Call = field(metadata=ASKED)
     arms: tuple[tuple[str, Step], ...]
     default: Step | None
     place: Place
@@ -175,11 +174,11 @@ class Route(Step):
 
 
 @frozen
-class Loop(Step):
+class Loop:
     """Repeat a step on its own output until a condition holds."""
 
     step: Step
-    until: str | Call
+    until: str | Call = field(metadata=ASKED)
     most: int
     mark: str
     place: Place
@@ -187,17 +186,40 @@ class Loop(Step):
 
 
 @frozen
-class Each(Step):
+class Each:
     """Run a step for each item of a list in parallel; join the candidates in order."""
 
     step: Step
-    over: str
+    over: str = field(metadata=ASKED)
     item: str
     most: int
     """Maximum number of items."""
     mark: str
     place: Place
     span: Span | None = field(default=None, eq=False, repr=False)
+
+
+Leaf: TypeAlias = Generate | Count | Call
+"""The steps that make candidates."""
+Step: TypeAlias = (
+    Leaf
+    | Sequence
+    | Fused
+    | Overlap
+    | Decide
+    | Cascade
+    | Gather
+    | Repeat
+    | Fork
+    | Name
+    | Fallback
+    | Retry
+    | Timeout
+    | Route
+    | Loop
+    | Each
+)
+"""One thing to do for a row."""
 
 
 @frozen

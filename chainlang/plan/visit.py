@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any, assert_never
 
-from attrs import evolve
+import attrs
 
 from chainlang.plan.steps import (
     Call,
@@ -17,6 +18,7 @@ from chainlang.plan.steps import (
     Fused,
     Gather,
     Generate,
+    Leaf,
     Loop,
     Name,
     Overlap,
@@ -29,29 +31,40 @@ from chainlang.plan.steps import (
 )
 from chainlang.semantics.combinators import ONCE
 
-Leaf = Generate | Count | Call
+
+def _fields(kind: type[Step]) -> tuple[str, ...]:
+    """Return the names of the fields that may hold steps inside a step."""
+    found = _FIELDS.get(kind)
+    if found is None:
+        names = (one.name for one in attrs.fields(kind) if not one.metadata.get("asked"))
+        found = _FIELDS[kind] = tuple(names)
+    return found
+
+
+_FIELDS: dict[type[Step], tuple[str, ...]] = {}
 
 
 def inner(step: Step) -> tuple[Step, ...]:
-    """Return the steps directly inside a step."""
-    match step:
-        case Sequence(steps) | Gather(steps) | Overlap(steps) | Fused(steps):
-            return steps
-        case Decide(generate, count):
-            return (generate, count)
-        case Cascade(steps, count):
-            return (*steps, count)
-        case Fork(branches):
-            return tuple(one for _, one in branches)
-        case Fallback(steps):
-            return steps
-        case Repeat(_, one) | Name(_, one):
-            return (one,)
-        case Retry(one) | Timeout(one) | Loop(one) | Each(one):
-            return (one,)
-        case Route(_, arms, default):
-            return (*(one for _, one in arms), *([default] if default is not None else []))
-    return ()
+    """Return the steps directly inside one, in the order of its fields.
+
+    >>> from chainlang import chain
+    >>> from chainlang.plan.lower import lower
+    >>> [one.place for one in inner(lower(chain("3:E >> M").body).root)]
+    [('0',), ('1',)]
+    """
+    found: list[Step] = []
+    for name in _fields(type(step)):
+        value = getattr(step, name)
+        for one in value if isinstance(value, tuple) else (value,):
+            one = one[-1] if _is_named(one) else one  # noqa: PLW2901
+            if isinstance(one, Step):
+                found.append(one)
+    return tuple(found)
+
+
+def _is_named(value: object) -> bool:
+    """Return whether a value is a step with its name before it, as in a fork."""
+    return isinstance(value, tuple) and len(value) == 2 and isinstance(value[1], Step)
 
 
 def leaves(step: Step) -> Iterator[Leaf]:
@@ -78,9 +91,15 @@ def calls(step: Step) -> Iterator[Call]:
     ['done', 'shout']
     """
     for one in steps_of(step):
-        called = one.by if isinstance(one, Route) else one.until if isinstance(one, Loop) else one
-        if isinstance(called, Call):
-            yield called
+        for called in (one, *asked(one)):
+            if isinstance(called, Call):
+                yield called
+
+
+def asked(step: Step) -> tuple[str | Call, ...]:
+    """Return what a step itself asks of a record: a key, a condition, a list."""
+    fields = attrs.fields(type(step))
+    return tuple(getattr(step, one.name) for one in fields if one.metadata.get("asked"))
 
 
 def models(step: Step) -> tuple[str, ...]:
@@ -99,9 +118,20 @@ def last(step: Step) -> Iterator[Leaf]:
     """
     if isinstance(step, Leaf):
         yield step
-    ends = isinstance(step, Sequence | Overlap | Decide | Cascade | Fused)
-    for one in inner(step)[-1:] if ends else inner(step):
+    for one in inner(step)[-1:] if _is_last_alone(step) else inner(step):
         yield from last(one)
+
+
+def _is_last_alone(step: Step) -> bool:
+    """Return whether the candidates of a step are those of the last one inside it."""
+    match step:
+        case Sequence() | Overlap() | Decide() | Cascade() | Fused():
+            return True
+        case Generate() | Count() | Call() | Gather() | Repeat() | Fork() | Name():
+            return False
+        case Fallback() | Retry() | Timeout() | Route() | Loop() | Each():
+            return False
+    assert_never(step)
 
 
 def steps_of(step: Step) -> Iterator[Step]:
@@ -122,7 +152,11 @@ def is_at_once(step: Step) -> bool:
             return is_at_once(one)
         case Fused(steps):
             return all(is_at_once(one) for one in steps)
-    return False
+        case Generate() | Sequence() | Overlap() | Decide() | Cascade() | Gather() | Repeat():
+            return False
+        case Fork() | Fallback() | Retry() | Timeout() | Route() | Loop() | Each():
+            return False
+    assert_never(step)
 
 
 def rebuilt(step: Step, change: Callable[[Step], Step]) -> Step:
@@ -130,11 +164,24 @@ def rebuilt(step: Step, change: Callable[[Step], Step]) -> Step:
 
     If nothing changed, it is the same object.
     """
-    parts = inner(step)
-    made = tuple(rebuilt(one, change) for one in parts)
-    if any(new is not old for new, old in zip(made, parts, strict=True)):
-        step = _with(step, made)
-    return change(step)
+
+    def new(value: Any) -> Any:
+        if _is_named(value):
+            name, one = value
+            made = rebuilt(one, change)
+            return value if made is one else (name, made)
+        return rebuilt(value, change) if isinstance(value, Step) else value
+
+    changes: dict[str, Any] = {}
+    for name in _fields(type(step)):
+        value = getattr(step, name)
+        if isinstance(value, tuple):
+            items = tuple(new(one) for one in value)
+            if any(after is not before for after, before in zip(items, value, strict=True)):
+                changes[name] = items
+        elif (made := new(value)) is not value:
+            changes[name] = made
+    return change(attrs.evolve(step, **changes) if changes else step)
 
 
 def paired(step: Step, join: Callable[[Step, Step], Step | None]) -> Step:
@@ -151,28 +198,3 @@ def paired(step: Step, join: Callable[[Step, Step], Step | None]) -> Step:
     if len(steps) == len(step.steps):
         return step
     return steps[0] if len(steps) == 1 else Sequence(tuple(steps))
-
-
-def _with(step: Step, made: tuple[Step, ...]) -> Step:
-    """Return a step with other steps inside it, as many as `inner` returns."""
-    match step:
-        case Sequence() | Gather() | Overlap() | Fused() | Fallback():
-            return evolve(step, steps=made)
-        case Decide():
-            generate, count = made
-            assert isinstance(generate, Generate)
-            assert isinstance(count, Count)
-            return evolve(step, generate=generate, count=count)
-        case Cascade():
-            *operands, count = made
-            assert isinstance(count, Count)
-            return Cascade(tuple(operands), count)
-        case Fork(branches):
-            names = (name for name, _ in branches)
-            return Fork(tuple(zip(names, made, strict=True)))
-        case Route(_, arms, default):
-            named = tuple((key, one) for (key, _), one in zip(arms, made, strict=False))
-            return evolve(step, arms=named, default=default and made[-1])
-        case Repeat() | Name() | Retry() | Timeout() | Loop() | Each():
-            return evolve(step, step=made[0])
-    raise TypeError(f"{step!r} has nothing inside that could change")

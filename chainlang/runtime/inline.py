@@ -2,7 +2,29 @@
 
 from __future__ import annotations
 
-from chainlang.plan.steps import Call, Count, Fused, Name, Step
+from typing import assert_never
+
+from chainlang.plan.steps import (
+    Call,
+    Cascade,
+    Count,
+    Decide,
+    Each,
+    Fallback,
+    Fork,
+    Fused,
+    Gather,
+    Generate,
+    Loop,
+    Name,
+    Overlap,
+    Repeat,
+    Retry,
+    Route,
+    Sequence,
+    Step,
+    Timeout,
+)
 from chainlang.runtime.effects import RowContext, failed
 from chainlang.runtime.stream import Piece
 from chainlang.semantics.record import Candidate, Record
@@ -24,7 +46,11 @@ def at_once(step: Step, record: Record, context: RowContext) -> Record:
             for one in steps:
                 record = at_once(one, record, context)
             return record
-    raise TypeError(f"not a step that waits for nothing: {step!r}")
+        case Generate() | Sequence() | Overlap() | Decide() | Cascade() | Gather() | Repeat():
+            raise TypeError(f"not a step that waits for nothing: {step!r}")
+        case Fork() | Fallback() | Retry() | Timeout() | Route() | Loop() | Each():
+            raise TypeError(f"not a step that waits for nothing: {step!r}")
+    assert_never(step)
 
 
 def called(step: Call, record: Record, context: RowContext) -> Record:
