@@ -102,6 +102,8 @@ class _Checker:
                     body, found = resolve(item.body, scope)
                     self.found += found
                     item = item if body is item.body else evolve(item, body=body)  # noqa: PLW2901
+                case _:
+                    assert_never(item)
             changed.append(item)
         file = evolve(self.file, items=tuple(changed))
         bodies = bodies_of(changed)

@@ -10,7 +10,7 @@ import math
 import numbers
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, assert_never
 
 from attrs import field, frozen
 
@@ -22,7 +22,18 @@ from chainlang.diagnostics.render import shown
 from chainlang.errors import LimitError, raise_errors
 from chainlang.ir import build
 from chainlang.ir.calls import specific
-from chainlang.ir.declarations import Environment, Item, ListOf, Maybe, OneOf, Op, Type, TypeName
+from chainlang.ir.declarations import (
+    Constant,
+    Environment,
+    Item,
+    ListOf,
+    Maybe,
+    OneOf,
+    Op,
+    Shape,
+    Type,
+    TypeName,
+)
 from chainlang.ir.nodes import Combine, Expr, Function, Literal, Named, Option, Ref, Stage, Table
 from chainlang.ir.verify import is_name
 from chainlang.ir.visit import measure
@@ -143,7 +154,9 @@ def _returns(node: Type, has_names: bool) -> str:
             return " | ".join(_returns(one, has_names) for one in options)
         case TypeName(name, None, None, None):
             return name
-    return print_literal(unparse_type(node))
+        case TypeName() | ListOf() | Constant() | Shape():
+            return print_literal(unparse_type(node))
+    assert_never(node)
 
 
 def literal(value: object, where: str) -> Literal:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, assert_never
 
 from attrs import define, field
 
@@ -228,6 +228,8 @@ class Scheduler:
                 task.waiting = len(calls)
                 for slot, call in enumerate(calls):
                     self._calls.start((task, slot), call)
+            case _:
+                assert_never(effect)
         task.results = [None] * task.waiting
         ready += [(child, None) for child in reversed(task.children)]
         if not task.waiting:
