@@ -9,6 +9,8 @@ from chainlang.ir.declarations import Item
 from chainlang.ir.nodes import Arm, Expr, Node, Ref, Stage, Table
 from chainlang.ir.visit import children, walk
 
+_LEVELS = Expr | Arm | Table
+
 
 def on_cycles(graph: Mapping[str, set[str]]) -> set[str]:
     """Return the names on cycles of a graph, by Tarjan's algorithm (linear, iterative)."""
@@ -54,7 +56,7 @@ def ref_levels(node: Expr) -> Iterator[tuple[str, int]]:
         one, level = pending.pop()
         if isinstance(one, Ref):
             yield one.name, level
-        inside = level + 1 if isinstance(one, Expr | Arm | Table) else level
+        inside = level + 1 if isinstance(one, _LEVELS) else level
         pending += ((child, inside) for child in children(one))
 
 

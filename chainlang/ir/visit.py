@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar, cast
+from types import UnionType
+from typing import Any, TypeVar, cast, get_args
 
 import attrs
 
+from chainlang.ir import declarations, nodes
 from chainlang.ir.declarations import Type
 from chainlang.ir.nodes import Arm, Expr, Node, Option, Table
 
@@ -25,6 +28,37 @@ def field_names(kind: type[Node]) -> tuple[str, ...]:
 _FIELD_NAMES: dict[type[Node], tuple[str, ...]] = {}
 
 
+def _holders(kind: type[Node]) -> tuple[str, ...]:
+    """Return the names of the fields that may hold nodes, as their types say."""
+    found = _HOLDERS.get(kind)
+    if found is None:
+        names = (
+            attribute.name
+            for attribute in attrs.fields(kind)
+            if not _NODES.isdisjoint(re.findall(r"\w+", str(attribute.type)))
+        )
+        found = _HOLDERS[kind] = tuple(names)
+    return found
+
+
+_HOLDERS: dict[type[Node], tuple[str, ...]] = {}
+
+
+def _is_node_type(value: object) -> bool:
+    if isinstance(value, UnionType):
+        return any(map(_is_node_type, get_args(value)))
+    return isinstance(value, type) and issubclass(value, Node)
+
+
+_NODES = frozenset(
+    name
+    for module in (nodes, declarations)
+    for name, value in vars(module).items()
+    if _is_node_type(value)
+)
+"""The names of the classes of nodes, and of their unions."""
+
+
 def children(node: Node) -> list[Node]:
     """Return the nodes directly below a node, in written order.
 
@@ -33,13 +67,21 @@ def children(node: Node) -> list[Node]:
     ['E', 'M']
     """
     found: list[Node] = []
-    for name in field_names(type(node)):
+    for name in _holders(type(node)):
         value = getattr(node, name)
         if isinstance(value, Node):
             found.append(value)
         elif isinstance(value, tuple):
-            found += [item for item in value if isinstance(item, Node)]
+            for item in value:
+                if isinstance(item, Node):
+                    found.append(item)  # noqa: PERF401  # a list for each field costs more
     return found
+
+
+WRAPPERS = Arm | Option | Table
+"""Nodes that hold parts of another node, but are not parts."""
+_COUNTED = Expr | Type  # names of their own: written in place, each union is made at each call
+_LEVELS = Expr | Type | Arm | Table
 
 
 def parts_of(node: Node) -> list[Expr]:
@@ -51,7 +93,7 @@ def parts_of(node: Node) -> list[Expr]:
     """
     found: list[Expr] = []
     for child in children(node):
-        if isinstance(child, Arm | Option | Table):  # they hold parts, but are not parts
+        if isinstance(child, WRAPPERS):
             found += parts_of(child)
         elif isinstance(child, Expr):
             found.append(child)
@@ -70,18 +112,19 @@ def walk(node: Node) -> Iterator[Node]:
 def rebuild(node: _Some, replace: Callable[[Node], Node]) -> _Some:
     """Return a node with each child replaced; the same object if no child changed."""
     changes: dict[str, Any] = {}
-    for name in field_names(type(node)):
+    for name in _holders(type(node)):
         value = getattr(node, name)
         new: object = value
         if isinstance(value, Node):
             new = replace(value)
-        elif isinstance(value, tuple) and any(isinstance(item, Node) for item in value):
-            items = list(value)
-            for index, item in enumerate(value):  # a loop needs half the stack in deep chains
-                if isinstance(item, Node):
-                    items[index] = replace(item)
-            if any(after is not before for after, before in zip(items, value, strict=True)):
-                new = tuple(items)
+        elif isinstance(value, tuple):
+            items: list[object] | None = None
+            for index, item in enumerate(value):  # a loop needs half the stack
+                after = replace(item) if isinstance(item, Node) else item
+                if after is not item:
+                    items = list(value) if items is None else items
+                    items[index] = after
+            new = value if items is None else tuple(items)
         if new is not value:
             changes[name] = new
     return attrs.evolve(node, **changes) if changes else node
@@ -112,9 +155,9 @@ def measure(node: Node) -> tuple[int, int]:
     pending = [(node, 1)]
     while pending:
         node, level = pending.pop()
-        counted = isinstance(node, Expr | Type)
+        counted = isinstance(node, _COUNTED)
         size += counted
         depth = max(depth, level) if counted else depth
-        inside = level + 1 if counted or isinstance(node, Arm | Table) else level
+        inside = level + 1 if isinstance(node, _LEVELS) else level
         pending.extend((child, inside) for child in children(node))
     return size, depth

@@ -6,19 +6,21 @@ from typing import TypeGuard, assert_never
 
 from chainlang.ir.calls import name_of
 from chainlang.ir.nodes import (
+    Arm,
     Combinator,
     Each,
     Expr,
     Fallback,
     Function,
     Loop,
+    Named,
     Node,
     Retry,
     Route,
     Stage,
     Timeout,
 )
-from chainlang.ir.visit import rebuild, transform
+from chainlang.ir.visit import rebuild
 from chainlang.optimizer.rewrite import Refused, Rewritten
 from chainlang.semantics.combinators import arm, is_over
 from chainlang.semantics.expressions import evaluate, names
@@ -41,13 +43,14 @@ def fold_constants(node: Expr) -> Rewritten[Expr]:
     """
     refused: list[Refused] = []
 
-    def inside(parent: Node) -> Node:
-        if isinstance(parent, Combinator):
-            return parent
-        return rebuild(parent, lambda child: _folded(child, refused))
+    def visit(node: Node, has_place: bool) -> Node:
+        # A label and the arm of a route add nothing to the place of what is around them.
+        passes = isinstance(node, Named | Arm) and not has_place
+        alone = not isinstance(node, Combinator) and not passes
+        made = rebuild(node, lambda child: visit(child, alone))
+        return _folded(made, refused) if has_place else made
 
-    inner = transform(node, inside)
-    made = _folded(inner, refused)
+    made = visit(node, has_place=True)
     assert isinstance(made, Expr)
     return Rewritten(made, tuple(refused))
 
