@@ -11,6 +11,8 @@ from typing import Any, get_args
 
 import attrs
 import pytest
+from chainlang.analysis.definite_assignment import absences
+from chainlang.analysis.template_scope import Readable
 
 from chainlang.analysis.call_count import count_calls
 from chainlang.analysis.check_file import resolve_file
@@ -21,9 +23,7 @@ from chainlang.analysis.check_structure import (
     names_twice,
     retries_at_zero,
 )
-from chainlang.analysis.definite_assignment import absences
 from chainlang.analysis.resolve import resolve
-from chainlang.analysis.template_scope import Readable
 from chainlang.datatypes.check_types import fits, type_faults
 from chainlang.datatypes.enumerate_values import replies
 from chainlang.datatypes.json_schema import json_schema, validator
