@@ -7,6 +7,7 @@ that reaches it. Where that is not known, in what `main` does not lead to, any f
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import assert_never
 
 from attrs import evolve, frozen
 
@@ -36,7 +37,24 @@ from chainlang.diagnostics.source import Span, part_span
 from chainlang.diagnostics.suggest import unknown
 from chainlang.ir import declarations
 from chainlang.ir.declarations import Item, Op, Setting, bodies_of
-from chainlang.ir.nodes import Each, Expr, Loop, Named, Route, Stage
+from chainlang.ir.nodes import (
+    Branch,
+    Combine,
+    Each,
+    Expr,
+    Fallback,
+    Function,
+    Join,
+    Loop,
+    Named,
+    Ref,
+    Repeat,
+    Retry,
+    Route,
+    Stage,
+    Then,
+    Timeout,
+)
 from chainlang.ir.visit import walk
 from chainlang.notation.literals import at_literal, inside
 from chainlang.semantics.expressions import faults
@@ -178,6 +196,14 @@ class _Check:
                 yield from self.expression(node, "until", text, records)
             case Each(over=text):
                 yield from self.expression(node, "over", text, records)
+            case Route() | Loop():  # a function decides
+                pass
+            case Then() | Join() | Branch() | Repeat() | Named() | Ref() | Function():
+                pass
+            case Fallback() | Retry() | Timeout() | Combine():
+                pass
+            case _:
+                assert_never(node)
 
     def expression(
         self, node: Expr, option: str, text: str, records: tuple[RecordType, ...]

@@ -81,23 +81,6 @@ def general(node: Combinator | Combine) -> Combine:
     return Combine(name_of(node), parts, ordered(options), span=span)
 
 
-def without_aliases(node: Node) -> Node:
-    """Return the combinator of a call that has an option under an alias; other nodes as they are.
-
-    >>> from chainlang.ir.nodes import Stage
-    >>> given = (Option("as", "one"), Option("over", "documents"))
-    >>> without_aliases(Combine("each", (Stage("E"),), given)).item
-    'one'
-    """
-    signature = COMBINATORS.get(node.name) if isinstance(node, Combine) else None
-    if not isinstance(node, Combine) or signature is None or not signature.aliases:
-        return node
-    names = signature.aliases
-    renamed = (evolve(one, name=names.get(one.name, one.name)) for one in node.options)
-    found = specific(evolve(node, options=ordered(renamed)))
-    return node if isinstance(found, Combine) else found
-
-
 def _fits(call: Combine, signature: Signature) -> bool:
     least, most = signature.parts
     if len(call.parts) < least or (most is not None and len(call.parts) > most):

@@ -11,8 +11,6 @@ from typing import Any, get_args
 
 import attrs
 import pytest
-from chainlang.analysis.definite_assignment import absences
-from chainlang.analysis.template_scope import Readable
 
 from chainlang.analysis.call_count import count_calls
 from chainlang.analysis.check_file import resolve_file
@@ -28,6 +26,7 @@ from chainlang.datatypes.check_types import fits, type_faults
 from chainlang.datatypes.enumerate_values import replies
 from chainlang.datatypes.json_schema import json_schema, validator
 from chainlang.engines.fake import FakeEngine
+from chainlang.ir import build
 from chainlang.ir import declarations as d
 from chainlang.ir import nodes as n
 from chainlang.ir.builtins import COMBINATORS, STAGE_TYPES
@@ -272,9 +271,13 @@ def test_checks_of_structure_go_inside(kind: type[Node]) -> None:
 
 OPS = parse_file(
     'op mine : generate -> { score: int } { user = "{{ query }}" }\n'
+    'op asks : generate { user = "{{ whole.scor }}" }\n'
     'op reader : generate { user = "{{ late.answer }}" }\n'
     "input { query: str, topic: str, documents: list[str] }"
 ).node.items
+
+
+ASKS = n.Stage("asks")
 
 
 @every
@@ -285,21 +288,16 @@ def test_an_op_names_its_part_where_it_runs_once(kind: type[Node]) -> None:
 
 
 @every
-def test_what_is_read_before_it_is_set_is_found(kind: type[Node]) -> None:
+def test_names_and_types_flow_through_it(kind: type[Node]) -> None:
     if kind not in OUTSIDE:
-        body = parse(f"({unparse(_with(kind, 'reader'))}) >> (late = E)").node
-        items = (*OPS, d.Definition("main", body))
-        row = frozenset({"query", "topic", "documents"})
-        messages = [one.message for one in absences(items, row, "main")]
-        assert messages == ["'late' is not set before 'reader' runs"]
-
-
-@every
-def test_the_fields_of_a_part_are_those_of_what_it_ends_in(kind: type[Node]) -> None:
-    if kind not in LEAVES:
+        early = parse(f"({unparse(_with(kind, 'reader'))}) >> (late = E)").node
+        _, found = resolve_file(d.File((*OPS, d.Definition("main", early))))
+        assert "'late' is not set before 'reader' runs" in [one.message for one in found]
+    if kind not in (*OUTSIDE, n.Branch):  # a label on a branch is refused
         whole = n.Named("whole", _with(kind, "mine"))
-        fields = Readable.of((*OPS, d.Definition("main", whole))).fields
-        assert ("score" in fields.get("whole", ())) == (kind in (n.Stage, n.Repeat, n.Named))
+        _, found = resolve_file(d.File((*OPS, d.Definition("main", build.then(whole, ASKS)))))
+        wrong = [one for one in found if one.severity == "error"]
+        assert "scor" in wrong[0].message
 
 
 @every
@@ -405,7 +403,8 @@ def test_the_checks_of_types_go_inside(kind: type[Node]) -> None:
         return d.TypeName("Nothing") if inside else node
 
     messages = [one.message for one in type_faults(transform(_type(kind), change), {})]
-    assert messages == ["there is no type 'Nothing'"]
+    assert len(messages) == 1
+    assert "'Nothing'" in messages[0]
 
 
 # ---------------------------------------------------------------- items
