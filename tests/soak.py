@@ -68,14 +68,14 @@ class Result:
         return re.sub(r"^=+ | =+$", "", lines[-1]) if lines else "no output"
 
 
-def _survive(what: str, count: int | None = None, *more: str) -> Callable[[Size], list[str]]:
-    """Return the arguments of `tests.survive`; what has no count takes each so many steps."""
+def _crash(what: str, count: int | None = None, *more: str) -> Callable[[Size], list[str]]:
+    """Return the arguments of `tests.crash`; what has no count takes each so many steps."""
 
     def arguments(size: Size) -> list[str]:
         counted = [] if count is None else [str(size.of(count))]
         stepped = ["--step", str(max(1, round(1 / size.scale)))] if what == "boundaries" else []
         rows = ["--rows", str(min(20, size.of(20)))] if what == "faults" else []
-        return ["tests.survive", what, *counted, "--seed", size.seed, *more, *stepped, *rows]
+        return ["tests.crash", what, *counted, "--seed", size.seed, *more, *stepped, *rows]
 
     return arguments
 
@@ -106,16 +106,16 @@ SUITES: dict[str, Suite] = {
             *("--first", str(size.number % 1_000_000)),
         ],
     ),
-    "kills": Suite("1,000 kills at random moments", _survive("kills", 1_000)),
+    "kills": Suite("1,000 kills at random moments", _crash("kills", 1_000)),
     **{
         f"boundaries, {kind}": Suite(
-            "a kill at each step that the disk sees", _survive("boundaries", None, "--format", kind)
+            "a kill at each step that the disk sees", _crash("boundaries", None, "--format", kind)
         )
         for kind in ("jsonl", "csv", "parquet")
     },
-    "faults": Suite("each call of the disk fails once, in five ways", _survive("faults")),
-    "damage": Suite("1,000 damaged run folders", _survive("damage", 1_000)),
-    "half": Suite("100,000 rows, killed at half", _survive("half", 100_000)),
+    "faults": Suite("each call of the disk fails once, in five ways", _crash("faults")),
+    "damage": Suite("1,000 damaged run folders", _crash("damage", 1_000)),
+    "half": Suite("100,000 rows, killed at half", _crash("half", 100_000)),
 }
 
 
@@ -142,7 +142,7 @@ def run(name: str, size: Size) -> Result:
     return result
 
 
-def page(results: Iterable[Result], size: Size) -> Iterable[str]:
+def page(results: Iterable[Result], size: Size, commit: str) -> Iterable[str]:
     """Return the lines of the report."""
     results = list(results)
     failed = [one for one in results if one.status]
@@ -155,7 +155,7 @@ def page(results: Iterable[Result], size: Size) -> Iterable[str]:
     yield "| commit | date | seed | scale | machine | minutes | suites failed |"
     yield "|---|---|---|---|---|---|---|"
     machine = f"{os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
-    cells = (commit(), f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}", f"`{size.seed}`")
+    cells = (commit, f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}", f"`{size.seed}`")
     sums = (f"{size.scale:g}", machine, f"{minutes:.1f}", f"{len(failed)} of {len(results)}")
     yield f"| {' | '.join((*cells, *sums))} |"
     yield ""
@@ -199,10 +199,10 @@ def main() -> int:
         parser.error(f"unknown suites: {', '.join(sorted(unknown))}")
     size = Size(options.scale, options.seed or secrets.token_hex(4))
     print(f"seed {size.seed}, scale {size.scale:g}", flush=True)
-    results: list[Result] = []
+    results, tested = list[Result](), commit()  # before the page is written
     for name in options.suites or SUITES:
         results.append(run(name, size))
-        options.page.write_text("\n".join(page(results, size)) + "\n", encoding="utf-8")
+        options.page.write_text("\n".join(page(results, size, tested)) + "\n", encoding="utf-8")
     return int(any(one.status for one in results))
 
 

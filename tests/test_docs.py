@@ -21,9 +21,11 @@ DOCUMENTS = (
     "README.md",
     "CONTRIBUTING.md",
     "chainlang/ARCHITECTURE.md",
-    "docs/parity.md",
+    *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")),
+    *sorted(f"docs/decisions/{path.name}" for path in (ROOT / "docs" / "decisions").glob("*.md")),
     "examples/README.md",
     "grammar/README.md",
+    "tests/README.md",
 )
 ON_VLLM = ("README.md",)  # its Python uses the bundled model: see tests/vllm/test_readme.py
 BLOCK = re.compile(r"^```(?P<info>[^\n]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -250,3 +252,24 @@ def test_paths_that_are_named_exist(document):
         r"`((?:chainlang|tests|grammar|examples|notebooks|benchmarks)/[\w./-]*)`", text
     ):
         assert (ROOT / path).exists(), path
+
+
+@pytest.mark.parametrize(
+    "document", [name for name in DOCUMENTS if "decisions" in name or "ARCHITECTURE" in name]
+)
+def test_modules_that_are_named_exist(document):
+    """A module is named by its path from the package, as in `ir/nodes.py`."""
+    text = (ROOT / document).read_text(encoding="utf-8")
+    for path in re.findall(r"`([a-z_]+/[\w/]+\.(?:py|chain))`", text):
+        assert (ROOT / "chainlang" / path).exists() or (ROOT / path).exists(), path
+
+
+def test_the_architecture_is_one_page():
+    assert len(tables.ARCHITECTURE.read_text(encoding="utf-8").splitlines()) <= 120
+
+
+def test_nothing_is_deprecated_that_the_page_on_versions_leaves_out():
+    text = tables.VERSIONS.read_text(encoding="utf-8")
+    code = "".join(path.read_text() for path in (ROOT / "chainlang").rglob("*.py"))
+    warned = re.search(r"warn\([^)]*DeprecationWarning", code)
+    assert ("Nothing is deprecated now." in text) == (warned is None)

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.render import visible
 from chainlang.diagnostics.source import Source, Span
-from chainlang.notation.grammar import WORDS
 from chainlang.notation.scan import ending
+from chainlang.notation.tokens import TERMINALS
 
 # Operators of other languages, and what to write instead.
 FOREIGN = {
@@ -122,9 +122,8 @@ def instead(expected: Iterable[str], source: Source) -> str:
     if "TYPE" not in expected and {"NAME", "FUNCTION"} <= expected and "REF" not in expected:
         expected -= {"LABEL", "FUNCTION"}  # after `type`, where these are rare
     names = {} if "REF" in expected else {"NAME": "a name"}
-    words = sorted(
-        {names.get(terminal, WORDS[terminal]) for terminal in expected if terminal in WORDS}
-    )
+    known = expected & TERMINALS.keys()
+    words = sorted({names.get(terminal, TERMINALS[terminal].name) for terminal in known})
     if not words or len(words) > 6:
         return ""
     return ": expected " + (", ".join(words[:-1]) + " or " if words[:-1] else "") + words[-1]

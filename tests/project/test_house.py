@@ -1,4 +1,4 @@
-"""The house rules that a machine can hold: floors, sizes, imports, the grammar, the wheel."""
+"""The house rules that a machine can hold: layers, sizes, imports, the grammar, the wheel."""
 
 import os
 import shutil
@@ -11,14 +11,15 @@ import pytest
 from lark import Lark
 from lark.exceptions import LexError
 
-from chainlang.notation.grammar import WORDS, grammar, grammar_text
+from chainlang.notation.grammar import grammar, grammar_text
+from chainlang.notation.tokens import CLASSES, TERMINALS
 from tests.project import tables
 
 ROOT = Path(__file__).parents[2]
 HEAVY = ("jinja2", "lark", "numpy", "openai", "pandas", "pydantic", "ray", "torch", "transformers")
 
 
-def python(*arguments, folder, path):
+def python(*arguments: str, folder: Path, path: Path) -> "subprocess.CompletedProcess[str]":
     """Run Python in a folder, with its modules from `path` before all others."""
     return subprocess.run(
         [sys.executable, *arguments],
@@ -32,29 +33,57 @@ def python(*arguments, folder, path):
     )
 
 
-# ---------------------------------------------------------------- floors
+# ---------------------------------------------------------------- layers
 
 
 LINT = ("-c", "from importlinter.cli import lint_imports_command; lint_imports_command()")
 
 
-def test_imports_go_down(tmp_path):
+def test_imports_go_down() -> None:
     done = python(*LINT, "--no-cache", folder=ROOT, path=ROOT)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_an_import_that_goes_up_is_found(tmp_path):
+def planted(tmp_path: Path, lines: dict[str, str]) -> str:
+    """Return what import-linter says of a copy of the package with lines added to modules."""
     shutil.copytree(ROOT / "chainlang", tmp_path / "chainlang")
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    nodes = tmp_path / "chainlang" / "ir" / "nodes.py"
-    nodes.write_text(nodes.read_text(encoding="utf-8") + "\nimport chainlang.api.chain\n")
+    for name, line in lines.items():
+        with (tmp_path / "chainlang" / name).open("a", encoding="utf-8") as module:
+            module.write(f"\n{line}\n")
     done = python(*LINT, "--no-cache", folder=tmp_path, path=tmp_path)
     assert done.returncode == 1
-    assert "floors: each line may import those below it BROKEN" in done.stdout
-    assert "chainlang.ir.nodes -> chainlang.api.chain" in done.stdout
+    return done.stdout
 
 
-def test_the_map_names_every_floor():
+def test_an_import_that_goes_up_is_found(tmp_path: Path) -> None:
+    found = planted(tmp_path, {"ir/nodes.py": "import chainlang.api.chain"})
+    assert "each line may import those below it BROKEN" in found
+    assert "chainlang.ir.nodes -> chainlang.api.chain" in found
+
+
+def test_a_circle_of_siblings_is_found(tmp_path: Path) -> None:
+    first, second = "chainlang.plan.planted_first", "chainlang.plan.planted_second"
+    found = planted(
+        tmp_path,
+        {"plan/planted_first.py": f"import {second}", "plan/planted_second.py": f"import {first}"},
+    )
+    assert "siblings have no circles BROKEN" in found
+    assert "planted_first" in found.split("siblings have no circles BROKEN")[1]
+
+
+def test_an_import_between_two_rooms_that_is_a_circle_is_found(tmp_path: Path) -> None:
+    """`runtime` and `optimizer` stand on one line, so neither may import the other."""
+    found = planted(tmp_path, {"runtime/run_loop.py": "import chainlang.optimizer.compile"})
+    assert "each line may import those below it BROKEN" in found
+
+
+def test_no_module_is_loose_above_the_ground() -> None:
+    loose = {path.stem for path in (ROOT / "chainlang").glob("*.py")}
+    assert loose == {"__init__", "__main__", "errors", "interrupts", "limits", "settings"}
+
+
+def test_the_map_names_every_room() -> None:
     text = (ROOT / "chainlang" / "ARCHITECTURE.md").read_text(encoding="utf-8")
     named = [name for layer in tables.layers() for name in layer]
     package = ROOT / "chainlang"
@@ -71,11 +100,11 @@ def test_the_map_names_every_floor():
 @pytest.mark.parametrize(
     "path", sorted((ROOT / "chainlang").rglob("*.py")), ids=lambda path: path.stem
 )
-def test_no_file_is_longer_than_400_lines(path):
+def test_no_file_is_longer_than_400_lines(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
 
 
-def test_import_is_light():
+def test_import_is_light() -> None:
     program = (
         "import sys, chainlang\n"
         f"heavy = {{*{HEAVY!r}, 'vllm'}} & {{name.split('.')[0] for name in sys.modules}}\n"
@@ -89,7 +118,7 @@ def test_import_is_light():
     assert done.returncode == 0, done.stderr
 
 
-def test_no_link_is_in_the_repository():
+def test_no_link_is_in_the_repository() -> None:
     """A link to somebody's environment has been, and checking it out replaced what it names."""
     if not (ROOT / ".git").exists():
         pytest.skip("not a checkout")
@@ -102,33 +131,50 @@ def test_no_link_is_in_the_repository():
 # ---------------------------------------------------------------- the grammar
 
 
-def strict(text):
+def strict(text: str) -> Lark:
     """Build a grammar so that a conflict, or two terminals that match one text, is an error."""
     pytest.importorskip("interegular")
     return Lark(text, parser="lalr", lexer="contextual", start=["expression", "file"], strict=True)
 
 
-def test_the_grammar_is_unambiguous():
+def test_the_grammar_is_unambiguous() -> None:
     strict(grammar_text())
 
 
-def test_an_ambiguous_grammar_is_found():
+def test_an_ambiguous_grammar_is_found() -> None:
     text = grammar_text().replace("expression: either", "expression: either | SAME", 1)
     with pytest.raises(LexError, match="Collision"):
         strict(f"{text}\nSAME: /[0-9]+/\n")
 
 
-def test_every_terminal_has_a_name_and_a_word():
+def test_every_terminal_has_a_row_and_every_row_a_terminal() -> None:
     names = {terminal.name for terminal in grammar().terminals}
     assert not [name for name in names if name.startswith("__")], "a terminal without a name"
-    assert names | {"$END"} == set(WORDS)
+    assert names | {"$END"} == set(TERMINALS)
+
+
+def test_every_class_of_a_token_is_used() -> None:
+    assert {kind for row in TERMINALS.values() for _, kind in row.parts} == set(CLASSES)
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "examples").glob("*.chain")), ids=lambda path: path.name
+)
+def test_the_parts_of_a_token_are_all_of_it(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    tokens = list(grammar().parse_interactive(text, start="file").iter_parse())
+    assert tokens
+    for token in tokens:
+        parts = list(TERMINALS[token.type].split(token))
+        assert "".join(part for part, _ in parts) == token
+        assert all(kind in CLASSES for _, kind in parts)
 
 
 # ---------------------------------------------------------------- the wheel
 
 
 @pytest.mark.slow
-def test_the_wheel_works_without_the_source_tree(tmp_path):
+def test_the_wheel_works_without_the_source_tree(tmp_path: Path) -> None:
     built = python(
         "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path / "dist"),
         folder=ROOT, path=ROOT,

@@ -20,7 +20,6 @@ BOOLEAN = re.compile(r"Whether\b")
 NOT_YET: frozenset[str] = frozenset(
     {
         "README.md",
-        "chainlang/ARCHITECTURE.md",
         "chainlang/analysis/call_count.py",
         "chainlang/analysis/candidate_types.py",
         "chainlang/analysis/check_file.py",

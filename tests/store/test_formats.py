@@ -14,9 +14,9 @@ from chainlang.protocol.messages import Message, Request, Sampling
 from chainlang.runtime.ports.recording import keys
 from chainlang.semantics.seeds import Place, row_id, seed
 from chainlang.session.sample_cache import close_caches
+from tests.crash.reference import samples
 from tests.store.formats import FIXTURES, ROWS, SETTINGS, Engine, panel, run
 from tests.store.test_folder import files
-from tests.survive.reference import samples
 
 FORMAT = FIXTURES / "1"
 FINGERPRINT = json.dumps(Engine().fingerprint, sort_keys=True)

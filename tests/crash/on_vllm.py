@@ -1,6 +1,6 @@
 """Runs on real vLLM that are killed between two steps of the engine, and gone on with.
 
-`python -m tests.survive.on_vllm FOLDER KILLS SEED` is such a run.
+`python -m tests.crash.on_vllm FOLDER KILLS SEED` is such a run.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from chainlang.engines.vllm.engine import VllmEngine
 from chainlang.engines.vllm.silence import quiet
 from chainlang.runtime.ports.port import Reply
 from chainlang.session.folder_run import Summary
-from tests.survive.kill import ended, forked
+from tests.crash.kill import ended, forked
 
 CHAIN = "2:E:tiny:0.9 >> J:tiny"
 ROWS = [{"id": f"r{number}", "query": f"What is {number} + 2?"} for number in range(16)]

@@ -17,7 +17,7 @@ from typing import Any
 from attrs import define, field
 
 from chainlang.store import run_folder, safe_files, sqlite
-from tests.survive import vfs
+from tests.crash import vfs
 
 
 @define

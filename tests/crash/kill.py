@@ -24,9 +24,9 @@ from attrs import define, field
 
 from chainlang.errors import ChainlangError
 from chainlang.store import RunFolder
-from tests.survive import reference
-from tests.survive.reference import Found, found, samples
-from tests.survive.world import Boundary, build, kill
+from tests.crash import reference
+from tests.crash.reference import Found, found, samples
+from tests.crash.world import Boundary, build, kill
 
 IN_FLIGHT = reference.WINDOW * 5
 """Samples that are drawn at a time, at most: five for each row that is in flight."""

@@ -1,6 +1,6 @@
 """Killed at every boundary and at random, on disks that fail: a run goes on as if nothing were.
 
-Each of these is a process of its own, which forks: `python -m tests.survive` has more of them.
+Each of these is a process of its own, which forks: `python -m tests.crash` has more of them.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ ROOT = Path(__file__).parents[2]
 
 
 def told(*arguments: str) -> str:
-    """Return what `python -m tests.survive` says."""
-    command = [sys.executable, "-m", "tests.survive", *arguments]
+    """Return what `python -m tests.crash` says."""
+    command = [sys.executable, "-m", "tests.crash", *arguments]
     found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert found.returncode == 0, f"{found.stdout}\n{found.stderr[-4000:]}"
     return found.stdout

@@ -8,7 +8,7 @@ import signal
 from chainlang import chain
 from chainlang.engines.fake import FakeEngine
 from chainlang.protocol.messages import Completion, Delta, Failure
-from tests.survive.kill import ended, forked, place
+from tests.crash.kill import ended, forked, place
 
 
 class Killed(FakeEngine):

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from tests.survive import reference
-from tests.survive.kill import REFUSED, Trial, fresh, place, points, whole_run
-from tests.survive.world import Boundary, broken, build, full, short
+from tests.crash import reference
+from tests.crash.kill import REFUSED, Trial, fresh, place, points, whole_run
+from tests.crash.world import Boundary, broken, build, full, short
 
 MODES: dict[str, tuple[Callable[[str], None], bool]] = {
     "full": (full, False),

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from chainlang.errors import ChainlangError
-from tests.survive import reference
-from tests.survive.kill import Trial, fresh, place, whole_run
-from tests.survive.reference import found
-from tests.survive.world import Boundary, build, kill
+from tests.crash import reference
+from tests.crash.kill import Trial, fresh, place, whole_run
+from tests.crash.reference import found
+from tests.crash.world import Boundary, build, kill
 
 SETTINGS: dict[str, Any] = {"rows": reference.ROWS[:5], "part_rows": 2}
 JOURNAL = "journal.sqlite"

@@ -1,4 +1,4 @@
-"""The long runs: `python -m tests.survive WHAT [COUNT] [--seed SEED]`.
+"""The long runs: `python -m tests.crash WHAT [COUNT] [--seed SEED]`.
 
 boundaries: kill at each step that the disk sees. kills: COUNT kills at random. faults: let each
 call of the disk fail. damage: go on with COUNT damaged folders. half: kill COUNT rows at half.
@@ -11,12 +11,12 @@ import secrets
 import sys
 import time
 
-from tests.survive import damage, faults, half, kill
+from tests.crash import damage, faults, half, kill
 
 
 def main() -> int:
     """Run one of them, and say what it came to."""
-    parser = argparse.ArgumentParser(prog="python -m tests.survive", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.crash", description=__doc__)
     parser.add_argument("what", choices=["boundaries", "kills", "faults", "damage", "half"])
     parser.add_argument("count", type=int, nargs="?", default=1_000)
     parser.add_argument("--seed", default=None, help="repeat the run that printed this seed")
