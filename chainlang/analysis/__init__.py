@@ -1,1 +1,1 @@
-"""Checks of a chain or a file before it runs."""
+"""Static checks of chains and files."""

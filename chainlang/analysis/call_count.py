@@ -1,7 +1,7 @@
-"""How many stage runs a row may cost, from the chain alone: counts multiply, nothing is run.
+"""Maximum number of stage runs of a row, computed from the chain alone.
 
-A definition is counted once for each number of candidates it meets, so ``$a = $b & $b`` forty
-levels deep is forty steps; and counts stop growing at `CEILING`, so no chain is too large to count.
+A definition is counted once for each number of candidates before it, so ``$a = $b & $b`` forty
+levels deep takes forty steps. Counts stop at `CEILING`, so every chain can be counted.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ from chainlang.limits import current
 
 CEILING = 10**18
 _DEFAULT_TIMES = 3  # of retry and loop
-_COUNTED_ROUNDS = 64  # of one loop, after which all that doubles has reached the ceiling
-_MOST_ROUNDS = 20_000  # of loops whose candidates grow; so many would cost more than any limit
+_COUNTED_ROUNDS = 64  # rounds of a loop after which a doubling number has reached the ceiling
+_MOST_ROUNDS = 20_000  # rounds of loops whose candidates grow; more would exceed every limit
 
 
 @frozen
 class Cost:
-    """What a part does with one stream of candidates: runs, branches out, candidates in each."""
+    """Stage runs of a part, its number of branches, and the candidates in each."""
 
     calls: int
     branches: int
@@ -51,7 +51,7 @@ class Cost:
 
 
 def count_calls(node: Expr, types: Mapping[str, StageType], definitions: Mapping[str, Expr]) -> int:
-    """Return the most stage runs that one row can cost, or `CEILING`; `each` counts one item.
+    """Return the maximum number of stage runs of a row, at most `CEILING`; `each` counts one item.
 
     >>> from chainlang.notation import parse
     >>> from chainlang.ir.builtins import STAGE_TYPES
@@ -66,7 +66,7 @@ def count_calls(node: Expr, types: Mapping[str, StageType], definitions: Mapping
 def too_many_calls(
     nodes: Iterable[Expr], types: Mapping[str, StageType], definitions: Mapping[str, Expr]
 ) -> list[Diagnostic]:
-    """Return a finding for each expression that could cost a row more runs than the limit."""
+    """Return a diagnostic for each expression with more stage runs of a row than the limit."""
     limits = current()
     counter = _Counter(types, definitions)
     found = []
@@ -87,7 +87,7 @@ class _Counter:
         self.rounds = 0
 
     def visit(self, node: Expr, before: int) -> Cost:
-        """Return the cost of a part that meets `before` candidates."""
+        """Return the cost of a part with `before` candidates before it."""
         match node:
             case Stage():
                 kind = self.types.get(node.name)
@@ -119,7 +119,7 @@ class _Counter:
             case Function():
                 return Cost(1, 1, before)
             case Fallback() | Retry() | Timeout() | Route() | Loop() | Each() | Combine():
-                # By identity, and the node outlives the count: hashing it would walk all below it.
+                # By identity, because hashing a node walks all nodes below it.
                 return self.once(id(node), before, lambda: self.combine(node, before))
         assert_never(node)
 
@@ -153,9 +153,9 @@ class _Counter:
         assert_never(node)
 
     def loop(self, body: Expr, times: int, calls: int, most: int) -> Cost:
-        """Return the cost of so many rounds; the first makes `calls` and yields `most`.
+        """Return the cost of `times` rounds; the first has `calls` runs and `most` candidates.
 
-        What the body yields is what it meets in the next round; a body that only maps grows.
+        The candidates of a round are the input of the next one.
         """
         growth = 0
         for done in range(1, min(times, _COUNTED_ROUNDS)):
@@ -163,7 +163,7 @@ class _Counter:
             if self.rounds > _MOST_ROUNDS:
                 return Cost(CEILING, 1, CEILING)
             again = self.visit(body, most)
-            if again.candidates <= most:  # all further rounds are alike
+            if again.candidates <= most:  # all further rounds cost the same
                 rest = _product(again.calls, times - done)
                 return Cost(_total((calls, rest)), 1, most)
             growth = again.candidates - most

@@ -1,4 +1,4 @@
-"""Types of candidates: what each stage yields, and what a template sees of it."""
+"""Types of candidates after each stage, and of their values in templates."""
 
 from __future__ import annotations
 
@@ -25,50 +25,50 @@ from chainlang.datatypes.value_types import (
 from chainlang.ir.declarations import Op
 
 _OPEN = Fields(is_open=True)
-_MOST = 32  # types of candidates that are told apart
+_MOST = 32  # distinct types of candidates; beyond, the type is unknown
 
 
 @frozen(cache_hash=True)
 class CandidateType:
-    """The type of a candidate: its answer, and its fields as a vote and a condition read them."""
+    """The type of a candidate: its answer, and the fields that votes and conditions read."""
 
     answer: ValueType = UNKNOWN
     fields: Fields = _OPEN
 
     @property
     def view(self) -> Fields:
-        """The candidate as templates see it: its fields, and ``answer``."""
+        """Type of the template value: its fields, and ``answer``."""
         return evolve(self.fields.with_fields(answer=self.answer), is_view=True)
 
 
 ANYTHING = CandidateType()
-"""What a Python function yields, and what a row brings."""
+"""Unknown type, of the candidates of Python functions and rows."""
 
 
 @frozen(cache_hash=True)
 class Candidates:
-    """The candidates at a point of a chain: the types that they may have."""
+    """The candidates at a point of a chain, by their possible types."""
 
     each: tuple[CandidateType, ...] = ()
     first: tuple[CandidateType, ...] = ()
-    """The types that the first of them may have."""
+    """Possible types of the first candidate."""
     some: bool = True
-    """Whether there surely is one."""
+    """Whether there is at least one."""
 
     @property
     def item(self) -> ValueType:
-        """The type of any of them, as templates see it."""
+        """Type of any candidate as a template value."""
         return either(one.view for one in self.each)
 
     @property
     def part(self) -> ValueType:
-        """The type of a named part that yields them: the fields of the first, and all of them."""
+        """Type of a named part with these candidates."""
         several = Listing(self.item)
         found = [one.view.with_fields(candidates=several) for one in self.first]
         return either(found if self.some else [*found, view({"candidates": several})])
 
     def after(self, made: Iterable[CandidateType], *, some: bool = True) -> Candidates:
-        """Return what replaces them."""
+        """Return the candidates that replace these."""
         types = together(made)
         return Candidates(types, types, some)
 
@@ -77,13 +77,13 @@ NONE = Candidates(some=False)
 
 
 def together(types: Iterable[CandidateType]) -> tuple[CandidateType, ...]:
-    """Return each type once; of too many nothing is known."""
+    """Return the distinct types; an unknown type if there are too many."""
     found = tuple(dict.fromkeys(types))
     return (ANYTHING,) if len(found) > _MOST else found
 
 
 def one_of(ways: Iterable[Candidates]) -> Candidates:
-    """Return the candidates after one of several ways."""
+    """Return the candidates after one of several alternatives."""
     ways = tuple(ways)
     return Candidates(
         together(one for way in ways for one in way.each),
@@ -105,12 +105,12 @@ def joined(operands: Iterable[Candidates]) -> Candidates:
 
 
 def reply_of(op: Op, types: TypeValues) -> ValueType:
-    """Return the type of a reply; without a declared one it is a text."""
+    """Return the type of an op's reply; a string if it declares none."""
     return TEXT if op.returns is None else types.of(op.returns)
 
 
 def candidate_of(value: ValueType, of: str | None = None) -> tuple[CandidateType, ...]:
-    """Return the types of the candidate that a value makes, as a row or a reply has it."""
+    """Return the types of the candidate of a value from a row or a reply."""
     found = []
     for option in options_of(value):
         match option:
@@ -126,7 +126,7 @@ def candidate_of(value: ValueType, of: str | None = None) -> tuple[CandidateType
 
 
 def drawn(op: Op, types: TypeValues, before: Candidates) -> tuple[CandidateType, ...]:
-    """Return the types of what an op makes of the candidates before it."""
+    """Return the types of an op's candidates, given the candidates before it."""
     given = {one.name: one.value for one in op.settings}
     value = reply_of(op, types)
     made = candidate_of(value, op.name)
@@ -141,7 +141,7 @@ def drawn(op: Op, types: TypeValues, before: Candidates) -> tuple[CandidateType,
 
 
 def answered(expression: str, reply: ValueType) -> ValueType:
-    """Return the type of an answer that an expression makes: that of a field, where it is one."""
+    """Return the type of an answer expression; known only if it is a field."""
     if not expression.isidentifier():
         return UNKNOWN
     return field_of(reply, expression).type if expression != "text" else TEXT
@@ -154,7 +154,7 @@ def _chosen(one: CandidateType, own: Fields, of: str) -> CandidateType:
 
 
 def voted(before: Candidates, by: str | None) -> tuple[CandidateType, ...]:
-    """Return the types of what a vote yields: one of the candidates, and how the vote went."""
+    """Return the types of a vote's candidate: one of those before it, with the vote's fields."""
     found = []
     for one in before.each or (ANYTHING,):
         answer = one.answer if by is None else one.fields[by] or UNKNOWN
@@ -164,9 +164,9 @@ def voted(before: Candidates, by: str | None) -> tuple[CandidateType, ...]:
 
 
 def lacking(each: Iterable[CandidateType], name: str) -> tuple[str, ...]:
-    """Return the stages none of whose candidates has a field; "" for what no stage has made.
+    """Return the stages whose candidates never have a field; "" stands for other candidates.
 
-    The type of a stage may be a choice, some of whose values have the field: nothing is claimed.
+    A stage is left out if its type is a union of which some option has the field.
     """
     having: dict[str, bool] = {}
     for one in each:

@@ -1,4 +1,4 @@
-"""Checks on a file as a whole: every name known once, no cycles, every setting understood."""
+"""Checks of a whole file: unknown and duplicate names, cycles, settings."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ _DECLARED: tuple[Kind, ...] = ("stage type", "definition", "type", "model")
 def resolve_file(
     file: File, main_source: Source | None = None, lost: UnparsedNames = NO_UNPARSED_NAMES
 ) -> tuple[File, tuple[Diagnostic, ...]]:
-    """Return a file with canonical names and values, and everything found wrong with it.
+    """Return a file with canonical names and values, and its diagnostics.
 
-    `main_source` is the file that was asked for, where others were used: only there an unused
-    definition is worth a warning. Unknown names that are `lost` are not reported.
+    `main_source`: the loaded file if it uses others; only its unused definitions get a warning.
+    `lost`: names that are not reported as unknown.
 
     >>> from chainlang.notation import parse_file
     >>> file, found = resolve_file(parse_file("a = $b\\nb = $a\\nmain = 3:E >> Q").node)
@@ -59,7 +59,7 @@ def resolve_file(
 
 
 def _is_lost(one: Diagnostic, lost: UnparsedNames) -> bool:
-    """Return whether a finding is about a name that may be declared where the text is broken."""
+    """Return whether a diagnostic is about a name that an unparsed item may declare."""
     return one.kind in _DECLARED and one.subject is not None and one.subject in lost
 
 
@@ -152,7 +152,7 @@ class _Checker:
                 )
 
     def cycles(self, bodies: Mapping[str, Expr]) -> bool:
-        """Find definitions that lead back to themselves; each is told once. Return if none does."""
+        """Diagnose each definition on a cycle once; return whether there is none."""
         before = len(self.found)
         done: set[str] = set()
         for start in bodies:
@@ -181,7 +181,7 @@ class _Checker:
         return len(self.found) == before
 
     def is_shallow(self, bodies: Mapping[str, Expr]) -> bool:
-        """Find a definition that is too deep with what its names stand for; there is no cycle."""
+        """Diagnose a definition that is too deep when its references are expanded."""
         limits = current()
         depths: dict[str, int] = {}
         for start in bodies:
@@ -211,7 +211,7 @@ class _Checker:
         )
 
     def unused(self, file: File, main_source: Source | None) -> None:
-        """Warn of what nothing leads to from `main`; a file without one is for others to use."""
+        """Warn of definitions that `main` does not use; not in a file without a `main`."""
         reached: set[tuple[str, str]] = set()
         pending: list[tuple[str, str]] = [("definition", MAIN)]
         by_key: dict[tuple[str, str], Item] = {}
@@ -276,7 +276,7 @@ class _Checker:
             self.choose(item, given["choose"])
 
     def choose(self, item: declarations.Op, setting: declarations.Setting) -> None:
-        """Find a choice that is no field of what the op returns, or no number of a candidate."""
+        """Diagnose a `choose` that is not an integer field of the op's type."""
         shape = None if item.returns is None else shape_of(item.returns, self.types)
         fields = {one.name: one for one in shape.fields} if shape is not None else {}
         where = part_span(setting.span, "value")
@@ -342,14 +342,14 @@ class _Checker:
 
             name, allowed = setting.value.name, Settings.of({}).allowed_env
             if not any(fnmatchcase(name, one) for one in allowed):
-                # A file may come from a stranger, and its models may be on a stranger's host.
+                # The author of a file may be untrusted, and with it the host of its models.
                 message = f"a file may not read the variable '{name}'"
                 hint = f"it may read {', '.join(allowed)}, as the setting allowed_env says"
                 self.note("option", message, where, hint)
 
 
 def _named(item: Item) -> tuple[str, str] | None:
-    """Return what an item gives a name to, and the name; None where it gives none."""
+    """Return the kind and the name that an item declares; None if it declares none."""
     match item:
         case declarations.Model(name):
             return "model", name

@@ -1,4 +1,4 @@
-"""Checks on the shape of a chain: labels, branches, and the pipe that is not one."""
+"""Structural checks of a chain: duplicate labels, misplaced branches, ``|`` used as a pipe."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ from chainlang.semantics.combinators import tries
 
 
 def names_twice(node: Expr) -> list[Diagnostic]:
-    """Return a finding for each label that stands twice; parts of which one runs may share one."""
+    """Return a diagnostic for each duplicate label; alternatives may share a label."""
     found: list[Diagnostic] = []
 
     def visit(node: Expr) -> dict[str, Span | None]:
         names: dict[str, Span | None] = {}
         if isinstance(node, Named):
             names[node.name] = part_span(node.span, "name")
-        # Of a call that is refused nobody knows what it does with its parts.
+        # The parts of an invalid call can't be checked.
         exclusive = isinstance(node, Fallback | Route | Combine)
         for part in parts_of(node):
             inner = visit(part)
@@ -66,7 +66,7 @@ def names_twice(node: Expr) -> list[Diagnostic]:
 
 
 def is_branched(node: Expr) -> bool:
-    """Return whether an expression yields results that stay apart. A join gathers them.
+    """Return whether an expression has several results. A join merges them.
 
     >>> from chainlang.notation import parse
     >>> [is_branched(parse(text).node) for text in ("a | b", "(a | b) >> c", "(a | b) & c")]
@@ -87,7 +87,7 @@ def is_branched(node: Expr) -> bool:
 
 
 def misplaced_branches(node: Expr) -> list[Diagnostic]:
-    """Return a finding for each branch whose results can't stay apart: labelled, or in a call."""
+    """Return a diagnostic for each branch that is labelled or in a call, so has to have one result."""
     found: list[Diagnostic] = []
 
     def visit(node: Expr, gathered: bool) -> None:
@@ -113,7 +113,7 @@ def misplaced_branches(node: Expr) -> list[Diagnostic]:
 
 
 def branches_like_pipes(node: Expr, types: Mapping[str, StageType]) -> list[Diagnostic]:
-    """Return a finding for each ``a | b | c`` that looks like a pipe: only the first generates."""
+    """Return a warning for each ``a | b | c`` that looks like a pipe: only the first generates."""
     found: list[Diagnostic] = []
 
     def visit(node: Expr, fed: bool) -> None:
@@ -133,11 +133,11 @@ def branches_like_pipes(node: Expr, types: Mapping[str, StageType]) -> list[Diag
 
 
 def retries_at_zero(node: Expr, types: Mapping[str, StageType]) -> list[Diagnostic]:
-    """Return a finding for each stage whose bad replies a `retry` would draw again as they were."""
+    """Return a warning for each stage whose bad replies a `retry` would only repeat."""
     found: list[Diagnostic] = []
 
     def drawn(node: Expr) -> Iterator[Stage]:
-        match node:  # a sequence is drawn again as a whole, so another stage may differ
+        match node:  # a sequence is retried as a whole, so another stage may differ
             case Stage():
                 yield node
             case Join() | Repeat() | Named():

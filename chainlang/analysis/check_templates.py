@@ -1,4 +1,4 @@
-"""Templates that can't be read: the words of jinja's parser, and where they apply."""
+"""Syntax errors of templates, as diagnostics with a span."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SIGNS = re.compile(r"'end of (print|)(?:statement block| statement)'")
 
 @lru_cache(maxsize=1024)
 def template_fault(template: str) -> Diagnostic | None:
-    """Return the finding about a template that can't be read, with its place in that text.
+    """Return the diagnostic of a template's syntax error; None if there is none.
 
     >>> template_fault("{% if x %}a").message
     "invalid template: 'if' is never closed"
@@ -39,9 +39,9 @@ def _span(template: str, start: int, end: int) -> Span:
 
 
 def _unreadable(template: str, error: TemplateSyntaxError) -> Diagnostic:
-    """Return the finding about a template that jinja can't read.
+    """Return the diagnostic of jinja's syntax error.
 
-    Jinja gives the line and a sentence, and no place: the place is that of the word in quotes.
+    Jinja reports a line and a message; the span is that of the word in quotes in the message.
     """
     said = _SIGNS.sub(lambda match: "'}}'" if match[1] == "print" else "'%}'", error.message or "")
     said = re.sub(r"expected token (.*), got (.*)", r"expected \1, found \2", said)
@@ -69,7 +69,7 @@ def _unreadable(template: str, error: TemplateSyntaxError) -> Diagnostic:
 
 
 def _openings(template: str) -> list[tuple[int, str]]:
-    """Return the blocks that are open at the end of a template: where, and their words."""
+    """Return the unclosed blocks of a template: offset and keyword."""
     found: list[tuple[int, str]] = []
     for match in re.finditer(r"\{%[-+]?\s*(\w+)|\{\{", template):
         word = match[1]

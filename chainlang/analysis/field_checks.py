@@ -1,7 +1,7 @@
-"""Checks that names and fields are there where a chain reads them, before it runs.
+"""Checks that the names and fields which a chain reads exist.
 
-Every template, expression and vote of a file or a chain is asked about, at the type of the record
-that reaches it. Where that is not known, in what `main` does not lead to, any field may be right.
+Each template, expression and vote is checked against the type of the record that reaches it. If the
+type is unknown, as in definitions that `main` does not use, any field is accepted.
 """
 
 from __future__ import annotations
@@ -64,12 +64,12 @@ _ALWAYS = frozenset({"id", "query", "responses", "candidates", "candidate", "err
 
 
 def at_literals(reader: Reader, literal: Span | None) -> Iterator[Diagnostic]:
-    """Yield the findings about a text at their places in the literal that says it."""
+    """Yield the diagnostics of a text, with their spans moved into its literal."""
     yield from (at_literal(found, literal) for found in reader.faults())
 
 
 def derived_faults(node: declarations.Input, declared: Iterable[Item]) -> Iterator[Diagnostic]:
-    """Yield what is wrong with the templates that make fields of a row out of others."""
+    """Yield the errors of the templates of derived fields of a row."""
     fields = node.type.fields if isinstance(node.type, declarations.Shape) else ()
     types = TypeValues(declared_types(declared))
     known = {"id": Name(), "responses": Name()}
@@ -82,7 +82,7 @@ def derived_faults(node: declarations.Input, declared: Iterable[Item]) -> Iterat
 
 
 def row_of(declared: Iterable[Item]) -> Row | None:
-    """Return the types of the fields of a row; None where that is not said."""
+    """Return the types of a row's fields; None if they are not declared."""
     declared = tuple(declared)
     types = TypeValues(declared_types(declared))
     expected = next((one.type for one in declared if isinstance(one, declarations.Input)), None)
@@ -100,10 +100,10 @@ def field_faults(
     flows: bool = True,
     lost: frozenset[str] | None = frozenset(),
 ) -> Iterator[Diagnostic]:
-    """Yield what the templates, expressions and votes of some items read and is not there.
+    """Yield an error for each missing name or field that the items read.
 
-    Without `flows` nothing is said of what stands before what, as where definitions have a cycle.
-    Items that could not be read may have named `lost`; None where that may be anything.
+    Without `flows`, as with cyclic definitions, the order of stages is not taken into account.
+    `lost`: names that unparsed items may declare; None for any.
     """
     check = _Check.of(tuple(declared), main, flows, lost)
     for op in check.flow.ops.values():
@@ -114,13 +114,13 @@ def field_faults(
 
 @frozen
 class _Check:
-    """A walked chain, and the names that it has anywhere."""
+    """An analysed chain, and all names in it."""
 
     flow: TypeFlow
     named: frozenset[str]
-    """The names of parts."""
+    """Names of parts."""
     anywhere: Readable
-    """What is readable where nothing is known of what stands before."""
+    """Readable names if the preceding stages are unknown."""
 
     @classmethod
     def of(
@@ -144,7 +144,7 @@ class _Check:
     # ------------------------------------------------------------ ops
 
     def op(self, op: Op) -> Iterator[Diagnostic]:
-        """Yield what is wrong with what an op reads, at all its places together."""
+        """Yield the errors of an op's templates, over all its occurrences."""
         readable = self.readable(op)
         given = {one.name: one for one in op.settings}
         for name in ("system", "user"):
@@ -170,7 +170,7 @@ class _Check:
         return Reader(text, readable, does, later=self.named - (self.flow.row or {}).keys())
 
     def answer(self, op: Op, setting: Setting, readable: Readable) -> Iterator[Diagnostic]:
-        """Yield what is wrong with the expression that makes the answer of a reply."""
+        """Yield the errors of an op's answer expression."""
         if not isinstance(setting.value, str) or faults(setting.value):
             return
         reply = reply_of(op, self.flow.types)
@@ -179,14 +179,14 @@ class _Check:
         known = Readable(names, readable.is_open or reply == UNKNOWN)
         reader = Reader(setting.value, known, f"'{op.name}' has replied", code="expression")
         if reply != UNKNOWN and not any(one.root in names for one in reader.reads):
-            # An answer that says nothing of the reply is no answer, whatever a row has.
+            # An answer has to read the reply, whatever fields a row has.
             reader = evolve(reader, readable=evolve(known, is_open=False))
         yield from at_literals(reader, part_span(setting.span, "value"))
 
     # ------------------------------------------------------------ votes and combinators
 
     def node(self, node: Expr, records: tuple[RecordType, ...]) -> Iterator[Diagnostic]:
-        """Yield what is wrong with what a vote or a combinator reads, at all its places."""
+        """Yield the errors of a vote or a combinator, over all its occurrences."""
         match node:
             case Stage():
                 yield from self.vote(node, records)
@@ -216,7 +216,7 @@ class _Check:
         yield from at_literals(evolve(reader, code="expression"), where)
 
     def vote(self, node: Stage, records: tuple[RecordType, ...]) -> Iterator[Diagnostic]:
-        """Yield what is wrong with the field that a vote counts: every candidate has to have it."""
+        """Yield the error of a vote whose field some candidate lacks."""
         by = by_of(node)
         if by is None:
             return

@@ -1,4 +1,4 @@
-"""Values that were computed once, kept beside what they were computed from."""
+"""Cache of values computed from an immutable object."""
 
 from __future__ import annotations
 
@@ -8,16 +8,15 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 KEPT = 16
-"""Values that one memo keeps; the oldest goes first."""
+"""Maximum number of values; the oldest is evicted first."""
 _CHANGING = threading.Lock()
 
 
 class Memo:
-    """A bounded memory of what an immutable object was made into, by everything that bears on it.
+    """A bounded cache of values computed from one object, by key.
 
-    It belongs to one object and not to its value: a copy, an equal object and an unpickled one
-    have their own. Threads may share it; two that ask for a new key at the same time both compute
-    it, and get the same value. What raises is not kept.
+    Copies of the object, also unpickled ones, have caches of their own. It is thread-safe: if two
+    threads request a new key, both compute it and get the same value. Exceptions are not cached.
 
     >>> memo = Memo()
     >>> memo.get("a", lambda: 1), memo.get("a", lambda: 2)
@@ -30,7 +29,7 @@ class Memo:
         self._kept: dict[Hashable, Any] = {}
 
     def get(self, key: Hashable, compute: Callable[[], T]) -> T:
-        """Return the value of a key, computed if it is not there."""
+        """Return the value of a key; compute it if it is missing."""
         try:
             found: T = self._kept[key]
         except KeyError:

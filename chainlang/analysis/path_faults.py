@@ -1,7 +1,7 @@
-"""Findings about one template or expression: paths that lead to what is not there.
+"""Diagnostics of one template or expression: paths to missing names and fields.
 
-What a value never has is an error, and so is what it may lack where nothing stands in for it. Of a
-value whose type is not known, nothing is claimed.
+Reading a field that a value never has is an error, and so is one that it may lack, unless there is
+a default. Fields of values of unknown type are accepted.
 """
 
 from __future__ import annotations
@@ -40,31 +40,31 @@ _OF_OBJECTS = frozenset({"copy", "get", "items", "keys", "values"})
 
 @frozen(slots=False)
 class Reader:
-    """A template or an expression, and what it can read where it stands."""
+    """A template or an expression, and the names that it can read."""
 
     text: str
     readable: Readable
     does: str = "it is read"
-    """What happens where it is read: "'tell' runs"."""
+    """Clause for messages about the time of reading, such as "'tell' runs"."""
     later: frozenset[str] = frozenset()
-    """The names that other parts of the chain set."""
+    """Names that other parts of the chain set."""
     code: Literal["template", "expression"] = "template"
-    """What it is, which is the code of its findings."""
+    """Its kind, and the code of its diagnostics."""
     has_candidate: bool = True
     """Whether it reads one candidate at a time."""
 
     @cached_property
     def reads(self) -> tuple[Read, ...]:
-        """What it reads, in the order of its text."""
+        """Paths that it reads, in the order of its text."""
         return template_reads(self.text) if self.is_template else expression_reads(self.text)
 
     @property
     def is_template(self) -> bool:
-        """Whether it is a template, and no expression."""
+        """Whether it is a template, rather than an expression."""
         return self.code == "template"
 
     def faults(self) -> Iterator[Diagnostic]:
-        """Yield a finding for each place that reads what is not there, with its place in the text.
+        """Yield a diagnostic for each missing name or field, with its span in the text.
 
         >>> from chainlang.analysis.record_types import Name
         >>> known = Readable({"text": Name(TEXT)}, is_open=False)
@@ -89,7 +89,7 @@ class Reader:
         else:
             return None if read.own else self._unknown_name(read, read.root)
         certain = read.is_certain
-        whole: ValueType = UNKNOWN  # what a step leads to is a field of it
+        whole: ValueType = UNKNOWN  # the value that has the field
         for index, step in enumerate(read.steps):
             if step.to != "field":
                 found, certain = item_of(found), certain and step.to == "every"
@@ -179,7 +179,7 @@ class Reader:
                 return what
 
     def _written(self, read: Read, index: int) -> str:
-        """Return what stands before a step, as it is written; nothing where a filter says it."""
+        """Return the text before a step; "" if a filter reads the field."""
         before = [one.end for one in read.steps[max(read.own - 1, 0) : index]]
         end = max(before, default=self._end_of_name(read.start))
         return self.text[read.start : end] if end < read.steps[index].start else ""
@@ -191,7 +191,7 @@ class Reader:
         return end
 
     def _of_its_items(self, read: Read, index: int, of: ValueType) -> str | None:
-        """Return how to read a field of the items of a list that was asked for it."""
+        """Return the suggestion for a field of a list that its items have."""
         name, written = read.steps[index].name, self._written(read, index)
         if not isinstance(of, Listing) or not written:
             return None
@@ -202,7 +202,7 @@ class Reader:
         return f"write {{% for one in {written} %}}{{{{ one.{name} }}}}{{% endfor %}}"
 
     def _one_above(self, read: Read, index: int, whole: ValueType) -> str | None:
-        """Return how to read a field of the value whose answer was asked for it."""
+        """Return the suggestion for a field of an answer that the candidate has."""
         above, name = self._written(read, index - 1) if index else "", read.steps[index].name
         if not above or field_of(whole, name).presence is not Presence.ALWAYS:
             return None
@@ -210,7 +210,7 @@ class Reader:
 
 
 def _methods(of: ValueType) -> frozenset[str]:
-    """Return the methods of a value that a template can call."""
+    """Return the methods that a template can call on a value."""
     if of == TEXT:
         from chainlang.semantics.sandbox import METHODS
 

@@ -1,4 +1,4 @@
-"""A body and the declarations its names refer to: read, check, and take apart again."""
+"""`Program`: a checked body with the declarations and bindings that it uses."""
 
 from __future__ import annotations
 
@@ -25,10 +25,7 @@ from chainlang.semantics.input_schema import Door
 
 @frozen
 class Program:
-    """What there is to run: a body, the declarations its names refer to, the objects behind them.
-
-    It has been checked: whoever runs it need not look a name up again.
-    """
+    """A body with its declarations and bindings, checked, so that all its names are known."""
 
     body: Expr
     items: tuple[Item, ...] = ()
@@ -38,14 +35,14 @@ class Program:
 
     @property
     def door(self) -> Door:
-        """What its rows must be."""
+        """Validator of its rows."""
         return self.memo.get("door", lambda: Door.of(self.items, self.bound))
 
 
 def read(text: str, items: tuple[Item, ...] = ()) -> tuple[Expr, tuple[Diagnostic, ...]]:
-    """Return the expression of a notation string that may use the ops and models of some items.
+    """Parse an expression that may use the ops and models of some items.
 
-    Raises what `chainlang.notation.parse` raises for text that is not in the language.
+    Raises the errors of `chainlang.notation.parse`.
     """
     parsed = read_expression(source(text))
     body, found = resolve(parsed.node, Scope.of(items))
@@ -55,9 +52,9 @@ def read(text: str, items: tuple[Item, ...] = ()) -> tuple[Expr, tuple[Diagnosti
 def check(
     body: Expr, items: tuple[Item, ...]
 ) -> tuple[Expr, tuple[Item, ...], tuple[Diagnostic, ...]]:
-    """Return a body and its items with canonical names, and everything found wrong with them.
+    """Return a body and its items with canonical names, and their diagnostics.
 
-    A body that operators built has no text to point into; its errors point into its notation.
+    The diagnostics of a body built in Python point into its notation.
     """
     body, items, found = _resolved(body, items)
     if body.span is None and any(one.severity == "error" for one in found):
@@ -80,15 +77,15 @@ def _resolved(
 
 
 def examine(file: Path | Parsed[File]) -> tuple[File, tuple[Diagnostic, ...]]:
-    """Return a file with the files it uses, its names resolved, and everything found in it.
+    """Load and resolve a file with the files that it uses; return it with its diagnostics.
 
-    Raises what cannot be read at all.
+    Raises an error if the file can't be read.
     """
     parsed = read_chain_file(file) if isinstance(file, Path) else file
     span = parsed.node.span
     resolved, found = resolve_file(parsed.node, span.source if span else None, parsed.lost)
     broken = [one for one in parsed.diagnostics if one.severity == "error"]
-    if broken:  # where something could not be read, something harmless stands in its place
+    if broken:  # unparsed parts have placeholders
         found = tuple(
             one
             for one in found
@@ -98,7 +95,7 @@ def examine(file: Path | Parsed[File]) -> tuple[File, tuple[Diagnostic, ...]]:
 
 
 def _overlap(one: Diagnostic, other: Diagnostic) -> bool:
-    """Return whether two findings are about the same stretch of one text."""
+    """Return whether the spans of two diagnostics overlap."""
     first, second = one.span, other.span
     if first is None or second is None or first.source is not second.source:
         return False
@@ -106,9 +103,9 @@ def _overlap(one: Diagnostic, other: Diagnostic) -> bool:
 
 
 def main_of(file: File) -> tuple[Expr, tuple[Item, ...]]:
-    """Return the body that a file defines as ``main``, and its other items.
+    """Return the body of a file's ``main``, and its other items.
 
-    Raises `MeaningError` if it defines none.
+    Raises `MeaningError` if the file has no ``main``.
     """
     bodies = bodies_of(file.items)
     if MAIN not in bodies:
@@ -122,7 +119,7 @@ def main_of(file: File) -> tuple[Expr, tuple[Item, ...]]:
 def from_document(text: str) -> tuple[Expr, tuple[Item, ...]]:
     """Return the body and items of a JSON document.
 
-    Raises `DocumentError` for what is none, and everything that is wrong with what it says.
+    Raises `DocumentError` for an invalid document, and the errors of its chain.
     """
     from chainlang.ir.json import from_json
 

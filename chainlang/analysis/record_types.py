@@ -1,4 +1,4 @@
-"""Types of records: what a template or an expression can read at a point of a chain."""
+"""Types of records: the names and types that are readable at a point of a chain."""
 
 from __future__ import annotations
 
@@ -23,39 +23,39 @@ from chainlang.datatypes.value_types import (
 )
 
 Row = Mapping[str, ValueType]
-"""The types of the fields of a row, where an `input` says them."""
+"""Types of a row's declared fields."""
 
 
 @frozen(cache_hash=True)
 class Name:
-    """A name that can be read: the type of its value, and what alone sets it, if not all ways."""
+    """A readable name: the type of its value, and the only alternative that sets it, if not all."""
 
     type: ValueType = UNKNOWN
     only: str | None = None
     is_asked_for: bool = True
-    """Whether a template has to ask for it by its name; else any `if` may stand for the question,
-    as the `error` and the `reply` of a `retry` are there together."""
+    """Whether a template has to test this name. The `error` and the `reply` of a `retry` exist
+    together, so a test of either will do."""
 
 
 Names = tuple[tuple[str, Name], ...]
-"""Sorted; each name once."""
+"""Sorted by name, without duplicates."""
 
 
 @frozen(cache_hash=True)
 class RecordType:
-    """The type of a record at a point of a chain: its candidates, and its named parts."""
+    """Type of a record at a point of a chain: its candidates, and its named parts."""
 
     candidates: Candidates = NONE
     parts: Names = ()
     local: Names = ()
-    """Names that only the part being run sees: the item of an `each`, the error of a `retry`."""
+    """Names visible in the current part only: the item of an `each`, the error of a `retry`."""
 
     def named(self, name: str) -> RecordType:
         """Return the record with its candidates as a named part."""
         return evolve(self, parts=_with(self.parts, {name: Name(self.candidates.part)}))
 
     def inside(self, **local: Name) -> RecordType:
-        """Return the record with more names that only the part being run sees."""
+        """Return the record with more local names."""
         return evolve(self, local=_with(self.local, local))
 
 
@@ -64,7 +64,7 @@ def _with(names: Names, more: Mapping[str, Name]) -> Names:
 
 
 def one_of(ways: Sequence[RecordType], why: str) -> RecordType:
-    """Return the record after one of several ways; `why` says which."""
+    """Return the record after one of several alternatives, which `why` describes."""
     if len(ways) == 1:
         return ways[0]
     several = [dict(way.parts) for way in ways]
@@ -79,7 +79,7 @@ def one_of(ways: Sequence[RecordType], why: str) -> RecordType:
 
 
 def all_of(ways: Sequence[RecordType], before: RecordType) -> RecordType:
-    """Return the record after all of several ways, each from the same point."""
+    """Return the record after all of several parallel parts."""
     parts: dict[str, Name] = {}
     for name, found in (one for way in ways for one in way.parts):
         known = parts.get(name, found)
@@ -89,19 +89,19 @@ def all_of(ways: Sequence[RecordType], before: RecordType) -> RecordType:
     return RecordType(candidates, _with((), parts), before.local)
 
 
-# ---------------------------------------------------------------- what can be read
+# ---------------------------------------------------------------- readable names
 
 
 @frozen
 class Readable:
-    """The names that a template or an expression can read."""
+    """Names that a template or an expression can read."""
 
     names: Mapping[str, Name] = field(factory=dict)
     is_open: bool = True
-    """Whether any other name may be right."""
+    """Whether other names are accepted."""
 
     def type_of(self, read: Read) -> ValueType:
-        """Return the type of what a path leads to."""
+        """Return the type of the value at the end of a path."""
         name = self.names.get(read.root or "")
         found = UNKNOWN if name is None else name.type
         for step in read.steps:
@@ -110,7 +110,10 @@ class Readable:
 
 
 def in_template(record: RecordType, row: Row | None, *, fresh: bool, one: bool) -> Readable:
-    """Return what a template reads; `fresh` takes the candidates away, `one` gives each of them."""
+    """Return the readable names of a template.
+
+    `fresh`: without candidates. `one`: with one candidate at a time.
+    """
     item = record.candidates.item
     names = _everywhere(record, row)
     names["candidates"] = Name(Listing(NEVER if fresh else item))
@@ -121,7 +124,7 @@ def in_template(record: RecordType, row: Row | None, *, fresh: bool, one: bool) 
 
 
 def in_expression(record: RecordType, row: Row | None) -> Readable:
-    """Return what a condition, a key or a list reads: the fields of the first candidate besides."""
+    """Return the readable names of a condition, key or list, with the first candidate's fields."""
     names = _everywhere(record, row)
     names["candidates"] = Name(Listing(record.candidates.item))
     names |= dict(record.local)
@@ -140,9 +143,9 @@ def in_expression(record: RecordType, row: Row | None) -> Readable:
 
 
 def at_any(places: Sequence[Readable], parts: Collection[str]) -> Readable:
-    """Return what can be read at several places; a part that some of them lack may be absent.
+    """Return the names readable at several places; a part that some of them lack may be absent.
 
-    Another name that is lacking where any may be right is not claimed to be absent.
+    Other names that are missing at a place with unknown names count as readable there.
     """
     if len(places) == 1:
         return places[0]

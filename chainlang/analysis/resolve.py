@@ -1,7 +1,7 @@
-"""Names -> meaning. Aliases become canonical, options get their types, and mistakes are found.
+"""Name resolution: aliases become canonical, options are converted, and errors are reported.
 
-`resolve` sees one expression and the items around it (none, for a chain in a notebook cell); what
-concerns a file as a whole is in `chainlang.analysis.check_file`.
+`resolve` handles one expression and the items in its scope; `chainlang.analysis.check_file` checks
+a file as a whole.
 """
 
 from __future__ import annotations
@@ -60,11 +60,11 @@ from chainlang.notation.literals import at_literal, print_literal, print_number
 from chainlang.semantics.expressions import faults
 
 MAX_TEMPERATURE = 2.0
-MIN_TEMPERATURE = 0.01  # vLLM clamps what lies between 0 and this, silently; so it is refused
+MIN_TEMPERATURE = 0.01  # vLLM silently clamps lower values above 0, so they are refused
 
 
 def resolve(node: Expr, scope: Scope | None = None) -> tuple[Expr, tuple[Diagnostic, ...]]:
-    """Return an expression with canonical names and values, and everything found wrong with it.
+    """Return an expression with canonical names and values, and its diagnostics.
 
     >>> from chainlang.notation import parse
     >>> node, found = resolve(parse("3:MC:tiny:9").node)
@@ -108,7 +108,7 @@ class _Resolver:
         return rebuild(node, self.inside)
 
     def inside(self, node: Node) -> Node:
-        """Return what stands inside an expression, resolved: its parts, and what holds them."""
+        """Resolve the parts of an expression, and the nodes that hold them."""
         return self.expression(node) if isinstance(node, Expr) else rebuild(node, self.inside)
 
     # ------------------------------------------------------------ stages
@@ -139,9 +139,9 @@ class _Resolver:
         return evolve(node, name=name, options=options)
 
     def without_model(self, node: Stage, kind: StageType) -> Stage:
-        """Check a stage that calls no model: nothing about models may be said of it.
+        """Check that a stage without a model has no options of models.
 
-        A temperature of 0 is allowed, and dropped: ``1:MC::0.0`` is how Ember spells a vote.
+        A temperature of 0 is dropped, because ``1:MC::0.0`` is Ember's notation of a vote.
         """
         name, span = kind.name, node.span
         what = f"{name} ({kind.what}) calls no model"
@@ -185,7 +185,7 @@ class _Resolver:
             self.found.append(fault)
 
     def model(self, node: Stage) -> None:
-        """Find a temperature that is no number: in ``E:small:hot`` the model is ``small:hot``."""
+        """Diagnose a temperature that is not a number, as in ``E:small:hot``."""
         model, known = node.model, self.scope.models
         if model is None or model in known or ":" not in model:
             return
@@ -252,7 +252,7 @@ class _Resolver:
                     node.span,
                     f"{name}= takes {rule.wants}, as in {signature.example}",
                 )
-        # A value that is no chain where none belongs has been noted; its names mean nothing.
+        # A value that is not a chain has a diagnostic already; its names are not checked.
         chains = {name for name, rule in signature.options.items() if rule.holds_chains}
         made = rebuild(
             call if options is call.options else evolve(call, options=options),
@@ -355,7 +355,7 @@ def _unknown_option(option: Option, name: str, known: tuple[str, ...], owner: st
 
 
 def temperature_fault(value: object, where: Span | None) -> Diagnostic | None:
-    """Return what is wrong with a temperature, if anything: it is 0, or from 0.01 to 2."""
+    """Return the diagnostic of an invalid temperature; valid are 0, and 0.01 to 2."""
     hint = "a temperature is 0, or from 0.01 to 2"
     if value is None:
         return None
@@ -373,13 +373,13 @@ def temperature_fault(value: object, where: Span | None) -> Diagnostic | None:
 
 
 def _quoted(option: Option) -> str | None:
-    """Return how to write a word as text, if an option was given one without quotes."""
+    """Return the quoted form of an option's value that is an unquoted word; None for others."""
     value = option.value
     return f'quote it: {option.name}="{value.name}"' if isinstance(value, Stage) else None
 
 
 def spoken(value: Any) -> str:
-    """Return how to speak of the value of an option."""
+    """Return the value of an option for messages."""
     if isinstance(value, Table):
         return "a table"
     if isinstance(value, Expr):

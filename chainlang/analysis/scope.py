@@ -1,4 +1,4 @@
-"""The names that an expression may use: types of stage, models and definitions."""
+"""Scope of an expression: stage types, models and definitions."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ from chainlang.ir.declarations import Item, Model, Op
 
 @define
 class Scope:
-    """The names an expression may use: types of stage, and the models and definitions of a file.
+    """Names that an expression may use: stage types, and the models and definitions of a file.
 
-    `definitions` is None where no file is known, as in a notebook cell; then ``$x`` is left to
-    whoever binds it.
+    `definitions` is None without a file, as in a notebook cell; then ``$x`` may be bound later.
     """
 
     types: Mapping[str, StageType] = field(factory=lambda: dict(STAGE_TYPES))
@@ -25,7 +24,7 @@ class Scope:
 
     @classmethod
     def of(cls, items: Iterable[Item]) -> Scope:
-        """Return the scope that some items make."""
+        """Return the scope of some items."""
         types = dict(STAGE_TYPES)
         models = set()
         for item in items:
@@ -37,7 +36,7 @@ class Scope:
 
 
 def op_type(op: Op) -> StageType:
-    """Return the type of stage that an op declares."""
+    """Return the stage type of an op."""
     options = dict(DRAWS)
     if op.kind == "generate":
         options["fresh"] = STAGE_TYPES["E"].options["fresh"]

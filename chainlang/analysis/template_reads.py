@@ -1,7 +1,7 @@
-"""Paths that templates and expressions read, each with its place: ``candidates[0].score``.
+"""Paths that templates and expressions read, with their offsets: ``candidates[0].score``.
 
-The parser of jinja is given the offset of each token in place of its line, so every node knows
-where it stands. Loop variables, ``set`` and filters that go through a list are followed, so that
+Jinja's parser receives the offset of each token in place of its line number, so every node has an
+offset. Loop variables, ``set`` and filters over lists are followed, so that
 ``{% for one in candidates %}{{ one.score }}`` reads the path ``candidates[].score``.
 """
 
@@ -31,19 +31,19 @@ class Step:
 
 @frozen
 class Read:
-    """A path that is read, and how: `root` is the name it begins with, None for another value."""
+    """A path that is read; `root` is its first name, None for a value without a name."""
 
     root: str | None
     steps: tuple[Step, ...] = ()
     start: int = field(default=0, eq=False)
-    """Where it begins as it is written, which may be with a variable of the template."""
+    """Offset of its first name, which may be a variable of the template."""
     end: int = field(default=0, eq=False)
     own: int = field(default=0, eq=False)
-    """The first of its names that is written here; a variable stands for those before it."""
+    """Number of leading names that a variable stands for."""
     is_guarded: bool = field(default=False, eq=False)
-    """Whether it may be absent: there is a ``default``, or a question whether it is defined."""
+    """Whether it may be absent: there is a ``default``, or a test whether it is defined."""
     is_certain: bool = field(default=True, eq=False)
-    """Whether every value that it leads to is read, in no branch of an ``if``."""
+    """Whether it is read in any case, outside the branches of an ``if``."""
 
     def then(self, *steps: Step) -> Read:
         """Return the path with more steps."""
@@ -51,13 +51,13 @@ class Read:
 
     @property
     def key(self) -> tuple[str | None, ...]:
-        """The names of the path, which two places of one path share."""
+        """Names of the path, for comparing paths."""
         return (self.root, *(one.name for one in self.steps))
 
 
 @lru_cache(maxsize=1024)
 def template_reads(template: str) -> tuple[Read, ...]:
-    """Return what a template reads, in the order of its text; nothing, where it is none.
+    """Return the paths that a template reads, in the order of its text; none if it is invalid.
 
     >>> [one.key for one in template_reads("{% for a in b %}{{ a.x }} {{ c['d'] }}{% endfor %}")]
     [('b',), ('b', '', 'x'), ('c', 'd')]
@@ -70,13 +70,13 @@ def template_reads(template: str) -> tuple[Read, ...]:
         parser = Parser(environment(), "")
         parser.stream = _stream(template, None)
         reader.visit(parser.parse())
-    except (TemplateSyntaxError, RecursionError):  # which another check says
+    except (TemplateSyntaxError, RecursionError):  # diagnosed by another check
         return ()
     return reader.reads()
 
 
 def expression_reads(expression: str) -> tuple[Read, ...]:
-    """Return what an expression reads; nothing, where it is none.
+    """Return the paths that an expression reads; none if it is invalid.
 
     >>> [one.key for one in expression_reads("fr.answer == answer")]
     [('fr', 'answer'), ('answer',)]
@@ -85,7 +85,7 @@ def expression_reads(expression: str) -> tuple[Read, ...]:
 
 
 def path_read(expression: str) -> Read | None:
-    """Return the path that an expression is, if it is one.
+    """Return the path of an expression that is a single path; None for others.
 
     >>> path_read("fr.answer").key, path_read("fr.answer == answer")
     (('fr', 'answer'), None)
@@ -95,7 +95,7 @@ def path_read(expression: str) -> Read | None:
 
 
 def items_read(expression: str) -> Read | None:
-    """Return the path to the items of the list that an expression is, if it leads to them.
+    """Return the path to the items of a list expression; None if there is none.
 
     >>> items_read("candidates | map(attribute='tags')").key
     ('candidates', '', 'tags')
@@ -105,7 +105,7 @@ def items_read(expression: str) -> Read | None:
 
 @lru_cache(maxsize=1024)
 def _expression(expression: str) -> tuple[tuple[Read, ...], _Value]:
-    """Return what an expression reads, and what it is."""
+    """Return the paths that an expression reads, and its own value."""
     if expression.isidentifier():  # most are, and need no jinja
         read = Read(expression, end=len(expression))
         return ((), None) if expression.lower() in ("true", "false", "none") else ((read,), read)
@@ -117,17 +117,17 @@ def _expression(expression: str) -> tuple[tuple[Read, ...], _Value]:
         parser = Parser(environment(), "", state="variable")
         parser.stream = _stream(expression, "variable")
         found = reader.value(parser.parse_expression())
-    except (TemplateSyntaxError, RecursionError):  # which another check says
+    except (TemplateSyntaxError, RecursionError):  # diagnosed by another check
         return (), None
     return reader.reads(), found
 
 
 def tokens(template: str, state: str | None = None) -> Iterator[tuple[int, str, str]]:
-    """Yield the tokens of a template: where each begins, its kind, itself."""
+    """Yield the tokens of a template: offset, kind and text."""
     at = 0
     for _, kind, text in environment().lexer.tokeniter(template, None, None, state):
-        found = template.find(text, at)  # white space that a sign takes away is left out
-        if found < 0:  # a line that ends in \r\n, which the lexer has made \n
+        found = template.find(text, at)  # skips white space removed by ``-``
+        if found < 0:  # a line that ends in \r\n, which the lexer changes to \n
             at += len(text) + text.count("\n")
             continue
         yield found, kind, text
@@ -143,38 +143,38 @@ def _stream(template: str, state: str | None) -> Any:
 
 @frozen
 class _List:
-    """A list that a template has made, whose items lead where a path does."""
+    """A list computed by a template, with the path of its items."""
 
     item: Read
 
 
 _Value: TypeAlias = "Read | _List | None"
-"""What an expression stands for: a path, a list of such, or something else."""
+"""Value of an expression: a path, a list of paths, or None for anything else."""
 
 _SAME = frozenset({"list", "reverse", "sort", "unique"})
 _SOME = frozenset({"select", "reject", "selectattr", "rejectattr"})
 _ONE = frozenset({"first", "last", "min", "max"})
 _BY_ATTRIBUTE = {"sort": 2, "unique": 1, "min": 1, "max": 1, "sum": 0, "join": 1}
-"""Where the filters take the name of a field by position, which is else called `attribute`."""
+"""Position of the parameter `attribute` of each filter."""
 
 
 class _Reader:
-    """Goes through a template once; `names` are the variables that it has set."""
+    """Collector of the paths in a template; `names` are the variables that it has set."""
 
     def __init__(self, text: str, around: frozenset[str] = frozenset()) -> None:
         self.text = text
         self.around = around
-        """The names that jinja gives a template."""
+        """Names that jinja defines."""
         self.found: list[tuple[Read, bool]] = []
-        """Each with whether it is read in a branch."""
+        """Paths, and whether each is read in a branch."""
         self.asked: set[tuple[str | None, ...]] = set()
         self.names: dict[str, _Value] = {}
         self.certain = True
 
     def reads(self) -> tuple[Read, ...]:
-        """Return what has been read, in the order of the text.
+        """Return the collected paths, in the order of the text.
 
-        What is read in a branch, and asked about somewhere, may be absent.
+        A path that is read in a branch, and tested somewhere, may be absent.
         """
         found = [
             evolve(read, is_guarded=True) if in_branch and self.is_asked(read) else read
@@ -188,7 +188,7 @@ class _Reader:
     # ------------------------------------------------------------ statements
 
     def visit(self, node: nodes.Node) -> None:
-        """Read a statement, or an expression whose value matters to nothing."""
+        """Collect the paths of a statement, or of an expression whose value is not used."""
         from jinja2 import nodes
 
         match node:
@@ -223,7 +223,7 @@ class _Reader:
             self.visit(one)
 
     def perhaps(self, several: Iterable[nodes.Node]) -> None:
-        """Read what is reached on some ways alone."""
+        """Collect the paths of nodes that are not always reached."""
         before, self.certain = self.certain, False
         self.all(several)
         self.certain = before
@@ -252,7 +252,7 @@ class _Reader:
     # ------------------------------------------------------------ expressions
 
     def value(self, node: nodes.Node, *, guarded: bool = False) -> _Value:
-        """Read an expression, and return what it stands for."""
+        """Collect the paths of an expression; return its value."""
         from jinja2 import nodes
 
         match node:
@@ -283,7 +283,7 @@ class _Reader:
         self.found.append((found, not self.certain))
 
     def path(self, node: nodes.Node) -> _Value:
-        """Return the path that an expression is; what stands in its brackets is read."""
+        """Return the path of an expression, and collect the paths in its brackets."""
         from jinja2 import nodes
 
         match node:
@@ -348,7 +348,7 @@ class _Reader:
     def by_attribute(
         self, item: Read | None, key: nodes.Expr | None = None, *, guarded: bool = False
     ) -> Read | None:
-        """Read a field of each item that a filter names, as in ``map(attribute="score")``."""
+        """Collect the field that a filter reads of each item, as ``map(attribute="score")``."""
         from jinja2 import nodes
 
         if item is None or not isinstance(key, nodes.Const) or not isinstance(key.value, str):
@@ -359,14 +359,14 @@ class _Reader:
             to: Literal["one", "field"] = "one" if name.isdigit() else "field"
             read = read.then(Step(to, name, at, at + len(name)))
             at += len(name) + 1
-        if "," in key.value:  # several fields, which `sort` compares one after another
+        if "," in key.value:  # several fields, for `sort`
             return None
         self.note(read, guarded=guarded)
         return read
 
 
 def _item(value: _Value, to: Literal["every", "one"]) -> Read | None:
-    """Return the path to the items of what an expression stands for."""
+    """Return the path to the items of a value."""
     if isinstance(value, _List):
         return evolve(value.item, is_certain=value.item.is_certain and to == "every")
     if value is None or value.root is None:
@@ -375,7 +375,7 @@ def _item(value: _Value, to: Literal["every", "one"]) -> Read | None:
 
 
 def _asks(tests: list[nodes.Expr]) -> bool:
-    """Return whether a filter asks whether a field is defined."""
+    """Return whether a filter tests if a field is defined."""
     from jinja2 import nodes
 
     return any(isinstance(one, nodes.Const) and one.value in ("defined", "undefined")

@@ -1,9 +1,8 @@
 """Flow of names and types through a chain: the record at each stage, before anything runs.
 
-An abstract interpretation: a chain is walked as a row would walk it, on all ways at once, with
-types in place of values. `TypeFlow` keeps the type of the record wherever a template, a condition,
-a key, a list or a vote reads it; `chainlang.analysis.field_checks` asks whether what they read is
-there.
+It is an abstract interpretation: a chain is run on all paths at once, with types in place of
+values. `TypeFlow` stores the type of the record wherever a template, a condition, a key, a list or
+a vote reads it; `chainlang.analysis.field_checks` checks what they read.
 """
 
 from __future__ import annotations
@@ -46,25 +45,25 @@ from chainlang.ir.nodes import (
 from chainlang.ir.visit import parts_of
 from chainlang.semantics.prelude import prelude
 
-_BRANCHES = 64  # ways that are told apart; beyond, what is known of them is put together
-_ROUNDS = 4  # rounds of a loop until its types stand still; beyond, nothing is known of them
+_BRANCHES = 64  # maximum number of separate branches; beyond, their types are joined
+_ROUNDS = 4  # maximum rounds of a loop until its types are stable; beyond, they are unknown
 
 
 @define
 class TypeFlow:
-    """Goes through a chain as a row would, on all ways; the definitions have no cycle."""
+    """Abstract interpreter of a chain whose definitions have no cycle."""
 
     bodies: Mapping[str, Expr]
     ops: Mapping[str, Op]
     types: TypeValues
     own: frozenset[str]
-    """The ops that name their own part."""
+    """Ops that name their own part."""
     row: Row | None = None
-    """The fields of a row; None where they are not known."""
+    """Fields of a row; None if unknown."""
     at_ops: dict[str, dict[tuple[RecordType, bool], None]] = field(factory=dict)
-    """The record at each place of an op, and whether it reads no candidates there."""
+    """Records at each occurrence of an op, and whether it ignores the candidates there."""
     at_nodes: dict[int, tuple[Expr, dict[RecordType, None]]] = field(factory=dict)
-    """The record where a vote counts, and where a condition, a key or a list is read."""
+    """Records at each vote, condition, key and list."""
     _known: dict[tuple[int, RecordType], tuple[RecordType, ...]] = field(factory=dict)
 
     def start(self) -> RecordType:
@@ -73,14 +72,14 @@ class TypeFlow:
         if given is not None:
             several = candidate_of(item_of(given))
             return RecordType(Candidates(several, several, some=False))
-        # A row may bring candidates of any kind. Where its fields are known, an expression that
-        # reads another name is wrong all the same: it is not meant for a field of such a candidate.
+        # A row may have candidates of any type. If its fields are known, an expression with
+        # another name is an error nevertheless: it is not meant for a field of a candidate.
         bare = evolve(ANYTHING, fields=evolve(ANYTHING.fields, is_open=self.row is None))
         return RecordType(Candidates((ANYTHING,), (bare,), some=False))
 
     def visit(self, node: Expr, record: RecordType) -> tuple[RecordType, ...]:
-        """Return the record after a part: once for each branch."""
-        key = id(node), record  # a part is met as often as it is used, and in each round of a loop
+        """Return the records after a part, one for each branch."""
+        key = id(node), record  # a part is visited at each use, and in each round of a loop
         if key not in self._known:
             self._known[key] = self._after(node, record)
         return self._known[key]
@@ -120,7 +119,7 @@ class TypeFlow:
                 return (evolve(self._gathered([body], inside), local=record.local),)
             case Timeout(body):
                 return (self._gathered([body], record),)
-            case Combine():  # it is refused
+            case Combine():  # diagnosed by `resolve`
                 return (_unknown(record),)
         assert_never(node)
 
@@ -163,7 +162,7 @@ class TypeFlow:
             self._note(node, record)
             return evolve(record, candidates=before.after(voted(before, by_of(node))))
         op = self.ops.get(node.name) or prelude().get(node.name)
-        if op is None:  # it is refused
+        if op is None:  # diagnosed by `resolve`
             return _unknown(record)
         if node.name in self.ops:
             options = {one.name: one.value for one in node.options}
@@ -180,7 +179,7 @@ class TypeFlow:
 
 
 def _unknown(record: RecordType) -> RecordType:
-    """Return the record after a part that may yield any candidates, or none."""
+    """Return the record after a part with unknown candidates."""
     return evolve(record, candidates=record.candidates.after((ANYTHING,), some=False))
 
 

@@ -1,8 +1,8 @@
-"""Types of the values that templates and expressions read, and what a field of one is.
+"""Types of the values that templates and expressions read, and of their fields.
 
-A lattice: `UNKNOWN` is above all, as nothing is claimed of it; `NEVER` is below all, as no value
-has it; `either` is the join. Declared types become types of values by `TypeValues`; views of
-candidates and of named parts are built by the analysis, so a chain needs no types besides these.
+The types are a lattice: `UNKNOWN` is its top, `NEVER`, the type without values, its bottom, and
+`either` its join. `TypeValues` converts declared types; the analysis builds the types of candidates
+and named parts.
 """
 
 from __future__ import annotations
@@ -16,53 +16,53 @@ from attrs import define, evolve, field, frozen
 from chainlang.datatypes.check_types import Declared
 from chainlang.ir import declarations
 
-_MOST = 32  # alternatives that are told apart; a value of more may be anything
-_DEEPEST = 50  # types inside types
+_MOST = 32  # maximum number of alternatives; beyond, the type is unknown
+_DEEPEST = 50  # maximum nesting of types
 
 
 @frozen
 class Unknown:
-    """A value of which nothing is known."""
+    """Unknown type."""
 
 
 @frozen
 class Scalar:
-    """A value without fields; `what` says what it is, as in "a text"."""
+    """Type of a value without fields; `what` describes it in messages, as in "a text"."""
 
     what: str
 
 
 @frozen(cache_hash=True)
 class Listing:
-    """A list, whose items are all of one type."""
+    """Type of a list."""
 
     item: ValueType
 
 
 @frozen(cache_hash=True)
 class Fields:
-    """A value with fields: an object, a candidate, or a named part."""
+    """Type of a value with fields: an object, a candidate, or a named part."""
 
     names: tuple[tuple[str, ValueType], ...] = ()
-    """Sorted by name; each name once."""
+    """Sorted by name, without duplicates."""
     of: str | None = None
-    """The stage whose candidate this is, if it is one."""
+    """Stage of the candidate, if it is one."""
     is_open: bool = False
-    """Whether it may have other fields too."""
+    """Whether it may have other fields, too."""
     is_view: bool = False
-    """Whether it has its fields alone, and none of the methods of an object."""
+    """Whether it has fields only, without an object's methods."""
 
     def __getitem__(self, name: str) -> ValueType | None:
         return next((kind for one, kind in self.names if one == name), None)
 
     def with_fields(self, **more: ValueType) -> Fields:
-        """Return the same with more fields; a new one takes the place of an old one."""
+        """Return the type with more fields; a new one replaces an old one."""
         return evolve(self, names=_ordered({**dict(self.names), **more}))
 
 
 @frozen(cache_hash=True)
 class Either:
-    """A value of one of several types, flat; of none where no value ever stands."""
+    """Union of types, flat; the empty union is `NEVER`."""
 
     options: tuple[Unknown | Scalar | Listing | Fields, ...] = ()
 
@@ -79,7 +79,7 @@ _NAMED = {"str": TEXT, "int": NUMBER, "float": NUMBER, "bool": TRUTH}
 
 
 class Presence(Enum):
-    """Whether a value has a field."""
+    """Presence of a field in a value."""
 
     ALWAYS = "always"
     PERHAPS = "perhaps"
@@ -89,7 +89,7 @@ class Presence(Enum):
 
 @frozen
 class Found:
-    """A field of a value: whether it is there, its type, and the stages that never set it."""
+    """A field of a value: its presence, its type, and the stages that never set it."""
 
     presence: Presence
     type: ValueType
@@ -97,17 +97,17 @@ class Found:
 
 
 def view(names: Mapping[str, ValueType], of: str | None = None) -> Fields:
-    """Return the type of a view: a value that has these fields, and no methods."""
+    """Return the type of a value with these fields and no methods."""
     return Fields(_ordered(names), of, is_view=True)
 
 
 def options_of(value: ValueType) -> tuple[Unknown | Scalar | Listing | Fields, ...]:
-    """Return the types of which a value has one."""
+    """Return the alternatives of a type."""
     return value.options if isinstance(value, Either) else (value,)
 
 
 def either(several: Iterable[ValueType]) -> ValueType:
-    """Return the type of a value that has one of several.
+    """Return the union of several types.
 
     >>> either([TEXT, TEXT]) == TEXT, either([TEXT, UNKNOWN]), either([]) == NEVER
     (True, Unknown(), True)
@@ -120,14 +120,14 @@ def either(several: Iterable[ValueType]) -> ValueType:
 
 @define
 class TypeValues:
-    """The types of the values that fit declared types, each made once."""
+    """Converter of declared types to types of values, with a cache."""
 
     known: Mapping[str, Declared] = field(factory=dict)
     _made: dict[str, ValueType] = field(factory=dict, init=False)
     _depth: int = field(default=0, init=False)
 
     def of(self, node: declarations.Type) -> ValueType:
-        """Return the type of a value that fits a declared type.
+        """Return the type of the values of a declared type.
 
         >>> from chainlang.notation import parse_file
         >>> op = parse_file('op a : map -> { a: int?, b: list[str] } {}').node.items[0]
@@ -160,14 +160,14 @@ class TypeValues:
         assert_never(node)
 
     def of_field(self, node: declarations.Field) -> ValueType:
-        """Return the type of a field; of one that is made from others, nothing is known."""
+        """Return the type of a field; unknown for a derived field."""
         return UNKNOWN if node.type is None else self.of(node.type)
 
     def _named(self, name: str) -> ValueType:
         if name not in self._made:
-            self._made[name] = UNKNOWN  # of a type that contains itself, which is refused
+            self._made[name] = UNKNOWN  # for a type that contains itself, which is an error
             declared = self.known.get(name)
-            if isinstance(declared, declarations.TypeDef):  # of another only its class knows
+            if isinstance(declared, declarations.TypeDef):  # others are known to their class only
                 self._made[name] = self.of(declared.type)
         return self._made[name]
 
@@ -177,7 +177,7 @@ def _ordered(names: Mapping[str, ValueType]) -> tuple[tuple[str, ValueType], ...
 
 
 def field_of(value: ValueType, name: str) -> Found:
-    """Return what is known of a field of a value.
+    """Return the presence and type of a field.
 
     >>> field_of(either([view({"a": TEXT}, of="E"), view({"b": TEXT}, of="V")]), "a")
     Found(presence=<Presence.PERHAPS: 'perhaps'>, type=Scalar(what='a text'), lacking=('V',))
@@ -208,12 +208,12 @@ def field_of(value: ValueType, name: str) -> Found:
 
 
 def item_of(value: ValueType) -> ValueType:
-    """Return the type of the items of a list; of what is none, nothing is known."""
+    """Return the type of a list's items; unknown for other values."""
     return either(one.item if isinstance(one, Listing) else UNKNOWN for one in options_of(value))
 
 
 def names_of(value: ValueType) -> tuple[str, ...]:
-    """Return the fields that a value may have, as far as they are known."""
+    """Return the known fields of a value."""
     return tuple(dict.fromkeys(
         name for one in options_of(value) if isinstance(one, Fields) for name, _ in one.names
     ))  # fmt: skip
