@@ -31,7 +31,7 @@ class Program:
     items: tuple[Item, ...] = ()
     bound: Bound = NOTHING
     memo: Memo = field(factory=Memo, init=False, eq=False, repr=False)
-    """What this program was compiled to."""
+    """Cache of compiled plans."""
 
     @property
     def door(self) -> Door:
