@@ -87,7 +87,7 @@ def is_branched(node: Expr) -> bool:
 
 
 def misplaced_branches(node: Expr) -> list[Diagnostic]:
-    """Return a diagnostic for each branch with a label or in a call, which needs a single result."""
+    """Return a diagnostic for each branch with a label or in a call: those need a single result."""
     found: list[Diagnostic] = []
 
     def visit(node: Expr, gathered: bool) -> None:
