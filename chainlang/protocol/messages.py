@@ -81,7 +81,8 @@ class Request:
     deadline: float | None = None
     """Seconds after which the reply is of no use any more; None for no deadline."""
     patience: float | None = None
-    """Seconds to wait for a model that is unavailable; None to fail at once."""
+    """Seconds to wait for an unavailable model, from when its circuit breaker opened; None for no
+    circuit breaker."""
 
     @property
     def drawn(self) -> int:
