@@ -6,14 +6,7 @@ True
 """
 
 from chainlang.api.chain import Chain
-from chainlang.api.op import op
-from chainlang.api.parse import chain, load
-from chainlang.api.stage_types import (
-    E,
-    J,
-    M,
-    S,
-    V,
+from chainlang.api.combinators import (
     branch,
     each,
     fallback,
@@ -25,6 +18,9 @@ from chainlang.api.stage_types import (
     route,
     timeout,
 )
+from chainlang.api.op import op
+from chainlang.api.parse import chain, load
+from chainlang.api.stage_types import E, J, M, S, V
 from chainlang.errors import ChainlangError, ChainlangWarning
 from chainlang.limits import Limits
 from chainlang.semantics.record import Candidate, Part

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterable
-from typing import Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeAlias
 
 from attrs import evolve, field, frozen
 
 from chainlang.analysis.check_file import MAIN
 from chainlang.analysis.memo import Memo
 from chainlang.analysis.program import Program, check, from_document, read
-from chainlang.api.run_methods import Runnable
+from chainlang.api.run_methods import RunMethods
 from chainlang.datatypes.check_types import declared_types
 from chainlang.datatypes.from_python import misfit
 from chainlang.diagnostics.diagnostic import Diagnostic
@@ -47,29 +47,26 @@ class Operand:
         """Return the operand as a chain."""
         raise NotImplementedError
 
-    def __rshift__(self, other: object) -> Chain:
+    def __rshift__(self, other: ChainLike) -> Chain:
         return _operate(Then, self, other)
 
-    def __rrshift__(self, other: object) -> Chain:
+    def __rrshift__(self, other: ChainLike) -> Chain:
         return _operate(Then, other, self)
 
-    def __and__(self, other: object) -> Chain:
+    def __and__(self, other: ChainLike) -> Chain:
         return _operate(Join, self, other)
 
-    def __rand__(self, other: object) -> Chain:
+    def __rand__(self, other: ChainLike) -> Chain:
         return _operate(Join, other, self)
 
-    def __or__(self, other: object) -> Chain:
+    def __or__(self, other: ChainLike) -> Chain:
         return _operate(Branch, self, other)
 
-    def __ror__(self, other: object) -> Chain:
+    def __ror__(self, other: ChainLike) -> Chain:
         return _operate(Branch, other, self)
 
-    def __rmul__(self, count: object) -> Chain:
+    def __rmul__(self, count: int) -> Chain:
         return _repeat(count, self.as_chain())
-
-    def __mul__(self, other: object) -> NoReturn:
-        refuse("'*' repeats the chain after it", "write the count first: 3 * chain")
 
     def named(self, name: str) -> Chain:
         """Return the chain with a label: later parts read its output as ``{{ name.answer }}``.
@@ -94,26 +91,35 @@ class Operand:
             "write `chain is None`",
         )
 
-    def _no_order(self, _other: object) -> NoReturn:
-        refuse("chains have no order", "did you mean >> ?")
+    if not TYPE_CHECKING:  # to a type checker they are not there, so it refuses them too
 
-    __lt__ = __le__ = __gt__ = __ge__ = _no_order
+        def __mul__(self, other: object) -> NoReturn:
+            refuse("'*' repeats the chain after it", "write the count first: 3 * chain")
 
-    def __iter__(self) -> NoReturn:
-        refuse("a chain has no items", "its rows come from running it")
+        def _no_order(self, _other: object) -> NoReturn:
+            refuse("chains have no order", "did you mean >> ?")
 
-    def __contains__(self, item: object) -> NoReturn:
-        refuse("a chain has no items", "its rows come from running it")
+        __lt__ = __le__ = __gt__ = __ge__ = _no_order
 
-    def __await__(self) -> NoReturn:
-        refuse(
-            "a chain can't be awaited: it has no rows yet",
-            "`await` binds tighter than the operators; put the whole chain in parentheses",
-        )
+        def __iter__(self) -> NoReturn:
+            refuse("a chain has no items", "its rows come from running it")
+
+        def __contains__(self, item: object) -> NoReturn:
+            refuse("a chain has no items", "its rows come from running it")
+
+        def __await__(self) -> NoReturn:
+            refuse(
+                "a chain can't be awaited: it has no rows yet",
+                "`await` binds tighter than the operators; put the whole chain in parentheses",
+            )
+
+
+ChainLike: TypeAlias = Operand | str | Callable[..., Any]
+"""What stands for a chain: an operand, its notation, or a Python function."""
 
 
 @frozen(eq=False, repr=False)
-class Chain(Operand, Runnable):
+class Chain(Operand, RunMethods):
     """An immutable chain: an expression, and the declarations its names refer to.
 
     Chains are values: equal chains are ``==`` and hash alike, `repr` evaluates back, and

@@ -11,14 +11,14 @@ import inspect
 import sys
 import typing
 from collections.abc import Callable, Mapping
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
 from attrs import define, field
 
 from chainlang.analysis.check_file import resolve_file
 from chainlang.analysis.path_faults import Reader
 from chainlang.analysis.record_types import Name, Readable
-from chainlang.api.stage_types import StageWord, literal
+from chainlang.api.stage_types import GenerateStage, ModelStage, literal
 from chainlang.datatypes.from_python import Described, NoType, described
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.render import article, shown
@@ -33,19 +33,40 @@ from chainlang.notation.unparse import unparse_item
 from chainlang.semantics.bindings import NOTHING, Bound
 from chainlang.semantics.prompts import variables
 
+if TYPE_CHECKING:
+    from chainlang.api.keywords import OpSettings
+
 _LEFT_OUT: Any = object()
 
 
 @overload
-def op(name: Callable[..., Any], /) -> StageWord: ...
+def op(function: Callable[..., Any], /) -> GenerateStage: ...
 @overload
 def op(
-    name: str, *, user: str, kind: str = ..., returns: Any = ..., **settings: Any
-) -> StageWord: ...
+    name: str,
+    *,
+    user: str,
+    kind: Literal["generate"] = ...,
+    returns: Any = ...,
+    **settings: Unpack[OpSettings],
+) -> GenerateStage: ...
 @overload
 def op(
-    name: None = None, *, kind: str = ..., returns: Any = ..., **settings: Any
-) -> Callable[[Callable[..., Any]], StageWord]: ...
+    name: str,
+    *,
+    user: str,
+    kind: Literal["map", "fold"],
+    returns: Any = ...,
+    **settings: Unpack[OpSettings],
+) -> ModelStage: ...
+@overload
+def op(
+    *, kind: Literal["generate"] = ..., returns: Any = ..., **settings: Unpack[OpSettings]
+) -> Callable[[Callable[..., Any]], GenerateStage]: ...
+@overload
+def op(
+    *, kind: Literal["map", "fold"], returns: Any = ..., **settings: Unpack[OpSettings]
+) -> Callable[[Callable[..., Any]], ModelStage]: ...
 
 
 def op(
@@ -63,7 +84,8 @@ def op(
     ``Literal``, whatever pydantic can validate; other settings are `system`, `model`,
     `temperature` and the sampling options. As a decorator, ``@op`` or ``@op(model="tiny")``, it
     takes these from a function: the docstring is the prompt, the parameters are what it reads, the
-    annotation is what it returns. The function itself is never called.
+    annotation is what it returns. The function itself is never called; type checkers ask for a body
+    that returns such a value or none, which is ``raise NotImplementedError``.
 
     Raises what is wrong with it, all at once: `OperandError` for a value that does not belong
     there, and what a file would be refused for.
@@ -78,6 +100,7 @@ def op(
     >>> @op
     ... def classify(text: str) -> Literal["pos", "neg"]:
     ...     '''Review: {{ text }}'''
+    ...     raise NotImplementedError
     >>> classify == op("classify", user="Review: {{ text }}", returns='"pos" | "neg"')
     True
     """
@@ -94,7 +117,7 @@ def op(
         raise_errors([Diagnostic("definition", f"the op '{name}' has no prompt", hint=hint)])
     around = sys._getframe(1).f_locals
 
-    def decorate(function: Any) -> StageWord:
+    def decorate(function: Any) -> ModelStage:
         return _of_function(function, kind, returns, settings, around)
 
     return decorate if name is None else decorate(name)
@@ -128,7 +151,7 @@ class _Maker:
         except ChainlangError as error:
             self.found += error.diagnostics
 
-    def made(self) -> StageWord:
+    def made(self) -> ModelStage:
         """Return the type of stage. Raises everything that is wrong with it."""
         name, kind = self.name, self.kind
         if not is_name(name):
@@ -160,7 +183,8 @@ class _Maker:
         if self.reads is not None and not any(one.code == "template" for one in found):
             self.names(made, self.reads)
         raise_errors(self.found)
-        return StageWord(name, (*types, made), Bound(returns.classes) if returns else NOTHING)
+        word = GenerateStage if kind == "generate" else ModelStage
+        return word(name, (*types, made), Bound(returns.classes) if returns else NOTHING)
 
     def names(self, made: Op, parameters: frozenset[str]) -> None:
         """Note names in the templates that are no parameters."""
@@ -190,7 +214,7 @@ def _of_function(
     returns: Any,
     settings: Mapping[str, object],
     around: Mapping[str, Any],
-) -> StageWord:
+) -> ModelStage:
     if not inspect.isfunction(function) or function.__name__ == "<lambda>":
         what = "a class" if isinstance(function, type) else article(type(function).__name__)
         what = "a lambda" if inspect.isfunction(function) else what
@@ -229,12 +253,15 @@ def _function_faults(function: Any, prompt: str) -> list[tuple[str, str]]:
 
 
 _NOTHING = {"RESUME", "NOP", "LOAD_CONST", "RETURN_VALUE", "RETURN_CONST", "COPY_FREE_VARS"}
+_RAISING = _NOTHING | {"LOAD_GLOBAL", "RAISE_VARARGS"}
 
 
 def _is_empty(function: Any) -> bool:
-    """Return whether a function does nothing: ``...``, ``pass`` or ``return None``."""
+    """Return whether a function only declares: ``...``, ``pass``, ``raise NotImplementedError``."""
     constants = set(function.__code__.co_consts) - {function.__doc__, None, ...}
-    return not constants and all(one.opname in _NOTHING for one in dis.get_instructions(function))
+    instructions = {one.opname for one in dis.get_instructions(function)}
+    raises = function.__code__.co_names == ("NotImplementedError",)
+    return not constants and instructions <= (_RAISING if raises else _NOTHING)
 
 
 def _parameters(maker: _Maker, function: Any, prompt: str, system: object) -> None:

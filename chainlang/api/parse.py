@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from chainlang.analysis.check_file import MAIN
 from chainlang.analysis.program import check, examine, main_of
 from chainlang.analysis.scope import Scope
-from chainlang.api.chain import Chain, Operand, check_extent, lift, merged, refuse
+from chainlang.api.chain import Chain, ChainLike, Operand, check_extent, lift, merged, refuse
 from chainlang.datatypes.from_python import NoType, described
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.render import shown
@@ -26,7 +26,7 @@ from chainlang.notation import parse_file, source
 from chainlang.notation.parse import read_expression, read_items
 from chainlang.semantics.bindings import NOTHING, Bound, together
 
-Spec: TypeAlias = "str | Operand | list[Spec]"
+Spec: TypeAlias = "ChainLike | Sequence[Spec]"
 Factory: TypeAlias = Callable[[int, "str | None", "float | None"], "str | Operand"]
 
 

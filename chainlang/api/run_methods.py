@@ -1,47 +1,23 @@
-"""How a chain is run: by calling it, over rows, and from a running event loop."""
+"""Methods that run a chain over rows: `map`, `explain` and `run`."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Unpack
 
-from chainlang.diagnostics.diagnostic import Diagnostic
-from chainlang.diagnostics.suggest import closest
-from chainlang.errors import OperandError
+from chainlang.api.call_methods import CallMethods
 
 if TYPE_CHECKING:
-    from chainlang.analysis.program import Program
+    from chainlang.api.keywords import ExplainKeywords, MapKeywords, RunKeywords
     from chainlang.session.explain import Explanation
     from chainlang.session.folder_run import Summary
     from chainlang.session.result import Result
-    from chainlang.session.streaming import Stream
-
-# What may stand beside the fields of a row when a chain is called. A field of the same name goes
-# into a dict: qa({"seed": 3}).
-_SETTINGS = (
-    "cache", "cache_bytes", "cache_folder", "cache_redis", "call_seconds", "engine", "memory",
-    "model", "on_error", "outputs", "passes", "patience", "progress", "row_calls", "row_seconds",
-    "row_tokens", "seed",
-)  # fmt: skip
 
 
-def _row(query: Any, fields: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """Return the row of a call, and the settings that stood beside its fields."""
-    settings = {name: fields.pop(name) for name in _SETTINGS if name in fields}
-    settings.setdefault("on_error", "raise")
-    if (query is None) == (not fields):
-        message = "a chain is called with a query, or with fields, not with both or neither"
-        meant = [near for name in fields if (near := closest(name, _SETTINGS))]
-        hint = 'write qa("...") or qa(text="...", lang="en")'
-        hint = f"did you mean the setting '{meant[0]}'?" if meant else hint
-        raise OperandError([Diagnostic("operand", message, hint=hint)])
-    return (fields if query is None else query), settings
-
-
-class Runnable:
-    """Something with a body and declarations that has been checked, and so can be run."""
+class RunMethods(CallMethods):
+    """Methods of a chain that take a source of rows."""
 
     __slots__ = ()
 
@@ -49,91 +25,7 @@ class Runnable:
         """Return the chain as a JSON document."""
         raise NotImplementedError
 
-    def program(self) -> Program:
-        """Return what there is to run, after checking it."""
-        raise NotImplementedError
-
-    @overload
-    def __call__(
-        self, query: Any = None, /, *, on_error: Literal["skip"], **fields: Any
-    ) -> Result | None: ...
-
-    @overload
-    def __call__(self, query: Any = None, /, **fields: Any) -> Result: ...
-
-    def __call__(self, query: Any = None, /, **fields: Any) -> Result | None:
-        """Return the result of one row: a query, a dict, a model, or the fields as keywords.
-
-        `seed`, `model`, `engine`, `memory`, `progress`, `outputs`, `passes`, `patience`,
-        `call_seconds`, `row_seconds`, `row_calls` and `row_tokens` are settings, as in `map`.
-        Raises `RowError` if the row fails, unless `on_error` says to return it as a failed result
-        (``"collect"``), or None (``"skip"``).
-
-        >>> from chainlang import chain
-        >>> from chainlang.engines.fake import FakeEngine
-        >>> qa = chain("3:E >> M")
-        >>> qa("What is 17 + 25?", engine=FakeEngine(answers={"17 + 25": "42"})).answer
-        '42'
-        """
-        row, settings = _row(query, fields)
-        return next(self.map([row], **settings), None)
-
-    @overload
-    async def acall(
-        self, query: Any = None, /, *, on_error: Literal["skip"], **fields: Any
-    ) -> Result | None: ...
-
-    @overload
-    async def acall(self, query: Any = None, /, **fields: Any) -> Result: ...
-
-    async def acall(self, query: Any = None, /, **fields: Any) -> Result | None:
-        """Return the result of one row without blocking the event loop; as calling does, else.
-
-        Rows that are awaited together are in flight together.
-
-        >>> import asyncio
-        >>> from chainlang import chain
-        >>> from chainlang.engines.fake import FakeEngine
-        >>> engine = FakeEngine(answers={"17": "42", "3": "7"})
-        >>> async def main():
-        ...     qa = chain("E")
-        ...     both = await asyncio.gather(*(qa.acall(q, engine=engine) for q in ("17", "3")))
-        ...     return [result.answer for result in both]
-        >>> asyncio.run(main())
-        ['42', '7']
-        """
-        from chainlang.session import streaming
-        from chainlang.settings import MapSettings
-
-        row, settings = _row(query, fields)
-        return await streaming.call(self.program(), row, MapSettings.of(settings))
-
-    def stream(
-        self, query: Any = None, /, *, stages: Collection[str] | None = None, **fields: Any
-    ) -> Stream:
-        """Return the reply to one row as it comes, to be iterated with ``async for``.
-
-        The pieces are those of the last stage, or of the stages named in `stages`, samples mingled
-        as they come; ``str(piece)`` is the text that was added. A vote comes as one piece, and so
-        does a reply of an engine that does not stream. Afterwards `result` is the result. The rest
-        is as in calling.
-
-        >>> import asyncio
-        >>> from chainlang import chain
-        >>> from chainlang.engines.fake import FakeEngine
-        >>> async def main():
-        ...     stream = chain("E").stream("Hello?", engine=FakeEngine(answers={"": "Hello, you."}))
-        ...     print([str(piece) async for piece in stream], stream.result.answer)
-        >>> asyncio.run(main())
-        ['Hell', 'o, y', 'ou.'] Hello, you.
-        """
-        from chainlang.session.streaming import Stream
-        from chainlang.settings import MapSettings
-
-        row, settings = _row(query, fields)
-        return Stream(self.program(), row, MapSettings.of(settings), stages)
-
-    def map(self, rows: Any, **settings: Any) -> Iterator[Result]:
+    def map(self, rows: Any, **settings: Unpack[MapKeywords]) -> Iterator[Result]:
         """Yield the result of each row, in the order of the rows.
 
         `rows` is a path (.jsonl, .csv, .parquet), a data frame, a dataset, or an iterable of
@@ -163,7 +55,7 @@ class Runnable:
 
         return results(self.program(), rows, MapSettings.of(settings))
 
-    def explain(self, rows: Any = None, *, analyze: bool = False, **settings: Any) -> Explanation:
+    def explain(self, rows: Any = None, **settings: Unpack[ExplainKeywords]) -> Explanation:
         """Return what will be done, and what that costs: the passes, the plan, the counts.
 
         No model is loaded. `rows` are counted, where some are given, and so are the tokens of their
@@ -195,12 +87,12 @@ class Runnable:
           longest path of a row: 1 to 5 requests, one after another; up to 5,120 output tokens
         """
         from chainlang.session.explain import explained
-        from chainlang.settings import MapSettings
+        from chainlang.settings import ExplainSettings
 
-        chosen = MapSettings.of(settings)
-        return explained(str(self), self.program(), rows, chosen, analyze=analyze)
+        chosen = ExplainSettings.of(settings)
+        return explained(str(self), self.program(), rows, chosen, analyze=chosen.analyze)
 
-    def run(self, rows: Any, out: str | PathLike[str], **settings: Any) -> Summary:
+    def run(self, rows: Any, out: str | PathLike[str], **settings: Unpack[RunKeywords]) -> Summary:
         """Run the chain over rows into a folder, and return what it came to.
 
         `rows` and the settings are as in `map`, without `ordered`: rows keep their order. Besides,

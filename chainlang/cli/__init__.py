@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from chainlang.cli import ask, check, explain, fmt, interrupt, run, show
+from chainlang.cli.flags import Command
 from chainlang.errors import ChainlangError
 
 FINE, BAD_INPUT = 0, 2
@@ -70,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
         "3 a run stopped and can be gone on with; 130 interrupted",
     )
     parser.add_argument("--version", action="version", version=f"chainlang {__version__}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Command)
     for module in (ask, run, explain, check, fmt, show):
         module.add(commands)
     return parser

@@ -7,23 +7,33 @@ import json
 import sys
 from typing import Any
 
+from chainlang.cli.flags import Command, add_flags, given
 from chainlang.cli.output import report
-from chainlang.cli.read_chain import CACHE, MEMORY, read_chain, settings
+from chainlang.cli.read_chain import read_chain
 from chainlang.errors import RowError
 from chainlang.session.result import Result
 
 
 def add(commands: Any) -> None:
     """Add the command to the parser."""
-    parser = commands.add_parser("ask", help="ask a chain one question", description=__doc__)
+    parser = commands.add_parser(
+        "ask",
+        help="run a chain on one question",
+        description="Run a chain on one question, and print its answer.",
+        usage="%(prog)s EXPR|FILE QUESTION [options]",
+    )
     parser.add_argument("chain", metavar="EXPR|FILE", help="a notation, or a file ending in .chain")
-    parser.add_argument("question", metavar="QUESTION")
-    parser.add_argument("--model", help="the model of every stage that names none (default: tiny)")
-    parser.add_argument("--seed", help="the seed of the run (default: 0)")
-    parser.add_argument("--cache", help=CACHE)
-    parser.add_argument("--memory", help=MEMORY)
+    parser.add_argument("question", metavar="QUESTION", help="the query of the row")
     parser.add_argument("--json", action="store_true", help="print the whole result as JSON")
+    parser.complete = _complete
     parser.set_defaults(run=run)
+
+
+def _complete(parser: Command) -> None:
+    """Add the settings of a call but those that say what is printed, and that of a failed row."""
+    from chainlang.settings import CallSettings
+
+    add_flags(parser, CallSettings, without=("on_error", "outputs"))
 
 
 def run(options: argparse.Namespace) -> int:
@@ -31,9 +41,10 @@ def run(options: argparse.Namespace) -> int:
     chain, warned = read_chain(options.chain)
     if not options.json:
         report(warned)
-    given = settings(options, "cache", "memory", "model", "seed")
+    from chainlang.settings import CallSettings
+
     try:
-        result = chain(options.question, **given, progress=_say)
+        result = chain(options.question, **given(options, CallSettings), progress=_say)
     except RowError as error:
         report(error.diagnostics, as_json=options.json)
         return 1

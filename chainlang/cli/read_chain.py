@@ -1,8 +1,7 @@
-"""How the commands read what they are given: a chain, as a notation or a file, and settings."""
+"""Reading of the chain that a command is given: a notation, or a file."""
 
 from __future__ import annotations
 
-import argparse
 import warnings
 from pathlib import Path
 
@@ -11,11 +10,6 @@ from chainlang.api.chain import Chain
 from chainlang.api.parse import chain
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.errors import ChainlangWarning, raise_errors
-
-CACHE = "what earlier runs drew: off, read, write or refresh (default: off)"
-"""What the option of that name says of itself."""
-MEMORY = 'what the models that are loaded may hold together, as "8 GiB" (default: all of it)'
-"""Likewise."""
 
 
 def read_chain(text: str) -> tuple[Chain, list[Diagnostic]]:
@@ -33,24 +27,3 @@ def read_chain(text: str) -> tuple[Chain, list[Diagnostic]]:
         if isinstance(warning.message, ChainlangWarning)
         for found in warning.message.diagnostics
     ]
-
-
-def add_passes(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments that bear on what is done for a chain."""
-    parser.add_argument(
-        "--outputs",
-        metavar="NAMES",
-        help="what of the results is looked at: answer, candidates, trace, history or names of "
-        "parts, with commas (default: all of it)",
-    )
-    parser.add_argument(
-        "--passes",
-        metavar="NAMES",
-        help="which passes of the optimizer to apply, with commas; '' for none; default, which is "
-        "the default, for all that change no result",
-    )
-
-
-def settings(options: argparse.Namespace, *names: str) -> dict[str, str]:
-    """Return the settings among these that were given; the others come from where they are set."""
-    return {name: value for name in names if (value := getattr(options, name)) is not None}

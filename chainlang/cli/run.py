@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 from attrs import asdict, define, evolve, field
 
 from chainlang.cli import interrupt
+from chainlang.cli.flags import Command, add_flags, given
 from chainlang.cli.output import counted, log, report
 from chainlang.cli.progress import LoggedProgress, Progress
-from chainlang.cli.read_chain import CACHE, MEMORY, add_passes, read_chain, settings
+from chainlang.cli.read_chain import read_chain
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.errors import StopError
 
@@ -23,53 +24,28 @@ if TYPE_CHECKING:
 STOPPED = 3
 """What a run exits with that stopped before its last row."""
 _SHOWN = 3  # failures that are printed; errors.jsonl has all of them
-_SETTINGS = (
-    "cache", "call_seconds", "format", "limit", "memory", "model", "on_error", "outputs",
-    "passes", "patience", "row_calls", "row_seconds", "row_tokens", "run_calls", "run_seconds",
-    "run_tokens", "seed", "window",
-)  # fmt: skip
-_BUDGETS = {
-    "--call-seconds": "how long a call may take",
-    "--row-seconds": "how long a row may take; then it fails, and so below",
-    "--row-calls": "how many calls a row may make",
-    "--row-tokens": "how many tokens a row may use",
-    "--run-seconds": "how long the run may take; then it stops, and so below",
-    "--run-calls": "how many calls the run may make",
-    "--run-tokens": "how many tokens the run may use",
-}
 
 
 def add(commands: Any) -> None:
     """Add the command to the parser."""
-    parser = commands.add_parser("run", help="run a chain over rows", description=__doc__)
+    parser = commands.add_parser(
+        "run",
+        help="run a chain over rows, into a folder",
+        description="Run a chain over a file of rows, and write the results into a folder. "
+        "The same command resumes a run that was interrupted or has stopped.",
+        usage="%(prog)s EXPR|FILE -i ROWS -o FOLDER [options]",
+    )
     parser.add_argument("chain", metavar="EXPR|FILE", help="a notation, or a file ending in .chain")
     parser.add_argument(
-        "-i", "--input", required=True, type=Path, help="rows: .jsonl, .csv, .tsv or .parquet"
-    )
-    parser.add_argument("-o", "--output", required=True, type=Path, help="the folder of the run")
-    parser.add_argument("--model", help="the model of every stage that names none (default: tiny)")
-    parser.add_argument("--limit", help="take only so many rows")
-    parser.add_argument("--seed", help="the seed of the run (default: 0)")
-    parser.add_argument("--window", help="rows in flight (default: 256)")
-    parser.add_argument("--format", help="of the results: jsonl, csv or parquet (default: jsonl)")
-    parser.add_argument("--on-error", help="of a row: raise, collect or skip (default: collect)")
-    parser.add_argument("--cache", help=CACHE)
-    parser.add_argument("--memory", help=MEMORY)
-    for flag, words in _BUDGETS.items():
-        parser.add_argument(flag, help=f"{words} (default: no bound)")
-    parser.add_argument(
-        "--patience", help="seconds to wait for a model that does not answer (default: 30)"
-    )
-    add_passes(parser)
-    parser.add_argument(
-        "--analyze", action="store_true", help="show what it came to beside what was predicted"
-    )
-    parser.add_argument("--overwrite", action="store_true", help="replace a run that is there")
-    parser.add_argument(
-        "--retry-failed", action="store_true", help="draw the rows again that failed in a run"
+        "-i",
+        "--input",
+        required=True,
+        type=Path,
+        metavar="ROWS",
+        help="rows: .jsonl, .csv, .tsv or .parquet",
     )
     parser.add_argument(
-        "--changed", action="store_true", help="go on with another run, where its samples still fit"
+        "-o", "--output", required=True, type=Path, metavar="FOLDER", help="folder of the run"
     )
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="write errors as JSON to stdout")
@@ -77,14 +53,22 @@ def add(commands: Any) -> None:
         "--log-format",
         choices=("text", "json"),
         default="text",
-        help="of what is told meanwhile and at the end: text, or a line of JSON for each thing",
+        help="format of progress and summary: text, or lines of JSON (default: text)",
     )
+    parser.complete = _complete
     parser.set_defaults(run=run)
+
+
+def _complete(parser: Command) -> None:
+    from chainlang.settings import RunSettings
+
+    add_flags(parser, RunSettings)
 
 
 def run(options: argparse.Namespace) -> int:
     """Run; 1 if rows failed, 2 for bad input, 3 if it stopped, 130 after Ctrl-C."""
     from chainlang.session.folder_run import Interrupted  # 200 ms that other commands do not need
+    from chainlang.settings import RunSettings
 
     chain, warned = read_chain(options.chain)
     as_log = options.log_format == "json"
@@ -102,11 +86,7 @@ def run(options: argparse.Namespace) -> int:
         summary = chain.run(
             options.input,
             options.output,
-            **settings(options, *_SETTINGS),
-            analyze=options.analyze,
-            overwrite=options.overwrite,
-            changed=options.changed,
-            retry_failed=options.retry_failed,
+            **given(options, RunSettings),
             progress=progress.say,
             on_row=on_row,
         )

@@ -9,15 +9,15 @@ from __future__ import annotations
 import inspect
 import typing
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from attrs import evolve, field, frozen
 
 from chainlang.api.chain import Chain as Built
 from chainlang.api.chain import refuse
+from chainlang.api.combinators import branch, function, join
 from chainlang.api.op import op
 from chainlang.api.parse import chain, load
-from chainlang.api.stage_types import branch, function, join
 from chainlang.ir.declarations import Item
 from chainlang.notation.literals import print_literal
 from chainlang.semantics.prompts import variables
@@ -70,15 +70,17 @@ class Step:
     def placed(self, before: _Before) -> Built:
         """Return the step as a chain that reads its input."""
         system = f"{self.system_prompt}\n\n{self.output_format_instruction or ''}".strip()
-        settings = {"system": self._template(system, before)} if system else {}
+        settings: dict[str, Any] = {**self.sampling}
+        if system:
+            settings["system"] = self._template(system, before)
+        kind: Literal["map", "generate"] = "map" if before.candidates else "generate"
         made = op(
             self.id,
-            kind="map" if before.candidates else "generate",
+            kind=kind,
             user=self._template(self.user_prompt, before),
             returns=self.output_model,
             model=self.engine_name,
             **settings,
-            **self.sampling,
         ).as_chain()
         return evolve(made, items=(*_REGISTERED.get(self.engine_name, ()), *made.items))
 

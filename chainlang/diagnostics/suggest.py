@@ -82,6 +82,23 @@ def closest(name: str, known: Iterable[str]) -> str | None:
     return near[0] if len(near) == 1 else None
 
 
+def misspelt(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that `name` is a misspelling of, if there is one.
+
+    That is nearer than `nearest` asks for: the same words, one slip of the keyboard, or two in a
+    name of eight letters or more.
+
+    >>> misspelt("sead", ["seed"]), misspelt("order", ["ordered"]), misspelt("calls", ["row_calls"])
+    ('seed', None, None)
+    """
+    for one in known:
+        slips = _slips(name.lower(), one.lower())
+        most = 2 if max(len(name), len(one)) >= 8 else 1
+        if _words(name) == _words(one) or (slips is not None and slips <= most):
+            return one
+    return None
+
+
 def nearest(name: str, known: Iterable[str]) -> list[str]:
     """Return the known names most similar to `name`; empty if none is similar.
 

@@ -35,6 +35,8 @@ class Rule:
     takes_text: bool = False
     evaluated: bool = False
     """Whether a string value is an expression over the record."""
+    python: str = "str"
+    """The type of a keyword of this name, as it stands in `chainlang.api`."""
 
     def accepts(self, value: object) -> bool:
         """Return whether a value is valid."""
@@ -62,7 +64,7 @@ def _number(low: float, high: float, *, open_low: bool = False) -> Rule:
     else:
         wants = f"a number {'above' if open_low else 'from'} {low:g} "
         wants += f"{'up ' if open_low else ''}to {high:g}"
-    return Rule(wants, read)
+    return Rule(wants, read, python="float")
 
 
 def _integer(least: int) -> Rule:
@@ -71,7 +73,7 @@ def _integer(least: int) -> Rule:
             raise ValueError(value)
         return value
 
-    return Rule(f"a whole number of at least {least}", read)
+    return Rule(f"a whole number of at least {least}", read, python="int")
 
 
 def _text(value: Any) -> str:
@@ -105,7 +107,8 @@ def _one_of(*words: str) -> Rule:
             raise ValueError(value)
         return value
 
-    return Rule("one of " + ", ".join(f'"{word}"' for word in words), read, takes_text=True)
+    listed = ", ".join(f'"{word}"' for word in words)
+    return Rule(f"one of {listed}", read, takes_text=True, python=f"Literal[{listed}]")
 
 
 def _part(value: Any) -> Any:
@@ -134,15 +137,27 @@ def _causes(value: Any) -> Any:
 CAUSES: tuple[str, ...] = tuple(FAILURE_MODES)
 """Values of `on` in a `retry`."""
 _TEXT = Rule("a text in quotes", _text, takes_text=True)
-_JUDGE = Rule("an expression in quotes, or a function", _judged, takes_text=True, evaluated=True)
+_JUDGE = Rule(
+    "an expression in quotes, or a function",
+    _judged,
+    takes_text=True,
+    evaluated=True,
+    python="str | Callable[..., Any]",
+)
 _LIST = Rule("an expression in quotes", _text, takes_text=True, evaluated=True)
 _NAME = Rule("a name in quotes", _word, takes_text=True)
 _CAUSES = Rule(
     "one of " + ", ".join(f'"{cause}"' for cause in CAUSES) + ", or a list of them",
     _causes,
     takes_text=True,
+    python="Cause | Sequence[Cause]",
 )
-_ARMS = Rule('a table of chains, {"key": chain, ...}', _arms, holds_chains=True)
+_ARMS = Rule(
+    'a table of chains, {"key": chain, ...}',
+    _arms,
+    holds_chains=True,
+    python="Mapping[str, ChainLike]",
+)
 
 # Sampling options, which every stage type with a model takes.
 SAMPLING: Mapping[str, Rule] = {
@@ -152,11 +167,13 @@ SAMPLING: Mapping[str, Rule] = {
     "min_tokens": _integer(0),
     "presence_penalty": _number(-2, 2),
     "repetition_penalty": _number(0, 2, open_low=True),
-    "stop": Rule("a text in quotes, or a list of them", _stops, takes_text=True),
+    "stop": Rule(
+        "a text in quotes, or a list of them", _stops, takes_text=True, python="str | Sequence[str]"
+    ),
     "top_k": _integer(1),
     "top_p": _number(0, 1, open_low=True),
 }
-_TRUTH = Rule("true or false", _truth)
+_TRUTH = Rule("true or false", _truth, python="bool")
 DRAWS: Mapping[str, Rule] = {**SAMPLING, "logprobs": _TRUTH, "need": _integer(1)}
 
 
@@ -234,7 +251,7 @@ COMBINATORS: Mapping[str, Signature] = {
             {
                 "arms": _ARMS.needed(),
                 "by": _JUDGE.needed(),
-                "default": Rule("a chain", _part, holds_chains=True),
+                "default": Rule("a chain", _part, holds_chains=True, python="ChainLike"),
             },
             example='route(by="topic", arms={"math": a, "code": b}, default=c)',
         ),
@@ -262,7 +279,7 @@ OP_SETTINGS: Mapping[str, Rule] = {
     "system": Rule(
         "a text in quotes", lambda value: value if isinstance(value, str) else _text(value)
     ),
-    "temperature": Rule("a temperature: 0, or from 0.01 to 2", lambda value: value),
+    "temperature": Rule("a temperature: 0, or from 0.01 to 2", lambda value: value, python="float"),
     "user": _TEXT,
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -115,6 +116,21 @@ def record_of(
 ) -> Record:
     """Return the initial record of a single row, as `Door.record`."""
     return Door.of(declared, bound).record(row, number)
+
+
+def declared_fields(declared: Iterable[Item]) -> frozenset[str]:
+    """Return the names of the fields that the `input` of a chain declares; empty without one."""
+    declared = tuple(declared)
+    expected = next((one.type for one in declared if isinstance(one, declarations.Input)), None)
+    if expected is None:
+        return frozenset()
+    types = declared_types(declared)
+    shape = shape_of(expected, types)
+    if shape is not None:
+        return frozenset(field.name for field in shape.fields)
+    known = types.get(expected.name) if isinstance(expected, declarations.TypeName) else None
+    schema = json.loads(known.schema) if isinstance(known, declarations.PythonType) else {}
+    return frozenset(schema.get("properties", ()))
 
 
 def _query(fields: Mapping[str, Any]) -> str | None:

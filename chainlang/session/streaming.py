@@ -6,7 +6,7 @@ import asyncio
 import atexit
 from collections.abc import AsyncGenerator, Callable, Collection
 from contextlib import suppress
-from typing import Any, TypeAlias
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from attrs import define
 
@@ -28,6 +28,7 @@ from chainlang.session.rows import start_of
 from chainlang.settings import RowSettings
 
 Done: TypeAlias = Outcome | BaseException
+Returned = TypeVar("Returned", bound=Result | None)
 
 # Registered after the engines' own end, and so run before it: nobody uses an engine that closes.
 _SERVICE = Service()
@@ -47,7 +48,7 @@ async def call(program: Program, row: Any, settings: RowSettings) -> Result | No
 
 
 @define(eq=False)
-class Stream:
+class Stream(Generic[Returned]):
     """The pieces of a row's replies, as they come; afterwards `result` is the result.
 
     Iterating twice is an error. A stream that is left early stops what it has asked for.
@@ -60,7 +61,7 @@ class Stream:
     _job: _Job | None = None
 
     @property
-    def result(self) -> Any:
+    def result(self) -> Returned:
         """The `Result`, once all pieces have come; of a row that failed, what `on_error` says.
 
         Raises `RowError`.
@@ -69,7 +70,8 @@ class Stream:
             message = "the result of a stream is there when all of it has come"
             hint = "iterate first: async for piece in stream: ..."
             raise OperandError([Diagnostic("operand", message, hint=hint)])
-        return self._job.result()
+        result: Any = self._job.result()  # as `on_error` has it, which `Returned` says
+        return result  # type: ignore[no-any-return]
 
     async def __aiter__(self) -> AsyncGenerator[Piece, None]:
         if self._job is not None:

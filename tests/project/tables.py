@@ -22,7 +22,7 @@ from chainlang.runtime.ports.recording import KEY_FORMATS
 from chainlang.semantics.expressions import FILTERS
 from chainlang.semantics.sandbox import BUDGET, ROUND
 from chainlang.semantics.sandbox import FILTERS as OF_TEMPLATES
-from chainlang.settings import PREFIX, MapSettings, RunSettings, Settings, Takes
+from chainlang.settings import PREFIX, WAYS, RunSettings, Settings
 from chainlang.store import cache, journal, redis_cache
 from tests.project.examples import NUMBERED
 
@@ -183,21 +183,20 @@ def bounds() -> Iterable[str]:
 
 
 def choices() -> Iterable[str]:
-    """Every setting of a run, what it takes, and where it can be said."""
-    yield "| setting | | takes | at first | in the environment | `map` | `run` |"
-    yield "|---|---|---|---|---|---|---|"
-    fields = Settings.model_fields | RunSettings.model_fields | MapSettings.model_fields
-    for name, field in fields.items():
-        (takes,) = (one.words for one in field.metadata if isinstance(one, Takes))
-        first = field.default
-        text = ", ".join(first) if isinstance(first, tuple) else json.dumps(first).strip('"')
+    """Every setting of a run, what it takes, and where it can be given."""
+    yield "| setting | | takes | default | in the environment | call | `map` | `explain` | `run` |"
+    yield "|---|---|---|---|---|---|---|---|---|"
+    for name in dict.fromkeys(name for way in (RunSettings, *WAYS) for name in way.model_fields):
+        kind = next(way for way in (RunSettings, *WAYS) if name in way.model_fields)
+        field, default = kind.model_fields[name], kind.model_fields[name].default
+        text = ", ".join(default) if isinstance(default, tuple) else json.dumps(default).strip('"')
         cells = [
             f"`{name}`",
-            str(field.description),
-            takes.replace("'", "`"),
-            "" if first in (None, ()) else f"`{text}`",
+            " ".join(str(field.description).split()),
+            kind.takes()[name].words,
+            "" if default in (None, ()) else f"`{text}`",
             f"`{PREFIX}{name.upper()}`" if name in Settings.model_fields else "",
-            *("yes" if name in door.names() else "" for door in (MapSettings, RunSettings)),
+            *("yes" if name in way.names() else "" for way in WAYS),
         ]
         yield f"| {' | '.join(cells)} |"
 

@@ -213,8 +213,8 @@ def test_a_chain_runs_inside_a_running_event_loop() -> None:
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda qa: qa(), "with a query, or with fields"),
-        (lambda qa: qa("a", text="b"), "with a query, or with fields"),
+        (lambda qa: qa(), "this call has no row"),
+        (lambda qa: qa("a", text="b"), "a row, and fields of a row beside it: text"),
         (lambda qa: qa(3, engine=FakeEngine()), "an int is not a row"),
     ],
 )

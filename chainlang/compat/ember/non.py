@@ -13,8 +13,9 @@ from attrs import define, field, frozen
 
 from chainlang.api import parse
 from chainlang.api.chain import Operand, lift, refuse
+from chainlang.api.combinators import join
 from chainlang.api.parse import Factory, Spec
-from chainlang.api.stage_types import E, J, M, StageWord, V, join
+from chainlang.api.stage_types import E, J, M, StageWord, V
 from chainlang.compat.ember.operators import Operator, Outputs
 from chainlang.ir.builtins import STAGE_TYPES
 
@@ -113,7 +114,9 @@ def _stage(
     max_tokens: int | None = None,
 ) -> Operator:
     options = {} if max_tokens is None else {"max_tokens": max_tokens}
-    return Operator.of(word(model, count, temperature, **options))
+    return Operator.of(
+        word.configured(model=model, count=count, temperature=temperature, **options)
+    )
 
 
 # ---------------------------------------------------------------- compact notation

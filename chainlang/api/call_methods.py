@@ -1,0 +1,264 @@
+"""Methods that run a chain for one row: calling it, `acall` and `stream`.
+
+A row is one argument (a text, a dict, a model), or its fields are keywords. Each method has a
+signature for either form: beside a row every keyword is a setting, and a type checker refuses any
+other; beside fields it holds the settings to their types, and what is left is a field.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from os import PathLike
+from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
+
+from chainlang.api.call_arguments import call_arguments
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from chainlang.analysis.program import Program
+    from chainlang.api.keywords import CallKeywords
+    from chainlang.engines.protocol import Engine
+    from chainlang.session.result import Result
+    from chainlang.session.streaming import Stream
+    from chainlang.settings import CacheMode
+
+
+class CallMethods:
+    """Methods of a chain that take one row."""
+
+    __slots__ = ()
+
+    def program(self) -> Program:
+        """Return what there is to run, after checking it."""
+        raise NotImplementedError
+
+    @overload
+    def __call__(
+        self, row: Any, /, *, on_error: Literal["skip"], **settings: Unpack[CallKeywords]
+    ) -> Result | None: ...
+
+    @overload
+    def __call__(
+        self,
+        row: Any,
+        /,
+        *,
+        on_error: Literal["raise", "collect"] = ...,
+        **settings: Unpack[CallKeywords],
+    ) -> Result: ...
+
+    @overload
+    def __call__(
+        self, /, *, on_error: Literal["skip"], **settings_and_fields: Any
+    ) -> Result | None: ...
+
+    @overload
+    def __call__(
+        self,
+        /,
+        *,
+        on_error: Literal["raise", "collect"] = ...,
+        model: str = ...,
+        seed: int = ...,
+        call_seconds: float | None = ...,
+        row_seconds: float | None = ...,
+        row_calls: int | None = ...,
+        row_tokens: int | None = ...,
+        patience: float = ...,
+        memory: int | str | None = ...,
+        cache: CacheMode = ...,
+        cache_folder: str | PathLike[str] | None = ...,
+        cache_bytes: int = ...,
+        cache_redis: str | None = ...,
+        openai_base_url: str | None = ...,
+        openai_api_key: str | None = ...,
+        allowed_hosts: str | Collection[str] = ...,
+        engine: Engine | Mapping[str, Engine] | None = ...,
+        outputs: str | Collection[str] | None = ...,
+        passes: str | Collection[str] | None = ...,
+        progress: Callable[[str], object] | None = ...,
+        **fields: Any,
+    ) -> Result: ...
+
+    def __call__(self, row: Any = None, /, **keywords: Any) -> Result | None:
+        """Return the result of one row: a text, a dict, a model, or the fields as keywords.
+
+        Keywords with the name of a setting are settings, as in `map`; a field of such a name goes
+        into a dict: ``qa({"model": "A4", "text": "..."})``. A name that is close to a setting's is
+        an error, unless the `input` of the chain declares a field of that name.
+        Raises `RowError` if the row fails, unless `on_error` says to return it as a failed result
+        (``"collect"``), or None (``"skip"``).
+
+        >>> from chainlang import chain
+        >>> from chainlang.engines.fake import FakeEngine
+        >>> qa = chain("3:E >> M")
+        >>> qa("What is 17 + 25?", engine=FakeEngine(answers={"17 + 25": "42"})).answer
+        '42'
+        """
+        from chainlang.session.session import results
+
+        program = self.program()
+        row, settings = call_arguments(program, row, keywords)
+        return next(results(program, [row], settings), None)
+
+    @overload
+    async def acall(
+        self, row: Any, /, *, on_error: Literal["skip"], **settings: Unpack[CallKeywords]
+    ) -> Result | None: ...
+
+    @overload
+    async def acall(
+        self,
+        row: Any,
+        /,
+        *,
+        on_error: Literal["raise", "collect"] = ...,
+        **settings: Unpack[CallKeywords],
+    ) -> Result: ...
+
+    @overload
+    async def acall(
+        self, /, *, on_error: Literal["skip"], **settings_and_fields: Any
+    ) -> Result | None: ...
+
+    @overload
+    async def acall(
+        self,
+        /,
+        *,
+        on_error: Literal["raise", "collect"] = ...,
+        model: str = ...,
+        seed: int = ...,
+        call_seconds: float | None = ...,
+        row_seconds: float | None = ...,
+        row_calls: int | None = ...,
+        row_tokens: int | None = ...,
+        patience: float = ...,
+        memory: int | str | None = ...,
+        cache: CacheMode = ...,
+        cache_folder: str | PathLike[str] | None = ...,
+        cache_bytes: int = ...,
+        cache_redis: str | None = ...,
+        openai_base_url: str | None = ...,
+        openai_api_key: str | None = ...,
+        allowed_hosts: str | Collection[str] = ...,
+        engine: Engine | Mapping[str, Engine] | None = ...,
+        outputs: str | Collection[str] | None = ...,
+        passes: str | Collection[str] | None = ...,
+        progress: Callable[[str], object] | None = ...,
+        **fields: Any,
+    ) -> Result: ...
+
+    async def acall(self, row: Any = None, /, **keywords: Any) -> Result | None:
+        """Return the result of one row without blocking the event loop; as calling does, else.
+
+        Rows that are awaited together are in flight together.
+
+        >>> import asyncio
+        >>> from chainlang import chain
+        >>> from chainlang.engines.fake import FakeEngine
+        >>> engine = FakeEngine(answers={"17": "42", "3": "7"})
+        >>> async def main():
+        ...     qa = chain("E")
+        ...     both = await asyncio.gather(*(qa.acall(q, engine=engine) for q in ("17", "3")))
+        ...     return [result.answer for result in both]
+        >>> asyncio.run(main())
+        ['42', '7']
+        """
+        from chainlang.session import streaming
+
+        program = self.program()
+        row, settings = call_arguments(program, row, keywords)
+        return await streaming.call(program, row, settings)
+
+    @overload
+    def stream(
+        self,
+        row: Any,
+        /,
+        *,
+        stages: str | Collection[str] | None = ...,
+        on_error: Literal["skip"],
+        **settings: Unpack[CallKeywords],
+    ) -> Stream[Result | None]: ...
+
+    @overload
+    def stream(
+        self,
+        row: Any,
+        /,
+        *,
+        stages: str | Collection[str] | None = ...,
+        on_error: Literal["raise", "collect"] = ...,
+        **settings: Unpack[CallKeywords],
+    ) -> Stream[Result]: ...
+
+    @overload
+    def stream(
+        self,
+        /,
+        *,
+        stages: str | Collection[str] | None = ...,
+        on_error: Literal["skip"],
+        **settings_and_fields: Any,
+    ) -> Stream[Result | None]: ...
+
+    @overload
+    def stream(
+        self,
+        /,
+        *,
+        stages: str | Collection[str] | None = ...,
+        on_error: Literal["raise", "collect"] = ...,
+        model: str = ...,
+        seed: int = ...,
+        call_seconds: float | None = ...,
+        row_seconds: float | None = ...,
+        row_calls: int | None = ...,
+        row_tokens: int | None = ...,
+        patience: float = ...,
+        memory: int | str | None = ...,
+        cache: CacheMode = ...,
+        cache_folder: str | PathLike[str] | None = ...,
+        cache_bytes: int = ...,
+        cache_redis: str | None = ...,
+        openai_base_url: str | None = ...,
+        openai_api_key: str | None = ...,
+        allowed_hosts: str | Collection[str] = ...,
+        engine: Engine | Mapping[str, Engine] | None = ...,
+        outputs: str | Collection[str] | None = ...,
+        passes: str | Collection[str] | None = ...,
+        progress: Callable[[str], object] | None = ...,
+        **fields: Any,
+    ) -> Stream[Result]: ...
+
+    def stream(
+        self,
+        row: Any = None,
+        /,
+        *,
+        stages: str | Collection[str] | None = None,
+        **keywords: Any,
+    ) -> Stream[Any]:
+        """Return the reply to one row as it comes, to be iterated with ``async for``.
+
+        The pieces are those of the last stage, or of the stages named in `stages`, samples mingled
+        as they come; ``str(piece)`` is the text that was added. A vote comes as one piece, and so
+        does a reply of an engine that does not stream. Afterwards `result` is the result. The rest
+        is as in calling.
+
+        >>> import asyncio
+        >>> from chainlang import chain
+        >>> from chainlang.engines.fake import FakeEngine
+        >>> async def main():
+        ...     stream = chain("E").stream("Hello?", engine=FakeEngine(answers={"": "Hello, you."}))
+        ...     print([str(piece) async for piece in stream], stream.result.answer)
+        >>> asyncio.run(main())
+        ['Hell', 'o, y', 'ou.'] Hello, you.
+        """
+        from chainlang.session.streaming import Stream
+
+        program = self.program()
+        row, settings = call_arguments(program, row, keywords)
+        return Stream(program, row, settings, stages)

@@ -1,0 +1,70 @@
+"""Flags of the settings, made from the model of settings."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from chainlang.settings import Settings
+
+
+class Command(argparse.ArgumentParser):
+    """Parser of a command. The flags of its settings are added when it parses or prints its help.
+
+    The model of settings takes 100 ms to import, which the other commands do not need.
+    """
+
+    complete: Callable[[Command], None] | None = None
+    """The function that adds them."""
+
+    def fill(self) -> None:
+        """Add the flags of the settings, once."""
+        complete, self.complete = self.complete, None
+        if complete is not None:
+            complete(self)
+
+    def parse_known_args(self, *args: Any, **kwargs: Any) -> Any:
+        """Parse arguments, as every parser does."""
+        self.fill()
+        return super().parse_known_args(*args, **kwargs)
+
+
+def add_flags(
+    parser: argparse.ArgumentParser, settings: type[Settings], *, without: Collection[str] = ()
+) -> None:
+    """Add a flag for each setting of a way of running that can be said in a shell.
+
+    A secret has none, since others on the machine can read the arguments of a process.
+    """
+    from chainlang.settings import Settings
+
+    own = parser.add_argument_group("settings")
+    shared = parser.add_argument_group(
+        "settings that the environment (CHAINLANG_NAME) or chainlang.toml can give too"
+    )
+    for name, takes in settings.takes().items():
+        if name not in settings.names() or not takes.has_flag or name in without:
+            continue
+        field = settings.model_fields[name]
+        group = shared if name in Settings.model_fields else own
+        flag, words = f"--{name.replace('_', '-')}", _help(field.description, field.default)
+        if takes.python == "bool":
+            group.add_argument(flag, action="store_true", default=None, help=words)
+        else:
+            group.add_argument(flag, metavar=takes.metavar, help=words)
+
+
+def given(options: argparse.Namespace, settings: type[Settings]) -> dict[str, Any]:
+    """Return the settings that flags gave."""
+    values = ((name, getattr(options, name, None)) for name in settings.names())
+    return {name: value for name, value in values if value is not None}
+
+
+def _help(description: str | None, default: object) -> str:
+    words = " ".join((description or "").replace("`", "").split())
+    if default not in (None, (), False) and "default:" not in words:
+        written = f"{default:g}" if isinstance(default, float) else default
+        words += f" (default: {written})"
+    return words.replace("%", "%%")

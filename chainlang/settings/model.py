@@ -1,0 +1,314 @@
+"""The model of all settings: of a file and the environment, and of each way of running."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Self
+
+from pydantic import (
+    BaseModel,
+    ByteSize,
+    ConfigDict,
+    Field,
+    HttpUrl,
+    PositiveInt,
+    SecretStr,
+    ValidationError,
+)
+
+from chainlang.diagnostics.diagnostic import Diagnostic
+from chainlang.diagnostics.render import shown
+from chainlang.diagnostics.suggest import unknown
+from chainlang.errors import SettingError
+from chainlang.settings.setting import (
+    COUNT,
+    ON_ERROR,
+    OVER_ROWS,
+    PREFIX,
+    TIME,
+    TRUTH,
+    CacheMode,
+    Engines,
+    Format,
+    Names,
+    OnError,
+    Patience,
+    Progress,
+    Seconds,
+    Takes,
+    Way,
+)
+from chainlang.settings.sources import SettingsFile, settings_file, variables
+from chainlang.tiny import NAME as TINY
+
+DEFAULT_WINDOW = 256
+
+
+class Settings(BaseModel):
+    """Settings of every run, which a file or the environment can give; a call goes before both.
+
+    A secret prints as stars.
+
+    >>> MapSettings.of({"window": 8, "openai_api_key": "sk-1"})
+    MapSettings(model='tiny', seed=0, window=8, ..., openai_api_key=SecretStr('**********'), ...)
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True
+    )
+
+    way: ClassVar[Way]
+    """The way of running that the settings are of."""
+
+    model: Annotated[
+        str, Field(min_length=1), Takes("the name of a model", "str", metavar="MODEL")
+    ] = TINY
+    """model of every stage that names none"""
+    seed: Annotated[int, Takes("an integer", "int", metavar="N")] = 0
+    """seed of the run; the seed of each sample is derived from it"""
+    window: Annotated[PositiveInt, COUNT.only(OVER_ROWS)] = DEFAULT_WINDOW
+    """maximum number of rows in flight"""
+    call_seconds: Annotated[Seconds | None, TIME] = None
+    """timeout of a request, including its retries"""
+    row_seconds: Annotated[Seconds | None, TIME] = None
+    """timeout of a row, from its start"""
+    row_calls: Annotated[PositiveInt | None, COUNT] = None
+    """maximum number of samples of a row"""
+    row_tokens: Annotated[PositiveInt | None, COUNT] = None
+    """token budget of a row, prompts and replies; once it is used up, the row fails at its next
+    request"""
+    patience: Annotated[Patience, Takes("a number of seconds ≥ 0", "float", metavar="SECONDS")] = (
+        30.0
+    )
+    """seconds to wait for a model that does not respond, before the rows that need it fail"""
+    memory: Annotated[
+        Annotated[ByteSize, Field(gt=0)] | None,
+        Takes('a number of bytes, or an amount: "8 GiB"', "int | str", metavar="SIZE"),
+    ] = None
+    """memory that all loaded models may use together; default: all of the device"""
+    format: Annotated[
+        Format,
+        Takes(
+            "jsonl, csv or parquet",
+            "Format",
+            metavar="jsonl|csv|parquet",
+            ways=frozenset({Way.RUN}),
+        ),
+    ] = "jsonl"
+    """file format of the tables in a run folder"""
+    cache: Annotated[
+        CacheMode,
+        Takes("off, read, write or refresh", "CacheMode", metavar="off|read|write|refresh"),
+    ] = "off"
+    """sample cache, shared by all runs: off, read, write (read and store), refresh (draw again and
+    store)"""
+    cache_folder: Annotated[
+        Path | None, Takes("a folder", "str | PathLike[str]", metavar="FOLDER")
+    ] = None
+    """folder of the sample cache; default: in the user's cache folder"""
+    cache_bytes: Annotated[PositiveInt, Takes("a number of bytes ≥ 1", "int", metavar="BYTES")] = (
+        1 << 30
+    )
+    """maximum size of the sample cache; the least recently used samples are evicted"""
+    cache_redis: Annotated[
+        SecretStr | None, Takes('an address: "redis://host:6379/0"', "str", is_secret=True)
+    ] = None
+    """Redis server that shares the sample cache with other machines"""
+    openai_base_url: Annotated[
+        HttpUrl | None, Takes('an address: "http://host:8000/v1"', "str", metavar="URL")
+    ] = None
+    """address of the server for each `openai` model that names none itself"""
+    openai_api_key: Annotated[SecretStr | None, Takes("a text", "str", is_secret=True)] = None
+    """API key for `openai_base_url`; it is sent nowhere else"""
+    allowed_env: Annotated[
+        Names,
+        Takes("names; * stands for any characters", "str | Collection[str]", ways=frozenset()),
+    ] = (
+        "OPENAI_API_KEY",
+        f"{PREFIX}*",
+    )
+    """environment variables that a `.chain` file may read; checked when the file is loaded"""
+    allowed_hosts: Annotated[
+        Names, Takes("names of hosts", "str | Collection[str]", metavar="HOSTS")
+    ] = ()
+    """hosts that a `.chain` file may send prompts to, besides this machine and OpenAI"""
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any], found: Iterable[Diagnostic] = ()) -> Self:
+        """Return the settings of a call with these keywords.
+
+        Raises `SettingError` for every unknown name and every invalid value, wherever they stand,
+        after what was `found` in the call before.
+        """
+        file, said = settings_file(), variables(Settings.model_fields)
+        known = {name: value for name, value in given.items() if name in cls.names()}
+        written = {name: one for name, one in file.table.items() if name in Settings.model_fields}
+        values = {name: os.environ[variable] for name, variable in said.items()}
+        wrong = [*found, *_unknown_in(file)]
+        wrong += (cls.unknown(name) for name in given if name not in known)
+        try:
+            made = cls.model_validate({**written, **values, **known})
+        except ValidationError as error:
+            names = dict.fromkeys(str(one["loc"][0]) for one in error.errors())
+            wrong += (cls._misfit(name, known, said, file) for name in names)
+        # Not within the `except`: the other error holds the values, and one may be a secret.
+        if wrong:
+            raise SettingError(wrong)
+        return made
+
+    @classmethod
+    @functools.cache
+    def takes(cls) -> Mapping[str, Takes]:
+        """Return the metadata of each setting, in the order of the model."""
+        return {
+            name: next(one for one in field.metadata if isinstance(one, Takes))
+            for name, field in cls.model_fields.items()
+        }
+
+    @classmethod
+    @functools.cache
+    def names(cls) -> frozenset[str]:
+        """Return the names of the settings that this way of running takes."""
+        return frozenset(name for name, takes in cls.takes().items() if cls.way in takes.ways)
+
+    @classmethod
+    def unknown(cls, name: str) -> Diagnostic:
+        """Return the finding about a name that is no setting of this way of running."""
+        others, known = ways_of(name), sorted(cls.names())
+        hint = f"it is a setting of {others}" if others else None
+        return unknown("setting", name, known, code="setting", of=f" of {cls.way.value}", hint=hint)
+
+    @classmethod
+    def _misfit(
+        cls, name: str, given: Mapping[str, Any], variables: Mapping[str, str], file: SettingsFile
+    ) -> Diagnostic:
+        """Return the finding about an invalid value, with the place that it comes from."""
+        takes = cls.takes()[name]
+        if name in given:
+            value, where = given[name], name
+        elif name in variables:
+            value, where = os.environ[variables[name]], f"{variables[name]} in the environment"
+        else:
+            value, where = file.table[name], f"{name} in {file.name}"
+        message = f"invalid value for {where}"
+        message += "" if takes.is_secret else f": {shown(value)}"
+        hint = f"expected {takes.words}"
+        return Diagnostic("setting", message, hint=hint, kind="setting", subject=name, setting=name)
+
+
+class RowSettings(Settings):
+    """Settings that only a call can give, of every way of running."""
+
+    engine: Annotated[
+        Engines | None,
+        Takes(
+            "an engine, or a mapping from models to engines",
+            "Engine | Mapping[str, Engine]",
+            is_text=False,
+        ),
+    ] = None
+    """engine of all models, or of each by its name; default: the engine that each model declares"""
+    outputs: Annotated[
+        Names | None, Takes("names of outputs", "str | Collection[str]", metavar="NAMES")
+    ] = None
+    """parts of each result to keep: `answer`, `candidates`, `trace`, `history` or names of parts;
+    others are not computed; default: all"""
+    passes: Annotated[
+        Names | None,
+        Takes("names of passes; () for none", "str | Collection[str]", metavar="NAMES"),
+    ] = None
+    """optimizer passes to apply; default: all that change no result"""
+    limit: Annotated[PositiveInt | None, COUNT.only(OVER_ROWS)] = None
+    """maximum number of rows to read"""
+    run_seconds: Annotated[Seconds | None, TIME.only(OVER_ROWS)] = None
+    """timeout of the run, which then stops"""
+    run_calls: Annotated[PositiveInt | None, COUNT.only(OVER_ROWS)] = None
+    """maximum number of samples of the run, which then stops"""
+    run_tokens: Annotated[PositiveInt | None, COUNT.only(OVER_ROWS)] = None
+    """token budget of the run, prompts and replies; once it is used up, no request is sent and the
+    run stops"""
+    on_error: Annotated[OnError, ON_ERROR] = "collect"
+    """if a row fails: raise its error, yield a failed result (collect), or leave it out (skip)"""
+    progress: Annotated[
+        Progress | None,
+        Takes("a function of one argument", "Callable[[str], object]", is_text=False),
+    ] = None
+    """callback(message) while a model loads"""
+
+
+class MapSettings(RowSettings):
+    """Settings of `map`."""
+
+    way = Way.MAP
+
+    ordered: Annotated[bool, TRUTH.only(frozenset({Way.MAP}))] = True
+    """yield results in the order of the rows; else as they finish"""
+
+
+class CallSettings(MapSettings):
+    """Settings of a call, which is a `map` over one row."""
+
+    way = Way.CALL
+
+    on_error: Annotated[OnError, ON_ERROR] = "raise"
+    """if the row fails: raise its error, return a failed result (collect), or None (skip)"""
+
+
+class ExplainSettings(MapSettings):
+    """Settings of `explain`."""
+
+    way = Way.EXPLAIN
+
+    analyze: Annotated[bool, TRUTH] = False
+    """run the rows, and show the actual cost beside the prediction"""
+
+
+class RunSettings(RowSettings):
+    """Settings of `run`."""
+
+    way = Way.RUN
+
+    on_row: Annotated[
+        Callable[[Any, float | None], Any] | None,
+        Takes(
+            "a function of two arguments",
+            "Callable[[Outcome, float | None], object]",
+            is_text=False,
+        ),
+    ] = None
+    """callback(outcome, expected_rows) after each row; expected_rows is None if it is unknown"""
+    overwrite: Annotated[bool, TRUTH] = False
+    """replace an earlier run in the folder instead of resuming it"""
+    analyze: Annotated[bool, TRUTH] = False
+    """predict the cost, and show the actual cost beside the prediction"""
+    retry_failed: Annotated[bool, TRUTH] = False
+    """run the failed rows of the run in the folder again"""
+    changed: Annotated[bool, TRUTH] = False
+    """resume the run in the folder although the chain changed, reusing identical samples"""
+
+
+WAYS: tuple[type[Settings], ...] = (CallSettings, MapSettings, ExplainSettings, RunSettings)
+"""The settings of each way of running."""
+NAMES = frozenset().union(*(one.names() for one in WAYS))
+"""The names of all settings that a call can give, whatever the way of running."""
+
+
+def ways_of(name: str) -> str:
+    """Return the ways of running that take a setting, as words; empty if there is none.
+
+    >>> ways_of("overwrite"), ways_of("window"), ways_of("windw")
+    ('run()', 'map(), explain() and run()', '')
+    """
+    *others, last = [one.way.value for one in WAYS if name in one.names()] or [""]
+    return f"{', '.join(others)} and {last}" if others else last
+
+
+def _unknown_in(file: SettingsFile) -> Iterator[Diagnostic]:
+    """Yield a finding for each name in a file that is no setting."""
+    for name in file.table:
+        if name not in Settings.model_fields:
+            known = sorted(Settings.model_fields)
+            yield unknown("setting", name, known, code="setting", of=f" in {file.name}")

@@ -1,0 +1,82 @@
+"""Metadata of a setting, and the types of settings that are not Python's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from enum import Enum
+from typing import Annotated, Any, Literal, TypeAlias
+
+from attrs import evolve, frozen
+from pydantic import BeforeValidator, Field
+
+PREFIX = "CHAINLANG_"
+"""What the name of a variable of the environment begins with."""
+Format: TypeAlias = Literal["jsonl", "csv", "parquet"]
+CacheMode: TypeAlias = Literal["off", "read", "write", "refresh"]
+OnError: TypeAlias = Literal["raise", "collect", "skip"]
+Progress: TypeAlias = Callable[[str], None]
+
+
+class Way(Enum):
+    """Way of running a chain."""
+
+    CALL = "a call"
+    MAP = "map()"
+    EXPLAIN = "explain()"
+    RUN = "run()"
+
+
+OVER_ROWS = frozenset({Way.MAP, Way.EXPLAIN, Way.RUN})
+"""The ways of running that read a source of rows."""
+
+
+@frozen
+class Takes:
+    """Metadata of a setting: what it takes, where it can be given."""
+
+    words: str
+    """The values that it takes, for errors and tables."""
+    python: str
+    """The type of the keyword, without None: as it stands in `chainlang.api.keywords`."""
+    ways: frozenset[Way] = frozenset(Way)
+    """The ways of running that take the setting, as far as their class has it."""
+    metavar: str = ""
+    """What stands for the value in the help of a flag."""
+    is_secret: bool = False
+    """Whether its value is never shown."""
+    is_text: bool = True
+    """Whether it can be written as text: in a shell, a file or the environment."""
+
+    @property
+    def has_flag(self) -> bool:
+        """Whether a command has a flag for it; the arguments of a process are no secret."""
+        return self.is_text and not self.is_secret
+
+    def only(self, ways: frozenset[Way]) -> Takes:
+        """Return the same for a setting that only these ways of running take."""
+        return evolve(self, ways=ways)
+
+
+def _listed(value: object) -> object:
+    """Split a text at its commas, so that a variable can hold a list."""
+    if isinstance(value, str):
+        return [part for one in value.split(",") if (part := one.strip())]
+    return value
+
+
+def _engine(value: Any) -> Any:
+    several = value.values() if isinstance(value, Mapping) else [value]
+    if all(hasattr(one, "submit") and not isinstance(one, type) for one in several):
+        return value
+    raise ValueError("no engine")
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
+Engines = Annotated[Any, BeforeValidator(_engine)]
+Patience = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+COUNT = Takes("an integer ≥ 1", "int", metavar="N")
+TRUTH = Takes("true or false", "bool")
+TIME = Takes("a number of seconds > 0", "float", metavar="SECONDS")
+ON_ERROR = Takes("raise, collect or skip", "OnError", metavar="raise|collect|skip")
