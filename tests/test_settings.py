@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 import traceback
 from pathlib import Path
-from typing import Any
+from typing import Any, get_overloads
 
 import pytest
 
-from chainlang import Chain, chain, load
+import chainlang
+from chainlang import Chain, chain, load, op
 from chainlang.cli import execute
 from chainlang.engines.fake import FakeEngine
 from chainlang.errors import EngineError, MeaningError, OperandError, SettingError, SourceError
+from chainlang.ir.builtins import COMBINATORS
 from chainlang.session.engine_pool import close_engines
-from chainlang.settings import MapSettings, RunSettings, Settings
+from chainlang.settings import NAMES, CallSettings, MapSettings, RunSettings, Settings
+from tests.project import keywords
 
 CANARY = "sk-canary-7f3a"
 
@@ -320,3 +324,59 @@ def test_every_setting_says_what_it_takes_and_what_it_is() -> None:
         for name, field in kind.model_fields.items():
             assert field.description, name
             assert any(hasattr(one, "words") for one in field.metadata), name
+
+
+# ---------------------------------------------------------------- the names that are taken
+
+TAKEN = {
+    "analyze", "cache", "changed", "engine", "format", "limit", "memory", "model", "ordered",
+    "outputs", "overwrite", "passes", "patience", "progress", "seed", "window",
+}  # fmt: skip
+"""Settings of one word. A field of a row may be called so too, so a new setting has two words."""
+
+
+def test_all_names_that_are_taken() -> None:
+    assert {name for name in NAMES if "_" not in name} == TAKEN
+    assert set(Settings.model_fields) - NAMES == {"allowed_env"}
+
+
+@pytest.mark.parametrize("name", sorted(NAMES))
+def test_a_field_with_the_name_of_a_setting_goes_into_a_dict(name: str) -> None:
+    say = op("say", user=f"{{{{ {name} }}}}")
+    qa = chain("say", ops={"say": say}, input=f"{{ {name}: str }}")
+    echo = FakeEngine(answers=lambda request, index: request.messages[-1].text)
+    assert qa({name: "x"}, engine=echo).answer == "x"
+    with pytest.raises(SettingError, match=re.escape(f'qa({{"{name}": ...}})')):
+        qa(**{name: "x"})
+
+
+def test_a_field_that_the_input_declares_may_be_close_to_a_setting() -> None:
+    qa = chain("E", input="{ sead: str }")
+    assert qa(sead="x", engine=FakeEngine()).record.row["sead"] == "x"
+    for name in ("query", "text", "order", "question", "lang", "topic", "tags"):
+        assert chain("E")(**{name: "x"}, engine=FakeEngine()).ok
+
+
+def test_keywords_and_parameters_are_those_of_the_model() -> None:
+    assert keywords.MODULE.read_text(encoding="utf-8") == keywords.module()
+    wanted = {
+        name: keywords.annotation(CallSettings, name)
+        for name in CallSettings.names() - keywords.BY_OVERLOAD
+    }
+    for method in (Chain.__call__, Chain.acall, Chain.stream):
+        found = [inspect.signature(one).parameters for one in get_overloads(method)]
+        (by_fields,) = (one for one in found if "seed" in one)
+        settings = {name: one for name, one in by_fields.items() if name in NAMES}
+        del settings["on_error"]
+        assert {name: one.annotation for name, one in settings.items()} == wanted
+
+
+def test_a_combinator_has_the_keywords_of_its_options() -> None:
+    for name, combinator in COMBINATORS.items():
+        parameters = inspect.signature(getattr(chainlang, name)).parameters.values()
+        options = [one for one in parameters if one.kind is one.KEYWORD_ONLY]
+        assert {one.name for one in options} == combinator.options.keys()
+        for one in options:
+            rule = combinator.options[one.name]
+            assert (one.default is one.empty) == rule.required
+            assert one.annotation == (rule.python if rule.required else f"{rule.python} | None")

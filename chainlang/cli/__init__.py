@@ -51,7 +51,7 @@ def execute(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status."""
     from chainlang.cli.output import report
 
-    options = _parser().parse_args(arguments)
+    options = command_line().parse_args(arguments)
     try:
         status: int = options.run(options)
     except ChainlangError as error:
@@ -61,7 +61,8 @@ def execute(arguments: Sequence[str] | None = None) -> int:
     return status
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_line() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
     from chainlang import __version__
 
     parser = argparse.ArgumentParser(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -53,13 +53,28 @@ def add_flags(
         if takes.python == "bool":
             group.add_argument(flag, action="store_true", default=None, help=words)
         else:
-            group.add_argument(flag, metavar=takes.metavar, help=words)
+            group.add_argument(flag, metavar=takes.metavar, type=_value(takes.python), help=words)
 
 
 def given(options: argparse.Namespace, settings: type[Settings]) -> dict[str, Any]:
     """Return the settings that flags gave."""
     values = ((name, getattr(options, name, None)) for name in settings.names())
     return {name: value for name, value in values if value is not None}
+
+
+_NUMBERS: Mapping[str, Callable[[str], object]] = {"int": int, "float": float}
+
+
+def _value(python: str) -> Callable[[str], object]:
+    """Return the reader of a flag's value. A text that is no number is refused with the others."""
+
+    def read(text: str) -> object:
+        try:
+            return _NUMBERS.get(python, str)(text)
+        except ValueError:
+            return text
+
+    return read
 
 
 def _help(description: str | None, default: object) -> str:

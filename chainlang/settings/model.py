@@ -151,9 +151,14 @@ class Settings(BaseModel):
         wrong += (cls.unknown(name) for name in given if name not in known)
         try:
             made = cls.model_validate({**written, **values, **known})
+            names = dict[str, None]()
         except ValidationError as error:
             names = dict.fromkeys(str(one["loc"][0]) for one in error.errors())
-            wrong += (cls._misfit(name, known, said, file) for name in names)
+        # A text may stand for a number in the environment, and not in Python.
+        mistyped = (name for name, value in known.items() if not cls.takes()[name].admits(value))
+        wrong += (
+            cls._misfit(name, known, said, file) for name in {**names, **dict.fromkeys(mistyped)}
+        )
         # Not within the `except`: the other error holds the values, and one may be a secret.
         if wrong:
             raise SettingError(wrong)

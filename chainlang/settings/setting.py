@@ -52,6 +52,15 @@ class Takes:
         """Whether a command has a flag for it; the arguments of a process are no secret."""
         return self.is_text and not self.is_secret
 
+    def admits(self, value: object) -> bool:
+        """Return whether a value of Python is a number or a truth value, where one is due."""
+        match self.python:
+            case "bool":
+                return isinstance(value, bool)
+            case "int" | "float":
+                return value is None or not isinstance(value, str | bool)
+        return True
+
     def only(self, ways: frozenset[Way]) -> Takes:
         """Return the same for a setting that only these ways of running take."""
         return evolve(self, ways=ways)

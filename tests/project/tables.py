@@ -8,10 +8,12 @@ import itertools
 import json
 import re
 import tomllib
+from argparse import Action, _SubParsersAction
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from chainlang import limits
+from chainlang.cli import command_line
 from chainlang.diagnostics.diagnostic import LINTS
 from chainlang.errors import ERRORS
 from chainlang.ir import json as json_format
@@ -171,7 +173,7 @@ def faults() -> Iterable[str]:
 
 def bounds() -> Iterable[str]:
     """The limits, with the words that stand under them in the source."""
-    yield "| limit | at first | bounds |"
+    yield "| limit | default | bounds |"
     yield "|---|---|---|"
     module = ast.parse(Path(limits.__file__).read_text(encoding="utf-8"))
     (body,) = (node.body for node in module.body if isinstance(node, ast.ClassDef))
@@ -199,6 +201,32 @@ def choices() -> Iterable[str]:
             *("yes" if name in way.names() else "" for way in WAYS),
         ]
         yield f"| {' | '.join(cells)} |"
+
+
+def commands() -> Iterable[str]:
+    """The commands, with their own flags; those of settings are in the table of settings."""
+    yield "| command | does | flags |"
+    yield "|---|---|---|"
+    (found,) = (one for one in command_line()._actions if isinstance(one, _SubParsersAction))
+    helps = {one.dest: one.help for one in found._choices_actions}
+    for name, parser in found.choices.items():
+        own = [one for one in parser._actions if one.dest != "help"]
+        words = [_spelt(one) for one in own if one.required or not one.option_strings]
+        optional = [one for one in own if one.option_strings and not one.required]
+        flags = [f"`{one.option_strings[-1]}`" for one in optional]
+        if parser.complete is not None:
+            way = "of a call" if name == "ask" else f"of `{name}`"
+            flags.append(f"the [settings](#settings) {way}")
+        usage = " ".join([name, *words]).replace("|", "\\|")
+        yield f"| `{usage}` | {helps[name]} | {', '.join(flags)} |"
+
+
+def _spelt(action: Action) -> str:
+    """Return an argument as it is written."""
+    value = str(action.metavar or action.dest.upper())
+    if action.option_strings:
+        return f"{action.option_strings[0]} {value}"
+    return f"{value}..." if action.nargs == "+" else value
 
 
 def examples() -> Iterable[str]:
@@ -296,6 +324,7 @@ TABLES: dict[str, Callable[[], Iterable[str]]] = {
         formats,
         supported,
         choices,
+        commands,
         passes,
         examples,
     )
@@ -304,8 +333,18 @@ TABLES: dict[str, Callable[[], Iterable[str]]] = {
 
 def home(name: str) -> Path:
     """Return the document that a table stands in."""
+<<<<<<< HEAD
     elsewhere = {"choices": README, "passes": README, "rooms": ARCHITECTURE, "examples": EXAMPLES}
     elsewhere |= {"formats": VERSIONS, "supported": VERSIONS}
+=======
+    elsewhere = {
+        "choices": README,
+        "commands": README,
+        "passes": README,
+        "floors": ARCHITECTURE,
+        "examples": EXAMPLES,
+    }
+>>>>>>> 9d61d89 (Type checkers refuse wrong calls, and a test runs mypy and pyright over them)
     return elsewhere.get(name, REFERENCE)
 
 
