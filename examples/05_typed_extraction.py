@@ -24,15 +24,11 @@ class Order(BaseModel):
     lines: list[Line]
 
 
-# The function is never called: its docstring is the prompt, its annotations are the types. They go
-# to the engine as a JSON schema, so a model can't answer anything else. The last line is there for
-# type checkers, which ask what a function returns.
+# The function is never called: its docstring is the prompt, and its annotations, as a JSON schema, are
+# what a model may answer. Type checkers ask for a body that returns an order, or raises.
 @op(temperature=0)
 def extract(mail: str) -> Order:
-    """Extract the order from this mail.
-
-    {{ mail }}
-    """
+    """Extract the order from this mail: {{ mail }}"""
     raise NotImplementedError
 
 

@@ -32,12 +32,12 @@ def tree(node: Drawn) -> str:
     """Return a node as an indented tree with a line for each part.
 
     >>> from chainlang import chain
-    >>> print(tree(chain("(fr = 3:E:tiny:0.7 & E) >> M(by='x')").body))
+    >>> print(tree(chain("(fr = 3:E:tiny:0.7 & E) >> M(normalize='number')").body))
     then
     ├─ join
     │  ├─ fr = E  ×3  tiny  T=0.7
     │  └─ E
-    └─ M  by="x"
+    └─ M  normalize="number"
     """
     return "\n".join(_lines(node))
 
