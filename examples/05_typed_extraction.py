@@ -24,18 +24,15 @@ class Order(BaseModel):
     lines: list[Line]
 
 
-# The function is never called: its docstring is the prompt, and its annotations, as a JSON schema, are
-# what a model may answer. Type checkers ask for a body that returns an order, or raises.
+# The docstring is the prompt, and the engine holds the model to the annotations. The function is
+# never called: its body is one that type checkers accept.
 @op(temperature=0)
 def extract(mail: str) -> Order:
-    """Extract the order from this mail: {{ mail }}"""
+    """Extract the order from this mail.
+
+    {{ mail }}
+    """
     raise NotImplementedError
-
-
-class Mail(BaseModel):
-    """What a row has."""
-
-    mail: str = Field(min_length=1)
 
 
 # Scripted answers stand in for a model, so that this runs anywhere: leave out `engine=` to ask one.
@@ -46,7 +43,7 @@ BAD = GOOD.replace("Ada", "Bob").replace("12", "0")
 engine = FakeEngine(answers={"Ada": GOOD, "Bob": BAD})
 
 rows = ["Ada here. 12 pencils at 0.50 and 2 rulers, quickly!", "Bob wants no pencils.", ""]
-orders = chain(extract, input=Mail)
+orders = chain(extract, input="{ mail: str(1..) }")
 for result in orders.map([{"mail": text} for text in rows], engine=engine):
     if result.ok:
         order = result.value
