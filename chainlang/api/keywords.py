@@ -19,58 +19,95 @@ class CallKeywords(TypedDict, total=False):
     """Keywords of a call."""
 
     model: str
+    """model of every stage that names none"""
     seed: int
+    """seed of the run; the seed of each sample is derived from it"""
     call_seconds: float | None
+    """timeout of a request, including its retries"""
     row_seconds: float | None
+    """timeout of a row, from its start"""
     row_calls: int | None
+    """maximum number of samples of a row"""
     row_tokens: int | None
+    """token budget of a row, prompts and replies; once it is used up, the row fails at its next
+    request"""
     patience: float
+    """seconds to wait for a model that does not respond, before the rows that need it fail"""
     memory: int | str | None
+    """memory that all loaded models may use together; default: all of the device"""
     cache: CacheMode
+    """sample cache, shared by all runs: off, read, write (read and store), refresh (draw again and
+    store)"""
     cache_folder: str | PathLike[str] | None
+    """folder of the sample cache; default: in the user's cache folder"""
     cache_bytes: int
+    """maximum size of the sample cache; the least recently used samples are evicted"""
     cache_redis: str | None
+    """Redis server that shares the sample cache with other machines"""
     openai_base_url: str | None
+    """address of the server for each `openai` model that names none itself"""
     openai_api_key: str | None
+    """API key for `openai_base_url`; it is sent nowhere else"""
     allowed_hosts: str | Collection[str]
+    """hosts that a `.chain` file may send prompts to, besides this machine and OpenAI"""
     engine: Engine | Mapping[str, Engine] | None
+    """engine of all models, or of each by its name; default: the engine that each model declares"""
     outputs: str | Collection[str] | None
+    """parts of each result to keep: `answer`, `candidates`, `trace`, `history` or names of parts;
+    others are not computed; default: all"""
     passes: str | Collection[str] | None
+    """optimizer passes to apply; default: all that change no result"""
     progress: Callable[[str], object] | None
+    """callback(message) while a model loads"""
 
 
 class RowsKeywords(CallKeywords, total=False):
     """Keywords that `map`, `explain` and `run` share."""
 
     window: int
+    """maximum number of rows in flight"""
     limit: int | None
+    """maximum number of rows to read"""
     run_seconds: float | None
+    """timeout of the run, which then stops"""
     run_calls: int | None
+    """maximum number of samples of the run, which then stops"""
     run_tokens: int | None
+    """token budget of the run, prompts and replies; once it is used up, no request is sent and the
+    run stops"""
     on_error: OnError
+    """if a row fails: raise its error, yield a failed result (collect), or leave it out (skip)"""
 
 
 class MapKeywords(RowsKeywords, total=False):
     """Keywords of `map`."""
 
     ordered: bool
+    """yield results in the order of the rows; else as they finish"""
 
 
 class ExplainKeywords(MapKeywords, total=False):
     """Keywords of `explain`."""
 
     analyze: bool
+    """run the rows, and show the actual cost beside the prediction"""
 
 
 class RunKeywords(RowsKeywords, total=False):
     """Keywords of `run`."""
 
     format: Format
+    """file format of the tables in a run folder"""
     on_row: Callable[[Outcome, float | None], object] | None
+    """callback(outcome, expected_rows) after each row; expected_rows is None if it is unknown"""
     overwrite: bool
+    """replace an earlier run in the folder instead of resuming it"""
     analyze: bool
+    """predict the cost, and show the actual cost beside the prediction"""
     retry_failed: bool
+    """run the failed rows of the run in the folder again"""
     changed: bool
+    """resume the run in the folder although the chain changed, reusing identical samples"""
 
 
 class SamplingOptions(TypedDict, total=False):

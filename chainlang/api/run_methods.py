@@ -29,20 +29,11 @@ class RunMethods(CallMethods):
         """Yield the result of each row, in the order of the rows.
 
         `rows` is a path (.jsonl, .csv, .parquet), a data frame, a dataset, or an iterable of
-        texts, dicts and models. Settings: `seed` (default 0), `window` (rows in flight, default
-        256), `ordered` (default True), `on_error` (``"collect"``, the default, yields failed
-        results; ``"raise"``; ``"skip"``), `limit` (rows to take), `model` (of stages that name
-        none, default ``"tiny"``), `engine` (for every model, or a mapping), `progress`, `memory`
-        (what the models that are loaded may hold together, in bytes or as ``"8 GiB"``; default:
-        all that the device has; where it can't hold them all, they take turns),
-        `patience` (how many seconds a model that does not answer is waited for, default 30),
-        `outputs` (what of each result is looked at, default all of it: `answer`, `candidates`,
-        `trace`, `history`, or the names of parts), `passes` (of the optimizer, default
-        ``"default"``, all that change no result; ``()`` runs the chain as it is written, with the
-        same results; lossy ones by their names), and bounds, all None:
-        `call_seconds`, `row_seconds`, `row_calls` and `row_tokens`, above which a row fails,
-        `run_seconds`, `run_calls` and `run_tokens`, above which `StopError` is raised. Raises
-        `SettingError` for any other, and at once whatever is known to be wrong before a row runs.
+        texts, dicts and models. A failed row is a failed result, unless `on_error` is ``"raise"``
+        or ``"skip"``. `MapKeywords` describes the settings.
+
+        Raises `SettingError` for an unknown setting, and before the first row whatever is known to
+        be wrong by then; `StopError` where a model is down or a budget of the run is used up.
 
         >>> from chainlang import chain
         >>> from chainlang.engines.fake import FakeEngine
@@ -56,13 +47,12 @@ class RunMethods(CallMethods):
         return results(self.program(), rows, MapSettings.of(settings))
 
     def explain(self, rows: Any = None, **settings: Unpack[ExplainKeywords]) -> Explanation:
-        """Return what will be done, and what that costs: the passes, the plan, the counts.
+        """Return the plan and its cost, with what each optimizer pass changed; it prints as a page.
 
-        No model is loaded. `rows` are counted, where some are given, and so are the tokens of their
-        prompts, where the model's tokenizer can be had by itself. What models need of the memory
-        is told where it decides something. The settings are those of `map`. With `analyze` the rows
-        are run, their results thrown away, and what it came to by the engines' own figures stands
-        beside what was predicted. It prints as a page.
+        No model is loaded. `rows` are counted, if any are given, and so are the tokens of their
+        prompts, if the tokenizer of the model is available. The memory of the models is shown
+        where it decides something. With `analyze` the rows are run, and the actual cost stands
+        beside the prediction. `ExplainKeywords` describes the settings, which are those of `map`.
 
         >>> from chainlang import chain
         >>> print(chain("9:E >> M").explain(outputs="answer"))
@@ -93,18 +83,15 @@ class RunMethods(CallMethods):
         return explained(str(self), self.program(), rows, chosen, analyze=chosen.analyze)
 
     def run(self, rows: Any, out: str | PathLike[str], **settings: Unpack[RunKeywords]) -> Summary:
-        """Run the chain over rows into a folder, and return what it came to.
+        """Run the chain over rows into a folder, and return a summary.
 
-        `rows` and the settings are as in `map`, without `ordered`: rows keep their order. Besides,
-        `format` (``"jsonl"``, the default, ``"csv"`` or ``"parquet"``), `overwrite` (replace a run
-        that is there, default False), `changed` (go on with another run, as far as its samples
-        fit), `retry_failed` (run the rows again that failed) and `on_row` (is told of each
-        `Outcome`, and how many there will be, as far as that is known). The folder holds the
-        results (`flattened`), the final candidates, each named part, the rows that failed, the
-        plan and what the run was.
+        `rows` are as in `map`, and keep their order. The folder holds the results (`flattened`),
+        the final candidates, each named part, the failed rows, the plan and the metadata of the
+        run. The same call resumes a run that was interrupted or has stopped. `RunKeywords`
+        describes the settings.
 
-        Raises `SourceError` for rows or a folder that can't be used, and `StopError` where a model
-        is down or a budget of the run is used up: then the same call goes on.
+        Raises `SourceError` for rows or a folder that can't be used, `StopError` where a model is
+        down or a budget of the run is used up.
         """
         from chainlang.session.folder_run import run_to_folder
         from chainlang.settings import RunSettings

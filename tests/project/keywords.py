@@ -3,6 +3,7 @@
 ``python -m tests.project.keywords`` writes it anew; a test checks that it is up to date.
 """
 
+import textwrap
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -96,20 +97,27 @@ OPTIONS: tuple[tuple[str, str, str, Mapping[str, Rule]], ...] = (
 )
 
 
-def _typed_dict(name: str, base: str, words: str, fields: Iterable[tuple[str, str]]) -> str:
+def _typed_dict(name: str, base: str, words: str, fields: Iterable[tuple[str, str, str]]) -> str:
     lines = [f"class {name}({base}, total=False):", f'    """{words}"""', ""]
-    return "\n".join([*lines, *(f"    {one}: {python}" for one, python in fields)]) + "\n"
+    for one, python, description in fields:
+        lines.append(f"    {one}: {python}")
+        if description:
+            words = f'"""{" ".join(description.split())}"""'
+            lines.append(textwrap.indent(textwrap.fill(words, 96), "    "))
+    return "\n".join(lines) + "\n"
 
 
 def module() -> str:
     """Return the text of the module."""
     parts = [_HEAD]
     for name, base, words, settings, names in CLASSES:
-        own = [one for one in settings.model_fields if one in names]
-        fields = [(one, annotation(settings, one)) for one in own]
+        known = {one: field for one, field in settings.model_fields.items() if one in names}
+        fields = [
+            (one, annotation(settings, one), str(field.description)) for one, field in known.items()
+        ]
         parts.append(_typed_dict(name, base, words, fields))
     for name, base, words, rules in OPTIONS:
-        fields = [(one, rule.python) for one, rule in sorted(rules.items())]
+        fields = [(one, rule.python, "") for one, rule in sorted(rules.items())]
         parts.append(_typed_dict(name, base, words, fields))
     return "\n\n".join(parts)
 
