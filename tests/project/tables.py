@@ -333,18 +333,8 @@ TABLES: dict[str, Callable[[], Iterable[str]]] = {
 
 def home(name: str) -> Path:
     """Return the document that a table stands in."""
-<<<<<<< HEAD
     elsewhere = {"choices": README, "passes": README, "rooms": ARCHITECTURE, "examples": EXAMPLES}
-    elsewhere |= {"formats": VERSIONS, "supported": VERSIONS}
-=======
-    elsewhere = {
-        "choices": README,
-        "commands": README,
-        "passes": README,
-        "floors": ARCHITECTURE,
-        "examples": EXAMPLES,
-    }
->>>>>>> 9d61d89 (Type checkers refuse wrong calls, and a test runs mypy and pyright over them)
+    elsewhere |= {"commands": README, "formats": VERSIONS, "supported": VERSIONS}
     return elsewhere.get(name, REFERENCE)
 
 
