@@ -10,7 +10,7 @@ from attrs import evolve, frozen
 from pydantic import BeforeValidator, Field
 
 PREFIX = "CHAINLANG_"
-"""What the name of a variable of the environment begins with."""
+"""Prefix of the environment variables that hold settings."""
 Format: TypeAlias = Literal["jsonl", "csv", "parquet"]
 CacheMode: TypeAlias = Literal["off", "read", "write", "refresh"]
 OnError: TypeAlias = Literal["raise", "collect", "skip"]
@@ -41,7 +41,7 @@ class Takes:
     ways: frozenset[Way] = frozenset(Way)
     """The ways of running that take the setting, as far as their class has it."""
     metavar: str = ""
-    """What stands for the value in the help of a flag."""
+    """Name of the value in the help of a flag."""
     is_secret: bool = False
     """Whether its value is never shown."""
     is_text: bool = True

@@ -80,7 +80,7 @@ def test_an_import_between_two_rooms_that_is_a_circle_is_found(tmp_path: Path) -
 
 def test_no_module_is_loose_above_the_ground() -> None:
     loose = {path.stem for path in (ROOT / "chainlang").glob("*.py")}
-    assert loose == {"__init__", "__main__", "errors", "interrupts", "limits", "settings"}
+    assert loose == {"__init__", "__main__", "errors", "interrupts", "limits"}
 
 
 def test_the_map_names_every_room() -> None:
