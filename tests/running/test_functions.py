@@ -336,7 +336,7 @@ def test_a_file_names_functions_and_whoever_loads_it_binds_them() -> None:
     assert bound == load(text=text)
     with pytest.raises(MeaningError, match=r"@clean has no function(.|\n)*<text>:1:15"):
         load(text=text)("q", engine=ENGINE)
-    with pytest.raises(MeaningError, match=r"no @clena in this chain(.|\n)*did you mean 'clean'"):
+    with pytest.raises(MeaningError, match=r"unknown function '@clena'(.|\n)*mean '@clean'"):
         load(text=text, functions={"clena": clean})
     with pytest.raises(OperandError, match="@clean can't be 3, which is no function"):
         load(text=text, functions={"clean": 3})  # type: ignore[dict-item]
