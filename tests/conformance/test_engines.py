@@ -229,7 +229,7 @@ def test_what_is_aborted_never_comes_back(engine: Engine) -> None:
 
 
 def test_a_running_request_can_be_aborted(engine: Engine) -> None:
-    running = ask("Count!", count=3, min_tokens=200, max_tokens=200)
+    running = ask("Count!", count=3, min_tokens=200, max_tokens=200, stream=True)
     engine.submit([running])
     early = engine.step()
     assert {one.id for one in early} <= {running.id}

@@ -59,20 +59,20 @@ def _comments_of(text: str) -> Counter[str]:
     return Counter(mark.text.rstrip() for mark in marks(text) if mark.kind == "comment")
 
 
-@law(_untidy())
+@law(_untidy(), share=2)
 def test_formatting_keeps_meaning_and_comments(text: str) -> None:
     once = format_text(text)
     assert exactly(parse_file(once).node) == exactly(parse_file(text).node)
     assert _comments_of(once) == _comments_of(text.replace("\r\n", "\n"))
 
 
-@law(_untidy())
+@law(_untidy(), share=2)
 def test_formatting_twice_is_formatting_once(text: str) -> None:
     once = format_text(text)
     assert format_text(once) == once
 
 
-@law(files)
+@law(files, share=2)
 def test_formatting_a_printed_file_keeps_it(file: Node) -> None:
     once = format_text(unparse_file(file))
     assert exactly(parse_file(once).node) == exactly(file)

@@ -11,24 +11,24 @@ from tests.laws import law
 from tests.strategies import exactly, expressions, files, meaningful
 
 
-@law(expressions)
+@law(expressions, share=2)
 def test_expressions_survive_json(node: Expr) -> None:
     assert exactly(from_json(to_json(node))) == exactly(node)
 
 
-@law(files)
+@law(files, share=2)
 def test_files_survive_json(file: Node) -> None:
     assert exactly(from_json(to_json(file))) == exactly(file)
 
 
-@law(expressions)
+@law(expressions, share=2)
 def test_layout_and_order_of_json_mean_nothing(node: Expr) -> None:
     document = json.loads(to_json(node))
     if json.dumps(document) == to_json(node):  # else a split surrogate pair is in it
         assert from_json(json.dumps(document, indent=1, sort_keys=True)) == node
 
 
-@law(meaningful)
+@law(meaningful, share=2)
 def test_chains_survive_json(node: Expr) -> None:
     chain = Chain(node)
     chain.check()

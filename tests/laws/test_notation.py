@@ -14,36 +14,36 @@ from tests.laws import law
 from tests.strategies import exactly, expressions, files
 
 
-@law(expressions)
+@law(expressions, share=2)
 def test_notation_reads_back(node: Expr) -> None:
     assert exactly(parse(unparse(node)).node) == exactly(node)
 
 
-@law(expressions)
+@law(expressions, share=2)
 def test_the_form_of_both_doors_reads_back(node: Expr) -> None:
     assert exactly(parse(unparse(node, "call")).node) == exactly(node)
 
 
-@law(expressions)
+@law(expressions, share=2)
 def test_printing_is_stable(node: Expr) -> None:
     for form in ("notation", "call"):
         text = unparse(node, form)
         assert unparse(parse(text).node, form) == text
 
 
-@law(expressions)
+@law(expressions, share=2)
 def test_expressions_are_well_formed(node: Expr) -> None:
     verify(node)
     verify(parse(unparse(node)).node)
     verify(parse(unparse(node, "call")).node)
 
 
-@law(files)
+@law(files, share=2)
 def test_files_read_back(file: Node) -> None:
     assert exactly(parse_file(unparse_file(file)).node) == exactly(file)
 
 
-@law(files)
+@law(files, share=2)
 def test_files_are_well_formed(file: Node) -> None:
     verify(file)
     verify(parse_file(unparse_file(file)).node)
@@ -68,20 +68,20 @@ def _below(node: Node) -> Iterator[Node]:
         yield from children(child) if isinstance(node, Table) else (child,)
 
 
-@law(expressions)
+@law(expressions, share=2)
 def test_every_node_knows_its_place(node: Expr) -> None:
     for form in ("notation", "call"):
         text = source(unparse(node, form))
         _spans(parse(text).node, text)
 
 
-@law(files)
+@law(files, share=2)
 def test_every_item_knows_its_place(file: Node) -> None:
     text = source(unparse_file(file))
     _spans(parse_file(text).node, text)
 
 
-@law(expressions)
+@law(expressions, share=2)
 def test_the_text_under_a_part_is_that_part(node: Expr) -> None:
     for form in ("notation", "call"):
         text = source(unparse(node, form))

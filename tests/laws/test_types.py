@@ -45,13 +45,13 @@ def invented(node: declarations.Type, random: random.Random) -> str:
     return json.dumps(fake.sample_value(schema, schema, random.randrange))
 
 
-@law(sound_types)
+@law(sound_types, share=2)
 def test_a_sound_type_has_no_faults(node: declarations.Type) -> None:
     assert not list(type_faults(node, DECLARED))
     assert not enforceable(json_schema(node, DECLARED), lenient=True).unkept
 
 
-@law(sound_types, draws)
+@law(sound_types, draws, share=2)
 def test_what_keeps_the_schema_fits_the_type(
     node: declarations.Type, random: random.Random
 ) -> None:
@@ -60,7 +60,7 @@ def test_what_keeps_the_schema_fits_the_type(
     assert found.plain == found.typed == json.loads(text)
 
 
-@law(sound_types, draws)
+@law(sound_types, draws, share=2)
 def test_what_fits_as_a_default_fits_as_a_reply(
     node: declarations.Type, random: random.Random
 ) -> None:
@@ -70,7 +70,7 @@ def test_what_fits_as_a_default_fits_as_a_reply(
     assert isinstance(made, dict) or nested or fits(literal, node, DECLARED)
 
 
-@law(sound_types)
+@law(sound_types, share=2)
 def test_an_op_with_any_type_reads_back(node: declarations.Type) -> None:
     op = declarations.Op("a", "map", node, (declarations.Setting("user", "u"),))
     assert parse_file(unparse_item(op)).node.items == (op,)
