@@ -170,7 +170,7 @@ def test_an_engine_is_a_model_of_every_chain_that_names_it(monkeypatch: pytest.M
     assert load(text=str(made), types={"Raw": Raw, "Product": Product}) == made
     with pytest.raises(ChainlangError, match="max_len"):
         register_engine("bad", "m", max_len=3)
-    with pytest.raises(ChainlangError, match="no engine"):
+    with pytest.raises(ChainlangError, match="unknown engine"):
         register_engine("bad", "m", backend="nobody")
 
 
@@ -181,7 +181,7 @@ def test_an_engine_is_a_model_of_every_chain_that_names_it(monkeypatch: pytest.M
         ([EXTRACT, [JOINED[0], Branch(name="es", steps=[ES])]], "neither all joined"),
         ([EXTRACT, apply(halves), JOINED, SUMMARY], "may have several values"),
         ([EXTRACT, apply(halves), FR, step("late", "{{halves.brand}}")], "may have several values"),
-        ([step("one", "{{ nothing }}")], "there is no 'nothing'"),
+        ([step("one", "{{ nothing }}")], "unknown name 'nothing'"),
         ([], "this list is empty"),
     ],
 )

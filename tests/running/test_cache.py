@@ -223,4 +223,4 @@ def test_the_command_line_has_it_too(
     with pytest.raises(SystemExit) as ended:
         main(["ask", "E:f", "a", "--cache", "always"])
     assert ended.value.code == 2
-    assert "it takes off, read, write or refresh" in capsys.readouterr().err
+    assert "expected off, read, write or refresh" in capsys.readouterr().err
