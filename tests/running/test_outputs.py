@@ -50,7 +50,7 @@ def test_an_op_names_a_part_that_can_be_asked_for() -> None:
 
 
 def test_what_no_result_has_is_said_before_anything_runs() -> None:
-    with pytest.raises(SettingError, match="no result has the output 'drft'") as caught:
+    with pytest.raises(SettingError, match="unknown output 'drft'") as caught:
         QA.map(ROWS, outputs=["answer", "drft"])
     assert "did you mean 'draft'?" in str(caught.value)
     with pytest.raises(SettingError, match="unknown pass 'merge'"):

@@ -27,7 +27,7 @@ from chainlang.store import About, RunFolder
 from chainlang.store.folder_names import folder_name
 
 ABOUT = About(chain="E >> M", graph=chain("E >> M").to_json(), plan="the plan\n", seed=7)
-FAILURE = RowFailure("no number in it", "J", ("1", "&0"), 2, "nonsense", 5, "reply")
+FAILURE = RowFailure("no number in it", "J", ("1", "&0"), 2, "nonsense", 5, cause="reply")
 
 
 def flow(answer: Any = "42", **history: Any) -> Record:
