@@ -20,8 +20,8 @@ quick: $(READY)  ## in a minute: what needs no vLLM, with few examples of each l
 demo: $(VLLM_READY)  ## the main job: a chain on vLLM, over a file of questions
 	@$(BIN)/python examples/demo.py
 
-test: $(VLLM_READY)  ## all tests, those on vLLM beside the others
-	@$(MAKE) --no-print-directory -j 2 --output-sync=target test-vllm test-others
+# One after the other: a busy second process makes vLLM on a CPU many times slower.
+test: test-vllm test-others  ## all tests
 
 # In one process: they share engines, whose objects Python's collector would walk under the others.
 test-vllm: $(VLLM_READY)

@@ -42,6 +42,9 @@ ON_VLLM = (ROOT / "tests" / "vllm", ROOT / "chainlang" / "engines" / "vllm")
 """Folders whose tests and doctests need vLLM or what comes with it; others are marked by hand."""
 
 
+collect_ignore = ["fixtures"]  # data: some of it is Python that has to be wrong
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--update", action="store_true", help="rewrite the expected texts in tests/fixtures"
