@@ -125,19 +125,20 @@ def candidate_of(value: ValueType, of: str | None = None) -> tuple[CandidateType
     return together(found)
 
 
-def drawn(op: Op, types: TypeValues, before: Candidates) -> tuple[CandidateType, ...]:
-    """Return the types of an op's candidates, given the candidates before it."""
-    given = {one.name: one.value for one in op.settings}
-    value = reply_of(op, types)
-    made = candidate_of(value, op.name)
-    if "choose" in given:
-        return together(
-            _chosen(one, own.fields, op.name) for own in made for one in before.each or (ANYTHING,)
-        )
-    if isinstance(given.get("answer"), str):
-        answer = answered(str(given["answer"]), value)
-        return together(evolve(one, answer=answer) for one in made)
-    return made
+def drawn(op: Op, types: TypeValues) -> tuple[CandidateType, ...]:
+    """Return the types of the candidates that an op makes of its replies."""
+    answer = next((one.value for one in op.settings if one.name == "answer"), None)
+    reply = reply_of(op, types)
+    made = candidate_of(reply, op.name)
+    if not isinstance(answer, str):
+        return made
+    kind = answered(answer, reply)
+    return together(evolve(one, answer=kind) for one in made)
+
+
+def chosen(own: Iterable[CandidateType], before: Candidates, of: str) -> tuple[CandidateType, ...]:
+    """Return the types of the candidates of a stage that picks one of those before it."""
+    return together(_chosen(one, by.fields, of) for by in own for one in before.each or (ANYTHING,))
 
 
 def answered(expression: str, reply: ValueType) -> ValueType:

@@ -6,7 +6,7 @@ type is unknown, as in definitions that `main` does not use, any field is accept
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import assert_never
 
 from attrs import evolve, frozen
@@ -23,44 +23,40 @@ from chainlang.analysis.record_types import (
     in_expression,
     in_template,
 )
-from chainlang.analysis.type_flow import TypeFlow, by_of
+from chainlang.analysis.template_reads import path_read
+from chainlang.analysis.type_flow import Reading, TypeFlow, by_of
 from chainlang.datatypes.check_types import declared_types, shape_of
 from chainlang.datatypes.value_types import (
+    NEVER,
     TEXT,
+    TRUTH,
     UNKNOWN,
+    Listing,
     TypeValues,
+    Unknown,
+    ValueType,
+    described,
     field_of,
     names_of,
+    options_of,
 )
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.source import Span, part_span
 from chainlang.diagnostics.suggest import unknown
 from chainlang.ir import declarations
 from chainlang.ir.declarations import Item, Op, Setting, bodies_of
-from chainlang.ir.nodes import (
-    Branch,
-    Combine,
-    Each,
-    Expr,
-    Fallback,
-    Function,
-    Join,
-    Loop,
-    Named,
-    Ref,
-    Repeat,
-    Retry,
-    Route,
-    Stage,
-    Then,
-    Timeout,
-)
+from chainlang.ir.nodes import Each, Function, Loop, Named, Node, Route, Stage
 from chainlang.ir.visit import walk
 from chainlang.notation.literals import at_literal, inside
 from chainlang.semantics.expressions import faults
 from chainlang.semantics.implicit_labels import own_names
 
 _ALWAYS = frozenset({"id", "query", "responses", "candidates", "candidate", "error", "reply"})
+_WANTED: Mapping[str, tuple[str, Callable[[ValueType], bool]]] = {
+    "until": ("true or false", lambda kind: kind in (TRUTH, UNKNOWN)),
+    "over": ("a list", lambda kind: isinstance(kind, Listing | Unknown)),
+}
+"""The type that an option needs: in words, and as a test."""
 
 
 def at_literals(reader: Reader, literal: Span | None) -> Iterator[Diagnostic]:
@@ -105,11 +101,22 @@ def field_faults(
     Without `flows`, as with cyclic definitions, the order of stages is not taken into account.
     `lost`: names that unparsed items may declare; None for any.
     """
-    check = _Check.of(tuple(declared), main, flows, lost)
+    declared = tuple(declared)
+    bodies = bodies_of(declared)
+    nodes = [one for body in bodies.values() for one in walk(body)]
+    if not any(isinstance(one, Op) for one in declared) and not any(map(_reads, nodes)):
+        return
+    check = _Check.of(declared, nodes, main, flows, lost)
     for op in check.flow.ops.values():
         yield from check.op(op)
     for node, records in check.flow.at_nodes.values():
         yield from check.node(node, tuple(records))
+
+
+def _reads(node: Node) -> bool:
+    """Return whether a node itself reads a name or a field."""
+    reading_vote = isinstance(node, Stage) and node.name == "M" and bool(node.options)
+    return reading_vote or isinstance(node, Route | Loop | Each)
 
 
 @frozen
@@ -124,7 +131,12 @@ class _Check:
 
     @classmethod
     def of(
-        cls, declared: tuple[Item, ...], main: str, flows: bool, lost: frozenset[str] | None
+        cls,
+        declared: tuple[Item, ...],
+        nodes: Sequence[Node],
+        main: str,
+        flows: bool,
+        lost: frozenset[str] | None,
     ) -> _Check:
         bodies = bodies_of(declared)
         ops = {one.name: one for one in declared if isinstance(one, Op)}
@@ -134,7 +146,6 @@ class _Check:
         flow = TypeFlow(bodies, ops, TypeValues(declared_types(declared)), own, row)
         if flows and main in bodies:
             flow.visit(bodies[main], flow.start())
-        nodes = [one for body in bodies.values() for one in walk(body)]
         named = frozenset(one.name for one in nodes if isinstance(one, Named)) | own
         items = {one.item or "item" for one in nodes if isinstance(one, Each)}
         names = {*(row or ()), *_ALWAYS, *named, *items, *(lost or ())}
@@ -185,35 +196,38 @@ class _Check:
 
     # ------------------------------------------------------------ votes and combinators
 
-    def node(self, node: Expr, records: tuple[RecordType, ...]) -> Iterator[Diagnostic]:
+    def node(self, node: Reading, records: tuple[RecordType, ...]) -> Iterator[Diagnostic]:
         """Yield the errors of a vote or a combinator, over all its occurrences."""
         match node:
             case Stage():
                 yield from self.vote(node, records)
-            case Route(by=str(text)):
-                yield from self.expression(node, "by", text, records)
-            case Loop(until=str(text)):
-                yield from self.expression(node, "until", text, records)
-            case Each(over=text):
-                yield from self.expression(node, "over", text, records)
-            case Route() | Loop():  # a function decides
-                pass
-            case Then() | Join() | Branch() | Repeat() | Named() | Ref() | Function():
-                pass
-            case Fallback() | Retry() | Timeout() | Combine():
-                pass
+            case Route(by=by):
+                yield from self.expression(node, "by", by, records)
+            case Loop(until=until):
+                yield from self.expression(node, "until", until, records)
+            case Each(over=over):
+                yield from self.expression(node, "over", over, records)
             case _:
                 assert_never(node)
 
     def expression(
-        self, node: Expr, option: str, text: str, records: tuple[RecordType, ...]
+        self, node: Reading, option: str, text: str | Function, records: tuple[RecordType, ...]
     ) -> Iterator[Diagnostic]:
-        if faults(text):
+        if not isinstance(text, str) or faults(text):
             return
         found = [in_expression(record, self.flow.row) for record in records]
-        reader = self.reader(text, at_any(found, self.named), f"{option}= is read")
+        readable = at_any(found, self.named)
+        reader = evolve(self.reader(text, readable, f"{option}= is read"), code="expression")
         where = part_span(part_span(node.span, option), "value")
-        yield from at_literals(evolve(reader, code="expression"), where)
+        wrong = list(at_literals(reader, where))
+        yield from wrong
+        path = path_read(text)
+        if not wrong and path is not None and option in _WANTED:
+            kind, (wanted, fits) = readable.type_of(path), _WANTED[option]
+            if not any(map(fits, options_of(kind))) and kind != NEVER:
+                message = f"{option}= is {wanted}, and '{text}' is {described(kind)}"
+                span = where and inside(where, 0, len(text))
+                yield Diagnostic("expression", message, span, kind="option", subject=option)
 
     def vote(self, node: Stage, records: tuple[RecordType, ...]) -> Iterator[Diagnostic]:
         """Yield the error of a vote whose field some candidate lacks."""

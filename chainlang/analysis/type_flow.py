@@ -8,7 +8,8 @@ a vote reads it; `chainlang.analysis.field_checks` checks what they read.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import assert_never
+from functools import cache
+from typing import TypeAlias, assert_never
 
 from attrs import define, evolve, field
 
@@ -16,7 +17,9 @@ from chainlang.analysis.candidate_types import (
     ANYTHING,
     NONE,
     Candidates,
+    CandidateType,
     candidate_of,
+    chosen,
     drawn,
     voted,
 )
@@ -45,8 +48,15 @@ from chainlang.ir.nodes import (
 from chainlang.ir.visit import parts_of
 from chainlang.semantics.prelude import prelude
 
+Reading: TypeAlias = Stage | Route | Loop | Each
+"""A node that reads the record itself: a vote, or a combinator with an expression."""
 _BRANCHES = 64  # maximum number of separate branches; beyond, their types are joined
 _ROUNDS = 4  # maximum rounds of a loop until its types are stable; beyond, they are unknown
+
+
+@cache
+def _prelude_types() -> Mapping[str, tuple[CandidateType, ...]]:
+    return {name: drawn(op, TypeValues()) for name, op in prelude().items()}
 
 
 @define
@@ -62,8 +72,10 @@ class TypeFlow:
     """Fields of a row; None if unknown."""
     at_ops: dict[str, dict[tuple[RecordType, bool], None]] = field(factory=dict)
     """Records at each occurrence of an op, and whether it ignores the candidates there."""
-    at_nodes: dict[int, tuple[Expr, dict[RecordType, None]]] = field(factory=dict)
+    at_nodes: dict[int, tuple[Reading, dict[RecordType, None]]] = field(factory=dict)
     """Records at each vote, condition, key and list."""
+    _made: dict[str, tuple[CandidateType, ...]] = field(factory=lambda: dict(_prelude_types()))
+    """Candidates that each op makes of its replies."""
     _known: dict[tuple[int, RecordType], tuple[RecordType, ...]] = field(factory=dict)
 
     def start(self) -> RecordType:
@@ -170,11 +182,16 @@ class TypeFlow:
                 "fresh", any(one.name == "fresh" and one.value for one in op.settings)
             )
             self.at_ops.setdefault(node.name, {})[record, fresh is True] = None
-        after = evolve(record, candidates=before.after(drawn(op, self.types, before)))
+        if node.name not in self._made:
+            self._made[node.name] = drawn(op, self.types)
+        made = self._made[node.name]
+        if any(one.name == "choose" for one in op.settings):
+            made = chosen(made, before, op.name)
+        after = evolve(record, candidates=before.after(made))
         is_hidden = self.row is not None and node.name in self.row
         return after.named(node.name) if node.name in self.own and not is_hidden else after
 
-    def _note(self, node: Expr, record: RecordType) -> None:
+    def _note(self, node: Reading, record: RecordType) -> None:
         self.at_nodes.setdefault(id(node), (node, {}))[1][record] = None
 
 

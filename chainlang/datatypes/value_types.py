@@ -212,6 +212,28 @@ def item_of(value: ValueType) -> ValueType:
     return either(one.item if isinstance(one, Listing) else UNKNOWN for one in options_of(value))
 
 
+def described(value: ValueType) -> str:
+    """Return the types of a value in words.
+
+    >>> described(either([TEXT, Listing(TEXT)]))
+    'a text or a list'
+    """
+    words = []
+    for option in options_of(value):
+        match option:
+            case Unknown():
+                words.append("anything")
+            case Scalar(what):
+                words.append(what)
+            case Listing():
+                words.append("a list")
+            case Fields():
+                words.append("an object")
+            case _:
+                assert_never(option)
+    return " or ".join(dict.fromkeys(words))
+
+
 def names_of(value: ValueType) -> tuple[str, ...]:
     """Return the known fields of a value."""
     return tuple(dict.fromkeys(

@@ -29,7 +29,7 @@ from tests.laws import law
 from tests.laws.control import sound
 
 OPS = """
-input { query: str, topic: str, doc: { title: str, tags: list[{ name: str }] } }
+input { query: str, topic: str, doc: { heading: str, tags: list[{ name: str }] } }
 op rate : generate -> { score: int(1..5), mood: "good" | "bad" } { user = "{{ query }}" }
 op mark : map -> { mark: int(0..9), by: { name: str(..3) } } { user = "{{ candidate.answer }}" }
 op label : generate -> { answer: "x" | "y", score: int(1..2) } { user = "{{ query }}" }
@@ -37,8 +37,8 @@ op pick : fold -> { number: int, why: str(..3) } { choose = "number" user = "{{ 
 op even : generate -> { score: int(1..5) } | "none" { user = "{{ query }}" }
 op name : map -> { name: str(..3), score: int } { answer = "name" user = "{{ candidate }}" }
 """
-ROW = {"query": "Why?", "topic": "a", "doc": {"title": "t", "tags": [{"name": "n"}]}}
-FIELDS = ("score", "mood", "mark", "by", "name", "answer", "why", "verdict", "confidence", "title")
+ROW = {"query": "Why?", "topic": "a", "doc": {"heading": "t", "tags": [{"name": "n"}]}}
+FIELDS = ("score", "mood", "mark", "by", "name", "answer", "why", "verdict", "heading")
 LABELS = ("fr", "es", "de")
 
 # ---------------------------------------------------------------- chains and templates
