@@ -53,7 +53,7 @@ SAME = (
         lambda: route(by="t", arms={"a": E, "": "J:x"}, default="V"),
         'route(by="t", arms={"a": E, "": J:x}, default=V)',
     ),
-    (lambda: loop(V, until="verdict", max=2), 'loop(V, until="verdict", max=2)'),
+    (lambda: loop(V, until="done", max=2), 'loop(V, until="done", max=2)'),
     (lambda: each(E & J, over="ds", item="d"), 'each(E & J, over="ds", as="d")'),
     (lambda: join(E, "J", x=V), "E & J & (x = V)"),
     (lambda: branch(x=E >> J, y=E), "(x = E >> J) | (y = E)"),

@@ -47,7 +47,7 @@ def test_limits_are_those_in_force() -> None:
         assert wide.program() is wide.program()
     with pytest.raises(LimitError, match="calls_per_row"):
         wide.program()
-    over = chain('E >> each(J, over="query")')
+    over = chain('E >> each(E, over="documents")')
     with Limits(samples_per_stage=7).applied():
         few = plan(over)
     assert plan(over) != few
