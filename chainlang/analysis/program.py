@@ -12,7 +12,7 @@ from chainlang.analysis.memo import Memo
 from chainlang.analysis.resolve import resolve
 from chainlang.analysis.scope import Scope
 from chainlang.diagnostics.diagnostic import Diagnostic
-from chainlang.errors import MeaningError, raise_errors
+from chainlang.errors import error_of, raise_errors
 from chainlang.ir.declarations import Definition, File, Input, Item, bodies_of
 from chainlang.ir.nodes import Expr, Ref
 from chainlang.ir.visit import walk
@@ -111,7 +111,7 @@ def main_of(file: File) -> tuple[Expr, tuple[Item, ...]]:
     if MAIN not in bodies:
         where = file.span and evolve(file.span, end=file.span.start)
         hint = f"add `main = ${[*bodies][-1]}`" if bodies else "add `main = ...`"
-        raise MeaningError([Diagnostic("definition", "this file has no main", where, hint)])
+        raise error_of("definition", "this file has no main", hint, span=where)
     others = (one for one in file.items if not (isinstance(one, Definition) and one.name == MAIN))
     return bodies[MAIN], tuple(others)
 
@@ -129,9 +129,7 @@ def from_document(text: str) -> tuple[Expr, tuple[Item, ...]]:
         raise_errors(found)
         return main_of(node)
     if not isinstance(node, Expr):
-        message = f"a {type(node).__name__} alone is not a chain"
-        raise_errors([Diagnostic("json", message)])
-        raise AssertionError("unreachable")
+        raise error_of("json", f"a {type(node).__name__} alone is not a chain")
     body, items, found = check(node, ())
     raise_errors(found)
     return body, items

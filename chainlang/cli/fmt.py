@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from chainlang.cli.output import report
-from chainlang.diagnostics.diagnostic import Diagnostic
-from chainlang.errors import ChainlangError, SourceError
+from chainlang.errors import ChainlangError, error_of
 from chainlang.notation.files import read_source
 from chainlang.notation.format import format_text
 from chainlang.notation.parse import source
@@ -66,7 +65,7 @@ def _format_stdin(*, write: bool) -> bool:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         message = f"<stdin>: byte 0x{data[error.start]:02x} is not UTF-8"
-        raise SourceError([Diagnostic("file", message)]) from error
+        raise error_of("file", message) from error
     new = format_text(source(text, "<stdin>"))
     if write:
         sys.stdout.buffer.write(new.encode())
@@ -82,7 +81,7 @@ def _replace(path: Path, text: str) -> None:
         _write_beside(target, text)
     except OSError as error:
         message = f"{path}: can't be written: {error.strerror}"
-        raise SourceError([Diagnostic("file", message)]) from error
+        raise error_of("file", message) from error
 
 
 def _write_beside(target: Path, text: str) -> None:

@@ -12,8 +12,7 @@ from attrs import frozen
 
 from chainlang.data.read_progress import Extent
 from chainlang.data.row import LARGEST_LINE
-from chainlang.diagnostics.diagnostic import Diagnostic
-from chainlang.errors import SourceError
+from chainlang.errors import error_of
 
 _BOM = b"\xef\xbb\xbf"
 _CHUNK = 1 << 20
@@ -72,4 +71,4 @@ def _line(number: int, data: bytes, most: int, file: BufferedReader) -> Line:
 
 def refuse(path: object, message: str, hint: str | None = None) -> NoReturn:
     """Raise a `SourceError` about a file of rows."""
-    raise SourceError([Diagnostic("file", f"{path}: {message}", hint=hint)])
+    raise error_of("file", f"{path}: {message}", hint)

@@ -16,10 +16,9 @@ from chainlang.data.parquet import check_names, read_batches, read_parquet
 from chainlang.data.read_progress import Extent
 from chainlang.data.row import DEEPEST, LARGEST_LINE, BadRow, Row, Unreadable
 from chainlang.data.to_json import plain_row
-from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.render import article, shown
 from chainlang.diagnostics.suggest import closest
-from chainlang.errors import OperandError
+from chainlang.errors import error_of
 
 KINDS = (".jsonl", ".ndjson", ".csv", ".tsv", ".parquet")
 _COMPRESSED = (".gz", ".zip", ".zst", ".xz", ".bz2")
@@ -194,4 +193,4 @@ def _refuse_value(source: object) -> None:
 
 def _no_rows(source: object, hint: str) -> NoReturn:
     what = f"{article(type(source).__name__)} is not a source of rows"
-    raise OperandError([Diagnostic("operand", what, hint=hint)])
+    raise error_of("operand", what, hint)

@@ -8,7 +8,7 @@ from attrs import define, field
 
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.source import Source, Span, part_span
-from chainlang.errors import ChainlangError, LimitError, SourceError, raise_errors
+from chainlang.errors import ChainlangError, LimitError, error_of
 from chainlang.ir.declarations import File, Item, Use
 from chainlang.ir.visit import measure
 from chainlang.limits import current
@@ -22,8 +22,8 @@ def read_source(path: Path, span: Span | None = None) -> Source:
     `LimitError` for one that is too large. `span` is the place of the `use`, for the error.
     """
 
-    def refuse(message: str, hint: str | None = None) -> SourceError:
-        return SourceError([Diagnostic("file", f"{path}: {message}", span, hint)])
+    def refuse(message: str, hint: str | None = None) -> ChainlangError:
+        return error_of("file", f"{path}: {message}", hint, span=span)
 
     try:
         if not path.is_file():
@@ -102,7 +102,7 @@ class _Loader:
                 names = " -> ".join(user.name for user in (*users[start:], target))
                 message = f"these files use each other: {names}"
                 hint = "a file can use others, but not one that leads back to it"
-                raise_errors([Diagnostic("cycle", message, where, hint)])
+                raise error_of("cycle", message, hint, span=where)
             return [] if resolved in self.seen else self.load(target, users, where)
         except LimitError:
             raise
@@ -117,8 +117,8 @@ def _inside(folder: Path, name: str, span: Span | None) -> Path:
     pure = PurePosixPath(name)
     hint = "a file is used from beside or below the file that uses it"
 
-    def refuse(why: str) -> SourceError:
-        return SourceError([Diagnostic("path", f"{name!r} {why}", span, hint)])
+    def refuse(why: str) -> ChainlangError:
+        return error_of("path", f"{name!r} {why}", hint, span=span)
 
     if pure.is_absolute() or "\\" in name or "\0" in name or (len(name) > 1 and name[1] == ":"):
         raise refuse("is not a relative path with forward slashes")

@@ -7,8 +7,7 @@ from typing import assert_never
 
 from attrs import evolve, frozen
 
-from chainlang.diagnostics.diagnostic import Diagnostic
-from chainlang.errors import MeaningError
+from chainlang.errors import error_of
 from chainlang.ir import nodes
 from chainlang.ir.declarations import Item
 from chainlang.ir.nodes import Expr
@@ -134,10 +133,10 @@ class _Lowering:
                 return Each(body, over, item or ITEM, most, mark(node), place, node.span)
             case nodes.Ref(name):
                 what = f"there is no definition '{name}'"
-                raise MeaningError([Diagnostic("unknown-name", what, node.span)])
+                raise error_of("unknown-name", what, span=node.span)
             case nodes.Combine(name):
                 what = f"there is no combinator '{name}' that takes this"
-                raise MeaningError([Diagnostic("unknown-name", what, node.span)])
+                raise error_of("unknown-name", what, span=node.span)
         assert_never(node)
 
     def retry(self, node: nodes.Retry, place: Place, depth: int) -> Step:
@@ -160,7 +159,7 @@ class _Lowering:
         function = self.bound.functions.get(node.name)
         if function is None:
             what = f"@{node.name} has no function"
-            raise MeaningError([Diagnostic("unknown-name", what, node.span)])
+            raise error_of("unknown-name", what, span=node.span)
         return Call(function, place, span=node.span)
 
     def operands(self, parts: tuple[Expr, ...], place: Place, depth: int) -> Iterable[Step]:

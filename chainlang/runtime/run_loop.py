@@ -11,8 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from attrs import evolve
 
-from chainlang.diagnostics.diagnostic import Diagnostic
-from chainlang.errors import StopError
+from chainlang.errors import error_of
 from chainlang.interrupts import check
 from chainlang.protocol.messages import Usage
 from chainlang.runtime.budget import RowBudget, RunBudget
@@ -111,7 +110,7 @@ def run(
             if not more and given == admitted:
                 return
             if budget.is_spent(news):
-                raise StopError([Diagnostic("stopped", f"this run is over: {budget.over}")])
+                raise error_of("stopped", f"this run is over: {budget.over}")
             if admitted - given < most and more and not budget.over:
                 continue
             news = scheduler.receive()

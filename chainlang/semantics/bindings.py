@@ -16,7 +16,7 @@ from chainlang.datatypes.classes import Classes
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.source import part_span
 from chainlang.diagnostics.suggest import unknown
-from chainlang.errors import raise_errors
+from chainlang.errors import error_of
 from chainlang.ir.declarations import Definition, Item, PythonType
 from chainlang.ir.nodes import Expr, Function
 from chainlang.ir.visit import walk
@@ -73,7 +73,7 @@ def together(several: Iterable[Bound]) -> Bound:
 
 def _refuse(message: str) -> None:
     hint = "rename one of them before joining the chains"
-    raise_errors([Diagnostic("duplicate-name", message, hint=hint)])
+    raise error_of("duplicate-name", message, hint)
 
 
 def unbound(body: Expr, items: Iterable[Item], bound: Bound) -> list[Diagnostic]:

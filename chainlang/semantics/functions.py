@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 from attrs import evolve, field, frozen
 
-from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.render import shown
-from chainlang.errors import OperandError
+from chainlang.errors import error_of
 from chainlang.ir.builtins import Kind
 from chainlang.limits import current
 from chainlang.semantics.record import Candidate, Part, Record
@@ -123,7 +122,7 @@ class UserFunction:
         """Inspect a function. Raises `OperandError` for one that a chain can't call."""
         if not callable(function):
             message = f"@{name} can't be {shown(function)}, which is no function"
-            raise OperandError([Diagnostic("operand", message)])
+            raise error_of("operand", message)
         parameters = _parameters(name, function)
         first = next((one for one in parameters if one.kind in _FED), None)
         if first is None:
@@ -132,7 +131,7 @@ class UserFunction:
             if one.kind in _FED and one is not first and one.default is one.empty:
                 message = f"{name}() wants {one.name!r} by position, and a chain gives one value"
                 hint = f"write `*, {one.name}` to be given what the record has under that name"
-                raise OperandError([Diagnostic("operand", message, hint=hint)])
+                raise error_of("operand", message, hint)
         names = tuple(
             Parameter(one.name, _wanted(one), one.default is not one.empty)
             for one in parameters
@@ -163,7 +162,7 @@ class UserFunction:
                 wants = getattr(one.wants, "__name__", str(one.wants))
                 message = f"{self.name}() wants {one.name!r} as {wants}, which no answer can be"
                 hint = "annotate it with a type of JSON, a pydantic model or Candidate"
-                raise OperandError([Diagnostic("operand", message, hint=hint)]) from error
+                raise error_of("operand", message, hint) from error
 
     def readings(self, record: Record) -> tuple[tuple[Candidate, ...], ...]:
         """Return the candidates for each call.
@@ -274,7 +273,7 @@ def _parameters(name: str, function: Callable[..., Any]) -> list[inspect.Paramet
     except NameError as error:
         message = f"the annotations of {name}() can't be read: {error}"
         hint = "import what they name where the function is defined, not for type checkers alone"
-        raise OperandError([Diagnostic("operand", message, hint=hint)]) from error
+        raise error_of("operand", message, hint) from error
     except (TypeError, ValueError):  # some built-in functions have no signature
         return [inspect.Parameter("value", inspect.Parameter.POSITIONAL_ONLY)]
 

@@ -11,10 +11,9 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.render import without_places
 from chainlang.diagnostics.suggest import closest
-from chainlang.errors import MeaningError
+from chainlang.errors import error_of
 from chainlang.semantics.template_values import View
 
 if TYPE_CHECKING:
@@ -69,10 +68,10 @@ def _compiled(template: str) -> Callable[[Mapping[str, Any]], str]:
         found = environment().from_string(template)
     except TemplateSyntaxError as error:
         message = f"this template can't be read: {error.message} (line {error.lineno})"
-        raise MeaningError([Diagnostic("template", message)]) from error
+        raise error_of("template", message) from error
     except SyntaxError as error:  # of the Python code that jinja generates: a repeated argument
         message = f"this template can't be read: {error.msg}"
-        raise MeaningError([Diagnostic("template", message)]) from error
+        raise error_of("template", message) from error
 
     def fill(values: Mapping[str, Any]) -> str:
         # The same as `found.render(values)`, which copies the values twice.

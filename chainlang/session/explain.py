@@ -9,8 +9,7 @@ from attrs import field, frozen
 
 from chainlang.analysis.program import Program
 from chainlang.data import Extent
-from chainlang.diagnostics.diagnostic import Diagnostic
-from chainlang.errors import SettingError
+from chainlang.errors import error_of
 from chainlang.ir.nodes import Expr
 from chainlang.notation import unparse
 from chainlang.optimizer.compile import Compiled, planned
@@ -135,7 +134,7 @@ def explained(
 
     if analyze and rows is None:
         hint = "give it rows: explain(rows, analyze=True); on the command line, -i rows.jsonl"
-        raise SettingError([Diagnostic("setting", "there are no rows to analyze", hint=hint)])
+        raise error_of("setting", "there are no rows to analyze", hint)
     if rows is None:
         return page(of_a_row(found))
     forecaster = Forecaster.of(found, named, settings)

@@ -13,9 +13,8 @@ from attrs import asdict, define, evolve, field, frozen
 
 from chainlang.analysis.program import Program
 from chainlang.data import Extent
-from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.engines.protocol import Engine
-from chainlang.errors import StopError
+from chainlang.errors import StopError, error_of
 from chainlang.interrupts import interrupts_deferred, interrupts_recorded
 from chainlang.optimizer.compile import Compiled, planned
 from chainlang.plan.render import render
@@ -193,7 +192,7 @@ class FolderRun:
         ends = self.settings.on_error == "raise"
         if failure is not None and failure.cause == "down" and not ends:
             hint = "what was drawn is kept: run it again when the model is there\n" + _WAIT
-            raise StopError([Diagnostic("stopped", failure.message, failure.span, hint)])
+            raise error_of("stopped", failure.message, hint, span=failure.span)
         number, fields = _read(failure if start is None else start)
         with interrupts_deferred():
             self.folder.write(

@@ -11,7 +11,7 @@ from chainlang import tiny
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.engines.protocol import Engine, Loadable, Size, is_loadable
 from chainlang.engines.vllm import memory_size
-from chainlang.errors import EngineError
+from chainlang.errors import EngineError, error_of
 from chainlang.interrupts import loading
 from chainlang.ir.declarations import Item, Model
 from chainlang.plan.model_schedule import Residency, residency
@@ -74,7 +74,7 @@ def swapper_of(plan: Plan, declared: Iterable[Item], settings: RowSettings) -> S
         if memory.chosen and size is None:
             what = f"how much memory the model {name!r} needs can't be known before it is here"
             with told(plan, name, named[name]):
-                raise EngineError([Diagnostic("engine", what, hint=_fetch(named[name]))])
+                raise error_of("engine", what, _fetch(named[name]))
 
     def load(name: str, engine: Loadable) -> None:
         with told(plan, name, named[name]):

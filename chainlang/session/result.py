@@ -7,8 +7,7 @@ from typing import Any
 
 from attrs import field, frozen
 
-from chainlang.diagnostics.diagnostic import Diagnostic
-from chainlang.errors import OperandError, RowError
+from chainlang.errors import error_of
 from chainlang.protocol.messages import Usage
 from chainlang.runtime.outcome import Outcome, RowFailure
 from chainlang.semantics.outputs import EVERYTHING, Outputs
@@ -59,7 +58,7 @@ class Result:
         if isinstance(self.flow, Branched):
             names = ", ".join(name for name, _ in self.flow.results)
             message = "this result has branches, each with an answer of its own"
-            raise RowError([Diagnostic("row", message, hint=f"result.branches has {names}")])
+            raise error_of("row", message, f"result.branches has {names}")
         if self.flow is None:
             assert self.failure is not None
             raise self.failure.error()
@@ -128,7 +127,7 @@ class Result:
         self._asked("answer")
         if not self.record.candidates:
             message = "this row has no candidates"
-            raise RowError([Diagnostic("row", message, hint="a filter removed all of them")])
+            raise error_of("row", message, "a filter removed all of them")
         return self.record.candidates[0]
 
     def _asked(self, name: str) -> None:
@@ -137,7 +136,7 @@ class Result:
             given = ", ".join(repr(one) for one in self.outputs)
             message = f"this result has no {name}: only {given} was asked for"
             hint = f"add it: outputs=({given}, {name!r})"
-            raise OperandError([Diagnostic("operand", message, hint=hint)])
+            raise error_of("operand", message, hint)
 
     @property
     def events(self) -> tuple[Event, ...]:

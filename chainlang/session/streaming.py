@@ -11,8 +11,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 from attrs import define
 
 from chainlang.analysis.program import Program
-from chainlang.diagnostics.diagnostic import Diagnostic
-from chainlang.errors import OperandError
+from chainlang.errors import error_of
 from chainlang.optimizer.compile import planned
 from chainlang.plan.steps import Generate, Plan
 from chainlang.plan.visit import last, leaves
@@ -69,14 +68,14 @@ class Stream(Generic[Returned]):
         if self._job is None or self._job.outcome is None:
             message = "the result of a stream is there when all of it has come"
             hint = "iterate first: async for piece in stream: ..."
-            raise OperandError([Diagnostic("operand", message, hint=hint)])
+            raise error_of("operand", message, hint)
         result: Any = self._job.result()  # as `on_error` has it, which `Returned` says
         return result  # type: ignore[no-any-return]
 
     async def __aiter__(self) -> AsyncGenerator[Piece, None]:
         if self._job is not None:
             message = "a stream is iterated once"
-            raise OperandError([Diagnostic("operand", message, hint="call stream() again")])
+            raise error_of("operand", message, "call stream() again")
         self._job = job = _Job(asyncio.get_running_loop(), self.settings.on_error)
         await job.submit(self.program, self.row, self.settings, self._places)
         try:
@@ -97,7 +96,7 @@ class Stream(Generic[Returned]):
             named.setdefault(name, set()).add(step.place)
         for name in sorted(wanted - named.keys()):
             message = f"there is no stage {name!r} to listen to"
-            raise OperandError([Diagnostic("operand", message, hint=f"it has {', '.join(named)}")])
+            raise error_of("operand", message, f"it has {', '.join(named)}")
         return frozenset(place for name in wanted for place in named[name])
 
 

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from attrs import define, field
 
-from chainlang.store.io_errors import source_error
+from chainlang.errors import error_of
 from chainlang.store.sample_codec import Drawn
 from chainlang.store.sample_table import EVICTING, SampleTable
 from chainlang.store.sqlite import Database, FileKind
@@ -148,7 +148,7 @@ def open_on_disk(folder: Path, most: int) -> SampleTable:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         message = f"{folder}: no cache can be there: {error.strerror}"
-        raise source_error(message, "name another folder: cache_folder=...") from error
+        raise error_of("file", message, "name another folder: cache_folder=...") from error
     address = str(path)
     settings = {"timeout": _PATIENCE, "check_same_thread": False}
     database = Database.open(_KIND, address, address, **settings)

@@ -6,8 +6,7 @@ import re
 from collections.abc import Collection
 from typing import NoReturn
 
-from chainlang.diagnostics.diagnostic import Diagnostic
-from chainlang.errors import SourceError
+from chainlang.errors import error_of
 from chainlang.store.io_errors import file_errors
 from chainlang.store.safe_files import TEMPORARY, Folder
 from chainlang.store.table_formats import FORMATS
@@ -50,10 +49,11 @@ def removable(root: Folder, *, overwrite: bool) -> dict[str, list[str]]:
         return {}
     with file_errors(root.path):
         if not _holds_run(root):
-            _refuse(root, "this folder is not empty, and holds no run", "name a new folder")
+            message = f"{root.path}: this folder is not empty, and holds no run"
+            raise error_of("file", message, "name a new folder")
         if not overwrite:
             hint = "name a new folder, or replace the run: --overwrite, in Python overwrite=True"
-            _refuse(root, "this folder holds a run", hint)
+            raise error_of("file", f"{root.path}: this folder holds a run", hint)
         return {name: _parts(root, name) for name in names}
 
 
@@ -82,8 +82,4 @@ def _parts(root: Folder, name: str) -> list[str]:
 
 def _foreign(root: Folder, name: str) -> NoReturn:
     what = f"{name} is no file of a run, so this folder is not overwritten"
-    _refuse(root, what, "move it away, or name a new folder")
-
-
-def _refuse(root: Folder, message: str, hint: str) -> NoReturn:
-    raise SourceError([Diagnostic("file", f"{root.path}: {message}", hint=hint)])
+    raise error_of("file", f"{root.path}: {what}", "move it away, or name a new folder")

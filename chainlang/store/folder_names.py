@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection
 
-from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.render import shown
-from chainlang.errors import SourceError
+from chainlang.errors import error_of
 from chainlang.ir.verify import is_name
 
 _LONGEST = 64
@@ -30,7 +29,7 @@ def folder_name(name: str, taken: Collection[str]) -> str:
     if not is_name(name):
         what = f"the part {shown(name)} can't have a folder"
         hint = "names are ASCII letters, digits and _, and do not begin with a digit"
-        raise SourceError([Diagnostic("path", what, hint=hint)])
+        raise error_of("path", what, hint)
     if len(name) > _LONGEST:
         name = f"{name[:40]}~{hashlib.blake2b(name.encode(), digest_size=8).hexdigest()}"
     lowered = {one.lower() for one in taken}

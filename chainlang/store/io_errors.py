@@ -7,8 +7,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from chainlang.diagnostics.diagnostic import Diagnostic
-from chainlang.errors import SourceError
+from chainlang.errors import error_of
 
 _WHY = {
     errno.ELOOP: "a link stands here, and links in a run folder are not followed",
@@ -18,11 +17,6 @@ _WHY = {
 }
 
 
-def source_error(message: str, hint: str | None = None, *, code: str = "file") -> SourceError:
-    """Return a `SourceError` of one diagnostic."""
-    return SourceError([Diagnostic(code, message, hint=hint)])
-
-
 @contextmanager
 def file_errors(path: str) -> Iterator[None]:
     """Raise an `OSError` of the block as a `SourceError` about that path."""
@@ -30,7 +24,7 @@ def file_errors(path: str) -> Iterator[None]:
         yield
     except OSError as error:
         why = _WHY.get(error.errno or 0) or error.strerror or "this can't be written"
-        raise source_error(f"{path}: {why}") from error
+        raise error_of("file", f"{path}: {why}") from error
 
 
 @contextmanager
@@ -43,9 +37,9 @@ def database_errors(path: str, name: str, *, failed: str, damaged: str) -> Itera
     try:
         yield
     except sqlite3.OperationalError as error:
-        raise source_error(f"{path}: {error}", failed) from error
+        raise error_of("file", f"{path}: {error}", failed) from error
     except sqlite3.DatabaseError as error:
-        raise source_error(f"{path}: the {name} is damaged: {error}", damaged) from error
+        raise error_of("file", f"{path}: the {name} is damaged: {error}", damaged) from error
     except UnicodeDecodeError as error:  # SQLite quotes what it can't read
         what = f"{path}: the {name} is damaged: its tables are not those of a {name}"
-        raise source_error(what, damaged) from error
+        raise error_of("file", what, damaged) from error

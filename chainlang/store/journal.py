@@ -16,8 +16,8 @@ from typing import Any
 
 from attrs import define
 
+from chainlang.errors import error_of
 from chainlang.store.cleanup import JOURNAL
-from chainlang.store.io_errors import source_error
 from chainlang.store.safe_files import Folder
 from chainlang.store.sample_codec import Drawn, checksum, fits
 from chainlang.store.sample_table import DURABLE, SampleTable
@@ -62,7 +62,7 @@ class Journal:
         """
         path = f"{folder.path}/{JOURNAL}"
         if folder.kind(JOURNAL) not in ("", "file"):
-            raise source_error(f"{path}: a link or a folder stands where the journal is needed")
+            raise error_of("file", f"{path}: a link or a folder stands where the journal is needed")
         if not folder.kind(JOURNAL):
             folder.create(JOURNAL).close()  # so that it is its owner's alone
         # Through the open folder, so that the path is not walked again.

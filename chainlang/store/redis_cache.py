@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from attrs import define
 
-from chainlang.store.io_errors import source_error
+from chainlang.errors import error_of
 from chainlang.store.sample_codec import Drawn, LaterEntry, checksum, decoded, encoded, fits
 
 _PREFIX = b"chainlang:1:"
@@ -42,7 +42,7 @@ class InRedis:
             from redis.retry import Retry
         except ImportError as error:
             hint = "run: pip install 'chainlang[redis]'"
-            raise source_error("a cache in Redis needs the package redis", hint) from error
+            raise error_of("file", "a cache in Redis needs the package redis", hint) from error
         parts = urlsplit(url)
         name = f"{parts.scheme}://{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}"
         with _server_errors(name):
@@ -55,7 +55,7 @@ class InRedis:
                 )
             except ValueError:
                 hint = 'write it like "redis://host:6379/0"'
-                raise source_error("cache_redis is no address of Redis", hint) from None
+                raise error_of("file", "cache_redis is no address of Redis", hint) from None
             client.ping()
         return InRedis(name, client)
 
@@ -95,6 +95,6 @@ def _server_errors(name: str) -> Iterator[None]:
         yield
     except RedisError as error:
         what = f"the cache at {name} does not work: {type(error).__name__}"
-        raise source_error(
-            what, "look whether it is up; to go on without it, leave out cache_redis"
+        raise error_of(
+            "file", what, "look whether it is up; to go on without it, leave out cache_redis"
         ) from None

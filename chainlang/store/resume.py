@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.render import shown
-from chainlang.errors import SourceError
+from chainlang.errors import SourceError, error_of
 from chainlang.store.cleanup import JOURNAL, OF_JOURNAL, clear
 from chainlang.store.journal import Journal
 from chainlang.store.output import Output
@@ -87,7 +87,7 @@ def hold_retryable(root: Folder, *, overwrite: bool) -> None:
         why = "would be removed: --overwrite" if overwrite else "is none"
         what = f"{root.path}: the run whose failed rows are to be drawn again {why}"
         hint = "begin a run without --retry-failed, and then draw again what failed"
-        raise SourceError([Diagnostic("file", what, hint=hint)])
+        raise error_of("file", what, hint)
 
 
 def _refuse_inputs(path: str, rows: int) -> NoReturn:
@@ -96,7 +96,7 @@ def _refuse_inputs(path: str, rows: int) -> NoReturn:
         "give it the same input, longer if you like; or write its files anew with the samples that "
         "still fit: --changed, in Python changed=True"
     )
-    raise SourceError([Diagnostic("file", what, hint=hint)])
+    raise error_of("file", what, hint)
 
 
 def _hold_same(path: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import NoReturn
 
-from chainlang.diagnostics.diagnostic import Diagnostic
-from chainlang.errors import SourceError
+from chainlang.errors import error_of
 from chainlang.protocol.failures import FAILURE_MODES
 from chainlang.store.journal import Journal
 from chainlang.store.output import ERRORS
@@ -39,19 +37,17 @@ def _failed(root: Folder) -> Iterator[str]:
     path = f"{root.path}/{ERRORS}"
     if root.kind(ERRORS) != "file":
         what = f"{path} is not there, so it is not known which rows failed"
-        _refuse(what, "let the run end first: the same command without --retry-failed")
+        hint = "let the run end first: the same command without --retry-failed"
+        raise error_of("file", what, hint)
     with root.read(ERRORS) as file:
         for number, line in enumerate(file, 1):
             try:
                 row = json.loads(line)
                 row_id, cause = row["id"], row["cause"]
                 drawn = FAILURE_MODES[cause].resampled
-            except (ValueError, KeyError, TypeError, RecursionError):
+            except (ValueError, KeyError, TypeError, RecursionError) as error:
+                message = f"{path}: line {number} is not what a run has written"
                 hint = "run the same command without --retry-failed, which writes it anew"
-                _refuse(f"{path}: line {number} is not what a run has written", hint)
+                raise error_of("file", message, hint) from error
             if drawn and isinstance(row_id, str):
                 yield row_id
-
-
-def _refuse(message: str, hint: str) -> NoReturn:
-    raise SourceError([Diagnostic("file", message, hint=hint)])

@@ -28,8 +28,7 @@ from typing import Any, Literal
 
 from attrs import asdict, define, field, frozen
 
-from chainlang.diagnostics.diagnostic import Diagnostic
-from chainlang.errors import ChainlangError, SourceError
+from chainlang.errors import ChainlangError, error_of
 from chainlang.protocol.messages import Usage
 from chainlang.semantics.outputs import EVERYTHING, Outputs
 from chainlang.semantics.record import Flow
@@ -153,7 +152,7 @@ class RunFolder:
         converter(format)
         if part_rows < 1:
             what = f"part_rows={part_rows}: a part holds at least one row"
-            raise SourceError([Diagnostic("file", what)])
+            raise error_of("file", what)
         root = Folder.open(path)
         try:
             root.lock()

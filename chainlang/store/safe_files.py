@@ -18,8 +18,8 @@ from typing import BinaryIO, Literal
 from attrs import define
 
 from chainlang.diagnostics.render import shown
-from chainlang.errors import SourceError
-from chainlang.store.io_errors import file_errors, source_error
+from chainlang.errors import ChainlangError, error_of
+from chainlang.store.io_errors import file_errors
 
 TEMPORARY = ".tmp"
 _FLAGS = os.O_NOFOLLOW | os.O_CLOEXEC
@@ -64,7 +64,7 @@ class Folder:
             fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             what = f"{self.path}: another run is writing to this folder"
-            raise source_error(what, "wait for it, or name another folder") from error
+            raise error_of("file", what, "wait for it, or name another folder") from error
         except OSError:  # a file system without locks
             return
 
@@ -189,13 +189,13 @@ def is_there(path: Path) -> bool:
     return False
 
 
-def _no_folder(path: Path, why: str) -> SourceError:
+def _no_folder(path: Path, why: str) -> ChainlangError:
     what = f"{path}: there can be no folder here: {why}"
-    return source_error(what, "name another folder for the run")
+    return error_of("file", what, "name another folder for the run")
 
 
 def _plain(name: str) -> None:
     """Refuse a name that is a path. Callers make names; this is the last door."""
     if name in ("", ".", "..") or "/" in name or "\0" in name:
         message = f"{shown(name)} can't be the name of a file in a run folder"
-        raise source_error(message, code="path")
+        raise error_of("path", message)

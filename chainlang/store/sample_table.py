@@ -9,7 +9,7 @@ from typing import Any
 
 from attrs import define, field
 
-from chainlang.store.io_errors import source_error
+from chainlang.errors import error_of
 from chainlang.store.sample_codec import Drawn, LaterEntry, checksum, decoded, encoded, fits
 from chainlang.store.sqlite import Database, transaction
 
@@ -120,7 +120,7 @@ class SampleTable:
             if self.durable:  # a cache is also used by the later version
                 name, hint = self.database.kind.name, self.database.kind.if_later
                 what = f"this {name} says what this version can't read: {error}"
-                raise source_error(f"{self.database.path}: {what}", hint) from error
+                raise error_of("file", f"{self.database.path}: {what}", hint) from error
 
     def _shrink(self, size: int) -> None:
         """Remove what was used least recently, until there is some room again."""

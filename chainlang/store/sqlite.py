@@ -9,8 +9,8 @@ from typing import Any
 
 from attrs import define, frozen
 
-from chainlang.errors import SourceError
-from chainlang.store.io_errors import database_errors, source_error
+from chainlang.errors import ChainlangError, error_of
+from chainlang.store.io_errors import database_errors
 
 
 @frozen(kw_only=True)
@@ -85,10 +85,10 @@ class Database:
         (tables,) = execute("SELECT count(*) FROM sqlite_schema").fetchone()
         if tables and mark != kind.mark:
             what = f"{self.path}: this is a database, but no {kind.whole_name}"
-            raise source_error(what, kind.if_foreign)
+            raise error_of("file", what, kind.if_foreign)
         if tables and version != kind.format:
             what = f"this {kind.name} has format {version}, and this version reads {kind.format}"
-            raise source_error(f"{self.path}: {what}", kind.if_later)
+            raise error_of("file", f"{self.path}: {what}", kind.if_later)
         return not tables
 
     def close(self) -> None:
@@ -100,10 +100,10 @@ class Database:
         kind = self.kind
         return database_errors(self.path, kind.name, failed=kind.if_failed, damaged=kind.if_damaged)
 
-    def damaged(self, what: str) -> SourceError:
+    def damaged(self, what: str) -> ChainlangError:
         """Return the error of a file whose content is not as it was written."""
         message = f"{self.path}: the {self.kind.name} is damaged: {what}"
-        return source_error(message, self.kind.if_damaged)
+        return error_of("file", message, self.kind.if_damaged)
 
 
 @contextmanager

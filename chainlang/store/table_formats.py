@@ -16,9 +16,8 @@ from attrs import define, field
 
 from chainlang.data.row import Unreadable
 from chainlang.data.to_json import plain
-from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.render import shown
-from chainlang.errors import SourceError
+from chainlang.errors import error_of
 from chainlang.settings import Format
 
 FORMATS: tuple[str, ...] = get_args(Format)
@@ -99,14 +98,14 @@ def converter(
     """
     if format not in FORMATS:
         what = f"there is no format {shown(format)} of a run folder"
-        raise SourceError([Diagnostic("file", what, hint=f"write one of {', '.join(FORMATS)}")])
+        raise error_of("file", what, f"write one of {', '.join(FORMATS)}")
     if format == "parquet":
         try:
             import pyarrow.parquet  # noqa: F401  # before the run, and not at the end of a part
         except ImportError as error:
             what = "writing Parquet needs pyarrow"
             hint = 'pip install "chainlang[parquet]"'
-            raise SourceError([Diagnostic("file", what, hint=hint)]) from error
+            raise error_of("file", what, hint) from error
     return {"csv": write_csv, "parquet": write_parquet}.get(format)
 
 
