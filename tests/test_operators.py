@@ -297,7 +297,7 @@ def test_a_word_is_an_operand_as_it_is() -> None:
 def test_equal_labels_print_as_python_that_runs() -> None:
     twice = E.named("x") & J.named("x")
     assert eval(repr(twice), {"E": E, "J": J, "join": join}) == twice
-    with pytest.raises(MeaningError, match="the name 'x' stands twice"):
+    with pytest.raises(MeaningError, match="duplicate label 'x'"):
         twice.check()
 
 

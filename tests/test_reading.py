@@ -126,7 +126,7 @@ def test_a_function_runs_once_for_each_code() -> None:
 REFUSED: tuple[tuple[Callable[[], object], type[Exception], str], ...] = (
     (lambda: chain([]), OperandError, "this list is empty"),
     (lambda: chain(["E", []]), OperandError, "this list is empty"),
-    (lambda: chain(""), NotationError, "there is no chain"),
+    (lambda: chain(""), NotationError, "expected a chain"),
     (lambda: chain(None), OperandError, "None is no chain"),  # type: ignore[arg-type]
     (lambda: chain(3), OperandError, "3 is no chain"),  # type: ignore[arg-type]
     (lambda: chain(["E", 3]), OperandError, "3 is no chain"),  # type: ignore[list-item]

@@ -83,7 +83,7 @@ class _Checker:
             match item:
                 case declarations.Use(path):
                     hint = 'save it beside that file, and load("it.chain")'
-                    message = f"{path!r} can't be used: only a file can use other files"
+                    message = f"unexpected use of {path!r}: only a file can use other files"
                     self.note("file", message, part_span(item.span, "name"), hint)
                 case declarations.Model():
                     self.model(item)
@@ -127,7 +127,7 @@ class _Checker:
             if isinstance(item, declarations.Input):
                 if inputs is not None:
                     merge = "write all fields in one input"
-                    self.note("duplicate-name", "there is more than one input", item.span, merge)
+                    self.note("duplicate-name", "duplicate input", item.span, merge)
                 inputs = item
             named = _named(item)
             if named is None:
@@ -139,8 +139,8 @@ class _Checker:
                 hint = None
                 if first:
                     line = first.source.position(first.start)[0]
-                    hint = f"the first one is at {first.source.name}:{line}"
-                self.note("duplicate-name", f"there are two {what}s called '{name}'", where, hint)
+                    hint = f"the first is at {first.source.name}:{line}: rename one of them"
+                self.note("duplicate-name", f"duplicate {what} '{name}'", where, hint)
             seen[what, name] = item
             if what == "op" and name in RESERVED:
                 self.note(
@@ -247,7 +247,7 @@ class _Checker:
             return
         if not item.source:
             where = part_span(item.span, "source")
-            self.note("model", "this model has no name", where)
+            self.note("model", "the name of the model is empty", where)
         self.settings(item.settings, rules, f"{item.engine}()")
 
     def op(self, item: declarations.Op) -> None:
@@ -263,7 +263,7 @@ class _Checker:
         if "fresh" in given and item.kind != "generate":
             where = given["fresh"].span
             self.note(
-                "option", f"a {item.kind} has no candidates to ignore: fresh is for generate", where
+                "option", f"fresh is an option of generate, and this op is a {item.kind}", where
             )
         if item.returns is not None:
             self.found += type_faults(item.returns, self.types)
@@ -281,14 +281,14 @@ class _Checker:
         fields = {one.name: one for one in shape.fields} if shape is not None else {}
         where = part_span(setting.span, "value")
         if item.kind != "fold":
-            message = f"a {item.kind} has no candidates to choose from: choose is for fold"
+            message = f"choose is a setting of fold, and this op is a {item.kind}"
             self.note("option", message, part_span(setting.span, "name"))
         elif setting.value not in fields:
-            hint = suggest(str(setting.value), fields) or "say what it returns: -> { ... }"
-            what = f"{spoken(setting.value)} is no field of what '{item.name}' returns"
+            hint = suggest(str(setting.value), fields) or "declare what it returns: -> { ... }"
+            what = f"unknown field {spoken(setting.value)} of the type that '{item.name}' returns"
             self.note("option", what, where, hint)
         elif fields[str(setting.value)].type != declarations.TypeName("int"):
-            message = f"the field '{setting.value}' chooses by a number"
+            message = f"the field '{setting.value}' of choose is not an int"
             self.note("option", message, where, f"write {setting.value}: int")
 
     def settings(
@@ -320,7 +320,8 @@ class _Checker:
             try:
                 rule.read(value)
             except ValueError:
-                message = f"{setting.name} takes {rule.wants}, not {spoken(value)}"
+                wants, shown = rule.wants, spoken(value)
+                message = f"invalid value for {setting.name}: expected {wants}, found {shown}"
                 self.note("option", message, where)
 
     def secret(
@@ -330,7 +331,7 @@ class _Checker:
         if setting.name == "api_key" and not is_variable:
             self.note(
                 "option",
-                "a key does not belong in a file",
+                "an API key is not allowed in a file",
                 where,
                 'name the variable that holds it: api_key=env("OPENAI_API_KEY")',
             )
@@ -343,8 +344,8 @@ class _Checker:
             name, allowed = setting.value.name, Settings.of({}).allowed_env
             if not any(fnmatchcase(name, one) for one in allowed):
                 # The author of a file may be untrusted, and with it the host of its models.
-                message = f"a file may not read the variable '{name}'"
-                hint = f"it may read {', '.join(allowed)}, as the setting allowed_env says"
+                message = f"the variable '{name}' is not allowed in a file"
+                hint = f"the setting allowed_env allows {', '.join(allowed)}"
                 self.note("option", message, where, hint)
 
 

@@ -47,7 +47,7 @@ def names_twice(node: Expr) -> list[Diagnostic]:
             for name, span in inner.items():
                 if name in names and not exclusive:
                     hint = "give each part a name of its own"
-                    message = f"the name '{name}' stands twice"
+                    message = f"duplicate label '{name}'"
                     found.append(Diagnostic("duplicate-name", message, span, hint))
             names |= inner
         if names and isinstance(node, Repeat | Each):
@@ -103,7 +103,7 @@ def misplaced_branches(node: Expr) -> list[Diagnostic]:
             )
         for part in parts_of(node):
             if isinstance(node, Combinator | Combine) and is_branched(part):
-                message = f"a branch can't stand inside {name_of(node)}()"
+                message = f"unexpected branch inside {name_of(node)}()"
                 hint = "write & to join the parts"
                 found.append(Diagnostic("branch", message, part.span, hint))
             visit(part, isinstance(node, Join | Repeat))

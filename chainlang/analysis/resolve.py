@@ -131,7 +131,7 @@ class _Resolver:
             if isinstance(need, int) and need > node.count:
                 self.note(
                     "option",
-                    f"need={need} of {node.count} samples can never be met",
+                    f"need={need} is more than the count of the stage: {node.count}",
                     option.span,
                 )
         if name == node.name and options is node.options:
@@ -148,7 +148,7 @@ class _Resolver:
         if node.count != 1:
             self.note(
                 "count",
-                f"{what}: {node.count} of them would all be the same",
+                f"{what}: a count has no effect",
                 part_span(span, "count"),
                 f"write {name}",
             )
@@ -166,7 +166,7 @@ class _Resolver:
         where = part_span(span, "count")
         limits = current()
         if count < 1:
-            self.note("count", f"{what} at least once, not {counted(count)} times", where)
+            self.note("count", f"invalid count {counted(count)}: {what} at least once", where)
         elif count > limits.samples_per_stage:
             many = f"a count of {counted(count)}"
             self.found.append(limits.exceeded("samples_per_stage", many, where))
@@ -237,7 +237,7 @@ class _Resolver:
             )
             self.note(
                 "combinator",
-                f"{call.name}() takes {wants}, not {len(call.parts)}",
+                f"{call.name}() takes {wants}, found {len(call.parts)}",
                 node.span,
                 f"write {signature.example}",
             )
@@ -248,9 +248,9 @@ class _Resolver:
             if rule.required and name not in given:
                 self.note(
                     "combinator",
-                    f"{owner} needs {name}=",
+                    f"missing option {name}= of {owner}",
                     node.span,
-                    f"{name}= takes {rule.wants}, as in {signature.example}",
+                    f"write {signature.example}",
                 )
         # A value that is not a chain has a diagnostic already; its names are not checked.
         chains = {name for name, rule in signature.options.items() if rule.holds_chains}
@@ -273,12 +273,12 @@ class _Resolver:
                     hint = f'a model is quoted here: {node.name}("{part.name}")'
                     if canonical(part.name) in self.scope.types:
                         hint = f"to feed it, write {part.name} >> {node.name}"
-                message = f"'{node.name}' is a type of stage: it takes a model, not a chain"
+                message = f"'{node.name}' is a stage type: it takes a model, not a chain"
                 self.note("argument", message, part.span or where, hint)
             for option in node.options:
                 if isinstance(option.value, Expr | Table):
                     place = part_span(option.span, "value")
-                    message = f"{option.name}= takes a value, not a chain"
+                    message = f"invalid value for {option.name}=: expected a value, found a chain"
                     self.note("argument", message, place or where, _quoted(option))
             return
         known = [*COMBINATORS, "join", "branch"]
@@ -316,7 +316,7 @@ class _Resolver:
             same = name == option.name and value is option.value
             changed.append(option if same else evolve(option, name=name, value=value))
         if len({option.name for option in changed}) < len(changed):
-            self.note("argument", "an option is given twice, under two names", options[0].span)
+            self.note("argument", "duplicate option, under two names", options[0].span)
         same = len(changed) == len(options) and all(map(_is, changed, options))
         return options if same else build.options(changed)
 
@@ -333,7 +333,12 @@ class _Resolver:
                 hint = "write chains without quotes"
             shown = spoken(value)
             where = part_span(option.span, "value")
-            self.note("option", f"{option.name}= takes {rule.wants}, not {shown}", where, hint)
+            self.note(
+                "option",
+                f"invalid value for {option.name}=: expected {rule.wants}, found {shown}",
+                where,
+                hint,
+            )
             return value
 
     def expression_in(self, option: Option, text: str) -> None:
@@ -356,19 +361,17 @@ def _unknown_option(option: Option, name: str, known: tuple[str, ...], owner: st
 
 def temperature_fault(value: object, where: Span | None) -> Diagnostic | None:
     """Return the diagnostic of an invalid temperature; valid are 0, and 0.01 to 2."""
-    hint = "a temperature is 0, or from 0.01 to 2"
+    hint = "write 0, or a number from 0.01 to 2"
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float):
-        return Diagnostic("temperature", "a temperature is a number", where, hint)
+        return Diagnostic("temperature", "invalid temperature: expected a number", where, hint)
     if value == 0 or MIN_TEMPERATURE <= value <= MAX_TEMPERATURE:
         return None
     shown = print_number(value)
     if 0 < value < MIN_TEMPERATURE:
         hint = "engines would silently use 0.01 instead; write 0 or at least 0.01"
-        return Diagnostic(
-            "temperature", f"temperature {shown} is too small to be honoured", where, hint
-        )
+        return Diagnostic("temperature", f"temperature {shown} is too small", where, hint)
     return Diagnostic("temperature", f"temperature {shown} is out of range", where, hint)
 
 

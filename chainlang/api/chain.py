@@ -199,7 +199,7 @@ class Chain(Operand, RunMethods):
         >>> (E.named("x") >> J.named("x")).check()
         Traceback (most recent call last):
             ...
-        chainlang.errors.MeaningError: error[duplicate-name]: the name 'x' stands twice
+        chainlang.errors.MeaningError: error[duplicate-name]: duplicate label 'x'
         ...
         """
         found = check(self.body, self.items)[2]

@@ -81,14 +81,14 @@ _ELSEWHERE_SAID = ("$ref", "allOf", "anyOf", "oneOf")
 def python_type_faults(node: declarations.PythonType) -> Iterator[Diagnostic]:
     """Yield the errors of a Python type's JSON schema."""
     where = part_span(node.span, "schema")
-    hint = "it is what pydantic says: json.dumps(Review.model_json_schema())"
+    hint = "write what pydantic makes: json.dumps(Review.model_json_schema())"
     try:
         schema = json.loads(node.schema)
     except ValueError as error:
-        yield Diagnostic("type", f"the schema of '{node.name}' is not JSON: {error}", where, hint)
+        yield Diagnostic("type", f"invalid schema of '{node.name}': not JSON: {error}", where, hint)
         return
     if not isinstance(schema, dict):
-        yield Diagnostic("type", f"the schema of '{node.name}' is not an object", where, hint)
+        yield Diagnostic("type", f"invalid schema of '{node.name}': not an object", where, hint)
 
 
 def type_cycles(types: Mapping[str, Declared]) -> Iterator[Diagnostic]:
@@ -139,7 +139,7 @@ def _name_faults(
 
 def _empty_range(low: float | None, high: float | None, span: Span | None) -> Iterator[Diagnostic]:
     if low is not None and high is not None and low > high:
-        message = f"nothing lies in the range from {low:g} to {high:g}"
+        message = f"empty range from {low:g} to {high:g}"
         yield Diagnostic("type", message, span, f"write {high:g}..{low:g}")
 
 
@@ -148,7 +148,7 @@ def _same_twice(options: tuple[declarations.Type, ...]) -> Iterator[Diagnostic]:
     for one in options:
         if one in seen:
             shown = unparse_type(one)
-            yield Diagnostic("type", f"{shown} stands twice among these", one.span)
+            yield Diagnostic("type", f"duplicate {shown} in a choice", one.span)
         seen.add(one)
 
 
@@ -171,7 +171,7 @@ def _pattern_faults(pattern: str, where: Span | None) -> Iterator[Diagnostic]:
         if where is not None and carets is not None and "\n" not in pattern:
             start = carets.index("^") - 4  # the engine indents the pattern by four
             where = inside(where, start, start + carets.count("^"))
-        yield Diagnostic("type", f"this pattern can't be read: {reason}", where)
+        yield Diagnostic("type", f"invalid pattern: {reason}", where)
 
 
 # ---------------------------------------------------------------- fields
@@ -195,7 +195,9 @@ def _default_faults(
     value = node.default.value
     if not fits(value, node.type, known):
         shown = unparse_type(node.type)
-        message = f"'{node.name}' is {shown}, and {print_literal(value)} does not fit it"
+        message = (
+            f"invalid default of '{node.name}': expected {shown}, found {print_literal(value)}"
+        )
         hint = f"write {shown}? for what may be null" if value is None else None
         yield Diagnostic("type", message, node.default.span, hint)
 

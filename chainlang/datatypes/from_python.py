@@ -88,7 +88,7 @@ def misfit(declared: Declared, annotation: Any) -> list[Diagnostic]:
     if own.type == declared.type:
         return []
     hint = f"the type: {unparse_type(declared.type)}; the class: {unparse_type(own.type)}"
-    message = f"the class {shown(annotation)} is not what the type '{name}' says"
+    message = f"the class {shown(annotation)} does not match the type '{name}'"
     return [Diagnostic("operand", message, hint=hint)]
 
 

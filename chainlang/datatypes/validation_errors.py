@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, assert_never
 
 from chainlang.datatypes.check_types import Declared
-from chainlang.diagnostics.suggest import closest
 from chainlang.ir import declarations
 from chainlang.notation.unparse import unparse_type
 
@@ -65,10 +64,22 @@ def _known(at: Sequence[int | str], node: declarations.Type, types: Mapping[str,
         owner = _inside(_named(owner, types), step)
     shape = _named(owner, types)
     names = [one.name for one in shape.fields] if isinstance(shape, declarations.Shape) else []
-    near = closest(str(at[-1]), names)
-    if near:
+    if near := _near(str(at[-1]), names):
         return f"; did you mean '{near}'?"
     return f"; there are {', '.join(names)}" if names else ""
+
+
+def _near(name: str, names: list[str]) -> str | None:
+    """Return the name that a model meant.
+
+    Looser than `diagnostics.suggest`, and it stays as it is: a retry shows the text to the model,
+    so it is a part of prompts, and of the keys of samples.
+    """
+    import difflib  # 5 ms that only an error needs
+
+    lowered = {one.lower(): one for one in sorted(names, reverse=True)}
+    found = difflib.get_close_matches(name.lower(), lowered, n=1, cutoff=0.6)
+    return lowered[found[0]] if found else None
 
 
 def path(

@@ -67,7 +67,7 @@ def foreign(source: Source, at: int) -> Diagnostic | None:
             if found == "-" and ending(r"\w", text[:at]) and re.match(r"\w", text[stop:]):
                 hint = "names are made of ASCII letters, digits and _"
             where = Span(source, start, stop)
-            return Diagnostic("character", f"'{found}' is not in the language", where, hint)
+            return Diagnostic("character", f"unexpected '{found}'", where, hint)
     return None
 
 
@@ -83,7 +83,7 @@ def in_field(source: Source, at: int) -> Diagnostic | None:
     whole = visible(text[start:stop])
     return Diagnostic(
         "character",
-        f"{called(char)} can't stand in a field without quotes",
+        f"unexpected {called(char)} in a field without quotes",
         Span(source, at, at + 1),
         f'if it is a part of the model, quote it: "{whole}"',
     )
@@ -99,7 +99,7 @@ def strange(where: Span) -> Diagnostic:
         hint = "numbers are written in ASCII digits"
     elif not char.isascii():
         hint = "names are made of ASCII letters, digits and _; anything else is quoted"
-    return Diagnostic("character", f"{called(char)} is not in the language", where, hint)
+    return Diagnostic("character", f"unexpected character {called(char)}", where, hint)
 
 
 def called(char: str) -> str:

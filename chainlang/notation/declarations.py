@@ -32,7 +32,7 @@ def _use(reader: Reader, tree: Any) -> declarations.Use:
     span = reader.span(token)
     path = reader.string(str(token), span.start)
     if not path:
-        reader.note("file", "this path is empty", span)
+        reader.note("file", "the path is empty", span)
         path = "."
     return declarations.Use(path, span=spanned(reader, tree, token))
 
@@ -74,13 +74,13 @@ def _setting(reader: Reader, tree: Any) -> declarations.Setting:
         if function != "env":
             reader.note(
                 "argument",
-                f"'{function}' can't be called here",
+                f"unexpected call of '{function}'",
                 reader.span(function),
                 'the only call in a setting is env("NAME")',
             )
         variable = reader.string(str(token), token.start_pos)
         if not variable:
-            reader.note("argument", "this variable has no name", reader.span(token))
+            reader.note("argument", "the name of the variable is empty", reader.span(token))
             variable = "_"
         inner = Span(reader.source, vs, ve)
         return declarations.Setting(
@@ -100,7 +100,7 @@ def _op(reader: Reader, tree: Any) -> declarations.Op:
     start, end = edges(tree)
     parts = (("name", reader.span(name)), ("kind", reader.span(kind)))
     return declarations.Op(
-        name_of(reader, name, "a type of stage"),
+        name_of(reader, name, "a stage type"),
         name_of(reader, kind, "a kind"),
         None if returns is None else read_type(reader, returns),
         found,

@@ -31,7 +31,7 @@ def diagnose(error: UnexpectedInput, source: Source) -> Diagnostic:
         return _character(source, error.pos_in_stream or 0, set(error.allowed or ()))
     if isinstance(error, UnexpectedToken):
         return _token(source, error.token, set(error.expected))
-    return Diagnostic("syntax", "this is not in the language", Span(source, 0, 0))
+    return Diagnostic("syntax", "invalid syntax", Span(source, 0, 0))
 
 
 def _character(source: Source, at: int, expected: set[str]) -> Diagnostic:
@@ -43,11 +43,11 @@ def _character(source: Source, at: int, expected: set[str]) -> Diagnostic:
     if char == ":":
         return _colon(source, at)
     if char in ")]}":
-        return Diagnostic("unclosed", f"this '{char}' closes nothing", where)
+        return Diagnostic("unclosed", f"unmatched '{char}'", where, "delete it")
     if char in ("$", "@"):
         what = "a definition" if char == "$" else "a Python function"
         return Diagnostic(
-            "syntax", f"'{char}' stands before the name of {what}, without a space", where
+            "syntax", f"expected the name of {what} after '{char}', without a space", where
         )
     other = foreign(source, at)
     if other and char == ";" and "COMMA" in expected and _AFTER not in expected:
@@ -80,8 +80,8 @@ def _text_operand(where: Span, expected: set[str]) -> Diagnostic:
         hint = "inside a notation, stages are written without quotes"
         if re.match(r"\s*=", where.source.text[where.end :]):
             hint = "a label is written without quotes"
-        return Diagnostic("syntax", "a string stands where a stage belongs", where, hint)
-    message = f"a string can't stand here{instead(expected, where.source)}"
+        return Diagnostic("syntax", "expected a stage, found a string", where, hint)
+    message = f"unexpected string{instead(expected, where.source)}"
     engine = None
     if ending(r"\bmodel\s+\w+\s*=\s*", where.source.text[: where.start]):
         engine = f"write the engine too, as in vllm({where.text})"
@@ -97,29 +97,29 @@ def _colon(source: Source, at: int) -> Diagnostic:
         where_set = "where it is defined" if name[1] == "$" else "in the bound chain or function"
         return Diagnostic(
             "syntax",
-            f"'{name[0]}' has no fields",
+            f"'{name[0]}' takes no fields",
             where,
             f"count, model and temperature are set {where_set}; 3 * {name[0]} runs it three times",
         )
     part = re.match(r"\s*([$@]\w*|\()", after)
     if count and part:
         hint = f"to repeat a part, write {count[0]} * {part[1]}"
-        return Diagnostic("syntax", "a count and ':' stand before a type", where, hint)
+        return Diagnostic("syntax", "expected a stage type after a count and ':'", where, hint)
     if count and re.match(r"[A-Za-z_]", after) and len(before) == at:
         where = Span(source, count.start(), at + len(re.match(r":\w*", source.text[at:])[0]))  # type: ignore[index]
         return Diagnostic(
-            "syntax", "a stage can't stand here", where, "a list holds texts and numbers"
+            "syntax", "unexpected stage in a list", where, "a list holds texts and numbers"
         )
     if count:
         return Diagnostic(
             "syntax",
-            "a count and its type are one word: no space around this ':'",
+            "unexpected space between a count and its stage type",
             where,
             f"write {count[0]}:E",
         )
     return Diagnostic(
         "syntax",
-        "this ':' follows nothing that has fields",
+        "unexpected ':'",
         where,
         "a stage is count:type:model:temperature, as in 3:E:tiny:0.7",
     )
@@ -152,7 +152,7 @@ def _token(source: Source, token: Token, expected: set[str]) -> Diagnostic:
         or _declared(source, where, expected, kind)
         or _missing(where, before, expected, kind)
         or Diagnostic(
-            "syntax", f"'{visible(str(token))}' can't stand here{instead(expected, source)}", where
+            "syntax", f"unexpected '{visible(str(token))}'{instead(expected, source)}", where
         )
     )
 
@@ -166,14 +166,14 @@ def _mistaken(
     if pair in FOREIGN:
         span = Span(source, where.start, where.start + 2)
         hint = "write -> before the type" if "ARROW" in expected else FOREIGN[pair]
-        return Diagnostic("syntax", f"'{pair}' is not in the language", span, hint)
+        return Diagnostic("syntax", f"unexpected '{pair}'", span, hint)
     if text in ("and", "or") and _AFTER in expected:
         hint = "write & (join)" if text == "and" else "write | (branch)"
-        return Diagnostic("syntax", f"'{text}' is not an operator", where, hint)
+        return Diagnostic("syntax", f"unknown operator '{text}'", where, hint)
     if before.endswith(":") and kind in ("NAME", "INT", "NUMBER", "COUNTED"):
         return Diagnostic(
             "syntax",
-            "fields are written without spaces",
+            "unexpected space before a field",
             Span(source, len(before), where.start),
             "write a stage in one word, as in 3:E:tiny:0.7, and options as name=value",
         )
@@ -192,12 +192,12 @@ def _mistaken(
         hint = "group parts with ( ), and write >> & | between them"
         if ending(r"(?:^|\n)[ \t]*input\s*=", before):
             hint = "write input { ... }, without '='"
-        return Diagnostic("syntax", f"'{text}' can't stand around parts of a chain", where, hint)
+        return Diagnostic("syntax", f"unexpected '{text}': expected a stage", where, hint)
     if kind == "LSQB" and "RSQB" in expected:
         hint = "a list holds texts and numbers"
-        return Diagnostic("syntax", "a list can't stand in a list", where, hint)
+        return Diagnostic("syntax", "unexpected list in a list", where, hint)
     if kind == "NAME" and {"STRING", "RBRACE"} <= expected:
-        return Diagnostic("syntax", "the keys of a table are quoted", where, f'write "{text}": ...')
+        return Diagnostic("syntax", "expected a key in quotes", where, f'write "{text}": ...')
     if kind == "EQUALS" or text == "=":
         return _equals(source, where, before, expected)
     return None
@@ -206,7 +206,7 @@ def _mistaken(
 def _declared(source: Source, where: Span, expected: set[str], kind: str) -> Diagnostic | None:
     """Return the diagnostic for a declaration or setting in the wrong form."""
     text = visible(where.text)
-    here = f"'{text}' can't stand here{instead(expected, source)}"
+    here = f"unexpected '{text}'{instead(expected, source)}"
     if expected == {"STRING"} and kind == "NAME":
         whole = re.compile(r"[\w./@+~:-]+").match(source.text, where.start)
         assert whole is not None  # it has the name
@@ -218,7 +218,7 @@ def _declared(source: Source, where: Span, expected: set[str], kind: str) -> Dia
             return Diagnostic("syntax", here, where, f"write {text} = ...")
         if text in ("import", "def", "from", "class"):
             return Diagnostic("syntax", here, where, "a chain file is data: it holds no Python")
-        message = "this part of a chain belongs to no definition"
+        message = "expected a definition, found a part of a chain"
         return Diagnostic("syntax", message, where, f"name it: main = {text} ...")
     if kind == "NAME" and "LABEL" in expected and _AFTER not in expected:
         return Diagnostic("syntax", here, where, f"write {text} = ...")
@@ -228,7 +228,7 @@ def _declared(source: Source, where: Span, expected: set[str], kind: str) -> Dia
         return Diagnostic("syntax", here, where, "bounds are written 1..5, 1.. or ..5")
     if kind == "LPAR" and ending(r"\benv\s*", source.text[: where.start]):
         hint = "only api_key and base_url of a model come from the environment"
-        return Diagnostic("syntax", "env(...) can't stand here", where, hint)
+        return Diagnostic("syntax", "unexpected env(...)", where, hint)
     return None
 
 
@@ -238,23 +238,23 @@ def _missing(where: Span, before: str, expected: set[str], kind: str) -> Diagnos
     if kind in ("INT", "NUMBER") and _PART in expected:
         return Diagnostic(
             "syntax",
-            f"{text} is not a part of a chain",
+            f"unexpected number {text}: expected a stage",
             where,
-            "a count belongs to a type, as in 3:E, or to a part, as in 3 * (E >> M)",
+            "write the count of a stage as 3:E, that of a part as 3 * (E >> M)",
         )
     if _AFTER not in expected:
         return None
     operators = "write >> (sequence), & (join) or | (branch) between two parts"
     name = ending(r"([$@])\w+", before)
     if kind == "LPAR" and name:
-        hint = "what a definition takes is set where it is defined"
+        hint = "a definition has no parameters: write the options in the definition itself"
         if name[1] == "@":
-            hint = "a function is given what the part before it yields"
+            hint = "a function is called with the output of the part before it"
         return Diagnostic("syntax", f"'{name[0]}' takes no arguments", where, hint)
     if kind in _OPERANDS:
-        return Diagnostic("syntax", f"an operator is missing before '{text}'", where, operators)
+        return Diagnostic("syntax", f"missing operator before '{text}'", where, operators)
     if kind == "COMMA":
-        message = f"',' can't stand here{instead(expected, where.source)}"
+        message = f"unexpected ','{instead(expected, where.source)}"
         return Diagnostic("syntax", message, where, operators)
     return None
 
@@ -264,39 +264,39 @@ def _equals(source: Source, where: Span, before: str, expected: set[str]) -> Dia
     if label and label[1]:
         span = Span(source, label.start(), where.start)
         hint = f"write {label[2]} = ..."
-        return Diagnostic("syntax", f"a name is given without '{label[1]}'", span, hint)
+        return Diagnostic("syntax", f"unexpected '{label[1]}' before a label", span, hint)
     if label:
         named = Span(source, label.start(), where.end)
         return _label(source, Token("LABEL", label[0]), named, expected | {_PART})
     hint = "`name = part` names a part, `name=value` gives an option"
     if expected == {"COLON"}:
         hint = "a table is written with ':', as in {\"key\": chain}"
-    return Diagnostic("syntax", f"'=' can't stand here{instead(expected, source)}", where, hint)
+    return Diagnostic("syntax", f"unexpected '='{instead(expected, source)}", where, hint)
 
 
 def _closing(source: Source, token: Token, where: Span, expected: set[str]) -> Diagnostic:
     opened = unclosed(source.text, where.start)
     if opened is None:
-        return Diagnostic("unclosed", f"this '{token}' closes nothing", where, "delete it")
+        return Diagnostic("unclosed", f"unmatched '{token}'", where, "delete it")
     if PAIRS[opened.text] != str(token):
         return Diagnostic(
             "unclosed",
-            f"'{token}' can't close the '{opened.text}' that was opened before it",
+            f"'{token}' does not match the '{opened.text}' that is open",
             where,
             f"write '{PAIRS[opened.text]}'",
         )
     before = source.text[: where.start].rstrip()
     if before.endswith(opened.text) and _PART in expected:
         return Diagnostic(
-            "empty", "these parentheses hold nothing", Span(source, opened.start, where.end)
+            "empty", "empty parentheses: expected a chain", Span(source, opened.start, where.end)
         )
     if ending(r"(>>|[&|*])", before):
         at = Span(source, where.start, where.end)
-        return Diagnostic("syntax", f"nothing stands between the operator and this '{token}'", at)
+        return Diagnostic("syntax", f"missing operand before '{token}'", at)
     label = ending(r"([A-Za-z_]\w*)[ \t]*=", before)
     if label:
-        return Diagnostic("syntax", f"nothing stands after '{label[1]} ='", where)
-    return Diagnostic("syntax", f"'{token}' can't stand here{instead(expected, source)}", where)
+        return Diagnostic("syntax", f"missing value after '{label[1]} ='", where)
+    return Diagnostic("syntax", f"unexpected '{token}'{instead(expected, source)}", where)
 
 
 def _operator(token: Token, where: Span, before: str) -> Diagnostic:
@@ -305,25 +305,23 @@ def _operator(token: Token, where: Span, before: str) -> Diagnostic:
     if before == "" or before.endswith(("(", "=", "{", ",")):
         return Diagnostic(
             "syntax",
-            f"nothing stands before this '{text}'",
+            f"missing operand before '{text}'",
             where,
             "an operator stands between two parts",
         )
     if doubled in FOREIGN and before.endswith(text) and where.start == len(before):
         both = Span(where.source, where.start - 1, where.end)
-        return Diagnostic("syntax", f"'{doubled}' is not an operator", both, FOREIGN[doubled])
+        return Diagnostic("syntax", f"unknown operator '{doubled}'", both, FOREIGN[doubled])
     if ending(r"(>>|[&|*])", before):
-        return Diagnostic(
-            "syntax", f"two operators in a row: nothing stands before this '{text}'", where
-        )
+        return Diagnostic("syntax", f"missing operand before '{text}'", where)
     if text == "*":
         return Diagnostic(
             "syntax",
-            "'*' repeats the part after it",
+            "expected a count before '*'",
             where,
-            "write the count first, as in 3 * (E >> M)",
+            "'*' repeats the part after it: write 3 * (E >> M)",
         )
-    return Diagnostic("syntax", f"'{text}' can't stand here", where)
+    return Diagnostic("syntax", f"unexpected '{text}'", where)
 
 
 def _label(source: Source, token: Token, where: Span, expected: set[str]) -> Diagnostic:
@@ -331,23 +329,23 @@ def _label(source: Source, token: Token, where: Span, expected: set[str]) -> Dia
     if source.text[: where.start].rstrip().endswith((">>", "*")):
         return Diagnostic(
             "syntax",
-            "a label names a whole sequence and can't stand inside one",
+            "unexpected label inside a sequence",
             where,
             f"put the part in parentheses: a >> ({name} = b) >> c",
         )
     if _PART in expected:
-        message = "a label can't stand at the top of a definition or an argument"
+        message = "unexpected label at the top of a definition or an argument"
         if source.text[: where.start].rstrip().endswith("="):
-            message = "a label can't stand right after another '='"
+            message = "unexpected label after '='"
         return Diagnostic("syntax", message, where, f"put it in parentheses: ({name} = ...)")
     if _AFTER in expected:
         return Diagnostic(
             "syntax",
-            f"an operator is missing before '{name} ='",
+            f"missing operator before '{name} ='",
             where,
             "in one expression, parts are separated by >> & |; definitions belong in a file",
         )
-    message = f"'{name} =' can't stand here{instead(expected, source)}"
+    message = f"unexpected '{name} ='{instead(expected, source)}"
     return Diagnostic("syntax", message, where)
 
 
@@ -365,23 +363,23 @@ def _end(source: Source, expected: set[str]) -> Diagnostic:
     where = Span(source, end, end)
     operator = ending(r"(>>|[&|*])", text[:end])
     if operator:
-        return Diagnostic("syntax", f"nothing stands after the last '{operator[0]}'", where)
+        return Diagnostic("syntax", f"missing operand after '{operator[0]}'", where)
     if not text.strip():
         return Diagnostic(
-            "empty", "there is no chain in this text", where, "the shortest chain is one type: E"
+            "empty", "empty text: expected a chain", where, "the shortest chain is one stage: E"
         )
     label = ending(r"([A-Za-z_]\w*)[ \t]*=", text[:end])
     if label:
-        return Diagnostic("syntax", f"nothing stands after '{label[1]} ='", where)
+        return Diagnostic("syntax", f"missing value after '{label[1]} ='", where)
     number = ending(r"[0-9]+", text[:end])
     if "STAR" in expected and number:
         return Diagnostic(
             "syntax",
-            "a number alone is not a chain",
+            "expected a stage type after the count",
             Span(source, number.start(), end),
-            "a count belongs to a type, as in 3:E, or to a part, as in 3 * (E >> M)",
+            "write the count of a stage as 3:E, that of a part as 3 * (E >> M)",
         )
     hint = None
     if re.match(r"\s*op\b", text):
         hint = 'an op ends with its settings: { user = "..." }'
-    return Diagnostic("syntax", f"this ends too early{instead(expected, source)}", where, hint)
+    return Diagnostic("syntax", f"unexpected end{instead(expected, source)}", where, hint)

@@ -175,7 +175,7 @@ class Reader(StageReader):
                     hint = f"write chains without quotes, and {hint[6:]}"
                 self.note(
                     "argument",
-                    f"only chains stand here without a name, not {shown}",
+                    f"expected a chain, found {shown}",
                     argument.span,
                     hint,
                 )
@@ -193,7 +193,12 @@ class Reader(StageReader):
             if not isinstance(argument.value, Expr):
                 if not self.is_faulty(argument):
                     hint = "write them without quotes and without brackets, one after another"
-                    self.note("argument", f"{form}() takes chains", argument.span, hint)
+                    self.note(
+                        "argument",
+                        f"expected a chain as an argument of {form}()",
+                        argument.span,
+                        hint,
+                    )
             elif argument.name is None:
                 parts.append(argument.value)
             else:
@@ -205,7 +210,7 @@ class Reader(StageReader):
                 self.note("argument", f"{form}() needs at least one chain", span, hint)
             return Stage("unknown", span=span)
         if len(parts) == 1 and (form == "branch" or not isinstance(parts[0], Named)):
-            what = f"this {form} has one part, so there is nothing to {form}"
+            what = f"a {form} of one part has no effect"
             self.note("single-branch", what, span, "write the part alone")
         node: Expr = getattr(build, form)(*parts, span=span)
         if len(parts) == 1:  # the part itself, with the span of the call
@@ -224,12 +229,12 @@ class Reader(StageReader):
             if argument.name is None and seen:
                 self.note(
                     "argument",
-                    "an argument without a name stands after one with a name",
+                    "positional argument after a keyword argument",
                     argument.span,
-                    "write the arguments without a name first",
+                    "write the positional arguments first",
                 )
             elif argument.name in seen:
-                self.note("argument", f"'{argument.name}' is given twice", argument.name_span)
+                self.note("argument", f"duplicate argument '{argument.name}'", argument.name_span)
                 continue
             if argument.name is not None:
                 seen.add(argument.name)
@@ -284,10 +289,10 @@ class Reader(StageReader):
             body = self.expression(child.children[2])
             key = self.string(str(token), token.start_pos)
             if key in entries:
-                self.note("argument", f"the key {token} stands twice", self.span(token))
+                self.note("argument", f"duplicate key {token}", self.span(token))
             entries[key] = Option(key, body, span=self.span(token))
         if not entries:
-            self.note("argument", "this table is empty", span, 'write {"key": chain, ...}')
+            self.note("argument", "empty table", span, 'write {"key": chain, ...}')
             entries[""] = Option("", Stage("unknown", span=span), span=span)
         return Table(tuple(entries.values()), span=span), span
 

@@ -27,8 +27,8 @@ def read_source(path: Path, span: Span | None = None) -> Source:
 
     try:
         if not path.is_file():
-            what = "this is not a file" if path.exists() else "there is no such file"
-            what = "this is a folder" if path.is_dir() else what
+            what = "not a regular file" if path.exists() else "no such file"
+            what = "is a folder" if path.is_dir() else what
             raise refuse(what)
         size = path.stat().st_size
         current().check("source_bytes", size, f"{path}: a file of {size:,} bytes", span)
@@ -36,9 +36,9 @@ def read_source(path: Path, span: Span | None = None) -> Source:
             data = file.read(current().source_bytes + 1)
         current().check("source_bytes", len(data), f"{path}: a file that grows", span)
     except OSError as error:
-        raise refuse(error.strerror or "this file can't be read") from error
+        raise refuse(error.strerror or "the file can't be read") from error
     except ValueError as error:  # a NUL in the path
-        raise refuse("this is not a path") from error
+        raise refuse("invalid path") from error
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:

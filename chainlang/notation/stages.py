@@ -55,7 +55,7 @@ class StageReader(ValueReader):
             if self.source.text[span.start - 2].isspace():
                 self.note(
                     "field",
-                    "fields are written without spaces",
+                    "unexpected space before a field",
                     Span(self.source, span.start - 2, span.start),
                     "write a stage in one word, as in 3:E:tiny:0.7",
                 )
@@ -70,7 +70,7 @@ class StageReader(ValueReader):
         elif SIGNED.match(last):
             self.note(
                 "temperature",
-                f"temperature {last} has a sign",
+                f"invalid temperature: {last}",
                 spans[-1],
                 f'a temperature is between 0 and 2; if this is a model, quote it: "{last}"',
             )
@@ -83,7 +83,7 @@ class StageReader(ValueReader):
             if text == "":
                 self.note(
                     "field",
-                    "nothing stands after this ':'",
+                    "missing field after ':'",
                     Span(self.source, span.start - 1, span.start),
                     "write a model or a temperature there, or leave the ':' out",
                 )
@@ -93,7 +93,7 @@ class StageReader(ValueReader):
             for text, span in zip(texts, spans, strict=False)
         ]
         if names == [""]:
-            self.note("field", "this model has no name", where, "leave the field out")
+            self.note("field", "the name of the model is empty", where, "leave the field out")
             return None, temperature
         return ":".join(names), temperature
 

@@ -28,9 +28,7 @@ def unique(reader: Reader, nodes: tuple[Any, ...], what: str) -> None:
     seen: set[str] = set()
     for node in nodes:
         if node.name in seen:
-            reader.note(
-                "duplicate-name", f"the {what} '{node.name}' stands twice", node.span.part("name")
-            )
+            reader.note("duplicate-name", f"duplicate {what} '{node.name}'", node.span.part("name"))
         seen.add(node.name)
 
 
@@ -167,7 +165,7 @@ def _constant(reader: Reader, token: Any, span: Span) -> declarations.Constant:
         return declarations.Constant(value, span=span)
     reader.note(
         "type",
-        "a number with a fraction can't be one of several values",
+        "a number with a fraction is not allowed among several values",
         span,
         "write a text or a whole number, or float with bounds",
     )
@@ -178,7 +176,9 @@ def _word(reader: Reader, name: Any, span: Span) -> declarations.Type:
     value = WORDS[str(name)]
     if isinstance(value, bool):
         return declarations.Constant(value, span=span)
-    reader.note("type", f"'{name}' is no type", span, "say that it may be missing: str?")
+    reader.note(
+        "type", f"'{name}' is a value, not a type", span, "for a value that may be null, write str?"
+    )
     return declarations.TypeName("str", span=span)
 
 
@@ -186,7 +186,7 @@ def _list(reader: Reader, tree: Any, span: Span) -> declarations.ListOf:
     word, _, item, _, _, bounds, _ = tree.children
     if word != "list":
         where = reader.span(word)
-        reader.note("type", f"'{word}' takes no type in brackets", where, "write list[...]")
+        reader.note("type", f"unexpected type in brackets after '{word}'", where, "write list[...]")
     low, high, pattern = _bounds(reader, bounds)
     if bounds is not None:
         span = Span(reader.source, span.start, span.end, (("bounds", _whole(reader, bounds)),))
@@ -216,5 +216,5 @@ def _bounds(reader: Reader, tree: Any) -> tuple[int | float | None, int | float 
     low = reader.number(left, where) if left.strip("-") else None
     high = reader.number(right, where) if right.strip("-") else None
     if low is None and high is None:
-        reader.note("type", "this range has no bounds", where, "write 1..5, 1.. or ..5")
+        reader.note("type", "a range needs a bound", where, "write 1..5, 1.. or ..5")
     return low, high, _text(reader, rest[-1])

@@ -88,7 +88,7 @@ class ValueReader:
             taken = "a value" if text in ("true", "false", "null") else "a keyword of Python"
             self.note(
                 "reserved",
-                f"'{text}' is {taken} and can't be {what}",
+                f"'{text}' can't be {what}: it is {taken}",
                 span,
                 f"choose another name, such as '{text}_'",
             )
@@ -119,7 +119,7 @@ class ValueReader:
         if tree.data == "word":
             if token not in literals.WORDS:
                 hint = f'quote it: "{token}"{within}'
-                self.note("string", f"'{token}' is not a value", span, hint)
+                self.note("string", f"invalid value: {token}", span, hint)
             return literals.WORDS.get(str(token)), span
         return self.number(str(token), span), span
 
@@ -131,7 +131,7 @@ class ValueReader:
             where = Span(self.source, offset + bad.offset, offset + bad.offset + len(bad.escape))
             self.note(
                 "string",
-                f"{bad.escape} is not an escape",
+                f"unknown escape {bad.escape}",
                 where,
                 "write \\\\ for a backslash; the escapes are \\n \\t \\r \\\" \\' \\\\ "
                 "\\xHH \\uHHHH \\UHHHHHHHH",

@@ -132,10 +132,10 @@ class _Lowering:
                 body, most = self.again(node, place, depth), current().samples_per_stage
                 return Each(body, over, item or ITEM, most, mark(node), place, node.span)
             case nodes.Ref(name):
-                what = f"there is no definition '{name}'"
+                what = f"unknown definition '${name}'"
                 raise error_of("unknown-name", what, span=node.span)
             case nodes.Combine(name):
-                what = f"there is no combinator '{name}' that takes this"
+                what = f"invalid call of the combinator '{name}'"
                 raise error_of("unknown-name", what, span=node.span)
         assert_never(node)
 
@@ -158,7 +158,7 @@ class _Lowering:
     def call(self, node: nodes.Function, place: Place) -> Call:
         function = self.bound.functions.get(node.name)
         if function is None:
-            what = f"@{node.name} has no function"
+            what = f"'@{node.name}' is not bound to a function"
             raise error_of("unknown-name", what, span=node.span)
         return Call(function, place, span=node.span)
 

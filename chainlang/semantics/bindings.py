@@ -48,6 +48,7 @@ class Bound:
 
 
 NOTHING = Bound()
+_RENAME = "rename one of them before the chains are put together"
 
 
 def together(several: Iterable[Bound]) -> Bound:
@@ -64,16 +65,13 @@ def together(several: Iterable[Bound]) -> Bound:
     for one in found:
         for name, kind in one.types.items():
             if types.setdefault(name, kind) is not kind:
-                _refuse(f"two chains mean different classes by the type '{name}'")
+                message = f"two chains bind the type '{name}' to different classes"
+                raise error_of("duplicate-name", message, _RENAME, kind="type", subject=name)
         for name, function in one.functions.items():
             if functions.setdefault(name, function) != function:
-                _refuse(f"two chains mean different functions by @{name}")
+                message = f"two chains bind '@{name}' to different functions"
+                raise error_of("duplicate-name", message, _RENAME, kind="function", subject=name)
     return Bound(types, functions)
-
-
-def _refuse(message: str) -> None:
-    hint = "rename one of them before joining the chains"
-    raise error_of("duplicate-name", message, hint)
 
 
 def unbound(body: Expr, items: Iterable[Item], bound: Bound) -> list[Diagnostic]:
@@ -83,13 +81,18 @@ def unbound(body: Expr, items: Iterable[Item], bound: Bound) -> list[Diagnostic]
     for item in items:
         if isinstance(item, PythonType) and item.name not in bound.types:
             name, where = item.name, part_span(item.span, "name")
-            hint = f'bind it: chain.bind({name}=...), or load(..., types={{"{name}": ...}})'
-            message = f"the type @{name} has no class"
-            found.append(Diagnostic("unknown-name", message, where, hint))
+            hint = f'write chain.bind({name}=...), or load(..., types={{"{name}": ...}})'
+            message = f"the type '@{name}' is not bound to a class"
+            found.append(
+                Diagnostic("unknown-name", message, where, hint, kind="type", subject=name)
+            )
     for name, node in _used(body, items).items():
         if name not in bound.functions:
-            hint = f'bind it: chain.bind({name}=...), or load(..., functions={{"{name}": ...}})'
-            found.append(Diagnostic("unknown-name", f"@{name} has no function", node.span, hint))
+            hint = f'write chain.bind({name}=...), or load(..., functions={{"{name}": ...}})'
+            message = f"'@{name}' is not bound to a function"
+            found.append(
+                Diagnostic("unknown-name", message, node.span, hint, kind="function", subject=name)
+            )
     return found
 
 

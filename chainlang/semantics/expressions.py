@@ -155,22 +155,22 @@ def words(expression: str) -> list[tuple[int, str]]:
     try:
         for _, kind, text in _environment().lexer.tokeniter(expression, None, None, "variable"):
             if kind not in _KINDS:
-                raise _NoExpression(f"'{text}' can't stand in an expression", offset, text)
+                raise _NoExpression(f"unexpected '{text}' in an expression", offset, text)
             if kind == "string" and not _is_readable(text):
-                raise _NoExpression("this text has a '\\' that begins no escape", offset, text)
+                raise _NoExpression("invalid escape in a text", offset, text)
             if kind != "whitespace":
                 found.append((offset, text))
             depth += (text in _OPENING) - (text in _CLOSING)
             if depth > DEEPEST // 2:
-                raise _NoExpression("this expression nests too deep", offset, text)
+                raise _NoExpression("this expression is nested too deep", offset, text)
             offset += len(text)
     except TemplateSyntaxError as error:
         char = expression[offset : offset + 1]
-        what = f"'{char}' can't stand in an expression"
+        what = f"unexpected '{char}' in an expression"
         if char in ("'", '"'):
-            what = "this quote is not closed"
+            what = "unclosed quote"
         elif char in _CLOSING:
-            what = f"'{char}' closes nothing"
+            what = f"unmatched '{char}'"
         raise _NoExpression(what, offset, char) from error
     return found
 
@@ -199,14 +199,14 @@ def _tree(expression: str, tokens: list[tuple[int, str]]) -> nodes.Node:
     except TemplateSyntaxError as error:
         raise _unreadable(expression, tokens, parser) from error
     except RecursionError as error:
-        raise _NoExpression("this expression nests too deep", 0, expression) from error
+        raise _NoExpression("this expression is nested too deep", 0, expression) from error
     if not parser.stream.eos:
         raise _unreadable(expression, tokens, parser)
     level: list[nodes.Node] = [tree]
     for _ in range(DEEPEST):
         level = [child for node in level for child in node.iter_child_nodes()]
     if level:
-        raise _NoExpression("this expression nests too deep", 0, expression)
+        raise _NoExpression("this expression is nested too deep", 0, expression)
     return nodes.Output([tree])
 
 
@@ -217,12 +217,12 @@ def _unreadable(expression: str, tokens: list[tuple[int, str]], parser: Any) -> 
         next(parser.stream)
         left += 1
     if left == 0:
-        return _NoExpression("something is missing at the end", max(len(expression) - 1, 0))
+        return _NoExpression("unexpected end of the expression", max(len(expression) - 1, 0))
     start, text = tokens[len(tokens) - left]
     hint = "to compare, write ==" if text == "=" else None
     if expression.startswith(("{{", "{%")):
         hint = "leave the braces out"
-    return _NoExpression(f"'{text}' can't stand here", start, text, hint)
+    return _NoExpression(f"unexpected '{text}'", start, text, hint)
 
 
 def _refused(tree: nodes.Node) -> Iterator[tuple[str, Diagnostic]]:

@@ -121,7 +121,7 @@ class UserFunction:
     def of(cls, name: str, function: Callable[..., Any]) -> UserFunction:
         """Inspect a function. Raises `OperandError` for one that a chain can't call."""
         if not callable(function):
-            message = f"@{name} can't be {shown(function)}, which is no function"
+            message = f"@{name} can't be {shown(function)}: it is not callable"
             raise error_of("operand", message)
         parameters = _parameters(name, function)
         first = next((one for one in parameters if one.kind in _FED), None)
@@ -129,8 +129,8 @@ class UserFunction:
             first = next((one for one in parameters if one.kind is one.VAR_POSITIONAL), None)
         for one in parameters:
             if one.kind in _FED and one is not first and one.default is one.empty:
-                message = f"{name}() wants {one.name!r} by position, and a chain gives one value"
-                hint = f"write `*, {one.name}` to be given what the record has under that name"
+                message = f"{name}() takes {one.name!r} by position, and a chain passes one value"
+                hint = f"write `*, {one.name}` to receive the value of that name in the record"
                 raise error_of("operand", message, hint)
         names = tuple(
             Parameter(one.name, _wanted(one), one.default is not one.empty)
@@ -160,8 +160,8 @@ class UserFunction:
                 _ = one.adapter
             except (RuntimeError, NameError, TypeError) as error:  # pydantic's, and Python's own
                 wants = getattr(one.wants, "__name__", str(one.wants))
-                message = f"{self.name}() wants {one.name!r} as {wants}, which no answer can be"
-                hint = "annotate it with a type of JSON, a pydantic model or Candidate"
+                message = f"{self.name}() takes {one.name!r} as {wants}, which is not a JSON value"
+                hint = "annotate it with a JSON type, a pydantic model or Candidate"
                 raise error_of("operand", message, hint) from error
 
     def readings(self, record: Record) -> tuple[tuple[Candidate, ...], ...]:
@@ -172,7 +172,7 @@ class UserFunction:
         if self.kind == "generate":
             return ((),)
         if not record.candidates:
-            raise StageError("it has nothing before it: there are no candidates", "input")
+            raise StageError("it needs candidates, but nothing comes before it", "input")
         if self.kind == "fold":
             return (record.candidates,)
         return tuple((one,) for one in record.candidates)

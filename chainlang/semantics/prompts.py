@@ -67,10 +67,10 @@ def _compiled(template: str) -> Callable[[Mapping[str, Any]], str]:
     try:
         found = environment().from_string(template)
     except TemplateSyntaxError as error:
-        message = f"this template can't be read: {error.message} (line {error.lineno})"
+        message = f"invalid template: {error.message} (line {error.lineno})"
         raise error_of("template", message) from error
     except SyntaxError as error:  # of the Python code that jinja generates: a repeated argument
-        message = f"this template can't be read: {error.msg}"
+        message = f"invalid template: {error.msg}"
         raise error_of("template", message) from error
 
     def fill(values: Mapping[str, Any]) -> str:

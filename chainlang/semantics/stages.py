@@ -147,7 +147,10 @@ def readings(stage: Meaning, record: Record) -> tuple[Candidate | None, ...]:
     Raises `StageError` if a fold or a map has no candidates.
     """
     if stage.kind != "generate" and not record.candidates:
-        raise StageError(f"{stage.name} has nothing before it: there are no candidates", "input")
+        raise StageError(
+            f"{stage.name} needs candidates, but nothing comes before it: write E >> {stage.name}",
+            "input",
+        )
     return record.candidates if stage.kind == "map" else (None,)
 
 
@@ -290,7 +293,7 @@ def voted(stage: Vote, record: Record) -> tuple[Candidate, ...]:
     Raises `StageError` if there are no candidates, or one lacks the field that is counted.
     """
     if not record.candidates:
-        raise StageError("M has nothing before it: there are no candidates", "input")
+        raise StageError("M needs candidates, but nothing comes before it: write E >> M", "input")
     try:
         return (vote(record.candidates, stage.by, stage.normalize),)
     except KeyError as error:

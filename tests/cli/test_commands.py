@@ -334,7 +334,7 @@ def test_files_that_can_not_be_read(run, file, tmp_path, command):
     (tmp_path / "folder.chain").mkdir()
     file(b"\xffmain = E\n", "latin.chain")
     for name, words in [
-        ("missing.chain", "there is no such file"),
+        ("missing.chain", "missing.chain: no such file"),
         ("folder.chain", "folder.chain: this is"),
         ("latin.chain", "is not UTF-8"),
     ]:

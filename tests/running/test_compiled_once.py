@@ -77,7 +77,7 @@ def test_it_is_no_part_of_the_value() -> None:
 def test_an_error_is_found_again_until_it_is_gone() -> None:
     late = chain("E >> @shout")
     for _ in range(2):
-        with pytest.raises(MeaningError, match="@shout has no function"):
+        with pytest.raises(MeaningError, match="'@shout' is not bound to a function"):
             late.program()
     assert late.bind(shout=str.upper).program()
 

@@ -149,7 +149,7 @@ def test_references_reach_a_later_ensemble_unless_it_is_fresh() -> None:
 def test_first_candidates_may_come_with_the_row() -> None:
     result = chain("M")({"query": "q", "responses": ["a", "b", "b"]}, engine=FakeEngine())
     assert result.answer == "b"
-    with pytest.raises(RowError, match="M has nothing before it"):
+    with pytest.raises(RowError, match="M needs candidates"):
         chain("M")("q", engine=FakeEngine())
 
 
@@ -229,7 +229,9 @@ def test_a_row_without_a_query_says_how_to_name_one() -> None:
 
 
 def test_a_function_without_a_binding_is_refused_before_any_engine_is_opened() -> None:
-    with pytest.raises(MeaningError, match=r"@clean has no function(.|\n)*chain.bind\(clean=...\)"):
+    with pytest.raises(
+        MeaningError, match=r"'@clean' is not bound to a function(.|\n)*chain.bind\(clean=...\)"
+    ):
         chain("E >> @clean")("q")
 
 
@@ -241,7 +243,7 @@ def test_a_model_without_weights_says_how_to_make_them(monkeypatch: pytest.Monke
 
 def test_a_chain_is_checked_before_it_runs() -> None:
     twice: Chain = E.named("x") >> E.named("x")
-    with pytest.raises(MeaningError, match="'x' stands twice"):
+    with pytest.raises(MeaningError, match="duplicate label 'x'"):
         twice("q", engine=FakeEngine())
 
 
