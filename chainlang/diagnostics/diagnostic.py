@@ -17,7 +17,8 @@ LINTS = frozenset(
 
 Kind = Literal[
     "combinator", "definition", "engine", "field", "filter", "function", "label", "model", "name",
-    "node", "op kind", "option", "output", "pass", "setting", "stage type", "test", "type",
+    "node", "op kind", "option", "output", "pass", "setting", "stage", "stage type",
+    "test", "type",
 ]  # fmt: skip
 """Kind of a diagnostic's subject."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-_OTHERS: Mapping[str, str] = {
+OTHERS: Mapping[str, str] = {
     # options of stages, settings of ops
     "max_tokens": "max_completion_tokens max_length max_new_tokens max_output_tokens num_predict",
     "min_tokens": "min_length min_new_tokens",
@@ -50,7 +50,7 @@ _COUNT = "the count of a stage is the number of samples: 3:E"
 _SYSTEM = 'system is a setting of an op: op(user="...", system="...")'
 _LIMITED = "timeout is a combinator: timeout(E, seconds=30)"
 _RETRIED = "retry is a combinator: retry(E, times=3)"
-_ELSEWHERE: Mapping[str, str] = {
+ELSEWHERE: Mapping[str, str] = {
     "cache": _RUN.format("cache", "cache", '"write"'),
     "engine": _RUN.format("engine", "engine", "..."),
     "seed": _RUN.format("seed", "seed", 3),
@@ -88,7 +88,7 @@ def meant_by(name: str, known: Collection[str]) -> str | None:
     'seed is a setting of a run: qa(..., seed=3)'
     """
     name = name.lower()
-    ours = [one for one, others in _OTHERS.items() if one in known and name in others.split()]
+    ours = [one for one, others in OTHERS.items() if one in known and name in others.split()]
     if ours:
         return "did you mean " + " or ".join(f"'{one}'" for one in ours) + "?"
-    return _ELSEWHERE.get(name)
+    return ELSEWHERE.get(name)

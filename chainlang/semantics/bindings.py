@@ -104,7 +104,7 @@ def unused(body: Expr, items: Iterable[Item], names: Iterable[str]) -> list[Diag
     for name in names:
         if name not in used:
             hint = None if used else "this chain uses no Python function or class"
-            found.append(unknown("function", name, used, of=" in this chain", hint=hint, sign="@"))
+            found.append(unknown("name", name, used, of=" in this chain", hint=hint, sign="@"))
     return found
 
 

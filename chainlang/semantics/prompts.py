@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from chainlang.diagnostics.render import without_places
-from chainlang.diagnostics.suggest import closest
+from chainlang.diagnostics.suggest import suggest
 from chainlang.errors import error_of
 from chainlang.semantics.template_values import View
 
@@ -23,15 +23,13 @@ if TYPE_CHECKING:
 
 
 def absent(name: str, names: Iterable[str]) -> str:
-    """Return the message for an unknown name, with the known names and a suggestion.
+    """Return the message about an unknown name, with the known names.
 
-    >>> absent("txt", ["text", "lang"])
-    "there is no 'txt', there are text, lang; did you mean 'text'?"
+    >>> absent("txt", ["text", "lang"]), absent("tone", ["text", "lang"])
+    ("unknown name 'txt'; did you mean 'text'?", "unknown name 'tone'; available: text, lang")
     """
-    known = list(names)
-    near = closest(name, known)
-    there = f", there {'are' if len(known) > 1 else 'is'} {', '.join(known)}" if known else ""
-    return f"there is no '{name}'{there}" + (f"; did you mean '{near}'?" if near else "")
+    hint = suggest(name, names)
+    return f"unknown name '{name}'" + (f"; {hint}" if hint else "")
 
 
 class RenderError(Exception):

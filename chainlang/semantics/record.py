@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from attrs import evolve, field, frozen
 
+from chainlang.diagnostics.suggest import suggest
 from chainlang.semantics.seeds import Place
 from chainlang.semantics.template_values import View
 
@@ -170,8 +171,7 @@ def field_of(candidates: tuple[Candidate, ...], name: str) -> Any:
     fields = candidates[0].fields if candidates else {}
     key = name if name in fields else _ALIASES.get(name, name)
     if key not in fields:
-        known = ", ".join(["answer", "responses", *fields])
-        raise KeyError(f"there is no {name!r} here; there are {known}")
+        raise KeyError(f"unknown field {name!r}; {suggest(name, ['answer', 'responses', *fields])}")
     return fields[key]
 
 

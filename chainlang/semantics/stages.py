@@ -187,12 +187,12 @@ def _missing(name: str, record: Record) -> str:
     if name != "query":
         return absent(name, [*columns, *record.history])
     if not columns:
-        return "the row has no query, and nothing else"
+        return "the row has no field 'query', and no other"
     texts = [column for column in columns if isinstance(record.row[column], str)]
     which = closest(name, columns) or (texts or columns)[0]
     return (
-        f"the row has no query, but {', '.join(columns)}: call one of them `query`, or say which "
-        f'it is by `input {{ ..., query = "{{{{ {which} }}}}" }}`'
+        f"the row has no field 'query', only {', '.join(columns)}: rename one to 'query', or declare "
+        f'`input {{ ..., query = "{{{{ {which} }}}}" }}`'
     )
 
 

@@ -160,9 +160,9 @@ def _place(plan: Plan, name: str) -> Span | None:
     """Return where a model is first named; None where a setting names it, or there is no text."""
     for step in leaves(plan.root):
         if isinstance(step, Generate) and step.stage.model == name and step.stage.span:
-            span = step.stage.span
-            if (at := span.text.find(f":{name}")) >= 0:
-                return Span(span.source, span.start + at + 1, span.start + at + 1 + len(name))
+            place = dict(step.stage.span.parts).get("model")
+            if place is not None:
+                return place
     return None
 
 

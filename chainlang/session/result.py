@@ -136,7 +136,9 @@ class Result:
             given = ", ".join(repr(one) for one in self.outputs)
             message = f"this result has no {name}: only {given} was asked for"
             hint = f"add it: outputs=({given}, {name!r})"
-            raise error_of("operand", message, hint)
+            raise error_of(
+                "operand", message, hint, kind="output", subject=name, known=self.outputs
+            )
 
     @property
     def events(self) -> tuple[Event, ...]:

@@ -11,7 +11,8 @@ from typing import Any, Generic, TypeAlias, TypeVar
 from attrs import define
 
 from chainlang.analysis.program import Program
-from chainlang.errors import error_of
+from chainlang.diagnostics.suggest import unknown
+from chainlang.errors import OperandError, error_of
 from chainlang.optimizer.compile import planned
 from chainlang.plan.steps import Generate, Plan
 from chainlang.plan.visit import last, leaves
@@ -95,8 +96,7 @@ class Stream(Generic[Returned]):
             name = step.stage.name if isinstance(step, Generate) else "M"
             named.setdefault(name, set()).add(step.place)
         for name in sorted(wanted - named.keys()):
-            message = f"there is no stage {name!r} to listen to"
-            raise error_of("operand", message, f"it has {', '.join(named)}")
+            raise OperandError([unknown("stage", name, named, code="operand")])
         return frozenset(place for name in wanted for place in named[name])
 
 

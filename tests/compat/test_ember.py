@@ -92,7 +92,7 @@ def test_results_are_read_by_attribute_by_key_and_with_get() -> None:
     assert judged.final_answer == judged["synthesized_response"] == judged.answer == "42"
     assert judged.reasoning == "17 + 25 = 42"
     assert judged.get("confidence", 0.0) == 0.0
-    with pytest.raises(AttributeError, match="there are answer, responses, reasoning"):
+    with pytest.raises(AttributeError, match="available: answer, responses, reasoning"):
         judged.confidence  # noqa: B018
     assert not hasattr(judged, "_secret")
 

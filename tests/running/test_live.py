@@ -284,5 +284,5 @@ async def twice(stream: object) -> None:
 
 
 def test_a_stage_that_is_not_there_cannot_be_heard() -> None:
-    with pytest.raises(OperandError, match=r"no stage 'X' to listen to(.|\n)*it has E, J"):
+    with pytest.raises(OperandError, match=r"unknown stage 'X'(.|\n)*available: E, J"):
         heard("E >> J", FakeEngine(), stages=["X"])

@@ -57,8 +57,8 @@ def test_a_text_stands_as_it_is_and_any_other_value_as_json(template: str, text:
         ("{{ query.upper | lower }}", "upper is a function, which can't be shown"),
         ("{{ {}.get | string }}", "get is a function, which can't be shown"),
         ("{{ [{}.get] | join }}", "get is a function, which can't be shown"),
-        ("{{ nothing | upper }}", "there is no 'nothing'"),
-        ("{{ [nothing] }}", "there is no 'nothing'"),
+        ("{{ nothing | upper }}", "unknown name 'nothing'"),
+        ("{{ [nothing] }}", "unknown name 'nothing'"),
     ],
 )
 def test_what_has_no_text_is_an_error(template: str, message: str) -> None:
