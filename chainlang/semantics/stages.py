@@ -191,8 +191,8 @@ def _missing(name: str, record: Record) -> str:
     texts = [column for column in columns if isinstance(record.row[column], str)]
     which = closest(name, columns) or (texts or columns)[0]
     return (
-        f"the row has no field 'query', only {', '.join(columns)}: rename one to 'query', or declare "
-        f'`input {{ ..., query = "{{{{ {which} }}}}" }}`'
+        f"the row has no field 'query', only {', '.join(columns)}: rename one to 'query', or "
+        f'declare `input {{ ..., query = "{{{{ {which} }}}}" }}`'
     )
 
 

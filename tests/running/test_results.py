@@ -224,7 +224,7 @@ def test_a_wrong_call_says_what_to_write(call: object, message: str) -> None:
 
 
 def test_a_row_without_a_query_says_how_to_name_one() -> None:
-    with pytest.raises(RowError, match="only a, b: rename one to .query."):
+    with pytest.raises(RowError, match=r"only a, b: rename one to .query."):
         chain("E")({"a": "x", "b": "y"}, engine=FakeEngine())
 
 
