@@ -33,7 +33,7 @@ def type_faults(node: declarations.Type, known: Mapping[str, Declared]) -> Itera
     >>> from chainlang.notation import parse_file
     >>> op = parse_file('op a : map -> list[int(5..1)](..2) | strin {}').node.items[0]
     >>> [one.message for one in type_faults(op.returns, {})]
-    ['nothing lies in the range from 5 to 1', "unknown type 'strin'"]
+    ['empty range from 5 to 1', "unknown type 'strin'"]
     """
     for one in walk(node):
         match one:
