@@ -32,19 +32,17 @@ OLD, NEW = BEFORE, "now"
 
 def table(*, quick: bool = False) -> str:
     rows, rounds = (3, 2) if quick else (200, 15)
+    jobs = [
+        {"text": text, "how": how, "rows": questions(rows, number * rows)}
+        for number in range(rounds + 1)
+        for text in CHAINS.values()
+        for how in ("call", "map")
+    ]
     with TemporaryDirectory() as folder:
-        if not unpacked(Path(folder)):
-            return f"Not measured: this checkout has no history that reaches back to {BEFORE}."
-        programs = {
-            name: (OURS, "one_call.py", str(root))
-            for name, root in ((OLD, folder), (NEW, HERE.parent))
-        }
-        jobs = [
-            {"text": text, "how": how, "rows": questions(rows, number * rows)}
-            for number in range(rounds + 1)
-            for text in CHAINS.values()
-            for how in ("call", "map")
-        ]
+        roots = {NEW: HERE.parent}
+        if unpacked(Path(folder)):
+            roots = {OLD: Path(folder), **roots}
+        programs = {name: (OURS, "one_call.py", str(root)) for name, root in roots.items()}
         found = in_turns(programs, [jobs[0], *jobs])
     lines = [
         (
@@ -60,12 +58,22 @@ def table(*, quick: bool = False) -> str:
     for name, text in CHAINS.items():
         for how, said in (("call", "a call"), ("map", "a row of `map`")):
             at = [n for n, job in enumerate(jobs) if (job["text"], job["how"]) == (text, how)][1:]
-            before, now = (chosen(found[one], at) for one in (OLD, NEW))
-            assert [one["answers"] for one in before] == [one["answers"] for one in now]
-            old, new = (least(one, "cpu") / rows * 1e6 for one in (before, now))
+            reports = {one: chosen(found[one], at) for one in programs}
             first = name if how == "call" else ""
-            lines.append(f"| {first} | {said} | {old:,.0f} | {new:,.0f} | {new / old:.2f} |")
+            lines.append(f"| {first} | {said} | {' | '.join(compared(reports, rows))} |")
+    if OLD not in programs:
+        lines += ["", f"This checkout has no history that reaches back to {BEFORE}."]
     return "\n".join(lines)
+
+
+def compared(reports: dict[str, list[Report]], rows: int) -> tuple[str, str, str]:
+    """Return the cells of a row: the time before, the time now, and the one beside the other."""
+    now = least(reports[NEW], "cpu") / rows * 1e6
+    if OLD not in reports:
+        return "", f"{now:,.0f}", ""
+    assert [one["answers"] for one in reports[OLD]] == [one["answers"] for one in reports[NEW]]
+    before = least(reports[OLD], "cpu") / rows * 1e6
+    return f"{before:,.0f}", f"{now:,.0f}", f"{now / before:.2f}"
 
 
 def chosen(reports: list[Report], at: list[int]) -> list[Report]:
