@@ -34,16 +34,14 @@ def wanted(
 ) -> dict[str, Engine | Model]:
     """Return for each model of a plan the engine that was given for it, or what is to be opened."""
     given = settings.engine
+    if given is not None and not isinstance(given, Mapping):
+        return dict.fromkeys(plan.models, given)
+    engines: Mapping[str, Engine] = given or {}
     models = {item.name: item for item in declared if isinstance(item, Model)}
-    found: dict[str, Engine | Model] = {}
-    for name in plan.models:
-        if isinstance(given, Mapping) and name in given:
-            found[name] = given[name]
-        elif given is not None and not isinstance(given, Mapping):
-            found[name] = given
-        else:
-            found[name] = models.get(name) or Model(name, "vllm", name)
-    return found
+    return {
+        name: engines[name] if name in engines else models.get(name) or Model(name, "vllm", name)
+        for name in plan.models
+    }
 
 
 def engines_of(
