@@ -18,7 +18,7 @@ from chainlang.engines.fake import FakeEngine
 from chainlang.errors import EngineError, MeaningError, OperandError, SettingError, SourceError
 from chainlang.ir.builtins import COMBINATORS
 from chainlang.session.engine_pool import close_engines
-from chainlang.settings import NAMES, CallSettings, MapSettings, RunSettings, Settings
+from chainlang.settings import NAMES, CallSettings, MapSettings, RunSettings, Settings, sources
 from tests.project import keywords
 
 CANARY = "sk-canary-7f3a"
@@ -61,6 +61,51 @@ def test_pyproject_has_a_table_of_them(folder: Path, monkeypatch: pytest.MonkeyP
     assert MapSettings.of({}).window == 7
     (inner / "chainlang.toml").write_text("")
     assert MapSettings.of({}).window == 256
+
+
+@pytest.mark.parametrize("settled", [-1, 0, 2 * 10**9])
+def test_a_file_is_read_again_when_it_has_changed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, settled: int
+) -> None:
+    """Remembered at once, or only later, as it is: what a file says is what holds."""
+    monkeypatch.setattr(sources, "_SETTLED", settled)
+    file = folder / "chainlang.toml"
+    file.write_text("window = 1\n")
+    assert MapSettings.of({}).window == 1
+    file.write_text("window = 22\n")  # another size
+    assert MapSettings.of({}).window == 22
+    (folder / "other.toml").write_text("window = 33\n")
+    (folder / "other.toml").replace(file)  # another file, of the same size
+    assert MapSettings.of({}).window == 33
+    if settled > 0:
+        file.write_text("window = 44\n")  # the same size, and perhaps the same time
+        assert MapSettings.of({}).window == 44
+    file.unlink()
+    assert MapSettings.of({}).window == 256
+
+
+def test_a_file_that_has_not_changed_is_not_read_again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "_SETTLED", -1)
+    (folder / "chainlang.toml").write_text("window = 5\n")
+    assert MapSettings.of({}).window == 5
+    monkeypatch.delattr(Path, "read_text")
+    assert [MapSettings.of({}).window for _ in range(3)] == [5, 5, 5]
+
+
+def test_a_nearer_file_is_found_when_it_comes(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "chainlang.toml").write_text("window = 1\n")
+    inner = folder / "inner"
+    inner.mkdir()
+    monkeypatch.chdir(inner)
+    assert MapSettings.of({}).window == 1
+    (inner / "pyproject.toml").write_text("[tool.chainlang]\nwindow = 2\n")
+    assert MapSettings.of({}).window == 2
+    (inner / "chainlang.toml").mkdir()  # a folder is no file of settings
+    assert MapSettings.of({}).window == 2
 
 
 def test_a_list_in_the_environment_has_commas(monkeypatch: pytest.MonkeyPatch) -> None:

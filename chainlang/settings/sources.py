@@ -8,6 +8,7 @@ current folder or the nearest one around it that has either. In the environment 
 from __future__ import annotations
 
 import os
+import time
 import tomllib
 from collections.abc import Collection, Mapping
 from functools import lru_cache
@@ -23,51 +24,81 @@ from chainlang.settings.setting import PREFIX
 _TOML = 'a line is a name and a value, and a text has quotes: model = "tiny"'
 
 
+_SETTLED = 2 * 10**9
+"""Nanoseconds. A file that was just written may be written again without another time of change,
+so what it says is remembered only once this has passed."""
+
+
 @frozen
 class SettingsFile:
     """The file of settings that holds in the current folder."""
 
-    name: str = ""
-    """For errors."""
+    path: str = ""
     table: Mapping[str, Any] = {}
+    part: str = ""
+    """The table of the file that has the settings, where that is not all of it."""
+
+    @property
+    def name(self) -> str:
+        """The name of the file, for errors."""
+        return f"[{self.part}] of {_named(self.path)}" if self.part else _named(self.path)
 
 
 def variables(names: Collection[str]) -> dict[str, str]:
     """Return the variables of the environment that are set, by the settings they are of."""
-    found = {}
-    for variable in os.environ:
-        prefix, name = variable[: len(PREFIX)], variable[len(PREFIX) :].lower()
-        if prefix.upper() == PREFIX and name in names and os.environ[variable]:
-            found[name] = variable
-    return found
+    length = len(PREFIX)
+    ours = [one for one in os.environ if one[:length].upper() == PREFIX]
+    named = {one[length:].lower(): one for one in ours if os.environ[one]}
+    return {name: one for name, one in named.items() if name in names}
 
 
 def settings_file() -> SettingsFile:
     """Return the nearest file of settings, going up from the current folder."""
-    here = Path.cwd()
-    for folder in (here, *here.parents):
-        own, project = folder / "chainlang.toml", folder / "pyproject.toml"
-        if own.is_file():
-            return SettingsFile(_named(own), _read(own))
-        if project.is_file():
+    for own, project in _candidates(os.getcwd()):  # noqa: PTH109  # asked for by each call
+        if os.access(own, os.F_OK) and Path(own).is_file():
+            return SettingsFile(own, _read(own))
+        if os.access(project, os.F_OK) and Path(project).is_file():
             match _read(project):
                 case {"tool": {"chainlang": dict(table)}}:
-                    return SettingsFile(f"[tool.chainlang] of {_named(project)}", table)
+                    return SettingsFile(project, table, "tool.chainlang")
     return SettingsFile()
 
 
-def _named(path: Path) -> str:
-    return path.name if path.parent == Path.cwd() else str(path)
+@lru_cache(maxsize=8)
+def _candidates(here: str) -> tuple[tuple[str, str], ...]:
+    """Return the paths of both kinds of file in a folder and in those around it."""
+    folders = (Path(here), *Path(here).parents)
+    return tuple((str(one / "chainlang.toml"), str(one / "pyproject.toml")) for one in folders)
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _named(path: str) -> str:
+    return Path(path).name if Path(path).parent == Path.cwd() else path
+
+
+def _read(path: str) -> dict[str, Any]:
+    """Return what a file says: as it was read before, if it has not changed since."""
     try:
-        return _parsed(path.read_text(encoding="utf-8"))
+        now = Path(path).stat()
+        version = (now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns, now.st_ctime_ns)
+        known = _KNOWN.get(path)
+        if known is not None and known[0] == version:
+            return known[1]
+        table = _parsed(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         message = f"{_named(path)}: {error.strerror or 'this file can not be read'}"
     except ValueError as error:  # no TOML, or no UTF-8
         message = f"{_named(path)}: this is no TOML: {error}"
+    else:
+        if time.time_ns() - max(now.st_mtime_ns, now.st_ctime_ns) > _SETTLED:
+            if len(_KNOWN) >= _MOST:
+                _KNOWN.clear()
+            _KNOWN[path] = (version, table)
+        return table
     raise SettingError([Diagnostic("setting", message, hint=_TOML)])
+
+
+_KNOWN: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {}
+_MOST = 8
 
 
 @lru_cache(maxsize=8)  # a millisecond, for a file of a hundred lines
