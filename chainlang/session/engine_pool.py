@@ -35,7 +35,8 @@ def wanted(
     """Return for each model of a plan the engine that was given for it, or what is to be opened."""
     given = settings.engine
     if given is not None and not isinstance(given, Mapping):
-        return dict.fromkeys(plan.models, given)
+        engine: Engine | Model = given
+        return dict.fromkeys(plan.models, engine)
     engines: Mapping[str, Engine] = given or {}
     models = {item.name: item for item in declared if isinstance(item, Model)}
     return {
@@ -115,11 +116,14 @@ def _key(model: Model, arguments: Mapping[str, Any]) -> tuple[Any, ...]:
 
 def _check_promises(plan: Plan, engines: Mapping[str, Engine]) -> None:
     """Raise if a stage asks for what the engine of its model does not give."""
+    promised = {name: engine.capabilities for name, engine in engines.items()}
+    if all(one.logprobs for one in promised.values()):
+        return
     for step in leaves(plan.root):
         if isinstance(step, Generate) and step.stage.logprobs:
-            promised = engines[step.stage.model].capabilities
-            if not promised.logprobs:
-                message = f"the {promised.name} engine does not return logprobs"
+            lacking = promised[step.stage.model]
+            if not lacking.logprobs:
+                message = f"the {lacking.name} engine does not return logprobs"
                 hint = "leave logprobs=true out, or name a model of another engine"
                 raise error_of(
                     "engine", message, hint, span=step.stage.span, subject=step.stage.model
