@@ -444,7 +444,7 @@ def test_the_rounds_of_a_loop_feed_each_other() -> None:
 @pytest.mark.parametrize(
     ("until", "message"),
     [
-        ("answer", 'until= is true or false, and this is "3"'),
+        ("answer | trim", 'until= is true or false, and this is "3"'),
         ("missing == 1", "until= can't be told: 'missing' is undefined"),
         ("answer > 3", "until= can't be told: '>' not supported between instances of"),
         ("1 / 0 > 3", "until= can't be told: division by zero"),
@@ -504,7 +504,7 @@ def test_each_over_candidates_over_a_named_part_and_over_nothing() -> None:
 @pytest.mark.parametrize(
     ("over", "message"),
     [
-        ("query", 'over= is no list but "q"'),
+        ("query | trim", 'over= is no list but "q"'),
         ("{'a': [1]}", 'over= is no list but {"a": [1]}'),
         ("missing", "over= can't be told: 'missing' is undefined"),
         ("[1, 2, 3]", "over= has 3 items: the limit samples_per_stage is 2"),
@@ -518,7 +518,7 @@ def test_what_is_no_list_or_too_long_fails_the_row(over: str, message: str) -> N
 
 
 def test_a_part_is_no_list_and_is_said_as_json() -> None:
-    chained = "(fr = E) >> each(E, over='fr')"
+    chained = "(fr = E) >> each(E, over='fr if fr else []')"
     result = one(chain(chained), engine=FakeEngine(answers={"": "oui"}))
     assert result.failure is not None
     says = 'over= is no list but {"answer": "oui", "candidates": [{"answer": "oui"}]}'
