@@ -20,7 +20,7 @@ from chainlang.notation import Parsed, source, unparse
 from chainlang.notation.files import read_chain_file
 from chainlang.notation.parse import read_expression
 from chainlang.semantics.bindings import NOTHING, Bound
-from chainlang.semantics.input_schema import Door
+from chainlang.semantics.input_schema import RowValidator
 
 
 @frozen
@@ -34,9 +34,9 @@ class Program:
     """Cache of compiled plans."""
 
     @property
-    def door(self) -> Door:
+    def row_validator(self) -> RowValidator:
         """Validator of its rows."""
-        return self.memo.get("door", lambda: Door.of(self.items, self.bound))
+        return self.memo.get("row_validator", lambda: RowValidator.of(self.items, self.bound))
 
 
 def read(text: str, items: tuple[Item, ...] = ()) -> tuple[Expr, tuple[Diagnostic, ...]]:

@@ -28,7 +28,7 @@ from chainlang.plan.steps import (
     Step,
     Timeout,
 )
-from chainlang.semantics.combinators import MENDABLE, ONCE, Tries
+from chainlang.semantics.combinators import MENDABLE, ONCE, RetryPolicy
 from chainlang.semantics.outputs import EVERYTHING
 from chainlang.semantics.seeds import Place
 from chainlang.semantics.stages import Meaning, Vote
@@ -130,7 +130,7 @@ def _place(place: Place) -> str:
     return "/".join(place) or "root"
 
 
-def _tries(tries: Tries) -> str:
+def _tries(tries: RetryPolicy) -> str:
     if tries == ONCE:
         return ""
     only = "" if tries.on == MENDABLE else f"  on={','.join(sorted(tries.on))}"

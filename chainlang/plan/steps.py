@@ -11,7 +11,7 @@ from typing import TypeAlias
 from attrs import field, frozen
 
 from chainlang.diagnostics.source import Span
-from chainlang.semantics.combinators import ONCE, Tries
+from chainlang.semantics.combinators import ONCE, RetryPolicy
 from chainlang.semantics.functions import UserFunction
 from chainlang.semantics.outputs import EVERYTHING, Outputs
 from chainlang.semantics.seeds import Place
@@ -32,7 +32,7 @@ class Generate:
     place: Place
     depth: int
     """Number of stages before it; the runtime gives later stages priority."""
-    tries: Tries = ONCE
+    tries: RetryPolicy = ONCE
     """Retry policy of failed samples."""
     together: bool = False
     """Whether one request asks for all samples of a prompt."""
@@ -56,7 +56,7 @@ class Call:
 
     function: UserFunction
     place: Place
-    tries: Tries = ONCE
+    tries: RetryPolicy = ONCE
     """Retry policy of failed calls."""
     span: Span | None = field(default=None, eq=False, repr=False)
 
@@ -148,7 +148,7 @@ class Retry:
     """Run a step, and run it again as a whole if it fails."""
 
     step: Step
-    tries: Tries
+    tries: RetryPolicy
     place: Place
 
 

@@ -1,4 +1,4 @@
-"""What a row and a run have used of what they may cost."""
+"""Budgets of calls and tokens: of each row and of the run."""
 
 from __future__ import annotations
 
@@ -8,42 +8,42 @@ from attrs import define, field
 
 from chainlang.limits import current
 from chainlang.protocol.messages import Completion, Failure, Request, Usage
-from chainlang.runtime.limits import Terms
+from chainlang.runtime.limits import RunLimits
 from chainlang.semantics.stage_error import StageError
 
 
 @define(eq=False)
 class RowBudget:
-    """That of one row. What it asks for counts when it asks; a call that fails is given back."""
+    """Budget of a row. Requests are charged when they are made; a failed one is refunded."""
 
-    terms: Terms = field(factory=Terms)
+    limits: RunLimits = field(factory=RunLimits)
     calls: int = 0
     tokens: int = 0
     items: int = field(factory=lambda: current().calls_per_row)
-    """How many items it may still run a part for; a list in a list in a list is long."""
+    """Number of items for which `each` may still run its part; nested lists multiply it."""
 
     def take(self, items: int) -> None:
-        """Take items. Raises `StageError` where they do not suffice."""
+        """Charge the items of an `each`. Raises `StageError` if too few are left."""
         self.items -= items
         if self.items < 0:
             message = "over= has, with those of the lists around it, more items than calls_per_row"
             raise StageError(message, "input")
 
-    def ask(self, requests: Iterable[Request]) -> None:
-        """Count requests. Raises `StageError` where the row may not ask that any more."""
-        calls, tokens = self.terms.row_calls, self.terms.row_tokens
+    def charge(self, requests: Iterable[Request]) -> None:
+        """Charge requests. Raises `StageError` if they exceed the budget."""
+        calls, tokens = self.limits.row_calls, self.limits.row_tokens
         if calls is None and tokens is None:
             return
         drawn = sum(request.drawn for request in requests)
         if calls is not None and self.calls + drawn > calls:
-            made = f"row_calls is {calls}: {self.calls} made, {drawn} more asked for"
-            raise StageError(made, "budget")
+            what = f"row_calls={calls} is used up: {self.calls} made, {drawn} more requested"
+            raise StageError(what, "budget")
         if tokens is not None and self.tokens >= tokens:
-            raise StageError(f"row_tokens is {tokens}: {self.tokens} used", "budget")
+            raise StageError(f"row_tokens={tokens} is used up: {self.tokens} used", "budget")
         self.calls += drawn
 
-    def hear(self, request: Request, reply: Completion | Failure) -> None:
-        """Count what came of a request."""
+    def settle(self, request: Request, reply: Completion | Failure) -> None:
+        """Charge the tokens of a completion, or refund a failed request."""
         if isinstance(reply, Completion):
             self.tokens += _tokens(reply.usage)
         else:
@@ -52,57 +52,60 @@ class RowBudget:
 
 @define(eq=False)
 class RunBudget:
-    """That of a run: of what it asks of engines, and not of what it had before.
+    """Budget of a run, for requests to engines; cache hits and resumed rows cost nothing.
 
-    What was asked when a budget is used up is waited for, and counts; more is not asked.
+    Once it is used up, no request is made, and the requests in flight are waited for and charged.
     """
 
-    terms: Terms
+    limits: RunLimits
     calls: int = 0
     tokens: int = 0
-    flying: int = 0
-    """Requests that engines have."""
-    over: str = ""
-    """Which budget is used up, with its value; empty for none."""
-    late: bool = False
-    """Whether that is the time."""
+    in_flight: int = 0
+    """Number of requests that engines are working on."""
+    used_up: str = ""
+    """Message about the limit that was reached; empty for none."""
+    timed_out: bool = False
+    """Whether that limit is the time of the run."""
 
     def has_room(self, request: Request) -> bool:
-        """Return whether a request may be asked; if not, the budget is over."""
-        calls, tokens = self.terms.run_calls, self.terms.run_tokens
+        """Return whether a request may be made; if not, the budget is used up."""
+        calls, tokens = self.limits.run_calls, self.limits.run_tokens
         if calls is not None and self.calls + request.drawn > calls:
-            never = (
-                f", and a stage asks for {request.drawn} at once" if request.drawn > calls else ""
-            )
-            self.over = self.over or f"run_calls={calls}{never}"
+            self._end("run_calls", calls)
+            if request.drawn > calls:
+                self.used_up += f": one request has {request.drawn} samples"
         elif tokens is not None and self.tokens >= tokens:
-            self.over = self.over or f"run_tokens={tokens}"
-        return not self.over
+            self._end("run_tokens", tokens)
+        return not self.used_up
 
-    def ask(self, request: Request) -> None:
-        """Count a request that is asked."""
+    def charge(self, request: Request) -> None:
+        """Charge a request that is submitted."""
         self.calls += request.drawn
-        self.flying += 1
+        self.in_flight += 1
 
-    def hear(self, request: Request, reply: Completion | Failure) -> None:
-        """Count what came of a request."""
-        self.flying -= 1
+    def settle(self, request: Request, reply: Completion | Failure) -> None:
+        """Charge the tokens of a completion, or refund a failed request."""
+        self.in_flight -= 1
         if isinstance(reply, Completion):
             self.tokens += _tokens(reply.usage)
         else:
             self.calls -= request.drawn
 
-    def end(self) -> None:
-        """Take note that the time of the run is over; nothing more is waited for."""
-        self.over, self.late = self.over or f"run_seconds={self.terms.run_seconds:g}", True
+    def time_out(self) -> None:
+        """End the budget at the deadline of the run; requests in flight are not waited for."""
+        self._end("run_seconds", self.limits.run_seconds or 0.0)
+        self.timed_out = True
 
-    def is_spent(self, news: bool) -> bool:
-        """Return whether the run ends now, where something has just come or not."""
-        return bool(self.over) and (self.late or not (self.flying or news))
+    def _end(self, name: str, value: float) -> None:
+        self.used_up = self.used_up or f"the budget {name}={value} is used up"
 
-    def forget(self, aborted: int) -> None:
-        """Note how many requests were aborted; their cost stays counted."""
-        self.flying -= aborted
+    def is_over(self, news: bool) -> bool:
+        """Return whether the run ends now; `news`: whether replies have just arrived."""
+        return bool(self.used_up) and (self.timed_out or not (self.in_flight or news))
+
+    def abort(self, requests: int) -> None:
+        """Remove aborted requests from those in flight; they stay charged."""
+        self.in_flight -= requests
 
 
 def _tokens(usage: Usage) -> int:

@@ -11,7 +11,7 @@ from chainlang.plan.visit import is_at_once
 from chainlang.runtime.effects import All, Await, Effect, RowContext, failed
 from chainlang.runtime.inline import called
 from chainlang.runtime.retry import retried
-from chainlang.semantics.combinators import Try, further
+from chainlang.semantics.combinators import Attempt, further
 from chainlang.semantics.functions import UserFunction
 from chainlang.semantics.record import Candidate, Event, Record
 from chainlang.semantics.seeds import Place
@@ -52,11 +52,11 @@ def _tried(
         found = further(place, tries.mark, attempt)
         return (*found, f"c{number}") if function.kind == "map" else found
 
-    def run(one: Try) -> Generator[Effect, Any, Candidates]:
+    def run(one: Attempt) -> Generator[Effect, Any, Candidates]:
         return _called(function, one.record, read, at(one.attempt))
 
     try:
-        first = Try(record)
+        first = Attempt(record)
         found = yield from retried(tries, first, run, events, error=StageError, place=at)
     except StageError as error:  # of whichever attempt: its place is that of the plan
         raise failed(error, f"@{function.name}", at(0), span=step.span) from error

@@ -1,4 +1,4 @@
-"""What time it is, for deadlines and pauses."""
+"""Clocks of deadlines and pauses: the machine's, or that of engines with simulated time."""
 
 from __future__ import annotations
 
@@ -11,56 +11,56 @@ from chainlang.engines.protocol import is_timed
 from chainlang.runtime.ports.port import Port
 
 LONGEST_SLEEP = 0.05
-"""Seconds; after that, somebody may want something else."""
+"""Maximum seconds of one sleep, so that other events are noticed in time."""
 
 
 class Clock(Protocol):
-    """Tells the seconds, from some moment on."""
+    """A source of time, in seconds since an arbitrary moment."""
 
     @property
     def ports(self) -> tuple[Port, ...]:
-        """The ways to the engines whose time it tells."""
+        """Ports to the engines whose simulated time it returns; empty for the machine's clock."""
         ...
 
     def now(self) -> float:
-        """Return what time it is."""
+        """Return the current time."""
         ...
 
     def wait(self, until: float) -> None:
-        """Let time pass, up to a moment at most."""
+        """Let time pass, at most up to `until`."""
         ...
 
     def slept(self, seconds: float) -> None:
-        """Let pass what has passed on the machine, while nothing was asked of an engine."""
+        """Advance simulated time by the seconds that passed on the machine."""
         ...
 
 
 @define(eq=False)
 class MachineClock:
-    """The machine's own time, but for what somebody else did with the thread."""
+    """The machine's time, without the time in which the run was suspended."""
 
     lost: float = 0.0
     ports: tuple[Port, ...] = ()
 
     def now(self) -> float:
-        """Return what time it is."""
+        """Return the current time."""
         return time.monotonic() - self.lost
 
     def stopped(self) -> _Stopped:
-        """Count no time that passes in the ``with`` block."""
+        """Stop the clock during the ``with`` block."""
         return _Stopped(self)
 
     def wait(self, until: float) -> None:
-        """Sleep for a moment."""
+        """Sleep until `until`, at most for `LONGEST_SLEEP`."""
         time.sleep(max(0.0, min(until - self.now(), LONGEST_SLEEP)))
 
     def slept(self, seconds: float) -> None:
-        """Do nothing: it has passed."""
+        """Do nothing: the machine's time has passed already."""
 
 
 @define(eq=False)
 class _Stopped:
-    """A block whose time a clock does not count; each row passes through one, so it is a class."""
+    """Context in which a clock stands still; a class, as a generator would cost each row more."""
 
     clock: MachineClock
     began: float = 0.0
@@ -74,19 +74,19 @@ class _Stopped:
 
 @frozen
 class EngineClock:
-    """The time of engines that have one of their own, so that a test waits for nothing."""
+    """The simulated time of engines, so that tests don't have to wait."""
 
     ports: tuple[Port, ...]
 
     def now(self) -> float:
-        """Return the time of the engine that is ahead."""
+        """Return the latest time of any of the engines."""
         return max(port.engine.now for port in self.ports if is_timed(port.engine))
 
     def wait(self, until: float) -> None:
-        """Let time pass for all of the engines, at once."""
+        """Advance all engines to a time."""
         for port in self.ports:
             port.step(until)
 
     def slept(self, seconds: float) -> None:
-        """Let as much time pass for the engines."""
+        """Advance all engines by the seconds that passed on the machine."""
         self.wait(self.now() + seconds)

@@ -16,7 +16,7 @@ Call = Callable[[], Coroutine[Any, Any, Any]]
 
 
 @define(eq=False)
-class Awaiting(Generic[Who]):
+class PendingCalls(Generic[Who]):
     """Calls in flight, and who waits for each. The loop starts with the first call."""
 
     _waiting: dict[int, Who] = field(factory=dict)

@@ -1,7 +1,7 @@
-"""What the work of a row is made of: what it waits for, what it knows, and how it fails.
+"""Effects that the work of a row yields, its context, and its failure.
 
-Work is a generator. It yields an effect, and is sent what came of it. Nothing here knows of other
-rows, of engines or of time.
+The work of a row or a step is a generator: it yields an effect and is sent the result. It depends
+neither on other rows, nor on engines, nor on the time.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from attrs import evolve, field, frozen
 from chainlang.diagnostics.source import Span
 from chainlang.protocol.messages import Request
 from chainlang.runtime.budget import RowBudget
-from chainlang.runtime.limits import Terms
+from chainlang.runtime.limits import RunLimits
 from chainlang.runtime.outcome import RowFailure
-from chainlang.runtime.stream import Ear, Listener
+from chainlang.runtime.stream import DeltaSink, Listener
 from chainlang.runtime.tracing import NOTHING, Tracing
 from chainlang.semantics.functions import FunctionError
 from chainlang.semantics.record import Flow
@@ -28,25 +28,25 @@ Work: TypeAlias = "Generator[Effect, Any, Flow]"
 
 @frozen
 class Ask:
-    """Wait for the replies to requests; they come in the order of the requests."""
+    """Wait for the replies to requests; the result has them in the order of the requests."""
 
     requests: tuple[Request, ...]
-    ear: Ear | None = None
-    """Is told what comes meanwhile."""
+    sink: DeltaSink | None = None
+    """Receives the deltas while waiting."""
 
 
 @frozen
 class All:
-    """Wait for generators that run at the same time; what they return comes in their order."""
+    """Wait for concurrent generators; the result has their values in their order."""
 
     works: tuple[Generator[Effect, Any, Any], ...]
 
 
 @frozen
 class Await:
-    """Wait for coroutines that run at the same time; what they return comes in their order.
+    """Wait for concurrent coroutines; the result has their values in their order.
 
-    Each is made when it begins. They raise nothing.
+    Each coroutine is created when it starts, and must not raise.
     """
 
     calls: tuple[Callable[[], Coroutine[Any, Any, Any]], ...]
@@ -54,14 +54,14 @@ class Await:
 
 @frozen
 class Pause:
-    """Wait, for some seconds."""
+    """Wait for some seconds."""
 
     seconds: float
 
 
 @frozen
 class Within:
-    """Wait for a generator, for some seconds at most: then it is ended, and the failure raised."""
+    """Wait for a generator; at the timeout it is closed, and `failure` is raised."""
 
     work: Work
     seconds: float
@@ -72,7 +72,7 @@ Effect: TypeAlias = Ask | All | Await | Pause | Within
 
 
 class RowFailed(Exception):
-    """A row has failed; `failure` says why."""
+    """The failure of a row, or of a part of it."""
 
     def __init__(self, failure: RowFailure) -> None:
         self.failure = failure
@@ -91,7 +91,7 @@ def failed(
     sample: int | None = None,
     span: Span | None = None,
 ) -> RowFailed:
-    """Return the failure that an error of a stage is, with where it happened."""
+    """Return the failure of a stage, with its place, sample and span."""
     raised = error if isinstance(error, FunctionError) else None
     return RowFailed(
         RowFailure(
@@ -111,25 +111,25 @@ def failed(
 
 @frozen
 class RowContext:
-    """What the steps of one row share: the seed, who listens, and which runs of steps these are."""
+    """Context of the steps of a row: seed, callback, span, budget, and the attempts around them."""
 
     run_seed: int
     runs: tuple[str, ...] = ()
-    """For each star in a place, what stands for it; nothing for a first attempt, round or item."""
+    """Replacements of the stars in places; empty for a first attempt, round or item."""
     listener: Listener | None = None
     tracing: Tracing = NOTHING
-    """The row, or the stage of it, as it is traced."""
+    """Span of the row or of the stage."""
     redraw: int = 0
-    """How often the row was drawn again in later runs."""
+    """Number of runs that resampled the row after it failed."""
     budget: RowBudget = field(factory=RowBudget)
 
     @property
-    def terms(self) -> Terms:
-        """What the row may cost, and how long it waits."""
-        return self.budget.terms
+    def limits(self) -> RunLimits:
+        """Time, call and token limits."""
+        return self.budget.limits
 
     def place(self, place: Place) -> Place:
-        """Return a place of the plan with its stars filled in."""
+        """Return a place of the plan with its stars replaced."""
         if not self.runs:
             return place
         runs = iter(self.runs)
@@ -137,9 +137,9 @@ class RowContext:
         return tuple(part for part in filled if part)
 
     def run(self, part: str) -> RowContext:
-        """Return the context inside a step that runs several times."""
+        """Return the context inside a repeated step."""
         return evolve(self, runs=(*self.runs, part))
 
     def further(self, mark: str, number: int) -> RowContext:
-        """Return the context of an attempt, a round or an item; the first adds nothing."""
+        """Return the context of an attempt, a round or an item; that of the first is the same."""
         return self.run(f"{mark}{number}" if number else "")

@@ -1,4 +1,4 @@
-"""A stage of one row: what it asks, and its candidates; and again, where replies are bad."""
+"""Generation: the requests of one stage of a row, its candidates, and retries of bad replies."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from chainlang.protocol.messages import Completion, Failure, Request
 from chainlang.runtime.effects import All, Ask, Effect, RowContext, RowFailed, failed
 from chainlang.runtime.ports.port import new_id
 from chainlang.runtime.retry import retried
-from chainlang.runtime.stream import Ear
-from chainlang.semantics.combinators import Try, further
+from chainlang.runtime.stream import DeltaSink
+from chainlang.semantics.combinators import Attempt, further
 from chainlang.semantics.record import Candidate, Event, Record
 from chainlang.semantics.seeds import Place, seed
 from chainlang.semantics.stage_error import StageError
@@ -25,21 +25,21 @@ Drawn: TypeAlias = "Candidate | _Bad"
 
 @frozen
 class _Draw:
-    """Samples of one reading that are asked for together."""
+    """Samples of one prompt that share a request."""
 
     number: int
-    """Of the reading; a map has one for each candidate."""
+    """Number of the prompt; a map has one for each candidate."""
     first: int
-    """The number of the first sample."""
+    """Number of the first sample."""
     count: int
     start: Record
-    """What the prompt is made of."""
+    """Record that the prompt reads."""
     place: Place
 
 
 @frozen
 class _Bad:
-    """A sample that failed: which it was, and why."""
+    """A failed sample: its prompt, its number, and the error."""
 
     number: int
     sample: int
@@ -48,7 +48,7 @@ class _Bad:
 
 @frozen
 class _Drawing:
-    """A stage of a row, being drawn."""
+    """A stage of a row in progress."""
 
     step: Generate
     record: Record
@@ -57,7 +57,7 @@ class _Drawing:
     reads: tuple[Candidate | None, ...]
 
     def draws(self, start: int, stop: int) -> list[_Draw]:
-        """Return the samples of these numbers of each reading, in their order."""
+        """Return the samples from `start` to `stop` of each prompt, in order."""
         most = LARGEST_REQUEST if self.step.together else 1
         return [
             _Draw(number, first, min(most, stop - first), self.record, self.at(number))
@@ -66,14 +66,14 @@ class _Drawing:
         ]
 
     def at(self, number: int, attempt: int = 0) -> Place:
-        """Return the place of a reading, at an attempt."""
+        """Return the place of a prompt at an attempt."""
         place = further(self.place, self.step.tries.mark, attempt)
         return place if self.reads[number] is None else (*place, f"c{number}")
 
     def ask(self, draws: Sequence[_Draw]) -> tuple[Ask, dict[int, StageError]]:
-        """Return what asks for some samples, and why the prompts of others can't be made.
+        """Return the effect that requests samples, and the errors of prompts by index.
 
-        Raises `RowFailed` where the row may not ask for that any more.
+        Raises `RowFailed` if the requests exceed the row's budget.
         """
         requests: list[Request] = []
         unmade: dict[int, StageError] = {}
@@ -83,7 +83,7 @@ class _Drawing:
             except StageError as error:
                 unmade[index] = error
         try:
-            self.context.budget.ask(requests)
+            self.context.budget.charge(requests)
         except StageError as error:
             stage = self.step.stage
             raise failed(error, stage.name, self.place, span=stage.span) from error
@@ -92,8 +92,8 @@ class _Drawing:
             return Ask(tuple(requests)), unmade
         asked = (draw for index, draw in enumerate(draws) if index not in unmade)
         places = tuple((draw.place, draw.first) for draw in asked)
-        ear = Ear(listener.tell, self.step.stage.name, places)
-        return Ask(tuple(evolve(one, stream=True) for one in requests), ear), unmade
+        sink = DeltaSink(listener.callback, self.step.stage.name, places)
+        return Ask(tuple(evolve(one, stream=True) for one in requests), sink), unmade
 
     def receive(
         self,
@@ -102,13 +102,13 @@ class _Drawing:
         unmade: Mapping[int, StageError],
         replies: Sequence[Completion | Failure],
     ) -> list[Drawn]:
-        """Return what came of some samples, in their order."""
+        """Return the candidates and failures of the requested samples, in order."""
         for request, reply in zip(asked.requests, replies, strict=True):
-            self.context.budget.hear(request, reply)
-        if asked.ear is not None:
+            self.context.budget.settle(request, reply)
+        if asked.sink is not None:
             for number, reply in enumerate(replies):
                 if isinstance(reply, Completion):
-                    asked.ear.finish(number, reply.samples)
+                    asked.sink.finish(number, reply.samples)
         came = iter(replies)
         return [
             made
@@ -117,9 +117,9 @@ class _Drawing:
         ]
 
     def request(self, draw: _Draw) -> Request:
-        """Return the request of some samples. Raises `StageError` if it can't be made."""
+        """Return the request of some samples. Raises `StageError` for an invalid prompt."""
         stage, context = self.step.stage, self.context
-        terms = context.terms
+        limits = context.limits
         return Request(
             id=new_id(),
             model=stage.model,
@@ -128,25 +128,25 @@ class _Drawing:
             seed=seed(context.run_seed, self.record.id, draw.place) + draw.first,
             count=draw.count,
             schema=schema(stage, draw.start),
-            lenient=True,  # what the engine does not hold is looked at in the reply
+            lenient=True,  # the reply is validated for what the engine does not enforce
             logprobs=stage.logprobs,
             priority=-self.step.depth,
             redraw=context.redraw,
             tracing=context.tracing or None,
             shared=self.step.shared,
             choices=self.choices(draw),
-            deadline=terms.call_seconds,
-            patience=terms.patience,
+            deadline=limits.call_seconds,
+            patience=limits.patience,
         )
 
     def choices(self, draw: _Draw) -> tuple[str, ...]:
-        """Return the replies of which one is to be left, where that is enough."""
+        """Return the possible replies, if a reply may stop once one of them is left."""
         if not self.step.until_decided:
             return ()
         return choices(self.step.stage, len(draw.start.candidates))
 
     def made(self, draw: _Draw, reply: Completion | Failure | StageError) -> Iterator[Drawn]:
-        """Yield what each sample of a reply is."""
+        """Yield the candidate or failure of each sample of a reply."""
         if not isinstance(reply, Completion):
             error = StageError.of(reply) if isinstance(reply, Failure) else reply
             for number in range(draw.first, draw.first + draw.count):
@@ -160,12 +160,12 @@ class _Drawing:
                 yield _Bad(draw.number, number, error)
 
     def again(self, bad: _Bad) -> Generator[Effect, Any, tuple[Drawn, list[Event]]]:
-        """Return what comes of drawing a sample again, as often as it may be."""
+        """Retry a failed sample; return its candidate or last failure, and the events."""
         events: list[Event] = []
         place = partial(self.at, bad.number)
 
-        def run(one: Try) -> Generator[Effect, Any, Candidate]:
-            if one.number == 1:  # it was drawn with the others
+        def run(one: Attempt) -> Generator[Effect, Any, Candidate]:
+            if one.number == 1:  # it was sampled with the others
                 raise bad.error
             draw = _Draw(bad.number, bad.sample, 1, one.record, place(one.attempt))
             asked, unmade = self.ask([draw])
@@ -177,7 +177,7 @@ class _Drawing:
         try:
             drawn = yield from retried(
                 self.step.tries,
-                Try(self.record),
+                Attempt(self.record),
                 run,
                 events,
                 error=StageError,
@@ -196,7 +196,7 @@ class _Drawing:
     def wave(
         self, start: int, stop: int
     ) -> Generator[Effect, Any, tuple[list[Drawn], list[Event]]]:
-        """Return what comes of the samples of these numbers, and what was drawn again for it."""
+        """Generate the samples from `start` to `stop`, with retries; return them and the events."""
         draws, events = self.draws(start, stop), list[Event]()
         asked, unmade = self.ask(draws)
         drawn = self.receive(draws, asked, unmade, (yield asked))
@@ -217,8 +217,8 @@ def generate(
 ) -> Generator[Effect, Any, Record]:
     """Return the work of a stage. It raises `RowFailed`.
 
-    `needed` says of the candidates so far, and how many there may still be, how many more to draw;
-    without it all are drawn at once.
+    `needed` takes the candidates so far and the number of remaining samples, and returns the number
+    to request next; without it all samples are requested at once.
     """
     stage, place = step.stage, context.place(step.place)
     try:

@@ -26,7 +26,7 @@ from chainlang.plan.steps import (
     Timeout,
 )
 from chainlang.runtime.effects import RowContext, failed
-from chainlang.runtime.stream import Piece
+from chainlang.runtime.stream import Chunk
 from chainlang.semantics.record import Candidate, Record
 from chainlang.semantics.stage_error import StageError
 from chainlang.semantics.stages import voted
@@ -75,5 +75,5 @@ def counted(step: Count, record: Record, context: RowContext) -> Record:
     except StageError as error:
         raise failed(error, "M", place, span=step.vote.span) from error
     if context.listener is not None and step.place in context.listener.places:
-        context.listener.tell(Piece(str(found[0].answer), "M", place, 0))
+        context.listener.callback(Chunk(str(found[0].answer), "M", place, 0))
     return record.after("M", place, found)

@@ -1,4 +1,4 @@
-"""What a run may cost and how long it waits: for all of it, for each row, for each call."""
+"""Time, call and token limits of a run, of each row and of each call."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from chainlang.settings import RowSettings
 
 
 @frozen(kw_only=True)
-class Terms:
-    """The terms of a run; None is no bound. Times are in seconds, by the clock of the runtime."""
+class RunLimits:
+    """Limits of a run; None for no limit. Times are in seconds of the runtime's clock."""
 
     call_seconds: float | None = None
-    """How long a call may take."""
+    """Deadline of a call."""
     patience: float | None = None
-    """How long a model that does not answer is waited for; None to ask it again and again."""
+    """Seconds to wait for a model that is unavailable; None for no circuit breaker."""
 
     row_seconds: float | None = None
-    """How long a row may take, from when it is begun."""
+    """Deadline of a row, counted from its start."""
     row_calls: int | None = None
-    """How many calls a row may make."""
+    """Maximum number of calls of a row."""
     row_tokens: int | None = None
-    """How many tokens, read and written, a row may use before it asks for more."""
+    """Tokens of prompts and replies after which a row makes no more requests."""
     run_seconds: float | None = None
     run_calls: int | None = None
     run_tokens: int | None = None
 
     @classmethod
-    def of(cls, settings: RowSettings) -> Terms:
-        """Return those that settings say."""
+    def of(cls, settings: RowSettings) -> RunLimits:
+        """Return the limits that the settings contain."""
         return cls(**{name: getattr(settings, name) for name in _NAMES})
 
 
-_NAMES = tuple(one.name for one in fields(Terms))
+_NAMES = tuple(one.name for one in fields(RunLimits))

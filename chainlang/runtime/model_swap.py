@@ -1,7 +1,7 @@
-"""Which models are loaded, where not all of them fit into the memory together.
+"""Model swapping: loads and unloads models that do not fit into memory together.
 
-A request for a model that is not loaded waits in its port. Models are changed when nothing else is
-under way, so each does all it can for the rows in flight before another takes its place.
+A request for a model that is not loaded waits in its port. Models are swapped only if all requests
+in flight wait, so each model does all its work for the rows in flight before it is unloaded.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from chainlang.interrupts import check
 from chainlang.plan.model_schedule import Residency
 from chainlang.runtime.ports.port import unload
 
-HELD = 32
-"""Windows of rows that are held, where models are changed: loading one takes seconds to minutes,
-and many rows share it."""
+SWAP_FACTOR = 32
+"""Factor by which the window grows if models are swapped: loading a model takes seconds to minutes,
+so many rows should share it."""
 
 _KNOWN: WeakSet[Loadable] = WeakSet()
 _SWAPPING = threading.RLock()
@@ -28,7 +28,7 @@ _SWAPPING = threading.RLock()
 
 @define(eq=False)
 class Swapper:
-    """Loads and unloads the models of a run. Engines that other runs have left give way first.
+    """Loads and unloads the models of a run. Models of earlier runs are unloaded first.
 
     >>> from chainlang.engines.fake import FakeEngine
     >>> a, b = FakeEngine(size=6), FakeEngine(size=6)
@@ -43,17 +43,17 @@ class Swapper:
 
     residency: Residency
     engines: Mapping[str, Engine]
-    """Of each model."""
+    """Engine of each model."""
     load: Callable[[str, Loadable], None] = field(default=lambda _, engine: engine.load())
-    """How a model is loaded."""
+    """Function that loads a model."""
     loads: int = 0
-    """How many were loaded in the run."""
+    """Number of loads in the run."""
     _at: int = 0
-    """The group that was there last."""
+    """Phase whose models were loaded last."""
 
     @staticmethod
     def loaded(engines: Mapping[str, Engine]) -> Swapper:
-        """Load all models, whatever memory there is."""
+        """Return a swapper with all models loaded, regardless of memory."""
         sizes = {name: one.size.total for name, one in _several(engines) if one.size}
         residency = Residency(sizes, sys.maxsize, (tuple(sizes),), len(sizes))
         swapper = Swapper(residency, engines)
@@ -62,11 +62,11 @@ class Swapper:
 
     @property
     def changes(self) -> bool:
-        """Whether not all models are there at the same time."""
+        """Whether the models do not fit together."""
         return not self.residency.together
 
     def begin(self) -> None:
-        """Load all models, if they fit together; else each is loaded when it is asked."""
+        """Load all models if they fit together; else each is loaded on its first request."""
         several = tuple(_several(self.engines))
         if not several:
             return
@@ -79,9 +79,9 @@ class Swapper:
                 self._bring(name, engine, self.residency.sizes)
 
     def swap(self, waiting: Collection[Engine]) -> None:
-        """Load models that are waited for: those of the first group, after the last, that has any.
+        """Load the requested models of the next phase that has any.
 
-        Nothing is in flight in the engines of this run.
+        The engines of this run must have no requests in flight.
         """
         ids = {id(engine) for engine in waiting}
         asked = {
@@ -104,13 +104,13 @@ class Swapper:
         return tuple(asked)[:1]
 
     def _bring(self, name: str, engine: Loadable, group: Collection[str]) -> None:
-        """Load a model beside those of a group; others give way as far as they have to."""
+        """Load a model; unload others that are not in the group until it fits."""
         with _SWAPPING:
             self._make_room(self.residency.sizes.get(name, 0), group)
             try:
                 self.load(name, engine)
             finally:
-                check()  # whoever loads may have swallowed a Ctrl-C
+                check()  # loading may have swallowed a Ctrl-C
             self.loads += 1
 
     def _make_room(self, size: int, group: Collection[str]) -> None:
@@ -120,19 +120,19 @@ class Swapper:
             unload(other)
 
     def _others(self, group: Collection[str]) -> list[Loadable]:
-        """Return what is loaded and not in a group, what this run does not need first."""
+        """Return the loaded models outside a group, those of other runs first."""
         own = {id(engine): name for name, engine in _several(self.engines)}
         found = [one for one in _KNOWN if one.loaded and own.get(id(one)) not in group]
         return sorted(found, key=lambda one: id(one) in own)
 
 
 def _held() -> int:
-    """Return how many bytes are held by models that are loaded."""
+    """Return the memory of the loaded models, in bytes."""
     return sum(one.size.total for one in _KNOWN if one.loaded and one.size is not None)
 
 
 def _several(engines: Mapping[str, Engine]) -> Iterator[tuple[str, Loadable]]:
-    """Yield each engine that can be loaded once, with the first model that it answers for."""
+    """Yield each loadable engine once, with its first model."""
     seen = set[int]()
     for name, engine in engines.items():
         if is_loadable(engine) and id(engine) not in seen:

@@ -1,4 +1,4 @@
-"""What became of a row: a result or a failure, as values."""
+"""Outcomes of rows: a result or a failure."""
 
 from __future__ import annotations
 
@@ -16,36 +16,36 @@ from chainlang.semantics.seeds import Place
 
 @frozen
 class RowFailure:
-    """Why a row has no result: the reason, and the stage and the sample that failed."""
+    """Failure of a row: the reason, and the stage and the sample that failed."""
 
     reason: str
     stage: str | None = None
-    """The name of the stage that failed; None if the row never reached one."""
+    """Name of the failed stage; None if the row reached none."""
     place: Place = ()
     sample: int | None = None
-    """The number of the sample, where one failed and not the stage as a whole."""
+    """Number of the failed sample; None if the stage failed as a whole."""
     text: str | None = None
-    """The reply that did not fit, where there was one."""
+    """Text of the invalid reply, if any."""
     line: int | None = None
-    """The line of the row in its source, where it could not be read."""
+    """Line in the source of a row that could not be read."""
     row: str | None = None
-    """The place of the row in its source, in words: ``in.csv, line 4``."""
+    """Position of the row in its source, for messages: ``in.csv, line 4``."""
     cause: Cause = "input"
     transient: bool = False
-    """Whether the same request may succeed when it is sent again."""
+    """Whether the same request may succeed later."""
     where: str | None = None
-    """The line of the user's function that raised, where one did."""
+    """Line of the user's function that raised."""
     traceback: str | None = field(default=None, repr=False)
-    """The way to that line, as Python shows it."""
+    """Python's traceback of that exception."""
     span: Span | None = field(default=None, eq=False, repr=False)
 
     @property
     def message(self) -> str:
-        """The reason, after the place of the row where that is known."""
+        """The reason, after the position of the row if it is known."""
         return f"{self.row}: {self.reason}" if self.row else self.reason
 
     def error(self) -> RowError:
-        """Return the failure as an exception, for a caller that asked for the result."""
+        """Return the failure as an exception."""
         where = f"{self.stage} failed: " if self.stage else ""
         drawn = self.sample is not None and self.cause != "prompt"  # a prompt is that of them all
         sample = f"sample {self.sample}: " if drawn else ""
@@ -66,7 +66,7 @@ def _short(text: str, most: int = 200) -> str:
 
 @frozen
 class Outcome:
-    """A row that is done: its position in the input, and its result or its failure."""
+    """A completed row: its position in the input, and its result or its failure."""
 
     index: int
     row_id: str
@@ -74,14 +74,14 @@ class Outcome:
     failure: RowFailure | None
     usage: Usage
     start: Record | None = field(default=None, repr=False)
-    """What the row started as; None if it could not be read."""
+    """Initial record of the row; None if it could not be read."""
 
     @property
     def cause(self) -> Cause | None:
-        """Why it failed, if it did."""
+        """Cause of the failure; None for a result."""
         return None if self.failure is None else self.failure.cause
 
     def showing(self, outputs: Outputs) -> Outcome:
-        """Return the outcome with what of its result is looked at."""
+        """Return the outcome with only the given outputs of its result."""
         flow = None if self.flow is None else outputs.of_flow(self.flow)
         return self if flow is self.flow else evolve(self, flow=flow)

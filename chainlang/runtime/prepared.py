@@ -8,7 +8,7 @@ from attrs import field, frozen
 
 from chainlang.engines.protocol import Engine
 from chainlang.plan.steps import Plan
-from chainlang.runtime.limits import Terms
+from chainlang.runtime.limits import RunLimits
 from chainlang.runtime.model_swap import Swapper
 from chainlang.runtime.ports.stack import OpenPort, stacked
 from chainlang.settings import DEFAULT_WINDOW
@@ -27,7 +27,7 @@ class Prepared:
     model."""
     ordered: bool = field(default=True, kw_only=True)
     """Whether outcomes come in the order of the rows, or as rows finish."""
-    terms: Terms = field(factory=Terms, kw_only=True)
+    limits: RunLimits = field(factory=RunLimits, kw_only=True)
     """Bounds on the cost of the run, of each row and of each call."""
     open_port: OpenPort = field(default=stacked, kw_only=True)
     swapper: Swapper | None = field(default=None, kw_only=True)

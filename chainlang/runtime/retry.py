@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator
 from typing import Any, TypeVar
 
 from chainlang.runtime.effects import Effect, Pause, RowFailed
-from chainlang.semantics.combinators import Tries, Try, tried
+from chainlang.semantics.combinators import Attempt, RetryPolicy, tried
 from chainlang.semantics.record import Event
 from chainlang.semantics.seeds import Place
 from chainlang.semantics.stage_error import StageError
@@ -16,9 +16,9 @@ Error = TypeVar("Error", StageError, RowFailed)
 
 
 def retried(
-    tries: Tries,
-    first: Try,
-    run: Callable[[Try], Generator[Effect, Any, Made]],
+    tries: RetryPolicy,
+    first: Attempt,
+    run: Callable[[Attempt], Generator[Effect, Any, Made]],
     events: list[Event],
     *,
     error: type[Error],

@@ -47,7 +47,7 @@ from chainlang.runtime.outcome import RowFailure
 from chainlang.runtime.retry import retried
 from chainlang.runtime.tracing import ABORTED
 from chainlang.semantics.combinators import (
-    Try,
+    Attempt,
     arm,
     beginning,
     is_over,
@@ -66,13 +66,13 @@ from chainlang.semantics.voting import still_needed
 
 def row(step: Step, record: Record, context: RowContext) -> Work:
     """Return the generator that takes a record through a whole plan, in the time that it has."""
-    if (seconds := context.terms.row_seconds) is None:
+    if (seconds := context.limits.row_seconds) is None:
         return work(step, record, context)
     return _in_time(step, record, context, seconds)
 
 
 def _in_time(step: Step, record: Record, context: RowContext, seconds: float) -> Work:
-    failure = RowFailure(f"row_seconds is {seconds:g}, and this row takes longer", cause="budget")
+    failure = RowFailure(f"the row took longer than row_seconds={seconds:g}", cause="budget")
     (flow,) = yield Within(work(step, record, context), seconds, RowFailed(failure))
     found: Flow = flow
     return found
@@ -243,7 +243,7 @@ def _fallback(step: Fallback, record: Record, context: RowContext) -> Work:
 def _retry(step: Retry, record: Record, context: RowContext) -> Work:
     mark, events = step.tries.mark, list[Event]()
 
-    def run(one: Try) -> Generator[Effect, Any, Record]:
+    def run(one: Attempt) -> Generator[Effect, Any, Record]:
         inside = context.further(mark, one.attempt)
         found = yield from _one(step.step, one.record.noted(*events), inside)
         return evolve(found, local=record.local)
@@ -251,7 +251,7 @@ def _retry(step: Retry, record: Record, context: RowContext) -> Work:
     def place(attempt: int) -> Place:
         return context.further(mark, attempt).place((*step.place, "*"))
 
-    tries, first = step.tries, Try(record)
+    tries, first = step.tries, Attempt(record)
     return (yield from retried(tries, first, run, events, error=RowFailed, place=place))
 
 

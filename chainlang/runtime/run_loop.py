@@ -16,12 +16,12 @@ from chainlang.interrupts import check
 from chainlang.protocol.messages import Usage
 from chainlang.runtime.budget import RowBudget, RunBudget
 from chainlang.runtime.effects import RowContext
-from chainlang.runtime.model_swap import HELD, Swapper
+from chainlang.runtime.model_swap import SWAP_FACTOR, Swapper
 from chainlang.runtime.outcome import Outcome, RowFailure
 from chainlang.runtime.prepared import Prepared
 from chainlang.runtime.row_task import row
 from chainlang.runtime.scheduler import Row, Scheduler
-from chainlang.runtime.tracing import Watch, begin
+from chainlang.runtime.tracing import RunTrace, begin
 from chainlang.semantics.record import Record, numbered
 from chainlang.semantics.seeds import is_of_content
 
@@ -50,10 +50,10 @@ def run(
     >>> [outcome.row_id for outcome in run(prepared, rows)]
     ['a', 'b']
     """
-    plan, engines, terms = prepared.plan, prepared.engines, prepared.terms
+    plan, engines, limits = prepared.plan, prepared.engines, prepared.limits
     swapper = prepared.swapper or Swapper.loaded(engines)
-    most = max(1, prepared.window) * (HELD if plan.by_model and swapper.changes else 1)
-    budget = RunBudget(terms)
+    most = max(1, prepared.window) * (SWAP_FACTOR if plan.by_model and swapper.changes else 1)
+    budget = RunBudget(limits)
     scheduler = Scheduler(
         open_port=lambda engine: prepared.open_port(engine, budget), by_prefix=plan.by_prefix
     )
@@ -61,7 +61,7 @@ def run(
     done: dict[int, Outcome] = {}
     equal: dict[str, list[tuple[int, Record]]] = {}  # rows that wait for one in flight
 
-    watch = Watch(
+    trace = RunTrace(
         begin(
             "chainlang.run",
             seed=prepared.seed,
@@ -71,17 +71,17 @@ def run(
     )
 
     def keep(outcome: Outcome) -> None:
-        watch.done(outcome.index, outcome.cause)
+        trace.done(outcome.index, outcome.cause)
         done[outcome.index] = outcome = outcome.showing(plan.outputs)
         for index, start in equal.pop(outcome.row_id, ()):
             done[index] = _again(outcome, index, start)
 
     admitted = given = first
-    scheduler.ring(terms.run_seconds, engines, budget.end)
+    scheduler.call_after(limits.run_seconds, engines, budget.time_out)
     try:
         while True:
             check()
-            while more and not budget.over and admitted - given < most:
+            while more and not budget.used_up and admitted - given < most:
                 start = next(source, None)
                 if start is None:
                     more = False
@@ -95,9 +95,9 @@ def run(
                         equal[start.id] = []
                     context = RowContext(
                         prepared.seed,
-                        tracing=watch.row(admitted, start.id),
+                        tracing=trace.row(admitted, start.id),
                         redraw=(redraws or {}).get(start.id, 0),
-                        budget=RowBudget(terms),
+                        budget=RowBudget(limits),
                     )
                     begun = Row(admitted, start, engines, keep, swapper=swapper)
                     scheduler.admit(begun, row(plan.root, start, context))
@@ -109,14 +109,14 @@ def run(
                 given += 1
             if not more and given == admitted:
                 return
-            if budget.is_spent(news):
-                raise error_of("stopped", f"this run is over: {budget.over}")
-            if admitted - given < most and more and not budget.over:
+            if budget.is_over(news):
+                raise error_of("stopped", budget.used_up)
+            if admitted - given < most and more and not budget.used_up:
                 continue
             news = scheduler.receive()
     finally:
         scheduler.close()
-        watch.close(given - first)
+        trace.close(given - first)
 
 
 def _again(outcome: Outcome, index: int, start: Record) -> Outcome:

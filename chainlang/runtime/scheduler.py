@@ -14,14 +14,14 @@ from attrs import define, field
 from chainlang.engines.protocol import Engine, is_timed
 from chainlang.protocol.messages import Completion, Delta, Failure, Request, Usage
 from chainlang.runtime.clock import LONGEST_SLEEP, Clock, EngineClock, MachineClock
-from chainlang.runtime.coroutines import Awaiting
+from chainlang.runtime.coroutines import PendingCalls
 from chainlang.runtime.effects import All, Ask, Await, Effect, Pause, RowFailed, Within, Work
 from chainlang.runtime.model_swap import Swapper
 from chainlang.runtime.outcome import Outcome
 from chainlang.runtime.ports.port import Port
 from chainlang.runtime.ports.stack import stacked
 from chainlang.runtime.prefix_order import by_prefix
-from chainlang.runtime.timers import Alarm, Alarms
+from chainlang.runtime.timers import Timer, Timers
 from chainlang.semantics.record import Flow, Record
 
 
@@ -56,7 +56,7 @@ class _Task:
     waiting: int = 0
     failures: dict[int, RowFailed] = field(factory=dict)
     children: Sequence[_Task] = ()
-    alarm: Alarm[_Task] | None = None
+    timer: Timer[_Task] | None = None
     """The end of its pause, or of the time that its child has."""
 
 
@@ -77,14 +77,14 @@ class Scheduler:
     """Requests that are ready to be submitted."""
     _ports: dict[tuple[int, Callable[[Engine], Port]], Port] = field(factory=dict)
     """The way to each engine, by the engine's identity and by how it is asked."""
-    _calls: Awaiting[tuple[_Task, int]] = field(factory=Awaiting)
+    _calls: PendingCalls[tuple[_Task, int]] = field(factory=PendingCalls)
     """Functions in flight: who waits for what they return, and in which slot."""
-    _alarms: Alarms[_Task] = field(factory=Alarms)
+    _timers: Timers[_Task] = field(factory=Timers)
 
     @property
     def busy(self) -> bool:
         """Whether anything is in flight."""
-        return bool(self._asked or self._calls or self._alarms)
+        return bool(self._asked or self._calls or self._timers)
 
     def admit(self, row: Row, work: Work) -> None:
         """Begin with a row. It may be done before this returns."""
@@ -96,7 +96,7 @@ class Scheduler:
         for port, requests in outbox.items():
             port.submit(by_prefix(requests) if self.by_prefix else requests)
 
-    def ring(
+    def call_after(
         self, seconds: float | None, engines: Mapping[str, Engine], call: Callable[[], None]
     ) -> None:
         """Call something after a time on the clock of these engines; it keeps nothing waiting."""
@@ -122,21 +122,21 @@ class Scheduler:
             busy = {id(port): port for port in self._busy}
         replies = [reply for port in busy.values() for reply in port.step(self._until(port))]
         was_called = bool(self._calls)
-        returned = self._calls.take(0.0 if busy else self._alarms.soonest(LONGEST_SLEEP))
-        for clock in self._alarms.clocks:
-            due = self._alarms.next(clock)
+        returned = self._calls.take(0.0 if busy else self._timers.soonest(LONGEST_SLEEP))
+        for clock in self._timers.clocks:
+            due = self._timers.next(clock)
             if due is None or any(id(port) in busy for port in clock.ports):
                 continue  # its engines have let time pass
             if was_called:
                 clock.slept(time.monotonic() - began)
             elif clock.ports or not busy:
                 clock.wait(due)
-        self._ring(past=True)
+        self._expire(past=True)
         for reply in replies:
             self._hear(reply) if isinstance(reply, Delta) else self._hand_out(reply)
         for (task, slot), value in returned:
             self._deliver(task, slot, value)
-        self._ring(past=False)
+        self._expire(past=False)
         return bool(replies or returned or self._calls)
 
     def _swap(self) -> None:
@@ -148,15 +148,15 @@ class Scheduler:
 
     def _until(self, port: Port) -> float | None:
         """Return how far the time of an engine may pass; None where that is not for us to say."""
-        if not self._alarms:
+        if not self._timers:
             return None
-        dues = [self._alarms.next(clock) for clock in self._alarms.clocks if port in clock.ports]
+        dues = [self._timers.next(clock) for clock in self._timers.clocks if port in clock.ports]
         return min((due for due in dues if due is not None), default=None)
 
-    def _ring(self, *, past: bool) -> None:
+    def _expire(self, *, past: bool) -> None:
         """End the pauses and the work whose time is over; with `past`, was over before now."""
-        for task in self._alarms.ring(past=past) if self._alarms else ():
-            task.alarm = None
+        for task in self._timers.expired(past=past) if self._timers else ():
+            task.timer = None
             if isinstance(task.effect, Within):
                 self._end(task.children)
                 task.failures[0] = task.effect.failure
@@ -181,8 +181,8 @@ class Scheduler:
 
     def _hear(self, delta: Delta) -> None:
         task, slot, _ = self._asked.get(delta.id, (None, 0, None))
-        if task is not None and isinstance(task.effect, Ask) and task.effect.ear is not None:
-            task.effect.ear.hear(slot, delta.sample, delta.text)
+        if task is not None and isinstance(task.effect, Ask) and task.effect.sink is not None:
+            task.effect.sink.emit(slot, delta.sample, delta.text)
 
     def _deliver(self, task: _Task, slot: int, value: Any) -> None:
         task.results[slot] = value
@@ -220,10 +220,10 @@ class Scheduler:
             case Within(work, seconds):
                 task.waiting = 1
                 task.children = [_Task(task.row, work, task)]
-                task.alarm = self._alarms.set(self._clock(task.row), seconds, task)
+                task.timer = self._timers.start(self._clock(task.row), seconds, task)
             case Pause(seconds):
                 task.waiting = 1
-                task.alarm = self._alarms.set(self._clock(task.row), seconds, task)
+                task.timer = self._timers.start(self._clock(task.row), seconds, task)
             case Await(calls):
                 task.waiting = len(calls)
                 for slot, call in enumerate(calls):
@@ -272,8 +272,8 @@ class Scheduler:
             return
         if failed is not None:
             parent.failures[task.slot] = failed
-        if parent.alarm is not None:
-            parent.alarm.off, parent.alarm = True, None
+        if parent.timer is not None:
+            parent.timer.active, parent.timer = False, None
         parent.results[task.slot] = flow
         parent.waiting -= 1
         if parent.waiting == 0:
@@ -290,8 +290,8 @@ class Scheduler:
             gone.add(task)
             pending += task.children
             task.work.close()
-            if task.alarm is not None:
-                task.alarm.off = True
+            if task.timer is not None:
+                task.timer.active = False
         self._forget([name for name, (task, _, _) in self._asked.items() if task in gone])
         self._calls.forget(lambda who: who[0] in gone)
 
@@ -303,7 +303,7 @@ class Scheduler:
 
         self._forget([name for name, (task, _, _) in self._asked.items() if is_gone(task)])
         self._calls.forget(lambda who: is_gone(who[0]))
-        self._alarms.forget(is_gone)
+        self._timers.cancel(is_gone)
 
     def close(self) -> None:
         """Forget everything, and give back what calling functions took."""

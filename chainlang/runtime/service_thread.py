@@ -99,7 +99,7 @@ class Service:
             prepared.seed,
             listener=job.listener,
             tracing=job.tracing,
-            budget=RowBudget(prepared.terms),
+            budget=RowBudget(prepared.limits),
         )
         job.row = Row(
             0,

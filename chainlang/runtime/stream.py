@@ -1,4 +1,4 @@
-"""Replies as they come, for whoever listens to a row."""
+"""Streaming of a row's replies: each delta becomes a chunk for a callback."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from chainlang.semantics.seeds import Place
 
 
 @frozen
-class Piece:
-    """More of a reply: the text that was added, and whose it is. As a string, it is its text.
+class Chunk:
+    """The next text of a streamed reply, with its stage and sample. `str` returns the text.
 
-    >>> print(Piece("4", "E", ("0",), 0), Piece("2", "E", ("0",), 0), sep="")
+    >>> print(Chunk("4", "E", ("0",), 0), Chunk("2", "E", ("0",), 0), sep="")
     42
     """
 
     text: str
     stage: str
-    """The name of the stage that is being answered."""
+    """Name of the stage that generates the reply."""
     place: Place
-    """Where in the chain that is: two stages of one name have two places."""
+    """Place of the stage in the chain; two stages with one name have two places."""
     sample: int
-    """The number of the sample, of those that the stage draws."""
+    """Number of the sample among those of the stage."""
 
     def __str__(self) -> str:
         return self.text
@@ -32,31 +32,32 @@ class Piece:
 
 @frozen
 class Listener:
-    """Who is told of pieces, and of which steps of the plan."""
+    """A callback for chunks, and the places of the stages that it receives."""
 
-    tell: Callable[[Piece], None]
+    callback: Callable[[Chunk], None]
     places: frozenset[Place]
 
 
 @define
-class Ear:
-    """Follows the samples of one stage of one row. Every character is told once, and in order."""
+class DeltaSink:
+    """The stream of one stage of one row. Each character of a sample is emitted once, in order."""
 
-    tell: Callable[[Piece], None]
+    callback: Callable[[Chunk], None]
     stage: str
     asked: tuple[tuple[Place, int], ...]
-    """For each request, where it is asked and the number of its first sample."""
-    told: dict[tuple[int, int], int] = field(factory=dict)
+    """For each request, its place and the number of its first sample."""
+    emitted: dict[tuple[int, int], int] = field(factory=dict)
+    """Number of emitted characters, by request and sample."""
 
-    def hear(self, request: int, sample: int, text: str) -> None:
-        """Tell more of a sample."""
+    def emit(self, request: int, sample: int, text: str) -> None:
+        """Emit the next text of a sample."""
         place, first = self.asked[request]
-        self.told[request, sample] = self.told.get((request, sample), 0) + len(text)
-        self.tell(Piece(text, self.stage, place, first + sample))
+        self.emitted[request, sample] = self.emitted.get((request, sample), 0) + len(text)
+        self.callback(Chunk(text, self.stage, place, first + sample))
 
     def finish(self, request: int, samples: tuple[Sample, ...]) -> None:
-        """Tell what an engine kept to itself: all of it, if it does not stream."""
+        """Emit the text that was not streamed: all of it, if the engine does not stream."""
         for number, sample in enumerate(samples):
-            rest = sample.text[self.told.get((request, number), 0) :]
+            rest = sample.text[self.emitted.get((request, number), 0) :]
             if rest:
-                self.hear(request, number, rest)
+                self.emit(request, number, rest)

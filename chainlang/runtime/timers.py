@@ -1,4 +1,4 @@
-"""Who waits for a time."""
+"""Timers: a heap of deadlines for each clock."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from attrs import define, field
 
 from chainlang.runtime.clock import Clock
 
-Who = TypeVar("Who")
+Waiter = TypeVar("Waiter")
 
 
 @define(eq=False)
-class Alarm(Generic[Who]):
-    """A time that somebody waits for; it is off once it has rung, or is not waited for any more."""
+class Timer(Generic[Waiter]):
+    """A deadline and its waiter; inactive once it has expired or is cancelled."""
 
-    who: Who
+    waiter: Waiter
     due: float
-    off: bool = False
+    active: bool = True
 
 
 @define(eq=False)
-class Alarms(Generic[Who]):
-    """Alarms by their clocks."""
+class Timers(Generic[Waiter]):
+    """Timers by clock."""
 
-    _by_clock: dict[Clock, list[tuple[float, int, Alarm[Who]]]] = field(factory=dict)
+    _by_clock: dict[Clock, list[tuple[float, int, Timer[Waiter]]]] = field(factory=dict)
     _numbers: Iterator[int] = field(factory=itertools.count)
 
     def __bool__(self) -> bool:
@@ -35,21 +35,21 @@ class Alarms(Generic[Who]):
 
     @property
     def clocks(self) -> list[Clock]:
-        """The clocks that alarms were set by."""
+        """Clocks that have timers."""
         return list(self._by_clock)
 
-    def set(self, clock: Clock, seconds: float, who: Who) -> Alarm[Who]:
-        """Return an alarm that rings after so many seconds."""
-        alarm = Alarm(who, clock.now() + seconds)
+    def start(self, clock: Clock, seconds: float, waiter: Waiter) -> Timer[Waiter]:
+        """Return a timer that expires after `seconds`."""
+        timer = Timer(waiter, clock.now() + seconds)
         heapq.heappush(
-            self._by_clock.setdefault(clock, []), (alarm.due, next(self._numbers), alarm)
+            self._by_clock.setdefault(clock, []), (timer.due, next(self._numbers), timer)
         )
-        return alarm
+        return timer
 
     def next(self, clock: Clock) -> float | None:
-        """Return when the next alarm of a clock rings."""
+        """Return the earliest deadline of a clock; None if it has no timer."""
         waiting = self._by_clock.get(clock, [])
-        while waiting and waiting[0][2].off:
+        while waiting and not waiting[0][2].active:
             heapq.heappop(waiting)
         if not waiting:
             self._by_clock.pop(clock, None)
@@ -57,23 +57,23 @@ class Alarms(Generic[Who]):
         return waiting[0][0]
 
     def soonest(self, most: float) -> float:
-        """Return the seconds up to the next alarm of any clock, or the most that were asked for."""
+        """Return the seconds until the next timer of any clock expires, at most `most`."""
         dues = [(clock, self.next(clock)) for clock in self.clocks]
         return min([most, *(max(0.0, due - clock.now()) for clock, due in dues if due is not None)])
 
-    def forget(self, gone: Callable[[Who], bool]) -> None:
-        """Set off the alarms that some wait for."""
+    def cancel(self, matches: Callable[[Waiter], bool]) -> None:
+        """Cancel the timers whose waiter matches."""
         for waiting in self._by_clock.values():
-            for _, _, alarm in waiting:
-                alarm.off = alarm.off or gone(alarm.who)
+            for _, _, timer in waiting:
+                timer.active = timer.active and not matches(timer.waiter)
 
-    def ring(self, *, past: bool) -> Iterator[Who]:
-        """Yield who waits for what is now; with `past`, for what was before now."""
+    def expired(self, *, past: bool) -> Iterator[Waiter]:
+        """Yield the waiters of expired timers; with `past`, only of deadlines before now."""
         for clock in self.clocks:
             now = clock.now()
             while (due := self.next(clock)) is not None and (
                 due < now or (due == now and not past)
             ):
-                _, _, alarm = heapq.heappop(self._by_clock[clock])
-                alarm.off = True
-                yield alarm.who
+                _, _, timer = heapq.heappop(self._by_clock[clock])
+                timer.active = False
+                yield timer.waiter

@@ -180,7 +180,7 @@ def count_row(error: str | None) -> None:
 
 
 @define(eq=False)
-class Watch:
+class RunTrace:
     """A run as it is told of, and its rows in flight."""
 
     run: Tracing

@@ -110,7 +110,7 @@ class Failed(Protocol):
 
 
 @frozen
-class Try:
+class Attempt:
     """One attempt at a part."""
 
     record: Record
@@ -122,7 +122,7 @@ class Try:
 
 
 @frozen
-class Tries:
+class RetryPolicy:
     """Retry policy of a part: maximum attempts, failures to retry, and waits."""
 
     times: int = 1
@@ -131,7 +131,7 @@ class Tries:
     """Seconds before the second attempt; each further wait is twice as long."""
     mark: str = "!"
 
-    def after(self, one: Try, error: Failed) -> Try | None:
+    def after(self, one: Attempt, error: Failed) -> Attempt | None:
         """Return the attempt after a failed one; None if there is none.
 
         It has other samples, whose prompts may read the `error` and the bad `reply`. After a
@@ -144,21 +144,21 @@ class Tries:
         if error.transient or error.cause == "transport":
             return evolve(one, number=number)
         record = one.record.inside(error=str(error), reply=error.reply)
-        return Try(record, one.attempt + 1, number)
+        return Attempt(record, one.attempt + 1, number)
 
-    def wait(self, one: Try) -> float:
+    def wait(self, one: Attempt) -> float:
         """Return the seconds to wait before an attempt."""
         most = max(self.backoff, LONGEST_WAIT)
         return min(self.backoff * 2.0 ** min(one.number - 2, 64), most)
 
 
-ONCE = Tries()
+ONCE = RetryPolicy()
 
 
-def tries(node: Retry) -> Tries:
+def tries(node: Retry) -> RetryPolicy:
     """Return the retry policy of a `retry`, with defaults filled in."""
     on = MENDABLE if node.on is None else node.on
-    return Tries(
+    return RetryPolicy(
         DEFAULT_TIMES if node.times is None else node.times,
         frozenset({on} if isinstance(on, str) else on),
         0.0 if node.backoff is None else node.backoff,

@@ -32,7 +32,7 @@ class InputError(Exception):
 
 
 @frozen
-class Door:
+class RowValidator:
     """Validator of rows, from the declarations of a chain."""
 
     type: declarations.Type | None = None
@@ -43,7 +43,7 @@ class Door:
     bound: Bound = NOTHING
 
     @classmethod
-    def of(cls, declared: Iterable[Item], bound: Bound = NOTHING) -> Door:
+    def of(cls, declared: Iterable[Item], bound: Bound = NOTHING) -> RowValidator:
         """Return the validator of an `input` declaration; without one, it accepts any row."""
         declared = tuple(declared)
         types = declared_types(declared)
@@ -61,7 +61,7 @@ class Door:
         or the only field except ``id``; the items of the field ``responses``, a list, are the first
         candidates.
 
-        >>> Door().record({"id": 1, "text": "hello"}).query
+        >>> RowValidator().record({"id": 1, "text": "hello"}).query
         'hello'
         """
         if bare and (only := self._only()) is not None:
@@ -114,8 +114,8 @@ def record_of(
     *,
     number: int = 0,
 ) -> Record:
-    """Return the initial record of a single row, as `Door.record`."""
-    return Door.of(declared, bound).record(row, number)
+    """Return the initial record of a single row, as `RowValidator.record`."""
+    return RowValidator.of(declared, bound).record(row, number)
 
 
 def declared_fields(declared: Iterable[Item]) -> frozenset[str]:

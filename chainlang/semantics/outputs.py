@@ -8,7 +8,7 @@ from attrs import evolve, frozen
 
 from chainlang.diagnostics.suggest import unknown
 from chainlang.errors import error_of, raise_errors
-from chainlang.semantics.record import Branched, Candidate, Flow, Record, Stop
+from chainlang.semantics.record import Branched, Candidate, Flow, Record, TraceEntry
 
 WHOLE = ("answer", "candidates", "history", "trace")
 """Outputs other than named parts; ``history`` is all of those."""
@@ -81,14 +81,14 @@ class Outputs:
         return tuple(Candidate(one.answer, value=one.value) for one in wanted)
 
 
-def _unkept(record: Record) -> tuple[Stop, ...]:
+def _unkept(record: Record) -> tuple[TraceEntry, ...]:
     """Return the trace reduced to the parts of types that an engine did not enforce."""
-    found: dict[Stop, None] = {}
-    for stop in record.trace:
-        for one in stop.candidates:
+    found: dict[TraceEntry, None] = {}
+    for entry in record.trace:
+        for one in entry.candidates:
             if one.unkept:
                 told = Candidate(None, unkept=one.unkept)
-                found[Stop(stop.stage, stop.place, (told,))] = None
+                found[TraceEntry(entry.stage, entry.place, (told,))] = None
     return tuple(found)
 
 

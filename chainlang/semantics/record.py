@@ -53,8 +53,8 @@ class Candidate:
 
 
 @frozen
-class Stop:
-    """Trace entry: a stage, its place, and its candidates."""
+class TraceEntry:
+    """A completed stage of a row: its name, its place, and its candidates."""
 
     stage: str
     place: Place
@@ -84,7 +84,7 @@ class Record:
     query: str | None
     candidates: tuple[Candidate, ...] = ()
     history: Mapping[str, tuple[Candidate, ...]] = field(default=_NOTHING, hash=False)
-    trace: tuple[Stop, ...] = field(default=(), repr=False)
+    trace: tuple[TraceEntry, ...] = field(default=(), repr=False)
     """Candidates of all stages so far, in the order of the chain."""
     events: tuple[Event, ...] = field(default=(), repr=False)
     """Events so far, in the order of the chain."""
@@ -95,7 +95,7 @@ class Record:
 
     def after(self, stage: str, place: Place, candidates: tuple[Candidate, ...]) -> Record:
         """Return the record after a stage, with the candidates of the stage."""
-        trace = (*self.trace, Stop(stage, place, candidates))
+        trace = (*self.trace, TraceEntry(stage, place, candidates))
         return Record(  # `evolve` takes several times as long, and this runs for every stage
             self.row,
             self.id,

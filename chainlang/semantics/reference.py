@@ -37,7 +37,7 @@ from chainlang.limits import current
 from chainlang.protocol.messages import Completion, Failure, Request
 from chainlang.semantics import combinators
 from chainlang.semantics.bindings import NOTHING, Bound
-from chainlang.semantics.combinators import ONCE, Tries, Try, further, mark
+from chainlang.semantics.combinators import ONCE, Attempt, RetryPolicy, further, mark
 from chainlang.semantics.functions import UserFunction
 from chainlang.semantics.implicit_labels import own_names
 from chainlang.semantics.record import Branched, Candidate, Event, Flow, Record, gathered
@@ -218,12 +218,14 @@ class _Interpreter:
     def meaning(self, stage: Stage) -> Meaning | Vote:
         return meaning(stage, self.declared, self.bound, model=self.model)
 
-    def part(self, stage: Stage, record: Record, place: Place, tries: Tries) -> Record:
+    def part(self, stage: Stage, record: Record, place: Place, tries: RetryPolicy) -> Record:
         found = self.stage(self.meaning(stage), record, place, tries)
         own = stage.name in self.own
         return found.named(stage.name, found.candidates, own=True) if own else found
 
-    def stage(self, stage: Meaning | Vote, record: Record, place: Place, tries: Tries) -> Record:
+    def stage(
+        self, stage: Meaning | Vote, record: Record, place: Place, tries: RetryPolicy
+    ) -> Record:
         if isinstance(stage, Vote):
             return record.after("M", place, voted(stage, record))
         found: list[Candidate] = []
@@ -261,7 +263,9 @@ class _Interpreter:
             raise StageError.of(reply)
         return candidate_of(stage, record, read, reply.samples[0], place)
 
-    def call(self, function: UserFunction, record: Record, place: Place, tries: Tries) -> Record:
+    def call(
+        self, function: UserFunction, record: Record, place: Place, tries: RetryPolicy
+    ) -> Record:
         found: list[Candidate] = []
         events: list[Event] = []
         for number, read in enumerate(function.readings(record)):
@@ -281,7 +285,7 @@ class _Interpreter:
         self,
         draw: Callable[[Record, Place], Made],
         record: Record,
-        tries: Tries,
+        tries: RetryPolicy,
         events: list[Event],
         *,
         place: Place,
@@ -289,7 +293,7 @@ class _Interpreter:
         sample: int | None = None,
     ) -> Made:
         """Return the result of `draw` for a record at a place, with the retry policy `tries`."""
-        one = Try(record)
+        one = Attempt(record)
         while True:
             try:
                 return draw(one.record, (*further(place, tries.mark, one.attempt), *end))

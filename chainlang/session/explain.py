@@ -17,7 +17,7 @@ from chainlang.optimizer.registry import Applied
 from chainlang.plan.cost import Counts
 from chainlang.plan.estimate_cost import counts
 from chainlang.plan.render import render
-from chainlang.runtime.model_swap import HELD
+from chainlang.runtime.model_swap import SWAP_FACTOR
 from chainlang.session.cost_report import Actual, table
 from chainlang.session.engine_pool import wanted
 from chainlang.session.estimate import Forecast, Forecaster, of_a_row
@@ -98,7 +98,7 @@ class Explanation:
             yield f"  not in turns: {which} fit together"
         else:
             groups = (" and ".join(one) for one in found.phases)
-            rows = self.window * (HELD if self.compiled.plan.by_model else 1)
+            rows = self.window * (SWAP_FACTOR if self.compiled.plan.by_model else 1)
             yield f"  in turns: {', then '.join(groups)}"
             yield f"  {found.loads} loads for up to {rows:,} rows, where nothing fails"
 

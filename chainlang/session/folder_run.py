@@ -34,8 +34,8 @@ from chainlang.store import About, RunFolder
 from chainlang.store.output import read
 from chainlang.store.retry_failed import redrawn
 
-_GO_ON = "what was drawn is kept: the same command goes on, with a new budget"
-_WAIT = "for a run that waits longer by itself: --patience 3600, in Python patience=3600"
+_GO_ON = "finished samples are saved; re-run the same command to resume, with a new budget"
+_WAIT = "to wait longer before the run stops: --patience 3600, in Python patience=3600"
 
 
 @frozen
@@ -191,7 +191,10 @@ class FolderRun:
         failure, start = outcome.failure, outcome.start
         ends = self.settings.on_error == "raise"
         if failure is not None and failure.cause == "down" and not ends:
-            hint = "what was drawn is kept: run it again when the model is there\n" + _WAIT
+            hint = (
+                "finished samples are saved; re-run the same command to resume when the model is "
+                f"available\n{_WAIT}"
+            )
             raise error_of("stopped", failure.message, hint, span=failure.span)
         number, fields = _read(failure if start is None else start)
         with interrupts_deferred():

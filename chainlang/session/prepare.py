@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from chainlang.analysis.program import Program
 from chainlang.optimizer.compile import planned
-from chainlang.runtime.limits import Terms
+from chainlang.runtime.limits import RunLimits
 from chainlang.runtime.prepared import Prepared
 from chainlang.session.memory_plan import swapper_of
 from chainlang.session.sample_cache import open_port_of
@@ -29,7 +29,7 @@ def prepare(program: Program, settings: RowSettings, *, ordered: bool = True) ->
         seed=settings.seed,
         window=settings.window,
         ordered=ordered,
-        terms=Terms.of(settings),
+        limits=RunLimits.of(settings),
         open_port=open_port_of(settings),
         swapper=swapper,
     )

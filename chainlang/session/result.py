@@ -18,7 +18,7 @@ from chainlang.semantics.record import (
     Flow,
     Part,
     Record,
-    Stop,
+    TraceEntry,
     events_of,
     field_of,
 )
@@ -98,10 +98,10 @@ class Result:
     def unkept(self) -> Mapping[str, tuple[str, ...]]:
         """By stage: what of its type the engine did not hold a reply to; it was looked at after."""
         found: dict[str, dict[str, None]] = {}
-        for stop in self._stops:
-            for one in stop.candidates:
+        for entry in self._entries:
+            for one in entry.candidates:
                 if one.unkept:
-                    found.setdefault(stop.stage, {}).update(dict.fromkeys(one.unkept))
+                    found.setdefault(entry.stage, {}).update(dict.fromkeys(one.unkept))
         return {stage: tuple(parts) for stage, parts in found.items()}
 
     @property
@@ -110,15 +110,15 @@ class Result:
         return {name: Part(found) for name, found in self.record.history.items()}
 
     @property
-    def trace(self) -> tuple[Stop, ...]:
+    def trace(self) -> tuple[TraceEntry, ...]:
         """What every stage yielded, in the order of the chain."""
         self._asked("trace")
-        return self._stops
+        return self._entries
 
     @property
-    def _stops(self) -> tuple[Stop, ...]:
+    def _entries(self) -> tuple[TraceEntry, ...]:
         if isinstance(self.flow, Branched):
-            return tuple(stop for record in self.flow.records() for stop in record.trace)
+            return tuple(entry for record in self.flow.records() for entry in record.trace)
         return self.record.trace
 
     @property

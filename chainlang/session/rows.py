@@ -32,14 +32,14 @@ def start_of(row: Any, program: Program) -> Record | RowFailure:
 def _starts(
     rows: Iterable[Row | BadRow], program: Program, source: Any
 ) -> Iterator[Record | RowFailure]:
-    door = program.door
+    validator = program.row_validator
     for row in rows:
         if isinstance(row, BadRow):
             where = row_label(source, row.number)
             yield RowFailure(row.message, line=row.number, row=where)
             continue
         try:
-            yield door.record(row.fields, row.number, bare=row.bare)
+            yield validator.record(row.fields, row.number, bare=row.bare)
         except InputError as error:
             where = row_label(source, row.number)
             yield RowFailure(str(error), line=row.number, row=where)

@@ -19,7 +19,7 @@ from chainlang.plan.visit import last, leaves
 from chainlang.protocol.messages import Usage
 from chainlang.runtime.outcome import Outcome, RowFailure
 from chainlang.runtime.service_thread import Job, Service
-from chainlang.runtime.stream import Listener, Piece
+from chainlang.runtime.stream import Chunk, Listener
 from chainlang.semantics.outputs import EVERYTHING
 from chainlang.semantics.seeds import Place
 from chainlang.session.prepare import prepare
@@ -40,7 +40,7 @@ async def call(program: Program, row: Any, settings: RowSettings) -> Result | No
     job = _Job(asyncio.get_running_loop(), settings.on_error)
     await job.submit(program, row, settings, lambda _: frozenset())
     try:
-        async for _ in job.pieces():
+        async for _ in job.chunks():
             pass
     finally:
         job.cancel()
@@ -49,7 +49,7 @@ async def call(program: Program, row: Any, settings: RowSettings) -> Result | No
 
 @define(eq=False)
 class Stream(Generic[Returned]):
-    """The pieces of a row's replies, as they come; afterwards `result` is the result.
+    """The chunks of a row's replies, as they come; afterwards `result` is the result.
 
     Iterating twice is an error. A stream that is left early stops what it has asked for.
     """
@@ -62,7 +62,7 @@ class Stream(Generic[Returned]):
 
     @property
     def result(self) -> Returned:
-        """The `Result`, once all pieces have come; of a row that failed, what `on_error` says.
+        """The `Result`, once all chunks have come; of a row that failed, what `on_error` says.
 
         Raises `RowError`.
         """
@@ -73,14 +73,14 @@ class Stream(Generic[Returned]):
         result: Any = self._job.result()  # as `on_error` has it, which `Returned` says
         return result  # type: ignore[no-any-return]
 
-    async def __aiter__(self) -> AsyncGenerator[Piece, None]:
+    async def __aiter__(self) -> AsyncGenerator[Chunk, None]:
         if self._job is not None:
             message = "a stream is iterated once"
             raise error_of("operand", message, "call stream() again")
         self._job = job = _Job(asyncio.get_running_loop(), self.settings.on_error)
         await job.submit(self.program, self.row, self.settings, self._places)
         try:
-            async for piece in job.pieces():
+            async for piece in job.chunks():
                 yield piece
         finally:
             job.cancel()
@@ -107,7 +107,7 @@ class _Job:
         self.outcome: Outcome | None = None
         self._on_error = on_error
         self._loop = loop
-        self._news: asyncio.Queue[Piece | Done] = asyncio.Queue()
+        self._news: asyncio.Queue[Chunk | Done] = asyncio.Queue()
         self._job: Job | None = None
         self._outputs = EVERYTHING
 
@@ -131,11 +131,11 @@ class _Job:
         self._job = Job(prepared, start, self._tell, listener)
         _SERVICE.submit(self._job)
 
-    async def pieces(self) -> AsyncGenerator[Piece, None]:
-        """Yield pieces until the row is done. Raises what broke, if something did."""
+    async def chunks(self) -> AsyncGenerator[Chunk, None]:
+        """Yield chunks until the row is done. Raises what broke, if something did."""
         while True:
             news = await self._news.get()
-            if isinstance(news, Piece):
+            if isinstance(news, Chunk):
                 yield news
             elif isinstance(news, Outcome):
                 self.outcome = news
@@ -156,7 +156,7 @@ class _Job:
         if self._job is not None and self.outcome is None:
             _SERVICE.cancel(self._job)
 
-    def _tell(self, news: Piece | Done) -> None:
+    def _tell(self, news: Chunk | Done) -> None:
         """Take news in the service's thread. Nobody hears it when the event loop has closed."""
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._news.put_nowait, news)

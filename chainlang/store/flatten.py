@@ -95,8 +95,8 @@ def candidate_rows(number: int, row_id: str, found: list[Found]) -> Iterator[dic
 def unkept(flow: Flow) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Yield each stage with what of its type the engine did not hold a reply to."""
     for _, record in _leaves(flow):
-        for stop in record.trace:
-            yield from ((stop.stage, one.unkept) for one in stop.candidates if one.unkept)
+        for entry in record.trace:
+            yield from ((entry.stage, one.unkept) for one in entry.candidates if one.unkept)
 
 
 def _leaves(flow: Flow, path: str = "") -> Iterator[tuple[str, Record]]:

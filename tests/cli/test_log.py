@@ -54,7 +54,7 @@ def test_a_run_that_stops(capfd: pytest.CaptureFixture[str]) -> None:
     command = ("a.chain", "--run-calls", "2", "--window", "1")
     _, _, error, summary = logged(capfd, *command, status=3)
     assert (error["event"], error["code"]) == ("error", "stopped")
-    assert error["message"] == "this run is over: run_calls=2"
+    assert error["message"] == "the budget run_calls=2 is used up"
     assert (summary["status"], summary["exit_status"], summary["rows"]) == ("stopped", 3, 2)
 
 

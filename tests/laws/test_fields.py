@@ -22,7 +22,7 @@ from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.ir.declarations import File, Op
 from chainlang.notation import parse_file, source
 from chainlang.semantics.implicit_labels import own_names
-from chainlang.semantics.input_schema import Door
+from chainlang.semantics.input_schema import RowValidator
 from chainlang.semantics.reference import interpret
 from chainlang.semantics.stage_error import StageError
 from tests.laws import law
@@ -138,7 +138,7 @@ def failure(file: File) -> str | None:
     """Return why a row fails, if it does."""
     body, items = main_of(file)
     try:
-        interpret(body, Door.of(items).record(ROW), sound().complete, declared=items)
+        interpret(body, RowValidator.of(items).record(ROW), sound().complete, declared=items)
     except StageError as error:
         return str(error)
     return None

@@ -52,18 +52,19 @@ def test_a_run_makes_no_more_calls_than_it_may(
             break
         assert engine.samples > 0  # each goes on
         assert str(stopped) == (
-            f"error[stopped]: this run is over: run_calls={most}\n"
-            "  = hint: what was drawn is kept: the same command goes on, with a new budget"
+            f"error[stopped]: the budget run_calls={most} is used up\n"
+            "  = hint: finished samples are saved; re-run the same command to resume, "
+            "with a new budget"
         )
         metadata = json.loads((tmp_path / "metadata.json").read_text())
-        assert metadata["stopped"] == f"this run is over: run_calls={most}"
+        assert metadata["stopped"] == f"the budget run_calls={most} is used up"
         assert metadata["rows"]["read"] == stopped.summary.rows
     assert plain(tmp_path) == whole[0]
     assert made == whole[1]
 
 
 def test_a_budget_below_one_request_says_so(tmp_path: Path) -> None:
-    with pytest.raises(StopError, match="run_calls=2, and a stage asks for 3 at once"):
+    with pytest.raises(StopError, match="run_calls=2 is used up: one request has 3 samples"):
         run(tmp_path, Counting(), "3:E::0.7", run_calls=2)
 
 
@@ -91,7 +92,7 @@ def test_tokens_are_counted_as_they_come(most: int, window: int) -> None:
     except StopError as error:
         stopped = error
     if stopped is not None:
-        assert f"this run is over: run_tokens={most}" in str(stopped)
+        assert f"the budget run_tokens={most} is used up" in str(stopped)
     in_flight = 2 * 30 * window
     assert used < most + in_flight
     assert stopped is not None or used == WHOLE
@@ -139,7 +140,7 @@ def test_a_row_makes_no_more_calls_than_it_may(tmp_path: Path) -> None:
         ("r4", "ask", "budget"),
         ("r5", "ask", "budget"),
     ]
-    assert errors[0]["message"] == "row_calls is 3: 3 made, 1 more asked for"
+    assert errors[0]["message"] == "row_calls=3 is used up: 3 made, 1 more requested"
 
 
 def test_a_call_that_failed_is_not_counted() -> None:
@@ -163,7 +164,7 @@ def test_a_row_that_has_used_its_tokens_asks_no_more() -> None:
     )
     assert failed.failure is not None
     assert (failed.failure.cause, failed.failure.stage) == ("budget", "V")
-    assert failed.failure.message.startswith(f"row_tokens is {used // 2}: ")
+    assert failed.failure.message.startswith(f"row_tokens={used // 2} is used up: ")
     assert 0 < failed.usage.calls < free.usage.calls
 
 
@@ -171,14 +172,14 @@ def test_a_row_that_has_used_its_tokens_asks_no_more() -> None:
 def test_a_row_has_its_time(text: str) -> None:
     engine = FakeEngine(latency=lambda request: 10.0)
     assert chain(text)("q", engine=engine, row_seconds=20).ok
-    with pytest.raises(RowError, match="row_seconds is 15, and this row takes longer"):
+    with pytest.raises(RowError, match="the row took longer than row_seconds=15"):
         chain(text)("q", engine=engine, row_seconds=15)
-    with pytest.raises(RowError, match="row_seconds is 15"):
+    with pytest.raises(RowError, match="row_seconds=15"):
         asyncio.run(chain(text).acall("q", engine=engine, row_seconds=15))
 
 
 def test_a_fallback_does_not_help_a_row_without_a_budget() -> None:
-    with pytest.raises(RowError, match="row_calls is 1"):
+    with pytest.raises(RowError, match="row_calls=1 is used up"):
         chain("fallback(2:E::0.7, 3:E::0.7)")("q", engine=FakeEngine(), row_calls=1)
 
 

@@ -54,7 +54,7 @@ def lines(path: Path) -> list[dict[str, Any]]:
 @pytest.mark.slow
 def test_a_model_that_is_gone_stops_a_run_in_seconds(tmp_path: Path) -> None:
     engine = Outage(begins=100.0, latency=lambda request: 10.0)
-    with pytest.raises(StopError, match="the model 'tiny' is down") as caught:
+    with pytest.raises(StopError, match="the model 'tiny' is unavailable after") as caught:
         chain("E >> J").run(ROWS, tmp_path, engine=engine, window=20)
     assert engine.now < 100 + 10 + 30 + 5 + 10  # a call, the patience, and a trial and its call
     assert engine.asked_in_vain < 30
@@ -62,7 +62,7 @@ def test_a_model_that_is_gone_stops_a_run_in_seconds(tmp_path: Path) -> None:
     assert 0 < summary.rows < 200
     metadata = json.loads((tmp_path / "metadata.json").read_text())
     assert metadata["status"] == "stopped"
-    assert metadata["stopped"].startswith("the model 'tiny' is down: ")
+    assert metadata["stopped"].startswith("the model 'tiny' is unavailable after ")
     # The same command goes on, and what it leaves is what one run would have left.
     chain("E >> J").run(ROWS, tmp_path, engine=FakeEngine())
     chain("E >> J").run(ROWS, tmp_path / "whole", engine=FakeEngine())
@@ -88,7 +88,7 @@ def test_rows_of_map_fail_at_once_when_the_patience_is_over() -> None:
     assert causes[-1] == "down"
     assert engine.now < 120
     assert found[-1].failure is not None
-    assert found[-1].failure.message.endswith("the last so: no route to host")
+    assert found[-1].failure.message.endswith("last error: no route to host")
 
 
 @pytest.mark.slow
@@ -102,7 +102,7 @@ def test_a_fallback_steps_in_for_a_model_that_is_down(tmp_path: Path) -> None:
 
 def test_what_does_not_pass_is_not_waited_for(tmp_path: Path) -> None:
     engine = FakeEngine(failures=lambda request: Failure("", "denied", "pay first"))
-    with pytest.raises(StopError, match="the last so: pay first"):
+    with pytest.raises(StopError, match="last error: pay first"):
         chain("E").run(ROWS, tmp_path, engine=engine, window=10)
     assert engine.now == 0.0
     assert engine.submitted == 10

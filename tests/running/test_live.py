@@ -13,7 +13,7 @@ from chainlang import chain
 from chainlang.engines.fake import FakeEngine
 from chainlang.errors import EngineError, OperandError, RowError
 from chainlang.protocol.messages import Capabilities, Completion, Delta, Failure, Request
-from chainlang.runtime.stream import Piece
+from chainlang.runtime.stream import Chunk
 from chainlang.session.result import Result
 from tests.laws import law
 
@@ -167,17 +167,17 @@ class Mute(FakeEngine):
         super().submit(evolve(one, stream=False) for one in requests)
 
 
-def heard(text: str, engine: FakeEngine, **settings: object) -> tuple[list[Piece], object]:
+def heard(text: str, engine: FakeEngine, **settings: object) -> tuple[list[Chunk], object]:
     """Return the pieces of a stream, and its result."""
 
-    async def main() -> tuple[list[Piece], object]:
+    async def main() -> tuple[list[Chunk], object]:
         stream = chain(text).stream("What is 17 + 25?", engine=engine, **settings)
         return [piece async for piece in stream], stream.result
 
     return asyncio.run(asyncio.wait_for(main(), 30))
 
 
-def whole(pieces: Iterable[Piece]) -> dict[tuple[str, int], str]:
+def whole(pieces: Iterable[Chunk]) -> dict[tuple[str, int], str]:
     """Return what was told of each sample, by place and number."""
     found: dict[tuple[str, int], str] = {}
     for piece in pieces:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from chainlang.engines.fake import FakeEngine
 from chainlang.protocol.messages import Completion, Delta, Failure, Message, Request, Sampling
 from chainlang.runtime.budget import RunBudget
-from chainlang.runtime.limits import Terms
+from chainlang.runtime.limits import RunLimits
 from chainlang.runtime.ports.deadline import DeadlinePort
 from chainlang.runtime.ports.dedup import SharedPort
 from chainlang.runtime.ports.guard import GuardedPort
@@ -96,7 +96,7 @@ Turn = list[Request] | int | None
 @law(TURNS, st.sampled_from([0.0, 0.0, 1.0, 8.0, 40.0]))
 def test_each_request_comes_back_once_or_is_aborted(turns: list[Turn], down: float) -> None:
     engine = Down(down)
-    budget = RunBudget(Terms())
+    budget = RunBudget(RunLimits())
     port = stacked(engine, budget, Kept())
     asked: dict[str, Request] = {}
     flying: dict[str, Request] = {}
@@ -127,7 +127,7 @@ def test_each_request_comes_back_once_or_is_aborted(turns: list[Turn], down: flo
         step()
     assert not flying
     assert sorted(map(len, map(held, layers(port)))) == [0] * 6
-    assert (budget.flying, engine._pending, engine._streaming) == (0, [], [])
+    assert (budget.in_flight, engine._pending, engine._streaming) == (0, [], [])
     for name, reply in came.items():
         if isinstance(reply, Completion):
             alone = FakeEngine().complete(asked[name])

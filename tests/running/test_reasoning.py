@@ -7,7 +7,7 @@ from pathlib import Path
 
 from chainlang import chain, load
 from chainlang.engines.fake.engine import FakeEngine, Reply
-from chainlang.semantics.record import Stop
+from chainlang.semantics.record import TraceEntry
 from chainlang.session.result import Result
 
 THINKING = FakeEngine(
@@ -15,7 +15,7 @@ THINKING = FakeEngine(
 )
 
 
-def thoughts(stop: Stop) -> list[str]:
+def thoughts(stop: TraceEntry) -> list[str]:
     return [one.reasoning for one in stop.candidates]
 
 

@@ -103,7 +103,7 @@ def test_a_failure_is_asked_for_again_when_asked(tmp_path: Path) -> None:
 
 def test_a_model_that_was_down_is_asked_again(tmp_path: Path) -> None:
     down = Counting(failures=lambda request: Failure("", "transport", "down", transient=True))
-    with pytest.raises(StopError, match="the model 'tiny' is down"):
+    with pytest.raises(StopError, match="the model 'tiny' is unavailable after"):
         ran(tmp_path, down, "E")
     summary = ran(tmp_path, Counting(), "E")
     assert (summary.failed, summary.recorded) == (0, 0)

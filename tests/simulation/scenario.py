@@ -65,7 +65,8 @@ def _go_on_until_done(seed: int, told: Told) -> None:
             try:
                 failed = CHAIN.run(ROWS, out, engine=engine, retry_failed=retry, **settings).failed
             except StopError as stop:
-                told.ends[stop.diagnostics[0].message.partition(":")[0]] += 1
+                is_down = "is unavailable" in stop.diagnostics[0].message
+                told.ends["model down" if is_down else "budget used up"] += 1
                 failed, retry = 1, False
             else:
                 retry = failed > 0
@@ -80,6 +81,6 @@ def _go_on_until_done(seed: int, told: Told) -> None:
             assert found.get(name) == wanted().get(name), name
     assert world.most_in_flight <= CONCURRENCY
     # What is being answered when a run stops because its model is down is asked for again.
-    lost = CONCURRENCY * sum(told.ends[end] for end in told.ends if end.endswith("is down"))
+    lost = CONCURRENCY * told.ends["model down"]
     twice = sum(world.answered.values()) - len(world.answered)
     assert twice <= lost, f"{twice} questions were paid for twice"

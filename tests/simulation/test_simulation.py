@@ -37,7 +37,7 @@ def test_it_was_a_bad_server() -> None:
     ends = sum((one.ends for one in told), Counter[str]())
     assert ends["done"] == SHARE
     assert ends["rows failed"] > 0
-    assert ends["this run is over"] > 0
+    assert ends["budget used up"] > 0
     assert sum(one.world.duplicates for one in told) > SHARE
 
 

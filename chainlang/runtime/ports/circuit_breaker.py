@@ -1,7 +1,7 @@
-"""Circuit breakers: one for each model of an engine, which opens when its calls only fail.
+"""Circuit breakers, one for each model of an engine; consecutive failures open it.
 
-So a server that is gone is found out once, and not by every row. While the breaker is open, a call
-now and then is let through as a trial; the first answer closes it.
+So an unavailable server is detected once and not by each row. While the breaker is open, it admits
+a trial request from time to time; the first completion closes it.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from chainlang.protocol.failures import FAILURE_MODES
 from chainlang.protocol.messages import Completion, Failure
 
 TRIPS = 5
-"""Calls of a model that fail one after another, for no fault of their rows, until it opens."""
+"""Consecutive failures that open it; failures that the request itself causes don't count."""
 FIRST_TRIAL, LAST_TRIAL = 5.0, 60.0
-"""Seconds between two trials: at first, and at most; each that fails doubles them."""
+"""Seconds between two trials: initially, and at most; each failed trial doubles them."""
 
 
 @define(eq=False)
 class Breaker:
-    """That of one model of one engine. Times are those of the engine's clock, in seconds.
+    """Circuit breaker of one model of one engine. Times are in seconds of the engine's clock.
 
     >>> from chainlang.protocol.messages import Usage
     >>> breaker = Breaker("m")
@@ -39,18 +39,18 @@ class Breaker:
 
     model: str
     opened: float | None = None
-    """The moment at which it opened; None while it is closed."""
-    passes: bool = False
-    """Whether the last failure may pass by itself, so that waiting helps."""
-    said: str = ""
-    """The message of the last call that failed."""
+    """Time at which it opened; None while it is closed."""
+    transient: bool = False
+    """Whether the last failure was transient, so that waiting may help."""
+    last_error: str = ""
+    """Message of the last failure."""
     _failed: int = 0
     _trial: str | None = None
     _due: float = 0.0  # when the next trial may begin
     _wait: float = FIRST_TRIAL
 
     def admits(self, name: str, now: float) -> bool:
-        """Return whether a request may be submitted; one that may while it is open is a trial."""
+        """Return whether a request may be submitted; while the breaker is open, it is a trial."""
         if self.opened is None:
             return True
         if self._trial is not None or now < self._due:
@@ -59,12 +59,12 @@ class Breaker:
         return True
 
     def heard(self, reply: Completion | Failure, now: float) -> None:
-        """Take note of what came of a call."""
+        """Count the reply to a request: open, close, or wait for the next trial."""
         if isinstance(reply, Completion) or FAILURE_MODES[reply.kind].scope != "model":
             self._failed, self.opened, self._trial = 0, None, None
             return
         self._failed += 1
-        self.said, self.passes = reply.message, reply.transient
+        self.last_error, self.transient = reply.message, reply.transient
         if self.opened is None and self._failed >= TRIPS:
             self.opened, self._wait = now, FIRST_TRIAL
         elif self.opened is not None and reply.id == self._trial:
@@ -74,22 +74,22 @@ class Breaker:
         self._trial, self._due = None, now + self._wait
 
     def forget(self, names: Collection[str]) -> None:
-        """Note that some requests were aborted; a trial among them is over."""
+        """End the trial if it is among the aborted requests."""
         if self._trial in names:
             self._trial = None
 
     def is_worth_waiting(self, patience: float, now: float) -> bool:
-        """Return whether a request is held that has so much patience, since the breaker opened."""
-        return self.passes and self.opened is not None and now < self.opened + patience
+        """Return whether to hold a request with `patience`, counted from the breaker's opening."""
+        return self.transient and self.opened is not None and now < self.opened + patience
 
     def next_trial(self, now: float) -> float | None:
-        """Return when another call may be let through; None while one is."""
+        """Return the time of the next trial; None during a trial."""
         return max(self._due, now) if self._trial is None else None
 
     def down(self, request: str) -> Failure:
-        """Return the failure of a request that was not asked."""
-        what = f"the model {self.model!r} is down: {self._failed} calls one after another failed"
-        return Failure(request, "down", f"{what}, the last so: {self.said}")
+        """Return the failure of a request that is not submitted."""
+        what = f"the model {self.model!r} is unavailable after {self._failed} consecutive failures"
+        return Failure(request, "down", f"{what}; last error: {self.last_error}")
 
 
 _OPENING = threading.Lock()
@@ -97,6 +97,6 @@ _BREAKERS: WeakKeyDictionary[Engine, dict[str, Breaker]] = WeakKeyDictionary()
 
 
 def breakers_of(engine: Engine) -> dict[str, Breaker]:
-    """Return the breakers of an engine by model, the same for all loops that use the engine."""
+    """Return the breakers of an engine by model; all runs that use the engine share them."""
     with _OPENING:
         return _BREAKERS.setdefault(engine, {})

@@ -11,7 +11,7 @@ from chainlang.engines.protocol import Engine, is_loadable, is_timed
 from chainlang.protocol.failures import FAILURE_MODES
 from chainlang.protocol.messages import Completion, Delta, Failure, Request
 from chainlang.runtime.budget import RunBudget
-from chainlang.runtime.limits import Terms
+from chainlang.runtime.limits import RunLimits
 from chainlang.runtime.ports.circuit_breaker import Breaker, breakers_of
 from chainlang.runtime.ports.port import Port, Reply, lock_of, new_id, now_of
 from chainlang.runtime.ports.relay import Relay, Wait
@@ -40,7 +40,7 @@ class GuardedPort:
     def __init__(self, inner: Port, budget: RunBudget | None = None) -> None:
         self.inner = inner
         self.engine: Engine = inner.engine
-        self._budget = budget or RunBudget(Terms())
+        self._budget = budget or RunBudget(RunLimits())
         self._breakers = breakers_of(self.engine)
         self._loadable = self.engine if is_loadable(self.engine) else None
         self._lock = lock_of(self.engine)
@@ -78,7 +78,7 @@ class GuardedPort:
         """Forget requests."""
         ended, below = self._relay.drop(ids)
         self._held = [entry for entry in self._held if entry[0].waiters]
-        self._budget.forget(sum(len(wait.asked) for wait in ended))
+        self._budget.abort(sum(len(wait.asked) for wait in ended))
         for breaker in self._breakers.values():
             breaker.forget(below)
         self.inner.abort(below)
@@ -95,7 +95,7 @@ class GuardedPort:
                 if not is_loaded:
                     self._held.append((wait, request))
                 elif breaker is None or breaker.admits(request.id, now):
-                    self._budget.ask(request)
+                    self._budget.charge(request)
                     self._relay.ask(wait, request.id)
                     asked.append(request)
                 elif breaker.is_worth_waiting(request.patience or 0.0, now):
@@ -117,7 +117,7 @@ class GuardedPort:
                 found.append(reply)
                 continue
             ((name, request),) = wait.waiters.items()
-            self._budget.hear(request, reply)
+            self._budget.settle(request, reply)
             if self._is_asked_again(request, reply, now):
                 self._relay.answer(reply.id)
                 self._held.append((wait, evolve(request, id=new_id())))
