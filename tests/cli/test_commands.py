@@ -175,7 +175,8 @@ def test_findings_as_json(run, file):
         assert code in LINTS or code in ERRORS
         assert isinstance(one["message"], str)
         assert one["hint"] is None or isinstance(one["hint"], str)
-        keys = {"severity", "code", "message", "hint"}
+        keys = {"severity", "code", "message", "hint", "kind", "subject", "known", "setting"}
+        assert one["subject"] not in one["known"]
         if code == "file":  # the file that is missing has no places
             assert one.keys() == keys
             continue
@@ -335,7 +336,7 @@ def test_files_that_can_not_be_read(run, file, tmp_path, command):
     file(b"\xffmain = E\n", "latin.chain")
     for name, words in [
         ("missing.chain", "missing.chain: no such file"),
-        ("folder.chain", "folder.chain: this is"),
+        ("folder.chain", "folder.chain: is a folder"),
         ("latin.chain", "is not UTF-8"),
     ]:
         code, out, err = run(command, tmp_path / name)

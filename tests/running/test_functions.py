@@ -355,7 +355,7 @@ def test_json_and_pickles_keep_the_name_alone() -> None:
 
 
 def test_two_functions_of_one_name_are_refused() -> None:
-    with pytest.raises(MeaningError, match="two chains mean different functions by @clean"):
+    with pytest.raises(MeaningError, match="two chains bind '@clean' to different functions"):
         (E >> clean) & (E >> function("clean", str.upper))
     assert (E >> clean) & (J >> clean) == chain("(E >> @clean) & (J >> @clean)")
 
@@ -382,7 +382,7 @@ def test_functions_stand_wherever_chains_do() -> None:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (lambda a, b: 1, "wants 'b' by position, and a chain gives one value"),
+        (lambda a, b: 1, "takes 'b' by position, and a chain passes one value"),
         (lambda *, point: 1, None),
         (lambda value=object: 1, None),
     ],
@@ -401,7 +401,7 @@ def test_an_annotation_that_no_answer_can_have_is_refused_before_an_engine_is_op
     def wants(answer: threading.Thread) -> str:
         return ""
 
-    with pytest.raises(OperandError, match="wants 'answer' as Thread, which no answer can be"):
+    with pytest.raises(OperandError, match="takes 'answer' as Thread, which is not a JSON value"):
         (E >> wants)("q")
 
     def unknown(answer: Missing) -> str:  # type: ignore[name-defined]  # noqa: F821
