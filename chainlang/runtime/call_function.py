@@ -1,4 +1,4 @@
-"""A function of the user, called for one row."""
+"""Calls of the user's functions for one row."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ Candidates = tuple[Candidate, ...]
 def call(step: Call, record: Record, context: RowContext) -> Generator[Effect, Any, Record]:
     """Return the work of calling a function. It raises `RowFailed`.
 
-    An async function runs beside everything else, for all candidates at the same time. Any other
-    runs here and now, and nothing else goes on until it returns.
+    An async function runs concurrently, for all candidates at the same time. Any other function is
+    called synchronously, and blocks the run until it returns.
     """
     if is_at_once(step):
         return called(step, record, context)
@@ -45,7 +45,7 @@ def call(step: Call, record: Record, context: RowContext) -> Generator[Effect, A
 def _tried(
     step: Call, record: Record, place: Place, number: int, read: Candidates
 ) -> Generator[Effect, Any, tuple[Candidates, list[Event]]]:
-    """Return what a call makes, after as many tries as it may have."""
+    """Return the candidates of a call and its events, with retries."""
     function, tries, events = step.function, step.tries, list[Event]()
 
     def at(attempt: int) -> Place:
@@ -74,7 +74,7 @@ def _called(
         try:
             return await function.acall(record, read, place, most)
         except (StageError, KeyboardInterrupt, SystemExit) as error:
-            return error  # the loop beside us would end of the last two
+            return error  # the last two would end the event loop
 
     (value,) = yield Await((guarded,))
     from asyncio import CancelledError

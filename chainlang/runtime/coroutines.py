@@ -1,4 +1,4 @@
-"""Coroutines of the user, on a loop of their own beside the scheduler's thread."""
+"""Async functions of the user, on an event loop in a thread beside the scheduler's."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Call = Callable[[], Coroutine[Any, Any, Any]]
 
 @define(eq=False)
 class PendingCalls(Generic[Who]):
-    """Calls in flight, and who waits for each. The loop starts with the first call."""
+    """Calls in flight, each with its waiter. The event loop starts with the first call."""
 
     _waiting: dict[int, Who] = field(factory=dict)
     _background: EventLoopThread[Any] | None = None
@@ -27,7 +27,7 @@ class PendingCalls(Generic[Who]):
         return bool(self._waiting)
 
     def start(self, who: Who, call: Call) -> None:
-        """Begin with a call."""
+        """Start a call."""
         if self._background is None:
             # It imports asyncio, which few chains need.
             from chainlang.engines.event_loop_thread import EventLoopThread
@@ -38,7 +38,7 @@ class PendingCalls(Generic[Who]):
         self._background.start([(ticket, call)])
 
     def take(self, wait: float) -> list[tuple[Who, Any]]:
-        """Return what has returned, after at most so many seconds, and who waits for it."""
+        """Return the waiters and values of completed calls, after at most `wait` seconds."""
         if self._background is None or not self._waiting:
             return []
         came = self._background.take(wait)
@@ -47,7 +47,7 @@ class PendingCalls(Generic[Who]):
         ]
 
     def forget(self, gone: Callable[[Who], bool]) -> None:
-        """Cancel the calls that some wait for."""
+        """Cancel the calls whose waiter is `gone`."""
         tickets = [ticket for ticket, who in self._waiting.items() if gone(who)]
         for ticket in tickets:
             del self._waiting[ticket]
@@ -55,7 +55,7 @@ class PendingCalls(Generic[Who]):
             self._background.cancel(tickets)
 
     def close(self) -> None:
-        """Cancel all calls, and end the loop; the next call starts another."""
+        """Cancel all calls, and end the event loop; the next call starts another."""
         self._waiting.clear()
         if self._background is not None:
             self._background.close()

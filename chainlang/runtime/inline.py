@@ -1,4 +1,4 @@
-"""Steps that wait for nothing, done here and now: functions that are called once, and votes."""
+"""Synchronous steps: votes, and functions that are neither async nor retried."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from chainlang.semantics.stages import voted
 
 
 def at_once(step: Step, record: Record, context: RowContext) -> Record:
-    """Return what a step makes of a record, one that `is_at_once`. Raises `RowFailed`."""
+    """Return the record after a synchronous step, see `is_at_once`. Raises `RowFailed`."""
     match step:
         case Call():
             return called(step, record, context)
@@ -54,7 +54,7 @@ def at_once(step: Step, record: Record, context: RowContext) -> Record:
 
 
 def called(step: Call, record: Record, context: RowContext) -> Record:
-    """Return what a function makes of a record. Raises `RowFailed` for the first that fails."""
+    """Return the record after a function. Raises `RowFailed` for the first call that fails."""
     function, at = step.function, context.place(step.place)
     found: list[Candidate] = []
     place = at
@@ -68,7 +68,7 @@ def called(step: Call, record: Record, context: RowContext) -> Record:
 
 
 def counted(step: Count, record: Record, context: RowContext) -> Record:
-    """Return what a vote makes of a record. Raises `RowFailed`."""
+    """Return the record after a vote. Raises `RowFailed`."""
     place = context.place(step.place)
     try:
         found = voted(step.vote, record)

@@ -1,4 +1,4 @@
-"""In which order requests are asked that are ready at the same time."""
+"""Order of requests that are submitted together: grouped by common prefixes of their prompts."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Iterator, Sequence
 from chainlang.protocol.messages import Request
 
 CHUNK = 64
-"""Characters that prompts have to share to be neighbours: about the block of a cache, which holds
-tokens 16 at a time or more."""
+"""Length of the compared prefixes, in characters: about one block of a prefix cache, which has at
+least 16 tokens."""
 
 
 def by_prefix(requests: Sequence[Request]) -> list[Request]:
-    """Return requests with those next to each other whose prompts begin alike.
+    """Return the requests sorted by priority, those with a common prefix next to each other.
 
-    What is preferred stays first. Apart from that each group stands where its first request came,
-    and so do the groups within it: where prompts share nothing, the order is that of the rows.
+    Each group, also a nested one, is at the position of its first request; without common prefixes
+    the order does not change.
 
     >>> from chainlang.protocol.messages import Message, Sampling
     >>> def ask(id, text):
@@ -33,7 +33,7 @@ def by_prefix(requests: Sequence[Request]) -> list[Request]:
     groups = [[(one, _chunks(one)) for one in requests]]
     while groups:
         group = groups.pop()
-        if len(group) == 1:  # nothing else begins like that, so the rest of it changes nothing
+        if len(group) == 1:  # no other request has its prefix
             found.append(group[0][0])
             continue
         alike: dict[object, list[tuple[Request, Iterator[object]]]] = {}

@@ -1,4 +1,4 @@
-"""The loop of tries: of one sample, of one call of a function, or of all that `retry` surrounds."""
+"""Retry loop of a sample, of a call of a function, and of a part inside `retry`."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def retried(
     place: Callable[[int], Place],
     sample: int | None = None,
 ) -> Generator[Effect, Any, Made]:
-    """Return what `run` makes in the first try that does not fail with an `error`.
+    """Return the result of the first attempt that does not fail with an `error`.
 
-    `events` gets one for each further try, at the place of its attempt. Raises the error of the
-    last try, with how many there were.
+    Each retry adds an event to `events`, at the place of its attempt. Raises the error of the last
+    attempt, with the number of attempts.
     """
     one = first
     while True:

@@ -1,4 +1,4 @@
-"""One row's way through a plan, as a generator: it yields what it waits for, and gets it."""
+"""Execution of the steps of a plan for one row, as generators that yield effects."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ from chainlang.semantics.voting import still_needed
 
 
 def row(step: Step, record: Record, context: RowContext) -> Work:
-    """Return the generator that takes a record through a whole plan, in the time that it has."""
+    """Return the work of a whole plan for a row, within the row's deadline."""
     if (seconds := context.limits.row_seconds) is None:
         return work(step, record, context)
     return _in_time(step, record, context, seconds)
@@ -79,19 +79,20 @@ def _in_time(step: Step, record: Record, context: RowContext, seconds: float) ->
 
 
 def work(step: Step, record: Record, context: RowContext) -> Work:  # noqa: C901, PLR0912  # a match
-    """Return the generator that takes a record through a step. It raises `RowFailed`."""
+    """Return the work of a step for a record. It raises `RowFailed`."""
     match step:
         case Generate(stage=stage):
-            return _told(stage.name, partial(generate, step, record), context)
+            return _traced(stage.name, partial(generate, step, record), context)
         case Call():
-            return _told(f"@{step.function.name}", partial(call, step, record), context)
+            return _traced(f"@{step.function.name}", partial(call, step, record), context)
         case Sequence(steps):
             return _sequence(steps, record, context)
         case Count():
             return _at_once(step, record, context)
-        case Fused(steps):  # where somebody listens, each is told of by itself
-            way = partial(_sequence, steps) if context.tracing else partial(_at_once, step)
-            return way(record, context)
+        case Fused(steps):  # with tracing on, each step has its own span
+            if context.tracing:
+                return _sequence(steps, record, context)
+            return _at_once(step, record, context)
         case Overlap(steps):
             return _overlap(steps, record, context)
         case Decide():
@@ -121,10 +122,10 @@ def work(step: Step, record: Record, context: RowContext) -> Work:  # noqa: C901
     assert_never(step)
 
 
-def _told(
+def _traced(
     name: str, begin: Callable[[RowContext], Generator[Effect, Any, Record]], context: RowContext
 ) -> Generator[Effect, Any, Record]:
-    """Return the work of a stage, told of in a span where somebody listens."""
+    """Return the work of a stage, in a span of its own if tracing is on."""
     return _in_span(name, begin, context) if context.tracing else begin(context)
 
 
@@ -174,7 +175,7 @@ def _decide(step: Decide, record: Record, context: RowContext) -> Work:
 
 def _name(step: Name, record: Record, context: RowContext) -> Work:
     flow = yield from work(step.step, record, context)
-    # A label may name a branch only where a join gathers it; so it is gathered here.
+    # A label may name a branch only inside a join, so the branches are merged here.
     found = gathered([flow], record)
     return found.named(step.name, found.candidates, own=step.own)
 
@@ -193,7 +194,7 @@ def _cascade(step: Cascade, record: Record, context: RowContext) -> Work:
 
 
 def _gather(steps: tuple[Step, ...], record: Record, context: RowContext) -> Work:
-    # The runs of a repeat wait beside its neighbours: they are operands like these.
+    # The runs of a repeat are operands like its neighbours, so that all of them are concurrent.
     operands: list[Work] = []
     for one in steps:
         if isinstance(one, Repeat):
@@ -221,7 +222,7 @@ def _at_once(step: Step, record: Record, context: RowContext) -> Work:
 
 
 def _one(step: Step, record: Record, context: RowContext) -> Generator[Effect, Any, Record]:
-    """Return the work of a step that is no fork, which no part of a combinator can be."""
+    """Return the work of a part of a combinator, which can't be a fork."""
     flow = yield from work(step, record, context)
     assert isinstance(flow, Record)
     return flow
@@ -272,7 +273,7 @@ def _route(step: Route, record: Record, context: RowContext) -> Work:
     except StageError as error:
         raise failed(error, "route", context.place(step.place), span=step.span) from error
     chosen = step.default if key is None else arms[key]
-    assert chosen is not None  # `arm` looked
+    assert chosen is not None  # `arm` raises if there is no default
     return (yield from work(chosen, record, context))
 
 
@@ -306,7 +307,7 @@ def _each(step: Each, record: Record, context: RowContext) -> Work:
 def _judged(
     by: str | Call, record: Record, context: RowContext, what: str
 ) -> Generator[Effect, Any, Any]:
-    """Return what an expression or a function says of a record."""
+    """Return the value of an expression or a function for a record."""
     if isinstance(by, str):
         return value_of(by, record, what)
     found = yield from call(by, judged_by(by.function, record), context)

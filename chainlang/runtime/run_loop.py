@@ -1,8 +1,8 @@
-"""The loop: a bounded window of rows in flight, requests as their inputs are there, no barriers.
+"""The main loop of a run: a bounded window of rows in flight, without barriers between stages.
 
-Rows enter in order and leave in order. Between that, each goes as fast as its own replies come; a
-stage is asked as soon as the one before it has answered for that row. Memory is bounded by the
-window and not by the data: a row counts until its outcome has been taken.
+Rows start in order and are returned in order. In between, each row runs independently: a stage is
+requested as soon as the row's stage before it has replied. Memory is bounded by the window and not
+by the data: a row is in the window until the caller has taken its outcome.
 """
 
 from __future__ import annotations
@@ -35,11 +35,10 @@ def run(
 ) -> Iterator[Outcome]:
     """Yield the outcome of each row, in the order of the rows, or as they finish.
 
-    `first` is the position of the first row in its source; `redraws` says of rows, by id, how often
-    they are drawn anew. A row that could not be read comes as a `RowFailure` and goes out as one.
-    What the run as a whole may not cost any more is not asked: when all that was asked has come,
-    `StopError` is raised. If the caller stops early, or is interrupted, everything in flight is
-    aborted.
+    `first` is the position of the first row in its source; `redraws` has the number of times that
+    failed rows were resampled, by id. A row that could not be read is a `RowFailure`, and fails.
+    When a budget of the run is used up, no more requests are made; once those in flight are done,
+    `StopError` is raised. If the caller stops early, or is interrupted, all requests are aborted.
 
     >>> from chainlang import chain
     >>> from chainlang.engines.fake import FakeEngine
@@ -59,7 +58,7 @@ def run(
     )
     source, more, news = iter(rows), True, True
     done: dict[int, Outcome] = {}
-    equal: dict[str, list[tuple[int, Record]]] = {}  # rows that wait for one in flight
+    equal: dict[str, list[tuple[int, Record]]] = {}  # rows that wait for an equal one in flight
 
     trace = RunTrace(
         begin(
@@ -120,6 +119,6 @@ def run(
 
 
 def _again(outcome: Outcome, index: int, start: Record) -> Outcome:
-    """Return the outcome of a row that is equal to another one, and has cost nothing."""
+    """Return the outcome of a row that is equal to a completed one, with no usage."""
     flow = outcome.flow and numbered(outcome.flow, start.number)
     return evolve(outcome, index=index, start=start, flow=flow, usage=Usage())

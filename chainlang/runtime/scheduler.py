@@ -1,6 +1,6 @@
-"""The scheduler: generators that wait for replies, for each other, for functions and for time.
+"""Scheduler of rows: resumes generators when their replies, functions, children or timers are done.
 
-It knows rows, requests and engines; not where rows come from nor where outcomes go.
+It depends on rows, requests and engines, and neither on the source of rows nor on the output.
 """
 
 from __future__ import annotations
@@ -27,58 +27,58 @@ from chainlang.semantics.record import Flow, Record
 
 @define(eq=False)
 class Row:
-    """A row in flight. `done` is told of its outcome, once."""
+    """A row in flight. `done` is called once, with its outcome."""
 
     index: int
     start: Record
     engines: Mapping[str, Engine]
     done: Callable[[Outcome], None]
     usages: list[Usage] = field(factory=list)
-    """What each of its requests has cost."""
+    """Usage of each of its requests."""
     open_port: Callable[[Engine], Port] | None = None
-    """How its engines are asked, if not as the scheduler asks others."""
+    """Opens ports to its engines; None for the default of the scheduler."""
     swapper: Swapper | None = None
-    """Who loads its models, if they are not loaded for good."""
+    """Loads its models; None to load all of them on the first request."""
 
 
 @define(eq=False)
 class _Task:
-    """A generator that waits: for replies, for tasks it has started, for functions, for a time."""
+    """A generator, with the effect that it waits for and the results so far."""
 
     row: Row
     work: Work
     parent: _Task | None = None
     slot: int = 0
-    """Which of the parent's results this is."""
+    """Index of its value in the parent's results."""
     effect: Effect | None = None
-    """What it waits for."""
+    """Effect that it waits for."""
     results: list[Any] = field(factory=list)
     waiting: int = 0
     failures: dict[int, RowFailed] = field(factory=dict)
     children: Sequence[_Task] = ()
     timer: Timer[_Task] | None = None
-    """The end of its pause, or of the time that its child has."""
+    """End of its pause, or timeout of its child."""
 
 
 @define(eq=False)
 class Scheduler:
-    """Takes rows through their plans, all of them at the same time."""
+    """Runs the work of many rows concurrently, in one thread."""
 
     machine: MachineClock = field(factory=MachineClock)
     open_port: Callable[[Engine], Port] = stacked
-    """How engines are asked."""
+    """Opens the port to an engine."""
     by_prefix: bool = False
-    """Whether requests that are ready together are asked in the order of their prompts."""
+    """Whether requests that are submitted together are grouped by common prefixes."""
     _asked: dict[str, tuple[_Task, int, Port]] = field(factory=dict)
-    """Requests in flight: who waits for the reply, in which slot, and who answers."""
+    """Requests in flight by id: the waiting task, its slot for the reply, and the port."""
     _busy: dict[Port, int] = field(factory=dict)
-    """How many of them each port has."""
+    """Number of requests in flight of each port."""
     _outbox: dict[Port, list[Request]] = field(factory=dict)
     """Requests that are ready to be submitted."""
     _ports: dict[tuple[int, Callable[[Engine], Port]], Port] = field(factory=dict)
-    """The way to each engine, by the engine's identity and by how it is asked."""
+    """Port of each engine, by the engine's identity and the function that opened it."""
     _calls: PendingCalls[tuple[_Task, int]] = field(factory=PendingCalls)
-    """Functions in flight: who waits for what they return, and in which slot."""
+    """Functions in flight: the waiting task, and its slot for the value."""
     _timers: Timers[_Task] = field(factory=Timers)
 
     @property
@@ -87,11 +87,11 @@ class Scheduler:
         return bool(self._asked or self._calls or self._timers)
 
     def admit(self, row: Row, work: Work) -> None:
-        """Begin with a row. It may be done before this returns."""
+        """Start a row. It may be done before this returns."""
         self._advance(_Task(row, work), None)
 
     def submit(self) -> None:
-        """Give the engines what is ready, all at once."""
+        """Submit all pending requests to the engines."""
         outbox, self._outbox = self._outbox, {}
         for port, requests in outbox.items():
             port.submit(by_prefix(requests) if self.by_prefix else requests)
@@ -99,7 +99,7 @@ class Scheduler:
     def call_after(
         self, seconds: float | None, engines: Mapping[str, Engine], call: Callable[[], None]
     ) -> None:
-        """Call something after a time on the clock of these engines; it keeps nothing waiting."""
+        """Schedule a call after `seconds` on the clock of the engines; no row waits for it."""
         if seconds is None:
             return
 
@@ -110,10 +110,10 @@ class Scheduler:
         self.admit(Row(-1, Record({}, "", ""), engines, lambda _: call()), pause())
 
     def receive(self) -> bool:
-        """Let each engine that has work take a step, and hand out what came back.
+        """Step each engine with requests in flight, and deliver the replies to their tasks.
 
-        What was not there before its time was over is too late. Returns whether anything came, or
-        is still to come from a function.
+        Replies after a timeout are dropped. Returns whether there was a reply, or a function is
+        still in flight.
         """
         began = time.monotonic()
         busy = {id(port): port for port in self._busy if not port.waits}
@@ -126,7 +126,7 @@ class Scheduler:
         for clock in self._timers.clocks:
             due = self._timers.next(clock)
             if due is None or any(id(port) in busy for port in clock.ports):
-                continue  # its engines have let time pass
+                continue  # stepping its engines has advanced it
             if was_called:
                 clock.slept(time.monotonic() - began)
             elif clock.ports or not busy:
@@ -140,21 +140,21 @@ class Scheduler:
         return bool(replies or returned or self._calls)
 
     def _swap(self) -> None:
-        """Have a model loaded: all that is in flight waits for one."""
+        """Load a model, as all requests in flight wait for one."""
         row = next(task.row for task, _, _ in self._asked.values())
         swapper = row.swapper or Swapper.loaded(row.engines)
-        with self.machine.stopped():  # no deadline runs meanwhile
+        with self.machine.stopped():  # loading does not count toward deadlines
             swapper.swap([port.engine for port in self._busy])
 
     def _until(self, port: Port) -> float | None:
-        """Return how far the time of an engine may pass; None where that is not for us to say."""
+        """Return the earliest deadline on the clock of an engine; None if there is none."""
         if not self._timers:
             return None
         dues = [self._timers.next(clock) for clock in self._timers.clocks if port in clock.ports]
         return min((due for due in dues if due is not None), default=None)
 
     def _expire(self, *, past: bool) -> None:
-        """End the pauses and the work whose time is over; with `past`, was over before now."""
+        """End the pauses and the timeouts that have expired; with `past`, before now."""
         for task in self._timers.expired(past=past) if self._timers else ():
             task.timer = None
             if isinstance(task.effect, Within):
@@ -164,14 +164,14 @@ class Scheduler:
 
     def _hand_out(self, reply: Completion | Failure) -> None:
         if reply.id not in self._asked:
-            return  # its time was over
+            return  # it arrived after a timeout
         task, slot, _ = self._answered(reply.id)
         if isinstance(reply, Completion):
             task.row.usages.append(reply.usage)
         self._deliver(task, slot, reply)
 
     def _answered(self, name: str) -> tuple[_Task, int, Port]:
-        """Take a request from those in flight."""
+        """Remove a request from those in flight."""
         found = self._asked.pop(name)
         if self._busy[found[2]] == 1:
             del self._busy[found[2]]
@@ -195,9 +195,9 @@ class Scheduler:
         ready: list[tuple[_Task, Any]] = [(task, value)]
         while ready:
             task, value = ready.pop()
-            task.children = ()  # else they and it would hold each other
+            task.children = ()  # breaks a reference cycle
             try:
-                if task.failures:  # the first in the order of the chain, whichever came first
+                if task.failures:  # the first in the order of the chain, not of time
                     effect = task.work.throw(task.failures[min(task.failures)])
                 else:
                     effect = task.work.send(value)
@@ -250,7 +250,7 @@ class Scheduler:
         return found
 
     def _clock(self, row: Row) -> Clock:
-        """Return the clock of a row: of its engines, if all of them have a time of their own."""
+        """Return the clock of a row: that of its engines, if all of them have simulated time."""
         engines = {id(engine): engine for engine in row.engines.values()}.values()
         if engines and all(is_timed(engine) for engine in engines):
             return EngineClock(tuple(self._port(row, engine) for engine in engines))
@@ -279,10 +279,10 @@ class Scheduler:
         if parent.waiting == 0:
             ready.append((parent, parent.results))
 
-    # ------------------------------------------------------------ ending what is in flight
+    # ------------------------------------------------------------ cancellation
 
     def _end(self, tasks: Iterable[_Task]) -> None:
-        """End tasks and all that they have started."""
+        """Cancel tasks and all that they have started."""
         gone: set[_Task] = set()
         pending = list(tasks)
         while pending:
@@ -296,7 +296,7 @@ class Scheduler:
         self._calls.forget(lambda who: who[0] in gone)
 
     def abort(self, row: Row | None = None) -> None:
-        """Forget what a row has in flight; None for everything."""
+        """Abort the requests, calls and timers of a row; None for all rows."""
 
         def is_gone(task: _Task) -> bool:
             return row is None or task.row is row
@@ -306,7 +306,7 @@ class Scheduler:
         self._timers.cancel(is_gone)
 
     def close(self) -> None:
-        """Forget everything, and give back what calling functions took."""
+        """Abort everything, and end the thread of user functions."""
         self.abort()
         self._calls.close()
 

@@ -1,7 +1,6 @@
-"""A thread that runs rows for callers who do not wait in theirs: coroutines.
+"""Background thread that runs rows for coroutines.
 
-All of them share one scheduler, so rows that are asked for at the same time are in flight at the
-same time, whichever chain they go through.
+All rows share one scheduler, so concurrent calls are in flight together, even of different chains.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from chainlang.semantics.record import Record
 
 @define(eq=False)
 class Job:
-    """One row through one plan. `done` is called in the thread, with the outcome or an error."""
+    """A row and its plan. `done` is called in the thread, with the outcome or an error."""
 
     prepared: Prepared
     start: Record
@@ -33,11 +32,11 @@ class Job:
     listener: Listener | None = None
     row: Row | None = None
     tracing: Tracing = field(factory=lambda: begin("row"))
-    """A span inside the one that is current where the row is asked for."""
+    """Span inside the current span of the caller."""
 
 
 class Service:
-    """Runs jobs. The thread starts with the first one and ends with `close`."""
+    """Runs jobs in a thread, which starts with the first one and ends with `close`."""
 
     def __init__(self) -> None:
         self._inbox: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
@@ -47,7 +46,7 @@ class Service:
         self._jobs: dict[Job, None] = {}
 
     def submit(self, job: Job) -> None:
-        """Take a job; from any thread."""
+        """Start a job; callable from any thread."""
         with self._starting:
             if self._thread is None:
                 # A daemon, so that a program that forgets to close can still end.
@@ -56,11 +55,11 @@ class Service:
         self._inbox.put(lambda: self._start(job))
 
     def cancel(self, job: Job) -> None:
-        """Forget a job: it is told of nothing more. One that is done is ignored."""
+        """Cancel a job; its `done` is not called any more. A completed one is ignored."""
         self._inbox.put(lambda: self._forget(job))
 
     def close(self) -> None:
-        """Forget all jobs and join the thread. A later job starts another."""
+        """Cancel all jobs and join the thread. A later job starts another thread."""
         with self._starting:
             if self._thread is not None:
                 self._inbox.put(None)
@@ -81,7 +80,7 @@ class Service:
             try:
                 self._scheduler.submit()
                 self._scheduler.receive()
-            except Exception as error:  # noqa: BLE001  # an engine broke; whoever waits is told
+            except Exception as error:  # noqa: BLE001  # of an engine, for all jobs
                 self._fail(error)
 
     def _start(self, job: Job) -> None:

@@ -1,7 +1,7 @@
-"""Spans and counters of OpenTelemetry: a run, its rows, their stages, and the calls of engines.
+"""OpenTelemetry spans and counters of runs, rows, stages and calls of engines.
 
-The API alone is used, and only once something else has imported it: before that, nobody listens. No
-prompt and no answer is in a span, unless ``OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT`` is
+Only the API is used, and only if the program has imported it; otherwise tracing is off. Spans hold
+neither prompts nor answers, unless ``OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT`` is
 ``true``, as in other libraries.
 """
 
@@ -19,7 +19,7 @@ from attrs import define, field
 
 from chainlang.protocol.messages import Completion, Failure, Request
 
-# Names of the conventions for generative models; none of them is stable yet, so they stand here.
+# Names of OpenTelemetry's conventions for generative models, which are not stable yet.
 OPERATION, PROVIDER = "gen_ai.operation.name", "gen_ai.provider.name"
 MODEL, TEMPERATURE = "gen_ai.request.model", "gen_ai.request.temperature"
 MAX_TOKENS, CHOICES = "gen_ai.request.max_tokens", "gen_ai.request.choice.count"
@@ -28,19 +28,19 @@ FINISHES = "gen_ai.response.finish_reasons"
 PROMPT, ANSWER = "gen_ai.input.messages", "gen_ai.output.messages"
 ERROR, TOKEN_TYPE = "error.type", "gen_ai.token.type"
 ABORTED = "aborted"
-"""The error of what nobody waits for any more."""
+"""Error of an aborted request, stage or row."""
 
 _CONTENT = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 _COUNTED = {
-    "chainlang.rows": "Rows that are done.",
-    "chainlang.calls": "Samples that engines were asked for.",
-    "chainlang.tokens": "Tokens that engines have read and written.",
+    "chainlang.rows": "Completed rows.",
+    "chainlang.calls": "Samples requested from engines.",
+    "chainlang.tokens": "Tokens of prompts and replies.",
 }
 
 
 @define(eq=False)
 class Tracing:
-    """A span that is going on; `NOTHING` where nobody listens."""
+    """An open span, or `NOTHING`, which does nothing, if OpenTelemetry is not set up."""
 
     _span: Any = None
 
@@ -48,7 +48,7 @@ class Tracing:
         return self._span is not None
 
     def child(self, name: str, *, call: bool = False, **attributes: Any) -> Tracing:
-        """Begin a span inside this one; a `call` is of something outside this process."""
+        """Start a span inside this one; `call` marks a call to another process."""
         if self._span is None:
             return NOTHING
         from opentelemetry import trace
@@ -58,7 +58,7 @@ class Tracing:
         return _begun(name, above, kind, attributes)
 
     def end(self, error: str | None = None, **attributes: Any) -> None:
-        """End it, with an error where there was one. What the error says may hold an answer."""
+        """End the span, with the kind of an error, if any; its message may contain an answer."""
         if self._span is None:
             return
         from opentelemetry.trace import Status, StatusCode
@@ -74,7 +74,7 @@ NOTHING = Tracing()
 
 
 def begin(name: str, **attributes: Any) -> Tracing:
-    """Begin a span inside the one that is current for whoever calls."""
+    """Start a span inside the caller's current one."""
     if "opentelemetry.trace" not in sys.modules:
         return NOTHING
     from opentelemetry.trace import SpanKind
@@ -91,7 +91,7 @@ def _begun(name: str, above: Any, kind: Any, attributes: Mapping[str, Any]) -> T
 
 
 def _named(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return attributes under our own names, without those that say nothing."""
+    """Return the attributes with the prefix ``chainlang.``, without those that are None."""
     return {
         name if "." in name else f"chainlang.{name}": value
         for name, value in attributes.items()
@@ -103,11 +103,11 @@ def _named(attributes: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def call_begun(request: Request, provider: str) -> Tracing:
-    """Begin to tell of a request that an engine is asked."""
+    """Start the span of a request to an engine."""
     above = request.tracing
     if not isinstance(above, Tracing) or not above:
         return NOTHING
-    told = {
+    attributes = {
         OPERATION: "chat",
         PROVIDER: provider,
         MODEL: request.model,
@@ -116,25 +116,25 @@ def call_begun(request: Request, provider: str) -> Tracing:
         CHOICES: request.drawn,
     }
     if _shows_content():
-        told[PROMPT] = json.dumps([[one.role, one.text] for one in request.messages])
-    return above.child(f"chat {request.model}", call=True, **told)
+        attributes[PROMPT] = json.dumps([[one.role, one.text] for one in request.messages])
+    return above.child(f"chat {request.model}", call=True, **attributes)
 
 
 def call_ended(
     tracing: Tracing, request: Request, provider: str, reply: Completion | Failure | None
 ) -> None:
-    """Tell what came of a request; None if nobody waits for it any more."""
+    """End the span of a request, and count its calls and tokens; no reply if it was aborted."""
     if not (tracing or _is_counting()):
         return
     if isinstance(reply, Completion):
-        told: dict[str, Any] = {
+        attributes: dict[str, Any] = {
             INPUT_TOKENS: reply.usage.prompt_tokens,
             OUTPUT_TOKENS: reply.usage.output_tokens,
             FINISHES: [one.finish for one in reply.samples],
         }
         if tracing and _shows_content():
-            told[ANSWER] = json.dumps([one.text for one in reply.samples])
-        tracing.end(**told)
+            attributes[ANSWER] = json.dumps([one.text for one in reply.samples])
+        tracing.end(**attributes)
         tokens = {"input": reply.usage.prompt_tokens, "output": reply.usage.output_tokens}
         for kind, number in tokens.items():
             count("chainlang.tokens", number, {MODEL: request.model, TOKEN_TYPE: kind})
@@ -142,8 +142,8 @@ def call_ended(
     else:
         error = ABORTED if reply is None else reply.kind
         tracing.end(error)
-    told = {MODEL: request.model, PROVIDER: provider}
-    count("chainlang.calls", request.drawn, told | ({ERROR: error} if error else {}))
+    labels = {MODEL: request.model, PROVIDER: provider}
+    count("chainlang.calls", request.drawn, labels | ({ERROR: error} if error else {}))
 
 
 def _shows_content() -> bool:
@@ -172,7 +172,7 @@ def _counters(get_meter: Any) -> dict[str, Any]:
 
 
 def count_row(error: str | None) -> None:
-    """Count a row that is done."""
+    """Count a completed row."""
     count("chainlang.rows", 1, {} if error is None else {ERROR: error})
 
 
@@ -181,25 +181,25 @@ def count_row(error: str | None) -> None:
 
 @define(eq=False)
 class RunTrace:
-    """A run as it is told of, and its rows in flight."""
+    """Span of a run, and the spans of its rows in flight."""
 
     run: Tracing
     _rows: dict[int, Tracing] = field(factory=dict)
 
     def row(self, index: int, row_id: str) -> Tracing:
-        """Begin to tell of a row."""
+        """Start the span of a row."""
         if not self.run:
             return NOTHING
         found = self._rows[index] = self.run.child("row", row=index, row_id=row_id)
         return found
 
     def done(self, index: int, error: str | None) -> None:
-        """Tell that a row is done."""
+        """End the span of a row, and count it."""
         self._rows.pop(index, NOTHING).end(error)
         count_row(error)
 
     def close(self, rows: int) -> None:
-        """Tell that the run has ended, and with it what was in flight."""
+        """End the span of the run, and those of its rows in flight as aborted."""
         for row in self._rows.values():
             row.end(ABORTED)
         self.run.end(rows=rows)

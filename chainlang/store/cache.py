@@ -43,7 +43,7 @@ class Level(Protocol):
     """Keeps samples by key, for as long as it has room."""
 
     def find(self, keys: Iterable[bytes]) -> Mapping[bytes, Drawn]:
-        """Return those that are there."""
+        """Return the samples of the keys that are present."""
         ...
 
     def record(self, drawn: Mapping[bytes, Drawn]) -> None:
@@ -72,7 +72,7 @@ class InMemory:
     _lock: threading.Lock = field(factory=threading.Lock)
 
     def find(self, keys: Iterable[bytes]) -> dict[bytes, Drawn]:
-        """Return those that are there."""
+        """Return the samples of the keys that are present."""
         found: dict[bytes, Drawn] = {}
         with self._lock:
             for key in keys:

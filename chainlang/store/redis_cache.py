@@ -60,7 +60,7 @@ class InRedis:
         return InRedis(name, client)
 
     def find(self, keys: Iterable[bytes]) -> dict[bytes, Drawn]:
-        """Return those that are there."""
+        """Return the samples of the keys that are present."""
         wanted, found = list(keys), dict[bytes, Drawn]()
         for start in range(0, len(wanted), _CHUNK):
             some = wanted[start : start + _CHUNK]

@@ -1,4 +1,4 @@
-"""A port that keeps the deadlines of requests, for an engine that keeps none."""
+"""A port that enforces the deadlines of requests, for engines that don't."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from chainlang.runtime.ports.port import Port, Reply, now_of
 
 
 class DeadlinePort:
-    """A port that aborts a request at its deadline, which counts from when it is submitted."""
+    """A port that aborts a request at its deadline, counted from its submission."""
 
     __slots__ = ("_dues", "_seconds", "engine", "inner")
 
@@ -19,17 +19,17 @@ class DeadlinePort:
         self.inner = inner
         self.engine: Engine = inner.engine
         self._seconds: dict[str, float] = {}
-        """The deadlines of the requests in flight."""
+        """Deadlines of the requests in flight, in seconds."""
         self._dues: list[tuple[float, str]] = []
-        """A heap of the moments at which they are over, with some that have come back since."""
+        """Heap of the times at which they expire; some requests may have completed since."""
 
     @property
     def waits(self) -> bool:
-        """Whether nothing can come before the engine's model is loaded."""
+        """Whether no reply can arrive before the engine's model is loaded."""
         return self.inner.waits
 
     def submit(self, requests: Iterable[Request]) -> None:
-        """Submit requests; their time begins."""
+        """Submit requests, and start their deadlines."""
         requests = list(requests)
         now = now_of(self.engine)
         for request in requests:
@@ -39,7 +39,7 @@ class DeadlinePort:
         self.inner.submit(requests)
 
     def step(self, until: float | None = None) -> list[Reply]:
-        """Return what has come, and the failures of the requests whose time is over."""
+        """Return the replies that have arrived, and failures for expired requests."""
         if not self._dues:
             return self.inner.step(until)
         due = self._dues[0][0]
@@ -50,7 +50,7 @@ class DeadlinePort:
         return [*replies, *self._overdue()]
 
     def abort(self, ids: Iterable[str]) -> None:
-        """Forget requests."""
+        """Abort requests."""
         gone = list(ids)
         for name in gone:
             self._seconds.pop(name, None)

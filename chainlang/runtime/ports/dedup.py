@@ -1,4 +1,4 @@
-"""A port that asks once for requests that are equal, where they may share a reply."""
+"""A port that deduplicates equal requests whose replies may be shared."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from chainlang.runtime.ports.port import Port, Reply
 from chainlang.runtime.ports.relay import Relay, Wait
 
 REMEMBERED = 4096
-"""Replies that are remembered after they have come, the latest ones."""
+"""Maximum number of completions that are kept for later requests."""
 _NOTHING = Usage()
 
 
 @frozen(cache_hash=True)
 class _Key:
-    """A question; its hash is asked for often."""
+    """The part of a request that its reply depends on, with a cached hash."""
 
     question: tuple[object, ...]
 
 
 @define(eq=False, kw_only=True)
 class _Wait(Wait):
-    """Equal requests, of which the port below is asked one."""
+    """Equal requests, of which one is submitted."""
 
     key: _Key
 
 
 class SharedPort:
-    """A port that deduplicates. A reply that was shared has cost nothing but the first time."""
+    """A port that deduplicates requests. The usage counts for the first of equal requests only."""
 
     __slots__ = ("_flying", "_known", "_relay", "engine", "inner", "shared")
 
@@ -40,18 +40,18 @@ class SharedPort:
         self.inner = inner
         self.engine: Engine = inner.engine
         self.shared = 0
-        """The number of requests that had the reply to an equal one."""
+        """Number of deduplicated requests."""
         self._relay: Relay[_Wait] = Relay()
         self._flying: dict[_Key, _Wait] = {}
         self._known: OrderedDict[_Key, Sample] = OrderedDict()
 
     @property
     def waits(self) -> bool:
-        """Whether nothing can come before the engine's model is loaded."""
+        """Whether no reply can arrive before the engine's model is loaded."""
         return not self._relay.ready and self.inner.waits
 
     def submit(self, requests: Iterable[Request]) -> None:
-        """Submit the requests that have no equal in flight, and none that is remembered."""
+        """Submit the requests that equal no request in flight and none that is kept."""
         asked: list[Request] = []
         for request in requests:
             if not request.shared or request.stream:
@@ -76,7 +76,7 @@ class SharedPort:
             self.inner.submit(asked)
 
     def step(self, until: float | None = None) -> list[Reply]:
-        """Return what is known; if nothing is, what has come, for each request that waits."""
+        """Return the kept replies; if there are none, those that arrived, one for each request."""
         if self._relay.ready:
             return self._relay.take()
         found: list[Reply] = []
@@ -100,7 +100,7 @@ class SharedPort:
         return found
 
     def abort(self, ids: Iterable[str]) -> None:
-        """Forget requests. One that others wait for too goes on."""
+        """Abort requests. One that equal requests wait for continues."""
         ended, below = self._relay.drop(ids)
         for wait in ended:
             del self._flying[wait.key]

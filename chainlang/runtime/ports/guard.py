@@ -1,4 +1,4 @@
-"""A port that holds requests back: until the model is loaded and answers, or for good."""
+"""A port that holds requests back: for a budget, for model loading, and for circuit breakers."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from chainlang.runtime.ports.circuit_breaker import Breaker, breakers_of
 from chainlang.runtime.ports.port import Port, Reply, lock_of, new_id, now_of
 from chainlang.runtime.ports.relay import Relay, Wait
 
-_LONGEST_SLEEP = 0.05  # seconds; the loop may have something else to do after that
+_LONGEST_SLEEP = 0.05  # seconds, so that the loop notices other events in time
 
 
 class GuardedPort:
-    """A port that holds requests back, and looks at them again at each step.
+    """A port that holds requests back, and checks them again at each step.
 
-    * One that the budget of the run has no room for is never answered: the run is about to end.
-    * One whose model is not loaded is held until it is.
-    * One whose model is down by its breaker, which all loops that use the engine share, is held
-      until the model answers again or the patience of the request, counted from when the breaker
-      opened, is used up. One whose call has failed for the same reason is held too, and submitted
+    * A request that exceeds the budget of the run gets no reply: the run is about to end.
+    * A request whose model is not loaded is held until it is.
+    * A request whose model is unavailable by its breaker, which all runs that use the engine share,
+      is held until the model replies again or the request's patience, counted from the breaker's
+      opening, is used up. If its call has failed for the same reason, it is held too, and submitted
       again under another id, so that late replies to the first call are not taken for the second.
 
-    They are one port since they are one decision: whatever was held is paid for only when it is
-    submitted, so the budget is the first to be asked and the last to be charged.
+    It is one port since it is one decision: a held request is charged only when it is submitted, so
+    the budget is checked first and charged last.
     """
 
     __slots__ = (
@@ -49,20 +49,20 @@ class GuardedPort:
 
     @property
     def waits(self) -> bool:
-        """Whether nothing can come before the engine's model is loaded."""
+        """Whether no reply can arrive before the engine's model is loaded."""
         if not self._held or self._relay or self._relay.ready:
             return False
         return self._loadable is not None and not self._loadable.loaded
 
     def submit(self, requests: Iterable[Request]) -> None:
-        """Submit the requests that may be, and hold the others."""
+        """Submit the requests that are admitted, and hold the others."""
         waiting = [(Wait(), request) for request in requests]
         for wait, request in waiting:
             self._relay.join(wait, request)
         self._admit(waiting)
 
     def step(self, until: float | None = None) -> list[Reply]:
-        """Return what has come, and the failures of what is not waited for any longer."""
+        """Return the replies that have arrived, and failures of requests without patience left."""
         if self._held:
             held, self._held = self._held, []
             self._admit(held)
@@ -75,7 +75,7 @@ class GuardedPort:
         return self._heard(replies)
 
     def abort(self, ids: Iterable[str]) -> None:
-        """Forget requests."""
+        """Abort requests."""
         ended, below = self._relay.drop(ids)
         self._held = [entry for entry in self._held if entry[0].waiters]
         self._budget.abort(sum(len(wait.asked) for wait in ended))
@@ -86,7 +86,7 @@ class GuardedPort:
     def _admit(self, waiting: Iterable[tuple[Wait, Request]]) -> None:
         asked: list[Request] = []
         now = now_of(self.engine)
-        with self._lock:  # a model that is loaded now stays so until they are submitted
+        with self._lock:  # the model can't be unloaded before the requests are submitted
             is_loaded = self._loadable is None or self._loadable.loaded
             for wait, request in waiting:
                 breaker = self._breaker(request)
@@ -108,7 +108,7 @@ class GuardedPort:
                 self.inner.submit(asked)
 
     def _heard(self, replies: Iterable[Reply]) -> list[Reply]:
-        """Return replies, but for those of requests that are submitted again."""
+        """Return the replies, except those of requests to submit again."""
         found: list[Reply] = []
         now = now_of(self.engine)
         for reply in replies:
@@ -145,7 +145,7 @@ class GuardedPort:
         return found
 
     def _next(self) -> float | None:
-        """Return when a request that is held may be submitted, or has no more patience."""
+        """Return the next time at which a held request is admitted or runs out of patience."""
         moments: list[float] = []
         for _, request in self._held:
             breaker = self._breaker(request)

@@ -1,8 +1,8 @@
-"""Ports: the ways to an engine, which several loops may use at a time, from one thread or several.
+"""Ports: connections of runs to an engine, which several runs and threads may share.
 
-An engine knows one caller. An `EnginePort` is that caller for one loop: it submits, and receives
-what was submitted through it, whichever port took the step in which a reply came. So what several
-loops ask is drawn in one batch. Other ports hold an inner one, and each has one duty.
+An engine supports one caller. Each run has its own `EnginePort`, which returns the replies to its
+own requests, whichever port made the step in which they arrived. So the requests of several runs
+are batched together. Other ports wrap an inner port, and each has one responsibility.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _SHARING = threading.Lock()
 
 
 def new_id() -> str:
-    """Return an id that no other request in this process has."""
+    """Return a request id that is unique in this process."""
     return str(next(_IDS))
 
 
@@ -38,10 +38,10 @@ class _Shared:
 
     lock: threading.RLock = field(factory=threading.RLock)
     owners: dict[str, EnginePort] = field(factory=dict)
-    """The port of each request that has not come back."""
+    """Port of each request in flight."""
 
     def hand_out(self, replies: Iterable[Reply]) -> None:
-        """Give replies to the ports of their requests."""
+        """Deliver replies to the ports of their requests."""
         for reply in replies:
             if isinstance(reply, Delta):
                 owner = self.owners.get(reply.id)
@@ -65,14 +65,14 @@ def lock_of(engine: Engine) -> threading.RLock:
 
 
 def now_of(engine: Engine) -> float:
-    """Return the time of an engine: its own where it has one, else the machine's."""
+    """Return the current time of an engine: its simulated time, or that of the machine."""
     return engine.now if is_timed(engine) else time.monotonic()
 
 
 def unload(engine: Loadable) -> None:
-    """Have an engine give its memory back, once every reply that it owes has come.
+    """Unload the model of an engine, once all its requests in flight are done.
 
-    Each port finds its replies at its next step.
+    Their ports return the replies at the next step.
     """
     shared = _shared_of(engine)
     with shared.lock:
@@ -83,48 +83,48 @@ def unload(engine: Loadable) -> None:
 
 
 class Port(Protocol):
-    """One loop's way to an engine. The ids of its requests come from `new_id`."""
+    """Connection of a run to an engine. The ids of requests are made by `new_id`."""
 
     @property
     def engine(self) -> Engine:
-        """The engine at the end of the way."""
+        """The engine."""
         ...
 
     @property
     def inner(self) -> Port | None:
-        """The port that this one asks; None for the one that asks the engine."""
+        """The wrapped port; None for the innermost."""
         ...
 
     @property
     def waits(self) -> bool:
-        """Whether nothing can come before the engine's model is loaded."""
+        """Whether no reply can arrive before the engine's model is loaded."""
         ...
 
     def submit(self, requests: Iterable[Request]) -> None:
-        """Submit requests. Each comes back once, as a completion or a failure."""
+        """Submit requests. Each gets one reply, a completion or a failure."""
         ...
 
     def step(self, until: float | None = None) -> list[Reply]:
-        """Return the replies that have come; if there are none, let the engine work for a moment.
+        """Return the replies that have arrived; if there are none, step the engine.
 
-        The time of an engine that has one of its own passes no further than `until`.
+        Simulated time advances at most to `until`.
         """
         ...
 
     def abort(self, ids: Iterable[str]) -> None:
-        """Forget requests, and replies to them that were not taken yet."""
+        """Abort requests, and drop their replies that were not returned yet."""
         ...
 
 
 def layers(port: Port | None) -> Iterator[Port]:
-    """Yield a port, the one that it asks, and so on down to the engine's."""
+    """Yield a port and its inner ports, down to the engine's."""
     while port is not None:
         yield port
         port = port.inner
 
 
 class EnginePort:
-    """The innermost port: it asks the engine."""
+    """The innermost port, which submits to the engine."""
 
     __slots__ = ("_arrived", "_shared", "engine")
 
@@ -144,7 +144,7 @@ class EnginePort:
             self.engine.submit(requests)
 
     def step(self, until: float | None = None) -> list[Reply]:
-        """Return what has come for this port; if nothing has, let the engine work for a moment."""
+        """Return the replies for this port; if there are none, step the engine."""
         with self._shared.lock:
             if not self._arrived:
                 self._shared.hand_out(self._worked(until))
@@ -157,7 +157,7 @@ class EnginePort:
         return self.engine.step()
 
     def abort(self, ids: Iterable[str]) -> None:
-        """Forget requests, and replies to them that were not taken yet."""
+        """Abort requests, and drop their replies that were not returned yet."""
         with self._shared.lock:
             gone = set(ids)
             for name in gone:

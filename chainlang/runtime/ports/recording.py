@@ -1,8 +1,8 @@
-"""A port that takes samples from a memory, and puts there what an engine draws.
+"""A port that looks samples up in a cache or journal, and records those that an engine generates.
 
-A key is a hash of everything that a sample may depend on: the model's fingerprint, the messages,
-how to draw, the schema and the seed. So it is the same in a run that resumes after a crash, and in
-another chain that asks the same.
+A key is a hash of all that a sample depends on: the engine's fingerprint, the messages, the
+sampling parameters, the schema and the seed. So a resumed run, or another chain with an equal
+request, has the same key.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ _NOTHING = Usage()
 
 
 class Memory(Protocol):
-    """Remembers samples by key."""
+    """A cache or journal of samples by key."""
 
     def find(self, keys: Iterable[bytes]) -> Mapping[bytes, Drawn]:
-        """Return those that are there."""
+        """Return the samples of the keys that are present."""
         ...
 
     def record(self, drawn: Mapping[bytes, Drawn]) -> None:
-        """Keep samples; they are kept when this returns."""
+        """Record samples; they are stored when this returns."""
         ...
 
 
 def keys(fingerprint: str, request: Request) -> list[bytes]:
-    """Return the key of each sample of a request. At temperature 0 they are one.
+    """Return the key of each sample of a request. At temperature 0 all have the same key.
 
     >>> from chainlang.protocol.messages import Message
     >>> one = Request(
@@ -50,9 +50,9 @@ def keys(fingerprint: str, request: Request) -> list[bytes]:
     """
     messages = [(message.role, message.text) for message in request.messages]
     parts = [fingerprint, request.model, messages, _parameters(request.sampling), request.schema]
-    if request.logprobs:  # the sample has more to it, though its text is the same
+    if request.logprobs:  # the sample has the same text, and more data
         parts.append("logprobs")
-    if request.choices:  # it may be shorter than it would be, though its value is the same
+    if request.choices:  # the sample has the same value, but a shorter text
         parts.append("choices")
     if request.redraw:
         parts.append(f"redraw {request.redraw}")
@@ -73,33 +73,33 @@ def _parameters(sampling: Sampling) -> tuple[Any, ...]:
 
 
 KeyFormat: TypeAlias = Callable[[str, Request], list[bytes]]
-"""Returns the key of each sample of a request, for an engine of some fingerprint."""
+"""Function of an engine's fingerprint and a request that returns the keys of its samples."""
 
 KEY_FORMATS: Mapping[int, KeyFormat] = {1: keys}
-"""The formats of keys by their numbers, the newest first.
+"""Formats of keys by number, the newest first.
 
 Samples are recorded under the newest, and looked up under each in turn. A new format begins its
-hash with its number, so that no two formats have a key in common, and stays here as long as there
-may be memories with entries of it.
+hash with its number, so that no two formats have a key in common, and stays here as long as caches
+or journals may have entries of it.
 """
 
 
 @define(eq=False, kw_only=True)
 class _Wait(Wait):
-    """A request of which samples are missing."""
+    """A request, the keys of its samples, and those that were found."""
 
     request: Request
     keys: list[bytes]
     found: dict[int, Drawn]
-    """By the numbers of the samples."""
+    """Samples by number."""
     usage: Usage = _NOTHING
 
 
 class RecordedPort:
-    """A port that submits only the requests for samples which a memory does not have.
+    """A port that requests only those samples of an engine that a cache or journal lacks.
 
-    Whatever an engine has drawn is in the memory before it is returned. An entry under the key of
-    another format than its own counts as missing, and is left alone where that format is unknown.
+    Generated samples are recorded before they are returned. An entry under the key of another
+    format than its own counts as missing; it is not replaced if that format is unknown.
     """
 
     __slots__ = (
@@ -118,21 +118,21 @@ class RecordedPort:
         self.engine: Engine = inner.engine
         self.memory = memory
         self.taken = 0
-        """The number of samples that came from the memory."""
+        """Number of hits, in samples."""
         self._fingerprint = fingerprint
         self._formats = formats
         self._newest = next(iter(formats))
         self._foreign: set[bytes] = set()
-        """Keys under which a later version has entries."""
+        """Keys with entries of a later version."""
         self._relay: Relay[_Wait] = Relay()
 
     @property
     def waits(self) -> bool:
-        """Whether nothing can come before the engine's model is loaded."""
+        """Whether no reply can arrive before the engine's model is loaded."""
         return not self._relay.ready and self.inner.waits
 
     def submit(self, requests: Iterable[Request]) -> None:
-        """Take what is known from the memory, and submit requests for the rest."""
+        """Look up the samples, and submit requests for the missing ones."""
         missing: list[Request] = []
         for wait in self._look_up(requests):
             request, found = wait.request, wait.found
@@ -149,7 +149,7 @@ class RecordedPort:
             self.inner.submit(missing)
 
     def step(self, until: float | None = None) -> list[Reply]:
-        """Return what is known; if nothing is, let the engine work, and record what it drew."""
+        """Return the hits; if there are none, step the engine and record its samples."""
         if self._relay.ready:
             return self._relay.take()
         replies = self.inner.step(until)
@@ -161,12 +161,12 @@ class RecordedPort:
         return [one for reply in replies for one in self._merged(reply)]
 
     def abort(self, ids: Iterable[str]) -> None:
-        """Forget requests."""
+        """Abort requests."""
         _, below = self._relay.drop(ids)
         self.inner.abort(below)
 
     def _look_up(self, requests: Iterable[Request]) -> list[_Wait]:
-        """Return each request with what the memory has of it, under any format."""
+        """Return each request with its hits, under any format."""
         make = self._formats[self._newest]
         waits = [
             _Wait(request=request, keys=make(self._fingerprint, request), found={})
@@ -182,7 +182,7 @@ class RecordedPort:
         return waits
 
     def _find(self, number: int, wanted: Sequence[tuple[_Wait, list[bytes]]]) -> None:
-        """Add the samples that are recorded under keys of a format."""
+        """Add the samples that are recorded under the keys of a format."""
         known = self.memory.find(dict.fromkeys(key for _, keys in wanted for key in keys))
         for wait, keys in wanted if known else ():
             for sample, key in enumerate(keys):
@@ -197,7 +197,7 @@ class RecordedPort:
     def _drawn(self, reply: Completion) -> dict[bytes, Drawn]:
         """Return the samples of a reply by key."""
         wait = self._relay.wait_of(reply)
-        assert wait is not None  # what is asked below has one, until it is aborted there
+        assert wait is not None  # each submitted request has one until it is aborted
         first = wait.asked[reply.id]
         each = reply.usage.prompt_tokens // max(1, reply.usage.calls)
         return {
@@ -207,7 +207,7 @@ class RecordedPort:
         }
 
     def _merged(self, reply: Reply) -> list[Reply]:
-        """Return the replies of this port that a reply to a part of a request leads to."""
+        """Return the replies that follow from a reply to a part of a request."""
         wait = self._relay.wait_of(reply)
         if wait is None:  # another part of its request has failed in this very step
             return []
@@ -227,7 +227,7 @@ class RecordedPort:
 
 
 def _runs(request: Request, found: Mapping[int, Drawn]) -> list[tuple[int, int]]:
-    """Return the stretches of samples that are missing: the first of each, and how many."""
+    """Return the ranges of missing samples: the first number and the count of each."""
     runs: list[tuple[int, int]] = []
     for number in range(request.count):
         if number in found:
@@ -240,7 +240,7 @@ def _runs(request: Request, found: Mapping[int, Drawn]) -> list[tuple[int, int]]
 
 
 def _usage(wait: _Wait) -> Usage:
-    """Return what samples cost when they were drawn: the cost of a row is that of a whole run."""
+    """Return the usage of the hits when they were generated, so that a resumed row has it all."""
     if not wait.found:
         return _NOTHING
     drawn = list(wait.found.values())[: wait.request.drawn]  # equal samples are one

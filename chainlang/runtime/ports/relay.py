@@ -1,4 +1,4 @@
-"""The state of a port's requests while the port below works on them."""
+"""State of the requests that a port has passed to its inner port."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from chainlang.runtime.ports.port import Reply
 
 @define(eq=False)
 class Wait:
-    """Requests that wait for the same replies of the port below."""
+    """Requests that wait for the same replies of the inner port."""
 
     waiters: dict[str, Request] = field(factory=dict)
-    """By their ids, which the port below need not know."""
+    """Requests by id; the inner port may use other ids."""
     asked: dict[str, int] = field(factory=dict)
-    """The ids that the port below knows, each with the number of its first sample."""
+    """Ids of the inner port's requests, each with the number of its first sample."""
 
 
 AnyWait = TypeVar("AnyWait", bound=Wait)
@@ -26,52 +26,52 @@ AnyWait = TypeVar("AnyWait", bound=Wait)
 
 @define(eq=False)
 class Relay(Generic[AnyWait]):
-    """The waits of a port by both kinds of ids, and the replies that it has already.
+    """Waits by the ids of the outer and the inner requests, and replies that are ready.
 
-    A request of which the relay has no wait has the same id above and below.
+    A request without a wait is passed on under its own id.
     """
 
     ready: list[Reply] = field(factory=list)
-    """Replies that need nothing of the port below, or nothing more."""
+    """Replies that wait for no reply of the inner port."""
     _above: dict[str, AnyWait] = field(factory=dict)
     _below: dict[str, AnyWait] = field(factory=dict)
 
     def __bool__(self) -> bool:
-        """True while the port below owes a reply to any wait."""
+        """True while a wait has requests in flight."""
         return bool(self._below)
 
     def take(self) -> list[Reply]:
-        """Return what is ready, once."""
+        """Return and clear the ready replies."""
         ready, self.ready = self.ready, []
         return ready
 
     def join(self, wait: AnyWait, request: Request) -> None:
-        """Have a request wait."""
+        """Add a request to a wait."""
         wait.waiters[request.id] = request
         self._above[request.id] = wait
 
     def ask(self, wait: AnyWait, below: str, first: int = 0) -> None:
-        """Note that the port below is asked under an id."""
+        """Add a request of the inner port to a wait."""
         wait.asked[below] = first
         self._below[below] = wait
 
     def wait_of(self, reply: Reply) -> AnyWait | None:
-        """Return the wait that a reply of the port below is for; None if there is none."""
+        """Return the wait for a reply of the inner port; None if there is none."""
         return self._below.get(reply.id)
 
     def answer(self, below: str) -> None:
-        """Note that the port below has answered."""
+        """Remove a completed request of the inner port."""
         del self._below.pop(below).asked[below]
 
     def end(self, wait: AnyWait) -> None:
-        """Forget a wait."""
+        """Remove a wait with all its requests."""
         for name in wait.waiters:
             del self._above[name]
         for below in wait.asked:
             del self._below[below]
 
     def drop(self, ids: Iterable[str]) -> tuple[list[AnyWait], list[str]]:
-        """Forget requests; return the waits that end so, and the ids to abort below."""
+        """Remove requests; return the waits that end with them, and the inner ids to abort."""
         gone = set(ids)
         self.ready = [reply for reply in self.ready if reply.id not in gone]
         ended: list[AnyWait] = []

@@ -1,4 +1,4 @@
-"""The ports between a loop and an engine, in their order."""
+"""The stack of ports between a run and an engine."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from chainlang.runtime.ports.traced import TracedPort
 
 
 class OpenPort(Protocol):
-    """Opens a port to an engine, for a run that may have a budget and memories of its own."""
+    """Opens a port to an engine for a run, with its budget and its caches and journals."""
 
     def __call__(  # noqa: D102
         self, engine: Engine, budget: RunBudget | None = None, /, *memories: Memory
@@ -24,10 +24,10 @@ class OpenPort(Protocol):
 
 
 def stacked(engine: Engine, budget: RunBudget | None = None, /, *memories: Memory) -> SharedPort:
-    """Return a way to an engine.
+    """Return a port stack for an engine.
 
-    Requests that are equal are one; what a memory has, the last of them first, is not asked; the
-    rest is guarded, traced, and held to its deadlines.
+    From the outside in: deduplication, lookup in each memory, the last one first, budgets and
+    circuit breakers, tracing, and deadlines.
     """
     port: Port = EnginePort(engine)
     if not engine.capabilities.deadlines:

@@ -1,4 +1,4 @@
-"""A port that reports each call of an engine to OpenTelemetry: its span, and its counters."""
+"""A port that traces each call of an engine with OpenTelemetry."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from chainlang.runtime.tracing import Tracing, call_begun, call_ended
 
 
 class TracedPort:
-    """A port that begins a span for each request, and ends it with the reply."""
+    """A port that starts a span for each request, and ends it with the reply."""
 
     __slots__ = ("_calls", "_provider", "engine", "inner")
 
@@ -23,7 +23,7 @@ class TracedPort:
 
     @property
     def waits(self) -> bool:
-        """Whether nothing can come before the engine's model is loaded."""
+        """Whether no reply can arrive before the engine's model is loaded."""
         return self.inner.waits
 
     def submit(self, requests: Iterable[Request]) -> None:
@@ -34,7 +34,7 @@ class TracedPort:
         self.inner.submit(requests)
 
     def step(self, until: float | None = None) -> list[Reply]:
-        """Return what has come."""
+        """Return the replies that have arrived, and end their spans."""
         replies = self.inner.step(until)
         for reply in replies:
             if not isinstance(reply, Delta):
@@ -43,7 +43,7 @@ class TracedPort:
         return replies
 
     def abort(self, ids: Iterable[str]) -> None:
-        """Forget requests; their spans end as aborted."""
+        """Abort requests; their spans end as aborted."""
         gone = list(ids)
         for name in gone:
             if name in self._calls:
