@@ -1,7 +1,7 @@
-"""The command line: check, format, show and run chains.
+"""Command line: run, explain, check, format and show chains.
 
-Exit status: 0 fine; 1 what was asked for did not hold (a row failed, a file is not formatted);
-2 bad input; 3 a run stopped before its end and can be gone on with; 130 interrupted.
+Exit status: 0 success; 1 a row failed, or a file is not formatted or has warnings; 2 bad input;
+3 a run stopped and can be resumed; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from chainlang.cli import ask, check, explain, fmt, interrupt, run, show
 from chainlang.cli.flags import Command
 from chainlang.errors import ChainlangError
 
-FINE, BAD_INPUT = 0, 2
+SUCCESS, BAD_INPUT = 0, 2
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -32,15 +32,18 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             sys.stdout.flush()
     except KeyboardInterrupt:
         status = interrupt.STATUS
-    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+    except BrokenPipeError:  # the reader, such as `head`, has closed the pipe
         nowhere = os.open(os.devnull, os.O_WRONLY)
-        for stream in (sys.stdout, sys.stderr):  # Python would flush them on exit, and complain
+        for stream in (
+            sys.stdout,
+            sys.stderr,
+        ):  # Python would flush them on exit and print an error
             os.dup2(nowhere, stream.fileno())
-        status = FINE
+        status = SUCCESS
     if status == interrupt.STATUS and "vllm" in sys.modules:
         from chainlang.session.engine_pool import close_engines
 
-        gc.freeze()  # vLLM would go through every object of the process, which can take seconds
+        gc.freeze()  # vLLM would scan all objects of the process, which can take seconds
         with interrupt.bounded():
             close_engines()
         interrupt.leave()
@@ -67,9 +70,9 @@ def command_line() -> argparse.ArgumentParser:
 
     parser = argparse.ArgumentParser(
         prog="chainlang",
-        description="Chains of LLM calls: run, check, format and show them.",
-        epilog="exit status: 0 fine; 1 what was asked for did not hold; 2 bad input; "
-        "3 a run stopped and can be gone on with; 130 interrupted",
+        description="Run, explain, check, format and show chains of LLM calls.",
+        epilog="exit status: 0 success; 1 a row failed, or a file is not formatted or has "
+        "warnings; 2 bad input; 3 a run stopped and can be resumed; 130 interrupted",
     )
     parser.add_argument("--version", action="version", version=f"chainlang {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Command)

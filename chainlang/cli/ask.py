@@ -1,4 +1,4 @@
-"""``chainlang ask EXPR QUESTION``: run a chain once and print its answer."""
+"""``chainlang ask EXPR|FILE QUESTION``: run a chain on one question and print its answer."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def add(commands: Any) -> None:
         description="Run a chain on one question, and print its answer.",
         usage="%(prog)s EXPR|FILE QUESTION [options]",
     )
-    parser.add_argument("chain", metavar="EXPR|FILE", help="a notation, or a file ending in .chain")
+    parser.add_argument("chain", metavar="EXPR|FILE", help="a chain, or a file ending in .chain")
     parser.add_argument("question", metavar="QUESTION", help="the query of the row")
     parser.add_argument("--json", action="store_true", help="print the whole result as JSON")
     parser.complete = _complete
@@ -30,21 +30,21 @@ def add(commands: Any) -> None:
 
 
 def _complete(parser: Command) -> None:
-    """Add the settings of a call but those that say what is printed, and that of a failed row."""
+    """Add the settings of a call, without those of the output and of failed rows."""
     from chainlang.settings import CallSettings
 
     add_flags(parser, CallSettings, without=("on_error", "outputs"))
 
 
 def run(options: argparse.Namespace) -> int:
-    """Ask; 1 if the row failed, 2 if the chain is none."""
+    """Print the answer; return 1 if the row failed."""
     chain, warned = read_chain(options.chain)
     if not options.json:
         report(warned)
     from chainlang.settings import CallSettings
 
     try:
-        result = chain(options.question, **given(options, CallSettings), progress=_say)
+        result = chain(options.question, **given(options, CallSettings), progress=_print_progress)
     except RowError as error:
         report(error.diagnostics, as_json=options.json)
         return 1
@@ -58,8 +58,8 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _say(what: str) -> None:
-    print(what, file=sys.stderr)
+def _print_progress(message: str) -> None:
+    print(message, file=sys.stderr)
 
 
 def _text(answer: Any) -> str:

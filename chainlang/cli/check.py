@@ -1,4 +1,4 @@
-"""``chainlang check FILE...``: is each of these files right, and if not, what is wrong."""
+"""``chainlang check FILE...``: print the errors and warnings of .chain files."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def add(commands: Any) -> None:
     parser = commands.add_parser(
         "check",
         help="find mistakes in .chain files",
-        description="Say of each file whether it is right, and if not, what is wrong and where.",
+        description="Print each error and warning of .chain files, with its position.",
     )
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
-    parser.add_argument("--json", action="store_true", help="write the findings as JSON to stdout")
+    parser.add_argument("--json", action="store_true", help="write JSON to stdout")
     parser.add_argument(
         "--strict", action="store_true", help="exit with 1 if there are only warnings"
     )
@@ -29,7 +29,7 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Check the files; 2 if one has an error, 1 for a warning under ``--strict``, else 0."""
+    """Check the files; return 2 for an error, 1 for a warning under ``--strict``, else 0."""
     found: list[Diagnostic] = []
     for path in options.files:
         found += _check(path)

@@ -18,9 +18,12 @@ def add(commands: Any) -> None:
         description="Show the plan of a chain, what each optimizer pass changed, and the cost.",
         usage="%(prog)s EXPR|FILE [options]",
     )
-    parser.add_argument("chain", metavar="EXPR|FILE", help="a notation, or a file ending in .chain")
+    parser.add_argument("chain", metavar="EXPR|FILE", help="a chain, or a file ending in .chain")
     parser.add_argument(
-        "-i", "--input", metavar="ROWS", help="rows to count: .jsonl, .csv, .tsv or .parquet"
+        "-i",
+        "--input",
+        metavar="ROWS",
+        help="rows to estimate the cost of: .jsonl, .csv, .tsv or .parquet",
     )
     parser.complete = _complete
     parser.set_defaults(run=run)
@@ -33,10 +36,10 @@ def _complete(parser: Command) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Explain a chain; 2 if it is none."""
+    """Print the plan and the cost of a chain."""
     from chainlang.settings import ExplainSettings
 
     chain, warned = read_chain(options.chain)
-    report(warned)  # to stderr: stdout is for the page
+    report(warned)  # to stderr: stdout is for the plan
     print(chain.explain(options.input, **given(options, ExplainSettings)))
     return 0

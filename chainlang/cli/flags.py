@@ -17,7 +17,7 @@ class Command(argparse.ArgumentParser):
     """
 
     complete: Callable[[Command], None] | None = None
-    """The function that adds them."""
+    """Function that adds the flags of the settings, until they are added."""
 
     def fill(self) -> None:
         """Add the flags of the settings, once."""
@@ -26,7 +26,7 @@ class Command(argparse.ArgumentParser):
             complete(self)
 
     def parse_known_args(self, *args: Any, **kwargs: Any) -> Any:
-        """Parse arguments, as every parser does."""
+        """Parse arguments, after adding the flags of the settings."""
         self.fill()
         return super().parse_known_args(*args, **kwargs)
 
@@ -34,15 +34,15 @@ class Command(argparse.ArgumentParser):
 def add_flags(
     parser: argparse.ArgumentParser, settings: type[Settings], *, without: Collection[str] = ()
 ) -> None:
-    """Add a flag for each setting of a way of running that can be said in a shell.
+    """Add a flag for each setting that a shell can express.
 
-    A secret has none, since others on the machine can read the arguments of a process.
+    A secret has none, since other users of the machine can read the arguments of a process.
     """
     from chainlang.settings import Settings
 
     own = parser.add_argument_group("settings")
     shared = parser.add_argument_group(
-        "settings that the environment (CHAINLANG_NAME) or chainlang.toml can give too"
+        "settings, also read from the environment (CHAINLANG_NAME) and chainlang.toml"
     )
     for name, takes in settings.takes().items():
         if name not in settings.names() or not takes.has_flag or name in without:
@@ -57,7 +57,7 @@ def add_flags(
 
 
 def given(options: argparse.Namespace, settings: type[Settings]) -> dict[str, Any]:
-    """Return the settings that flags gave."""
+    """Return the settings that were given as flags."""
     values = ((name, getattr(options, name, None)) for name in settings.names())
     return {name: value for name, value in values if value is not None}
 
@@ -66,7 +66,7 @@ _NUMBERS: Mapping[str, Callable[[str], object]] = {"int": int, "float": float}
 
 
 def _value(python: str) -> Callable[[str], object]:
-    """Return the reader of a flag's value. A text that is no number is refused with the others."""
+    """Return the parser of a flag's value. The settings refuse a text that is not a number."""
 
     def read(text: str) -> object:
         try:

@@ -1,4 +1,4 @@
-"""``chainlang fmt FILE...``: lay out .chain files in the canonical way, comments kept."""
+"""``chainlang fmt FILE...``: write .chain files in the canonical form, with their comments."""
 
 from __future__ import annotations
 
@@ -21,9 +21,11 @@ def add(commands: Any) -> None:
     parser = commands.add_parser(
         "fmt",
         help="format .chain files",
-        description="Lay out .chain files in the canonical way, in place, with their comments.",
+        description="Write .chain files in the canonical form, in place, with their comments.",
     )
-    parser.add_argument("files", nargs="+", metavar="FILE", help="a file, or - for stdin to stdout")
+    parser.add_argument(
+        "files", nargs="+", metavar="FILE", help="a file, or - to format stdin to stdout"
+    )
     parser.add_argument(
         "--check", action="store_true", help="write nothing; exit with 1 if a file would change"
     )
@@ -31,7 +33,7 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Format the files in place; 2 if one is no chain, 1 if ``--check`` found one to change."""
+    """Format the files; return 2 for an error, 1 if a file would change under ``--check``."""
     broken = changed = 0
     for name in options.files:
         try:
@@ -59,7 +61,7 @@ def _format(name: str, *, write: bool) -> bool:
 
 
 def _format_stdin(*, write: bool) -> bool:
-    """Format what stands on stdin to stdout; both are UTF-8, whatever the locale says."""
+    """Format stdin to stdout. Both are UTF-8 in any locale."""
     data = sys.stdin.buffer.read()
     try:
         text = data.decode("utf-8")

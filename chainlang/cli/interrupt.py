@@ -1,8 +1,8 @@
-"""What Ctrl-C does to a command.
+"""Ctrl-C during a command.
 
-The first one ends well what has been begun: a run folder keeps its rows, and is marked. The second
-one just ends, and so does the first while a model loads: nothing has been begun then, and the
-libraries that load it are apt to swallow the exception.
+The first one ends the run in order: the run folder keeps its rows and is marked as interrupted. The
+second one ends the process at once, and so does the first while a model loads: there is no row to
+save then, and the libraries that load models tend to swallow the exception.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ from typing import NoReturn
 from chainlang.interrupts import clear, interrupt, is_loading
 
 STATUS = 130
-"""What a command exits with that was interrupted."""
+"""Exit status of an interrupted command."""
 LONGEST = 2.0
-"""Seconds that closing models may take, when nobody wants to wait any more."""
+"""Seconds that closing the models may take after Ctrl-C."""
 
 
 class _Handler:
     def __init__(self) -> None:
-        self.heard = False
+        self.interrupted = False
 
     def __call__(self, *_: object) -> None:
-        if self.heard or is_loading():
+        if self.interrupted or is_loading():
             leave()
-        self.heard = True
+        self.interrupted = True
         interrupt()
 
 
 @contextmanager
 def handled() -> Iterator[None]:
-    """Handle Ctrl-C as the module says, in the block; not where it is ignored, as after nohup."""
+    """Handle Ctrl-C in the block, unless the signal is ignored, as after nohup."""
     before = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or before is signal.SIG_IGN:
         yield
@@ -51,7 +51,7 @@ def handled() -> Iterator[None]:
 
 @contextmanager
 def bounded(seconds: float = LONGEST) -> Iterator[None]:
-    """End the process where the block takes longer. What it would give back goes then too."""
+    """End the process if the block takes longer. The system then frees its resources."""
     timer = threading.Timer(seconds, leave)
     timer.daemon = True
     timer.start()
@@ -62,7 +62,7 @@ def bounded(seconds: float = LONGEST) -> Iterator[None]:
 
 
 def leave() -> NoReturn:
-    """End the process now. What libraries do at their end can take long, with a model loaded."""
+    """End the process at once: the exit handlers of libraries can take long with a model."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(STATUS)

@@ -1,4 +1,4 @@
-"""Where the commands write: results to stdout, findings to stderr, in colour on a terminal."""
+"""Output of the commands: results to stdout, errors and warnings to stderr."""
 
 from __future__ import annotations
 
@@ -13,25 +13,22 @@ from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.render import render
 
 
-def log(event: str, **told: Any) -> None:
-    """Write something that happens as a line of JSON to stderr, with the time."""
+def log(event: str, **fields: Any) -> None:
+    """Write an event with its time as a line of JSON to stderr."""
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
-    line = json.dumps({"time": now, "event": event, **told}, default=str)
+    line = json.dumps({"time": now, "event": event, **fields}, default=str)
     print(line, file=sys.stderr, flush=True)
 
 
 def report(
     diagnostics: Iterable[Diagnostic], *, as_json: bool = False, as_log: bool = False
 ) -> None:
-    """Write diagnostics: as pages for people to stderr, or as one JSON list to stdout.
-
-    Or else as a line of the log for each.
-    """
+    """Write diagnostics as text to stderr, as one JSON list to stdout, or as lines of the log."""
     found = list(diagnostics)
     if as_log:
         for one in found:
-            told = one.to_dict()
-            log(told.pop("severity"), **told)
+            fields = one.to_dict()
+            log(fields.pop("severity"), **fields)
     elif as_json:
         print(json.dumps([one.to_dict() for one in found], indent=2))
     elif found:
@@ -39,13 +36,13 @@ def report(
         print(text.encode("utf-8", "replace").decode("utf-8"), end="\n\n", file=sys.stderr)
 
 
-def counted(number: int, what: str) -> str:
-    """Return a number of things.
+def counted(number: int, noun: str) -> str:
+    """Return a number and its noun, in the plural unless the number is 1.
 
     >>> counted(1, "row"), counted(1200, "row")
     ('1 row', '1,200 rows')
     """
-    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def wants_colour(stream: TextIO) -> bool:

@@ -1,4 +1,4 @@
-"""How far a run is: one line that changes on a terminal, a line now and then elsewhere."""
+"""Progress of a run: a line that is redrawn on a terminal, a line every 10 seconds elsewhere."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _REDRAW = 0.1  # seconds between redraws on one
 
 @frozen
 class Reached:
-    """How far a run is: as text, a line."""
+    """Progress of a run at one moment; `str` is its line."""
 
     rows: int
     failed: int
     rows_per_second: float
     tokens_per_second: float
     seconds_left: float | None
-    """None where it is not known how many rows there are."""
+    """None if the number of rows is unknown."""
 
     def __str__(self) -> str:
         parts = [
@@ -42,7 +42,7 @@ class Reached:
 
 @define
 class Progress:
-    """Is told of what happens, and writes it. Rates are over the time since the model was there.
+    """Callbacks that write the progress. Rates count from the moment the models are loaded.
 
     >>> import sys
     >>> Progress(sys.stdout, terminal=False).say("loading tiny")
@@ -52,25 +52,25 @@ class Progress:
     stream: TextIO
     terminal: bool
     clock: Callable[[], float] = time.monotonic
-    """Seconds since some moment."""
+    """Clock in seconds."""
     started: float = field(init=False)
     shown: float = field(init=False)
     rows: int = 0
     before: int = 0
-    """Rows that were done before this run went on with them."""
+    """Rows that were complete when this run resumed."""
     failed: int = 0
     usage: Usage = field(factory=Usage)
 
     def __attrs_post_init__(self) -> None:
         self.started = self.shown = self.clock()
 
-    def say(self, what: str) -> None:
-        """Tell of something that happens before the first row."""
-        print(what, file=self.stream, flush=True)
+    def say(self, message: str) -> None:
+        """Write a message before the first row."""
+        print(message, file=self.stream, flush=True)
         self.started = self.shown = self.clock()
 
     def row(self, outcome: Outcome, expected: float | None) -> None:
-        """Count a row that is done, of so many, if that is known; show it if it is time to."""
+        """Count a finished row; write the progress if the last line is old enough."""
         if not self.rows:
             self.before = outcome.index
         self.rows += 1
@@ -82,7 +82,7 @@ class Progress:
             self.show(self.reached(now, expected))
 
     def reached(self, now: float, expected: float | None) -> Reached:
-        """Return how far the run is."""
+        """Return the progress at this time."""
         seconds = max(now - self.started, 1e-9)
         tokens = self.usage.prompt_tokens + self.usage.output_tokens
         done = self.before + self.rows
@@ -90,35 +90,35 @@ class Progress:
         return Reached(done, self.failed, self.rows / seconds, tokens / seconds, left)
 
     def show(self, reached: Reached) -> None:
-        """Write how far the run is."""
+        """Write the progress."""
         line = str(reached)
         end = "" if self.terminal else "\n"
         print(f"\r{line}\x1b[K" if self.terminal else line, end=end, file=self.stream, flush=True)
 
     def end(self) -> None:
-        """Clear the line, so that what follows stands on its own."""
+        """Clear the line."""
         if self.terminal and self.rows:
             print("\r\x1b[K", end="", file=self.stream, flush=True)
 
 
 class LoggedProgress(Progress):
-    """Writes lines of JSON."""
+    """Progress as lines of JSON."""
 
-    def say(self, what: str) -> None:
-        """Tell of something that happens before the first row."""
-        log("note", message=what)
+    def say(self, message: str) -> None:
+        """Write a message before the first row."""
+        log("note", message=message)
         self.started = self.shown = self.clock()
 
     def show(self, reached: Reached) -> None:
-        """Write how far the run is."""
+        """Write the progress."""
         log("progress", **asdict(reached))
 
     def end(self) -> None:
-        """Do nothing: a line has an end."""
+        """Do nothing: there is no line to clear."""
 
 
 def _left(seconds: float) -> str:
-    """Return a time that is left, no finer than an estimate is.
+    """Return a remaining time, rounded up as an estimate.
 
     >>> [_left(one) for one in (0.2, 59, 61, 3600, 9000)]
     ['1 s left', '59 s left', '2 min left', '1 h 0 min left', '2 h 30 min left']

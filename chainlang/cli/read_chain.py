@@ -1,4 +1,4 @@
-"""Reading of the chain that a command is given: a notation, or a file."""
+"""Reading of the chain argument of a command: notation, or the path of a file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from chainlang.errors import ChainlangWarning, raise_errors
 
 
 def read_chain(text: str) -> tuple[Chain, list[Diagnostic]]:
-    """Return the chain of a notation, or of a file, with its warnings; raise its errors."""
+    """Return the chain of a text or a file, with its warnings; raise its errors."""
     if text.endswith(".chain"):  # no other name: a file called `E` must not change what E means
         file, found = examine(Path(text))
         raise_errors(found)

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from chainlang.session.folder_run import Summary
 
 STOPPED = 3
-"""What a run exits with that stopped before its last row."""
-_SHOWN = 3  # failures that are printed; errors.jsonl has all of them
+"""Exit status of a run that stopped before its last row."""
+_SHOWN = 3  # failures that are printed; errors.jsonl has all
 
 
 def add(commands: Any) -> None:
@@ -35,17 +35,22 @@ def add(commands: Any) -> None:
         "The same command resumes a run that was interrupted or has stopped.",
         usage="%(prog)s EXPR|FILE -i ROWS -o FOLDER [options]",
     )
-    parser.add_argument("chain", metavar="EXPR|FILE", help="a notation, or a file ending in .chain")
+    parser.add_argument("chain", metavar="EXPR|FILE", help="a chain, or a file ending in .chain")
     parser.add_argument(
         "-i",
         "--input",
         required=True,
         type=Path,
         metavar="ROWS",
-        help="rows: .jsonl, .csv, .tsv or .parquet",
+        help="input file: .jsonl, .csv, .tsv or .parquet",
     )
     parser.add_argument(
-        "-o", "--output", required=True, type=Path, metavar="FOLDER", help="folder of the run"
+        "-o",
+        "--output",
+        required=True,
+        type=Path,
+        metavar="FOLDER",
+        help="run folder, created or resumed",
     )
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="write errors as JSON to stdout")
@@ -66,7 +71,7 @@ def _complete(parser: Command) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run; 1 if rows failed, 2 for bad input, 3 if it stopped, 130 after Ctrl-C."""
+    """Run the chain; return 1 if rows failed, 3 if the run stopped, 130 after Ctrl-C."""
     from chainlang.session.folder_run import Interrupted  # 200 ms that other commands do not need
     from chainlang.settings import RunSettings
 
@@ -107,10 +112,10 @@ def run(options: argparse.Namespace) -> int:
 
 def _log(summary: Summary, failures: Failures, status: int) -> None:
     names = {0: "complete", 1: "complete", STOPPED: "stopped", interrupt.STATUS: "interrupted"}
-    told = asdict(summary) | {"shown_failures": failures.rows}
+    fields = asdict(summary) | {"shown_failures": failures.rows}
     if summary.costs is None:
-        del told["costs"]
-    log("summary", status=names[status], exit_status=status, **told)
+        del fields["costs"]
+    log("summary", status=names[status], exit_status=status, **fields)
 
 
 def _say(summary: Summary, failures: Failures, status: int) -> None:
@@ -128,18 +133,18 @@ def _say(summary: Summary, failures: Failures, status: int) -> None:
         file=sys.stderr,
     )
     if begin:
-        print("to go on, run the same command again", file=sys.stderr)
+        print("to resume, run the same command again", file=sys.stderr)
     if summary.recorded:
-        print(f"went on: {summary.recorded:,} samples were drawn before", file=sys.stderr)
+        print(f"from the journal: {counted(summary.recorded, 'sample')}", file=sys.stderr)
     if summary.loads > 1:
         print(f"models were loaded {summary.loads:,} times", file=sys.stderr)
     if summary.cached:
         print(f"from the cache: {counted(summary.cached, 'sample')}", file=sys.stderr)
     if summary.events:
-        told = ", ".join(f"{count:,} {kind}" for kind, count in sorted(summary.events.items()))
-        print(f"events: {told}; see {summary.folder / 'events.jsonl'}", file=sys.stderr)
+        counts = ", ".join(f"{count:,} {kind}" for kind, count in sorted(summary.events.items()))
+        print(f"events: {counts}; see {summary.folder / 'events.jsonl'}", file=sys.stderr)
     if summary.failed:
-        again = "; to run those rows again: --retry-failed"
+        again = "; to retry these rows: --retry-failed"
         print(f"failures: {summary.folder / 'errors.jsonl'}{again}", file=sys.stderr)
     if summary.costs:
         print(f"\n{summary.costs}", file=sys.stderr)
@@ -147,16 +152,16 @@ def _say(summary: Summary, failures: Failures, status: int) -> None:
 
 @define
 class Failures:
-    """The first rows that failed, one for each reason, as pages."""
+    """Diagnostics of the first rows that failed, one for each reason."""
 
     source: Path
     found: list[Diagnostic] = field(factory=list)
     rows: int = 0
-    """How many of them are kept."""
+    """Number of rows with a diagnostic in `found`."""
     reasons: set[str] = field(factory=set)
 
     def row(self, outcome: Outcome) -> None:
-        """Keep the page of a row that failed, if there are not enough."""
+        """Keep the diagnostic of a failed row, unless there are enough."""
         from chainlang.data import row_label
 
         if outcome.failure is None or self.rows == _SHOWN:

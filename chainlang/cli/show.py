@@ -1,4 +1,4 @@
-"""``chainlang show EXPR|FILE``: what does this chain say? As notation, tree, Mermaid or JSON."""
+"""``chainlang show EXPR|FILE``: print a chain as notation, Python, tree, Mermaid or JSON."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ def add(commands: Any) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
         "show",
-        help="show what a chain says",
-        description="Show a chain as notation, Python, tree, Mermaid or JSON.",
+        help="print a chain as a tree, notation, Python, Mermaid or JSON",
+        description="Print a chain as a tree, notation, Python, Mermaid or JSON.",
     )
     parser.add_argument(
-        "chain", metavar="EXPR|FILE", help="a notation in quotes, or a file ending in .chain"
+        "chain", metavar="EXPR|FILE", help="a chain in quotes, or a file ending in .chain"
     )
     parser.add_argument(
         "--as",
         dest="form",
         choices=("notation", "python", "tree", "mermaid", "json"),
         default="tree",
-        help="how to show it (default: tree)",
+        help="format (default: tree)",
     )
     parser.add_argument("--json", action="store_true", help="write errors as JSON to stdout")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Show a chain; 2 if it is none."""
+    """Print the chain."""
     found, warned = read_chain(options.chain)
     report(warned)  # to stderr: stdout is for the chain
     whole = found.file if found.items else found.body

@@ -21,10 +21,6 @@ NOT_YET: frozenset[str] = frozenset(
     {
         "chainlang/api/chain.py",
         "chainlang/api/op.py",
-        "chainlang/cli/interrupt.py",
-        "chainlang/cli/output.py",
-        "chainlang/cli/progress.py",
-        "chainlang/cli/run.py",
         "chainlang/session/cost_report.py",
         "chainlang/session/estimate.py",
         "chainlang/session/explain.py",

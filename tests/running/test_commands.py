@@ -90,7 +90,7 @@ def test_another_run_that_is_there_is_not_overwritten(
     command = ["run", str(file), "-i", str(rows), "-o", str(tmp_path / "out")]
     assert execute(command) == 0
     assert execute(command) == 0
-    assert "went on: 6 samples were drawn before" in capsys.readouterr().err
+    assert "from the journal: 6 samples" in capsys.readouterr().err
     command += ["--seed", "8"]
     assert execute(command) == 2
     assert "seed was 0, and is now 8" in capsys.readouterr().err

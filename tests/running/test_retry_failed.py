@@ -159,7 +159,7 @@ def test_the_command_line_has_it(
     try:
         assert execute(command) == 1
         said = capsys.readouterr().err
-        assert "failures: out/errors.jsonl; to run those rows again: --retry-failed" in said
+        assert "failures: out/errors.jsonl; to retry these rows: --retry-failed" in said
         close_engines()
         assert execute([*command, "--retry-failed"]) == 0
     finally:
