@@ -255,7 +255,7 @@ def test_parquet_without_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         ("x.jsonl", b"", "this file is empty"),
         ("x.csv", b"", "this file is empty"),
         ("x.jsonl", b"\n \n", "this file is empty"),
-        ("x.csv", b"query,lang\n", "this file has no rows(.|\n)*columns, and nothing under them"),
+        ("x.csv", b"query,lang\n", "this file has no rows(.|\n)*column names only"),
         ("x.json", b"[]", r"a JSON list can't be read line by line(.|\n)*jq -c '.\[\]' x.json"),
         ("x.txt", b"a", r".txt files can't be read(.|\n)*\.jsonl, \.ndjson"),
         ("x", b"a", "files without a suffix can't be read"),
