@@ -325,7 +325,9 @@ def test_a_file_reads_no_variable_but_those_that_are_allowed(
 ) -> None:
     text = 'model m = openai("x", api_key=env("MODELS_KEY"))\nmain = E:m'
     monkeypatch.setenv("MODELS_KEY", CANARY)
-    with pytest.raises(MeaningError, match="allowed_env allows OPENAI_API_KEY, CHAINLANG_") as error:
+    with pytest.raises(
+        MeaningError, match="allowed_env allows OPENAI_API_KEY, CHAINLANG_"
+    ) as error:
         load(text=text)
     assert CANARY not in str(error.value)
     monkeypatch.setenv("CHAINLANG_ALLOWED_ENV", "MODELS_*")
