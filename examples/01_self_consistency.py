@@ -1,4 +1,4 @@
-"""Self-consistency: nine answers to one question, and the one that most of them give."""
+"""Self-consistency: nine samples of one question, and the most frequent answer."""
 
 from chainlang import E, M
 

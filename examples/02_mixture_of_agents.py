@@ -1,4 +1,4 @@
-"""Mixture of agents: a second layer reads the answers of the first, and a judge reads those."""
+"""Mixture of agents: a second layer reads the answers of the first; a judge reads the second."""
 
 from chainlang import chain
 

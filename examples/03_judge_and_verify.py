@@ -1,4 +1,4 @@
-"""Judge and verify: a judge makes one answer of five, and a verifier checks and revises it."""
+"""Judge and verify: a judge writes one answer from five; a verifier checks and revises it."""
 
 from chainlang import E, J, V
 

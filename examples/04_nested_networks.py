@@ -1,4 +1,4 @@
-"""Nested networks: a chain is a part of a larger chain, which is a part of a larger one."""
+"""Nested networks: chains as parts of larger chains."""
 
 from chainlang import E, J, M, V, join
 from chainlang.ir.render import tree

@@ -1,4 +1,4 @@
-"""Classification by a panel: several readings of one text, a vote, and how sure the panel is."""
+"""Classification by a panel: several samples of one text, a vote, and its confidence."""
 
 from chainlang import M, op
 from chainlang.engines.fake import FakeEngine

@@ -1,4 +1,4 @@
-"""Branches and a join: translations made side by side, which one editor reads together."""
+"""Branches and a join: concurrent translations, which one editor reads together."""
 
 from chainlang import branch, join, op
 from chainlang.engines.fake import FakeEngine

@@ -1,4 +1,4 @@
-"""Routing by topic: what a question is about decides which part of the chain answers it."""
+"""Routing by topic: the topic of a question selects the part of the chain that answers it."""
 
 from chainlang import E, J, M, route
 

@@ -1,4 +1,4 @@
-"""A repair loop: a verifier revises a draft until it finds nothing wrong, at most three times."""
+"""A repair loop: a verifier revises a draft until it is correct, three times at most."""
 
 from chainlang import E, V, loop
 

@@ -1,4 +1,4 @@
-"""Map and reduce: a part runs for each item of a list, and a Python function makes one of them."""
+"""Map and reduce: a part runs for each item of a list; a Python function combines the results."""
 
 from chainlang import M, each, op
 

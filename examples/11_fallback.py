@@ -1,4 +1,4 @@
-"""Fallback: where one model fails or takes too long, another answers, and the result says so."""
+"""Fallback: if one model fails or times out, another answers; the result has an event."""
 
 from chainlang import E, fallback, retry, timeout
 from chainlang.engines.fake import FakeEngine

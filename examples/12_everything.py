@@ -1,4 +1,4 @@
-"""A file with everything: models, an input, types, ops, definitions, combinators, a function."""
+"""A file with all features: models, input, types, ops, definitions, combinators, a function."""
 
 from pathlib import Path
 

@@ -237,7 +237,7 @@ COMBINATORS: Mapping[str, Signature] = {
             example="fallback(a, b)",
         ),
         Signature(
-            "retry", "draws a bad reply again", nodes.Retry, (1, 1),
+            "retry", "repeats what failed", nodes.Retry, (1, 1),
             {"backoff": _number(0, math.inf), "on": _CAUSES, "times": _integer(1)},
             example="retry(a, times=3)",
         ),

@@ -111,7 +111,7 @@ def combinators() -> Iterable[str]:
         least, most = one.parts
         parts = f"{least} or more" if most is None else str(least)
         given = [
-            f"`{name}`: {rule.wants}" + ("" if rule.required else " (may be left out)")
+            f"`{name}`: {rule.wants}" + ("" if rule.required else " (optional)")
             for name, rule in one.options.items()
         ]
         given += [f"`{alias}`: `{name}`, in text" for alias, name in one.aliases.items()]
@@ -230,8 +230,8 @@ def _spelt(action: Action) -> str:
 
 
 def examples() -> Iterable[str]:
-    """The numbered examples, and who answers in them."""
-    yield "| example | shows | answered by |"
+    """The numbered examples, and the engine that each runs on."""
+    yield "| example | shows | runs on |"
     yield "|---|---|---|"
     for one in NUMBERED:
         title = one.name.partition("_")[0]

@@ -71,11 +71,11 @@ def everything(names, printed):
     assert "3  row 3: comments" in printed
 
 
-def a_run_that_goes_on(names, printed):
+def a_run_that_resumes(names, printed):
     first, second, third, _ = printed.splitlines()
     assert first == "the run ended: the server is down"
-    assert second == "6 rows, 0 failed: 6 drawn, 12 from the journal"
-    assert third == "6 rows, 0 failed: 0 drawn, 18 from the journal"
+    assert second == "6 rows, 0 failed: 6 sampled, 12 from the journal"
+    assert third == "6 rows, 0 failed: 0 sampled, 18 from the journal"
 
 
 CHECKS = (
@@ -84,7 +84,7 @@ CHECKS = (
     translate_and_join,
     fallback,
     everything,
-    a_run_that_goes_on,
+    a_run_that_resumes,
 )
 
 
