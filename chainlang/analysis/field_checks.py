@@ -128,6 +128,8 @@ class _Check:
     """Names of parts."""
     anywhere: Readable
     """Readable names if the preceding stages are unknown."""
+    is_whole: bool
+    """Whether every item of the file could be read."""
 
     @classmethod
     def of(
@@ -150,7 +152,8 @@ class _Check:
         items = {one.item or "item" for one in nodes if isinstance(one, Each)}
         names = {*(row or ()), *_ALWAYS, *named, *items, *(lost or ())}
         is_open = row is None or lost is None
-        return cls(flow, named, Readable({name: Name() for name in names}, is_open))
+        anywhere = Readable({name: Name() for name in names}, is_open)
+        return cls(flow, named, anywhere, is_whole=lost == frozenset())
 
     # ------------------------------------------------------------ ops
 
@@ -178,7 +181,8 @@ class _Check:
         return at_any(found, self.named)
 
     def reader(self, text: str, readable: Readable, does: str) -> Reader:
-        return Reader(text, readable, does, later=self.named - (self.flow.row or {}).keys())
+        later = self.named - (self.flow.row or {}).keys()
+        return Reader(text, readable, does, later, is_whole=self.is_whole)
 
     def answer(self, op: Op, setting: Setting, readable: Readable) -> Iterator[Diagnostic]:
         """Yield the errors of an op's answer expression."""
@@ -188,7 +192,10 @@ class _Check:
         own = {name: Name(field_of(reply, name).type) for name in names_of(reply)}
         names = {**readable.names, "text": Name(TEXT), **own}
         known = Readable(names, readable.is_open or reply == UNKNOWN)
-        reader = Reader(setting.value, known, f"'{op.name}' has replied", code="expression")
+        reader = Reader(
+            setting.value, known, f"'{op.name}' has replied", code="expression",
+            is_whole=self.is_whole,
+        )  # fmt: skip
         if reply != UNKNOWN and not any(one.root in names for one in reader.reads):
             # An answer has to read the reply, whatever fields a row has.
             reader = evolve(reader, readable=evolve(known, is_open=False))

@@ -1,12 +1,13 @@
 """Diagnostics of one template or expression: paths to missing names and fields.
 
 Reading a field that a value never has is an error, and so is one that it may lack, unless there is
-a default. Fields of values of unknown type are accepted.
+a default. Fields of values of unknown type are accepted. So are unknown names where the fields of a
+row are not declared, but for misspellings of a name that is known.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import Literal
 
@@ -32,7 +33,7 @@ from chainlang.datatypes.value_types import (
 )
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.source import Source, Span
-from chainlang.diagnostics.suggest import listed, nearest, unknown
+from chainlang.diagnostics.suggest import listed, misspelt, nearest, unknown
 
 _OF_LISTS = frozenset({"copy", "count", "index"})
 _OF_OBJECTS = frozenset({"copy", "get", "items", "keys", "values"})
@@ -52,6 +53,8 @@ class Reader:
     """Its kind, and the code of its diagnostics."""
     has_candidate: bool = True
     """Whether it reads one candidate at a time."""
+    is_whole: bool = True
+    """Whether the whole file could be read, so that no lost item declares an unknown name."""
 
     @cached_property
     def reads(self) -> tuple[Read, ...]:
@@ -85,6 +88,9 @@ class Reader:
             if known.only is not None and not read.own and not is_guarded:
                 return self._may_be_absent(read, read.root, known.only)
         elif self.readable.is_open:
+            is_claimed = self.is_whole and not read.is_guarded
+            if is_claimed and (meant := _misspelling(read.root, self.readable.names)):
+                return None if read.own else self._misspelt(read, read.root, meant)
             found = UNKNOWN
         else:
             return None if read.own else self._unknown_name(read, read.root)
@@ -123,6 +129,12 @@ class Reader:
             return unknown("name", name, names, span, code=self.code)
         message, hint = f"'{name}' is not set before {self.does}", f"available: {listed(names)}"
         return Diagnostic(self.code, message, span, hint, kind="label", subject=name, known=names)
+
+    def _misspelt(self, read: Read, name: str, meant: str) -> Diagnostic:
+        names = tuple(sorted(self.readable.names))
+        span = self._span(read.start, read.start + len(name))
+        hint = f"did you mean '{meant}'?\nto read a field of the row, declare it in `input`"
+        return unknown("name", name, names, span, code=self.code, hint=hint)
 
     def _may_be_absent(self, read: Read, name: str, only: str) -> Diagnostic:
         message = f"'{name}' may be absent where {self.does}: only {only} sets it"
@@ -207,6 +219,17 @@ class Reader:
         if not above or field_of(whole, name).presence is not Presence.ALWAYS:
             return None
         return f"did you mean '{above}.{name}'?"
+
+
+def _misspelling(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that a name misspells; None if it may well be another field.
+
+    A plural, a shorter form or a name of a few letters is taken for a field of the row.
+    """
+    meant = misspelt(name, known)
+    if meant is None or max(len(name), len(meant)) < 5 or name[0].lower() != meant[0].lower():
+        return None
+    return None if name.startswith(meant) or meant.startswith(name) else meant
 
 
 def _methods(of: ValueType) -> frozenset[str]:

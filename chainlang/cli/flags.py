@@ -6,6 +6,8 @@ import argparse
 from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
+from chainlang.diagnostics.suggest import suggest
+
 if TYPE_CHECKING:
     from chainlang.settings import Settings
 
@@ -26,9 +28,15 @@ class Command(argparse.ArgumentParser):
             complete(self)
 
     def parse_known_args(self, *args: Any, **kwargs: Any) -> Any:
-        """Parse arguments, after adding the flags of the settings."""
+        """Parse arguments. An unknown flag ends the program, with the flag that it may mean."""
         self.fill()
-        return super().parse_known_args(*args, **kwargs)
+        options, others = super().parse_known_args(*args, **kwargs)
+        if others:
+            wrong = next((one for one in others if one.startswith("-")), others[0])
+            known = [flag for action in self._actions for flag in action.option_strings]
+            hint = suggest(wrong.partition("=")[0], known, None)
+            self.error(f"unknown argument {wrong}" + (f": {hint}" if hint else ""))
+        return options, others
 
 
 def add_flags(

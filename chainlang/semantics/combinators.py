@@ -192,7 +192,7 @@ def value_of(expression: str, record: Record, what: str) -> Any:
     try:
         return evaluate(expression, values)
     except RenderError as error:
-        raise StageError(f"{what} can't be told: {error}", "input") from error
+        raise StageError(f"{what} can't be evaluated: {error}", "input") from error
 
 
 def is_over(value: Any) -> bool:

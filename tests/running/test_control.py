@@ -378,7 +378,7 @@ def test_a_route_without_an_arm_takes_the_default_or_fails() -> None:
     )
     result = one(route(by="topik", arms=ARMS), row, engine=engine)
     assert result.failure is not None
-    assert result.failure.message == "by= can't be told: 'topik' is undefined"
+    assert result.failure.message == "by= can't be evaluated: 'topik' is undefined"
 
 
 def test_a_route_may_read_an_answer_a_field_or_ask_a_function() -> None:
@@ -445,9 +445,9 @@ def test_the_rounds_of_a_loop_feed_each_other() -> None:
     ("until", "message"),
     [
         ("answer | trim", 'until= is true or false, and this is "3"'),
-        ("missing == 1", "until= can't be told: 'missing' is undefined"),
-        ("answer > 3", "until= can't be told: '>' not supported between instances of"),
-        ("1 / 0 > 3", "until= can't be told: division by zero"),
+        ("missing == 1", "until= can't be evaluated: 'missing' is undefined"),
+        ("answer > 3", "until= can't be evaluated: '>' not supported between instances of"),
+        ("1 / 0 > 3", "until= can't be evaluated: division by zero"),
     ],
 )
 def test_a_condition_that_says_neither_yes_nor_no_fails_the_row(until: str, message: str) -> None:
@@ -506,7 +506,7 @@ def test_each_over_candidates_over_a_named_part_and_over_nothing() -> None:
     [
         ("query | trim", 'over= is no list but "q"'),
         ("{'a': [1]}", 'over= is no list but {"a": [1]}'),
-        ("missing", "over= can't be told: 'missing' is undefined"),
+        ("missing", "over= can't be evaluated: 'missing' is undefined"),
         ("[1, 2, 3]", "over= has 3 items: the limit samples_per_stage is 2"),
     ],
 )
