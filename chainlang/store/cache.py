@@ -1,8 +1,8 @@
-"""The cache: samples that any run has drawn, kept for all runs up to a size, the latest used first.
+"""Sample cache shared by runs, with a maximum size; the least recently used samples are evicted.
 
-Levels speak one protocol, `find` and `record`, and stand one behind the other: a dictionary, a file
-of SQLite that several processes may use at once, and Redis, which several machines may share. A
-level may lose what it keeps; what it returns is what was recorded, or it is an error.
+Its levels have one protocol, `find` and `record`: a dictionary, a SQLite file that several
+processes may share, and Redis, which several machines may share. A level may lose samples, but
+never returns other ones than were recorded.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from chainlang.store.sqlite import Database, FileKind
 
 FILE = "cache.sqlite"
 FORMAT = 1
-_PATIENCE = 30.0  # seconds that another process may be writing
+_PATIENCE = 30.0  # seconds to wait while another process writes
 _REMOVE = "remove it, or name another folder: cache_folder=..."
 _KIND = FileKind(
     name="cache",
@@ -32,32 +32,32 @@ _KIND = FileKind(
     schema=EVICTING,
     pragmas=("journal_mode = WAL", "synchronous = NORMAL"),
     is_checked=False,
-    if_failed='to go on without it: cache="off"',
-    if_damaged="remove it; what it kept is drawn again",
+    if_failed='to run without it: cache="off"',
+    if_damaged="remove it; its samples are generated again",
     if_later=_REMOVE,
     if_foreign=_REMOVE,
 )
 
 
 class Level(Protocol):
-    """Keeps samples by key, for as long as it has room."""
+    """A level of the cache: samples by key, with eviction."""
 
     def find(self, keys: Iterable[bytes]) -> Mapping[bytes, Drawn]:
         """Return the samples of the keys that are present."""
         ...
 
     def record(self, drawn: Mapping[bytes, Drawn]) -> None:
-        """Keep samples, in the place of those that are there under the same keys."""
+        """Record samples, replacing those under the same keys."""
         ...
 
     def close(self) -> None:
-        """Give back what the level holds. Closing twice does no harm."""
+        """Release the resources of the level. Closing twice does nothing."""
         ...
 
 
 @define(eq=False)
 class InMemory:
-    """A level in this process, of about so many bytes.
+    """A level in this process, of about `most` bytes.
 
     >>> from chainlang.protocol.messages import Sample
     >>> level = InMemory(most=2000)
@@ -82,7 +82,7 @@ class InMemory:
         return found
 
     def record(self, drawn: Mapping[bytes, Drawn]) -> None:
-        """Keep samples; the ones that were used least lately go."""
+        """Record samples, and evict the least recently used."""
         with self._lock:
             for key, one in drawn.items():
                 if key in self._kept:
@@ -93,13 +93,13 @@ class InMemory:
                 self._size -= _weight(self._kept.popitem(last=False)[1])
 
     def close(self) -> None:
-        """Forget everything."""
+        """Remove all samples."""
         self._kept.clear()
         self._size = 0
 
 
 def _weight(drawn: Drawn) -> int:
-    """Return about how many bytes a sample takes as Python has it."""
+    """Return the approximate size of a sample in memory, in bytes."""
     sample = drawn.sample
     numbers = len(sample.token_ids) + len(sample.logprobs)
     return 500 + 2 * (len(sample.text) + len(sample.reasoning)) + 40 * numbers
@@ -107,12 +107,12 @@ def _weight(drawn: Drawn) -> int:
 
 @define(eq=False)
 class Levels:
-    """Levels one behind the other, the fastest first; a hit is copied to the levels before it."""
+    """Several levels, the fastest first; a hit is copied to the levels before it."""
 
     levels: tuple[Level, ...]
 
     def find(self, keys: Iterable[bytes]) -> dict[bytes, Drawn]:
-        """Return those that any level has."""
+        """Return the samples that any level has."""
         found: dict[bytes, Drawn] = {}
         missing = list(dict.fromkeys(keys))
         for index, level in enumerate(self.levels):
@@ -126,7 +126,7 @@ class Levels:
         return found
 
     def record(self, drawn: Mapping[bytes, Drawn]) -> None:
-        """Keep samples in every level, in the last first, which is the one that others share."""
+        """Record samples in each level, the last one first, since others share it."""
         for level in reversed(self.levels):
             level.record(drawn)
 
@@ -137,17 +137,16 @@ class Levels:
 
 
 def open_on_disk(folder: Path, most: int) -> SampleTable:
-    """Return the level in a file of a folder, made where there is none, of at most so many bytes.
+    """Return the level in a SQLite file of a folder, of at most `most` bytes; create it if missing.
 
-    Threads and processes may use it at the same time. A crash may lose what was recorded last, and
-    no more. An entry that does not fit its checksum is removed, and counts as missing. Raises
-    `SourceError`.
+    Threads and processes may share it. A crash may lose the samples that were recorded last. An
+    entry whose checksum does not match is removed, and counts as missing. Raises `SourceError`.
     """
     path = folder / FILE
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        message = f"{folder}: no cache can be there: {error.strerror}"
+        message = f"{folder}: can't create the cache: {error.strerror}"
         raise error_of("file", message, "name another folder: cache_folder=...") from error
     address = str(path)
     settings = {"timeout": _PATIENCE, "check_same_thread": False}

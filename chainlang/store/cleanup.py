@@ -1,4 +1,4 @@
-"""Removing the run that a folder holds: its own files, and never anything else."""
+"""Removal of the run in a folder: its own files, and never anything else."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from chainlang.store.table_formats import FORMATS
 
 JOURNAL = "journal.sqlite"
 OF_JOURNAL = (JOURNAL, f"{JOURNAL}-wal", f"{JOURNAL}-shm", f"{JOURNAL}-journal")
-"""The files of a journal."""
+"""Files of a journal."""
 _GRAPH = "graph.json"
 _TABLES = ("errors.jsonl", "errors.rows", "events.jsonl", "events.rows")
 _FILES = (_GRAPH, "plan.txt", "metadata.json", *_TABLES)
@@ -23,15 +23,15 @@ _MARK = b'"chainlang"'  # in what `to_json` writes
 
 
 def clear(root: Folder, *, overwrite: bool, keep: Collection[str] = ()) -> None:
-    """Make a folder ready for a run: empty as it is, or cleared of the run that it holds.
+    """Prepare a folder for a run: remove the run that it contains, if any.
 
-    `keep` has what stays, as ``name`` or ``folder/name``; of a folder, its own name too. Raises
-    `SourceError`, and has removed nothing, if it holds anything else, or a run without
-    `overwrite`.
+    `keep` lists files to keep, as ``name`` or ``folder/name``, and the names of their folders.
+    Raises `SourceError`, without removing anything, if the folder contains other files, or a run
+    and `overwrite` is false.
     """
     parts = removable(root, overwrite=overwrite)
-    # The mark goes last, so that a folder that was cleared in part is still known as a run's; the
-    # journal goes first, so that nothing is taken for done that was removed.
+    # The graph is removed last, so that a half-cleared folder still counts as one of a run; the
+    # journal is removed first, so that it never mentions files that are gone.
     for name in sorted(parts, key=lambda one: (one.startswith(_GRAPH), one not in OF_JOURNAL)):
         if parts[name]:
             with root.inside(name) as folder:
@@ -43,31 +43,31 @@ def clear(root: Folder, *, overwrite: bool, keep: Collection[str] = ()) -> None:
 
 
 def removable(root: Folder, *, overwrite: bool) -> dict[str, list[str]]:
-    """Return what `clear` removes: files, and folders with the files in them."""
+    """Return the files and folders that `clear` removes, each folder with its files."""
     names = root.names()
     if not names:
         return {}
     with file_errors(root.path):
         if not _holds_run(root):
-            message = f"{root.path}: this folder is not empty, and holds no run"
+            message = f"{root.path}: this folder is not empty, and contains no run"
             raise error_of("file", message, "name a new folder")
         if not overwrite:
             hint = "name a new folder, or replace the run: --overwrite, in Python overwrite=True"
-            raise error_of("file", f"{root.path}: this folder holds a run", hint)
+            raise error_of("file", f"{root.path}: this folder contains a run", hint)
         return {name: _parts(root, name) for name in names}
 
 
 def _holds_run(root: Folder) -> bool:
-    if root.kind(JOURNAL) == "file":  # it is begun before anything else
+    if root.kind(JOURNAL) == "file":  # it is created first
         return True
     if root.kind(_GRAPH) == "file":
         with root.read(_GRAPH) as file:
             return _MARK in file.read(200)
-    return root.kind(_GRAPH + TEMPORARY) == "file"  # it ended before its first file was complete
+    return root.kind(_GRAPH + TEMPORARY) == "file"  # killed while writing the first file
 
 
 def _parts(root: Folder, name: str) -> list[str]:
-    """Return the files of a folder of a run, none for a file. Refuses what is no run's."""
+    """Return the files in a folder of a run; empty for a file. Refuses files of other programs."""
     kind = root.kind(name)
     if kind == "folder":
         with root.inside(name) as folder:
@@ -81,5 +81,5 @@ def _parts(root: Folder, name: str) -> list[str]:
 
 
 def _foreign(root: Folder, name: str) -> NoReturn:
-    what = f"{name} is no file of a run, so this folder is not overwritten"
+    what = f"{name} is not a file of a run, so this folder is not overwritten"
     raise error_of("file", f"{root.path}: {what}", "move it away, or name a new folder")

@@ -1,4 +1,4 @@
-"""The result of a row as rows of tables: one for the whole, one for each of its candidates."""
+"""Results as rows of tables: one row for each result, and one for each candidate."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ OWN = ("id", "answer", "error")
 """Columns that every run has; an input field of such a name becomes ``input.<name>``."""
 
 Found = tuple[str, tuple[Candidate, ...]]
-"""The branch that candidates came out of, empty where the chain has none, and the candidates."""
+"""A branch, empty if the chain has none, and its candidates."""
 
 
 def results(flow: Flow, path: str = "") -> Iterator[Found]:
-    """Yield the final candidates, branch by branch."""
+    """Yield the final candidates of each branch."""
     for branch, record in _leaves(flow, path):
         yield branch, record.candidates
 
 
 def named_parts(flow: Flow) -> dict[str, list[Found]]:
-    """Return the outputs of the named parts, in the order they were first reached.
+    """Return the candidates of the named parts, in the order of their first run.
 
-    A part that ran before the chain branched is there once, without a branch.
+    A part before the branches of a chain appears once, without a branch.
     """
     found: dict[str, list[Found]] = {}
     for branch, record in _leaves(flow):
@@ -43,12 +43,12 @@ def flattened(
     error: str | None,
     outputs: set[str],
 ) -> dict[str, Any]:
-    """Return a row of the table that has one row for each row of the input.
+    """Return the row of the table ``flattened``, which has one row for each row of the input.
 
     Its columns are ``id``, the input's fields, ``answer`` and the other fields of the first
-    candidate, ``<part>.answer`` and ``<part>.<field>``, and ``error``; where the results stay
-    apart, ``branch.<name>.answer`` and so on. An input field whose name the chain gives to an
-    output becomes ``input.<name>``. `outputs` has those names so far, and grows.
+    candidate, ``<part>.answer`` and ``<part>.<field>``, and ``error``; of a branched result,
+    ``branch.<name>.answer`` and so on. An input field with the name of an output becomes
+    ``input.<name>``. `outputs` collects the names of outputs.
 
     >>> record = Record({}, "7", None, (Candidate("42", {"verdict": "correct"}),))
     >>> flattened("7", {"id": 7, "answer": 41}, record, None, set())
@@ -74,7 +74,7 @@ def flattened(
 
 
 def candidate_rows(number: int, row_id: str, found: list[Found]) -> Iterator[dict[str, Any]]:
-    """Yield a row for each candidate: whose it is, and all that is known of it."""
+    """Yield a table row for each candidate: its row, branch and number, and all its fields."""
     for branch, candidates in found:
         for position, one in enumerate(candidates):
             yield {
@@ -93,7 +93,7 @@ def candidate_rows(number: int, row_id: str, found: list[Found]) -> Iterator[dic
 
 
 def unkept(flow: Flow) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Yield each stage with what of its type the engine did not hold a reply to."""
+    """Yield each stage with the parts of its type that the engine did not enforce."""
     for _, record in _leaves(flow):
         for entry in record.trace:
             yield from ((entry.stage, one.unkept) for one in entry.candidates if one.unkept)
@@ -132,7 +132,7 @@ def _is_identity(given: Any, row_id: str) -> bool:
 
 
 def _free(name: str, prefix: str, taken: set[str]) -> str:
-    """Return a name that is not taken: itself, else with the prefix, as often as it needs."""
+    """Return a name that is not taken, with the prefix as many times as necessary."""
     while name in taken:
         name = prefix + name
     return name

@@ -1,4 +1,4 @@
-"""Names of parts as names of folders. No other name from a chain reaches the file system."""
+"""Folder names of named parts. No other name from a chain reaches the file system."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _LONGEST = 64
 
 
 def folder_name(name: str, taken: Collection[str]) -> str:
-    """Return the folder of a named part: its name, unless that is taken, up to case, or is long.
+    """Return the folder of a named part: its name, changed if it is taken, ignoring case, or long.
 
-    No name holds a ``~``, so what is made up here is no other part's name.
-    Raises `SourceError` for a name that is no name of the language.
+    Changed names contain ``~``, so that they differ from all names of parts.
+    Raises `SourceError` for an invalid name.
 
     >>> folder_name("fr", []), folder_name("Answers", ["answers"])
     ('fr', 'Answers~')

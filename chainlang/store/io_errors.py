@@ -1,4 +1,4 @@
-"""Errors of the disk as `SourceError`: the file, what the system says of it, and what to do."""
+"""Errors of files and databases as `SourceError`: the path, the cause, and a hint."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from contextlib import contextmanager
 from chainlang.errors import error_of
 
 _WHY = {
-    errno.ELOOP: "a link stands here, and links in a run folder are not followed",
-    errno.ENOTDIR: "something that is no folder stands here",
-    errno.EEXIST: "another run has begun to write this file",
+    errno.ELOOP: "this is a link, and links in a run folder are not followed",
+    errno.ENOTDIR: "this is not a folder",
+    errno.EEXIST: "another run is writing this file",
     errno.ENOENT: "this was removed while the run was writing",
 }
 
 
 @contextmanager
 def file_errors(path: str) -> Iterator[None]:
-    """Raise an `OSError` of the block as a `SourceError` about that path."""
+    """Raise an `OSError` of the block as a `SourceError` about the path."""
     try:
         yield
     except OSError as error:
@@ -29,10 +29,10 @@ def file_errors(path: str) -> Iterator[None]:
 
 @contextmanager
 def database_errors(path: str, name: str, *, failed: str, damaged: str) -> Iterator[None]:
-    """Raise an error of SQLite as a `SourceError` about a file, which is a journal or a cache.
+    """Raise an error of SQLite as a `SourceError` about a journal or a cache.
 
-    `failed` is the hint where the disk or another process is at fault, `damaged` where the content
-    of the file is.
+    `failed` is the hint for errors of the disk or of another process, `damaged` that for errors in
+    the content of the file.
     """
     try:
         yield

@@ -1,10 +1,10 @@
-"""The journal of a run: every sample that was drawn, and how far the output is.
+"""The journal of a run: all its samples, and the state of its output.
 
-SQLite with a write-ahead log and full synchronisation: what `record` and `save` have returned from
-is on the disk, whatever happens to this process or this machine. Entries are JSON with a checksum;
-nothing is imported or executed on reading, and an entry that does not fit its checksum is an error.
+SQLite with a write-ahead log and full synchronisation: once `record` or `save` returns, the data
+survives a crash of the process or the machine. Entries are JSON with a checksum; reading imports
+and executes nothing, and an entry whose checksum does not match is an error.
 
-`FORMAT` is the number of the tables, in the file's `user_version`. An entry of a sample carries the
+`FORMAT` is the version of the tables, in the file's `user_version`. The entry of a sample has the
 number of its key's format; see `sample_codec`.
 """
 
@@ -25,7 +25,7 @@ from chainlang.store.sqlite import Database, FileKind, transaction
 
 FORMAT = 1
 _NOTES = "CREATE TABLE notes (name TEXT PRIMARY KEY, entry BLOB NOT NULL, sum BLOB NOT NULL)"
-_BEGIN_ANEW = "resume it with the version that began it, or begin a new run"
+_BEGIN_ANEW = "resume it with the version that started it, or start a new run"
 _KIND = FileKind(
     name="journal",
     whole_name="journal of a run",
@@ -40,8 +40,8 @@ _KIND = FileKind(
         "wal_autocheckpoint = 16384",
     ),
     is_checked=True,
-    if_failed="what was recorded is kept: run the same command again",
-    if_damaged="begin a new run in another folder; the results that are written stay readable",
+    if_failed="finished samples are saved; re-run the same command to resume",
+    if_damaged="start a new run in another folder; the results that are written stay readable",
     if_later=_BEGIN_ANEW,
     if_foreign="name another folder for the run",
 )
@@ -49,23 +49,23 @@ _KIND = FileKind(
 
 @define(eq=False)
 class Journal:
-    """The journal of a folder. One process at a time has it: the folder is locked before."""
+    """The journal in a folder, open in a single process, which has locked the folder."""
 
     _database: Database
     _samples: SampleTable
 
     @staticmethod
     def open(folder: Folder) -> Journal:
-        """Open the journal of a folder, made where there is none.
+        """Open the journal of a folder; create it if missing.
 
-        Raises `SourceError` for a file that is no journal, is damaged, or is of a later version.
+        Raises `SourceError` for a file that is not a journal, is damaged, or has a later version.
         """
         path = f"{folder.path}/{JOURNAL}"
         if folder.kind(JOURNAL) not in ("", "file"):
-            raise error_of("file", f"{path}: a link or a folder stands where the journal is needed")
+            raise error_of("file", f"{path}: expected the journal, found a link or a folder")
         if not folder.kind(JOURNAL):
-            folder.create(JOURNAL).close()  # so that it is its owner's alone
-        # Through the open folder, so that the path is not walked again.
+            folder.create(JOURNAL).close()  # with permissions for its owner only
+        # Through the open folder, so that the path is not resolved again.
         database = Database.open(_KIND, path, f"/proc/self/fd/{folder.fd}/{JOURNAL}")
         return Journal(database, SampleTable(database, durable=True))
 
@@ -76,21 +76,21 @@ class Journal:
     # ---- samples
 
     def find(self, keys: Iterable[bytes]) -> dict[bytes, Drawn]:
-        """Return those samples that were recorded, of the keys that are asked for."""
+        """Return the recorded samples of the keys."""
         return self._samples.find(keys)
 
     def record(self, drawn: Mapping[bytes, Drawn]) -> None:
-        """Record samples, all or none. One that is there already stays as it is."""
+        """Record samples, all or none. Samples under keys that are present are ignored."""
         self._samples.record(drawn)
 
     def __len__(self) -> int:
-        """Return the number of samples that are recorded."""
+        """Return the number of samples."""
         return len(self._samples)
 
     # ---- notes
 
     def save(self, notes: Mapping[str, Any]) -> None:
-        """Note values that JSON has, by name, all or none; they replace what was noted."""
+        """Save JSON values by name, all or none, replacing earlier values."""
         rows = []
         for name, value in notes.items():
             entry = json.dumps(value).encode()
@@ -100,7 +100,7 @@ class Journal:
             connection.executemany("INSERT OR REPLACE INTO notes VALUES (?, ?, ?)", rows)
 
     def note(self, name: str) -> Any:
-        """Return what was noted under a name; None if nothing was."""
+        """Return the saved value of a name; None if there is none."""
         question = "SELECT entry, sum FROM notes WHERE name = ?"
         with self._database.errors():
             row = self._database.connection.execute(question, [name]).fetchone()
@@ -108,5 +108,5 @@ class Journal:
             return None
         entry, total = row
         if not fits(name.encode(), entry, total):
-            raise self._database.damaged(f"the note {name!r} does not fit its checksum")
+            raise self._database.damaged(f"the note {name!r} does not match its checksum")
         return json.loads(entry)

@@ -1,8 +1,8 @@
-"""The output of a run so far, with its counts; as a note, the state that a run resumes from.
+"""The output of a run so far, with its counts, and the notes from which a run resumes.
 
-A note is taken only of what is on the disk. It has the length of every file that is being written,
-so whatever a run that was killed wrote after it is cut off again; the rows that it counts are
-neither run nor written a second time.
+A note describes only data that is synced to the disk. It has the length of each incomplete file, so
+that a resumed run truncates what was written after the note; the rows that it counts are neither
+run nor written again.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _ROOT = (ERRORS, EVENTS)  # tables that are one file in the root; no folder of a
 
 
 class Trouble(Protocol):
-    """Why a row has no result; a `RowFailure` is one."""
+    """The failure of a row, implemented by `RowFailure`."""
 
     @property
     def message(self) -> str: ...  # noqa: D102
@@ -50,7 +50,7 @@ class Trouble(Protocol):
 
 
 def read(before: str, number: int, fields: Mapping[str, Any]) -> str:
-    """Return the hash of the rows of an input up to this one, from the hash of those before it.
+    """Return the hash of the input rows up to this one, from the hash of those before it.
 
     >>> read("", 1, {"text": "a"}) == read("", 1, {"text": "b"})
     False
@@ -67,24 +67,24 @@ class Output:
     format: Format
     part_rows: int
     skip: bool = False
-    """Whether rows that failed are left out of the results."""
+    """Whether failed rows are left out of the results."""
     with_candidates: bool = True
     """Whether the final candidates have a table of their own."""
     rows: int = 0
-    """The number of rows that were written, failed ones included."""
+    """Number of written rows, including failed ones."""
     failed: int = 0
     usage: Usage = field(factory=Usage)
     inputs: str = ""
-    """The hash of the rows of the input that were written."""
+    """Hash of the input rows that were written."""
     folders: dict[str, str] = field(factory=dict)
-    """The folder of each named part."""
+    """Folder of each named part."""
     outputs: set[str] = field(factory=set)
     unkept: dict[str, dict[str, None]] = field(factory=dict)
-    """By stage: what of its type no engine held the replies to."""
+    """Parts of each stage's type that its engine did not enforce."""
     stepped_in: Counter[str] = field(factory=Counter)
-    """The number of events of each kind."""
+    """Number of events of each kind."""
     tables: dict[str, Parts] = field(factory=dict)
-    """By the names of their folders, or of their files."""
+    """Tables by the names of their folders or files."""
 
     # ---- writing
 
@@ -97,7 +97,7 @@ class Output:
         failure: Trouble | None,
         usage: Usage,
     ) -> None:
-        """Write what became of a row."""
+        """Write the outcome of a row."""
         self.inputs = read(self.inputs, number, fields)
         self.usage += usage
         message = failure.message if failure is not None else None
@@ -112,8 +112,8 @@ class Output:
                 self.unkept.setdefault(stage, {}).update(dict.fromkeys(parts))
             for event in events_of(flow):
                 self.stepped_in[event.kind] += 1
-                told = {"row": number, "id": row_id, **asdict(event)}
-                self.table(EVENTS).add(told, self._next(EVENTS))
+                line = {"row": number, "id": row_id, **asdict(event)}
+                self.table(EVENTS).add(line, self._next(EVENTS))
             for row in candidate_rows(number, row_id, self._final(flow)):
                 self.table("answers").add(row, self._next("answers"))
             for name, found in named_parts(flow).items():
@@ -128,11 +128,11 @@ class Output:
         return list(results(flow)) if self.with_candidates else []
 
     def _next(self, table: str) -> str:
-        """Return the part that the next row goes to; the same in every table with parts."""
+        """Return the part of the next row; the same in each table with parts."""
         return self._part(table, self.rows)
 
     def _last(self, table: str) -> str:
-        """Return the part that the last row went to."""
+        """Return the part of the last row."""
         return self._part(table, max(self.rows - 1, 0))
 
     def _part(self, table: str, row: int) -> str:
@@ -140,11 +140,11 @@ class Output:
 
     @property
     def is_full(self) -> bool:
-        """Whether the last row was the last one of a part."""
+        """Whether the last row completed a part."""
         return self.rows > 0 and self.rows % self.part_rows == 0
 
     def table(self, name: str) -> Parts:
-        """Return a table by its folder, or by its file in the root."""
+        """Return the table with a folder, or with a file in the root; create it if missing."""
         found = self.tables.get(name)
         if found is None:
             if name in _ROOT:
@@ -155,9 +155,9 @@ class Output:
         return found
 
     def roll(self, *, keep_lines: bool = False) -> None:
-        """Complete the part of every table that the last row went to.
+        """Complete the part of the last row in each table.
 
-        With `keep_lines` it can still be gone on with.
+        With `keep_lines` a resumed run can still append to it.
         """
         for name, table in self.tables.items():
             if name not in _ROOT:
@@ -169,10 +169,10 @@ class Output:
         self.table(ERRORS).roll(self._last(ERRORS), empty=True)
         self.table(EVENTS).roll(self._last(EVENTS))
 
-    # ---- going on
+    # ---- resuming
 
     def note(self) -> dict[str, Any]:
-        """Bring what was written to the disk, and return what a run that goes on needs of it."""
+        """Sync the written files to the disk, and return the state that a resumed run needs."""
         for name, table in self.tables.items():
             table.sync(self._last(name))
         return {
@@ -193,7 +193,7 @@ class Output:
 
     @staticmethod
     def noted(root: Folder, note: Mapping[str, Any]) -> Output:
-        """Return the output that a note tells of. Nothing is looked at before `kept`."""
+        """Return the output that a note describes. Its files are not checked before `kept`."""
         found = Output(
             root,
             note["format"],
@@ -209,17 +209,17 @@ class Output:
             {stage: dict.fromkeys(parts) for stage, parts in note["unkept"].items()},
             Counter(note["stepped_in"]),
         )
-        for name, told in note["tables"].items():
-            found.table(name).take(told)
+        for name, table in note["tables"].items():
+            found.table(name).take(table)
         return found
 
     def is_alike(self, other: Output) -> bool:
-        """Return whether another output would write the same rows in the same way."""
+        """Return whether another output writes rows in the same format."""
         mine, its = ((one.format, one.part_rows, one.skip) for one in (self, other))
         return mine == its
 
     def kept(self) -> set[str] | None:
-        """Return the files that a run goes on with; None if they are not as the note says.
+        """Return the files of the noted output; None if they do not match the note.
 
         Nothing is changed.
         """
@@ -234,9 +234,9 @@ class Output:
         return names
 
     def reopen(self) -> None:
-        """Make the files what they were when the note was taken, and complete a part that is full.
+        """Restore the files to the state of the note, and complete a part that is full.
 
-        What was killed on the way here can do it again.
+        If it is killed on the way, the next run can repeat it.
         """
         for table in self.tables.values():
             table.reopen()

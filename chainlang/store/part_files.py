@@ -1,4 +1,4 @@
-"""A table in a folder of its own, in parts: ``000.jsonl``, ``001.jsonl``, ..."""
+"""Tables in parts, in a folder of their own: ``000.jsonl``, ``001.jsonl``, ..."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from chainlang.store.io_errors import file_errors
 from chainlang.store.safe_files import TEMPORARY, Folder
 from chainlang.store.table_formats import Columns, json_line
 
-_HELD = 1 << 16  # bytes that wait before they are written
+_HELD = 1 << 16  # bytes that are buffered before they are written
 _SPOOL = ".rows" + TEMPORARY
 _BLOCK = 1 << 20
 
@@ -24,38 +24,38 @@ def _digest() -> hashlib.blake2b:
 
 @define(eq=False)
 class Parts:
-    """The parts of one table. Rows are added to the part that is open; `roll` completes it.
+    """The parts of one table. Rows are appended to the open part; `roll` completes it.
 
-    Between writes no file stays open, so a run may have any number of tables.
+    Files are closed between writes, so a run may have any number of tables.
     """
 
     root: Folder
     folder: str
-    """The name of the table's folder in the root; empty for the root itself."""
+    """Name of the table's folder in the root; empty for the root itself."""
     ending: str
     convert: Callable[[BinaryIO, BinaryIO, Columns], None] | None = None
     columns: Columns = field(factory=Columns)
     held: list[bytes] = field(factory=list)
     size: int = 0
     begun: str = ""
-    """The name of the part that is open, if it has a file yet."""
+    """Name of the open part; empty while it has no file."""
     length: int = 0
-    """The length of that file, in bytes."""
+    """Length of that file, in bytes."""
     digest: hashlib.blake2b = field(factory=_digest)
-    """A hash of them."""
+    """Hash of that file."""
     is_synced: bool = True
-    """Whether they are on the disk."""
+    """Whether that file is synced to the disk."""
     complete: int = 0
-    """The number of complete parts."""
+    """Number of complete parts."""
     volume: int = 0
-    """The bytes of those parts."""
+    """Total size of those parts, in bytes."""
     noted: str = ""
-    """The hash that the open part had when a note was taken, until it is reopened."""
+    """Hash of the open part in the note, until it is reopened."""
 
     # ---- writing
 
     def add(self, row: Mapping[str, Any], part: str) -> None:
-        """Add a row to the part of that name."""
+        """Append a row to a part."""
         line = json_line(row)
         if self.convert is not None:
             self.columns.see(row)
@@ -65,7 +65,7 @@ class Parts:
             self.flush(part)
 
     def flush(self, part: str) -> None:
-        """Write what is held to the file of the part, under its temporary name."""
+        """Write the buffered rows to the file of the part, under its temporary name."""
         data = b"".join(self.held)
         with self.opened() as folder, file_errors(f"{folder.path}/{part}"):
             new = not self.begun
@@ -79,7 +79,7 @@ class Parts:
         self.size = 0
 
     def sync(self, part: str) -> None:
-        """Bring what was added to the disk."""
+        """Sync the appended rows to the disk."""
         if self.held:
             self.flush(part)
         if not self.is_synced:
@@ -88,9 +88,10 @@ class Parts:
             self.is_synced = True
 
     def roll(self, part: str, *, empty: bool = False, keep_lines: bool = False) -> None:
-        """Complete a part. Without rows there is none, unless `empty` asks for it.
+        """Complete a part. A part without rows has no file, unless `empty` is set.
 
-        `keep_lines` leaves the rows of a part of another format, so that it can be gone on with.
+        `keep_lines` keeps the JSON lines of a part in another format, so that a resumed run can
+        append to them.
         """
         if self.held or (empty and not self.begun):
             self.flush(part)
@@ -119,10 +120,10 @@ class Parts:
         self.volume += folder.size(name)
         self.begun, self.length, self.digest, self.is_synced = "", 0, _digest(), True
 
-    # ---- going on
+    # ---- resuming
 
     def note(self) -> dict[str, Any]:
-        """Return what `take` needs."""
+        """Return the state for `take`."""
         return {
             "columns": self.columns.kinds,
             "begun": self.begun,
@@ -133,16 +134,16 @@ class Parts:
         }
 
     def take(self, note: Mapping[str, Any]) -> None:
-        """Become what a note tells of."""
+        """Restore the state of a note."""
         self.columns = Columns(dict(note["columns"]))
         self.begun, self.length, self.noted = note["begun"], note["length"], note["digest"]
         self.complete, self.volume = note["complete"], note["volume"]
 
     def kept(self, part: str, *, is_full: bool) -> list[str] | None:
-        """Return the files that are as they were noted; None if one of them is not.
+        """Return the files, which match the note; None if one of them does not.
 
-        `part` is the part that the next row goes to, and `is_full` says whether the one that is
-        open is done. Then it may be complete by now.
+        `part` is the part of the next row. With `is_full` the open part has all its rows, and may
+        have been completed after the note.
         """
         if self.folder and self.root.kind(self.folder) != "folder":
             return [] if not (self.begun or self.complete) else None
@@ -172,7 +173,7 @@ class Parts:
         ]
 
     def _is_noted(self, folder: Folder, name: str) -> bool:
-        """Return whether a file begins with what was noted; its hash is gone on with then."""
+        """Return whether a file begins with the noted content; continue its hash."""
         left, self.digest = self.length, _digest()
         with folder.read(name) as file, file_errors(f"{folder.path}/{name}"):
             while left and (block := file.read(min(left, _BLOCK))):
@@ -181,7 +182,7 @@ class Parts:
         return not left and self.digest.hexdigest() == self.noted
 
     def reopen(self) -> None:
-        """Open the part that was open when the note was taken, after `kept` has seen it."""
+        """Reopen the part that was open at the time of the note, after `kept` has checked it."""
         if not self.begun:
             return
         spool, name = self.begun + _SPOOL, f"{self.begun}.{self.ending}"

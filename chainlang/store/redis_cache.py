@@ -15,15 +15,15 @@ from chainlang.store.sample_codec import Drawn, LaterEntry, checksum, decoded, e
 _PREFIX = b"chainlang:1:"
 _SUM = 8  # bytes of the checksum, before the entry
 _CHUNK = 500
-_SECONDS = 10.0  # for a connection, and for an answer
+_SECONDS = 10.0  # timeout of a connection, and of a response
 _ATTEMPTS = 3
 
 
 @define(eq=False)
 class InRedis:
-    """A level in Redis. What goes when it is full is for the server to say (``maxmemory``).
+    """A level in Redis. The server decides on its size and eviction (``maxmemory``).
 
-    An entry that does not fit its checksum counts as missing. Messages name the server without its
+    An entry whose checksum does not match counts as missing. Messages name the server without its
     password.
     """
 
@@ -34,7 +34,7 @@ class InRedis:
     def open(url: str) -> InRedis:
         """Connect to a server: ``redis://host:6379/0``, ``rediss://...``, ``unix://...``.
 
-        Raises `SourceError` where there is none, and without the package redis.
+        Raises `SourceError` if the connection fails, or the package redis is not installed.
         """
         try:
             from redis import Redis
@@ -55,7 +55,7 @@ class InRedis:
                 )
             except ValueError:
                 hint = 'write it like "redis://host:6379/0"'
-                raise error_of("file", "cache_redis is no address of Redis", hint) from None
+                raise error_of("file", "cache_redis is not an address of Redis", hint) from None
             client.ping()
         return InRedis(name, client)
 
@@ -73,7 +73,7 @@ class InRedis:
         return found
 
     def record(self, drawn: Mapping[bytes, Drawn]) -> None:
-        """Keep samples, in one message."""
+        """Record samples, in one command."""
         if not drawn:
             return
         entries = {key: encoded(one) for key, one in drawn.items()}
@@ -82,19 +82,21 @@ class InRedis:
             self._client.mset(values)
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self._client.close()
 
 
 @contextmanager
 def _server_errors(name: str) -> Iterator[None]:
-    """Raise an error of Redis as a `SourceError`, without its text, which may hold a password."""
+    """Raise an error of Redis as a `SourceError` without its text: it may name a password."""
     from redis.exceptions import RedisError
 
     try:
         yield
     except RedisError as error:
-        what = f"the cache at {name} does not work: {type(error).__name__}"
+        what = f"the cache at {name} failed: {type(error).__name__}"
         raise error_of(
-            "file", what, "look whether it is up; to go on without it, leave out cache_redis"
+            "file",
+            what,
+            "check that the server is running; to run without it, leave out cache_redis",
         ) from None

@@ -1,4 +1,4 @@
-"""Beginning a run in a folder: a new one, or the one that the folder holds, gone on with."""
+"""Start of a run in a folder: a new run, or the one in the folder, resumed."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from chainlang.store.safe_files import Folder
 
 _RUN = "run"
 OUTPUT, PART = "output", "part"
-"""The notes of a journal that say how far the output is: now, and when the last part was full."""
+"""Notes in the journal with the state of the output: the latest, and that of the last full part."""
 
 Inputs = Callable[[int], str]
-"""Reads so many rows of the input, and returns their hash, as `read` makes it."""
+"""Function that reads a number of rows of the input and returns their hash, as `read` does."""
 
 
 def begun(
@@ -35,11 +35,10 @@ def begun(
 ) -> tuple[Journal, Output]:
     """Return the journal of a run, and its output.
 
-    The journal of the run that the folder holds is gone on with, if that is the same run or
-    `changed` allows that it is another. The output of the same run is gone on with, unless its
-    files are not as they were left; else it is `fresh`, and the folder holds only the journal.
-    With `retry` the rows that failed are noted as to be drawn again. Raises `SourceError`
-    otherwise, and has removed nothing.
+    The journal in the folder is resumed if it is that of the same run, or of any run with
+    `changed`. The output of the same run is resumed, unless its files have changed since; else it
+    is `fresh`, and the folder contains only the journal. With `retry` the failed rows are noted for
+    resampling. Raises `SourceError` otherwise, without removing anything.
     """
     if retry:
         hold_retryable(root, overwrite=overwrite)
@@ -51,13 +50,13 @@ def begun(
     journal = Journal.open(root)
     try:
         before = journal.note(_RUN)
-        if before is not None and not changed:  # none: it ended before it began
+        if before is not None and not changed:  # None: it was interrupted before its start
             _hold_same(root.path, before, json.loads(json.dumps(identity)))
         output, files = fresh, None
         if inputs is not None and not changed:
             output, files = _left(journal, root, fresh)
         if files is None:
-            # First of all, so that nothing is taken for written that is removed.
+            # Before files are removed, so that a crash in between leaves no note about them.
             rows = again(journal, root) if retry else redrawn(journal)
             journal.save({_RUN: identity, OUTPUT: None, PART: None, REDRAWN: rows})
         elif inputs is not None and inputs(output.rows) != output.inputs:
@@ -71,7 +70,7 @@ def begun(
 
 
 def _left(journal: Journal, root: Folder, fresh: Output) -> tuple[Output, set[str] | None]:
-    """Return the last output that was noted and is there still, and its files; else a fresh one."""
+    """Return the last noted output whose files are unchanged, with them; else a fresh output."""
     for name in (OUTPUT, PART):
         note = journal.note(name)
         output = Output.noted(root, note) if note is not None else fresh
@@ -82,35 +81,38 @@ def _left(journal: Journal, root: Folder, fresh: Output) -> tuple[Output, set[st
 
 
 def hold_retryable(root: Folder, *, overwrite: bool) -> None:
-    """Raise `SourceError` where there is no run whose failed rows could be drawn again."""
+    """Raise `SourceError` if the folder contains no run whose failed rows can be retried."""
     if overwrite or root.kind(JOURNAL) != "file":
-        why = "would be removed: --overwrite" if overwrite else "is none"
-        what = f"{root.path}: the run whose failed rows are to be drawn again {why}"
-        hint = "begin a run without --retry-failed, and then draw again what failed"
+        why = "no run to retry in this folder"
+        if overwrite:
+            why = "--overwrite would remove the run to retry"
+        what = f"{root.path}: {why}"
+        hint = "run without --retry-failed first, then retry the rows that failed"
         raise error_of("file", what, hint)
 
 
 def _refuse_inputs(path: str, rows: int) -> NoReturn:
-    what = f"{path}: the first {rows:,} rows of the input are not those that this run has done"
+    what = f"{path}: the first {rows:,} rows of the input are not those that this run completed"
     hint = (
-        "give it the same input, longer if you like; or write its files anew with the samples that "
-        "still fit: --changed, in Python changed=True"
+        "use the same input, to which rows may be added at the end; or resume although it changed, "
+        "reusing identical samples: --changed, in Python changed=True"
     )
     raise error_of("file", what, hint)
 
 
 def _hold_same(path: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """Raise with every difference between the run in a folder and the one to come."""
+    """Raise an error with all differences between the run in a folder and the new one."""
     found = [
-        Diagnostic("file", f"{name} was {shown(was, 200)}, and is now {shown(is_now, 200)}")
+        Diagnostic("file", f"{name} was {shown(was, 200)} and is now {shown(is_now, 200)}")
         for name, was, is_now in _differences("", before, now)
     ]
     if found:
         hint = (
-            "name another folder; or go on with the samples that still fit: --changed, in Python "
-            "changed=True; or begin again: --overwrite, in Python overwrite=True"
+            "name another folder; or resume although the run changed, reusing identical samples: "
+            "--changed, in Python changed=True; or replace the run: --overwrite, in Python "
+            "overwrite=True"
         )
-        message = f"{path}: this folder holds another run"
+        message = f"{path}: this folder contains a different run"
         raise SourceError([Diagnostic("file", message, hint=hint), *found])
 
 

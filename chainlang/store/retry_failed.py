@@ -1,4 +1,4 @@
-"""The rows of a run that failed, to be drawn again."""
+"""Failed rows of a run, for `--retry-failed`."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from chainlang.store.output import ERRORS
 from chainlang.store.safe_files import Folder
 
 REDRAWN = "redrawn"
-"""The note of a journal that says how often each row was drawn again in later runs."""
+"""Note in the journal with the number of times that each row was resampled."""
 
 
 def redrawn(journal: Journal) -> dict[str, int]:
-    """Return how often each row is drawn again, by the ids of those that are."""
+    """Return the number of times that failed rows are resampled, by id."""
     note: Mapping[str, int] = journal.note(REDRAWN) or {}
     return dict(note)
 
 
 def again(journal: Journal, root: Folder) -> dict[str, int]:
-    """Return the same, once more for each row whose failure lies in what was drawn.
+    """Return these numbers, increased for each row that failed because of its samples.
 
-    Rows that failed for another reason are not among them: they run again with the samples that
-    they have. Raises `SourceError` where it is not known which rows failed.
+    Rows that failed for another reason are not resampled: they run again with the samples that they
+    have. Raises `SourceError` if the failed rows are unknown.
     """
     found = redrawn(journal)
     for row_id in _failed(root):
@@ -36,8 +36,8 @@ def again(journal: Journal, root: Folder) -> dict[str, int]:
 def _failed(root: Folder) -> Iterator[str]:
     path = f"{root.path}/{ERRORS}"
     if root.kind(ERRORS) != "file":
-        what = f"{path} is not there, so it is not known which rows failed"
-        hint = "let the run end first: the same command without --retry-failed"
+        what = f"{path} is missing, so the failed rows are unknown"
+        hint = "complete the run first: the same command without --retry-failed"
         raise error_of("file", what, hint)
     with root.read(ERRORS) as file:
         for number, line in enumerate(file, 1):
@@ -46,8 +46,8 @@ def _failed(root: Folder) -> Iterator[str]:
                 row_id, cause = row["id"], row["cause"]
                 drawn = FAILURE_MODES[cause].resampled
             except (ValueError, KeyError, TypeError, RecursionError) as error:
-                message = f"{path}: line {number} is not what a run has written"
-                hint = "run the same command without --retry-failed, which writes it anew"
+                message = f"{path}: line {number} is not the record of a failed row"
+                hint = "run the same command without --retry-failed, which rewrites the file"
                 raise error_of("file", message, hint) from error
             if drawn and isinstance(row_id, str):
                 yield row_id

@@ -1,4 +1,4 @@
-"""The folder of a run: what goes where, and in what order it becomes visible.
+"""The run folder: its files, and the order in which they are written.
 
 ::
 
@@ -8,8 +8,8 @@
     answers/000.jsonl     one row for each final candidate
     <part>/000.jsonl      one row for each candidate of a named part
     errors.jsonl          one row for each row that failed
-    events.jsonl          one row for each fallback, retry and loop that did not go the straight way
-    journal.sqlite        every sample that was drawn, for a run that goes on
+    events.jsonl          one row for each fallback, retry, and loop that reached its maximum
+    journal.sqlite        all samples, to resume the run
     metadata.json         versions, seed, models, counts, usage, times; written last
 """
 
@@ -42,14 +42,14 @@ from chainlang.store.table_formats import converter
 
 PART_ROWS = 10_000
 NOTE_SECONDS = 5.0
-"""The interval between two notes of how far the output is; one is also taken of each full part."""
+"""Interval between two notes of the state of the output; each full part is noted too."""
 
 Status = Literal["complete", "interrupted", "stopped"]
 
 
 @frozen(kw_only=True)
 class About:
-    """A run as it is known before its first row."""
+    """Description of a run, known before its first row."""
 
     chain: str
     """The chain as text."""
@@ -58,17 +58,17 @@ class About:
     plan: str
     """The plan that is run."""
     meaning: str = ""
-    """The plan as the chain is written, which tells what is drawn; `plan`, unless it is given."""
+    """The unoptimized plan, which determines the samples; `plan` if empty."""
     outputs: Outputs = EVERYTHING
-    """The outputs of the results that are wanted, and so written."""
+    """Outputs of results that are written."""
     seed: int = 0
     models: Mapping[str, Any] = field(factory=dict)
-    """For each model what its engine promises, and whatever else tells it from others."""
+    """Capabilities and fingerprint of each model's engine."""
     settings: Mapping[str, Any] = field(factory=dict)
-    """Whatever else bears on the results."""
+    """Other settings that results depend on."""
 
     def identity(self) -> dict[str, Any]:
-        """Return what tells this run from another, as JSON values."""
+        """Return all that results depend on, as JSON values; a folder resumes only an equal run."""
         return {
             "chain": self.chain,
             "plan": self.meaning or self.plan,
@@ -80,11 +80,10 @@ class About:
 
 @define(eq=False)
 class RunFolder:
-    """The folder of a run that is going on. Make one with `create`, and use it with ``with``.
+    """The folder of a run in progress; a context manager, made by `create`.
 
-    Results appear part by part, each complete. Two equal runs write equal bytes, but for
-    ``metadata.json``. Leaving the ``with`` block before `finish` marks the run interrupted, and
-    keeps what it has.
+    Results appear in complete parts. Equal runs write equal bytes, except in ``metadata.json``.
+    Leaving the ``with`` block before `finish` marks the run as interrupted, and keeps its results.
     """
 
     root: Folder
@@ -92,13 +91,13 @@ class RunFolder:
     journal: Journal
     output: Output
     before: Usage
-    """The usage of the rows that were done before this process resumed the run."""
+    """Usage of the rows that were completed before this process resumed the run."""
     started: datetime = field(factory=lambda: datetime.now(UTC))
     finished: bool = False
     _noted: float = field(factory=time.monotonic)
     """The moment of the last note of the output."""
     _redo: bool = False
-    """Whether the last row is to be done again."""
+    """Whether a resumed run repeats the last row."""
     _has_failed: bool = False
 
     @staticmethod
@@ -109,16 +108,16 @@ class RunFolder:
         overwrite: bool,
         retry: bool = False,
     ) -> None:
-        """Raise the `SourceError` that `create` would, as far as that is known beforehand.
+        """Raise the `SourceError` that `create` would raise, as far as is known beforehand.
 
-        Nothing is made or removed, so this can come before a model is loaded.
+        It creates and removes nothing, so that it can be called before a model is loaded.
         """
         converter(format)
         where = Path(path)
         if is_there(where):
             root = Folder.open(where)
             try:
-                # Whether a run that can be gone on with is the same one is known only later.
+                # Whether the run in the folder is the same one is known only later.
                 removable(root, overwrite=overwrite or root.kind(JOURNAL) == "file")
                 if retry:
                     hold_retryable(root, overwrite=overwrite)
@@ -138,16 +137,15 @@ class RunFolder:
         inputs: Inputs | None = None,
         retry: bool = False,
     ) -> RunFolder:
-        """Return the folder of a run, made where there is none.
+        """Return the folder of a run; create it if missing.
 
-        A folder that holds the same run goes on where its output is, if `inputs` reads the rows
-        of the input that are done by then, and writes its files anew otherwise; it takes samples
-        from its journal. One that holds another run is refused, with what differs, unless
-        `changed`, which keeps the journal for what still fits and writes the files anew, or
-        `overwrite`, which removes it. A folder that holds anything else is always refused.
-        `part_rows` is how many rows of the input a part holds; rows that failed are in
-        ``errors.jsonl``, and among the results unless they `skip` them; `retry` has them run and
-        drawn again, which takes that all files are written anew. Raises `SourceError`.
+        A folder with the same run is resumed: its output is continued if `inputs` can read the
+        completed rows again, and rewritten from the samples of the journal otherwise. A folder with
+        a different run is an error that lists the differences, unless `changed`, which reuses
+        identical samples and rewrites the files, or `overwrite`, which removes the run. A folder
+        with other files is always an error. `part_rows` is the number of input rows in a part.
+        Failed rows are in ``errors.jsonl``, and also among the results unless `skip`; `retry`
+        runs and resamples them, and rewrites all files. Raises `SourceError`.
         """
         converter(format)
         if part_rows < 1:
@@ -218,7 +216,7 @@ class RunFolder:
                 self.output.roll()
 
     def note(self) -> None:
-        """Note how far the output is: a run that goes on begins behind these rows."""
+        """Save the state of the output: a resumed run starts after these rows."""
         if self._redo:
             return
         note = self.output.note()
@@ -226,7 +224,7 @@ class RunFolder:
         self._noted = time.monotonic()
 
     def finish(self, status: Status = "complete", *, why: str | None = None) -> None:
-        """Complete all files, `metadata.json` last; it says why a run stopped."""
+        """Complete all files, `metadata.json` last; `why` is the reason of a stopped run."""
         self.finished = True
         with self._whole():
             self.note()
@@ -238,13 +236,13 @@ class RunFolder:
 
     @contextmanager
     def _whole(self) -> Iterator[None]:
-        """Leave the files alone once something in the block has failed: a row may be half there."""
+        """Write no more files after an error in the block, since a row may be written in part."""
         self._has_failed = True
         yield
         self._has_failed = False
 
     def metadata(self, status: Status, ended: datetime) -> dict[str, Any]:
-        """Return what `metadata.json` says."""
+        """Return the content of `metadata.json`."""
         out = self.output
         versions = {"chainlang": version("chainlang"), "python": platform.python_version()}
         if out.format == "parquet":

@@ -1,8 +1,8 @@
-"""Files below one folder, opened without following links. Every file of a run is opened here.
+"""Files below one folder, opened without following links. All files of a run are opened here.
 
-The folder itself may be reached through links: its user named it. Everything in it is opened
-relative to it, one name at a time, so that a link planted there leads nowhere. What is written
-goes to a file of a temporary name, which takes its place only when it is complete.
+The path of the folder itself may contain links, as the user chose it. Everything in it is opened
+relative to it, one name at a time, so that links inside are not followed. A file is written under a
+temporary name, and renamed when it is complete.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ from chainlang.store.io_errors import file_errors
 
 TEMPORARY = ".tmp"
 _FLAGS = os.O_NOFOLLOW | os.O_CLOEXEC
-_FILE = "a file of that name is there"
+_FILE = "a file with this name exists"
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FLAGS
 _MORE = os.O_WRONLY | os.O_APPEND | _FLAGS
 
 
 @define(eq=False)
 class Folder:
-    """A folder that is open. Its files and folders are named by one plain name each."""
+    """An open folder. Its files and folders are addressed by plain names, not by paths."""
 
     path: str
-    """For messages only."""
+    """Path for messages only."""
     fd: int
 
     @staticmethod
     def open(path: str | os.PathLike[str]) -> Folder:
-        """Open a folder, made first where there is none; only its owner may read a new one.
+        """Open a folder; create it if missing, with permissions for its owner only.
 
-        Raises `SourceError` if it can't be.
+        Raises `SourceError` on failure.
         """
         where = Path(path)
         is_there(where)
@@ -56,9 +56,9 @@ class Folder:
         return Folder(str(where), fd)
 
     def lock(self) -> None:
-        """Hold the folder against other runs until it is closed, or this process ends.
+        """Lock the folder until it is closed or this process ends.
 
-        Raises `SourceError` if another run holds it.
+        Raises `SourceError` if another run has locked it.
         """
         try:
             fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -69,14 +69,14 @@ class Folder:
             return
 
     def close(self) -> None:
-        """Let the folder go. Closing twice does nothing."""
+        """Close and unlock the folder. Closing twice does nothing."""
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
 
     @contextmanager
     def inside(self, name: str) -> Iterator[Folder]:
-        """Open a folder in this one, made first where there is none."""
+        """Open a folder in this one; create it if missing."""
         _plain(name)
         with file_errors(f"{self.path}/{name}"):
             if not self.kind(name):
@@ -108,19 +108,19 @@ class Folder:
             return os.fdopen(fd, mode)
 
     def sync(self, name: str) -> None:
-        """Bring a file and its name to the disk."""
+        """Sync a file and its directory entry to the disk."""
         with file_errors(f"{self.path}/{name}"), self.append(name) as file:
             os.fsync(file.fileno())
             os.fsync(self.fd)
 
     def commit(self, temporary: str, name: str) -> None:
-        """Give a complete file its name, in one step; what had that name before is gone."""
+        """Sync a complete file, and rename it atomically, replacing an existing file."""
         with file_errors(f"{self.path}/{temporary}"), self.append(temporary) as file:
             os.fsync(file.fileno())
         self.rename(temporary, name)
 
     def rename(self, before: str, name: str) -> None:
-        """Give a file another name, in one step; what had that name before is gone."""
+        """Rename a file atomically, replacing an existing file."""
         _plain(before)
         _plain(name)
         with file_errors(f"{self.path}/{name}"):
@@ -128,24 +128,24 @@ class Folder:
             os.fsync(self.fd)
 
     def truncate(self, name: str, length: int) -> None:
-        """Cut a file that exists to a length."""
+        """Truncate an existing file to a length."""
         with file_errors(f"{self.path}/{name}"), self.append(name) as file:
             os.ftruncate(file.fileno(), length)
 
     def size(self, name: str) -> int:
-        """Return how many bytes a file has."""
+        """Return the size of a file in bytes."""
         _plain(name)
         with file_errors(f"{self.path}/{name}"):
             return os.stat(name, dir_fd=self.fd, follow_symlinks=False).st_size
 
     def write(self, name: str, data: bytes) -> None:
-        """Write a whole file, in one step."""
+        """Write a whole file atomically."""
         with file_errors(f"{self.path}/{name}"), self.create(name + TEMPORARY) as file:
             file.write(data)
         self.commit(name + TEMPORARY, name)
 
     def remove(self, name: str) -> None:
-        """Remove a file, or an empty folder. A link is removed, and not what it leads to."""
+        """Remove a file or an empty folder. Of a link, only the link is removed."""
         _plain(name)
         with file_errors(f"{self.path}/{name}"):
             if self.kind(name) == "folder":
@@ -154,12 +154,12 @@ class Folder:
                 os.unlink(name, dir_fd=self.fd)
 
     def names(self) -> list[str]:
-        """Return what is in the folder, in order."""
+        """Return the names in the folder, sorted."""
         with file_errors(self.path):
             return sorted(os.listdir(self.fd))  # noqa: PTH208  # of an open folder
 
     def kind(self, name: str) -> Literal["file", "folder", "link", "other", ""]:
-        """Return what stands under a name; empty for nothing."""
+        """Return the kind of a name; empty if it does not exist."""
         try:
             mode = os.stat(name, dir_fd=self.fd, follow_symlinks=False).st_mode
         except FileNotFoundError:
@@ -172,9 +172,9 @@ class Folder:
 
 
 def is_there(path: Path) -> bool:
-    """Return whether something is there; raise `SourceError` if nothing is, and no folder can be.
+    """Return whether a path exists; raise `SourceError` if no folder can be created there.
 
-    That is, as far as it can be seen without making one.
+    That is, as far as is known without creating it.
     """
     try:
         if path.exists():
@@ -190,12 +190,12 @@ def is_there(path: Path) -> bool:
 
 
 def _no_folder(path: Path, why: str) -> ChainlangError:
-    what = f"{path}: there can be no folder here: {why}"
+    what = f"{path}: can't create this folder: {why}"
     return error_of("file", what, "name another folder for the run")
 
 
 def _plain(name: str) -> None:
-    """Refuse a name that is a path. Callers make names; this is the last door."""
+    """Refuse a name that is a path. Callers check names too; this is the last line of defence."""
     if name in ("", ".", "..") or "/" in name or "\0" in name:
         message = f"{shown(name)} can't be the name of a file in a run folder"
         raise error_of("path", message)

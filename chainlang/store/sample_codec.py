@@ -1,8 +1,7 @@
-"""Samples as bytes, for whatever keeps them. Nothing is imported or executed on reading.
+"""Encoding of samples as bytes, for caches and journals. Decoding imports and executes nothing.
 
-An entry is JSON: the length of the prompt, and the fields of the sample that are not empty. Among
-them is ``format``, the number of the format that the entry's key has; one without it is of format
-1, which is what all entries were before there was a second.
+An entry is JSON: the length of the prompt, and the non-default fields of the sample. One of them is
+``format``, the number of the format of the entry's key; without it, that is format 1.
 """
 
 from __future__ import annotations
@@ -21,20 +20,20 @@ _FORMAT = "format"
 
 @frozen
 class Drawn:
-    """A sample that was drawn, and the length of the prompt it was drawn for."""
+    """A sample, and the length of its prompt."""
 
     sample: Sample
     prompt_tokens: int
     format: int = 1
-    """The format of the key that it is kept under."""
+    """Format of its key."""
 
 
 class LaterEntry(ValueError):
-    """An entry says what this version can't read; the message is what."""
+    """An entry of a later version; the message is the unknown field."""
 
 
 def encoded(drawn: Drawn) -> bytes:
-    """Return a sample as JSON. What it has nothing of is left out.
+    """Return a sample as JSON, without fields that have their default.
 
     >>> encoded(Drawn(Sample("42", "stop", 2), 7))
     b'[7, {"text": "42", "finish": "stop", "tokens": 2}]'
@@ -47,9 +46,9 @@ def encoded(drawn: Drawn) -> bytes:
 
 
 def decoded(entry: bytes) -> Drawn:
-    """Return the sample of an entry; a field that the entry leaves out is empty.
+    """Return the sample of an entry, with defaults for missing fields.
 
-    Raises `LaterEntry` for a field that this version does not know.
+    Raises `LaterEntry` for an unknown field.
     """
     prompt_tokens, said = json.loads(entry)
     number = said.pop(_FORMAT, 1)
@@ -62,10 +61,10 @@ def decoded(entry: bytes) -> Drawn:
 
 
 def checksum(key: bytes, entry: bytes) -> bytes:
-    """Return what an entry under a key is checked by."""
+    """Return the checksum of a key and its entry."""
     return hashlib.blake2b(entry, key=key[:64], digest_size=8).digest()
 
 
 def fits(key: bytes, entry: object, total: object) -> bool:
-    """Return whether an entry under a key is as it was when its checksum was made."""
+    """Return whether an entry matches its checksum."""
     return isinstance(entry, bytes) and checksum(key, entry) == total

@@ -1,4 +1,4 @@
-"""The table of samples that a journal and a cache have: entries by key, each with a checksum."""
+"""The SQLite table of samples in a journal or a cache: entries by key, each with a checksum."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from chainlang.errors import error_of
 from chainlang.store.sample_codec import Drawn, LaterEntry, checksum, decoded, encoded, fits
 from chainlang.store.sqlite import Database, transaction
 
-# Samples stand in the order of their recording, and apart from their keys: keys are hashes, so an
-# entry in their order would rewrite another page for each sample.
+# Samples are stored in the order of their recording, with an index of keys: keys are hashes, so a
+# table in their order would rewrite another page for each sample.
 _COLUMNS = "key BLOB NOT NULL UNIQUE, entry BLOB NOT NULL, sum BLOB NOT NULL"
 DURABLE = f"CREATE TABLE samples ({_COLUMNS})"
 EVICTING = f"CREATE TABLE samples ({_COLUMNS}, used INTEGER); CREATE INDEX by_use ON samples (used)"
 
-_CHUNK = 500  # keys of one question; SQLite takes 32,766
-_HOUR = 3600  # how exactly it is known when an entry was used; a write for each use would cost more
-_SPARE = 0.9  # of the size, what is left when it has been exceeded
+_CHUNK = 500  # keys of one query; SQLite's limit is 32,766
+_HOUR = 3600  # resolution of the time of last use; a write for each use would cost more
+_SPARE = 0.9  # fraction of the maximum size that is kept when it is exceeded
 _COUNTS = ("page_count", "freelist_count")
 
 _Row = tuple[Any, ...]
@@ -29,12 +29,12 @@ _Row = tuple[Any, ...]
 
 @define(eq=False)
 class SampleTable:
-    """Samples by key in one file; threads may use it at the same time.
+    """Samples by key in one file; thread-safe.
 
-    With `durable` an entry stays as it was recorded first, and one that is damaged or of a later
-    version is an error. Without it a new entry takes the place of the old one, a damaged one is
-    removed, and both kinds count as missing. `evict` is the size in bytes above which the entries
-    that were used least recently are removed; it takes a table with the column for that.
+    With `durable` an entry is never replaced, and a damaged one or one of a later version is an
+    error. Without it a new entry replaces the old one, a damaged one is removed, and both damaged
+    and later ones count as missing. `evict` is the size in bytes above which the least recently
+    used entries are removed; it requires a table with the column `used`.
     """
 
     database: Database
@@ -43,7 +43,7 @@ class SampleTable:
     _lock: threading.Lock = field(factory=threading.Lock)
 
     def find(self, keys: Iterable[bytes]) -> dict[bytes, Drawn]:
-        """Return those samples that are recorded, of the keys that are asked for."""
+        """Return the recorded samples of the keys."""
         wanted, found = list(keys), dict[bytes, Drawn]()
         with self._lock, self.database.errors():
             for start in range(0, len(wanted), _CHUNK):
@@ -82,7 +82,7 @@ class SampleTable:
             return self._count()
 
     def size(self) -> int:
-        """Return how many bytes of the file are in use."""
+        """Return the number of bytes of the file that are in use."""
         ask = self.database.connection.execute
         (pages,), (free,) = (ask(f"PRAGMA {name}").fetchone() for name in _COUNTS)
         (each,) = ask("PRAGMA page_size").fetchone()
@@ -98,9 +98,9 @@ class SampleTable:
         return int(count)
 
     def _tend(self, rows: list[_Row], damaged: list[bytes]) -> None:
-        """Refuse damaged entries, or remove them; note the use of the others."""
+        """Raise for damaged entries, or remove them; update the time of use of the others."""
         if damaged and self.durable:
-            what = f"sample {damaged[0].hex()} does not fit its checksum"
+            what = f"sample {damaged[0].hex()} does not match its checksum"
             raise self.database.damaged(what)
         now = int(time.time())
         old = () if self.evict is None else [row[0] for row in rows if row[3] < now - _HOUR]
@@ -119,11 +119,11 @@ class SampleTable:
         except LaterEntry as error:
             if self.durable:  # a cache is also used by the later version
                 name, hint = self.database.kind.name, self.database.kind.if_later
-                what = f"this {name} says what this version can't read: {error}"
+                what = f"this {name} has an entry that this version can't read: {error}"
                 raise error_of("file", f"{self.database.path}: {what}", hint) from error
 
     def _shrink(self, size: int) -> None:
-        """Remove what was used least recently, until there is some room again."""
+        """Remove the least recently used entries until `_SPARE` of the size is in use."""
         oldest = "SELECT key FROM samples ORDER BY used, rowid LIMIT max(1, ?)"
         while self.size() > size * _SPARE:
             if not (count := self._count()):

@@ -1,4 +1,4 @@
-"""SQLite files of a known kind: opened or made, checked, and changed in transactions."""
+"""SQLite files with a format: opening, creation, checks and transactions."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from chainlang.store.io_errors import database_errors
 
 @frozen(kw_only=True)
 class FileKind:
-    """A kind of SQLite file, and the hints for a file that can't be used."""
+    """A format of SQLite files, with the hints of its errors."""
 
     name: str
-    """For messages: "journal"."""
+    """Name for messages: "journal"."""
     whole_name: str
     mark: int
-    """The `application_id`, so that the file of another program is not taken for one."""
+    """The `application_id`, which distinguishes the files of other programs."""
     format: int
-    """The `user_version`: the number of the tables, not of what the entries say."""
+    """The `user_version`: the version of the tables, not of the entries."""
     schema: str
     pragmas: tuple[str, ...]
     is_checked: bool
@@ -36,18 +36,18 @@ class FileKind:
 
 @define(eq=False)
 class Database:
-    """An open file of a kind. Changes are made in a `transaction`; `execute` commits by itself."""
+    """An open file. Changes are made in a `transaction`; `execute` commits by itself."""
 
     kind: FileKind
     path: str
-    """For messages."""
+    """Path for messages."""
     connection: sqlite3.Connection
 
     @staticmethod
     def open(kind: FileKind, path: str, address: str, **settings: Any) -> Database:
-        """Open the file at an address, which is empty or not there for a new one.
+        """Open a file; create its tables if it is missing or empty.
 
-        Raises `SourceError` for a file of another kind, of another format, or that is damaged.
+        Raises `SourceError` for a file of another program, with another format, or damaged.
         """
         errors = database_errors(path, kind.name, failed=kind.if_failed, damaged=kind.if_damaged)
         with errors:
@@ -67,7 +67,7 @@ class Database:
             execute(f"PRAGMA {pragma}")
         if is_new:
             with transaction(self.connection):  # a crash in between leaves an empty file
-                if self._is_new():  # of two processes that begin, one sets it up
+                if self._is_new():  # another process may have created them meanwhile
                     for statement in self.kind.schema.split(";"):
                         execute(statement)
                     execute(f"PRAGMA application_id = {self.kind.mark}")
@@ -78,13 +78,13 @@ class Database:
                 raise self.damaged(str(verdict))
 
     def _is_new(self) -> bool:
-        """Return whether the file is empty. Raises `SourceError` for one of another kind."""
+        """Return whether the file is empty. Raises `SourceError` for one with another format."""
         kind, execute = self.kind, self.connection.execute
         (mark,) = execute("PRAGMA application_id").fetchone()
         (version,) = execute("PRAGMA user_version").fetchone()
         (tables,) = execute("SELECT count(*) FROM sqlite_schema").fetchone()
         if tables and mark != kind.mark:
-            what = f"{self.path}: this is a database, but no {kind.whole_name}"
+            what = f"{self.path}: this database is not a {kind.whole_name}"
             raise error_of("file", what, kind.if_foreign)
         if tables and version != kind.format:
             what = f"this {kind.name} has format {version}, and this version reads {kind.format}"
@@ -96,19 +96,19 @@ class Database:
         self.connection.close()
 
     def errors(self) -> AbstractContextManager[None]:
-        """Raise what SQLite reports in the block as a `SourceError` about this file."""
+        """Raise an error of SQLite in the block as a `SourceError` about this file."""
         kind = self.kind
         return database_errors(self.path, kind.name, failed=kind.if_failed, damaged=kind.if_damaged)
 
     def damaged(self, what: str) -> ChainlangError:
-        """Return the error of a file whose content is not as it was written."""
+        """Return the error of a damaged file."""
         message = f"{self.path}: the {self.kind.name} is damaged: {what}"
         return error_of("file", message, self.kind.if_damaged)
 
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """Make the changes of the block together; none of them is made if it raises.
+    """Make the changes of the block atomically; an exception rolls them back.
 
     >>> database = sqlite3.connect(":memory:", isolation_level=None)
     >>> with transaction(database):

@@ -1,7 +1,7 @@
-"""Tables as files: rows go to JSON lines as they come; a part that is full becomes its format.
+"""Formats of tables: rows are written as JSON lines; a full part is converted to its format.
 
-So a part takes the memory of one row, and its columns are known when it is written. Columns keep
-their order and only grow from part to part. Equal rows make equal bytes.
+So a part needs the memory of one row, and its columns are known when it is converted. Columns keep
+their order, and parts only add columns. Equal rows are written as equal bytes.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ _ENCODE = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode  # `dumps
 
 
 def json_line(row: Mapping[str, Any]) -> bytes:
-    """Return a row as a line of JSON, with its end.
+    """Return a row as a line of JSON, with a newline.
 
-    Text is UTF-8, and escapes where it is half a surrogate pair or where some readers would see
-    the end of a line; the two halves of a pair are read back as the one character. A value that
-    JSON has none for is the text of its `repr`.
+    Text is UTF-8, with escapes for lone surrogates and for characters that some readers take for
+    the end of a line; two surrogates of a pair are read back as one character. A value that is not
+    JSON is written as the text of its `repr`.
 
     >>> json_line({"half": "\\ud800", "score": float("nan")})
     b'{"half": "\\\\ud800", "score": null}\\n'
@@ -59,7 +59,7 @@ def _plain(value: Any) -> Any:
 
 @define
 class Columns:
-    """The columns of a table so far, in the order they were first seen, and what they hold."""
+    """The columns of a table so far, in the order of their first row, with their types."""
 
     kinds: dict[str, str] = field(factory=dict)
 
@@ -92,12 +92,12 @@ def _both(one: str, other: str) -> str:
 def converter(
     format: str,  # noqa: A002  # what everybody calls it
 ) -> Callable[[BinaryIO, BinaryIO, Columns], None] | None:
-    """Return what turns JSON lines into a format; None where they are it.
+    """Return the function that converts JSON lines into a format; None for ``jsonl``.
 
-    Raises `SourceError` for a format that there is not, or whose library is not installed.
+    Raises `SourceError` for an unknown format, or one whose library is not installed.
     """
     if format not in FORMATS:
-        what = f"there is no format {shown(format)} of a run folder"
+        what = f"unknown format {shown(format)} of a run folder"
         raise error_of("file", what, f"write one of {', '.join(FORMATS)}")
     if format == "parquet":
         try:
@@ -112,8 +112,8 @@ def converter(
 def write_csv(lines: BinaryIO, out: BinaryIO, columns: Columns) -> None:
     """Write JSON lines as CSV: RFC 4180 with a header, UTF-8, lines ending in a newline.
 
-    A text stands as it is, None is empty, and any other value is JSON. Half a surrogate pair,
-    which UTF-8 has no bytes for, stands as its escape.
+    Text is written as it is, None as an empty cell, and any other value as JSON. A lone surrogate,
+    which UTF-8 can't encode, is written as its escape.
     """
     names = list(columns.kinds)
     out.write(_record(names))
@@ -141,9 +141,9 @@ def _text(value: Any) -> str:
 
 
 def write_parquet(lines: BinaryIO, out: BinaryIO, columns: Columns) -> None:
-    """Write JSON lines as Parquet, with a column's own type where all its values have one.
+    """Write JSON lines as Parquet, with a typed column if all its values have one type.
 
-    Lists, objects and columns of several types are texts, as they would be in CSV.
+    Lists, objects and columns of several types are text, as in CSV.
     """
     import pyarrow as pa
     from pyarrow import parquet

@@ -93,5 +93,5 @@ def test_another_run_that_is_there_is_not_overwritten(
     assert "from the journal: 6 samples" in capsys.readouterr().err
     command += ["--seed", "8"]
     assert execute(command) == 2
-    assert "seed was 0, and is now 8" in capsys.readouterr().err
+    assert "seed was 0 and is now 8" in capsys.readouterr().err
     assert execute([*command, "--overwrite"]) == 0

@@ -122,7 +122,7 @@ def test_a_run_that_went_on_after_a_kill_says_when_it_knows_no_failures(tmp_path
     run(tmp_path, Flaky({1: "reply"}))
     (tmp_path / "errors.jsonl").unlink()
     before = plain(tmp_path)
-    with pytest.raises(SourceError, match="so it is not known which rows failed"):
+    with pytest.raises(SourceError, match="so the failed rows are unknown"):
         run(tmp_path, Flaky({}), retry_failed=True)
     assert plain(tmp_path) == before
 
@@ -133,15 +133,17 @@ def test_a_run_that_went_on_after_a_kill_says_when_it_knows_no_failures(tmp_path
 def test_a_list_of_failures_that_is_damaged_is_refused(tmp_path: Path, line: str) -> None:
     run(tmp_path, Flaky({1: "reply"}))
     (tmp_path / "errors.jsonl").write_text(line + "\n")
-    with pytest.raises(SourceError, match=r"errors.jsonl: line 1 is not what a run has written"):
+    with pytest.raises(
+        SourceError, match=r"errors.jsonl: line 1 is not the record of a failed row"
+    ):
         run(tmp_path, Flaky({}), retry_failed=True)
 
 
 def test_there_has_to_be_a_run(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match="the run whose failed rows are to be drawn again is non"):
+    with pytest.raises(SourceError, match="no run to retry in this folder"):
         run(tmp_path, Flaky({}), retry_failed=True)
     run(tmp_path, Flaky({1: "reply"}))
-    with pytest.raises(SourceError, match="would be removed: --overwrite"):
+    with pytest.raises(SourceError, match="--overwrite would remove the run to retry"):
         run(tmp_path, Flaky({}), retry_failed=True, overwrite=True)
 
 

@@ -280,7 +280,12 @@ def test_another_run_is_replaced_only_when_asked(tmp_path: Path) -> None:
     other = evolve(ABOUT, seed=8, models={"tiny": {"seeds": True}})
     with pytest.raises(SourceError) as caught:
         RunFolder.create(tmp_path, other)
-    for said in ("holds another run", "--overwrite", "seed was 7, and is now 8", "models.tiny"):
+    for said in (
+        "contains a different run",
+        "--overwrite",
+        "seed was 7 and is now 8",
+        "models.tiny",
+    ):
         assert said in str(caught.value)
     assert files(tmp_path) == before
     for settings in ({"changed": True}, {"overwrite": True}):
@@ -344,7 +349,7 @@ def test_what_is_no_run_is_never_removed(tmp_path: Path, plant: Callable[[Path],
     path = written(tmp_path / "run", [flow()])
     plant(path)
     before = files(tmp_path)
-    with pytest.raises(SourceError, match=r"is no file of a run|holds no run"):
+    with pytest.raises(SourceError, match=r"is not a file of a run|contains no run"):
         written(path, [flow()], overwrite=True)
     assert files(tmp_path) == before
 
@@ -352,11 +357,11 @@ def test_what_is_no_run_is_never_removed(tmp_path: Path, plant: Callable[[Path],
 def test_a_folder_of_other_things(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("b")
     for overwrite in (False, True):
-        with pytest.raises(SourceError, match="not empty, and holds no run"):
+        with pytest.raises(SourceError, match="not empty, and contains no run"):
             RunFolder.create(tmp_path, ABOUT, overwrite=overwrite)
     for path, message in (
-        (tmp_path / "a", "a file of that name is there"),
-        (tmp_path / "a" / "b", "a is a file|a file of that name is there"),
+        (tmp_path / "a", "a file with this name exists"),
+        (tmp_path / "a" / "b", "a is a file|a file with this name exists"),
         ("a\0b", "it is not a path"),
     ):
         with pytest.raises(SourceError, match=message):
@@ -474,7 +479,7 @@ def test_links_planted_before_a_run(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "graph.json").symlink_to(outside / "graph.json")
     (outside / "graph.json").write_text(ABOUT.graph)
-    with pytest.raises(SourceError, match="holds no run"):
+    with pytest.raises(SourceError, match="contains no run"):
         RunFolder.create(tmp_path / "run", ABOUT, overwrite=True)
     assert files(outside) == {"graph.json": ABOUT.graph.encode()}
 

@@ -142,7 +142,7 @@ def test_another_database_is_no_journal(folder: Folder) -> None:
     with sqlite3.connect(f"{folder.path}/journal.sqlite") as database:
         database.execute("CREATE TABLE samples (key, entry, sum)")
     database.close()
-    with pytest.raises(SourceError, match="no journal of a run"):
+    with pytest.raises(SourceError, match="not a journal of a run"):
         Journal.open(folder)
 
 
@@ -182,6 +182,6 @@ def test_what_an_entry_does_not_speak_of_is_empty(folder: Folder) -> None:
 
 def test_what_an_entry_says_that_nobody_here_knows_is_refused(folder: Folder) -> None:
     journal = rewritten(folder, [7, {"text": "", "finish": "stop", "tokens": 1, "images": []}])
-    with pytest.raises(SourceError, match="what this version can't read: images"):
+    with pytest.raises(SourceError, match="that this version can't read: images"):
         journal.find([bytes(16)])
     journal.close()
