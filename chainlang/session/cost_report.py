@@ -1,4 +1,4 @@
-"""What rows have cost, beside what was predicted: by the figures of the engines themselves."""
+"""Cost reports: predicted and actual costs of rows, from the metrics of the engines."""
 
 from __future__ import annotations
 
@@ -20,34 +20,34 @@ from chainlang.store import Journal
 
 
 @define(eq=False)
-class Ways:
-    """Opens a run's ways to its engines, and knows what did not have to be asked of them."""
+class PortFactory:
+    """Builds the port stack of each engine of a run, and counts its cache and journal hits."""
 
-    way: OpenPort
+    open_port: OpenPort
     journal: Journal | None = None
-    """Where what is drawn is kept; None for a run that keeps nothing."""
+    """Journal that records all samples; None for a run without a folder."""
     ports: list[Port] = field(factory=list)
 
     def open(self, engine: Engine, budget: RunBudget | None = None, /, *memories: Memory) -> Port:
-        """Return the way to an engine."""
+        """Return a port to an engine."""
         journals = () if self.journal is None else (self.journal,)
-        port = self.way(engine, budget, *memories, *journals)
+        port = self.open_port(engine, budget, *memories, *journals)
         self.ports.append(port)
         return port
 
     @property
     def from_journal(self) -> int:
-        """How many samples were in the journal."""
+        """Number of journal hits, in samples."""
         return sum(one.taken for one in self._recorded() if one.memory is self.journal)
 
     @property
     def from_cache(self) -> int:
-        """How many samples were in the cache."""
+        """Number of cache hits, in samples."""
         return sum(one.taken for one in self._recorded() if one.memory is not self.journal)
 
     @property
     def shared(self) -> int:
-        """How many requests had the reply to an equal one."""
+        """Number of deduplicated requests."""
         return sum(one.shared for one in self._layers() if isinstance(one, SharedPort))
 
     def _recorded(self) -> Iterator[RecordedPort]:
@@ -59,27 +59,27 @@ class Ways:
 
 @frozen
 class Actual:
-    """What rows have cost, by the figures of the engines themselves."""
+    """Actual costs of rows, from the metrics of the engines."""
 
     engines: Mapping[str, Metrics]
-    """By the names of the models that one answers for, with commas. What others asked of the same
-    engine at the same time is in it."""
+    """Metrics of each engine, by the names of its models, separated by commas. They include the
+    requests of concurrent runs."""
     seconds: float
     failed: int = 0
-    """Rows that failed."""
+    """Number of failed rows."""
     events: Mapping[str, int] = field(factory=dict)
-    """How many parts stepped in, were drawn again, or ran out of rounds; by the kind of event."""
+    """Number of fallbacks, retries, and loops that reached their maximum, by kind of event."""
     from_journal: int = 0
-    """Samples that an earlier run into the same folder drew."""
+    """Samples of earlier runs into the same folder."""
     from_cache: int = 0
-    """Samples that any earlier run drew."""
+    """Samples of earlier runs in the cache."""
     shared: int = 0
-    """Requests that had the reply to an equal one."""
+    """Number of deduplicated requests."""
 
 
 @frozen
 class Costs:
-    """What was predicted of a run, and what it has cost."""
+    """Predicted and actual costs of a run."""
 
     predicted: Forecast
     actual: Actual
@@ -89,25 +89,27 @@ class Costs:
 
 
 @define(eq=False)
-class Account:
-    """Is opened before the first row of a run, and closed after the last."""
+class CostMeter:
+    """Measures the costs of a run, as the difference of metrics at its end and its start."""
 
     forecaster: Forecaster
     engines: Mapping[str, Engine]
-    ways: Ways
+    ports: PortFactory
     before: Mapping[int, Metrics]
     started: float
 
     @classmethod
-    def begin(cls, forecaster: Forecaster, engines: Mapping[str, Engine], ways: Ways) -> Account:
-        """Note what the engines have done before."""
+    def begin(
+        cls, forecaster: Forecaster, engines: Mapping[str, Engine], ports: PortFactory
+    ) -> CostMeter:
+        """Start measuring: save the current metrics of the engines."""
         before = {id(one): one.metrics for one in engines.values()}
-        return cls(forecaster, engines, ways, before, time.monotonic())
+        return cls(forecaster, engines, ports, before, time.monotonic())
 
     def costs(self, failed: int, events: Mapping[str, int], before: int = 0) -> Costs:
-        """Return what was predicted, and what it came to for rows of which so many failed.
+        """Return the predicted and the actual costs, with the number of failed rows and events.
 
-        `before` is how many samples the rows have that were done when it was opened.
+        `before` is the number of samples of the rows that were completed before the start.
         """
         names: dict[int, list[str]] = {}
         for name, engine in self.engines.items():
@@ -121,9 +123,9 @@ class Account:
             time.monotonic() - self.started,
             failed,
             dict(events),
-            before + self.ways.from_journal,
-            self.ways.from_cache,
-            self.ways.shared,
+            before + self.ports.from_journal,
+            self.ports.from_cache,
+            self.ports.shared,
         )
         return Costs(self.forecaster.forecast(), actual)
 
@@ -132,7 +134,7 @@ class Account:
 
 
 def table(forecast: Forecast, actual: Actual | None = None) -> Iterator[str]:
-    """Yield the lines of a page: of each model what is written, predicted, and what it came to."""
+    """Yield the lines of a cost report: written, predicted and actual costs of each model."""
     number = forecast.rows
     if number is None:
         yield "COST OF A ROW, where nothing fails"
@@ -155,7 +157,7 @@ def table(forecast: Forecast, actual: Actual | None = None) -> Iterator[str]:
 
 
 def _rows(one: Predicted, done: Metrics | None, *, counted: bool) -> Iterator[tuple[str, ...]]:
-    """Yield what is said of a model: the name of a figure, and a cell for each column."""
+    """Yield the table rows of a model: the name of a figure, and a cell for each column."""
     written, cost = one.written, one.cost
     said = {
         "requests": (str(written.requests), str(cost.requests)),
@@ -195,7 +197,7 @@ def _most(number: Range) -> str:
 
 
 def _notes(forecast: Forecast, actual: Actual | None) -> Iterator[str]:
-    """Yield what is to be said besides the figures, and what some of them mean."""
+    """Yield the notes below the table, and explanations of some figures."""
     tokens = _most(forecast.path_tokens)
     path = "1 request" if forecast.path == ONE else f"{forecast.path} requests, one after another"
     yield f"longest path of a row: {path}; {tokens} output tokens"

@@ -1,4 +1,4 @@
-"""From the models that a plan names to engines: opened once, kept, and closed at the end."""
+"""Engines of the models of a plan: opened once, shared by chains, and closed at exit."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _OPENING = threading.Lock()
 def wanted(
     plan: Plan, declared: Iterable[Item], settings: RowSettings
 ) -> dict[str, Engine | Model]:
-    """Return for each model of a plan the engine that was given for it, or what is to be opened."""
+    """Return the given engine of each model of a plan, or the declaration of the one to open."""
     given = settings.engine
     if given is not None and not isinstance(given, Mapping):
         engine: Engine | Model = given
@@ -51,10 +51,10 @@ def engines_of(
     declared: Iterable[Item],
     settings: RowSettings,
 ) -> dict[str, Engine]:
-    """Return the engine of each model of a plan; an engine stays open for the next chain.
+    """Return the engine of each model of a plan; engines stay open for later chains.
 
-    `named` is what `wanted` has found. A model is not loaded yet. Raises `EngineError` with the
-    place that names the model, where the chain has a text.
+    `named` is the result of `wanted`. No model is loaded. Raises `EngineError` with the span of the
+    model, if the chain has a source text.
     """
     names = [item.name for item in declared if isinstance(item, Model)]
     found: dict[str, Engine] = {}
@@ -73,9 +73,9 @@ def engines_of(
 def readers_of(
     named: Mapping[str, Engine | Model], settings: RowSettings
 ) -> dict[str, Reader | str]:
-    """Return how each model of a plan reads prompts, or in words why that is not known.
+    """Return the prompt reader of each model of a plan, or the reason why there is none.
 
-    No model is loaded for it. Models that one engine answers for have the same reader.
+    No model is loaded. Models with one engine have the same reader.
     """
     given: dict[int, Reader | str] = {}
     found: dict[str, Reader | str] = {}
@@ -110,12 +110,12 @@ def _reader(model: Model, settings: RowSettings) -> Reader | str:
 
 
 def _key(model: Model, arguments: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Return what an engine is kept by."""
+    """Return the key of an engine in the pool."""
     return (model.engine, model.source, *sorted(arguments.items()))
 
 
 def _check_promises(plan: Plan, engines: Mapping[str, Engine]) -> None:
-    """Raise if a stage asks for what the engine of its model does not give."""
+    """Raise if a stage requires a capability that the engine of its model lacks."""
     promised = {name: engine.capabilities for name, engine in engines.items()}
     if all(one.logprobs for one in promised.values()):
         return
@@ -132,10 +132,10 @@ def _check_promises(plan: Plan, engines: Mapping[str, Engine]) -> None:
 
 @contextmanager
 def told(plan: Plan, name: str, model: Engine | Model) -> Iterator[None]:
-    """Attach the span of a model to the `EngineError`s that are raised in the block.
+    """Attach the span of a model to each `EngineError` that is raised in the block.
 
-    That is the span of the setting that the error is about, or else of the model, where it is
-    declared or first named.
+    That is the span of the setting that the error is about, or else that of the model's declaration
+    or first use.
     """
     try:
         yield
@@ -155,11 +155,11 @@ def _about(found: Diagnostic, model: Engine | Model) -> Span | None:
         return settings[found.setting]
     if found.kind == "model":
         return part_span(model.span, "source")
-    return settings.get("base_url")  # an error of a server is about the server at that address
+    return settings.get("base_url")  # server errors are about its address
 
 
 def _place(plan: Plan, name: str) -> Span | None:
-    """Return where a model is first named; None where a setting names it, or there is no text."""
+    """Return the span of a model's first use; None if it is in a setting or without source text."""
     for step in leaves(plan.root):
         if isinstance(step, Generate) and step.stage.model == name and step.stage.span:
             place = dict(step.stage.span.parts).get("model")
@@ -169,7 +169,7 @@ def _place(plan: Plan, name: str) -> Span | None:
 
 
 def _check_name(name: str, models: Iterable[str]) -> None:
-    """Raise if a name is nothing but a slip of another one."""
+    """Raise if an unknown name is similar to a known one, and is no path or repository."""
     known = [*models, tiny.NAME]
     if name not in known and nearest(name, known) and "/" not in name and not Path(name).exists():
         raise EngineError([unknown("model", name, known, code="engine")])
@@ -197,8 +197,8 @@ def _open(model: Model, arguments: dict[str, Any], progress: Progress | None) ->
         engine = OpenAIEngine(model.source, **arguments)
         engine.probe()
         if progress is not None:
-            doubt = "special tokens in values may be read as such there"
-            progress(f"{model.source} is asked at {engine.url}; {doubt}")
+            doubt = "the server may interpret special tokens in values"
+            progress(f"requests for {model.source} go to {engine.url}; {doubt}")
         return engine
     from chainlang.engines.vllm.engine import VllmEngine
 
@@ -206,7 +206,7 @@ def _open(model: Model, arguments: dict[str, Any], progress: Progress | None) ->
 
 
 def _source(model: Model) -> str | Path:
-    """Return where vLLM finds a model."""
+    """Return the path or repository of a model for vLLM."""
     if model.source != tiny.NAME:
         return model.source
     folder = tiny.path()
@@ -218,7 +218,7 @@ def _source(model: Model) -> str | Path:
 
 
 def _reached(arguments: dict[str, Any], settings: RowSettings) -> dict[str, Any]:
-    """Return how a server is reached. The key of the settings goes nowhere but to their address."""
+    """Return the arguments of a server; the settings' API key is sent only to their address."""
     allowed = settings.allowed_hosts
     if "base_url" in arguments:
         return {**arguments, "allowed_hosts": allowed}
@@ -242,7 +242,7 @@ def _value(value: object) -> Any:
 
 
 def close_engines() -> None:
-    """Close every engine that was opened for a chain; the next chain opens what it needs."""
+    """Close all engines that were opened for chains; later chains open them again."""
     while _OPEN:
         _OPEN.popitem()[1].close()
 

@@ -1,4 +1,4 @@
-"""What rows will cost, before they run: by the plan, and by the prompts that are known."""
+"""Cost estimates of rows before they run, from the plan and the known prompts."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ from chainlang.settings import RowSettings
 
 @frozen
 class Predicted:
-    """What one model will have to do for rows, where nothing fails."""
+    """Predicted costs of one model for rows without failures."""
 
     cost: Cost = field(factory=Cost)
     written: Cost = field(factory=Cost)
-    """By the plan without passes."""
+    """Costs of the unoptimized plan."""
     shared: Range = NONE
-    """Prompt tokens that a cache of prefixes can spare."""
+    """Prompt tokens that a prefix cache can save."""
     bound: int = 0
-    """Prompt tokens that have to be computed at least, from an empty cache: the block bound."""
+    """Minimum number of computed prompt tokens, from an empty prefix cache: the block bound."""
     too_long: int = 0
-    """Prompts that do not fit into the context of the model."""
+    """Number of prompts that exceed the model's context length."""
     replied: bool = False
-    """Whether some prompts read replies, and so have no length before the run."""
+    """Whether some prompts contain replies, so that their length is unknown before the run."""
     read: bool = True
-    """Whether anything is known of how long its prompts are."""
+    """Whether the lengths of prompts are known."""
 
     def __add__(self, other: Predicted) -> Predicted:
         return Predicted(
@@ -55,32 +55,32 @@ class Predicted:
 
 @frozen
 class Forecast:
-    """What rows will cost before they run; without any, what a row costs."""
+    """Predicted costs of rows, or of any row if none are given."""
 
     models: Mapping[str, Predicted]
     path: Range
-    """Requests of a row that wait for each other, in the row where they are most."""
+    """Number of sequential requests of a row, at most: its critical path."""
     path_tokens: Range
-    """Output tokens along that way."""
+    """Output tokens of the critical path."""
     rows: int | None = None
-    """How many there are that can be run; None where none were given."""
+    """Number of valid rows; None if no rows are given."""
     equal: int = 0
-    """How many of them are equal to one before them, and cost nothing as long as that one runs."""
+    """Number of duplicate rows, which cost nothing while an equal row is in flight."""
     unread: Mapping[str, str] = field(factory=dict)
-    """Of each model of which nothing is known about the length of prompts: why."""
+    """Reason for each model whose prompt lengths are unknown."""
     blocks: Mapping[str, int | None] = field(factory=dict)
-    """Tokens in a block of each model's cache of prefixes; None where there is none."""
+    """Block size of each model's prefix cache, in tokens; None without a prefix cache."""
     sharing: bool = False
-    """Whether requests that turn out equal are asked once, and so may be fewer."""
+    """Whether equal requests are deduplicated, so that there may be fewer."""
     unfit: int = 0
-    """How many rows can't be run, and are left out."""
+    """Number of invalid rows, which are left out."""
     misfit: str = ""
-    """What is wrong with the first of them."""
+    """Error of the first invalid row."""
 
 
 @define(eq=False)
 class Forecaster:
-    """Is told of each row as it is read, and keeps no more of it than hashes."""
+    """Streaming cost estimator: counts rows as they are read, and keeps only hashes of them."""
 
     found: Compiled
     readers: Mapping[str, Reader | str]
@@ -89,11 +89,11 @@ class Forecaster:
     equal: int = 0
     _models: dict[str, Predicted] = field(factory=dict)
     _written: dict[int, Counts] = field(factory=dict)
-    """By how many candidates a row starts with."""
+    """Costs of the unoptimized plan by the number of initial candidates."""
     _way: Counts = field(factory=Counts)
     _seen: Seen = field(factory=Seen)
     _asked: Seen = field(factory=Seen)
-    """Prompts that are asked once."""
+    """Deduplicated prompts."""
     _prefixes: dict[int, Prefixes] = field(factory=dict)
     _read: int = 0
     _misfit: str = ""
@@ -102,7 +102,7 @@ class Forecaster:
     def of(
         cls, found: Compiled, named: Mapping[str, Engine | Model], settings: RowSettings
     ) -> Forecaster:
-        """Return the forecaster of a program, with what is known of the models that it names."""
+        """Return the estimator of a compiled chain, with the prompt readers of its models."""
         return cls(found, readers_of(named, settings), settings.window)
 
     def watch(self, starts: Iterable[Record | RowFailure]) -> Iterator[Record | RowFailure]:
@@ -127,7 +127,7 @@ class Forecaster:
             and not self._seen.add(hash(start.id))
         ):
             self.equal += 1
-            # The first of them runs while all rows of the first window do; after that, perhaps.
+            # Within the first window an equal row is certainly in flight; later, possibly.
             found = Counts() if self._read < self.window else found.or_(Counts())
         for name in written.models:
             self._count(name, found, written.models[name])
@@ -152,12 +152,12 @@ class Forecaster:
         self._models[name] = self._models.get(name, Predicted()) + now
 
     def _read_by(self, reader: Reader, now: Predicted, asked: Iterable[Asked]) -> Predicted:
-        """Return what is predicted of a model, with what there is to be said of its prompts."""
+        """Return the predicted costs of a model, with those of its prompts."""
         prefixes = self._prefixes.setdefault(id(reader), Prefixes(reader.block))
         for one in asked:
             least, most = one.samples.least, one.samples.most
             if one.prompt is None:
-                # At least the last token has to be computed, unless another had the same reply.
+                # At least the last token is computed, unless the request is deduplicated.
                 single = one.length.least if reader.block is None else 1
                 spared = NONE if reader.block is None else ANY
                 computed = 0 if one.shared else least * single
@@ -173,7 +173,7 @@ class Forecaster:
         return now
 
     def forecast(self) -> Forecast:
-        """Return what all rows will cost that were read."""
+        """Return the predicted costs of all rows so far."""
         names = counts(self.found.naive).models
         plan = self.found.plan
         return Forecast(
@@ -191,7 +191,7 @@ class Forecaster:
 
 
 def of_a_row(found: Compiled) -> Forecast:
-    """Return what any row costs."""
+    """Return the predicted costs of any row."""
     planned, written = counts(found.plan), counts(found.naive)
     models = {
         name: Predicted(planned.models.get(name, Cost()), cost)

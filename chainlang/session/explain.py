@@ -1,4 +1,4 @@
-"""What will be done for a chain, and what that costs: the page of `explain`."""
+"""The page of `explain`: passes, plan, memory and costs of a chain."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ from chainlang.settings import MapSettings
 
 @frozen(repr=False)
 class Explanation:
-    """A chain, what each pass did to it, the plan, and what that costs at most.
+    """Explanation of a chain: the effect of each pass, the plan, and the costs.
 
-    It prints as a page. Everything on it is a value: `compiled`, the costs of a row, which are
-    `cost` and `naive`, and those of all rows, `forecast` and `actual`.
+    It prints as a page. Its values are `compiled`, the costs of a row, which are `cost` and
+    `naive`, and those of all rows, `forecast` and `actual`.
 
     >>> from chainlang import chain
     >>> found = chain("9:E >> M").explain(outputs="answer")
@@ -43,22 +43,22 @@ class Explanation:
     chain: str
     compiled: Compiled
     forecast: Forecast
-    """What the rows will cost; without any, what one does."""
+    """Predicted costs of the rows, or of any row if none are given."""
     actual: Actual | None = None
-    """What they have cost, where they were run for that."""
+    """Actual costs of the rows, if they were run."""
     memory: Memory = field(kw_only=True)
-    """What the models need of the memory, and which of them are there together."""
+    """Memory of the models, and the models that are loaded together."""
     window: int = field(kw_only=True)
-    """How many rows are in flight at most."""
+    """Maximum number of rows in flight."""
 
     @property
     def cost(self) -> Counts:
-        """What a row costs by the plan that runs, where nothing fails and no rows are equal."""
+        """Costs of a row by the optimized plan, without failures and duplicate rows."""
         return counts(self.compiled.plan)
 
     @property
     def naive(self) -> Counts:
-        """What it costs by the plan without passes."""
+        """Costs of a row by the unoptimized plan."""
         return counts(self.compiled.naive)
 
     def __str__(self) -> str:
@@ -80,7 +80,7 @@ class Explanation:
         yield from (f"  {line}" for line in render(self.compiled.plan).splitlines())
 
     def _memory(self) -> Iterator[str]:
-        """Yield what models need, and who takes turns, if there is anything to be decided."""
+        """Yield the memory of the models and the order of swaps, if there are several."""
         memory, found = self.memory, self.memory.residency
         if not memory.chosen and len(found.sizes) < 2:
             return
@@ -104,7 +104,7 @@ class Explanation:
 
 
 def _changes(applied: Applied) -> Iterator[str]:
-    """Yield the lines of a chain or a plan that a pass took away, and those it put there."""
+    """Yield the lines of a chain or a plan that a pass removed and added."""
     if not applied.fired:
         return
     before, after = (_lines(one) for one in (applied.before, applied.after))
@@ -120,10 +120,10 @@ def _lines(one: object) -> list[str]:
 def explained(
     text: str, program: Program, rows: Any, settings: MapSettings, *, analyze: bool
 ) -> Explanation:
-    """Return the explanation of a program that has been checked.
+    """Return the explanation of a checked program.
 
-    `rows` are read as `map` would read them, and those that can't be run are left out. Where they
-    are to be analyzed they are run, and else no model is loaded.
+    `rows` are read as by `map`; invalid rows are left out. With `analyze` the rows are run;
+    otherwise no model is loaded.
     """
     found = planned(program, settings)
     named = wanted(found.plan, program.items, settings)

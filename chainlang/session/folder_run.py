@@ -1,4 +1,4 @@
-"""A run into a folder: begun or resumed, written row by row, and ended in one of three ways."""
+"""Runs into folders: started or resumed, written row by row, and finished."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from chainlang.runtime.prepared import Prepared
 from chainlang.runtime.run_loop import run
 from chainlang.semantics.outputs import EVERYTHING
 from chainlang.semantics.record import Record
-from chainlang.session.cost_report import Account, Costs, Ways
+from chainlang.session.cost_report import CostMeter, Costs, PortFactory
 from chainlang.session.engine_pool import wanted
 from chainlang.session.estimate import Forecaster
 from chainlang.session.prepare import prepare
@@ -40,7 +40,7 @@ _WAIT = "to wait longer before the run stops: --patience 3600, in Python patienc
 
 @frozen
 class Summary:
-    """What a run over a source came to, or what it had come to when it was interrupted."""
+    """Summary of a run into a folder, also of an interrupted one."""
 
     rows: int
     failed: int
@@ -48,19 +48,19 @@ class Summary:
     seconds: float
     folder: Path
     events: Mapping[str, int] = field(factory=dict)
-    """How many parts stepped in, were drawn again, or ran out of rounds; by the kind of event."""
+    """Number of fallbacks, retries, and loops that reached their maximum, by kind of event."""
     recorded: int = 0
-    """How many samples were in the journal of the folder, and so were not drawn again."""
+    """Number of samples taken from the journal of the folder."""
     cached: int = 0
-    """How many were in the cache, and so were not drawn at all."""
+    """Number of samples taken from the cache."""
     loads: int = 0
-    """How often a model was loaded."""
+    """Number of model loads."""
     costs: Costs | None = None
-    """What was predicted, and what it came to in this call, where that was asked for."""
+    """Predicted and actual costs, with `analyze`."""
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C, and what is in the run folder nevertheless."""
+    """Ctrl-C during a run into a folder, with the summary of its results so far."""
 
     def __init__(self, summary: Summary) -> None:
         self.summary = summary
@@ -70,13 +70,12 @@ class Interrupted(KeyboardInterrupt):
 def run_to_folder(
     program: Program, source: Any, out: Path, settings: RunSettings, *, text: str, graph: str
 ) -> Summary:
-    """Run a chain over a source and write a run folder; return what it came to.
+    """Run a chain over a source and write a run folder; return its summary.
 
-    `text` and `graph` are the chain as text and as JSON. The folder says of each model what its
-    engine promises, and so what the results are worth. An interruption leaves the folder with the
-    rows that were done, marked as interrupted, and is raised as `Interrupted`. So does a row that
-    fails because its model is down, since all rows after it would: the folder is marked as stopped,
-    and `StopError` is raised.
+    `text` and `graph` are the chain as text and as JSON. The folder has the capabilities of each
+    engine. After an interruption it contains the completed rows and is marked as interrupted, and
+    `Interrupted` is raised. If a model is unavailable or a budget is used up, it is marked as
+    stopped, and `StopError` is raised.
     """
     about = about_of(planned(program, settings), settings, text=text, graph=graph)
     with (
@@ -91,7 +90,7 @@ def run_to_folder(
 
 
 def about_of(compiled: Compiled, settings: RunSettings, *, text: str, graph: str) -> About:
-    """Return what a run folder says of a run before a model is loaded."""
+    """Return the description of a run that is known before a model is loaded."""
     seen = {} if settings.outputs is None else {"outputs": sorted(settings.outputs)}
     lossy = {"lossy": list(compiled.plan.lossy)} if compiled.plan.lossy else {}
     return About(
@@ -110,31 +109,30 @@ class FolderRun:
     """One run into a folder, from its first row to its last.
 
     ===========  =======================  ========================  ============================
-    state        reached by               ``metadata.json`` says    the same call again
+    state        entered by               ``metadata.json``         the same call again
     ===========  =======================  ========================  ============================
-    begun        `begin`                  nothing of this run       begins, or resumes as below
-    running      `write`                  nothing of this run       resumes behind the last note
-    complete     `finish`                 complete                  adds rows that are new
-    stopped      `StopError` in the run   stopped, and why          resumes behind the last row
-    interrupted  any other error, Ctrl-C  interrupted               resumes behind the last row
-    broken       an error of the disk     nothing of this run       resumes behind the last note
+    started      `begin`                  not written               starts, or resumes as below
+    running      `write`                  not written               resumes after the last note
+    complete     `finish`                 complete                  adds new rows
+    stopped      `StopError` in the run   stopped, with the reason  resumes after the last row
+    interrupted  any other error, Ctrl-C  interrupted               resumes after the last row
+    broken       an error of the disk     not written               resumes after the last note
     ===========  =======================  ========================  ============================
 
-    A row that failed for a reason that passes, or that ended the run, is done again by a run that
-    resumes. What the folder holds and in what order it becomes visible is in `store.run_folder`;
-    how a run is resumed, in `store.resume`.
+    A resumed run repeats a row that failed with a transient error or that ended the run. The files
+    of a folder are described in `store.run_folder`, and resuming in `store.resume`.
     """
 
     folder: RunFolder
     prepared: Prepared
     rows: Iterator[Record | RowFailure]
     extent: Extent
-    """How far the source has been read."""
+    """Number of rows that were read from the source."""
     out: Path
     settings: RunSettings
-    ways: Ways
-    account: Account | None
-    """What was predicted, where that was asked for."""
+    ports: PortFactory
+    meter: CostMeter | None
+    """Measures costs, with `analyze`."""
     started: float
 
     @classmethod
@@ -142,9 +140,9 @@ class FolderRun:
     def begin(
         cls, program: Program, source: Any, out: Path, settings: RunSettings, about: About
     ) -> Iterator[FolderRun]:
-        """Begin a run, or resume the one that the folder holds; the ``with`` block ends it.
+        """Start a run, or resume the one in the folder; it ends with the ``with`` block.
 
-        The folder and the source are looked at before a model is loaded.
+        The folder and the source are checked before a model is loaded.
         """
         started = time.monotonic()
         RunFolder.check(
@@ -170,15 +168,15 @@ class FolderRun:
             inputs=lambda count: _hash(islice(rows, count)),
             retry=settings.retry_failed,
         ) as folder:
-            ways = Ways(prepared.open_port, folder.journal)
-            account = None if forecaster is None else Account.begin(forecaster, engines, ways)
-            prepared = evolve(prepared, open_port=ways.open)
-            begun = cls(folder, prepared, rows, extent, out, settings, ways, account, started)
+            ports = PortFactory(prepared.open_port, folder.journal)
+            meter = None if forecaster is None else CostMeter.begin(forecaster, engines, ports)
+            prepared = evolve(prepared, open_port=ports.open)
+            begun = cls(folder, prepared, rows, extent, out, settings, ports, meter, started)
             with begun._ended():
                 yield begun
 
     def outcomes(self) -> Iterator[Outcome]:
-        """Yield the outcome of each row that is not in the folder yet."""
+        """Yield the outcome of each row that is not in the folder."""
         return run(
             self.prepared,
             self.rows,
@@ -187,7 +185,7 @@ class FolderRun:
         )
 
     def write(self, outcome: Outcome) -> None:
-        """Write what became of a row. Raises `StopError` instead where its model is down."""
+        """Write the outcome of a row. Raises `StopError` instead if its model is unavailable."""
         failure, start = outcome.failure, outcome.start
         ends = self.settings.on_error == "raise"
         if failure is not None and failure.cause == "down" and not ends:
@@ -209,21 +207,21 @@ class FolderRun:
             )
 
     def note(self, outcome: Outcome) -> None:
-        """Report a row that is written. Raises `RowError` if it failed, and that ends the run."""
+        """Report a written row. Raises `RowError` if it failed and `on_error` is ``raise``."""
         if self.settings.on_row is not None:
             self.settings.on_row(outcome, self._expected())
         if outcome.failure is not None and self.settings.on_error == "raise":
             raise outcome.failure.error()
 
     def finish(self) -> None:
-        """Complete all files: every row of the source is in them."""
+        """Complete all files, after the last row of the source."""
         with interrupts_deferred():
             self.folder.finish()
 
     def summary(self) -> Summary:
-        """Return what the run has come to so far."""
+        """Return the summary of the run so far."""
         done, before = self.folder.output, self.folder.before.calls
-        account, swapper = self.account, self.prepared.swapper
+        meter, swapper = self.meter, self.prepared.swapper
         return Summary(
             done.rows,
             done.failed,
@@ -231,15 +229,15 @@ class FolderRun:
             time.monotonic() - self.started,
             self.out,
             dict(done.stepped_in),
-            before + self.ways.from_journal,
-            self.ways.from_cache,
+            before + self.ports.from_journal,
+            self.ports.from_cache,
             0 if swapper is None else swapper.loads,
-            None if account is None else account.costs(done.failed, done.stepped_in, before),
+            None if meter is None else meter.costs(done.failed, done.stepped_in, before),
         )
 
     @contextmanager
     def _ended(self) -> Iterator[None]:
-        """Say what was written so far, where the block is interrupted or stopped."""
+        """Add the summary to an interruption or a stop that is raised in the block."""
         try:
             yield
         except KeyboardInterrupt as error:
@@ -252,25 +250,25 @@ class FolderRun:
             raise StopError([why], self.summary()) from error
 
     def _expected(self) -> float | None:
-        """Return how many rows there will be, as far as is known."""
+        """Return the expected number of rows; None if it is unknown."""
         found, limit = self.extent.expected(), self.settings.limit
         return found if limit is None else limit if found is None else min(found, limit)
 
 
 def _promised(engine: Engine) -> dict[str, Any]:
-    """Return what a run folder says of an engine."""
+    """Return the description of an engine for the run folder."""
     return {"fingerprint": engine.fingerprint, "capabilities": asdict(engine.capabilities)}
 
 
 def _read(start: Record | RowFailure | None) -> tuple[int, Mapping[str, Any]]:
-    """Return the number and the fields of a row as it was read; none where that failed."""
+    """Return the number and the fields of a row as it was read; no fields if that failed."""
     if isinstance(start, Record):
         return start.number, start.row
     return (start.line or 0 if start is not None else 0), {}
 
 
 def _hash(starts: Iterable[Record | RowFailure]) -> str:
-    """Return the hash of rows, as a run folder has it of those that are done."""
+    """Return the hash of rows, as the run folder has it of the completed ones."""
     found = ""
     for index, start in enumerate(starts, 1):
         number, fields = _read(start)

@@ -1,4 +1,4 @@
-"""What the models of a plan need of the memory, and who loads and unloads them."""
+"""Memory of the models of a plan, and their swapper."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ from chainlang.settings import RowSettings
 
 @frozen
 class Memory:
-    """What the models of a plan need, and which of them are there together."""
+    """Memory of the models of a plan, and the models that are loaded together."""
 
     needs: Mapping[str, Size | None]
-    """Of each model that holds memory here, in the order of their first use; None where that can't
-    be known before its files are on this machine."""
+    """Size of each model that is loaded on this machine, in the order of first use; None if it is
+    unknown before its files are downloaded."""
     residency: Residency
     chosen: bool = False
-    """Whether a setting says how much there is; else it is what the device has."""
+    """Whether the amount of memory is set by `memory=`; otherwise it is that of the device."""
     same: Mapping[str, str] = field(factory=dict)
-    """For the other names of a model, the first one."""
+    """First name of each model, by its other names."""
 
 
 def memory_of(plan: Plan, named: Mapping[str, Engine | Model], settings: RowSettings) -> Memory:
-    """Return what the models of a plan need. Nothing is loaded for it, and no engine made.
+    """Return the memory of the models of a plan, without loading models or creating engines.
 
-    Where no setting says how much memory there is, a model that is larger than the device takes all
-    of it: whether it works is for its engine to say.
+    Without `memory=`, a model that is larger than the device counts as all of its memory, and its
+    engine decides whether it can be loaded.
     """
     first: dict[Hashable, str] = {}
     same: dict[str, str] = {}
@@ -59,9 +59,9 @@ def memory_of(plan: Plan, named: Mapping[str, Engine | Model], settings: RowSett
 
 
 def swapper_of(plan: Plan, declared: Iterable[Item], settings: RowSettings) -> Swapper:
-    """Return who loads the models of a plan; those that fit together are loaded.
+    """Return the model swapper of a plan; models that fit together are loaded.
 
-    Raises `EngineError` for a model that can't be had, or that the memory can't hold.
+    Raises `EngineError` for a model that is unavailable, or too large for the memory.
     """
     declared = tuple(declared)
     named = wanted(plan, declared, settings)
@@ -87,7 +87,7 @@ def swapper_of(plan: Plan, declared: Iterable[Item], settings: RowSettings) -> S
 
 
 def _identity(one: Engine | Model) -> Hashable:
-    """Return what two names of one model have in common."""
+    """Return a key that is equal for two names of one model."""
     if isinstance(one, Model):
         return (one.engine, one.source, *sorted((it.name, repr(it.value)) for it in one.settings))
     return id(one)
@@ -123,7 +123,7 @@ def _fetch(one: Engine | Model) -> str:
 
 
 def parts(size: Size) -> str:
-    """Return what a size is made of, in words."""
+    """Return the components of a size, for messages."""
     return ", ".join(_parts(size))
 
 
@@ -136,7 +136,7 @@ def _parts(size: Size) -> Iterator[str]:
 
 
 def amount(number: int) -> str:
-    """Return a number of bytes in words.
+    """Return a number of bytes with a unit.
 
     >>> amount(5), amount(1536), amount(8 << 30)
     ('5 B', '1.5 KiB', '8 GiB')

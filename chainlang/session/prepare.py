@@ -1,8 +1,4 @@
-"""From a program and settings to a plan that is ready to run: the one way of all front ends.
-
-Calls, `map`, run folders and streams differ in where rows come from and where outcomes go. What
-stands between is made here.
-"""
+"""Preparation of a run from a program and settings, shared by calls, `map`, folders and streams."""
 
 from __future__ import annotations
 
@@ -16,10 +12,10 @@ from chainlang.settings import RowSettings
 
 
 def prepare(program: Program, settings: RowSettings, *, ordered: bool = True) -> Prepared:
-    """Return a program ready to run: compiled, its models loaded, its cache of samples open.
+    """Return a prepared run: compile the program, load its models, and open the sample cache.
 
-    Raises `SettingError` for passes and outputs that there are not, `EngineError` for a model that
-    can't be had, `SourceError` for a broken cache.
+    Raises `SettingError` for unknown passes and outputs, `EngineError` for an unavailable model,
+    and `SourceError` for a damaged cache.
     """
     plan = planned(program, settings).plan
     swapper = swapper_of(plan, program.items, settings)

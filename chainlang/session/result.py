@@ -1,4 +1,4 @@
-"""What a row became, for the reader: the answer, the candidates, the named parts, the cost."""
+"""`Result`: the outcome of one row, as callers see it."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from chainlang.semantics.record import (
 
 @frozen(repr=False)
 class Result:
-    """A row that is done.
+    """The result of a row: its answer, candidates, named parts and usage, or its failure.
 
-    ``result.answer`` is the first candidate's answer, ``result["verdict"]`` one of its fields,
-    ``result.failure`` says why there is none. On a branched result the answers are in `branches`.
+    ``result.answer`` is the answer of the first candidate, ``result["verdict"]`` one of its fields,
+    and ``result.failure`` the failure, if any. A branched result has its answers in `branches`.
 
     >>> from chainlang import chain
     >>> from chainlang.engines.fake import FakeEngine
@@ -39,13 +39,13 @@ class Result:
     """
 
     index: int
-    """The position of the row in its source, from 0."""
+    """Position of the row in its source, from 0."""
     row_id: str
     flow: Flow | None
     failure: RowFailure | None
     usage: Usage = field(factory=Usage)
     outputs: Outputs = field(default=EVERYTHING, repr=False)
-    """What of the row was asked for; the rest is not here."""
+    """Requested outputs; the result has no others."""
 
     @property
     def ok(self) -> bool:
@@ -66,7 +66,7 @@ class Result:
 
     @property
     def branches(self) -> Mapping[str, Result]:
-        """The results of the branches, under their labels, else their positions."""
+        """The results of the branches, by label or position."""
         if not isinstance(self.flow, Branched):
             return {}
         return {
@@ -87,16 +87,17 @@ class Result:
 
     @property
     def value(self) -> Any:
-        """The reply of the first candidate as Python has it, else its answer.
+        """The parsed reply of the first candidate as a Python value, or its answer if it has none.
 
-        An instance, where a class is bound to its type. Raises `RowError` if there is none.
+        An instance of the class, if the reply's type is a class. Raises `RowError` if there is no
+        candidate.
         """
         first = self._first
         return first.answer if first.value is None else first.value
 
     @property
     def unkept(self) -> Mapping[str, tuple[str, ...]]:
-        """By stage: what of its type the engine did not hold a reply to; it was looked at after."""
+        """Parts of each stage's type that its engine did not enforce; replies were validated."""
         found: dict[str, dict[str, None]] = {}
         for entry in self._entries:
             for one in entry.candidates:
@@ -106,12 +107,12 @@ class Result:
 
     @property
     def history(self) -> Mapping[str, Part]:
-        """The outputs of the named parts, of those that were asked for."""
+        """The candidates of the named parts, as far as they are among the requested outputs."""
         return {name: Part(found) for name, found in self.record.history.items()}
 
     @property
     def trace(self) -> tuple[TraceEntry, ...]:
-        """What every stage yielded, in the order of the chain."""
+        """The candidates of each stage, in the order of the chain."""
         self._asked("trace")
         return self._entries
 
@@ -123,7 +124,7 @@ class Result:
 
     @property
     def _first(self) -> Candidate:
-        """The first candidate, of which there may be no more than its answer."""
+        """The first candidate; with `outputs` it may have nothing but its answer."""
         self._asked("answer")
         if not self.record.candidates:
             message = "this row has no candidates"
@@ -131,10 +132,10 @@ class Result:
         return self.record.candidates[0]
 
     def _asked(self, name: str) -> None:
-        """Raise `OperandError` for something of the row that was not asked for."""
+        """Raise `OperandError` for an output that was not requested."""
         if name not in self.outputs and self.failure is None:
             given = ", ".join(repr(one) for one in self.outputs)
-            message = f"this result has no {name}: only {given} was asked for"
+            message = f"this result has no {name}: only {given} was requested"
             hint = f"add it: outputs=({given}, {name!r})"
             raise error_of(
                 "operand", message, hint, kind="output", subject=name, known=self.outputs
@@ -142,16 +143,13 @@ class Result:
 
     @property
     def events(self) -> tuple[Event, ...]:
-        """What did not go the straight way: fallbacks, draws that were repeated, loops that ended.
-
-        Loops that ended without their condition, that is.
-        """
+        """Events of the row: fallbacks, retries, loops that reached their maximum, lossy passes."""
         return () if self.flow is None else events_of(self.flow)
 
     def __getitem__(self, name: str) -> Any:
         """Return a field of the first candidate, ``responses``, a named part, or an input field.
 
-        Raises KeyError naming what there is, `OperandError` for what was not asked for.
+        Raises KeyError with the known names, or `OperandError` for outputs that were not requested.
         """
         record = self.record
         if name in ("answer", "responses"):
@@ -181,7 +179,7 @@ class Result:
 
 
 def result_of(outcome: Outcome, outputs: Outputs) -> Result:
-    """Return an outcome as the reader sees it."""
+    """Return the result of an outcome."""
     return Result(
         outcome.index, outcome.row_id, outcome.flow, outcome.failure, outcome.usage, outputs
     )

@@ -1,4 +1,4 @@
-"""From the rows of a source to the records that they start as."""
+"""Initial records of the rows of a source."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from chainlang.semantics.record import Record
 def rows_of(
     source: Any, program: Program, limit: int | None, extent: Extent
 ) -> Iterator[Record | RowFailure]:
-    """Return the records that the rows of a source start as, or why they are none.
+    """Return the initial record of each row of a source, or a failure for an invalid row.
 
-    `extent` counts how far the source has been read. Raises `SourceError` for one that can't be.
+    `extent` counts the rows that were read. Raises `SourceError` if the source can't be read.
     """
     rows = check_ids(read_rows(source, extent=extent))
     return _starts(rows if limit is None else islice(rows, limit), program, source)
 
 
 def start_of(row: Any, program: Program) -> Record | RowFailure:
-    """Return the record that one row starts as, or why it is none."""
+    """Return the initial record of one row, or a failure if it is invalid."""
     return next(_starts(read_rows([row]), program, [row]))
 
 

@@ -1,4 +1,4 @@
-"""What was drawn before, by any run: looked up where the settings say so, and kept."""
+"""Sample cache shared by runs, as the settings configure it."""
 
 from __future__ import annotations
 
@@ -26,41 +26,41 @@ _OPENING = threading.Lock()
 
 @frozen
 class Cache:
-    """A cache as a run uses it. Failures are never in it: they are no samples."""
+    """The cache levels with the mode of a run. Failures are not cached."""
 
     levels: Levels
     mode: CacheMode
 
     def find(self, keys: Iterable[bytes]) -> Mapping[bytes, Drawn]:
-        """Return those samples that are there, where they are to be read."""
+        """Return the cached samples of the keys; none in the mode ``refresh``."""
         return {} if self.mode == "refresh" else self.levels.find(keys)
 
     def record(self, drawn: Mapping[bytes, Drawn]) -> None:
-        """Keep samples, where they are to be kept."""
+        """Record samples, except in the mode ``read``."""
         if self.mode != "read":
             self.levels.record(drawn)
 
     def open_port(
         self, engine: Engine, budget: RunBudget | None = None, /, *memories: Memory
     ) -> Port:
-        """Return a way to an engine that asks it only for what is not there."""
+        """Return a port to an engine that requests only samples which are not cached."""
         return stacked(engine, budget, self, *memories)
 
 
 def open_port_of(settings: RowSettings) -> OpenPort:
-    """Return how engines are asked under some settings. Raises `SourceError` for a broken cache."""
+    """Return the function that opens ports. Raises `SourceError` for a damaged cache."""
     if settings.cache == "off":
         return stacked
     return _cache(_levels(settings), settings.cache).open_port
 
 
-@lru_cache  # the same object for the same cache, so that loops share their ways to an engine
+@lru_cache  # one object for each cache, so that rows of one cache share the ports of a scheduler
 def _cache(levels: Levels, mode: CacheMode) -> Cache:
     return Cache(levels, mode)
 
 
 def _levels(settings: RowSettings) -> Levels:
-    """Return the levels that settings name; they stay open for whoever names them next."""
+    """Return the levels of the settings; they stay open for later runs."""
     folder = settings.cache_folder or usual_folder()
     secret = settings.cache_redis
     url = secret.get_secret_value() if secret is not None else None
@@ -77,14 +77,14 @@ def _levels(settings: RowSettings) -> Levels:
 
 
 def usual_folder() -> Path:
-    """Return where a user's caches are: ``$XDG_CACHE_HOME/chainlang``, else ``~/.cache``."""
+    """Return the default folder: ``$XDG_CACHE_HOME/chainlang``, or ``~/.cache/chainlang``."""
     base = os.environ.get("XDG_CACHE_HOME", "")
     root = Path(base) if Path(base).is_absolute() else Path.home() / ".cache"
     return root / "chainlang"
 
 
 def close_caches() -> None:
-    """Close every cache that was opened; the next run opens what it needs."""
+    """Close all open caches; later runs open them again."""
     _cache.cache_clear()
     while _OPEN:
         _OPEN.popitem()[1].close()

@@ -1,4 +1,4 @@
-"""From a program and rows to results, as an iterator or as what they cost."""
+"""Execution of a program over rows, for an iterator of results or for their costs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from chainlang.runtime.outcome import Outcome
 from chainlang.runtime.run_loop import run
 from chainlang.semantics.outputs import Outputs
 from chainlang.semantics.record import events_of
-from chainlang.session.cost_report import Account, Costs, Ways
+from chainlang.session.cost_report import CostMeter, Costs, PortFactory
 from chainlang.session.estimate import Forecaster
 from chainlang.session.prepare import prepare
 from chainlang.session.result import Result, result_of
@@ -25,7 +25,7 @@ from chainlang.settings import MapSettings
 def results(program: Program, source: Any, settings: MapSettings) -> Iterator[Result]:
     """Return the results of the rows of a source.
 
-    What can be known to be wrong before the first row is raised here, and not by the iterator.
+    Errors that are known before the first row are raised here, and not by the iterator.
     """
     rows = rows_of(source, program, settings.limit, Extent())
     prepared = prepare(program, settings, ordered=settings.ordered)
@@ -33,18 +33,18 @@ def results(program: Program, source: Any, settings: MapSettings) -> Iterator[Re
 
 
 def analyzed(program: Program, source: Any, settings: MapSettings, forecaster: Forecaster) -> Costs:
-    """Run the rows of a source as `results` does, and return what that came to."""
+    """Run the rows of a source as `results` does, and return their costs."""
     rows = forecaster.watch(rows_of(source, program, settings.limit, Extent()))
     prepared = prepare(program, settings, ordered=settings.ordered)
-    ways = Ways(prepared.open_port)
-    account = Account.begin(forecaster, prepared.engines, ways)
+    ports = PortFactory(prepared.open_port)
+    meter = CostMeter.begin(forecaster, prepared.engines, ports)
     failed, events = 0, Counter[str]()
-    for outcome in run(evolve(prepared, open_port=ways.open), rows):
+    for outcome in run(evolve(prepared, open_port=ports.open), rows):
         if outcome.failure is not None and settings.on_error == "raise":
             raise outcome.failure.error()
         failed += outcome.failure is not None
         events.update(one.kind for one in (events_of(outcome.flow) if outcome.flow else ()))
-    return account.costs(failed, events)
+    return meter.costs(failed, events)
 
 
 def _results(stream: Iterator[Outcome], outputs: Outputs, on_error: str) -> Iterator[Result]:

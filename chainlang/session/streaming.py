@@ -1,4 +1,4 @@
-"""One row at a time from a running event loop: awaited, or heard as its replies come."""
+"""Async calls and streaming of single rows, from an asyncio event loop."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ from chainlang.settings import RowSettings
 Done: TypeAlias = Outcome | BaseException
 Returned = TypeVar("Returned", bound=Result | None)
 
-# Registered after the engines' own end, and so run before it: nobody uses an engine that closes.
+# Registered after the closing of engines, so run before it: no engine is closed while it is used.
 _SERVICE = Service()
 atexit.register(_SERVICE.close)
 
 
 async def call(program: Program, row: Any, settings: RowSettings) -> Result | None:
-    """Return the result of a row; of one that fails, what `on_error` says. Raises `RowError`."""
+    """Return the result of a row; a failed row is handled by `on_error`. Raises `RowError`."""
     job = _Job(asyncio.get_running_loop(), settings.on_error)
     await job.submit(program, row, settings, lambda _: frozenset())
     try:
@@ -49,9 +49,9 @@ async def call(program: Program, row: Any, settings: RowSettings) -> Result | No
 
 @define(eq=False)
 class Stream(Generic[Returned]):
-    """The chunks of a row's replies, as they come; afterwards `result` is the result.
+    """Async iterator of the chunks of a row's replies; after the last one, `result` is available.
 
-    Iterating twice is an error. A stream that is left early stops what it has asked for.
+    It can be iterated once. Leaving it early aborts the requests of the row.
     """
 
     program: Program
@@ -62,32 +62,32 @@ class Stream(Generic[Returned]):
 
     @property
     def result(self) -> Returned:
-        """The `Result`, once all chunks have come; of a row that failed, what `on_error` says.
+        """The `Result`, after the last chunk; a failed row is handled by `on_error`.
 
-        Raises `RowError`.
+        Raises `RowError`, and `OperandError` before the last chunk.
         """
         if self._job is None or self._job.outcome is None:
-            message = "the result of a stream is there when all of it has come"
-            hint = "iterate first: async for piece in stream: ..."
+            message = "the result of a stream is available after its last chunk"
+            hint = "iterate first: async for chunk in stream: ..."
             raise error_of("operand", message, hint)
-        result: Any = self._job.result()  # as `on_error` has it, which `Returned` says
+        result: Any = self._job.result()  # `Returned` depends on `on_error`
         return result  # type: ignore[no-any-return]
 
     async def __aiter__(self) -> AsyncGenerator[Chunk, None]:
         if self._job is not None:
-            message = "a stream is iterated once"
+            message = "a stream can be iterated only once"
             raise error_of("operand", message, "call stream() again")
         self._job = job = _Job(asyncio.get_running_loop(), self.settings.on_error)
         await job.submit(self.program, self.row, self.settings, self._places)
         try:
-            async for piece in job.chunks():
-                yield piece
+            async for chunk in job.chunks():
+                yield chunk
         finally:
             job.cancel()
         job.result()
 
     def _places(self, plan: Plan) -> frozenset[Place]:
-        """Return the places to listen to: of the named stages, else of the last ones."""
+        """Return the places of the streamed stages: the named ones, or by default the last ones."""
         if self.stages is None:
             return frozenset(step.place for step in last(plan.root))
         wanted = {self.stages} if isinstance(self.stages, str) else set(self.stages)
@@ -101,7 +101,7 @@ class Stream(Generic[Returned]):
 
 
 class _Job:
-    """A row on its way, as the event loop that asked for it sees it."""
+    """A row in flight, with a queue of its events in the event loop of the caller."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, on_error: str) -> None:
         self.outcome: Outcome | None = None
@@ -118,7 +118,7 @@ class _Job:
         settings: RowSettings,
         places: Callable[[Plan], frozenset[Place]],
     ) -> None:
-        """Begin. Models load in a thread of their own, so that the event loop goes on."""
+        """Start the row. Models are loaded in another thread, so the event loop is not blocked."""
         plan = planned(program, settings).plan
         self._outputs = plan.outputs
         wanted = places(plan)
@@ -132,7 +132,7 @@ class _Job:
         _SERVICE.submit(self._job)
 
     async def chunks(self) -> AsyncGenerator[Chunk, None]:
-        """Yield chunks until the row is done. Raises what broke, if something did."""
+        """Yield chunks until the row is done. Raises an error of the run, if any."""
         while True:
             news = await self._news.get()
             if isinstance(news, Chunk):
@@ -144,7 +144,7 @@ class _Job:
                 raise news
 
     def result(self) -> Result | None:
-        """Return the result of a row that is done. Raises `RowError` if it is to."""
+        """Return the result of the completed row. Raises `RowError` as `on_error` decides."""
         assert self.outcome is not None
         if self.outcome.failure is not None and self._on_error == "raise":
             raise self.outcome.failure.error()
@@ -152,11 +152,11 @@ class _Job:
         return None if skipped else result_of(self.outcome, self._outputs)
 
     def cancel(self) -> None:
-        """Stop what was asked for, if it is not done."""
+        """Abort the row if it is not done."""
         if self._job is not None and self.outcome is None:
             _SERVICE.cancel(self._job)
 
     def _tell(self, news: Chunk | Done) -> None:
-        """Take news in the service's thread. Nobody hears it when the event loop has closed."""
+        """Queue an event from the service's thread; ignored after the event loop has closed."""
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._news.put_nowait, news)

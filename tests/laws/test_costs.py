@@ -19,7 +19,7 @@ from chainlang.runtime.prepared import Prepared
 from chainlang.runtime.run_loop import run
 from chainlang.semantics.input_schema import record_of
 from chainlang.semantics.record import events_of
-from chainlang.session.cost_report import Account, Costs, Ways
+from chainlang.session.cost_report import CostMeter, Costs, PortFactory
 from chainlang.session.estimate import Forecaster, Predicted
 from tests.laws import law
 from tests.laws.control import BOUND, ROWS, chains
@@ -38,14 +38,14 @@ def told(
 ) -> Costs | None:
     """Return what was predicted of some rows and what they cost; None where one did not go well."""
     found = compiled(Program(node, OPS, BOUND), passes=passes, outputs=outputs)  # type: ignore[arg-type]
-    ways = Ways(stacked)
+    ports = PortFactory(stacked)
     engines = dict.fromkeys(found.naive.models, engine)
     forecaster = Forecaster(found, dict.fromkeys(found.naive.models, engine.reader), window=2)
-    account = Account.begin(forecaster, engines, ways)
+    meter = CostMeter.begin(forecaster, engines, ports)
     starts = forecaster.watch(record_of({**row, "id": None}) for row in rows)
-    outcomes = list(run(Prepared(found.plan, engines, window=2, open_port=ways.open), starts))
+    outcomes = list(run(Prepared(found.plan, engines, window=2, open_port=ports.open), starts))
     well = all(one.flow is not None and not events_of(one.flow) for one in outcomes)
-    return account.costs(0, {}) if well else None
+    return meter.costs(0, {}) if well else None
 
 
 def holds(bounds: Range, number: int, spared: int = 0) -> bool:

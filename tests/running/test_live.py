@@ -268,8 +268,8 @@ def test_a_stream_that_fails_raises_after_what_was_heard() -> None:
 @pytest.mark.parametrize(
     ("use", "message"),
     [
-        (lambda stream: stream.result, "when all of it has come"),
-        (lambda stream: asyncio.run(twice(stream)), "iterated once"),
+        (lambda stream: stream.result, "available after its last chunk"),
+        (lambda stream: asyncio.run(twice(stream)), "iterated only once"),
     ],
 )
 def test_a_stream_says_how_it_is_used(use: object, message: str) -> None:

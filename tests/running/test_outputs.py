@@ -32,7 +32,7 @@ def test_a_result_has_what_was_asked_for_and_names_the_rest() -> None:
         lambda: answer["responses"],
         lambda: answer.trace,
     ):
-        with pytest.raises(OperandError, match="only 'answer' was asked for"):
+        with pytest.raises(OperandError, match="only 'answer' was requested"):
             look()
     draft = QA("Why?", engine=FakeEngine(), outputs=["draft"])
     assert draft["draft"].candidates == whole["draft"].candidates

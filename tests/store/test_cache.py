@@ -234,7 +234,7 @@ def test_an_entry_of_redis_that_is_damaged_counts_as_missing(redis: str) -> None
 def test_a_redis_that_is_not_there_is_an_error_without_its_password() -> None:
     with pytest.raises(SourceError) as caught:
         InRedis.open("redis://me:s3cret-word@127.0.0.1:1/0")
-    assert "the cache at redis://127.0.0.1:1 does not work: ConnectionError" in str(caught.value)
+    assert "the cache at redis://127.0.0.1:1 failed: ConnectionError" in str(caught.value)
     assert "s3cret" not in str(caught.value)
     with pytest.raises(SourceError, match="not an address of Redis"):
         InRedis.open("http://127.0.0.1:1")
