@@ -36,7 +36,7 @@ class CallKeywords(TypedDict, total=False):
     memory: int | str | None
     """memory that all loaded models may use together; default: all of the device"""
     cache: CacheMode
-    """sample cache, shared by all runs: off, read, write (read and store), refresh (draw again and
+    """sample cache, shared by all runs: off, read, write (read and store), refresh (resample and
     store)"""
     cache_folder: str | PathLike[str] | None
     """folder of the sample cache; default: in the user's cache folder"""

@@ -103,7 +103,7 @@ class Settings(BaseModel):
         CacheMode,
         Takes("off, read, write or refresh", "CacheMode", metavar="off|read|write|refresh"),
     ] = "off"
-    """sample cache, shared by all runs: off, read, write (read and store), refresh (draw again and
+    """sample cache, shared by all runs: off, read, write (read and store), refresh (resample and
     store)"""
     cache_folder: Annotated[
         Path | None, Takes("a folder", "str | PathLike[str]", metavar="FOLDER")
