@@ -289,7 +289,8 @@ class _Resolver:
         if definitions is None or node.name in definitions:
             return
         known = sorted(name for name in definitions if name != "main")
-        hint = suggest(node.name, known, sign="$") or f"define it: {node.name} = ..."
+        hint = suggest(node.name, known, sign="$")
+        hint = hint or f"define it in a .chain file: {node.name} = ..."
         if node.name in self.scope.types:
             hint = f"'{node.name}' is a stage type: write it without the '$'"
         self.found.append(unknown("definition", node.name, known, node.span, hint=hint, sign="$"))
@@ -329,6 +330,7 @@ class _Resolver:
         except ValueError:
             value = option.value
             hint = _quoted(option) if rule.takes_text else None
+            hint = hint or _misspelt_choice(value, rule.choices)
             if rule.holds_chains and isinstance(value, str):
                 hint = "write chains without quotes"
             shown = spoken(value)
@@ -345,6 +347,13 @@ class _Resolver:
         where = part_span(option.span, "value")
         for found in faults(text):
             self.found.append(at_literal(found, where))
+
+
+def _misspelt_choice(value: object, choices: tuple[str, ...]) -> str | None:
+    """Return the suggestion for a value that is near to a valid one."""
+    given = value if isinstance(value, tuple) else (value,)
+    wrong = next((one for one in given if isinstance(one, str) and one not in choices), None)
+    return None if wrong is None else suggest(wrong, choices, None)
 
 
 def _unknown_option(option: Option, name: str, known: tuple[str, ...], owner: str) -> Diagnostic:

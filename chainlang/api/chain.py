@@ -284,7 +284,7 @@ def lift(value: object, beside: Iterable[Item] = ()) -> Chain:
     if callable(value) and not _is_ours(value):
         return called(getattr(value, "__name__", ""), value)
     kind = type(value).__name__
-    message = f"{shown(value)} is no chain: {article(kind)} can't stand beside an operator"
+    message = f"an operator joins chains, and {shown(value)} is {article(kind)}"
     if callable(value) and not is_name(getattr(value, "__name__", "")):
         message = f"{shown(value)} has no name"
     raise OperandError([Diagnostic("operand", message, hint=_meant(value))])
@@ -304,7 +304,7 @@ def _is_ours(value: Callable[..., Any]) -> bool:
 
 
 def _meant(value: object) -> str:
-    """Return what somebody who wrote this value beside an operator may have wanted."""
+    """Return the suggestion for a value beside an operator."""
     if value is None:
         return "did a function forget to return its chain?"
     if isinstance(value, list | tuple | set | frozenset):
@@ -312,7 +312,7 @@ def _meant(value: object) -> str:
     if isinstance(value, dict):
         return "write join(name=a, ...) or branch(name=a, ...)"
     if isinstance(value, bool | int | float):
-        return "to run a part several times, write 3 * part"
+        return "to run a part several times, write the count and * before it: 3 * part"
     if callable(value):
         name = getattr(value, "__name__", "")
         if is_name(name):

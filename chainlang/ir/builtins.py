@@ -37,6 +37,8 @@ class Rule:
     """Whether a string value is an expression over the record."""
     python: str = "str"
     """The type of a keyword of this name, as it stands in `chainlang.api`."""
+    choices: tuple[str, ...] = ()
+    """The valid texts, if there are only so many."""
 
     def accepts(self, value: object) -> bool:
         """Return whether a value is valid."""
@@ -108,7 +110,9 @@ def _one_of(*words: str) -> Rule:
         return value
 
     listed = ", ".join(f'"{word}"' for word in words)
-    return Rule(f"one of {listed}", read, takes_text=True, python=f"Literal[{listed}]")
+    return Rule(
+        f"one of {listed}", read, takes_text=True, python=f"Literal[{listed}]", choices=words
+    )
 
 
 def _part(value: Any) -> Any:
@@ -151,6 +155,7 @@ _CAUSES = Rule(
     _causes,
     takes_text=True,
     python="Cause | Sequence[Cause]",
+    choices=CAUSES,
 )
 _ARMS = Rule(
     'a table of chains, {"key": chain, ...}',

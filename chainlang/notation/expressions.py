@@ -77,11 +77,13 @@ class Reader(StageReader):
         outer = str(tree.children[1])
         inner = str(operand.children[1])
         text = " ".join(part.span.text.split())
+        meant = f"({text})" if len(text) <= 60 else "it in parentheses"
         self.note(
             "mixed-operators",
             f"'{inner}' binds tighter than '{outer}': this is one operand of '{outer}'",
             part.span,
-            f"say so with parentheses: ({text})" if len(text) <= 60 else "put it in parentheses",
+            f"if that is meant, write {meant}\n"
+            f"if not, put the operands of '{outer}' in parentheses",
         )
 
     def _named(self, tree: Tree[Token]) -> Expr:

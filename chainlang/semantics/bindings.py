@@ -74,6 +74,11 @@ def together(several: Iterable[Bound]) -> Bound:
     return Bound(types, functions)
 
 
+def _how_to_bind(mapping: str, name: str, what: str) -> str:
+    of_file = f'load("x.chain", {mapping}={{"{name}": your_{what}}})'
+    return f"bind it: {of_file}\nor, to a chain that you have: qa.bind({name}=your_{what})"
+
+
 def unbound(body: Expr, items: Iterable[Item], bound: Bound) -> list[Diagnostic]:
     """Return a diagnostic for each ``@name`` without a function or class, at its first use."""
     items = tuple(items)
@@ -81,14 +86,14 @@ def unbound(body: Expr, items: Iterable[Item], bound: Bound) -> list[Diagnostic]
     for item in items:
         if isinstance(item, PythonType) and item.name not in bound.types:
             name, where = item.name, part_span(item.span, "name")
-            hint = f'write chain.bind({name}=...), or load(..., types={{"{name}": ...}})'
+            hint = _how_to_bind("types", name, "class")
             message = f"the type '@{name}' is not bound to a class"
             found.append(
                 Diagnostic("unknown-name", message, where, hint, kind="type", subject=name)
             )
     for name, node in _used(body, items).items():
         if name not in bound.functions:
-            hint = f'write chain.bind({name}=...), or load(..., functions={{"{name}": ...}})'
+            hint = _how_to_bind("functions", name, "function")
             message = f"'@{name}' is not bound to a function"
             found.append(
                 Diagnostic("unknown-name", message, node.span, hint, kind="function", subject=name)

@@ -26,11 +26,11 @@ CPU_BLOCK = 32
 whole block of the default, 128."""
 Progress: TypeAlias = Callable[[str], None] | None
 """Callback for messages about loading."""
-_FOLDER = "write the folder that holds its config.json"
+_FOLDER = "write the path of a folder with a config.json"
 _NAMES = (
     f"{_FOLDER}\n"
-    "or its name on the hub, as in Qwen/Qwen2.5-0.5B-Instruct\n"
-    "or that of a `model` in the file of the chain"
+    "or a name on the Hugging Face hub, such as Qwen/Qwen2.5-0.5B-Instruct\n"
+    'or, for a model on a server, declare it in a .chain file: model m = openai("...")'
 )
 _WITHOUT = (
     'or ask a server: `model m = openai("...", base_url="http://127.0.0.1:8000/v1")`\n'
