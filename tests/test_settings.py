@@ -144,7 +144,7 @@ def test_every_mistake_is_said_at_once_with_its_place(
     monkeypatch.setenv("CHAINLANG_FORMAT", "xls")
     assert said(seed="x") == (
         "error[setting]: invalid value for seed: 'x'\n"
-        "  = hint: expected an integer\n\n"
+        "  = hint: expected an integer, found a text\n\n"
         "error[setting]: invalid value for window in chainlang.toml: 0\n"
         "  = hint: expected an integer ≥ 1\n\n"
         "error[setting]: invalid value for CHAINLANG_FORMAT in the environment: 'xls'\n"

@@ -201,7 +201,7 @@ class Settings(BaseModel):
         message = f"invalid value for {where}"
         message += "" if takes.is_secret else f": {shown(value)}"
         hint = f"expected {takes.words}"
-        if name in given and isinstance(value, str) and not takes.is_secret:
+        if name in given and isinstance(value, str) and takes.python in ("int", "float"):
             hint += ", found a text"
         return Diagnostic("setting", message, hint=hint, kind="setting", subject=name, setting=name)
 

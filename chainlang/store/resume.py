@@ -6,9 +6,8 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NoReturn
 
-from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.render import shown
-from chainlang.errors import SourceError, error_of
+from chainlang.errors import error_of
 from chainlang.store.cleanup import JOURNAL, OF_JOURNAL, clear
 from chainlang.store.journal import Journal
 from chainlang.store.output import Output
@@ -101,19 +100,21 @@ def _refuse_inputs(path: str, rows: int) -> NoReturn:
 
 
 def _hold_same(path: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """Raise an error with all differences between the run in a folder and the new one."""
-    found = [
-        Diagnostic("file", f"{name} was {shown(was, 200)} and is now {shown(is_now, 200)}")
-        for name, was, is_now in _differences("", before, now)
-    ]
+    """Raise `SourceError` with the differences between the run in a folder and a new one."""
+    found = list(_differences("", before, now))
+    if any(name == "chain" for name, _, _ in found):  # its plan differs because of it
+        found = [one for one in found if one[0] != "plan"]
     if found:
-        hint = (
-            "name another folder; or resume although the run changed, reusing identical samples: "
-            "--changed, in Python changed=True; or replace the run: --overwrite, in Python "
-            "overwrite=True"
+        what = "; ".join(
+            f"{name} was {shown(was, 200)}, and is now {shown(is_now, 200)}"
+            for name, was, is_now in found
         )
-        message = f"{path}: this folder contains a different run"
-        raise SourceError([Diagnostic("file", message, hint=hint), *found])
+        raise error_of("file", f"{path}: this folder contains a different run: {what}", _ANOTHER)
+
+
+_ANOTHER = """write the new run into another folder
+or run the new chain here and reuse the samples that are the same: --changed, in Python changed=True
+or delete the run in the folder: --overwrite, in Python overwrite=True"""
 
 
 def _differences(

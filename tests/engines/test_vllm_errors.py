@@ -42,23 +42,24 @@ OTHERS = (
 def test_a_path_that_leads_nowhere(model: str, folder: Path) -> None:
     assert said(model) == (
         f"error[engine]: there is no model at {model!r}\n"
-        "  = hint: write the folder that holds its config.json"
+        "  = hint: write the path of a folder with a config.json"
     )
 
 
 def test_a_path_of_pathlib_is_never_a_name_on_the_hub(folder: Path) -> None:
     assert said(Path("Qwen/Qwen2.5")) == (
         "error[engine]: there is no model at 'Qwen/Qwen2.5'\n"
-        "  = hint: write the folder that holds its config.json"
+        "  = hint: write the path of a folder with a config.json"
     )
 
 
 def test_a_name_that_leads_nowhere(folder: Path) -> None:
     assert said("tiny") == (
         "error[engine]: there is no model at 'tiny'\n"
-        "  = hint: write the folder that holds its config.json\n"
-        "  = hint: or its name on the hub, as in Qwen/Qwen2.5-0.5B-Instruct\n"
-        "  = hint: or that of a `model` in the file of the chain"
+        "  = hint: write the path of a folder with a config.json\n"
+        "  = hint: or a name on the Hugging Face hub, such as Qwen/Qwen2.5-0.5B-Instruct\n"
+        "  = hint: or, for a model on a server, declare it in a .chain file: "
+        'model m = openai("...")'
     )
 
 
@@ -66,7 +67,7 @@ def test_an_empty_folder(folder: Path) -> None:
     (folder / "empty").mkdir()
     assert said("empty") == (
         "error[engine]: 'empty' is not a model: it has no config.json\n"
-        "  = hint: write the folder that holds its config.json"
+        "  = hint: write the path of a folder with a config.json"
     )
 
 
@@ -74,7 +75,7 @@ def test_a_file(folder: Path) -> None:
     (folder / "model.gguf").write_bytes(b"")
     assert said("model.gguf") == (
         "error[engine]: 'model.gguf' is a file, not a model\n"
-        "  = hint: write the folder that holds its config.json"
+        "  = hint: write the path of a folder with a config.json"
     )
 
 
