@@ -19,7 +19,7 @@ from chainlang.api.run_methods import RunMethods
 from chainlang.datatypes.check_types import declared_types
 from chainlang.datatypes.from_python import misfit
 from chainlang.diagnostics.diagnostic import Diagnostic
-from chainlang.diagnostics.render import article, shown
+from chainlang.diagnostics.render import shown
 from chainlang.errors import LimitError, MeaningError, OperandError, raise_errors, raise_or_warn
 from chainlang.ir import build
 from chainlang.ir.declarations import Definition, File, Input, Item, PythonType, TypeDef
@@ -284,7 +284,7 @@ def lift(value: object, beside: Iterable[Item] = ()) -> Chain:
     if callable(value) and not _is_ours(value):
         return called(getattr(value, "__name__", ""), value)
     kind = type(value).__name__
-    message = f"an operator joins chains, and {shown(value)} is {article(kind)}"
+    message = f"expected a chain, found {shown(value)} ({kind})"
     if callable(value) and not is_name(getattr(value, "__name__", "")):
         message = f"{shown(value)} has no name"
     raise OperandError([Diagnostic("operand", message, hint=_meant(value))])

@@ -106,7 +106,7 @@ def _hold_same(path: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> 
         found = [one for one in found if one[0] != "plan"]
     if found:
         what = "; ".join(
-            f"{name} was {shown(was, 200)}, and is now {shown(is_now, 200)}"
+            f"{name} was {shown(was, 200)} and is now {shown(is_now, 200)}"
             for name, was, is_now in found
         )
         raise error_of("file", f"{path}: this folder contains a different run: {what}", _ANOTHER)
