@@ -19,7 +19,7 @@ class CallKeywords(TypedDict, total=False):
     """Keywords of a call."""
 
     model: str
-    """model of every stage that names none"""
+    """model of each stage that names none"""
     seed: int
     """seed of the run; the seed of each sample is derived from it"""
     call_seconds: float | None
@@ -27,14 +27,14 @@ class CallKeywords(TypedDict, total=False):
     row_seconds: float | None
     """timeout of a row, from its start"""
     row_calls: int | None
-    """maximum number of samples of a row"""
+    """maximum number of samples of a row; a row that needs more fails"""
     row_tokens: int | None
     """token budget of a row, prompts and replies; once it is used up, the row fails at its next
     request"""
     patience: float
-    """seconds to wait for a model that does not respond, before the rows that need it fail"""
+    """seconds to keep trying a model that is unavailable, before the rows that need it fail"""
     memory: int | str | None
-    """memory that all loaded models may use together; default: all of the device"""
+    """memory for all loaded models together, such as 8GiB; default: all of the device"""
     cache: CacheMode
     """sample cache, shared by all runs: off, read, write (read and store), refresh (resample and
     store)"""
@@ -45,7 +45,7 @@ class CallKeywords(TypedDict, total=False):
     cache_redis: str | None
     """Redis server that shares the sample cache with other machines"""
     openai_base_url: str | None
-    """address of the server for each `openai` model that names none itself"""
+    """base URL of the server for each `openai` model that has none of its own"""
     openai_api_key: str | None
     """API key for `openai_base_url`; it is sent nowhere else"""
     allowed_hosts: str | Collection[str]
@@ -53,10 +53,10 @@ class CallKeywords(TypedDict, total=False):
     engine: Engine | Mapping[str, Engine] | None
     """engine of all models, or of each by its name; default: the engine that each model declares"""
     outputs: str | Collection[str] | None
-    """parts of each result to keep: `answer`, `candidates`, `trace`, `history` or names of parts;
-    others are not computed; default: all"""
+    """what to keep of each result: `answer`, `candidates`, `trace`, `history` or named parts of the
+    chain; work that only the rest needs is skipped; default: all"""
     passes: str | Collection[str] | None
-    """optimizer passes to apply; default: all that change no result"""
+    """optimizer passes to apply, which `explain` lists; default: all that change no result"""
     progress: Callable[[str], object] | None
     """callback(message) while a model loads"""
 
@@ -69,14 +69,14 @@ class RowsKeywords(CallKeywords, total=False):
     limit: int | None
     """maximum number of rows to read"""
     run_seconds: float | None
-    """timeout of the run, which then stops"""
+    """seconds after which the run stops, and can be resumed"""
     run_calls: int | None
-    """maximum number of samples of the run, which then stops"""
+    """number of samples after which the run stops, and can be resumed"""
     run_tokens: int | None
     """token budget of the run, prompts and replies; once it is used up, no request is sent and the
     run stops"""
     on_error: OnError
-    """if a row fails: raise its error, yield a failed result (collect), or leave it out (skip)"""
+    """if a row fails: end with its error (raise), keep it as failed (collect), or drop it (skip)"""
 
 
 class MapKeywords(RowsKeywords, total=False):
@@ -107,7 +107,7 @@ class RunKeywords(RowsKeywords, total=False):
     retry_failed: bool
     """run the failed rows of the run in the folder again"""
     changed: bool
-    """resume the run in the folder although the chain changed, reusing identical samples"""
+    """run a changed chain in the folder of the run before, and reuse the samples that are equal"""
 
 
 class SamplingOptions(TypedDict, total=False):

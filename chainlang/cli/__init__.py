@@ -71,8 +71,9 @@ def command_line() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="chainlang",
         description="Run, explain, check, format and show chains of LLM calls.",
-        epilog="exit status: 0 success; 1 a row failed, or a file is not formatted or has "
-        "warnings; 2 bad input; 3 a run stopped and can be resumed; 130 interrupted",
+        epilog="exit status: 0 success; 1 a row failed, `fmt --check` found a file that is not "
+        "formatted, or `check --strict` found warnings; 2 the chain, a file or an option is "
+        "invalid; 3 a run stopped and can be resumed; 130 interrupted",
     )
     parser.add_argument("--version", action="version", version=f"chainlang {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Command)

@@ -23,7 +23,7 @@ def add(commands: Any) -> None:
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
     parser.add_argument("--json", action="store_true", help="write JSON to stdout")
     parser.add_argument(
-        "--strict", action="store_true", help="exit with 1 if there are only warnings"
+        "--strict", action="store_true", help="exit with 1, not 0, if there are only warnings"
     )
     parser.set_defaults(run=run)
 

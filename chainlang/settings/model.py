@@ -66,7 +66,7 @@ class Settings(BaseModel):
     model: Annotated[
         str, Field(min_length=1), Takes("the name of a model", "str", metavar="MODEL")
     ] = TINY
-    """model of every stage that names none"""
+    """model of each stage that names none"""
     seed: Annotated[int, Takes("an integer", "int", metavar="N")] = 0
     """seed of the run; the seed of each sample is derived from it"""
     window: Annotated[PositiveInt, COUNT.only(OVER_ROWS)] = DEFAULT_WINDOW
@@ -76,19 +76,19 @@ class Settings(BaseModel):
     row_seconds: Annotated[Seconds | None, TIME] = None
     """timeout of a row, from its start"""
     row_calls: Annotated[PositiveInt | None, COUNT] = None
-    """maximum number of samples of a row"""
+    """maximum number of samples of a row; a row that needs more fails"""
     row_tokens: Annotated[PositiveInt | None, COUNT] = None
     """token budget of a row, prompts and replies; once it is used up, the row fails at its next
     request"""
     patience: Annotated[Patience, Takes("a number of seconds ≥ 0", "float", metavar="SECONDS")] = (
         30.0
     )
-    """seconds to wait for a model that does not respond, before the rows that need it fail"""
+    """seconds to keep trying a model that is unavailable, before the rows that need it fail"""
     memory: Annotated[
         Annotated[ByteSize, Field(gt=0)] | None,
         Takes('a number of bytes, or an amount: "8 GiB"', "int | str", metavar="SIZE"),
     ] = None
-    """memory that all loaded models may use together; default: all of the device"""
+    """memory for all loaded models together, such as 8GiB; default: all of the device"""
     format: Annotated[
         Format,
         Takes(
@@ -120,7 +120,7 @@ class Settings(BaseModel):
     openai_base_url: Annotated[
         HttpUrl | None, Takes('an address: "http://host:8000/v1"', "str", metavar="URL")
     ] = None
-    """address of the server for each `openai` model that names none itself"""
+    """base URL of the server for each `openai` model that has none of its own"""
     openai_api_key: Annotated[SecretStr | None, Takes("a text", "str", is_secret=True)] = None
     """API key for `openai_base_url`; it is sent nowhere else"""
     allowed_env: Annotated[
@@ -221,24 +221,24 @@ class RowSettings(Settings):
     outputs: Annotated[
         Names | None, Takes("names of outputs", "str | Collection[str]", metavar="NAMES")
     ] = None
-    """parts of each result to keep: `answer`, `candidates`, `trace`, `history` or names of parts;
-    others are not computed; default: all"""
+    """what to keep of each result: `answer`, `candidates`, `trace`, `history` or named parts of the
+    chain; work that only the rest needs is skipped; default: all"""
     passes: Annotated[
         Names | None,
         Takes("names of passes; () for none", "str | Collection[str]", metavar="NAMES"),
     ] = None
-    """optimizer passes to apply; default: all that change no result"""
+    """optimizer passes to apply, which `explain` lists; default: all that change no result"""
     limit: Annotated[PositiveInt | None, COUNT.only(OVER_ROWS)] = None
     """maximum number of rows to read"""
     run_seconds: Annotated[Seconds | None, TIME.only(OVER_ROWS)] = None
-    """timeout of the run, which then stops"""
+    """seconds after which the run stops, and can be resumed"""
     run_calls: Annotated[PositiveInt | None, COUNT.only(OVER_ROWS)] = None
-    """maximum number of samples of the run, which then stops"""
+    """number of samples after which the run stops, and can be resumed"""
     run_tokens: Annotated[PositiveInt | None, COUNT.only(OVER_ROWS)] = None
     """token budget of the run, prompts and replies; once it is used up, no request is sent and the
     run stops"""
     on_error: Annotated[OnError, ON_ERROR] = "collect"
-    """if a row fails: raise its error, yield a failed result (collect), or leave it out (skip)"""
+    """if a row fails: end with its error (raise), keep it as failed (collect), or drop it (skip)"""
     progress: Annotated[
         Progress | None,
         Takes("a function of one argument", "Callable[[str], object]", is_text=False),
@@ -294,7 +294,7 @@ class RunSettings(RowSettings):
     retry_failed: Annotated[bool, TRUTH] = False
     """run the failed rows of the run in the folder again"""
     changed: Annotated[bool, TRUTH] = False
-    """resume the run in the folder although the chain changed, reusing identical samples"""
+    """run a changed chain in the folder of the run before, and reuse the samples that are equal"""
 
 
 WAYS: tuple[type[Settings], ...] = (CallSettings, MapSettings, ExplainSettings, RunSettings)
