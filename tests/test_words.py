@@ -110,7 +110,7 @@ REFUSED = (
     (lambda: fallback(E), MeaningError, "takes at least 2 chains"),
     (fallback, ChainlangError, "fallback"),
     (lambda: fallback(E, None), OperandError, "expected a chain, found None"),
-    (lambda: fallback(E, [J]), OperandError, r"found .* \(list\)"),
+    (lambda: fallback(E, [J]), OperandError, r"(list)"),
     (lambda: retry(E, times=0), MeaningError, "invalid value for times="),
     (lambda: retry("E | E"), MeaningError, "unexpected branch inside retry"),
     (lambda: timeout(E, seconds=0), MeaningError, "invalid value for seconds="),
