@@ -1,7 +1,7 @@
-"""The user's handle: a chain as a Python value, and the operators.
+"""`Chain`, an immutable Python value, and the operators that build chains.
 
-Operators only build; they never change an operand. Whatever Python would silently make of a chain
-in the wrong place (a truth value, an array of chains, an awaited half of a pipeline) is an error.
+Operators never change an operand. A use of a chain that Python would accept and that has no
+meaning, such as a truth value, an array of chains or an awaited half of a pipeline, is an error.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from chainlang.semantics.functions import UserFunction
 
 
 class Operand:
-    """What can stand beside an operator: a `Chain`, or a type of stage such as ``E``."""
+    """Base class of the operands of the operators: `Chain`, and stage types such as ``E``."""
 
     __slots__ = ()
     # numpy and pandas would take over an operator and apply it to each element; they ask first.
@@ -115,7 +115,7 @@ class Operand:
 
 
 ChainLike: TypeAlias = Operand | str | Callable[..., Any]
-"""What stands for a chain: an operand, its notation, or a Python function."""
+"""A value that converts to a chain: an operand, its notation, or a Python function."""
 
 
 @frozen(eq=False, repr=False)
@@ -139,7 +139,7 @@ class Chain(Operand, RunMethods):
     bound: Bound = field(default=NOTHING, kw_only=True)
     """The Python objects that its names mean, where they mean some."""
     _memo: Memo = field(factory=Memo, init=False)
-    """The programs that this chain was checked to be, by the limits in force."""
+    """Checked programs of this chain, by the limits in force."""
 
     def as_chain(self) -> Chain:
         """The chain itself."""
@@ -175,7 +175,7 @@ class Chain(Operand, RunMethods):
 
     @property
     def depth(self) -> int:
-        """How deep its nodes nest; 1 for a single stage."""
+        """The depth of its nested nodes; 1 for a single stage."""
         return self.extent[1]
 
     @property
@@ -207,7 +207,7 @@ class Chain(Operand, RunMethods):
         return found
 
     def program(self) -> Program:
-        """Return what there is to run, after checking it; the same object for the same limits."""
+        """Return the checked program of the chain; the same object for the same limits."""
         return self._memo.get(current(), self._checked)
 
     def _checked(self) -> Program:
@@ -240,7 +240,7 @@ class Chain(Operand, RunMethods):
         return self  # frozen all the way down
 
     def __reduce__(self) -> tuple[type[Chain], tuple[Any, ...]]:
-        return Chain, (self.body, self.items)  # functions are bound again by whoever unpickles it
+        return Chain, (self.body, self.items)  # functions have to be bound again
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Chain):
@@ -263,7 +263,7 @@ class Chain(Operand, RunMethods):
         return text + "()" if isinstance(self.body, Stage) and is_name(text) else text
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
-        """What a notebook shows: a flowchart where it can draw one, as JupyterLab does."""
+        """Representations for notebooks: a Mermaid flowchart, which JupyterLab draws, and text."""
         drawn = mermaid(self.file if self.items else self.body)
         return {"text/plain": repr(self), "text/vnd.mermaid": drawn}
 

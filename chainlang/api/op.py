@@ -1,7 +1,7 @@
-"""`op`: types of stage of one's own, declared in Python.
+"""`op`: user-defined stage types, declared in Python.
 
-Its node is that of ``op name : kind -> type { ... }`` in a file, and so are its errors: it is
-printed as notation and read back, so a caret points into it. All that is wrong is said at once.
+The node is that of ``op name : kind -> type { ... }`` in a file. It is printed as notation and
+parsed again, so that errors have a caret. All errors are raised together.
 """
 
 from __future__ import annotations
@@ -177,7 +177,7 @@ class _Maker:
         written = Op(name, kind, returns.type if returns else None, tuple(given))
         text = "".join(f"{unparse_item(item)}\n" for item in (*types, written))
         file, found = resolve_file(parse_file(source(text, f"<op {name}>")).node)
-        # That there is no prompt has been told already, if so.
+        # A missing prompt may be among the errors already.
         self.found += (one for one in found if one.code != "definition" or not self.found)
         (made,) = (item for item in file.items if isinstance(item, Op))
         if self.reads is not None and not any(one.code == "template" for one in found):
@@ -276,15 +276,19 @@ def _parameters(maker: _Maker, function: Any, prompt: str, system: object) -> No
         found.append(one.name)
         if one.default is not one.empty:
             hint = f"say it in the prompt: {{{{ {one.name} | default({one.default!r}) }}}}"
-            maker.note("operand", f"nobody would fill in the default of '{one.name}'", hint)
+            maker.note(
+                "operand",
+                f"the default of '{one.name}' has no effect: parameters are names of fields",
+                hint,
+            )
     if not prompt:
-        return  # which is told
+        return  # an error already
     try:
         read = {
             name for text in (prompt, system) if isinstance(text, str) for name in variables(text)
         }
     except ChainlangError:
-        return  # it is no template, which is told
+        return  # the invalid template is an error already
     for name in found:
         if name not in read:
             hint = f"write {{{{ {name} }}}} in it, or leave the parameter out"
