@@ -1,4 +1,4 @@
-"""The text door: `chain` for expressions, `load` for files. Text -> nodes -> checks -> `Chain`."""
+"""`chain` for expressions and `load` for files: text to nodes, checks, and a `Chain`."""
 
 from __future__ import annotations
 

@@ -208,7 +208,7 @@ class _Reader:
         try:
             schema = _adapter(annotation).json_schema()
         except PydanticInvalidForJsonSchema as error:
-            raise NoType("it has no JSON schema, which an engine could be told") from error
+            raise NoType("it has no JSON schema, that an engine could enforce") from error
         self.declared[name] = declarations.PythonType(name, json.dumps(schema, ensure_ascii=False))
         self.classes[name] = annotation
         return declarations.TypeName(name)

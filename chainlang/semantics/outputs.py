@@ -87,8 +87,8 @@ def _unkept(record: Record) -> tuple[TraceEntry, ...]:
     for entry in record.trace:
         for one in entry.candidates:
             if one.unkept:
-                told = Candidate(None, unkept=one.unkept)
-                found[TraceEntry(entry.stage, entry.place, (told,))] = None
+                kept = Candidate(None, unkept=one.unkept)
+                found[TraceEntry(entry.stage, entry.place, (kept,))] = None
     return tuple(found)
 
 

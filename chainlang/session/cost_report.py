@@ -216,8 +216,10 @@ def _notes(forecast: Forecast, actual: Actual | None) -> Iterator[str]:
         if actual.failed:
             yield f"rows that failed: {actual.failed:,}"
         if actual.events:
-            told = ", ".join(f"{count:,} {kind}" for kind, count in sorted(actual.events.items()))
-            yield f"events: {told}"
+            counted = ", ".join(
+                f"{count:,} {kind}" for kind, count in sorted(actual.events.items())
+            )
+            yield f"events: {counted}"
         yield f"it took {actual.seconds:.1f} s"
 
 

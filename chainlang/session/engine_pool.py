@@ -62,7 +62,7 @@ def engines_of(
         if not isinstance(one, Model):
             found[name] = one
             continue
-        with told(plan, name, one):
+        with located(plan, name, one):
             if name not in names:
                 _check_name(name, names)
             found[name] = _opened(one, settings)
@@ -131,7 +131,7 @@ def _check_promises(plan: Plan, engines: Mapping[str, Engine]) -> None:
 
 
 @contextmanager
-def told(plan: Plan, name: str, model: Engine | Model) -> Iterator[None]:
+def located(plan: Plan, name: str, model: Engine | Model) -> Iterator[None]:
     """Attach the span of a model to each `EngineError` that is raised in the block.
 
     That is the span of the setting that the error is about, or else that of the model's declaration

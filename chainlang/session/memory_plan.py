@@ -17,7 +17,7 @@ from chainlang.ir.declarations import Item, Model
 from chainlang.plan.model_schedule import Residency, residency
 from chainlang.plan.steps import Plan
 from chainlang.runtime.model_swap import Swapper
-from chainlang.session.engine_pool import engines_of, told, wanted
+from chainlang.session.engine_pool import engines_of, located, wanted
 from chainlang.settings import RowSettings
 
 
@@ -67,17 +67,17 @@ def swapper_of(plan: Plan, declared: Iterable[Item], settings: RowSettings) -> S
     named = wanted(plan, declared, settings)
     memory = memory_of(plan, named, settings)
     for name in memory.residency.too_large:
-        with told(plan, name, named[name]):
+        with located(plan, name, named[name]):
             raise EngineError([_too_large(name, memory)])
     engines = engines_of(plan, named, declared, settings)
     for name, size in memory.needs.items():
         if memory.chosen and size is None:
             what = f"how much memory the model {name!r} needs can't be known before it is here"
-            with told(plan, name, named[name]):
+            with located(plan, name, named[name]):
                 raise error_of("engine", what, _fetch(named[name]))
 
     def load(name: str, engine: Loadable) -> None:
-        with told(plan, name, named[name]):
+        with located(plan, name, named[name]):
             engine.load(settings.progress)
 
     swapper = Swapper(memory.residency, engines, load)
