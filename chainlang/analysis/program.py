@@ -62,6 +62,10 @@ def check(
     return body, items, found
 
 
+_BODY = "<chain>"
+"""Name of the body beside its items, which no reference has: ``$main`` in it is not the body."""
+
+
 def _resolved(
     body: Expr, items: tuple[Item, ...]
 ) -> tuple[Expr, tuple[Item, ...], tuple[Diagnostic, ...]]:
@@ -69,7 +73,7 @@ def _resolved(
     if not uses_definitions and not any(isinstance(item, Definition | Input) for item in items):
         body, found = resolve(body, Scope.of(items))
         if not any(one.severity == "error" for one in found):
-            found = (*found, *field_faults((*items, Definition(MAIN, body)), MAIN))
+            found = (*found, *field_faults((*items, Definition(_BODY, body)), _BODY))
         return body, items, found
     file, found = resolve_file(File((*items, Definition(MAIN, body))))
     body, items = main_of(file)

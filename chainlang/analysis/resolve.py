@@ -7,6 +7,7 @@ a file as a whole.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from operator import is_
 from typing import Any, assert_never
 
 from attrs import define, evolve, field
@@ -253,7 +254,7 @@ class _Resolver:
                     f"write {signature.example}",
                 )
         # A value that is not a chain has a diagnostic already; its names are not checked.
-        chains = {name for name, rule in signature.options.items() if rule.holds_chains}
+        chains = _HOLDING_CHAINS[call.name]
         made = rebuild(
             call if options is call.options else evolve(call, options=options),
             lambda child: (
@@ -289,8 +290,7 @@ class _Resolver:
         if definitions is None or node.name in definitions:
             return
         known = sorted(name for name in definitions if name != "main")
-        hint = suggest(node.name, known, sign="$")
-        hint = hint or f"define it in a .chain file: {node.name} = ..."
+        hint = suggest(node.name, known, sign="$") or f"define it in a file: {node.name} = ..."
         if node.name in self.scope.types:
             hint = f"'{node.name}' is a stage type: write it without the '$'"
         self.found.append(unknown("definition", node.name, known, node.span, hint=hint, sign="$"))
@@ -306,6 +306,8 @@ class _Resolver:
         fields: tuple[str, ...] = (),
     ) -> tuple[Option, ...]:
         """Return options with canonical names and values; the same tuple if they were."""
+        if not options:
+            return options
         changed: list[Option] = []
         for option in options:
             name = aliases.get(option.name, option.name)
@@ -318,7 +320,7 @@ class _Resolver:
             changed.append(option if same else evolve(option, name=name, value=value))
         if len({option.name for option in changed}) < len(changed):
             self.note("argument", "duplicate option, under two names", options[0].span)
-        same = len(changed) == len(options) and all(map(_is, changed, options))
+        same = len(changed) == len(options) and all(map(is_, changed, options))
         return options if same else build.options(changed)
 
     def checked(self, option: Option, rule: Rule) -> Any:
@@ -329,15 +331,14 @@ class _Resolver:
             return value
         except ValueError:
             value = option.value
-            hint = _quoted(option) if rule.takes_text else None
-            hint = hint or _misspelt_choice(value, rule.choices)
+            quoted = _quoted(option) if rule.takes_text else None
+            hint = quoted or rule.suggestion(value)
             if rule.holds_chains and isinstance(value, str):
                 hint = "write chains without quotes"
-            shown = spoken(value)
             where = part_span(option.span, "value")
             self.note(
                 "option",
-                f"invalid value for {option.name}=: expected {rule.wants}, found {shown}",
+                f"invalid value for {option.name}=: expected {rule.wants}, found {spoken(value)}",
                 where,
                 hint,
             )
@@ -347,13 +348,6 @@ class _Resolver:
         where = part_span(option.span, "value")
         for found in faults(text):
             self.found.append(at_literal(found, where))
-
-
-def _misspelt_choice(value: object, choices: tuple[str, ...]) -> str | None:
-    """Return the suggestion for a value that is near to a valid one."""
-    given = value if isinstance(value, tuple) else (value,)
-    wrong = next((one for one in given if isinstance(one, str) and one not in choices), None)
-    return None if wrong is None else suggest(wrong, choices, None)
 
 
 def _unknown_option(option: Option, name: str, known: tuple[str, ...], owner: str) -> Diagnostic:
@@ -366,6 +360,13 @@ def _unknown_option(option: Option, name: str, known: tuple[str, ...], owner: st
         hint = f"{owner} takes no options"
     where, of = part_span(option.span, "name"), f" of {owner}"
     return unknown("option", name, known, where, code="unknown-option", of=of, hint=hint)
+
+
+_HOLDING_CHAINS = {
+    one.name: {name for name, rule in one.options.items() if rule.holds_chains}
+    for one in COMBINATORS.values()
+}
+"""The options of each combinator whose values are chains."""
 
 
 def temperature_fault(value: object, where: Span | None) -> Diagnostic | None:
@@ -397,7 +398,3 @@ def spoken(value: Any) -> str:
     if isinstance(value, Expr):
         return "a chain"
     return {"": "an empty text", (): "an empty list"}.get(value) or print_literal(value)
-
-
-def _is(left: object, right: object) -> bool:
-    return left is right

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from attrs import evolve, frozen
 
+from chainlang.diagnostics.suggest import suggest
 from chainlang.ir import nodes
 from chainlang.ir.nodes import Combinator, Expr, Function, Table
 from chainlang.ir.verify import is_name
@@ -47,6 +48,12 @@ class Rule:
         except ValueError:
             return False
         return True
+
+    def suggestion(self, value: object) -> str | None:
+        """Return the hint for a value that is near to a valid one."""
+        given = value if isinstance(value, tuple) else (value,)
+        wrong = (one for one in given if isinstance(one, str) and one not in self.choices)
+        return suggest(next(wrong, ""), self.choices, None)
 
     def needed(self) -> Rule:
         """Return the same rule for a required option."""

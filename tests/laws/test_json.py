@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 
+from hypothesis import reject
+
 from chainlang import Chain
+from chainlang.errors import MeaningError
 from chainlang.ir.json import from_json, to_json
 from chainlang.ir.nodes import Expr, Node
 from tests.laws import law
@@ -31,6 +34,9 @@ def test_layout_and_order_of_json_mean_nothing(node: Expr) -> None:
 @law(meaningful, share=2)
 def test_chains_survive_json(node: Expr) -> None:
     chain = Chain(node)
-    chain.check()
+    try:
+        chain.check()
+    except MeaningError:
+        reject()  # such as a condition that is a text, which resolving alone does not find
     again = Chain.from_json(chain.to_json())
     assert again.to_json() == Chain.from_json(again.to_json()).to_json()

@@ -230,7 +230,7 @@ def test_a_row_without_a_query_says_how_to_name_one() -> None:
 
 def test_a_function_without_a_binding_is_refused_before_any_engine_is_opened() -> None:
     with pytest.raises(
-        MeaningError, match=r"'@clean' is not bound to a function(.|\n)*chain.bind\(clean=...\)"
+        MeaningError, match=r"'@clean' is not bound to a function(.|\n)*bind\(clean=your_function\)"
     ):
         chain("E >> @clean")("q")
 

@@ -382,7 +382,7 @@ def test_two_runs_in_one_folder(tmp_path: Path) -> None:
 
 
 def test_arguments_that_make_no_sense(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match=r"no format 'xlsx'(.|\n)*jsonl, csv, parquet"):
+    with pytest.raises(SourceError, match=r"unknown format 'xlsx'(.|\n)*jsonl, csv, parquet"):
         RunFolder.create(tmp_path, ABOUT, format="xlsx")  # type: ignore[arg-type]
     with pytest.raises(SourceError, match="part_rows=0"):
         RunFolder.create(tmp_path, ABOUT, part_rows=0)

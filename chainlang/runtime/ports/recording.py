@@ -10,8 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import lru_cache
-from typing import Any, Protocol, TypeAlias
+from operator import attrgetter
+from typing import Protocol, TypeAlias
 
 import attrs
 from attrs import define, evolve
@@ -67,9 +67,9 @@ def keys(fingerprint: str, request: Request) -> list[bytes]:
     return found
 
 
-@lru_cache(maxsize=1024)
-def _parameters(sampling: Sampling) -> tuple[Any, ...]:
-    return attrs.astuple(sampling)
+# Not cached by equality: 0 and 0.0 are equal and differ as JSON, so a key would depend on which of
+# them a process has met first.
+_parameters = attrgetter(*(one.name for one in attrs.fields(Sampling)))
 
 
 KeyFormat: TypeAlias = Callable[[str, Request], list[bytes]]
