@@ -165,4 +165,6 @@ def _slips(left: str, right: str) -> int | None:
             if at > 1 and to > 1 and letter == right[to - 2] and left[at - 2] == other:
                 cost = min(cost, last[to - 2] + 1)
             row.append(cost)
+        if min(row) > most and min(before) > most:  # no later row is less
+            return None
     return row[-1] if row[-1] <= most else None
