@@ -1,4 +1,4 @@
-"""What one call of a chain costs, and a row of `map`: beside the code from before it kept its plan.
+"""Cost of one call of a chain and of a row of `map`, beside the code before plans were kept.
 
 The older code comes out of this repository's history, into a folder that is removed afterwards.
 """
@@ -48,7 +48,7 @@ def table(*, quick: bool = False) -> str:
         (
             "Microseconds of CPU for one call, `qa(row)`, and for one row of `qa.map(rows)`, the "
             f"fake engine answering; {rows} rows, the least of {rounds} rounds in turns with the "
-            f"code of {BEFORE} (claim: a call at most {MOST:.0%} of its time before, a row of "
+            f"code of {BEFORE} (goal: a call at most {MOST:.0%} of its time before, a row of "
             "`map` no more than before)."
         ),
         "",

@@ -14,7 +14,7 @@ from tests.cases import Case
 from tests.laws import CI
 
 SCALE = float(os.environ.get("SCALE", "1"))
-"""How many times its full counts a long run has: see `tests/soak.py`."""
+"""Factor of the full counts of a long run: see `tests/soak.py`."""
 EXAMPLES = {"quick": 10, "ci": CI, "soak": max(1, int(2000 * SCALE))}
 """The examples of a law by profile, which `pytest --hypothesis-profile` chooses.
 

@@ -1,4 +1,4 @@
-"""What every engine does, whatever it is: see `chainlang.engines.protocol`."""
+"""Behaviour that every engine has: see `chainlang.engines.protocol`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every engine says of itself: see `chainlang.protocol.messages.Fingerprint`."""
+"""Fingerprints of all engines: see `chainlang.protocol.messages.Fingerprint`."""
 
 from __future__ import annotations
 
