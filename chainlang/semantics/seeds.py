@@ -42,7 +42,10 @@ def row_id(row: Mapping[str, Any]) -> str:
     given = row.get("id")
     if isinstance(given, str | int) and not isinstance(given, bool):
         return str(given)
-    text = _SORTED.encode(row)
+    if all(type(value) is str for value in row.values()):  # the usual row, and without an encoder
+        text = f"{{{', '.join(f'{quoted(name)}: {quoted(row[name])}' for name in sorted(row))}}}"
+    else:
+        text = _SORTED.encode(row)
     return (
         _CONTENT
         + hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()

@@ -8,6 +8,8 @@ current folder or the nearest one around it that has either. In the environment 
 from __future__ import annotations
 
 import os
+import stat
+import sys
 import time
 import tomllib
 from collections.abc import Collection, Mapping
@@ -23,6 +25,9 @@ from chainlang.settings.setting import PREFIX
 
 _TOML = 'a line is a name and a value, and a text has quotes: model = "tiny"'
 
+
+_Version = tuple[int, int, int, int, int]
+"""Device, inode, size, and the times of the last changes of a file and of its inode."""
 
 _SETTLED = 2 * 10**9
 """Nanoseconds. A file that was just written may be written again without another time of change,
@@ -46,19 +51,27 @@ class SettingsFile:
 
 def variables(names: Collection[str]) -> dict[str, str]:
     """Return the variables of the environment that are set, by the settings they are of."""
-    length = len(PREFIX)
-    ours = [one for one in os.environ if one[:length].upper() == PREFIX]
-    named = {one[length:].lower(): one for one in ours if os.environ[one]}
+    named = {one[len(PREFIX) :].lower(): one for one in _ours() if os.environ[one]}
     return {name: one for name, one in named.items() if name in names}
+
+
+def _ours() -> list[str]:
+    """Return the names of variables that begin with the prefix, in small letters or capitals."""
+    length = len(PREFIX)
+    if sys.platform == "win32":
+        return [one for one in os.environ if one[:length].upper() == PREFIX]
+    # Each call asks. `os.environ` would decode every name, which takes five times as long.
+    prefix = PREFIX.encode()
+    return [os.fsdecode(one) for one in os.environb if one[:length].upper() == prefix]
 
 
 def settings_file() -> SettingsFile:
     """Return the nearest file of settings, going up from the current folder."""
     for own, project in _candidates(os.getcwd()):  # noqa: PTH109  # asked for by each call
-        if os.access(own, os.F_OK) and Path(own).is_file():
-            return SettingsFile(own, _read(own))
-        if os.access(project, os.F_OK) and Path(project).is_file():
-            match _read(project):
+        if (version := _version(own)) is not None:
+            return SettingsFile(own, _read(own, version))
+        if (version := _version(project)) is not None:
+            match _read(project, version):
                 case {"tool": {"chainlang": dict(table)}}:
                     return SettingsFile(project, table, "tool.chainlang")
     return SettingsFile()
@@ -75,21 +88,32 @@ def _named(path: str) -> str:
     return Path(path).name if Path(path).parent == Path.cwd() else path
 
 
-def _read(path: str) -> dict[str, Any]:
-    """Return what a file says: as it was read before, if it has not changed since."""
+def _version(path: str) -> _Version | None:
+    """Return the state of a file that is there; None if there is no such file."""
+    if not os.access(path, os.F_OK):  # no exception: most folders have none
+        return None
     try:
-        now = Path(path).stat()
-        version = (now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns, now.st_ctime_ns)
-        known = _KNOWN.get(path)
-        if known is not None and known[0] == version:
-            return known[1]
+        now = os.stat(path)  # noqa: PTH116  # asked for by each call
+    except OSError:
+        return None
+    if not stat.S_ISREG(now.st_mode):
+        return None
+    return now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns, now.st_ctime_ns
+
+
+def _read(path: str, version: _Version) -> dict[str, Any]:
+    """Return what a file says: as it was read before, if it has not changed since."""
+    known = _KNOWN.get(path)
+    if known is not None and known[0] == version:
+        return known[1]
+    try:
         table = _parsed(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         message = f"{_named(path)}: {error.strerror or 'this file can not be read'}"
     except ValueError as error:  # no TOML, or no UTF-8
         message = f"{_named(path)}: this is no TOML: {error}"
     else:
-        if time.time_ns() - max(now.st_mtime_ns, now.st_ctime_ns) > _SETTLED:
+        if time.time_ns() - max(version[-2:]) > _SETTLED:
             if len(_KNOWN) >= _MOST:
                 _KNOWN.clear()
             _KNOWN[path] = (version, table)
@@ -97,7 +121,7 @@ def _read(path: str) -> dict[str, Any]:
     raise SettingError([Diagnostic("setting", message, hint=_TOML)])
 
 
-_KNOWN: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {}
+_KNOWN: dict[str, tuple[_Version, dict[str, Any]]] = {}
 _MOST = 8
 
 

@@ -77,6 +77,17 @@ Answers: TypeAlias = (
 
 _CHARACTERS_PER_TOKEN = 4
 _DIGITS = 10  # number of different free-text replies without a script
+_CAPABILITIES = Capabilities(
+    name="fake",
+    schemas=True,
+    seeds=True,
+    batch_invariant=True,
+    plain_values=True,
+    priorities=False,
+    logprobs=True,
+    streams=True,
+    decides=True,
+)
 
 
 class FakeEngine:
@@ -152,17 +163,7 @@ class FakeEngine:
     @property
     def capabilities(self) -> Capabilities:
         """All but token ids, priorities and deadlines."""
-        return Capabilities(
-            name="fake",
-            schemas=True,
-            seeds=True,
-            batch_invariant=True,
-            plain_values=True,
-            priorities=False,
-            logprobs=True,
-            streams=True,
-            decides=True,
-        )
+        return _CAPABILITIES
 
     @property
     def fingerprint(self) -> Fingerprint:
