@@ -50,7 +50,11 @@ FAILURE_MODES: Mapping[Cause, FailureMode] = {
     "engine": FailureMode("the engine itself failed", "model"),
     "context": FailureMode("the prompt is longer than the model's context", "row"),
     "constraint": FailureMode("the engine can't enforce the schema", "row"),
-    "refused": FailureMode("the server rejected this request: 400, 422, any other 4xx", "row"),
+    "refused": FailureMode(
+        "the server rejected this request: 400, 422, any other 4xx; or a content filter or the "
+        "model refused to reply",
+        "row",
+    ),
     "reply": FailureMode("a reply does not fit its type", "row", retried=True, resampled=True),
     "cut": FailureMode("a reply was cut by `max_tokens`", "row", retried=True, resampled=True),
     "function": FailureMode("a Python function raised", "row", retried=True),

@@ -117,6 +117,9 @@ class Sample:
     logprobs: tuple[float, ...] = ()
     """Natural logarithm of the probability of each token, before temperature and penalties; empty
     unless the request has `logprobs`."""
+    refusal: str = ""
+    """Reason why there is no reply: a content filter, a refusal of the model. Such a sample has
+    failed, cause `refused`, and is not recorded. Empty if there is a reply."""
 
 
 @frozen

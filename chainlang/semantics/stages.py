@@ -226,7 +226,7 @@ def candidate_of(
 ) -> Candidate:
     """Return the candidate of a sample.
 
-    Raises `StageError` if its reply was cut or does not fit its type.
+    Raises `StageError` if its reply was refused, was cut, or does not fit its type.
     """
     reply = _reply(stage, record, sample)
     answer, fields = _answer(stage, record, read, sample, reply.plain)
@@ -247,6 +247,8 @@ def candidate_of(
 
 def _reply(stage: Meaning, record: Record, sample: Sample) -> Value:
     """Parse a reply as a value of the stage's type."""
+    if sample.refusal:
+        raise StageError(sample.refusal, "refused", sample)
     form = stage.form(len(record.candidates))
     if form is None:
         return Value(sample.text, sample.text)

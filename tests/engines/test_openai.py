@@ -186,15 +186,11 @@ def test_samples_are_in_the_order_of_their_seeds() -> None:
     assert found == Completion("1", samples, Usage(3, 21, 4 + 14, 8))
 
 
-def test_a_server_may_count_no_tokens_and_a_model_may_refuse_or_only_think() -> None:
-    refused = {"message": {"content": None, "refusal": "I won't."}, "finish_reason": "stop"}
+def test_a_server_may_count_no_tokens_and_a_model_may_only_think() -> None:
     thought = {"message": {"content": None}, "finish_reason": "length"}
-    answer = in_turn(as_json({"choices": [refused]}), as_json({"choices": [thought]}))
-    with asking(answer) as (_, engine):
-        first = finish(engine, ask("1"))["1"]
-        second = finish(engine, ask("2"))["2"]
-    assert first == Completion("1", (Sample("I won't.", "stop", 0),), Usage(1))
-    assert second == Completion("2", (Sample("", "length", 0),), Usage(1))
+    with asking(in_turn(as_json({"choices": [thought]}))) as (_, engine):
+        found = finish(engine, ask())["1"]
+    assert found == Completion("1", (Sample("", "length", 0),), Usage(1))
 
 
 @pytest.mark.parametrize("name", ["reasoning_content", "reasoning"])
@@ -322,7 +318,7 @@ PASSING = {
         {"choices": [{"message": {"content": [1]}, "finish_reason": "stop"}]}
     ),
     "no finish reason": as_json({"choices": [{"message": {"content": "a"}}]}),
-    "an unknown finish reason": good("a", finish="content_filter"),
+    "an unknown finish reason": good("a", finish="insufficient_system_resource"),
     "another index": as_json({"choices": [{**chat_reply("a")["choices"][0], "index": 3}]}),
     "usage that is none": as_json({**chat_reply("a"), "usage": [1]}),
     "a gateway's 502 inside a 200": error(200, "upstream", code=502),
@@ -450,6 +446,11 @@ REFUSALS = {
     ],
     "refused": [
         as_json({"detail": [{"loc": ["body"], "msg": "no", "input": "response_format"}]}, 422),
+        as_json({"detail": [{"loc": 5, "msg": [1]}]}, 422),
+        error(400, "The response was filtered", code="content_filter"),
+        error(403, "Your chosen model requires moderation and your input was flagged"),
+        error(500, "try another prompt", type="content_policy_violation"),
+        error(200, "blocked", code="content_filter"),
     ],
     "denied": [
         error(429, "pay first", code="insufficient_quota"),

@@ -116,10 +116,10 @@ def test_it_makes_no_difference_where_bytes_are_cut(texts: list[str], size: int,
     deltas = DeltaEmitter(
         lambda sample, text: emitted.update({sample: emitted.get(sample, "") + text})
     )
-    stream = StreamedResponse(deltas, 5)
+    stream = StreamedResponse(deltas, 5, len(texts))
     for start in range(0, len(body), part):
         stream.feed(body[start : start + part])
-    found = stream.document(len(texts))
+    found = stream.document()
     assert found is not None
     assert [one["message"]["content"] for one in found["choices"]] == texts
     assert emitted == {5 + number: text for number, text in enumerate(texts) if text}

@@ -40,13 +40,14 @@ from chainlang.protocol.messages import (
 
 @attrs.frozen
 class Reply:
-    """A scripted reply with reasoning.
+    """A scripted reply with reasoning, or one that was refused, with the reason.
 
     >>> engine = FakeEngine(answers={"17 + 25": Reply("42", reasoning="7 + 5 is 12, so ...")})
     """
 
     text: str
     reasoning: str = ""
+    refusal: str = ""
 
 
 @attrs.frozen
@@ -288,8 +289,8 @@ class FakeEngine:
             reply = _generated(request, schema, index)
         match reply:
             case str(text):
-                reasoning = ""
-            case Reply(text, reasoning):
+                reasoning = refusal = ""
+            case Reply(text, reasoning, refusal):
                 pass
             case _:
                 refuse(
@@ -302,11 +303,11 @@ class FakeEngine:
         most = request.sampling.max_tokens * _CHARACTERS_PER_TOKEN
         finish: Finish = "stop" if len(reasoning + text) <= most else "length"
         reasoning, text = reasoning[:most], text[: max(0, most - len(reasoning))]
-        if finish == "stop" and not reasoning and request.choices:
+        if finish == "stop" and not (reasoning or refusal) and request.choices:
             return _completed_early(text, request)
         tokens = _tokens(reasoning + text)
         logprobs = _logprobs(reasoning + text, tokens) if request.logprobs else ()
-        return Sample(text, finish, tokens, reasoning=reasoning, logprobs=logprobs)
+        return Sample(text, finish, tokens, reasoning=reasoning, logprobs=logprobs, refusal=refusal)
 
     def _scripted(self, request: Request, index: int) -> Scripted | None:
         if self.answers is None:
@@ -323,7 +324,9 @@ class FakeEngine:
 
 
 def _as_list(replies: Any) -> list[Any]:
-    return list(attrs.astuple(replies) if isinstance(replies, Reply) else replies)
+    if not isinstance(replies, Reply):
+        return list(replies)
+    return [replies.text, replies.reasoning, *([replies.refusal] if replies.refusal else [])]
 
 
 def _completed_early(text: str, request: Request) -> Sample:

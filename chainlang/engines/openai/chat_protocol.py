@@ -1,4 +1,4 @@
-"""OpenAI's chat completions protocol: request bodies, responses as samples, classified errors.
+"""OpenAI's chat completions protocol: request bodies, and classified errors.
 
 Pure functions; `client` sends and receives.
 """
@@ -11,11 +11,10 @@ from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
 
 import attrs
-from attrs import frozen
 
 from chainlang.engines.protocol import encoding_error
 from chainlang.protocol.failures import FailureKind
-from chainlang.protocol.messages import Failure, Finish, Request, Sample, Sampling, Usage
+from chainlang.protocol.messages import Failure, Request, Sampling
 
 _LONGEST_EXCERPT = 300  # characters of a server's text in a message
 
@@ -31,31 +30,9 @@ _WHERE_SET = (
 )
 _DEFAULTS: Mapping[str, Any] = {field.name: field.default for field in attrs.fields(Sampling)}
 
-_FINISHES: Mapping[Any, Finish] = {
-    "stop": "stop",
-    "length": "length",
-    "eos": "stop",  # this and the next two: older servers
-    "eos_token": "stop",
-    "stop_sequence": "stop",
-}
-
-_REASONING = ("reasoning_content", "reasoning")
-"""Fields in which servers return reasoning; OpenAI's protocol has none."""
-
-ErrorKind: TypeAlias = FailureKind | Literal["several"]
-"""Kind of an error response; `several` if the server rejects more than one sample per request."""
-
-
-class Malformed(Exception):
-    """A response with a missing field, or one of the wrong type."""
-
-
-@frozen
-class Response:
-    """The samples of one response, by index, and their usage."""
-
-    samples: Mapping[int, Sample]
-    usage: Usage
+ErrorKind: TypeAlias = FailureKind | Literal["several", "filtered"]
+"""Kind of an error response; `several` if the server rejects more than one sample per request,
+`filtered` if its content filter rejects this prompt."""
 
 
 def check_request(request: Request) -> Failure | None:
@@ -119,97 +96,6 @@ def body(request: Request, *, model: str, first: int, count: int, most: Mapping[
     return json.dumps(parameters).encode()
 
 
-def parse_response(document: Any, count: int) -> Response:
-    """Return the samples of the response to a request for `count` samples; there may be fewer.
-
-    Raises `Malformed`. The protocol has no token count for each sample of a response: the total is
-    divided in proportion to the lengths of their texts. Without a total it is 0.
-    """
-    if not isinstance(document, dict):
-        raise Malformed("the reply is not a JSON object")
-    choices = document.get("choices")
-    if not isinstance(choices, list) or not choices:
-        raise Malformed("the reply has no `choices`")
-    requested: dict[int, Sample] = {}
-    for position, choice in enumerate(choices):
-        if not isinstance(choice, dict):
-            raise Malformed(f"`choices[{position}]` is not an object")
-        number = choice.get("index", position)
-        if number in requested or not isinstance(number, int):
-            raise Malformed(f"`choices[{position}].index` is {number!r}")
-        if 0 <= number < count:  # samples beyond the requested number are dropped
-            requested[number] = _sample(choice, position)
-    if not requested:
-        raise Malformed("the reply has none of the requested samples")
-    usage = document.get("usage") or {}
-    if not isinstance(usage, dict):
-        raise Malformed("`usage` is not an object")
-    details = usage.get("prompt_tokens_details") or {}
-    cached = _tokens(details, "cached_tokens") if isinstance(details, dict) else 0
-    output = _tokens(usage, "completion_tokens")
-    lengths = shares(output, [len(sample.reasoning + sample.text) for sample in requested.values()])
-    samples = {
-        number: attrs.evolve(sample, tokens=length)
-        for (number, sample), length in zip(requested.items(), lengths, strict=True)
-    }
-    # The server counts the prompt once for all samples; `Usage` counts it for each.
-    prompt, calls = _tokens(usage, "prompt_tokens"), len(samples)
-    return Response(samples, Usage(calls, calls * prompt, cached + (calls - 1) * prompt, output))
-
-
-def _sample(choice: Mapping[str, Any], position: int) -> Sample:
-    """Return the sample of a choice, without its token count. Raises `Malformed`."""
-    message = choice.get("message")
-    if not isinstance(message, dict):
-        raise Malformed(f"`choices[{position}]` has no `message`")
-    reason = choice.get("finish_reason")
-    text = message.get("content")
-    if text is None:  # a refusal, or a reply cut within its reasoning
-        text = message.get("refusal") or ("" if reason == "length" else None)
-    if not isinstance(text, str):
-        raise Malformed(f"`choices[{position}].message` has no `content`")
-    if reason not in _FINISHES:
-        raise Malformed(f"`choices[{position}].finish_reason` is {reason!r}")
-    values = (message.get(name) for name in _REASONING)
-    reasoning = next((value for value in values if isinstance(value, str)), "")
-    return Sample(
-        text, _FINISHES[reason], 0, reasoning=reasoning, logprobs=_logprobs(choice, position)
-    )
-
-
-def _logprobs(choice: Mapping[str, Any], position: int) -> tuple[float, ...]:
-    """Return the log probability of each token; empty if the server returns none."""
-    logprobs = choice.get("logprobs")
-    content = logprobs.get("content") if isinstance(logprobs, dict) else None
-    if content is None:
-        return ()
-    values = [token.get("logprob") if isinstance(token, dict) else None for token in content]
-    numbers = tuple(float(value) for value in values if isinstance(value, int | float))
-    if len(numbers) < len(values):
-        raise Malformed(f"`choices[{position}].logprobs.content` has no numbers")
-    return numbers
-
-
-def _tokens(usage: Mapping[str, Any], name: str) -> int:
-    value = usage.get(name)
-    return value if isinstance(value, int) and value > 0 else 0
-
-
-def shares(total: int, weights: list[int]) -> list[int]:
-    """Divide a total into integers in proportion to weights.
-
-    >>> shares(10, [1, 1, 1]), shares(7, [0, 0])
-    ([3, 3, 4], [3, 4])
-    """
-    weights = weights if sum(weights) else [1] * len(weights)
-    whole, parts, seen = sum(weights), [], 0
-    for weight in weights:
-        before = total * seen // whole
-        seen += weight
-        parts.append(total * seen // whole - before)
-    return parts
-
-
 # ---------------------------------------------------------------- error responses
 
 _CONTEXT = re.compile(
@@ -219,6 +105,11 @@ _CONTEXT = re.compile(
 )
 _CONSTRAINT = re.compile(
     r"response_format|json_?schema|\bschema\b|\bgrammar\b|structured[ _]output|guided[ _]",
+    re.IGNORECASE,
+)
+_FILTERED = re.compile(
+    r"content[ _](filter|policy|management)|content_?policy_?violation|\bmoderation\b"
+    r"|safety[ _](filter|system)",
     re.IGNORECASE,
 )
 _SEVERAL = re.compile(r"['\"`]n['\"`]|\bn must be|\bn > 1|one completion choice", re.IGNORECASE)
@@ -240,6 +131,8 @@ def error_kind(document: Any, message: str, *, schema: bool, several: bool) -> E
     coded = f"{error.get('code')} {error.get('type')}"
     if _CONTEXT.search(coded) or _CONTEXT.search(message):
         return "context"
+    if _FILTERED.search(coded) or _FILTERED.search(message):
+        return "filtered"
     if several and (error.get("param") == "n" or _SEVERAL.search(message)):
         return "several"
     if schema and (_CONSTRAINT.search(str(error.get("param"))) or _CONSTRAINT.search(message)):
@@ -262,10 +155,12 @@ def error_message(document: Any, text: str) -> str:
             message = message[name]
     if isinstance(message, list) and message and all(isinstance(one, dict) for one in message):
         # Without `input`, which repeats the request and would confuse `error_kind`.
-        message = "; ".join(
-            f"{'.'.join(map(str, one.get('loc') or ()))}: {one.get('msg')}" for one in message
-        )
+        message = "; ".join(f"{_location(one.get('loc'))}: {one.get('msg')}" for one in message)
     return message if isinstance(message, str) else text
+
+
+def _location(found: object) -> str:
+    return ".".join(map(str, found)) if isinstance(found, list) else str(found)
 
 
 def excerpt(text: str) -> str:

@@ -11,11 +11,11 @@ import json
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from chainlang.engines.openai import chat_protocol
+from chainlang.engines.openai import chat_protocol, read_response
 from chainlang.engines.openai.certificates import certificates
 from chainlang.engines.openai.endpoint import Endpoint
 from chainlang.engines.openai.retry import RetryPolicy, Transient, call_with_retries, retry_after
-from chainlang.engines.openai.sse import DeltaEmitter, Diverged, StreamedResponse
+from chainlang.engines.openai.sse import DeltaEmitter, Diverged, LongEvent, StreamedResponse
 from chainlang.engines.protocol import refuse
 from chainlang.protocol.failures import FailureKind, kind_of_status
 
@@ -96,7 +96,7 @@ class ChatClient:
         first: int,
         deltas: DeltaEmitter | None,
         deadline: float | None = None,
-    ) -> chat_protocol.Response:
+    ) -> read_response.Response:
         """Return the response to a request body for `count` samples, with a schema or without.
 
         For a body with `stream`, `deltas` receives the text as it arrives; `first` is the number of
@@ -108,7 +108,7 @@ class ChatClient:
         async with self._slots:
             attempts = itertools.count()
 
-            async def exchange() -> chat_protocol.Response:
+            async def exchange() -> read_response.Response:
                 self.repeated += next(attempts) > 0
                 return await self._exchange(
                     content, count, schema=schema, first=first, deltas=deltas
@@ -124,10 +124,10 @@ class ChatClient:
 
     async def _exchange(
         self, content: bytes, count: int, *, schema: bool, first: int, deltas: DeltaEmitter | None
-    ) -> chat_protocol.Response:
+    ) -> read_response.Response:
         """Send a request once. Raises `Transient` and `Rejected`."""
         self.sent += 1
-        stream = None if deltas is None else StreamedResponse(deltas, first)
+        stream = None if deltas is None else StreamedResponse(deltas, first, count)
         try:
             response = await self._response(content, count, schema, stream)
             if deltas is not None:
@@ -140,18 +140,19 @@ class ChatClient:
 
     async def _response(
         self, content: bytes, count: int, schema: bool, stream: StreamedResponse | None
-    ) -> chat_protocol.Response:
+    ) -> read_response.Response:
         try:
             response, received = await self._post(content, stream)
         except self._errors as broken:
             what = " ".join(filter(None, (type(broken).__name__, str(broken))))
             raise Transient(f"{self.endpoint.url} gave no reply: {self._shown(what)}") from None
-        kind = response.headers.get("content-type", "no content type").partition(";")[0].strip()
+        kind = response.headers.get("content-type", "no content type").partition(";")[0]
+        kind = chat_protocol.excerpt(self.endpoint.hide(kind))
         answered = f"{self.endpoint.url} answered {response.status_code} ({kind})"
         text = received.decode("utf-8", "replace")  # for messages only
         streamed = stream is not None and kind == _EVENTS
         try:
-            document = stream.document(count) if stream and streamed else json.loads(received)
+            document = stream.document() if stream and streamed else json.loads(received)
         except (ValueError, RecursionError):
             document = None
         error = document.get("error") if isinstance(document, dict) else None
@@ -160,7 +161,7 @@ class ChatClient:
             by_text = chat_protocol.error_kind(document, said, schema=schema, several=count > 1)
             message = f"{answered}: {self._shown(said)}"
             by_status = _kind_of_error(response.status_code, error)
-            if by_status == "transport" and by_text != "context":
+            if by_status == "transport" and by_text not in {"context", "filtered"}:
                 raise Transient(message, retry_after(response.headers.get("retry-after")))
             raise Rejected(by_status if by_text == "refused" else by_text, message)
         if streamed and document is None:
@@ -170,8 +171,8 @@ class ChatClient:
         ):
             raise Transient(f"{answered}, which is not JSON: {self._shown(text)}")
         try:
-            return chat_protocol.parse_response(document, count)
-        except chat_protocol.Malformed as malformed:
+            return read_response.parse_response(document, count)
+        except read_response.Malformed as malformed:
             raise Transient(f"{answered}: {malformed}: {self._shown(text)}") from None
 
     async def _post(
@@ -185,6 +186,12 @@ class ChatClient:
                 if events and stream is not None:
                     try:
                         stream.feed(part)
+                    except LongEvent as long:
+                        raise Transient(f"{self.endpoint.url} sent {long}") from None
+                    except read_response.Malformed as malformed:
+                        shown = self._shown(part.decode("utf-8", "replace"))
+                        what = f"{self.endpoint.url} sent a malformed event: {malformed}: {shown}"
+                        raise Transient(what) from None
                     except (ValueError, RecursionError):
                         shown = self._shown(part.decode("utf-8", "replace"))
                         what = f"{self.endpoint.url} sent an event that is not JSON: {shown}"

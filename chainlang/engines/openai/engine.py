@@ -13,6 +13,7 @@ from chainlang.engines.openai import chat_protocol
 from chainlang.engines.openai.client import ChatClient, Rejected
 from chainlang.engines.openai.endpoint import CLOUD, DEFAULT_URL, Endpoint
 from chainlang.engines.openai.health_check import probe
+from chainlang.engines.openai.read_response import Response
 from chainlang.engines.openai.retry import RetriesExhausted, RetryPolicy
 from chainlang.engines.openai.sse import DeltaEmitter
 from chainlang.engines.protocol import Metrics, refuse
@@ -225,8 +226,11 @@ class OpenAIEngine:
         try:
             samples, usage = await self._samples(request, deltas)
         except Rejected as error:
-            kind = "refused" if error.kind == "several" else error.kind
-            return Failure(request.id, kind, str(error))
+            match error.kind:
+                case "several" | "filtered":
+                    return Failure(request.id, "refused", str(error))
+                case kind:
+                    return Failure(request.id, kind, str(error))
         except RetriesExhausted as error:
             return Failure(request.id, "transport", str(error), transient=True)
         return Completion(request.id, samples, usage)
@@ -259,7 +263,7 @@ class OpenAIEngine:
 
     async def _complete_each(
         self, request: Request, numbers: list[int], deltas: DeltaEmitter | None
-    ) -> list[chat_protocol.Response]:
+    ) -> list[Response]:
         """Return a response for each sample number; the first failure cancels the others."""
         try:
             async with asyncio.TaskGroup() as group:
@@ -273,7 +277,7 @@ class OpenAIEngine:
 
     async def _complete(
         self, request: Request, first: int, count: int, deltas: DeltaEmitter | None
-    ) -> chat_protocol.Response:
+    ) -> Response:
         # OpenAI's newer models reject the old name; other servers may not know the new one.
         name = "max_completion_tokens" if self._endpoint.host == CLOUD else "max_tokens"
         most = min(request.sampling.max_tokens, self._longest)
@@ -293,14 +297,17 @@ class OpenAIEngine:
         count: int,
         deltas: DeltaEmitter | None,
         most: Mapping[str, int],
-    ) -> chat_protocol.Response:
+    ) -> Response:
         model = self.model or request.model
         content = chat_protocol.body(request, model=model, first=first, count=count, most=most)
         schema = request.schema is not None
         response = await self._client.complete(
             content, count, schema=schema, first=first, deltas=deltas, deadline=request.deadline
         )
-        missing = any(sample.text and not sample.logprobs for sample in response.samples.values())
+        missing = any(
+            sample.text and not (sample.logprobs or sample.refusal)
+            for sample in response.samples.values()
+        )
         if request.logprobs and missing:
             raise Rejected("refused", f"{self.url} does not return logprobs")
         return response

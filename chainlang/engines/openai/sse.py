@@ -1,4 +1,7 @@
-"""Streamed responses: parses server-sent events and assembles the whole response."""
+"""Streamed responses: parses server-sent events and assembles the whole response.
+
+Reading is linear in what is received: nothing is searched or copied again with the next bytes.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,17 @@ from typing import Any
 
 from attrs import define, field
 
+from chainlang.engines.openai.read_response import as_index, as_list, as_object, parts_of
+
 OnDelta = Callable[[int, str], object]
 """Callback for text added to a sample: number of the sample in the request, and the text."""
+
+_TOOLS = frozenset({"tool_calls", "function_call"})
+_LONGEST_EVENT = 8 << 20  # bytes: a whole reply in one event, with the logprobs of its tokens
+
+
+class LongEvent(Exception):
+    """An event that is longer than any of the protocol, such as a line without an end."""
 
 
 class Diverged(Exception):
@@ -17,29 +29,46 @@ class Diverged(Exception):
 
 
 @define
+class _Emitted:
+    """Emitted text of a sample, in parts, which are joined for a comparison."""
+
+    parts: list[str] = field(factory=list)
+    length: int = 0
+
+    def add(self, text: str) -> None:
+        self.parts.append(text)
+        self.length += len(text)
+
+    def whole(self) -> str:
+        self.parts = ["".join(self.parts)]
+        return self.parts[0]
+
+
+@define
 class DeltaEmitter:
     """Emits each character of a sample once, although retries receive its beginning again."""
 
     on_delta: OnDelta
-    texts: dict[int, str] = field(factory=dict)
-    """Emitted text of each sample."""
+    _emitted: dict[int, _Emitted] = field(factory=dict, init=False)
 
     def emit(self, sample: int, start: int, text: str) -> None:
         """Emit the new characters of `text`, which begins at `start` in the sample.
 
         Raises `Diverged` if it differs from what has been emitted.
         """
-        emitted = self.texts.get(sample, "")
-        known = emitted[start : start + len(text)]
-        if not text.startswith(known):
-            raise Diverged
-        if new := text[len(known) :]:
-            self.texts[sample] = emitted + new
-            self.on_delta(sample, new)
+        emitted = self._emitted.setdefault(sample, _Emitted())
+        if start < emitted.length:
+            known = emitted.whole()[start : start + len(text)]
+            if not text.startswith(known):
+                raise Diverged
+            text = text[len(known) :]
+        if text:
+            emitted.add(text)
+            self.on_delta(sample, text)
 
     def check_end(self, sample: int, text: str) -> None:
         """Raise `Diverged` if the whole text of a sample differs from what has been emitted."""
-        if not text.startswith(self.texts.get(sample, "")):
+        if sample in self._emitted and not text.startswith(self._emitted[sample].whole()):
             raise Diverged
 
 
@@ -49,17 +78,38 @@ class _Choice:
 
     parts: dict[str, list[str]] = field(factory=dict)
     """Fragments of each text field of its message, by the field's name."""
+    others: dict[str, Any] = field(factory=dict)
+    """The last value of each field that is no text, such as the tools that a model calls."""
+    unread: list[Any] = field(factory=list)
+    """Parts of its content that are no text."""
     length: int = 0
     """Length of its content in characters."""
     logprobs: list[Any] = field(factory=list)
     finish: Any = None
 
     def whole(self, index: int) -> dict[str, Any]:
-        message: dict[str, Any] = {name: "".join(parts) for name, parts in self.parts.items()}
-        if "refusal" not in message:
-            message.setdefault("content", "")
+        texts = {name: "".join(parts) for name, parts in self.parts.items()}
+        message: dict[str, Any] = {**self.others, **texts}
+        if self.unread:
+            message["content"] = [message.get("content", ""), *self.unread]
+        elif not (texts or _TOOLS & self.others.keys()):
+            message["content"] = ""
         choice = {"index": index, "message": message, "finish_reason": self.finish}
         return {**choice, "logprobs": {"content": self.logprobs}} if self.logprobs else choice
+
+    def add(self, name: str, text: str) -> None:
+        """Add to a text field."""
+        self.parts.setdefault(name, []).append(text)
+
+    def read(self, content: list[Any]) -> str:
+        """Return the text of a content in parts, and keep what else it says."""
+        parts = parts_of(content)
+        for name in ("reasoning", "refusal"):
+            if text := getattr(parts, name):
+                self.add(name, text)
+        if parts.other:
+            self.unread.append({"type": parts.other})
+        return parts.text
 
 
 @define
@@ -69,18 +119,25 @@ class StreamedResponse:
     deltas: DeltaEmitter
     first: int
     """Number of the response's first sample in the request."""
+    count: int
+    """Number of samples that the response is for; others are dropped."""
     error: Any = None
     """The server's error event, if there was one."""
     _choices: dict[int, _Choice] = field(factory=dict)
     _usage: Any = None
     _ended: bool = False
-    _rest: bytes = b""
+    _line: list[bytes] = field(factory=list)
+    """Parts of the line whose end has not been received."""
     _data: list[bytes] = field(factory=list)
+    """Lines of data of the event whose end has not been received."""
+    _length: int = 0
+    """Bytes of both."""
 
     def feed(self, received: bytes) -> None:
         """Add received bytes and emit the text in them.
 
-        Raises `ValueError` for an event that is not JSON, and `Diverged`.
+        Raises `ValueError` for an event that is not JSON, `Malformed` for one of another shape,
+        `LongEvent` and `Diverged`.
         """
         for data in self._events(received):
             if data == b"[DONE]":
@@ -88,45 +145,66 @@ class StreamedResponse:
             else:
                 self._read(json.loads(data))
 
-    def document(self, count: int) -> dict[str, Any] | None:
+    def document(self) -> dict[str, Any] | None:
         """Return the response in the form of an unstreamed one; None if it is incomplete."""
         if self.error is not None:
             return dict(self.error)
         finished = [choice for choice in self._choices.values() if choice.finish is not None]
-        if not self._ended and len(finished) < count:
+        if not self._ended and len(finished) < self.count:
             return None
         choices = [choice.whole(index) for index, choice in sorted(self._choices.items())]
         return {"choices": choices, "usage": self._usage}
 
     def _events(self, received: bytes) -> Iterator[bytes]:
         """Yield the data of each complete event. Only a newline ends a line."""
-        *lines, self._rest = (self._rest + received).split(b"\n")
-        for line in (line.removesuffix(b"\r") for line in lines):
+        *ends, rest = received.split(b"\n")
+        for end in ends:
+            self._hold(end)
+            whole, self._line = b"".join(self._line), []
+            line = whole.removesuffix(b"\r")
             if line.startswith(b"data:"):
                 self._data.append(line[5:].removeprefix(b" "))
-            elif not line and self._data:
-                data, self._data = b"\n".join(self._data), []
+                continue
+            self._length -= len(whole)
+            if not line and self._data:
+                data, self._data, self._length = b"\n".join(self._data), [], 0
                 yield data
+        self._hold(rest)
+
+    def _hold(self, part: bytes) -> None:
+        """Keep a part of a line. Raises `LongEvent`."""
+        self._line.append(part)
+        self._length += len(part)
+        if self._length > _LONGEST_EVENT:
+            raise LongEvent(f"an event of more than {_LONGEST_EVENT:,} bytes")
 
     def _read(self, event: Any) -> None:
-        if not isinstance(event, dict):
-            return
+        event = as_object(event, "the event")
         if event.get("error"):
             self.error = event
         self._usage = event.get("usage") or self._usage
-        for position, one in enumerate(event.get("choices") or ()):
-            if isinstance(one, dict) and isinstance(index := one.get("index", position), int):
-                self._add(index, one)
+        for position, one in enumerate(as_list(event.get("choices"), "`choices`")):
+            where = f"`choices[{position}]`"
+            choice = as_object(one, where)
+            index = as_index(choice.get("index", position), where)
+            if index < self.count:
+                self._add(index, choice, where)
 
-    def _add(self, index: int, event: Mapping[str, Any]) -> None:
+    def _add(self, index: int, event: Mapping[str, Any], where: str) -> None:
         choice = self._choices.setdefault(index, _Choice())
         choice.finish = event.get("finish_reason") or choice.finish
         logprobs = event.get("logprobs")
-        choice.logprobs += (logprobs.get("content") or ()) if isinstance(logprobs, dict) else ()
-        delta = event.get("delta")
-        for name, text in delta.items() if isinstance(delta, dict) else ():
+        if isinstance(logprobs, dict):
+            choice.logprobs += as_list(logprobs.get("content"), f"{where}.logprobs.content")
+        delta = as_object(event.get("delta") or {}, f"{where}.delta")
+        for name, value in delta.items():
+            text = value
+            if name == "content" and isinstance(value, list):
+                text = choice.read(value)
             if isinstance(text, str) and name != "role":
-                choice.parts.setdefault(name, []).append(text)
+                choice.add(name, text)
                 if name == "content":
                     self.deltas.emit(self.first + index, choice.length, text)
                     choice.length += len(text)
+            elif value:
+                choice.others[name] = value

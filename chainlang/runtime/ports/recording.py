@@ -98,7 +98,8 @@ class _Wait(Wait):
 class RecordedPort:
     """A port that requests only those samples of an engine that a cache or journal lacks.
 
-    Generated samples are recorded before they are returned. An entry under the key of another
+    Generated samples are recorded before they are returned, but for those that were refused, which
+    are requested again as failed requests are. An entry under the key of another
     format than its own counts as missing; it is not replaced if that format is unknown.
     """
 
@@ -203,7 +204,7 @@ class RecordedPort:
         return {
             wait.keys[number]: Drawn(sample, each, self._newest)
             for number, sample in enumerate(reply.samples, first)
-            if wait.keys[number] not in self._foreign
+            if wait.keys[number] not in self._foreign and not sample.refusal
         }
 
     def _merged(self, reply: Reply) -> list[Reply]:

@@ -1,0 +1,243 @@
+"""Chat completions responses, read as samples: JSON of any shape, checked value by value.
+
+Pure functions. A value of another type than the protocol's raises `Malformed`, so that no shape of
+a response is an error of the engine itself.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+import attrs
+from attrs import frozen
+
+from chainlang.protocol.messages import Finish, Sample, Usage
+
+Object: TypeAlias = Mapping[str, Any]
+
+_FINISHES: Mapping[str, Finish] = {
+    "stop": "stop",
+    "length": "length",
+    "eos": "stop",  # this and the next two: older servers
+    "eos_token": "stop",
+    "stop_sequence": "stop",
+    "end_turn": "stop",  # gateways to Anthropic, as the next
+    "max_tokens": "length",
+    "model_length": "length",  # Mistral
+}
+_FILTERS = frozenset(
+    {"content_filter", "safety", "recitation", "blocklist", "prohibited_content", "spii"}
+    | {"sensitive"}
+)
+_TOOLS = frozenset({"tool_calls", "function_call", "tool_use"})
+_REFUSALS = frozenset({"refusal"})
+"""Finish reasons of samples without a reply, in small letters: OpenAI's, and those of gateways to
+Anthropic, Gemini and GLM. Any other reason is malformed, since some name a failure that passes."""
+
+_REASONING = ("reasoning_content", "reasoning")
+"""Fields in which servers return reasoning; OpenAI's protocol has none."""
+
+_MOST_TOKENS = 1 << 53
+"""More tokens than any response has; larger numbers overflow what they are added to."""
+
+_FALLBACK = "`fallback` can ask another model, `need` can do without the sample"
+_TOOLS_HINT = "chains send no tools: switch off those that the server adds"
+
+
+class Malformed(Exception):
+    """A response with a missing field, or one of the wrong type."""
+
+
+@frozen
+class Response:
+    """The samples of one response, by index, and their usage."""
+
+    samples: Mapping[int, Sample]
+    usage: Usage
+
+
+def parse_response(document: object, count: int) -> Response:
+    """Return the samples of the response to a request for `count` samples; there may be fewer.
+
+    Raises `Malformed`. The protocol has no token count for each sample of a response: the total is
+    divided in proportion to the lengths of their texts. Without a total it is 0.
+    """
+    reply = as_object(document, "the reply")
+    choices = as_list(reply.get("choices"), "`choices`")
+    if not choices:
+        raise Malformed("the reply has no `choices`")
+    requested: dict[int, Sample] = {}
+    for position, one in enumerate(choices):
+        where = f"`choices[{position}]`"
+        choice = as_object(one, where)
+        number = as_index(choice.get("index", position), where)
+        if number in requested:
+            raise Malformed(f"{where} has the index of another, {number}")
+        if number < count:  # samples beyond the requested number are dropped
+            requested[number] = _sample(choice, where)
+    if not requested:
+        raise Malformed("the reply has none of the requested samples")
+    usage = as_object(reply.get("usage") or {}, "`usage`")
+    details = as_object(usage.get("prompt_tokens_details") or {}, "`usage.prompt_tokens_details`")
+    cached, output = _tokens(details, "cached_tokens"), _tokens(usage, "completion_tokens")
+    lengths = shares(output, [len(sample.reasoning + sample.text) for sample in requested.values()])
+    samples = {
+        number: attrs.evolve(sample, tokens=length)
+        for (number, sample), length in zip(requested.items(), lengths, strict=True)
+    }
+    # The server counts the prompt once for all samples; `Usage` counts it for each.
+    prompt, calls = _tokens(usage, "prompt_tokens"), len(samples)
+    return Response(samples, Usage(calls, calls * prompt, cached + (calls - 1) * prompt, output))
+
+
+def _sample(choice: Object, where: str) -> Sample:
+    """Return the sample of a choice, without its token count. Raises `Malformed`."""
+    message = as_object(choice.get("message"), f"{where}.message")
+    reason = choice.get("finish_reason")
+    if not isinstance(reason, str):
+        raise Malformed(f"{where}.finish_reason is not a text")
+    parts = parts_of(message.get("content"))
+    for name, kind in (*((name, "reasoning") for name in _REASONING), ("refusal", "refusal")):
+        if isinstance(text := message.get(name), str) and not getattr(parts, kind):
+            parts = attrs.evolve(parts, **{kind: text})
+    refusal = _refusal(message, reason, parts)
+    finish = _FINISHES.get(reason.lower())
+    if finish is None and not refusal:
+        raise Malformed(f"{where}.finish_reason is {reason!r}")
+    if not refusal and finish == "stop" and message.get("content") is None:
+        raise Malformed(f"{where}.message has no `content`")
+    text, logprobs = parts.text or parts.refusal, _logprobs(choice, where)
+    return Sample(
+        text, finish or "stop", 0, reasoning=parts.reasoning, logprobs=logprobs, refusal=refusal
+    )
+
+
+def _refusal(message: Object, reason: str, parts: Parts) -> str:
+    """Return why a choice has no reply; empty if it has one."""
+    said, word = f'(finish_reason "{reason}")', reason.lower()
+    called = message.get("tool_calls") or message.get("function_call")
+    if word in _FILTERS:
+        return f"the server's content filter stopped the reply {said}; {_FALLBACK}"
+    if word in _TOOLS or (called and not parts.text):
+        return f"the model called a tool instead of replying {said}; {_TOOLS_HINT}"
+    if word in _REFUSALS or parts.refusal:
+        return f"the model refused to reply {said}; {_FALLBACK}"
+    if parts.other:
+        return f"the reply has a part that is not text, of type {parts.other!r}; {_FALLBACK}"
+    if message.get("content") is None and parts.reasoning and _FINISHES.get(word) == "stop":
+        return f"the reply has reasoning and no text {said}; {_FALLBACK}"
+    return ""
+
+
+@frozen
+class Parts:
+    """The content of a message: its text, and what other parts of it say."""
+
+    text: str = ""
+    reasoning: str = ""
+    refusal: str = ""
+    other: str = ""
+    """Type of the first part that is none of these; empty if there is none."""
+
+
+def parts_of(content: object) -> Parts:
+    """Return the parts of a content: a text, a list of parts, or null.
+
+    Raises `Malformed` for anything else.
+
+    >>> parts_of([{"type": "text", "text": "4"}, {"type": "text", "text": "2"}]).text
+    '42'
+    """
+    if content is None or isinstance(content, str):
+        return Parts(content or "")
+    texts: dict[str, list[str]] = {"text": [], "reasoning": [], "refusal": []}
+    other = ""
+    for one in as_list(content, "`content`"):
+        part = {"type": "text", "text": one} if isinstance(one, str) else as_object(one, "a part")
+        match part:
+            case {"type": "text" | "output_text", "text": str(text)}:
+                texts["text"].append(text)
+            case {"type": "thinking", "thinking": thinking}:  # Mistral
+                texts["reasoning"].append(parts_of(thinking).text)
+            case {"type": "thinking" | "reasoning", "text": str(text)}:
+                texts["reasoning"].append(text)
+            case {"type": "refusal", "refusal": str(text)}:
+                texts["refusal"].append(text)
+            case {"type": str(kind)} if kind not in ("text", "output_text", "refusal"):
+                other = other or kind
+            case _:
+                raise Malformed("a part of `content` has no text")
+    joined = {name: "".join(found) for name, found in texts.items()}
+    return Parts(**joined, other=other)
+
+
+def _logprobs(choice: Object, where: str) -> tuple[float, ...]:
+    """Return the log probability of each token; empty if the server returns none."""
+    logprobs = choice.get("logprobs")
+    content = logprobs.get("content") if isinstance(logprobs, dict) else None
+    if content is None:
+        return ()
+    what = f"{where}.logprobs.content"
+    values = [as_object(token, what).get("logprob") for token in as_list(content, what)]
+    numbers = tuple(number for one in values if (number := _number(one)) is not None)
+    if len(numbers) < len(values):
+        raise Malformed(f"{what} has no numbers")
+    return numbers
+
+
+def _number(value: object) -> float | None:
+    """Return a value that is a finite number; None for any other."""
+    try:
+        number = float(value) if isinstance(value, int | float) else math.nan
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _tokens(usage: Object, name: str) -> int:
+    """Return a number of tokens, 0 if the server sends none. Raises `Malformed`."""
+    value = usage.get(name)
+    number = 0.0 if value is None else _number(value)
+    if number is None or isinstance(value, bool) or number > _MOST_TOKENS:
+        raise Malformed(f"`usage.{name}` is not a number of tokens")
+    return max(0, int(number))
+
+
+def as_object(value: object, where: str) -> Object:
+    """Return a value that is a JSON object. Raises `Malformed` for any other."""
+    if isinstance(value, dict):
+        return value
+    raise Malformed(f"{where} is not an object")
+
+
+def as_list(value: object, where: str) -> list[Any]:
+    """Return a value that is a list; an absent one is empty. Raises `Malformed` for any other."""
+    if value is None:
+        return []
+    if isinstance(value, list):
+        return value
+    raise Malformed(f"{where} is not a list")
+
+
+def as_index(value: object, where: str) -> int:
+    """Return a value that is the number of a sample. Raises `Malformed` for any other."""
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    raise Malformed(f"{where}.index is not the number of a sample")
+
+
+def shares(total: int, weights: list[int]) -> list[int]:
+    """Divide a total into integers in proportion to weights.
+
+    >>> shares(10, [1, 1, 1]), shares(7, [0, 0])
+    ([3, 3, 4], [3, 4])
+    """
+    weights = weights if sum(weights) else [1] * len(weights)
+    whole, parts, seen = sum(weights), [], 0
+    for weight in weights:
+        before = total * seen // whole
+        seen += weight
+        parts.append(total * seen // whole - before)
+    return parts
