@@ -27,6 +27,7 @@ from chainlang.api.stage_types import literal
 from chainlang.diagnostics.render import shown
 from chainlang.errors import raise_errors
 from chainlang.ir import build
+from chainlang.ir.builtins import COMBINATORS
 from chainlang.ir.calls import specific
 from chainlang.ir.declarations import Item
 from chainlang.ir.nodes import Combine, Expr, Function, Named, Option, Ref, Table
@@ -140,6 +141,12 @@ def each(part: ChainLike, /, *, item: str | None = None, over: str) -> Chain:
 
 
 def _combine(name: str, parts: tuple[object, ...], options: Mapping[str, object]) -> Chain:
+    signature = COMBINATORS[name]
+    most = signature.parts[1]
+    if most is not None and len(parts) > most:
+        what = f"{name} takes {most or 'no'} chain without a keyword, found {len(parts)}"
+        hint = f"write options as name=value, as in {signature.example}"
+        refuse(f"{what}: {', '.join(map(shown, parts))}", hint)
     inside = [value for value in options.values() if isinstance(value, Mapping)]
     beside = _declared(
         *parts, *options.values(), *(arm for arms in inside for arm in arms.values())

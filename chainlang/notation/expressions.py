@@ -12,6 +12,7 @@ from attrs import define, evolve
 
 from chainlang.diagnostics.source import Span
 from chainlang.ir import build
+from chainlang.ir.builtins import COMBINATORS
 from chainlang.ir.calls import specific
 from chainlang.ir.nodes import (
     Combine,
@@ -172,9 +173,11 @@ class Reader(StageReader):
                 shown = "a table"
                 if argument.is_literal:
                     shown = literals.print_literal(argument.value)  # type: ignore[arg-type]
-                hint = "write options as name=value"
-                if isinstance(argument.value, str):
-                    hint = f"write chains without quotes, and {hint[6:]}"
+                known = COMBINATORS.get(name)
+                hints = ["chains without quotes"] if isinstance(argument.value, str) else []
+                hints += ["options as name=value"] if known is None or known.options else []
+                hint = f"write {' and '.join(hints or ['chains'])}"
+                hint += f", as in {known.example}" if known is not None else ""
                 self.note(
                     "argument",
                     f"expected a chain, found {shown}",

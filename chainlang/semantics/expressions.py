@@ -16,7 +16,7 @@ from attrs import evolve
 
 from chainlang.diagnostics.diagnostic import Diagnostic, in_order
 from chainlang.diagnostics.source import Source, Span
-from chainlang.diagnostics.suggest import unknown
+from chainlang.diagnostics.suggest import suggest, unknown
 from chainlang.errors import MeaningError
 from chainlang.semantics.prompts import NOT_ALLOWED, RenderError, said_by
 from chainlang.semantics.template_values import View, as_text, plain
@@ -84,7 +84,7 @@ def _named(name: str) -> Callable[[Mapping[str, Any]], Any]:
 
     def found(values: Mapping[str, Any]) -> Any:
         if name not in values:
-            raise RenderError(f"{name!r} is undefined")
+            raise RenderError(f"{name!r} is undefined; {suggest(name, values)}")
         return values[name]
 
     return found

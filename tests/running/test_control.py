@@ -378,7 +378,9 @@ def test_a_route_without_an_arm_takes_the_default_or_fails() -> None:
     )
     result = one(route(by="topik", arms=ARMS), row, engine=engine)
     assert result.failure is not None
-    assert result.failure.message == "by= can't be evaluated: 'topik' is undefined"
+    assert result.failure.message == (
+        "by= can't be evaluated: 'topik' is undefined; did you mean 'topic'?"
+    )
 
 
 def test_a_route_may_read_an_answer_a_field_or_ask_a_function() -> None:
@@ -506,7 +508,10 @@ def test_each_over_candidates_over_a_named_part_and_over_nothing() -> None:
     [
         ("query | trim", 'over= is no list but "q"'),
         ("{'a': [1]}", 'over= is no list but {"a": [1]}'),
-        ("missing", "over= can't be evaluated: 'missing' is undefined"),
+        (
+            "missing",
+            "over= can't be evaluated: 'missing' is undefined; available: query, candidates",
+        ),
         ("[1, 2, 3]", "over= has 3 items: the limit samples_per_stage is 2"),
     ],
 )
