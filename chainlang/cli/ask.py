@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 from chainlang.cli.flags import Command, add_flags, given
 from chainlang.cli.output import report
 from chainlang.cli.read_chain import read_chain
 from chainlang.errors import RowError
+from chainlang.semantics.record import below
 from chainlang.session.result import Result
 
 
@@ -44,18 +46,35 @@ def run(options: argparse.Namespace) -> int:
     from chainlang.settings import CallSettings
 
     try:
-        result = chain(options.question, **given(options, CallSettings), progress=_print_progress)
+        result = chain(
+            options.question,
+            **given(options, CallSettings),
+            on_error="collect",
+            progress=_print_progress,
+        )
+        if options.json and (result.ok or result.branches):
+            print(json.dumps(_plain(result), indent=2))
+            return int(not result.ok)
+        if not result.branches:
+            print(_text(result.answer))
+            return 0
     except RowError as error:
         report(error.diagnostics, as_json=options.json)
         return 1
-    if options.json:
-        print(json.dumps(_plain(result), indent=2))
-    elif result.branches:
-        for name, branch in result.branches.items():
+    for name, branch in _leaves(result):
+        if branch.failure is None:
             print(f"{name}: {_text(branch.answer)}")
-    else:
-        print(_text(result.answer))
-    return 0
+        else:
+            report(branch.failure.error().diagnostics)
+    return int(not result.ok)
+
+
+def _leaves(result: Result, path: str = "") -> Iterator[tuple[str, Result]]:
+    """Yield the results of all branches, failed or not, by their paths."""
+    for name, branch in result.branches.items():
+        yield from _leaves(branch, below(path, name))
+    if not result.branches:
+        yield path, result
 
 
 def _print_progress(message: str) -> None:
@@ -71,6 +90,10 @@ def _plain(result: Result) -> dict[str, Any]:
     if result.branches:
         branches = {name: _plain(branch) for name, branch in result.branches.items()}
         return {"branches": branches}
+    if result.failure is not None:
+        failure = result.failure
+        why = {"stage": failure.stage, "cause": failure.cause, "message": failure.message}
+        return {"failure": why}
     found = [
         {
             "answer": one.answer,

@@ -161,16 +161,18 @@ class Failures:
     reasons: set[str] = field(factory=set)
 
     def row(self, outcome: Outcome) -> None:
-        """Keep the diagnostic of a failed row, unless there are enough."""
+        """Keep the diagnostics of a failed row, unless there are enough."""
         from chainlang.data import row_label
 
-        if outcome.failure is None or self.rows == _SHOWN:
+        if self.rows == _SHOWN:
             return
-        failure = outcome.failure
-        if outcome.start is not None:
-            failure = evolve(failure, row=row_label(self.source, outcome.start.number))
-        (without_row,) = evolve(failure, row=None).error().diagnostics
-        if without_row.message not in self.reasons:
-            self.reasons.add(without_row.message)
-            self.found += failure.error().diagnostics
-            self.rows += 1
+        is_new = False
+        for failure in outcome.failures:
+            if outcome.start is not None:
+                failure = evolve(failure, row=row_label(self.source, outcome.start.number))  # noqa: PLW2901
+            (without_row,) = evolve(failure, row=None).error().diagnostics
+            if without_row.message not in self.reasons:
+                self.reasons.add(without_row.message)
+                self.found += failure.error().diagnostics
+                is_new = True
+        self.rows += is_new

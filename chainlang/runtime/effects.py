@@ -6,7 +6,7 @@ neither on other rows, nor on engines, nor on the time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator, Mapping
 from typing import Any, TypeAlias
 
 from attrs import evolve, field, frozen
@@ -15,11 +15,11 @@ from chainlang.diagnostics.source import Span
 from chainlang.protocol.messages import Request
 from chainlang.runtime.budget import RowBudget
 from chainlang.runtime.limits import RunLimits
-from chainlang.runtime.outcome import RowFailure
 from chainlang.runtime.stream import DeltaSink, Listener
 from chainlang.runtime.tracing import NOTHING, Tracing
 from chainlang.semantics.functions import FunctionError
 from chainlang.semantics.record import Flow
+from chainlang.semantics.row_failure import RowFailure
 from chainlang.semantics.seeds import Place
 from chainlang.semantics.stage_error import StageError
 
@@ -119,8 +119,10 @@ class RowContext:
     listener: Listener | None = None
     tracing: Tracing = NOTHING
     """Span of the row or of the stage."""
-    redraw: int = 0
-    """Number of runs that resampled the row after it failed."""
+    branch: str = ""
+    """Arm of a branch that stays apart, with those around it; empty outside."""
+    redraws: Mapping[str, int] = field(factory=dict)
+    """Number of runs that resampled an arm after it failed, by its path; empty: the row."""
     budget: RowBudget = field(factory=RowBudget)
 
     @property
@@ -135,6 +137,16 @@ class RowContext:
         runs = iter(self.runs)
         filled = (next(runs) if part.endswith("*") else part for part in place)
         return tuple(part for part in filled if part)
+
+    @property
+    def redraw(self) -> int:
+        """Number of runs that resampled the row or an arm around after it failed."""
+        around = f"{self.branch}."
+        return sum(
+            number
+            for path, number in self.redraws.items()
+            if not path or around.startswith(f"{path}.")
+        )
 
     def run(self, part: str) -> RowContext:
         """Return the context inside a repeated step."""

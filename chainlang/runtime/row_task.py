@@ -43,7 +43,6 @@ from chainlang.runtime.effects import (
 )
 from chainlang.runtime.generate import generate
 from chainlang.runtime.inline import at_once
-from chainlang.runtime.outcome import RowFailure
 from chainlang.runtime.retry import retried
 from chainlang.runtime.tracing import ABORTED
 from chainlang.semantics.combinators import (
@@ -57,7 +56,8 @@ from chainlang.semantics.combinators import (
     ran_out,
     value_of,
 )
-from chainlang.semantics.record import Branched, Candidate, Event, Flow, Record, gathered
+from chainlang.semantics.record import Branched, Candidate, Event, Flow, Record, below, gathered
+from chainlang.semantics.row_failure import RowFailure
 from chainlang.semantics.seeds import Place
 from chainlang.semantics.stage_error import StageError
 from chainlang.semantics.stopping_rules import agree, needed
@@ -67,15 +67,41 @@ from chainlang.semantics.voting import still_needed
 def row(step: Step, record: Record, context: RowContext) -> Work:
     """Return the work of a whole plan for a row, within the row's deadline."""
     if (seconds := context.limits.row_seconds) is None:
-        return work(step, record, context)
+        return _apart(step, record, context)
     return _in_time(step, record, context, seconds)
 
 
 def _in_time(step: Step, record: Record, context: RowContext, seconds: float) -> Work:
     failure = RowFailure(f"the row took longer than row_seconds={seconds:g}", cause="budget")
-    (flow,) = yield Within(work(step, record, context), seconds, RowFailed(failure))
+    (flow,) = yield Within(_apart(step, record, context), seconds, RowFailed(failure))
     found: Flow = flow
     return found
+
+
+def _apart(step: Step, record: Record, context: RowContext) -> Work:
+    """Return the work of a step whose branch, if it ends with one, stays apart.
+
+    Each of its arms fails alone, but for the budget of the row, which all of them share.
+    """
+    match step:
+        case Sequence((*steps, end)):
+            for one in steps:
+                record = yield from _one(one, record, context)
+            return (yield from _apart(end, record, context))
+        case Fork(steps):
+            inside = (evolve(context, branch=below(context.branch, name)) for name, _ in steps)
+            works = (_arm(one, record, arm) for (_, one), arm in zip(steps, inside, strict=True))
+            return _branched(steps, (yield All(tuple(works))), record)
+    return (yield from work(step, record, context))
+
+
+def _arm(step: Step, record: Record, context: RowContext) -> Work:
+    try:
+        return (yield from _apart(step, record, context))
+    except RowFailed as error:
+        if error.failure.cause == "budget":
+            raise
+        return evolve(error.failure, branch=context.branch)
 
 
 def work(step: Step, record: Record, context: RowContext) -> Work:  # noqa: C901, PLR0912  # a match
@@ -210,7 +236,12 @@ def _gather(steps: tuple[Step, ...], record: Record, context: RowContext) -> Wor
 
 def _fork(steps: tuple[tuple[str, Step], ...], record: Record, context: RowContext) -> Work:
     flows = yield All(tuple(work(step, record, context) for _, step in steps))
-    return Branched(tuple((name, flow) for (name, _), flow in zip(steps, flows, strict=True)))
+    return _branched(steps, flows, record)
+
+
+def _branched(steps: tuple[tuple[str, Step], ...], flows: list[Flow], start: Record) -> Branched:
+    arms = tuple((name, flow) for (name, _), flow in zip(steps, flows, strict=True))
+    return Branched(arms, start)
 
 
 def _at_once(step: Step, record: Record, context: RowContext) -> Work:

@@ -17,12 +17,13 @@ from chainlang.protocol.messages import Usage
 from chainlang.runtime.budget import RowBudget, RunBudget
 from chainlang.runtime.effects import RowContext
 from chainlang.runtime.model_swap import SWAP_FACTOR, Swapper
-from chainlang.runtime.outcome import Outcome, RowFailure
+from chainlang.runtime.outcome import Outcome
 from chainlang.runtime.prepared import Prepared
 from chainlang.runtime.row_task import row
 from chainlang.runtime.scheduler import Row, Scheduler
 from chainlang.runtime.tracing import RunTrace, begin
 from chainlang.semantics.record import Record, numbered
+from chainlang.semantics.row_failure import RowFailure
 from chainlang.semantics.seeds import is_of_content
 
 
@@ -31,12 +32,13 @@ def run(
     rows: Iterable[Record | RowFailure],
     *,
     first: int = 0,
-    redraws: Mapping[str, int] | None = None,
+    redraws: Mapping[str, Mapping[str, int]] | None = None,
 ) -> Iterator[Outcome]:
     """Yield the outcome of each row, in the order of the rows, or as they finish.
 
     `first` is the position of the first row in its source; `redraws` has the number of times that
-    failed rows were resampled, by id. A row that could not be read is a `RowFailure`, and fails.
+    failed rows were resampled, by id and by the arm that failed, which is empty for a whole row. A
+    row that could not be read is a `RowFailure`, and fails.
     When a budget of the run is used up, no more requests are made; once those in flight are done,
     `StopError` is raised. If the caller stops early, or is interrupted, all requests are aborted.
 
@@ -95,7 +97,7 @@ def run(
                     context = RowContext(
                         prepared.seed,
                         tracing=trace.row(admitted, start.id),
-                        redraw=(redraws or {}).get(start.id, 0),
+                        redraws=(redraws or {}).get(start.id, {}),
                         budget=RowBudget(limits),
                     )
                     begun = Row(admitted, start, engines, keep, swapper=swapper)

@@ -22,7 +22,7 @@ from chainlang.runtime.ports.port import Port
 from chainlang.runtime.ports.stack import stacked
 from chainlang.runtime.prefix_order import by_prefix
 from chainlang.runtime.timers import Timer, Timers
-from chainlang.semantics.record import Flow, Record
+from chainlang.semantics.record import Flow, Record, failures_of
 
 
 @define(eq=False)
@@ -266,9 +266,9 @@ class Scheduler:
         parent = task.parent
         if parent is None:
             row = task.row
-            failure = failed.failure if failed else None
-            usage = Usage.total(row.usages)
-            row.done(Outcome(row.index, row.start.id, flow, failure, usage, row.start))
+            failures = (failed.failure,) if failed else failures_of(flow) if flow else ()
+            usage, first = Usage.total(row.usages), next(iter(failures), None)
+            row.done(Outcome(row.index, row.start.id, flow, first, usage, row.start))
             return
         if failed is not None:
             parent.failures[task.slot] = failed

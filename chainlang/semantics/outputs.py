@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
+from typing import assert_never
 
 from attrs import evolve, frozen
 
 from chainlang.diagnostics.suggest import unknown
 from chainlang.errors import error_of, raise_errors
 from chainlang.semantics.record import Branched, Candidate, Flow, Record, TraceEntry
+from chainlang.semantics.row_failure import RowFailure
 
 WHOLE = ("answer", "candidates", "history", "trace")
 """Outputs other than named parts; ``history`` is all of those."""
@@ -65,8 +67,17 @@ class Outputs:
         """
         if self.names is None:
             return flow
-        if isinstance(flow, Branched):
-            return Branched(tuple((name, self.of_flow(one)) for name, one in flow.results))
+        match flow:
+            case Record():
+                return self._of_record(flow)
+            case Branched(results, start):
+                arms = tuple((name, self.of_flow(one)) for name, one in results)
+                return Branched(arms, self._of_record(start))
+            case RowFailure():
+                return flow
+        assert_never(flow)
+
+    def _of_record(self, flow: Record) -> Record:
         return evolve(
             flow,
             candidates=self._candidates(flow),

@@ -6,11 +6,12 @@ import math
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, assert_never
 
 from attrs import evolve, field, frozen
 
 from chainlang.diagnostics.suggest import suggest
+from chainlang.semantics.row_failure import RowFailure
 from chainlang.semantics.seeds import Place
 from chainlang.semantics.template_values import View
 
@@ -177,39 +178,85 @@ def field_of(candidates: tuple[Candidate, ...], name: str) -> Any:
 
 @frozen
 class Branched:
-    """Separate results of a branch, by label or position."""
+    """Separate results of a branch, by label or position; of an arm that failed, its failure."""
 
     results: tuple[tuple[str, Flow], ...]
+    start: Record
+    """The record before the branch, whose parts, trace and events all arms share."""
 
     def records(self) -> Iterator[Record]:
-        """Yield the records of all arms, in written order."""
+        """Yield the records of all arms that succeeded, in written order."""
         for _, flow in self.results:
             if isinstance(flow, Branched):
                 yield from flow.records()
-            else:
+            elif isinstance(flow, Record):
                 yield flow
 
 
-Flow = Record | Branched
+Flow = Record | Branched | RowFailure
+"""Result of a row or of an arm; only an arm of a branch that stays apart has a failure as one."""
 
 
 def numbered(flow: Flow, number: int) -> Flow:
     """Return the result of a row as that of an equal row with another number."""
-    if isinstance(flow, Record):
-        return evolve(flow, number=number)
-    return Branched(tuple((name, numbered(one, number)) for name, one in flow.results))
+    match flow:
+        case Record():
+            return evolve(flow, number=number)
+        case Branched(results, start):
+            arms = tuple((name, numbered(one, number)) for name, one in results)
+            return Branched(arms, evolve(start, number=number))
+        case RowFailure():
+            return flow
+    assert_never(flow)
 
 
-def events_of(flow: Flow) -> tuple[Event, ...]:
-    """Return the events of a row, without repeating those before a branch."""
-    if isinstance(flow, Record):
-        return flow.events
-    several = [events_of(one) for _, one in flow.results]
-    first = several[0]
-    shared = 0
-    while shared < len(first) and all(one[: shared + 1] == first[: shared + 1] for one in several):
-        shared += 1
-    return (*first[:shared], *(event for one in several for event in one[shared:]))
+def failures_of(flow: Flow) -> tuple[RowFailure, ...]:
+    """Return the failures of all arms, in written order."""
+    match flow:
+        case Record():
+            return ()
+        case Branched(results):
+            return tuple(failure for _, arm in results for failure in failures_of(arm))
+        case RowFailure():
+            return (flow,)
+    assert_never(flow)
+
+
+def events_of(flow: Flow, before: int = 0) -> tuple[Event, ...]:
+    """Return the events of a row after the first `before`, those before a branch once."""
+    match flow:
+        case Record():
+            return flow.events[before:]
+        case Branched(results, start):
+            several = (events_of(one, len(start.events)) for _, one in results)
+            return (*start.events[before:], *(event for one in several for event in one))
+        case RowFailure():
+            return ()
+    assert_never(flow)
+
+
+def trace_of(flow: Flow, path: str = "", before: int = 0) -> Iterator[tuple[str, TraceEntry]]:
+    """Yield the completed stages of a row, each with its branch, those before a branch once."""
+    match flow:
+        case Record():
+            yield from ((path, entry) for entry in flow.trace[before:])
+        case Branched(results, start):
+            yield from ((path, entry) for entry in start.trace[before:])
+            for name, one in results:
+                yield from trace_of(one, below(path, name), len(start.trace))
+        case RowFailure():
+            return
+        case _:
+            assert_never(flow)
+
+
+def below(path: str, name: str) -> str:
+    """Return the path of an arm inside another.
+
+    >>> below("", "fr"), below("fr", "0")
+    ('fr', 'fr.0')
+    """
+    return f"{path}.{name}" if path else name
 
 
 def gathered(flows: list[Flow], before: Record) -> Record:
@@ -220,6 +267,7 @@ def gathered(flows: list[Flow], before: Record) -> Record:
     events = list(before.events)
     for flow in flows:
         for record in flow.records() if isinstance(flow, Branched) else (flow,):
+            assert isinstance(record, Record)  # an arm that fails fails what gathers it
             candidates += record.candidates
             history |= record.history
             trace += record.trace[len(before.trace) :]

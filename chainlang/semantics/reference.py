@@ -40,7 +40,16 @@ from chainlang.semantics.bindings import NOTHING, Bound
 from chainlang.semantics.combinators import ONCE, Attempt, RetryPolicy, further, mark
 from chainlang.semantics.functions import UserFunction
 from chainlang.semantics.implicit_labels import own_names
-from chainlang.semantics.record import Branched, Candidate, Event, Flow, Record, gathered
+from chainlang.semantics.record import (
+    Branched,
+    Candidate,
+    Event,
+    Flow,
+    Record,
+    below,
+    gathered,
+)
+from chainlang.semantics.row_failure import RowFailure
 from chainlang.semantics.seeds import Place, seed
 from chainlang.semantics.stage_error import StageError
 from chainlang.semantics.stages import (
@@ -71,7 +80,8 @@ def interpret(
 ) -> Flow:
     """Run a chain on a record; `model` is the model of stages that name none.
 
-    Raises `StageError` if a stage fails, and with it the row.
+    Raises `StageError` if a stage fails, and with it the row; an arm of a branch that stays apart
+    fails alone, and its result is a `RowFailure`.
 
     >>> from chainlang import chain
     >>> from chainlang.engines.fake import FakeEngine
@@ -83,7 +93,7 @@ def interpret(
     items = tuple(declared)
     whole = normal(inlined(body, bodies_of(items)))
     own = own_names(body, items)
-    return _Interpreter(complete, items, bound, run_seed, model, own).visit(whole, record, ())
+    return _Interpreter(complete, items, bound, run_seed, model, own).apart(whole, record, ())
 
 
 @define
@@ -96,7 +106,27 @@ class _Interpreter:
     own: frozenset[str]
     """Ops that name their own part."""
 
+    def apart(self, node: Expr, record: Record, place: Place, path: str = "") -> Flow:
+        """Run a part whose branch, if it ends with one, stays apart: each arm fails alone."""
+        match node:
+            case Then((*parts, end)):
+                for index, part in enumerate(parts):
+                    record = self.one(part, record, step(place, part, str(index)))
+                return self.apart(end, record, step(place, end, str(len(parts))), path)
+            case Branch(parts):
+                arms: list[tuple[str, Flow]] = []
+                for index, part in enumerate(parts):
+                    name = part_name(part) or str(index)
+                    inside, at = below(path, name), step(place, part, f"|{index}")
+                    try:
+                        arms.append((name, self.apart(part, record, at, inside)))
+                    except StageError as error:
+                        arms.append((name, _failure(error, inside)))
+                return Branched(tuple(arms), record)
+        return self.visit(node, record, place)
+
     def visit(self, node: Expr, record: Record, place: Place) -> Flow:  # noqa: C901  # a match
+        """Run a part; the arms of a branch are gathered by what is around it, or fail it."""
         match node:
             case Stage():
                 return self.part(node, record, place, ONCE)
@@ -124,7 +154,8 @@ class _Interpreter:
                             self.visit(part, record, step(place, part, f"|{index}")),
                         )
                         for index, part in enumerate(parts)
-                    )
+                    ),
+                    record,
                 )
             case Named(name, body):
                 # A branch with a label is always an operand of a join, so it can be joined here.
@@ -303,6 +334,16 @@ class _Interpreter:
                     raise error.saying(combinators.tried(str(error), one.number)) from error
                 one, at = again, (*further(place, tries.mark, again.attempt), *end)
                 events.append(Event("retry", at, str(error), sample))
+
+
+def _failure(error: StageError, branch: str) -> RowFailure:
+    return RowFailure(
+        str(error),
+        text=error.reply,
+        cause=error.cause,
+        branch=branch,
+        transient=error.transient,
+    )
 
 
 def step(place: Place, part: Expr, position: str) -> Place:

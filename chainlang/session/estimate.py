@@ -16,8 +16,8 @@ from chainlang.plan.prefix_cache_bound import Prefixes, Seen
 from chainlang.plan.steps import Each, Generate
 from chainlang.plan.visit import leaves, steps_of
 from chainlang.protocol.messages import Reader
-from chainlang.runtime.outcome import RowFailure
 from chainlang.semantics.record import Record
+from chainlang.semantics.row_failure import RowFailure
 from chainlang.semantics.seeds import is_of_content
 from chainlang.session.engine_pool import readers_of
 from chainlang.settings import RowSettings

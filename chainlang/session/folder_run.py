@@ -19,11 +19,12 @@ from chainlang.interrupts import interrupts_deferred, interrupts_recorded
 from chainlang.optimizer.compile import Compiled, planned
 from chainlang.plan.render import render
 from chainlang.protocol.messages import Usage
-from chainlang.runtime.outcome import Outcome, RowFailure
+from chainlang.runtime.outcome import Outcome
 from chainlang.runtime.prepared import Prepared
 from chainlang.runtime.run_loop import run
 from chainlang.semantics.outputs import EVERYTHING
 from chainlang.semantics.record import Record
+from chainlang.semantics.row_failure import RowFailure
 from chainlang.session.cost_report import CostMeter, Costs, PortFactory
 from chainlang.session.engine_pool import wanted
 from chainlang.session.estimate import Forecaster
@@ -188,12 +189,13 @@ class FolderRun:
         """Write the outcome of a row. Raises `StopError` instead if its model is unavailable."""
         failure, start = outcome.failure, outcome.start
         ends = self.settings.on_error == "raise"
-        if failure is not None and failure.cause == "down" and not ends:
+        down = next((one for one in outcome.failures if one.cause == "down"), None)
+        if down is not None and not ends:
             hint = (
                 "finished samples are saved; re-run the same command to resume when the model is "
                 f"available\n{_WAIT}"
             )
-            raise error_of("stopped", failure.message, hint, span=failure.span)
+            raise error_of("stopped", down.message, hint, span=down.span)
         number, fields = _read(failure if start is None else start)
         with interrupts_deferred():
             self.folder.write(
@@ -203,7 +205,7 @@ class FolderRun:
                 outcome.flow,
                 failure=failure,
                 usage=outcome.usage,
-                redo=failure is not None and (failure.transient or ends),
+                redo=any(one.transient or ends for one in outcome.failures),
             )
 
     def note(self, outcome: Outcome) -> None:

@@ -9,7 +9,7 @@ from attrs import field, frozen
 
 from chainlang.errors import error_of
 from chainlang.protocol.messages import Usage
-from chainlang.runtime.outcome import Outcome, RowFailure
+from chainlang.runtime.outcome import Outcome
 from chainlang.semantics.outputs import EVERYTHING, Outputs
 from chainlang.semantics.record import (
     Branched,
@@ -20,8 +20,11 @@ from chainlang.semantics.record import (
     Record,
     TraceEntry,
     events_of,
+    failures_of,
     field_of,
+    trace_of,
 )
+from chainlang.semantics.row_failure import RowFailure
 
 
 @frozen(repr=False)
@@ -29,7 +32,8 @@ class Result:
     """The result of a row: its answer, candidates, named parts and usage, or its failure.
 
     ``result.answer`` is the answer of the first candidate, ``result["verdict"]`` one of its fields,
-    and ``result.failure`` the failure, if any. A branched result has its answers in `branches`.
+    and ``result.failure`` the failure, if any. A branched result has its answers in `branches`, of
+    which each may fail alone.
 
     >>> from chainlang import chain
     >>> from chainlang.engines.fake import FakeEngine
@@ -43,13 +47,14 @@ class Result:
     row_id: str
     flow: Flow | None
     failure: RowFailure | None
+    """Why the row failed: of a branched result, the failure of its first failed branch."""
     usage: Usage = field(factory=Usage)
     outputs: Outputs = field(default=EVERYTHING, repr=False)
     """Requested outputs; the result has no others."""
 
     @property
     def ok(self) -> bool:
-        """Whether the row has a result."""
+        """Whether the row succeeded, with all its branches."""
         return self.failure is None
 
     @property
@@ -59,20 +64,22 @@ class Result:
             names = ", ".join(name for name, _ in self.flow.results)
             message = "this result has branches, each with an answer of its own"
             raise error_of("row", message, f"result.branches has {names}")
-        if self.flow is None:
+        if not isinstance(self.flow, Record):
             assert self.failure is not None
             raise self.failure.error()
         return self.flow
 
     @property
     def branches(self) -> Mapping[str, Result]:
-        """The results of the branches, by label or position."""
+        """The results of the branches, failed or not, by label or position."""
         if not isinstance(self.flow, Branched):
             return {}
-        return {
-            name: Result(self.index, self.row_id, flow, None, self.usage, self.outputs)
-            for name, flow in self.flow.results
-        }
+        return {name: self._arm(flow) for name, flow in self.flow.results}
+
+    def _arm(self, flow: Flow) -> Result:
+        failure = next(iter(failures_of(flow)), None)
+        left = None if isinstance(flow, RowFailure) else flow
+        return Result(self.index, self.row_id, left, failure, self.usage, self.outputs)
 
     @property
     def candidates(self) -> tuple[Candidate, ...]:
@@ -119,7 +126,7 @@ class Result:
     @property
     def _entries(self) -> tuple[TraceEntry, ...]:
         if isinstance(self.flow, Branched):
-            return tuple(entry for record in self.flow.records() for entry in record.trace)
+            return tuple(entry for _, entry in trace_of(self.flow))
         return self.record.trace
 
     @property
@@ -166,10 +173,10 @@ class Result:
             raise
 
     def __repr__(self) -> str:
-        if self.failure is not None:
-            return f"Result(failure={self.failure.message!r})"
         if isinstance(self.flow, Branched):
             return f"Result(branches={dict(self.branches)!r})"
+        if self.failure is not None:
+            return f"Result(failure={self.failure.message!r})"
         candidates = self.record.candidates
         fields = dict(candidates[0].fields) if candidates else {}
         fields.pop("final_answer", None)

@@ -8,9 +8,9 @@ from typing import Any
 
 from chainlang.analysis.program import Program
 from chainlang.data import BadRow, Extent, Row, check_ids, read_rows, row_label
-from chainlang.runtime.outcome import RowFailure
 from chainlang.semantics.input_schema import InputError
 from chainlang.semantics.record import Record
+from chainlang.semantics.row_failure import RowFailure
 
 
 def rows_of(

@@ -17,10 +17,11 @@ from chainlang.optimizer.compile import planned
 from chainlang.plan.steps import Generate, Plan
 from chainlang.plan.visit import last, leaves
 from chainlang.protocol.messages import Usage
-from chainlang.runtime.outcome import Outcome, RowFailure
+from chainlang.runtime.outcome import Outcome
 from chainlang.runtime.service_thread import Job, Service
 from chainlang.runtime.stream import Chunk, Listener
 from chainlang.semantics.outputs import EVERYTHING
+from chainlang.semantics.row_failure import RowFailure
 from chainlang.semantics.seeds import Place
 from chainlang.session.prepare import prepare
 from chainlang.session.result import Result, result_of

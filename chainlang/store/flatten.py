@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any, assert_never
 
-from chainlang.semantics.record import Branched, Candidate, Flow, Record
+from chainlang.semantics.record import Branched, Candidate, Flow, Record, below, trace_of
+from chainlang.semantics.row_failure import RowFailure
 
 OWN = ("id", "answer", "error")
 """Columns that every run has; an input field of such a name becomes ``input.<name>``."""
@@ -15,9 +16,17 @@ Found = tuple[str, tuple[Candidate, ...]]
 
 
 def results(flow: Flow, path: str = "") -> Iterator[Found]:
-    """Yield the final candidates of each branch."""
-    for branch, record in _leaves(flow, path):
-        yield branch, record.candidates
+    """Yield the final candidates of each branch; none of one that failed."""
+    match flow:
+        case Record():
+            yield path, flow.candidates
+        case Branched(arms):
+            for name, arm in arms:
+                yield from results(arm, below(path, name))
+        case RowFailure():
+            yield path, ()
+        case _:
+            assert_never(flow)
 
 
 def named_parts(flow: Flow) -> dict[str, list[Found]]:
@@ -26,14 +35,30 @@ def named_parts(flow: Flow) -> dict[str, list[Found]]:
     A part before the branches of a chain appears once, without a branch.
     """
     found: dict[str, list[Found]] = {}
-    for branch, record in _leaves(flow):
-        for name, candidates in record.history.items():
-            found.setdefault(name, []).append((branch, candidates))
-    for name, several in found.items():
-        first = several[0][1]
-        if all(candidates == first for _, candidates in several):
-            found[name] = [("", first)]
+    for name, part in _parts(flow):
+        found.setdefault(name, []).append(part)
     return found
+
+
+def _parts(flow: Flow, path: str = "", before: Collection[str] = ()) -> Iterator[tuple[str, Found]]:
+    """Yield the named parts of a result, without those that were there `before`."""
+    match flow:
+        case Record():
+            yield from _named(flow, path, before)
+        case Branched(arms, start):
+            yield from _named(start, path, before)
+            for name, arm in arms:
+                yield from _parts(arm, below(path, name), start.history)
+        case RowFailure():
+            return
+        case _:
+            assert_never(flow)
+
+
+def _named(record: Record, path: str, before: Collection[str]) -> Iterator[tuple[str, Found]]:
+    for name, candidates in record.history.items():
+        if name not in before:
+            yield name, (path, candidates)
 
 
 def flattened(
@@ -94,18 +119,8 @@ def candidate_rows(number: int, row_id: str, found: list[Found]) -> Iterator[dic
 
 def unkept(flow: Flow) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Yield each stage with the parts of its type that the engine did not enforce."""
-    for _, record in _leaves(flow):
-        for entry in record.trace:
-            yield from ((entry.stage, one.unkept) for one in entry.candidates if one.unkept)
-
-
-def _leaves(flow: Flow, path: str = "") -> Iterator[tuple[str, Record]]:
-    if isinstance(flow, Record):
-        yield path, flow
-        return
-    assert isinstance(flow, Branched)
-    for name, inner in flow.results:
-        yield from _leaves(inner, f"{path}.{name}" if path else name)
+    for _, entry in trace_of(flow):
+        yield from ((entry.stage, one.unkept) for one in entry.candidates if one.unkept)
 
 
 def _outputs(flow: Flow) -> Iterator[tuple[str, Any]]:

@@ -10,13 +10,13 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from attrs import asdict, define, field
 
 from chainlang.protocol.messages import Usage
-from chainlang.semantics.record import Flow, events_of
-from chainlang.semantics.seeds import Place
+from chainlang.semantics.record import Flow, events_of, failures_of
+from chainlang.semantics.row_failure import RowFailure
 from chainlang.settings import Format
 from chainlang.store.flatten import Found, candidate_rows, flattened, named_parts, results, unkept
 from chainlang.store.folder_names import folder_name
@@ -24,29 +24,10 @@ from chainlang.store.part_files import Parts
 from chainlang.store.safe_files import Folder
 from chainlang.store.table_formats import converter, json_line
 
+LAYOUT = 2
+"""Version of the tables and their columns; the tables of another version are written anew."""
 ERRORS, EVENTS = "errors.jsonl", "events.jsonl"
 _ROOT = (ERRORS, EVENTS)  # tables that are one file in the root; no folder of a part has a dot
-
-
-class Trouble(Protocol):
-    """The failure of a row, implemented by `RowFailure`."""
-
-    @property
-    def message(self) -> str: ...  # noqa: D102
-    @property
-    def stage(self) -> str | None: ...  # noqa: D102
-    @property
-    def place(self) -> Place: ...  # noqa: D102
-    @property
-    def sample(self) -> int | None: ...  # noqa: D102
-    @property
-    def text(self) -> str | None: ...  # noqa: D102
-    @property
-    def line(self) -> int | None: ...  # noqa: D102
-    @property
-    def cause(self) -> str: ...  # noqa: D102
-    @property
-    def traceback(self) -> str | None: ...  # noqa: D102
 
 
 def read(before: str, number: int, fields: Mapping[str, Any]) -> str:
@@ -85,6 +66,7 @@ class Output:
     """Number of events of each kind."""
     tables: dict[str, Parts] = field(factory=dict)
     """Tables by the names of their folders or files."""
+    layout: int = LAYOUT
 
     # ---- writing
 
@@ -94,19 +76,22 @@ class Output:
         row_id: str,
         fields: Mapping[str, Any],
         flow: Flow | None,
-        failure: Trouble | None,
+        failure: RowFailure | None,
         usage: Usage,
     ) -> None:
-        """Write the outcome of a row."""
+        """Write the outcome of a row, with each failed arm of a branch."""
+        failures = () if flow is None else failures_of(flow)
+        if failure is not None and not failures:
+            failures = (failure,)
         self.inputs = read(self.inputs, number, fields)
         self.usage += usage
-        message = failure.message if failure is not None else None
-        if failure is None or not self.skip:
+        if not (failures and self.skip):
+            message = "; ".join(map(_said, failures)) or None
             row = flattened(row_id, fields, flow, message, self.outputs)
             self.table("flattened").add(row, self._next("flattened"))
-        if failure is not None:
-            self.failed += 1
-            self.table(ERRORS).add(_trouble(number, row_id, failure), self._next(ERRORS))
+        self.failed += bool(failures)
+        for one in failures:
+            self.table(ERRORS).add(_trouble(number, row_id, one), self._next(ERRORS))
         if flow is not None:
             for stage, parts in unkept(flow):
                 self.unkept.setdefault(stage, {}).update(dict.fromkeys(parts))
@@ -176,6 +161,7 @@ class Output:
         for name, table in self.tables.items():
             table.sync(self._last(name))
         return {
+            "layout": self.layout,
             "format": self.format,
             "part_rows": self.part_rows,
             "skip": self.skip,
@@ -208,6 +194,7 @@ class Output:
             set(note["outputs"]),
             {stage: dict.fromkeys(parts) for stage, parts in note["unkept"].items()},
             Counter(note["stepped_in"]),
+            layout=note.get("layout", 1),
         )
         for name, table in note["tables"].items():
             found.table(name).take(table)
@@ -215,7 +202,7 @@ class Output:
 
     def is_alike(self, other: Output) -> bool:
         """Return whether another output writes rows in the same format."""
-        mine, its = ((one.format, one.part_rows, one.skip) for one in (self, other))
+        mine, its = ((one.layout, one.format, one.part_rows, one.skip) for one in (self, other))
         return mine == its
 
     def kept(self) -> set[str] | None:
@@ -244,10 +231,15 @@ class Output:
             self.roll()
 
 
-def _trouble(number: int, row_id: str, failure: Trouble) -> dict[str, Any]:
+def _said(failure: RowFailure) -> str:
+    return f"{failure.branch}: {failure.message}" if failure.branch else failure.message
+
+
+def _trouble(number: int, row_id: str, failure: RowFailure) -> dict[str, Any]:
     return {
         "row": number,
         "id": row_id,
+        "branch": failure.branch or None,
         "stage": failure.stage,
         "place": list(failure.place),
         "sample": failure.sample,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from typing import TypeAlias
 
 from chainlang.errors import error_of
 from chainlang.protocol.failures import FAILURE_MODES
@@ -12,28 +13,35 @@ from chainlang.store.output import ERRORS
 from chainlang.store.safe_files import Folder
 
 REDRAWN = "redrawn"
-"""Note in the journal with the number of times that each row was resampled."""
+"""Note in the journal with the number of times that each row, or an arm of it, was resampled."""
+
+Redrawn: TypeAlias = dict[str, dict[str, int]]
+"""Number of times that failed rows are resampled, by id and arm; the arm is empty for a row."""
 
 
-def redrawn(journal: Journal) -> dict[str, int]:
-    """Return the number of times that failed rows are resampled, by id."""
-    note: Mapping[str, int] = journal.note(REDRAWN) or {}
-    return dict(note)
+def redrawn(journal: Journal) -> Redrawn:
+    """Return the number of times that failed rows and arms are resampled."""
+    note: Mapping[str, int | Mapping[str, int]] = journal.note(REDRAWN) or {}
+    # A number is a note of a version in which no arm failed alone.
+    return {
+        row_id: {"": arms} if isinstance(arms, int) else dict(arms) for row_id, arms in note.items()
+    }
 
 
-def again(journal: Journal, root: Folder) -> dict[str, int]:
-    """Return these numbers, increased for each row that failed because of its samples.
+def again(journal: Journal, root: Folder) -> Redrawn:
+    """Return these numbers, increased for each row and arm that failed because of its samples.
 
-    Rows that failed for another reason are not resampled: they run again with the samples that they
-    have. Raises `SourceError` if the failed rows are unknown.
+    Those that failed for another reason are not resampled: they run again with the samples that
+    they have. Raises `SourceError` if the failed rows are unknown.
     """
     found = redrawn(journal)
-    for row_id in _failed(root):
-        found[row_id] = found.get(row_id, 0) + 1
+    for row_id, branch in _failed(root):
+        arms = found.setdefault(row_id, {})
+        arms[branch] = arms.get(branch, 0) + 1
     return found
 
 
-def _failed(root: Folder) -> Iterator[str]:
+def _failed(root: Folder) -> Iterator[tuple[str, str]]:
     path = f"{root.path}/{ERRORS}"
     if root.kind(ERRORS) != "file":
         what = f"{path} is missing, so the failed rows are unknown"
@@ -43,11 +51,11 @@ def _failed(root: Folder) -> Iterator[str]:
         for number, line in enumerate(file, 1):
             try:
                 row = json.loads(line)
-                row_id, cause = row["id"], row["cause"]
+                row_id, cause, branch = row["id"], row["cause"], row.get("branch") or ""
                 drawn = FAILURE_MODES[cause].resampled
             except (ValueError, KeyError, TypeError, RecursionError) as error:
                 message = f"{path}: line {number} is not the record of a failed row"
                 hint = "run the same command without --retry-failed, which rewrites the file"
                 raise error_of("file", message, hint) from error
-            if drawn and isinstance(row_id, str):
-                yield row_id
+            if drawn and isinstance(row_id, str) and isinstance(branch, str):
+                yield row_id, branch

@@ -7,7 +7,7 @@
     flattened/000.jsonl   one row for each row of the input, in its order
     answers/000.jsonl     one row for each final candidate
     <part>/000.jsonl      one row for each candidate of a named part
-    errors.jsonl          one row for each row that failed
+    errors.jsonl          one row for each row that failed, and for each failed arm of a branch
     events.jsonl          one row for each fallback, retry, and loop that reached its maximum
     journal.sqlite        all samples, to resume the run
     metadata.json         versions, seed, models, counts, usage, times; written last
@@ -32,10 +32,11 @@ from chainlang.errors import ChainlangError, error_of
 from chainlang.protocol.messages import Usage
 from chainlang.semantics.outputs import EVERYTHING, Outputs
 from chainlang.semantics.record import Flow
+from chainlang.semantics.row_failure import RowFailure
 from chainlang.settings import Format
 from chainlang.store.cleanup import JOURNAL, removable
 from chainlang.store.journal import Journal
-from chainlang.store.output import Output, Trouble
+from chainlang.store.output import Output
 from chainlang.store.resume import OUTPUT, PART, Inputs, begun, hold_retryable
 from chainlang.store.safe_files import Folder, is_there
 from chainlang.store.table_formats import converter
@@ -195,11 +196,11 @@ class RunFolder:
         fields: Mapping[str, Any],
         flow: Flow | None,
         *,
-        failure: Trouble | None = None,
+        failure: RowFailure | None = None,
         usage: Usage | None = None,
         redo: bool = False,
     ) -> None:
-        """Write what became of a row: its `flow`, or its `failure`.
+        """Write what became of a row: its `flow`, its `failure`, or both if an arm failed.
 
         Rows come in the order of the input, each once; `number` is a row's line or position. A row
         that could not be read has no id and no fields: ``write(7, "", {}, None, failure=...)``. If

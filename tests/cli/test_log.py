@@ -13,7 +13,8 @@ import pytest
 from chainlang.cli import execute
 from chainlang.cli.progress import LoggedProgress
 from chainlang.protocol.messages import Usage
-from chainlang.runtime.outcome import Outcome, RowFailure
+from chainlang.runtime.outcome import Outcome
+from chainlang.semantics.row_failure import RowFailure
 
 CHAIN = 'model small = fake("x")\nunused = E:small\nmain = 2:E:small:0.7 >> M\n'
 FINE, BAD = '{"id": "a", "query": "q"}\n', '{"id": "b"}\n'

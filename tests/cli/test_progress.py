@@ -12,7 +12,8 @@ from chainlang import chain
 from chainlang.cli.progress import Progress
 from chainlang.engines.fake import FakeEngine
 from chainlang.protocol.messages import Usage
-from chainlang.runtime.outcome import Outcome, RowFailure
+from chainlang.runtime.outcome import Outcome
+from chainlang.semantics.row_failure import RowFailure
 
 
 @define

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, assert_never
 
 from attrs import evolve
 from hypothesis import assume
@@ -27,8 +27,9 @@ from chainlang.runtime.run_loop import run
 from chainlang.semantics.bindings import NOTHING, Bound
 from chainlang.semantics.functions import UserFunction
 from chainlang.semantics.input_schema import record_of
-from chainlang.semantics.record import Candidate, Flow, Record
+from chainlang.semantics.record import Branched, Candidate, Flow, Record
 from chainlang.semantics.reference import interpret
+from chainlang.semantics.row_failure import RowFailure
 from chainlang.semantics.stage_error import StageError
 from tests.strategies import tidy
 
@@ -236,7 +237,8 @@ def meant(
 ) -> Flow | str:
     """Return what the reference makes of a record, or why it fails."""
     try:
-        return interpret(node, start, engine.complete, declared=declared, bound=BOUND)
+        flow = interpret(node, start, engine.complete, declared=declared, bound=BOUND)
+        return comparable(flow)
     except StageError as error:
         return f"{error.cause}: {error}"
 
@@ -251,7 +253,21 @@ def ran(node: Expr, rows: list[Record], engine: FakeEngine, window: int) -> dict
 def said(outcome: Outcome) -> Flow | str | None:
     if outcome.failure is None:
         return outcome.flow
+    if outcome.flow is not None:
+        return comparable(outcome.flow)
     return f"{outcome.failure.cause}: {outcome.failure.message}"
+
+
+def comparable(flow: Flow) -> Flow:
+    """Return a result whose failed arms have no more than the reference knows of them."""
+    match flow:
+        case Record():
+            return flow
+        case Branched(arms, begin):
+            return Branched(tuple((name, comparable(one)) for name, one in arms), begin)
+        case RowFailure(reason, cause=cause, branch=branch):
+            return RowFailure(reason, cause=cause, branch=branch)
+    assert_never(flow)
 
 
 def start(number: int = 0, **changes: Any) -> Record:

@@ -27,6 +27,7 @@ from chainlang.semantics.record import Flow, Record
 from chainlang.semantics.reference import interpret
 from chainlang.semantics.stage_error import StageError
 from tests.laws import law
+from tests.laws.control import comparable
 
 OPS = parse_file(
     """
@@ -86,7 +87,7 @@ def _latency(request: Request) -> float:
 
 def _meant(node: Expr, row: dict[str, str], engine: FakeEngine) -> Flow | str:
     try:
-        return interpret(node, record_of(row), engine.complete, declared=OPS)
+        return comparable(interpret(node, record_of(row), engine.complete, declared=OPS))
     except StageError as error:
         return str(error)
 
@@ -99,7 +100,9 @@ def _ran(node: Expr, rows: list[Record], engine: FakeEngine, window: int) -> dic
 
 
 def _said(outcome: Outcome) -> Flow | str | None:
-    return outcome.flow if outcome.failure is None else outcome.failure.message
+    if outcome.flow is not None:
+        return comparable(outcome.flow)
+    return None if outcome.failure is None else outcome.failure.message
 
 
 @law(chains(), st.permutations(ROWS), st.sampled_from([1, 2, 1000]), share=4)

@@ -19,14 +19,15 @@ from chainlang.engines.fake import FakeEngine
 from chainlang.errors import SourceError
 from chainlang.plan.lower import lower
 from chainlang.protocol.messages import Usage
-from chainlang.runtime.outcome import RowFailure
 from chainlang.runtime.prepared import Prepared
 from chainlang.runtime.run_loop import run
 from chainlang.semantics.record import Branched, Candidate, Event, Flow, Record
+from chainlang.semantics.row_failure import RowFailure
 from chainlang.store import About, RunFolder
 from chainlang.store.folder_names import folder_name
 
 ABOUT = About(chain="E >> M", graph=chain("E >> M").to_json(), plan="the plan\n", seed=7)
+BEFORE = Record({}, "1", None)
 FAILURE = RowFailure("no number in it", "J", ("1", "&0"), 2, "nonsense", 5, cause="reply")
 
 
@@ -86,7 +87,7 @@ def test_what_goes_where(tmp_path: Path) -> None:
     assert [row["answer"] for row in rows_of(path / "fr/000.jsonl")] == ["x"]
     assert rows_of(path / "errors.jsonl") == [
         {
-            "row": 2, "id": "2", "stage": "J", "place": ["1", "&0"], "sample": 2,
+            "row": 2, "id": "2", "branch": None, "stage": "J", "place": ["1", "&0"], "sample": 2,
             "cause": "reply", "message": "no number in it", "text": "nonsense", "line": 5,
             "traceback": None,
         }
@@ -98,7 +99,7 @@ def test_what_goes_where(tmp_path: Path) -> None:
 def test_events_have_a_table_where_there_are_any_and_are_counted(tmp_path: Path) -> None:
     drawn = Event("retry", ("1", "!1"), "it did not fit", 2)
     told = flow(fr="x").noted(drawn, Event("loop", ("2",), "it ran out"))
-    path = written(tmp_path, [flow(), told, Branched((("a", told), ("b", told)))])
+    path = written(tmp_path, [flow(), told, Branched((("a", told), ("b", told)), told)])
     assert rows_of(path / "events.jsonl")[:2] == [
         {"row": 2, "id": "2", "kind": "retry", "place": ["1", "!1"], "message": "it did not fit",
          "sample": 2},
@@ -130,8 +131,8 @@ def test_branches(tmp_path: Path) -> None:
     def leaf(answer: str, **own: tuple[Candidate, ...]) -> Record:
         return Record({}, "", None, (Candidate(answer),), {"pre": shared, **own})
 
-    inner = Branched((("0", leaf("b")), ("x", leaf("c", both=(Candidate("c1"),)))))
-    whole = Branched((("fr", leaf("a", both=(Candidate("a1"),))), ("1", inner)))
+    inner = Branched((("0", leaf("b")), ("x", leaf("c", both=(Candidate("c1"),)))), leaf("x"))
+    whole = Branched((("fr", leaf("a", both=(Candidate("a1"),))), ("1", inner)), leaf("x"))
     path = written(tmp_path, [whole])
     assert rows_of(path / "flattened/000.jsonl") == [
         {
@@ -417,7 +418,7 @@ def test_ids_and_values_are_never_paths(tmp_path: Path) -> None:
     with RunFolder.create(tmp_path / "run", ABOUT) as folder:
         for number, name in enumerate(NAMES, 1):
             folder.write(number, name, {name: name}, flow(name), failure=RowFailure(name, name))
-        branched = Branched(tuple((name, flow(name)) for name in NAMES))
+        branched = Branched(tuple((name, flow(name)) for name in NAMES), BEFORE)
         folder.write(99, "../../canary", {}, branched)
         folder.finish()
     assert set(files(tmp_path)) == {

@@ -1,0 +1,64 @@
+"""Failures of rows and of arms: the reason, and the stage and the sample that failed."""
+
+from __future__ import annotations
+
+from attrs import field, frozen
+
+from chainlang.diagnostics.diagnostic import Diagnostic
+from chainlang.diagnostics.source import Span
+from chainlang.errors import RowError
+from chainlang.protocol.failures import Cause
+from chainlang.semantics.seeds import Place
+
+
+@frozen
+class RowFailure:
+    """Failure of a row, or of an arm of a branch that stays apart."""
+
+    reason: str
+    stage: str | None = None
+    """Name of the failed stage; None if the row reached none."""
+    place: Place = ()
+    sample: int | None = None
+    """Number of the failed sample; None if the stage failed as a whole."""
+    text: str | None = None
+    """Text of the invalid reply, if any."""
+    line: int | None = None
+    """Line in the source of a row that could not be read."""
+    row: str | None = None
+    """Position of the row in its source, for messages: ``in.csv, line 4``."""
+    branch: str = ""
+    """Arm that failed, with those around it: ``fr.0``; empty if the row failed as a whole."""
+    cause: Cause = "input"
+    transient: bool = False
+    """Whether the same request may succeed later."""
+    where: str | None = None
+    """Line of the user's function that raised."""
+    traceback: str | None = field(default=None, repr=False)
+    """Python's traceback of that exception."""
+    span: Span | None = field(default=None, eq=False, repr=False)
+
+    @property
+    def message(self) -> str:
+        """The reason, after the position of the row if it is known."""
+        return f"{self.row}: {self.reason}" if self.row else self.reason
+
+    def error(self) -> RowError:
+        """Return the failure as an exception."""
+        where = f"{self.stage} failed: " if self.stage else ""
+        drawn = self.sample is not None and self.cause != "prompt"  # a prompt is that of them all
+        sample = f"sample {self.sample}: " if drawn else ""
+        hint = None if self.text is None else f"the reply was {_short(self.text)}"
+        if self.where is not None:
+            hint = f"raised at {self.where}"
+        place = f"{self.row}: " if self.row else ""
+        place += f"branch {self.branch}: " if self.branch else ""
+        message = f"{place}{where}{sample}{self.reason}"
+        found = RowError([Diagnostic("row", message, self.span, hint, subject=self.row)])
+        if self.traceback is not None:
+            found.add_note(self.traceback)
+        return found
+
+
+def _short(text: str, most: int = 200) -> str:
+    return repr(text if len(text) <= most else text[: most - 1] + "…")
