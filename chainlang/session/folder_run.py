@@ -16,6 +16,7 @@ from chainlang.data import Extent
 from chainlang.engines.protocol import Engine
 from chainlang.errors import StopError, error_of
 from chainlang.interrupts import interrupts_deferred, interrupts_recorded
+from chainlang.ir.declarations import Model
 from chainlang.optimizer.compile import Compiled, planned
 from chainlang.plan.render import render
 from chainlang.protocol.messages import Usage
@@ -34,6 +35,7 @@ from chainlang.settings import RunSettings
 from chainlang.store import About, RunFolder
 from chainlang.store.output import read
 from chainlang.store.retry_failed import redrawn
+from chainlang.store.stage_tables import StageTables
 
 _GO_ON = "finished samples are saved; re-run the same command to resume, with a new budget"
 _WAIT = "to wait longer before the run stops: --patience 3600, in Python patience=3600"
@@ -100,6 +102,7 @@ def about_of(compiled: Compiled, settings: RunSettings, *, text: str, graph: str
         plan=render(compiled.plan),
         meaning=render(evolve(compiled.naive, outputs=EVERYTHING)),
         outputs=compiled.plan.outputs,
+        stages=StageTables.of(compiled.naive.root),
         seed=settings.seed,
         settings={"model": settings.model, **seen, **lossy},
     )
@@ -168,6 +171,7 @@ class FolderRun:
             skip=settings.on_error == "skip",
             inputs=lambda count: _hash(islice(rows, count)),
             retry=settings.retry_failed,
+            private=_has_secrets(program, settings),
         ) as folder:
             ports = PortFactory(prepared.open_port, folder.journal)
             meter = None if forecaster is None else CostMeter.begin(forecaster, engines, ports)
@@ -255,6 +259,13 @@ class FolderRun:
         """Return the expected number of rows; None if it is unknown."""
         found, limit = self.extent.expected(), self.settings.limit
         return found if limit is None else limit if found is None else min(found, limit)
+
+
+def _has_secrets(program: Program, settings: RunSettings) -> bool:
+    """Return whether a run has an API key, in its settings or in those of a model."""
+    given = (getattr(settings, name) for name, one in settings.takes().items() if one.is_secret)
+    declared = (one for item in program.items if isinstance(item, Model) for one in item.settings)
+    return any(one is not None for one in given) or any(one.name == "api_key" for one in declared)
 
 
 def _promised(engine: Engine) -> dict[str, Any]:

@@ -55,8 +55,8 @@ class Journal:
     _samples: SampleTable
 
     @staticmethod
-    def open(folder: Folder) -> Journal:
-        """Open the journal of a folder; create it if missing.
+    def open(folder: Folder, *, private: bool = False) -> Journal:
+        """Open the journal of a folder; create it if missing, with `private` for its owner only.
 
         Raises `SourceError` for a file that is not a journal, is damaged, or has a later version.
         """
@@ -64,7 +64,7 @@ class Journal:
         if folder.kind(JOURNAL) not in ("", "file"):
             raise error_of("file", f"{path}: expected the journal, found a link or a folder")
         if not folder.kind(JOURNAL):
-            folder.create(JOURNAL).close()  # with permissions for its owner only
+            folder.create(JOURNAL, private=private).close()  # SQLite's other files follow it
         # Through the open folder, so that the path is not resolved again.
         database = Database.open(_KIND, path, f"/proc/self/fd/{folder.fd}/{JOURNAL}")
         return Journal(database, SampleTable(database, durable=True))

@@ -15,13 +15,14 @@ from typing import Any
 from attrs import asdict, define, field
 
 from chainlang.protocol.messages import Usage
-from chainlang.semantics.record import Flow, events_of, failures_of
+from chainlang.semantics.record import Flow, events_of, failures_of, trace_of
 from chainlang.semantics.row_failure import RowFailure
 from chainlang.settings import Format
 from chainlang.store.flatten import Found, candidate_rows, flattened, named_parts, results, unkept
 from chainlang.store.folder_names import folder_name
 from chainlang.store.part_files import Parts
 from chainlang.store.safe_files import Folder
+from chainlang.store.stage_tables import StageTables
 from chainlang.store.table_formats import converter, json_line
 
 LAYOUT = 2
@@ -67,6 +68,8 @@ class Output:
     tables: dict[str, Parts] = field(factory=dict)
     """Tables by the names of their folders or files."""
     layout: int = LAYOUT
+    stages: StageTables = field(factory=StageTables)
+    """Tables of the stages; none if the trace is no output."""
 
     # ---- writing
 
@@ -101,13 +104,23 @@ class Output:
                 self.table(EVENTS).add(line, self._next(EVENTS))
             for row in candidate_rows(number, row_id, self._final(flow)):
                 self.table("answers").add(row, self._next("answers"))
+            self._write_stages(number, row_id, flow)
             for name, found in named_parts(flow).items():
-                taken = {"flattened", "answers", *self.folders.values()}
+                if name in self.stages.own:
+                    continue  # the table of its stage has all of it
+                taken = {"flattened", "answers", *self.stages.folders, *self.folders.values()}
                 folder = self.folders.get(name) or folder_name(name, taken)
                 self.folders[name] = folder
                 for row in candidate_rows(number, row_id, found):
                     self.table(folder).add(row, self._next(folder))
         self.rows += 1
+
+    def _write_stages(self, number: int, row_id: str, flow: Flow) -> None:
+        """Write the candidates of all stages of a row."""
+        for branch, entry in trace_of(flow) if self.stages.tables else ():
+            rows = candidate_rows(number, row_id, [(branch, entry.candidates)])
+            for row, (folder, more) in zip(rows, self.stages.rows(entry), strict=True):
+                self.table(folder).add(row | more, self._next(folder))
 
     def _final(self, flow: Flow) -> list[Found]:
         return list(results(flow)) if self.with_candidates else []
@@ -178,7 +191,7 @@ class Output:
         }
 
     @staticmethod
-    def noted(root: Folder, note: Mapping[str, Any]) -> Output:
+    def noted(root: Folder, note: Mapping[str, Any], stages: StageTables) -> Output:
         """Return the output that a note describes. Its files are not checked before `kept`."""
         found = Output(
             root,
@@ -195,6 +208,7 @@ class Output:
             {stage: dict.fromkeys(parts) for stage, parts in note["unkept"].items()},
             Counter(note["stepped_in"]),
             layout=note.get("layout", 1),
+            stages=stages,
         )
         for name, table in note["tables"].items():
             found.table(name).take(table)

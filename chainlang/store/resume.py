@@ -31,19 +31,21 @@ def begun(
     overwrite: bool,
     changed: bool,
     retry: bool,
+    private: bool,
 ) -> tuple[Journal, Output]:
     """Return the journal of a run, and its output.
 
     The journal in the folder is resumed if it is that of the same run, or of any run with
     `changed`. The output of the same run is resumed, unless its files have changed since; else it
     is `fresh`, and the folder contains only the journal. With `retry` the failed rows are noted for
-    resampling. Raises `SourceError` otherwise, without removing anything.
+    resampling. A new journal is `private` to its owner. Raises `SourceError` otherwise, without
+    removing anything.
     """
     if retry:
         hold_retryable(root, overwrite=overwrite)
     if overwrite or root.kind(JOURNAL) != "file":
         clear(root, overwrite=overwrite)
-        journal = Journal.open(root)
+        journal = Journal.open(root, private=private)
         journal.save({_RUN: identity})
         return journal, fresh
     journal = Journal.open(root)
@@ -72,7 +74,7 @@ def _left(journal: Journal, root: Folder, fresh: Output) -> tuple[Output, set[st
     """Return the last noted output whose files are unchanged, with them; else a fresh output."""
     for name in (OUTPUT, PART):
         note = journal.note(name)
-        output = Output.noted(root, note) if note is not None else fresh
+        output = Output.noted(root, note, fresh.stages) if note is not None else fresh
         files = output.kept() if note is not None and output.is_alike(fresh) else None
         if files is not None:
             return output, files

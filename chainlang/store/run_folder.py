@@ -6,6 +6,7 @@
     plan.txt              the plan, as text
     flattened/000.jsonl   one row for each row of the input, in its order
     answers/000.jsonl     one row for each final candidate
+    <stage>/000.jsonl     one row for each candidate of a stage: E, E.2, J
     <part>/000.jsonl      one row for each candidate of a named part
     errors.jsonl          one row for each row that failed, and for each failed arm of a branch
     events.jsonl          one row for each fallback, retry, and loop that reached its maximum
@@ -39,6 +40,7 @@ from chainlang.store.journal import Journal
 from chainlang.store.output import Output
 from chainlang.store.resume import OUTPUT, PART, Inputs, begun, hold_retryable
 from chainlang.store.safe_files import Folder, is_there
+from chainlang.store.stage_tables import StageTables
 from chainlang.store.table_formats import converter
 
 PART_ROWS = 10_000
@@ -62,6 +64,8 @@ class About:
     """The unoptimized plan, which determines the samples; `plan` if empty."""
     outputs: Outputs = EVERYTHING
     """Outputs of results that are written."""
+    stages: StageTables = field(factory=StageTables)
+    """Tables of the stages."""
     seed: int = 0
     models: Mapping[str, Any] = field(factory=dict)
     """Capabilities and fingerprint of each model's engine."""
@@ -137,6 +141,7 @@ class RunFolder:
         skip: bool = False,
         inputs: Inputs | None = None,
         retry: bool = False,
+        private: bool = False,
     ) -> RunFolder:
         """Return the folder of a run; create it if missing.
 
@@ -146,7 +151,8 @@ class RunFolder:
         identical samples and rewrites the files, or `overwrite`, which removes the run. A folder
         with other files is always an error. `part_rows` is the number of input rows in a part.
         Failed rows are in ``errors.jsonl``, and also among the results unless `skip`; `retry`
-        runs and resamples them, and rewrites all files. Raises `SourceError`.
+        runs and resamples them, and rewrites all files. Files have the permissions of the umask,
+        but a `private` journal those of its owner only. Raises `SourceError`.
         """
         converter(format)
         if part_rows < 1:
@@ -158,11 +164,19 @@ class RunFolder:
             journal, output = begun(
                 root,
                 about.identity(),
-                Output(root, format, part_rows, skip, "candidates" in about.outputs),
+                Output(
+                    root,
+                    format,
+                    part_rows,
+                    skip,
+                    "candidates" in about.outputs,
+                    stages=about.stages if "trace" in about.outputs else StageTables(),
+                ),
                 None if retry else inputs,
                 overwrite=overwrite,
                 changed=changed,
                 retry=retry,
+                private=private,
             )
             try:
                 root.write("graph.json", _text(about.graph))
@@ -258,7 +272,11 @@ class RunFolder:
             "unkept": {stage: list(parts) for stage, parts in out.unkept.items()},
             "format": out.format,
             "part_rows": out.part_rows,
-            "parts": out.folders,
+            "parts": {**out.folders, **out.stages.own},
+            "stages": {
+                one.folder: {"stage": one.stage, "place": list(one.place)}
+                for one in out.stages.tables
+            },
             "rows": {
                 "read": out.rows,
                 "succeeded": out.rows - out.failed,

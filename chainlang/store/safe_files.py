@@ -38,14 +38,14 @@ class Folder:
 
     @staticmethod
     def open(path: str | os.PathLike[str]) -> Folder:
-        """Open a folder; create it if missing, with permissions for its owner only.
+        """Open a folder; create it if missing, with the permissions of the umask.
 
         Raises `SourceError` on failure.
         """
         where = Path(path)
         is_there(where)
         try:
-            where.mkdir(mode=0o700, parents=True, exist_ok=True)
+            where.mkdir(parents=True, exist_ok=True)
             fd = os.open(where, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except (FileExistsError, NotADirectoryError) as error:
             raise _no_folder(where, _FILE) from error
@@ -80,7 +80,7 @@ class Folder:
         _plain(name)
         with file_errors(f"{self.path}/{name}"):
             if not self.kind(name):
-                os.mkdir(name, 0o700, dir_fd=self.fd)
+                os.mkdir(name, dir_fd=self.fd)
                 os.fsync(self.fd)
             fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | _FLAGS, dir_fd=self.fd)
         folder = Folder(f"{self.path}/{name}", fd)
@@ -89,9 +89,12 @@ class Folder:
         finally:
             folder.close()
 
-    def create(self, name: str) -> BinaryIO:
-        """Open a new file for writing; it must not exist."""
-        return self._opened(name, _NEW, "wb")
+    def create(self, name: str, *, private: bool = False) -> BinaryIO:
+        """Open a new file for writing; it must not exist.
+
+        It has the permissions of the umask, or with `private` only those of its owner.
+        """
+        return self._opened(name, _NEW, "wb", 0o600 if private else 0o666)
 
     def append(self, name: str) -> BinaryIO:
         """Open a file that exists, for writing at its end."""
@@ -101,10 +104,12 @@ class Folder:
         """Open a file for reading."""
         return self._opened(name, os.O_RDONLY | _FLAGS, "rb")
 
-    def _opened(self, name: str, flags: int, mode: Literal["wb", "ab", "rb"]) -> BinaryIO:
+    def _opened(
+        self, name: str, flags: int, mode: Literal["wb", "ab", "rb"], permissions: int = 0o666
+    ) -> BinaryIO:
         _plain(name)
         with file_errors(f"{self.path}/{name}"):
-            fd = os.open(name, flags, 0o600, dir_fd=self.fd)
+            fd = os.open(name, flags, permissions, dir_fd=self.fd)
             return os.fdopen(fd, mode)
 
     def sync(self, name: str) -> None:

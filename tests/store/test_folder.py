@@ -6,6 +6,7 @@ import json
 import os
 import stat
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from attrs import evolve
 
-from chainlang import chain
+from chainlang import chain, load
 from chainlang.data import Row, read_rows
 from chainlang.engines.fake import FakeEngine
 from chainlang.errors import SourceError
@@ -492,10 +493,62 @@ def test_a_folder_reached_through_a_link_is_what_its_user_named(tmp_path: Path) 
     assert (tmp_path / "real" / "a" / "metadata.json").exists()
 
 
-def test_only_the_owner_may_read(tmp_path: Path) -> None:
-    path = written(tmp_path / "run", [flow()])
-    for one in (path, *path.rglob("*")):
-        assert stat.S_IMODE(one.stat().st_mode) == (0o700 if one.is_dir() else 0o600)
+@contextmanager
+def umask(mask: int) -> Iterator[None]:
+    before = os.umask(mask)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+def modes(path: Path) -> dict[str, int]:
+    return {one.name: stat.S_IMODE(one.stat().st_mode) for one in (path, *path.rglob("*"))}
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o077, 0o002, 0o027])
+@pytest.mark.parametrize("private", [False, True])
+def test_permissions_follow_the_umask_but_for_a_private_journal(
+    tmp_path: Path, mask: int, private: bool
+) -> None:
+    path = tmp_path / "above" / "run"
+    with umask(mask), RunFolder.create(path, ABOUT, private=private) as folder:
+        folder.write(1, "1", {}, flow(fr="x"))
+        during = modes(path)
+        folder.finish()
+    for found in (during, modes(path)):
+        for name, mode in found.items():
+            own = name.startswith("journal") and private
+            widest = 0o600 if own else 0o666 if "." in name else 0o777
+            assert mode == widest & ~mask, name
+
+
+@pytest.mark.parametrize(
+    ("settings", "declared", "is_private"),
+    [
+        ({}, "", False),
+        ({"openai_api_key": "sk-1", "openai_base_url": "http://localhost:1/v1"}, "", True),
+        (
+            {},
+            'model m = openai("m", api_key=env("CHAINLANG_KEY_X"))',
+            True,
+        ),
+    ],
+)
+def test_the_journal_of_a_run_with_an_api_key_is_private(
+    tmp_path: Path,
+    settings: dict[str, Any],
+    declared: str,
+    is_private: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CHAINLANG_KEY_X", "sk-2")
+    made = load(text=f"{declared}\nmain = E:m")
+    with umask(0o022):
+        made.run([{"query": "Hi"}], tmp_path, engine=FakeEngine(), **settings)
+    found = modes(tmp_path)
+    assert found["journal.sqlite"] == (0o600 if is_private else 0o644)
+    assert found["metadata.json"] == 0o644
 
 
 # ---------------------------------------------------------------- a disk that fails
