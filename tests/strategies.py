@@ -213,7 +213,13 @@ known_stages: st.SearchStrategy[Expr] = _short(
         st.builds(
             Stage,
             st.just("M"),
-            options=_given({"by": models, "normalize": st.sampled_from(("casefold", "number"))}),
+            options=_given(
+                {
+                    "by": models,
+                    "extract": st.sampled_from((r"[0-9]+", r"is (\w+)", ".", "a|b")),
+                    "normalize": st.sampled_from(("casefold", "number", "text")),
+                }
+            ),
         ),
     )
 )

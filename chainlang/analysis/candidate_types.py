@@ -8,6 +8,7 @@ from typing import assert_never
 from attrs import evolve, frozen
 
 from chainlang.datatypes.value_types import (
+    NOTHING,
     NUMBER,
     TEXT,
     UNKNOWN,
@@ -154,11 +155,17 @@ def _chosen(one: CandidateType, own: Fields, of: str) -> CandidateType:
     return CandidateType(one.answer, found)
 
 
-def voted(before: Candidates, by: str | None) -> tuple[CandidateType, ...]:
-    """Return the types of a vote's candidate: one of those before it, with the vote's fields."""
+def voted(
+    before: Candidates, by: str | None, *, extracts: bool = False
+) -> tuple[CandidateType, ...]:
+    """Return the types of a vote's candidate: one of those before it, with the vote's fields.
+
+    A vote that `extracts` its answers from texts has null where nothing matches.
+    """
     found = []
     for one in before.each or (ANYTHING,):
         answer = one.answer if by is None else one.fields[by] or UNKNOWN
+        answer = either((answer, NOTHING)) if extracts else answer
         counted = {"final_answer": answer, "votes": UNKNOWN, "confidence": NUMBER}
         found.append(CandidateType(answer, evolve(one.fields.with_fields(**counted), of="M")))
     return together(found)

@@ -58,6 +58,7 @@ from chainlang.ir.other_names import meant_by
 from chainlang.ir.visit import rebuild
 from chainlang.limits import counted, current
 from chainlang.notation.literals import at_literal, print_literal, print_number
+from chainlang.semantics.answer_forms import pattern_faults
 from chainlang.semantics.expressions import faults
 
 MAX_TEMPERATURE = 2.0
@@ -326,8 +327,9 @@ class _Resolver:
     def checked(self, option: Option, rule: Rule) -> Any:
         try:
             value = rule.read(option.value)
-            if rule.evaluated and isinstance(value, str):
-                self.expression_in(option, value)
+            if isinstance(value, str):
+                where = part_span(option.span, "value")
+                self.found += (at_literal(one, where) for one in _faults_in(value, rule))
             return value
         except ValueError:
             value = option.value
@@ -344,10 +346,9 @@ class _Resolver:
             )
             return value
 
-    def expression_in(self, option: Option, text: str) -> None:
-        where = part_span(option.span, "value")
-        for found in faults(text):
-            self.found.append(at_literal(found, where))
+
+def _faults_in(text: str, rule: Rule) -> tuple[Diagnostic, ...]:
+    return faults(text) if rule.evaluated else pattern_faults(text) if rule.is_pattern else ()
 
 
 def _unknown_option(option: Option, name: str, known: tuple[str, ...], owner: str) -> Diagnostic:

@@ -172,7 +172,10 @@ class TypeFlow:
         before = record.candidates
         if node.name == "M":
             self._note(node, record)
-            return evolve(record, candidates=before.after(voted(before, by_of(node))))
+            extracts = any(one.name == "extract" for one in node.options)
+            return evolve(
+                record, candidates=before.after(voted(before, by_of(node), extracts=extracts))
+            )
         op = self.ops.get(node.name) or prelude().get(node.name)
         if op is None:  # diagnosed by `resolve`
             return _unknown(record)

@@ -146,4 +146,5 @@ class VoteOptions(TypedDict, total=False):
     """Options of a vote."""
 
     by: str
-    normalize: Literal["casefold", "number"]
+    extract: str
+    normalize: Literal["casefold", "number", "text"]

@@ -12,6 +12,7 @@ from chainlang.datatypes import enumerate_values
 from chainlang.datatypes.check_types import Declared
 from chainlang.datatypes.classes import NO_CLASSES, Classes
 from chainlang.datatypes.json_schema import has_classes, json_schema, validator
+from chainlang.datatypes.plain_values import plain
 from chainlang.datatypes.validation_errors import misfits
 from chainlang.ir import declarations
 
@@ -80,10 +81,3 @@ class Form:
             if isinstance(error, ValidationError):
                 raise Misfit("; ".join(misfits(error, self.type, self.types))) from error
             raise Misfit(f"its class failed: {type(error).__name__}: {error}") from error
-
-
-def plain(value: Any) -> Any:
-    """Return a validated value as JSON values, with field names rather than aliases."""
-    from pydantic_core import to_jsonable_python
-
-    return to_jsonable_python(value, by_alias=False)

@@ -36,6 +36,8 @@ class Rule:
     takes_text: bool = False
     evaluated: bool = False
     """Whether a string value is an expression over the record."""
+    is_pattern: bool = False
+    """Whether the value is a regular expression."""
     python: str = "str"
     """The type of a keyword of this name, as it stands in `chainlang.api`."""
     choices: tuple[str, ...] = ()
@@ -155,6 +157,7 @@ _JUDGE = Rule(
     evaluated=True,
     python="str | Callable[..., Any]",
 )
+_PATTERN = Rule("a pattern in quotes", _text, takes_text=True, is_pattern=True)
 _LIST = Rule("an expression in quotes", _text, takes_text=True, evaluated=True)
 _NAME = Rule("a name in quotes", _word, takes_text=True)
 _CAUSES = Rule(
@@ -235,7 +238,8 @@ STAGE_TYPES: Mapping[str, StageType] = {
             "M", "fold", "most common", ("MC",), calls_model=False,
             options={
                 "by": _TEXT,
-                "normalize": _one_of("casefold", "number"),
+                "extract": _PATTERN,
+                "normalize": _one_of("casefold", "number", "text"),
             },
         ),
     )

@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterator
 from typing import assert_never
 
+from attrs import asdict
+
 from chainlang.plan.steps import (
     Call,
     Cascade,
@@ -156,5 +158,5 @@ def _stage(stage: Meaning) -> str:
 
 
 def _vote(vote: Vote) -> str:
-    options = {"by": vote.by, "normalize": vote.normalize}
+    options = asdict(vote.how)
     return "  ".join(["vote", *(f"{name}={value}" for name, value in options.items() if value)])

@@ -187,9 +187,9 @@ def _decide(step: Decide, record: Record, context: RowContext) -> Work:
     how, said = step.count.vote.how, list[Event]()
 
     def more(found: tuple[Candidate, ...], left: int) -> int:
-        wanted = needed(step.rule, found, left, *how)
+        wanted = needed(step.rule, found, left, how)
         if not wanted and step.rule != "exact":
-            count, is_open = step.generate.stage.count, still_needed(found, left, *how)
+            count, is_open = step.generate.stage.count, still_needed(found, left, how)
             message = f"{step.rule} ended the vote after {count - left} of {count} samples"
             message += ": the others could have changed it" if is_open else ", when it was decided"
             said.append(Event("lossy", context.place(step.count.place), message))
@@ -211,7 +211,7 @@ def _cascade(step: Cascade, record: Record, context: RowContext) -> Work:
     for number, one in enumerate(step.steps, 1):
         flows.append((yield from _gather((one,), record, context)))
         found = gathered(flows, record)
-        if number < len(step.steps) and agree(found.candidates, *step.count.vote.how):
+        if number < len(step.steps) and agree(found.candidates, step.count.vote.how):
             rest = ", ".join(models(Sequence(step.steps[number:])))
             message = f"cascade did not ask {rest}: {len(found.candidates)} answers agree"
             found = found.noted(Event("lossy", context.place(step.count.place), message))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 from attrs import evolve, field, frozen
 
+from chainlang.datatypes.plain_values import plain
 from chainlang.diagnostics.render import shown
 from chainlang.errors import error_of
 from chainlang.ir.builtins import Kind
@@ -253,15 +254,16 @@ class UserFunction:
     def _candidate(self, value: Any, place: Place) -> Candidate:
         if isinstance(value, Candidate):
             return value if value.place else evolve(value, place=place)
-        from pydantic_core import PydanticSerializationError, to_jsonable_python
-
         try:
-            plain = to_jsonable_python(value)
-        except PydanticSerializationError as error:
+            made = plain(value, sort=True)
+        except (ValueError, RecursionError) as error:  # bytes, a cycle, an unknown class
             kind = type(value).__name__
-            raise StageError(f"it returned a {kind}, which JSON can't hold", "function") from error
-        fields = plain if isinstance(plain, dict) else {}
-        return Candidate(fields.get("answer", plain), fields, place=place)
+            message = f"it returned a {kind}, which JSON can't hold: {error}"
+            raise StageError(message, "function") from error
+        fields = made if isinstance(made, dict) else {}
+        is_plain = type(made) is type(value) and made == value
+        typed = None if is_plain else value
+        return Candidate(fields.get("answer", made), fields, place=place, value=typed)
 
 
 Candidates = tuple[Candidate, ...]

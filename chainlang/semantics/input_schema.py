@@ -10,7 +10,7 @@ from attrs import field, frozen
 
 from chainlang.datatypes.check_types import Declared, declared_types, shape_of
 from chainlang.datatypes.json_schema import validator
-from chainlang.datatypes.parse_reply import plain
+from chainlang.datatypes.plain_values import plain
 from chainlang.datatypes.validation_errors import misfits
 from chainlang.ir import declarations
 from chainlang.ir.declarations import Item

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from attrs import evolve, field, frozen
+from attrs import evolve, field, fields, frozen
 
 from chainlang.datatypes.check_types import Declared, declared_types, shape_of
 from chainlang.datatypes.parse_reply import Form, Misfit, Value
@@ -26,7 +26,7 @@ from chainlang.semantics.prompts import RenderError, absent, render, variables
 from chainlang.semantics.record import Candidate, Record
 from chainlang.semantics.seeds import Place
 from chainlang.semantics.stage_error import StageError
-from chainlang.semantics.voting import vote
+from chainlang.semantics.voting import ANSWERS, Counting, vote
 from chainlang.tiny import NAME as TINY
 
 DEFAULT_MAX_TOKENS = 1024
@@ -79,14 +79,8 @@ class Meaning:
 class Vote:
     """A vote with its options."""
 
-    by: str | None = None
-    normalize: str | None = None
+    how: Counting = ANSWERS
     span: Span | None = field(default=None, eq=False, repr=False)
-
-    @property
-    def how(self) -> tuple[str | None, str | None]:
-        """Options that determine the counted answers."""
-        return self.by, self.normalize
 
 
 def meaning(
@@ -103,7 +97,8 @@ def meaning(
     """
     given = {option.name: option.value for option in stage.options}
     if stage.name == "M":
-        return Vote(_text(given.get("by")), _text(given.get("normalize")), span=stage.span)
+        counted = {one.name: _text(given.get(one.name)) for one in fields(Counting)}
+        return Vote(Counting(**counted), span=stage.span)
     declared = tuple(declared)
     ops = {**prelude(), **{item.name: item for item in declared if isinstance(item, Op)}}
     op = ops[stage.name]
@@ -297,6 +292,6 @@ def voted(stage: Vote, record: Record) -> tuple[Candidate, ...]:
     if not record.candidates:
         raise StageError("M needs candidates, but nothing comes before it: write E >> M", "input")
     try:
-        return (vote(record.candidates, stage.by, stage.normalize),)
+        return (vote(record.candidates, stage.how),)
     except KeyError as error:
         raise StageError(f"a candidate has no field {error} to vote on", "input") from error

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Literal, TypeAlias, get_args
 
 from chainlang.semantics.record import Candidate
-from chainlang.semantics.voting import still_needed, tally
+from chainlang.semantics.voting import ANSWERS, Counting, still_needed, tally
 
 Rule: TypeAlias = Literal["exact", "adaptive_consistency", "early_stopping_consistency"]
 """``exact``, or the name of the pass with another rule."""
@@ -19,13 +19,7 @@ WINDOW = 5
 """Number of samples that have to agree, for early-stopping self-consistency."""
 
 
-def needed(
-    rule: Rule,
-    found: Sequence[Candidate],
-    left: int,
-    by: str | None = None,
-    normalize: str | None = None,
-) -> int:
+def needed(rule: Rule, found: Sequence[Candidate], left: int, how: Counting = ANSWERS) -> int:
     """Return the size of the next wave of a vote; 0 if the vote ends.
 
     `left` is the maximum number of further samples. Every rule ends a vote whose winner is certain.
@@ -33,10 +27,10 @@ def needed(
     >>> [needed(rule, [], 40) for rule in RULES]
     [20, 4, 5]
     """
-    exact = still_needed(found, left, by, normalize)
+    exact = still_needed(found, left, how)
     if rule == "exact" or exact == 0:
         return exact
-    votes = sorted(tally(found, by, normalize).values())
+    votes = sorted(tally(found, how).values())
     if rule == "adaptive_consistency":
         lead, second = (votes[-1:] or [0])[0], sum(votes[-2:-1])
         more = 0
@@ -44,18 +38,18 @@ def needed(
             more += 1
         return more
     begun = len(found) % WINDOW
-    if found and not begun and agree(found[-WINDOW:], by, normalize):
+    if found and not begun and agree(found[-WINDOW:], how):
         return 0
     return min(left, WINDOW - begun)
 
 
-def agree(found: Sequence[Candidate], by: str | None = None, normalize: str | None = None) -> bool:
+def agree(found: Sequence[Candidate], how: Counting = ANSWERS) -> bool:
     """Return whether several candidates have the same answer.
 
     >>> agree([Candidate("a"), Candidate(" a")]), agree([Candidate("a")])
     (True, False)
     """
-    return len(found) > 1 and [*tally(found, by, normalize).values()] == [len(found)]
+    return len(found) > 1 and [*tally(found, how).values()] == [len(found)]
 
 
 def likely(lead: int, second: int) -> float:

@@ -6,49 +6,89 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from attrs import evolve
+from attrs import evolve, frozen
 
+from chainlang.semantics.answer_forms import extracted, number, plain_words
 from chainlang.semantics.record import Candidate
 
 _JSON = json.JSONEncoder(sort_keys=True, ensure_ascii=True)
 
 
+@frozen
+class Counting:
+    """The options of a vote that determine which answers are equal."""
+
+    by: str | None = None
+    """Field that is counted in place of the answer."""
+    normalize: str | None = None
+    extract: str | None = None
+    """Regular expression; its last match, or the first group of it, is counted."""
+
+    def answer(self, candidate: Candidate) -> Any:
+        """Return the counted answer of a candidate. Raises `KeyError` if it lacks the field."""
+        answer = candidate.answer if self.by is None else candidate.fields[self.by]
+        if self.extract is None or not isinstance(answer, str):
+            return answer
+        return extracted(self.extract, answer)
+
+    def keys(self, candidates: Iterable[Candidate]) -> list[str]:
+        """Return the key of each candidate that has the counted field."""
+        return [
+            canonical_answer(self.answer(one), self.normalize)
+            for one in candidates
+            if self.by is None or self.by in one.fields
+        ]
+
+
+ANSWERS = Counting()
+"""Counting of the answers as they are."""
+
+
 def canonical_answer(answer: Any, normalize: str | None = None) -> str:
     """Return the key by which answers are counted: canonical JSON, with strings stripped.
 
-    ``normalize="casefold"`` ignores case; ``"number"`` compares answers that are numbers as such.
+    Equal numbers have one key, whether whole or not. ``normalize="casefold"`` ignores case;
+    ``"number"`` compares answers that are numbers as such; ``"text"`` ignores case, punctuation and
+    articles.
 
     >>> canonical_answer(" 42\\n") == canonical_answer("42")
     True
-    >>> canonical_answer("42.0", "number") == canonical_answer("42", "number")
-    True
+    >>> [canonical_answer(one, "number") for one in ("42.0", 42, "1,000", "3,14")]
+    ['42', '42', '1000', '"3,14"']
+    >>> canonical_answer("The “Eiffel” tower.", "text")
+    '"eiffel tower"'
     """
-    if isinstance(answer, str):
-        answer = answer.strip()
-        if normalize == "casefold":
-            answer = answer.casefold()
-        elif normalize == "number":
-            answer = _number(answer)
+    if normalize == "number" and (found := number(answer)) is not None:
+        return found
+    if not isinstance(answer, str):
+        return _JSON.encode(_whole(answer))
+    answer = answer.strip()
+    if normalize == "casefold":
+        answer = answer.casefold()
+    elif normalize == "text":
+        answer = plain_words(answer)
     return _JSON.encode(answer)
 
 
-def _number(text: str) -> str | float:
-    try:
-        value = float(text.replace(",", "").replace("_", ""))
-    except ValueError:
-        return text
-    return value if abs(value) < float("inf") else text
+def _whole(value: Any) -> Any:
+    """Return a JSON value in which whole floats are integers, so that 1.0 is 1 and -0.0 is 0."""
+    match value:
+        case float() if value.is_integer():
+            return int(value)
+        case dict():
+            return {name: _whole(one) for name, one in value.items()}
+        case list() | tuple():
+            return [_whole(one) for one in value]
+    return value
 
 
-def vote(
-    candidates: Iterable[Candidate], by: str | None = None, normalize: str | None = None
-) -> Candidate:
+def vote(candidates: Iterable[Candidate], how: Counting = ANSWERS) -> Candidate:
     """Return the candidate with the most frequent answer; ties go to the first answer.
 
     It has the fields of the first candidate with the winning answer, and ``final_answer``,
     ``votes`` (number of each answer, by its canonical text) and ``confidence`` (share of the
-    winner). With `by`, the field of that name is counted in place of the answer. Raises `KeyError`
-    if a candidate lacks the field, and `ValueError` without candidates.
+    winner). The answer keeps the spelling of that candidate. Raises `KeyError` if a candidate lacks
+    the counted field, and `ValueError` without candidates.
 
     >>> winner = vote([Candidate("a"), Candidate("b"), Candidate(" b")])
     >>> winner.answer, winner.fields["confidence"]
@@ -57,8 +97,8 @@ def vote(
     votes: dict[str, int] = {}
     first: dict[str, tuple[Any, Candidate]] = {}
     for candidate in candidates:
-        answer = candidate.answer if by is None else candidate.fields[by]
-        key = canonical_answer(answer, normalize)
+        answer = how.answer(candidate)
+        key = canonical_answer(answer, how.normalize)
         votes[key] = votes.get(key, 0) + 1
         first.setdefault(key, (answer, candidate))
     if not votes:
@@ -74,9 +114,7 @@ def vote(
     return evolve(candidate, answer=answer, fields=fields)
 
 
-def tally(
-    candidates: Iterable[Candidate], by: str | None = None, normalize: str | None = None
-) -> dict[str, int]:
+def tally(candidates: Iterable[Candidate], how: Counting = ANSWERS) -> dict[str, int]:
     """Return the number of each answer by its canonical text, in order of first occurrence.
 
     A candidate without the field is not counted here; `vote` raises an error for it.
@@ -85,16 +123,12 @@ def tally(
     {'"a"': 1, '"b"': 2}
     """
     votes: dict[str, int] = {}
-    for one in candidates:
-        if by is None or by in one.fields:
-            key = canonical_answer(one.answer if by is None else one.fields[by], normalize)
-            votes[key] = votes.get(key, 0) + 1
+    for key in how.keys(candidates):
+        votes[key] = votes.get(key, 0) + 1
     return votes
 
 
-def still_needed(
-    candidates: Sequence[Candidate], left: int, by: str | None = None, normalize: str | None = None
-) -> int:
+def still_needed(candidates: Sequence[Candidate], left: int, how: Counting = ANSWERS) -> int:
     """Return the minimum number of further candidates after which the winner may be certain.
 
     `left` is the maximum number of further candidates. 0 means that the winner is certain now,
@@ -103,13 +137,13 @@ def still_needed(
     >>> still_needed([], 9), still_needed([Candidate("a"), Candidate("a"), Candidate("b")], 1)
     (5, 0)
     """
-    votes = tally(candidates, by, normalize)
+    votes = tally(candidates, how)
     leads = max(votes.values(), default=0)
     seen = False  # whether the leader was passed: it loses a tie with an earlier answer
     lacks = left - leads  # for an answer that has not occurred yet
-    for number in votes.values():
-        if number == leads and not seen:
+    for count in votes.values():
+        if count == leads and not seen:
             seen = True
             continue
-        lacks = max(lacks, number + left - leads + (0 if seen else 1))
+        lacks = max(lacks, count + left - leads + (0 if seen else 1))
     return min(left, max(0, -(-lacks // 2)))

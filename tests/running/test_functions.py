@@ -7,12 +7,16 @@ import functools
 import json
 import pickle
 import threading
+from collections import ChainMap
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from decimal import Decimal
+from types import MappingProxyType
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from chainlang import Chain, E, J, M, chain, function, load
 from chainlang.engines.fake import FakeEngine
@@ -451,3 +455,62 @@ def test_functions_that_run_as_one_step_fail_as_each_would() -> None:
     assert (failure.stage, failure.place, failure.cause) == ("@second", ("6", "c1"), "function")
     assert "test_functions.py" in str(failure.where)
     assert calls[-2:] == ["second one", "second two"]
+
+
+# ---------------------------------------------------------------- values
+
+
+class Verdict(BaseModel):
+    answer: str
+    tags: set[str] = set()
+    score: float = Field(default=0.5, alias="Score of it")
+
+
+def test_a_function_that_returns_a_model_keeps_it() -> None:
+    def judged(answer: str) -> Verdict:
+        return Verdict(answer=answer, tags={"b", "a"})
+
+    result = (E("a", 3) >> judged >> M)("q", engine=ENGINE)
+    assert result.value == Verdict(answer="one", tags={"a", "b"})
+    assert (result.answer, result["tags"], result["score"]) == ("one", ["a", "b"], 0.5)
+    assert [one.value.answer for one in (E("a", 3) >> judged)("q", engine=ENGINE).candidates] == [
+        "one", "two", "three",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("value", "answer"),
+    [
+        ({"b", "a"}, ["a", "b"]),
+        (frozenset({10, 9}), [9, 10]),
+        (MappingProxyType({"b": 1, "a": {2, 1}}), {"a": [1, 2], "b": 1}),
+        (ChainMap({"b": 1}, {"a": 2}), {"a": 2, "b": 1}),
+        (Decimal("1.50"), "1.5"),
+        ({"when": datetime(2026, 3, 1, 10, tzinfo=timezone(timedelta(hours=1)))},
+         {"when": "2026-03-01T09:00:00Z"}),
+    ],
+)  # fmt: skip
+def test_values_have_one_json_and_stay_as_they_are(value: Any, answer: Any) -> None:
+    def made(answer: str) -> Any:
+        return [value]
+
+    result = (E("a") >> made)("q", engine=ENGINE)
+    assert (result.answer, result.value) == (answer, value)
+
+
+def test_keys_that_would_become_one_fail_the_row() -> None:
+    def made(answer: str) -> Any:
+        return {1: "a", "1": "b"}
+
+    with pytest.raises(RowError, match="two of its keys have the same text"):
+        answers(made)
+
+
+def test_equal_values_are_equal_votes() -> None:
+    def made(answers: list[str]) -> list[Any]:
+        return [{"a": 1, "b": Decimal("2.0")}, {"b": Decimal(2), "a": 1.0}, {2, 1}, {1, 2}, {1, 2}]
+
+    assert (E >> made >> M)("q", engine=ENGINE)["votes"] == {
+        '{"a": 1, "b": "2"}': 2,
+        "[1, 2]": 3,
+    }
