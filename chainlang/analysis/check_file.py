@@ -11,7 +11,8 @@ from attrs import define, evolve, field
 from chainlang.analysis.call_count import too_many_calls
 from chainlang.analysis.check_templates import template_fault
 from chainlang.analysis.field_checks import derived_faults, field_faults
-from chainlang.analysis.resolve import resolve, spoken, temperature_fault
+from chainlang.analysis.option_values import spoken, temperature_fault
+from chainlang.analysis.resolve import resolve
 from chainlang.analysis.scope import Scope
 from chainlang.datatypes.check_types import (
     Declared,

@@ -19,6 +19,13 @@ from chainlang.analysis.check_structure import (
     names_twice,
     retries_at_zero,
 )
+from chainlang.analysis.option_values import (
+    MAX_TEMPERATURE,
+    faults_in,
+    in_quotes,
+    spoken,
+    temperature_fault,
+)
 from chainlang.analysis.scope import Scope
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.source import Span, part_span
@@ -57,12 +64,7 @@ from chainlang.ir.nodes import (
 from chainlang.ir.other_names import meant_by
 from chainlang.ir.visit import rebuild
 from chainlang.limits import counted, current
-from chainlang.notation.literals import at_literal, print_literal, print_number
-from chainlang.semantics.answer_forms import pattern_faults
-from chainlang.semantics.expressions import faults
-
-MAX_TEMPERATURE = 2.0
-MIN_TEMPERATURE = 0.01  # vLLM silently clamps lower values above 0, so they are refused
+from chainlang.notation.literals import at_literal
 
 
 def resolve(node: Expr, scope: Scope | None = None) -> tuple[Expr, tuple[Diagnostic, ...]]:
@@ -281,7 +283,7 @@ class _Resolver:
                 if isinstance(option.value, Expr | Table):
                     place = part_span(option.span, "value")
                     message = f"invalid value for {option.name}=: expected a value, found a chain"
-                    self.note("argument", message, place or where, _quoted(option))
+                    self.note("argument", message, place or where, in_quotes(option))
             return
         known = [*COMBINATORS, "join", "branch"]
         self.found.append(unknown("combinator", node.name, known, where))
@@ -329,11 +331,11 @@ class _Resolver:
             value = rule.read(option.value)
             if isinstance(value, str):
                 where = part_span(option.span, "value")
-                self.found += (at_literal(one, where) for one in _faults_in(value, rule))
+                self.found += (at_literal(one, where) for one in faults_in(value, rule))
             return value
         except ValueError:
             value = option.value
-            quoted = _quoted(option) if rule.takes_text else None
+            quoted = in_quotes(option) if rule.takes_text else None
             hint = quoted or rule.suggestion(value)
             if rule.holds_chains and isinstance(value, str):
                 hint = "write chains without quotes"
@@ -345,10 +347,6 @@ class _Resolver:
                 hint,
             )
             return value
-
-
-def _faults_in(text: str, rule: Rule) -> tuple[Diagnostic, ...]:
-    return faults(text) if rule.evaluated else pattern_faults(text) if rule.is_pattern else ()
 
 
 def _unknown_option(option: Option, name: str, known: tuple[str, ...], owner: str) -> Diagnostic:
@@ -368,34 +366,3 @@ _HOLDING_CHAINS = {
     for one in COMBINATORS.values()
 }
 """The options of each combinator whose values are chains."""
-
-
-def temperature_fault(value: object, where: Span | None) -> Diagnostic | None:
-    """Return the diagnostic of an invalid temperature; valid are 0, and 0.01 to 2."""
-    hint = "write 0, or a number from 0.01 to 2"
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return Diagnostic("temperature", "invalid temperature: expected a number", where, hint)
-    if value == 0 or MIN_TEMPERATURE <= value <= MAX_TEMPERATURE:
-        return None
-    shown = print_number(value)
-    if 0 < value < MIN_TEMPERATURE:
-        hint = "engines would silently use 0.01 instead; write 0 or at least 0.01"
-        return Diagnostic("temperature", f"temperature {shown} is too small", where, hint)
-    return Diagnostic("temperature", f"temperature {shown} is out of range", where, hint)
-
-
-def _quoted(option: Option) -> str | None:
-    """Return the quoted form of an option's value that is an unquoted word; None for others."""
-    value = option.value
-    return f'quote it: {option.name}="{value.name}"' if isinstance(value, Stage) else None
-
-
-def spoken(value: Any) -> str:
-    """Return the value of an option for messages."""
-    if isinstance(value, Table):
-        return "a table"
-    if isinstance(value, Expr):
-        return "a chain"
-    return {"": "an empty text", (): "an empty list"}.get(value) or print_literal(value)

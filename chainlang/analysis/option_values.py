@@ -1,0 +1,52 @@
+"""Checks of the values of options and settings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chainlang.diagnostics.diagnostic import Diagnostic
+from chainlang.diagnostics.source import Span
+from chainlang.ir.builtins import Rule
+from chainlang.ir.nodes import Expr, Option, Stage, Table
+from chainlang.notation.literals import print_literal, print_number
+from chainlang.semantics.answer_forms import pattern_faults
+from chainlang.semantics.expressions import faults
+
+MAX_TEMPERATURE = 2.0
+MIN_TEMPERATURE = 0.01  # vLLM silently clamps lower values above 0, so they are refused
+
+
+def temperature_fault(value: object, where: Span | None) -> Diagnostic | None:
+    """Return the diagnostic of an invalid temperature; valid are 0, and 0.01 to 2."""
+    hint = "write 0, or a number from 0.01 to 2"
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return Diagnostic("temperature", "invalid temperature: expected a number", where, hint)
+    if value == 0 or MIN_TEMPERATURE <= value <= MAX_TEMPERATURE:
+        return None
+    shown = print_number(value)
+    if 0 < value < MIN_TEMPERATURE:
+        hint = "engines would silently use 0.01 instead; write 0 or at least 0.01"
+        return Diagnostic("temperature", f"temperature {shown} is too small", where, hint)
+    return Diagnostic("temperature", f"temperature {shown} is out of range", where, hint)
+
+
+def faults_in(text: str, rule: Rule) -> tuple[Diagnostic, ...]:
+    """Return the errors of a text that is an expression or a pattern."""
+    return faults(text) if rule.evaluated else pattern_faults(text) if rule.is_pattern else ()
+
+
+def in_quotes(option: Option) -> str | None:
+    """Return the quoted form of an option's value that is an unquoted word; None for others."""
+    value = option.value
+    return f'quote it: {option.name}="{value.name}"' if isinstance(value, Stage) else None
+
+
+def spoken(value: Any) -> str:
+    """Return the value of an option for messages."""
+    if isinstance(value, Table):
+        return "a table"
+    if isinstance(value, Expr):
+        return "a chain"
+    return {"": "an empty text", (): "an empty list"}.get(value) or print_literal(value)
