@@ -34,7 +34,7 @@ from chainlang.notation.expressions import FORMS
 _Some = TypeVar("_Some")
 
 
-def _short(strategy: st.SearchStrategy[_Some]) -> st.SearchStrategy[_Some]:
+def short(strategy: st.SearchStrategy[_Some]) -> st.SearchStrategy[_Some]:
     """Return the same strategy under a short name: hypothesis prints what it draws from, a lot."""
 
     @st.composite
@@ -59,7 +59,7 @@ NASTY = (
 
 
 def _texts(least: int) -> st.SearchStrategy[str]:
-    return _short(
+    return short(
         st.one_of(
             st.sampled_from(NASTY),
             st.text(st.characters(exclude_categories=()), min_size=least, max_size=6),
@@ -79,13 +79,13 @@ _WORDS = (
     "print", "x" * 30,
 )  # fmt: skip
 _MADE = tuple(f"{first}{rest}" for first in "ab_EJ" for rest in ("", "0", "9b", "_", "E", "e1"))
-names = _short(st.sampled_from(tuple(dict.fromkeys((*_WORDS, *_MADE)))))
+names = short(st.sampled_from(tuple(dict.fromkeys((*_WORDS, *_MADE)))))
 """Names: words of the grammar, of the language and of neither."""
 
 integers = st.one_of(
     st.integers(-3, 12), st.integers(-(10**18) + 1, 10**18 - 1), st.just(10**18 - 1)
 )
-floats = _short(
+floats = short(
     st.one_of(
         st.sampled_from(
             (0.0, -0.0, 0.7, 1.0, 2.0, 1e22, 1e-7, 5e-324, 1.7976931348623157e308, 0.1 + 0.2)
@@ -94,14 +94,14 @@ floats = _short(
     )
 )
 """Floats of all magnitudes."""
-scalars: st.SearchStrategy[Literal] = _short(
+scalars: st.SearchStrategy[Literal] = short(
     st.one_of(st.none(), st.booleans(), integers, floats, texts, texts)
 )
-literals: st.SearchStrategy[Literal] = _short(
+literals: st.SearchStrategy[Literal] = short(
     st.one_of(scalars, scalars, st.lists(scalars, max_size=3).map(tuple))
 )
-counts = _short(st.one_of(st.just(1), st.integers(1, 9), st.integers(1, 10**9)))
-temperatures = _short(st.none() | floats.map(abs))
+counts = short(st.one_of(st.just(1), st.integers(1, 9), st.integers(1, 10**9)))
+temperatures = short(st.none() | floats.map(abs))
 
 
 def _options(
@@ -109,11 +109,11 @@ def _options(
 ) -> st.SearchStrategy[tuple[Option, ...]]:
     option = st.builds(Option, of, values)
     several = st.lists(option, min_size=least, max_size=3, unique_by=lambda one: one.name)
-    return _short(several.map(build.options))
+    return short(several.map(build.options))
 
 
 def _names_but(*taken: str) -> st.SearchStrategy[str]:
-    return _short(names.map(lambda name: f"{name}_" if name in taken else name))
+    return short(names.map(lambda name: f"{name}_" if name in taken else name))
 
 
 _option_names = _names_but("model", "count", "temperature")
@@ -130,8 +130,8 @@ _stages: st.SearchStrategy[Expr] = st.one_of(
         _options(literals, _option_names),
     ),
 )
-stages = _short(_stages)
-leaves = _short(st.one_of(stages, stages, st.builds(Ref, names), st.builds(Function, names)))
+stages = short(_stages)
+leaves = short(st.one_of(stages, stages, st.builds(Ref, names), st.builds(Function, names)))
 
 
 # ---------------------------------------------------------------- expressions
@@ -155,7 +155,7 @@ def _grow(part: st.SearchStrategy[Expr]) -> st.SearchStrategy[Expr]:
     table = st.lists(
         st.builds(Option, texts, part), min_size=1, max_size=2, unique_by=lambda one: one.name
     ).map(lambda entries: Table(tuple(entries)))
-    return _short(
+    return short(
         st.one_of(
             _operators(part, build.then, build.join, build.branch),
             _operators(part, build.then, build.join, build.branch),
@@ -173,7 +173,7 @@ def _grow(part: st.SearchStrategy[Expr]) -> st.SearchStrategy[Expr]:
     )
 
 
-expressions: st.SearchStrategy[Expr] = _short(st.recursive(leaves, _grow, max_leaves=8))
+expressions: st.SearchStrategy[Expr] = short(st.recursive(leaves, _grow, max_leaves=8))
 """Every kind of expression node, well-formed, meaning anything or nothing."""
 
 
@@ -197,13 +197,13 @@ def _given(rules: dict[str, st.SearchStrategy[Literal]]) -> st.SearchStrategy[tu
         lambda name: st.builds(Option, st.just(name), rules[name])
     )
     several = st.lists(one, max_size=2, unique_by=lambda option: option.name)
-    return _short(several.map(build.options))
+    return short(several.map(build.options))
 
 
 _hot = st.none() | st.just(0.0) | st.floats(0.01, 2)
 _model = st.none() | models
 _few = st.integers(1, 3)
-known_stages: st.SearchStrategy[Expr] = _short(
+known_stages: st.SearchStrategy[Expr] = short(
     st.one_of(
         st.builds(Stage, st.sampled_from(("E", "J", "S", "V", "M"))),
         st.builds(
@@ -223,12 +223,12 @@ known_stages: st.SearchStrategy[Expr] = _short(
         ),
     )
 )
-known_leaves = _short(
+known_leaves = short(
     st.one_of(known_stages, known_stages, st.builds(Ref, names), st.builds(Function, names))
 )
 
 
-judgements = _short(
+judgements = short(
     st.one_of(
         names.filter(lambda name: name not in ("and", "or", "not", "is", "in", "if", "else")),
         st.sampled_from(
@@ -260,7 +260,7 @@ def _combinators(part: st.SearchStrategy[Expr]) -> st.SearchStrategy[Expr]:
         return st.builds(Option, st.just(name), value)
 
     one = st.lists(part, min_size=1, max_size=1)
-    return _short(
+    return short(
         st.one_of(
             st.builds(make, st.just("fallback"), _several(part)),
             st.builds(
@@ -294,7 +294,7 @@ def _combinators(part: st.SearchStrategy[Expr]) -> st.SearchStrategy[Expr]:
 
 
 def _grow_plain(part: st.SearchStrategy[Expr]) -> st.SearchStrategy[Expr]:
-    return _short(
+    return short(
         st.one_of(
             _operators(part, build.then, build.join),
             _operators(part, build.then, build.join),
@@ -305,10 +305,10 @@ def _grow_plain(part: st.SearchStrategy[Expr]) -> st.SearchStrategy[Expr]:
     )
 
 
-plain: st.SearchStrategy[Expr] = _short(st.recursive(known_leaves, _grow_plain, max_leaves=5))
+plain: st.SearchStrategy[Expr] = short(st.recursive(known_leaves, _grow_plain, max_leaves=5))
 """Without a branch, so it may stand anywhere."""
 _branched = st.recursive(
-    plain, lambda part: _short(_operators(part, build.branch, build.then)), max_leaves=4
+    plain, lambda part: short(_operators(part, build.branch, build.then)), max_leaves=4
 )
 
 
@@ -351,7 +351,7 @@ meaningful: st.SearchStrategy[Expr] = st.one_of(plain, _branched).map(tidy)
 _bounds = st.none() | st.integers(-9, 9) | integers | floats
 _lengths = st.none() | st.integers(0, 9) | st.integers(0, 10**18 - 1)
 _patterns = st.none() | st.sampled_from((r"^\d+$", "\\", r"\"", "a", "", r"a\\")) | texts
-_atoms: st.SearchStrategy[declarations.Type] = _short(
+_atoms: st.SearchStrategy[declarations.Type] = short(
     st.one_of(
         st.builds(declarations.TypeName, names),
         st.builds(declarations.TypeName, st.sampled_from(("str", "int", "float", "bool"))),
@@ -369,12 +369,12 @@ def _fields(
         st.builds(declarations.Field, names, kind, st.none() | default, st.none() | texts),
         st.builds(declarations.Field, names, st.none(), default),
     )
-    return _short(st.lists(one, max_size=3, unique_by=lambda field: field.name).map(tuple))
+    return short(st.lists(one, max_size=3, unique_by=lambda field: field.name).map(tuple))
 
 
 def _grow_type(kind: st.SearchStrategy[declarations.Type]) -> st.SearchStrategy[declarations.Type]:
     single = kind.filter(lambda one: not isinstance(one, declarations.OneOf))
-    return _short(
+    return short(
         st.one_of(
             st.builds(declarations.ListOf, kind),
             st.builds(declarations.ListOf, kind, _lengths, _lengths),
@@ -389,8 +389,8 @@ def _grow_type(kind: st.SearchStrategy[declarations.Type]) -> st.SearchStrategy[
     )
 
 
-types: st.SearchStrategy[declarations.Type] = _short(st.recursive(_atoms, _grow_type, max_leaves=4))
-_shapes = _short(st.builds(declarations.Shape, _fields(types)))
+types: st.SearchStrategy[declarations.Type] = short(st.recursive(_atoms, _grow_type, max_leaves=4))
+_shapes = short(st.builds(declarations.Shape, _fields(types)))
 _blocks = st.lists(texts, min_size=2, max_size=4).map("\n".join)
 
 
@@ -402,11 +402,11 @@ def _settings(
         st.builds(declarations.Setting, st.just("model"), names | texts),
         st.builds(declarations.Setting, st.just("user"), _blocks),
     )
-    return _short(st.lists(one, max_size=3, unique_by=lambda setting: setting.name).map(tuple))
+    return short(st.lists(one, max_size=3, unique_by=lambda setting: setting.name).map(tuple))
 
 
-_bodies = _short(st.recursive(leaves, _grow, max_leaves=4))
-one_item: st.SearchStrategy[declarations.Item] = _short(
+_bodies = short(st.recursive(leaves, _grow, max_leaves=4))
+one_item: st.SearchStrategy[declarations.Item] = short(
     st.one_of(
         st.builds(declarations.Definition, names, _bodies),
         st.builds(declarations.Definition, names, _bodies),
@@ -425,7 +425,7 @@ one_item: st.SearchStrategy[declarations.Item] = _short(
         st.builds(declarations.Op, names, names, st.none() | types, _settings(literals)),
     )
 )
-files = _short(st.lists(one_item, max_size=4).map(lambda found: declarations.File(tuple(found))))
+files = short(st.lists(one_item, max_size=4).map(lambda found: declarations.File(tuple(found))))
 """Every kind of item, well-formed; names are not looked up."""
 
 
@@ -447,7 +447,7 @@ def _between(
     )
 
 
-_sound_atoms: st.SearchStrategy[declarations.Type] = _short(
+_sound_atoms: st.SearchStrategy[declarations.Type] = short(
     st.one_of(
         st.sampled_from(("str", "int", "float", "bool", "Mood", "Point")).map(
             declarations.TypeName
@@ -474,7 +474,7 @@ def _grow_sound(kind: st.SearchStrategy[declarations.Type]) -> st.SearchStrategy
     single = kind.filter(lambda one: not isinstance(one, declarations.OneOf))
     field = st.builds(declarations.Field, names, kind, st.none(), st.none() | texts)
     several = st.lists(field, max_size=3, unique_by=lambda one: one.name).map(tuple)
-    return _short(
+    return short(
         st.one_of(
             st.builds(declarations.ListOf, kind),
             kind.flatmap(
@@ -489,7 +489,7 @@ def _grow_sound(kind: st.SearchStrategy[declarations.Type]) -> st.SearchStrategy
     )
 
 
-sound_types: st.SearchStrategy[declarations.Type] = _short(
+sound_types: st.SearchStrategy[declarations.Type] = short(
     st.recursive(_sound_atoms, _grow_sound, max_leaves=5)
 )
 """Types that values have; `Mood` and `Point` among the names."""

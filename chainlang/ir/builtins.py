@@ -147,7 +147,7 @@ def _causes(value: Any) -> Any:
     return many[0] if len(many) == 1 else many
 
 
-CAUSES: tuple[str, ...] = tuple(FAILURE_MODES)
+CAUSES: tuple[str, ...] = tuple(one for one, mode in FAILURE_MODES.items() if mode.caught)
 """Values of `on` in a `retry`."""
 _TEXT = Rule("a text in quotes", _text, takes_text=True)
 _JUDGE = Rule(

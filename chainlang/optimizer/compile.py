@@ -37,6 +37,7 @@ def compiled(
     model: str = TINY,
     passes: Sequence[str] | None = None,
     outputs: Collection[str] | None = None,
+    row_budget: bool = False,
 ) -> Compiled:
     """Compile a checked program.
 
@@ -45,6 +46,7 @@ def compiled(
     exact passes, as does None; ``()`` means none.
     `outputs`: what the caller reads of the results: ``answer``, ``candidates``, ``trace``,
     ``history`` or names of parts; None for everything.
+    `row_budget`: whether the calls or tokens of a row are limited.
 
     Raises `SettingError` for an unknown pass or output.
 
@@ -60,7 +62,8 @@ def compiled(
     wanted = Outputs.of(outputs, (*parts, *sorted(own)))
 
     def lowered(body: Expr) -> Plan:
-        return lower(body, program.items, program.bound, model=model, outputs=wanted, own=own)
+        plan = lower(body, program.items, program.bound, model=model, outputs=wanted, own=own)
+        return evolve(plan, row_budget=row_budget)
 
     naive = lowered(body)
     folded, on_chain = registry.applied(body, registry.CHAIN_PASSES, chosen)
@@ -72,7 +75,11 @@ def compiled(
 def planned(program: Program, settings: RowSettings) -> Compiled:
     """Compile a program, once for equal settings and limits."""
     model, passes, outputs = settings.model, settings.passes, settings.outputs
-    key = (model, passes, outputs, current())
+    row_budget = settings.row_calls is not None or settings.row_tokens is not None
+    key = (model, passes, outputs, row_budget, current())
     return program.memo.get(
-        key, lambda: compiled(program, model=model, passes=passes, outputs=outputs)
+        key,
+        lambda: compiled(
+            program, model=model, passes=passes, outputs=outputs, row_budget=row_budget
+        ),
     )

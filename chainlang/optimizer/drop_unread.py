@@ -6,7 +6,7 @@ from typing import assert_never
 
 from attrs import evolve
 
-from chainlang.optimizer.rewrite import Refused, Rewritten
+from chainlang.optimizer.rewrite import CAUGHT, Refused, Rewritten
 from chainlang.plan.liveness import CANDIDATES, names_made, reads
 from chainlang.plan.steps import (
     Call,
@@ -30,7 +30,7 @@ from chainlang.plan.steps import (
     Step,
     Timeout,
 )
-from chainlang.plan.visit import rebuilt, steps_of
+from chainlang.plan.visit import caught, rebuilt, steps_of
 from chainlang.semantics.combinators import ONCE
 
 
@@ -39,7 +39,8 @@ def drop_unread(plan: Plan) -> Rewritten[Plan]:
 
     It has no effect unless `outputs` leaves out the trace and these names. Exact if the unoptimized
     plan succeeds: a removed stage could only have failed its row. Steps that call a function, which
-    may have side effects, or that may add an event are kept.
+    may have side effects, or that may add an event are kept; so are all inside `fallback` and
+    `retry`, which act on a failure.
 
     >>> from chainlang import chain
     >>> from chainlang.semantics.outputs import Outputs
@@ -54,7 +55,7 @@ def drop_unread(plan: Plan) -> Rewritten[Plan]:
     if "trace" in plan.outputs:
         return Rewritten(plan)
     refused: list[Refused] = []
-    unseen = _unseen(plan)
+    unseen, inside = _unseen(plan), caught(plan.root)
 
     def is_left(step: Step) -> bool:
         if not names_made(step) <= unseen:
@@ -63,6 +64,9 @@ def drop_unread(plan: Plan) -> Rewritten[Plan]:
         if impure:
             why = "it may have side effects or add events"
             refused.append(Refused(type(impure[0]).__name__.lower(), why))
+        elif id(step) in inside:
+            refused.append(Refused(type(step).__name__.lower(), CAUGHT))
+            return False
         return not impure
 
     def change(step: Step) -> Step:

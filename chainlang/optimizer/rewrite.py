@@ -15,6 +15,10 @@ from chainlang.semantics.seeds import Place
 T = TypeVar("T")
 
 
+CAUGHT = "it is inside a fallback or retry, which acts on failures"
+"""Reason of a refusal: there each step that may fail runs, and fails, in its turn."""
+
+
 @frozen
 class Refused:
     """Refusal: a part that a pass left unchanged, and the reason."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from attrs import evolve
 
-from chainlang.optimizer.rewrite import Refused, Rewritten
+from chainlang.optimizer.rewrite import CAUGHT, Refused, Rewritten
 from chainlang.plan.liveness import CANDIDATES, names_made, reads
 from chainlang.plan.steps import Fork, Generate, Name, Overlap, Plan, Sequence, Step
-from chainlang.plan.visit import rebuilt
+from chainlang.plan.visit import caught, rebuilt
 
 
 def start_early(plan: Plan) -> Rewritten[Plan]:
@@ -15,7 +15,9 @@ def start_early(plan: Plan) -> Rewritten[Plan]:
 
     Applies to stages of kind `generate` whose templates use neither the candidates nor a part named
     by those steps. Exact: its prompt does not depend on them. If one of them fails, the row fails
-    with that error, as it would have without the pass.
+    with that error, as it would have without the pass. Nothing starts early inside `fallback` and
+    `retry`, which act on a failure, nor if the calls or tokens of a row are limited: what starts
+    early uses up calls that a failed step gives back.
 
     >>> from chainlang import chain
     >>> from chainlang.plan.lower import lower
@@ -24,13 +26,15 @@ def start_early(plan: Plan) -> Rewritten[Plan]:
     ['Overlap', 'Generate']
     """
     refused: list[Refused] = []
+    inside = caught(plan.root)
 
     def change(step: Step) -> Step:
         if not isinstance(step, Sequence):
             return step
+        why = "the row has a budget" if plan.row_budget else CAUGHT if id(step) in inside else ""
         groups: list[list[Step]] = []
         for one in step.steps:
-            if groups and _starts_with(groups[-1], one, refused):
+            if groups and _starts_with(groups[-1], one, why, refused):
                 groups[-1].append(one)
             else:
                 groups.append([one])
@@ -43,8 +47,8 @@ def start_early(plan: Plan) -> Rewritten[Plan]:
     return Rewritten(plan if root is plan.root else evolve(plan, root=root), tuple(refused))
 
 
-def _starts_with(before: list[Step], step: Step, refused: list[Refused]) -> bool:
-    """Return whether a step reads nothing of the preceding steps."""
+def _starts_with(before: list[Step], step: Step, why: str, refused: list[Refused]) -> bool:
+    """Return whether a step may start with the preceding steps: it reads nothing of them."""
     found, drawn = reads(step), step.step if isinstance(step, Name) else step
     if not isinstance(drawn, Generate) or found is None or CANDIDATES in found:
         return False
@@ -52,6 +56,6 @@ def _starts_with(before: list[Step], step: Step, refused: list[Refused]) -> bool
         return False
     if read := sorted(found & frozenset().union(*map(names_made, before))):
         why = f"it reads {', '.join(read)}"
+    if why:
         refused.append(Refused(drawn.stage.name, why, drawn.place, drawn.stage.span))
-        return False
-    return True
+    return not why

@@ -232,6 +232,8 @@ class Plan:
     """Parts of the results that the caller reads."""
     rows_once: bool = False
     """Whether equal rows are deduplicated."""
+    row_budget: bool = False
+    """Whether the calls or tokens of a row are limited."""
     by_prefix: bool = False
     """Whether requests that are ready together are ordered by prompt."""
     lossy: tuple[str, ...] = ()

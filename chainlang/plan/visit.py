@@ -141,6 +141,20 @@ def steps_of(step: Step) -> Iterator[Step]:
         yield from steps_of(one)
 
 
+def caught(step: Step) -> frozenset[int]:
+    """Return the ids of the steps inside a `fallback` or a `retry`, whose failure it acts on.
+
+    >>> from chainlang import chain
+    >>> from chainlang.plan.lower import lower
+    >>> len(caught(lower(chain("E >> fallback(E >> V, E)").body).root))
+    4
+    """
+    catchers = (one for one in steps_of(step) if isinstance(one, Fallback | Retry))
+    return frozenset(
+        id(one) for catcher in catchers for part in inner(catcher) for one in steps_of(part)
+    )
+
+
 def is_at_once(step: Step) -> bool:
     """Return whether a step never waits: a vote, or a synchronous function without retries."""
     match step:

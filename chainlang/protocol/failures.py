@@ -31,6 +31,8 @@ class FailureMode:
     """Whether a `retry` without `on` tries again."""
     resampled: bool = False
     """Whether the sampled text is at fault, so that only a new sample can succeed."""
+    caught: bool = True
+    """Whether `fallback` and `retry` may act on it; else it fails the row."""
 
 
 FAILURE_MODES: Mapping[Cause, FailureMode] = {
@@ -61,7 +63,7 @@ FAILURE_MODES: Mapping[Cause, FailureMode] = {
     "timeout": FailureMode("a part took longer than its `timeout`", "row", retried=True),
     "input": FailureMode("fields or candidates that a part reads are missing", "row", retried=True),
     "prompt": FailureMode("the prompt can't be rendered from the row", "row"),
-    "budget": FailureMode("the row's budget is used up", "row"),
+    "budget": FailureMode("the row's budget is used up: the row fails", "row", caught=False),
 }  # fmt: skip
 """Every kind of failure."""
 

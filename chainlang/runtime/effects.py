@@ -6,7 +6,7 @@ neither on other rows, nor on engines, nor on the time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Generator, Mapping
+from collections.abc import Callable, Coroutine, Generator, Iterable, Mapping
 from typing import Any, TypeAlias
 
 from attrs import evolve, field, frozen
@@ -37,9 +37,15 @@ class Ask:
 
 @frozen
 class All:
-    """Wait for concurrent generators; the result has their values in their order."""
+    """Wait for concurrent generators; the result has their values in their order.
+
+    If some fail, the failure of the first of them is raised, once all before it have ended. Those
+    after it are aborted, so that it does not depend on the order in which they end.
+    """
 
     works: tuple[Generator[Effect, Any, Any], ...]
+    to_end: bool = False
+    """Whether those after a failed one are not aborted, but run to their end."""
 
 
 @frozen
@@ -129,6 +135,15 @@ class RowContext:
     def limits(self) -> RunLimits:
         """Time, call and token limits."""
         return self.budget.limits
+
+    def all(self, works: Iterable[Work]) -> All:
+        """Return the effect of parallel parts.
+
+        What is aborted depends on time. So with a budget of the row nothing is: what is charged to
+        it would.
+        """
+        limits = self.limits
+        return All(tuple(works), limits.row_calls is not None or limits.row_tokens is not None)
 
     def place(self, place: Place) -> Place:
         """Return a place of the plan with its stars replaced."""

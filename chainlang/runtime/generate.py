@@ -240,8 +240,7 @@ def generate(
                 failures.append(one)
             else:
                 candidates.append(one)
-        if failures and stage.need is None:
+        most = len(candidates) + (stage.count - start) * len(drawing.reads)  # if no more fail
+        if failures and (stage.need is None or most < stage.need):
             raise drawing.failed(failures[0])
-    if failures and len(candidates) < (stage.need or 0):
-        raise drawing.failed(failures[0])
     return record.after(stage.name, place, tuple(candidates))

@@ -32,7 +32,6 @@ from chainlang.plan.steps import (
 from chainlang.plan.visit import models
 from chainlang.runtime.call_function import call
 from chainlang.runtime.effects import (
-    All,
     Ask,
     Effect,
     RowContext,
@@ -49,6 +48,7 @@ from chainlang.semantics.combinators import (
     Attempt,
     arm,
     beginning,
+    is_caught,
     is_over,
     judged_by,
     last_of,
@@ -91,7 +91,7 @@ def _apart(step: Step, record: Record, context: RowContext) -> Work:
         case Fork(steps):
             inside = (evolve(context, branch=below(context.branch, name)) for name, _ in steps)
             works = (_arm(one, record, arm) for (_, one), arm in zip(steps, inside, strict=True))
-            return _branched(steps, (yield All(tuple(works))), record)
+            return _branched(steps, (yield context.all(works)), record)
     return (yield from work(step, record, context))
 
 
@@ -99,7 +99,7 @@ def _arm(step: Step, record: Record, context: RowContext) -> Work:
     try:
         return (yield from _apart(step, record, context))
     except RowFailed as error:
-        if error.failure.cause == "budget":
+        if not is_caught(error):
             raise
         return evolve(error.failure, branch=context.branch)
 
@@ -179,7 +179,7 @@ def _sequence(steps: tuple[Step, ...], flow: Flow, context: RowContext) -> Work:
 
 
 def _overlap(steps: tuple[Step, ...], record: Record, context: RowContext) -> Work:
-    flows = yield All(tuple(work(step, record, context) for step in steps))
+    flows = yield context.all(work(step, record, context) for step in steps)
     return evolve(gathered(flows, record), candidates=flows[-1].candidates)
 
 
@@ -230,12 +230,12 @@ def _gather(steps: tuple[Step, ...], record: Record, context: RowContext) -> Wor
             )
         else:
             operands.append(work(one, record, context))
-    flows = yield All(tuple(operands))
+    flows = yield context.all(operands)
     return gathered(flows, record)
 
 
 def _fork(steps: tuple[tuple[str, Step], ...], record: Record, context: RowContext) -> Work:
-    flows = yield All(tuple(work(step, record, context) for _, step in steps))
+    flows = yield context.all(work(step, record, context) for _, step in steps)
     return _branched(steps, flows, record)
 
 
@@ -267,6 +267,8 @@ def _fallback(step: Fallback, record: Record, context: RowContext) -> Work:
         try:
             return (yield from work(one, record, context))
         except RowFailed as error:
+            if not is_caught(error):
+                raise
             failure = error.failure
             said.append(failure.message)
     raise RowFailed(evolve(failure, reason=last_of(said)))
@@ -326,11 +328,9 @@ def _each(step: Each, record: Record, context: RowContext) -> Work:
         context.budget.take(len(items))
     except StageError as error:
         raise failed(error, "each", context.place(step.place), span=step.span) from error
-    flows = yield All(
-        tuple(
-            work(step.step, beginning(record, step.item, item), context.further(step.mark, number))
-            for number, item in enumerate(items)
-        )
+    flows = yield context.all(
+        work(step.step, beginning(record, step.item, item), context.further(step.mark, number))
+        for number, item in enumerate(items)
     )
     return evolve(gathered(flows, record), history=record.history)
 

@@ -56,6 +56,8 @@ class _Task:
     waiting: int = 0
     failures: dict[int, RowFailed] = field(factory=dict)
     children: Sequence[_Task] = ()
+    ended: bool = False
+    """Whether it is done or aborted."""
     timer: Timer[_Task] | None = None
     """End of its pause, or timeout of its child."""
 
@@ -195,6 +197,8 @@ class Scheduler:
         ready: list[tuple[_Task, Any]] = [(task, value)]
         while ready:
             task, value = ready.pop()
+            if task.ended:  # a part before it has failed meanwhile
+                continue
             task.children = ()  # breaks a reference cycle
             try:
                 if task.failures:  # the first in the order of the chain, not of time
@@ -263,7 +267,7 @@ class Scheduler:
         failed: RowFailed | None,
         ready: list[tuple[_Task, Any]],
     ) -> None:
-        parent = task.parent
+        parent, task.ended = task.parent, True
         if parent is None:
             row = task.row
             failures = (failed.failure,) if failed else failures_of(flow) if flow else ()
@@ -272,6 +276,7 @@ class Scheduler:
             return
         if failed is not None:
             parent.failures[task.slot] = failed
+            self._end_after(task, parent)
         if parent.timer is not None:
             parent.timer.active, parent.timer = False, None
         parent.results[task.slot] = flow
@@ -281,6 +286,13 @@ class Scheduler:
 
     # ------------------------------------------------------------ cancellation
 
+    def _end_after(self, failed: _Task, parent: _Task) -> None:
+        """Abort what the failure of a parallel part makes useless: the parts after it."""
+        if isinstance(parent.effect, All) and not parent.effect.to_end:
+            later = [one for one in parent.children[failed.slot + 1 :] if not one.ended]
+            self._end(later)
+            parent.waiting -= len(later)
+
     def _end(self, tasks: Iterable[_Task]) -> None:
         """Cancel tasks and all that they have started."""
         gone: set[_Task] = set()
@@ -288,6 +300,7 @@ class Scheduler:
         while pending:
             task = pending.pop()
             gone.add(task)
+            task.ended = True
             pending += task.children
             task.work.close()
             if task.timer is not None:

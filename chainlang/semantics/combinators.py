@@ -109,6 +109,11 @@ class Failed(Protocol):
     def reply(self) -> str | None: ...  # noqa: D102
 
 
+def is_caught(error: Failed) -> bool:
+    """Return whether `fallback` and `retry` may act on an error; else it fails the row."""
+    return FAILURE_MODES[error.cause].caught
+
+
 @frozen
 class Attempt:
     """One attempt at a part."""
@@ -138,7 +143,8 @@ class RetryPolicy:
         transport error nothing was sampled, so the same samples are requested again.
         """
         passes = error.transient and "transport" in self.on
-        if one.number >= self.times or not (passes or error.cause in self.on):
+        retried = is_caught(error) and (passes or error.cause in self.on)
+        if one.number >= self.times or not retried:
             return None
         number = one.number + 1
         if error.transient or error.cause == "transport":

@@ -31,6 +31,7 @@ from chainlang.semantics.record import Branched, Candidate, Flow, Record
 from chainlang.semantics.reference import interpret
 from chainlang.semantics.row_failure import RowFailure
 from chainlang.semantics.stage_error import StageError
+from chainlang.tiny import NAME as TINY
 from tests.strategies import tidy
 
 # ---------------------------------------------------------------- functions
@@ -222,6 +223,37 @@ def broken(request: Request) -> Failure | None:
     if number % 25:
         return None
     return Failure("", kinds[number // 25 % 4], f"broken {number}", transient=number % 2 == 0)
+
+
+KINDS: tuple[FailureKind, ...] = (
+    "transport", "denied", "engine", "context", "constraint", "refused",
+)  # fmt: skip
+Faults = dict[str, str]
+"""What goes wrong with each model; nothing with one that is not there."""
+faults: st.SearchStrategy[Faults] = st.dictionaries(
+    st.sampled_from([TINY, "a", "b"]), st.sampled_from([*KINDS, "some prompts", "every form"])
+)
+
+
+def faulty(faults: Faults, **settings: Any) -> FakeEngine:
+    """Return an engine that is sometimes wrong, with models of which more goes wrong."""
+
+    def failures(request: Request) -> Failure | None:
+        fault = faults.get(request.model, "")
+        number = _hash(request.model, [one.text for one in request.messages])
+        if fault in KINDS:
+            return Failure("", fault, f"{request.model} is down", transient=fault == "transport")
+        if fault == "some prompts" and number % 2:
+            kind = KINDS[number // 2 % len(KINDS)]
+            return Failure("", kind, f"broken {number}", transient=kind == "transport")
+        return broken(request)
+
+    def answers(request: Request, index: int) -> str | None:
+        if faults.get(request.model) == "every form" and request.schema is not None:
+            return "no form"
+        return bad(request, index)
+
+    return FakeEngine(answers=answers, failures=failures, **settings)
 
 
 def sound(**settings: Any) -> FakeEngine:

@@ -26,7 +26,25 @@ from chainlang.semantics.outputs import WHOLE, Outputs
 from chainlang.semantics.record import Candidate, Flow, events_of
 from chainlang.semantics.voting import still_needed, vote
 from tests.laws import law
-from tests.laws.control import BOUND, ROWS, chains, checked, latency, meant, said, shaky, stages
+from tests.laws.control import (
+    BOUND,
+    ROWS,
+    Faults,
+    call,
+    chains,
+    checked,
+    conditions,
+    faults,
+    faulty,
+    keys,
+    latency,
+    meant,
+    said,
+    shaky,
+    stages,
+    table,
+)
+from tests.strategies import short, tidy
 
 passes = st.one_of(st.just(DEFAULT), st.lists(st.sampled_from(DEFAULT), unique=True))
 lossy_too = st.one_of(st.just(NAMES), st.lists(st.sampled_from(NAMES), unique=True))
@@ -51,6 +69,14 @@ votes = st.builds(
     st.integers(3, 9),
     st.sampled_from([None, "a"]),
 )
+moods = st.builds(
+    lambda count, short: build.then(
+        Stage("mood", count, None, 0.9, (Option("need", max(1, count - short)),)), Stage("M")
+    ),
+    st.integers(3, 9),
+    st.integers(0, 8),
+)
+"""Votes on samples of which some may fail."""
 both = st.builds(lambda one, other: build.then(build.join(one, other), Stage("M")), stages, stages)
 few = st.builds(
     lambda name, count, temperature: Stage(name, count, None, temperature),
@@ -58,7 +84,43 @@ few = st.builds(
     st.integers(1, 3),
     st.sampled_from([None, 0.9]),
 )
-parts = st.one_of(stages, fresh, votes, both, few, st.builds(Named, st.sampled_from("pqr"), stages))
+simple = short(st.one_of(stages, fresh, votes, moods, both, few))
+ends = st.builds(build.then, simple, fresh)
+"""Sequences whose first part nothing reads."""
+bodies = short(st.one_of(simple, ends, ends, st.builds(build.then, simple, votes)))
+_controlled = st.one_of(
+    st.lists(bodies, min_size=2, max_size=3).map(lambda parts: call("fallback", *parts)),
+    st.builds(
+        lambda part, times, on: call("retry", part, times=times, on=on),
+        bodies,
+        st.sampled_from([None, 1, 4]),
+        st.sampled_from([None, "reply", ("engine", "transport", "refused", "input")]),
+    ),
+    bodies.map(lambda part: call("timeout", part, seconds=1e6)),
+    st.builds(
+        lambda by, part, default: call("route", by=by, arms=table({"math": part}), default=default),
+        keys, bodies, bodies,
+    ),
+    st.builds(
+        lambda part, until, most: call("loop", part, until=until, max=most),
+        bodies, conditions, st.sampled_from([None, 1, 2]),
+    ),
+    bodies.map(lambda part: call("each", part, over="documents")),
+)  # fmt: skip
+controlled = short(_controlled)
+within = st.recursive(
+    st.one_of(controlled, st.builds(build.then, controlled, fresh)),
+    lambda inner: st.one_of(
+        st.builds(lambda one, other: call("fallback", one, other), inner, bodies),
+        inner.map(lambda part: call("retry", part)),
+        st.builds(build.join, inner, bodies),
+        st.builds(build.then, fresh, inner),
+    ),
+    max_leaves=2,
+)
+"""Combinators, some of them inside each other, with parts that nothing reads."""
+named = st.builds(Named, st.sampled_from("pqr"), stages)
+parts = st.one_of(stages, fresh, votes, moods, moods, both, few, named, within, within)
 
 
 @st.composite
@@ -66,7 +128,7 @@ def improvable(draw: st.DrawFn) -> Expr:
     steps = draw(st.lists(parts, min_size=1, max_size=4))
     first = draw(st.one_of(fresh, votes, st.builds(Named, st.just("first"), fresh)))
     end = draw(st.sampled_from([build.then, build.branch, build.join]))
-    return checked(build.then(first, end(*steps) if len(steps) > 1 else steps[0]), OPS)
+    return checked(tidy(build.then(first, end(*steps) if len(steps) > 1 else steps[0])), OPS)
 
 
 @st.composite
@@ -85,7 +147,7 @@ def ran(found: Compiled, rows: list[dict[str, object]], engine: FakeEngine) -> l
     return list(run(Prepared(found.plan, engines, window=3), [record_of(row) for row in rows]))
 
 
-def hold(node: Expr, names: object, outputs: list[str] | None) -> None:
+def hold(node: Expr, names: object, outputs: list[str] | None, faults: Faults) -> None:
     """Hold what the passes make of a chain to the meaning of the chain."""
     found = made(node, names, outputs)
     for one in found.applied:
@@ -94,30 +156,38 @@ def hold(node: Expr, names: object, outputs: list[str] | None) -> None:
     dropped = fired[: fired.index("drop_unread") + 1] if "drop_unread" in fired else []
     seen = Outputs.of(outputs, [one.name for one in walk(node) if isinstance(one, Named)])
     rows = [*ROWS[:4], {**ROWS[1], "id": "9"}]
-    for outcome in ran(found, rows, shaky(latency=latency)):
+    for outcome in ran(found, rows, faulty(faults, latency=latency)):
         (row,) = (one for one in rows if one["id"] == outcome.row_id)
-        meaning = meant(node, record_of(row), shaky(), OPS)
+        meaning = meant(node, record_of(row), faulty(faults), OPS)
         if not isinstance(meaning, str):
             assert said(outcome) == seen.of_flow(meaning)
         elif not dropped:
             assert said(outcome) == meaning
         else:  # what failed may be what was dropped: then the other passes change nothing
-            (alone,) = ran(made(node, dropped, outputs), [row], shaky())
+            (alone,) = ran(made(node, dropped, outputs), [row], faulty(faults))
             assert said(outcome) == said(alone)
 
 
-@law(st.data(), chains(), passes, share=2)
+@law(st.data(), chains(), passes, faults, share=2)
 def test_what_is_looked_at_is_what_the_chain_means(
-    data: st.DataObject, node: Expr, names: list[str]
+    data: st.DataObject, node: Expr, names: list[str], faults: Faults
 ) -> None:
-    hold(node, names, data.draw(wanted(node)))
+    hold(node, names, data.draw(wanted(node)), faults)
 
 
-@law(st.data(), improvable(), passes, share=2)
+@law(st.data(), improvable(), passes, faults)
 def test_it_is_so_where_there_is_much_to_improve(
-    data: st.DataObject, node: Expr, names: list[str]
+    data: st.DataObject, node: Expr, names: list[str], faults: Faults
 ) -> None:
-    hold(node, names, data.draw(wanted(node)))
+    hold(node, names, data.draw(wanted(node)), faults)
+
+
+@law(st.builds(build.then, fresh, within), faults.filter(bool))
+def test_what_fails_inside_a_combinator_fails_there_with_all_passes(
+    node: Expr, faults: Faults
+) -> None:
+    """Hold the passes to the meaning where a failure is what decides: nothing else is looked at."""
+    hold(checked(tidy(node), OPS), DEFAULT, ["answer"], faults)
 
 
 @law(improvable(), passes, st.permutations([0, 0, 1, 2, 1]), st.sampled_from([1, 2, 100]))

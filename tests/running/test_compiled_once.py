@@ -26,12 +26,13 @@ def plan(qa: Chain, **settings: Any) -> object:
 def test_the_same_chain_under_the_same_settings_is_compiled_once() -> None:
     qa = chain(TEXT)
     assert qa.program() is qa.program()
-    assert plan(qa) is plan(qa, seed=3, window=1, on_error="skip", row_calls=9)
+    assert plan(qa) is plan(qa, seed=3, window=1, on_error="skip", run_calls=9)
     assert plan(qa, outputs="answer") is plan(qa, outputs=["answer"])
 
 
 @pytest.mark.parametrize(
-    "settings", [{"model": "other"}, {"passes": ()}, {"outputs": ("answer", "trace")}]
+    "settings",
+    [{"model": "other"}, {"passes": ()}, {"outputs": ("answer", "trace")}, {"row_calls": 9}],
 )
 def test_what_bears_on_a_plan_gives_another(settings: dict[str, Any]) -> None:
     qa = chain(TEXT)
