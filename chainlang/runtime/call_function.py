@@ -73,14 +73,10 @@ def _called(
     async def guarded() -> Candidates | BaseException:
         try:
             return await function.acall(record, read, place, most)
-        except (StageError, KeyboardInterrupt, SystemExit) as error:
-            return error  # the last two would end the event loop
+        except (StageError, KeyboardInterrupt) as error:
+            return error  # the last would end the event loop
 
     (value,) = yield Await((guarded,))
-    from asyncio import CancelledError
-
-    if isinstance(value, CancelledError):
-        raise StageError("it was cancelled", "function")
     if isinstance(value, BaseException):
         raise value
     found: Candidates = value

@@ -19,6 +19,7 @@ from chainlang.diagnostics.render import shown
 from chainlang.errors import error_of
 from chainlang.ir.builtins import Kind
 from chainlang.limits import current
+from chainlang.semantics.own_values import hold, own, own_candidate, own_part
 from chainlang.semantics.record import Candidate, Part, Record
 from chainlang.semantics.seeds import Place
 from chainlang.semantics.stage_error import StageError
@@ -34,7 +35,7 @@ _FED = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWO
 class FunctionError(StageError):
     """Exception of a function, with its place in the function's file; `traceback` is complete."""
 
-    def __init__(self, raised: Exception) -> None:
+    def __init__(self, raised: BaseException) -> None:
         frames = raised.__traceback__
         while frames is not None and _is_ours(frames.tb_frame.f_globals.get("__name__", "")):
             frames = frames.tb_next
@@ -181,14 +182,14 @@ class UserFunction:
     def arguments(
         self, record: Record, read: tuple[Candidate, ...]
     ) -> tuple[list[Any], dict[str, Any]]:
-        """Return the positional and keyword arguments of a call.
+        """Return the positional and keyword arguments of a call, which the function may change.
 
         Raises `StageError` for a missing value, or one of another type.
         """
         given: list[Any] = []
         if self.fed is not None:
             fed, whole = self.fed, self.fed.wants is Candidate
-            values = [one if whole else fed.read(one.answer) for one in read]
+            values = [own_candidate(one) if whole else fed.read(own(one.answer)) for one in read]
             given = [values] if self.kind == "fold" else values
         by_name = {}
         for one in self.names:
@@ -201,23 +202,25 @@ class UserFunction:
     def _named(self, parameter: Parameter, record: Record) -> Any:
         value = record.values[parameter.name]
         if parameter.name == "candidates":
-            return list(record.candidates)
+            return [own_candidate(one) for one in record.candidates]
         if isinstance(value, View):  # so the record knows a part by this name
-            part = Part(record.history[parameter.name])
+            part = own_part(record.history[parameter.name])
             return part if parameter.wants is Part else parameter.read(part.answer)
-        return parameter.read(value)
+        return parameter.read(own(value))
 
     # ------------------------------------------------------------ calls
 
     def call(self, record: Record, read: tuple[Candidate, ...], place: Place) -> Candidates:
         """Call the function and return its candidates.
 
-        Raises `StageError`, or `FunctionError` if the function raised an `Exception`.
+        Raises `StageError`, or `FunctionError` for whatever the function raised but Ctrl-C.
         """
         given, by_name = self.arguments(record, read)
         try:
             found = _listed(self.function(*given, **by_name), current().samples_per_stage)
-        except Exception as error:  # user code
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # also SystemExit and CancelledError: of one row only
             raise FunctionError(error) from error
         return self._candidates(found, place, current().samples_per_stage)
 
@@ -239,7 +242,9 @@ class UserFunction:
                         break
             else:
                 found = _listed(await made, most)
-        except Exception as error:  # user code
+        except (KeyboardInterrupt, GeneratorExit):
+            raise
+        except BaseException as error:  # as above
             raise FunctionError(error) from error
         return self._candidates(found, place, most)
 
@@ -253,13 +258,9 @@ class UserFunction:
 
     def _candidate(self, value: Any, place: Place) -> Candidate:
         if isinstance(value, Candidate):
-            return value if value.place else evolve(value, place=place)
-        try:
-            made = plain(value, sort=True)
-        except (ValueError, RecursionError) as error:  # bytes, a cycle, an unknown class
-            kind = type(value).__name__
-            message = f"it returned a {kind}, which JSON can't hold: {error}"
-            raise StageError(message, "function") from error
+            answer, fields = _held(value.answer), _held(dict(value.fields))
+            return evolve(value, answer=answer, fields=fields, place=value.place or place)
+        made = _held(value)
         fields = made if isinstance(made, dict) else {}
         is_plain = type(made) is type(value) and made == value
         typed = None if is_plain else value
@@ -267,6 +268,17 @@ class UserFunction:
 
 
 Candidates = tuple[Candidate, ...]
+
+
+def _held(value: Any) -> Any:
+    """Return a returned value as JSON values. Raises `StageError` if JSON can't hold it."""
+    try:
+        made = plain(value, sort=True)
+        hold(made)
+    except Exception as error:  # serializers are user code
+        found = f"it returned {shown(value)} ({type(value).__name__})"
+        raise StageError(f"{found}, which JSON can't hold: {error}", "function") from error
+    return made
 
 
 def _parameters(name: str, function: Callable[..., Any]) -> list[inspect.Parameter]:

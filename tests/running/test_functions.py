@@ -170,7 +170,7 @@ def test_what_is_returned_is_kept_as_json(value: Any, answer: Any, fields: Any) 
 
 
 def test_what_json_cannot_hold_is_an_error_of_the_row() -> None:
-    with pytest.raises(RowError, match="@made failed: it returned a object, which JSON can't hold"):
+    with pytest.raises(RowError, match="@made failed: it returned <object object"):
         (E >> function("made", lambda _: object()))("q", engine=ENGINE)
 
 
@@ -238,18 +238,17 @@ def test_a_function_in_c_fails_without_a_line() -> None:
     assert result.failure.message.startswith("ValueError: invalid literal for int()")
 
 
-@pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit])
 @pytest.mark.parametrize("later", [False, True])
-def test_what_ends_the_program_ends_it(stop: type[BaseException], later: bool) -> None:
+def test_an_interrupt_ends_the_run(later: bool) -> None:
     def now(answer: str) -> str:
-        raise stop
+        raise KeyboardInterrupt
 
     async def soon(answer: str) -> str:
         await asyncio.sleep(0)
-        raise stop
+        raise KeyboardInterrupt
 
     engine = FakeEngine()
-    with pytest.raises(stop):
+    with pytest.raises(KeyboardInterrupt):
         list((E >> (soon if later else now)).map(["a", "b"], engine=engine))
     assert [one.ok for one in E.as_chain().map(["a"], engine=engine)] == [True]
 
