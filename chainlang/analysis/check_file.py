@@ -315,6 +315,9 @@ class _Checker:
             if isinstance(value, declarations.Environment) or setting.name == "api_key":
                 self.secret(setting, rules, where)
                 continue
+            if setting.name == "base_url" and isinstance(value, str):
+                self.address(value, where)
+                continue
             fault = temperature_fault(value, where) if setting.name == "temperature" else None
             if fault:
                 self.found.append(fault)
@@ -324,6 +327,12 @@ class _Checker:
                 wants, shown = rule.wants, spoken(value)
                 message = f"invalid value for {setting.name}: expected {wants}, found {shown}"
                 self.note("option", message, where)
+
+    def address(self, address: str, where: Span | None) -> None:
+        from chainlang.settings.address import wrong  # 100 ms that other files do not need
+
+        if (fault := wrong(address)) is not None:
+            self.note("option", f"base_url {fault.what}", where, fault.hint)
 
     def secret(
         self, setting: declarations.Setting, rules: Mapping[str, Rule], where: Span | None

@@ -23,6 +23,7 @@ from chainlang.ir.declarations import Environment, Item, Model
 from chainlang.plan.steps import Generate, Plan
 from chainlang.plan.visit import leaves
 from chainlang.protocol.messages import Reader
+from chainlang.session.server_arguments import reached
 from chainlang.settings import Progress, RowSettings
 
 _OPEN: dict[tuple[Any, ...], Engine] = {}
@@ -178,7 +179,7 @@ def _check_name(name: str, models: Iterable[str]) -> None:
 def _opened(model: Model, settings: RowSettings) -> Engine:
     arguments = {one.name: _value(one.value) for one in model.settings}
     if model.engine == "openai":
-        arguments = _reached(arguments, settings)
+        arguments = reached(model, arguments, settings)
     with _OPENING:
         if (key := _key(model, arguments)) not in _OPEN:
             with loading():
@@ -215,20 +216,6 @@ def _source(model: Model) -> str | Path:
         hint = "make them: python examples/train_tiny.py; or name another model"
         raise error_of("engine", message, hint, kind="model", subject=model.source)
     return folder
-
-
-def _reached(arguments: dict[str, Any], settings: RowSettings) -> dict[str, Any]:
-    """Return the arguments of a server; the settings' API key is sent only to their address."""
-    allowed = settings.allowed_hosts
-    if "base_url" in arguments:
-        return {**arguments, "allowed_hosts": allowed}
-    found: dict[str, Any] = {}
-    if settings.openai_base_url is not None:
-        found["base_url"] = str(settings.openai_base_url)
-        allowed += ((settings.openai_base_url.host or "").strip("[]"),)
-    if settings.openai_api_key is not None:
-        found["api_key"] = settings.openai_api_key.get_secret_value()
-    return {**found, **arguments, "allowed_hosts": allowed}
 
 
 def _value(value: object) -> Any:

@@ -50,6 +50,10 @@ class Explanation:
     """Memory of the models, and the models that are loaded together."""
     window: int = field(kw_only=True)
     """Maximum number of rows in flight."""
+    settings_file: str = field(kw_only=True, default="")
+    """Path of the settings file in force; empty if there is none."""
+    of_file: frozenset[str] = field(kw_only=True, default=frozenset())
+    """Names of the settings that have their value from the file."""
 
     @property
     def cost(self) -> Counts:
@@ -62,11 +66,18 @@ class Explanation:
         return counts(self.compiled.naive)
 
     def __str__(self) -> str:
-        parts = (self._passes(), self._plan(), self._memory(), table(self.forecast, self.actual))
+        costs = table(self.forecast, self.actual)
+        parts = (self._settings(), self._passes(), self._plan(), self._memory(), costs)
         pages = ("\n".join(one) for one in parts)
         return "\n\n".join([self.chain.strip(), *filter(None, pages)])
 
     __repr__ = __str__
+
+    def _settings(self) -> Iterator[str]:
+        """Yield the settings file in force, if there is one, and the settings that it gives."""
+        if self.settings_file:
+            yield f"SETTINGS of {self.settings_file}"
+            yield f"  {', '.join(sorted(self.of_file)) or 'none of them is used'}"
 
     def _passes(self) -> Iterator[str]:
         yield "PASSES"
@@ -130,7 +141,16 @@ def explained(
     memory = memory_of(found.plan, named, settings)
 
     def page(forecast: Forecast, actual: Actual | None = None) -> Explanation:
-        return Explanation(text, found, forecast, actual, memory=memory, window=settings.window)
+        return Explanation(
+            text,
+            found,
+            forecast,
+            actual,
+            memory=memory,
+            window=settings.window,
+            settings_file=settings.file,
+            of_file=settings.of_file,
+        )
 
     if analyze and rows is None:
         hint = "give it rows: explain(rows, analyze=True); on the command line, -i rows.jsonl"

@@ -105,6 +105,7 @@ def about_of(compiled: Compiled, settings: RunSettings, *, text: str, graph: str
         stages=StageTables.of(compiled.naive.root),
         seed=settings.seed,
         settings={"model": settings.model, **seen, **lossy},
+        settings_file=settings.file,
     )
 
 

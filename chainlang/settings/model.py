@@ -13,8 +13,8 @@ from pydantic import (
     ByteSize,
     ConfigDict,
     Field,
-    HttpUrl,
     PositiveInt,
+    PrivateAttr,
     SecretStr,
     ValidationError,
 )
@@ -24,12 +24,14 @@ from chainlang.diagnostics.render import shown
 from chainlang.diagnostics.suggest import unknown
 from chainlang.errors import SettingError
 from chainlang.settings.setting import (
+    ADDRESS,
     COUNT,
     ON_ERROR,
     OVER_ROWS,
     PREFIX,
     TIME,
     TRUTH,
+    Address,
     CacheMode,
     Engines,
     Format,
@@ -117,9 +119,7 @@ class Settings(BaseModel):
         SecretStr | None, Takes('an address: "redis://host:6379/0"', "str", is_secret=True)
     ] = None
     """Redis server that shares the sample cache with other machines"""
-    openai_base_url: Annotated[
-        HttpUrl | None, Takes('an address: "http://host:8000/v1"', "str", metavar="URL")
-    ] = None
+    openai_base_url: Annotated[Address | None, ADDRESS] = None
     """base URL of the server for each `openai` model that has none of its own"""
     openai_api_key: Annotated[SecretStr | None, Takes("a text", "str", is_secret=True)] = None
     """API key for `openai_base_url`; it is sent nowhere else"""
@@ -128,13 +128,27 @@ class Settings(BaseModel):
         Takes("names; * stands for any characters", "str | Collection[str]", ways=frozenset()),
     ] = (
         "OPENAI_API_KEY",
-        f"{PREFIX}*",
+        f"{PREFIX}*KEY",
+        f"{PREFIX}*URL",
     )
     """environment variables that a `.chain` file may read; checked when the file is loaded"""
     allowed_hosts: Annotated[
         Names, Takes("names of hosts", "str | Collection[str]", metavar="HOSTS")
     ] = ()
     """hosts that a `.chain` file may send prompts to, besides this machine and OpenAI"""
+
+    _file: SettingsFile = PrivateAttr(default_factory=SettingsFile)
+    _of_file: frozenset[str] = PrivateAttr(default=frozenset())
+
+    @property
+    def file(self) -> str:
+        """Path of the settings file in force; empty if there is none."""
+        return self._file.path
+
+    @property
+    def of_file(self) -> frozenset[str]:
+        """Names of the settings whose value is from the file: no call and no variable gives it."""
+        return self._of_file
 
     @classmethod
     def of(cls, given: Mapping[str, Any], found: Iterable[Diagnostic] = ()) -> Self:
@@ -151,6 +165,8 @@ class Settings(BaseModel):
         wrong += (cls.unknown(name) for name in given if name not in known)
         try:
             made = cls.model_validate({**written, **values, **known})
+            made._file, made._of_file = file, frozenset(written) - values.keys() - known.keys()
+            wrong += _too_wide(made)
             names = dict[str, None]()
         except ValidationError as error:
             names = dict.fromkeys(str(one["loc"][0]) for one in error.errors())
@@ -200,7 +216,8 @@ class Settings(BaseModel):
             value, where = file.table[name], f"{name} in {file.name}"
         message = f"invalid value for {where}"
         message += "" if takes.is_secret else f": {shown(value)}"
-        hint = f"expected {takes.words}"
+        why = takes.why(value)
+        hint = f"expected {takes.words}" + (f"; {why}" if why else "")
         if name in given and isinstance(value, str) and takes.python in ("int", "float"):
             hint += ", found a text"
         return Diagnostic("setting", message, hint=hint, kind="setting", subject=name, setting=name)
@@ -311,6 +328,17 @@ def ways_of(name: str) -> str:
     """
     *others, last = [one.way.value for one in WAYS if name in one.names()] or [""]
     return f"{', '.join(others)} and {last}" if others else last
+
+
+def _too_wide(settings: Settings) -> Iterator[Diagnostic]:
+    """Yield a finding for each pattern of a file that allows variables that it does not name."""
+    for name in settings.allowed_env if "allowed_env" in settings.of_file else ():
+        if set(name) & set("*?["):
+            message = f"allowed_env in {settings._file.name} can't allow {shown(name)}"
+            hint = f"name each variable; or allow patterns yourself: {PREFIX}ALLOWED_ENV='{name}'"
+            yield Diagnostic(
+                "setting", message, hint=hint, kind="setting", subject=name, setting="allowed_env"
+            )
 
 
 def _unknown_in(file: SettingsFile) -> Iterator[Diagnostic]:

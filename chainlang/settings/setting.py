@@ -7,7 +7,9 @@ from enum import Enum
 from typing import Annotated, Any, Literal, TypeAlias
 
 from attrs import evolve, frozen
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from chainlang.settings import address
 
 PREFIX = "CHAINLANG_"
 """Prefix of the environment variables that hold settings."""
@@ -46,6 +48,8 @@ class Takes:
     """Whether its value is never shown."""
     is_text: bool = True
     """Whether it can be written as text: in a shell, a file or the environment."""
+    why: Callable[[object], str] = lambda _: ""
+    """Function from a wrong value to what is wrong with it, for errors; empty if that is plain."""
 
     @property
     def has_flag(self) -> bool:
@@ -80,11 +84,24 @@ def _engine(value: Any) -> Any:
     raise ValueError("no engine")
 
 
+def _address(value: str) -> str:
+    if address.wrong(value) is not None:
+        raise ValueError("no address")
+    return address.trimmed(value)
+
+
+def _address_fault(value: object) -> str:
+    fault = address.wrong(value) if isinstance(value, str) else None
+    return "" if fault is None else f"it {fault.what}"
+
+
+Address = Annotated[str, AfterValidator(_address)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
 Engines = Annotated[Any, BeforeValidator(_engine)]
 Patience = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
+ADDRESS = Takes(f'an address: "{address.EXAMPLE}"', "str", metavar="URL", why=_address_fault)
 COUNT = Takes("an integer ≥ 1", "int", metavar="N")
 TRUTH = Takes("true or false", "bool")
 TIME = Takes("a number of seconds > 0", "float", metavar="SECONDS")

@@ -26,8 +26,8 @@ from chainlang.settings.setting import PREFIX
 _TOML = 'a line is a name and a value, and a text has quotes: model = "tiny"'
 
 
-_Version = tuple[int, int, int, int, int]
-"""Device, inode, size, and the times of the last changes of a file and of its inode."""
+_Version = tuple[int, int, int, int, int, int, int]
+"""Owner, mode, device, inode, size, and the times of the last changes of file and inode."""
 
 _SETTLED = 2 * 10**9
 """Nanoseconds. A file that was just written may be written again without another time of change,
@@ -69,10 +69,12 @@ def settings_file() -> SettingsFile:
     """Return the nearest file of settings, going up from the current folder."""
     for own, project in _candidates(os.getcwd()):  # noqa: PTH109  # asked for by each call
         if (version := _version(own)) is not None:
+            _check_owner(own, version)
             return SettingsFile(own, _read(own, version))
         if (version := _version(project)) is not None:
             match _read(project, version):
                 case {"tool": {"chainlang": dict(table)}}:
+                    _check_owner(project, version)
                     return SettingsFile(project, table, "tool.chainlang")
     return SettingsFile()
 
@@ -98,7 +100,24 @@ def _version(path: str) -> _Version | None:
         return None
     if not stat.S_ISREG(now.st_mode):
         return None
-    return now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns, now.st_ctime_ns
+    owner, times = (now.st_uid, now.st_mode), (now.st_mtime_ns, now.st_ctime_ns)
+    return *owner, now.st_dev, now.st_ino, now.st_size, *times
+
+
+def _check_owner(path: str, version: _Version) -> None:
+    """Raise if another user owns or can write a file, which says where prompts and keys go."""
+    if sys.platform == "win32":
+        return
+    owner, mode, *_ = version
+    if owner not in (os.geteuid(), 0):
+        message = f"{_named(path)} belongs to another user (uid {owner}), so it is not read"
+        hint = f"make the file yours: chown {os.geteuid()} {path}; or move it away"
+    elif mode & stat.S_IWOTH:
+        message = f"{_named(path)} can be written by every user, so it is not read"
+        hint = f"take that right away: chmod o-w {path}"
+    else:
+        return
+    raise SettingError([Diagnostic("setting", message, hint=hint)])
 
 
 def _read(path: str, version: _Version) -> dict[str, Any]:
@@ -112,6 +131,8 @@ def _read(path: str, version: _Version) -> dict[str, Any]:
         message = f"{_named(path)}: {error.strerror or 'this file can not be read'}"
     except ValueError as error:  # no TOML, or no UTF-8
         message = f"{_named(path)}: this is no TOML: {error}"
+    except RecursionError:
+        message = f"{_named(path)}: this is no TOML: its brackets are nested too deep"
     else:
         if time.time_ns() - max(version[-2:]) > _SETTLED:
             if len(_KNOWN) >= _MOST:

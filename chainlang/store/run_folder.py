@@ -71,6 +71,8 @@ class About:
     """Capabilities and fingerprint of each model's engine."""
     settings: Mapping[str, Any] = field(factory=dict)
     """Other settings that results depend on."""
+    settings_file: str = ""
+    """Path of the settings file in force; empty if there is none."""
 
     def identity(self) -> dict[str, Any]:
         """Return all that results depend on, as JSON values; a folder resumes only an equal run."""
@@ -269,6 +271,7 @@ class RunFolder:
             "seed": self.about.seed,
             "models": dict(self.about.models),
             "settings": dict(self.about.settings),
+            "settings_file": self.about.settings_file or None,
             "unkept": {stage: list(parts) for stage, parts in out.unkept.items()},
             "format": out.format,
             "part_rows": out.part_rows,

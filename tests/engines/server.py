@@ -152,6 +152,9 @@ class Server:
 
     answer: Callable[[Body], Answer]
     first: Answer = field(factory=lambda: error(400, "messages: Field required"))
+    path: str = ""
+    """The path of the API; any other is unknown. Default: any path."""
+    unknown: Answer = field(factory=lambda: as_json({"detail": "Not Found"}, 404))
     probed: int = 0
     bodies: list[dict[str, Any]] = field(factory=list)
     headers: list[dict[str, str]] = field(factory=list)
@@ -232,6 +235,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         assert self.path.endswith("/chat/completions")
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        if self.scripted.path and self.path != self.scripted.path:
+            self._send(self.scripted.unknown)
+            return
         if not body.get("messages"):
             self.scripted.probed += 1
             self._send(self.scripted.first)

@@ -28,7 +28,7 @@ def test_what_a_newcomer_reads(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("CHAINLANG_KEY", "sk-secret")
-    monkeypatch.delenv("CHAINLANG_OTHER", raising=False)
+    monkeypatch.delenv("CHAINLANG_OTHER_KEY", raising=False)
     file = case.files(Path())
     with _somebody(*(_answer(Path(name)) for name in ("first", "then"))) as port:
         file.write_text(file.read_text().replace(":8000", f":{port}"))

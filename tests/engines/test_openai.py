@@ -762,7 +762,7 @@ def test_addresses_that_may_be_asked(url: str) -> None:
         ("localhost:8000", "not the address of a server"),
         ("ftp://localhost/v1", "not the address of a server"),
         ("http://localhost:99999/v1", "not the address of a server"),
-        ("http://localhost/v1?key=1", "not the address of a server"),
+        ("http://localhost/v1?key=1", "has a '\\?', which cuts off the path"),
         ("http://[::1/v1", "not the address of a server"),
         ("", "not the address of a server"),
     ],

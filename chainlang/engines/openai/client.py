@@ -12,8 +12,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from chainlang.engines.openai import chat_protocol, read_response
-from chainlang.engines.openai.certificates import certificates
 from chainlang.engines.openai.endpoint import Endpoint
+from chainlang.engines.openai.new_client import new_client
 from chainlang.engines.openai.retry import RetryPolicy, Transient, call_with_retries, retry_after
 from chainlang.engines.openai.sse import DeltaEmitter, Diverged, LongEvent, StreamedResponse
 from chainlang.engines.protocol import refuse
@@ -77,15 +77,7 @@ class ChatClient:
     @cached_property
     def _client(self) -> httpx2.AsyncClient:
         """HTTP client, created with the first request."""
-        import httpx2
-
-        return httpx2.AsyncClient(
-            headers=self.endpoint.headers,
-            timeout=self._timeout,
-            limits=self._limits,
-            verify=certificates(self.endpoint),
-            trust_env=not self.endpoint.loopback,  # no proxy for this machine itself
-        )
+        return new_client(self.endpoint, timeout=self._timeout, limits=self._limits)
 
     async def complete(
         self,

@@ -10,6 +10,7 @@ from attrs import field, frozen
 
 from chainlang.engines.openai import redact_logs
 from chainlang.engines.protocol import refuse
+from chainlang.settings.address import trimmed, wrong
 
 CLOUD = "api.openai.com"
 DEFAULT_URL = f"https://{CLOUD}/v1"
@@ -17,7 +18,7 @@ DEFAULT_URL = f"https://{CLOUD}/v1"
 
 @frozen
 class Endpoint:
-    """Base URL of a server, without a trailing slash, and its API key.
+    """Base URL of a server, without a slash or ``/chat/completions`` at its end, and its API key.
 
     >>> Endpoint.of("http://localhost:8000/v1/", "sk-1").hide("sk-1 is wrong")
     '[API key] is wrong'
@@ -46,7 +47,11 @@ class Endpoint:
             refuse("the API key has characters that no key has", hint, setting="api_key")
         if key:
             redact_logs.hide(key)
-        return cls(url.rstrip("/"), _host(url, allowed), key or "")
+        host = _host(url, allowed)
+        if key and not (is_loopback(host) or urlsplit(url).scheme == "https"):
+            hint = "write https, or leave the key out"
+            refuse("base_url would send the API key unencrypted", hint, setting="base_url")
+        return cls(trimmed(url), host, key or "")
 
     @property
     def completions_url(self) -> str:
@@ -56,7 +61,7 @@ class Endpoint:
     @property
     def loopback(self) -> bool:
         """Whether the server is on this machine."""
-        return _is_loopback(self.host)
+        return is_loopback(self.host)
 
     @property
     def headers(self) -> dict[str, str]:
@@ -70,18 +75,11 @@ class Endpoint:
 
 
 def _host(url: str, allowed: Collection[str]) -> str:
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname or "", parts.port  # reading the port checks it
-    except ValueError:
-        host = ""
-    if not host or parts.scheme not in {"http", "https"} or parts.query or parts.fragment:
-        hint = 'write it like "http://host:8000/v1"'
-        refuse("base_url is not the address of a server", hint, setting="base_url")
-    if parts.username is not None or parts.password is not None:
-        message = "base_url contains a user name or a password"
-        refuse(message, "pass the key as api_key", setting="base_url")
-    if _is_loopback(host) or host in allowed:
+    if (fault := wrong(url)) is not None:
+        refuse(f"base_url {fault.what}", fault.hint, setting="base_url")
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if is_loopback(host) or host in allowed:
         return host
     if host != CLOUD:
         hint = f"to allow it, set allowed_hosts=[{host!r}] in Python or chainlang.toml"
@@ -92,7 +90,8 @@ def _host(url: str, allowed: Collection[str]) -> str:
     return host
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Return whether a host is this machine."""
     if host == "localhost":
         return True
     try:

@@ -1,0 +1,62 @@
+"""Arguments of engines for servers: which address, and which key goes there.
+
+A settings file and a `.chain` file may come from another author. So a key of the environment goes
+to no address that such files alone have chosen: the user names the address or its host, in the
+environment or in the call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from chainlang.engines.openai.endpoint import CLOUD, is_loopback
+from chainlang.errors import error_of
+from chainlang.ir.declarations import Environment, Model
+from chainlang.settings import RowSettings
+
+
+def reached(model: Model, arguments: Mapping[str, Any], settings: RowSettings) -> dict[str, Any]:
+    """Return the arguments of a server; the settings' API key is sent only to their address.
+
+    `arguments` are those of the model, with the values of variables. Raises `EngineError` if a key
+    of the environment would go to an address that files alone have chosen.
+    """
+    found, allowed = dict(arguments), settings.allowed_hosts
+    has_key = "api_key" in found  # a file names a variable, and never the key
+    if "base_url" in found:
+        written = {one.name: one.value for one in model.settings}
+        host = _host(str(found["base_url"]))
+        is_free = isinstance(written["base_url"], Environment) or host == CLOUD or is_loopback(host)
+        if has_key and not is_free and host in allowed:  # else the engine refuses the host
+            _check_named(host, "base_url", settings)
+    elif settings.openai_base_url is not None:
+        found["base_url"] = settings.openai_base_url
+        host = _host(settings.openai_base_url)
+        has_key |= settings.openai_api_key is not None and "openai_api_key" not in settings.of_file
+        if has_key and "openai_base_url" in settings.of_file:
+            _check_named(host, "openai_base_url", settings)
+        allowed += (host,)
+    if "base_url" not in arguments and settings.openai_api_key is not None:
+        found.setdefault("api_key", settings.openai_api_key.get_secret_value())
+    return {**found, "allowed_hosts": allowed}
+
+
+def _host(address: str) -> str:
+    try:
+        return urlsplit(address).hostname or ""
+    except ValueError:  # the engine says what is wrong with it
+        return ""
+
+
+def _check_named(host: str, setting: str, settings: RowSettings) -> None:
+    """Raise unless the call or the environment allows a host by name."""
+    if host in settings.allowed_hosts and "allowed_hosts" not in settings.of_file:
+        return
+    message = f"{setting} is from a file, so it gets no API key from the environment: {host}"
+    hint = (
+        f"to send the key there, name the host yourself: allowed_hosts=[{host!r}] in the call, or "
+        f"CHAINLANG_ALLOWED_HOSTS={host}"
+    )
+    raise error_of("engine", message, hint, setting=setting, subject=host)
