@@ -36,8 +36,8 @@ from chainlang.semantics.seeds import Place
 from chainlang.semantics.stages import Meaning, Vote
 
 
-def render(plan: Plan) -> str:
-    """Return a plan as text, with a line for each step.
+def render(plan: Plan, *, bounds: bool = True) -> str:
+    """Return a plan as text, with a line for each step; without `bounds`, of any length of samples.
 
     >>> from chainlang import chain
     >>> from chainlang.plan.lower import lower
@@ -57,14 +57,15 @@ def render(plan: Plan) -> str:
     head += ["prompts that begin alike are asked together"] if plan.by_prefix else []
     head += [f"results may differ: {', '.join(plan.lossy)}"] if plan.lossy else []
     head += ["rows that wait for a model share its loading"] if plan.by_model else []
-    return "\n".join([*head, *_lines(plan.root, "")])
+    return "\n".join([*head, *_lines(plan.root, "", bounds)])
 
 
-def _lines(step: Step, indent: str) -> Iterator[str]:  # noqa: C901, PLR0912  # a match
+def _lines(step: Step, indent: str, bounds: bool) -> Iterator[str]:  # noqa: C901, PLR0912, PLR0915  # a match
     inner = indent + "  "
     match step:
         case Generate(stage, place, _, tries):
-            yield f"{indent}{_stage(stage)}{_how(step)}{_tries(tries)}  at {_place(place)}"
+            words = _stage(stage, bounds=bounds) + _how(step)
+            yield f"{indent}{words}{_tries(tries)}  at {_place(place)}"
         case Call(function, place, tries):
             words = f"{function.kind} @{function.name}{_tries(tries)}"
             yield f"{indent}call {words}  at {_place(place)}"
@@ -72,48 +73,48 @@ def _lines(step: Step, indent: str) -> Iterator[str]:  # noqa: C901, PLR0912  # 
             yield f"{indent}{_vote(vote)}"
         case Decide(generate, count, rule):
             yield f"{indent}until it is decided{'' if rule == 'exact' else f', by {rule}'}"
-            yield from _lines(generate, inner)
-            yield from _lines(count, inner)
+            yield from _lines(generate, inner, bounds)
+            yield from _lines(count, inner, bounds)
         case Cascade(steps, count):
             yield f"{indent}one after the other until they agree, by cascade"
             for one in (*steps, count):
-                yield from _lines(one, inner)
+                yield from _lines(one, inner, bounds)
         case Sequence(steps) | Gather(steps) | Overlap(steps) | Fused(steps):
             yield f"{indent}{type(step).__name__.lower()}"
             for one in steps:
-                yield from _lines(one, inner)
+                yield from _lines(one, inner, bounds)
         case Repeat(count, one):
             yield f"{indent}repeat {count} ×"
-            yield from _lines(one, inner)
+            yield from _lines(one, inner, bounds)
         case Fork(branches):
             yield f"{indent}fork"
             for name, one in branches:
                 yield f"{inner}{name}:"
-                yield from _lines(one, inner + "  ")
+                yield from _lines(one, inner + "  ", bounds)
         case Name(name, one):
             yield f"{indent}name {name}"
-            yield from _lines(one, inner)
+            yield from _lines(one, inner, bounds)
         case Fallback(steps):
             yield f"{indent}fallback"
             for one in steps:
-                yield from _lines(one, inner)
+                yield from _lines(one, inner, bounds)
         case Retry(one, tries):
             yield f"{indent}retry{_tries(tries)}"
-            yield from _lines(one, inner)
+            yield from _lines(one, inner, bounds)
         case Timeout(one, seconds):
             yield f"{indent}timeout {seconds:g} s"
-            yield from _lines(one, inner)
+            yield from _lines(one, inner, bounds)
         case Loop(one, until, most):
             yield f"{indent}loop at most {most} ×  until {_judge(until)}"
-            yield from _lines(one, inner)
+            yield from _lines(one, inner, bounds)
         case Each(one, over, item):
             yield f"{indent}each {item} of {over}"
-            yield from _lines(one, inner)
+            yield from _lines(one, inner, bounds)
         case Route(by, arms, default):
             yield f"{indent}route by {_judge(by)}"
             for key, one in (*arms, *([(None, default)] if default is not None else [])):
                 yield f"{inner}{'default' if key is None else json.dumps(key)}:"
-                yield from _lines(one, inner + "  ")
+                yield from _lines(one, inner + "  ", bounds)
         case _:
             assert_never(step)
 
@@ -144,14 +145,14 @@ def _judge(by: str | Call) -> str:
     return by if isinstance(by, str) else f"@{by.function.name}"
 
 
-def _stage(stage: Meaning) -> str:
+def _stage(stage: Meaning, *, bounds: bool) -> str:
     sampling = stage.sampling
     words = [
         f"{stage.kind} {stage.count} × {stage.name}",
         stage.model,
         f"T={sampling.temperature:g}",
-        f"max_tokens={sampling.max_tokens}",
     ]
+    words += [f"max_tokens={sampling.max_tokens}"] if bounds else []
     words += ["schema"] if stage.returns is not None else []
     words += [f"need={stage.need}"] if stage.need is not None else []
     return "  ".join(words)

@@ -117,6 +117,9 @@ class Sample:
     logprobs: tuple[float, ...] = ()
     """Natural logarithm of the probability of each token, before temperature and penalties; empty
     unless the request has `logprobs`."""
+    needs: int | None = None
+    """Number of tokens that suffice as `max_tokens` for this very sample, if it ended by itself;
+    None if the engine knows only that those of the request did."""
     refusal: str = ""
     """Reason why there is no reply: a content filter, a refusal of the model. Such a sample has
     failed, cause `refused`, and is not recorded. Empty if there is a reply."""
@@ -248,3 +251,7 @@ class Capabilities:
     deadlines: bool = False
     """Enforces `Request.deadline`, counted from when the request is sent. Without it, the runtime
     enforces the deadline, counted from when the request is submitted."""
+
+
+RESULT_CAPABILITIES = ("schemas", "seeds", "batch_invariant", "plain_values")
+"""The capabilities that bear on results: a run is resumed only with equal ones."""

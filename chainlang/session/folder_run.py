@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,7 +17,9 @@ from chainlang.data import Extent
 from chainlang.engines.protocol import Engine
 from chainlang.errors import StopError, error_of
 from chainlang.interrupts import interrupts_deferred, interrupts_recorded
+from chainlang.ir.bounds import without_bounds
 from chainlang.ir.declarations import Model
+from chainlang.ir.json import from_json, to_json
 from chainlang.optimizer.compile import Compiled, planned
 from chainlang.plan.render import render
 from chainlang.protocol.messages import Usage
@@ -30,9 +33,9 @@ from chainlang.session.cost_report import CostMeter, Costs, PortFactory
 from chainlang.session.engine_pool import wanted
 from chainlang.session.estimate import Forecaster
 from chainlang.session.prepare import prepare
-from chainlang.session.rows import rows_of
+from chainlang.session.rows import Rows
 from chainlang.settings import RunSettings
-from chainlang.store import About, RunFolder
+from chainlang.store import About, RunFolder, Source
 from chainlang.store.output import read
 from chainlang.store.retry_failed import redrawn
 from chainlang.store.stage_tables import StageTables
@@ -96,11 +99,14 @@ def about_of(compiled: Compiled, settings: RunSettings, *, text: str, graph: str
     """Return the description of a run that is known before a model is loaded."""
     seen = {} if settings.outputs is None else {"outputs": sorted(settings.outputs)}
     lossy = {"lossy": list(compiled.plan.lossy)} if compiled.plan.lossy else {}
+    meaning = evolve(compiled.naive, outputs=EVERYTHING)
+    unbounded = [to_json(without_bounds(from_json(graph))), render(meaning, bounds=False)]
     return About(
         chain=text,
         graph=graph,
         plan=render(compiled.plan),
-        meaning=render(evolve(compiled.naive, outputs=EVERYTHING)),
+        meaning=render(meaning),
+        unbounded=hashlib.blake2b("\n".join(unbounded).encode(), digest_size=16).hexdigest(),
         outputs=compiled.plan.outputs,
         stages=StageTables.of(compiled.naive.root),
         seed=settings.seed,
@@ -154,7 +160,7 @@ class FolderRun:
             out, format=settings.format, overwrite=settings.overwrite, retry=settings.retry_failed
         )
         extent = Extent()
-        rows = rows_of(source, program, settings.limit, extent)
+        rows = Rows.of(source, program, settings.limit, extent)
         prepared = prepare(program, settings)
         engines = prepared.engines
         forecaster: Forecaster | None = None
@@ -162,7 +168,7 @@ class FolderRun:
             compiled = planned(program, settings)
             named = wanted(compiled.plan, program.items, settings)
             forecaster = Forecaster.of(compiled, named, settings)
-            rows = forecaster.watch(rows)
+            rows.watch(forecaster.watch)
         with RunFolder.create(
             out,
             evolve(about, models={name: _promised(one) for name, one in engines.items()}),
@@ -170,7 +176,11 @@ class FolderRun:
             overwrite=settings.overwrite,
             changed=settings.changed,
             skip=settings.on_error == "skip",
-            inputs=lambda count: _hash(islice(rows, count)),
+            source=Source(
+                skip=lambda count: _hash(islice(rows, count)),
+                look=lambda count: _hash(rows.ahead(count)),
+                limit=settings.limit,
+            ),
             retry=settings.retry_failed,
             private=_has_secrets(program, settings),
         ) as folder:

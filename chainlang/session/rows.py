@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, islice
+from os import PathLike
+from pathlib import Path
 from typing import Any
+
+from attrs import define
 
 from chainlang.analysis.program import Program
 from chainlang.data import BadRow, Extent, Row, check_ids, read_rows, row_label
@@ -22,6 +26,54 @@ def rows_of(
     """
     rows = check_ids(read_rows(source, extent=extent))
     return _starts(rows if limit is None else islice(rows, limit), program, source)
+
+
+@define(eq=False)
+class Rows:
+    """The initial records of a source, the first of which can be read ahead."""
+
+    _read: Callable[[], Iterator[Record | RowFailure]]
+    """Reads the source from its beginning."""
+    _left: Iterator[Record | RowFailure]
+    can_repeat: bool
+    """Whether the source can be read again. If it can't, rows read ahead are kept in memory."""
+
+    @staticmethod
+    def of(source: Any, program: Program, limit: int | None, extent: Extent) -> Rows:
+        """Return the rows of a source, as `rows_of` does."""
+        return Rows(
+            lambda: rows_of(source, program, limit, Extent()),
+            rows_of(source, program, limit, extent),
+            can_repeat=_can_repeat(source),
+        )
+
+    def __iter__(self) -> Iterator[Record | RowFailure]:
+        """Return this iterator."""
+        return self
+
+    def __next__(self) -> Record | RowFailure:
+        """Return the next row."""
+        return next(self._left)
+
+    def ahead(self, count: int) -> Iterator[Record | RowFailure]:
+        """Return the first rows, before any other is read; they are returned again later."""
+        if self.can_repeat:
+            return islice(self._read(), count)
+        first = list(islice(self._left, count))
+        self._left = chain(first, self._left)
+        return iter(first)
+
+    def watch(
+        self, through: Callable[[Iterator[Record | RowFailure]], Iterator[Record | RowFailure]]
+    ) -> None:
+        """Pass the rows that are left through a function."""
+        self._left = through(self._left)
+
+
+def _can_repeat(source: Any) -> bool:
+    if isinstance(source, str | PathLike):
+        return Path(source).is_file()  # a pipe gives its rows once
+    return not isinstance(source, Iterator)
 
 
 def start_of(row: Any, program: Program) -> Record | RowFailure:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NoReturn
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from attrs import frozen
 
 from chainlang.diagnostics.render import shown
 from chainlang.errors import error_of
 from chainlang.store.cleanup import JOURNAL, OF_JOURNAL, clear
+from chainlang.store.identity import differences, has_other_bounds
 from chainlang.store.journal import Journal
 from chainlang.store.output import Output
 from chainlang.store.retry_failed import REDRAWN, again, redrawn
@@ -22,11 +25,26 @@ Inputs = Callable[[int], str]
 """Function that reads a number of rows of the input and returns their hash, as `read` does."""
 
 
+@frozen(kw_only=True)
+class Source:
+    """The input of a run, as far as a folder compares it with the rows that it has."""
+
+    skip: Inputs | None = None
+    """Reads rows that are not run again; None if the run has to start with the first row."""
+    look: Inputs | None = None
+    """Reads rows ahead, which the run reads again; None if they can't be compared."""
+    limit: int | None = None
+    """Maximum number of rows that the run reads."""
+
+
+NO_SOURCE = Source()
+
+
 def begun(
     root: Folder,
     identity: Mapping[str, Any],
     fresh: Output,
-    inputs: Inputs | None,
+    source: Source,
     *,
     overwrite: bool,
     changed: bool,
@@ -36,10 +54,11 @@ def begun(
     """Return the journal of a run, and its output.
 
     The journal in the folder is resumed if it is that of the same run, or of any run with
-    `changed`. The output of the same run is resumed, unless its files have changed since; else it
-    is `fresh`, and the folder contains only the journal. With `retry` the failed rows are noted for
-    resampling. A new journal is `private` to its owner. Raises `SourceError` otherwise, without
-    removing anything.
+    `changed`. The output of the same run is resumed, unless its files have changed since or the
+    bounds of length are others; else it is `fresh`, and the folder contains only the journal. With
+    `retry` the failed rows are noted for resampling. A new journal is `private` to its owner.
+    Raises `SourceError` otherwise, and where fewer or other rows would take the place of those in
+    the folder, without removing anything.
     """
     if retry:
         hold_retryable(root, overwrite=overwrite)
@@ -50,24 +69,35 @@ def begun(
         return journal, fresh
     journal = Journal.open(root)
     try:
-        before = journal.note(_RUN)
+        before, now = journal.note(_RUN), json.loads(json.dumps(identity))
         if before is not None and not changed:  # None: it was interrupted before its start
-            _hold_same(root.path, before, json.loads(json.dumps(identity)))
+            _hold_same(root.path, before, now)
+        resampled = before is not None and has_other_bounds(before, now)
+        written = _written(journal)
+        _hold_limit(root.path, written, source.limit)
         output, files = fresh, None
-        if inputs is not None and not changed:
+        if source.skip is not None and not (changed or resampled or retry):
             output, files = _left(journal, root, fresh)
         if files is None:
+            if written is not None and source.look is not None and not changed:
+                _hold_inputs(root.path, source.look, written["rows"], written["inputs"])
             # Before files are removed, so that a crash in between leaves no note about them.
-            rows = again(journal, root) if retry else redrawn(journal)
+            rows = again(journal, root, cut=not resampled) if retry else redrawn(journal)
             journal.save({_RUN: identity, OUTPUT: None, PART: None, REDRAWN: rows})
-        elif inputs is not None and inputs(output.rows) != output.inputs:
-            _refuse_inputs(root.path, output.rows)
+        elif source.skip is not None:
+            _hold_inputs(root.path, source.skip, output.rows, output.inputs)
         clear(root, overwrite=True, keep={*OF_JOURNAL, *(files or ())})
         output.reopen()
     except BaseException:
         journal.close()
         raise
     return journal, output
+
+
+def _written(journal: Journal) -> Mapping[str, Any] | None:
+    """Return the last note of an output; None if the folder has none."""
+    note: Mapping[str, Any] | None = journal.note(OUTPUT)
+    return note if note is not None else journal.note(PART)
 
 
 def _left(journal: Journal, root: Folder, fresh: Output) -> tuple[Output, set[str] | None]:
@@ -92,7 +122,26 @@ def hold_retryable(root: Folder, *, overwrite: bool) -> None:
         raise error_of("file", what, hint)
 
 
-def _refuse_inputs(path: str, rows: int) -> NoReturn:
+def _hold_limit(path: str, written: Mapping[str, Any] | None, limit: int | None) -> None:
+    """Raise `SourceError` if a limit leaves out rows whose results are in the folder."""
+    rows = 0 if written is None else int(written["rows"])
+    if limit is None or limit >= rows:
+        return
+    what = (
+        f"{path}: this folder has the results of {rows:,} rows, and limit={limit} leaves some out"
+    )
+    hint = (
+        f"leave out the limit, or raise it: --limit {rows}, in Python limit={rows}\n"
+        "or write the first rows into another folder\n"
+        "or delete the run in the folder: --overwrite, in Python overwrite=True"
+    )
+    raise error_of("file", what, hint, kind="setting", subject="limit", setting="limit")
+
+
+def _hold_inputs(path: str, read: Inputs, rows: int, expected: str) -> None:
+    """Raise `SourceError` if the first rows of the input are not those of the folder."""
+    if read(rows) == expected:
+        return
     what = f"{path}: the first {rows:,} rows of the input are not those that this run completed"
     hint = (
         "use the same input, to which rows may be added at the end; or resume although it changed, "
@@ -103,9 +152,7 @@ def _refuse_inputs(path: str, rows: int) -> NoReturn:
 
 def _hold_same(path: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     """Raise `SourceError` with the differences between the run in a folder and a new one."""
-    found = list(_differences("", before, now))
-    if any(name == "chain" for name, _, _ in found):  # its plan differs because of it
-        found = [one for one in found if one[0] != "plan"]
+    found = differences(before, now)
     if found:
         what = "; ".join(
             f"{name} was {shown(was, 200)} and is now {shown(is_now, 200)}"
@@ -117,14 +164,3 @@ def _hold_same(path: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> 
 _ANOTHER = """write the new run into another folder
 or run the new chain here and reuse the samples that are the same: --changed, in Python changed=True
 or delete the run in the folder: --overwrite, in Python overwrite=True"""
-
-
-def _differences(
-    above: str, before: Mapping[str, Any], now: Mapping[str, Any]
-) -> Iterator[tuple[str, Any, Any]]:
-    for name in dict.fromkeys([*before, *now]):
-        was, is_now = before.get(name), now.get(name)
-        if isinstance(was, Mapping) and isinstance(is_now, Mapping):
-            yield from _differences(f"{above}{name}.", was, is_now)
-        elif was != is_now:
-            yield f"{above}{name}", was, is_now

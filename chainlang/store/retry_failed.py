@@ -28,20 +28,21 @@ def redrawn(journal: Journal) -> Redrawn:
     }
 
 
-def again(journal: Journal, root: Folder) -> Redrawn:
+def again(journal: Journal, root: Folder, *, cut: bool = True) -> Redrawn:
     """Return these numbers, increased for each row and arm that failed because of its samples.
 
     Those that failed for another reason are not resampled: they run again with the samples that
-    they have. Raises `SourceError` if the failed rows are unknown.
+    they have. So do those of which a reply was cut, unless `cut`: other bounds resample that reply.
+    Raises `SourceError` if the failed rows are unknown.
     """
     found = redrawn(journal)
-    for row_id, branch in _failed(root):
+    for row_id, branch in _failed(root, cut=cut):
         arms = found.setdefault(row_id, {})
         arms[branch] = arms.get(branch, 0) + 1
     return found
 
 
-def _failed(root: Folder) -> Iterator[tuple[str, str]]:
+def _failed(root: Folder, *, cut: bool) -> Iterator[tuple[str, str]]:
     path = f"{root.path}/{ERRORS}"
     if root.kind(ERRORS) != "file":
         what = f"{path} is missing, so the failed rows are unknown"
@@ -52,7 +53,7 @@ def _failed(root: Folder) -> Iterator[tuple[str, str]]:
             try:
                 row = json.loads(line)
                 row_id, cause, branch = row["id"], row["cause"], row.get("branch") or ""
-                drawn = FAILURE_MODES[cause].resampled
+                drawn = FAILURE_MODES[cause].resampled and (cut or cause != "cut")
             except (ValueError, KeyError, TypeError, RecursionError) as error:
                 message = f"{path}: line {number} is not the record of a failed row"
                 hint = "run the same command without --retry-failed, which rewrites the file"

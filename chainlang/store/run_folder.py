@@ -36,9 +36,10 @@ from chainlang.semantics.record import Flow
 from chainlang.semantics.row_failure import RowFailure
 from chainlang.settings import Format
 from chainlang.store.cleanup import JOURNAL, removable
+from chainlang.store.identity import UNBOUNDED
 from chainlang.store.journal import Journal
 from chainlang.store.output import Output
-from chainlang.store.resume import OUTPUT, PART, Inputs, begun, hold_retryable
+from chainlang.store.resume import NO_SOURCE, OUTPUT, PART, Source, begun, hold_retryable
 from chainlang.store.safe_files import Folder, is_there
 from chainlang.store.stage_tables import StageTables
 from chainlang.store.table_formats import converter
@@ -62,6 +63,8 @@ class About:
     """The plan that is run."""
     meaning: str = ""
     """The unoptimized plan, which determines the samples; `plan` if empty."""
+    unbounded: str = ""
+    """Hash of the chain and its unoptimized plan without bounds of length; empty if unknown."""
     outputs: Outputs = EVERYTHING
     """Outputs of results that are written."""
     stages: StageTables = field(factory=StageTables)
@@ -75,10 +78,14 @@ class About:
     """Path of the settings file in force; empty if there is none."""
 
     def identity(self) -> dict[str, Any]:
-        """Return all that results depend on, as JSON values; a folder resumes only an equal run."""
+        """Return all that results depend on, as JSON values; a folder resumes only an equal run.
+
+        `store.identity` says which runs are equal.
+        """
         return {
             "chain": self.chain,
             "plan": self.meaning or self.plan,
+            **({UNBOUNDED: self.unbounded} if self.unbounded else {}),
             "seed": self.seed,
             "models": dict(self.models),
             "settings": dict(self.settings),
@@ -141,14 +148,15 @@ class RunFolder:
         overwrite: bool = False,
         changed: bool = False,
         skip: bool = False,
-        inputs: Inputs | None = None,
+        source: Source = NO_SOURCE,
         retry: bool = False,
         private: bool = False,
     ) -> RunFolder:
         """Return the folder of a run; create it if missing.
 
-        A folder with the same run is resumed: its output is continued if `inputs` can read the
-        completed rows again, and rewritten from the samples of the journal otherwise. A folder with
+        A folder with the same run is resumed: its output is continued if `source` can skip the
+        completed rows and no bound of length has changed, and rewritten from the samples of
+        the journal otherwise. A folder with
         a different run is an error that lists the differences, unless `changed`, which reuses
         identical samples and rewrites the files, or `overwrite`, which removes the run. A folder
         with other files is always an error. `part_rows` is the number of input rows in a part.
@@ -174,7 +182,7 @@ class RunFolder:
                     "candidates" in about.outputs,
                     stages=about.stages if "trace" in about.outputs else StageTables(),
                 ),
-                None if retry else inputs,
+                source,
                 overwrite=overwrite,
                 changed=changed,
                 retry=retry,

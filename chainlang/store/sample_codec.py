@@ -1,7 +1,8 @@
 """Encoding of samples as bytes, for caches and journals. Decoding imports and executes nothing.
 
-An entry is JSON: the length of the prompt, and the non-default fields of the sample. One of them is
-``format``, the number of the format of the entry's key; without it, that is format 1.
+An entry is JSON: the length of the prompt, and the non-default fields of the sample. With them are
+``format``, the number of the format of the entry's key (without it, that is format 1), and
+``under``, the bounds of a whole sample.
 """
 
 from __future__ import annotations
@@ -10,12 +11,37 @@ import hashlib
 import json
 from typing import Any
 
-from attrs import asdict, fields, frozen
+from attrs import asdict, astuple, fields, frozen
 
 from chainlang.protocol.messages import Sample
 
 _USUAL = {one.name: one.default for one in fields(Sample)}
-_FORMAT = "format"
+_FORMAT, _UNDER = "format", "under"
+
+
+@frozen
+class Bounds:
+    """The bounds of a sample's length."""
+
+    max_tokens: int
+    context: int | None
+    """None if unknown; then the engine alone knows it, and it does not change."""
+
+    def holds(self, drawn: Drawn) -> bool:
+        """Return whether a sample that ended by itself would do so within these bounds, too.
+
+        >>> sample = Sample("42", "stop", 2, needs=3)
+        >>> drawn = Drawn(sample, 7, under=Bounds(100, 50))
+        >>> [Bounds(*one).holds(drawn) for one in ((100, 50), (3, 10), (2, 50), (100, 9))]
+        [True, True, False, False]
+        """
+        under = drawn.under or self
+        needs = under.max_tokens if drawn.sample.needs is None else drawn.sample.needs
+        if self.max_tokens < min(needs, under.max_tokens):
+            return False
+        if self.context is None or (under.context is not None and under.context <= self.context):
+            return True
+        return drawn.prompt_tokens + needs <= self.context
 
 
 @frozen
@@ -26,6 +52,8 @@ class Drawn:
     prompt_tokens: int
     format: int = 1
     """Format of its key."""
+    under: Bounds | None = None
+    """Bounds under which a whole sample was generated; None if its key has them."""
 
 
 class LaterEntry(ValueError):
@@ -42,6 +70,8 @@ def encoded(drawn: Drawn) -> bytes:
     said = {name: value for name, value in found.items() if value != _USUAL[name]}
     if drawn.format != 1:
         said[_FORMAT] = drawn.format
+    if drawn.under is not None:
+        said[_UNDER] = astuple(drawn.under)
     return json.dumps([drawn.prompt_tokens, said]).encode()
 
 
@@ -51,13 +81,14 @@ def decoded(entry: bytes) -> Drawn:
     Raises `LaterEntry` for an unknown field.
     """
     prompt_tokens, said = json.loads(entry)
-    number = said.pop(_FORMAT, 1)
+    number, under = said.pop(_FORMAT, 1), said.pop(_UNDER, None)
     if later := sorted(said.keys() - _USUAL.keys()):
         raise LaterEntry(later[0])
     values: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in said.items()
     }
-    return Drawn(Sample(**values), prompt_tokens, number)
+    bounds = None if under is None else Bounds(*under)
+    return Drawn(Sample(**values), prompt_tokens, number, bounds)
 
 
 def checksum(key: bytes, entry: bytes) -> bytes:

@@ -20,7 +20,7 @@ from chainlang.ir import json as json_format
 from chainlang.ir.builtins import COMBINATORS, DRAWS, ENGINES, OP_SETTINGS, STAGE_TYPES, Rule
 from chainlang.optimizer.registry import CHAIN_PASSES, LOSSY, PLAN_PASSES
 from chainlang.protocol.failures import FAILURE_MODES
-from chainlang.runtime.ports.recording import KEY_FORMATS
+from chainlang.runtime.ports.sample_keys import KEY_FORMATS
 from chainlang.semantics.expressions import FILTERS
 from chainlang.semantics.sandbox import BUDGET, ROUND
 from chainlang.semantics.sandbox import FILTERS as OF_TEMPLATES

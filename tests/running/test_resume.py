@@ -85,10 +85,10 @@ def test_a_run_that_is_done_asks_for_nothing(tmp_path: Path) -> None:
 def test_an_edited_judge_runs_the_judge_alone(tmp_path: Path) -> None:
     ran(tmp_path, Counting(), "5:E >> J")
     edited = Counting()
-    summary = ran(tmp_path, edited, "5:E >> J(max_tokens=99)", changed=True)
+    summary = ran(tmp_path, edited, "5:E >> J(top_p=0.9)", changed=True)
     assert (edited.samples, summary.recorded) == (20, 100)
     wider = Counting()
-    ran(tmp_path, wider, "7:E >> J(max_tokens=99)", changed=True)
+    ran(tmp_path, wider, "7:E >> J(top_p=0.9)", changed=True)
     assert wider.samples == 20 * 2 + 20  # two more answers, and judgements of other prompts
 
 

@@ -11,7 +11,7 @@ import pytest
 from attrs import evolve
 
 from chainlang.protocol.messages import Message, Request, Sampling
-from chainlang.runtime.ports.recording import keys
+from chainlang.runtime.ports.sample_keys import format_1, format_2
 from chainlang.semantics.seeds import Place, row_id, seed
 from chainlang.session.sample_cache import close_caches
 from tests.crash.reference import samples
@@ -19,7 +19,7 @@ from tests.store.formats import FIXTURES, ROWS, SETTINGS, Engine, panel, run
 from tests.store.test_folder import files
 
 FORMAT = FIXTURES / "1"
-FINGERPRINT = json.dumps(Engine().fingerprint, sort_keys=True)
+KEYS_1, KEYS_2 = (form(Engine().fingerprint) for form in (format_1, format_2))
 
 
 def tables(path: Path) -> dict[str, Any]:
@@ -37,7 +37,7 @@ def tables(path: Path) -> dict[str, Any]:
 
 def asked(engine: Engine) -> list[bytes]:
     """Return the keys of what an engine was asked for."""
-    return [key for one in engine.requests for key in keys(FINGERPRINT, one)]
+    return [key for one in engine.requests for key in KEYS_1(one).bounded]
 
 
 def answered(engine: Engine, **settings: Any) -> list[Any]:
@@ -68,7 +68,9 @@ def test_a_run_that_ended_early_goes_on(
     assert (summary.recorded, engine.drawn) == (recorded, 80 - recorded)
     assert sorted(asked(engine)) == sorted(every - before)  # each once, and no other
     assert tables(path) == tables(whole)
-    assert samples(path) == samples(whole)
+    new = samples(path) - before
+    assert (len(new), len(samples(whole))) == (engine.drawn, 80)
+    assert new <= {key for one in engine.requests for key in KEYS_2(one)}
 
 
 def test_a_run_that_is_done_is_done(tmp_path: Path, fresh: tuple[Path, frozenset[bytes]]) -> None:
@@ -149,6 +151,43 @@ NARROW = Sampling(temperature=0.7, max_tokens=8, top_p=0.5, top_k=3, stop=("a", 
 
 
 @pytest.mark.parametrize(
+    ("change", "whole", "bounded"),
+    [
+        (
+            {},
+            "39025ec0b22783cde4399649e55b7fa4 cdd5a1a439ef377fefd518741374d36a",
+            "37e42b63aed249e61841614e23fc98a1 764b8f106c681a0cf3135416e72fe4f8",
+        ),
+        (
+            {"sampling": COLD},
+            "f9cd07fa792b6260dc7254b51ca518f3 f9cd07fa792b6260dc7254b51ca518f3",
+            "4424fdb879a977b9bd95d5bce08a9d5e 4424fdb879a977b9bd95d5bce08a9d5e",
+        ),
+        (
+            {"sampling": NARROW, "schema": "{}", "choices": ("a", "b")},
+            "ce05cc5a24634e977abbcfd9120e3c35 d9ac159e656e0a152123f523cb22cbe9",
+            "e445437a9bc69d5b6cf2504ee65ed8cf 7e4879d8555aa87707416e295d2c4999",
+        ),
+        (
+            {"sampling": evolve(NARROW, max_tokens=9), "schema": "{}", "choices": ("c",)},
+            "ce05cc5a24634e977abbcfd9120e3c35 d9ac159e656e0a152123f523cb22cbe9",
+            "60787f0d65a5e3c04d49bae06ad1e995 1e7ca8c97bd5f4e13e0a7fb011e87b72",
+        ),
+        (
+            {"logprobs": True, "redraw": 1},
+            "4270c5acba717f936757b7c77d2502ee b2134efc0e704fc957ea181dd503bea1",
+            "03dfa80eab091c4b49de70910f67a2cb 7026dbe6b9f48a4139b9f6a283647922",
+        ),
+    ],
+)
+def test_keys_without_bounds(change: dict[str, Any], whole: str, bounded: str) -> None:
+    found = format_2({"engine": "fake", "context": 64})(evolve(ONE, **change))
+    assert [" ".join(key.hex() for key in of) for of in (found.whole, found.bounded)] == [
+        whole, bounded,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
     ("change", "expected"),
     [
         ({}, "f79ac4070556dcabc2930b8105c23d43 fca11a5006055f513b447ea3d2eda25e"),
@@ -181,7 +220,7 @@ NARROW = Sampling(temperature=0.7, max_tokens=8, top_p=0.5, top_k=3, stop=("a", 
     ],
 )
 def test_keys(change: dict[str, Any], expected: str | None) -> None:
-    found = " ".join(key.hex() for key in keys('{"engine": "fake"}', evolve(ONE, **change)))
+    found = " ".join(key.hex() for key in format_1({"engine": "fake"})(evolve(ONE, **change)))
     assert found == (
         expected or "f79ac4070556dcabc2930b8105c23d43 fca11a5006055f513b447ea3d2eda25e"
     )

@@ -12,7 +12,7 @@ import pytest
 
 from chainlang.protocol.messages import Usage
 from chainlang.semantics.record import Event
-from chainlang.store import RunFolder
+from chainlang.store import RunFolder, Source
 from chainlang.store.output import read
 from chainlang.store.run_folder import About
 from tests.laws import seeds
@@ -34,7 +34,7 @@ def inputs(count: int) -> str:
 
 
 def opened(path: Path, about: About = ABOUT, **settings: Any) -> RunFolder:
-    return RunFolder.create(path, about, inputs=inputs, **settings)
+    return RunFolder.create(path, about, source=Source(skip=inputs), **settings)
 
 
 def write(folder: RunFolder, last: int) -> None:

@@ -1,9 +1,9 @@
 """Deterministic engine without a model, for tests.
 
 A reply is a pure function of model, prompt, parameters and seed plus sample number (at temperature
-0, without the seed). So the same chain over the same rows gives the same results in any order, with
-any window or batch. Replies, failures and latencies can be scripted; latencies pass on a virtual
-clock, without waiting.
+0, without the seed); `max_tokens` only cuts it. So the same chain over the same rows gives the same
+results in any order, with any window or batch. Replies, failures and latencies can be scripted;
+latencies pass on a virtual clock, without waiting.
 """
 
 from __future__ import annotations
@@ -78,6 +78,7 @@ Answers: TypeAlias = (
 
 _CHARACTERS_PER_TOKEN = 4
 _DIGITS = 10  # number of different free-text replies without a script
+_ANY_LENGTH = 1024  # stands for each `max_tokens` in the hash of which a reply is made
 _CAPABILITIES = Capabilities(
     name="fake",
     schemas=True,
@@ -303,11 +304,12 @@ class FakeEngine:
         most = request.sampling.max_tokens * _CHARACTERS_PER_TOKEN
         finish: Finish = "stop" if len(reasoning + text) <= most else "length"
         reasoning, text = reasoning[:most], text[: max(0, most - len(reasoning))]
+        needs = _tokens(reasoning + text)
         if finish == "stop" and not (reasoning or refusal) and request.choices:
-            return _completed_early(text, request)
-        tokens = _tokens(reasoning + text)
-        logprobs = _logprobs(reasoning + text, tokens) if request.logprobs else ()
-        return Sample(text, finish, tokens, reasoning=reasoning, logprobs=logprobs, refusal=refusal)
+            return attrs.evolve(_completed_early(text, request), needs=needs)
+        logprobs = _logprobs(reasoning + text, needs) if request.logprobs else ()
+        sample = Sample(text, finish, needs, reasoning=reasoning, logprobs=logprobs, needs=needs)
+        return attrs.evolve(sample, refusal=refusal) if refusal else sample
 
     def _scripted(self, request: Request, index: int) -> Scripted | None:
         if self.answers is None:
@@ -367,7 +369,8 @@ def _generated(request: Request, schema: Any, index: int) -> str:
 
 @lru_cache(maxsize=1024)
 def _parameters(sampling: Sampling) -> tuple[Any, ...]:
-    return attrs.astuple(sampling)
+    """Return the parameters that a reply depends on; `max_tokens` cuts it, and does no more."""
+    return attrs.astuple(attrs.evolve(sampling, max_tokens=_ANY_LENGTH))
 
 
 class _HashedNumbers:

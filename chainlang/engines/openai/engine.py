@@ -129,7 +129,8 @@ class OpenAIEngine:
     def fingerprint(self) -> Fingerprint:
         """The server's address and its name of the model; its weights are unknown."""
         known = {"engine": "openai", "version": version("chainlang"), "url": self.url}
-        return {**known, "model": self.model, "weights": None}
+        context = {} if self.max_model_len is None else {"context": self.max_model_len}
+        return {**known, "model": self.model, "weights": None, **context}
 
     @property
     def sent(self) -> int:

@@ -324,7 +324,6 @@ class VllmEngine:
 
     def _stop_early(self, flight: RequestInFlight, index: int) -> None:
         """Stop the generation of a sample."""
-        flight.stopped.append(index)
         if self._loaded is None:
             return
         several = flight.request.drawn > 1

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping
 from typing import Any
 
 from chainlang.engines.vllm.memory_size import folder_of
 from chainlang.engines.vllm.weight_files import identity, text_digest
 from chainlang.protocol.messages import Fingerprint
+
+_FIXED_ROPE = frozenset({None, "default", "linear", "llama3", "yarn", "mrope"})
+"""Kinds of position encoding that vLLM computes without `max_model_len`; "longrope" does not."""
+_READS_CONTEXT = frozenset({"llama4_text", "minimax_m2"})
+"""Models with another computation that depends on it."""
 
 
 def fingerprint(config: Any, template: str) -> Fingerprint:
@@ -22,6 +28,7 @@ def fingerprint(config: Any, template: str) -> Fingerprint:
     model = config.model_config
     folder = folder_of(model.model, model.revision)
     files = identity(folder) if folder is not None else dict.fromkeys(("weights", "tokenizer"))
+    moves = {} if _is_context_a_bound(model) else {"rope_context": model.max_model_len}
     on_cpu = str(config.device_config.device_type) == "cpu"
     return {
         "engine": "vllm",
@@ -32,9 +39,20 @@ def fingerprint(config: Any, template: str) -> Fingerprint:
         "dtype": str(model.dtype).removeprefix("torch."),
         "quantization": model.quantization,
         "context": model.max_model_len,
+        **moves,
         "device": _processor() if on_cpu else torch.cuda.get_device_name(),
         "devices": config.parallel_config.world_size,
     }
+
+
+def _is_context_a_bound(model: Any) -> bool:
+    """Return whether a larger context changes nothing but the length that samples may have."""
+    config = model.hf_text_config
+    rope = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None) or {}
+    # A model with several kinds of layers has a table for each.
+    tables = [one for one in rope.values() if isinstance(one, Mapping)] or [rope]
+    kinds = {one.get("rope_type", one.get("type", "default")) for one in tables}
+    return kinds <= _FIXED_ROPE and getattr(config, "model_type", "") not in _READS_CONTEXT
 
 
 def _processor() -> str:

@@ -28,8 +28,8 @@ class RequestInFlight:
     """Prompt tokens found in the prefix cache, over all samples."""
     emitted: dict[int, int] = field(factory=dict)
     """Number of characters of each sample that have been streamed."""
-    stopped: list[int] = field(factory=list)
-    """Samples that were stopped early."""
+    stopped: dict[int, int] = field(factory=dict)
+    """Samples that were stopped early, each with the most tokens that its rest could have had."""
 
     @property
     def unkept(self) -> tuple[str, ...]:
@@ -41,19 +41,27 @@ class RequestInFlight:
         return (self.constraint.prefill if self.constraint else "") + str(output.text)
 
     def completed(self, output: Any, text: str) -> str | None:
-        """Return the whole text of a sample if a single choice is left; else None."""
+        """Return the whole text of a sample if a single choice is left; else None.
+
+        The sample then counts as stopped.
+        """
         choices = () if self.unkept else self.request.choices
         whole = completed(text, choices) if choices and output.text else None
         if whole is None:
             return None
-        drawn = len(output.token_ids)
-        return whole if drawn + longest_rest(text, whole, BLANKS) <= self.most else None
+        rest = longest_rest(text, whole, BLANKS)
+        if len(output.token_ids) + rest > self.most:
+            return None
+        self.stopped[output.index] = rest
+        return whole
 
     def take(self, output: Any, text: str, finish: Finish) -> None:
         """Add a finished sample."""
         ids = tuple(output.token_ids)
+        given = len(self.constraint.prefill_ids) if self.constraint else 0
+        needs = given + len(ids) + self.stopped.get(output.index, 0)
         self.samples[output.index] = Sample(
-            text, finish, len(ids), ids, self.unkept, logprobs=_logprobs(output)
+            text, finish, len(ids), ids, self.unkept, logprobs=_logprobs(output), needs=needs
         )
 
     def completion(self) -> Completion:

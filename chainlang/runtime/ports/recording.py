@@ -1,26 +1,31 @@
 """A port that looks samples up in a cache or journal, and records those that an engine generates.
 
-A key is a hash of all that a sample depends on: the engine's fingerprint, the messages, the
-sampling parameters, the schema and the seed. So a resumed run, or another chain with an equal
-request, has the same key.
+A sample that ended by itself is recorded under a key without bounds, and is a hit under any bounds
+that it fits. One that was cut is recorded under a key with them, and is a hit under equal ones.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from operator import attrgetter
-from typing import Protocol, TypeAlias
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
 
-import attrs
-from attrs import define, evolve
+from attrs import define, evolve, field
 
 from chainlang.engines.protocol import Engine
-from chainlang.protocol.messages import Completion, Delta, Failure, Request, Sampling, Usage
+from chainlang.protocol.fingerprints import CONTEXT
+from chainlang.protocol.messages import (
+    Completion,
+    Delta,
+    Failure,
+    Fingerprint,
+    Request,
+    Sample,
+    Usage,
+)
 from chainlang.runtime.ports.port import Port, Reply, new_id
 from chainlang.runtime.ports.relay import Relay, Wait
-from chainlang.store.sample_codec import Drawn
+from chainlang.runtime.ports.sample_keys import KEY_FORMATS, KeyFormat, Keys
+from chainlang.store.sample_codec import Bounds, Drawn
 
 _NOTHING = Usage()
 
@@ -37,61 +42,16 @@ class Memory(Protocol):
         ...
 
 
-def keys(fingerprint: str, request: Request) -> list[bytes]:
-    """Return the key of each sample of a request. At temperature 0 all have the same key.
-
-    >>> from chainlang.protocol.messages import Message
-    >>> one = Request(
-    ...     id="1", model="m", messages=(Message("user", "Hi"),),
-    ...     sampling=Sampling(temperature=0.7, max_tokens=8), seed=3, count=2,
-    ... )
-    >>> keys("f", one)[1] == keys("f", evolve(one, id="2", seed=4, count=1))[0]
-    True
-    """
-    messages = [(message.role, message.text) for message in request.messages]
-    parts = [fingerprint, request.model, messages, _parameters(request.sampling), request.schema]
-    if request.logprobs:  # the sample has the same text, and more data
-        parts.append("logprobs")
-    if request.choices:  # the sample has the same value, but a shorter text
-        parts.append("choices")
-    if request.redraw:
-        parts.append(f"redraw {request.redraw}")
-    base = hashlib.blake2b(json.dumps(parts).encode(), digest_size=16)
-    if request.sampling.temperature == 0:
-        return [base.digest()] * request.count
-    found = []
-    for number in range(request.count):
-        one = base.copy()
-        one.update(b"%d" % (request.seed + number))
-        found.append(one.digest())
-    return found
-
-
-# Not cached by equality: 0 and 0.0 are equal and differ as JSON, so a key would depend on which of
-# them a process has met first.
-_parameters = attrgetter(*(one.name for one in attrs.fields(Sampling)))
-
-
-KeyFormat: TypeAlias = Callable[[str, Request], list[bytes]]
-"""Function of an engine's fingerprint and a request that returns the keys of its samples."""
-
-KEY_FORMATS: Mapping[int, KeyFormat] = {1: keys}
-"""Formats of keys by number, the newest first.
-
-Samples are recorded under the newest, and looked up under each in turn. A new format begins its
-hash with its number, so that no two formats have a key in common, and stays here as long as caches
-or journals may have entries of it.
-"""
-
-
 @define(eq=False, kw_only=True)
 class _Wait(Wait):
     """A request, the keys of its samples, and those that were found."""
 
     request: Request
-    keys: list[bytes]
-    found: dict[int, Drawn]
+    keys: Keys
+    found: dict[int, Drawn] = field(factory=dict)
     """Samples by number."""
+    too_long: set[int] = field(factory=set)
+    """Numbers of the samples that are recorded as whole and do not fit the bounds."""
     usage: Usage = _NOTHING
 
 
@@ -104,7 +64,7 @@ class RecordedPort:
     """
 
     __slots__ = (
-        "_fingerprint", "_foreign", "_formats", "_newest", "_relay", "engine", "inner", "memory",
+        "_context", "_foreign", "_formats", "_newest", "_relay", "engine", "inner", "memory",
         "taken",
     )  # fmt: skip
 
@@ -112,7 +72,7 @@ class RecordedPort:
         self,
         inner: Port,
         memory: Memory,
-        fingerprint: str,
+        fingerprint: Fingerprint,
         formats: Mapping[int, KeyFormat] = KEY_FORMATS,
     ) -> None:
         self.inner = inner
@@ -120,8 +80,9 @@ class RecordedPort:
         self.memory = memory
         self.taken = 0
         """Number of hits, in samples."""
-        self._fingerprint = fingerprint
-        self._formats = formats
+        context = fingerprint.get(CONTEXT)
+        self._context = context if isinstance(context, int) else None
+        self._formats = {number: form(fingerprint) for number, form in formats.items()}
         self._newest = next(iter(formats))
         self._foreign: set[bytes] = set()
         """Keys with entries of a later version."""
@@ -169,31 +130,36 @@ class RecordedPort:
     def _look_up(self, requests: Iterable[Request]) -> list[_Wait]:
         """Return each request with its hits, under any format."""
         make = self._formats[self._newest]
-        waits = [
-            _Wait(request=request, keys=make(self._fingerprint, request), found={})
-            for request in requests
-        ]
+        waits = [_Wait(request=request, keys=make(request)) for request in requests]
         self._find(self._newest, [(wait, wait.keys) for wait in waits])
         for number, make in self._formats.items():
             if number != self._newest:
                 missing = [wait for wait in waits if len(wait.found) < wait.request.count]
-                self._find(number, [(one, make(self._fingerprint, one.request)) for one in missing])
+                self._find(number, [(one, make(one.request)) for one in missing])
         for wait in waits:
             wait.usage = _usage(wait)
         return waits
 
-    def _find(self, number: int, wanted: Sequence[tuple[_Wait, list[bytes]]]) -> None:
+    def _find(self, number: int, wanted: Sequence[tuple[_Wait, Keys]]) -> None:
         """Add the samples that are recorded under the keys of a format."""
         known = self.memory.find(dict.fromkeys(key for _, keys in wanted for key in keys))
         for wait, keys in wanted if known else ():
-            for sample, key in enumerate(keys):
-                drawn = known.get(key)
-                if drawn is None:
-                    continue
-                if drawn.format == number:
-                    wait.found.setdefault(sample, drawn)
-                elif drawn.format not in self._formats:
-                    self._foreign.add(key)
+            bounds = self._bounds(wait.request)
+            for of_one in (keys.bounded, keys.whole):
+                for sample, key in enumerate(of_one):
+                    drawn = known.get(key)
+                    if drawn is None:
+                        continue
+                    if drawn.format != number:
+                        if drawn.format not in self._formats:
+                            self._foreign.add(key)
+                    elif bounds.holds(drawn):
+                        wait.found.setdefault(sample, drawn)
+                    else:
+                        wait.too_long.add(sample)
+
+    def _bounds(self, request: Request) -> Bounds:
+        return Bounds(request.sampling.max_tokens, self._context)
 
     def _drawn(self, reply: Completion) -> dict[bytes, Drawn]:
         """Return the samples of a reply by key."""
@@ -201,11 +167,22 @@ class RecordedPort:
         assert wait is not None  # each submitted request has one until it is aborted
         first = wait.asked[reply.id]
         each = reply.usage.prompt_tokens // max(1, reply.usage.calls)
-        return {
-            wait.keys[number]: Drawn(sample, each, self._newest)
-            for number, sample in enumerate(reply.samples, first)
-            if wait.keys[number] not in self._foreign and not sample.refusal
-        }
+        found: dict[bytes, Drawn] = {}
+        for number, sample in enumerate(reply.samples, first):
+            whole = self._is_whole(wait, number, sample)
+            key = (wait.keys.whole if whole else wait.keys.bounded)[number]
+            if key not in self._foreign and not sample.refusal:
+                under = self._bounds(wait.request) if whole else None
+                found[key] = Drawn(sample, each, self._newest, under)
+        return found
+
+    def _is_whole(self, wait: _Wait, number: int, sample: Sample) -> bool:
+        """Return whether a sample is recorded for all bounds that it fits.
+
+        One that took the place of a longer one, on an engine whose samples are not a function of
+        the seed, is not: a journal replaces nothing.
+        """
+        return sample.finish == "stop" and bool(wait.keys.whole) and number not in wait.too_long
 
     def _merged(self, reply: Reply) -> list[Reply]:
         """Return the replies that follow from a reply to a part of a request."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Protocol
 
 from chainlang.engines.protocol import Engine
@@ -34,5 +33,5 @@ def stacked(engine: Engine, budget: RunBudget | None = None, /, *memories: Memor
         port = DeadlinePort(port)
     port = GuardedPort(TracedPort(port), budget)
     for memory in memories:
-        port = RecordedPort(port, memory, json.dumps(engine.fingerprint, sort_keys=True))
+        port = RecordedPort(port, memory, engine.fingerprint)
     return SharedPort(port)

@@ -1,0 +1,140 @@
+"""Keys of samples: hashes of all that a sample depends on, in numbered formats.
+
+That is the engine's fingerprint, the messages, the sampling parameters, the schema and the seed. So
+a resumed run, or another chain with an equal request, has the same key. Bounds of length are in the
+key only of a sample that they may have ended.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping
+from operator import attrgetter
+from typing import Any, TypeAlias
+
+import attrs
+from attrs import frozen
+
+from chainlang.protocol.fingerprints import CONTEXT, of_format_1, without_bounds
+from chainlang.protocol.messages import Fingerprint, Request, Sampling
+
+
+@frozen
+class Keys:
+    """The keys of the samples of one request."""
+
+    bounded: list[bytes]
+    """Keys of samples that `max_tokens` or the context may have ended."""
+    whole: list[bytes] = attrs.field(factory=list)
+    """Keys of samples that ended by themselves; empty in a format without such keys."""
+
+    def __iter__(self) -> Any:
+        """Iterate over all keys."""
+        yield from self.bounded
+        yield from self.whole
+
+
+MakeKeys: TypeAlias = Callable[[Request], Keys]
+KeyFormat: TypeAlias = Callable[[Fingerprint], MakeKeys]
+"""Function of an engine's fingerprint that returns the function which makes keys of requests."""
+
+
+def format_1(fingerprint: Fingerprint) -> MakeKeys:
+    """Return the function that makes keys of format 1, in which all bounds are in each key.
+
+    >>> from attrs import evolve
+    >>> from chainlang.protocol.messages import Message
+    >>> one = Request(
+    ...     id="1", model="m", messages=(Message("user", "Hi"),),
+    ...     sampling=Sampling(temperature=0.7, max_tokens=8), seed=3, count=2,
+    ... )
+    >>> make = format_1({"engine": "fake"})
+    >>> make(one).bounded[1] == make(evolve(one, id="2", seed=4, count=1)).bounded[0]
+    True
+    """
+    engine = _text(of_format_1(fingerprint))
+
+    def make(request: Request) -> Keys:
+        parts = [engine, request.model, _messages(request), _parameters(request.sampling)]
+        base = _hashed([*parts, request.schema, *_marks(request)])
+        return Keys(_each(base, request))
+
+    return make
+
+
+def format_2(fingerprint: Fingerprint) -> MakeKeys:
+    """Return the function that makes keys of format 2, in which whole samples have no bounds.
+
+    >>> from attrs import evolve
+    >>> one = Request(
+    ...     id="1", model="m", messages=(), sampling=Sampling(temperature=0, max_tokens=8), seed=0
+    ... )
+    >>> longer = evolve(one, sampling=Sampling(temperature=0, max_tokens=9))
+    >>> make = format_2({"engine": "fake", "context": 100})
+    >>> make(one).whole == make(longer).whole, make(one).bounded == make(longer).bounded
+    (True, False)
+    """
+    context = fingerprint.get(CONTEXT)
+    engine = _text(without_bounds(fingerprint))
+
+    def make(request: Request) -> Keys:
+        sampling = request.sampling
+        parts = [2, engine, request.model, _messages(request), _unbounded(sampling)]
+        base = _hashed([*parts, request.schema, *_marks(request)])
+        whole = _each(base, request)
+        base.update(_text([sampling.max_tokens, context]).encode())
+        return Keys(_each(base, request), whole)
+
+    return make
+
+
+KEY_FORMATS: Mapping[int, KeyFormat] = {2: format_2, 1: format_1}
+"""Formats of keys by number, the newest first.
+
+Samples are recorded under the newest, and looked up under each in turn. A new format begins its
+hash with its number, so that no two formats have a key in common, and stays here as long as caches
+or journals may have entries of it.
+"""
+
+# Not cached by equality: 0 and 0.0 are equal and differ as JSON, so a key would depend on which of
+# them a process has met first.
+_names = [one.name for one in attrs.fields(Sampling)]
+_parameters = attrgetter(*_names)
+_unbounded = attrgetter(*(name for name in _names if name != "max_tokens"))
+
+
+def _messages(request: Request) -> list[tuple[str, str]]:
+    return [(message.role, message.text) for message in request.messages]
+
+
+def _marks(request: Request) -> list[str]:
+    """Return what else a sample depends on; nothing for most requests."""
+    marks = []
+    if request.logprobs:  # the sample has the same text, and more data
+        marks.append("logprobs")
+    if request.choices:  # the sample has the same value, but a shorter text
+        marks.append("choices")
+    if request.redraw:
+        marks.append(f"redraw {request.redraw}")
+    return marks
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)
+
+
+def _hashed(parts: Iterable[Any]) -> hashlib.blake2b:
+    return hashlib.blake2b(json.dumps(list(parts)).encode(), digest_size=16)
+
+
+def _each(base: hashlib.blake2b, request: Request) -> list[bytes]:
+    """Return the key of each sample of a request. At temperature 0 all have the same key."""
+    if request.sampling.temperature == 0:
+        return [base.digest()] * request.count
+    found = []
+    for number in range(request.count):
+        one = base.copy()
+        one.update(b"%d" % (request.seed + number))
+        found.append(one.digest())
+    return found
