@@ -148,6 +148,7 @@ def error_of(
     subject: str | None = None,
     known: Iterable[str] = (),
     setting: str | None = None,
+    lines: Iterable[str] = (),
 ) -> ChainlangError:
     """Return an exception with one diagnostic, of the class of its code.
 
@@ -155,7 +156,15 @@ def error_of(
     SettingError((Diagnostic(code='setting', message='outputs= is empty', ...),))
     """
     found = Diagnostic(
-        code, message, span, hint, kind=kind, subject=subject, known=tuple(known), setting=setting
+        code,
+        message,
+        span,
+        hint,
+        kind=kind,
+        subject=subject,
+        known=tuple(known),
+        setting=setting,
+        lines=tuple(lines),
     )
     return ERRORS[code]([found])
 

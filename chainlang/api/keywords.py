@@ -58,7 +58,8 @@ class CallKeywords(TypedDict, total=False):
     passes: str | Collection[str] | None
     """optimizer passes to apply, which `explain` lists; default: all that change no result"""
     progress: Callable[[str], object] | None
-    """callback(message) while a model loads"""
+    """callback(message) before the first row: while a model loads, and where a changed run reuses
+    samples"""
 
 
 class RowsKeywords(CallKeywords, total=False):

@@ -45,6 +45,8 @@ class Diagnostic:
     """Valid names in place of the subject."""
     setting: str | None = field(default=None, kw_only=True)
     """Setting of a model, an op or a run that the diagnostic is about."""
+    lines: tuple[str, ...] = field(default=(), kw_only=True)
+    """Lines below the message, such as the difference of two texts."""
 
     @property
     def severity(self) -> Literal["error", "warning"]:
@@ -67,6 +69,8 @@ class Diagnostic:
             "known": list(self.known),
             "setting": self.setting,
         }
+        if self.lines:
+            found["lines"] = list(self.lines)
         if self.span is not None:
             line, column = self.span.source.position(self.span.start)
             end_line, end_column = self.span.source.position(self.span.end)

@@ -54,6 +54,10 @@ def _page(found: Diagnostic, colour: bool) -> str:
         lines[-1] = f"{margin}{bar} {caret[: len(caret) - len(caret.lstrip())]}" + paint(
             found.severity, caret.lstrip()
         )
+    if found.lines:
+        bar = paint("frame", "|")
+        lines += [f"{margin}{bar}", *(f"{margin}{bar} {visible(line)}" for line in found.lines)]
+        lines.append(f"{margin}{bar}")
     for hint in found.hint.split("\n") if found.hint is not None else ():
         lines.append(f"{margin}{paint('hint', '= hint:')} {visible(hint)}")
     return "\n".join(lines)

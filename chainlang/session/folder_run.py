@@ -33,6 +33,7 @@ from chainlang.session.cost_report import CostMeter, Costs, PortFactory
 from chainlang.session.engine_pool import wanted
 from chainlang.session.estimate import Forecaster
 from chainlang.session.prepare import prepare
+from chainlang.session.reuse import reused
 from chainlang.session.rows import Rows
 from chainlang.settings import RunSettings
 from chainlang.store import About, RunFolder, Source
@@ -186,6 +187,9 @@ class FolderRun:
         ) as folder:
             ports = PortFactory(prepared.open_port, folder.journal)
             meter = None if forecaster is None else CostMeter.begin(forecaster, engines, ports)
+            if settings.progress is not None:
+                for message in reused(folder, prepared, rows):
+                    settings.progress(message)
             prepared = evolve(prepared, open_port=ports.open)
             begun = cls(folder, prepared, rows, extent, out, settings, ports, meter, started)
             with begun._ended():

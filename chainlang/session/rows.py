@@ -55,8 +55,8 @@ class Rows:
         """Return the next row."""
         return next(self._left)
 
-    def ahead(self, count: int) -> Iterator[Record | RowFailure]:
-        """Return the first rows, before any other is read; they are returned again later."""
+    def ahead(self, count: int | None = None) -> Iterator[Record | RowFailure]:
+        """Return the first rows, or all, before any is run; they are returned again later."""
         if self.can_repeat:
             return islice(self._read(), count)
         first = list(islice(self._left, count))

@@ -260,7 +260,8 @@ class RowSettings(Settings):
         Progress | None,
         Takes("a function of one argument", "Callable[[str], object]", is_text=False),
     ] = None
-    """callback(message) while a model loads"""
+    """callback(message) before the first row: while a model loads, and where a changed run reuses
+    samples"""
 
 
 class MapSettings(RowSettings):

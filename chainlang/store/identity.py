@@ -6,15 +6,17 @@ capabilities of an engine that bear on no result, or that only one of two versio
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from chainlang.diagnostics.text_diff import difference
 from chainlang.protocol.fingerprints import of_format_1, without_bounds
 from chainlang.protocol.messages import RESULT_CAPABILITIES
 
 UNBOUNDED = "unbounded"
 """Entry with the hash of the chain and its plan without bounds of length."""
-_CHAIN = ("chain", "plan")
+TEXTS = ("chain", "plan")
+"""Entries that are texts of several lines."""
 
 Difference = tuple[str, Any, Any]
 """A name, the value of the run in the folder, and that of the new run."""
@@ -24,7 +26,7 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Diffe
     """Return what makes two runs different, as values by dotted names."""
     known = before.get(UNBOUNDED)  # runs of earlier versions have none
     is_same = known is not None and known == now.get(UNBOUNDED)
-    left_out = {UNBOUNDED, "models", *(_CHAIN if is_same else ())}
+    left_out = {UNBOUNDED, "models", *(TEXTS if is_same else ())}
     was, is_now = (_without(left_out, run) for run in (before, now))
     found = list(_differences("", was, is_now))
     found += _models(before.get("models", {}), now.get("models", {}))
@@ -33,9 +35,16 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Diffe
     return found
 
 
+def text_difference(found: Iterable[Difference]) -> tuple[str, ...]:
+    """Return the lines in which the texts among the differences differ."""
+    return tuple(
+        line for name, was, is_now in found if name in TEXTS for line in difference(was, is_now)
+    )
+
+
 def has_other_bounds(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
     """Return whether two equal runs differ in bounds of length."""
-    return any(before.get(name) != now.get(name) for name in _CHAIN) or any(
+    return any(before.get(name) != now.get(name) for name in TEXTS) or any(
         _fingerprint(one) != _fingerprint(now["models"].get(name, {}))
         for name, one in before.get("models", {}).items()
     )

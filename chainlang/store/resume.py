@@ -11,7 +11,7 @@ from attrs import frozen
 from chainlang.diagnostics.render import shown
 from chainlang.errors import error_of
 from chainlang.store.cleanup import JOURNAL, OF_JOURNAL, clear
-from chainlang.store.identity import differences, has_other_bounds
+from chainlang.store.identity import TEXTS, differences, has_other_bounds, text_difference
 from chainlang.store.journal import Journal
 from chainlang.store.output import Output
 from chainlang.store.retry_failed import REDRAWN, again, redrawn
@@ -40,6 +40,16 @@ class Source:
 NO_SOURCE = Source()
 
 
+@frozen
+class Begun:
+    """A run that was started in a folder."""
+
+    journal: Journal
+    output: Output
+    before: Mapping[str, Any] | None = None
+    """Identity of the run in the folder before, whose samples are looked up for this one."""
+
+
 def begun(
     root: Folder,
     identity: Mapping[str, Any],
@@ -50,8 +60,8 @@ def begun(
     changed: bool,
     retry: bool,
     private: bool,
-) -> tuple[Journal, Output]:
-    """Return the journal of a run, and its output.
+) -> Begun:
+    """Return the journal of a run, its output, and the run before if it was another one.
 
     The journal in the folder is resumed if it is that of the same run, or of any run with
     `changed`. The output of the same run is resumed, unless its files have changed since or the
@@ -66,7 +76,7 @@ def begun(
         clear(root, overwrite=overwrite)
         journal = Journal.open(root, private=private)
         journal.save({_RUN: identity})
-        return journal, fresh
+        return Begun(journal, fresh)
     journal = Journal.open(root)
     try:
         before, now = journal.note(_RUN), json.loads(json.dumps(identity))
@@ -91,7 +101,7 @@ def begun(
     except BaseException:
         journal.close()
         raise
-    return journal, output
+    return Begun(journal, output, before if changed or resampled else None)
 
 
 def _written(journal: Journal) -> Mapping[str, Any] | None:
@@ -154,11 +164,14 @@ def _hold_same(path: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> 
     """Raise `SourceError` with the differences between the run in a folder and a new one."""
     found = differences(before, now)
     if found:
-        what = "; ".join(
-            f"{name} was {shown(was, 200)} and is now {shown(is_now, 200)}"
+        said = [
+            f"the {name} differs"
+            if name in TEXTS
+            else f"{name} was {shown(was, 200)} and is now {shown(is_now, 200)}"
             for name, was, is_now in found
-        )
-        raise error_of("file", f"{path}: this folder contains a different run: {what}", _ANOTHER)
+        ]
+        what = f"{path}: this folder contains a different run: {'; '.join(said)}"
+        raise error_of("file", what, _ANOTHER, lines=text_difference(found))
 
 
 _ANOTHER = """write the new run into another folder

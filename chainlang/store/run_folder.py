@@ -106,6 +106,9 @@ class RunFolder:
     output: Output
     before: Usage
     """Usage of the rows that were completed before this process resumed the run."""
+    replaced: Mapping[str, Any] | None = None
+    """Identity of the run whose samples are looked up for this one, if it had another chain or
+    other bounds."""
     started: datetime = field(factory=lambda: datetime.now(UTC))
     finished: bool = False
     _noted: float = field(factory=time.monotonic)
@@ -171,7 +174,7 @@ class RunFolder:
         root = Folder.open(path)
         try:
             root.lock()
-            journal, output = begun(
+            started = begun(
                 root,
                 about.identity(),
                 Output(
@@ -192,12 +195,13 @@ class RunFolder:
                 root.write("graph.json", _text(about.graph))
                 root.write("plan.txt", _text(about.plan))
             except BaseException:
-                journal.close()
+                started.journal.close()
                 raise
         except BaseException:
             root.close()
             raise
-        return RunFolder(root, about, journal, output, output.usage)
+        output = started.output
+        return RunFolder(root, about, started.journal, output, output.usage, started.before)
 
     def __enter__(self) -> RunFolder:
         return self
