@@ -81,7 +81,7 @@ def run(options: argparse.Namespace) -> int:
         report(warned, as_log=as_log)
     kind = LoggedProgress if as_log else Progress
     progress = kind(sys.stderr, sys.stderr.isatty())
-    failures = Failures(options.input)
+    failures = Failures()
 
     def on_row(outcome: Outcome, expected: float | None) -> None:
         failures.row(outcome)
@@ -143,6 +143,9 @@ def _say(summary: Summary, failures: Failures, status: int) -> None:
     if summary.events:
         counts = ", ".join(f"{count:,} {kind}" for kind, count in sorted(summary.events.items()))
         print(f"events: {counts}; see {summary.folder / 'events.jsonl'}", file=sys.stderr)
+    if summary.left_out:
+        fields = ", ".join(sorted(summary.left_out))
+        print(f"left out of the tables, since JSON can't hold them: {fields}", file=sys.stderr)
     if summary.failed:
         again = "; to retry these rows: --retry-failed"
         print(f"failures: {summary.folder / 'errors.jsonl'}{again}", file=sys.stderr)
@@ -154,7 +157,6 @@ def _say(summary: Summary, failures: Failures, status: int) -> None:
 class Failures:
     """Diagnostics of the first rows that failed, one for each reason."""
 
-    source: Path
     found: list[Diagnostic] = field(factory=list)
     rows: int = 0
     """Number of rows with a diagnostic in `found`."""
@@ -162,15 +164,13 @@ class Failures:
 
     def row(self, outcome: Outcome) -> None:
         """Keep the diagnostics of a failed row, unless there are enough."""
-        from chainlang.data import row_label
-
         if self.rows == _SHOWN:
             return
         is_new = False
         for failure in outcome.failures:
             if outcome.start is not None:
-                failure = evolve(failure, row=row_label(self.source, outcome.start.number))  # noqa: PLW2901
-            (without_row,) = evolve(failure, row=None).error().diagnostics
+                failure = evolve(failure, origin=outcome.start.origin)  # noqa: PLW2901
+            (without_row,) = evolve(failure, origin=None).error().diagnostics
             if without_row.message not in self.reasons:
                 self.reasons.add(without_row.message)
                 self.found += failure.error().diagnostics

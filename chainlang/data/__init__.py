@@ -1,8 +1,8 @@
 """Readers of rows: files, data frames and Python values, one row at a time, as JSON values."""
 
-from chainlang.data.read import read_rows, row_label
+from chainlang.data.read import read_rows
 from chainlang.data.read_progress import Extent
 from chainlang.data.row import BadRow, Row
 from chainlang.data.unique_ids import check_ids
 
-__all__ = ["BadRow", "Extent", "Row", "check_ids", "read_rows", "row_label"]
+__all__ = ["BadRow", "Extent", "Row", "check_ids", "read_rows"]

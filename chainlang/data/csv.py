@@ -11,11 +11,11 @@ from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from chainlang.data.lines import Line, read_lines, refuse
 from chainlang.data.read_progress import Extent
-from chainlang.data.row import LARGEST_LINE, BadRow, Row, Unreadable
+from chainlang.data.row import LARGEST_LINE, BadRow, Row, Unreadable, beginning
 from chainlang.diagnostics.render import shown
 
 
@@ -32,24 +32,31 @@ def read_csv(
     """
     records = _records(read_lines(path, line_bytes, extent), delimiter, line_bytes)
     number, header = next(records, (1, []))
-    if isinstance(header, str):
-        refuse(path, f"line {number}, the header: {header}")
+    if isinstance(header, BadRow):
+        refuse(path, f"line {number}, the header: {header.message}")
+    file = str(path)
     _check_header(path, header, delimiter)
     for number, values in records:
-        if isinstance(values, str):
-            yield BadRow(number, values)
-        elif len(values) != len(header):
-            yield BadRow(number, _ragged(len(values), len(header), delimiter))
+        if isinstance(values, BadRow):
+            yield evolve(values, file=file)
+            continue
+        fields = dict(zip(header, values, strict=False))
+        if len(values) == len(header):
+            yield Row(number, fields, file=file)
         else:
-            yield Row(number, dict(zip(header, values, strict=True)))
+            message = _ragged(len(values), len(header), delimiter)
+            text = beginning(delimiter.join(values))
+            yield BadRow(number, message, fields, text, file)
 
 
 def _check_header(path: Path, header: list[str], delimiter: str) -> None:
     if not header:
         refuse(path, "this file is empty", "the first line names the columns")
-    for at, name in enumerate(header):
-        if name in header[:at]:
+    seen = set()
+    for name in header:
+        if name in seen:
             refuse(path, f"the header names the column {shown(name)} twice", "rename one of them")
+        seen.add(name)
     for other, called in ((",", "commas"), (";", "semicolons"), ("\t", "tabs")):
         if len(header) == 1 and other != delimiter and other in header[0]:
             wanted = "commas" if delimiter == "," else "tabs"
@@ -69,8 +76,8 @@ def _ragged(count: int, wanted: int, delimiter: str) -> str:
 
 def _records(
     lines: Iterator[Line], delimiter: str, most: int
-) -> Iterator[tuple[int, list[str] | str]]:
-    """Yield each record's first line number with its values, or with an error message."""
+) -> Iterator[tuple[int, list[str] | BadRow]]:
+    """Yield each record's first line number with its values, or with the error in its place."""
     again: deque[Line] = deque()  # lines to read again, after a malformed record
     unclosed = 0  # a quote that is open at the end of a line before this one is never closed
     while line := again.popleft() if again else next(lines, None):
@@ -91,7 +98,7 @@ def _records(
             if taken:
                 unclosed = max(unclosed, taken[-1].number)
             again.extendleft(reversed(taken))
-            yield line.number, str(error)
+            yield line.number, BadRow(line.number, str(error), text=beginning(line.text))
             continue
         if line.text or taken:
             yield line.number, record.values

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from chainlang.data.lines import read_lines, refuse
 from chainlang.data.read_progress import Extent
-from chainlang.data.row import DEEPEST, LARGEST_LINE, BadRow, Row, Unreadable
+from chainlang.data.row import DEEPEST, LARGEST_LINE, BadRow, Row, Unreadable, beginning
 from chainlang.diagnostics.render import article, shown
+from chainlang.semantics.not_json import NotJson, reason
 
 _AT = re.compile("( starting)? at$")  # end of some of Python's messages
 _KINDS = {list: "list", str: "string", bool: "boolean", type(None): "null", int: "number"}
@@ -29,17 +31,17 @@ def read_jsonl(
 
     Raises `SourceError` if all lines are empty.
     """
-    none = True
+    none, file = True, str(path)
     for line in read_lines(path, line_bytes, extent):
         if line.error is not None:
-            yield BadRow(line.number, line.error)
+            yield BadRow(line.number, line.error, text=beginning(line.text), file=file)
         elif not line.text or line.text.isspace():
             continue
         else:
             try:
-                yield Row(line.number, read_object(line.text, depth))
+                yield Row(line.number, read_object(line.text, depth), file=file)
             except Unreadable as error:
-                yield BadRow(line.number, str(error))
+                yield BadRow(line.number, str(error), text=beginning(line.text), file=file)
         none = False
     if none:
         refuse(path, "this file is empty", "write one JSON object on each line")
@@ -48,8 +50,9 @@ def read_jsonl(
 def read_object(text: str, depth: int = DEEPEST) -> dict[str, Any]:
     """Parse the object of one line.
 
-    Raises `Unreadable` for text that is not a JSON object, and for what JSON parsers treat
-    differently: duplicate names, NaN, and numbers that are too large.
+    NaN, infinite numbers, values that are nested too deep, and objects with duplicate names, which
+    JSON parsers read in different ways, become `NotJson`. Raises `Unreadable` for text that is not
+    a JSON object, and for duplicate names of the object itself.
 
     >>> read_object('{"a": 1, "a": 2}')
     Traceback (most recent call last):
@@ -57,52 +60,72 @@ def read_object(text: str, depth: int = DEEPEST) -> dict[str, Any]:
     chainlang.data.row.Unreadable: the object has the name 'a' twice
     """
     try:
-        value = _DECODER.decode(text)
+        value = _decoded(text)
     except json.JSONDecodeError as error:
         what = _AT.sub("", error.msg[:1].lower() + error.msg[1:])
         raise Unreadable(f"not JSON: {what} at column {error.colno}") from error
     except RecursionError as error:
         raise Unreadable(_too_deep(depth)) from error
-    except Unreadable:
-        raise
-    except ValueError as error:  # the longest integer that Python parses
-        raise Unreadable("a number of more than 4,300 digits") from error
+    if isinstance(value, NotJson):
+        raise Unreadable(reason(value))
     if not isinstance(value, dict):
         kind = article(_KINDS.get(type(value), "number"))
         raise Unreadable(f"{kind} is not a row: each line is one JSON object")
-    if text.count("{") + text.count("[") > depth and _deeper(value, depth):
-        raise Unreadable(_too_deep(depth))
+    if text.count("{") + text.count("[") > depth:
+        for name, one in value.items():
+            if _deeper(one, depth - 1):
+                value[name] = NotJson(f"{name}: {_too_deep(depth)}", one)
     return value
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any] | NotJson:
     fields = dict(pairs)
     if len(fields) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for at, name in enumerate(names) if name in names[:at])
-        raise Unreadable(f"the object has the name {shown(twice)} twice")
+        counts = Counter(name for name, _ in pairs)
+        twice = next(name for name, _ in pairs if counts[name] > 1)
+        return NotJson(f"the object has the name {shown(twice)} twice", fields)
     return fields
 
 
-def _finite(text: str) -> float:
+def _finite(text: str) -> float | NotJson:
     value = float(text)
     if math.isinf(value):
-        raise Unreadable(f"the number {shown(text)[1:-1]} is too large")
+        return NotJson(f"the number {shown(text)[1:-1]} is too large", value)
     return value
 
 
-def _no_constant(text: str) -> NoReturn:
-    raise Unreadable(f"{text} is not JSON: write null for a missing number")
+def _integer(text: str) -> int | NotJson:
+    try:
+        return int(text)
+    except ValueError:
+        return NotJson("a number of more than 4,300 digits", text)
 
 
-_DECODER = json.JSONDecoder(
-    object_pairs_hook=_unique, parse_float=_finite, parse_constant=_no_constant
-)
+def _constant(text: str) -> NotJson:
+    return NotJson(f"{text} is not JSON: write null for a missing number", float(text))
+
+
+_HOOKS: dict[str, Any] = {
+    "object_pairs_hook": _unique,
+    "parse_float": _finite,
+    "parse_constant": _constant,
+}
+_DECODER = json.JSONDecoder(**_HOOKS)
+_SLOW_DECODER = json.JSONDecoder(**_HOOKS, parse_int=_integer)
+
+
+def _decoded(text: str) -> Any:
+    try:
+        return _DECODER.decode(text)
+    except json.JSONDecodeError:
+        raise
+    except ValueError:  # an integer that Python does not parse
+        return _SLOW_DECODER.decode(text)
 
 
 def _deeper(value: object, depth: int) -> bool:
     """Return whether lists and objects nest deeper than `depth`, without recursion."""
-    level: list[Any] = [value]
+    level: list[Any] = [value] if isinstance(value, dict | list) else []
     for _ in range(depth):
         inner: list[Any] = []
         for outer in level:

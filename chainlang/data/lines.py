@@ -16,6 +16,7 @@ from chainlang.errors import error_of
 
 _BOM = b"\xef\xbb\xbf"
 _CHUNK = 1 << 20
+_SHOWN = 4000  # bytes of a line with an error
 
 
 @frozen
@@ -24,7 +25,7 @@ class Line:
 
     number: int
     text: str
-    """Text without its line end; empty if there is an error."""
+    """Text without its line end; of a line with an error, its beginning."""
     end: str = "\n"
     """Line end: a newline, a carriage return and a newline, or nothing."""
     error: str | None = None
@@ -59,14 +60,15 @@ def _line(number: int, data: bytes, most: int, file: BufferedReader) -> Line:
     if len(body) > most:
         while data and not data.endswith(b"\n"):
             data = file.readline(_CHUNK)
-        return Line(number, "", end, f"a line of more than {most:,} bytes, which is the limit")
+        begin = body[:_SHOWN].decode("utf-8", "backslashreplace")
+        return Line(number, begin, end, f"a line of more than {most:,} bytes, which is the limit")
     if end and body.endswith(b"\r"):
         body, end = body[:-1], "\r\n"
     try:
         return Line(number, body.decode("utf-8"), end)
     except UnicodeDecodeError as error:
         byte = f"byte 0x{body[error.start]:02x} at column {error.start + 1} is not UTF-8"
-        return Line(number, "", end, byte)
+        return Line(number, body[:_SHOWN].decode("utf-8", "backslashreplace"), end, byte)
 
 
 def refuse(path: object, message: str, hint: str | None = None) -> NoReturn:

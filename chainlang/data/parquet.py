@@ -8,16 +8,17 @@ from typing import Any
 
 from chainlang.data.lines import refuse
 from chainlang.data.read_progress import Extent
-from chainlang.data.row import DEEPEST, BadRow, Row, Unreadable
+from chainlang.data.row import DEEPEST, Row
 from chainlang.data.to_json import plain_row
 from chainlang.diagnostics.render import shown
+from chainlang.semantics.not_json import NotJson
 
 _BATCH = 512
 
 
 def read_parquet(
     path: Path, *, depth: int = DEEPEST, extent: Extent | None = None
-) -> Iterator[Row | BadRow]:
+) -> Iterator[Row]:
     """Yield the rows of a Parquet file, counted from 1. Times are truncated to microseconds.
 
     Sets the number of rows of `extent`. Raises `SourceError` if pyarrow is not installed, or the
@@ -34,7 +35,7 @@ def read_parquet(
             names = file.schema_arrow.names
             check_names(path, names)
             extent.rows = file.metadata.num_rows
-            yield from read_batches(file.iter_batches(batch_size=_BATCH), depth)
+            yield from read_batches(file.iter_batches(batch_size=_BATCH), depth, str(path))
     except pa.ArrowException as error:
         refuse(path, f"not a Parquet file, or damaged: {str(error).splitlines()[0]}")
     except OSError as error:
@@ -50,29 +51,31 @@ def check_names(source: object, names: Iterable[str]) -> None:
         seen.add(name)
 
 
-def read_batches(batches: Iterable[Any], depth: int = DEEPEST) -> Iterator[Row | BadRow]:
+def read_batches(
+    batches: Iterable[Any], depth: int = DEEPEST, file: str | None = None
+) -> Iterator[Row]:
     """Yield the rows of Arrow record batches."""
     number = 0
     for batch in batches:
         for row in _values(_without_nanoseconds(batch)):
             number += 1
-            try:
-                if isinstance(row, Unreadable):
-                    raise row
-                yield Row(number, plain_row(row, depth))
-            except Unreadable as error:
-                yield BadRow(number, str(error))
+            yield Row(number, plain_row(row, depth), file=file)
 
 
-def _values(batch: Any) -> Iterator[dict[str, Any] | Unreadable]:
+def _values(batch: Any) -> Iterator[dict[str, Any]]:
     try:
         yield from batch.to_pylist()
-    except ValueError:  # text that is not UTF-8, a date beyond the year 9999: find the rows
+    except ValueError:  # text that is not UTF-8, a date beyond the year 9999: find the values
         for at in range(batch.num_rows):
-            try:
-                yield from batch.slice(at, 1).to_pylist()
-            except ValueError as error:
-                yield Unreadable(str(error))
+            names = batch.schema.names
+            yield {name: _value(batch.column(i)[at], name) for i, name in enumerate(names)}
+
+
+def _value(scalar: Any, name: str) -> Any:
+    try:
+        return scalar.as_py()
+    except ValueError as error:
+        return NotJson(f"{name}: {error}", scalar)
 
 
 def _without_nanoseconds(batch: Any) -> Any:

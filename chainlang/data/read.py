@@ -15,7 +15,7 @@ from chainlang.data.lines import refuse
 from chainlang.data.parquet import check_names, read_batches, read_parquet
 from chainlang.data.read_progress import Extent
 from chainlang.data.row import DEEPEST, LARGEST_LINE, BadRow, Row, Unreadable
-from chainlang.data.to_json import plain_row
+from chainlang.data.to_json import named_fields, plain_row
 from chainlang.diagnostics.render import article, shown
 from chainlang.diagnostics.suggest import closest
 from chainlang.errors import error_of
@@ -89,30 +89,19 @@ def _values(source: Any, depth: int) -> Iterator[Row | BadRow]:
     return _rows(source, depth)
 
 
-def row_label(source: Any, number: int) -> str:
-    """Return the name of a row for messages.
-
-    >>> row_label("in.csv", 4), row_label("in.parquet", 4), row_label([{"text": "a"}], 1)
-    ('in.csv, line 4', 'in.parquet, row 4', 'row 1')
-    """
-    if not isinstance(source, str | os.PathLike):
-        return f"row {number}"
-    path = Path(source)
-    return f"{path.name}, {'row' if path.suffix.lower() == '.parquet' else 'line'} {number}"
-
-
 def _rows(items: Iterable[Any], depth: int) -> Iterator[Row | BadRow]:
     for number, item in enumerate(items, 1):
         if isinstance(item, Row | BadRow):
             yield item
             continue
+        if isinstance(item, str):
+            yield Row(number, {"query": str(item)}, bare=True)
+            continue
         try:
-            if isinstance(item, str):
-                yield Row(number, {"query": str(item)}, bare=True)
-            else:
-                yield Row(number, plain_row(item, depth))
+            yield Row(number, plain_row(item, depth))
         except Unreadable as error:
-            yield BadRow(number, str(error))
+            fields = named_fields(item, depth) if isinstance(item, Mapping) else {}
+            yield BadRow(number, str(error), fields, None if fields else shown(item, 1000))
 
 
 def _pandas(frame: Any) -> Iterator[dict[str, Any]]:

@@ -7,6 +7,8 @@ from typing import Any
 
 from attrs import field, frozen
 
+from chainlang.semantics.origin import Origin
+
 LARGEST_LINE = 16 << 20
 """Default maximum size of a line or record in bytes."""
 DEEPEST = 100
@@ -22,14 +24,40 @@ class Row:
     fields: Mapping[str, Any] = field(hash=False)
     bare: bool = False
     """Whether the row was a string, so that the name of its only field is not the user's."""
+    file: str | None = field(default=None, eq=False)
+    """Path of its file, as it was given; None for a row of another source."""
+
+    @property
+    def origin(self) -> Origin:
+        """Position of the row in its source."""
+        return Origin(self.number, self.file)
 
 
 @frozen
 class BadRow:
-    """A row that can't be read: its number and the reason. Other rows are not affected."""
+    """A row that can't be read: its number, and the reason. Other rows are not affected."""
 
     number: int
     message: str
+    fields: Mapping[str, Any] = field(factory=dict, hash=False)
+    """Fields that were read, as JSON values."""
+    text: str | None = None
+    """The beginning of a row without fields, or of one whose fields do not match its columns."""
+    file: str | None = field(default=None, eq=False)
+    """Path of its file, as it was given; None for a row of another source."""
+
+    @property
+    def origin(self) -> Origin:
+        """Position of the row in its source."""
+        return Origin(self.number, self.file)
+
+
+_LONGEST = 1000  # characters of a malformed row that are kept
+
+
+def beginning(text: str) -> str:
+    """Return the beginning of the text of a row."""
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
 class Unreadable(ValueError):

@@ -30,10 +30,10 @@ def check_ids(rows: Iterable[Row | BadRow]) -> Iterator[Row | BadRow]:
         for row in rows:
             if isinstance(row, Row) and _has_id(row.fields):
                 name = row_id(row.fields)
-                first = seen.add(name, row.number)
+                first = seen.add(name, str(row.origin))
                 if first is not None:
-                    what = f"row {first} has the id {shown(name)} too"
-                    yield BadRow(row.number, f"{what}: ids are unique, or left out")
+                    what = f"{first} has the id {shown(name)} too: ids are unique, or left out"
+                    yield BadRow(row.number, what, row.fields, file=row.file)
                     continue
             yield row
 
@@ -45,40 +45,40 @@ def _has_id(fields: Mapping[str, Any]) -> bool:
 
 
 class _Seen:
-    """Ids seen so far, with their row numbers: in memory first, then in a temporary database."""
+    """Ids seen so far, with the labels of their rows: in memory, later in a temporary database."""
 
     def __init__(self) -> None:
-        self._few: dict[str, int] = {}
+        self._few: dict[str, str] = {}
         self._room = ROOM
         self._base: sqlite3.Connection | None = None
 
-    def add(self, name: str, number: int) -> int | None:
-        """Add an id; return the number of an earlier row with it, or None."""
+    def add(self, name: str, row: str) -> str | None:
+        """Add an id; return the label of an earlier row with it, or None."""
         if self._base is None:
             if name in self._few:
                 return self._few[name]
-            self._room -= len(name) + _EACH
+            self._room -= len(name) + len(row) + _EACH
             if self._room > 0:
-                self._few[name] = number
+                self._few[name] = row
                 return None
             self._base = self._spilled()
-        row = (_encoded(name), number)
+        entry = (_encoded(name), row)
         with _on_disk():
-            done = self._base.execute("INSERT OR IGNORE INTO ids VALUES (?, ?)", row)
+            done = self._base.execute("INSERT OR IGNORE INTO ids VALUES (?, ?)", entry)
         if done.rowcount:
             return None
-        found = self._base.execute("SELECT number FROM ids WHERE id = ?", row[:1]).fetchone()
-        return int(found[0])
+        found = self._base.execute("SELECT row FROM ids WHERE id = ?", entry[:1]).fetchone()
+        return str(found[0])
 
     def _spilled(self) -> sqlite3.Connection:
         """Move the ids in memory to a temporary database."""
         # The empty name means a temporary file. Rows may be read by one thread after another.
         base = sqlite3.connect("", isolation_level=None, check_same_thread=False)
-        base.execute("CREATE TABLE ids (id BLOB PRIMARY KEY, number INTEGER) WITHOUT ROWID")
+        base.execute("CREATE TABLE ids (id BLOB PRIMARY KEY, row TEXT) WITHOUT ROWID")
         base.execute("BEGIN")  # a single transaction, which is never committed
         few, self._few = self._few, {}
         with _on_disk():
-            rows = ((_encoded(name), number) for name, number in few.items())
+            rows = ((_encoded(name), row) for name, row in few.items())
             base.executemany("INSERT INTO ids VALUES (?, ?)", rows)
         return base
 

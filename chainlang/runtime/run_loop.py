@@ -22,7 +22,7 @@ from chainlang.runtime.prepared import Prepared
 from chainlang.runtime.row_task import row
 from chainlang.runtime.scheduler import Row, Scheduler
 from chainlang.runtime.tracing import RunTrace, begin
-from chainlang.semantics.record import Record, numbered
+from chainlang.semantics.record import Record, moved
 from chainlang.semantics.row_failure import RowFailure
 from chainlang.semantics.seeds import is_of_content
 
@@ -74,7 +74,7 @@ def run(
     def keep(outcome: Outcome) -> None:
         trace.done(outcome.index, outcome.cause)
         done[outcome.index] = outcome = outcome.showing(plan.outputs)
-        for index, start in equal.pop(outcome.row_id, ()):
+        for index, start in equal.pop(outcome.row_id, ()) if outcome.start is not None else ():
             done[index] = _again(outcome, index, start)
 
     admitted = given = first
@@ -88,7 +88,7 @@ def run(
                     more = False
                     break
                 if isinstance(start, RowFailure):
-                    keep(Outcome(admitted, "", None, start, Usage()))
+                    keep(Outcome(admitted, start.id, None, start, Usage()))
                 elif plan.rows_once and start.id in equal:
                     equal[start.id].append((admitted, start))
                 else:
@@ -122,5 +122,5 @@ def run(
 
 def _again(outcome: Outcome, index: int, start: Record) -> Outcome:
     """Return the outcome of a row that is equal to a completed one, with no usage."""
-    flow = outcome.flow and numbered(outcome.flow, start.number)
+    flow = outcome.flow and moved(outcome.flow, start)
     return evolve(outcome, index=index, start=start, flow=flow, usage=Usage())

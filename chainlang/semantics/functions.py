@@ -19,6 +19,7 @@ from chainlang.diagnostics.render import shown
 from chainlang.errors import error_of
 from chainlang.ir.builtins import Kind
 from chainlang.limits import current
+from chainlang.semantics.not_json import NotJson, reason
 from chainlang.semantics.own_values import hold, own, own_candidate, own_part
 from chainlang.semantics.record import Candidate, Part, Record
 from chainlang.semantics.seeds import Place
@@ -203,6 +204,8 @@ class UserFunction:
         value = record.values[parameter.name]
         if parameter.name == "candidates":
             return [own_candidate(one) for one in record.candidates]
+        if isinstance(value, NotJson):
+            raise StageError(reason(value), "input")
         if isinstance(value, View):  # so the record knows a part by this name
             part = own_part(record.history[parameter.name])
             return part if parameter.wants is Part else parameter.read(part.answer)

@@ -15,6 +15,8 @@ from chainlang.datatypes.validation_errors import misfits
 from chainlang.ir import declarations
 from chainlang.ir.declarations import Item
 from chainlang.semantics.bindings import NOTHING, Bound
+from chainlang.semantics.not_json import NotJson, json_only, reason
+from chainlang.semantics.origin import NOWHERE, Origin
 from chainlang.semantics.prompts import RenderError, render
 from chainlang.semantics.record import Candidate, Record
 from chainlang.semantics.seeds import row_id
@@ -54,7 +56,9 @@ class RowValidator:
         derived = tuple(one for one in expected.fields if one.type is None)
         return cls(declarations.Shape(given), derived, types, bound)
 
-    def record(self, row: Mapping[str, Any], number: int = 0, *, bare: bool = False) -> Record:
+    def record(
+        self, row: Mapping[str, Any], origin: Origin = NOWHERE, *, bare: bool = False
+    ) -> Record:
         """Return the initial record of a row. Raises `InputError` if it does not fit its type.
 
         A `bare` string is the value of the only required field. The query is the field ``query``,
@@ -71,7 +75,7 @@ class RowValidator:
         if not isinstance(responses, list | tuple):
             raise InputError(["responses: the first candidates are a list"])
         candidates = tuple(_candidate(one) for one in responses)
-        return Record(fields, row_id(row), _query(fields), candidates, number=number)
+        return Record(fields, row_id(json_only(row)), _query(fields), candidates, origin=origin)
 
     def _fitted(self, row: Mapping[str, Any], wanted: declarations.Type) -> dict[str, Any]:
         """Return a validated row, with defaults and derived fields."""
@@ -81,6 +85,9 @@ class RowValidator:
         names = self._names(wanted)
         own = {name: row[name] for name in _OWN if name in row and name not in names}
         rest = {name: value for name, value in row.items() if name not in own and name not in made}
+        unread = [reason(row[name]) for name in names if isinstance(row.get(name), NotJson)]
+        if unread:
+            raise InputError(unread)
         try:
             fitted = plain(validator(wanted, self.types, self.bound.classes).validate_python(rest))
         except ValidationError as error:
@@ -112,10 +119,10 @@ def record_of(
     declared: Iterable[Item] = (),
     bound: Bound = NOTHING,
     *,
-    number: int = 0,
+    origin: Origin = NOWHERE,
 ) -> Record:
     """Return the initial record of a single row, as `RowValidator.record`."""
-    return RowValidator.of(declared, bound).record(row, number)
+    return RowValidator.of(declared, bound).record(row, origin)
 
 
 def declared_fields(declared: Iterable[Item]) -> frozenset[str]:
@@ -136,6 +143,8 @@ def declared_fields(declared: Iterable[Item]) -> frozenset[str]:
 def _query(fields: Mapping[str, Any]) -> str | None:
     if "query" in fields:
         query = fields["query"]
+        if isinstance(query, NotJson):
+            return None
         if not isinstance(query, str):
             raise InputError([f"query: a query is a text, not {type(query).__name__}"])
         return query

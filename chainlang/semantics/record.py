@@ -11,6 +11,7 @@ from typing import Any, Literal, assert_never
 from attrs import evolve, field, frozen
 
 from chainlang.diagnostics.suggest import suggest
+from chainlang.semantics.origin import NOWHERE, Origin
 from chainlang.semantics.row_failure import RowFailure
 from chainlang.semantics.seeds import Place
 from chainlang.semantics.template_values import View
@@ -91,8 +92,8 @@ class Record:
     """Events so far, in the order of the chain."""
     local: Mapping[str, Any] = field(default=_NOTHING, hash=False, repr=False)
     """Names visible in the current part only: the item of an `each`, the error of a `retry`."""
-    number: int = field(default=0, eq=False, repr=False)
-    """Line or position of the row in its source, counted from 1."""
+    origin: Origin = field(default=NOWHERE, eq=False, repr=False)
+    """Position of the row in its source."""
 
     def after(self, stage: str, place: Place, candidates: tuple[Candidate, ...]) -> Record:
         """Return the record after a stage, with the candidates of the stage."""
@@ -106,7 +107,7 @@ class Record:
             trace,
             self.events,
             self.local,
-            self.number,
+            self.origin,
         )
 
     def named(self, name: str, candidates: tuple[Candidate, ...], *, own: bool = False) -> Record:
@@ -197,14 +198,14 @@ Flow = Record | Branched | RowFailure
 """Result of a row or of an arm; only an arm of a branch that stays apart has a failure as one."""
 
 
-def numbered(flow: Flow, number: int) -> Flow:
-    """Return the result of a row as that of an equal row with another number."""
+def moved(flow: Flow, row: Record) -> Flow:
+    """Return the result of a row as that of an equal row, which starts as `row`."""
     match flow:
         case Record():
-            return evolve(flow, number=number)
+            return evolve(flow, origin=row.origin)
         case Branched(results, start):
-            arms = tuple((name, numbered(one, number)) for name, one in results)
-            return Branched(arms, evolve(start, number=number))
+            arms = tuple((name, moved(one, row)) for name, one in results)
+            return Branched(arms, evolve(start, origin=row.origin))
         case RowFailure():
             return flow
     assert_never(flow)

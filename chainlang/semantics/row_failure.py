@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from attrs import field, frozen
 
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.source import Span
 from chainlang.errors import RowError
 from chainlang.protocol.failures import Cause
+from chainlang.semantics.origin import Origin
 from chainlang.semantics.seeds import Place
 
 
@@ -22,11 +26,9 @@ class RowFailure:
     sample: int | None = None
     """Number of the failed sample; None if the stage failed as a whole."""
     text: str | None = None
-    """Text of the invalid reply, if any."""
-    line: int | None = None
-    """Line in the source of a row that could not be read."""
-    row: str | None = None
-    """Position of the row in its source, for messages: ``in.csv, line 4``."""
+    """Text of the invalid reply, if any; of a row that could not be read, what was read of it."""
+    origin: Origin | None = None
+    """Position of the row in its source, for messages; always there if it could not be read."""
     branch: str = ""
     """Arm that failed, with those around it: ``fr.0``; empty if the row failed as a whole."""
     cause: Cause = "input"
@@ -37,6 +39,15 @@ class RowFailure:
     traceback: str | None = field(default=None, repr=False)
     """Python's traceback of that exception."""
     span: Span | None = field(default=None, eq=False, repr=False)
+    id: str = ""
+    """Id of a row that could not be read: its own, or a hash of what was read of it."""
+    fields: Mapping[str, Any] = field(factory=dict, hash=False, repr=False)
+    """Fields of a row that could not be read, as far as they were read."""
+
+    @property
+    def row(self) -> str | None:
+        """Label of the row in messages: ``in.csv, line 4``."""
+        return None if self.origin is None else str(self.origin)
 
     @property
     def message(self) -> str:
@@ -48,7 +59,8 @@ class RowFailure:
         where = f"{self.stage} failed: " if self.stage else ""
         drawn = self.sample is not None and self.cause != "prompt"  # a prompt is that of them all
         sample = f"sample {self.sample}: " if drawn else ""
-        hint = None if self.text is None else f"the reply was {_short(self.text)}"
+        what = "reply" if self.stage else "row"
+        hint = None if self.text is None else f"the {what} was {_short(self.text)}"
         if self.where is not None:
             hint = f"raised at {self.where}"
         place = f"{self.row}: " if self.row else ""

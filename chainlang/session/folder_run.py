@@ -26,6 +26,7 @@ from chainlang.protocol.messages import Usage
 from chainlang.runtime.outcome import Outcome
 from chainlang.runtime.prepared import Prepared
 from chainlang.runtime.run_loop import run
+from chainlang.semantics.origin import NOWHERE, Origin
 from chainlang.semantics.outputs import EVERYTHING
 from chainlang.semantics.record import Record
 from chainlang.semantics.row_failure import RowFailure
@@ -64,6 +65,8 @@ class Summary:
     """Number of model loads."""
     costs: Costs | None = None
     """Predicted and actual costs, with `analyze`."""
+    left_out: Mapping[str, int] = field(factory=dict)
+    """Number of rows in which a field has a value that JSON can't hold, which no table has."""
 
 
 class Interrupted(KeyboardInterrupt):
@@ -215,10 +218,10 @@ class FolderRun:
                 f"available\n{_WAIT}"
             )
             raise error_of("stopped", down.message, hint, span=down.span)
-        number, fields = _read(failure if start is None else start)
+        origin, fields = _read(failure if start is None else start)
         with interrupts_deferred():
             self.folder.write(
-                number or outcome.index + 1,
+                origin if origin.number else evolve(origin, number=outcome.index + 1),
                 outcome.row_id,
                 fields,
                 outcome.flow,
@@ -254,6 +257,7 @@ class FolderRun:
             self.ports.from_cache,
             0 if swapper is None else swapper.loads,
             None if meter is None else meter.costs(done.failed, done.stepped_in, before),
+            dict(done.left_out),
         )
 
     @contextmanager
@@ -288,17 +292,17 @@ def _promised(engine: Engine) -> dict[str, Any]:
     return {"fingerprint": engine.fingerprint, "capabilities": asdict(engine.capabilities)}
 
 
-def _read(start: Record | RowFailure | None) -> tuple[int, Mapping[str, Any]]:
-    """Return the number and the fields of a row as it was read; no fields if that failed."""
+def _read(start: Record | RowFailure | None) -> tuple[Origin, Mapping[str, Any]]:
+    """Return the position of a row in its source, and its fields, as far as they were read."""
     if isinstance(start, Record):
-        return start.number, start.row
-    return (start.line or 0 if start is not None else 0), {}
+        return start.origin, start.row
+    return (NOWHERE, {}) if start is None else (start.origin or NOWHERE, start.fields)
 
 
 def _hash(starts: Iterable[Record | RowFailure]) -> str:
     """Return the hash of rows, as the run folder has it of the completed ones."""
     found = ""
     for index, start in enumerate(starts, 1):
-        number, fields = _read(start)
-        found = read(found, number or index, fields)
+        origin, fields = _read(start)
+        found = read(found, origin.number or index, fields)
     return found

@@ -10,6 +10,7 @@ from attrs import field, frozen
 from chainlang.errors import error_of
 from chainlang.protocol.messages import Usage
 from chainlang.runtime.outcome import Outcome
+from chainlang.semantics.not_json import original
 from chainlang.semantics.outputs import EVERYTHING, Outputs
 from chainlang.semantics.record import (
     Branched,
@@ -169,7 +170,7 @@ class Result:
             if name in record.history:
                 return Part(record.history[name])
             if name in record.row:
-                return record.row[name]
+                return original(record.row[name])
             raise
 
     def __repr__(self) -> str:

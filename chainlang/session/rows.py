@@ -11,10 +11,12 @@ from typing import Any
 from attrs import define
 
 from chainlang.analysis.program import Program
-from chainlang.data import BadRow, Extent, Row, check_ids, read_rows, row_label
+from chainlang.data import BadRow, Extent, Row, check_ids, read_rows
 from chainlang.semantics.input_schema import InputError
+from chainlang.semantics.not_json import json_only
 from chainlang.semantics.record import Record
 from chainlang.semantics.row_failure import RowFailure
+from chainlang.semantics.seeds import row_id
 
 
 def rows_of(
@@ -25,7 +27,7 @@ def rows_of(
     `extent` counts the rows that were read. Raises `SourceError` if the source can't be read.
     """
     rows = check_ids(read_rows(source, extent=extent))
-    return _starts(rows if limit is None else islice(rows, limit), program, source)
+    return _starts(rows if limit is None else islice(rows, limit), program)
 
 
 @define(eq=False)
@@ -78,20 +80,22 @@ def _can_repeat(source: Any) -> bool:
 
 def start_of(row: Any, program: Program) -> Record | RowFailure:
     """Return the initial record of one row, or a failure if it is invalid."""
-    return next(_starts(read_rows([row]), program, [row]))
+    return next(_starts(read_rows([row]), program))
 
 
-def _starts(
-    rows: Iterable[Row | BadRow], program: Program, source: Any
-) -> Iterator[Record | RowFailure]:
+def _starts(rows: Iterable[Row | BadRow], program: Program) -> Iterator[Record | RowFailure]:
     validator = program.row_validator
     for row in rows:
         if isinstance(row, BadRow):
-            where = row_label(source, row.number)
-            yield RowFailure(row.message, line=row.number, row=where)
+            yield _failure(row, row.message, row.text)
             continue
         try:
-            yield validator.record(row.fields, row.number, bare=row.bare)
+            yield validator.record(row.fields, row.origin, bare=row.bare)
         except InputError as error:
-            where = row_label(source, row.number)
-            yield RowFailure(str(error), line=row.number, row=where)
+            yield _failure(row, str(error))
+
+
+def _failure(row: Row | BadRow, reason: str, text: str | None = None) -> RowFailure:
+    """Return the failure of a row, with its id, its fields and where it stands."""
+    content = json_only(row.fields) or {"text": text}
+    return RowFailure(reason, text=text, origin=row.origin, id=row_id(content), fields=row.fields)

@@ -125,7 +125,7 @@ class _Job:
         wanted = places(plan)
         start = start_of(row, program)
         if isinstance(start, RowFailure):
-            self._tell(Outcome(0, "", None, start, Usage()))
+            self._tell(Outcome(0, start.id, None, start, Usage()))
             return
         prepared = await asyncio.to_thread(prepare, program, settings)
         listener = Listener(self._tell, wanted) if wanted else None

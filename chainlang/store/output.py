@@ -15,6 +15,8 @@ from typing import Any
 from attrs import asdict, define, field
 
 from chainlang.protocol.messages import Usage
+from chainlang.semantics.not_json import json_only, left_out
+from chainlang.semantics.origin import Origin
 from chainlang.semantics.record import Flow, events_of, failures_of, trace_of
 from chainlang.semantics.row_failure import RowFailure
 from chainlang.settings import Format
@@ -37,7 +39,7 @@ def read(before: str, number: int, fields: Mapping[str, Any]) -> str:
     >>> read("", 1, {"text": "a"}) == read("", 1, {"text": "b"})
     False
     """
-    line = b"%s %d %s" % (before.encode(), number, json_line(fields))
+    line = b"%s %d %s" % (before.encode(), number, json_line(json_only(fields)))
     return hashlib.blake2b(line, digest_size=16).hexdigest()
 
 
@@ -65,6 +67,8 @@ class Output:
     """Parts of each stage's type that its engine did not enforce."""
     stepped_in: Counter[str] = field(factory=Counter)
     """Number of events of each kind."""
+    left_out: Counter[str] = field(factory=Counter)
+    """Number of rows in which a field has a value that JSON can't hold, by field."""
     tables: dict[str, Parts] = field(factory=dict)
     """Tables by the names of their folders or files."""
     layout: int = LAYOUT
@@ -75,26 +79,32 @@ class Output:
 
     def write(  # noqa: PLR0917
         self,
-        number: int,
+        origin: Origin,
         row_id: str,
         fields: Mapping[str, Any],
         flow: Flow | None,
         failure: RowFailure | None,
         usage: Usage,
     ) -> None:
-        """Write the outcome of a row, with each failed arm of a branch."""
+        """Write the outcome of a row, with each failed arm of a branch.
+
+        Its number in the tables is its position in the input.
+        """
+        self.left_out.update(left_out(fields))
         failures = () if flow is None else failures_of(flow)
         if failure is not None and not failures:
             failures = (failure,)
-        self.inputs = read(self.inputs, number, fields)
+        self.inputs = read(self.inputs, origin.number, fields)
         self.usage += usage
+        number, fields = self.rows + 1, json_only(fields)
         if not (failures and self.skip):
             message = "; ".join(map(_said, failures)) or None
             row = flattened(row_id, fields, flow, message, self.outputs)
             self.table("flattened").add(row, self._next("flattened"))
         self.failed += bool(failures)
         for one in failures:
-            self.table(ERRORS).add(_trouble(number, row_id, one), self._next(ERRORS))
+            line = _trouble(number, origin, row_id, one, fields)
+            self.table(ERRORS).add(line, self._next(ERRORS))
         if flow is not None:
             for stage, parts in unkept(flow):
                 self.unkept.setdefault(stage, {}).update(dict.fromkeys(parts))
@@ -187,6 +197,7 @@ class Output:
             "outputs": sorted(self.outputs),
             "unkept": {stage: list(parts) for stage, parts in self.unkept.items()},
             "stepped_in": dict(self.stepped_in),
+            "left_out": dict(self.left_out),
             "tables": {name: table.note() for name, table in self.tables.items()},
         }
 
@@ -207,6 +218,7 @@ class Output:
             set(note["outputs"]),
             {stage: dict.fromkeys(parts) for stage, parts in note["unkept"].items()},
             Counter(note["stepped_in"]),
+            Counter(note.get("left_out", {})),
             layout=note.get("layout", 1),
             stages=stages,
         )
@@ -249,9 +261,13 @@ def _said(failure: RowFailure) -> str:
     return f"{failure.branch}: {failure.message}" if failure.branch else failure.message
 
 
-def _trouble(number: int, row_id: str, failure: RowFailure) -> dict[str, Any]:
+def _trouble(
+    number: int, origin: Origin, row_id: str, failure: RowFailure, fields: Mapping[str, Any]
+) -> dict[str, Any]:
     return {
         "row": number,
+        "file": origin.file,
+        "line": origin.line,
         "id": row_id,
         "branch": failure.branch or None,
         "stage": failure.stage,
@@ -260,6 +276,6 @@ def _trouble(number: int, row_id: str, failure: RowFailure) -> dict[str, Any]:
         "cause": failure.cause,
         "message": failure.message,
         "text": failure.text,
-        "line": failure.line,
         "traceback": failure.traceback,
+        "fields": fields,
     }

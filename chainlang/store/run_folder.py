@@ -31,6 +31,7 @@ from attrs import asdict, define, field, frozen
 
 from chainlang.errors import ChainlangError, error_of
 from chainlang.protocol.messages import Usage
+from chainlang.semantics.origin import Origin
 from chainlang.semantics.outputs import EVERYTHING, Outputs
 from chainlang.semantics.record import Flow
 from chainlang.semantics.row_failure import RowFailure
@@ -219,7 +220,7 @@ class RunFolder:
 
     def write(
         self,
-        number: int,
+        origin: Origin,
         row_id: str,
         fields: Mapping[str, Any],
         flow: Flow | None,
@@ -230,13 +231,11 @@ class RunFolder:
     ) -> None:
         """Write what became of a row: its `flow`, its `failure`, or both if an arm failed.
 
-        Rows come in the order of the input, each once; `number` is a row's line or position. A row
-        that could not be read has no id and no fields: ``write(7, "", {}, None, failure=...)``. If
-        the run ends behind a row with `redo`, one that goes on does that row again. Raises
-        `SourceError` if the disk does.
+        Rows come in the order of the input, each once. If the run ends behind a row with `redo`,
+        one that goes on does that row again. Raises `SourceError` if the disk does.
         """
         with self._whole():
-            self.output.write(number, row_id, fields, flow, failure, usage or Usage())
+            self.output.write(origin, row_id, fields, flow, failure, usage or Usage())
             self._redo = redo
             is_full = self.output.is_full
             if is_full or time.monotonic() - self._noted >= NOTE_SECONDS:
@@ -297,6 +296,7 @@ class RunFolder:
                 "succeeded": out.rows - out.failed,
                 "failed": out.failed,
             },
+            "left_out": dict(sorted(out.left_out.items())),
             "events": dict(sorted(out.stepped_in.items())),
             "usage": asdict(out.usage),
             "started": self.started.isoformat(timespec="milliseconds"),

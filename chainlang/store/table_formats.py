@@ -14,10 +14,10 @@ from typing import Any, BinaryIO, get_args
 
 from attrs import define, field
 
-from chainlang.data.row import Unreadable
 from chainlang.data.to_json import plain
 from chainlang.diagnostics.render import shown
 from chainlang.errors import error_of
+from chainlang.semantics.not_json import left_out
 from chainlang.settings import Format
 
 FORMATS: tuple[str, ...] = get_args(Format)
@@ -51,10 +51,8 @@ def json_line(row: Mapping[str, Any]) -> bytes:
 
 
 def _plain(value: Any) -> Any:
-    try:
-        return plain(value)
-    except Unreadable:
-        return shown(value, 1000)
+    found = plain(value)
+    return shown(value, 1000) if any(left_out({"value": found})) else found
 
 
 @define

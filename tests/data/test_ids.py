@@ -18,9 +18,9 @@ def test_an_id_twice_is_a_bad_row_that_names_both() -> None:
     twice = Row(9, {"id": "7"})
     assert list(check_ids([*rows, twice, BadRow(10, "no"), twice])) == [
         *rows,
-        BadRow(9, "row 4 has the id '7' too: ids are unique, or left out"),
+        BadRow(9, "row 4 has the id '7' too: ids are unique, or left out", twice.fields),
         BadRow(10, "no"),
-        BadRow(9, "row 4 has the id '7' too: ids are unique, or left out"),
+        BadRow(9, "row 4 has the id '7' too: ids are unique, or left out", twice.fields),
     ]
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from chainlang.data import BadRow, Row, read_rows
 from chainlang.errors import SourceError
+from chainlang.semantics.not_json import json_only, reason
 from tests.laws import law
 
 VALUES = st.recursive(
@@ -33,15 +34,26 @@ BAD = {
     '"text"': "a string is not a row: each line is one JSON object",
     "null": "a null is not a row: each line is one JSON object",
     "1.5": "a number is not a row: each line is one JSON object",
-    '{"a": NaN}': "NaN is not JSON: write null for a missing number",
-    '{"a": -Infinity}': "-Infinity is not JSON: write null for a missing number",
-    '{"a": 1e999}': "the number 1e999 is too large",
-    '{"a": {"b": 1, "b": 1}}': "the object has the name 'b' twice",
-    '{"a": ' + "9" * 5000 + "}": "a number of more than 4,300 digits",
-    '{"a": ' + "[" * 100 + "]" * 100 + "}": "nested more than 100 deep, which is the limit",
+    '{"b": 1, "a": 2, "b": 1}': "the object has the name 'b' twice",
     '{"a": ' + "[" * 90_000: "nested more than 100 deep, which is the limit",
     '{"a": "\x00"}': "not JSON: invalid control character at column 8",
 }
+
+
+UNREAD = {
+    '{"a": NaN, "n": 1}': "NaN is not JSON: write null for a missing number",
+    '{"a": -Infinity, "n": 1}': "-Infinity is not JSON: write null for a missing number",
+    '{"a": 1e999, "n": 1}': "the number 1e999 is too large",
+    '{"a": {"b": 1, "b": 1}, "n": 1}': "the object has the name 'b' twice",
+    '{"a": ' + "9" * 5000 + ', "n": 1}': "a number of more than 4,300 digits",
+    '{"a": ' + "[" * 100 + "]" * 100 + ', "n": 1}': "a: nested more than 100 deep, which is the "
+    "limit",
+}
+"""Lines with a value that is an error only where something reads it."""
+
+
+def said(rows: list[Row | BadRow]) -> list[Row | tuple[int, str]]:
+    return [row if isinstance(row, Row) else (row.number, row.message) for row in rows]
 
 
 def read(folder: Path, data: bytes, name: str = "x.jsonl", **options: Any) -> list[Row | BadRow]:
@@ -53,7 +65,17 @@ def read(folder: Path, data: bytes, name: str = "x.jsonl", **options: Any) -> li
 @pytest.mark.parametrize(("line", "message"), BAD.items(), ids=[key[:12] for key in BAD])
 def test_a_bad_line_says_what_is_wrong(tmp_path: Path, line: str, message: str) -> None:
     rows = read(tmp_path, f'{{"n": 1}}\n{line}\n{{"n": 3}}'.encode())
-    assert rows == [Row(1, {"n": 1}), BadRow(2, message), Row(3, {"n": 3})]
+    assert said(rows) == [Row(1, {"n": 1}), (2, message), Row(3, {"n": 3})]
+    assert isinstance(rows[1], BadRow)
+    assert rows[1].text == (line if len(line) < 1000 else line[:999] + "…")
+
+
+@pytest.mark.parametrize(("line", "why"), UNREAD.items(), ids=[key[:12] for key in UNREAD])
+def test_a_value_that_is_not_json_costs_its_field_only(tmp_path: Path, line: str, why: str) -> None:
+    (row,) = read(tmp_path, line.encode())
+    assert isinstance(row, Row)
+    assert json_only(row.fields) == {"n": 1}
+    assert reason(row.fields["a"]) == why
 
 
 def test_a_hundred_levels_are_not_too_deep(tmp_path: Path) -> None:
@@ -73,14 +95,14 @@ def test_what_json_writes_is_read(rows: list[dict[str, Any]], ascii_only: bool) 
 def test_bad_lines_never_shift_others(kinds: list[str]) -> None:
     lines = [json.dumps({"n": at}) if kind == "GOOD" else kind for at, kind in enumerate(kinds, 1)]
     wanted = {
-        at: Row(at, {"n": at}) if kind == "GOOD" else BadRow(at, BAD[kind])
+        at: Row(at, {"n": at}) if kind == "GOOD" else (at, BAD[kind])
         for at, kind in enumerate(kinds, 1)
         if kind
     }
     with TemporaryDirectory() as folder:
         if wanted:
             found = read(Path(folder), "\n".join(lines).encode())
-            assert {row.number: row for row in found} == wanted
+            assert dict(zip((row.number for row in found), said(found), strict=True)) == wanted
         else:
             with pytest.raises(SourceError, match="empty"):
                 read(Path(folder), "\n".join(lines).encode())
@@ -93,7 +115,7 @@ def test_line_ends_marks_and_blanks(tmp_path: Path) -> None:
 
 def test_bytes_that_are_no_text_cost_their_line_only(tmp_path: Path) -> None:
     rows = read(tmp_path, b'{"n": 1}\n{"n": "\xff"}\n{"n": 3}\n')
-    assert rows[1] == BadRow(2, "byte 0xff at column 8 is not UTF-8")
+    assert rows[1] == BadRow(2, "byte 0xff at column 8 is not UTF-8", text='{"n": "\\xff"}')
     assert rows[2] == Row(3, {"n": 3})
 
 
@@ -101,7 +123,9 @@ def test_a_long_line_costs_itself_only(tmp_path: Path) -> None:
     long = b'{"n": "' + b"x" * 3_000_000 + b'"}'
     rows = read(tmp_path, b'{"n": 1}\n' + long + b'\n{"n": 3}\n' + long, line_bytes=1000)
     bad = "a line of more than 1,000 bytes, which is the limit"
-    assert rows == [Row(1, {"n": 1}), BadRow(2, bad), Row(3, {"n": 3}), BadRow(4, bad)]
+    assert said(rows) == [Row(1, {"n": 1}), (2, bad), Row(3, {"n": 3}), (4, bad)]
+    assert isinstance(rows[1], BadRow)
+    assert rows[1].text == long[:999].decode() + "…"
 
 
 @pytest.mark.parametrize("end", ["", "\n", "\r\n"])

@@ -22,6 +22,7 @@ from chainlang.plan.lower import lower
 from chainlang.protocol.messages import Usage
 from chainlang.runtime.prepared import Prepared
 from chainlang.runtime.run_loop import run
+from chainlang.semantics.origin import Origin
 from chainlang.semantics.record import Branched, Candidate, Event, Flow, Record
 from chainlang.semantics.row_failure import RowFailure
 from chainlang.store import About, RunFolder
@@ -29,7 +30,7 @@ from chainlang.store.folder_names import folder_name
 
 ABOUT = About(chain="E >> M", graph=chain("E >> M").to_json(), plan="the plan\n", seed=7)
 BEFORE = Record({}, "1", None)
-FAILURE = RowFailure("no number in it", "J", ("1", "&0"), 2, "nonsense", 5, cause="reply")
+FAILURE = RowFailure("no number in it", "J", ("1", "&0"), 2, "nonsense", cause="reply")
 
 
 def flow(answer: Any = "42", **history: Any) -> Record:
@@ -48,7 +49,7 @@ def written(path: Path, flows: list[Flow | None], **options: Any) -> Path:
             failure = None if one else FAILURE
             fields = {"id": number, "text": "a"}
             folder.write(
-                number, str(number), fields, one, failure=failure, usage=Usage(2, 10, 0, 5)
+                Origin(number), str(number), fields, one, failure=failure, usage=Usage(2, 10, 0, 5)
             )
         folder.finish()
     return path
@@ -88,9 +89,9 @@ def test_what_goes_where(tmp_path: Path) -> None:
     assert [row["answer"] for row in rows_of(path / "fr/000.jsonl")] == ["x"]
     assert rows_of(path / "errors.jsonl") == [
         {
-            "row": 2, "id": "2", "branch": None, "stage": "J", "place": ["1", "&0"], "sample": 2,
-            "cause": "reply", "message": "no number in it", "text": "nonsense", "line": 5,
-            "traceback": None,
+            "row": 2, "file": None, "line": None, "id": "2", "branch": None, "stage": "J",
+            "place": ["1", "&0"], "sample": 2, "cause": "reply", "message": "no number in it",
+            "text": "nonsense", "traceback": None, "fields": {"id": 2, "text": "a"},
         }
     ]  # fmt: skip
     assert (path / "graph.json").read_text() == ABOUT.graph
@@ -162,7 +163,7 @@ def test_no_input_is_lost_to_an_output(
     tmp_path: Path, fields: Mapping[str, Any], columns: Mapping[str, Any]
 ) -> None:
     with RunFolder.create(tmp_path, ABOUT) as folder:
-        folder.write(1, "1", fields, flow(fr="x"))
+        folder.write(Origin(1), "1", fields, flow(fr="x"))
     (row,) = rows_of(tmp_path / "flattened/000.jsonl")
     outputs = ("id", "answer", "verdict", "fr.answer", "fr.score", "error")
     assert {name: value for name, value in row.items() if name not in outputs} == columns
@@ -172,7 +173,7 @@ def test_no_input_is_lost_to_an_output(
 def test_outputs_with_the_names_of_columns(tmp_path: Path) -> None:
     record = Record({}, "", None, (Candidate("a", {"id": 5, "error": 6, "answer": "a"}),))
     with RunFolder.create(tmp_path, ABOUT) as folder:
-        folder.write(1, "1", {"output.id": 4}, record)
+        folder.write(Origin(1), "1", {"output.id": 4}, record)
     assert rows_of(tmp_path / "flattened/000.jsonl") == [
         {
             "id": "1", "input.output.id": 4, "answer": "a", "output.id": 5, "output.error": 6,
@@ -223,10 +224,10 @@ def test_equal_runs_write_equal_bytes(tmp_path: Path, format: Any) -> None:  # n
 def test_a_part_is_seen_when_it_is_complete(tmp_path: Path) -> None:
     with RunFolder.create(tmp_path, ABOUT, part_rows=100) as folder:
         for number in range(1, 100):
-            folder.write(number, "", {"text": "x" * 2000}, flow())
+            folder.write(Origin(number), "", {"text": "x" * 2000}, flow())
         names = {one.name for one in (tmp_path / "flattened").iterdir()}
         assert names == {"000.rows.tmp"}
-        folder.write(100, "", {}, flow())
+        folder.write(Origin(100), "", {}, flow())
         assert [one.name for one in (tmp_path / "flattened").iterdir()] == ["000.jsonl"]
         assert not (tmp_path / "metadata.json").exists()
 
@@ -234,7 +235,7 @@ def test_a_part_is_seen_when_it_is_complete(tmp_path: Path) -> None:
 def test_a_run_that_ends_early_keeps_what_it_has(tmp_path: Path) -> None:
     def stopped() -> None:
         with RunFolder.create(tmp_path, ABOUT) as folder:
-            folder.write(1, "1", {}, flow())
+            folder.write(Origin(1), "1", {}, flow())
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -253,7 +254,7 @@ def test_no_file_stays_open_however_many_parts(tmp_path: Path) -> None:
     open_files = Path("/proc/self/fd") if Path("/proc/self/fd").exists() else Path("/dev/fd")
     before = len(list(open_files.iterdir())) + 3  # the journal, its log and what they share
     with RunFolder.create(tmp_path, ABOUT) as folder:
-        folder.write(1, "1", {}, flow(**many))
+        folder.write(Origin(1), "1", {}, flow(**many))
         assert len(list(open_files.iterdir())) == before + 1
     assert len(list(open_files.iterdir())) == before - 3
 
@@ -265,7 +266,12 @@ def test_a_run_of_the_loop(tmp_path: Path) -> None:
     with RunFolder.create(tmp_path, ABOUT) as folder:
         for one in run(Prepared(lower(body), {"tiny": FakeEngine()}), records):
             folder.write(
-                one.index + 1, one.row_id, {}, one.flow, failure=one.failure, usage=one.usage
+                Origin(one.index + 1),
+                one.row_id,
+                {},
+                one.flow,
+                failure=one.failure,
+                usage=one.usage,
             )
         folder.finish()
     first, second = rows_of(tmp_path / "flattened/000.jsonl")
@@ -310,7 +316,7 @@ def test_the_same_run_is_written_anew(tmp_path: Path) -> None:
 
 def test_what_a_killed_run_left_is_replaced(tmp_path: Path) -> None:
     folder = RunFolder.create(tmp_path, ABOUT)
-    folder.write(1, "1", {"text": "x" * 100_000}, flow("y" * 100_000), failure=FAILURE)
+    folder.write(Origin(1), "1", {"text": "x" * 100_000}, flow("y" * 100_000), failure=FAILURE)
     folder.journal.close()  # as the system does
     folder.root.close()
     assert (tmp_path / "flattened/000.rows.tmp").exists()
@@ -405,7 +411,7 @@ def test_names_that_are_paths_are_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "canary").write_text("alive")
     with RunFolder.create(tmp_path / "run", ABOUT) as folder:
         with pytest.raises(SourceError) as raised:
-            folder.write(1, "1", {}, flow(**{name: 1}))
+            folder.write(Origin(1), "1", {}, flow(**{name: 1}))
         for inner in (folder.root.create, folder.root.read, folder.root.remove):
             if name in ("", ".", "..") or "/" in name or "\0" in name:
                 with pytest.raises(SourceError, match="path"):
@@ -418,9 +424,10 @@ def test_names_that_are_paths_are_refused(tmp_path: Path, name: str) -> None:
 def test_ids_and_values_are_never_paths(tmp_path: Path) -> None:
     with RunFolder.create(tmp_path / "run", ABOUT) as folder:
         for number, name in enumerate(NAMES, 1):
-            folder.write(number, name, {name: name}, flow(name), failure=RowFailure(name, name))
+            failure = RowFailure(name, name)
+            folder.write(Origin(number), name, {name: name}, flow(name), failure=failure)
         branched = Branched(tuple((name, flow(name)) for name in NAMES), BEFORE)
-        folder.write(99, "../../canary", {}, branched)
+        folder.write(Origin(99), "../../canary", {}, branched)
         folder.finish()
     assert set(files(tmp_path)) == {
         f"run/{name}"
@@ -463,7 +470,7 @@ def test_links_planted_during_a_run_lead_nowhere(tmp_path: Path, place: str, tar
         with RunFolder.create(tmp_path / "run", ABOUT) as folder:
             link.parent.mkdir(exist_ok=True)
             link.symlink_to(leads)
-            folder.write(1, "1", {"text": "x" * 100_000}, flow(fr="y"), failure=FAILURE)
+            folder.write(Origin(1), "1", {"text": "x" * 100_000}, flow(fr="y"), failure=FAILURE)
             folder.finish()
 
     if place.endswith(("0.jsonl", "errors.jsonl", "metadata.json")):
@@ -513,7 +520,7 @@ def test_permissions_follow_the_umask_but_for_a_private_journal(
 ) -> None:
     path = tmp_path / "above" / "run"
     with umask(mask), RunFolder.create(path, ABOUT, private=private) as folder:
-        folder.write(1, "1", {}, flow(fr="x"))
+        folder.write(Origin(1), "1", {}, flow(fr="x"))
         during = modes(path)
         folder.finish()
     for found in (during, modes(path)):

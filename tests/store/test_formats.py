@@ -23,14 +23,14 @@ KEYS_1, KEYS_2 = (form(Engine().fingerprint) for form in (format_1, format_2))
 
 
 def tables(path: Path) -> dict[str, Any]:
-    """Return the tables of a run and its graph; messages may be worded anew."""
+    """Return the tables of a run and its graph; messages may be worded anew, columns be added."""
+    newer = ("message", "error", "file", "line", "fields")
     found: dict[str, Any] = {"graph": (path / "graph.json").read_text()}
     for name, data in files(path).items():
         if name.endswith(".jsonl"):
             rows = [json.loads(line) for line in data.splitlines()]
             found[name] = [
-                {key: value for key, value in row.items() if key not in ("message", "error")}
-                for row in rows
+                {key: value for key, value in row.items() if key not in newer} for row in rows
             ]
     return found
 

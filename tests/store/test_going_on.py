@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from chainlang.protocol.messages import Usage
+from chainlang.semantics.origin import Origin
 from chainlang.semantics.record import Event
 from chainlang.store import RunFolder, Source
 from chainlang.store.output import read
@@ -44,7 +45,7 @@ def write(folder: RunFolder, last: int) -> None:
         found = flow(**told).noted(*[Event("retry", ("1",), "again")] * (number % 2))
         failure = FAILURE if number % 5 == 0 else None
         folder.write(
-            number, str(number), {"id": number}, None if failure else found,
+            Origin(number), str(number), {"id": number}, None if failure else found,
             failure=failure, usage=Usage(1, 2, 0, 3),
         )  # fmt: skip
 

@@ -15,6 +15,7 @@ from chainlang import ChainlangError, chain
 from chainlang.engines.fake import FakeEngine
 from chainlang.errors import SourceError
 from chainlang.ir.verify import is_name
+from chainlang.semantics.origin import Origin
 from chainlang.store import RunFolder
 from tests.store.test_folder import ABOUT, FAILURE, flow
 
@@ -96,7 +97,7 @@ def test_ids_columns_and_values_are_data(
                 failure = FAILURE if number % 3 == 0 else None
                 one = None if failure else flow(name)
                 fields = {"id": name, name: name} if number % 50 == 0 else {"id": name}
-                folder.write(number, name, fields, one, failure=failure)
+                folder.write(Origin(number), name, fields, one, failure=failure)
             folder.finish()
         parts = [f"{table}/00{n}.{format}" for table in ("flattened", "answers") for n in range(3)]
         own = {"errors.jsonl", "graph.json", "journal.sqlite", "metadata.json", "plan.txt", *parts}
@@ -113,7 +114,7 @@ def test_parts_have_names_of_the_language_or_none(seed: int, tmp_path: Path) -> 
             if is_name(name):
                 continue
             with pytest.raises(SourceError, match="can't have a folder"):
-                folder.output.write(1, "1", {}, flow(**{name: 1}), None, folder.before)
+                folder.output.write(Origin(1), "1", {}, flow(**{name: 1}), None, folder.before)
             if "/" in name or "\0" in name:
                 for act in (folder.root.create, folder.root.read, folder.root.remove):
                     with pytest.raises(SourceError, match="can't be the name of a file"):

@@ -1,0 +1,40 @@
+"""Origin of a row: its number in its source, and the file."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+STDIN = "-"
+"""Path that stands for the standard input."""
+
+
+@frozen
+class Origin:
+    """Origin of a row, which prints as its label in messages.
+
+    >>> print(Origin(4, "data/in.csv")); print(Origin(4, "in.parquet")); print(Origin(1))
+    in.csv, line 4
+    in.parquet, row 4
+    row 1
+    """
+
+    number: int = 0
+    """Number of its first line in a text file; its position in other sources. Counted from 1."""
+    file: str | None = None
+    """Path of its file, as it was given; None for a row of another source."""
+
+    @property
+    def line(self) -> int | None:
+        """Number of its line; None for a row of a source without lines."""
+        is_text = self.file is not None and not self.file.lower().endswith(".parquet")
+        return self.number if is_text else None
+
+    def __str__(self) -> str:
+        unit = f"row {self.number}" if self.line is None else f"line {self.number}"
+        if self.file is None:
+            return unit
+        return f"{'stdin' if self.file == STDIN else self.file.rpartition('/')[2]}, {unit}"
+
+
+NOWHERE = Origin()
+"""Origin of a row that is not from a source."""
