@@ -123,7 +123,8 @@ def _input(given: Any) -> tuple[tuple[Item, ...], Bound]:
         refuse(f"input= can't be {shown(given)}: {error}", hint)
     if not isinstance(found.type, TypeName) or not found.declared:
         refuse(f"input= can't be {shown(given)}: a row has fields", hint)
-    return (*found.declared, Input(found.type)), Bound(found.classes)
+    exact = getattr(given, "model_config", {}).get("extra") == "forbid"
+    return (*found.declared, Input(found.type, exact)), Bound(found.classes)
 
 
 def _split_ops(

@@ -15,7 +15,7 @@ from attrs import define, evolve, field
 
 from chainlang.data.lines import Line, read_lines, refuse
 from chainlang.data.read_progress import Extent
-from chainlang.data.row import LARGEST_LINE, BadRow, Row, Unreadable, beginning
+from chainlang.data.row import LARGEST_LINE, BadRow, Header, Row, Unreadable, beginning
 from chainlang.diagnostics.render import shown
 
 
@@ -25,26 +25,30 @@ def read_csv(
     *,
     line_bytes: int = LARGEST_LINE,
     extent: Extent | None = None,
+    header: Header | None = None,
 ) -> Iterator[Row | BadRow]:
     """Yield the rows of a file. Empty lines are skipped, but count as lines.
 
-    `line_bytes` is the maximum size of a record. Raises `SourceError` for an invalid header.
+    `line_bytes` is the maximum size of a record; `header` is called before the first row. Raises
+    `SourceError` for an invalid header.
     """
     records = _records(read_lines(path, line_bytes, extent), delimiter, line_bytes)
-    number, header = next(records, (1, []))
-    if isinstance(header, BadRow):
-        refuse(path, f"line {number}, the header: {header.message}")
+    number, names = next(records, (1, []))
+    if isinstance(names, BadRow):
+        refuse(path, f"line {number}, the header: {names.message}")
     file = str(path)
-    _check_header(path, header, delimiter)
+    _check_header(path, names, delimiter)
+    if header is not None:
+        header(file, names)
     for number, values in records:
         if isinstance(values, BadRow):
             yield evolve(values, file=file)
             continue
-        fields = dict(zip(header, values, strict=False))
-        if len(values) == len(header):
+        fields = dict(zip(names, values, strict=False))
+        if len(values) == len(names):
             yield Row(number, fields, file=file)
         else:
-            message = _ragged(len(values), len(header), delimiter)
+            message = _ragged(len(values), len(names), delimiter)
             text = beginning(delimiter.join(values))
             yield BadRow(number, message, fields, text, file)
 

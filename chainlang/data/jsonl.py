@@ -14,7 +14,7 @@ from chainlang.data.lines import read_lines, refuse
 from chainlang.data.read_progress import Extent
 from chainlang.data.row import DEEPEST, LARGEST_LINE, BadRow, Row, Unreadable, beginning
 from chainlang.diagnostics.render import article, shown
-from chainlang.semantics.not_json import NotJson, reason
+from chainlang.semantics.not_json import NotJson, original, reason
 
 _AT = re.compile("( starting)? at$")  # end of some of Python's messages
 _KINDS = {list: "list", str: "string", bool: "boolean", type(None): "null", int: "number"}
@@ -71,10 +71,12 @@ def read_object(text: str, depth: int = DEEPEST) -> dict[str, Any]:
     if not isinstance(value, dict):
         kind = article(_KINDS.get(type(value), "number"))
         raise Unreadable(f"{kind} is not a row: each line is one JSON object")
-    if text.count("{") + text.count("[") > depth:
-        for name, one in value.items():
-            if _deeper(one, depth - 1):
-                value[name] = NotJson(f"{name}: {_too_deep(depth)}", one)
+    may_be_deep = text.count("{") + text.count("[") > depth
+    for name, one in value.items():
+        if isinstance(one, NotJson):
+            value[name] = NotJson(f"{name}: {reason(one)}", original(one))
+        elif may_be_deep and _deeper(one, depth - 1):
+            value[name] = NotJson(f"{name}: {_too_deep(depth)}", one)
     return value
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from chainlang.data.lines import refuse
 from chainlang.data.read_progress import Extent
-from chainlang.data.row import DEEPEST, Row
+from chainlang.data.row import DEEPEST, Header, Row
 from chainlang.data.to_json import plain_row
 from chainlang.diagnostics.render import shown
 from chainlang.semantics.not_json import NotJson
@@ -17,7 +17,11 @@ _BATCH = 512
 
 
 def read_parquet(
-    path: Path, *, depth: int = DEEPEST, extent: Extent | None = None
+    path: Path,
+    *,
+    depth: int = DEEPEST,
+    extent: Extent | None = None,
+    header: Header | None = None,
 ) -> Iterator[Row]:
     """Yield the rows of a Parquet file, counted from 1. Times are truncated to microseconds.
 
@@ -34,6 +38,8 @@ def read_parquet(
         with parquet.ParquetFile(path) as file:
             names = file.schema_arrow.names
             check_names(path, names)
+            if header is not None:
+                header(str(path), names)
             extent.rows = file.metadata.num_rows
             yield from read_batches(file.iter_batches(batch_size=_BATCH), depth, str(path))
     except pa.ArrowException as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterable, Iterable, Iterator, Mapping, Sized
+from collections.abc import AsyncIterable, Iterable, Iterator, Mapping, Sequence, Sized
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -14,7 +14,7 @@ from chainlang.data.jsonl import read_jsonl
 from chainlang.data.lines import refuse
 from chainlang.data.parquet import check_names, read_batches, read_parquet
 from chainlang.data.read_progress import Extent
-from chainlang.data.row import DEEPEST, LARGEST_LINE, BadRow, Row, Unreadable
+from chainlang.data.row import DEEPEST, LARGEST_LINE, BadRow, Header, Row, Unreadable
 from chainlang.data.to_json import named_fields, plain_row
 from chainlang.diagnostics.render import article, shown
 from chainlang.diagnostics.suggest import closest
@@ -32,6 +32,7 @@ def read_rows(
     line_bytes: int = LARGEST_LINE,
     depth: int = DEEPEST,
     extent: Extent | None = None,
+    header: Header | None = None,
 ) -> Iterator[Row | BadRow]:
     """Return an iterator over the rows of a source; a row that can't be read is a `BadRow`.
 
@@ -39,7 +40,8 @@ def read_rows(
     pandas or polars, an Arrow table, a Hugging Face dataset, or any iterable of strings, dicts,
     pydantic models and `Row`s. A string is the row ``{"query": text}``, marked as bare.
     `line_bytes` is the maximum size of a line or record, `depth` the maximum nesting of a row's
-    values. `extent` is updated while rows are read.
+    values. `extent` is updated while rows are read. `header` is called with the name of a table and
+    those of its columns, before its first row.
 
     Raises `SourceError` for a file that can't be read or has no rows, and `OperandError` for a
     value that is not a source.
@@ -49,20 +51,23 @@ def read_rows(
     """
     extent = Extent() if extent is None else extent
     if isinstance(source, str | os.PathLike):
-        return extent.counted(_file(Path(source), line_bytes, depth, extent))
-    rows = _values(source, depth)
+        return extent.counted(_file(Path(source), line_bytes, depth, extent, header))
+    rows = _values(source, depth, header)
     if isinstance(source, Sized):
         extent.rows = len(source)
     return extent.counted(rows)
 
 
-def _file(path: Path, line_bytes: int, depth: int, extent: Extent) -> Iterator[Row | BadRow]:
+def _file(
+    path: Path, line_bytes: int, depth: int, extent: Extent, header: Header | None
+) -> Iterator[Row | BadRow]:
     ending = _checked(path)
     if ending == ".parquet":
-        return _begun(path, read_parquet(path, depth=depth, extent=extent))
+        return _begun(path, read_parquet(path, depth=depth, extent=extent, header=header))
     if ending in (".csv", ".tsv"):
         delimiter = "," if ending == ".csv" else "\t"
-        return _begun(path, read_csv(path, delimiter, line_bytes=line_bytes, extent=extent))
+        options: Any = {"line_bytes": line_bytes, "extent": extent, "header": header}
+        return _begun(path, read_csv(path, delimiter, **options))
     return _begun(path, read_jsonl(path, line_bytes=line_bytes, depth=depth, extent=extent))
 
 
@@ -77,16 +82,30 @@ def _begun(path: Path, rows: Iterator[Row | BadRow]) -> Iterator[Row | BadRow]:
     return chain((first,), rows)
 
 
-def _values(source: Any, depth: int) -> Iterator[Row | BadRow]:
+def _values(source: Any, depth: int, header: Header | None) -> Iterator[Row | BadRow]:
     if callable(getattr(source, "to_batches", None)) and hasattr(source, "column_names"):
-        check_names("this table", source.column_names)
+        _check_columns("this table", source.column_names, header)
         return read_batches(source.to_batches(), depth)
     _refuse_value(source)
     if callable(getattr(source, "itertuples", None)):
-        return _rows(_pandas(source), depth)
+        names = _pandas_names(source)
+        _check_columns("this frame", names, header)
+        # A frame without columns yields an empty tuple for each row.
+        tuples = source.itertuples(index=False, name=None)
+        return _rows(map(dict, map(partial(zip, names), tuples)), depth)
     if callable(getattr(source, "iter_rows", None)):
+        _check_columns("this frame", source.columns, header)
         return _rows(source.iter_rows(named=True), depth)
+    of_dataset = getattr(source, "column_names", None)
+    if isinstance(of_dataset, list):
+        _check_columns("this dataset", of_dataset, header)
     return _rows(source, depth)
+
+
+def _check_columns(table: str, names: Sequence[str], header: Header | None) -> None:
+    check_names(table, names)
+    if header is not None:
+        header(table, names)
 
 
 def _rows(items: Iterable[Any], depth: int) -> Iterator[Row | BadRow]:
@@ -104,17 +123,15 @@ def _rows(items: Iterable[Any], depth: int) -> Iterator[Row | BadRow]:
             yield BadRow(number, str(error), fields, None if fields else shown(item, 1000))
 
 
-def _pandas(frame: Any) -> Iterator[dict[str, Any]]:
-    """Return the rows of a pandas data frame, without its index."""
+def _pandas_names(frame: Any) -> list[str]:
+    """Return the names of the columns of a pandas data frame, without its index."""
     names = []
     for name in frame.columns:
         if isinstance(name, tuple):
             hint = "flatten the columns"
             refuse("this frame", f"the column {shown(name)} has several levels", hint)
         names.append(str(name))
-    check_names("this frame", names)
-    # A frame without columns yields an empty tuple for each row.
-    return map(dict, map(partial(zip, names), frame.itertuples(index=False, name=None)))
+    return names
 
 
 def _checked(path: Path) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 from attrs import field, frozen
 
@@ -58,6 +58,10 @@ _LONGEST = 1000  # characters of a malformed row that are kept
 def beginning(text: str) -> str:
     """Return the beginning of the text of a row."""
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+
+
+Header: TypeAlias = Callable[[str, Sequence[str]], None]
+"""Function that is called with the name of a table and those of its columns."""
 
 
 class Unreadable(ValueError):

@@ -32,7 +32,8 @@ def check_ids(rows: Iterable[Row | BadRow]) -> Iterator[Row | BadRow]:
                 name = row_id(row.fields)
                 first = seen.add(name, str(row.origin))
                 if first is not None:
-                    what = f"{first} has the id {shown(name)} too: ids are unique, or left out"
+                    other = row.origin.beside(first)
+                    what = f"{other} has the id {shown(name)} too: ids are unique, or left out"
                     yield BadRow(row.number, what, row.fields, file=row.file)
                     continue
             yield row

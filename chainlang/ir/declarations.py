@@ -122,9 +122,13 @@ class Model(Node):
 
 @frozen
 class Input(Node):
-    """``input { text: str }``, ``input Review``: the fields of a row."""
+    """``input { text: str }``, ``input Review``: the fields of a row.
+
+    ``input exact { text: str }`` refuses a row with other fields.
+    """
 
     type: Shape | TypeName
+    exact: bool = False
 
 
 @frozen

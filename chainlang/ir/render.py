@@ -132,10 +132,11 @@ def _item(node: declarations.Item) -> str:
             return f"type {name}{_fields(kind)}"
         case declarations.PythonType(name):
             return f"type @{name}"
-        case declarations.Input(declarations.TypeName(name)):
-            return f"input {name}"
-        case declarations.Input(kind):
-            return f"input{_fields(kind)}"
+        case declarations.Input(kind, exact):
+            head = "input exact" if exact else "input"
+            if isinstance(kind, declarations.TypeName):
+                return f"{head} {kind.name}"
+            return f"{head}{_fields(kind)}"
         case declarations.Use(path):
             return f"use {_shown(path)}"
         case declarations.Definition(name):

@@ -218,7 +218,7 @@ SPECIFICATION: dict[type[Node], dict[str, Check]] = {
     declarations.Input: {"type": lambda value: (
         isinstance(value, declarations.Shape)
         or value == declarations.TypeName(getattr(value, "name", ""))
-    )},
+    ), "exact": lambda value: isinstance(value, bool)},
     declarations.TypeDef: {
         "name": is_name, "type": _a(declarations.Type), "description": _optional(_is_text),
     },

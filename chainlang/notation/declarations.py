@@ -113,6 +113,8 @@ _ITEMS: dict[str, Callable[[Reader, Any], declarations.Item]] = {
     "model": _model,
     "input": read_input,
     "input_name": read_input,
+    "input_exact": read_input,
+    "input_exact_name": read_input,
     "type_shape": read_type_item,
     "type_label": read_type_item,
     "type_alias": read_type_item,

@@ -21,6 +21,7 @@ from chainlang.notation.unparse import (
     OPERATORS,
     operand,
     unparse_field,
+    unparse_input_head,
     unparse_item,
     unparse_op_head,
     unparse_setting,
@@ -109,7 +110,7 @@ class _Layout:
                 inside = any(at < _place(node)[1] for at in self.comments)
                 if inside or len(short) > WIDTH:
                     head = (
-                        "input "
+                        unparse_input_head(node)
                         if isinstance(node, declarations.Input)
                         else unparse_type_head(node)
                     )

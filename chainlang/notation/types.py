@@ -35,14 +35,24 @@ def unique(reader: Reader, nodes: tuple[Any, ...], what: str) -> None:
 # ---------------------------------------------------------------- items
 
 
+EXACT = "exact"
+"""Name before the fields of an input that refuses others; it is no keyword."""
+
+
 def read_input(reader: Reader, tree: Any) -> declarations.Input:
-    """Convert ``input { ... }`` or ``input Name``."""
-    if tree.data == "input_name":
-        token = tree.children[1]
-        span = reader.span(token)
-        named = declarations.TypeName(name_of(reader, token, "a type"), span=span)
-        return declarations.Input(named, span=spanned(reader, tree))
-    return declarations.Input(_shape(reader, tree.children), span=spanned(reader, tree))
+    """Convert ``input { ... }`` or ``input Name``, with ``exact`` before either."""
+    _, *rest = tree.children
+    exact = tree.data.startswith("input_exact")
+    if exact and str(rest[0]) != EXACT:
+        hint = f"write `input {{ ... }}`, or `input {EXACT} {{ ... }}` to refuse other fields"
+        reader.note("syntax", f"unexpected '{rest[0]}' after input", reader.span(rest[0]), hint)
+    kind: declarations.Shape | declarations.TypeName
+    if tree.data in ("input", "input_exact"):
+        kind = _shape(reader, tree.children)
+    else:
+        token = rest[-1]
+        kind = declarations.TypeName(name_of(reader, token, "a type"), span=reader.span(token))
+    return declarations.Input(kind, exact, span=spanned(reader, tree))
 
 
 def read_type_item(reader: Reader, tree: Any) -> declarations.TypeDef:

@@ -294,6 +294,11 @@ def unparse_setting(node: declarations.Setting) -> str:
     return f"{node.name} = {print_literal(value)}"
 
 
+def unparse_input_head(node: declarations.Input) -> str:
+    """Return an input up to its type: ``input exact ``."""
+    return "input exact " if node.exact else "input "
+
+
 def unparse_item(node: declarations.Item) -> str:
     """Return one item of a file as text, in its canonical spelling."""
     match node:
@@ -303,8 +308,8 @@ def unparse_item(node: declarations.Item) -> str:
             given = [print_string(source)]
             given += [unparse_setting(one).replace(" = ", "=", 1) for one in settings]
             return f"model {name} = {engine}({', '.join(given)})"
-        case declarations.Input(kind):
-            return f"input {unparse_type(kind)}"
+        case declarations.Input():
+            return unparse_input_head(node) + unparse_type(node.type)
         case declarations.TypeDef():
             return unparse_type_head(node) + unparse_type(node.type)
         case declarations.PythonType(name, schema):

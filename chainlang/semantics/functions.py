@@ -197,7 +197,9 @@ class UserFunction:
             if one.name in record.values:
                 by_name[one.name] = self._named(one, record)
             elif not one.optional:
-                raise StageError(f"it wants {one.name!r}, which this row does not have", "input")
+                hint = f": declare `{one.name}` in `input`" if one.name in record.extra else ""
+                missing = f"it wants {one.name!r}, which this row does not have{hint}"
+                raise StageError(missing, "input")
         return given, by_name
 
     def _named(self, parameter: Parameter, record: Record) -> Any:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 from typing import Any
 
 from attrs import field, frozen
@@ -12,6 +13,8 @@ from chainlang.datatypes.check_types import Declared, declared_types, shape_of
 from chainlang.datatypes.json_schema import validator
 from chainlang.datatypes.plain_values import plain
 from chainlang.datatypes.validation_errors import misfits
+from chainlang.diagnostics.source import Span
+from chainlang.diagnostics.suggest import closest
 from chainlang.ir import declarations
 from chainlang.ir.declarations import Item
 from chainlang.semantics.bindings import NOTHING, Bound
@@ -33,12 +36,14 @@ class InputError(Exception):
         super().__init__("; ".join(self.faults))
 
 
-@frozen
+@frozen(slots=False)  # for the cached property
 class RowValidator:
     """Validator of rows, from the declarations of a chain."""
 
     type: declarations.Type | None = None
     """Type of rows; None to accept any."""
+    exact: bool = False
+    """Whether a row may have no other fields."""
     derived: tuple[declarations.Field, ...] = ()
     """Fields that are computed from others."""
     types: Mapping[str, Declared] = field(factory=dict)
@@ -49,49 +54,100 @@ class RowValidator:
         """Return the validator of an `input` declaration; without one, it accepts any row."""
         declared = tuple(declared)
         types = declared_types(declared)
-        expected = next((one.type for one in declared if isinstance(one, declarations.Input)), None)
+        found = next((one for one in declared if isinstance(one, declarations.Input)), None)
+        expected, exact = (None, False) if found is None else (found.type, found.exact)
         if not isinstance(expected, declarations.Shape):
-            return cls(expected, (), types, bound)
+            schema = {} if expected is None else _schema(expected, types)
+            exact = exact or schema.get("additionalProperties") is False
+            return cls(expected, exact, (), types, bound)
         given = tuple(one for one in expected.fields if one.type is not None)
         derived = tuple(one for one in expected.fields if one.type is None)
-        return cls(declarations.Shape(given), derived, types, bound)
+        return cls(declarations.Shape(given), exact, derived, types, bound)
 
     def record(
-        self, row: Mapping[str, Any], origin: Origin = NOWHERE, *, bare: bool = False
+        self,
+        row: Mapping[str, Any],
+        origin: Origin = NOWHERE,
+        *,
+        bare: bool = False,
+        strict: bool = False,
     ) -> Record:
         """Return the initial record of a row. Raises `InputError` if it does not fit its type.
 
         A `bare` string is the value of the only required field. The query is the field ``query``,
         or the only field except ``id``; the items of the field ``responses``, a list, are the first
-        candidates.
+        candidates. Other fields than those declared are columns that pass through the chain; a
+        `strict` row has none.
 
         >>> RowValidator().record({"id": 1, "text": "hello"}).query
         'hello'
         """
         if bare and (only := self._only()) is not None:
             row = {only: row["query"]}
-        fields = dict(row) if self.type is None else self._fitted(row, self.type)
+        extra = self._extra(row)
+        if self.exact and extra and self._is_class:  # which may leave them out
+            raise InputError([f"{name}: there is no such field" for name in extra])
+        extra = {} if strict or self.exact else extra
+        fields = dict(row) if self.type is None else self._fitted(row, self.type, extra)
         responses = fields.get("responses", [])
         if not isinstance(responses, list | tuple):
             raise InputError(["responses: the first candidates are a list"])
         candidates = tuple(_candidate(one) for one in responses)
-        return Record(fields, row_id(json_only(row)), _query(fields), candidates, origin=origin)
+        return Record(
+            fields, row_id(json_only(row)), _query(fields), candidates, origin=origin, extra=extra
+        )
 
-    def _fitted(self, row: Mapping[str, Any], wanted: declarations.Type) -> dict[str, Any]:
-        """Return a validated row, with defaults and derived fields."""
+    def _extra(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the fields that are not declared."""
+        declared = self.declared
+        if declared is None:
+            return {}
+        return {name: one for name, one in row.items() if name not in declared}
+
+    @cached_property
+    def _is_class(self) -> bool:
+        return self.type is not None and shape_of(self.type, self.types) is None
+
+    def required(self) -> dict[str, Span | None]:
+        """Return the fields that a row must have, with their places in the file."""
+        shape = None if self.type is None else shape_of(self.type, self.types)
+        if shape is not None:
+            return {one.name: one.span for one in shape.fields if one.default is None}
+        schema = {} if self.type is None else _schema(self.type, self.types)
+        return dict.fromkeys(schema.get("required", ()))
+
+    @cached_property
+    def declared(self) -> frozenset[str] | None:
+        """Names of the fields that a row may have; None if it may have any."""
+        if self.type is None:
+            return None
+        names = self._names(self.type)
+        if self._is_class:
+            schema = _schema(self.type, self.types)
+            if "properties" not in schema or schema.get("additionalProperties", False) is not False:
+                return None
+            names = frozenset(schema["properties"])
+        return names | {one.name for one in self.derived} | {*_OWN}
+
+    def _fitted(
+        self, row: Mapping[str, Any], wanted: declarations.Type, extra: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Return a validated row without extra fields, with defaults and derived fields."""
         from pydantic_core import ValidationError
 
         made = {one.name: row[one.name] for one in self.derived if one.name in row}
         names = self._names(wanted)
         own = {name: row[name] for name in _OWN if name in row and name not in names}
-        rest = {name: value for name, value in row.items() if name not in own and name not in made}
+        aside = {*own, *made, *extra}
+        rest = {name: value for name, value in row.items() if name not in aside}
         unread = [reason(row[name]) for name in names if isinstance(row.get(name), NotJson)]
         if unread:
             raise InputError(unread)
         try:
             fitted = plain(validator(wanted, self.types, self.bound.classes).validate_python(rest))
         except ValidationError as error:
-            raise InputError(misfits(error, wanted, self.types)) from error
+            faults = misfits(error, wanted, self.types)
+            raise InputError([*faults, *self._misspelt(rest, extra)]) from error
         except Exception as error:  # validators of a class are user code
             raise InputError([f"its class failed: {type(error).__name__}: {error}"]) from error
         found = {**own, **fitted}
@@ -101,6 +157,13 @@ class RowValidator:
             template = one.default.value
             found[one.name] = _derived(one.name, template, found) if given is None else given
         return found
+
+    def _misspelt(self, row: Mapping[str, Any], extra: Mapping[str, Any]) -> Iterator[str]:
+        """Yield a message for each extra field that has nearly the name of a missing one."""
+        for name in self.required():
+            near = closest(name, extra) if name not in row else None
+            if near is not None:
+                yield f"{near}: there is no such field; did you mean '{name}'?"
 
     def _only(self) -> str | None:
         """Return the field for a bare string; None for ``query``."""
@@ -135,9 +198,16 @@ def declared_fields(declared: Iterable[Item]) -> frozenset[str]:
     shape = shape_of(expected, types)
     if shape is not None:
         return frozenset(field.name for field in shape.fields)
-    known = types.get(expected.name) if isinstance(expected, declarations.TypeName) else None
+    return frozenset(_schema(expected, types).get("properties", ()))
+
+
+def _schema(node: declarations.Type, types: Mapping[str, Declared]) -> Mapping[str, Any]:
+    """Return the JSON schema of a row of a Python class; empty for any other type."""
+    known = types.get(node.name) if isinstance(node, declarations.TypeName) else None
     schema = json.loads(known.schema) if isinstance(known, declarations.PythonType) else {}
-    return frozenset(schema.get("properties", ()))
+    target = schema.get("$ref", "").rpartition("/")[2]  # of a class that contains itself
+    found: Mapping[str, Any] = schema.get("$defs", {}).get(target, schema)
+    return found
 
 
 def _query(fields: Mapping[str, Any]) -> str | None:

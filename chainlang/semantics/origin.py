@@ -29,11 +29,23 @@ class Origin:
         is_text = self.file is not None and not self.file.lower().endswith(".parquet")
         return self.number if is_text else None
 
+    @property
+    def place(self) -> str:
+        """Label of the row inside its source: ``line 4``."""
+        return f"row {self.number}" if self.line is None else f"line {self.number}"
+
     def __str__(self) -> str:
-        unit = f"row {self.number}" if self.line is None else f"line {self.number}"
         if self.file is None:
-            return unit
-        return f"{'stdin' if self.file == STDIN else self.file.rpartition('/')[2]}, {unit}"
+            return self.place
+        return f"{'stdin' if self.file == STDIN else self.file.rpartition('/')[2]}, {self.place}"
+
+    def beside(self, label: str) -> str:
+        """Return the label of another row, without the name of the file if it is the same.
+
+        >>> Origin(4, "b.csv").beside("b.csv, line 3"), Origin(4, "b.csv").beside("a.csv, line 3")
+        ('line 3', 'a.csv, line 3')
+        """
+        return label.removeprefix(str(self).removesuffix(self.place))
 
 
 NOWHERE = Origin()

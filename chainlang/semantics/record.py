@@ -94,6 +94,8 @@ class Record:
     """Names visible in the current part only: the item of an `each`, the error of a `retry`."""
     origin: Origin = field(default=NOWHERE, eq=False, repr=False)
     """Position of the row in its source."""
+    extra: Mapping[str, Any] = field(default=_NOTHING, eq=False, repr=False)
+    """Columns of the row that `input` does not declare; only results and tables have them."""
 
     def after(self, stage: str, place: Place, candidates: tuple[Candidate, ...]) -> Record:
         """Return the record after a stage, with the candidates of the stage."""
@@ -108,6 +110,7 @@ class Record:
             self.events,
             self.local,
             self.origin,
+            self.extra,
         )
 
     def named(self, name: str, candidates: tuple[Candidate, ...], *, own: bool = False) -> Record:
@@ -202,10 +205,10 @@ def moved(flow: Flow, row: Record) -> Flow:
     """Return the result of a row as that of an equal row, which starts as `row`."""
     match flow:
         case Record():
-            return evolve(flow, origin=row.origin)
+            return evolve(flow, origin=row.origin, extra=row.extra)
         case Branched(results, start):
             arms = tuple((name, moved(one, row)) for name, one in results)
-            return Branched(arms, evolve(start, origin=row.origin))
+            return Branched(arms, evolve(start, origin=row.origin, extra=row.extra))
         case RowFailure():
             return flow
     assert_never(flow)

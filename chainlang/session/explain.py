@@ -159,7 +159,7 @@ def explained(
         return page(of_a_row(found))
     forecaster = Forecaster.of(found, named, settings)
     if not analyze:
-        for _ in forecaster.watch(rows_of(rows, program, settings.limit, Extent())):
+        for _ in forecaster.watch(rows_of(rows, program, settings, Extent())):
             pass
         return page(forecaster.forecast())
     costs = analyzed(program, rows, settings, forecaster)

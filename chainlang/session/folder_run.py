@@ -164,7 +164,7 @@ class FolderRun:
             out, format=settings.format, overwrite=settings.overwrite, retry=settings.retry_failed
         )
         extent = Extent()
-        rows = Rows.of(source, program, settings.limit, extent)
+        rows = Rows.of(source, program, settings, extent)
         prepared = prepare(program, settings)
         engines = prepared.engines
         forecaster: Forecaster | None = None
@@ -295,7 +295,7 @@ def _promised(engine: Engine) -> dict[str, Any]:
 def _read(start: Record | RowFailure | None) -> tuple[Origin, Mapping[str, Any]]:
     """Return the position of a row in its source, and its fields, as far as they were read."""
     if isinstance(start, Record):
-        return start.origin, start.row
+        return start.origin, {**start.row, **start.extra} if start.extra else start.row
     return (NOWHERE, {}) if start is None else (start.origin or NOWHERE, start.fields)
 
 

@@ -162,7 +162,11 @@ class Result:
         record = self.record
         if name in ("answer", "responses"):
             return self.answer if name == "answer" else [one.answer for one in self.candidates]
-        if "candidates" not in self.outputs and name not in (*record.history, *record.row):
+        if "candidates" not in self.outputs and name not in (
+            *record.history,
+            *record.row,
+            *record.extra,
+        ):
             self._asked("candidates")
         try:
             return field_of(record.candidates, name)
@@ -171,6 +175,8 @@ class Result:
                 return Part(record.history[name])
             if name in record.row:
                 return original(record.row[name])
+            if name in record.extra:
+                return original(record.extra[name])
             raise
 
     def __repr__(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, islice
 from os import PathLike
 from pathlib import Path
@@ -12,22 +12,32 @@ from attrs import define
 
 from chainlang.analysis.program import Program
 from chainlang.data import BadRow, Extent, Row, check_ids, read_rows
+from chainlang.errors import raise_errors
+from chainlang.semantics.header_faults import header_faults
 from chainlang.semantics.input_schema import InputError
 from chainlang.semantics.not_json import json_only
 from chainlang.semantics.record import Record
 from chainlang.semantics.row_failure import RowFailure
 from chainlang.semantics.seeds import row_id
+from chainlang.settings import RowSettings, Way
 
 
 def rows_of(
-    source: Any, program: Program, limit: int | None, extent: Extent
+    source: Any, program: Program, settings: RowSettings, extent: Extent
 ) -> Iterator[Record | RowFailure]:
     """Return the initial record of each row of a source, or a failure for an invalid row.
 
-    `extent` counts the rows that were read. Raises `SourceError` if the source can't be read.
+    The row of a call may have no other fields than those declared, since they are written for this
+    call; those of a table pass through. `extent` counts the rows that were read. Raises
+    `SourceError` if the source can't be read, or its columns are not those declared.
     """
-    rows = check_ids(read_rows(source, extent=extent))
-    return _starts(rows if limit is None else islice(rows, limit), program)
+
+    def check(table: str, columns: Sequence[str]) -> None:
+        raise_errors(header_faults(program.row_validator, table, columns))
+
+    rows = check_ids(read_rows(source, extent=extent, header=check))
+    strict = settings.way is Way.CALL
+    return _starts(islice(rows, settings.limit), program, strict=strict)
 
 
 @define(eq=False)
@@ -41,11 +51,11 @@ class Rows:
     """Whether the source can be read again. If it can't, rows read ahead are kept in memory."""
 
     @staticmethod
-    def of(source: Any, program: Program, limit: int | None, extent: Extent) -> Rows:
+    def of(source: Any, program: Program, settings: RowSettings, extent: Extent) -> Rows:
         """Return the rows of a source, as `rows_of` does."""
         return Rows(
-            lambda: rows_of(source, program, limit, Extent()),
-            rows_of(source, program, limit, extent),
+            lambda: rows_of(source, program, settings, Extent()),
+            rows_of(source, program, settings, extent),
             can_repeat=_can_repeat(source),
         )
 
@@ -79,18 +89,20 @@ def _can_repeat(source: Any) -> bool:
 
 
 def start_of(row: Any, program: Program) -> Record | RowFailure:
-    """Return the initial record of one row, or a failure if it is invalid."""
-    return next(_starts(read_rows([row]), program))
+    """Return the initial record of the row of a call, or a failure if it is invalid."""
+    return next(_starts(read_rows([row]), program, strict=True))
 
 
-def _starts(rows: Iterable[Row | BadRow], program: Program) -> Iterator[Record | RowFailure]:
+def _starts(
+    rows: Iterable[Row | BadRow], program: Program, *, strict: bool = False
+) -> Iterator[Record | RowFailure]:
     validator = program.row_validator
     for row in rows:
         if isinstance(row, BadRow):
             yield _failure(row, row.message, row.text)
             continue
         try:
-            yield validator.record(row.fields, row.origin, bare=row.bare)
+            yield validator.record(row.fields, row.origin, bare=row.bare, strict=strict)
         except InputError as error:
             yield _failure(row, str(error))
 

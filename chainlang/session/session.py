@@ -27,14 +27,14 @@ def results(program: Program, source: Any, settings: MapSettings) -> Iterator[Re
 
     Errors that are known before the first row are raised here, and not by the iterator.
     """
-    rows = rows_of(source, program, settings.limit, Extent())
+    rows = rows_of(source, program, settings, Extent())
     prepared = prepare(program, settings, ordered=settings.ordered)
     return _results(run(prepared, rows), prepared.plan.outputs, settings.on_error)
 
 
 def analyzed(program: Program, source: Any, settings: MapSettings, forecaster: Forecaster) -> Costs:
     """Run the rows of a source as `results` does, and return their costs."""
-    rows = forecaster.watch(rows_of(source, program, settings.limit, Extent()))
+    rows = forecaster.watch(rows_of(source, program, settings, Extent()))
     prepared = prepare(program, settings, ordered=settings.ordered)
     ports = PortFactory(prepared.open_port)
     meter = CostMeter.begin(forecaster, prepared.engines, ports)

@@ -41,11 +41,11 @@ BAD = {
 
 
 UNREAD = {
-    '{"a": NaN, "n": 1}': "NaN is not JSON: write null for a missing number",
-    '{"a": -Infinity, "n": 1}': "-Infinity is not JSON: write null for a missing number",
-    '{"a": 1e999, "n": 1}': "the number 1e999 is too large",
-    '{"a": {"b": 1, "b": 1}, "n": 1}': "the object has the name 'b' twice",
-    '{"a": ' + "9" * 5000 + ', "n": 1}': "a number of more than 4,300 digits",
+    '{"a": NaN, "n": 1}': "a: NaN is not JSON: write null for a missing number",
+    '{"a": -Infinity, "n": 1}': "a: -Infinity is not JSON: write null for a missing number",
+    '{"a": 1e999, "n": 1}': "a: the number 1e999 is too large",
+    '{"a": {"b": 1, "b": 1}, "n": 1}': "a: the object has the name 'b' twice",
+    '{"a": ' + "9" * 5000 + ', "n": 1}': "a: a number of more than 4,300 digits",
     '{"a": ' + "[" * 100 + "]" * 100 + ', "n": 1}': "a: nested more than 100 deep, which is the "
     "limit",
 }

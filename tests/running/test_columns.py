@@ -1,0 +1,198 @@
+"""Columns of tables: those that `input` does not declare pass through, and headers are checked."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pydantic
+import pytest
+
+from chainlang import ChainlangError, chain, load, op
+from chainlang.analysis.program import from_document
+from chainlang.engines.fake import FakeEngine
+from chainlang.errors import RowError, SourceError
+from chainlang.notation.format import format_text
+
+ECHO = FakeEngine(answers=lambda request, index: request.messages[-1].text)
+FILE = 'input%s { text: str, lang: str = "en", query = "{{ lang }}: {{ text }}" }\nmain = E\n'
+LOOSE, EXACT = load(text=FILE % ""), load(text=FILE % " exact")
+ROWS = [
+    {"id": "r1", "text": "a", "stars": 5, "candidates": "x", "a.b": None},
+    {"id": "r2", "text": "b", "stars": 4, "candidates": "y", "a.b": 1},
+]
+
+
+class Review(pydantic.BaseModel):
+    text: str
+    lang: str = "en"
+
+
+class Closed(Review, extra="forbid"):
+    pass
+
+
+def results(out: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (out / "flattened/000.jsonl").read_bytes().splitlines()]
+
+
+# ---------------------------------------------------------------- columns that pass through
+
+
+def test_columns_that_are_not_declared_come_out_again(tmp_path: Path) -> None:
+    summary = LOOSE.run(ROWS, tmp_path, engine=ECHO)
+    assert summary.failed == 0
+    assert results(tmp_path)[1] == {
+        "id": "r2", "text": "b", "lang": "en", "query": "en: b", "stars": 4, "candidates": "y",
+        "a.b": 1, "answer": "en: b", "error": None,
+    }  # fmt: skip
+    first, _ = LOOSE.map(ROWS, engine=ECHO)
+    assert (first["stars"], first["candidates"]) == (5, "x")
+
+
+def test_a_class_lets_them_pass_unless_it_forbids_them() -> None:
+    ask = op("ask", user="{{ text }}")()
+    loose, closed = chain(ask, input=Review), chain(ask, input=Closed)
+    found, _ = loose.map(ROWS, engine=ECHO)
+    assert (found.answer, found["stars"]) == ("a", 5)
+    refused, _ = closed.map(ROWS, engine=ECHO)
+    assert refused.failure is not None
+    assert "stars: there is no such field" in refused.failure.reason
+
+
+def test_what_passes_through_hides_nothing_and_is_read_by_nothing() -> None:
+    """It is no value of a prompt, a part or a function, so it can't change an answer."""
+
+    def look(answer: str, *, stars: int = 0) -> str:
+        return f"{answer} {stars}"
+
+    qa = load(
+        text="input { query: str }\nmain = (vote = 3:E >> M) >> @look", functions={"look": look}
+    )
+    row = {"id": "r", "query": "q", "vote": 7, "stars": 3, "responses_": 1, "item": 2}
+    (result,) = qa.map([row], engine=FakeEngine(answers={"q": "x"}))
+    assert (result.answer, result["vote"].answer, result["stars"]) == ("x 0", "x", 3)
+    wants = load(text="input { query: str }\nmain = E >> @look", functions={"look": wanting})
+    (failed,) = wants.map([row], engine=ECHO)
+    assert failed.failure is not None
+    assert "which this row does not have: declare `stars` in `input`" in failed.failure.reason
+
+
+def wanting(answer: str, *, stars: int) -> str:
+    return f"{answer} {stars}"
+
+
+def test_equal_rows_keep_their_own_columns(tmp_path: Path) -> None:
+    rows = [{"id": "#a", "query": "q", "stars": 1}, {"query": "q", "stars": 2}]
+    rows += [{"query": "q", "stars": 3}]
+    qa = load(text="input { query: str }\nmain = E")
+    found = list(qa.map(rows, engine=ECHO))
+    assert [one["stars"] for one in found] == [1, 2, 3]
+    qa.run(rows, tmp_path, engine=ECHO)
+    assert [row["stars"] for row in results(tmp_path)] == [1, 2, 3]
+
+
+def test_a_call_is_strict() -> None:
+    for call in (
+        lambda: LOOSE({"text": "a", "stars": 5}, engine=ECHO),
+        lambda: LOOSE(text="a", stars=5, engine=ECHO),
+    ):
+        with pytest.raises(RowError, match="stars: there is no such field; there are text, lang"):
+            call()
+
+
+def test_exact_refuses_them() -> None:
+    found = [one.failure.reason for one in EXACT.map(ROWS, engine=ECHO) if one.failure]
+    assert len(found) == 2
+    assert "stars: there is no such field" in found[0]
+
+
+# ---------------------------------------------------------------- the word
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "input exact { text: str, exact: int }\nmain = E\n",
+        "type exact { text: str }\ninput exact\nmain = E\n",
+        "type Row { text: str }\ninput exact Row\nmain = E\n",
+        "type exact { text: str }\ninput exact exact\nmain = E\n",
+        'op exact : generate { user = "{{ text }}" }\ninput { text: str }\nmain = exact\n',
+    ],
+)
+def test_exact_is_a_name_and_no_keyword(text: str) -> None:
+    qa = load(text=text)
+    assert load(text=format_text(text)).items == qa.items
+    assert from_document(qa.to_json()) == (qa.body, qa.items)
+
+
+def test_another_word_there_is_an_error() -> None:
+    with pytest.raises(ChainlangError, match=r"unexpected 'strict' after input(.|\n)*input exact"):
+        load(text="input strict { text: str }\nmain = E")
+
+
+def test_exact_in_python() -> None:
+    ask = op("ask", user="{{ text }}")()
+    (failed,) = chain(ask, input="exact { text: str }").map([{"text": "a", "b": 1}], engine=ECHO)
+    assert not failed.ok
+
+
+# ---------------------------------------------------------------- headers
+
+
+def tables(tmp_path: Path, columns: list[str]) -> dict[str, Any]:
+    """Return a table of one row with these columns, in each form that has a header."""
+    frame = pd.DataFrame([["x"] * len(columns)], columns=columns)
+    frame.to_csv(tmp_path / "in.csv", index=False)
+    frame.to_csv(tmp_path / "in.tsv", index=False, sep="\t")
+    pq.write_table(pa.Table.from_pandas(frame), tmp_path / "in.parquet")
+    return {
+        "csv": tmp_path / "in.csv",
+        "tsv": tmp_path / "in.tsv",
+        "parquet": tmp_path / "in.parquet",
+        "pandas": frame,
+        "polars": pl.DataFrame(frame.to_dict("list")),
+        "arrow": pa.Table.from_pandas(frame),
+    }
+
+
+@pytest.mark.parametrize("kind", ["csv", "tsv", "parquet", "pandas", "polars", "arrow"])
+def test_a_fault_that_the_header_shows_stops_before_the_first_row(
+    kind: str, tmp_path: Path
+) -> None:
+    engine = FakeEngine()
+    source = tables(tmp_path, ["id", "txet", "stars"])[kind]
+    with pytest.raises(SourceError) as raised:
+        LOOSE.run(source, tmp_path / "out", engine=engine)
+    said = str(raised.value)
+    assert "no column 'text', which `input` declares" in said
+    assert "did you mean the column 'txet'?" in said
+    assert "1 | input { text: str" in said
+    assert engine.submitted == 0
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(SourceError, match="no column 'text'") as raised:
+        EXACT.map(source, engine=engine)
+    assert {one.subject for one in raised.value.diagnostics} == {"text", "txet", "stars"}
+    good = tables(tmp_path, ["id", "text", "stars"])[kind]
+    (found,) = LOOSE.map(good, engine=ECHO)
+    assert (found.answer, found["stars"]) == ("en: x", "x")
+    with pytest.raises(SourceError, match=r"declares no column 'stars'(.|\n)*without `exact`"):
+        EXACT.map(good, engine=engine)
+
+
+def test_headers_of_classes_are_checked_too(tmp_path: Path) -> None:
+    ask = op("ask", user="{{ text }}")()
+    with pytest.raises(SourceError, match="no column 'text', which `input` declares"):
+        chain(ask, input=Review).map(tables(tmp_path, ["id", "lang"])["csv"], engine=ECHO)
+    with pytest.raises(SourceError, match="declares no column 'stars'"):
+        chain(ask, input=Closed).map(tables(tmp_path, ["text", "stars"])["csv"], engine=ECHO)
+
+
+def test_a_chain_without_an_input_takes_any_columns(tmp_path: Path) -> None:
+    (found,) = chain("E").map(tables(tmp_path, ["query", "b"])["csv"], engine=ECHO)
+    assert found.answer == "x"
