@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from chainlang.cli.flags import Command, add_flags, given
+from chainlang.cli.flags import Command, add_flags, add_functions, given
 from chainlang.cli.output import report
 from chainlang.cli.read_chain import read_chain
 from chainlang.errors import RowError
@@ -27,6 +27,7 @@ def add(commands: Any) -> None:
     parser.add_argument("chain", metavar="EXPR|FILE", help="a chain, or a file ending in .chain")
     parser.add_argument("question", metavar="QUESTION", help="the query of the row")
     parser.add_argument("--json", action="store_true", help="print the whole result as JSON")
+    add_functions(parser)
     parser.complete = _complete
     parser.set_defaults(run=run)
 
@@ -40,7 +41,7 @@ def _complete(parser: Command) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the answer; return 1 if the row failed."""
-    chain, warned = read_chain(options.chain)
+    chain, warned = read_chain(options.chain, options.functions)
     if not options.json:
         report(warned)
     from chainlang.settings import CallSettings

@@ -7,10 +7,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from chainlang.analysis.program import examine
+from chainlang.analysis.program import examine, main_of
+from chainlang.api.chain import Chain
+from chainlang.cli.flags import add_functions
 from chainlang.cli.output import counted, report
+from chainlang.cli.read_chain import bind_file
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.errors import ChainlangError
+from chainlang.semantics.functions_file import FunctionsFile, read_functions
 
 
 def add(commands: Any) -> None:
@@ -25,14 +29,21 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--strict", action="store_true", help="exit with 1, not 0, if there are only warnings"
     )
+    add_functions(parser)
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     """Check the files; return 2 for an error, 1 for a warning under ``--strict``, else 0."""
     found: list[Diagnostic] = []
+    functions = None
+    try:
+        if options.functions is not None:
+            functions = read_functions(options.functions)
+    except ChainlangError as error:
+        found += error.diagnostics
     for path in options.files:
-        found += _check(path)
+        found += _check(path, functions)
     report(found, as_json=options.json)
     errors = sum(one.severity == "error" for one in found)
     if not options.json:
@@ -45,8 +56,12 @@ def run(options: argparse.Namespace) -> int:
     return 2 if errors else int(options.strict and bool(found))
 
 
-def _check(path: Path) -> tuple[Diagnostic, ...]:
+def _check(path: Path, functions: FunctionsFile | None) -> tuple[Diagnostic, ...]:
+    found: tuple[Diagnostic, ...] = ()
     try:
-        return examine(path)[1]
+        file, found = examine(path)
+        if functions is not None and not any(one.severity == "error" for one in found):
+            bind_file(Chain(*main_of(file)), functions)
     except ChainlangError as error:
-        return error.diagnostics
+        return (*found, *error.diagnostics)
+    return found

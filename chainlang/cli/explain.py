@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from chainlang.cli.flags import Command, add_flags, given
+from chainlang.cli.flags import Command, add_flags, add_functions, given
 from chainlang.cli.output import report
 from chainlang.cli.read_chain import read_chain
 
@@ -25,6 +25,7 @@ def add(commands: Any) -> None:
         metavar="ROWS",
         help="rows to estimate the cost of: .jsonl, .csv, .tsv or .parquet",
     )
+    add_functions(parser)
     parser.complete = _complete
     parser.set_defaults(run=run)
 
@@ -39,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
     """Print the plan and the cost of a chain."""
     from chainlang.settings import ExplainSettings
 
-    chain, warned = read_chain(options.chain)
+    chain, warned = read_chain(options.chain, options.functions)
     report(warned)  # to stderr: stdout is for the plan
     print(chain.explain(options.input, **given(options, ExplainSettings)))
     return 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chainlang.diagnostics.suggest import suggest
@@ -62,6 +63,16 @@ def add_flags(
             group.add_argument(flag, action="store_true", default=None, help=words)
         else:
             group.add_argument(flag, metavar=takes.metavar, type=_value(takes.python), help=words)
+
+
+def add_functions(parser: argparse.ArgumentParser) -> None:
+    """Add the flag that names the Python file of a chain's functions."""
+    parser.add_argument(
+        "--functions",
+        type=Path,
+        metavar="FILE",
+        help="Python file with the functions and classes that the chain calls as @name; it is run",
+    )
 
 
 def given(options: argparse.Namespace, settings: type[Settings]) -> dict[str, Any]:

@@ -5,15 +5,35 @@ from __future__ import annotations
 import warnings
 from pathlib import Path
 
+from attrs import evolve
+
 from chainlang.analysis.program import examine, main_of
 from chainlang.api.chain import Chain
 from chainlang.api.parse import chain
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.errors import ChainlangWarning, raise_errors
+from chainlang.semantics.bindings import bound_by
+from chainlang.semantics.functions_file import FunctionsFile, read_functions
 
 
-def read_chain(text: str) -> tuple[Chain, list[Diagnostic]]:
-    """Return the chain of a text or a file, with its warnings; raise its errors."""
+def read_chain(text: str, functions: Path | None = None) -> tuple[Chain, list[Diagnostic]]:
+    """Return the chain of a text or a file, with its warnings; raise its errors.
+
+    Its ``@names`` are bound to what the Python file `functions` has under them.
+    """
+    made, warned = _read(text)
+    return (made if functions is None else bind_file(made, read_functions(functions))), warned
+
+
+def bind_file(made: Chain, file: FunctionsFile) -> Chain:
+    """Return a chain with the functions and classes of a file. Raises what is wrong with them."""
+    found, missing = bound_by(made.body, made.items, file)
+    raise_errors(missing)
+    bound = made.bind(**found)
+    return Chain(bound.body, bound.items, bound=evolve(bound.bound, file=file))
+
+
+def _read(text: str) -> tuple[Chain, list[Diagnostic]]:
     if text.endswith(".chain"):  # no other name: a file called `E` must not change what E means
         file, found = examine(Path(text))
         raise_errors(found)

@@ -7,20 +7,21 @@ beside the nodes, and are ignored when chains are compared.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from attrs import evolve, field, frozen
 
 from chainlang.datatypes.check_types import declared_types
 from chainlang.datatypes.classes import Classes
 from chainlang.diagnostics.diagnostic import Diagnostic
-from chainlang.diagnostics.source import part_span
+from chainlang.diagnostics.source import Span, part_span
 from chainlang.diagnostics.suggest import unknown
 from chainlang.errors import error_of
 from chainlang.ir.declarations import Definition, Item, PythonType
 from chainlang.ir.nodes import Expr, Function
 from chainlang.ir.visit import walk
 from chainlang.semantics.functions import UserFunction
+from chainlang.semantics.functions_file import FunctionsFile
 
 
 @frozen(eq=False)
@@ -31,6 +32,8 @@ class Bound:
     """Classes by the names of types; they validate replies and rows, and construct values."""
     functions: Mapping[str, UserFunction] = field(factory=dict)
     """Functions by their names, without ``@``."""
+    file: FunctionsFile | None = None
+    """Python file that the functions are from, if the user named one in the shell."""
     classes: Classes = field(init=False)
     """`types`, in the form that validators take."""
 
@@ -71,12 +74,15 @@ def together(several: Iterable[Bound]) -> Bound:
             if functions.setdefault(name, function) != function:
                 message = f"two chains bind '@{name}' to different functions"
                 raise error_of("duplicate-name", message, _RENAME, kind="function", subject=name)
-    return Bound(types, functions)
+    return Bound(types, functions, next((one.file for one in found if one.file), None))
 
 
 def _how_to_bind(mapping: str, name: str, what: str) -> str:
     of_file = f'load("x.chain", {mapping}={{"{name}": your_{what}}})'
-    return f"bind it: {of_file}\nor, to a chain that you have: qa.bind({name}=your_{what})"
+    return (
+        f"bind it: {of_file}\nor, to a chain that you have: qa.bind({name}=your_{what})\n"
+        "or, in the shell, name the Python file that has it: --functions my_functions.py"
+    )
 
 
 def unbound(body: Expr, items: Iterable[Item], bound: Bound) -> list[Diagnostic]:
@@ -99,6 +105,35 @@ def unbound(body: Expr, items: Iterable[Item], bound: Bound) -> list[Diagnostic]
                 Diagnostic("unknown-name", message, node.span, hint, kind="function", subject=name)
             )
     return found
+
+
+def bound_by(
+    body: Expr, items: Iterable[Item], file: FunctionsFile
+) -> tuple[dict[str, Any], list[Diagnostic]]:
+    """Return what a file has for the ``@names`` of a chain, and a diagnostic for each missing one.
+
+    That is at the first use of the name.
+    """
+    items = tuple(items)
+    wanted: dict[str, tuple[Literal["type", "function"], Span | None]] = {
+        item.name: ("type", part_span(item.span, "name"))
+        for item in items
+        if isinstance(item, PythonType)
+    }
+    wanted |= {name: ("function", node.span) for name, node in _used(body, items).items()}
+    known, of = tuple(file.public), f" in {file.path}"
+    missing = [
+        unknown(kind, name, known, span, of=of, hint=_not_public(name, file), sign="@")
+        for name, (kind, span) in wanted.items()
+        if name not in known
+    ]
+    return {name: file.public[name] for name in wanted if name in known}, missing
+
+
+def _not_public(name: str, file: FunctionsFile) -> str | None:
+    if name not in file.others:
+        return None
+    return f"it is private, imported or not callable there: list it in __all__ of {file.path}"
 
 
 def unused(body: Expr, items: Iterable[Item], names: Iterable[str]) -> list[Diagnostic]:

@@ -26,6 +26,7 @@ from chainlang.protocol.messages import Usage
 from chainlang.runtime.outcome import Outcome
 from chainlang.runtime.prepared import Prepared
 from chainlang.runtime.run_loop import run
+from chainlang.semantics.functions_file import FunctionsFile
 from chainlang.semantics.origin import NOWHERE, Origin
 from chainlang.semantics.outputs import EVERYTHING
 from chainlang.semantics.record import Record
@@ -88,6 +89,7 @@ def run_to_folder(
     stopped, and `StopError` is raised.
     """
     about = about_of(planned(program, settings), settings, text=text, graph=graph)
+    about = evolve(about, functions=_described(program.bound.file))
     with (
         interrupts_recorded(),
         FolderRun.begin(program, source, out, settings, about) as folder_run,
@@ -278,6 +280,13 @@ class FolderRun:
         """Return the expected number of rows; None if it is unknown."""
         found, limit = self.extent.expected(), self.settings.limit
         return found if limit is None else limit if found is None else min(found, limit)
+
+
+def _described(file: FunctionsFile | None) -> dict[str, Any]:
+    """Return the description of the file that the functions of a chain are from."""
+    if file is None:
+        return {}
+    return {"module": file.module, "path": file.path, "hash": file.hash}
 
 
 def _has_secrets(program: Program, settings: RunSettings) -> bool:

@@ -77,6 +77,8 @@ class About:
     """Other settings that results depend on."""
     settings_file: str = ""
     """Path of the settings file in force; empty if there is none."""
+    functions: Mapping[str, Any] = field(factory=dict)
+    """File of the chain's functions: module, path and hash; empty if none was named."""
 
     def identity(self) -> dict[str, Any]:
         """Return all that results depend on, as JSON values; a folder resumes only an equal run.
@@ -90,6 +92,8 @@ class About:
             "seed": self.seed,
             "models": dict(self.models),
             "settings": dict(self.settings),
+            # The path may differ: a file that was moved is the same.
+            **({"functions": {"hash": self.functions["hash"]}} if self.functions else {}),
         }
 
 
@@ -283,6 +287,7 @@ class RunFolder:
             "models": dict(self.about.models),
             "settings": dict(self.about.settings),
             "settings_file": self.about.settings_file or None,
+            "functions": dict(self.about.functions) or None,
             "unkept": {stage: list(parts) for stage, parts in out.unkept.items()},
             "format": out.format,
             "part_rows": out.part_rows,
