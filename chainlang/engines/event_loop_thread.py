@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import queue
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextlib import suppress
 from functools import partial
 from typing import Any, Generic, TypeAlias, TypeVar
+
+from chainlang.engines.protocol import refuse_fork
 
 T = TypeVar("T")
 Work: TypeAlias = Callable[[], Coroutine[Any, Any, T]]
@@ -28,11 +31,14 @@ class EventLoopThread(Generic[T]):
     >>> thread.take(wait=10)
     [(1, 42)]
     >>> thread.close()
+
+    A fork has no threads, so in a process that was forked from its own it raises `EngineError`.
     """
 
     def __init__(self, name: str, closing: Callable[[], Awaitable[object]] | None = None) -> None:
         self.name = name
         self.closed = False
+        self._process = os.getpid()
         self._closing = closing
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -48,11 +54,12 @@ class EventLoopThread(Generic[T]):
 
     def cancel(self, tickets: Iterable[int]) -> None:
         """Cancel coroutines; their result is a `CancelledError`. Unknown tickets are ignored."""
-        if self._thread is not None and not self.closed:
+        if self._thread is not None and not self.closed and self._process == os.getpid():
             self._call(self._cancel, tuple(tickets))
 
     def take(self, wait: float) -> list[tuple[int, T | BaseException]]:
         """Return new results and exceptions, after waiting at most `wait` seconds for the first."""
+        self._check_process()
         results: list[tuple[int, T | BaseException]] = []
         with suppress(queue.Empty):
             results.append(self._done.get(timeout=wait))
@@ -69,15 +76,23 @@ class EventLoopThread(Generic[T]):
 
     def close(self) -> None:
         """Cancel all coroutines and join the thread. Closing twice does no harm."""
+        if self._process != os.getpid():
+            return  # the thread is in another process
         if self._thread is not None and not self.closed:
             self._call(self._stop.set)
         self.closed = True
         if self._thread is not None:
             self._thread.join()
 
+    def _check_process(self) -> None:
+        if self._thread is not None and self._process != os.getpid():
+            refuse_fork(f"{self.name} was opened", self._process)
+
     def _call(self, function: Callable[..., object], *arguments: Any) -> None:
         """Call a function in the thread, in the order of the calls."""
+        self._check_process()
         if self._loop is None:
+            self._process = os.getpid()
             ready = threading.Event()
             # A daemon, so that a program that does not call `close` can still exit.
             self._thread = threading.Thread(

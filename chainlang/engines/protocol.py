@@ -204,3 +204,12 @@ def encoding_error(message: Message) -> str | None:
         where = f"character {error.start + 1} is a lone surrogate, U+{code:04X}"
         return f"the {message.role} message is not text: {where}"
     return None
+
+
+def refuse_fork(what: str, process: int) -> NoReturn:
+    """Raise `EngineError`, since a fork lacks the threads of its parent."""
+    hint = (
+        'start workers that inherit nothing: multiprocessing.get_context("spawn"); '
+        "or run the first chain in each worker, and none before"
+    )
+    refuse(f"{what} by process {process}, of which this is a fork", hint)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from types import MappingProxyType
 from typing import Any, Literal, assert_never
 
 from attrs import evolve, field, frozen
@@ -16,7 +15,29 @@ from chainlang.semantics.row_failure import RowFailure
 from chainlang.semantics.seeds import Place
 from chainlang.semantics.template_values import View
 
-_NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+class _Nothing(Mapping[str, Any]):
+    """A mapping without names, which can be pickled, and can't be changed."""
+
+    __slots__ = ()
+
+    def __getitem__(self, name: str) -> Any:
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+    def __repr__(self) -> str:
+        return "{}"
+
+    def __reduce__(self) -> str:
+        return "_NOTHING"
+
+
+_NOTHING = _Nothing()
 
 
 @frozen
@@ -96,6 +117,10 @@ class Record:
     """Position of the row in its source."""
     extra: Mapping[str, Any] = field(default=_NOTHING, eq=False, repr=False)
     """Columns of the row that `input` does not declare; only results and tables have them."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state for a pickle: all but what is computed from it."""
+        return {name: value for name, value in vars(self).items() if name != "values"}
 
     def after(self, stage: str, place: Place, candidates: tuple[Candidate, ...]) -> Record:
         """Return the record after a stage, with the candidates of the stage."""

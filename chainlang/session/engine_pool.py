@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import os
-import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,11 +22,11 @@ from chainlang.ir.declarations import Environment, Item, Model
 from chainlang.plan.steps import Generate, Plan
 from chainlang.plan.visit import leaves
 from chainlang.protocol.messages import Reader
+from chainlang.session.per_process import PerProcess
 from chainlang.session.server_arguments import reached
 from chainlang.settings import Progress, RowSettings
 
-_OPEN: dict[tuple[Any, ...], Engine] = {}
-_OPENING = threading.Lock()
+_OPEN: PerProcess[tuple[Any, ...], Engine] = PerProcess()
 
 
 def wanted(
@@ -98,7 +97,7 @@ def _reader(model: Model, settings: RowSettings) -> Reader | str:
         return _SERVER
     try:
         arguments = {one.name: _value(one.value) for one in model.settings}
-        engine = _OPEN.get(_key(model, arguments))
+        engine = _OPEN.find(_key(model, arguments))
         if engine is None and model.engine == "fake":
             engine = _opened(model, settings)
         if engine is not None:
@@ -180,11 +179,12 @@ def _opened(model: Model, settings: RowSettings) -> Engine:
     arguments = {one.name: _value(one.value) for one in model.settings}
     if model.engine == "openai":
         arguments = reached(model, arguments, settings)
-    with _OPENING:
-        if (key := _key(model, arguments)) not in _OPEN:
-            with loading():
-                _OPEN[key] = _open(model, arguments, settings.progress)
-        return _OPEN[key]
+
+    def made() -> Engine:
+        with loading():
+            return _open(model, arguments, settings.progress)
+
+    return _OPEN.open(_key(model, arguments), made)
 
 
 def _open(model: Model, arguments: dict[str, Any], progress: Progress | None) -> Engine:
@@ -230,8 +230,7 @@ def _value(value: object) -> Any:
 
 def close_engines() -> None:
     """Close all engines that were opened for chains; later chains open them again."""
-    while _OPEN:
-        _OPEN.popitem()[1].close()
+    _OPEN.close(lambda engine: engine.close())
 
 
 atexit.register(close_engines)

@@ -77,6 +77,10 @@ class Interrupted(KeyboardInterrupt):
         self.summary = summary
         super().__init__(f"{summary.rows} rows are in {summary.folder}")
 
+    def __reduce__(self) -> tuple[type[Interrupted], tuple[Summary]]:
+        """Return the state for a pickle, which is the summary and not the message."""
+        return Interrupted, (self.summary,)
+
 
 def run_to_folder(
     program: Program, source: Any, out: Path, settings: RunSettings, *, text: str, graph: str

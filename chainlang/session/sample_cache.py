@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import os
-import threading
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -16,12 +15,12 @@ from chainlang.runtime.budget import RunBudget
 from chainlang.runtime.ports.port import Port
 from chainlang.runtime.ports.recording import Memory
 from chainlang.runtime.ports.stack import OpenPort, stacked
+from chainlang.session.per_process import PerProcess
 from chainlang.settings import CacheMode, RowSettings
 from chainlang.store.cache import InMemory, Level, Levels, open_on_disk
 from chainlang.store.sample_codec import Drawn
 
-_OPEN: dict[tuple[Path, int, str | None], Levels] = {}
-_OPENING = threading.Lock()
+_OPEN: PerProcess[tuple[Path, int, str | None], Levels] = PerProcess()
 
 
 @frozen
@@ -64,16 +63,16 @@ def _levels(settings: RowSettings) -> Levels:
     folder = settings.cache_folder or usual_folder()
     secret = settings.cache_redis
     url = secret.get_secret_value() if secret is not None else None
-    key = (folder.resolve(), settings.cache_bytes, url)
-    with _OPENING:
-        if key not in _OPEN:
-            levels: list[Level] = [InMemory(), open_on_disk(folder, settings.cache_bytes)]
-            if url is not None:
-                from chainlang.store.redis_cache import InRedis
 
-                levels.append(InRedis.open(url))
-            _OPEN[key] = Levels(tuple(levels))
-        return _OPEN[key]
+    def made() -> Levels:
+        levels: list[Level] = [InMemory(), open_on_disk(folder, settings.cache_bytes)]
+        if url is not None:
+            from chainlang.store.redis_cache import InRedis
+
+            levels.append(InRedis.open(url))
+        return Levels(tuple(levels))
+
+    return _OPEN.open((folder.resolve(), settings.cache_bytes, url), made)
 
 
 def usual_folder() -> Path:
@@ -86,8 +85,7 @@ def usual_folder() -> Path:
 def close_caches() -> None:
     """Close all open caches; later runs open them again."""
     _cache.cache_clear()
-    while _OPEN:
-        _OPEN.popitem()[1].close()
+    _OPEN.close(lambda levels: levels.close())
 
 
 atexit.register(close_caches)

@@ -23,6 +23,7 @@ from chainlang.runtime.stream import Chunk, Listener
 from chainlang.semantics.outputs import EVERYTHING
 from chainlang.semantics.row_failure import RowFailure
 from chainlang.semantics.seeds import Place
+from chainlang.session.per_process import PerProcess
 from chainlang.session.prepare import prepare
 from chainlang.session.result import Result, result_of
 from chainlang.session.rows import start_of
@@ -32,8 +33,8 @@ Done: TypeAlias = Outcome | BaseException
 Returned = TypeVar("Returned", bound=Result | None)
 
 # Registered after the closing of engines, so run before it: no engine is closed while it is used.
-_SERVICE = Service()
-atexit.register(_SERVICE.close)
+_SERVICES: PerProcess[str, Service] = PerProcess()
+atexit.register(_SERVICES.close, Service.close)
 
 
 async def call(program: Program, row: Any, settings: RowSettings) -> Result | None:
@@ -130,7 +131,7 @@ class _Job:
         prepared = await asyncio.to_thread(prepare, program, settings)
         listener = Listener(self._tell, wanted) if wanted else None
         self._job = Job(prepared, start, self._tell, listener)
-        _SERVICE.submit(self._job)
+        _SERVICES.open("", Service).submit(self._job)
 
     async def chunks(self) -> AsyncGenerator[Chunk, None]:
         """Yield chunks until the row is done. Raises an error of the run, if any."""
@@ -155,7 +156,7 @@ class _Job:
     def cancel(self) -> None:
         """Abort the row if it is not done."""
         if self._job is not None and self.outcome is None:
-            _SERVICE.cancel(self._job)
+            _SERVICES.open("", Service).cancel(self._job)
 
     def _tell(self, news: Chunk | Done) -> None:
         """Queue an event from the service's thread; ignored after the event loop has closed."""

@@ -5,6 +5,7 @@ vLLM is imported when an engine is created.
 
 from __future__ import annotations
 
+import os
 import time
 import warnings
 import weakref
@@ -19,6 +20,7 @@ from chainlang.engines.vllm.fingerprint import fingerprint
 from chainlang.engines.vllm.in_flight import RequestInFlight
 from chainlang.engines.vllm.load import (
     Loaded,
+    check_process,
     load,
     prepare,
     resolve_model,
@@ -165,11 +167,12 @@ class VllmEngine:
         Raises `EngineError` with the reason if it can't be loaded.
         """
         self._check_open()
+        check_process()
         if self._loaded is None:
             loaded = load(self._model, progress)
             self._spare_tokens = spare_tokens(loaded.config)
             self._scheduled.watch(loaded.engine.engine_core.engine_core.scheduler)
-            self._shut_down = weakref.finalize(self, shut_down, loaded.engine)
+            self._shut_down = weakref.finalize(self, shut_down, loaded.engine, os.getpid())
             self._loaded, self._broken = loaded, None
 
     def unload(self) -> None:
@@ -188,6 +191,7 @@ class VllmEngine:
         if self._loaded is None:
             self._check_open()
             refuse("the engine is not loaded", "call its load() first")
+        check_process()
         for request in requests:
             self._submitted += 1
             failure = self._add(request, self._loaded)

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 from attrs import define, frozen
 
-from chainlang.engines.protocol import refuse
+from chainlang.engines.protocol import refuse, refuse_fork
 from chainlang.engines.vllm.load_errors import explained, short
 from chainlang.engines.vllm.memory_size import CPU_DTYPE, cpu_cache, has_gpu
 from chainlang.engines.vllm.silence import quiet
@@ -233,7 +233,18 @@ def _load(model: Prepared) -> Loaded:
     # Without a thread for grammar compilation, the steps of equal runs are equal.
     engine.engine_core.engine_core.structured_output_manager._use_async_grammar_compilation = False
     _OPEN.add(id(engine))
+    _PROCESSES.add(os.getpid())
     return Loaded(engine, model.prompts, config)
+
+
+def check_process() -> None:
+    """Raise `EngineError` in a process that was forked from one that had loaded vLLM.
+
+    The threads that vLLM and torch compute with are not in a fork, which would wait for them.
+    """
+    inherited = _PROCESSES - {os.getpid()}
+    if inherited:
+        refuse_fork("vLLM was loaded", min(inherited))
 
 
 def spare_tokens(config: Any) -> int:
@@ -258,10 +269,14 @@ def _bound_cache(config: Any) -> None:
 
 
 _OPEN: set[int] = set()
+_PROCESSES: set[int] = set()
+"""Ids of this process and of those that it was forked from, if they have loaded vLLM."""
 
 
-def shut_down(engine: Any) -> None:
-    """Release an engine's weights, cache and threads."""
+def shut_down(engine: Any, process: int) -> None:
+    """Release the weights, cache and threads of an engine, in the process that has loaded it."""
+    if process != os.getpid():
+        return
     _OPEN.discard(id(engine))
     with quiet(), _shared_state_kept():
         engine.engine_core.engine_core.shutdown()
