@@ -364,7 +364,7 @@ def test_limits_can_be_raised_and_lowered() -> None:
     with pytest.raises(LimitError, match="one row would cost"):
         chain("1000:E >> 1000:V")
     with Limits(calls_per_row=10**7).applied():
-        assert chain("1000:E >> 1000:V") == E(count=1000) >> V(count=1000)
+        assert chain("1000:E >> 1000:V::1") == E(count=1000) >> V(count=1000, temperature=1)
     with pytest.raises(LimitError):  # it was only for the block
         1000 * (1000 * E)
     with pytest.raises(LimitError, match="one row would cost"):

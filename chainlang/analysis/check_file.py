@@ -9,9 +9,11 @@ from typing import Any, assert_never
 from attrs import define, evolve, field
 
 from chainlang.analysis.call_count import too_many_calls
+from chainlang.analysis.check_structure import nothing_before, structure_lints
 from chainlang.analysis.check_templates import template_fault
-from chainlang.analysis.field_checks import derived_faults, field_faults
+from chainlang.analysis.field_checks import derived_faults, field_faults, row_of
 from chainlang.analysis.option_values import spoken, temperature_fault
+from chainlang.analysis.prompt_lints import item_lints
 from chainlang.analysis.resolve import resolve
 from chainlang.analysis.scope import Scope
 from chainlang.datatypes.check_types import (
@@ -116,6 +118,15 @@ class _Checker:
         if is_shallow and not self.lost and not any(one.severity == "error" for one in self.found):
             several = bodies.values() if MAIN not in bodies else (bodies[MAIN],)
             self.found += too_many_calls(several, scope.types, bodies)
+            for body in bodies.values():
+                self.found += structure_lints(body, scope.types, bodies)
+            if MAIN in bodies:
+                row = row_of(file.items)
+                may_bring = row is None or "responses" in row
+                self.found += nothing_before(
+                    bodies[MAIN], scope.types, bodies, has_responses=may_bring
+                )
+            self.found += item_lints(file.items)
             self.unused(file, main_source)
         return file
 

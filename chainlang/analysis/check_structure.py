@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import assert_never
 
+from chainlang.analysis.sampling_lints import sampling_lints
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.source import Span, part_span
 from chainlang.ir.builtins import StageType
@@ -112,13 +113,29 @@ def misplaced_branches(node: Expr) -> list[Diagnostic]:
     return found
 
 
-def branches_like_pipes(node: Expr, types: Mapping[str, StageType]) -> list[Diagnostic]:
+def structure_lints(
+    node: Expr, types: Mapping[str, StageType], bodies: Mapping[str, Expr]
+) -> list[Diagnostic]:
+    """Return the warnings about how the parts of a chain are put together.
+
+    `bodies`: definitions that references stand for; they have no cycle.
+    """
+    return [
+        *branches_like_pipes(node, types, bodies),
+        *retries_at_zero(node, types),
+        *sampling_lints(node, types, bodies),
+    ]
+
+
+def branches_like_pipes(
+    node: Expr, types: Mapping[str, StageType], bodies: Mapping[str, Expr]
+) -> list[Diagnostic]:
     """Return a warning for each ``a | b | c`` that looks like a pipe: only the first generates."""
     found: list[Diagnostic] = []
 
     def visit(node: Expr, fed: bool) -> None:
         if isinstance(node, Branch) and not fed:
-            kinds = [_first_kind(part, types) for part in node.parts]
+            kinds = [_first_kind(part, types, bodies) for part in node.parts]
             if kinds[0] == "generate" and all(kind in ("fold", "map") for kind in kinds[1:]):
                 message = (
                     "'|' branches: these parts run side by side, and nothing feeds the later ones"
@@ -130,6 +147,46 @@ def branches_like_pipes(node: Expr, types: Mapping[str, StageType]) -> list[Diag
 
     visit(node, fed=False)
     return found
+
+
+def nothing_before(
+    main: Expr, types: Mapping[str, StageType], bodies: Mapping[str, Expr], *, has_responses: bool
+) -> Iterator[Diagnostic]:
+    """Yield a warning for each stage that reads candidates where none can be.
+
+    `has_responses`: whether a row may bring candidates of its own.
+    """
+    for stage in dict.fromkeys(_unfed(main, bodies, set(), is_fed=has_responses)):
+        if stage.name in types and types[stage.name].kind != "generate":
+            message = f"{stage.name} reads candidates, and nothing comes before it"
+            yield Diagnostic("nothing-before", message, stage.span, f"write E >> {stage.name}")
+
+
+def _unfed(
+    node: Expr, bodies: Mapping[str, Expr], seen: set[tuple[str, bool]], *, is_fed: bool
+) -> Iterator[Stage]:
+    """Yield the stages that no candidates reach; `seen` has the definitions that are done."""
+    match node:
+        case Stage():
+            if not is_fed:
+                yield node
+        case Then(parts):
+            for index, part in enumerate(parts):
+                yield from _unfed(part, bodies, seen, is_fed=is_fed or index > 0)
+        case Ref(name):
+            if name in bodies and (name, is_fed) not in seen:
+                seen.add((name, is_fed))
+                yield from _unfed(bodies[name], bodies, seen, is_fed=is_fed)
+        case Function() | Combine():
+            pass
+        case Join() | Branch() | Named() | Repeat():
+            for part in parts_of(node):
+                yield from _unfed(part, bodies, seen, is_fed=is_fed)
+        case Fallback() | Retry() | Timeout() | Route() | Loop() | Each():
+            for part in parts_of(node):
+                yield from _unfed(part, bodies, seen, is_fed=is_fed and not isinstance(node, Each))
+        case _:
+            assert_never(node)
 
 
 def retries_at_zero(node: Expr, types: Mapping[str, StageType]) -> list[Diagnostic]:
@@ -172,7 +229,18 @@ def _retries_replies(node: Retry) -> bool:
     return policy.times != 1 and not policy.on.isdisjoint(("reply", "cut"))
 
 
-def _first_kind(node: Expr, types: Mapping[str, StageType]) -> str | None:
-    while isinstance(node, Then | Named | Repeat):
-        node = node.parts[0] if isinstance(node, Then) else node.body
-    return types[node.name].kind if isinstance(node, Stage) and node.name in types else None
+def _first_kind(
+    node: Expr, types: Mapping[str, StageType], bodies: Mapping[str, Expr]
+) -> str | None:
+    while True:
+        match node:
+            case Then(parts):
+                node = parts[0]
+            case Named(_, body) | Repeat(_, body):
+                node = body
+            case Ref(name) if name in bodies:
+                node = bodies[name]
+            case Stage(name) if name in types:
+                return types[name].kind
+            case _:
+                return None

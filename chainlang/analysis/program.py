@@ -9,6 +9,7 @@ from attrs import evolve, field, frozen
 from chainlang.analysis.check_file import MAIN, resolve_file
 from chainlang.analysis.field_checks import field_faults
 from chainlang.analysis.memo import Memo
+from chainlang.analysis.prompt_lints import item_lints
 from chainlang.analysis.resolve import resolve
 from chainlang.analysis.scope import Scope
 from chainlang.diagnostics.diagnostic import Diagnostic
@@ -57,7 +58,7 @@ def check(
     The diagnostics of a body built in Python point into its notation.
     """
     body, items, found = _resolved(body, items)
-    if body.span is None and any(one.severity == "error" for one in found):
+    if body.span is None and found:
         found = _resolved(read_expression(source(unparse(body))).node, items)[2]
     return body, items, found
 
@@ -74,6 +75,7 @@ def _resolved(
         body, found = resolve(body, Scope.of(items))
         if not any(one.severity == "error" for one in found):
             found = (*found, *field_faults((*items, Definition(_BODY, body)), _BODY))
+            found = (*found, *item_lints(items))
         return body, items, found
     file, found = resolve_file(File((*items, Definition(MAIN, body))))
     body, items = main_of(file)

@@ -14,10 +14,9 @@ from attrs import define, evolve, field
 
 from chainlang.analysis.call_count import too_many_calls
 from chainlang.analysis.check_structure import (
-    branches_like_pipes,
     misplaced_branches,
     names_twice,
-    retries_at_zero,
+    structure_lints,
 )
 from chainlang.analysis.option_values import (
     MAX_TEMPERATURE,
@@ -26,6 +25,7 @@ from chainlang.analysis.option_values import (
     spoken,
     temperature_fault,
 )
+from chainlang.analysis.sampling_lints import model_names
 from chainlang.analysis.scope import Scope
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.source import Span, part_span
@@ -79,11 +79,12 @@ def resolve(node: Expr, scope: Scope | None = None) -> tuple[Expr, tuple[Diagnos
     resolved = resolver.expression(node)
     types = resolver.scope.types
     resolver.found += [*names_twice(resolved), *misplaced_branches(resolved)]
-    resolver.found += [*branches_like_pipes(resolved, types), *retries_at_zero(resolved, types)]
+    resolver.found += model_names(resolved, types, resolver.scope.models)
     if resolver.scope.definitions is None and not any(
         one.severity == "error" for one in resolver.found
     ):  # with definitions, the file counts: its main is what runs
         resolver.found += too_many_calls((resolved,), types, {})
+        resolver.found += structure_lints(resolved, types, {})
     return resolved, tuple(resolver.found)
 
 
@@ -127,7 +128,6 @@ class _Resolver:
         if not kind.calls_model:
             return self.without_model(node, kind)
         self.temperature(node)
-        self.model(node)
         owner, fields = f"{name} ({kind.what})", ("count", "model", "temperature")
         options = self.options(node.options, kind.options, {}, owner, fields)
         for option in options:
@@ -187,19 +187,6 @@ class _Resolver:
             fault = evolve(fault, hint=f"{fault.hint}; {more}")
         if fault:
             self.found.append(fault)
-
-    def model(self, node: Stage) -> None:
-        """Diagnose a temperature that is not a number, as in ``E:small:hot``."""
-        model, known = node.model, self.scope.models
-        if model is None or model in known or ":" not in model:
-            return
-        head, tail = model.rsplit(":", 1)
-        if head in known:
-            hint = f"'{head}' is a model of this file, but '{tail}' is not a temperature"
-            where = part_span(node.span, "model")
-            self.found.append(
-                unknown("model", model, sorted(known), where, code="model", hint=hint)
-            )
 
     def unknown(self, node: Stage) -> None:
         name, where = node.name, part_span(node.span, "name")

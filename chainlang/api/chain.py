@@ -138,6 +138,8 @@ class Chain(Operand, RunMethods):
     """Size and depth, where they are known; kept, so that building a long chain stays linear."""
     bound: Bound = field(default=NOTHING, kw_only=True)
     """The Python objects that its names mean, where they mean some."""
+    _is_checked: bool = field(default=False, kw_only=True)
+    """Whether its warnings have been issued, as those of a text are."""
     _memo: Memo = field(factory=Memo, init=False)
     """Checked programs of this chain, by the limits in force."""
 
@@ -213,6 +215,7 @@ class Chain(Operand, RunMethods):
     def _checked(self) -> Program:
         body, items, found = check(self.body, self.items)
         raise_errors([*found, *unbound(body, items, self.bound)])
+        raise_or_warn(() if self._is_checked else found)
         for function in self.bound.functions.values():
             function.check()
         return Program(body, items, self.bound)
@@ -298,9 +301,8 @@ def called(name: str, function: Callable[..., Any]) -> Chain:
 
 def _is_ours(value: Callable[..., Any]) -> bool:
     """Return whether a callable makes chains, or has no name that a chain could have for it."""
-    module = getattr(value, "__module__", None) or ""
-    nameless = not is_name(getattr(value, "__name__", ""))
-    return nameless or module.partition(".")[0] == __name__.partition(".")[0]
+    package = (getattr(value, "__module__", None) or "").partition(".")[0]
+    return not is_name(getattr(value, "__name__", "")) or package == __name__.partition(".")[0]
 
 
 def _meant(value: object) -> str:
@@ -379,10 +381,8 @@ def merged(groups: Iterable[tuple[Item, ...]]) -> tuple[Item, ...]:
     found: dict[tuple[str, str], Item] = {}
     for items in groups:
         for item in items:
-            what, name = (
-                _WHAT.get(type(item), type(item).__name__.lower()),
-                getattr(item, "name", ""),
-            )
+            kind = type(item)
+            what, name = _WHAT.get(kind, kind.__name__.lower()), getattr(item, "name", "")
             if found.setdefault((what, name), item) != item:
                 message = f"two chains mean different things by the {what} '{name}'"
                 hint = "rename one of them before joining the chains"

@@ -78,7 +78,9 @@ def chain(
     items = merged([tuple(builder.items), tuple(definitions)])
     body, items, found = check(body, items)
     raise_or_warn([*builder.diagnostics, *found])
-    return Chain(body, items, bound=together(builder.bound)).bind(**(functions or {}))
+    return Chain(body, items, bound=together(builder.bound), is_checked=True).bind(
+        **(functions or {})
+    )
 
 
 def load(
@@ -106,7 +108,7 @@ def load(
         assert path is not None  # one of the two is given
         file, diagnostics = examine(Path(path))
     raise_or_warn(diagnostics)
-    return Chain(*main_of(file)).bind(**(functions or {}), **(types or {}))
+    return Chain(*main_of(file), is_checked=True).bind(**(functions or {}), **(types or {}))
 
 
 def _input(given: Any) -> tuple[tuple[Item, ...], Bound]:

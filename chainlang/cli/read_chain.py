@@ -37,7 +37,7 @@ def _read(text: str) -> tuple[Chain, list[Diagnostic]]:
     if text.endswith(".chain"):  # no other name: a file called `E` must not change what E means
         file, found = examine(Path(text))
         raise_errors(found)
-        return Chain(*main_of(file)), list(found)
+        return Chain(*main_of(file), is_checked=True), list(found)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ChainlangWarning)
         made = chain(text)

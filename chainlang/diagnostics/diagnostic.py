@@ -10,7 +10,19 @@ from attrs import field, frozen
 from chainlang.diagnostics.source import Span
 
 LINTS = frozenset(
-    {"branch-like-pipe", "mixed-operators", "retry-at-zero", "single-branch", "unused-definition"}
+    {
+        "branch-like-pipe",
+        "equal-samples",
+        "misspelt-model",
+        "mixed-operators",
+        "model-like-number",
+        "nothing-before",
+        "placeholder",
+        "retry-at-zero",
+        "single-branch",
+        "unread",
+        "unused-definition",
+    }
 )
 """Codes of warnings: the chain is valid, but may not be what its author meant."""
 

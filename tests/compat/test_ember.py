@@ -12,9 +12,12 @@ from chainlang.notation import unparse
 from tests.compat.documented import COMPACT, README, Documented
 
 JUDGED = '{"reasoning": "17 + 25 = 42", "final_answer": "42"}'
+_DOCUMENTED = pytest.mark.filterwarnings("ignore:.*equal-samples:chainlang.ChainlangWarning")
+"""Ember's documents draw several samples at temperature 0."""
 WRONG = '{"explanation": "7 + 5 = 12", "verdict": "incorrect", "revised_answer": "42"}'
 
 
+@_DOCUMENTED
 @pytest.mark.parametrize("shown", [*COMPACT, *README], ids=lambda shown: shown.name)
 def test_what_the_documents_show_means_what_they_say(shown: Documented) -> None:
     made = shown.build()
@@ -23,6 +26,7 @@ def test_what_the_documents_show_means_what_they_say(shown: Documented) -> None:
     assert Chain.from_json(made.to_json()) == made
 
 
+@_DOCUMENTED
 @pytest.mark.parametrize("shown", [*COMPACT, *README], ids=lambda shown: shown.name)
 def test_an_ensemble_and_branches_are_in_flight_together(shown: Documented) -> None:
     engine = FakeEngine(latency=lambda _: 1.0)

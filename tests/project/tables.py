@@ -70,9 +70,15 @@ MEANINGS = {
     "operand": "in Python: an operand or an argument that is not a chain",
     "malformed": "a node that no text and no operator makes: a bug in code that builds nodes",
     "branch-like-pipe": "a generator, then judges or votes, between `\\|`: they run side by side",
+    "equal-samples": "a count above 1, or a part twice, where nothing is above temperature 0",
+    "misspelt-model": "a model that misspells one of the file",
     "mixed-operators": "an operator binds tighter than the one around it, without parentheses",
+    "model-like-number": "a model that begins with a number, as in `3:E:0.7:m`",
+    "nothing-before": "a stage that reads candidates, with nothing before it",
+    "placeholder": "`{text}`, `$text`, `%(text)s` or `<text>` in place of `{{ text }}`",
     "retry-at-zero": "a `retry` of a stage at temperature 0, which repeats its reply",
     "single-branch": "a `join(...)` or `branch(...)` of one part",
+    "unread": "a prompt that reads nothing of the row, or no candidate in a map or a fold",
     "unused-definition": "a definition, op, type or model that `main` does not use",
 }
 
