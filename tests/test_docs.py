@@ -154,7 +154,7 @@ def _lines(block):
 
 @pytest.mark.parametrize(
     "block",
-    [one for one in BLOCKS if one.info.startswith("chain file") and "refused" not in one.info],
+    [one for one in BLOCKS if re.match(r"chain file(?! refused| warned)", one.info)],
     ids=lambda block: block.id,
 )
 def test_files_are_accepted(block, workspace):
@@ -187,6 +187,18 @@ def test_files_are_refused(block, workspace):
         load(path)
     codes = {one.code for one in caught.value.diagnostics if one.severity == "error"}
     assert codes == {block.info.split(": ")[1]}
+
+
+@pytest.mark.parametrize(
+    "block",
+    [one for one in BLOCKS if one.info.startswith("chain file warned: ")],
+    ids=lambda block: block.id,
+)
+def test_files_are_warned_of(block, workspace):
+    path = workspace / "shown.chain"
+    path.write_text(block.text, encoding="utf-8")
+    with pytest.warns(ChainlangWarning, match=rf"warning\[{block.info.split(': ')[1]}\]"):
+        load(path)
 
 
 @blocks("sh")

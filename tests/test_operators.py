@@ -21,6 +21,7 @@ from attrs.exceptions import FrozenInstanceError
 from chainlang import (
     Chain,
     ChainlangError,
+    ChainlangWarning,
     E,
     J,
     Limits,
@@ -33,6 +34,7 @@ from chainlang import (
     retry,
     route,
 )
+from chainlang.engines.fake import FakeEngine
 from chainlang.errors import LimitError, MeaningError, OperandError
 
 OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
@@ -395,3 +397,24 @@ def test_a_notebook_is_given_a_flowchart() -> None:
     assert shown["text/vnd.mermaid"].startswith("flowchart LR\n")
     declared = op("ask", user="{{ query }}") >> M
     assert "ask" in declared._repr_mimebundle_()["text/vnd.mermaid"]
+
+
+def test_what_operators_build_is_warned_of_when_it_runs() -> None:
+    engine = FakeEngine()
+    piped = E("m") | J("m")
+    with pytest.warns(ChainlangWarning, match=r"branch-like-pipe[\s\S]*\^[\s\S]*write >>"):
+        piped.program()
+    piped.program()  # once
+    with pytest.warns(ChainlangWarning, match=r"write 5:E:m:0\.7"):
+        (E("m", 5, 0) >> M)("q", engine=engine)
+    with pytest.warns(ChainlangWarning, match=r"the temperature stands last: 3:E:m:0\.7"):
+        E("0.7:m", 3)("q", engine=engine)
+    told = op("told", user="Translate {query}.")
+    with pytest.warns(ChainlangWarning, match=r"write \{\{ query \}\}"):
+        told("q", engine=engine)
+
+
+def test_what_a_text_is_warned_of_is_not_said_again() -> None:
+    with pytest.warns(ChainlangWarning, match="branch-like-pipe"):
+        piped = chain("E | M")
+    piped.program()

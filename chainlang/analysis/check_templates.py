@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from jinja2 import TemplateSyntaxError
 
 _QUOTED = re.compile(r"'([^']+)'")
+_OBJECT = re.compile(r"\{(\{\s*[\"'][^{}\n]{0,60}\})\}")
+_NAME = re.compile(r"([A-Za-z_]\w*)\s*")
+_OPENED = {"Missing end of comment tag": "{#", "tag name expected": "{%"}
 _SIGNS = re.compile(r"'end of (print|)(?:statement block| statement)'")
 
 
@@ -53,9 +56,11 @@ def _unreadable(template: str, error: TemplateSyntaxError) -> Diagnostic:
         opened = [(at, word) for at, word in _openings(template)]
         at, word = opened[-1] if opened else (start, line)
         span = _span(template, at, at + len(word))
-        return Diagnostic("template", f"invalid template: '{word}' is never closed", span)
+        message = f"invalid template: '{word}' is never closed"
+        hint = _meant(template, at + 2, is_unknown=False) if word == "{{" else None
+        return Diagnostic("template", message, span, hint)
     quoted = _QUOTED.findall(said)
-    word = quoted[0] if quoted else ""
+    word = _OPENED.get(said) or (quoted[0] if quoted else "")
     at = line.find(word) if word else -1
     if at < 0:
         at, word = len(line) - len(line.lstrip()), line.strip() or " "
@@ -65,7 +70,31 @@ def _unreadable(template: str, error: TemplateSyntaxError) -> Diagnostic:
     if said.startswith("No test named"):
         return unknown("test", word, sorted(environment().tests), span, code="template")
     message = said[:1].lower() + said[1:].split(". ")[0].rstrip(".")
-    return Diagnostic("template", f"invalid template: {message}", span)
+    hint = _meant(template, span.end, is_unknown=said.startswith("Encountered unknown tag"))
+    return Diagnostic("template", f"invalid template: {message}", span, hint)
+
+
+def _meant(template: str, end: int, *, is_unknown: bool) -> str | None:
+    """Return the hint for the braces before an error: a statement, a value or text.
+
+    `is_unknown`: the error is a statement that does not exist.
+    """
+    opened = [one for one in re.finditer(r"\{[{%#]", template) if one.start() < end]
+    if not opened:
+        return None
+    at, braces = opened[-1].start(), opened[-1][0]
+    content = template[at + 2 :].lstrip(" -+$")
+    if braces == "{{" and content.startswith(("#", "/")):
+        return "write {% if ... %}{% endif %}, or {% for ... in ... %}{% endfor %}"
+    content = content.removeprefix("{").lstrip() if braces == "{{" else content
+    if name := _NAME.match(content):
+        after = content[name.end() : name.end() + 1]
+        if is_unknown or (braces == "{{" and after == "}"):
+            return f"write {{{{ {name[1]} }}}}"
+        return "a name has no spaces" if braces == "{{" and after.isalnum() else None
+    hint = f"if {braces} is meant as text, write {{% raw %}}{braces}{{% endraw %}}"
+    json = _OBJECT.match(template, at)
+    return hint if json is None else f"single braces are text: {json[1]}\n{hint}"
 
 
 def _openings(template: str) -> list[tuple[int, str]]:

@@ -89,7 +89,7 @@ class StageWord(Operand):
         stage = self._stage(values)
         if stage is not None:
             body, found = resolve(stage, Scope.of(self.items))
-            if not found:
+            if not any(one.severity == "error" for one in found):
                 return Chain(body, self.items, (1, 1), bound=self.bound)
         self._explain(values)
         raise AssertionError("unreachable")

@@ -12,7 +12,7 @@ from chainlang.notation import unparse
 from tests.compat.documented import COMPACT, README, Documented
 
 JUDGED = '{"reasoning": "17 + 25 = 42", "final_answer": "42"}'
-_DOCUMENTED = pytest.mark.filterwarnings("ignore:.*equal-samples:chainlang.ChainlangWarning")
+_DOCUMENTED = pytest.mark.filterwarnings("ignore::chainlang.ChainlangWarning")
 """Ember's documents draw several samples at temperature 0."""
 WRONG = '{"explanation": "7 + 5 = 12", "verdict": "incorrect", "revised_answer": "42"}'
 

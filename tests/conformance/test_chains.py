@@ -9,7 +9,7 @@ from chainlang.engines.openai.engine import OpenAIEngine
 from chainlang.engines.vllm.engine import VllmEngine
 from tests.conformance.engines import Place
 
-CHAIN = chain("(vote = 5:E:tiny:0.7 >> M) & (3:E:tiny:1.0 >> J:tiny:0) & 2:E:tiny:0")
+CHAIN = chain("(vote = 5:E:tiny:0.7 >> M) & (3:E:tiny:1.0 >> J:tiny:0) & 2:E:tiny:0.3 & E:tiny:0")
 ROWS = [{"id": str(left), "query": f"What is {left} + {left * 7 % 50}?"} for left in range(11, 31)]
 
 

@@ -16,6 +16,9 @@ from chainlang.plan.lower import lower
 from chainlang.protocol.messages import Message
 from chainlang.semantics.input_schema import record_of
 
+# The prompts here show what they show, and read nothing else.
+pytestmark = pytest.mark.filterwarnings("ignore::chainlang.ChainlangWarning")
+
 
 @frozen
 class Letters:

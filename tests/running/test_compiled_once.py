@@ -44,7 +44,7 @@ def test_what_bears_on_a_plan_gives_another(settings: dict[str, Any]) -> None:
 
 def test_limits_are_those_in_force() -> None:
     with Limits(calls_per_row=1_000_000).applied():
-        wide = chain("10000:E >> 20:V")
+        wide = chain("10000:E >> 20:V::0.7")
         assert wide.program() is wide.program()
     with pytest.raises(LimitError, match="calls_per_row"):
         wide.program()

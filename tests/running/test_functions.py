@@ -101,7 +101,7 @@ def test_keyword_parameters_are_what_the_record_has_under_their_names() -> None:
         return f"{answer} {query} {lang} {fr} {part['verdict']} {other}"
 
     text = """
-    op check : fold -> { verdict: str } { answer = "verdict" user = "?" }
+    op check : fold -> { verdict: str } { answer = "verdict" user = "{{ fr.answer }}" }
     main = (fr = E) >> (part = check) >> @told
     """
     engine = FakeEngine(

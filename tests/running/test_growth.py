@@ -10,7 +10,7 @@ from chainlang.semantics.record import Candidate
 from chainlang.semantics.template_values import View
 
 
-@pytest.mark.parametrize("text", ["{}:E >> V", "{}:E >> {}:J >> M", "{}:E >> {}:S"])
+@pytest.mark.parametrize("text", ["{}:E >> V", "{}:E >> {}:J::0.7 >> M", "{}:E >> {}:S::0.7"])
 def test_a_record_shows_each_candidate_to_its_templates_once(
     text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

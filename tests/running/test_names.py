@@ -13,7 +13,7 @@ from chainlang.session.result import Result
 
 ECHO = FakeEngine(answers=lambda request, index: f"<{request.messages[-1].text}>")
 OPS = """
-op ask : generate { user = "{{ query }}" }
+op ask : generate { temperature = 0.5 user = "{{ query }}" }
 op tell : fold { user = "{{ ask.answer | default('nothing') }}" }
 """
 
