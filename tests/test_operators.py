@@ -411,7 +411,7 @@ def test_what_operators_build_is_warned_of_when_it_runs() -> None:
         E("0.7:m", 3)("q", engine=engine)
     told = op("told", user="Translate {query}.")
     with pytest.warns(ChainlangWarning, match=r"write \{\{ query \}\}"):
-        told("q", engine=engine)
+        told()("q", engine=engine)
 
 
 def test_what_a_text_is_warned_of_is_not_said_again() -> None:
