@@ -112,9 +112,11 @@ def derived_lints(fields: Iterable[Field]) -> Iterator[Diagnostic]:
     fields = tuple(fields)
     named = {one.name for one in fields if one.type is not None}
     for one in fields:
-        text = one.default.value if one.type is None and one.default is not None else None
+        if one.type is not None or one.default is None:
+            continue
+        text = one.default.value
         if isinstance(text, str) and template_fault(text) is None:
-            prompt = _Prompt.of(text, one.default and one.default.span)
+            prompt = _Prompt.of(text, one.default.span)
             yield from _placeholders(prompt, named - prompt.roots)
 
 
