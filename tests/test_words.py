@@ -158,10 +158,11 @@ def test_an_error_in_a_call_points_into_the_call() -> None:
 
 
 def test_op_declares_what_a_file_declares() -> None:
-    text = 'op classify : map -> "a" | "b"? { user = "{{ x }}" temperature = 0.2 stop = ["x"] }\n'
+    settings = 'user = "{{ candidate }}" temperature = 0.2 stop = ["x"]'
+    text = f'op classify : map -> "a" | "b"? {{ {settings} }}\n'
     made = op(
         "classify",
-        user="{{ x }}",
+        user="{{ candidate }}",
         kind="map",
         returns='"a" | "b"?',
         temperature=np.float64(0.2),

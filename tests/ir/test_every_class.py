@@ -19,9 +19,11 @@ from chainlang.analysis.check_structure import (
     is_branched,
     misplaced_branches,
     names_twice,
+    nothing_before,
     retries_at_zero,
 )
 from chainlang.analysis.resolve import resolve
+from chainlang.analysis.sampling_lints import sampling_lints
 from chainlang.datatypes.check_types import fits, type_faults
 from chainlang.datatypes.enumerate_values import replies
 from chainlang.datatypes.json_schema import json_schema, validator
@@ -263,8 +265,12 @@ def test_checks_of_structure_go_inside(kind: type[Node]) -> None:
     assert len(misplaced_branches(_with(kind, "(y = (E | J)) >> E"))) >= 1
     zero = retries_at_zero(_with(kind, "retry(V)"), STAGE_TYPES)
     assert [one.code for one in zero] == ["retry-at-zero"]
-    pipes = branches_like_pipes(_with(kind, "(E | V)"), STAGE_TYPES)
+    pipes = branches_like_pipes(_with(kind, "(E | V)"), STAGE_TYPES, {})
     assert [one.code for one in pipes] == ["branch-like-pipe"]
+    equal = sampling_lints(_with(kind, "5:J"), STAGE_TYPES, {})
+    assert "equal-samples" in [one.code for one in equal]
+    alone = nothing_before(_with(kind, "M"), STAGE_TYPES, {}, has_responses=False)
+    assert [one.span for one in alone] or kind is n.Combine
     apart = is_branched(_with(kind, "E | V"))
     assert apart == (kind in (n.Stage, n.Then, n.Branch, n.Named))
 

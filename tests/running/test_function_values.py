@@ -65,7 +65,7 @@ async def change_later(answer: Any, *, tags: Any) -> str:
     return str(len(tags))
 
 
-MADE = op("review", user="{{ query }}", returns=Review)
+MADE = op("review", user="{{ query }}", returns=Review, temperature=0.7)
 REPLIES = FakeEngine(answers={"": '{"words": ["a", "b"]}'})
 
 

@@ -104,7 +104,7 @@ def test_a_part_that_is_aborted_leaves_nothing() -> None:
 
 def test_a_vote_that_is_decided_needs_no_more_samples() -> None:
     bad = {"mood": ['"good"', "no mood", '"good"', '"good"', '"good"', '"good"', '"good"']}
-    op = 'op mood : generate -> "good" | "bad" { user = "mood" }\n'
+    op = 'op mood : generate -> "good" | "bad" { temperature = 0.7 user = "mood of {{ query }}" }\n'
     for count, need in ((7, 6), (7, 4), (7, 1)):
         made = load(text=f"{op}main = {count}:mood::0.9(need={need}) >> M")
         naive, early = (
