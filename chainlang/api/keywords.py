@@ -114,12 +114,13 @@ class RunKeywords(RowsKeywords, total=False):
 class SamplingOptions(TypedDict, total=False):
     """Options of a stage type that calls a model."""
 
+    cut: Literal["fail", "keep"]
     frequency_penalty: float
     logprobs: bool
     max_tokens: int
     min_p: float
     min_tokens: int
-    need: int
+    need: int | float
     presence_penalty: float
     repetition_penalty: float
     stop: str | Sequence[str]

@@ -18,6 +18,9 @@ from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.errors import StopError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from chainlang.protocol.messages import Usage
     from chainlang.runtime.outcome import Outcome
     from chainlang.session.folder_run import Summary
 
@@ -133,6 +136,9 @@ def _say(summary: Summary, failures: Failures, status: int) -> None:
         f"results: {summary.folder / 'flattened'}",
         file=sys.stderr,
     )
+    for what, usages in (("model", summary.by_model), ("stage", summary.by_stage)):
+        if len(usages) > 1:
+            print(f"by {what}: {_usages(usages)}", file=sys.stderr)
     if begin:
         print("to resume, run the same command again", file=sys.stderr)
     if summary.recorded:
@@ -152,6 +158,14 @@ def _say(summary: Summary, failures: Failures, status: int) -> None:
         print(f"failures: {summary.folder / 'errors.jsonl'}{again}", file=sys.stderr)
     if summary.costs:
         print(f"\n{summary.costs}", file=sys.stderr)
+
+
+def _usages(usages: Mapping[str, Usage]) -> str:
+    return "; ".join(
+        f"{name} {counted(one.calls, 'call')}, {counted(one.prompt_tokens, 'prompt token')}, "
+        f"{counted(one.output_tokens, 'output token')}"
+        for name, one in usages.items()
+    )
 
 
 @define

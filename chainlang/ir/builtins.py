@@ -87,6 +87,12 @@ def _integer(least: int) -> Rule:
     return Rule(f"a whole number of at least {least}", read, python="int")
 
 
+def _need(value: Any) -> int | float:
+    if isinstance(value, float) and 0 < value < 1:
+        return value
+    return int(_integer(1).read(value))
+
+
 def _text(value: Any) -> str:
     if not isinstance(value, str) or not value:
         raise ValueError(value)
@@ -189,7 +195,15 @@ SAMPLING: Mapping[str, Rule] = {
     "top_p": _number(0, 1, open_low=True),
 }
 _TRUTH = Rule("true or false", _truth, python="bool")
-DRAWS: Mapping[str, Rule] = {**SAMPLING, "logprobs": _TRUTH, "need": _integer(1)}
+_NEED = Rule(
+    "a whole number of at least 1, or a share above 0 and below 1", _need, python="int | float"
+)
+DRAWS: Mapping[str, Rule] = {
+    **SAMPLING,
+    "cut": _one_of("fail", "keep"),
+    "logprobs": _TRUTH,
+    "need": _NEED,
+}
 
 
 @frozen

@@ -105,8 +105,8 @@ def _sequence(step: Sequence, kept: list[Step]) -> Step:
 def _is_pure(step: Step) -> bool:
     """Return whether a step alone does nothing but make candidates, and reports nothing."""
     match step:
-        case Generate(tries=tries):
-            return tries == ONCE
+        case Generate(stage=stage, tries=tries):
+            return tries == ONCE and stage.need is None and not stage.keeps_cut
         case Count() | Decide() | Gather() | Name() | Overlap() | Repeat() | Sequence():
             return True
         case Call() | Fused() | Cascade() | Fork() | Fallback() | Retry() | Timeout():

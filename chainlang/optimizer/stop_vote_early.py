@@ -15,8 +15,9 @@ def stop_vote(plan: Plan) -> Rewritten[Plan]:
     Each wave is the smallest that could decide the vote: half of the samples first, then as many as
     the leader lacks. Exact: waves keep the order of the samples, and ties go to the first answer.
     Applies to a vote at the end of the chain, or of a branch, if `outputs` has neither the
-    candidates (with their number of votes) nor the trace, and failed samples are not retried, which
-    would add events. `adaptive_consistency` stops earlier, but may change the winner.
+    candidates (with their number of votes) nor the trace, and samples add no events: failed
+    ones are neither retried nor left out, and cut ones are not kept. `adaptive_consistency` stops
+    earlier, but may change the winner.
 
     >>> from chainlang import chain
     >>> from chainlang.semantics.outputs import Outputs
@@ -63,6 +64,10 @@ def _why_not(drawn: Generate, plan: Plan) -> str | None:
         return None
     if drawn.tries != ONCE:
         return "failed samples are retried, which adds events"
+    if stage.need is not None:
+        return "failed samples may be left out, which adds events"
+    if stage.keeps_cut:
+        return "replies that were cut are kept, which adds events"
     if "trace" in plan.outputs:
         return "outputs includes the trace, and so the samples"
     if "candidates" in plan.outputs:

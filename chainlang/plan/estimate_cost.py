@@ -160,7 +160,8 @@ class _Walk:
         drawn = stage.count if stage.sampling.temperature > 0 else asked
         prompts = before.lot.number if stage.kind == "map" else ONE
         cost, each = self._cost(step, before, prompts, Range.of(asked), Range.of(drawn))
-        left = prompts * Range(stage.need or stage.count, stage.count)
+        samples = prompts * Range.of(stage.count)
+        left = Range(min(stage.needed(samples.least), samples.least), samples.most)
         once = ONE if prompts.least else Range(0, 1)
         return Counts(
             before.holding(AbstractCandidates(left, None, _longest(stage, before.lot))),

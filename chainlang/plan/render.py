@@ -155,6 +155,7 @@ def _stage(stage: Meaning, *, bounds: bool) -> str:
     words += [f"max_tokens={sampling.max_tokens}"] if bounds else []
     words += ["schema"] if stage.returns is not None else []
     words += [f"need={stage.need}"] if stage.need is not None else []
+    words += ["cut=keep"] if stage.keeps_cut else []
     return "  ".join(words)
 
 

@@ -58,7 +58,9 @@ FAILURE_MODES: Mapping[Cause, FailureMode] = {
         "row",
     ),
     "reply": FailureMode("a reply does not fit its type", "row", retried=True, resampled=True),
-    "cut": FailureMode("a reply was cut by `max_tokens`", "row", retried=True, resampled=True),
+    "cut": FailureMode(
+        "a reply was cut by `max_tokens` or by the context", "row", retried=True, resampled=True,
+    ),
     "function": FailureMode("a Python function raised", "row", retried=True),
     "timeout": FailureMode("a part took longer than its `timeout`", "row", retried=True),
     "input": FailureMode("fields or candidates that a part reads are missing", "row", retried=True),

@@ -13,8 +13,8 @@ from attrs import Factory, field, frozen
 from chainlang.protocol.failures import FAILURE_MODES, FailureKind
 
 Finish = Literal["stop", "length"]
-"""Finish reason of a sample: `stop` at the model's end token or a stop string, `length` at
-`max_tokens`."""
+"""Finish reason of a sample: `stop` at the model's end token or a stop string, `length` if it was
+cut by `max_tokens` or by the context."""
 
 
 @frozen
@@ -123,6 +123,9 @@ class Sample:
     refusal: str = ""
     """Reason why there is no reply: a content filter, a refusal of the model. Such a sample has
     failed, cause `refused`, and is not recorded. Empty if there is a reply."""
+    context: int | None = None
+    """Size in tokens of the context that cut the sample, 0 if it is unknown; None if `max_tokens`
+    cut it, or nothing did."""
 
 
 @frozen

@@ -8,12 +8,13 @@ from typing import Any
 from chainlang.limits import current
 from chainlang.plan.steps import Call
 from chainlang.plan.visit import is_at_once
-from chainlang.runtime.effects import All, Await, Effect, RowContext, failed
+from chainlang.runtime.effects import All, Await, Effect, RowContext, RowFailed, failed
 from chainlang.runtime.inline import called
 from chainlang.runtime.retry import retried
 from chainlang.semantics.combinators import Attempt, further
+from chainlang.semantics.events import Event
 from chainlang.semantics.functions import UserFunction
-from chainlang.semantics.record import Candidate, Event, Record
+from chainlang.semantics.record import Candidate, Record
 from chainlang.semantics.seeds import Place
 from chainlang.semantics.stage_error import StageError
 
@@ -32,11 +33,14 @@ def call(step: Call, record: Record, context: RowContext) -> Generator[Effect, A
     try:
         reads = function.readings(record)
     except StageError as error:
-        raise failed(error, f"@{function.name}", place, span=step.span) from error
+        raise failed(error, f"@{function.name}", place, record, span=step.span) from error
     works = tuple(_tried(step, record, place, number, read) for number, read in enumerate(reads))
-    made = yield All(works)
+    made, first = (yield All(works)), record
     found: list[Candidate] = []
-    for candidates, events in made:
+    for one in made:
+        if isinstance(one, RowFailed):
+            raise one.happened((*record.events, *one.since(first)))
+        candidates, events = one
         found += candidates
         record = record.noted(*events)
     return record.after(f"@{function.name}", place, tuple(found))
@@ -59,7 +63,8 @@ def _tried(
         first = Attempt(record)
         found = yield from retried(tries, first, run, events, error=StageError, place=at)
     except StageError as error:  # of whichever attempt: its place is that of the plan
-        raise failed(error, f"@{function.name}", at(0), span=step.span) from error
+        noted = record.noted(*events)
+        raise failed(error, f"@{function.name}", at(0), noted, span=step.span) from error
     return found, events
 
 

@@ -17,8 +17,9 @@ from chainlang.runtime.budget import RowBudget
 from chainlang.runtime.limits import RunLimits
 from chainlang.runtime.stream import DeltaSink, Listener
 from chainlang.runtime.tracing import NOTHING, Tracing
+from chainlang.semantics.events import Event
 from chainlang.semantics.functions import FunctionError
-from chainlang.semantics.record import Flow
+from chainlang.semantics.record import Flow, Record
 from chainlang.semantics.row_failure import RowFailure
 from chainlang.semantics.seeds import Place
 from chainlang.semantics.stage_error import StageError
@@ -31,6 +32,8 @@ class Ask:
     """Wait for the replies to requests; the result has them in the order of the requests."""
 
     requests: tuple[Request, ...]
+    stage: str = ""
+    """Name of the stage that sends them."""
     sink: DeltaSink | None = None
     """Receives the deltas while waiting."""
 
@@ -39,8 +42,8 @@ class Ask:
 class All:
     """Wait for concurrent generators; the result has their values in their order.
 
-    If some fail, the failure of the first of them is raised, once all before it have ended. Those
-    after it are aborted, so that it does not depend on the order in which they end.
+    If some fail, the result has the `RowFailed` of the first of them, once all before it have
+    ended. Those after it are aborted, so that it does not depend on the order in which they end.
     """
 
     works: tuple[Generator[Effect, Any, Any], ...]
@@ -89,15 +92,24 @@ class RowFailed(Exception):
         """Return the same failure, with another message."""
         return RowFailed(evolve(self.failure, reason=message))
 
+    def since(self, record: Record) -> tuple[Event, ...]:
+        """Return the events of the failed part, which began with a record."""
+        return self.failure.events[len(record.events) :]
 
-def failed(
+    def happened(self, events: tuple[Event, ...]) -> RowFailed:
+        """Return the same failure, with other events."""
+        return RowFailed(evolve(self.failure, events=events))
+
+
+def failed(  # noqa: PLR0917
     error: StageError,
     stage: str,
     place: Place,
+    record: Record,
     sample: int | None = None,
     span: Span | None = None,
 ) -> RowFailed:
-    """Return the failure of a stage, with its place, sample and span."""
+    """Return the failure of a stage, with its place, sample and span, and the events before it."""
     raised = error if isinstance(error, FunctionError) else None
     return RowFailed(
         RowFailure(
@@ -111,6 +123,7 @@ def failed(
             where=raised.where if raised else None,
             traceback=raised.traceback if raised else None,
             span=span,
+            events=record.events,
         )
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any
 
 from attrs import evolve, frozen
 
@@ -15,12 +15,12 @@ from chainlang.runtime.ports.port import new_id
 from chainlang.runtime.retry import retried
 from chainlang.runtime.stream import DeltaSink
 from chainlang.semantics.combinators import Attempt, further
-from chainlang.semantics.record import Candidate, Event, Record
+from chainlang.semantics.events import Event
+from chainlang.semantics.record import Candidate, Record
+from chainlang.semantics.sampled import FailedSample, cut, ended, too_few
 from chainlang.semantics.seeds import Place, seed
 from chainlang.semantics.stage_error import StageError
 from chainlang.semantics.stages import candidate_of, choices, messages, readings, schema
-
-Drawn: TypeAlias = "Candidate | _Bad"
 
 
 @frozen
@@ -38,12 +38,13 @@ class _Draw:
 
 
 @frozen
-class _Bad:
-    """A failed sample: its prompt, its number, and the error."""
+class _Drawn:
+    """A sample: its prompt, its number, its candidate or error, and its events."""
 
     number: int
     sample: int
-    error: StageError
+    made: Candidate | StageError
+    events: tuple[Event, ...] = ()
 
 
 @frozen
@@ -77,6 +78,7 @@ class _Drawing:
         """
         requests: list[Request] = []
         unmade: dict[int, StageError] = {}
+        stage = self.step.stage.name
         for index, draw in enumerate(draws):
             try:
                 requests.append(self.request(draw))
@@ -85,15 +87,15 @@ class _Drawing:
         try:
             self.context.budget.charge(requests)
         except StageError as error:
-            stage = self.step.stage
-            raise failed(error, stage.name, self.place, span=stage.span) from error
+            span = self.step.stage.span
+            raise failed(error, stage, self.place, self.record, span=span) from error
         listener = self.context.listener
         if listener is None or self.step.place not in listener.places:
-            return Ask(tuple(requests)), unmade
+            return Ask(tuple(requests), stage), unmade
         asked = (draw for index, draw in enumerate(draws) if index not in unmade)
         places = tuple((draw.place, draw.first) for draw in asked)
-        sink = DeltaSink(listener.callback, self.step.stage.name, places)
-        return Ask(tuple(evolve(one, stream=True) for one in requests), sink), unmade
+        sink = DeltaSink(listener.callback, stage, places)
+        return Ask(tuple(evolve(one, stream=True) for one in requests), stage, sink), unmade
 
     def receive(
         self,
@@ -101,8 +103,8 @@ class _Drawing:
         asked: Ask,
         unmade: Mapping[int, StageError],
         replies: Sequence[Completion | Failure],
-    ) -> list[Drawn]:
-        """Return the candidates and failures of the requested samples, in order."""
+    ) -> list[_Drawn]:
+        """Return the requested samples, in order."""
         for request, reply in zip(asked.requests, replies, strict=True):
             self.context.budget.settle(request, reply)
         if asked.sink is not None:
@@ -145,37 +147,41 @@ class _Drawing:
             return ()
         return choices(self.step.stage, len(draw.start.candidates))
 
-    def made(self, draw: _Draw, reply: Completion | Failure | StageError) -> Iterator[Drawn]:
-        """Yield the candidate or failure of each sample of a reply."""
+    def made(self, draw: _Draw, reply: Completion | Failure | StageError) -> Iterator[_Drawn]:
+        """Yield each sample of a reply."""
         if not isinstance(reply, Completion):
             error = StageError.of(reply) if isinstance(reply, Failure) else reply
             for number in range(draw.first, draw.first + draw.count):
-                yield _Bad(draw.number, number, error)
+                yield _Drawn(draw.number, number, error)
             return
-        read = self.reads[draw.number]
+        stage, read = self.step.stage, self.reads[draw.number]
+        made: Candidate | StageError
         for number, sample in enumerate(reply.samples, draw.first):
             try:
-                yield candidate_of(self.step.stage, draw.start, read, sample, draw.place)
+                made = candidate_of(stage, draw.start, read, sample, draw.place)
             except StageError as error:
-                yield _Bad(draw.number, number, error)
+                made = error
+            yield _Drawn(draw.number, number, made, cut(stage, sample, draw.place, number))
 
-    def again(self, bad: _Bad) -> Generator[Effect, Any, tuple[Drawn, list[Event]]]:
-        """Retry a failed sample; return its candidate or last failure, and the events."""
+    def again(self, bad: _Drawn) -> Generator[Effect, Any, _Drawn]:
+        """Retry a failed sample; return it, or its last failure."""
         events: list[Event] = []
         place = partial(self.at, bad.number)
 
         def run(one: Attempt) -> Generator[Effect, Any, Candidate]:
-            if one.number == 1:  # it was sampled with the others
-                raise bad.error
-            draw = _Draw(bad.number, bad.sample, 1, one.record, place(one.attempt))
-            asked, unmade = self.ask([draw])
-            (drawn,) = self.receive([draw], asked, unmade, (yield asked))
-            if isinstance(drawn, _Bad):
-                raise drawn.error
-            return drawn
+            drawn = bad  # it was sampled with the others
+            if one.number > 1:
+                draw = _Draw(bad.number, bad.sample, 1, one.record, place(one.attempt))
+                asked, unmade = self.ask([draw])
+                (drawn,) = self.receive([draw], asked, unmade, (yield asked))
+            events.extend(drawn.events)
+            if isinstance(drawn.made, StageError):
+                raise drawn.made
+            return drawn.made
 
+        made: Candidate | StageError
         try:
-            drawn = yield from retried(
+            made = yield from retried(
                 self.step.tries,
                 Attempt(self.record),
                 run,
@@ -185,28 +191,23 @@ class _Drawing:
                 sample=bad.sample,
             )
         except StageError as error:
-            return evolve(bad, error=error), events
-        return drawn, events
+            made = error
+        return _Drawn(bad.number, bad.sample, made, tuple(events))
 
-    def failed(self, bad: _Bad) -> RowFailed:
-        """Return the failure of a sample."""
-        stage = self.step.stage
-        return failed(bad.error, stage.name, self.at(bad.number), bad.sample, stage.span)
-
-    def wave(
-        self, start: int, stop: int
-    ) -> Generator[Effect, Any, tuple[list[Drawn], list[Event]]]:
-        """Generate the samples from `start` to `stop`, with retries; return them and the events."""
-        draws, events = self.draws(start, stop), list[Event]()
+    def wave(self, start: int, stop: int) -> Generator[Effect, Any, list[_Drawn]]:
+        """Generate the samples from `start` to `stop`, with retries."""
+        draws = self.draws(start, stop)
         asked, unmade = self.ask(draws)
         drawn = self.receive(draws, asked, unmade, (yield asked))
-        bad = {index: one for index, one in enumerate(drawn) if isinstance(one, _Bad)}
+        bad = {index: one for index, one in enumerate(drawn) if isinstance(one.made, StageError)}
         if bad and self.step.tries.times > 1:
             redrawn = yield All(tuple(self.again(one) for one in bad.values()))
-            for index, (one, noted) in zip(bad, redrawn, strict=True):
+            for index, one in zip(bad, redrawn, strict=True):
+                if isinstance(one, RowFailed):  # the row's budget is used up
+                    before = (event for each in drawn[:index] for event in each.events)
+                    raise one.happened((*self.record.events, *before))
                 drawn[index] = one
-                events += noted
-        return drawn, events
+        return drawn
 
 
 def generate(
@@ -224,8 +225,8 @@ def generate(
     try:
         drawing = _Drawing(step, record, context, place, readings(stage, record))
     except StageError as error:
-        raise failed(error, stage.name, place, span=stage.span) from error
-    failures: list[_Bad] = []
+        raise failed(error, stage.name, place, record, span=stage.span) from error
+    failures: list[FailedSample] = []
     candidates: list[Candidate] = []
     start = 0
     while start < stage.count:
@@ -233,14 +234,17 @@ def generate(
         stop = stage.count if needed is None else start + needed(tuple(candidates), left)
         if stop == start:
             break
-        wave, events = yield from drawing.wave(start, stop)
-        record, start = record.noted(*events), stop
+        wave = yield from drawing.wave(start, stop)
+        start = stop
         for one in wave:
-            if isinstance(one, _Bad):
-                failures.append(one)
+            record = record.noted(*one.events)
+            if isinstance(one.made, StageError):
+                failures.append(FailedSample(one.made, one.sample, drawing.at(one.number)))
             else:
-                candidates.append(one)
-        most = len(candidates) + (stage.count - start) * len(drawing.reads)  # if no more fail
-        if failures and (stage.need is None or most < stage.need):
-            raise drawing.failed(failures[0])
+                candidates.append(one.made)
+        left = (stage.count - start) * len(drawing.reads)
+        if (why := too_few(stage, candidates, failures, left)) is not None:
+            bad = failures[0]
+            raise failed(why, stage.name, bad.place, record, bad.number, stage.span)
+    record = record.noted(*ended(place, candidates, failures))
     return record.after(stage.name, place, tuple(candidates))

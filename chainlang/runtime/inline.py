@@ -63,7 +63,7 @@ def called(step: Call, record: Record, context: RowContext) -> Record:
             place = (*at, f"c{number}") if function.kind == "map" else at
             found += function.call(record, read, place)
     except StageError as error:
-        raise failed(error, f"@{function.name}", place, span=step.span) from error
+        raise failed(error, f"@{function.name}", place, record, span=step.span) from error
     return record.after(f"@{function.name}", at, tuple(found))
 
 
@@ -73,7 +73,7 @@ def counted(step: Count, record: Record, context: RowContext) -> Record:
     try:
         found = voted(step.vote, record)
     except StageError as error:
-        raise failed(error, "M", place, span=step.vote.span) from error
+        raise failed(error, "M", place, record, span=step.vote.span) from error
     if context.listener is not None and step.place in context.listener.places:
         context.listener.callback(Chunk(str(found[0].answer), "M", place, 0))
     return record.after("M", place, found)

@@ -6,8 +6,10 @@ from attrs import evolve, field, frozen
 
 from chainlang.protocol.failures import Cause
 from chainlang.protocol.messages import Usage
+from chainlang.protocol.usages import Usages
+from chainlang.semantics.events import Event
 from chainlang.semantics.outputs import Outputs
-from chainlang.semantics.record import Branched, Flow, Record, failures_of
+from chainlang.semantics.record import Branched, Flow, Record, events_of, failures_of
 from chainlang.semantics.row_failure import RowFailure
 
 
@@ -21,9 +23,22 @@ class Outcome:
     """Its result; of a branch also if arms failed. None if the row failed as a whole."""
     failure: RowFailure | None
     """Why the row failed: of a branch, the failure of its first failed arm."""
-    usage: Usage
+    usages: Usages
     start: Record | None = field(default=None, repr=False)
     """Initial record of the row; None if it could not be read."""
+    notes: tuple[Event, ...] = field(default=(), repr=False)
+    """Events of the row as a whole, and of no part of its chain: it is equal to another row."""
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """Everything that happened in the row, whether it succeeded or failed."""
+        flow = self.failure if self.flow is None else self.flow
+        return self.notes if flow is None else (*self.notes, *events_of(flow))
+
+    @property
+    def usage(self) -> Usage:
+        """Usage of all its stages."""
+        return self.usages.total
 
     @property
     def cause(self) -> Cause | None:

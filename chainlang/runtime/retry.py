@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from chainlang.runtime.effects import Effect, Pause, RowFailed
 from chainlang.semantics.combinators import Attempt, RetryPolicy, tried
-from chainlang.semantics.record import Event
+from chainlang.semantics.events import Event
 from chainlang.semantics.seeds import Place
 from chainlang.semantics.stage_error import StageError
 
@@ -27,7 +27,8 @@ def retried(
 ) -> Generator[Effect, Any, Made]:
     """Return the result of the first attempt that does not fail with an `error`.
 
-    Each retry adds an event to `events`, at the place of its attempt. Raises the error of the last
+    Each retry adds an event to `events`, at the place of its attempt; `run` adds those of the
+    attempt. Raises the error of the last
     attempt, with the number of attempts.
     """
     one = first

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from functools import partial
 from typing import Any, assert_never
 
@@ -56,7 +56,8 @@ from chainlang.semantics.combinators import (
     ran_out,
     value_of,
 )
-from chainlang.semantics.record import Branched, Candidate, Event, Flow, Record, below, gathered
+from chainlang.semantics.events import Event
+from chainlang.semantics.record import Branched, Candidate, Flow, Record, below, gathered
 from chainlang.semantics.row_failure import RowFailure
 from chainlang.semantics.seeds import Place
 from chainlang.semantics.stage_error import StageError
@@ -91,7 +92,7 @@ def _apart(step: Step, record: Record, context: RowContext) -> Work:
         case Fork(steps):
             inside = (evolve(context, branch=below(context.branch, name)) for name, _ in steps)
             works = (_arm(one, record, arm) for (_, one), arm in zip(steps, inside, strict=True))
-            return _branched(steps, (yield context.all(works)), record)
+            return _branched(steps, (yield from _all(works, record, context)), record)
     return (yield from work(step, record, context))
 
 
@@ -178,9 +179,27 @@ def _sequence(steps: tuple[Step, ...], flow: Flow, context: RowContext) -> Work:
     return flow
 
 
+def _all(
+    works: Iterable[Work], record: Record, context: RowContext
+) -> Generator[Effect, Any, list[Flow]]:
+    """Return the results of parts that read the same record, which run concurrently.
+
+    Raises the first failure in the order of the chain, with the events of the parts before it.
+    """
+    flows: list[Flow] = []
+    for one in (yield context.all(works)):
+        if isinstance(one, RowFailed):
+            raise one.happened((*gathered(flows, record).events, *one.since(record)))
+        flows.append(one)
+    return flows
+
+
 def _overlap(steps: tuple[Step, ...], record: Record, context: RowContext) -> Work:
-    flows = yield context.all(work(step, record, context) for step in steps)
-    return evolve(gathered(flows, record), candidates=flows[-1].candidates)
+    works = (work(step, record, context) for step in steps)
+    flows = yield from _all(works, record, context)
+    last = flows[-1]
+    assert isinstance(last, Record)
+    return evolve(gathered(flows, record), candidates=last.candidates)
 
 
 def _decide(step: Decide, record: Record, context: RowContext) -> Work:
@@ -230,13 +249,13 @@ def _gather(steps: tuple[Step, ...], record: Record, context: RowContext) -> Wor
             )
         else:
             operands.append(work(one, record, context))
-    flows = yield context.all(operands)
+    flows = yield from _all(operands, record, context)
     return gathered(flows, record)
 
 
 def _fork(steps: tuple[tuple[str, Step], ...], record: Record, context: RowContext) -> Work:
-    flows = yield context.all(work(step, record, context) for _, step in steps)
-    return _branched(steps, flows, record)
+    works = (work(step, record, context) for _, step in steps)
+    return _branched(steps, (yield from _all(works, record, context)), record)
 
 
 def _branched(steps: tuple[tuple[str, Step], ...], flows: list[Flow], start: Record) -> Branched:
@@ -271,6 +290,7 @@ def _fallback(step: Fallback, record: Record, context: RowContext) -> Work:
                 raise
             failure = error.failure
             said.append(failure.message)
+            record = record.noted(*error.since(record))
     raise RowFailed(evolve(failure, reason=last_of(said)))
 
 
@@ -278,8 +298,12 @@ def _retry(step: Retry, record: Record, context: RowContext) -> Work:
     mark, events = step.tries.mark, list[Event]()
 
     def run(one: Attempt) -> Generator[Effect, Any, Record]:
-        inside = context.further(mark, one.attempt)
-        found = yield from _one(step.step, one.record.noted(*events), inside)
+        inside, start = context.further(mark, one.attempt), one.record.noted(*events)
+        try:
+            found = yield from _one(step.step, start, inside)
+        except RowFailed as error:
+            events.extend(error.since(start))
+            raise
         return evolve(found, local=record.local)
 
     def place(attempt: int) -> Place:
@@ -292,7 +316,7 @@ def _retry(step: Retry, record: Record, context: RowContext) -> Work:
 def _timeout(step: Timeout, record: Record, context: RowContext) -> Work:
     message = f"it took longer than {step.seconds:g} seconds"
     error = StageError(message, "timeout")
-    failure = failed(error, "timeout", context.place(step.place), span=step.span)
+    failure = failed(error, "timeout", context.place(step.place), record, span=step.span)
     (flow,) = yield Within(_one(step.step, record, context), step.seconds, failure)
     found: Record = flow
     return found
@@ -304,7 +328,7 @@ def _route(step: Route, record: Record, context: RowContext) -> Work:
         value = yield from _judged(step.by, record, context, "by=")
         key = arm(value, arms, step.default is not None)
     except StageError as error:
-        raise failed(error, "route", context.place(step.place), span=step.span) from error
+        raise failed(error, "route", context.place(step.place), record, span=step.span) from error
     chosen = step.default if key is None else arms[key]
     assert chosen is not None  # `arm` raises if there is no default
     return (yield from work(chosen, record, context))
@@ -318,7 +342,7 @@ def _loop(step: Loop, record: Record, context: RowContext) -> Work:
             if is_over((yield from _judged(step.until, record, context, "until="))):
                 return record
         except StageError as error:
-            raise failed(error, "loop", place, span=step.span) from error
+            raise failed(error, "loop", place, record, span=step.span) from error
     return record.noted(ran_out(place, step.most))
 
 
@@ -327,11 +351,12 @@ def _each(step: Each, record: Record, context: RowContext) -> Work:
         items = listed(value_of(step.over, record, "over="), step.most)
         context.budget.take(len(items))
     except StageError as error:
-        raise failed(error, "each", context.place(step.place), span=step.span) from error
-    flows = yield context.all(
+        raise failed(error, "each", context.place(step.place), record, span=step.span) from error
+    works = (
         work(step.step, beginning(record, step.item, item), context.further(step.mark, number))
         for number, item in enumerate(items)
     )
+    flows = yield from _all(works, record, context)
     return evolve(gathered(flows, record), history=record.history)
 
 

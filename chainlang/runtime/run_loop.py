@@ -13,7 +13,7 @@ from attrs import evolve
 
 from chainlang.errors import error_of
 from chainlang.interrupts import check
-from chainlang.protocol.messages import Usage
+from chainlang.protocol.usages import Usages
 from chainlang.runtime.budget import RowBudget, RunBudget
 from chainlang.runtime.effects import RowContext
 from chainlang.runtime.model_swap import SWAP_FACTOR, Swapper
@@ -72,10 +72,10 @@ def run(
     )
 
     def keep(outcome: Outcome) -> None:
-        trace.done(outcome.index, outcome.cause)
+        trace.done(outcome)
         done[outcome.index] = outcome = outcome.showing(plan.outputs)
         for index, start in equal.pop(outcome.row_id, ()) if outcome.start is not None else ():
-            done[index] = _again(outcome, index, start)
+            keep(_again(outcome, index, start))
 
     admitted = given = first
     scheduler.call_after(limits.run_seconds, engines, budget.time_out)
@@ -88,7 +88,7 @@ def run(
                     more = False
                     break
                 if isinstance(start, RowFailure):
-                    keep(Outcome(admitted, start.id, None, start, Usage()))
+                    keep(Outcome(admitted, start.id, None, start, Usages()))
                 elif plan.rows_once and start.id in equal:
                     equal[start.id].append((admitted, start))
                 else:
@@ -123,4 +123,4 @@ def run(
 def _again(outcome: Outcome, index: int, start: Record) -> Outcome:
     """Return the outcome of a row that is equal to a completed one, with no usage."""
     flow = outcome.flow and moved(outcome.flow, start)
-    return evolve(outcome, index=index, start=start, flow=flow, usage=Usage())
+    return evolve(outcome, index=index, start=start, flow=flow, usages=Usages())

@@ -13,6 +13,7 @@ from attrs import define, field
 
 from chainlang.engines.protocol import Engine, is_timed
 from chainlang.protocol.messages import Completion, Delta, Failure, Request, Usage
+from chainlang.protocol.usages import Usages
 from chainlang.runtime.clock import LONGEST_SLEEP, Clock, EngineClock, MachineClock
 from chainlang.runtime.coroutines import PendingCalls
 from chainlang.runtime.effects import All, Ask, Await, Effect, Pause, RowFailed, Within, Work
@@ -33,8 +34,8 @@ class Row:
     start: Record
     engines: Mapping[str, Engine]
     done: Callable[[Outcome], None]
-    usages: list[Usage] = field(factory=list)
-    """Usage of each of its requests."""
+    usages: list[tuple[tuple[str, str], Usage]] = field(factory=list)
+    """Usage of each of its requests, with the names of the stage and of the model."""
     open_port: Callable[[Engine], Port] | None = None
     """Opens ports to its engines; None for the default of the scheduler."""
     swapper: Swapper | None = None
@@ -54,7 +55,8 @@ class _Task:
     """Effect that it waits for."""
     results: list[Any] = field(factory=list)
     waiting: int = 0
-    failures: dict[int, RowFailed] = field(factory=dict)
+    failed: RowFailed | None = None
+    """Failure of its child, or of the child's timeout."""
     children: Sequence[_Task] = ()
     ended: bool = False
     """Whether it is done or aborted."""
@@ -161,15 +163,16 @@ class Scheduler:
             task.timer = None
             if isinstance(task.effect, Within):
                 self._end(task.children)
-                task.failures[0] = task.effect.failure
+                task.failed = task.effect.failure
             self._deliver(task, 0, None)
 
     def _hand_out(self, reply: Completion | Failure) -> None:
         if reply.id not in self._asked:
             return  # it arrived after a timeout
         task, slot, _ = self._answered(reply.id)
-        if isinstance(reply, Completion):
-            task.row.usages.append(reply.usage)
+        if isinstance(reply, Completion) and isinstance(task.effect, Ask):
+            names = task.effect.stage, task.effect.requests[slot].model
+            task.row.usages.append((names, reply.usage))
         self._deliver(task, slot, reply)
 
     def _answered(self, name: str) -> tuple[_Task, int, Port]:
@@ -201,8 +204,8 @@ class Scheduler:
                 continue
             task.children = ()  # breaks a reference cycle
             try:
-                if task.failures:  # the first in the order of the chain, not of time
-                    effect = task.work.throw(task.failures[min(task.failures)])
+                if task.failed is not None:
+                    effect = task.work.throw(task.failed)
                 else:
                     effect = task.work.send(value)
             except StopIteration as stop:
@@ -213,7 +216,7 @@ class Scheduler:
                 self._wait(task, effect, ready)
 
     def _wait(self, task: _Task, effect: Effect, ready: list[tuple[_Task, Any]]) -> None:
-        task.effect, task.failures = effect, {}
+        task.effect, task.failed = effect, None
         match effect:
             case Ask(requests):
                 task.waiting = len(requests)
@@ -271,15 +274,16 @@ class Scheduler:
         if parent is None:
             row = task.row
             failures = (failed.failure,) if failed else failures_of(flow) if flow else ()
-            usage, first = Usage.total(row.usages), next(iter(failures), None)
-            row.done(Outcome(row.index, row.start.id, flow, first, usage, row.start))
+            usages, first = Usages.of(row.usages), next(iter(failures), None)
+            row.done(Outcome(row.index, row.start.id, flow, first, usages, row.start))
             return
-        if failed is not None:
-            parent.failures[task.slot] = failed
+        if failed is not None and isinstance(parent.effect, All):
             self._end_after(task, parent)
+        elif failed is not None:
+            parent.failed = failed
         if parent.timer is not None:
             parent.timer.active, parent.timer = False, None
-        parent.results[task.slot] = flow
+        parent.results[task.slot] = flow if failed is None else failed
         parent.waiting -= 1
         if parent.waiting == 0:
             ready.append((parent, parent.results))

@@ -18,7 +18,7 @@ from chainlang.runtime.prepared import Prepared
 from chainlang.runtime.row_task import row
 from chainlang.runtime.scheduler import Row, Scheduler
 from chainlang.runtime.stream import Listener
-from chainlang.runtime.tracing import ABORTED, Tracing, begin, count_row
+from chainlang.runtime.tracing import ABORTED, Tracing, begin, row_done
 from chainlang.semantics.record import Record
 
 
@@ -88,8 +88,7 @@ class Service:
 
         def done(outcome: Outcome) -> None:
             self._jobs.pop(job, None)
-            job.tracing.end(outcome.cause)
-            count_row(outcome.cause)
+            row_done(job.tracing, outcome)
             job.done(outcome.showing(prepared.plan.outputs))
 
         self._jobs[job] = None

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections import Counter
 from collections.abc import Mapping
 from functools import lru_cache
 from importlib.metadata import version
@@ -18,6 +19,7 @@ from typing import Any
 from attrs import define, field
 
 from chainlang.protocol.messages import Completion, Failure, Request
+from chainlang.runtime.outcome import Outcome
 
 # Names of OpenTelemetry's conventions for generative models, which are not stable yet.
 OPERATION, PROVIDER = "gen_ai.operation.name", "gen_ai.provider.name"
@@ -27,12 +29,14 @@ INPUT_TOKENS, OUTPUT_TOKENS = "gen_ai.usage.input_tokens", "gen_ai.usage.output_
 FINISHES = "gen_ai.response.finish_reasons"
 PROMPT, ANSWER = "gen_ai.input.messages", "gen_ai.output.messages"
 ERROR, TOKEN_TYPE = "error.type", "gen_ai.token.type"
+EVENTS, EVENT = "chainlang.events", "chainlang.event"
 ABORTED = "aborted"
 """Error of an aborted request, stage or row."""
 
 _CONTENT = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 _COUNTED = {
     "chainlang.rows": "Completed rows.",
+    EVENTS: "Events of rows: what happened besides their results.",
     "chainlang.calls": "Samples requested from engines.",
     "chainlang.tokens": "Tokens of prompts and replies.",
 }
@@ -171,9 +175,14 @@ def _counters(get_meter: Any) -> dict[str, Any]:
     return {name: meter.create_counter(name, "1", words) for name, words in _COUNTED.items()}
 
 
-def count_row(error: str | None) -> None:
-    """Count a completed row."""
-    count("chainlang.rows", 1, {} if error is None else {ERROR: error})
+def row_done(span: Tracing, outcome: Outcome) -> None:
+    """End the span of a row, and count the row and its events."""
+    kinds = Counter(one.kind for one in outcome.events)
+    counts: dict[str, Any] = {f"{EVENTS}.{kind}": number for kind, number in kinds.items()}
+    span.end(outcome.cause, **counts)
+    count("chainlang.rows", 1, {} if outcome.cause is None else {ERROR: outcome.cause})
+    for kind, number in kinds.items():
+        count(EVENTS, number, {EVENT: kind})
 
 
 # ---------------------------------------------------------------- runs
@@ -193,10 +202,9 @@ class RunTrace:
         found = self._rows[index] = self.run.child("row", row=index, row_id=row_id)
         return found
 
-    def done(self, index: int, error: str | None) -> None:
-        """End the span of a row, and count it."""
-        self._rows.pop(index, NOTHING).end(error)
-        count_row(error)
+    def done(self, outcome: Outcome) -> None:
+        """End the span of a row, if it has one, and count the row."""
+        row_done(self._rows.pop(outcome.index, NOTHING), outcome)
 
     def close(self, rows: int) -> None:
         """End the span of the run, and those of its rows in flight as aborted."""

@@ -27,10 +27,11 @@ from chainlang.ir.nodes import (
 )
 from chainlang.ir.visit import parts_of
 from chainlang.protocol.failures import FAILURE_MODES, Cause
+from chainlang.semantics.events import Event
 from chainlang.semantics.expressions import evaluate
 from chainlang.semantics.functions import UserFunction
 from chainlang.semantics.prompts import RenderError
-from chainlang.semantics.record import Event, Record
+from chainlang.semantics.record import Record
 from chainlang.semantics.seeds import Place
 from chainlang.semantics.stage_error import StageError
 from chainlang.semantics.template_values import as_json

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from typing import Any, Literal, assert_never
+from typing import Any, assert_never
 
 from attrs import evolve, field, frozen
 
 from chainlang.diagnostics.suggest import suggest
+from chainlang.semantics.events import Event
 from chainlang.semantics.origin import NOWHERE, Origin
 from chainlang.semantics.row_failure import RowFailure
 from chainlang.semantics.seeds import Place
@@ -82,20 +83,6 @@ class TraceEntry:
     stage: str
     place: Place
     candidates: tuple[Candidate, ...]
-
-
-@frozen
-class Event:
-    """An unusual event in a row: its kind, its place, and the reason."""
-
-    kind: Literal["fallback", "retry", "loop", "lossy"]
-    """A later part of a fallback ran; a retry; a loop reached its maximum; a lossy pass took
-    effect."""
-    place: Place
-    """Place of the part that ran, of the retry, of the loop, or of the vote."""
-    message: str
-    sample: int | None = None
-    """Number of the retried sample, if it was one."""
 
 
 @frozen(slots=False)  # see `Form`
@@ -260,7 +247,7 @@ def events_of(flow: Flow, before: int = 0) -> tuple[Event, ...]:
             several = (events_of(one, len(start.events)) for _, one in results)
             return (*start.events[before:], *(event for one in several for event in one))
         case RowFailure():
-            return ()
+            return flow.events[before:]
     assert_never(flow)
 
 
@@ -295,12 +282,12 @@ def gathered(flows: list[Flow], before: Record) -> Record:
     trace = list(before.trace)
     events = list(before.events)
     for flow in flows:
+        events += events_of(flow, len(before.events))
         for record in flow.records() if isinstance(flow, Branched) else (flow,):
             assert isinstance(record, Record)  # an arm that fails fails what gathers it
             candidates += record.candidates
             history |= record.history
             trace += record.trace[len(before.trace) :]
-            events += record.events[len(before.events) :]
     return evolve(
         before,
         candidates=tuple(candidates),

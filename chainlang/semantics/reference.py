@@ -38,18 +38,12 @@ from chainlang.protocol.messages import Completion, Failure, Request
 from chainlang.semantics import combinators
 from chainlang.semantics.bindings import NOTHING, Bound
 from chainlang.semantics.combinators import ONCE, Attempt, RetryPolicy, further, mark
+from chainlang.semantics.events import Event
 from chainlang.semantics.functions import UserFunction
 from chainlang.semantics.implicit_labels import own_names
-from chainlang.semantics.record import (
-    Branched,
-    Candidate,
-    Event,
-    Flow,
-    Record,
-    below,
-    gathered,
-)
+from chainlang.semantics.record import Branched, Candidate, Flow, Record, below, gathered
 from chainlang.semantics.row_failure import RowFailure
+from chainlang.semantics.sampled import FailedSample, cut, ended, too_few
 from chainlang.semantics.seeds import Place, seed
 from chainlang.semantics.stage_error import StageError
 from chainlang.semantics.stages import (
@@ -125,8 +119,18 @@ class _Interpreter:
                 return Branched(tuple(arms), record)
         return self.visit(node, record, place)
 
-    def visit(self, node: Expr, record: Record, place: Place) -> Flow:  # noqa: C901  # a match
-        """Run a part; the arms of a branch are gathered by what is around it, or fail it."""
+    def visit(self, node: Expr, record: Record, place: Place) -> Flow:
+        """Run a part; the arms of a branch are gathered by what is around it, or fail it.
+
+        A failure has the events up to it.
+        """
+        try:
+            return self.run(node, record, place)
+        except StageError as error:
+            error.happened(*record.events)
+            raise
+
+    def run(self, node: Expr, record: Record, place: Place) -> Flow:  # noqa: C901  # a match
         match node:
             case Stage():
                 return self.part(node, record, place, ONCE)
@@ -139,24 +143,17 @@ class _Interpreter:
                     flow = self.visit(part, flow, step(place, part, str(index)))
                 return flow
             case Join(parts):
-                flows = [
-                    self.visit(part, record, step(place, part, f"&{index}"))
-                    for index, part in enumerate(_operands(parts))
-                ]
-                return gathered(flows, record)
+                operands = enumerate(_operands(parts))
+                each = ((part, record, step(place, part, f"&{at}")) for at, part in operands)
+                return gathered(self.all(record, each), record)
             case Repeat():
                 return self.visit(Join((node,)), record, place)
             case Branch(parts):
-                return Branched(
-                    tuple(
-                        (
-                            part_name(part) or str(index),
-                            self.visit(part, record, step(place, part, f"|{index}")),
-                        )
-                        for index, part in enumerate(parts)
-                    ),
-                    record,
-                )
+                arms = enumerate(parts)
+                each = ((part, record, step(place, part, f"|{at}")) for at, part in arms)
+                flows = self.all(record, each)
+                names = (part_name(part) or str(index) for index, part in enumerate(parts))
+                return Branched(tuple(zip(names, flows, strict=True)), record)
             case Named(name, body):
                 # A branch with a label is always an operand of a join, so it can be joined here.
                 found = gathered([self.visit(body, record, place)], record)
@@ -183,6 +180,17 @@ class _Interpreter:
         assert isinstance(flow, Record)
         return flow
 
+    def all(self, record: Record, parts: Iterable[tuple[Expr, Record, Place]]) -> list[Flow]:
+        """Run parts after a record. A failure has the events of the parts before it."""
+        flows: list[Flow] = []
+        for part, start, place in parts:
+            try:
+                flows.append(self.visit(part, start, place))
+            except StageError as error:
+                error.events = (*gathered(flows, record).events, *error.since(record.events))
+                raise
+        return flows
+
     # ------------------------------------------------------------ combinators
 
     def fallback(self, node: Fallback, record: Record, place: Place) -> Record:
@@ -196,6 +204,7 @@ class _Interpreter:
             except StageError as error:
                 last = error
                 failed.append(str(error))
+                record = record.noted(*error.since(record.events))
         raise last.saying(combinators.last_of(failed))
 
     def retry(self, node: Retry, record: Record, place: Place) -> Record:
@@ -208,7 +217,12 @@ class _Interpreter:
         events: list[Event] = []
 
         def draw(start: Record, at: Place) -> Record:
-            return self.one(part, start.noted(*events), at)
+            whole = start.noted(*events)
+            try:
+                return self.one(part, whole, at)
+            except StageError as error:
+                events.extend(error.since(whole.events))
+                raise
 
         return evolve(self.tried(draw, record, tries, events, place=place), local=record.local)
 
@@ -224,18 +238,24 @@ class _Interpreter:
         most = combinators.DEFAULT_TIMES if node.max is None else node.max
         for number in range(most):
             record = self.one(node.body, record, further(place, mark(node), number))
-            if combinators.is_over(self.judged(node.until, record, place, "until=")):
-                return record
+            try:
+                if combinators.is_over(self.judged(node.until, record, place, "until=")):
+                    return record
+            except StageError as error:
+                error.happened(*record.events)
+                raise
         return record.noted(combinators.ran_out(place, most))
 
     def each(self, node: Each, record: Record, place: Place) -> Record:
         value = combinators.value_of(node.over, record, "over=")
         items = combinators.listed(value, current().samples_per_stage)
-        flows: list[Flow] = []
-        for number, item in enumerate(items):
-            start = combinators.beginning(record, node.item or combinators.ITEM, item)
-            flows.append(self.one(node.body, start, further(place, mark(node), number)))
-        return evolve(gathered(flows, record), history=record.history)
+        name = node.item or combinators.ITEM
+        starts = (combinators.beginning(record, name, item) for item in items)
+        each = (
+            (node.body, start, further(place, mark(node), number))
+            for number, start in enumerate(starts)
+        )
+        return evolve(gathered(self.all(record, each), record), history=record.history)
 
     def judged(self, by: str | Function, record: Record, place: Place, what: str) -> Any:
         if isinstance(by, str):
@@ -260,24 +280,33 @@ class _Interpreter:
         if isinstance(stage, Vote):
             return record.after("M", place, voted(stage, record))
         found: list[Candidate] = []
-        failures: list[StageError] = []
+        failures: list[FailedSample] = []
         events: list[Event] = []
         for number, read in enumerate(readings(stage, record)):
             end = () if read is None else (f"c{number}",)
             for sample in range(stage.count):
-                draw = partial(self.sample, stage, read, sample)
+                draw = partial(self.sample, stage, read, sample, events)
                 try:
                     found.append(
                         self.tried(draw, record, tries, events, place=place, end=end, sample=sample)
                     )
                 except StageError as error:
-                    failures.append(error)
-        if failures and len(found) < (stage.need or len(found) + 1):
-            raise failures[0]
-        return record.noted(*events).after(stage.name, place, tuple(found))
+                    failures.append(FailedSample(error, sample, (*place, *end)))
+        record = record.noted(*events)
+        if (why := too_few(stage, found, failures)) is not None:
+            why.happened(*record.events)
+            raise why
+        record = record.noted(*ended(place, found, failures))
+        return record.after(stage.name, place, tuple(found))
 
-    def sample(
-        self, stage: Meaning, read: Candidate | None, number: int, record: Record, place: Place
+    def sample(  # noqa: PLR0917
+        self,
+        stage: Meaning,
+        read: Candidate | None,
+        number: int,
+        events: list[Event],
+        record: Record,
+        place: Place,
     ) -> Candidate:
         request = Request(
             id="",
@@ -292,7 +321,9 @@ class _Interpreter:
         reply = self.complete(request)
         if isinstance(reply, Failure):
             raise StageError.of(reply)
-        return candidate_of(stage, record, read, reply.samples[0], place)
+        sample = reply.samples[0]
+        events += cut(stage, sample, place, number)
+        return candidate_of(stage, record, read, sample, place)
 
     def call(
         self, function: UserFunction, record: Record, place: Place, tries: RetryPolicy
@@ -302,7 +333,11 @@ class _Interpreter:
         for number, read in enumerate(function.readings(record)):
             end = (f"c{number}",) if function.kind == "map" else ()
             made = partial(self.called, function, read)
-            found += self.tried(made, record, tries, events, place=place, end=end)
+            try:
+                found += self.tried(made, record, tries, events, place=place, end=end)
+            except StageError as error:
+                error.happened(*record.events, *events)
+                raise
         return record.noted(*events).after(f"@{function.name}", place, tuple(found))
 
     def called(
@@ -343,6 +378,7 @@ def _failure(error: StageError, branch: str) -> RowFailure:
         cause=error.cause,
         branch=branch,
         transient=error.transient,
+        events=error.events or (),
     )
 
 

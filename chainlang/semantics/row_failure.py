@@ -11,6 +11,7 @@ from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.source import Span
 from chainlang.errors import RowError
 from chainlang.protocol.failures import Cause
+from chainlang.semantics.events import Event
 from chainlang.semantics.origin import Origin
 from chainlang.semantics.seeds import Place
 
@@ -39,6 +40,8 @@ class RowFailure:
     traceback: str | None = field(default=None, repr=False)
     """Python's traceback of that exception."""
     span: Span | None = field(default=None, eq=False, repr=False)
+    events: tuple[Event, ...] = field(default=(), repr=False)
+    """Events of the row up to the failure, in the order of the chain."""
     id: str = ""
     """Id of a row that could not be read: its own, or a hash of what was read of it."""
     fields: Mapping[str, Any] = field(factory=dict, hash=False, repr=False)

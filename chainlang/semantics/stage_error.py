@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from chainlang.protocol.failures import Cause
 from chainlang.protocol.messages import Failure, Sample
+from chainlang.semantics.events import Event
 
 
 class StageError(Exception):
     """Failure of a stage for one row, with its `cause`.
 
     `sample` is the sample whose reply is invalid, if there is one. `transient`: whether the same
-    request may succeed if it is sent again.
+    request may succeed if it is sent again. `events`: those of the row up to the failure; None if
+    they are not known yet.
     """
 
     def __init__(
@@ -24,6 +26,7 @@ class StageError(Exception):
         self.cause = cause
         self.sample = sample
         self.transient = transient
+        self.events: tuple[Event, ...] | None = None
         super().__init__(message)
 
     @property
@@ -35,6 +38,15 @@ class StageError(Exception):
         """Return the error itself, with another message."""
         self.args = (message,)
         return self
+
+    def happened(self, *events: Event) -> None:
+        """Set the events of the row up to the failure, unless they are known."""
+        if self.events is None:
+            self.events = events
+
+    def since(self, before: tuple[Event, ...]) -> tuple[Event, ...]:
+        """Return the events of the failed part, which began with those before it."""
+        return (self.events or ())[len(before) :]
 
     @classmethod
     def of(cls, failure: Failure) -> StageError:

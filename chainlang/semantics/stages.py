@@ -5,7 +5,9 @@ These are pure functions, called by both the reference interpreter and the runti
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
+from fractions import Fraction
 from typing import Any
 
 from attrs import evolve, field, fields, frozen
@@ -53,8 +55,10 @@ class Meaning:
     """Expression over the fields of a reply, which is the answer."""
     choose: str | None = None
     """Field of a reply with the number of the chosen candidate."""
-    need: int | None = None
-    """Number of samples that must succeed; None for all."""
+    need: int | float | None = None
+    """Number of samples that must succeed, or their share; None for all."""
+    keeps_cut: bool = False
+    """Whether a reply that was cut is a candidate; otherwise it is a failed sample."""
     fresh: bool = False
     logprobs: bool = False
     """Whether candidates have log probabilities."""
@@ -62,6 +66,17 @@ class Meaning:
     bound: Bound = field(default=NOTHING, eq=False, repr=False)
     span: Span | None = field(default=None, eq=False, repr=False)
     _forms: dict[int, Form] = field(factory=dict, init=False, eq=False, repr=False)
+
+    def needed(self, samples: int) -> int:
+        """Return how many of a number of samples must succeed; a share is rounded up.
+
+        >>> from chainlang import chain
+        >>> [meaning(chain(f"10:E(need={need})").body).needed(10) for need in ("3", "0.7", "0.25")]
+        [3, 7, 3]
+        """
+        if isinstance(self.need, float):  # as it is written: 0.07 * 100 is above 7
+            return math.ceil(Fraction(repr(self.need)) * samples)
+        return samples if self.need is None else self.need
 
     def form(self, candidates: int) -> Form | None:
         """Return the type of a reply to `candidates` candidates; None for free text."""
@@ -124,6 +139,7 @@ def meaning(
         answer=settings.get("answer"),
         choose=settings.get("choose"),
         need=settings.get("need"),
+        keeps_cut=settings.get("cut") == "keep",
         fresh=settings.get("fresh", False),
         logprobs=settings.get("logprobs", False),
         types=declared_types(declared),
@@ -245,24 +261,39 @@ def _reply(stage: Meaning, record: Record, sample: Sample) -> Value:
     if sample.refusal:
         raise StageError(sample.refusal, "refused", sample)
     form = stage.form(len(record.candidates))
+    is_cut = sample.finish == "length"
+    if is_cut and not stage.keeps_cut:
+        raise StageError(cut_message(stage, sample), "cut", sample)
     if form is None:
         return Value(sample.text, sample.text)
-    if sample.finish == "length":
-        raise StageError(_cut(sample, stage.sampling.max_tokens), "cut", sample)
     try:
         return form.read(sample.text)
     except Misfit as error:
-        left = f" (the engine did not hold it to {', '.join(sample.unkept)})"
-        raise StageError(f"{error}{left if sample.unkept else ''}", "reply", sample) from error
+        if is_cut:  # what is left of it is no value, so there is nothing to keep
+            raise StageError(cut_message(stage, sample), "cut", sample) from error
+        raise StageError(f"{error}{_left(sample)}", "reply", sample) from error
 
 
-def _cut(sample: Sample, limit: int) -> str:
-    message = f"the reply was cut after {sample.tokens} tokens"
+def cut_message(stage: Meaning, sample: Sample) -> str:
+    """Return why a sample was cut, and what to write instead."""
+    message = "the reply was cut"
     if sample.reasoning and not sample.text:
-        message += ", before the model had done with its reasoning"
-    if sample.token_ids and sample.tokens < limit:
-        return f"{message}: the context of the model is full"
-    return f"{message}; raise max_tokens, which is {limit}"
+        message += " before the model had done with its reasoning"
+    if sample.context is None:
+        message += f"; raise max_tokens, which is {stage.sampling.max_tokens}"
+    else:
+        size = f" of {sample.context:,} tokens" if sample.context else ""
+        message += (
+            f": the model's context{size} is full; shorten the prompt, or raise max_model_len"
+        )
+    if stage.returns is None and not stage.keeps_cut:
+        message += ', or write cut="keep"'
+    return f"{message}{_left(sample)}"
+
+
+def _left(sample: Sample) -> str:
+    held = ", ".join(sample.unkept)
+    return f" (the engine did not hold it to {held})" if held else ""
 
 
 def _answer(

@@ -68,7 +68,7 @@ class Actual:
     failed: int = 0
     """Number of failed rows."""
     events: Mapping[str, int] = field(factory=dict)
-    """Number of fallbacks, retries, and loops that reached their maximum, by kind of event."""
+    """Number of events of each kind that has happened."""
     from_journal: int = 0
     """Samples of earlier runs into the same folder."""
     from_cache: int = 0

@@ -57,7 +57,11 @@ class Summary:
     seconds: float
     folder: Path
     events: Mapping[str, int] = field(factory=dict)
-    """Number of fallbacks, retries, and loops that reached their maximum, by kind of event."""
+    """Number of events of each kind that has happened."""
+    by_model: Mapping[str, Usage] = field(factory=dict)
+    """Usage of each model."""
+    by_stage: Mapping[str, Usage] = field(factory=dict)
+    """Usage of each stage, by its name."""
     recorded: int = 0
     """Number of samples taken from the journal of the folder."""
     cached: int = 0
@@ -232,7 +236,8 @@ class FolderRun:
                 fields,
                 outcome.flow,
                 failure=failure,
-                usage=outcome.usage,
+                usages=outcome.usages,
+                events=outcome.events,
                 redo=any(one.transient or ends for one in outcome.failures),
             )
 
@@ -250,19 +255,21 @@ class FolderRun:
 
     def summary(self) -> Summary:
         """Return the summary of the run so far."""
-        done, before = self.folder.output, self.folder.before.calls
+        done, before = self.folder.output, self.folder.before.total.calls
         meter, swapper = self.meter, self.prepared.swapper
         return Summary(
             done.rows,
             done.failed,
-            done.usage,
+            done.usages.total,
             time.monotonic() - self.started,
             self.out,
-            dict(done.stepped_in),
+            dict(done.events),
+            done.usages.by_model(),
+            done.usages.by_stage(),
             before + self.ports.from_journal,
             self.ports.from_cache,
             0 if swapper is None else swapper.loads,
-            None if meter is None else meter.costs(done.failed, done.stepped_in, before),
+            None if meter is None else meter.costs(done.failed, done.events, before),
             dict(done.left_out),
         )
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from chainlang.errors import error_of
 from chainlang.protocol.messages import Usage
 from chainlang.runtime.outcome import Outcome
+from chainlang.semantics.events import Event
 from chainlang.semantics.not_json import original
 from chainlang.semantics.outputs import EVERYTHING, Outputs
 from chainlang.semantics.record import (
     Branched,
     Candidate,
-    Event,
     Flow,
     Part,
     Record,
@@ -52,6 +52,8 @@ class Result:
     usage: Usage = field(factory=Usage)
     outputs: Outputs = field(default=EVERYTHING, repr=False)
     """Requested outputs; the result has no others."""
+    events: tuple[Event, ...] = field(default=(), repr=False)
+    """Everything that happened in the row, whether it succeeded or failed."""
 
     @property
     def ok(self) -> bool:
@@ -80,7 +82,7 @@ class Result:
     def _arm(self, flow: Flow) -> Result:
         failure = next(iter(failures_of(flow)), None)
         left = None if isinstance(flow, RowFailure) else flow
-        return Result(self.index, self.row_id, left, failure, self.usage, self.outputs)
+        return evolve(self, flow=left, failure=failure, events=events_of(flow))
 
     @property
     def candidates(self) -> tuple[Candidate, ...]:
@@ -149,11 +151,6 @@ class Result:
                 "operand", message, hint, kind="output", subject=name, known=self.outputs
             )
 
-    @property
-    def events(self) -> tuple[Event, ...]:
-        """Events of the row: fallbacks, retries, loops that reached their maximum, lossy passes."""
-        return () if self.flow is None else events_of(self.flow)
-
     def __getitem__(self, name: str) -> Any:
         """Return a field of the first candidate, ``responses``, a named part, or an input field.
 
@@ -195,7 +192,13 @@ class Result:
 def result_of(outcome: Outcome, outputs: Outputs) -> Result:
     """Return the result of an outcome."""
     return Result(
-        outcome.index, outcome.row_id, outcome.flow, outcome.failure, outcome.usage, outputs
+        outcome.index,
+        outcome.row_id,
+        outcome.flow,
+        outcome.failure,
+        outcome.usage,
+        outputs,
+        outcome.events,
     )
 
 

@@ -13,7 +13,6 @@ from chainlang.data import Extent
 from chainlang.runtime.outcome import Outcome
 from chainlang.runtime.run_loop import run
 from chainlang.semantics.outputs import Outputs
-from chainlang.semantics.record import events_of
 from chainlang.session.cost_report import CostMeter, Costs, PortFactory
 from chainlang.session.estimate import Forecaster
 from chainlang.session.prepare import prepare
@@ -43,7 +42,7 @@ def analyzed(program: Program, source: Any, settings: MapSettings, forecaster: F
         if outcome.failure is not None and settings.on_error == "raise":
             raise outcome.failure.error()
         failed += outcome.failure is not None
-        events.update(one.kind for one in (events_of(outcome.flow) if outcome.flow else ()))
+        events.update(one.kind for one in outcome.events)
     return meter.costs(failed, events)
 
 

@@ -16,7 +16,7 @@ from chainlang.errors import OperandError, error_of
 from chainlang.optimizer.compile import planned
 from chainlang.plan.steps import Generate, Plan
 from chainlang.plan.visit import last, leaves
-from chainlang.protocol.messages import Usage
+from chainlang.protocol.usages import Usages
 from chainlang.runtime.outcome import Outcome
 from chainlang.runtime.service_thread import Job, Service
 from chainlang.runtime.stream import Chunk, Listener
@@ -126,7 +126,7 @@ class _Job:
         wanted = places(plan)
         start = start_of(row, program)
         if isinstance(start, RowFailure):
-            self._tell(Outcome(0, start.id, None, start, Usage()))
+            self._tell(Outcome(0, start.id, None, start, Usages()))
             return
         prepared = await asyncio.to_thread(prepare, program, settings)
         listener = Listener(self._tell, wanted) if wanted else None

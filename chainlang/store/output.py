@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from attrs import asdict, define, field
 
-from chainlang.protocol.messages import Usage
+from chainlang.protocol.usages import Usages
+from chainlang.semantics.events import Event
 from chainlang.semantics.not_json import json_only, left_out
 from chainlang.semantics.origin import Origin
-from chainlang.semantics.record import Flow, events_of, failures_of, trace_of
+from chainlang.semantics.record import Flow, failures_of, trace_of
 from chainlang.semantics.row_failure import RowFailure
 from chainlang.settings import Format
 from chainlang.store.flatten import Found, candidate_rows, flattened, named_parts, results, unkept
@@ -57,7 +58,7 @@ class Output:
     rows: int = 0
     """Number of written rows, including failed ones."""
     failed: int = 0
-    usage: Usage = field(factory=Usage)
+    usages: Usages = field(factory=Usages)
     inputs: str = ""
     """Hash of the input rows that were written."""
     folders: dict[str, str] = field(factory=dict)
@@ -65,7 +66,7 @@ class Output:
     outputs: set[str] = field(factory=set)
     unkept: dict[str, dict[str, None]] = field(factory=dict)
     """Parts of each stage's type that its engine did not enforce."""
-    stepped_in: Counter[str] = field(factory=Counter)
+    events: Counter[str] = field(factory=Counter)
     """Number of events of each kind."""
     left_out: Counter[str] = field(factory=Counter)
     """Number of rows in which a field has a value that JSON can't hold, by field."""
@@ -84,7 +85,8 @@ class Output:
         fields: Mapping[str, Any],
         flow: Flow | None,
         failure: RowFailure | None,
-        usage: Usage,
+        usages: Usages,
+        events: Iterable[Event],
     ) -> None:
         """Write the outcome of a row, with each failed arm of a branch.
 
@@ -95,7 +97,7 @@ class Output:
         if failure is not None and not failures:
             failures = (failure,)
         self.inputs = read(self.inputs, origin.number, fields)
-        self.usage += usage
+        self.usages += usages
         number, fields = self.rows + 1, json_only(fields)
         if not (failures and self.skip):
             message = "; ".join(map(_said, failures)) or None
@@ -105,13 +107,13 @@ class Output:
         for one in failures:
             line = _trouble(number, origin, row_id, one, fields)
             self.table(ERRORS).add(line, self._next(ERRORS))
+        for event in events:
+            self.events[event.kind] += 1
+            line = {"row": number, "id": row_id, **asdict(event)}
+            self.table(EVENTS).add(line, self._next(EVENTS))
         if flow is not None:
             for stage, parts in unkept(flow):
                 self.unkept.setdefault(stage, {}).update(dict.fromkeys(parts))
-            for event in events_of(flow):
-                self.stepped_in[event.kind] += 1
-                line = {"row": number, "id": row_id, **asdict(event)}
-                self.table(EVENTS).add(line, self._next(EVENTS))
             for row in candidate_rows(number, row_id, self._final(flow)):
                 self.table("answers").add(row, self._next("answers"))
             self._write_stages(number, row_id, flow)
@@ -191,12 +193,13 @@ class Output:
             "with_candidates": self.with_candidates,
             "rows": self.rows,
             "failed": self.failed,
-            "usage": asdict(self.usage),
+            "usage": asdict(self.usages.total),
+            "usages": self.usages.note(),
             "inputs": self.inputs,
             "folders": self.folders,
             "outputs": sorted(self.outputs),
             "unkept": {stage: list(parts) for stage, parts in self.unkept.items()},
-            "stepped_in": dict(self.stepped_in),
+            "stepped_in": dict(self.events),
             "left_out": dict(self.left_out),
             "tables": {name: table.note() for name, table in self.tables.items()},
         }
@@ -212,7 +215,8 @@ class Output:
             note["with_candidates"],
             note["rows"],
             note["failed"],
-            Usage(**note["usage"]),
+            # Earlier notes have the total alone.
+            Usages.noted(note["usages"] if "usages" in note else [["", "", note["usage"]]]),
             note["inputs"],
             dict(note["folders"]),
             set(note["outputs"]),

@@ -9,7 +9,7 @@
     <stage>/000.jsonl     one row for each candidate of a stage: E, E.2, J
     <part>/000.jsonl      one row for each candidate of a named part
     errors.jsonl          one row for each row that failed, and for each failed arm of a branch
-    events.jsonl          one row for each fallback, retry, and loop that reached its maximum
+    events.jsonl          one row for each event: a cut reply, a retry, a fallback, ...
     journal.sqlite        all samples, to resume the run
     metadata.json         versions, seed, models, counts, usage, times; written last
 """
@@ -19,7 +19,7 @@ from __future__ import annotations
 import json
 import platform
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -31,6 +31,8 @@ from attrs import asdict, define, field, frozen
 
 from chainlang.errors import ChainlangError, error_of
 from chainlang.protocol.messages import Usage
+from chainlang.protocol.usages import Usages
+from chainlang.semantics.events import Event
 from chainlang.semantics.origin import Origin
 from chainlang.semantics.outputs import EVERYTHING, Outputs
 from chainlang.semantics.record import Flow
@@ -109,7 +111,7 @@ class RunFolder:
     about: About
     journal: Journal
     output: Output
-    before: Usage
+    before: Usages
     """Usage of the rows that were completed before this process resumed the run."""
     replaced: Mapping[str, Any] | None = None
     """Identity of the run whose samples are looked up for this one, if it had another chain or
@@ -206,7 +208,7 @@ class RunFolder:
             root.close()
             raise
         output = started.output
-        return RunFolder(root, about, started.journal, output, output.usage, started.before)
+        return RunFolder(root, about, started.journal, output, output.usages, started.before)
 
     def __enter__(self) -> RunFolder:
         return self
@@ -230,16 +232,17 @@ class RunFolder:
         flow: Flow | None,
         *,
         failure: RowFailure | None = None,
-        usage: Usage | None = None,
+        usages: Usages | None = None,
+        events: Iterable[Event] = (),
         redo: bool = False,
     ) -> None:
-        """Write what became of a row: its `flow`, its `failure`, or both if an arm failed.
+        """Write what became of a row, and its events: its `flow`, its `failure`, or both.
 
         Rows come in the order of the input, each once. If the run ends behind a row with `redo`,
         one that goes on does that row again. Raises `SourceError` if the disk does.
         """
         with self._whole():
-            self.output.write(origin, row_id, fields, flow, failure, usage or Usage())
+            self.output.write(origin, row_id, fields, flow, failure, usages or Usages(), events)
             self._redo = redo
             is_full = self.output.is_full
             if is_full or time.monotonic() - self._noted >= NOTE_SECONDS:
@@ -302,12 +305,18 @@ class RunFolder:
                 "failed": out.failed,
             },
             "left_out": dict(sorted(out.left_out.items())),
-            "events": dict(sorted(out.stepped_in.items())),
-            "usage": asdict(out.usage),
+            "events": dict(sorted(out.events.items())),
+            "usage": asdict(out.usages.total),
+            "usage_by_model": _tables(out.usages.by_model()),
+            "usage_by_stage": _tables(out.usages.by_stage()),
             "started": self.started.isoformat(timespec="milliseconds"),
             "ended": ended.isoformat(timespec="milliseconds"),
             "seconds": round((ended - self.started).total_seconds(), 3),
         }
+
+
+def _tables(usages: Mapping[str, Usage]) -> dict[str, Any]:
+    return {name: asdict(usage) for name, usage in usages.items()}
 
 
 def _text(text: str) -> bytes:

@@ -13,6 +13,7 @@ import pytest
 from chainlang.cli import execute
 from chainlang.cli.progress import LoggedProgress
 from chainlang.protocol.messages import Usage
+from chainlang.protocol.usages import Usages
 from chainlang.runtime.outcome import Outcome
 from chainlang.semantics.row_failure import RowFailure
 
@@ -71,7 +72,9 @@ def test_progress(capfd: pytest.CaptureFixture[str]) -> None:
     progress = LoggedProgress(sys.stderr, terminal=False, clock=lambda: next(clock))
     progress.say("tiny is ready")
     for index, failure in enumerate([None, RowFailure("broken")]):
-        progress.row(Outcome(index, "", None, failure, Usage(1, 30, 0, 25)), 10)
+        progress.row(
+            Outcome(index, "", None, failure, Usages({("E", "tiny"): Usage(1, 30, 0, 25)})), 10
+        )
     progress.end()
     note, reached = (json.loads(line) for line in capfd.readouterr().err.splitlines())
     assert (note["event"], note["message"]) == ("note", "tiny is ready")

@@ -12,6 +12,7 @@ from chainlang import chain
 from chainlang.cli.progress import Progress
 from chainlang.engines.fake import FakeEngine
 from chainlang.protocol.messages import Usage
+from chainlang.protocol.usages import Usages
 from chainlang.runtime.outcome import Outcome
 from chainlang.semantics.row_failure import RowFailure
 
@@ -34,7 +35,12 @@ def told(
     for index in range(rows):
         clock.now += seconds
         failure = RowFailure("broken") if index == 0 else None
-        progress.row(Outcome(before + index, "", None, failure, Usage(1, 30, 0, 20)), expected)
+        progress.row(
+            Outcome(
+                before + index, "", None, failure, Usages({("E", "tiny"): Usage(1, 30, 0, 20)})
+            ),
+            expected,
+        )
     progress.end()
     return stream.getvalue()
 

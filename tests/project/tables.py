@@ -21,6 +21,7 @@ from chainlang.ir.builtins import COMBINATORS, DRAWS, ENGINES, OP_SETTINGS, STAG
 from chainlang.optimizer.registry import CHAIN_PASSES, LOSSY, PLAN_PASSES
 from chainlang.protocol.failures import FAILURE_MODES
 from chainlang.runtime.ports.sample_keys import KEY_FORMATS
+from chainlang.semantics.events import EVENTS
 from chainlang.semantics.expressions import FILTERS
 from chainlang.semantics.sandbox import BUDGET, ROUND
 from chainlang.semantics.sandbox import FILTERS as OF_TEMPLATES
@@ -34,6 +35,7 @@ REFERENCE = ROOT / "grammar" / "README.md"
 EXAMPLES = ROOT / "examples" / "README.md"
 ARCHITECTURE = ROOT / "chainlang" / "ARCHITECTURE.md"
 VERSIONS = ROOT / "docs" / "versions.md"
+EVENTS_PAGE = ROOT / "docs" / "events.md"
 
 # What each code means. The table of codes is made from the code; these are its words.
 MEANINGS = {
@@ -267,6 +269,14 @@ def passes() -> Iterable[str]:
         yield f"| `{one.__name__}` | {said} | {kind} |"
 
 
+def events() -> Iterable[str]:
+    """The kinds of events; a test finds each in all places that show events."""
+    yield "| kind | what happened |"
+    yield "|---|---|"
+    for kind, words in EVENTS.items():
+        yield f"| `{kind}` | {words} |"
+
+
 def formats() -> Iterable[str]:
     """The formats that carry a number, and where it stands."""
     (prefix,) = re.findall(rb"chainlang:([0-9]+):", redis_cache._PREFIX)
@@ -327,6 +337,7 @@ TABLES: dict[str, Callable[[], Iterable[str]]] = {
         bounds,
         faults,
         rooms,
+        events,
         formats,
         supported,
         choices,
@@ -340,7 +351,12 @@ TABLES: dict[str, Callable[[], Iterable[str]]] = {
 def home(name: str) -> Path:
     """Return the document that a table stands in."""
     elsewhere = {"choices": README, "passes": README, "rooms": ARCHITECTURE, "examples": EXAMPLES}
-    elsewhere |= {"commands": README, "formats": VERSIONS, "supported": VERSIONS}
+    elsewhere |= {
+        "commands": README,
+        "formats": VERSIONS,
+        "supported": VERSIONS,
+        "events": EVENTS_PAGE,
+    }
     return elsewhere.get(name, REFERENCE)
 
 

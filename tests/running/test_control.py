@@ -15,7 +15,7 @@ from chainlang.engines.fake import FakeEngine
 from chainlang.errors import RowError
 from chainlang.protocol.messages import Capabilities, Completion, Failure, FailureKind, Request
 from chainlang.runtime.clock import MachineClock
-from chainlang.semantics.record import Event
+from chainlang.semantics.events import Event
 from chainlang.session.result import Result
 
 RATE = """
@@ -606,16 +606,13 @@ def test_a_run_folder_tells_of_what_stepped_in(tmp_path: Path) -> None:
     engine = FakeEngine(answers=lambda request, index: "bad" if request.schema else "3")
     qa = E >> fallback(retry(V(temperature=0.7), times=2), loop(E, until="answer == '4'"))
     summary = qa.run(["a", "b"], tmp_path / "run", engine=engine)
-    assert summary.events == {"fallback": 2, "loop": 2}
+    assert summary.events == {"retry": 2, "fallback": 2, "loop": 2}
     lines = (tmp_path / "run" / "events.jsonl").read_text().splitlines()
     assert [(row["row"], row["kind"]) for row in map(json.loads, lines)] == [
-        (1, "fallback"),
-        (1, "loop"),
-        (2, "fallback"),
-        (2, "loop"),
+        (row, kind) for row in (1, 2) for kind in ("retry", "fallback", "loop")
     ]
     told = json.loads((tmp_path / "run" / "metadata.json").read_text())
-    assert told["events"] == {"fallback": 2, "loop": 2}
+    assert told["events"] == summary.events
 
 
 def test_pieces_of_an_attempt_are_told_with_its_place() -> None:

@@ -54,7 +54,7 @@ def test_a_reply_that_was_cut_while_the_model_thought_says_so() -> None:
     engine = FakeEngine(answers={"": Reply('{"final_answer": 1}', "x" * 40)})
     result = next(chain("E >> J(max_tokens=4)").map(["q"], engine=engine))
     assert result.failure is not None
-    assert "cut after 4 tokens, before the model had done with its reasoning" in str(
+    assert "cut before the model had done with its reasoning; raise max_tokens, which is 4" in str(
         result.failure.message
     )
 

@@ -107,7 +107,7 @@ def test_a_row_that_fails_raises_when_asked_alone_and_comes_out_of_map() -> None
 
 def test_a_cut_reply_says_so() -> None:
     qa = chain("E >> J(max_tokens=2)")
-    with pytest.raises(RowError, match=r"cut after 2 tokens; raise max_tokens, which is 2"):
+    with pytest.raises(RowError, match=r"the reply was cut; raise max_tokens, which is 2"):
         qa("q", engine=FakeEngine())
 
 

@@ -20,10 +20,12 @@ from chainlang.engines.fake import FakeEngine
 from chainlang.errors import SourceError
 from chainlang.plan.lower import lower
 from chainlang.protocol.messages import Usage
+from chainlang.protocol.usages import Usages
 from chainlang.runtime.prepared import Prepared
 from chainlang.runtime.run_loop import run
+from chainlang.semantics.events import Event
 from chainlang.semantics.origin import Origin
-from chainlang.semantics.record import Branched, Candidate, Event, Flow, Record
+from chainlang.semantics.record import Branched, Candidate, Flow, Record, events_of
 from chainlang.semantics.row_failure import RowFailure
 from chainlang.store import About, RunFolder
 from chainlang.store.folder_names import folder_name
@@ -49,8 +51,10 @@ def written(path: Path, flows: list[Flow | None], **options: Any) -> Path:
             failure = None if one else FAILURE
             fields = {"id": number, "text": "a"}
             folder.write(
-                Origin(number), str(number), fields, one, failure=failure, usage=Usage(2, 10, 0, 5)
-            )
+                Origin(number), str(number), fields, one, failure=failure,
+                usages=Usages({("E", "tiny"): Usage(2, 10, 0, 5)}),
+                events=events_of(one) if one else (),
+            )  # fmt: skip
         folder.finish()
     return path
 
@@ -122,6 +126,8 @@ def test_metadata(tmp_path: Path) -> None:
     assert found["usage"] == {
         "calls": 4, "prompt_tokens": 20, "cached_tokens": 0, "output_tokens": 10
     }  # fmt: skip
+    assert found["usage_by_model"] == {"tiny": found["usage"]}
+    assert found["usage_by_stage"] == {"E": found["usage"]}
     assert found["parts"] == {"fr": "fr", "FR": "FR~"}
     assert set(found["versions"]) == {"chainlang", "python"}
     assert found["started"] <= found["ended"]
@@ -271,7 +277,7 @@ def test_a_run_of_the_loop(tmp_path: Path) -> None:
                 {},
                 one.flow,
                 failure=one.failure,
-                usage=one.usage,
+                usages=one.usages,
             )
         folder.finish()
     first, second = rows_of(tmp_path / "flattened/000.jsonl")

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from chainlang.protocol.messages import Usage
+from chainlang.protocol.usages import Usages
+from chainlang.semantics.events import Event
 from chainlang.semantics.origin import Origin
-from chainlang.semantics.record import Event
 from chainlang.store import RunFolder, Source
 from chainlang.store.output import read
 from chainlang.store.run_folder import About
@@ -20,6 +21,7 @@ from tests.laws import seeds
 from tests.store.test_folder import ABOUT, FAILURE, files, flow
 
 ROWS = 11
+USAGES = Usages({("E", "tiny"): Usage(1, 2, 0, 3)})
 
 
 @pytest.fixture(autouse=True)
@@ -42,11 +44,11 @@ def write(folder: RunFolder, last: int) -> None:
     """Write the rows that are missing, up to one."""
     for number in range(folder.output.rows + 1, last + 1):
         told = {f"p{number % 3}": number * 1.5} if number % 4 else {"late": None}
-        found = flow(**told).noted(*[Event("retry", ("1",), "again")] * (number % 2))
+        found, again = flow(**told), [Event("retry", ("1",), "again")] * (number % 2)
         failure = FAILURE if number % 5 == 0 else None
         folder.write(
             Origin(number), str(number), {"id": number}, None if failure else found,
-            failure=failure, usage=Usage(1, 2, 0, 3),
+            failure=failure, usages=USAGES, events=again,
         )  # fmt: skip
 
 

@@ -114,7 +114,7 @@ def test_parts_have_names_of_the_language_or_none(seed: int, tmp_path: Path) -> 
             if is_name(name):
                 continue
             with pytest.raises(SourceError, match="can't have a folder"):
-                folder.output.write(Origin(1), "1", {}, flow(**{name: 1}), None, folder.before)
+                folder.output.write(Origin(1), "1", {}, flow(**{name: 1}), None, folder.before, ())
             if "/" in name or "\0" in name:
                 for act in (folder.root.create, folder.root.read, folder.root.remove):
                     with pytest.raises(SourceError, match="can't be the name of a file"):

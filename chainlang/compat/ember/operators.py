@@ -19,7 +19,14 @@ class Outputs(Result):
     @classmethod
     def of(cls, result: Result) -> Outputs:
         """Convert a result."""
-        return cls(result.index, result.row_id, result.flow, result.failure, result.usage)
+        return cls(
+            result.index,
+            result.row_id,
+            result.flow,
+            result.failure,
+            result.usage,
+            events=result.events,
+        )
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):  # never a field, and `self` may not be initialized yet

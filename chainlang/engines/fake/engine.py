@@ -102,7 +102,7 @@ class FakeEngine:
     `latency`: function from a request to virtual seconds (default 0); `step` returns the requests
     that finish next and advances `now`.
     `failures`: function from a request to a `Failure` or None.
-    `context`: maximum length of a prompt in tokens, at four characters a token.
+    `context`: maximum length of prompt and reply together in tokens, at four characters a token.
     `size`: memory in bytes that the engine claims to hold. If it is not 0, the engine has to be
     loaded before requests are submitted, as an engine with a model.
 
@@ -267,7 +267,7 @@ class FakeEngine:
         if failure is not None:
             return attrs.evolve(failure, id=request.id)
         prompt = sum(_tokens(message.text) for message in request.messages)
-        if prompt > self.context:
+        if prompt >= self.context:
             message = f"the prompt has {prompt} tokens, the context {self.context}"
             return Failure(request.id, "context", message)
         try:
@@ -277,14 +277,16 @@ class FakeEngine:
         schema, unkept = enforced or (None, ())
         request = attrs.evolve(request, choices=()) if unkept else request
         drawn = request.drawn
-        samples = [self._sample(request, schema, index) for index in range(drawn)]
+        room = self.context - prompt
+        samples = [self._sample(request, schema, index, room) for index in range(drawn)]
         if unkept:
             samples = [attrs.evolve(sample, unkept=unkept) for sample in samples]
         output = sum([sample.tokens for sample in samples])
         usage = Usage(drawn, prompt * drawn, 0, output)
         return Completion(request.id, tuple(samples) * (request.count // drawn), usage)
 
-    def _sample(self, request: Request, schema: Any, index: int) -> Sample:
+    def _sample(self, request: Request, schema: Any, index: int, room: int) -> Sample:
+        """Return a sample; `room` is the number of tokens that the prompt leaves in the context."""
         reply = self._scripted(request, index)
         if reply is None:
             reply = _generated(request, schema, index)
@@ -301,15 +303,24 @@ class FakeEngine:
         ends = [at for stop in request.sampling.stop if (at := text.find(stop)) >= 0]
         if ends:
             text = text[: min(ends)]
-        most = request.sampling.max_tokens * _CHARACTERS_PER_TOKEN
+        most = min(request.sampling.max_tokens, room) * _CHARACTERS_PER_TOKEN
         finish: Finish = "stop" if len(reasoning + text) <= most else "length"
+        is_full = finish == "length" and room < request.sampling.max_tokens
         reasoning, text = reasoning[:most], text[: max(0, most - len(reasoning))]
         needs = _tokens(reasoning + text)
         if finish == "stop" and not (reasoning or refusal) and request.choices:
             return attrs.evolve(_completed_early(text, request), needs=needs)
         logprobs = _logprobs(reasoning + text, needs) if request.logprobs else ()
-        sample = Sample(text, finish, needs, reasoning=reasoning, logprobs=logprobs, needs=needs)
-        return attrs.evolve(sample, refusal=refusal) if refusal else sample
+        return Sample(
+            text,
+            finish,
+            needs,
+            reasoning=reasoning,
+            logprobs=logprobs,
+            needs=needs,
+            refusal=refusal,
+            context=self.context if is_full else None,
+        )
 
     def _scripted(self, request: Request, index: int) -> Scripted | None:
         if self.answers is None:

@@ -283,13 +283,19 @@ class OpenAIEngine:
         name = "max_completion_tokens" if self._endpoint.host == CLOUD else "max_tokens"
         most = min(request.sampling.max_tokens, self._longest)
         try:
-            return await self._send(request, first, count, deltas, {name: most})
+            response = await self._send(request, first, count, deltas, {name: most})
         except Rejected as error:
             if error.kind != "context":
                 raise
+        else:
+            # A server may also cut a reply by its context without a word.
+            is_less = count == 1 and 0 < response.usage.output_tokens < most
+            is_full = is_less or most < request.sampling.max_tokens
+            return response.cut_by(self.max_model_len or 0) if is_full else response
         # Perhaps the prompt fits the context, but not together with `max_tokens`. Without it, a
         # server generates until the context is full. A prompt that is too long fails again.
-        return await self._send(request, first, count, deltas, {})
+        response = await self._send(request, first, count, deltas, {})
+        return response.cut_by(self.max_model_len or 0)
 
     async def _send(
         self,

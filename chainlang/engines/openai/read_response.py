@@ -57,6 +57,14 @@ class Response:
     samples: Mapping[int, Sample]
     usage: Usage
 
+    def cut_by(self, context: int) -> Response:
+        """Return the response with a context as what cut its samples; 0 if its size is unknown."""
+        samples = {
+            number: attrs.evolve(one, context=context) if one.finish == "length" else one
+            for number, one in self.samples.items()
+        }
+        return attrs.evolve(self, samples=samples)
+
 
 def parse_response(document: object, count: int) -> Response:
     """Return the samples of the response to a request for `count` samples; there may be fewer.

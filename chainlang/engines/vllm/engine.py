@@ -274,7 +274,8 @@ class VllmEngine:
         ticket = str(self._issued)
         try:
             most = max(1, request.sampling.max_tokens - len(prefill))  # counts as generated
-            most = min(most, self.context - len(prompt))
+            room = self.context - len(prompt)
+            bound, most = (self.context, room) if room < most else (None, most)
             sampling = sampling_params(request, constraint.grammar if constraint else None, most)
             with interrupts_deferred(), _without_warnings() if constraint else nullcontext():
                 inner = loaded.engine.add_request(
@@ -287,7 +288,9 @@ class VllmEngine:
             kind: FailureKind = "constraint" if constraint else "refused"
             return Failure(request.id, kind, f"vLLM refuses the request: {error}")
         self._tickets[request.id] = ticket
-        self._in_flight[ticket] = RequestInFlight(request, inner, len(prompt), most, constraint)
+        self._in_flight[ticket] = RequestInFlight(
+            request, inner, len(prompt), most, bound, constraint
+        )
         return None
 
     def _take(self, output: Any) -> Iterator[Completion | Failure | Delta]:

@@ -22,6 +22,8 @@ class RequestInFlight:
     prompt_tokens: int
     most: int
     """Maximum number of tokens of a sample."""
+    context: int | None
+    """Size of the context if it sets that maximum; None if `max_tokens` does."""
     constraint: Constraint | None
     samples: dict[int, Sample] = field(factory=dict)
     cached: int = 0
@@ -61,7 +63,14 @@ class RequestInFlight:
         given = len(self.constraint.prefill_ids) if self.constraint else 0
         needs = given + len(ids) + self.stopped.get(output.index, 0)
         self.samples[output.index] = Sample(
-            text, finish, len(ids), ids, self.unkept, logprobs=_logprobs(output), needs=needs
+            text,
+            finish,
+            len(ids),
+            ids,
+            self.unkept,
+            logprobs=_logprobs(output),
+            needs=needs,
+            context=self.context if finish == "length" else None,
         )
 
     def completion(self) -> Completion:

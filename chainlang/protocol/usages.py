@@ -1,0 +1,65 @@
+"""Usage by stage and by model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+
+from attrs import asdict, frozen
+
+from chainlang.protocol.messages import Usage
+
+Name = TypeVar("Name")
+
+
+@frozen
+class Usages:
+    """Usage of each stage and model. Usages can be added.
+
+    >>> found = Usages({("E", "a"): Usage(3, 30), ("J", "b"): Usage(1, 50)})
+    >>> (found + Usages({("E", "b"): Usage(2, 20)})).by_model()
+    {'a': Usage(calls=3, prompt_tokens=30, cached_tokens=0, output_tokens=0),
+     'b': Usage(calls=3, prompt_tokens=70, cached_tokens=0, output_tokens=0)}
+    """
+
+    parts: Mapping[tuple[str, str], Usage] = {}
+    """Usage by the names of a stage and of its model; both are empty where they are unknown."""
+
+    def __add__(self, other: Usages) -> Usages:
+        if not other.parts:
+            return self
+        return Usages.of((*self.parts.items(), *other.parts.items()))
+
+    @property
+    def total(self) -> Usage:
+        """The sum over all stages."""
+        return Usage.total(self.parts.values())
+
+    def by_stage(self) -> dict[str, Usage]:
+        """Return the usage of each stage, over its models."""
+        return _summed((stage, usage) for (stage, _), usage in self.parts.items())
+
+    def by_model(self) -> dict[str, Usage]:
+        """Return the usage of each model, over the stages."""
+        return _summed((model, usage) for (_, model), usage in self.parts.items())
+
+    def note(self) -> list[list[Any]]:
+        """Return the usages as JSON values."""
+        return [[*names, asdict(usage)] for names, usage in self.parts.items()]
+
+    @classmethod
+    def noted(cls, note: Iterable[list[Any]]) -> Usages:
+        """Return the usages of a note."""
+        return cls({(stage, model): Usage(**usage) for stage, model, usage in note})
+
+    @classmethod
+    def of(cls, several: Iterable[tuple[tuple[str, str], Usage]]) -> Usages:
+        """Return the sum of the usages of stages and models."""
+        return cls(_summed(several))
+
+
+def _summed(several: Iterable[tuple[Name, Usage]]) -> dict[Name, Usage]:
+    found: dict[Name, list[Usage]] = {}
+    for name, usage in several:
+        found.setdefault(name, []).append(usage)
+    return {name: Usage.total(usages) for name, usages in found.items() if name}
