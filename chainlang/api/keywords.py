@@ -67,6 +67,12 @@ class RowsKeywords(CallKeywords, total=False):
 
     window: int
     """maximum number of rows in flight"""
+    encoding: str | None
+    """encoding of the files of rows, such as latin-1, cp1252 or utf-16; default: UTF-8"""
+    delimiter: str | None
+    """character between the cells of CSV; default: a comma, and a tab in .tsv files"""
+    rename: Mapping[str, str]
+    """new names of columns, in a shell one flag for each"""
     limit: int | None
     """maximum number of rows to read"""
     run_seconds: float | None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 from chainlang.cli.flags import Command, add_flags, add_functions, given
@@ -22,8 +23,10 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "-i",
         "--input",
+        type=Path,
+        nargs="+",
         metavar="ROWS",
-        help="rows to estimate the cost of: .jsonl, .csv, .tsv or .parquet",
+        help="files or folders of rows to estimate the cost of: .jsonl, .csv, .tsv or .parquet",
     )
     add_functions(parser)
     parser.complete = _complete
@@ -42,5 +45,7 @@ def run(options: argparse.Namespace) -> int:
 
     chain, warned = read_chain(options.chain, options.functions)
     report(warned)  # to stderr: stdout is for the plan
-    print(chain.explain(options.input, **given(options, ExplainSettings)))
+    several = options.input or [None]
+    rows = several if len(several) > 1 else several[0]
+    print(chain.explain(rows, **given(options, ExplainSettings)))
     return 0

@@ -44,8 +44,9 @@ def add(commands: Any) -> None:
         "--input",
         required=True,
         type=Path,
+        nargs="+",
         metavar="ROWS",
-        help="input file: .jsonl, .csv, .tsv or .parquet",
+        help="input files or folders: .jsonl, .csv, .tsv (also .gz, .zst), .parquet; - for stdin",
     )
     parser.add_argument(
         "-o",
@@ -93,7 +94,7 @@ def run(options: argparse.Namespace) -> int:
 
     try:
         summary = chain.run(
-            options.input,
+            options.input if len(options.input) > 1 else options.input[0],
             options.output,
             **given(options, RunSettings),
             progress=progress.say,

@@ -9,51 +9,96 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import NoReturn
 
 from attrs import define, evolve, field
 
-from chainlang.data.lines import Line, read_lines, refuse
+from chainlang.data.lines import Line, read_lines
 from chainlang.data.read_progress import Extent
-from chainlang.data.row import LARGEST_LINE, BadRow, Header, Row, Unreadable, beginning
+from chainlang.data.reading import Reading
+from chainlang.data.refusal import refuse
+from chainlang.data.row import BadRow, Row, Unreadable, beginning
 from chainlang.diagnostics.render import shown
+
+_DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
 def read_csv(
     path: Path,
     delimiter: str = ",",
-    *,
-    line_bytes: int = LARGEST_LINE,
+    reading: Reading | None = None,
     extent: Extent | None = None,
-    header: Header | None = None,
 ) -> Iterator[Row | BadRow]:
     """Yield the rows of a file. Empty lines are skipped, but count as lines.
 
-    `line_bytes` is the maximum size of a record; `header` is called before the first row. Raises
-    `SourceError` for an invalid header.
+    `delimiter` is that of the file's suffix. Raises `SourceError` for an invalid header, and for
+    one with another delimiter.
     """
-    records = _records(read_lines(path, line_bytes, extent), delimiter, line_bytes)
+    reading = reading or Reading()
+    most, is_sure = reading.line_bytes, reading.delimiter is not None
+    delimiter = reading.delimiter or delimiter
+    records = _records(read_lines(path, most, extent, reading.encoding), delimiter, most)
     number, names = next(records, (1, []))
     if isinstance(names, BadRow):
-        refuse(path, f"line {number}, the header: {names.message}")
+        _refuse_header(path, number, names, delimiter, is_sure=is_sure)
     file = str(path)
-    _check_header(path, names, delimiter)
-    if header is not None:
-        header(file, names)
+    _check_header(path, names)
+    if not is_sure:
+        _check_delimiter(path, delimiter, names)
+    reading.check(file, names)
     for number, values in records:
         if isinstance(values, BadRow):
             yield evolve(values, file=file)
             continue
         fields = dict(zip(names, values, strict=False))
         if len(values) == len(names):
-            yield Row(number, fields, file=file)
+            yield Row(number, fields, file=file, is_text=True)
         else:
+            if not is_sure:  # checked at the first row, before any is run
+                _check_delimiter(path, delimiter, names, values)
             message = _ragged(len(values), len(names), delimiter)
             text = beginning(delimiter.join(values))
             yield BadRow(number, message, fields, text, file)
 
 
-def _check_header(path: Path, header: list[str], delimiter: str) -> None:
+def _refuse_header(
+    path: Path, number: int, bad: BadRow, delimiter: str, *, is_sure: bool
+) -> NoReturn:
+    """Raise `SourceError` for a header that can't be read, with the delimiter that would do."""
+    for other in () if is_sure else _DELIMITERS:
+        record = _Record(other)
+        with suppress(Unreadable):
+            record.add(Line(number, bad.text or ""))
+            if len(record.values) > 1 and not record.open and other != delimiter:
+                _refuse_delimiter(path, other)
+    refuse(path, f"line {number}, the header: {bad.message}")
+
+
+def _check_delimiter(
+    path: Path, delimiter: str, names: list[str], values: list[str] | None = None
+) -> None:
+    """Raise `SourceError` if another delimiter fits the header alone, or a row that this does not.
+
+    It fits if it makes columns of a header that is one column otherwise, or as many in the row.
+    """
+    for other in _DELIMITERS:
+        columns = delimiter.join(names).count(other)
+        if other == delimiter or not columns:
+            continue
+        if len(names) == 1 or (values and delimiter.join(values).count(other) == columns):
+            _refuse_delimiter(path, other)
+
+
+def _refuse_delimiter(path: Path, delimiter: str) -> NoReturn:
+    what = f"the columns of the header are separated by {_DELIMITERS[delimiter]}"
+    written = repr(delimiter)
+    shell = "$'\\t'" if delimiter == "\t" else written
+    refuse(path, what, f"name the delimiter: --delimiter {shell}, in Python delimiter={written}")
+
+
+def _check_header(path: Path, header: list[str]) -> None:
     if not header:
         refuse(path, "this file is empty", "the first line names the columns")
     seen = set()
@@ -61,19 +106,11 @@ def _check_header(path: Path, header: list[str], delimiter: str) -> None:
         if name in seen:
             refuse(path, f"the header names the column {shown(name)} twice", "rename one of them")
         seen.add(name)
-    for other, called in ((",", "commas"), (";", "semicolons"), ("\t", "tabs")):
-        if len(header) == 1 and other != delimiter and other in header[0]:
-            wanted = "commas" if delimiter == "," else "tabs"
-            refuse(
-                path,
-                f"the columns of the header are separated by {called}",
-                f"write the file with {wanted}" + (", or call it .tsv" if other == "\t" else ""),
-            )
 
 
 def _ragged(count: int, wanted: int, delimiter: str) -> str:
     has = "1 column" if count == 1 else f"{count} columns"
-    inside = "a comma" if delimiter == "," else "a tab"
+    inside = {",": "a comma", "\t": "a tab"}.get(delimiter, f"a {delimiter}")
     hint = f": a text with {inside} in it stands in quotes" if count > wanted else ""
     return f"this row has {has}, and the header has {wanted}{hint}"
 

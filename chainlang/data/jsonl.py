@@ -10,9 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from chainlang.data.lines import read_lines, refuse
+from chainlang.data.lines import read_lines
 from chainlang.data.read_progress import Extent
-from chainlang.data.row import DEEPEST, LARGEST_LINE, BadRow, Row, Unreadable, beginning
+from chainlang.data.reading import Reading
+from chainlang.data.refusal import refuse
+from chainlang.data.row import DEEPEST, BadRow, Row, Unreadable, beginning
 from chainlang.diagnostics.render import article, shown
 from chainlang.semantics.not_json import NotJson, original, reason
 
@@ -21,25 +23,22 @@ _KINDS = {list: "list", str: "string", bool: "boolean", type(None): "null", int:
 
 
 def read_jsonl(
-    path: Path,
-    *,
-    line_bytes: int = LARGEST_LINE,
-    depth: int = DEEPEST,
-    extent: Extent | None = None,
+    path: Path, reading: Reading | None = None, extent: Extent | None = None
 ) -> Iterator[Row | BadRow]:
     """Yield the rows of a file. Empty lines are skipped, but count as lines.
 
     Raises `SourceError` if all lines are empty.
     """
+    reading = reading or Reading()
     none, file = True, str(path)
-    for line in read_lines(path, line_bytes, extent):
+    for line in read_lines(path, reading.line_bytes, extent, reading.encoding):
         if line.error is not None:
             yield BadRow(line.number, line.error, text=beginning(line.text), file=file)
         elif not line.text or line.text.isspace():
             continue
         else:
             try:
-                yield Row(line.number, read_object(line.text, depth), file=file)
+                yield Row(line.number, read_object(line.text, reading.depth), file=file)
             except Unreadable as error:
                 yield BadRow(line.number, str(error), text=beginning(line.text), file=file)
         none = False

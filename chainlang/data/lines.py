@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from io import BufferedReader
 from pathlib import Path
-from typing import NoReturn
 
 from attrs import frozen
 
+from chainlang.data.opened import opened
 from chainlang.data.read_progress import Extent
 from chainlang.data.row import LARGEST_LINE
-from chainlang.errors import error_of
 
-_BOM = b"\xef\xbb\xbf"
 _CHUNK = 1 << 20
 _SHOWN = 4000  # bytes of a line with an error
+
+
+_NAME_IT = "if the file is in another encoding, name it: --encoding latin-1"
 
 
 @frozen
@@ -32,29 +32,27 @@ class Line:
 
 
 def read_lines(
-    path: Path, most: int = LARGEST_LINE, extent: Extent | None = None
+    path: Path,
+    most: int = LARGEST_LINE,
+    extent: Extent | None = None,
+    encoding: str | None = None,
 ) -> Iterator[Line]:
     """Yield the lines of a file, counted from 1. A byte order mark is dropped.
 
-    Only a newline ends a line. A line of more than `most` bytes, or one that is not UTF-8, has an
-    error. Updates the bytes of `extent`. Raises `SourceError` if the file can't be read.
+    Only a newline ends a line. A line of more than `most` bytes of UTF-8, or one that is not text
+    in the encoding, has an error. Updates the bytes of `extent`. Raises `SourceError` if the file
+    can't be read.
     """
     extent = extent or Extent()
-    try:
-        with path.open("rb") as file:
-            number = 0
-            extent.size = os.fstat(file.fileno()).st_size
-            while data := file.readline(most + 2):
-                number += 1
-                extent.read += len(data)
-                if number == 1:
-                    data = data.removeprefix(_BOM)
-                yield _line(number, data, most, file)
-    except OSError as error:
-        refuse(path, error.strerror or "this file can't be read")
+    with opened(path, encoding) as file:
+        number = 0
+        while data := file.readline(most + 2):
+            number += 1
+            extent.read += len(data)
+            yield _line(number, data, most, file, encoding)
 
 
-def _line(number: int, data: bytes, most: int, file: BufferedReader) -> Line:
+def _line(number: int, data: bytes, most: int, file: BufferedReader, encoding: str | None) -> Line:
     body = data.removesuffix(b"\n")
     end = data[len(body) :].decode()
     if len(body) > most:
@@ -67,10 +65,9 @@ def _line(number: int, data: bytes, most: int, file: BufferedReader) -> Line:
     try:
         return Line(number, body.decode("utf-8"), end)
     except UnicodeDecodeError as error:
-        byte = f"byte 0x{body[error.start]:02x} at column {error.start + 1} is not UTF-8"
-        return Line(number, body[:_SHOWN].decode("utf-8", "backslashreplace"), end, byte)
-
-
-def refuse(path: object, message: str, hint: str | None = None) -> NoReturn:
-    """Raise a `SourceError` about a file of rows."""
-    raise error_of("file", f"{path}: {message}", hint)
+        what = (
+            f"byte 0x{body[error.start]:02x} at column {error.start + 1} is not UTF-8: {_NAME_IT}"
+        )
+        if encoding is not None:
+            what = f"this line is not text in {encoding}"
+        return Line(number, body[:_SHOWN].decode("utf-8", "backslashreplace"), end, what)

@@ -6,22 +6,22 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from chainlang.data.lines import refuse
 from chainlang.data.read_progress import Extent
-from chainlang.data.row import DEEPEST, Header, Row
+from chainlang.data.reading import Reading
+from chainlang.data.refusal import refuse
+from chainlang.data.row import DEEPEST, Row
 from chainlang.data.to_json import plain_row
 from chainlang.diagnostics.render import shown
 from chainlang.semantics.not_json import NotJson
 
-_BATCH = 512
+_ROWS = 512
+"""Maximum number of rows that are decoded together."""
+_BYTES = 64 << 20
+"""Maximum number of bytes that rows decoded together may have, unless one row has more."""
 
 
 def read_parquet(
-    path: Path,
-    *,
-    depth: int = DEEPEST,
-    extent: Extent | None = None,
-    header: Header | None = None,
+    path: Path, reading: Reading | None = None, extent: Extent | None = None
 ) -> Iterator[Row]:
     """Yield the rows of a Parquet file, counted from 1. Times are truncated to microseconds.
 
@@ -33,19 +33,32 @@ def read_parquet(
         from pyarrow import parquet
     except ImportError:
         refuse(path, "reading Parquet needs pyarrow", 'pip install "chainlang[parquet]"')
-    extent = extent or Extent()
+    reading, extent = reading or Reading(), extent or Extent()
     try:
         with parquet.ParquetFile(path) as file:
             names = file.schema_arrow.names
             check_names(path, names)
-            if header is not None:
-                header(str(path), names)
+            reading.check(str(path), names)
             extent.rows = file.metadata.num_rows
-            yield from read_batches(file.iter_batches(batch_size=_BATCH), depth, str(path))
+            yield from read_batches(_batches(file), reading.depth, str(path))
     except pa.ArrowException as error:
         refuse(path, f"not a Parquet file, or damaged: {str(error).splitlines()[0]}")
     except OSError as error:
         refuse(path, error.strerror or f"damaged: {str(error).splitlines()[0]}")
+
+
+def _batches(file: Any) -> Iterator[Any]:
+    """Yield the batches of a file, of few rows where values may be large.
+
+    Each value of a column with a dictionary may be as large as all that the row group stores of the
+    column, so a small file can stand for a table of any size.
+    """
+    for group in range(file.num_row_groups):
+        about = file.metadata.row_group(group)
+        columns = [about.column(at) for at in range(about.num_columns)]
+        largest = sum(one.total_uncompressed_size for one in columns if one.has_dictionary_page)
+        rows = max(1, min(_ROWS, _BYTES // max(1, largest)))
+        yield from file.iter_batches(batch_size=rows, row_groups=[group])
 
 
 def check_names(source: object, names: Iterable[str]) -> None:

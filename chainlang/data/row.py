@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Mapping
+from typing import Any
 
 from attrs import field, frozen
 
@@ -24,6 +24,8 @@ class Row:
     fields: Mapping[str, Any] = field(hash=False)
     bare: bool = False
     """Whether the row was a string, so that the name of its only field is not the user's."""
+    is_text: bool = field(default=False, eq=False)
+    """Whether its values are cells, which are all texts, so that an empty one may be no value."""
     file: str | None = field(default=None, eq=False)
     """Path of its file, as it was given; None for a row of another source."""
 
@@ -58,10 +60,6 @@ _LONGEST = 1000  # characters of a malformed row that are kept
 def beginning(text: str) -> str:
     """Return the beginning of the text of a row."""
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
-
-
-Header: TypeAlias = Callable[[str, Sequence[str]], None]
-"""Function that is called with the name of a table and those of its columns."""
 
 
 class Unreadable(ValueError):

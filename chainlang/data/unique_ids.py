@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from typing import Any
 
-from chainlang.data.lines import refuse
+from chainlang.data.refusal import refuse
 from chainlang.data.row import BadRow, Row
 from chainlang.diagnostics.render import shown
 from chainlang.semantics.seeds import row_id

@@ -18,6 +18,7 @@ from chainlang.diagnostics.suggest import closest
 from chainlang.ir import declarations
 from chainlang.ir.declarations import Item
 from chainlang.semantics.bindings import NOTHING, Bound
+from chainlang.semantics.empty_cells import Empty, empty_of, filled
 from chainlang.semantics.not_json import NotJson, json_only, reason
 from chainlang.semantics.origin import NOWHERE, Origin
 from chainlang.semantics.prompts import RenderError, render
@@ -71,13 +72,15 @@ class RowValidator:
         *,
         bare: bool = False,
         strict: bool = False,
+        is_text: bool = False,
     ) -> Record:
         """Return the initial record of a row. Raises `InputError` if it does not fit its type.
 
         A `bare` string is the value of the only required field. The query is the field ``query``,
         or the only field except ``id``; the items of the field ``responses``, a list, are the first
         candidates. Other fields than those declared are columns that pass through the chain; a
-        `strict` row has none.
+        `strict` row has none. Of a row that `is_text`, an empty value is null where its type takes
+        null, and no value where it takes no text.
 
         >>> RowValidator().record({"id": 1, "text": "hello"}).query
         'hello'
@@ -88,7 +91,8 @@ class RowValidator:
         if self.exact and extra and self._is_class:  # which may leave them out
             raise InputError([f"{name}: there is no such field" for name in extra])
         extra = {} if strict or self.exact else extra
-        fields = dict(row) if self.type is None else self._fitted(row, self.type, extra)
+        cells = filled(row, self._empty) if is_text else row
+        fields = dict(row) if self.type is None else self._fitted(cells, self.type, extra)
         responses = fields.get("responses", [])
         if not isinstance(responses, list | tuple):
             raise InputError(["responses: the first candidates are a list"])
@@ -103,6 +107,12 @@ class RowValidator:
         if declared is None:
             return {}
         return {name: one for name, one in row.items() if name not in declared}
+
+    @cached_property
+    def _empty(self) -> dict[str, Empty]:
+        shape = None if self.type is None else shape_of(self.type, self.types)
+        fields = () if shape is None else shape.fields
+        return {one.name: empty_of(one.type, self.types) for one in fields if one.type is not None}
 
     @cached_property
     def _is_class(self) -> bool:

@@ -11,11 +11,12 @@ from typing import Any
 from attrs import define
 
 from chainlang.analysis.program import Program
-from chainlang.data import BadRow, Extent, Row, check_ids, read_rows
+from chainlang.data import BadRow, Extent, Reading, Row, check_ids, read_rows
 from chainlang.errors import raise_errors
 from chainlang.semantics.header_faults import header_faults
 from chainlang.semantics.input_schema import InputError
 from chainlang.semantics.not_json import json_only
+from chainlang.semantics.origin import STDIN
 from chainlang.semantics.record import Record
 from chainlang.semantics.row_failure import RowFailure
 from chainlang.semantics.seeds import row_id
@@ -35,8 +36,15 @@ def rows_of(
     def check(table: str, columns: Sequence[str]) -> None:
         raise_errors(header_faults(program.row_validator, table, columns))
 
-    rows = check_ids(read_rows(source, extent=extent, header=check))
+    reading = Reading(
+        encoding=settings.encoding,
+        delimiter=settings.delimiter,
+        rename=dict(settings.rename),
+        header=check,
+    )
     strict = settings.way is Way.CALL
+    source = iter(source) if strict else source  # a path in a call is a row, which is none
+    rows = check_ids(read_rows(source, reading, extent=extent))
     return _starts(islice(rows, settings.limit), program, strict=strict)
 
 
@@ -84,8 +92,15 @@ class Rows:
 
 def _can_repeat(source: Any) -> bool:
     if isinstance(source, str | PathLike):
-        return Path(source).is_file()  # a pipe gives its rows once
-    return not isinstance(source, Iterator)
+        source = [Path(source)]
+    several = source if isinstance(source, list | tuple) else ()
+    once = any(isinstance(one, PathLike) and _is_pipe(Path(one)) for one in several)
+    return not isinstance(source, Iterator) and not once
+
+
+def _is_pipe(path: Path) -> bool:
+    """Return whether a file gives its rows once."""
+    return str(path) == STDIN or not (path.is_file() or path.is_dir())
 
 
 def start_of(row: Any, program: Program) -> Record | RowFailure:
@@ -102,7 +117,9 @@ def _starts(
             yield _failure(row, row.message, row.text)
             continue
         try:
-            yield validator.record(row.fields, row.origin, bare=row.bare, strict=strict)
+            yield validator.record(
+                row.fields, row.origin, bare=row.bare, strict=strict, is_text=row.is_text
+            )
         except InputError as error:
             yield _failure(row, str(error))
 

@@ -33,12 +33,15 @@ from chainlang.settings.setting import (
     TRUTH,
     Address,
     CacheMode,
+    Delimiter,
+    Encoding,
     Engines,
     Format,
     Names,
     OnError,
     Patience,
     Progress,
+    Renamed,
     Seconds,
     Takes,
     Way,
@@ -245,6 +248,25 @@ class RowSettings(Settings):
         Takes("names of passes; () for none", "str | Collection[str]", metavar="NAMES"),
     ] = None
     """optimizer passes to apply, which `explain` lists; default: all that change no result"""
+    encoding: Annotated[
+        Encoding | None,
+        Takes('the name of an encoding: "latin-1"', "str", OVER_ROWS, metavar="NAME"),
+    ] = None
+    """encoding of the files of rows, such as latin-1, cp1252 or utf-16; default: UTF-8"""
+    delimiter: Annotated[
+        Delimiter | None, Takes("one character", "str", OVER_ROWS, metavar="CHARACTER")
+    ] = None
+    """character between the cells of CSV; default: a comma, and a tab in .tsv files"""
+    rename: Annotated[
+        Renamed,
+        Takes(
+            'new names by the old ones: {"Question Text": "question"}',
+            "Mapping[str, str]",
+            OVER_ROWS,
+            metavar="OLD=NEW",
+        ),
+    ] = ()
+    """new names of columns, in a shell one flag for each"""
     limit: Annotated[PositiveInt | None, COUNT.only(OVER_ROWS)] = None
     """maximum number of rows to read"""
     run_seconds: Annotated[Seconds | None, TIME.only(OVER_ROWS)] = None

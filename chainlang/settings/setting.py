@@ -96,6 +96,40 @@ def _address_fault(value: object) -> str:
 
 
 Address = Annotated[str, AfterValidator(_address)]
+
+
+def _encoding(value: str) -> str:
+    """Return the name of an encoding of text that Python knows."""
+    "".encode(value)  # raises `LookupError` for a name that is none, or of no text
+    return value
+
+
+def _encoding_or_error(value: object) -> object:
+    try:
+        return _encoding(value) if isinstance(value, str) else value
+    except LookupError as error:
+        raise ValueError(str(error)) from error
+
+
+def _delimiter(value: object) -> object:
+    named = {"tab": "\t", "\\t": "\t"}
+    value = named.get(value, value) if isinstance(value, str) else value
+    if isinstance(value, str) and (len(value) != 1 or value in '"\r\n'):
+        raise ValueError("not one character")
+    return value
+
+
+def _renamed(value: object) -> object:
+    """Split texts at the last equals sign, since the name of a column may have one."""
+    texts = [value] if isinstance(value, str) else value
+    if isinstance(texts, list) and all(isinstance(one, str) and "=" in one for one in texts):
+        value = {old: new for old, _, new in (one.rpartition("=") for one in texts)}
+    return tuple(value.items()) if isinstance(value, Mapping) else value
+
+
+Encoding = Annotated[str, BeforeValidator(_encoding_or_error)]
+Delimiter = Annotated[str, BeforeValidator(_delimiter)]
+Renamed = Annotated[tuple[tuple[str, str], ...], BeforeValidator(_renamed)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
 Engines = Annotated[Any, BeforeValidator(_engine)]
 Patience = Annotated[float, Field(ge=0, allow_inf_nan=False)]

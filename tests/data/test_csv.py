@@ -57,6 +57,10 @@ def test_every_text_is_rows_and_bad_rows(text: str) -> None:
         assert [list(row.fields.values()) for row in found if isinstance(row, Row)] == expected
 
 
+NOT_UTF8 = (
+    "byte 0xff at column 3 is not UTF-8: if the file is in another encoding, name it: "
+    "--encoding latin-1"
+)
 BAD = {
     "1": "this row has 1 column, and the header has 2",
     "1,2,3": "this row has 3 columns, and the header has 2: a text with a comma in it stands in "
@@ -108,7 +112,7 @@ def test_time_is_linear_whatever_the_quotes(tmp_path: Path, line: str) -> None:
 
 def test_bytes_that_are_no_text(tmp_path: Path) -> None:
     rows = read(tmp_path, b"a,b\n1,\xff\n3,4\n", "x.csv")
-    assert said(rows) == [(2, "byte 0xff at column 3 is not UTF-8"), Row(3, {"a": "3", "b": "4"})]
+    assert said(rows) == [(2, NOT_UTF8), Row(3, {"a": "3", "b": "4"})]
 
 
 def test_a_header_alone_is_a_table_without_rows(tmp_path: Path) -> None:

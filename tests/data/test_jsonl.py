@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import strategies as st
 
-from chainlang.data import BadRow, Row, read_rows
+from chainlang.data import BadRow, Reading, Row, read_rows
 from chainlang.errors import SourceError
 from chainlang.semantics.not_json import json_only, reason
 from tests.laws import law
@@ -59,7 +59,7 @@ def said(rows: list[Row | BadRow]) -> list[Row | tuple[int, str]]:
 def read(folder: Path, data: bytes, name: str = "x.jsonl", **options: Any) -> list[Row | BadRow]:
     path = folder / name
     path.write_bytes(data)
-    return list(read_rows(path, **options))
+    return list(read_rows(path, Reading(**options)))
 
 
 @pytest.mark.parametrize(("line", "message"), BAD.items(), ids=[key[:12] for key in BAD])
@@ -115,7 +115,10 @@ def test_line_ends_marks_and_blanks(tmp_path: Path) -> None:
 
 def test_bytes_that_are_no_text_cost_their_line_only(tmp_path: Path) -> None:
     rows = read(tmp_path, b'{"n": 1}\n{"n": "\xff"}\n{"n": 3}\n')
-    assert rows[1] == BadRow(2, "byte 0xff at column 8 is not UTF-8", text='{"n": "\\xff"}')
+    bad = rows[1]
+    assert isinstance(bad, BadRow)
+    assert bad.message.startswith("byte 0xff at column 8 is not UTF-8: if the file is in another")
+    assert bad.text == '{"n": "\\xff"}'
     assert rows[2] == Row(3, {"n": 3})
 
 

@@ -296,10 +296,13 @@ def test_parquet_without_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         ("x.json", b"[]", r"a JSON list can't be read line by line(.|\n)*jq -c '.\[\]' x.json"),
         ("x.txt", b"a", r".txt files can't be read(.|\n)*\.jsonl, \.ndjson"),
         ("x", b"a", "files without a suffix can't be read"),
-        ("x.jsonl.gz", gzip.compress(b"{}", mtime=0), r"compressed \(gzip\)(.|\n)*gunzip"),
-        ("x.jsonl", gzip.compress(b"{}", mtime=0), r"compressed \(gzip\)"),
+        ("x.csv.zip", b"PK\x03\x04", r".zip files can't be read(.|\n)*use gzip"),
+        ("x.parquet.gz", gzip.compress(b"PAR1", mtime=0), "a compressed Parquet file"),
+        ("x.jsonl.gz", gzip.compress(b'{"a": 1}', mtime=0)[:-4], "ends too early"),
+        ("x.jsonl.gz", gzip.compress(b"{}" * 999, mtime=0)[:12] + b"x" * 99, "damaged"),
+        ("x.jsonl.zst", b"\x28\xb5\x2f\xfd" + b"\xff" * 99, "damaged"),
         ("x.csv", b"PK\x03\x04", r"compressed \(zip\)"),
-        ("x.csv", "a,b\n".encode("utf-16"), r"UTF-16(.|\n)*save the file as UTF-8"),
+        ("x.csv", "a,b\n".encode("utf-16"), r"looks like utf-16(.|\n)*--encoding utf-16"),
     ],
 )
 def test_files_that_are_refused(tmp_path: Path, name: str, data: bytes, message: str) -> None:
@@ -312,7 +315,7 @@ def test_files_that_are_refused(tmp_path: Path, name: str, data: bytes, message:
 def test_what_is_no_file(tmp_path: Path) -> None:
     for name, message in [
         ("gone.jsonl", "there is no such file"),
-        ("", "this is a folder"),
+        ("", "this folder is empty"),
         ("a\0.jsonl", "this is not a path|no such file"),
         ("x" * 5000 + ".jsonl", "too long"),
     ]:
