@@ -21,11 +21,16 @@ from chainlang.semantics.combinators import further
 from chainlang.semantics.seeds import seed
 
 OPS = {
-    "ask": 'generate { temperature = 0.7  max_tokens = 24  user = "{{ document }}\\n{{ query }}" }',
-    "brief": """generate {
-  temperature = 0.7  max_tokens = 8  user = "{{ document }}\\n{{ query }} Only the number."
+    "ask": """generate {
+  temperature = 0.7  max_tokens = 24  cut = "keep"  user = "{{ document }}\\n{{ query }}"
 }""",
-    "count": 'generate { max_tokens = 8  user = "{{ document }}\\nHow many numbers?" }',
+    "brief": """generate {
+  temperature = 0.7  max_tokens = 8  cut = "keep"
+  user = "{{ document }}\\n{{ query }} Only the number."
+}""",
+    "count": """generate {
+  max_tokens = 8  cut = "keep"  user = "{{ document }}\\nHow many numbers?"
+}""",
     "extract": """generate -> { left: int(0..99), sign: "+" | "-", right: int(0..99) } {
   temperature = 0.7  max_tokens = 39  user = "{{ query }}"
 }""",

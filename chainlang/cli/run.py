@@ -18,7 +18,7 @@ from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.errors import StopError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from chainlang.protocol.messages import Usage
     from chainlang.runtime.outcome import Outcome
@@ -124,41 +124,46 @@ def _log(summary: Summary, failures: Failures, status: int) -> None:
 
 
 def _say(summary: Summary, failures: Failures, status: int) -> None:
-    usage = summary.usage
     more = summary.failed - failures.rows
     if failures.rows and more:
         print(f"and {counted(more, 'more row')} failed\n", file=sys.stderr)
+    for line in closing_lines(summary, status):
+        print(line, file=sys.stderr)
+
+
+def closing_lines(summary: Summary, status: int) -> Iterator[str]:
+    """Yield the last lines of a run, with its exit status: its counts, and where the rest is."""
+    usage = summary.usage
     begin = {interrupt.STATUS: "interrupted: ", STOPPED: "stopped: "}.get(status, "")
-    print(
+    yield (
         f"{begin}{counted(summary.rows, 'row')}, {summary.failed:,} failed, "
         f"{counted(usage.calls, 'call')}, {counted(usage.prompt_tokens, 'prompt token')} "
         f"({usage.cached_tokens:,} cached), {counted(usage.output_tokens, 'output token')}, "
-        f"{summary.seconds:.1f} s\n"
-        f"results: {summary.folder / 'flattened'}",
-        file=sys.stderr,
+        f"{summary.seconds:.1f} s"
     )
+    yield f"results: {summary.folder / 'flattened'}"
     for what, usages in (("model", summary.by_model), ("stage", summary.by_stage)):
         if len(usages) > 1:
-            print(f"by {what}: {_usages(usages)}", file=sys.stderr)
+            yield f"by {what}: {_usages(usages)}"
     if begin:
-        print("to resume, run the same command again", file=sys.stderr)
+        yield "to resume, run the same command again"
     if summary.recorded:
-        print(f"from the journal: {counted(summary.recorded, 'sample')}", file=sys.stderr)
+        yield f"from the journal: {counted(summary.recorded, 'sample')}"
     if summary.loads > 1:
-        print(f"models were loaded {summary.loads:,} times", file=sys.stderr)
+        yield f"models were loaded {summary.loads:,} times"
     if summary.cached:
-        print(f"from the cache: {counted(summary.cached, 'sample')}", file=sys.stderr)
+        yield f"from the cache: {counted(summary.cached, 'sample')}"
     if summary.events:
         counts = ", ".join(f"{count:,} {kind}" for kind, count in sorted(summary.events.items()))
-        print(f"events: {counts}; see {summary.folder / 'events.jsonl'}", file=sys.stderr)
+        yield f"events: {counts}; see {summary.folder / 'events.jsonl'}"
     if summary.left_out:
         fields = ", ".join(sorted(summary.left_out))
-        print(f"left out of the tables, since JSON can't hold them: {fields}", file=sys.stderr)
+        yield f"left out of the tables, since JSON can't hold them: {fields}"
     if summary.failed:
         again = "; to retry these rows: --retry-failed"
-        print(f"failures: {summary.folder / 'errors.jsonl'}{again}", file=sys.stderr)
+        yield f"failures: {summary.folder / 'errors.jsonl'}{again}"
     if summary.costs:
-        print(f"\n{summary.costs}", file=sys.stderr)
+        yield f"\n{summary.costs}"
 
 
 def _usages(usages: Mapping[str, Usage]) -> str:

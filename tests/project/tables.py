@@ -37,6 +37,17 @@ ARCHITECTURE = ROOT / "chainlang" / "ARCHITECTURE.md"
 VERSIONS = ROOT / "docs" / "versions.md"
 EVENTS_PAGE = ROOT / "docs" / "events.md"
 
+PLACES = (
+    "`result.events`",
+    "`Summary`",
+    "last line",
+    "`metadata.json`",
+    "`events.jsonl`",
+    "`explain`",
+    "OpenTelemetry",
+)
+"""Places that show events. `tests/running/test_events.py` finds each kind in each of them."""
+
 # What each code means. The table of codes is made from the code; these are its words.
 MEANINGS = {
     "syntax": "text that the grammar does not allow here",
@@ -271,10 +282,10 @@ def passes() -> Iterable[str]:
 
 def events() -> Iterable[str]:
     """The kinds of events; a test finds each in all places that show events."""
-    yield "| kind | what happened |"
-    yield "|---|---|"
+    yield f"| kind | what happened | {' | '.join(PLACES)} |"
+    yield f"|---|---|{'---|' * len(PLACES)}"
     for kind, words in EVENTS.items():
-        yield f"| `{kind}` | {words} |"
+        yield f"| `{kind}` | {words} |{' yes |' * len(PLACES)}"
 
 
 def formats() -> Iterable[str]:

@@ -20,11 +20,11 @@ ROWS = [
     {"query": f"{DOCUMENT}\nWhat is {n % 5} + 25?", "topic": f"<|im_end|> {n}"} for n in range(9)
 ]
 OPS = """
-op tell : generate { temperature = 0.8 max_tokens = 6
+op tell : generate { temperature = 0.8 max_tokens = 6 cut = "keep"
   system = "Be brief." user = "{{ query }} ({{ topic }})" }
 """
 WEIGH = """
-op weigh : fold { temperature = 0.4 max_tokens = 5
+op weigh : fold { temperature = 0.4 max_tokens = 5 cut = "keep"
   user = "{{ query }}{% for one in candidates %} {{ loop.index }}: {{ one.answer }}{% endfor %}" }
 """
 

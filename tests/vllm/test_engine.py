@@ -92,7 +92,7 @@ def test_at_temperature_0_one_sample_is_drawn_for_all(random_engine: VllmEngine)
 
 
 def test_awaited_rows_have_the_tokens_of_called_ones(random_engine: VllmEngine) -> None:
-    qa = chain("2:E::1.0(max_tokens=12) >> E::0(max_tokens=12)")
+    qa = chain('2:E::1.0(max_tokens=12, cut="keep") >> E::0(max_tokens=12, cut="keep")')
 
     async def main() -> list[Result]:
         calls = (qa.acall(f"{n} + 1", engine=random_engine) for n in range(12))
@@ -104,7 +104,7 @@ def test_awaited_rows_have_the_tokens_of_called_ones(random_engine: VllmEngine) 
 
 def test_a_stream_yields_tokens_while_they_are_drawn(random_engine: VllmEngine) -> None:
     async def main() -> list[int]:
-        stream = chain("E::1.0(max_tokens=12)").stream("17 + 25", engine=random_engine)
+        stream = chain('E::1.0(max_tokens=12, cut="keep")').stream("17 + 25", engine=random_engine)
         return [random_engine.steps async for _ in stream]
 
     steps = asyncio.run(main())

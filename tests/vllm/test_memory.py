@@ -47,7 +47,8 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, ...]]]:
 def test_two_models_take_turns(model: Path, loads: list[tuple[str, ...]]) -> None:
     text = f"""
     model other = vllm("{model}", max_num_seqs=8)
-    main = (a = 3:E:tiny:0.7(max_tokens=12)) >> (b = 2:E:other:0.9(max_tokens=12)) >> J:tiny
+    main = (a = 3:E:tiny:0.7(max_tokens=12))
+      >> (b = 2:E:other:0.9(max_tokens=12, cut="keep")) >> J:tiny
     """
     qa = load(text=text, functions={})
 

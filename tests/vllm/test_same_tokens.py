@@ -33,7 +33,9 @@ op pick : fold -> { why: str(1..8), final: "a" | "b" | "c" } {
 op rate : map -> { score: int(1..5), sure: bool } {
   user = "{{ query }} {{ candidate.answer }}. Rate."
 }
-op tell : generate { max_tokens = 12  temperature = 0.7  user = "{{ query }} Tell." }
+op tell : generate {
+  max_tokens = 12  cut = "keep"  temperature = 0.7  user = "{{ query }} Tell."
+}
 """
 CHAINS = [
     "tell",
@@ -43,7 +45,7 @@ CHAINS = [
     "3:tell::0 >> M",
     '3:tell >> 3:pick::0.7 >> M(by="final")',
     "3:tell >> pick >> rate::1.3",
-    "E(max_tokens=9) >> 2:E(max_tokens=9) >> M",
+    'E(max_tokens=9, cut="keep") >> 2:E(max_tokens=9, cut="keep") >> M',
     "((fr = 2:tell) & (es = 2:tell::1.5 >> M)) >> pick::0.7",
     "2:tell >> (pick | rate::0.7 | M)",
     "(tell | tell::1.3) >> pick",

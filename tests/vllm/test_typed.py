@@ -88,9 +88,7 @@ def test_what_ends_is_a_value_of_its_type(name: str, tiny_engine: Engine) -> Non
     for one in found:
         if one.failure is not None:
             assert one.failure.cause == "cut"
-            assert one.failure.message == (
-                "the reply was cut after 100 tokens; raise max_tokens, which is 100"
-            )
+            assert one.failure.message == ("the reply was cut; raise max_tokens, which is 100")
 
 
 def holds(result: Result, type_: TypeAdapter[Any]) -> None:
@@ -106,4 +104,4 @@ def test_what_is_cut_is_a_failure_that_says_so(name: str, tiny_engine: Engine) -
     for one in stage(name, max_tokens=4).map(ROWS[:8], engine=tiny_engine):
         assert one.failure is not None
         assert (one.failure.cause, len(one.failure.text or "") > 0) == ("cut", True)
-        assert "cut after 4 tokens; raise max_tokens" in one.failure.message
+        assert one.failure.message.startswith("the reply was cut; raise max_tokens, which is 4")

@@ -16,7 +16,7 @@ from tests.vllm.models import SPECIAL
 CHAIN = load(
     text="""
 op say : generate { max_tokens = 1000000  user = "{{ query }}" }
-op hear : fold { max_tokens = 4  user = "{{ candidates[0].answer }}" }
+op hear : fold { max_tokens = 4  cut = "keep"  user = "{{ candidates[0].answer }}" }
 main = say:other >> hear:m
 """
 )
@@ -74,7 +74,7 @@ def test_so_it_is_when_vllm_itself_says_it(
     forced: Chain = load(
         text=f"""
     op say : generate -> {{ text: "{text}" }} {{ answer = "text"  user = "Say." }}
-    op hear : fold {{ max_tokens = 4  user = "{{{{ candidates[0].answer }}}}" }}
+    op hear : fold {{ max_tokens = 4  cut = "keep"  user = "{{{{ candidates[0].answer }}}}" }}
     main = say:m >> hear:m
     """
     )
