@@ -8,6 +8,7 @@ other; beside fields it holds the settings to their types, and what is left is a
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from datetime import date
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
@@ -61,6 +62,7 @@ class CallMethods:
         on_error: Literal["raise", "collect"] = ...,
         model: str = ...,
         seed: int = ...,
+        run_date: str | date | None = ...,
         call_seconds: float | None = ...,
         row_seconds: float | None = ...,
         row_calls: int | None = ...,
@@ -130,6 +132,7 @@ class CallMethods:
         on_error: Literal["raise", "collect"] = ...,
         model: str = ...,
         seed: int = ...,
+        run_date: str | date | None = ...,
         call_seconds: float | None = ...,
         row_seconds: float | None = ...,
         row_calls: int | None = ...,
@@ -213,6 +216,7 @@ class CallMethods:
         on_error: Literal["raise", "collect"] = ...,
         model: str = ...,
         seed: int = ...,
+        run_date: str | date | None = ...,
         call_seconds: float | None = ...,
         row_seconds: float | None = ...,
         row_calls: int | None = ...,

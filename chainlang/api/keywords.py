@@ -7,6 +7,7 @@ a test holds them equal.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import date
 from os import PathLike
 from typing import Literal, TypedDict
 
@@ -22,6 +23,8 @@ class CallKeywords(TypedDict, total=False):
     """model of each stage that names none"""
     seed: int
     """seed of the run; the seed of each sample is derived from it"""
+    run_date: str | date | None
+    """date of the run, for chat templates that print it; default: that of its first start"""
     call_seconds: float | None
     """timeout of a request, including its retries"""
     row_seconds: float | None

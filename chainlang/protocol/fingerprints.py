@@ -9,6 +9,8 @@ from chainlang.protocol.messages import Fingerprint
 
 CONTEXT = "context"
 """Entry of a fingerprint that only bounds the length of samples."""
+READS = "template_reads"
+"""Entry of a model whose chat template reads more than the messages: the run's date."""
 _SINCE_2 = {"vllm": ("rope_context",), "openai": (CONTEXT,)}
 """Entries of the fingerprints of engines that keys of format 1 do not have."""
 
@@ -20,6 +22,11 @@ def without_bounds(fingerprint: Mapping[str, Any]) -> Fingerprint:
     {'engine': 'fake'}
     """
     return {name: value for name, value in fingerprint.items() if name != CONTEXT}
+
+
+def is_dated(fingerprint: Mapping[str, Any]) -> bool:
+    """Return whether samples depend on `Request.date`."""
+    return fingerprint.get(READS) == "date"
 
 
 def of_format_1(fingerprint: Mapping[str, Any]) -> Fingerprint:

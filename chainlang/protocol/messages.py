@@ -17,11 +17,14 @@ Finish = Literal["stop", "length"]
 cut by `max_tokens` or by the context."""
 
 
+Role: TypeAlias = Literal["system", "user", "assistant"]
+
+
 @frozen
 class Message:
     """One message of a prompt. Its text is data: special tokens in it are sent as plain text."""
 
-    role: Literal["system", "user", "assistant"]
+    role: Role
     text: str
 
 
@@ -78,6 +81,9 @@ class Request:
     those runs are not used. The completion does not depend on it otherwise."""
     tracing: object = field(default=None, eq=False, repr=False)
     """Parent span of the request, for tracing."""
+    date: str | None = None
+    """Date of the run, as ``2026-11-30``, for prompts whose chat template reads it; None for
+    today's."""
     deadline: float | None = None
     """Seconds after which the reply is of no use any more; None for no deadline."""
     patience: float | None = None
@@ -96,7 +102,8 @@ class Request:
         At temperature 0, requests with equal values have equal samples.
         """
         asked = (self.model, self.messages, self.sampling, self.schema, self.lenient)
-        return (*asked, self.choices, self.logprobs, self.redraw, self.deadline, self.patience)
+        rest = (self.redraw, self.date, self.deadline, self.patience)
+        return (*asked, self.choices, self.logprobs, *rest)
 
 
 @frozen
@@ -224,6 +231,10 @@ class Reader(Protocol):
 
         Raises `ValueError` with the reason if the messages can't be tokenized.
         """
+        ...
+
+    def refusal(self, roles: tuple[Role, ...]) -> str | None:
+        """Return why the model can't have prompts with messages of these roles; None if it can."""
         ...
 
 

@@ -133,6 +133,8 @@ class RowContext:
     """Context of the steps of a row: seed, callback, span, budget, and the attempts around them."""
 
     run_seed: int
+    date: str | None = field(default=None, kw_only=True)
+    """Date of the run; None for today's."""
     runs: tuple[str, ...] = ()
     """Replacements of the stars in places; empty for a first attempt, round or item."""
     listener: Listener | None = None

@@ -137,6 +137,7 @@ class _Drawing:
             tracing=context.tracing or None,
             shared=self.step.shared,
             choices=self.choices(draw),
+            date=context.date,
             deadline=limits.call_seconds,
             patience=limits.patience,
         )

@@ -85,6 +85,7 @@ def look_up(
             for index, start in enumerate(some):
                 context = RowContext(
                     prepared.seed,
+                    date=prepared.date,
                     redraws=redraws.get(start.id, {}),
                     budget=RowBudget(prepared.limits),
                 )

@@ -22,6 +22,8 @@ class Prepared:
     engines: Mapping[str, Engine]
     """Engine of each model of the plan."""
     seed: int = field(default=0, kw_only=True)
+    date: str | None = field(default=None, kw_only=True)
+    """Date of the run, for chat templates that read it; None for today's."""
     window: int = field(default=DEFAULT_WINDOW, kw_only=True)
     """Maximum number of rows in flight; 32 times as many if models are swapped and the plan groups
     work by model."""

@@ -96,6 +96,7 @@ def run(
                         equal[start.id] = []
                     context = RowContext(
                         prepared.seed,
+                        date=prepared.date,
                         tracing=trace.row(admitted, start.id),
                         redraws=(redraws or {}).get(start.id, {}),
                         budget=RowBudget(limits),

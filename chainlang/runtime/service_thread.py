@@ -95,6 +95,7 @@ class Service:
         self._scheduler.by_prefix |= prepared.plan.by_prefix
         context = RowContext(
             prepared.seed,
+            date=prepared.date,
             listener=job.listener,
             tracing=job.tracing,
             budget=RowBudget(prepared.limits),

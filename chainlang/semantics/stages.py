@@ -20,7 +20,7 @@ from chainlang.ir import declarations
 from chainlang.ir.builtins import Kind
 from chainlang.ir.declarations import Item, Op
 from chainlang.ir.nodes import Stage
-from chainlang.protocol.messages import Message, Sample, Sampling
+from chainlang.protocol.messages import Message, Role, Sample, Sampling
 from chainlang.semantics.bindings import NOTHING, Bound
 from chainlang.semantics.expressions import evaluate
 from chainlang.semantics.prelude import prelude
@@ -77,6 +77,11 @@ class Meaning:
         if isinstance(self.need, float):  # as it is written: 0.07 * 100 is above 7
             return math.ceil(Fraction(repr(self.need)) * samples)
         return samples if self.need is None else self.need
+
+    @property
+    def roles(self) -> tuple[Role, ...]:
+        """The roles of the messages of its prompts."""
+        return ("user",) if self.system is None else ("system", "user")
 
     def form(self, candidates: int) -> Form | None:
         """Return the type of a reply to `candidates` candidates; None for free text."""

@@ -67,6 +67,7 @@ def engines_of(
                 _check_name(name, names)
             found[name] = _opened(one, settings)
     _check_promises(plan, found)
+    _check_prompts(plan, found)
     return found
 
 
@@ -128,6 +129,22 @@ def _check_promises(plan: Plan, engines: Mapping[str, Engine]) -> None:
                 raise error_of(
                     "engine", message, hint, span=step.stage.span, subject=step.stage.model
                 )
+
+
+def _check_prompts(plan: Plan, engines: Mapping[str, Engine]) -> None:
+    """Raise if the chat template of a model can't print the messages of a stage."""
+    for step in leaves(plan.root):
+        if not isinstance(step, Generate):
+            continue
+        stage = step.stage
+        reader = engines[stage.model].reader
+        why = None if reader is None else reader.refusal(stage.roles)
+        if why is not None:
+            message = f"the model {stage.model!r} can't have the prompts of {stage.name}: {why}"
+            system = "write the text of `system` into `user`, or " if stage.system else ""
+            hint = f"{system}name another model, or one with another chat template"
+            span = _place(plan, stage.model) or stage.span
+            raise error_of("engine", message, hint, span=span, kind="model", subject=stage.model)
 
 
 @contextmanager

@@ -124,6 +124,7 @@ def about_of(compiled: Compiled, settings: RunSettings, *, text: str, graph: str
         outputs=compiled.plan.outputs,
         stages=StageTables.of(compiled.naive.root),
         seed=settings.seed,
+        date=None if settings.run_date is None else settings.run_date.isoformat(),
         settings={"model": settings.model, **seen, **lossy},
         settings_file=settings.file,
     )
@@ -200,6 +201,7 @@ class FolderRun:
         ) as folder:
             ports = PortFactory(prepared.open_port, folder.journal)
             meter = None if forecaster is None else CostMeter.begin(forecaster, engines, ports)
+            prepared = evolve(prepared, date=folder.date or prepared.date)
             if settings.progress is not None:
                 for message in reused(folder, prepared, rows):
                     settings.progress(message)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 from chainlang.analysis.program import Program
 from chainlang.optimizer.compile import planned
 from chainlang.runtime.limits import RunLimits
@@ -23,6 +25,7 @@ def prepare(program: Program, settings: RowSettings, *, ordered: bool = True) ->
         plan,
         swapper.engines,
         seed=settings.seed,
+        date=(settings.run_date or date.today()).isoformat(),
         window=settings.window,
         ordered=ordered,
         limits=RunLimits.of(settings),

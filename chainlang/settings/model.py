@@ -42,6 +42,7 @@ from chainlang.settings.setting import (
     Patience,
     Progress,
     Renamed,
+    RunDate,
     Seconds,
     Takes,
     Way,
@@ -74,6 +75,11 @@ class Settings(BaseModel):
     """model of each stage that names none"""
     seed: Annotated[int, Takes("an integer", "int", metavar="N")] = 0
     """seed of the run; the seed of each sample is derived from it"""
+    run_date: Annotated[
+        RunDate | None,
+        Takes('a date: "2026-11-30"', "str | date", metavar="DATE"),
+    ] = None
+    """date of the run, for chat templates that print it; default: that of its first start"""
     window: Annotated[PositiveInt, COUNT.only(OVER_ROWS)] = DEFAULT_WINDOW
     """maximum number of rows in flight"""
     call_seconds: Annotated[Seconds | None, TIME] = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import date
 from enum import Enum
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -130,6 +131,15 @@ def _renamed(value: object) -> object:
 Encoding = Annotated[str, BeforeValidator(_encoding_or_error)]
 Delimiter = Annotated[str, BeforeValidator(_delimiter)]
 Renamed = Annotated[tuple[tuple[str, str], ...], BeforeValidator(_renamed)]
+
+
+def _date(value: object) -> object:
+    if isinstance(value, str | date):  # pydantic takes a number as seconds since 1970
+        return value
+    raise ValueError("no date")
+
+
+RunDate = Annotated[date, BeforeValidator(_date)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
 Engines = Annotated[Any, BeforeValidator(_engine)]
 Patience = Annotated[float, Field(ge=0, allow_inf_nan=False)]

@@ -7,14 +7,17 @@ capabilities of an engine that bear on no result, or that only one of two versio
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import date
 from typing import Any
 
 from chainlang.diagnostics.text_diff import difference
-from chainlang.protocol.fingerprints import of_format_1, without_bounds
+from chainlang.protocol.fingerprints import is_dated, of_format_1, without_bounds
 from chainlang.protocol.messages import RESULT_CAPABILITIES
 
 UNBOUNDED = "unbounded"
 """Entry with the hash of the chain and its plan without bounds of length."""
+DATE = "date"
+"""Entry with the date of the run, if the chat template of a model reads it."""
 TEXTS = ("chain", "plan")
 """Entries that are texts of several lines."""
 
@@ -33,6 +36,17 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Diffe
     if any(name == "chain" for name, _, _ in found):  # its plan differs because of it
         found = [one for one in found if one[0] != "plan"]
     return found
+
+
+def dated(run: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a run with its date: the one that is set, that of the run before, or else today's.
+
+    It has none if no chat template reads it.
+    """
+    if not any(is_dated(_fingerprint(one)) for one in run.get("models", {}).values()):
+        return _without({DATE}, run)
+    set_or_before = run.get(DATE) or before.get(DATE)
+    return {**run, DATE: set_or_before or date.today().isoformat()}
 
 
 def text_difference(found: Iterable[Difference]) -> tuple[str, ...]:

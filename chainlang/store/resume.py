@@ -11,7 +11,14 @@ from attrs import frozen
 from chainlang.diagnostics.render import shown
 from chainlang.errors import error_of
 from chainlang.store.cleanup import JOURNAL, OF_JOURNAL, clear
-from chainlang.store.identity import TEXTS, differences, has_other_bounds, text_difference
+from chainlang.store.identity import (
+    DATE,
+    TEXTS,
+    dated,
+    differences,
+    has_other_bounds,
+    text_difference,
+)
 from chainlang.store.journal import Journal
 from chainlang.store.output import Output
 from chainlang.store.retry_failed import REDRAWN, again, redrawn
@@ -46,6 +53,8 @@ class Begun:
 
     journal: Journal
     output: Output
+    date: str | None = None
+    """Date of the run, if the chat template of a model reads it."""
     before: Mapping[str, Any] | None = None
     """Identity of the run in the folder before, whose samples are looked up for this one."""
 
@@ -75,11 +84,13 @@ def begun(
     if overwrite or root.kind(JOURNAL) != "file":
         clear(root, overwrite=overwrite)
         journal = Journal.open(root, private=private)
+        identity = dated(identity, {})
         journal.save({_RUN: identity})
-        return Begun(journal, fresh)
+        return Begun(journal, fresh, identity.get(DATE))
     journal = Journal.open(root)
     try:
-        before, now = journal.note(_RUN), json.loads(json.dumps(identity))
+        before = journal.note(_RUN)
+        now = json.loads(json.dumps(dated(identity, before or {})))
         if before is not None and not changed:  # None: it was interrupted before its start
             _hold_same(root.path, before, now)
         resampled = before is not None and has_other_bounds(before, now)
@@ -93,7 +104,7 @@ def begun(
                 _hold_inputs(root.path, source.look, written["rows"], written["inputs"])
             # Before files are removed, so that a crash in between leaves no note about them.
             rows = again(journal, root, cut=not resampled) if retry else redrawn(journal)
-            journal.save({_RUN: identity, OUTPUT: None, PART: None, REDRAWN: rows})
+            journal.save({_RUN: now, OUTPUT: None, PART: None, REDRAWN: rows})
         elif source.skip is not None:
             _hold_inputs(root.path, source.skip, output.rows, output.inputs)
         clear(root, overwrite=True, keep={*OF_JOURNAL, *(files or ())})
@@ -101,7 +112,7 @@ def begun(
     except BaseException:
         journal.close()
         raise
-    return Begun(journal, output, before if changed or resampled else None)
+    return Begun(journal, output, now.get(DATE), before if changed or resampled else None)
 
 
 def _written(journal: Journal) -> Mapping[str, Any] | None:

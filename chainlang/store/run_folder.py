@@ -39,7 +39,7 @@ from chainlang.semantics.record import Flow
 from chainlang.semantics.row_failure import RowFailure
 from chainlang.settings import Format
 from chainlang.store.cleanup import JOURNAL, removable
-from chainlang.store.identity import UNBOUNDED
+from chainlang.store.identity import DATE, UNBOUNDED
 from chainlang.store.journal import Journal
 from chainlang.store.output import Output
 from chainlang.store.resume import NO_SOURCE, OUTPUT, PART, Source, begun, hold_retryable
@@ -73,6 +73,8 @@ class About:
     stages: StageTables = field(factory=StageTables)
     """Tables of the stages."""
     seed: int = 0
+    date: str | None = None
+    """Date of the run, if it is set."""
     models: Mapping[str, Any] = field(factory=dict)
     """Capabilities and fingerprint of each model's engine."""
     settings: Mapping[str, Any] = field(factory=dict)
@@ -92,6 +94,7 @@ class About:
             "plan": self.meaning or self.plan,
             **({UNBOUNDED: self.unbounded} if self.unbounded else {}),
             "seed": self.seed,
+            **({DATE: self.date} if self.date else {}),
             "models": dict(self.models),
             "settings": dict(self.settings),
             # The path may differ: a file that was moved is the same.
@@ -113,6 +116,8 @@ class RunFolder:
     output: Output
     before: Usages
     """Usage of the rows that were completed before this process resumed the run."""
+    date: str | None = None
+    """Date of the run, if the chat template of a model reads it."""
     replaced: Mapping[str, Any] | None = None
     """Identity of the run whose samples are looked up for this one, if it had another chain or
     other bounds."""
@@ -208,7 +213,9 @@ class RunFolder:
             root.close()
             raise
         output = started.output
-        return RunFolder(root, about, started.journal, output, output.usages, started.before)
+        return RunFolder(
+            root, about, started.journal, output, output.usages, started.date, started.before
+        )
 
     def __enter__(self) -> RunFolder:
         return self
@@ -287,6 +294,7 @@ class RunFolder:
             "versions": versions,
             "chain": self.about.chain,
             "seed": self.about.seed,
+            **({DATE: self.date} if self.date else {}),
             "models": dict(self.about.models),
             "settings": dict(self.about.settings),
             "settings_file": self.about.settings_file or None,

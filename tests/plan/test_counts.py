@@ -27,6 +27,8 @@ class Letters:
     block: int | None = None
     context: int | None = 1000
 
+    def refusal(self, roles: object) -> None: ...
+
     def token_ids(self, messages: Iterable[Message], schema: str | None = None) -> Sequence[int]:
         return [0, *map(ord, "".join(one.text for one in messages))]
 

@@ -26,6 +26,7 @@ a test holds them equal.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import date
 from os import PathLike
 from typing import Literal, TypedDict
 

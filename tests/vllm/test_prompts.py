@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from typing import Any, Literal
 
 import pytest
 from hypothesis import strategies as st
 
-from chainlang.engines.vllm.tokenize import PromptError, Prompts
+from chainlang.engines.vllm.chat_template import PromptError
+from chainlang.engines.vllm.tokenize import Prompts
 from chainlang.protocol.messages import Message
 from tests.laws import law
 from tests.vllm.models import CHATML, SPECIAL, tokenizer
@@ -77,17 +79,109 @@ def test_a_text_can_not_steer_the_template() -> None:
     assert TOKENIZER.decode(prompts.token_ids(user("secret"))).startswith("<|im_start|>")
 
 
-def test_a_template_may_trim_its_own_and_not_the_text() -> None:
-    prompts = Prompts(tokenizer(CHATML.replace("['content']", "['content'] | trim")))
-    text = TOKENIZER.decode(prompts.token_ids(user("  a  ")))
-    assert text == "<|im_start|>user\n  a  <|im_end|>\n<|im_start|>assistant\n"
+@pytest.mark.parametrize(
+    ("content", "printed"),
+    [
+        ("message['content'] | trim", "a\n b"),
+        ("message['content'].strip()", "a\n b"),
+        ("message['content'].lstrip()", "a\n b \n"),
+        ("message['content'].rstrip()", "\n  a\n b"),
+    ],
+)
+def test_what_a_template_strips_is_stripped(content: str, printed: str) -> None:
+    words = tokenizer(CHATML.replace("message['content']", content))
+    prompts = Prompts(words)
+    assert prompts.refusal(("system", "user")) is None
+    text = "\n  a\n b \n"
+    ids = prompts.token_ids([Message("system", text), *user(text)])
+    said = [{"role": role, "content": text} for role in ("system", "user")]
+    whole = words.apply_chat_template(said, tokenize=False, add_generation_prompt=True)
+    assert TOKENIZER.decode(ids) == whole
+    assert f"<|im_start|>user\n{printed}<|im_end|>" in whole
+
+
+TEXTS = ("What is 17 + 25?", "a", "The answer is 9.\n", " b", "\n\n c \n", "1", "ß—é", "\t")
+
+
+@pytest.mark.parametrize("text", TEXTS)
+@pytest.mark.parametrize("around", ["{}", "[INST] {} [/INST]", "{}\n\n", " {} ", "W{}s", "1{}2"])
+def test_token_ids_are_those_of_the_chat_template(text: str, around: str) -> None:
+    content = around.replace("{}", "' + message['content'] + '")
+    words = tokenizer(CHATML.replace("message['content']", f"'{content}'"))
+    prompts = Prompts(words)
+    assert prompts.refusal(("user",)) is None
+    said = [{"role": role, "content": text} for role in ("system", "user", "assistant", "user")]
+    ids = prompts.token_ids([Message(one["role"], one["content"]) for one in said])  # type: ignore[arg-type]
+    whole = words.apply_chat_template(said, tokenize=False, add_generation_prompt=True)
+    assert ids == words.encode(whole, add_special_tokens=False)
+
+
+@pytest.mark.parametrize("scheme", ["always", "first", "never"])
+def test_token_ids_are_those_of_the_template_where_a_space_is_a_part_of_a_word(scheme: str) -> None:
+    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    unigram = Tokenizer(models.Unigram())
+    unigram.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme=scheme)
+    trainer = trainers.UnigramTrainer(
+        vocab_size=200,
+        special_tokens=["<unk>", "<s>", "[INST]", "[/INST]"],
+        unk_token="<unk>",
+        initial_alphabet=[chr(code) for code in range(33, 127)],
+        show_progress=False,
+    )
+    unigram.train_from_iterator((f"What is {n} + {n}? is it" for n in range(90)), trainer)
+    template = "<s>{% for one in messages %}[INST] {{ one['content'] }} [/INST]{% endfor %}"
+    words = PreTrainedTokenizerFast(
+        tokenizer_object=unigram, chat_template=template, unk_token="<unk>", bos_token="<s>"
+    )
+    prompts = Prompts(words)
+    assert prompts.refusal(("system", "user")) is None
+    for text in ("What is 1 + 1?", "is it", " is", "it <s> it"):
+        ids = prompts.token_ids(user(text))
+        whole = f"<s>[INST] {text} [/INST]"
+        if "<s>" not in text:
+            assert ids == words.encode(whole, add_special_tokens=False)
+        assert ids.count(words.bos_token_id) == 1
+
+
+LEFT_OUT = "the model's chat template leaves out the user message"
+CHANGED = "the model's chat template changes the text of the user message"
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        ("message['content'] | upper", CHANGED),
+        ("message['content'] | e", CHANGED),
+        ("message['content'] | tojson", CHANGED),
+        ("message['content'] | replace('\\n', ' ')", CHANGED),
+        ("message['content'].split('\\n\\n')[0]", CHANGED),
+        ("message['content'] | title", CHANGED),
+        ("'a'", LEFT_OUT),
+        ("message['content'] | length | string", LEFT_OUT),
+    ],
+)  # fmt: skip
+def test_a_template_that_changes_a_text_is_refused(content: str, why: str) -> None:
+    prompts = Prompts(tokenizer(CHATML.replace("message['content']", content)))
+    assert prompts.refusal(("user",)) == why
 
 
 def test_a_template_that_drops_a_message_is_refused() -> None:
     prompts = Prompts(tokenizer(CHATML.replace("in messages", "in messages[1:]")))
+    why = "the model's chat template leaves out the system message"
+    assert prompts.refusal(("system", "user")) == why
     with pytest.raises(PromptError) as error:
         prompts.token_ids([Message("system", "Be brief."), *user("a")])
-    assert str(error.value) == "the model's chat template leaves out the system message"
+    assert str(error.value) == why
+
+
+def test_a_template_that_refuses_a_role_is_refused_where_it_is_needed() -> None:
+    system = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system') }}{% endif %}"
+    prompts = Prompts(tokenizer(system + CHATML))
+    assert prompts.refusal(("user",)) is None
+    why = "the model's chat template refuses the messages: no system"
+    assert prompts.refusal(("system", "user")) == why
 
 
 def test_a_template_that_raises_is_quoted() -> None:
@@ -97,9 +191,35 @@ def test_a_template_that_raises_is_quoted() -> None:
     assert str(error.value) == "the model's chat template refuses the messages: no system messages"
 
 
-def test_the_prompt_does_not_depend_on_the_day() -> None:
-    dated = "{% if not date_string is defined %}{{ strftime_now('%d %b %Y') }}{% endif %}"
-    assert Prompts(tokenizer(dated + CHATML)).token_ids(user("a")) == PROMPTS.token_ids(user("a"))
+DATED = (
+    "{% if not date_string is defined %}{% set date_string = strftime_now('%d %b %Y') %}{% endif %}"
+)
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        DATED + "{{ date_string }}" + CHATML,
+        "{{ strftime_now('%A') }}" + CHATML,
+        CHATML.replace("message['role']", "strftime_now('%Y-%m-%d')"),
+    ],
+)
+def test_a_template_with_a_date_has_that_of_the_run(template: str) -> None:
+    prompts = Prompts(tokenizer(template))
+    assert prompts.reads_date
+    assert prompts.refusal(("system", "user")) is None
+    one, same, other = (
+        prompts.token_ids(user("a"), day) for day in ("2026-11-30", "2026-11-30", "2027-12-01")
+    )
+    assert one == same != other
+    assert prompts.token_ids(user("a")) == prompts.token_ids(user("a"), date.today().isoformat())
+
+
+@pytest.mark.parametrize("template", [CHATML, DATED + CHATML, "{# strftime_now #}" + CHATML])
+def test_a_template_that_prints_no_date_has_none(template: str) -> None:
+    prompts = Prompts(tokenizer(template))
+    assert not prompts.reads_date
+    assert prompts.token_ids(user("a"), "2026-11-30") == PROMPTS.token_ids(user("a"))
 
 
 BYTES = {"type": "ByteLevel", "trim_offsets": True, "use_regex": True}

@@ -32,6 +32,7 @@ from chainlang.protocol.messages import (
     Finish,
     Message,
     Request,
+    Role,
     Sample,
     Sampling,
     Usage,
@@ -56,6 +57,9 @@ class CharacterTokenizer:
 
     context: int | None
     block: int | None = None
+
+    def refusal(self, roles: tuple[Role, ...]) -> None:  # it takes every role
+        """Return None."""
 
     def token_ids(
         self,

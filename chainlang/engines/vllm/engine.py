@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from chainlang.engines.protocol import Metrics, Size, refuse
+from chainlang.engines.vllm.chat_template import PromptError
 from chainlang.engines.vllm.fingerprint import fingerprint
 from chainlang.engines.vllm.in_flight import RequestInFlight
 from chainlang.engines.vllm.load import (
@@ -31,7 +32,6 @@ from chainlang.engines.vllm.memory_size import size
 from chainlang.engines.vllm.metrics import SchedulerCounts
 from chainlang.engines.vllm.prompt_reader import VllmReader
 from chainlang.engines.vllm.sampling_params import sampling_params
-from chainlang.engines.vllm.tokenize import PromptError
 from chainlang.interrupts import interrupts_deferred
 from chainlang.protocol.failures import FailureKind
 from chainlang.protocol.messages import (
@@ -149,7 +149,9 @@ class VllmEngine:
 
         Computing it reads all the weights once, at about a gigabyte a second.
         """
-        return fingerprint(self._model.config, self._model.template)
+        return fingerprint(
+            self._model.config, self._model.template, dated=self._model.prompts.reads_date
+        )
 
     @cached_property
     def size(self) -> Size | None:
@@ -262,7 +264,7 @@ class VllmEngine:
             what = f"the prompt has at least {least} tokens, the context {self.context}"
             return Failure(request.id, "context", what)
         try:
-            prompt = loaded.prompts.token_ids(request.messages)
+            prompt = loaded.prompts.token_ids(request.messages, request.date)
         except PromptError as error:
             return Failure(request.id, "refused", str(error))
         prefill = constraint.prefill_ids if constraint else ()

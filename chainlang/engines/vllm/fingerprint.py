@@ -8,6 +8,7 @@ from typing import Any
 
 from chainlang.engines.vllm.memory_size import folder_of
 from chainlang.engines.vllm.weight_files import identity, text_digest
+from chainlang.protocol.fingerprints import READS
 from chainlang.protocol.messages import Fingerprint
 
 _FIXED_ROPE = frozenset({None, "default", "linear", "llama3", "yarn", "mrope"})
@@ -16,11 +17,11 @@ _READS_CONTEXT = frozenset({"llama4_text", "minimax_m2"})
 """Models with another computation that depends on it."""
 
 
-def fingerprint(config: Any, template: str) -> Fingerprint:
+def fingerprint(config: Any, template: str, *, dated: bool = False) -> Fingerprint:
     """Return the fingerprint of a model: digests of its files, vLLM's version, and the device.
 
-    `template` is its chat template. The model's name and path are left out, because equal files
-    elsewhere are the same model.
+    `template` is its chat template, and `dated` whether prompts depend on the day. The model's name
+    and path are left out, because equal files elsewhere are the same model.
     """
     import torch
     import vllm
@@ -36,6 +37,7 @@ def fingerprint(config: Any, template: str) -> Fingerprint:
         "torch": torch.__version__,
         **files,
         "chat_template": text_digest(template),
+        **({READS: "date"} if dated else {}),
         "dtype": str(model.dtype).removeprefix("torch."),
         "quantization": model.quantization,
         "context": model.max_model_len,

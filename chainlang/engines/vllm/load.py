@@ -202,12 +202,14 @@ def _prepared(model: str, settings: Mapping[str, Any], device: str) -> Prepared:
     if not tokenizer.chat_template:
         hint = "use one that is trained to chat; its name often ends in -Instruct"
         refuse(f"{model!r} has no chat template", hint, model=model)
+    prompts = Prompts(tokenizer)
+    if (why := prompts.refusal(("user",))) is not None:
+        hint = "name another model, or give it another chat template"
+        refuse(f"the model {model!r} can't be used: {why}", hint, model=model)
     exact = str(config.model_config.dtype) == "torch.float32" if device == "cpu" else None
     invariant = os.environ.get("VLLM_BATCH_INVARIANT") == "1" if exact is None else exact
     context, template = config.model_config.max_model_len, str(tokenizer.chat_template)
-    return Prepared(
-        model, device, arguments, Prompts(tokenizer), context, invariant, config, template
-    )
+    return Prepared(model, device, arguments, prompts, context, invariant, config, template)
 
 
 def _configured(model: str, arguments: Mapping[str, Any], device: str) -> Any:

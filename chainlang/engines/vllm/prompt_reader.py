@@ -16,7 +16,7 @@ from chainlang.engines.vllm.memory_size import on_cpu
 from chainlang.engines.vllm.prefill import Constraint, constraint
 from chainlang.engines.vllm.silence import quiet
 from chainlang.engines.vllm.tokenize import Prompts
-from chainlang.protocol.messages import Message
+from chainlang.protocol.messages import Message, Role
 
 _GPU_BLOCK = 16  # vLLM's own default
 _PLAIN_ROPE = (None, "default", "llama3")  # other kinds may extend the configured context
@@ -46,6 +46,10 @@ class VllmReader:
         if schema is None:
             return ids
         return [*ids, *self.constraint(schema, lenient=True).prefill_ids]
+
+    def refusal(self, roles: tuple[Role, ...]) -> str | None:
+        """Return why the model can't have prompts with messages of these roles; None if it can."""
+        return self.prompts.refusal(roles)
 
     def constraint(self, schema: str, *, lenient: bool) -> Constraint:
         """Return the constraint of a schema. Raises `ValueError` if vLLM can't enforce it."""

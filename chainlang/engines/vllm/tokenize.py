@@ -1,61 +1,97 @@
 """Tokenization of messages in which special tokens in a text stay plain text.
 
 The chat template is rendered once for each sequence of roles, with a marker in place of each text.
-The template's own text around the markers is tokenized with special tokens; each message text is
-tokenized by a tokenizer without any. So ``<|im_end|>`` in a value is ten characters.
+Markup in the template's own text becomes special tokens; what stands between two of them, texts of
+messages among it, is tokenized together, without any. So ``<|im_end|>`` in a value is ten
+characters, and a prompt without such values has the tokens that the tokenizer itself gives it.
 """
 
 from __future__ import annotations
 
 import json
-import re
-import secrets
 from bisect import bisect_right
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from functools import cached_property, lru_cache
-from itertools import chain
-from typing import Any
+from itertools import chain, zip_longest
+from typing import Any, Literal
+
+from attrs import frozen
 
 from chainlang.engines.protocol import encoding_error
-from chainlang.protocol.messages import Message
+from chainlang.engines.vllm.chat_template import ChatTemplate, PromptError, Slot
+from chainlang.protocol.messages import Message, Role
 
 _CACHED = 256  # system messages whose tokens are cached, because they repeat
-_DATE = "26 Jul 2024"  # for templates with a date: a prompt must not depend on the day
-
-
-class PromptError(ValueError):
-    """Messages that can't be tokenized; the text is the reason."""
 
 
 class Prompts:
     """Tokenizer of one model's prompts; `tokenizer` is a fast tokenizer of transformers."""
 
     def __init__(self, tokenizer: Any) -> None:
-        self._template = tokenizer.apply_chat_template
-        self._marker = f"text{secrets.token_hex(8)}x"
+        self._template = ChatTemplate(tokenizer.apply_chat_template)
         described = json.loads(tokenizer.backend_tokenizer.to_str())
-        self._first = _reader(described, markup=True, prefix=True)
-        self._later = _reader(described, markup=True, prefix=False)
-        self._plain = _reader(described, markup=False, prefix=False)
+        self._whole = tokenizer.backend_tokenizer
+        self._markup = _reader(described, markup=True, prefix="never")
+        self._plain = _reader(described, markup=False, prefix="never")
         # The space that a tokenizer adds in front belongs before the template, and after markup.
-        self._opens = tuple(one["content"] for one in described["added_tokens"])
+        self._opening = _reader(described, markup=False, prefix="first")
+        self._after_mark = _reader(described, markup=False, prefix="always")
         marks = {one["id"] for one in described["added_tokens"] if _is_markup(one)}
         self._marks = (marks | set(tokenizer.all_special_ids)) - {tokenizer.unk_token_id}
         self._widest = _widest(described)
-        self._around = lru_cache(_CACHED)(self._render)
-        self._repeated = lru_cache(_CACHED)(self.text_ids)
+        self._around = lru_cache(_CACHED)(self._pieces)
+        self._repeated = lru_cache(_CACHED)(self._segment_ids)
         self.beginning = lru_cache(_CACHED)(self._beginning)
+        self.refusal = lru_cache(_CACHED)(self._refusal)
 
-    def token_ids(self, messages: Iterable[Message]) -> list[int]:
-        """Return the tokens of a prompt. Raises `PromptError` if the template rejects it."""
+    @property
+    def reads_date(self) -> bool:
+        """Whether the chat template reads today's date."""
+        return self._template.reads_date
+
+    def token_ids(self, messages: Iterable[Message], date: str | None = None) -> list[int]:
+        """Return the tokens of a prompt on a date. Raises `PromptError` if the template rejects it.
+
+        The date is today's if None, and plays no part unless the template `reads_date`.
+        """
         messages = tuple(messages)
-        parts = self._around(tuple(message.role for message in messages))
-        return list(
-            chain.from_iterable(
-                self._message_ids(messages[part]) if isinstance(part, int) else part
-                for part in parts
-            )
+        pieces = self._around(
+            tuple(message.role for message in messages), date if self.reads_date else None
         )
+        ids: list[int] = []
+        for piece in pieces:
+            if isinstance(piece, int):
+                ids.append(piece)
+                continue
+            said = [self._text_of(messages[one.number], one) for one in piece.slots]
+            text = "".join(chain.from_iterable(zip_longest(piece.own, said, fillvalue="")))
+            repeats = all(messages[one.number].role == "system" for one in piece.slots)
+            ids += (self._repeated if repeats else self._segment_ids)(text, is_first=piece.is_first)
+        return ids
+
+    def _text_of(self, message: Message, slot: Slot) -> str:
+        if (why := encoding_error(message)) is not None:
+            raise PromptError(why)
+        return slot.stripped(message.text)
+
+    def _refusal(self, roles: tuple[Role, ...]) -> str | None:
+        """Return why the model can't have prompts of these roles; None if it can.
+
+        Its prompts must be those of its chat template: each text in its place, unchanged but for
+        blanks around it, and the tokens that the tokenizer gives the whole.
+        """
+        try:
+            for text in _ORDINARY:
+                messages = [Message(role, text) for role in roles]
+                date = datetime.now(UTC).date().isoformat()
+                whole = self._template.rendered([(role, text) for role in roles], date)
+                ids = self._whole.encode(whole, add_special_tokens=False).ids
+                if self.token_ids(messages, date) != ids:
+                    return "its tokenizer reads a text otherwise inside the chat template"
+        except PromptError as error:
+            return str(error)
+        return None
 
     def min_tokens(self, messages: Iterable[Message]) -> int:
         """Return a lower bound for the number of tokens of a prompt, without tokenizing it.
@@ -64,11 +100,19 @@ class Prompts:
         """
         if self._widest is None:
             return 0
-        return sum(len(message.text) for message in messages) // self._widest
+        # The template may strip a text.
+        return sum(len(message.text.strip()) for message in messages) // self._widest
 
     def text_ids(self, text: str) -> list[int]:
         """Return the tokens of a text, without special tokens."""
-        read = self._plain.encode(text, add_special_tokens=False)
+        return self._ids(self._plain, text)
+
+    def _segment_ids(self, text: str, *, is_first: bool) -> list[int]:
+        """Return the tokens of a text at the beginning of a prompt, or after markup."""
+        return self._ids(self._opening if is_first else self._after_mark, text)
+
+    def _ids(self, reader: Any, text: str) -> list[int]:
+        read = reader.encode(text, add_special_tokens=False)
         if self._marks.isdisjoint(read.ids):
             return list(read.ids)
         # Some vocabularies have "<s>" as an ordinary token: it is tokenized letter by letter.
@@ -108,39 +152,47 @@ class Prompts:
             return (), 0
         return tuple(read.ids[:count]), length
 
-    def _message_ids(self, message: Message) -> list[int]:
-        if (why := encoding_error(message)) is not None:
-            raise PromptError(why)
-        read = self._repeated if message.role == "system" else self.text_ids
-        return read(message.text)
+    def _pieces(self, roles: tuple[Role, ...], date: str | None) -> tuple[int | Segment, ...]:
+        """Return the special tokens of a prompt, and what stands between them."""
+        pieces: list[int | Segment] = []
+        own, slots, is_first = [""], list[Slot](), True
 
-    def _render(self, roles: tuple[str, ...]) -> tuple[tuple[int, ...] | int, ...]:
-        """Return a template's own text as tokens, and between it the numbers of the messages."""
-        messages = [
-            {"role": role, "content": f"{self._marker}{number}x"}
-            for number, role in enumerate(roles)
-        ]
-        try:
-            text = self._template(
-                messages, tokenize=False, add_generation_prompt=True, date_string=_DATE
-            )
-        except Exception as error:  # noqa: BLE001  # a template is code of the model's author
-            raise PromptError(f"the model's chat template refuses the messages: {error}") from None
-        # Pieces at odd positions are the numbers of the markers.
-        pieces = re.split(f"{self._marker}([0-9]+)x", text)
-        numbers = [int(piece) for piece in pieces[1::2]]
-        missing = next((number for number in range(len(roles)) if number not in numbers), None)
-        if missing is not None:
-            raise PromptError(f"the model's chat template leaves out the {roles[missing]} message")
-        parts: list[tuple[int, ...] | int] = []
-        for index, piece in enumerate(pieces):
-            if index % 2:
-                parts.append(int(piece))
-            elif piece:
-                opens = index == 0 or piece.startswith(self._opens)
-                reader = self._first if opens else self._later
-                parts.append(tuple(reader.encode(piece, add_special_tokens=False).ids))
-        return tuple(parts)
+        def end() -> None:
+            nonlocal own, slots, is_first
+            if own != [""]:
+                pieces.append(Segment(tuple(own), tuple(slots), is_first))
+            own, slots, is_first = [""], [], False
+
+        for part in self._template.parts(roles, date):
+            if isinstance(part, Slot):
+                slots.append(part)
+                own.append("")
+                continue
+            read, at = self._markup.encode(part, add_special_tokens=False), 0
+            for token, (start, stop) in zip(read.ids, read.offsets, strict=True):
+                if token in self._marks:
+                    own[-1] += part[at:start]
+                    end()
+                    pieces.append(token)
+                    at = stop
+            own[-1] += part[at:]
+        end()
+        return tuple(pieces)
+
+
+@frozen
+class Segment:
+    """A part of a prompt without special tokens: texts of messages, between those of the template.
+
+    `own` has one text more than `slots`.
+    """
+
+    own: tuple[str, ...]
+    slots: tuple[Slot, ...]
+    is_first: bool
+
+
+_ORDINARY = ("What is 17 + 25?", "Answer:\n\n- yes, 3 %\n- no", "É")
 
 
 def _is_markup(token: dict[str, Any]) -> bool:
@@ -166,7 +218,11 @@ def _widest(described: dict[str, Any]) -> int | None:
     return max(map(len, [*pieces, *(one["content"] for one in described["added_tokens"])]))
 
 
-def _reader(described: dict[str, Any], *, markup: bool, prefix: bool) -> Any:
+Prefix = Literal["never", "first", "always"]
+"""Texts before which the space of a tokenizer is added: none, the first, each."""
+
+
+def _reader(described: dict[str, Any], *, markup: bool, prefix: Prefix) -> Any:
     """Return a tokenizer from its JSON description, with or without special tokens."""
     from tokenizers import Tokenizer
 
@@ -174,22 +230,23 @@ def _reader(described: dict[str, Any], *, markup: bool, prefix: bool) -> Any:
     if not markup:
         added = described["added_tokens"]
         changed["added_tokens"] = [one for one in added if not _is_markup(one)]
-    if not prefix:
-        changed["normalizer"] = _without_prefix(described["normalizer"])
-        changed["pre_tokenizer"] = _without_prefix(described["pre_tokenizer"])
+    changed["normalizer"] = _prefixed(described["normalizer"], prefix)
+    changed["pre_tokenizer"] = _prefixed(described["pre_tokenizer"], prefix)
     return Tokenizer.from_str(json.dumps(changed))
 
 
-def _without_prefix(part: Any) -> Any:
-    """Return a step of a tokenizer without its added space in front of a text."""
-    if part is None or part["type"] == "Prepend":
-        return None
-    if part["type"] == "Metaspace":
+def _prefixed(part: Any, prefix: Prefix) -> Any:
+    """Return a step of a tokenizer, with its added space in front of these texts alone."""
+    if part is None or prefix == "first":
+        return part
+    if part["type"] == "Metaspace" and (prefix == "never" or part["prepend_scheme"] == "first"):
         return {**part, "prepend_scheme": "never"}
-    if part["type"] == "ByteLevel":
-        return {**part, "add_prefix_space": False}
     if part["type"] == "Sequence":
         key = "normalizers" if "normalizers" in part else "pretokenizers"
-        steps = [_without_prefix(one) for one in part[key]]
+        steps = [_prefixed(one, prefix) for one in part[key]]
         return {**part, key: [one for one in steps if one is not None]}
-    return part
+    if prefix == "always":
+        return part
+    if part["type"] == "Prepend":
+        return None
+    return {**part, "add_prefix_space": False} if part["type"] == "ByteLevel" else part

@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 import attrs
 from attrs import frozen
 
-from chainlang.protocol.fingerprints import CONTEXT, of_format_1, without_bounds
+from chainlang.protocol.fingerprints import CONTEXT, is_dated, of_format_1, without_bounds
 from chainlang.protocol.messages import Fingerprint, Request, Sampling
 
 
@@ -54,8 +54,11 @@ def format_1(fingerprint: Fingerprint) -> MakeKeys:
     True
     """
     engine = _text(of_format_1(fingerprint))
+    dated = is_dated(fingerprint)
 
     def make(request: Request) -> Keys:
+        if dated:  # the date of such samples is not known
+            return Keys([])
         parts = [engine, request.model, _messages(request), _parameters(request.sampling)]
         base = _hashed([*parts, request.schema, *_marks(request)])
         return Keys(_each(base, request))
@@ -77,11 +80,13 @@ def format_2(fingerprint: Fingerprint) -> MakeKeys:
     """
     context = fingerprint.get(CONTEXT)
     engine = _text(without_bounds(fingerprint))
+    dated = is_dated(fingerprint)
 
     def make(request: Request) -> Keys:
         sampling = request.sampling
         parts = [2, engine, request.model, _messages(request), _unbounded(sampling)]
-        base = _hashed([*parts, request.schema, *_marks(request)])
+        marks = _marks(request, request.date if dated else None)
+        base = _hashed([*parts, request.schema, *marks])
         whole = _each(base, request)
         base.update(_text([sampling.max_tokens, context]).encode())
         return Keys(_each(base, request), whole)
@@ -108,8 +113,11 @@ def _messages(request: Request) -> list[tuple[str, str]]:
     return [(message.role, message.text) for message in request.messages]
 
 
-def _marks(request: Request) -> list[str]:
-    """Return what else a sample depends on; nothing for most requests."""
+def _marks(request: Request, date: str | None = None) -> list[str]:
+    """Return what else a sample depends on; nothing for most requests.
+
+    `date` is None for a model whose prompts do not depend on it.
+    """
     marks = []
     if request.logprobs:  # the sample has the same text, and more data
         marks.append("logprobs")
@@ -117,6 +125,8 @@ def _marks(request: Request) -> list[str]:
         marks.append("choices")
     if request.redraw:
         marks.append(f"redraw {request.redraw}")
+    if date is not None:
+        marks.append(f"date {date}")
     return marks
 
 

@@ -1,0 +1,110 @@
+"""The chat template of a model: the places of messages in it, and what it does to their texts.
+
+A template is a program of the model's author. It is rendered with markers in place of the texts, so
+that no text of a row can steer it, and once more with samples, to see what it does to texts.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+from attrs import frozen
+
+from chainlang.protocol.messages import Role
+
+_BLANK = "\x0b"  # stripped by a filter, and in no template
+_SAMPLE = "\n Ab 1,5 <i> & \"q\" 'q' {{ x }} \\n ß é  \n\n\tz. "
+_DAYS = ("2001-02-03", "2013-12-11")  # they differ in year, month, day and weekday
+
+
+class PromptError(ValueError):
+    """Messages that can't be tokenized; the text is the reason."""
+
+
+@frozen
+class Slot:
+    """The place of a message's text in a prompt."""
+
+    number: int
+    """Number of the message."""
+    left: bool = False
+    """Whether the template strips blanks before the text."""
+    right: bool = False
+
+    def stripped(self, text: str) -> str:
+        """Return a text as the template prints it."""
+        text = text.lstrip() if self.left else text
+        return text.rstrip() if self.right else text
+
+
+class ChatTemplate:
+    """A chat template, as `apply_chat_template` of a tokenizer renders it."""
+
+    def __init__(self, apply: Callable[..., Any]) -> None:
+        self._apply = apply
+        self._marker = f"text{secrets.token_hex(8)}x"
+
+    @cached_property
+    def reads_date(self) -> bool:
+        """Whether prompts depend on the day."""
+        sequences: tuple[tuple[Role, ...], ...] = (("user",), ("system", "user"))
+        for roles in sequences:
+            said = [(role, "a") for role in roles]
+            try:
+                first, second = (self.rendered(said, day) for day in _DAYS)
+            except PromptError:  # it takes no system message
+                continue
+            if first != second:
+                return True
+        return False
+
+    def rendered(self, messages: Iterable[tuple[Role, str]], date: str | None) -> str:
+        """Return the prompt of roles and texts on a date, or today. Raises `PromptError`."""
+        now = datetime.now() if date is None else datetime.fromisoformat(date)
+        try:
+            found = self._apply(
+                [{"role": role, "content": text} for role, text in messages],
+                tokenize=False,
+                add_generation_prompt=True,
+                strftime_now=now.strftime,
+            )
+        except Exception as error:  # noqa: BLE001  # a template is code of the model's author
+            raise PromptError(f"the model's chat template refuses the messages: {error}") from None
+        return str(found)
+
+    def parts(self, roles: Sequence[Role], date: str | None) -> list[str | Slot]:
+        """Return the template's own texts, and the places of the messages between them.
+
+        Raises `PromptError` if it leaves one out, or does more to it than to strip it.
+        """
+        marked = [f"{self._marker}{number}x" for number in range(len(roles))]
+        text = self.rendered(zip(roles, marked, strict=True), date)
+        pieces = re.split(f"{self._marker}([0-9]+)x", text)
+        slots = self._slots(roles, date)
+        return [
+            slots[int(piece)] if index % 2 else piece
+            for index, piece in enumerate(pieces)
+            if piece or index % 2
+        ]
+
+    def _slots(self, roles: Sequence[Role], date: str | None) -> list[Slot]:
+        """Return the place of each message, with what the template strips."""
+        marks = [f"{self._marker}{number}" for number in range(len(roles))]
+        ends = [(f"{mark}a", f"{mark}z") for mark in marks]
+        samples = [f"{_BLANK}{start}{_SAMPLE}{end}{_BLANK}" for start, end in ends]
+        text = self.rendered(zip(roles, samples, strict=True), date)
+        slots: list[Slot] = []
+        for number, (start, end) in enumerate(ends):
+            at = text.find(start + _SAMPLE + end)
+            if at < 0:
+                what = "changes the text of" if start in text.lower() else "leaves out"
+                raise PromptError(f"the model's chat template {what} the {roles[number]} message")
+            after = at + len(start + _SAMPLE + end)
+            left, right = text[at - 1 : at] == _BLANK, text[after : after + 1] == _BLANK
+            slots.append(Slot(number, not left, not right))
+        return slots
