@@ -145,6 +145,9 @@ def closing_lines(summary: Summary, status: int) -> Iterator[str]:
     for what, usages in (("model", summary.by_model), ("stage", summary.by_stage)):
         if len(usages) > 1:
             yield f"by {what}: {_usages(usages)}"
+    if summary.distinct < summary.rows:
+        rows = f"{counted(summary.rows, 'row')}, {summary.distinct:,} distinct"
+        yield f"{rows}: equal rows share their samples; give them ids to sample each"
     if begin:
         yield "to resume, run the same command again"
     if summary.recorded:

@@ -26,7 +26,7 @@ def check_ids(rows: Iterable[Row | BadRow]) -> Iterator[Row | BadRow]:
     >>> [*check_ids([Row(1, {"id": 7}), Row(2, {"id": "7"}), Row(3, {"text": "a"})])][1].message
     "row 1 has the id '7' too: ids are unique, or left out"
     """
-    with closing(_Seen()) as seen:
+    with closing(Seen()) as seen:
         for row in rows:
             if isinstance(row, Row) and _has_id(row.fields):
                 name = row_id(row.fields)
@@ -45,7 +45,7 @@ def _has_id(fields: Mapping[str, Any]) -> bool:
     return isinstance(given, str | int) and not isinstance(given, bool)
 
 
-class _Seen:
+class Seen:
     """Ids seen so far, with the labels of their rows: in memory, later in a temporary database."""
 
     def __init__(self) -> None:

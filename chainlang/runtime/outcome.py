@@ -26,14 +26,19 @@ class Outcome:
     usages: Usages
     start: Record | None = field(default=None, repr=False)
     """Initial record of the row; None if it could not be read."""
-    notes: tuple[Event, ...] = field(default=(), repr=False)
-    """Events of the row as a whole, and of no part of its chain: it is equal to another row."""
 
     @property
     def events(self) -> tuple[Event, ...]:
         """Everything that happened in the row, whether it succeeded or failed."""
         flow = self.failure if self.flow is None else self.flow
-        return self.notes if flow is None else (*self.notes, *events_of(flow))
+        return self._of_row if flow is None else (*self._of_row, *events_of(flow))
+
+    @property
+    def _of_row(self) -> tuple[Event, ...]:
+        """The events of the row as a whole, and of no part of its chain."""
+        if self.start is None or self.start.equal_to is None:
+            return ()
+        return (Event("equal", (), f"{self.start.equal_to} has the same fields"),)
 
     @property
     def usage(self) -> Usage:

@@ -14,7 +14,7 @@ from attrs import frozen
 
 from chainlang.semantics.seeds import Place
 
-EventKind = Literal["cut", "retry", "need", "fallback", "loop", "lossy", "unenforced"]
+EventKind = Literal["cut", "retry", "need", "fallback", "loop", "lossy", "unenforced", "equal"]
 
 EVENTS: Mapping[EventKind, str] = {
     "cut": "a reply was cut by `max_tokens` or by the context, whatever became of it",
@@ -24,6 +24,7 @@ EVENTS: Mapping[EventKind, str] = {
     "loop": "a `loop` reached its maximum before its condition held",
     "lossy": "a lossy pass took effect",
     "unenforced": "a stage's engine did not enforce a part of its type; replies were validated",
+    "equal": "a row without an id has the fields of an earlier one, and so its samples",
 }
 """Meaning of each kind of event. A test runs each, and finds it in all places that show events."""
 

@@ -97,9 +97,13 @@ class RowValidator:
         if not isinstance(responses, list | tuple):
             raise InputError(["responses: the first candidates are a list"])
         candidates = tuple(_candidate(one) for one in responses)
-        return Record(
-            fields, row_id(json_only(row)), _query(fields), candidates, origin=origin, extra=extra
-        )
+        return Record(fields, self._id(row), _query(fields), candidates, origin=origin, extra=extra)
+
+    def _id(self, row: Mapping[str, Any]) -> str:
+        """Return the identity of a row: its id, or a hash of its declared fields that are JSON."""
+        declared = self.declared
+        read = row if declared is None else {n: one for n, one in row.items() if n in declared}
+        return row_id(json_only(read))
 
     def _extra(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """Return the fields that are not declared."""

@@ -102,6 +102,8 @@ class Record:
     """Names visible in the current part only: the item of an `each`, the error of a `retry`."""
     origin: Origin = field(default=NOWHERE, eq=False, repr=False)
     """Position of the row in its source."""
+    equal_to: str | None = field(default=None, eq=False, repr=False)
+    """Label of an earlier row with the same identity, if there is one."""
     extra: Mapping[str, Any] = field(default=_NOTHING, eq=False, repr=False)
     """Columns of the row that `input` does not declare; only results and tables have them."""
 
@@ -122,6 +124,7 @@ class Record:
             self.events,
             self.local,
             self.origin,
+            self.equal_to,
             self.extra,
         )
 

@@ -32,9 +32,9 @@ def seed(run_seed: int, row_id: str, place: Place) -> int:
 
 
 def row_id(row: Mapping[str, Any]) -> str:
-    """Return the identity of a row: its ``id``, or a hash of its content.
+    """Return the identity of a row: its ``id``, or a hash of the given fields.
 
-    So rows with equal content have equal samples.
+    So rows with equal fields have equal samples.
 
     >>> row_id({"id": 7, "text": "a"}), row_id({"text": "a"}) == row_id({"text": "a"})
     ('7', True)

@@ -73,6 +73,11 @@ class Summary:
     left_out: Mapping[str, int] = field(factory=dict)
     """Number of rows in which a field has a value that JSON can't hold, which no table has."""
 
+    @property
+    def distinct(self) -> int:
+        """Number of rows without those that have the fields of an earlier one, and no id."""
+        return self.rows - self.events.get("equal", 0)
+
 
 class Interrupted(KeyboardInterrupt):
     """Ctrl-C during a run into a folder, with the summary of its results so far."""

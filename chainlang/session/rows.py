@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from itertools import chain, islice
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from attrs import define
+from attrs import define, evolve
 
 from chainlang.analysis.program import Program
-from chainlang.data import BadRow, Extent, Reading, Row, check_ids, read_rows
+from chainlang.data import BadRow, Extent, Reading, Row, Seen, check_ids, read_rows
 from chainlang.errors import raise_errors
 from chainlang.semantics.header_faults import header_faults
 from chainlang.semantics.input_schema import InputError
@@ -19,7 +20,7 @@ from chainlang.semantics.not_json import json_only
 from chainlang.semantics.origin import STDIN
 from chainlang.semantics.record import Record
 from chainlang.semantics.row_failure import RowFailure
-from chainlang.semantics.seeds import row_id
+from chainlang.semantics.seeds import is_of_content, row_id
 from chainlang.settings import RowSettings, Way
 
 
@@ -45,7 +46,18 @@ def rows_of(
     strict = settings.way is Way.CALL
     source = iter(source) if strict else source  # a path in a call is a row, which is none
     rows = check_ids(read_rows(source, reading, extent=extent))
-    return _starts(islice(rows, settings.limit), program, strict=strict)
+    return _compared(_starts(islice(rows, settings.limit), program, strict=strict))
+
+
+def _compared(rows: Iterator[Record | RowFailure]) -> Iterator[Record | RowFailure]:
+    """Yield the rows; a row whose identity an earlier one has is marked as equal to it."""
+    with closing(Seen()) as seen:
+        for row in rows:
+            if isinstance(row, Record) and is_of_content(row.id):
+                first = seen.add(row.id, str(row.origin))
+                if first is not None:
+                    row = evolve(row, equal_to=row.origin.beside(first))  # noqa: PLW2901
+            yield row
 
 
 @define(eq=False)

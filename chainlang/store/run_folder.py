@@ -311,6 +311,7 @@ class RunFolder:
                 "read": out.rows,
                 "succeeded": out.rows - out.failed,
                 "failed": out.failed,
+                "distinct": out.rows - out.events["equal"],
             },
             "left_out": dict(sorted(out.left_out.items())),
             "events": dict(sorted(out.events.items())),

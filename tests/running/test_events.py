@@ -58,6 +58,7 @@ class Scenario:
     others: Mapping[str, int] = {}
     """Events of other kinds."""
     failed: int = 0
+    rows: list[Any] = ROWS
 
 
 def cut(text: str = "42") -> FakeEngine:
@@ -89,6 +90,15 @@ SCENARIOS: dict[str, list[Scenario]] = {
             {"passes": ("default", "adaptive_consistency"), "outputs": ["answer"]},
         )
     ],
+    "equal": [
+        Scenario(chain("3:E"), FakeEngine, rows=["question a"] * 4),
+        Scenario(
+            chain("E", input="{ text: str }"),
+            FakeEngine,
+            {"window": 1},
+            rows=[{"text": "question a", "note": note} for note in "abcd"],
+        ),
+    ],
     "unenforced": [
         Scenario(
             op("tell", user="{{ query }}", returns=Tenfold)(count=1),
@@ -108,7 +118,7 @@ if missing := sorted(EVENTS.keys() - SCENARIOS.keys()):
 def shown(one: Scenario, folder: Path, heard: Heard) -> dict[str, dict[str, int]]:
     """Return the number of events of each kind in each place, of runs that are equal."""
     given = {**one.settings, "on_error": "collect"}
-    results = list(one.chain.map(ROWS, engine=one.engine(), **given))
+    results = list(one.chain.map(one.rows, engine=one.engine(), **given))
     found: dict[str, dict[str, int]] = {
         "`result.events`": dict(Counter(event.kind for each in results for event in each.events))
     }
@@ -117,9 +127,9 @@ def shown(one: Scenario, folder: Path, heard: Heard) -> dict[str, dict[str, int]
         for (name, labels), number in counted(heard).items()
         if name == "chainlang.events"
     }
-    explained = one.chain.explain(ROWS, engine=one.engine(), analyze=True, **given)
+    explained = one.chain.explain(one.rows, engine=one.engine(), analyze=True, **given)
     found["`explain`"] = dict(explained.actual.events)
-    summary = one.chain.run(ROWS, folder, engine=one.engine(), **given)
+    summary = one.chain.run(one.rows, folder, engine=one.engine(), **given)
     assert summary.failed == one.failed == sum(not each.ok for each in results)
     found["`Summary`"] = dict(summary.events)
     found["`metadata.json`"] = json.loads((folder / "metadata.json").read_text())["events"]

@@ -122,7 +122,7 @@ def test_metadata(tmp_path: Path) -> None:
     found = json.loads((path / "metadata.json").read_text())
     assert found["status"] == "complete"
     assert (found["chain"], found["seed"]) == ("E >> M", 7)
-    assert found["rows"] == {"read": 2, "succeeded": 1, "failed": 1}
+    assert found["rows"] == {"read": 2, "succeeded": 1, "failed": 1, "distinct": 2}
     assert found["usage"] == {
         "calls": 4, "prompt_tokens": 20, "cached_tokens": 0, "output_tokens": 10
     }  # fmt: skip
@@ -543,7 +543,7 @@ def test_permissions_follow_the_umask_but_for_a_private_journal(
         ({"openai_api_key": "sk-1", "openai_base_url": "http://localhost:1/v1"}, "", True),
         (
             {},
-            'model m = openai("m", api_key=env("CHAINLANG_KEY_X"))',
+            'model m = openai("m", api_key=env("CHAINLANG_X_KEY"))',
             True,
         ),
     ],
@@ -555,7 +555,7 @@ def test_the_journal_of_a_run_with_an_api_key_is_private(
     is_private: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("CHAINLANG_KEY_X", "sk-2")
+    monkeypatch.setenv("CHAINLANG_X_KEY", "sk-2")
     made = load(text=f"{declared}\nmain = E:m")
     with umask(0o022):
         made.run([{"query": "Hi"}], tmp_path, engine=FakeEngine(), **settings)
