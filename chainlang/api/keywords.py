@@ -110,6 +110,8 @@ class RunKeywords(RowsKeywords, total=False):
     """file format of the tables in a run folder"""
     on_row: Callable[[Outcome, float | None], object] | None
     """callback(outcome, expected_rows) after each row; expected_rows is None if it is unknown"""
+    escape_formulas: bool
+    """put an apostrophe before texts in CSV that a spreadsheet would compute: =, +, -, @ first"""
     overwrite: bool
     """replace an earlier run in the folder instead of resuming it"""
     analyze: bool

@@ -179,6 +179,9 @@ class FolderRun:
         RunFolder.check(
             out, format=settings.format, overwrite=settings.overwrite, retry=settings.retry_failed
         )
+        if settings.escape_formulas and settings.format != "csv":
+            hint = "write format='csv' beside it, or leave it out"
+            raise error_of("setting", "escape_formulas is for CSV alone", hint)
         extent = Extent()
         rows = Rows.of(source, program, settings, extent)
         prepared = prepare(program, settings)
@@ -193,6 +196,7 @@ class FolderRun:
             out,
             evolve(about, models={name: _promised(one) for name, one in engines.items()}),
             format=settings.format,
+            escape_formulas=settings.escape_formulas,
             overwrite=settings.overwrite,
             changed=settings.changed,
             skip=settings.on_error == "skip",

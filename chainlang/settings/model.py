@@ -333,6 +333,8 @@ class RunSettings(RowSettings):
         ),
     ] = None
     """callback(outcome, expected_rows) after each row; expected_rows is None if it is unknown"""
+    escape_formulas: Annotated[bool, TRUTH] = False
+    """put an apostrophe before texts in CSV that a spreadsheet would compute: =, +, -, @ first"""
     overwrite: Annotated[bool, TRUTH] = False
     """replace an earlier run in the folder instead of resuming it"""
     analyze: Annotated[bool, TRUTH] = False

@@ -73,6 +73,8 @@ class Output:
     tables: dict[str, Parts] = field(factory=dict)
     """Tables by the names of their folders or files."""
     layout: int = LAYOUT
+    escape_formulas: bool = False
+    """Whether cells of CSV that a spreadsheet would compute begin with an apostrophe."""
     stages: StageTables = field(factory=StageTables)
     """Tables of the stages; none if the trace is no output."""
 
@@ -160,7 +162,12 @@ class Output:
             if name in _ROOT:
                 found = Parts(self.root, "", "jsonl")
             else:
-                found = Parts(self.root, name, self.format, converter(self.format))
+                found = Parts(
+                    self.root,
+                    name,
+                    self.format,
+                    converter(self.format, escape_formulas=self.escape_formulas),
+                )
             self.tables[name] = found
         return found
 
@@ -187,6 +194,7 @@ class Output:
             table.sync(self._last(name))
         return {
             "layout": self.layout,
+            "escape_formulas": self.escape_formulas,
             "format": self.format,
             "part_rows": self.part_rows,
             "skip": self.skip,
@@ -224,6 +232,7 @@ class Output:
             Counter(note["stepped_in"]),
             Counter(note.get("left_out", {})),
             layout=note.get("layout", 1),
+            escape_formulas=note.get("escape_formulas", False),
             stages=stages,
         )
         for name, table in note["tables"].items():
@@ -232,8 +241,8 @@ class Output:
 
     def is_alike(self, other: Output) -> bool:
         """Return whether another output writes rows in the same format."""
-        mine, its = ((one.layout, one.format, one.part_rows, one.skip) for one in (self, other))
-        return mine == its
+        names = ("layout", "format", "part_rows", "skip", "escape_formulas")
+        return all(getattr(self, name) == getattr(other, name) for name in names)
 
     def kept(self) -> set[str] | None:
         """Return the files of the noted output; None if they do not match the note.

@@ -159,6 +159,7 @@ class RunFolder:
         about: About,
         *,
         format: Format = "jsonl",  # noqa: A002  # what everybody calls it
+        escape_formulas: bool = False,
         part_rows: int = PART_ROWS,
         overwrite: bool = False,
         changed: bool = False,
@@ -196,6 +197,7 @@ class RunFolder:
                     skip,
                     "candidates" in about.outputs,
                     stages=about.stages if "trace" in about.outputs else StageTables(),
+                    escape_formulas=escape_formulas,
                 ),
                 source,
                 overwrite=overwrite,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from itertools import islice
 from typing import Any, BinaryIO, get_args
 
@@ -89,6 +90,8 @@ def _both(one: str, other: str) -> str:
 
 def converter(
     format: str,  # noqa: A002  # what everybody calls it
+    *,
+    escape_formulas: bool = False,
 ) -> Callable[[BinaryIO, BinaryIO, Columns], None] | None:
     """Return the function that converts JSON lines into a format; None for ``jsonl``.
 
@@ -104,20 +107,46 @@ def converter(
             what = "writing Parquet needs pyarrow"
             hint = 'pip install "chainlang[parquet]"'
             raise error_of("file", what, hint) from error
-    return {"csv": write_csv, "parquet": write_parquet}.get(format)
+    if format == "csv":
+        return partial(write_csv, escape_formulas=escape_formulas)
+    return write_parquet if format == "parquet" else None
 
 
-def write_csv(lines: BinaryIO, out: BinaryIO, columns: Columns) -> None:
+def write_csv(
+    lines: BinaryIO, out: BinaryIO, columns: Columns, *, escape_formulas: bool = False
+) -> None:
     """Write JSON lines as CSV: RFC 4180 with a header, UTF-8, lines ending in a newline.
 
     Text is written as it is, None as an empty cell, and any other value as JSON. A lone surrogate,
-    which UTF-8 can't encode, is written as its escape.
+    which UTF-8 can't encode, is written as its escape. With `escape_formulas`, text that a
+    spreadsheet would compute begins with an apostrophe.
     """
-    names = list(columns.kinds)
-    out.write(_record(names))
+    shown = _formula_as_text if escape_formulas else str
+    out.write(_record([shown(name) for name in _unique_names(columns)]))
     for line in lines:
         row = json.loads(line)
-        out.write(_record([_text(row.get(name)) for name in names]))
+        cells = (row.get(name) for name in columns.kinds)
+        out.write(_record([shown(one) if isinstance(one, str) else _text(one) for one in cells]))
+
+
+def _formula_as_text(text: str) -> str:
+    """Return a text that a spreadsheet does not take for a formula.
+
+    >>> _formula_as_text("=1+1"), _formula_as_text("a=1")
+    ("'=1+1", 'a=1')
+    """
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+
+
+def _unique_names(columns: Columns) -> list[str]:
+    """Return the names of the columns as UTF-8 can hold them, each of which is another one."""
+    found: dict[str, None] = {}
+    for name in columns.kinds:
+        written = _utf8(name)
+        while written in found or (written != name and written in columns.kinds):
+            written = f"{written}_"
+        found[written] = None
+    return list(found)
 
 
 def _record(cells: list[str]) -> bytes:
@@ -148,7 +177,10 @@ def write_parquet(lines: BinaryIO, out: BinaryIO, columns: Columns) -> None:
 
     types = {"bool": pa.bool_(), "int": pa.int64(), "float": pa.float64()}
     schema = pa.schema(
-        [(_utf8(name), types.get(kind, pa.string())) for name, kind in columns.kinds.items()]
+        [
+            (name, types.get(kind, pa.string()))
+            for name, kind in zip(_unique_names(columns), columns.kinds.values(), strict=True)
+        ]
     )
     with parquet.ParquetWriter(out, schema) as writer:
         while rows := [json.loads(line) for line in islice(lines, _GROUP)]:

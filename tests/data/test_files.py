@@ -246,3 +246,40 @@ def test_other_ids_are_refused_and_never_hashed(given: object) -> None:
     assert isinstance(bad, BadRow)
     assert "is no id: write a text or a whole number, or leave it out" in bad.message
     assert bad.fields["q"] == 2
+
+
+# ---------------------------------------------------------------- sizes
+
+
+def test_a_small_file_of_large_values_takes_the_memory_of_few_rows(tmp_path: Path) -> None:
+    """256 rows of one text of 4 MB, which the file holds once."""
+    texts = pa.DictionaryArray.from_arrays(pa.array([0] * 256, pa.int32()), ["x" * (4 << 20)])
+    pq.write_table(
+        pa.table({"text": texts}), "in.parquet", compression="zstd", store_schema=False,
+        dictionary_pagesize_limit=1 << 30,
+    )  # fmt: skip
+    assert (tmp_path / "in.parquet").stat().st_size < 10_000
+    before = pa.total_allocated_bytes()
+    numbers = []
+    for row in read_rows("in.parquet"):
+        assert len(row.fields["text"]) == 4 << 20
+        assert pa.total_allocated_bytes() - before < 200 << 20
+        numbers.append(row.number)
+    assert numbers == list(range(1, 257))
+
+
+@pytest.mark.parametrize("name", ["in.csv", "in.jsonl"])
+def test_reading_is_linear_in_the_number_of_columns(tmp_path: Path, name: str) -> None:
+    names = [f"column {at}" for at in range(80_000)]
+    if name == "in.csv":
+        data = ",".join(names) + "\n" + ",".join("1" for _ in names) + "\n"
+        path = put(tmp_path, name, data.encode())
+        assert len(fields(path)[0]) == 80_000
+        put(tmp_path, name, ",".join([*names, names[-1]]).encode())
+        with pytest.raises(SourceError, match="names the column 'column 79999' twice"):
+            read_rows(path)
+    else:
+        pairs = ", ".join(f'"{one}": 1' for one in [*names, names[-1]])
+        assert fields(put(tmp_path, name, f"{{{pairs}}}\n".encode())) == [
+            "the object has the name 'column 79999' twice"
+        ]

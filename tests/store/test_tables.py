@@ -9,11 +9,12 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pyarrow.parquet as pq
+import pytest
 from hypothesis import example
 from hypothesis import strategies as st
 
 from chainlang.data import Row, read_rows
-from chainlang.store.table_formats import Columns, json_line, write_csv, write_parquet
+from chainlang.store.table_formats import Columns, converter, json_line, write_csv, write_parquet
 from tests.data.test_jsonl import ROWS
 from tests.laws import law
 from tests.strategies import NASTY
@@ -118,3 +119,34 @@ def test_values_that_json_has_none_for_do_not_end_a_run() -> None:
     )
     converted([row], write_csv)
     converted([row, {"b": 1.5}], write_parquet)
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_columns_that_differ_in_a_surrogate_have_names_of_their_own(kind: str) -> None:
+    row = {"a\ud800": 1, "a\\ud800": 2, "a" + chr(0xD801): 3, "a\\ud800_": 4}
+    columns = Columns()
+    columns.see(row)
+    write, out = converter(kind), io.BytesIO()
+    assert write is not None
+    write(io.BytesIO(json_line(row)), out, columns)
+    if kind == "csv":
+        header, values = out.getvalue().decode().splitlines()
+        names = header.split(",")
+        assert values == "1,2,3,4"
+    else:
+        names = pq.read_table(io.BytesIO(out.getvalue())).column_names
+    assert len(set(names)) == 4
+    assert names[1] == "a\\ud800"
+
+
+def test_cells_that_a_spreadsheet_would_compute_are_texts_where_that_is_asked_for() -> None:
+    row = {"=a": "=1+1", "b": "+1", "c": "-1", "d": "@x", "e": -1, "f": "a=1", "g": "\t=1"}
+    columns = Columns()
+    columns.see(row)
+    for escape, wanted in (
+        (True, "'=a,b,c,d,e,f,g\n'=1+1,'+1,'-1,'@x,-1,a=1,'\t=1\n"),
+        (False, '=a,b,c,d,e,f,g\n=1+1,+1,-1,@x,-1,a=1,"\t=1"\n'),
+    ):
+        out = io.BytesIO()
+        write_csv(io.BytesIO(json_line(row)), out, columns, escape_formulas=escape)
+        assert out.getvalue().decode() == wanted
