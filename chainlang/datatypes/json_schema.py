@@ -11,6 +11,7 @@ from attrs import define, field
 
 from chainlang.datatypes.check_types import Declared
 from chainlang.datatypes.classes import NO_CLASSES, Classes
+from chainlang.datatypes.closed_schema import closed
 from chainlang.datatypes.validation_errors import label
 from chainlang.ir import declarations
 from chainlang.ir.visit import walk
@@ -103,8 +104,8 @@ class _Writer:
         return {"$ref": f"#/$defs/{name}"}
 
     def python(self, declared: declarations.PythonType) -> Any:
-        """Return the schema of a Python type, after moving its definitions into `defs`."""
-        whole = json.loads(declared.schema)
+        """Return the schema of a Python type, closed, after moving its definitions into `defs`."""
+        whole = closed(json.loads(declared.schema))
         inner = whole.pop("$defs", {})
         moved = {f"#/$defs/{key}": f"#/$defs/{declared.name}.{key}" for key in inner}
         moved["#"] = f"#/$defs/{declared.name}"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from functools import cached_property
+from itertools import islice
 from typing import Any
 
 from attrs import field, frozen
@@ -11,9 +13,10 @@ from attrs import field, frozen
 from chainlang.datatypes import enumerate_values
 from chainlang.datatypes.check_types import Declared
 from chainlang.datatypes.classes import NO_CLASSES, Classes
+from chainlang.datatypes.closed_schema import extra_fields
 from chainlang.datatypes.json_schema import has_classes, json_schema, validator
 from chainlang.datatypes.plain_values import plain
-from chainlang.datatypes.validation_errors import misfits
+from chainlang.datatypes.validation_errors import MOST_ERRORS, misfits
 from chainlang.ir import declarations
 
 
@@ -74,10 +77,26 @@ class Form:
         Value(plain={'score': 3}, typed={'score': 3})
         """
         try:
-            return self._read(text)
+            found = self._read(text)
+            extra = self._extra(text)
         except Exception as error:  # validators of a class are user code
             from pydantic_core import ValidationError
 
             if isinstance(error, ValidationError):
                 raise Misfit("; ".join(misfits(error, self.type, self.types))) from error
             raise Misfit(f"its class failed: {type(error).__name__}: {error}") from error
+        if extra:
+            raise Misfit("; ".join(extra))
+        return found
+
+    def _extra(self, text: str) -> tuple[str, ...]:
+        """Return a message for each field that the schema of a class does not have.
+
+        The type's own validator refuses such fields, and that of a class may ignore them.
+        """
+        if not any(isinstance(one, declarations.PythonType) for one in self.types.values()):
+            return ()
+        from pydantic_core import from_json
+
+        schema = json.loads(self.schema)
+        return tuple(islice(extra_fields(from_json(text), schema, schema), MOST_ERRORS))

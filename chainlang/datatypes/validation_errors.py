@@ -13,7 +13,8 @@ from chainlang.notation.unparse import unparse_type
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails, ValidationError
 
-_MOST = 5  # errors of one value in a message
+MOST_ERRORS = 5
+"""Maximum number of errors of one value in a message."""
 _LONGEST = 60  # characters of a value in a message
 
 
@@ -35,7 +36,7 @@ def misfits(
     tag: there is no such field; did you mean 'tags'?
     """
     found = error.errors(include_url=False, include_context=False)
-    said = [_said(one, node, types) for one in found[:_MOST]]
+    said = [_said(one, node, types) for one in found[:MOST_ERRORS]]
     more = len(found) - len(said)
     return [*said, *([f"and {more} more"] if more else [])]
 
@@ -64,7 +65,12 @@ def _known(at: Sequence[int | str], node: declarations.Type, types: Mapping[str,
         owner = _inside(_named(owner, types), step)
     shape = _named(owner, types)
     names = [one.name for one in shape.fields] if isinstance(shape, declarations.Shape) else []
-    if near := _near(str(at[-1]), names):
+    return among(str(at[-1]), names)
+
+
+def among(name: str, names: list[str]) -> str:
+    """Return the suggestion for an unknown field as the end of a message, or the known ones."""
+    if near := _near(name, names):
         return f"; did you mean '{near}'?"
     return f"; there are {', '.join(names)}" if names else ""
 
