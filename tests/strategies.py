@@ -366,7 +366,14 @@ def _fields(
 ) -> st.SearchStrategy[tuple[declarations.Field, ...]]:
     default = st.builds(declarations.Default, literals)
     one = st.one_of(
-        st.builds(declarations.Field, names, kind, st.none() | default, st.none() | texts),
+        st.builds(
+            declarations.Field,
+            names,
+            kind,
+            st.none() | default,
+            st.none() | texts,
+            st.none() | models,
+        ),
         st.builds(declarations.Field, names, st.none(), default),
     )
     return short(st.lists(one, max_size=3, unique_by=lambda field: field.name).map(tuple))

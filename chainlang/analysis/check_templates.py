@@ -18,6 +18,7 @@ _QUOTED = re.compile(r"'([^']+)'")
 _OBJECT = re.compile(r"\{(\{\s*[\"'][^{}\n]{0,60}\})\}")
 _NAME = re.compile(r"([A-Za-z_]\w*)\s*")
 _OPENED = {"Missing end of comment tag": "{#", "tag name expected": "{%"}
+_WORDS = re.compile(r"\{\{-?\s*([A-Za-z]\w*(?: +(?!(?:and|or|if|in|is|not|else)\b)\w+)+)\s*-?\}\}")
 _SIGNS = re.compile(r"'end of (print|)(?:statement block| statement)'")
 
 
@@ -70,7 +71,9 @@ def _unreadable(template: str, error: TemplateSyntaxError) -> Diagnostic:
     if said.startswith("No test named"):
         return unknown("test", word, sorted(environment().tests), span, code="template")
     message = said[:1].lower() + said[1:].split(". ")[0].rstrip(".")
-    hint = _meant(template, span.end, is_unknown=said.startswith("Encountered unknown tag"))
+    hint = _column_hint(template, start + max(line.find(word), 0)) or _meant(
+        template, span.end, is_unknown=said.startswith("Encountered unknown tag")
+    )
     return Diagnostic("template", f"invalid template: {message}", span, hint)
 
 
@@ -91,10 +94,20 @@ def _meant(template: str, end: int, *, is_unknown: bool) -> str | None:
         after = content[name.end() : name.end() + 1]
         if is_unknown or (braces == "{{" and after == "}"):
             return f"write {{{{ {name[1]} }}}}"
-        return "a name has no spaces" if braces == "{{" and after.isalnum() else None
+        return None
     hint = f"if {braces} is meant as text, write {{% raw %}}{braces}{{% endraw %}}"
     json = _OBJECT.match(template, at)
     return hint if json is None else f"single braces are text: {json[1]}\n{hint}"
+
+
+def _column_hint(template: str, at: int) -> str | None:
+    """Return the hint for a column whose name has blanks, as in ``{{ Question Text }}``."""
+    for found in _WORDS.finditer(template):
+        if found.start() <= at < found.end():
+            name = re.sub(r"\W+", "_", found[1]).lower()
+            declared = f'input {{ "{found[1]}" as {name}: str }}'
+            return f"a column with such a name is declared: {declared}, then write {{{{ {name} }}}}"
+    return None
 
 
 def _openings(template: str) -> list[tuple[int, str]]:

@@ -6,13 +6,19 @@ type is unknown, as in definitions that `main` does not use, any field is accept
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import assert_never
 
 from attrs import evolve, frozen
 
 from chainlang.analysis.candidate_types import lacking, reply_of
 from chainlang.analysis.check_templates import template_fault
+from chainlang.analysis.hidden_names import (
+    hidden_at_the_end,
+    hidden_fields,
+    words_in_expression,
+    words_in_template,
+)
 from chainlang.analysis.path_faults import Reader
 from chainlang.analysis.record_types import (
     Name,
@@ -50,6 +56,7 @@ from chainlang.ir.visit import walk
 from chainlang.notation.literals import at_literal, inside
 from chainlang.semantics.expressions import faults
 from chainlang.semantics.implicit_labels import own_names
+from chainlang.semantics.input_schema import declared_fields
 
 _ALWAYS = frozenset({"id", "query", "responses", "candidates", "candidate", "error", "reply"})
 _WANTED: Mapping[str, tuple[str, Callable[[ValueType], bool]]] = {
@@ -85,8 +92,7 @@ def row_of(declared: Iterable[Item]) -> Row | None:
     shape = None if expected is None else shape_of(expected, types.known)
     if shape is None:
         return None
-    row = {one.name: types.of_field(one) for one in shape.fields}
-    return {**row, "query": TEXT} if "query" in row else row
+    return {one.name: types.of_field(one) for one in shape.fields}
 
 
 def field_faults(
@@ -107,6 +113,8 @@ def field_faults(
     if not any(isinstance(one, Op) for one in declared) and not any(map(_reads, nodes)):
         return
     check = _Check.of(declared, nodes, main, flows, lost)
+    yield from hidden_fields(nodes, declared_fields(declared))
+    yield from hidden_at_the_end(nodes, check.ends, check.flow.row)
     for op in check.flow.ops.values():
         yield from check.op(op)
     for node, records in check.flow.at_nodes.values():
@@ -114,9 +122,9 @@ def field_faults(
 
 
 def _reads(node: Node) -> bool:
-    """Return whether a node itself reads a name or a field."""
+    """Return whether a node itself reads a name or a field, or may hide one."""
     reading_vote = isinstance(node, Stage) and node.name == "M" and bool(node.options)
-    return reading_vote or isinstance(node, Route | Loop | Each)
+    return reading_vote or isinstance(node, Named | Route | Loop | Each)
 
 
 @frozen
@@ -130,6 +138,8 @@ class _Check:
     """Readable names if the preceding stages are unknown."""
     is_whole: bool
     """Whether every item of the file could be read."""
+    ends: tuple[RecordType, ...] = ()
+    """Records at the end of the chain."""
 
     @classmethod
     def of(
@@ -146,14 +156,13 @@ class _Check:
         own = frozenset(name for body in chains for name in own_names(body, declared))
         row = row_of(declared)
         flow = TypeFlow(bodies, ops, TypeValues(declared_types(declared)), own, row)
-        if flows and main in bodies:
-            flow.visit(bodies[main], flow.start())
+        ends = flow.visit(bodies[main], flow.start()) if flows and main in bodies else ()
         named = frozenset(one.name for one in nodes if isinstance(one, Named)) | own
         items = {one.item or "item" for one in nodes if isinstance(one, Each)}
         names = {*(row or ()), *_ALWAYS, *named, *items, *(lost or ())}
         is_open = row is None or lost is None
         anywhere = Readable({name: Name() for name in names}, is_open)
-        return cls(flow, named, anywhere, is_whole=lost == frozenset())
+        return cls(flow, named, anywhere, lost == frozenset(), ends)
 
     # ------------------------------------------------------------ ops
 
@@ -166,7 +175,8 @@ class _Check:
                 if template_fault(text) is not None:
                     continue
                 reader = self.reader(text, readable, f"'{op.name}' runs")
-                reader = evolve(reader, has_candidate=op.kind == "map")
+                reader = evolve(reader, has_candidate=self.has_candidate(op))
+                reader = evolve(reader, words=self.words(op))
                 yield from at_literals(reader, part_span(given[name].span, "value"))
         if "answer" in given:
             yield from self.answer(op, given["answer"], readable)
@@ -179,6 +189,18 @@ class _Check:
         found = [in_template(record, self.flow.row, fresh=fresh, one=one)
                  for record, fresh in places]  # fmt: skip
         return at_any(found, self.named)
+
+    def has_candidate(self, op: Op) -> bool:
+        """Return whether ``candidate`` is a candidate or a field of the row."""
+        return op.kind == "map" or "candidate" in (self.flow.row or {})
+
+    def words(self, op: Op) -> frozenset[str]:
+        """Return the words that hide fields of the row in the templates of an op."""
+        records = [record for record, _ in self.flow.at_ops.get(op.name, ())]
+        return self.hiding(words_in_template(records, one=op.kind == "map"))
+
+    def hiding(self, words: Collection[str]) -> frozenset[str]:
+        return frozenset((self.flow.row or {}).keys() & words)
 
     def reader(self, text: str, readable: Readable, does: str) -> Reader:
         later = self.named - (self.flow.row or {}).keys()
@@ -225,6 +247,7 @@ class _Check:
         found = [in_expression(record, self.flow.row) for record in records]
         readable = at_any(found, self.named)
         reader = evolve(self.reader(text, readable, f"{option}= is read"), code="expression")
+        reader = evolve(reader, words=self.hiding(words_in_expression(records)))
         where = part_span(part_span(node.span, option), "value")
         wrong = list(at_literals(reader, where))
         yield from wrong

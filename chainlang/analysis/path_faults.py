@@ -34,6 +34,7 @@ from chainlang.datatypes.value_types import (
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.source import Source, Span
 from chainlang.diagnostics.suggest import listed, misspelt, nearest, unknown
+from chainlang.ir.builtins import WORDS
 
 _OF_LISTS = frozenset({"copy", "count", "index"})
 _OF_OBJECTS = frozenset({"copy", "get", "items", "keys", "values"})
@@ -53,6 +54,8 @@ class Reader:
     """Its kind, and the code of its diagnostics."""
     has_candidate: bool = True
     """Whether it reads one candidate at a time."""
+    words: frozenset[str] = frozenset()
+    """Words of the language that hide a field of the row."""
     is_whole: bool = True
     """Whether the whole file could be read, so that no lost item declares an unknown name."""
 
@@ -80,6 +83,8 @@ class Reader:
     def _fault(self, read: Read) -> Diagnostic | None:
         if read.root is None:
             found: ValueType = UNKNOWN
+        elif read.root in self.words:
+            return None if read.own else self._hidden(read, read.root)
         elif read.root == "candidate" and not self.has_candidate:
             return None if read.own else self._one_at_a_time(read)
         elif (known := self.readable.names.get(read.root)) is not None:
@@ -119,6 +124,12 @@ class Reader:
         message = "only a map reads one candidate at a time"
         span = self._span(read.start, read.start + len("candidate"))
         return Diagnostic(self.code, message, span, hint, kind="name", subject="candidate")
+
+    def _hidden(self, read: Read, name: str) -> Diagnostic:
+        message = f"here '{name}' is {WORDS[name]}, which hides the field '{name}' of the row"
+        hint = f'give the field another name: input {{ "{name}" as {name}_2: ... }}'
+        span = self._span(read.start, read.start + len(name))
+        return Diagnostic(self.code, message, span, hint, kind="name", subject=name)
 
     def _unknown_name(self, read: Read, name: str) -> Diagnostic | None:
         names = tuple(sorted(self.readable.names))

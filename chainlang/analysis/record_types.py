@@ -168,5 +168,6 @@ def _everywhere(record: RecordType, row: Row | None) -> dict[str, Name]:
     names = {name: Name() for name in ("id", "responses")}
     names |= {name: Name(kind) for name, kind in (row or {}).items()}
     names |= dict(record.parts)
-    names["query"] = Name(TEXT)
+    if row is None or "query" not in row:
+        names["query"] = Name(TEXT)
     return names

@@ -18,6 +18,7 @@ from chainlang.analysis.check_structure import (
     names_twice,
     structure_lints,
 )
+from chainlang.analysis.hidden_names import labels_of_words
 from chainlang.analysis.option_values import (
     MAX_TEMPERATURE,
     faults_in,
@@ -78,7 +79,8 @@ def resolve(node: Expr, scope: Scope | None = None) -> tuple[Expr, tuple[Diagnos
     resolver = _Resolver(scope or Scope())
     resolved = resolver.expression(node)
     types = resolver.scope.types
-    resolver.found += [*names_twice(resolved), *misplaced_branches(resolved)]
+    resolver.found += [*names_twice(resolved), *labels_of_words(resolved)]
+    resolver.found += misplaced_branches(resolved)
     resolver.found += model_names(resolved, types, resolver.scope.models)
     if resolver.scope.definitions is None and not any(
         one.severity == "error" for one in resolver.found

@@ -25,7 +25,16 @@ from chainlang.analysis.candidate_types import (
 )
 from chainlang.analysis.record_types import Name, RecordType, Row, all_of, in_expression, one_of
 from chainlang.analysis.template_reads import items_read
-from chainlang.datatypes.value_types import TEXT, UNKNOWN, TypeValues, item_of
+from chainlang.datatypes.value_types import (
+    NEVER,
+    TEXT,
+    UNKNOWN,
+    Listing,
+    TypeValues,
+    Unknown,
+    item_of,
+    options_of,
+)
 from chainlang.ir.declarations import Op
 from chainlang.ir.nodes import (
     Branch,
@@ -80,8 +89,8 @@ class TypeFlow:
 
     def start(self) -> RecordType:
         """Return the record before the first stage."""
-        given = (self.row or {}).get("responses")
-        if given is not None:
+        given = (self.row or {}).get("responses", NEVER)
+        if any(isinstance(one, Listing | Unknown) for one in options_of(given)):
             several = candidate_of(item_of(given))
             return RecordType(Candidates(several, several, some=False))
         # A row may have candidates of any type. If its fields are known, an expression with

@@ -45,6 +45,10 @@ def type_faults(node: declarations.Type, known: Mapping[str, Declared]) -> Itera
                 yield from _same_twice(options)
             case declarations.Field():
                 yield from _field_faults(one, known)
+                if one.column is not None:
+                    hint = f"leave out {print_literal(one.column)} as"
+                    message = "only the fields of an input are columns of rows"
+                    yield Diagnostic("type", message, part_span(one.span, "column"), hint)
 
 
 def input_faults(node: declarations.Input, known: Mapping[str, Declared]) -> Iterator[Diagnostic]:
@@ -56,6 +60,7 @@ def input_faults(node: declarations.Input, known: Mapping[str, Declared]) -> Ite
             hint = "the type of an input has fields, as in type Row { text: str }"
             yield Diagnostic("type", f"'{node.type.name}' has no fields", node.type.span, hint)
         return
+    yield from _same_columns(node.type.fields)
     for one in node.type.fields:
         if one.type is not None:
             yield from type_faults(one.type, known)
@@ -63,6 +68,18 @@ def input_faults(node: declarations.Input, known: Mapping[str, Declared]) -> Ite
         elif one.default is None or not isinstance(one.default.value, str):
             hint = 'a field without a type is made from others: query = "{{ text }}"'
             yield Diagnostic("type", f"the field '{one.name}' has no type", one.span, hint)
+
+
+def _same_columns(fields: Iterable[declarations.Field]) -> Iterator[Diagnostic]:
+    """Yield an error for each field that is read from the column of another one."""
+    seen: set[str] = set()
+    for one in fields:
+        name = one.name if one.column is None else one.column
+        if name in seen:
+            message = f"two fields are read from the column {print_literal(name)}"
+            where = part_span(one.span, "name" if one.column is None else "column")
+            yield Diagnostic("duplicate-name", message, where)
+        seen.add(name)
 
 
 def _has_fields(node: declarations.TypeName, known: Mapping[str, Declared]) -> bool:

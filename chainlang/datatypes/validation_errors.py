@@ -105,9 +105,16 @@ def path(
         if isinstance(node, declarations.OneOf):
             found += f" (as {step})"
         else:
-            found += f"[{step}]" if isinstance(step, int) else f".{step}" if found else step
+            shown = _column(node, step)
+            found += f"[{step}]" if isinstance(step, int) else f".{shown}" if found else shown
         node = _inside(node, step)
     return found
+
+
+def _column(node: declarations.Type | None, step: int | str) -> str:
+    """Return the name of a field as rows have it."""
+    fields = node.fields if isinstance(node, declarations.Shape) else ()
+    return next((one.column for one in fields if one.name == step and one.column), str(step))
 
 
 def label(node: declarations.Type) -> str:

@@ -339,6 +339,18 @@ ENGINES: Mapping[str, Mapping[str, Rule]] = {
 NAMED_TYPES = ("bool", "float", "int", "str")
 """Built-in types; `int`, `float` and `str` (its length) take bounds."""
 
+WORDS: Mapping[str, str] = {
+    "answer": "the answer of a candidate",
+    "candidate": "the candidate that a map reads",
+    "candidates": "the candidates of the stage before",
+    "error": "the error of the attempt before, in a retry",
+    "id": "the identity of the row",
+    "query": "the query of the row",
+    "reply": "the reply of the attempt before, in a retry",
+    "responses": "the answers of the candidates",
+}
+"""Words of the language that templates, expressions and results read, with their meaning."""
+
 
 def canonical(name: str) -> str:
     """Return the stage type of an alias; any other name as it is.

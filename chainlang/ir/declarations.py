@@ -83,6 +83,8 @@ class Field(Node):
     type: Type | None = None
     default: Default | None = None
     description: str | None = None
+    column: str | None = None
+    """``"Question Text" as question: str``: its name in rows, if that is another."""
 
 
 # ---------------------------------------------------------------- items

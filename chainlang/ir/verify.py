@@ -202,6 +202,7 @@ SPECIFICATION: dict[type[Node], dict[str, Check]] = {
         "type": _optional(_a(declarations.Type)),
         "default": _optional(_a(declarations.Default)),
         "description": _optional(_is_text),
+        "column": _optional(_is_named_text),
     },
     declarations.Use: {"path": _is_named_text},
     declarations.Environment: {"name": _is_named_text},

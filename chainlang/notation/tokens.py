@@ -74,6 +74,7 @@ TERMINALS: Mapping[str, Terminal] = {
     "INPUT": _whole("'input'", "keyword"),
     "TYPE": _whole("'type'", "keyword"),
     "OP": _whole("'op'", "keyword"),
+    "AS": _whole("'as'", "keyword"),
     "SHIFT": _whole("'>>'", "operator"),
     "AMP": _whole("'&'", "operator"),
     "BAR": _whole("'|'", "operator"),

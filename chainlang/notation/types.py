@@ -108,13 +108,20 @@ def _field(reader: Reader, tree: Any) -> declarations.Field:
             _default(reader, value),
             span=Span(reader.source, start, end, (("name", where),)),
         )
-    token, said, _, kind, _, value = tree.children
+    column, _, token, said, _, kind, _, value = tree.children
+    parts = [("name", reader.span(token))]
+    if column is not None and not _text(reader, column):
+        reader.note("type", "the name of the column is empty", reader.span(column))
+        column = None
+    elif column is not None:
+        parts.append(("column", reader.span(column)))
     return declarations.Field(
         name_of(reader, token, "a field"),
         read_type(reader, kind),
         None if value is None else _default(reader, value),
         _text(reader, said),
-        span=Span(reader.source, start, end, (("name", reader.span(token)),)),
+        _text(reader, column),
+        span=Span(reader.source, start, end, tuple(parts)),
     )
 
 

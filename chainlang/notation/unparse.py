@@ -273,7 +273,8 @@ def braces(parts: list[str]) -> str:
 
 def unparse_field(node: declarations.Field) -> str:
     """Return a field of an input or a type as text."""
-    text = _described(node.name, node.description)
+    column = "" if node.column is None else f"{print_string(node.column)} as "
+    text = column + _described(node.name, node.description)
     text = text if node.type is None else f"{text}: {unparse_type(node.type)}"
     return text if node.default is None else f"{text} = {print_literal(node.default.value)}"
 

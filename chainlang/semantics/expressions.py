@@ -32,6 +32,8 @@ DEEPEST = 50
 LARGEST_NUMBER = 10**300
 LARGEST_SUM = 1_000_000
 """Maximum number of characters of a string, or items of a list, that ``+`` returns."""
+LARGEST_VALUE = 1_000_000
+"""Maximum size of a value that an expression makes of others: characters and items, all levels."""
 FILTERS = (
     "abs", "capitalize", "count", "d", "default", "first", "float", "int", "last", "length", "list",
     "lower", "map", "max", "min", "reject", "rejectattr", "reverse", "round", "select",
@@ -61,10 +63,12 @@ def _compiled(expression: str) -> Callable[[Mapping[str, Any]], Any]:
     from jinja2 import TemplateError, Undefined
 
     run: Callable[..., Any]
+    makes = False
     if _is_name(expression):
         run = _named(expression)
     else:
         run = _environment().compile_expression(expression, undefined_to_none=False)
+        makes = _makes(_tree(expression, words(expression)))
 
     def evaluated(values: Mapping[str, Any]) -> Any:
         try:
@@ -72,11 +76,41 @@ def _compiled(expression: str) -> Callable[[Mapping[str, Any]], Any]:
             for one in found if isinstance(found, (list, tuple)) else (found,):
                 if isinstance(one, Undefined):
                     raise RenderError(f"{expression!r} has no value here")
+            if makes and _size(found) > LARGEST_VALUE:
+                raise RenderError(f"its value has more than {LARGEST_VALUE:,} characters and items")
             return plain(found)
         except (TemplateError, *NOT_ALLOWED) as error:
             raise RenderError(said_by(error)) from error
 
     return evaluated
+
+
+def _makes(tree: nodes.Node) -> bool:
+    """Return whether an expression makes a value that may be larger than those it reads."""
+    from jinja2 import nodes
+
+    makers = (nodes.List, nodes.Tuple, nodes.Dict, nodes.Add, nodes.Mul)
+    return any(True for _ in tree.find_all(makers))
+
+
+def _size(value: Any) -> int:
+    """Return the size of a value as JSON, about, or a larger one than `LARGEST_VALUE`."""
+    size, pending = 0, [value]
+    while pending and size <= LARGEST_VALUE:
+        match pending.pop():
+            case str() as text:
+                size += len(text)
+            case list() | tuple() as items:
+                size += len(items)
+                pending += items
+            case dict() as fields:
+                size += sum(map(len, fields)) + len(fields)
+                pending += fields.values()
+            case View() as view:
+                pending += view.values()
+            case _:
+                size += 1
+    return size
 
 
 def _named(name: str) -> Callable[[Mapping[str, Any]], Any]:

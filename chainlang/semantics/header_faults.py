@@ -21,17 +21,18 @@ def header_faults(
     >>> [one.message for one in header_faults(exact, "in.csv", ["id", "txt"])]
     ["in.csv: no column 'text', which `input` declares", "in.csv: `input` declares no column 'txt'"]
     """
-    required = validator.required()
-    declared = validator.declared
-    missing = [name for name in required if name not in columns]
-    extra = [] if declared is None else [name for name in columns if name not in declared]
-    for name in missing:
+    required, declared = validator.required(), validator.declared
+    fields = {validator.columns.get(name, name): name for name in columns}
+    column_of = {name: column for column, name in validator.columns.items()}
+    missing = {column_of.get(name, name): name for name in required if name not in fields}
+    extra = [] if declared is None else [fields[name] for name in fields if name not in declared]
+    for name, declared_as in missing.items():
         near = closest(name, extra)
         hint = f"the columns are {', '.join(map(shown, columns))}"
         if near is not None:
             hint = f"did you mean the column {shown(near)}?"
         what = f"{table}: no column {shown(name)}, which `input` declares"
-        where = part_span(required[name], "name")
+        where = part_span(required[declared_as], "name" if name == declared_as else "column")
         yield Diagnostic("file", what, where, hint, kind="field", subject=name, known=tuple(extra))
     for name in extra if validator.exact else ():
         near = closest(name, missing)

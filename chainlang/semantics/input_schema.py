@@ -87,16 +87,18 @@ class RowValidator:
         """
         if bare and (only := self._only()) is not None:
             row = {only: row["query"]}
+        row = self._renamed(row)
         extra = self._extra(row)
         if self.exact and extra and self._is_class:  # which may leave them out
             raise InputError([f"{name}: there is no such field" for name in extra])
         extra = {} if strict or self.exact else extra
         cells = filled(row, self._empty) if is_text else row
         fields = dict(row) if self.type is None else self._fitted(cells, self.type, extra)
-        responses = fields.get("responses", [])
-        if not isinstance(responses, list | tuple):
-            raise InputError(["responses: the first candidates are a list"])
-        candidates = tuple(_candidate(one) for one in responses)
+        responses = fields.get("responses")  # of another type, it is a field like any other
+        several = responses if isinstance(responses, list | tuple) else ()
+        candidates = tuple(_candidate(one) for one in several)
+        if self.type is None and "query" in fields and fields["query"] is None:
+            raise InputError(["query: it is null"])
         return Record(fields, self._id(row), _query(fields), candidates, origin=origin, extra=extra)
 
     def _id(self, row: Mapping[str, Any]) -> str:
@@ -104,6 +106,24 @@ class RowValidator:
         declared = self.declared
         read = row if declared is None else {n: one for n, one in row.items() if n in declared}
         return row_id(json_only(read))
+
+    def _renamed(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return a row with the names of fields in place of their columns.
+
+        Raises `InputError` if it has both.
+        """
+        names = {column: name for column, name in self.columns.items() if column in row}
+        twice = [one for column, one in names.items() if one in row and one != column]
+        if twice:
+            raise InputError(f"{one}: the row has this field and its column" for one in twice)
+        return {names.get(name, name): value for name, value in row.items()} if names else row
+
+    @cached_property
+    def columns(self) -> Mapping[str, str]:
+        """Names of the fields whose columns have other names, by column."""
+        shape = None if self.type is None else shape_of(self.type, self.types)
+        fields = () if shape is None else shape.fields
+        return {one.column: one.name for one in fields if one.column is not None}
 
     def _extra(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """Return the fields that are not declared."""
@@ -224,19 +244,12 @@ def _schema(node: declarations.Type, types: Mapping[str, Declared]) -> Mapping[s
     return found
 
 
-def _query(fields: Mapping[str, Any]) -> str | None:
+def _query(fields: Mapping[str, Any]) -> Any:
     if "query" in fields:
         query = fields["query"]
-        if isinstance(query, NotJson):
-            return None
-        if not isinstance(query, str):
-            raise InputError([f"query: a query is a text, not {type(query).__name__}"])
-        return query
+        return None if isinstance(query, NotJson) else query
     texts = [name for name in fields if name not in ("id", "responses")]
-    if len(texts) == 1 and isinstance(fields[texts[0]], str):
-        only: str = fields[texts[0]]
-        return only
-    return None
+    return fields[texts[0]] if len(texts) == 1 and isinstance(fields[texts[0]], str) else None
 
 
 def _candidate(value: Any) -> Candidate:

@@ -91,7 +91,8 @@ class Record:
 
     row: Mapping[str, Any] = field(hash=False)
     id: str
-    query: str | None
+    query: Any = field(hash=False)
+    """Value of ``query`` in templates; None without any."""
     candidates: tuple[Candidate, ...] = ()
     history: Mapping[str, tuple[Candidate, ...]] = field(default=_NOTHING, hash=False)
     trace: tuple[TraceEntry, ...] = field(default=(), repr=False)

@@ -38,6 +38,10 @@ class View:
         """Return its names."""
         return tuple(self._values)
 
+    def values(self) -> tuple[Any, ...]:
+        """Return its values, in the order of its names."""
+        return tuple(self._values.values())
+
     def plain(self) -> dict[str, Any]:
         """Return its values as JSON values."""
         return {name: plain(one) for name, one in self._values.items()}

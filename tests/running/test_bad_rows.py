@@ -198,7 +198,7 @@ def test_lines_with_nan_pass_where_nothing_reads_it(
 
 
 def test_it_resumes_past_such_rows(tmp_path: Path) -> None:
-    rows = [{"query": "a", "odd": {1}}, {"id": "x", "query": 3}, {"query": "b"}]
+    rows = [{"query": "a", "odd": {1}}, {"id": "x", "query": None}, {"query": "b"}]
     chain("E").run(rows[:2], tmp_path / "out", engine=ECHO)
     summary = chain("E").run(rows, tmp_path / "out", engine=ECHO)
     assert (summary.rows, summary.failed, summary.left_out) == (3, 1, {"odd": 1})
