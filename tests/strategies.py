@@ -13,6 +13,7 @@ from attrs import evolve
 from hypothesis import strategies as st
 
 from chainlang.ir import build, declarations
+from chainlang.ir.builtins import NAMED_TYPES
 from chainlang.ir.calls import specific
 from chainlang.ir.nodes import (
     Combine,
@@ -354,7 +355,7 @@ _patterns = st.none() | st.sampled_from((r"^\d+$", "\\", r"\"", "a", "", r"a\\")
 _atoms: st.SearchStrategy[declarations.Type] = short(
     st.one_of(
         st.builds(declarations.TypeName, names),
-        st.builds(declarations.TypeName, st.sampled_from(("str", "int", "float", "bool"))),
+        st.builds(declarations.TypeName, st.sampled_from(NAMED_TYPES)),
         st.builds(declarations.TypeName, names, _bounds, _bounds, _patterns),
         st.builds(declarations.Constant, st.one_of(texts, integers, st.booleans())),
     )
@@ -384,6 +385,7 @@ def _grow_type(kind: st.SearchStrategy[declarations.Type]) -> st.SearchStrategy[
     return short(
         st.one_of(
             st.builds(declarations.ListOf, kind),
+            st.builds(declarations.DictOf, kind),
             st.builds(declarations.ListOf, kind, _lengths, _lengths),
             st.builds(
                 declarations.Maybe, kind.filter(lambda one: not isinstance(one, declarations.Maybe))
@@ -456,9 +458,7 @@ def _between(
 
 _sound_atoms: st.SearchStrategy[declarations.Type] = short(
     st.one_of(
-        st.sampled_from(("str", "int", "float", "bool", "Mood", "Point")).map(
-            declarations.TypeName
-        ),
+        st.sampled_from((*NAMED_TYPES, "Mood", "Point")).map(declarations.TypeName),
         _between(lambda low, high: declarations.TypeName("int", low, high), _ends),
         _between(lambda low, high: declarations.TypeName("float", low, high), _ends),
         _between(lambda low, high: declarations.TypeName("str", low, high), _sizes),
@@ -484,6 +484,7 @@ def _grow_sound(kind: st.SearchStrategy[declarations.Type]) -> st.SearchStrategy
     return short(
         st.one_of(
             st.builds(declarations.ListOf, kind),
+            st.builds(declarations.DictOf, kind),
             kind.flatmap(
                 lambda one: _between(lambda low, high: declarations.ListOf(one, low, high), _sizes)
             ),

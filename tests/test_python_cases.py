@@ -26,7 +26,7 @@ NAMES = {name: getattr(chainlang, name) for name in chainlang.__all__}
 NAMES |= {"np": np, "pd": pd, "operator": operator, "__name__": "case"}
 NAMES |= {name: getattr(typing, name) for name in ("Annotated", "Any", "Callable", "Literal")}
 NAMES |= {name: getattr(pydantic, name) for name in ("BaseModel", "Field", "field_validator")}
-NAMES |= {"Enum": enum.Enum, "date": datetime.date, "dataclass": dataclasses.dataclass}
+NAMES |= {"Enum": enum.Enum, "time": datetime.time, "dataclass": dataclasses.dataclass}
 
 
 class text(str):  # a function, to those who write cases

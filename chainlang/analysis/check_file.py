@@ -29,7 +29,7 @@ from chainlang.diagnostics.diagnostic import Diagnostic, Kind
 from chainlang.diagnostics.source import Source, Span, part_span
 from chainlang.diagnostics.suggest import closest, suggest, unknown
 from chainlang.ir import declarations
-from chainlang.ir.builtins import ENGINES, KINDS, NAMED_TYPES, OP_SETTINGS, RESERVED, Rule
+from chainlang.ir.builtins import ENGINES, KINDS, OP_SETTINGS, RESERVED, WORDS_OF_TYPES, Rule
 from chainlang.ir.declarations import Definition, File, Item, bodies_of
 from chainlang.ir.nodes import Expr, Ref
 from chainlang.ir.other_names import meant_by
@@ -158,7 +158,7 @@ class _Checker:
                 self.note(
                     "reserved", f"'{name}' is a name of the language", where, "choose another name"
                 )
-            if what == "type" and name in (*NAMED_TYPES, "list"):
+            if what == "type" and name in WORDS_OF_TYPES:
                 self.note(
                     "reserved", f"'{name}' is a type of the language", where, "choose another name"
                 )

@@ -22,6 +22,7 @@ from chainlang.errors import LimitError, raise_errors
 from chainlang.ir import build
 from chainlang.ir.declarations import (
     Constant,
+    DictOf,
     Environment,
     Item,
     ListOf,
@@ -199,6 +200,8 @@ def _returns(node: Type, has_names: bool) -> str:
             return f"{_returns(item, has_names)} | None"
         case ListOf(item, None, None):
             return f"list[{_returns(item, has_names)}]"
+        case DictOf(item):
+            return f"dict[str, {_returns(item, has_names)}]"
         case OneOf(options):
             return " | ".join(_returns(one, has_names) for one in options)
         case TypeName(name, None, None, None):

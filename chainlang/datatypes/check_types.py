@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import assert_never
 
+from chainlang.datatypes.textual import TEXTUAL
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.source import Span, part_span
 from chainlang.diagnostics.suggest import closest, unknown
@@ -21,7 +22,7 @@ Declared = declarations.TypeDef | declarations.PythonType
 _ELSEWHERE = {
     "string": "str", "text": "str", "char": "str", "integer": "int", "long": "int",
     "number": "float", "double": "float", "boolean": "bool", "array": "list[str]",
-    "List": "list[str]", "object": "{ name: str }", "dict": "{ name: str }",
+    "List": "list[str]", "object": "{ name: str }", "map": "dict[str]", "timestamp": "datetime",
     "optional": "str?", "Optional": "str?",
 }  # fmt: skip
 """Names of types in other languages, and the type to write instead."""
@@ -132,7 +133,10 @@ def _name_faults(
     name, span = node.name, node.span
     bounded = node.low is not None or node.high is not None
     if name not in NAMED_TYPES and name not in known:
-        hint = "write the type of its items: list[str]" if name == "list" else None
+        hint = {
+            "list": "write the type of its items: list[str]",
+            "dict": "write the type of its values: dict[str]",
+        }.get(name)
         near = closest(name, [*NAMED_TYPES, *known, *_ELSEWHERE])
         if near in _ELSEWHERE:
             hint = f"write {_ELSEWHERE[near]}"
@@ -239,6 +243,8 @@ def fits(value: Literal, node: declarations.Type, known: Mapping[str, Declared])
                 and _between(len(value), low, high)
                 and all(fits(one, item, known) for one in value)
             )
+        case declarations.TypeName(name) if name in TEXTUAL:
+            return isinstance(value, str) and TEXTUAL[name].is_valid(value)
         case declarations.TypeName(name, low, high, pattern) if name in NAMED_TYPES:
             return _KINDS[name](value) and _in_bounds(value, low, high, pattern)
         case declarations.TypeName(name):
@@ -248,7 +254,7 @@ def fits(value: Literal, node: declarations.Type, known: Mapping[str, Declared])
             return not isinstance(declared, declarations.TypeDef) or fits(
                 value, declared.type, others
             )
-        case declarations.Shape():  # no literal is an object
+        case declarations.Shape() | declarations.DictOf():  # no literal is an object
             return False
     assert_never(node)
 

@@ -69,7 +69,7 @@ def _texts(
             for values in product(*each):
                 parts = (f"{name}:{value}" for name, value in zip(names, values, strict=True))
                 yield f"{{{','.join(parts)}}}"
-        case declarations.TypeName() | declarations.ListOf():
+        case declarations.TypeName() | declarations.ListOf() | declarations.DictOf():
             raise _Unbounded
         case _:
             assert_never(node)

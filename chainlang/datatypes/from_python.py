@@ -11,16 +11,19 @@ import inspect
 import json
 import re
 from collections.abc import Mapping, Sequence
+from datetime import date
+from decimal import Decimal
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from attrs import define, field, frozen
 
 from chainlang.datatypes.check_types import Declared
+from chainlang.datatypes.plain_values import plain
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.render import shown
 from chainlang.ir import declarations
-from chainlang.ir.builtins import NAMED_TYPES
+from chainlang.ir.builtins import WORDS_OF_TYPES
 from chainlang.ir.verify import is_literal, is_name
 from chainlang.notation.unparse import unparse_type
 
@@ -101,6 +104,10 @@ _CONSTRAINTS = {
     "int": {"ge", "le", "gt", "lt"},
     "float": {"ge", "le"},
     "bool": set[str](),
+    "date": set[str](),
+    "datetime": {"microseconds_precision"},
+    "decimal": set[str](),
+    "dict": {"keys_schema", "values_schema"},
     "literal": {"expected"},
     "nullable": {"schema"},
     "list": {"items_schema", "min_length", "max_length"},
@@ -139,6 +146,10 @@ class _Reader:
         match kind:
             case "str" | "int" | "float" | "bool":
                 return _simple(schema)
+            case "date" | "datetime" | "decimal":
+                return declarations.TypeName(kind)
+            case "dict" if schema.get("keys_schema") == {"type": "str"}:
+                return declarations.DictOf(self.type(schema.get("values_schema", {"type": "any"})))
             case "literal":
                 return _choice([_constant(one) for one in schema["expected"]])
             case "nullable":
@@ -250,7 +261,7 @@ class _Reader:
 def _named(name: str) -> str:
     """Return the name of a class as a valid name; names of generic classes have brackets."""
     plain = re.sub(r"\W+", "_", name).strip("_")
-    return plain if is_name(plain) and plain not in (*NAMED_TYPES, "list") else f"{plain}_"
+    return plain if is_name(plain) and plain not in WORDS_OF_TYPES else f"{plain}_"
 
 
 def _said(schema: Any) -> set[str]:
@@ -337,6 +348,7 @@ def _default(schema: Any) -> declarations.Default:
         return declarations.Default(())
     value = schema["default"]
     value = value.value if isinstance(value, Enum) else value
+    value = plain(value) if isinstance(value, date | Decimal) else value
     value = tuple(value) if isinstance(value, list) else value
     if not is_literal(value):
         raise _Beyond

@@ -12,6 +12,7 @@ from attrs import define, field
 from chainlang.datatypes.check_types import Declared
 from chainlang.datatypes.classes import NO_CLASSES, Classes
 from chainlang.datatypes.closed_schema import closed
+from chainlang.datatypes.textual import TEXTUAL
 from chainlang.datatypes.validation_errors import label
 from chainlang.ir import declarations
 from chainlang.ir.visit import walk
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
 
 Types = Mapping[str, Declared]
 
-_JSON = {"bool": "boolean", "float": "number", "int": "integer", "str": "string"}
+_JSON = {
+    "bool": "boolean", "float": "number", "int": "integer", "str": "string",
+    **dict.fromkeys(TEXTUAL, "string"),
+}  # fmt: skip
 _BOUNDS = {"str": ("minLength", "maxLength")}
 
 
@@ -62,6 +66,8 @@ class _Writer:
         match node:
             case declarations.TypeName(name) if name not in _JSON:
                 return self.named(name)
+            case declarations.TypeName(name) if name in TEXTUAL:
+                return {"type": "string", "pattern": TEXTUAL[name].pattern}
             case declarations.TypeName(name, low, high, pattern):
                 least, most = _BOUNDS.get(name, ("minimum", "maximum"))
                 found = {least: low, most: high, "pattern": pattern}
@@ -71,6 +77,8 @@ class _Writer:
             case declarations.ListOf(item, low, high):
                 lengths = _said({"minItems": low, "maxItems": high})
                 return {"type": "array", "items": self.schema(item)} | lengths
+            case declarations.DictOf(item):
+                return {"type": "object", "additionalProperties": self.schema(item)}
             case declarations.Maybe(item):
                 return {"anyOf": [self.schema(item), {"type": "null"}]}
             case declarations.OneOf(options):
@@ -195,6 +203,8 @@ class _Core:
                 return core.int_schema(ge=_whole(low), le=_whole(high))
             case declarations.TypeName("float", low, high):
                 return core.float_schema(ge=low, le=high, allow_inf_nan=False)
+            case declarations.TypeName(name) if name in TEXTUAL:
+                return TEXTUAL[name].core_schema()
             case declarations.TypeName(name):
                 assert name == "bool"  # the only other one that needs no definition
                 return core.bool_schema()
@@ -202,6 +212,8 @@ class _Core:
                 return core.literal_schema([value])
             case declarations.ListOf(item, low, high):
                 return core.list_schema(self.schema(item), min_length=low, max_length=high)
+            case declarations.DictOf(item):
+                return core.dict_schema(core.str_schema(), self.schema(item))
             case declarations.Maybe(item):
                 return core.nullable_schema(self.schema(item))
             case declarations.OneOf(options):
@@ -229,7 +241,11 @@ class _Core:
             return core.typed_dict_field(schema)
         value = node.default.value
         plain = list(value) if isinstance(value, tuple) else value
-        return core.typed_dict_field(core.with_default_schema(schema, default=plain))
+        is_made = any(
+            isinstance(one, declarations.TypeName) and one.name in TEXTUAL for one in walk(node)
+        )
+        made = core.with_default_schema(schema, default=plain, validate_default=is_made)
+        return core.typed_dict_field(made)
 
     def named(self, name: str) -> CoreSchema:
         declared = self.types[name]

@@ -138,7 +138,7 @@ def _named(
 
 def _inside(node: declarations.Type | None, step: int | str) -> declarations.Type | None:
     match node:
-        case declarations.ListOf(item):
+        case declarations.ListOf(item) | declarations.DictOf(item):
             return item
         case declarations.OneOf(options):
             return next((option for option in options if label(option) == step), None)

@@ -75,7 +75,10 @@ TEXT = Scalar("a text")
 NUMBER = Scalar("a number")
 TRUTH = Scalar("true or false")
 NOTHING = Scalar("null")
-_NAMED = {"str": TEXT, "int": NUMBER, "float": NUMBER, "bool": TRUTH}
+_NAMED = {
+    "str": TEXT, "int": NUMBER, "float": NUMBER, "bool": TRUTH,
+    "date": TEXT, "datetime": TEXT, "decimal": TEXT,
+}  # fmt: skip
 
 
 class Presence(Enum):
@@ -151,6 +154,8 @@ class TypeValues:
                 return TRUTH if isinstance(value, bool) else TEXT if is_text else NUMBER
             case declarations.ListOf(item):
                 return Listing(self.of(item))
+            case declarations.DictOf():
+                return Fields(is_open=True)
             case declarations.Maybe(item):
                 return either((self.of(item), NOTHING))
             case declarations.OneOf(options):

@@ -336,7 +336,7 @@ ENGINES: Mapping[str, Mapping[str, Rule]] = {
     "fake": {},
 }
 
-NAMED_TYPES = ("bool", "float", "int", "str")
+NAMED_TYPES = ("bool", "date", "datetime", "decimal", "float", "int", "str")
 """Built-in types; `int`, `float` and `str` (its length) take bounds."""
 
 WORDS: Mapping[str, str] = {
@@ -350,6 +350,8 @@ WORDS: Mapping[str, str] = {
     "responses": "the answers of the candidates",
 }
 """Words of the language that templates, expressions and results read, with their meaning."""
+WORDS_OF_TYPES = (*NAMED_TYPES, "dict", "list")
+"""Names that a declared type can't have."""
 
 
 def canonical(name: str) -> str:

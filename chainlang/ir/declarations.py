@@ -48,6 +48,13 @@ class ListOf(Node):
 
 
 @frozen
+class DictOf(Node):
+    """``dict[decimal]``: an object with any names, whose values have this type."""
+
+    item: Type
+
+
+@frozen
 class Maybe(Node):
     """``str?``: a value of the type, or null."""
 
@@ -178,7 +185,7 @@ class File(Node):
     items: tuple[Item, ...] = ()
 
 
-Type: TypeAlias = TypeName | Constant | ListOf | Maybe | OneOf | Shape
+Type: TypeAlias = TypeName | Constant | ListOf | DictOf | Maybe | OneOf | Shape
 """The type of a field or of an answer."""
 Item: TypeAlias = Use | Model | Input | TypeDef | PythonType | Op | Definition
 """One declaration of a file."""

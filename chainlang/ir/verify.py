@@ -188,6 +188,7 @@ SPECIFICATION: dict[type[Node], dict[str, Check]] = {
     declarations.ListOf: {
         "item": _a(declarations.Type), "low": _optional(_is_length), "high": _optional(_is_length),
     },
+    declarations.DictOf: {"item": _a(declarations.Type)},
     declarations.Maybe: {"item": lambda value: (
         isinstance(value, declarations.Type) and not isinstance(value, declarations.Maybe)
     )},

@@ -199,11 +199,15 @@ def _word(reader: Reader, name: Any, span: Span) -> declarations.Type:
     return declarations.TypeName("str", span=span)
 
 
-def _list(reader: Reader, tree: Any, span: Span) -> declarations.ListOf:
+def _list(reader: Reader, tree: Any, span: Span) -> declarations.ListOf | declarations.DictOf:
     word, _, item, _, _, bounds, _ = tree.children
+    if word == "dict":
+        if bounds is not None:
+            reader.note("type", "'dict' takes no bounds", _whole(reader, bounds))
+        return declarations.DictOf(read_type(reader, item), span=span)
     if word != "list":
-        where = reader.span(word)
-        reader.note("type", f"unexpected type in brackets after '{word}'", where, "write list[...]")
+        where, hint = reader.span(word), "write list[...] or dict[...]"
+        reader.note("type", f"unexpected type in brackets after '{word}'", where, hint)
     low, high, pattern = _bounds(reader, bounds)
     if bounds is not None:
         span = Span(reader.source, span.start, span.end, (("bounds", _whole(reader, bounds)),))

@@ -240,6 +240,8 @@ def unparse_type(node: declarations.Type) -> str:
             return print_literal(value)
         case declarations.ListOf(item, low, high):
             return f"list[{unparse_type(item)}]" + _bounds(low, high)
+        case declarations.DictOf(item):
+            return f"dict[{unparse_type(item)}]"
         case declarations.Maybe(declarations.OneOf() as item):
             return f"({unparse_type(item)})?"
         case declarations.Maybe(item):

@@ -25,6 +25,7 @@ SHAPES = {
     "list": '{ tags: list["a" | "b"], numbers: list[int(0..9)] }',
     "pattern": r"""{ code: str(r"^[A-Z]{2}-\d{1,3}$"), odd: str('^["\\\\x]+$') }""",
     "lengths": '{ few: list[bool](2..3), one: 1 | true | "x" }',
+    "texts": "{ day: date, at: datetime, price: decimal, prices: dict[decimal] }",
     "nested": '{ part: { ok: bool, left: int(-3..3)? }, kind: "x" | "y" }',
 }
 

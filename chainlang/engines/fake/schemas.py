@@ -73,6 +73,8 @@ def _subschemas(schema: Any) -> Iterator[Any]:
         inside = [*schema.get("$defs", {}).values(), *schema.get("properties", {}).values()]
         inside += [*schema.get("anyOf", []), *schema.get("prefixItems", [])]
         inside += [schema["items"]] if "items" in schema else []
+        others = schema.get("additionalProperties")
+        inside += [others] if isinstance(others, dict) else []
         for subschema in inside:
             yield from _subschemas(subschema)
 
@@ -128,7 +130,10 @@ def sample_value(schema: Any, root: Any, below: Below) -> Any:
             return chosen if choices == "enum" else sample_value(chosen, root, below)
     match schema.get("type"):
         case "object":
-            properties = schema.get("properties", {})
+            properties = dict(schema.get("properties", {}))
+            others = schema.get("additionalProperties")
+            if isinstance(others, dict) and not properties:
+                properties = {f"k{number}": others for number in range(below(3))}
             return {name: sample_value(one, root, below) for name, one in properties.items()}
         case "array":
             if "prefixItems" in schema:
