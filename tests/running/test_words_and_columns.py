@@ -58,7 +58,7 @@ def test_a_query_is_read_by_fields_of_its_type() -> None:
 
 def test_fields_that_nothing_reads_may_be_called_anything() -> None:
     row = {
-        "query": "q", "candidates": "c", "responses": "r", "id": 1.5, "error": "e", "answer": 0,
+        "query": "q", "candidates": "c", "responses": "r", "id": "i", "error": "e", "answer": 0,
         "candidate": 1, "reply": None, "votes": {},
     }  # fmt: skip
     result = run("main = 2:E >> M", row)
