@@ -15,6 +15,7 @@ import pytest
 
 from chainlang import ChainlangError, chain, load, op
 from chainlang.analysis.program import from_document
+from chainlang.cli import execute
 from chainlang.engines.fake import FakeEngine
 from chainlang.errors import RowError, SourceError
 from chainlang.notation.format import format_text
@@ -196,3 +197,88 @@ def test_headers_of_classes_are_checked_too(tmp_path: Path) -> None:
 def test_a_chain_without_an_input_takes_any_columns(tmp_path: Path) -> None:
     (found,) = chain("E").map(tables(tmp_path, ["query", "b"])["csv"], engine=ECHO)
     assert found.answer == "x"
+
+
+# ---------------------------------------------------------------- cells, and the shell
+
+CELLS = load(
+    text="""
+input { a: int?, b: str?, c: str, d: int = 7, e: "x" | "y" = "y" }
+op ask : generate { user = "{{ [a, b, c, d, e] }}" }
+main = ask
+"""
+)
+
+
+def test_an_empty_cell_is_null_text_or_nothing_as_its_type_says(tmp_path: Path) -> None:
+    path = tmp_path / "in.csv"
+    path.write_text('id,a,b,c,d,e,f\n1,,,,,x,\n2,3,b,c,4,y,g\n3,"","","","",x,""\n')
+    found = list(CELLS.map(path, engine=ECHO))
+    assert [one.answer for one in found] == [
+        '[null, null, "", 7, "x"]',
+        '[3, "b", "c", 4, "y"]',
+        '[null, null, "", 7, "x"]',
+    ]
+    assert [one["f"] for one in found] == ["", "g", ""]
+
+
+def test_an_empty_cell_of_a_field_that_needs_a_number_is_missing(tmp_path: Path) -> None:
+    path = tmp_path / "in.csv"
+    path.write_text("query,n\na,1\nb,\n")
+    qa = load(text="input { query: str, n: int }\nmain = E")
+    good, bad = qa.map(path, engine=ECHO)
+    assert good.ok
+    assert bad.failure is not None
+    assert bad.failure.reason == "n: it is missing"
+
+
+def test_empty_texts_of_other_sources_are_texts() -> None:
+    row = {"a": 1, "b": "", "c": "", "e": "x"}
+    (found,) = CELLS.map([row], engine=ECHO)
+    assert found.answer == '[1, "", "", 7, "x"]'
+
+
+@pytest.fixture
+def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    Path("qa.chain").write_text(
+        'model f = fake("f")\ninput { question: str(1..), stars: int? }\n'
+        'op ask : generate { user = "{{ question }}" }\nmain = ask:f\n'
+    )
+    return tmp_path
+
+
+def test_flags_of_the_shell_read_what_people_have(shell: Path) -> None:
+    Path("in.csv").write_bytes("id;Question Text;a=b\n7;Grüße?;\n8;wie?;4\n".encode("latin-1"))
+    flags = ["--encoding", "latin-1", "--delimiter", ";"]
+    flags += ["--rename", "Question Text=question", "--rename", "a=b=stars"]
+    assert execute(["run", "qa.chain", "-i", "in.csv", "-o", "out", *flags]) == 0
+    first, second = results(Path("out"))
+    assert (first["question"], first["stars"], second["stars"]) == ("Grüße?", None, 4)
+    assert execute(["explain", "qa.chain", "-i", "in.csv", *flags]) == 0
+
+
+def test_several_files_in_the_shell(shell: Path) -> None:
+    for at in range(3):
+        Path(f"{at}.csv").write_text(f"id,question,stars\nr{at},q{at},\n")
+    assert execute(["run", "qa.chain", "-i", "0.csv", "1.csv", "2.csv", "-o", "out"]) == 0
+    assert [row["id"] for row in results(Path("out"))] == ["r0", "r1", "r2"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--encoding", "latin-99"], "invalid value for encoding: 'latin-99'"),
+        (["--encoding", "base64"], "invalid value for encoding: 'base64'"),
+        (["--delimiter", ";;"], "invalid value for delimiter: ';;'"),
+        (["--rename", "Question Text"], "invalid value for rename"),
+        (["--rename", "txt=question"], "no column 'txt' to rename"),
+        (["--escape-formulas"], "escape_formulas is for CSV alone"),
+    ],
+)
+def test_flags_that_fit_nothing_are_refused(
+    flags: list[str], said: str, shell: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("in.csv").write_text("id,question,stars\n7,q,\n")
+    assert execute(["run", "qa.chain", "-i", "in.csv", "-o", "out", *flags]) == 2
+    assert said in capsys.readouterr().err
