@@ -8,6 +8,7 @@ from chainlang.protocol.failures import Cause
 from chainlang.protocol.messages import Usage
 from chainlang.protocol.usages import Usages
 from chainlang.semantics.events import Event
+from chainlang.semantics.not_json import omissions
 from chainlang.semantics.outputs import Outputs
 from chainlang.semantics.record import Branched, Flow, Record, events_of, failures_of
 from chainlang.semantics.row_failure import RowFailure
@@ -36,9 +37,12 @@ class Outcome:
     @property
     def _of_row(self) -> tuple[Event, ...]:
         """The events of the row as a whole, and of no part of its chain."""
-        if self.start is None or self.start.equal_to is None:
+        if self.start is None:
             return ()
-        return (Event("equal", (), f"{self.start.equal_to} has the same fields"),)
+        found = omissions({**self.start.row, **self.start.extra})
+        if self.start.equal_to is None:
+            return found
+        return (Event("equal", (), f"{self.start.equal_to} has the same fields"), *found)
 
     @property
     def usage(self) -> Usage:

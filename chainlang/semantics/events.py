@@ -14,7 +14,9 @@ from attrs import frozen
 
 from chainlang.semantics.seeds import Place
 
-EventKind = Literal["cut", "retry", "need", "fallback", "loop", "lossy", "unenforced", "equal"]
+EventKind = Literal[
+    "cut", "retry", "need", "fallback", "loop", "lossy", "unenforced", "equal", "left_out"
+]
 
 EVENTS: Mapping[EventKind, str] = {
     "cut": "a reply was cut by `max_tokens` or by the context, whatever became of it",
@@ -25,6 +27,7 @@ EVENTS: Mapping[EventKind, str] = {
     "lossy": "a lossy pass took effect",
     "unenforced": "a stage's engine did not enforce a part of its type; replies were validated",
     "equal": "a row without an id has the fields of an earlier one, and so its samples",
+    "left_out": "a field of the row is in no table, since JSON can't hold its value",
 }
 """Meaning of each kind of event. A test runs each, and finds it in all places that show events."""
 

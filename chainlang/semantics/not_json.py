@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn
 
+from chainlang.semantics.events import Event
+
 
 class NotJson:
     """A value that JSON can't hold. Whatever is done with it raises `TypeError` with the reason.
@@ -76,6 +78,12 @@ def left_out(fields: Mapping[str, Any]) -> Iterator[str]:
     for name, value in fields.items():
         if _has_any(value):
             yield name
+
+
+def omissions(fields: Mapping[str, Any]) -> tuple[Event, ...]:
+    """Return an event for each field that tables leave out."""
+    names = left_out(fields)
+    return tuple(Event("left_out", (), f"JSON can't hold the value of {name!r}") for name in names)
 
 
 def _has_any(value: Any) -> bool:

@@ -16,7 +16,7 @@ from chainlang.data import BadRow, Extent, Reading, Row, Seen, check_ids, read_r
 from chainlang.errors import raise_errors
 from chainlang.semantics.header_faults import header_faults
 from chainlang.semantics.input_schema import InputError
-from chainlang.semantics.not_json import json_only
+from chainlang.semantics.not_json import json_only, omissions
 from chainlang.semantics.origin import STDIN
 from chainlang.semantics.record import Record
 from chainlang.semantics.row_failure import RowFailure
@@ -139,4 +139,11 @@ def _starts(
 def _failure(row: Row | BadRow, reason: str, text: str | None = None) -> RowFailure:
     """Return the failure of a row, with its id, its fields and where it stands."""
     content = json_only(row.fields) or {"text": text}
-    return RowFailure(reason, text=text, origin=row.origin, id=row_id(content), fields=row.fields)
+    return RowFailure(
+        reason,
+        text=text,
+        origin=row.origin,
+        id=row_id(content),
+        fields=row.fields,
+        events=omissions(row.fields),
+    )

@@ -110,6 +110,15 @@ SCENARIOS: dict[str, list[Scenario]] = {
             others={"need": 3},
         ),
     ],
+    "left_out": [
+        Scenario(chain("E"), FakeEngine, rows=[{**row, "photo": b"\xff"} for row in ROWS]),
+        Scenario(
+            chain("E"),
+            FakeEngine,
+            rows=[{**row, "query": None, "n": {1}} for row in ROWS],
+            failed=3,
+        ),
+    ],
 }
 if missing := sorted(EVENTS.keys() - SCENARIOS.keys()):
     raise AssertionError(f"no scenario has the events {', '.join(missing)}")
