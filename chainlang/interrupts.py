@@ -70,9 +70,13 @@ def is_loading() -> bool:
 def interrupts_deferred() -> Iterator[None]:
     """Defer Ctrl-C to the end of the block; a second Ctrl-C is not deferred.
 
-    Has an effect in the main thread only, since Ctrl-C does not interrupt others.
+    Has an effect in the main thread only, since Ctrl-C does not interrupt others. A handler with a
+    true attribute `ends_loading` is not deferred in a `loading` block, since it ends the process.
     """
     handler = signal.getsignal(signal.SIGINT)
+    if is_loading() and getattr(handler, "ends_loading", False):
+        yield
+        return
     if threading.current_thread() is not threading.main_thread() or not callable(handler):
         yield
         return

@@ -24,6 +24,8 @@ LONGEST = 2.0
 
 
 class _Handler:
+    ends_loading = True
+
     def __init__(self) -> None:
         self.interrupted = False
 

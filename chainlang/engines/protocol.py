@@ -186,6 +186,11 @@ def is_timed(engine: Engine) -> TypeGuard[Timed]:
     return hasattr(engine, "now")
 
 
+def is_serial(engine: Engine) -> bool:
+    """Return whether the steps of an engine take the longer the more samples are in its batch."""
+    return bool(getattr(engine, "serial", False))
+
+
 def is_loadable(engine: Engine) -> TypeGuard[Loadable]:
     """Return whether an engine can unload its model."""
     return hasattr(engine, "unload")

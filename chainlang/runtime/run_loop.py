@@ -3,14 +3,16 @@
 Rows start in order and are returned in order. In between, each row runs independently: a stage is
 requested as soon as the row's stage before it has replied. Memory is bounded by the window and not
 by the data: a row is in the window until the caller has taken its outcome.
+
+An outcome is yielded before anything else happens: before further rows start, and before the other
+rows whose replies have arrived are resumed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from attrs import evolve
-
+from chainlang.engines.protocol import is_serial
 from chainlang.errors import error_of
 from chainlang.interrupts import check
 from chainlang.protocol.usages import Usages
@@ -22,9 +24,9 @@ from chainlang.runtime.prepared import Prepared
 from chainlang.runtime.row_task import row
 from chainlang.runtime.scheduler import Row, Scheduler
 from chainlang.runtime.tracing import RunTrace, begin
-from chainlang.semantics.record import Record, moved
+from chainlang.runtime.window import Window
+from chainlang.semantics.record import Record
 from chainlang.semantics.row_failure import RowFailure
-from chainlang.semantics.seeds import is_of_content
 
 
 def run(
@@ -41,6 +43,8 @@ def run(
     row that could not be read is a `RowFailure`, and fails.
     When a budget of the run is used up, no more requests are made; once those in flight are done,
     `StopError` is raised. If the caller stops early, or is interrupted, all requests are aborted.
+    After an interrupt the outcomes of all completed rows are yielded, also of those behind a row
+    that is not completed, before `KeyboardInterrupt` is raised.
 
     >>> from chainlang import chain
     >>> from chainlang.engines.fake import FakeEngine
@@ -53,15 +57,17 @@ def run(
     """
     plan, engines, limits = prepared.plan, prepared.engines, prepared.limits
     swapper = prepared.swapper or Swapper.loaded(engines)
-    most = max(1, prepared.window) * (SWAP_FACTOR if plan.by_model and swapper.changes else 1)
+    window = Window(
+        max(1, prepared.window) * (SWAP_FACTOR if plan.by_model and swapper.changes else 1),
+        prepared.ordered,
+        first,
+        gradual=any(map(is_serial, engines.values())) and not swapper.changes,
+    )
     budget = RunBudget(limits)
     scheduler = Scheduler(
         open_port=lambda engine: prepared.open_port(engine, budget), by_prefix=plan.by_prefix
     )
     source, more, news = iter(rows), True, True
-    done: dict[int, Outcome] = {}
-    equal: dict[str, list[tuple[int, Record]]] = {}  # rows that wait for an equal one in flight
-
     trace = RunTrace(
         begin(
             "chainlang.run",
@@ -73,55 +79,52 @@ def run(
 
     def keep(outcome: Outcome) -> None:
         trace.done(outcome)
-        done[outcome.index] = outcome = outcome.showing(plan.outputs)
-        for index, start in equal.pop(outcome.row_id, ()) if outcome.start is not None else ():
-            keep(_again(outcome, index, start))
+        for equal in window.keep(outcome.showing(plan.outputs)):
+            trace.done(equal)
 
-    admitted = given = first
+    def has_room() -> bool:
+        return window.has_room(scheduler.samples)
+
+    def start(record: Record) -> None:
+        context = RowContext(
+            prepared.seed,
+            date=prepared.date,
+            tracing=trace.row(window.admitted, record.id),
+            redraws=(redraws or {}).get(record.id, {}),
+            budget=RowBudget(limits),
+        )
+        begun = Row(window.admitted, record, engines, keep, swapper=swapper)
+        scheduler.admit(begun, row(plan.root, record, context))
+
     scheduler.call_after(limits.run_seconds, engines, budget.time_out)
     try:
         while True:
             check()
-            while more and not budget.used_up and admitted - given < most:
-                start = next(source, None)
-                if start is None:
+            while more and not budget.used_up and has_room() and not window.ready:
+                read = next(source, None)
+                if read is None:
                     more = False
                     break
-                if isinstance(start, RowFailure):
-                    keep(Outcome(admitted, start.id, None, start, Usages()))
-                elif plan.rows_once and start.id in equal:
-                    equal[start.id].append((admitted, start))
-                else:
-                    if plan.rows_once and is_of_content(start.id):
-                        equal[start.id] = []
-                    context = RowContext(
-                        prepared.seed,
-                        date=prepared.date,
-                        tracing=trace.row(admitted, start.id),
-                        redraws=(redraws or {}).get(start.id, {}),
-                        budget=RowBudget(limits),
-                    )
-                    begun = Row(admitted, start, engines, keep, swapper=swapper)
-                    scheduler.admit(begun, row(plan.root, start, context))
-                admitted += 1
+                if isinstance(read, RowFailure):
+                    keep(Outcome(window.admitted, read.id, None, read, Usages()))
+                elif not (plan.rows_once and window.waits(read)):
+                    start(read)
+                window.admitted += 1
             scheduler.submit()
-            while done and (not prepared.ordered or given in done):
+            while window.ready:
                 with scheduler.machine.stopped():  # no deadline runs while the caller is busy
-                    yield done.pop(given if prepared.ordered else next(iter(done)))
-                given += 1
-            if not more and given == admitted:
+                    yield window.take()
+            if not more and not window.in_flight:
                 return
             if budget.is_over(news):
                 raise error_of("stopped", budget.used_up)
-            if admitted - given < most and more and not budget.used_up:
+            if has_room() and more and not budget.used_up:
                 continue
             news = scheduler.receive()
+    except KeyboardInterrupt:
+        scheduler.abort()
+        yield from window.rest()
+        raise
     finally:
         scheduler.close()
-        trace.close(given - first)
-
-
-def _again(outcome: Outcome, index: int, start: Record) -> Outcome:
-    """Return the outcome of a row that is equal to a completed one, with no usage."""
-    flow = outcome.flow and moved(outcome.flow, start)
-    return evolve(outcome, index=index, start=start, flow=flow, usages=Usages())
+        trace.close(window.taken - first)

@@ -6,6 +6,7 @@ It depends on rows, requests and engines, and neither on the source of rows nor 
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, assert_never
 
@@ -19,7 +20,7 @@ from chainlang.runtime.coroutines import PendingCalls
 from chainlang.runtime.effects import All, Ask, Await, Effect, Pause, RowFailed, Within, Work
 from chainlang.runtime.model_swap import Swapper
 from chainlang.runtime.outcome import Outcome
-from chainlang.runtime.ports.port import Port
+from chainlang.runtime.ports.port import Port, Reply
 from chainlang.runtime.ports.stack import stacked
 from chainlang.runtime.prefix_order import by_prefix
 from chainlang.runtime.timers import Timer, Timers
@@ -73,8 +74,11 @@ class Scheduler:
     """Opens the port to an engine."""
     by_prefix: bool = False
     """Whether requests that are submitted together are grouped by common prefixes."""
-    _asked: dict[str, tuple[_Task, int, Port]] = field(factory=dict)
-    """Requests in flight by id: the waiting task, its slot for the reply, and the port."""
+    samples: int = 0
+    """Number of samples in flight."""
+    _asked: dict[str, tuple[_Task, int, Port, int]] = field(factory=dict)
+    """Requests in flight by id: the waiting task, its slot for the reply, the port, and the number
+    of samples."""
     _busy: dict[Port, int] = field(factory=dict)
     """Number of requests in flight of each port."""
     _outbox: dict[Port, list[Request]] = field(factory=dict)
@@ -83,19 +87,25 @@ class Scheduler:
     """Port of each engine, by the engine's identity and the function that opened it."""
     _calls: PendingCalls[tuple[_Task, int]] = field(factory=PendingCalls)
     """Functions in flight: the waiting task, and its slot for the value."""
+    _arrived: deque[Reply | tuple[_Task, int, Any]] = field(factory=deque)
+    """Replies, and values of functions with their tasks and slots, that are not delivered yet."""
+    _row_done: bool = False
+    """Whether a row is done since `receive` was called."""
     _timers: Timers[_Task] = field(factory=Timers)
 
     @property
     def busy(self) -> bool:
         """Whether anything is in flight."""
-        return bool(self._asked or self._calls or self._timers)
+        return bool(self._asked or self._calls or self._timers or self._arrived)
 
     def admit(self, row: Row, work: Work) -> None:
         """Start a row. It may be done before this returns."""
         self._advance(_Task(row, work), None)
 
     def submit(self) -> None:
-        """Submit all pending requests to the engines."""
+        """Submit all pending requests to the engines, unless more of them are about to come."""
+        if self._arrived:
+            return
         outbox, self._outbox = self._outbox, {}
         for port, requests in outbox.items():
             port.submit(by_prefix(requests) if self.by_prefix else requests)
@@ -114,10 +124,31 @@ class Scheduler:
         self.admit(Row(-1, Record({}, "", ""), engines, lambda _: call()), pause())
 
     def receive(self) -> bool:
-        """Step each engine with requests in flight, and deliver the replies to their tasks.
+        """Deliver replies to their tasks until a row is done; if there are none, get some.
 
-        Replies after a timeout are dropped. Returns whether there was a reply, or a function is
-        still in flight.
+        So the rows that are done can be handed out before the next one goes on, which may take
+        long if it calls a function. Replies after a timeout are dropped. Returns whether there was
+        a reply, or a function is still in flight.
+        """
+        is_new = bool(self._arrived) or self._step()
+        self._row_done = False
+        while self._arrived and not self._row_done:
+            one = self._arrived.popleft()
+            match one:
+                case Delta():
+                    self._hear(one)
+                case Completion() | Failure():
+                    self._hand_out(one)
+                case (task, slot, value):
+                    self._deliver(task, slot, value)
+        if not self._arrived:
+            self._expire(past=False)
+        return is_new
+
+    def _step(self) -> bool:
+        """Step each engine with requests in flight, and keep what arrives.
+
+        Returns whether there was anything, or a function is still in flight.
         """
         began = time.monotonic()
         busy = {id(port): port for port in self._busy if not port.waits}
@@ -136,16 +167,13 @@ class Scheduler:
             elif clock.ports or not busy:
                 clock.wait(due)
         self._expire(past=True)
-        for reply in replies:
-            self._hear(reply) if isinstance(reply, Delta) else self._hand_out(reply)
-        for (task, slot), value in returned:
-            self._deliver(task, slot, value)
-        self._expire(past=False)
-        return bool(replies or returned or self._calls)
+        self._arrived += replies
+        self._arrived += [(task, slot, value) for (task, slot), value in returned]
+        return bool(self._arrived or self._calls)
 
     def _swap(self) -> None:
         """Load a model, as all requests in flight wait for one."""
-        row = next(task.row for task, _, _ in self._asked.values())
+        row = next(task.row for task, *_ in self._asked.values())
         swapper = row.swapper or Swapper.loaded(row.engines)
         with self.machine.stopped():  # loading does not count toward deadlines
             swapper.swap([port.engine for port in self._busy])
@@ -169,15 +197,16 @@ class Scheduler:
     def _hand_out(self, reply: Completion | Failure) -> None:
         if reply.id not in self._asked:
             return  # it arrived after a timeout
-        task, slot, _ = self._answered(reply.id)
+        task, slot, *_ = self._answered(reply.id)
         if isinstance(reply, Completion) and isinstance(task.effect, Ask):
             names = task.effect.stage, task.effect.requests[slot].model
             task.row.usages.append((names, reply.usage))
         self._deliver(task, slot, reply)
 
-    def _answered(self, name: str) -> tuple[_Task, int, Port]:
+    def _answered(self, name: str) -> tuple[_Task, int, Port, int]:
         """Remove a request from those in flight."""
         found = self._asked.pop(name)
+        self.samples -= found[3]
         if self._busy[found[2]] == 1:
             del self._busy[found[2]]
         else:
@@ -185,7 +214,7 @@ class Scheduler:
         return found
 
     def _hear(self, delta: Delta) -> None:
-        task, slot, _ = self._asked.get(delta.id, (None, 0, None))
+        task, slot, *_ = self._asked.get(delta.id, (None, 0))
         if task is not None and isinstance(task.effect, Ask) and task.effect.sink is not None:
             task.effect.sink.emit(slot, delta.sample, delta.text)
 
@@ -245,7 +274,8 @@ class Scheduler:
     def _ask(self, task: _Task, requests: Iterable[Request]) -> None:
         for slot, request in enumerate(requests):
             port = self._port(task.row, task.row.engines[request.model])
-            self._asked[request.id] = (task, slot, port)
+            self._asked[request.id] = (task, slot, port, request.drawn)
+            self.samples += request.drawn
             self._busy[port] = self._busy.get(port, 0) + 1
             self._outbox.setdefault(port, []).append(request)
 
@@ -275,6 +305,7 @@ class Scheduler:
             row = task.row
             failures = (failed.failure,) if failed else failures_of(flow) if flow else ()
             usages, first = Usages.of(row.usages), next(iter(failures), None)
+            self._row_done = True
             row.done(Outcome(row.index, row.start.id, flow, first, usages, row.start))
             return
         if failed is not None and isinstance(parent.effect, All):
@@ -309,7 +340,7 @@ class Scheduler:
             task.work.close()
             if task.timer is not None:
                 task.timer.active = False
-        self._forget([name for name, (task, _, _) in self._asked.items() if task in gone])
+        self._forget([name for name, (task, *_) in self._asked.items() if task in gone])
         self._calls.forget(lambda who: who[0] in gone)
 
     def abort(self, row: Row | None = None) -> None:
@@ -318,9 +349,11 @@ class Scheduler:
         def is_gone(task: _Task) -> bool:
             return row is None or task.row is row
 
-        self._forget([name for name, (task, _, _) in self._asked.items() if is_gone(task)])
+        self._forget([name for name, (task, *_) in self._asked.items() if is_gone(task)])
         self._calls.forget(lambda who: is_gone(who[0]))
         self._timers.cancel(is_gone)
+        kept = (one for one in self._arrived if not isinstance(one, tuple) or not is_gone(one[0]))
+        self._arrived = deque(kept)
 
     def close(self) -> None:
         """Abort everything, and end the thread of user functions."""
@@ -330,7 +363,7 @@ class Scheduler:
     def _forget(self, names: Iterable[str]) -> None:
         by_port: dict[Port, set[str]] = {}
         for name in names:
-            _, _, port = self._answered(name)
+            _, _, port, _ = self._answered(name)
             by_port.setdefault(port, set()).add(name)
         for port, gone in by_port.items():
             waiting = self._outbox.get(port, [])

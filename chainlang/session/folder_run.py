@@ -84,7 +84,8 @@ class Interrupted(KeyboardInterrupt):
 
     def __init__(self, summary: Summary) -> None:
         self.summary = summary
-        super().__init__(f"{summary.rows} rows are in {summary.folder}")
+        rows = f"{summary.rows:,} {'row is' if summary.rows == 1 else 'rows are'}"
+        super().__init__(f"{rows} in {summary.folder}: run the same call again to resume")
 
     def __reduce__(self) -> tuple[type[Interrupted], tuple[Summary]]:
         """Return the state for a pickle, which is the summary and not the message."""
@@ -220,13 +221,17 @@ class FolderRun:
                 yield begun
 
     def outcomes(self) -> Iterator[Outcome]:
-        """Yield the outcome of each row that is not in the folder."""
-        return run(
-            self.prepared,
-            self.rows,
-            first=self.folder.output.rows,
-            redraws=redrawn(self.folder.journal),
-        )
+        """Yield the outcome of each row that is not in the folder, in order and without a gap.
+
+        After an interrupt, rows behind one that is not completed are left out: the files keep the
+        order of the rows, and the journal has their samples.
+        """
+        due = self.folder.output.rows
+        redraws = redrawn(self.folder.journal)
+        for outcome in run(self.prepared, self.rows, first=due, redraws=redraws):
+            if outcome.index == due:
+                due += 1
+                yield outcome
 
     def write(self, outcome: Outcome) -> None:
         """Write the outcome of a row. Raises `StopError` instead if its model is unavailable."""

@@ -10,6 +10,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 SOON = 60  # seconds that are waited: long, for a machine that is busy, but not as long as the run
 ROOT = Path(__file__).parents[2]
 
@@ -43,3 +45,75 @@ def test_a_run_on_vllm_ends_soon_and_says_what_it_has(model: Path, tmp_path: Pat
     metadata = json.loads((tmp_path / "out" / "metadata.json").read_text())
     assert metadata["status"] == "interrupted"
     assert said.startswith(f"interrupted: {metadata['rows']['read']:,} row")
+
+
+# ---------------------------------------------------------------- while it is imported or loaded
+
+# Ctrl-C is pressed when a module begins to be imported, or when the weights are read.
+PRESSED = """
+import importlib.abc, signal, sys
+from chainlang import chain
+
+moment, times = sys.argv[1], int(sys.argv[2])
+
+def press():
+    for _ in range(times):
+        signal.raise_signal(signal.SIGINT)
+
+class Finder(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == moment:
+            sys.meta_path.remove(self)
+            press()
+
+def progress(message):
+    if message.startswith(moment):
+        press()
+
+sys.meta_path.insert(0, Finder())
+qa = chain("2:E:tiny:0.7 >> J:tiny")
+for attempt in (1, 2):
+    try:
+        print(qa("What is 17 + 25?", progress=progress).ok)
+    except KeyboardInterrupt:
+        print("interrupted")
+        moment = ""
+    except Exception as error:
+        print(type(error).__name__, error)
+"""
+
+
+def pressed(moment: str, times: int = 1) -> list[str]:
+    found = subprocess.run(
+        [sys.executable, "-c", PRESSED, moment, str(times)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return found.stdout.splitlines()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "torch",
+        "torch.fx",
+        "vllm.envs",
+        "transformers.generation",
+        "vllm.v1.engine.llm_engine",
+        "loading",
+    ],
+)
+def test_one_while_vllm_is_imported_or_loaded_leaves_nothing_half_done(moment: str) -> None:
+    assert pressed(moment) == ["interrupted", "True"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", ["torch.fx", "vllm.v1.engine.llm_engine"])
+def test_two_of_them_end_it_at_once_and_the_next_call_says_what_to_do(moment: str) -> None:
+    first, second, *hints = pressed(moment, times=2)
+    assert first == "interrupted"
+    assert second.startswith("EngineError error[engine]: vLLM can't be used in this process: ")
+    assert any("restart the kernel" in hint for hint in hints)

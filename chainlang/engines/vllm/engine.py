@@ -19,6 +19,7 @@ from chainlang.engines.protocol import Metrics, Size, refuse
 from chainlang.engines.vllm.chat_template import PromptError
 from chainlang.engines.vllm.fingerprint import fingerprint
 from chainlang.engines.vllm.in_flight import RequestInFlight
+from chainlang.engines.vllm.interruption import not_halfway
 from chainlang.engines.vllm.load import (
     Loaded,
     check_process,
@@ -138,6 +139,11 @@ class VllmEngine:
         )
 
     @property
+    def serial(self) -> bool:
+        """Whether a step takes the longer the more samples are in the batch: on the CPU."""
+        return self._model.device == "cpu"
+
+    @property
     def metrics(self) -> Metrics:
         """Counters since it was created. Prompt tokens include those of aborted requests."""
         usage = self._scheduled.with_prompts(self._finished_usage)
@@ -170,7 +176,9 @@ class VllmEngine:
         """
         self._check_open()
         check_process()
-        if self._loaded is None:
+        if self._loaded is not None:
+            return
+        with not_halfway(f"loading {self.model}"):
             loaded = load(self._model, progress)
             self._spare_tokens = spare_tokens(loaded.config)
             self._scheduled.watch(loaded.engine.engine_core.engine_core.scheduler)

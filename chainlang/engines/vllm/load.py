@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 from attrs import define, frozen
 
 from chainlang.engines.protocol import refuse, refuse_fork
+from chainlang.engines.vllm.interruption import not_halfway
 from chainlang.engines.vllm.load_errors import explained, short
 from chainlang.engines.vllm.memory_size import CPU_DTYPE, cpu_cache, has_gpu
 from chainlang.engines.vllm.silence import quiet
@@ -113,9 +114,10 @@ class Loaded:
 def prepare(model: str, settings: Mapping[str, Any], progress: Progress = None) -> Prepared:
     """Return everything that loading a model needs. Raises `EngineError` with the reason."""
     _report(progress, "importing vLLM")
-    device = _device()
-    with _explained(model):
-        return _prepared(model, settings, device)
+    with not_halfway("importing vLLM"):
+        device = _device()
+        with _explained(model):
+            return _prepared(model, settings, device)
 
 
 def load(model: Prepared, progress: Progress = None) -> Loaded:

@@ -10,12 +10,14 @@ from typing import Any
 from attrs import frozen
 
 from chainlang.engines.protocol import refuse
+from chainlang.engines.vllm.interruption import not_halfway
 from chainlang.engines.vllm.load import CPU_BLOCK, Prepared, resolve_model
 from chainlang.engines.vllm.load_errors import short
 from chainlang.engines.vllm.memory_size import on_cpu
 from chainlang.engines.vllm.prefill import Constraint, constraint
 from chainlang.engines.vllm.silence import quiet
 from chainlang.engines.vllm.tokenize import Prompts
+from chainlang.errors import EngineError
 from chainlang.protocol.messages import Message, Role
 
 _GPU_BLOCK = 16  # vLLM's own default
@@ -71,13 +73,15 @@ def reader(
     """
     source = resolve_model(model)
     try:
-        with quiet():
+        with not_halfway("importing the tokenizer"), quiet():
             import xgrammar  # noqa: F401  # needed for the prefill
             from transformers import AutoConfig, AutoTokenizer
 
             tokenizer = AutoTokenizer.from_pretrained(source, revision=revision)
             config = AutoConfig.from_pretrained(source, revision=revision)
             prompts = Prompts(tokenizer)
+    except EngineError:
+        raise
     except ModuleNotFoundError as error:
         refuse(f"{error.name} is not installed; it comes with vLLM and tokenizes prompts")
     except Exception as error:  # noqa: BLE001  # these libraries have no common base class
