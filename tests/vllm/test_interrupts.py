@@ -67,7 +67,7 @@ class Finder(importlib.abc.MetaPathFinder):
             press()
 
 def progress(message):
-    if message.startswith(moment):
+    if moment and message.startswith(moment):
         press()
 
 sys.meta_path.insert(0, Finder())
