@@ -72,7 +72,8 @@ class Outputs:
                 return self._of_record(flow)
             case Branched(results, start):
                 arms = tuple((name, self.of_flow(one)) for name, one in results)
-                return Branched(arms, self._of_record(start))
+                before = evolve(self._of_record(start), candidates=())  # the arms have the results
+                return Branched(arms, before)
             case RowFailure():
                 return flow
         assert_never(flow)
