@@ -10,25 +10,31 @@ from benchmarks.one_call import BEFORE, unpacked
 from benchmarks.turns import HERE, OURS, Report, in_turns, median
 from chainlang.settings import DEFAULT_WINDOW
 
+JUDGED, COUNTED = "9:E:tiny:0.7 >> J:tiny", "3:E:tiny:0.7 >> M"
 CHAINS = (
-    "9:E:tiny:0.7 >> J:tiny",
+    JUDGED,
+    COUNTED,
     "5:E:tiny:0.7 >> V:tiny >> J:tiny",
-    "3:E:tiny:0.7 >> M",
+    "(3:E:tiny:0.7 & E:tiny) >> J:tiny",
     "E:tiny >> loop(V:tiny, until=\"verdict == 'correct'\", max=2)",
 )
-SIZES = ((300, DEFAULT_WINDOW, 5), (3000, 32, 1), (3000, DEFAULT_WINDOW, 1))
-"""Rows, window and rounds of each part of the table."""
-QUICK = ((4, 2, 1),)
+PARTS = (
+    (300, DEFAULT_WINDOW, 5, CHAINS),
+    (3000, 32, 1, (JUDGED, COUNTED)),
+    (3000, DEFAULT_WINDOW, 1, (JUDGED, COUNTED)),
+)
+"""Rows, window, rounds and chains of each part of the table."""
+QUICK = ((4, 2, 1, CHAINS),)
 SHARE = 0.15
 OLD, NEW = BEFORE, "now"
 
 
 def table(*, quick: bool = False) -> str:
-    sizes = QUICK if quick else SIZES
+    parts = QUICK if quick else PARTS
     jobs = [
         {"rows": questions(rows, number), "text": text, "window": window}
-        for rows, window, rounds in sizes
-        for text in CHAINS
+        for rows, window, rounds, chains in parts
+        for text in chains
         for number in range(rounds)
     ]
     with TemporaryDirectory() as folder:
@@ -52,8 +58,8 @@ def table(*, quick: bool = False) -> str:
         "|---:|---:|---|---:|---:|---:|---:|---:|---:|---:|",
     ]
     at = 0
-    for rows, window, rounds in sizes:
-        for text in CHAINS:
+    for rows, window, rounds, chains in parts:
+        for text in chains:
             reports = {name: each[at : at + rounds] for name, each in found.items()}
             lines.append(f"| {rows:,} | {window} | `{text}` | {' | '.join(compared(reports))} |")
             at += rounds

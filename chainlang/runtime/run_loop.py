@@ -82,9 +82,6 @@ def run(
         for equal in window.keep(outcome.showing(plan.outputs)):
             trace.done(equal)
 
-    def has_room() -> bool:
-        return window.has_room(scheduler.samples)
-
     def start(record: Record) -> None:
         context = RowContext(
             prepared.seed,
@@ -100,7 +97,9 @@ def run(
     try:
         while True:
             check()
-            while more and not budget.used_up and has_room() and not window.ready:
+            while more and not (
+                budget.used_up or window.ready or window.is_full(scheduler.samples)
+            ):
                 read = next(source, None)
                 if read is None:
                     more = False
@@ -118,7 +117,7 @@ def run(
                 return
             if budget.is_over(news):
                 raise error_of("stopped", budget.used_up)
-            if has_room() and more and not budget.used_up:
+            if more and not (budget.used_up or window.is_full(scheduler.samples)):
                 continue
             news = scheduler.receive()
     except KeyboardInterrupt:

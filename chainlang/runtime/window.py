@@ -44,12 +44,11 @@ class Window:
         """Number of rows that are in the window."""
         return self.admitted - self.taken
 
-    def has_room(self, samples: int) -> bool:
-        """Return whether a further row may start, with so many samples in flight."""
-        if self.in_flight >= self.size:
-            return False
+    def is_full(self, samples: int) -> bool:
+        """Return whether no further row may start, with so many samples in flight."""
         completed = self.taken - self.first + len(self._done)
-        return not self.gradual or samples < FIRST_SAMPLES * (1 + completed)
+        waits = self.gradual and samples >= FIRST_SAMPLES * (1 + completed)
+        return waits or self.in_flight >= self.size
 
     def waits(self, start: Record) -> bool:
         """Return whether the next row waits for an equal one, and keep it if so.
