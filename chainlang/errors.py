@@ -66,6 +66,10 @@ class SourceError(ChainlangError):
     """A file can't be read: it is missing, not UTF-8, or outside the folder of its chain."""
 
 
+class DiskError(SourceError):
+    """A file can't be read or written now: the disk is full, or another process holds a lock."""
+
+
 class DocumentError(ChainlangError):
     """A JSON document is not a chain."""
 
@@ -185,18 +189,20 @@ class ChainlangWarning(UserWarning):
         super().__init__("\n" + render(self.diagnostics))
 
 
-def raise_or_warn(diagnostics: Iterable[Diagnostic]) -> None:
-    """Raise the errors among diagnostics; if there are none, issue a warning for each.
-
-    The warning has the line of the caller outside chainlang, whatever the depth of the call.
-    """
-    found = tuple(diagnostics)
-    raise_errors(found)
+def warn(diagnostic: Diagnostic) -> None:
+    """Issue a warning with the line of the caller outside chainlang, whatever the depth."""
     level, frame = 1, sys._getframe()
     while frame.f_back is not None and _is_ours(frame.f_globals.get("__name__", "")):
         level, frame = level + 1, frame.f_back
+    warnings.warn(ChainlangWarning([diagnostic]), stacklevel=level)
+
+
+def raise_or_warn(diagnostics: Iterable[Diagnostic]) -> None:
+    """Raise the errors among diagnostics; if there are none, issue a warning for each."""
+    found = tuple(diagnostics)
+    raise_errors(found)
     for one in found:
-        warnings.warn(ChainlangWarning([one]), stacklevel=level)
+        warn(one)
 
 
 def _is_ours(module: str) -> bool:

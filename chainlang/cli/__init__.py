@@ -11,12 +11,13 @@ import gc
 import io
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import NoReturn
 
 from chainlang.cli import ask, check, explain, fmt, interrupt, run, show
 from chainlang.cli.flags import Command
-from chainlang.errors import ChainlangError
+from chainlang.errors import ChainlangError, ChainlangWarning
 
 SUCCESS, BAD_INPUT = 0, 2
 
@@ -55,10 +56,18 @@ def execute(arguments: Sequence[str] | None = None) -> int:
     from chainlang.cli.output import report
 
     options = command_line().parse_args(arguments)
+    as_log = getattr(options, "log_format", None) == "json"
+
+    def show(message: Warning | str, *_: object, **__: object) -> None:
+        if isinstance(message, ChainlangWarning):
+            report(message.diagnostics, as_log=as_log)
+
     try:
-        status: int = options.run(options)
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", ChainlangWarning)
+            warnings.showwarning = show
+            status: int = options.run(options)
     except ChainlangError as error:
-        as_log = getattr(options, "log_format", None) == "json"
         report(error.diagnostics, as_json=getattr(options, "json", False), as_log=as_log)
         return BAD_INPUT
     return status

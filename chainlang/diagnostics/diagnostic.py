@@ -25,6 +25,8 @@ LINTS = frozenset(
     }
 )
 """Codes of warnings: the chain is valid, but may not be what its author meant."""
+NOTICES = frozenset({"cache"})
+"""Codes of warnings about a run: it continues without something that it can do without."""
 
 
 Kind = Literal[
@@ -39,8 +41,8 @@ Kind = Literal[
 class Diagnostic:
     """One error or warning: its place, message and hint, and the same as data.
 
-    `code` is stable (`LINTS` and `chainlang.errors.ERRORS` list all of them). `span` is None for a
-    chain built in Python, which has no text. `message` and `hint` are for people; code uses the
+    `code` is stable (`LINTS`, `NOTICES` and `chainlang.errors.ERRORS` list all). `span` is None for
+    a chain built in Python, which has no text. `message` and `hint` are for people; code uses the
     other fields.
     """
 
@@ -62,8 +64,8 @@ class Diagnostic:
 
     @property
     def severity(self) -> Literal["error", "warning"]:
-        """``"warning"`` for codes in `LINTS`, otherwise ``"error"``."""
-        return "warning" if self.code in LINTS else "error"
+        """``"warning"`` for codes in `LINTS` and `NOTICES`, otherwise ``"error"``."""
+        return "warning" if self.code in LINTS or self.code in NOTICES else "error"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the diagnostic as JSON values; lines and columns are counted from 1.

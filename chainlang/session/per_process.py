@@ -42,6 +42,12 @@ class PerProcess(Generic[Key, Opened]):
                 self._opened[key] = make()
             return self._opened[key]
 
+    def drop(self, key: Key, end: Callable[[Opened], object]) -> None:
+        """Call `end` for the object of a key, if any; later calls of `open` make another."""
+        found = self._opened.pop(key, None)
+        if found is not None:
+            end(found)
+
     def close(self, end: Callable[[Opened], object]) -> None:
         """Call `end` for each object; later calls of `open` make new ones."""
         while self._opened:

@@ -17,7 +17,7 @@ from chainlang.runtime.ports.recording import Memory
 from chainlang.runtime.ports.stack import OpenPort, stacked
 from chainlang.session.per_process import PerProcess
 from chainlang.settings import CacheMode, RowSettings
-from chainlang.store.cache import InMemory, Level, Levels, open_on_disk
+from chainlang.store.cache import Dispensable, InMemory, Level, Levels, opened_on_disk
 from chainlang.store.sample_codec import Drawn
 
 _OPEN: PerProcess[tuple[Path, int, str | None], Levels] = PerProcess()
@@ -63,16 +63,20 @@ def _levels(settings: RowSettings) -> Levels:
     folder = settings.cache_folder or usual_folder()
     secret = settings.cache_redis
     url = secret.get_secret_value() if secret is not None else None
+    key = (folder.resolve(), settings.cache_bytes, url)
 
     def made() -> Levels:
-        levels: list[Level] = [InMemory(), open_on_disk(folder, settings.cache_bytes)]
+        levels: list[Level] = [InMemory(), opened_on_disk(folder, settings.cache_bytes)]
         if url is not None:
             from chainlang.store.redis_cache import InRedis
 
-            levels.append(InRedis.open(url))
+            levels.append(Dispensable(InRedis.open(url)))
         return Levels(tuple(levels))
 
-    return _OPEN.open((folder.resolve(), settings.cache_bytes, url), made)
+    found = _OPEN.find(key)
+    if found is not None and found.has_failed:
+        _OPEN.drop(key, Levels.close)
+    return _OPEN.open(key, made)
 
 
 def usual_folder() -> Path:

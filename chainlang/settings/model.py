@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import (
@@ -36,6 +35,7 @@ from chainlang.settings.setting import (
     Delimiter,
     Encoding,
     Engines,
+    Folder,
     Format,
     Names,
     OnError,
@@ -117,7 +117,7 @@ class Settings(BaseModel):
     """sample cache, shared by all runs: off, read, write (read and store), refresh (resample and
     store)"""
     cache_folder: Annotated[
-        Path | None, Takes("a folder", "str | PathLike[str]", metavar="FOLDER")
+        Folder | None, Takes("a folder", "str | PathLike[str]", metavar="FOLDER")
     ] = None
     """folder of the sample cache; default: in the user's cache folder"""
     cache_bytes: Annotated[PositiveInt, Takes("a number of bytes ≥ 1", "int", metavar="BYTES")] = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import date
 from enum import Enum
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
 from attrs import evolve, frozen
@@ -96,6 +97,14 @@ def _address_fault(value: object) -> str:
     return "" if fault is None else f"it {fault.what}"
 
 
+def _home(value: Path) -> Path:
+    try:
+        return value.expanduser()
+    except RuntimeError:  # there is no such user
+        raise ValueError("no home folder") from None
+
+
+Folder = Annotated[Path, AfterValidator(_home)]
 Address = Annotated[str, AfterValidator(_address)]
 
 

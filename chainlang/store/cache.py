@@ -7,22 +7,27 @@ never returns other ones than were recorded.
 
 from __future__ import annotations
 
+import errno
+import os
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
-from attrs import define, field
+from attrs import define, evolve, field
 
-from chainlang.errors import error_of
+from chainlang.diagnostics.diagnostic import Diagnostic
+from chainlang.errors import DiskError, SourceError, warn
 from chainlang.store.sample_codec import Drawn
-from chainlang.store.sample_table import EVICTING, SampleTable
+from chainlang.store.sample_table import EARLIER, EVICTING, SampleTable
 from chainlang.store.sqlite import Database, FileKind
 
 FILE = "cache.sqlite"
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 FORMAT = 1
-_PATIENCE = 30.0  # seconds to wait while another process writes
+_PATIENCE = 10.0  # seconds to wait while another process writes
 _REMOVE = "remove it, or name another folder: cache_folder=..."
 _KIND = FileKind(
     name="cache",
@@ -30,6 +35,7 @@ _KIND = FileKind(
     mark=0x63616368,  # "cach"
     format=FORMAT,
     schema=EVICTING,
+    earlier=(EARLIER,),
     pragmas=("journal_mode = WAL", "synchronous = NORMAL"),
     is_checked=False,
     if_failed='to run without it: cache="off"',
@@ -106,10 +112,48 @@ def _weight(drawn: Drawn) -> int:
 
 
 @define(eq=False)
+class Dispensable:
+    """A level that a run can do without: after a failure, which is a warning, it is not used."""
+
+    level: Level
+    has_failed: bool = False
+
+    def find(self, keys: Iterable[bytes]) -> Mapping[bytes, Drawn]:
+        """Return the samples of the keys that are present; none after a failure."""
+        if not self.has_failed:
+            with self._warned():
+                return self.level.find(keys)
+        return {}
+
+    def record(self, drawn: Mapping[bytes, Drawn]) -> None:
+        """Record samples, unless the level has failed."""
+        if not self.has_failed:
+            with self._warned():
+                self.level.record(drawn)
+
+    def close(self) -> None:
+        """Close the level."""
+        self.level.close()
+
+    @contextmanager
+    def _warned(self) -> Iterator[None]:
+        try:
+            yield
+        except SourceError as error:
+            self.has_failed = True
+            _warn(error)
+
+
+@define(eq=False)
 class Levels:
     """Several levels, the fastest first; a hit is copied to the levels before it."""
 
     levels: tuple[Level, ...]
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether a level has failed, so that it is to be opened again."""
+        return any(isinstance(one, Dispensable) and one.has_failed for one in self.levels)
 
     def find(self, keys: Iterable[bytes]) -> dict[bytes, Drawn]:
         """Return the samples that any level has."""
@@ -145,10 +189,32 @@ def open_on_disk(folder: Path, most: int) -> SampleTable:
     path = folder / FILE
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with suppress(FileExistsError):  # prompts of all runs are in it: it is private
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     except OSError as error:
         message = f"{folder}: can't create the cache: {error.strerror}"
-        raise error_of("file", message, "name another folder: cache_folder=...") from error
+        hint = "name another folder: cache_folder=..."
+        kind = DiskError if error.errno in _FULL else SourceError
+        raise kind([Diagnostic("file", message, hint=hint)]) from error
     address = str(path)
     settings = {"timeout": _PATIENCE, "check_same_thread": False}
     database = Database.open(_KIND, address, address, **settings)
     return SampleTable(database, durable=False, evict=most)
+
+
+def opened_on_disk(folder: Path, most: int) -> Dispensable:
+    """Return the level of `open_on_disk`; a warning and an unused one if the disk or a lock fails.
+
+    Raises `SourceError` for a file that is no cache.
+    """
+    try:
+        return Dispensable(open_on_disk(folder, most))
+    except DiskError as error:
+        _warn(error)
+        return Dispensable(InMemory(0), has_failed=True)
+
+
+def _warn(error: SourceError) -> None:
+    for one in error.diagnostics:
+        message = f"{one.message}; the run continues without this cache"
+        warn(evolve(one, code="cache", message=message))

@@ -7,7 +7,8 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from chainlang.errors import error_of
+from chainlang.diagnostics.diagnostic import Diagnostic
+from chainlang.errors import DiskError, error_of
 
 _WHY = {
     errno.ELOOP: "this is a link, and links in a run folder are not followed",
@@ -37,7 +38,7 @@ def database_errors(path: str, name: str, *, failed: str, damaged: str) -> Itera
     try:
         yield
     except sqlite3.OperationalError as error:
-        raise error_of("file", f"{path}: {error}", failed) from error
+        raise DiskError([Diagnostic("file", f"{path}: {error}", hint=failed)]) from error
     except sqlite3.DatabaseError as error:
         raise error_of("file", f"{path}: the {name} is damaged: {error}", damaged) from error
     except UnicodeDecodeError as error:  # SQLite quotes what it can't read

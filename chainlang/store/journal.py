@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from types import UnionType
 from typing import Any
 
 from attrs import define
 
-from chainlang.errors import error_of
+from chainlang.errors import ChainlangError, error_of
 from chainlang.store.cleanup import JOURNAL
 from chainlang.store.safe_files import Folder
 from chainlang.store.sample_codec import Drawn, checksum, fits
@@ -99,8 +100,12 @@ class Journal:
         with self._database.errors(), transaction(connection):
             connection.executemany("INSERT OR REPLACE INTO notes VALUES (?, ?, ?)", rows)
 
-    def note(self, name: str) -> Any:
-        """Return the saved value of a name; None if there is none."""
+    def note(self, name: str, **types: type | UnionType) -> Any:
+        """Return the saved value of a name; None if there is none.
+
+        With `types` it is an object, and each of these fields that it has is of the type. Raises
+        `SourceError` for a note that is damaged, or of another shape.
+        """
         question = "SELECT entry, sum FROM notes WHERE name = ?"
         with self._database.errors():
             row = self._database.connection.execute(question, [name]).fetchone()
@@ -109,4 +114,18 @@ class Journal:
         entry, total = row
         if not fits(name.encode(), entry, total):
             raise self._database.damaged(f"the note {name!r} does not match its checksum")
-        return json.loads(entry)
+        try:
+            value = json.loads(entry)
+        except (ValueError, RecursionError) as error:
+            raise self.odd(name) from error
+        if value is None or not types:
+            return value
+        if not isinstance(value, dict) or not all(
+            isinstance(value[field], types[field]) for field in types.keys() & value.keys()
+        ):
+            raise self.odd(name)
+        return value
+
+    def odd(self, name: str) -> ChainlangError:
+        """Return the error of a note of another shape, although its checksum matches."""
+        return self._database.damaged(f"the note {name!r} can't be read")

@@ -10,7 +10,15 @@ from urllib.parse import urlsplit
 from attrs import define
 
 from chainlang.errors import error_of
-from chainlang.store.sample_codec import Drawn, LaterEntry, checksum, decoded, encoded, fits
+from chainlang.store.sample_codec import (
+    Drawn,
+    LaterEntry,
+    OddEntry,
+    checksum,
+    decoded,
+    encoded,
+    fits,
+)
 
 _PREFIX = b"chainlang:1:"
 _SUM = 8  # bytes of the checksum, before the entry
@@ -68,7 +76,7 @@ class InRedis:
                 values = self._client.mget([_PREFIX + key for key in some])
             for key, value in zip(some, values, strict=True):
                 if value is not None and fits(key, value[_SUM:], value[:_SUM]):
-                    with suppress(LaterEntry):
+                    with suppress(LaterEntry, OddEntry):
                         found[key] = decoded(value[_SUM:])
         return found
 

@@ -89,7 +89,9 @@ def begun(
         return Begun(journal, fresh, identity.get(DATE))
     journal = Journal.open(root)
     try:
-        before = journal.note(_RUN)
+        before = journal.note(_RUN, chain=str, plan=str, seed=int, models=dict, settings=dict)
+        if before is not None and not {"chain", "plan"} <= before.keys():
+            raise journal.odd(_RUN)
         now = json.loads(json.dumps(dated(identity, before or {})))
         if before is not None and not changed:  # None: it was interrupted before its start
             _hold_same(root.path, before, now)
@@ -117,16 +119,26 @@ def begun(
 
 def _written(journal: Journal) -> Mapping[str, Any] | None:
     """Return the last note of an output; None if the folder has none."""
-    note: Mapping[str, Any] | None = journal.note(OUTPUT)
-    return note if note is not None else journal.note(PART)
+    note: Mapping[str, Any] | None = _output(journal, OUTPUT)
+    return note if note is not None else _output(journal, PART)
+
+
+def _output(journal: Journal, name: str) -> Mapping[str, Any] | None:
+    note: Mapping[str, Any] | None = journal.note(name, rows=int, inputs=str, part_rows=int)
+    if note is not None and not {"rows", "inputs"} <= note.keys():
+        raise journal.odd(name)
+    return note
 
 
 def _left(journal: Journal, root: Folder, fresh: Output) -> tuple[Output, set[str] | None]:
     """Return the last noted output whose files are unchanged, with them; else a fresh output."""
     for name in (OUTPUT, PART):
-        note = journal.note(name)
-        output = Output.noted(root, note, fresh.stages) if note is not None else fresh
-        files = output.kept() if note is not None and output.is_alike(fresh) else None
+        note = _output(journal, name)
+        try:
+            output = Output.noted(root, note, fresh.stages) if note is not None else fresh
+            files = output.kept() if note is not None and output.is_alike(fresh) else None
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise journal.odd(name) from error
         if files is not None:
             return output, files
     return fresh, None

@@ -22,10 +22,19 @@ Redrawn: TypeAlias = dict[str, dict[str, int]]
 def redrawn(journal: Journal) -> Redrawn:
     """Return the number of times that failed rows and arms are resampled."""
     note: Mapping[str, int | Mapping[str, int]] = journal.note(REDRAWN) or {}
+    if not isinstance(note, dict) or not all(map(_is_count, note.values())):
+        raise journal.odd(REDRAWN)
     # A number is a note of a version in which no arm failed alone.
     return {
         row_id: {"": arms} if isinstance(arms, int) else dict(arms) for row_id, arms in note.items()
     }
+
+
+def _is_count(arms: object) -> bool:
+    """Return whether a value is the number of a row, or the numbers of its arms."""
+    if isinstance(arms, dict):
+        return all(isinstance(one, int) for one in arms.values())
+    return isinstance(arms, int)
 
 
 def again(journal: Journal, root: Folder, *, cut: bool = True) -> Redrawn:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Literal
+from weakref import WeakSet
 
 from attrs import define
 
@@ -62,6 +63,7 @@ class Folder:
         """
         try:
             fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _LOCKED.add(self)
         except BlockingIOError as error:
             what = f"{self.path}: another run is writing to this folder"
             raise error_of("file", what, "wait for it, or name another folder") from error
@@ -70,6 +72,7 @@ class Folder:
 
     def close(self) -> None:
         """Close and unlock the folder. Closing twice does nothing."""
+        _LOCKED.discard(self)
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
@@ -174,6 +177,22 @@ class Folder:
         if stat.S_ISREG(mode):
             return "file"
         return "link" if stat.S_ISLNK(mode) else "other"
+
+
+_LOCKED: WeakSet[Folder] = WeakSet()
+"""Folders that this process has locked."""
+
+
+def _let_go() -> None:
+    """Close the locked folders in a forked process: it would keep the lock of its parent's run.
+
+    The lock is the parent's, and holds until the parent ends.
+    """
+    for folder in tuple(_LOCKED):
+        folder.close()
+
+
+os.register_at_fork(after_in_child=_let_go)
 
 
 def is_there(path: Path) -> bool:

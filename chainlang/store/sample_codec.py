@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, get_args
 
 from attrs import asdict, astuple, fields, frozen
 
-from chainlang.protocol.messages import Sample
+from chainlang.protocol.messages import Finish, Sample
 
 _USUAL = {one.name: one.default for one in fields(Sample)}
 _FORMAT, _UNDER = "format", "under"
@@ -60,6 +61,10 @@ class LaterEntry(ValueError):
     """An entry of a later version; the message is the unknown field."""
 
 
+class OddEntry(ValueError):
+    """An entry that is no sample, although its checksum matches."""
+
+
 def encoded(drawn: Drawn) -> bytes:
     """Return a sample as JSON, without fields that have their default.
 
@@ -78,17 +83,54 @@ def encoded(drawn: Drawn) -> bytes:
 def decoded(entry: bytes) -> Drawn:
     """Return the sample of an entry, with defaults for missing fields.
 
-    Raises `LaterEntry` for an unknown field.
+    Raises `LaterEntry` for an unknown field, and `OddEntry` for any other shape.
     """
-    prompt_tokens, said = json.loads(entry)
-    number, under = said.pop(_FORMAT, 1), said.pop(_UNDER, None)
+    try:
+        match json.loads(entry):
+            case [int(prompt_tokens), {"text": _, "finish": _, "tokens": _} as said]:
+                number, under = said.pop(_FORMAT, 1), said.pop(_UNDER, None)
+            case _:
+                raise OddEntry("it is no sample")
+    except (ValueError, RecursionError) as error:
+        raise OddEntry("it is no sample") from error
     if later := sorted(said.keys() - _USUAL.keys()):
         raise LaterEntry(later[0])
     values: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in said.items()
     }
-    bounds = None if under is None else Bounds(*under)
+    odd = [name for name, value in values.items() if not _FITS[name](value)]
+    if odd or not isinstance(number, int):
+        raise OddEntry(f"its {', '.join(odd) or _FORMAT} can't be read")
+    match under:
+        case None:
+            bounds = None
+        case [int(max_tokens), int() | None as context]:
+            bounds = Bounds(max_tokens, context)
+        case _:
+            raise OddEntry(f"its {_UNDER} can't be read")
     return Drawn(Sample(**values), prompt_tokens, number, bounds)
+
+
+def _several(*types: type) -> Callable[[object], bool]:
+    return lambda value: isinstance(value, tuple) and all(isinstance(one, types) for one in value)
+
+
+def _one(*types: type) -> Callable[[object], bool]:
+    return lambda value: isinstance(value, types)
+
+
+_FITS: Mapping[str, Callable[[Any], bool]] = {
+    "text": _one(str),
+    "finish": lambda value: value in get_args(Finish),
+    "tokens": _one(int),
+    "token_ids": _several(int),
+    "unkept": _several(str),
+    "reasoning": _one(str),
+    "logprobs": _several(int, float),
+    "needs": _one(int),
+    "refusal": _one(str),
+}
+"""For each field of a sample, whether a value in an entry has its type."""
 
 
 def checksum(key: bytes, entry: bytes) -> bytes:
@@ -96,6 +138,8 @@ def checksum(key: bytes, entry: bytes) -> bytes:
     return hashlib.blake2b(entry, key=key[:64], digest_size=8).digest()
 
 
-def fits(key: bytes, entry: object, total: object) -> bool:
+def fits(key: object, entry: object, total: object) -> bool:
     """Return whether an entry matches its checksum."""
-    return isinstance(entry, bytes) and checksum(key, entry) == total
+    if not (isinstance(key, bytes) and isinstance(entry, bytes)):
+        return False
+    return checksum(key, entry) == total

@@ -10,7 +10,15 @@ from typing import Any
 from attrs import define, field
 
 from chainlang.errors import error_of
-from chainlang.store.sample_codec import Drawn, LaterEntry, checksum, decoded, encoded, fits
+from chainlang.store.sample_codec import (
+    Drawn,
+    LaterEntry,
+    OddEntry,
+    checksum,
+    decoded,
+    encoded,
+    fits,
+)
 from chainlang.store.sqlite import Database, transaction
 
 # Samples are stored in the order of their recording, with an index of keys: keys are hashes, so a
@@ -18,6 +26,8 @@ from chainlang.store.sqlite import Database, transaction
 _COLUMNS = "key BLOB NOT NULL UNIQUE, entry BLOB NOT NULL, sum BLOB NOT NULL"
 DURABLE = f"CREATE TABLE samples ({_COLUMNS})"
 EVICTING = f"CREATE TABLE samples ({_COLUMNS}, used INTEGER); CREATE INDEX by_use ON samples (used)"
+EARLIER = EVICTING.replace("key BLOB NOT NULL UNIQUE", "key BLOB PRIMARY KEY")
+"""The same, as some caches have it that are still in use."""
 
 _CHUNK = 500  # keys of one query; SQLite's limit is 32,766
 _HOUR = 3600  # resolution of the time of last use; a write for each use would cost more
@@ -116,6 +126,9 @@ class SampleTable:
     def _decode(self, key: bytes, entry: bytes, found: dict[bytes, Drawn]) -> None:
         try:
             found[key] = decoded(entry)
+        except OddEntry as error:
+            if self.durable:
+                raise self.database.damaged(f"sample {key.hex()} is no sample") from error
         except LaterEntry as error:
             if self.durable:  # a cache is also used by the later version
                 name, hint = self.database.kind.name, self.database.kind.if_later

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from attrs import define, frozen
@@ -25,6 +28,8 @@ class FileKind:
     format: int
     """The `user_version`: the version of the tables, not of the entries."""
     schema: str
+    earlier: tuple[str, ...] = ()
+    """Schemas of the same format that earlier versions wrote."""
     pragmas: tuple[str, ...]
     is_checked: bool
     """Whether the whole file is checked when it is opened."""
@@ -47,10 +52,13 @@ class Database:
     def open(kind: FileKind, path: str, address: str, **settings: Any) -> Database:
         """Open a file; create its tables if it is missing or empty.
 
-        Raises `SourceError` for a file of another program, with another format, or damaged.
+        Raises `SourceError` for a file of another program, with another format, or damaged. Such a
+        file is not changed: it is opened for reading first.
         """
         errors = database_errors(path, kind.name, failed=kind.if_failed, damaged=kind.if_damaged)
         with errors:
+            if os.path.exists(address) and os.path.getsize(address):  # noqa: PTH110, PTH202
+                _look(kind, path, address)
             connection = sqlite3.connect(address, isolation_level=None, **settings)
             found = Database(kind, path, connection)
             try:
@@ -78,18 +86,24 @@ class Database:
                 raise self.damaged(str(verdict))
 
     def _is_new(self) -> bool:
-        """Return whether the file is empty. Raises `SourceError` for one with another format."""
+        """Return whether the file is empty.
+
+        Raises `SourceError` for one with another format, or with other tables: a view or a trigger
+        in the place of a table could do anything.
+        """
         kind, execute = self.kind, self.connection.execute
         (mark,) = execute("PRAGMA application_id").fetchone()
         (version,) = execute("PRAGMA user_version").fetchone()
-        (tables,) = execute("SELECT count(*) FROM sqlite_schema").fetchone()
-        if tables and mark != kind.mark:
+        found = execute(_SCHEMA).fetchall()
+        if mark not in (0, kind.mark) or (found and mark != kind.mark):
             what = f"{self.path}: this database is not a {kind.whole_name}"
             raise error_of("file", what, kind.if_foreign)
-        if tables and version != kind.format:
+        if found and version != kind.format:
             what = f"this {kind.name} has format {version}, and this version reads {kind.format}"
             raise error_of("file", f"{self.path}: {what}", kind.if_later)
-        return not tables
+        if found and frozenset(found) not in map(_tables, (kind.schema, *kind.earlier)):
+            raise self.damaged(f"its tables are not those of a {kind.name}")
+        return not found
 
     def close(self) -> None:
         """Close the file. Closing twice does nothing."""
@@ -104,6 +118,25 @@ class Database:
         """Return the error of a damaged file."""
         message = f"{self.path}: the {self.kind.name} is damaged: {what}"
         return error_of("file", message, self.kind.if_damaged)
+
+
+_SCHEMA = "SELECT type, name, tbl_name, sql FROM sqlite_schema"
+
+
+@cache
+def _tables(schema: str) -> frozenset[tuple[str, ...]]:
+    """Return the tables and indexes of a schema, as SQLite lists them."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        for statement in schema.split(";"):
+            connection.execute(statement)
+        return frozenset(connection.execute(_SCHEMA).fetchall())
+
+
+def _look(kind: FileKind, path: str, address: str) -> None:
+    """Raise for a file of another program or format, without changing it."""
+    uri = f"{Path(address).absolute().as_uri()}?mode=ro"
+    with closing(sqlite3.connect(uri, isolation_level=None, uri=True)) as connection:
+        Database(kind, path, connection)._is_new()
 
 
 @contextmanager

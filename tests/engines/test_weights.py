@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from chainlang.engines.fake import FakeEngine
-from chainlang.engines.vllm import weight_files
+from chainlang.engines.vllm import memory_size, weight_files
 
 
 def safetensors(path: Path, data: bytes = b"12345678") -> Path:
@@ -150,3 +150,40 @@ def test_a_fake_engine_is_told_by_its_answers() -> None:
     assert json.dumps(FakeEngine(answers={"a": "b"}).fingerprint) == found[2]
     slow = FakeEngine(latency=lambda _: 1.0, failures=lambda _: None)
     assert json.dumps(slow.fingerprint) == found[0]
+
+
+# ---------------------------------------------------------------- files that are none
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "tokenizer.json"])
+def test_a_pipe_in_the_place_of_a_file_is_an_error_and_is_not_read(
+    name: str, tmp_path: Path
+) -> None:
+    os.mkfifo(tmp_path / name)
+    found = weight_files.weight_error(tmp_path)
+    assert found is not None
+    assert found[0] == f"{name} is not a file"
+    assert weight_files.stored(tmp_path) == 0
+    assert not any(weight_files.identity(tmp_path).values())
+    assert memory_size.size(str(tmp_path), {}) is None or memory_size.has_gpu()
+
+
+def test_a_header_that_announces_gigabytes_is_not_read(tmp_path: Path) -> None:
+    with (tmp_path / "model.safetensors").open("wb") as file:
+        file.write((8 << 30).to_bytes(8, "little"))
+        file.truncate(9 << 30)  # holes take no space
+    found = weight_files.weight_error(tmp_path)
+    assert found is not None
+    assert found[0] == "model.safetensors announces a header of 8,589,934,592 bytes"
+    assert weight_files.stored(tmp_path) == 9 << 30
+
+
+def test_a_header_that_is_nested_deep_holds_no_weights(tmp_path: Path) -> None:
+    header = b"[" * 100_000
+    file = len(header).to_bytes(8, "little") + header
+    (tmp_path / "model.safetensors").write_bytes(file)
+    assert weight_files.weight_error(tmp_path) == (
+        "model.safetensors holds no weights",
+        "copy or download it again",
+    )
+    assert weight_files.stored(tmp_path) == len(file)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from chainlang import limits
 from chainlang.cli import command_line
-from chainlang.diagnostics.diagnostic import LINTS
+from chainlang.diagnostics.diagnostic import LINTS, NOTICES
 from chainlang.errors import ERRORS
 from chainlang.ir import json as json_format
 from chainlang.ir.builtins import COMBINATORS, DRAWS, ENGINES, OP_SETTINGS, STAGE_TYPES, Rule
@@ -82,6 +82,7 @@ MEANINGS = {
     "setting": "an unknown setting of a run, or an invalid value",
     "operand": "in Python: an operand or an argument that is not a chain",
     "malformed": "a node that no text and no operator makes: a bug in code that builds nodes",
+    "cache": "a sample cache that fails during a run, which continues without it",
     "branch-like-pipe": "a generator, then judges or votes, between `\\|`: they run side by side",
     "equal-samples": "a count above 1, or a part twice, where nothing is above temperature 0",
     "misspelt-model": "a model that misspells one of the file",
@@ -177,7 +178,7 @@ def lints() -> Iterable[str]:
     """The codes of warnings."""
     yield "| code | means |"
     yield "|---|---|"
-    for code in sorted(LINTS):
+    for code in sorted(LINTS | NOTICES):
         yield f"| `{code}` | {MEANINGS[code]} |"
 
 

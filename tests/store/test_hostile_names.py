@@ -158,7 +158,8 @@ def test_links_planted_while_the_journal_is_opened(
     connect = sqlite3.connect
 
     def quicker(path: str, **more: Any) -> sqlite3.Connection:
-        link = Path(f"{path}{ending}")
+        file = path.removeprefix("file://").partition("?")[0]
+        link = Path(f"{file}{ending}")
         link.unlink(missing_ok=True)
         link.symlink_to(tmp_path / "outside" / "canary")
         return connect(path, **more)

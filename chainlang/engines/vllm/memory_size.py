@@ -116,9 +116,10 @@ def _per_token(config: Mapping[str, Any]) -> int:
 
 def _config(folder: Path) -> Mapping[str, Any]:
     """Return the configuration of a model; that of its text part for a multimodal model."""
+    path = folder / "config.json"
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        config = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    except (OSError, ValueError, RecursionError):
         return {}  # loading it reports the error
     return {**config, **(config.get("text_config") or {})} if isinstance(config, dict) else {}
 

@@ -13,6 +13,7 @@ from pathlib import Path
 _POINTER = b"version https://git-lfs"
 _AGAIN = "copy or download it again"
 _NOTES = "__metadata__"
+_LONGEST_HEADER = 100_000_000  # bytes, as the format's own library reads it
 _LENGTH = 8  # bytes at the beginning of a safetensors file that hold the length of its header
 
 # Weight files, by kind; the first kind that exists is used.
@@ -25,8 +26,12 @@ _READERS = 4  # threads that read files
 def weight_error(folder: Path) -> tuple[str, str] | None:
     """Return an error in a folder's weights and a hint; None if they are complete.
 
-    Only the headers and sizes of the files are checked.
+    Only the headers and sizes of the files are checked. A pipe or a device in the place of a file
+    is an error, since reading it may never end.
     """
+    for path in sorted(folder.iterdir()):
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            return f"{path.name} is not a file", "remove it, or download the model again"
     for path in sorted(folder.glob("*.safetensors")):
         size, wanted = path.stat().st_size, _LENGTH
         with path.open("rb") as file:
@@ -36,11 +41,13 @@ def weight_error(folder: Path) -> tuple[str, str] | None:
                 return what, f"run: git -C {folder} lfs pull"
             if size >= wanted:
                 wanted += int.from_bytes(begin[:_LENGTH], "little")
+            if wanted > _LONGEST_HEADER and size >= wanted:
+                return f"{path.name} announces a header of {wanted - _LENGTH:,} bytes", _AGAIN
             if size >= wanted:
                 file.seek(_LENGTH)
                 try:
                     wanted += _data(file.read(wanted - _LENGTH))
-                except (ValueError, LookupError, TypeError, AttributeError):
+                except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
                     return f"{path.name} holds no weights", _AGAIN
         if size < wanted:
             return f"{path.name} is truncated: it has {size:,} of at least {wanted:,} bytes", _AGAIN
@@ -59,7 +66,7 @@ def stored(folder: Path, itemsize: int | None = None) -> int:
     `itemsize` is the size of a number of the type that they are converted to, in bytes; None for no
     conversion. For files other than safetensors it is the size of the files.
     """
-    files = sorted(folder.glob("*.safetensors"))
+    files = sorted(path for path in folder.glob("*.safetensors") if path.is_file())
     if not files:
         return sum(path.stat().st_size for one in _WEIGHTS for path in folder.glob(one))
     return sum(_loaded(path, itemsize) for path in files)
@@ -69,7 +76,7 @@ def _loaded(path: Path, itemsize: int | None) -> int:
     size, whole = path.stat().st_size, 0
     with path.open("rb") as file:
         length = int.from_bytes(file.read(_LENGTH), "little")
-        if length >= size:
+        if length >= min(size, _LONGEST_HEADER):
             return size
         try:
             header = json.loads(file.read(length))
@@ -78,7 +85,7 @@ def _loaded(path: Path, itemsize: int | None) -> int:
                 own = _FLOATS.get(one["dtype"])
                 kept = own is None or itemsize is None
                 whole += end - begin if kept else (end - begin) // own * itemsize
-        except (ValueError, LookupError, TypeError, AttributeError):
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
             return size  # loading it reports the error
     return whole
 
@@ -103,7 +110,7 @@ def digest(paths: Iterable[Path]) -> str | None:
     until its size or modification time changes. Large files in the hub's cache are not read,
     because their names are their digests.
     """
-    found = sorted(set(paths))
+    found = sorted(path for path in set(paths) if path.is_file())
     if not found:
         return None
     with ThreadPoolExecutor(_READERS) as readers:
