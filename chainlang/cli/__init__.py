@@ -12,11 +12,12 @@ import io
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NoReturn
 
 from chainlang.cli import ask, check, explain, fmt, interrupt, run, show
 from chainlang.cli.flags import Command
+from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.errors import ChainlangError, ChainlangWarning
 
 SUCCESS, BAD_INPUT = 0, 2
@@ -24,12 +25,13 @@ SUCCESS, BAD_INPUT = 0, 2
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run a command and exit with its status."""
+    closed = _closed()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a tree holds characters that ASCII lacks
             stream.reconfigure(errors="backslashreplace")
     try:
         with interrupt.handled():
-            status = execute(arguments)
+            status = execute(arguments, closed)
             sys.stdout.flush()
     except KeyboardInterrupt:
         status = interrupt.STATUS
@@ -51,9 +53,25 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     sys.exit(status)
 
 
-def execute(arguments: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit status."""
-    from chainlang.cli.output import report
+def _closed() -> frozenset[str]:
+    """Open each standard stream that is closed to nowhere, and return the names of these.
+
+    Else Python has none to write to, and the next file that is opened takes its number.
+    """
+    found = set[str]()
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+            setattr(sys, name, open(number, "w" if number else "r", closefd=False))  # noqa: SIM115
+            found.add(name)
+    return frozenset(found)
+
+
+def execute(arguments: Sequence[str] | None = None, closed: Collection[str] = ()) -> int:
+    """Run a command and return its exit status; `closed` are standard streams that are closed."""
+    from chainlang.cli.output import NoOutput, report
 
     options = command_line().parse_args(arguments)
     as_log = getattr(options, "log_format", None) == "json"
@@ -62,13 +80,19 @@ def execute(arguments: Sequence[str] | None = None) -> int:
         if isinstance(message, ChainlangWarning):
             report(message.diagnostics, as_log=as_log)
 
+    as_json = getattr(options, "json", False)
     try:
+        if "stdout" in closed and (as_json or getattr(options, "prints", False)):
+            hint = "redirect it to a file, or to /dev/null"
+            message = "stdout is closed, so there is no place for the result"
+            raise NoOutput([Diagnostic("file", message, hint=hint)])
         with warnings.catch_warnings():
             warnings.simplefilter("always", ChainlangWarning)
             warnings.showwarning = show
             status: int = options.run(options)
     except ChainlangError as error:
-        report(error.diagnostics, as_json=getattr(options, "json", False), as_log=as_log)
+        as_json = as_json and not isinstance(error, NoOutput)
+        report(error.diagnostics, as_json=as_json, as_log=as_log)
         return BAD_INPUT
     return status
 

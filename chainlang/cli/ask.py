@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Iterator
 from typing import Any
 
 from chainlang.cli.flags import Command, add_flags, add_functions, given
-from chainlang.cli.output import report
+from chainlang.cli.output import emit, report, say
 from chainlang.cli.read_chain import read_chain
 from chainlang.errors import RowError
 from chainlang.semantics.record import below
@@ -28,8 +27,11 @@ def add(commands: Any) -> None:
     parser.add_argument("question", metavar="QUESTION", help="the query of the row")
     parser.add_argument("--json", action="store_true", help="print the whole result as JSON")
     add_functions(parser)
+    parser.add_argument(
+        "--raw", action="store_true", help="print the answer as it is on a terminal, too"
+    )
     parser.complete = _complete
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, prints=True)
 
 
 def _complete(parser: Command) -> None:
@@ -54,17 +56,17 @@ def run(options: argparse.Namespace) -> int:
             progress=_print_progress,
         )
         if options.json and (result.ok or result.branches):
-            print(json.dumps(_plain(result), indent=2))
+            emit(json.dumps(_plain(result), indent=2))
             return int(not result.ok)
         if not result.branches:
-            print(_text(result.answer))
+            emit(_text(result.answer), raw=options.raw)
             return 0
     except RowError as error:
         report(error.diagnostics, as_json=options.json)
         return 1
     for name, branch in _leaves(result):
         if branch.failure is None:
-            print(f"{name}: {_text(branch.answer)}")
+            emit(f"{name}: {_text(branch.answer)}", raw=options.raw)
         else:
             report(branch.failure.error().diagnostics)
     return int(not result.ok)
@@ -79,7 +81,7 @@ def _leaves(result: Result, path: str = "") -> Iterator[tuple[str, Result]]:
 
 
 def _print_progress(message: str) -> None:
-    print(message, file=sys.stderr)
+    say(message)
 
 
 def _text(answer: Any) -> str:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
 from chainlang.analysis.program import examine, main_of
 from chainlang.api.chain import Chain
 from chainlang.cli.flags import add_functions
-from chainlang.cli.output import counted, report
+from chainlang.cli.output import counted, report, say
 from chainlang.cli.read_chain import bind_file
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.errors import ChainlangError
@@ -52,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
             counted(errors, "error"),
             counted(len(found) - errors, "warning"),
         )
-        print("{}: {}, {}".format(*counts), file=sys.stderr)
+        say("{}: {}, {}".format(*counts))
     return 2 if errors else int(options.strict and bool(found))
 
 

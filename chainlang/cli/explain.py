@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from chainlang.cli.flags import Command, add_flags, add_functions, given
-from chainlang.cli.output import report
+from chainlang.cli.output import emit, report
 from chainlang.cli.read_chain import read_chain
 
 
@@ -30,7 +30,7 @@ def add(commands: Any) -> None:
     )
     add_functions(parser)
     parser.complete = _complete
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, prints=True)
 
 
 def _complete(parser: Command) -> None:
@@ -47,5 +47,5 @@ def run(options: argparse.Namespace) -> int:
     report(warned)  # to stderr: stdout is for the plan
     several = options.input or [None]
     rows = several if len(several) > 1 else several[0]
-    print(chain.explain(rows, **given(options, ExplainSettings)))
+    emit(str(chain.explain(rows, **given(options, ExplainSettings))))
     return 0

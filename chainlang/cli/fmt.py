@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from chainlang.cli.output import report
+from chainlang.cli.output import report, say
 from chainlang.errors import ChainlangError, error_of
 from chainlang.notation.files import read_source
 from chainlang.notation.format import format_text
@@ -56,7 +56,7 @@ def _format(name: str, *, write: bool) -> bool:
         return False
     if write:
         _replace(path, new)
-    print(f"{'formatted' if write else 'would format'} {path}", file=sys.stderr)
+    say(f"{'formatted' if write else 'would format'} {path}")
     return True
 
 
@@ -72,7 +72,7 @@ def _format_stdin(*, write: bool) -> bool:
     if write:
         sys.stdout.buffer.write(new.encode())
     elif new != text:
-        print("would format <stdin>", file=sys.stderr)
+        say("would format <stdin>")
     return new != text
 
 

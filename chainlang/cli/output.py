@@ -6,18 +6,61 @@ import json
 import os
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
 from chainlang.diagnostics.diagnostic import Diagnostic
-from chainlang.diagnostics.render import render
+from chainlang.diagnostics.render import escaped, render
+from chainlang.errors import SourceError
+
+
+class NoOutput(SourceError):
+    """Stdout is closed, or can't be written."""
+
+
+def emit(text: str, *, raw: bool = False) -> None:
+    """Write a result to stdout: escaped on a terminal, as it is elsewhere or with `raw`.
+
+    Raises `NoOutput` if stdout can't be written.
+    """
+    shown = escaped(text) if sys.stdout.isatty() and not raw else text
+    try:
+        print(shown, flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        give_up(sys.stdout)
+        why = error.strerror or "it is closed"
+        message = f"the result can't be written to stdout: {why}"
+        raise NoOutput([Diagnostic("file", message)]) from error
+
+
+def say(text: str) -> None:
+    """Write a message to stderr, escaped on a terminal."""
+    _to_stderr(escaped(text) if sys.stderr.isatty() else text)
+
+
+def _to_stderr(text: str) -> None:
+    try:
+        print(text, file=sys.stderr, flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError:  # there is no other place to say so
+        give_up(sys.stderr)
+
+
+def give_up(stream: TextIO) -> None:
+    """Let a stream write to nowhere: Python would flush it on exit, and print an error."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def log(event: str, **fields: Any) -> None:
     """Write an event with its time as a line of JSON to stderr."""
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
     line = json.dumps({"time": now, "event": event, **fields}, default=str)
-    print(line, file=sys.stderr, flush=True)
+    say(line)
 
 
 def report(
@@ -30,10 +73,10 @@ def report(
             fields = one.to_dict()
             log(fields.pop("severity"), **fields)
     elif as_json:
-        print(json.dumps([one.to_dict() for one in found], indent=2))
+        emit(json.dumps([one.to_dict() for one in found], indent=2))
     elif found:
         text = render(found, colour=wants_colour(sys.stderr))
-        print(text.encode("utf-8", "replace").decode("utf-8"), end="\n\n", file=sys.stderr)
+        _to_stderr(text.encode("utf-8", "replace").decode("utf-8") + "\n")
 
 
 def counted(number: int, noun: str) -> str:

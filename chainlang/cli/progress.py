@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TextIO
 from attrs import asdict, define, field, frozen
 
 from chainlang.cli.output import log
+from chainlang.diagnostics.render import escaped
 from chainlang.protocol.messages import Usage
 
 if TYPE_CHECKING:
@@ -66,7 +67,8 @@ class Progress:
 
     def say(self, message: str) -> None:
         """Write a message before the first row."""
-        print(message, file=self.stream, flush=True)
+        shown = escaped(message) if self.terminal else message
+        print(shown, file=self.stream, flush=True)
         self.started = self.shown = self.clock()
 
     def row(self, outcome: Outcome, expected: float | None) -> None:

@@ -11,7 +11,7 @@ from attrs import asdict, define, evolve, field
 
 from chainlang.cli import interrupt
 from chainlang.cli.flags import Command, add_flags, add_functions, given
-from chainlang.cli.output import counted, log, report
+from chainlang.cli.output import counted, log, report, say
 from chainlang.cli.progress import LoggedProgress, Progress
 from chainlang.cli.read_chain import read_chain
 from chainlang.diagnostics.diagnostic import Diagnostic
@@ -126,9 +126,9 @@ def _log(summary: Summary, failures: Failures, status: int) -> None:
 def _say(summary: Summary, failures: Failures, status: int) -> None:
     more = summary.failed - failures.rows
     if failures.rows and more:
-        print(f"and {counted(more, 'more row')} failed\n", file=sys.stderr)
+        say(f"and {counted(more, 'more row')} failed\n")
     for line in closing_lines(summary, status):
-        print(line, file=sys.stderr)
+        say(line)
 
 
 def closing_lines(summary: Summary, status: int) -> Iterator[str]:

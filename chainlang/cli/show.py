@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from chainlang.cli.output import report
+from chainlang.cli.output import emit, report
 from chainlang.cli.read_chain import read_chain
 from chainlang.ir.render import mermaid, tree
 
@@ -28,7 +28,7 @@ def add(commands: Any) -> None:
         help="format (default: tree)",
     )
     parser.add_argument("--json", action="store_true", help="write errors as JSON to stdout")
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, prints=True)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -38,13 +38,13 @@ def run(options: argparse.Namespace) -> int:
     whole = found.file if found.items else found.body
     match options.form:
         case "tree":
-            print(tree(whole))
+            emit(tree(whole))
         case "mermaid":
-            print(mermaid(whole))
+            emit(mermaid(whole))
         case "json":
-            print(found.to_json())
+            emit(found.to_json())
         case "python":
-            print(repr(found))
+            emit(repr(found))
         case _:
-            print(str(found).rstrip("\n"))
+            emit(str(found).rstrip("\n"))
     return 0

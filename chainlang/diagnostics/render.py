@@ -13,6 +13,8 @@ from chainlang.diagnostics.source import Span
 _WIDTH = 100  # characters of a source line that are shown
 _COLOURS = {"error": "\x1b[1;31m", "warning": "\x1b[1;33m", "frame": "\x1b[34m", "hint": "\x1b[36m"}
 _RESET = "\x1b[0m"
+_OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+"""Control characters, and those that change the direction of a text."""
 
 
 def render(diagnostics: Iterable[Diagnostic], *, colour: bool = False) -> str:
@@ -94,6 +96,15 @@ def visible(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(map(_picture, text))
+
+
+def escaped(text: str) -> str:
+    r"""Return a text that a terminal shows and does not obey; lines and tabs stay as they are.
+
+    >>> print(escaped("a\x1b]52;c;aGk=\x07"))
+    a\x1b]52;c;aGk=\x07
+    """
+    return _OBEYED.sub(lambda found: repr(found[0])[1:-1], text)
 
 
 def without_places(text: str) -> str:

@@ -22,6 +22,7 @@ from chainlang.ir.declarations import Environment, Item, Model
 from chainlang.plan.steps import Generate, Plan
 from chainlang.plan.visit import leaves
 from chainlang.protocol.messages import Reader
+from chainlang.protocol.secret import Secret
 from chainlang.session.per_process import PerProcess
 from chainlang.session.server_arguments import reached
 from chainlang.settings import Progress, RowSettings
@@ -241,7 +242,7 @@ def _value(value: object) -> Any:
             message = f"the environment variable {value.name} is not set"
             hint = f"set it before running the chain: export {value.name}=..."
             raise error_of("engine", message, hint, span=value.span, subject=value.name)
-        return os.environ[value.name]
+        return Secret(os.environ[value.name])
     return value
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from attrs import frozen
 
 from chainlang.engines.protocol import Engine
+from chainlang.protocol.secret import Secret
 from chainlang.runtime.budget import RunBudget
 from chainlang.runtime.ports.port import Port
 from chainlang.runtime.ports.recording import Memory
@@ -62,7 +63,7 @@ def _levels(settings: RowSettings) -> Levels:
     """Return the levels of the settings; they stay open for later runs."""
     folder = settings.cache_folder or usual_folder()
     secret = settings.cache_redis
-    url = secret.get_secret_value() if secret is not None else None
+    url = Secret(secret.get_secret_value()) if secret is not None else None
     key = (folder.resolve(), settings.cache_bytes, url)
 
     def made() -> Levels:

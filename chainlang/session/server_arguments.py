@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from chainlang.engines.openai.endpoint import CLOUD, is_loopback
 from chainlang.errors import error_of
 from chainlang.ir.declarations import Environment, Model
+from chainlang.protocol.secret import Secret
 from chainlang.settings import RowSettings
 
 
@@ -39,7 +40,7 @@ def reached(model: Model, arguments: Mapping[str, Any], settings: RowSettings) -
             _check_named(host, "openai_base_url", settings)
         allowed += (host,)
     if "base_url" not in arguments and settings.openai_api_key is not None:
-        found.setdefault("api_key", settings.openai_api_key.get_secret_value())
+        found.setdefault("api_key", Secret(settings.openai_api_key.get_secret_value()))
     return {**found, "allowed_hosts": allowed}
 
 

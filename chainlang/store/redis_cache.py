@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+import re
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from functools import partial
 from typing import Any
-from urllib.parse import urlsplit
 
 from attrs import define
 
@@ -51,20 +52,21 @@ class InRedis:
         except ImportError as error:
             hint = "run: pip install 'chainlang[redis]'"
             raise error_of("file", "a cache in Redis needs the package redis", hint) from error
-        parts = urlsplit(url)
-        name = f"{parts.scheme}://{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}"
-        with _server_errors(name):
-            try:
-                client = Redis.from_url(
-                    url,
-                    socket_connect_timeout=_SECONDS,
-                    socket_timeout=_SECONDS,
-                    retry=Retry(ExponentialBackoff(), _ATTEMPTS),
-                )
-            except ValueError:
-                hint = 'write it like "redis://host:6379/0"'
-                raise error_of("file", "cache_redis is not an address of Redis", hint) from None
-            client.ping()
+        name, client = _name(url), None
+        with suppress(ValueError):
+            client = Redis.from_url(
+                url,
+                socket_connect_timeout=_SECONDS,
+                socket_timeout=_SECONDS,
+                retry=Retry(ExponentialBackoff(), _ATTEMPTS),
+            )
+        if client is None:  # not within an `except`: the other error holds the address
+            hint = (
+                'write it like "redis://host:6379/0"; '
+                "in a password, write / as %2F, @ as %40 and # as %23"
+            )
+            raise error_of("file", "cache_redis is not an address of Redis", hint)
+        _answer(name, client.ping)
         return InRedis(name, client)
 
     def find(self, keys: Iterable[bytes]) -> dict[bytes, Drawn]:
@@ -72,8 +74,8 @@ class InRedis:
         wanted, found = list(keys), dict[bytes, Drawn]()
         for start in range(0, len(wanted), _CHUNK):
             some = wanted[start : start + _CHUNK]
-            with _server_errors(self.name):
-                values = self._client.mget([_PREFIX + key for key in some])
+            names = [_PREFIX + key for key in some]
+            values = _answer(self.name, partial(self._client.mget, names))
             for key, value in zip(some, values, strict=True):
                 if value is not None and fits(key, value[_SUM:], value[:_SUM]):
                     with suppress(LaterEntry, OddEntry):
@@ -86,25 +88,31 @@ class InRedis:
             return
         entries = {key: encoded(one) for key, one in drawn.items()}
         values = {_PREFIX + key: checksum(key, entry) + entry for key, entry in entries.items()}
-        with _server_errors(self.name):
-            self._client.mset(values)
+        _answer(self.name, partial(self._client.mset, values))
 
     def close(self) -> None:
         """Close the connection."""
         self._client.close()
 
 
-@contextmanager
-def _server_errors(name: str) -> Iterator[None]:
-    """Raise an error of Redis as a `SourceError` without its text: it may name a password."""
+def _name(url: str) -> str:
+    """Return the scheme, the host and the port of an address, without its password.
+
+    Whatever stands before the last ``@`` may be a part of the password.
+    """
+    scheme, _, rest = url.partition("://")
+    host = rest.rpartition("@")[2]
+    return f"{scheme}://{re.split('[/?#]', host)[0]}"
+
+
+def _answer(name: str, call: Callable[[], Any]) -> Any:
+    """Return the result of a call; an error of Redis is a `SourceError` without its text."""
     from redis.exceptions import RedisError
 
     try:
-        yield
+        return call()
     except RedisError as error:
-        what = f"the cache at {name} failed: {type(error).__name__}"
-        raise error_of(
-            "file",
-            what,
-            "check that the server is running; to run without it, leave out cache_redis",
-        ) from None
+        failed = type(error).__name__
+    # Not within the `except`: frames of the other error hold the password.
+    hint = "check that the server is running; to run without it, leave out cache_redis"
+    raise error_of("file", f"the cache at {name} failed: {failed}", hint)

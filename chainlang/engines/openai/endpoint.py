@@ -10,6 +10,7 @@ from attrs import field, frozen
 
 from chainlang.engines.openai import redact_logs
 from chainlang.engines.protocol import refuse
+from chainlang.protocol.secret import Secret, without
 from chainlang.settings.address import trimmed, wrong
 
 CLOUD = "api.openai.com"
@@ -41,6 +42,7 @@ class Endpoint:
         chainlang.errors.EngineError: error[engine]: base_url is not an allowed host: example.com
           = hint: to allow it, set allowed_hosts=['example.com'] in Python or chainlang.toml
         """
+        key = Secret(key or "")  # so that no traceback shows it
         if key and not (key.isascii() and key.isprintable() and " " not in key):
             # Checked here, because the HTTP client would put the invalid key into its error.
             hint = "look for a space, a line break or a quotation mark copied along with it"
@@ -51,7 +53,7 @@ class Endpoint:
         if key and not (is_loopback(host) or urlsplit(url).scheme == "https"):
             hint = "write https, or leave the key out"
             refuse("base_url would send the API key unencrypted", hint, setting="base_url")
-        return cls(trimmed(url), host, key or "")
+        return cls(trimmed(url), host, key)
 
     @property
     def completions_url(self) -> str:
@@ -67,11 +69,11 @@ class Endpoint:
     def headers(self) -> dict[str, str]:
         """HTTP headers of every request, with the key if there is one."""
         headers = {"Content-Type": "application/json"}
-        return headers | ({"Authorization": f"Bearer {self.key}"} if self.key else {})
+        return headers | ({"Authorization": Secret(f"Bearer {self.key}")} if self.key else {})
 
     def hide(self, text: str) -> str:
         """Return a text without the API key, which some servers repeat in their errors."""
-        return text.replace(self.key, "[API key]") if self.key else text
+        return without(self.key, text)
 
 
 def _host(url: str, allowed: Collection[str]) -> str:

@@ -27,6 +27,7 @@ from chainlang.protocol.messages import (
     Sample,
     Usage,
 )
+from chainlang.protocol.secret import Secret
 
 _STEP = 0.05  # seconds that `step` waits for something to finish
 
@@ -72,6 +73,7 @@ class OpenAIEngine:
         read_timeout: float = 600.0,
         retry: RetryPolicy | None = None,
     ) -> None:
+        api_key = None if api_key is None else Secret(api_key)
         if max_concurrency < 1:
             hint = "write a whole number of at least 1"
             refuse(f"max_concurrency is {max_concurrency}", hint, setting="max_concurrency")
@@ -102,6 +104,8 @@ class OpenAIEngine:
         self._ids: dict[int, str] = {}
 
     def __repr__(self) -> str:
+        if "_endpoint" not in vars(self):  # a traceback shows an engine that could not be made
+            return "OpenAIEngine(...)"
         model = "" if self.model is None else f"{self.model!r}, "
         where = f"base_url={self.url!r}, max_concurrency={self.max_concurrency}"
         return f"OpenAIEngine({model}{where})"

@@ -13,7 +13,7 @@ import re
 from functools import partial
 from typing import Any
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from chainlang.engines.event_loop_thread import EventLoopThread
 from chainlang.engines.openai import chat_protocol
@@ -47,16 +47,18 @@ def probe(endpoint: Endpoint, model: str | None, *, connect: float, met: bool = 
     """
     import httpx2
 
+    answer, reason = None, ""
     try:
         answer = _sent(endpoint, model, connect)
     except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
+        reason = chat_protocol.excerpt(_reason(error))
+    except (httpx2.RequestError, TimeoutError):
+        return
+    if answer is None:  # not within the `except`: frames of the other error hold the headers
         if met:
             return
         hint = "start the server, or set base_url to the address of a running one"
-        message = f"no server answers at {endpoint.url}: {chat_protocol.excerpt(_reason(error))}"
-        refuse(message, hint, setting="base_url")
-    except (httpx2.RequestError, TimeoutError):
-        return
+        refuse(f"no server answers at {endpoint.url}: {reason}", hint, setting="base_url")
     _check(endpoint, model, answer, _at_version(endpoint, model, connect, answer))
 
 
@@ -75,8 +77,8 @@ class _Answer:
     """The response of a server, as far as it is read."""
 
     status: int
-    received: bytes
-    location: str | None = None
+    received: bytes = field(repr=False)  # it may repeat the key
+    location: str | None = field(default=None, repr=False)
     """Target of a redirect."""
 
     @property
@@ -148,10 +150,10 @@ def _at_version(
 def _check(
     endpoint: Endpoint, model: str | None, answer: _Answer, elsewhere: Endpoint | None
 ) -> None:
-    status, message = answer.status, _message(answer)
+    status, message = answer.status, endpoint.hide(_message(answer))
     answered = f"answered {status}"
     if message:
-        answered += f': "{chat_protocol.excerpt(endpoint.hide(message))}"'
+        answered += f': "{chat_protocol.excerpt(message)}"'
     if status in {401, 403}:
         what, hint = "requires an API key", _NO_KEY
         if endpoint.key:

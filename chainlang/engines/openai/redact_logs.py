@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 
+from chainlang.protocol.secret import without
+
 _LOGGERS = (
     "httpx2",
     "httpcore2.connection",
@@ -22,11 +24,11 @@ class _Redaction(logging.Filter):
         self.keys: set[str] = set()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        message = record.getMessage()
+        message = shown = record.getMessage()
         for key in self.keys:
-            if key in message:
-                message = message.replace(key, "[API key]")
-                record.msg, record.args = message, ()
+            shown = without(key, shown)
+        if shown != message:
+            record.msg, record.args = shown, ()
         return True
 
 
