@@ -128,6 +128,7 @@ _FITS: Mapping[str, Callable[[Any], bool]] = {
     "reasoning": _one(str),
     "logprobs": _several(int, float),
     "needs": _one(int),
+    "context": _one(int),
     "refusal": _one(str),
 }
 """For each field of a sample, whether a value in an entry has its type."""
