@@ -104,7 +104,7 @@ def _size(value: Any) -> int:
                 size += len(items)
                 pending += items
             case dict() as fields:
-                size += sum(map(len, fields)) + len(fields)
+                size += sum(len(str(name)) for name in fields) + len(fields)
                 pending += fields.values()
             case View() as view:
                 pending += view.values()

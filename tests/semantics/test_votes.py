@@ -163,4 +163,4 @@ def test_extract_and_normalize_are_options_in_text_and_python() -> None:
     assert chain(r'M(extract=r"(\d+)", normalize="text")') == M(extract=r"(\d+)", normalize="text")
     review = op("review", user="{{ query }}", returns="{ total: str, answer: str }")
     engine = FakeEngine(answers={"": [f'{{"total": "is {n}", "answer": "x"}}' for n in "112"]})
-    assert (review(count=3) >> M(by="total", extract="[0-9]"))("q", engine=engine).answer == "1"
+    assert (review("m", 3, 0.7) >> M(by="total", extract="[0-9]"))("q", engine=engine).answer == "1"
