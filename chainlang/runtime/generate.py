@@ -17,6 +17,7 @@ from chainlang.runtime.stream import DeltaSink
 from chainlang.semantics.combinators import Attempt, further
 from chainlang.semantics.events import Event
 from chainlang.semantics.record import Candidate, Record
+from chainlang.semantics.render_budget import rendering_within
 from chainlang.semantics.sampled import FailedSample, cut, ended, too_few
 from chainlang.semantics.seeds import Place, seed
 from chainlang.semantics.stage_error import StageError
@@ -122,10 +123,12 @@ class _Drawing:
         """Return the request of some samples. Raises `StageError` for an invalid prompt."""
         stage, context = self.step.stage, self.context
         limits = context.limits
+        with rendering_within(limits.row_seconds):
+            prompt = messages(stage, draw.start, self.reads[draw.number])
         return Request(
             id=new_id(),
             model=stage.model,
-            messages=messages(stage, draw.start, self.reads[draw.number]),
+            messages=prompt,
             sampling=stage.sampling,
             seed=seed(context.run_seed, self.record.id, draw.place) + draw.first,
             count=draw.count,

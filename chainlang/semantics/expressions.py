@@ -308,7 +308,7 @@ def _place(source: Source, tokens: list[tuple[int, str]], text: str) -> Span:
 def _environment() -> SandboxedEnvironment:
     from jinja2.exceptions import SecurityError
 
-    from chainlang.semantics.sandbox import Fields, Missing
+    from chainlang.semantics.sandbox import Fields, Missing, whole
 
     class Bounded(Fields):
         intercepted_binops = frozenset(("+", "-", "*", "/", "//", "%", "**"))
@@ -336,7 +336,7 @@ def _environment() -> SandboxedEnvironment:
     made = Bounded(undefined=Missing, autoescape=False, optimized=False)
     made.filters = {name: made.filters[name] for name in FILTERS}
     made.filters |= {name: _listing(made.filters[name]) for name in _LAZY}
-    made.filters |= {"string": as_text}
+    made.filters |= {"string": as_text, "int": whole}
     made.globals = {}
     return made
 

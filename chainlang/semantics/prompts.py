@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from chainlang.diagnostics.render import without_places
 from chainlang.diagnostics.suggest import suggest
 from chainlang.errors import error_of
+from chainlang.semantics.render_budget import OverBudget, rendered
 from chainlang.semantics.template_values import View
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class RenderError(Exception):
 
 NOT_ALLOWED = (
     ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError, TypeError,
-    ValueError,
+    ValueError, OverBudget,
 )  # fmt: skip
 """Exceptions that filters and operators raise for unsuitable values."""
 
@@ -59,8 +60,6 @@ def render(template: str, values: Mapping[str, Any]) -> str:
 def _compiled(template: str) -> Callable[[Mapping[str, Any]], str]:
     """Return the render function of a template. Raises `MeaningError` for a syntax error."""
     from jinja2 import TemplateError, TemplateSyntaxError
-
-    from chainlang.semantics.sandbox import rendered
 
     try:
         found = environment().from_string(template)

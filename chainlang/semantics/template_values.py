@@ -90,7 +90,7 @@ def as_text(value: Any) -> str:
         return as_json(value)
     if isroutine(value) or isinstance(value, type):
         raise TypeError(f"{value.__name__} is a function, which can't be shown")
-    return str(value)  # jinja's own values, such as `loop`; an undefined name raises its error
+    raise _no_json(value)
 
 
 def as_json(value: Any) -> str:
@@ -111,7 +111,8 @@ def _default(value: Any) -> Any:
 
 
 def _no_json(value: Any) -> TypeError:
-    str(value)  # an undefined name raises its own error
+    if hasattr(value, "_undefined_name"):
+        str(value)  # an undefined name raises its own error
     return TypeError(f"a {type(value).__name__} has no JSON")
 
 

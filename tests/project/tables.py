@@ -23,7 +23,7 @@ from chainlang.protocol.failures import FAILURE_MODES
 from chainlang.runtime.ports.sample_keys import KEY_FORMATS
 from chainlang.semantics.events import EVENTS
 from chainlang.semantics.expressions import FILTERS
-from chainlang.semantics.sandbox import BUDGET, ROUND
+from chainlang.semantics.render_budget import BUDGET, ROUND, SECONDS
 from chainlang.semantics.sandbox import FILTERS as OF_TEMPLATES
 from chainlang.settings import PREFIX, WAYS, RunSettings, Settings
 from chainlang.store import cache, journal, redis_cache
@@ -147,7 +147,9 @@ def templates() -> Iterable[str]:
     """The filters of a template, and what it may make."""
     yield ", ".join(f"`{name}`" for name in sorted(OF_TEMPLATES))
     yield ""
-    yield f"One rendering makes at most {BUDGET:,} characters; a round of a loop counts as {ROUND}."
+    bound = f"at most {BUDGET:,} characters, within {SECONDS:g} seconds"
+    yield f"One rendering reads and makes {bound}."
+    yield f"A round of a loop counts as {ROUND}, and so does a value in a list or an object."
 
 
 def settings() -> Iterable[str]:
