@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.source import Source, Span
 from chainlang.diagnostics.suggest import unknown
-from chainlang.semantics.prompts import environment
+from chainlang.semantics.prompts import UNREADABLE, environment, unreadable
 
 if TYPE_CHECKING:
     from jinja2 import TemplateSyntaxError
@@ -35,6 +35,15 @@ def template_fault(template: str) -> Diagnostic | None:
         environment().from_string(template)
     except TemplateSyntaxError as error:
         return _unreadable(template, error)
+    except UNREADABLE as error:
+        why = unreadable(error)
+        number = re.search(r"\w{4000,}", template) if isinstance(error, ValueError) else None
+        start, end = number.span() if number else (0, len(template))
+        word = why.rpartition(": ")[2]  # of a repeated argument
+        if word != why and (found := re.search(rf"\b{re.escape(word)}\s*=", template)):
+            start, end = found.start(), found.start() + len(word)
+        span = _span(template, start, end)
+        return Diagnostic("template", f"invalid template: {why}", span)
     return None
 
 

@@ -33,6 +33,7 @@ from chainlang.ir.nodes import (
 )
 from chainlang.ir.visit import parts_of, walk
 
+_LONGEST_NAME = 255  # of a file or a folder
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]*)?|\.[0-9]+")
 
 
@@ -89,6 +90,10 @@ def model_names(
             continue
         kind, where = types.get(one.name), part_span(one.span, "model")
         if kind is None or not kind.calls_model:
+            continue
+        if any(len(part.encode()) > _LONGEST_NAME for part in one.model.split("/")):
+            message = f"the name of a model has at most {_LONGEST_NAME} characters between slashes"
+            yield Diagnostic("model", message, where)
             continue
         head, _, rest = one.model.partition(":")
         before, _, tail = one.model.rpartition(":")

@@ -105,6 +105,10 @@ def python_type_faults(node: declarations.PythonType) -> Iterator[Diagnostic]:
     except ValueError as error:
         yield Diagnostic("type", f"invalid schema of '{node.name}': not JSON: {error}", where, hint)
         return
+    except RecursionError:
+        message = f"invalid schema of '{node.name}': it is nested too deep"
+        yield Diagnostic("type", message, where)
+        return
     if not isinstance(schema, dict):
         yield Diagnostic("type", f"invalid schema of '{node.name}': not an object", where, hint)
 

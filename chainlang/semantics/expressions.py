@@ -7,6 +7,7 @@ their input. So an expression of an untrusted author is cheap.
 
 from __future__ import annotations
 
+from ast import literal_eval
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache, wraps
@@ -29,7 +30,8 @@ LONGEST = 2_000
 """Maximum number of characters of an expression."""
 DEEPEST = 50
 """Maximum nesting of operators."""
-LARGEST_NUMBER = 10**300
+_DIGITS = 300
+LARGEST_NUMBER = 10**_DIGITS
 LARGEST_SUM = 1_000_000
 """Maximum number of characters of a string, or items of a list, that ``+`` returns."""
 LARGEST_VALUE = 1_000_000
@@ -190,6 +192,8 @@ def words(expression: str) -> list[tuple[int, str]]:
         for _, kind, text in _environment().lexer.tokeniter(expression, None, None, "variable"):
             if kind not in _KINDS:
                 raise _NoExpression(f"unexpected '{text}' in an expression", offset, text)
+            if kind in ("integer", "float") and not _is_number(text):
+                raise _NoExpression("this number is too large", offset, text)
             if kind == "string" and not _is_readable(text):
                 raise _NoExpression("invalid escape in a text", offset, text)
             if kind != "whitespace":
@@ -211,6 +215,11 @@ def words(expression: str) -> list[tuple[int, str]]:
 
 _KINDS = frozenset(("name", "operator", "string", "integer", "float", "whitespace"))
 _OPENING, _CLOSING = frozenset("([{"), frozenset(")]}")
+
+
+def _is_number(text: str) -> bool:
+    """Return whether a number has a size that operators accept."""
+    return len(text) <= 2 * _DIGITS and abs(float(literal_eval(text))) <= LARGEST_NUMBER
 
 
 def _is_readable(text: str) -> bool:

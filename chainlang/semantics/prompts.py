@@ -66,9 +66,8 @@ def _compiled(template: str) -> Callable[[Mapping[str, Any]], str]:
     except TemplateSyntaxError as error:
         message = f"invalid template: {error.message} (line {error.lineno})"
         raise error_of("template", message) from error
-    except SyntaxError as error:  # of the Python code that jinja generates: a repeated argument
-        message = f"invalid template: {error.msg}"
-        raise error_of("template", message) from error
+    except UNREADABLE as error:
+        raise error_of("template", f"invalid template: {unreadable(error)}") from error
 
     def fill(values: Mapping[str, Any]) -> str:
         # The same as `found.render(values)`, which copies the values twice.
@@ -79,6 +78,23 @@ def _compiled(template: str) -> Callable[[Mapping[str, Any]], str]:
             raise RenderError(said_by(error)) from error
 
     return fill
+
+
+UNREADABLE = (MemoryError, RecursionError, SyntaxError, ValueError)
+"""Errors of Python about the code that jinja makes of a template, and about its numbers."""
+
+
+def unreadable(error: BaseException) -> str:
+    """Return the reason why Python can't read the code of a template.
+
+    >>> unreadable(SyntaxError("too many statically nested blocks"))
+    'it is nested too deep'
+    """
+    if isinstance(error, ValueError):
+        return "a number has too many digits"
+    if isinstance(error, SyntaxError) and not str(error.msg).startswith("too many"):
+        return str(error.msg)
+    return "it is nested too deep"
 
 
 def said_by(error: Exception) -> str:

@@ -127,7 +127,8 @@ class Sandbox(Fields):
         self.filters |= {name: _of_text(self.filters[name]) for name in _OF_TEXT}
         self.filters |= {name: _charged(self.filters[name], compared) for name in _COMPARING}
         self.filters |= {name: _charged(self.filters[name], listed) for name in _LISTING}
-        self.tests = {name: _charged(test, measured) for name, test in self.tests.items()}
+        tests: dict[str, Any] = self.tests
+        self.tests = {name: _charged(test, measured) for name, test in tests.items()}
         self.globals = {name: self.globals[name] for name in GLOBALS}
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
@@ -262,7 +263,7 @@ class _Charging(NodeTransformer):
     visit_List = visit_Tuple = visit_Dict = _built  # noqa: N815  # jinja's names
 
 
-def _called(name: str, *args: nodes.Expr) -> nodes.Call:
+def _called(name: str, *args: Any) -> nodes.Call:
     """Return a call of a function of the sandbox."""
     lineno = args[0].lineno if args else 1
     function = nodes.EnvironmentAttribute(name, lineno=lineno)

@@ -90,7 +90,9 @@ def as_text(value: Any) -> str:
         return as_json(value)
     if isroutine(value) or isinstance(value, type):
         raise TypeError(f"{value.__name__} is a function, which can't be shown")
-    raise _no_json(value)
+    if _is_namespace(value):
+        raise _no_json(value)
+    return str(value)  # jinja's own values, such as `loop`; an undefined name raises its error
 
 
 def as_json(value: Any) -> str:
@@ -111,9 +113,14 @@ def _default(value: Any) -> Any:
 
 
 def _no_json(value: Any) -> TypeError:
-    if hasattr(value, "_undefined_name"):
+    if not _is_namespace(value):
         str(value)  # an undefined name raises its own error
     return TypeError(f"a {type(value).__name__} has no JSON")
+
+
+def _is_namespace(value: Any) -> bool:
+    """Return whether a value is a `namespace`, whose text is as long as all that it leads to."""
+    return type(value).__name__ == "Namespace"
 
 
 _MANY = (Iterator, ItemsView, KeysView, ValuesView, range)
