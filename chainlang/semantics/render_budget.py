@@ -32,7 +32,7 @@ class OverBudget(RuntimeError):
 
 @define
 class _Left:
-    """What is left of a budget, and when its time ends."""
+    """Rest of a budget, and the end of its time."""
 
     characters: int
     end: float
