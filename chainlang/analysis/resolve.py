@@ -204,6 +204,8 @@ class _Resolver:
             hint = f"a definition is used as ${name}"
         elif left == 0 and name == name[:third] * 3 and name[:third] in known:
             hint = f"did you mean 3 * {name[:third]}? Python makes '{name}' of 3 * '{name[:third]}'"
+        elif spelt := [one for one in self.scope.types.values() if one.is_called(name)]:
+            hint = f"did you mean '{spelt[0].name}'?"
         elif hint is None:
             hint = f"available: {listed(self.scope.types)}; `op` declares others"
             if node.model is None and node.count == 1 and name.islower():

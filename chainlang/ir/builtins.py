@@ -221,6 +221,10 @@ class StageType:
     reads_error: bool = False
     """Whether its prompt has the error of the previous reply, inside a `retry`."""
 
+    def is_called(self, name: str) -> bool:
+        """Return whether a name is what the type is, spelt out: ``Ensemble``, ``MostCommon``."""
+        return name.lower().replace("_", "") == self.what.replace(" ", "")
+
 
 @frozen
 class Signature:

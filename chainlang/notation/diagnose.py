@@ -16,6 +16,7 @@ from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.render import visible
 from chainlang.diagnostics.source import Source, Span
 from chainlang.notation.characters import FOREIGN, foreign, in_field, instead, strange
+from chainlang.notation.habits import habit
 from chainlang.notation.scan import PAIRS, ending, unclosed
 
 _OPERATORS = {"SHIFT", "AMP", "BAR"}
@@ -28,10 +29,15 @@ _AFTER = "AMP"  # expected only where one has ended
 def diagnose(error: UnexpectedInput, source: Source) -> Diagnostic:
     """Return the diagnostic for a text that the grammar does not accept."""
     if isinstance(error, UnexpectedCharacters):
-        return _character(source, error.pos_in_stream or 0, set(error.allowed or ()))
-    if isinstance(error, UnexpectedToken):
-        return _token(source, error.token, set(error.expected))
-    return Diagnostic("syntax", "invalid syntax", Span(source, 0, 0))
+        at = error.pos_in_stream or 0
+        found = _character(source, at, set(error.allowed or ()))
+    elif isinstance(error, UnexpectedToken):
+        at = error.token.start_pos or 0
+        found = _token(source, error.token, set(error.expected))
+    else:
+        return Diagnostic("syntax", "invalid syntax", Span(source, 0, 0))
+    meant = habit(source.text, at)
+    return found if meant is None else evolve(found, hint=meant)
 
 
 def _character(source: Source, at: int, expected: set[str]) -> Diagnostic:

@@ -6,6 +6,7 @@ invalid part, and the rest of the text is converted too, so that one run reports
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from attrs import define, evolve
@@ -156,7 +157,7 @@ class Reader(StageReader):
                     "argument",
                     f"'{name}' {what}, so it takes no count and no fields",
                     Span(self.source, start, fields[-1].end_pos if fields else head.end_pos),
-                    f"write the count as `3 * {name}(...)`, the rest as options",
+                    _meant(name, given),
                 )
             return self._form(name, given, span) if form else self._combine(name, given, span)
         return self.configured(name, count, model, temperature, given, span)
@@ -300,6 +301,18 @@ class Reader(StageReader):
             self.note("argument", "empty table", span, 'write {"key": chain, ...}')
             entries[""] = Option("", Stage("unknown", span=span), span=span)
         return Table(tuple(entries.values()), span=span), span
+
+
+def _meant(name: str, given: list[Argument]) -> str:
+    """Return the hint for a call with fields and chains."""
+    for argument in given:
+        one = argument.value
+        if isinstance(one, Stage) and one.span and (found := _OPTION.fullmatch(one.span.text)):
+            return f"an option is written with =: {found[1]}={found[2]}"
+    return f"write the count as `3 * {name}(...)`, the rest as options"
+
+
+_OPTION = re.compile(r"([a-z_]+):([\w.]+)")
 
 
 def _kind(tree: Tree[Token]) -> str:

@@ -1,0 +1,36 @@
+"""Hints for what is written as elsewhere: in other languages, and in other places of this one."""
+
+from __future__ import annotations
+
+import re
+
+from chainlang.diagnostics.render import visible
+from chainlang.notation.scan import ending
+
+_HABITS = (
+    (r"\b(?P<stage>\w[\w:./-]*):temperature\s*", r"=\s*(?P<value>[\d.]+)", "write {stage}:{value}"),
+    (r"\b(?P<stage>[A-Za-z_][\w:./-]*)\s*", r"\*\s*(?P<value>\d+)(?![\w.])",
+     "the count stands first: {value} * {stage}"),
+    (r"\A", r'"(?!(?:\d+:)?[A-Z]{1,2}[:"])[^"\n]*"\s*(?:\||>>)',
+     'a prompt belongs to an op: op ask : generate {{ user = "..." }}'),
+    (r"\bop\s+(?P<stage>\w+)\s*", r"\{", "write op {stage} : generate {{ ... }}"),
+    (r"\b(?P<stage>int|float|str)\s+", r"(?P<value>\d[\d.]*\.\.[\d.]*|\.\.\d[\d.]*)",
+     "write {stage}({value})"),
+    (r"\A[\w/-]+", r"\.\w{2,6}\s*\Z", "the name of a file of chains ends in .chain"),
+)  # fmt: skip
+"""What stands before an error, what begins there, and the hint."""
+
+
+def habit(text: str, at: int) -> str | None:
+    """Return the hint for the habit that explains an error at an offset; None without any.
+
+    >>> habit("E:m*3", 3), habit("op classify {", 12), habit("E >> >> J", 5)
+    ('the count stands first: 3 * E:m', 'write op classify : generate { ... }', None)
+    """
+    for before, after, hint in _HABITS:
+        first = ending(before, text[:at])
+        second = re.compile(after).match(text, at)
+        if first is not None and second is not None:
+            found = {**first.groupdict(), **second.groupdict()}
+            return hint.format(**{name: visible(str(one)) for name, one in found.items()})
+    return None
