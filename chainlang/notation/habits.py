@@ -18,7 +18,7 @@ _HABITS = (
      "write {stage}({value})"),
     (r"\A[\w/-]+", r"\.\w{2,6}\s*\Z", "the name of a file of chains ends in .chain"),
 )  # fmt: skip
-"""What stands before an error, what begins there, and the hint."""
+"""Pattern of the text before an error, pattern at it, and the hint."""
 
 
 def habit(text: str, at: int) -> str | None:
