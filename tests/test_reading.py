@@ -24,7 +24,7 @@ LISTS: tuple[tuple[object, str], ...] = (
     ([E("a"), "V", J], "E:a >> V >> J"),
     (["E", E >> V], "E >> E >> V"),
     ((("E", "V"), ["E"], "JF"), "((E >> V) & E) >> J"),
-    (["E", ["E"], ["V"], 2 * J], "E >> (E & V) >> 2 * J"),
+    (["E", ["E"], ["V"], 2 * J(temperature=1)], "E >> (E & V) >> 2 * J::1"),
 )
 
 
@@ -101,8 +101,8 @@ def test_a_function_gives_a_code_its_meaning(spec: object, text: str) -> None:
 
 def test_an_op_gives_a_code_its_meaning() -> None:
     classify = op("classify", user="{{ text }}")
-    made = chain(["3:classify:tiny", "M"], ops={"classify": classify})
-    assert made == 3 * classify("tiny") >> M or made == classify("tiny", 3) >> M
+    made = chain(["3:classify:tiny:0.7", "M"], ops={"classify": classify})
+    assert made == classify("tiny", 3, 0.7) >> M
     assert chain("classify >> CE", ops={"classify": classify, "CE": _panel}).items == made.items
 
 

@@ -55,6 +55,7 @@ def _run(command: list[str]) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("checker", [mypy, pyright])
 def test_a_type_checker_refuses_the_lines_that_a_type_can_refuse_and_no_other(
     checker: Callable[[Path], list[tuple[str, int]]], tmp_path: Path

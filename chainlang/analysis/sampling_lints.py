@@ -91,7 +91,10 @@ def model_names(
         kind, where = types.get(one.name), part_span(one.span, "model")
         if kind is None or not kind.calls_model:
             continue
-        if any(len(part.encode()) > _LONGEST_NAME for part in one.model.split("/")):
+        if any(
+            len(part.encode("utf-8", "surrogatepass")) > _LONGEST_NAME
+            for part in one.model.split("/")
+        ):
             message = f"the name of a model has at most {_LONGEST_NAME} characters between slashes"
             yield Diagnostic("model", message, where)
             continue

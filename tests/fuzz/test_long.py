@@ -1,4 +1,4 @@
-"""Long runs of one thing: no text of 60,000 characters costs more than a second to refuse."""
+"""Long runs of one thing: each text of 60,000 characters is refused in linear time."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 
 from chainlang import chain, load
 from chainlang.errors import ChainlangError
+from tests.fuzz.entries import SECONDS
 
 N = 60_000
 LONG = {
@@ -35,12 +36,12 @@ LONG = {
 @pytest.mark.slow
 @pytest.mark.parametrize("name", LONG)
 @pytest.mark.parametrize("read", [chain, lambda text: load(text=text)], ids=["text", "file"])
-def test_long_runs_are_refused_in_a_second(name: str, read: object) -> None:
+def test_long_runs_are_refused_in_time(name: str, read: object) -> None:
     taken = []
-    while not taken or (min(taken) >= 1.0 and len(taken) < 3):  # what else runs can only add
+    while not taken or (min(taken) >= SECONDS and len(taken) < 3):  # what else runs can only add
         started = time.process_time()
         with pytest.raises(ChainlangError) as caught:
             read(LONG[name])  # type: ignore[operator]
         str(caught.value)
         taken.append(time.process_time() - started)
-    assert min(taken) < 1.0
+    assert min(taken) < SECONDS

@@ -14,6 +14,7 @@ from hypothesis import settings
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 @pytest.mark.law
 def test_three_hash_seeds_give_the_same_bytes() -> None:
     """As many values as the profile has examples, in each of three processes."""

@@ -13,6 +13,7 @@ from chainlang.ir.nodes import Expr
 from chainlang.optimizer.compile import compiled
 from chainlang.plan.model_schedule import residency
 from chainlang.protocol.messages import Usage
+from chainlang.protocol.usages import Usages
 from chainlang.runtime.model_swap import Swapper
 from chainlang.runtime.outcome import Outcome
 from chainlang.runtime.prepared import Prepared
@@ -62,8 +63,8 @@ def test_models_that_take_turns_change_no_result(
     swapper.begin()
     found = list(run(Prepared(plan, engines, window=window, swapper=swapper), records))
     # Of equal requests, whichever comes first is paid for; that may be another row's.
-    assert [evolve(one, usage=Usage()) for one in found] == [
-        evolve(one, usage=Usage()) for one in wanted
+    assert [evolve(one, usages=Usages()) for one in found] == [
+        evolve(one, usages=Usages()) for one in wanted
     ]
     assert total(found) == total(wanted)
     assert max(seen, default=0) <= memory

@@ -298,6 +298,7 @@ class Silent:
     capabilities = Capabilities(
         name="silent", schemas=True, seeds=True, batch_invariant=True, plain_values=True
     )
+    reader = None
 
     def __init__(self) -> None:
         self.aborted: set[str] = set()

@@ -22,6 +22,7 @@ DOUBLED = "{{% set ns = namespace(x=[1], y=[1]) %}}{{% for i in range(60) %}}{}{
 OFTEN = "{{% for i in range(99999) %}}{{% set y = {} %}}{{% endfor %}}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "template",
     [

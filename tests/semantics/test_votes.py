@@ -70,8 +70,9 @@ def test_numbers_are_never_guessed(one: object, other: object) -> None:
 @law(st.decimals(allow_nan=False, allow_infinity=False), st.integers(0, 6))
 def test_a_number_has_one_key_in_all_its_spellings(number: Decimal, zeros: int) -> None:
     key = canonical_answer(str(number), "number")
-    padded = number.scaleb(0) if zeros == 0 else Decimal(f"{number:f}" + "0" * 0)
-    assert canonical_answer(str(padded), "number") == key
+    plain = f"{number:f}"
+    padded = plain + ("" if "." in plain else "." if zeros else "") + "0" * zeros
+    assert canonical_answer(padded, "number") == key
     assert canonical_answer(f"{number:e}", "number") == key
     assert canonical_answer(key, "number") == key
     assert Decimal(key) == number
