@@ -59,7 +59,7 @@ class Settings(BaseModel):
     A secret prints as stars.
 
     >>> MapSettings.of({"window": 8, "openai_api_key": "sk-1"})
-    MapSettings(model='tiny', seed=0, ..., window=8, ..., openai_api_key=SecretStr('**********'), ...)
+    MapSettings(model='tiny', ..., window=8, ..., openai_api_key=SecretStr('**********'), ...)
     """
 
     model_config = ConfigDict(
