@@ -13,7 +13,7 @@ from attrs import evolve
 from hypothesis import strategies as st
 
 from chainlang.ir import build, declarations
-from chainlang.ir.builtins import NAMED_TYPES
+from chainlang.ir.builtins import NAMED_TYPES, WORDS
 from chainlang.ir.calls import specific
 from chainlang.ir.nodes import (
     Combine,
@@ -327,7 +327,7 @@ def tidy(node: Expr) -> Expr:
         if repeated:
             return node.body
         name = node.name
-        while name in seen:
+        while name in seen or name in WORDS:
             name += "_"
         seen.add(name)
         return evolve(node, name=name)

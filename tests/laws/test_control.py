@@ -129,8 +129,8 @@ def test_a_fallback_goes_on_where_a_part_fails(body: Expr, other: Expr, record: 
         assert found.endswith(f"(before that: {alone.partition(': ')[2]})")
     else:
         assert isinstance(found, Record)
-        (event, *_) = (one for one in found.events if one.kind == "fallback")
-        assert event.message == alone.partition(": ")[2]
+        messages = [one.message for one in found.events if one.kind == "fallback"]
+        assert alone.partition(": ")[2] in messages  # a failed part has events of its own
 
 
 @law(bodies, st.integers(1, 4), rows)
