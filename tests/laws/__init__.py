@@ -5,7 +5,7 @@ The profile says how many examples a law is tried with, and how many seeds: see 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -25,6 +25,12 @@ def law(*given_by: SearchStrategy[Any], share: int = 1) -> Callable[[Test], Test
     """
     chosen = settings(max_examples=max(1, settings().max_examples // share))
     return lambda test: pytest.mark.law(chosen(given(*given_by)(test)))
+
+
+def few_of(name: str, count: int, values: Sequence[Any]) -> Callable[[Test], Test]:
+    """Try a test with all values in the soak, and with the first `count` under other profiles."""
+    chosen = values if settings().max_examples > CI else values[:count]
+    return lambda test: pytest.mark.law(pytest.mark.parametrize(name, chosen)(test))
 
 
 def seeds(count: int, name: str = "seed") -> Callable[[Test], Test]:

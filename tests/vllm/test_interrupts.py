@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-import pytest
+from tests.laws import few_of
 
 SOON = 60  # seconds that are waited: long, for a machine that is busy, but not as long as the run
 ROOT = Path(__file__).parents[2]
@@ -94,24 +94,18 @@ def pressed(moment: str, times: int = 1) -> list[str]:
     return found.stdout.splitlines()
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "moment",
-    [
-        "torch",
-        "torch.fx",
-        "vllm.envs",
-        "transformers.generation",
-        "vllm.v1.engine.llm_engine",
-        "loading",
-    ],
-)
+MOMENTS = (
+    "torch.fx", "loading", "torch", "vllm.envs", "transformers.generation",
+    "vllm.v1.engine.llm_engine",
+)  # fmt: skip
+
+
+@few_of("moment", 2, MOMENTS)
 def test_one_while_vllm_is_imported_or_loaded_leaves_nothing_half_done(moment: str) -> None:
     assert pressed(moment) == ["interrupted", "True"]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("moment", ["torch.fx", "vllm.v1.engine.llm_engine"])
+@few_of("moment", 1, ("torch.fx", "vllm.v1.engine.llm_engine"))
 def test_two_of_them_end_it_at_once_and_the_next_call_says_what_to_do(moment: str) -> None:
     first, second, *hints = pressed(moment, times=2)
     assert first == "interrupted"
