@@ -73,14 +73,14 @@ def test_so_it_is_when_vllm_itself_says_it(
 ) -> None:
     forced: Chain = load(
         text=f"""
-    op say : generate -> {{ text: "{text}" }} {{ answer = "text"  user = "Say." }}
+    op say : generate -> {{ text: "{text}" }} {{ answer = "text"  user = "{{{{ query }}}}" }}
     op hear : fold {{ max_tokens = 4  cut = "keep"  user = "{{{{ candidates[0].answer }}}}" }}
     main = say:m >> hear:m
     """
     )
     result = forced("q", engine=random_engine)
     said = text.replace("\\n", "\n")
-    assert prompts.texts() == ["Say.", said]
+    assert prompts.texts() == ["q", said]
     assert result.ok
 
 
