@@ -14,7 +14,7 @@ unexport PYTHONDONTWRITEBYTECODE  # compiled tests are collected in half the tim
 
 .PHONY: quick demo test test-vllm test-others lint check bench soak test-oldest-lark format clean
 
-quick: $(READY)  ## in a minute: what needs no vLLM, with few examples of each law
+quick: $(READY)  ## in a few minutes: what needs no vLLM, with few examples of each law
 	$(PYTEST) $(ON_ALL_CORES) -m "not slow and not vllm" --hypothesis-profile=quick
 
 demo: $(VLLM_READY)  ## the main job: a chain on vLLM, over a file of questions
