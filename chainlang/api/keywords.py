@@ -56,8 +56,8 @@ class CallKeywords(TypedDict, total=False):
     engine: Engine | Mapping[str, Engine] | None
     """engine of all models, or of each by its name; default: the engine that each model declares"""
     outputs: str | Collection[str] | None
-    """what to keep of each result: `answer`, `candidates`, `trace`, `history` or named parts of the
-    chain; work that only the rest needs is skipped; default: all"""
+    """outputs of each result: `answer`, `candidates`, `trace`, `history` or labels of the chain;
+    work that only the rest needs is skipped; default: all"""
     passes: str | Collection[str] | None
     """optimizer passes to apply, which `explain` lists; default: all that change no result"""
     progress: Callable[[str], object] | None

@@ -177,6 +177,8 @@ def _counters(get_meter: Any) -> dict[str, Any]:
 
 def row_done(span: Tracing, outcome: Outcome) -> None:
     """End the span of a row, and count the row and its events."""
+    if not (span or _is_counting()):
+        return
     kinds = Counter(one.kind for one in outcome.events)
     counts: dict[str, Any] = {f"{EVENTS}.{kind}": number for kind, number in kinds.items()}
     span.end(outcome.cause, **counts)

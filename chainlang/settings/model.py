@@ -247,7 +247,7 @@ class RowSettings(Settings):
     outputs: Annotated[
         Names | None, Takes("names of outputs", "str | Collection[str]", metavar="NAMES")
     ] = None
-    """what to keep of each result: `answer`, `candidates`, `trace`, `history` or named parts of the
+    """outputs of each result: `answer`, `candidates`, `trace`, `history` or labels of the
     chain; work that only the rest needs is skipped; default: all"""
     passes: Annotated[
         Names | None,

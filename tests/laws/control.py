@@ -229,7 +229,7 @@ KINDS: tuple[FailureKind, ...] = (
     "transport", "denied", "engine", "context", "constraint", "refused",
 )  # fmt: skip
 Faults = dict[str, str]
-"""What goes wrong with each model; nothing with one that is not there."""
+"""Kind of failure of each model; a model that is absent does not fail."""
 faults: st.SearchStrategy[Faults] = st.dictionaries(
     st.sampled_from([TINY, "a", "b"]), st.sampled_from([*KINDS, "some prompts", "every form"])
 )

@@ -1,4 +1,4 @@
-"""What is counted equals what happened: a model that counts, beside the reference and the runtime.
+"""Event counts equal what happened: a model of the counts, the reference and the runtime.
 
 The model knows chains, places and the policy of each stage. It makes neither prompts nor
 candidates: whether a sample is cut, refused or bad follows from its seed alone.
@@ -61,7 +61,7 @@ _FATES: tuple[Fate, ...] = ("fine", "fine", "fine", "fine", "cut", "refused", "r
 
 
 def fate(number: int) -> Fate:
-    """What becomes of a sample with a seed."""
+    """Fate of a sample with a seed: a reply, or a kind of failure."""
     return _FATES[hashlib.blake2b(str(number).encode(), digest_size=1).digest()[0] % len(_FATES)]
 
 

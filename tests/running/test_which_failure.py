@@ -1,4 +1,4 @@
-"""Which failure a part has, what it ends, and that passes change neither."""
+"""The failure that a part reports, and the steps that it aborts, with and without passes."""
 
 from __future__ import annotations
 
