@@ -25,7 +25,9 @@ from chainlang.ir.render import mermaid, tree
 from chainlang.limits import LIMIT_NAMES
 from chainlang.notation.format import format_text
 
-SECONDS = 1.0  # of CPU
+# Of CPU, while memory is traced. What is refused takes a tenth of it on a slow machine; what is
+# not refused in time takes minutes.
+SECONDS = 20.0
 MEMORY = 40 << 20
 
 pytestmark = pytest.mark.filterwarnings("ignore::chainlang.ChainlangWarning")
@@ -33,7 +35,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::chainlang.ChainlangWarning")
 
 @contextmanager
 def cheap(memory: int = MEMORY) -> Iterator[None]:
-    """Fail if the block takes more than a second, or more memory than this."""
+    """Fail if the block takes more than `SECONDS`, or more memory than this."""
     chain("E")  # the grammar is compiled once, for all
     tracemalloc.start()
     started = time.process_time()
@@ -42,9 +44,7 @@ def cheap(memory: int = MEMORY) -> Iterator[None]:
         seconds, peak = time.process_time() - started, tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert seconds < 3 * SECONDS, (
-        f"{seconds:.1f} s, while memory was traced"
-    )  # that costs most of it
+    assert seconds < SECONDS, f"{seconds:.1f} s"
     assert peak < memory, f"{peak / 1e6:.0f} MB"
 
 

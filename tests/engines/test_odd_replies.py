@@ -193,7 +193,7 @@ def test_a_line_in_many_parts_is_read_in_linear_time() -> None:
     stream = stream_of()
     for start in range(0, len(event), 64):
         stream.feed(event[start : start + 64])
-    assert time.process_time() - begun < 1
+    assert time.process_time() - begun < 10  # in quadratic time: minutes
 
 
 def test_a_text_in_many_deltas_is_emitted_in_linear_time() -> None:
@@ -203,7 +203,7 @@ def test_a_text_in_many_deltas_is_emitted_in_linear_time() -> None:
         for number in range(200_000):
             deltas.emit(0, 4 * number, part)
     deltas.check_end(0, part * 200_000)
-    assert time.process_time() - begun < 2
+    assert time.process_time() - begun < 20
 
 
 def test_an_endless_line_is_asked_again_and_then_fails() -> None:
