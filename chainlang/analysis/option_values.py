@@ -8,6 +8,7 @@ from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.source import Span
 from chainlang.ir.builtins import Rule
 from chainlang.ir.nodes import Expr, Option, Stage, Table
+from chainlang.ir.tables import is_plain
 from chainlang.notation.literals import print_literal, print_number
 from chainlang.semantics.answer_forms import pattern_faults
 from chainlang.semantics.expressions import faults
@@ -46,7 +47,7 @@ def in_quotes(option: Option) -> str | None:
 def spoken(value: Any) -> str:
     """Return the value of an option for messages."""
     if isinstance(value, Table):
-        return "a table"
+        return "a table" if is_plain(value) else "a table of chains"
     if isinstance(value, Expr):
         return "a chain"
     return {"": "an empty text", (): "an empty list"}.get(value) or print_literal(value)

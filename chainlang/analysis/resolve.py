@@ -63,6 +63,7 @@ from chainlang.ir.nodes import (
     Timeout,
 )
 from chainlang.ir.other_names import meant_by
+from chainlang.ir.tables import is_plain
 from chainlang.ir.visit import rebuild
 from chainlang.limits import counted, current
 from chainlang.notation.literals import at_literal
@@ -271,7 +272,7 @@ class _Resolver:
                 message = f"'{node.name}' is a stage type: it takes a model, not a chain"
                 self.note("argument", message, part.span or where, hint)
             for option in node.options:
-                if isinstance(option.value, Expr | Table):
+                if not is_plain(option.value):
                     place = part_span(option.span, "value")
                     message = f"invalid value for {option.name}=: expected a value, found a chain"
                     self.note("argument", message, place or where, in_quotes(option))
@@ -328,7 +329,10 @@ class _Resolver:
             value = option.value
             quoted = in_quotes(option) if rule.takes_text else None
             hint = quoted or rule.suggestion(value)
-            if rule.holds_chains and isinstance(value, str):
+            entries = value.entries if isinstance(value, Table) else ()
+            if rule.holds_chains and any(
+                isinstance(one, str) for one in (value, *(entry.value for entry in entries))
+            ):
                 hint = "write chains without quotes"
             where = part_span(option.span, "value")
             self.note(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import numbers
 import operator
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Unpack, assert_never
 
 from attrs import field, frozen
@@ -34,7 +35,8 @@ from chainlang.ir.declarations import (
     TypeName,
 )
 from chainlang.ir.nodes import Literal, Option, Stage
-from chainlang.limits import LARGEST
+from chainlang.ir.tables import table_of
+from chainlang.limits import LARGEST, current
 from chainlang.notation import source
 from chainlang.notation.literals import print_literal
 from chainlang.notation.parse import read_expression
@@ -211,11 +213,20 @@ def _returns(node: Type, has_names: bool) -> str:
     assert_never(node)
 
 
-def literal(value: object, where: str) -> Literal:
-    """Return a Python value as a literal of the language; lists become tuples, numpy numbers plain.
+def literal(value: object, where: str, depth: int = 1) -> Any:
+    """Return a Python value as a value of the language, at a depth of nested tables.
 
+    Lists become tuples, dicts tables, and numpy numbers plain. An integer is a key as ``#15``.
     Raises `OperandError` for anything else.
     """
+    if isinstance(value, Mapping):
+        current().check("depth", depth, f"{where} with tables nested more than {depth - 1} deep")
+        names = [f"#{key}" if type(key) is int else key for key in value]
+        for name in names:
+            if not isinstance(name, str):
+                refuse(f"{name!r} can't be a key of {where}", "the keys are strings")
+        items = zip(names, value.values(), strict=True)
+        return table_of({name: literal(item, where, depth + 1) for name, item in items})
     if isinstance(value, list | tuple):
         return tuple(literal(item, where) for item in value)
     if value is None or isinstance(value, bool):
@@ -228,7 +239,7 @@ def literal(value: object, where: str) -> Literal:
     try:
         number = operator.index(value)  # type: ignore[arg-type]  # refused below if it has none
     except TypeError:
-        hint = "write a text, a number, True, False, None, or a list"
+        hint = "write a text, a number, True, False, None, a list, or a dict"
         if isinstance(value, Operand):
             hint = "a chain is no value: to feed it into another part, write chain >> part"
         refuse(f"{where} can't be {shown(value)}", hint)

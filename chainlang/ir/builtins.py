@@ -139,6 +139,8 @@ def _part(value: Any) -> Any:
 def _arms(value: Any) -> Any:
     if not isinstance(value, Table) or not value.entries:
         raise ValueError(value)
+    if not all(isinstance(entry.value, Expr) for entry in value.entries):
+        raise ValueError(value)
     return value
 
 

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from attrs import field, frozen
 
-from chainlang.ir.nodes import Expr, Literal, Node
+from chainlang.ir.nodes import Expr, Literal, Node, Table
 
 
 def _exactly(value: object) -> object:
@@ -116,7 +116,7 @@ class Setting(Node):
     """``name = value`` in a model or an op."""
 
     name: str
-    value: Literal | Environment
+    value: Literal | Table | Environment
 
 
 @frozen

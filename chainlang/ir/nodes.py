@@ -173,7 +173,7 @@ class Option(Node):
 
 @frozen
 class Table(Node):
-    """``{"math": a, "code": b}``: parts with string keys, in written order."""
+    """``{"math": a, "code": b}``: parts, or values, with string keys, in written order."""
 
     entries: tuple[Option, ...]
 

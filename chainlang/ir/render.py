@@ -23,6 +23,7 @@ from chainlang.ir.nodes import (
     Table,
     Then,
 )
+from chainlang.ir.tables import is_plain
 from chainlang.ir.visit import parts_of
 
 Drawn: TypeAlias = Expr | declarations.Item | declarations.File
@@ -151,11 +152,7 @@ def _fields(kind: declarations.Type) -> str:
 
 
 def _options(options: tuple[Option, ...]) -> list[str]:
-    return [
-        f"{option.name}={_shown(option.value)}"
-        for option in options
-        if not isinstance(option.value, Expr | Table)
-    ]
+    return [f"{option.name}={_shown(option.value)}" for option in options if is_plain(option.value)]
 
 
 def _shown(value: Literal | Expr | Table) -> str:
@@ -163,6 +160,8 @@ def _shown(value: Literal | Expr | Table) -> str:
         return f'"{_plain(value)}"'
     if isinstance(value, tuple):
         return "[" + ", ".join(map(_shown, value)) + "]"
+    if isinstance(value, Table):
+        return "{" + ", ".join(f"{_shown(e.name)}: {_shown(e.value)}" for e in value.entries) + "}"
     if value is None or isinstance(value, bool):
         return {True: "true", False: "false", None: "null"}[value]
     return repr(value).removesuffix(".0")

@@ -120,15 +120,25 @@ def _options(value: object) -> bool:
 
 def _plain_options(value: object) -> bool:
     return _options(value) and all(
-        is_literal(option.value) and option.name not in _FIELDS
+        is_value(option.value) and option.name not in _FIELDS
         for option in value  # type: ignore[attr-defined]  # just checked
     )
 
 
 def _entries(value: object) -> bool:
     return _many(Option, least=1)(value) and all(
-        isinstance(entry.name, str) and isinstance(entry.value, Expr)
+        isinstance(entry.name, str) and (isinstance(entry.value, Expr) or is_value(entry.value))
         for entry in value  # type: ignore[attr-defined]  # just checked
+    )
+
+
+def is_value(value: object) -> bool:
+    """Return whether a value is a literal, or a table of values with distinct keys."""
+    if not isinstance(value, Table):
+        return is_literal(value)
+    names = {entry.name for entry in value.entries}
+    return len(names) == len(value.entries) > 0 and all(
+        is_value(one.value) for one in value.entries
     )
 
 
@@ -209,7 +219,7 @@ SPECIFICATION: dict[type[Node], dict[str, Check]] = {
     declarations.Environment: {"name": _is_named_text},
     declarations.Setting: {
         "name": is_name,
-        "value": lambda value: isinstance(value, declarations.Environment) or is_literal(value),
+        "value": lambda value: isinstance(value, declarations.Environment) or is_value(value),
     },
     declarations.Model: {
         "name": is_name,

@@ -7,6 +7,8 @@ from typing import Any
 
 from chainlang.diagnostics.source import Span
 from chainlang.ir import declarations
+from chainlang.ir.nodes import Table
+from chainlang.ir.tables import is_plain
 from chainlang.notation.expressions import Reader
 from chainlang.notation.literals import WORDS
 from chainlang.notation.types import (
@@ -89,6 +91,13 @@ def _setting(reader: Reader, tree: Any) -> declarations.Setting:
     word = value.children[0] if value.data == "word" else None
     if name == "model" and word is not None and word not in WORDS:  # a model of this file
         return declarations.Setting(name, str(value.children[0]), span=whole)
+    if value.data == "table":
+        table, _ = reader.value(value)
+        if not (isinstance(table, Table) and is_plain(table)):
+            message = f"{name} holds values, and this table has a chain"
+            reader.note("argument", message, parts[1][1], "quote the texts in it")
+            table = None
+        return declarations.Setting(reader.name(name, span, "a setting"), table, span=whole)
     literal, _ = reader.literal(value)
     return declarations.Setting(reader.name(name, span, "a setting"), literal, span=whole)
 

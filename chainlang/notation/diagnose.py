@@ -202,7 +202,7 @@ def _mistaken(
     if kind == "LSQB" and "RSQB" in expected:
         hint = "a list holds texts and numbers"
         return Diagnostic("syntax", "unexpected list in a list", where, hint)
-    if kind == "NAME" and {"STRING", "RBRACE"} <= expected:
+    if kind in ("NAME", "INT") and {"STRING", "RBRACE"} <= expected:
         return Diagnostic("syntax", "expected a key in quotes", where, f'write "{text}": ...')
     if kind == "EQUALS" or text == "=":
         return _equals(source, where, before, expected)

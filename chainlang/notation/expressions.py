@@ -150,7 +150,9 @@ class Reader(StageReader):
             end = arguments.children[-1].end_pos
         span = Span(self.source, start, end, tuple(parts))
         form = bool(arguments) and name in FORMS
-        if form or not all(argument.is_literal for argument in given):
+        # A combinator with a table of values is one with wrong values.
+        tables = name in COMBINATORS and any(isinstance(one.value, Table) for one in given)
+        if form or tables or not all(argument.is_literal for argument in given):
             if (count is not None or fields) and len(self.found) == found:
                 what = "spells a part" if form else "is called with chains"
                 self.note(
@@ -173,7 +175,7 @@ class Reader(StageReader):
             else:
                 shown = "a table"
                 if argument.is_literal:
-                    shown = literals.print_literal(argument.value)  # type: ignore[arg-type]
+                    shown = literals.print_literal(argument.value)
                 known = COMBINATORS.get(name)
                 hints = ["chains without quotes"] if isinstance(argument.value, str) else []
                 hints += ["options as name=value"] if known is None or known.options else []
@@ -269,7 +271,7 @@ class Reader(StageReader):
         return Argument(name, what, whole, name_span)
 
     def value(self, tree: Tree[Token]) -> tuple[Literal | Expr | Table, Span | None]:
-        """Return a value: a literal, a table of chains, or a chain."""
+        """Return a value: a literal, a table, or a chain."""
         kind = str(tree.data)
         if kind == "table":
             self.around.append(kind)
@@ -292,13 +294,16 @@ class Reader(StageReader):
         span = self.span(left, right)
         for child in _trees(tree):
             token: Any = child.children[0]
-            body = self.expression(child.children[2])
-            key = self.string(str(token), token.start_pos)
+            value, _ = self.value(child.children[-1])
+            if token.type == "LABEL":
+                key, where = self.label(token)
+            else:
+                key, where = self.string(str(token), token.start_pos), self.span(token)
             if key in entries:
-                self.note("argument", f"duplicate key {token}", self.span(token))
-            entries[key] = Option(key, body, span=self.span(token))
+                self.note("argument", f"duplicate key {literals.print_string(key)}", where)
+            entries[key] = Option(key, value, span=where)
         if not entries:
-            self.note("argument", "empty table", span, 'write {"key": chain, ...}')
+            self.note("argument", "empty table", span, 'write {"key": ..., ...}')
             entries[""] = Option("", Stage("unknown", span=span), span=span)
         return Table(tuple(entries.values()), span=span), span
 

@@ -12,7 +12,7 @@ from attrs import evolve
 
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.source import Span
-from chainlang.ir.nodes import Literal
+from chainlang.ir.nodes import Expr, Literal, Table
 
 _ESCAPE = re.compile(
     r"\\(?:x(?P<two>[0-9a-fA-F]{2})|u(?P<four>[0-9a-fA-F]{4})|U(?P<eight>[0-9a-fA-F]{8})"
@@ -161,12 +161,23 @@ def print_number(value: float) -> str:
     return repr(value or 0).removesuffix(".0")  # no negative zero
 
 
-def print_literal(value: Literal, words: tuple[str, str, str] = ("true", "false", "null")) -> str:
-    """Return a literal as text; `words` are the spellings of true, false and null.
+def print_literal(
+    value: Literal | Table, words: tuple[str, str, str] = ("true", "false", "null")
+) -> str:
+    """Return a literal, or a table of them, as text.
+
+    `words` are the spellings of true, false and null.
 
     >>> print_literal((1, 0.5, "a", True))
     '[1, 0.5, "a", true]'
     """
+    if isinstance(value, Table):
+        entries = (
+            f"{print_string(one.name)}: {print_literal(one.value, words)}"
+            for one in value.entries
+            if not isinstance(one.value, Expr)
+        )
+        return "{" + ", ".join(entries) + "}"
     if isinstance(value, str):
         return print_string(value)
     if isinstance(value, tuple):

@@ -11,6 +11,7 @@ from attrs import define, frozen
 from chainlang.diagnostics.source import Span, part_span
 from chainlang.ir import build
 from chainlang.ir.nodes import Expr, Literal, Option, Stage, Table
+from chainlang.ir.tables import is_plain
 from chainlang.notation import literals
 from chainlang.notation.values import ValueReader
 
@@ -33,8 +34,8 @@ class Argument:
 
     @property
     def is_literal(self) -> bool:
-        """Whether the value is a literal, rather than a chain or a table of chains."""
-        return not isinstance(self.value, Expr | Table)
+        """Whether the value is a literal or a table of them, and holds no chain."""
+        return is_plain(self.value)
 
 
 @define

@@ -133,14 +133,9 @@ def _value(value: Literal | Expr | Table) -> str:
     if isinstance(value, Expr):
         return _argument(value)
     if isinstance(value, Table):
-        entries = (f"{print_string(e.name)}: {_entry(e)}" for e in value.entries)
+        entries = (f"{print_string(e.name)}: {_value(e.value)}" for e in value.entries)
         return "{" + ", ".join(entries) + "}"
     return print_literal(value)
-
-
-def _entry(entry: Option) -> str:
-    assert isinstance(entry.value, Expr)
-    return _argument(entry.value)
 
 
 # ---------------------------------------------------------------- the call form
@@ -213,11 +208,7 @@ def _call_value(value: Literal | Expr | Table) -> str:
     if isinstance(value, Expr):
         return _call(value)
     if isinstance(value, Table):
-        entries = (
-            f"{print_string(e.name)}: {_call(e.value)}"
-            for e in value.entries
-            if isinstance(e.value, Expr)
-        )
+        entries = (f"{print_string(e.name)}: {_call_value(e.value)}" for e in value.entries)
         return "{" + ", ".join(entries) + "}"
     return print_literal(value, _PYTHON)
 
