@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from chainlang import chain
 from chainlang.diagnostics.suggest import LISTED, nearest, suggest, unknown
 from chainlang.ir import other_names
-from chainlang.ir.builtins import COMBINATORS, DRAWS, ENGINES, OP_SETTINGS, STAGE_TYPES
+from chainlang.ir.builtins import COMBINATORS, OP_SETTINGS, STAGE_TYPES
+from chainlang.ir.model_settings import ENGINES
+from chainlang.ir.sampling_options import DRAWS
 from chainlang.settings import MapSettings, RunSettings
 
 FIELDS = ("count", "model", "temperature")

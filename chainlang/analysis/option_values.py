@@ -6,8 +6,8 @@ from typing import Any
 
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.source import Span
-from chainlang.ir.builtins import Rule
 from chainlang.ir.nodes import Expr, Option, Stage, Table
+from chainlang.ir.rules import Rule
 from chainlang.ir.tables import is_plain
 from chainlang.notation.literals import print_literal, print_number
 from chainlang.semantics.answer_forms import pattern_faults

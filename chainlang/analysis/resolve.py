@@ -32,13 +32,7 @@ from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.source import Span, part_span
 from chainlang.diagnostics.suggest import listed, suggest, unknown
 from chainlang.ir import build
-from chainlang.ir.builtins import (
-    COMBINATORS,
-    FORMS,
-    Rule,
-    StageType,
-    canonical,
-)
+from chainlang.ir.builtins import COMBINATORS, FORMS, StageType, canonical
 from chainlang.ir.calls import general, specific
 from chainlang.ir.nodes import (
     Branch,
@@ -63,6 +57,7 @@ from chainlang.ir.nodes import (
     Timeout,
 )
 from chainlang.ir.other_names import meant_by
+from chainlang.ir.rules import Rule
 from chainlang.ir.tables import is_plain
 from chainlang.ir.visit import rebuild
 from chainlang.limits import counted, current

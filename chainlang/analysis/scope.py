@@ -7,8 +7,9 @@ from typing import Any
 
 from attrs import define, field
 
-from chainlang.ir.builtins import DRAWS, STAGE_TYPES, StageType
+from chainlang.ir.builtins import STAGE_TYPES, StageType
 from chainlang.ir.declarations import Item, Model, Op
+from chainlang.ir.sampling_options import DRAWS
 
 
 @define

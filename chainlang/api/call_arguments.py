@@ -9,7 +9,7 @@ from chainlang.analysis.program import Program
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.suggest import misspelt, unknown
 from chainlang.errors import OperandError
-from chainlang.ir.builtins import DRAWS
+from chainlang.ir.sampling_options import DRAWS
 from chainlang.semantics.input_schema import declared_fields
 
 if TYPE_CHECKING:

@@ -7,7 +7,9 @@ import textwrap
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from chainlang.ir.builtins import DRAWS, OP_SETTINGS, STAGE_TYPES, Rule
+from chainlang.ir.builtins import OP_SETTINGS, STAGE_TYPES
+from chainlang.ir.rules import Rule
+from chainlang.ir.sampling_options import DRAWS
 from chainlang.settings import (
     CallSettings,
     ExplainSettings,

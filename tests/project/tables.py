@@ -17,7 +17,10 @@ from chainlang.cli import command_line
 from chainlang.diagnostics.diagnostic import LINTS, NOTICES
 from chainlang.errors import ERRORS
 from chainlang.ir import json as json_format
-from chainlang.ir.builtins import COMBINATORS, DRAWS, ENGINES, OP_SETTINGS, STAGE_TYPES, Rule
+from chainlang.ir.builtins import COMBINATORS, OP_SETTINGS, STAGE_TYPES
+from chainlang.ir.model_settings import ENGINES
+from chainlang.ir.rules import Rule
+from chainlang.ir.sampling_options import DRAWS
 from chainlang.optimizer.registry import CHAIN_PASSES, LOSSY, PLAN_PASSES
 from chainlang.protocol.failures import FAILURE_MODES
 from chainlang.runtime.ports.sample_keys import KEY_FORMATS

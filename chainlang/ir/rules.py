@@ -1,0 +1,132 @@
+"""Rules for the values of options and settings: readers of canonical values, and what they want."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from attrs import evolve, frozen
+
+from chainlang.diagnostics.suggest import suggest
+from chainlang.ir.verify import is_name
+
+
+@frozen
+class Rule:
+    """Rule for the value of an option.
+
+    `wants` describes valid values in messages. `read` returns the canonical value, or raises
+    `ValueError`.
+    """
+
+    wants: str
+    read: Callable[[Any], Any]
+    required: bool = False
+    holds_chains: bool = False
+    takes_text: bool = False
+    evaluated: bool = False
+    """Whether a string value is an expression over the record."""
+    is_pattern: bool = False
+    """Whether the value is a regular expression."""
+    python: str = "str"
+    """The type of a keyword of this name, as it stands in `chainlang.api`."""
+    choices: tuple[str, ...] = ()
+    """The valid texts, if there are only so many."""
+
+    def accepts(self, value: object) -> bool:
+        """Return whether a value is valid."""
+        try:
+            self.read(value)
+        except ValueError:
+            return False
+        return True
+
+    def suggestion(self, value: object) -> str | None:
+        """Return the hint for a value that is near to a valid one."""
+        given = value if isinstance(value, tuple) else (value,)
+        wrong = (one for one in given if isinstance(one, str) and one not in self.choices)
+        return suggest(next(wrong, ""), self.choices, None)
+
+    def needed(self) -> Rule:
+        """Return the same rule for a required option."""
+        return evolve(self, required=True)
+
+
+def number(low: float, high: float, *, open_low: bool = False) -> Rule:
+    """Return the rule of a number between bounds."""
+
+    def read(value: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ValueError(value)
+        if not low <= value <= high or (open_low and value == low):
+            raise ValueError(value)
+        return float(value)
+
+    if high == math.inf:
+        wants = f"a number above {low:g}" if open_low else f"a number of at least {low:g}"
+    else:
+        wants = f"a number {'above' if open_low else 'from'} {low:g} "
+        wants += f"{'up ' if open_low else ''}to {high:g}"
+    return Rule(wants, read, python="float")
+
+
+def integer(least: int) -> Rule:
+    """Return the rule of a whole number of at least a bound."""
+
+    def read(value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise ValueError(value)
+        return value
+
+    return Rule(f"a whole number of at least {least}", read, python="int")
+
+
+def text(value: Any) -> str:
+    """Return a text that is not empty. Raises `ValueError` for anything else."""
+    if not isinstance(value, str) or not value:
+        raise ValueError(value)
+    return value
+
+
+def word(value: Any) -> str:
+    """Return a name. Raises `ValueError` for anything else."""
+    if not is_name(value):
+        raise ValueError(value)
+    return str(value)
+
+
+def truth(value: Any) -> bool:
+    """Return true or false. Raises `ValueError` for anything else."""
+    if not isinstance(value, bool):
+        raise ValueError(value)
+    return value
+
+
+def texts(value: Any) -> Any:
+    """Return a text, or several. Raises `ValueError` for anything else."""
+    many = value if isinstance(value, tuple) else (value,)
+    if not many or not all(isinstance(item, str) and item for item in many):
+        raise ValueError(value)
+    return many[0] if len(many) == 1 else many
+
+
+def one_of(*words: str) -> Rule:
+    """Return the rule of a text that is one of some."""
+
+    def read(value: Any) -> str:
+        if value not in words or not isinstance(value, str):
+            raise ValueError(value)
+        return value
+
+    listed = ", ".join(f'"{word}"' for word in words)
+    return Rule(
+        f"one of {listed}", read, takes_text=True, python=f"Literal[{listed}]", choices=words
+    )
+
+
+TEXT = Rule("a text in quotes", text, takes_text=True)
+TRUTH = Rule("true or false", truth, python="bool")
+TEXTS = Rule(
+    "a text in quotes, or a list of them", texts, takes_text=True, python="str | Sequence[str]"
+)
