@@ -135,6 +135,7 @@ class SamplingOptions(TypedDict, total=False):
     presence_penalty: float
     repetition_penalty: float
     stop: str | Sequence[str]
+    thinking_tokens: int
     top_k: int
     top_p: float
 

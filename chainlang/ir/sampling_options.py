@@ -34,5 +34,6 @@ DRAWS: Mapping[str, Rule] = {
     "cut": one_of("fail", "keep"),
     "logprobs": TRUTH,
     "need": NEED,
+    "thinking_tokens": integer(1),
 }
 """Options of every stage type with a model."""

@@ -59,7 +59,8 @@ FAILURE_MODES: Mapping[Cause, FailureMode] = {
     ),
     "reply": FailureMode("a reply does not fit its type", "row", retried=True, resampled=True),
     "cut": FailureMode(
-        "a reply was cut by `max_tokens` or by the context", "row", retried=True, resampled=True,
+        "a reply was cut by `max_tokens` or by the context, or is all reasoning",
+        "row", retried=True, resampled=True,
     ),
     "function": FailureMode("a Python function raised", "row", retried=True),
     "timeout": FailureMode("a part took longer than its `timeout`", "row", retried=True),

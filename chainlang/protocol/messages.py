@@ -12,9 +12,12 @@ from attrs import Factory, field, frozen
 
 from chainlang.protocol.failures import FAILURE_MODES, FailureKind
 
-Finish = Literal["stop", "length"]
+Finish = Literal["stop", "length", "budget"]
 """Finish reason of a sample: `stop` at the model's end token or a stop string, `length` if it was
-cut by `max_tokens` or by the context."""
+cut by `max_tokens` or by the context, `budget` at the budget of a part of it, such as
+`Request.thinking_tokens`: another request continues it, and no chain meets it."""
+TextKind = Literal["reasoning", "text"]
+"""Kind of a streamed text: the model's reasoning before its reply, or the reply."""
 
 
 Role: TypeAlias = Literal["system", "user", "assistant"]
@@ -65,6 +68,12 @@ class Request:
     instead of failing."""
     logprobs: bool = False
     """Whether to return the log probability of each token. The tokens stay the same."""
+    thinking_tokens: int | None = None
+    """Tokens after which reasoning that has not ended is ended, on engines that declare
+    `continues`: the sample has the finish reason `budget`."""
+    begin: Beginning | None = None
+    """Beginning of the reply. The engine ends the part whose budget is used up, and generates the
+    rest; the sample is the whole reply."""
     priority: int = 0
     """Lower values run first, on engines with priorities."""
     shared: bool = False
@@ -96,6 +105,11 @@ class Request:
         return self.count if self.sampling.temperature > 0 else 1
 
     @property
+    def calls(self) -> int:
+        """Number of samples that count as calls: none of a request that continues one."""
+        return self.drawn if self.begin is None else 0
+
+    @property
     def question(self) -> tuple[object, ...]:
         """Everything that the completion depends on, apart from seed and count.
 
@@ -103,7 +117,7 @@ class Request:
         """
         asked = (self.model, self.messages, self.sampling, self.schema, self.lenient)
         rest = (self.redraw, self.date, self.deadline, self.patience)
-        return (*asked, self.choices, self.logprobs, *rest)
+        return (*asked, self.choices, self.logprobs, self.thinking_tokens, *rest)
 
 
 @frozen
@@ -133,6 +147,18 @@ class Sample:
     context: int | None = None
     """Size in tokens of the context that cut the sample, 0 if it is unknown; None if `max_tokens`
     cut it, or nothing did."""
+    closed: bool = False
+    """Whether its reasoning was ended at `Request.thinking_tokens`. The tag that ends it counts
+    among the tokens, and its log probability is 0."""
+
+
+@frozen
+class Beginning:
+    """A sample that a budget has stopped, as the beginning of a reply."""
+
+    sample: Sample
+    number: int
+    """Number of the sample in its request."""
 
 
 @frozen
@@ -181,6 +207,7 @@ class Delta:
     id: str
     sample: int
     text: str
+    kind: TextKind = "text"
 
 
 @frozen
@@ -260,6 +287,9 @@ class Capabilities:
     """Samples hold log probabilities, if the request asks for them."""
     streams: bool = False
     """Returns deltas, if the request asks for them."""
+    continues: bool = False
+    """Ends reasoning at `Request.thinking_tokens`, and continues the sample that a request's
+    `begin` holds."""
     decides: bool = False
     """Stops a sample once its beginning allows a single one of `Request.choices`."""
     deadlines: bool = False

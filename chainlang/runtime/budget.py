@@ -34,7 +34,7 @@ class RowBudget:
         calls, tokens = self.limits.row_calls, self.limits.row_tokens
         if calls is None and tokens is None:
             return
-        drawn = sum(request.drawn for request in requests)
+        drawn = sum(request.calls for request in requests)
         if calls is not None and self.calls + drawn > calls:
             what = f"row_calls={calls} is used up: {self.calls} made, {drawn} more requested"
             raise StageError(what, "budget")
@@ -47,7 +47,7 @@ class RowBudget:
         if isinstance(reply, Completion):
             self.tokens += _tokens(reply.usage)
         else:
-            self.calls -= request.drawn
+            self.calls -= request.calls
 
 
 @define(eq=False)
@@ -70,9 +70,9 @@ class RunBudget:
     def has_room(self, request: Request) -> bool:
         """Return whether a request may be made; if not, the budget is used up."""
         calls, tokens = self.limits.run_calls, self.limits.run_tokens
-        if calls is not None and self.calls + request.drawn > calls:
+        if calls is not None and self.calls + request.calls > calls:
             self._end("run_calls", calls)
-            if request.drawn > calls:
+            if request.calls > calls:
                 self.used_up += f": one request has {request.drawn} samples"
         elif tokens is not None and self.tokens >= tokens:
             self._end("run_tokens", tokens)
@@ -80,7 +80,7 @@ class RunBudget:
 
     def charge(self, request: Request) -> None:
         """Charge a request that is submitted."""
-        self.calls += request.drawn
+        self.calls += request.calls
         self.in_flight += 1
 
     def settle(self, request: Request, reply: Completion | Failure) -> None:
@@ -89,7 +89,7 @@ class RunBudget:
         if isinstance(reply, Completion):
             self.tokens += _tokens(reply.usage)
         else:
-            self.calls -= request.drawn
+            self.calls -= request.calls
 
     def time_out(self) -> None:
         """End the budget at the deadline of the run; requests in flight are not waited for."""

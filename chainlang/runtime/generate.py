@@ -18,7 +18,7 @@ from chainlang.semantics.combinators import Attempt, further
 from chainlang.semantics.events import Event
 from chainlang.semantics.record import Candidate, Record
 from chainlang.semantics.render_budget import rendering_within
-from chainlang.semantics.sampled import FailedSample, cut, ended, too_few
+from chainlang.semantics.sampled import FailedSample, ended, noted, too_few
 from chainlang.semantics.seeds import Place, seed
 from chainlang.semantics.stage_error import StageError
 from chainlang.semantics.stages import candidate_of, choices, messages, readings, schema
@@ -135,6 +135,7 @@ class _Drawing:
             schema=schema(stage, draw.start),
             lenient=True,  # the reply is validated for what the engine does not enforce
             logprobs=stage.logprobs,
+            thinking_tokens=stage.thinking_tokens,
             priority=-self.step.depth,
             redraw=context.redraw,
             tracing=context.tracing or None,
@@ -165,7 +166,7 @@ class _Drawing:
                 made = candidate_of(stage, draw.start, read, sample, draw.place)
             except StageError as error:
                 made = error
-            yield _Drawn(draw.number, number, made, cut(stage, sample, draw.place, number))
+            yield _Drawn(draw.number, number, made, noted(stage, sample, draw.place, number))
 
     def again(self, bad: _Drawn) -> Generator[Effect, Any, _Drawn]:
         """Retry a failed sample; return it, or its last failure."""

@@ -216,7 +216,7 @@ class Scheduler:
     def _hear(self, delta: Delta) -> None:
         task, slot, *_ = self._asked.get(delta.id, (None, 0))
         if task is not None and isinstance(task.effect, Ask) and task.effect.sink is not None:
-            task.effect.sink.emit(slot, delta.sample, delta.text)
+            task.effect.sink.emit(slot, delta.sample, delta.text, delta.kind)
 
     def _deliver(self, task: _Task, slot: int, value: Any) -> None:
         task.results[slot] = value

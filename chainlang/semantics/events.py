@@ -15,11 +15,22 @@ from attrs import frozen
 from chainlang.semantics.seeds import Place
 
 EventKind = Literal[
-    "cut", "retry", "need", "fallback", "loop", "lossy", "unenforced", "equal", "left_out"
+    "cut",
+    "closed",
+    "retry",
+    "need",
+    "fallback",
+    "loop",
+    "lossy",
+    "unenforced",
+    "equal",
+    "left_out",
 ]
 
 EVENTS: Mapping[EventKind, str] = {
-    "cut": "a reply was cut by `max_tokens` or by the context, whatever became of it",
+    "cut": "a reply was cut by `max_tokens` or by the context, or is all reasoning, "
+    "whatever became of it",
+    "closed": "reasoning was ended at `thinking_tokens`, and the reply continued after it",
     "retry": "a sample, a function or a part was tried again",
     "need": "a failed sample was left out, as the `need=` of its stage allows",
     "fallback": "a later part of a `fallback` ran",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any, TypeAlias, TypeVar, assert_never
+from typing import Any, TypeVar, assert_never
 
 from attrs import define, evolve
 
@@ -34,16 +34,17 @@ from chainlang.ir.nodes import (
 )
 from chainlang.ir.normalize import inlined, normal, part_name
 from chainlang.limits import current
-from chainlang.protocol.messages import Completion, Failure, Request
+from chainlang.protocol.messages import Failure, Request
 from chainlang.semantics import combinators
 from chainlang.semantics.bindings import NOTHING, Bound
 from chainlang.semantics.combinators import ONCE, Attempt, RetryPolicy, further, mark
+from chainlang.semantics.continuing import Complete, whole
 from chainlang.semantics.events import Event
 from chainlang.semantics.functions import UserFunction
 from chainlang.semantics.implicit_labels import own_names
 from chainlang.semantics.record import Branched, Candidate, Flow, Record, below, gathered
 from chainlang.semantics.row_failure import RowFailure
-from chainlang.semantics.sampled import FailedSample, cut, ended, too_few
+from chainlang.semantics.sampled import FailedSample, ended, noted, too_few
 from chainlang.semantics.seeds import Place, seed
 from chainlang.semantics.stage_error import StageError
 from chainlang.semantics.stages import (
@@ -58,7 +59,6 @@ from chainlang.semantics.stages import (
 )
 from chainlang.tiny import NAME as TINY
 
-Complete: TypeAlias = Callable[[Request], Completion | Failure]
 Made = TypeVar("Made")
 
 
@@ -317,12 +317,13 @@ class _Interpreter:
             schema=schema(stage, record),
             lenient=True,
             logprobs=stage.logprobs,
+            thinking_tokens=stage.thinking_tokens,
         )
-        reply = self.complete(request)
+        reply = whole(self.complete, request)
         if isinstance(reply, Failure):
             raise StageError.of(reply)
         sample = reply.samples[0]
-        events += cut(stage, sample, place, number)
+        events += noted(stage, sample, place, number)
         return candidate_of(stage, record, read, sample, place)
 
     def call(

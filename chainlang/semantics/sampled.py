@@ -12,7 +12,7 @@ from chainlang.semantics.events import Event
 from chainlang.semantics.record import Candidate
 from chainlang.semantics.seeds import Place
 from chainlang.semantics.stage_error import StageError
-from chainlang.semantics.stages import Meaning, cut_message
+from chainlang.semantics.stages import Meaning, cut_message, was_cut
 
 
 @frozen
@@ -24,11 +24,20 @@ class FailedSample:
     place: Place
 
 
-def cut(stage: Meaning, sample: Sample, place: Place, number: int) -> tuple[Event, ...]:
-    """Return the event of a sample that was cut, whatever becomes of it; none for another."""
-    if sample.finish != "length" or sample.refusal:
+def noted(stage: Meaning, sample: Sample, place: Place, number: int) -> tuple[Event, ...]:
+    """Return the events of a sample, whatever becomes of it: it was cut, its reasoning was ended.
+
+    Most samples have none.
+    """
+    if sample.finish == "stop" and not sample.reasoning:
         return ()
-    return (Event("cut", place, cut_message(stage, sample), number),)
+    found: tuple[Event, ...] = ()
+    if sample.closed:
+        message = f"the reasoning was ended at thinking_tokens, which is {stage.thinking_tokens}"
+        found += (Event("closed", place, message, number),)
+    if was_cut(sample):
+        found += (Event("cut", place, cut_message(stage, sample), number),)
+    return found
 
 
 def too_few(

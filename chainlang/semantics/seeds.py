@@ -31,6 +31,16 @@ def seed(run_seed: int, row_id: str, place: Place) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=_BITS // 8).digest(), "big")
 
 
+def derived(seed: int, purpose: str) -> int:
+    """Return the seed of a request that belongs to a sample with a seed, for a purpose.
+
+    >>> derived(7, "answer") == derived(7, "answer") != derived(8, "answer")
+    True
+    """
+    text = f"[{seed}, {quoted(purpose)}]"
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=_BITS // 8).digest(), "big")
+
+
 def row_id(row: Mapping[str, Any]) -> str:
     """Return the identity of a row: its ``id``, or a hash of the given fields.
 

@@ -60,6 +60,8 @@ class Meaning:
     keeps_cut: bool = False
     """Whether a reply that was cut is a candidate; otherwise it is a failed sample."""
     fresh: bool = False
+    thinking_tokens: int | None = None
+    """Tokens after which reasoning is ended; None for no bound of its own."""
     logprobs: bool = False
     """Whether candidates have log probabilities."""
     types: Mapping[str, Declared] = field(factory=dict, hash=False)
@@ -146,6 +148,7 @@ def meaning(
         need=settings.get("need"),
         keeps_cut=settings.get("cut") == "keep",
         fresh=settings.get("fresh", False),
+        thinking_tokens=settings.get("thinking_tokens"),
         logprobs=settings.get("logprobs", False),
         types=declared_types(declared),
         bound=bound,
@@ -266,7 +269,7 @@ def _reply(stage: Meaning, record: Record, sample: Sample) -> Value:
     if sample.refusal:
         raise StageError(sample.refusal, "refused", sample)
     form = stage.form(len(record.candidates))
-    is_cut = sample.finish == "length"
+    is_cut = was_cut(sample)
     if is_cut and not stage.keeps_cut:
         raise StageError(cut_message(stage, sample), "cut", sample)
     if form is None:
@@ -279,12 +282,28 @@ def _reply(stage: Meaning, record: Record, sample: Sample) -> Value:
         raise StageError(f"{error}{_left(sample)}", "reply", sample) from error
 
 
+def was_cut(sample: Sample) -> bool:
+    """Return whether a reply lacks its end: it was cut, or is all reasoning.
+
+    >>> was_cut(Sample("42", "stop", 9, reasoning="7 + 5")), was_cut(Sample("", "stop", 1))
+    (False, False)
+    >>> was_cut(Sample("4", "length", 1)), was_cut(Sample("", "stop", 9, reasoning="7 + 5"))
+    (True, True)
+    """
+    if sample.refusal:
+        return False
+    return sample.finish == "length" or bool(sample.reasoning and not sample.text)
+
+
 def cut_message(stage: Meaning, sample: Sample) -> str:
     """Return why a sample was cut, and what to write instead."""
     message = "the reply was cut"
     if sample.reasoning and not sample.text:
         message += " before the model had done with its reasoning"
-    if sample.context is None:
+    if sample.finish == "stop":
+        message = "the reply is all reasoning: the model ended it without an answer; sample again"
+        message += " with retry"
+    elif sample.context is None:
         message += f"; raise max_tokens, which is {stage.sampling.max_tokens}"
     else:
         size = f" of {sample.context:,} tokens" if sample.context else ""

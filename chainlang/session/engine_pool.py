@@ -119,17 +119,24 @@ def _key(model: Model, arguments: Mapping[str, Any]) -> tuple[Any, ...]:
 def _check_promises(plan: Plan, engines: Mapping[str, Engine]) -> None:
     """Raise if a stage requires a capability that the engine of its model lacks."""
     promised = {name: engine.capabilities for name, engine in engines.items()}
-    if all(one.logprobs for one in promised.values()):
+    if all(one.logprobs and one.continues for one in promised.values()):
         return
     for step in leaves(plan.root):
-        if isinstance(step, Generate) and step.stage.logprobs:
-            lacking = promised[step.stage.model]
-            if not lacking.logprobs:
-                message = f"the {lacking.name} engine does not return logprobs"
-                hint = "leave logprobs=true out, or name a model of another engine"
-                raise error_of(
-                    "engine", message, hint, span=step.stage.span, subject=step.stage.model
-                )
+        if not isinstance(step, Generate):
+            continue
+        stage, found = step.stage, promised[step.stage.model]
+        lacking = None
+        if stage.logprobs and not found.logprobs:
+            lacking = "does not return logprobs"
+            hint = "leave logprobs=true out, or name a model of another engine"
+        elif stage.thinking_tokens is not None and not found.continues:
+            lacking = (
+                f"can't end the reasoning of {stage.model!r}, so thinking_tokens has no effect"
+            )
+            hint = 'a vllm model with a reasoning parser can: vllm("...", reasoning="qwen3")'
+        if lacking is not None:
+            message = f"the {found.name} engine {lacking}"
+            raise error_of("engine", message, hint, span=stage.span, subject=stage.model)
 
 
 def _check_prompts(plan: Plan, engines: Mapping[str, Engine]) -> None:

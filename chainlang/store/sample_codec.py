@@ -130,6 +130,7 @@ _FITS: Mapping[str, Callable[[Any], bool]] = {
     "needs": _one(int),
     "context": _one(int),
     "refusal": _one(str),
+    "closed": _one(bool),
 }
 """For each field of a sample, whether a value in an entry has its type."""
 

@@ -207,6 +207,16 @@ def test_reasoning_is_kept_beside_the_text_and_counted_with_it(name: str) -> Non
     assert found == Completion("1", samples, Usage(2, 14, 7, 9))
 
 
+@pytest.mark.parametrize("content", [None, ""])
+def test_a_reply_that_is_all_reasoning_has_no_text(content: str | None) -> None:
+    document = chat_reply("", output=9)
+    document["choices"][0]["message"] = {"content": content, "reasoning": "7 + 5"}
+    with asking(lambda _: as_json(document)) as (_, engine):
+        found = finish(engine, ask())["1"]
+    assert isinstance(found, Completion)
+    assert found.samples == (Sample("", "stop", 9, reasoning="7 + 5"),)
+
+
 def test_reasoning_that_is_no_text_is_none() -> None:
     document = chat_reply("42")
     document["choices"][0]["message"] |= {"reasoning_content": None, "reasoning": {"effort": 1}}

@@ -37,14 +37,19 @@ def listen(
     """Return what is emitted of each sample, and what comes back in the end."""
     engine.submit([request])
     emitted: dict[int, list[str]] = {}
+    thoughts: dict[int, list[str]] = {}
     while True:
         for news in engine.step():
             assert news.id == request.id
             if not isinstance(news, Delta):
                 assert not engine.step()
+                if isinstance(news, Completion):
+                    said = ("".join(texts) for texts in thoughts.values())
+                    assert {*said} == {one.reasoning for one in news.samples} - {""}
                 return emitted, news
             assert news.text
-            emitted.setdefault(news.sample, []).append(news.text)
+            texts = emitted if news.kind == "text" else thoughts
+            texts.setdefault(news.sample, []).append(news.text)
 
 
 def heard(
@@ -93,7 +98,7 @@ def test_reasoning_and_what_is_likely_come_in_pieces_too() -> None:
     body = ": hello\r\n\r\n" + "".join(
         [
             event(delta={"role": "assistant", "reasoning_content": "7 + "}),
-            event(delta={"reasoning_content": "5"}, logprobs=None),
+            event(delta={"reasoning_content": "5", "reasoning": "5"}, logprobs=None),
             event(delta={"content": "4"}, logprobs={"content": [{"logprob": -0.5}]}),
             event(delta={"content": "2"}, logprobs={"content": [{"logprob": -1}]}),
             event(delta={}, finish_reason="stop"),
@@ -114,7 +119,7 @@ def test_it_makes_no_difference_where_bytes_are_cut(texts: list[str], size: int,
     body = as_events(document, size=size).body
     emitted: dict[int, str] = {}
     deltas = DeltaEmitter(
-        lambda sample, text: emitted.update({sample: emitted.get(sample, "") + text})
+        lambda sample, text, kind: emitted.update({sample: emitted.get(sample, "") + text})
     )
     stream = StreamedResponse(deltas, 5, len(texts))
     for start in range(0, len(body), part):

@@ -39,7 +39,6 @@ REFUSED = {
     ),
     "Anthropic's refusal": (choice({"content": ""}, "refusal"), "the model refused"),
     "a picture": (choice({"content": [{"type": "image_url", "image_url": {}}]}), "'image_url'"),
-    "thoughts alone": (choice({"content": None, "reasoning": "Hm."}), "reasoning and no text"),
 }
 
 

@@ -70,6 +70,10 @@ SCENARIOS: dict[str, list[Scenario]] = {
         Scenario(E(cut="keep"), cut),
         Scenario(chain("2:E"), cut, failed=3),
     ],
+    "closed": [
+        Scenario(E(thinking_tokens=8), cut),
+        Scenario(chain("2:E(thinking_tokens=8) >> M"), cut),
+    ],
     "retry": [
         Scenario(retry(DIGIT(temperature=0.7)), lambda: FakeEngine(answers=at_first("no", "4"))),
         Scenario(retry(E(max_tokens=99)), cut, others={"cut": 3}),

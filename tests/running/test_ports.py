@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from attrs import evolve
 from hypothesis import strategies as st
 
 from chainlang.engines.fake import FakeEngine
-from chainlang.protocol.messages import Completion, Delta, Failure, Message, Request, Sampling
+from chainlang.engines.fake.engine import Reply
+from chainlang.protocol.messages import (
+    Completion,
+    Delta,
+    Failure,
+    Message,
+    Request,
+    Sample,
+    Sampling,
+)
 from chainlang.runtime.budget import RunBudget
 from chainlang.runtime.limits import RunLimits
+from chainlang.runtime.ports.continued import ContinuedPort
 from chainlang.runtime.ports.deadline import DeadlinePort
 from chainlang.runtime.ports.dedup import SharedPort
 from chainlang.runtime.ports.guard import GuardedPort
@@ -18,12 +28,13 @@ from chainlang.runtime.ports.port import EnginePort, Port, layers, new_id
 from chainlang.runtime.ports.recording import RecordedPort
 from chainlang.runtime.ports.stack import stacked
 from chainlang.runtime.ports.traced import TracedPort
+from chainlang.semantics.continuing import continuing
 from chainlang.store.sample_codec import Drawn
 from tests.laws import law
 from tests.running.test_recorded import Memory
 
 REQUESTS = st.builds(
-    lambda text, temperature, seed, count, stream, deadline, patience: Request(
+    lambda text, temperature, seed, count, stream, thinking_tokens, deadline, patience: Request(
         id=new_id(),
         model="m",
         messages=(Message("user", text),),
@@ -31,6 +42,7 @@ REQUESTS = st.builds(
         seed=seed,
         count=count,
         stream=stream,
+        thinking_tokens=thinking_tokens,
         shared=temperature == 0,
         deadline=deadline,
         patience=patience,
@@ -40,6 +52,7 @@ REQUESTS = st.builds(
     st.integers(0, 2),
     st.integers(1, 3),
     st.booleans(),
+    st.sampled_from([None, None, 2]),
     st.sampled_from([None, None, 1.5]),
     st.sampled_from([None, 3.0, 30.0, 30.0]),
 )
@@ -51,11 +64,19 @@ TURNS = st.lists(
 """What to do in turn: submit some, abort one of those in flight, or take a step."""
 
 
+def thought(request: Request, index: int) -> Reply:
+    """Return a reply whose reasoning is longer than the budget, for every other sample."""
+    number = request.seed + index
+    return Reply(str(number % 5), "thinking " * (number % 2))
+
+
 class Down(FakeEngine):
     """An engine that is down for a while, and refuses some requests at any time."""
 
     def __init__(self, until: float) -> None:
-        super().__init__(latency=lambda request: 0.5 + request.seed, failures=self.fails)
+        super().__init__(
+            latency=lambda request: 0.5 + request.seed % 3, failures=self.fails, answers=thought
+        )
         self.until = until
 
     def fails(self, request: Request) -> Failure | None:
@@ -78,6 +99,8 @@ def held(port: Port) -> list[object]:
             return [*port._flying, *port._relay._above, *port._relay._below, *port._relay.ready]
         case RecordedPort():
             return [*port._relay._above, *port._relay._below, *port._relay.ready]
+        case ContinuedPort():
+            return [*port._relay._above, *port._relay._below]
         case GuardedPort():
             relay = port._relay
             return [*port._held, *relay._above, *relay._below, *relay.ready]
@@ -88,6 +111,16 @@ def held(port: Port) -> list[object]:
         case EnginePort():
             return [*port._arrived, *port._shared.owners]
     raise AssertionError(port)
+
+
+def rest_of(request: Request, reply: Completion) -> Iterator[Sample]:
+    """Yield the samples of a completion, each continued by itself if a budget has stopped it."""
+    for number, sample in enumerate(reply.samples):
+        first = number if request.sampling.temperature > 0 else 0
+        rest = continuing(request, first, sample)
+        done = FakeEngine(answers=thought).complete(rest) if sample.finish == "budget" else reply
+        assert isinstance(done, Completion)
+        yield sample if done is reply else done.samples[0]
 
 
 Turn = list[Request] | int | None
@@ -126,10 +159,10 @@ def test_each_request_comes_back_once_or_is_aborted(turns: list[Turn], down: flo
             break
         step()
     assert not flying
-    assert sorted(map(len, map(held, layers(port)))) == [0] * 6
+    assert sorted(map(len, map(held, layers(port)))) == [0] * 7
     assert (budget.in_flight, engine._pending, engine._streaming) == (0, [], [])
     for name, reply in came.items():
         if isinstance(reply, Completion):
-            alone = FakeEngine().complete(asked[name])
+            alone = FakeEngine(answers=thought).complete(asked[name])
             assert isinstance(alone, Completion)
-            assert reply.samples == alone.samples
+            assert reply.samples == tuple(rest_of(asked[name], alone))

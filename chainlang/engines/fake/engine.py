@@ -13,15 +13,20 @@ import heapq
 import json
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import lru_cache
 from importlib.metadata import version
 from typing import Any, TypeAlias
 
 import attrs
 
 from chainlang.diagnostics.render import shown
-from chainlang.engines.early_completion import completed
-from chainlang.engines.fake.schemas import enforceable, sample_value
+from chainlang.engines.fake.replies import (
+    CHARACTERS_PER_TOKEN,
+    completed_early,
+    generated,
+    logprobs_of,
+    tokens_of,
+)
+from chainlang.engines.fake.schemas import enforceable
 from chainlang.engines.protocol import Metrics, Size, refuse
 from chainlang.protocol.messages import (
     Capabilities,
@@ -34,7 +39,6 @@ from chainlang.protocol.messages import (
     Request,
     Role,
     Sample,
-    Sampling,
     Usage,
 )
 
@@ -67,7 +71,7 @@ class CharacterTokenizer:
         schema: str | None = None,  # noqa: ARG002  # this engine never prefills a reply
     ) -> list[int]:
         """Return the tokens of a prompt; equal pieces of text have equal tokens."""
-        step = _CHARACTERS_PER_TOKEN
+        step = CHARACTERS_PER_TOKEN
         return [
             zlib.crc32(message.text[start : start + step].encode("utf-8", "surrogatepass"))
             for message in messages
@@ -80,9 +84,6 @@ Answers: TypeAlias = (
     Callable[[Request, int], Scripted | None] | Mapping[str, Scripted | Sequence[Scripted]]
 )
 
-_CHARACTERS_PER_TOKEN = 4
-_DIGITS = 10  # number of different free-text replies without a script
-_ANY_LENGTH = 1024  # stands for each `max_tokens` in the hash of which a reply is made
 _CAPABILITIES = Capabilities(
     name="fake",
     schemas=True,
@@ -92,6 +93,7 @@ _CAPABILITIES = Capabilities(
     priorities=False,
     logprobs=True,
     streams=True,
+    continues=True,
     decides=True,
 )
 
@@ -229,7 +231,8 @@ class FakeEngine:
             if isinstance(reply, Completion):
                 usages.append(reply.usage)
             if request.stream and isinstance(reply, Completion):
-                self._streaming.append((reply, 0))
+                shown = 0 if request.begin is None else len(request.begin.sample.reasoning)
+                self._streaming.append((reply, shown))
             else:
                 finished.append(reply)
         self._usage = Usage.total(usages)
@@ -240,10 +243,14 @@ class FakeEngine:
         results: list[Completion | Failure | Delta] = []
         streaming, self._streaming = self._streaming, []
         for reply, start in streaming:
-            end = start + _CHARACTERS_PER_TOKEN
-            texts = enumerate(sample.text[start:end] for sample in reply.samples)
-            results += [Delta(reply.id, index, text) for index, text in texts if text]
-            if any(len(sample.text) > end for sample in reply.samples):
+            end = start + CHARACTERS_PER_TOKEN
+            for index, sample in enumerate(reply.samples):
+                thought = len(sample.reasoning)
+                if part := sample.reasoning[start:end]:
+                    results.append(Delta(reply.id, index, part, "reasoning"))
+                if part := sample.text[max(0, start - thought) : max(0, end - thought)]:
+                    results.append(Delta(reply.id, index, part))
+            if any(len(sample.reasoning + sample.text) > end for sample in reply.samples):
                 self._streaming.append((reply, end))
             else:
                 results.append(reply)
@@ -270,7 +277,7 @@ class FakeEngine:
         failure = self.failures(request) if self.failures else None
         if failure is not None:
             return attrs.evolve(failure, id=request.id)
-        prompt = sum(_tokens(message.text) for message in request.messages)
+        prompt = sum(tokens_of(message.text) for message in request.messages)
         if prompt >= self.context:
             message = f"the prompt has {prompt} tokens, the context {self.context}"
             return Failure(request.id, "context", message)
@@ -286,14 +293,18 @@ class FakeEngine:
         if unkept:
             samples = [attrs.evolve(sample, unkept=unkept) for sample in samples]
         output = sum([sample.tokens for sample in samples])
+        if request.begin is not None:
+            prompt += request.begin.sample.tokens
+            output -= request.begin.sample.tokens
         usage = Usage(drawn, prompt * drawn, 0, output)
         return Completion(request.id, tuple(samples) * (request.count // drawn), usage)
 
     def _sample(self, request: Request, schema: Any, index: int, room: int) -> Sample:
         """Return a sample; `room` is the number of tokens that the prompt leaves in the context."""
+        begin = request.begin
         reply = self._scripted(request, index)
         if reply is None:
-            reply = _generated(request, schema, index)
+            reply = generated(request, schema, index)
         match reply:
             case str(text):
                 reasoning = refusal = ""
@@ -307,14 +318,21 @@ class FakeEngine:
         ends = [at for stop in request.sampling.stop if (at := text.find(stop)) >= 0]
         if ends:
             text = text[: min(ends)]
-        most = min(request.sampling.max_tokens, room) * _CHARACTERS_PER_TOKEN
+        if begin is None:
+            bound = min(request.sampling.max_tokens, room)
+            if (stopped := _stopped(reasoning, request, bound)) is not None:
+                return stopped
+        else:
+            bound = min(request.sampling.max_tokens, room) - 1  # the end of the reasoning is one
+            reasoning = begin.sample.reasoning
+        most = bound * CHARACTERS_PER_TOKEN
         finish: Finish = "stop" if len(reasoning + text) <= most else "length"
         is_full = finish == "length" and room < request.sampling.max_tokens
         reasoning, text = reasoning[:most], text[: max(0, most - len(reasoning))]
-        needs = _tokens(reasoning + text)
+        needs = tokens_of(reasoning + text) + (begin is not None)
         if finish == "stop" and not (reasoning or refusal) and request.choices:
-            return attrs.evolve(_completed_early(text, request), needs=needs)
-        logprobs = _logprobs(reasoning + text, needs) if request.logprobs else ()
+            return attrs.evolve(completed_early(text, request), needs=needs)
+        logprobs = logprobs_of(reasoning + text, needs) if request.logprobs else ()
         return Sample(
             text,
             finish,
@@ -324,6 +342,7 @@ class FakeEngine:
             needs=needs,
             refusal=refusal,
             context=self.context if is_full else None,
+            closed=begin is not None,
         )
 
     def _scripted(self, request: Request, index: int) -> Scripted | None:
@@ -332,6 +351,7 @@ class FakeEngine:
         if callable(self.answers):
             return self.answers(request, index)
         prompt = request.messages[-1].text
+        index = index if request.begin is None else request.begin.number
         for part, reply in self.answers.items():
             if part in prompt:
                 if isinstance(reply, Scripted) or not isinstance(reply, Sequence):
@@ -340,61 +360,17 @@ class FakeEngine:
         return None
 
 
+def _stopped(reasoning: str, request: Request, bound: int) -> Sample | None:
+    """Return the sample of reasoning that is longer than its budget; None for any other."""
+    budget = request.thinking_tokens
+    if budget is None or tokens_of(reasoning) <= budget or budget + 1 >= bound:
+        return None
+    text = reasoning[: budget * CHARACTERS_PER_TOKEN]
+    logprobs = logprobs_of(text, budget) if request.logprobs else ()
+    return Sample("", "budget", budget, reasoning=text, logprobs=logprobs)
+
+
 def _as_list(replies: Any) -> list[Any]:
     if not isinstance(replies, Reply):
         return list(replies)
     return [replies.text, replies.reasoning, *([replies.refusal] if replies.refusal else [])]
-
-
-def _completed_early(text: str, request: Request) -> Sample:
-    """Return a sample that stops at the first token after which a single choice is left."""
-    whole, generated = completed(text, request.choices), text
-    if whole is not None:  # else it is none of the choices, although its beginning may fit one
-        for end in range(_CHARACTERS_PER_TOKEN, len(text), _CHARACTERS_PER_TOKEN):
-            rest = completed(text[:end], request.choices)
-            if rest is not None:
-                text, generated = rest, text[:end]
-                break
-    tokens = _tokens(generated)
-    logprobs = _logprobs(generated, tokens) if request.logprobs else ()
-    return Sample(text, "stop", tokens, logprobs=logprobs)
-
-
-def _tokens(text: str) -> int:
-    return -(-len(text) // _CHARACTERS_PER_TOKEN)
-
-
-def _logprobs(text: str, tokens: int) -> tuple[float, ...]:
-    """Return a log probability for each token, derived from a hash of the text."""
-    numbers = _HashedNumbers(text.encode("utf-8", "surrogatepass"))
-    return tuple(-numbers.below(1000) / 1000 for _ in range(tokens))
-
-
-def _generated(request: Request, schema: Any, index: int) -> str:
-    """Return a reply derived from a hash of everything that a reply depends on."""
-    sampling = request.sampling
-    number = request.seed + index if sampling.temperature > 0 else None
-    prompt = [(message.role, message.text) for message in request.messages]
-    key = json.dumps([request.model, prompt, _parameters(sampling), request.schema, number])
-    numbers = _HashedNumbers(key.encode("utf-8", "surrogatepass"))
-    if schema is None:
-        return str(numbers.below(_DIGITS))
-    return json.dumps(sample_value(schema, schema, numbers.below))
-
-
-@lru_cache(maxsize=1024)
-def _parameters(sampling: Sampling) -> tuple[Any, ...]:
-    """Return the parameters that a reply depends on; `max_tokens` cuts it, and does no more."""
-    return attrs.astuple(attrs.evolve(sampling, max_tokens=_ANY_LENGTH))
-
-
-class _HashedNumbers:
-    """Pseudo-random numbers that depend on a key alone."""
-
-    def __init__(self, key: bytes) -> None:
-        self.state = hashlib.blake2b(key, digest_size=16).digest()
-
-    def below(self, bound: int) -> int:
-        number = int.from_bytes(self.state[:8], "big")
-        self.state = hashlib.blake2b(self.state, digest_size=16).digest()
-        return number % bound

@@ -125,6 +125,7 @@ class ChatClient:
             if deltas is not None:
                 for number, sample in response.samples.items():
                     deltas.check_end(first + number, sample.text)
+                    deltas.check_end(first + number, sample.reasoning, "reasoning")
         except Diverged:
             what = "broke off a stream, and sent another text on the next attempt"
             raise Rejected("transport", f"{self.endpoint.url} {what}") from None

@@ -25,6 +25,7 @@ from chainlang.protocol.messages import (
     Fingerprint,
     Request,
     Sample,
+    TextKind,
     Usage,
 )
 from chainlang.protocol.secret import Secret
@@ -220,8 +221,8 @@ class OpenAIEngine:
         if not request.stream:
             return None
 
-        def post(sample: int, text: str) -> None:
-            self._background.post(ticket, Delta(request.id, sample, text))
+        def post(sample: int, text: str, kind: TextKind) -> None:
+            self._background.post(ticket, Delta(request.id, sample, text, kind))
 
         return DeltaEmitter(post)
 

@@ -36,7 +36,7 @@ _REFUSALS = frozenset({"refusal"})
 """Finish reasons of samples without a reply, in small letters: OpenAI's, and those of gateways to
 Anthropic, Gemini and GLM. Any other reason is malformed, since some name a failure that passes."""
 
-_REASONING = ("reasoning_content", "reasoning")
+REASONING = ("reasoning_content", "reasoning")
 """Fields in which servers return reasoning; OpenAI's protocol has none."""
 
 _MOST_TOKENS = 1 << 53
@@ -107,14 +107,15 @@ def _sample(choice: Object, where: str) -> Sample:
     if not isinstance(reason, str):
         raise Malformed(f"{where}.finish_reason is not a text")
     parts = parts_of(message.get("content"))
-    for name, kind in (*((name, "reasoning") for name in _REASONING), ("refusal", "refusal")):
+    for name, kind in (*((name, "reasoning") for name in REASONING), ("refusal", "refusal")):
         if isinstance(text := message.get(name), str) and not getattr(parts, kind):
             parts = attrs.evolve(parts, **{kind: text})
     refusal = _refusal(message, reason, parts)
     finish = _FINISHES.get(reason.lower())
     if finish is None and not refusal:
         raise Malformed(f"{where}.finish_reason is {reason!r}")
-    if not refusal and finish == "stop" and message.get("content") is None:
+    is_empty = message.get("content") is None and not parts.reasoning
+    if not refusal and finish == "stop" and is_empty:
         raise Malformed(f"{where}.message has no `content`")
     text, logprobs = parts.text or parts.refusal, _logprobs(choice, where)
     return Sample(
@@ -134,8 +135,6 @@ def _refusal(message: Object, reason: str, parts: Parts) -> str:
         return f"the model refused to reply {said}; {_FALLBACK}"
     if parts.other:
         return f"the reply has a part that is not text, of type {parts.other!r}; {_FALLBACK}"
-    if message.get("content") is None and parts.reasoning and _FINISHES.get(word) == "stop":
-        return f"the reply has reasoning and no text {said}; {_FALLBACK}"
     return ""
 
 

@@ -11,10 +11,17 @@ from typing import Any
 
 from attrs import define, field
 
-from chainlang.engines.openai.read_response import as_index, as_list, as_object, parts_of
+from chainlang.engines.openai.read_response import (
+    REASONING,
+    as_index,
+    as_list,
+    as_object,
+    parts_of,
+)
+from chainlang.protocol.messages import TextKind
 
-OnDelta = Callable[[int, str], object]
-"""Callback for text added to a sample: number of the sample in the request, and the text."""
+OnDelta = Callable[[int, str, TextKind], object]
+"""Callback for text added to a sample: its number in the request, the text, and its kind."""
 
 _TOOLS = frozenset({"tool_calls", "function_call"})
 _LONGEST_EVENT = 8 << 20  # bytes: a whole reply in one event, with the logprobs of its tokens
@@ -49,14 +56,14 @@ class DeltaEmitter:
     """Emits each character of a sample once, although retries receive its beginning again."""
 
     on_delta: OnDelta
-    _emitted: dict[int, _Emitted] = field(factory=dict, init=False)
+    _emitted: dict[tuple[int, TextKind], _Emitted] = field(factory=dict, init=False)
 
-    def emit(self, sample: int, start: int, text: str) -> None:
-        """Emit the new characters of `text`, which begins at `start` in the sample.
+    def emit(self, sample: int, start: int, text: str, kind: TextKind = "text") -> None:
+        """Emit the new characters of `text`, which begins at `start` of its kind in the sample.
 
         Raises `Diverged` if it differs from what has been emitted.
         """
-        emitted = self._emitted.setdefault(sample, _Emitted())
+        emitted = self._emitted.setdefault((sample, kind), _Emitted())
         if start < emitted.length:
             known = emitted.whole()[start : start + len(text)]
             if not text.startswith(known):
@@ -64,11 +71,12 @@ class DeltaEmitter:
             text = text[len(known) :]
         if text:
             emitted.add(text)
-            self.on_delta(sample, text)
+            self.on_delta(sample, text, kind)
 
-    def check_end(self, sample: int, text: str) -> None:
+    def check_end(self, sample: int, text: str, kind: TextKind = "text") -> None:
         """Raise `Diverged` if the whole text of a sample differs from what has been emitted."""
-        if sample in self._emitted and not text.startswith(self._emitted[sample].whole()):
+        emitted = self._emitted.get((sample, kind))
+        if emitted is not None and not text.startswith(emitted.whole()):
             raise Diverged
 
 
@@ -82,8 +90,10 @@ class _Choice:
     """The last value of each field that is no text, such as the tools that a model calls."""
     unread: list[Any] = field(factory=list)
     """Parts of its content that are no text."""
-    length: int = 0
-    """Length of its content in characters."""
+    lengths: dict[TextKind, int] = field(factory=dict)
+    """Number of characters of each kind of text."""
+    thought: str = ""
+    """Field of its reasoning: some servers send it in two."""
     logprobs: list[Any] = field(factory=list)
     finish: Any = None
 
@@ -101,15 +111,25 @@ class _Choice:
         """Add to a text field."""
         self.parts.setdefault(name, []).append(text)
 
-    def read(self, content: list[Any]) -> str:
-        """Return the text of a content in parts, and keep what else it says."""
+    def read(self, content: list[Any]) -> dict[str, str]:
+        """Return the texts of a content in parts by field, and keep what else it says."""
         parts = parts_of(content)
-        for name in ("reasoning", "refusal"):
-            if text := getattr(parts, name):
-                self.add(name, text)
         if parts.other:
             self.unread.append({"type": parts.other})
-        return parts.text
+        said = {"reasoning": parts.reasoning, "content": parts.text, "refusal": parts.refusal}
+        return {name: text for name, text in said.items() if text}
+
+    def kind_of(self, name: str) -> TextKind | None:
+        """Return the kind of text of a field of its message; None for another field."""
+        if name in REASONING:
+            self.thought = self.thought or name
+        return "text" if name == "content" else "reasoning" if name == self.thought else None
+
+    def added(self, kind: TextKind, text: str) -> int:
+        """Count a text of a kind; return how many characters are before it."""
+        start = self.lengths.get(kind, 0)
+        self.lengths[kind] = start + len(text)
+        return start
 
 
 @define
@@ -197,14 +217,14 @@ class StreamedResponse:
         if isinstance(logprobs, dict):
             choice.logprobs += as_list(logprobs.get("content"), f"{where}.logprobs.content")
         delta = as_object(event.get("delta") or {}, f"{where}.delta")
+        parts = delta.get("content")
+        if isinstance(parts, list):
+            delta = {**delta, "content": None, **choice.read(parts)}
         for name, value in delta.items():
-            text = value
-            if name == "content" and isinstance(value, list):
-                text = choice.read(value)
-            if isinstance(text, str) and name != "role":
-                choice.add(name, text)
-                if name == "content":
-                    self.deltas.emit(self.first + index, choice.length, text)
-                    choice.length += len(text)
+            if isinstance(value, str) and name != "role":
+                choice.add(name, value)
+                if (kind := choice.kind_of(name)) is not None:
+                    start = choice.added(kind, value)
+                    self.deltas.emit(self.first + index, start, value, kind)
             elif value:
                 choice.others[name] = value

@@ -191,7 +191,7 @@ class RecordedPort:
             return []
         name, first = wait.request.id, wait.asked[reply.id]
         if isinstance(reply, Delta):
-            return [Delta(name, first + reply.sample, reply.text)]
+            return [evolve(reply, id=name, sample=first + reply.sample)]
         self._relay.answer(reply.id)
         if isinstance(reply, Failure):
             self.abort([name])

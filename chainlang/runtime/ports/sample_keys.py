@@ -121,6 +121,8 @@ def _marks(request: Request, date: str | None = None) -> list[str]:
     marks = []
     if request.logprobs:  # the sample has the same text, and more data
         marks.append("logprobs")
+    if request.thinking_tokens is not None:
+        marks.append(f"thinking_tokens {request.thinking_tokens}")
     if request.choices:  # the sample has the same value, but a shorter text
         marks.append("choices")
     if request.redraw:

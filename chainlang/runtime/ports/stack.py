@@ -6,6 +6,7 @@ from typing import Protocol
 
 from chainlang.engines.protocol import Engine
 from chainlang.runtime.budget import RunBudget
+from chainlang.runtime.ports.continued import ContinuedPort
 from chainlang.runtime.ports.deadline import DeadlinePort
 from chainlang.runtime.ports.dedup import SharedPort
 from chainlang.runtime.ports.guard import GuardedPort
@@ -25,13 +26,15 @@ class OpenPort(Protocol):
 def stacked(engine: Engine, budget: RunBudget | None = None, /, *memories: Memory) -> SharedPort:
     """Return a port stack for an engine.
 
-    From the outside in: deduplication, lookup in each memory, the last one first, budgets and
-    circuit breakers, tracing, and deadlines.
+    From the outside in: deduplication, lookup in each memory, the last one first, continuation,
+    budgets and circuit breakers, tracing, and deadlines.
     """
     port: Port = EnginePort(engine)
     if not engine.capabilities.deadlines:
         port = DeadlinePort(port)
     port = GuardedPort(TracedPort(port), budget)
+    if engine.capabilities.continues:
+        port = ContinuedPort(port)
     for memory in memories:
         port = RecordedPort(port, memory, engine.fingerprint)
     return SharedPort(port)

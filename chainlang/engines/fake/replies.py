@@ -1,0 +1,73 @@
+"""Replies of the fake engine that no script gives, and the tokens of its texts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import lru_cache
+from typing import Any
+
+import attrs
+
+from chainlang.engines.early_completion import completed
+from chainlang.engines.fake.schemas import sample_value
+from chainlang.protocol.messages import Request, Sample, Sampling
+
+CHARACTERS_PER_TOKEN = 4
+_DIGITS = 10  # number of different free-text replies without a script
+_ANY_LENGTH = 1024  # stands for each `max_tokens` in the hash of which a reply is made
+
+
+def completed_early(text: str, request: Request) -> Sample:
+    """Return a sample that stops at the first token after which a single choice is left."""
+    whole, generated = completed(text, request.choices), text
+    if whole is not None:  # else it is none of the choices, although its beginning may fit one
+        for end in range(CHARACTERS_PER_TOKEN, len(text), CHARACTERS_PER_TOKEN):
+            rest = completed(text[:end], request.choices)
+            if rest is not None:
+                text, generated = rest, text[:end]
+                break
+    tokens = tokens_of(generated)
+    logprobs = logprobs_of(generated, tokens) if request.logprobs else ()
+    return Sample(text, "stop", tokens, logprobs=logprobs)
+
+
+def tokens_of(text: str) -> int:
+    """Return the number of tokens of a text."""
+    return -(-len(text) // CHARACTERS_PER_TOKEN)
+
+
+def logprobs_of(text: str, tokens: int) -> tuple[float, ...]:
+    """Return a log probability for each token, derived from a hash of the text."""
+    numbers = _HashedNumbers(text.encode("utf-8", "surrogatepass"))
+    return tuple(-numbers.below(1000) / 1000 for _ in range(tokens))
+
+
+def generated(request: Request, schema: Any, index: int) -> str:
+    """Return a reply derived from a hash of everything that a reply depends on."""
+    sampling = request.sampling
+    number = request.seed + index if sampling.temperature > 0 else None
+    prompt = [(message.role, message.text) for message in request.messages]
+    key = json.dumps([request.model, prompt, _parameters(sampling), request.schema, number])
+    numbers = _HashedNumbers(key.encode("utf-8", "surrogatepass"))
+    if schema is None:
+        return str(numbers.below(_DIGITS))
+    return json.dumps(sample_value(schema, schema, numbers.below))
+
+
+@lru_cache(maxsize=1024)
+def _parameters(sampling: Sampling) -> tuple[Any, ...]:
+    """Return the parameters that a reply depends on; `max_tokens` cuts it, and does no more."""
+    return attrs.astuple(attrs.evolve(sampling, max_tokens=_ANY_LENGTH))
+
+
+class _HashedNumbers:
+    """Pseudo-random numbers that depend on a key alone."""
+
+    def __init__(self, key: bytes) -> None:
+        self.state = hashlib.blake2b(key, digest_size=16).digest()
+
+    def below(self, bound: int) -> int:
+        number = int.from_bytes(self.state[:8], "big")
+        self.state = hashlib.blake2b(self.state, digest_size=16).digest()
+        return number % bound
