@@ -12,7 +12,7 @@ from chainlang.analysis.call_count import too_many_calls
 from chainlang.analysis.check_structure import nothing_before, structure_lints
 from chainlang.analysis.check_templates import template_fault
 from chainlang.analysis.field_checks import derived_faults, field_faults, row_of
-from chainlang.analysis.option_values import spoken, temperature_fault
+from chainlang.analysis.option_values import spoken, table_faults, temperature_fault
 from chainlang.analysis.prompt_lints import item_lints
 from chainlang.analysis.resolve import resolve
 from chainlang.analysis.scope import Scope
@@ -334,6 +334,7 @@ class _Checker:
             fault = temperature_fault(value, where) if setting.name == "temperature" else None
             if fault:
                 self.found.append(fault)
+            self.found += table_faults(setting.name, value)
             try:
                 rule.read(value)
             except ValueError:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.source import Span
 from chainlang.ir.nodes import Expr, Option, Stage, Table
+from chainlang.ir.other_names import meant_by
 from chainlang.ir.rules import Rule
+from chainlang.ir.sampling_options import DRAWS, SENT_BY_CHAINS
 from chainlang.ir.tables import is_plain
 from chainlang.notation.literals import print_literal, print_number
 from chainlang.semantics.answer_forms import pattern_faults
@@ -36,6 +39,23 @@ def temperature_fault(value: object, where: Span | None) -> Diagnostic | None:
 def faults_in(text: str, rule: Rule) -> tuple[Diagnostic, ...]:
     """Return the errors of a text that is an expression or a pattern."""
     return faults(text) if rule.evaluated else pattern_faults(text) if rule.is_pattern else ()
+
+
+def table_faults(name: str, value: object) -> Iterator[Diagnostic]:
+    """Yield an error for each field of `extra` that chains set themselves.
+
+    >>> from chainlang.ir.tables import table_of
+    >>> [one.message for one in table_faults("extra", table_of({"seed": 3, "user": "me"}))]
+    ["extra can't have 'seed': chains set that field of a request themselves"]
+    """
+    if name != "extra" or not isinstance(value, Table):
+        return
+    for entry in value.entries:
+        if entry.name in SENT_BY_CHAINS:
+            message = f"{name} can't have '{entry.name}': chains set that field of a request"
+            hint = f"write the option {entry.name} of the stage" if entry.name in DRAWS else None
+            hint = hint or meant_by(entry.name, (*DRAWS, "count", "temperature"))
+            yield Diagnostic("option", f"{message} themselves", entry.span, hint)
 
 
 def in_quotes(option: Option) -> str | None:

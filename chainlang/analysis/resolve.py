@@ -24,6 +24,7 @@ from chainlang.analysis.option_values import (
     faults_in,
     in_quotes,
     spoken,
+    table_faults,
     temperature_fault,
 )
 from chainlang.analysis.sampling_lints import model_names
@@ -316,6 +317,7 @@ class _Resolver:
     def checked(self, option: Option, rule: Rule) -> Any:
         try:
             value = rule.read(option.value)
+            self.found += table_faults(option.name, value)
             if isinstance(value, str):
                 where = part_span(option.span, "value")
                 self.found += (at_literal(one, where) for one in faults_in(value, rule))

@@ -125,9 +125,15 @@ class RunKeywords(RowsKeywords, total=False):
 class SamplingOptions(TypedDict, total=False):
     """Options of a stage type that calls a model."""
 
+    bad_words: str | Sequence[str]
+    choices: bool
     cut: Literal["fail", "keep"]
+    extra: Mapping[str, object]
     frequency_penalty: float
-    logprobs: bool
+    ignore_eos: bool
+    include_stop: bool
+    logit_bias: Mapping[str, float] | Mapping[int, float]
+    logprobs: bool | int
     max_tokens: int
     min_p: float
     min_tokens: int
@@ -135,6 +141,7 @@ class SamplingOptions(TypedDict, total=False):
     presence_penalty: float
     repetition_penalty: float
     stop: str | Sequence[str]
+    stop_token_ids: int | Sequence[int]
     thinking_tokens: int
     top_k: int
     top_p: float

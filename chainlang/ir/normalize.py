@@ -117,3 +117,14 @@ def part_name(part: Expr) -> str | None:
     while isinstance(part, Then):
         part = part.parts[0]
     return part.name if isinstance(part, Named) else None
+
+
+def operands(parts: tuple[Expr, ...]) -> list[Expr]:
+    """Return the operands of a join, with ``3 * a`` expanded to ``a & a & a``."""
+    found: list[Expr] = []
+    for part in parts:
+        if isinstance(part, Repeat):
+            found += [part.body] * part.count
+        else:
+            found.append(part)
+    return found

@@ -8,6 +8,7 @@ from chainlang.optimizer.rewrite import Refused, Rewritten
 from chainlang.plan.liveness import reads
 from chainlang.plan.steps import Call, Generate, Plan, Step
 from chainlang.plan.visit import asked, calls, rebuilt, steps_of
+from chainlang.protocol.messages import later
 from chainlang.semantics.expressions import names
 from chainlang.semantics.functions import UserFunction
 from chainlang.semantics.record import Candidate, Part
@@ -78,7 +79,7 @@ def _names(step: Step) -> frozenset[str]:
 
 
 def _why_not(stage: Meaning) -> str | None:
-    if stage.sampling.stop or stage.sampling.min_tokens:
+    if stage.sampling.stop or stage.sampling.min_tokens or later(stage.sampling):
         return "its options determine the end of a reply"
     if stage.answer is not None and "text" in names(stage.answer):
         return "its answer reads the text of the reply"

@@ -6,9 +6,10 @@ Engines and chains know these types and nothing of each other.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal, Protocol, TypeAlias
+from functools import lru_cache
+from typing import Any, Literal, Protocol, TypeAlias
 
-from attrs import Factory, field, frozen
+from attrs import Factory, field, fields, frozen
 
 from chainlang.protocol.failures import FAILURE_MODES, FailureKind
 
@@ -46,6 +47,39 @@ class Sampling:
     frequency_penalty: float = 0.0
     repetition_penalty: float = 1.0
     stop: tuple[str, ...] = ()
+    logit_bias: tuple[tuple[str, float], ...] = ()
+    """Numbers added to the logits of tokens; a token is its text, or its id as ``#15``."""
+    bad_words: tuple[str, ...] = ()
+    """Texts that are not generated."""
+    stop_token_ids: tuple[int, ...] = ()
+    ignore_eos: bool = False
+    """Whether to continue after the model's end token."""
+    include_stop: bool = False
+    """Whether the stop string that ends a sample is part of its text."""
+    extra: str = ""
+    """More fields of the body of a request to a server, as a JSON object; empty for none."""
+
+
+FIRST_PARAMETERS = (
+    *("temperature", "max_tokens", "min_tokens", "top_p", "top_k", "min_p"),
+    *("presence_penalty", "frequency_penalty", "repetition_penalty", "stop"),
+)
+"""The parameters in each key of a sample; others are in a key only where they are set."""
+
+
+@lru_cache(maxsize=1024)
+def later(sampling: Sampling) -> tuple[tuple[str, Any], ...]:
+    """Return those parameters that are set among the ones that earlier formats of keys lack.
+
+    >>> later(Sampling(temperature=0, max_tokens=8, bad_words=("x",)))
+    (('bad_words', ('x',)),)
+    """
+    return tuple(
+        (one.name, value)
+        for one in fields(Sampling)
+        if one.name not in FIRST_PARAMETERS
+        and (value := getattr(sampling, one.name)) != one.default
+    )
 
 
 @frozen(kw_only=True)
@@ -74,6 +108,10 @@ class Request:
     begin: Beginning | None = None
     """Beginning of the reply. The engine ends the part whose budget is used up, and generates the
     rest; the sample is the whole reply."""
+    top_logprobs: int = 0
+    """Number of likeliest tokens to return at each position, beside the sampled one."""
+    labels: tuple[str, ...] = ()
+    """Replies whose probabilities to return, as JSON; empty for none."""
     priority: int = 0
     """Lower values run first, on engines with priorities."""
     shared: bool = False
@@ -117,7 +155,13 @@ class Request:
         """
         asked = (self.model, self.messages, self.sampling, self.schema, self.lenient)
         rest = (self.redraw, self.date, self.deadline, self.patience)
-        return (*asked, self.choices, self.logprobs, self.thinking_tokens, *rest)
+        more = (self.logprobs, self.top_logprobs, self.labels, self.thinking_tokens)
+        return (*asked, self.choices, *more, *rest)
+
+
+TopLogprobs: TypeAlias = tuple[tuple[str, float], ...]
+"""Texts of tokens with the logarithm of their probability: first the sampled token, then the
+likeliest ones, the most likely first."""
 
 
 @frozen
@@ -144,6 +188,13 @@ class Sample:
     refusal: str = ""
     """Reason why there is no reply: a content filter, a refusal of the model. Such a sample has
     failed, cause `refused`, and is not recorded. Empty if there is a reply."""
+    stop: str | int | None = None
+    """Stop string, or id of the stop token, that ended the sample; None if another token ended it,
+    or if the engine does not say."""
+    top_logprobs: tuple[TopLogprobs, ...] = ()
+    """Likeliest tokens at each position; empty unless the request has `top_logprobs`."""
+    labels: tuple[float, ...] = ()
+    """Probability of each of the request's `labels`; their sum is 1."""
     context: int | None = None
     """Size in tokens of the context that cut the sample, 0 if it is unknown; None if `max_tokens`
     cut it, or nothing did."""
@@ -260,6 +311,10 @@ class Reader(Protocol):
         """
         ...
 
+    def token_id(self, text: str) -> int:
+        """Return the id of a text that is one token. Raises `ValueError` if it is not."""
+        ...
+
     def refusal(self, roles: tuple[Role, ...]) -> str | None:
         """Return why the model can't have prompts with messages of these roles; None if it can."""
         ...
@@ -285,6 +340,9 @@ class Capabilities:
     """Requests run in the order of their `priority`."""
     logprobs: bool = False
     """Samples hold log probabilities, if the request asks for them."""
+    options: tuple[str, ...] = ()
+    """Options of stages that it acts on, of those that only some engines have
+    (`chainlang.ir.sampling_options.DECLARED`)."""
     streams: bool = False
     """Returns deltas, if the request asks for them."""
     continues: bool = False

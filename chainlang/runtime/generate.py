@@ -21,7 +21,7 @@ from chainlang.semantics.render_budget import rendering_within
 from chainlang.semantics.sampled import FailedSample, ended, noted, too_few
 from chainlang.semantics.seeds import Place, seed
 from chainlang.semantics.stage_error import StageError
-from chainlang.semantics.stages import candidate_of, choices, messages, readings, schema
+from chainlang.semantics.stages import candidate_of, choices, labels, messages, readings, schema
 
 
 @frozen
@@ -136,6 +136,8 @@ class _Drawing:
             lenient=True,  # the reply is validated for what the engine does not enforce
             logprobs=stage.logprobs,
             thinking_tokens=stage.thinking_tokens,
+            top_logprobs=stage.top_logprobs,
+            labels=labels(stage, draw.start) if stage.choices else (),
             priority=-self.step.depth,
             redraw=context.redraw,
             tracing=context.tracing or None,

@@ -10,6 +10,7 @@ from typing import Any, assert_never
 from attrs import evolve, field, frozen
 
 from chainlang.diagnostics.suggest import suggest
+from chainlang.protocol.messages import TopLogprobs
 from chainlang.semantics.events import Event
 from chainlang.semantics.origin import NOWHERE, Origin
 from chainlang.semantics.row_failure import RowFailure
@@ -39,6 +40,7 @@ class _Nothing(Mapping[str, Any]):
 
 
 _NOTHING = _Nothing()
+NO_CHOICES: Mapping[str, float] = _NOTHING
 
 
 @frozen
@@ -65,6 +67,15 @@ class Candidate:
     """Reasoning before the reply, from engines that return it separately."""
     logprobs: tuple[float, ...] = field(default=(), kw_only=True, repr=False)
     """Natural logarithm of the probability of each token, with ``logprobs=true``."""
+
+    top_logprobs: tuple[TopLogprobs, ...] = field(default=(), kw_only=True, repr=False)
+    """With ``logprobs=k``, for each token: its text and log probability, then those of the k
+    likeliest tokens, the most likely first."""
+    stop: str | int | None = field(default=None, kw_only=True, repr=False)
+    """Stop string, or id of the stop token, that ended the reply; None if neither did, or if the
+    engine does not say."""
+    choices: Mapping[str, float] = field(default=NO_CHOICES, kw_only=True, hash=False, repr=False)
+    """With ``choices=true``, the probability of each answer that its type allows."""
 
     @property
     def logprob(self) -> float | None:

@@ -32,7 +32,7 @@ from chainlang.ir.nodes import (
     Then,
     Timeout,
 )
-from chainlang.ir.normalize import inlined, normal, part_name
+from chainlang.ir.normalize import inlined, normal, operands, part_name
 from chainlang.limits import current
 from chainlang.protocol.messages import Failure, Request
 from chainlang.semantics import combinators
@@ -51,6 +51,7 @@ from chainlang.semantics.stages import (
     Meaning,
     Vote,
     candidate_of,
+    labels,
     meaning,
     messages,
     readings,
@@ -143,8 +144,8 @@ class _Interpreter:
                     flow = self.visit(part, flow, step(place, part, str(index)))
                 return flow
             case Join(parts):
-                operands = enumerate(_operands(parts))
-                each = ((part, record, step(place, part, f"&{at}")) for at, part in operands)
+                numbered = enumerate(operands(parts))
+                each = ((part, record, step(place, part, f"&{at}")) for at, part in numbered)
                 return gathered(self.all(record, each), record)
             case Repeat():
                 return self.visit(Join((node,)), record, place)
@@ -318,6 +319,8 @@ class _Interpreter:
             lenient=True,
             logprobs=stage.logprobs,
             thinking_tokens=stage.thinking_tokens,
+            top_logprobs=stage.top_logprobs,
+            labels=labels(stage, record),
         )
         reply = whole(self.complete, request)
         if isinstance(reply, Failure):
@@ -386,14 +389,3 @@ def _failure(error: StageError, branch: str) -> RowFailure:
 def step(place: Place, part: Expr, position: str) -> Place:
     """Return the place of a part: its label, which other edits don't change, or its position."""
     return (*place, part.name if isinstance(part, Named) else position)
-
-
-def _operands(parts: tuple[Expr, ...]) -> list[Expr]:
-    """Return the operands of a join, with ``3 * a`` expanded to ``a & a & a``."""
-    found: list[Expr] = []
-    for part in parts:
-        if isinstance(part, Repeat):
-            found += [part.body] * part.count
-        else:
-            found.append(part)
-    return found

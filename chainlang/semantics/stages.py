@@ -5,6 +5,7 @@ These are pure functions, called by both the reference interpreter and the runti
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
@@ -25,17 +26,12 @@ from chainlang.semantics.bindings import NOTHING, Bound
 from chainlang.semantics.expressions import evaluate
 from chainlang.semantics.prelude import prelude
 from chainlang.semantics.prompts import RenderError, absent, render, variables
-from chainlang.semantics.record import Candidate, Record
+from chainlang.semantics.record import NO_CHOICES, Candidate, Record
+from chainlang.semantics.sampling import demands, sampling_of
 from chainlang.semantics.seeds import Place
 from chainlang.semantics.stage_error import StageError
 from chainlang.semantics.voting import ANSWERS, Counting, vote
 from chainlang.tiny import NAME as TINY
-
-DEFAULT_MAX_TOKENS = 1024
-_SAMPLING_OPTIONS = frozenset(
-    {"min_tokens", "top_p", "top_k", "min_p", "presence_penalty", "frequency_penalty"}
-    | {"repetition_penalty"}
-)
 
 
 @frozen
@@ -64,6 +60,12 @@ class Meaning:
     """Tokens after which reasoning is ended; None for no bound of its own."""
     logprobs: bool = False
     """Whether candidates have log probabilities."""
+    top_logprobs: int = 0
+    """Number of likeliest tokens of which they have them, too."""
+    choices: bool = False
+    """Whether candidates have the probability of each value of their type."""
+    demands: Mapping[str, Span | None] = field(factory=dict, eq=False, repr=False)
+    """Options that only some engines have, each with its place."""
     types: Mapping[str, Declared] = field(factory=dict, hash=False)
     bound: Bound = field(default=NOTHING, eq=False, repr=False)
     span: Span | None = field(default=None, eq=False, repr=False)
@@ -126,20 +128,14 @@ def meaning(
     op = ops[stage.name]
     settings: dict[str, Any] = {one.name: one.value for one in op.settings} | given
     temperature = settings.get("temperature") if stage.temperature is None else stage.temperature
-    stop = settings.get("stop", ())
-    sampling = Sampling(
-        temperature=float(temperature or 0),
-        max_tokens=settings.get("max_tokens", DEFAULT_MAX_TOKENS),
-        stop=(stop,) if isinstance(stop, str) else stop,
-        **{name: value for name, value in settings.items() if name in _SAMPLING_OPTIONS},
-    )
+    logprobs = settings.get("logprobs", False)
     kind: Any = op.kind
     return Meaning(
         name=stage.name,
         kind=kind,
         count=stage.count,
         model=stage.model or settings.get("model") or model,
-        sampling=sampling,
+        sampling=sampling_of(settings, temperature),
         user=settings["user"],
         system=settings.get("system"),
         returns=op.returns,
@@ -149,7 +145,10 @@ def meaning(
         keeps_cut=settings.get("cut") == "keep",
         fresh=settings.get("fresh", False),
         thinking_tokens=settings.get("thinking_tokens"),
-        logprobs=settings.get("logprobs", False),
+        logprobs=bool(logprobs),
+        top_logprobs=0 if isinstance(logprobs, bool) else logprobs,
+        choices=settings.get("choices", False),
+        demands=demands((*op.settings, *stage.options)),
         types=declared_types(declared),
         bound=bound,
         span=stage.span,
@@ -261,7 +260,36 @@ def candidate_of(
         unkept=sample.unkept,
         reasoning=sample.reasoning,
         logprobs=sample.logprobs,
+        top_logprobs=sample.top_logprobs,
+        stop=sample.stop,
+        choices=_weights(stage, record, sample) if sample.labels else NO_CHOICES,
     )
+
+
+def labels(stage: Meaning, record: Record) -> tuple[str, ...]:
+    """Return the replies whose probabilities a stage asks for, as JSON; empty if it asks for none.
+
+    Raises `StageError` if its type allows too many.
+    """
+    if not stage.choices:
+        return ()
+    form = stage.form(len(record.candidates))
+    if form is None or not form.choices:
+        raise StageError(f"choices: the type of {stage.name} is not one of a few values", "prompt")
+    return tuple(json.dumps(json.loads(one), ensure_ascii=False) for one in form.choices)
+
+
+def _weights(stage: Meaning, record: Record, sample: Sample) -> Mapping[str, float]:
+    """Return the probability of each answer; several replies may have one answer."""
+    form = stage.form(len(record.candidates))
+    assert form is not None  # it has labels
+    found: dict[str, float] = {}
+    for label, weight in zip(labels(stage, record), sample.labels, strict=True):
+        value = form.read(label).plain
+        answer = value.get("answer", value) if isinstance(value, dict) else value
+        name = answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False)
+        found[name] = found.get(name, 0.0) + weight
+    return found
 
 
 def _reply(stage: Meaning, record: Record, sample: Sample) -> Value:

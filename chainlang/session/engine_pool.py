@@ -23,6 +23,7 @@ from chainlang.plan.steps import Generate, Plan
 from chainlang.plan.visit import leaves
 from chainlang.protocol.messages import Reader
 from chainlang.protocol.secret import Secret
+from chainlang.session.check_capabilities import check_capabilities
 from chainlang.session.per_process import PerProcess
 from chainlang.session.server_arguments import reached
 from chainlang.settings import Progress, RowSettings
@@ -67,7 +68,7 @@ def engines_of(
             if name not in names:
                 _check_name(name, names)
             found[name] = _opened(one, settings)
-    _check_promises(plan, found)
+    check_capabilities(plan, found)
     _check_prompts(plan, found)
     return found
 
@@ -114,29 +115,6 @@ def _reader(model: Model, settings: RowSettings) -> Reader | str:
 def _key(model: Model, arguments: Mapping[str, Any]) -> tuple[Any, ...]:
     """Return the key of an engine in the pool."""
     return (model.engine, model.source, *sorted(arguments.items()))
-
-
-def _check_promises(plan: Plan, engines: Mapping[str, Engine]) -> None:
-    """Raise if a stage requires a capability that the engine of its model lacks."""
-    promised = {name: engine.capabilities for name, engine in engines.items()}
-    if all(one.logprobs and one.continues for one in promised.values()):
-        return
-    for step in leaves(plan.root):
-        if not isinstance(step, Generate):
-            continue
-        stage, found = step.stage, promised[step.stage.model]
-        lacking = None
-        if stage.logprobs and not found.logprobs:
-            lacking = "does not return logprobs"
-            hint = "leave logprobs=true out, or name a model of another engine"
-        elif stage.thinking_tokens is not None and not found.continues:
-            lacking = (
-                f"can't end the reasoning of {stage.model!r}, so thinking_tokens has no effect"
-            )
-            hint = 'a vllm model with a reasoning parser can: vllm("...", reasoning="qwen3")'
-        if lacking is not None:
-            message = f"the {found.name} engine {lacking}"
-            raise error_of("engine", message, hint, span=stage.span, subject=stage.model)
 
 
 def _check_prompts(plan: Plan, engines: Mapping[str, Engine]) -> None:

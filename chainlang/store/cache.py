@@ -108,6 +108,7 @@ def _weight(drawn: Drawn) -> int:
     """Return the approximate size of a sample in memory, in bytes."""
     sample = drawn.sample
     numbers = len(sample.token_ids) + len(sample.logprobs)
+    numbers += 4 * sum(map(len, sample.top_logprobs))
     return 500 + 2 * (len(sample.text) + len(sample.reasoning)) + 40 * numbers
 
 

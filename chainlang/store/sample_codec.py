@@ -96,7 +96,7 @@ def decoded(entry: bytes) -> Drawn:
     if later := sorted(said.keys() - _USUAL.keys()):
         raise LaterEntry(later[0])
     values: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in said.items()
+        name: _frozen(value) if isinstance(value, list) else value for name, value in said.items()
     }
     odd = [name for name, value in values.items() if not _FITS[name](value)]
     if odd or not isinstance(number, int):
@@ -109,6 +109,26 @@ def decoded(entry: bytes) -> Drawn:
         case _:
             raise OddEntry(f"its {_UNDER} can't be read")
     return Drawn(Sample(**values), prompt_tokens, number, bounds)
+
+
+def _frozen(values: list[Any]) -> tuple[Any, ...]:
+    """Return nested lists as tuples."""
+    return tuple(_frozen(one) if isinstance(one, list) else one for one in values)
+
+
+def _ranked(value: object) -> bool:
+    """Return whether a value has the type of `Sample.top_logprobs`."""
+    match value:
+        case tuple(positions):
+            pairs = [pair for one in positions if isinstance(one, tuple) for pair in one]
+            return all(isinstance(one, tuple) for one in positions) and all(
+                isinstance(pair, tuple)
+                and len(pair) == 2
+                and isinstance(pair[0], str)
+                and isinstance(pair[1], int | float)
+                for pair in pairs
+            )
+    return False
 
 
 def _several(*types: type) -> Callable[[object], bool]:
@@ -127,6 +147,9 @@ _FITS: Mapping[str, Callable[[Any], bool]] = {
     "unkept": _several(str),
     "reasoning": _one(str),
     "logprobs": _several(int, float),
+    "stop": _one(str, int),
+    "top_logprobs": _ranked,
+    "labels": _several(int, float),
     "needs": _one(int),
     "context": _one(int),
     "refusal": _one(str),

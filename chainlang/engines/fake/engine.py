@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import heapq
 import json
-import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any, TypeAlias
@@ -19,14 +18,10 @@ from typing import Any, TypeAlias
 import attrs
 
 from chainlang.diagnostics.render import shown
-from chainlang.engines.fake.replies import (
-    CHARACTERS_PER_TOKEN,
-    completed_early,
-    generated,
-    logprobs_of,
-    tokens_of,
-)
+from chainlang.engines.fake import sampling
+from chainlang.engines.fake.replies import completed_early, generated, logprobs_of, tokens_of
 from chainlang.engines.fake.schemas import enforceable
+from chainlang.engines.fake.tokenizer import CHARACTERS_PER_TOKEN, CharacterTokenizer
 from chainlang.engines.protocol import Metrics, Size, refuse
 from chainlang.protocol.messages import (
     Capabilities,
@@ -35,9 +30,7 @@ from chainlang.protocol.messages import (
     Failure,
     Fingerprint,
     Finish,
-    Message,
     Request,
-    Role,
     Sample,
     Usage,
 )
@@ -55,30 +48,6 @@ class Reply:
     refusal: str = ""
 
 
-@attrs.frozen
-class CharacterTokenizer:
-    """A tokenizer that makes a token of every four characters of a message."""
-
-    context: int | None
-    block: int | None = None
-
-    def refusal(self, roles: tuple[Role, ...]) -> None:  # it takes every role
-        """Return None."""
-
-    def token_ids(
-        self,
-        messages: Iterable[Message],
-        schema: str | None = None,  # noqa: ARG002  # this engine never prefills a reply
-    ) -> list[int]:
-        """Return the tokens of a prompt; equal pieces of text have equal tokens."""
-        step = CHARACTERS_PER_TOKEN
-        return [
-            zlib.crc32(message.text[start : start + step].encode("utf-8", "surrogatepass"))
-            for message in messages
-            for start in range(0, len(message.text), step)
-        ]
-
-
 Scripted: TypeAlias = str | Reply
 Answers: TypeAlias = (
     Callable[[Request, int], Scripted | None] | Mapping[str, Scripted | Sequence[Scripted]]
@@ -92,6 +61,10 @@ _CAPABILITIES = Capabilities(
     plain_values=True,
     priorities=False,
     logprobs=True,
+    options=(
+        *("top_k", "min_p", "min_tokens", "repetition_penalty", "logit_bias", "bad_words"),
+        *("stop_token_ids", "ignore_eos", "include_stop", "extra", "choices", "top_logprobs"),
+    ),
     streams=True,
     continues=True,
     decides=True,
@@ -315,9 +288,6 @@ class FakeEngine:
                     f"answers returned {shown(reply)}, which is not a reply",
                     "return a text, or a Reply",
                 )
-        ends = [at for stop in request.sampling.stop if (at := text.find(stop)) >= 0]
-        if ends:
-            text = text[: min(ends)]
         if begin is None:
             bound = min(request.sampling.max_tokens, room)
             if (stopped := _stopped(reasoning, request, bound)) is not None:
@@ -326,6 +296,8 @@ class FakeEngine:
             bound = min(request.sampling.max_tokens, room) - 1  # the end of the reasoning is one
             reasoning = begin.sample.reasoning
         most = bound * CHARACTERS_PER_TOKEN
+        text = sampling.endless(text, request.sampling, most)
+        text, stop = sampling.ended(text, request.sampling)
         finish: Finish = "stop" if len(reasoning + text) <= most else "length"
         is_full = finish == "length" and room < request.sampling.max_tokens
         reasoning, text = reasoning[:most], text[: max(0, most - len(reasoning))]
@@ -333,12 +305,16 @@ class FakeEngine:
         if finish == "stop" and not (reasoning or refusal) and request.choices:
             return attrs.evolve(completed_early(text, request), needs=needs)
         logprobs = logprobs_of(reasoning + text, needs) if request.logprobs else ()
+        top = request.top_logprobs
         return Sample(
             text,
             finish,
             needs,
             reasoning=reasoning,
             logprobs=logprobs,
+            top_logprobs=sampling.top_logprobs(reasoning + text, logprobs, top) if top else (),
+            stop=stop if finish == "stop" else None,
+            labels=sampling.label_weights(request),
             needs=needs,
             refusal=refusal,
             context=self.context if is_full else None,

@@ -10,10 +10,11 @@ from typing import Any
 import attrs
 
 from chainlang.engines.early_completion import completed
+from chainlang.engines.fake import sampling
 from chainlang.engines.fake.schemas import sample_value
-from chainlang.protocol.messages import Request, Sample, Sampling
+from chainlang.engines.fake.tokenizer import CHARACTERS_PER_TOKEN
+from chainlang.protocol.messages import FIRST_PARAMETERS, Request, Sample, Sampling, later
 
-CHARACTERS_PER_TOKEN = 4
 _DIGITS = 10  # number of different free-text replies without a script
 _ANY_LENGTH = 1024  # stands for each `max_tokens` in the hash of which a reply is made
 
@@ -29,7 +30,8 @@ def completed_early(text: str, request: Request) -> Sample:
                 break
     tokens = tokens_of(generated)
     logprobs = logprobs_of(generated, tokens) if request.logprobs else ()
-    return Sample(text, "stop", tokens, logprobs=logprobs)
+    weights = sampling.label_weights(request)
+    return Sample(text, "stop", tokens, logprobs=logprobs, labels=weights)
 
 
 def tokens_of(text: str) -> int:
@@ -45,20 +47,21 @@ def logprobs_of(text: str, tokens: int) -> tuple[float, ...]:
 
 def generated(request: Request, schema: Any, index: int) -> str:
     """Return a reply derived from a hash of everything that a reply depends on."""
-    sampling = request.sampling
-    number = request.seed + index if sampling.temperature > 0 else None
+    number = request.seed + index if request.sampling.temperature > 0 else None
     prompt = [(message.role, message.text) for message in request.messages]
-    key = json.dumps([request.model, prompt, _parameters(sampling), request.schema, number])
+    parameters = _parameters(request.sampling)
+    key = json.dumps([request.model, prompt, parameters, request.schema, number])
     numbers = _HashedNumbers(key.encode("utf-8", "surrogatepass"))
     if schema is None:
-        return str(numbers.below(_DIGITS))
+        return sampling.chosen(key, request.sampling) or str(numbers.below(_DIGITS))
     return json.dumps(sample_value(schema, schema, numbers.below))
 
 
 @lru_cache(maxsize=1024)
-def _parameters(sampling: Sampling) -> tuple[Any, ...]:
+def _parameters(given: Sampling) -> tuple[Any, ...]:
     """Return the parameters that a reply depends on; `max_tokens` cuts it, and does no more."""
-    return attrs.astuple(attrs.evolve(sampling, max_tokens=_ANY_LENGTH))
+    given = attrs.evolve(given, max_tokens=_ANY_LENGTH)
+    return (*(getattr(given, name) for name in FIRST_PARAMETERS), *later(given))
 
 
 class _HashedNumbers:

@@ -27,6 +27,9 @@ _WHERE_SET = (
     "min_p",
     "repetition_penalty",
     "min_tokens",
+    "bad_words",
+    "stop_token_ids",
+    "ignore_eos",
 )
 _DEFAULTS: Mapping[str, Any] = {field.name: field.default for field in attrs.fields(Sampling)}
 
@@ -88,8 +91,16 @@ def body(request: Request, *, model: str, first: int, count: int, most: Mapping[
         parameters |= {"stream": True, "stream_options": {"include_usage": True}}
     if request.logprobs:
         parameters["logprobs"] = True
+    if request.top_logprobs:
+        parameters["top_logprobs"] = request.top_logprobs
     if sampling.stop:
         parameters["stop"] = list(sampling.stop)
+    if sampling.include_stop:
+        parameters["include_stop_str_in_output"] = True
+    if sampling.logit_bias:
+        parameters["logit_bias"] = {token[1:]: bias for token, bias in sampling.logit_bias}
+    if sampling.extra:
+        parameters |= json.loads(sampling.extra)
     if request.schema is not None:
         schema = {"name": "reply", "schema": json.loads(request.schema), "strict": True}
         parameters["response_format"] = {"type": "json_schema", "json_schema": schema}

@@ -113,7 +113,15 @@ class OpenAIEngine:
 
     @property
     def capabilities(self) -> Capabilities:
-        """Seeds, streaming, log probabilities and deadlines, as far as the server supports them."""
+        """Seeds, streaming, log probabilities and deadlines, as far as the server supports them.
+
+        OpenAI refuses the options of other servers, which may ignore those that they do not know.
+        """
+        everywhere = ("logit_bias", "top_logprobs", "extra")
+        elsewhere = (
+            *("top_k", "min_p", "min_tokens", "repetition_penalty", "bad_words"),
+            *("stop_token_ids", "ignore_eos", "include_stop"),
+        )
         return Capabilities(
             name="openai",
             schemas=False,
@@ -121,6 +129,7 @@ class OpenAIEngine:
             batch_invariant=False,
             plain_values=False,
             logprobs=True,
+            options=everywhere if self._endpoint.host == CLOUD else (*everywhere, *elsewhere),
             streams=True,
             deadlines=True,
         )
@@ -322,4 +331,13 @@ class OpenAIEngine:
         )
         if request.logprobs and missing:
             raise Rejected("refused", f"{self.url} does not return logprobs")
+        if request.top_logprobs and any(
+            sample.logprobs and not sample.top_logprobs for sample in response.samples.values()
+        ):
+            raise Rejected("refused", f"{self.url} does not return the likeliest tokens")
+        if request.sampling.include_stop and any(
+            isinstance(sample.stop, str) and not sample.text.endswith(sample.stop)
+            for sample in response.samples.values()
+        ):
+            raise Rejected("refused", f"{self.url} leaves the stop out, and ignores include_stop")
         return response

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import attrs
 from attrs import frozen
 
-from chainlang.protocol.messages import Finish, Sample, Usage
+from chainlang.protocol.messages import Finish, Sample, TopLogprobs, Usage
 
 Object: TypeAlias = Mapping[str, Any]
 
@@ -36,6 +36,8 @@ _REFUSALS = frozenset({"refusal"})
 """Finish reasons of samples without a reply, in small letters: OpenAI's, and those of gateways to
 Anthropic, Gemini and GLM. Any other reason is malformed, since some name a failure that passes."""
 
+STOPS = ("stop_reason", "matched_stop")
+"""Fields in which servers say what has ended a choice: those of vLLM and SGLang."""
 REASONING = ("reasoning_content", "reasoning")
 """Fields in which servers return reasoning; OpenAI's protocol has none."""
 
@@ -117,10 +119,25 @@ def _sample(choice: Object, where: str) -> Sample:
     is_empty = message.get("content") is None and not parts.reasoning
     if not refusal and finish == "stop" and is_empty:
         raise Malformed(f"{where}.message has no `content`")
-    text, logprobs = parts.text or parts.refusal, _logprobs(choice, where)
     return Sample(
-        text, finish or "stop", 0, reasoning=parts.reasoning, logprobs=logprobs, refusal=refusal
+        parts.text or parts.refusal,
+        finish or "stop",
+        0,
+        reasoning=parts.reasoning,
+        logprobs=_logprobs(choice, where),
+        top_logprobs=_likeliest(choice, where),
+        stop=_stop(choice) if finish == "stop" else None,
+        refusal=refusal,
     )
+
+
+def _stop(choice: Object) -> str | int | None:
+    """Return the stop that ended a choice, of servers that say so: vLLM, SGLang."""
+    for name in STOPS:
+        value = choice.get(name)
+        if isinstance(value, str | int) and not isinstance(value, bool):
+            return value
+    return None
 
 
 def _refusal(message: Object, reason: str, parts: Parts) -> str:
@@ -192,6 +209,30 @@ def _logprobs(choice: Object, where: str) -> tuple[float, ...]:
     if len(numbers) < len(values):
         raise Malformed(f"{what} has no numbers")
     return numbers
+
+
+def _likeliest(choice: Object, where: str) -> tuple[TopLogprobs, ...]:
+    """Return the sampled and the likeliest tokens at each position; empty without the latter."""
+    logprobs = choice.get("logprobs")
+    content = logprobs.get("content") if isinstance(logprobs, dict) else None
+    what = f"{where}.logprobs.content"
+    found = []
+    for one in as_list(content, what):
+        token = as_object(one, what)
+        likeliest = as_list(token.get("top_logprobs"), f"{what}.top_logprobs")
+        if not likeliest:
+            return ()
+        pairs = [_pair(as_object(each, what), what) for each in (token, *likeliest)]
+        found.append((pairs[0], *sorted(pairs[1:], key=lambda pair: -pair[1])))
+    return tuple(found)
+
+
+def _pair(token: Object, what: str) -> tuple[str, float]:
+    """Return the text of a token and the logarithm of its probability. Raises `Malformed`."""
+    text, number = token.get("token"), _number(token.get("logprob"))
+    if not isinstance(text, str) or number is None:
+        raise Malformed(f"{what} has no texts with numbers")
+    return text, number
 
 
 def _number(value: object) -> float | None:

@@ -13,6 +13,7 @@ from attrs import define, field
 
 from chainlang.engines.openai.read_response import (
     REASONING,
+    STOPS,
     as_index,
     as_list,
     as_object,
@@ -96,6 +97,8 @@ class _Choice:
     """Field of its reasoning: some servers send it in two."""
     logprobs: list[Any] = field(factory=list)
     finish: Any = None
+    stop: Any = None
+    """Stop that has ended it, from servers that report one."""
 
     def whole(self, index: int) -> dict[str, Any]:
         texts = {name: "".join(parts) for name, parts in self.parts.items()}
@@ -105,6 +108,7 @@ class _Choice:
         elif not (texts or _TOOLS & self.others.keys()):
             message["content"] = ""
         choice = {"index": index, "message": message, "finish_reason": self.finish}
+        choice |= {} if self.stop is None else {"stop_reason": self.stop}
         return {**choice, "logprobs": {"content": self.logprobs}} if self.logprobs else choice
 
     def add(self, name: str, text: str) -> None:
@@ -213,6 +217,8 @@ class StreamedResponse:
     def _add(self, index: int, event: Mapping[str, Any], where: str) -> None:
         choice = self._choices.setdefault(index, _Choice())
         choice.finish = event.get("finish_reason") or choice.finish
+        for name in STOPS:
+            choice.stop = choice.stop if event.get(name) is None else event[name]
         logprobs = event.get("logprobs")
         if isinstance(logprobs, dict):
             choice.logprobs += as_list(logprobs.get("content"), f"{where}.logprobs.content")

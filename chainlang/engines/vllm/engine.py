@@ -134,6 +134,10 @@ class VllmEngine:
             token_ids=True,
             priorities=True,
             logprobs=True,
+            options=(
+                *("top_k", "min_p", "min_tokens", "repetition_penalty", "logit_bias", "bad_words"),
+                *("stop_token_ids", "ignore_eos", "include_stop", "top_logprobs"),
+            ),
             streams=True,
             decides=True,
         )
@@ -286,7 +290,9 @@ class VllmEngine:
             most = max(1, request.sampling.max_tokens - len(prefill))  # counts as generated
             room = self.context - len(prompt)
             bound, most = (self.context, room) if room < most else (None, most)
-            sampling = sampling_params(request, constraint.grammar if constraint else None, most)
+            sampling = sampling_params(
+                request, constraint.grammar if constraint else None, most, self.reader.token_id
+            )
             with interrupts_deferred(), _without_warnings() if constraint else nullcontext():
                 inner = loaded.engine.add_request(
                     ticket,

@@ -9,7 +9,7 @@ from attrs import define, field
 from chainlang.engines.early_completion import completed, longest_rest
 from chainlang.engines.grammar.json_schema import BLANKS
 from chainlang.engines.vllm.prefill import Constraint
-from chainlang.protocol.messages import Completion, Finish, Request, Sample, Usage
+from chainlang.protocol.messages import Completion, Finish, Request, Sample, TopLogprobs, Usage
 
 
 @define(eq=False)
@@ -69,6 +69,8 @@ class RequestInFlight:
             ids,
             self.unkept,
             logprobs=_logprobs(output),
+            top_logprobs=_likeliest(output, self.request.top_logprobs),
+            stop=output.stop_reason if finish == "stop" else None,
             needs=needs,
             context=self.context if finish == "length" else None,
         )
@@ -88,3 +90,15 @@ def _logprobs(output: Any) -> tuple[float, ...]:
         return ()
     each = zip(output.token_ids, output.logprobs, strict=True)
     return tuple(float(known[token].logprob) for token, known in each)
+
+
+def _likeliest(output: Any, count: int) -> tuple[TopLogprobs, ...]:
+    """Return the sampled and the `count` likeliest tokens at each position; empty for 0."""
+    if not count or output.logprobs is None:
+        return ()
+    found = []
+    for token, known in zip(output.token_ids, output.logprobs, strict=True):
+        ranked = sorted(known.values(), key=lambda one: int(one.rank))[:count]
+        pairs = [(str(one.decoded_token), float(one.logprob)) for one in (known[token], *ranked)]
+        found.append(tuple(pairs))
+    return tuple(found)

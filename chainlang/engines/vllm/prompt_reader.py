@@ -49,6 +49,10 @@ class VllmReader:
             return ids
         return [*ids, *self.constraint(schema, lenient=True).prefill_ids]
 
+    def token_id(self, text: str) -> int:
+        """Return the id of a text that is one token. Raises `ValueError` if it is not."""
+        return self.prompts.token_id(text)
+
     def refusal(self, roles: tuple[Role, ...]) -> str | None:
         """Return why the model can't have prompts with messages of these roles; None if it can."""
         return self.prompts.refusal(roles)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from chainlang.protocol.messages import Request
@@ -9,8 +10,13 @@ from chainlang.protocol.messages import Request
 _NEVER = 1 << 30  # tokens between two outputs of a sample: the only output is the finished sample
 
 
-def sampling_params(request: Request, grammar: str | None, most: int) -> Any:
-    """Return vLLM's sampling parameters; `most` is the maximum number of tokens of a sample."""
+def sampling_params(
+    request: Request, grammar: str | None, most: int, token_id: Callable[[str], int]
+) -> Any:
+    """Return vLLM's sampling parameters; `most` is the maximum number of tokens of a sample.
+
+    `token_id` returns the id of a text that is one token, or raises `ValueError`.
+    """
     from vllm.sampling_params import RequestOutputKind, SamplingParams, StructuredOutputsParams
 
     sampling = request.sampling
@@ -32,10 +38,26 @@ def sampling_params(request: Request, grammar: str | None, most: int) -> Any:
         frequency_penalty=sampling.frequency_penalty,
         repetition_penalty=sampling.repetition_penalty,
         stop=list(sampling.stop),
+        stop_token_ids=list(sampling.stop_token_ids),
+        logit_bias=_biases(sampling.logit_bias, token_id),
+        bad_words=list(sampling.bad_words),
+        ignore_eos=sampling.ignore_eos,
+        include_stop_str_in_output=sampling.include_stop,
         skip_special_tokens=grammar is None,  # a grammar admits a special token as its text
-        logprobs=0 if request.logprobs else None,  # of the generated tokens only
+        logprobs=request.top_logprobs if request.logprobs else None,  # 0: the sampled ones only
         structured_outputs=None if grammar is None else StructuredOutputsParams(grammar=grammar),
         output_kind=kind,
         stream_interval=None if whole or watched else _NEVER,
         skip_clone=True,
     )
+
+
+def _biases(
+    given: Iterable[tuple[str, float]], token_id: Callable[[str], int]
+) -> dict[int, float] | None:
+    """Return the bias of each token by its id."""
+    found = {
+        int(token[1:]) if token[0] == "#" and token[1:].isdecimal() else token_id(token): bias
+        for token, bias in given
+    }
+    return found or None

@@ -107,6 +107,19 @@ class Prompts:
         """Return the tokens of a text, without special tokens."""
         return self._ids(self._plain, text)
 
+    def token_id(self, text: str) -> int:
+        """Return the id of a text that is one token, special or not.
+
+        Raises `ValueError` if it is not.
+        """
+        special: int | None = self._whole.token_to_id(text)
+        if special is not None and special in self._marks:
+            return special
+        ids = self.text_ids(text)
+        if len(ids) != 1:
+            raise ValueError(f"it is {len(ids)} tokens")
+        return ids[0]
+
     def _segment_ids(self, text: str, *, is_first: bool) -> list[int]:
         """Return the tokens of a text at the beginning of a prompt, or after markup."""
         return self._ids(self._opening if is_first else self._after_mark, text)

@@ -13,11 +13,10 @@ from collections.abc import Callable, Iterable, Mapping
 from operator import attrgetter
 from typing import Any, TypeAlias
 
-import attrs
-from attrs import frozen
+from attrs import field, frozen
 
 from chainlang.protocol.fingerprints import CONTEXT, is_dated, of_format_1, without_bounds
-from chainlang.protocol.messages import Fingerprint, Request, Sampling
+from chainlang.protocol.messages import FIRST_PARAMETERS, Fingerprint, Request, later
 
 
 @frozen
@@ -26,7 +25,7 @@ class Keys:
 
     bounded: list[bytes]
     """Keys of samples that `max_tokens` or the context may have ended."""
-    whole: list[bytes] = attrs.field(factory=list)
+    whole: list[bytes] = field(factory=list)
     """Keys of samples that ended by themselves; empty in a format without such keys."""
 
     def __iter__(self) -> Any:
@@ -104,21 +103,24 @@ or journals may have entries of it.
 
 # Not cached by equality: 0 and 0.0 are equal and differ as JSON, so a key would depend on which of
 # them a process has met first.
-_names = [one.name for one in attrs.fields(Sampling)]
-_parameters = attrgetter(*_names)
-_unbounded = attrgetter(*(name for name in _names if name != "max_tokens"))
+_parameters = attrgetter(*FIRST_PARAMETERS)
+_unbounded = attrgetter(*(name for name in FIRST_PARAMETERS if name != "max_tokens"))
 
 
 def _messages(request: Request) -> list[tuple[str, str]]:
     return [(message.role, message.text) for message in request.messages]
 
 
-def _marks(request: Request, date: str | None = None) -> list[str]:
+def _marks(request: Request, date: str | None = None) -> list[Any]:
     """Return what else a sample depends on; nothing for most requests.
 
     `date` is None for a model whose prompts do not depend on it.
     """
-    marks = []
+    marks: list[Any] = [*later(request.sampling)]
+    if request.top_logprobs:
+        marks.append(["top_logprobs", request.top_logprobs])
+    if request.labels:
+        marks.append(["labels", request.labels])
     if request.logprobs:  # the sample has the same text, and more data
         marks.append("logprobs")
     if request.thinking_tokens is not None:

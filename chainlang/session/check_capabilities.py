@@ -1,0 +1,86 @@
+"""Checks that the engines of a plan can do what its stages ask for, before the first row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from chainlang.diagnostics.source import part_span
+from chainlang.engines.protocol import Engine
+from chainlang.errors import error_of
+from chainlang.plan.steps import Generate, Plan
+from chainlang.plan.visit import leaves
+from chainlang.semantics.stages import Meaning
+
+_INSTEAD: Mapping[str, str] = {
+    "bad_words": "say in the prompt what a reply leaves out",
+    "choices": "count the answers of several samples: 9:{name} >> M",
+    "extra": "it is for servers: an option, or a setting of the model, says the same to an engine",
+    "ignore_eos": "write min_tokens, or leave it out",
+    "include_stop": "leave it out: the candidate's `stop` says which stop ended the reply",
+    "logit_bias": "leave it out",
+    "stop_token_ids": "write the text of the token: stop=...",
+    "top_logprobs": "write logprobs=true, for the sampled tokens alone",
+}
+
+
+def check_capabilities(plan: Plan, engines: Mapping[str, Engine]) -> None:
+    """Raise if a stage requires what the engine of its model lacks."""
+    for step in leaves(plan.root):
+        if not isinstance(step, Generate):
+            continue
+        stage = step.stage
+        if stage.demands or stage.logprobs or stage.thinking_tokens is not None:
+            _check(stage, engines[stage.model])
+
+
+def _check(stage: Meaning, engine: Engine) -> None:
+    promised = engine.capabilities
+    lacking = None
+    if stage.logprobs and not promised.logprobs:
+        lacking = "does not return logprobs"
+        hint = "leave logprobs=true out, or name a model of another engine"
+    elif stage.thinking_tokens is not None and not promised.continues:
+        lacking = f"can't end the reasoning of {stage.model!r}, so thinking_tokens has no effect"
+        hint = 'a vllm model with a reasoning parser can: vllm("...", reasoning="qwen3")'
+    if lacking is not None:
+        message = f"the {promised.name} engine {lacking}"
+        raise error_of("engine", message, hint, span=stage.span, subject=stage.model)
+    for name, span in stage.demands.items():
+        if name not in promised.options:
+            what = "a number of logprobs" if name == "top_logprobs" else name
+            message = f"the {promised.name} engine of {stage.model} does not take {what}"
+            hint = _INSTEAD.get(name, "leave it out").format(name=stage.name)
+            hint += "; or name a model of another engine"
+            raise error_of("engine", message, hint, span=span or stage.span, subject=stage.model)
+    if stage.choices and not _has_labels(stage):
+        message = f"choices=true: the type of {stage.name} is not one of a few values"
+        hint = 'declare what it returns: op name : generate -> "yes" | "no" { ... }'
+        where = stage.demands["choices"] or stage.span
+        raise error_of("engine", message, hint, span=where, subject=stage.model)
+    _check_tokens(stage, engine)
+
+
+def _has_labels(stage: Meaning) -> bool:
+    if stage.choose is not None:  # how many values there are depends on the row
+        return True
+    form = stage.form(0)
+    return form is not None and bool(form.choices)
+
+
+def _check_tokens(stage: Meaning, engine: Engine) -> None:
+    """Raise if a key of `logit_bias` is not a token of the model."""
+    where = stage.demands.get("logit_bias")
+    for text, _ in stage.sampling.logit_bias:
+        if text[:1] == "#" and text[1:].isdecimal():
+            continue
+        why = "only its server knows its tokens"
+        if engine.reader is not None:
+            try:
+                engine.reader.token_id(text)
+                continue
+            except ValueError as error:
+                why = str(error)
+        message = f"logit_bias: {text!r} is not known to be one token of {stage.model}: {why}"
+        hint = f'write the id of a token: {{"#{text if text.isdecimal() else 15}": 5}}'
+        place = part_span(where, "value") or where or stage.span
+        raise error_of("engine", message, hint, span=place, subject=stage.model)
