@@ -31,6 +31,7 @@ from chainlang.ir.nodes import (
 )
 from chainlang.ir.visit import rebuild, walk
 from chainlang.notation.expressions import FORMS
+from chainlang.semantics.combinators import ITEM
 
 _Some = TypeVar("_Some")
 
@@ -314,11 +315,14 @@ _branched = st.recursive(
 
 
 def tidy(node: Expr) -> Expr:
-    """Return the expression with its labels made different, and none where they would repeat."""
-    seen: set[str] = set()
+    """Return the expression with its labels made different, and none where they would repeat.
+
+    In the body of an `each` nothing repeats: each item has parts of its own.
+    """
+    seen = {one.item or ITEM for one in walk(node) if isinstance(one, Each)}
 
     def visit(node: Node, repeated: bool) -> Node:
-        inside = repeated or isinstance(node, Repeat | Each)
+        inside = (repeated or isinstance(node, Repeat)) and not isinstance(node, Each)
         node = rebuild(node, lambda child: visit(child, inside))
         if isinstance(node, Repeat):
             return build.repeat(node.count, node.body)

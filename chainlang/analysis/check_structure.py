@@ -30,37 +30,53 @@ from chainlang.ir.nodes import (
     Timeout,
 )
 from chainlang.ir.visit import parts_of
-from chainlang.semantics.combinators import tries
+from chainlang.semantics.combinators import ITEM, tries
 
 
 def names_twice(node: Expr) -> list[Diagnostic]:
-    """Return a diagnostic for each duplicate label; alternatives may share a label."""
+    """Return a diagnostic for each duplicate label.
+
+    Alternatives may share a label, and so may the bodies of two `each`; a label in a body can't be
+    one outside of it, nor the item.
+    """
     found: list[Diagnostic] = []
 
-    def visit(node: Expr) -> dict[str, Span | None]:
+    def duplicate(name: str, span: Span | None) -> None:
+        hint = "give each part a name of its own"
+        found.append(Diagnostic("duplicate-name", f"duplicate label '{name}'", span, hint))
+
+    def visit(node: Expr) -> tuple[dict[str, Span | None], dict[str, Span | None]]:
+        """Return the labels that are readable after a part, and those inside its `each`."""
         names: dict[str, Span | None] = {}
+        inside: dict[str, Span | None] = {}
         if isinstance(node, Named):
             names[node.name] = part_span(node.span, "name")
         # The parts of an invalid call can't be checked.
         exclusive = isinstance(node, Fallback | Route | Combine)
         for part in parts_of(node):
-            inner = visit(part)
-            for name, span in inner.items():
-                if name in names and not exclusive:
-                    hint = "give each part a name of its own"
-                    message = f"duplicate label '{name}'"
-                    found.append(Diagnostic("duplicate-name", message, span, hint))
-            names |= inner
-        if names and isinstance(node, Repeat | Each):
+            more, deeper = visit(part)
+            if not exclusive:
+                for name, span in more.items():
+                    if name in names or name in inside:
+                        duplicate(name, span)
+                for name, span in deeper.items():
+                    if name in names:
+                        duplicate(name, span)
+            names |= more
+            inside |= deeper
+        if isinstance(node, Each):
+            if (item := node.item or ITEM) in names:
+                message = f"the label '{item}' hides the item '{item}' of the each"
+                hint = f"rename it, as in {item}_2 = ..., and where it is read"
+                found.append(Diagnostic("duplicate-name", message, names[item], hint))
+            return {}, inside | names
+        if names and isinstance(node, Repeat):
             name = next(iter(names))
-            often, whole = "once for each item", "each(...)"
-            if isinstance(node, Repeat):
-                often, whole = f"{node.count} times", f"{node.count} * (...)"
-            message = f"the name '{name}' would stand {often}"
-            hint = f"name the whole: {name} = {whole}"
+            message = f"the name '{name}' would stand {node.count} times"
+            hint = f"name the whole: {name} = {node.count} * (...)"
             found.append(Diagnostic("duplicate-name", message, names[name], hint))
-            return {}
-        return names
+            return {}, inside
+        return names, inside
 
     visit(node)
     return found

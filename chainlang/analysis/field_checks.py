@@ -13,13 +13,14 @@ from attrs import evolve, frozen
 
 from chainlang.analysis.candidate_types import lacking, reply_of
 from chainlang.analysis.check_templates import template_fault
+from chainlang.analysis.each_scopes import only_in_each
 from chainlang.analysis.hidden_names import (
     hidden_at_the_end,
     hidden_fields,
     words_in_expression,
     words_in_template,
 )
-from chainlang.analysis.path_faults import Reader
+from chainlang.analysis.path_faults import COUNTERS, Reader
 from chainlang.analysis.record_types import (
     Name,
     Readable,
@@ -50,15 +51,17 @@ from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.source import Span, part_span
 from chainlang.diagnostics.suggest import unknown
 from chainlang.ir import declarations
+from chainlang.ir.builtins import WORDS
 from chainlang.ir.declarations import Item, Op, Setting, bodies_of
 from chainlang.ir.nodes import Each, Function, Loop, Named, Node, Route, Stage
 from chainlang.ir.visit import walk
 from chainlang.notation.literals import at_literal, inside
+from chainlang.semantics.combinators import ITEM
 from chainlang.semantics.expressions import faults
 from chainlang.semantics.implicit_labels import own_names
 from chainlang.semantics.input_schema import declared_fields
 
-_ALWAYS = frozenset({"id", "query", "responses", "candidates", "candidate", "error", "reply"})
+_ALWAYS = frozenset(WORDS) - {"answer"}
 _WANTED: Mapping[str, tuple[str, Callable[[ValueType], bool]]] = {
     "until": ("true or false", lambda kind: kind in (TRUTH, UNKNOWN)),
     "over": ("a list", lambda kind: isinstance(kind, Listing | Unknown)),
@@ -134,6 +137,8 @@ class _Check:
     flow: TypeFlow
     named: frozenset[str]
     """Names of parts."""
+    in_each: frozenset[str]
+    """Those of them that only the body of an `each` has."""
     anywhere: Readable
     """Readable names if the preceding stages are unknown."""
     is_whole: bool
@@ -158,11 +163,12 @@ class _Check:
         flow = TypeFlow(bodies, ops, TypeValues(declared_types(declared)), own, row)
         ends = flow.visit(bodies[main], flow.start()) if flows and main in bodies else ()
         named = frozenset(one.name for one in nodes if isinstance(one, Named)) | own
-        items = {one.item or "item" for one in nodes if isinstance(one, Each)}
+        in_each = only_in_each(chains, bodies, own)
+        items = {one.item or ITEM for one in nodes if isinstance(one, Each)}
         names = {*(row or ()), *_ALWAYS, *named, *items, *(lost or ())}
         is_open = row is None or lost is None
         anywhere = Readable({name: Name() for name in names}, is_open)
-        return cls(flow, named, anywhere, lost == frozenset(), ends)
+        return cls(flow, named, in_each, anywhere, lost == frozenset(), ends)
 
     # ------------------------------------------------------------ ops
 
@@ -188,7 +194,7 @@ class _Check:
         one = op.kind == "map"
         found = [in_template(record, self.flow.row, fresh=fresh, one=one)
                  for record, fresh in places]  # fmt: skip
-        return at_any(found, self.named)
+        return at_any(found, self.named | COUNTERS.keys())
 
     def has_candidate(self, op: Op) -> bool:
         """Return whether ``candidate`` is a candidate or a field of the row."""
@@ -204,7 +210,8 @@ class _Check:
 
     def reader(self, text: str, readable: Readable, does: str) -> Reader:
         later = self.named - (self.flow.row or {}).keys()
-        return Reader(text, readable, does, later, is_whole=self.is_whole)
+        in_each = self.in_each - (self.flow.row or {}).keys()
+        return Reader(text, readable, does, later, in_each=in_each, is_whole=self.is_whole)
 
     def answer(self, op: Op, setting: Setting, readable: Readable) -> Iterator[Diagnostic]:
         """Yield the errors of an op's answer expression."""
@@ -245,7 +252,7 @@ class _Check:
         if not isinstance(text, str) or faults(text):
             return
         found = [in_expression(record, self.flow.row) for record in records]
-        readable = at_any(found, self.named)
+        readable = at_any(found, self.named | COUNTERS.keys())
         reader = evolve(self.reader(text, readable, f"{option}= is read"), code="expression")
         reader = evolve(reader, words=self.hiding(words_in_expression(records)))
         where = part_span(part_span(node.span, option), "value")

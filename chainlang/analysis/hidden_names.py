@@ -13,7 +13,8 @@ from chainlang.ir.builtins import WORDS
 from chainlang.ir.nodes import Each, Expr, Named, Node
 from chainlang.ir.visit import walk
 
-_IN_RETRY = ("error", "reply")
+_INSIDE = ("error", "item_index", "reply", "round")
+"""Words that are readable inside some combinators only."""
 
 
 def labels_of_words(node: Expr) -> Iterator[Diagnostic]:
@@ -84,7 +85,7 @@ def _fields(candidates: Candidates) -> Iterator[tuple[str, str | None]]:
 def words_in_template(records: Iterable[RecordType], *, one: bool) -> set[str]:
     """Return the words that a template reads before the fields of a row."""
     local = {name for record in records for name, _ in record.local}
-    return {"candidates", *(["candidate"] if one else []), *local.intersection(_IN_RETRY)}
+    return {"candidates", *(["candidate"] if one else []), *local.intersection(_INSIDE)}
 
 
 def words_in_expression(records: Iterable[RecordType]) -> set[str]:

@@ -7,7 +7,7 @@ row are not declared, but for misspellings of a name that is known.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Literal
 
@@ -35,7 +35,13 @@ from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.source import Source, Span
 from chainlang.diagnostics.suggest import listed, misspelt, nearest, unknown
 from chainlang.ir.builtins import WORDS
+from chainlang.semantics.combinators import ITEM_INDEX, ROUND
 
+COUNTERS: Mapping[str, tuple[str, str]] = {
+    ITEM_INDEX: ("an each", "it is the number of the item, in the part of each(...)"),
+    ROUND: ("a loop", "it is the number of the round, in the part and the condition of loop(...)"),
+}
+"""Names that are readable inside one combinator only: which, and where in it."""
 _OF_LISTS = frozenset({"copy", "count", "index"})
 _OF_OBJECTS = frozenset({"copy", "get", "items", "keys", "values"})
 
@@ -50,6 +56,8 @@ class Reader:
     """Clause for messages about the time of reading, such as "'tell' runs"."""
     later: frozenset[str] = frozenset()
     """Names that other parts of the chain set."""
+    in_each: frozenset[str] = frozenset()
+    """Those of them that only the body of an `each` has."""
     code: Literal["template", "expression"] = "template"
     """Its kind, and the code of its diagnostics."""
     has_candidate: bool = True
@@ -92,6 +100,10 @@ class Reader:
             is_guarded = read.is_guarded or not (known.is_asked_for or read.is_certain)
             if known.only is not None and not read.own and not is_guarded:
                 return self._may_be_absent(read, read.root, known.only)
+        elif read.root in COUNTERS and not read.is_guarded:
+            return None if read.own else self._counts_elsewhere(read, read.root)
+        elif read.root in self.in_each and self._means_a_part(read):
+            return None if read.own else self._of_another_item(read, read.root)
         elif self.readable.is_open:
             is_claimed = self.is_whole and not read.is_guarded
             if is_claimed and (meant := _misspelling(read.root, self.readable.names)):
@@ -124,6 +136,26 @@ class Reader:
         message = "only a map reads one candidate at a time"
         span = self._span(read.start, read.start + len("candidate"))
         return Diagnostic(self.code, message, span, hint, kind="name", subject="candidate")
+
+    def _counts_elsewhere(self, read: Read, name: str) -> Diagnostic:
+        inside, where = COUNTERS[name]
+        message = f"'{name}' is read outside of {inside}"
+        hint = f"{where}\nto read a field of the row, declare it in `input`"
+        span = self._span(read.start, read.start + len(name))
+        return Diagnostic(self.code, message, span, hint, kind="name", subject=name)
+
+    def _means_a_part(self, read: Read) -> bool:
+        """Return whether a path reads a named part, and not a field that a row may have."""
+        return not read.is_guarded and (bool(read.steps) or not self.readable.is_open)
+
+    def _of_another_item(self, read: Read, name: str) -> Diagnostic:
+        message = f"'{name}' is a part of the body of an each, and can't be read outside of it"
+        hint = "read `candidates`, which each(...) yields, or label the whole: x = each(...)"
+        if ITEM_INDEX in self.readable.names:  # so this is in a body itself
+            message = f"'{name}' is not set before {self.does}"
+            hint = "a part of the body of an each is read after it, inside the same item"
+        span = self._span(read.start, read.start + len(name))
+        return Diagnostic(self.code, message, span, hint, kind="label", subject=name)
 
     def _hidden(self, read: Read, name: str) -> Diagnostic:
         message = f"here '{name}' is {WORDS[name]}, which hides the field '{name}' of the row"

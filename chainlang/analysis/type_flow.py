@@ -27,6 +27,7 @@ from chainlang.analysis.record_types import Name, RecordType, Row, all_of, in_ex
 from chainlang.analysis.template_reads import items_read
 from chainlang.datatypes.value_types import (
     NEVER,
+    NUMBER,
     TEXT,
     UNKNOWN,
     Listing,
@@ -55,6 +56,7 @@ from chainlang.ir.nodes import (
     Timeout,
 )
 from chainlang.ir.visit import parts_of
+from chainlang.semantics.combinators import ITEM, ITEM_INDEX, ROUND
 from chainlang.semantics.prelude import prelude
 
 Reading: TypeAlias = Stage | Route | Loop | Each
@@ -156,10 +158,10 @@ class TypeFlow:
         return all_of([after for part in parts for after in self.visit(part, record)], record)
 
     def _loop(self, node: Loop, body: Expr, record: RecordType) -> RecordType:
-        start = record
+        start = first = record.inside(**{ROUND: Name(NUMBER)})
         for _ in range(_ROUNDS):
             after = self._gathered([body], start)
-            again = one_of([record, after], "an earlier round")
+            again = one_of([first, after], "an earlier round")
             if again == start:
                 break
             start = again
@@ -167,13 +169,14 @@ class TypeFlow:
             start = evolve(start, candidates=Candidates((ANYTHING,), (ANYTHING,)))
             after = self._gathered([body], start)
         self._note(node, after)
-        return after
+        return evolve(after, local=record.local)
 
     def _each(self, node: Each, body: Expr, record: RecordType) -> RecordType:
         self._note(node, record)
         items = items_read(node.over)
         item = UNKNOWN if items is None else in_expression(record, self.row).type_of(items)
-        inside = evolve(record, candidates=NONE).inside(**{node.item or "item": Name(item)})
+        local = {ITEM_INDEX: Name(NUMBER), node.item or ITEM: Name(item)}
+        inside = evolve(record, candidates=NONE).inside(**local)
         made = self._gathered([body], inside).candidates
         return evolve(record, candidates=evolve(made, some=False))
 

@@ -193,9 +193,11 @@ WORDS: Mapping[str, str] = {
     "candidates": "the candidates of the stage before",
     "error": "the error of the attempt before, in a retry",
     "id": "the identity of the row",
+    "item_index": "the number of the item, in an each",
     "query": "the query of the row",
     "reply": "the reply of the attempt before, in a retry",
     "responses": "the answers of the candidates",
+    "round": "the number of the round, in a loop",
 }
 """Words of the language that templates, expressions and results read, with their meaning."""
 WORDS_OF_TYPES = (*NAMED_TYPES, "dict", "list")

@@ -7,15 +7,14 @@ from collections.abc import Collection, Sequence
 from attrs import evolve, frozen
 
 from chainlang.analysis.program import Program
-from chainlang.ir.nodes import Expr, Named
+from chainlang.ir.nodes import Expr
 from chainlang.ir.normalize import normal_form
-from chainlang.ir.visit import walk
 from chainlang.limits import current
 from chainlang.optimizer import registry
 from chainlang.optimizer.registry import Applied
 from chainlang.plan.lower import lower
 from chainlang.plan.steps import Plan
-from chainlang.plan.visit import models
+from chainlang.plan.visit import models, named
 from chainlang.semantics.implicit_labels import own_names
 from chainlang.semantics.outputs import Outputs
 from chainlang.settings import RowSettings
@@ -58,16 +57,17 @@ def compiled(
     chosen = registry.chosen(passes)
     body = normal_form(program.body, program.items)
     own = own_names(program.body, program.items)  # before passes remove one of two equal names
-    parts = dict.fromkeys(node.name for node in walk(body) if isinstance(node, Named))
-    wanted = Outputs.of(outputs, (*parts, *sorted(own)))
 
     def lowered(body: Expr) -> Plan:
-        plan = lower(body, program.items, program.bound, model=model, outputs=wanted, own=own)
+        plan = lower(body, program.items, program.bound, model=model, own=own)
         return evolve(plan, row_budget=row_budget)
 
     naive = lowered(body)
+    parts = sorted(named(naive.root), key=lambda one: one.own)
+    wanted = Outputs.of(outputs, dict.fromkeys(one.name for one in parts))
+    naive = evolve(naive, outputs=wanted)
     folded, on_chain = registry.applied(body, registry.CHAIN_PASSES, chosen)
-    plan = naive if folded is body else lowered(folded)
+    plan = naive if folded is body else evolve(lowered(folded), outputs=wanted)
     plan, on_plan = registry.applied(plan, registry.PLAN_PASSES, chosen)
     return Compiled(evolve(plan, models=models(plan.root)), naive, (*on_chain, *on_plan))
 

@@ -37,7 +37,7 @@ from chainlang.plan.steps import (
 )
 from chainlang.plan.visit import inner
 from chainlang.protocol.messages import Reader
-from chainlang.semantics.combinators import beginning, listed, value_of
+from chainlang.semantics.combinators import beginning, in_round, listed, value_of
 from chainlang.semantics.record import Record
 from chainlang.semantics.stage_error import StageError
 from chainlang.semantics.stages import Meaning, messages, schema
@@ -115,10 +115,10 @@ class _Walk:
             case Route(_, arms, default):
                 ways = [one for _, one in arms] + ([default] if default is not None else [])
                 return reduce(Counts.or_, (self.of(one, before) for one in ways))
-            case Loop(one, _, most):
-                ended = last = self.of(one, before)
-                for _ in range(1, most):
-                    last = last.then(self.of(one, last.after))
+            case Loop(_, _, most):
+                ended = last = self._round(step, before, 0)
+                for number in range(1, most):
+                    last = last.then(self._round(step, last.after, number))
                     ended = ended.or_(last)
                 return ended
             case Each():
@@ -130,6 +130,12 @@ class _Walk:
         for one in steps:
             found = found.then(self.of(one, found.after))
         return found
+
+    def _round(self, step: Loop, before: AbstractRow, number: int) -> Counts:
+        if before.row is None or not step.counts:
+            return self.of(step.step, before)
+        found = self.of(step.step, evolve(before, row=in_round(before.row, number)))
+        return evolve(found, after=evolve(found.after, row=before.row))
 
     def _each(self, step: Each, before: AbstractRow) -> Counts:
         items = None
@@ -145,7 +151,9 @@ class _Walk:
             )
             return evolve(some, after=evolve(before, lot=some.after.lot))
         none = before.holding(AbstractCandidates.of(()))
-        rows = (beginning(none.record(), step.item, item) for item in items)
+        rows = (
+            beginning(none.record(), step.item, item, number) for number, item in enumerate(items)
+        )
         each = [self.of(step.step, evolve(none, row=row)) for row in rows]
         found = reduce(Counts.beside, each, Counts(none))
         return evolve(found, after=evolve(before, lot=found.after.lot))

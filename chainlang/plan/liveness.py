@@ -26,7 +26,7 @@ from chainlang.plan.steps import (
     Step,
     Timeout,
 )
-from chainlang.plan.visit import inner, steps_of
+from chainlang.plan.visit import asked, calls, inner, named, steps_of
 from chainlang.semantics.expressions import names
 from chainlang.semantics.prompts import variables
 from chainlang.semantics.stages import Meaning
@@ -77,12 +77,32 @@ def _of_stage(stage: Meaning) -> frozenset[str]:
     return prompt | (names(stage.answer) if stage.answer else frozenset())
 
 
-def names_made(step: Step) -> frozenset[str]:
-    """Return the names of the parts inside a step.
+def names_read(step: Step) -> frozenset[str]:
+    """Return the names that a step, or one inside it, may read, whatever sets them.
 
     >>> from chainlang import chain
     >>> from chainlang.plan.lower import lower
-    >>> sorted(names_made(lower(chain("(a = E & b = E) >> J").body).root))
+    >>> sorted(names_read(lower(chain('loop(E, until="round > 1")').body).root))
+    ['candidates', 'query', 'round']
+    """
+    found: set[str] = set()
+    for one in steps_of(step):
+        if isinstance(one, Generate):
+            found |= _of_stage(one.stage)
+        for judge in asked(one):
+            found |= names(judge) if isinstance(judge, str) else frozenset()
+    for call in calls(step):
+        found.update(one.name for one in call.function.names)
+    return frozenset(found)
+
+
+def names_made(step: Step) -> frozenset[str]:
+    """Return the names of the parts inside a step that steps after it can read.
+
+    >>> from chainlang import chain
+    >>> from chainlang.plan.lower import lower
+    >>> plan = lower(chain('(a = E & b = E) >> each((c = E) >> J, over="docs")').body)
+    >>> sorted(names_made(plan.root))
     ['a', 'b']
     """
-    return frozenset(one.name for one in steps_of(step) if isinstance(one, Name))
+    return frozenset(one.name for one in named(step))

@@ -13,6 +13,7 @@ from chainlang.ir.declarations import Item
 from chainlang.ir.nodes import Expr
 from chainlang.ir.normalize import part_name
 from chainlang.limits import current
+from chainlang.plan.liveness import names_read
 from chainlang.plan.steps import (
     Call,
     Count,
@@ -31,9 +32,9 @@ from chainlang.plan.steps import (
     Step,
     Timeout,
 )
-from chainlang.plan.visit import models
+from chainlang.plan.visit import models, rebuilt
 from chainlang.semantics.bindings import NOTHING, Bound
-from chainlang.semantics.combinators import DEFAULT_TIMES, ITEM, alternatives, mark, tries
+from chainlang.semantics.combinators import DEFAULT_TIMES, ITEM, ROUND, alternatives, mark, tries
 from chainlang.semantics.implicit_labels import own_names
 from chainlang.semantics.outputs import EVERYTHING, Outputs
 from chainlang.semantics.seeds import Place
@@ -127,9 +128,11 @@ class _Lowering:
             case nodes.Loop(_, most, until=by):
                 until, body = self.judge(by, place), self.again(node, place, depth)
                 most = DEFAULT_TIMES if most is None else most
-                return Loop(body, until, most, mark(node), place, node.span)
+                loop = Loop(body, until, most, mark(node), place, False, node.span)
+                return evolve(loop, counts=ROUND in names_read(loop))
             case nodes.Each(_, item, over=over):
-                body, most = self.again(node, place, depth), current().samples_per_stage
+                body = _without_unread(self.again(node, place, depth))
+                most = current().samples_per_stage
                 return Each(body, over, item or ITEM, most, mark(node), place, node.span)
             case nodes.Ref(name):
                 what = f"unknown definition '${name}'"
@@ -173,6 +176,18 @@ class _Lowering:
             else:
                 yield self.visit(part, _at(place, part, f"&{position}"), depth)
                 position += 1
+
+
+def _without_unread(body: Step) -> Step:
+    """Return the body of an `each` without the implicit labels that nothing in it reads."""
+    read = names_read(body)
+
+    def change(step: Step) -> Step:
+        if isinstance(step, Name) and step.own and step.name not in read:
+            return step.step
+        return step
+
+    return rebuilt(body, change)
 
 
 def _at(place: Place, part: Expr, position: str) -> Place:

@@ -182,6 +182,8 @@ class Loop:
     most: int
     mark: str
     place: Place
+    counts: bool
+    """Whether something inside may read the number of the round."""
     span: Span | None = field(default=None, eq=False, repr=False)
 
 

@@ -141,6 +141,15 @@ def steps_of(step: Step) -> Iterator[Step]:
         yield from steps_of(one)
 
 
+def named(step: Step) -> Iterator[Name]:
+    """Yield the named parts of a step that are readable after it: none of the body of an `each`."""
+    if isinstance(step, Name):
+        yield step
+    if not isinstance(step, Each):
+        for one in inner(step):
+            yield from named(one)
+
+
 def caught(step: Step) -> frozenset[int]:
     """Return the ids of the steps inside a `fallback` or a `retry`, whose failure it acts on.
 

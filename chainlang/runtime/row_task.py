@@ -48,6 +48,7 @@ from chainlang.semantics.combinators import (
     Attempt,
     arm,
     beginning,
+    in_round,
     is_caught,
     is_over,
     judged_by,
@@ -335,14 +336,16 @@ def _route(step: Route, record: Record, context: RowContext) -> Work:
 
 
 def _loop(step: Loop, record: Record, context: RowContext) -> Work:
-    place = context.place(step.place)
+    place, local = context.place(step.place), record.local
     for number in range(step.most):
-        record = yield from _one(step.step, record, context.further(step.mark, number))
+        start = in_round(record, number) if step.counts else record
+        record = yield from _one(step.step, start, context.further(step.mark, number))
         try:
             if is_over((yield from _judged(step.until, record, context, "until="))):
-                return record
+                return evolve(record, local=local) if step.counts else record
         except StageError as error:
             raise failed(error, "loop", place, record, span=step.span) from error
+    record = evolve(record, local=local) if step.counts else record
     return record.noted(ran_out(place, step.most))
 
 
@@ -353,7 +356,11 @@ def _each(step: Each, record: Record, context: RowContext) -> Work:
     except StageError as error:
         raise failed(error, "each", context.place(step.place), record, span=step.span) from error
     works = (
-        work(step.step, beginning(record, step.item, item), context.further(step.mark, number))
+        work(
+            step.step,
+            beginning(record, step.item, item, number),
+            context.further(step.mark, number),
+        )
         for number, item in enumerate(items)
     )
     flows = yield from _all(works, record, context)

@@ -43,6 +43,10 @@ MARKS: Mapping[type[Marked], str] = {Fallback: "?", Retry: "!", Loop: "+", Each:
 DEFAULT_TIMES = 3
 ITEM = "item"
 """Default name of an item of `each`."""
+ITEM_INDEX = "item_index"
+"""Name of the number of an item in the body of its `each`; the first is 0."""
+ROUND = "round"
+"""Name of the number of a round in the body and the condition of its `loop`; the first is 0."""
 LONGEST_WAIT = 60.0
 """Maximum seconds to which a backoff doubles; a longer backoff stays constant."""
 MENDABLE = frozenset(cause for cause, mode in FAILURE_MODES.items() if mode.retried)
@@ -248,9 +252,14 @@ def ran_out(place: Place, most: int) -> Event:
     return Event("loop", place, f"its condition did not hold after {most} rounds")
 
 
-def beginning(record: Record, name: str, item: Any) -> Record:
-    """Return the initial record of a part of an `each`: with an item, without candidates."""
-    return evolve(record.inside(**{name: item}), candidates=())
+def in_round(record: Record, number: int) -> Record:
+    """Return the record at the start of a round of a `loop`: with the number of the round."""
+    return record.inside(**{ROUND: number})
+
+
+def beginning(record: Record, name: str, item: Any, number: int) -> Record:
+    """Return the initial record of an item of an `each`: with the item, without candidates."""
+    return evolve(record.inside(**{ITEM_INDEX: number, name: item}), candidates=())
 
 
 def _shown(value: Any, most: int = 60) -> str:

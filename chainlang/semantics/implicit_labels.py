@@ -2,7 +2,8 @@
 
 An op names its own part if it occurs once in a chain, without a label, and nothing else has its
 name. An implicit label is not part of a place, so it changes no sample, and it does not hide a
-field of a row. Equivalent chains have the same implicit labels.
+field of a row. Equivalent chains have the same implicit labels. In the body of an `each`, which has
+a history for each item, an op occurs once however many items there are.
 """
 
 from __future__ import annotations
@@ -83,9 +84,9 @@ class _Counting:
                 return self.most(parts, gathered)
             case Fallback() | Route() | Combine():  # one of the parts runs; unknown for `Combine`
                 return self.most(parts_of(node), gathered)
-            case Repeat() | Each():
+            case Repeat():
                 return dict.fromkeys(self.summed(node, gathered), _OFTEN)
-            case Then() | Join() | Branch() | Function() | Retry() | Timeout() | Loop():
+            case Then() | Join() | Branch() | Function() | Retry() | Timeout() | Loop() | Each():
                 return self.summed(node, gathered)
         assert_never(node)
 

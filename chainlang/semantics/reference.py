@@ -237,25 +237,24 @@ class _Interpreter:
 
     def loop(self, node: Loop, record: Record, place: Place) -> Record:
         most = combinators.DEFAULT_TIMES if node.max is None else node.max
+        local = record.local
         for number in range(most):
-            record = self.one(node.body, record, further(place, mark(node), number))
+            start = combinators.in_round(record, number)
+            record = self.one(node.body, start, further(place, mark(node), number))
             try:
                 if combinators.is_over(self.judged(node.until, record, place, "until=")):
-                    return record
+                    return evolve(record, local=local)
             except StageError as error:
                 error.happened(*record.events)
                 raise
-        return record.noted(combinators.ran_out(place, most))
+        return evolve(record, local=local).noted(combinators.ran_out(place, most))
 
     def each(self, node: Each, record: Record, place: Place) -> Record:
         value = combinators.value_of(node.over, record, "over=")
         items = combinators.listed(value, current().samples_per_stage)
-        name = node.item or combinators.ITEM
-        starts = (combinators.beginning(record, name, item) for item in items)
-        each = (
-            (node.body, start, further(place, mark(node), number))
-            for number, start in enumerate(starts)
-        )
+        name, sign = node.item or combinators.ITEM, mark(node)
+        starts = (combinators.beginning(record, name, item, at) for at, item in enumerate(items))
+        each = ((node.body, one, further(place, sign, at)) for at, one in enumerate(starts))
         return evolve(gathered(self.all(record, each), record), history=record.history)
 
     def judged(self, by: str | Function, record: Record, place: Place, what: str) -> Any:

@@ -13,8 +13,8 @@ from typing import TypeAlias
 from attrs import field, frozen
 
 from chainlang.ir.nodes import Each, Loop, Retry
-from chainlang.plan.steps import Call, Count, Generate, Leaf, Name, Repeat, Step
-from chainlang.plan.visit import inner, steps_of
+from chainlang.plan.steps import Call, Count, Generate, Leaf, Repeat, Step
+from chainlang.plan.visit import inner, named
 from chainlang.semantics.combinators import MARKS, ONCE
 from chainlang.semantics.record import Candidate, TraceEntry
 from chainlang.semantics.seeds import Place
@@ -98,7 +98,7 @@ class StageTables:
             taken.add(folder)
             is_retried = not isinstance(leaf, Count) and leaf.tries != ONCE
             found[key] = StageTable(folder, stage, leaf.place, runs, is_retried)
-        names = {one.name for one in steps_of(root) if isinstance(one, Name) and one.own}
+        names = {one.name for one in named(root) if one.own}
         own = {one.stage: one.folder for one in found.values() if one.stage in names}
         return cls(tuple(found.values()), own)
 

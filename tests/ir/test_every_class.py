@@ -290,7 +290,7 @@ ASKS = n.Stage("asks")
 def test_an_op_names_its_part_where_it_runs_once(kind: type[Node]) -> None:
     if kind not in LEAVES:
         own = own_names(_with(kind, "mine"), OPS)
-        assert own == (set() if kind in (n.Repeat, n.Named, n.Each) else {"mine"})
+        assert own == (set() if kind in (n.Repeat, n.Named) else {"mine"})
 
 
 @every

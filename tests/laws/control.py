@@ -19,6 +19,7 @@ from chainlang.ir.calls import specific
 from chainlang.ir.declarations import Item
 from chainlang.ir.nodes import Combine, Expr, Function, Named, Option, Stage, Table
 from chainlang.ir.normalize import normal_form
+from chainlang.notation import parse_file
 from chainlang.plan.lower import lower
 from chainlang.protocol.messages import Failure, FailureKind, Request
 from chainlang.runtime.outcome import Outcome
@@ -94,6 +95,18 @@ BOUND: Bound = NOTHING.with_functions(
 
 # ---------------------------------------------------------------- chains
 
+READERS: tuple[Item, ...] = parse_file("""
+op tell : generate {
+  temperature = 0.7
+  user = "{{ query }} {{ fr.answer | default('-') }} {{ x.candidates | default('-') }} \
+{{ item | default('-') }} {{ item_index | default('-') }} {{ round | default('-') }}"
+}
+op told : fold -> { answer: int(0..9), why: str(..3) } {
+  user = "{{ tell.answer | default('-') }} {{ y.answer | default('-') }} {{ candidates }}"
+}
+""").node.items
+"""Ops whose prompts read the parts and the numbers that there may be where they stand."""
+
 
 def call(name: str, *parts: Expr, **options: Any) -> Expr:
     given = (Option(key, value) for key, value in options.items() if value is not None)
@@ -114,21 +127,26 @@ stages = st.builds(
 )
 STEPS = ("shout", "twice", "some", "strict", "longest", "later", "fails_later", "about")
 retried = stages.filter(lambda one: one.name in "VJS").map(lambda one: call("retry", one))
-leaves = st.one_of(stages, stages, retried, st.sampled_from(STEPS).map(Function))
+readers = st.builds(
+    Stage, st.sampled_from(["tell", "told"]), st.integers(1, 2), st.sampled_from([None, "a"])
+)
+leaves = st.one_of(stages, stages, readers, retried, st.sampled_from(STEPS).map(Function))
 labels = st.sampled_from(["fr", "es", "x", "y", "z"])
 conditions = st.one_of(
     st.sampled_from(
-        ["answer == '3'", "candidates | length >= 2", "verdict == 'correct'", "true", "false"]
+        ["answer == '3'", "candidates | length >= 2", "verdict == 'correct'", "true", "false",
+         "round == 1"]
     ),
     st.just(Function("is_short")),
-)
+)  # fmt: skip
 keys = st.one_of(
     st.sampled_from(["topic", "answer", "verdict", "candidates | length > 1"]),
     st.just(Function("kind")),
 )
 lists = st.sampled_from(
-    ["documents", "[1, {'a': 2}]", "candidates", "candidates | map(attribute='answer')", "[]", "fr"]
-)
+    ["documents", "[1, {'a': 2}]", "candidates", "candidates | map(attribute='answer')", "[]", "fr",
+     "[item_index | default(7), round | default(8)]"]
+)  # fmt: skip
 
 
 def table(arms: dict[str, Expr]) -> Table:
@@ -180,7 +198,7 @@ def chains(draw: st.DrawFn) -> Expr:
     return checked(tidy(build.then(draw(stages.filter(lambda one: one.name == "E")), end)))
 
 
-def checked(node: Expr, declared: tuple[Item, ...] = ()) -> Expr:
+def checked(node: Expr, declared: tuple[Item, ...] = READERS) -> Expr:
     """Return a chain that passes every check."""
     node, found = resolve(node, Scope.of(declared))
     assume(not any(one.severity == "error" for one in found))
@@ -265,7 +283,7 @@ def shaky(**settings: Any) -> FakeEngine:
 
 
 def meant(
-    node: Expr, start: Record, engine: FakeEngine, declared: tuple[Item, ...] = ()
+    node: Expr, start: Record, engine: FakeEngine, declared: tuple[Item, ...] = READERS
 ) -> Flow | str:
     """Return what the reference makes of a record, or why it fails."""
     try:
@@ -276,7 +294,7 @@ def meant(
 
 
 def ran(node: Expr, rows: list[Record], engine: FakeEngine, window: int) -> dict[str, Outcome]:
-    plan = lower(normal_form(node), (), BOUND)
+    plan = lower(normal_form(node, READERS), READERS, BOUND)
     outcomes = list(run(Prepared(plan, dict.fromkeys(plan.models, engine), window=window), rows))
     assert [outcome.row_id for outcome in outcomes] == [row.id for row in rows]
     return {outcome.row_id: outcome for outcome in outcomes}

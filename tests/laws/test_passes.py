@@ -12,23 +12,26 @@ from chainlang.analysis.program import Program
 from chainlang.engines.fake import FakeEngine
 from chainlang.ir import build
 from chainlang.ir.nodes import Expr, Named, Option, Stage
-from chainlang.ir.visit import walk
+from chainlang.ir.normalize import normal_form
 from chainlang.notation import parse_file
 from chainlang.optimizer.compile import Compiled, compiled
 from chainlang.optimizer.registry import DEFAULT, NAMES
 from chainlang.plan.estimate_cost import counts
+from chainlang.plan.lower import lower
+from chainlang.plan.visit import named as named_parts
 from chainlang.protocol.messages import Failure, Request
 from chainlang.runtime.outcome import Outcome
 from chainlang.runtime.prepared import Prepared
 from chainlang.runtime.run_loop import run
 from chainlang.semantics.input_schema import record_of
-from chainlang.semantics.outputs import WHOLE, Outputs
+from chainlang.semantics.outputs import WHOLE
 from chainlang.semantics.record import Branched, Candidate, Flow, events_of
 from chainlang.semantics.row_failure import RowFailure
 from chainlang.semantics.voting import still_needed, vote
 from tests.laws import law
 from tests.laws.control import (
     BOUND,
+    READERS,
     ROWS,
     Faults,
     call,
@@ -40,6 +43,7 @@ from tests.laws.control import (
     keys,
     latency,
     meant,
+    readers,
     said,
     shaky,
     stages,
@@ -52,13 +56,14 @@ SAVING = ("drop_unread", "stop_vote")
 passes = st.one_of(st.just(DEFAULT), st.lists(st.sampled_from(DEFAULT), unique=True))
 lossy_too = st.one_of(st.just(NAMES), st.lists(st.sampled_from(NAMES), unique=True))
 
-OPS = parse_file("""
+_OPS = parse_file("""
 op mood : generate -> "good" | "bad" | "so so" { user = "{{ query }}" }
 op rate : map -> { answer: int(1..15), sure: bool } { user = "{{ query }} {{ candidate.answer }}" }
 op pick : fold -> { number: int } {
   choose = "number" user = "{{ query }}{% for one in candidates %} {{ one.answer }}{% endfor %}"
 }
 """).node.items
+OPS = (*READERS, *_OPS)
 
 # Chains in which the passes find something to do: unread stages, votes, the same question twice,
 # types of few values.
@@ -109,6 +114,12 @@ _controlled = st.one_of(
         bodies, conditions, st.sampled_from([None, 1, 2]),
     ),
     bodies.map(lambda part: call("each", part, over="documents")),
+    st.builds(
+        lambda label, part, last: call(
+            "each", build.then(Named(label, part), last), over="documents"
+        ),
+        st.sampled_from(["fr", "x", "y"]), bodies, readers,
+    ),
 )  # fmt: skip
 controlled = short(_controlled)
 within = st.recursive(
@@ -136,7 +147,7 @@ def improvable(draw: st.DrawFn) -> Expr:
 
 @st.composite
 def wanted(draw: st.DrawFn, node: Expr) -> list[str] | None:
-    names = [one.name for one in walk(node) if isinstance(one, Named)]
+    names = [one.name for one in named_parts(lower(normal_form(node, OPS), OPS, BOUND).root)]
     some = st.lists(st.sampled_from([*WHOLE, *names]), min_size=1, max_size=3, unique=True)
     return draw(st.none() | st.just(["answer"]) | some)
 
@@ -158,7 +169,7 @@ def hold(node: Expr, names: object, outputs: list[str] | None, faults: Faults) -
     fired = [one.name for one in found.applied if one.fired]
     saving = [number for number, name in enumerate(fired) if name in SAVING]
     saved = fired[: saving[-1] + 1] if saving else []
-    seen = Outputs.of(outputs, [one.name for one in walk(node) if isinstance(one, Named)])
+    seen = found.naive.outputs
     rows = [*ROWS[:4], {**ROWS[1], "id": "9"}]
     for outcome in ran(found, rows, faulty(faults, latency=latency)):
         (row,) = (one for one in rows if one["id"] == outcome.row_id)

@@ -8,11 +8,12 @@ from unittest.mock import patch
 from hypothesis import assume
 from hypothesis import strategies as st
 
+from chainlang.analysis.check_structure import is_branched as apart
 from chainlang.analysis.resolve import resolve
 from chainlang.analysis.scope import Scope
 from chainlang.engines.fake import FakeEngine
 from chainlang.ir import build
-from chainlang.ir.nodes import Expr, Named, Stage
+from chainlang.ir.nodes import Each, Expr, Named, Stage
 from chainlang.ir.normalize import normal, normal_form
 from chainlang.notation import parse_file
 from chainlang.plan.lower import lower
@@ -62,6 +63,10 @@ def _parts(inner: st.SearchStrategy[Expr]) -> st.SearchStrategy[Expr]:
         several.map(lambda parts: build.branch(*parts)),
         st.builds(Named, names, inner),
         st.builds(build.repeat, st.integers(2, 3), inner),
+        st.builds(
+            lambda part: build.then(Each(part, over="[query, 2]"), Stage("E")),
+            inner.map(lambda part: build.then(Stage("E"), part)).filter(lambda one: not apart(one)),
+        ),
     )
 
 
