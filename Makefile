@@ -9,13 +9,14 @@ VLLM_READY := $(VENV)/.ready-vllm
 PIP := $(BIN)/pip install -q --disable-pip-version-check
 PYTEST := $(BIN)/python -m pytest -q
 ON_ALL_CORES := -n auto --dist worksteal
+NO_VLLM := --ignore=tests/vllm --ignore=chainlang/engines/vllm  # it takes long to import
 
 unexport PYTHONDONTWRITEBYTECODE  # compiled tests are collected in half the time
 
 .PHONY: quick demo test test-vllm test-others lint check bench soak test-oldest-lark format clean
 
 quick: $(READY)  ## in a few minutes: what needs no vLLM, with few examples of each law
-	$(PYTEST) $(ON_ALL_CORES) -m "not slow and not vllm" --hypothesis-profile=quick
+	$(PYTEST) $(ON_ALL_CORES) $(NO_VLLM) -m "not slow and not vllm" --hypothesis-profile=quick
 
 demo: $(VLLM_READY)  ## the main job: a chain on vLLM, over a file of questions
 	@$(BIN)/python examples/demo.py
@@ -28,7 +29,7 @@ test-vllm: $(VLLM_READY)
 	$(PYTEST) -m vllm
 
 test-others: $(READY)
-	$(PYTEST) $(ON_ALL_CORES) -m "not vllm"
+	$(PYTEST) $(ON_ALL_CORES) $(NO_VLLM) -m "not vllm"
 
 lint: $(READY)  ## style, types and layers
 	$(BIN)/ruff format --check .

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -66,8 +67,8 @@ def cases(*patterns: str) -> list[Case]:
             inside = text.removesuffix("\n")
             inside = _ESCAPE.sub(_unescaped, inside) if "[escapes]" in head else inside
             found.append(Case(path, name, inside, expected.strip("\n")))
-    names = [(case.path, case.name) for case in found]
-    twice = {name for name in names if names.count(name) > 1}
+    counted = Counter((case.path, case.name) for case in found)
+    twice = {name for name, count in counted.items() if count > 1}
     assert not twice, f"two cases have one name: {twice}"
     return found
 

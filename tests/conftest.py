@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,9 @@ settings.load_profile("ci")
 ROOT = Path(__file__).parents[1]
 ON_VLLM = (ROOT / "tests" / "vllm", ROOT / "chainlang" / "engines" / "vllm")
 """Folders whose tests and doctests need vLLM or what comes with it; others are marked by hand."""
+MEMORY = Path("/dev/shm")
+"""Folder in memory for `tmp_path`: tests wait for no disk. `tests/crash` sees what is synced."""
+_ENOUGH = 2**31  # bytes
 
 
 collect_ignore = ["fixtures"]  # data: some of it is Python that has to be wrong
@@ -56,12 +60,26 @@ def pytest_configure(config: pytest.Config) -> None:
         del os.environ[name]  # the settings of whoever runs the tests
     if config.getoption("--update") and getattr(config.option, "numprocesses", None):
         raise pytest.UsageError("--update rewrites files: run it without -n")
+    if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > _ENOUGH:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collect_file() -> Generator[None, list[pytest.Collector], list[pytest.Collector]]:
+    """Look for doctests in the package alone: a file here is only what it is called."""
+    found = yield
+    return [one for one in found if type(one) is pytest.Module]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if any(item.path.is_relative_to(folder) for folder in ON_VLLM):
             item.add_marker("vllm")
+
+
+def pytest_collection_finish() -> None:
+    gc.collect()
+    gc.freeze()  # thousands of tests, which Python's collector would walk again and again
 
 
 @pytest.fixture

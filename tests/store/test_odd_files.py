@@ -177,7 +177,7 @@ if os.fork() == 0:
     print("forked", flush=True)
     time.sleep(60)
     os._exit(0)
-time.sleep(0.2)
+sys.stdin.read()
 os._exit(9)  # as if killed
 """
 
@@ -185,11 +185,14 @@ os._exit(9)  # as if killed
 def test_a_forked_process_keeps_no_lock(tmp_path: Path) -> None:
     run = tmp_path / "run"
     command = [sys.executable, "-c", FORKING, str(run)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as parent:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, start_new_session=True) as parent:
+        assert parent.stdin is not None
         assert parent.stdout is not None
         assert parent.stdout.readline() == b"forked\n"
         with pytest.raises(SourceError, match="another run is writing to this folder"):
             ran(run)
+        parent.stdin.close()
         assert parent.wait() == 9
         try:
             assert ran(run).rows == 1
