@@ -60,6 +60,15 @@ def read_rows(
     return extent.counted(map(_identified, rows))
 
 
+def read_row(value: Any) -> Row | BadRow:
+    """Return one row of an iterable, or the reason why the value is none.
+
+    >>> read_row({"text": "a"}).fields
+    {'text': 'a'}
+    """
+    return _identified(next(_rows([value], Reading().depth)))
+
+
 def _identified(row: Row | BadRow) -> Row | BadRow:
     """Return a row whose id is a text or a whole number, or an error in its place.
 

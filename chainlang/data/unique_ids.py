@@ -12,15 +12,16 @@ from chainlang.data.row import BadRow, Row
 from chainlang.diagnostics.render import shown
 from chainlang.semantics.seeds import row_id
 
-ROOM = 10_000
-"""Approximate number of bytes of ids in memory before they are moved to a temporary file."""
-_EACH = 100  # bytes that an id takes in addition to its text
+ROOM = 8 << 20
+"""Approximate number of bytes of ids in memory: those of some forty thousand rows. Further ones are
+in a temporary file, where each takes longer."""
+_EACH = 200  # bytes that an id takes in addition to its text, with the origin of its row
 
 
 def check_ids(rows: Iterable[Row | BadRow]) -> Iterator[Row | BadRow]:
     """Yield the rows, with a `BadRow` for each row whose ``id`` an earlier row has.
 
-    Rows without an ``id`` may be equal; they then have equal samples. Beyond a few kilobytes, the
+    Rows without an ``id`` may be equal; they then have equal samples. Beyond a few megabytes, the
     ids are kept in a temporary file. Raises `SourceError` if the disk is full.
 
     >>> [*check_ids([Row(1, {"id": 7}), Row(2, {"id": "7"}), Row(3, {"text": "a"})])][1].message
@@ -30,7 +31,7 @@ def check_ids(rows: Iterable[Row | BadRow]) -> Iterator[Row | BadRow]:
         for row in rows:
             if isinstance(row, Row) and _has_id(row.fields):
                 name = row_id(row.fields)
-                first = seen.add(name, str(row.origin))
+                first = seen.add(name, row.origin)
                 if first is not None:
                     other = row.origin.beside(first)
                     what = f"{other} has the id {shown(name)} too: ids are unique, or left out"
@@ -49,21 +50,24 @@ class Seen:
     """Ids seen so far, with the labels of their rows: in memory, later in a temporary database."""
 
     def __init__(self) -> None:
-        self._few: dict[str, str] = {}
+        self._few: dict[str, object] = {}
         self._room = ROOM
         self._base: sqlite3.Connection | None = None
 
-    def add(self, name: str, row: str) -> str | None:
-        """Add an id; return the label of an earlier row with it, or None."""
+    def add(self, name: str, row: object) -> str | None:
+        """Add an id with its row; return the label of an earlier row with it, or None.
+
+        The label of a row is its text.
+        """
         if self._base is None:
             if name in self._few:
-                return self._few[name]
-            self._room -= len(name) + len(row) + _EACH
+                return str(self._few[name])
+            self._room -= len(name) + _EACH
             if self._room > 0:
                 self._few[name] = row
                 return None
             self._base = self._spilled()
-        entry = (_encoded(name), row)
+        entry = (_encoded(name), str(row))
         with _on_disk():
             done = self._base.execute("INSERT OR IGNORE INTO ids VALUES (?, ?)", entry)
         if done.rowcount:
@@ -79,7 +83,7 @@ class Seen:
         base.execute("BEGIN")  # a single transaction, which is never committed
         few, self._few = self._few, {}
         with _on_disk():
-            rows = ((_encoded(name), row) for name, row in few.items())
+            rows = ((_encoded(name), str(row)) for name, row in few.items())
             base.executemany("INSERT INTO ids VALUES (?, ?)", rows)
         return base
 

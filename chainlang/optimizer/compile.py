@@ -14,7 +14,7 @@ from chainlang.optimizer import registry
 from chainlang.optimizer.registry import Applied
 from chainlang.plan.lower import lower
 from chainlang.plan.steps import Plan
-from chainlang.plan.visit import models, named
+from chainlang.plan.visit import models, named, stages
 from chainlang.semantics.implicit_labels import own_names
 from chainlang.semantics.outputs import Outputs
 from chainlang.settings import RowSettings
@@ -69,7 +69,8 @@ def compiled(
     folded, on_chain = registry.applied(body, registry.CHAIN_PASSES, chosen)
     plan = naive if folded is body else evolve(lowered(folded), outputs=wanted)
     plan, on_plan = registry.applied(plan, registry.PLAN_PASSES, chosen)
-    return Compiled(evolve(plan, models=models(plan.root)), naive, (*on_chain, *on_plan))
+    plan = evolve(plan, models=models(plan.root), stages=stages(plan.root))
+    return Compiled(plan, naive, (*on_chain, *on_plan))
 
 
 def planned(program: Program, settings: RowSettings) -> Compiled:

@@ -32,7 +32,7 @@ from chainlang.plan.steps import (
     Step,
     Timeout,
 )
-from chainlang.plan.visit import models, rebuilt
+from chainlang.plan.visit import models, rebuilt, stages
 from chainlang.semantics.bindings import NOTHING, Bound
 from chainlang.semantics.combinators import DEFAULT_TIMES, ITEM, ROUND, alternatives, mark, tries
 from chainlang.semantics.implicit_labels import own_names
@@ -65,7 +65,7 @@ def lower(
     items = tuple(declared)
     lowering = _Lowering(items, bound, model, own_names(body, items) if own is None else own)
     root = lowering.visit(body, (), 0)
-    return Plan(root, models(root), outputs)
+    return Plan(root, models(root), outputs, stages=stages(root))
 
 
 @frozen

@@ -230,6 +230,8 @@ class Plan:
 
     root: Step
     models: tuple[str, ...] = field(default=())
+    stages: tuple[Meaning, ...] = field(default=(), kw_only=True)
+    """Stages that ask a model, in the order of the chain."""
     outputs: Outputs = EVERYTHING
     """Parts of the results that the caller reads."""
     rows_once: bool = False

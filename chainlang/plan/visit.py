@@ -30,6 +30,7 @@ from chainlang.plan.steps import (
     Timeout,
 )
 from chainlang.semantics.combinators import ONCE
+from chainlang.semantics.stages import Meaning
 
 
 def _fields(kind: type[Step]) -> tuple[str, ...]:
@@ -104,8 +105,12 @@ def asked(step: Step) -> tuple[str | Call, ...]:
 
 def models(step: Step) -> tuple[str, ...]:
     """Return the models that a step uses, in the order of their first use."""
-    found = (one.stage.model for one in leaves(step) if isinstance(one, Generate))
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys(one.model for one in stages(step)))
+
+
+def stages(step: Step) -> tuple[Meaning, ...]:
+    """Return the stages of a step that ask a model, in the order of the chain."""
+    return tuple(one.stage for one in leaves(step) if isinstance(one, Generate))
 
 
 def last(step: Step) -> Iterator[Leaf]:

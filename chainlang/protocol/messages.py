@@ -242,8 +242,11 @@ class Usage:
     @classmethod
     def total(cls, usages: Iterable[Usage]) -> Usage:
         """Return the sum of usages."""
+        several = [*usages]
+        if len(several) == 1:  # as of most rows
+            return several[0]
         calls = prompts = cached = outputs = 0
-        for usage in usages:
+        for usage in several:
             calls += usage.calls
             prompts += usage.prompt_tokens
             cached += usage.cached_tokens

@@ -55,7 +55,8 @@ class Usages:
     @classmethod
     def of(cls, several: Iterable[tuple[tuple[str, str], Usage]]) -> Usages:
         """Return the sum of the usages of stages and models."""
-        return cls(_summed(several))
+        parts = [*several]
+        return cls(dict(parts) if len(parts) == 1 and parts[0][0] else _summed(parts))
 
 
 def _summed(several: Iterable[tuple[Name, Usage]]) -> dict[Name, Usage]:

@@ -171,6 +171,8 @@ class RowContext:
     @property
     def redraw(self) -> int:
         """Number of runs that resampled the row or an arm around after it failed."""
+        if not self.redraws:
+            return 0
         around = f"{self.branch}."
         return sum(
             number

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from functools import partial
+from operator import attrgetter
 from typing import Any
 
 from attrs import evolve, frozen
@@ -22,6 +24,9 @@ from chainlang.semantics.sampled import FailedSample, ended, noted, too_few
 from chainlang.semantics.seeds import Place, seed
 from chainlang.semantics.stage_error import StageError
 from chainlang.semantics.stages import candidate_of, choices, labels, messages, readings, schema
+
+_UNKEPT = attrgetter("unkept")
+_OWN_TIME = nullcontext()  # of a rendering, in a row without a deadline
 
 
 @frozen
@@ -123,7 +128,7 @@ class _Drawing:
         """Return the request of some samples. Raises `StageError` for an invalid prompt."""
         stage, context = self.step.stage, self.context
         limits = context.limits
-        with rendering_within(limits.row_seconds):
+        with _OWN_TIME if limits.row_seconds is None else rendering_within(limits.row_seconds):
             prompt = messages(stage, draw.start, self.reads[draw.number])
         return Request(
             id=new_id(),
@@ -250,8 +255,9 @@ def generate(
             else:
                 candidates.append(one.made)
         left = (stage.count - start) * len(drawing.reads)
-        if (why := too_few(stage, candidates, failures, left)) is not None:
+        if failures and (why := too_few(stage, candidates, failures, left)) is not None:
             bad = failures[0]
             raise failed(why, stage.name, bad.place, record, bad.number, stage.span)
-    record = record.noted(*ended(place, candidates, failures))
+    if failures or any(map(_UNKEPT, candidates)):
+        record = record.noted(*ended(place, candidates, failures))
     return record.after(stage.name, place, tuple(candidates))

@@ -39,7 +39,7 @@ class Outcome:
         """The events of the row as a whole, and of no part of its chain."""
         if self.start is None:
             return ()
-        found = omissions({**self.start.row, **self.start.extra})
+        found = omissions(self.start.left_out) if self.start.left_out else ()
         if self.start.equal_to is None:
             return found
         return (Event("equal", (), f"{self.start.equal_to} has the same fields"), *found)

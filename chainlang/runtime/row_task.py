@@ -86,15 +86,25 @@ def _apart(step: Step, record: Record, context: RowContext) -> Work:
     Each of its arms fails alone, but for the budget of the row, which all of them share.
     """
     match step:
-        case Sequence((*steps, end)):
-            for one in steps:
-                record = yield from _one(one, record, context)
-            return (yield from _apart(end, record, context))
+        case Sequence((*steps, (Sequence() | Fork()) as end)):
+            return _then_apart(steps, end, record, context)
         case Fork(steps):
-            inside = (evolve(context, branch=below(context.branch, name)) for name, _ in steps)
-            works = (_arm(one, record, arm) for (_, one), arm in zip(steps, inside, strict=True))
-            return _branched(steps, (yield from _all(works, record, context)), record)
-    return (yield from work(step, record, context))
+            return _arms(steps, record, context)
+    return work(step, record, context)
+
+
+def _then_apart(
+    steps: Iterable[Step], end: Sequence | Fork, record: Record, context: RowContext
+) -> Work:
+    for one in steps:
+        record = yield from _one(one, record, context)
+    return (yield from _apart(end, record, context))
+
+
+def _arms(steps: tuple[tuple[str, Step], ...], record: Record, context: RowContext) -> Work:
+    inside = (evolve(context, branch=below(context.branch, name)) for name, _ in steps)
+    works = (_arm(one, record, arm) for (_, one), arm in zip(steps, inside, strict=True))
+    return _branched(steps, (yield from _all(works, record, context)), record)
 
 
 def _arm(step: Step, record: Record, context: RowContext) -> Work:

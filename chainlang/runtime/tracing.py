@@ -206,7 +206,7 @@ class RunTrace:
 
     def done(self, outcome: Outcome) -> None:
         """End the span of a row, if it has one, and count the row."""
-        row_done(self._rows.pop(outcome.index, NOTHING), outcome)
+        row_done(self._rows.pop(outcome.index, NOTHING) if self._rows else NOTHING, outcome)
 
     def close(self, rows: int) -> None:
         """End the span of the run, and those of its rows in flight as aborted."""

@@ -65,7 +65,9 @@ class Window:
     def keep(self, outcome: Outcome) -> list[Outcome]:
         """Keep an outcome until it is taken; return those of the rows that waited for it."""
         self._done[outcome.index] = outcome
-        waiting = () if outcome.start is None else self._equal.pop(outcome.row_id, ())
+        waiting = None if outcome.start is None else self._equal.pop(outcome.row_id, None)
+        if not waiting:
+            return []
         equal = [_again(outcome, index, start) for index, start in waiting]
         self._done |= {one.index: one for one in equal}
         return equal

@@ -19,7 +19,7 @@ from chainlang.ir import declarations
 from chainlang.ir.declarations import Item
 from chainlang.semantics.bindings import NOTHING, Bound
 from chainlang.semantics.empty_cells import Empty, empty_of, filled
-from chainlang.semantics.not_json import NotJson, json_only, reason
+from chainlang.semantics.not_json import NotJson, json_only, left_out, reason
 from chainlang.semantics.origin import NOWHERE, Origin
 from chainlang.semantics.prompts import RenderError, render
 from chainlang.semantics.record import Candidate, Record
@@ -85,10 +85,11 @@ class RowValidator:
         >>> RowValidator().record({"id": 1, "text": "hello"}).query
         'hello'
         """
-        if bare and (only := self._only()) is not None:
+        if bare and (only := self._only) is not None:
             row = {only: row["query"]}
-        row = self._renamed(row)
-        extra = self._extra(row)
+        row = self._renamed(row) if self.columns else row
+        declared = self.declared
+        extra = {} if declared is None else {n: one for n, one in row.items() if n not in declared}
         if self.exact and extra and self._is_class:  # which may leave them out
             raise InputError([f"{name}: there is no such field" for name in extra])
         extra = {} if strict or self.exact else extra
@@ -99,13 +100,23 @@ class RowValidator:
         candidates = tuple(_candidate(one) for one in several)
         if self.type is None and "query" in fields and fields["query"] is None:
             raise InputError(["query: it is null"])
-        return Record(fields, self._id(row), _query(fields), candidates, origin=origin, extra=extra)
+        unheld = left_out(row)
+        return Record(
+            fields,
+            self._id(json_only(row) if unheld else row),
+            _query(fields),
+            candidates,
+            origin=origin,
+            extra=extra,
+            left_out=unheld,
+        )
 
     def _id(self, row: Mapping[str, Any]) -> str:
-        """Return the identity of a row: its id, or a hash of its declared fields that are JSON."""
+        """Return the identity of a row: its id, or a hash of its declared fields."""
         declared = self.declared
-        read = row if declared is None else {n: one for n, one in row.items() if n in declared}
-        return row_id(json_only(read))
+        if declared is None:
+            return row_id(row)
+        return row_id({name: one for name, one in row.items() if name in declared})
 
     def _renamed(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return a row with the names of fields in place of their columns.
@@ -124,13 +135,6 @@ class RowValidator:
         shape = None if self.type is None else shape_of(self.type, self.types)
         fields = () if shape is None else shape.fields
         return {one.column: one.name for one in fields if one.column is not None}
-
-    def _extra(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the fields that are not declared."""
-        declared = self.declared
-        if declared is None:
-            return {}
-        return {name: one for name, one in row.items() if name not in declared}
 
     @cached_property
     def _empty(self) -> dict[str, Empty]:
@@ -199,6 +203,7 @@ class RowValidator:
             if near is not None:
                 yield f"{near}: there is no such field; did you mean '{name}'?"
 
+    @cached_property
     def _only(self) -> str | None:
         """Return the field for a bare string; None for ``query``."""
         shape = None if self.type is None else shape_of(self.type, self.types)

@@ -6,7 +6,7 @@ nothing reads it does not, and tables leave it out.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NoReturn
 
 from chainlang.semantics.events import Event
@@ -70,19 +70,17 @@ def json_only(fields: Mapping[str, Any]) -> Mapping[str, Any]:
     >>> json_only({"text": "a", "by": {"name": "b", "photo": NotJson("bytes")}})
     {'text': 'a', 'by': {'name': 'b'}}
     """
-    return _without(fields) if any(True for _ in left_out(fields)) else fields
+    return _without(fields) if left_out(fields) else fields
 
 
-def left_out(fields: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the names of the fields that have, or are, values that JSON can't hold."""
-    for name, value in fields.items():
-        if _has_any(value):
-            yield name
+def left_out(fields: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the names of the fields that have, or are, values that JSON can't hold."""
+    names = [name for name, one in fields.items() if type(one) is not str and _has_any(one)]
+    return tuple(names)
 
 
-def omissions(fields: Mapping[str, Any]) -> tuple[Event, ...]:
+def omissions(names: Iterable[str]) -> tuple[Event, ...]:
     """Return an event for each field that tables leave out."""
-    names = left_out(fields)
     return tuple(Event("left_out", (), f"JSON can't hold the value of {name!r}") for name in names)
 
 

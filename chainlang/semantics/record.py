@@ -118,6 +118,8 @@ class Record:
     """Label of an earlier row with the same identity, if there is one."""
     extra: Mapping[str, Any] = field(default=_NOTHING, eq=False, repr=False)
     """Columns of the row that `input` does not declare; only results and tables have them."""
+    left_out: tuple[str, ...] = field(default=(), eq=False, repr=False)
+    """Fields and columns of the row whose values JSON can't hold, so no table has them."""
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state for a pickle: all but what is computed from it."""
@@ -138,6 +140,7 @@ class Record:
             self.origin,
             self.equal_to,
             self.extra,
+            self.left_out,
         )
 
     def named(self, name: str, candidates: tuple[Candidate, ...], *, own: bool = False) -> Record:
@@ -161,12 +164,14 @@ class Record:
     def values(self) -> Mapping[str, Any]:
         """Values that templates can read; cached."""
         found: dict[str, Any] = dict(self.row)
-        for name, candidates in self.history.items():
-            found[name] = part_view(candidates)
+        if self.history is not _NOTHING:
+            for name, candidates in self.history.items():
+                found[name] = part_view(candidates)
         if self.query is not None:
             found["query"] = self.query
         found["candidates"] = [one.view() for one in self.candidates]
-        found.update(self.local)
+        if self.local is not _NOTHING:
+            found.update(self.local)
         return found
 
 

@@ -21,7 +21,9 @@ BUDGET = 1 << 24
 """Budget of one rendering in characters."""
 ROUND = 16
 """Cost of a round of a loop, or of a value in a list or an object, in characters."""
-_AT_ONCE = 1 << 12  # what is charged together, as each charge reads the clock
+_AT_ONCE = 1 << 12
+"""Characters between two looks at the clock, which takes longer than most prompts do. What takes
+time is charged, so this many take no more than milliseconds."""
 SECONDS = 5.0
 """Maximum time of one rendering, in seconds of the processor: a busy machine fails no row."""
 
@@ -34,8 +36,11 @@ class OverBudget(RuntimeError):
 class _Left:
     """Rest of a budget, and the end of its time."""
 
-    characters: int
-    end: float
+    characters: int = BUDGET
+    look: int = BUDGET - _AT_ONCE
+    """Number of characters left with which the clock is read next."""
+    end: float | None = None
+    """The end of its time; None before the clock is read."""
 
 
 _LEFT: ContextVar[_Left] = ContextVar("_LEFT")
@@ -54,7 +59,7 @@ def rendering_within(most: float | None) -> Iterator[None]:
 
 def rendered(pieces: Iterable[str]) -> str:
     """Return the concatenation of lazily generated pieces, with a new budget."""
-    token = _LEFT.set(_Left(BUDGET, time.thread_time() + _SECONDS.get()))
+    token = _LEFT.set(_Left())
     try:
         return "".join(pieces)
     finally:
@@ -64,11 +69,20 @@ def rendered(pieces: Iterable[str]) -> str:
 def spend(characters: int) -> None:
     """Subtract from the budget. Raises `OverBudget` if it is used up, or its time is."""
     left = _LEFT.get()
-    left.characters -= max(0, characters)
+    left.characters -= characters if characters > 0 else 1  # each charge brings the clock nearer
+    if left.characters < left.look:
+        _look(left)
+
+
+def _look(left: _Left) -> None:
     if left.characters < 0:
         refuse(f"a template reads and makes at most {BUDGET:,} characters, and a round is {ROUND}")
-    if time.thread_time() > left.end:
+    now = time.thread_time()
+    if left.end is None:
+        left.end = now + _SECONDS.get()
+    elif now > left.end:
         refuse(f"a template is rendered within {_SECONDS.get():g} s")
+    left.look = max(0, left.characters - _AT_ONCE)
 
 
 def refuse(rule: str) -> NoReturn:

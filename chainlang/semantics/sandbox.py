@@ -216,7 +216,7 @@ def _charged(filter_: Callable[..., Any], charge: Callable[[Any], Any]) -> Calla
     def charging(*args: Any, **named: Any) -> Any:
         value = args[before]
         often = len(value) if isinstance(value, list | tuple | dict | range) else 1
-        spend(1)  # and read the clock, as a filter may call others for each item
+        spend(1)  # as a filter may call others for each item
         for one in (*args[before + 1 :], *named.values()):
             spend(often * len(one) if isinstance(one, str) else 0)
         rest = map(measured, args[before + 1 :])

@@ -52,7 +52,7 @@ def row_id(row: Mapping[str, Any]) -> str:
     given = row.get("id")
     if isinstance(given, str | int) and not isinstance(given, bool):
         return str(given)
-    if all(type(value) is str for value in row.values()):  # the usual row, and without an encoder
+    if {*map(type, row.values())} == {str}:  # the usual row, and without an encoder
         text = f"{{{', '.join(f'{quoted(name)}: {quoted(row[name])}' for name in sorted(row))}}}"
     else:
         text = _SORTED.encode(row)

@@ -19,8 +19,7 @@ from chainlang.engines.protocol import Engine
 from chainlang.errors import EngineError, error_of
 from chainlang.interrupts import loading
 from chainlang.ir.declarations import Environment, Item, Model
-from chainlang.plan.steps import Generate, Plan
-from chainlang.plan.visit import leaves
+from chainlang.plan.steps import Plan
 from chainlang.protocol.messages import Reader
 from chainlang.protocol.secret import Secret
 from chainlang.session.check_capabilities import check_capabilities
@@ -119,11 +118,9 @@ def _key(model: Model, arguments: Mapping[str, Any]) -> tuple[Any, ...]:
 
 def _check_prompts(plan: Plan, engines: Mapping[str, Engine]) -> None:
     """Raise if the chat template of a model can't print the messages of a stage."""
-    for step in leaves(plan.root):
-        if not isinstance(step, Generate):
-            continue
-        stage = step.stage
-        reader = engines[stage.model].reader
+    readers = {name: engine.reader for name, engine in engines.items()}
+    for stage in plan.stages:
+        reader = readers[stage.model]
         why = None if reader is None else reader.refusal(stage.roles)
         if why is not None:
             message = f"the model {stage.model!r} can't have the prompts of {stage.name}: {why}"
@@ -163,9 +160,9 @@ def _about(found: Diagnostic, model: Engine | Model) -> Span | None:
 
 def _place(plan: Plan, name: str) -> Span | None:
     """Return the span of a model's first use; None if it is in a setting or without source text."""
-    for step in leaves(plan.root):
-        if isinstance(step, Generate) and step.stage.model == name and step.stage.span:
-            place = dict(step.stage.span.parts).get("model")
+    for stage in plan.stages:
+        if stage.model == name and stage.span:
+            place = dict(stage.span.parts).get("model")
             if place is not None:
                 return place
     return None

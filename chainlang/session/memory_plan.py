@@ -65,6 +65,8 @@ def swapper_of(plan: Plan, declared: Iterable[Item], settings: RowSettings) -> S
     """
     declared = tuple(declared)
     named = wanted(plan, declared, settings)
+    if all(map(_takes_no_memory, named.values())):
+        return Swapper.loaded(engines_of(plan, named, declared, settings))
     memory = memory_of(plan, named, settings)
     for name in memory.residency.too_large:
         with located(plan, name, named[name]):
@@ -100,6 +102,11 @@ def _size(one: Engine | Model) -> Size | None:
         return Size(0)
     source = tiny.path() if one.source == tiny.NAME else one.source
     return memory_size.size(os.fspath(source), {it.name: it.value for it in one.settings})
+
+
+def _takes_no_memory(one: Engine | Model) -> bool:
+    size = None if isinstance(one, Model) else _size(one)
+    return size is not None and size.total == 0
 
 
 def _too_large(name: str, memory: Memory) -> Diagnostic:

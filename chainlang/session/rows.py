@@ -12,16 +12,16 @@ from typing import Any
 from attrs import define, evolve
 
 from chainlang.analysis.program import Program
-from chainlang.data import BadRow, Extent, Reading, Row, Seen, check_ids, read_rows
+from chainlang.data import BadRow, Extent, Reading, Row, Seen, check_ids, read_row, read_rows
 from chainlang.errors import raise_errors
 from chainlang.semantics.header_faults import header_faults
 from chainlang.semantics.input_schema import InputError
-from chainlang.semantics.not_json import json_only, omissions
+from chainlang.semantics.not_json import json_only, left_out, omissions
 from chainlang.semantics.origin import STDIN
 from chainlang.semantics.record import Record
 from chainlang.semantics.row_failure import RowFailure
 from chainlang.semantics.seeds import is_of_content, row_id
-from chainlang.settings import RowSettings, Way
+from chainlang.settings import RowSettings
 
 
 def rows_of(
@@ -29,9 +29,8 @@ def rows_of(
 ) -> Iterator[Record | RowFailure]:
     """Return the initial record of each row of a source, or a failure for an invalid row.
 
-    The row of a call may have no other fields than those declared, since they are written for this
-    call; those of a table pass through. `extent` counts the rows that were read. Raises
-    `SourceError` if the source can't be read, or its columns are not those declared.
+    `extent` counts the rows that were read. Raises `SourceError` if the source can't be read, or
+    its columns are not those declared.
     """
 
     def check(table: str, columns: Sequence[str]) -> None:
@@ -43,10 +42,8 @@ def rows_of(
         rename=dict(settings.rename),
         header=check,
     )
-    strict = settings.way is Way.CALL
-    source = iter(source) if strict else source  # a path in a call is a row, which is none
     rows = check_ids(read_rows(source, reading, extent=extent))
-    return _compared(_starts(islice(rows, settings.limit), program, strict=strict))
+    return _compared(_starts(islice(rows, settings.limit), program))
 
 
 def _compared(rows: Iterator[Record | RowFailure]) -> Iterator[Record | RowFailure]:
@@ -54,7 +51,7 @@ def _compared(rows: Iterator[Record | RowFailure]) -> Iterator[Record | RowFailu
     with closing(Seen()) as seen:
         for row in rows:
             if isinstance(row, Record) and is_of_content(row.id):
-                first = seen.add(row.id, str(row.origin))
+                first = seen.add(row.id, row.origin)
                 if first is not None:
                     row = evolve(row, equal_to=row.origin.beside(first))  # noqa: PLW2901
             yield row
@@ -116,8 +113,12 @@ def _is_pipe(path: Path) -> bool:
 
 
 def start_of(row: Any, program: Program) -> Record | RowFailure:
-    """Return the initial record of the row of a call, or a failure if it is invalid."""
-    return next(_starts(read_rows([row]), program, strict=True))
+    """Return the initial record of the row of a call, or a failure if it is invalid.
+
+    It may have no other fields than those declared, since they are written for this call; those of
+    a table pass through.
+    """
+    return next(_starts([read_row(row)], program, strict=True))
 
 
 def _starts(
@@ -145,5 +146,5 @@ def _failure(row: Row | BadRow, reason: str, text: str | None = None) -> RowFail
         origin=row.origin,
         id=row_id(content),
         fields=row.fields,
-        events=omissions(row.fields),
+        events=omissions(left_out(row.fields)),
     )

@@ -13,12 +13,14 @@ from chainlang.data import Extent
 from chainlang.runtime.outcome import Outcome
 from chainlang.runtime.run_loop import run
 from chainlang.semantics.outputs import Outputs
+from chainlang.semantics.record import Record
+from chainlang.semantics.row_failure import RowFailure
 from chainlang.session.cost_report import CostMeter, Costs, PortFactory
 from chainlang.session.estimate import Forecaster
 from chainlang.session.prepare import prepare
 from chainlang.session.result import Result, result_of
-from chainlang.session.rows import rows_of
-from chainlang.settings import MapSettings
+from chainlang.session.rows import rows_of, start_of
+from chainlang.settings import MapSettings, Way
 
 
 def results(program: Program, source: Any, settings: MapSettings) -> Iterator[Result]:
@@ -26,7 +28,11 @@ def results(program: Program, source: Any, settings: MapSettings) -> Iterator[Re
 
     Errors that are known before the first row are raised here, and not by the iterator.
     """
-    rows = rows_of(source, program, settings, Extent())
+    rows: Iterator[Record | RowFailure]
+    if settings.way is Way.CALL:
+        rows = (start_of(row, program) for row in source)
+    else:
+        rows = rows_of(source, program, settings, Extent())
     prepared = prepare(program, settings, ordered=settings.ordered)
     return _results(run(prepared, rows), prepared.plan.outputs, settings.on_error)
 

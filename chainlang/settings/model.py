@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import (
@@ -19,9 +19,9 @@ from pydantic import (
 )
 
 from chainlang.diagnostics.diagnostic import Diagnostic
-from chainlang.diagnostics.render import shown
 from chainlang.diagnostics.suggest import unknown
 from chainlang.errors import SettingError
+from chainlang.settings.faults import misfit, too_wide, unknown_in
 from chainlang.settings.setting import (
     ADDRESS,
     COUNT,
@@ -46,8 +46,9 @@ from chainlang.settings.setting import (
     Seconds,
     Takes,
     Way,
+    is_engine,
 )
-from chainlang.settings.sources import SettingsFile, settings_file, variables
+from chainlang.settings.sources import SettingsFile, Variable, settings_file, variables
 from chainlang.tiny import NAME as TINY
 
 DEFAULT_WINDOW = 256
@@ -166,23 +167,51 @@ class Settings(BaseModel):
         Raises `SettingError` for every unknown name and every invalid value, wherever they stand,
         after what was `found` in the call before.
         """
-        file, said = settings_file(), variables(Settings.model_fields)
+        file, said = settings_file(), variables(_OF_EVERY_RUN)
+        plain = tuple((name, type(one), one) for name, one in given.items() if name != "engine")
+        if found or not _is_hashable(plain) or not is_engine(given.get("engine")):
+            return cls._validated(given, said, file, found)
+        made = cls._kept(plain, tuple(said.items()), file, os.environ.get("HOME"))
+        return made.model_copy(update={"engine": given["engine"]}) if "engine" in given else made
+
+    @classmethod
+    @functools.lru_cache(maxsize=64)
+    def _kept(
+        cls,
+        given: tuple[tuple[str, type, Any], ...],
+        said: tuple[tuple[str, Variable], ...],
+        file: SettingsFile,
+        _home: str | None,  # a folder may begin with it
+    ) -> Self:
+        """Return the settings of equal calls, without an engine, which may be large."""
+        return cls._validated({name: value for name, _, value in given}, dict(said), file)
+
+    @classmethod
+    def _validated(
+        cls,
+        given: Mapping[str, Any],
+        said: Mapping[str, Variable],
+        file: SettingsFile,
+        found: Iterable[Diagnostic] = (),
+    ) -> Self:
         known = {name: value for name, value in given.items() if name in cls.names()}
         written = {name: one for name, one in file.table.items() if name in Settings.model_fields}
-        values = {name: os.environ[variable] for name, variable in said.items()}
-        wrong = [*found, *_unknown_in(file)]
+        values = {name: one.value for name, one in said.items()}
+        wrong = [*found, *unknown_in(file, _OF_EVERY_RUN)]
         wrong += (cls.unknown(name) for name in given if name not in known)
         try:
             made = cls.model_validate({**written, **values, **known})
             made._file, made._of_file = file, frozenset(written) - values.keys() - known.keys()
-            wrong += _too_wide(made)
+            if "allowed_env" in made.of_file:
+                wrong += too_wide(made.allowed_env, file)
             names = dict[str, None]()
         except ValidationError as error:
             names = dict.fromkeys(str(one["loc"][0]) for one in error.errors())
         # A text may stand for a number in the environment, and not in Python.
         mistyped = (name for name, value in known.items() if not cls.takes()[name].admits(value))
         wrong += (
-            cls._misfit(name, known, said, file) for name in {**names, **dict.fromkeys(mistyped)}
+            misfit(cls.takes()[name], name, known, said, file)
+            for name in {**names, **dict.fromkeys(mistyped)}
         )
         # Not within the `except`: the other error holds the values, and one may be a secret.
         if wrong:
@@ -211,25 +240,16 @@ class Settings(BaseModel):
         hint = f"it is a setting of {others}" if others else None
         return unknown("setting", name, known, code="setting", of=f" of {cls.way.value}", hint=hint)
 
-    @classmethod
-    def _misfit(
-        cls, name: str, given: Mapping[str, Any], variables: Mapping[str, str], file: SettingsFile
-    ) -> Diagnostic:
-        """Return the finding about an invalid value, with the place that it comes from."""
-        takes = cls.takes()[name]
-        if name in given:
-            value, where = given[name], name
-        elif name in variables:
-            value, where = os.environ[variables[name]], f"{variables[name]} in the environment"
-        else:
-            value, where = file.table[name], f"{name} in {file.name}"
-        message = f"invalid value for {where}"
-        message += "" if takes.is_secret else f": {shown(value)}"
-        why = takes.why(value)
-        hint = f"expected {takes.words}" + (f"; {why}" if why else "")
-        if name in given and isinstance(value, str) and takes.python in ("int", "float"):
-            hint += ", found a text"
-        return Diagnostic("setting", message, hint=hint, kind="setting", subject=name, setting=name)
+
+def _is_hashable(value: object) -> bool:
+    try:
+        hash(value)
+    except TypeError:
+        return False
+    return True
+
+
+_OF_EVERY_RUN = frozenset(Settings.model_fields)
 
 
 class RowSettings(Settings):
@@ -359,22 +379,3 @@ def ways_of(name: str) -> str:
     """
     *others, last = [one.way.value for one in WAYS if name in one.names()] or [""]
     return f"{', '.join(others)} and {last}" if others else last
-
-
-def _too_wide(settings: Settings) -> Iterator[Diagnostic]:
-    """Yield a finding for each pattern of a file that allows variables that it does not name."""
-    for name in settings.allowed_env if "allowed_env" in settings.of_file else ():
-        if set(name) & set("*?["):
-            message = f"allowed_env in {settings._file.name} can't allow {shown(name)}"
-            hint = f"name each variable; or allow patterns yourself: {PREFIX}ALLOWED_ENV='{name}'"
-            yield Diagnostic(
-                "setting", message, hint=hint, kind="setting", subject=name, setting="allowed_env"
-            )
-
-
-def _unknown_in(file: SettingsFile) -> Iterator[Diagnostic]:
-    """Yield a finding for each name in a file that is no setting."""
-    for name in file.table:
-        if name not in Settings.model_fields:
-            known = sorted(Settings.model_fields)
-            yield unknown("setting", name, known, code="setting", of=f" in {file.name}")

@@ -79,9 +79,14 @@ def _listed(value: object) -> object:
     return value
 
 
-def _engine(value: Any) -> Any:
-    several = value.values() if isinstance(value, Mapping) else [value]
-    if all(hasattr(one, "submit") and not isinstance(one, type) for one in several):
+def is_engine(value: object) -> bool:
+    """Return whether a value is an engine, a mapping of them, or None."""
+    several = value.values() if isinstance(value, Mapping) else () if value is None else (value,)
+    return all(hasattr(one, "submit") and not isinstance(one, type) for one in several)
+
+
+def _engine(value: object) -> object:
+    if is_engine(value):
         return value
     raise ValueError("no engine")
 

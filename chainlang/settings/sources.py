@@ -23,6 +23,8 @@ from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.errors import SettingError
 from chainlang.settings.setting import PREFIX
 
+OWN = "chainlang.toml"
+"""Name of a file that has nothing but settings."""
 _TOML = 'a line is a name and a value, and a text has quotes: model = "tiny"'
 
 
@@ -34,9 +36,9 @@ _SETTLED = 2 * 10**9
 so what it says is remembered only once this has passed."""
 
 
-@frozen
+@frozen(eq=False)
 class SettingsFile:
-    """The file of settings that holds in the current folder."""
+    """The file of settings that holds in the current folder: one object, until it changes."""
 
     path: str = ""
     table: Mapping[str, Any] = {}
@@ -49,41 +51,60 @@ class SettingsFile:
         return f"[{self.part}] of {_named(self.path)}" if self.part else _named(self.path)
 
 
-def variables(names: Collection[str]) -> dict[str, str]:
+NO_FILE = SettingsFile()
+
+
+@frozen
+class Variable:
+    """A variable of the environment that is set, and holds a setting."""
+
+    name: str
+    value: str
+
+
+def variables(names: Collection[str]) -> dict[str, Variable]:
     """Return the variables of the environment that are set, by the settings they are of."""
-    named = {one[len(PREFIX) :].lower(): one for one in _ours() if os.environ[one]}
-    return {name: one for name, one in named.items() if name in names}
+    found = {one[len(PREFIX) :].lower(): Variable(one, os.environ[one]) for one in _ours()}
+    return {name: one for name, one in found.items() if one.value and name in names}
 
 
 def _ours() -> list[str]:
     """Return the names of variables that begin with the prefix, in small letters or capitals."""
-    length = len(PREFIX)
     if sys.platform == "win32":
-        return [one for one in os.environ if one[:length].upper() == PREFIX]
+        return [one for one in os.environ if _is_ours(one.encode())]
     # Each call asks. `os.environ` would decode every name, which takes five times as long.
-    prefix = PREFIX.encode()
-    return [os.fsdecode(one) for one in os.environb if one[:length].upper() == prefix]
+    return [os.fsdecode(one) for one in os.environb if one[:1] in _FIRST and _is_ours(one)]
+
+
+_PREFIX = PREFIX.encode()
+_FIRST = (_PREFIX[:1], _PREFIX[:1].lower())
+
+
+def _is_ours(name: bytes) -> bool:
+    return name[: len(_PREFIX)].upper() == _PREFIX
 
 
 def settings_file() -> SettingsFile:
     """Return the nearest file of settings, going up from the current folder."""
-    for own, project in _candidates(os.getcwd()):  # noqa: PTH109  # asked for by each call
-        if (version := _version(own)) is not None:
-            _check_owner(own, version)
-            return SettingsFile(own, _read(own, version))
-        if (version := _version(project)) is not None:
-            match _read(project, version):
-                case {"tool": {"chainlang": dict(table)}}:
-                    _check_owner(project, version)
-                    return SettingsFile(project, table, "tool.chainlang")
-    return SettingsFile()
+    # Each call asks, and most folders have neither: `access` raises no exception.
+    paths = _candidates(os.getcwd())  # noqa: PTH109
+    for path in [one for one in paths if os.access(one, os.F_OK)]:
+        if (version := _version(path)) is None:
+            continue
+        if path.endswith(OWN):
+            _check_owner(path, version)  # before it is read
+            return _read(path, version)
+        if (found := _read(path, version)) is not NO_FILE:
+            _check_owner(path, version)
+            return found
+    return NO_FILE
 
 
 @lru_cache(maxsize=8)
-def _candidates(here: str) -> tuple[tuple[str, str], ...]:
+def _candidates(here: str) -> tuple[str, ...]:
     """Return the paths of both kinds of file in a folder and in those around it."""
     folders = (Path(here), *Path(here).parents)
-    return tuple((str(one / "chainlang.toml"), str(one / "pyproject.toml")) for one in folders)
+    return tuple(str(one / name) for one in folders for name in (OWN, "pyproject.toml"))
 
 
 def _named(path: str) -> str:
@@ -92,8 +113,6 @@ def _named(path: str) -> str:
 
 def _version(path: str) -> _Version | None:
     """Return the state of a file that is there; None if there is no such file."""
-    if not os.access(path, os.F_OK):  # no exception: most folders have none
-        return None
     try:
         now = os.stat(path)  # noqa: PTH116  # asked for by each call
     except OSError:
@@ -120,8 +139,11 @@ def _check_owner(path: str, version: _Version) -> None:
     raise SettingError([Diagnostic("setting", message, hint=hint)])
 
 
-def _read(path: str, version: _Version) -> dict[str, Any]:
-    """Return what a file says: as it was read before, if it has not changed since."""
+def _read(path: str, version: _Version) -> SettingsFile:
+    """Return the settings of a file, as they were read before, if it has not changed since.
+
+    A file of a project that has none is `NO_FILE`.
+    """
     known = _KNOWN.get(path)
     if known is not None and known[0] == version:
         return known[1]
@@ -134,15 +156,25 @@ def _read(path: str, version: _Version) -> dict[str, Any]:
     except RecursionError:
         message = f"{_named(path)}: this is no TOML: its brackets are nested too deep"
     else:
+        found = _settings_in(path, table)
         if time.time_ns() - max(version[-2:]) > _SETTLED:
             if len(_KNOWN) >= _MOST:
                 _KNOWN.clear()
-            _KNOWN[path] = (version, table)
-        return table
+            _KNOWN[path] = (version, found)
+        return found
     raise SettingError([Diagnostic("setting", message, hint=_TOML)])
 
 
-_KNOWN: dict[str, tuple[_Version, dict[str, Any]]] = {}
+def _settings_in(path: str, table: dict[str, Any]) -> SettingsFile:
+    if path.endswith(OWN):
+        return SettingsFile(path, table)
+    match table:
+        case {"tool": {"chainlang": dict(own)}}:
+            return SettingsFile(path, own, "tool.chainlang")
+    return NO_FILE
+
+
+_KNOWN: dict[str, tuple[_Version, SettingsFile]] = {}
 _MOST = 8
 
 

@@ -53,7 +53,7 @@ def json_line(row: Mapping[str, Any]) -> bytes:
 
 def _plain(value: Any) -> Any:
     found = plain(value)
-    return shown(value, 1000) if any(left_out({"value": found})) else found
+    return shown(value, 1000) if left_out({"value": found}) else found
 
 
 @define

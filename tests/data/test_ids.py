@@ -8,9 +8,15 @@ from typing import Any
 
 import pytest
 
-from chainlang.data import BadRow, Row, check_ids
-from chainlang.data.unique_ids import ROOM
+from chainlang.data import BadRow, Row, check_ids, unique_ids
 from chainlang.errors import SourceError
+
+ROOM = 10_000
+
+
+@pytest.fixture(autouse=True)
+def room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unique_ids, "ROOM", ROOM)
 
 
 def test_an_id_twice_is_a_bad_row_that_names_both() -> None:
