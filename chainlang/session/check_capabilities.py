@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from chainlang.diagnostics.source import part_span
 from chainlang.engines.protocol import Engine
 from chainlang.errors import error_of
-from chainlang.plan.steps import Generate, Plan
-from chainlang.plan.visit import leaves
+from chainlang.plan.steps import Plan
 from chainlang.semantics.stages import Meaning
 
 _INSTEAD: Mapping[str, str] = {
@@ -25,10 +24,7 @@ _INSTEAD: Mapping[str, str] = {
 
 def check_capabilities(plan: Plan, engines: Mapping[str, Engine]) -> None:
     """Raise if a stage requires what the engine of its model lacks."""
-    for step in leaves(plan.root):
-        if not isinstance(step, Generate):
-            continue
-        stage = step.stage
+    for stage in plan.stages:
         if stage.demands or stage.logprobs or stage.thinking_tokens is not None:
             _check(stage, engines[stage.model])
 
