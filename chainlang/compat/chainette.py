@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
 from attrs import evolve, field, frozen
@@ -19,6 +19,7 @@ from chainlang.api.combinators import branch, function, join
 from chainlang.api.op import op
 from chainlang.api.parse import chain, load
 from chainlang.ir.declarations import Item
+from chainlang.ir.made_labels import made_labels
 from chainlang.notation.literals import print_literal
 from chainlang.semantics.prompts import variables
 from chainlang.semantics.record import Candidate, Part
@@ -43,9 +44,10 @@ class _Before:
     """Input of a node: the candidates before it, else a named part, else the row."""
 
     candidates: bool = False
-    part: str | None = None
+    part: str | None = None  # its label
     row: Any = None  # pydantic model of the chain's rows
     several: tuple[str, ...] = ()  # parts after a function, which may have several candidates
+    labels: Mapping[str, str] = field(factory=dict)  # of the last part with each id
 
 
 @frozen(kw_only=True, eq=False)
@@ -67,15 +69,15 @@ class Step:
     emoji: str | None = None
     output_format_instruction: str | None = None
 
-    def placed(self, before: _Before) -> Built:
-        """Return the step as a chain that reads its input."""
+    def placed(self, label: str, before: _Before) -> Built:
+        """Return the step as a chain that reads its input; its op has the name `label`."""
         system = f"{self.system_prompt}\n\n{self.output_format_instruction or ''}".strip()
         settings: dict[str, Any] = {**self.sampling}
         if system:
             settings["system"] = self._template(system, before)
         kind: Literal["map", "generate"] = "map" if before.candidates else "generate"
         made = op(
-            self.id,
+            label,
             kind=kind,
             user=self._template(self.user_prompt, before),
             returns=self.output_model,
@@ -87,11 +89,12 @@ class Step:
     def _template(self, text: str, before: _Before) -> str:
         """Return a template after definitions of the names that a chain calls differently."""
         fed = "candidate" if before.candidates else before.part
-        called = {"chain_input": "{" + ", ".join(f'"{n}": {n}' for n in _fields(before.row)) + "}"}
+        called = {id_: label for id_, label in before.labels.items() if id_ != label}
+        called["chain_input"] = "{" + ", ".join(f'"{n}": {n}' for n in _fields(before.row)) + "}"
         if fed is not None:
             called |= {name: f"{fed}.{name}" for name in _fields(self.input_model)}
         if before.candidates and before.part is not None:
-            called[before.part] = "candidate"
+            called |= {id_: "candidate" for id_, one in before.labels.items() if one == before.part}
         read = variables(text)
         text = "".join(f"{{% set {n} = {called[n]} %}}" for n in called if n in read) + text.strip()
         unclear = {name for name in variables(text) if name in before.several}
@@ -111,8 +114,8 @@ class ApplyNode:
     id: str
     input_model: Any
 
-    def placed(self, before: _Before) -> Built:
-        """Return the function as a chain that reads its input."""
+    def placed(self, label: str, before: _Before) -> Built:
+        """Return the function, bound to the name `label`, as a chain that reads its input."""
 
         def of_candidate(candidate: Candidate) -> Any:
             return self.fn(self.input_model.model_validate(dict(candidate.fields)))
@@ -124,12 +127,12 @@ class ApplyNode:
             return of_candidate(candidate)
 
         if before.candidates:
-            return function(self.id, of_candidate)
+            return function(label, of_candidate)
         read = {before.part: Part} if before.part else dict.fromkeys(_fields(self.input_model), Any)
         by_name = inspect.Parameter.KEYWORD_ONLY
         names = [inspect.Parameter(name, by_name, annotation=one) for name, one in read.items()]
         of_row.__signature__ = inspect.Signature(names)  # type: ignore[attr-defined]
-        return function(self.id, of_row)
+        return function(label, of_row)
 
 
 def apply(
@@ -157,6 +160,11 @@ class Branch:
     steps: Sequence[Node]
     alias: str | None = None
 
+    @property
+    def called(self) -> str:
+        """The name of its output: its alias, if it is joined, or its own."""
+        return self.alias or self.name
+
     def join(self, alias: str) -> Branch:
         """Return the branch as a joined one, whose output later nodes read under `alias`."""
         return evolve(self, alias=alias)
@@ -166,10 +174,29 @@ def Chain(*, name: str, steps: Sequence[Node], emoji: str = "", batch_size: int 
     """Return a chain of steps, functions and lists of branches.
 
     Joined branches may be anywhere; other branches come last, and each has a result of its own.
+    Where an id repeats, its further parts are called ``id_2``, ``id_3``; templates read the last.
     Raises `OperandError` for misplaced branches, and the errors of `chainlang.op`.
     """
     row = next((node.input_model for node in _nodes(steps) if node.input_model is not None), None)
-    return chain(_sequence(steps, _Before(row=row)), input=row)
+    fields = {
+        name for one in _nodes(steps) if isinstance(one, Step) for name in _fields(one.output_model)
+    }
+    labels = made_labels(_ids(steps), {*fields, *_fields(row)})
+    return chain(_sequence(steps, _Before(row=row), iter(labels)), input=row)
+
+
+def _ids(steps: Sequence[Node], whole: str | None = None) -> Iterator[str]:
+    """Yield what the parts are called, in the order in which they are placed.
+
+    A last node with the name of its branch, `whole`, has no label of its own.
+    """
+    for number, node in enumerate(steps, 1):
+        if isinstance(node, list):
+            for one in node:
+                yield one.called
+                yield from _ids(one.steps, one.called)
+        elif number < len(steps) or node.id != whole:
+            yield node.id
 
 
 def _nodes(steps: Sequence[Node]) -> Iterator[Step | ApplyNode]:
@@ -181,12 +208,17 @@ def _nodes(steps: Sequence[Node]) -> Iterator[Step | ApplyNode]:
             yield node
 
 
-def _sequence(steps: Sequence[Node], before: _Before, whole: str = "") -> Built:
+def _sequence(
+    steps: Sequence[Node], before: _Before, labels: Iterator[str], whole: tuple[str, str] = ("", "")
+) -> Built:
+    """Return nodes as a chain; `whole`: id and label of the branch that they are."""
     made: list[Built] = []
     for number, node in enumerate(steps, 1):
         if isinstance(node, list):
-            named = {one.alias or one.name: one for one in node}
-            parts = {name: _sequence(one.steps, before, name) for name, one in named.items()}
+            parts: dict[str, Built] = {}
+            for one in node:
+                label = next(labels)
+                parts[label] = _sequence(one.steps, before, labels, (one.called, label))
             joined = [one.alias is not None for one in node]
             if not all(joined) and (any(joined) or number < len(steps)):
                 refuse(
@@ -194,14 +226,18 @@ def _sequence(steps: Sequence[Node], before: _Before, whole: str = "") -> Built:
                     "write .join(name) on each, or put them last",
                 )
             made.append((join if all(joined) else branch)(**parts))
-            names, after = tuple(parts), evolve(before, candidates=False)
+            names = dict(zip((one.called for one in node), parts, strict=True))
+            after = evolve(before, candidates=False)
         else:
-            last = number == len(steps) and node.id == whole  # the branch has this name already
-            made.append(node.placed(before) if last else node.placed(before).named(node.id))
-            names, after = (node.id,), evolve(before, candidates=True, part=node.id)
+            last = number == len(steps) and node.id == whole[0]  # the branch has this name already
+            label = whole[1] if last else next(labels)
+            placed = node.placed(label, before)
+            made.append(placed if last else placed.named(label))
+            names = {node.id: label}
+            after = evolve(before, candidates=True, part=label)
         if before.several or any(isinstance(one, ApplyNode) for one in _nodes([node])):
-            after = evolve(after, several=(*before.several, *names))
-        before = after
+            after = evolve(after, several=(*before.several, *names.values()))
+        before = evolve(after, labels={**before.labels, **names})
     return chain([*made])
 
 

@@ -12,6 +12,7 @@ from chainlang.api.chain import Chain as Ordinary
 from chainlang.compat import chainette
 from chainlang.compat.chainette import Branch, Chain, SamplingParams, Step, apply, register_engine
 from chainlang.engines.fake import FakeEngine
+from chainlang.protocol.messages import Request
 
 
 class Raw(BaseModel):
@@ -172,6 +173,45 @@ def test_an_engine_is_a_model_of_every_chain_that_names_it(monkeypatch: pytest.M
         register_engine("bad", "m", max_len=3)
     with pytest.raises(ChainlangError, match="unknown engine"):
         register_engine("bad", "m", backend="nobody")
+
+
+def test_an_id_that_repeats_has_a_number_and_templates_read_its_last_part() -> None:
+    nodes = [EXTRACT, apply(dearer), apply(dearer), apply(dearer)]
+    made = Chain(name="x", steps=nodes)
+    assert str(made).splitlines()[-1] == (
+        "main = (extract = extract) >> (dearer = @dearer) >> (dearer_2 = @dearer_2)"
+        " >> (dearer_3 = @dearer_3)"
+    )
+    assert made(Raw(text="i"), engine=engine())["price"] == 9000.0
+    again = step("to_fr", "French: {{brand}} {{to_fr.brand}}")
+    last = step("told", "Tell: {{to_fr.brand}} {{extract.brand}}", output_model=Note)
+    made = Chain(name="x", steps=[EXTRACT, FR, again, last])
+    asked: list[str] = []
+
+    def answer(request: Request, index: int) -> str:
+        asked.append(request.messages[-1].text)
+        return '{"note": "so"}' if "Tell" in asked[-1] else product(f"b{len(asked)}")
+
+    assert made(Raw(text="i"), engine=FakeEngine(answers=answer)).value == Note(note="so")
+    assert asked[1:] == ["French: b1", "French: b2 b2", "Tell: b3 b1"]
+
+
+def test_branches_of_one_name_and_ids_that_are_no_labels() -> None:
+    steps = [EXTRACT, [Branch(name="a b", steps=[FR]), Branch(name="a-b", steps=[FR])]]
+    result = Chain(name="x", steps=steps)(Raw(text="iPhone"), engine=engine())
+    assert list(result.branches) == ["a_b", "a_b_2"]
+    query, brand = step("query", "French: {{brand}}"), step("brand", "{{query.brand}}")
+    made = Chain(name="x", steps=[EXTRACT, query, brand])
+    assert str(made).splitlines()[-1] == (
+        "main = (extract = extract) >> (query_2 = query_2) >> (brand_2 = brand_2)"
+    )
+    steps = [
+        EXTRACT,
+        [Branch(name="x", steps=[FR]).join("x"), Branch(name="y", steps=[ES]).join("x")],
+    ]
+    last = step("agg", "Both: {{x.brand}}", output_model=Note)
+    made = Chain(name="x", steps=[*steps, last])
+    assert "x_2 = (to_es = to_es)" in str(made)
 
 
 @pytest.mark.parametrize(
