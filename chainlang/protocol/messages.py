@@ -155,7 +155,7 @@ class Request:
         """
         asked = (self.model, self.messages, self.sampling, self.schema, self.lenient)
         rest = (self.redraw, self.date, self.deadline, self.patience)
-        more = (self.logprobs, self.top_logprobs, self.labels, self.thinking_tokens)
+        more = (self.logprobs, self.top_logprobs, self.labels, self.thinking_tokens, self.begin)
         return (*asked, self.choices, *more, *rest)
 
 
