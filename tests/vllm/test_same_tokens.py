@@ -6,24 +6,15 @@ random weights, whose words are as unsure as words can be.
 
 from __future__ import annotations
 
-import itertools
 import warnings
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from attrs import evolve
 
 from chainlang import ChainlangWarning, load
 from chainlang.engines.vllm.engine import VllmEngine
-from chainlang.optimizer.compile import compiled
-from chainlang.protocol.messages import Completion, Failure, Request
-from chainlang.runtime.prepared import Prepared
-from chainlang.runtime.run_loop import run
-from chainlang.semantics.input_schema import record_of
-from chainlang.semantics.record import Flow
-from chainlang.semantics.reference import interpret
-from chainlang.semantics.stage_error import StageError
+from tests.vllm.same_tokens import hold_to_the_reference
 
 OPS = """
 op pick : fold -> { why: str(1..8), final: "a" | "b" | "c" } {
@@ -107,30 +98,8 @@ ROWS = [
 def test_the_runtime_draws_the_tokens_of_the_reference(
     text: str, random_engine: VllmEngine
 ) -> None:
-    numbers = itertools.count()
-
-    def complete(request: Request) -> Completion | Failure:
-        random_engine.submit([evolve(request, id=f"reference-{next(numbers)}")])
-        while True:
-            for reply in random_engine.step():
-                return reply
-
-    def meant(row: dict[str, Any]) -> Flow | str:
-        try:
-            return interpret(
-                made.body, record_of(row), complete, declared=made.items, bound=made.bound
-            )
-        except StageError as error:
-            return str(error)
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ChainlangWarning)  # some branch like a pipe, on purpose
         named = {name: one for name, one in FUNCTIONS.items() if f"@{name}" in text}
         made = load(text=f"{OPS}\nmain = {text}", functions=named)
-    found = compiled(made.program())
-    wanted = {row["id"]: meant(row) for row in ROWS}
-    for plan, window, rows in ((found.naive, 1, ROWS), (found.plan, 100, ROWS[::-1])):
-        records = [record_of(row) for row in rows]
-        for outcome in run(Prepared(plan, {"tiny": random_engine}, window=window), records):
-            said = outcome.flow if outcome.failure is None else outcome.failure.message
-            assert said == wanted[outcome.row_id]
+    hold_to_the_reference(made, random_engine, ROWS)
