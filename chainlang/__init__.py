@@ -21,6 +21,7 @@ from chainlang.api.combinators import (
 from chainlang.api.op import op
 from chainlang.api.parse import chain, load
 from chainlang.api.stage_types import E, J, M, S, V
+from chainlang.datatypes.one import one
 from chainlang.errors import ChainlangError, ChainlangWarning
 from chainlang.limits import Limits
 from chainlang.semantics.record import Candidate, Part
@@ -47,6 +48,7 @@ __all__ = [
     "join",
     "load",
     "loop",
+    "one",
     "op",
     "ref",
     "retry",

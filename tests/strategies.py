@@ -362,6 +362,7 @@ _atoms: st.SearchStrategy[declarations.Type] = short(
         st.builds(declarations.TypeName, st.sampled_from(NAMED_TYPES)),
         st.builds(declarations.TypeName, names, _bounds, _bounds, _patterns),
         st.builds(declarations.Constant, st.one_of(texts, integers, st.booleans())),
+        st.builds(declarations.RowChoice, names),
     )
 )
 

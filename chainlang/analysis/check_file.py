@@ -25,6 +25,7 @@ from chainlang.datatypes.check_types import (
     type_cycles,
     type_faults,
 )
+from chainlang.datatypes.row_types import choices_in_input
 from chainlang.diagnostics.diagnostic import Diagnostic, Kind
 from chainlang.diagnostics.source import Source, Span, part_span
 from chainlang.diagnostics.suggest import closest, suggest, unknown
@@ -102,6 +103,7 @@ class _Checker:
                     self.found += python_type_faults(item)
                 case declarations.Input():
                     self.found += input_faults(item, self.types)
+                    self.found += choices_in_input(item, self.types)
                     self.found += derived_faults(item, self.file.items)
                 case Definition():
                     body, found = resolve(item.body, scope)

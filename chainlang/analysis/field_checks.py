@@ -33,8 +33,10 @@ from chainlang.analysis.record_types import (
 from chainlang.analysis.template_reads import path_read
 from chainlang.analysis.type_flow import Reading, TypeFlow, by_of
 from chainlang.datatypes.check_types import declared_types, shape_of
+from chainlang.datatypes.row_types import row_choices
 from chainlang.datatypes.value_types import (
     NEVER,
+    NUMBER,
     TEXT,
     TRUTH,
     UNKNOWN,
@@ -124,6 +126,18 @@ def field_faults(
         yield from check.node(node, tuple(records))
 
 
+def _may_list(kind: ValueType) -> bool:
+    """Return whether a value may be a list of texts or numbers."""
+    for one in options_of(kind):
+        if isinstance(one, Unknown):
+            return True
+        if isinstance(one, Listing) and one.item != NEVER:
+            items = options_of(one.item)
+            if any(item in (TEXT, NUMBER) or isinstance(item, Unknown) for item in items):
+                return True
+    return False
+
+
 def _reads(node: Node) -> bool:
     """Return whether a node itself reads a name or a field, or may hide one."""
     reading_vote = isinstance(node, Stage) and node.name == "M" and bool(node.options)
@@ -186,6 +200,30 @@ class _Check:
                 yield from at_literals(reader, part_span(given[name].span, "value"))
         if "answer" in given:
             yield from self.answer(op, given["answer"], readable)
+        yield from self.choices(op, readable)
+
+    def choices(self, op: Op, readable: Readable) -> Iterator[Diagnostic]:
+        """Yield the errors of the lists in a row that an op's replies have values of."""
+        known = self.flow.types.known
+        for one in () if op.returns is None else row_choices(op.returns, known):
+            where = part_span(one.span, "name")
+            if one.name not in readable.names:
+                if not readable.is_open:
+                    lists = [name for name, it in (self.flow.row or {}).items() if _may_list(it)]
+                    hint = None if lists else f"declare {one.name}: list[str] in `input`"
+                    yield unknown(
+                        "field", one.name, lists, where, code="type", of=" of the row", hint=hint
+                    )
+                continue
+            kind = readable.names[one.name].type
+            if _may_list(kind):
+                continue
+            message = f"'{one.name}' is {described(kind)}, not a list"
+            if isinstance(kind, Listing):
+                message = f"an item of '{one.name}' is {described(kind.item)}, not a text or number"
+            own = one.name in (self.flow.row or {})
+            hint = f"declare {one.name}: list[str]" if own else "name a list of the row"
+            yield Diagnostic("type", message, where, hint, kind="field", subject=one.name)
 
     def readable(self, op: Op) -> Readable:
         places = self.flow.at_ops.get(op.name)

@@ -19,7 +19,9 @@ from chainlang.analysis.check_file import resolve_file
 from chainlang.analysis.path_faults import Reader
 from chainlang.analysis.record_types import Name, Readable
 from chainlang.api.stage_types import GenerateStage, ModelStage, literal
+from chainlang.datatypes.check_types import declared_types
 from chainlang.datatypes.from_python import Described, NoType, described
+from chainlang.datatypes.row_types import row_choices
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.render import article, shown
 from chainlang.diagnostics.source import part_span
@@ -151,6 +153,14 @@ class _Maker:
         except ChainlangError as error:
             self.found += error.diagnostics
 
+    @property
+    def lists(self) -> frozenset[str]:
+        """The lists of a row that the replies have values of."""
+        if self.returns is None:
+            return frozenset()
+        types = declared_types(self.returns.declared)
+        return frozenset(one.name for one in row_choices(self.returns.type, types))
+
     def made(self) -> ModelStage:
         """Return the type of stage. Raises everything that is wrong with it."""
         name, kind = self.name, self.kind
@@ -193,6 +203,9 @@ class _Maker:
             if one.name in ("user", "system") and isinstance(one.value, str):
                 where = part_span(one.span, "value")
                 self.found += (at_literal(it, where) for it in Reader(one.value, known).faults())
+        for name in sorted(self.lists - parameters):
+            hint = f"add the parameter {name}: list[str]"
+            self.note("type", f'one("{name}") names no parameter of {self.name}', hint)
 
 
 def _written(text: str) -> Type:
@@ -226,7 +239,6 @@ def _of_function(
     maker = _Maker(function.__name__, kind, settings)
     for message, hint in _function_faults(function, prompt):
         maker.note("operand", message, hint)
-    _parameters(maker, function, prompt, settings.get("system"))
     annotation = _returned(maker, function, around)
     if returns is not _LEFT_OUT and annotation is not _LEFT_OUT:
         hint = "say once what it returns"
@@ -235,6 +247,7 @@ def _of_function(
         by_annotation = returns is _LEFT_OUT
         where = f"the annotation of {function.__name__}" if by_annotation else "returns="
         maker.take(annotation if by_annotation else returns, where)
+    _parameters(maker, function, prompt, settings.get("system"))
     return maker.made()
 
 
@@ -289,6 +302,7 @@ def _parameters(maker: _Maker, function: Any, prompt: str, system: object) -> No
         }
     except ChainlangError:
         return  # the invalid template is an error already
+    read |= maker.lists
     for name in found:
         if name not in read:
             hint = f"write {{{{ {name} }}}} in it, or leave the parameter out"

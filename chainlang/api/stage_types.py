@@ -30,6 +30,7 @@ from chainlang.ir.declarations import (
     Maybe,
     OneOf,
     Op,
+    RowChoice,
     Shape,
     Type,
     TypeName,
@@ -208,7 +209,7 @@ def _returns(node: Type, has_names: bool) -> str:
             return " | ".join(_returns(one, has_names) for one in options)
         case TypeName(name, None, None, None):
             return name
-        case TypeName() | ListOf() | Constant() | Shape():
+        case TypeName() | ListOf() | Constant() | RowChoice() | Shape():
             return print_literal(unparse_type(node))
     assert_never(node)
 

@@ -258,6 +258,8 @@ def fits(value: Literal, node: declarations.Type, known: Mapping[str, Declared])
             return not isinstance(declared, declarations.TypeDef) or fits(
                 value, declared.type, others
             )
+        case declarations.RowChoice():  # no literal is one of the values of every row
+            return False
         case declarations.Shape() | declarations.DictOf():  # no literal is an object
             return False
     assert_never(node)

@@ -69,7 +69,12 @@ def _texts(
             for values in product(*each):
                 parts = (f"{name}:{value}" for name, value in zip(names, values, strict=True))
                 yield f"{{{','.join(parts)}}}"
-        case declarations.TypeName() | declarations.ListOf() | declarations.DictOf():
+        case (
+            declarations.TypeName()
+            | declarations.RowChoice()
+            | declarations.ListOf()
+            | declarations.DictOf()
+        ):
             raise _Unbounded
         case _:
             assert_never(node)
@@ -88,6 +93,8 @@ def _plain(value: object) -> str:
     """Return a constant as JSON. Raises `_Unbounded` if it can be written in several ways."""
     text = json.dumps(value)
     inside = text[1:-1] if isinstance(value, str) else text
-    if set(inside) & set('"\\/') or not inside.isprintable() or text.startswith("-"):
+    if isinstance(value, float) or text.startswith("-"):
+        raise _Unbounded
+    if set(inside) & set('"\\/') or not inside.isprintable():
         raise _Unbounded
     return text

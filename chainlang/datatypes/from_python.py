@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import define, field, frozen
 
 from chainlang.datatypes.check_types import Declared
+from chainlang.datatypes.one import row_list, row_list_inside
 from chainlang.datatypes.plain_values import plain
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.render import shown
@@ -140,6 +141,8 @@ class _Reader:
     """Classes being converted, to detect one that contains itself."""
 
     def type(self, schema: Any) -> declarations.Type:
+        if (chosen := row_list(schema)) is not None:
+            return _row_choice(chosen, schema)
         kind = schema["type"]
         if kind not in _CONSTRAINTS or _said(schema) - _CONSTRAINTS[kind] or _extras(schema):
             raise _Beyond
@@ -216,6 +219,9 @@ class _Reader:
     def python(self, name: str, annotation: Any) -> declarations.TypeName:
         from pydantic.errors import PydanticInvalidForJsonSchema
 
+        if (chosen := row_list_inside(_adapter(annotation).core_schema)) is not None:
+            why = f'it has one("{chosen}") beside what no type of the language has'
+            raise NoType(f"{why}: write the choice in a plain class, or the type as text")
         try:
             schema = _adapter(annotation).json_schema()
         except PydanticInvalidForJsonSchema as error:
@@ -313,6 +319,13 @@ def _simple(schema: Any) -> declarations.TypeName:
     if not all(end is None or isinstance(end, int | float) for end in (low, high)):
         raise _Beyond
     return declarations.TypeName(kind, low, high)
+
+
+def _row_choice(name: str, schema: Any) -> declarations.RowChoice:
+    several = schema.get("choices", [schema])
+    if any(one["type"] not in ("str", "int", "float") or _said(one) for one in several):
+        raise NoType(f'one("{name}") stands beside str, int or float, without other constraints')
+    return declarations.RowChoice(name)
 
 
 def _constant(value: Any) -> declarations.Type | None:

@@ -74,6 +74,8 @@ class _Writer:
                 return {"type": _JSON[name]} | _said(found)
             case declarations.Constant(value):
                 return {"const": value}
+            case declarations.RowChoice():
+                return {"type": ["string", "number"]}
             case declarations.ListOf(item, low, high):
                 lengths = _said({"minItems": low, "maxItems": high})
                 return {"type": "array", "items": self.schema(item)} | lengths
@@ -210,6 +212,8 @@ class _Core:
                 return core.bool_schema()
             case declarations.Constant(value):
                 return core.literal_schema([value])
+            case declarations.RowChoice():
+                return core.union_schema([core.str_schema(), core.float_schema()])
             case declarations.ListOf(item, low, high):
                 return core.list_schema(self.schema(item), min_length=low, max_length=high)
             case declarations.DictOf(item):

@@ -144,7 +144,9 @@ def _inside(node: declarations.Type | None, step: int | str) -> declarations.Typ
             return next((option for option in options if label(option) == step), None)
         case declarations.Shape(fields):
             return next((one.type for one in fields if one.name == step), None)
-        case declarations.TypeName() | declarations.Constant() | declarations.Maybe() | None:
+        case declarations.TypeName() | declarations.Constant() | declarations.RowChoice():
+            return None
+        case declarations.Maybe() | None:
             return None
     assert_never(node)
 

@@ -152,6 +152,8 @@ class TypeValues:
             case declarations.Constant(value):
                 is_text = isinstance(value, str)
                 return TRUTH if isinstance(value, bool) else TEXT if is_text else NUMBER
+            case declarations.RowChoice():
+                return either((TEXT, NUMBER))
             case declarations.ListOf(item):
                 return Listing(self.of(item))
             case declarations.DictOf():

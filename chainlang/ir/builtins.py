@@ -200,7 +200,7 @@ WORDS: Mapping[str, str] = {
     "round": "the number of the round, in a loop",
 }
 """Words of the language that templates, expressions and results read, with their meaning."""
-WORDS_OF_TYPES = (*NAMED_TYPES, "dict", "list")
+WORDS_OF_TYPES = (*NAMED_TYPES, "dict", "list", "one")
 """Names that a declared type can't have."""
 
 

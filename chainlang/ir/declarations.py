@@ -33,9 +33,19 @@ class TypeName(Node):
 
 @frozen
 class Constant(Node):
-    """``"pos"``, ``3``, ``true``: exactly this value."""
+    """``"pos"``, ``3``, ``true``: exactly this value.
 
-    value: str | int | bool = field(eq=_exactly)
+    A value with a fraction is only in the type of a single row: one of its `RowChoice`.
+    """
+
+    value: str | int | float | bool = field(eq=_exactly)
+
+
+@frozen
+class RowChoice(Node):
+    """``one("choices")``: one of the values of a list in the row."""
+
+    name: str
 
 
 @frozen
@@ -185,7 +195,7 @@ class File(Node):
     items: tuple[Item, ...] = ()
 
 
-Type: TypeAlias = TypeName | Constant | ListOf | DictOf | Maybe | OneOf | Shape
+Type: TypeAlias = TypeName | Constant | RowChoice | ListOf | DictOf | Maybe | OneOf | Shape
 """The type of a field or of an answer."""
 Item: TypeAlias = Use | Model | Input | TypeDef | PythonType | Op | Definition
 """One declaration of a file."""

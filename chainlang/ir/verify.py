@@ -195,6 +195,7 @@ SPECIFICATION: dict[type[Node], dict[str, Check]] = {
         "pattern": _optional(_is_text),
     },
     declarations.Constant: {"value": lambda value: isinstance(value, str) or _is_whole(value)},
+    declarations.RowChoice: {"name": is_name},
     declarations.ListOf: {
         "item": _a(declarations.Type), "low": _optional(_is_length), "high": _optional(_is_length),
     },

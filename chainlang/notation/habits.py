@@ -16,6 +16,9 @@ _HABITS = (
     (r"\bop\s+(?P<stage>\w+)\s*", r"\{", "write op {stage} : generate {{ ... }}"),
     (r"\b(?P<stage>int|float|str)\s+", r"(?P<value>\d[\d.]*\.\.[\d.]*|\.\.\d[\d.]*)",
      "write {stage}({value})"),
+    (r"(?:[:|\[]|->)\s*one\(\s*", r"(?P<value>[A-Za-z_]\w*)\s*\)", 'write one("{value}")'),
+    (r"(?:[:|\[]|->)\s*one\(\s*(?P<first>\"[^\"\n]*\")\s*", r",\s*(?P<value>\"[^\"\n]*\")",
+     "for values that are the same in every row, write {first} | {value}"),
     (r"\A[\w/-]+", r"\.\w{2,6}\s*\Z", "the name of a file of chains ends in .chain"),
 )  # fmt: skip
 """Pattern of the text before an error, pattern at it, and the hint."""

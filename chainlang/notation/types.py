@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from attrs import evolve
+
 from chainlang.diagnostics.source import Span
 from chainlang.ir import declarations
+from chainlang.ir.verify import is_name
 from chainlang.notation.expressions import Reader
-from chainlang.notation.literals import WORDS
+from chainlang.notation.literals import WORDS, print_literal
 from chainlang.notation.values import edges
 
 
@@ -166,6 +169,8 @@ def _any_type(reader: Reader, tree: Any) -> declarations.Type:
     name, _, bounds, _ = children
     if str(name) in WORDS and bounds is None:
         return _word(reader, name, span)
+    if str(name) == ROW_CHOICE:
+        return _row_choice(reader, bounds, span)
     low, high, pattern = _bounds(reader, bounds)
     if pattern is not None:
         span = Span(
@@ -197,6 +202,26 @@ def _word(reader: Reader, name: Any, span: Span) -> declarations.Type:
         "type", f"'{name}' is a value, not a type", span, "for a value that may be null, write str?"
     )
     return declarations.TypeName("str", span=span)
+
+
+ROW_CHOICE = "one"
+"""Word before the name of a list in the row, in parentheses."""
+
+
+def _row_choice(reader: Reader, bounds: Any, span: Span) -> declarations.RowChoice:
+    given = [] if bounds is None else bounds.children
+    token = given[0] if len(given) == 1 and given[0].type == "STRING" else None
+    if token is None:
+        where, hint = span if bounds is None else _whole(reader, bounds), 'write one("choices")'
+        reader.note("type", "'one' takes the name of a list in the row, as a text", where, hint)
+        return declarations.RowChoice("choices", span=span)
+    where = reader.span(token)
+    name = reader.string(str(token), token.start_pos)
+    if not is_name(name):
+        hint = f"give the column a name: input {{ {print_literal(name)} as choices: list[str] }}"
+        reader.note("type", f"{print_literal(name)} is not the name of a field", where, hint)
+        name = "choices"
+    return declarations.RowChoice(name, span=evolve(span, parts=(("name", where),)))
 
 
 def _list(reader: Reader, tree: Any, span: Span) -> declarations.ListOf | declarations.DictOf:

@@ -229,6 +229,8 @@ def unparse_type(node: declarations.Type) -> str:
             return name + _bounds(low, high, pattern)
         case declarations.Constant(value):
             return print_literal(value)
+        case declarations.RowChoice(name):
+            return f"one({print_literal(name)})"
         case declarations.ListOf(item, low, high):
             return f"list[{unparse_type(item)}]" + _bounds(low, high)
         case declarations.DictOf(item):

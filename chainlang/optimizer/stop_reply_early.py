@@ -12,7 +12,7 @@ from chainlang.protocol.messages import later
 from chainlang.semantics.expressions import names
 from chainlang.semantics.functions import UserFunction
 from chainlang.semantics.record import Candidate, Part
-from chainlang.semantics.stages import Meaning, choices
+from chainlang.semantics.stages import Meaning, has_choices
 
 
 def stop_reply(plan: Plan) -> Rewritten[Plan]:
@@ -37,7 +37,7 @@ def stop_reply(plan: Plan) -> Rewritten[Plan]:
     seen = _seen(plan)
 
     def change(step: Step) -> Step:
-        if not isinstance(step, Generate) or step.until_decided or not choices(step.stage, 2):
+        if not isinstance(step, Generate) or step.until_decided or not has_choices(step.stage):
             return step
         why = seen or _why_not(step.stage)
         if not why:

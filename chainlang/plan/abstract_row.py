@@ -18,6 +18,7 @@ from chainlang.plan.interval import NONE, Range
 from chainlang.protocol.messages import Reader
 from chainlang.semantics.prompts import RenderError, looks_into, variables
 from chainlang.semantics.record import Candidate, Record, part_view
+from chainlang.semantics.stage_error import StageError
 from chainlang.semantics.stages import Meaning, filled
 from chainlang.semantics.template_values import View
 
@@ -131,7 +132,7 @@ class AbstractRow:
             if number.most is None or number.most > MOST:
                 return Range(least, context)
             own, said = _measured(stage, self._values(stage, most=True), reader)
-        except (RenderError, ValueError):
+        except (RenderError, StageError, ValueError):
             return anything
         if said is None:
             return Range(least, context)
@@ -166,7 +167,7 @@ def _measured(stage: Meaning, values: Mapping[str, Any], reader: Reader) -> tupl
         for tokens in _MARK.findall(message.text):
             said = None if said is None or not tokens else said + int(tokens)
     own = tuple(evolve(one, text=_MARK.sub("", one.text)) for one in messages)
-    form = stage.form(1)  # the schemas of all numbers have the same prefill
+    form = stage.form(1, values)  # the schemas of all numbers have the same prefill
     return len(reader.token_ids(own, form.schema if form else None)), said
 
 

@@ -157,7 +157,7 @@ class _Drawing:
         """Return the possible replies, if a reply may stop once one of them is left."""
         if not self.step.until_decided:
             return ()
-        return choices(self.step.stage, len(draw.start.candidates))
+        return choices(self.step.stage, draw.start)
 
     def made(self, draw: _Draw, reply: Completion | Failure | StageError) -> Iterator[_Drawn]:
         """Yield each sample of a reply."""

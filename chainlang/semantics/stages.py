@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from typing import Any
 
-from attrs import evolve, field, fields, frozen
+from attrs import field, fields, frozen
 
-from chainlang.datatypes.check_types import Declared, declared_types, shape_of
+from chainlang.datatypes.check_types import Declared, declared_types
 from chainlang.datatypes.parse_reply import Form, Misfit, Value
 from chainlang.diagnostics.source import Span
 from chainlang.diagnostics.suggest import closest
@@ -27,6 +27,7 @@ from chainlang.semantics.expressions import evaluate
 from chainlang.semantics.prelude import prelude
 from chainlang.semantics.prompts import RenderError, absent, render, variables
 from chainlang.semantics.record import NO_CHOICES, Candidate, Record
+from chainlang.semantics.reply_forms import ReplyForms
 from chainlang.semantics.sampling import demands, sampling_of
 from chainlang.semantics.seeds import Place
 from chainlang.semantics.stage_error import StageError
@@ -68,8 +69,9 @@ class Meaning:
     """Options that only some engines have, each with its place."""
     types: Mapping[str, Declared] = field(factory=dict, hash=False)
     bound: Bound = field(default=NOTHING, eq=False, repr=False)
+    replies: ReplyForms | None = None
+    """Forms of its replies; None for free text."""
     span: Span | None = field(default=None, eq=False, repr=False)
-    _forms: dict[int, Form] = field(factory=dict, init=False, eq=False, repr=False)
 
     def needed(self, samples: int) -> int:
         """Return how many of a number of samples must succeed; a share is rounded up.
@@ -87,16 +89,12 @@ class Meaning:
         """The roles of the messages of its prompts."""
         return ("user",) if self.system is None else ("system", "user")
 
-    def form(self, candidates: int) -> Form | None:
-        """Return the type of a reply to `candidates` candidates; None for free text."""
-        if self.returns is None:
-            return None
-        key = candidates if self.choose is not None else 0
-        found = self._forms.get(key)
-        if found is None:
-            wanted = self.returns if self.choose is None else _chosen(self, candidates)
-            found = self._forms[key] = Form(wanted, self.types, self.bound.classes)
-        return found
+    def form(self, candidates: int, row: Mapping[str, Any]) -> Form | None:
+        """Return the form of a reply to `candidates` candidates of a row; None for free text.
+
+        Raises `StageError` if a list of the row can't be chosen from.
+        """
+        return None if self.replies is None else self.replies.form(candidates, row)
 
 
 @frozen
@@ -130,6 +128,7 @@ def meaning(
     temperature = settings.get("temperature") if stage.temperature is None else stage.temperature
     logprobs = settings.get("logprobs", False)
     kind: Any = op.kind
+    types, choose = declared_types(declared), settings.get("choose")
     return Meaning(
         name=stage.name,
         kind=kind,
@@ -140,7 +139,7 @@ def meaning(
         system=settings.get("system"),
         returns=op.returns,
         answer=settings.get("answer"),
-        choose=settings.get("choose"),
+        choose=choose,
         need=settings.get("need"),
         keeps_cut=settings.get("cut") == "keep",
         fresh=settings.get("fresh", False),
@@ -149,8 +148,9 @@ def meaning(
         top_logprobs=0 if isinstance(logprobs, bool) else logprobs,
         choices=settings.get("choices", False),
         demands=demands((*op.settings, *stage.options)),
-        types=declared_types(declared),
+        types=types,
         bound=bound,
+        replies=ReplyForms.of(op.returns, types, choose, bound.classes),
         span=stage.span,
     )
 
@@ -216,27 +216,30 @@ def _missing(name: str, record: Record) -> str:
 
 def schema(stage: Meaning, record: Record) -> str | None:
     """Return the JSON schema of a reply, as text; None for free text."""
-    form = stage.form(len(record.candidates))
+    form = _form(stage, record)
     return None if form is None else form.schema
 
 
-def choices(stage: Meaning, candidates: int) -> tuple[str, ...]:
-    """Return all replies that the type of a stage allows, for `Request.choices`.
+def choices(stage: Meaning, record: Record) -> tuple[str, ...]:
+    """Return all replies that the type of a stage allows for a record, for `Request.choices`.
 
-    `candidates` is the number of candidates before the stage. Empty if there are too many replies.
+    Empty if there are too many replies.
     """
-    form = stage.form(candidates)
+    form = _form(stage, record)
     return () if form is None else form.choices
 
 
-def _chosen(stage: Meaning, candidates: int) -> declarations.Type:
-    """Return the type of a reply that selects one of `candidates` candidates."""
-    assert stage.returns is not None
-    shape = shape_of(stage.returns, stage.types)
-    assert shape is not None  # checked
-    number = declarations.TypeName("int", 1, candidates)
-    fields = (evolve(one, type=number) if one.name == stage.choose else one for one in shape.fields)
-    return evolve(shape, fields=tuple(fields))
+def has_choices(stage: Meaning) -> bool:
+    """Return whether a stage has few possible replies for some rows."""
+    lists = () if stage.replies is None else stage.replies.lists
+    form = stage.form(2, {name: ["a", "b"] for name in lists})
+    return form is not None and bool(form.choices)
+
+
+def _form(stage: Meaning, record: Record) -> Form | None:
+    if stage.replies is None:
+        return None
+    return stage.replies.form(len(record.candidates), record.values if stage.replies.lists else {})
 
 
 def candidate_of(
@@ -273,7 +276,7 @@ def labels(stage: Meaning, record: Record) -> tuple[str, ...]:
     """
     if not stage.choices:
         return ()
-    form = stage.form(len(record.candidates))
+    form = _form(stage, record)
     if form is None or not form.choices:
         raise StageError(f"choices: the type of {stage.name} is not one of a few values", "prompt")
     return tuple(json.dumps(json.loads(one), ensure_ascii=False) for one in form.choices)
@@ -281,7 +284,7 @@ def labels(stage: Meaning, record: Record) -> tuple[str, ...]:
 
 def _weights(stage: Meaning, record: Record, sample: Sample) -> Mapping[str, float]:
     """Return the probability of each answer; several replies may have one answer."""
-    form = stage.form(len(record.candidates))
+    form = _form(stage, record)
     assert form is not None  # it has labels
     found: dict[str, float] = {}
     for label, weight in zip(labels(stage, record), sample.labels, strict=True):
@@ -296,7 +299,7 @@ def _reply(stage: Meaning, record: Record, sample: Sample) -> Value:
     """Parse a reply as a value of the stage's type."""
     if sample.refusal:
         raise StageError(sample.refusal, "refused", sample)
-    form = stage.form(len(record.candidates))
+    form = _form(stage, record)
     is_cut = was_cut(sample)
     if is_cut and not stage.keeps_cut:
         raise StageError(cut_message(stage, sample), "cut", sample)

@@ -8,7 +8,7 @@ from chainlang.diagnostics.source import part_span
 from chainlang.engines.protocol import Engine
 from chainlang.errors import error_of
 from chainlang.plan.steps import Plan
-from chainlang.semantics.stages import Meaning
+from chainlang.semantics.stages import Meaning, has_choices
 
 _INSTEAD: Mapping[str, str] = {
     "bad_words": "say in the prompt what a reply leaves out",
@@ -48,19 +48,12 @@ def _check(stage: Meaning, engine: Engine) -> None:
             hint = _INSTEAD.get(name, "leave it out").format(name=stage.name)
             hint += "; or name a model of another engine"
             raise error_of("engine", message, hint, span=span or stage.span, subject=stage.model)
-    if stage.choices and not _has_labels(stage):
+    if stage.choices and not has_choices(stage):
         message = f"choices=true: the type of {stage.name} is not one of a few values"
         hint = 'declare what it returns: op name : generate -> "yes" | "no" { ... }'
         where = stage.demands["choices"] or stage.span
         raise error_of("engine", message, hint, span=where, subject=stage.model)
     _check_tokens(stage, engine)
-
-
-def _has_labels(stage: Meaning) -> bool:
-    if stage.choose is not None:  # how many values there are depends on the row
-        return True
-    form = stage.form(0)
-    return form is not None and bool(form.choices)
 
 
 def _check_tokens(stage: Meaning, engine: Engine) -> None:

@@ -27,6 +27,7 @@ from chainlang.analysis.sampling_lints import sampling_lints
 from chainlang.datatypes.check_types import fits, type_faults
 from chainlang.datatypes.enumerate_values import replies
 from chainlang.datatypes.json_schema import json_schema, validator
+from chainlang.datatypes.row_types import Decided
 from chainlang.engines.fake import FakeEngine
 from chainlang.ir import build
 from chainlang.ir import declarations as d
@@ -359,6 +360,7 @@ def test_the_plan_makes_what_the_reference_makes(kind: type[Node]) -> None:
 TYPES: dict[type[Node], tuple[str, Any, Any]] = {
     d.TypeName: ('str(2..5, "inner")', "inner", "outer"),
     d.Constant: ('"inner"', "inner", "outer"),
+    d.RowChoice: ('one("inner")', "inner", "outer"),
     d.ListOf: ('list["inner"](1..2)', ["inner"], ["outer"]),
     d.DictOf: ('dict["inner"]', {"a": "inner"}, {"a": "outer"}),
     d.Maybe: ('"inner"?', None, "outer"),
@@ -367,8 +369,8 @@ TYPES: dict[type[Node], tuple[str, Any, Any]] = {
 }
 """Each as text, with a value that fits and one that does not."""
 REPLIES = {
-    d.Constant: ['"inner"'], d.Maybe: ['"inner"', "null"], d.OneOf: ['"inner"', '"other"'],
-    d.Shape: ['{"one":"inner"}'],
+    d.Constant: ['"inner"'], d.RowChoice: ['"inner"'], d.Maybe: ['"inner"', "null"],
+    d.OneOf: ['"inner"', '"other"'], d.Shape: ['{"one":"inner"}'],
 }  # fmt: skip
 every_type = pytest.mark.parametrize("kind", get_args(d.Type), ids=lambda kind: kind.__name__)
 
@@ -391,7 +393,8 @@ def test_a_type_is_written_and_read(kind: type[Node]) -> None:
 
 @every_type
 def test_a_type_holds_values(kind: type[Node]) -> None:
-    node, (_, good, bad) = _type(kind), TYPES[kind]
+    (_, good, bad), row = TYPES[kind], Decided(lists=(("inner", '["inner"]'),))
+    node, _ = row.type(_type(kind), {}, None)
     assert "inner" in json_schema(node)
     assert validator(node).isinstance_python(good)
     assert not validator(node).isinstance_python(bad)
@@ -406,7 +409,7 @@ def test_a_type_holds_values(kind: type[Node]) -> None:
 @every_type
 def test_the_checks_of_types_go_inside(kind: type[Node]) -> None:
     def change(node: Node) -> Node:
-        inside = node == d.Constant("inner") or isinstance(node, d.TypeName)
+        inside = node == d.Constant("inner") or isinstance(node, d.TypeName | d.RowChoice)
         return d.TypeName("Nothing") if inside else node
 
     messages = [one.message for one in type_faults(transform(_type(kind), change), {})]
