@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from typing import Any
 
-from attrs import field, fields, frozen
+from attrs import evolve, field, fields, frozen
 
 from chainlang.datatypes.check_types import Declared, declared_types
 from chainlang.datatypes.parse_reply import Form, Misfit, Value
@@ -265,7 +265,7 @@ def candidate_of(
         logprobs=sample.logprobs,
         top_logprobs=sample.top_logprobs,
         stop=sample.stop,
-        choices=_weights(stage, record, sample) if sample.labels else NO_CHOICES,
+        choices=_weights(stage, record, read, sample) if sample.labels else NO_CHOICES,
     )
 
 
@@ -282,14 +282,16 @@ def labels(stage: Meaning, record: Record) -> tuple[str, ...]:
     return tuple(json.dumps(json.loads(one), ensure_ascii=False) for one in form.choices)
 
 
-def _weights(stage: Meaning, record: Record, sample: Sample) -> Mapping[str, float]:
+def _weights(
+    stage: Meaning, record: Record, read: Candidate | None, sample: Sample
+) -> Mapping[str, float]:
     """Return the probability of each answer; several replies may have one answer."""
     form = _form(stage, record)
     assert form is not None  # it has labels
     found: dict[str, float] = {}
     for label, weight in zip(labels(stage, record), sample.labels, strict=True):
-        value = form.read(label).plain
-        answer = value.get("answer", value) if isinstance(value, dict) else value
+        said = evolve(sample, text=label)
+        answer, _ = _answer(stage, record, read, said, form.read(label).plain)
         name = answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False)
         found[name] = found.get(name, 0.0) + weight
     return found

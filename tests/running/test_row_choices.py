@@ -47,7 +47,7 @@ def test_a_vote_counts_choices() -> None:
         '{"why": "", "choice": "a"}',
     ]
     chain = load(text=f"{PICK}\nmain = 3:pick >> M")
-    result = chain(query="q", choices=["a", "b"], engine=FakeEngine(answers={"": said}))
+    result = chain({"query": "q", "choices": ["a", "b"]}, engine=FakeEngine(answers={"": said}))
     assert (result.answer, result["votes"]) == ("b", {'"b"': 2, '"a"': 1})
 
 
@@ -135,7 +135,7 @@ class Picked(BaseModel):
 
 def test_a_class_has_the_choices_of_the_row() -> None:
     pick = op("pick", user="{{ query }}", returns=Picked)
-    result = (pick("m", 5, 1) >> M)(query="q", choices=["a", "b"], engine=FakeEngine())
+    result = (pick("m", 5, 1) >> M)({"query": "q", "choices": ["a", "b"]}, engine=FakeEngine())
     assert isinstance(result.value, Picked)
     assert result.value.choice in ("a", "b")
 
@@ -145,8 +145,8 @@ def test_a_reply_stops_once_one_choice_is_left() -> None:
     assert "+ stop_reply" in str(made.explain(outputs="answer"))
     engine = FakeEngine()
     choices = ["a long first choice", "the second choice"]
-    whole = made(query="q", choices=choices, engine=engine, passes=())
-    early = made(query="q", choices=choices, engine=engine, outputs="answer")
+    whole = made({"query": "q", "choices": choices}, engine=engine, passes=())
+    early = made({"query": "q", "choices": choices}, engine=engine, outputs="answer")
     assert early.answer == whole.answer
 
 
@@ -170,3 +170,16 @@ def test_the_runtime_chooses_as_the_reference_does(lists: list[list[Any]]) -> No
         assert isinstance(meant, Record)
         assert result.answer == meant.candidates[0].answer
         assert result.answer in row["choices"] or result["choice"] in (1, 2)
+
+
+LISTS = (["a", "b", "c"], [4, 2])
+
+
+def test_each_choice_has_its_probability() -> None:
+    made = load(
+        text='op pick : generate -> { choice: one("choices") } {'
+        ' answer = "choice"  choices = true  user = "{{ query }}" } main = pick'
+    )
+    found = [one_.candidates[0].choices for one_ in made.map(rows(*LISTS), engine=FakeEngine())]
+    assert [list(one_) for one_ in found] == [["a", "b", "c"], ["4", "2"]]
+    assert [sum(one_.values()) for one_ in found] == pytest.approx([1, 1])
