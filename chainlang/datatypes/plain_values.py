@@ -14,6 +14,7 @@ from typing import Any
 from chainlang.datatypes.number_text import number_text
 
 _JSON = json.JSONEncoder(sort_keys=True)
+_WITHOUT_ORDER = frozenset({str, int, float, bool, type(None)})
 
 
 def plain(value: Any, *, sort: bool = False) -> Any:
@@ -28,7 +29,7 @@ def plain(value: Any, *, sort: bool = False) -> Any:
     >>> plain({"tags": {"b", "a"}, "price": Decimal("12.50")})
     {'tags': ['a', 'b'], 'price': '12.5'}
     """
-    if type(value) is str:  # most are
+    if type(value) is str:
         return value
     from pydantic_core import to_jsonable_python
 
@@ -64,6 +65,8 @@ def _known(value: Any) -> Any:
 
 def _ordered(value: Any, made: Any, sort: bool) -> Any:
     """Return the JSON values `made` of a value in the order that the value has in any process."""
+    if type(value) in _WITHOUT_ORDER:  # most are
+        return made
     if isinstance(value, Enum):
         value = value.value
     match made:
