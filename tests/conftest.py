@@ -16,7 +16,7 @@ from tests.laws import CI
 
 SCALE = float(os.environ.get("SCALE", "1"))
 """Factor of the full counts of a long run: see `tests/soak.py`."""
-EXAMPLES = {"quick": 10, "ci": CI, "soak": max(1, int(2000 * SCALE))}
+EXAMPLES = {"quick": 5, "ci": CI, "soak": max(1, int(2000 * SCALE))}
 """The examples of a law by profile, which `pytest --hypothesis-profile` chooses.
 
 `quick` tries the same ones each time, and so does `ci` where `CI` is set, so that they say what a

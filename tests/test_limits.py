@@ -81,6 +81,7 @@ COSTLY = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", COSTLY, ids=lambda text: text[:24])
 def test_counts(text: str) -> None:
     refused(lambda: chain(text), COSTLY[text])
@@ -99,6 +100,7 @@ def test_definitions_that_nest_without_end() -> None:
     refused(lambda: load(text=f"{lines}\na2000 = E\nmain = $a0"), "depth")
 
 
+@pytest.mark.slow
 def test_cycles() -> None:
     error = refused(lambda: load(text="a = $b\nb = $c & E\nc = $a\nmain = $a"), None)
     assert isinstance(error, MeaningError)
@@ -186,6 +188,7 @@ def test_python_is_refused_before_its_stack_is(build: Callable[[int], Chain]) ->
     refused(lambda: build(10_000), "depth")
 
 
+@pytest.mark.slow
 def test_lists_in_lists() -> None:
     refused(lambda: chain(_lists(100_000)), "depth")
     refused(lambda: chain(_cyclic_list()), "depth")
@@ -432,6 +435,7 @@ FILE_PLACES = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("digits", [HUGE, ZEROS + "1", ZEROS], ids=["nines", "zeros", "zero"])
 @pytest.mark.parametrize("place", [*PLACES, *FILE_PLACES])
 def test_numbers_of_5000_digits(place: str, digits: str) -> None:
@@ -485,6 +489,7 @@ def test_json_depth(name: str) -> None:
     refused(lambda: Chain.from_json(DOCUMENTS[name]), "depth")
 
 
+@pytest.mark.slow
 def test_json_size() -> None:
     stages = ", ".join(['{"node":"Stage","name":"E"}'] * 25_000)
     text = f'{START}{{"node": "Then", "parts": [{stages}]}}}}'
@@ -558,6 +563,7 @@ def test_every_limit_can_be_raised(name: str) -> None:
         call()
 
 
+@pytest.mark.slow
 def test_files_can_be_raised(tmp_path: Path) -> None:
     uses = {f"a{n}": f"b{n} = E" for n in range(150)}
     wanted = "\n".join(f'use "{name}.chain"' for name in uses)

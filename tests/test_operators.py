@@ -306,6 +306,7 @@ def test_equal_labels_print_as_python_that_runs() -> None:
 # ---------------------------------------------------------------- size
 
 
+@pytest.mark.slow
 def test_a_long_chain_is_built_in_time() -> None:
     started = time.perf_counter()
     mine: Chain = E("tiny")

@@ -63,6 +63,7 @@ def test_a_name_with_two_letters_swapped_is_found(name: str, data: st.DataObject
     assert nearest(swapped, [name]) == [name]
 
 
+@pytest.mark.slow
 @given(NAMES, NAMES)
 def test_names_without_a_letter_in_common_are_not_near(name: str, other: str) -> None:
     assume(set(name).isdisjoint(other))

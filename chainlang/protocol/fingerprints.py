@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from chainlang.protocol.messages import Fingerprint
@@ -13,6 +14,14 @@ READS = "template_reads"
 """Entry of a model whose chat template reads more than the messages: the run's date."""
 _SINCE_2 = {"vllm": ("rope_context",), "openai": (CONTEXT,)}
 """Entries of the fingerprints of engines that keys of format 1 do not have."""
+
+
+@cache
+def version_of(package: str) -> str:
+    """Return the version of an installed package, which is read from its files once."""
+    from importlib import metadata  # 10 ms that only runs need
+
+    return metadata.version(package)
 
 
 def without_bounds(fingerprint: Mapping[str, Any]) -> Fingerprint:

@@ -13,11 +13,11 @@ import sys
 from collections import Counter
 from collections.abc import Mapping
 from functools import lru_cache
-from importlib.metadata import version
 from typing import Any
 
 from attrs import define, field
 
+from chainlang.protocol.fingerprints import version_of
 from chainlang.protocol.messages import Completion, Failure, Request
 from chainlang.runtime.outcome import Outcome
 
@@ -89,7 +89,7 @@ def begin(name: str, **attributes: Any) -> Tracing:
 def _begun(name: str, above: Any, kind: Any, attributes: Mapping[str, Any]) -> Tracing:
     from opentelemetry import trace
 
-    tracer = trace.get_tracer("chainlang", version("chainlang"))
+    tracer = trace.get_tracer("chainlang", version_of("chainlang"))
     span = tracer.start_span(name, context=above, kind=kind, attributes=_named(attributes))
     return Tracing(span) if span.is_recording() else NOTHING
 
@@ -171,7 +171,7 @@ def _is_counting() -> bool:
 
 @lru_cache(maxsize=1)
 def _counters(get_meter: Any) -> dict[str, Any]:
-    meter = get_meter("chainlang", version("chainlang"))
+    meter = get_meter("chainlang", version_of("chainlang"))
     return {name: meter.create_counter(name, "1", words) for name, words in _COUNTED.items()}
 
 

@@ -22,7 +22,6 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from importlib.metadata import version
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
@@ -30,6 +29,7 @@ from typing import Any, Literal
 from attrs import asdict, define, field, frozen
 
 from chainlang.errors import ChainlangError, error_of
+from chainlang.protocol.fingerprints import version_of
 from chainlang.protocol.messages import Usage
 from chainlang.protocol.usages import Usages
 from chainlang.semantics.events import Event
@@ -288,9 +288,9 @@ class RunFolder:
     def metadata(self, status: Status, ended: datetime) -> dict[str, Any]:
         """Return the content of `metadata.json`."""
         out = self.output
-        versions = {"chainlang": version("chainlang"), "python": platform.python_version()}
+        versions = {"chainlang": version_of("chainlang"), "python": platform.python_version()}
         if out.format == "parquet":
-            versions["pyarrow"] = version("pyarrow")
+            versions["pyarrow"] = version_of("pyarrow")
         return {
             "status": status,
             "versions": versions,

@@ -129,6 +129,7 @@ def test_an_interrupt_ends_with_130(monkeypatch, run):
     assert run("show", "E") == (130, "", "")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 def test_a_signal_ends_with_130():
     program = (

@@ -62,6 +62,7 @@ def test_an_extreme_file_has_a_page(
     assert "set_int_max_str_digits" not in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ACCEPTED)
 def test_a_long_file_is_accepted(name: str, tmp_path: Path) -> None:
     assert checked(ACCEPTED[name], tmp_path / "x.chain") == 0

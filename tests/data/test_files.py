@@ -251,6 +251,7 @@ def test_other_ids_are_refused_and_never_hashed(given: object) -> None:
 # ---------------------------------------------------------------- sizes
 
 
+@pytest.mark.slow
 def test_a_small_file_of_large_values_takes_the_memory_of_few_rows(tmp_path: Path) -> None:
     """256 rows of one text of 4 MB, which the file holds once."""
     texts = pa.DictionaryArray.from_arrays(pa.array([0] * 256, pa.int32()), ["x" * (4 << 20)])
@@ -268,6 +269,7 @@ def test_a_small_file_of_large_values_takes_the_memory_of_few_rows(tmp_path: Pat
     assert numbers == list(range(1, 257))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["in.csv", "in.jsonl"])
 def test_reading_is_linear_in_the_number_of_columns(tmp_path: Path, name: str) -> None:
     names = [f"column {at}" for at in range(80_000)]

@@ -35,6 +35,7 @@ def test_values_that_are_no_ids() -> None:
     assert list(check_ids(rows)) == rows
 
 
+@pytest.mark.slow
 def test_any_number_of_ids_takes_the_same_memory() -> None:
     def peak(count: int) -> int:
         rows = (Row(n, {"id": f"row {n}"}) for n in range(count))

@@ -196,6 +196,7 @@ def test_a_line_in_many_parts_is_read_in_linear_time() -> None:
     assert time.process_time() - begun < 10  # in quadratic time: minutes
 
 
+@pytest.mark.slow
 def test_a_text_in_many_deltas_is_emitted_in_linear_time() -> None:
     deltas, part = DeltaEmitter(lambda *_: None), "word"
     begun = time.process_time()

@@ -41,6 +41,7 @@ FOUND = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "text"), FOUND, ids=[f"{n}-{t[:24]!r}" for n, t in FOUND])
 def test_found(name: str, text: str) -> None:
     with warnings.catch_warnings(), Clock() as clock:

@@ -78,6 +78,7 @@ def one_by_one(order: tuple[int, ...]) -> int:
     return len(order)
 
 
+@pytest.mark.slow
 def test_adaptive_consistency_draws_in_waves_what_it_draws_one_by_one() -> None:
     early = 0
     few = [one for length in range(1, 8) for one in orders(length)]
@@ -108,6 +109,7 @@ def test_of_samples_that_agree_every_rule_has_the_winner() -> None:
             assert found <= max(length // 2 + 1, WINDOW)
 
 
+@pytest.mark.slow
 def test_a_lossy_rule_can_be_wrong_and_is_rarely() -> None:
     """With three of four samples right on average, of 2,000 votes of 15."""
     chance = random.Random(5)

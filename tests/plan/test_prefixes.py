@@ -5,6 +5,7 @@ from __future__ import annotations
 import tracemalloc
 from itertools import permutations
 
+import pytest
 from hypothesis import strategies as st
 
 from chainlang.plan.prefix_cache_bound import Prefixes, Seen, bound
@@ -50,6 +51,7 @@ def test_an_engine_that_keeps_nothing_computes_everything(asked: list[tuple[int,
     assert [prefixes.add(prompt) for prompt in asked] == [len(prompt) for prompt in asked]
 
 
+@pytest.mark.slow
 def test_a_hash_takes_little_memory() -> None:
     tracemalloc.start()
     try:

@@ -6,6 +6,7 @@ import heapq
 import itertools
 from collections.abc import Iterator
 
+import pytest
 from hypothesis import strategies as st
 
 from chainlang import chain
@@ -130,6 +131,7 @@ def test_a_part_that_is_asked_only_after_a_failure_costs_no_load() -> None:
     assert residency(step, {"a": 6, "b": 6}, 8).loads == 1
 
 
+@pytest.mark.slow
 def test_many_models_are_planned_in_no_time() -> None:
     """Where the least number is out of reach, what is found is still a plan."""
     ways = ((n % 7, n * 3 % 7, n * 5 % 7, (n + 3) % 7) for n in range(12))

@@ -124,6 +124,7 @@ def modules() -> Iterator[tuple[str, str]]:
         yield path.relative_to(PACKAGE).as_posix(), path.read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_no_code_reads_prose() -> None:
     found = {path: said for path, text in modules() if (said := readings(text))}
     assert {path: said for path, said in found.items() if path not in ALLOWED} == {}

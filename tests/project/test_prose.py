@@ -9,8 +9,6 @@ import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parent.parent.parent
 RIDDLES = re.compile(r"\b(?:is told|are told|whoever|somebody|nobody)\b", re.IGNORECASE)
 CLAUSE = re.compile(r"(?:What|Who|How|Where|When|Which)\b")
@@ -28,9 +26,9 @@ def is_property(node: ast.AST) -> bool:
     return any(ast.unparse(one).endswith("property") for one in decorators)
 
 
-def docstrings(tree: ast.Module) -> Iterator[tuple[int, str, bool]]:
+def docstrings(nodes: list[ast.AST]) -> Iterator[tuple[int, str, bool]]:
     """Yield the line and text of each docstring, and whether an attribute or a property has it."""
-    for node in ast.walk(tree):
+    for node in nodes:
         for index, one in enumerate(getattr(node, "body", ()) if not is_lambda(node) else ()):
             if not isinstance(one, ast.Expr) or not isinstance(one.value, ast.Constant):
                 continue
@@ -48,26 +46,24 @@ def findings(path: Path) -> Iterator[str]:
         for number, line in enumerate(text.splitlines(), 1):
             yield from (f"{number}: {found}" for found in RIDDLES.findall(line))
         return
-    tree = ast.parse(text)
-    for node in ast.walk(tree):
+    nodes = list(ast.walk(ast.parse(text)))
+    for node in nodes:
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             joined = " ".join(node.value.split())  # a phrase may be broken between two lines
             yield from (f"{node.lineno}: {found}" for found in RIDDLES.findall(joined))
-    for token in tokenize.generate_tokens(io.StringIO(text).readline):
-        if token.type == tokenize.COMMENT:
-            yield from (f"{token.start[0]}: {found}" for found in RIDDLES.findall(token.string))
-    for number, docstring, of_value in docstrings(tree):
+    if RIDDLES.search(text):  # a comment is in one line, so most files have none
+        for token in tokenize.generate_tokens(io.StringIO(text).readline):
+            if token.type == tokenize.COMMENT:
+                yield from (f"{token.start[0]}: {found}" for found in RIDDLES.findall(token.string))
+    for number, docstring, of_value in docstrings(nodes):
         if found := CLAUSE.match(docstring) or (not of_value and BOOLEAN.match(docstring)):
             yield f"{number}: begins with {found[0]}"
 
 
-FILES = {str(path.relative_to(ROOT)): path for path in files()}
-
-
-@pytest.mark.parametrize("name", FILES)
-def test_a_file_has_no_riddles(name: str) -> None:
-    found = list(findings(FILES[name]))
-    assert not found
+def test_no_file_has_riddles() -> None:
+    found = {str(path.relative_to(ROOT)): list(findings(path)) for path in files()}
+    assert len(found) > 100
+    assert not {name: said for name, said in found.items() if said}
 
 
 def test_findings_are_found(tmp_path: Path) -> None:

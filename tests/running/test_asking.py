@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NoReturn
 
+import pytest
 from attrs import evolve, fields
 
 from chainlang import chain
@@ -171,6 +172,7 @@ def test_a_failure_is_that_of_all_who_wait_and_is_not_remembered() -> None:
     assert len(engine.asked) == 2
 
 
+@pytest.mark.slow
 def test_what_is_remembered_has_an_end() -> None:
     engine = Counting()
     port = SharedPort(EnginePort(engine))

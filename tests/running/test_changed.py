@@ -51,6 +51,7 @@ def ran(path: Path, text: Any, rows: Any = ROWS, **settings: Any) -> tuple[list[
     return said, summary, engine
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("before", "now", "fit", "anew", "more"),
     [

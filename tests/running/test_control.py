@@ -531,6 +531,7 @@ def test_a_part_is_no_list_and_is_said_as_json() -> None:
     assert result.failure.message == says
 
 
+@pytest.mark.slow
 def test_lists_in_lists_have_a_bound_for_the_whole_row() -> None:
     row = {"query": "q", "numbers": list(range(40))}
     nested = each(each(E, over="numbers"), over="numbers")

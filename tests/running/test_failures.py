@@ -70,6 +70,7 @@ def test_a_model_that_is_gone_stops_a_run_in_seconds(tmp_path: Path) -> None:
     assert {name: data for name, data in plain(tmp_path).items() if name in whole} == whole
 
 
+@pytest.mark.slow
 def test_an_outage_that_is_shorter_than_the_patience_costs_a_few_rows(tmp_path: Path) -> None:
     engine = Outage(begins=50.0, ends=500.0)
     summary = chain("E").run(ROWS, tmp_path, engine=engine, window=10, patience=3600)
@@ -125,6 +126,7 @@ def test_a_row_that_waits_for_a_model_has_a_timeout_still() -> None:
     assert engine.now == 9.0
 
 
+@pytest.mark.slow
 def test_a_real_server_that_goes_away_stops_a_run(tmp_path: Path) -> None:
     gone = in_turn(*[echo] * 10, Answer(cut=0))
     with asking(gone, max_concurrency=4) as (server, engine):

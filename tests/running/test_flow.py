@@ -154,6 +154,7 @@ def deep(request: Request) -> float:
     return 1.0 + request.seed % 7 / 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "width"), [("9:E::0.7 >> J", 9), ("E", 1), ("3:E::0.7 >> V::0.7 >> M", 3)]
 )

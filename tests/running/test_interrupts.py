@@ -183,6 +183,7 @@ def test_an_interrupt_waits_for_the_end_of_the_block_and_a_second_one_does_not(
     assert done == reached
 
 
+@pytest.mark.slow
 def test_what_takes_too_long_at_the_end_is_left() -> None:
     text = """
 from threading import Event

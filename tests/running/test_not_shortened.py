@@ -77,6 +77,7 @@ def each(rows: list[dict[str, str]]) -> Any:
 SOURCES: list[Callable[[list[dict[str, str]]], Any]] = [list, each, iter]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize(
     "settings", [{"format": "csv"}, {"text": WIDE}, {"retry_failed": True}, {"on_error": "skip"}]

@@ -127,6 +127,7 @@ def test_a_run_that_went_on_after_a_kill_says_when_it_knows_no_failures(tmp_path
     assert plain(tmp_path) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "line", ["", "{", '{"id": 1}', '{"id": "r1", "cause": "x"}', "[1]", "null"]
 )

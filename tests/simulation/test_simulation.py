@@ -41,6 +41,7 @@ def test_it_was_a_bad_server() -> None:
     assert sum(one.world.duplicates for one in told) > SHARE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [3, 7, 11])
 def test_a_seed_repeats_itself(seed: int) -> None:
     one, other = simulate(seed).world, simulate(seed).world

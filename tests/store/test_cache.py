@@ -126,6 +126,7 @@ def test_levels_tell_those_before_them(tmp_path: Path) -> None:
 # ---------------------------------------------------------------- the file
 
 
+@pytest.mark.slow
 def test_the_file_stays_within_its_size_and_keeps_what_was_used_last(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

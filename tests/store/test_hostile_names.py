@@ -83,6 +83,7 @@ def written(path: Path) -> set[str]:
     return {str(one.relative_to(path)) for one in path.rglob("*") if one.is_file()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(MANY // SHARE))
 def test_ids_columns_and_values_are_data(
     seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -106,6 +107,7 @@ def test_ids_columns_and_values_are_data(
     assert [json.loads(line)["id"] for line in errors] == names[2::3]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(100, 100 + MANY // SHARE))
 def test_parts_have_names_of_the_language_or_none(seed: int, tmp_path: Path) -> None:
     with watched(tmp_path) as path, RunFolder.create(path, ABOUT) as folder:
@@ -123,6 +125,7 @@ def test_parts_have_names_of_the_language_or_none(seed: int, tmp_path: Path) -> 
         assert folders <= {"answers", "flattened"}
 
 
+@pytest.mark.slow
 def test_a_run_over_such_rows(tmp_path: Path) -> None:
     rows = [
         {"id": name, "query": name, f"c{number % 9}/../{name[:9]}": name}

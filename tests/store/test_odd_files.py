@@ -89,6 +89,7 @@ def test_any_json_is_a_sample_or_refused(value: Any) -> None:
     assert isinstance(found.sample, Sample)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["run", "output", "redrawn"])
 @pytest.mark.parametrize("value", [5, "x", [1], {"rows": "x"}, {"a": "b"}], ids=str)
 def test_a_note_of_another_shape_is_no_traceback(name: str, value: Any, tmp_path: Path) -> None:
@@ -182,6 +183,7 @@ os._exit(9)  # as if killed
 """
 
 
+@pytest.mark.slow
 def test_a_forked_process_keeps_no_lock(tmp_path: Path) -> None:
     run = tmp_path / "run"
     command = [sys.executable, "-c", FORKING, str(run)]

@@ -12,7 +12,6 @@ import hashlib
 import heapq
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from importlib.metadata import version
 from typing import Any, TypeAlias
 
 import attrs
@@ -23,6 +22,7 @@ from chainlang.engines.fake.replies import completed_early, generated, logprobs_
 from chainlang.engines.fake.schemas import enforceable
 from chainlang.engines.fake.tokenizer import CHARACTERS_PER_TOKEN, CharacterTokenizer
 from chainlang.engines.protocol import Metrics, Size, refuse
+from chainlang.protocol.fingerprints import version_of
 from chainlang.protocol.messages import (
     Capabilities,
     Completion,
@@ -157,7 +157,7 @@ class FakeEngine:
                 answers = hashlib.sha256(answers.encode("utf-8", "surrogatepass")).hexdigest()[:32]
             case function:
                 answers = getattr(function, "__qualname__", type(function).__qualname__)
-        kind = {"engine": "fake", "version": version("chainlang"), "answers": answers}
+        kind = {"engine": "fake", "version": version_of("chainlang"), "answers": answers}
         return {**kind, "context": self.context}
 
     def load(self, progress: Callable[[str], None] | None = None) -> None:

@@ -6,7 +6,6 @@ import asyncio
 import sys
 from collections.abc import Collection, Iterable, Mapping
 from functools import partial
-from importlib.metadata import version
 
 from chainlang.engines.event_loop_thread import EventLoopThread
 from chainlang.engines.openai import chat_protocol
@@ -17,6 +16,7 @@ from chainlang.engines.openai.read_response import Response
 from chainlang.engines.openai.retry import RetriesExhausted, RetryPolicy
 from chainlang.engines.openai.sse import DeltaEmitter
 from chainlang.engines.protocol import Metrics, refuse
+from chainlang.protocol.fingerprints import version_of
 from chainlang.protocol.messages import (
     Capabilities,
     Completion,
@@ -142,7 +142,7 @@ class OpenAIEngine:
     @property
     def fingerprint(self) -> Fingerprint:
         """The server's address and its name of the model; its weights are unknown."""
-        known = {"engine": "openai", "version": version("chainlang"), "url": self.url}
+        known = {"engine": "openai", "version": version_of("chainlang"), "url": self.url}
         context = {} if self.max_model_len is None else {"context": self.max_model_len}
         return {**known, "model": self.model, "weights": None, **context}
 
