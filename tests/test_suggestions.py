@@ -6,11 +6,11 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from chainlang import chain
+from chainlang import chain, load
+from chainlang.diagnostics import other_names
 from chainlang.diagnostics.suggest import LISTED, nearest, suggest, unknown
-from chainlang.ir import other_names
 from chainlang.ir.builtins import COMBINATORS, OP_SETTINGS, STAGE_TYPES
-from chainlang.ir.model_settings import ENGINES
+from chainlang.ir.model_settings import ENGINES, PERMISSIONS
 from chainlang.ir.sampling_options import DRAWS
 from chainlang.settings import MapSettings, RunSettings
 
@@ -104,13 +104,15 @@ def test_a_name_of_another_library_is_suggested(ours: str, others: str) -> None:
 
 @pytest.mark.parametrize("name", other_names.ELSEWHERE)
 def test_an_example_of_a_hint_is_right(name: str) -> None:
-    example = other_names.ELSEWHERE[name].rpartition(": ")[2]
-    if example.startswith("qa(..., "):
+    example = other_names.ELSEWHERE[name].partition(": ")[2]
+    if example.startswith("model m = "):
+        load(text=f"{example}\nmain = E:m", allow=PERMISSIONS)
+    elif example.startswith("qa(..., "):
         assert example[len("qa(..., ") :].partition("=")[0] in SETTINGS
     elif example.startswith("op("):
         assert set(re.findall(r"(\w+)=", example)) <= {*OP_SETTINGS, "returns"}
-    else:
-        chain(example).check()
+    elif example:
+        chain(example).bind(**{"clean": str} if "@" in example else {}).check()
 
 
 def test_settings_of_a_run_are_no_options_of_a_stage() -> None:

@@ -27,6 +27,7 @@ from chainlang.datatypes.check_types import (
 )
 from chainlang.datatypes.row_types import choices_in_input
 from chainlang.diagnostics.diagnostic import Diagnostic, Kind
+from chainlang.diagnostics.other_names import meant_by
 from chainlang.diagnostics.source import Source, Span, part_span
 from chainlang.diagnostics.suggest import closest, suggest, unknown
 from chainlang.ir import declarations
@@ -34,7 +35,6 @@ from chainlang.ir.builtins import KINDS, OP_SETTINGS, RESERVED, WORDS_OF_TYPES
 from chainlang.ir.declarations import Definition, File, Item, bodies_of
 from chainlang.ir.model_settings import ENGINES
 from chainlang.ir.nodes import Expr, Ref
-from chainlang.ir.other_names import meant_by
 from chainlang.ir.references import ref_levels, references, uses
 from chainlang.ir.rules import Rule
 from chainlang.ir.visit import measure

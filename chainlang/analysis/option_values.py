@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from chainlang.diagnostics.diagnostic import Diagnostic
+from chainlang.diagnostics.other_names import meant_by
 from chainlang.diagnostics.source import Span
 from chainlang.ir.nodes import Expr, Option, Stage, Table
-from chainlang.ir.other_names import meant_by
 from chainlang.ir.rules import Rule
 from chainlang.ir.sampling_options import DRAWS, SENT_BY_CHAINS
 from chainlang.ir.tables import is_plain

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 from attrs import evolve, field, frozen
@@ -9,6 +10,7 @@ from attrs import evolve, field, frozen
 from chainlang.analysis.check_file import MAIN, resolve_file
 from chainlang.analysis.field_checks import field_faults
 from chainlang.analysis.memo import Memo
+from chainlang.analysis.permissions import permission_faults
 from chainlang.analysis.prompt_lints import item_lints
 from chainlang.analysis.resolve import resolve
 from chainlang.analysis.scope import Scope
@@ -82,10 +84,12 @@ def _resolved(
     return body, items, tuple(one for one in found if one.code != "unused-definition")
 
 
-def examine(file: Path | Parsed[File]) -> tuple[File, tuple[Diagnostic, ...]]:
+def examine(
+    file: Path | Parsed[File], allow: Collection[str] = ()
+) -> tuple[File, tuple[Diagnostic, ...]]:
     """Load and resolve a file with the files that it uses; return it with its diagnostics.
 
-    Raises an error if the file can't be read.
+    `allow`: names of settings that may run code. Raises an error if the file can't be read.
     """
     parsed = read_chain_file(file) if isinstance(file, Path) else file
     span = parsed.node.span
@@ -97,7 +101,8 @@ def examine(file: Path | Parsed[File]) -> tuple[File, tuple[Diagnostic, ...]]:
             for one in found
             if one.severity == "error" and not any(_overlap(one, it) for it in broken)
         )
-    return resolved, (*parsed.diagnostics, *found)
+    denied = permission_faults(resolved.items, allow)
+    return resolved, (*parsed.diagnostics, *found, *denied)
 
 
 def _overlap(one: Diagnostic, other: Diagnostic) -> bool:
@@ -122,8 +127,8 @@ def main_of(file: File) -> tuple[Expr, tuple[Item, ...]]:
     return bodies[MAIN], tuple(others)
 
 
-def from_document(text: str) -> tuple[Expr, tuple[Item, ...]]:
-    """Return the body and items of a JSON document.
+def from_document(text: str, allow: Collection[str] = ()) -> tuple[Expr, tuple[Item, ...]]:
+    """Return the body and items of a JSON document. `allow`: as in `examine`.
 
     Raises `DocumentError` for an invalid document, and the errors of its chain.
     """
@@ -132,7 +137,7 @@ def from_document(text: str) -> tuple[Expr, tuple[Item, ...]]:
     node = from_json(text)
     if isinstance(node, File):
         node, found = resolve_file(node)
-        raise_errors(found)
+        raise_errors([*found, *permission_faults(node.items, allow)])
         return main_of(node)
     if not isinstance(node, Expr):
         raise error_of("json", f"a {type(node).__name__} alone is not a chain")

@@ -30,6 +30,7 @@ from chainlang.analysis.option_values import (
 from chainlang.analysis.sampling_lints import model_names
 from chainlang.analysis.scope import Scope
 from chainlang.diagnostics.diagnostic import Diagnostic
+from chainlang.diagnostics.other_names import meant_by
 from chainlang.diagnostics.source import Span, part_span
 from chainlang.diagnostics.suggest import listed, suggest, unknown
 from chainlang.ir import build
@@ -57,7 +58,6 @@ from chainlang.ir.nodes import (
     Then,
     Timeout,
 )
-from chainlang.ir.other_names import meant_by
 from chainlang.ir.rules import Rule
 from chainlang.ir.tables import is_plain
 from chainlang.ir.visit import rebuild

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -89,12 +89,14 @@ def load(
     text: str | None = None,
     functions: Mapping[str, Callable[..., Any]] | None = None,
     types: Mapping[str, Any] | None = None,
+    allow: Collection[str] = (),
 ) -> Chain:
     """Return the chain that a `.chain` file defines as ``main``, with its declarations.
 
     Give a path, or the text of a file itself; only a path can `use` other files. `functions` gives
     the ``@names`` of the file their functions, and `types` its types their classes, since a file
-    can name them and not import them.
+    can name them and not import them. `allow` names settings of its models that run code, such as
+    ``trust_remote_code``; without it a file that has one is refused.
     Raises `SourceError` for a file that can't be read, and everything that `chain` raises.
 
     >>> load(text="panel = 3:E:tiny\\nmain = $panel >> M").body
@@ -103,10 +105,10 @@ def load(
     if (path is None) == (text is None):
         refuse("load() takes a path or a text", 'write load("x.chain") or load(text="main = E")')
     if text is not None:
-        file, diagnostics = examine(read_items(source(text, "<text>")))
+        file, diagnostics = examine(read_items(source(text, "<text>")), allow)
     else:
         assert path is not None  # one of the two is given
-        file, diagnostics = examine(Path(path))
+        file, diagnostics = examine(Path(path), allow)
     raise_or_warn(diagnostics)
     return Chain(*main_of(file), is_checked=True).bind(**(functions or {}), **(types or {}))
 

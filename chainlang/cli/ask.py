@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from chainlang.cli.flags import Command, add_flags, add_functions, given
+from chainlang.cli.flags import Command, add_allow, add_flags, add_functions, given
 from chainlang.cli.output import emit, report, say
 from chainlang.cli.read_chain import read_chain
 from chainlang.errors import RowError
@@ -27,6 +27,7 @@ def add(commands: Any) -> None:
     parser.add_argument("question", metavar="QUESTION", help="the query of the row")
     parser.add_argument("--json", action="store_true", help="print the whole result as JSON")
     add_functions(parser)
+    add_allow(parser)
     parser.add_argument(
         "--raw", action="store_true", help="print the answer as it is on a terminal, too"
     )
@@ -43,7 +44,7 @@ def _complete(parser: Command) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the answer; return 1 if the row failed."""
-    chain, warned = read_chain(options.chain, options.functions)
+    chain, warned = read_chain(options.chain, options.functions, options.allow)
     if not options.json:
         report(warned)
     from chainlang.settings import CallSettings

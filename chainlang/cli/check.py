@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from chainlang.analysis.program import examine, main_of
 from chainlang.api.chain import Chain
-from chainlang.cli.flags import add_functions
+from chainlang.cli.flags import add_allow, add_functions
 from chainlang.cli.output import counted, report, say
 from chainlang.cli.read_chain import bind_file
 from chainlang.diagnostics.diagnostic import Diagnostic
@@ -29,6 +30,7 @@ def add(commands: Any) -> None:
         "--strict", action="store_true", help="exit with 1, not 0, if there are only warnings"
     )
     add_functions(parser)
+    add_allow(parser)
     parser.set_defaults(run=run)
 
 
@@ -42,7 +44,7 @@ def run(options: argparse.Namespace) -> int:
     except ChainlangError as error:
         found += error.diagnostics
     for path in options.files:
-        found += _check(path, functions)
+        found += _check(path, functions, options.allow)
     report(found, as_json=options.json)
     errors = sum(one.severity == "error" for one in found)
     if not options.json:
@@ -55,10 +57,12 @@ def run(options: argparse.Namespace) -> int:
     return 2 if errors else int(options.strict and bool(found))
 
 
-def _check(path: Path, functions: FunctionsFile | None) -> tuple[Diagnostic, ...]:
+def _check(
+    path: Path, functions: FunctionsFile | None, allow: Collection[str]
+) -> tuple[Diagnostic, ...]:
     found: tuple[Diagnostic, ...] = ()
     try:
-        file, found = examine(path)
+        file, found = examine(path, allow)
         if functions is not None and not any(one.severity == "error" for one in found):
             bind_file(Chain(*main_of(file)), functions)
     except ChainlangError as error:

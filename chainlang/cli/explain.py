@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from chainlang.cli.flags import Command, add_flags, add_functions, given
+from chainlang.cli.flags import Command, add_allow, add_flags, add_functions, given
 from chainlang.cli.output import emit, report
 from chainlang.cli.read_chain import read_chain
 
@@ -29,6 +29,7 @@ def add(commands: Any) -> None:
         help="files or folders of rows to estimate the cost of: .jsonl, .csv, .tsv or .parquet",
     )
     add_functions(parser)
+    add_allow(parser)
     parser.complete = _complete
     parser.set_defaults(run=run, prints=True)
 
@@ -43,7 +44,7 @@ def run(options: argparse.Namespace) -> int:
     """Print the plan and the cost of a chain."""
     from chainlang.settings import ExplainSettings
 
-    chain, warned = read_chain(options.chain, options.functions)
+    chain, warned = read_chain(options.chain, options.functions, options.allow)
     report(warned)  # to stderr: stdout is for the plan
     several = options.input or [None]
     rows = several if len(several) > 1 else several[0]

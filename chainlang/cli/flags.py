@@ -77,6 +77,17 @@ def add_functions(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_allow(parser: argparse.ArgumentParser) -> None:
+    """Add the flag that allows settings of a file which run code."""
+    parser.add_argument(
+        "--allow",
+        action="append",
+        default=[],
+        metavar="SETTING",
+        help="setting of the file's models that may run code, such as trust_remote_code",
+    )
+
+
 def given(options: argparse.Namespace, settings: type[Settings]) -> dict[str, Any]:
     """Return the settings that were given as flags."""
     values = ((name, getattr(options, name, None)) for name in settings.names())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Collection
 from pathlib import Path
 
 from attrs import evolve
@@ -16,12 +17,15 @@ from chainlang.semantics.bindings import bound_by
 from chainlang.semantics.functions_file import FunctionsFile, read_functions
 
 
-def read_chain(text: str, functions: Path | None = None) -> tuple[Chain, list[Diagnostic]]:
+def read_chain(
+    text: str, functions: Path | None = None, allow: Collection[str] = ()
+) -> tuple[Chain, list[Diagnostic]]:
     """Return the chain of a text or a file, with its warnings; raise its errors.
 
-    Its ``@names`` are bound to what the Python file `functions` has under them.
+    Its ``@names`` are bound to what the Python file `functions` has under them. `allow`: names of
+    settings that may run code.
     """
-    made, warned = _read(text)
+    made, warned = _read(text, allow)
     return (made if functions is None else bind_file(made, read_functions(functions))), warned
 
 
@@ -33,9 +37,9 @@ def bind_file(made: Chain, file: FunctionsFile) -> Chain:
     return Chain(bound.body, bound.items, bound=evolve(bound.bound, file=file))
 
 
-def _read(text: str) -> tuple[Chain, list[Diagnostic]]:
+def _read(text: str, allow: Collection[str]) -> tuple[Chain, list[Diagnostic]]:
     if text.endswith(".chain"):  # no other name: a file called `E` must not change what E means
-        file, found = examine(Path(text))
+        file, found = examine(Path(text), allow)
         raise_errors(found)
         return Chain(*main_of(file), is_checked=True), list(found)
     with warnings.catch_warnings(record=True) as caught:

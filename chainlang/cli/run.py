@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import asdict, define, evolve, field
 
 from chainlang.cli import interrupt
-from chainlang.cli.flags import Command, add_flags, add_functions, given
+from chainlang.cli.flags import Command, add_allow, add_flags, add_functions, given
 from chainlang.cli.output import counted, log, report, say
 from chainlang.cli.progress import LoggedProgress, Progress
 from chainlang.cli.read_chain import read_chain
@@ -65,6 +65,7 @@ def add(commands: Any) -> None:
         help="format of progress and summary: text, or lines of JSON (default: text)",
     )
     add_functions(parser)
+    add_allow(parser)
     parser.complete = _complete
     parser.set_defaults(run=run)
 
@@ -80,7 +81,7 @@ def run(options: argparse.Namespace) -> int:
     from chainlang.session.folder_run import Interrupted  # 200 ms that other commands do not need
     from chainlang.settings import RunSettings
 
-    chain, warned = read_chain(options.chain, options.functions)
+    chain, warned = read_chain(options.chain, options.functions, options.allow)
     as_log = options.log_format == "json"
     if not options.json:
         report(warned, as_log=as_log)

@@ -7,6 +7,7 @@ from typing import Any
 
 from chainlang.cli.output import emit, report
 from chainlang.cli.read_chain import read_chain
+from chainlang.ir.model_settings import PERMISSIONS
 from chainlang.ir.render import mermaid, tree
 
 
@@ -33,7 +34,7 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the chain."""
-    found, warned = read_chain(options.chain)
+    found, warned = read_chain(options.chain, allow=PERMISSIONS)
     report(warned)  # to stderr: stdout is for the chain
     whole = found.file if found.items else found.body
     match options.form:

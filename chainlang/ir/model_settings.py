@@ -1,15 +1,27 @@
 """Engines of `model` declarations, and the settings of each.
 
-Engine arguments that load or run code are left out, because files may come from untrusted authors.
+Files may come from untrusted authors. So the settings of files are listed here, and those that run
+code have to be allowed where a file is loaded (`needs_permission`). In Python, `VllmEngine` takes
+all of vLLM's arguments.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+from chainlang.ir.nodes import Table
 from chainlang.ir.rules import TEXT, TRUTH, Rule, integer, number, one_of
+from chainlang.ir.tables import is_plain
+
+
+def _table(value: object) -> Table:
+    if not isinstance(value, Table) or not is_plain(value):
+        raise ValueError(value)
+    return value
+
 
 _SIZE = integer(1)
+_TABLE = Rule('a table, {"name": value}', _table)
 ENGINES: Mapping[str, Mapping[str, Rule]] = {
     "vllm": {
         "dtype": one_of("auto", "float32", "float16", "bfloat16"),
@@ -20,6 +32,19 @@ ENGINES: Mapping[str, Mapping[str, Rule]] = {
         "quantization": TEXT,
         "revision": TEXT,
         "tensor_parallel_size": _SIZE,
+        "chat_template": Rule(
+            'the path of a file beside this one, a template, or "none"', TEXT.read, takes_text=True
+        ),
+        "cpu_offload_gb": number(0, float("inf")),
+        "enforce_eager": TRUTH,
+        "hf_overrides": _TABLE,
+        "kv_cache_dtype": TEXT,
+        "load_format": TEXT,
+        "max_num_batched_tokens": _SIZE,
+        "pipeline_parallel_size": _SIZE,
+        "speculative_config": _TABLE,
+        "tokenizer": TEXT,
+        "trust_remote_code": TRUTH,
     },
     "openai": {
         "api_key": Rule('env("NAME")', lambda value: value),
@@ -29,3 +54,48 @@ ENGINES: Mapping[str, Mapping[str, Rule]] = {
     },
     "fake": {},
 }
+
+_LOADERS = frozenset(
+    {"auto", "hf", "safetensors", "fastsafetensors", "pt", "npcache", "mistral", "dummy"}
+    | {"sharded_state", "bitsandbytes", "gguf"}
+)
+"""Formats of weights that hold numbers, on the disk or on the hub."""
+_DRAFTS = frozenset(
+    {"method", "model", "num_speculative_tokens", "draft_tensor_parallel_size", "quantization"}
+    | {"prompt_lookup_max", "prompt_lookup_min", "max_model_len", "revision"}
+)
+_OWN_CLASS = "custom_class"
+PERMISSIONS = ("trust_remote_code", "load_format", "speculative_config")
+"""Settings that may run code, which are allowed where a file is loaded."""
+
+
+TEMPLATE = "chat_template"
+"""Setting whose value may be the path of a file beside the file that has it."""
+
+
+def is_path(template: object) -> bool:
+    """Return whether the value of `chat_template` is the path of a file.
+
+    >>> is_path("chat.jinja"), is_path("none"), is_path("{{ messages[0].content }}")
+    (True, False, False)
+    """
+    return isinstance(template, str) and template not in ("", "none") and "{" not in template
+
+
+def needs_permission(name: str, value: object) -> bool:
+    """Return whether a setting of a vllm model runs code that the file or the model brings.
+
+    >>> needs_permission("load_format", "safetensors"), needs_permission("load_format", "mine")
+    (False, True)
+    """
+    match name, value:
+        case "trust_remote_code", bool(value):
+            return value
+        case "load_format", str(value):
+            return value not in _LOADERS
+        case "speculative_config", Table(entries):
+            return any(
+                one.name not in _DRAFTS or (one.name == "method" and one.value == _OWN_CLASS)
+                for one in entries
+            )
+    return False

@@ -203,7 +203,9 @@ def _mistaken(
         hint = "a list holds texts and numbers"
         return Diagnostic("syntax", "unexpected list in a list", where, hint)
     if kind in ("NAME", "INT") and {"STRING", "RBRACE"} <= expected:
-        return Diagnostic("syntax", "expected a key in quotes", where, f'write "{text}": ...')
+        id_too = f', or "#{text}" for the token with that id' if kind == "INT" else ""
+        hint = f'write "{text}": ...{id_too}'
+        return Diagnostic("syntax", "expected a key in quotes", where, hint)
     if kind == "EQUALS" or text == "=":
         return _equals(source, where, before, expected)
     return None

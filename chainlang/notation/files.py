@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.source import Source, Span, part_span
 from chainlang.errors import ChainlangError, LimitError, error_of
-from chainlang.ir.declarations import File, Item, Use
+from chainlang.ir.declarations import File, Item, Model, Use
+from chainlang.ir.model_settings import TEMPLATE, is_path
 from chainlang.ir.visit import measure
 from chainlang.limits import current
 from chainlang.notation.parse import Parsed, UnparsedNames, read_items, source
@@ -86,8 +87,28 @@ class _Loader:
             if isinstance(item, Use):
                 items += self.use(item, path, (*users, resolved))
             else:
-                items.append(item)
+                items.append(self.whole_model(item, path) if isinstance(item, Model) else item)
         return items
+
+    def whole_model(self, item: Model, path: Path) -> Model:
+        """Return a model with the text of its chat template in place of the template's path."""
+        settings = []
+        for one in item.settings:
+            if one.name == TEMPLATE and is_path(one.value):
+                where = part_span(one.span, "value")
+                try:
+                    target = _inside(path.parent, str(one.value), where)
+                    text = read_source(target, where).text
+                    if is_path(text):
+                        hint = "a template prints the messages: {{ message['content'] }}"
+                        what = f"{target} is no chat template: it has no {{ in it"
+                        raise error_of("file", what, hint, span=where)
+                    settings.append(evolve(one, value=text))
+                    continue
+                except ChainlangError as error:
+                    self.found += error.diagnostics
+            settings.append(one)
+        return evolve(item, settings=tuple(settings))
 
     def use(self, item: Use, path: Path, users: tuple[Path, ...]) -> list[Item]:
         where = part_span(item.span, "name")
@@ -115,7 +136,7 @@ class _Loader:
 def _inside(folder: Path, name: str, span: Span | None) -> Path:
     """Return the path of a used file. Raises `SourceError` if it is outside the folder."""
     pure = PurePosixPath(name)
-    hint = "a file is used from beside or below the file that uses it"
+    hint = "a file can name files beside or below it"
 
     def refuse(why: str) -> ChainlangError:
         return error_of("path", f"{name!r} {why}", hint, span=span)

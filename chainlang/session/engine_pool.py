@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from chainlang.engines.protocol import Engine
 from chainlang.errors import EngineError, error_of
 from chainlang.interrupts import loading
 from chainlang.ir.declarations import Environment, Item, Model
+from chainlang.ir.tables import plain
 from chainlang.plan.steps import Plan
 from chainlang.protocol.messages import Reader
 from chainlang.protocol.secret import Secret
@@ -113,7 +115,12 @@ def _reader(model: Model, settings: RowSettings) -> Reader | str:
 
 def _key(model: Model, arguments: Mapping[str, Any]) -> tuple[Any, ...]:
     """Return the key of an engine in the pool."""
-    return (model.engine, model.source, *sorted(arguments.items()))
+    hashable = ((name, _hashable(value)) for name, value in sorted(arguments.items()))
+    return (model.engine, model.source, *hashable)
+
+
+def _hashable(value: object) -> object:
+    return json.dumps(value, sort_keys=True) if isinstance(value, dict | list) else value
 
 
 def _check_prompts(plan: Plan, engines: Mapping[str, Engine]) -> None:
@@ -225,7 +232,7 @@ def _value(value: object) -> Any:
             hint = f"set it before running the chain: export {value.name}=..."
             raise error_of("engine", message, hint, span=value.span, subject=value.name)
         return Secret(os.environ[value.name])
-    return value
+    return plain(value)
 
 
 def close_engines() -> None:

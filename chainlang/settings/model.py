@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from chainlang.diagnostics.diagnostic import Diagnostic
+from chainlang.diagnostics.other_names import meant_by
 from chainlang.diagnostics.suggest import unknown
 from chainlang.errors import SettingError
 from chainlang.settings.faults import misfit, too_wide, unknown_in
@@ -237,7 +238,7 @@ class Settings(BaseModel):
     def unknown(cls, name: str) -> Diagnostic:
         """Return the finding about a name that is no setting of this way of running."""
         others, known = ways_of(name), sorted(cls.names())
-        hint = f"it is a setting of {others}" if others else None
+        hint = f"it is a setting of {others}" if others else meant_by(name, known)
         return unknown("setting", name, known, code="setting", of=f" of {cls.way.value}", hint=hint)
 
 

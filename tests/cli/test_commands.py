@@ -122,7 +122,7 @@ def test_wrong_arguments_are_bad_input(run, arguments):
 
 
 def test_an_interrupt_ends_with_130(monkeypatch, run):
-    def interrupt(_):
+    def interrupt(*_, **__):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("chainlang.cli.show.read_chain", interrupt)

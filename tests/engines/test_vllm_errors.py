@@ -82,7 +82,7 @@ def test_a_file(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("system", "machine", "gpu", "hint"),
     [
-        ("Linux", "x86_64", True, "run: pip install vllm"),
+        ("Linux", "x86_64", True, 'run: pip install "chainlang[vllm]"'),
         ("Linux", "x86_64", False, f"run: {CPU}"),
         ("Linux", "aarch64", False, f"run: {CPU}"),
         (
@@ -154,6 +154,6 @@ def test_vllm_is_built_for_a_gpu_and_there_is_none(
 
 
 def test_each_platform_has_its_command() -> None:
-    assert install_command("Linux", "x86_64", gpu=True) == "pip install vllm"
+    assert install_command("Linux", "x86_64", gpu=True) == 'pip install "chainlang[vllm]"'
     assert install_command("Linux", "x86_64", gpu=False) == CPU
     assert install_command("Windows", "AMD64", gpu=True) is None

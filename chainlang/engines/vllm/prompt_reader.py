@@ -10,12 +10,14 @@ from typing import Any
 from attrs import frozen
 
 from chainlang.engines.protocol import refuse
+from chainlang.engines.vllm.engine_arguments import CPU_BLOCK
 from chainlang.engines.vllm.interruption import not_halfway
-from chainlang.engines.vllm.load import CPU_BLOCK, Prepared, resolve_model
+from chainlang.engines.vllm.load import Prepared, resolve_model
 from chainlang.engines.vllm.load_errors import short
 from chainlang.engines.vllm.memory_size import on_cpu
 from chainlang.engines.vllm.prefill import Constraint, constraint
 from chainlang.engines.vllm.silence import quiet
+from chainlang.engines.vllm.template_text import template_text
 from chainlang.engines.vllm.tokenize import Prompts
 from chainlang.errors import EngineError
 from chainlang.protocol.messages import Message, Role
@@ -62,28 +64,41 @@ class VllmReader:
         return constraint(schema, self.prompts, lenient=lenient)
 
 
-@lru_cache(maxsize=8)
 def reader(
     model: str | Path,
     *,
     max_model_len: int | None = None,
     revision: str | None = None,
     enable_prefix_caching: bool = True,
+    tokenizer: str | None = None,
+    chat_template: str | None = None,
     **_: object,
 ) -> VllmReader:
     """Return the reader of a model, without loading it; the settings are those of `VllmEngine`.
 
     Takes some seconds for the first model. Raises `EngineError` if the tokenizer can't be loaded.
     """
+    return _reader(model, max_model_len, revision, enable_prefix_caching, tokenizer, chat_template)
+
+
+@lru_cache(maxsize=8)
+def _reader(  # noqa: PLR0917
+    model: str | Path,
+    max_model_len: int | None,
+    revision: str | None,
+    enable_prefix_caching: bool,
+    tokenizer: str | None,
+    chat_template: str | None,
+) -> VllmReader:
     source = resolve_model(model)
     try:
         with not_halfway("importing the tokenizer"), quiet():
             import xgrammar  # noqa: F401  # needed for the prefill
             from transformers import AutoConfig, AutoTokenizer
 
-            tokenizer = AutoTokenizer.from_pretrained(source, revision=revision)
+            own = AutoTokenizer.from_pretrained(tokenizer or source, revision=revision)
             config = AutoConfig.from_pretrained(source, revision=revision)
-            prompts = Prompts(tokenizer)
+            prompts = Prompts(own, template_text(own, chat_template, str(model)))
     except EngineError:
         raise
     except ModuleNotFoundError as error:

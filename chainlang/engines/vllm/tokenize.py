@@ -12,7 +12,7 @@ import json
 from bisect import bisect_right
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from itertools import chain, zip_longest
 from typing import Any, Literal
 
@@ -26,10 +26,14 @@ _CACHED = 256  # system messages whose tokens are cached, because they repeat
 
 
 class Prompts:
-    """Tokenizer of one model's prompts; `tokenizer` is a fast tokenizer of transformers."""
+    """Tokenizer of one model's prompts; `tokenizer` is a fast tokenizer of transformers.
 
-    def __init__(self, tokenizer: Any) -> None:
-        self._template = ChatTemplate(tokenizer.apply_chat_template)
+    `chat_template` is the text of a template; None for that of the tokenizer.
+    """
+
+    def __init__(self, tokenizer: Any, chat_template: str | None = None) -> None:
+        apply = partial(tokenizer.apply_chat_template, chat_template=chat_template)
+        self._template = ChatTemplate(apply)
         described = json.loads(tokenizer.backend_tokenizer.to_str())
         self._whole = tokenizer.backend_tokenizer
         self._markup = _reader(described, markup=True, prefix="never")

@@ -99,8 +99,13 @@ def identity(folder: Path) -> dict[str, str | None]:
     return {
         "weights": digest(weights),
         "configuration": digest(folder.glob("config.json")),
-        "tokenizer": digest(path for one in _TOKENIZER for path in folder.glob(one)),
+        "tokenizer": tokenizer_digest(folder),
     }
+
+
+def tokenizer_digest(folder: Path) -> str | None:
+    """Return a digest of the files of a tokenizer; None without any."""
+    return digest(path for one in _TOKENIZER for path in folder.glob(one))
 
 
 def digest(paths: Iterable[Path]) -> str | None:

@@ -1,0 +1,86 @@
+"""Use of vLLM's internals, which change without notice: attributes, module functions, names of ids.
+
+What stands here was read in vLLM 0.32 and is tested with it. A version that lacks one of them is
+refused in words, with the versions that fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from chainlang.engines.protocol import refuse
+
+SUPPORTED = ">=0.32,<0.33"
+"""The versions of vLLM that have all of this, as pip writes them."""
+
+
+def scheduler_of(engine: Any) -> Any:
+    """Return the scheduler of an engine in this process; its `schedule` makes each batch."""
+    scheduler = _part(engine, "engine_core.engine_core.scheduler")
+    _part(scheduler, "schedule")
+    return scheduler
+
+
+def keep_other_engines(engine: Any) -> None:
+    """Take away the finalizer of an engine, which would break the others of the process.
+
+    `shut_down` does its work.
+    """
+    _part(engine, "engine_core._finalizer.detach")()
+
+
+def compile_grammars_in_steps(engine: Any) -> None:
+    """Compile grammars without a thread, so that the steps of equal runs are equal."""
+    manager = _part(engine, "engine_core.engine_core.structured_output_manager")
+    _part(manager, "_use_async_grammar_compilation")
+    manager._use_async_grammar_compilation = False
+
+
+def shut_down(engine: Any) -> None:
+    """Release the weights, cache and threads of an engine."""
+    _part(engine, "engine_core.engine_core.shutdown")()
+
+
+@contextmanager
+def shared_state_kept() -> Iterator[None]:
+    """Keep the state that all engines of the process share while one of them shuts down.
+
+    Otherwise vLLM destroys the process groups, and the other engines fail at their next step.
+    """
+    from vllm.v1.engine import core
+    from vllm.v1.worker import workspace
+
+    shared = ((core, "cleanup_dist_env_and_memory"), (workspace, "reset_workspace_manager"))
+    before: list[Callable[..., Any]] = [_part(module, name) for module, name in shared]
+    for module, name in shared:
+        setattr(module, name, lambda *_, **__: None)
+    try:
+        yield
+    finally:
+        for (module, name), value in zip(shared, before, strict=True):
+            setattr(module, name, value)
+
+
+def inner_id(inner: str, index: int, *, of: int) -> str:
+    """Return vLLM's own id of a sample; `inner` is that of its request for `of` samples.
+
+    >>> inner_id("7-ab", 1, of=2), inner_id("7-ab", 0, of=1)
+    ('1_7-ab', '7-ab')
+    """
+    return f"{index}_{inner}" if of > 1 else inner
+
+
+def _part(root: Any, path: str) -> Any:
+    """Return an attribute of an attribute. Raises `EngineError` if this vLLM has none."""
+    found = root
+    for name in path.split("."):
+        if not hasattr(found, name):
+            import vllm
+
+            lacks = f"{getattr(root, '__name__', type(root).__name__)}.{path}"
+            what = f"vLLM {vllm.__version__} does not fit this chainlang: it has no {lacks}"
+            refuse(what, f'run: pip install "vllm{SUPPORTED}"')
+        found = getattr(found, name)
+    return found

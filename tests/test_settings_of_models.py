@@ -1,0 +1,139 @@
+"""Settings and options that people write for their needs: accepted, or refused with a near hint."""
+
+from __future__ import annotations
+
+import ast
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from chainlang import Chain, ChainlangError, ChainlangWarning, chain, load
+from chainlang.ir.declarations import Model
+from chainlang.ir.model_settings import PERMISSIONS
+from chainlang.settings import MapSettings
+from tests.cases import Case, each_case
+
+Golden = Callable[[Case, str], None]
+
+
+def made(text: str) -> Chain | None:
+    """Return the chain of a text; None if it has settings of a run."""
+    if text.startswith(("vllm(", "openai(")):
+        return load(text=f"model m = {text}\nmain = E:m")
+    if text.startswith("op {"):
+        user = "" if text.startswith("op { prompt") else 'user = "{{ query }}" '
+        return load(text=f'op o : generate -> "a" | "b" {{ {user}{text[4:]}\nmain = o')
+    if text.startswith("run("):
+        call = ast.parse(text, mode="eval").body
+        assert isinstance(call, ast.Call)
+        MapSettings.of({str(one.arg): ast.literal_eval(one.value) for one in call.keywords})
+        return None
+    return chain(text)
+
+
+def outcome(text: str) -> str:
+    """Return "accepted", or what is said of a text, on a line."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ChainlangWarning)
+            made(text)
+    except ChainlangError as error:
+        found = error.diagnostics[0]
+        return f"{found.message}; {found.hint}"
+    return "accepted"
+
+
+@each_case("settings/*.cases")
+def test_what_people_write(case: Case, golden: Golden) -> None:
+    golden(case, "\n".join(map(outcome, case.text.splitlines())))
+
+
+def test_there_are_enough_texts(request: pytest.FixtureRequest) -> None:
+    path = request.path.parent / "fixtures" / "settings" / "needs.cases"
+    cases = path.read_text(encoding="utf-8").split("\n---- ")[1:]
+    texts = [one.partition("\n=>")[0].splitlines()[1:] for one in cases]
+    assert len(cases) >= 40
+    assert sum(map(len, texts)) >= 100
+
+
+MODEL = """model m = vllm("org/m", {})
+main = E:m
+"""
+NEEDS_WORD = {
+    "trust_remote_code": "trust_remote_code=true",
+    "load_format": 'load_format="mine"',
+    "speculative_config": 'speculative_config={"method": "custom_class", "model": "a.B"}',
+}
+
+
+@pytest.mark.parametrize("name", PERMISSIONS)
+def test_what_runs_code_needs_the_word_of_the_loader(name: str, tmp_path: Path) -> None:
+    text = MODEL.format(NEEDS_WORD[name])
+    with pytest.raises(ChainlangError, match=f"{name} of the model 'm' runs code") as raised:
+        load(text=text)
+    assert raised.value.diagnostics[0].span is not None
+    assert load(text=text, allow=[name]).body == load(text=MODEL.format("revision='a'")).body
+    with pytest.raises(ChainlangError, match="runs code"):
+        load(text=text, allow=[one for one in PERMISSIONS if one != name])
+    path = tmp_path / "used.chain"
+    path.write_text(text.partition("\n")[0])
+    (tmp_path / "main.chain").write_text('use "used.chain"\nmain = E:m')
+    with pytest.raises(ChainlangError, match="runs code"):
+        load(tmp_path / "main.chain")
+    document = load(text=text, allow=[name]).to_json()
+    with pytest.raises(ChainlangError, match="runs code"):
+        Chain.from_json(document)
+
+
+def written(folder: Path, **files: str) -> Path:
+    """Write files into a folder, and return the path of main.chain."""
+    for name, text in {"main": "", **files}.items():
+        path = folder / ("main.chain" if name == "main" else f"{name}.jinja")
+        path.write_text(text, encoding="utf-8")
+    return folder / "main.chain"
+
+
+def template(made: Chain) -> object:
+    (item,) = (item for item in made.items if isinstance(item, Model))
+    return {one.name: one.value for one in item.settings}.get("chat_template")
+
+
+def test_a_chat_template_may_stand_in_a_file_beside(tmp_path: Path) -> None:
+    text = "{% for m in messages %}{{ m.content }}{% endfor %}"
+    path = written(tmp_path, main=MODEL.format('chat_template="chat.jinja"'), chat=text)
+    made = load(path)
+    assert template(made) == text
+    assert Chain.from_json(made.to_json()) == made
+
+
+@pytest.mark.parametrize(
+    ("path", "why"),
+    [
+        ("../chat.jinja", "has '..' in it"),
+        ("/etc/passwd", "not a relative path"),
+        ("absent.jinja", "no such file"),
+        ("chat.jinja", "is no chat template"),
+    ],
+)
+def test_a_chat_template_stays_beside_its_file(path: str, why: str, tmp_path: Path) -> None:
+    main = written(tmp_path, main=MODEL.format(f'chat_template="{path}"'), chat="Hello")
+    with pytest.raises(ChainlangError, match=why):
+        load(main)
+    with pytest.raises(ChainlangError, match="beside a text"):
+        load(text=MODEL.format(f'chat_template="{path}"'))
+    document = load(text=MODEL.format('chat_template="none"')).to_json()
+    with pytest.raises(ChainlangError, match="beside a text"):
+        Chain.from_json(document.replace('"none"', f'"{path}"'))
+
+
+def test_what_runs_no_code_needs_no_word() -> None:
+    for written in ("trust_remote_code=false", 'load_format="safetensors"'):
+        load(text=MODEL.format(written))
+    load(text=MODEL.format('speculative_config={"method": "ngram", "prompt_lookup_max": 4}'))
+
+
+def test_a_permission_has_the_name_of_a_setting() -> None:
+    with pytest.raises(ChainlangError, match="unknown setting 'trust_remote' of allow"):
+        load(text="main = E", allow=["trust_remote"])

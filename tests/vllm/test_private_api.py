@@ -1,0 +1,97 @@
+"""vLLM's internals that are used: this version has each of them, and one without is refused."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import vllm
+from packaging.specifiers import SpecifierSet
+
+from chainlang.engines.protocol import Engine
+from chainlang.engines.vllm import private_api
+from chainlang.engines.vllm.engine import VllmEngine
+from chainlang.errors import EngineError
+from tests.conformance.asking import ask, samples
+
+READ_IN = "0.32"
+"""The version in which each of these was read."""
+
+
+def test_this_version_is_the_one_that_they_fit() -> None:
+    assert vllm.__version__.startswith(f"{READ_IN}.")
+    assert vllm.__version__ in SpecifierSet(private_api.SUPPORTED)
+
+
+def test_the_extra_asks_for_the_versions_that_fit() -> None:
+    path = Path(__file__).parents[2] / "pyproject.toml"
+    extras = tomllib.loads(path.read_text("utf-8"))["project"]["optional-dependencies"]
+    assert extras["vllm"] == [f"vllm{private_api.SUPPORTED}; sys_platform == 'linux'"]
+    assert "vllm" in extras["all"][0]
+    named = extras["all"][0].partition("[")[2].rstrip("]").split(",")
+    assert sorted(named) == sorted(extras.keys() - {"all", "dev"})
+
+
+def test_an_engine_has_them(tiny_engine: Engine) -> None:
+    assert isinstance(tiny_engine, VllmEngine)
+    assert tiny_engine._loaded is not None
+    engine = tiny_engine._loaded.engine
+    assert callable(private_api.scheduler_of(engine).schedule)
+    private_api.keep_other_engines(engine)
+    manager = engine.engine_core.engine_core.structured_output_manager
+    manager._use_async_grammar_compilation = True
+    private_api.compile_grammars_in_steps(engine)
+    assert manager._use_async_grammar_compilation is False
+    assert callable(engine.engine_core.engine_core.shutdown)
+    assert samples(tiny_engine, ask())
+
+
+def test_the_state_of_a_process_is_kept_for_a_while() -> None:
+    from vllm.v1.engine import core
+    from vllm.v1.worker import workspace
+
+    before = core.cleanup_dist_env_and_memory, workspace.reset_workspace_manager
+    with private_api.shared_state_kept():
+        assert core.cleanup_dist_env_and_memory is not before[0]
+        assert workspace.reset_workspace_manager is not before[1]
+        core.cleanup_dist_env_and_memory()
+    assert (core.cleanup_dist_env_and_memory, workspace.reset_workspace_manager) == before
+
+
+def test_a_sample_has_an_id_of_its_own(tiny_engine: Engine) -> None:
+    assert isinstance(tiny_engine, VllmEngine)
+    assert tiny_engine._loaded is not None
+    loaded = tiny_engine._loaded
+    tiny_engine.submit([ask(count=3, max_tokens=60), ask(count=1, max_tokens=60)])
+    known = set(loaded.engine.engine_core.engine_core.scheduler.requests)
+    flights = list(tiny_engine._in_flight.values())
+    wanted = {
+        private_api.inner_id(one.inner, index, of=one.request.drawn)
+        for one in flights
+        for index in range(one.request.drawn)
+    }
+    tiny_engine.abort([one.request.id for one in flights])
+    assert wanted <= known
+
+
+@pytest.mark.parametrize(
+    ("use", "lacks"),
+    [
+        (private_api.scheduler_of, "engine_core.engine_core.scheduler"),
+        (private_api.keep_other_engines, "engine_core._finalizer.detach"),
+        (private_api.compile_grammars_in_steps, "structured_output_manager"),
+        (private_api.shut_down, "engine_core.engine_core.shutdown"),
+    ],
+)
+def test_a_version_without_one_is_refused(use: Callable[[Any], Any], lacks: str) -> None:
+    other = SimpleNamespace(engine_core=SimpleNamespace(engine_core=object()))
+    with pytest.raises(EngineError) as raised:
+        use(other)
+    said = str(raised.value)
+    assert f"vLLM {vllm.__version__} does not fit this chainlang: it has no" in said
+    assert lacks in said
+    assert 'pip install "vllm>=0.32,<0.33"' in said
