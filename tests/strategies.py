@@ -6,14 +6,14 @@ types, options and combinators that exist, so every check passes. The leaves are
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from attrs import evolve
 from hypothesis import strategies as st
 
 from chainlang.ir import build, declarations
-from chainlang.ir.builtins import NAMED_TYPES, WORDS
+from chainlang.ir.builtins import COMBINATORS, NAMED_TYPES, WORDS
 from chainlang.ir.calls import specific
 from chainlang.ir.nodes import (
     Combine,
@@ -29,6 +29,7 @@ from chainlang.ir.nodes import (
     Stage,
     Table,
 )
+from chainlang.ir.verify import STAGE_FIELDS
 from chainlang.ir.visit import rebuild, walk
 from chainlang.notation.expressions import FORMS
 from chainlang.semantics.combinators import ITEM
@@ -120,6 +121,17 @@ def _names_but(*taken: str) -> st.SearchStrategy[str]:
 
 _option_names = _names_but("model", "count", "temperature")
 _call_names = _names_but(*FORMS)
+_functions = st.builds(Function, names)
+
+
+def _with_functions(stage: Stage, options: tuple[Option, ...]) -> Stage:
+    """Return a stage with functions as options too, unless its name makes it a call."""
+    if stage.name in COMBINATORS:
+        return stage
+    own = {one.name: one for one in (*options, *stage.options)}
+    return evolve(stage, options=build.options(own.values()))
+
+
 _stages: st.SearchStrategy[Expr] = st.one_of(
     st.builds(Stage, names),
     st.builds(Stage, names, counts, st.none() | models, temperatures),
@@ -130,6 +142,11 @@ _stages: st.SearchStrategy[Expr] = st.one_of(
         st.none() | models,
         temperatures,
         _options(literals, _option_names),
+    ),
+    st.builds(
+        _with_functions,
+        st.builds(Stage, _call_names, options=_options(literals, _option_names)),
+        _options(_functions, _option_names, least=1),
     ),
 )
 stages = short(_stages)
@@ -150,7 +167,15 @@ def _operators(
 
 
 def _has_chain(node: Combine) -> bool:
-    return bool(node.parts) or any(isinstance(one.value, Expr | Table) for one in node.options)
+    return bool(node.parts) or any(
+        isinstance(one.value, Expr | Table)
+        and (
+            not isinstance(one.value, Function)  # else it is an option of a stage
+            or one.name in STAGE_FIELDS
+            or node.name in COMBINATORS
+        )
+        for one in node.options
+    )
 
 
 def _grow(part: st.SearchStrategy[Expr]) -> st.SearchStrategy[Expr]:
@@ -194,7 +219,9 @@ _sampling: dict[str, st.SearchStrategy[Literal]] = {
 }
 
 
-def _given(rules: dict[str, st.SearchStrategy[Literal]]) -> st.SearchStrategy[tuple[Option, ...]]:
+def _given(
+    rules: Mapping[str, st.SearchStrategy[Literal | Function]],
+) -> st.SearchStrategy[tuple[Option, ...]]:
     one = st.sampled_from(sorted(rules)).flatmap(
         lambda name: st.builds(Option, st.just(name), rules[name])
     )
@@ -219,7 +246,7 @@ known_stages: st.SearchStrategy[Expr] = short(
                 {
                     "by": models,
                     "extract": st.sampled_from((r"[0-9]+", r"is (\w+)", ".", "a|b")),
-                    "normalize": st.sampled_from(("casefold", "number", "text")),
+                    "normalize": st.sampled_from(("casefold", "number", "text")) | _functions,
                 }
             ),
         ),

@@ -8,7 +8,7 @@ from typing import Any
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.other_names import meant_by
 from chainlang.diagnostics.source import Span
-from chainlang.ir.nodes import Expr, Option, Stage, Table
+from chainlang.ir.nodes import Expr, Function, Option, Stage, Table
 from chainlang.ir.rules import Rule
 from chainlang.ir.sampling_options import DRAWS, SENT_BY_CHAINS
 from chainlang.ir.tables import is_plain
@@ -69,5 +69,5 @@ def spoken(value: Any) -> str:
     if isinstance(value, Table):
         return "a table" if is_plain(value) else "a table of chains"
     if isinstance(value, Expr):
-        return "a chain"
+        return f"the function @{value.name}" if isinstance(value, Function) else "a chain"
     return {"": "an empty text", (): "an empty list"}.get(value) or print_literal(value)

@@ -268,7 +268,9 @@ class _Resolver:
                 message = f"'{node.name}' is a stage type: it takes a model, not a chain"
                 self.note("argument", message, part.span or where, hint)
             for option in node.options:
-                if not is_plain(option.value):
+                rule = self.scope.types[name].options.get(option.name)
+                takes = rule is not None and rule.accepts(option.value)
+                if not is_plain(option.value) and not takes:
                     place = part_span(option.span, "value")
                     message = f"invalid value for {option.name}=: expected a value, found a chain"
                     self.note("argument", message, place or where, in_quotes(option))

@@ -16,7 +16,7 @@ from attrs import field, frozen
 
 from chainlang.analysis.resolve import resolve
 from chainlang.analysis.scope import Scope
-from chainlang.api.chain import Chain, Operand, refuse
+from chainlang.api.chain import Chain, Operand, lift, refuse
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.render import shown
 from chainlang.errors import LimitError, raise_errors
@@ -35,14 +35,15 @@ from chainlang.ir.declarations import (
     Type,
     TypeName,
 )
-from chainlang.ir.nodes import Literal, Option, Stage
+from chainlang.ir.nodes import Expr, Function, Literal, Option, Stage
 from chainlang.ir.tables import table_of
+from chainlang.ir.visit import measure
 from chainlang.limits import LARGEST, current
 from chainlang.notation import source
 from chainlang.notation.literals import print_literal
 from chainlang.notation.parse import read_expression
-from chainlang.notation.unparse import unparse_type
-from chainlang.semantics.bindings import NOTHING, Bound
+from chainlang.notation.unparse import unparse, unparse_type
+from chainlang.semantics.bindings import NOTHING, Bound, together
 
 if TYPE_CHECKING:
     from chainlang.api.keywords import GenerateOptions, SamplingOptions, VoteOptions
@@ -89,12 +90,18 @@ class StageWord(Operand):
         fields: dict[str, object] = {"model": None, "count": 1, "temperature": None}
         given = {**fields, **given}
         given["count"] = 1 if given["count"] is None else given["count"]
-        values = {key: literal(value, f"{key}=") for key, value in given.items()}
+        bound, values = self.bound, dict[str, Any]()
+        for key, value in given.items():
+            made = _function(value)
+            if made is None:
+                values[key] = literal(value, f"{key}=")
+            else:
+                values[key], bound = made.body, together((bound, made.bound))
         stage = self._stage(values)
         if stage is not None:
             body, found = resolve(stage, Scope.of(self.items))
             if not any(one.severity == "error" for one in found):
-                return Chain(body, self.items, (1, 1), bound=self.bound)
+                return Chain(body, self.items, measure(body), bound=bound)
         self._explain(values)
         raise AssertionError("unreachable")
 
@@ -126,13 +133,27 @@ class StageWord(Operand):
         if "model" in fields:  # by position, as in the notation and in most calls
             fields = list(defaults)[: list(defaults).index(fields[-1]) + 1]
         shown = [
-            ("" if key in fields and "model" in fields else f"{key}=")
-            + print_literal(values[key], _PYTHON)
+            ("" if key in fields and "model" in fields else f"{key}=") + _written(values[key])
             for key in [*fields, *(key for key in written if key not in defaults)]
         ]
         parsed = read_expression(source(f"{self.name}({', '.join(shown)})", "<call>"))
         _, found = resolve(parsed.node, Scope.of(self.items))
         raise_errors((*parsed.diagnostics, *found))
+
+
+def _function(value: object) -> Chain | None:
+    """Return a Python function as a chain; None for another value."""
+    if not callable(value) and not isinstance(value, Chain):
+        return None
+    if isinstance(value, StageWord):
+        return None
+    made = lift(value)
+    return made if isinstance(made.body, Function) else None
+
+
+def _written(value: Any) -> str:
+    """Return a value as an argument of a call."""
+    return unparse(value, "call") if isinstance(value, Expr) else print_literal(value, _PYTHON)
 
 
 class ModelStage(StageWord):

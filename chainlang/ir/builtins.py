@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from chainlang.ir import nodes
 from chainlang.ir.nodes import Combinator, Expr, Function, Table
@@ -46,6 +46,10 @@ def _causes(value: Any) -> Any:
     return many[0] if len(many) == 1 else many
 
 
+def _normalized(value: Any) -> Any:
+    return value if isinstance(value, Function) else _FORMS.read(value)
+
+
 CAUSES: tuple[str, ...] = tuple(one for one, mode in FAILURE_MODES.items() if mode.caught)
 """Values of `on` in a `retry`."""
 _JUDGE = Rule(
@@ -54,6 +58,13 @@ _JUDGE = Rule(
     takes_text=True,
     evaluated=True,
     python="str | Callable[..., Any]",
+)
+_FORMS = one_of("casefold", "number", "text")
+_NORMALIZE = evolve(
+    _FORMS,
+    wants=f"{_FORMS.wants}, or a function",
+    read=_normalized,
+    python=f"{_FORMS.python} | Callable[..., Any]",
 )
 _PATTERN = Rule("a pattern in quotes", text, takes_text=True, is_pattern=True)
 _LIST = Rule("an expression in quotes", text, takes_text=True, evaluated=True)
@@ -124,7 +135,7 @@ STAGE_TYPES: Mapping[str, StageType] = {
             options={
                 "by": TEXT,
                 "extract": _PATTERN,
-                "normalize": one_of("casefold", "number", "text"),
+                "normalize": _NORMALIZE,
             },
         ),
     )

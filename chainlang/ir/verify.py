@@ -23,7 +23,8 @@ from chainlang.limits import LARGEST
 FORMS = ("branch", "function", "join", "ref")
 """Calls that are another spelling of an operator or a reference, such as ``join(fr=a, es=b)`` of
 ``(fr = a & es = b)``."""
-_FIELDS = ("count", "model", "temperature")  # fields of a stage, so not names of its options
+STAGE_FIELDS = ("count", "model", "temperature")
+"""Fields of a stage, so not names of its options."""
 _VALUES = ("true", "false", "null")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
@@ -120,7 +121,8 @@ def _options(value: object) -> bool:
 
 def _plain_options(value: object) -> bool:
     return _options(value) and all(
-        is_value(option.value) and option.name not in _FIELDS
+        (is_value(option.value) or isinstance(option.value, nodes.Function))
+        and option.name not in STAGE_FIELDS
         for option in value  # type: ignore[attr-defined]  # just checked
     )
 

@@ -26,7 +26,7 @@ from chainlang.ir.nodes import (
     Stage,
     Table,
 )
-from chainlang.ir.verify import FORMS, is_name
+from chainlang.ir.verify import FORMS, STAGE_FIELDS, is_name
 from chainlang.notation import literals
 from chainlang.notation.stages import Argument, StageReader
 
@@ -152,7 +152,8 @@ class Reader(StageReader):
         form = bool(arguments) and name in FORMS
         # A combinator with a table of values is one with wrong values.
         tables = name in COMBINATORS and any(isinstance(one.value, Table) for one in given)
-        if form or tables or not all(argument.is_literal for argument in given):
+        calls = name in COMBINATORS or not all(map(_configures, given))
+        if form or tables or (calls and not all(one.is_literal for one in given)):
             if (count is not None or fields) and len(self.found) == found:
                 what = "spells a part" if form else "is called with chains"
                 self.note(
@@ -306,6 +307,12 @@ class Reader(StageReader):
             self.note("argument", "empty table", span, 'write {"key": ..., ...}')
             entries[""] = Option("", Stage("unknown", span=span), span=span)
         return Table(tuple(entries.values()), span=span), span
+
+
+def _configures(argument: Argument) -> bool:
+    """Return whether an argument may be one of a stage: a value, or a function as an option."""
+    is_option = argument.name is not None and argument.name not in STAGE_FIELDS
+    return argument.is_literal or (is_option and isinstance(argument.value, Function))
 
 
 def _meant(name: str, given: list[Argument]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attrs import evolve
 
-from chainlang.optimizer.rewrite import Refused, Rewritten
+from chainlang.optimizer.rewrite import Refused, Rewritten, side_effects
 from chainlang.plan.steps import Generate, Plan, Step
 from chainlang.plan.visit import calls, rebuilt
 
@@ -24,9 +24,7 @@ def share_equal_work(plan: Plan) -> Rewritten[Plan]:
     """
     called = tuple(calls(plan.root))
     refused = []
-    if called:
-        names = ", ".join(dict.fromkeys(f"@{one.function.name}" for one in called))
-        why = f"{names} may have side effects"
+    if (why := side_effects(plan.root)) is not None:
         refused.append(Refused("equal rows", why, called[0].place, called[0].span))
     root, once = rebuilt(plan.root, _shared), plan.rows_once or not called
     if root is plan.root and once == plan.rows_once:

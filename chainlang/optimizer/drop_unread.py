@@ -30,7 +30,7 @@ from chainlang.plan.steps import (
     Step,
     Timeout,
 )
-from chainlang.plan.visit import caught, rebuilt, steps_of
+from chainlang.plan.visit import calls, caught, rebuilt, steps_of
 from chainlang.semantics.combinators import ONCE
 
 
@@ -107,7 +107,9 @@ def _is_pure(step: Step) -> bool:
     match step:
         case Generate(stage=stage, tries=tries):
             return tries == ONCE and stage.need is None and not stage.keeps_cut
-        case Count() | Decide() | Gather() | Name() | Overlap() | Repeat() | Sequence():
+        case Count():
+            return not any(calls(step))  # of a function that compares the answers
+        case Decide() | Gather() | Name() | Overlap() | Repeat() | Sequence():
             return True
         case Call() | Fused() | Cascade() | Fork() | Fallback() | Retry() | Timeout():
             return False

@@ -9,7 +9,8 @@ from attrs import field, frozen
 
 from chainlang.diagnostics.source import Span
 from chainlang.ir.nodes import Expr
-from chainlang.plan.steps import Plan
+from chainlang.plan.steps import Plan, Step
+from chainlang.plan.visit import calls
 from chainlang.semantics.seeds import Place
 
 T = TypeVar("T")
@@ -17,6 +18,12 @@ T = TypeVar("T")
 
 CAUGHT = "it is inside a fallback or retry, which acts on failures"
 """Reason of a refusal: there each step that may fail runs, and fails, in its turn."""
+
+
+def side_effects(step: Step) -> str | None:
+    """Return why a step runs as it is written, if it calls functions."""
+    names = ", ".join(dict.fromkeys(f"@{one.function.name}" for one in calls(step)))
+    return f"{names} may have side effects" if names else None
 
 
 @frozen

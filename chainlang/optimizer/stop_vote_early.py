@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attrs import evolve
 
-from chainlang.optimizer.rewrite import Refused, Rewritten
+from chainlang.optimizer.rewrite import Refused, Rewritten, side_effects
 from chainlang.plan.steps import Count, Decide, Fork, Generate, Plan, Sequence, Step
 from chainlang.semantics.combinators import ONCE
 
@@ -46,7 +46,7 @@ def _ended(step: Step, plan: Plan, refused: list[Refused]) -> Step:
         return step
     *before, last = step.steps
     if isinstance(last, Count) and before and isinstance(drawn := before[-1], Generate):
-        why = _why_not(drawn, plan)
+        why = _why_not(drawn, last, plan)
         if why == "":
             ended: Step = Decide(drawn, last)
             return ended if len(before) == 1 else Sequence((*before[:-1], ended))
@@ -57,11 +57,13 @@ def _ended(step: Step, plan: Plan, refused: list[Refused]) -> Step:
     return step if new is last else Sequence((*before, new))
 
 
-def _why_not(drawn: Generate, plan: Plan) -> str | None:
+def _why_not(drawn: Generate, vote: Count, plan: Plan) -> str | None:
     """Return why a vote can't be stopped early; "" if it can, None if that would save nothing."""
     stage = drawn.stage
     if stage.count < 3 or stage.sampling.temperature == 0 or stage.kind == "map":
         return None
+    if (why := side_effects(vote)) is not None:
+        return why
     if drawn.tries != ONCE:
         return "failed samples are retried, which adds events"
     if stage.need is not None:

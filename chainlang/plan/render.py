@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import assert_never
 
-from attrs import asdict
+from attrs import fields
 
 from chainlang.plan.steps import (
     Call,
@@ -31,6 +31,7 @@ from chainlang.plan.steps import (
     Timeout,
 )
 from chainlang.semantics.combinators import MENDABLE, ONCE, RetryPolicy
+from chainlang.semantics.functions import UserFunction
 from chainlang.semantics.outputs import EVERYTHING
 from chainlang.semantics.seeds import Place
 from chainlang.semantics.stages import Meaning, Vote
@@ -160,5 +161,7 @@ def _stage(stage: Meaning, *, bounds: bool) -> str:
 
 
 def _vote(vote: Vote) -> str:
-    options = asdict(vote.how)
+    options = {one.name: getattr(vote.how, one.name) for one in fields(type(vote.how))}
+    if isinstance(vote.how.normalize, UserFunction):
+        options["normalize"] = f"@{vote.how.normalize.name}"
     return "  ".join(["vote", *(f"{name}={value}" for name, value in options.items() if value)])

@@ -30,6 +30,7 @@ from chainlang.plan.steps import (
     Timeout,
 )
 from chainlang.semantics.combinators import ONCE
+from chainlang.semantics.functions import UserFunction
 from chainlang.semantics.stages import Meaning
 
 
@@ -83,7 +84,7 @@ def leaves(step: Step) -> Iterator[Leaf]:
 
 
 def calls(step: Step) -> Iterator[Call]:
-    """Yield the function calls in a step, also those in conditions.
+    """Yield the function calls in a step, also those in conditions and votes.
 
     >>> from chainlang import chain
     >>> from chainlang.plan.lower import lower
@@ -95,6 +96,8 @@ def calls(step: Step) -> Iterator[Call]:
         for called in (one, *asked(one)):
             if isinstance(called, Call):
                 yield called
+        if isinstance(one, Count) and isinstance(function := one.vote.how.normalize, UserFunction):
+            yield Call(function, one.place, span=one.vote.span)
 
 
 def asked(step: Step) -> tuple[str | Call, ...]:

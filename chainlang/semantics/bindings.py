@@ -22,6 +22,7 @@ from chainlang.ir.nodes import Expr, Function
 from chainlang.ir.visit import walk
 from chainlang.semantics.functions import UserFunction
 from chainlang.semantics.functions_file import FunctionsFile
+from chainlang.semantics.record import Candidate
 
 
 @frozen(eq=False)
@@ -75,6 +76,25 @@ def together(several: Iterable[Bound]) -> Bound:
                 message = f"two chains bind '@{name}' to different functions"
                 raise error_of("duplicate-name", message, _RENAME, kind="function", subject=name)
     return Bound(types, functions, next((one.file for one in found if one.file), None))
+
+
+def normalizer(node: Function, bound: Bound) -> UserFunction:
+    """Return the function by which a vote compares answers.
+
+    Raises `MeaningError` if it is not bound, and `OperandError` if it takes anything else than one
+    answer.
+    """
+    function = bound.functions.get(node.name)
+    if function is None:
+        message = f"'@{node.name}' is not bound to a function"
+        raise error_of("unknown-name", message, span=node.span)
+    takes_one = function.kind == "map" and not function.is_async
+    wants = function.fed is not None and function.fed.wants is Candidate
+    if not takes_one or wants or any(not one.optional for one in function.names):
+        message = f"normalize= can't be @{node.name}: a vote calls it with one answer at a time"
+        hint = "write a function such as def clean(answer): ..., without async"
+        raise error_of("operand", message, hint, span=node.span)
+    return function
 
 
 def _how_to_bind(mapping: str, name: str, what: str) -> str:

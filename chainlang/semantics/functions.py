@@ -215,6 +215,24 @@ class UserFunction:
 
     # ------------------------------------------------------------ calls
 
+    def of_answer(self, answer: Any) -> Any:
+        """Return what the function returns for an answer, as a JSON value.
+
+        Raises `StageError` as `call` does, with the name of the function.
+        """
+        assert self.fed is not None
+        try:
+            given = self.fed.read(own(answer))
+            try:
+                found = self.function(given)
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # as in `call`
+                raise FunctionError(error) from error
+            return _held(found)
+        except StageError as error:
+            raise error.saying(f"@{self.name} failed on {shown(answer, 60)}: {error}") from error
+
     def call(self, record: Record, read: tuple[Candidate, ...], place: Place) -> Candidates:
         """Call the function and return its candidates.
 

@@ -20,9 +20,9 @@ from chainlang.diagnostics.suggest import closest
 from chainlang.ir import declarations
 from chainlang.ir.builtins import Kind
 from chainlang.ir.declarations import Item, Op
-from chainlang.ir.nodes import Stage
+from chainlang.ir.nodes import Function, Stage
 from chainlang.protocol.messages import Message, Role, Sample, Sampling
-from chainlang.semantics.bindings import NOTHING, Bound
+from chainlang.semantics.bindings import NOTHING, Bound, normalizer
 from chainlang.semantics.expressions import evaluate
 from chainlang.semantics.prelude import prelude
 from chainlang.semantics.prompts import RenderError, absent, render, variables
@@ -117,9 +117,11 @@ def meaning(
     >>> found.model, found.sampling.temperature, found.sampling.max_tokens
     ('tiny', 0.7, 1024)
     """
-    given = {option.name: option.value for option in stage.options}
+    given: dict[str, Any] = {option.name: option.value for option in stage.options}
     if stage.name == "M":
-        counted = {one.name: _text(given.get(one.name)) for one in fields(Counting)}
+        if isinstance(function := given.get("normalize"), Function):
+            given["normalize"] = normalizer(function, bound)
+        counted = {one.name: given.get(one.name) for one in fields(Counting)}
         return Vote(Counting(**counted), span=stage.span)
     declared = tuple(declared)
     ops = {**prelude(), **{item.name: item for item in declared if isinstance(item, Op)}}
@@ -153,10 +155,6 @@ def meaning(
         replies=ReplyForms.of(op.returns, types, choose, bound.classes),
         span=stage.span,
     )
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None
 
 
 def readings(stage: Meaning, record: Record) -> tuple[Candidate | None, ...]:

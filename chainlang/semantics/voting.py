@@ -9,6 +9,7 @@ from typing import Any
 from attrs import evolve, frozen
 
 from chainlang.semantics.answer_forms import extracted, number, plain_words
+from chainlang.semantics.functions import UserFunction
 from chainlang.semantics.record import Candidate
 
 _JSON = json.JSONEncoder(sort_keys=True, ensure_ascii=True)
@@ -20,7 +21,8 @@ class Counting:
 
     by: str | None = None
     """Field that is counted in place of the answer."""
-    normalize: str | None = None
+    normalize: str | UserFunction | None = None
+    """Name of a form that answers are compared in, or a function of an answer."""
     extract: str | None = None
     """Regular expression; its last match, or the first group of it, is counted."""
 
@@ -31,10 +33,16 @@ class Counting:
             return answer
         return extracted(self.extract, answer)
 
+    def key(self, answer: Any) -> str:
+        """Return the key by which an answer is counted. Raises `StageError` if a function fails."""
+        if isinstance(self.normalize, UserFunction):
+            return canonical_answer(self.normalize.of_answer(answer))
+        return canonical_answer(answer, self.normalize)
+
     def keys(self, candidates: Iterable[Candidate]) -> list[str]:
         """Return the key of each candidate that has the counted field."""
         return [
-            canonical_answer(self.answer(one), self.normalize)
+            self.key(self.answer(one))
             for one in candidates
             if self.by is None or self.by in one.fields
         ]
@@ -98,7 +106,7 @@ def vote(candidates: Iterable[Candidate], how: Counting = ANSWERS) -> Candidate:
     first: dict[str, tuple[Any, Candidate]] = {}
     for candidate in candidates:
         answer = how.answer(candidate)
-        key = canonical_answer(answer, how.normalize)
+        key = how.key(answer)
         votes[key] = votes.get(key, 0) + 1
         first.setdefault(key, (answer, candidate))
     if not votes:

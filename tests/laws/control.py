@@ -85,10 +85,18 @@ def kind(answer: Any) -> str:
     return "ab"[len(str(answer)) % 2]
 
 
+def picky(answer: Any) -> str | None:
+    if "77" in str(answer):
+        raise ValueError("no 77")
+    return str(answer)[:1] or None
+
+
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     one.__name__: one
-    for one in (shout, twice, some, strict, longest, later, fails_later, about, is_short, kind)
-}
+    for one in (
+        shout, twice, some, strict, longest, later, fails_later, about, is_short, kind, picky
+    )
+}  # fmt: skip
 BOUND: Bound = NOTHING.with_functions(
     {name: UserFunction.of(name, function) for name, function in FUNCTIONS.items()}
 )
@@ -130,7 +138,10 @@ retried = stages.filter(lambda one: one.name in "VJS").map(lambda one: call("ret
 readers = st.builds(
     Stage, st.sampled_from(["tell", "told"]), st.integers(1, 2), st.sampled_from([None, "a"])
 )
-leaves = st.one_of(stages, stages, readers, retried, st.sampled_from(STEPS).map(Function))
+counted = st.sampled_from(["kind", "picky"]).map(
+    lambda name: Stage("M", options=(Option("normalize", Function(name)),))
+)
+leaves = st.one_of(stages, stages, readers, counted, retried, st.sampled_from(STEPS).map(Function))
 labels = st.sampled_from(["fr", "es", "x", "y", "z"])
 conditions = st.one_of(
     st.sampled_from(

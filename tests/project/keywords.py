@@ -30,7 +30,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import date
 from os import PathLike
-from typing import Literal, TypedDict
+from typing import Any, Literal, TypedDict
 
 from chainlang.engines.protocol import Engine
 from chainlang.runtime.outcome import Outcome
