@@ -8,7 +8,7 @@ import pytest
 
 from chainlang import Chain, ChainlangError, E, J, M, V, chain, load, op
 from chainlang.errors import MeaningError, NotationError, OperandError
-from chainlang.ir.verify import verify
+from chainlang.ir.canonical import verify
 
 LISTS: tuple[tuple[object, str], ...] = (
     (["3:E:a:0.7", "1:J:b:0"], "3:E:a:0.7 >> 1:J:b:0"),

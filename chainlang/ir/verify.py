@@ -14,7 +14,6 @@ from typing import Any, TypeGuard
 
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.render import shown
-from chainlang.errors import VerifyError
 from chainlang.ir import declarations, nodes
 from chainlang.ir.nodes import Expr, Node, Option, Table
 from chainlang.ir.visit import children, field_names
@@ -267,17 +266,3 @@ def faults(root: Node) -> Iterable[Diagnostic]:
                     node.span,
                 )
         pending.extend(reversed(children(node)))
-
-
-def verify(root: Node) -> None:
-    """Check a node and all nodes below it. Raises `VerifyError` with all violations.
-
-    >>> from chainlang.ir.nodes import Stage, Then
-    >>> verify(Then((Stage("E"),)))
-    Traceback (most recent call last):
-        ...
-    chainlang.errors.VerifyError: error[malformed]: Then.parts can't be (Stage(name='E', ...
-    """
-    found = tuple(faults(root))
-    if found:
-        raise VerifyError(found)

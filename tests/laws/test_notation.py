@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from chainlang.diagnostics.source import Source
+from chainlang.ir.canonical import verify
 from chainlang.ir.nodes import Expr, Named, Node, Table
-from chainlang.ir.verify import verify
 from chainlang.ir.visit import children, walk
 from chainlang.notation import parse, parse_file, unparse, unparse_file
 from chainlang.notation.parse import read_expression, source
