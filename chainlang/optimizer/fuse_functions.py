@@ -9,7 +9,7 @@ from attrs import evolve
 
 from chainlang.optimizer.rewrite import Refused, Rewritten
 from chainlang.plan.steps import Call, Fused, Name, Plan, Sequence, Step
-from chainlang.plan.visit import is_at_once, rebuilt
+from chainlang.plan.visit import is_synchronous, rebuilt
 
 
 def fuse_functions(plan: Plan) -> Rewritten[Plan]:
@@ -32,7 +32,7 @@ def fuse_functions(plan: Plan) -> Rewritten[Plan]:
         if not isinstance(step, Sequence):
             return step
         steps: list[Step] = []
-        for fuses, group in groupby(step.steps, is_at_once):
+        for fuses, group in groupby(step.steps, is_synchronous):
             found = tuple(group)
             steps += [Fused(found)] if fuses and len(found) > 1 else found
         refused.extend(_refusals(step))
@@ -47,10 +47,10 @@ def fuse_functions(plan: Plan) -> Rewritten[Plan]:
 def _refusals(step: Sequence) -> Iterator[Refused]:
     """Yield a refusal for each function next to another, or to a vote, that may wait."""
     for index, one in enumerate(map(_called, step.steps)):
-        if not isinstance(one, Call) or is_at_once(one):
+        if not isinstance(one, Call) or is_synchronous(one):
             continue
         beside = step.steps[max(0, index - 1) : index] + step.steps[index + 1 : index + 2]
-        if any(is_at_once(other) or isinstance(_called(other), Call) for other in beside):
+        if any(is_synchronous(other) or isinstance(_called(other), Call) for other in beside):
             waits = "it is async, and may wait"
             why = waits if one.function.is_async else "it may be retried after a wait"
             yield Refused(f"@{one.function.name}", why, one.place, one.span)

@@ -172,7 +172,7 @@ def caught(step: Step) -> frozenset[int]:
     )
 
 
-def is_at_once(step: Step) -> bool:
+def is_synchronous(step: Step) -> bool:
     """Return whether a step never waits: a vote, or a synchronous function without retries."""
     match step:
         case Count():
@@ -180,9 +180,9 @@ def is_at_once(step: Step) -> bool:
         case Call(function, tries=tries):
             return tries == ONCE and not function.is_async
         case Name(_, one):
-            return is_at_once(one)
+            return is_synchronous(one)
         case Fused(steps):
-            return all(is_at_once(one) for one in steps)
+            return all(is_synchronous(one) for one in steps)
         case Generate() | Sequence() | Overlap() | Decide() | Cascade() | Gather() | Repeat():
             return False
         case Fork() | Fallback() | Retry() | Timeout() | Route() | Loop() | Each():

@@ -7,7 +7,7 @@ from typing import Any
 
 from chainlang.limits import current
 from chainlang.plan.steps import Call
-from chainlang.plan.visit import is_at_once
+from chainlang.plan.visit import is_synchronous
 from chainlang.runtime.effects import All, Await, Effect, RowContext, RowFailed, failed
 from chainlang.runtime.inline import called
 from chainlang.runtime.retry import retried
@@ -27,7 +27,7 @@ def call(step: Call, record: Record, context: RowContext) -> Generator[Effect, A
     An async function runs concurrently, for all candidates at the same time. Any other function is
     called synchronously, and blocks the run until it returns.
     """
-    if is_at_once(step):
+    if is_synchronous(step):
         return called(step, record, context)
     function, place = step.function, context.place(step.place)
     try:

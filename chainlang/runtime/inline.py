@@ -32,19 +32,19 @@ from chainlang.semantics.stage_error import StageError
 from chainlang.semantics.stages import voted
 
 
-def at_once(step: Step, record: Record, context: RowContext) -> Record:
-    """Return the record after a synchronous step, see `is_at_once`. Raises `RowFailed`."""
+def run_synchronous(step: Step, record: Record, context: RowContext) -> Record:
+    """Return the record after a synchronous step, see `is_synchronous`. Raises `RowFailed`."""
     match step:
         case Call():
             return called(step, record, context)
         case Count():
             return counted(step, record, context)
         case Name(name, one, own):
-            found = at_once(one, record, context)
+            found = run_synchronous(one, record, context)
             return found.named(name, found.candidates, own=own)
         case Fused(steps):
             for one in steps:
-                record = at_once(one, record, context)
+                record = run_synchronous(one, record, context)
             return record
         case Generate() | Sequence() | Overlap() | Decide() | Cascade() | Gather() | Repeat():
             raise TypeError(f"not a step that waits for nothing: {step!r}")

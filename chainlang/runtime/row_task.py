@@ -41,7 +41,7 @@ from chainlang.runtime.effects import (
     failed,
 )
 from chainlang.runtime.generate import generate
-from chainlang.runtime.inline import at_once
+from chainlang.runtime.inline import run_synchronous
 from chainlang.runtime.retry import retried
 from chainlang.runtime.tracing import ABORTED
 from chainlang.semantics.combinators import (
@@ -126,11 +126,11 @@ def work(step: Step, record: Record, context: RowContext) -> Work:  # noqa: C901
         case Sequence(steps):
             return _sequence(steps, record, context)
         case Count():
-            return _at_once(step, record, context)
+            return _synchronous(step, record, context)
         case Fused(steps):  # with tracing on, each step has its own span
             if context.tracing:
                 return _sequence(steps, record, context)
-            return _at_once(step, record, context)
+            return _synchronous(step, record, context)
         case Overlap(steps):
             return _overlap(steps, record, context)
         case Decide():
@@ -226,7 +226,7 @@ def _decide(step: Decide, record: Record, context: RowContext) -> Work:
         return wanted
 
     drawn = yield from generate(step.generate, record, context, more)
-    return at_once(step.count, drawn.noted(*said), context)
+    return run_synchronous(step.count, drawn.noted(*said), context)
 
 
 def _name(step: Name, record: Record, context: RowContext) -> Work:
@@ -246,7 +246,7 @@ def _cascade(step: Cascade, record: Record, context: RowContext) -> Work:
             message = f"cascade did not ask {rest}: {len(found.candidates)} answers agree"
             found = found.noted(Event("lossy", context.place(step.count.place), message))
             break
-    return at_once(step.count, found, context)
+    return run_synchronous(step.count, found, context)
 
 
 def _gather(steps: tuple[Step, ...], record: Record, context: RowContext) -> Work:
@@ -274,8 +274,8 @@ def _branched(steps: tuple[tuple[str, Step], ...], flows: list[Flow], start: Rec
     return Branched(arms, start)
 
 
-def _at_once(step: Step, record: Record, context: RowContext) -> Work:
-    return at_once(step, record, context)
+def _synchronous(step: Step, record: Record, context: RowContext) -> Work:
+    return run_synchronous(step, record, context)
     yield Ask(())  # a generator, like the others
 
 

@@ -29,7 +29,7 @@ from chainlang.plan.visit import (
     asked,
     calls,
     inner,
-    is_at_once,
+    is_synchronous,
     last,
     leaves,
     models,
@@ -37,7 +37,7 @@ from chainlang.plan.visit import (
     steps_of,
 )
 from chainlang.protocol.messages import Request
-from chainlang.runtime.inline import at_once
+from chainlang.runtime.inline import run_synchronous
 from chainlang.runtime.run_loop import Prepared, run
 from chainlang.semantics.input_schema import record_of
 from chainlang.semantics.outputs import Outputs
@@ -164,12 +164,12 @@ def test_the_last_steps_are_those_that_leave_candidates(kind: type[Any]) -> None
 
 
 @every
-def test_what_waits_for_nothing_is_done_at_once(kind: type[Any]) -> None:
+def test_a_synchronous_step_waits_for_nothing(kind: type[Any]) -> None:
     step = _step(kind)
-    assert is_at_once(step) == (kind in HERE)
+    assert is_synchronous(step) == (kind in HERE)
     if kind not in HERE:
         with pytest.raises(TypeError, match="waits for nothing"):
-            at_once(step, record_of({"query": "q"}), None)  # type: ignore[arg-type]
+            run_synchronous(step, record_of({"query": "q"}), None)  # type: ignore[arg-type]
 
 
 @every
