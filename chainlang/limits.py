@@ -43,6 +43,8 @@ class Limits:
     100 it is bounded by a tenth of `sys.getrecursionlimit`."""
     samples_per_stage: int = 10_000
     """Count of one stage, or of ``count * part``."""
+    template_tags: int = 10_000
+    """Number of ``{{ }}`` and ``{% %}`` in the templates of a file."""
     calls_per_row: int = 100_000
     """Number of stage runs of one row, votes included: counts multiply along a chain."""
 

@@ -46,6 +46,8 @@ MEMORY = Path("/dev/shm")
 """Folder in memory for `tmp_path`: tests wait for no disk. `tests/crash` sees what is synced."""
 _ENOUGH = 2**31  # bytes
 
+OF_RUNS = tuple(ROOT / "tests" / name for name in ("running", "vllm", "crash", "simulation"))
+"""Folders whose tests run chains that no user would write, as a loop that never ends."""
 
 collect_ignore = ["fixtures"]  # data: some of it is Python that has to be wrong
 
@@ -78,6 +80,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("vllm")
         if item.path.is_relative_to(ON_REAL):
             item.add_marker("real")
+        if any(item.path.is_relative_to(folder) for folder in OF_RUNS):
+            item.add_marker(pytest.mark.filterwarnings("ignore::chainlang.ChainlangWarning"), False)
 
 
 def pytest_collection_finish() -> None:

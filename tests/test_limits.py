@@ -530,12 +530,18 @@ def test_json_costs_what_text_costs() -> None:
 
 # ---------------------------------------------------------------- the limits themselves
 
+
+def _asking(tags: int) -> str:
+    return f'op o : generate {{ user = "{"{{ query }}" * tags}" }}\nmain = o'
+
+
 RAISED: dict[str, tuple[dict[str, int], Callable[[], object]]] = {
     "source_bytes": ({"source_bytes": 8 << 20}, lambda: chain("E # " + "x" * (2 << 20))),
     "files": ({"files": 1}, lambda: None),  # see test_use_without_end
     "nodes": ({"nodes": 50_000}, lambda: chain(" & ".join(["E"] * 21_000))),
     "depth": ({"depth": 120}, lambda: _alternating(55)),
     "samples_per_stage": ({"samples_per_stage": 20_000}, lambda: chain("20000:E")),
+    "template_tags": ({"template_tags": 20_000}, lambda: load(text=_asking(10_001))),
     "calls_per_row": ({"calls_per_row": 10**7}, lambda: chain("1000:E >> 1000:V")),
 }
 

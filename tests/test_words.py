@@ -215,12 +215,12 @@ LINTS = (
     (lambda: fallback("E & J >> M", E), ["mixed-operators"]),
     (lambda: join("E", x="E & J >> M"), ["mixed-operators"]),
     (lambda: chain(["E & J >> M", "J"]), ["mixed-operators"]),
-    (lambda: chain(["E", "$a", "E & J >> M"], components={"a": "E"}), ["mixed-operators"]),
-    (lambda: chain("$a", components={"a": "E & J >> M"}), ["mixed-operators"]),
+    (lambda: chain(["E", "$a", "E & J >> V"], components={"a": "E"}), ["mixed-operators"]),
+    (lambda: chain("$a", components={"a": "E & J >> V"}), ["mixed-operators"]),
     (lambda: chain("E | J"), ["branch-like-pipe"]),
     (lambda: chain("branch(E)"), ["single-branch"]),
     (lambda: load(text="a = E\nmain = E"), ["unused-definition"]),
-    (lambda: load(text="main = E & J >> M"), ["mixed-operators"]),
+    (lambda: load(text="main = E & J >> V"), ["mixed-operators"]),
 )
 
 

@@ -55,6 +55,8 @@ class Candidates:
     """Possible types of the first candidate."""
     some: bool = True
     """Whether there is at least one."""
+    single: bool = False
+    """Whether there is exactly one."""
 
     @property
     def item(self) -> ValueType:
@@ -68,10 +70,12 @@ class Candidates:
         found = [one.view.with_fields(candidates=several) for one in self.first]
         return either(found if self.some else [*found, view({"candidates": several})])
 
-    def after(self, made: Iterable[CandidateType], *, some: bool = True) -> Candidates:
+    def after(
+        self, made: Iterable[CandidateType], *, some: bool = True, single: bool = False
+    ) -> Candidates:
         """Return the candidates that replace these."""
         types = together(made)
-        return Candidates(types, types, some)
+        return Candidates(types, types, some, single)
 
 
 NONE = Candidates(some=False)
@@ -90,6 +94,7 @@ def one_of(ways: Iterable[Candidates]) -> Candidates:
         together(one for way in ways for one in way.each),
         together(one for way in ways for one in way.first),
         all(way.some for way in ways),
+        all(way.single for way in ways),
     )
 
 
@@ -102,7 +107,8 @@ def joined(operands: Iterable[Candidates]) -> Candidates:
         if one.some:
             break
     each = together(kind for one in operands for kind in one.each)
-    return Candidates(each, together(first), any(one.some for one in operands))
+    single = len(operands) == 1 and operands[0].single
+    return Candidates(each, together(first), any(one.some for one in operands), single)
 
 
 def reply_of(op: Op, types: TypeValues) -> ValueType:
@@ -113,11 +119,14 @@ def reply_of(op: Op, types: TypeValues) -> ValueType:
 def candidate_of(value: ValueType, of: str | None = None) -> tuple[CandidateType, ...]:
     """Return the types of the candidate of a value from a row or a reply."""
     found = []
+    scalars = either(one for one in options_of(value) if isinstance(one, Scalar))
     for option in options_of(value):
         match option:
             case Unknown():
                 found.append(CandidateType(UNKNOWN, Fields(of=of, is_open=True)))
-            case Scalar() | Listing():
+            case Scalar():
+                found.append(CandidateType(scalars, Fields(of=of)))
+            case Listing():
                 found.append(CandidateType(option, Fields(of=of)))
             case Fields():
                 found.append(CandidateType(option["answer"] or option, evolve(option, of=of)))

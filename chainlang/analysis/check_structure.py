@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import assert_never
 
+from chainlang.analysis.effect_lints import effect_lints, no_effect
 from chainlang.analysis.sampling_lints import sampling_lints
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.source import Span, part_span
@@ -140,6 +141,7 @@ def structure_lints(
         *branches_like_pipes(node, types, bodies),
         *retries_at_zero(node, types),
         *sampling_lints(node, types, bodies),
+        *effect_lints(node, types, bodies),
     ]
 
 
@@ -168,7 +170,7 @@ def branches_like_pipes(
 def nothing_before(
     main: Expr, types: Mapping[str, StageType], bodies: Mapping[str, Expr], *, has_responses: bool
 ) -> Iterator[Diagnostic]:
-    """Yield a warning for each stage that reads candidates where none can be.
+    """Yield a warning for each stage that reads, or ignores, candidates where none can be.
 
     `has_responses`: whether a row may bring candidates of its own.
     """
@@ -176,6 +178,10 @@ def nothing_before(
         if stage.name in types and types[stage.name].kind != "generate":
             message = f"{stage.name} reads candidates, and nothing comes before it"
             yield Diagnostic("nothing-before", message, stage.span, f"write E >> {stage.name}")
+        for one in stage.options:
+            if one.name == "fresh" and one.value is True:
+                message = "fresh=true ignores the candidates before, and nothing comes before it"
+                yield no_effect(message, one.span, "leave it out", "fresh")
 
 
 def _unfed(

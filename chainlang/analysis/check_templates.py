@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from chainlang.diagnostics.diagnostic import Diagnostic
-from chainlang.diagnostics.source import Source, Span
+from chainlang.diagnostics.source import Source, Span, part_span
 from chainlang.diagnostics.suggest import unknown
+from chainlang.ir.declarations import Input, Item, Op, Shape
+from chainlang.limits import current
 from chainlang.semantics.prompts import UNREADABLE, environment, unreadable
 
 if TYPE_CHECKING:
@@ -20,6 +23,33 @@ _NAME = re.compile(r"([A-Za-z_]\w*)\s*")
 _OPENED = {"Missing end of comment tag": "{#", "tag name expected": "{%"}
 _WORDS = re.compile(r"\{\{-?\s*([A-Za-z]\w*(?: +(?!(?:and|or|if|in|is|not|else)\b)\w+)+)\s*-?\}\}")
 _SIGNS = re.compile(r"'end of (print|)(?:statement block| statement)'")
+
+
+def too_many_tags(items: Iterable[Item]) -> Diagnostic | None:
+    """Return the diagnostic of a file whose templates have more tags than the limit."""
+    limits, total = current(), 0
+    for item in items:
+        for text, where in _templates(item):
+            total += text.count("{{") + text.count("{%")
+            if total > limits.template_tags:
+                many = f"more than {limits.template_tags:,} tags in the templates of this file"
+                return limits.exceeded("template_tags", many, where)
+    return None
+
+
+def _templates(item: Item) -> Iterator[tuple[str, Span | None]]:
+    """Yield the templates of an item, with the names that they are given to."""
+    match item:
+        case Op(settings=settings):
+            for one in settings:
+                if one.name in ("system", "user") and isinstance(one.value, str):
+                    yield one.value, part_span(one.span, "name")
+        case Input(Shape(fields)):
+            for field in fields:
+                if field.default is not None and isinstance(field.default.value, str):
+                    yield field.default.value, part_span(field.span, "name")
+        case _:
+            pass
 
 
 @lru_cache(maxsize=1024)

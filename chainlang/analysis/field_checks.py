@@ -13,6 +13,7 @@ from attrs import evolve, frozen
 
 from chainlang.analysis.candidate_types import lacking, reply_of
 from chainlang.analysis.check_templates import template_fault
+from chainlang.analysis.choice_checks import choice_faults
 from chainlang.analysis.each_scopes import only_in_each
 from chainlang.analysis.hidden_names import (
     hidden_at_the_end,
@@ -30,17 +31,21 @@ from chainlang.analysis.record_types import (
     in_expression,
     in_template,
 )
+from chainlang.analysis.scope import Scope
 from chainlang.analysis.template_reads import path_read
 from chainlang.analysis.type_flow import Reading, TypeFlow, by_of
+from chainlang.analysis.typed_lints import typed_lints
+from chainlang.analysis.value_lints import (
+    lonely_votes,
+)
 from chainlang.datatypes.check_types import declared_types, shape_of
-from chainlang.datatypes.row_types import row_choices
 from chainlang.datatypes.value_types import (
     NEVER,
-    NUMBER,
     TEXT,
     TRUTH,
     UNKNOWN,
     Listing,
+    Scalar,
     TypeValues,
     Unknown,
     ValueType,
@@ -55,7 +60,7 @@ from chainlang.diagnostics.suggest import unknown
 from chainlang.ir import declarations
 from chainlang.ir.builtins import WORDS
 from chainlang.ir.declarations import Item, Op, Setting, bodies_of
-from chainlang.ir.nodes import Each, Function, Loop, Named, Node, Route, Stage
+from chainlang.ir.nodes import Each, Fallback, Function, Loop, Named, Node, Retry, Route, Stage
 from chainlang.ir.visit import walk
 from chainlang.notation.literals import at_literal, inside
 from chainlang.semantics.combinators import ITEM
@@ -64,8 +69,14 @@ from chainlang.semantics.implicit_labels import own_names
 from chainlang.semantics.input_schema import declared_fields
 
 _ALWAYS = frozenset(WORDS) - {"answer"}
+
+
+def _is_truth(kind: ValueType) -> bool:
+    return isinstance(kind, Scalar) and kind.whole == TRUTH
+
+
 _WANTED: Mapping[str, tuple[str, Callable[[ValueType], bool]]] = {
-    "until": ("true or false", lambda kind: kind in (TRUTH, UNKNOWN)),
+    "until": ("true or false", lambda kind: kind == UNKNOWN or _is_truth(kind)),
     "over": ("a list", lambda kind: isinstance(kind, Listing | Unknown)),
 }
 """The type that an option needs: in words, and as a test."""
@@ -106,42 +117,40 @@ def field_faults(
     *,
     flows: bool = True,
     lost: frozenset[str] | None = frozenset(),
+    whole: bool = False,
 ) -> Iterator[Diagnostic]:
-    """Yield an error for each missing name or field that the items read.
+    """Yield an error for each missing name or field that the items read; if none, the warnings.
 
     Without `flows`, as with cyclic definitions, the order of stages is not taken into account.
-    `lost`: names that unparsed items may declare; None for any.
+    `lost`: names that unparsed items may declare; None for any. `whole`: of a whole file, whose
+    `main` is what runs, and no example of a part.
     """
     declared = tuple(declared)
     bodies = bodies_of(declared)
     nodes = [one for body in bodies.values() for one in walk(body)]
-    if not any(isinstance(one, Op) for one in declared) and not any(map(_reads, nodes)):
+    if not (whole or any(isinstance(one, Op) for one in declared) or any(map(_reads, nodes))):
         return
     check = _Check.of(declared, nodes, main, flows, lost)
-    yield from hidden_fields(nodes, declared_fields(declared))
-    yield from hidden_at_the_end(nodes, check.ends, check.flow.row)
-    for op in check.flow.ops.values():
-        yield from check.op(op)
-    for node, records in check.flow.at_nodes.values():
-        yield from check.node(node, tuple(records))
-
-
-def _may_list(kind: ValueType) -> bool:
-    """Return whether a value may be a list of texts or numbers."""
-    for one in options_of(kind):
-        if isinstance(one, Unknown):
-            return True
-        if isinstance(one, Listing) and one.item != NEVER:
-            items = options_of(one.item)
-            if any(item in (TEXT, NUMBER) or isinstance(item, Unknown) for item in items):
-                return True
-    return False
+    found = [
+        *hidden_fields(nodes, declared_fields(declared)),
+        *hidden_at_the_end(nodes, check.ends, check.flow.row),
+        *(one for op in check.flow.ops.values() for one in check.op(op)),
+        *(
+            one
+            for node, seen in check.flow.at_nodes.values()
+            for one in check.node(node, tuple(seen))
+        ),
+    ]
+    yield from found
+    if not found:
+        yield from typed_lints(check.flow, check.readers(), Scope.of(declared).types)
+        yield from lonely_votes(check.flow) if whole else ()
 
 
 def _reads(node: Node) -> bool:
     """Return whether a node itself reads a name or a field, or may hide one."""
     reading_vote = isinstance(node, Stage) and node.name == "M" and bool(node.options)
-    return reading_vote or isinstance(node, Named | Route | Loop | Each)
+    return reading_vote or isinstance(node, Named | Route | Loop | Each | Fallback | Retry)
 
 
 @frozen
@@ -189,41 +198,33 @@ class _Check:
     def op(self, op: Op) -> Iterator[Diagnostic]:
         """Yield the errors of an op's templates, over all its occurrences."""
         readable = self.readable(op)
-        given = {one.name: one for one in op.settings}
-        for name in ("system", "user"):
-            if name in given and isinstance(text := given[name].value, str):
+        for reader, literal in self.prompts(op, readable):
+            yield from at_literals(reader, literal)
+        for one in op.settings:
+            if one.name == "answer":
+                yield from self.answer(op, one, readable)
+        yield from choice_faults(op, readable, self.flow)
+
+    def prompts(self, op: Op, readable: Readable) -> Iterator[tuple[Reader, Span | None]]:
+        """Yield the templates of an op, with their literals in the source."""
+        for one in op.settings:
+            if one.name in ("system", "user") and isinstance(text := one.value, str):
                 if template_fault(text) is not None:
                     continue
                 reader = self.reader(text, readable, f"'{op.name}' runs")
-                reader = evolve(reader, has_candidate=self.has_candidate(op))
-                reader = evolve(reader, words=self.words(op))
-                yield from at_literals(reader, part_span(given[name].span, "value"))
-        if "answer" in given:
-            yield from self.answer(op, given["answer"], readable)
-        yield from self.choices(op, readable)
+                reader = evolve(reader, has_candidate=self.has_candidate(op), words=self.words(op))
+                yield reader, part_span(one.span, "value")
 
-    def choices(self, op: Op, readable: Readable) -> Iterator[Diagnostic]:
-        """Yield the errors of the lists in a row that an op's replies have values of."""
-        known = self.flow.types.known
-        for one in () if op.returns is None else row_choices(op.returns, known):
-            where = part_span(one.span, "name")
-            if one.name not in readable.names:
-                if not readable.is_open:
-                    lists = [name for name, it in (self.flow.row or {}).items() if _may_list(it)]
-                    hint = None if lists else f"declare {one.name}: list[str] in `input`"
-                    yield unknown(
-                        "field", one.name, lists, where, code="type", of=" of the row", hint=hint
-                    )
-                continue
-            kind = readable.names[one.name].type
-            if _may_list(kind):
-                continue
-            message = f"'{one.name}' is {described(kind)}, not a list"
-            if isinstance(kind, Listing):
-                message = f"an item of '{one.name}' is {described(kind.item)}, not a text or number"
-            own = one.name in (self.flow.row or {})
-            hint = f"declare {one.name}: list[str]" if own else "name a list of the row"
-            yield Diagnostic("type", message, where, hint, kind="field", subject=one.name)
+    def readers(self) -> Iterator[tuple[Reader, Span | None]]:
+        """Yield all templates and conditions, with their literals in the source."""
+        for op in self.flow.ops.values():
+            yield from self.prompts(op, self.readable(op))
+        for node, seen in self.flow.at_nodes.values():
+            for option in ("by", "until", "over"):
+                text = None if isinstance(node, Stage) else getattr(node, option, None)
+                if isinstance(text, str) and not faults(text):
+                    reader = self.condition(option, text, tuple(seen))
+                    yield reader, part_span(part_span(node.span, option), "value")
 
     def readable(self, op: Op) -> Readable:
         places = self.flow.at_ops.get(op.name)
@@ -289,20 +290,25 @@ class _Check:
     ) -> Iterator[Diagnostic]:
         if not isinstance(text, str) or faults(text):
             return
-        found = [in_expression(record, self.flow.row) for record in records]
-        readable = at_any(found, self.named | COUNTERS.keys())
-        reader = evolve(self.reader(text, readable, f"{option}= is read"), code="expression")
-        reader = evolve(reader, words=self.hiding(words_in_expression(records)))
+        reader = self.condition(option, text, records)
         where = part_span(part_span(node.span, option), "value")
         wrong = list(at_literals(reader, where))
         yield from wrong
         path = path_read(text)
         if not wrong and path is not None and option in _WANTED:
-            kind, (wanted, fits) = readable.type_of(path), _WANTED[option]
+            kind, (wanted, fits) = reader.readable.type_of(path), _WANTED[option]
             if not any(map(fits, options_of(kind))) and kind != NEVER:
                 message = f"{option}= is {wanted}, and '{text}' is {described(kind)}"
                 span = where and inside(where, 0, len(text))
                 yield Diagnostic("expression", message, span, kind="option", subject=option)
+
+    def condition(self, option: str, text: str, records: tuple[RecordType, ...]) -> Reader:
+        """Return the reader of a condition, a key or a list."""
+        found = [in_expression(record, self.flow.row) for record in records]
+        readable = at_any(found, self.named | COUNTERS.keys())
+        reader = self.reader(text, readable, f"{option}= is read")
+        words = self.hiding(words_in_expression(records))
+        return evolve(reader, code="expression", words=words)
 
     def vote(self, node: Stage, records: tuple[RecordType, ...]) -> Iterator[Diagnostic]:
         """Yield the error of a vote whose field some candidate lacks."""

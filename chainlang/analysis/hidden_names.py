@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from chainlang.analysis.candidate_types import Candidates
+from chainlang.analysis.path_faults import Reader
 from chainlang.analysis.record_types import RecordType, Row
 from chainlang.datatypes.value_types import Fields, options_of
 from chainlang.diagnostics.diagnostic import Diagnostic
-from chainlang.diagnostics.source import Span, part_span
-from chainlang.ir.builtins import WORDS
+from chainlang.diagnostics.source import Source, Span, part_span
+from chainlang.ir.builtins import RESERVED, STAGE_TYPES, WORDS, canonical
+from chainlang.ir.declarations import Definition, Item, Op
 from chainlang.ir.nodes import Each, Expr, Named, Node
 from chainlang.ir.visit import walk
 
@@ -55,6 +57,39 @@ def hidden_at_the_end(
             whose = f"of {fields[name]}, which ends the chain" if fields[name] else "of the answer"
             message = f"the label '{name}' is hidden by the field '{name}' {whose}"
             yield _renamed(Diagnostic("duplicate-name", message, span), one, name)
+
+
+def hiding_items(nodes: Sequence[Node]) -> Iterator[Diagnostic]:
+    """Yield a warning for each item with the name of a part, which it hides."""
+    labels = {one.name for one in nodes if isinstance(one, Named)}
+    for one, what, name, span in _names(nodes):
+        if what == "item" and name in labels:
+            message = f"inside this each(), the item '{name}' hides the part '{name}'"
+            yield _renamed(Diagnostic("hidden-name", message, span), one, name)
+
+
+def hiding_variables(reader: Reader, row: Row | None) -> Iterator[Diagnostic]:
+    """Yield a warning for each variable of a template with the name of a field of the row."""
+    for name, start in dict(reader.all.variables).items():
+        if name in {"query", *(row or ())}:
+            span = Span(Source(reader.text, "<template>"), start, start + len(name))
+            message = f"this variable hides the field '{name}' of the row"
+            hint = f"give it another name, as {name}_2"
+            yield Diagnostic("hidden-name", message, span, hint, kind="name", subject=name)
+
+
+def definitions_of_types(items: Sequence[Item]) -> Iterator[Diagnostic]:
+    """Yield a warning for each definition with the name of a stage type or a combinator."""
+    ops = {one.name for one in items if isinstance(one, Op)}
+    for one in items:
+        if isinstance(one, Definition) and one.name in RESERVED | ops:
+            what = "a stage type" if canonical(one.name) in STAGE_TYPES.keys() | ops else "a call"
+            message = f"'{one.name}' is {what} too: without '$' it is not this definition"
+            hint = f"rename it, as in {one.name}_2 = ..."
+            where = part_span(one.span, "name")
+            yield Diagnostic(
+                "hidden-name", message, where, hint, kind="definition", subject=one.name
+            )
 
 
 def _names(nodes: Iterable[Node]) -> Iterator[tuple[Node, str, str, Span | None]]:

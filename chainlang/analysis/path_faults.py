@@ -13,8 +13,9 @@ from typing import Literal
 
 from attrs import evolve, frozen
 
+from chainlang.analysis.read_paths import Read, Reads
 from chainlang.analysis.record_types import Readable
-from chainlang.analysis.template_reads import Read, expression_reads, template_reads
+from chainlang.analysis.template_reads import all_of_expression, all_of_template
 from chainlang.datatypes.value_types import (
     TEXT,
     UNKNOWN,
@@ -68,9 +69,19 @@ class Reader:
     """Whether the whole file could be read, so that no lost item declares an unknown name."""
 
     @cached_property
+    def all(self) -> Reads:
+        """All that it reads, compares and sets."""
+        return all_of_template(self.text) if self.is_template else all_of_expression(self.text)
+
+    @cached_property
+    def known(self) -> tuple[str, ...]:
+        """Names that it can read, in order."""
+        return tuple(sorted(self.readable.names))
+
+    @property
     def reads(self) -> tuple[Read, ...]:
         """Paths that it reads, in the order of its text."""
-        return template_reads(self.text) if self.is_template else expression_reads(self.text)
+        return self.all.paths
 
     @property
     def is_template(self) -> bool:
@@ -164,7 +175,7 @@ class Reader:
         return Diagnostic(self.code, message, span, hint, kind="name", subject=name)
 
     def _unknown_name(self, read: Read, name: str) -> Diagnostic | None:
-        names = tuple(sorted(self.readable.names))
+        names = self.known
         span = self._span(read.start, read.start + len(name))
         if read.is_guarded and not nearest(name, names):
             return None
@@ -174,7 +185,7 @@ class Reader:
         return Diagnostic(self.code, message, span, hint, kind="label", subject=name, known=names)
 
     def _misspelt(self, read: Read, name: str, meant: str) -> Diagnostic:
-        names = tuple(sorted(self.readable.names))
+        names = self.known
         span = self._span(read.start, read.start + len(name))
         hint = f"did you mean '{meant}'?\nto read a field of the row, declare it in `input`"
         return unknown("name", name, names, span, code=self.code, hint=hint)
@@ -277,7 +288,7 @@ def _misspelling(name: str, known: Iterable[str]) -> str | None:
 
 def _methods(of: ValueType) -> frozenset[str]:
     """Return the methods that a template can call on a value."""
-    if of == TEXT:
+    if isinstance(of, Scalar) and of.whole == TEXT:
         from chainlang.semantics.sandbox import METHODS
 
         return METHODS

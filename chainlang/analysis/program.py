@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from attrs import evolve, field, frozen
@@ -12,9 +12,11 @@ from chainlang.analysis.field_checks import field_faults
 from chainlang.analysis.memo import Memo
 from chainlang.analysis.permissions import permission_faults
 from chainlang.analysis.prompt_lints import item_lints
+from chainlang.analysis.read_fields import read_fields
 from chainlang.analysis.resolve import resolve
 from chainlang.analysis.scope import Scope
 from chainlang.diagnostics.diagnostic import Diagnostic
+from chainlang.diagnostics.source import Span
 from chainlang.errors import error_of, raise_errors
 from chainlang.ir.declarations import Definition, File, Input, Item, bodies_of
 from chainlang.ir.nodes import Expr, Ref
@@ -41,6 +43,11 @@ class Program:
         """Validator of its rows."""
         return self.memo.get("row_validator", lambda: RowValidator.of(self.items, self.bound))
 
+    @property
+    def read_fields(self) -> Mapping[str, Span | None]:
+        """Fields that each row needs, where no `input` declares them."""
+        return self.memo.get("read_fields", lambda: read_fields(self.body, self.items))
+
 
 def read(text: str, items: tuple[Item, ...] = ()) -> tuple[Expr, tuple[Diagnostic, ...]]:
     """Parse an expression that may use the ops and models of some items.
@@ -65,6 +72,8 @@ def check(
     return body, items, found
 
 
+_OF_FILES = frozenset({"one-candidate", "unused-definition"})
+"""Warnings for whole files: in Python a chain may be an example, or a part of another."""
 _BODY = "<chain>"
 """Name of the body beside its items, which no reference has: ``$main`` in it is not the body."""
 
@@ -81,7 +90,7 @@ def _resolved(
         return body, items, found
     file, found = resolve_file(File((*items, Definition(MAIN, body))))
     body, items = main_of(file)
-    return body, items, tuple(one for one in found if one.code != "unused-definition")
+    return body, items, tuple(one for one in found if one.code not in _OF_FILES)
 
 
 def examine(

@@ -8,7 +8,7 @@ from attrs import evolve, field, frozen
 
 from chainlang.analysis import candidate_types
 from chainlang.analysis.candidate_types import NONE, Candidates
-from chainlang.analysis.template_reads import Read
+from chainlang.analysis.read_paths import Read
 from chainlang.datatypes.value_types import (
     NEVER,
     TEXT,
@@ -80,6 +80,8 @@ def one_of(ways: Sequence[RecordType], why: str) -> RecordType:
 
 def all_of(ways: Sequence[RecordType], before: RecordType) -> RecordType:
     """Return the record after all of several parallel parts."""
+    if len(ways) == 1:
+        return evolve(ways[0], local=before.local)
     parts: dict[str, Name] = {}
     for name, found in (one for way in ways for one in way.parts):
         known = parts.get(name, found)

@@ -32,9 +32,9 @@ from chainlang.analysis.scope import Scope
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.other_names import meant_by
 from chainlang.diagnostics.source import Span, part_span
-from chainlang.diagnostics.suggest import listed, suggest, unknown
+from chainlang.diagnostics.suggest import Suggestion, listed, suggest, unknown
 from chainlang.ir import build
-from chainlang.ir.builtins import COMBINATORS, FORMS, StageType, canonical
+from chainlang.ir.builtins import COMBINATORS, FORMS, STAGE_TYPES, StageType, canonical
 from chainlang.ir.calls import general, specific
 from chainlang.ir.nodes import (
     Branch,
@@ -129,17 +129,25 @@ class _Resolver:
         self.temperature(node)
         owner, fields = f"{name} ({kind.what})", ("count", "model", "temperature")
         options = self.options(node.options, kind.options, {}, owner, fields)
-        for option in options:
-            need = option.value if option.name == "need" else 0
-            if isinstance(need, int) and need > node.count:
-                self.note(
-                    "option",
-                    f"need={need} is more than the count of the stage: {node.count}",
-                    option.span,
-                )
+        self.bounds(node, options, kind)
         if name == node.name and options is node.options:
             return node
         return evolve(node, name=name, options=options)
+
+    def bounds(self, node: Stage, options: tuple[Option, ...], kind: StageType) -> None:
+        """Check the bounds that a stage can't meet: more samples, or tokens, than there are."""
+        spans = {one.name: one.span for one in options}
+        given = {**kind.given, **{one.name: one.value for one in options}}
+        need = given.get("need")
+        if isinstance(need, int) and need > node.count:
+            of = "" if "need" in spans else f" of '{node.name}'"
+            message = f"need={need}{of} is more than the count of the stage: {node.count}"
+            self.note("option", message, spans.get("need", node.span))
+        least, most = given.get("min_tokens"), given.get("max_tokens")
+        if isinstance(least, int) and isinstance(most, int) and least > most:
+            message = f"min_tokens={least} is more than max_tokens={most}"
+            where = spans.get("min_tokens", spans.get("max_tokens", node.span))
+            self.note("option", message, where, f"lower min_tokens to at most {most}")
 
     def without_model(self, node: Stage, kind: StageType) -> Stage:
         """Check that a stage without a model has no options of models.
@@ -194,19 +202,20 @@ class _Resolver:
             what = f"'{name}' is a combinator: it needs chains as arguments"
             self.note("combinator", what, where, f"write {example}")
             return
-        known = [*self.scope.types, *COMBINATORS]
+        known = self.scope.known_types
         third, left = divmod(len(name), 3)
-        hint = suggest(name, known, otherwise=None)
+        hint: str | Suggestion
         if name in (self.scope.definitions or ()):
             hint = f"a definition is used as ${name}"
         elif left == 0 and name == name[:third] * 3 and name[:third] in known:
             hint = f"did you mean 3 * {name[:third]}? Python makes '{name}' of 3 * '{name[:third]}'"
-        elif spelt := [one for one in self.scope.types.values() if one.is_called(name)]:
+        elif spelt := [one for one in STAGE_TYPES.values() if one.is_called(name)]:
             hint = f"did you mean '{spelt[0].name}'?"
-        elif hint is None:
-            hint = f"available: {listed(self.scope.types)}; `op` declares others"
+        else:
+            fallback = f"available: {listed(self.scope.types)}; `op` declares others"
             if node.model is None and node.count == 1 and name.islower():
-                hint += f"; a definition is used as ${name}"
+                fallback += f"; a definition is used as ${name}"
+            hint = Suggestion(name, known, fallback=fallback)
         self.found.append(unknown("stage type", name, known, where, hint=hint))
 
     # ------------------------------------------------------------ combinators and references
@@ -282,8 +291,9 @@ class _Resolver:
         definitions = self.scope.definitions
         if definitions is None or node.name in definitions:
             return
-        known = sorted(name for name in definitions if name != "main")
-        hint = suggest(node.name, known, sign="$") or f"define it in a file: {node.name} = ..."
+        known = self.scope.known_definitions
+        fallback = f"define it in a file: {node.name} = ..." if not known else None
+        hint: str | Suggestion = Suggestion(node.name, known, sign="$", fallback=fallback)
         if node.name in self.scope.types:
             hint = f"'{node.name}' is a stage type: write it without the '$'"
         self.found.append(unknown("definition", node.name, known, node.span, hint=hint, sign="$"))

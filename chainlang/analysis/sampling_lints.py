@@ -61,11 +61,12 @@ def sampling_lints(
                 message = f"all {count} runs of this part are equal: {_NOTHING_SAMPLED}"
                 where = part_span(one.span, "count")
                 yield Diagnostic("equal-samples", message, where, _ONCE)
-            case Join(parts):
+            case Join(parts) | Branch(parts) | Fallback(parts):
                 for part in dict.fromkeys(parts):
                     again = [other for other in parts if other == part][1:]
                     if again and drawing.is_constant(part):
-                        message = f"this operand repeats another one: {_NOTHING_SAMPLED}"
+                        what = "part" if isinstance(one, Fallback) else "operand"
+                        message = f"this {what} repeats another one: {_NOTHING_SAMPLED}"
                         yield Diagnostic("equal-samples", message, again[0].span, _ONCE)
 
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from typing import Any
 
 from attrs import define, field
 
-from chainlang.ir.builtins import STAGE_TYPES, StageType
-from chainlang.ir.declarations import Item, Model, Op
+from chainlang.ir.builtins import COMBINATORS, STAGE_TYPES, StageType
+from chainlang.ir.declarations import Item, Model, Op, TypeName
 from chainlang.ir.sampling_options import DRAWS
 
 
-@define
+@define(slots=False)  # for its cached properties
 class Scope:
     """Names that an expression may use: stage types, and the models and definitions of a file.
 
@@ -22,6 +23,16 @@ class Scope:
     types: Mapping[str, StageType] = field(factory=lambda: dict(STAGE_TYPES))
     models: frozenset[str] = frozenset()
     definitions: frozenset[str] | None = None
+
+    @cached_property
+    def known_types(self) -> tuple[str, ...]:
+        """Names of stage types and combinators."""
+        return (*self.types, *COMBINATORS)
+
+    @cached_property
+    def known_definitions(self) -> tuple[str, ...]:
+        """Names of definitions that an expression may refer to, in order."""
+        return tuple(sorted(name for name in self.definitions or () if name != "main"))
 
     @classmethod
     def of(cls, items: Iterable[Item]) -> Scope:
@@ -52,4 +63,6 @@ def op_type(op: Op) -> StageType:
         options=options,
         temperature=temperature if isinstance(temperature, int | float) else 0.0,
         reads_error=any(isinstance(one, str) and "error" in one for one in prompts),
+        is_typed=op.returns not in (None, TypeName("str")),
+        given=given,
     )

@@ -9,58 +9,32 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal
 
-from attrs import evolve, field, frozen
+from attrs import evolve
 
+from chainlang.analysis.read_paths import Compared, ListOfPaths, PathValue, Read, Reads, Step
 from chainlang.semantics.prompts import environment
 
 if TYPE_CHECKING:
     from jinja2 import nodes
 
 
-@frozen
-class Step:
-    """One step of a path: to a field, or to items of a list."""
-
-    to: Literal["field", "every", "one"]
-    name: str = ""
-    start: int = field(default=0, eq=False)
-    end: int = field(default=0, eq=False)
-
-
-@frozen
-class Read:
-    """A path that is read; `root` is its first name, None for a value without a name."""
-
-    root: str | None
-    steps: tuple[Step, ...] = ()
-    start: int = field(default=0, eq=False)
-    """Offset of its first name, which may be a variable of the template."""
-    end: int = field(default=0, eq=False)
-    own: int = field(default=0, eq=False)
-    """Number of leading names that a variable stands for."""
-    is_guarded: bool = field(default=False, eq=False)
-    """Whether it may be absent: there is a ``default``, or a test whether it is defined."""
-    is_certain: bool = field(default=True, eq=False)
-    """Whether it is read in any case, outside the branches of an ``if``."""
-
-    def then(self, *steps: Step) -> Read:
-        """Return the path with more steps."""
-        return evolve(self, steps=(*self.steps, *steps), end=max(self.end, *(s.end for s in steps)))
-
-    @property
-    def key(self) -> tuple[str | None, ...]:
-        """Names of the path, for comparing paths."""
-        return (self.root, *(one.name for one in self.steps))
-
-
-@lru_cache(maxsize=1024)
 def template_reads(template: str) -> tuple[Read, ...]:
     """Return the paths that a template reads, in the order of its text; none if it is invalid.
 
     >>> [one.key for one in template_reads("{% for a in b %}{{ a.x }} {{ c['d'] }}{% endfor %}")]
     [('b',), ('b', '', 'x'), ('c', 'd')]
+    """
+    return all_of_template(template).paths
+
+
+@lru_cache(maxsize=1024)
+def all_of_template(template: str) -> Reads:
+    """Return what a template reads, compares and sets; nothing if it is invalid.
+
+    >>> all_of_template("{% if a.x == 'y' %}{% endif %}").compared[0].values
+    (('y', 13),)
     """
     from jinja2 import TemplateSyntaxError
     from jinja2.parser import Parser
@@ -71,8 +45,8 @@ def template_reads(template: str) -> tuple[Read, ...]:
         parser.stream = _stream(template, None)
         reader.visit(parser.parse())
     except (TemplateSyntaxError, RecursionError):  # diagnosed by another check
-        return ()
-    return reader.reads()
+        return Reads()
+    return reader.whole(None)
 
 
 def expression_reads(expression: str) -> tuple[Read, ...]:
@@ -81,7 +55,7 @@ def expression_reads(expression: str) -> tuple[Read, ...]:
     >>> [one.key for one in expression_reads("fr.answer == answer")]
     [('fr', 'answer'), ('answer',)]
     """
-    return _expression(expression)[0]
+    return all_of_expression(expression).paths
 
 
 def path_read(expression: str) -> Read | None:
@@ -90,7 +64,7 @@ def path_read(expression: str) -> Read | None:
     >>> path_read("fr.answer").key, path_read("fr.answer == answer")
     (('fr', 'answer'), None)
     """
-    found = _expression(expression)[1]
+    found = all_of_expression(expression).value
     return found if isinstance(found, Read) else None
 
 
@@ -100,15 +74,16 @@ def items_read(expression: str) -> Read | None:
     >>> items_read("candidates | map(attribute='tags')").key
     ('candidates', '', 'tags')
     """
-    return _item(_expression(expression)[1], "every")
+    return _item(all_of_expression(expression).value, "every")
 
 
 @lru_cache(maxsize=1024)
-def _expression(expression: str) -> tuple[tuple[Read, ...], _Value]:
-    """Return the paths that an expression reads, and its own value."""
+def all_of_expression(expression: str) -> Reads:
+    """Return what an expression reads and compares, and its own value; nothing if it is invalid."""
     if expression.isidentifier():  # most are, and need no jinja
         read = Read(expression, end=len(expression))
-        return ((), None) if expression.lower() in ("true", "false", "none") else ((read,), read)
+        is_constant = expression.lower() in ("true", "false", "none")
+        return Reads() if is_constant else Reads((read,), value=read)
     from jinja2 import TemplateSyntaxError
     from jinja2.parser import Parser
 
@@ -118,8 +93,8 @@ def _expression(expression: str) -> tuple[tuple[Read, ...], _Value]:
         parser.stream = _stream(expression, "variable")
         found = reader.value(parser.parse_expression())
     except (TemplateSyntaxError, RecursionError):  # diagnosed by another check
-        return (), None
-    return reader.reads(), found
+        return Reads()
+    return reader.whole(found)
 
 
 def tokens(template: str, state: str | None = None) -> Iterator[tuple[int, str, str]]:
@@ -141,19 +116,10 @@ def _stream(template: str, state: str | None) -> Any:
     return TokenStream(lexer.wrap(tokens(template, state)), None, None)
 
 
-@frozen
-class _List:
-    """A list computed by a template, with the path of its items."""
-
-    item: Read
-
-
-_Value: TypeAlias = "Read | _List | None"
-"""Value of an expression: a path, a list of paths, or None for anything else."""
-
 _SAME = frozenset({"list", "reverse", "sort", "unique"})
 _SOME = frozenset({"select", "reject", "selectattr", "rejectattr"})
 _ONE = frozenset({"first", "last", "min", "max"})
+_MIRRORED = {"eq": "eq", "ne": "ne", "lt": "gt", "lteq": "gteq", "gt": "lt", "gteq": "lteq"}
 _BY_ATTRIBUTE = {"sort": 2, "unique": 1, "min": 1, "max": 1, "sum": 0, "join": 1}
 """Position of the parameter `attribute` of each filter."""
 
@@ -168,8 +134,15 @@ class _Reader:
         self.found: list[tuple[Read, bool]] = []
         """Paths, and whether each is read in a branch."""
         self.asked: set[tuple[str | None, ...]] = set()
-        self.names: dict[str, _Value] = {}
+        self.names: dict[str, PathValue] = {}
         self.certain = True
+        self.roots: set[str | None] = set()
+        self.compared: list[Compared] = []
+        self.variables: list[tuple[str, int]] = []
+
+    def whole(self, value: PathValue) -> Reads:
+        """Return all that was collected; `value` is that of an expression."""
+        return Reads(self.reads(), tuple(self.compared), tuple(self.variables), value)
 
     def reads(self) -> tuple[Read, ...]:
         """Return the collected paths, in the order of the text.
@@ -197,9 +170,9 @@ class _Reader:
             case nodes.If():
                 self.value(node.test)
                 self.perhaps([*node.body, *node.elif_, *node.else_])
-            case nodes.Assign(target=nodes.Name(name=name)):
+            case nodes.Assign(target=nodes.Name(name=name, lineno=at)):
                 found = self.value(node.node)
-                self.names[name] = found if self.certain else None
+                self.set(name, found if self.certain else None, at)
             case nodes.Assign():
                 self.value(node.node)
                 self.bind(node.target, None)
@@ -240,18 +213,24 @@ class _Reader:
         self.names = before
         self.perhaps(node.else_)
 
-    def bind(self, target: nodes.Node, value: _Value) -> None:
+    def bind(self, target: nodes.Node, value: PathValue) -> None:
         from jinja2 import nodes
 
         if isinstance(target, nodes.Name):
-            self.names[target.name] = value
+            self.set(target.name, value, target.lineno)
         else:
             for one in target.find_all(nodes.Name):
-                self.names[one.name] = None
+                self.set(one.name, None, one.lineno)
+
+    def set(self, name: str, value: PathValue, at: int) -> None:
+        """Set a variable; note it if no value of this name was read before."""
+        if name not in self.names and name not in self.roots:
+            self.variables.append((name, at))
+        self.names[name] = value
 
     # ------------------------------------------------------------ expressions
 
-    def value(self, node: nodes.Node, *, guarded: bool = False) -> _Value:
+    def value(self, node: nodes.Node, *, guarded: bool = False) -> PathValue:
         """Collect the paths of an expression; return its value."""
         from jinja2 import nodes
 
@@ -273,16 +252,34 @@ class _Reader:
             case nodes.CondExpr():
                 self.value(node.test)
                 self.perhaps(one for one in (node.expr1, node.expr2) if one is not None)
+            case nodes.Compare(ops=[one]):
+                left, right = self.value(node.expr), self.value(one.expr)
+                self.compare(left, one.op, one.expr)
+                if one.op in _MIRRORED:
+                    self.compare(right, _MIRRORED[one.op], node.expr)
             case _:
                 self.all(node.iter_child_nodes())
         return None
+
+    def compare(self, left: PathValue, operator: str, right: nodes.Expr) -> None:
+        """Collect the comparison of a path with a constant."""
+        from jinja2 import nodes
+
+        several = operator in ("in", "notin")
+        items = right.items if several and isinstance(right, nodes.List | nodes.Tuple) else [right]
+        if not isinstance(left, Read) or (several and items == [right]):
+            return
+        if all(isinstance(one, nodes.Const) for one in items):
+            values = tuple((one.value, one.lineno) for one in items if isinstance(one, nodes.Const))
+            self.compared.append(Compared(left, operator, values))
 
     def note(self, read: Read, *, guarded: bool = False) -> None:
         certain = read.is_certain and self.certain
         found = evolve(read, is_guarded=guarded, is_certain=certain)
         self.found.append((found, not self.certain))
+        self.roots.add(read.root)
 
-    def path(self, node: nodes.Node) -> _Value:
+    def path(self, node: nodes.Node) -> PathValue:
         """Return the path of an expression, and collect the paths in its brackets."""
         from jinja2 import nodes
 
@@ -293,7 +290,7 @@ class _Reader:
                     root = None if name in self.around else name
                     return Read(root, start=node.lineno, end=end)
                 known = self.names[name]
-                if isinstance(known, _List):
+                if isinstance(known, ListOfPaths):
                     return known
                 known = known or Read(None)
                 return evolve(known, start=node.lineno, end=end, own=len(known.steps) + 1)
@@ -313,15 +310,15 @@ class _Reader:
         found = self.value(node)
         return found if found is not None else Read(None, start=node.lineno, end=node.lineno)
 
-    def stepped(self, of: nodes.Node, step: Step) -> _Value:
+    def stepped(self, of: nodes.Node, step: Step) -> PathValue:
         found = self.path(of)
-        if isinstance(found, _List):
+        if isinstance(found, ListOfPaths):
             return evolve(found.item, start=step.start, end=step.end) if step.to == "one" else None
         return found and found.then(step)
 
     # ------------------------------------------------------------ filters
 
-    def filtered(self, node: nodes.Filter) -> _Value:
+    def filtered(self, node: nodes.Filter) -> PathValue:
         if node.node is None:  # of a block
             self.all(node.args)
             return None
@@ -332,7 +329,7 @@ class _Reader:
         if node.name == "map":
             is_guarded = "default" in named
             read = self.by_attribute(item, named.get("attribute"), guarded=is_guarded)
-            return None if read is None or is_guarded else _List(read)
+            return None if read is None or is_guarded else ListOfPaths(read)
         place = _BY_ATTRIBUTE.get(node.name)
         if node.name in ("selectattr", "rejectattr"):
             self.by_attribute(item, *node.args[:1], guarded=_asks(node.args[1:]))
@@ -340,7 +337,7 @@ class _Reader:
             positional = node.args[place] if len(node.args) > place else None
             self.by_attribute(item, named.get("attribute", positional))
         if node.name in _SOME:
-            return None if item is None else _List(evolve(item, is_certain=False))
+            return None if item is None else ListOfPaths(evolve(item, is_certain=False))
         if node.name in _SAME:
             return found
         return _item(found, "one") if node.name in _ONE else None
@@ -365,9 +362,9 @@ class _Reader:
         return read
 
 
-def _item(value: _Value, to: Literal["every", "one"]) -> Read | None:
+def _item(value: PathValue, to: Literal["every", "one"]) -> Read | None:
     """Return the path to the items of a value."""
-    if isinstance(value, _List):
+    if isinstance(value, ListOfPaths):
         return evolve(value.item, is_certain=value.item.is_certain and to == "every")
     if value is None or value.root is None:
         return None

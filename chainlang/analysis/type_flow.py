@@ -117,8 +117,12 @@ class TypeFlow:
                 return self._sequence(parts, record)
             case Branch(parts):
                 return tuple(after for part in parts for after in self.visit(part, record))
-            case Join() | Repeat():
-                return (self._gathered(parts_of(node), record),)
+            case Repeat(body=body):
+                after = self._gathered([body], record)
+                several = evolve(after.candidates, single=False)
+                return (evolve(after, candidates=several),)
+            case Join(parts):
+                return (self._gathered(parts, record),)
             case Named(name, body):
                 return (self._gathered([body], record).named(name),)
             case Ref(name):
@@ -178,16 +182,15 @@ class TypeFlow:
         local = {ITEM_INDEX: Name(NUMBER), node.item or ITEM: Name(item)}
         inside = evolve(record, candidates=NONE).inside(**local)
         made = self._gathered([body], inside).candidates
-        return evolve(record, candidates=evolve(made, some=False))
+        return evolve(record, candidates=evolve(made, some=False, single=False))
 
     def _stage(self, node: Stage, record: RecordType) -> RecordType:
         before = record.candidates
         if node.name == "M":
             self._note(node, record)
             extracts = any(one.name == "extract" for one in node.options)
-            return evolve(
-                record, candidates=before.after(voted(before, by_of(node), extracts=extracts))
-            )
+            winner = voted(before, by_of(node), extracts=extracts)
+            return evolve(record, candidates=before.after(winner, single=True))
         op = self.ops.get(node.name) or prelude().get(node.name)
         if op is None:  # diagnosed by `resolve`
             return _unknown(record)
@@ -202,7 +205,8 @@ class TypeFlow:
         made = self._made[node.name]
         if any(one.name == "choose" for one in op.settings):
             made = chosen(made, before, op.name)
-        after = evolve(record, candidates=before.after(made))
+        single = node.count == 1 and (op.kind != "map" or before.single)
+        after = evolve(record, candidates=before.after(made, single=single))
         is_hidden = self.row is not None and node.name in self.row
         return after.named(node.name) if node.name in self.own and not is_hidden else after
 

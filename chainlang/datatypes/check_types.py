@@ -141,7 +141,7 @@ def _name_faults(
             "list": "write the type of its items: list[str]",
             "dict": "write the type of its values: dict[str]",
         }.get(name)
-        near = closest(name, [*NAMED_TYPES, *known, *_ELSEWHERE])
+        near = closest(name, [*NAMED_TYPES, *_ELSEWHERE])
         if near in _ELSEWHERE:
             hint = f"write {_ELSEWHERE[near]}"
         yield unknown("type", name, [*NAMED_TYPES, *known], span, code="type", hint=hint)

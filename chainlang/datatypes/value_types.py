@@ -7,6 +7,7 @@ and named parts.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from enum import Enum
 from typing import TypeAlias, assert_never
@@ -30,6 +31,13 @@ class Scalar:
     """Type of a value without fields; `what` describes it in messages, as in "a text"."""
 
     what: str
+    value: str | None = None
+    """Its only value, as JSON; None if it has several."""
+
+    @property
+    def whole(self) -> Scalar:
+        """The type of all values of its kind."""
+        return self if self.value is None else Scalar(self.what)
 
 
 @frozen(cache_hash=True)
@@ -67,7 +75,8 @@ class Either:
     options: tuple[Unknown | Scalar | Listing | Fields, ...] = ()
 
 
-ValueType: TypeAlias = Unknown | Scalar | Listing | Fields | Either
+_Option: TypeAlias = Unknown | Scalar | Listing | Fields
+ValueType: TypeAlias = _Option | Either
 
 UNKNOWN = Unknown()
 NEVER = Either()
@@ -75,6 +84,7 @@ TEXT = Scalar("a text")
 NUMBER = Scalar("a number")
 TRUTH = Scalar("true or false")
 NOTHING = Scalar("null")
+_FEW = {TRUTH: ("true", "false"), NOTHING: ("null",)}
 _NAMED = {
     "str": TEXT, "int": NUMBER, "float": NUMBER, "bool": TRUTH,
     "date": TEXT, "datetime": TEXT, "decimal": TEXT,
@@ -116,9 +126,34 @@ def either(several: Iterable[ValueType]) -> ValueType:
     (True, Unknown(), True)
     """
     found = tuple(dict.fromkeys(option for one in several for option in options_of(one)))
+    if len(found) > _MOST:
+        found = tuple(dict.fromkeys(_widened(one) for one in found))
     if len(found) > _MOST or UNKNOWN in found:
         return UNKNOWN
+    found = tuple(one for one in found if _widened(one) is one or _widened(one) not in found)
     return found[0] if len(found) == 1 else Either(found)
+
+
+def _widened(one: _Option) -> _Option:
+    return one.whole if isinstance(one, Scalar) else one
+
+
+def values_of(value: ValueType) -> tuple[str, ...] | None:
+    """Return all values of a type, as JSON; None if there is no bound.
+
+    >>> values_of(either([TRUTH, Scalar("a text", '"a"')])), values_of(either([TEXT, NOTHING]))
+    (('true', 'false', '"a"'), None)
+    """
+    found: list[str] = []
+    for option in options_of(value):
+        match option:
+            case Scalar(value=str(only)):
+                found.append(only)
+            case Scalar() if option in _FEW:
+                found += _FEW[option]
+            case _:
+                return None
+    return tuple(found)
 
 
 @define
@@ -147,11 +182,14 @@ class TypeValues:
 
     def _of(self, node: declarations.Type) -> ValueType:
         match node:
+            case declarations.TypeName("int", int(low), int(high)) if 0 <= high - low < _MOST:
+                return either(Scalar(NUMBER.what, str(one)) for one in range(low, high + 1))
             case declarations.TypeName(name):
                 return _NAMED[name] if name in _NAMED else self._named(name)
             case declarations.Constant(value):
-                is_text = isinstance(value, str)
-                return TRUTH if isinstance(value, bool) else TEXT if is_text else NUMBER
+                whole = NUMBER if not isinstance(value, str) else TEXT
+                whole = TRUTH if isinstance(value, bool) else whole
+                return Scalar(whole.what, json.dumps(value))
             case declarations.RowChoice():
                 return either((TEXT, NUMBER))
             case declarations.ListOf(item):

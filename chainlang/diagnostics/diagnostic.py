@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from attrs import field, frozen
 
@@ -12,14 +12,21 @@ from chainlang.diagnostics.source import Span
 LINTS = frozenset(
     {
         "branch-like-pipe",
+        "constant",
         "equal-samples",
+        "hidden-name",
+        "impossible",
+        "missing-arm",
         "misspelt-model",
         "mixed-operators",
         "model-like-number",
+        "no-effect",
         "nothing-before",
+        "one-candidate",
         "placeholder",
         "retry-at-zero",
         "single-branch",
+        "unreachable",
         "unread",
         "unused-definition",
     }
@@ -27,6 +34,12 @@ LINTS = frozenset(
 """Codes of warnings: the chain is valid, but may not be what its author meant."""
 NOTICES = frozenset({"cache"})
 """Codes of warnings about a run: it continues without something that it can do without."""
+
+
+class Hint(Protocol):
+    """A hint that is made when it is read."""
+
+    def text(self) -> str | None: ...  # noqa: D102
 
 
 Kind = Literal[
@@ -49,8 +62,7 @@ class Diagnostic:
     code: str
     message: str
     span: Span | None = None
-    hint: str | None = None
-    """Suggested correction; alternatives are on separate lines."""
+    _hint: str | Hint | None = None
     kind: Kind | None = field(default=None, kw_only=True)
     """Kind of the subject."""
     subject: str | None = field(default=None, kw_only=True)
@@ -61,6 +73,13 @@ class Diagnostic:
     """Setting of a model, an op or a run that the diagnostic is about."""
     lines: tuple[str, ...] = field(default=(), kw_only=True)
     """Lines below the message, such as the difference of two texts."""
+
+    @property
+    def hint(self) -> str | None:
+        """Suggested correction; alternatives are on separate lines."""
+        if self._hint is None or isinstance(self._hint, str):
+            return self._hint
+        return self._hint.text()
 
     @property
     def severity(self) -> Literal["error", "warning"]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable
 from types import ModuleType
 
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.source import Span
 
+MOST = 20
+"""Maximum number of diagnostics that are shown; the others are counted."""
 _WIDTH = 100  # characters of a source line that are shown
 _COLOURS = {"error": "\x1b[1;31m", "warning": "\x1b[1;33m", "frame": "\x1b[34m", "hint": "\x1b[36m"}
 _RESET = "\x1b[0m"
@@ -18,7 +21,7 @@ _OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202
 
 
 def render(diagnostics: Iterable[Diagnostic], *, colour: bool = False) -> str:
-    """Return the text of diagnostics, separated by empty lines.
+    """Return the text of the first diagnostics, separated by empty lines, and the number of others.
 
     >>> from chainlang.diagnostics.source import Source
     >>> where = Span(Source("3:EE:tiny", "a.chain"), 2, 4)
@@ -30,7 +33,13 @@ def render(diagnostics: Iterable[Diagnostic], *, colour: bool = False) -> str:
       |   ^^
       = hint: write 'E'
     """
-    return "\n\n".join(_page(found, colour) for found in diagnostics)
+    found = tuple(diagnostics)
+    pages = [_page(one, colour) for one in found[:MOST]]
+    if rest := found[MOST:]:
+        kinds = Counter(one.severity for one in rest)
+        counts = (f"{many:,} more {kind}{'s' * (many > 1)}" for kind, many in kinds.items())
+        pages.append(f"and {' and '.join(counts)}")
+    return "\n\n".join(pages)
 
 
 def _page(found: Diagnostic, colour: bool) -> str:

@@ -98,6 +98,10 @@ class StageType:
     """Default temperature."""
     reads_error: bool = False
     """Whether its prompt has the error of the previous reply, inside a `retry`."""
+    is_typed: bool = True
+    """Whether a reply has to fit a type."""
+    given: Mapping[str, Any] = {}
+    """Values of the options for stages that do not give them."""
 
     def is_called(self, name: str) -> bool:
         """Return whether a name is what the type is, spelt out: ``Ensemble``, ``MostCommon``."""
@@ -125,7 +129,7 @@ STAGE_TYPES: Mapping[str, StageType] = {
     for one in (
         StageType(
             "E", "generate", "ensemble", ("UE",),
-            options={**DRAWS, "fresh": TRUTH}, temperature=0.7,
+            options={**DRAWS, "fresh": TRUTH}, temperature=0.7, is_typed=False,
         ),
         StageType("V", "map", "verify"),
         StageType("J", "fold", "judge", ("JF",)),

@@ -7,6 +7,8 @@ in Python source.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
+from functools import lru_cache
 
 from attrs import evolve
 
@@ -78,13 +80,24 @@ def place(token: str, index: int) -> int:
     """
     raw = token.startswith("r")
     quotes = 3 if token.removeprefix("r").startswith('"""') else 1
-    at, length = quotes + raw, len(token) - quotes
-    while index > 0 and at < length:
-        match = None if raw else _ESCAPE.match(token, at, length)
-        at, index = (
-            (match.end(), index - (match["newline"] is None)) if match else (at + 1, index - 1)
-        )
-    return min(at, length)
+    first, length = quotes + raw, len(token) - quotes
+    starts, ends = ((), ()) if raw else _escapes(token, first, length)
+    before = bisect_left(starts, index)  # the escapes that stand before the character
+    return min(first + index if before == 0 else ends[before - 1] + index, length)
+
+
+@lru_cache(maxsize=8)
+def _escapes(token: str, first: int, length: int) -> tuple[list[int], list[int]]:
+    """Return, for each escape of a token, its index in the value, and by how much it moves others.
+
+    A text may have thousands of findings, and each needs two positions.
+    """
+    starts, ends, moved = [], [], first
+    for match in _ESCAPE.finditer(token, first, length):
+        starts.append(match.start() - moved)
+        moved += len(match[0]) - (match["newline"] is None)
+        ends.append(moved)
+    return starts, ends
 
 
 def inside(span: Span, start: int, end: int) -> Span:

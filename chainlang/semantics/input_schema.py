@@ -154,6 +154,15 @@ class RowValidator:
         schema = {} if self.type is None else _schema(self.type, self.types)
         return dict.fromkeys(schema.get("required", ()))
 
+    def optional(self) -> dict[str, Span | None]:
+        """Return the fields with a default that a row may have, with their places in the file."""
+        shape = None if self.type is None else shape_of(self.type, self.types)
+        if shape is not None:
+            fields = (one for one in shape.fields if one.type is not None)
+            return {one.name: one.span for one in fields if one.default is not None}
+        schema = {} if self.type is None else _schema(self.type, self.types)
+        return dict.fromkeys(schema.get("properties", {}).keys() - set(schema.get("required", ())))
+
     @cached_property
     def declared(self) -> frozenset[str] | None:
         """Names of the fields that a row may have; None if it may have any."""

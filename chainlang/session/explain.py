@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from attrs import field, frozen
@@ -21,7 +21,7 @@ from chainlang.runtime.model_swap import SWAP_FACTOR
 from chainlang.session.cost_report import Actual, table
 from chainlang.session.engine_pool import wanted
 from chainlang.session.estimate import Forecast, Forecaster, of_a_row
-from chainlang.session.memory_plan import Memory, amount, memory_of, parts
+from chainlang.session.memory_plan import Memory, amount, contexts_of, memory_of, parts
 from chainlang.session.rows import rows_of
 from chainlang.session.session import analyzed
 from chainlang.settings import MapSettings
@@ -48,6 +48,8 @@ class Explanation:
     """Actual costs of the rows, if they were run."""
     memory: Memory = field(kw_only=True)
     """Memory of the models, and the models that are loaded together."""
+    contexts: Mapping[str, int | None] = field(kw_only=True, factory=dict)
+    """Context of each model in tokens; None if it is the model's own, known when it is loaded."""
     window: int = field(kw_only=True)
     """Maximum number of rows in flight."""
     settings_file: str = field(kw_only=True, default="")
@@ -67,7 +69,8 @@ class Explanation:
 
     def __str__(self) -> str:
         costs = table(self.forecast, self.actual)
-        parts = (self._settings(), self._passes(), self._plan(), self._memory(), costs)
+        plan, contexts = self._plan(), self._contexts()
+        parts = (self._settings(), self._passes(), plan, contexts, self._memory(), costs)
         pages = ("\n".join(one) for one in parts)
         return "\n\n".join([self.chain.strip(), *filter(None, pages)])
 
@@ -89,6 +92,15 @@ class Explanation:
     def _plan(self) -> Iterator[str]:
         yield "PLAN"
         yield from (f"  {line}" for line in render(self.compiled.plan).splitlines())
+
+    def _contexts(self) -> Iterator[str]:
+        """Yield the context of each model, which bounds a prompt and its reply."""
+        if self.contexts:
+            yield "CONTEXT of a prompt and its reply"
+        width = max(map(len, self.contexts), default=0)
+        for name, size in self.contexts.items():
+            said = "the model's own" if size is None else f"{size:,} tokens"
+            yield f"  {name:{width}}  {said}"
 
     def _memory(self) -> Iterator[str]:
         """Yield the memory of the models and the order of swaps, if there are several."""
@@ -147,6 +159,7 @@ def explained(
             forecast,
             actual,
             memory=memory,
+            contexts=contexts_of(named),
             window=settings.window,
             settings_file=settings.file,
             of_file=settings.of_file,

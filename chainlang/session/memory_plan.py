@@ -100,8 +100,27 @@ def _size(one: Engine | Model) -> Size | None:
         return one.size if is_loadable(one) else Size(0)
     if one.engine != "vllm":
         return Size(0)
-    source = tiny.path() if one.source == tiny.NAME else one.source
-    return memory_size.size(os.fspath(source), {it.name: it.value for it in one.settings})
+    return memory_size.size(os.fspath(_source(one)), {it.name: it.value for it in one.settings})
+
+
+def contexts_of(named: Mapping[str, Engine | Model]) -> dict[str, int | None]:
+    """Return the context of each model in tokens, as far as it is known without loading it."""
+    return {name: _context(one) for name, one in named.items()}
+
+
+def _context(one: Engine | Model) -> int | None:
+    if not isinstance(one, Model):
+        ready = not is_loadable(one) or one.loaded
+        return one.reader.context if ready and one.reader is not None else None
+    settings = {it.name: it.value for it in one.settings}
+    if one.engine == "vllm":
+        return memory_size.context(os.fspath(_source(one)), settings)
+    given = settings.get("max_model_len")
+    return given if isinstance(given, int) else None
+
+
+def _source(one: Model) -> str | os.PathLike[str]:
+    return tiny.path() if one.source == tiny.NAME else one.source
 
 
 def _takes_no_memory(one: Engine | Model) -> bool:

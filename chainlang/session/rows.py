@@ -34,7 +34,7 @@ def rows_of(
     """
 
     def check(table: str, columns: Sequence[str]) -> None:
-        raise_errors(header_faults(program.row_validator, table, columns))
+        raise_errors(header_faults(program.row_validator, table, columns, program.read_fields))
 
     reading = Reading(
         encoding=settings.encoding,

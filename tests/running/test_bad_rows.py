@@ -19,7 +19,7 @@ ECHO = FakeEngine(answers=lambda request, index: request.messages[-1].text)
 TYPED = load(
     text="""
 input { query: str, score: int? }
-op tell : generate { user = "{{ query }}" }
+op tell : generate { user = "{% set _ = score %}{{ query }}" }
 main = tell
 """
 )

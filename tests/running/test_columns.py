@@ -194,6 +194,74 @@ def test_headers_of_classes_are_checked_too(tmp_path: Path) -> None:
         chain(ask, input=Closed).map(tables(tmp_path, ["text", "stars"])["csv"], engine=ECHO)
 
 
+TELL = 'op tell : generate { user = "Tell: {{ text }} {{ tone | default(1) }}" }\nmain = '
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet", "pandas"])
+@pytest.mark.parametrize(
+    "main",
+    ["tell", "3:tell::0.7 >> M", "(x = tell) >> E | tell", "$a\na = retry(tell::0.5)"],
+)
+def test_without_an_input_a_header_has_what_prompts_read(
+    main: str, kind: str, tmp_path: Path
+) -> None:
+    engine = FakeEngine()
+    source = tables(tmp_path, ["id", "txet", "query"])[kind]
+    with pytest.raises(SourceError) as raised:
+        load(text=TELL + main).map(source, engine=engine)
+    said = str(raised.value)
+    assert "no column 'text', which a prompt reads in every row" in said
+    assert "did you mean the column 'txet'? rename it: --rename txet=text" in said
+    assert "1 | op tell" in said
+    assert engine.submitted == 0
+
+
+@pytest.mark.parametrize(
+    ("main", "columns"),
+    [
+        ("fallback(tell, E)", ["query"]),
+        ('each(tell, over="items", item="text")', ["items"]),
+        ('route(by="kind", arms={"a": tell}, default=E)', ["kind", "query"]),
+        ("(text = E) >> tell", ["question"]),  # a single text is the query
+        ("tell", ["text", "tone"]),
+    ],
+)
+def test_what_a_row_may_do_without_is_no_fault_of_a_header(
+    main: str, columns: list[str], tmp_path: Path
+) -> None:
+    list(load(text=TELL + main).map(tables(tmp_path, columns)["csv"], engine=ECHO))
+
+
+def test_a_header_without_a_query_is_a_fault_where_it_has_several_columns(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="no column 'query', which a prompt reads"):
+        chain("E >> J").map(tables(tmp_path, ["question", "topic"])["csv"], engine=ECHO)
+    (found,) = chain("E").map(tables(tmp_path, ["question"])["csv"], engine=ECHO)
+    assert found.answer == "x"
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet", "polars"])
+def test_a_misspelt_column_with_a_default_is_a_fault(kind: str, tmp_path: Path) -> None:
+    source = tables(tmp_path, ["text", "lnag"])[kind]
+    with pytest.raises(SourceError) as raised:
+        LOOSE.map(source, engine=ECHO)
+    said = str(raised.value)
+    assert "no column 'lang', but 'lnag', which `input` lacks" in said
+    assert "--rename lnag=lang" in said
+    assert "declare it: lnag: str?" in said
+
+
+@pytest.mark.parametrize("other", ["lang_2", "lang2", "langs", "language", "stars", "land_name"])
+def test_another_column_is_no_misspelling(other: str, tmp_path: Path) -> None:
+    (found,) = LOOSE.map(tables(tmp_path, ["text", other])["csv"], engine=ECHO)
+    assert (found.answer, found[other]) == ("en: x", "x")
+
+
+def test_a_misspelt_column_of_a_class_is_a_fault(tmp_path: Path) -> None:
+    ask = op("ask", user="{{ text }} {{ lang }}")()
+    with pytest.raises(SourceError, match="no column 'lang', but 'lagn'"):
+        chain(ask, input=Review).map(tables(tmp_path, ["text", "lagn"])["csv"], engine=ECHO)
+
+
 def test_a_chain_without_an_input_takes_any_columns(tmp_path: Path) -> None:
     (found,) = chain("E").map(tables(tmp_path, ["query", "b"])["csv"], engine=ECHO)
     assert found.answer == "x"

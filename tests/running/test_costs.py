@@ -129,3 +129,17 @@ def test_of_prompts_that_nobody_can_read_it_says_so() -> None:
 def test_there_is_nothing_to_analyze_without_rows() -> None:
     with pytest.raises(SettingError, match="there are no rows to analyze"):
         QA.explain(analyze=True)
+
+
+def test_explain_shows_the_context_of_each_model() -> None:
+    text = """
+model small = vllm("a/model", max_model_len=4096)
+model far = openai("gpt", base_url="http://127.0.0.1:1/v1", max_model_len=8192)
+model own = openai("gpt-2", base_url="http://127.0.0.1:1/v1")
+main = E:small >> V:far >> J:own >> J:tiny
+"""
+    found = load(text=text).explain()
+    assert found.contexts == {"small": 4096, "far": 8192, "own": None, "tiny": 1024}
+    assert "CONTEXT of a prompt and its reply\n  small  4,096 tokens\n" in str(found)
+    assert "\n  own    the model's own\n" in str(found)
+    assert chain("E").explain(engine=FakeEngine(context=77)).contexts == {"tiny": 77}

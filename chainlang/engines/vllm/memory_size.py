@@ -92,6 +92,18 @@ def size(model: str, settings: Mapping[str, Any]) -> Size | None:
     return Size(weights, int(legacy) << 30 if legacy else cpu_cache(prompt), _CPU_OTHER)
 
 
+def context(model: str, settings: Mapping[str, Any]) -> int | None:
+    """Return the context of a model in tokens, from its settings or its files; None if unknown.
+
+    That of a model with scaled position encodings is known when it is loaded.
+    """
+    given = settings.get("max_model_len")
+    folder = None if given else folder_of(model, settings.get("revision"))
+    config = {} if folder is None else _config(folder)
+    scaled = config.get("rope_scaling")
+    return given or (None if scaled else config.get("max_position_embeddings"))
+
+
 def cpu_cache(prompt: int) -> int:
     """Return the size of the key-value cache on the CPU; `prompt` is that of a full-length prompt.
 
