@@ -15,7 +15,7 @@ from chainlang.runtime.ports.dedup import SharedPort
 from chainlang.runtime.ports.port import Port, layers
 from chainlang.runtime.ports.recording import Memory, RecordedPort
 from chainlang.runtime.ports.stack import OpenPort
-from chainlang.session.estimate import Forecast, Forecaster, Predicted
+from chainlang.session.estimate import CostEstimator, Estimate, Predicted
 from chainlang.store import Journal
 
 
@@ -81,7 +81,7 @@ class Actual:
 class Costs:
     """Predicted and actual costs of a run."""
 
-    predicted: Forecast
+    predicted: Estimate
     actual: Actual
 
     def __str__(self) -> str:
@@ -92,7 +92,7 @@ class Costs:
 class CostMeter:
     """Measures the costs of a run, as the difference of metrics at its end and its start."""
 
-    forecaster: Forecaster
+    estimator: CostEstimator
     engines: Mapping[str, Engine]
     ports: PortFactory
     before: Mapping[int, Metrics]
@@ -100,11 +100,11 @@ class CostMeter:
 
     @classmethod
     def begin(
-        cls, forecaster: Forecaster, engines: Mapping[str, Engine], ports: PortFactory
+        cls, estimator: CostEstimator, engines: Mapping[str, Engine], ports: PortFactory
     ) -> CostMeter:
         """Start measuring: save the current metrics of the engines."""
         before = {id(one): one.metrics for one in engines.values()}
-        return cls(forecaster, engines, ports, before, time.monotonic())
+        return cls(estimator, engines, ports, before, time.monotonic())
 
     def costs(self, failed: int, events: Mapping[str, int], before: int = 0) -> Costs:
         """Return the predicted and the actual costs, with the number of failed rows and events.
@@ -127,33 +127,33 @@ class CostMeter:
             self.ports.from_cache,
             self.ports.shared,
         )
-        return Costs(self.forecaster.forecast(), actual)
+        return Costs(self.estimator.estimate(), actual)
 
 
 # ---------------------------------------------------------------- as a page
 
 
-def table(forecast: Forecast, actual: Actual | None = None) -> Iterator[str]:
+def table(estimate: Estimate, actual: Actual | None = None) -> Iterator[str]:
     """Yield the lines of a cost report: written, predicted and actual costs of each model."""
-    number = forecast.rows
+    number = estimate.rows
     if number is None:
         yield "COST OF A ROW, where nothing fails"
     else:
-        equal = f", {forecast.equal:,} of them equal to others" if forecast.equal else ""
+        equal = f", {estimate.equal:,} of them equal to others" if estimate.equal else ""
         yield f"COST OF {number:,} ROW{'' if number == 1 else 'S'}{equal}, where nothing fails"
     engines = {} if actual is None else actual.engines
     asked = {name for title in engines for name in title.split(", ")}
-    titles = [*engines, *(name for name in forecast.models if name not in asked)]
+    titles = [*engines, *(name for name in estimate.models if name not in asked)]
     rows: list[tuple[str, ...]] = []
     for title in titles:
         rows.append((title, "as written", "predicted", *(["actual"] if actual else [])))
-        one = sum((forecast.models[name] for name in title.split(", ")), Predicted())
+        one = sum((estimate.models[name] for name in title.split(", ")), Predicted())
         rows += _rows(one, engines.get(title), counted=number is not None)
     widths = [max(map(len, column)) for column in zip_longest(*rows, fillvalue="")]
     for row in rows:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=False))
         yield f"  {'  '.join(cells)}".rstrip()
-    yield from (f"  {line}" for line in _notes(forecast, actual))
+    yield from (f"  {line}" for line in _notes(estimate, actual))
 
 
 def _rows(one: Predicted, done: Metrics | None, *, counted: bool) -> Iterator[tuple[str, ...]]:
@@ -196,15 +196,15 @@ def _most(number: Range) -> str:
     return "not known" if number.most is None else f"up to {number.most:,}" if number.most else "0"
 
 
-def _notes(forecast: Forecast, actual: Actual | None) -> Iterator[str]:
+def _notes(estimate: Estimate, actual: Actual | None) -> Iterator[str]:
     """Yield the notes below the table, and explanations of some figures."""
-    tokens = _most(forecast.path_tokens)
-    path = "1 request" if forecast.path == ONE else f"{forecast.path} requests, one after another"
+    tokens = _most(estimate.path_tokens)
+    path = "1 request" if estimate.path == ONE else f"{estimate.path} requests, one after another"
     yield f"longest path of a row: {path}; {tokens} output tokens"
-    if forecast.sharing:
+    if estimate.sharing:
         yield "requests at temperature 0 that turn out equal are asked once"
-    if forecast.rows is not None:
-        yield from _meanings(forecast)
+    if estimate.rows is not None:
+        yield from _meanings(estimate)
     if actual is not None:
         for number, what in (
             (actual.shared, "requests had the reply to an equal one"),
@@ -223,9 +223,9 @@ def _notes(forecast: Forecast, actual: Actual | None) -> Iterator[str]:
         yield f"it took {actual.seconds:.1f} s"
 
 
-def _meanings(forecast: Forecast) -> Iterator[str]:
-    known = {name: one for name, one in forecast.models.items() if name in forecast.blocks}
-    sizes = {forecast.blocks[name] for name in known} - {None}
+def _meanings(estimate: Estimate) -> Iterator[str]:
+    known = {name: one for name, one in estimate.models.items() if name in estimate.blocks}
+    sizes = {estimate.blocks[name] for name in known} - {None}
     if sizes:
         blocks = " or ".join(str(size) for size in sorted(filter(None, sizes)))
         yield f"computed: the block bound, from an empty cache, in blocks of {blocks} tokens"
@@ -236,8 +236,8 @@ def _meanings(forecast: Forecast) -> Iterator[str]:
         )
     if long := sum(one.too_long for one in known.values()):
         yield f"prompts that do not fit into the context of their model: {long:,}"
-    if forecast.unfit:
-        left_out = f"rows that can't be run, and are left out: {forecast.unfit:,}"
-        yield f"{left_out}; the first: {forecast.misfit}"
-    for name, why in forecast.unread.items():
+    if estimate.unfit:
+        left_out = f"rows that can't be run, and are left out: {estimate.unfit:,}"
+        yield f"{left_out}; the first: {estimate.misfit}"
+    for name, why in estimate.unread.items():
         yield f"prompt tokens of {name} are not known before running: {why}"

@@ -54,7 +54,7 @@ class Predicted:
 
 
 @frozen
-class Forecast:
+class Estimate:
     """Predicted costs of rows, or of any row if none are given."""
 
     models: Mapping[str, Predicted]
@@ -79,7 +79,7 @@ class Forecast:
 
 
 @define(eq=False)
-class Forecaster:
+class CostEstimator:
     """Streaming cost estimator: counts rows as they are read, and keeps only hashes of them."""
 
     found: Compiled
@@ -101,7 +101,7 @@ class Forecaster:
     @classmethod
     def of(
         cls, found: Compiled, named: Mapping[str, Engine | Model], settings: RowSettings
-    ) -> Forecaster:
+    ) -> CostEstimator:
         """Return the estimator of a compiled chain, with the prompt readers of its models."""
         return cls(found, readers_of(named, settings), settings.window)
 
@@ -172,11 +172,11 @@ class Forecaster:
             now += Predicted(shared=spared, bound=computed, too_long=int(not one.fits))
         return now
 
-    def forecast(self) -> Forecast:
+    def estimate(self) -> Estimate:
         """Return the predicted costs of all rows so far."""
         names = counts(self.found.naive).models
         plan = self.found.plan
-        return Forecast(
+        return Estimate(
             {name: self._models.get(name, Predicted()) for name in names},
             self._way.path,
             self._way.path_tokens,
@@ -190,11 +190,11 @@ class Forecaster:
         )
 
 
-def of_a_row(found: Compiled) -> Forecast:
+def of_a_row(found: Compiled) -> Estimate:
     """Return the predicted costs of any row."""
     planned, written = counts(found.plan), counts(found.naive)
     models = {
         name: Predicted(planned.models.get(name, Cost()), cost)
         for name, cost in written.models.items()
     }
-    return Forecast(models, planned.path, planned.path_tokens)
+    return Estimate(models, planned.path, planned.path_tokens)

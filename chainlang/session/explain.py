@@ -20,7 +20,7 @@ from chainlang.plan.render import render
 from chainlang.runtime.model_swap import SWAP_FACTOR
 from chainlang.session.cost_report import Actual, table
 from chainlang.session.engine_pool import wanted
-from chainlang.session.estimate import Forecast, Forecaster, of_a_row
+from chainlang.session.estimate import CostEstimator, Estimate, of_a_row
 from chainlang.session.memory_plan import Memory, amount, contexts_of, memory_of, parts
 from chainlang.session.rows import rows_of
 from chainlang.session.session import analyzed
@@ -32,7 +32,7 @@ class Explanation:
     """Explanation of a chain: the effect of each pass, the plan, and the costs.
 
     It prints as a page. Its values are `compiled`, the costs of a row, which are `cost` and
-    `naive`, and those of all rows, `forecast` and `actual`.
+    `naive`, and those of all rows, `estimate` and `actual`.
 
     >>> from chainlang import chain
     >>> found = chain("9:E >> M").explain(outputs="answer")
@@ -42,7 +42,7 @@ class Explanation:
 
     chain: str
     compiled: Compiled
-    forecast: Forecast
+    estimate: Estimate
     """Predicted costs of the rows, or of any row if none are given."""
     actual: Actual | None = None
     """Actual costs of the rows, if they were run."""
@@ -68,7 +68,7 @@ class Explanation:
         return counts(self.compiled.naive)
 
     def __str__(self) -> str:
-        costs = table(self.forecast, self.actual)
+        costs = table(self.estimate, self.actual)
         plan, contexts = self._plan(), self._contexts()
         parts = (self._settings(), self._passes(), plan, contexts, self._memory(), costs)
         pages = ("\n".join(one) for one in parts)
@@ -152,11 +152,11 @@ def explained(
     named = wanted(found.plan, program.items, settings)
     memory = memory_of(found.plan, named, settings)
 
-    def page(forecast: Forecast, actual: Actual | None = None) -> Explanation:
+    def page(estimate: Estimate, actual: Actual | None = None) -> Explanation:
         return Explanation(
             text,
             found,
-            forecast,
+            estimate,
             actual,
             memory=memory,
             contexts=contexts_of(named),
@@ -170,10 +170,10 @@ def explained(
         raise error_of("setting", "there are no rows to analyze", hint)
     if rows is None:
         return page(of_a_row(found))
-    forecaster = Forecaster.of(found, named, settings)
+    estimator = CostEstimator.of(found, named, settings)
     if not analyze:
-        for _ in forecaster.watch(rows_of(rows, program, settings, Extent())):
+        for _ in estimator.watch(rows_of(rows, program, settings, Extent())):
             pass
-        return page(forecaster.forecast())
-    costs = analyzed(program, rows, settings, forecaster)
+        return page(estimator.estimate())
+    costs = analyzed(program, rows, settings, estimator)
     return page(costs.predicted, costs.actual)

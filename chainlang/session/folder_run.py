@@ -33,7 +33,7 @@ from chainlang.semantics.record import Record
 from chainlang.semantics.row_failure import RowFailure
 from chainlang.session.cost_report import CostMeter, Costs, PortFactory
 from chainlang.session.engine_pool import wanted
-from chainlang.session.estimate import Forecaster
+from chainlang.session.estimate import CostEstimator
 from chainlang.session.prepare import prepare
 from chainlang.session.reuse import reused
 from chainlang.session.rows import Rows
@@ -187,12 +187,12 @@ class FolderRun:
         rows = Rows.of(source, program, settings, extent)
         prepared = prepare(program, settings)
         engines = prepared.engines
-        forecaster: Forecaster | None = None
+        estimator: CostEstimator | None = None
         if settings.analyze:
             compiled = planned(program, settings)
             named = wanted(compiled.plan, program.items, settings)
-            forecaster = Forecaster.of(compiled, named, settings)
-            rows.watch(forecaster.watch)
+            estimator = CostEstimator.of(compiled, named, settings)
+            rows.watch(estimator.watch)
         with RunFolder.create(
             out,
             evolve(about, models={name: _promised(one) for name, one in engines.items()}),
@@ -210,7 +210,7 @@ class FolderRun:
             private=_has_secrets(program, settings),
         ) as folder:
             ports = PortFactory(prepared.open_port, folder.journal)
-            meter = None if forecaster is None else CostMeter.begin(forecaster, engines, ports)
+            meter = None if estimator is None else CostMeter.begin(estimator, engines, ports)
             prepared = evolve(prepared, date=folder.date or prepared.date)
             if settings.progress is not None:
                 for message in reused(folder, prepared, rows):

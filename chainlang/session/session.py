@@ -16,7 +16,7 @@ from chainlang.semantics.outputs import Outputs
 from chainlang.semantics.record import Record
 from chainlang.semantics.row_failure import RowFailure
 from chainlang.session.cost_report import CostMeter, Costs, PortFactory
-from chainlang.session.estimate import Forecaster
+from chainlang.session.estimate import CostEstimator
 from chainlang.session.prepare import prepare
 from chainlang.session.result import Result, result_of
 from chainlang.session.rows import rows_of, start_of
@@ -37,12 +37,14 @@ def results(program: Program, source: Any, settings: MapSettings) -> Iterator[Re
     return _results(run(prepared, rows), prepared.plan.outputs, settings.on_error)
 
 
-def analyzed(program: Program, source: Any, settings: MapSettings, forecaster: Forecaster) -> Costs:
+def analyzed(
+    program: Program, source: Any, settings: MapSettings, estimator: CostEstimator
+) -> Costs:
     """Run the rows of a source as `results` does, and return their costs."""
-    rows = forecaster.watch(rows_of(source, program, settings, Extent()))
+    rows = estimator.watch(rows_of(source, program, settings, Extent()))
     prepared = prepare(program, settings, ordered=settings.ordered)
     ports = PortFactory(prepared.open_port)
-    meter = CostMeter.begin(forecaster, prepared.engines, ports)
+    meter = CostMeter.begin(estimator, prepared.engines, ports)
     failed, events = 0, Counter[str]()
     for outcome in run(evolve(prepared, open_port=ports.open), rows):
         if outcome.failure is not None and settings.on_error == "raise":

@@ -20,7 +20,7 @@ from chainlang.runtime.run_loop import run
 from chainlang.semantics.input_schema import record_of
 from chainlang.semantics.record import events_of
 from chainlang.session.cost_report import CostMeter, Costs, PortFactory
-from chainlang.session.estimate import Forecaster, Predicted
+from chainlang.session.estimate import CostEstimator, Predicted
 from tests.laws import law
 from tests.laws.control import BOUND, ROWS, chains
 from tests.laws.test_passes import OPS, improvable, wanted
@@ -40,9 +40,9 @@ def told(
     found = compiled(Program(node, OPS, BOUND), passes=passes, outputs=outputs)  # type: ignore[arg-type]
     ports = PortFactory(stacked)
     engines = dict.fromkeys(found.naive.models, engine)
-    forecaster = Forecaster(found, dict.fromkeys(found.naive.models, engine.reader), window=2)
-    meter = CostMeter.begin(forecaster, engines, ports)
-    starts = forecaster.watch(record_of({**row, "id": None}) for row in rows)
+    estimator = CostEstimator(found, dict.fromkeys(found.naive.models, engine.reader), window=2)
+    meter = CostMeter.begin(estimator, engines, ports)
+    starts = estimator.watch(record_of({**row, "id": None}) for row in rows)
     outcomes = list(run(Prepared(found.plan, engines, window=2, open_port=ports.open), starts))
     well = all(one.flow is not None and not events_of(one.flow) for one in outcomes)
     return meter.costs(0, {}) if well else None

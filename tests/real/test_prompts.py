@@ -39,7 +39,7 @@ def test_prompts_are_predicted_to_the_token(real_engine: VllmEngine) -> None:
     rows = [{"query": text_of(row)} for name in SETS for row in questions(name)[:2]]
     qa = load(text='main = 2:E(max_tokens=1, cut="keep") & E:tiny:0(max_tokens=1, cut="keep")')
     found = qa.explain(rows, engine=real_engine, analyze=True)
-    (said,), (done,) = found.forecast.models.values(), found.actual.engines.values()  # type: ignore[union-attr]
+    (said,), (done,) = found.estimate.models.values(), found.actual.engines.values()  # type: ignore[union-attr]
     assert said.cost.prompt_tokens.least == said.cost.prompt_tokens.most
     assert done.usage.prompt_tokens == said.cost.prompt_tokens.least
     assert done.usage.prompt_tokens - done.usage.cached_tokens == said.bound

@@ -53,7 +53,7 @@ def test_map_and_run_keep_the_same_account(tmp_path: Path) -> None:
     found = QA.explain(ROWS, engine=FakeEngine(), analyze=True)
     assert found.actual is not None
     run = costs(tmp_path / "run", FakeEngine())
-    assert found.forecast == run.predicted
+    assert found.estimate == run.predicted
     assert found.actual.engines == run.actual.engines
 
 
@@ -94,8 +94,8 @@ class Keeping(FakeEngine):
 
 def test_models_of_one_engine_share_its_prefixes() -> None:
     rows = ["the same beginning of every question, and then " + end for end in ("a", "b", "b")]
-    alone = chain("E:a & E:b").explain(rows, engine={"a": Keeping(), "b": Keeping()}).forecast
-    together = chain("E:a & E:b").explain(rows, engine=Keeping()).forecast
+    alone = chain("E:a & E:b").explain(rows, engine={"a": Keeping(), "b": Keeping()}).estimate
+    together = chain("E:a & E:b").explain(rows, engine=Keeping()).estimate
     assert alone.equal == 1
     assert [one.bound for one in alone.models.values()] == [16, 16]
     assert [one.bound for one in together.models.values()] == [16, 0 + 8]
@@ -111,7 +111,7 @@ def test_rows_that_are_counted_are_not_kept() -> None:
     qa.explain(["what is loaded when it is needed"], engine=Keeping())
     tracemalloc.start()
     try:
-        assert qa.explain(rows(), engine=FakeEngine()).forecast.rows == 200
+        assert qa.explain(rows(), engine=FakeEngine()).estimate.rows == 200
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

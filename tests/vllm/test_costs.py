@@ -40,7 +40,7 @@ def explained(text: str, engine: VllmEngine, **settings: Any) -> Explanation:
 @pytest.mark.parametrize("text", ["3:tell", "tell & 2:tell::1.2", "tell::0", "3:tell >> M"])
 def test_first_prompts_are_counted_to_the_token(text: str, random_engine: VllmEngine) -> None:
     found = explained(text, random_engine)
-    (said,), (done,) = found.forecast.models.values(), found.actual.engines.values()  # type: ignore[union-attr]
+    (said,), (done,) = found.estimate.models.values(), found.actual.engines.values()  # type: ignore[union-attr]
     assert said.cost.prompt_tokens.least == said.cost.prompt_tokens.most
     assert done.usage.prompt_tokens == said.cost.prompt_tokens.least
     assert done.usage.calls == said.cost.samples.least
@@ -61,7 +61,7 @@ def test_what_vllm_did_is_within_what_was_predicted(
     text: str, settings: dict[str, Any], random_engine: VllmEngine
 ) -> None:
     found = explained(text, random_engine, **settings)
-    (said,), (done,) = found.forecast.models.values(), found.actual.engines.values()  # type: ignore[union-attr]
+    (said,), (done,) = found.estimate.models.values(), found.actual.engines.values()  # type: ignore[union-attr]
     usage = done.usage
     for number, bounds in (
         (done.requests, said.cost.requests),
@@ -74,7 +74,7 @@ def test_what_vllm_did_is_within_what_was_predicted(
     assert said.cost.prompt_tokens.least <= usage.prompt_tokens <= most
     assert said.bound <= usage.prompt_tokens - usage.cached_tokens
     assert done.steps is not None
-    assert done.steps >= found.forecast.path.least
+    assert done.steps >= found.estimate.path.least
 
 
 def test_a_tokenizer_alone_reads_as_the_engine_does(model: Path, random_engine: VllmEngine) -> None:
@@ -93,7 +93,7 @@ def test_a_model_is_not_loaded_to_be_explained(
 ) -> None:
     monkeypatch.setattr(VllmEngine, "__init__", None)
     qa = load(text=f'model m = vllm("{model}", max_model_len=400)\n{OPS}\nmain = 4:tell:m')
-    found = qa.explain(ROWS).forecast.models["m"]
+    found = qa.explain(ROWS).estimate.models["m"]
     prompts = [random_engine.reader.token_ids(_prompt(row)) for row in ROWS for _ in range(4)]
     assert found.cost.prompt_tokens.most == sum(map(len, prompts))
     assert found.bound == bound(prompts, 32)
@@ -108,5 +108,5 @@ def _prompt(row: dict[str, str]) -> list[Message]:
 def test_prompts_that_do_not_fit_are_told_before_they_fail(model: Path) -> None:
     qa = load(text=f'model m = vllm("{model}", max_model_len=50)\n{OPS}\nmain = 4:tell:m')
     found = qa.explain(ROWS)
-    assert found.forecast.models["m"].too_long == len(ROWS)
+    assert found.estimate.models["m"].too_long == len(ROWS)
     assert "prompts that do not fit into the context of their model: 9" in str(found)
