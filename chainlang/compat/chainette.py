@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeAlias
 
 from attrs import evolve, field, frozen
 
+from chainlang.analysis.template_reads import template_reads
 from chainlang.api.chain import Chain as Built
 from chainlang.api.chain import refuse
 from chainlang.api.combinators import branch, function, join
@@ -87,16 +88,20 @@ class Step:
         return evolve(made, items=(*_REGISTERED.get(self.engine_name, ()), *made.items))
 
     def _template(self, text: str, before: _Before) -> str:
-        """Return a template after definitions of the names that a chain calls differently."""
+        """Return a template with the paths that a chain has for the names in it."""
         fed = "candidate" if before.candidates else before.part
         called = {id_: label for id_, label in before.labels.items() if id_ != label}
-        called["chain_input"] = "{" + ", ".join(f'"{n}": {n}' for n in _fields(before.row)) + "}"
+        row = ", ".join(f'"{name}": {name}' for name in _fields(before.row))
+        called["chain_input"] = f"({{{row}}})"
         if fed is not None:
             called |= {name: f"{fed}.{name}" for name in _fields(self.input_model)}
         if before.candidates and before.part is not None:
             called |= {id_: "candidate" for id_, one in before.labels.items() if one == before.part}
-        read = variables(text)
-        text = "".join(f"{{% set {n} = {called[n]} %}}" for n in called if n in read) + text.strip()
+        text = text.strip()
+        found = {one.start: one.root for one in template_reads(text) if not one.own}
+        for start, name in sorted(found.items(), reverse=True):
+            if name in called:
+                text = f"{text[:start]}{called[name]}{text[start + len(name) :]}"
         unclear = {name for name in variables(text) if name in before.several}
         if unclear:
             refuse(

@@ -196,6 +196,35 @@ def test_an_id_that_repeats_has_a_number_and_templates_read_its_last_part() -> N
     assert asked[1:] == ["French: b1", "French: b2 b2", "Tell: b3 b1"]
 
 
+def test_names_of_templates_become_paths_wherever_they_stand() -> None:
+    text = """{% for brand in [brand, extract.brand | upper] if brand %}{{ brand }} {% endfor %}
+{% set price = price * 2 %}{{ price }} {{ "brand" }} {{ chain_input.text ~ brand }}
+{{ chain_input }} {% if source is defined %}{{ source }}{% endif %}"""
+    made = Chain(name="x", steps=[EXTRACT, step("tell", text, output_model=Note)])
+    assert (
+        """
+  {% for brand in [candidate.brand, candidate.brand | upper] if brand %}{{ brand }} {% endfor %}
+{% set price = candidate.price * 2 %}{{ price }} {{ "brand" }} \
+{{ ({"text": text, "source": source}).text ~ candidate.brand }}
+{{ ({"text": text, "source": source}) }} {% if source is defined %}{{ source }}{% endif %}\
+""".strip()
+        in str(made)
+    )
+    asked: list[str] = []
+
+    def answer(request: Request, index: int) -> str:
+        asked.append(request.messages[-1].text)
+        return '{"note": "so"}' if index or "Extract" not in asked[-1] else product("b", 2)
+
+    made(Raw(text="t"), engine=FakeEngine(answers=answer))
+    assert asked[1].split() == [
+        "b", "B", "4.0", "brand", "tb", '{"text":', '"t",', '"source":', '"somewhere"}',
+        "somewhere",
+    ]  # fmt: skip
+    same = [step("a", "A {{brand}}"), step("b", "B {{brand}}")]  # both have the fields of the row
+    assert 'user = "B {{candidate.brand}}"' in str(Chain(name="x", steps=same))
+
+
 def test_branches_of_one_name_and_ids_that_are_no_labels() -> None:
     steps = [EXTRACT, [Branch(name="a b", steps=[FR]), Branch(name="a-b", steps=[FR])]]
     result = Chain(name="x", steps=steps)(Raw(text="iPhone"), engine=engine())
