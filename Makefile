@@ -15,13 +15,16 @@ NO_VLLM := --ignore=tests/vllm --ignore=chainlang/engines/vllm  # it takes long 
 
 unexport PYTHONDONTWRITEBYTECODE  # compiled tests are collected in half the time
 
-.PHONY: quick demo test test-vllm test-real test-others lint check bench soak test-oldest-lark format clean
+.PHONY: quick demo demo-real test test-vllm test-real test-others lint check bench soak test-oldest-lark format clean
 
 quick: $(READY)  ## in a few minutes: what needs no vLLM, with few examples of each law
 	$(PYTEST) $(ON_ALL_CORES) $(NO_VLLM) -m "not slow and not vllm" --hypothesis-profile=quick
 
 demo: $(VLLM_READY)  ## the main job: a chain on vLLM, over a file of questions
 	@$(BIN)/python examples/demo.py
+
+demo-real: $(REAL_READY)  ## three chains on a real model, over real questions: where the time goes
+	@$(BIN)/python examples/demo_real.py
 
 # One after the other: a busy second process makes vLLM on a CPU many times slower.
 test: test-vllm test-real test-others  ## all tests

@@ -96,7 +96,7 @@ SUITES: dict[str, Suite] = {
         ],
     ),
     "real model": Suite(
-        "12 chains and 100 questions on a real model",
+        "12 chains and 200 questions on a real model, and its demo",
         lambda size: ["pytest", "-q", "-m", "law and real", "--hypothesis-profile=soak"],
     ),
     "fuzz": Suite(
