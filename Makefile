@@ -47,10 +47,8 @@ lint: $(READY)  ## style, types and layers
 	$(BIN)/chainlang fmt --check examples/*.chain
 
 test-oldest-lark: $(READY)  ## the notation's tests on the oldest lark that is supported
-	$(PYTHON) -m venv $(VENV)-oldest
-	$(VENV)-oldest/bin/pip install -q --disable-pip-version-check -e . "lark==1.2.2" \
-		hypothesis pytest pytest-xdist
-	$(VENV)-oldest/bin/python -m pytest -q $(ON_ALL_CORES) --hypothesis-profile=quick \
+	$(PIP) --no-deps --upgrade --target $(VENV)-oldest "lark==1.2.2"
+	PYTHONPATH=$(CURDIR)/$(VENV)-oldest $(PYTEST) $(ON_ALL_CORES) --hypothesis-profile=quick \
 		-m "not slow" tests/notation tests/laws
 
 check: lint demo test test-oldest-lark  ## everything that CI runs

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -61,7 +60,7 @@ def spawn(*arguments, **options):
         [sys.executable, "-m", "chainlang", *arguments],
         capture_output=True,
         check=False,
-        timeout=60,
+        timeout=120,
         **options,
     )
 
@@ -133,8 +132,11 @@ def test_an_interrupt_ends_with_130(monkeypatch, run):
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 def test_a_signal_ends_with_130():
     program = (
-        "import chainlang.cli.fmt, sys; from chainlang.cli import main\n"
-        "print('ready', flush=True); main(['fmt', '-'])"
+        "import sys; from types import SimpleNamespace; from chainlang.cli import main\n"
+        "read = sys.stdin.buffer.read\n"
+        "waiting = SimpleNamespace(read=lambda: print('ready', flush=True) or read())\n"
+        "sys.stdin = SimpleNamespace(buffer=waiting)\n"
+        "main(['fmt', '-'])"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", program],
@@ -143,9 +145,8 @@ def test_a_signal_ends_with_130():
         stderr=subprocess.PIPE,
     )
     assert process.stdout.readline() == b"ready\n"
-    time.sleep(0.1)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=120)
     assert (process.returncode, err) == (130, b"")
 
 
@@ -246,7 +247,7 @@ def on_terminal(*arguments, **environment):
         stdin=subprocess.DEVNULL,
         env={**os.environ, **environment},
         check=False,
-        timeout=60,
+        timeout=120,
     )
     os.close(theirs)
     written = b""
@@ -378,7 +379,7 @@ def test_a_broken_pipe_is_quiet(text):
         stdout=writing,
         stderr=subprocess.PIPE,
         check=False,
-        timeout=60,
+        timeout=120,
     )
     os.close(writing)
     assert (done.returncode, done.stderr) == (0, b"")
@@ -389,5 +390,5 @@ def test_the_script_and_the_module_are_one():
     script = Path(sys.executable).with_name("chainlang")
     if not script.exists():
         pytest.skip("the package is not installed here")
-    done = subprocess.run([script, "--version"], capture_output=True, check=True, timeout=60)
+    done = subprocess.run([script, "--version"], capture_output=True, check=True, timeout=120)
     assert done.stdout == spawn("--version").stdout
