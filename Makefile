@@ -11,7 +11,7 @@ REAL_READY := $(VENV)/.ready-real-model
 PIP := $(BIN)/pip install -q --disable-pip-version-check
 PYTEST := $(BIN)/python -m pytest -q
 ON_ALL_CORES := -n auto --dist worksteal
-NO_VLLM := --ignore=tests/vllm --ignore=chainlang/engines/vllm  # it takes long to import
+NO_VLLM := $(addprefix --ignore=,tests/vllm tests/real chainlang/engines/vllm)  # long imports
 
 unexport PYTHONDONTWRITEBYTECODE  # compiled tests are collected in half the time
 

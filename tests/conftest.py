@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import os
 import shutil
 from collections.abc import Callable, Generator
@@ -75,13 +76,13 @@ def pytest_collect_file() -> Generator[None, list[pytest.Collector], list[pytest
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if any(item.path.is_relative_to(folder) for folder in ON_VLLM):
-            item.add_marker("vllm")
-        if item.path.is_relative_to(ON_REAL):
-            item.add_marker("real")
-        if any(item.path.is_relative_to(folder) for folder in OF_RUNS):
-            item.add_marker(pytest.mark.filterwarnings("ignore::chainlang.ChainlangWarning"), False)
+    for path, inside in itertools.groupby(items, lambda item: item.path):
+        marks = [pytest.mark.vllm] if any(map(path.is_relative_to, ON_VLLM)) else []
+        marks += [pytest.mark.real] if path.is_relative_to(ON_REAL) else []
+        if any(map(path.is_relative_to, OF_RUNS)):
+            marks.append(pytest.mark.filterwarnings("ignore::chainlang.ChainlangWarning"))
+        for item, mark in itertools.product(inside, marks):
+            item.add_marker(mark, append=False)
 
 
 def pytest_collection_finish() -> None:

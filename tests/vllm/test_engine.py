@@ -172,51 +172,51 @@ def test_an_aborted_request_leaves_vllm_idle(random_engine: VllmEngine) -> None:
     assert collect([random_engine], [running.id])
 
 
-def test_a_broken_engine_gives_every_request_back(
+def test_an_engine_from_its_loading_to_its_end(
     model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    engine = VllmEngine(model, max_num_seqs=2, max_model_len=128)
-    try:
-        assert engine._loaded is not None
-
-        def broken() -> None:
-            raise RuntimeError("out of memory")
-
-        monkeypatch.setattr(engine._loaded.engine, "step", broken)
-        found = replies(engine, ask(), ask(count=3))
-        found += replies(engine, ask())
-        for one in found:
-            assert isinstance(one, Failure)
-            assert (one.kind, one.message) == ("engine", "vLLM failed: RuntimeError: out of memory")
-    finally:
-        engine.close()
-    with pytest.raises(EngineError, match="the engine is closed"):
-        engine.submit([ask()])
-
-
-def test_the_context_can_be_made_smaller(model: Path) -> None:
-    engine = VllmEngine(model, max_num_seqs=2, max_model_len=64)
-    try:
-        (failure,) = replies(engine, ask("1 " * 500))
-        assert isinstance(failure, Failure)
-        assert failure.message.endswith("the context 64")
-    finally:
-        engine.close()
-
-
-def test_loading_changes_nothing_of_ours(model: Path) -> None:
+    """One engine for all of it, since loading one takes the most time."""
     hook, environment = sys.excepthook, {k: v for k, v in os.environ.items() if "VLLM" in k}
     random.seed(5)
     drawn = random.random()
     random.seed(5)
     stages: list[str] = []
-    VllmEngine(model, max_num_seqs=2, progress=stages.append).close()
+    engine = VllmEngine(model, max_num_seqs=2, max_model_len=128, progress=stages.append)
+    try:
+        where = "on the CPU, in float32: there is no GPU"
+        assert stages == ["importing vLLM", f"loading {model} {where}", f"{model} is ready"]
+        a_smaller_context_refuses_what_is_longer(engine)
+        a_broken_engine_gives_every_request_back(engine, monkeypatch)
+    finally:
+        engine.close()
+    with pytest.raises(EngineError, match="the engine is closed"):
+        engine.submit([ask()])
     assert random.random() == drawn
     assert sys.excepthook is hook
     after = {k: v for k, v in os.environ.items() if "VLLM" in k and k != "VLLM_DIST_IDENT"}
     assert after == {k: v for k, v in environment.items() if k != "VLLM_DIST_IDENT"}
-    where = "on the CPU, in float32: there is no GPU"
-    assert stages == ["importing vLLM", f"loading {model} {where}", f"{model} is ready"]
+
+
+def a_smaller_context_refuses_what_is_longer(engine: VllmEngine) -> None:
+    (failure,) = replies(engine, ask("1 " * 500))
+    assert isinstance(failure, Failure)
+    assert failure.message.endswith("the context 128")
+
+
+def a_broken_engine_gives_every_request_back(
+    engine: VllmEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert engine._loaded is not None
+
+    def broken() -> None:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(engine._loaded.engine, "step", broken)
+    found = replies(engine, ask(), ask(count=3))
+    found += replies(engine, ask())
+    for one in found:
+        assert isinstance(one, Failure)
+        assert (one.kind, one.message) == ("engine", "vLLM failed: RuntimeError: out of memory")
 
 
 SCRIPT = """
