@@ -47,7 +47,10 @@ MEMORY = Path("/dev/shm")
 """Folder in memory for `tmp_path`: tests wait for no disk. `tests/crash` sees what is synced."""
 _ENOUGH = 2**31  # bytes
 
-OF_RUNS = tuple(ROOT / "tests" / name for name in ("running", "vllm", "crash", "simulation"))
+OF_RUNS = tuple(
+    ROOT / "tests" / name
+    for name in ("conformance", "crash", "laws", "running", "simulation", "store", "vllm")
+)
 """Folders whose tests run chains that no user would write, as a loop that never ends."""
 
 collect_ignore = ["fixtures"]  # data: some of it is Python that has to be wrong

@@ -75,14 +75,16 @@ class _Lowering:
     model: str
     own: frozenset[str]
     """Ops that name their own part."""
+    arms: tuple[str, ...] = ()
+    """Keys of the arms of routes around a part."""
 
     def visit(self, node: Expr, place: Place, depth: int) -> Step:  # noqa: C901  # a match
         match node:
             case nodes.Stage():
                 found = meaning(node, self.declared, self.bound, model=self.model)
                 if isinstance(found, Vote):
-                    return Count(found, place)
-                step = Generate(found, place, depth)
+                    return Count(found, place, arms=self.arms)
+                step = Generate(found, place, depth, arms=self.arms)
                 return Name(node.name, step, own=True) if node.name in self.own else step
             case nodes.Then(parts):
                 return Sequence(
@@ -120,8 +122,8 @@ class _Lowering:
             case nodes.Route(arms, by, default):
                 return Route(
                     self.judge(by, place),
-                    tuple((arm.key, self.visit(arm.body, place, depth)) for arm in arms),
-                    None if default is None else self.visit(default, place, depth),
+                    tuple((arm.key, self.arm(arm.key, arm.body, place, depth)) for arm in arms),
+                    None if default is None else self.arm("*", default, place, depth),
                     place,
                     node.span,
                 )
@@ -131,7 +133,7 @@ class _Lowering:
                 loop = Loop(body, until, most, mark(node), place, False, node.span)
                 return evolve(loop, counts=ROUND in names_read(loop))
             case nodes.Each(_, item, over=over):
-                body = _without_unread(self.again(node, place, depth))
+                body = _without_unread(self.again(node, place, depth), item or ITEM)
                 most = current().samples_per_stage
                 return Each(body, over, item or ITEM, most, mark(node), place, node.span)
             case nodes.Ref(name):
@@ -141,6 +143,10 @@ class _Lowering:
                 what = f"invalid call of the combinator '{name}'"
                 raise error_of("unknown-name", what, span=node.span)
         assert_never(node)
+
+    def arm(self, key: str, body: Expr, place: Place, depth: int) -> Step:
+        """Return the step of an arm; that of the default has the key "*"."""
+        return evolve(self, arms=(*self.arms, key)).visit(body, place, depth)
 
     def retry(self, node: nodes.Retry, place: Place, depth: int) -> Step:
         if isinstance(node.body, nodes.Stage | nodes.Function):
@@ -163,7 +169,7 @@ class _Lowering:
         if function is None:
             what = f"'@{node.name}' is not bound to a function"
             raise error_of("unknown-name", what, span=node.span)
-        return Call(function, place, span=node.span)
+        return Call(function, place, span=node.span, arms=self.arms)
 
     def operands(self, parts: tuple[Expr, ...], place: Place, depth: int) -> Iterable[Step]:
         """Yield the operands of a join; a repeated one takes a position for each run."""
@@ -178,9 +184,12 @@ class _Lowering:
                 position += 1
 
 
-def _without_unread(body: Step) -> Step:
-    """Return the body of an `each` without the implicit labels that nothing in it reads."""
-    read = names_read(body)
+def _without_unread(body: Step, item: str) -> Step:
+    """Return the body of an `each` without the implicit labels that nothing in it reads.
+
+    The name of the item is that of the item.
+    """
+    read = names_read(body) - {item}
 
     def change(step: Step) -> Step:
         if isinstance(step, Name) and step.own and step.name not in read:

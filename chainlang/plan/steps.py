@@ -40,6 +40,8 @@ class Generate:
     """Whether requests are deduplicated with equal ones."""
     until_decided: bool = False
     """Whether a reply may be stopped once its type allows a single value."""
+    arms: tuple[str, ...] = field(default=(), kw_only=True)
+    """Keys of the arms of routes around it, the outermost first."""
 
 
 @frozen
@@ -48,6 +50,7 @@ class Count:
 
     vote: Vote
     place: Place
+    arms: tuple[str, ...] = field(default=(), kw_only=True)
 
 
 @frozen
@@ -58,6 +61,7 @@ class Call:
     place: Place
     tries: RetryPolicy = ONCE
     """Retry policy of failed calls."""
+    arms: tuple[str, ...] = field(default=(), kw_only=True)
     span: Span | None = field(default=None, eq=False, repr=False)
 
 

@@ -43,7 +43,7 @@ def call(step: Call, record: Record, context: RowContext) -> Generator[Effect, A
         candidates, events = one
         found += candidates
         record = record.noted(*events)
-    return record.after(f"@{function.name}", place, tuple(found))
+    return record.after(f"@{function.name}", place, tuple(found), step.arms)
 
 
 def _tried(

@@ -19,7 +19,7 @@ from chainlang.runtime.stream import DeltaSink, Listener
 from chainlang.runtime.tracing import NOTHING, Tracing
 from chainlang.semantics.events import Event
 from chainlang.semantics.functions import FunctionError
-from chainlang.semantics.record import Flow, Record
+from chainlang.semantics.record import Flow, Record, gathered
 from chainlang.semantics.row_failure import RowFailure
 from chainlang.semantics.seeds import Place
 from chainlang.semantics.stage_error import StageError
@@ -100,6 +100,13 @@ class RowFailed(Exception):
         """Return the same failure, with other events."""
         return RowFailed(evolve(self.failure, events=events))
 
+    def beside(self, flows: list[Flow], record: Record) -> RowFailed:
+        """Return the same failure, with what happened in the parts before it."""
+        before, own = gathered(flows, record), self.failure
+        events = (*before.events, *self.since(record))
+        trace = (*before.trace, *own.trace[len(record.trace) :])
+        return RowFailed(evolve(own, events=events, trace=trace))
+
 
 def failed(  # noqa: PLR0917
     error: StageError,
@@ -124,6 +131,7 @@ def failed(  # noqa: PLR0917
             traceback=raised.traceback if raised else None,
             span=span,
             events=record.events,
+            trace=record.trace,
         )
     )
 

@@ -257,7 +257,9 @@ def generate(
         left = (stage.count - start) * len(drawing.reads)
         if failures and (why := too_few(stage, candidates, failures, left)) is not None:
             bad = failures[0]
+            if candidates:
+                record = record.after(stage.name, place, tuple(candidates), step.arms)
             raise failed(why, stage.name, bad.place, record, bad.number, stage.span)
     if failures or any(map(_UNKEPT, candidates)):
         record = record.noted(*ended(place, candidates, failures))
-    return record.after(stage.name, place, tuple(candidates))
+    return record.after(stage.name, place, tuple(candidates), step.arms)

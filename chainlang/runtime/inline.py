@@ -64,7 +64,7 @@ def called(step: Call, record: Record, context: RowContext) -> Record:
             found += function.call(record, read, place)
     except StageError as error:
         raise failed(error, f"@{function.name}", place, record, span=step.span) from error
-    return record.after(f"@{function.name}", at, tuple(found))
+    return record.after(f"@{function.name}", at, tuple(found), step.arms)
 
 
 def counted(step: Count, record: Record, context: RowContext) -> Record:
@@ -76,4 +76,4 @@ def counted(step: Count, record: Record, context: RowContext) -> Record:
         raise failed(error, "M", place, record, span=step.vote.span) from error
     if context.listener is not None and step.place in context.listener.places:
         context.listener.callback(Chunk(str(found[0].answer), "M", place, 0))
-    return record.after("M", place, found)
+    return record.after("M", place, found, step.arms)

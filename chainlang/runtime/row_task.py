@@ -200,7 +200,7 @@ def _all(
     flows: list[Flow] = []
     for one in (yield context.all(works)):
         if isinstance(one, RowFailed):
-            raise one.happened((*gathered(flows, record).events, *one.since(record)))
+            raise one.beside(flows, record)
         flows.append(one)
     return flows
 
@@ -291,6 +291,7 @@ def _one(step: Step, record: Record, context: RowContext) -> Generator[Effect, A
 
 def _fallback(step: Fallback, record: Record, context: RowContext) -> Work:
     said: list[str] = []
+    trace = record.trace
     for one, at in zip(step.steps, step.places, strict=True):
         if said:
             record = record.noted(Event("fallback", context.place(at), said[-1]))
@@ -301,8 +302,9 @@ def _fallback(step: Fallback, record: Record, context: RowContext) -> Work:
                 raise
             failure = error.failure
             said.append(failure.message)
+            trace = (*trace, *failure.trace[len(record.trace) :])
             record = record.noted(*error.since(record))
-    raise RowFailed(evolve(failure, reason=last_of(said)))
+    raise RowFailed(evolve(failure, reason=last_of(said), trace=trace))
 
 
 def _retry(step: Retry, record: Record, context: RowContext) -> Work:

@@ -94,6 +94,8 @@ class TraceEntry:
     stage: str
     place: Place
     candidates: tuple[Candidate, ...]
+    arms: tuple[str, ...] = field(default=(), eq=False)
+    """Keys of the arms of routes around it, whose stages may share a place; for tables alone."""
 
 
 @frozen(slots=False)  # see `Form`
@@ -125,9 +127,15 @@ class Record:
         """Return the state for a pickle: all but what is computed from it."""
         return {name: value for name, value in vars(self).items() if name != "values"}
 
-    def after(self, stage: str, place: Place, candidates: tuple[Candidate, ...]) -> Record:
+    def after(
+        self,
+        stage: str,
+        place: Place,
+        candidates: tuple[Candidate, ...],
+        arms: tuple[str, ...] = (),
+    ) -> Record:
         """Return the record after a stage, with the candidates of the stage."""
-        trace = (*self.trace, TraceEntry(stage, place, candidates))
+        trace = (*self.trace, TraceEntry(stage, place, candidates, arms))
         return Record(  # `evolve` takes several times as long, and this runs for every stage
             self.row,
             self.id,
@@ -272,7 +280,10 @@ def events_of(flow: Flow, before: int = 0) -> tuple[Event, ...]:
 
 
 def trace_of(flow: Flow, path: str = "", before: int = 0) -> Iterator[tuple[str, TraceEntry]]:
-    """Yield the completed stages of a row, each with its branch, those before a branch once."""
+    """Yield the completed stages of a row, each with its branch, those before a branch once.
+
+    A failure has those up to it, and what was sampled of the stage that failed.
+    """
     match flow:
         case Record():
             yield from ((path, entry) for entry in flow.trace[before:])
@@ -281,7 +292,7 @@ def trace_of(flow: Flow, path: str = "", before: int = 0) -> Iterator[tuple[str,
             for name, one in results:
                 yield from trace_of(one, below(path, name), len(start.trace))
         case RowFailure():
-            return
+            yield from ((path, entry) for entry in flow.trace[before:])
         case _:
             assert_never(flow)
 

@@ -42,6 +42,8 @@ class RowFailure:
     span: Span | None = field(default=None, eq=False, repr=False)
     events: tuple[Event, ...] = field(default=(), repr=False)
     """Events of the row up to the failure, in the order of the chain."""
+    trace: tuple[Any, ...] = field(default=(), eq=False, repr=False)
+    """Completed stages up to the failure, as `TraceEntry`, in the order of the chain."""
     id: str = ""
     """Id of a row that could not be read: its own, or a hash of what was read of it."""
     fields: Mapping[str, Any] = field(factory=dict, hash=False, repr=False)

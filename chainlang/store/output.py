@@ -28,7 +28,7 @@ from chainlang.store.safe_files import Folder
 from chainlang.store.stage_tables import StageTables
 from chainlang.store.table_formats import converter, json_line
 
-LAYOUT = 2
+LAYOUT = 3
 """Version of the tables and their columns; the tables of another version are written anew."""
 ERRORS, EVENTS = "errors.jsonl", "events.jsonl"
 _ROOT = (ERRORS, EVENTS)  # tables that are one file in the root; no folder of a part has a dot
@@ -127,6 +127,8 @@ class Output:
                 self.folders[name] = folder
                 for row in candidate_rows(number, row_id, found):
                     self.table(folder).add(row, self._next(folder))
+        elif failure is not None:
+            self._write_stages(number, row_id, failure)
         self.rows += 1
 
     def _write_stages(self, number: int, row_id: str, flow: Flow) -> None:

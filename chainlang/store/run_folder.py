@@ -307,6 +307,7 @@ class RunFolder:
             "parts": {**out.folders, **out.stages.own},
             "stages": {
                 one.folder: {"stage": one.stage, "place": list(one.place)}
+                | ({"arms": list(one.arms)} if one.arms else {})
                 for one in out.stages.tables
             },
             "rows": {

@@ -2,7 +2,8 @@
 
 A stage has a table with its name; further stages of this name are numbered in the order of the
 normal form: ``E``, ``E.2``, ``E.3``. The numbers are for reading only, and no sample depends on
-them. Stages of one name at one place, as in two arms of a `route`, share a table.
+them. Stages of two arms of a `route` have one place, and differ in the key of the arm;
+an op that names its own part there has one table.
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ class StageTable:
     """Place in the plan, with stars."""
     runs: tuple[range, ...]
     """Numbers of the repetitions around it, one for each ``&*``."""
+    arms: tuple[str, ...] = ()
+    """Keys of the arms of routes around it."""
     is_retried: bool = False
     """Whether failed samples of the stage are retried one by one."""
 
@@ -74,7 +77,9 @@ class StageTables:
     tables: tuple[StageTable, ...] = ()
     own: Mapping[str, str] = field(factory=dict)
     """Folder of each op that names its own part: the table of the part is that of the stage."""
-    _known: dict[tuple[str, Place], StageTable] = field(factory=dict, init=False, eq=False)
+    _known: dict[tuple[str, Place, tuple[str, ...]], StageTable] = field(
+        factory=dict, init=False, eq=False
+    )
 
     @classmethod
     def of(cls, root: Step) -> StageTables:
@@ -86,19 +91,20 @@ class StageTables:
         >>> [(one.folder, one.place) for one in found.tables]
         [('E', ('0', '&0')), ('E.2', ('0', '&*')), ('E.3', ('0', '&3')), ('M', ('1',))]
         """
+        names = {one.name for one in named(root) if one.own}
         taken = {"flattened", "answers"}
-        found: dict[tuple[str, Place, tuple[range, ...]], StageTable] = {}
+        found: dict[tuple[str, Place, tuple[range, ...], tuple[str, ...]], StageTable] = {}
         seen: dict[str, int] = {}
         for leaf, runs in _leaves(root, ()):
             stage = _name(leaf)
-            if (key := (stage, leaf.place, runs)) in found:
+            arms = () if stage in names else leaf.arms
+            if (key := (stage, leaf.place, runs, arms)) in found:
                 continue
             seen[stage] = number = seen.get(stage, 0) + 1
             folder = _folder(stage, number, taken)
             taken.add(folder)
             is_retried = not isinstance(leaf, Count) and leaf.tries != ONCE
-            found[key] = StageTable(folder, stage, leaf.place, runs, is_retried)
-        names = {one.name for one in named(root) if one.own}
+            found[key] = StageTable(folder, stage, leaf.place, runs, arms, is_retried)
         own = {one.stage: one.folder for one in found.values() if one.stage in names}
         return cls(tuple(found.values()), own)
 
@@ -118,14 +124,18 @@ class StageTables:
             yield table.folder, {"place": place, **numbers, "attempt": own}
 
     def _table(self, entry: TraceEntry) -> StageTable:
-        key = (entry.stage, tuple(part for part in entry.place if part[0] not in _COLUMNS))
+        place = tuple(part for part in entry.place if part[0] not in _COLUMNS)
+        key = (entry.stage, place, entry.arms)
         found = self._known.get(key)
         if found is None:
-            found = self._known[key] = next(
+            fits = [
                 one
                 for one in self.tables
                 if one.stage == entry.stage and one.numbers(entry.place) is not None
-            )
+            ]
+            # A pass may have taken the only arm that runs in place of its route.
+            of_arms = (one for one in fits if one.arms == entry.arms)
+            found = self._known[key] = next(of_arms, fits[0])
         return found
 
 

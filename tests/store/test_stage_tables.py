@@ -32,6 +32,10 @@ def tables(path: Path, made: Any, engine: FakeEngine, **settings: Any) -> dict[s
     }
 
 
+def lines(folder: Path) -> list[str]:
+    return (folder / "000.jsonl").read_text().splitlines()
+
+
 def columns(rows: list[dict[str, Any]], *names: str) -> list[list[Any]]:
     return [[row[name] for name in names] for row in rows]
 
@@ -118,3 +122,92 @@ def test_every_stage_that_ran_has_one_table(node: Expr) -> None:
             ]
             assert len(fits) == 1
             assert len([*known.rows(entry)]) == len(entry.candidates)
+
+
+def test_stages_in_the_arms_of_a_route_have_tables_of_their_own(tmp_path: Path) -> None:
+    made = chain(
+        '2:E >> route(by="kind", arms={"a": 3:E:a >> J, "b": E:b >> V >> J}, default=E:c >> J)'
+    )
+    rows = [{"id": kind, "query": "?", "kind": kind} for kind in ("a", "b", "c", "a")]
+    for number, row in enumerate(rows):
+        row["id"] += str(number)
+    made.run(rows, tmp_path, engine=FakeEngine())
+    found = {
+        one.parent.name: [json.loads(line)["id"] for line in one.read_text().splitlines()]
+        for one in tmp_path.glob("*/000.jsonl")
+    }
+    assert (found["E.2"], found["E.3"], found["E.4"]) == (
+        ["a0"] * 3 + ["a3"] * 3, ["b1"], ["c2"],
+    )  # fmt: skip
+    assert (found["J"], found["J.2"], found["J.3"]) == (["a0", "a3"], ["b1"], ["c2"])
+    stages = json.loads((tmp_path / "metadata.json").read_text())["stages"]
+    assert stages["E.3"] == {"stage": "E", "place": ["1", "0"], "arms": ["b"]}
+    assert stages["E.4"]["arms"] == ["*"]
+    assert "arms" not in stages["E"]
+
+
+def test_nested_arms_and_arms_that_repeat_have_tables_of_their_own(tmp_path: Path) -> None:
+    inner = 'route(by="more", arms={"x": E:x, "y": E:y})'
+    made = chain(f'route(by="kind", arms={{"a": {inner}, "b": each({inner}, over="documents")}})')
+    rows = [
+        {"id": f"{kind}{more}", "query": "?", "kind": kind, "more": more, "documents": [1, 2]}
+        for kind in "ab"
+        for more in "xy"
+    ]
+    made.run(rows, tmp_path, engine=FakeEngine())
+    found = {
+        name: [json.loads(line)["id"] for line in lines(tmp_path / name)]
+        for name in ("E", "E.2", "E.3", "E.4")
+    }
+    assert found == {"E": ["ax"], "E.2": ["ay"], "E.3": ["bx", "bx"], "E.4": ["by", "by"]}
+
+
+def _broken(request: Request, index: int) -> str:
+    return "no JSON" if request.schema else f"{request.model} {index}"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2:E:a >> J:b", {"E": ["a 0", "a 1"]}),
+        ("(2:E:a & E:c) >> E:d >> J:b", {"E": ["a 0", "a 1"], "E.2": ["c 0"], "E.3": ["d 0"]}),
+        ("(E:a & (E:c >> J:b) & E:d) >> M", {"E": ["a 0"], "E.2": ["c 0"]}),
+        ("fallback(E:a >> J:b, E:c >> J:b)", {"E": ["a 0"], "E.2": ["c 0"]}),
+        ("(x = E:a) >> (J:b | E:c)", {"E": ["a 0"], "E.2": ["c 0"], "x": None}),
+        ("E:a | (E:c >> J:b)", {"E": ["a 0"], "E.2": ["c 0"]}),
+    ],
+)
+def test_a_row_that_fails_keeps_the_candidates_of_its_stages(
+    text: str, expected: dict[str, Any], tmp_path: Path
+) -> None:
+    engine = FakeEngine(answers=_broken)
+    summary = chain(text).run([ROW], tmp_path, engine=engine)
+    assert summary.failed == 1
+    for name, answers in expected.items():
+        if answers is not None:
+            rows = [json.loads(line) for line in lines(tmp_path / name)]
+            assert [one["answer"] for one in rows] == answers
+            assert all({"place", "item", "round", "attempt"} <= one.keys() for one in rows)
+    again = chain(text).run([ROW], tmp_path, engine=FakeEngine(answers=_broken))
+    assert again.failed == 1
+
+
+def test_the_samples_that_succeed_of_a_stage_that_fails_are_kept(tmp_path: Path) -> None:
+    def answers(request: Request, index: int) -> str:
+        seeds.append(request.seed + index)
+        return "no JSON" if len(seeds) == 2 else '{"reasoning": "", "final_answer": "x"}'
+
+    seeds: list[int] = []
+    engines: Any = {"a": FakeEngine(), "b": FakeEngine(answers=answers)}
+    chain("E:a >> 3:J:b:0.5").run([ROW], tmp_path, engine=engines)
+    rows = [json.loads(line) for line in lines(tmp_path / "J")]
+    assert [(one["answer"], one["candidate"]) for one in rows] == [("x", 0), ("x", 1)]
+
+
+def test_an_op_in_two_arms_that_names_its_own_part_has_one_table(tmp_path: Path) -> None:
+    text = (
+        "op mood : generate { user = '{{ query }}' }\n"
+        'main = route(by="id", arms={"r": mood, "s": mood >> E}) >> J\n'
+    )
+    found = tables(tmp_path, load(text=text), FakeEngine())
+    assert [*found] == ["J", "answers", "flattened", "mood"]
