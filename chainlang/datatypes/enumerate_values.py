@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import product
-from typing import assert_never
+from typing import TypeAlias, assert_never
 
 from chainlang.datatypes.check_types import Declared
 from chainlang.ir import declarations
@@ -33,14 +33,35 @@ def replies(
     >>> replies(declarations.TypeName("str"))
     ()
     """
+    return _all(node, types, _plain)
+
+
+def values(node: declarations.Type, types: Mapping[str, Declared] | None = None) -> tuple[str, ...]:
+    """Return one reply for each value of a type, as JSON without blanks; empty if there are many.
+
+    >>> values(declarations.OneOf((declarations.Constant('a "b"'), declarations.Constant(0.5))))
+    ('"a \\\\"b\\\\""', '0.5')
+    """
+    return _all(node, types, json.dumps)
+
+
+_Spell: TypeAlias = Callable[[object], str]
+
+
+def _all(
+    node: declarations.Type, types: Mapping[str, Declared] | None, spell: _Spell
+) -> tuple[str, ...]:
     try:
-        return _few(_texts(node, types or {}, frozenset()))
+        return _few(_texts(node, types or {}, frozenset(), spell))
     except _Unbounded:
         return ()
 
 
 def _texts(
-    node: declarations.Type, types: Mapping[str, Declared], inside: frozenset[str]
+    node: declarations.Type,
+    types: Mapping[str, Declared],
+    inside: frozenset[str],
+    spell: _Spell,
 ) -> Iterator[str]:
     """Yield the values of a type as text; `inside` are the enclosing named types."""
     match node:
@@ -54,20 +75,21 @@ def _texts(
             declared = types[name]
             if isinstance(declared, declarations.PythonType):
                 raise _Unbounded
-            yield from _texts(declared.type, types, inside | {name})
+            yield from _texts(declared.type, types, inside | {name}, spell)
         case declarations.Constant(value):
-            yield _plain(value)
+            yield spell(value)
         case declarations.Maybe(item):
-            yield from _texts(item, types, inside)
+            yield from _texts(item, types, inside, spell)
             yield "null"
         case declarations.OneOf(options):
             for one in options:
-                yield from _texts(one, types, inside)
+                yield from _texts(one, types, inside, spell)
         case declarations.Shape(fields):
-            names = [_plain(one.name) for one in fields]
-            each = [_few(_texts(one.type, types, inside)) for one in fields if one.type is not None]
-            for values in product(*each):
-                parts = (f"{name}:{value}" for name, value in zip(names, values, strict=True))
+            names = [spell(one.name) for one in fields]
+            kinds = [one.type for one in fields if one.type is not None]
+            each = [_few(_texts(kind, types, inside, spell)) for kind in kinds]
+            for found in product(*each):
+                parts = (f"{name}:{value}" for name, value in zip(names, found, strict=True))
                 yield f"{{{','.join(parts)}}}"
         case (
             declarations.TypeName()

@@ -53,6 +53,11 @@ class Form:
         return enumerate_values.replies(self.type, self.types)
 
     @cached_property
+    def values(self) -> tuple[str, ...]:
+        """A reply for each value of the type, as JSON; empty if there are too many."""
+        return enumerate_values.values(self.type, self.types)
+
+    @cached_property
     def _read(self) -> Callable[[str], Value]:
         reads = validator(self.type, self.types, self.classes)
         if not has_classes(self.type, self.types, self.classes):

@@ -229,9 +229,19 @@ def choices(stage: Meaning, record: Record) -> tuple[str, ...]:
 
 def has_choices(stage: Meaning) -> bool:
     """Return whether a stage has few possible replies for some rows."""
-    lists = () if stage.replies is None else stage.replies.lists
-    form = stage.form(2, {name: ["a", "b"] for name in lists})
+    form = _form_of_some_row(stage)
     return form is not None and bool(form.choices)
+
+
+def has_labels(stage: Meaning) -> bool:
+    """Return whether the type of a stage has few values for some rows."""
+    form = _form_of_some_row(stage)
+    return form is not None and bool(form.values)
+
+
+def _form_of_some_row(stage: Meaning) -> Form | None:
+    lists = () if stage.replies is None else stage.replies.lists
+    return stage.form(2, {name: ["a", "b"] for name in lists})
 
 
 def _form(stage: Meaning, record: Record) -> Form | None:
@@ -275,9 +285,9 @@ def labels(stage: Meaning, record: Record) -> tuple[str, ...]:
     if not stage.choices:
         return ()
     form = _form(stage, record)
-    if form is None or not form.choices:
+    if form is None or not form.values:
         raise StageError(f"choices: the type of {stage.name} is not one of a few values", "prompt")
-    return tuple(json.dumps(json.loads(one), ensure_ascii=False) for one in form.choices)
+    return tuple(json.dumps(json.loads(one), ensure_ascii=False) for one in form.values)
 
 
 def _weights(

@@ -8,7 +8,7 @@ from chainlang.diagnostics.source import part_span
 from chainlang.engines.protocol import Engine
 from chainlang.errors import error_of
 from chainlang.plan.steps import Plan
-from chainlang.semantics.stages import Meaning, has_choices
+from chainlang.semantics.stages import Meaning, has_labels
 
 _INSTEAD: Mapping[str, str] = {
     "bad_words": "say in the prompt what a reply leaves out",
@@ -48,7 +48,7 @@ def _check(stage: Meaning, engine: Engine) -> None:
             hint = _INSTEAD.get(name, "leave it out").format(name=stage.name)
             hint += "; or name a model of another engine"
             raise error_of("engine", message, hint, span=span or stage.span, subject=stage.model)
-    if stage.choices and not has_choices(stage):
+    if stage.choices and not has_labels(stage):
         message = f"choices=true: the type of {stage.name} is not one of a few values"
         hint = 'declare what it returns: op name : generate -> "yes" | "no" { ... }'
         where = stage.demands["choices"] or stage.span

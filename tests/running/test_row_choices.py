@@ -172,7 +172,7 @@ def test_the_runtime_chooses_as_the_reference_does(lists: list[list[Any]]) -> No
         assert result.answer in row["choices"] or result["choice"] in (1, 2)
 
 
-LISTS = (["a", "b", "c"], [4, 2])
+LISTS = (["a", "b", "c"], [4, -2, 0.5], ['a "quote"', "naïve", "and/or"])
 
 
 def test_each_choice_has_its_probability() -> None:
@@ -181,5 +181,9 @@ def test_each_choice_has_its_probability() -> None:
         ' answer = "choice"  choices = true  user = "{{ query }}" } main = pick'
     )
     found = [one_.candidates[0].choices for one_ in made.map(rows(*LISTS), engine=FakeEngine())]
-    assert [list(one_) for one_ in found] == [["a", "b", "c"], ["4", "2"]]
-    assert [sum(one_.values()) for one_ in found] == pytest.approx([1, 1])
+    assert [list(one_) for one_ in found] == [
+        ["a", "b", "c"],
+        ["4", "-2", "0.5"],
+        ['a "quote"', "naïve", "and/or"],
+    ]
+    assert [sum(one_.values()) for one_ in found] == pytest.approx([1, 1, 1])
