@@ -10,6 +10,7 @@ from attrs import define, evolve, field
 
 from chainlang.analysis.call_count import too_many_calls
 from chainlang.analysis.check_templates import template_fault, too_many_tags
+from chainlang.analysis.duplicate_labels import twice_by_reference
 from chainlang.analysis.field_checks import derived_faults, field_faults
 from chainlang.analysis.file_lints import file_lints
 from chainlang.analysis.option_values import spoken, table_faults, temperature_fault
@@ -117,6 +118,8 @@ class _Checker:
         file = evolve(self.file, items=tuple(changed))
         bodies = bodies_of(changed)
         is_shallow = self.cycles(bodies) and self.is_shallow(bodies)
+        if is_shallow:
+            self.found += twice_by_reference(bodies)
         self.found += type_cycles(self.types)
         lost = None if "input" in self.lost else self.lost.names
         flows = is_shallow and not self.lost

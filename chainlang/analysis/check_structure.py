@@ -1,4 +1,4 @@
-"""Structural checks of a chain: duplicate labels, misplaced branches, ``|`` used as a pipe."""
+"""Structural checks of a chain: misplaced branches, ``|`` used as a pipe."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import assert_never
 from chainlang.analysis.effect_lints import effect_lints, no_effect
 from chainlang.analysis.sampling_lints import sampling_lints
 from chainlang.diagnostics.diagnostic import Diagnostic
-from chainlang.diagnostics.source import Span, part_span
 from chainlang.ir.builtins import StageType
 from chainlang.ir.calls import name_of
 from chainlang.ir.nodes import (
@@ -31,56 +30,7 @@ from chainlang.ir.nodes import (
     Timeout,
 )
 from chainlang.ir.visit import parts_of
-from chainlang.semantics.combinators import ITEM, tries
-
-
-def names_twice(node: Expr) -> list[Diagnostic]:
-    """Return a diagnostic for each duplicate label.
-
-    Alternatives may share a label, and so may the bodies of two `each`; a label in a body can't be
-    one outside of it, nor the item.
-    """
-    found: list[Diagnostic] = []
-
-    def duplicate(name: str, span: Span | None) -> None:
-        hint = "give each part a name of its own"
-        found.append(Diagnostic("duplicate-name", f"duplicate label '{name}'", span, hint))
-
-    def visit(node: Expr) -> tuple[dict[str, Span | None], dict[str, Span | None]]:
-        """Return the labels that are readable after a part, and those inside its `each`."""
-        names: dict[str, Span | None] = {}
-        inside: dict[str, Span | None] = {}
-        if isinstance(node, Named):
-            names[node.name] = part_span(node.span, "name")
-        # The parts of an invalid call can't be checked.
-        exclusive = isinstance(node, Fallback | Route | Combine)
-        for part in parts_of(node):
-            more, deeper = visit(part)
-            if not exclusive:
-                for name, span in more.items():
-                    if name in names or name in inside:
-                        duplicate(name, span)
-                for name, span in deeper.items():
-                    if name in names:
-                        duplicate(name, span)
-            names |= more
-            inside |= deeper
-        if isinstance(node, Each):
-            if (item := node.item or ITEM) in names:
-                message = f"the label '{item}' hides the item '{item}' of the each"
-                hint = f"rename it, as in {item}_2 = ..., and where it is read"
-                found.append(Diagnostic("duplicate-name", message, names[item], hint))
-            return {}, inside | names
-        if names and isinstance(node, Repeat):
-            name = next(iter(names))
-            message = f"the name '{name}' would stand {node.count} times"
-            hint = f"name the whole: {name} = {node.count} * (...)"
-            found.append(Diagnostic("duplicate-name", message, names[name], hint))
-            return {}, inside
-        return names, inside
-
-    visit(node)
-    return found
+from chainlang.semantics.combinators import tries
 
 
 def is_branched(node: Expr) -> bool:

@@ -15,9 +15,9 @@ from attrs import define, evolve, field
 from chainlang.analysis.call_count import too_many_calls
 from chainlang.analysis.check_structure import (
     misplaced_branches,
-    names_twice,
     structure_lints,
 )
+from chainlang.analysis.duplicate_labels import names_twice
 from chainlang.analysis.hidden_names import labels_of_words
 from chainlang.analysis.option_values import (
     MAX_TEMPERATURE,

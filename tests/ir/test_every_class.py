@@ -18,10 +18,10 @@ from chainlang.analysis.check_structure import (
     branches_like_pipes,
     is_branched,
     misplaced_branches,
-    names_twice,
     nothing_before,
     retries_at_zero,
 )
+from chainlang.analysis.duplicate_labels import names_twice
 from chainlang.analysis.resolve import resolve
 from chainlang.analysis.sampling_lints import sampling_lints
 from chainlang.datatypes.check_types import fits, type_faults
