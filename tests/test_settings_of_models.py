@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import ast
+import re
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from chainlang import Chain, ChainlangError, ChainlangWarning, chain, load
+from chainlang.engines.fake import FakeEngine
+from chainlang.engines.openai.engine import OpenAIEngine
 from chainlang.ir.declarations import Model
 from chainlang.ir.model_settings import PERMISSIONS
+from chainlang.session.engine_pool import close_engines
 from chainlang.settings import MapSettings
-from tests.cases import Case, each_case
+from tests.cases import Case, cases, each_case
+from tests.engines.server import Body, Server, as_json, chat_reply
 
 Golden = Callable[[Case, str], None]
 
@@ -56,6 +62,99 @@ def test_there_are_enough_texts(request: pytest.FixtureRequest) -> None:
     texts = [one.partition("\n=>")[0].splitlines()[1:] for one in cases]
     assert len(cases) >= 40
     assert sum(map(len, texts)) >= 100
+
+
+# ---------------------------------------------------------------- what is accepted acts
+
+
+def accepted(*starts: str) -> list[str]:
+    """Return the accepted texts of the fixture that begin so."""
+    texts = [line for case in cases("settings/*.cases") for line in case.text.splitlines()]
+    return [text for text in texts if text.startswith(starts) and outcome(text) == "accepted"]
+
+
+def answer(body: Body) -> Any:
+    """Answer with as many samples as are asked for, and with what is asked of their tokens."""
+    text = '"a"' if "response_format" in body else "a END"
+    document = chat_reply(*[text] * body.get("n", 1))
+    token = {"token": text, "logprob": -0.5}
+    for choice in document["choices"]:
+        likely = [token] * body.get("top_logprobs", 0)
+        choice["logprobs"] = {"content": [{**token, "top_logprobs": likely}]}
+    return as_json(document)
+
+
+def sent(text: str) -> Body:
+    """Return the body of the request that a chain sends to a server."""
+    asked = made(text.replace('"yes": 5, ', ""))  # a server alone knows which token a text is
+    assert asked is not None
+    with Server(answer) as server:
+        asked("q", engine=OpenAIEngine("m", base_url=server.url))
+    (body,) = server.bodies
+    return {**body, "model": "m"}
+
+
+WIRE = {"count": "n", "include_stop": "include_stop_str_in_output", "system": "messages"}
+"""Fields of a request that have another name than the option."""
+HERE = {"model", "cut", "choices"}
+"""Options that act on this side: on the name in the request of other engines, on candidates."""
+
+
+@pytest.mark.parametrize("text", [one for one in accepted("E(", "op {") if "choices" not in one])
+def test_an_accepted_option_is_in_the_request(text: str) -> None:
+    body, plain = sent(text), sent("op { }" if text.startswith("op") else "E")
+    options = set(re.findall(r"(\w+) ?=", text)) - HERE
+    for option in options:
+        names = ["user"] if option == "extra" else [WIRE.get(option, option)]
+        if option == "logprobs" and "true" not in text:
+            names.append("top_logprobs")
+        for name in names:
+            assert body.get(name) != plain.get(name), f"{option} does not act"
+    assert body.keys() - plain.keys() <= {
+        *(WIRE.get(one, one) for one in options), "seed", "user", "top_logprobs"
+    }  # fmt: skip
+
+
+def test_options_that_act_on_candidates() -> None:
+    labelled = made("op { choices = true }")
+    assert labelled is not None
+    assert labelled("q", engine=FakeEngine()).candidates[0].choices.keys() == {"a", "b"}
+    kept = chain('E(max_tokens=1, cut="keep")')("q", engine=FakeEngine(answers={"": "a long one"}))
+    assert kept.candidates[0].finish == "length"
+    result = chain('E(model="m")')("q", engine={"m": FakeEngine(answers={"": "of m"})})
+    assert result.answer == "of m"
+
+
+@pytest.mark.parametrize("text", accepted("openai("))
+def test_an_accepted_setting_of_a_server_reaches_it(
+    text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-1")
+    with Server(answer) as server:
+        written = text.replace("http://127.0.0.1:8000/v1", server.url)
+        if "base_url" not in text:
+            written = text.replace(")", f', base_url="{server.url}")')
+        load(text=f"model m = {written}\nmain = E:m")("q")
+        headers = [one.get("authorization") for one in server.headers]
+    assert ("Bearer sk-1" in headers) is ("api_key" in text)
+    close_engines()
+
+
+def test_a_server_gets_the_headers_of_its_model() -> None:
+    with Server(answer) as server:
+        text = f'openai("m", base_url="{server.url}", headers={{"X-Title": "mine"}})'
+        load(text=f"model m = {text}\nmain = E:m")("q")
+        assert [one.get("x-title") for one in server.headers] == ["mine"] * len(server.headers)
+    close_engines()
+
+
+@pytest.mark.parametrize(
+    "table",
+    ['{"Authorization": "x"}', '{"Host": "x"}', '{"X": 3}', '{"a b": "x"}', '{"X": "a\\nb"}'],
+)
+def test_headers_of_the_protocol_are_no_setting(table: str) -> None:
+    with pytest.raises(ChainlangError, match="invalid value for headers"):
+        load(text=f'model m = openai("m", headers={table})\nmain = E:m')
 
 
 MODEL = """model m = vllm("org/m", {})

@@ -37,6 +37,7 @@ OTHERS: Mapping[str, str] = {
     "over": "in items list",
     "item": "name var variable",
     # settings of models
+    "headers": "default_headers extra_headers http_headers",
     "max_model_len": "context context_length context_window max_context max_context_length "
     "max_seq_len max_sequence_length n_ctx num_ctx",
     "base_url": "address api_base api_url endpoint host openai_api_base url",

@@ -7,6 +7,7 @@ all of vLLM's arguments.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from chainlang.ir.nodes import Table
@@ -18,6 +19,25 @@ def _table(value: object) -> Table:
     if not isinstance(value, Table) or not is_plain(value):
         raise ValueError(value)
     return value
+
+
+_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_OWN_HEADERS = frozenset(
+    {"authorization", "proxy-authorization", "cookie", "host", "content-type", "content-length"}
+    | {"transfer-encoding", "connection", "te", "trailer", "upgrade", "accept-encoding", "expect"}
+)
+"""Headers that the engine sets, and those that steer the connection."""
+
+
+def _headers(value: object) -> Table:
+    table = _table(value)
+    for one in table.entries:
+        text = one.value
+        if not _HEADER.fullmatch(one.name) or one.name.lower() in _OWN_HEADERS:
+            raise ValueError(value)
+        if not (isinstance(text, str) and text.isascii() and text.isprintable() and text):
+            raise ValueError(value)
+    return table
 
 
 _SIZE = integer(1)
@@ -49,6 +69,10 @@ ENGINES: Mapping[str, Mapping[str, Rule]] = {
     "openai": {
         "api_key": Rule('env("NAME")', lambda value: value),
         "base_url": TEXT,
+        "headers": Rule(
+            'a table of texts, {"X-Title": "mine"}, without keys and headers of the protocol',
+            _headers,
+        ),
         "max_concurrency": _SIZE,
         "max_model_len": _SIZE,
     },

@@ -14,7 +14,11 @@ MOST_LOGPROBS = 20
 
 
 def _biases(value: object) -> Table:
-    if not isinstance(value, Table) or not all(one.name for one in value.entries):
+    if (
+        not isinstance(value, Table)
+        or not is_plain(value)
+        or not all(one.name for one in value.entries)
+    ):
         raise ValueError(value)
     found = {one.name: number(-100, 100).read(one.value) for one in value.entries}
     same = all(type(one.value) is float for one in value.entries)

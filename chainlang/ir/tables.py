@@ -9,14 +9,14 @@ from chainlang.ir.nodes import Literal, Option, Table
 
 
 def is_plain(value: object) -> bool:
-    """Return whether a value is a literal or a table of such values, without chains.
+    """Return whether a value is a literal or a table of such values, not empty, without chains.
 
     >>> from chainlang.ir.nodes import Stage
     >>> is_plain(Table((Option("a", 1),))), is_plain(Table((Option("a", Stage("E")),)))
     (True, False)
     """
     if isinstance(value, Table):
-        return all(is_plain(entry.value) for entry in value.entries)
+        return bool(value.entries) and all(is_plain(entry.value) for entry in value.entries)
     return value is None or isinstance(value, str | int | float | tuple)
 
 

@@ -114,7 +114,18 @@ def candidate_rows(number: int, row_id: str, found: list[Found]) -> Iterator[dic
                 "finish": one.finish,
                 "tokens": one.tokens,
                 "logprobs": list(one.logprobs) or None,
+                **_asked_for(one),
             }
+
+
+def _asked_for(one: Candidate) -> dict[str, Any]:
+    """Return the columns that only some stages ask for."""
+    found: dict[str, Any] = {} if one.stop is None else {"stop": one.stop}
+    if one.choices:
+        found["choices"] = dict(one.choices)
+    if one.top_logprobs:
+        found["top_logprobs"] = one.top_logprobs
+    return found
 
 
 def unkept(flow: Flow) -> Iterator[tuple[str, tuple[str, ...]]]:

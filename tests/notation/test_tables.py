@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from chainlang import ChainlangError, route
+from chainlang import ChainlangError, E, chain, route
 from chainlang.api.stage_types import literal
 from chainlang.ir.json import from_json, to_json
 from chainlang.ir.nodes import Stage
@@ -70,3 +72,12 @@ def test_a_table_within_itself_is_refused() -> None:
     value["a"] = value
     with pytest.raises(ChainlangError, match="nested"):
         literal(value, "x=")
+
+
+@pytest.mark.parametrize("option", ["logit_bias", "extra"])
+def test_an_empty_table_is_refused_in_python_too(option: str) -> None:
+    given: dict[str, Any] = {option: {}}
+    with pytest.raises(ChainlangError, match="empty table"):
+        E("m", **given)
+    with pytest.raises(ChainlangError, match="empty table"):
+        chain(f"E({option}={{}})")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +17,9 @@ from chainlang.engines.openai.engine import OpenAIEngine
 from chainlang.ir.sampling_options import DECLARED, DRAWS
 from chainlang.protocol.messages import Capabilities, Completion, Message, Request, Sampling, later
 from chainlang.runtime.ports.sample_keys import KEY_FORMATS
-from chainlang.semantics.record import Candidate
+from chainlang.semantics.record import Candidate, Record
+from chainlang.semantics.reference import interpret
+from chainlang.settings import Format
 from chainlang.store.sample_codec import Drawn, decoded, encoded
 from tests.engines.server import Body, Server, as_json, chat_reply, good
 
@@ -149,6 +152,37 @@ def test_a_server_that_ignores_an_option(options: str, reply: Mapping[str, Any],
         engine = OpenAIEngine("m", base_url=server.url)
         with pytest.raises(ChainlangError, match=why):
             chain(f"E({options})")("q", engine=engine)
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "csv"])
+def test_tables_have_what_a_stage_asks_for(kind: Format, tmp_path: Path) -> None:
+    text = LABELS + 'mood(choices=true, logprobs=1) >> E(stop="9")'
+    engine = FakeEngine(answers=lambda request, _: None if request.labels else "1 9")
+    load(text=text).run(["q"], tmp_path / "out", engine=engine, format=kind)
+    said, plain = (
+        "".join(one.read_text("utf-8") for one in (tmp_path / "out").rglob(f"{name}/*.{kind}"))
+        for name in ("mood", "E")
+    )
+    assert "choices" in said
+    assert "top_logprobs" in said
+    assert "choices" not in plain
+    assert "stop" in plain
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '3:E(logit_bias={"7": 3}, bad_words=["1"], logprobs=2, stop="3", include_stop=true) >> M',
+        'E(ignore_eos=true, max_tokens=3, cut="keep") >> J',
+        LABELS + "3:mood(choices=true) >> M",
+    ],
+)
+def test_the_runtime_agrees_with_the_reference(text: str) -> None:
+    made = load(text=text) if "main" in text else chain(text)
+    engine, record = FakeEngine(), Record({"query": "q"}, "1", "q")
+    meant = interpret(made.body, record, engine.complete, declared=made.items)
+    assert isinstance(meant, Record)
+    assert made({"id": "1", "query": "q"}, engine=engine).candidates == meant.candidates
 
 
 # ---------------------------------------------------------------- refusals

@@ -35,7 +35,7 @@ def test_it_promises_everything(random_engine: VllmEngine) -> None:
         logprobs=True,
         options=(
             *("top_k", "min_p", "min_tokens", "repetition_penalty", "logit_bias", "bad_words"),
-            *("stop_token_ids", "ignore_eos", "include_stop", "top_logprobs"),
+            *("stop_token_ids", "ignore_eos", "include_stop", "top_logprobs", "choices"),
         ),
         streams=True,
         decides=True,

@@ -8,15 +8,18 @@ from typing import Any
 
 import pytest
 
-from chainlang import tiny
+from chainlang import load, tiny
 from chainlang.diagnostics.other_names import OF_MODELS
 from chainlang.engines.vllm.engine import VllmEngine
 from chainlang.engines.vllm.engine_arguments import engine_arguments
 from chainlang.engines.vllm.prompt_reader import reader
 from chainlang.errors import EngineError
-from chainlang.ir.model_settings import ENGINES
+from chainlang.ir.declarations import Model
+from chainlang.ir.model_settings import ENGINES, PERMISSIONS
+from chainlang.ir.tables import plain
 from chainlang.protocol.messages import Message
 from tests.conformance.asking import ask, samples
+from tests.test_settings_of_models import accepted
 
 VALUES: dict[str, Any] = {
     "cpu_offload_gb": 1.0,
@@ -51,6 +54,17 @@ def test_each_setting_of_a_file_is_an_argument_of_vllm() -> None:
         assert getattr(made, name) == value, name
     for name, value in {"enforce_eager": False, "dtype": "bfloat16"}.items():
         assert engine_arguments({name: value}, "cpu")[name] == value
+
+
+def test_what_people_write_reaches_vllm() -> None:
+    from vllm import EngineArgs
+
+    for text in accepted("vllm("):
+        permitted = load(text=f"model m = {text}\nmain = E:m", allow=PERMISSIONS)
+        (item,) = (item for item in permitted.items if isinstance(item, Model))
+        settings = {one.name: plain(one.value) for one in item.settings if one.name not in OWN}
+        made = EngineArgs(model="m", **engine_arguments(settings, "cuda"))
+        assert {name: getattr(made, name) for name in settings} == settings
 
 
 def test_hints_name_arguments_of_vllm() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -28,10 +28,18 @@ class Endpoint:
     url: str
     host: str
     key: str = field(default="", repr=False)
+    more: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    """Further headers of every request."""
 
     @classmethod
-    def of(cls, url: str, key: str | None, allowed: Collection[str] = ()) -> Endpoint:
-        """Return the endpoint of a URL.
+    def of(
+        cls,
+        url: str,
+        key: str | None,
+        allowed: Collection[str] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> Endpoint:
+        """Return the endpoint of a URL; `headers` are further ones of every request.
 
         Raises `EngineError` if the URL is invalid, its host is not this machine, OpenAI or in
         `allowed`, or the key would be sent unencrypted.
@@ -53,7 +61,7 @@ class Endpoint:
         if key and not (is_loopback(host) or urlsplit(url).scheme == "https"):
             hint = "write https, or leave the key out"
             refuse("base_url would send the API key unencrypted", hint, setting="base_url")
-        return cls(trimmed(url), host, key)
+        return cls(trimmed(url), host, key, tuple((headers or {}).items()))
 
     @property
     def completions_url(self) -> str:
@@ -68,7 +76,7 @@ class Endpoint:
     @property
     def headers(self) -> dict[str, str]:
         """HTTP headers of every request, with the key if there is one."""
-        headers = {"Content-Type": "application/json"}
+        headers = {**dict(self.more), "Content-Type": "application/json"}
         return headers | ({"Authorization": Secret(f"Bearer {self.key}")} if self.key else {})
 
     def hide(self, text: str) -> str:

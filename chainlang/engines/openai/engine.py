@@ -40,6 +40,7 @@ class OpenAIEngine:
     `base_url`: the URL before ``/chat/completions``. Its host is this machine, OpenAI, or one of
     `allowed_hosts`, so that a chain from another author can't send prompts and keys elsewhere.
     `api_key`: the key itself; it is sent in a header and never shown.
+    `headers`: further HTTP headers of every request.
     `max_model_len`: context of the server in tokens, if known.
     `connect_timeout`: seconds to wait for a connection.
     `read_timeout`: longest pause between received bytes, in seconds. Without streaming, nothing is
@@ -69,6 +70,7 @@ class OpenAIEngine:
         api_key: str | None = None,
         max_concurrency: int = 32,
         max_model_len: int | None = None,
+        headers: Mapping[str, str] | None = None,
         allowed_hosts: Collection[str] = (),
         connect_timeout: float = 10.0,
         read_timeout: float = 600.0,
@@ -85,7 +87,7 @@ class OpenAIEngine:
         self.max_model_len = max_model_len
         # Servers refuse a `max_tokens` that leaves no room for a prompt.
         self._longest = sys.maxsize if max_model_len is None else max(1, max_model_len - 1)
-        self._endpoint = Endpoint.of(base_url, api_key, allowed_hosts)
+        self._endpoint = Endpoint.of(base_url, api_key, allowed_hosts, headers)
         self._connect = connect_timeout
         self._probed: set[str | None] = set()
         self._client = ChatClient(

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import os
 import time
-import warnings
 import weakref
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +21,7 @@ from chainlang.engines.vllm.engine_arguments import in_fingerprint
 from chainlang.engines.vllm.fingerprint import fingerprint
 from chainlang.engines.vllm.in_flight import RequestInFlight
 from chainlang.engines.vllm.interruption import not_halfway
+from chainlang.engines.vllm.label_weights import LabelWeights, Scoring
 from chainlang.engines.vllm.load import (
     Loaded,
     check_process,
@@ -35,6 +35,7 @@ from chainlang.engines.vllm.memory_size import size
 from chainlang.engines.vllm.metrics import SchedulerCounts
 from chainlang.engines.vllm.prompt_reader import VllmReader
 from chainlang.engines.vllm.sampling_params import sampling_params
+from chainlang.engines.vllm.silence import without_warnings
 from chainlang.interrupts import interrupts_deferred
 from chainlang.protocol.failures import FailureKind
 from chainlang.protocol.messages import (
@@ -120,6 +121,7 @@ class VllmEngine:
         self._closed = False
         self._failed: list[Completion | Failure] = []
         self._in_flight: dict[str, RequestInFlight] = {}
+        self._scoring = Scoring()
         self._tickets: dict[str, str] = {}  # an id may be used again after an abort; a ticket never
         self._issued = 0
         self._submitted = 0
@@ -144,7 +146,7 @@ class VllmEngine:
             logprobs=True,
             options=(
                 *("top_k", "min_p", "min_tokens", "repetition_penalty", "logit_bias", "bad_words"),
-                *("stop_token_ids", "ignore_eos", "include_stop", "top_logprobs"),
+                *("stop_token_ids", "ignore_eos", "include_stop", "top_logprobs", "choices"),
             ),
             streams=True,
             decides=True,
@@ -292,6 +294,11 @@ class VllmEngine:
         if len(prompt) >= self.context:
             what = f"the prompt has {len(prompt)} tokens, the context {self.context}"
             return Failure(request.id, "context", what)
+        start = prompt[: len(prompt) - len(prefill)]
+        weights = LabelWeights.of(start, request.labels, loaded.prompts)
+        if weights is not None and weights.longest > self.context:
+            what = f"the prompt leaves no room for a label in the context, {self.context}"
+            return Failure(request.id, "context", what)
         self._issued += 1
         ticket = str(self._issued)
         try:
@@ -301,28 +308,31 @@ class VllmEngine:
             sampling = sampling_params(
                 request, constraint.grammar if constraint else None, most, self.reader.token_id
             )
-            with interrupts_deferred(), _without_warnings() if constraint else nullcontext():
+            with interrupts_deferred(), without_warnings() if constraint else nullcontext():
                 inner = loaded.engine.add_request(
                     ticket,
                     {"type": "token", "prompt_token_ids": prompt},
                     sampling,
                     priority=request.priority,
                 )
+                if weights is not None:
+                    self._scoring.begin(loaded.engine, ticket, weights, request.priority)
         except Exception as error:  # noqa: BLE001  # each of vLLM's parts raises other types
             kind: FailureKind = "constraint" if constraint else "refused"
             return Failure(request.id, kind, f"vLLM refuses the request: {error}")
         self._tickets[request.id] = ticket
         self._in_flight[ticket] = RequestInFlight(
-            request, inner, len(prompt), most, bound, constraint
+            request, inner, len(prompt), most, bound, constraint, weights
         )
         return None
 
     def _take(self, output: Any) -> Iterator[Completion | Failure | Delta]:
         """Process an output of vLLM; yield new text, if streamed, and the finished request."""
-        flight = self._in_flight.get(output.request_id)
+        owner = self._scoring.take(output) or output.request_id
+        flight = self._in_flight.get(owner)
         if flight is None:
             return
-        for sample in output.outputs:
+        for sample in output.outputs if owner == output.request_id else ():
             if sample.index in flight.samples:
                 continue  # it was stopped early in this step
             text, reason = flight.text(sample), sample.finish_reason
@@ -342,10 +352,10 @@ class VllmEngine:
                 return
             flight.take(sample, text, finish)
             flight.cached += output.num_cached_tokens or 0
-        request, drawn = flight.request, flight.request.drawn
-        if len(flight.samples) < drawn:
+        if not flight.is_done:
             return
-        del self._in_flight[output.request_id], self._tickets[request.id]
+        request, drawn = flight.request, flight.request.drawn
+        del self._in_flight[owner], self._tickets[request.id]
         if flight.stopped and drawn > 1 and self._loaded is not None:
             with interrupts_deferred():  # vLLM's parent request waits for the stopped samples
                 self._loaded.engine.abort_request([flight.inner], internal=True)
@@ -372,6 +382,7 @@ class VllmEngine:
         for ticket in tickets:
             flight = self._in_flight.pop(ticket)
             del self._tickets[flight.request.id]
+            tickets = [*tickets, *self._scoring.drop(flight.weights)]
         if tickets and self._loaded is not None and self._broken is None:
             with interrupts_deferred():
                 self._loaded.engine.abort_request(tickets)
@@ -382,11 +393,3 @@ class VllmEngine:
         names, self._tickets = list(self._tickets), {}
         self._in_flight.clear()
         return [Failure(name, "engine", self._broken) for name in names]
-
-
-@contextmanager
-def _without_warnings() -> Iterator[None]:
-    """Suppress the grammar compiler's deprecation warnings, which are meant for vLLM."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        yield

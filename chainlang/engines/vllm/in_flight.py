@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from chainlang.engines.early_completion import completed, longest_rest
 from chainlang.engines.grammar.json_schema import BLANKS
+from chainlang.engines.vllm.label_weights import LabelWeights
 from chainlang.engines.vllm.prefill import Constraint
 from chainlang.protocol.messages import Completion, Finish, Request, Sample, TopLogprobs, Usage
 
@@ -25,6 +26,8 @@ class RequestInFlight:
     context: int | None
     """Size of the context if it sets that maximum; None if `max_tokens` does."""
     constraint: Constraint | None
+    weights: LabelWeights | None = None
+    """Scores of the request's labels; None without any."""
     samples: dict[int, Sample] = field(factory=dict)
     cached: int = 0
     """Prompt tokens found in the prefix cache, over all samples."""
@@ -75,10 +78,19 @@ class RequestInFlight:
             context=self.context if finish == "length" else None,
         )
 
+    @property
+    def is_done(self) -> bool:
+        """Whether all samples are finished, and all labels scored."""
+        scored = self.weights is None or self.weights.is_done
+        return scored and len(self.samples) >= self.request.drawn
+
     def completion(self) -> Completion:
         """Return the completion, once all samples are finished."""
         request, drawn = self.request, self.request.drawn
         samples = tuple(self.samples[index] for index in range(drawn))
+        if self.weights is not None:
+            labels = self.weights.shares()
+            samples = tuple(evolve(sample, labels=labels) for sample in samples)
         output = sum(sample.tokens for sample in samples)
         usage = Usage(drawn, drawn * self.prompt_tokens, self.cached, output)
         return Completion(request.id, samples * (request.count // drawn), usage)

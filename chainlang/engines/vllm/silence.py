@@ -118,3 +118,11 @@ def _muted() -> Iterator[None]:
         for number, copy in saved.items():
             os.dup2(copy, number)
             os.close(copy)
+
+
+@contextmanager
+def without_warnings() -> Iterator[None]:
+    """Suppress the grammar compiler's deprecation warnings, which are meant for vLLM."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        yield
