@@ -35,7 +35,7 @@ def test_the_chain_has_at_most_ten_lines() -> None:
 @few_of("name", 1, list(SETS))
 def test_each_reply_is_a_choice_of_its_row(name: str, real_engine: VllmEngine) -> None:
     rows, qa = rows_of(name), load(CHAIN)
-    (said,) = qa.explain(rows, engine=real_engine).forecast.models.values()
+    (said,) = qa.explain(rows, engine=real_engine).estimate.models.values()
     before = real_engine.metrics.usage
     results = list(qa.map(rows, engine=real_engine))
     after = real_engine.metrics.usage
