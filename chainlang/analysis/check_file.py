@@ -13,7 +13,7 @@ from chainlang.analysis.check_templates import template_fault, too_many_tags
 from chainlang.analysis.duplicate_labels import twice_by_reference
 from chainlang.analysis.field_checks import derived_faults, field_faults
 from chainlang.analysis.file_lints import file_lints
-from chainlang.analysis.option_values import spoken, table_faults, temperature_fault
+from chainlang.analysis.option_values import faults_in, spoken, table_faults, temperature_fault
 from chainlang.analysis.resolve import resolve
 from chainlang.analysis.scope import Scope
 from chainlang.datatypes.check_types import (
@@ -341,6 +341,9 @@ class _Checker:
                 wants, shown = rule.wants, spoken(value)
                 message = f"invalid value for {setting.name}: expected {wants}, found {shown}"
                 self.note("option", message, where)
+                continue
+            if isinstance(value, str):
+                self.found += (at_literal(one, where) for one in faults_in(value, rule))
 
     def address(self, address: str, where: Span | None) -> None:
         from chainlang.settings.address import wrong  # 100 ms that other files do not need

@@ -6,7 +6,7 @@ type is unknown, as in definitions that `main` does not use, any field is accept
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import assert_never
 
 from attrs import evolve, frozen
@@ -32,27 +32,19 @@ from chainlang.analysis.record_types import (
     in_template,
 )
 from chainlang.analysis.scope import Scope
-from chainlang.analysis.template_reads import path_read
 from chainlang.analysis.type_flow import Reading, TypeFlow, by_of
 from chainlang.analysis.typed_lints import typed_lints
 from chainlang.analysis.value_lints import (
     lonely_votes,
 )
+from chainlang.analysis.wanted_types import misfit
 from chainlang.datatypes.check_types import declared_types, shape_of
 from chainlang.datatypes.value_types import (
-    NEVER,
     TEXT,
-    TRUTH,
     UNKNOWN,
-    Listing,
-    Scalar,
     TypeValues,
-    Unknown,
-    ValueType,
-    described,
     field_of,
     names_of,
-    options_of,
 )
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.source import Span, part_span
@@ -69,17 +61,6 @@ from chainlang.semantics.implicit_labels import own_names
 from chainlang.semantics.input_schema import declared_fields
 
 _ALWAYS = frozenset(WORDS) - {"answer"}
-
-
-def _is_truth(kind: ValueType) -> bool:
-    return isinstance(kind, Scalar) and kind.whole == TRUTH
-
-
-_WANTED: Mapping[str, tuple[str, Callable[[ValueType], bool]]] = {
-    "until": ("true or false", lambda kind: kind == UNKNOWN or _is_truth(kind)),
-    "over": ("a list", lambda kind: isinstance(kind, Listing | Unknown)),
-}
-"""The type that an option needs: in words, and as a test."""
 
 
 def at_literals(reader: Reader, literal: Span | None) -> Iterator[Diagnostic]:
@@ -199,19 +180,21 @@ class _Check:
         """Yield the errors of an op's templates, over all its occurrences."""
         readable = self.readable(op)
         for reader, literal in self.prompts(op, readable):
-            yield from at_literals(reader, literal)
+            yield from self.fitting(reader, "user" if reader.is_template else "messages", literal)
         for one in op.settings:
             if one.name == "answer":
                 yield from self.answer(op, one, readable)
         yield from choice_faults(op, readable, self.flow)
 
     def prompts(self, op: Op, readable: Readable) -> Iterator[tuple[Reader, Span | None]]:
-        """Yield the templates of an op, with their literals in the source."""
+        """Yield what the prompts of an op read, with the literals in the source."""
         for one in op.settings:
-            if one.name in ("system", "user") and isinstance(text := one.value, str):
-                if template_fault(text) is not None:
+            if one.name in ("system", "user", "messages") and isinstance(text := one.value, str):
+                is_expression = one.name == "messages"
+                if faults(text) if is_expression else template_fault(text) is not None:
                     continue
                 reader = self.reader(text, readable, f"'{op.name}' runs")
+                reader = evolve(reader, code="expression") if is_expression else reader
                 reader = evolve(reader, has_candidate=self.has_candidate(op), words=self.words(op))
                 yield reader, part_span(one.span, "value")
 
@@ -292,15 +275,14 @@ class _Check:
             return
         reader = self.condition(option, text, records)
         where = part_span(part_span(node.span, option), "value")
+        yield from self.fitting(reader, option, where)
+
+    def fitting(self, reader: Reader, option: str, where: Span | None) -> Iterator[Diagnostic]:
+        """Yield the errors of an expression whose value has to be of the type of an option."""
         wrong = list(at_literals(reader, where))
         yield from wrong
-        path = path_read(text)
-        if not wrong and path is not None and option in _WANTED:
-            kind, (wanted, fits) = reader.readable.type_of(path), _WANTED[option]
-            if not any(map(fits, options_of(kind))) and kind != NEVER:
-                message = f"{option}= is {wanted}, and '{text}' is {described(kind)}"
-                span = where and inside(where, 0, len(text))
-                yield Diagnostic("expression", message, span, kind="option", subject=option)
+        if not wrong and (other := misfit(reader, option, self.flow.row or {}, where)) is not None:
+            yield other
 
     def condition(self, option: str, text: str, records: tuple[RecordType, ...]) -> Reader:
         """Return the reader of a condition, a key or a list."""

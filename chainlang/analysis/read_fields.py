@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import assert_never
 
 from chainlang.analysis.check_templates import template_fault
-from chainlang.analysis.template_reads import template_reads
+from chainlang.analysis.template_reads import expression_reads, template_reads
 from chainlang.diagnostics.source import Source, Span, part_span
 from chainlang.ir.builtins import WORDS
 from chainlang.ir.declarations import Item, Op, bodies_of
@@ -30,6 +30,7 @@ from chainlang.ir.nodes import (
 )
 from chainlang.ir.visit import parts_of, walk
 from chainlang.notation.literals import inside
+from chainlang.semantics.expressions import faults
 from chainlang.semantics.implicit_labels import own_names
 from chainlang.semantics.prelude import prelude
 
@@ -84,12 +85,13 @@ def _always(node: Expr, bodies: Mapping[str, Expr], seen: set[str]) -> Iterator[
 def _reads(op: Op) -> Iterator[tuple[str, Span | None]]:
     for one in op.settings:
         text = one.value
-        if one.name not in ("system", "user") or not isinstance(text, str):
+        if one.name not in ("system", "user", "messages") or not isinstance(text, str):
             continue
-        if template_fault(text) is not None:
+        is_expression = one.name == "messages"
+        if faults(text) if is_expression else template_fault(text) is not None:
             continue
         literal = part_span(one.span, "value")
-        for read in template_reads(text):
+        for read in expression_reads(text) if is_expression else template_reads(text):
             if read.root is None or read.is_guarded or not read.is_certain:
                 continue
             end = read.start + len(read.root)

@@ -55,7 +55,7 @@ def op_type(op: Op) -> StageType:
     kind: Any = op.kind
     given = {setting.name: setting.value for setting in op.settings}
     temperature = given.get("temperature")
-    prompts = (given.get("user"), given.get("system"))
+    prompts = (given.get("user"), given.get("system"), given.get("messages"))
     return StageType(
         op.name,
         kind,

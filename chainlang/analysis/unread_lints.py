@@ -79,7 +79,7 @@ def _of_op(op: Op) -> Iterator[str]:
     for one in op.settings:
         if isinstance(one.value, str) and one.name in ("system", "user"):
             yield from (str(path.root) for path in template_reads(one.value))
-        elif isinstance(one.value, str) and one.name == "answer":
+        elif isinstance(one.value, str) and one.name in ("answer", "messages"):
             yield from (str(path.root) for path in expression_reads(one.value))
 
 

@@ -158,6 +158,7 @@ class OpSettings(GenerateOptions, total=False):
 
     answer: str
     choose: str
+    messages: str
     model: str
     system: str
     temperature: float

@@ -33,6 +33,7 @@ from chainlang.notation import parse_file, source
 from chainlang.notation.literals import at_literal
 from chainlang.notation.unparse import unparse_item
 from chainlang.semantics.bindings import NOTHING, Bound
+from chainlang.semantics.expressions import names
 from chainlang.semantics.prompts import variables
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def op(
 
     `user` is the prompt, a template over the fields of a row; `kind` is ``"generate"``, ``"map"``
     or ``"fold"``; `returns` is a type in the notation or in Python: a pydantic model, an enum, a
-    ``Literal``, whatever pydantic can validate; other settings are `system`, `model`,
+    ``Literal``, whatever pydantic can validate; other settings are `system`, `messages`, `model`,
     `temperature` and the sampling options. As a decorator, ``@op`` or ``@op(model="tiny")``, it
     takes these from a function: the docstring is the prompt, the parameters are what it reads, the
     annotation is what it returns. The function itself is never called; type checkers ask for a body
@@ -203,6 +204,10 @@ class _Maker:
             if one.name in ("user", "system") and isinstance(one.value, str):
                 where = part_span(one.span, "value")
                 self.found += (at_literal(it, where) for it in Reader(one.value, known).faults())
+            if one.name == "messages" and isinstance(one.value, str):
+                where = part_span(one.span, "value")
+                reader = Reader(one.value, known, code="expression")
+                self.found += (at_literal(it, where) for it in reader.faults())
         for name in sorted(self.lists - parameters):
             hint = f"add the parameter {name}: list[str]"
             self.note("type", f'one("{name}") names no parameter of {self.name}', hint)
@@ -247,7 +252,7 @@ def _of_function(
         by_annotation = returns is _LEFT_OUT
         where = f"the annotation of {function.__name__}" if by_annotation else "returns="
         maker.take(annotation if by_annotation else returns, where)
-    _parameters(maker, function, prompt, settings.get("system"))
+    _parameters(maker, function, prompt, settings)
     return maker.made()
 
 
@@ -277,7 +282,7 @@ def _is_empty(function: Any) -> bool:
     return not constants and instructions <= (_RAISING if raises else _NOTHING)
 
 
-def _parameters(maker: _Maker, function: Any, prompt: str, system: object) -> None:
+def _parameters(maker: _Maker, function: Any, prompt: str, settings: Mapping[str, object]) -> None:
     """Take the parameters, after noting those that are none, or that nothing reads."""
     found = []
     for one in inspect.signature(function).parameters.values():
@@ -296,10 +301,10 @@ def _parameters(maker: _Maker, function: Any, prompt: str, system: object) -> No
             )
     if not prompt:
         return  # an error already
+    texts, turns = (prompt, settings.get("system")), settings.get("messages")
     try:
-        read = {
-            name for text in (prompt, system) if isinstance(text, str) for name in variables(text)
-        }
+        read = {name for text in texts if isinstance(text, str) for name in variables(text)}
+        read |= names(turns) if isinstance(turns, str) else frozenset()
     except ChainlangError:
         return  # the invalid template is an error already
     read |= maker.lists

@@ -67,7 +67,7 @@ _NORMALIZE = evolve(
     python=f"{_FORMS.python} | Callable[..., Any]",
 )
 _PATTERN = Rule("a pattern in quotes", text, takes_text=True, is_pattern=True)
-_LIST = Rule("an expression in quotes", text, takes_text=True, evaluated=True)
+_EXPRESSION = Rule("an expression in quotes", text, takes_text=True, evaluated=True)
 _NAME = Rule("a name in quotes", word, takes_text=True)
 _CAUSES = Rule(
     "one of " + ", ".join(f'"{cause}"' for cause in CAUSES) + ", or a list of them",
@@ -178,7 +178,7 @@ COMBINATORS: Mapping[str, Signature] = {
         ),
         Signature(
             "each", "runs a part for each item of a list", nodes.Each, (1, 1),
-            {"item": _NAME, "over": _LIST.needed()},
+            {"item": _NAME, "over": _EXPRESSION.needed()},
             aliases={"as": "item"},  # `as` is a keyword of Python, so only notation can have it
             example='each(a, over="documents", item="document")',
         ),
@@ -188,9 +188,10 @@ COMBINATORS: Mapping[str, Signature] = {
 # The settings of an `op { ... }` in a file.
 OP_SETTINGS: Mapping[str, Rule] = {
     **DRAWS,
-    "answer": TEXT,
+    "answer": _EXPRESSION,
     "choose": TEXT,
     "fresh": TRUTH,
+    "messages": _EXPRESSION,
     "model": TEXT,
     "system": Rule(
         "a text in quotes", lambda value: value if isinstance(value, str) else text(value)

@@ -9,17 +9,19 @@ template branches on an unknown value, the only bound is the model's context.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NoReturn
 
 from attrs import evolve, field, frozen
 
 from chainlang.plan.interval import NONE, Range
 from chainlang.protocol.messages import Reader
-from chainlang.semantics.prompts import RenderError, looks_into, variables
+from chainlang.semantics.expressions import names
+from chainlang.semantics.prompts import RenderError, looks_into
 from chainlang.semantics.record import Candidate, Record, part_view
 from chainlang.semantics.stage_error import StageError
-from chainlang.semantics.stages import Meaning, filled
+from chainlang.semantics.stage_prompts import filled
+from chainlang.semantics.stages import Meaning
 from chainlang.semantics.template_values import View
 
 MOST = 1000
@@ -107,11 +109,11 @@ class AbstractRow:
 
     # ---- prompts
 
-    def knows(self, template: str) -> bool:
-        """Return whether all values that a template reads are known."""
+    def knows(self, names: Iterable[str]) -> bool:
+        """Return whether the values of all these names are known."""
         unknown = {name for name, lot in self.history.items() if lot.known is None}
         unknown |= _CANDIDATES if self.lot.known is None else frozenset()
-        return self.row is not None and variables(template).isdisjoint(unknown)
+        return self.row is not None and unknown.isdisjoint(names)
 
     def record(self) -> Record:
         """Return the record; unknown parts of it must not be read."""
@@ -124,6 +126,8 @@ class AbstractRow:
         context = None if reader.context is None else reader.context - 1
         anything = Range(0, context)
         if self.row is None or looks_into(stage.user) or looks_into(stage.system or ""):
+            return anything
+        if stage.messages is not None and not self.knows(names(stage.messages)):
             return anything
         number = self.lot.number
         try:

@@ -38,9 +38,11 @@ from chainlang.plan.steps import (
 from chainlang.plan.visit import inner
 from chainlang.protocol.messages import Reader
 from chainlang.semantics.combinators import beginning, in_round, listed, value_of
+from chainlang.semantics.expressions import names
 from chainlang.semantics.record import Record
 from chainlang.semantics.stage_error import StageError
-from chainlang.semantics.stages import Meaning, messages, schema
+from chainlang.semantics.stage_prompts import messages
+from chainlang.semantics.stages import Meaning, schema
 from chainlang.semantics.stopping_rules import needed
 
 _MAKING = re.compile(
@@ -140,7 +142,7 @@ class _Walk:
     def _each(self, step: Each, before: AbstractRow) -> Counts:
         items = None
         # Fields of the first candidate take precedence over those of the row.
-        if before.lot.known is not None and before.knows(f"{{{{ {step.over} }}}}"):
+        if before.lot.known is not None and before.knows(names(step.over)):
             try:
                 items = listed(value_of(step.over, before.record(), "over="), step.most)
             except StageError:
@@ -200,7 +202,7 @@ class _Walk:
         most = Range(0, stage.sampling.max_tokens)
         samples, length = prompts * drawn, ANY
         if reader is not None and before.row is not None:
-            if all(before.knows(one) for one in (stage.user, stage.system or "")):
+            if before.knows(stage.read_by_prompt):
                 each = self._read(step, before.record(), drawn, reader)
                 rooms = (_room(stage, one.length.least, reader) * drawn for one in each)
                 return _total(prompts * asked, each, sum(rooms, NONE)), each

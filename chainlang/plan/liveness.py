@@ -28,7 +28,6 @@ from chainlang.plan.steps import (
 )
 from chainlang.plan.visit import asked, calls, inner, named, steps_of
 from chainlang.semantics.expressions import names
-from chainlang.semantics.prompts import variables
 from chainlang.semantics.stages import Meaning
 
 CANDIDATES = "candidates"
@@ -69,7 +68,7 @@ def _all(found: list[frozenset[str] | None]) -> frozenset[str] | None:
 
 @lru_cache(maxsize=1024)
 def _of_stage(stage: Meaning) -> frozenset[str]:
-    prompt = variables(stage.user) | variables(stage.system or "")
+    prompt = stage.read_by_prompt
     if stage.fresh:
         prompt -= {CANDIDATES}
     if stage.kind != "generate" or stage.choose is not None:

@@ -23,7 +23,8 @@ from chainlang.semantics.render_budget import rendering_within
 from chainlang.semantics.sampled import FailedSample, ended, noted, too_few
 from chainlang.semantics.seeds import Place, seed
 from chainlang.semantics.stage_error import StageError
-from chainlang.semantics.stages import candidate_of, choices, labels, messages, readings, schema
+from chainlang.semantics.stage_prompts import messages
+from chainlang.semantics.stages import candidate_of, choices, labels, readings, schema
 
 _UNKEPT = attrgetter("unkept")
 _OWN_TIME = nullcontext()  # of a rendering, in a row without a deadline

@@ -34,7 +34,7 @@ from chainlang.semantics.prompts import RenderError
 from chainlang.semantics.record import Record
 from chainlang.semantics.seeds import Place
 from chainlang.semantics.stage_error import StageError
-from chainlang.semantics.template_values import as_json
+from chainlang.semantics.template_values import in_short
 
 Marked: TypeAlias = Fallback | Retry | Loop | Each
 """Combinators that run a part several times, or in place of another."""
@@ -209,7 +209,7 @@ def value_of(expression: str, record: Record, what: str) -> Any:
 def is_over(value: Any) -> bool:
     """Return whether a loop ends. Raises `StageError` for a value that is not a boolean."""
     if not isinstance(value, bool):
-        raise StageError(f"until= is true or false, and this is {_shown(value)}", "input")
+        raise StageError(f"until= is true or false, and this is {in_short(value)}", "input")
     return value
 
 
@@ -219,21 +219,21 @@ def arm(value: Any, arms: Collection[str], default: bool) -> str | None:
     A string selects the arm with that key; a number, a boolean and null the one with their JSON.
     Raises `StageError` if there is no such arm.
     """
-    key = value if isinstance(value, str) else _shown(value)
+    key = value if isinstance(value, str) else in_short(value)
     if key in arms:
         return key
     if default:
         return None
-    known = ", ".join(_shown(one) for one in arms)
+    known = ", ".join(in_short(one) for one in arms)
     raise StageError(
-        f"by= is {_shown(value)}, and the arms are {known}: there is no default", "input"
+        f"by= is {in_short(value)}, and the arms are {known}: there is no default", "input"
     )
 
 
 def listed(value: Any, most: int) -> list[Any]:
     """Return the items of a list. Raises `StageError` for another value, or one too long."""
     if not isinstance(value, list | tuple):
-        raise StageError(f"over= is no list but {_shown(value)}", "input")
+        raise StageError(f"over= is no list but {in_short(value)}", "input")
     if len(value) > most:
         message = f"over= has {len(value):,} items: the limit samples_per_stage is {most:,}"
         raise StageError(message, "input")
@@ -260,8 +260,3 @@ def in_round(record: Record, number: int) -> Record:
 def beginning(record: Record, name: str, item: Any, number: int) -> Record:
     """Return the initial record of an item of an `each`: with the item, without candidates."""
     return evolve(record.inside(**{ITEM_INDEX: number, name: item}), candidates=())
-
-
-def _shown(value: Any, most: int = 60) -> str:
-    text = as_json(value)
-    return text if len(text) <= most else text[: most - 1] + "…"

@@ -47,13 +47,13 @@ from chainlang.semantics.row_failure import RowFailure
 from chainlang.semantics.sampled import FailedSample, ended, noted, too_few
 from chainlang.semantics.seeds import Place, seed
 from chainlang.semantics.stage_error import StageError
+from chainlang.semantics.stage_prompts import messages
 from chainlang.semantics.stages import (
     Meaning,
     Vote,
     candidate_of,
     labels,
     meaning,
-    messages,
     readings,
     schema,
     voted,

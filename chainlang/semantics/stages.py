@@ -1,4 +1,4 @@
-"""Semantics of stages: from a record to prompts, and from replies to candidates.
+"""Semantics of stages: what they ask for, and their candidates from replies.
 
 These are pure functions, called by both the reference interpreter and the runtime.
 """
@@ -16,16 +16,15 @@ from attrs import evolve, field, fields, frozen
 from chainlang.datatypes.check_types import Declared, declared_types
 from chainlang.datatypes.parse_reply import Form, Misfit, Value
 from chainlang.diagnostics.source import Span
-from chainlang.diagnostics.suggest import closest
 from chainlang.ir import declarations
 from chainlang.ir.builtins import Kind
 from chainlang.ir.declarations import Item, Op
 from chainlang.ir.nodes import Function, Stage
-from chainlang.protocol.messages import Message, Role, Sample, Sampling
+from chainlang.protocol.messages import Role, Sample, Sampling
 from chainlang.semantics.bindings import NOTHING, Bound, normalizer
-from chainlang.semantics.expressions import evaluate
+from chainlang.semantics.expressions import evaluate, names
 from chainlang.semantics.prelude import prelude
-from chainlang.semantics.prompts import RenderError, absent, render, variables
+from chainlang.semantics.prompts import RenderError, variables
 from chainlang.semantics.record import NO_CHOICES, Candidate, Record
 from chainlang.semantics.reply_forms import ReplyForms
 from chainlang.semantics.sampling import demands, sampling_of
@@ -47,6 +46,8 @@ class Meaning:
     user: str
     """Template of the user message."""
     system: str | None = None
+    messages: str | None = None
+    """Expression for the messages before the user message."""
     returns: declarations.Type | None = None
     answer: str | None = None
     """Expression over the fields of a reply, which is the answer."""
@@ -86,8 +87,16 @@ class Meaning:
 
     @property
     def roles(self) -> tuple[Role, ...]:
-        """The roles of the messages of its prompts."""
-        return ("user",) if self.system is None else ("system", "user")
+        """The roles of the messages of its prompts, with one turn of a conversation."""
+        system: tuple[Role, ...] = () if self.system is None else ("system",)
+        turn: tuple[Role, ...] = () if self.messages is None else ("user", "assistant")
+        return (*system, *turn, "user")
+
+    @property
+    def read_by_prompt(self) -> frozenset[str]:
+        """The names that its prompts read."""
+        own = variables(self.user) | variables(self.system or "")
+        return own if self.messages is None else own | names(self.messages)
 
     def form(self, candidates: int, row: Mapping[str, Any]) -> Form | None:
         """Return the form of a reply to `candidates` candidates of a row; None for free text.
@@ -139,6 +148,7 @@ def meaning(
         sampling=sampling_of(settings, temperature),
         user=settings["user"],
         system=settings.get("system"),
+        messages=settings.get("messages"),
         returns=op.returns,
         answer=settings.get("answer"),
         choose=choose,
@@ -168,48 +178,6 @@ def readings(stage: Meaning, record: Record) -> tuple[Candidate | None, ...]:
             "input",
         )
     return record.candidates if stage.kind == "map" else (None,)
-
-
-def messages(stage: Meaning, record: Record, candidate: Candidate | None) -> tuple[Message, ...]:
-    """Return the prompt of a stage for a record, and for one candidate if the stage is a map.
-
-    Raises `StageError` if a template reads a missing value.
-    """
-    values = record.values
-    if candidate is not None:
-        values = {**values, "candidate": candidate.view()}
-    try:
-        return filled(stage, values)
-    except RenderError as error:
-        read = variables(stage.user) | variables(stage.system or "")
-        missing = [name for name in sorted(read) if name not in values]
-        why = _missing(missing[0], record) if missing else str(error)
-        raise StageError(f"the prompt can't be filled in: {why}", "prompt") from error
-
-
-def filled(stage: Meaning, values: Mapping[str, Any]) -> tuple[Message, ...]:
-    """Return the prompt of a stage for given values. Raises `RenderError`."""
-    if stage.fresh:
-        values = {**values, "candidates": []}
-    user = Message("user", render(stage.user, values))
-    if stage.system is None:
-        return (user,)
-    return (Message("system", render(stage.system, values)), user)
-
-
-def _missing(name: str, record: Record) -> str:
-    """Return the message for a value that a prompt reads and the row lacks."""
-    columns = [column for column in record.row if column not in ("id", "responses")]
-    if name != "query":
-        return absent(name, [*columns, *record.history])
-    if not columns:
-        return "the row has no field 'query', and no other"
-    texts = [column for column in columns if isinstance(record.row[column], str)]
-    which = closest(name, columns) or (texts or columns)[0]
-    return (
-        f"the row has no field 'query', only {', '.join(columns)}: rename one to 'query', or "
-        f'declare `input {{ ..., query = "{{{{ {which} }}}}" }}`'
-    )
 
 
 def schema(stage: Meaning, record: Record) -> str | None:

@@ -104,6 +104,12 @@ def as_json(value: Any) -> str:
     return _ENCODER.encode(value)
 
 
+def in_short(value: Any, most: int = 60) -> str:
+    """Return the beginning of a value as JSON, for a message."""
+    text = as_json(value)
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
 def _default(value: Any) -> Any:
     if isinstance(value, View):
         return value.plain()

@@ -112,6 +112,11 @@ op tell : generate {
 op told : fold -> { answer: int(0..9), why: str(..3) } {
   user = "{{ tell.answer | default('-') }} {{ y.answer | default('-') }} {{ candidates }}"
 }
+op chat : generate {
+  temperature = 0.7
+  messages = "[{'role': 'assistant', 'content': fr.answer | default(round | default('-'))}]"
+  user = "{{ query }}"
+}
 """).node.items
 """Ops whose prompts read the parts and the numbers that there may be where they stand."""
 
@@ -136,7 +141,10 @@ stages = st.builds(
 STEPS = ("shout", "twice", "some", "strict", "longest", "later", "fails_later", "about")
 retried = stages.filter(lambda one: one.name in "VJS").map(lambda one: call("retry", one))
 readers = st.builds(
-    Stage, st.sampled_from(["tell", "told"]), st.integers(1, 2), st.sampled_from([None, "a"])
+    Stage,
+    st.sampled_from(["tell", "told", "chat"]),
+    st.integers(1, 2),
+    st.sampled_from([None, "a"]),
 )
 counted = st.sampled_from(["kind", "picky"]).map(
     lambda name: Stage("M", options=(Option("normalize", Function(name)),))

@@ -60,6 +60,24 @@ def test_ordinary_text_has_the_tokens_that_the_model_was_trained_on(text: str) -
     assert PROMPTS.token_ids(user(text)) == TOKENIZER.encode(whole, add_special_tokens=False)
 
 
+def test_a_conversation_has_the_tokens_of_the_chat_template() -> None:
+    said = ["system", "user", "assistant", "assistant", "user"]
+    messages = [{"role": role, "content": f"{number} + 25"} for number, role in enumerate(said)]
+    whole = TOKENIZER.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    prompt = [Message(one["role"], one["content"]) for one in messages]
+    assert PROMPTS.token_ids(prompt) == TOKENIZER.encode(whole, add_special_tokens=False)
+
+
+def test_roles_that_a_template_refuses_are_named() -> None:
+    strict = (
+        "{% if messages[0].role != 'user' %}{{ raise_exception('begin with user') }}{% endif %}"
+    )
+    prompts = Prompts(tokenizer(strict + CHATML))
+    assert prompts.refusal(("user", "assistant", "user")) is None
+    with pytest.raises(PromptError, match="refuses the messages: begin with user"):
+        prompts.token_ids([Message("assistant", "a"), Message("user", "b")])
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -1,0 +1,58 @@
+"""Prompts of stages: the messages that a stage sends to its model for a record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from chainlang.diagnostics.suggest import closest
+from chainlang.protocol.messages import Message
+from chainlang.semantics.expressions import evaluate
+from chainlang.semantics.prompts import RenderError, absent, render
+from chainlang.semantics.record import Candidate, Record
+from chainlang.semantics.stage_error import StageError
+from chainlang.semantics.stages import Meaning
+from chainlang.semantics.turns import conversation
+
+
+def messages(stage: Meaning, record: Record, candidate: Candidate | None) -> tuple[Message, ...]:
+    """Return the prompt of a stage for a record, and for one candidate if the stage is a map.
+
+    Raises `StageError` if a template reads a missing value.
+    """
+    values = record.values
+    if candidate is not None:
+        values = {**values, "candidate": candidate.view()}
+    try:
+        return filled(stage, values)
+    except RenderError as error:
+        missing = [name for name in sorted(stage.read_by_prompt) if name not in values]
+        why = _missing(missing[0], record) if missing else str(error)
+        raise StageError(f"the prompt can't be filled in: {why}", "prompt") from error
+
+
+def filled(stage: Meaning, values: Mapping[str, Any]) -> tuple[Message, ...]:
+    """Return the prompt of a stage for given values. Raises `RenderError`."""
+    if stage.fresh:
+        values = {**values, "candidates": []}
+    user = Message("user", render(stage.user, values))
+    if stage.system is None and stage.messages is None:
+        return (user,)
+    system = () if stage.system is None else (Message("system", render(stage.system, values)),)
+    before = () if stage.messages is None else conversation(evaluate(stage.messages, values))
+    return (*system, *before, user)
+
+
+def _missing(name: str, record: Record) -> str:
+    """Return the message for a value that a prompt reads and the row lacks."""
+    columns = [column for column in record.row if column not in ("id", "responses")]
+    if name != "query":
+        return absent(name, [*columns, *record.history])
+    if not columns:
+        return "the row has no field 'query', and no other"
+    texts = [column for column in columns if isinstance(record.row[column], str)]
+    which = closest(name, columns) or (texts or columns)[0]
+    return (
+        f"the row has no field 'query', only {', '.join(columns)}: rename one to 'query', or "
+        f'declare `input {{ ..., query = "{{{{ {which} }}}}" }}`'
+    )
