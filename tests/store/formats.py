@@ -1,7 +1,7 @@
 """The run folders and the cache in `tests/fixtures/formats`: their chain, rows and engine.
 
 `python tests/store/formats.py FOLDER` writes such files with the code that is importable. Those of
-format 1 were written by commit 400e2b0, and are never written again:
+format 1 were written by commit 400e2b0, those of format 2 by 4998a17, and are never written again:
 
     git worktree add /tmp/before 400e2b0
     cd /tmp && PYTHONPATH=/tmp/before python .../tests/store/formats.py .../tests/fixtures/formats/1

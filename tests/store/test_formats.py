@@ -18,7 +18,7 @@ from tests.crash.reference import samples
 from tests.store.formats import FIXTURES, ROWS, SETTINGS, Engine, panel, run
 from tests.store.test_folder import files
 
-FORMAT = FIXTURES / "1"
+FORMAT, FORMAT_2 = FIXTURES / "1", FIXTURES / "2"
 KEYS_1, KEYS_2 = (form(Engine().fingerprint) for form in (format_1, format_2))
 
 
@@ -97,14 +97,49 @@ def _columns(rows: Any, before: Any) -> Any:
     return [{name: row[name] for name in old} for row, old in zip(rows, before, strict=True)]
 
 
-def test_the_cache_has_every_sample(tmp_path: Path) -> None:
-    shutil.copytree(FORMAT / "cache", tmp_path / "cache")
+@pytest.mark.parametrize("version", ["1", "2"])
+def test_the_cache_has_every_sample(version: str, tmp_path: Path) -> None:
+    shutil.copytree(FIXTURES / version / "cache", tmp_path / "cache")
     engine = Engine()
     cache: dict[str, Any] = {"cache": "read", "cache_folder": tmp_path / "cache"}
     found = answered(engine, **cache)
     close_caches()
     assert found == answered(Engine())
     assert engine.submitted == 0
+
+
+@pytest.mark.parametrize(("name", "recorded"), [("stopped", 29), ("killed", 44)])
+def test_a_run_of_format_2_goes_on(
+    name: str, recorded: int, tmp_path: Path, fresh: tuple[Path, frozenset[bytes]]
+) -> None:
+    path, (whole, _) = tmp_path / name, fresh
+    shutil.copytree(FORMAT_2 / name, path)
+    before = samples(path)
+    assert len(before) == recorded
+    assert before < samples(whole)
+    engine = Engine()
+    summary = run(path, engine)
+    assert (summary.recorded, engine.drawn) == (recorded, 80 - recorded)
+    new = {key for one in engine.requests for key in KEYS_2(one)}
+    assert samples(path) - before <= new
+    assert new.isdisjoint(before)
+    assert samples(path) == samples(whole)
+    assert tables(path) == tables(whole)
+
+
+def test_a_run_of_format_2_that_is_done_is_done(
+    tmp_path: Path, fresh: tuple[Path, frozenset[bytes]]
+) -> None:
+    path, (whole, _) = tmp_path / "done", fresh
+    shutil.copytree(FORMAT_2 / "done", path)
+    engine = Engine()
+    summary = run(path, engine)
+    assert (summary.rows, summary.failed, summary.recorded) == (6, 1, 80)
+    assert engine.submitted == 0
+    assert samples(path) == samples(whole)
+    assert tables(path) == tables(whole)
+    now, before = tables(path), tables(FORMAT_2 / "done")
+    assert {table: _columns(now[table], before[table]) for table in before} == before
 
 
 def test_rows_are_drawn_again_at_places_of_their_own(tmp_path: Path) -> None:
