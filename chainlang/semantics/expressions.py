@@ -190,7 +190,7 @@ def words(expression: str) -> list[tuple[int, str]]:
     offset = depth = 0
     try:
         for _, kind, text in _environment().lexer.tokeniter(expression, None, None, "variable"):
-            if kind not in _KINDS:
+            if kind not in _KINDS or not _is_word(kind, text):
                 raise _NoExpression(f"unexpected '{text}' in an expression", offset, text)
             if kind in ("integer", "float") and not _is_number(text):
                 raise _NoExpression("this number is too large", offset, text)
@@ -217,9 +217,16 @@ _KINDS = frozenset(("name", "operator", "string", "integer", "float", "whitespac
 _OPENING, _CLOSING = frozenset("([{"), frozenset(")]}")
 
 
+def _is_word(kind: str, text: str) -> bool:
+    """Return whether a token can be parsed: jinja's lexer takes any digits and letters."""
+    if kind in ("integer", "float"):
+        return text.isascii()
+    return kind != "name" or text.isidentifier()
+
+
 def _is_number(text: str) -> bool:
     """Return whether a number has a size that operators accept."""
-    return len(text) <= 2 * _DIGITS and abs(float(literal_eval(text))) <= LARGEST_NUMBER
+    return len(text) <= 2 * _DIGITS and abs(literal_eval(text)) <= LARGEST_NUMBER
 
 
 def _is_readable(text: str) -> bool:

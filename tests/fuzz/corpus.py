@@ -72,6 +72,36 @@ main = E >> a""",
     "a = $b & $b\nb = $c & $c\nc = E\nmain = $a",
 )
 
+TEMPLATES = (
+    "{{ query }}",
+    "{% for one in candidates %}{{ loop.index }}: {{ one.answer | indent(width=1) }}{% endfor %}",
+    "{% set a = query | default('x') %}{% if a == 'y' and not b is defined %}{{ a[0] }}{% endif %}",
+    "{% raw %}{{ a }}{% endraw %}{# no #}{{ query | replace('a', 'b') | truncate(5) }}",
+    "{{ [1, 2.5, none] | map('int') | list | tojson }}{{ {'a': query}.a ~ 2 ** 3 }}",
+    "{{ namespace(a=1).a }}{% with a = query %}{{ a if a else 'b' }}{% endwith %}",
+    # Once these ended `check` with a traceback, or took minutes.
+    "{{ query|indent(width=1,width=2) }}",
+    "{% for a in query %}" * 25 + "{{ a }}" + "{% endfor %}" * 25,
+    "{% if query %}" * 150 + "a" + "{% endif %}" * 150,
+    "{{ " + "(" * 150 + "query" + ")" * 150 + " }}",
+    "{{ query ~ " + "9" * 5000 + " }}",
+    "{{ [[1]]|map('rounds of a loop', -1000000000000000)|list }}",
+    "{% for i in range(99999) %}{% set y = query|title %}{% endfor %}",
+    "{{ query }}" * 300,
+)
+CONDITIONS = (
+    "verdict == 'correct'",
+    "score > 3 and not answer in ['a', 'b'] or round >= 1",
+    "answer | default('x') | trim | lower == \"yes\"",
+    "candidates | map(attribute='answer') | list | length > 1",
+    "x.candidates[0].answer if x is defined else none",
+    "1e400 > 1",
+    "9" * 1900 + " > 1",
+    "(" * 20 + "answer" + ")" * 20 + " == 1",
+    "[" * 20 + "1" + "]" * 20,
+    "('f' * 4000000)|int(0,16)",
+)
+
 _WORDS = """
     E J M S V UE MC classify x = main = a = b= $a $panel @f >> & | * ( ) [ ] { } , : ; = == -> ?
     .. 1..5 ..5 1.. -1.5..2 0 1 2 3: 3:E 0:E 00:E 10001:E 999999999:E :m :0.7 :9 :-1 :1e400

@@ -16,8 +16,9 @@ from attrs import frozen
 from chainlang import Chain, ChainlangError, chain, load
 from chainlang.errors import NotationError
 from chainlang.notation.format import format_text
+from chainlang.notation.literals import print_string
 
-from .corpus import FILES, NOTATION
+from .corpus import CONDITIONS, FILES, NOTATION, TEMPLATES
 from .mutate import json_texts, texts
 
 SECONDS = 5.0  # of CPU, for one input; the longest that are fine take a fifth of it
@@ -47,6 +48,17 @@ def file(text: str) -> None:
     assert format_text(formatted) == formatted, "formatting is idempotent"
 
 
+def template(text: str) -> None:
+    """`load` of a file with this prompt."""
+    load(text=f"op a : generate {{ user = {print_string(text)} }}\nmain = a")
+
+
+def condition(text: str) -> None:
+    """`chain` with this condition, and with this key."""
+    said = print_string(text)
+    chain(f'E >> loop(V, until={said}) >> route(by={said}, arms={{"a": E}}) >> M')
+
+
 def document(text: str) -> None:
     """`Chain.from_json`; and what it reads is written as it was."""
     found = Chain.from_json(text)
@@ -59,12 +71,16 @@ class Entry:
 
     run: Callable[[str], None]
     inputs: Callable[[Random], Iterator[str]]
+    share: int = 1
+    """A test tries one input in so many of those of other entries."""
 
 
 ENTRIES = {
     "notation": Entry(notation, lambda random: texts(random, NOTATION)),
     "file": Entry(file, lambda random: texts(random, FILES)),
     "json": Entry(document, json_texts),
+    "template": Entry(template, lambda random: texts(random, TEMPLATES), share=5),
+    "condition": Entry(condition, lambda random: texts(random, CONDITIONS), share=5),
 }
 
 

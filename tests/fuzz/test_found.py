@@ -6,6 +6,7 @@ import warnings
 
 import pytest
 
+from .corpus import CONDITIONS, TEMPLATES
 from .entries import ENTRIES, Clock, attempt
 
 _START = '{"chainlang": 1, "chain": '
@@ -37,6 +38,23 @@ FOUND = (
         + "}}]}]}}",
     ),
     ("json", f'{_START}{_STAGE}, "count": {_HUGE}}}}}'),
+    *(("template", text) for text in TEMPLATES),
+    *(("condition", text) for text in CONDITIONS),
+    ("file", "main = E:" + "m" * 300),
+    ("file", 'type @X "' + '{\\"items\\":' * 5000 + "{}" + "}" * 5000 + '"\nmain = E'),
+    ("file", "".join(f"d{n}=E\n" for n in range(1500)) + "main=" + ">>".join(["$xyzzy"] * 2_000)),
+    (
+        "file",
+        "".join(f"a{n}=E\n" for n in range(800))
+        + "main="
+        + ">>".join(f"$b{n}" for n in range(800)),
+    ),
+    ("condition", "9" * 400 + " > 1"),
+    ("condition", "answer == \udccb"),
+    ("condition", "1\u0663e400 > 1"),
+    ("condition", "a\u0301\u00b7\udcffb > 1"),
+    ("template", "{{ query }}" * 5_000),
+    ("template", "{{ query }}" * 50_000),
     ("json", _START + '{"node": "Named", "name": "x", "body": ' * 250 + _STAGE + "}" * 252),
 )
 
