@@ -1,4 +1,4 @@
-"""Hypothesis strategies over nodes: random chains and files, as the two doors could build them.
+"""Hypothesis strategies over nodes: random chains and files, as text and Python could build them.
 
 `expressions` and `files` are well-formed and mean anything or nothing; `meaningful` expressions use
 types, options and combinators that exist, so every check passes. The leaves are nasty on purpose.

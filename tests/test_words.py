@@ -1,4 +1,4 @@
-"""The words of the Python door: stages, `op`, combinators, forms, and how they warn."""
+"""The names of the Python API: stages, `op`, combinators, forms, and how they warn."""
 
 from __future__ import annotations
 

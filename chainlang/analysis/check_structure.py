@@ -30,7 +30,7 @@ from chainlang.ir.nodes import (
     Timeout,
 )
 from chainlang.ir.visit import parts_of
-from chainlang.semantics.combinators import tries
+from chainlang.semantics.combinators import retry_policy
 
 
 def is_branched(node: Expr) -> bool:
@@ -197,7 +197,7 @@ def retries_at_zero(node: Expr, types: Mapping[str, StageType]) -> list[Diagnost
 
 
 def _retries_replies(node: Retry) -> bool:
-    policy = tries(node)
+    policy = retry_policy(node)
     return policy.times != 1 and not policy.on.isdisjoint(("reply", "cut"))
 
 

@@ -11,7 +11,7 @@ from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.source import part_span
 from chainlang.ir.nodes import Expr, Fallback, Retry
 from chainlang.ir.visit import walk
-from chainlang.semantics.combinators import tries
+from chainlang.semantics.combinators import retry_policy
 
 
 def failure_lints(node: Expr, causes: FailureCauses) -> Iterator[Diagnostic]:
@@ -40,7 +40,7 @@ def _fallback(parts: tuple[Expr, ...], causes: FailureCauses) -> Iterator[Diagno
 
 
 def _retry(node: Retry, causes: FailureCauses) -> Iterator[Diagnostic]:
-    possible, policy = causes.of(node.body), tries(node)
+    possible, policy = causes.of(node.body), retry_policy(node)
     where = part_span(node.span, "on")
     named = {node.on} if isinstance(node.on, str) else set(node.on or ())
     if not named and possible.isdisjoint(policy.on):

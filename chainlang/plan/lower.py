@@ -34,7 +34,14 @@ from chainlang.plan.steps import (
 )
 from chainlang.plan.visit import models, rebuilt, stages
 from chainlang.semantics.bindings import NOTHING, Bound
-from chainlang.semantics.combinators import DEFAULT_TIMES, ITEM, ROUND, alternatives, mark, tries
+from chainlang.semantics.combinators import (
+    DEFAULT_TIMES,
+    ITEM,
+    ROUND,
+    alternatives,
+    mark,
+    retry_policy,
+)
 from chainlang.semantics.implicit_labels import own_names
 from chainlang.semantics.outputs import EVERYTHING, Outputs
 from chainlang.semantics.seeds import Place
@@ -152,10 +159,10 @@ class _Lowering:
         if isinstance(node.body, nodes.Stage | nodes.Function):
             match self.visit(node.body, place, depth):
                 case Generate() | Call() as step:
-                    return evolve(step, tries=tries(node))
+                    return evolve(step, tries=retry_policy(node))
                 case Name(_, Generate() as stage) as named:
-                    return evolve(named, step=evolve(stage, tries=tries(node)))
-        return Retry(self.again(node, place, depth), tries(node), place)
+                    return evolve(named, step=evolve(stage, tries=retry_policy(node)))
+        return Retry(self.again(node, place, depth), retry_policy(node), place)
 
     def again(self, node: nodes.Retry | nodes.Loop | nodes.Each, place: Place, depth: int) -> Step:
         """Return the step of a part that may run several times; its places have a star."""

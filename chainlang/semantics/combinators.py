@@ -166,7 +166,7 @@ class RetryPolicy:
 ONCE = RetryPolicy()
 
 
-def tries(node: Retry) -> RetryPolicy:
+def retry_policy(node: Retry) -> RetryPolicy:
     """Return the retry policy of a `retry`, with defaults filled in."""
     on = MENDABLE if node.on is None else node.on
     return RetryPolicy(

@@ -209,7 +209,7 @@ class _Interpreter:
         raise last.saying(combinators.last_of(failed))
 
     def retry(self, node: Retry, record: Record, place: Place) -> Record:
-        part, tries = node.body, combinators.tries(node)
+        part, tries = node.body, combinators.retry_policy(node)
         match part:
             case Stage() if isinstance(self.meaning(part), Meaning):
                 return self.part(part, record, place, tries)

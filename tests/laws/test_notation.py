@@ -20,7 +20,7 @@ def test_notation_reads_back(node: Expr) -> None:
 
 
 @law(expressions, share=2)
-def test_the_form_of_both_doors_reads_back(node: Expr) -> None:
+def test_each_form_reads_back(node: Expr) -> None:
     assert exactly(parse(unparse(node, "call")).node) == exactly(node)
 
 

@@ -1,4 +1,4 @@
-"""On the fragment that both doors read, Python's evaluation of a text is the chain of that text."""
+"""Python evaluates a text that it can read to the chain that the notation has for the text."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_the_text_of_its_own_means_its_python(tree: Written) -> None:
 
 @law(trees)
 def test_chain_reads_what_python_reads(tree: Written) -> None:
-    """The same through the front door, wherever the chain has a meaning."""
+    """The same through the public functions, wherever the chain has a meaning."""
     python, text, _ = tree
     with warnings.catch_warnings(), Limits(calls_per_row=10**17).applied():
         warnings.simplefilter("ignore", ChainlangWarning)
