@@ -251,7 +251,19 @@ def test_there_are_enough() -> None:
     assert len(SCENARIOS) >= 25
 
 
-@pytest.mark.parametrize("name", SCENARIOS)
+MANY = ("a run whose server ", "a call whose server ")
+FEW = ("refuses the key", "sends a text", "is in trouble")
+"""Ends of the names of those that `make quick` tries too."""
+
+
+def is_slow(name: str) -> bool:
+    return name.startswith(MANY) and not name.endswith(FEW)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(one, marks=pytest.mark.slow if is_slow(one) else ()) for one in SCENARIOS],
+)
 def test_nothing_that_is_written_has_the_key(
     name: str,
     tmp_path: Path,

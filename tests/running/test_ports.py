@@ -126,7 +126,7 @@ def rest_of(request: Request, reply: Completion) -> Iterator[Sample]:
 Turn = list[Request] | int | None
 
 
-@law(TURNS, st.sampled_from([0.0, 0.0, 1.0, 8.0, 40.0]))
+@law(TURNS, st.sampled_from([0.0, 0.0, 1.0, 8.0, 40.0]), share=2)
 def test_each_request_comes_back_once_or_is_aborted(turns: list[Turn], down: float) -> None:
     engine = Down(down)
     budget = RunBudget(RunLimits())
