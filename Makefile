@@ -17,7 +17,7 @@ unexport PYTHONDONTWRITEBYTECODE  # compiled tests are collected in half the tim
 
 .PHONY: quick demo demo-real test test-vllm test-real test-others lint check bench soak test-oldest-lark format clean
 
-quick: $(READY)  ## in a few minutes: what needs no vLLM, with few examples of each law
+quick: $(READY)  ## in about a minute: what needs no vLLM and is not slow, with few examples
 	$(PYTEST) $(ON_ALL_CORES) $(NO_VLLM) -m "not slow and not vllm" --hypothesis-profile=quick
 
 demo: $(VLLM_READY)  ## the main job: a chain on vLLM, over a file of questions

@@ -86,6 +86,7 @@ KINDS: dict[str, Callable[[int], str]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_work_grows_with_the_text(kind: str) -> None:
     _check(KINDS[kind](2))  # what is loaded once
