@@ -52,7 +52,7 @@ def choices_in_input(
         yield Diagnostic("type", message, one.span, "write str, or int")
 
 
-@frozen
+@frozen(cache_hash=True)
 class Decided:
     """The part of a type that a row decides. It is a key: equal ones make equal types."""
 

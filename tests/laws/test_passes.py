@@ -58,6 +58,7 @@ lossy_too = st.one_of(st.just(NAMES), st.lists(st.sampled_from(NAMES), unique=Tr
 
 _OPS = parse_file("""
 op mood : generate -> "good" | "bad" | "so so" { user = "{{ query }}" }
+op own : generate -> { answer: one("documents"), sure: bool } { user = "{{ query }}" }
 op rate : map -> { answer: int(1..15), sure: bool } { user = "{{ query }} {{ candidate.answer }}" }
 op pick : fold -> { number: int } {
   choose = "number" user = "{{ query }}{% for one in candidates %} {{ one.answer }}{% endfor %}"
@@ -88,7 +89,7 @@ moods = st.builds(
 both = st.builds(lambda one, other: build.then(build.join(one, other), Stage("M")), stages, stages)
 few = st.builds(
     lambda name, count, temperature: Stage(name, count, None, temperature),
-    st.sampled_from(["mood", "rate", "pick"]),
+    st.sampled_from(["mood", "own", "rate", "pick"]),
     st.integers(1, 3),
     st.sampled_from([None, 0.9]),
 )

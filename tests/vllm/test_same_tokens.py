@@ -24,6 +24,10 @@ op pick : fold -> { why: str(1..8), final: "a" | "b" | "c" } {
 op rate : map -> { score: int(1..5), sure: bool } {
   user = "{{ query }} {{ candidate.answer }}. Rate."
 }
+op word : fold -> { word: one("words") } {
+  answer = "word"
+  user = "{{ query }}{% for one in candidates %} {{ one.answer }}{% endfor %}. Which?"
+}
 op tell : generate {
   max_tokens = 12  cut = "keep"  temperature = 0.7  user = "{{ query }} Tell."
 }
@@ -53,6 +57,7 @@ CHAINS = [
     'each(2:tell >> retry(pick::0.7(max_tokens=24)), over="words", item="query") >> M',
     "timeout((x = 2:tell) & each(tell::1.3, over='[1, 2]'), seconds=1000) >> @longest >> rate::0.7",
     "3:tell >> @halves >> @later >> M",
+    "2:tell >> 3:word::0.9 >> M",
 ]
 
 
