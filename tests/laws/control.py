@@ -230,6 +230,7 @@ ROWS = [
         "query": f"question {number}",
         "topic": ["math", "code", "a"][number % 3],
         "documents": [f"document {one}" for one in range(number % 4)],
+        "choices": [f"choice {one}" for one in range(1 + number % 3)],
     }
     for number in range(5)
 ]

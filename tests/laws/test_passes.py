@@ -58,7 +58,7 @@ lossy_too = st.one_of(st.just(NAMES), st.lists(st.sampled_from(NAMES), unique=Tr
 
 _OPS = parse_file("""
 op mood : generate -> "good" | "bad" | "so so" { user = "{{ query }}" }
-op own : generate -> { answer: one("documents"), sure: bool } { user = "{{ query }}" }
+op own : generate -> { answer: one("choices"), sure: bool } { user = "{{ query }}" }
 op rate : map -> { answer: int(1..15), sure: bool } { user = "{{ query }} {{ candidate.answer }}" }
 op pick : fold -> { number: int } {
   choose = "number" user = "{{ query }}{% for one in candidates %} {{ one.answer }}{% endfor %}"
