@@ -31,7 +31,7 @@ _OWN_TIME = nullcontext()  # of a rendering, in a row without a deadline
 
 
 @frozen
-class _Draw:
+class _SampleRange:
     """Samples of one prompt that share a request."""
 
     number: int
@@ -45,7 +45,7 @@ class _Draw:
 
 
 @frozen
-class _Drawn:
+class _SampleOutcome:
     """A sample: its prompt, its number, its candidate or error, and its events."""
 
     number: int
@@ -55,7 +55,7 @@ class _Drawn:
 
 
 @frozen
-class _Drawing:
+class _StageRun:
     """A stage of a row in progress."""
 
     step: Generate
@@ -64,11 +64,11 @@ class _Drawing:
     place: Place
     reads: tuple[Candidate | None, ...]
 
-    def draws(self, start: int, stop: int) -> list[_Draw]:
+    def ranges(self, start: int, stop: int) -> list[_SampleRange]:
         """Return the samples from `start` to `stop` of each prompt, in order."""
         most = LARGEST_REQUEST if self.step.together else 1
         return [
-            _Draw(number, first, min(most, stop - first), self.record, self.at(number))
+            _SampleRange(number, first, min(most, stop - first), self.record, self.at(number))
             for number in range(len(self.reads))
             for first in range(start, stop, most)
         ]
@@ -78,7 +78,7 @@ class _Drawing:
         place = further(self.place, self.step.tries.mark, attempt)
         return place if self.reads[number] is None else (*place, f"c{number}")
 
-    def ask(self, draws: Sequence[_Draw]) -> tuple[Ask, dict[int, StageError]]:
+    def ask(self, ranges: Sequence[_SampleRange]) -> tuple[Ask, dict[int, StageError]]:
         """Return the effect that requests samples, and the errors of prompts by index.
 
         Raises `RowFailed` if the requests exceed the row's budget.
@@ -86,9 +86,9 @@ class _Drawing:
         requests: list[Request] = []
         unmade: dict[int, StageError] = {}
         stage = self.step.stage.name
-        for index, draw in enumerate(draws):
+        for index, samples in enumerate(ranges):
             try:
-                requests.append(self.request(draw))
+                requests.append(self.request(samples))
             except StageError as error:
                 unmade[index] = error
         try:
@@ -99,18 +99,18 @@ class _Drawing:
         listener = self.context.listener
         if listener is None or self.step.place not in listener.places:
             return Ask(tuple(requests), stage), unmade
-        asked = (draw for index, draw in enumerate(draws) if index not in unmade)
-        places = tuple((draw.place, draw.first) for draw in asked)
+        asked = (samples for index, samples in enumerate(ranges) if index not in unmade)
+        places = tuple((samples.place, samples.first) for samples in asked)
         sink = DeltaSink(listener.callback, stage, places)
         return Ask(tuple(evolve(one, stream=True) for one in requests), stage, sink), unmade
 
     def receive(
         self,
-        draws: Sequence[_Draw],
+        ranges: Sequence[_SampleRange],
         asked: Ask,
         unmade: Mapping[int, StageError],
         replies: Sequence[Completion | Failure],
-    ) -> list[_Drawn]:
+    ) -> list[_SampleOutcome]:
         """Return the requested samples, in order."""
         for request, reply in zip(asked.requests, replies, strict=True):
             self.context.budget.settle(request, reply)
@@ -121,76 +121,80 @@ class _Drawing:
         came = iter(replies)
         return [
             made
-            for index, draw in enumerate(draws)
-            for made in self.made(draw, unmade[index] if index in unmade else next(came))
+            for index, samples in enumerate(ranges)
+            for made in self.made(samples, unmade[index] if index in unmade else next(came))
         ]
 
-    def request(self, draw: _Draw) -> Request:
+    def request(self, samples: _SampleRange) -> Request:
         """Return the request of some samples. Raises `StageError` for an invalid prompt."""
         stage, context = self.step.stage, self.context
         limits = context.limits
         with _OWN_TIME if limits.row_seconds is None else rendering_within(limits.row_seconds):
-            prompt = messages(stage, draw.start, self.reads[draw.number])
+            prompt = messages(stage, samples.start, self.reads[samples.number])
         return Request(
             id=new_id(),
             model=stage.model,
             messages=prompt,
             sampling=stage.sampling,
-            seed=seed(context.run_seed, self.record.id, draw.place) + draw.first,
-            count=draw.count,
-            schema=schema(stage, draw.start),
+            seed=seed(context.run_seed, self.record.id, samples.place) + samples.first,
+            count=samples.count,
+            schema=schema(stage, samples.start),
             lenient=True,  # the reply is validated for what the engine does not enforce
             logprobs=stage.logprobs,
             thinking_tokens=stage.thinking_tokens,
             top_logprobs=stage.top_logprobs,
-            labels=labels(stage, draw.start) if stage.choices else (),
+            labels=labels(stage, samples.start) if stage.choices else (),
             priority=-self.step.depth,
             redraw=context.redraw,
             tracing=context.tracing or None,
             shared=self.step.shared,
-            choices=self.choices(draw),
+            choices=self.choices(samples),
             date=context.date,
             deadline=limits.call_seconds,
             patience=limits.patience,
         )
 
-    def choices(self, draw: _Draw) -> tuple[str, ...]:
+    def choices(self, samples: _SampleRange) -> tuple[str, ...]:
         """Return the possible replies, if a reply may stop once one of them is left."""
         if not self.step.until_decided:
             return ()
-        return choices(self.step.stage, draw.start)
+        return choices(self.step.stage, samples.start)
 
-    def made(self, draw: _Draw, reply: Completion | Failure | StageError) -> Iterator[_Drawn]:
+    def made(
+        self, samples: _SampleRange, reply: Completion | Failure | StageError
+    ) -> Iterator[_SampleOutcome]:
         """Yield each sample of a reply."""
         if not isinstance(reply, Completion):
             error = StageError.of(reply) if isinstance(reply, Failure) else reply
-            for number in range(draw.first, draw.first + draw.count):
-                yield _Drawn(draw.number, number, error)
+            for number in range(samples.first, samples.first + samples.count):
+                yield _SampleOutcome(samples.number, number, error)
             return
-        stage, read = self.step.stage, self.reads[draw.number]
+        stage, read = self.step.stage, self.reads[samples.number]
         made: Candidate | StageError
-        for number, sample in enumerate(reply.samples, draw.first):
+        for number, sample in enumerate(reply.samples, samples.first):
             try:
-                made = candidate_of(stage, draw.start, read, sample, draw.place)
+                made = candidate_of(stage, samples.start, read, sample, samples.place)
             except StageError as error:
                 made = error
-            yield _Drawn(draw.number, number, made, noted(stage, sample, draw.place, number))
+            yield _SampleOutcome(
+                samples.number, number, made, noted(stage, sample, samples.place, number)
+            )
 
-    def again(self, bad: _Drawn) -> Generator[Effect, Any, _Drawn]:
+    def again(self, bad: _SampleOutcome) -> Generator[Effect, Any, _SampleOutcome]:
         """Retry a failed sample; return it, or its last failure."""
         events: list[Event] = []
         place = partial(self.at, bad.number)
 
         def run(one: Attempt) -> Generator[Effect, Any, Candidate]:
-            drawn = bad  # it was sampled with the others
+            outcome = bad  # it was sampled with the others
             if one.number > 1:
-                draw = _Draw(bad.number, bad.sample, 1, one.record, place(one.attempt))
-                asked, unmade = self.ask([draw])
-                (drawn,) = self.receive([draw], asked, unmade, (yield asked))
-            events.extend(drawn.events)
-            if isinstance(drawn.made, StageError):
-                raise drawn.made
-            return drawn.made
+                samples = _SampleRange(bad.number, bad.sample, 1, one.record, place(one.attempt))
+                asked, unmade = self.ask([samples])
+                (outcome,) = self.receive([samples], asked, unmade, (yield asked))
+            events.extend(outcome.events)
+            if isinstance(outcome.made, StageError):
+                raise outcome.made
+            return outcome.made
 
         made: Candidate | StageError
         try:
@@ -205,22 +209,22 @@ class _Drawing:
             )
         except StageError as error:
             made = error
-        return _Drawn(bad.number, bad.sample, made, tuple(events))
+        return _SampleOutcome(bad.number, bad.sample, made, tuple(events))
 
-    def wave(self, start: int, stop: int) -> Generator[Effect, Any, list[_Drawn]]:
+    def wave(self, start: int, stop: int) -> Generator[Effect, Any, list[_SampleOutcome]]:
         """Generate the samples from `start` to `stop`, with retries."""
-        draws = self.draws(start, stop)
-        asked, unmade = self.ask(draws)
-        drawn = self.receive(draws, asked, unmade, (yield asked))
-        bad = {index: one for index, one in enumerate(drawn) if isinstance(one.made, StageError)}
+        ranges = self.ranges(start, stop)
+        asked, unmade = self.ask(ranges)
+        outcomes = self.receive(ranges, asked, unmade, (yield asked))
+        bad = {index: one for index, one in enumerate(outcomes) if isinstance(one.made, StageError)}
         if bad and self.step.tries.times > 1:
-            redrawn = yield All(tuple(self.again(one) for one in bad.values()))
-            for index, one in zip(bad, redrawn, strict=True):
+            resampled = yield All(tuple(self.again(one) for one in bad.values()))
+            for index, one in zip(bad, resampled, strict=True):
                 if isinstance(one, RowFailed):  # the row's budget is used up
-                    before = (event for each in drawn[:index] for event in each.events)
+                    before = (event for each in outcomes[:index] for event in each.events)
                     raise one.happened((*self.record.events, *before))
-                drawn[index] = one
-        return drawn
+                outcomes[index] = one
+        return outcomes
 
 
 def generate(
@@ -236,7 +240,7 @@ def generate(
     """
     stage, place = step.stage, context.place(step.place)
     try:
-        drawing = _Drawing(step, record, context, place, readings(stage, record))
+        run = _StageRun(step, record, context, place, readings(stage, record))
     except StageError as error:
         raise failed(error, stage.name, place, record, span=stage.span) from error
     failures: list[FailedSample] = []
@@ -247,15 +251,15 @@ def generate(
         stop = stage.count if needed is None else start + needed(tuple(candidates), left)
         if stop == start:
             break
-        wave = yield from drawing.wave(start, stop)
+        wave = yield from run.wave(start, stop)
         start = stop
         for one in wave:
             record = record.noted(*one.events)
             if isinstance(one.made, StageError):
-                failures.append(FailedSample(one.made, one.sample, drawing.at(one.number)))
+                failures.append(FailedSample(one.made, one.sample, run.at(one.number)))
             else:
                 candidates.append(one.made)
-        left = (stage.count - start) * len(drawing.reads)
+        left = (stage.count - start) * len(run.reads)
         if failures and (why := too_few(stage, candidates, failures, left)) is not None:
             bad = failures[0]
             if candidates:

@@ -97,7 +97,7 @@ def _then_apart(
     steps: Iterable[Step], end: Sequence | Fork, record: Record, context: RowContext
 ) -> Work:
     for one in steps:
-        record = yield from _one(one, record, context)
+        record = yield from _single(one, record, context)
     return (yield from _apart(end, record, context))
 
 
@@ -282,7 +282,7 @@ def _synchronous(step: Step, record: Record, context: RowContext) -> Work:
 # ---------------------------------------------------------------- combinators
 
 
-def _one(step: Step, record: Record, context: RowContext) -> Generator[Effect, Any, Record]:
+def _single(step: Step, record: Record, context: RowContext) -> Generator[Effect, Any, Record]:
     """Return the work of a part of a combinator, which can't be a fork."""
     flow = yield from work(step, record, context)
     assert isinstance(flow, Record)
@@ -313,7 +313,7 @@ def _retry(step: Retry, record: Record, context: RowContext) -> Work:
     def run(one: Attempt) -> Generator[Effect, Any, Record]:
         inside, start = context.further(mark, one.attempt), one.record.noted(*events)
         try:
-            found = yield from _one(step.step, start, inside)
+            found = yield from _single(step.step, start, inside)
         except RowFailed as error:
             events.extend(error.since(start))
             raise
@@ -330,7 +330,7 @@ def _timeout(step: Timeout, record: Record, context: RowContext) -> Work:
     message = f"it took longer than {step.seconds:g} seconds"
     error = StageError(message, "timeout")
     failure = failed(error, "timeout", context.place(step.place), record, span=step.span)
-    (flow,) = yield Within(_one(step.step, record, context), step.seconds, failure)
+    (flow,) = yield Within(_single(step.step, record, context), step.seconds, failure)
     found: Record = flow
     return found
 
@@ -351,7 +351,7 @@ def _loop(step: Loop, record: Record, context: RowContext) -> Work:
     place, local = context.place(step.place), record.local
     for number in range(step.most):
         start = in_round(record, number) if step.counts else record
-        record = yield from _one(step.step, start, context.further(step.mark, number))
+        record = yield from _single(step.step, start, context.further(step.mark, number))
         try:
             if is_over((yield from _judged(step.until, record, context, "until="))):
                 return evolve(record, local=local) if step.counts else record

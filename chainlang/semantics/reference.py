@@ -106,7 +106,7 @@ class _Interpreter:
         match node:
             case Then((*parts, end)):
                 for index, part in enumerate(parts):
-                    record = self.one(part, record, step(place, part, str(index)))
+                    record = self.single(part, record, step(place, part, str(index)))
                 return self.apart(end, record, step(place, end, str(len(parts))), path)
             case Branch(parts):
                 arms: list[tuple[str, Flow]] = []
@@ -164,7 +164,7 @@ class _Interpreter:
             case Retry():
                 return self.retry(node, record, place)
             case Timeout(body):
-                return self.one(body, record, place)
+                return self.single(body, record, place)
             case Route():
                 return self.route(node, record, place)
             case Loop():
@@ -175,7 +175,7 @@ class _Interpreter:
                 raise TypeError(f"{name} stands for nothing, so it cannot be run")
         assert_never(node)
 
-    def one(self, node: Expr, record: Record, place: Place) -> Record:
+    def single(self, node: Expr, record: Record, place: Place) -> Record:
         """Run a part that has one result."""
         flow = self.visit(node, record, place)
         assert isinstance(flow, Record)
@@ -201,7 +201,7 @@ class _Interpreter:
             if failed:
                 record = record.noted(Event("fallback", at, failed[-1]))
             try:
-                return self.one(part, record, at)
+                return self.single(part, record, at)
             except StageError as error:
                 last = error
                 failed.append(str(error))
@@ -220,7 +220,7 @@ class _Interpreter:
         def draw(start: Record, at: Place) -> Record:
             whole = start.noted(*events)
             try:
-                return self.one(part, whole, at)
+                return self.single(part, whole, at)
             except StageError as error:
                 events.extend(error.since(whole.events))
                 raise
@@ -233,14 +233,14 @@ class _Interpreter:
         key = combinators.arm(value, arms, node.default is not None)
         part = node.default if key is None else arms[key]
         assert part is not None
-        return self.one(part, record, place)
+        return self.single(part, record, place)
 
     def loop(self, node: Loop, record: Record, place: Place) -> Record:
         most = combinators.DEFAULT_TIMES if node.max is None else node.max
         local = record.local
         for number in range(most):
             start = combinators.in_round(record, number)
-            record = self.one(node.body, start, further(place, mark(node), number))
+            record = self.single(node.body, start, further(place, mark(node), number))
             try:
                 if combinators.is_over(self.judged(node.until, record, place, "until=")):
                     return evolve(record, local=local)
