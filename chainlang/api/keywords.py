@@ -142,6 +142,7 @@ class SamplingOptions(TypedDict, total=False):
     repetition_penalty: float
     stop: str | Sequence[str]
     stop_token_ids: int | Sequence[int]
+    template_args: Mapping[str, object]
     thinking_tokens: int
     top_k: int
     top_p: float

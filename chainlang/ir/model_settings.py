@@ -10,9 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from attrs import evolve
+
 from chainlang.ir.nodes import Table
-from chainlang.ir.rules import TEXT, TRUTH, Rule, integer, number, one_of
+from chainlang.ir.rules import TEMPLATE_ARGS, TEXT, TRUTH, Rule, integer, number, one_of
 from chainlang.ir.tables import is_plain
+from chainlang.protocol.reasoning_tags import REASONING_TAGS
 
 
 def _table(value: object) -> Table:
@@ -42,6 +45,9 @@ def _headers(value: object) -> Table:
 
 _SIZE = integer(1)
 _TABLE = Rule('a table, {"name": value}', _table)
+_REASONING = evolve(
+    one_of(*REASONING_TAGS), wants='the name of a reasoning parser of vLLM, such as "qwen3"'
+)
 ENGINES: Mapping[str, Mapping[str, Rule]] = {
     "vllm": {
         "dtype": one_of("auto", "float32", "float16", "bfloat16"),
@@ -50,7 +56,9 @@ ENGINES: Mapping[str, Mapping[str, Rule]] = {
         "max_model_len": _SIZE,
         "max_num_seqs": _SIZE,
         "quantization": TEXT,
+        "reasoning": _REASONING,
         "revision": TEXT,
+        "template_args": TEMPLATE_ARGS,
         "tensor_parallel_size": _SIZE,
         "chat_template": Rule(
             'the path of a file beside this one, a template, or "none"', TEXT.read, takes_text=True
@@ -75,6 +83,8 @@ ENGINES: Mapping[str, Mapping[str, Rule]] = {
         ),
         "max_concurrency": _SIZE,
         "max_model_len": _SIZE,
+        "reasoning": _REASONING,
+        "template_args": TEMPLATE_ARGS,
     },
     "fake": {},
 }

@@ -9,7 +9,10 @@ from typing import Any
 from attrs import evolve, frozen
 
 from chainlang.diagnostics.suggest import suggest
+from chainlang.ir.nodes import Table
+from chainlang.ir.tables import is_plain, plain
 from chainlang.ir.verify import is_name
+from chainlang.protocol.template_args import fault
 
 
 @frozen
@@ -129,4 +132,17 @@ TEXT = Rule("a text in quotes", text, takes_text=True)
 TRUTH = Rule("true or false", truth, python="bool")
 TEXTS = Rule(
     "a text in quotes, or a list of them", texts, takes_text=True, python="str | Sequence[str]"
+)
+
+
+def _template_args(value: Any) -> Any:
+    if not isinstance(value, Table) or not is_plain(value) or fault(plain(value)) is not None:
+        raise ValueError(value)
+    return value
+
+
+TEMPLATE_ARGS = Rule(
+    'a table of arguments of the chat template, such as {"enable_thinking": false}',
+    _template_args,
+    python="Mapping[str, object]",
 )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from chainlang.ir.nodes import Table
-from chainlang.ir.rules import TEXTS, TRUTH, Rule, integer, number, one_of
+from chainlang.ir.rules import TEMPLATE_ARGS, TEXTS, TRUTH, Rule, integer, number, one_of
 from chainlang.ir.tables import is_plain, table_of
 
 MOST_LOGPROBS = 20
@@ -87,6 +87,7 @@ DRAWS: Mapping[str, Rule] = {
         f"true, false, or a whole number from 1 to {MOST_LOGPROBS}", _logprobs, python="bool | int"
     ),
     "need": NEED,
+    "template_args": TEMPLATE_ARGS,
     "thinking_tokens": integer(1),
 }
 """Options of every stage type with a model."""
@@ -94,6 +95,7 @@ DRAWS: Mapping[str, Rule] = {
 DECLARED = frozenset(
     {"top_k", "min_p", "min_tokens", "repetition_penalty", "logit_bias", "bad_words"}
     | {"stop_token_ids", "ignore_eos", "include_stop", "extra", "choices", "top_logprobs"}
+    | {"template_args"}
 )
 """Options that only some engines have (`Capabilities.options`); `top_logprobs` is a number given to
 `logprobs`."""

@@ -172,7 +172,7 @@ def _measured(stage: Meaning, values: Mapping[str, Any], reader: Reader) -> tupl
             said = None if said is None or not tokens else said + int(tokens)
     own = tuple(evolve(one, text=_MARK.sub("", one.text)) for one in messages)
     form = stage.form(1, values)  # the schemas of all numbers have the same prefill
-    return len(reader.token_ids(own, form.schema if form else None)), said
+    return len(reader.token_ids(own, form.schema if form else None, stage.template_args)), said
 
 
 class _Unknown:

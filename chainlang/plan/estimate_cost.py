@@ -216,7 +216,8 @@ class _Walk:
         stage, found = step.stage, list[Asked]()
         try:
             for one in record.candidates if stage.kind == "map" else (None,):
-                prompt = reader.token_ids(messages(stage, record, one), schema(stage, record))
+                asked = messages(stage, record, one)
+                prompt = reader.token_ids(asked, schema(stage, record), stage.template_args)
                 length = Range.of(len(prompt))
                 fits = _room(stage, len(prompt), reader).most != 0
                 samples = drawn if fits else NONE

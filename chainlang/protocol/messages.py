@@ -102,6 +102,8 @@ class Request:
     instead of failing."""
     logprobs: bool = False
     """Whether to return the log probability of each token. The tokens stay the same."""
+    template_args: str = ""
+    """Arguments of the chat template besides those of the model, as JSON; "" for none."""
     thinking_tokens: int | None = None
     """Tokens after which reasoning that has not ended is ended, on engines that declare
     `continues`: the sample has the finish reason `budget`."""
@@ -156,7 +158,7 @@ class Request:
         asked = (self.model, self.messages, self.sampling, self.schema, self.lenient)
         rest = (self.redraw, self.date, self.deadline, self.patience)
         more = (self.logprobs, self.top_logprobs, self.labels, self.thinking_tokens, self.begin)
-        return (*asked, self.choices, *more, *rest)
+        return (*asked, self.choices, *more, self.template_args, *rest)
 
 
 TopLogprobs: TypeAlias = tuple[tuple[str, float], ...]
@@ -307,10 +309,13 @@ class Reader(Protocol):
         """Maximum number of tokens of prompt and reply together; None if unknown."""
         ...
 
-    def token_ids(self, messages: Iterable[Message], schema: str | None = None) -> Sequence[int]:
+    def token_ids(
+        self, messages: Iterable[Message], schema: str | None = None, template_args: str = ""
+    ) -> Sequence[int]:
         """Return the tokens of a prompt, for a reply with a schema or (None) for free text.
 
-        Raises `ValueError` with the reason if the messages can't be tokenized.
+        `template_args` are those of the request. Raises `ValueError` with the reason if the
+        messages can't be tokenized.
         """
         ...
 
@@ -318,7 +323,7 @@ class Reader(Protocol):
         """Return the id of a text that is one token. Raises `ValueError` if it is not."""
         ...
 
-    def refusal(self, roles: tuple[Role, ...]) -> str | None:
+    def refusal(self, roles: tuple[Role, ...], template_args: str = "") -> str | None:
         """Return why the model can't have prompts with messages of these roles; None if it can."""
         ...
 

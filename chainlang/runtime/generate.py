@@ -141,6 +141,7 @@ class _StageRun:
             schema=schema(stage, samples.start),
             lenient=True,  # the reply is validated for what the engine does not enforce
             logprobs=stage.logprobs,
+            template_args=stage.template_args,
             thinking_tokens=stage.thinking_tokens,
             top_logprobs=stage.top_logprobs,
             labels=labels(stage, samples.start) if stage.choices else (),

@@ -317,6 +317,7 @@ class _Interpreter:
             schema=schema(stage, record),
             lenient=True,
             logprobs=stage.logprobs,
+            template_args=stage.template_args,
             thinking_tokens=stage.thinking_tokens,
             top_logprobs=stage.top_logprobs,
             labels=labels(stage, record),

@@ -7,21 +7,27 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from chainlang.diagnostics.source import Span
-from chainlang.ir.declarations import Setting
+from chainlang.ir.declarations import Item, Model, Setting
 from chainlang.ir.nodes import Option
 from chainlang.ir.sampling_options import DECLARED
 from chainlang.ir.tables import plain
 from chainlang.protocol.messages import Sampling
 
 DEFAULT_MAX_TOKENS = 1024
+THINKING_MAX_TOKENS = 16_384
+"""Default of `max_tokens` for a model with a reasoning parser."""
 _AS_THEY_ARE = frozenset(
     {"min_tokens", "top_p", "top_k", "min_p", "presence_penalty", "frequency_penalty"}
     | {"repetition_penalty", "ignore_eos", "include_stop"}
 )
 
 
-def sampling_of(settings: Mapping[str, Any], temperature: float | None) -> Sampling:
+def sampling_of(
+    settings: Mapping[str, Any], temperature: float | None, most: int = DEFAULT_MAX_TOKENS
+) -> Sampling:
     """Return the sampling parameters of a stage with these settings; defaults are filled in.
+
+    `most` is the default of `max_tokens`.
 
     >>> sampling_of({"stop": "END", "bad_words": ("a", "b")}, 0.7).stop
     ('END',)
@@ -38,9 +44,21 @@ def sampling_of(settings: Mapping[str, Any], temperature: float | None) -> Sampl
         given["extra"] = json.dumps(plain(settings["extra"]), sort_keys=True)
     return Sampling(
         temperature=float(temperature or 0),
-        max_tokens=settings.get("max_tokens", DEFAULT_MAX_TOKENS),
+        max_tokens=settings.get("max_tokens", most),
         **given,
     )
+
+
+def most_tokens(model: str, declared: Iterable[Item]) -> int:
+    """Return the default of `max_tokens` for a model: more for one that thinks before it replies.
+
+    An engine takes less where the context leaves less.
+    """
+    for item in declared:
+        if isinstance(item, Model) and item.name == model:
+            thinks = any(one.name == "reasoning" for one in item.settings)
+            return THINKING_MAX_TOKENS if thinks else DEFAULT_MAX_TOKENS
+    return DEFAULT_MAX_TOKENS
 
 
 def demands(options: Iterable[Setting | Option]) -> dict[str, Span | None]:

@@ -20,14 +20,16 @@ from chainlang.ir import declarations
 from chainlang.ir.builtins import Kind
 from chainlang.ir.declarations import Item, Op
 from chainlang.ir.nodes import Function, Stage
+from chainlang.ir.tables import plain
 from chainlang.protocol.messages import Role, Sample, Sampling
+from chainlang.protocol.template_args import canonical
 from chainlang.semantics.bindings import NOTHING, Bound, normalizer
 from chainlang.semantics.expressions import evaluate, names
 from chainlang.semantics.prelude import prelude
 from chainlang.semantics.prompts import RenderError, variables
 from chainlang.semantics.record import NO_CHOICES, Candidate, Record
 from chainlang.semantics.reply_forms import ReplyForms
-from chainlang.semantics.sampling import demands, sampling_of
+from chainlang.semantics.sampling import demands, most_tokens, sampling_of
 from chainlang.semantics.seeds import Place
 from chainlang.semantics.stage_error import StageError
 from chainlang.semantics.voting import ANSWERS, Counting, vote
@@ -58,6 +60,8 @@ class Meaning:
     keeps_cut: bool = False
     """Whether a reply that was cut is a candidate; otherwise it is a failed sample."""
     fresh: bool = False
+    template_args: str = ""
+    """Arguments of the chat template besides those of the model, as JSON."""
     thinking_tokens: int | None = None
     """Tokens after which reasoning is ended; None for no bound of its own."""
     logprobs: bool = False
@@ -138,14 +142,15 @@ def meaning(
     settings: dict[str, Any] = {one.name: one.value for one in op.settings} | given
     temperature = settings.get("temperature") if stage.temperature is None else stage.temperature
     logprobs = settings.get("logprobs", False)
+    name = stage.model or settings.get("model") or model
     kind: Any = op.kind
     types, choose = declared_types(declared), settings.get("choose")
     return Meaning(
         name=stage.name,
         kind=kind,
         count=stage.count,
-        model=stage.model or settings.get("model") or model,
-        sampling=sampling_of(settings, temperature),
+        model=name,
+        sampling=sampling_of(settings, temperature, most_tokens(name, declared)),
         user=settings["user"],
         system=settings.get("system"),
         messages=settings.get("messages"),
@@ -155,6 +160,7 @@ def meaning(
         need=settings.get("need"),
         keeps_cut=settings.get("cut") == "keep",
         fresh=settings.get("fresh", False),
+        template_args=canonical(plain(settings.get("template_args")) or {}),
         thinking_tokens=settings.get("thinking_tokens"),
         logprobs=bool(logprobs),
         top_logprobs=0 if isinstance(logprobs, bool) else logprobs,

@@ -18,6 +18,7 @@ _INSTEAD: Mapping[str, str] = {
     "include_stop": "leave it out: the candidate's `stop` says which stop ended the reply",
     "logit_bias": "leave it out",
     "stop_token_ids": "write the text of the token: stop=...",
+    "template_args": "leave it out: only servers of open models have such a template",
     "top_logprobs": "write logprobs=true, for the sampled tokens alone",
 }
 

@@ -128,7 +128,7 @@ def _check_prompts(plan: Plan, engines: Mapping[str, Engine]) -> None:
     readers = {name: engine.reader for name, engine in engines.items()}
     for stage in plan.stages:
         reader = readers[stage.model]
-        why = None if reader is None else reader.refusal(stage.roles)
+        why = None if reader is None else reader.refusal(stage.roles, stage.template_args)
         if why is not None:
             message = f"the model {stage.model!r} can't have the prompts of {stage.name}: {why}"
             system = "write the text of `system` into `user`, or " if stage.system else ""

@@ -46,6 +46,7 @@ def test_an_engine_has_them(tiny_engine: Engine) -> None:
     manager._use_async_grammar_compilation = True
     private_api.compile_grammars_in_steps(engine)
     assert manager._use_async_grammar_compilation is False
+    private_api.hold_schemas_after_reasoning(engine, manager.reasoner_cls)
     assert callable(engine.engine_core.engine_core.shutdown)
     assert samples(tiny_engine, ask())
 
@@ -84,6 +85,7 @@ def test_a_sample_has_an_id_of_its_own(tiny_engine: Engine) -> None:
         (private_api.scheduler_of, "engine_core.engine_core.scheduler"),
         (private_api.keep_other_engines, "engine_core._finalizer.detach"),
         (private_api.compile_grammars_in_steps, "structured_output_manager"),
+        (lambda one: private_api.hold_schemas_after_reasoning(one, object), "_output_manager"),
         (private_api.shut_down, "engine_core.engine_core.shutdown"),
     ],
 )

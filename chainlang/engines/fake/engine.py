@@ -64,6 +64,7 @@ _CAPABILITIES = Capabilities(
     options=(
         *("top_k", "min_p", "min_tokens", "repetition_penalty", "logit_bias", "bad_words"),
         *("stop_token_ids", "ignore_eos", "include_stop", "extra", "choices", "top_logprobs"),
+        "template_args",
     ),
     streams=True,
     continues=True,

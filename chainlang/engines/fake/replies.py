@@ -50,7 +50,9 @@ def generated(request: Request, schema: Any, index: int) -> str:
     number = request.seed + index if request.sampling.temperature > 0 else None
     prompt = [(message.role, message.text) for message in request.messages]
     parameters = _parameters(request.sampling)
-    key = json.dumps([request.model, prompt, parameters, request.schema, number])
+    asked = [request.model, prompt, parameters, request.schema, number]
+    asked += [request.template_args] if request.template_args else []
+    key = json.dumps(asked)
     numbers = _HashedNumbers(key.encode("utf-8", "surrogatepass"))
     if schema is None:
         return sampling.chosen(key, request.sampling) or str(numbers.below(_DIGITS))

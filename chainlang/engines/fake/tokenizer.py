@@ -36,8 +36,8 @@ class CharacterTokenizer:
     context: int | None
     block: int | None = None
 
-    def refusal(self, roles: tuple[Role, ...]) -> None:  # it takes every role
-        """Return None."""
+    def refusal(self, roles: tuple[Role, ...], template_args: str = "") -> None:
+        """Return None: it takes every role."""
 
     def token_id(self, text: str) -> int:
         """Return the id of a token of at most four characters. Raises `ValueError` for others."""
@@ -47,6 +47,7 @@ class CharacterTokenizer:
         self,
         messages: Iterable[Message],
         schema: str | None = None,  # noqa: ARG002  # this engine never prefills a reply
+        template_args: str = "",  # noqa: ARG002  # it has no template
     ) -> list[int]:
         """Return the tokens of a prompt; equal pieces of text have equal tokens."""
         return [token_id(piece) for message in messages for piece in pieces(message.text)]

@@ -55,11 +55,20 @@ def check_request(request: Request) -> Failure | None:
     return None
 
 
-def body(request: Request, *, model: str, first: int, count: int, most: Mapping[str, int]) -> bytes:
+def body(
+    request: Request,
+    *,
+    model: str,
+    first: int,
+    count: int,
+    most: Mapping[str, int],
+    template_args: str = "",
+) -> bytes:
     """Return the request body for the samples `first` to `first + count - 1` of a request.
 
     `most` is the maximum number of tokens under the server's name for that parameter, such as
-    ``{"max_tokens": 8}``; empty to leave it out, so that the context is the limit.
+    ``{"max_tokens": 8}``; empty to leave it out, so that the context is the limit. `template_args`
+    are the model's arguments of the chat template, as JSON; those of the request come before them.
 
     >>> from chainlang.protocol.messages import Message
     >>> sampling = Sampling(temperature=0.7, max_tokens=8, min_p=0.1)
@@ -87,6 +96,9 @@ def body(request: Request, *, model: str, first: int, count: int, most: Mapping[
         value = getattr(sampling, name)
         if value != _DEFAULTS[name]:
             parameters[name] = value
+    if template_args or request.template_args:
+        given = (json.loads(one) for one in (template_args, request.template_args) if one)
+        parameters["chat_template_kwargs"] = {key: one[key] for one in given for key in one}
     if request.stream:
         parameters |= {"stream": True, "stream_options": {"include_usage": True}}
     if request.logprobs:

@@ -6,13 +6,16 @@ import asyncio
 import sys
 from collections.abc import Collection, Iterable, Mapping
 from functools import partial
+from typing import Any
 
+from chainlang.diagnostics.suggest import suggest
 from chainlang.engines.event_loop_thread import EventLoopThread
 from chainlang.engines.openai import chat_protocol
 from chainlang.engines.openai.client import ChatClient, Rejected
 from chainlang.engines.openai.endpoint import CLOUD, DEFAULT_URL, Endpoint
 from chainlang.engines.openai.health_check import probe
 from chainlang.engines.openai.read_response import Response
+from chainlang.engines.openai.reasoning import DeltaSplitter, apart
 from chainlang.engines.openai.retry import RetriesExhausted, RetryPolicy
 from chainlang.engines.openai.sse import DeltaEmitter
 from chainlang.engines.protocol import Metrics, refuse
@@ -28,7 +31,9 @@ from chainlang.protocol.messages import (
     TextKind,
     Usage,
 )
+from chainlang.protocol.reasoning_tags import REASONING_TAGS
 from chainlang.protocol.secret import Secret
+from chainlang.protocol.template_args import canonical, fault
 
 _STEP = 0.05  # seconds that `step` waits for something to finish
 
@@ -42,6 +47,10 @@ class OpenAIEngine:
     `api_key`: the key itself; it is sent in a header and never shown.
     `headers`: further HTTP headers of every request.
     `max_model_len`: context of the server in tokens, if known.
+    `reasoning`: name of vLLM's parser of the model's reasoning, such as "qwen3", for models that
+    think before they reply. It is needed if the server leaves reasoning in the text.
+    `template_args`: arguments of the chat template, such as ``{"enable_thinking": False}``, for
+    servers that take `chat_template_kwargs`.
     `connect_timeout`: seconds to wait for a connection.
     `read_timeout`: longest pause between received bytes, in seconds. Without streaming, nothing is
     received until a reply is complete.
@@ -71,6 +80,8 @@ class OpenAIEngine:
         max_concurrency: int = 32,
         max_model_len: int | None = None,
         headers: Mapping[str, str] | None = None,
+        reasoning: str | None = None,
+        template_args: Mapping[str, Any] | None = None,
         allowed_hosts: Collection[str] = (),
         connect_timeout: float = 10.0,
         read_timeout: float = 600.0,
@@ -82,12 +93,25 @@ class OpenAIEngine:
             refuse(f"max_concurrency is {max_concurrency}", hint, setting="max_concurrency")
         if model is not None and model.startswith(("http://", "https://")):
             refuse("the model is an address", "pass that as base_url", model=model)
+        if template_args is not None and (what := fault(template_args)) is not None:
+            refuse(f"template_args can't be passed: {what}", setting="template_args")
+        if reasoning is not None and reasoning not in REASONING_TAGS:
+            near = suggest(reasoning, REASONING_TAGS)
+            refuse(f"unknown reasoning parser {reasoning!r}", near, setting="reasoning")
+        self._tags = None if reasoning is None else REASONING_TAGS[reasoning]
+        self._prompting = {
+            "reasoning": reasoning or "",
+            "template_args": canonical(template_args or {}),
+        }
         self.model = model
         self.max_concurrency = max_concurrency
         self.max_model_len = max_model_len
         # Servers refuse a `max_tokens` that leaves no room for a prompt.
         self._longest = sys.maxsize if max_model_len is None else max(1, max_model_len - 1)
         self._endpoint = Endpoint.of(base_url, api_key, allowed_hosts, headers)
+        if template_args and self._endpoint.host == CLOUD:
+            what = "OpenAI takes no arguments of a chat template"
+            refuse(what, "leave template_args out", setting="template_args")
         self._connect = connect_timeout
         self._probed: set[str | None] = set()
         self._client = ChatClient(
@@ -122,7 +146,7 @@ class OpenAIEngine:
         everywhere = ("logit_bias", "top_logprobs", "extra")
         elsewhere = (
             *("top_k", "min_p", "min_tokens", "repetition_penalty", "bad_words"),
-            *("stop_token_ids", "ignore_eos", "include_stop"),
+            *("stop_token_ids", "ignore_eos", "include_stop", "template_args"),
         )
         return Capabilities(
             name="openai",
@@ -146,7 +170,8 @@ class OpenAIEngine:
         """The server's address and its name of the model; its weights are unknown."""
         known = {"engine": "openai", "version": version_of("chainlang"), "url": self.url}
         context = {} if self.max_model_len is None else {"context": self.max_model_len}
-        return {**known, "model": self.model, "weights": None, **context}
+        prompting = {name: value for name, value in self._prompting.items() if value}
+        return {**known, "model": self.model, "weights": None, **context, **prompting}
 
     @property
     def sent(self) -> int:
@@ -235,7 +260,7 @@ class OpenAIEngine:
         def post(sample: int, text: str, kind: TextKind) -> None:
             self._background.post(ticket, Delta(request.id, sample, text, kind))
 
-        return DeltaEmitter(post)
+        return DeltaEmitter(post if self._tags is None else DeltaSplitter(self._tags, post))
 
     async def _answer(self, request: Request, deltas: DeltaEmitter | None) -> Completion | Failure:
         if (failure := chat_protocol.check_request(request)) is not None:
@@ -322,7 +347,14 @@ class OpenAIEngine:
         most: Mapping[str, int],
     ) -> Response:
         model = self.model or request.model
-        content = chat_protocol.body(request, model=model, first=first, count=count, most=most)
+        content = chat_protocol.body(
+            request,
+            model=model,
+            first=first,
+            count=count,
+            most=most,
+            template_args=self._prompting["template_args"],
+        )
         schema = request.schema is not None
         response = await self._client.complete(
             content, count, schema=schema, first=first, deltas=deltas, deadline=request.deadline
@@ -331,6 +363,10 @@ class OpenAIEngine:
             sample.text and not (sample.logprobs or sample.refusal)
             for sample in response.samples.values()
         )
+        if self._tags is not None:
+            tags, samples = self._tags, response.samples.items()
+            found = {number: apart(sample, tags) for number, sample in samples}
+            response = Response(found, response.usage)
         if request.logprobs and missing:
             raise Rejected("refused", f"{self.url} does not return logprobs")
         if request.top_logprobs and any(

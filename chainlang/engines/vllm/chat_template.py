@@ -6,9 +6,10 @@ that no text of a row can steer it, and once more with samples, to see what it d
 
 from __future__ import annotations
 
+import json
 import re
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -45,8 +46,11 @@ class Slot:
 class ChatTemplate:
     """A chat template, as `apply_chat_template` of a tokenizer renders it."""
 
-    def __init__(self, apply: Callable[..., Any]) -> None:
+    def __init__(
+        self, apply: Callable[..., Any], arguments: Mapping[str, Any] | None = None
+    ) -> None:
         self._apply = apply
+        self._arguments = dict(arguments or {})
         self._marker = f"text{secrets.token_hex(8)}x"
 
     @cached_property
@@ -63,8 +67,13 @@ class ChatTemplate:
                 return True
         return False
 
-    def rendered(self, messages: Iterable[tuple[Role, str]], date: str | None) -> str:
-        """Return the prompt of roles and texts on a date, or today. Raises `PromptError`."""
+    def rendered(
+        self, messages: Iterable[tuple[Role, str]], date: str | None, args: str = ""
+    ) -> str:
+        """Return the prompt of roles and texts on a date, or today. Raises `PromptError`.
+
+        `args` are arguments of the template besides its own, as JSON.
+        """
         now = datetime.now() if date is None else datetime.fromisoformat(date)
         try:
             found = self._apply(
@@ -72,32 +81,33 @@ class ChatTemplate:
                 tokenize=False,
                 add_generation_prompt=True,
                 strftime_now=now.strftime,
+                **{**self._arguments, **(json.loads(args) if args else {})},
             )
         except Exception as error:  # noqa: BLE001  # a template is code of the model's author
             raise PromptError(f"the model's chat template refuses the messages: {error}") from None
         return str(found)
 
-    def parts(self, roles: Sequence[Role], date: str | None) -> list[str | Slot]:
+    def parts(self, roles: Sequence[Role], date: str | None, args: str = "") -> list[str | Slot]:
         """Return the template's own texts, and the places of the messages between them.
 
         Raises `PromptError` if it leaves one out, or does more to it than to strip it.
         """
         marked = [f"{self._marker}{number}x" for number in range(len(roles))]
-        text = self.rendered(zip(roles, marked, strict=True), date)
+        text = self.rendered(zip(roles, marked, strict=True), date, args)
         pieces = re.split(f"{self._marker}([0-9]+)x", text)
-        slots = self._slots(roles, date)
+        slots = self._slots(roles, date, args)
         return [
             slots[int(piece)] if index % 2 else piece
             for index, piece in enumerate(pieces)
             if piece or index % 2
         ]
 
-    def _slots(self, roles: Sequence[Role], date: str | None) -> list[Slot]:
+    def _slots(self, roles: Sequence[Role], date: str | None, args: str) -> list[Slot]:
         """Return the place of each message, with what the template strips."""
         marks = [f"{self._marker}{number}" for number in range(len(roles))]
         ends = [(f"{mark}a", f"{mark}z") for mark in marks]
         samples = [f"{_BLANK}{start}{_SAMPLE}{end}{_BLANK}" for start, end in ends]
-        text = self.rendered(zip(roles, samples, strict=True), date)
+        text = self.rendered(zip(roles, samples, strict=True), date, args)
         slots: list[Slot] = []
         for number, (start, end) in enumerate(ends):
             at = text.find(start + _SAMPLE + end)

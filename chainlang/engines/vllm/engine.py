@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import time
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from functools import cached_property
 from pathlib import Path
@@ -16,12 +16,11 @@ from typing import Any, Literal
 
 from chainlang.engines.protocol import Metrics, Size, refuse
 from chainlang.engines.vllm import private_api
-from chainlang.engines.vllm.chat_template import PromptError
 from chainlang.engines.vllm.engine_arguments import in_fingerprint
 from chainlang.engines.vllm.fingerprint import fingerprint
 from chainlang.engines.vllm.in_flight import RequestInFlight
 from chainlang.engines.vllm.interruption import not_halfway
-from chainlang.engines.vllm.label_weights import LabelWeights, Scoring
+from chainlang.engines.vllm.label_weights import Scoring
 from chainlang.engines.vllm.load import (
     Loaded,
     check_process,
@@ -34,6 +33,7 @@ from chainlang.engines.vllm.load import (
 from chainlang.engines.vllm.memory_size import size
 from chainlang.engines.vllm.metrics import SchedulerCounts
 from chainlang.engines.vllm.prompt_reader import VllmReader
+from chainlang.engines.vllm.request_layout import layout
 from chainlang.engines.vllm.sampling_params import sampling_params
 from chainlang.engines.vllm.silence import without_warnings
 from chainlang.interrupts import interrupts_deferred
@@ -48,6 +48,7 @@ from chainlang.protocol.messages import (
     Request,
     Usage,
 )
+from chainlang.protocol.template_args import fault
 
 _WAIT = 0.5  # seconds that a finished request may wait for others in a step
 _FINISHES: dict[str, Finish] = {"stop": "stop", "length": "length"}
@@ -65,6 +66,9 @@ class VllmEngine:
     `gpu_memory_utilization`: share of the device's memory to use, 0 to 1.
     `chat_template`: a template, the path of one, or "none" for a base model: the texts of the
     messages as they are, one after another. Default: that of the tokenizer.
+    `template_args`: arguments of the chat template, such as ``{"enable_thinking": False}``.
+    `reasoning`: name of vLLM's parser of the model's reasoning, such as "qwen3", for models that
+    think before they reply.
     Any other argument of vLLM's ``EngineArgs`` can be given, too.
     `seed`: seed of requests without one; the requests of a chain always have one.
     `progress`: callback for messages about loading, which takes seconds to minutes.
@@ -87,6 +91,8 @@ class VllmEngine:
         gpu_memory_utilization: float | None = None,
         tensor_parallel_size: int | None = None,
         chat_template: str | Path | None = None,
+        template_args: Mapping[str, Any] | None = None,
+        reasoning: str | None = None,
         seed: int = 0,
         progress: Callable[[str], None] | None = None,
         loaded: bool = True,
@@ -108,7 +114,12 @@ class VllmEngine:
             **arguments,
         }
         self._settings = settings
-        self._model = prepare(self.model, settings, progress, chat_template=chat_template)
+        if template_args is not None and (what := fault(template_args)) is not None:
+            refuse(f"template_args can't be passed: {what}", setting="template_args")
+        self._prompting = {"reasoning": reasoning, "template_args": template_args or None}
+        self._model = prepare(
+            self.model, settings, progress, chat_template=chat_template, **self._prompting
+        )
         self._batch = int(self._model.config.scheduler_config.max_num_seqs)
         self.context = self._model.context
         """Maximum tokens of prompt and reply together."""
@@ -147,8 +158,10 @@ class VllmEngine:
             options=(
                 *("top_k", "min_p", "min_tokens", "repetition_penalty", "logit_bias", "bad_words"),
                 *("stop_token_ids", "ignore_eos", "include_stop", "top_logprobs", "choices"),
+                "template_args",
             ),
             streams=True,
+            continues=self._model.prompts.tags is not None,
             decides=True,
         )
 
@@ -169,7 +182,7 @@ class VllmEngine:
 
         Computing it reads all the weights once, at about a gigabyte a second.
         """
-        own = in_fingerprint(self._settings)
+        own = in_fingerprint({**self._settings, **self._prompting})
         dated = self._model.prompts.reads_date
         return {**fingerprint(self._model.config, self._model.template, dated=dated), **own}
 
@@ -277,53 +290,31 @@ class VllmEngine:
         """Add a request to vLLM; return the failure if it can't be added."""
         if self._broken is not None:
             return Failure(request.id, "engine", self._broken)
-        try:
-            schema, lenient = request.schema, request.lenient
-            constraint = None if schema is None else self.reader.constraint(schema, lenient=lenient)
-        except ValueError as error:
-            return Failure(request.id, "constraint", str(error))
-        if (least := loaded.prompts.min_tokens(request.messages)) >= self.context:
-            what = f"the prompt has at least {least} tokens, the context {self.context}"
-            return Failure(request.id, "context", what)
-        try:
-            prompt = loaded.prompts.token_ids(request.messages, request.date)
-        except PromptError as error:
-            return Failure(request.id, "refused", str(error))
-        prefill = constraint.prefill_ids if constraint else ()
-        prompt += prefill
-        if len(prompt) >= self.context:
-            what = f"the prompt has {len(prompt)} tokens, the context {self.context}"
-            return Failure(request.id, "context", what)
-        start = prompt[: len(prompt) - len(prefill)]
-        weights = LabelWeights.of(start, request.labels, loaded.prompts)
-        if weights is not None and weights.longest > self.context:
-            what = f"the prompt leaves no room for a label in the context, {self.context}"
-            return Failure(request.id, "context", what)
+        laid = layout(request, loaded.prompts, self.context)
+        if isinstance(laid, Failure):
+            return laid
         self._issued += 1
         ticket = str(self._issued)
         try:
-            most = max(1, request.sampling.max_tokens - len(prefill))  # counts as generated
-            room = self.context - len(prompt)
-            bound, most = (self.context, room) if room < most else (None, most)
+            constraint = laid.constraint
+            grammar = constraint.grammar if constraint else None
             sampling = sampling_params(
-                request, constraint.grammar if constraint else None, most, self.reader.token_id
+                request, grammar, laid.most, self.reader.token_id, thinks=laid.thinks
             )
             with interrupts_deferred(), without_warnings() if constraint else nullcontext():
                 inner = loaded.engine.add_request(
                     ticket,
-                    {"type": "token", "prompt_token_ids": prompt},
+                    {"type": "token", "prompt_token_ids": laid.prompt},
                     sampling,
                     priority=request.priority,
                 )
-                if weights is not None:
-                    self._scoring.begin(loaded.engine, ticket, weights, request.priority)
+                if laid.weights is not None:
+                    self._scoring.begin(loaded.engine, ticket, laid.weights, request.priority)
         except Exception as error:  # noqa: BLE001  # each of vLLM's parts raises other types
             kind: FailureKind = "constraint" if constraint else "refused"
             return Failure(request.id, kind, f"vLLM refuses the request: {error}")
         self._tickets[request.id] = ticket
-        self._in_flight[ticket] = RequestInFlight(
-            request, inner, len(prompt), most, bound, constraint, weights
-        )
+        self._in_flight[ticket] = RequestInFlight(request, inner, laid, loaded.prompts)
         return None
 
     def _take(self, output: Any) -> Iterator[Completion | Failure | Delta]:
@@ -335,28 +326,38 @@ class VllmEngine:
         for sample in output.outputs if owner == output.request_id else ():
             if sample.index in flight.samples:
                 continue  # it was stopped early in this step
-            text, reason = flight.text(sample), sample.finish_reason
-            emitted = flight.emitted.get(sample.index, 0)
-            if flight.request.stream and len(text) > emitted:
-                flight.emitted[sample.index] = len(text)
-                yield Delta(flight.request.id, sample.index, text[emitted:])
-            if reason is None:
-                whole = flight.completed(sample, text)
+            reason = sample.finish_reason
+            if flight.over_budget(sample):
+                flight.cached += output.num_cached_tokens or 0
+                if reason is None:
+                    self._stop_early(flight, sample.index)
+                continue
+            if reason is None and not flight.request.stream and flight.is_all_reasoning(sample):
+                continue
+            reasoning, text = flight.texts(sample)
+            text, stop = flight.stopped(text)
+            if flight.request.stream:
+                done = reason is not None or stop is not None
+                yield from flight.deltas(sample.index, reasoning, text, done=done)
+            if reason is None or stop is not None:
+                whole = flight.completed(sample, text) if stop is None else text
                 if whole is None:
                     continue
-                text, reason = whole, "stop"
-                self._stop_early(flight, sample.index)
+                text = whole
+                if reason is None:
+                    self._stop_early(flight, sample.index)
+                reason = "stop"
             finish = _FINISHES.get(reason)
             if finish is None:
                 yield self._failed_request(output.request_id, flight, reason)
                 return
-            flight.take(sample, text, finish)
+            flight.take(sample, reasoning, text, finish, stop)
             flight.cached += output.num_cached_tokens or 0
         if not flight.is_done:
             return
         request, drawn = flight.request, flight.request.drawn
         del self._in_flight[owner], self._tickets[request.id]
-        if flight.stopped and drawn > 1 and self._loaded is not None:
+        if flight.ended_early and drawn > 1 and self._loaded is not None:
             with interrupts_deferred():  # vLLM's parent request waits for the stopped samples
                 self._loaded.engine.abort_request([flight.inner], internal=True)
         completion = flight.completion()
@@ -365,6 +366,7 @@ class VllmEngine:
 
     def _stop_early(self, flight: RequestInFlight, index: int) -> None:
         """Stop the generation of a sample."""
+        flight.ended_early = True
         if self._loaded is None:
             return
         name = private_api.inner_id(flight.inner, index, of=flight.request.drawn)
@@ -382,7 +384,7 @@ class VllmEngine:
         for ticket in tickets:
             flight = self._in_flight.pop(ticket)
             del self._tickets[flight.request.id]
-            tickets = [*tickets, *self._scoring.drop(flight.weights)]
+            tickets = [*tickets, *self._scoring.drop(flight.layout.weights)]
         if tickets and self._loaded is not None and self._broken is None:
             with interrupts_deferred():
                 self._loaded.engine.abort_request(tickets)

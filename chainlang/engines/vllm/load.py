@@ -19,6 +19,7 @@ from chainlang.engines.vllm.engine_arguments import engine_arguments
 from chainlang.engines.vllm.interruption import not_halfway
 from chainlang.engines.vllm.load_errors import explained, short
 from chainlang.engines.vllm.memory_size import CPU_DTYPE, cpu_cache, has_gpu
+from chainlang.engines.vllm.reasoning import gate
 from chainlang.engines.vllm.silence import quiet
 from chainlang.engines.vllm.template_text import template_text
 from chainlang.engines.vllm.tokenize import Prompts
@@ -223,6 +224,8 @@ def _load(model: Prepared) -> Loaded:
     engine = LLMEngine(config, Executor.get_class(config), log_stats=False)
     private_api.keep_other_engines(engine)
     private_api.compile_grammars_in_steps(engine)
+    if model.prompts.tags is not None:
+        private_api.hold_schemas_after_reasoning(engine, gate(model.prompts.tags))
     _OPEN.add(id(engine))
     _PROCESSES.add(os.getpid())
     return Loaded(engine, model.prompts, config)

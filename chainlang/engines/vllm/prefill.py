@@ -39,6 +39,8 @@ class Constraint:
 
     grammar: str
     """Grammar of the generated text."""
+    whole: str = ""
+    """Grammar of the whole reply."""
     prefill: str = ""
     """Beginning of the reply, which is not generated."""
     prefill_ids: tuple[int, ...] = ()
@@ -57,7 +59,12 @@ def constraint(schema: str, prompts: Prompts, *, lenient: bool = False) -> Const
     text = opening(whole)
     ids, length = prompts.beginning(text)
     rules = rest(whole, text[length:]) if ids else whole
-    return Constraint(rules, text[:length], ids, enforced.unkept)
+    return Constraint(rules, whole, text[:length], ids, enforced.unkept)
+
+
+def unprefilled(held: Constraint) -> Constraint:
+    """Return a constraint without a prefill, for a reply that begins with reasoning."""
+    return Constraint(held.whole, held.whole, unkept=held.unkept)
 
 
 @lru_cache(maxsize=1024)

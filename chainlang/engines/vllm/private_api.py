@@ -38,6 +38,13 @@ def compile_grammars_in_steps(engine: Any) -> None:
     manager._use_async_grammar_compilation = False
 
 
+def hold_schemas_after_reasoning(engine: Any, parser: type) -> None:
+    """Hold schemas from the end of reasoning on, of which the instances of a class decide."""
+    manager = _part(engine, "engine_core.engine_core.structured_output_manager")
+    _part(manager, "reasoner_cls")
+    manager.reasoner_cls = parser
+
+
 def shut_down(engine: Any) -> None:
     """Release the weights, cache and threads of an engine."""
     _part(engine, "engine_core.engine_core.shutdown")()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from chainlang.engines.vllm.template_text import template_text
 from chainlang.engines.vllm.tokenize import Prompts
 from chainlang.errors import EngineError
 from chainlang.protocol.messages import Message, Role
+from chainlang.protocol.template_args import canonical
 
 _GPU_BLOCK = 16  # vLLM's own default
 _PLAIN_ROPE = (None, "default", "llama3")  # other kinds may extend the configured context
@@ -41,13 +43,15 @@ class VllmReader:
         block = int(cache.block_size) if cache.enable_prefix_caching else None
         return cls(model.prompts, block, model.context)
 
-    def token_ids(self, messages: Iterable[Message], schema: str | None = None) -> list[int]:
+    def token_ids(
+        self, messages: Iterable[Message], schema: str | None = None, template_args: str = ""
+    ) -> list[int]:
         """Return the tokens of a prompt and of the prefill of its reply.
 
         Raises `ValueError` if the messages can't be tokenized.
         """
-        ids = self.prompts.token_ids(messages)
-        if schema is None:
+        ids = self.prompts.token_ids(messages, template_args=template_args)
+        if schema is None or self.prompts.state(ids) != "ended":
             return ids
         return [*ids, *self.constraint(schema, lenient=True).prefill_ids]
 
@@ -55,9 +59,9 @@ class VllmReader:
         """Return the id of a text that is one token. Raises `ValueError` if it is not."""
         return self.prompts.token_id(text)
 
-    def refusal(self, roles: tuple[Role, ...]) -> str | None:
+    def refusal(self, roles: tuple[Role, ...], template_args: str = "") -> str | None:
         """Return why the model can't have prompts with messages of these roles; None if it can."""
-        return self.prompts.refusal(roles)
+        return self.prompts.refusal(roles, template_args)
 
     def constraint(self, schema: str, *, lenient: bool) -> Constraint:
         """Return the constraint of a schema. Raises `ValueError` if vLLM can't enforce it."""
@@ -72,13 +76,16 @@ def reader(
     enable_prefix_caching: bool = True,
     tokenizer: str | None = None,
     chat_template: str | None = None,
+    template_args: Mapping[str, Any] | None = None,
+    reasoning: str | None = None,
     **_: object,
 ) -> VllmReader:
     """Return the reader of a model, without loading it; the settings are those of `VllmEngine`.
 
     Takes some seconds for the first model. Raises `EngineError` if the tokenizer can't be loaded.
     """
-    return _reader(model, max_model_len, revision, enable_prefix_caching, tokenizer, chat_template)
+    own = (tokenizer, chat_template, canonical(template_args or {}), reasoning)
+    return _reader(model, max_model_len, revision, enable_prefix_caching, *own)
 
 
 @lru_cache(maxsize=8)
@@ -89,6 +96,8 @@ def _reader(  # noqa: PLR0917
     enable_prefix_caching: bool,
     tokenizer: str | None,
     chat_template: str | None,
+    template_args: str,
+    reasoning: str | None,
 ) -> VllmReader:
     source = resolve_model(model)
     try:
@@ -98,7 +107,9 @@ def _reader(  # noqa: PLR0917
 
             own = AutoTokenizer.from_pretrained(tokenizer or source, revision=revision)
             config = AutoConfig.from_pretrained(source, revision=revision)
-            prompts = Prompts(own, template_text(own, chat_template, str(model)))
+            arguments = json.loads(template_args) if template_args else None
+            template = template_text(own, chat_template, str(model))
+            prompts = Prompts(own, template, template_args=arguments, reasoning=reasoning)
     except EngineError:
         raise
     except ModuleNotFoundError as error:

@@ -11,11 +11,18 @@ _NEVER = 1 << 30  # tokens between two outputs of a sample: the only output is t
 
 
 def sampling_params(
-    request: Request, grammar: str | None, most: int, token_id: Callable[[str], int]
+    request: Request,
+    grammar: str | None,
+    most: int,
+    token_id: Callable[[str], int],
+    *,
+    thinks: bool = False,
 ) -> Any:
     """Return vLLM's sampling parameters; `most` is the maximum number of tokens of a sample.
 
-    `token_id` returns the id of a text that is one token, or raises `ValueError`.
+    `token_id` returns the id of a text that is one token, or raises `ValueError`. `thinks`: whether
+    a sample may begin with reasoning. Its tags are then part of its text, and the caller looks for
+    stop strings after them.
     """
     from vllm.sampling_params import RequestOutputKind, SamplingParams, StructuredOutputsParams
 
@@ -23,6 +30,7 @@ def sampling_params(
     # Several samples are output one by one, because each has its own number of cached prompt
     # tokens; vLLM's joint output of all samples has the number of one of them.
     watched = request.stream or bool(request.choices)
+    watched |= thinks and bool(sampling.stop or request.thinking_tokens)
     whole = request.drawn == 1 and not watched
     kind = RequestOutputKind.FINAL_ONLY if whole else RequestOutputKind.CUMULATIVE
     return SamplingParams(
@@ -37,13 +45,14 @@ def sampling_params(
         presence_penalty=sampling.presence_penalty,
         frequency_penalty=sampling.frequency_penalty,
         repetition_penalty=sampling.repetition_penalty,
-        stop=list(sampling.stop),
+        stop=[] if thinks else list(sampling.stop),
         stop_token_ids=list(sampling.stop_token_ids),
         logit_bias=_biases(sampling.logit_bias, token_id),
         bad_words=list(sampling.bad_words),
         ignore_eos=sampling.ignore_eos,
         include_stop_str_in_output=sampling.include_stop,
-        skip_special_tokens=grammar is None,  # a grammar admits a special token as its text
+        # A grammar admits a special token as its text.
+        skip_special_tokens=grammar is None and not thinks,
         logprobs=request.top_logprobs if request.logprobs else None,  # 0: the sampled ones only
         structured_outputs=None if grammar is None else StructuredOutputsParams(grammar=grammar),
         output_kind=kind,

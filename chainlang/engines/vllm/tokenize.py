@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property, lru_cache, partial
 from itertools import chain, zip_longest
@@ -20,7 +20,9 @@ from attrs import frozen
 
 from chainlang.engines.protocol import encoding_error
 from chainlang.engines.vllm.chat_template import ChatTemplate, PromptError, Slot
+from chainlang.engines.vllm.reasoning import Tags
 from chainlang.protocol.messages import Message, Role
+from chainlang.protocol.reasoning_tags import State
 
 _CACHED = 256  # system messages whose tokens are cached, because they repeat
 
@@ -28,12 +30,23 @@ _CACHED = 256  # system messages whose tokens are cached, because they repeat
 class Prompts:
     """Tokenizer of one model's prompts; `tokenizer` is a fast tokenizer of transformers.
 
-    `chat_template` is the text of a template; None for that of the tokenizer.
+    `chat_template` is the text of a template; None for that of the tokenizer. `template_args`:
+    its arguments. `reasoning`: the parser of its reasoning. Raises `EngineError` if the tokenizer
+    lacks the tags of the parser.
     """
 
-    def __init__(self, tokenizer: Any, chat_template: str | None = None) -> None:
+    def __init__(
+        self,
+        tokenizer: Any,
+        chat_template: str | None = None,
+        *,
+        template_args: Mapping[str, Any] | None = None,
+        reasoning: str | None = None,
+    ) -> None:
         apply = partial(tokenizer.apply_chat_template, chat_template=chat_template)
-        self._template = ChatTemplate(apply)
+        self._template = ChatTemplate(apply, template_args)
+        self.tags = None if reasoning is None else Tags.of(reasoning, tokenizer.get_vocab())
+        """Tags of the model's reasoning; None for a model without."""
         described = json.loads(tokenizer.backend_tokenizer.to_str())
         self._whole = tokenizer.backend_tokenizer
         self.end_id = int(tokenizer.eos_token_id)
@@ -45,6 +58,8 @@ class Prompts:
         self._after_mark = _reader(described, markup=False, prefix="always")
         marks = {one["id"] for one in described["added_tokens"] if _is_markup(one)}
         self._marks = (marks | set(tokenizer.all_special_ids)) - {tokenizer.unk_token_id}
+        if self.tags is not None:
+            self._marks |= {self.tags.start_id, self.tags.end_id}
         self._widest = _widest(described)
         self._around = lru_cache(_CACHED)(self._pieces)
         self._repeated = lru_cache(_CACHED)(self._segment_ids)
@@ -56,14 +71,19 @@ class Prompts:
         """Whether the chat template reads today's date."""
         return self._template.reads_date
 
-    def token_ids(self, messages: Iterable[Message], date: str | None = None) -> list[int]:
+    def token_ids(
+        self, messages: Iterable[Message], date: str | None = None, template_args: str = ""
+    ) -> list[int]:
         """Return the tokens of a prompt on a date. Raises `PromptError` if the template rejects it.
 
         The date is today's if None, and plays no part unless the template `reads_date`.
+        `template_args` are arguments of the template besides the model's, as JSON.
         """
         messages = tuple(messages)
         pieces = self._around(
-            tuple(message.role for message in messages), date if self.reads_date else None
+            tuple(message.role for message in messages),
+            date if self.reads_date else None,
+            template_args,
         )
         ids: list[int] = []
         for piece in pieces:
@@ -81,7 +101,15 @@ class Prompts:
             raise PromptError(why)
         return slot.stripped(message.text)
 
-    def _refusal(self, roles: tuple[Role, ...]) -> str | None:
+    def state(self, prompt: Sequence[int]) -> State:
+        """Return whether a reply to a prompt begins with reasoning; never without a parser."""
+        return "ended" if self.tags is None else self.tags.state(prompt)
+
+    def decoded(self, ids: Sequence[int]) -> str:
+        """Return the text of tokens, special tokens included."""
+        return str(self._whole.decode(list(ids), skip_special_tokens=False))
+
+    def _refusal(self, roles: tuple[Role, ...], template_args: str = "") -> str | None:
         """Return why the model can't have prompts of these roles; None if it can.
 
         Its prompts must be those of its chat template: each text in its place, unchanged but for
@@ -91,9 +119,10 @@ class Prompts:
             for text in _ORDINARY:
                 messages = [Message(role, text) for role in roles]
                 date = datetime.now(UTC).date().isoformat()
-                whole = self._template.rendered([(role, text) for role in roles], date)
+                said = [(role, text) for role in roles]
+                whole = self._template.rendered(said, date, template_args)
                 ids = self._whole.encode(whole, add_special_tokens=False).ids
-                if self.token_ids(messages, date) != ids:
+                if self.token_ids(messages, date, template_args) != ids:
                     return "its tokenizer reads a text otherwise inside the chat template"
         except PromptError as error:
             return str(error)
@@ -171,7 +200,9 @@ class Prompts:
             return (), 0
         return tuple(read.ids[:count]), length
 
-    def _pieces(self, roles: tuple[Role, ...], date: str | None) -> tuple[int | Segment, ...]:
+    def _pieces(
+        self, roles: tuple[Role, ...], date: str | None, template_args: str
+    ) -> tuple[int | Segment, ...]:
         """Return the special tokens of a prompt, and what stands between them."""
         pieces: list[int | Segment] = []
         own, slots, is_first = [""], list[Slot](), True
@@ -182,7 +213,7 @@ class Prompts:
                 pieces.append(Segment(tuple(own), tuple(slots), is_first))
             own, slots, is_first = [""], [], False
 
-        for part in self._template.parts(roles, date):
+        for part in self._template.parts(roles, date, template_args):
             if isinstance(part, Slot):
                 slots.append(part)
                 own.append("")

@@ -123,6 +123,8 @@ def _marks(request: Request, date: str | None = None) -> list[Any]:
         marks.append(["labels", request.labels])
     if request.logprobs:  # the sample has the same text, and more data
         marks.append("logprobs")
+    if request.template_args:
+        marks.append(f"template_args {request.template_args}")
     if request.thinking_tokens is not None:
         marks.append(f"thinking_tokens {request.thinking_tokens}")
     if request.choices:  # the sample has the same value, but a shorter text

@@ -1,0 +1,83 @@
+"""Layout of a request for vLLM: the tokens of its prompt, and the room that they leave."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from chainlang.engines.vllm.chat_template import PromptError
+from chainlang.engines.vllm.label_weights import LabelWeights
+from chainlang.engines.vllm.prefill import Constraint, constraint, unprefilled
+from chainlang.engines.vllm.tokenize import Prompts
+from chainlang.protocol.messages import Failure, Request
+from chainlang.protocol.reasoning_tags import State
+
+
+@frozen
+class Layout:
+    """The prompt of a request, with the beginning of its reply, and the bounds of a sample."""
+
+    prompt: list[int]
+    most: int
+    """Maximum number of tokens to generate."""
+    context: int | None
+    """Size of the context if it sets that maximum; None if `max_tokens` does."""
+    constraint: Constraint | None
+    state: State
+    """State of the prompt's end: whether samples begin with reasoning."""
+
+    weights: LabelWeights | None
+    """Scores of the request's labels; None without any."""
+    is_rest: bool
+    """Whether the prompt ends with reasoning that a budget has stopped."""
+
+    @property
+    def thinks(self) -> bool:
+        """Whether a sample may begin with reasoning, or continues it."""
+        return self.is_rest or self.state != "ended"
+
+
+def layout(request: Request, prompts: Prompts, context: int) -> Layout | Failure:
+    """Return the layout of a request in a context of some tokens; a failure if it can't be sent."""
+    held = None
+    if request.schema is not None:
+        try:
+            held = constraint(request.schema, prompts, lenient=request.lenient)
+        except ValueError as error:
+            return Failure(request.id, "constraint", str(error))
+    if (least := prompts.min_tokens(request.messages)) >= context:
+        what = f"the prompt has at least {least} tokens, the context {context}"
+        return Failure(request.id, "context", what)
+    try:
+        prompt = prompts.token_ids(request.messages, request.date, request.template_args)
+    except PromptError as error:
+        return Failure(request.id, "refused", str(error))
+    given = begun(request, prompts)
+    prompt += given
+    state = prompts.state(prompt)
+    if request.labels and state != "ended":
+        what = (
+            "the probability of a label is known only where a reply does not begin with reasoning"
+        )
+        return Failure(request.id, "refused", f"{what}; switch it off with template_args")
+    weights = LabelWeights.of(prompt, request.labels, prompts)
+    if held is not None:
+        held = held if state == "ended" else unprefilled(held)
+        prompt += held.prefill_ids
+        given += held.prefill_ids
+    if len(prompt) >= context:
+        what = f"the prompt has {len(prompt)} tokens, the context {context}"
+        return Failure(request.id, "context", what)
+    if weights is not None and weights.longest > context:
+        what = f"the prompt leaves no room for a label in the context, {context}"
+        return Failure(request.id, "context", what)
+    most = max(1, request.sampling.max_tokens - len(given))  # what is given counts as generated
+    room = context - len(prompt)
+    bound, most = (context, room) if room < most else (None, most)
+    return Layout(prompt, most, bound, held, state, weights, request.begin is not None)
+
+
+def begun(request: Request, prompts: Prompts) -> tuple[int, ...]:
+    """Return the tokens with which a reply begins: reasoning that a budget has stopped, ended."""
+    if request.begin is None or prompts.tags is None:
+        return ()
+    return (*request.begin.sample.token_ids, prompts.tags.end_id)
