@@ -110,7 +110,7 @@ def test_it_goes_on_behind_any_row(
         assert facts(path) == facts(expected)
 
 
-@seeds(30)
+@seeds(12)
 def test_it_goes_on_again_and_again(
     whole: tuple[Path, dict[str, Any]],
     tmp_path: Path,
