@@ -211,7 +211,8 @@ def test_each_class_of_node_has_a_specification() -> None:
     others = {n.Option, n.Table, n.Arm, d.Default, d.Field, d.Environment, d.Setting, d.File}
     unions = {*get_args(Expr), *get_args(d.Type), *get_args(d.Item)}
     assert set(SPECIFICATION) == unions | others
-    assert others | unions == set(Node.__subclasses__())
+    # attrs makes a class with slots of each, and the one without them lives until it is collected.
+    assert others | unions == {one for one in Node.__subclasses__() if "__slots__" in vars(one)}
 
 
 @every
