@@ -49,7 +49,7 @@ _ENOUGH = 2**31  # bytes
 
 OF_RUNS = tuple(
     ROOT / "tests" / name
-    for name in ("conformance", "crash", "laws", "running", "simulation", "store", "vllm")
+    for name in ("conformance", "crash", "laws", "real", "running", "simulation", "store", "vllm")
 )
 """Folders whose tests run chains that no user would write, as a loop that never ends."""
 
