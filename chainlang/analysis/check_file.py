@@ -11,6 +11,7 @@ from attrs import define, evolve, field
 from chainlang.analysis.call_count import too_many_calls
 from chainlang.analysis.check_templates import template_fault, too_many_tags
 from chainlang.analysis.duplicate_labels import twice_by_reference
+from chainlang.analysis.example_checks import example_faults
 from chainlang.analysis.field_checks import derived_faults, field_faults
 from chainlang.analysis.file_lints import file_lints
 from chainlang.analysis.option_values import faults_in, spoken, table_faults, temperature_fault
@@ -286,6 +287,7 @@ class _Checker:
                 fault = template_fault(text)
                 where = part_span(given[name].span, "value")
                 self.found += () if fault is None else (at_literal(fault, where),)
+        self.found += example_faults(item, self.file.items)
         if "choose" in given:
             self.choose(item, given["choose"])
 

@@ -159,6 +159,9 @@ class OpSettings(GenerateOptions, total=False):
 
     answer: str
     choose: str
+    examples: str | Sequence[Mapping[str, object]]
+    examples_count: int
+    examples_order: Literal["given", "random"]
     messages: str
     model: str
     system: str

@@ -19,20 +19,23 @@ from chainlang.analysis.check_file import resolve_file
 from chainlang.analysis.path_faults import Reader
 from chainlang.analysis.record_types import Name, Readable
 from chainlang.api.stage_types import GenerateStage, ModelStage, literal
+from chainlang.data.row import Unreadable
+from chainlang.data.to_json import plain_row
 from chainlang.datatypes.check_types import declared_types
 from chainlang.datatypes.from_python import Described, NoType, described
 from chainlang.datatypes.row_types import row_choices
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.render import article, shown
 from chainlang.diagnostics.source import part_span
-from chainlang.errors import ChainlangError, raise_errors
-from chainlang.ir.builtins import KINDS
+from chainlang.errors import ChainlangError, OperandError, raise_errors
+from chainlang.ir.builtins import EXAMPLES, KINDS
 from chainlang.ir.declarations import Op, Setting, Type, TypeDef
 from chainlang.ir.verify import is_name
 from chainlang.notation import parse_file, source
 from chainlang.notation.literals import at_literal
 from chainlang.notation.unparse import unparse_item
 from chainlang.semantics.bindings import NOTHING, Bound
+from chainlang.semantics.examples import as_lines
 from chainlang.semantics.expressions import names
 from chainlang.semantics.prompts import variables
 
@@ -180,6 +183,7 @@ class _Maker:
         given = []
         for key, value in self.settings.items():
             try:
+                value = _rows(value) if key == EXAMPLES else value  # noqa: PLW2901
                 given.append(Setting(key, literal(value, f"{key}=")))
             except ChainlangError as error:
                 self.found += error.diagnostics
@@ -211,6 +215,19 @@ class _Maker:
         for name in sorted(self.lists - parameters):
             hint = f"add the parameter {name}: list[str]"
             self.note("type", f'one("{name}") names no parameter of {self.name}', hint)
+
+
+def _rows(value: Any) -> Any:
+    """Return a list of rows as the text of examples; any other value as it is."""
+    if not isinstance(value, list | tuple):
+        return value
+    try:
+        return as_lines(plain_row(one) for one in value)
+    except (TypeError, ValueError, Unreadable) as error:
+        hint = 'write rows with their reply: examples=[{"query": "1 + 1?", "answer": "2"}]'
+        raise OperandError(
+            [Diagnostic("operand", f"examples= is no list of rows: {error}", hint=hint)]
+        ) from error
 
 
 def _written(text: str) -> Type:

@@ -185,11 +185,35 @@ COMBINATORS: Mapping[str, Signature] = {
     )
 }  # fmt: skip
 
+RANDOM = "random"
+ORDERS = ("given", RANDOM)
+"""Orders of the examples of an op."""
+EXAMPLES = "examples"
+"""Setting of an op whose value may be the path of a file beside the file that has it."""
+
+
+def is_rows_path(examples: object) -> bool:
+    """Return whether the value of `examples` is the path of a file, and not the rows themselves.
+
+    >>> is_rows_path("shots.jsonl"), is_rows_path('{"query": "1 + 1?", "answer": "2"}')
+    (True, False)
+    """
+    return isinstance(examples, str) and "{" not in examples
+
+
 # The settings of an `op { ... }` in a file.
 OP_SETTINGS: Mapping[str, Rule] = {
     **DRAWS,
     "answer": _EXPRESSION,
     "choose": TEXT,
+    EXAMPLES: Rule(
+        "rows as JSON Lines, or the path of a file of them, in quotes",
+        text,
+        takes_text=True,
+        python="str | Sequence[Mapping[str, object]]",
+    ),
+    "examples_count": integer(1),
+    "examples_order": one_of(*ORDERS),
     "fresh": TRUTH,
     "messages": _EXPRESSION,
     "model": TEXT,

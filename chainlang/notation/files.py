@@ -9,7 +9,8 @@ from attrs import define, evolve, field
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.source import Source, Span, part_span
 from chainlang.errors import ChainlangError, LimitError, error_of
-from chainlang.ir.declarations import File, Item, Model, Use
+from chainlang.ir.builtins import EXAMPLES, is_rows_path
+from chainlang.ir.declarations import File, Item, Model, Op, Setting, Use
 from chainlang.ir.model_settings import TEMPLATE, is_path
 from chainlang.ir.visit import measure
 from chainlang.limits import current
@@ -87,8 +88,37 @@ class _Loader:
             if isinstance(item, Use):
                 items += self.use(item, path, (*users, resolved))
             else:
-                items.append(self.whole_model(item, path) if isinstance(item, Model) else item)
+                items.append(self.with_texts(item, path))
         return items
+
+    def with_texts(self, item: Item, path: Path) -> Item:
+        """Return an item with the text of each file that it names in place of the path."""
+        match item:
+            case Model():
+                return self.whole_model(item, path)
+            case Op():
+                return self.whole_op(item, path)
+        return item
+
+    def whole_op(self, item: Op, path: Path) -> Op:
+        """Return an op with its examples in place of the path of their file."""
+        settings: list[Setting] = []
+        for one in item.settings:
+            if one.name != EXAMPLES or not is_rows_path(one.value):
+                settings.append(one)
+                continue
+            where = part_span(one.span, "value")
+            try:
+                rows = read_source(_inside(path.parent, str(one.value), where), where)
+            except ChainlangError as error:
+                self.found += error.diagnostics
+                kept = (it for it in item.settings if not it.name.startswith(EXAMPLES))
+                return evolve(item, settings=tuple(kept))
+            span = one.span or Span(rows, 0, 0)
+            parts = {**dict(span.parts), "value": Span(rows, 0, len(rows.text))}
+            span = evolve(span, parts=tuple(parts.items()))
+            settings.append(evolve(one, value=rows.text, span=span))
+        return evolve(item, settings=tuple(settings))
 
     def whole_model(self, item: Model, path: Path) -> Model:
         """Return a model with the text of its chat template in place of the template's path."""

@@ -202,7 +202,7 @@ class _Walk:
         most = Range(0, stage.sampling.max_tokens)
         samples, length = prompts * drawn, ANY
         if reader is not None and before.row is not None:
-            if before.knows(stage.read_by_prompt):
+            if before.knows(stage.read_by_prompt) and not _is_random(stage):
                 each = self._read(step, before.record(), drawn, reader)
                 rooms = (_room(stage, one.length.least, reader) * drawn for one in each)
                 return _total(prompts * asked, each, sum(rooms, NONE)), each
@@ -225,6 +225,10 @@ class _Walk:
         except (StageError, ValueError):
             return ()
         return tuple(found)
+
+
+def _is_random(stage: Meaning) -> bool:
+    return stage.examples is not None and stage.examples.random
 
 
 def _total(requests: Range, each: Iterable[Asked], output: Range) -> Cost:

@@ -129,14 +129,15 @@ class _StageRun:
         """Return the request of some samples. Raises `StageError` for an invalid prompt."""
         stage, context = self.step.stage, self.context
         limits = context.limits
+        first = seed(context.run_seed, self.record.id, samples.place)
         with _OWN_TIME if limits.row_seconds is None else rendering_within(limits.row_seconds):
-            prompt = messages(stage, samples.start, self.reads[samples.number])
+            prompt = messages(stage, samples.start, self.reads[samples.number], first)
         return Request(
             id=new_id(),
             model=stage.model,
             messages=prompt,
             sampling=stage.sampling,
-            seed=seed(context.run_seed, self.record.id, samples.place) + samples.first,
+            seed=first + samples.first,
             count=samples.count,
             schema=schema(stage, samples.start),
             lenient=True,  # the reply is validated for what the engine does not enforce

@@ -308,12 +308,13 @@ class _Interpreter:
         record: Record,
         place: Place,
     ) -> Candidate:
+        first = seed(self.run_seed, record.id, place)
         request = Request(
             id="",
             model=stage.model,
-            messages=messages(stage, record, read),
+            messages=messages(stage, record, read, first),
             sampling=stage.sampling,
-            seed=seed(self.run_seed, record.id, place) + number,
+            seed=first + number,
             schema=schema(stage, record),
             lenient=True,
             logprobs=stage.logprobs,

@@ -15,32 +15,36 @@ from chainlang.semantics.stages import Meaning
 from chainlang.semantics.turns import conversation
 
 
-def messages(stage: Meaning, record: Record, candidate: Candidate | None) -> tuple[Message, ...]:
+def messages(
+    stage: Meaning, record: Record, candidate: Candidate | None, seed: int = 0
+) -> tuple[Message, ...]:
     """Return the prompt of a stage for a record, and for one candidate if the stage is a map.
 
+    `seed` is that of the first sample, on which a random choice of examples depends.
     Raises `StageError` if a template reads a missing value.
     """
     values = record.values
     if candidate is not None:
         values = {**values, "candidate": candidate.view()}
     try:
-        return filled(stage, values)
+        return filled(stage, values, seed)
     except RenderError as error:
         missing = [name for name in sorted(stage.read_by_prompt) if name not in values]
         why = _missing(missing[0], record) if missing else str(error)
         raise StageError(f"the prompt can't be filled in: {why}", "prompt") from error
 
 
-def filled(stage: Meaning, values: Mapping[str, Any]) -> tuple[Message, ...]:
+def filled(stage: Meaning, values: Mapping[str, Any], seed: int = 0) -> tuple[Message, ...]:
     """Return the prompt of a stage for given values. Raises `RenderError`."""
     if stage.fresh:
         values = {**values, "candidates": []}
     user = Message("user", render(stage.user, values))
-    if stage.system is None and stage.messages is None:
+    if stage.system is None and stage.messages is None and stage.examples is None:
         return (user,)
     system = () if stage.system is None else (Message("system", render(stage.system, values)),)
     before = () if stage.messages is None else conversation(evaluate(stage.messages, values))
-    return (*system, *before, user)
+    shown = () if stage.examples is None else stage.examples.chosen(user, seed)
+    return (*system, *shown, *before, user)
 
 
 def _missing(name: str, record: Record) -> str:

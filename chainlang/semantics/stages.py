@@ -24,6 +24,7 @@ from chainlang.ir.tables import plain
 from chainlang.protocol.messages import Role, Sample, Sampling
 from chainlang.protocol.template_args import canonical
 from chainlang.semantics.bindings import NOTHING, Bound, normalizer
+from chainlang.semantics.examples import Examples, examples_of
 from chainlang.semantics.expressions import evaluate, names
 from chainlang.semantics.prelude import prelude
 from chainlang.semantics.prompts import RenderError, variables
@@ -50,6 +51,7 @@ class Meaning:
     system: str | None = None
     messages: str | None = None
     """Expression for the messages before the user message."""
+    examples: Examples | None = None
     returns: declarations.Type | None = None
     answer: str | None = None
     """Expression over the fields of a reply, which is the answer."""
@@ -93,7 +95,8 @@ class Meaning:
     def roles(self) -> tuple[Role, ...]:
         """The roles of the messages of its prompts, with one turn of a conversation."""
         system: tuple[Role, ...] = () if self.system is None else ("system",)
-        turn: tuple[Role, ...] = () if self.messages is None else ("user", "assistant")
+        has_turns = self.messages is not None or self.examples is not None
+        turn: tuple[Role, ...] = ("user", "assistant") if has_turns else ()
         return (*system, *turn, "user")
 
     @property
@@ -154,6 +157,7 @@ def meaning(
         user=settings["user"],
         system=settings.get("system"),
         messages=settings.get("messages"),
+        examples=examples_of(op, declared, bound) if "examples" in settings else None,
         returns=op.returns,
         answer=settings.get("answer"),
         choose=choose,

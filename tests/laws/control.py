@@ -103,7 +103,7 @@ BOUND: Bound = NOTHING.with_functions(
 
 # ---------------------------------------------------------------- chains
 
-READERS: tuple[Item, ...] = parse_file("""
+READERS: tuple[Item, ...] = parse_file('''
 op tell : generate {
   temperature = 0.7
   user = "{{ query }} {{ fr.answer | default('-') }} {{ x.candidates | default('-') }} \
@@ -115,9 +115,14 @@ op told : fold -> { answer: int(0..9), why: str(..3) } {
 op chat : generate {
   temperature = 0.7
   messages = "[{'role': 'assistant', 'content': fr.answer | default(round | default('-'))}]"
+  examples = """{"query": "7 + 7?", "answer": "14"}
+{"query": "1 + 1?", "answer": "2"}
+{"query": "2 + 1?", "answer": "3"}"""
+  examples_count = 2
+  examples_order = "random"
   user = "{{ query }}"
 }
-""").node.items
+''').node.items
 """Ops whose prompts read the parts and the numbers that there may be where they stand."""
 
 
