@@ -48,6 +48,8 @@ class Kind:
     """Schemas that are refused, because replies would not keep them."""
     lacks: frozenset[str]
     """Capabilities that it does not declare: tests of these are skipped."""
+    options_lacking: frozenset[str] = frozenset()
+    """Options of stages that it does not declare."""
 
 
 def _fake(_: Place) -> Engine:
@@ -102,6 +104,7 @@ KINDS = {
         lambda place: _vllm(place.another()),
         (*NEVER, *PASSED_OVER, '{"type": "string", "enum": ["a", 3]}'),
         frozenset({"deadlines"}),
+        frozenset({"extra"}),
     ),
     "openai": Kind(
         lambda place: OpenAIEngine(tiny.NAME, base_url=place.served()),
@@ -110,5 +113,6 @@ KINDS = {
         frozenset(
             {"batch_invariant", "decides", "plain_values", "priorities", "schemas", "token_ids"}
         ),
+        frozenset({"choices"}),
     ),
 }

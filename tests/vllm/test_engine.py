@@ -266,5 +266,6 @@ def test_a_model_that_does_not_chat_is_refused(model: Path, tmp_path: Path) -> N
         VllmEngine(tmp_path, max_num_seqs=2)
     assert str(error.value) == (
         f"error[engine]: {str(tmp_path)!r} has no chat template\n"
-        "  = hint: use one that is trained to chat; its name often ends in -Instruct"
+        "  = hint: use one that is trained to chat; its name often ends in -Instruct\n"
+        '  = hint: or, for a base model, write chat_template="none"'
     )

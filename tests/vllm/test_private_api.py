@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +17,7 @@ from chainlang.engines.protocol import Engine
 from chainlang.engines.vllm import private_api
 from chainlang.engines.vllm.engine import VllmEngine
 from chainlang.errors import EngineError
-from tests.conformance.asking import ask, samples
+from tests.conformance.asking import ask, completion, samples
 
 READ_IN = "0.32"
 """The version in which each of these was read."""
@@ -40,7 +41,6 @@ def test_an_engine_has_them(tiny_engine: Engine) -> None:
     assert isinstance(tiny_engine, VllmEngine)
     assert tiny_engine._loaded is not None
     engine = tiny_engine._loaded.engine
-    assert callable(private_api.scheduler_of(engine).schedule)
     private_api.keep_other_engines(engine)
     manager = engine.engine_core.engine_core.structured_output_manager
     manager._use_async_grammar_compilation = True
@@ -49,6 +49,20 @@ def test_an_engine_has_them(tiny_engine: Engine) -> None:
     private_api.hold_schemas_after_reasoning(engine, manager.reasoner_cls)
     assert callable(engine.engine_core.engine_core.shutdown)
     assert samples(tiny_engine, ask())
+
+
+def test_batches_are_seen(tiny_engine: Engine) -> None:
+    assert isinstance(tiny_engine, VllmEngine)
+    assert tiny_engine._loaded is not None
+    seen: list[private_api.Batch] = []
+    scheduler = tiny_engine._loaded.engine.engine_core.engine_core.scheduler
+    before = scheduler.schedule
+    private_api.on_each_batch(tiny_engine._loaded.engine, seen.append)
+    reply = completion(tiny_engine, ask("What is 12 + 34? Say it twice.", max_tokens=5))
+    scheduler.schedule = before
+    assert sum(one.prompt_tokens for one in seen) == reply.usage.prompt_tokens
+    assert sum(one.tokens for one in seen) >= reply.usage.output_tokens
+    assert {one.preemptions for one in seen} == {0}
 
 
 def test_the_state_of_a_process_is_kept_for_a_while() -> None:
@@ -82,7 +96,7 @@ def test_a_sample_has_an_id_of_its_own(tiny_engine: Engine) -> None:
 @pytest.mark.parametrize(
     ("use", "lacks"),
     [
-        (private_api.scheduler_of, "engine_core.engine_core.scheduler"),
+        (partial(private_api.on_each_batch, note=print), "engine_core.engine_core.scheduler"),
         (private_api.keep_other_engines, "engine_core._finalizer.detach"),
         (private_api.compile_grammars_in_steps, "structured_output_manager"),
         (lambda one: private_api.hold_schemas_after_reasoning(one, object), "_output_manager"),

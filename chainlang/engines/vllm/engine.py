@@ -208,7 +208,7 @@ class VllmEngine:
         with not_halfway(f"loading {self.model}"):
             loaded = load(self._model, progress)
             self._spare_tokens = spare_tokens(loaded.config)
-            self._scheduled.watch(private_api.scheduler_of(loaded.engine))
+            private_api.on_each_batch(loaded.engine, self._scheduled.add)
             self._shut_down = weakref.finalize(self, shut_down, loaded.engine, os.getpid())
             self._loaded, self._broken = loaded, None
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from attrs import define, evolve
 
+from chainlang.engines.vllm.private_api import Batch
 from chainlang.protocol.messages import Usage
 
 
@@ -20,20 +19,12 @@ class SchedulerCounts:
     tokens: int = 0
     """All computed tokens, of prompts and replies."""
 
-    def watch(self, scheduler: Any) -> None:
-        """Count the work of a scheduler from now on."""
-        schedule = scheduler.schedule
-
-        def watched(*args: Any, **named: Any) -> Any:
-            output = schedule(*args, **named)
-            for request in output.scheduled_new_reqs:
-                self.prompt_tokens += len(request.prompt_token_ids or ())
-                self.cached_tokens += request.num_computed_tokens
-            self.tokens += output.total_num_scheduled_tokens
-            self.preemptions += len(output.preempted_req_ids or ())
-            return output
-
-        scheduler.schedule = watched
+    def add(self, batch: Batch) -> None:
+        """Count the work of a batch."""
+        self.prompt_tokens += batch.prompt_tokens
+        self.cached_tokens += batch.cached_tokens
+        self.tokens += batch.tokens
+        self.preemptions += batch.preemptions
 
     def with_prompts(self, usage: Usage) -> Usage:
         """Return the usage of finished samples, with the prompt tokens of all scheduled ones."""

@@ -10,17 +10,44 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from attrs import frozen
+
 from chainlang.engines.protocol import refuse
 
 SUPPORTED = ">=0.32,<0.33"
 """The versions of vLLM that have all of this, as pip writes them."""
 
 
-def scheduler_of(engine: Any) -> Any:
-    """Return the scheduler of an engine in this process; its `schedule` makes each batch."""
+@frozen
+class Batch:
+    """Work of one step of an engine, in tokens and requests."""
+
+    prompt_tokens: int
+    """Tokens of the prompts that begin with it."""
+    cached_tokens: int
+    """Those of them that the prefix cache has."""
+    tokens: int
+    """All tokens that it computes."""
+    preemptions: int
+    """Requests that were evicted for it."""
+
+
+def on_each_batch(engine: Any, note: Callable[[Batch], object]) -> None:
+    """Call `note` with each batch that the scheduler of an engine makes from now on."""
     scheduler = _part(engine, "engine_core.engine_core.scheduler")
-    _part(scheduler, "schedule")
-    return scheduler
+    schedule = _part(scheduler, "schedule")
+
+    def watched(*args: Any, **named: Any) -> Any:
+        output = schedule(*args, **named)
+        prompts = cached = 0
+        for request in output.scheduled_new_reqs:
+            prompts += len(request.prompt_token_ids or ())
+            cached += request.num_computed_tokens
+        evicted = len(output.preempted_req_ids or ())
+        note(Batch(prompts, cached, output.total_num_scheduled_tokens, evicted))
+        return output
+
+    scheduler.schedule = watched
 
 
 def keep_other_engines(engine: Any) -> None:
