@@ -30,7 +30,7 @@ from chainlang.plan.steps import (
     Step,
     Timeout,
 )
-from chainlang.semantics.combinators import MENDABLE, ONCE, RetryPolicy
+from chainlang.semantics.combinators import RETRIED, ONCE, RetryPolicy
 from chainlang.semantics.functions import UserFunction
 from chainlang.semantics.outputs import EVERYTHING
 from chainlang.semantics.seeds import Place
@@ -137,7 +137,7 @@ def _place(place: Place) -> str:
 def _tries(tries: RetryPolicy) -> str:
     if tries == ONCE:
         return ""
-    only = "" if tries.on == MENDABLE else f"  on={','.join(sorted(tries.on))}"
+    only = "" if tries.on == RETRIED else f"  on={','.join(sorted(tries.on))}"
     wait = f"  backoff={tries.backoff:g}s" if tries.backoff else ""
     return f"  tries={tries.times}{only}{wait}"
 

@@ -49,7 +49,7 @@ ROUND = "round"
 """Name of the number of a round in the body and the condition of its `loop`; the first is 0."""
 LONGEST_WAIT = 60.0
 """Maximum seconds to which a backoff doubles; a longer backoff stays constant."""
-MENDABLE = frozenset(cause for cause, mode in FAILURE_MODES.items() if mode.retried)
+RETRIED = frozenset(cause for cause, mode in FAILURE_MODES.items() if mode.retried)
 """Failures after which a retry may succeed; others would be repeated."""
 
 
@@ -136,7 +136,7 @@ class RetryPolicy:
     """Retry policy of a part: maximum attempts, failures to retry, and waits."""
 
     times: int = 1
-    on: frozenset[str] = MENDABLE
+    on: frozenset[str] = RETRIED
     backoff: float = 0.0
     """Seconds before the second attempt; each further wait is twice as long."""
     mark: str = "!"
@@ -168,7 +168,7 @@ ONCE = RetryPolicy()
 
 def retry_policy(node: Retry) -> RetryPolicy:
     """Return the retry policy of a `retry`, with defaults filled in."""
-    on = MENDABLE if node.on is None else node.on
+    on = RETRIED if node.on is None else node.on
     return RetryPolicy(
         DEFAULT_TIMES if node.times is None else node.times,
         frozenset({on} if isinstance(on, str) else on),

@@ -118,12 +118,12 @@ def _size(value: Any) -> int:
 def _named(name: str) -> Callable[[Mapping[str, Any]], Any]:
     """Return an expression that is a single name, compiled without jinja, since most are."""
 
-    def found(values: Mapping[str, Any]) -> Any:
+    def value(values: Mapping[str, Any]) -> Any:
         if name not in values:
             raise RenderError(f"{name!r} is undefined; {suggest(name, values)}")
         return values[name]
 
-    return found
+    return value
 
 
 @lru_cache(maxsize=1024)
@@ -137,12 +137,12 @@ def faults(expression: str) -> tuple[Diagnostic, ...]:
         return ()
     if len(expression) > LONGEST:
         what = f"this expression has {len(expression):,} characters, more than {LONGEST:,}"
-        return (_NoExpression(what, 0, expression).found(expression),)
+        return (_NoExpression(what, 0, expression).diagnostic(expression),)
     try:
         tokens = words(expression)
         found = _refused(_tree(expression, tokens))
     except _NoExpression as error:
-        return (error.found(expression),)
+        return (error.diagnostic(expression),)
     source = Source(expression, "<expression>")
     placed = [evolve(one, span=_place(source, tokens, word)) for word, one in found]
     return in_order(dict.fromkeys(placed))
@@ -171,7 +171,7 @@ class _NoExpression(Exception):
         self.message, self.start, self.text, self.hint = message, start, text, hint
         super().__init__(message)
 
-    def found(self, expression: str) -> Diagnostic:
+    def diagnostic(self, expression: str) -> Diagnostic:
         """Return the diagnostic of the error."""
         end = self.start + max(len(self.text), 1)
         span = Span(Source(expression, "<expression>"), self.start, end)
