@@ -30,7 +30,7 @@ from chainlang.plan.steps import (
     Step,
     Timeout,
 )
-from chainlang.semantics.combinators import RETRIED, ONCE, RetryPolicy
+from chainlang.semantics.combinators import ONCE, RETRIED, RetryPolicy
 from chainlang.semantics.functions import UserFunction
 from chainlang.semantics.outputs import EVERYTHING
 from chainlang.semantics.seeds import Place
