@@ -29,7 +29,9 @@ class Letters:
 
     def refusal(self, roles: object) -> None: ...
 
-    def token_ids(self, messages: Iterable[Message], schema: str | None = None) -> Sequence[int]:
+    def token_ids(
+        self, messages: Iterable[Message], schema: str | None = None, template_args: str = ""
+    ) -> Sequence[int]:
         return [0, *map(ord, "".join(one.text for one in messages))]
 
 
