@@ -20,6 +20,9 @@ OTHERS: Mapping[str, str] = {
     "top_p": "nucleus topp",
     "top_k": "topk",
     "min_p": "minp",
+    "thinking_tokens": "budget_tokens max_thinking_tokens thinking_budget thinking_token_budget",
+    "template_args": "chat_template_args chat_template_kwargs enable_thinking template_kwargs "
+    "thinking",
     "extra": "extra_args extra_body extra_fields extra_params",
     "count": "best_of n num_return_sequences num_samples samples",
     "temperature": "temp temperatur",
@@ -51,6 +54,7 @@ OTHERS: Mapping[str, str] = {
     "memory_fraction",
     "dtype": "data_type half precision torch_dtype",
     "quantization": "load_in_4bit load_in_8bit quant quantization_method quantize",
+    "reasoning": "reasoning_parser thinking_parser",
     "revision": "branch commit model_revision",
     "tokenizer": "tokenizer_name tokenizer_path",
     "chat_template": "chat_format chat_template_path prompt_template",
