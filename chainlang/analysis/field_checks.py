@@ -50,7 +50,7 @@ from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.source import Span, part_span
 from chainlang.diagnostics.suggest import unknown
 from chainlang.ir import declarations
-from chainlang.ir.builtins import WORDS
+from chainlang.ir.builtins import EXPRESSIONS, TEMPLATES, WORDS
 from chainlang.ir.declarations import Item, Op, Setting, bodies_of
 from chainlang.ir.nodes import Each, Fallback, Function, Loop, Named, Node, Retry, Route, Stage
 from chainlang.ir.visit import walk
@@ -179,29 +179,30 @@ class _Check:
     def op(self, op: Op) -> Iterator[Diagnostic]:
         """Yield the errors of an op's templates, over all its occurrences."""
         readable = self.readable(op)
-        for reader, literal in self.prompts(op, readable):
-            yield from self.fitting(reader, "user" if reader.is_template else "messages", literal)
+        for name, reader, literal in self.prompts(op, readable):
+            yield from self.fitting(reader, name, literal)
         for one in op.settings:
             if one.name == "answer":
                 yield from self.answer(op, one, readable)
         yield from choice_faults(op, readable, self.flow)
 
-    def prompts(self, op: Op, readable: Readable) -> Iterator[tuple[Reader, Span | None]]:
+    def prompts(self, op: Op, readable: Readable) -> Iterator[tuple[str, Reader, Span | None]]:
         """Yield what the prompts of an op read, with the literals in the source."""
         for one in op.settings:
-            if one.name in ("system", "user", "messages") and isinstance(text := one.value, str):
-                is_expression = one.name == "messages"
+            if one.name in (*TEMPLATES, *EXPRESSIONS) and isinstance(text := one.value, str):
+                is_expression = one.name in EXPRESSIONS
                 if faults(text) if is_expression else template_fault(text) is not None:
                     continue
                 reader = self.reader(text, readable, f"'{op.name}' runs")
                 reader = evolve(reader, code="expression") if is_expression else reader
                 reader = evolve(reader, has_candidate=self.has_candidate(op), words=self.words(op))
-                yield reader, part_span(one.span, "value")
+                yield one.name, reader, part_span(one.span, "value")
 
     def readers(self) -> Iterator[tuple[Reader, Span | None]]:
         """Yield all templates and conditions, with their literals in the source."""
         for op in self.flow.ops.values():
-            yield from self.prompts(op, self.readable(op))
+            for _, reader, literal in self.prompts(op, self.readable(op)):
+                yield reader, literal
         for node, seen in self.flow.at_nodes.values():
             for option in ("by", "until", "over"):
                 text = None if isinstance(node, Stage) else getattr(node, option, None)

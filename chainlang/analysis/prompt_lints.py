@@ -18,6 +18,7 @@ from chainlang.analysis.sampling_lints import misspelt_model
 from chainlang.analysis.template_reads import template_reads, tokens
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.source import Source, Span, part_span
+from chainlang.ir.builtins import EXPRESSIONS
 from chainlang.ir.declarations import (
     Definition,
     Field,
@@ -94,8 +95,9 @@ def prompt_lints(op: Op, row: Collection[str] | None) -> Iterator[Diagnostic]:
     if "user" not in given or any(template_fault(one.text) is not None for one in prompts):
         return
     roots = frozenset(root for one in prompts for root in one.roots)
-    if "messages" in given and isinstance(value := given["messages"].value, str):
-        roots |= frozenset() if faults(value) else names(value)
+    for name in EXPRESSIONS:
+        if name in given and isinstance(value := given[name].value, str) and not faults(value):
+            roots |= names(value)
     if "answer" in given and isinstance(value := given["answer"].value, str) and not faults(value):
         roots |= names(value) & {"candidate"}  # what it says of the candidate may be all it needs
     named = {*(row or ()), *_ALWAYS, *(("candidate",) if op.kind == "map" else ())}

@@ -8,7 +8,7 @@ from typing import assert_never
 from chainlang.analysis.check_templates import template_fault
 from chainlang.analysis.template_reads import expression_reads, template_reads
 from chainlang.diagnostics.source import Source, Span, part_span
-from chainlang.ir.builtins import WORDS
+from chainlang.ir.builtins import EXPRESSIONS, TEMPLATES, WORDS
 from chainlang.ir.declarations import Item, Op, bodies_of
 from chainlang.ir.nodes import (
     Branch,
@@ -85,9 +85,9 @@ def _always(node: Expr, bodies: Mapping[str, Expr], seen: set[str]) -> Iterator[
 def _reads(op: Op) -> Iterator[tuple[str, Span | None]]:
     for one in op.settings:
         text = one.value
-        if one.name not in ("system", "user", "messages") or not isinstance(text, str):
+        if one.name not in (*TEMPLATES, *EXPRESSIONS) or not isinstance(text, str):
             continue
-        is_expression = one.name == "messages"
+        is_expression = one.name in EXPRESSIONS
         if faults(text) if is_expression else template_fault(text) is not None:
             continue
         literal = part_span(one.span, "value")

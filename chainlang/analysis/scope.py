@@ -8,7 +8,7 @@ from typing import Any
 
 from attrs import define, field
 
-from chainlang.ir.builtins import COMBINATORS, STAGE_TYPES, StageType
+from chainlang.ir.builtins import COMBINATORS, EXPRESSIONS, STAGE_TYPES, StageType
 from chainlang.ir.declarations import Item, Model, Op, TypeName
 from chainlang.ir.sampling_options import DRAWS
 
@@ -55,7 +55,7 @@ def op_type(op: Op) -> StageType:
     kind: Any = op.kind
     given = {setting.name: setting.value for setting in op.settings}
     temperature = given.get("temperature")
-    prompts = (given.get("user"), given.get("system"), given.get("messages"))
+    prompts = (given.get("user"), given.get("system"), *map(given.get, EXPRESSIONS))
     return StageType(
         op.name,
         kind,

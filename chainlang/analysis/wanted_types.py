@@ -75,9 +75,14 @@ def _may_be_messages(kind: ValueType) -> bool:
     return kind.item == NEVER or any(map(_may_be_message, options_of(kind.item)))
 
 
+def _may_be_images(kind: ValueType) -> bool:
+    return _may_be_text(kind.item if isinstance(kind, Listing) else kind)
+
+
 _WANTED: Mapping[str, tuple[str, Callable[[ValueType], bool]]] = {
     "until": ("true or false", lambda kind: kind == UNKNOWN or _is_truth(kind)),
     "over": ("a list", lambda kind: isinstance(kind, Listing | Unknown)),
+    "images": ("an image, or a list of them, each a text", _may_be_images),
     "messages": ("a list of objects with a role and a content", _may_be_messages),
 }
 """The type that an option needs: in words, and as a test."""

@@ -162,6 +162,7 @@ class OpSettings(GenerateOptions, total=False):
     examples: str | Sequence[Mapping[str, object]]
     examples_count: int
     examples_order: Literal["given", "random"]
+    images: str
     messages: str
     model: str
     system: str

@@ -185,6 +185,10 @@ COMBINATORS: Mapping[str, Signature] = {
     )
 }  # fmt: skip
 
+TEMPLATES = ("system", "user")
+"""Settings of an op that are templates of its prompt."""
+EXPRESSIONS = ("images", "messages")
+"""Settings of an op that are expressions for parts of its prompt."""
 RANDOM = "random"
 ORDERS = ("given", RANDOM)
 """Orders of the examples of an op."""
@@ -215,6 +219,7 @@ OP_SETTINGS: Mapping[str, Rule] = {
     "examples_count": integer(1),
     "examples_order": one_of(*ORDERS),
     "fresh": TRUTH,
+    "images": _EXPRESSION,
     "messages": _EXPRESSION,
     "model": TEXT,
     "system": Rule(

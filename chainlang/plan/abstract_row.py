@@ -129,8 +129,9 @@ class AbstractRow:
             return anything
         if stage.examples is not None:  # which ones there are depends on the user message
             return anything
-        if stage.messages is not None and not self.knows(names(stage.messages)):
-            return anything
+        for one in (stage.messages, stage.images):
+            if one is not None and not self.knows(names(one)):
+                return anything
         number = self.lot.number
         try:
             own, _ = _measured(stage, self._values(stage, most=False), reader)

@@ -30,6 +30,8 @@ class Message:
 
     role: Role
     text: str
+    images: tuple[str, ...] = ()
+    """URLs and data URIs of images after the text, for engines with `Capabilities.images`."""
 
 
 @frozen(kw_only=True, cache_hash=True)
@@ -356,6 +358,8 @@ class Capabilities:
     continues: bool = False
     """Ends reasoning at `Request.thinking_tokens`, and continues the sample that a request's
     `begin` holds."""
+    images: bool = False
+    """Sends the images of messages to the model."""
     decides: bool = False
     """Stops a sample once its beginning allows a single one of `Request.choices`."""
     deadlines: bool = False

@@ -58,7 +58,7 @@ class Examples:
         if self.random:
             order = sorted(range(len(turns)), key=lambda one: derived(seed, f"example {one}"))
             turns = tuple(turns[one] for one in order)
-        others = [turn for turn in turns if turn[0] != user][: self.count]
+        others = [turn for turn in turns if turn[0].text != user.text][: self.count]
         return tuple(message for turn in others for message in turn)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from attrs import evolve
+
 from chainlang.diagnostics.suggest import closest
 from chainlang.protocol.messages import Message
 from chainlang.semantics.expressions import evaluate
@@ -12,7 +14,7 @@ from chainlang.semantics.prompts import RenderError, absent, render
 from chainlang.semantics.record import Candidate, Record
 from chainlang.semantics.stage_error import StageError
 from chainlang.semantics.stages import Meaning
-from chainlang.semantics.turns import conversation
+from chainlang.semantics.turns import conversation, pictures
 
 
 def messages(
@@ -39,6 +41,8 @@ def filled(stage: Meaning, values: Mapping[str, Any], seed: int = 0) -> tuple[Me
     if stage.fresh:
         values = {**values, "candidates": []}
     user = Message("user", render(stage.user, values))
+    if stage.images is not None:
+        user = evolve(user, images=pictures(evaluate(stage.images, values)))
     if stage.system is None and stage.messages is None and stage.examples is None:
         return (user,)
     system = () if stage.system is None else (Message("system", render(stage.system, values)),)

@@ -51,6 +51,8 @@ class Meaning:
     system: str | None = None
     messages: str | None = None
     """Expression for the messages before the user message."""
+    images: str | None = None
+    """Expression for the images of the user message."""
     examples: Examples | None = None
     returns: declarations.Type | None = None
     answer: str | None = None
@@ -103,7 +105,9 @@ class Meaning:
     def read_by_prompt(self) -> frozenset[str]:
         """The names that its prompts read."""
         own = variables(self.user) | variables(self.system or "")
-        return own if self.messages is None else own | names(self.messages)
+        for one in (self.messages, self.images):
+            own = own if one is None else own | names(one)
+        return own
 
     def form(self, candidates: int, row: Mapping[str, Any]) -> Form | None:
         """Return the form of a reply to `candidates` candidates of a row; None for free text.
@@ -157,6 +161,7 @@ def meaning(
         user=settings["user"],
         system=settings.get("system"),
         messages=settings.get("messages"),
+        images=settings.get("images"),
         examples=examples_of(op, declared, bound) if "examples" in settings else None,
         returns=op.returns,
         answer=settings.get("answer"),

@@ -1,7 +1,8 @@
-"""Turns of a prompt: the messages between its system text and its user message."""
+"""Parts of a prompt that are values of a row: the messages of a conversation, and images."""
 
 from __future__ import annotations
 
+import base64
 from typing import Any, get_args
 
 from chainlang.protocol.messages import Message, Role
@@ -10,6 +11,9 @@ from chainlang.semantics.template_values import in_short
 
 ROLES: tuple[Role, ...] = get_args(Role)
 FIELDS = ("role", "content")
+_ADDRESSES = ("https://", "http://", "data:image/")
+_FORMATS = {"iVBORw0KGgo": "png", "/9j/": "jpeg", "R0lGOD": "gif", "UklGR": "webp"}
+"""Formats of images, by the beginning of their bytes as base64."""
 
 
 def conversation(value: Any) -> tuple[Message, ...]:
@@ -42,3 +46,34 @@ def _message(value: Any, number: int) -> Message:
         if one == role:
             return Message(one, content)
     raise RenderError(f"the role of {which} is {in_short(role)}, none of {', '.join(ROLES)}")
+
+
+def pictures(value: Any) -> tuple[str, ...]:
+    """Return the URLs and data URIs of an image or a list of them. No file is read.
+
+    Raises `RenderError` for what is neither, nor the bytes of an image as base64.
+
+    >>> pictures(["https://x.org/a.png", "iVBORw0KGgoA"])
+    ('https://x.org/a.png', 'data:image/png;base64,iVBORw0KGgoA')
+    """
+    several = value if isinstance(value, list) else [value]
+    return tuple(_picture(one) for one in several)
+
+
+def _picture(value: Any) -> str:
+    if isinstance(value, str) and value.isascii() and not any(map(str.isspace, value)):
+        if value.startswith(_ADDRESSES):
+            return value
+        found = (name for start, name in _FORMATS.items() if value.startswith(start))
+        if (name := next(found, None)) is not None and _is_base64(value):
+            return f"data:image/{name};base64,{value}"
+    kinds = "a URL (https://...), a data URI (data:image/...), or the bytes as base64"
+    raise RenderError(f"images= is no image but {in_short(value)}: an image is {kinds}")
+
+
+def _is_base64(text: str) -> bool:
+    try:
+        base64.b64decode(text, validate=True)
+    except ValueError:
+        return False
+    return True

@@ -26,7 +26,12 @@ _INSTEAD: Mapping[str, str] = {
 def check_capabilities(plan: Plan, engines: Mapping[str, Engine]) -> None:
     """Raise if a stage requires what the engine of its model lacks."""
     for stage in plan.stages:
-        if stage.demands or stage.logprobs or stage.thinking_tokens is not None:
+        if (
+            stage.demands
+            or stage.logprobs
+            or stage.thinking_tokens is not None
+            or stage.images is not None
+        ):
             _check(stage, engines[stage.model])
 
 
@@ -39,6 +44,9 @@ def _check(stage: Meaning, engine: Engine) -> None:
     elif stage.thinking_tokens is not None and not promised.continues:
         lacking = f"can't end the reasoning of {stage.model!r}, so thinking_tokens has no effect"
         hint = 'a vllm model with a reasoning parser can: vllm("...", reasoning="qwen3")'
+    elif stage.images is not None and not promised.images:
+        lacking = f"does not take the images of {stage.name}"
+        hint = 'name a model of a server: model sees = openai("...", base_url="...")'
     if lacking is not None:
         message = f"the {promised.name} engine {lacking}"
         raise error_of("engine", message, hint, span=stage.span, subject=stage.model)

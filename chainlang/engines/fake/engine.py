@@ -68,6 +68,7 @@ _CAPABILITIES = Capabilities(
     ),
     streams=True,
     continues=True,
+    images=True,
     decides=True,
 )
 

@@ -48,7 +48,10 @@ def logprobs_of(text: str, tokens: int) -> tuple[float, ...]:
 def generated(request: Request, schema: Any, index: int) -> str:
     """Return a reply derived from a hash of everything that a reply depends on."""
     number = request.seed + index if request.sampling.temperature > 0 else None
-    prompt = [(message.role, message.text) for message in request.messages]
+    prompt = [
+        (one.role, one.text, one.images) if one.images else (one.role, one.text)
+        for one in request.messages
+    ]
     parameters = _parameters(request.sampling)
     asked = [request.model, prompt, parameters, request.schema, number]
     asked += [request.template_args] if request.template_args else []

@@ -14,7 +14,7 @@ import attrs
 
 from chainlang.engines.protocol import encoding_error
 from chainlang.protocol.failures import FailureKind
-from chainlang.protocol.messages import Failure, Request, Sampling
+from chainlang.protocol.messages import Failure, Message, Request, Sampling
 
 _LONGEST_EXCERPT = 300  # characters of a server's text in a message
 
@@ -82,7 +82,7 @@ def body(
     parameters: dict[str, Any] = {
         "model": model,
         "messages": [
-            {"role": message.role, "content": message.text} for message in request.messages
+            {"role": message.role, "content": _content(message)} for message in request.messages
         ],
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
@@ -117,6 +117,14 @@ def body(
         schema = {"name": "reply", "schema": json.loads(request.schema), "strict": True}
         parameters["response_format"] = {"type": "json_schema", "json_schema": schema}
     return json.dumps(parameters).encode()
+
+
+def _content(message: Message) -> str | list[dict[str, Any]]:
+    """Return the text of a message, or its parts if it has images."""
+    if not message.images:
+        return message.text
+    images = [{"type": "image_url", "image_url": {"url": one}} for one in message.images]
+    return [{"type": "text", "text": message.text}, *images]
 
 
 # ---------------------------------------------------------------- error responses

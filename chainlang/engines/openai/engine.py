@@ -157,6 +157,7 @@ class OpenAIEngine:
             logprobs=True,
             options=everywhere if self._endpoint.host == CLOUD else (*everywhere, *elsewhere),
             streams=True,
+            images=True,
             deadlines=True,
         )
 

@@ -107,8 +107,11 @@ _parameters = attrgetter(*FIRST_PARAMETERS)
 _unbounded = attrgetter(*(name for name in FIRST_PARAMETERS if name != "max_tokens"))
 
 
-def _messages(request: Request) -> list[tuple[str, str]]:
-    return [(message.role, message.text) for message in request.messages]
+def _messages(request: Request) -> list[tuple[object, ...]]:
+    return [
+        (one.role, one.text, one.images) if one.images else (one.role, one.text)
+        for one in request.messages
+    ]
 
 
 def _marks(request: Request, date: str | None = None) -> list[Any]:
