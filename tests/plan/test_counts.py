@@ -94,7 +94,7 @@ def test_a_map_may_leave_what_was_there_before() -> None:
     main = say >> mend >> end
     """
     assert str(counted(text, {"query": "q"}).models["b"].prompt_tokens) == "1 to 31"
-    longer = text.replace("text if", "text ~ text if")
+    longer = text.replace("text if", "text + text if")
     assert str(counted(longer, {"query": "q"}).models["b"].prompt_tokens) == "1 to 999"
 
 
