@@ -1,4 +1,4 @@
-"""Prompts on a real tokenizer and chat template: 300 questions, token for token."""
+"""Prompts on a real tokenizer and chat template: real questions, token for token."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from chainlang.engines.vllm.engine import VllmEngine
 from chainlang.engines.vllm.prompt_reader import reader
 from chainlang.protocol.messages import Message
 from examples.real_model import questions
+from tests.laws import in_the_soak
 
 SETS = ("gsm8k", "hellaswag", "truthfulqa_mc1")
 
@@ -20,12 +21,14 @@ def text_of(row: dict[str, Any]) -> str:
     return row.get("prompt") or row.get("question") or f"{row['ctx']}\n" + "\n".join(row["endings"])
 
 
+@pytest.mark.law
 @pytest.mark.parametrize("system", [None, "Answer in one word.\n"])
 def test_token_ids_are_those_of_the_chat_template(system: str | None, real_folder: Path) -> None:
     from transformers import AutoTokenizer
 
     words, prompts = AutoTokenizer.from_pretrained(real_folder), reader(str(real_folder))
-    for text in (text_of(row) for name in SETS for row in questions(name)):
+    step = 1 if in_the_soak() else 5
+    for text in (text_of(row) for name in SETS for row in questions(name)[::step]):
         said = [] if system is None else [Message("system", system)]
         said.append(Message("user", text))
         whole = [{"role": one.role, "content": one.text} for one in said]
