@@ -207,6 +207,7 @@ WRITTEN = {
     "min_tokens": "1",
     "repetition_penalty": "1.1",
     "stop_token_ids": "3",
+    "template_args": '{"enable_thinking": false}',
     "top_k": "4",
     "top_logprobs": "2",
 }
