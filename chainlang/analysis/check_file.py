@@ -32,7 +32,7 @@ from chainlang.diagnostics.other_names import meant_by
 from chainlang.diagnostics.source import Source, Span, part_span
 from chainlang.diagnostics.suggest import closest, suggest, unknown
 from chainlang.ir import declarations
-from chainlang.ir.builtins import KINDS, OP_SETTINGS, RESERVED, WORDS_OF_TYPES
+from chainlang.ir.builtins import KINDS, OP_SETTINGS, RESERVED, TEMPLATES, WORDS_OF_TYPES
 from chainlang.ir.declarations import Definition, File, Item, bodies_of
 from chainlang.ir.model_settings import ENGINES
 from chainlang.ir.nodes import Expr, Ref
@@ -282,7 +282,11 @@ class _Checker:
             )
         if item.returns is not None:
             self.found += type_faults(item.returns, self.types)
-        for name in ("system", "user"):
+            if "prefix" in given:
+                hint = "leave it out, or what the op returns: a type has its own beginning"
+                where = part_span(given["prefix"].span, "name")
+                self.note("option", "prefix begins the text of a reply without a type", where, hint)
+        for name in TEMPLATES:
             if name in given and isinstance(text := given[name].value, str):
                 fault = template_fault(text)
                 where = part_span(given[name].span, "value")

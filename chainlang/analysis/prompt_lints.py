@@ -18,7 +18,7 @@ from chainlang.analysis.sampling_lints import misspelt_model
 from chainlang.analysis.template_reads import template_reads, tokens
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.source import Source, Span, part_span
-from chainlang.ir.builtins import EXPRESSIONS
+from chainlang.ir.builtins import EXPRESSIONS, TEMPLATES
 from chainlang.ir.declarations import (
     Definition,
     Field,
@@ -89,7 +89,7 @@ def prompt_lints(op: Op, row: Collection[str] | None) -> Iterator[Diagnostic]:
     given = {one.name: one for one in op.settings}
     prompts = [
         _Prompt.of(value, part_span(given[name].span, "value"))
-        for name in ("system", "user")
+        for name in TEMPLATES
         if name in given and isinstance(value := given[name].value, str)
     ]
     if "user" not in given or any(template_fault(one.text) is not None for one in prompts):

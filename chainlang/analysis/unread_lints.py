@@ -10,7 +10,7 @@ from chainlang.analysis.template_reads import expression_reads, template_reads
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.source import part_span
 from chainlang.diagnostics.suggest import listed
-from chainlang.ir.builtins import EXPRESSIONS
+from chainlang.ir.builtins import EXPRESSIONS, TEMPLATES
 from chainlang.ir.declarations import Field, Input, Item, Op, Shape, bodies_of
 from chainlang.ir.nodes import Each, Expr, Function, Loop, Node, Ref, Route, Stage
 from chainlang.ir.visit import walk
@@ -78,7 +78,7 @@ def _prompts(items: Iterable[Item]) -> dict[str, set[str]]:
 
 def _of_op(op: Op) -> Iterator[str]:
     for one in op.settings:
-        if isinstance(one.value, str) and one.name in ("system", "user"):
+        if isinstance(one.value, str) and one.name in TEMPLATES:
             yield from (str(path.root) for path in template_reads(one.value))
         elif isinstance(one.value, str) and one.name in ("answer", *EXPRESSIONS):
             yield from (str(path.root) for path in expression_reads(one.value))

@@ -165,6 +165,7 @@ class OpSettings(GenerateOptions, total=False):
     images: str
     messages: str
     model: str
+    prefix: str
     system: str
     temperature: float
 

@@ -28,7 +28,7 @@ from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.render import article, shown
 from chainlang.diagnostics.source import part_span
 from chainlang.errors import ChainlangError, OperandError, raise_errors
-from chainlang.ir.builtins import EXAMPLES, EXPRESSIONS, KINDS
+from chainlang.ir.builtins import EXAMPLES, EXPRESSIONS, KINDS, TEMPLATES
 from chainlang.ir.declarations import Op, Setting, Type, TypeDef
 from chainlang.ir.verify import is_name
 from chainlang.notation import parse_file, source
@@ -205,7 +205,7 @@ class _Maker:
         """Note names in the templates that are no parameters."""
         known = Readable({name: Name() for name in parameters}, is_open=False)
         for one in made.settings:
-            if one.name in ("user", "system") and isinstance(one.value, str):
+            if one.name in TEMPLATES and isinstance(one.value, str):
                 where = part_span(one.span, "value")
                 self.found += (at_literal(it, where) for it in Reader(one.value, known).faults())
             if one.name in EXPRESSIONS and isinstance(one.value, str):
@@ -318,7 +318,10 @@ def _parameters(maker: _Maker, function: Any, prompt: str, settings: Mapping[str
             )
     if not prompt:
         return  # an error already
-    texts, others = (prompt, settings.get("system")), map(settings.get, EXPRESSIONS)
+    texts, others = (
+        (prompt, settings.get("system"), settings.get("prefix")),
+        map(settings.get, EXPRESSIONS),
+    )
     try:
         read = {name for text in texts if isinstance(text, str) for name in variables(text)}
         read.update(*(names(one) for one in others if isinstance(one, str)))

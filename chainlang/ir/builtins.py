@@ -185,7 +185,7 @@ COMBINATORS: Mapping[str, Signature] = {
     )
 }  # fmt: skip
 
-TEMPLATES = ("system", "user")
+TEMPLATES = ("prefix", "system", "user")
 """Settings of an op that are templates of its prompt."""
 EXPRESSIONS = ("images", "messages")
 """Settings of an op that are expressions for parts of its prompt."""
@@ -222,6 +222,7 @@ OP_SETTINGS: Mapping[str, Rule] = {
     "images": _EXPRESSION,
     "messages": _EXPRESSION,
     "model": TEXT,
+    "prefix": TEXT,
     "system": Rule(
         "a text in quotes", lambda value: value if isinstance(value, str) else text(value)
     ),

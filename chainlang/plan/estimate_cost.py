@@ -201,7 +201,7 @@ class _Walk:
         reader = self.readers.get(stage.model)
         most = Range(0, stage.sampling.max_tokens)
         samples, length = prompts * drawn, ANY
-        if reader is not None and before.row is not None:
+        if reader is not None and before.row is not None and not stage.prefix:
             if before.knows(stage.read_by_prompt) and not _is_random(stage):
                 each = self._read(step, before.record(), drawn, reader)
                 rooms = (_room(stage, one.length.least, reader) * drawn for one in each)

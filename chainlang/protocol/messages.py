@@ -109,6 +109,9 @@ class Request:
     thinking_tokens: int | None = None
     """Tokens after which reasoning that has not ended is ended, on engines that declare
     `continues`: the sample has the finish reason `budget`."""
+    prefix: str = ""
+    """Beginning of the text of each sample, which is not generated and counts towards `max_tokens`,
+    on engines that declare `prefixes`."""
     begin: Beginning | None = None
     """Beginning of the reply. The engine ends the part whose budget is used up, and generates the
     rest; the sample is the whole reply."""
@@ -160,7 +163,7 @@ class Request:
         asked = (self.model, self.messages, self.sampling, self.schema, self.lenient)
         rest = (self.redraw, self.date, self.deadline, self.patience)
         more = (self.logprobs, self.top_logprobs, self.labels, self.thinking_tokens, self.begin)
-        return (*asked, self.choices, *more, self.template_args, *rest)
+        return (*asked, self.choices, *more, self.template_args, self.prefix, *rest)
 
 
 TopLogprobs: TypeAlias = tuple[tuple[str, float], ...]
@@ -358,6 +361,8 @@ class Capabilities:
     continues: bool = False
     """Ends reasoning at `Request.thinking_tokens`, and continues the sample that a request's
     `begin` holds."""
+    prefixes: bool = False
+    """Begins the text of a sample with `Request.prefix`."""
     images: bool = False
     """Sends the images of messages to the model."""
     decides: bool = False

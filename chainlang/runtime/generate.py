@@ -23,7 +23,7 @@ from chainlang.semantics.render_budget import rendering_within
 from chainlang.semantics.sampled import FailedSample, ended, noted, too_few
 from chainlang.semantics.seeds import Place, seed
 from chainlang.semantics.stage_error import StageError
-from chainlang.semantics.stage_prompts import messages
+from chainlang.semantics.stage_prompts import messages, prefix
 from chainlang.semantics.stages import candidate_of, choices, labels, readings, schema
 
 _UNKEPT = attrgetter("unkept")
@@ -143,6 +143,7 @@ class _StageRun:
             lenient=True,  # the reply is validated for what the engine does not enforce
             logprobs=stage.logprobs,
             template_args=stage.template_args,
+            prefix=prefix(stage, samples.start, self.reads[samples.number]) if stage.prefix else "",
             thinking_tokens=stage.thinking_tokens,
             top_logprobs=stage.top_logprobs,
             labels=labels(stage, samples.start) if stage.choices else (),

@@ -47,7 +47,7 @@ from chainlang.semantics.row_failure import RowFailure
 from chainlang.semantics.sampled import FailedSample, ended, noted, too_few
 from chainlang.semantics.seeds import Place, seed
 from chainlang.semantics.stage_error import StageError
-from chainlang.semantics.stage_prompts import messages
+from chainlang.semantics.stage_prompts import messages, prefix
 from chainlang.semantics.stages import (
     Meaning,
     Vote,
@@ -319,6 +319,7 @@ class _Interpreter:
             lenient=True,
             logprobs=stage.logprobs,
             template_args=stage.template_args,
+            prefix=prefix(stage, record, read),
             thinking_tokens=stage.thinking_tokens,
             top_logprobs=stage.top_logprobs,
             labels=labels(stage, record),

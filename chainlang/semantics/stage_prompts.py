@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from attrs import evolve
@@ -28,8 +29,27 @@ def messages(
     values = record.values
     if candidate is not None:
         values = {**values, "candidate": candidate.view()}
-    try:
+    with _filling(stage, record, values):
         return filled(stage, values, seed)
+
+
+def prefix(stage: Meaning, record: Record, candidate: Candidate | None) -> str:
+    """Return the beginning of the replies of a stage. Raises `StageError` as `messages` does."""
+    if not stage.prefix:
+        return ""
+    values = record.values
+    if candidate is not None:
+        values = {**values, "candidate": candidate.view()}
+    values = {**values, "candidates": []} if stage.fresh else values
+    with _filling(stage, record, values):
+        return render(stage.prefix, values)
+
+
+@contextmanager
+def _filling(stage: Meaning, record: Record, values: Mapping[str, Any]) -> Iterator[None]:
+    """Raise `StageError` for what can't be rendered in the block."""
+    try:
+        yield
     except RenderError as error:
         missing = [name for name in sorted(stage.read_by_prompt) if name not in values]
         why = _missing(missing[0], record) if missing else str(error)

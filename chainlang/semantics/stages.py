@@ -49,6 +49,8 @@ class Meaning:
     user: str
     """Template of the user message."""
     system: str | None = None
+    prefix: str = ""
+    """Template of the beginning of a reply."""
     messages: str | None = None
     """Expression for the messages before the user message."""
     images: str | None = None
@@ -104,7 +106,7 @@ class Meaning:
     @property
     def read_by_prompt(self) -> frozenset[str]:
         """The names that its prompts read."""
-        own = variables(self.user) | variables(self.system or "")
+        own = variables(self.user) | variables(self.system or "") | variables(self.prefix)
         for one in (self.messages, self.images):
             own = own if one is None else own | names(one)
         return own
@@ -160,6 +162,7 @@ def meaning(
         sampling=sampling_of(settings, temperature, most_tokens(name, declared)),
         user=settings["user"],
         system=settings.get("system"),
+        prefix=settings.get("prefix", ""),
         messages=settings.get("messages"),
         images=settings.get("images"),
         examples=examples_of(op, declared, bound) if "examples" in settings else None,

@@ -31,6 +31,7 @@ def check_capabilities(plan: Plan, engines: Mapping[str, Engine]) -> None:
             or stage.logprobs
             or stage.thinking_tokens is not None
             or stage.images is not None
+            or stage.prefix
         ):
             _check(stage, engines[stage.model])
 
@@ -44,6 +45,9 @@ def _check(stage: Meaning, engine: Engine) -> None:
     elif stage.thinking_tokens is not None and not promised.continues:
         lacking = f"can't end the reasoning of {stage.model!r}, so thinking_tokens has no effect"
         hint = 'a vllm model with a reasoning parser can: vllm("...", reasoning="qwen3")'
+    elif stage.prefix and not promised.prefixes:
+        lacking = f"can't begin the replies of {stage.name} with a prefix"
+        hint = "say in the prompt how a reply begins, or name a model of another engine"
     elif stage.images is not None and not promised.images:
         lacking = f"does not take the images of {stage.name}"
         hint = 'name a model of a server: model sees = openai("...", base_url="...")'

@@ -68,6 +68,7 @@ _CAPABILITIES = Capabilities(
     ),
     streams=True,
     continues=True,
+    prefixes=True,
     images=True,
     decides=True,
 )
@@ -300,6 +301,7 @@ class FakeEngine:
         most = bound * CHARACTERS_PER_TOKEN
         text = sampling.endless(text, request.sampling, most)
         text, stop = sampling.ended(text, request.sampling)
+        text = request.prefix + text
         finish: Finish = "stop" if len(reasoning + text) <= most else "length"
         is_full = finish == "length" and room < request.sampling.max_tokens
         reasoning, text = reasoning[:most], text[: max(0, most - len(reasoning))]

@@ -55,6 +55,7 @@ def generated(request: Request, schema: Any, index: int) -> str:
     parameters = _parameters(request.sampling)
     asked = [request.model, prompt, parameters, request.schema, number]
     asked += [request.template_args] if request.template_args else []
+    asked += [f"prefix {request.prefix}"] if request.prefix else []
     key = json.dumps(asked)
     numbers = _HashedNumbers(key.encode("utf-8", "surrogatepass"))
     if schema is None:

@@ -161,6 +161,7 @@ class VllmEngine:
                 "template_args",
             ),
             streams=True,
+            prefixes=True,
             continues=self._model.prompts.tags is not None,
             decides=True,
         )

@@ -59,7 +59,8 @@ class RequestInFlight:
         """Return the reasoning of a sample so far, and its text, with its prefill."""
         text, tags = str(output.text), self.prompts.tags
         if self.layout.state == "ended" or tags is None:
-            text = (self.layout.constraint.prefill if self.layout.constraint else "") + text
+            prefill = self.layout.constraint.prefill if self.layout.constraint else ""
+            text = self.request.prefix + prefill + text
             begin = self.request.begin
             return ("", text) if begin is None else (begin.sample.reasoning, text.lstrip())
         spelled, end = 0, self._end(output, tags)
@@ -167,7 +168,7 @@ class RequestInFlight:
             ended = ((tags.texts[1], 0.0),)
             likeliest = (*begin.sample.top_logprobs, ended, *likeliest) if likeliest else ()
         given = len(self.layout.constraint.prefill_ids) if self.layout.constraint else 0
-        needs = given + len(ids) + self.rests.get(output.index, 0)
+        needs = self.layout.prefix + given + len(ids) + self.rests.get(output.index, 0)
         unkept = self.unkept
         if self.request.schema and not reasoning and self.layout.state != "ended":
             unkept = (*unkept, _UNTHOUGHT)

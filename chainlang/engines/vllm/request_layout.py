@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from attrs import frozen
 
+from chainlang.engines.protocol import encoding_error
 from chainlang.engines.vllm.chat_template import PromptError
 from chainlang.engines.vllm.label_weights import LabelWeights
 from chainlang.engines.vllm.prefill import Constraint, constraint, unprefilled
 from chainlang.engines.vllm.tokenize import Prompts
-from chainlang.protocol.messages import Failure, Request
+from chainlang.protocol.messages import Failure, Message, Request
 from chainlang.protocol.reasoning_tags import State
 
 
@@ -27,6 +28,8 @@ class Layout:
 
     weights: LabelWeights | None
     """Scores of the request's labels; None without any."""
+    prefix: int
+    """Number of tokens of the request's prefix."""
     is_rest: bool
     """Whether the prompt ends with reasoning that a budget has stopped."""
 
@@ -49,6 +52,9 @@ def layout(request: Request, prompts: Prompts, context: int) -> Layout | Failure
         return Failure(request.id, "context", what)
     try:
         prompt = prompts.token_ids(request.messages, request.date, request.template_args)
+        if request.prefix and (why := encoding_error(Message("assistant", request.prefix))):
+            raise PromptError(why)
+        begins = tuple(prompts.text_ids(request.prefix)) if request.prefix else ()
     except PromptError as error:
         return Failure(request.id, "refused", str(error))
     given = begun(request, prompts)
@@ -59,6 +65,11 @@ def layout(request: Request, prompts: Prompts, context: int) -> Layout | Failure
             "the probability of a label is known only where a reply does not begin with reasoning"
         )
         return Failure(request.id, "refused", f"{what}; switch it off with template_args")
+    if request.prefix and state != "ended":
+        what = "a reply that begins with reasoning can't begin with a prefix"
+        return Failure(request.id, "refused", f"{what}; switch it off with template_args")
+    prompt += begins
+    given += begins
     weights = LabelWeights.of(prompt, request.labels, prompts)
     if held is not None:
         held = held if state == "ended" else unprefilled(held)
@@ -73,7 +84,7 @@ def layout(request: Request, prompts: Prompts, context: int) -> Layout | Failure
     most = max(1, request.sampling.max_tokens - len(given))  # what is given counts as generated
     room = context - len(prompt)
     bound, most = (context, room) if room < most else (None, most)
-    return Layout(prompt, most, bound, held, state, weights, request.begin is not None)
+    return Layout(prompt, most, bound, held, state, weights, len(begins), request.begin is not None)
 
 
 def begun(request: Request, prompts: Prompts) -> tuple[int, ...]:

@@ -126,6 +126,8 @@ def _marks(request: Request, date: str | None = None) -> list[Any]:
         marks.append(["labels", request.labels])
     if request.logprobs:  # the sample has the same text, and more data
         marks.append("logprobs")
+    if request.prefix:
+        marks.append(["prefix", request.prefix])
     if request.template_args:
         marks.append(f"template_args {request.template_args}")
     if request.thinking_tokens is not None:
