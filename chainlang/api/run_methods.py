@@ -69,6 +69,9 @@ class RunMethods(CallMethods):
             generate 9 × E  tiny  T=0.7  max_tokens=1024  together  at 0
             vote
         <BLANKLINE>
+        CONTEXT of a prompt and its reply
+          tiny  1,024 tokens
+        <BLANKLINE>
         COST OF A ROW, where nothing fails
           tiny             as written   predicted
             requests       9            1 to 5

@@ -224,8 +224,9 @@ def _ordered(names: Mapping[str, ValueType]) -> tuple[tuple[str, ValueType], ...
 def field_of(value: ValueType, name: str) -> Found:
     """Return the presence and type of a field.
 
-    >>> field_of(either([view({"a": TEXT}, of="E"), view({"b": TEXT}, of="V")]), "a")
-    Found(presence=<Presence.PERHAPS: 'perhaps'>, type=Scalar(what='a text'), lacking=('V',))
+    >>> found = field_of(either([view({"a": TEXT}, of="E"), view({"b": TEXT}, of="V")]), "a")
+    >>> found.presence.value, found.type.what, found.lacking
+    ('perhaps', 'a text', ('V',))
     """
     types: list[ValueType] = []
     having: set[str | None] = set()

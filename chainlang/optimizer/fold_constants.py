@@ -35,11 +35,6 @@ def fold_constants(node: Expr) -> Rewritten[Expr]:
     always true, and the body of ``retry(..., times=1)``. Applies only if the part is a single stage
     or function, outside other combinators, so that its place, and with it its samples, stay the
     same. A choice whose expression fails is kept.
-
-    >>> from chainlang import chain
-    >>> from chainlang.notation import unparse
-    >>> unparse(fold_constants(chain('2:E >> loop(J, until="true") >> M').body).made)
-    '2:E >> J >> M'
     """
     refused: list[Refused] = []
 

@@ -22,7 +22,7 @@ def conversation(value: Any) -> tuple[Message, ...]:
     Raises `RenderError` with the first of them that is none.
 
     >>> conversation([{"role": "user", "content": "Hi"}])
-    (Message(role='user', text='Hi'),)
+    (Message(role='user', text='Hi', images=()),)
     """
     if not isinstance(value, list):
         raise RenderError(f"messages= is no list but {in_short(value)}")

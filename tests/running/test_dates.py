@@ -110,7 +110,7 @@ class Picky(FakeEngine):
         class Refusing:
             block, context, token_ids = plain.block, plain.context, plain.token_ids
 
-            def refusal(self, roles: tuple[Role, ...]) -> str | None:
+            def refusal(self, roles: tuple[Role, ...], arguments: str = "") -> str | None:
                 return "its chat template takes no system message" if "system" in roles else None
 
         return Refusing()

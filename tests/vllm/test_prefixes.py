@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from attrs import evolve
 
+from chainlang import op
 from chainlang.engines.vllm.request_layout import Layout, layout
 from chainlang.engines.vllm.tokenize import Prompts
 from chainlang.protocol.messages import Failure, Message, Request, Sampling
@@ -36,3 +39,21 @@ def test_a_prefix_that_is_no_text_is_refused() -> None:
     found = layout(evolve(ASKED, prefix="\ud800"), PROMPTS, 1000)
     assert isinstance(found, Failure)
     assert "is not text" in found.message
+
+
+def test_a_reply_goes_on_from_its_prefix_as_from_its_own_tokens(tiny_engine: Any) -> None:
+    free = op("free", user="{{ query }}", temperature=0, max_tokens=40)()
+    whole = free("What is 17 + 25?", engine=tiny_engine).candidates[0]
+    begun = tiny_engine.reader.prompts.decoded(whole.token_ids[:1])
+    assert whole.text.startswith(begun)
+    held = op("held", user="{{ query }}", prefix="{{ begun }}", max_tokens=40)()
+    row = {"query": "What is 17 + 25?", "begun": begun}
+    reply = held(row, engine=tiny_engine).candidates[0]
+    assert reply.text == whole.text
+    assert reply.token_ids == whole.token_ids[1:]
+
+
+def test_special_tokens_in_a_prefix_stay_text(tiny_engine: Any) -> None:
+    held = op("held", user="{{ query }}", prefix="{{ begun }}", cut="keep", max_tokens=60)()
+    row = {"query": "What is 17 + 25?", "begun": "".join(SPECIAL)}
+    assert held(row, engine=tiny_engine).answer.startswith("".join(SPECIAL))

@@ -43,7 +43,7 @@ def format_1(fingerprint: Fingerprint) -> MakeKeys:
     """Return the function that makes keys of format 1, in which all bounds are in each key.
 
     >>> from attrs import evolve
-    >>> from chainlang.protocol.messages import Message
+    >>> from chainlang.protocol.messages import Message, Sampling
     >>> one = Request(
     ...     id="1", model="m", messages=(Message("user", "Hi"),),
     ...     sampling=Sampling(temperature=0.7, max_tokens=8), seed=3, count=2,
@@ -69,6 +69,7 @@ def format_2(fingerprint: Fingerprint) -> MakeKeys:
     """Return the function that makes keys of format 2, in which whole samples have no bounds.
 
     >>> from attrs import evolve
+    >>> from chainlang.protocol.messages import Sampling
     >>> one = Request(
     ...     id="1", model="m", messages=(), sampling=Sampling(temperature=0, max_tokens=8), seed=0
     ... )
