@@ -38,13 +38,16 @@ _ENVIRONMENT = {
 
 
 @contextmanager
-def serving(model: Path, name: str) -> Iterator[str]:
-    """Serve a model under a name, and yield the address. Nothing of the server outlives this."""
+def serving(model: Path, name: str, *settings: str) -> Iterator[str]:
+    """Serve a model under a name, with more settings of the server, and yield the address.
+
+    Nothing of the server outlives this.
+    """
     port = _free_port()
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server"]
     command += ["--host", "127.0.0.1", "--port", str(port)]
     command += ["--model", str(model), "--served-model-name", name]
-    command += [part for setting in _SETTINGS for part in setting]
+    command += [*(part for setting in _SETTINGS for part in setting), *settings]
     with tempfile.TemporaryFile("w+", errors="replace") as log:
         # In a group of its own: it starts other processes, which outlive it when it is killed.
         process = subprocess.Popen(

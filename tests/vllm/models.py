@@ -80,7 +80,8 @@ THINKING = (
 """A template that says how the model thinks, by its argument `thinking`: after a few letters it
 replies; ``"long"``, it thinks on and on; ``"open"``, the prompt begins the reasoning; ``"no"``, the
 prompt ends it; ``"never"``, the model replies at once."""
-MARKS = ("<think>", "</think>", "<|short|>", "<|long|>", "<|plain|>")
+TAGS = ("<think>", "</think>")
+MARKS = ("<|short|>", "<|long|>", "<|plain|>")
 
 
 def thinking_llama(folder: Path) -> Path:
@@ -109,6 +110,7 @@ def thinking_llama(folder: Path) -> Path:
         model_max_length=2048,
         clean_up_tokenization_spaces=False,
     )
+    words.add_tokens([*TAGS])  # not special, as those of real models: a server keeps them in texts
     ids, size = words.get_vocab(), len(words)
     then = torch.full((size, size), -30.0)  # from each token, the logits of those after it
 
