@@ -52,9 +52,12 @@ def handled() -> Iterator[None]:
 
 
 @contextmanager
-def bounded(seconds: float = LONGEST) -> Iterator[None]:
-    """End the process if the block takes longer. The system then frees its resources."""
-    timer = threading.Timer(seconds, leave)
+def bounded(seconds: float | None = None) -> Iterator[None]:
+    """End the process if the block takes longer than `seconds`, by default `LONGEST`.
+
+    The system then frees its resources.
+    """
+    timer = threading.Timer(LONGEST if seconds is None else seconds, leave)
     timer.daemon = True
     timer.start()
     try:

@@ -103,6 +103,7 @@ SENT_BY_CHAINS = frozenset(
     {"model", "messages", "temperature", "seed", "n", "stream", "stream_options", "max_tokens"}
     | {"max_completion_tokens", "response_format", "logprobs", "top_logprobs", "stop", "tools"}
     | {"include_stop_str_in_output", "top_p", "presence_penalty", "frequency_penalty"}
+    | {"chat_template_kwargs"}
     | (SAMPLING.keys() - {"extra"})
 )
 """Fields of the body of a request that `extra` can't have, since chains set them."""

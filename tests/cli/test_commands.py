@@ -125,6 +125,7 @@ def test_an_interrupt_ends_with_130(monkeypatch, run):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("chainlang.cli.show.read_chain", interrupt)
+    monkeypatch.setattr("chainlang.cli.interrupt.LONGEST", 600)  # it would end this process
     assert run("show", "E") == (130, "", "")
 
 

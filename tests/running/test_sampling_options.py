@@ -109,11 +109,11 @@ def test_labels_of_other_types(kind: str, keys: list[str]) -> None:
 def test_further_fields_are_part_of_a_request_to_a_server() -> None:
     with Server(lambda _: good("4")) as server:
         engine = OpenAIEngine("m", base_url=server.url)
-        text = 'E(extra={"chat_template_kwargs": {"a": true}, "user": "me"}, top_k=5, bad_words="x"'
+        text = 'E(extra={"guided": {"a": true}, "user": "me"}, top_k=5, bad_words="x"'
         text += ', stop_token_ids=3, ignore_eos=true, logit_bias={"#15": -1}, max_tokens=9)'
         chain(text)("q", engine=engine)
     body = server.bodies[-1]
-    sent = {"user": "me", "chat_template_kwargs": {"a": True}, "top_k": 5, "bad_words": ["x"]}
+    sent = {"user": "me", "guided": {"a": True}, "top_k": 5, "bad_words": ["x"]}
     sent |= {"stop_token_ids": [3], "ignore_eos": True, "logit_bias": {"15": -1.0}}
     assert {name: body.get(name) for name in sent} == sent
 
