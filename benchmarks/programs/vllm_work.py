@@ -9,15 +9,11 @@ from counted import Counted
 from serve import serve
 
 from chainlang import load
-from chainlang.engines.vllm import engine
-from chainlang.engines.vllm.load import prepare
+from chainlang.engines.vllm.engine import VllmEngine
 from chainlang.session.result import Result
 
 MODEL, SETTINGS = sys.argv[1:]
-SAID = json.loads(SETTINGS)
-# vLLM takes more than chains may say of an engine, such as the size of its cache in blocks.
-engine.prepare = lambda model, settings, progress: prepare(model, {**settings, **SAID}, progress)
-engine = engine.VllmEngine(MODEL)
+engine = VllmEngine(MODEL, **json.loads(SETTINGS))
 counted = Counted(engine._loaded.engine.engine_core.engine_core)
 
 

@@ -103,7 +103,7 @@ KINDS = {
         lambda _: _vllm(tiny.path()),
         lambda place: _vllm(place.another()),
         (*NEVER, *PASSED_OVER, '{"type": "string", "enum": ["a", 3]}'),
-        frozenset({"deadlines"}),
+        frozenset({"continues", "deadlines", "images"}),
         frozenset({"extra"}),
     ),
     "openai": Kind(
@@ -111,7 +111,8 @@ KINDS = {
         _other_server,
         NEVER,
         frozenset(
-            {"batch_invariant", "decides", "plain_values", "priorities", "schemas", "token_ids"}
+            {"batch_invariant", "continues", "decides", "plain_values", "prefixes"}
+            | {"priorities", "schemas", "token_ids"}
         ),
         frozenset({"choices"}),
     ),

@@ -35,9 +35,11 @@ def test_it_promises_everything(random_engine: VllmEngine) -> None:
         logprobs=True,
         options=(
             *("top_k", "min_p", "min_tokens", "repetition_penalty", "logit_bias", "bad_words"),
-            *("stop_token_ids", "ignore_eos", "include_stop", "top_logprobs", "choices"),
+            *("stop_token_ids", "ignore_eos", "include_stop", "top_logprobs", "template_args"),
+            "choices",
         ),
         streams=True,
+        prefixes=True,
         decides=True,
     )
 

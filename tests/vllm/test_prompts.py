@@ -254,6 +254,7 @@ class Rebuilt:
         self.apply_chat_template = TOKENIZER.apply_chat_template
         self.all_special_ids = TOKENIZER.all_special_ids
         self.unk_token_id = None
+        self.eos_token_id = TOKENIZER.eos_token_id
 
 
 def test_a_tokenizer_puts_its_space_before_the_template_and_not_before_a_text() -> None:

@@ -157,8 +157,8 @@ class VllmEngine:
             logprobs=True,
             options=(
                 *("top_k", "min_p", "min_tokens", "repetition_penalty", "logit_bias", "bad_words"),
-                *("stop_token_ids", "ignore_eos", "include_stop", "top_logprobs", "choices"),
-                "template_args",
+                *("stop_token_ids", "ignore_eos", "include_stop", "top_logprobs", "template_args"),
+                *(() if self._model.prompts.end_id is None else ("choices",)),
             ),
             streams=True,
             prefixes=True,

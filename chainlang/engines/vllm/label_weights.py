@@ -35,6 +35,7 @@ class LabelWeights:
         """Return the labels to score after a prompt; None without any."""
         if not labels:
             return None
+        assert words.end_id is not None  # `choices` is no option of such an engine
         ends = [[*words.text_ids(label), words.end_id] for label in labels]
         return cls([[*prompt, *end] for end in ends], [len(end) for end in ends])
 

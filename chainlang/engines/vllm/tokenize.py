@@ -49,8 +49,8 @@ class Prompts:
         """Tags of the model's reasoning; None for a model without."""
         described = json.loads(tokenizer.backend_tokenizer.to_str())
         self._whole = tokenizer.backend_tokenizer
-        self.end_id = int(tokenizer.eos_token_id)
-        """The token that ends a reply."""
+        self.end_id: int | None = tokenizer.eos_token_id
+        """The token that ends a reply; None for a tokenizer that names none."""
         self._markup = _reader(described, markup=True, prefix="never")
         self._plain = _reader(described, markup=False, prefix="never")
         # The space that a tokenizer adds in front belongs before the template, and after markup.
