@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from attrs import evolve
 
 from chainlang.analysis.read_paths import Compared, ListOfPaths, PathValue, Read, Reads, Step
-from chainlang.semantics.prompts import environment
+from chainlang.semantics.prompts import UNREADABLE, environment
 
 if TYPE_CHECKING:
     from jinja2 import nodes
@@ -44,7 +44,7 @@ def all_of_template(template: str) -> Reads:
         parser = Parser(environment(), "")
         parser.stream = _stream(template, None)
         reader.visit(parser.parse())
-    except (TemplateSyntaxError, RecursionError):  # diagnosed by another check
+    except (TemplateSyntaxError, *UNREADABLE):  # diagnosed by another check
         return Reads()
     return reader.whole(None)
 
@@ -92,7 +92,7 @@ def all_of_expression(expression: str) -> Reads:
         parser = Parser(environment(), "", state="variable")
         parser.stream = _stream(expression, "variable")
         found = reader.value(parser.parse_expression())
-    except (TemplateSyntaxError, RecursionError):  # diagnosed by another check
+    except (TemplateSyntaxError, *UNREADABLE):  # diagnosed by another check
         return Reads()
     return reader.whole(found)
 

@@ -11,8 +11,8 @@ from chainlang.datatypes.check_types import Declared
 from chainlang.datatypes.classes import NO_CLASSES, Classes
 from chainlang.datatypes.parse_reply import Form
 from chainlang.datatypes.row_types import Decided, NoChoice, row_choices, values_of
+from chainlang.diagnostics.suggest import closest
 from chainlang.ir import declarations
-from chainlang.semantics.prompts import absent
 from chainlang.semantics.stage_error import StageError
 
 _CLOSED = Decided()
@@ -67,7 +67,10 @@ class ReplyForms:
 
 def _values(name: str, row: Mapping[str, Any]) -> str:
     if name not in row:
-        raise StageError(f'one("{name}") has no list: {absent(name, row)}', "prompt")
+        # Without all names that are there: passes drop those of parts that nothing reads.
+        near = closest(name, row)
+        what = f"unknown name '{name}'" + (f"; did you mean '{near}'?" if near else "")
+        raise StageError(f'one("{name}") has no list: {what}', "prompt")
     try:
         return values_of(name, row[name])
     except NoChoice as error:

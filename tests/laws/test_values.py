@@ -154,7 +154,17 @@ def test_renaming_and_back_changes_nothing(node: Expr) -> None:
 def _naive(node: Expr) -> tuple[int, int]:
     """Size and depth by definition: an expression counts one, and a table is a level."""
     from chainlang.ir.calls import general
-    from chainlang.ir.nodes import Combine, Each, Fallback, Loop, Named, Route, Table, Timeout
+    from chainlang.ir.nodes import (
+        Combine,
+        Each,
+        Fallback,
+        Loop,
+        Named,
+        Route,
+        Stage,
+        Table,
+        Timeout,
+    )
 
     inside: list[tuple[Expr, int]] = []
     match node:
@@ -170,6 +180,8 @@ def _naive(node: Expr) -> tuple[int, int]:
                     inside.append((option.value, 1))
                 elif isinstance(option.value, Table):
                     inside += [(one.value, 2) for one in option.value.entries]  # type: ignore[misc]
+        case Stage():
+            inside = [(one.value, 1) for one in node.options if isinstance(one.value, Expr)]
     found = [(_naive(part), more) for part, more in inside]
     return 1 + sum(one[0] for one, _ in found), max([1, *(one[1] + more for one, more in found)])
 

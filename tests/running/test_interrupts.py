@@ -101,7 +101,7 @@ def test_a_run_ends_soon_and_says_what_it_has(run: subprocess.Popen[str], folder
     run.send_signal(signal.SIGINT)
     _, err = run.communicate(timeout=SOON)
     assert run.returncode == 130
-    assert err.startswith("interrupted: 10 rows, 0 failed, 10 calls")
+    assert "\ninterrupted: 10 rows, 0 failed, 10 calls" in err  # after what it warns of
     assert err.endswith("results: out/flattened\nto resume, run the same command again\n")
     lines = (folder / "out" / "flattened" / "000.jsonl").read_text().splitlines()
     assert [json.loads(line)["query"] for line in lines] == [f"question {n}" for n in range(10)]

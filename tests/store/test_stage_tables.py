@@ -17,7 +17,7 @@ from chainlang.protocol.messages import Request
 from chainlang.semantics.record import trace_of
 from chainlang.store.stage_tables import StageTables
 from tests.laws import law
-from tests.laws.control import BOUND, chains, ran, shaky, start
+from tests.laws.control import BOUND, READERS, chains, ran, shaky, start
 
 ROW = {"id": "r", "query": "How many?", "documents": ["a", "b"]}
 
@@ -110,7 +110,7 @@ def test_a_run_that_leaves_the_trace_out_has_no_such_tables(
 
 @law(chains(), share=2)
 def test_every_stage_that_ran_has_one_table(node: Expr) -> None:
-    plan = lower(normal_form(node), (), BOUND)
+    plan = lower(normal_form(node, READERS), READERS, BOUND)
     known = StageTables.of(plan.root)
     assert len(known.folders) == len(known.tables)
     for outcome in ran(node, [start(2), start(3)], shaky(), 2).values():
