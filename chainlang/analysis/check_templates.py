@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.source import Source, Span, part_span
 from chainlang.diagnostics.suggest import unknown
+from chainlang.ir.builtins import TEMPLATES
 from chainlang.ir.declarations import Input, Item, Op, Shape
 from chainlang.limits import current
 from chainlang.semantics.prompts import UNREADABLE, environment, unreadable
@@ -42,7 +43,7 @@ def _templates(item: Item) -> Iterator[tuple[str, Span | None]]:
     match item:
         case Op(settings=settings):
             for one in settings:
-                if one.name in ("system", "user") and isinstance(one.value, str):
+                if one.name in TEMPLATES and isinstance(one.value, str):
                     yield one.value, part_span(one.span, "name")
         case Input(Shape(fields)):
             for field in fields:

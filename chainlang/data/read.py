@@ -18,7 +18,7 @@ from chainlang.data.parquet import check_names, read_batches, read_parquet
 from chainlang.data.read_progress import Extent
 from chainlang.data.reading import Reading
 from chainlang.data.refusal import refuse
-from chainlang.data.row import BadRow, Row, Unreadable
+from chainlang.data.row import DEEPEST, BadRow, Row, Unreadable
 from chainlang.data.to_json import named_fields, plain_row
 from chainlang.diagnostics.render import article, shown
 from chainlang.errors import error_of
@@ -66,7 +66,7 @@ def read_row(value: Any) -> Row | BadRow:
     >>> read_row({"text": "a"}).fields
     {'text': 'a'}
     """
-    return _identified(next(_rows([value], Reading().depth)))
+    return _identified(next(_rows([value], DEEPEST)))
 
 
 def _identified(row: Row | BadRow) -> Row | BadRow:

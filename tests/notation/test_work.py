@@ -138,11 +138,12 @@ def test_a_suggestion_is_found_among_many_names() -> None:
     "text",
     [
         f'op o : generate {{ user = "{"{{ query }}" * 10_001}" }}\nmain = o',
+        f'op o : generate {{ user = "a" prefix = "{"{{ query }}" * 10_001}" }}\nmain = o',
         f'input {{ a: str, query = "{"{% if a %}{% endif %}" * 5_001}" }}\nmain = E',
         "".join(f'op o{i} : generate {{ user = "{"{{ a }}" * 600}" }}\n' for i in range(17))
         + "main = o1",
     ],
-    ids=["a prompt", "a derived field", "several prompts"],
+    ids=["a prompt", "a prefix", "a derived field", "several prompts"],
 )
 def test_templates_have_a_limit(text: str) -> None:
     with pytest.raises(ChainlangError) as caught:
