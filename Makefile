@@ -15,10 +15,13 @@ NO_VLLM := $(addprefix --ignore=,tests/vllm tests/real chainlang/engines/vllm)  
 
 unexport PYTHONDONTWRITEBYTECODE  # compiled tests are collected in half the time
 
-.PHONY: quick demo demo-real test test-vllm test-real test-others lint check bench soak test-oldest-lark format clean
+.PHONY: quick docs demo demo-real test test-vllm test-real test-others lint check bench soak test-oldest-lark format clean
 
 quick: $(READY)  ## in about a minute: what needs no vLLM and is not slow, with few examples
 	$(PYTEST) $(ON_ALL_CORES) $(NO_VLLM) -m "not slow and not vllm" --hypothesis-profile=quick
+
+docs: $(READY)  ## the documentation, in build/docs/index.html; a warning is an error
+	$(BIN)/python -m sphinx -q -W --keep-going -j auto docs build/docs
 
 demo: $(VLLM_READY)  ## the main job: a chain on vLLM, over a file of questions
 	@$(BIN)/python examples/demo.py

@@ -21,13 +21,12 @@ DOCUMENTS = (
     "README.md",
     "CONTRIBUTING.md",
     "chainlang/ARCHITECTURE.md",
-    *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")),
-    *sorted(f"docs/decisions/{path.name}" for path in (ROOT / "docs" / "decisions").glob("*.md")),
+    *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md")),
     "examples/README.md",
     "grammar/README.md",
     "tests/README.md",
 )
-ON_VLLM = ("README.md",)  # its Python uses the bundled model: see tests/vllm/test_readme.py
+ON_VLLM = ("README.md",)  # their Python uses the bundled model: see tests/vllm/test_readme.py
 BLOCK = re.compile(r"^```(?P<info>[^\n]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 FLAGS = doctest.ELLIPSIS
 
@@ -66,7 +65,8 @@ def blocks(*infos):
 def test_every_block_is_of_a_kind_that_is_tested():
     kinds = {"python", "console", "chain", "chain refused", "sh", "text"}
     for block in BLOCKS:
-        assert block.info in kinds or block.info.startswith("chain file"), block.id
+        known = block.info in kinds or re.match(r"chain file|\{[\w:-]+\}", block.info)
+        assert known, block.id
 
 
 def run_python(document):

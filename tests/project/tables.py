@@ -33,12 +33,11 @@ from chainlang.store import cache, journal, redis_cache
 from tests.project.examples import NUMBERED
 
 ROOT = Path(__file__).parents[2]
-README = ROOT / "README.md"
+DOCS = ROOT / "docs"
 REFERENCE = ROOT / "grammar" / "README.md"
 EXAMPLES = ROOT / "examples" / "README.md"
 ARCHITECTURE = ROOT / "chainlang" / "ARCHITECTURE.md"
-VERSIONS = ROOT / "docs" / "versions.md"
-EVENTS_PAGE = ROOT / "docs" / "events.md"
+VERSIONS = DOCS / "versions.md"
 
 PLACES = (
     "`result.events`",
@@ -249,7 +248,7 @@ def commands() -> Iterable[str]:
         flags = [f"`{one.option_strings[-1]}`" for one in optional]
         if parser.complete is not None:
             way = "of a call" if name == "ask" else f"of `{name}`"
-            flags.append(f"the [settings](#settings) {way}")
+            flags.append(f"the [settings](settings.md) {way}")
         usage = " ".join([name, *words]).replace("|", "\\|")
         yield f"| `{usage}` | {helps[name]} | {', '.join(flags)} |"
 
@@ -375,12 +374,15 @@ TABLES: dict[str, Callable[[], Iterable[str]]] = {
 
 def home(name: str) -> Path:
     """Return the document that a table stands in."""
-    elsewhere = {"choices": README, "passes": README, "rooms": ARCHITECTURE, "examples": EXAMPLES}
-    elsewhere |= {
-        "commands": README,
+    elsewhere = {
+        "choices": DOCS / "settings.md",
+        "commands": DOCS / "commands.md",
+        "passes": DOCS / "optimizer.md",
         "formats": VERSIONS,
         "supported": VERSIONS,
-        "events": EVENTS_PAGE,
+        "events": DOCS / "events.md",
+        "rooms": ARCHITECTURE,
+        "examples": EXAMPLES,
     }
     return elsewhere.get(name, REFERENCE)
 

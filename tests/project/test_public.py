@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 CODE = re.compile(r"^```.*?\n(.*?)^```$|`([^`\n]+)`", re.DOTALL | re.MULTILINE)
 SHOWN = "\n".join(
     block or inline
-    for path in (ROOT / "README.md", ROOT / "grammar" / "README.md")
+    for path in (ROOT / "README.md", ROOT / "grammar" / "README.md", *(ROOT / "docs").rglob("*.md"))
     for block, inline in CODE.findall(path.read_text(encoding="utf-8"))
 )
 

@@ -1,11 +1,14 @@
-"""What the README shows in Python is so. It shows the bundled model, so it runs where vLLM does."""
+"""What documents show of the bundled model in Python is so. It runs where vLLM does."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from tests.test_docs import run_python
+import pytest
+
+from tests.test_docs import ON_VLLM, run_python
 
 
-def test_python_shows_what_it_prints(workspace: Path) -> None:
-    run_python("README.md")
+@pytest.mark.parametrize("document", ON_VLLM)
+def test_python_shows_what_it_prints(document: str, workspace: Path) -> None:
+    run_python(document)
