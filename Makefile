@@ -15,7 +15,7 @@ NO_VLLM := $(addprefix --ignore=,tests/vllm tests/real chainlang/engines/vllm)  
 
 unexport PYTHONDONTWRITEBYTECODE  # compiled tests are collected in half the time
 
-.PHONY: quick docs demo demo-real test test-vllm test-real test-others lint check bench soak test-oldest-lark format clean
+.PHONY: quick docs demo demo-real test test-vllm test-real test-others lint check bench soak vscode test-oldest-lark format clean
 
 quick: $(READY)  ## in about a minute: what needs no vLLM and is not slow, with few examples
 	$(PYTEST) $(ON_ALL_CORES) $(NO_VLLM) -m "not slow and not vllm" --hypothesis-profile=quick
@@ -61,6 +61,9 @@ bench: $(VLLM_READY) $(VENV)-bench/.ready  ## the tables of benchmarks/README.md
 
 soak: $(REAL_READY)  ## every law, fuzz, kill and chaos test at SCALE times its full counts; docs/soak.md
 	$(BIN)/python -m tests.soak --scale $(or $(SCALE),1) $(SUITES)
+
+vscode: $(READY)  ## the VS Code extension, in dist/
+	@$(BIN)/python editors/build.py dist
 
 format: $(READY)  ## lay out the code and the chains
 	$(BIN)/ruff format .

@@ -1,6 +1,6 @@
 """Terminals of the grammar: their names in messages, and the classes of their parts.
 
-Highlighters and language servers read `TERMINALS`. A test compares its rows with the grammar.
+Highlighting is made from `TERMINALS`. A test compares its rows with the grammar.
 """
 
 from __future__ import annotations
@@ -19,15 +19,19 @@ TokenClass: TypeAlias = Literal[
 CLASSES: tuple[TokenClass, ...] = get_args(TokenClass)
 
 _REST = r"(?s:.+)"
-_NUMBER = r"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\Z"
+_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
+_FIELD = r"[\w./@+~-]"
+_QUOTED = r""" "(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*' """.strip()
+# A number that is not the last field of its stage belongs to the model.
+_NUMBER = rf"(?:(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?(?!{_FIELD}|:))?"
 
 
 @frozen
 class Terminal:
     """One terminal: its name after "expected", and patterns of its parts with their classes.
 
-    Each part is what its pattern matches where the part before it ends; a part that matches nothing
-    is absent.
+    The patterns of the parts, one after another, match the whole token; one that matches nothing
+    stands for a part that is absent.
     """
 
     name: str
@@ -54,14 +58,18 @@ def _whole(name: str, kind: TokenClass) -> Terminal:
 
 
 TERMINALS: Mapping[str, Terminal] = {
-    "COUNTED": Terminal("a stage", ((r"[0-9]+", "count"), (r":", "punctuation"), (_REST, "name"))),
+    "COUNTED": Terminal("a stage", ((r"[0-9]+", "count"), (r":", "punctuation"), (_NAME, "name"))),
     "NAME": _whole("a stage", "name"),
-    # A number that is not the last field of its stage belongs to the model.
     "FIELD": Terminal(
-        "':' and a field", ((r":", "punctuation"), (_NUMBER, "temperature"), (_REST, "model"))
+        "':' and a field",
+        (
+            (r":", "punctuation"),
+            (_NUMBER, "temperature"),
+            (f"(?:{_QUOTED}|{_FIELD}*)", "model"),
+        ),
     ),
     "LABEL": Terminal(
-        "a name and '='", ((r"\w+", "label"), (r"[ \t]+", "space"), (r"=", "operator"))
+        "a name and '='", ((_NAME, "label"), (r"[ \t]*", "space"), (r"=(?!=)", "operator"))
     ),
     "REF": _whole("a '$name'", "reference"),
     "FUNCTION": _whole("an '@name'", "function"),
