@@ -14,7 +14,7 @@ from attrs import frozen
 import chainlang
 from chainlang import Chain, ChainlangError, ChainlangWarning, chain, load
 from chainlang.notation.grammar import grammar
-from tests.project import tables
+from tests.project import pictures, tables
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = (
@@ -228,6 +228,12 @@ def test_both_spellings_are_equal():
 def test_generated_tables_are_up_to_date(name):
     text = tables.home(name).read_text(encoding="utf-8")
     assert tables.replaced(text, name) == text, "run: python -m tests.project.tables"
+
+
+@pytest.mark.parametrize("path", pictures.PICTURES, ids=lambda path: path.stem)
+def test_pictures_are_up_to_date(path):
+    made = pictures.PICTURES[path]()
+    assert path.read_text(encoding="utf-8") == made, "run: python -m tests.project.pictures"
 
 
 def test_every_rule_of_the_grammar_is_explained():

@@ -4,6 +4,7 @@
 """
 
 import ast
+import inspect
 import itertools
 import json
 import re
@@ -31,6 +32,7 @@ from chainlang.semantics.sandbox import FILTERS as OF_TEMPLATES
 from chainlang.settings import PREFIX, WAYS, RunSettings, Settings
 from chainlang.store import cache, journal, redis_cache
 from tests.project.examples import NUMBERED
+from tests.project.pictures import shown_case
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -293,6 +295,20 @@ def passes() -> Iterable[str]:
         yield f"| `{one.__name__}` | {said} | {kind} |"
 
 
+def pictures() -> Iterable[str]:
+    """A section for each pass: its words, a chain that it changes, the plan before and after it."""
+    for one in (*CHAIN_PASSES, *PLAN_PASSES):
+        case = shown_case(one.__name__)
+        text, _, outputs = case.text.partition("\noutputs: ")
+        said = inspect.cleandoc(one.__doc__ or "").split("\n\n>>>")[0]
+        yield f"### {one.__name__}\n"
+        yield said + "\n"
+        yield f"```chain{' file' if 'main =' in text else ''}\n{text}\n```\n"
+        if outputs:
+            yield f"With `outputs={outputs.split(', ')}`:\n".replace("'", '"')
+        yield f"![The plan before and after {one.__name__}](pictures/passes/{one.__name__}.svg)\n"
+
+
 def events() -> Iterable[str]:
     """The kinds of events; a test finds each in all places that show events."""
     yield f"| kind | what happened | {' | '.join(PLACES)} |"
@@ -367,6 +383,7 @@ TABLES: dict[str, Callable[[], Iterable[str]]] = {
         choices,
         commands,
         passes,
+        pictures,
         examples,
     )
 }
@@ -378,6 +395,7 @@ def home(name: str) -> Path:
         "choices": DOCS / "settings.md",
         "commands": DOCS / "commands.md",
         "passes": DOCS / "optimizer.md",
+        "pictures": DOCS / "optimizer.md",
         "formats": VERSIONS,
         "supported": VERSIONS,
         "events": DOCS / "events.md",

@@ -1,0 +1,57 @@
+"""The documentation as pages: built without a warning, without a network, without a dead link."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from html import unescape
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+LINK = re.compile(r'(?:href|src)="([^"]*)"')
+PLACE = re.compile(r' id="([^"]*)"')
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("sphinx")
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going"]
+    done = subprocess.run(
+        [*command, "-d", f"{folder}/trees", f"{ROOT}/docs", f"{folder}/pages"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return folder / "pages"
+
+
+@pytest.mark.slow
+def test_no_page_has_a_dead_link(site: Path) -> None:
+    pages = {path: path.read_text(encoding="utf-8") for path in site.rglob("*.html")}
+    places = {path: set(PLACE.findall(text)) for path, text in pages.items()}
+    assert len(pages) > 30
+    dead = []
+    for path, text in pages.items():
+        for link in map(unescape, LINK.findall(text)):
+            name, _, anchor = link.partition("#")
+            if re.match(r"[a-z]+:", link):
+                continue
+            to = (path.parent / unquote(name.partition("?")[0])).resolve() if name else path
+            if not to.exists() or (to in places and anchor and unquote(anchor) not in places[to]):
+                dead.append((str(path.relative_to(site)), link))
+    assert not dead
+
+
+@pytest.mark.slow
+def test_pages_need_no_network(site: Path) -> None:
+    """Nothing that a browser loads by itself is elsewhere."""
+    loaded = r'<(?:script|img|link rel="stylesheet")[^>]*(?:src|href)="(https?:[^"]*)"'
+    for path in site.rglob("*.html"):
+        assert not re.findall(loaded, path.read_text(encoding="utf-8")), path
