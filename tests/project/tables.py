@@ -9,11 +9,12 @@ import itertools
 import json
 import re
 import tomllib
+import warnings
 from argparse import Action, _SubParsersAction
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from chainlang import limits
+from chainlang import ChainlangWarning, chain, limits
 from chainlang.cli import command_line
 from chainlang.diagnostics.diagnostic import LINTS, NOTICES
 from chainlang.errors import ERRORS
@@ -303,10 +304,20 @@ def pictures() -> Iterable[str]:
         said = inspect.cleandoc(one.__doc__ or "").split("\n\n>>>")[0]
         yield f"### {one.__name__}\n"
         yield said + "\n"
-        yield f"```chain{' file' if 'main =' in text else ''}\n{text}\n```\n"
+        kind = " file" if "main =" in text else ""
+        yield f"```chain{kind}\n{text}{'' if kind else _warning(text)}\n```\n"
         if outputs:
             yield f"With `outputs={outputs.split(', ')}`:\n".replace("'", '"')
         yield f"![The plan before and after {one.__name__}](pictures/passes/{one.__name__}.svg)\n"
+
+
+def _warning(text: str) -> str:
+    """Return a comment with the code of the warning that a chain earns, or nothing."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ChainlangWarning)
+        chain(text)
+    codes = {one.code for warned in caught for one in warned.message.diagnostics}
+    return "".join(f"  # warning: {code}" for code in codes)
 
 
 def events() -> Iterable[str]:
