@@ -14,6 +14,7 @@ from chainlang.analysis.duplicate_labels import twice_by_reference
 from chainlang.analysis.example_checks import example_faults
 from chainlang.analysis.field_checks import derived_faults, field_faults
 from chainlang.analysis.file_lints import file_lints
+from chainlang.analysis.op_checks import choose_faults, continues_faults
 from chainlang.analysis.option_values import faults_in, spoken, table_faults, temperature_fault
 from chainlang.analysis.resolve import resolve
 from chainlang.analysis.scope import Scope
@@ -22,7 +23,6 @@ from chainlang.datatypes.check_types import (
     declared_types,
     input_faults,
     python_type_faults,
-    shape_of,
     type_cycles,
     type_faults,
 )
@@ -30,7 +30,7 @@ from chainlang.datatypes.row_types import choices_in_input
 from chainlang.diagnostics.diagnostic import Diagnostic, Kind
 from chainlang.diagnostics.other_names import meant_by
 from chainlang.diagnostics.source import Source, Span, part_span
-from chainlang.diagnostics.suggest import closest, suggest, unknown
+from chainlang.diagnostics.suggest import closest, unknown
 from chainlang.ir import declarations
 from chainlang.ir.builtins import KINDS, OP_SETTINGS, RESERVED, TEMPLATES, WORDS_OF_TYPES
 from chainlang.ir.declarations import Definition, File, Item, bodies_of
@@ -280,6 +280,7 @@ class _Checker:
             self.note(
                 "option", f"fresh is an option of generate, and this op is a {item.kind}", where
             )
+        self.found += continues_faults(item, given)
         if item.returns is not None:
             self.found += type_faults(item.returns, self.types)
             if "prefix" in given:
@@ -293,23 +294,7 @@ class _Checker:
                 self.found += () if fault is None else (at_literal(fault, where),)
         self.found += example_faults(item, self.file.items)
         if "choose" in given:
-            self.choose(item, given["choose"])
-
-    def choose(self, item: declarations.Op, setting: declarations.Setting) -> None:
-        """Diagnose a `choose` that is not an integer field of the op's type."""
-        shape = None if item.returns is None else shape_of(item.returns, self.types)
-        fields = {one.name: one for one in shape.fields} if shape is not None else {}
-        where = part_span(setting.span, "value")
-        if item.kind != "fold":
-            message = f"choose is a setting of fold, and this op is a {item.kind}"
-            self.note("option", message, part_span(setting.span, "name"))
-        elif setting.value not in fields:
-            hint = suggest(str(setting.value), fields) or "declare what it returns: -> { ... }"
-            what = f"unknown field {spoken(setting.value)} of the type that '{item.name}' returns"
-            self.note("option", what, where, hint)
-        elif fields[str(setting.value)].type != declarations.TypeName("int"):
-            message = f"the field '{setting.value}' of choose is not an int"
-            self.note("option", message, where, f"write {setting.value}: int")
+            self.found += choose_faults(item, given["choose"], self.types)
 
     def settings(
         self, settings: Iterable[declarations.Setting], rules: Mapping[str, Rule], owner: str

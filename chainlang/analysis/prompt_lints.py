@@ -100,6 +100,8 @@ def prompt_lints(op: Op, row: Collection[str] | None) -> Iterator[Diagnostic]:
             roots |= names(value)
     if "answer" in given and isinstance(value := given["answer"].value, str) and not faults(value):
         roots |= names(value) & {"candidate"}  # what it says of the candidate may be all it needs
+    if "continues" in given and given["continues"].value is True:
+        roots |= {"candidate"}
     named = {*(row or ()), *_ALWAYS, *(("candidate",) if op.kind == "map" else ())}
     is_constant = op.kind == "generate" and roots <= _OF_NO_ROW
     of_any = is_constant and row is None  # where nothing else can be meant

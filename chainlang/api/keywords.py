@@ -159,6 +159,7 @@ class OpSettings(GenerateOptions, total=False):
 
     answer: str
     choose: str
+    continues: bool
     examples: str | Sequence[Mapping[str, object]]
     examples_count: int
     examples_order: Literal["given", "random"]

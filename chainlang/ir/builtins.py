@@ -210,6 +210,7 @@ OP_SETTINGS: Mapping[str, Rule] = {
     **DRAWS,
     "answer": _EXPRESSION,
     "choose": TEXT,
+    "continues": TRUTH,
     EXAMPLES: Rule(
         "rows as JSON Lines, or the path of a file of them, in quotes",
         text,

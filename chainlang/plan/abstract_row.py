@@ -127,7 +127,7 @@ class AbstractRow:
         anything = Range(0, context)
         if self.row is None or looks_into(stage.user) or looks_into(stage.system or ""):
             return anything
-        if stage.examples is not None:  # which ones there are depends on the user message
+        if stage.continues or stage.examples is not None:  # they are not known
             return anything
         for one in (stage.messages, stage.images):
             if one is not None and not self.knows(names(one)):

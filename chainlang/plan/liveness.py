@@ -71,6 +71,8 @@ def _of_stage(stage: Meaning) -> frozenset[str]:
     prompt = stage.read_by_prompt
     if stage.fresh:
         prompt -= {CANDIDATES}
+    if stage.continues:
+        prompt |= {"query"}  # of a candidate that is from no model
     if stage.kind != "generate" or stage.choose is not None:
         prompt |= {CANDIDATES}
     return prompt | (names(stage.answer) if stage.answer else frozenset())

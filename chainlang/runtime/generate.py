@@ -11,7 +11,7 @@ from typing import Any
 from attrs import evolve, frozen
 
 from chainlang.plan.steps import LARGEST_REQUEST, Generate
-from chainlang.protocol.messages import Completion, Failure, Request
+from chainlang.protocol.messages import Completion, Failure, Message, Request
 from chainlang.runtime.effects import All, Ask, Effect, RowContext, RowFailed, failed
 from chainlang.runtime.ports.port import new_id
 from chainlang.runtime.retry import retried
@@ -118,11 +118,13 @@ class _StageRun:
             for number, reply in enumerate(replies):
                 if isinstance(reply, Completion):
                     asked.sink.finish(number, reply.samples)
-        came = iter(replies)
+        came = zip(replies, (one.messages for one in asked.requests), strict=True)
         return [
             made
             for index, samples in enumerate(ranges)
-            for made in self.made(samples, unmade[index] if index in unmade else next(came))
+            for made in self.made(
+                samples, *((unmade[index], ()) if index in unmade else next(came))
+            )
         ]
 
     def request(self, samples: _SampleRange) -> Request:
@@ -164,9 +166,12 @@ class _StageRun:
         return choices(self.step.stage, samples.start)
 
     def made(
-        self, samples: _SampleRange, reply: Completion | Failure | StageError
+        self,
+        samples: _SampleRange,
+        reply: Completion | Failure | StageError,
+        prompt: tuple[Message, ...],
     ) -> Iterator[_SampleOutcome]:
-        """Yield each sample of a reply."""
+        """Yield each sample of a reply to a prompt."""
         if not isinstance(reply, Completion):
             error = StageError.of(reply) if isinstance(reply, Failure) else reply
             for number in range(samples.first, samples.first + samples.count):
@@ -176,7 +181,7 @@ class _StageRun:
         made: Candidate | StageError
         for number, sample in enumerate(reply.samples, samples.first):
             try:
-                made = candidate_of(stage, samples.start, read, sample, samples.place)
+                made = candidate_of(stage, samples.start, read, sample, samples.place, prompt)
             except StageError as error:
                 made = error
             yield _SampleOutcome(

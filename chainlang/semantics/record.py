@@ -10,7 +10,7 @@ from typing import Any, assert_never
 from attrs import evolve, field, frozen
 
 from chainlang.diagnostics.suggest import suggest
-from chainlang.protocol.messages import TopLogprobs
+from chainlang.protocol.messages import Message, TopLogprobs
 from chainlang.semantics.events import Event
 from chainlang.semantics.origin import NOWHERE, Origin
 from chainlang.semantics.row_failure import RowFailure
@@ -76,6 +76,12 @@ class Candidate:
     engine does not say."""
     choices: Mapping[str, float] = field(default=NO_CHOICES, kw_only=True, hash=False, repr=False)
     """With ``choices=true``, the probability of each answer that its type allows."""
+    messages: tuple[Message, ...] = field(default=(), kw_only=True, repr=False)
+    """Messages that its model was sent; empty if it is not from a model."""
+    conversation: tuple[Message, ...] = field(default=(), kw_only=True, repr=False)
+    """Messages that an op with ``continues=true`` goes on from: those that its model was sent, and
+    its reply. One that a stage or a vote has picked keeps those that it had; empty if it is not
+    from a model."""
 
     @property
     def logprob(self) -> float | None:

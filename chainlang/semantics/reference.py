@@ -329,7 +329,7 @@ class _Interpreter:
             raise StageError.of(reply)
         sample = reply.samples[0]
         events += noted(stage, sample, place, number)
-        return candidate_of(stage, record, read, sample, place)
+        return candidate_of(stage, record, read, sample, place, request.messages)
 
     def call(
         self, function: UserFunction, record: Record, place: Place, tries: RetryPolicy

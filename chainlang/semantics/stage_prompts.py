@@ -15,6 +15,7 @@ from chainlang.semantics.prompts import RenderError, absent, render
 from chainlang.semantics.record import Candidate, Record
 from chainlang.semantics.stage_error import StageError
 from chainlang.semantics.stages import Meaning
+from chainlang.semantics.template_values import as_text
 from chainlang.semantics.turns import conversation, pictures
 
 
@@ -30,7 +31,18 @@ def messages(
     if candidate is not None:
         values = {**values, "candidate": candidate.view()}
     with _filling(stage, record, values):
-        return filled(stage, values, seed)
+        begun: tuple[Message, ...] = ()
+        if stage.continues and candidate is not None:
+            begun = candidate.conversation or _begun(record, values, candidate)
+        return filled(stage, values, seed, begun)
+
+
+def _begun(record: Record, values: Mapping[str, Any], candidate: Candidate) -> tuple[Message, ...]:
+    """Return the conversation of a candidate that is from no model: the query, and its answer."""
+    if "query" not in values:
+        raise RenderError(_missing("query", record))
+    query = Message("user", as_text(values["query"]))
+    return (query, Message("assistant", as_text(candidate.answer)))
 
 
 def prefix(stage: Meaning, record: Record, candidate: Candidate | None) -> str:
@@ -56,19 +68,26 @@ def _filling(stage: Meaning, record: Record, values: Mapping[str, Any]) -> Itera
         raise StageError(f"the prompt can't be filled in: {why}", "prompt") from error
 
 
-def filled(stage: Meaning, values: Mapping[str, Any], seed: int = 0) -> tuple[Message, ...]:
-    """Return the prompt of a stage for given values. Raises `RenderError`."""
+def filled(
+    stage: Meaning, values: Mapping[str, Any], seed: int = 0, begun: tuple[Message, ...] = ()
+) -> tuple[Message, ...]:
+    """Return the prompt of a stage for given values, as the next turn of a conversation.
+
+    Its own system text replaces that of the conversation. Raises `RenderError`.
+    """
     if stage.fresh:
         values = {**values, "candidates": []}
     user = Message("user", render(stage.user, values))
     if stage.images is not None:
         user = evolve(user, images=pictures(evaluate(stage.images, values)))
     if stage.system is None and stage.messages is None and stage.examples is None:
-        return (user,)
+        return (*begun, user)
     system = () if stage.system is None else (Message("system", render(stage.system, values)),)
     before = () if stage.messages is None else conversation(evaluate(stage.messages, values))
     shown = () if stage.examples is None else stage.examples.chosen(user, seed)
-    return (*system, *shown, *before, user)
+    if system and begun and begun[0].role == "system":
+        begun = begun[1:]
+    return (*system, *shown, *before, *begun, user)
 
 
 def _missing(name: str, record: Record) -> str:

@@ -21,7 +21,7 @@ from chainlang.ir.builtins import Kind
 from chainlang.ir.declarations import Item, Op
 from chainlang.ir.nodes import Function, Stage
 from chainlang.ir.tables import plain
-from chainlang.protocol.messages import Role, Sample, Sampling
+from chainlang.protocol.messages import Message, Role, Sample, Sampling
 from chainlang.protocol.template_args import canonical
 from chainlang.semantics.bindings import NOTHING, Bound, normalizer
 from chainlang.semantics.examples import Examples, examples_of
@@ -66,6 +66,8 @@ class Meaning:
     keeps_cut: bool = False
     """Whether a reply that was cut is a candidate; otherwise it is a failed sample."""
     fresh: bool = False
+    continues: bool = False
+    """Whether its prompt follows the messages that its candidate is from, and the reply."""
     template_args: str = ""
     """Arguments of the chat template besides those of the model, as JSON."""
     thinking_tokens: int | None = None
@@ -99,8 +101,8 @@ class Meaning:
     def roles(self) -> tuple[Role, ...]:
         """The roles of the messages of its prompts, with one turn of a conversation."""
         system: tuple[Role, ...] = () if self.system is None else ("system",)
-        has_turns = self.messages is not None or self.examples is not None
-        turn: tuple[Role, ...] = ("user", "assistant") if has_turns else ()
+        earlier = (self.messages is not None, self.examples is not None, self.continues)
+        turn: tuple[Role, ...] = ("user", "assistant") if any(earlier) else ()
         return (*system, *turn, "user")
 
     @property
@@ -109,7 +111,7 @@ class Meaning:
         own = variables(self.user) | variables(self.system or "") | variables(self.prefix)
         for one in (self.messages, self.images):
             own = own if one is None else own | names(one)
-        return own
+        return own | {"candidate"} if self.continues else own
 
     def form(self, candidates: int, row: Mapping[str, Any]) -> Form | None:
         """Return the form of a reply to `candidates` candidates of a row; None for free text.
@@ -172,6 +174,7 @@ def meaning(
         need=settings.get("need"),
         keeps_cut=settings.get("cut") == "keep",
         fresh=settings.get("fresh", False),
+        continues=settings.get("continues", False),
         template_args=canonical(plain(settings.get("template_args")) or {}),
         thinking_tokens=settings.get("thinking_tokens"),
         logprobs=bool(logprobs),
@@ -236,10 +239,15 @@ def _form(stage: Meaning, record: Record) -> Form | None:
     return stage.replies.form(len(record.candidates), record.values if stage.replies.lists else {})
 
 
-def candidate_of(
-    stage: Meaning, record: Record, read: Candidate | None, sample: Sample, place: Place
+def candidate_of(  # noqa: PLR0917
+    stage: Meaning,
+    record: Record,
+    read: Candidate | None,
+    sample: Sample,
+    place: Place,
+    prompt: tuple[Message, ...] = (),
 ) -> Candidate:
-    """Return the candidate of a sample.
+    """Return the candidate of a sample; `prompt` has the messages that its model was sent.
 
     Raises `StageError` if its reply was refused, was cut, or does not fit its type.
     """
@@ -260,6 +268,12 @@ def candidate_of(
         top_logprobs=sample.top_logprobs,
         stop=sample.stop,
         choices=_weights(stage, record, read, sample) if sample.labels else NO_CHOICES,
+        messages=prompt,
+        conversation=(
+            (*prompt, Message("assistant", sample.text))
+            if stage.choose is None
+            else record.candidates[fields[stage.choose] - 1].conversation
+        ),
     )
 
 

@@ -117,7 +117,7 @@ def test_a_share_is_one_of_the_samples_of_all_candidates() -> None:
     def answers(request: Request, index: int) -> str:
         if request.schema is None:
             return str(index)
-        return "no JSON" if "2" in request.messages[-1].text else VERDICT
+        return "no JSON" if request.messages[-2].text == "2" else VERDICT
 
     result = chain("4:E >> V(need=0.75)")("How many?", engine=FakeEngine(answers=answers))
     assert (len(result.candidates), kinds(result)) == (3, [("need", 0)])

@@ -87,7 +87,7 @@ def test_a_row_that_fails_raises_when_asked_alone_and_comes_out_of_map() -> None
     qa = chain("E >> V")
 
     def answer(request: Request, index: int) -> str | None:
-        return "no JSON" if request.schema and "bad" in request.messages[-1].text else None
+        return "no JSON" if request.schema and "bad" in request.messages[0].text else None
 
     engine = FakeEngine(answers=answer)
     with pytest.raises(RowError, match=r"V failed: sample 0: .*Invalid JSON") as caught:
@@ -122,11 +122,14 @@ def test_enough_samples_are_enough() -> None:
 
 def test_a_verifier_revises_what_is_incorrect() -> None:
     verdicts = {
-        "Answer: good": '{"explanation": "", "verdict": "correct", "revised_answer": null}',
-        "Answer: bad": '{"explanation": "", "verdict": "incorrect", "revised_answer": "better"}',
-        "q": ["good", "bad"],
+        "good": '{"explanation": "", "verdict": "correct", "revised_answer": null}',
+        "bad": '{"explanation": "", "verdict": "incorrect", "revised_answer": "better"}',
     }
-    result = chain("2:E >> V")("q", engine=FakeEngine(answers=verdicts))
+
+    def answer(request: Request, index: int) -> str:
+        return verdicts[request.messages[1].text] if request.schema else ("good", "bad")[index]
+
+    result = chain("2:E >> V")("q", engine=FakeEngine(answers=answer))
     assert [one.answer for one in result.candidates] == ["good", "better"]
     assert result["verdict"] == "correct"
 

@@ -73,6 +73,18 @@ def answers(request: Any, index: int) -> str | None:
     return "no JSON either" if number % 3 == 0 else None
 
 
+VERIFIER = '''
+op V : map -> { explanation: str, verdict: "correct" | "incorrect", revised_answer: str? } {
+  temperature = 0
+  user = """Question: {{ query }}
+Answer: {{ candidate.answer }}
+Verify this answer: explain, give a verdict, and revise it if it is incorrect."""
+  answer = """revised_answer if verdict == 'incorrect' and revised_answer is not none
+    else candidate.answer"""
+}'''
+"""`V` as the releases had it that wrote the files: a prompt that changes changes keys."""
+
+
 def shout(answer: str) -> str:
     """Return an answer, louder."""
     return f"{answer}!"

@@ -10,16 +10,26 @@ from typing import Any
 import pytest
 from attrs import evolve
 
+from chainlang.notation import parse_file, source
 from chainlang.protocol.messages import Message, Request, Sampling
 from chainlang.runtime.ports.sample_keys import format_1, format_2
+from chainlang.semantics.prelude import prelude
 from chainlang.semantics.seeds import Place, row_id, seed
 from chainlang.session.sample_cache import close_caches
 from tests.crash.reference import samples
-from tests.store.formats import FIXTURES, ROWS, SETTINGS, Engine, panel, run
+from tests.store.formats import FIXTURES, ROWS, SETTINGS, VERIFIER, Engine, panel, run
 from tests.store.test_folder import files
 
 FORMAT, FORMAT_2 = FIXTURES / "1", FIXTURES / "2"
 KEYS_1, KEYS_2 = (form(Engine().fingerprint) for form in (format_1, format_2))
+
+
+@pytest.fixture(autouse=True)
+def _earlier_verifier(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give `V` the prompt that it had."""
+    (verifier,) = parse_file(source(VERIFIER, "prelude.chain")).node.items
+    ops = {**prelude(), "V": verifier}
+    monkeypatch.setattr("chainlang.semantics.stages.prelude", lambda: ops)
 
 
 def tables(path: Path) -> dict[str, Any]:

@@ -47,6 +47,10 @@ def layout(request: Request, prompts: Prompts, context: int) -> Layout | Failure
             held = constraint(request.schema, prompts, lenient=request.lenient)
         except ValueError as error:
             return Failure(request.id, "constraint", str(error))
+    if any(message.images for message in request.messages):
+        return Failure(
+            request.id, "refused", "the vllm engine takes no images, and a turn has some"
+        )
     if (least := prompts.min_tokens(request.messages)) >= context:
         what = f"the prompt has at least {least} tokens, the context {context}"
         return Failure(request.id, "context", what)
