@@ -27,6 +27,23 @@ from chainlang.diagnostics.diagnostic import Diagnostic, Kind, in_order
 from chainlang.diagnostics.render import render
 from chainlang.diagnostics.source import Span
 
+__all__ = [
+    "ChainlangError",
+    "ChainlangWarning",
+    "DiskError",
+    "DocumentError",
+    "EngineError",
+    "LimitError",
+    "MeaningError",
+    "NotationError",
+    "OperandError",
+    "RowError",
+    "SettingError",
+    "SourceError",
+    "StopError",
+    "VerifyError",
+]
+
 
 class ChainlangError(Exception):
     """Base class of all errors that chainlang raises on purpose.

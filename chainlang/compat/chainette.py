@@ -25,6 +25,8 @@ from chainlang.notation.literals import print_literal
 from chainlang.semantics.prompts import variables
 from chainlang.semantics.record import Candidate, Part
 
+__all__ = ["Branch", "Chain", "Step", "apply", "register_engine"]
+
 SamplingParams = dict[str, Any]  # sampling options of a step, as keywords
 _REGISTERED: dict[str, tuple[Item, ...]] = {}
 Node: TypeAlias = "Step | ApplyNode | list[Branch]"

@@ -26,6 +26,8 @@ from chainlang.session.rows import rows_of
 from chainlang.session.session import analyzed
 from chainlang.settings import MapSettings
 
+__all__ = ["Explanation"]
+
 
 @frozen(repr=False)
 class Explanation:

@@ -43,6 +43,8 @@ from chainlang.store.output import read
 from chainlang.store.retry_failed import redrawn
 from chainlang.store.stage_tables import StageTables
 
+__all__ = ["Interrupted", "Summary"]
+
 _GO_ON = "finished samples are saved; re-run the same command to resume, with a new budget"
 _WAIT = "to wait longer before the run stops: --patience 3600, in Python patience=3600"
 

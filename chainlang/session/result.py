@@ -27,6 +27,8 @@ from chainlang.semantics.record import (
 )
 from chainlang.semantics.row_failure import RowFailure
 
+__all__ = ["Result"]
+
 
 @frozen(repr=False)
 class Result:

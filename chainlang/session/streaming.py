@@ -29,6 +29,8 @@ from chainlang.session.result import Result, result_of
 from chainlang.session.rows import start_of
 from chainlang.settings import RowSettings
 
+__all__ = ["Stream"]
+
 Done: TypeAlias = Outcome | BaseException
 Returned = TypeVar("Returned", bound=Result | None)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import subprocess
 import sys
@@ -47,6 +48,34 @@ def test_no_page_has_a_dead_link(site: Path) -> None:
             if not to.exists() or (to in places and anchor and unquote(anchor) not in places[to]):
                 dead.append((str(path.relative_to(site)), link))
     assert not dead
+
+
+@pytest.mark.slow
+def test_public_names_are_documented_and_documented_names_are_public(site: Path) -> None:
+    """A module of which the page of the API shows a name is public; `__all__` has its names."""
+    text = (site / "api.html").read_text(encoding="utf-8")
+    shown: dict[str, set[str]] = {"chainlang": set()}
+    for place in re.findall(r' id="(chainlang\.[\w.]+)"', text):
+        module, name = parted(place)
+        shown.setdefault(module, set()).add(name.partition(".")[0])
+    public = {one: set(importlib.import_module(one).__all__) for one in shown}
+    public["chainlang.errors"] -= public["chainlang"]
+    assert shown == public
+
+
+def parted(place: str) -> tuple[str, str]:
+    """Return the module of a name, the longest that can be imported, and what follows it."""
+    module = place
+    while find(module) is None:
+        module = module.rpartition(".")[0]
+    return module, place.removeprefix(f"{module}.")
+
+
+def find(module: str) -> object:
+    try:
+        return importlib.util.find_spec(module)
+    except ModuleNotFoundError:
+        return None
 
 
 @pytest.mark.slow

@@ -35,6 +35,8 @@ from chainlang.protocol.reasoning_tags import REASONING_TAGS
 from chainlang.protocol.secret import Secret
 from chainlang.protocol.template_args import canonical, fault
 
+__all__ = ["OpenAIEngine"]
+
 _STEP = 0.05  # seconds that `step` waits for something to finish
 
 

@@ -50,6 +50,8 @@ from chainlang.protocol.messages import (
 )
 from chainlang.protocol.template_args import fault
 
+__all__ = ["VllmEngine"]
+
 _WAIT = 0.5  # seconds that a finished request may wait for others in a step
 _FINISHES: dict[str, Finish] = {"stop": "stop", "length": "length"}
 
