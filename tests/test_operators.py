@@ -392,12 +392,15 @@ def test_ops_travel_with_the_chains_that_use_them() -> None:
 # ---------------------------------------------------------------- shown
 
 
-def test_a_notebook_is_given_a_flowchart() -> None:
+def test_a_notebook_is_given_a_picture() -> None:
     shown = (E("tiny", 3) >> M)._repr_mimebundle_(include=None, exclude=None)
     assert shown["text/plain"] == 'E("tiny", 3) >> M'
-    assert shown["text/vnd.mermaid"].startswith("flowchart LR\n")
+    assert shown["image/svg+xml"] == (E("tiny", 3) >> M).svg()
+    assert shown.keys() == {"text/plain", "image/svg+xml"}, "JupyterLab prefers Mermaid to SVG"
+    assert "<svg" in E._repr_mimebundle_()["image/svg+xml"]
     declared = op("ask", user="{{ query }}") >> M
-    assert "ask" in declared._repr_mimebundle_()["text/vnd.mermaid"]
+    assert ">ask<" in declared.svg()
+    assert "ask" in declared.mermaid()
 
 
 def test_what_operators_build_is_warned_of_when_it_runs() -> None:

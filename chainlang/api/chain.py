@@ -15,6 +15,7 @@ from attrs import evolve, field, frozen
 from chainlang.analysis.check_file import MAIN
 from chainlang.analysis.memo import Memo
 from chainlang.analysis.program import Program, check, from_document, read
+from chainlang.api.pictures import Pictures
 from chainlang.api.run_methods import RunMethods
 from chainlang.datatypes.check_types import declared_types
 from chainlang.datatypes.from_python import misfit
@@ -25,7 +26,6 @@ from chainlang.ir import build
 from chainlang.ir.declarations import Definition, File, Input, Item, PythonType, TypeDef
 from chainlang.ir.json import to_json
 from chainlang.ir.nodes import Branch, Expr, Function, Join, Named, Repeat, Stage, Then
-from chainlang.ir.render import mermaid
 from chainlang.ir.verify import is_name
 from chainlang.ir.visit import measure
 from chainlang.limits import counted, current
@@ -35,7 +35,7 @@ from chainlang.semantics.bindings import NOTHING, Bound, together, unbound, unus
 from chainlang.semantics.functions import UserFunction
 
 
-class Operand:
+class Operand(Pictures):
     """Base class of the operands of the operators: `Chain`, and stage types such as ``E``."""
 
     __slots__ = ()
@@ -46,6 +46,11 @@ class Operand:
     def as_chain(self) -> Chain:
         """Return the operand as a chain."""
         raise NotImplementedError
+
+    def drawing(self) -> tuple[Expr, tuple[Item, ...]]:
+        """Return the body and the declarations of the operand's chain."""
+        chain = self.as_chain()
+        return chain.body, chain.items
 
     def __rshift__(self, other: ChainLike) -> Chain:
         return _operate(Then, self, other)
@@ -264,11 +269,6 @@ class Chain(Operand, RunMethods):
         text = unparse(self.body, "call")
         # A bare name would be the type and not the chain.
         return text + "()" if isinstance(self.body, Stage) and is_name(text) else text
-
-    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
-        """Representations for notebooks: a Mermaid flowchart, which JupyterLab draws, and text."""
-        drawn = mermaid(self.file if self.items else self.body)
-        return {"text/plain": repr(self), "text/vnd.mermaid": drawn}
 
 
 def lift(value: object, beside: Iterable[Item] = ()) -> Chain:

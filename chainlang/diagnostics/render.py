@@ -88,9 +88,9 @@ def _excerpt(span: Span) -> tuple[str, str]:
         stop = min(stop, max(right, span.start + 1))
     before, marked = text[left : span.start], text[span.start : stop]
     prefix, suffix = "…" * (left > start), "…" * (right < end)
-    carets = max(_columns(visible(marked.rstrip("\n"))), 1)
+    carets = max(columns(visible(marked.rstrip("\n"))), 1)
     shown = prefix + visible(text[left:right]) + suffix
-    return shown, " " * _columns(prefix + visible(before)) + "^" * carets
+    return shown, " " * columns(prefix + visible(before)) + "^" * carets
 
 
 def visible(text: str) -> str:
@@ -157,7 +157,7 @@ def _picture(char: str) -> str:
     return "�" if unicodedata.category(char) != "Zs" else " "
 
 
-def _columns(text: str) -> int:
+def columns(text: str) -> int:
     """Return the width of a text in terminal columns."""
     if text.isascii():
         return len(text)

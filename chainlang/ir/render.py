@@ -101,7 +101,7 @@ def label(node: Drawn) -> str:
             words += [f"×{count}"] if count != 1 else []
             words += [_plain(model)] if model is not None else []
             words += [f"T={temperature:g}"] if temperature is not None else []
-            return "  ".join(words + _options(options))
+            return "  ".join(words + options_of(options))
         case Then():
             return "then"
         case Join():
@@ -115,7 +115,7 @@ def label(node: Drawn) -> str:
         case Function(name):
             return f"@{name}"
         case Combine(name, _, options):
-            return "  ".join([name, *_options(options)])
+            return "  ".join([name, *options_of(options)])
         case Named(name):
             return name
         case declarations.File():
@@ -151,7 +151,8 @@ def _fields(kind: declarations.Type) -> str:
     return f" ({', '.join(field.name for field in kind.fields)})"
 
 
-def _options(options: tuple[Option, ...]) -> list[str]:
+def options_of(options: tuple[Option, ...]) -> list[str]:
+    """Return the plain options of a stage or a combinator, each as text."""
     return [f"{option.name}={_shown(option.value)}" for option in options if is_plain(option.value)]
 
 

@@ -9,6 +9,8 @@ from attrs import field, frozen
 
 from chainlang.analysis.program import Program
 from chainlang.data import Extent
+from chainlang.display.page import page, preformatted
+from chainlang.display.svg import svg
 from chainlang.errors import error_of
 from chainlang.ir.nodes import Expr
 from chainlang.notation import unparse
@@ -43,6 +45,7 @@ class Explanation:
     """
 
     chain: str
+    program: Program
     compiled: Compiled
     estimate: Estimate
     """Predicted costs of the rows, or of any row if none are given."""
@@ -77,6 +80,11 @@ class Explanation:
         return "\n\n".join([self.chain.strip(), *filter(None, pages)])
 
     __repr__ = __str__
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        """Representations for notebooks: the page, below a picture of the chain."""
+        drawn = svg(self.program.body, self.program.items)
+        return {"text/plain": str(self), "text/html": page(drawn, preformatted(str(self)))}
 
     def _settings(self) -> Iterator[str]:
         """Yield the settings file in force, if there is one, and the settings that it gives."""
@@ -154,9 +162,10 @@ def explained(
     named = wanted(found.plan, program.items, settings)
     memory = memory_of(found.plan, named, settings)
 
-    def page(estimate: Estimate, actual: Actual | None = None) -> Explanation:
+    def explanation(estimate: Estimate, actual: Actual | None = None) -> Explanation:
         return Explanation(
             text,
+            program,
             found,
             estimate,
             actual,
@@ -171,11 +180,11 @@ def explained(
         hint = "give it rows: explain(rows, analyze=True); on the command line, -i rows.jsonl"
         raise error_of("setting", "there are no rows to analyze", hint)
     if rows is None:
-        return page(of_a_row(found))
+        return explanation(of_a_row(found))
     estimator = CostEstimator.of(found, named, settings)
     if not analyze:
         for _ in estimator.watch(rows_of(rows, program, settings, Extent())):
             pass
-        return page(estimator.estimate())
+        return explanation(estimator.estimate())
     costs = analyzed(program, rows, settings, estimator)
-    return page(costs.predicted, costs.actual)
+    return explanation(costs.predicted, costs.actual)

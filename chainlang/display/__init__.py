@@ -1,0 +1,1 @@
+"""Displays: pictures of chains, pages of results, and the progress of a run."""
