@@ -1,7 +1,8 @@
 """The long run: every law, fuzz, kill and chaos test at full counts, and a page of what it found.
 
-`python -m tests.soak [--scale 0.1] [--seed SEED] [SUITE ...]` writes `docs/soak.md`. A suite that
-fails does not end the run; the status is 1 if one did.
+`python -m tests.soak [--scale 0.1] [--seed SEED] [SUITE[@SCALE] ...]` writes `docs/soak.md`. A
+suite has the scale of the run, or one of its own: `kills@0.01`. One that fails does not end the
+run; the status is 1 if one did.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "soak.md"
@@ -57,6 +58,7 @@ class Result:
 
     name: str
     command: str
+    scale: float
     status: int
     seconds: float
     output: str
@@ -80,24 +82,42 @@ def _crash(what: str, count: int | None = None, *more: str) -> Callable[[Size], 
     return arguments
 
 
+def _laws(*arguments: str) -> Callable[[Size], list[str]]:
+    """Return the arguments of pytest for laws."""
+    return lambda size: [
+        *("pytest", "-q", "--hypothesis-profile=soak", f"--hypothesis-seed={size.number}"),
+        *arguments,
+    ]
+
+
+ALONE = {
+    "hash seeds": ("three hash seeds give the same bytes, of 2,000 values", "hash_seeds"),
+    "failures": ("a failure keeps the identity of its row, in 2,000 runs", "bad_rows"),
+    "counts": ("event counts equal what happened, in 2,000 chains each", "happened"),
+    "bounds": ("larger bounds resample what was cut, in 2,000 chains", "raised_bounds"),
+}
+"""Laws that are suites by themselves: what each tries, and its file."""
+_FILES_ALONE = {name: f"tests/laws/test_{file}.py" for name, (_, file) in ALONE.items()}
+
 SUITES: dict[str, Suite] = {
     "laws": Suite(
         "each law with 2,000 examples, each test over seeds with ten times as many",
-        lambda size: [
-            *("pytest", "-q", "-n", "auto", "--dist", "worksteal", "-m", "law and not vllm"),
-            *("--hypothesis-profile=soak", f"--hypothesis-seed={size.number}"),
-        ],
+        _laws(
+            *("-n", "auto", "--dist", "worksteal", "-m", "law and not vllm"),
+            *(f"--ignore={file}" for file in _FILES_ALONE.values()),
+        ),
     ),
+    **{
+        name: Suite(tries, _laws(_FILES_ALONE[name], "-m", "law"))
+        for name, (tries, _) in ALONE.items()
+    },
     "laws on vLLM": Suite(
         "the same, of what needs vLLM",
-        lambda size: [
-            *("pytest", "-q", "-m", "law and vllm and not real"),
-            *("--hypothesis-profile=soak", f"--hypothesis-seed={size.number}"),
-        ],
+        _laws("-m", "law and vllm and not real"),
     ),
     "real model": Suite(
         "12 chains and 200 questions on a real model, and its demo",
-        lambda size: ["pytest", "-q", "-m", "law and real", "--hypothesis-profile=soak"],
+        _laws("-m", "law and real"),
     ),
     "fuzz": Suite(
         "1,000,000 mutated inputs into each entry",
@@ -141,7 +161,8 @@ def run(name: str, size: Size) -> Result:
             check=False,
         )
     output = path.read_text(encoding="utf-8", errors="replace")
-    result = Result(name, shown, done.returncode, time.monotonic() - started, output)
+    seconds = time.monotonic() - started
+    result = Result(name, shown, size.scale, done.returncode, seconds, output)
     print(f"  {'failed' if result.status else 'ok'}: {result.last_line}", flush=True)
     return result
 
@@ -154,7 +175,8 @@ def page(results: Iterable[Result], size: Size, commit: str) -> Iterable[str]:
     yield "# The long run"
     yield ""
     yield "`make soak` writes this page: every law, fuzz, kill and chaos test, at `SCALE` times its"
-    yield "full counts. `SCALE=0.01 make soak` takes minutes, `SCALE=1` some hours on two cores."
+    yield "full counts. `SCALE=0.01 make soak` takes minutes, `SCALE=1` some hours on two cores. A"
+    yield "suite may have a scale of its own: `make soak SUITES=kills@0.1`."
     yield ""
     yield "| commit | date | seed | scale | machine | minutes | suites failed |"
     yield "|---|---|---|---|---|---|---|"
@@ -163,13 +185,13 @@ def page(results: Iterable[Result], size: Size, commit: str) -> Iterable[str]:
     sums = (f"{size.scale:g}", machine, f"{minutes:.1f}", f"{len(failed)} of {len(results)}")
     yield f"| {' | '.join((*cells, *sums))} |"
     yield ""
-    yield "| suite | tries at full counts | what it counted | minutes | |"
-    yield "|---|---|---|---|---|"
+    yield "| suite | tries at full counts | scale | what it counted | minutes | |"
+    yield "|---|---|---|---|---|---|"
     for one in results:
         told = one.last_line.replace("|", "\\|")
         end = "failed" if one.status else "ok"
-        minutes = one.seconds / 60
-        yield f"| {one.name} | {SUITES[one.name].tries} | {told} | {minutes:.1f} | {end} |"
+        counted = f"{SUITES[one.name].tries} | {one.scale:g} | {told}"
+        yield f"| {one.name} | {counted} | {one.seconds / 60:.1f} | {end} |"
     for one in failed:
         yield ""
         yield f"## {one.name} failed"
@@ -194,18 +216,25 @@ def commit() -> str:
 def main() -> int:
     """Run the suites one after another and write the page; 1 if one failed."""
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
-    parser.add_argument("suites", nargs="*", metavar="SUITE", help=", ".join(SUITES))
+    parser.add_argument("suites", nargs="*", metavar="SUITE[@SCALE]", help=", ".join(SUITES))
     parser.add_argument("--scale", type=float, default=1.0, help="how many times the full counts")
     parser.add_argument("--seed", default=None, help="hexadecimal: repeat the run that had it")
     parser.add_argument("--page", type=Path, default=PAGE, help="where to write the report")
     options = parser.parse_args()
-    if unknown := set(options.suites) - SUITES.keys():
-        parser.error(f"unknown suites: {', '.join(sorted(unknown))}")
     size = Size(options.scale, options.seed or secrets.token_hex(4))
+    chosen = []
+    for given in options.suites or SUITES:
+        name, _, scale = given.partition("@")
+        if name not in SUITES:
+            parser.error(f"unknown suite: {name}")
+        try:
+            chosen.append((name, evolve(size, scale=float(scale)) if scale else size))
+        except ValueError:
+            parser.error(f"a scale is a number, not {scale!r}")
     print(f"seed {size.seed}, scale {size.scale:g}", flush=True)
     results, tested = list[Result](), commit()  # before the page is written
-    for name in options.suites or SUITES:
-        results.append(run(name, size))
+    for name, its in chosen:
+        results.append(run(name, its))
         options.page.write_text("\n".join(page(results, size, tested)) + "\n", encoding="utf-8")
     return int(any(one.status for one in results))
 

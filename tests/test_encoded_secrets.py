@@ -22,6 +22,7 @@ from tests.engines.server import Answer, Server, as_json, echo, error, in_turn
 from tests.engines.test_openai import ask, finish, policy
 from tests.laws import law
 
+HERE = str(Path(__file__).parent)
 KEY = "sk-canary-7f3a9c51e2/+=d84b06"
 WAYS: dict[str, Callable[[str], str]] = {
     "as it is": str,
@@ -81,7 +82,7 @@ def frames(raised: BaseException) -> str:
         stack = traceback.TracebackException.from_exception(found, capture_locals=True).stack
         shown += f"{found!r} {found}"
         shown += "".join(
-            f"{frame.filename} {frame.locals}" for frame in stack if "/tests/" not in frame.filename
+            f"{frame.filename} {frame.locals}" for frame in stack if HERE not in frame.filename
         )
         found = found.__cause__ or found.__context__
     return shown

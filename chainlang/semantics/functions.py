@@ -23,7 +23,7 @@ from chainlang.semantics.not_json import NotJson, reason
 from chainlang.semantics.own_values import hold, own, own_candidate, own_part
 from chainlang.semantics.record import Candidate, Part, Record
 from chainlang.semantics.seeds import Place
-from chainlang.semantics.stage_error import StageError
+from chainlang.semantics.stage_error import StageError, no_candidates
 from chainlang.semantics.template_values import View
 
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ class UserFunction:
         if self.kind == "generate":
             return ((),)
         if not record.candidates:
-            raise StageError("it needs candidates, but nothing comes before it", "input")
+            raise no_candidates("it")
         if self.kind == "fold":
             return (record.candidates,)
         return tuple((one,) for one in record.candidates)

@@ -52,3 +52,9 @@ class StageError(Exception):
     def of(cls, failure: Failure) -> StageError:
         """Return the error of a failed request."""
         return cls(failure.message, failure.kind, transient=failure.transient)
+
+
+def no_candidates(stage: str) -> StageError:
+    """Return the error of a stage, by its name, that reads candidates where there are none."""
+    why = "nothing comes before it, or a function or an empty list left none"
+    return StageError(f"{stage} needs candidates, and there are none: {why}", "input")

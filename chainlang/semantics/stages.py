@@ -32,7 +32,7 @@ from chainlang.semantics.record import NO_CHOICES, Candidate, Record
 from chainlang.semantics.reply_forms import ReplyForms
 from chainlang.semantics.sampling import demands, most_tokens, sampling_of
 from chainlang.semantics.seeds import Place
-from chainlang.semantics.stage_error import StageError
+from chainlang.semantics.stage_error import StageError, no_candidates
 from chainlang.semantics.voting import ANSWERS, Counting, vote
 from chainlang.tiny import NAME as TINY
 
@@ -194,10 +194,7 @@ def readings(stage: Meaning, record: Record) -> tuple[Candidate | None, ...]:
     Raises `StageError` if a fold or a map has no candidates.
     """
     if stage.kind != "generate" and not record.candidates:
-        raise StageError(
-            f"{stage.name} needs candidates, but nothing comes before it: write E >> {stage.name}",
-            "input",
-        )
+        raise no_candidates(stage.name)
     return record.candidates if stage.kind == "map" else (None,)
 
 
@@ -386,7 +383,7 @@ def voted(stage: Vote, record: Record) -> tuple[Candidate, ...]:
     Raises `StageError` if there are no candidates, or one lacks the field that is counted.
     """
     if not record.candidates:
-        raise StageError("M needs candidates, but nothing comes before it: write E >> M", "input")
+        raise no_candidates("M")
     try:
         return (vote(record.candidates, stage.how),)
     except KeyError as error:

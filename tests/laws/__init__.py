@@ -17,13 +17,19 @@ CI = 200
 """The examples of the profile `ci`, which a test's own numbers refer to."""
 
 
-def law(*given_by: SearchStrategy[Any], share: int = 1) -> Callable[[Test], Test]:
+def law(
+    *given_by: SearchStrategy[Any], share: int = 1, ci: int | None = None
+) -> Callable[[Test], Test]:
     """Make a test a law: it holds for everything that the strategies give.
 
-    `share` divides the examples of the profile: for a law whose one example costs as much as many,
-    or which is so shallow that many examples say no more than a few.
+    `share` divides the examples of each profile: for a law whose one example costs as much as many.
+    `ci` is the number of examples of the profile `ci`, if it is not the share: for a law which is
+    so shallow that many examples say no more than a few, or which only the soak can try in full.
     """
-    chosen = settings(max_examples=max(1, settings().max_examples // share))
+    examples = max(1, settings().max_examples // share)
+    if ci is not None and settings().max_examples == CI:
+        examples = ci
+    chosen = settings(max_examples=examples)
     return lambda test: pytest.mark.law(chosen(given(*given_by)(test)))
 
 

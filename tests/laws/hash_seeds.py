@@ -97,14 +97,17 @@ def line(number: int) -> str:
     tagged = op("tagged", user="{{ query }}", returns=Tagged)
     chains = (
         E("m", 2) >> function("made", made) >> M >> shown,
-        tagged("m", 3) >> M >> shown,
-        tagged("m", 3) >> M(by="tags") >> shown,
+        tagged("m", 3, 0.7) >> M >> shown,
+        tagged("m", 3, 0.7) >> M(by="tags") >> shown,
     )
-    results = [one("q", engine=FakeEngine(answers=reply)) for one in chains]
-    found = [
-        (one.record.trace[-2].candidates[0].answer, dict(one.record.trace[-2].candidates[0].fields))
-        for one in results
-    ]
+    found: list[Any] = []
+    for one in chains:
+        (result,) = one.map(["q"], engine=FakeEngine(answers=reply))
+        if result.failure is not None:  # two values were None, which leaves no candidate
+            found.append(result.failure.message)
+            continue
+        voted = result.record.trace[-2].candidates[0]
+        found.append((voted.answer, dict(voted.fields)))
     return json.dumps([prompts, found])
 
 

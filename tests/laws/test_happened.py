@@ -292,7 +292,7 @@ def test_the_runtime_counts_what_happened(
         assert (counts, outcome.failure is None) == happened(node, outcome.row_id)
 
 
-@law(chains, share=20)
+@law(chains, ci=10)
 def test_the_summary_and_the_folder_count_what_happened(node: Expr) -> None:
     expected, failed = Counter[str](), 0
     for row in ROWS:

@@ -84,7 +84,8 @@ def test_a_fallback_of_which_all_parts_fail_says_why_each_did() -> None:
     assert result.failure is not None
     assert result.failure.stage == "M"
     assert result.failure.message == (
-        "M needs candidates, but nothing comes before it: write E >> M (before that: down; "
+        "M needs candidates, and there are none: nothing comes before it, or a function or an "
+        "empty list left none (before that: down; "
         "Invalid JSON: expected value at line 1 column 1)"
     )
 
