@@ -15,15 +15,17 @@ from typing import Any, NoReturn
 from attrs import evolve, field, frozen
 
 from chainlang.plan.interval import NONE, Range
-from chainlang.protocol.messages import Reader
+from chainlang.protocol.messages import Message, Reader
 from chainlang.semantics.expressions import names
 from chainlang.semantics.prompts import RenderError, looks_into
 from chainlang.semantics.record import Candidate, Record, part_view
 from chainlang.semantics.stage_error import StageError
-from chainlang.semantics.stage_prompts import filled
+from chainlang.semantics.stage_prompts import conversation_of, filled
 from chainlang.semantics.stages import Meaning
 from chainlang.semantics.template_values import View
 
+MOST_SOURCES = 16
+"""Maximum number of stages whose conversations are looked at."""
 MOST = 1000
 """Maximum number of candidates in a template that is rendered to measure it."""
 _CANDIDATES = frozenset({"candidates", "candidate"})
@@ -40,30 +42,42 @@ class AbstractCandidates:
     """The candidates themselves, if they come from the row."""
     tokens: int | None = None
     """Maximum number of tokens of a candidate; None if unknown."""
+    sources: tuple[Source, ...] | None = None
+    """Stages that the conversations of the candidates are from; None if unknown."""
 
     @staticmethod
     def of(candidates: tuple[Candidate, ...]) -> AbstractCandidates:
         """Return known candidates."""
-        return AbstractCandidates(Range.of(len(candidates)), candidates, None if candidates else 0)
+        if not candidates:
+            return AbstractCandidates(NONE, (), 0, ())
+        return AbstractCandidates(Range.of(len(candidates)), candidates)
 
     def __add__(self, other: AbstractCandidates) -> AbstractCandidates:
         both = self.known is not None and other.known is not None
         known = (*(self.known or ()), *(other.known or ())) if both else None
-        return AbstractCandidates(self.number + other.number, known, self._longest(other))
+        number, longest = self.number + other.number, self._longest(other)
+        return AbstractCandidates(number, known, longest, self._sources(other))
 
     def __or__(self, other: AbstractCandidates) -> AbstractCandidates:
         known = self.known if self.known == other.known else None
-        return AbstractCandidates(self.number | other.number, known, self._longest(other))
+        number, longest = self.number | other.number, self._longest(other)
+        return AbstractCandidates(number, known, longest, self._sources(other))
 
     def __mul__(self, times: Range) -> AbstractCandidates:
-        return AbstractCandidates(
-            self.number * times, None if self.known else self.known, self.tokens
-        )
+        known = None if self.known else self.known
+        return AbstractCandidates(self.number * times, known, self.tokens, self.sources)
 
     def _longest(self, other: AbstractCandidates) -> int | None:
         if self.tokens is None or other.tokens is None:
             return None
         return max(self.tokens, other.tokens)
+
+    def _sources(self, other: AbstractCandidates) -> tuple[Source, ...] | None:
+        if self.sources is None or other.sources is None:
+            return None
+        more = tuple(one for one in other.sources if one not in self.sources)
+        found = (*self.sources, *more)
+        return found if len(found) <= MOST_SOURCES else None
 
     def views(self, number: int) -> list[View]:
         """Return `number` candidates as template values."""
@@ -125,26 +139,65 @@ class AbstractRow:
         """Return the number of tokens of a prompt with unknown values."""
         context = None if reader.context is None else reader.context - 1
         anything = Range(0, context)
-        if self.row is None or looks_into(stage.user) or looks_into(stage.system or ""):
-            return anything
-        if stage.continues or stage.examples is not None:  # they are not known
-            return anything
-        for one in (stage.messages, stage.images):
-            if one is not None and not self.knows(names(one)):
-                return anything
         number = self.lot.number
         try:
-            own, _ = _measured(stage, self._values(stage, most=False), reader)
+            own = min(one for one, _ in self._measured(stage, reader, most=False))
             least = own if context is None else min(own, context)
             if number.most is None or number.most > MOST:
                 return Range(least, context)
-            own, said = _measured(stage, self._values(stage, most=True), reader)
+            each = self._measured(stage, reader, most=True)
         except (RenderError, StageError, ValueError):
             return anything
-        if said is None:
+        whole = [None if said is None else own + said for own, said in each]
+        if any(one is None for one in whole):
             return Range(least, context)
-        most = own + said if context is None else min(own + said, context)
+        most = max(one for one in whole if one is not None)
+        most = most if context is None else min(most, context)
         return Range(min(least, most), most)
+
+    def _measured(
+        self, stage: Meaning, reader: Reader, *, most: bool
+    ) -> list[tuple[int, int | None]]:
+        """Return what each possible prompt has of its own tokens, and the most of the replies.
+
+        Raises `ValueError` and what rendering raises if a prompt is not known.
+        """
+        form = stage.form(1, self._values(stage, most=most))  # all numbers have the same prefill
+        schema = form.schema if form else None
+        return [
+            _counted(one, reader, schema, stage.template_args)
+            for one in self.prompts(stage, most=most)
+        ]
+
+    def prompts(self, stage: Meaning, *, most: bool) -> list[tuple[Message, ...]]:
+        """Return the possible prompts of a stage, with a mark in place of each unknown value.
+
+        They have the maximum or minimum number of candidates. Raises `ValueError` and what
+        rendering raises if they are not known.
+        """
+        if self.row is None or looks_into(stage.user) or looks_into(stage.system or ""):
+            raise ValueError("a template depends on values")
+        if stage.examples is not None:
+            raise ValueError("which examples there are depends on the user message")
+        for one in (stage.messages, stage.images):
+            if one is not None and not self.knows(names(one)):
+                raise ValueError("the turns before are not known")
+        values = self._values(stage, most=most)
+        if not stage.continues:
+            return [filled(stage, values)]
+        return [filled(stage, values, 0, begun) for begun in self._conversations(most=most)]
+
+    def _conversations(self, *, most: bool) -> list[tuple[Message, ...]]:
+        """Return the possible conversations of a candidate. Raises as `prompts` does."""
+        if self.row is not None and self.lot.known is not None:
+            record = self.record()
+            return [conversation_of(record, record.values, one) for one in self.lot.known]
+        if self.lot.sources is None:
+            raise ValueError("the conversations are not known")
+        found = [one for source in self.lot.sources for one in source.conversations(most=most)]
+        if len(found) > MOST_SOURCES:
+            raise ValueError("there are too many conversations")
+        return found
 
     def _values(self, stage: Meaning, *, most: bool) -> Mapping[str, Any]:
         """Return the values of a template, with the maximum or minimum number of candidates."""
@@ -160,22 +213,38 @@ class AbstractRow:
         return {**found, **self.row.local}
 
 
+@frozen
+class Source:
+    """A stage that samples, and the row before it."""
+
+    stage: Meaning
+    before: AbstractRow
+
+    def conversations(self, *, most: bool) -> list[tuple[Message, ...]]:
+        """Return the possible conversations that end with a reply of the stage.
+
+        Raises as `AbstractRow.prompts` does.
+        """
+        reply = Message("assistant", str(_Unknown(self.stage.sampling.max_tokens)))
+        return [(*one, reply) for one in self.before.prompts(self.stage, most=most)]
+
+
 def _part(lot: AbstractCandidates, number: int) -> View:
     if lot.known is not None:
         return part_view(lot.known)
     return _AnyView(lot.tokens, candidates=lot.views(number))
 
 
-def _measured(stage: Meaning, values: Mapping[str, Any], reader: Reader) -> tuple[int, int | None]:
+def _counted(
+    messages: tuple[Message, ...], reader: Reader, schema: str | None, template_args: str
+) -> tuple[int, int | None]:
     """Return the number of a prompt's own tokens, and the maximum of the replies in it."""
     said: int | None = 0
-    messages = filled(stage, values)
     for message in messages:
         for tokens in _MARK.findall(message.text):
             said = None if said is None or not tokens else said + int(tokens)
     own = tuple(evolve(one, text=_MARK.sub("", one.text)) for one in messages)
-    form = stage.form(1, values)  # the schemas of all numbers have the same prefill
-    return len(reader.token_ids(own, form.schema if form else None, stage.template_args)), said
+    return len(reader.token_ids(own, schema, template_args)), said
 
 
 class _Unknown:

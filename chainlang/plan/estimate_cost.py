@@ -9,7 +9,7 @@ from typing import assert_never
 
 from attrs import evolve, field, frozen
 
-from chainlang.plan.abstract_row import AbstractCandidates, AbstractRow
+from chainlang.plan.abstract_row import AbstractCandidates, AbstractRow, Source
 from chainlang.plan.cost import Asked, Cost, Counts
 from chainlang.plan.interval import ANY, NONE, ONE, Range
 from chainlang.plan.steps import (
@@ -91,10 +91,10 @@ class _Walk:
                 more = (self.of(one, before).times(Range(0, 1)) for one in others)
                 each = [self.of(first, before), *more]
                 after = reduce(AbstractRow.beside, (one.after for one in each))
-                after = after.holding(AbstractCandidates(ONE, None, after.lot.tokens))
+                after = after.holding(_one_of(after.lot))
                 return evolve(reduce(Counts.then, each), after=after)
             case Count():
-                return Counts(before.holding(AbstractCandidates(ONE, None, before.lot.tokens)))
+                return Counts(before.holding(_one_of(before.lot)))
             case Call():  # it may return any number of candidates
                 return Counts(before.holding(AbstractCandidates(ANY)))
             case Sequence(steps) | Fused(steps):
@@ -174,7 +174,7 @@ class _Walk:
         left = Range(min(stage.needed(samples.least), samples.least), samples.most)
         once = ONE if prompts.least else Range(0, 1)
         return Counts(
-            before.holding(AbstractCandidates(left, None, _longest(stage, before.lot))),
+            before.holding(_drawn(stage, left, before)),
             {stage.model: cost},
             once,
             once * Range(0, stage.sampling.max_tokens),
@@ -186,7 +186,7 @@ class _Walk:
         stage = step.stage
         waves, drawn = Range(1, stage.count - least + 1), Range(least, stage.count)
         cost, each = self._cost(step, before, ONE, waves if step.together else drawn, drawn)
-        after = before.holding(AbstractCandidates(ONE, None, _longest(stage, before.lot)))
+        after = before.holding(_drawn(stage, ONE, before))
         way = waves * Range(0, stage.sampling.max_tokens)
         return Counts(after, {stage.model: cost}, waves, way, each)
 
@@ -242,6 +242,19 @@ def _room(stage: Meaning, prompt: int, reader: Reader) -> Range:
     """Return the number of tokens of a sample after a prompt; 0 if the prompt does not fit."""
     most, context = stage.sampling.max_tokens, reader.context
     return Range(0, most if context is None else max(0, min(most, context - prompt)))
+
+
+def _one_of(lot: AbstractCandidates) -> AbstractCandidates:
+    """Return one of some candidates."""
+    return AbstractCandidates(ONE, None, lot.tokens, None if lot.known else lot.sources)
+
+
+def _drawn(stage: Meaning, number: Range, before: AbstractRow) -> AbstractCandidates:
+    """Return the candidates of a stage. What it chooses has the conversation that it had."""
+    sources: tuple[Source, ...] | None = (Source(stage, before),)
+    if stage.choose is not None:
+        sources = None if before.lot.known else before.lot.sources
+    return AbstractCandidates(number, None, _longest(stage, before.lot), sources)
 
 
 def _longest(stage: Meaning, before: AbstractCandidates) -> int | None:

@@ -33,12 +33,19 @@ def messages(
     with _filling(stage, record, values):
         begun: tuple[Message, ...] = ()
         if stage.continues and candidate is not None:
-            begun = candidate.conversation or _begun(record, values, candidate)
+            begun = conversation_of(record, values, candidate)
         return filled(stage, values, seed, begun)
 
 
-def _begun(record: Record, values: Mapping[str, Any], candidate: Candidate) -> tuple[Message, ...]:
-    """Return the conversation of a candidate that is from no model: the query, and its answer."""
+def conversation_of(
+    record: Record, values: Mapping[str, Any], candidate: Candidate
+) -> tuple[Message, ...]:
+    """Return the conversation of a candidate; of one from no model the query, and its answer.
+
+    `values` are those of the prompt. Raises `RenderError` if there is no query.
+    """
+    if candidate.conversation:
+        return candidate.conversation
     if "query" not in values:
         raise RenderError(_missing("query", record))
     query = Message("user", as_text(values["query"]))

@@ -30,6 +30,8 @@ def answers(request: Request, index: int) -> str | Reply | None:
         return '{"mood":   "pos"}'
     if request.schema is not None and "choice" in request.schema:
         return '{"reasoning": "r", "choice": 2}'
+    if request.schema is not None and "verdict" in request.schema:
+        return None
     if request.schema is not None:
         return '{"reasoning": "r", "final_answer": "j"}'
     return Reply(f"a{len(request.messages)}.{index}", reasoning="hm")
@@ -89,7 +91,7 @@ def test_a_judge_is_continued_with_all_that_it_was_shown() -> None:
 def test_the_prompts_of_the_prelude_begin_with_the_query() -> None:
     for text in ("E", "E >> E", "E >> J", "2:E >> S", "E >> V"):
         (role, shown), *_ = prompt(text)
-        assert (role, shown[0]) == ("user", "q")
+        assert (role, shown[:1]) == ("user", "q")
     assert [role for role, _ in prompt("E >> V")] == ["user", "assistant", "user"]
 
 
@@ -134,3 +136,18 @@ def test_it_is_a_part_of_a_chain() -> None:
     made = load(text=f"{OPS}main = E >> again")
     assert Chain.from_json(made.to_json()) == made
     assert load(text=str(made)) == made
+
+
+@pytest.mark.parametrize(
+    "text", ["E >> again >> again", "2:E >> S >> again", "(E & mood) >> again"]
+)
+def test_predicted_prompt_tokens_count_the_conversation(text: str) -> None:
+    made = load(text=f"{OPS}main = {text}")
+    engine = FakeEngine(answers=answers)
+    found = made.explain([{"query": "And why is that so?"}], engine=engine, analyze=True)
+    (predicted,) = found.estimate.models.values()
+    assert found.actual is not None
+    (actual,) = found.actual.engines.values()
+    assert predicted.cost.prompt_tokens.most is not None
+    least, most = predicted.cost.prompt_tokens.least, predicted.cost.prompt_tokens.most
+    assert least <= actual.usage.prompt_tokens <= most < 20_000
