@@ -9,11 +9,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from pygments.lexers import get_lexer_by_name
-from pygments.lexers.special import TextLexer
-from pygments.util import ClassNotFound
-
 import chainlang
+from chainlang.notation.pygments_lexer import ChainLexer
 
 DOCS = Path(__file__).parent
 ROOT = DOCS.parent
@@ -27,6 +24,7 @@ html_show_copyright = html_show_sourcelink = html_copy_source = False
 myst_heading_anchors = 4
 myst_enable_extensions = ["colon_fence"]
 default_role = "code"  # single backquotes in docstrings
+suppress_warnings = ["misc.highlighting_failure"]  # chains that are refused may have any character
 autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
 python_use_unqualified_type_names = True
@@ -78,10 +76,7 @@ def included(app: Any, path: Path, docname: str, source: list[str]) -> None:
 
 
 def setup(app: Any) -> None:
-    """Connect the hooks; without an installed lexer, chains have no colours."""
+    """Connect the hooks, and the colours of chains."""
     app.connect("source-read", read)
     app.connect("include-read", included)
-    try:
-        get_lexer_by_name("chain")
-    except ClassNotFound:
-        app.add_lexer("chain", TextLexer)
+    app.add_lexer("chain", ChainLexer)

@@ -69,10 +69,21 @@ def test_every_block_is_of_a_kind_that_is_tested():
         assert known, block.id
 
 
-def run_python(document):
+class Writer(doctest.DocTestRunner):
+    """Runs examples, and keeps what they print where that is not what is shown."""
+
+    def __init__(self):
+        super().__init__(verbose=False, optionflags=FLAGS)
+        self.printed = []
+
+    def report_failure(self, out, test, example, got):
+        self.printed.append((test.lineno + example.lineno + 1, example, got))
+
+
+def run_python(document, *, update=False):
     """Run the Python blocks of a document, from top to bottom; return the session they share."""
     session, failures = {}, []
-    runner = doctest.DocTestRunner(verbose=False, optionflags=FLAGS)
+    runner = Writer() if update else doctest.DocTestRunner(verbose=False, optionflags=FLAGS)
     for block in BLOCKS:
         if block.document == document and block.info == "python":
             assert block.text.startswith(">>> "), f"{block.id}: show what it prints"
@@ -82,12 +93,19 @@ def run_python(document):
             runner.run(test, out=failures.append, clear_globs=False)
             session.update(test.globs)
     assert not failures, "".join(failures)
+    if update:
+        path = ROOT / document
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        for number, example, got in reversed(runner.printed):
+            begin = number - 1 + example.source.count("\n")
+            lines[begin : begin + example.want.count("\n")] = got.splitlines(keepends=True)
+        path.write_text("".join(lines), encoding="utf-8")
     return session
 
 
 @pytest.mark.parametrize("document", [name for name in DOCUMENTS if name not in ON_VLLM])
-def test_python_shows_what_it_prints(document, workspace):
-    run_python(document)
+def test_python_shows_what_it_prints(document, workspace, request):
+    run_python(document, update=request.config.getoption("--update"))
 
 
 @pytest.mark.slow
@@ -270,6 +288,18 @@ def test_paths_that_are_named_exist(document):
         r"`((?:chainlang|tests|grammar|examples|notebooks|benchmarks)/[\w./-]*)`", text
     ):
         assert (ROOT / path).exists(), path
+
+
+def test_tests_that_are_named_exist():
+    """A promise names the test that holds it, as in `tests/laws/test_json.py::test_name`."""
+    named = [
+        (document, *one)
+        for document in DOCUMENTS
+        for one in re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", (ROOT / document).read_text())
+    ]
+    assert len(named) > 20
+    for document, path, name in named:
+        assert f"def {name}(" in (ROOT / path).read_text(encoding="utf-8"), (document, path, name)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Pictures of the documents that are made from the code: each pass, as plans before and after it.
+"""Pictures of the documents that are made from the code: a chain, and plans around each pass.
 
 ``python -m tests.project.pictures`` writes them anew; a test checks that they are up to date.
 """
@@ -13,6 +13,7 @@ from pathlib import Path
 
 from attrs import evolve, frozen
 
+from chainlang import chain
 from chainlang.optimizer.registry import NAMES
 from chainlang.plan.render import render
 from chainlang.plan.steps import Fallback, Fork, Gather, Overlap, Plan, Route, Sequence, Step
@@ -22,6 +23,8 @@ from tests.optimizer.test_pass_cases import compile_case
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs" / "pictures"
+SHOWN = "(vote = 5:E:llama:0.7 >> M & E:qwen & E:phi) >> J:qwen"
+"""The chain in the picture of the README."""
 STACKED = (Gather, Overlap, Fork, Fallback, Route)
 """Steps whose parts are drawn one below the other; those of others follow each other."""
 
@@ -170,7 +173,8 @@ def page(drawn: Drawn, title: str) -> str:
 
 
 PICTURES: dict[Path, Callable[[], str]] = {
-    FOLDER / "passes" / f"{name}.svg": partial(picture, name) for name in NAMES
+    FOLDER / "chain.svg": chain(SHOWN).svg,
+    **{FOLDER / "passes" / f"{name}.svg": partial(picture, name) for name in NAMES},
 }
 
 

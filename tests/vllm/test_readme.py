@@ -10,5 +10,7 @@ from tests.test_docs import ON_VLLM, run_python
 
 
 @pytest.mark.parametrize("document", ON_VLLM)
-def test_python_shows_what_it_prints(document: str, workspace: Path) -> None:
-    run_python(document)
+def test_python_shows_what_it_prints(
+    document: str, workspace: Path, request: pytest.FixtureRequest
+) -> None:
+    run_python(document, update=request.config.getoption("--update"))
