@@ -98,11 +98,11 @@ class CallMethods:
         >>> qa("What is 17 + 25?", engine=FakeEngine(answers={"17 + 25": "42"})).answer
         '42'
         """
-        from chainlang.session.session import results
+        from chainlang.session.session import result
 
         program = self.program()
         row, settings = call_arguments(program, row, keywords)
-        return next(results(program, [row], settings), None)
+        return result(program, row, settings)
 
     @overload
     async def acall(
@@ -182,6 +182,7 @@ class CallMethods:
         /,
         *,
         stages: str | Collection[str] | None = ...,
+        sample: int | None = ...,
         on_error: Literal["skip"],
         **settings: Unpack[CallKeywords],
     ) -> Stream[Result | None]: ...
@@ -193,6 +194,7 @@ class CallMethods:
         /,
         *,
         stages: str | Collection[str] | None = ...,
+        sample: int | None = ...,
         on_error: Literal["raise", "collect"] = ...,
         **settings: Unpack[CallKeywords],
     ) -> Stream[Result]: ...
@@ -203,6 +205,7 @@ class CallMethods:
         /,
         *,
         stages: str | Collection[str] | None = ...,
+        sample: int | None = ...,
         on_error: Literal["skip"],
         **settings_and_fields: Any,
     ) -> Stream[Result | None]: ...
@@ -213,6 +216,7 @@ class CallMethods:
         /,
         *,
         stages: str | Collection[str] | None = ...,
+        sample: int | None = ...,
         on_error: Literal["raise", "collect"] = ...,
         model: str = ...,
         seed: int = ...,
@@ -243,26 +247,30 @@ class CallMethods:
         /,
         *,
         stages: str | Collection[str] | None = None,
+        sample: int | None = None,
         **keywords: Any,
     ) -> Stream[Any]:
-        """Return the reply to one row as it comes, to be iterated with ``async for``.
+        """Return the reply to one row as it comes, to be iterated with ``for`` or ``async for``.
 
-        The pieces are those of the last stage, or of the stages named in `stages`, samples mingled
-        as they come; ``str(piece)`` is the text that was added. A vote comes as one piece, and so
-        does a reply of an engine that does not stream. Afterwards `result` is the result. The rest
-        is as in calling.
+        The pieces are those of the last stage, or of the stages named in `stages`; ``str(piece)``
+        is the text that was added. Several samples come mingled, as they are generated: ``str``
+        names a sample whenever another one goes on, ``piece.text`` is the text alone, and `sample`
+        asks for the pieces of a single one. A vote comes as one piece, and so does a reply of an
+        engine that does not stream. Afterwards `result` is the result. The rest is as in calling.
 
-        >>> import asyncio
         >>> from chainlang import chain
         >>> from chainlang.engines.fake import FakeEngine
-        >>> async def main():
-        ...     stream = chain("E").stream("Hello?", engine=FakeEngine(answers={"": "Hello, you."}))
-        ...     print([str(piece) async for piece in stream], stream.result.answer)
-        >>> asyncio.run(main())
-        ['Hell', 'o, y', 'ou.'] Hello, you.
+        >>> engine = FakeEngine(answers={"": "Hello, you."})
+        >>> stream = chain("3:E").stream("Hello?", sample=0, engine=engine)
+        >>> [str(piece) for piece in stream], stream.result.answer
+        (['Hell', 'o, y', 'ou.'], 'Hello, you.')
+        >>> for piece in chain("2:E").stream("Hello?", engine=FakeEngine(answers={"": "Hi."})):
+        ...     print(piece, end="")
+        [E 0] Hi.
+        [E 1] Hi.
         """
         from chainlang.session.streaming import Stream
 
         program = self.program()
         row, settings = call_arguments(program, row, keywords)
-        return Stream(program, row, settings, stages)
+        return Stream(program, row, settings, stages, sample)

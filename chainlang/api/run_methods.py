@@ -1,8 +1,7 @@
-"""Methods that run a chain over rows: `map`, `explain` and `run`."""
+"""Methods that run a chain over rows: `map`, `amap`, `explain` and `run`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
@@ -11,9 +10,10 @@ from chainlang.api.call_methods import CallMethods
 
 if TYPE_CHECKING:
     from chainlang.api.keywords import ExplainKeywords, MapKeywords, RunKeywords
+    from chainlang.session.async_results import AsyncResults
     from chainlang.session.explain import Explanation
     from chainlang.session.folder_run import Summary
-    from chainlang.session.result import Result
+    from chainlang.session.results import Results
 
 
 class RunMethods(CallMethods):
@@ -25,12 +25,14 @@ class RunMethods(CallMethods):
         """Return the chain as a JSON document."""
         raise NotImplementedError
 
-    def map(self, rows: Any, **settings: Unpack[MapKeywords]) -> Iterator[Result]:
-        """Yield the result of each row, in the order of the rows.
+    def map(self, rows: Any, **settings: Unpack[MapKeywords]) -> Results:
+        """Return the results of rows, in the order of the rows, computed as they are asked for.
 
         `rows` is a path (.jsonl, .csv, .parquet), a data frame, a dataset, or an iterable of
         texts, dicts and models. A failed row is a failed result, unless `on_error` is ``"raise"``
-        or ``"skip"``. `MapKeywords` describes the settings.
+        or ``"skip"``. `MapKeywords` describes the settings. Iterating runs the rows one after
+        another; the results also have an index, slices, `failed`, `to_pandas()` and `to_polars()`,
+        and a notebook shows them as a table.
 
         Raises `SettingError` for an unknown setting, and before the first row whatever is known to
         be wrong by then; `StopError` where a model is down or a budget of the run is used up.
@@ -45,6 +47,28 @@ class RunMethods(CallMethods):
         from chainlang.settings import MapSettings
 
         return results(self.program(), rows, MapSettings.of(settings))
+
+    def amap(self, rows: Any, **settings: Unpack[MapKeywords]) -> AsyncResults:
+        """Return the results of rows for ``async for``, or for ``await`` all at once; see `map`.
+
+        The event loop goes on while models are loaded and rows run.
+
+        >>> import asyncio
+        >>> from chainlang import chain
+        >>> from chainlang.engines.fake import FakeEngine
+        >>> engine = FakeEngine(answers=lambda request, index: request.messages[0].text.upper())
+        >>> async def main():
+        ...     results = chain("E").amap(["a", "b"], engine=engine)
+        ...     return [one.answer async for one in results]
+        >>> asyncio.run(main())
+        ['A', 'B']
+        """
+        from chainlang.session.async_results import AsyncResults
+        from chainlang.session.session import results
+        from chainlang.settings import MapSettings
+
+        program, chosen = self.program(), MapSettings.of(settings)
+        return AsyncResults(lambda: results(program, rows, chosen))
 
     def explain(self, rows: Any = None, **settings: Unpack[ExplainKeywords]) -> Explanation:
         """Return the plan and its cost, with what each optimizer pass changed; it prints as a page.

@@ -72,8 +72,8 @@ def svg(body: Expr, items: Iterable[Item] = ()) -> str:
     """Return the picture of a chain, with the definitions among `items` expanded in place.
 
     >>> from chainlang import chain
-    >>> svg(chain("3:E >> M").body)[:64]
-    '<svg xmlns="http://www.w3.org/2000/svg" class="chainlang" role="i'
+    >>> svg(chain("3:E >> M").body).count("<rect")
+    3
     """
     picture = _Picture(bodies_of(items)).draw(body, WIDTH, ())
     width, height = picture.width + 2 * (GAP + PAD), picture.height + 2 * PAD

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from attrs import evolve, field, frozen
 
 from chainlang.protocol.failures import Cause
@@ -27,6 +30,15 @@ class Outcome:
     usages: Usages
     start: Record | None = field(default=None, repr=False)
     """Initial record of the row; None if it could not be read."""
+    seconds: float | None = field(default=None, eq=False, repr=False)
+    """Time from the start of the row to its end, on its clock; None if it did not run."""
+
+    @property
+    def fields(self) -> Mapping[str, Any]:
+        """Fields and columns of the row, as far as they were read."""
+        if self.start is None:
+            return {} if self.failure is None else self.failure.fields
+        return {**self.start.row, **self.start.extra} if self.start.extra else self.start.row
 
     @property
     def events(self) -> tuple[Event, ...]:

@@ -41,6 +41,8 @@ class Row:
     """Opens ports to its engines; None for the default of the scheduler."""
     swapper: Swapper | None = None
     """Loads its models; None to load all of them on the first request."""
+    began: float = 0.0
+    """Time of its clock when it was admitted."""
 
 
 @define(eq=False)
@@ -100,6 +102,7 @@ class Scheduler:
 
     def admit(self, row: Row, work: Work) -> None:
         """Start a row. It may be done before this returns."""
+        row.began = self._clock(row).now()
         self._advance(_Task(row, work), None)
 
     def submit(self) -> None:
@@ -306,7 +309,8 @@ class Scheduler:
             failures = (failed.failure,) if failed else failures_of(flow) if flow else ()
             usages, first = Usages.of(row.usages), next(iter(failures), None)
             self._row_done = True
-            row.done(Outcome(row.index, row.start.id, flow, first, usages, row.start))
+            seconds = self._clock(row).now() - row.began
+            row.done(Outcome(row.index, row.start.id, flow, first, usages, row.start, seconds))
             return
         if failed is not None and isinstance(parent.effect, All):
             self._end_after(task, parent)

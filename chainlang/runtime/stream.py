@@ -14,6 +14,8 @@ from chainlang.semantics.seeds import Place
 class Chunk:
     """The next text of a streamed reply, or of the reasoning before it; `str` returns the text.
 
+    Where a stream has several samples, `str` names the sample whenever another one speaks.
+
     >>> print(Chunk("4", "E", ("0",), 0), Chunk("2", "E", ("0",), 0), sep="")
     42
     """
@@ -27,9 +29,11 @@ class Chunk:
     """Number of the sample among those of the stage."""
     kind: TextKind = "text"
     """``"reasoning"`` for what a model thinks before its reply."""
+    lead: str = ""
+    """Name of the sample, where another one spoke before it."""
 
     def __str__(self) -> str:
-        return self.text
+        return self.lead + self.text
 
 
 @frozen

@@ -59,6 +59,11 @@ class RowFailure:
         """The reason, after the position of the row if it is known."""
         return f"{self.row}: {self.reason}" if self.row else self.reason
 
+    @property
+    def line(self) -> str:
+        """The message, after the arm that failed."""
+        return f"{self.branch}: {self.message}" if self.branch else self.message
+
     def error(self) -> RowError:
         """Return the failure as an exception."""
         where = f"{self.stage} failed: " if self.stage else ""

@@ -7,6 +7,7 @@ from typing import Any
 
 from attrs import evolve, field, frozen
 
+from chainlang.display.result import result_html
 from chainlang.errors import error_of
 from chainlang.protocol.messages import Usage
 from chainlang.runtime.outcome import Outcome
@@ -26,6 +27,7 @@ from chainlang.semantics.record import (
     trace_of,
 )
 from chainlang.semantics.row_failure import RowFailure
+from chainlang.semantics.votes import Votes
 
 __all__ = ["Result"]
 
@@ -56,11 +58,23 @@ class Result:
     """Requested outputs; the result has no others."""
     events: tuple[Event, ...] = field(default=(), repr=False)
     """Everything that happened in the row, whether it succeeded or failed."""
+    seconds: float | None = field(default=None, eq=False, repr=False)
+    """Time from the start of the row to its end, on the clock of its engines."""
+    fields: Mapping[str, Any] = field(factory=dict, eq=False, repr=False)
+    """Fields and columns of the row, as far as they were read."""
 
     @property
     def ok(self) -> bool:
         """Whether the row succeeded, with all its branches."""
         return self.failure is None
+
+    @property
+    def error(self) -> str | None:
+        """Why the row failed: the reason, or that of each failed branch; None if it succeeded."""
+        several = failures_of(self.flow) if self.flow is not None else ()
+        if self.failure is not None and not several:
+            several = (self.failure,)
+        return "; ".join(one.line for one in several) or None
 
     @property
     def record(self) -> Record:
@@ -106,6 +120,18 @@ class Result:
         """
         first = self._first
         return first.answer if first.value is None else first.value
+
+    @property
+    def votes(self) -> Votes:
+        """Number of votes of each answer, by the answer. Raises `KeyError` if there was no vote.
+
+        >>> from chainlang import chain
+        >>> from chainlang.engines.fake import FakeEngine
+        >>> chain("3:E >> M")("q", engine=FakeEngine(answers={"q": ["42", "42", "41"]})).votes["42"]
+        2
+        """
+        found: Votes = self["votes"]
+        return found
 
     @property
     def unkept(self) -> Mapping[str, tuple[str, ...]]:
@@ -168,7 +194,8 @@ class Result:
         ):
             self._asked("candidates")
         try:
-            return field_of(record.candidates, name)
+            found = field_of(record.candidates, name)
+            return Votes(found) if name == "votes" and isinstance(found, dict) else found
         except KeyError:
             if name in record.history:
                 return Part(record.history[name])
@@ -177,6 +204,18 @@ class Result:
             if name in record.extra:
                 return original(record.extra[name])
             raise
+
+    def _ipython_key_completions_(self) -> list[str]:
+        if not isinstance(self.flow, Record):
+            return []
+        record = self.flow
+        fields = record.candidates[0].fields if record.candidates else {}
+        return [*dict.fromkeys([*fields, "answer", "responses", *record.history, *self.fields])]
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        """Representations for notebooks: the page of the result, and its line."""
+        html = result_html(self.flow, self.failure, self.usage, self.events, self.seconds)
+        return {"text/plain": repr(self), "text/html": html}
 
     def __repr__(self) -> str:
         if isinstance(self.flow, Branched):
@@ -201,6 +240,8 @@ def result_of(outcome: Outcome, outputs: Outputs) -> Result:
         outcome.usage,
         outputs,
         outcome.events,
+        outcome.seconds,
+        outcome.fields,
     )
 
 

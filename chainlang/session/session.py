@@ -1,4 +1,4 @@
-"""Execution of a program over rows, for an iterator of results or for their costs."""
+"""Execution of a program over rows: the result of one, the results of many, or their costs."""
 
 from __future__ import annotations
 
@@ -13,28 +13,33 @@ from chainlang.data import Extent
 from chainlang.runtime.outcome import Outcome
 from chainlang.runtime.run_loop import run
 from chainlang.semantics.outputs import Outputs
-from chainlang.semantics.record import Record
-from chainlang.semantics.row_failure import RowFailure
 from chainlang.session.cost_report import CostMeter, Costs, PortFactory
 from chainlang.session.estimate import CostEstimator
 from chainlang.session.prepare import prepare
 from chainlang.session.result import Result, result_of
+from chainlang.session.results import Results, known_rows
 from chainlang.session.rows import rows_of, start_of
-from chainlang.settings import MapSettings, Way
+from chainlang.settings import CallSettings, MapSettings
 
 
-def results(program: Program, source: Any, settings: MapSettings) -> Iterator[Result]:
+def results(program: Program, source: Any, settings: MapSettings) -> Results:
     """Return the results of the rows of a source.
 
-    Errors that are known before the first row are raised here, and not by the iterator.
+    Errors that are known before the first row are raised here, and not later.
     """
-    rows: Iterator[Record | RowFailure]
-    if settings.way is Way.CALL:
-        rows = (start_of(row, program) for row in source)
-    else:
-        rows = rows_of(source, program, settings, Extent())
+    extent = Extent()
+    rows = rows_of(source, program, settings, extent)
     prepared = prepare(program, settings, ordered=settings.ordered)
-    return _results(run(prepared, rows), prepared.plan.outputs, settings.on_error)
+    stream = _results(run(prepared, rows), prepared.plan.outputs, settings.on_error)
+    return Results(stream, known_rows(extent, settings.limit, settings.on_error))
+
+
+def result(program: Program, row: Any, settings: CallSettings) -> Result | None:
+    """Return the result of one row; None if it failed and is skipped."""
+    start = start_of(row, program)
+    prepared = prepare(program, settings)
+    stream = _results(run(prepared, [start]), prepared.plan.outputs, settings.on_error)
+    return next(stream, None)
 
 
 def analyzed(

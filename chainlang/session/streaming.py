@@ -1,10 +1,11 @@
-"""Async calls and streaming of single rows, from an asyncio event loop."""
+"""Async calls of single rows, and streaming of their replies."""
 
 from __future__ import annotations
 
 import asyncio
 import atexit
-from collections.abc import AsyncGenerator, Callable, Collection
+import queue
+from collections.abc import AsyncGenerator, Callable, Collection, Iterator
 from contextlib import suppress
 from typing import Any, Generic, TypeAlias, TypeVar
 
@@ -14,19 +15,20 @@ from chainlang.analysis.program import Program
 from chainlang.diagnostics.suggest import unknown
 from chainlang.errors import OperandError, error_of
 from chainlang.optimizer.compile import planned
-from chainlang.plan.steps import Generate, Plan
+from chainlang.plan.steps import Generate, Leaf, Plan
 from chainlang.plan.visit import last, leaves
 from chainlang.protocol.usages import Usages
 from chainlang.runtime.outcome import Outcome
+from chainlang.runtime.prepared import Prepared
 from chainlang.runtime.service_thread import Job, Service
 from chainlang.runtime.stream import Chunk, Listener
-from chainlang.semantics.outputs import EVERYTHING
 from chainlang.semantics.row_failure import RowFailure
 from chainlang.semantics.seeds import Place
 from chainlang.session.per_process import PerProcess
 from chainlang.session.prepare import prepare
 from chainlang.session.result import Result, result_of
 from chainlang.session.rows import start_of
+from chainlang.session.voices import Voices
 from chainlang.settings import RowSettings
 
 __all__ = ["Stream"]
@@ -41,10 +43,11 @@ atexit.register(_SERVICES.close, Service.close)
 
 async def call(program: Program, row: Any, settings: RowSettings) -> Result | None:
     """Return the result of a row; a failed row is handled by `on_error`. Raises `RowError`."""
-    job = _Job(asyncio.get_running_loop(), settings.on_error)
-    await job.submit(program, row, settings, lambda _: frozenset())
+    inbox = _AsyncInbox()
+    job = _Job(inbox.tell, program, row, settings)
+    job.submit(await asyncio.to_thread(job.prepared), frozenset())
     try:
-        async for _ in job.chunks():
+        while not job.is_done(await inbox.get()):
             pass
     finally:
         job.cancel()
@@ -53,15 +56,17 @@ async def call(program: Program, row: Any, settings: RowSettings) -> Result | No
 
 @define(eq=False)
 class Stream(Generic[Returned]):
-    """Async iterator of the chunks of a row's replies; after the last one, `result` is available.
+    """Iterator of the chunks of a row's replies, with ``for`` or ``async for``.
 
-    It can be iterated once. Leaving it early aborts the requests of the row.
+    After the last chunk, `result` is available. It can be iterated once. Leaving it early aborts
+    the requests of the row.
     """
 
     program: Program
     row: Any
     settings: RowSettings
     stages: Collection[str] | None = None
+    sample: int | None = None
     _job: _Job | None = None
 
     @property
@@ -72,95 +77,124 @@ class Stream(Generic[Returned]):
         """
         if self._job is None or self._job.outcome is None:
             message = "the result of a stream is available after its last chunk"
-            hint = "iterate first: async for chunk in stream: ..."
+            hint = "iterate first: for chunk in stream: ..."
             raise error_of("operand", message, hint)
         result: Any = self._job.result()  # `Returned` depends on `on_error`
         return result  # type: ignore[no-any-return]
 
-    async def __aiter__(self) -> AsyncGenerator[Chunk, None]:
-        if self._job is not None:
-            message = "a stream can be iterated only once"
-            raise error_of("operand", message, "call stream() again")
-        self._job = job = _Job(asyncio.get_running_loop(), self.settings.on_error)
-        await job.submit(self.program, self.row, self.settings, self._places)
+    def __iter__(self) -> Iterator[Chunk]:
+        inbox = queue.SimpleQueue[Chunk | Done]()
+        job, voices, places = self._begin(inbox.put)
+        job.submit(job.prepared(), places)
         try:
-            async for chunk in job.chunks():
-                yield chunk
+            while not job.is_done(news := inbox.get()):
+                if isinstance(news, Chunk) and (heard := voices.heard(news)):
+                    yield heard
         finally:
             job.cancel()
         job.result()
 
-    def _places(self, plan: Plan) -> frozenset[Place]:
-        """Return the places of the streamed stages: the named ones, or by default the last ones."""
+    async def __aiter__(self) -> AsyncGenerator[Chunk, None]:
+        inbox = _AsyncInbox()
+        job, voices, places = self._begin(inbox.tell)
+        job.submit(await asyncio.to_thread(job.prepared), places)
+        try:
+            while not job.is_done(news := await inbox.get()):
+                if isinstance(news, Chunk) and (heard := voices.heard(news)):
+                    yield heard
+        finally:
+            job.cancel()
+        job.result()
+
+    def _begin(self, tell: Callable[[Chunk | Done], None]) -> tuple[_Job, Voices, frozenset[Place]]:
+        """Return the job of the stream, its samples and the places of its stages."""
+        if self._job is not None:
+            message = "a stream can be iterated only once"
+            raise error_of("operand", message, "call stream() again")
+        steps = self._steps(planned(self.program, self.settings).plan)
+        voices = Voices.of(steps, self.sample)
+        self._job = _Job(tell, self.program, self.row, self.settings)
+        return self._job, voices, frozenset(step.place for step in steps)
+
+    def _steps(self, plan: Plan) -> list[Leaf]:
+        """Return the streamed stages: the named ones, or by default the last ones."""
         if self.stages is None:
-            return frozenset(step.place for step in last(plan.root))
+            return list(last(plan.root))
         wanted = {self.stages} if isinstance(self.stages, str) else set(self.stages)
-        named: dict[str, set[Place]] = {}
+        named: dict[str, list[Leaf]] = {}
         for step in leaves(plan.root):
             name = step.stage.name if isinstance(step, Generate) else "M"
-            named.setdefault(name, set()).add(step.place)
+            named.setdefault(name, []).append(step)
         for name in sorted(wanted - named.keys()):
             raise OperandError([unknown("stage", name, named, code="operand")])
-        return frozenset(place for name in wanted for place in named[name])
+        return [step for name in sorted(wanted) for step in named[name]]
+
+
+class _AsyncInbox:
+    """A queue of the running event loop, which another thread can put into."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._news: asyncio.Queue[Chunk | Done] = asyncio.Queue()
+        self.get = self._news.get
+
+    def tell(self, news: Chunk | Done) -> None:
+        """Queue an event; ignored after the event loop has closed."""
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._news.put_nowait, news)
 
 
 class _Job:
-    """A row in flight, with a queue of its events in the event loop of the caller."""
+    """A row in flight; `tell` is called with its events, in the thread of the service."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, on_error: str) -> None:
-        self.outcome: Outcome | None = None
-        self._on_error = on_error
-        self._loop = loop
-        self._news: asyncio.Queue[Chunk | Done] = asyncio.Queue()
-        self._job: Job | None = None
-        self._outputs = EVERYTHING
-
-    async def submit(
+    def __init__(
         self,
+        tell: Callable[[Chunk | Done], None],
         program: Program,
         row: Any,
         settings: RowSettings,
-        places: Callable[[Plan], frozenset[Place]],
     ) -> None:
-        """Start the row. Models are loaded in another thread, so the event loop is not blocked."""
-        plan = planned(program, settings).plan
-        self._outputs = plan.outputs
-        wanted = places(plan)
-        start = start_of(row, program)
-        if isinstance(start, RowFailure):
-            self._tell(Outcome(0, start.id, None, start, Usages()))
+        self.outcome: Outcome | None = None
+        self._tell = tell
+        self._program = program
+        self._settings = settings
+        self._outputs = planned(program, settings).plan.outputs
+        self._start = start_of(row, program)
+        self._job: Job | None = None
+
+    def prepared(self) -> Prepared | None:
+        """Return the prepared run, after loading its models; None for an invalid row."""
+        if isinstance(self._start, RowFailure):
+            return None
+        return prepare(self._program, self._settings)
+
+    def submit(self, prepared: Prepared | None, places: frozenset[Place]) -> None:
+        """Start the row; the stages at the places are streamed."""
+        if prepared is None or isinstance(self._start, RowFailure):
+            assert isinstance(self._start, RowFailure)
+            self._tell(Outcome(0, self._start.id, None, self._start, Usages()))
             return
-        prepared = await asyncio.to_thread(prepare, program, settings)
-        listener = Listener(self._tell, wanted) if wanted else None
-        self._job = Job(prepared, start, self._tell, listener)
+        listener = Listener(self._tell, places) if places else None
+        self._job = Job(prepared, self._start, self._tell, listener)
         _SERVICES.open("", Service).submit(self._job)
 
-    async def chunks(self) -> AsyncGenerator[Chunk, None]:
-        """Yield chunks until the row is done. Raises an error of the run, if any."""
-        while True:
-            news = await self._news.get()
-            if isinstance(news, Chunk):
-                yield news
-            elif isinstance(news, Outcome):
-                self.outcome = news
-                return
-            else:
-                raise news
+    def is_done(self, news: Chunk | Done) -> bool:
+        """Return whether an event is the last one. Raises an error of the run, if it is one."""
+        if isinstance(news, BaseException):
+            raise news
+        if isinstance(news, Outcome):
+            self.outcome = news
+        return isinstance(news, Outcome)
 
     def result(self) -> Result | None:
         """Return the result of the completed row. Raises `RowError` as `on_error` decides."""
         assert self.outcome is not None
-        if self.outcome.failure is not None and self._on_error == "raise":
+        if self.outcome.failure is not None and self._settings.on_error == "raise":
             raise self.outcome.failure.error()
-        skipped = self.outcome.failure is not None and self._on_error == "skip"
+        skipped = self.outcome.failure is not None and self._settings.on_error == "skip"
         return None if skipped else result_of(self.outcome, self._outputs)
 
     def cancel(self) -> None:
         """Abort the row if it is not done."""
         if self._job is not None and self.outcome is None:
             _SERVICES.open("", Service).cancel(self._job)
-
-    def _tell(self, news: Chunk | Done) -> None:
-        """Queue an event from the service's thread; ignored after the event loop has closed."""
-        with suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._news.put_nowait, news)

@@ -102,7 +102,7 @@ class Output:
         self.usages += usages
         number, fields = self.rows + 1, json_only(fields)
         if not (failures and self.skip):
-            message = "; ".join(map(_said, failures)) or None
+            message = "; ".join(one.line for one in failures) or None
             row = flattened(row_id, fields, flow, message, self.outputs)
             self.table("flattened").add(row, self._next("flattened"))
         self.failed += bool(failures)
@@ -270,10 +270,6 @@ class Output:
             table.reopen()
         if self.is_full:
             self.roll()
-
-
-def _said(failure: RowFailure) -> str:
-    return f"{failure.branch}: {failure.message}" if failure.branch else failure.message
 
 
 def _trouble(

@@ -227,6 +227,6 @@ def test_a_stream_tells_reasoning_from_text(budget: str) -> None:
 
     found: dict[tuple[int, str], str] = {}
     for one in asyncio.run(streamed()):
-        found[one.sample, one.kind] = found.get((one.sample, one.kind), "") + str(one)
+        found[one.sample, one.kind] = found.get((one.sample, one.kind), "") + one.text
     thought = "first 17" if budget else "first 17, then 25"
     assert found == {(0, "reasoning"): thought, (0, "text"): "42 or so", (1, "text"): "41"}
