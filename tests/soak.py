@@ -139,6 +139,10 @@ SUITES: dict[str, Suite] = {
     },
     "faults": Suite("each call of the disk fails once, in five ways", _crash("faults")),
     "damage": Suite("1,000 damaged run folders", _crash("damage", 1_000)),
+    "edits": Suite(
+        "10,000 edits of a file in the language server, which must not grow",
+        lambda size: ["tests.cli.lsp_edits", str(size.of(10_000)), "--seed", size.seed],
+    ),
     "half": Suite("100,000 rows, killed at half", _crash("half", 100_000)),
 }
 

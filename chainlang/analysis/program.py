@@ -94,13 +94,16 @@ def _resolved(
 
 
 def examine(
-    file: Path | Parsed[File], allow: Collection[str] = ()
+    file: Path | Parsed[File],
+    allow: Collection[str] = (),
+    texts: Mapping[Path, str] | None = None,
 ) -> tuple[File, tuple[Diagnostic, ...]]:
     """Load and resolve a file with the files that it uses; return it with its diagnostics.
 
-    `allow`: names of settings that may run code. Raises an error if the file can't be read.
+    `allow`: names of settings that may run code. `texts`: of files that are open in an editor.
+    Raises an error if the file can't be read.
     """
-    parsed = read_chain_file(file) if isinstance(file, Path) else file
+    parsed = read_chain_file(file, texts) if isinstance(file, Path) else file
     span = parsed.node.span
     resolved, found = resolve_file(parsed.node, span.source if span else None, parsed.lost)
     broken = [one for one in parsed.diagnostics if one.severity == "error"]

@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Collection, Sequence
 from typing import NoReturn
 
-from chainlang.cli import ask, check, explain, fmt, interrupt, run, show
+from chainlang.cli import ask, check, explain, fmt, interrupt, lsp, run, show
 from chainlang.cli.flags import Command
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.errors import ChainlangError, ChainlangWarning
@@ -110,6 +110,6 @@ def command_line() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"chainlang {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Command)
-    for module in (ask, run, explain, check, fmt, show):
+    for module in (ask, run, explain, check, fmt, show, lsp):
         module.add(commands)
     return parser

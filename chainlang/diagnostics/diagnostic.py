@@ -73,6 +73,8 @@ class Diagnostic:
     """Setting of a model, an op or a run that the diagnostic is about."""
     lines: tuple[str, ...] = field(default=(), kw_only=True)
     """Lines below the message, such as the difference of two texts."""
+    replacement: str | None = field(default=None, kw_only=True)
+    """Text that may replace that of the span, as the hint says."""
 
     @property
     def hint(self) -> str | None:
@@ -104,6 +106,8 @@ class Diagnostic:
         }
         if self.lines:
             found["lines"] = list(self.lines)
+        if self.replacement is not None:
+            found["replacement"] = self.replacement
         if self.span is not None:
             line, column = self.span.source.position(self.span.start)
             end_line, end_column = self.span.source.position(self.span.end)

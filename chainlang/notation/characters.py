@@ -52,6 +52,20 @@ FOREIGN = {
     "`": 'quote with "..."',
     "```": "leave out what stands around the chain",
 }
+INSTEAD = {
+    **dict.fromkeys(("→", "⇒", "»", "->", "=>", "|>", "＞", ">>>", ">"), ">>"),
+    **dict.fromkeys("“”‘’", '"'),
+    "×": "*",
+    "：": ":",
+    "（": "(",
+    "）": ")",
+    "==": "=",
+    "||": "|",
+    "&&": "&",
+    "**": "*",
+    "//": "#",
+}
+"""Text that replaces an operator of another language, where there is only one."""
 
 
 def foreign(source: Source, at: int) -> Diagnostic | None:
@@ -67,7 +81,13 @@ def foreign(source: Source, at: int) -> Diagnostic | None:
             if found == "-" and ending(r"\w", text[:at]) and re.match(r"\w", text[stop:]):
                 hint = "names are made of ASCII letters, digits and _"
             where = Span(source, start, stop)
-            return Diagnostic("character", f"unexpected '{found}'", where, hint)
+            return Diagnostic(
+                "character",
+                f"unexpected '{found}'",
+                where,
+                hint,
+                replacement=INSTEAD.get(found),
+            )
     return None
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define, evolve
 
+from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.source import Span
 from chainlang.ir import build
 from chainlang.ir.builtins import COMBINATORS
@@ -80,12 +81,15 @@ class Reader(StageReader):
         inner = str(operand.children[1])
         text = " ".join(part.span.text.split())
         meant = f"({text})" if len(text) <= 60 else "it in parentheses"
-        self.note(
-            "mixed-operators",
-            f"'{inner}' binds tighter than '{outer}': this is one operand of '{outer}'",
-            part.span,
-            f"if that is meant, write {meant}\n"
-            f"if not, put the operands of '{outer}' in parentheses",
+        self.found.append(
+            Diagnostic(
+                "mixed-operators",
+                f"'{inner}' binds tighter than '{outer}': this is one operand of '{outer}'",
+                part.span,
+                f"if that is meant, write {meant}\n"
+                f"if not, put the operands of '{outer}' in parentheses",
+                replacement=f"({part.span.text})",
+            )
         )
 
     def _named(self, tree: Tree[Token]) -> Expr:

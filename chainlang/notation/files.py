@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from attrs import define, evolve, field
@@ -50,18 +51,20 @@ def read_source(path: Path, span: Span | None = None) -> Source:
     return source(text, str(path))
 
 
-def read_chain_file(path: Path) -> Parsed[File]:
+def read_chain_file(path: Path, texts: Mapping[Path, str] | None = None) -> Parsed[File]:
     """Return the items of a file and of all files that it uses, with all diagnostics.
 
-    Raises the errors of the first file if it can't be read.
+    `texts`: of files that are open in an editor, in place of those on disk. Raises the errors of
+    the first file if it can't be read.
     """
-    loader = _Loader()
+    loader = _Loader(texts or {})
     items = loader.load(path, ())
     return Parsed(File(tuple(items), span=loader.whole), tuple(loader.found), loader.lost)
 
 
 @define
 class _Loader:
+    texts: Mapping[Path, str]
     found: list[Diagnostic] = field(factory=list)
     seen: set[Path] = field(factory=set)
     lost: UnparsedNames = field(factory=UnparsedNames)
@@ -74,7 +77,8 @@ class _Loader:
         """Return the items of a file, with the items of used files in place of each `use`."""
         current().check("files", len(self.seen) + 1, f"more than {current().files} files", span)
         current().check("depth", len(users) + 1, f"files used {len(users) + 1} deep", span)
-        text = read_source(path, span)
+        given = self.texts.get(path)
+        text = read_source(path, span) if given is None else source(given, str(path))
         resolved = path.resolve()
         self.seen.add(resolved)
         parsed = read_items(text)

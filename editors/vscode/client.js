@@ -9,6 +9,7 @@ class Client {
     this.next = 1;
     this.data = Buffer.alloc(0);
     this.ended = false;
+    this.stopping = false;
     this.server = spawn(command[0], command.slice(1), { cwd: folder });
     this.server.stdout.on("data", (data) => this.read(data));
     this.server.stderr.resume();
@@ -18,7 +19,7 @@ class Client {
       this.ended = true;
       for (const { reject } of this.waiting.values()) reject(new Error(why));
       this.waiting.clear();
-      onEnd(why);
+      if (!this.stopping) onEnd(why);
     };
     this.server.on("error", (error) => end(error.message));
     this.server.on("exit", (code) => end(`exit status ${code}`));
@@ -72,6 +73,7 @@ class Client {
 
   async stop() {
     if (this.ended) return;
+    this.stopping = true;
     await this.request("shutdown", null).catch(() => {});
     this.notify("exit", null);
   }

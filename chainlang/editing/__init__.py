@@ -1,0 +1,1 @@
+"""Language services for editors, notebooks and the REPL: completions, hover texts, names, fixes."""
