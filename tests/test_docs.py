@@ -26,7 +26,10 @@ DOCUMENTS = (
     "grammar/README.md",
     "tests/README.md",
 )
-ON_VLLM = ("README.md",)  # their Python uses the bundled model: see tests/vllm/test_readme.py
+ON_VLLM = (
+    "README.md",
+    "docs/tutorial.md",
+)  # their Python uses the bundled model: see tests/vllm/test_readme.py
 BLOCK = re.compile(r"^```(?P<info>[^\n]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 FLAGS = doctest.ELLIPSIS
 
