@@ -11,17 +11,18 @@ from benchmarks.turns import HERE, OURS, Report, in_turns, median
 from chainlang.settings import DEFAULT_WINDOW
 
 JUDGED, COUNTED = "9:E:tiny:0.7 >> J:tiny", "3:E:tiny:0.7 >> M"
+LOOPED = "E:tiny >> loop(V:tiny, until=\"verdict == 'correct'\", max=2)"
 CHAINS = (
     JUDGED,
     COUNTED,
     "5:E:tiny:0.7 >> V:tiny >> J:tiny",
     "(3:E:tiny:0.7 & E:tiny) >> J:tiny",
-    "E:tiny >> loop(V:tiny, until=\"verdict == 'correct'\", max=2)",
+    LOOPED,
 )
 PARTS = (
     (300, DEFAULT_WINDOW, 5, CHAINS),
-    (3000, 32, 1, (JUDGED, COUNTED)),
-    (3000, DEFAULT_WINDOW, 1, (JUDGED, COUNTED)),
+    (3000, 32, 1, (JUDGED, COUNTED, LOOPED)),
+    (3000, DEFAULT_WINDOW, 1, (JUDGED, COUNTED, LOOPED)),
 )
 """Rows, window, rounds and chains of each part of the table."""
 QUICK = ((4, 2, 1, CHAINS),)

@@ -71,7 +71,7 @@ def lower(
     """
     items = tuple(declared)
     lowering = _Lowering(items, bound, model, own_names(body, items) if own is None else own)
-    root = lowering.visit(body, (), 0)
+    root = lowering.visit(body, ())
     return Plan(root, models(root), outputs, stages=stages(root))
 
 
@@ -85,62 +85,62 @@ class _Lowering:
     arms: tuple[str, ...] = ()
     """Keys of the arms of routes around a part."""
 
-    def visit(self, node: Expr, place: Place, depth: int) -> Step:  # noqa: C901  # a match
+    def visit(self, node: Expr, place: Place) -> Step:  # noqa: C901  # a match
         match node:
             case nodes.Stage():
                 found = meaning(node, self.declared, self.bound, model=self.model)
                 if isinstance(found, Vote):
                     return Count(found, place, arms=self.arms)
-                step = Generate(found, place, depth, arms=self.arms)
+                step = Generate(found, place, arms=self.arms)
                 return Name(node.name, step, own=True) if node.name in self.own else step
             case nodes.Then(parts):
                 return Sequence(
                     tuple(
-                        self.visit(part, _at(place, part, str(index)), depth + index)
+                        self.visit(part, _at(place, part, str(index)))
                         for index, part in enumerate(parts)
                     )
                 )
             case nodes.Join(parts):
-                return Gather(tuple(self.operands(parts, place, depth)))
+                return Gather(tuple(self.operands(parts, place)))
             case nodes.Repeat():
-                return Gather(tuple(self.operands((node,), place, depth)))
+                return Gather(tuple(self.operands((node,), place)))
             case nodes.Branch(parts):
                 return Fork(
                     tuple(
                         (
                             part_name(part) or str(index),
-                            self.visit(part, _at(place, part, f"|{index}"), depth),
+                            self.visit(part, _at(place, part, f"|{index}")),
                         )
                         for index, part in enumerate(parts)
                     )
                 )
             case nodes.Named(name, part):
-                return Name(name, self.visit(part, place, depth))
+                return Name(name, self.visit(part, place))
             case nodes.Function():
                 return self.call(node, place)
             case nodes.Fallback(parts):
                 places = tuple((*place, one) if one else place for one in alternatives(node))
                 each = zip(parts, places, strict=True)
-                return Fallback(tuple(self.visit(part, at, depth) for part, at in each), places)
+                return Fallback(tuple(self.visit(part, at) for part, at in each), places)
             case nodes.Retry():
-                return self.retry(node, place, depth)
+                return self.retry(node, place)
             case nodes.Timeout(part, seconds):
-                return Timeout(self.visit(part, place, depth), seconds, place, node.span)
+                return Timeout(self.visit(part, place), seconds, place, node.span)
             case nodes.Route(arms, by, default):
                 return Route(
                     self.judge(by, place),
-                    tuple((arm.key, self.arm(arm.key, arm.body, place, depth)) for arm in arms),
-                    None if default is None else self.arm("*", default, place, depth),
+                    tuple((arm.key, self.arm(arm.key, arm.body, place)) for arm in arms),
+                    None if default is None else self.arm("*", default, place),
                     place,
                     node.span,
                 )
             case nodes.Loop(_, most, until=by):
-                until, body = self.judge(by, place), self.again(node, place, depth)
+                until, body = self.judge(by, place), self.again(node, place)
                 most = DEFAULT_TIMES if most is None else most
                 loop = Loop(body, until, most, mark(node), place, False, node.span)
                 return evolve(loop, counts=ROUND in names_read(loop))
             case nodes.Each(_, item, over=over):
-                body = _without_unread(self.again(node, place, depth), item or ITEM)
+                body = _without_unread(self.again(node, place), item or ITEM)
                 most = current().samples_per_stage
                 return Each(body, over, item or ITEM, most, mark(node), place, node.span)
             case nodes.Ref(name):
@@ -151,22 +151,22 @@ class _Lowering:
                 raise error_of("unknown-name", what, span=node.span)
         assert_never(node)
 
-    def arm(self, key: str, body: Expr, place: Place, depth: int) -> Step:
+    def arm(self, key: str, body: Expr, place: Place) -> Step:
         """Return the step of an arm; that of the default has the key "*"."""
-        return evolve(self, arms=(*self.arms, key)).visit(body, place, depth)
+        return evolve(self, arms=(*self.arms, key)).visit(body, place)
 
-    def retry(self, node: nodes.Retry, place: Place, depth: int) -> Step:
+    def retry(self, node: nodes.Retry, place: Place) -> Step:
         if isinstance(node.body, nodes.Stage | nodes.Function):
-            match self.visit(node.body, place, depth):
+            match self.visit(node.body, place):
                 case Generate() | Call() as step:
                     return evolve(step, tries=retry_policy(node))
                 case Name(_, Generate() as stage) as named:
                     return evolve(named, step=evolve(stage, tries=retry_policy(node)))
-        return Retry(self.again(node, place, depth), retry_policy(node), place)
+        return Retry(self.again(node, place), retry_policy(node), place)
 
-    def again(self, node: nodes.Retry | nodes.Loop | nodes.Each, place: Place, depth: int) -> Step:
+    def again(self, node: nodes.Retry | nodes.Loop | nodes.Each, place: Place) -> Step:
         """Return the step of a part that may run several times; its places have a star."""
-        return self.visit(node.body, (*place, f"{mark(node)}*"), depth)
+        return self.visit(node.body, (*place, f"{mark(node)}*"))
 
     def judge(self, by: str | nodes.Function, place: Place) -> str | Call:
         return by if isinstance(by, str) else self.call(by, place)
@@ -178,16 +178,16 @@ class _Lowering:
             raise error_of("unknown-name", what, span=node.span)
         return Call(function, place, span=node.span, arms=self.arms)
 
-    def operands(self, parts: tuple[Expr, ...], place: Place, depth: int) -> Iterable[Step]:
+    def operands(self, parts: tuple[Expr, ...], place: Place) -> Iterable[Step]:
         """Yield the operands of a join; a repeated one takes a position for each run."""
         position = 0
         for part in parts:
             if isinstance(part, nodes.Repeat):
                 # The place of run i is made at run time, so a plan does not grow with the count.
-                yield Repeat(part.count, self.visit(part.body, (*place, "&*"), depth), position)
+                yield Repeat(part.count, self.visit(part.body, (*place, "&*")), position)
                 position += part.count
             else:
-                yield self.visit(part, _at(place, part, f"&{position}"), depth)
+                yield self.visit(part, _at(place, part, f"&{position}"))
                 position += 1
 
 

@@ -64,7 +64,7 @@ def render(plan: Plan, *, bounds: bool = True) -> str:
 def _lines(step: Step, indent: str, bounds: bool) -> Iterator[str]:  # noqa: C901, PLR0912, PLR0915  # a match
     inner = indent + "  "
     match step:
-        case Generate(stage, place, _, tries):
+        case Generate(stage, place, tries):
             words = _stage(stage, bounds=bounds) + _how(step)
             yield f"{indent}{words}{_tries(tries)}  at {_place(place)}"
         case Call(function, place, tries):

@@ -30,8 +30,6 @@ class Generate:
 
     stage: Meaning
     place: Place
-    depth: int
-    """Number of stages before it; the runtime gives later stages priority."""
     tries: RetryPolicy = ONCE
     """Retry policy of failed samples."""
     together: bool = False

@@ -149,7 +149,6 @@ class _StageRun:
             thinking_tokens=stage.thinking_tokens,
             top_logprobs=stage.top_logprobs,
             labels=labels(stage, samples.start) if stage.choices else (),
-            priority=-self.step.depth,
             redraw=context.redraw,
             tracing=context.tracing or None,
             shared=self.step.shared,

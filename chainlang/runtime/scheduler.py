@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, assert_never
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from chainlang.engines.protocol import Engine, is_timed
 from chainlang.protocol.messages import Completion, Delta, Failure, Request, Usage
@@ -54,6 +54,8 @@ class _Task:
     parent: _Task | None = None
     slot: int = 0
     """Index of its value in the parent's results."""
+    depth: int = 0
+    """Number of requests that it has waited for, one after another, since the row started."""
     effect: Effect | None = None
     """Effect that it waits for."""
     results: list[Any] = field(factory=list)
@@ -255,10 +257,12 @@ class Scheduler:
                 self._ask(task, requests)
             case All(works):
                 task.waiting = len(works)
-                task.children = [_Task(task.row, one, task, n) for n, one in enumerate(works)]
+                task.children = [
+                    _Task(task.row, one, task, n, task.depth) for n, one in enumerate(works)
+                ]
             case Within(work, seconds):
                 task.waiting = 1
-                task.children = [_Task(task.row, work, task)]
+                task.children = [_Task(task.row, work, task, depth=task.depth)]
                 task.timer = self._timers.start(self._clock(task.row), seconds, task)
             case Pause(seconds):
                 task.waiting = 1
@@ -275,8 +279,17 @@ class Scheduler:
             ready.append((task, []))
 
     def _ask(self, task: _Task, requests: Iterable[Request]) -> None:
+        """Send requests. The further a row has come, the sooner they run.
+
+        So a row is completed before others begin: in a later stage as well as in a later round or
+        attempt. Those of equal depth run in the order in which they come.
+        """
+        depth, task.depth = task.depth, task.depth + 1
         for slot, request in enumerate(requests):
-            port = self._port(task.row, task.row.engines[request.model])
+            engine = task.row.engines[request.model]
+            port = self._port(task.row, engine)
+            if depth and engine.capabilities.priorities:
+                request = evolve(request, priority=-depth)  # noqa: PLW2901  # with its priority
             self._asked[request.id] = (task, slot, port, request.drawn)
             self.samples += request.drawn
             self._busy[port] = self._busy.get(port, 0) + 1
@@ -318,6 +331,7 @@ class Scheduler:
             parent.failed = failed
         if parent.timer is not None:
             parent.timer.active, parent.timer = False, None
+        parent.depth = max(parent.depth, task.depth)
         parent.results[task.slot] = flow if failed is None else failed
         parent.waiting -= 1
         if parent.waiting == 0:

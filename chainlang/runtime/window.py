@@ -11,9 +11,9 @@ from chainlang.runtime.outcome import Outcome
 from chainlang.semantics.record import Record, moved
 from chainlang.semantics.seeds import is_of_content
 
-FIRST_SAMPLES = 32
-"""Number of samples in flight with which no further row starts at first, if the window opens
-gradually; each completed row adds as many."""
+FIRST_SAMPLES, MORE_SAMPLES = 16, 32
+"""Number of samples in flight with which no further row starts, if the window opens gradually: at
+first, and how many each row that is taken adds."""
 
 
 @define(eq=False)
@@ -27,8 +27,8 @@ class Window:
     first: int
     """Index of the first row."""
     gradual: bool = False
-    """Whether it opens as rows are completed, so that the first of them need not wait until a batch
-    with samples of all rows is computed."""
+    """Whether it opens as outcomes are taken, so that the first of them need not wait until batches
+    with samples of all rows are computed."""
     admitted: int = field(init=False)
     """Index of the next row to start."""
     taken: int = field(init=False)
@@ -46,8 +46,8 @@ class Window:
 
     def is_full(self, samples: int) -> bool:
         """Return whether no further row may start, with so many samples in flight."""
-        completed = self.taken - self.first + len(self._done)
-        waits = self.gradual and samples >= FIRST_SAMPLES * (1 + completed)
+        most = FIRST_SAMPLES + MORE_SAMPLES * (self.taken - self.first)
+        waits = self.gradual and samples >= most
         return waits or self.in_flight >= self.size
 
     def waits(self, start: Record) -> bool:

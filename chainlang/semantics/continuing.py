@@ -30,6 +30,7 @@ def continuing(request: Request, number: int, sample: Sample) -> Request:
         seed=derived(request.seed + number, _PURPOSE),
         count=1,
         thinking_tokens=None,
+        priority=request.priority - 1,
         begin=Beginning(sample, number),
     )
 

@@ -112,7 +112,7 @@ KINDS = {
         NEVER,
         frozenset(
             {"batch_invariant", "continues", "decides", "plain_values", "prefixes"}
-            | {"priorities", "schemas", "token_ids"}
+            | {"schemas", "token_ids"}
         ),
         frozenset({"choices"}),
     ),

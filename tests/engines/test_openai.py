@@ -21,6 +21,7 @@ from chainlang.engines.fake import FakeEngine
 from chainlang.engines.openai import client
 from chainlang.engines.openai.engine import OpenAIEngine
 from chainlang.engines.openai.retry import RetryPolicy
+from chainlang.engines.openai.slots import Slots
 from chainlang.errors import EngineError
 from chainlang.optimizer.compile import compiled
 from chainlang.protocol.failures import kind_of_status
@@ -562,6 +563,39 @@ def test_samples_that_are_asked_for_one_by_one_count_too() -> None:
         texts(reply) == [f"{name}/{100 + index}" for index in range(8)]
         for name, reply in found.items()
     )
+
+
+def test_of_those_that_wait_the_lowest_priority_is_next_and_then_the_first() -> None:
+    def slowly(body: Body) -> Answer:
+        time.sleep(0.01)
+        return echo(body)
+
+    with asking(slowly, max_concurrency=1) as (server, engine):
+        levels = [0, 0, -1, -2, 0, -1]
+        asked = [ask(str(number), priority=level) for number, level in enumerate(levels)]
+        finish(engine, *asked)
+    assert server.prompts == ["0", "3", "2", "5", "1", "4"]
+
+
+def test_a_slot_given_to_a_task_that_is_cancelled_goes_to_the_next() -> None:
+    async def main() -> list[str]:
+        slots, order = Slots(1), list[str]()
+
+        async def work(name: str) -> None:
+            async with slots.taken(0):
+                order.append(name)
+                await asyncio.sleep(0)
+
+        async with slots.taken(0):
+            first, second, third = (asyncio.create_task(work(name)) for name in "abc")
+            await asyncio.sleep(0)
+            second.cancel()
+        first.cancel()  # it has been given the slot, and has not run since
+        await asyncio.wait_for(third, 5)
+        await asyncio.wait_for(work("d"), 5)
+        return order
+
+    assert asyncio.run(main()) == ["c", "d"]
 
 
 @pytest.mark.slow

@@ -5,7 +5,6 @@ All methods but `__init__` run in the event loop that uses the client.
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import json
 from functools import cached_property
@@ -15,6 +14,7 @@ from chainlang.engines.openai import chat_protocol, read_response
 from chainlang.engines.openai.endpoint import Endpoint
 from chainlang.engines.openai.new_client import new_client
 from chainlang.engines.openai.retry import RetryPolicy, Transient, call_with_retries, retry_after
+from chainlang.engines.openai.slots import Slots
 from chainlang.engines.openai.sse import DeltaEmitter, Diverged, LongEvent, StreamedResponse
 from chainlang.engines.protocol import refuse
 from chainlang.protocol.failures import FailureKind, kind_of_status
@@ -68,7 +68,7 @@ class ChatClient:
         """Number of retries."""
         self._retry = retry
         self._errors = httpx2.RequestError
-        self._slots = asyncio.Semaphore(concurrency)
+        self._slots = Slots(concurrency)
         self._timeout = httpx2.Timeout(read, connect=connect, pool=None)
         self._limits = httpx2.Limits(
             max_connections=concurrency, max_keepalive_connections=concurrency
@@ -88,16 +88,18 @@ class ChatClient:
         first: int,
         deltas: DeltaEmitter | None,
         deadline: float | None = None,
+        priority: int = 0,
     ) -> read_response.Response:
         """Return the response to a request body for `count` samples, with a schema or without.
 
         For a body with `stream`, `deltas` receives the text as it arrives; `first` is the number of
         the body's first sample in the request. `deadline` is the maximum time in seconds from when
-        the request is sent, if that is less than the retry policy's. Raises `Rejected`, and
-        `RetriesExhausted` when attempts or time are used up.
+        the request is sent, if that is less than the retry policy's. While all slots are taken,
+        requests with a lower `priority` are next. Raises `Rejected`, and `RetriesExhausted` when
+        attempts or time are used up.
         """
         retry = self._retry if deadline is None else self._retry.within(deadline)
-        async with self._slots:
+        async with self._slots.taken(priority):
             attempts = itertools.count()
 
             async def exchange() -> read_response.Response:

@@ -156,6 +156,7 @@ class OpenAIEngine:
             seeds=True,
             batch_invariant=False,
             plain_values=False,
+            priorities=True,
             logprobs=True,
             options=everywhere if self._endpoint.host == CLOUD else (*everywhere, *elsewhere),
             streams=True,
@@ -360,7 +361,13 @@ class OpenAIEngine:
         )
         schema = request.schema is not None
         response = await self._client.complete(
-            content, count, schema=schema, first=first, deltas=deltas, deadline=request.deadline
+            content,
+            count,
+            schema=schema,
+            first=first,
+            deltas=deltas,
+            deadline=request.deadline,
+            priority=request.priority,
         )
         missing = any(
             sample.text and not (sample.logprobs or sample.refusal)
