@@ -6,6 +6,7 @@ A file that a page includes is that page here, and any other file is a download.
 
 import os
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ LINK = re.compile(
 INCLUDE = re.compile(r"^```\{include\} (\S+)\n```$", re.MULTILINE)
 
 
+@cache
 def pages() -> dict[Path, Path]:
     """Return the page of each file of the repository that a page includes."""
     found = {ROOT / "README.md": DOCS / "index.md"}
