@@ -101,7 +101,8 @@ def run_python(document, *, update=False):
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
         for number, example, got in reversed(runner.printed):
             begin = number - 1 + example.source.count("\n")
-            lines[begin : begin + example.want.count("\n")] = got.splitlines(keepends=True)
+            shown = re.sub(r"^$(?=\n)", doctest.BLANKLINE_MARKER, got, flags=re.MULTILINE)
+            lines[begin : begin + example.want.count("\n")] = shown.splitlines(keepends=True)
         path.write_text("".join(lines), encoding="utf-8")
     return session
 
