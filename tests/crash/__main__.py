@@ -21,7 +21,12 @@ def main() -> int:
     parser.add_argument("count", type=int, nargs="?", default=1_000)
     parser.add_argument("--seed", default=None, help="repeat the run that printed this seed")
     parser.add_argument("--format", default="jsonl", help="of the results")
-    parser.add_argument("--step", type=int, default=1, help="take only each so many boundaries")
+    parser.add_argument(
+        "--step",
+        type=int,
+        default=1,
+        help="take each so many boundaries or calls, and the first of each kind",
+    )
     parser.add_argument("--mode", action="append", choices=list(faults.MODES), help="of faults")
     parser.add_argument("--rows", type=int, default=20, help="of a run with faults")
     parser.add_argument("--part-rows", type=int, default=8, help="of a part of such a run")
@@ -35,7 +40,7 @@ def main() -> int:
         told = f"{sum(hit.values())} boundaries: {dict(sorted(hit.items()))}"
     elif options.what == "faults":
         modes = options.mode or list(faults.MODES)
-        ends = faults.at_every_call(modes, options.rows, options.part_rows)
+        ends = faults.at_every_call(modes, options.rows, options.part_rows, options.step)
         told = f"{sum(ends.values())} faults: {dict(sorted(ends.items()))}"
     elif options.what == "damage":
         ends = damage.damaged(options.count, seed)

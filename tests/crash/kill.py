@@ -140,14 +140,23 @@ def points(path: Path, settings: dict[str, Any], *, within: bool = False) -> lis
     return told.read_text().split("\n")
 
 
+def chosen(names: list[str], step: int) -> list[int]:
+    """Return each so many points, and the first of each name."""
+    first = {name: at for at, name in reversed([*enumerate(names)])}
+    return sorted({*range(0, len(names), step), *first.values()})
+
+
 def at_every_boundary(settings: dict[str, Any], step: int = 1) -> Counter[str]:
-    """Kill a run at each point, and a run that goes on at each of its own; return what was hit."""
+    """Kill a run at its points, and a run that goes on at its own; return what was hit.
+
+    These are all points, or each so many and the first of each name.
+    """
     hit: Counter[str] = Counter()
     with place() as root:
         whole, calls = whole_run(root / "whole", **settings)
         (root / "first").mkdir()
         names = points(root / "first", settings)
-        for at in range(0, len(names), step):
+        for at in chosen(names, step):
             trial = Trial(fresh(root / "trial"), settings)
             assert trial.run(lambda at=at: build(Boundary(kill, at))) == -signal.SIGKILL
             trial.finish(whole, calls)
@@ -159,7 +168,7 @@ def at_every_boundary(settings: dict[str, Any], step: int = 1) -> Counter[str]:
         assert killed.run(lambda: build(Boundary(kill, at))) == -signal.SIGKILL
         shutil.copytree(killed.path, root / "second")
         again = points(root / "second", settings)
-        for at in range(0, len(again), step):
+        for at in chosen(again, step):
             shutil.rmtree(root / "trial")
             shutil.copytree(killed.path, root / "trial")
             trial = Trial(root / "trial", settings, killed.asked, killed.lost)

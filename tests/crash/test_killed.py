@@ -1,6 +1,7 @@
-"""Killed at every boundary and at random, on disks that fail: a run goes on as if nothing were.
+"""Killed at boundaries and at random, on disks that fail: a run goes on as if nothing were.
 
-Each of these is a process of its own, which forks. `make soak` has all of them, and more kills.
+Each of these is a process of its own, which forks. The first of each kind of boundary and call is
+there, and some of the others; `make soak` has all, and more kills.
 """
 
 from __future__ import annotations
@@ -31,33 +32,31 @@ STEPS = ("commit", "create", "fsync", "half a write", "mkdir", "rename", "write"
 
 
 @pytest.mark.slow
-def test_killed_at_every_third_boundary() -> None:
-    hit = told("boundaries", "--step", "3")
-    for step in STEPS:  # every third of the first run, or of the runs that resume it
-        assert f"'{step}':" in hit or f"'{step}, going on':" in hit
-    for step in ("ftruncate, going on", "commit, going on", "rename, going on"):
+def test_killed_at_every_kind_of_boundary() -> None:
+    hit = told("boundaries", "--step", "12")
+    for step in (*STEPS, "ftruncate, going on", "commit, going on", "rename, going on"):
         assert f"'{step}':" in hit
-    assert int(re.search(r"(\d+) boundaries", hit)[1]) > 100
+    assert int(re.search(r"(\d+) boundaries", hit)[1]) > 30
 
 
 @pytest.mark.slow
 def test_killed_where_parts_become_csv() -> None:
-    hit = told("boundaries", "--format", "csv", "--step", "10")
+    hit = told("boundaries", "--format", "csv", "--step", "40")
     assert "'unlink':" in hit
 
 
 @pytest.mark.slow
 def test_killed_at_random() -> None:
-    found = re.search(r"(\d+) kills, (\d+) of them during recovery", told("kills", "100"))
+    found = re.search(r"(\d+) kills, (\d+) of them during recovery", told("kills", "50"))
     assert found is not None
-    assert int(found[1]) >= 100
-    assert int(found[2]) >= 20
+    assert int(found[1]) >= 50
+    assert int(found[2]) >= 10
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["full from then on", "broken"])
-def test_each_call_of_a_disk_fails_once(mode: str) -> None:
-    told("faults", "--mode", mode, "--rows", "2", "--part-rows", "1")
+def test_each_kind_of_call_of_a_disk_fails(mode: str) -> None:
+    told("faults", "--mode", mode, "--rows", "2", "--part-rows", "1", "--step", "6")
 
 
 @pytest.mark.slow

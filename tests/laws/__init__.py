@@ -15,6 +15,8 @@ from hypothesis.strategies import SearchStrategy
 Test = Callable[..., None]
 CI = 200
 """The examples of the profile `ci`, which a test's own numbers refer to."""
+SHALLOW = 50
+"""The examples under `ci` of a law of a pure function, or that fails at once where it fails."""
 
 
 def law(

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from chainlang import load
 from chainlang.engines.fake import FakeEngine
 from chainlang.protocol.messages import Failure, Request
-from tests.laws import law
+from tests.laws import SHALLOW, law
 
 FAULTS = (
     "none", "null", "missing", "misfit", "twice", "malformed", "template", "refused", "reply",
@@ -81,6 +81,7 @@ def lines(path: Path) -> list[dict[str, Any]]:
     st.lists(st.tuples(st.sampled_from(FAULTS), st.booleans()), min_size=1, max_size=8),
     st.sampled_from(["values", "jsonl"]),
     st.integers(1, 4),
+    ci=SHALLOW,
 )
 def test_a_failure_keeps_the_identity_of_its_row(
     kinds: list[tuple[str, bool]], form: str, window: int

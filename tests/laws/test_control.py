@@ -18,7 +18,7 @@ from chainlang.semantics.combinators import mark
 from chainlang.semantics.implicit_labels import own_names
 from chainlang.semantics.input_schema import record_of
 from chainlang.semantics.record import Flow, Record
-from tests.laws import law
+from tests.laws import SHALLOW, law
 from tests.laws.control import (
     READERS,
     ROWS,
@@ -76,7 +76,7 @@ def test_a_name_is_there_as_was_said_before_anything_ran(node: Expr, row: dict[s
         assert any(least <= names <= way.keys() for least, way in zip(sure, ways, strict=True))
 
 
-@law(chains())
+@law(chains(), ci=SHALLOW)
 def test_no_two_samples_share_a_place(node: Expr) -> None:
     seeds: list[int] = []
 
@@ -121,7 +121,7 @@ def alike(one: Flow | str, other: Flow | str) -> bool:
     return evolve(one, events=()) == evolve(other, events=())
 
 
-@law(bodies, bodies, rows)
+@law(bodies, bodies, rows, ci=SHALLOW)
 def test_a_fallback_whose_first_part_does_not_fail_is_that_part(
     body: Expr, other: Expr, record: Record
 ) -> None:
@@ -131,7 +131,7 @@ def test_a_fallback_whose_first_part_does_not_fail_is_that_part(
     assert outcome(call("fallback", body, other), record) == alone
 
 
-@law(bodies, bodies, rows)
+@law(bodies, bodies, rows, ci=SHALLOW)
 def test_a_fallback_goes_on_where_a_part_fails(body: Expr, other: Expr, record: Record) -> None:
     alone = outcome(body, record)
     assume(isinstance(alone, str))
@@ -145,7 +145,7 @@ def test_a_fallback_goes_on_where_a_part_fails(body: Expr, other: Expr, record: 
         assert alone.partition(": ")[2] in messages  # a failed part has events of its own
 
 
-@law(bodies, st.integers(1, 4), rows)
+@law(bodies, st.integers(1, 4), rows, ci=SHALLOW)
 def test_a_retry_of_what_does_not_fail_is_that(body: Expr, times: int, record: Record) -> None:
     alone = outcome(body, record)
     assume(not isinstance(alone, str))
@@ -153,12 +153,12 @@ def test_a_retry_of_what_does_not_fail_is_that(body: Expr, times: int, record: R
     assert found == alone
 
 
-@law(bodies, rows)
+@law(bodies, rows, ci=SHALLOW)
 def test_a_retry_of_one_time_is_its_body(body: Expr, record: Record) -> None:
     assert outcome(call("retry", body, times=1), record) == outcome(body, record)
 
 
-@law(bodies, rows)
+@law(bodies, rows, ci=SHALLOW)
 def test_a_loop_of_one_round_is_its_body(body: Expr, record: Record) -> None:
     alone = outcome(body, record.inside(round=0))
     if isinstance(alone, Record):
@@ -167,7 +167,7 @@ def test_a_loop_of_one_round_is_its_body(body: Expr, record: Record) -> None:
     assert alike(outcome(call("loop", body, until="false", max=1), record), alone)
 
 
-@law(st.integers(1, 5), rows)
+@law(st.integers(1, 5), rows, ci=SHALLOW)
 def test_a_loop_that_never_ends_feeds_its_body_with_itself(rounds: int, record: Record) -> None:
     body = Function("shout")
     written = build.then(Function("about"), *[body] * rounds)
@@ -179,7 +179,7 @@ def test_a_loop_that_never_ends_feeds_its_body_with_itself(rounds: int, record: 
     assert [event.kind for event in other.events] == ["loop"]
 
 
-@law(bodies, bodies, bodies, rows)
+@law(bodies, bodies, bodies, rows, ci=SHALLOW)
 def test_a_route_is_the_arm_that_it_takes(
     arm: Expr, other: Expr, default: Expr, record: Record
 ) -> None:
@@ -190,7 +190,7 @@ def test_a_route_is_the_arm_that_it_takes(
     assert outcome(routed, record) == outcome(chosen, record)
 
 
-@law(bodies, rows)
+@law(bodies, rows, ci=SHALLOW)
 def test_a_timeout_that_is_kept_is_its_body(body: Expr, record: Record) -> None:
     node = checked(call("timeout", body, seconds=1e6))
     alone = outcome(body, record)
@@ -198,7 +198,7 @@ def test_a_timeout_that_is_kept_is_its_body(body: Expr, record: Record) -> None:
     assert said(ran(node, [record], shaky(latency=latency), 1)[record.id]) == alone
 
 
-@law(bodies, rows)
+@law(bodies, rows, ci=SHALLOW)
 def test_each_over_one_item_is_the_body_on_that_item(body: Expr, record: Record) -> None:
     alone = outcome(body, record.inside(item_index=0, item="one"))
     found = outcome(call("each", body, over="['one']"), record)
@@ -209,7 +209,7 @@ def test_each_over_one_item_is_the_body_on_that_item(body: Expr, record: Record)
         assert found == evolve(alone, local={}, history=record.history)
 
 
-@law(bodies, st.lists(st.integers(0, 9), max_size=3), rows)
+@law(bodies, st.lists(st.integers(0, 9), max_size=3), rows, ci=SHALLOW)
 def test_each_yields_what_its_items_yield_in_their_order(
     body: Expr, items: list[int], record: Record
 ) -> None:
@@ -226,7 +226,7 @@ def test_each_yields_what_its_items_yield_in_their_order(
         assert items_of == sorted(items_of)
 
 
-@law(chains())
+@law(chains(), ci=SHALLOW)
 def test_what_folding_leaves_is_in_normal_form(node: Expr) -> None:
     folded = fold_constants(normal(node)).made
     assert normal(folded) == folded

@@ -18,7 +18,7 @@ from chainlang.runtime.ports.stack import stacked
 from chainlang.runtime.prepared import Prepared
 from chainlang.runtime.run_loop import run
 from chainlang.semantics.input_schema import record_of
-from chainlang.semantics.record import events_of
+from chainlang.semantics.record import events_of, failures_of
 from chainlang.session.cost_report import CostMeter, Costs, PortFactory
 from chainlang.session.estimate import CostEstimator, Predicted
 from tests.laws import law
@@ -44,7 +44,8 @@ def told(
     meter = CostMeter.begin(estimator, engines, ports)
     starts = estimator.watch(record_of({**row, "id": None}) for row in rows)
     outcomes = list(run(Prepared(found.plan, engines, window=2, open_port=ports.open), starts))
-    well = all(one.flow is not None and not events_of(one.flow) for one in outcomes)
+    flows = [one.flow for one in outcomes]
+    well = all(one and not events_of(one) and not failures_of(one) for one in flows)
     return meter.costs(0, {}) if well else None
 
 

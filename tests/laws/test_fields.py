@@ -25,7 +25,7 @@ from chainlang.semantics.implicit_labels import own_names
 from chainlang.semantics.input_schema import RowValidator
 from chainlang.semantics.reference import interpret
 from chainlang.semantics.stage_error import StageError
-from tests.laws import law
+from tests.laws import SHALLOW, law
 from tests.laws.control import sound
 
 OPS = """
@@ -160,7 +160,7 @@ def failure(file: File) -> str | None:
 # ---------------------------------------------------------------- the laws
 
 
-@law(bodies, templates, share=2)
+@law(bodies, templates, share=2, ci=SHALLOW)
 def test_what_is_surely_there_never_fails_for_want_of_a_field(body: str, template: str) -> None:
     known = checked(text_of(body, template))
     assume(not known.found)
@@ -170,7 +170,7 @@ def test_what_is_surely_there_never_fails_for_want_of_a_field(body: str, templat
     assert why is None or "the prompt can't be filled in" not in why, why
 
 
-@law(bodies, templates, st.data(), share=2)
+@law(bodies, templates, st.data(), share=2, ci=SHALLOW)
 def test_a_misspelled_field_is_refused_at_its_place(
     body: str, template: str, data: st.DataObject
 ) -> None:
@@ -192,7 +192,7 @@ def test_a_misspelled_field_is_refused_at_its_place(
     assert any(one.span and (one.span.start, one.span.text) == (at, wrong) for one in found)
 
 
-@law(bodies, st.lists(paths, min_size=1, max_size=1), share=2)
+@law(bodies, st.lists(paths, min_size=1, max_size=1), share=2, ci=SHALLOW)
 def test_what_no_value_has_fails_when_it_is_read(body: str, path: list[str]) -> None:
     """So nothing is refused that could have run."""
     template = "{% for one in candidates %}{{ " + path[0] + " }}{% endfor %}"

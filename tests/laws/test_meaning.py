@@ -30,7 +30,7 @@ from chainlang.ir.nodes import (
 )
 from chainlang.ir.visit import transform, walk
 from chainlang.notation import parse, unparse
-from tests.laws import law
+from tests.laws import SHALLOW, law
 from tests.strategies import exactly, expressions, meaningful
 
 ALIASES = {alias: one.name for one in STAGE_TYPES.values() for alias in one.aliases}
@@ -40,12 +40,12 @@ def errors(node: Expr) -> list[str]:
     return [one.code for one in resolve(node)[1] if one.severity == "error"]
 
 
-@law(meaningful)
+@law(meaningful, ci=SHALLOW)
 def test_what_means_something_has_no_errors(node: Expr) -> None:
     assert errors(node) == []
 
 
-@law(expressions)
+@law(expressions, ci=SHALLOW)
 def test_resolving_never_fails_and_twice_is_once(node: Expr) -> None:
     once, found = resolve(node)
     again, found_again = resolve(once)
@@ -55,7 +55,7 @@ def test_resolving_never_fails_and_twice_is_once(node: Expr) -> None:
         assert found_again == found
 
 
-@law(meaningful)
+@law(meaningful, ci=SHALLOW)
 def test_names_are_canonical_after_resolving(node: Expr) -> None:
     back = {name: alias for alias, name in ALIASES.items()}
 
@@ -68,7 +68,7 @@ def test_names_are_canonical_after_resolving(node: Expr) -> None:
     assert all(canonical(name) == name for name in names)
 
 
-@law(meaningful)
+@law(meaningful, ci=SHALLOW)
 def test_a_chain_resolves_as_its_text_does(node: Expr) -> None:
     for form in ("notation", "call"):
         assert exactly(resolve(parse(unparse(node, form)).node)[0]) == exactly(resolve(node)[0])
@@ -131,7 +131,7 @@ def _run_one(node: Expr, candidates: int) -> tuple[int, list[int]]:
     return 1, [candidates]
 
 
-@law(meaningful)
+@law(meaningful, ci=SHALLOW)
 def test_calls_are_those_of_a_run_on_paper(node: Expr) -> None:
     paper, counted = min(_run(node, [1])[0], CEILING), count_calls(node, STAGE_TYPES, {})
     assert paper <= counted
@@ -144,7 +144,7 @@ def _is_bounded(node: Node) -> bool:
     return isinstance(node, Branch | Loop)
 
 
-@law(meaningful, st.integers(60, 300))
+@law(meaningful, st.integers(60, 300), ci=SHALLOW)
 def test_a_loop_of_many_rounds_costs_no_more_than_is_counted(node: Expr, rounds: int) -> None:
     assume(not any(isinstance(one, Branch | Combinator) for one in walk(node)))
     for body in (node, build.join(node, Stage("V"), Stage("E"))):  # the second one grows
@@ -153,7 +153,7 @@ def test_a_loop_of_many_rounds_costs_no_more_than_is_counted(node: Expr, rounds:
         assert paper <= counted <= 2 * paper
 
 
-@law(meaningful, st.integers(0, 3))
+@law(meaningful, st.integers(0, 3), ci=SHALLOW)
 def test_a_definition_costs_what_its_body_costs(node: Expr, levels: int) -> None:
     definitions: dict[str, Expr] = {"d0": node}
     expanded = node

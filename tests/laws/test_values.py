@@ -15,7 +15,7 @@ from chainlang.ir.nodes import Branch, Expr, Join, Named, Node, Ref, Repeat, Ret
 from chainlang.ir.normalize import normal
 from chainlang.ir.visit import measure, rebuild, transform, walk
 from chainlang.notation import parse, unparse
-from tests.laws import law
+from tests.laws import SHALLOW, law
 from tests.strategies import exactly, expressions, files, meaningful, plain, tidy
 
 PYTHON = {name: getattr(chainlang, name) for name in chainlang.__all__}
@@ -27,7 +27,7 @@ def resolved(node: Expr) -> Chain:
     return Chain(body)
 
 
-@law(meaningful, share=2)
+@law(meaningful, share=2, ci=SHALLOW)
 def test_repr_evaluates_back(node: Expr) -> None:
     chain = resolved(node)
     again = eval(repr(chain), dict(PYTHON))
@@ -36,13 +36,13 @@ def test_repr_evaluates_back(node: Expr) -> None:
     assert (again, hash(again)) == (chain, hash(chain))
 
 
-@law(meaningful, share=2)
+@law(meaningful, share=2, ci=SHALLOW)
 def test_repr_is_notation_too(node: Expr) -> None:
     chain = resolved(node)
     assert exactly(parse(repr(chain)).node) == exactly(chain.body)
 
 
-@law(meaningful, share=2)
+@law(meaningful, share=2, ci=SHALLOW)
 def test_copies_are_equal(node: Expr) -> None:
     chain = resolved(parse(unparse(node)).node)
     for again in (copy.copy(chain), copy.deepcopy(chain), pickle.loads(pickle.dumps(chain))):
@@ -50,7 +50,7 @@ def test_copies_are_equal(node: Expr) -> None:
         assert again.extent == chain.extent
 
 
-@law(expressions, expressions, share=2)
+@law(expressions, expressions, share=2, ci=SHALLOW)
 def test_equal_nodes_hash_alike(one: Expr, other: Expr) -> None:
     again = parse(unparse(one)).node
     assert again == one
@@ -79,13 +79,13 @@ def test_operators_are_associative(make: object, parts: list[Expr], data: st.Dat
 # ---------------------------------------------------------------- the normal form
 
 
-@law(expressions, share=2)
+@law(expressions, share=2, ci=SHALLOW)
 def test_the_normal_form_is_a_fixed_point(node: Expr) -> None:
     once = normal(node)
     assert normal(once) is once
 
 
-@law(meaningful, share=2)
+@law(meaningful, share=2, ci=SHALLOW)
 def test_nothing_stands_after_a_branch_in_normal_form(node: Expr) -> None:
     for one in walk(normal(node)):
         if isinstance(one, Then):
@@ -94,13 +94,13 @@ def test_nothing_stands_after_a_branch_in_normal_form(node: Expr) -> None:
             assert not any(type(part) is type(one) for part in one.parts)
 
 
-@law(expressions, share=2)
+@law(expressions, share=2, ci=SHALLOW)
 def test_a_chain_without_branches_and_retries_is_in_normal_form(node: Expr) -> None:
     if not any(isinstance(one, Branch) or _is_retry(one) for one in walk(node)):
         assert normal(node) is node
 
 
-@law(meaningful, share=2)
+@law(meaningful, share=2, ci=SHALLOW)
 def test_a_retry_in_normal_form_is_around_what_is_drawn_as_one(node: Expr) -> None:
     for one in walk(normal(node)):
         if isinstance(one, Retry):
@@ -111,7 +111,9 @@ def _is_retry(node: Node) -> bool:
     return isinstance(node, Retry)
 
 
-@law(st.lists(plain, min_size=2, max_size=3), plain, st.lists(plain, max_size=2), share=2)
+@law(
+    st.lists(plain, min_size=2, max_size=3), plain, st.lists(plain, max_size=2), share=2, ci=SHALLOW
+)
 def test_distributing_by_hand_changes_nothing(
     arms: list[Expr], after: Expr, beside: list[Expr]
 ) -> None:
@@ -126,13 +128,13 @@ def test_distributing_by_hand_changes_nothing(
 # ---------------------------------------------------------------- walking
 
 
-@law(st.one_of(expressions, files), share=2)
+@law(st.one_of(expressions, files), share=2, ci=SHALLOW)
 def test_changing_nothing_returns_the_same_object(node: Node) -> None:
     assert rebuild(node, lambda child: child) is node
     assert transform(node, lambda child: child) is node
 
 
-@law(expressions, share=2)
+@law(expressions, share=2, ci=SHALLOW)
 def test_renaming_and_back_changes_nothing(node: Expr) -> None:
     from attrs import evolve
 
@@ -186,7 +188,7 @@ def _naive(node: Expr) -> tuple[int, int]:
     return 1 + sum(one[0] for one, _ in found), max([1, *(one[1] + more for one, more in found)])
 
 
-@law(expressions, share=2)
+@law(expressions, share=2, ci=SHALLOW)
 def test_measure_counts_nodes_and_levels(node: Expr) -> None:
     assert measure(node) == _naive(node)
 
@@ -219,7 +221,7 @@ def _assemble(node: Expr) -> Chain:
             return resolved(node)
 
 
-@law(meaningful, share=2)
+@law(meaningful, share=2, ci=SHALLOW)
 def test_operators_keep_size_and_depth(node: Expr) -> None:
     chain = _assemble(node)
     assert exactly(chain.body) == exactly(resolved(node).body)

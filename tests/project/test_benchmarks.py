@@ -11,7 +11,7 @@ from benchmarks.__main__ import README, TABLES, main
 from tests.laws import few_of
 
 ON_VLLM = ("grammars", "votes", "workloads", "cache", "ensemble", "first_result")
-"""Tables on vLLM. Most start it anew in processes of their own, so `make test` makes three."""
+"""Tables on vLLM. Most start it anew in processes of their own, so `make test` makes two."""
 
 
 @pytest.mark.slow
@@ -27,7 +27,7 @@ def test_a_table_can_be_made(
 
 @pytest.mark.slow
 @pytest.mark.vllm
-@few_of("name", 3, ON_VLLM)
+@few_of("name", 2, ON_VLLM)
 def test_a_table_of_vllm_can_be_made(
     name: str,
     capsys: pytest.CaptureFixture[str],

@@ -182,7 +182,7 @@ def test_killed_at_any_moment_it_loses_nothing(tmp_path: Path) -> None:
     whole = Counting(latency=latency)
     ran(tmp_path / "whole", whole)
     path, kills, draws = tmp_path / "run", 0, random.Random(7)
-    for _ in range(8):
+    for _ in range(4):
         command = [sys.executable, "-c", SCRIPT, str(path)]
         with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
             assert process.stdout is not None

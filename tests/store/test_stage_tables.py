@@ -118,7 +118,9 @@ def test_every_stage_that_ran_has_one_table(node: Expr) -> None:
             fits = [
                 one
                 for one in known.tables
-                if one.stage == entry.stage and one.numbers(entry.place) is not None
+                if one.stage == entry.stage
+                and one.arms in ((), entry.arms)
+                and one.numbers(entry.place) is not None
             ]
             assert len(fits) == 1
             assert len([*known.rows(entry)]) == len(entry.candidates)

@@ -16,7 +16,7 @@ from chainlang.session.memory_plan import memory_of
 from chainlang.settings import MapSettings
 from chainlang.tiny import path
 
-ROWS = [f"What is {number} + {number + 3}?" for number in range(12)]
+ROWS = [f"What is {number} + {number + 3}?" for number in range(6)]
 
 
 @pytest.fixture

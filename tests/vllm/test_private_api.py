@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 import vllm
 from packaging.specifiers import SpecifierSet
+from vllm.v1.sample import sampler
+from vllm.v1.sample.ops import logprobs
 
 from chainlang.engines.protocol import Engine
 from chainlang.engines.vllm import private_api
@@ -47,6 +49,9 @@ def test_an_engine_has_them(tiny_engine: Engine) -> None:
     private_api.compile_grammars_in_steps(engine)
     assert manager._use_async_grammar_compilation is False
     private_api.hold_schemas_after_reasoning(engine, manager.reasoner_cls)
+    private_api.count_ranks_uncompiled()  # again: the engine has done it
+    assert not hasattr(sampler.batched_count_greater_than, "_torchdynamo_orig_callable")
+    assert hasattr(logprobs.batched_count_greater_than, "_torchdynamo_orig_callable")
     assert callable(engine.engine_core.engine_core.shutdown)
     assert samples(tiny_engine, ask())
 

@@ -10,10 +10,9 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-import pytest
-
 from chainlang import ChainlangWarning, load
 from chainlang.engines.vllm.engine import VllmEngine
+from tests.laws import few_of, in_the_soak
 from tests.vllm.same_tokens import hold_to_the_reference
 
 OPS = """
@@ -99,7 +98,7 @@ ROWS = [
 ]
 
 
-@pytest.mark.parametrize("text", CHAINS)
+@few_of("text", len(CHAINS), CHAINS)
 def test_the_runtime_draws_the_tokens_of_the_reference(
     text: str, random_engine: VllmEngine
 ) -> None:
@@ -107,4 +106,4 @@ def test_the_runtime_draws_the_tokens_of_the_reference(
         warnings.simplefilter("ignore", ChainlangWarning)  # some branch like a pipe, on purpose
         named = {name: one for name, one in FUNCTIONS.items() if f"@{name}" in text}
         made = load(text=f"{OPS}\nmain = {text}", functions=named)
-    hold_to_the_reference(made, random_engine, ROWS)
+    hold_to_the_reference(made, random_engine, ROWS if in_the_soak() else ROWS[:3])

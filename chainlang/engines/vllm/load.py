@@ -236,6 +236,8 @@ def _load(model: Prepared) -> Loaded:
     engine = LLMEngine(config, Executor.get_class(config), log_stats=False)
     private_api.keep_other_engines(engine)
     private_api.compile_grammars_in_steps(engine)
+    if model.device == "cpu":
+        private_api.count_ranks_uncompiled()
     if model.prompts.tags is not None:
         private_api.hold_schemas_after_reasoning(engine, gate(model.prompts.tags))
     _OPEN.add(id(engine))

@@ -72,6 +72,18 @@ def hold_schemas_after_reasoning(engine: Any, parser: type) -> None:
     manager.reasoner_cls = parser
 
 
+def count_ranks_uncompiled() -> None:
+    """Count the ranks of log probabilities as vLLM writes it: to compile that takes seconds.
+
+    On a CPU it would also need a C++ compiler, which nothing else does.
+    """
+    from vllm.v1.sample import sampler
+
+    name = "batched_count_greater_than"
+    compiled = _part(sampler, name)
+    setattr(sampler, name, getattr(compiled, "_torchdynamo_orig_callable", compiled))
+
+
 def shut_down(engine: Any) -> None:
     """Release the weights, cache and threads of an engine."""
     _part(engine, "engine_core.engine_core.shutdown")()
