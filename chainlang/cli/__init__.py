@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Collection, Sequence
 from typing import NoReturn
 
-from chainlang.cli import ask, check, explain, fmt, interrupt, lsp, run, show
+from chainlang.cli import ask, check, explain, fmt, interrupt, lsp, prompt, repl, run, show
 from chainlang.cli.flags import Command
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.errors import ChainlangError, ChainlangWarning
@@ -73,7 +73,10 @@ def execute(arguments: Sequence[str] | None = None, closed: Collection[str] = ()
     """Run a command and return its exit status; `closed` are standard streams that are closed."""
     from chainlang.cli.output import NoOutput, report
 
-    options = command_line().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else arguments
+    if not words:
+        return repl.run_alone(command_line().format_help())
+    options = command_line().parse_args(words)
     as_log = getattr(options, "log_format", None) == "json"
 
     def show(message: Warning | str, *_: object, **__: object) -> None:
@@ -110,6 +113,6 @@ def command_line() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"chainlang {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Command)
-    for module in (ask, run, explain, check, fmt, show, lsp):
+    for module in (ask, run, explain, prompt, check, fmt, show, repl, lsp):
         module.add(commands)
     return parser

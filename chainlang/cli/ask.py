@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
 from typing import Any
 
+from chainlang.cli.answers import leaves, plain_of, text_of
 from chainlang.cli.flags import Command, add_allow, add_flags, add_functions, given
 from chainlang.cli.output import emit, report, say
 from chainlang.cli.read_chain import read_chain
+from chainlang.cli.row_fields import row_of
 from chainlang.errors import RowError
-from chainlang.semantics.record import below
-from chainlang.session.result import Result
 
 
 def add(commands: Any) -> None:
@@ -21,10 +20,16 @@ def add(commands: Any) -> None:
         "ask",
         help="run a chain on one question",
         description="Run a chain on one question, and print its answer.",
-        usage="%(prog)s EXPR|FILE QUESTION [options]",
+        usage="%(prog)s EXPR|FILE QUESTION|NAME=VALUE... [options]",
     )
     parser.add_argument("chain", metavar="EXPR|FILE", help="a chain, or a file ending in .chain")
-    parser.add_argument("question", metavar="QUESTION", help="the query of the row")
+    parser.add_argument(
+        "question",
+        nargs="+",
+        metavar="QUESTION",
+        help="the query; or fields of the row, name=value or name=@file; or a JSON object; "
+        "@file and - (stdin) hold one of these",
+    )
     parser.add_argument("--json", action="store_true", help="print the whole result as JSON")
     add_functions(parser)
     add_allow(parser)
@@ -47,72 +52,28 @@ def run(options: argparse.Namespace) -> int:
     chain, warned = read_chain(options.chain, options.functions, options.allow)
     if not options.json:
         report(warned)
+    row = row_of(options.question, chain)
     from chainlang.settings import CallSettings
 
     try:
         result = chain(
-            options.question,
+            row,
             **given(options, CallSettings),
             on_error="collect",
-            progress=_print_progress,
+            progress=say,
         )
         if options.json and (result.ok or result.branches):
-            emit(json.dumps(_plain(result), indent=2))
+            emit(json.dumps(plain_of(result), indent=2))
             return int(not result.ok)
         if not result.branches:
-            emit(_text(result.answer), raw=options.raw)
+            emit(text_of(result.answer), raw=options.raw)
             return 0
     except RowError as error:
         report(error.diagnostics, as_json=options.json)
         return 1
-    for name, branch in _leaves(result):
+    for name, branch in leaves(result):
         if branch.failure is None:
-            emit(f"{name}: {_text(branch.answer)}", raw=options.raw)
+            emit(f"{name}: {text_of(branch.answer)}", raw=options.raw)
         else:
             report(branch.failure.error().diagnostics)
     return int(not result.ok)
-
-
-def _leaves(result: Result, path: str = "") -> Iterator[tuple[str, Result]]:
-    """Yield the results of all branches, failed or not, by their paths."""
-    for name, branch in result.branches.items():
-        yield from _leaves(branch, below(path, name))
-    if not result.branches:
-        yield path, result
-
-
-def _print_progress(message: str) -> None:
-    say(message)
-
-
-def _text(answer: Any) -> str:
-    return answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False)
-
-
-def _plain(result: Result) -> dict[str, Any]:
-    """Return a result as JSON values."""
-    if result.branches:
-        branches = {name: _plain(branch) for name, branch in result.branches.items()}
-        return {"branches": branches}
-    if result.failure is not None:
-        failure = result.failure
-        why = {"stage": failure.stage, "cause": failure.cause, "message": failure.message}
-        return {"failure": why}
-    found = [
-        {
-            "answer": one.answer,
-            "fields": dict(one.fields),
-            "text": one.text,
-            "reasoning": one.reasoning or None,
-            "finish": one.finish,
-            "logprob": one.logprob,
-        }
-        for one in result.candidates
-    ]
-    usage = {
-        "calls": result.usage.calls,
-        "prompt_tokens": result.usage.prompt_tokens,
-        "cached_tokens": result.usage.cached_tokens,
-        "output_tokens": result.usage.output_tokens,
-    }
-    return {"answer": result.answer, "candidates": found, "usage": usage}

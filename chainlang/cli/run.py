@@ -20,6 +20,7 @@ from chainlang.errors import StopError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from chainlang.api.chain import Chain
     from chainlang.protocol.messages import Usage
     from chainlang.runtime.outcome import Outcome
     from chainlang.session.folder_run import Summary
@@ -70,6 +71,13 @@ def add(commands: Any) -> None:
     parser.set_defaults(run=run)
 
 
+def parser() -> argparse.ArgumentParser:
+    """Return a parser of this command alone."""
+    made = argparse.ArgumentParser(prog="chainlang")
+    add(made.add_subparsers(required=True, parser_class=Command))
+    return made
+
+
 def _complete(parser: Command) -> None:
     from chainlang.settings import RunSettings
 
@@ -78,13 +86,20 @@ def _complete(parser: Command) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the chain; return 1 if rows failed, 3 if the run stopped, 130 after Ctrl-C."""
+    chain, warned = read_chain(options.chain, options.functions, options.allow)
+    if not options.json:
+        report(warned, as_log=options.log_format == "json")
+    return run_chain(chain, options)
+
+
+def run_chain(
+    chain: Chain, options: argparse.Namespace, settings: Mapping[str, Any] | None = None
+) -> int:
+    """Run a chain with the flags of this command; `settings` are those that no flag gives."""
     from chainlang.session.folder_run import Interrupted  # 200 ms that other commands do not need
     from chainlang.settings import RunSettings
 
-    chain, warned = read_chain(options.chain, options.functions, options.allow)
     as_log = options.log_format == "json"
-    if not options.json:
-        report(warned, as_log=as_log)
     kind = LoggedProgress if as_log else Progress
     progress = kind(sys.stderr, sys.stderr.isatty())
     failures = Failures()
@@ -97,7 +112,7 @@ def run(options: argparse.Namespace) -> int:
         summary = chain.run(
             options.input if len(options.input) > 1 else options.input[0],
             options.output,
-            **given(options, RunSettings),
+            **{**(settings or {}), **given(options, RunSettings)},
             progress=progress.say,
             on_row=on_row,
         )

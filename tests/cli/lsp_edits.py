@@ -1,7 +1,7 @@
 """Random edits in the language server: `python -m tests.cli.lsp_edits 10000 --seed 1f`.
 
 Each is followed by a completion and a hover. The memory of the server after all of them must be
-about that after the first fifth.
+about that after the first half, when its caches are full.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def main() -> int:
                 text = example
                 editor.change("a.chain", text)
             text = edit(editor, text, choice)
-            if count == options.count // 5:
+            if count == options.count // 2:
                 warm = resident(editor)
         last = editor.change("a.chain", text)
         memory = resident(editor)
@@ -74,7 +74,7 @@ def main() -> int:
         fresh = editor.open("a.chain", text)
     without = [[{**one, "message": ""} for one in found] for found in (last, fresh)]
     assert without[0] == without[1], "the edited text has other diagnostics than when it is opened"
-    print(f"{options.count:,} edits, {warm:,} kB after a fifth, {memory:,} kB at the end")
+    print(f"{options.count:,} edits, {warm:,} kB at half, {memory:,} kB at the end")
     return int(memory > MOST * warm)
 
 
