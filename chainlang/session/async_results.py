@@ -12,6 +12,8 @@ from chainlang.session.result import Result
 from chainlang.session.result_list import ResultList
 from chainlang.session.results import Results
 
+__all__ = ["AsyncResults"]
+
 
 class AsyncResults:
     """The results of `amap`: one by one with ``async for``, or all of them with ``await``.

@@ -14,6 +14,8 @@ from chainlang.semantics.record import Branched, Flow, Record
 from chainlang.session.result import Result
 from chainlang.store.flatten import flattened
 
+__all__ = ["ResultList"]
+
 
 class ResultList(Sequence[Result]):
     """Several results of a run.

@@ -10,6 +10,8 @@ from chainlang.errors import error_of
 from chainlang.session.result import Result
 from chainlang.session.result_list import ResultList
 
+__all__ = ["MapInterrupted", "Results"]
+
 KEPT = 10_000
 """Results that are kept while they are passed one by one; beyond it, none is."""
 
