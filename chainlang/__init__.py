@@ -5,6 +5,9 @@
 True
 """
 
+import importlib as _importlib
+import typing as _typing
+
 from chainlang.api.chain import Chain
 from chainlang.api.combinators import (
     branch,
@@ -55,3 +58,12 @@ __all__ = [
     "route",
     "timeout",
 ]
+
+if not _typing.TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        """Return the function that ``%load_ext chainlang`` calls, which needs IPython."""
+        if name == "load_ipython_extension":
+            # By name: everything imports this module, and would so import the notebook's.
+            return getattr(_importlib.import_module("chainlang.notebook.extension"), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -19,9 +19,10 @@
 from __future__ import annotations
 
 import sys
+import traceback
 import warnings
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 from chainlang.diagnostics.diagnostic import Diagnostic, Kind, in_order
 from chainlang.diagnostics.render import render
@@ -49,7 +50,8 @@ class ChainlangError(Exception):
     """Base class of all errors that chainlang raises on purpose.
 
     `diagnostics` are all errors found, in the order of the text; `str()` renders them with the
-    source line and a caret.
+    source line and a caret. IPython and Jupyter show that and no frames, unless
+    ``ChainlangError.full_traceback = True`` asks for them.
 
     >>> from chainlang import chain
     >>> try:
@@ -65,6 +67,16 @@ class ChainlangError(Exception):
 
     def __str__(self) -> str:
         return render(self.diagnostics)
+
+    full_traceback: ClassVar[bool] = False
+    """Whether IPython and Jupyter show all frames of an error; else its page alone."""
+
+    def _render_traceback_(self) -> list[str]:
+        """Return the lines that IPython shows in place of a traceback."""
+        if self.full_traceback:
+            return "".join(traceback.format_exception(self)).splitlines()
+        notes = (line for note in getattr(self, "__notes__", ()) for line in note.splitlines())
+        return [*render(self.diagnostics, colour=True).splitlines(), *notes]
 
 
 class NotationError(ChainlangError):

@@ -189,7 +189,7 @@ def test_a_file_that_is_no_toml(folder: Path, text: str, message: str) -> None:
         {"engine": "tiny"},
         {"engine": FakeEngine},
         {"engine": {"tiny": "tiny"}},
-        {"progress": True},
+        {"progress": "yes"},
         {"model": ""},
         {"openai_base_url": "127.0.0.1:8000"},
         {"overwrite": "perhaps"},

@@ -79,7 +79,7 @@ class CallMethods:
         engine: Engine | Mapping[str, Engine] | None = ...,
         outputs: str | Collection[str] | None = ...,
         passes: str | Collection[str] | None = ...,
-        progress: Callable[[str], object] | None = ...,
+        progress: bool | Callable[[str], object] | None = ...,
         **fields: Any,
     ) -> Result: ...
 
@@ -149,7 +149,7 @@ class CallMethods:
         engine: Engine | Mapping[str, Engine] | None = ...,
         outputs: str | Collection[str] | None = ...,
         passes: str | Collection[str] | None = ...,
-        progress: Callable[[str], object] | None = ...,
+        progress: bool | Callable[[str], object] | None = ...,
         **fields: Any,
     ) -> Result: ...
 
@@ -237,7 +237,7 @@ class CallMethods:
         engine: Engine | Mapping[str, Engine] | None = ...,
         outputs: str | Collection[str] | None = ...,
         passes: str | Collection[str] | None = ...,
-        progress: Callable[[str], object] | None = ...,
+        progress: bool | Callable[[str], object] | None = ...,
         **fields: Any,
     ) -> Stream[Result]: ...
 

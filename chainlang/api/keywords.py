@@ -60,9 +60,10 @@ class CallKeywords(TypedDict, total=False):
     work that only the rest needs is skipped; default: all"""
     passes: str | Collection[str] | None
     """optimizer passes to apply, which `explain` lists; default: all that change no result"""
-    progress: Callable[[str], object] | None
-    """callback(message) before the first row: while a model loads, and where a changed run reuses
-    samples"""
+    progress: bool | Callable[[str], object] | None
+    """show the progress (true) or not (false), or callback(message): messages while models load,
+    then each second of `map` and `run` a `Status`, a text with numbers; default: true in a
+    notebook"""
 
 
 class RowsKeywords(CallKeywords, total=False):

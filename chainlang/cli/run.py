@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ from attrs import asdict, define, evolve, field
 from chainlang.cli import interrupt
 from chainlang.cli.flags import Command, add_allow, add_flags, add_functions, given
 from chainlang.cli.output import counted, log, report, say
-from chainlang.cli.progress import LoggedProgress, Progress
+from chainlang.cli.progress import LoggedProgress
 from chainlang.cli.read_chain import read_chain
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.errors import StopError
@@ -100,21 +99,14 @@ def run_chain(
     from chainlang.settings import RunSettings
 
     as_log = options.log_format == "json"
-    kind = LoggedProgress if as_log else Progress
-    progress = kind(sys.stderr, sys.stderr.isatty())
     failures = Failures()
-
-    def on_row(outcome: Outcome, expected: float | None) -> None:
-        failures.row(outcome)
-        progress.row(outcome, expected)
-
     try:
         summary = chain.run(
             options.input if len(options.input) > 1 else options.input[0],
             options.output,
             **{**(settings or {}), **given(options, RunSettings)},
-            progress=progress.say,
-            on_row=on_row,
+            progress=LoggedProgress() if as_log else True,
+            on_row=lambda outcome, _: failures.row(outcome),
         )
     except Interrupted as interrupted:
         summary, status = interrupted.summary, interrupt.STATUS
@@ -123,8 +115,6 @@ def run_chain(
         failures.found += stopped.diagnostics
     else:
         status = int(summary.failed > 0)
-    finally:
-        progress.end()
     if failures.found:
         report(failures.found, as_json=options.json, as_log=as_log)
     (_log if as_log else _say)(summary, failures, status)

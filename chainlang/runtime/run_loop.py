@@ -10,9 +10,9 @@ rows whose replies have arrived are resumed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from chainlang.engines.protocol import is_serial
+from chainlang.engines.protocol import Engine, is_serial
 from chainlang.errors import error_of
 from chainlang.interrupts import check
 from chainlang.protocol.usages import Usages
@@ -35,6 +35,7 @@ def run(
     *,
     first: int = 0,
     redraws: Mapping[str, Mapping[str, int]] | None = None,
+    watch: Callable[[int], object] | None = None,
 ) -> Iterator[Outcome]:
     """Yield the outcome of each row, in the order of the rows, or as they finish.
 
@@ -43,6 +44,7 @@ def run(
     row that could not be read is a `RowFailure`, and fails.
     When a budget of the run is used up, no more requests are made; once those in flight are done,
     `StopError` is raised. If the caller stops early, or is interrupted, all requests are aborted.
+    `watch` is called each second of the run's clock, with the number of tokens so far.
     After an interrupt the outcomes of all completed rows are yielded, also of those behind a row
     that is not completed, before `KeyboardInterrupt` is raised.
 
@@ -94,6 +96,7 @@ def run(
         scheduler.admit(begun, row(plan.root, record, context))
 
     scheduler.call_after(limits.run_seconds, engines, budget.time_out)
+    _call_each_second(scheduler, engines, watch)
     try:
         while True:
             check()
@@ -127,3 +130,16 @@ def run(
     finally:
         scheduler.close()
         trace.close(window.taken - first)
+
+
+def _call_each_second(
+    scheduler: Scheduler, engines: Mapping[str, Engine], watch: Callable[[int], object] | None
+) -> None:
+    """Call `watch` with the number of tokens so far, each second of the engines' clock."""
+    if watch is not None:
+
+        def again() -> None:
+            watch(scheduler.tokens)
+            _call_each_second(scheduler, engines, watch)
+
+        scheduler.call_after(1.0, engines, again)

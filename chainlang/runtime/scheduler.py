@@ -80,6 +80,8 @@ class Scheduler:
     """Whether requests that are submitted together are grouped by common prefixes."""
     samples: int = 0
     """Number of samples in flight."""
+    tokens: int = 0
+    """Number of prompt and output tokens of all replies so far."""
     _asked: dict[str, tuple[_Task, int, Port, int]] = field(factory=dict)
     """Requests in flight by id: the waiting task, its slot for the reply, the port, and the number
     of samples."""
@@ -206,6 +208,7 @@ class Scheduler:
         if isinstance(reply, Completion) and isinstance(task.effect, Ask):
             names = task.effect.stage, task.effect.requests[slot].model
             task.row.usages.append((names, reply.usage))
+            self.tokens += reply.usage.prompt_tokens + reply.usage.output_tokens
         self._deliver(task, slot, reply)
 
     def _answered(self, name: str) -> tuple[_Task, int, Port, int]:

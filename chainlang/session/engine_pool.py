@@ -189,7 +189,7 @@ def _opened(model: Model, settings: RowSettings) -> Engine:
 
     def made() -> Engine:
         with loading():
-            return _open(model, arguments, settings.progress)
+            return _open(model, arguments, settings.say)
 
     return _OPEN.open(_key(model, arguments), made)
 

@@ -6,6 +6,7 @@ import hashlib
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from attrs import asdict, define, evolve, field, frozen
 
 from chainlang.analysis.program import Program
 from chainlang.data import Extent
+from chainlang.display.progress import Meter
+from chainlang.display.summary import summary_html
 from chainlang.engines.protocol import Engine
 from chainlang.errors import StopError, error_of
 from chainlang.interrupts import interrupts_deferred, interrupts_recorded
@@ -36,7 +39,8 @@ from chainlang.session.engine_pool import wanted
 from chainlang.session.estimate import CostEstimator
 from chainlang.session.prepare import prepare
 from chainlang.session.reuse import reused
-from chainlang.session.rows import Rows
+from chainlang.session.rows import Rows, expected_rows
+from chainlang.session.run_progress import ended, metered
 from chainlang.settings import RunSettings
 from chainlang.store import About, RunFolder, Source
 from chainlang.store.output import read
@@ -80,6 +84,20 @@ class Summary:
         """Number of rows without those that have the fields of an earlier one, and no id."""
         return self.rows - self.events.get("equal", 0)
 
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        """Representations for notebooks: the counts of the run, by model and stage."""
+        lines = {
+            "rows": f"{self.rows:,}" + (f", {self.failed:,} failed" if self.failed else ""),
+            "time": f"{self.seconds:,.1f} s",
+            "from the journal": f"{self.recorded:,} samples" if self.recorded else "",
+            "from the cache": f"{self.cached:,} samples" if self.cached else "",
+            "events": ", ".join(f"{count:,} {kind}" for kind, count in self.events.items()),
+            "results": str(self.folder / "flattened"),
+            "failures": str(self.folder / "errors.jsonl") if self.failed else "",
+        }
+        usages = {"all": self.usage, **self.by_model, **self.by_stage}
+        return {"text/plain": repr(self), "text/html": summary_html(lines, usages)}
+
 
 class Interrupted(KeyboardInterrupt):
     """Ctrl-C during a run into a folder, with the summary of its results so far."""
@@ -88,6 +106,10 @@ class Interrupted(KeyboardInterrupt):
         self.summary = summary
         rows = f"{summary.rows:,} {'row is' if summary.rows == 1 else 'rows are'}"
         super().__init__(f"{rows} in {summary.folder}: run the same call again to resume")
+
+    def _render_traceback_(self) -> list[str]:
+        """Return the lines that IPython shows in place of a traceback."""
+        return [f"interrupted: {self}"]
 
     def __reduce__(self) -> tuple[type[Interrupted], tuple[Summary]]:
         """Return the state for a pickle, which is the summary and not the message."""
@@ -106,9 +128,11 @@ def run_to_folder(
     """
     about = about_of(planned(program, settings), settings, text=text, graph=graph)
     about = evolve(about, functions=_described(program.bound.file))
+    settings, progress = metered(settings)
     with (
         interrupts_recorded(),
-        FolderRun.begin(program, source, out, settings, about) as folder_run,
+        ended(progress),
+        FolderRun.begin(program, source, out, settings, about, progress=progress) as folder_run,
     ):
         for outcome in folder_run.outcomes():
             folder_run.write(outcome)
@@ -168,11 +192,20 @@ class FolderRun:
     meter: CostMeter | None
     """Measures costs, with `analyze`."""
     started: float
+    progress: Meter | None = None
+    """Shows the progress."""
 
     @classmethod
     @contextmanager
     def begin(
-        cls, program: Program, source: Any, out: Path, settings: RunSettings, about: About
+        cls,
+        program: Program,
+        source: Any,
+        out: Path,
+        settings: RunSettings,
+        about: About,
+        *,
+        progress: Meter | None = None,
     ) -> Iterator[FolderRun]:
         """Start a run, or resume the one in the folder; it ends with the ``with`` block.
 
@@ -186,6 +219,8 @@ class FolderRun:
             hint = "write format='csv' beside it, or leave it out"
             raise error_of("setting", "escape_formulas is for CSV alone", hint)
         extent = Extent()
+        if progress is not None:
+            progress.expected = partial(expected_rows, extent, settings.limit)
         rows = Rows.of(source, program, settings, extent)
         prepared = prepare(program, settings)
         engines = prepared.engines
@@ -214,11 +249,15 @@ class FolderRun:
             ports = PortFactory(prepared.open_port, folder.journal)
             meter = None if estimator is None else CostMeter.begin(estimator, engines, ports)
             prepared = evolve(prepared, date=folder.date or prepared.date)
-            if settings.progress is not None:
+            if settings.say is not None:
                 for message in reused(folder, prepared, rows):
-                    settings.progress(message)
+                    settings.say(message)
             prepared = evolve(prepared, open_port=ports.open)
-            begun = cls(folder, prepared, rows, extent, out, settings, ports, meter, started)
+            begun = cls(
+                folder, prepared, rows, extent, out, settings, ports, meter, started, progress
+            )
+            if progress is not None:
+                progress.begin(folder.output.rows)
             with begun._ended():
                 yield begun
 
@@ -230,7 +269,8 @@ class FolderRun:
         """
         due = self.folder.output.rows
         redraws = redrawn(self.folder.journal)
-        for outcome in run(self.prepared, self.rows, first=due, redraws=redraws):
+        watch = None if self.progress is None else self.progress.beat
+        for outcome in run(self.prepared, self.rows, first=due, redraws=redraws, watch=watch):
             if outcome.index == due:
                 due += 1
                 yield outcome
@@ -261,8 +301,10 @@ class FolderRun:
 
     def note(self, outcome: Outcome) -> None:
         """Report a written row. Raises `RowError` if it failed and `on_error` is ``raise``."""
+        if self.progress is not None:
+            self.progress.row(failed=outcome.failure is not None)
         if self.settings.on_row is not None:
-            self.settings.on_row(outcome, self._expected())
+            self.settings.on_row(outcome, expected_rows(self.extent, self.settings.limit))
         if outcome.failure is not None and self.settings.on_error == "raise":
             raise outcome.failure.error()
 
@@ -304,11 +346,6 @@ class FolderRun:
                 self.folder.finish("stopped", why=why.message)
             why = why if why.hint else evolve(why, hint=_GO_ON)
             raise StopError([why], self.summary()) from error
-
-    def _expected(self) -> float | None:
-        """Return the expected number of rows; None if it is unknown."""
-        found, limit = self.extent.expected(), self.settings.limit
-        return found if limit is None else limit if found is None else min(found, limit)
 
 
 def _described(file: FunctionsFile | None) -> dict[str, Any]:

@@ -80,7 +80,7 @@ def swapper_of(plan: Plan, declared: Iterable[Item], settings: RowSettings) -> S
 
     def load(name: str, engine: Loadable) -> None:
         with located(plan, name, named[name]):
-            engine.load(settings.progress)
+            engine.load(settings.say)
 
     swapper = Swapper(memory.residency, engines, load)
     with loading():

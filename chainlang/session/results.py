@@ -24,7 +24,7 @@ class MapInterrupted(KeyboardInterrupt):
         super().__init__(results.interrupted_after())
 
     def _render_traceback_(self) -> list[str]:
-        """Return what IPython shows in place of the traceback."""
+        """Return the lines that IPython shows in place of a traceback."""
         return [f"interrupted: {self}"]
 
 

@@ -112,6 +112,12 @@ def _is_pipe(path: Path) -> bool:
     return str(path) == STDIN or not (path.is_file() or path.is_dir())
 
 
+def expected_rows(extent: Extent, limit: int | None) -> float | None:
+    """Return the expected number of rows; None if it is unknown."""
+    found = extent.expected()
+    return found if limit is None else limit if found is None else min(found, limit)
+
+
 def start_of(row: Any, program: Program) -> Record | RowFailure:
     """Return the initial record of the row of a call, or a failure if it is invalid.
 

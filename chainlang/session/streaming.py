@@ -28,6 +28,7 @@ from chainlang.session.per_process import PerProcess
 from chainlang.session.prepare import prepare
 from chainlang.session.result import Result, result_of
 from chainlang.session.rows import start_of
+from chainlang.session.run_progress import ended, metered
 from chainlang.session.voices import Voices
 from chainlang.settings import RowSettings
 
@@ -166,7 +167,9 @@ class _Job:
         """Return the prepared run, after loading its models; None for an invalid row."""
         if isinstance(self._start, RowFailure):
             return None
-        return prepare(self._program, self._settings)
+        settings, meter = metered(self._settings)
+        with ended(meter):
+            return prepare(self._program, settings)
 
     def submit(self, prepared: Prepared | None, places: frozenset[Place]) -> None:
         """Start the row; the stages at the places are streamed."""

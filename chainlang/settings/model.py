@@ -15,6 +15,7 @@ from pydantic import (
     PositiveInt,
     PrivateAttr,
     SecretStr,
+    StrictBool,
     ValidationError,
 )
 
@@ -306,11 +307,21 @@ class RowSettings(Settings):
     on_error: Annotated[OnError, ON_ERROR] = "collect"
     """if a row fails: end with its error (raise), keep it as failed (collect), or drop it (skip)"""
     progress: Annotated[
-        Progress | None,
-        Takes("a function of one argument", "Callable[[str], object]", is_text=False),
+        StrictBool | Progress | None,
+        Takes(
+            "true, false, or a function of one argument",
+            "bool | Callable[[str], object]",
+            is_text=False,
+        ),
     ] = None
-    """callback(message) before the first row: while a model loads, and where a changed run reuses
-    samples"""
+    """show the progress (true) or not (false), or callback(message): messages while models load,
+    then each second of `map` and `run` a `Status`, a text with numbers; default: true in a
+    notebook"""
+
+    @property
+    def say(self) -> Progress | None:
+        """The callback of `progress`; None if there is none."""
+        return self.progress if callable(self.progress) else None
 
 
 class MapSettings(RowSettings):

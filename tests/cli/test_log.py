@@ -12,10 +12,7 @@ import pytest
 
 from chainlang.cli import execute
 from chainlang.cli.progress import LoggedProgress
-from chainlang.protocol.messages import Usage
-from chainlang.protocol.usages import Usages
-from chainlang.runtime.outcome import Outcome
-from chainlang.semantics.row_failure import RowFailure
+from chainlang.display.progress import Status
 
 CHAIN = 'model small = fake("x")\nunused = E:small\nmain = 2:E:small:0.7 >> M\n'
 FINE, BAD = '{"id": "a", "query": "q"}\n', '{"id": "b"}\n'
@@ -68,14 +65,9 @@ def test_errors_of_the_input(capfd: pytest.CaptureFixture[str]) -> None:
 
 
 def test_progress(capfd: pytest.CaptureFixture[str]) -> None:
-    clock = iter([0.0, 1.0, 6.0, 12.0])
-    progress = LoggedProgress(sys.stderr, terminal=False, clock=lambda: next(clock))
-    progress.say("tiny is ready")
-    for index, failure in enumerate([None, RowFailure("broken")]):
-        progress.row(
-            Outcome(index, "", None, failure, Usages({("E", "tiny"): Usage(1, 30, 0, 25)})), 10
-        )
-    progress.end()
+    show = LoggedProgress()
+    show("tiny is ready")
+    show(Status.of(2, 10, 1, 2 / 11, 10.0, 11.0, 44.0))
     note, reached = (json.loads(line) for line in capfd.readouterr().err.splitlines())
     assert (note["event"], note["message"]) == ("note", "tiny is ready")
     del reached["time"]

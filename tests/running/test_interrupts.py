@@ -29,12 +29,12 @@ import sys, time
 from chainlang.engines import fake
 
 class Slow(fake.FakeEngine):
-    def step(self):
+    def step(self, until=None):
         if self.answered == 10:
             print("waiting", flush=True)
             time.sleep(600)
         self.answered += 1
-        self.pending = [*getattr(self, "pending", []), *super().step()]
+        self.pending = [*getattr(self, "pending", []), *super().step(until)]
         return [self.pending.pop(0)]
 
     answered = 0
