@@ -6,9 +6,10 @@ import dataclasses
 import datetime
 import json
 from collections import deque
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping, Set
 from decimal import Decimal
 from enum import Enum
+from functools import lru_cache, partial
 from typing import Any
 
 from chainlang.datatypes.number_text import number_text
@@ -31,10 +32,15 @@ def plain(value: Any, *, sort: bool = False) -> Any:
     """
     if type(value) is str:
         return value
+    return _ordered(value, _jsonable()(value), sort)
+
+
+@lru_cache(maxsize=1)  # a statement `import` in `plain` would cost each value more
+def _jsonable() -> Callable[[Any], Any]:
+    """Return pydantic's conversion of a value to JSON values."""
     from pydantic_core import to_jsonable_python
 
-    made = to_jsonable_python(value, by_alias=False, fallback=_known)
-    return _ordered(value, made, sort)
+    return partial(to_jsonable_python, by_alias=False, fallback=_known)
 
 
 def in_order(items: Iterable[Any]) -> list[Any]:
@@ -65,7 +71,8 @@ def _known(value: Any) -> Any:
 
 def _ordered(value: Any, made: Any, sort: bool) -> Any:
     """Return the JSON values `made` of a value in the order that the value has in any process."""
-    if type(value) in _WITHOUT_ORDER:  # most are
+    kind = type(value)
+    if kind in _WITHOUT_ORDER:  # most are
         return made
     if isinstance(value, Enum):
         value = value.value
@@ -78,13 +85,16 @@ def _ordered(value: Any, made: Any, sort: bool) -> Any:
             return in_order(_ordered(*pair, sort) for pair in zip(value, made, strict=True))
         case list() if isinstance(value, list | tuple | deque) and len(value) == len(made):
             return [_ordered(*pair, sort) for pair in zip(value, made, strict=True)]
-        case dict() if type(value) is dict and len(value) > len(made):
+        case dict() if kind is dict and len(value) > len(made):
             from pydantic_core import PydanticSerializationError
 
             raise PydanticSerializationError("two of its keys have the same text")
-        case dict() if isinstance(value, Mapping) and len(value) == len(made):
+        case dict() if (kind is dict or isinstance(value, Mapping)) and len(value) == len(made):
             pairs = zip(made, value.values(), made.values(), strict=True)
-            found = {name: _ordered(one, plain_one, sort) for name, one, plain_one in pairs}
+            found = {
+                name: plain_one if type(one) in _WITHOUT_ORDER else _ordered(one, plain_one, sort)
+                for name, one, plain_one in pairs
+            }
             return dict(sorted(found.items())) if sort else found
         case dict() if _is_object(value):
             return {

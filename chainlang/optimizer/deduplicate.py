@@ -29,7 +29,8 @@ def share_equal_work(plan: Plan) -> Rewritten[Plan]:
     root, once = rebuilt(plan.root, _shared), plan.rows_once or not called
     if root is plan.root and once == plan.rows_once:
         return Rewritten(plan, tuple(refused))
-    return Rewritten(evolve(plan, root=root, rows_once=once), tuple(refused))
+    shares = plan.shares or root is not plan.root
+    return Rewritten(evolve(plan, root=root, shares=shares, rows_once=once), tuple(refused))
 
 
 def _shared(step: Step) -> Step:

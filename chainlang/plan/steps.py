@@ -236,6 +236,8 @@ class Plan:
     """Stages that ask a model, in the order of the chain."""
     outputs: Outputs = EVERYTHING
     """Parts of the results that the caller reads."""
+    shares: bool = False
+    """Whether equal requests share a reply."""
     rows_once: bool = False
     """Whether equal rows are deduplicated."""
     row_budget: bool = False

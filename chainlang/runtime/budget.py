@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from attrs import define, field
+from attrs import Factory, define, field
 
 from chainlang.limits import current
 from chainlang.protocol.messages import Completion, Failure, Request, Usage
@@ -19,6 +19,8 @@ class RowBudget:
     limits: RunLimits = field(factory=RunLimits)
     calls: int = 0
     tokens: int = 0
+    counts: bool = field(default=Factory(lambda self: self.limits.has_row_budget, takes_self=True))
+    """Whether calls and tokens are limited; if not, they are not counted."""
     items: int = field(factory=lambda: current().calls_per_row)
     """Number of items for which `each` may still run its part; nested lists multiply it."""
 
@@ -31,9 +33,9 @@ class RowBudget:
 
     def charge(self, requests: Iterable[Request]) -> None:
         """Charge requests. Raises `StageError` if they exceed the budget."""
-        calls, tokens = self.limits.row_calls, self.limits.row_tokens
-        if calls is None and tokens is None:
+        if not self.counts:
             return
+        calls, tokens = self.limits.row_calls, self.limits.row_tokens
         drawn = sum(request.calls for request in requests)
         if calls is not None and self.calls + drawn > calls:
             what = f"row_calls={calls} is used up: {self.calls} made, {drawn} more requested"
@@ -44,6 +46,8 @@ class RowBudget:
 
     def settle(self, request: Request, reply: Completion | Failure) -> None:
         """Charge the tokens of a completion, or refund a failed request."""
+        if not self.counts:
+            return
         if isinstance(reply, Completion):
             self.tokens += _tokens(reply.usage)
         else:

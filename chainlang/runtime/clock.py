@@ -7,8 +7,7 @@ from typing import Protocol
 
 from attrs import define, frozen
 
-from chainlang.engines.protocol import is_timed
-from chainlang.runtime.ports.port import Port
+from chainlang.runtime.ports.port import Port, now_of
 
 LONGEST_SLEEP = 0.05
 """Maximum seconds of one sleep, so that other events are noticed in time."""
@@ -80,7 +79,10 @@ class EngineClock:
 
     def now(self) -> float:
         """Return the latest time of any of the engines."""
-        return max(port.engine.now for port in self.ports if is_timed(port.engine))
+        found = 0.0
+        for port in self.ports:
+            found = max(found, now_of(port.engine))
+        return found
 
     def wait(self, until: float) -> None:
         """Advance all engines to a time."""

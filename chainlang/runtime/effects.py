@@ -165,8 +165,7 @@ class RowContext:
         What is aborted depends on time. So with a budget of the row nothing is: what is charged to
         it would.
         """
-        limits = self.limits
-        return All(tuple(works), limits.row_calls is not None or limits.row_tokens is not None)
+        return All(tuple(works), self.budget.counts)
 
     def place(self, place: Place) -> Place:
         """Return a place of the plan with its stars replaced."""

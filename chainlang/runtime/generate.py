@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import nullcontext
 from functools import partial
 from operator import attrgetter
 from typing import Any
@@ -16,6 +15,7 @@ from chainlang.runtime.effects import All, Ask, Effect, RowContext, RowFailed, f
 from chainlang.runtime.ports.port import new_id
 from chainlang.runtime.retry import retried
 from chainlang.runtime.stream import DeltaSink
+from chainlang.runtime.tracing import NOTHING
 from chainlang.semantics.combinators import Attempt, further
 from chainlang.semantics.events import Event
 from chainlang.semantics.record import Candidate, Record
@@ -27,7 +27,6 @@ from chainlang.semantics.stage_prompts import messages, prefix
 from chainlang.semantics.stages import candidate_of, choices, labels, readings, schema
 
 _UNKEPT = attrgetter("unkept")
-_OWN_TIME = nullcontext()  # of a rendering, in a row without a deadline
 
 
 @frozen
@@ -112,8 +111,9 @@ class _StageRun:
         replies: Sequence[Completion | Failure],
     ) -> list[_SampleOutcome]:
         """Return the requested samples, in order."""
-        for request, reply in zip(asked.requests, replies, strict=True):
-            self.context.budget.settle(request, reply)
+        if self.context.budget.counts:
+            for request, reply in zip(asked.requests, replies, strict=True):
+                self.context.budget.settle(request, reply)
         if asked.sink is not None:
             for number, reply in enumerate(replies):
                 if isinstance(reply, Completion):
@@ -132,8 +132,12 @@ class _StageRun:
         stage, context = self.step.stage, self.context
         limits = context.limits
         first = seed(context.run_seed, self.record.id, samples.place)
-        with _OWN_TIME if limits.row_seconds is None else rendering_within(limits.row_seconds):
-            prompt = messages(stage, samples.start, self.reads[samples.number], first)
+        read = self.reads[samples.number]
+        if limits.row_seconds is None:
+            prompt = messages(stage, samples.start, read, first)
+        else:
+            with rendering_within(limits.row_seconds):
+                prompt = messages(stage, samples.start, read, first)
         return Request(
             id=new_id(),
             model=stage.model,
@@ -145,12 +149,12 @@ class _StageRun:
             lenient=True,  # the reply is validated for what the engine does not enforce
             logprobs=stage.logprobs,
             template_args=stage.template_args,
-            prefix=prefix(stage, samples.start, self.reads[samples.number]) if stage.prefix else "",
+            prefix=prefix(stage, samples.start, read) if stage.prefix else "",
             thinking_tokens=stage.thinking_tokens,
             top_logprobs=stage.top_logprobs,
             labels=labels(stage, samples.start) if stage.choices else (),
             redraw=context.redraw,
-            tracing=context.tracing or None,
+            tracing=None if context.tracing is NOTHING else context.tracing,
             shared=self.step.shared,
             choices=self.choices(samples),
             date=context.date,
@@ -261,7 +265,7 @@ def generate(
         wave = yield from run.wave(start, stop)
         start = stop
         for one in wave:
-            record = record.noted(*one.events)
+            record = record.noted(*one.events) if one.events else record
             if isinstance(one.made, StageError):
                 failures.append(FailedSample(one.made, one.sample, run.at(one.number)))
             else:

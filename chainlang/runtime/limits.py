@@ -26,6 +26,16 @@ class RunLimits:
     run_calls: int | None = None
     run_tokens: int | None = None
 
+    @property
+    def has_row_budget(self) -> bool:
+        """Whether the calls or tokens of a row are limited."""
+        return self.row_calls is not None or self.row_tokens is not None
+
+    @property
+    def has_run_budget(self) -> bool:
+        """Whether the time, calls or tokens of the run are limited."""
+        return not (self.run_seconds is self.run_calls is self.run_tokens is None)
+
     @classmethod
     def of(cls, settings: RowSettings) -> RunLimits:
         """Return the limits that the settings contain."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from operator import attrgetter
 
 from chainlang.protocol.messages import Request
 
 CHUNK = 64
 """Length of the compared prefixes, in characters: about one block of a prefix cache, which has at
 least 16 tokens."""
+_PRIORITY = attrgetter("priority")
 
 
 def by_prefix(requests: Sequence[Request]) -> list[Request]:
@@ -30,25 +32,32 @@ def by_prefix(requests: Sequence[Request]) -> list[Request]:
     if len(requests) == 1:
         return [*requests]
     found: list[Request] = []
-    groups = [[(one, _chunks(one)) for one in requests]]
+    begun: dict[object, dict[object, list[Request]]] = {}
+    for one in requests:
+        first = one.messages[0] if one.messages else None
+        start = None if first is None else (first.role, first.text[:CHUNK])
+        begun.setdefault(one.model, {}).setdefault(start, []).append(one)
+    alike = [group for of_model in begun.values() for group in of_model.values()]
+    if len(alike) == len(requests):
+        return sorted((group[0] for group in alike), key=_PRIORITY)
+    groups = [[(one, _chunks(one)) for one in group] for group in reversed(alike)]
     while groups:
         group = groups.pop()
         if len(group) == 1:  # no other request has its prefix
             found.append(group[0][0])
             continue
-        alike: dict[object, list[tuple[Request, Iterator[object]]]] = {}
+        parts: dict[object, list[tuple[Request, Iterator[object]]]] = {}
         for one, chunks in group:
             chunk = next(chunks, None)
             if chunk is None:
                 found.append(one)
             else:
-                alike.setdefault(chunk, []).append((one, chunks))
-        groups += reversed(alike.values())
-    return sorted(found, key=lambda one: one.priority)
+                parts.setdefault(chunk, []).append((one, chunks))
+        groups += reversed(parts.values())
+    return sorted(found, key=_PRIORITY)
 
 
 def _chunks(request: Request) -> Iterator[object]:
-    yield request.model
     for message in request.messages:
         text = message.text
         for start in range(0, len(text), CHUNK):

@@ -43,7 +43,7 @@ from chainlang.runtime.effects import (
 from chainlang.runtime.generate import generate
 from chainlang.runtime.inline import run_synchronous
 from chainlang.runtime.retry import retried
-from chainlang.runtime.tracing import ABORTED
+from chainlang.runtime.tracing import ABORTED, NOTHING
 from chainlang.semantics.combinators import (
     Attempt,
     arm,
@@ -128,7 +128,7 @@ def work(step: Step, record: Record, context: RowContext) -> Work:  # noqa: C901
         case Count():
             return _synchronous(step, record, context)
         case Fused(steps):  # with tracing on, each step has its own span
-            if context.tracing:
+            if context.tracing is not NOTHING:
                 return _sequence(steps, record, context)
             return _synchronous(step, record, context)
         case Overlap(steps):
@@ -164,7 +164,7 @@ def _traced(
     name: str, begin: Callable[[RowContext], Generator[Effect, Any, Record]], context: RowContext
 ) -> Generator[Effect, Any, Record]:
     """Return the work of a stage, in a span of its own if tracing is on."""
-    return _in_span(name, begin, context) if context.tracing else begin(context)
+    return begin(context) if context.tracing is NOTHING else _in_span(name, begin, context)
 
 
 def _in_span(

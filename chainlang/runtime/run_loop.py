@@ -10,16 +10,19 @@ rows whose replies have arrived are resumed.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from chainlang.engines.protocol import Engine, is_serial
 from chainlang.errors import error_of
 from chainlang.interrupts import check
+from chainlang.limits import current
 from chainlang.protocol.usages import Usages
 from chainlang.runtime.budget import RowBudget, RunBudget
 from chainlang.runtime.effects import RowContext
 from chainlang.runtime.model_swap import SWAP_FACTOR, Swapper
 from chainlang.runtime.outcome import Outcome
+from chainlang.runtime.ports.stack import Needs
 from chainlang.runtime.prepared import Prepared
 from chainlang.runtime.row_task import row
 from chainlang.runtime.scheduler import Row, Scheduler
@@ -65,9 +68,10 @@ def run(
         first,
         gradual=any(map(is_serial, engines.values())) and not swapper.changes,
     )
-    budget = RunBudget(limits)
+    budget, items = RunBudget(limits), current().calls_per_row
+    needs = Needs.of(plan, limits, budget)
     scheduler = Scheduler(
-        open_port=lambda engine: prepared.open_port(engine, budget), by_prefix=plan.by_prefix
+        open_port=lambda engine: prepared.open_port(engine, needs), by_prefix=plan.by_prefix
     )
     source, more, news = iter(rows), True, True
     trace = RunTrace(
@@ -90,7 +94,7 @@ def run(
             date=prepared.date,
             tracing=trace.row(window.admitted, record.id),
             redraws=(redraws or {}).get(record.id, {}),
-            budget=RowBudget(limits),
+            budget=RowBudget(limits, items=items),
         )
         begun = Row(window.admitted, record, engines, keep, swapper=swapper)
         scheduler.admit(begun, row(plan.root, record, context))
@@ -114,8 +118,9 @@ def run(
                 window.admitted += 1
             scheduler.submit()
             while window.ready:
-                with scheduler.machine.stopped():  # no deadline runs while the caller is busy
-                    yield window.take()
+                began = time.monotonic()
+                yield window.take()
+                scheduler.machine.lost += time.monotonic() - began  # no deadline runs meanwhile
             if not more and not window.in_flight:
                 return
             if budget.is_over(news):

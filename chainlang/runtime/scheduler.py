@@ -41,7 +41,8 @@ class Row:
     """Opens ports to its engines; None for the default of the scheduler."""
     swapper: Swapper | None = None
     """Loads its models; None to load all of them on the first request."""
-    began: float = 0.0
+    clock: Clock = field(init=False)
+    began: float = field(init=False)
     """Time of its clock when it was admitted."""
 
 
@@ -95,6 +96,8 @@ class Scheduler:
     """Functions in flight: the waiting task, and its slot for the value."""
     _arrived: deque[Reply | tuple[_Task, int, Any]] = field(factory=deque)
     """Replies, and values of functions with their tasks and slots, that are not delivered yet."""
+    _last_clock: tuple[Mapping[str, Engine], object, Clock] | None = None
+    """Engines, opener of ports and clock of the row that was started last."""
     _row_done: bool = False
     """Whether a row is done since `receive` was called."""
     _timers: Timers[_Task] = field(factory=Timers)
@@ -106,7 +109,8 @@ class Scheduler:
 
     def admit(self, row: Row, work: Work) -> None:
         """Start a row. It may be done before this returns."""
-        row.began = self._clock(row).now()
+        row.clock = self._clock(row)
+        row.began = row.clock.now()
         self._advance(_Task(row, work), None)
 
     def submit(self) -> None:
@@ -266,10 +270,10 @@ class Scheduler:
             case Within(work, seconds):
                 task.waiting = 1
                 task.children = [_Task(task.row, work, task, depth=task.depth)]
-                task.timer = self._timers.start(self._clock(task.row), seconds, task)
+                task.timer = self._timers.start(task.row.clock, seconds, task)
             case Pause(seconds):
                 task.waiting = 1
-                task.timer = self._timers.start(self._clock(task.row), seconds, task)
+                task.timer = self._timers.start(task.row.clock, seconds, task)
             case Await(calls):
                 task.waiting = len(calls)
                 for slot, call in enumerate(calls):
@@ -293,8 +297,9 @@ class Scheduler:
             port = self._port(task.row, engine)
             if depth and engine.capabilities.priorities:
                 request = evolve(request, priority=-depth)  # noqa: PLW2901  # with its priority
-            self._asked[request.id] = (task, slot, port, request.drawn)
-            self.samples += request.drawn
+            drawn = request.drawn
+            self._asked[request.id] = (task, slot, port, drawn)
+            self.samples += drawn
             self._busy[port] = self._busy.get(port, 0) + 1
             self._outbox.setdefault(port, []).append(request)
 
@@ -307,10 +312,15 @@ class Scheduler:
 
     def _clock(self, row: Row) -> Clock:
         """Return the clock of a row: that of its engines, if all of them have simulated time."""
+        last = self._last_clock
+        if last is not None and last[0] is row.engines and last[1] is row.open_port:
+            return last[2]  # as for the other rows of its run
+        clock: Clock = self.machine
         engines = {id(engine): engine for engine in row.engines.values()}.values()
         if engines and all(is_timed(engine) for engine in engines):
-            return EngineClock(tuple(self._port(row, engine) for engine in engines))
-        return self.machine
+            clock = EngineClock(tuple(self._port(row, engine) for engine in engines))
+        self._last_clock = (row.engines, row.open_port, clock)
+        return clock
 
     def _finish(
         self,
@@ -325,7 +335,7 @@ class Scheduler:
             failures = (failed.failure,) if failed else failures_of(flow) if flow else ()
             usages, first = Usages.of(row.usages), next(iter(failures), None)
             self._row_done = True
-            seconds = self._clock(row).now() - row.began
+            seconds = row.clock.now() - row.began
             row.done(Outcome(row.index, row.start.id, flow, first, usages, row.start, seconds))
             return
         if failed is not None and isinstance(parent.effect, All):
@@ -378,7 +388,8 @@ class Scheduler:
 
     def close(self) -> None:
         """Abort everything, and end the thread of user functions."""
-        self.abort()
+        if self.busy:
+            self.abort()
         self._calls.close()
 
     def _forget(self, names: Iterable[str]) -> None:

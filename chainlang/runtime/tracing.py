@@ -106,6 +106,11 @@ def _named(attributes: Mapping[str, Any]) -> dict[str, Any]:
 # ---------------------------------------------------------------- calls
 
 
+def is_on() -> bool:
+    """Return whether the program has imported OpenTelemetry, so that calls may be traced."""
+    return "opentelemetry.trace" in sys.modules or "opentelemetry.metrics" in sys.modules
+
+
 def call_begun(request: Request, provider: str) -> Tracing:
     """Start the span of a request to an engine."""
     above = request.tracing
@@ -177,7 +182,7 @@ def _counters(get_meter: Any) -> dict[str, Any]:
 
 def row_done(span: Tracing, outcome: Outcome) -> None:
     """End the span of a row, and count the row and its events."""
-    if not (span or _is_counting()):
+    if span is NOTHING and not _is_counting():
         return
     kinds = Counter(one.kind for one in outcome.events)
     counts: dict[str, Any] = {f"{EVENTS}.{kind}": number for kind, number in kinds.items()}
@@ -199,7 +204,7 @@ class RunTrace:
 
     def row(self, index: int, row_id: str) -> Tracing:
         """Start the span of a row."""
-        if not self.run:
+        if self.run is NOTHING:
             return NOTHING
         found = self._rows[index] = self.run.child("row", row=index, row_id=row_id)
         return found

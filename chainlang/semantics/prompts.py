@@ -69,9 +69,12 @@ def _compiled(template: str) -> Callable[[Mapping[str, Any]], str]:
     except UNREADABLE as error:
         raise error_of("template", f"invalid template: {unreadable(error)}") from error
 
+    around = found.environment
+
     def fill(values: Mapping[str, Any]) -> str:
         # The same as `found.render(values)`, which copies the values twice.
-        context = found.new_context({**found.globals, **values}, shared=True)
+        names = {**found.globals, **values}
+        context = around.context_class(around, names, found.name, found.blocks)
         try:
             return rendered(found.root_render_func(context))
         except (TemplateError, *NOT_ALLOWED) as error:

@@ -15,7 +15,6 @@ from chainlang.diagnostics.suggest import closest
 from chainlang.ir import declarations
 from chainlang.semantics.stage_error import StageError
 
-_CLOSED = Decided()
 _MOST = 256
 """Maximum number of forms to keep, since each row may have its own."""
 
@@ -31,7 +30,8 @@ class ReplyForms:
     classes: Classes = field(default=NO_CLASSES, eq=False, repr=False)
     lists: tuple[str, ...] = ()
     """Names of the lists of a row that replies have values of."""
-    _made: dict[Decided, Form] = field(factory=dict, init=False, eq=False, repr=False)
+    _made: dict[Decided | None, Form] = field(factory=dict, init=False, eq=False, repr=False)
+    """Forms by what a row decides; None if it decides nothing."""
 
     @classmethod
     def of(
@@ -52,7 +52,7 @@ class ReplyForms:
 
         Raises `StageError` if a list of the row can't be chosen from.
         """
-        decided = _CLOSED
+        decided = None
         if self.choose is not None or self.lists:
             lists = tuple((name, _values(name, row)) for name in self.lists)
             decided = Decided(candidates if self.choose is not None else 0, lists)
@@ -60,7 +60,7 @@ class ReplyForms:
         if found is None:
             if len(self._made) >= _MOST:
                 self._made.clear()
-            wanted, types = decided.type(self.type, self.types, self.choose)
+            wanted, types = (decided or Decided()).type(self.type, self.types, self.choose)
             found = self._made[decided] = Form(wanted, types, self.classes)
         return found
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 from attrs import evolve
@@ -30,11 +29,13 @@ def messages(
     values = record.values
     if candidate is not None:
         values = {**values, "candidate": candidate.view()}
-    with _filling(stage, record, values):
-        begun: tuple[Message, ...] = ()
+    begun: tuple[Message, ...] = ()
+    try:
         if stage.continues and candidate is not None:
             begun = conversation_of(record, values, candidate)
         return filled(stage, values, seed, begun)
+    except RenderError as error:
+        raise _unfilled(stage, record, values, error) from error
 
 
 def conversation_of(
@@ -60,19 +61,19 @@ def prefix(stage: Meaning, record: Record, candidate: Candidate | None) -> str:
     if candidate is not None:
         values = {**values, "candidate": candidate.view()}
     values = {**values, "candidates": []} if stage.fresh else values
-    with _filling(stage, record, values):
-        return render(stage.prefix, values)
-
-
-@contextmanager
-def _filling(stage: Meaning, record: Record, values: Mapping[str, Any]) -> Iterator[None]:
-    """Raise `StageError` for what can't be rendered in the block."""
     try:
-        yield
+        return render(stage.prefix, values)
     except RenderError as error:
-        missing = [name for name in sorted(stage.read_by_prompt) if name not in values]
-        why = _missing(missing[0], record) if missing else str(error)
-        raise StageError(f"the prompt can't be filled in: {why}", "prompt") from error
+        raise _unfilled(stage, record, values, error) from error
+
+
+def _unfilled(
+    stage: Meaning, record: Record, values: Mapping[str, Any], error: RenderError
+) -> StageError:
+    """Return the error of a prompt that can't be rendered."""
+    missing = [name for name in sorted(stage.read_by_prompt) if name not in values]
+    why = _missing(missing[0], record) if missing else str(error)
+    return StageError(f"the prompt can't be filled in: {why}", "prompt")
 
 
 def filled(

@@ -306,7 +306,7 @@ def _reply(stage: Meaning, record: Record, sample: Sample) -> Value:
     """Parse a reply as a value of the stage's type."""
     if sample.refusal:
         raise StageError(sample.refusal, "refused", sample)
-    form = _form(stage, record)
+    form = None if stage.replies is None else _form(stage, record)
     is_cut = was_cut(sample)
     if is_cut and not stage.keeps_cut:
         raise StageError(cut_message(stage, sample), "cut", sample)

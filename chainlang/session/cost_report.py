@@ -10,11 +10,10 @@ from attrs import define, field, frozen
 
 from chainlang.engines.protocol import Engine, Metrics
 from chainlang.plan.interval import NONE, ONE, Range
-from chainlang.runtime.budget import RunBudget
 from chainlang.runtime.ports.dedup import SharedPort
 from chainlang.runtime.ports.port import Port, layers
 from chainlang.runtime.ports.recording import Memory, RecordedPort
-from chainlang.runtime.ports.stack import OpenPort
+from chainlang.runtime.ports.stack import EVERYTHING, Needs, OpenPort
 from chainlang.session.estimate import CostEstimator, Estimate, Predicted
 from chainlang.store import Journal
 
@@ -28,10 +27,10 @@ class PortFactory:
     """Journal that records all samples; None for a run without a folder."""
     ports: list[Port] = field(factory=list)
 
-    def open(self, engine: Engine, budget: RunBudget | None = None, /, *memories: Memory) -> Port:
+    def open(self, engine: Engine, needs: Needs = EVERYTHING, /, *memories: Memory) -> Port:
         """Return a port to an engine."""
         journals = () if self.journal is None else (self.journal,)
-        port = self.open_port(engine, budget, *memories, *journals)
+        port = self.open_port(engine, needs, *memories, *journals)
         self.ports.append(port)
         return port
 

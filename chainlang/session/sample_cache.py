@@ -12,10 +12,9 @@ from attrs import frozen
 
 from chainlang.engines.protocol import Engine
 from chainlang.protocol.secret import Secret
-from chainlang.runtime.budget import RunBudget
 from chainlang.runtime.ports.port import Port
 from chainlang.runtime.ports.recording import Memory
-from chainlang.runtime.ports.stack import OpenPort, stacked
+from chainlang.runtime.ports.stack import EVERYTHING, Needs, OpenPort, stacked
 from chainlang.session.per_process import PerProcess
 from chainlang.settings import CacheMode, RowSettings
 from chainlang.store.cache import Dispensable, InMemory, Level, Levels, opened_on_disk
@@ -40,11 +39,9 @@ class Cache:
         if self.mode != "read":
             self.levels.record(drawn)
 
-    def open_port(
-        self, engine: Engine, budget: RunBudget | None = None, /, *memories: Memory
-    ) -> Port:
+    def open_port(self, engine: Engine, needs: Needs = EVERYTHING, /, *memories: Memory) -> Port:
         """Return a port to an engine that requests only samples which are not cached."""
-        return stacked(engine, budget, self, *memories)
+        return stacked(engine, needs, self, *memories)
 
 
 def open_port_of(settings: RowSettings) -> OpenPort:

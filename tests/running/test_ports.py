@@ -26,7 +26,7 @@ from chainlang.runtime.ports.dedup import SharedPort
 from chainlang.runtime.ports.guard import GuardedPort
 from chainlang.runtime.ports.port import EnginePort, Port, layers, new_id
 from chainlang.runtime.ports.recording import RecordedPort
-from chainlang.runtime.ports.stack import stacked
+from chainlang.runtime.ports.stack import Needs, stacked
 from chainlang.runtime.ports.traced import TracedPort
 from chainlang.semantics.continuing import continuing
 from chainlang.store.sample_codec import Drawn
@@ -102,8 +102,7 @@ def held(port: Port) -> list[object]:
         case ContinuedPort():
             return [*port._relay._above, *port._relay._below]
         case GuardedPort():
-            relay = port._relay
-            return [*port._held, *relay._above, *relay._below, *relay.ready]
+            return [*port._held, *port._flying, *port._again, *port._ready]
         case TracedPort():
             return [*port._calls]
         case DeadlinePort():
@@ -130,7 +129,7 @@ Turn = list[Request] | int | None
 def test_each_request_comes_back_once_or_is_aborted(turns: list[Turn], down: float) -> None:
     engine = Down(down)
     budget = RunBudget(RunLimits())
-    port = stacked(engine, budget, Kept())
+    port = stacked(engine, Needs(budget), Kept())
     asked: dict[str, Request] = {}
     flying: dict[str, Request] = {}
     came: dict[str, Completion | Failure] = {}

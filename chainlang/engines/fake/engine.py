@@ -253,7 +253,7 @@ class FakeEngine:
         failure = self.failures(request) if self.failures else None
         if failure is not None:
             return attrs.evolve(failure, id=request.id)
-        prompt = sum(tokens_of(message.text) for message in request.messages)
+        prompt = sum([-(-len(one.text) // CHARACTERS_PER_TOKEN) for one in request.messages])
         if prompt >= self.context:
             message = f"the prompt has {prompt} tokens, the context {self.context}"
             return Failure(request.id, "context", message)
@@ -277,7 +277,7 @@ class FakeEngine:
 
     def _sample(self, request: Request, schema: Any, index: int, room: int) -> Sample:
         """Return a sample; `room` is the number of tokens that the prompt leaves in the context."""
-        begin = request.begin
+        begin, given = request.begin, request.sampling
         reply = self._scripted(request, index)
         if reply is None:
             reply = generated(request, schema, index)
@@ -292,18 +292,17 @@ class FakeEngine:
                     "return a text, or a Reply",
                 )
         if begin is None:
-            bound = min(request.sampling.max_tokens, room)
-            if (stopped := _stopped(reasoning, request, bound)) is not None:
+            bound = min(given.max_tokens, room)
+            if reasoning and (stopped := _stopped(reasoning, request, bound)) is not None:
                 return stopped
         else:
-            bound = min(request.sampling.max_tokens, room) - 1  # the end of the reasoning is one
+            bound = min(given.max_tokens, room) - 1  # the end of the reasoning is one
             reasoning = begin.sample.reasoning
         most = bound * CHARACTERS_PER_TOKEN
-        text = sampling.endless(text, request.sampling, most)
-        text, stop = sampling.ended(text, request.sampling)
+        text, stop = sampling.ended(sampling.endless(text, given, most), given)
         text = request.prefix + text
         finish: Finish = "stop" if len(reasoning + text) <= most else "length"
-        is_full = finish == "length" and room < request.sampling.max_tokens
+        is_full = finish == "length" and room < given.max_tokens
         reasoning, text = reasoning[:most], text[: max(0, most - len(reasoning))]
         needs = tokens_of(reasoning + text) + (begin is not None)
         if finish == "stop" and not (reasoning or refusal) and request.choices:
@@ -318,7 +317,7 @@ class FakeEngine:
             logprobs=logprobs,
             top_logprobs=sampling.top_logprobs(reasoning + text, logprobs, top) if top else (),
             stop=stop if finish == "stop" else None,
-            labels=sampling.label_weights(request),
+            labels=sampling.label_weights(request) if request.labels else (),
             needs=needs,
             refusal=refusal,
             context=self.context if is_full else None,

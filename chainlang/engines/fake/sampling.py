@@ -32,6 +32,8 @@ def chosen(key: str, sampling: Sampling) -> str | None:
 
 def ended(text: str, sampling: Sampling) -> tuple[str, str | int | None]:
     """Return a reply up to its first stop, and that stop; without forbidden texts."""
+    if not (sampling.stop or sampling.stop_token_ids or sampling.bad_words):
+        return text, None
     for bad in sampling.bad_words:
         text = text.replace(bad, "")
     ends: list[tuple[int, int, str | int]] = [

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from chainlang.engines.protocol import Engine
 from chainlang.protocol.messages import Delta, Request
 from chainlang.runtime.ports.port import Port, Reply
-from chainlang.runtime.tracing import Tracing, call_begun, call_ended
+from chainlang.runtime.tracing import Tracing, call_begun, call_ended, is_on
 
 
 class TracedPort:
@@ -28,6 +28,9 @@ class TracedPort:
 
     def submit(self, requests: Iterable[Request]) -> None:
         """Submit requests."""
+        if not is_on():
+            self.inner.submit(requests)
+            return
         requests = list(requests)
         for request in requests:
             self._calls[request.id] = (request, call_begun(request, self._provider))
@@ -36,8 +39,8 @@ class TracedPort:
     def step(self, until: float | None = None) -> list[Reply]:
         """Return the replies that have arrived, and end their spans."""
         replies = self.inner.step(until)
-        for reply in replies:
-            if not isinstance(reply, Delta):
+        for reply in replies if self._calls else ():
+            if not isinstance(reply, Delta) and reply.id in self._calls:
                 request, tracing = self._calls.pop(reply.id)
                 call_ended(tracing, request, self._provider, reply)
         return replies
