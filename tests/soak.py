@@ -1,8 +1,8 @@
 """The long run: every law, fuzz, kill and chaos test at full counts, and a page of what it found.
 
 `python -m tests.soak [--scale 0.1] [--seed SEED] [SUITE[@SCALE] ...]` writes `docs/soak.md`. A
-suite has the scale of the run, or one of its own: `kills@0.01`. One that fails does not end the
-run; the status is 1 if one did.
+suite has the scale of the run, or one of its own: `kills@0.01`. Suites that are not run keep their
+rows. One that fails does not end the run; the status is 1 if one did.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import secrets
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from attrs import evolve, frozen
@@ -75,7 +75,8 @@ def _crash(what: str, count: int | None = None, *more: str) -> Callable[[Size], 
 
     def arguments(size: Size) -> list[str]:
         counted = [] if count is None else [str(size.of(count))]
-        stepped = ["--step", str(max(1, round(1 / size.scale)))] if what == "boundaries" else []
+        few = what in ("boundaries", "faults")
+        stepped = ["--step", str(max(1, round(1 / size.scale)))] if few else []
         rows = ["--rows", str(min(20, size.of(20)))] if what == "faults" else []
         return ["tests.crash", what, *counted, "--seed", size.seed, *more, *stepped, *rows]
 
@@ -171,31 +172,38 @@ def run(name: str, size: Size) -> Result:
     return result
 
 
-def page(results: Iterable[Result], size: Size, commit: str) -> Iterable[str]:
+def row(result: Result, size: Size, commit: str) -> str:
+    """Return the row of a suite in the report."""
+    told = result.last_line.replace("|", "\\|")
+    tries = SUITES[result.name].tries
+    of = f"{commit}, {datetime.datetime.now(datetime.UTC):%Y-%m-%d}, `{size.seed}`"
+    end = f"{result.seconds / 60:.1f} | {'failed' if result.status else 'ok'}"
+    return f"| {result.name} | {tries} | {result.scale:g} | {told} | {of} | {end} |"
+
+
+def rows_of(page: str) -> dict[str, str]:
+    """Return the rows of a report, by suite."""
+    lines = (line for line in page.splitlines() if line.startswith("| "))
+    found = {line.split(" | ")[0].removeprefix("| "): line for line in lines}
+    return {name: line for name, line in found.items() if name in SUITES}
+
+
+def page(rows: Mapping[str, str], failed: Iterable[Result]) -> Iterable[str]:
     """Return the lines of the report."""
-    results = list(results)
-    failed = [one for one in results if one.status]
-    minutes = sum(one.seconds for one in results) / 60
+    machine = f"{os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
     yield "# The long run"
     yield ""
     yield "`make soak` writes this page: every law, fuzz, kill and chaos test, at `SCALE` times its"
     yield "full counts. `SCALE=0.01 make soak` takes minutes, `SCALE=1` some hours on two cores. A"
-    yield "suite may have a scale of its own: `make soak SUITES=kills@0.1`."
+    yield "suite may have a scale of its own, and the others keep their rows:"
+    yield "`make soak SUITES=kills@0.1`."
     yield ""
-    yield "| commit | date | seed | scale | machine | minutes | suites failed |"
-    yield "|---|---|---|---|---|---|---|"
-    machine = f"{os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
-    cells = (commit, f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}", f"`{size.seed}`")
-    sums = (f"{size.scale:g}", machine, f"{minutes:.1f}", f"{len(failed)} of {len(results)}")
-    yield f"| {' | '.join((*cells, *sums))} |"
+    yield f"The last suite ran on {machine}. Minutes are those of the clock, other work included."
     yield ""
-    yield "| suite | tries at full counts | scale | what it counted | minutes | |"
-    yield "|---|---|---|---|---|---|"
-    for one in results:
-        told = one.last_line.replace("|", "\\|")
-        end = "failed" if one.status else "ok"
-        counted = f"{SUITES[one.name].tries} | {one.scale:g} | {told}"
-        yield f"| {one.name} | {counted} | {one.seconds / 60:.1f} | {end} |"
+    head = ("suite", "tries at full counts", "scale", "what it counted", "commit, date, seed")
+    yield f"| {' | '.join(head)} | minutes | |"
+    yield "|---|---|---:|---|---|---:|---|"
+    yield from (rows[name] for name in SUITES if name in rows)
     for one in failed:
         yield ""
         yield f"## {one.name} failed"
@@ -236,11 +244,14 @@ def main() -> int:
         except ValueError:
             parser.error(f"a scale is a number, not {scale!r}")
     print(f"seed {size.seed}, scale {size.scale:g}", flush=True)
-    results, tested = list[Result](), commit()  # before the page is written
+    before = options.page.read_text(encoding="utf-8") if options.page.exists() else ""
+    rows, failed, tested = rows_of(before), list[Result](), commit()
     for name, its in chosen:
-        results.append(run(name, its))
-        options.page.write_text("\n".join(page(results, size, tested)) + "\n", encoding="utf-8")
-    return int(any(one.status for one in results))
+        result = run(name, its)
+        rows[name] = row(result, its, tested)
+        failed += [result] if result.status else []
+        options.page.write_text("\n".join(page(rows, failed)) + "\n", encoding="utf-8")
+    return int(bool(failed))
 
 
 if __name__ == "__main__":
