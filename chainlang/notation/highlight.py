@@ -129,7 +129,7 @@ def rules() -> Mapping[State, tuple[Rule, ...]]:
 def classes(text: str) -> Iterator[tuple[int, str, Class]]:
     """Yield each part of a text with its offset and class. Together they are the whole text.
 
-    >>> [(part, kind) for _, part, kind in classes("3:E:tiny:0.7 >> M")][4:8]
+    >>> [(part, kind) for _, part, kind in classes("3:E:tiny:0.7 >> M")][5:9]
     [(':', 'punctuation'), ('0.7', 'temperature'), (' ', 'space'), ('>>', 'operator')]
     """
     compiled = _compiled()

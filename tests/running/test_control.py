@@ -623,7 +623,7 @@ def test_pieces_of_an_attempt_are_told_with_its_place() -> None:
 
     async def main() -> list[tuple[tuple[str, ...], str]]:
         stream = load(text=f"{RATE}main = E >> retry(rate)").stream("q", engine=engine)
-        return [(piece.place, str(piece)) async for piece in stream]
+        return [(piece.place, piece.text) async for piece in stream]
 
     assert asyncio.run(main()) == [
         (("1", "c0"), "bad"),
