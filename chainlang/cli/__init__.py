@@ -15,12 +15,32 @@ import warnings
 from collections.abc import Collection, Sequence
 from typing import NoReturn
 
-from chainlang.cli import ask, check, explain, fmt, interrupt, lsp, prompt, repl, run, show
+from chainlang.cli import (
+    ask,
+    check,
+    completion,
+    doctor,
+    explain,
+    fmt,
+    interrupt,
+    lsp,
+    new,
+    prompt,
+    repl,
+    run,
+    runs,
+    show,
+)
 from chainlang.cli.flags import Command
 from chainlang.diagnostics.diagnostic import Diagnostic
+from chainlang.diagnostics.suggest import suggest
 from chainlang.errors import ChainlangError, ChainlangWarning
 
 SUCCESS, BAD_INPUT = 0, 2
+COMMANDS = (
+    *(ask, run, explain, prompt, check, fmt, show),
+    *(repl, runs, new, doctor, completion, lsp),
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -76,7 +96,9 @@ def execute(arguments: Sequence[str] | None = None, closed: Collection[str] = ()
     words = sys.argv[1:] if arguments is None else arguments
     if not words:
         return repl.run_alone(command_line().format_help())
-    options = command_line().parse_args(words)
+    parser = command_line()
+    _check_command(words, parser)
+    options = parser.parse_args(words)
     as_log = getattr(options, "log_format", None) == "json"
 
     def show(message: Warning | str, *_: object, **__: object) -> None:
@@ -112,7 +134,22 @@ def command_line() -> argparse.ArgumentParser:
         "invalid; 3 a run stopped and can be resumed; 130 interrupted",
     )
     parser.add_argument("--version", action="version", version=f"chainlang {__version__}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Command)
-    for module in (ask, run, explain, prompt, check, fmt, show, repl, lsp):
+    commands = parser.add_subparsers(
+        required=True, metavar="COMMAND", dest="command", parser_class=Command
+    )
+    for module in COMMANDS:
         module.add(commands)
+    parser.set_defaults(whole=command_line)
     return parser
+
+
+def _check_command(words: Sequence[str], parser: argparse.ArgumentParser) -> None:
+    """End the program for a command that does not exist, with the one that may be meant."""
+    (known,) = (one.choices for one in parser._actions if one.dest == "command" and one.choices)
+    first = words[0]
+    if first.startswith("-") or first in known:
+        return
+    hint = suggest(first, known, None)
+    if first.endswith(".chain"):
+        hint = f"to run it: chainlang run {first} -i ROWS -o FOLDER"
+    parser.error(f"unknown command '{first}'" + (f": {hint}" if hint else ""))

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from chainlang.cli.answers import leaves, plain_of, text_of
-from chainlang.cli.flags import Command, add_allow, add_flags, add_functions, given
+from chainlang.cli.flags import Command, add_allow, add_flags, add_functions, examples, given
 from chainlang.cli.output import emit, report, say
 from chainlang.cli.read_chain import read_chain
 from chainlang.cli.row_fields import row_of
@@ -21,8 +21,16 @@ def add(commands: Any) -> None:
         help="run a chain on one question",
         description="Run a chain on one question, and print its answer.",
         usage="%(prog)s EXPR|FILE QUESTION|NAME=VALUE... [options]",
+        epilog=examples(
+            "chainlang ask '9:E >> M' 'What is 17 + 25?'",
+            "chainlang ask examples/reviews.chain text=@review.txt",
+            "echo 'What is 2 + 2?' | chainlang ask 3:E -",
+            "chainlang ask E 'Why?' --model tiny --json",
+        ),
     )
-    parser.add_argument("chain", metavar="EXPR|FILE", help="a chain, or a file ending in .chain")
+    parser.add_argument(
+        "chain", metavar="EXPR|FILE", help="a chain, a file ending in .chain, or - for stdin"
+    )
     parser.add_argument(
         "question",
         nargs="+",

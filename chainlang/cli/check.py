@@ -9,11 +9,12 @@ from typing import Any
 
 from chainlang.analysis.program import examine, main_of
 from chainlang.api.chain import Chain
-from chainlang.cli.flags import add_allow, add_functions
+from chainlang.cli.flags import add_allow, add_functions, examples
 from chainlang.cli.output import counted, report, say
-from chainlang.cli.read_chain import bind_file
+from chainlang.cli.read_chain import STDIN, bind_file, stdin_text, there
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.errors import ChainlangError
+from chainlang.notation.parse import read_items, source
 from chainlang.semantics.functions_file import FunctionsFile, read_functions
 
 
@@ -23,8 +24,16 @@ def add(commands: Any) -> None:
         "check",
         help="find mistakes in .chain files",
         description="Print each error and warning of .chain files, with its position.",
+        usage="%(prog)s FILE... [options]",
+        epilog=examples(
+            "chainlang check qa.chain",
+            "chainlang check --strict *.chain",
+            "chainlang check - < qa.chain",
+        ),
     )
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    parser.add_argument(
+        "files", nargs="+", type=Path, metavar="FILE", help="a file, or - for stdin"
+    )
     parser.add_argument("--json", action="store_true", help="write JSON to stdout")
     parser.add_argument(
         "--strict", action="store_true", help="exit with 1, not 0, if there are only warnings"
@@ -62,7 +71,10 @@ def _check(
 ) -> tuple[Diagnostic, ...]:
     found: tuple[Diagnostic, ...] = ()
     try:
-        file, found = examine(path, allow)
+        stdin = path == Path("-")
+        file, found = examine(
+            read_items(source(stdin_text(), STDIN)) if stdin else there(path), allow
+        )
         if functions is not None and not any(one.severity == "error" for one in found):
             bind_file(Chain(*main_of(file)), functions)
     except ChainlangError as error:

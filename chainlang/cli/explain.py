@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from chainlang.cli.flags import Command, add_allow, add_flags, add_functions, given
+from chainlang.cli.flags import Command, add_allow, add_flags, add_functions, examples, given
 from chainlang.cli.output import emit, report
 from chainlang.cli.read_chain import read_chain
 
@@ -18,8 +18,14 @@ def add(commands: Any) -> None:
         help="show the plan of a chain, and its cost",
         description="Show the plan of a chain, what each optimizer pass changed, and the cost.",
         usage="%(prog)s EXPR|FILE [options]",
+        epilog=examples(
+            "chainlang explain '9:E >> M' --outputs answer",
+            "chainlang explain qa.chain -i rows.csv",
+        ),
     )
-    parser.add_argument("chain", metavar="EXPR|FILE", help="a chain, or a file ending in .chain")
+    parser.add_argument(
+        "chain", metavar="EXPR|FILE", help="a chain, a file ending in .chain, or - for stdin"
+    )
     parser.add_argument(
         "-i",
         "--input",

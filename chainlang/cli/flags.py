@@ -13,11 +13,31 @@ if TYPE_CHECKING:
     from chainlang.settings import Settings
 
 
+class Page(argparse.HelpFormatter):
+    """Help whose examples keep their lines."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        if text.startswith(EXAMPLES):
+            return text
+        return super()._fill_text(text, width, indent)
+
+
+EXAMPLES = "examples:\n"
+
+
+def examples(*lines: str) -> str:
+    """Return the end of a page of help: commands that can be copied."""
+    return EXAMPLES + "\n".join(f"  {line}" for line in lines)
+
+
 class Command(argparse.ArgumentParser):
     """Parser of a command. The flags of its settings are added when it parses or prints its help.
 
     The model of settings takes 100 ms to import, which the other commands do not need.
     """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"formatter_class": Page, **kwargs})
 
     complete: Callable[[Command], None] | None = None
     """Function that adds the flags of the settings, until they are added."""

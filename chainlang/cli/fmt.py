@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from chainlang.cli.flags import examples
 from chainlang.cli.output import report, say
 from chainlang.errors import ChainlangError, error_of
 from chainlang.notation.files import read_source
@@ -22,6 +23,12 @@ def add(commands: Any) -> None:
         "fmt",
         help="format .chain files",
         description="Write .chain files in the canonical form, in place, with their comments.",
+        usage="%(prog)s FILE... [options]",
+        epilog=examples(
+            "chainlang fmt qa.chain",
+            "chainlang fmt --check *.chain",
+            "chainlang fmt - < qa.chain",
+        ),
     )
     parser.add_argument(
         "files", nargs="+", metavar="FILE", help="a file, or - to format stdin to stdout"

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from chainlang.api.chain import Chain
-from chainlang.cli.flags import add_allow, add_functions
+from chainlang.cli.flags import add_allow, add_functions, examples
 from chainlang.cli.output import emit, report
 from chainlang.cli.read_chain import read_chain
 from chainlang.cli.row_fields import row_of
@@ -21,8 +21,14 @@ def add(commands: Any) -> None:
         description="Print the messages of the first request that a question makes, and no model "
         "is loaded. With --all print those of all stages, after replies of a fake engine.",
         usage="%(prog)s EXPR|FILE QUESTION|NAME=VALUE... [options]",
+        epilog=examples(
+            "chainlang prompt 3:E 'What is 17 + 25?'",
+            "chainlang prompt '3:E >> J' 'What is 17 + 25?' --all",
+        ),
     )
-    parser.add_argument("chain", metavar="EXPR|FILE", help="a chain, or a file ending in .chain")
+    parser.add_argument(
+        "chain", metavar="EXPR|FILE", help="a chain, a file ending in .chain, or - for stdin"
+    )
     parser.add_argument("question", nargs="+", metavar="QUESTION", help="as in `chainlang ask`")
     parser.add_argument("--all", action="store_true", help="also those of later stages")
     add_functions(parser)
@@ -56,7 +62,7 @@ def prompt_of(made: Chain, row: Any, settings: Mapping[str, Any], *, every: bool
             self.seen += found
             super().submit(found)
 
-    result = made(row, **settings, engine=Recorder(), on_error="collect", passes=())
+    result = made(row, **settings, engine=Recorder(), on_error="collect")
     if not Recorder.seen:
         if result.failure is not None:
             raise result.failure.error()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 from chainlang.api.chain import Chain
+from chainlang.cli.read_chain import stdin_text
 from chainlang.diagnostics.suggest import suggest
 from chainlang.editing.complete import row_fields
 from chainlang.errors import ChainlangError, error_of
@@ -32,7 +32,10 @@ def row_of(arguments: Sequence[str], made: Chain) -> Any:
     if len(arguments) == 1:
         (one,) = arguments
         found = _FIELD.match(one)
-        if found is None or found[1] not in (*named, "id"):
+        is_field = found is not None and (
+            found[1] in (*named, "id") or suggest(found[1], named, None) is not None
+        )
+        if not is_field:
             return _whole(_content(one))
     fields: dict[str, Any] = {}
     for one in arguments:
@@ -58,12 +61,12 @@ def _check_name(name: str, named: Collection[str]) -> None:
 def _content(argument: str) -> str:
     """Return an argument, or the content of the file that it names."""
     if argument == "-":
-        return sys.stdin.read().rstrip("\n")
+        return stdin_text().rstrip("\n")
     if not argument.startswith("@"):
         return argument
     name = argument[1:]
     if name == "-":
-        return sys.stdin.read().rstrip("\n")
+        return stdin_text().rstrip("\n")
 
     def refuse(why: str) -> ChainlangError:
         hint = 'a text that begins with @ is written as JSON: {"query": "@..."}'

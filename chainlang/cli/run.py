@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attrs import asdict, define, evolve, field
 
 from chainlang.cli import interrupt
-from chainlang.cli.flags import Command, add_allow, add_flags, add_functions, given
-from chainlang.cli.output import counted, log, report, say
+from chainlang.cli.flags import Command, add_allow, add_flags, add_functions, examples, given
+from chainlang.cli.output import counted, emit, log, report, say
 from chainlang.cli.progress import LoggedProgress
 from chainlang.cli.read_chain import read_chain
 from chainlang.diagnostics.diagnostic import Diagnostic
@@ -37,8 +38,16 @@ def add(commands: Any) -> None:
         description="Run a chain over a file of rows, and write the results into a folder. "
         "The same command resumes a run that was interrupted or has stopped.",
         usage="%(prog)s EXPR|FILE -i ROWS -o FOLDER [options]",
+        epilog=examples(
+            "chainlang run '9:E >> M' -i questions.jsonl -o runs/a",
+            "chainlang run qa.chain -i rows.csv -o runs/b --rename 'Question=query'",
+            "chainlang run qa.chain -i - -o - < rows.jsonl > answers.jsonl",
+            "chainlang run qa.chain -i rows.csv -o runs/b --retry-failed",
+        ),
     )
-    parser.add_argument("chain", metavar="EXPR|FILE", help="a chain, or a file ending in .chain")
+    parser.add_argument(
+        "chain", metavar="EXPR|FILE", help="a chain, a file ending in .chain, or - for stdin"
+    )
     parser.add_argument(
         "-i",
         "--input",
@@ -54,7 +63,7 @@ def add(commands: Any) -> None:
         required=True,
         type=Path,
         metavar="FOLDER",
-        help="run folder, created or resumed",
+        help="run folder, created or resumed; - prints the results to stdout and keeps nothing",
     )
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="write errors as JSON to stdout")
@@ -67,7 +76,7 @@ def add(commands: Any) -> None:
     add_functions(parser)
     add_allow(parser)
     parser.complete = _complete
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, is_kept=True)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -88,7 +97,15 @@ def run(options: argparse.Namespace) -> int:
     chain, warned = read_chain(options.chain, options.functions, options.allow)
     if not options.json:
         report(warned, as_log=options.log_format == "json")
-    return run_chain(chain, options)
+    if options.output != Path("-"):
+        return run_chain(chain, options)
+    with tempfile.TemporaryDirectory(prefix="chainlang-") as home:
+        folder = Path(home) / "run"
+        options.output, options.is_kept = folder, False
+        status = run_chain(chain, options)
+        for part in sorted((folder / "flattened").glob("*")):
+            emit(part.read_text(encoding="utf-8").rstrip("\n"), raw=True)
+    return status
 
 
 def run_chain(
@@ -117,7 +134,10 @@ def run_chain(
         status = int(summary.failed > 0)
     if failures.found:
         report(failures.found, as_json=options.json, as_log=as_log)
-    (_log if as_log else _say)(summary, failures, status)
+    if not options.is_kept and not as_log:
+        say(next(closing_lines(summary, status)))
+    else:
+        (_log if as_log else _say)(summary, failures, status)
     return status
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from chainlang.cli.flags import examples
 from chainlang.cli.output import emit, report
 from chainlang.cli.read_chain import read_chain
 from chainlang.ir.model_settings import PERMISSIONS
@@ -17,9 +18,16 @@ def add(commands: Any) -> None:
         "show",
         help="print a chain as a tree, notation, Python, Mermaid or JSON",
         description="Print a chain as a tree, notation, Python, Mermaid or JSON.",
+        usage="%(prog)s EXPR|FILE [options]",
+        epilog=examples(
+            "chainlang show '3:E >> J'",
+            "chainlang show qa.chain --as python",
+        ),
     )
     parser.add_argument(
-        "chain", metavar="EXPR|FILE", help="a chain in quotes, or a file ending in .chain"
+        "chain",
+        metavar="EXPR|FILE",
+        help="a chain in quotes, a file ending in .chain, or - for stdin",
     )
     parser.add_argument(
         "--as",

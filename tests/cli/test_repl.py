@@ -236,7 +236,7 @@ def test_a_conversation_in_a_terminal(tmp_path):
 
     def until(text):
         nonlocal seen
-        end = time.monotonic() + 30
+        end = time.monotonic() + 120
         while text not in seen:
             assert time.monotonic() < end, seen
             if select.select([handle], [], [], 0.5)[0]:

@@ -22,6 +22,7 @@ from chainlang.cli.row_fields import row_of
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.suggest import suggest
 from chainlang.errors import ChainlangError, error_of, raise_errors
+from chainlang.interrupts import clear, interrupt
 from chainlang.ir.declarations import Definition, File, Input, Item
 from chainlang.ir.nodes import Expr
 from chainlang.ir.render import tree
@@ -50,12 +51,16 @@ Ctrl-C ends a question. Alt-Enter begins another line."""
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Let Ctrl-C raise `KeyboardInterrupt` in the block, and do what it did before after it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Let Ctrl-C raise `KeyboardInterrupt` in the block, and do what it did before after it.
+
+    It is recorded too, since a finalizer that runs at that moment would swallow the exception.
+    """
+    before = signal.signal(signal.SIGINT, lambda *_: interrupt())
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+        clear()
 
 
 def _key(item: Item) -> tuple[str, str]:

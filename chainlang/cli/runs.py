@@ -1,0 +1,209 @@
+"""``chainlang runs list|show|compare|resume``: what is in run folders."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from chainlang.api.chain import Chain
+from chainlang.cli import run as run_command
+from chainlang.cli.flags import Command, add_flags, examples
+from chainlang.cli.output import counted, emit
+from chainlang.diagnostics.suggest import suggest
+from chainlang.errors import error_of
+
+_SHOWN = 10  # rows that differ
+
+
+def add(commands: Any) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "runs",
+        help="list, show, compare and resume run folders",
+        description="List, show, compare and resume run folders.",
+        epilog=examples(
+            "chainlang runs list",
+            "chainlang runs show runs/a",
+            "chainlang runs compare runs/a runs/b",
+            "chainlang runs resume runs/a -i rows.csv",
+        ),
+    )
+    own = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Command)
+    one = own.add_parser("list", help="list the run folders below a folder")
+    one.add_argument("folder", nargs="?", type=Path, default=Path("runs"), metavar="FOLDER")
+    one.set_defaults(run=list_runs)
+    two = own.add_parser("show", help="show what a run has done")
+    two.add_argument("folder", type=Path, metavar="FOLDER")
+    two.set_defaults(run=show)
+    three = own.add_parser("compare", help="show the rows whose answers differ in two runs")
+    three.add_argument("folder", type=Path, metavar="FOLDER")
+    three.add_argument("other", type=Path, metavar="OTHER")
+    three.set_defaults(run=compare)
+    for each in (one, two, three):
+        each.add_argument("--json", action="store_true", help="print JSON")
+        each.set_defaults(prints=True)
+    four = own.add_parser(
+        "resume",
+        help="go on with a run: its chain is in the folder",
+        description="Go on with a run. Its chain is in the folder; its rows are not, nor are the "
+        "settings that it was started with. If one differs, nothing is run.",
+    )
+    four.add_argument("output", type=Path, metavar="FOLDER")
+    four.add_argument("-i", "--input", required=True, type=Path, nargs="+", metavar="ROWS")
+    four.add_argument("--json", action="store_true", help="write errors as JSON to stdout")
+    four.complete = _complete
+    four.set_defaults(run=resume, log_format="text", is_kept=True)
+
+
+def _complete(parser: Command) -> None:
+    from chainlang.settings import RunSettings
+
+    add_flags(parser, RunSettings)
+
+
+def list_runs(options: argparse.Namespace) -> int:
+    """Print a line for each run folder."""
+    root: Path = options.folder
+    if not root.is_dir():
+        raise _no_run(root, "no such folder")
+    found = [_facts(one.parent) for one in sorted(root.glob("**/graph.json"))]
+    if options.json:
+        emit(json.dumps(found, indent=2))
+        return 0
+    for one in found:
+        rows = one["rows"] or {}
+        counts = f"{rows.get('read', 0):,} rows, {rows.get('failed', 0):,} failed"
+        emit(f"{one['folder']}  {one['status']}  {counts if rows else ''}".rstrip())
+        emit(f"    {_short(one['chain'])}")
+    if not found:
+        emit(f"no run folder below {root}")
+    return 0
+
+
+def show(options: argparse.Namespace) -> int:
+    """Print what a run has done."""
+    found = _facts(_checked(options.folder))
+    if options.json:
+        emit(json.dumps(found, indent=2))
+        return 0
+    emit(found["chain"].strip())
+    emit("")
+    emit(f"status   {found['status']}" + (f": {found['stopped']}" if found["stopped"] else ""))
+    if found["rows"]:
+        rows = found["rows"]
+        emit(f"rows     {rows['read']:,} read, {rows['failed']:,} failed")
+    if found["usage"]:
+        usage = found["usage"]
+        prompts, replies = usage["prompt_tokens"], usage["output_tokens"]
+        emit(f"usage    {counted(usage['calls'], 'call')}, {prompts:,} + {replies:,} tokens")
+        emit(f"time     {found['seconds']:,.1f} s, started {found['started']}")
+    if found["events"]:
+        events = ", ".join(f"{count:,} {kind}" for kind, count in found["events"].items())
+        emit(f"events   {events}")
+    for model in found["models"]:
+        emit(f"model    {model}")
+    return 0
+
+
+def compare(options: argparse.Namespace) -> int:
+    """Print the rows whose answers differ; return 1 if there are some."""
+    first, second = (_answers(_checked(one)) for one in (options.folder, options.other))
+    both = [one for one in first if one in second]
+    differing = [one for one in both if first[one] != second[one]]
+    found = {
+        "rows": len(both),
+        "equal": len(both) - len(differing),
+        "only_in_first": len(first) - len(both),
+        "only_in_second": len(second) - len(both),
+        "differing": [{"id": one, "first": first[one], "second": second[one]} for one in differing],
+    }
+    if options.json:
+        emit(json.dumps(found, indent=2, ensure_ascii=False))
+        return int(bool(differing))
+    emit(
+        f"{counted(len(both), 'row')} in both: {found['equal']:,} equal, {len(differing):,} differ"
+    )
+    for name, where in (("only_in_first", options.folder), ("only_in_second", options.other)):
+        if found[name]:
+            emit(f"{found[name]:,} only in {where}")
+    for one in differing[:_SHOWN]:
+        emit(f"{one}: {_short(first[one])} | {_short(second[one])}")
+    if len(differing) > _SHOWN:
+        emit(f"and {counted(len(differing) - _SHOWN, 'more row')}")
+    return int(bool(differing))
+
+
+def resume(options: argparse.Namespace) -> int:
+    """Run the chain of a folder over its rows again; what is recorded is not run again."""
+    text = (_checked(options.output) / "graph.json").read_text(encoding="utf-8")
+    return run_command.run_chain(Chain.from_json(text), options)
+
+
+def _facts(folder: Path) -> dict[str, Any]:
+    """Return what `metadata.json` and `graph.json` say of a run."""
+    path = folder / "metadata.json"
+    found: dict[str, Any] = {}
+    if path.is_file():
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise error_of("file", f"{path}: not JSON") from error
+    chain = found.get("chain")
+    if chain is None:
+        chain = str(Chain.from_json((folder / "graph.json").read_text(encoding="utf-8")))
+    return {
+        "folder": str(folder),
+        "status": found.get("status", "not finished"),
+        "stopped": found.get("stopped"),
+        "chain": chain,
+        "rows": found.get("rows"),
+        "usage": found.get("usage"),
+        "seconds": found.get("seconds"),
+        "started": found.get("started"),
+        "events": found.get("events") or {},
+        "models": [*found.get("models", {})],
+    }
+
+
+def _checked(folder: Path) -> Path:
+    """Return a run folder. Raises `SourceError` for any other path."""
+    if not (folder / "graph.json").is_file():
+        raise _no_run(folder, "not a run folder" if folder.exists() else "no such folder")
+    return folder
+
+
+def _no_run(folder: Path, why: str) -> Exception:
+    found = folder.parent.glob("*/graph.json") if folder.parent.is_dir() else ()
+    beside = [one.parent.name for one in found if one.parent != folder]
+    hint = suggest(folder.name, beside, None) or "chainlang run ... -o FOLDER makes one"
+    return error_of("file", f"{folder}: {why}", hint)
+
+
+def _answers(folder: Path) -> dict[str, Any]:
+    """Return the answers of a run by the ids of its rows, and branches."""
+    found: dict[str, Any] = {}
+    for row in _lines(folder / "answers"):
+        if not row.get("candidate"):
+            branch = f" {row['branch']}" if row.get("branch") else ""
+            found[f"{row['id']}{branch}"] = row.get("answer")
+    return found
+
+
+def _lines(folder: Path) -> Iterator[dict[str, Any]]:
+    parts = sorted(folder.glob("*.jsonl"))
+    if not parts:
+        hint = "only runs with the format jsonl, which have finished rows, can be compared"
+        raise error_of("file", f"{folder}: no .jsonl file", hint)
+    for part in parts:
+        with part.open(encoding="utf-8") as lines:
+            for line in lines:
+                yield json.loads(line)
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    one_line = " ".join(text.split())
+    return one_line if len(one_line) <= 60 else one_line[:59] + "…"
