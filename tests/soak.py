@@ -144,6 +144,9 @@ SUITES: dict[str, Suite] = {
         "10,000 edits of a file in the language server, which must not grow",
         lambda size: ["tests.cli.lsp_edits", str(size.of(10_000)), "--seed", size.seed],
     ),
+    "jupyterlab": Suite(
+        "a notebook in JupyterLab, light and dark", lambda _: ["tests.notebook.jupyterlab"]
+    ),
     "half": Suite("100,000 rows, killed at half", _crash("half", 100_000)),
 }
 

@@ -11,11 +11,12 @@ Consolas,'DejaVu Sans Mono',monospace;white-space:pre-wrap;overflow-wrap:anywher
 background:none;color:inherit}
 .chainlang-page .answer{font-size:15px;font-weight:600;margin:2px 0}
 .chainlang-page .soft{opacity:.65}
-.chainlang-page .bad{color:#cf222e}
+.chainlang-page .bad{color:#e5534b}
 .chainlang-page table{border-collapse:collapse;font-size:12px;margin:4px 0}
-.chainlang-page td,.chainlang-page th{text-align:left;vertical-align:top;padding:2px 10px 2px 0;\
+.chainlang-page td,.chainlang-page th{text-align:left!important;vertical-align:top;\
+padding:2px 10px 2px 0;\
 border:0;border-bottom:1px solid color-mix(in srgb,currentColor 18%,transparent)}
-.chainlang-page td.number,.chainlang-page th.number{text-align:right}
+.chainlang-page td.number,.chainlang-page th.number{text-align:right!important}
 .chainlang-page details{margin:2px 0}
 .chainlang-page summary{cursor:pointer}
 .chainlang-page .bar{display:inline-block;height:9px;border-radius:2px;background:#0969da;\
