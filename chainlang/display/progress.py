@@ -15,6 +15,8 @@ from typing import Protocol
 
 from attrs import define, field
 
+__all__ = ["Status"]
+
 EVERY = 1.0
 """Seconds within which a display moves while anything happens."""
 
