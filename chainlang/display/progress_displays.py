@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -24,14 +25,15 @@ class TerminalLine:
     """
 
     stream: TextIO
-    width: Callable[[], int] = lambda: shutil.get_terminal_size().columns
+    width: Callable[[], int] | None = None
+    """Returns the number of columns; None for those of the terminal, which may change."""
     every: float = 0.1
     moves: bool = True
     _drawn: bool = False
 
     def __call__(self, message: str) -> None:
         """Show a message or the progress."""
-        most = max(self.width() - 1, 1)
+        most = max((self.width() if self.width else width_of(self.stream)) - 1, 1)
         if isinstance(message, Status):
             self._draw(message.fitted(most))
         elif isinstance(message, Waited):
@@ -128,6 +130,14 @@ def _cut(line: str, most: int) -> str:
     return line[: max(most - 1, 0)] + "…"
 
 
+def width_of(stream: TextIO) -> int:
+    """Return the number of columns of the terminal that a stream writes to."""
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or 80
+    except (OSError, ValueError):  # no terminal, or closed
+        return shutil.get_terminal_size().columns
+
+
 def is_notebook() -> bool:
     """Return whether the process is the kernel of a notebook, which shows what it is given."""
     ipython = sys.modules.get("IPython")
@@ -135,8 +145,10 @@ def is_notebook() -> bool:
     return getattr(shell, "kernel", None) is not None
 
 
-def standard_display() -> TerminalLine | LogLines | NotebookCell:
-    """Return the display of this process."""
+def standard_display() -> TerminalLine | LogLines | NotebookCell | None:
+    """Return the display of this process; None if it has no standard error."""
     if is_notebook():
         return NotebookCell()
+    if sys.stderr is None:
+        return None
     return TerminalLine(sys.stderr) if sys.stderr.isatty() else LogLines(sys.stderr)

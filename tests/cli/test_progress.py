@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
+import os
 import re
+import struct
+import termios
 import threading
 from itertools import pairwise
 from pathlib import Path
@@ -15,7 +19,7 @@ from attrs import define
 from chainlang import chain
 from chainlang.display import progress, progress_displays
 from chainlang.display.progress import Meter, Status, Waited
-from chainlang.display.progress_displays import LogLines, NotebookCell, TerminalLine
+from chainlang.display.progress_displays import LogLines, NotebookCell, TerminalLine, width_of
 from chainlang.engines.fake import FakeEngine
 from chainlang.errors import ChainlangError
 
@@ -97,6 +101,15 @@ def test_no_line_is_wider_than_the_terminal(width: int) -> None:
     assert len(drawn) == 2
     assert all(0 < len(line) < width for line in drawn)
     assert drawn[0].startswith("1,234 of 98,765")
+
+
+def test_the_width_is_that_of_the_terminal_that_is_written_to() -> None:
+    """Stdout may go into a file, while the line of progress is on stderr."""
+    ours, theirs = os.openpty()
+    with os.fdopen(ours, "rb"), os.fdopen(theirs, "w") as terminal:
+        for columns in (44, 120):
+            fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+            assert width_of(terminal) == columns
 
 
 # ---------------------------------------------------------------- it moves
