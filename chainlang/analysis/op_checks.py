@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from chainlang.analysis.option_values import spoken
-from chainlang.datatypes.check_types import Declared, shape_of
+from chainlang.datatypes.check_types import Declared, shape_of, type_faults
+from chainlang.datatypes.free_texts import free_texts
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.source import part_span
 from chainlang.diagnostics.suggest import suggest
-from chainlang.ir.declarations import Op, Setting, TypeName
+from chainlang.ir.declarations import Op, Setting, TypeDef, TypeName
+from chainlang.ir.nodes import Table
 
 
 def continues_faults(op: Op, given: Mapping[str, Setting]) -> Iterator[Diagnostic]:
@@ -26,6 +28,33 @@ def continues_faults(op: Op, given: Mapping[str, Setting]) -> Iterator[Diagnosti
             message = f"{name} and continues: each says what comes before the user message"
             where = part_span(given[name].span, "name")
             yield Diagnostic("option", message, where, "leave one of them out")
+
+
+def budget_faults(
+    op: Op, given: Mapping[str, Setting], types: Mapping[str, Declared]
+) -> Iterator[Diagnostic]:
+    """Yield the errors of budgets for what is no free text of the op's type."""
+    each = [given[name] for name in ("budget", "reasoning_tokens") if name in given]
+    if op.returns is None:
+        for one in each:
+            message = f"{one.name} closes a field of a typed reply, and '{op.name}' returns a text"
+            hint = "declare what it returns: -> { reasoning: str, answer: str }"
+            yield Diagnostic("option", message, part_span(one.span, "name"), hint)
+        return
+    nodes = [one.type for one in types.values() if isinstance(one, TypeDef)]
+    if not each or any(any(type_faults(one, types)) for one in (op.returns, *nodes)):
+        return
+    names = free_texts(op.returns, types)
+    for one in each:
+        if one.name == "reasoning_tokens" and not names:
+            message = f"the type that '{op.name}' returns has no free text to close"
+            hint = "leave it out, or add a field: reasoning: str"
+            yield Diagnostic("option", message, part_span(one.span, "name"), hint)
+        for entry in one.value.entries if isinstance(one.value, Table) else ():
+            if entry.name not in names:
+                message = f"'{entry.name}' is no free text of the type that '{op.name}' returns"
+                hint = suggest(entry.name, names) or "a budget closes a field that is a str"
+                yield Diagnostic("option", message, part_span(one.span, "value"), hint)
 
 
 def choose_faults(op: Op, setting: Setting, types: Mapping[str, Declared]) -> Iterator[Diagnostic]:

@@ -8,9 +8,11 @@ from typing import Any
 
 from attrs import define, field
 
+from chainlang.datatypes.check_types import Declared, declared_types
+from chainlang.datatypes.free_texts import may_have_texts
 from chainlang.ir.builtins import COMBINATORS, EXPRESSIONS, STAGE_TYPES, StageType
 from chainlang.ir.declarations import Item, Model, Op, TypeName
-from chainlang.ir.sampling_options import DRAWS
+from chainlang.ir.sampling_options import DRAWS, UNTYPED
 
 
 @define(slots=False)  # for its cached properties
@@ -39,17 +41,19 @@ class Scope:
         """Return the scope of some items."""
         types = dict(STAGE_TYPES)
         models = set()
+        items = tuple(items)
+        declared = declared_types(items)
         for item in items:
             if isinstance(item, Op):
-                types.setdefault(item.name, op_type(item))
+                types.setdefault(item.name, op_type(item, declared))
             elif isinstance(item, Model):
                 models.add(item.name)
         return cls(types, frozenset(models))
 
 
-def op_type(op: Op) -> StageType:
-    """Return the stage type of an op."""
-    options = dict(DRAWS)
+def op_type(op: Op, declared: Mapping[str, Declared] = {}) -> StageType:
+    """Return the stage type of an op, with the declared types."""
+    options = dict(DRAWS if may_have_texts(op.returns, declared) else UNTYPED)
     if op.kind == "generate":
         options["fresh"] = STAGE_TYPES["E"].options["fresh"]
     kind: Any = op.kind

@@ -140,6 +140,7 @@ class SamplingOptions(TypedDict, total=False):
     min_tokens: int
     need: int | float
     presence_penalty: float
+    reasoning_tokens: int
     repetition_penalty: float
     stop: str | Sequence[str]
     stop_token_ids: int | Sequence[int]
@@ -159,6 +160,7 @@ class OpSettings(GenerateOptions, total=False):
     """Settings of an op, besides its prompt."""
 
     answer: str
+    budget: Mapping[str, int | float]
     choose: str
     continues: bool
     examples: str | Sequence[Mapping[str, object]]
@@ -168,6 +170,7 @@ class OpSettings(GenerateOptions, total=False):
     messages: str
     model: str
     prefix: str
+    reasoning_tokens: int
     system: str
     temperature: float
 

@@ -14,7 +14,7 @@ from attrs import evolve, frozen
 from chainlang.ir import nodes
 from chainlang.ir.nodes import Combinator, Expr, Function, Table
 from chainlang.ir.rules import TEXT, TRUTH, Rule, integer, number, one_of, text, word
-from chainlang.ir.sampling_options import DRAWS
+from chainlang.ir.sampling_options import BUDGET, DRAWS, UNTYPED
 from chainlang.protocol.failures import FAILURE_MODES
 
 Kind = Literal["generate", "map", "fold"]
@@ -129,7 +129,7 @@ STAGE_TYPES: Mapping[str, StageType] = {
     for one in (
         StageType(
             "E", "generate", "ensemble", ("UE",),
-            options={**DRAWS, "fresh": TRUTH}, temperature=0.7, is_typed=False,
+            options={**UNTYPED, "fresh": TRUTH}, temperature=0.7, is_typed=False,
         ),
         StageType("V", "map", "verify"),
         StageType("J", "fold", "judge", ("JF",)),
@@ -209,6 +209,7 @@ def is_rows_path(examples: object) -> bool:
 OP_SETTINGS: Mapping[str, Rule] = {
     **DRAWS,
     "answer": _EXPRESSION,
+    "budget": BUDGET,
     "choose": TEXT,
     "continues": TRUTH,
     EXAMPLES: Rule(

@@ -76,6 +76,17 @@ def _need(value: Any) -> int | float:
     return int(integer(1).read(value))
 
 
+def _budgets(value: object) -> Table:
+    if not isinstance(value, Table) or not value.entries:
+        raise ValueError(value)
+    return table_of({one.name: _need(one.value) for one in value.entries})
+
+
+BUDGET = Rule(
+    'a table of fields with their tokens, or a share of max_tokens, {"reasoning": 128}',
+    _budgets,
+    python="Mapping[str, int | float]",
+)
 NEED = Rule(
     "a whole number of at least 1, or a share above 0 and below 1", _need, python="int | float"
 )
@@ -87,10 +98,15 @@ DRAWS: Mapping[str, Rule] = {
         f"true, false, or a whole number from 1 to {MOST_LOGPROBS}", _logprobs, python="bool | int"
     ),
     "need": NEED,
+    "reasoning_tokens": integer(1),
     "template_args": TEMPLATE_ARGS,
     "thinking_tokens": integer(1),
 }
 """Options of every stage type with a model."""
+UNTYPED: Mapping[str, Rule] = {
+    name: rule for name, rule in DRAWS.items() if name != "reasoning_tokens"
+}
+"""Options of a stage type whose replies are text."""
 
 DECLARED = frozenset(
     {"top_k", "min_p", "min_tokens", "repetition_penalty", "logit_bias", "bad_words"}

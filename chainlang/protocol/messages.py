@@ -15,8 +15,9 @@ from chainlang.protocol.failures import FAILURE_MODES, FailureKind
 
 Finish = Literal["stop", "length", "budget"]
 """Finish reason of a sample: `stop` at the model's end token or a stop string, `length` if it was
-cut by `max_tokens` or by the context, `budget` at the budget of a part of it, such as
-`Request.thinking_tokens`: another request continues it, and no chain meets it."""
+cut by `max_tokens` or by the context, `budget` at the budget of a part of it
+(`Request.thinking_tokens`, `Request.budgets`): another request continues it, and no chain meets
+it."""
 TextKind = Literal["reasoning", "text"]
 """Kind of a streamed text: the model's reasoning before its reply, or the reply."""
 
@@ -112,6 +113,11 @@ class Request:
     prefix: str = ""
     """Beginning of the text of each sample, which is not generated and counts towards `max_tokens`,
     on engines that declare `prefixes`."""
+    budgets: tuple[tuple[str, int], ...] = ()
+    """Fields of a typed reply that are free texts, each with the tokens after which it is closed,
+    in the order of the reply, on engines that declare `closes`: the sample has the finish reason
+    `budget`, unless it is the last field. Other engines bound its characters, as far as they can.
+    """
     begin: Beginning | None = None
     """Beginning of the reply. The engine ends the part whose budget is used up, and generates the
     rest; the sample is the whole reply."""
@@ -162,7 +168,8 @@ class Request:
         """
         asked = (self.model, self.messages, self.sampling, self.schema, self.lenient)
         rest = (self.redraw, self.date, self.deadline, self.patience)
-        more = (self.logprobs, self.top_logprobs, self.labels, self.thinking_tokens, self.begin)
+        parts = (self.thinking_tokens, self.budgets, self.begin)
+        more = (self.logprobs, self.top_logprobs, self.labels, *parts)
         return (*asked, self.choices, *more, self.template_args, self.prefix, *rest)
 
 
@@ -208,6 +215,12 @@ class Sample:
     closed: bool = False
     """Whether its reasoning was ended at `Request.thinking_tokens`. The tag that ends it counts
     among the tokens, and its log probability is 0."""
+    closed_fields: tuple[str, ...] = ()
+    """Fields that were closed at their budget in `Request.budgets`, in order. What is between one
+    and the value of the next is not generated, and not among the tokens."""
+    spelled: tuple[int, ...] = ()
+    """Of a sample that a budget has stopped within a field, on engines with
+    `Capabilities.token_ids`: all tokens after the prompt, with those that were not generated."""
 
 
 @frozen
@@ -361,6 +374,9 @@ class Capabilities:
     continues: bool = False
     """Ends reasoning at `Request.thinking_tokens`, and continues the sample that a request's
     `begin` holds."""
+    closes: bool = False
+    """Closes fields at `Request.budgets`, and continues the sample after them. Without it, a schema
+    can only bound the characters of a field, at four a token."""
     prefixes: bool = False
     """Begins the text of a sample with `Request.prefix`."""
     images: bool = False

@@ -151,6 +151,7 @@ class _StageRun:
             template_args=stage.template_args,
             prefix=prefix(stage, samples.start, read) if stage.prefix else "",
             thinking_tokens=stage.thinking_tokens,
+            budgets=stage.budgets,
             top_logprobs=stage.top_logprobs,
             labels=labels(stage, samples.start) if stage.choices else (),
             redraw=context.redraw,

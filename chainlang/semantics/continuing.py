@@ -1,7 +1,8 @@
 """Continuing a reply with another request, which begins with what is there.
 
-A budget of a part of a reply, such as `thinking_tokens`, stops a sample within that part. A second
-request ends the part and generates the rest; the two make one sample, and count as one call.
+The budget of a part of a reply (`thinking_tokens`, `budget` of a field) stops a sample within that
+part. Another request ends the part and generates the rest, up to the budget of a later part; all of
+them make one sample, and count as one call.
 """
 
 from __future__ import annotations
@@ -22,22 +23,26 @@ _PURPOSE = "answer"
 def continuing(request: Request, number: int, sample: Sample) -> Request:
     """Return the request that continues a sample of a request, which a budget has stopped.
 
-    `number` is that of the sample. Its seed follows from the sample's own, so the whole sample
-    depends on its place alone.
+    `number` is that of the sample, and `request` the first one. The seed follows from the sample's
+    own and from the part, so the whole sample depends on its place alone.
     """
+    closed = sample.closed_fields
+    names = [name for name, _ in request.budgets]
+    later = names.index(closed[-1]) + 1 if closed else 0
     return evolve(
         request,
-        seed=derived(request.seed + number, _PURPOSE),
+        seed=derived(request.seed + number, f"after {closed[-1]}" if closed else _PURPOSE),
         count=1,
         thinking_tokens=None,
         priority=request.priority - 1,
+        budgets=request.budgets[later:],
         begin=Beginning(sample, number),
     )
 
 
 def whole(complete: Complete, request: Request) -> Completion | Failure:
-    """Return the completion of a request for one sample, continued if a budget has stopped it."""
+    """Return the completion of a request for one sample, continued where a budget stops it."""
     reply = complete(request)
-    if isinstance(reply, Completion) and reply.samples[0].finish == "budget":
-        return complete(continuing(request, 0, reply.samples[0]))
+    while isinstance(reply, Completion) and reply.samples[0].finish == "budget":
+        reply = complete(continuing(request, 0, reply.samples[0]))
     return reply

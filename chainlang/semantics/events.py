@@ -30,7 +30,8 @@ EventKind = Literal[
 EVENTS: Mapping[EventKind, str] = {
     "cut": "a reply was cut by `max_tokens` or by the context, or is all reasoning, "
     "whatever became of it",
-    "closed": "reasoning was ended at `thinking_tokens`, and the reply continued after it",
+    "closed": "reasoning was ended at `thinking_tokens`, or a field of a reply at its budget, and "
+    "what follows was generated",
     "retry": "a sample, a function or a part was tried again",
     "need": "a failed sample was left out, as the `need=` of its stage allows",
     "fallback": "a later part of a `fallback` ran",

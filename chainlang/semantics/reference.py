@@ -321,6 +321,7 @@ class _Interpreter:
             template_args=stage.template_args,
             prefix=prefix(stage, record, read),
             thinking_tokens=stage.thinking_tokens,
+            budgets=stage.budgets,
             top_logprobs=stage.top_logprobs,
             labels=labels(stage, record),
         )

@@ -25,15 +25,19 @@ class FailedSample:
 
 
 def noted(stage: Meaning, sample: Sample, place: Place, number: int) -> tuple[Event, ...]:
-    """Return the events of a sample, whatever becomes of it: it was cut, its reasoning was ended.
+    """Return the events of a sample, whatever becomes of it: it was cut, a part was closed.
 
     Most samples have none.
     """
-    if sample.finish == "stop" and not sample.reasoning:
+    if sample.finish == "stop" and not (sample.reasoning or sample.closed_fields):
         return ()
     found: tuple[Event, ...] = ()
     if sample.closed:
         message = f"the reasoning was ended at thinking_tokens, which is {stage.thinking_tokens}"
+        found += (Event("closed", place, message, number),)
+    budgets = dict(stage.budgets)
+    for name in sample.closed_fields:
+        message = f"the field '{name}' was closed at its budget, which is {budgets[name]} tokens"
         found += (Event("closed", place, message, number),)
     if was_cut(sample):
         found += (Event("cut", place, cut_message(stage, sample), number),)

@@ -6,8 +6,10 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from chainlang.datatypes.check_types import Declared
+from chainlang.datatypes.free_texts import free_texts
 from chainlang.diagnostics.source import Span
-from chainlang.ir.declarations import Item, Model, Setting
+from chainlang.ir.declarations import Item, Model, Setting, Type
 from chainlang.ir.nodes import Option
 from chainlang.ir.sampling_options import DECLARED
 from chainlang.ir.tables import plain
@@ -59,6 +61,35 @@ def most_tokens(model: str, declared: Iterable[Item]) -> int:
             thinks = any(one.name == "reasoning" for one in item.settings)
             return THINKING_MAX_TOKENS if thinks else DEFAULT_MAX_TOKENS
     return DEFAULT_MAX_TOKENS
+
+
+def budgets_of(
+    settings: Mapping[str, Any],
+    returns: Type | None,
+    types: Mapping[str, Declared],
+    max_tokens: int,
+) -> tuple[tuple[str, int], ...]:
+    """Return the fields of a reply that have a budget, in its order, with their tokens.
+
+    A budget is a number of tokens, or a share of `max_tokens`; `reasoning_tokens` is that of the
+    first free text.
+
+    >>> from chainlang import chain
+    >>> from chainlang.semantics.stages import meaning
+    >>> [meaning(chain(text).body).budgets for text in ("J", "J(reasoning_tokens=64)")]
+    [(('reasoning', 768),), (('reasoning', 64),)]
+    """
+    budgets: dict[str, Any] = dict(plain(settings.get("budget")) or {})
+    if not budgets and "reasoning_tokens" not in settings:
+        return ()
+    names = free_texts(returns, types)
+    if "reasoning_tokens" in settings and names:
+        budgets[names[0]] = settings["reasoning_tokens"]
+    return tuple(
+        (name, most if isinstance(most := budgets[name], int) else max(1, int(most * max_tokens)))
+        for name in names
+        if name in budgets
+    )
 
 
 def demands(options: Iterable[Setting | Option]) -> dict[str, Span | None]:

@@ -30,7 +30,7 @@ from chainlang.semantics.prelude import prelude
 from chainlang.semantics.prompts import RenderError, variables
 from chainlang.semantics.record import NO_CHOICES, Candidate, Record
 from chainlang.semantics.reply_forms import ReplyForms
-from chainlang.semantics.sampling import demands, most_tokens, sampling_of
+from chainlang.semantics.sampling import budgets_of, demands, most_tokens, sampling_of
 from chainlang.semantics.seeds import Place
 from chainlang.semantics.stage_error import StageError, no_candidates
 from chainlang.semantics.voting import ANSWERS, Counting, vote
@@ -72,6 +72,8 @@ class Meaning:
     """Arguments of the chat template besides those of the model, as JSON."""
     thinking_tokens: int | None = None
     """Tokens after which reasoning is ended; None for no bound of its own."""
+    budgets: tuple[tuple[str, int], ...] = ()
+    """Fields of a reply, in its order, each with the tokens after which its text is closed."""
     logprobs: bool = False
     """Whether candidates have log probabilities."""
     top_logprobs: int = 0
@@ -156,12 +158,13 @@ def meaning(
     name = stage.model or settings.get("model") or model
     kind: Any = op.kind
     types, choose = declared_types(declared), settings.get("choose")
+    sampling = sampling_of(settings, temperature, most_tokens(name, declared))
     return Meaning(
         name=stage.name,
         kind=kind,
         count=stage.count,
         model=name,
-        sampling=sampling_of(settings, temperature, most_tokens(name, declared)),
+        sampling=sampling,
         user=settings["user"],
         system=settings.get("system"),
         prefix=settings.get("prefix", ""),
@@ -177,6 +180,7 @@ def meaning(
         continues=settings.get("continues", False),
         template_args=canonical(plain(settings.get("template_args")) or {}),
         thinking_tokens=settings.get("thinking_tokens"),
+        budgets=budgets_of(settings, op.returns, types, sampling.max_tokens),
         logprobs=bool(logprobs),
         top_logprobs=0 if isinstance(logprobs, bool) else logprobs,
         choices=settings.get("choices", False),

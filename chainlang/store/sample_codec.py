@@ -27,6 +27,9 @@ class Bounds:
     max_tokens: int
     context: int | None
     """None if unknown; then the engine alone knows it, and it does not change."""
+    budgets: tuple[tuple[str, int], ...] = ()
+    """Fields that are closed at a number of tokens. A sample of which none was closed fits larger
+    ones, too."""
 
     def holds(self, drawn: Drawn) -> bool:
         """Return whether a sample that ended by itself would do so within these bounds, too.
@@ -40,9 +43,15 @@ class Bounds:
         needs = under.max_tokens if drawn.sample.needs is None else drawn.sample.needs
         if self.max_tokens < min(needs, under.max_tokens):
             return False
+        known = dict(under.budgets)
+        budgets = [(most, known.get(name, most + 1)) for name, most in self.budgets]
+        if any(most < min(needs, bound) for most, bound in budgets):
+            return False
         if self.context is None or (under.context is not None and under.context <= self.context):
             return True
-        return drawn.prompt_tokens + needs <= self.context
+        room = self.context - drawn.prompt_tokens  # a smaller one makes the budgets smaller
+        shares = [most * room // self.max_tokens for most, _ in budgets]
+        return needs <= min([room, *shares])
 
 
 @frozen
@@ -76,7 +85,8 @@ def encoded(drawn: Drawn) -> bytes:
     if drawn.format != 1:
         said[_FORMAT] = drawn.format
     if drawn.under is not None:
-        said[_UNDER] = astuple(drawn.under)
+        bounds = astuple(drawn.under)
+        said[_UNDER] = bounds if drawn.under.budgets else bounds[:2]
     return json.dumps([drawn.prompt_tokens, said]).encode()
 
 
@@ -106,6 +116,8 @@ def decoded(entry: bytes) -> Drawn:
             bounds = None
         case [int(max_tokens), int() | None as context]:
             bounds = Bounds(max_tokens, context)
+        case [int(max_tokens), int() | None as context, list(given)] if _pairs(given):
+            bounds = Bounds(max_tokens, context, tuple((name, most) for name, most in given))
         case _:
             raise OddEntry(f"its {_UNDER} can't be read")
     return Drawn(Sample(**values), prompt_tokens, number, bounds)
@@ -114,6 +126,11 @@ def decoded(entry: bytes) -> Drawn:
 def _frozen(values: list[Any]) -> tuple[Any, ...]:
     """Return nested lists as tuples."""
     return tuple(_frozen(one) if isinstance(one, list) else one for one in values)
+
+
+def _pairs(value: list[Any]) -> bool:
+    """Return whether a list has the JSON of `Bounds.budgets`."""
+    return all(isinstance(one, list) and list(map(type, one)) == [str, int] for one in value)
 
 
 def _ranked(value: object) -> bool:
@@ -154,6 +171,8 @@ _FITS: Mapping[str, Callable[[Any], bool]] = {
     "context": _one(int),
     "refusal": _one(str),
     "closed": _one(bool),
+    "closed_fields": _several(str),
+    "spelled": _several(int),
 }
 """For each field of a sample, whether a value in an entry has its type."""
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from chainlang import chain
+from chainlang import M, chain, op
 from chainlang.engines.fake import FakeEngine
 from chainlang.engines.openai import client
 from chainlang.engines.openai.engine import OpenAIEngine
@@ -635,7 +635,8 @@ def test_in_chaos_each_request_comes_back_once_and_is_asked_as_often_as_it_has_t
 
 
 def test_a_chain_gives_what_it_gives_on_the_engine_behind_the_server() -> None:
-    plan = compiled(chain("5:E:tiny:0.7 >> J:tiny:0.3 >> M").program()).plan
+    best = op("best", user="Best of {{ candidates }}?", kind="fold", returns="{ best: str }")
+    plan = compiled((chain("5:E:tiny:0.7") >> best("tiny", 1, 0.3) >> M).program()).plan
     rows = [Record({"query": text}, text, text) for text in ("a", "b", "c", "d")]
     wanted = [one.flow for one in run(Prepared(plan, {"tiny": FakeEngine()}), rows)]
     assert all(wanted)

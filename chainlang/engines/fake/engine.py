@@ -18,6 +18,7 @@ import attrs
 
 from chainlang.diagnostics.render import shown
 from chainlang.engines.fake import sampling
+from chainlang.engines.fake.budgets import continued, field_over_budget, thought_over_budget
 from chainlang.engines.fake.replies import completed_early, generated, logprobs_of, tokens_of
 from chainlang.engines.fake.schemas import enforceable
 from chainlang.engines.fake.tokenizer import CHARACTERS_PER_TOKEN, CharacterTokenizer
@@ -68,6 +69,7 @@ _CAPABILITIES = Capabilities(
     ),
     streams=True,
     continues=True,
+    closes=True,
     prefixes=True,
     images=True,
     decides=True,
@@ -207,7 +209,10 @@ class FakeEngine:
             if isinstance(reply, Completion):
                 usages.append(reply.usage)
             if request.stream and isinstance(reply, Completion):
-                shown = 0 if request.begin is None else len(request.begin.sample.reasoning)
+                shown = 0
+                if request.begin is not None:
+                    begun = request.begin.sample
+                    shown = len(begun.reasoning + begun.text)
                 self._streaming.append((reply, shown))
             else:
                 finished.append(reply)
@@ -291,20 +296,25 @@ class FakeEngine:
                     f"answers returned {shown(reply)}, which is not a reply",
                     "return a text, or a Reply",
                 )
+        bound = min(given.max_tokens, room)
         if begin is None:
-            bound = min(given.max_tokens, room)
-            if reasoning and (stopped := _stopped(reasoning, request, bound)) is not None:
+            if reasoning and (stopped := thought_over_budget(reasoning, request, bound)) is not None:
                 return stopped
         else:
-            bound = min(given.max_tokens, room) - 1  # the end of the reasoning is one
-            reasoning = begin.sample.reasoning
+            bound -= begin.sample.closed  # the end of the reasoning is one
+            reasoning, text = begin.sample.reasoning, continued(text, begin)
+        closed = () if begin is None else begin.sample.closed_fields
+        if request.budgets and (found := field_over_budget(reasoning, text, request, room)):
+            if found.finish == "budget":
+                return found
+            text, closed = found.text, found.closed_fields
         most = bound * CHARACTERS_PER_TOKEN
         text, stop = sampling.ended(sampling.endless(text, given, most), given)
         text = request.prefix + text
         finish: Finish = "stop" if len(reasoning + text) <= most else "length"
         is_full = finish == "length" and room < given.max_tokens
         reasoning, text = reasoning[:most], text[: max(0, most - len(reasoning))]
-        needs = tokens_of(reasoning + text) + (begin is not None)
+        needs = tokens_of(reasoning + text) + (begin is not None and begin.sample.closed)
         if finish == "stop" and not (reasoning or refusal) and request.choices:
             return attrs.evolve(completed_early(text, request), needs=needs)
         logprobs = logprobs_of(reasoning + text, needs) if request.logprobs else ()
@@ -321,7 +331,8 @@ class FakeEngine:
             needs=needs,
             refusal=refusal,
             context=self.context if is_full else None,
-            closed=begin is not None,
+            closed=begin is not None and begin.sample.closed,
+            closed_fields=closed,
         )
 
     def _scripted(self, request: Request, index: int) -> Scripted | None:
@@ -337,16 +348,6 @@ class FakeEngine:
                     return reply
                 return reply[index % len(reply)]
         return None
-
-
-def _stopped(reasoning: str, request: Request, bound: int) -> Sample | None:
-    """Return the sample of reasoning that is longer than its budget; None for any other."""
-    budget = request.thinking_tokens
-    if budget is None or tokens_of(reasoning) <= budget or budget + 1 >= bound:
-        return None
-    text = reasoning[: budget * CHARACTERS_PER_TOKEN]
-    logprobs = logprobs_of(text, budget) if request.logprobs else ()
-    return Sample("", "budget", budget, reasoning=text, logprobs=logprobs)
 
 
 def _as_list(replies: Any) -> list[Any]:

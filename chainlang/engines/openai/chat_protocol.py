@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeAlias
 
 import attrs
 
+from chainlang.engines import closing
 from chainlang.engines.protocol import encoding_error
 from chainlang.protocol.failures import FailureKind
 from chainlang.protocol.messages import Failure, Message, Request, Sampling
@@ -114,7 +115,8 @@ def body(
     if sampling.extra:
         parameters |= json.loads(sampling.extra)
     if request.schema is not None:
-        schema = {"name": "reply", "schema": json.loads(request.schema), "strict": True}
+        bound = closing.bounded(request.schema, dict(request.budgets))
+        schema = {"name": "reply", "schema": json.loads(bound), "strict": True}
         parameters["response_format"] = {"type": "json_schema", "json_schema": schema}
     return json.dumps(parameters).encode()
 

@@ -8,6 +8,8 @@ from collections.abc import Collection, Iterable, Mapping
 from functools import partial
 from typing import Any
 
+from attrs import evolve
+
 from chainlang.diagnostics.suggest import suggest
 from chainlang.engines.event_loop_thread import EventLoopThread
 from chainlang.engines.openai import chat_protocol
@@ -126,6 +128,7 @@ class OpenAIEngine:
         self._background: EventLoopThread[Completion | Failure | Delta]
         self._background = EventLoopThread("chainlang-openai", closing=self._client.close)
         self._several = True  # until the server turns out to return one sample per request
+        self._bounds = True  # until the server turns out to refuse the bound of a text's length
         self._submitted = 0
         self._usage = Usage()
         # Requests in flight. An id may be used again after an abort; a ticket is never.
@@ -324,6 +327,20 @@ class OpenAIEngine:
     async def _complete(
         self, request: Request, first: int, count: int, deltas: DeltaEmitter | None
     ) -> Response:
+        """Return a response; budgets of fields bound their characters, if the server takes that."""
+        if request.budgets and self._bounds:
+            try:
+                return await self._within(request, first, count, deltas)
+            except Rejected as error:
+                if error.kind != "constraint":
+                    raise
+        response = await self._within(evolve(request, budgets=()), first, count, deltas)
+        self._bounds &= not request.budgets  # the schema itself is not what it has refused
+        return response.unbounded(name for name, _ in request.budgets)
+
+    async def _within(
+        self, request: Request, first: int, count: int, deltas: DeltaEmitter | None
+    ) -> Response:
         # OpenAI's newer models reject the old name; other servers may not know the new one.
         name = "max_completion_tokens" if self._endpoint.host == CLOUD else "max_tokens"
         most = min(request.sampling.max_tokens, self._longest)
@@ -388,4 +405,4 @@ class OpenAIEngine:
             for sample in response.samples.values()
         ):
             raise Rejected("refused", f"{self.url} leaves the stop out, and ignores include_stop")
-        return response
+        return response.closed(dict(request.budgets)) if request.budgets else response

@@ -6,13 +6,16 @@ a response is an error of the engine itself.
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any, TypeAlias
 
 import attrs
 from attrs import frozen
 
+from chainlang.engines.closing import is_full
 from chainlang.protocol.messages import Finish, Sample, TopLogprobs, Usage
 
 Object: TypeAlias = Mapping[str, Any]
@@ -66,6 +69,26 @@ class Response:
             for number, one in self.samples.items()
         }
         return attrs.evolve(self, samples=samples)
+
+    def closed(self, budgets: Mapping[str, int]) -> Response:
+        """Return the response with the fields of samples that are as long as their budgets."""
+        samples = dict(self.samples)
+        for number, one in samples.items():
+            with suppress(RecursionError, ValueError):
+                fields = json.loads(one.text)
+                if isinstance(fields, dict):
+                    full = (name for name in budgets if is_full(fields.get(name), budgets[name]))
+                    samples[number] = attrs.evolve(one, closed_fields=tuple(full))
+        return attrs.evolve(self, samples=samples)
+
+    def unbounded(self, names: Iterable[str]) -> Response:
+        """Return the response of a server that has refused the budgets of some fields."""
+        parts = tuple(f'the budget of "{name}"' for name in names)
+        samples = {
+            number: attrs.evolve(one, unkept=(*one.unkept, *parts))
+            for number, one in self.samples.items()
+        }
+        return attrs.evolve(self, samples=samples) if parts else self
 
 
 def parse_response(document: object, count: int) -> Response:

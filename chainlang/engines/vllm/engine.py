@@ -165,6 +165,7 @@ class VllmEngine:
             streams=True,
             prefixes=True,
             continues=self._model.prompts.tags is not None,
+            closes=True,
             decides=True,
         )
 
@@ -301,9 +302,7 @@ class VllmEngine:
         try:
             constraint = laid.constraint
             grammar = constraint.grammar if constraint else None
-            sampling = sampling_params(
-                request, grammar, laid.most, self.reader.token_id, thinks=laid.thinks
-            )
+            sampling = sampling_params(request, grammar, laid, self.reader.token_id)
             with interrupts_deferred(), without_warnings() if constraint else nullcontext():
                 inner = loaded.engine.add_request(
                     ticket,
@@ -326,11 +325,13 @@ class VllmEngine:
         flight = self._in_flight.get(owner)
         if flight is None:
             return
-        for sample in output.outputs if owner == output.request_id else ():
-            if sample.index in flight.samples:
+        for new in output.outputs if owner == output.request_id else ():
+            if new.index in flight.samples:
                 continue  # it was stopped early in this step
+            sample = flight.so_far(new)
             reason = sample.finish_reason
             if flight.over_budget(sample):
+                yield from flight.last_deltas(sample.index)
                 flight.cached += output.num_cached_tokens or 0
                 if reason is None:
                     self._stop_early(flight, sample.index)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from attrs import define, evolve, field
 
+from chainlang.engines import closing
 from chainlang.engines.early_completion import completed, longest_rest
 from chainlang.engines.grammar.json_schema import BLANKS
 from chainlang.engines.vllm.reasoning import Tags
@@ -24,6 +27,8 @@ from chainlang.protocol.messages import (
 )
 from chainlang.protocol.reasoning_tags import begins, split
 
+_ESCAPE = 11  # characters of an escaped character of JSON without the last, which may be dropped
+_ENDING = 8  # tokens without which closing a field would leave no room for the next
 _UNTHOUGHT = "the whole type, since the reply does not begin with reasoning"
 
 
@@ -49,11 +54,21 @@ class RequestInFlight:
     """Number of tokens of each sample that were searched for that end."""
     rests: dict[int, int] = field(factory=dict)
     """Samples that were stopped early, each with the most tokens that its rest could have had."""
+    outputs: dict[int, Output] = field(factory=dict)
+    """What vLLM has output of each sample, if in parts."""
 
     @property
     def unkept(self) -> tuple[str, ...]:
         """Parts of the schema that vLLM does not enforce."""
         return self.layout.constraint.unkept if self.layout.constraint else ()
+
+    def so_far(self, new: Any) -> Any:
+        """Return all of a sample up to an output of vLLM, which has what is new."""
+        if new.index not in self.outputs and new.finish_reason is not None:
+            return new  # its only output
+        whole = self.outputs.setdefault(new.index, Output(new.index))
+        whole.add(new)
+        return whole
 
     def texts(self, output: Any) -> tuple[str, str]:
         """Return the reasoning of a sample so far, and its text, with its prefill."""
@@ -62,7 +77,9 @@ class RequestInFlight:
             prefill = self.layout.constraint.prefill if self.layout.constraint else ""
             text = self.request.prefix + prefill + text
             begin = self.request.begin
-            return ("", text) if begin is None else (begin.sample.reasoning, text.lstrip())
+            if begin is None:
+                return "", text
+            return begin.sample.reasoning, text.lstrip() if self.layout.is_rest else text
         spelled, end = 0, self._end(output, tags)
         if end is not None and text.count(tags.texts[1]) > 1:
             spelled = self.prompts.decoded(output.token_ids[:end]).count(tags.texts[1])
@@ -87,20 +104,62 @@ class RequestInFlight:
 
     def deltas(self, index: int, reasoning: str, text: str, *, done: bool) -> Iterator[Delta]:
         """Yield what is new in the texts of a sample; what may begin a stop string comes later."""
-        stops = self.request.sampling.stop
-        if stops and self.layout.thinks and not done:
-            text = text[: max(0, len(text) - max(map(len, stops)) + 1)]
+        stops = self.request.sampling.stop if self.layout.thinks else ()
+        held = max((len(stop) - 1 for stop in stops), default=0)
+        held = max(held, _ESCAPE) if self.layout.budgets else held
+        if held and not done:
+            text = text[: max(0, len(text) - held)]
         begin = self.request.begin
-        known = 0 if begin is None else len(begin.sample.reasoning)
+        thought, said = (0, 0) if begin is None else map(len, _said(begin.sample))
         parts: tuple[tuple[TextKind, str, int], ...]
-        parts = (("reasoning", reasoning, known), ("text", text, 0))
+        parts = (("reasoning", reasoning, thought), ("text", text, said))
         for kind, whole, start in parts:
             emitted = self.emitted.get((index, kind), start)
             if len(whole) > emitted:
                 self.emitted[index, kind] = len(whole)
                 yield Delta(self.request.id, index, whole[emitted:], kind)
 
+    def last_deltas(self, index: int) -> Iterator[Delta]:
+        """Yield what is new in the texts of a sample that a budget has stopped, if it streams."""
+        if self.request.stream:
+            sample = self.samples[index]
+            yield from self.deltas(index, sample.reasoning, sample.text, done=True)
+
     def over_budget(self, output: Any) -> bool:
+        """Add a sample of which a part is longer than its budget; return whether one is."""
+        return self._thought_over_budget(output) or self._field_over_budget(output)
+
+    def _field_over_budget(self, output: Any) -> bool:
+        """Add a sample with a field that is longer than its budget; return whether it has one."""
+        budgets, ids, tags = self.layout.budgets, output.token_ids, self.prompts.tags
+        if not budgets or self.request.schema is None or len(ids) < min(budgets.values()):
+            return False
+        start = 0
+        if self.layout.state != "ended" and tags is not None:
+            end = self._end(output, tags)
+            if end is None:
+                return False
+            start = end + 1
+        prefill = self.layout.constraint.prefill_ids if self.layout.constraint else ()
+        spelled = partial(_spelled, self.prompts, prefill, list(ids[start:]))
+        for name, budget in budgets.items():
+            count = over(spelled, len(ids) - start, name, budget)
+            if count is not None:
+                break
+        else:
+            return False
+        count, text = start + count, spelled(count)
+        following = closing.after(self.request.schema, name)
+        if following is not None and count + _ENDING >= self.layout.most:
+            return False
+        reasoning, _ = self.texts(output)
+        if following is None:
+            self.take(output, reasoning, text + '"}', "stop", count=count, closed=name)
+        else:
+            self.take(output, reasoning, text, "budget", count=count, closed=name)
+        return True
+
+    def _thought_over_budget(self, output: Any) -> bool:
         """Add a sample whose reasoning is longer than its budget; return whether it is.
 
         One more token than the budget is generated, since it may be the end of the reasoning.
@@ -123,6 +182,7 @@ class RequestInFlight:
             reasoning=reasoning,
             logprobs=_logprobs(output)[:budget],
             top_logprobs=_likeliest(output, self.request.top_logprobs)[:budget],
+            closed=True,
         )
         return True
 
@@ -156,17 +216,33 @@ class RequestInFlight:
         return whole
 
     def take(
-        self, output: Any, reasoning: str, text: str, finish: Finish, stop: str | None = None
+        self,
+        output: Any,
+        reasoning: str,
+        text: str,
+        finish: Finish,
+        stop: str | None = None,
+        *,
+        count: int | None = None,
+        closed: str = "",
     ) -> None:
-        """Add a finished sample; `stop` is the stop string that ended it, if vLLM does not know."""
-        ids, logprobs = tuple(output.token_ids), _logprobs(output)
-        likeliest = _likeliest(output, self.request.top_logprobs)
+        """Add a finished sample, or the beginning of one with a field that was closed.
+
+        `stop` is the stop string that ended it, if vLLM does not know. `count`: the number of its
+        tokens that are part of it; None for all. `closed`: the field.
+        """
+        ids, logprobs = tuple(output.token_ids)[:count], _logprobs(output)[:count]
+        likeliest = _likeliest(output, self.request.top_logprobs)[:count]
         begin, tags = self.request.begin, self.prompts.tags
-        if begin is not None and tags is not None:
-            ids = (*begin.sample.token_ids, tags.end_id, *ids)
-            logprobs = (*begin.sample.logprobs, 0.0, *logprobs) if logprobs else ()
-            ended = ((tags.texts[1], 0.0),)
-            likeliest = (*begin.sample.top_logprobs, ended, *likeliest) if likeliest else ()
+        spelled = (*self.layout.given, *ids) if finish == "budget" else ()
+        if begin is not None:
+            ended = (tags,) if self.layout.is_rest and tags is not None else ()
+            ids = (*begin.sample.token_ids, *(one.end_id for one in ended), *ids)
+            if logprobs:
+                logprobs = (*begin.sample.logprobs, *(0.0 for _ in ended), *logprobs)
+            if likeliest:
+                ends = [((one.texts[1], 0.0),) for one in ended]
+                likeliest = (*begin.sample.top_logprobs, *ends, *likeliest)
         given = len(self.layout.constraint.prefill_ids) if self.layout.constraint else 0
         needs = self.layout.prefix + given + len(ids) + self.rests.get(output.index, 0)
         unkept = self.unkept
@@ -181,10 +257,17 @@ class RequestInFlight:
             reasoning=reasoning,
             logprobs=logprobs,
             top_logprobs=likeliest,
-            stop=(output.stop_reason if stop is None else stop) if finish == "stop" else None,
+            stop=(output.stop_reason if stop is None else stop)
+            if finish == "stop" and not closed
+            else None,
             needs=needs,
             context=self.layout.context if finish == "length" else None,
-            closed=begin is not None,
+            closed=begin is not None and begin.sample.closed,
+            closed_fields=(
+                *(begin.sample.closed_fields if begin is not None else ()),
+                *((closed,) if closed else ()),
+            ),
+            spelled=spelled,
         )
 
     @property
@@ -204,6 +287,54 @@ class RequestInFlight:
         output -= request.begin.sample.tokens if request.begin is not None else 0
         usage = Usage(drawn, drawn * len(self.layout.prompt), self.cached, output)
         return Completion(request.id, samples * (request.count // drawn), usage)
+
+
+@define(eq=False)
+class Output:
+    """All of a sample that vLLM has output in parts, as an output of vLLM has it."""
+
+    index: int
+    text: str = ""
+    token_ids: list[int] = field(factory=list)
+    logprobs: list[Any] | None = None
+    finish_reason: str | None = None
+    stop_reason: int | str | None = None
+
+    def add(self, new: Any) -> None:
+        """Add what is new."""
+        self.text += new.text
+        self.token_ids += new.token_ids
+        if new.logprobs is not None:
+            self.logprobs = [*(self.logprobs or ()), *new.logprobs]
+        self.finish_reason, self.stop_reason = new.finish_reason, new.stop_reason
+
+
+def over(spelled: Callable[[int], str], count: int, name: str, budget: int) -> int | None:
+    """Return after how many tokens a field has to be closed; None if it is within its budget.
+
+    `spelled` returns the reply up to a number of tokens, of which there are `count`. A field is
+    within its budget if its closing quote is among so many tokens from the opening one on.
+    """
+    start, end = closing.texts(spelled(count)).get(name, (None, None))
+    if start is None:
+        return None
+    first = bisect_right(range(count), start, key=lambda one: len(spelled(one))) - 1
+    last = max(0, first) + budget
+    if last > count or (end is not None and len(spelled(last)) >= end):
+        return None
+    for stop in range(last, first, -1):  # not within an escape or a character
+        text = spelled(stop)
+        if not text.endswith("\ufffd") and closing.is_clean(text, start):
+            return stop
+    return None
+
+
+def _spelled(prompts: Prompts, prefill: tuple[int, ...], ids: list[int], count: int) -> str:
+    return prompts.decoded([*prefill, *ids[:count]])
+
+
+def _said(sample: Sample) -> tuple[str, str]:
+    return sample.reasoning, sample.text
 
 
 def _logprobs(output: Any) -> tuple[float, ...]:

@@ -16,6 +16,7 @@ from functools import lru_cache
 
 from attrs import frozen
 
+from chainlang.engines import closing
 from chainlang.engines.grammar.json_schema import (
     BLANKS,
     enforceable,
@@ -23,6 +24,7 @@ from chainlang.engines.grammar.json_schema import (
     without_unused_rules,
 )
 from chainlang.engines.vllm.tokenize import Prompts
+from chainlang.protocol.messages import Sample
 
 _BLANKS = rf"\w+\{{0, {BLANKS}\}}"
 _OBJECT = re.compile(
@@ -60,6 +62,25 @@ def constraint(schema: str, prompts: Prompts, *, lenient: bool = False) -> Const
     ids, length = prompts.beginning(text)
     rules = rest(whole, text[length:]) if ids else whole
     return Constraint(rules, whole, text[:length], ids, enforced.unkept)
+
+
+def after_field(schema: str, begin: Sample, prompts: Prompts, *, lenient: bool) -> Constraint:
+    """Return the constraint of a reply that a budget has stopped within the last of its fields.
+
+    Its prefill is what is there, the end of the text, and the beginning of the next field. Raises
+    `ValueError` as `constraint` does, and if there is no next field that a reply must have.
+    """
+    following = closing.after(schema, begin.closed_fields[-1])
+    if following is None:
+        raise ValueError(f"nothing comes after {begin.closed_fields[-1]!r}")
+    enforced = enforceable(following, lenient=lenient)
+    whole = grammar(enforced)
+    text = f'", {opening(whole)[1:]}'
+    ids, length = prompts.beginning(text)
+    rules = rest(whole, text[length:])
+    unkept = enforceable(schema, lenient=lenient).unkept
+    prefill_ids = (*begin.spelled, *ids)
+    return Constraint(rules, whole, begin.text + text[:length], prefill_ids, unkept)
 
 
 def unprefilled(held: Constraint) -> Constraint:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from attrs import frozen
 
+from chainlang.engines import closing
 from chainlang.engines.protocol import encoding_error
 from chainlang.engines.vllm.chat_template import PromptError
 from chainlang.engines.vllm.label_weights import LabelWeights
-from chainlang.engines.vllm.prefill import Constraint, constraint, unprefilled
+from chainlang.engines.vllm.prefill import Constraint, after_field, constraint, unprefilled
 from chainlang.engines.vllm.tokenize import Prompts
 from chainlang.protocol.messages import Failure, Message, Request
 from chainlang.protocol.reasoning_tags import State
@@ -32,6 +35,10 @@ class Layout:
     """Number of tokens of the request's prefix."""
     is_rest: bool
     """Whether the prompt ends with reasoning that a budget has stopped."""
+    given: tuple[int, ...]
+    """Tokens with which the reply begins, which are not generated."""
+    budgets: Mapping[str, int]
+    """Budgets of fields, in the room that there is."""
 
     @property
     def thinks(self) -> bool:
@@ -44,7 +51,11 @@ def layout(request: Request, prompts: Prompts, context: int) -> Layout | Failure
     held = None
     if request.schema is not None:
         try:
-            held = constraint(request.schema, prompts, lenient=request.lenient)
+            if request.begin is not None and request.begin.sample.closed_fields:
+                begun = request.begin.sample
+                held = after_field(request.schema, begun, prompts, lenient=request.lenient)
+            else:
+                held = constraint(request.schema, prompts, lenient=request.lenient)
         except ValueError as error:
             return Failure(request.id, "constraint", str(error))
     if any(message.images for message in request.messages):
@@ -61,9 +72,11 @@ def layout(request: Request, prompts: Prompts, context: int) -> Layout | Failure
         begins = tuple(prompts.text_ids(request.prefix)) if request.prefix else ()
     except PromptError as error:
         return Failure(request.id, "refused", str(error))
-    given = begun(request, prompts)
+    room = context - len(prompt)
+    given = thought(request, prompts)
     prompt += given
-    state = prompts.state(prompt)
+    is_field = request.begin is not None and bool(request.begin.sample.closed_fields)
+    state: State = "ended" if is_field else prompts.state(prompt)
     if request.labels and state != "ended":
         what = (
             "the probability of a label is known only where a reply does not begin with reasoning"
@@ -86,13 +99,15 @@ def layout(request: Request, prompts: Prompts, context: int) -> Layout | Failure
         what = f"the prompt leaves no room for a label in the context, {context}"
         return Failure(request.id, "context", what)
     most = max(1, request.sampling.max_tokens - len(given))  # what is given counts as generated
+    budgets = closing.effective(request.budgets, request.sampling.max_tokens, room)
     room = context - len(prompt)
     bound, most = (context, room) if room < most else (None, most)
-    return Layout(prompt, most, bound, held, state, weights, len(begins), request.begin is not None)
+    rest = request.begin is not None and not is_field
+    return Layout(prompt, most, bound, held, state, weights, len(begins), rest, given, budgets)
 
 
-def begun(request: Request, prompts: Prompts) -> tuple[int, ...]:
-    """Return the tokens with which a reply begins: reasoning that a budget has stopped, ended."""
-    if request.begin is None or prompts.tags is None:
+def thought(request: Request, prompts: Prompts) -> tuple[int, ...]:
+    """Return the tokens of reasoning that a budget has stopped, with its end."""
+    if request.begin is None or prompts.tags is None or request.begin.sample.closed_fields:
         return ()
     return (*request.begin.sample.token_ids, prompts.tags.end_id)

@@ -5,25 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from chainlang.engines.vllm.request_layout import Layout
 from chainlang.protocol.messages import Request
 
-_NEVER = 1 << 30  # tokens between two outputs of a sample: the only output is the finished sample
+_NEVER = 1 << 30  # tokens between two outputs of a sample: after the first, there is only the end
 
 
 def sampling_params(
     request: Request,
     grammar: str | None,
-    most: int,
+    laid: Layout,
     token_id: Callable[[str], int],
-    *,
-    thinks: bool = False,
 ) -> Any:
-    """Return vLLM's sampling parameters; `most` is the maximum number of tokens of a sample.
+    """Return vLLM's sampling parameters for the layout of a request.
 
-    `token_id` returns the id of a text that is one token, or raises `ValueError`. `thinks`: whether
-    a sample may begin with reasoning. Its tags are then part of its text, and the caller looks for
-    stop strings after them.
+    Each output of a sample has what is new since the one before. `token_id` returns the id of a
+    text that is one token, or raises `ValueError`. The tags of reasoning that a sample begins with
+    are part of its text, and the caller looks for stop strings after them.
     """
+    most, budgets, thinks = laid.most, laid.budgets, laid.thinks
     from vllm.sampling_params import RequestOutputKind, SamplingParams, StructuredOutputsParams
 
     sampling = request.sampling
@@ -31,8 +31,9 @@ def sampling_params(
     # tokens; vLLM's joint output of all samples has the number of one of them.
     watched = request.stream or bool(request.choices)
     watched |= thinks and bool(sampling.stop or request.thinking_tokens)
-    whole = request.drawn == 1 and not watched
-    kind = RequestOutputKind.FINAL_ONLY if whole else RequestOutputKind.CUMULATIVE
+    whole = request.drawn == 1 and not watched and not budgets
+    kind = RequestOutputKind.FINAL_ONLY if whole else RequestOutputKind.DELTA
+    interval = min(budgets.values(), default=_NEVER)
     return SamplingParams(
         n=request.drawn,
         seed=request.seed if sampling.temperature > 0 else None,
@@ -56,7 +57,7 @@ def sampling_params(
         logprobs=request.top_logprobs if request.logprobs else None,  # 0: the sampled ones only
         structured_outputs=None if grammar is None else StructuredOutputsParams(grammar=grammar),
         output_kind=kind,
-        stream_interval=None if whole or watched else _NEVER,
+        stream_interval=None if whole or watched else interval,
         skip_clone=True,
     )
 

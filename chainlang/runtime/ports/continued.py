@@ -46,7 +46,7 @@ class ContinuedPort:
         """Submit requests."""
         requests = list(requests)
         for request in requests:
-            if request.thinking_tokens is not None:
+            if request.thinking_tokens is not None or request.budgets:
                 wait = _Wait(request=request)
                 self._relay.join(wait, request)
                 self._relay.ask(wait, request.id)
@@ -81,19 +81,18 @@ class ContinuedPort:
         wait.usage += evolve(reply.usage, calls=0) if is_rest else reply.usage
         new = reply.samples[:1] if is_rest else reply.samples[: request.drawn]
         wait.samples |= dict(enumerate(new, first))
-        if not is_rest:
-            self._continue(wait)
+        self._continue(wait, range(first, first + len(new)))
         if wait.asked:
             return []
         self._relay.end(wait)
         samples = tuple(wait.samples[number] for number in range(request.drawn))
         return [Completion(request.id, samples * (request.count // request.drawn), wait.usage)]
 
-    def _continue(self, wait: _Wait) -> None:
-        """Submit a request for each sample that was stopped."""
+    def _continue(self, wait: _Wait, numbers: Iterable[int]) -> None:
+        """Submit a request for each of some samples that was stopped."""
         asked: list[Request] = []
-        for number, sample in wait.samples.items():
-            if sample.finish == "budget":
+        for number in numbers:
+            if (sample := wait.samples[number]).finish == "budget":
                 part = evolve(continuing(wait.request, number, sample), id=new_id())
                 self._relay.ask(wait, part.id, number)
                 asked.append(part)

@@ -159,7 +159,7 @@ class RecordedPort:
                         wait.too_long.add(sample)
 
     def _bounds(self, request: Request) -> Bounds:
-        return Bounds(request.sampling.max_tokens, self._context)
+        return Bounds(request.sampling.max_tokens, self._context, request.budgets)
 
     def _drawn(self, reply: Completion) -> dict[bytes, Drawn]:
         """Return the samples of a reply by key."""
@@ -182,7 +182,8 @@ class RecordedPort:
         One that took the place of a longer one, on an engine whose samples are not a function of
         the seed, is not: a journal replaces nothing.
         """
-        return sample.finish == "stop" and bool(wait.keys.whole) and number not in wait.too_long
+        ended = sample.finish == "stop" and not sample.closed_fields
+        return ended and bool(wait.keys.whole) and number not in wait.too_long
 
     def _merged(self, reply: Reply) -> list[Reply]:
         """Return the replies that follow from a reply to a part of a request."""

@@ -59,7 +59,7 @@ def format_1(fingerprint: Fingerprint) -> MakeKeys:
         if dated:  # the date of such samples is not known
             return Keys([])
         parts = [engine, request.model, _messages(request), _parameters(request.sampling)]
-        base = _hashed([*parts, request.schema, *_marks(request)])
+        base = _hashed([*parts, request.schema, *_marks(request), *_budgets(request)])
         return Keys(_each(base, request))
 
     return make
@@ -88,7 +88,7 @@ def format_2(fingerprint: Fingerprint) -> MakeKeys:
         marks = _marks(request, request.date if dated else None)
         base = _hashed([*parts, request.schema, *marks])
         whole = _each(base, request)
-        base.update(_text([sampling.max_tokens, context]).encode())
+        base.update(_text([sampling.max_tokens, context, *_budgets(request)]).encode())
         return Keys(_each(base, request), whole)
 
     return make
@@ -140,6 +140,11 @@ def _marks(request: Request, date: str | None = None) -> list[Any]:
     if date is not None:
         marks.append(f"date {date}")
     return marks
+
+
+def _budgets(request: Request) -> list[Any]:
+    """Return the budgets of fields, which are bounds; nothing for most requests."""
+    return [["budgets", *request.budgets]] if request.budgets else []
 
 
 def _text(value: Any) -> str:

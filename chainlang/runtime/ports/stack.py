@@ -41,7 +41,7 @@ class Needs:
         return cls(
             budget if limits.has_run_budget else None,
             plan.shares,
-            any(stage.thinking_tokens is not None for stage in plan.stages),
+            any(one.thinking_tokens is not None or one.budgets for one in plan.stages),
             limits.call_seconds is not None,
             is_on(),
         )
@@ -71,7 +71,7 @@ def stacked(engine: Engine, needs: Needs = EVERYTHING, /, *memories: Memory) -> 
     if needs.traces:
         port = TracedPort(port)
     port = GuardedPort(port, needs.budget)
-    if needs.continues and promised.continues:
+    if needs.continues and (promised.continues or promised.closes):
         port = ContinuedPort(port)
     for memory in memories:
         port = RecordedPort(port, memory, engine.fingerprint)
