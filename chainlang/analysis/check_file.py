@@ -14,7 +14,12 @@ from chainlang.analysis.duplicate_labels import twice_by_reference
 from chainlang.analysis.example_checks import example_faults
 from chainlang.analysis.field_checks import derived_faults, field_faults
 from chainlang.analysis.file_lints import file_lints
-from chainlang.analysis.op_checks import budget_faults, choose_faults, continues_faults
+from chainlang.analysis.op_checks import (
+    budget_faults,
+    choose_faults,
+    continues_faults,
+    describe_faults,
+)
 from chainlang.analysis.option_values import faults_in, spoken, table_faults, temperature_fault
 from chainlang.analysis.resolve import resolve
 from chainlang.analysis.scope import Scope
@@ -282,6 +287,7 @@ class _Checker:
             )
         self.found += continues_faults(item, given)
         self.found += budget_faults(item, given, self.types)
+        self.found += describe_faults(item, given)
         if item.returns is not None:
             self.found += type_faults(item.returns, self.types)
             if "prefix" in given:

@@ -50,8 +50,8 @@ from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.source import Span, part_span
 from chainlang.diagnostics.suggest import unknown
 from chainlang.ir import declarations
-from chainlang.ir.builtins import EXPRESSIONS, TEMPLATES, WORDS
-from chainlang.ir.declarations import Item, Op, Setting, bodies_of
+from chainlang.ir.builtins import EXPRESSIONS, FIELDS, TEMPLATES, WORDS
+from chainlang.ir.declarations import Item, Op, Setting, bodies_of, is_typed
 from chainlang.ir.nodes import Each, Fallback, Function, Loop, Named, Node, Retry, Route, Stage
 from chainlang.ir.visit import walk
 from chainlang.notation.literals import at_literal, inside
@@ -217,7 +217,10 @@ class _Check:
         one = op.kind == "map"
         found = [in_template(record, self.flow.row, fresh=fresh, one=one)
                  for record, fresh in places]  # fmt: skip
-        return at_any(found, self.named | COUNTERS.keys())
+        readable = at_any(found, self.named | COUNTERS.keys())
+        if not is_typed(op) or FIELDS in readable.names:
+            return readable
+        return evolve(readable, names={**readable.names, FIELDS: Name(TEXT)})
 
     def has_candidate(self, op: Op) -> bool:
         """Return whether ``candidate`` is a candidate or a field of the row."""

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from chainlang.analysis.check_templates import template_fault
 from chainlang.analysis.option_values import spoken
 from chainlang.datatypes.check_types import Declared, shape_of, type_faults
 from chainlang.datatypes.free_texts import free_texts
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.source import part_span
 from chainlang.diagnostics.suggest import suggest
-from chainlang.ir.declarations import Op, Setting, TypeDef, TypeName
+from chainlang.ir.builtins import DESCRIBE, FIELDS, UNDESCRIBED
+from chainlang.ir.declarations import Op, Setting, TypeDef, TypeName, is_typed
 from chainlang.ir.nodes import Table
+from chainlang.notation.literals import at_literal
+from chainlang.semantics.prompts import variables
 
 
 def continues_faults(op: Op, given: Mapping[str, Setting]) -> Iterator[Diagnostic]:
@@ -55,6 +59,28 @@ def budget_faults(
                 message = f"'{entry.name}' is no free text of the type that '{op.name}' returns"
                 hint = suggest(entry.name, names) or "a budget closes a field that is a str"
                 yield Diagnostic("option", message, part_span(one.span, "value"), hint)
+
+
+def describe_faults(op: Op, given: Mapping[str, Setting]) -> Iterator[Diagnostic]:
+    """Yield the errors of a `describe` that describes nothing, or reads more than `fields`."""
+    setting = given.get(DESCRIBE)
+    if setting is None or not isinstance(text := setting.value, str):
+        return
+    where = part_span(setting.span, "value")
+    if not is_typed(op):
+        message = f"describe says the type of a reply, and '{op.name}' returns a text"
+        hint = "leave it out, or declare what the op returns: -> { ... }"
+        yield Diagnostic("option", message, part_span(setting.span, "name"), hint)
+    elif (fault := template_fault(text)) is not None:
+        yield at_literal(fault, where)
+    elif others := sorted(variables(text) - {FIELDS}):
+        message = f"describe reads '{others[0]}': it is the same for all rows"
+        hint = "it reads {{ fields }} alone; what is of a row is in user and system"
+        yield Diagnostic("option", message, where, hint)
+    elif text != UNDESCRIBED and FIELDS not in variables(text):
+        message = "describe has no place for the type"
+        hint = 'write {{ fields }} in it, or describe = "none"'
+        yield Diagnostic("option", message, where, hint)
 
 
 def choose_faults(op: Op, setting: Setting, types: Mapping[str, Declared]) -> Iterator[Diagnostic]:

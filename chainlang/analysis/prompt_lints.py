@@ -18,7 +18,7 @@ from chainlang.analysis.sampling_lints import misspelt_model
 from chainlang.analysis.template_reads import template_reads, tokens
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.source import Source, Span, part_span
-from chainlang.ir.builtins import EXPRESSIONS, TEMPLATES
+from chainlang.ir.builtins import EXPRESSIONS, FIELDS, TEMPLATES
 from chainlang.ir.declarations import (
     Definition,
     Field,
@@ -30,6 +30,7 @@ from chainlang.ir.declarations import (
     Shape,
     TypeDef,
     Use,
+    is_typed,
 )
 from chainlang.notation.literals import at_literal
 from chainlang.semantics.expressions import faults, names
@@ -102,6 +103,8 @@ def prompt_lints(op: Op, row: Collection[str] | None) -> Iterator[Diagnostic]:
         roots |= names(value) & {"candidate"}  # what it says of the candidate may be all it needs
     if "continues" in given and given["continues"].value is True:
         roots |= {"candidate"}
+    if is_typed(op) and FIELDS not in (row or ()):
+        roots -= {FIELDS}
     named = {*(row or ()), *_ALWAYS, *(("candidate",) if op.kind == "map" else ())}
     is_constant = op.kind == "generate" and roots <= _OF_NO_ROW
     of_any = is_constant and row is None  # where nothing else can be meant

@@ -8,8 +8,8 @@ from typing import assert_never
 from chainlang.analysis.check_templates import template_fault
 from chainlang.analysis.template_reads import expression_reads, template_reads
 from chainlang.diagnostics.source import Source, Span, part_span
-from chainlang.ir.builtins import EXPRESSIONS, TEMPLATES, WORDS
-from chainlang.ir.declarations import Item, Op, bodies_of
+from chainlang.ir.builtins import EXPRESSIONS, FIELDS, TEMPLATES, WORDS
+from chainlang.ir.declarations import Item, Op, bodies_of, is_typed
 from chainlang.ir.nodes import (
     Branch,
     Combine,
@@ -93,6 +93,8 @@ def _reads(op: Op) -> Iterator[tuple[str, Span | None]]:
         literal = part_span(one.span, "value")
         for read in expression_reads(text) if is_expression else template_reads(text):
             if read.root is None or read.is_guarded or not read.is_certain:
+                continue
+            if read.root == FIELDS and is_typed(op):
                 continue
             end = read.start + len(read.root)
             span = Span(Source(text, "<template>"), read.start, end)

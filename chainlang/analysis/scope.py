@@ -11,7 +11,7 @@ from attrs import define, field
 from chainlang.datatypes.check_types import Declared, declared_types
 from chainlang.datatypes.free_texts import may_have_texts
 from chainlang.ir.builtins import COMBINATORS, EXPRESSIONS, STAGE_TYPES, StageType
-from chainlang.ir.declarations import Item, Model, Op, TypeName
+from chainlang.ir.declarations import Item, Model, Op, is_typed
 from chainlang.ir.sampling_options import DRAWS, UNTYPED
 
 
@@ -67,6 +67,6 @@ def op_type(op: Op, declared: Mapping[str, Declared] = {}) -> StageType:
         options=options,
         temperature=temperature if isinstance(temperature, int | float) else 0.0,
         reads_error=any(isinstance(one, str) and "error" in one for one in prompts),
-        is_typed=op.returns not in (None, TypeName("str")),
+        is_typed=is_typed(op),
         given=given,
     )

@@ -163,6 +163,7 @@ class OpSettings(GenerateOptions, total=False):
     budget: Mapping[str, int | float]
     choose: str
     continues: bool
+    describe: str
     examples: str | Sequence[Mapping[str, object]]
     examples_count: int
     examples_order: Literal["given", "random"]

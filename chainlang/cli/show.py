@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 from chainlang.cli.flags import examples
@@ -36,6 +37,12 @@ def add(commands: Any) -> None:
         default="tree",
         help="format (default: tree)",
     )
+    parser.add_argument(
+        "--prompt",
+        type=Path,
+        metavar="ROWS",
+        help="print the prompts of the first row of a file instead, with their tokens",
+    )
     parser.add_argument("--json", action="store_true", help="write errors as JSON to stdout")
     parser.set_defaults(run=run, prints=True)
 
@@ -44,6 +51,10 @@ def run(options: argparse.Namespace) -> int:
     """Print the chain."""
     found, warned = read_chain(options.chain, allow=PERMISSIONS)
     report(warned)  # to stderr: stdout is for the chain
+    if options.prompt is not None:
+        explained = found.explain(options.prompt, limit=1)
+        emit("\n".join(explained.prompt_lines(whole=True)) or "the file has no valid row")
+        return 0
     whole = found.file if found.items else found.body
     match options.form:
         case "tree":

@@ -196,6 +196,13 @@ EXAMPLES = "examples"
 """Setting of an op whose value may be the path of a file beside the file that has it."""
 
 
+DESCRIBE = "describe"
+"""Setting of an op: a template of what the prompt says of its type, or `UNDESCRIBED`."""
+UNDESCRIBED = "none"
+FIELDS = "fields"
+"""Name of the description of its type in the templates of a typed op."""
+
+
 def is_rows_path(examples: object) -> bool:
     """Return whether the value of `examples` is the path of a file, and not the rows themselves.
 
@@ -212,6 +219,7 @@ OP_SETTINGS: Mapping[str, Rule] = {
     "budget": BUDGET,
     "choose": TEXT,
     "continues": TRUTH,
+    DESCRIBE: TEXT,
     EXAMPLES: Rule(
         "rows as JSON Lines, or the path of a file of them, in quotes",
         text,

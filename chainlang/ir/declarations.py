@@ -201,6 +201,11 @@ Item: TypeAlias = Use | Model | Input | TypeDef | PythonType | Op | Definition
 """One declaration of a file."""
 
 
+def is_typed(op: Op) -> bool:
+    """Return whether the replies of an op are values of a type, and no free text."""
+    return op.returns not in (None, TypeName("str"))
+
+
 def bodies_of(items: Iterable[Item]) -> dict[str, Expr]:
     """Return the bodies of the definitions among items, by name."""
     return {item.name: item.body for item in items if isinstance(item, Definition)}

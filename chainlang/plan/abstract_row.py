@@ -30,7 +30,8 @@ MOST = 1000
 """Maximum number of candidates in a template that is rendered to measure it."""
 _CANDIDATES = frozenset({"candidates", "candidate"})
 _COUNTED = frozenset({"votes", "confidence"})  # numbers that a vote adds
-_MARK = re.compile("\ue000([0-9]*)\ue001")  # private-use characters around a number of tokens
+MARK = re.compile("\ue000([0-9]*)\ue001")
+"""Mark of a reply in a prompt: private-use characters around the most tokens that it has."""
 
 
 @frozen
@@ -241,9 +242,9 @@ def _counted(
     """Return the number of a prompt's own tokens, and the maximum of the replies in it."""
     said: int | None = 0
     for message in messages:
-        for tokens in _MARK.findall(message.text):
+        for tokens in MARK.findall(message.text):
             said = None if said is None or not tokens else said + int(tokens)
-    own = tuple(evolve(one, text=_MARK.sub("", one.text)) for one in messages)
+    own = tuple(evolve(one, text=MARK.sub("", one.text)) for one in messages)
     return len(reader.token_ids(own, schema, template_args)), said
 
 

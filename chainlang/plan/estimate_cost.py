@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import reduce
 from typing import assert_never
 
@@ -51,12 +51,16 @@ _MAKING = re.compile(
 
 
 def counts(
-    plan: Plan, row: Record | None = None, readers: Mapping[str, Reader] | None = None
+    plan: Plan,
+    row: Record | None = None,
+    readers: Mapping[str, Reader] | None = None,
+    note: Callable[[Generate, AbstractRow], object] | None = None,
 ) -> Counts:
     """Return the cost of a plan for a row, if nothing fails and no two requests are equal.
 
     `row`: the row's record; None for bounds of any row. `readers`: tokenizers by model; the length
-    of prompts is unknown for a model without one.
+    of prompts is unknown for a model without one. `note` is called with each stage and what is
+    known of the row before it.
 
     >>> from chainlang import chain
     >>> from chainlang.plan.lower import lower
@@ -69,7 +73,7 @@ def counts(
         if row is None
         else AbstractRow(AbstractCandidates.of(row.candidates), row)
     )
-    return _Walk(readers or {}).of(plan.root, start)
+    return _Walk(readers or {}, note).of(plan.root, start)
 
 
 @frozen
@@ -77,6 +81,7 @@ class _Walk:
     """Abstract interpreter of a plan."""
 
     readers: Mapping[str, Reader] = field()
+    note: Callable[[Generate, AbstractRow], object] | None
 
     def of(self, step: Step, before: AbstractRow) -> Counts:  # noqa: C901  # a match
         """Return the cost of a step for an abstract row."""
@@ -198,6 +203,8 @@ class _Walk:
         `asked` and `drawn` are the numbers of requests and samples of each prompt.
         """
         stage = step.stage
+        if self.note is not None:
+            self.note(step, before)
         reader = self.readers.get(stage.model)
         most = Range(0, stage.sampling.max_tokens)
         samples, length = prompts * drawn, ANY

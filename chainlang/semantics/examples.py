@@ -17,10 +17,11 @@ from chainlang.datatypes.check_types import Declared, declared_types, shape_of
 from chainlang.datatypes.parse_reply import Misfit
 from chainlang.errors import ChainlangError
 from chainlang.ir import declarations
-from chainlang.ir.builtins import EXAMPLES, RANDOM
+from chainlang.ir.builtins import EXAMPLES, FIELDS, RANDOM
 from chainlang.ir.declarations import Item, Op
 from chainlang.protocol.messages import Message
 from chainlang.semantics.bindings import NOTHING, Bound
+from chainlang.semantics.describing import fields_of
 from chainlang.semantics.input_schema import InputError, RowValidator
 from chainlang.semantics.prompts import RenderError, render
 from chainlang.semantics.reply_forms import ReplyForms
@@ -77,6 +78,7 @@ def examples_of(op: Op, declared: tuple[Item, ...], bound: Bound = NOTHING) -> E
         RowValidator.of(declared, bound),
         ReplyForms.of(op.returns, types, given.get("choose"), bound.classes),
         _fields(op.returns, types),
+        fields_of(op, types),
     )
     turns = tuple(reading.turns(given[EXAMPLES]))
     is_random = given.get("examples_order") == RANDOM
@@ -102,6 +104,7 @@ class _Reading:
     rows: RowValidator
     replies: ReplyForms | None
     fields: tuple[str, ...] | None
+    described: str = ""
 
     def turns(self, text: str) -> Iterator[tuple[Message, Message]]:
         for number, start, line in _lines(text):
@@ -117,7 +120,7 @@ class _Reading:
             values = {**rest, **self.rows.record(rest).values}
             if "candidates" in rest:
                 values["candidates"] = rest["candidates"]
-            user = render(self.user, values)
+            user = render(self.user, {FIELDS: self.described, **values})
         except InputError as error:
             _refuse("is no row", error)
         except (RenderError, ChainlangError) as error:

@@ -8,11 +8,12 @@ from attrs import frozen
 
 from chainlang.protocol.failures import Cause
 from chainlang.protocol.messages import Sample
+from chainlang.semantics.cut import was_cut
 from chainlang.semantics.events import Event
 from chainlang.semantics.record import Candidate
 from chainlang.semantics.seeds import Place
 from chainlang.semantics.stage_error import StageError
-from chainlang.semantics.stages import Meaning, cut_message, was_cut
+from chainlang.semantics.stages import Meaning, cut_message
 
 
 @frozen

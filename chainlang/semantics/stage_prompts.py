@@ -8,6 +8,7 @@ from typing import Any
 from attrs import evolve
 
 from chainlang.diagnostics.suggest import closest
+from chainlang.ir.builtins import FIELDS
 from chainlang.protocol.messages import Message
 from chainlang.semantics.expressions import evaluate
 from chainlang.semantics.prompts import RenderError, absent, render
@@ -85,17 +86,28 @@ def filled(
     """
     if stage.fresh:
         values = {**values, "candidates": []}
-    user = Message("user", render(stage.user, values))
+    if stage.fields and FIELDS not in values:
+        values = {**values, FIELDS: stage.fields}
+    said = render(stage.user, values)
+    ends_user = stage.continues and stage.description
+    user = Message("user", f"{said}\n\n{stage.description}" if ends_user else said)
     if stage.images is not None:
         user = evolve(user, images=pictures(evaluate(stage.images, values)))
-    if stage.system is None and stage.messages is None and stage.examples is None:
+    system = _system(stage, values)
+    if not system and stage.messages is None and stage.examples is None:
         return (*begun, user)
-    system = () if stage.system is None else (Message("system", render(stage.system, values)),)
     before = () if stage.messages is None else conversation(evaluate(stage.messages, values))
     shown = () if stage.examples is None else stage.examples.chosen(user, seed)
     if system and begun and begun[0].role == "system":
         begun = begun[1:]
     return (*system, *shown, *before, *begun, user)
+
+
+def _system(stage: Meaning, values: Mapping[str, Any]) -> tuple[Message, ...]:
+    """Return the system message of a stage, which ends with the description of its type."""
+    own = () if stage.system is None else (render(stage.system, values),)
+    end = (stage.description,) if stage.description and not stage.continues else ()
+    return (Message("system", "\n\n".join((*own, *end))),) if own or end else ()
 
 
 def _missing(name: str, record: Record) -> str:

@@ -24,6 +24,8 @@ from chainlang.ir.tables import plain
 from chainlang.protocol.messages import Message, Role, Sample, Sampling
 from chainlang.protocol.template_args import canonical
 from chainlang.semantics.bindings import NOTHING, Bound, normalizer
+from chainlang.semantics.cut import was_cut
+from chainlang.semantics.describing import description_of, fields_of
 from chainlang.semantics.examples import Examples, examples_of
 from chainlang.semantics.expressions import evaluate, names
 from chainlang.semantics.prelude import prelude
@@ -72,6 +74,10 @@ class Meaning:
     """Arguments of the chat template besides those of the model, as JSON."""
     thinking_tokens: int | None = None
     """Tokens after which reasoning is ended; None for no bound of its own."""
+    fields: str = ""
+    """Description of its type, which its templates can place; "" for free text."""
+    description: str = ""
+    """What ends the system text, of a `continues` the user message; "" for nothing."""
     budgets: tuple[tuple[str, int], ...] = ()
     """Fields of a reply, in its order, each with the tokens after which its text is closed."""
     logprobs: bool = False
@@ -102,7 +108,8 @@ class Meaning:
     @property
     def roles(self) -> tuple[Role, ...]:
         """The roles of the messages of its prompts, with one turn of a conversation."""
-        system: tuple[Role, ...] = () if self.system is None else ("system",)
+        ends = bool(self.description) and not self.continues
+        system: tuple[Role, ...] = ("system",) if ends or self.system is not None else ()
         earlier = (self.messages is not None, self.examples is not None, self.continues)
         turn: tuple[Role, ...] = ("user", "assistant") if any(earlier) else ()
         return (*system, *turn, "user")
@@ -180,6 +187,8 @@ def meaning(
         continues=settings.get("continues", False),
         template_args=canonical(plain(settings.get("template_args")) or {}),
         thinking_tokens=settings.get("thinking_tokens"),
+        fields=(words := fields_of(op, types)),
+        description=description_of(settings, words),
         budgets=budgets_of(settings, op.returns, types, sampling.max_tokens),
         logprobs=bool(logprobs),
         top_logprobs=0 if isinstance(logprobs, bool) else logprobs,
@@ -322,19 +331,6 @@ def _reply(stage: Meaning, record: Record, sample: Sample) -> Value:
         if is_cut:  # what is left of it is no value, so there is nothing to keep
             raise StageError(cut_message(stage, sample), "cut", sample) from error
         raise StageError(f"{error}{_left(sample)}", "reply", sample) from error
-
-
-def was_cut(sample: Sample) -> bool:
-    """Return whether a reply lacks its end: it was cut, or is all reasoning.
-
-    >>> was_cut(Sample("42", "stop", 9, reasoning="7 + 5")), was_cut(Sample("", "stop", 1))
-    (False, False)
-    >>> was_cut(Sample("4", "length", 1)), was_cut(Sample("", "stop", 9, reasoning="7 + 5"))
-    (True, True)
-    """
-    if sample.refusal:
-        return False
-    return sample.finish == "length" or bool(sample.reasoning and not sample.text)
 
 
 def cut_message(stage: Meaning, sample: Sample) -> str:

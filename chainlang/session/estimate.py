@@ -97,6 +97,8 @@ class CostEstimator:
     _prefixes: dict[int, Prefixes] = field(factory=dict)
     _read: int = 0
     _misfit: str = ""
+    first: Record | None = None
+    """The first valid row."""
 
     @classmethod
     def of(
@@ -118,6 +120,7 @@ class CostEstimator:
     def add(self, start: Record) -> None:
         """Count a row."""
         self.rows += 1
+        self.first = self.first or start
         readers = {name: one for name, one in self.readers.items() if not isinstance(one, str)}
         found = counts(self.found.plan, start, readers)
         written = self._as_written(start)

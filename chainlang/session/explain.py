@@ -23,6 +23,7 @@ from chainlang.runtime.model_swap import SWAP_FACTOR
 from chainlang.session.cost_report import Actual, table
 from chainlang.session.engine_pool import wanted
 from chainlang.session.estimate import CostEstimator, Estimate, of_a_row
+from chainlang.session.first_prompts import FirstPrompt, advice, first_prompts
 from chainlang.session.memory_plan import Memory, amount, contexts_of, memory_of, parts
 from chainlang.session.rows import rows_of
 from chainlang.session.session import analyzed
@@ -53,6 +54,10 @@ class Explanation:
     """Actual costs of the rows, if they were run."""
     memory: Memory = field(kw_only=True)
     """Memory of the models, and the models that are loaded together."""
+    prompts: tuple[FirstPrompt, ...] = field(kw_only=True, default=())
+    """Prompts of the first row; empty without rows."""
+    advice: tuple[str, ...] = field(kw_only=True, default=())
+    """What the order of a template keeps stages of the first row from sharing."""
     contexts: Mapping[str, int | None] = field(kw_only=True, factory=dict)
     """Context of each model in tokens; None if it is the model's own, known when it is loaded."""
     window: int = field(kw_only=True)
@@ -75,7 +80,10 @@ class Explanation:
     def __str__(self) -> str:
         costs = table(self.estimate, self.actual)
         plan, contexts = self._plan(), self._contexts()
-        parts = (self._settings(), self._passes(), plan, contexts, self._memory(), costs)
+        parts = (
+            *(self._settings(), self._passes(), plan, self.prompt_lines(), contexts),
+            *(self._memory(), costs, self._advice()),
+        )
         pages = ("\n".join(one) for one in parts)
         return "\n\n".join([self.chain.strip(), *filter(None, pages)])
 
@@ -102,6 +110,18 @@ class Explanation:
     def _plan(self) -> Iterator[str]:
         yield "PLAN"
         yield from (f"  {line}" for line in render(self.compiled.plan).splitlines())
+
+    def prompt_lines(self, *, whole: bool = False) -> Iterator[str]:
+        """Yield the prompts of the first row; long messages are cut unless `whole`."""
+        if self.prompts:
+            yield "PROMPTS of the first row"
+        for one in self.prompts:
+            yield from (f"  {line}".rstrip() for line in one.lines(whole=whole))
+
+    def _advice(self) -> Iterator[str]:
+        if self.advice:
+            yield "ADVICE"
+            yield from (f"  {line}" for line in self.advice)
 
     def _contexts(self) -> Iterator[str]:
         """Yield the context of each model, which bounds a prompt and its reply."""
@@ -162,7 +182,14 @@ def explained(
     named = wanted(found.plan, program.items, settings)
     memory = memory_of(found.plan, named, settings)
 
-    def explanation(estimate: Estimate, actual: Actual | None = None) -> Explanation:
+    def explanation(
+        estimate: Estimate, actual: Actual | None = None, counted: CostEstimator | None = None
+    ) -> Explanation:
+        prompts: tuple[FirstPrompt, ...] = ()
+        advised: tuple[str, ...] = ()
+        if counted is not None and counted.first is not None:
+            prompts = first_prompts(found.plan, counted.first, counted.readers)
+            advised = advice(found.plan, counted.first, counted.readers)
         return Explanation(
             text,
             program,
@@ -170,6 +197,8 @@ def explained(
             estimate,
             actual,
             memory=memory,
+            prompts=prompts,
+            advice=advised,
             contexts=contexts_of(named),
             window=settings.window,
             settings_file=settings.file,
@@ -185,6 +214,6 @@ def explained(
     if not analyze:
         for _ in estimator.watch(rows_of(rows, program, settings, Extent())):
             pass
-        return explanation(estimator.estimate())
+        return explanation(estimator.estimate(), counted=estimator)
     costs = analyzed(program, rows, settings, estimator)
-    return explanation(costs.predicted, costs.actual)
+    return explanation(costs.predicted, costs.actual, estimator)

@@ -136,7 +136,7 @@ def test_a_closed_sample_streams_its_text_once() -> None:
         stream = load(text=OP).stream("q", engine=FakeEngine(answers=long))
         found = ["", "", ""]
         async for one in stream:
-            found[one.sample] += str(one)
+            found[one.sample] += one.text
         return found, [one.text for one in stream.result.candidates]
 
     found, whole = asyncio.run(streamed())

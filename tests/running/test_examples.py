@@ -93,7 +93,10 @@ def test_a_typed_reply_is_the_json_of_its_fields_in_their_order() -> None:
     )
     asked = Asked()
     made({"text": "Wow!"}, engine=asked.engine)
-    said = [[(one.role, one.text) for one in it.messages[:-1]] for it in asked.requests]
+    said = [
+        [(one.role, one.text) for one in it.messages[:-1] if one.role != "system"]
+        for it in asked.requests
+    ]
     assert [("user", "fr: Bof."), ("assistant", '{"mood": "neg", "why": "é"}')] in said
     assert [("user", "en: Great!"), ("assistant", "5")] in said
     assert [("user", "Better than a?"), ("assistant", "b")] in said
@@ -107,7 +110,9 @@ def test_one_of_a_list_of_the_row_is_one_of_the_list_of_the_example() -> None:
         main = pick
     """
     row = {"query": "!", "choices": ["x", "y"]}
-    assert turns(load(text=text), row) == [("user", "?"), ("assistant", '"b"')]
+    system, *shown = turns(load(text=text), row)
+    assert system == ("system", "Reply in JSON: one of the choices that are given")
+    assert shown == [("user", "?"), ("assistant", '"b"')]
 
 
 def test_examples_of_a_file_are_part_of_the_chain(tmp_path: Path) -> None:

@@ -55,6 +55,7 @@ def shout(answer: str) -> str:
     return f"{answer}!"
 
 
+MOOD = 'Reply in JSON: an object with these fields\n- "mood": "pos" or "neg"'
 JUDGED = "q\n\nAnswer 1: a1.0\nAnswer 2: a1.1\n\n"
 
 
@@ -63,7 +64,7 @@ JUDGED = "q\n\nAnswer 1: a1.0\nAnswer 2: a1.1\n\n"
     [
         ("E >> again", [Q, ("assistant", "a1.0"), TURN]),
         ("E >> again >> again", [Q, ("assistant", "a1.0"), TURN, ("assistant", "a3.0"), TURN]),
-        ("mood >> again", [("system", "Be kind."), ("user", "Mood of q?"),
+        ("mood >> again", [("system", f"Be kind.\n\n{MOOD}"), ("user", "Mood of q?"),
                            ("assistant", '{"mood":   "pos"}'), TURN]),
         ("2:E >> S >> again", [Q, ("assistant", "a1.1"), TURN]),
         ("2:E >> M >> again", [Q, ("assistant", "a1.0"), TURN]),

@@ -26,7 +26,8 @@ KEYS_1, KEYS_2 = (form(Engine().fingerprint) for form in (format_1, format_2))
 
 @pytest.fixture(autouse=True)
 def _earlier_verifier(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give `V` the prompt that it had."""
+    """Give `V` the prompt that it had, and typed ops theirs, which did not say their type."""
+    monkeypatch.setattr("chainlang.semantics.stages.description_of", lambda settings, words: "")
     (verifier,) = parse_file(source(VERIFIER, "prelude.chain")).node.items
     ops = {**prelude(), "V": verifier}
     monkeypatch.setattr("chainlang.semantics.stages.prelude", lambda: ops)

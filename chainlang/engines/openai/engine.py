@@ -367,20 +367,18 @@ class OpenAIEngine:
         deltas: DeltaEmitter | None,
         most: Mapping[str, int],
     ) -> Response:
-        model = self.model or request.model
         content = chat_protocol.body(
             request,
-            model=model,
+            model=self.model or request.model,
             first=first,
             count=count,
             most=most,
             template_args=self._prompting["template_args"],
         )
-        schema = request.schema is not None
         response = await self._client.complete(
             content,
             count,
-            schema=schema,
+            schema=request.schema is not None,
             first=first,
             deltas=deltas,
             deadline=request.deadline,

@@ -301,8 +301,7 @@ class VllmEngine:
         ticket = str(self._issued)
         try:
             constraint = laid.constraint
-            grammar = constraint.grammar if constraint else None
-            sampling = sampling_params(request, grammar, laid, self.reader.token_id)
+            sampling = sampling_params(request, laid, self.reader.token_id)
             with interrupts_deferred(), without_warnings() if constraint else nullcontext():
                 inner = loaded.engine.add_request(
                     ticket,

@@ -13,7 +13,6 @@ _NEVER = 1 << 30  # tokens between two outputs of a sample: after the first, the
 
 def sampling_params(
     request: Request,
-    grammar: str | None,
     laid: Layout,
     token_id: Callable[[str], int],
 ) -> Any:
@@ -24,6 +23,7 @@ def sampling_params(
     are part of its text, and the caller looks for stop strings after them.
     """
     most, budgets, thinks = laid.most, laid.budgets, laid.thinks
+    grammar = None if laid.constraint is None else laid.constraint.grammar
     from vllm.sampling_params import RequestOutputKind, SamplingParams, StructuredOutputsParams
 
     sampling = request.sampling
