@@ -77,7 +77,7 @@ def budgets_of(
     >>> from chainlang import chain
     >>> from chainlang.semantics.stages import meaning
     >>> [meaning(chain(text).body).budgets for text in ("J", "J(reasoning_tokens=64)")]
-    [(('reasoning', 768),), (('reasoning', 64),)]
+    [(('reasoning', 768), ('final_answer', 1013)), (('reasoning', 64), ('final_answer', 1013))]
     """
     budgets: dict[str, Any] = dict(plain(settings.get("budget")) or {})
     if not budgets and "reasoning_tokens" not in settings:

@@ -77,7 +77,7 @@ class Meaning:
     fields: str = ""
     """Description of its type, which its templates can place; "" for free text."""
     description: str = ""
-    """What ends the system text, of a `continues` the user message; "" for nothing."""
+    """End of the system text, of a `continues` that of the user message; "" for none."""
     budgets: tuple[tuple[str, int], ...] = ()
     """Fields of a reply, in its order, each with the tokens after which its text is closed."""
     logprobs: bool = False

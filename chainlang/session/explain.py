@@ -57,7 +57,7 @@ class Explanation:
     prompts: tuple[FirstPrompt, ...] = field(kw_only=True, default=())
     """Prompts of the first row; empty without rows."""
     advice: tuple[str, ...] = field(kw_only=True, default=())
-    """What the order of a template keeps stages of the first row from sharing."""
+    """Values of the first row that an order of a template keeps stages from sharing."""
     contexts: Mapping[str, int | None] = field(kw_only=True, factory=dict)
     """Context of each model in tokens; None if it is the model's own, known when it is loaded."""
     window: int = field(kw_only=True)

@@ -57,8 +57,11 @@ def test_a_judge_a_verifier_and_a_selector_leave_a_quarter_for_the_rest() -> Non
     made = chain("E >> V >> J(max_tokens=100) >> S(reasoning_tokens=7)")
     made("q", engine=FakeEngine(answers=answer))
     assert budgets == [
-        (), (("explanation", 768),), (("reasoning", 75),), (("reasoning", 7),)
-    ]  # fmt: skip
+        (),
+        (("explanation", 768), ("revised_answer", 1013)),
+        (("reasoning", 75), ("final_answer", 99)),
+        (("reasoning", 7),),
+    ]
 
 
 def test_each_field_has_its_budget_also_the_last() -> None:
@@ -81,6 +84,17 @@ def test_the_interpreter_and_the_runtime_agree_on_closed_fields() -> None:
     result = made(row, engine=FakeEngine(answers=long))
     assert flow.trace == result.trace
     assert flow.events == result.events
+
+
+@pytest.mark.parametrize("name", ["reasoning", "final_answer"])
+def test_a_judge_that_goes_on_and_on_still_ends(name: str) -> None:
+    texts = {"reasoning": "so", "final_answer": "42", name: "and on " * 999}
+    reply = json.dumps(texts)
+    engine = FakeEngine(answers=lambda request, index: reply if request.schema else "a")
+    result = chain("E >> J")("q", engine=engine)
+    assert [one.message.split("'")[1] for one in result.events] == [name]
+    assert result.answer.startswith("42" if name == "reasoning" else "and on and on")
+    assert len(result.candidates[-1].text) <= 4 * 1024
 
 
 def test_no_room_for_the_rest_is_a_cut() -> None:
@@ -171,7 +185,7 @@ def test_a_server_that_refuses_the_bound_is_asked_without_and_the_run_says_so() 
         results = list(chain("E >> J").map(["q", "r"], engine=engine, window=1))
         engine.close()
     assert [[(one.kind, one.message) for one in result.events] for result in results] == [
-        [("unenforced", 'the budget of "reasoning"')]
+        [("unenforced", 'the budget of "reasoning", the budget of "final_answer"')]
     ] * 2
     assert len(server.bodies) == 5  # one was refused
 

@@ -15,7 +15,7 @@ from tests.running.test_turns import said
 TYPE = """
 type Mood "of a person" = "good" | "bad"
 type Graded {
-  why "in a sentence": str, mood: Mood, tags: list[str](1..3), day: date?
+  why "in a sentence": str, mood: Mood, tags: list[str](1..3), day: date?,
   n: int(1..5), of: dict[float]
 }
 """

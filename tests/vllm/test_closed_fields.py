@@ -99,6 +99,15 @@ def test_a_stage_has_an_event_for_each_field_that_was_closed(engine: VllmEngine)
     assert made("What is 17 + 25?", engine=engine).trace == result.trace
 
 
+def test_the_last_text_ends_where_the_reply_would_be_cut(engine: VllmEngine) -> None:
+    budgets = (("why", 20), ("then", 190))
+    for seed in range(3):
+        sample = drawn(engine, request(seed=seed, budgets=budgets, temperature=2.0))
+        assert sample.finish == "stop" or "then" not in sample.text
+        if sample.finish == "stop":
+            assert list(json.loads(sample.text)) == ["why", "more", "then"]
+
+
 @pytest.mark.parametrize(
     ("tokens", "budget", "stop"),
     [

@@ -29,17 +29,19 @@ def field_over_budget(reasoning: str, text: str, request: Request, room: int) ->
     found = closing.texts(text)
     for name, budget in closing.effective(request.budgets, most, room).items():
         start, end = found.get(name, (0, 0))
+        rest = closing.after(request.schema or "", name)
         stop = start + budget * CHARACTERS_PER_TOKEN
-        if (len(text) if end is None else end) <= stop:
+        if rest is None:  # the last text ends where the reply would be cut
+            stop = min(stop, max(0, min(most, room) * CHARACTERS_PER_TOKEN - len(reasoning) - 2))
+        if (len(text) if end is None else end) <= stop or stop <= start:
             continue
         while stop > start + 1 and not closing.is_clean(text[:stop], start):
             stop -= 1
         tokens = tokens_of(reasoning + text[:stop])
-        if tokens + 1 >= min(most, room):
+        if rest is not None and tokens + 1 >= min(most, room):
             return None
         begin = request.begin
         closed = (*(begin.sample.closed_fields if begin is not None else ()), name)
-        rest = closing.after(request.schema or "", name)
         return Sample(
             text[:stop] if rest is not None else text[:stop] + '"}',
             "budget" if rest is not None else "stop",

@@ -16,6 +16,7 @@ from chainlang.engines.openai import chat_protocol
 from chainlang.engines.openai.client import ChatClient, Rejected
 from chainlang.engines.openai.endpoint import CLOUD, DEFAULT_URL, Endpoint
 from chainlang.engines.openai.health_check import probe
+from chainlang.engines.openai.honoured import check_honoured
 from chainlang.engines.openai.read_response import Response
 from chainlang.engines.openai.reasoning import DeltaSplitter, apart
 from chainlang.engines.openai.retry import RetriesExhausted, RetryPolicy
@@ -384,23 +385,9 @@ class OpenAIEngine:
             deadline=request.deadline,
             priority=request.priority,
         )
-        missing = any(
-            sample.text and not (sample.logprobs or sample.refusal)
-            for sample in response.samples.values()
-        )
+        check_honoured(request, response, self.url)
         if self._tags is not None:
             tags, samples = self._tags, response.samples.items()
             found = {number: apart(sample, tags) for number, sample in samples}
             response = Response(found, response.usage)
-        if request.logprobs and missing:
-            raise Rejected("refused", f"{self.url} does not return logprobs")
-        if request.top_logprobs and any(
-            sample.logprobs and not sample.top_logprobs for sample in response.samples.values()
-        ):
-            raise Rejected("refused", f"{self.url} does not return the likeliest tokens")
-        if request.sampling.include_stop and any(
-            isinstance(sample.stop, str) and not sample.text.endswith(sample.stop)
-            for sample in response.samples.values()
-        ):
-            raise Rejected("refused", f"{self.url} leaves the stop out, and ignores include_stop")
         return response.closed(dict(request.budgets)) if request.budgets else response

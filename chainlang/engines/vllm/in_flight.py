@@ -55,7 +55,7 @@ class RequestInFlight:
     rests: dict[int, int] = field(factory=dict)
     """Samples that were stopped early, each with the most tokens that its rest could have had."""
     outputs: dict[int, Output] = field(factory=dict)
-    """What vLLM has output of each sample, if in parts."""
+    """All that vLLM has output of each sample, if in parts."""
 
     @property
     def unkept(self) -> tuple[str, ...]:
@@ -132,7 +132,9 @@ class RequestInFlight:
     def _field_over_budget(self, output: Any) -> bool:
         """Add a sample with a field that is longer than its budget; return whether it has one."""
         budgets, ids, tags = self.layout.budgets, output.token_ids, self.prompts.tags
-        if not budgets or self.request.schema is None or len(ids) < min(budgets.values()):
+        if not budgets or self.request.schema is None:
+            return False
+        if len(ids) < min(budgets.values()) and output.finish_reason != "length":
             return False
         start = 0
         if self.layout.state != "ended" and tags is not None:
@@ -142,14 +144,16 @@ class RequestInFlight:
             start = end + 1
         prefill = self.layout.constraint.prefill_ids if self.layout.constraint else ()
         spelled = partial(_spelled, self.prompts, prefill, list(ids[start:]))
+        is_cut = output.finish_reason == "length"
         for name, budget in budgets.items():
-            count = over(spelled, len(ids) - start, name, budget)
+            following = closing.after(self.request.schema, name)
+            most = min(budget, len(ids)) if is_cut and following is None else budget
+            count = over(spelled, len(ids) - start, name, most, is_last=most < budget)
             if count is not None:
                 break
         else:
             return False
         count, text = start + count, spelled(count)
-        following = closing.after(self.request.schema, name)
         if following is not None and count + _ENDING >= self.layout.most:
             return False
         reasoning, _ = self.texts(output)
@@ -309,8 +313,12 @@ class Output:
         self.finish_reason, self.stop_reason = new.finish_reason, new.stop_reason
 
 
-def over(spelled: Callable[[int], str], count: int, name: str, budget: int) -> int | None:
+def over(
+    spelled: Callable[[int], str], count: int, name: str, budget: int, *, is_last: bool = False
+) -> int | None:
     """Return after how many tokens a field has to be closed; None if it is within its budget.
+
+    `is_last`: the last field of a reply that was cut is closed wherever that was.
 
     `spelled` returns the reply up to a number of tokens, of which there are `count`. A field is
     within its budget if its closing quote is among so many tokens from the opening one on.
@@ -319,7 +327,7 @@ def over(spelled: Callable[[int], str], count: int, name: str, budget: int) -> i
     if start is None:
         return None
     first = bisect_right(range(count), start, key=lambda one: len(spelled(one))) - 1
-    last = max(0, first) + budget
+    last = min(max(0, first) + budget, count if is_last else count + 1)
     if last > count or (end is not None and len(spelled(last)) >= end):
         return None
     for stop in range(last, first, -1):  # not within an escape or a character
