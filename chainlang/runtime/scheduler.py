@@ -286,10 +286,9 @@ class Scheduler:
             ready.append((task, []))
 
     def _ask(self, task: _Task, requests: Iterable[Request]) -> None:
-        """Send requests. The further a row has come, the sooner they run.
+        """Send requests. The further a row has come, the sooner they run, others in their order.
 
-        So a row is completed before others begin: in a later stage as well as in a later round or
-        attempt. Those of equal depth run in the order in which they come.
+        So a row is completed before others begin, in a later stage as well as in a later round.
         """
         depth, task.depth = task.depth, task.depth + 1
         for slot, request in enumerate(requests):
@@ -297,18 +296,16 @@ class Scheduler:
             port = self._port(task.row, engine)
             if depth and engine.capabilities.priorities:
                 request = evolve(request, priority=-depth)  # noqa: PLW2901  # with its priority
-            drawn = request.drawn
-            self._asked[request.id] = (task, slot, port, drawn)
-            self.samples += drawn
+            self._asked[request.id] = (task, slot, port, request.drawn)
+            self.samples += request.drawn
             self._busy[port] = self._busy.get(port, 0) + 1
             self._outbox.setdefault(port, []).append(request)
 
     def _port(self, row: Row, engine: Engine) -> Port:
         way = row.open_port or self.open_port
-        found = self._ports.get((id(engine), way))
-        if found is None:
-            found = self._ports[id(engine), way] = way(engine)
-        return found
+        if (id(engine), way) not in self._ports:
+            self._ports[id(engine), way] = way(engine)
+        return self._ports[id(engine), way]
 
     def _clock(self, row: Row) -> Clock:
         """Return the clock of a row: that of its engines, if all of them have simulated time."""

@@ -298,7 +298,10 @@ class FakeEngine:
                 )
         bound = min(given.max_tokens, room)
         if begin is None:
-            if reasoning and (stopped := thought_over_budget(reasoning, request, bound)) is not None:
+            if (
+                reasoning
+                and (stopped := thought_over_budget(reasoning, request, bound)) is not None
+            ):
                 return stopped
         else:
             bound -= begin.sample.closed  # the end of the reasoning is one
