@@ -25,7 +25,8 @@ class MapInterrupted(KeyboardInterrupt):
 
     def _render_traceback_(self) -> list[str]:
         """Return the lines that IPython shows in place of a traceback."""
-        return [f"interrupted: {self}"]
+        kept = "the results that are done are kept, those without a name in sys.last_value.results"
+        return [f"interrupted: {self}", kept]
 
 
 class Results(ResultList):

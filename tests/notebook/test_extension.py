@@ -93,7 +93,7 @@ load(text="main = @check", functions={"check": check})("q")
     assert "scheduler" not in printed
 
 
-def test_an_interrupted_map_is_one_line(shell: InteractiveShell) -> None:
+def test_an_interrupted_map_keeps_what_was_done(shell: InteractiveShell) -> None:
     cell = """
 from chainlang import load
 def check(*, query):
@@ -104,8 +104,11 @@ results = load(text="main = @check", functions={"check": check}).map(["a", "b", 
 list(results)
 """
     _, printed = run(shell, cell)
-    assert printed.strip() == "interrupted: 2 of 4 rows done"
+    assert printed.startswith("interrupted: 2 of 4 rows done\n")
+    assert len(printed.strip().splitlines()) == 2
     assert run(shell, "[one.answer for one in results]")[0] == ["a", "b"]
+    unnamed = "import sys\n[one.answer for one in sys.last_value.results]"
+    assert run(shell, unnamed)[0] == ["a", "b"]
 
 
 @pytest.mark.parametrize(
