@@ -1,7 +1,7 @@
 """The main job: a chain on vLLM, over a file of questions, into a run folder.
 
-One answer, and beside it five answers and a vote; a judge reads both, and a verifier checks what
-the judge says. Every row has an `expected` answer too, which no model sees.
+One answer, and beside it five answers and a vote; a selector picks one of the two, and a verifier
+checks what it picks. Every row has an `expected` answer too, which no model sees.
 """
 
 import json
@@ -15,7 +15,7 @@ QUESTIONS = Path(__file__).parent / "data" / "questions.jsonl"
 OUT = Path("runs/demo")
 
 pipeline = chain(
-    "(one = E:tiny:0.7 & vote = 5:E:tiny:0.7 >> M) >> (judge = J:tiny) >> (checked = V:tiny)"
+    "(one = E:tiny:0.7 & vote = 5:E:tiny:0.7 >> M) >> (choice = S:tiny) >> (checked = V:tiny)"
 )
 print(f"chain      {pipeline}")
 print(f"questions  {QUESTIONS.name}\n", flush=True)
@@ -31,7 +31,7 @@ print(f"{summary.seconds:.0f} s with loading the model\n\nright answers")
 for name, what in [
     ("one", "one sample"),
     ("vote", "the vote of five"),
-    ("judge", "the judge over both"),
+    ("choice", "the choice of one"),
     ("checked", "the whole chain"),
 ]:
     right = sum(row[f"{name}.answer"] == row["expected"] for row in rows)

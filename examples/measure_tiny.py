@@ -39,13 +39,19 @@ CHAINS = (
     "E >> V",
     "3:E >> M",
     "3:E >> E",
+    "3:E >> E >> M",
+    "3:E >> 3:E >> M",
     "3:E >> S",
     "3:E >> J",
     "3:E >> J >> V",
     "5:E >> M",
     "5:E >> J",
     "5:E >> M >> V",
+    "(E & 5:E >> M) >> S",
+    "(E & 5:E >> M) >> S >> V",  # as in the demo
 )
+BUDGETS = (1, 4, 7, 10, 13, 16)
+"""Tokens of a thought; a sum takes up to 17."""
 
 Row = dict[str, Any]
 
@@ -153,6 +159,22 @@ def verdicts_table(engine: VllmEngine, rows: Sequence[Row]) -> list[str]:
     return lines
 
 
+def thinking_table(engine: VllmEngine, rows: Sequence[Row]) -> list[str]:
+    """Return the table of answers after thoughts, with their price, as lines of markdown."""
+    lines = ["| tokens of thinking | answers right | tokens of a reply |", "|---|---|---|"]
+    on = 'template_args={"enable_thinking": true}'
+    options = {
+        "none": "",
+        **{f"at most {most}": f"{on}, thinking_tokens={most}" for most in BUDGETS},
+    }
+    options["as many as it takes"] = on
+    for name, said in options.items():
+        results = list(chain(f"E({said})" if said else "E").map(rows, engine=engine))
+        tokens = sum(one.usage.output_tokens for one in results) / len(rows)
+        lines.append(f"| {name} | {Share.of(right(results, rows))} | {tokens:.1f} |")
+    return lines
+
+
 def main() -> None:
     """Measure, write the questions and the tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -168,6 +190,9 @@ def main() -> None:
     lines = [f"Right answers to {len(rows)} held-out questions, with 95 % intervals:", ""]
     for table in (votes_table, chains_table, verdicts_table):
         lines += [*table(engine, rows), ""]
+    engine.close()
+    thinks = VllmEngine(folder, reasoning="qwen3")
+    lines += [*thinking_table(thinks, rows), ""]
     print(*lines, sep="\n")
     print(f"measured in {time.monotonic() - started:.0f} s")
 

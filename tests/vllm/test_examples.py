@@ -59,6 +59,13 @@ def map_reduce(names: Names, printed: str) -> None:
     assert isinstance(names["result"].answer, int)
 
 
+def thinking(names: Names, printed: str) -> None:
+    shares, prices = names["shares"], names["prices"]
+    assert list(prices.values()) == sorted(prices.values())  # a larger budget costs more
+    assert shares["any"] > shares["none"] + 0.1
+    assert names["results"][0].candidates[0].reasoning in printed
+
+
 CHECKS = (
     self_consistency,
     mixture_of_agents,
@@ -67,6 +74,7 @@ CHECKS = (
     route_by_topic,
     repair_until_valid,
     map_reduce,
+    thinking,
 )
 
 
