@@ -6,6 +6,7 @@ import gc
 import itertools
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Generator
 from pathlib import Path
 
@@ -44,7 +45,7 @@ ON_REAL = ROOT / "tests" / "real"
 ON_VLLM = (ROOT / "tests" / "vllm", ROOT / "chainlang" / "engines" / "vllm", ON_REAL)
 """Folders whose tests and doctests need vLLM or what comes with it; others are marked by hand."""
 MEMORY = Path("/dev/shm")
-"""Folder in memory for `tmp_path`: tests wait for no disk. `tests/crash` sees what is synced."""
+"""Folder in memory for temporary files: no test waits for a disk. `tests/crash` sees its calls."""
 _ENOUGH = 2**31  # bytes
 
 OF_RUNS = tuple(
@@ -68,7 +69,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--update") and getattr(config.option, "numprocesses", None):
         raise pytest.UsageError("--update rewrites files: run it without -n")
     if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > _ENOUGH:
-        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
+        os.environ.setdefault("TMPDIR", str(MEMORY))
+        tempfile.tempdir = None  # it is read again
 
 
 @pytest.hookimpl(wrapper=True)
