@@ -23,7 +23,7 @@ LARGEST = 10**18
 _FRAMES, _SAFE_DEPTH = 10, 100  # stack frames per level of nesting; depth that always fits
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, cache_hash=True)  # it is in keys that each call looks up
 class Limits:
     """Limits on the size of a chain; `applied` puts them in force.
 

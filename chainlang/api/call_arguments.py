@@ -34,7 +34,8 @@ def call_arguments(
     names = CallSettings.names()
     fields = {name: value for name, value in keywords.items() if name not in names}
     if row is not None:
-        _refuse_fields(fields)
+        if fields:
+            _refuse_fields(fields)
         return row, CallSettings.of(keywords)
     unclear = [
         *_unclear((*keywords, *beside), sorted({*names, *beside}), declared_fields(program.items))

@@ -70,6 +70,11 @@ class Form:
         makes = validator(self.type, self.types, self.classes, typed=True)
         return lambda text: Value(plain(reads.validate_json(text)), makes.validate_json(text))
 
+    @cached_property
+    def _is_of_class(self) -> bool:
+        """Whether a schema is that of a class."""
+        return any(isinstance(one, declarations.PythonType) for one in self.types.values())
+
     def read(self, text: str) -> Value:
         """Parse a reply. Raises `Misfit`.
 
@@ -83,7 +88,7 @@ class Form:
         """
         try:
             found = self._read(text)
-            extra = self._extra(text)
+            extra = self._extra(text) if self._is_of_class else ()
         except Exception as error:  # validators of a class are user code
             from pydantic_core import ValidationError
 
@@ -99,8 +104,6 @@ class Form:
 
         The type's own validator refuses such fields, and that of a class may ignore them.
         """
-        if not any(isinstance(one, declarations.PythonType) for one in self.types.values()):
-            return ()
         from pydantic_core import from_json
 
         schema = json.loads(self.schema)

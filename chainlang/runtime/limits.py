@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from operator import attrgetter
+from typing import Any
+
 from attrs import fields, frozen
 
 from chainlang.settings import RowSettings
@@ -39,7 +43,13 @@ class RunLimits:
     @classmethod
     def of(cls, settings: RowSettings) -> RunLimits:
         """Return the limits that the settings contain."""
-        return cls(**{name: getattr(settings, name) for name in _NAMES})
+        return _with(*_given(settings))
 
 
 _NAMES = tuple(one.name for one in fields(RunLimits))
+_given = attrgetter(*_NAMES)
+
+
+@lru_cache(maxsize=64)
+def _with(*values: Any) -> RunLimits:
+    return RunLimits(**dict(zip(_NAMES, values, strict=True)))

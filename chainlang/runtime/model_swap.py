@@ -54,10 +54,11 @@ class Swapper:
     @staticmethod
     def loaded(engines: Mapping[str, Engine]) -> Swapper:
         """Return a swapper with all models loaded, regardless of memory."""
-        sizes = {name: one.size.total for name, one in _several(engines) if one.size}
+        several = tuple(_several(engines))
+        sizes = {name: size.total for name, one in several if (size := one.size)}
         residency = Residency(sizes, sys.maxsize, (tuple(sizes),), len(sizes))
         swapper = Swapper(residency, engines)
-        swapper.begin()
+        swapper._begin(several)
         return swapper
 
     @property
@@ -67,7 +68,9 @@ class Swapper:
 
     def begin(self) -> None:
         """Load all models if they fit together; else each is loaded on its first request."""
-        several = tuple(_several(self.engines))
+        self._begin(tuple(_several(self.engines)))
+
+    def _begin(self, several: tuple[tuple[str, Loadable], ...]) -> None:
         if not several:
             return
         _KNOWN.update(engine for _, engine in several)

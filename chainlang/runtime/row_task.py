@@ -232,7 +232,7 @@ def _decide(step: Decide, record: Record, context: RowContext) -> Work:
 def _name(step: Name, record: Record, context: RowContext) -> Work:
     flow = yield from work(step.step, record, context)
     # A label may name a branch only inside a join, so the branches are merged here.
-    found = gathered([flow], record)
+    found = flow if isinstance(flow, Record) else gathered([flow], record)
     return found.named(step.name, found.candidates, own=step.own)
 
 

@@ -169,7 +169,7 @@ class Scheduler:
         replies = [reply for port in busy.values() for reply in port.step(self._until(port))]
         was_called = bool(self._calls)
         returned = self._calls.take(0.0 if busy else self._timers.soonest(LONGEST_SLEEP))
-        for clock in self._timers.clocks:
+        for clock in self._timers.clocks if self._timers.by_clock else ():
             due = self._timers.next(clock)
             if due is None or any(id(port) in busy for port in clock.ports):
                 continue  # stepping its engines has advanced it
@@ -179,7 +179,8 @@ class Scheduler:
                 clock.wait(due)
         self._expire(past=True)
         self._arrived += replies
-        self._arrived += [(task, slot, value) for (task, slot), value in returned]
+        if returned:
+            self._arrived += [(task, slot, value) for (task, slot), value in returned]
         return bool(self._arrived or self._calls)
 
     def _swap(self) -> None:
@@ -191,14 +192,14 @@ class Scheduler:
 
     def _until(self, port: Port) -> float | None:
         """Return the earliest deadline on the clock of an engine; None if there is none."""
-        if not self._timers:
+        if not self._timers.by_clock:
             return None
         dues = [self._timers.next(clock) for clock in self._timers.clocks if port in clock.ports]
         return min((due for due in dues if due is not None), default=None)
 
     def _expire(self, *, past: bool) -> None:
         """End the pauses and the timeouts that have expired; with `past`, before now."""
-        for task in self._timers.expired(past=past) if self._timers else ():
+        for task in self._timers.expired(past=past) if self._timers.by_clock else ():
             task.timer = None
             if isinstance(task.effect, Within):
                 self._end(task.children)

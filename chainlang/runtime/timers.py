@@ -27,32 +27,31 @@ class Timer(Generic[Waiter]):
 class Timers(Generic[Waiter]):
     """Timers by clock."""
 
-    _by_clock: dict[Clock, list[tuple[float, int, Timer[Waiter]]]] = field(factory=dict)
+    by_clock: dict[Clock, list[tuple[float, int, Timer[Waiter]]]] = field(factory=dict)
+    """Heaps of timers; empty if none was started since the last one ended."""
     _numbers: Iterator[int] = field(factory=itertools.count)
 
     def __bool__(self) -> bool:
-        return bool(self._by_clock) and any(self.next(clock) is not None for clock in self.clocks)
+        return bool(self.by_clock) and any(self.next(clock) is not None for clock in self.clocks)
 
     @property
     def clocks(self) -> list[Clock]:
         """Clocks that have timers."""
-        return list(self._by_clock)
+        return list(self.by_clock)
 
     def start(self, clock: Clock, seconds: float, waiter: Waiter) -> Timer[Waiter]:
         """Return a timer that expires after `seconds`."""
         timer = Timer(waiter, clock.now() + seconds)
-        heapq.heappush(
-            self._by_clock.setdefault(clock, []), (timer.due, next(self._numbers), timer)
-        )
+        heapq.heappush(self.by_clock.setdefault(clock, []), (timer.due, next(self._numbers), timer))
         return timer
 
     def next(self, clock: Clock) -> float | None:
         """Return the earliest deadline of a clock; None if it has no timer."""
-        waiting = self._by_clock.get(clock, [])
+        waiting = self.by_clock.get(clock, [])
         while waiting and not waiting[0][2].active:
             heapq.heappop(waiting)
         if not waiting:
-            self._by_clock.pop(clock, None)
+            self.by_clock.pop(clock, None)
             return None
         return waiting[0][0]
 
@@ -63,7 +62,7 @@ class Timers(Generic[Waiter]):
 
     def cancel(self, matches: Callable[[Waiter], bool]) -> None:
         """Cancel the timers whose waiter matches."""
-        for waiting in self._by_clock.values():
+        for waiting in self.by_clock.values():
             for _, _, timer in waiting:
                 timer.active = timer.active and not matches(timer.waiter)
 
@@ -74,6 +73,6 @@ class Timers(Generic[Waiter]):
             while (due := self.next(clock)) is not None and (
                 due < now or (due == now and not past)
             ):
-                _, _, timer = heapq.heappop(self._by_clock[clock])
+                _, _, timer = heapq.heappop(self.by_clock[clock])
                 timer.active = False
                 yield timer.waiter

@@ -142,14 +142,24 @@ class Record:
     ) -> Record:
         """Return the record after a stage, with the candidates of the stage."""
         trace = (*self.trace, TraceEntry(stage, place, candidates, arms))
+        return self._with(candidates, self.history, trace, self.events)
+
+    def _with(
+        self,
+        candidates: tuple[Candidate, ...],
+        history: Mapping[str, tuple[Candidate, ...]],
+        trace: tuple[TraceEntry, ...],
+        events: tuple[Event, ...],
+    ) -> Record:
+        """Return the record in another state of its row."""
         return Record(  # `evolve` takes several times as long, and this runs for every stage
             self.row,
             self.id,
             self.query,
             candidates,
-            self.history,
+            history,
             trace,
-            self.events,
+            events,
             self.local,
             self.origin,
             self.equal_to,
@@ -164,11 +174,14 @@ class Record:
         """
         if own and name in self.row:
             return self
-        return evolve(self, history={**self.history, name: candidates})
+        history = {**self.history, name: candidates}
+        return self._with(self.candidates, history, self.trace, self.events)
 
     def noted(self, *events: Event) -> Record:
         """Return the record with more events."""
-        return evolve(self, events=(*self.events, *events)) if events else self
+        if not events:
+            return self
+        return self._with(self.candidates, self.history, self.trace, (*self.events, *events))
 
     def inside(self, **local: Any) -> Record:
         """Return the record with more local names."""
@@ -325,10 +338,4 @@ def gathered(flows: list[Flow], before: Record) -> Record:
             candidates += record.candidates
             history |= record.history
             trace += record.trace[len(before.trace) :]
-    return evolve(
-        before,
-        candidates=tuple(candidates),
-        history=history,
-        trace=tuple(trace),
-        events=tuple(events),
-    )
+    return before._with(tuple(candidates), history, tuple(trace), tuple(events))

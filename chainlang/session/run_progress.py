@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TypeVar
 
 from chainlang.display.progress import EVERY, Meter
@@ -28,16 +28,22 @@ def metered(
     else:
         show = given or None
     if show is None:
-        return settings.model_copy(update={"progress": None}), None
+        return settings, None
     meter = Meter(show, getattr(show, "every", EVERY), expected=expected)
     return settings.model_copy(update={"progress": meter.say}), meter
 
 
+def ended(meter: Meter | None) -> AbstractContextManager[None]:
+    """Return a context that ends the progress with its block, however it ends."""
+    return _NOTHING if meter is None else _ended(meter)
+
+
+_NOTHING = nullcontext()
+
+
 @contextmanager
-def ended(meter: Meter | None) -> Iterator[None]:
-    """End the progress with the block, however it ends."""
+def _ended(meter: Meter) -> Iterator[None]:
     try:
         yield
     finally:
-        if meter is not None:
-            meter.end()
+        meter.end()
