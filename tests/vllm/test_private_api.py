@@ -12,8 +12,6 @@ from typing import Any
 import pytest
 import vllm
 from packaging.specifiers import SpecifierSet
-from vllm.v1.sample import sampler
-from vllm.v1.sample.ops import logprobs
 
 from chainlang.engines.protocol import Engine
 from chainlang.engines.vllm import private_api
@@ -40,6 +38,9 @@ def test_the_extra_asks_for_the_versions_that_fit() -> None:
 
 
 def test_an_engine_has_them(tiny_engine: Engine) -> None:
+    from vllm.v1.sample import sampler  # with the engine: a library warns at its first import
+    from vllm.v1.sample.ops import logprobs
+
     assert isinstance(tiny_engine, VllmEngine)
     assert tiny_engine._loaded is not None
     engine = tiny_engine._loaded.engine
