@@ -118,7 +118,11 @@ SUITES: dict[str, Suite] = {
     ),
     "real model": Suite(
         "12 chains and 200 questions on a real model, and its demo",
-        _laws("-m", "law and real"),
+        _laws("-m", "law and real", "--ignore=tests/real/test_replies_end.py"),
+    ),
+    "replies end": Suite(
+        "200 rows of a judge, a verifier and a selector on a real model, none of which is cut",
+        _laws("tests/real/test_replies_end.py", "-m", "law"),
     ),
     "fuzz": Suite(
         "1,000,000 mutated inputs into each entry",

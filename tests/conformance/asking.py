@@ -24,7 +24,7 @@ _PATIENCE = 20_000  # steps
 def ask(text: str = "What is 17 + 25?", **fields: Any) -> Request:
     """Return a request with an id of its own; sampling fields go beside the others."""
     own = {"count", "schema", "seed", "priority", "messages", "stream", "lenient", "logprobs"}
-    own |= {"choices", "labels", "top_logprobs"}
+    own |= {"choices", "labels", "top_logprobs", "budgets"}
     sampling = {key: fields.pop(key) for key in set(fields) - own}
     given = {"temperature": 1.0, "max_tokens": 16, **sampling}
     fields.setdefault("messages", (Message("user", text),))

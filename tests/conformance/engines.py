@@ -111,7 +111,7 @@ KINDS = {
         _other_server,
         NEVER,
         frozenset(
-            {"batch_invariant", "continues", "decides", "plain_values", "prefixes"}
+            {"batch_invariant", "closes", "continues", "decides", "plain_values", "prefixes"}
             | {"schemas", "token_ids"}
         ),
         frozenset({"choices"}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import re
 from typing import Any
@@ -14,6 +15,7 @@ from chainlang.datatypes.json_schema import json_schema, validator
 from chainlang.engines.protocol import Engine
 from chainlang.notation import parse_file
 from chainlang.protocol.messages import Completion, Delta, Failure, Message, Request, Usage
+from chainlang.semantics.continuing import continuing
 from tests.conformance.asking import ask, collect, completion, replies, samples
 from tests.conformance.engines import Kind, Place
 from tests.hostile import HALF, HOSTILE, HUGE
@@ -80,6 +82,28 @@ def test_sample_i_has_the_seed_plus_i(engine: Engine) -> None:
     assert [(one.text, one.finish) for one in together] == [(one.text, one.finish) for one in apart]
     assert [one.token_ids for one in together] == [one.token_ids for one in apart]
     assert len({one.text for one in samples(engine, ask(count=12, seed=1))}) > 1
+
+
+def test_a_field_is_closed_at_its_budget(engine: Engine) -> None:
+    needs(engine, "closes")
+    fields = {"why": {"type": "string", "minLength": 20}, "sure": {"type": "boolean"}}
+    schema = json.dumps(
+        {
+            "type": "object",
+            "properties": fields,
+            "required": [*fields],
+            "additionalProperties": False,
+        }
+    )
+    one = ask(schema=schema, budgets=(("why", 3),), max_tokens=40, count=3)
+    stopped = samples(engine, one)
+    assert [(each.finish, each.closed_fields) for each in stopped] == [("budget", ("why",))] * 3
+    for number, each in enumerate(stopped):
+        (rest,) = samples(engine, evolve(continuing(one, number, each), id=f"rest {number}"))
+        said = json.loads(rest.text)
+        assert json.loads(f'{each.text}"}}') == {"why": said["why"]}
+        assert isinstance(said["sure"], bool)
+        assert (rest.finish, rest.closed_fields) == ("stop", ("why",))
 
 
 @pytest.mark.parametrize("seed", [0, 2**32, 2**48 + 63])

@@ -39,6 +39,7 @@ def test_it_promises_everything(random_engine: VllmEngine) -> None:
             "choices",
         ),
         streams=True,
+        closes=True,
         prefixes=True,
         decides=True,
     )
