@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 CHARACTERS = 4
@@ -61,6 +62,7 @@ def is_clean(reply: str, start: int) -> bool:
     return _CLEAN.fullmatch(reply, start) is not None
 
 
+@lru_cache(maxsize=1024)
 def after(schema: str, name: str) -> str | None:
     """Return the schema of an object with the fields after one; None if there are none.
 

@@ -76,8 +76,11 @@ class ContinuedPort:
             case Failure():
                 self.abort([request.id])
                 return [evolve(reply, id=request.id)]
-        self._relay.answer(reply.id)
         is_rest = bool(wait.samples)
+        if not is_rest and all(sample.finish != "budget" for sample in reply.samples):
+            self._relay.end(wait)
+            return [reply]
+        self._relay.answer(reply.id)
         wait.usage += evolve(reply.usage, calls=0) if is_rest else reply.usage
         new = reply.samples[:1] if is_rest else reply.samples[: request.drawn]
         wait.samples |= dict(enumerate(new, first))
