@@ -1,11 +1,17 @@
 """What all programs say to the model: the prompts of the stages E, V and J, and of two ops."""
 
 ASK = "{query}"
-VERIFY = """Question: {query}
+VERIFY = """{query}
+
 Answer: {answer}
-Verify this answer: explain, give a verdict, and revise it if it is incorrect."""
-JUDGE = """Question: {query}
-{answers}Judge these answers: reason, then give the final answer."""
+
+Verify this answer. Reply in JSON: a brief "explanation", a "verdict" ("correct" or "incorrect"), \
+and a "revised_answer" if it is incorrect, else null."""
+"""In one message; in chainlang `V` is a second turn after the answer."""
+JUDGE = """{query}
+
+{answers}
+Judge these answers. Reply in JSON: brief "reasoning", then the "final_answer" in full."""
 
 READ = "{document}\n{query}"
 BRIEF = "{document}\n{query} Only the number."
