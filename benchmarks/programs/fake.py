@@ -7,6 +7,6 @@ JUDGEMENT = '{"reasoning": "all of them say so", "final_answer": "42"}'
 
 def reply(prompt: str) -> str:
     """Return the reply to a prompt, by the words that it ends with."""
-    if prompt.endswith("give the final answer."):
+    if prompt.endswith('"final_answer" in full.'):
         return JUDGEMENT
-    return VERDICT if prompt.endswith("if it is incorrect.") else ANSWER
+    return VERDICT if prompt.endswith("if it is incorrect, else null.") else ANSWER

@@ -11,7 +11,9 @@ from chainlang.analysis.program import Program
 from chainlang.data import Extent
 from chainlang.display.page import page, preformatted
 from chainlang.display.svg import svg
+from chainlang.engines.protocol import Engine
 from chainlang.errors import error_of
+from chainlang.ir.declarations import Model
 from chainlang.ir.nodes import Expr
 from chainlang.notation import unparse
 from chainlang.optimizer.compile import Compiled, planned
@@ -19,6 +21,7 @@ from chainlang.optimizer.registry import Applied
 from chainlang.plan.cost import Counts
 from chainlang.plan.estimate_cost import counts
 from chainlang.plan.render import render
+from chainlang.plan.steps import Plan
 from chainlang.runtime.model_swap import SWAP_FACTOR
 from chainlang.session.cost_report import Actual, table
 from chainlang.session.engine_pool import wanted
@@ -56,6 +59,8 @@ class Explanation:
     """Memory of the models, and the models that are loaded together."""
     prompts: tuple[FirstPrompt, ...] = field(kw_only=True, default=())
     """Prompts of the first row; empty without rows."""
+    bounded: tuple[str, ...] = field(kw_only=True, default=())
+    """Models whose engine can't close a field at its budget, so that the schema bounds it."""
     advice: tuple[str, ...] = field(kw_only=True, default=())
     """Values of the first row that an order of a template keeps stages from sharing."""
     contexts: Mapping[str, int | None] = field(kw_only=True, factory=dict)
@@ -131,6 +136,8 @@ class Explanation:
         for name, size in self.contexts.items():
             said = "the model's own" if size is None else f"{size:,} tokens"
             yield f"  {name:{width}}  {said}"
+        said = "closes no field: a budget bounds its characters, at four a token"
+        yield from (f"  {name:{width}}  {said}" for name in self.bounded)
 
     def _memory(self) -> Iterator[str]:
         """Yield the memory of the models and the order of swaps, if there are several."""
@@ -170,6 +177,16 @@ def _lines(one: object) -> list[str]:
     return [line.strip() for line in text.splitlines()]
 
 
+def bounded_by(plan: Plan, named: Mapping[str, Engine | Model]) -> tuple[str, ...]:
+    """Return the models that can't close a field, of stages with budgets of fields."""
+    models = dict.fromkeys(stage.model for stage in plan.stages if stage.budgets)
+    return tuple(name for name in models if not _closes(named[name]))
+
+
+def _closes(engine: Engine | Model) -> bool:
+    return engine.engine != "openai" if isinstance(engine, Model) else engine.capabilities.closes
+
+
 def explained(
     text: str, program: Program, rows: Any, settings: MapSettings, *, analyze: bool
 ) -> Explanation:
@@ -199,6 +216,7 @@ def explained(
             memory=memory,
             prompts=prompts,
             advice=advised,
+            bounded=bounded_by(found.plan, named),
             contexts=contexts_of(named),
             window=settings.window,
             settings_file=settings.file,
