@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
@@ -75,7 +76,8 @@ def report(
     elif as_json:
         emit(json.dumps([one.to_dict() for one in found], indent=2))
     elif found:
-        text = render(found, colour=wants_colour(sys.stderr))
+        columns = shutil.get_terminal_size().columns if sys.stderr.isatty() else None
+        text = render(found, colour=wants_colour(sys.stderr), columns=columns)
         _to_stderr(text.encode("utf-8", "replace").decode("utf-8") + "\n")
 
 

@@ -14,14 +14,20 @@ from chainlang.diagnostics.source import Span
 MOST = 20
 """Maximum number of diagnostics that are shown; the others are counted."""
 _WIDTH = 100  # characters of a source line that are shown
+_NARROWEST = 20
+_FRAME = 9  # columns of the number of a line, the frame, and the marks of a shortened line
 _COLOURS = {"error": "\x1b[1;31m", "warning": "\x1b[1;33m", "frame": "\x1b[34m", "hint": "\x1b[36m"}
 _RESET = "\x1b[0m"
 _OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 """Control characters, and those that change the direction of a text."""
 
 
-def render(diagnostics: Iterable[Diagnostic], *, colour: bool = False) -> str:
+def render(
+    diagnostics: Iterable[Diagnostic], *, colour: bool = False, columns: int | None = None
+) -> str:
     """Return the text of the first diagnostics, separated by empty lines, and the number of others.
+
+    `columns`: width of the terminal, in which no source line may wrap, as its carets would be off.
 
     >>> from chainlang.diagnostics.source import Source
     >>> where = Span(Source("3:EE:tiny", "a.chain"), 2, 4)
@@ -34,7 +40,8 @@ def render(diagnostics: Iterable[Diagnostic], *, colour: bool = False) -> str:
       = hint: write 'E'
     """
     found = tuple(diagnostics)
-    pages = [_page(one, colour) for one in found[:MOST]]
+    width = _WIDTH if columns is None else max(min(_WIDTH, columns - _FRAME), _NARROWEST)
+    pages = [_page(one, colour, width) for one in found[:MOST]]
     if rest := found[MOST:]:
         kinds = Counter(one.severity for one in rest)
         counts = (f"{many:,} more {kind}{'s' * (many > 1)}" for kind, many in kinds.items())
@@ -42,7 +49,7 @@ def render(diagnostics: Iterable[Diagnostic], *, colour: bool = False) -> str:
     return "\n\n".join(pages)
 
 
-def _page(found: Diagnostic, colour: bool) -> str:
+def _page(found: Diagnostic, colour: bool, width: int) -> str:
     def paint(style: str, text: str) -> str:
         return f"{_COLOURS[style]}{text}{_RESET}" if colour else text
 
@@ -54,7 +61,7 @@ def _page(found: Diagnostic, colour: bool) -> str:
         number = str(line)
         gutter = " " * len(number)
         margin = gutter + " "
-        text, caret = _excerpt(found.span)
+        text, caret = _excerpt(found.span, width)
         bar = paint("frame", "|")
         lines += [
             f"{gutter}{paint('frame', '-->')} {visible(found.span.source.name)}:{line}:{column}",
@@ -74,17 +81,17 @@ def _page(found: Diagnostic, colour: bool) -> str:
     return "\n".join(lines)
 
 
-def _excerpt(span: Span) -> tuple[str, str]:
-    """Return the first line of a span, shortened to `_WIDTH`, and the carets under it."""
+def _excerpt(span: Span, width: int) -> tuple[str, str]:
+    """Return the first line of a span, shortened to a width, and the carets under it."""
     text = span.source.text
     start = text.rfind("\n", 0, span.start) + 1
     end = text.find("\n", start)
     end = len(text) if end < 0 else end
     stop = min(max(span.end, span.start + 1), max(end, span.start + 1))
     left, right = start, end
-    if end - start > _WIDTH:
-        left = max(start, min(span.start - _WIDTH // 3, end - _WIDTH))
-        right = min(end, left + _WIDTH)
+    if end - start > width:
+        left = max(start, min(span.start - width // 3, end - width))
+        right = min(end, left + width)
         stop = min(stop, max(right, span.start + 1))
     before, marked = text[left : span.start], text[span.start : stop]
     prefix, suffix = "…" * (left > start), "…" * (right < end)

@@ -325,6 +325,8 @@ def _meant(name: str, given: list[Argument]) -> str:
         one = argument.value
         if isinstance(one, Stage) and one.span and (found := _OPTION.fullmatch(one.span.text)):
             return f"an option is written with =: {found[1]}={found[2]}"
+        if argument.name is not None and one == Stage(getattr(one, "name", "")):
+            return f'a text is quoted: {argument.name}="{one.name}"'
     return f"write the count as `3 * {name}(...)`, the rest as options"
 
 

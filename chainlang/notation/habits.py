@@ -19,6 +19,9 @@ _HABITS = (
     (r"(?:[:|\[]|->)\s*one\(\s*", r"(?P<value>[A-Za-z_]\w*)\s*\)", 'write one("{value}")'),
     (r"(?:[:|\[]|->)\s*one\(\s*(?P<first>\"[^\"\n]*\")\s*", r",\s*(?P<value>\"[^\"\n]*\")",
      "for values that are the same in every row, write {first} | {value}"),
+    (r"\binput\b[^{}]*\{(?:[^{}]*,)?\s*(?P<first>[A-Za-z_]\w*)[ \t]+",
+     r"(?P<value>[A-Za-z_]\w*)[ \t]*:",
+     'a column whose name has a space: "{first} {value}" as {first}_{value}'),
     (r"\A[\w/-]+", r"\.\w{2,6}\s*\Z", "the name of a file of chains ends in .chain"),
 )  # fmt: skip
 """Pattern of the text before an error, pattern at it, and the hint."""
