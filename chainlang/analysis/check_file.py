@@ -39,7 +39,7 @@ from chainlang.diagnostics.suggest import closest, unknown
 from chainlang.ir import declarations
 from chainlang.ir.builtins import KINDS, OP_SETTINGS, RESERVED, TEMPLATES, WORDS_OF_TYPES
 from chainlang.ir.declarations import Definition, File, Item, bodies_of
-from chainlang.ir.model_settings import ENGINES
+from chainlang.ir.model_settings import ADAPTER, ENGINES
 from chainlang.ir.nodes import Expr, Ref
 from chainlang.ir.references import ref_levels, references, uses
 from chainlang.ir.rules import Rule
@@ -269,6 +269,10 @@ class _Checker:
             where = part_span(item.span, "source")
             self.note("model", "the name of the model is empty", where)
         self.settings(item.settings, rules, f"{item.engine}()")
+        given = {one.name: one.span for one in item.settings}
+        if "max_lora_rank" in given and ADAPTER not in given:
+            what = "max_lora_rank bounds the rank of an adapter, and this model has none"
+            self.note("option", what, given["max_lora_rank"], 'name it: lora="folder"')
 
     def op(self, item: declarations.Op) -> None:
         if item.kind not in KINDS:
@@ -338,7 +342,7 @@ class _Checker:
             except ValueError:
                 wants, shown = rule.wants, spoken(value)
                 message = f"invalid value for {setting.name}: expected {wants}, found {shown}"
-                self.note("option", message, where)
+                self.note("option", message, where, rule.suggestion(value))
                 continue
             if isinstance(value, str):
                 self.found += (at_literal(one, where) for one in faults_in(value, rule))

@@ -27,6 +27,7 @@ from chainlang.datatypes.value_types import (
     Scalar,
     Unknown,
     ValueType,
+    either,
     field_of,
     item_of,
     names_of,
@@ -37,6 +38,7 @@ from chainlang.diagnostics.source import Source, Span
 from chainlang.diagnostics.suggest import listed, misspelt, nearest, unknown
 from chainlang.ir.builtins import WORDS
 from chainlang.semantics.combinators import ITEM_INDEX, ROUND
+from chainlang.semantics.template_values import REASONING
 
 COUNTERS: Mapping[str, tuple[str, str]] = {
     ITEM_INDEX: ("an each", "it is the number of the item, in the part of each(...)"),
@@ -205,10 +207,13 @@ class Reader:
     # ------------------------------------------------------------ fields
 
     def _field(self, of: ValueType, name: str) -> Found:
-        found = field_of(of, name)
+        found, options = field_of(of, name), options_of(of)
+        if name == REASONING and all(isinstance(one, Fields) and one.is_view for one in options):
+            is_sure = found.presence in (Presence.ALWAYS, Presence.UNKNOWN)
+            return found if is_sure else Found(Presence.ALWAYS, either((found.type, TEXT)))
         if found.presence is not Presence.NEVER or not self.is_template:
             return found
-        is_method = any(name in _methods(one) for one in options_of(of))
+        is_method = any(name in _methods(one) for one in options)
         return Found(Presence.UNKNOWN, UNKNOWN) if is_method else found
 
     def _lacking(

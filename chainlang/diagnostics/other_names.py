@@ -64,6 +64,9 @@ OTHERS: Mapping[str, str] = {
     "hf_overrides": "config_overrides hf_config model_kwargs rope_scaling rope_theta",
     "speculative_config": "draft_model num_speculative_tokens speculative_model",
     "load_format": "gguf_file weights_format",
+    "lora": "adapter adapter_name adapter_path adapters lora_adapter lora_modules lora_name "
+    "lora_path lora_request peft peft_model",
+    "max_lora_rank": "lora_r lora_rank",
     "cpu_offload_gb": "cpu_offload n_gpu_layers offload",
     "trust_remote_code": "allow_remote_code remote_code",
     # settings of runs

@@ -177,6 +177,26 @@ class Loadable(Engine, Protocol):
         ...
 
 
+class Adapting(Engine, Protocol):
+    """An engine that declares `adapters`."""
+
+    def has_room_for(self, adapters: Iterable[str]) -> bool:
+        """Return whether it is loaded with these adapters, or not loaded yet."""
+        ...
+
+    def adopt(self, adapter: str, most: int | None = None) -> None:
+        """Make room for an adapter, whose rank may be `most`, before the model is loaded.
+
+        Doing it again does no harm. Raises `EngineError` if it does not fit the model, or if the
+        model is loaded without it.
+        """
+        ...
+
+    def fingerprint_with(self, adapter: str) -> Fingerprint:
+        """Return the fingerprint of the model with an adapter, whatever others there are."""
+        ...
+
+
 # These look for one attribute. `isinstance` with a protocol would evaluate every property, and a
 # fingerprint reads all the weights.
 
@@ -194,6 +214,18 @@ def is_serial(engine: Engine) -> bool:
 def is_loadable(engine: Engine) -> TypeGuard[Loadable]:
     """Return whether an engine can unload its model."""
     return hasattr(engine, "unload")
+
+
+def is_adapting(engine: Engine) -> TypeGuard[Adapting]:
+    """Return whether the requests of an engine may have adapters."""
+    return hasattr(engine, "adopt")
+
+
+def fingerprint_of(engine: Engine, adapter: str = "") -> Fingerprint:
+    """Return the fingerprint of an engine for requests with an adapter, or without."""
+    if adapter and is_adapting(engine):
+        return engine.fingerprint_with(adapter)
+    return engine.fingerprint
 
 
 def encoding_error(message: Message) -> str | None:

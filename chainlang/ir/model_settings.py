@@ -15,7 +15,7 @@ from attrs import evolve
 from chainlang.ir.nodes import Table
 from chainlang.ir.rules import TEMPLATE_ARGS, TEXT, TRUTH, Rule, integer, number, one_of
 from chainlang.ir.tables import is_plain
-from chainlang.protocol.reasoning_tags import REASONING_TAGS
+from chainlang.protocol.reasoning_tags import REASONING_TAGS, parser_hint
 
 
 def _table(value: object) -> Table:
@@ -46,7 +46,9 @@ def _headers(value: object) -> Table:
 _SIZE = integer(1)
 _TABLE = Rule('a table, {"name": value}', _table)
 _REASONING = evolve(
-    one_of(*REASONING_TAGS), wants='the name of a reasoning parser of vLLM, such as "qwen3"'
+    one_of(*REASONING_TAGS),
+    wants='the name of a reasoning parser of vLLM, such as "qwen3"',
+    instead=parser_hint,
 )
 ENGINES: Mapping[str, Mapping[str, Rule]] = {
     "vllm": {
@@ -68,6 +70,12 @@ ENGINES: Mapping[str, Mapping[str, Rule]] = {
         "hf_overrides": _TABLE,
         "kv_cache_dtype": TEXT,
         "load_format": TEXT,
+        "lora": Rule(
+            "the folder of an adapter beside this file, or its name on the hub",
+            TEXT.read,
+            takes_text=True,
+        ),
+        "max_lora_rank": _SIZE,
         "max_num_batched_tokens": _SIZE,
         "pipeline_parallel_size": _SIZE,
         "speculative_config": _TABLE,
@@ -103,6 +111,9 @@ PERMISSIONS = ("trust_remote_code", "load_format", "speculative_config")
 """Settings that may run code, which are allowed where a file is loaded."""
 
 
+ADAPTER = "lora"
+"""Setting with the LoRA adapter of a model. Models that differ in it alone share an engine."""
+OF_ADAPTERS = frozenset({ADAPTER, "max_lora_rank"})
 TEMPLATE = "chat_template"
 """Setting whose value may be the path of a file beside the file that has it."""
 

@@ -36,6 +36,8 @@ class Rule:
     """The type of a keyword of this name, as it stands in `chainlang.api`."""
     choices: tuple[str, ...] = ()
     """The valid texts, if there are only so many."""
+    instead: Callable[[str], str | None] | None = None
+    """Returns the hint for a text that is none of them; None if there is none."""
 
     def accepts(self, value: object) -> bool:
         """Return whether a value is valid."""
@@ -48,8 +50,10 @@ class Rule:
     def suggestion(self, value: object) -> str | None:
         """Return the hint for a value that is near to a valid one."""
         given = value if isinstance(value, tuple) else (value,)
-        wrong = (one for one in given if isinstance(one, str) and one not in self.choices)
-        return suggest(next(wrong, ""), self.choices, None)
+        several = (one for one in given if isinstance(one, str) and one not in self.choices)
+        wrong = next(several, "")
+        hint = None if self.instead is None else self.instead(wrong)
+        return hint or suggest(wrong, self.choices, None)
 
     def needed(self) -> Rule:
         """Return the same rule for a required option."""

@@ -12,7 +12,7 @@ from chainlang.diagnostics.source import Source, Span, part_span
 from chainlang.errors import ChainlangError, LimitError, error_of
 from chainlang.ir.builtins import EXAMPLES, is_rows_path
 from chainlang.ir.declarations import File, Item, Model, Op, Setting, Use
-from chainlang.ir.model_settings import TEMPLATE, is_path
+from chainlang.ir.model_settings import ADAPTER, TEMPLATE, is_path
 from chainlang.ir.visit import measure
 from chainlang.limits import current
 from chainlang.notation.parse import Parsed, UnparsedNames, read_items, source
@@ -141,8 +141,22 @@ class _Loader:
                     continue
                 except ChainlangError as error:
                     self.found += error.diagnostics
+            elif one.name == ADAPTER and isinstance(one.value, str):
+                settings.append(evolve(one, value=self.adapter(one.value, one, path)))
+                continue
             settings.append(one)
         return evolve(item, settings=tuple(settings))
+
+    def adapter(self, name: str, setting: Setting, path: Path) -> str:
+        """Return the folder of an adapter, or its name on the hub if there is no such folder."""
+        where = part_span(setting.span, "value")
+        try:
+            folder = _inside(path.parent, name, where)
+        except ChainlangError as error:
+            self.found += error.diagnostics
+            return name
+        is_of_hub = name.count("/") == 1 and not name.startswith(".") and not folder.exists()
+        return name if is_of_hub else str(folder.absolute())
 
     def use(self, item: Use, path: Path, users: tuple[Path, ...]) -> list[Item]:
         where = part_span(item.span, "name")

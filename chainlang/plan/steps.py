@@ -6,6 +6,7 @@ the run of a repeat, ``!*`` for an attempt, ``+*`` for a round, ``#*`` for an it
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TypeAlias
 
 from attrs import field, frozen
@@ -248,3 +249,8 @@ class Plan:
     """Names of the lossy passes that have changed the plan."""
     by_model: bool = False
     """Whether the work of many rows is grouped by model, if not all models fit into memory."""
+
+    @property
+    def adapters(self) -> Mapping[str, str]:
+        """The LoRA adapter of each model that has one."""
+        return {stage.model: stage.adapter for stage in self.stages if stage.adapter}

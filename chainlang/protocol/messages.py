@@ -107,6 +107,9 @@ class Request:
     """Whether to return the log probability of each token. The tokens stay the same."""
     template_args: str = ""
     """Arguments of the chat template besides those of the model, as JSON; "" for none."""
+    adapter: str = ""
+    """LoRA adapter of the model, by its folder or its name on the hub, on engines that declare
+    `adapters`; "" for none."""
     thinking_tokens: int | None = None
     """Tokens after which reasoning that has not ended is ended, on engines that declare
     `continues`: the sample has the finish reason `budget`."""
@@ -170,7 +173,7 @@ class Request:
         rest = (self.redraw, self.date, self.deadline, self.patience)
         parts = (self.thinking_tokens, self.budgets, self.begin)
         more = (self.logprobs, self.top_logprobs, self.labels, *parts)
-        return (*asked, self.choices, *more, self.template_args, self.prefix, *rest)
+        return (*asked, self.choices, *more, self.template_args, self.prefix, self.adapter, *rest)
 
 
 TopLogprobs: TypeAlias = tuple[tuple[str, float], ...]
@@ -381,6 +384,8 @@ class Capabilities:
     """Begins the text of a sample with `Request.prefix`."""
     images: bool = False
     """Sends the images of messages to the model."""
+    adapters: bool = False
+    """Samples from the model with the LoRA adapter of each request, all of them in one batch."""
     decides: bool = False
     """Stops a sample once its beginning allows a single one of `Request.choices`."""
     deadlines: bool = False

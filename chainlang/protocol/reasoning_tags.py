@@ -49,6 +49,42 @@ REASONING_TAGS: Mapping[str, tuple[str, str]] = {
 out."""
 
 
+_FAMILIES: Mapping[str, str] = {
+    "cohere_command3": "cohere command command_a",
+    "deepseek_r1": "deepseek r1",
+    "ernie45": "ernie",
+    "glm45": "glm glm4",
+    "granite_thinking_parser": "granite granite3",
+    "kimi_k2": "kimi",
+    "minimax_m2": "minimax",
+    "mistral": "magistral",
+    "nemotron_v3": "nemotron",
+    "olmo3": "olmo",
+    "qwen3": "qwen qwen2 qwen3_5 qwq think",
+    "seed_oss": "seed",
+    "step3": "step",
+}
+_WITHOUT = frozenset({"gemma4", "gpt_oss", "gptoss", "harmony", "hunyuan_a13b", "openai_gptoss"})
+"""Parsers and families without a tag that begins reasoning, or without one that ends it."""
+
+
+def parser_hint(name: str) -> str | None:
+    """Return what to write instead of a name that is no parser here; None if nothing is near.
+
+    >>> parser_hint("Qwen3"), parser_hint("deepseek-r1"), parser_hint("glm"), parser_hint("x")
+    ("did you mean 'qwen3'?", "did you mean 'deepseek_r1'?", "did you mean 'glm45'?", None)
+    """
+    own = name.lower().replace("-", "_").strip("<>")
+    if own in _WITHOUT:
+        return (
+            "the reasoning of this model has no tags; a server separates it: vllm serve with "
+            "--reasoning-parser, asked by openai(...) without reasoning="
+        )
+    others = (parser for parser, names in _FAMILIES.items() if own in names.split())
+    known = own if own in REASONING_TAGS else next(others, None)
+    return None if known is None else f"did you mean {known!r}?"
+
+
 def begins(tags: tuple[str, str], text: str) -> bool:
     """Return whether a text begins with reasoning."""
     return text[: len(tags[0]) + _BLANKS].lstrip().startswith(tags[0])

@@ -149,6 +149,7 @@ class _StageRun:
             lenient=True,  # the reply is validated for what the engine does not enforce
             logprobs=stage.logprobs,
             template_args=stage.template_args,
+            adapter=stage.adapter,
             prefix=prefix(stage, samples.start, read) if stage.prefix else "",
             thinking_tokens=stage.thinking_tokens,
             budgets=stage.budgets,

@@ -89,8 +89,8 @@ class Candidate:
         return math.fsum(self.logprobs) if self.logprobs else None
 
     def view(self) -> View:
-        """Return the candidate as a template value: its fields, and ``answer``."""
-        return View({**self.fields, "answer": self.answer})
+        """Return the candidate as a template value: its fields, ``answer``, and its reasoning."""
+        return View({**self.fields, "answer": self.answer}, self.reasoning)
 
 
 @frozen
@@ -208,7 +208,8 @@ def part_view(candidates: tuple[Candidate, ...]) -> View:
     if not candidates:
         return View({"candidates": views})
     first = candidates[0]
-    return View({**first.fields, "answer": first.answer, "candidates": views})
+    values = {**first.fields, "answer": first.answer, "candidates": views}
+    return View(values, first.reasoning)
 
 
 # Names of values in earlier notations, with their names here.

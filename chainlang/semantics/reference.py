@@ -319,6 +319,7 @@ class _Interpreter:
             lenient=True,
             logprobs=stage.logprobs,
             template_args=stage.template_args,
+            adapter=stage.adapter,
             prefix=prefix(stage, record, read),
             thinking_tokens=stage.thinking_tokens,
             budgets=stage.budgets,

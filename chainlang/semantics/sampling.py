@@ -10,6 +10,7 @@ from chainlang.datatypes.check_types import Declared
 from chainlang.datatypes.free_texts import free_texts
 from chainlang.diagnostics.source import Span
 from chainlang.ir.declarations import Item, Model, Setting, Type
+from chainlang.ir.model_settings import ADAPTER
 from chainlang.ir.nodes import Option
 from chainlang.ir.sampling_options import DECLARED
 from chainlang.ir.tables import plain
@@ -56,11 +57,20 @@ def most_tokens(model: str, declared: Iterable[Item]) -> int:
 
     An engine takes less where the context leaves less.
     """
+    return THINKING_MAX_TOKENS if "reasoning" in _model(model, declared) else DEFAULT_MAX_TOKENS
+
+
+def adapter_of(model: str, declared: Iterable[Item]) -> str:
+    """Return the LoRA adapter of a model; "" for none."""
+    return str(_model(model, declared).get(ADAPTER, ""))
+
+
+def _model(name: str, declared: Iterable[Item]) -> dict[str, object]:
+    """Return the settings of a declared model; none for a model that no item declares."""
     for item in declared:
-        if isinstance(item, Model) and item.name == model:
-            thinks = any(one.name == "reasoning" for one in item.settings)
-            return THINKING_MAX_TOKENS if thinks else DEFAULT_MAX_TOKENS
-    return DEFAULT_MAX_TOKENS
+        if isinstance(item, Model) and item.name == name:
+            return {one.name: one.value for one in item.settings}
+    return {}
 
 
 def budgets_of(

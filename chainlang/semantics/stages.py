@@ -32,7 +32,7 @@ from chainlang.semantics.prelude import prelude
 from chainlang.semantics.prompts import RenderError, variables
 from chainlang.semantics.record import NO_CHOICES, Candidate, Record
 from chainlang.semantics.reply_forms import ReplyForms
-from chainlang.semantics.sampling import budgets_of, demands, most_tokens, sampling_of
+from chainlang.semantics.sampling import adapter_of, budgets_of, demands, most_tokens, sampling_of
 from chainlang.semantics.seeds import Place
 from chainlang.semantics.stage_error import StageError, no_candidates
 from chainlang.semantics.voting import ANSWERS, Counting, vote
@@ -72,6 +72,8 @@ class Meaning:
     """Whether its prompt follows the messages that its candidate is from, and the reply."""
     template_args: str = ""
     """Arguments of the chat template besides those of the model, as JSON."""
+    adapter: str = ""
+    """LoRA adapter of its model; "" for none."""
     thinking_tokens: int | None = None
     """Tokens after which reasoning is ended; None for no bound of its own."""
     fields: str = ""
@@ -186,6 +188,7 @@ def meaning(
         fresh=settings.get("fresh", False),
         continues=settings.get("continues", False),
         template_args=canonical(plain(settings.get("template_args")) or {}),
+        adapter=adapter_of(name, declared),
         thinking_tokens=settings.get("thinking_tokens"),
         fields=(words := fields_of(op, types)),
         description=description_of(settings, words),

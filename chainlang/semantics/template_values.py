@@ -12,23 +12,31 @@ from collections.abc import ItemsView, Iterator, KeysView, Mapping, ValuesView
 from inspect import isroutine
 from typing import Any
 
+REASONING = "reasoning"
+"""Name of the reasoning of a candidate, which only those templates have that read it."""
+
 
 class View:
     """Named values in a template: ``view.name``, and nothing else.
 
     It is not a mapping, because methods would hide fields named ``items`` or ``values``.
+    `reasoning` is read by that name, unless a value has it, and is no part of the whole.
 
     >>> from chainlang.semantics.prompts import render
-    >>> render("{{ part.items }}, {{ part }}", {"part": View({"items": 3})})
-    '3, {"items": 3}'
+    >>> part = View({"items": 3}, reasoning="so")
+    >>> render("{{ part.items }}, {{ part.reasoning }}, {{ part }}", {"part": part})
+    '3, so, {"items": 3}'
     """
 
-    __slots__ = ("_values",)
+    __slots__ = ("_reasoning", "_values")
 
-    def __init__(self, values: Mapping[str, Any]) -> None:
+    def __init__(self, values: Mapping[str, Any], reasoning: str | None = None) -> None:
         self._values = values
+        self._reasoning = reasoning
 
     def __getitem__(self, name: str) -> Any:
+        if name == REASONING and self._reasoning is not None and name not in self._values:
+            return self._reasoning
         return self._values[name]
 
     def __repr__(self) -> str:

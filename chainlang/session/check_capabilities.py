@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from chainlang.diagnostics.source import part_span
+from chainlang.diagnostics.source import Span, part_span
 from chainlang.engines.protocol import Engine
 from chainlang.errors import error_of
 from chainlang.plan.steps import Plan
+from chainlang.protocol.messages import Capabilities, Reader
 from chainlang.semantics.stages import Meaning, has_labels
 
 _INSTEAD: Mapping[str, str] = {
@@ -24,22 +25,35 @@ _INSTEAD: Mapping[str, str] = {
 
 
 def check_capabilities(plan: Plan, engines: Mapping[str, Engine]) -> None:
-    """Raise if a stage requires what the engine of its model lacks."""
+    """Raise if a stage requires what the engine of its model lacks, or prompts it can't have."""
+    promised = {name: engine.capabilities for name, engine in engines.items()}
+    readers = {name: engine.reader for name, engine in engines.items()}
     for stage in plan.stages:
-        if (
-            stage.demands
-            or stage.logprobs
-            or stage.thinking_tokens is not None
-            or stage.images is not None
-            or stage.prefix
-        ):
-            _check(stage, engines[stage.model])
+        _check_kind(stage, promised[stage.model], written(plan, stage.model))
+        _check_options(stage, promised[stage.model])
+        _check_tokens(stage, readers[stage.model])
+    for stage in plan.stages:
+        _check_prompts(stage, readers[stage.model], written(plan, stage.model))
 
 
-def _check(stage: Meaning, engine: Engine) -> None:
-    promised = engine.capabilities
-    lacking = None
-    if stage.logprobs and not promised.logprobs:
+def written(plan: Plan, model: str) -> Span | None:
+    """Return the span of a model's first use; None if it is in a setting or without source text."""
+    for stage in plan.stages:
+        if stage.model == model and stage.span:
+            place = dict(stage.span.parts).get("model")
+            if place is not None:
+                return place
+    return None
+
+
+def _check_kind(stage: Meaning, promised: Capabilities, model: Span | None) -> None:
+    """Raise if an engine lacks what a stage does with a prompt or a reply."""
+    lacking, where = None, stage.span
+    if stage.adapter and not promised.adapters:
+        lacking = f"can't take the adapter of {stage.model!r}"
+        hint = "name the adapter as a server does, as a model of its own, and leave lora out"
+        where = model or where
+    elif stage.logprobs and not promised.logprobs:
         lacking = "does not return logprobs"
         hint = "leave logprobs=true out, or name a model of another engine"
     elif stage.thinking_tokens is not None and not promised.continues:
@@ -53,7 +67,11 @@ def _check(stage: Meaning, engine: Engine) -> None:
         hint = 'name a model of a server: model sees = openai("...", base_url="...")'
     if lacking is not None:
         message = f"the {promised.name} engine {lacking}"
-        raise error_of("engine", message, hint, span=stage.span, subject=stage.model)
+        raise error_of("engine", message, hint, span=where, subject=stage.model)
+
+
+def _check_options(stage: Meaning, promised: Capabilities) -> None:
+    """Raise if an engine lacks an option of a stage."""
     for name, span in stage.demands.items():
         if name not in promised.options:
             what = "a number of logprobs" if name == "top_logprobs" else name
@@ -66,19 +84,18 @@ def _check(stage: Meaning, engine: Engine) -> None:
         hint = 'declare what it returns: op name : generate -> "yes" | "no" { ... }'
         where = stage.demands["choices"] or stage.span
         raise error_of("engine", message, hint, span=where, subject=stage.model)
-    _check_tokens(stage, engine)
 
 
-def _check_tokens(stage: Meaning, engine: Engine) -> None:
+def _check_tokens(stage: Meaning, reader: Reader | None) -> None:
     """Raise if a key of `logit_bias` is not a token of the model."""
     where = stage.demands.get("logit_bias")
     for text, _ in stage.sampling.logit_bias:
         if text[:1] == "#" and text[1:].isdecimal():
             continue
         why = "only its server knows its tokens"
-        if engine.reader is not None:
+        if reader is not None:
             try:
-                engine.reader.token_id(text)
+                reader.token_id(text)
                 continue
             except ValueError as error:
                 why = str(error)
@@ -86,3 +103,14 @@ def _check_tokens(stage: Meaning, engine: Engine) -> None:
         hint = f'write the id of a token: {{"#{text if text.isdecimal() else 15}": 5}}'
         place = part_span(where, "value") or where or stage.span
         raise error_of("engine", message, hint, span=place, subject=stage.model)
+
+
+def _check_prompts(stage: Meaning, reader: Reader | None, model: Span | None) -> None:
+    """Raise if the chat template of a model can't print the messages of a stage."""
+    why = None if reader is None else reader.refusal(stage.roles, stage.template_args)
+    if why is not None:
+        message = f"the model {stage.model!r} can't have the prompts of {stage.name}: {why}"
+        system = "write the text of `system` into `user`, or " if stage.system else ""
+        hint = f"{system}name another model, or one with another chat template"
+        span = model or stage.span
+        raise error_of("engine", message, hint, span=span, kind="model", subject=stage.model)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import itertools
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,15 +17,16 @@ from chainlang import tiny
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.source import Span, part_span
 from chainlang.diagnostics.suggest import nearest, unknown
-from chainlang.engines.protocol import Engine
+from chainlang.engines.protocol import Engine, is_adapting
 from chainlang.errors import EngineError, error_of
 from chainlang.interrupts import loading
-from chainlang.ir.declarations import Environment, Item, Model
+from chainlang.ir.declarations import Environment, Item, Model, Setting
+from chainlang.ir.model_settings import ADAPTER, OF_ADAPTERS
 from chainlang.ir.tables import plain
 from chainlang.plan.steps import Plan
 from chainlang.protocol.messages import Reader
 from chainlang.protocol.secret import Secret
-from chainlang.session.check_capabilities import check_capabilities
+from chainlang.session.check_capabilities import check_capabilities, written
 from chainlang.session.per_process import PerProcess
 from chainlang.session.server_arguments import reached
 from chainlang.settings import Progress, RowSettings
@@ -68,10 +70,51 @@ def engines_of(
         with located(plan, name, one):
             if name not in names:
                 _check_name(name, names)
-            found[name] = _opened(one, settings)
+            found[name] = _opened(one, settings, adapters_beside(one, named))
+    adopt(plan, named, found)
     check_capabilities(plan, found)
-    _check_prompts(plan, found)
     return found
+
+
+def adopt(plan: Plan, named: Mapping[str, Engine | Model], engines: Mapping[str, Engine]) -> None:
+    """Make room in the engines of a plan for the adapters of its models.
+
+    Raises `EngineError` with the span of an adapter that does not fit.
+    """
+    for name, adapter in plan.adapters.items():
+        engine = engines[name]
+        if is_adapting(engine):
+            with located(plan, name, named[name]):
+                engine.adopt(adapter, _rank_of(named[name]))
+
+
+def _rank_of(one: Engine | Model) -> int | None:
+    """Return the rank that the adapter of a model may have; None for any."""
+    settings = one.settings if isinstance(one, Model) else ()
+    found = next((it.value for it in settings if it.name == "max_lora_rank"), None)
+    return found if isinstance(found, int) else None
+
+
+def adapters_beside(model: Model, named: Mapping[str, Engine | Model]) -> tuple[str, ...]:
+    """Return the LoRA adapters of all models of a plan that share the engine of one."""
+    base = _base(model)
+    same = (one for one in named.values() if isinstance(one, Model) and _base(one) == base)
+    found = (it.value for one in same for it in one.settings if it.name == ADAPTER)
+    return tuple(dict.fromkeys(map(str, found)))
+
+
+def _base(model: Model) -> tuple[Any, ...]:
+    """Return what the engine of a model is made of, without its adapter."""
+    return (model.engine, model.source, *((it.name, repr(it.value)) for it in of_base(model)))
+
+
+def of_base(model: Model) -> list[Setting]:
+    """Return the settings of a model that are not of its adapter, by name.
+
+    Models that are equal in these share an engine.
+    """
+    found = (one for one in model.settings if one.name not in OF_ADAPTERS)
+    return sorted(found, key=lambda one: one.name)
 
 
 def readers_of(
@@ -100,8 +143,9 @@ def _reader(model: Model, settings: RowSettings) -> Reader | str:
     if model.engine == "openai":
         return _SERVER
     try:
-        arguments = {one.name: _value(one.value) for one in model.settings}
-        engine = _OPEN.find(_key(model, arguments))
+        arguments = {one.name: _value(one.value) for one in of_base(model)}
+        keys = (_key(model, arguments, adapts=adapts) for adapts in (False, True))
+        engine = next(filter(None, map(_OPEN.find, keys)), None)
         if engine is None and model.engine == "fake":
             engine = _opened(model, settings)
         if engine is not None:
@@ -113,28 +157,19 @@ def _reader(model: Model, settings: RowSettings) -> Reader | str:
         return error.diagnostics[0].message
 
 
-def _key(model: Model, arguments: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Return the key of an engine in the pool."""
+def _key(
+    model: Model, arguments: Mapping[str, Any], number: int = 0, *, adapts: bool
+) -> tuple[Any, ...]:
+    """Return the key of an engine of a model in the pool: of the first, with or without adapters.
+
+    An engine with adapters can do less, so models without any have another one.
+    """
     hashable = ((name, _hashable(value)) for name, value in sorted(arguments.items()))
-    return (model.engine, model.source, *hashable)
+    return (number, adapts, model.engine, model.source, *hashable)
 
 
 def _hashable(value: object) -> object:
     return json.dumps(value, sort_keys=True) if isinstance(value, dict | list) else value
-
-
-def _check_prompts(plan: Plan, engines: Mapping[str, Engine]) -> None:
-    """Raise if the chat template of a model can't print the messages of a stage."""
-    readers = {name: engine.reader for name, engine in engines.items()}
-    for stage in plan.stages:
-        reader = readers[stage.model]
-        why = None if reader is None else reader.refusal(stage.roles, stage.template_args)
-        if why is not None:
-            message = f"the model {stage.model!r} can't have the prompts of {stage.name}: {why}"
-            system = "write the text of `system` into `user`, or " if stage.system else ""
-            hint = f"{system}name another model, or one with another chat template"
-            span = _place(plan, stage.model) or stage.span
-            raise error_of("engine", message, hint, span=span, kind="model", subject=stage.model)
 
 
 @contextmanager
@@ -148,7 +183,7 @@ def located(plan: Plan, name: str, model: Engine | Model) -> Iterator[None]:
         yield
     except EngineError as error:
         at = model.span if isinstance(model, Model) else None
-        at = at or _place(plan, name)
+        at = at or written(plan, name)
         raise EngineError(
             evolve(one, span=one.span or _about(one, model) or at) for one in error.diagnostics
         ) from error
@@ -165,16 +200,6 @@ def _about(found: Diagnostic, model: Engine | Model) -> Span | None:
     return settings.get("base_url")  # server errors are about its address
 
 
-def _place(plan: Plan, name: str) -> Span | None:
-    """Return the span of a model's first use; None if it is in a setting or without source text."""
-    for stage in plan.stages:
-        if stage.model == name and stage.span:
-            place = dict(stage.span.parts).get("model")
-            if place is not None:
-                return place
-    return None
-
-
 def _check_name(name: str, models: Iterable[str]) -> None:
     """Raise if an unknown name is similar to a known one, and is no path or repository."""
     known = [*models, tiny.NAME]
@@ -182,8 +207,9 @@ def _check_name(name: str, models: Iterable[str]) -> None:
         raise EngineError([unknown("model", name, known, code="engine")])
 
 
-def _opened(model: Model, settings: RowSettings) -> Engine:
-    arguments = {one.name: _value(one.value) for one in model.settings}
+def _opened(model: Model, settings: RowSettings, adapters: Iterable[str] = ()) -> Engine:
+    """Return the engine of a model with room for adapters; another one if it is loaded without."""
+    arguments = {one.name: _value(one.value) for one in of_base(model)}
     if model.engine == "openai":
         arguments = reached(model, arguments, settings)
 
@@ -191,7 +217,10 @@ def _opened(model: Model, settings: RowSettings) -> Engine:
         with loading():
             return _open(model, arguments, settings.say)
 
-    return _OPEN.open(_key(model, arguments), made)
+    adapters = tuple(adapters)
+    keys = (_key(model, arguments, one, adapts=bool(adapters)) for one in itertools.count())
+    opened = (_OPEN.open(key, made) for key in keys)
+    return next(one for one in opened if not is_adapting(one) or one.has_room_for(adapters))
 
 
 def _open(model: Model, arguments: dict[str, Any], progress: Progress | None) -> Engine:

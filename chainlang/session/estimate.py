@@ -94,7 +94,8 @@ class CostEstimator:
     _seen: Seen = field(factory=Seen)
     _asked: Seen = field(factory=Seen)
     """Deduplicated prompts."""
-    _prefixes: dict[int, Prefixes] = field(factory=dict)
+    _prefixes: dict[object, Prefixes] = field(factory=dict)
+    """Prompts by reader and adapter: those of one adapter share no prefix with others."""
     _read: int = 0
     _misfit: str = ""
     first: Record | None = None
@@ -149,14 +150,17 @@ class CostEstimator:
         cost, reader = found.models.get(name, Cost()), self.readers.get(name)
         now = Predicted(cost, written)
         if reader is not None and not isinstance(reader, str):
-            now = self._read_by(reader, now, (one for one in found.asked if one.model == name))
+            asked = (one for one in found.asked if one.model == name)
+            now = self._read_by(reader, self.found.plan.adapters.get(name, ""), now, asked)
         elif reader is not None:
             now = evolve(now, read=False)
         self._models[name] = self._models.get(name, Predicted()) + now
 
-    def _read_by(self, reader: Reader, now: Predicted, asked: Iterable[Asked]) -> Predicted:
+    def _read_by(
+        self, reader: Reader, adapter: str, now: Predicted, asked: Iterable[Asked]
+    ) -> Predicted:
         """Return the predicted costs of a model, with those of its prompts."""
-        prefixes = self._prefixes.setdefault(id(reader), Prefixes(reader.block))
+        prefixes = self._prefixes.setdefault((id(reader), adapter), Prefixes(reader.block))
         for one in asked:
             least, most = one.samples.least, one.samples.most
             if one.prompt is None:
@@ -167,7 +171,7 @@ class CostEstimator:
                 now += Predicted(shared=spared, bound=computed, replied=True)
                 continue
             if one.shared and least:
-                least = int(self._asked.add(hash((id(reader), *one.prompt))))
+                least = int(self._asked.add(hash((id(reader), adapter, *one.prompt))))
             computed = prefixes.add(one.prompt, least)
             further = Range(0, None if most is None else most - least)
             spared = further * Range.of(prefixes.most(one.prompt))

@@ -84,10 +84,10 @@ class Explanation:
 
     def __str__(self) -> str:
         costs = table(self.estimate, self.actual)
-        plan, contexts = self._plan(), self._contexts()
+        models = (self._adapters(), self._contexts(), self._memory())
         parts = (
-            *(self._settings(), self._passes(), plan, self.prompt_lines(), contexts),
-            *(self._memory(), costs, self._advice()),
+            *(self._settings(), self._passes(), self._plan(), self.prompt_lines(), *models),
+            *(costs, self._advice()),
         )
         pages = ("\n".join(one) for one in parts)
         return "\n\n".join([self.chain.strip(), *filter(None, pages)])
@@ -127,6 +127,16 @@ class Explanation:
         if self.advice:
             yield "ADVICE"
             yield from (f"  {line}" for line in self.advice)
+
+    def _adapters(self) -> Iterator[str]:
+        """Yield the adapter of each model that has one, and the model whose engine it shares."""
+        found, same = self.compiled.plan.adapters, self.memory.same
+        if found:
+            yield "ADAPTERS, of models with one base in one engine"
+        width = max(map(len, found), default=0)
+        for name, adapter in found.items():
+            first = same.get(name, name)
+            yield f"  {name:{width}}  {adapter}{'' if first == name else f', with {first}'}"
 
     def _contexts(self) -> Iterator[str]:
         """Yield the context of each model, which bounds a prompt and its reply."""

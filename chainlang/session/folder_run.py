@@ -17,7 +17,7 @@ from chainlang.analysis.program import Program
 from chainlang.data import Extent
 from chainlang.display.progress import Meter
 from chainlang.display.summary import summary_html
-from chainlang.engines.protocol import Engine
+from chainlang.engines.protocol import Engine, fingerprint_of
 from chainlang.errors import StopError, error_of
 from chainlang.interrupts import interrupts_deferred, interrupts_recorded
 from chainlang.ir.bounds import without_bounds
@@ -230,9 +230,11 @@ class FolderRun:
             named = wanted(compiled.plan, program.items, settings)
             estimator = CostEstimator.of(compiled, named, settings)
             rows.watch(estimator.watch)
+        adapters = prepared.plan.adapters
+        models = {name: _promised(one, adapters.get(name, "")) for name, one in engines.items()}
         with RunFolder.create(
             out,
-            evolve(about, models={name: _promised(one) for name, one in engines.items()}),
+            evolve(about, models=models),
             format=settings.format,
             escape_formulas=settings.escape_formulas,
             overwrite=settings.overwrite,
@@ -362,9 +364,10 @@ def _has_secrets(program: Program, settings: RunSettings) -> bool:
     return any(one is not None for one in given) or any(one.name == "api_key" for one in declared)
 
 
-def _promised(engine: Engine) -> dict[str, Any]:
-    """Return the description of an engine for the run folder."""
-    return {"fingerprint": engine.fingerprint, "capabilities": asdict(engine.capabilities)}
+def _promised(engine: Engine, adapter: str) -> dict[str, Any]:
+    """Return the description of the engine of a model for the run folder."""
+    found = fingerprint_of(engine, adapter)
+    return {"fingerprint": found, "capabilities": asdict(engine.capabilities)}
 
 
 def _read(start: Record | RowFailure | None) -> tuple[Origin, Mapping[str, Any]]:

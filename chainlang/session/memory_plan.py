@@ -17,7 +17,13 @@ from chainlang.ir.declarations import Item, Model
 from chainlang.plan.model_schedule import Residency, residency
 from chainlang.plan.steps import Plan
 from chainlang.runtime.model_swap import Swapper
-from chainlang.session.engine_pool import engines_of, located, wanted
+from chainlang.session.engine_pool import (
+    adapters_beside,
+    engines_of,
+    located,
+    of_base,
+    wanted,
+)
 from chainlang.settings import RowSettings
 
 
@@ -46,7 +52,7 @@ def memory_of(plan: Plan, named: Mapping[str, Engine | Model], settings: RowSett
     needs: dict[str, Size | None] = {}
     for name, one in named.items():
         same[name] = first.setdefault(_identity(one), name)
-        size = _size(one)
+        size = _size(one, named)
         if same[name] == name and (size is None or size.total):
             needs[name] = size
     sizes = {name: size.total for name, size in needs.items() if size is not None}
@@ -91,16 +97,18 @@ def swapper_of(plan: Plan, declared: Iterable[Item], settings: RowSettings) -> S
 def _identity(one: Engine | Model) -> Hashable:
     """Return a key that is equal for two names of one model."""
     if isinstance(one, Model):
-        return (one.engine, one.source, *sorted((it.name, repr(it.value)) for it in one.settings))
+        return (one.engine, one.source, *((it.name, repr(it.value)) for it in of_base(one)))
     return id(one)
 
 
-def _size(one: Engine | Model) -> Size | None:
+def _size(one: Engine | Model, named: Mapping[str, Engine | Model]) -> Size | None:
+    """Return the size of a model with the adapters that share its engine."""
     if not isinstance(one, Model):
         return one.size if is_loadable(one) else Size(0)
     if one.engine != "vllm":
         return Size(0)
-    return memory_size.size(os.fspath(_source(one)), {it.name: it.value for it in one.settings})
+    settings = {it.name: it.value for it in of_base(one)}
+    return memory_size.size(os.fspath(_source(one)), settings, adapters_beside(one, named))
 
 
 def contexts_of(named: Mapping[str, Engine | Model]) -> dict[str, int | None]:
@@ -124,7 +132,7 @@ def _source(one: Model) -> str | os.PathLike[str]:
 
 
 def _takes_no_memory(one: Engine | Model) -> bool:
-    size = None if isinstance(one, Model) else _size(one)
+    size = None if isinstance(one, Model) else _size(one, {})
     return size is not None and size.total == 0
 
 

@@ -111,7 +111,8 @@ KINDS = {
         _other_server,
         NEVER,
         frozenset(
-            {"batch_invariant", "closes", "continues", "decides", "plain_values", "prefixes"}
+            {"adapters", "batch_invariant", "closes", "continues", "decides", "plain_values"}
+            | {"prefixes"}
             | {"schemas", "token_ids"}
         ),
         frozenset({"choices"}),

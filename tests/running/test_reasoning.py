@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from chainlang import chain, load
 from chainlang.engines.fake.engine import FakeEngine, Reply
+from chainlang.errors import MeaningError
+from chainlang.protocol.messages import Request
 from chainlang.semantics.record import TraceEntry
 from chainlang.session.result import Result
 
@@ -65,3 +69,39 @@ def test_a_run_folder_has_it_and_so_has_a_run_that_goes_on(tmp_path: Path) -> No
         lines = (tmp_path / "answers" / "000.jsonl").read_text().splitlines()
         assert [json.loads(line)["reasoning"] for line in lines] == ["7 + 5 is 12"]
     assert summary.recorded == 3
+
+
+ASKED = """
+op judge : fold -> { reasoning: str } {
+  user = "Judge.{% for it in candidates %} {{ it.reasoning }}: {{ it.answer }}.{% endfor %}"
+}
+op check : map { user = "{{ candidate.reasoning }} | {{ candidate }} | {{ fr.reasoning }} Check." }
+main = (fr = 2:E) >> (judge | check)
+"""
+
+
+def test_a_template_that_asks_for_it_has_it() -> None:
+    """A field of that name is the field, and the whole of a candidate is without."""
+    seen: list[str] = []
+
+    def answers(request: Request, index: int) -> Reply:
+        prompt = request.messages[-1].text
+        seen.append(prompt)
+        said = "yes" if request.schema is None else '{"reasoning": "a field"}'
+        return Reply(said, f"thought {index}")
+
+    load(text=ASKED)("q", engine=FakeEngine(answers=answers))
+    assert {one for one in seen if "Judge" in one} == {"Judge. thought 0: yes. thought 1: yes."}
+    assert sorted(one for one in seen if "Check" in one) == [
+        f'thought {number} | {{"answer": "yes"}} | thought 0 Check.' for number in range(2)
+    ]
+    field = ASKED.replace("(judge | check)", "judge >> check")
+    seen.clear()
+    load(text=field)("q", engine=FakeEngine(answers=answers))
+    assert [one.split(" | ")[0] for one in seen if "Check" in one] == ["a field"]
+
+
+def test_only_candidates_have_it() -> None:
+    text = 'op ask : generate { user = "{{ query.reasoning }}" }\nmain = E >> ask'
+    with pytest.raises(MeaningError, match="unknown field 'reasoning' of 'query'"):
+        load(text=f"input {{ query: str }}\n{text}")

@@ -41,6 +41,7 @@ def test_it_promises_everything(random_engine: VllmEngine) -> None:
         streams=True,
         closes=True,
         prefixes=True,
+        adapters=True,
         decides=True,
     )
 

@@ -99,6 +99,14 @@ def test_a_sample_has_an_id_of_its_own(tiny_engine: Engine) -> None:
     assert wanted <= known
 
 
+def test_the_rank_of_an_adapter_is_read_from_its_configuration() -> None:
+    config = {"r": 4, "lora_alpha": 8, "target_modules": ["q_proj"]}
+    assert private_api.adapter_rank(config) == 4
+    assert private_api.adapter_rank({**config, "rank_pattern": {"q_proj": 16}}) == 16
+    with pytest.raises(ValueError, match="LoRA bias"):
+        private_api.adapter_rank({**config, "lora_bias": True})
+
+
 @pytest.mark.parametrize(
     ("use", "lacks"),
     [

@@ -12,7 +12,7 @@ from chainlang import load
 from chainlang.engines.protocol import Engine
 from chainlang.engines.vllm.engine import VllmEngine
 from chainlang.protocol.messages import Completion, Failure, Message, Sample
-from tests.conformance.asking import ask, replies, samples
+from tests.conformance.asking import ask, completion, replies, samples
 
 
 @pytest.fixture
@@ -120,8 +120,11 @@ def test_labels_have_the_probability_of_their_whole_reply(engine: VllmEngine, co
     odds = [math.exp(scored(engine, label)) for label in LABELS]
     wanted = [one / sum(odds) for one in odds]
     assert first.samples[0].labels == pytest.approx(wanted, rel=1e-3)
-    plain = samples(engine, ask("Which?", schema=SCHEMA, count=count, temperature=1.0))
-    assert [one.text for one in plain] == [one.text for one in first.samples]
+    plain = completion(engine, ask("Which?", schema=SCHEMA, count=count, temperature=1.0))
+    assert [one.text for one in plain.samples] == [one.text for one in first.samples]
+    words = engine.reader.prompts
+    read = [len(words.token_ids(asked.messages)) + len(words.text_ids(it)) + 1 for it in LABELS]
+    assert first.usage.prompt_tokens == plain.usage.prompt_tokens + sum(read)
 
 
 def test_labels_of_an_aborted_request_are_dropped(engine: VllmEngine) -> None:

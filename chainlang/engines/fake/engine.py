@@ -72,6 +72,7 @@ _CAPABILITIES = Capabilities(
     closes=True,
     prefixes=True,
     images=True,
+    adapters=True,
     decides=True,
 )
 
@@ -164,6 +165,17 @@ class FakeEngine:
                 answers = getattr(function, "__qualname__", type(function).__qualname__)
         kind = {"engine": "fake", "version": version_of("chainlang"), "answers": answers}
         return {**kind, "context": self.context}
+
+    def has_room_for(self, adapters: Iterable[str]) -> bool:  # noqa: ARG002  # of the protocol
+        """Return True."""
+        return True
+
+    def adopt(self, adapter: str, most: int | None = None) -> None:
+        """Take any adapter: its replies are those of another model."""
+
+    def fingerprint_with(self, adapter: str) -> Fingerprint:
+        """Return the fingerprint with the name of an adapter."""
+        return {**self.fingerprint, "adapter": adapter}
 
     def load(self, progress: Callable[[str], None] | None = None) -> None:
         """Count a load unless it is loaded, and call `progress` with a message about it."""
@@ -268,6 +280,9 @@ class FakeEngine:
             return Failure(request.id, "constraint", str(error))
         schema, unkept = enforced or (None, ())
         request = attrs.evolve(request, choices=()) if unkept else request
+        if request.adapter:
+            model = f"{request.model} with {request.adapter}"
+            request = attrs.evolve(request, model=model)
         drawn = request.drawn
         room = self.context - prompt
         samples = [self._sample(request, schema, index, room) for index in range(drawn)]

@@ -34,7 +34,7 @@ from chainlang.protocol.messages import (
     TextKind,
     Usage,
 )
-from chainlang.protocol.reasoning_tags import REASONING_TAGS
+from chainlang.protocol.reasoning_tags import REASONING_TAGS, parser_hint
 from chainlang.protocol.secret import Secret
 from chainlang.protocol.template_args import canonical, fault
 
@@ -101,7 +101,7 @@ class OpenAIEngine:
         if template_args is not None and (what := fault(template_args)) is not None:
             refuse(f"template_args can't be passed: {what}", setting="template_args")
         if reasoning is not None and reasoning not in REASONING_TAGS:
-            near = suggest(reasoning, REASONING_TAGS)
+            near = parser_hint(reasoning) or suggest(reasoning, REASONING_TAGS)
             refuse(f"unknown reasoning parser {reasoning!r}", near, setting="reasoning")
         self._tags = None if reasoning is None else REASONING_TAGS[reasoning]
         self._prompting = {

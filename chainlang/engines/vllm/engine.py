@@ -16,6 +16,8 @@ from typing import Any, Literal
 
 from chainlang.engines.protocol import Metrics, Size, refuse
 from chainlang.engines.vllm import private_api
+from chainlang.engines.vllm.adapters import Adapters
+from chainlang.engines.vllm.capabilities import capabilities
 from chainlang.engines.vllm.engine_arguments import in_fingerprint
 from chainlang.engines.vllm.fingerprint import fingerprint
 from chainlang.engines.vllm.in_flight import RequestInFlight
@@ -71,6 +73,8 @@ class VllmEngine:
     `template_args`: arguments of the chat template, such as ``{"enable_thinking": False}``.
     `reasoning`: name of vLLM's parser of the model's reasoning, such as "qwen3", for models that
     think before they reply.
+    `lora`: a LoRA adapter of the model, as the folder of one or its name on the hub.
+    `max_lora_rank`: the rank that an adapter may have; default: any.
     Any other argument of vLLM's ``EngineArgs`` can be given, too.
     `seed`: seed of requests without one; the requests of a chain always have one.
     `progress`: callback for messages about loading, which takes seconds to minutes.
@@ -95,6 +99,8 @@ class VllmEngine:
         chat_template: str | Path | None = None,
         template_args: Mapping[str, Any] | None = None,
         reasoning: str | None = None,
+        lora: str | Path | None = None,
+        max_lora_rank: int | None = None,
         seed: int = 0,
         progress: Callable[[str], None] | None = None,
         loaded: bool = True,
@@ -103,7 +109,7 @@ class VllmEngine:
         self.model = resolve_model(model)
         self.steps = 0
         """Runs of the model, each for one batch."""
-        settings = {
+        self._settings = settings = {
             "max_model_len": max_model_len,
             "max_num_seqs": max_num_seqs,
             "dtype": dtype,
@@ -115,7 +121,6 @@ class VllmEngine:
             "seed": seed,
             **arguments,
         }
-        self._settings = settings
         if template_args is not None and (what := fault(template_args)) is not None:
             refuse(f"template_args can't be passed: {what}", setting="template_args")
         self._prompting = {"reasoning": reasoning, "template_args": template_args or None}
@@ -135,6 +140,7 @@ class VllmEngine:
         self._failed: list[Completion | Failure] = []
         self._in_flight: dict[str, RequestInFlight] = {}
         self._scoring = Scoring()
+        self.adapters = Adapters.of(self.model, revision, lora, max_lora_rank)
         self._tickets: dict[str, str] = {}  # an id may be used again after an abort; a ticket never
         self._issued = 0
         self._submitted = 0
@@ -148,26 +154,7 @@ class VllmEngine:
     @property
     def capabilities(self) -> Capabilities:
         """All but deadlines; batch invariant on a GPU only with ``VLLM_BATCH_INVARIANT=1``."""
-        return Capabilities(
-            name="vllm",
-            schemas=True,
-            seeds=True,
-            batch_invariant=self._model.batch_invariant,
-            plain_values=True,
-            token_ids=True,
-            priorities=True,
-            logprobs=True,
-            options=(
-                *("top_k", "min_p", "min_tokens", "repetition_penalty", "logit_bias", "bad_words"),
-                *("stop_token_ids", "ignore_eos", "include_stop", "top_logprobs", "template_args"),
-                *(() if self._model.prompts.end_id is None else ("choices",)),
-            ),
-            streams=True,
-            prefixes=True,
-            continues=self._model.prompts.tags is not None,
-            closes=True,
-            decides=True,
-        )
+        return capabilities(self._model, adapts=bool(self.adapters.known))
 
     @property
     def serial(self) -> bool:
@@ -188,12 +175,25 @@ class VllmEngine:
         """
         own = in_fingerprint({**self._settings, **self._prompting})
         dated = self._model.prompts.reads_date
-        return {**fingerprint(self._model.config, self._model.template, dated=dated), **own}
+        found = fingerprint(self._model.config, self._model.template, dated=dated)
+        return {**found, **own, **self.adapters.fingerprint("")}
 
-    @cached_property
+    def fingerprint_with(self, adapter: str) -> Fingerprint:
+        """Return the fingerprint of the model with an adapter that it has adopted."""
+        return {**self.fingerprint, **self.adapters.fingerprint(adapter)}
+
+    @property
     def size(self) -> Size | None:
         """Memory that it holds while loaded; None if its weights are not downloaded yet."""
-        return size(self.model, self._settings)
+        return size(self.model, self._settings, self.adapters.folders)
+
+    def has_room_for(self, adapters: Iterable[str]) -> bool:
+        """Return whether it is loaded with these adapters, or not loaded yet."""
+        return not self.loaded or self.adapters.has(adapters)
+
+    def adopt(self, adapter: str, most: int | None = None) -> None:
+        """Make room for a LoRA adapter, whose rank may be `most`, before the model is loaded."""
+        self.adapters.adopt(adapter, most, loaded=self.loaded)
 
     @property
     def loaded(self) -> bool:
@@ -210,7 +210,7 @@ class VllmEngine:
         if self._loaded is not None:
             return
         with not_halfway(f"loading {self.model}"):
-            loaded = load(self._model, progress)
+            loaded = load(self._model, progress, self.adapters.all)
             self._spare_tokens = spare_tokens(loaded.config)
             private_api.on_each_batch(loaded.engine, self._scheduled.add)
             self._shut_down = weakref.finalize(self, shut_down, loaded.engine, os.getpid())
@@ -272,9 +272,8 @@ class VllmEngine:
 
     def _is_full(self) -> bool:
         """Return whether samples wait for a free slot in the batch."""
-        if self._loaded is None or not self._in_flight:
-            return False
-        return bool(self._loaded.engine.get_num_unfinished_requests() > self._batch)
+        loaded = self._loaded if self._in_flight else None
+        return loaded is not None and loaded.engine.get_num_unfinished_requests() > self._batch
 
     def abort(self, ids: Iterable[str]) -> None:
         """Drop requests and free their slots in the batch."""
@@ -303,11 +302,10 @@ class VllmEngine:
             constraint = laid.constraint
             sampling = sampling_params(request, laid, self.reader.token_id)
             with interrupts_deferred(), without_warnings() if constraint else nullcontext():
+                prompt = {"type": "token", "prompt_token_ids": laid.prompt}
+                adapter = self.adapters.request(request)
                 inner = loaded.engine.add_request(
-                    ticket,
-                    {"type": "token", "prompt_token_ids": laid.prompt},
-                    sampling,
-                    priority=request.priority,
+                    ticket, prompt, sampling, priority=request.priority, lora_request=adapter
                 )
                 if laid.weights is not None:
                     self._scoring.begin(loaded.engine, ticket, laid.weights, request.priority)

@@ -30,6 +30,7 @@ _NEUTRAL = frozenset(
     {"cpu_offload_gb", "download_dir", "enable_prefix_caching", "enable_sleep_mode", "seed"}
     | {"gpu_memory_utilization", "kv_cache_memory_bytes", "max_num_batched_tokens", "max_num_seqs"}
     | {"num_gpu_blocks_override", "max_logprobs", "trust_remote_code", "disable_log_stats"}
+    | {"enable_lora", "max_loras", "max_lora_rank", "max_cpu_loras"}
 )
 """Arguments on which no token depends, but for the order of sums in a batch."""
 _ELSEWHERE = frozenset(

@@ -284,12 +284,15 @@ class RequestInFlight:
         """Return the completion, once all samples are finished."""
         request, drawn = self.request, self.request.drawn
         samples = tuple(self.samples[index] for index in range(drawn))
-        if self.layout.weights is not None:
-            labels = self.layout.weights.shares()
+        prompts, weights = drawn * len(self.layout.prompt), self.layout.weights
+        if weights is not None:
+            labels = weights.shares()
             samples = tuple(evolve(sample, labels=labels) for sample in samples)
+            prompts += weights.tokens
+            self.cached += weights.cached
         output = sum(sample.tokens for sample in samples)
         output -= request.begin.sample.tokens if request.begin is not None else 0
-        usage = Usage(drawn, drawn * len(self.layout.prompt), self.cached, output)
+        usage = Usage(drawn, prompts, self.cached, output)
         return Completion(request.id, samples * (request.count // drawn), usage)
 
 

@@ -27,6 +27,8 @@ class LabelWeights:
     """Ids of the requests that score them."""
     scores: dict[str, float] = field(factory=dict)
     """Log-probability of each label that is scored, by ticket."""
+    cached: int = 0
+    """Tokens of these prompts that were found in the prefix cache."""
 
     @classmethod
     def of(
@@ -41,9 +43,15 @@ class LabelWeights:
 
     def take(self, ticket: str, output: Any) -> None:
         """Add the score of a label."""
+        self.cached += output.num_cached_tokens or 0
         length = self.lengths[self.tickets.index(ticket)]
         pairs = list(zip(output.prompt_token_ids, output.prompt_logprobs, strict=True))[-length:]
         self.scores[ticket] = math.fsum(float(known[token].logprob) for token, known in pairs)
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of all these prompts."""
+        return sum(map(len, self.prompts))
 
     @property
     def longest(self) -> int:

@@ -6,7 +6,7 @@ import gc
 import os
 import platform
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -15,6 +15,7 @@ from attrs import define, frozen
 
 from chainlang.engines.protocol import refuse, refuse_fork
 from chainlang.engines.vllm import private_api
+from chainlang.engines.vllm.adapters import Adapter, arguments
 from chainlang.engines.vllm.engine_arguments import engine_arguments
 from chainlang.engines.vllm.interruption import not_halfway
 from chainlang.engines.vllm.load_errors import explained, short
@@ -138,11 +139,20 @@ def prepare(
             return _prepared(model, settings, device, prompting)
 
 
-def load(model: Prepared, progress: Progress = None) -> Loaded:
-    """Load a model into vLLM. Raises `EngineError` with the reason if that fails."""
+def load(model: Prepared, progress: Progress = None, adapters: Iterable[Adapter] = ()) -> Loaded:
+    """Load a model into vLLM with its adapters. Raises `EngineError` with the reason if not."""
     _report(progress, f"loading {model.name} on {_device_name(model.device, model.arguments)}")
+    adapters = tuple(adapters)
     with _explained(model.name):
-        loaded = _load(model)
+        loaded = _load(model, arguments(adapters, model.arguments, model.device))
+    for one in adapters:
+        _report(progress, f"loading its adapter {one.name}")
+        try:
+            loaded.engine.add_lora(one.request)
+        except Exception as error:  # noqa: BLE001  # each of vLLM's parts raises other types
+            shut_down(loaded.engine, os.getpid())
+            what = f"the adapter {one.name!r} can't be loaded: {short(str(error))}"
+            refuse(what, "name the model that it was trained on", setting="lora")
     _report(progress, f"{model.name} is ready")
     return loaded
 
@@ -227,12 +237,12 @@ def _configured(model: str, arguments: Mapping[str, Any], device: str) -> Any:
     return config
 
 
-def _load(model: Prepared) -> Loaded:
+def _load(model: Prepared, more: Mapping[str, Any]) -> Loaded:
     from vllm.v1.engine.llm_engine import LLMEngine
     from vllm.v1.executor import Executor
 
     # A new configuration for each load, because vLLM changes it.
-    config = _configured(model.name, model.arguments, model.device)
+    config = _configured(model.name, {**model.arguments, **more}, model.device)
     engine = LLMEngine(config, Executor.get_class(config), log_stats=False)
     private_api.keep_other_engines(engine)
     private_api.compile_grammars_in_steps(engine)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
@@ -67,11 +67,14 @@ def _limits() -> Iterator[int]:
             yield int(path.read_text(encoding="ascii"))
 
 
-def size(model: str, settings: Mapping[str, Any]) -> Size | None:
+def size(
+    model: str, settings: Mapping[str, Any], adapters: Iterable[str | Path] = ()
+) -> Size | None:
     """Return the memory of a loaded model; None if its files are not downloaded yet.
 
-    `settings` are the arguments of `VllmEngine`. On a GPU the total is the engine's share of the
-    device; the cache gets what the weights leave of it.
+    `settings` are the arguments of `VllmEngine`, `adapters` the folders of the LoRA adapters that
+    it is loaded with. On a GPU the total is the engine's share of the device; the cache gets what
+    the weights leave of it.
     """
     folder = folder_of(model, settings.get("revision"))
     wanted = settings.get("dtype") or (CPU_DTYPE if on_cpu() else "auto")
@@ -89,7 +92,8 @@ def size(model: str, settings: Mapping[str, Any]) -> Size | None:
     context = settings.get("max_model_len") or config.get("max_position_embeddings") or 0
     prompt = context * _per_token(config) * _ITEMS.get(dtype, 4)
     legacy = os.environ.get("VLLM_CPU_KVCACHE_SPACE")
-    return Size(weights, int(legacy) << 30 if legacy else cpu_cache(prompt), _CPU_OTHER)
+    other = _CPU_OTHER + sum(stored(one, _ITEMS.get(dtype)) for one in map(Path, adapters))
+    return Size(weights, int(legacy) << 30 if legacy else cpu_cache(prompt), other)
 
 
 def context(model: str, settings: Mapping[str, Any]) -> int | None:

@@ -14,6 +14,7 @@ from attrs import frozen
 
 from chainlang.engines.protocol import refuse
 
+_HIGHEST_RANK = 512
 SUPPORTED = ">=0.32,<0.33"
 """The versions of vLLM that have all of this, as pip writes them."""
 
@@ -82,6 +83,20 @@ def count_ranks_uncompiled() -> None:
     name = "batched_count_greater_than"
     compiled = _part(sampler, name)
     setattr(sampler, name, getattr(compiled, "_torchdynamo_orig_callable", compiled))
+
+
+def adapter_rank(config: dict[str, Any]) -> int:
+    """Return the rank of a LoRA adapter from its configuration.
+
+    Raises `ValueError` or `TypeError` with the reason if vLLM can't use it.
+    """
+    from vllm.config import lora
+    from vllm.lora import peft_helper
+
+    helper = _part(peft_helper, "PEFTHelper.from_dict")(config)
+    most = max([_part(helper, "r"), *_part(helper, "rank_pattern").values()])
+    helper.validate_legal(_part(lora, "LoRAConfig")(max_lora_rank=_HIGHEST_RANK))
+    return int(most)
 
 
 def shut_down(engine: Any) -> None:

@@ -50,8 +50,10 @@ class VllmReader:
 
         Raises `ValueError` if the messages can't be tokenized.
         """
+        messages = tuple(messages)
         ids = self.prompts.token_ids(messages, template_args=template_args)
-        if schema is None or self.prompts.state(ids) != "ended":
+        state = self.prompts.state(messages, template_args=template_args)
+        if schema is None or state != "ended":
             return ids
         return [*ids, *self.constraint(schema, lenient=True).prefill_ids]
 

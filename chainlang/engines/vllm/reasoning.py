@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 
 from chainlang.diagnostics.suggest import suggest
 from chainlang.engines.protocol import refuse
-from chainlang.protocol.reasoning_tags import REASONING_TAGS, State
+from chainlang.protocol.reasoning_tags import REASONING_TAGS, State, parser_hint
 
 
 @frozen
@@ -19,12 +19,14 @@ class Tags:
     texts: tuple[str, str]
     start_id: int
     end_id: int
+    endings: set[tuple[int, ...]] = field(factory=set, eq=False, repr=False)
+    """Tokens of the chat template after the last message, of all prompts so far: a few."""
 
     @classmethod
     def of(cls, parser: str, vocabulary: Mapping[str, int]) -> Tags:
         """Return the tags of a parser. Raises `EngineError` if the model lacks one of them."""
         if parser not in REASONING_TAGS:
-            hint = suggest(parser, REASONING_TAGS)
+            hint = parser_hint(parser) or suggest(parser, REASONING_TAGS)
             refuse(f"unknown reasoning parser {parser!r}", hint, setting="reasoning")
         start, end = REASONING_TAGS[parser]
         for tag in (start, end):
@@ -34,8 +36,14 @@ class Tags:
                 refuse(what, hint, setting="reasoning")
         return cls((start, end), vocabulary[start], vocabulary[end])
 
+    def is_ended(self, prompt: Sequence[int]) -> bool:
+        """Return whether reasoning has ended at the end of a prompt, whatever earlier turns say."""
+        fitting = [one for one in self.endings if one and one == (*prompt[-len(one) :],)]
+        longest = max(fitting, key=len, default=prompt)
+        return self.state(longest) == "ended"
+
     def state(self, prompt: Sequence[int]) -> State:
-        """Return the state at the end of a prompt: what its last tag says."""
+        """Return the state at the end of some tokens: what the last tag among them says."""
         for token in reversed(prompt):
             if token == self.end_id:
                 return "ended"
@@ -56,7 +64,7 @@ def gate(tags: Tags) -> type:
             """Take the tokenizer and the arguments of the template, which are not needed."""
 
         def is_reasoning_end(self, input_ids: Sequence[int]) -> bool:
-            return tags.state(input_ids) == "ended"
+            return tags.is_ended(input_ids)
 
         def is_reasoning_end_streaming(
             self,

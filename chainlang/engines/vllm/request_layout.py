@@ -76,7 +76,9 @@ def layout(request: Request, prompts: Prompts, context: int) -> Layout | Failure
     given = thought(request, prompts)
     prompt += given
     is_field = request.begin is not None and bool(request.begin.sample.closed_fields)
-    state: State = "ended" if is_field else prompts.state(prompt)
+    state: State = prompts.state(request.messages, request.date, request.template_args)
+    if given or is_field:  # after the end of reasoning
+        state = "ended"
     if request.labels and state != "ended":
         what = (
             "the probability of a label is known only where a reply does not begin with reasoning"

@@ -62,6 +62,7 @@ class Prompts:
             self._marks |= {self.tags.start_id, self.tags.end_id}
         self._widest = _widest(described)
         self._around = lru_cache(_CACHED)(self._pieces)
+        self._added = lru_cache(_CACHED)(self._end)
         self._repeated = lru_cache(_CACHED)(self._segment_ids)
         self.beginning = lru_cache(_CACHED)(self._beginning)
         self.refusal = lru_cache(_CACHED)(self._refusal)
@@ -101,9 +102,32 @@ class Prompts:
             raise PromptError(why)
         return slot.stripped(message.text)
 
-    def state(self, prompt: Sequence[int]) -> State:
-        """Return whether a reply to a prompt begins with reasoning; never without a parser."""
-        return "ended" if self.tags is None else self.tags.state(prompt)
+    def state(
+        self, messages: Iterable[Message], date: str | None = None, template_args: str = ""
+    ) -> State:
+        """Return whether the reply to a prompt begins with reasoning; never without a parser.
+
+        What counts is what the template adds after the last message: it may print the tags of
+        earlier turns, too.
+        """
+        if self.tags is None:
+            return "ended"
+        roles = tuple(message.role for message in messages)
+        return self.tags.state(self._added(roles, date if self.reads_date else None, template_args))
+
+    def _end(self, roles: tuple[Role, ...], date: str | None, args: str) -> tuple[int, ...]:
+        """Return the tokens of the template after the last message, and note them for the gate."""
+        ids: list[int] = []
+        for piece in self._around(roles, date, args):
+            if isinstance(piece, int):
+                ids.append(piece)
+            elif piece.slots:
+                ids.clear()
+            else:
+                ids += self._segment_ids(piece.own[0], is_first=piece.is_first)
+        if self.tags is not None:
+            self.tags.endings.add(tuple(ids))
+        return tuple(ids)
 
     def decoded(self, ids: Sequence[int]) -> str:
         """Return the text of tokens, special tokens included."""

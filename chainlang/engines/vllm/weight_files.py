@@ -90,6 +90,20 @@ def _loaded(path: Path, itemsize: int | None) -> int:
     return whole
 
 
+def shapes(folder: Path) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each tensor of a folder, by name; those of safetensors alone."""
+    found: dict[str, tuple[int, ...]] = {}
+    for path in sorted(path for path in folder.glob("*.safetensors") if path.is_file()):
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(_LENGTH), "little")
+            try:
+                header = json.loads(file.read(length)) if length <= _LONGEST_HEADER else {}
+                found |= {k: tuple(one["shape"]) for k, one in header.items() if k != _NOTES}
+            except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+                continue  # loading it reports the error
+    return found
+
+
 # ---------------------------------------------------------------- digests
 
 

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from attrs import define, evolve, field
 
-from chainlang.engines.protocol import Engine
+from chainlang.engines.protocol import Engine, fingerprint_of
 from chainlang.protocol.fingerprints import CONTEXT
 from chainlang.protocol.messages import (
     Completion,
@@ -24,7 +24,7 @@ from chainlang.protocol.messages import (
 )
 from chainlang.runtime.ports.port import Port, Reply, new_id
 from chainlang.runtime.ports.relay import Relay, Wait
-from chainlang.runtime.ports.sample_keys import KEY_FORMATS, KeyFormat, Keys
+from chainlang.runtime.ports.sample_keys import KEY_FORMATS, KeyFormat, Keys, MakeKeys
 from chainlang.store.sample_codec import Bounds, Drawn
 
 _NOTHING = Usage()
@@ -64,8 +64,8 @@ class RecordedPort:
     """
 
     __slots__ = (
-        "_context", "_foreign", "_formats", "_newest", "_relay", "engine", "inner", "memory",
-        "taken",
+        "_context", "_foreign", "_formats", "_makers", "_newest", "_relay", "engine", "inner",
+        "memory", "taken",
     )  # fmt: skip
 
     def __init__(
@@ -82,7 +82,9 @@ class RecordedPort:
         """Number of hits, in samples."""
         context = fingerprint.get(CONTEXT)
         self._context = context if isinstance(context, int) else None
-        self._formats = {number: form(fingerprint) for number, form in formats.items()}
+        self._formats = formats
+        self._makers: dict[str, dict[int, MakeKeys]] = {"": _makers(formats, fingerprint)}
+        """Functions that make keys, by adapter and format."""
         self._newest = next(iter(formats))
         self._foreign: set[bytes] = set()
         """Keys with entries of a later version."""
@@ -129,16 +131,24 @@ class RecordedPort:
 
     def _look_up(self, requests: Iterable[Request]) -> list[_Wait]:
         """Return each request with its hits, under any format."""
-        make = self._formats[self._newest]
-        waits = [_Wait(request=request, keys=make(request)) for request in requests]
-        self._find(self._newest, [(wait, wait.keys) for wait in waits])
-        for number, make in self._formats.items():
-            if number != self._newest:
+        newest = self._newest
+        waits = [_Wait(request=request, keys=self._keys(request, newest)) for request in requests]
+        self._find(newest, [(wait, wait.keys) for wait in waits])
+        for number in self._formats:
+            if number != newest:
                 missing = [wait for wait in waits if len(wait.found) < wait.request.count]
-                self._find(number, [(one, make(one.request)) for one in missing])
+                self._find(number, [(one, self._keys(one.request, number)) for one in missing])
         for wait in waits:
             wait.usage = _usage(wait)
         return waits
+
+    def _keys(self, request: Request, number: int) -> Keys:
+        """Return the keys of a request under a format, for the model with its adapter."""
+        made = self._makers.get(request.adapter)
+        if made is None:
+            fingerprint = fingerprint_of(self.engine, request.adapter)
+            made = self._makers[request.adapter] = _makers(self._formats, fingerprint)
+        return made[number](request)
 
     def _find(self, number: int, wanted: Sequence[tuple[_Wait, Keys]]) -> None:
         """Add the samples that are recorded under the keys of a format."""
@@ -203,6 +213,10 @@ class RecordedPort:
             return []
         self._relay.end(wait)
         return [_completion(wait)]
+
+
+def _makers(formats: Mapping[int, KeyFormat], fingerprint: Fingerprint) -> dict[int, MakeKeys]:
+    return {number: form(fingerprint) for number, form in formats.items()}
 
 
 def _runs(request: Request, found: Mapping[int, Drawn]) -> list[tuple[int, int]]:
