@@ -47,8 +47,8 @@ CHAINS = (
     "5:E >> M",
     "5:E >> J",
     "5:E >> M >> V",
-    "(E & 5:E >> M) >> S",
-    "(E & 5:E >> M) >> S >> V",  # as in the demo
+    "(E & (5:E >> M)) >> S",
+    "(E & (5:E >> M)) >> S >> V",  # as in the demo
 )
 BUDGETS = (1, 4, 7, 10, 13, 16)
 """Tokens of a thought; a sum takes up to 17."""
