@@ -84,8 +84,7 @@ class Scheduler:
     tokens: int = 0
     """Number of prompt and output tokens of all replies so far."""
     _asked: dict[str, tuple[_Task, int, Port, int]] = field(factory=dict)
-    """Requests in flight by id: the waiting task, its slot for the reply, the port, and the number
-    of samples."""
+    """Requests in flight by id: the waiting task, its slot for the reply, the port, its samples."""
     _busy: dict[Port, int] = field(factory=dict)
     """Number of requests in flight of each port."""
     _outbox: dict[Port, list[Request]] = field(factory=dict)

@@ -9,6 +9,7 @@ from chainlang import Chain, load
 from chainlang.analysis.program import examine
 from chainlang.notation.files import read_source
 from chainlang.notation.format import format_text
+from tests.display.geometry import faults
 from tests.project.examples import LONGEST, NOTEBOOKS, NUMBERED, answered_by, notebook_cells
 
 ROOT = Path(__file__).parents[2]
@@ -98,8 +99,30 @@ def test_an_example_with_scripted_answers_shows_what_it_says(check):
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
-def test_notebooks_hold_no_outputs(path):
-    """They are run by tests/vllm/test_notebooks.py."""
-    for cell in notebook_cells(path):
-        assert cell["outputs"] == []
-        assert cell["execution_count"] is None
+def test_notebooks_hold_their_outputs(path):
+    """tests/vllm/test_notebooks.py runs them; these are the outputs of one such run."""
+    cells = notebook_cells(path)
+    assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))
+    outputs = [output for cell in cells for output in cell["outputs"]]
+    assert outputs
+    assert not [one for one in outputs if one["output_type"] == "error"]
+    assert not [one for one in outputs if one.get("name") == "stderr"]
+    kinds = {kind for one in outputs for kind in one.get("data", {})}
+    assert {"image/svg+xml", "text/html"} <= kinds
+    assert "text/vnd.mermaid" not in kinds
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+def test_pictures_of_notebooks_need_no_network(path):
+    shown = [
+        "".join(value)
+        for cell in notebook_cells(path)
+        for output in cell["outputs"]
+        for value in output.get("data", {}).values()
+    ]
+    text = "\n".join(shown)
+    assert set(re.findall(r"https?://[^\s\"'<>]+", text)) <= {"http://www.w3.org/2000/svg"}
+    assert "<script" not in text
+    pictures = re.findall(r"<svg .*?</svg>", text, re.DOTALL)
+    assert pictures
+    assert [fault for picture in pictures for fault in faults(picture)] == []

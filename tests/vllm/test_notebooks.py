@@ -1,45 +1,85 @@
-"""The notebooks run from top to bottom, in a running event loop, as they do in Jupyter."""
+"""The notebooks run from top to bottom in IPython, in a running event loop, as in Jupyter."""
 
 from __future__ import annotations
 
-import ast
 import asyncio
-import inspect
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
 
 from tests.project.examples import NOTEBOOKS, notebook_cells
 
 
-async def run(path: Path) -> tuple[dict[str, Any], list[Any]]:
-    """Return the names that a notebook makes, and the value that each cell ends with."""
-    session: dict[str, Any] = {"__name__": "__main__"}
+@pytest.fixture
+def shell() -> Iterator[InteractiveShell]:
+    yield InteractiveShell.instance()
+    InteractiveShell.clear_instance()
+
+
+async def run(shell: InteractiveShell, path: Path) -> list[Any]:
+    """Return the value that each cell of a notebook ends with."""
     shown = []
     for cell in notebook_cells(path):
-        tree = ast.parse("".join(cell["source"]))
-        if isinstance(tree.body[-1], ast.Expr):
-            tree.body[-1] = ast.Assign([ast.Name("_", ast.Store())], tree.body[-1].value)
-        where = f"{path.name}:{cell['id']}"
-        flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
-        session["_"] = None
-        found = eval(compile(ast.fix_missing_locations(tree), where, "exec", flags), session)
-        if inspect.isawaitable(found):
-            await found
-        shown.append(session["_"])
-    return session, shown
+        found = await shell.run_cell_async(
+            "".join(cell["source"]), transformed_cell=shell.transform_cell("".join(cell["source"]))
+        )
+        found.raise_error()
+        shown.append(found.result)
+    return shown
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+def first_steps(names: dict[str, Any], shown: list[Any]) -> None:
+    assert True in shown  # the chain as text and as Python
+    assert [one.ok for one in names["results"]] == [True, True, False]
+    assert len(names["answers"]) == 5
+    assert names["stream"].result.answer
+    assert (names["summary"].rows, names["summary"].failed) == (3, 1)
+
+
+def scaling_curves(names: dict[str, Any], shown: list[Any]) -> None:
+    assert all(0 <= share <= 1 for share in names["accuracy"].values())
+    assert names["table"]["samples"][1] == 40
+    assert names["table"]["tokens"].is_monotonic_increasing
+    narrow, wide = names["curves"][1], names["curves"][9]
+    for one, nine in zip(narrow, wide, strict=True):
+        assert one.answer in nine.votes, "the sample of a narrow vote is the first of a wide one"
+
+
+def failures_and_resume(names: dict[str, Any], shown: list[Any]) -> None:
+    assert names["first"].rows < 25
+    assert names["summary"].rows == 25
+    assert names["summary"].recorded > 0
+    assert "none" in {one["id"] for one in names["errors"]}
+    assert len(names["results"].failed) == names["summary"].failed
+
+
+CHECKS: tuple[Callable[[dict[str, Any], list[Any]], None], ...] = (
+    first_steps,
+    scaling_curves,
+    failures_and_resume,
+)
+
+
+def test_every_notebook_is_checked() -> None:
+    assert [path.stem[3:] for path in NOTEBOOKS] == [check.__name__ for check in CHECKS]
+
+
+@pytest.mark.parametrize(
+    ("path", "check"),
+    list(zip(NOTEBOOKS, CHECKS, strict=True)),
+    ids=lambda one: one.name if isinstance(one, Path) else "",
+)
 def test_a_notebook_runs(
-    path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    path: Path,
+    check: Callable[[dict[str, Any], list[Any]], None],
+    shell: InteractiveShell,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(path.parent)
-    session, shown = asyncio.run(run(path))
+    shown = asyncio.run(run(shell, path))
     assert capsys.readouterr().err == ""
-    assert True in shown  # the chain as text and as Python
-    assert [one.ok for one in session["results"]] == [True, True, False]
-    assert len(session["answers"]) == 5
-    assert session["stream"].result.answer
-    assert (session["summary"].rows, session["summary"].failed) == (3, 1)
+    check(shell.user_ns, shown)
