@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from chainlang.cli.flags import Command, add_allow, add_flags, add_functions, examples, given
 from chainlang.cli.output import emit, report
 from chainlang.cli.read_chain import read_chain
+
+if TYPE_CHECKING:
+    from chainlang.session.explain import Explanation
 
 
 def add(commands: Any) -> None:
@@ -34,6 +38,7 @@ def add(commands: Any) -> None:
         metavar="ROWS",
         help="files or folders of rows to estimate the cost of: .jsonl, .csv, .tsv or .parquet",
     )
+    parser.add_argument("--json", action="store_true", help="print passes, plan and cost as JSON")
     add_functions(parser)
     add_allow(parser)
     parser.complete = _complete
@@ -54,5 +59,29 @@ def run(options: argparse.Namespace) -> int:
     report(warned)  # to stderr: stdout is for the plan
     several = options.input or [None]
     rows = several if len(several) > 1 else several[0]
-    emit(str(chain.explain(rows, **given(options, ExplainSettings))))
+    found = chain.explain(rows, **given(options, ExplainSettings))
+    emit(json.dumps(_plain(found), indent=2) if options.json else str(found))
     return 0
+
+
+def _plain(found: Explanation) -> dict[str, Any]:
+    """Return an explanation as JSON values; a range of costs has its least and most."""
+    from attrs import asdict
+
+    from chainlang.plan.render import render
+
+    return {
+        "chain": found.chain,
+        "passes": [
+            {
+                "name": one.name,
+                "changed": one.fired,
+                "lossy": one.lossy,
+                "refused": [{"what": it.what, "why": it.why} for it in one.refused],
+            }
+            for one in found.compiled.applied
+        ],
+        "plan": render(found.compiled.plan),
+        "cost_of_a_row": {name: asdict(one) for name, one in found.cost.models.items()},
+        "window": found.window,
+    }

@@ -11,6 +11,7 @@ from typing import Any
 
 from chainlang.cli.flags import examples
 from chainlang.cli.output import report, say
+from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.errors import ChainlangError, error_of
 from chainlang.notation.files import read_source
 from chainlang.notation.format import format_text
@@ -36,19 +37,21 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--check", action="store_true", help="write nothing; exit with 1 if a file would change"
     )
+    parser.add_argument("--json", action="store_true", help="write errors as JSON to stdout")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     """Format the files; return 2 for an error, 1 if a file would change under ``--check``."""
-    broken = changed = 0
+    found: list[Diagnostic] = []
+    changed = 0
     for name in options.files:
         try:
             changed += _format(name, write=not options.check)
         except ChainlangError as error:
-            report(error.diagnostics)
-            broken += 1
-    if broken:
+            found += error.diagnostics
+    report(found, as_json=options.json)
+    if found:
         return 2
     return int(options.check and changed > 0)
 

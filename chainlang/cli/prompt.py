@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ from chainlang.cli.flags import add_allow, add_functions, examples
 from chainlang.cli.output import emit, report
 from chainlang.cli.read_chain import read_chain
 from chainlang.cli.row_fields import row_of
+from chainlang.protocol.messages import Request
 
 
 def add(commands: Any) -> None:
@@ -31,6 +33,7 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("question", nargs="+", metavar="QUESTION", help="as in `chainlang ask`")
     parser.add_argument("--all", action="store_true", help="also those of later stages")
+    parser.add_argument("--json", action="store_true", help="print the requests as JSON")
     add_functions(parser)
     add_allow(parser)
     parser.set_defaults(run=run, prints=True)
@@ -40,19 +43,22 @@ def run(options: argparse.Namespace) -> int:
     """Print the prompts."""
     chain, warned = read_chain(options.chain, options.functions, options.allow)
     report(warned)
-    emit(prompt_of(chain, row_of(options.question, chain), {}, every=options.all))
+    found = requests_of(chain, row_of(options.question, chain), {})
+    asked = found if options.all else found[:1]
+    if options.json:
+        emit(json.dumps([_plain(one) for one in asked], indent=2))
+    else:
+        emit("\n\n".join(map(page_of, asked)))
     return 0
 
 
-def prompt_of(made: Chain, row: Any, settings: Mapping[str, Any], *, every: bool = False) -> str:
-    """Return the messages of the first request of a row, or of all of them.
+def requests_of(made: Chain, row: Any, settings: Mapping[str, Any]) -> tuple[Request, ...]:
+    """Return the requests of a row, where the replies of earlier stages are a fake engine's.
 
-    The replies of earlier stages are those of a fake engine. Raises `RowError` for a row that makes
-    no request.
+    Raises `RowError` for a row that makes none.
     """
     from chainlang.engines.fake import FakeEngine
     from chainlang.errors import error_of
-    from chainlang.protocol.messages import Request
 
     class Recorder(FakeEngine):
         seen: list[Request] = []  # noqa: RUF012  # one class for each call
@@ -67,10 +73,22 @@ def prompt_of(made: Chain, row: Any, settings: Mapping[str, Any], *, every: bool
         if result.failure is not None:
             raise result.failure.error()
         raise error_of("row", "this chain asks no model for that question")
-    pages = []
-    for request in Recorder.seen if every else Recorder.seen[:1]:
-        lines = [f"[{one.role}]\n{one.text}" for one in request.messages]
-        lines += [f"[assistant]\n{request.prefix}"] if request.prefix else []
-        lines += [f"[schema]\n{request.schema}"] if request.schema else []
-        pages.append(f"{request.count} × {request.model}\n\n" + "\n\n".join(lines))
-    return "\n\n".join(pages)
+    return tuple(Recorder.seen)
+
+
+def page_of(request: Request) -> str:
+    """Return the messages of a request as a page."""
+    lines = [f"[{one.role}]\n{one.text}" for one in request.messages]
+    lines += [f"[assistant]\n{request.prefix}"] if request.prefix else []
+    lines += [f"[schema]\n{request.schema}"] if request.schema else []
+    return f"{request.count} × {request.model}\n\n" + "\n\n".join(lines)
+
+
+def _plain(request: Request) -> dict[str, Any]:
+    return {
+        "model": request.model,
+        "count": request.count,
+        "messages": [{"role": one.role, "content": one.text} for one in request.messages],
+        "prefix": request.prefix or None,
+        "schema": None if request.schema is None else json.loads(request.schema),
+    }

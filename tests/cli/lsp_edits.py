@@ -66,6 +66,8 @@ def main() -> int:
                 text = example
                 editor.change("a.chain", text)
             text = edit(editor, text, choice)
+            if count % (options.count // 10 or 1) == 0:
+                print(f"{count:,} edits: {resident(editor):,} kB", flush=True)
             if count == options.count // 2:
                 warm = resident(editor)
         last = editor.change("a.chain", text)

@@ -247,13 +247,14 @@ class Session:
             self.chain("")
 
     def _prompt(self, text: str) -> None:
-        from chainlang.cli.prompt import prompt_of
+        from chainlang.cli.prompt import page_of, requests_of
 
         found = statement(text)
         if not isinstance(found, Expression) or not found.question:
             raise error_of("argument", "a prompt needs a question", "write :prompt 3:E ? question")
         made = self.chain(found.text)
-        emit(prompt_of(made, row_of(self._arguments(found.question, made), made), self.settings))
+        row = row_of(self._arguments(found.question, made), made)
+        emit(page_of(requests_of(made, row, self.settings)[0]))
 
     def _run_rows(self, text: str) -> None:
         from chainlang.cli import run
