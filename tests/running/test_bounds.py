@@ -21,7 +21,9 @@ from tests.store.test_folder import files
 ROWS = [{"id": f"r{number}", "query": "long " * number} for number in range(1, 9)]
 """Prompts of two tokens and more."""
 TYPED = """
-op note : generate -> {{ text: str }} {{ user = "Note: {{{{ query }}}}"{bound} }}
+op note : generate -> {{ text: str }} {{
+  user = "Note: {{{{ query }}}}" describe = "none"{bound}
+}}
 main = 2:note::0.7 >> M
 """
 

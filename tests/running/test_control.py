@@ -156,11 +156,11 @@ def test_a_bad_reply_and_the_error_can_be_read_by_the_next_prompt() -> None:
     main = retry(form)
     """
     engine = Recorded(
-        answers=lambda request, index: '{"n": 1}' if "Not" in request.messages[0].text else "one"
+        answers=lambda request, index: '{"n": 1}' if "Not" in request.messages[-1].text else "one"
     )
     result = load(text=text)("count", engine=engine)
     assert result["n"] == 1
-    assert [request.messages[0].text for request in engine.asked] == [
+    assert [request.messages[-1].text for request in engine.asked] == [
         "count",
         "count Not one: Invalid JSON: expected value at line 1 column 1",
     ]
