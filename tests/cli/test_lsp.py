@@ -196,3 +196,21 @@ def test_a_kind_that_is_half_typed_is_no_error(editor: Editor) -> None:
     editor.open("k.chain", text)
     found = editor.request("textDocument/completion", editor.at("k.chain", 3, 7))
     assert "x" in labels(found)
+
+
+def test_ended_notifications_are_forgotten() -> None:
+    """They are private to pygls, so a version of it without them fails here."""
+    from concurrent.futures import Future
+
+    from pygls.lsp.server import LanguageServer
+
+    from chainlang.cli.lsp.server import Service
+
+    service = Service(LanguageServer("a", "1"))
+    ended: Future[None] = Future()
+    ended.set_result(None)
+    waiting: Future[None] = Future()
+    futures = service.server.protocol._request_futures
+    futures |= {"a": ended, "b": waiting}
+    service.forget_ended()
+    assert futures == {"b": waiting}

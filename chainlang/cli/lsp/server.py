@@ -86,6 +86,7 @@ class Service:
     def check(self, uri: str, *, alone: bool = False) -> None:
         """Publish the diagnostics of a document, and of those that use it."""
         self.pending.pop(uri, None)
+        self.forget_ended()
         reading, places, path = self.read(uri)
         found = diagnostics(path, self.documents.texts)
         params = types.PublishDiagnosticsParams(
@@ -96,6 +97,12 @@ class Service:
         self.server.text_document_publish_diagnostics(params)
         for user in () if alone else self.documents.users(path):
             self.check(from_fs_path(str(user)) or "", alone=True)
+
+    def forget_ended(self) -> None:
+        """Drop the futures of notifications, which pygls 2.1 keeps: about 3 kB for each edit."""
+        futures = self.server.protocol._request_futures
+        for one in [key for key, future in futures.items() if future.done()]:
+            del futures[one]
 
     def closed(self, uri: str) -> None:
         """Forget a document, and what is shown of it."""
