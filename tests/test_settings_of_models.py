@@ -238,6 +238,23 @@ def test_a_chat_template_stays_beside_its_file(path: str, why: str, tmp_path: Pa
         Chain.from_json(document.replace('"none"', f'"{path}"'))
 
 
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("qwen", "did you mean 'qwen3'?"),
+        ("Qwen3", "did you mean 'qwen3'?"),
+        ("DeepSeek-R1", "did you mean 'deepseek_r1'?"),
+        ("glm", "did you mean 'glm45'?"),
+        ("openai_gptoss", "a server separates it: vllm serve with --reasoning-parser"),
+        ("gpt-oss", "asked by openai(...) without reasoning="),
+    ],
+)
+def test_a_name_that_is_no_reasoning_parser_has_a_hint(name: str, hint: str) -> None:
+    with pytest.raises(ChainlangError) as error:
+        load(text=MODEL.format(f'reasoning="{name}"'))
+    assert hint in str(error.value)
+
+
 def test_what_runs_no_code_needs_no_word() -> None:
     for written in ("trust_remote_code=false", 'load_format="safetensors"'):
         load(text=MODEL.format(written))

@@ -174,7 +174,7 @@ WRONG: dict[str, tuple[Callable[[Path], object], str]] = {
     "no weights": (_without("adapter_model.safetensors"), "there is no adapter_model.safetensors"),
     "pickled": (_pickled, "save it as safetensors: adapter_model.bin may run code"),
     "cut": (_cut, "adapter_model.safetensors is truncated"),
-    "no JSON": (_config("{"), "has a adapter_config.json that is no JSON"),
+    "no JSON": (_config("{"), "has an adapter_config.json that is no JSON"),
     "a list": (_config("[]"), "its adapter_config.json says None"),
     "another kind": (_config('{"peft_type": "IA3"}'), "its adapter_config.json says 'IA3'"),
     "no rank": (_config("{}"), "can't be used: Missing required configuration fields"),

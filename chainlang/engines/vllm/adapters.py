@@ -137,8 +137,6 @@ def adapter(name: str, number: int, base: Path | None, most: int | None) -> Adap
     if most is not None and rank > most:
         message = f"the adapter {name!r} has the rank {rank}, and max_lora_rank is {most}"
         refuse(message, f"write max_lora_rank={rank}, or leave it out", setting="max_lora_rank")
-    if rank > RANKS[-1]:
-        _wrong(name, f"has the rank {rank}, and vLLM takes up to {RANKS[-1]}")
     _check_base(name, shapes(folder), {} if base is None else shapes(base))
     return Adapter(name, folder, number, rank)
 
@@ -197,7 +195,7 @@ def _rank(name: str, folder: Path) -> int:
     try:
         config = json.loads((folder / CONFIG).read_text("utf-8"))
     except (OSError, ValueError, RecursionError):
-        _wrong(name, f"has a {CONFIG} that is no JSON", "copy or download it again")
+        _wrong(name, f"has an {CONFIG} that is no JSON", "copy or download it again")
     kind = config.get("peft_type", "LORA") if isinstance(config, dict) else None
     if kind != "LORA":
         _wrong(name, f"is no LoRA adapter: its {CONFIG} says {kind!r}", _AS_SAVED)
