@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from typing import Protocol
 
-from attrs import define, frozen
+from attrs import Factory, define, field, frozen
 
-from chainlang.runtime.ports.port import Port, now_of
+from chainlang.engines.protocol import Timed, is_timed
+from chainlang.runtime.ports.port import Port
 
 LONGEST_SLEEP = 0.05
 """Maximum seconds of one sleep, so that other events are noticed in time."""
@@ -71,17 +72,24 @@ class _Stopped:
         self.clock.lost += time.monotonic() - self.began
 
 
+def _timed(ports: tuple[Port, ...]) -> tuple[Timed, ...]:
+    return tuple(port.engine for port in ports if is_timed(port.engine))
+
+
 @frozen
 class EngineClock:
     """The simulated time of engines, so that tests don't have to wait."""
 
     ports: tuple[Port, ...]
+    _engines: tuple[Timed, ...] = field(
+        default=Factory(lambda self: _timed(self.ports), takes_self=True), init=False, eq=False
+    )
 
     def now(self) -> float:
         """Return the latest time of any of the engines."""
-        found = 0.0
-        for port in self.ports:
-            found = max(found, now_of(port.engine))
+        found = self._engines[0].now
+        for engine in self._engines[1:]:
+            found = max(found, engine.now)
         return found
 
     def wait(self, until: float) -> None:

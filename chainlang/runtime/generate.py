@@ -74,7 +74,7 @@ class _StageRun:
 
     def at(self, number: int, attempt: int = 0) -> Place:
         """Return the place of a prompt at an attempt."""
-        place = further(self.place, self.step.tries.mark, attempt)
+        place = further(self.place, self.step.tries.mark, attempt) if attempt else self.place
         return place if self.reads[number] is None else (*place, f"c{number}")
 
     def ask(self, ranges: Sequence[_SampleRange]) -> tuple[Ask, dict[int, StageError]]:
@@ -130,7 +130,7 @@ class _StageRun:
     def request(self, samples: _SampleRange) -> Request:
         """Return the request of some samples. Raises `StageError` for an invalid prompt."""
         stage, context = self.step.stage, self.context
-        limits = context.limits
+        limits = context.budget.limits
         first = seed(context.run_seed, self.record.id, samples.place)
         read = self.reads[samples.number]
         if limits.row_seconds is None:
@@ -155,20 +155,14 @@ class _StageRun:
             budgets=stage.budgets,
             top_logprobs=stage.top_logprobs,
             labels=labels(stage, samples.start) if stage.choices else (),
-            redraw=context.redraw,
+            redraw=context.redraw if context.redraws else 0,
             tracing=None if context.tracing is NOTHING else context.tracing,
             shared=self.step.shared,
-            choices=self.choices(samples),
+            choices=choices(stage, samples.start) if self.step.until_decided else (),
             date=context.date,
             deadline=limits.call_seconds,
             patience=limits.patience,
         )
-
-    def choices(self, samples: _SampleRange) -> tuple[str, ...]:
-        """Return the possible replies, if a reply may stop once one of them is left."""
-        if not self.step.until_decided:
-            return ()
-        return choices(self.step.stage, samples.start)
 
     def made(
         self,

@@ -178,8 +178,7 @@ class Scheduler:
                 clock.wait(due)
         self._expire(past=True)
         self._arrived += replies
-        if returned:
-            self._arrived += [(task, slot, value) for (task, slot), value in returned]
+        self._arrived += [(task, slot, value) for (task, slot), value in returned]
         return bool(self._arrived or self._calls)
 
     def _swap(self) -> None:
@@ -296,8 +295,8 @@ class Scheduler:
             port = self._port(task.row, engine)
             if depth and engine.capabilities.priorities:
                 request = evolve(request, priority=-depth)  # noqa: PLW2901  # with its priority
-            self._asked[request.id] = (task, slot, port, request.drawn)
-            self.samples += request.drawn
+            self._asked[request.id] = (task, slot, port, drawn := request.drawn)
+            self.samples += drawn
             self._busy[port] = self._busy.get(port, 0) + 1
             self._outbox.setdefault(port, []).append(request)
 
