@@ -33,7 +33,7 @@ def rows(*lists: object) -> list[dict[str, Any]]:
 
 def test_each_row_has_choices_of_its_own() -> None:
     lists = ["a", "b"], ["only"], [3, 1, 2], [0.5, 1], ["naïve", 'a "quote"', "a\nline", ""]
-    picked = load(text=f"{PICK}\nmain = 15:pick").map(rows(*lists), engine=FakeEngine())
+    picked = load(text=f"{PICK}\nmain = 40:pick").map(rows(*lists), engine=FakeEngine())
     for result, choices in zip(picked, lists, strict=True):
         assert {one.answer for one in result.candidates} <= set(choices)
         assert len({one.answer for one in result.candidates}) == len(choices)

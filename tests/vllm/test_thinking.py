@@ -175,7 +175,7 @@ def test_a_stream_tells_reasoning_from_text(engine: VllmEngine, options: str) ->
         stream = chain(f"3:E:m:1({options})").stream("q", engine=engine)
         found: dict[tuple[int, str], str] = {}
         async for one in stream:
-            found[one.sample, one.kind] = found.get((one.sample, one.kind), "") + str(one)
+            found[one.sample, one.kind] = found.get((one.sample, one.kind), "") + one.text
         return found, [(one.reasoning, one.text) for one in stream.result.candidates]
 
     found, whole = asyncio.run(streamed())
