@@ -188,7 +188,7 @@ def test_a_capability_that_one_version_knows_makes_no_other_run(
     """A run whose folder was written before `batch_invariant` and `plain_values` were known."""
     from chainlang.session import folder_run
 
-    def described(engine: Any) -> dict[str, Any]:
+    def described(engine: Any, _adapter: str) -> dict[str, Any]:
         capabilities = {"name": "fake", "schemas": True, "was_dropped": True}
         return {"fingerprint": engine.fingerprint, "capabilities": capabilities}
 
