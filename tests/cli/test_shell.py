@@ -14,9 +14,11 @@ from pathlib import Path
 
 import pytest
 
+from chainlang import ChainlangError, chain
 from chainlang.cli import command_line, main
 from chainlang.cli.doctor import LIBRARIES
 from chainlang.cli.new import TEMPLATES
+from chainlang.diagnostics.render import render
 
 ROOT = Path(__file__).parents[2]
 
@@ -240,3 +242,18 @@ def test_a_dash_is_stdin(run, monkeypatch, words, text, status, printed):
 
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
     assert run(*words)[:2] == (status, printed)
+
+
+# ---------------------------------------------------------------- narrow terminals
+
+
+@pytest.mark.parametrize("columns", [1, 40, 44, 80])
+def test_no_line_with_carets_wraps(columns):
+    text = "3:E:tiny:0.7(max_tokens=64) >> 2:V:tiny >> 1:J:tiny:0 >> Qq >> " + "3:E:tiny >> " * 9
+    with pytest.raises(ChainlangError) as found:
+        chain(text + "M")
+    page = render(found.value.diagnostics, columns=columns).splitlines()
+    (at,) = (index for index, line in enumerate(page) if line.rstrip().endswith("^^"))
+    source, carets = page[at - 1], page[at]
+    assert max(len(source), len(carets)) <= max(columns, 30)
+    assert source[carets.index("^") : len(carets)] == "Qq"
