@@ -6,6 +6,7 @@ import json
 import random
 import threading
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,7 @@ def lines(run: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
-def run(answer: Misbehaving, out: Path, clock: Clock) -> tuple[Any, Server]:
+def run(answer: Callable[[Body], Answer], out: Path, clock: Clock) -> tuple[Any, Server]:
     retry = RetryPolicy(attempts=ATTEMPTS, clock=clock, sleep=clock.sleep, jitter=lambda most: most)
     with Server(answer) as server:
         engine = OpenAIEngine(
@@ -100,7 +101,8 @@ def run(answer: Misbehaving, out: Path, clock: Clock) -> tuple[Any, Server]:
 @pytest.fixture(scope="module")
 def wanted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, list[dict[str, Any]]]:
     out = tmp_path_factory.mktemp("runs") / "wanted"
-    return CHAIN.run(ROWS, out, engine=FakeEngine()), lines(out)
+    summary, _ = run(from_engine(FakeEngine()), out, Clock())
+    return summary, lines(out)
 
 
 @pytest.mark.slow
