@@ -41,8 +41,9 @@ from chainlang.ir.render import label, options_of
 from chainlang.ir.visit import parts_of
 from chainlang.notation import unparse
 
-WIDTH = 900
-"""Width in pixels beyond which a sequence goes on below; a single part may be wider."""
+WIDTH = 680
+"""Width in pixels beyond which a sequence goes on below; a single part may be wider. A picture fits
+JupyterLab with its list of files open."""
 _LEAST = 240  # room of a sequence, however deep it is nested
 _MOST = 300  # boxes of a picture
 _DEEPEST = 20
