@@ -61,7 +61,9 @@ def table(*, quick: bool = False) -> str:
             reports = {one: chosen(found[one], at) for one in programs}
             first = name if how == "call" else ""
             lines.append(f"| {first} | {said} | {' | '.join(compared(reports, rows))} |")
-    if OLD not in programs:
+    if OLD in programs:
+        lines += ["", agreement(found[OLD], found[NEW])]
+    else:
         lines += ["", f"This checkout has no history that reaches back to {BEFORE}."]
     return "\n".join(lines)
 
@@ -71,9 +73,21 @@ def compared(reports: dict[str, list[Report]], rows: int) -> tuple[str, str, str
     now = least(reports[NEW], "cpu") / rows * 1e6
     if OLD not in reports:
         return "", f"{now:,.0f}", ""
-    assert [one["answers"] for one in reports[OLD]] == [one["answers"] for one in reports[NEW]]
+    assert all(len(one["answers"]) == rows for several in reports.values() for one in several)
     before = least(reports[OLD], "cpu") / rows * 1e6
     return f"{before:,.0f}", f"{now:,.0f}", f"{now / before:.2f}"
+
+
+def agreement(before: list[Report], now: list[Report]) -> str:
+    """Say how many answers are the same, as they are where a prompt has not changed since."""
+    both = [
+        pair
+        for one, other in zip(before, now, strict=True)
+        for pair in zip(one["answers"], other["answers"], strict=True)
+    ]
+    same = sum(one == other for one, other in both)
+    what = "prompts of stages with a type, and of `V` and `J`, have changed since"
+    return f"{same:,} of {len(both):,} answers are the same; {what}."
 
 
 def chosen(reports: list[Report], at: list[int]) -> list[Report]:
