@@ -53,7 +53,9 @@ def _refuse_fields(names: Iterable[str]) -> None:
     fields = [name for name in names if name not in NAMES and not misspelt(name, NAMES)]
     if fields:
         message = f"this call has a row, and fields of a row beside it: {', '.join(fields)}"
-        raise OperandError([Diagnostic("operand", message, hint=_ROW)])
+        options = [name for name in fields if name in STAGE_OPTIONS]
+        hint = f"{options[0]} is an option of a stage: E({options[0]}=...)\n" if options else ""
+        raise OperandError([Diagnostic("operand", message, hint=hint + _ROW)])
 
 
 def _unclear(

@@ -218,6 +218,7 @@ def test_a_chain_runs_inside_a_running_event_loop() -> None:
     [
         (lambda qa: qa(), "this call has no row"),
         (lambda qa: qa("a", text="b"), "a row, and fields of a row beside it: text"),
+        (lambda qa: qa("a", temperature=0), "temperature is an option of a stage"),
         (lambda qa: qa(3, engine=FakeEngine()), "an int is not a row"),
     ],
 )
