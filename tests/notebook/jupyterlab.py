@@ -18,7 +18,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -87,6 +87,9 @@ def lab(folder: Path, python: str) -> Iterator[str]:
         server.wait()
 
 
+_HAS_RUN = r"() => /\[(\*|\d+)\]/.test(document.querySelector('.jp-InputPrompt').textContent)"
+
+
 def has_lab(python: str) -> bool:
     """Return whether a Python has JupyterLab."""
     command = [python, "-c", "import jupyterlab"]
@@ -95,12 +98,21 @@ def has_lab(python: str) -> bool:
 
 def look(page: Page, address: str, scheme: str) -> list[dict[str, Any]]:
     """Run the notebook, take a picture of it, and return where things are."""
+    from playwright.sync_api import TimeoutError as NotFound
+
     page.goto(address)
     page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=_LONGEST * 1000)
     idle = '.jp-Notebook-ExecutionIndicator[data-status="idle"]'
     page.wait_for_selector(idle, timeout=_LONGEST * 1000)
-    page.get_by_role("menuitem", name="Run", exact=True).click()
-    page.get_by_text("Run All Cells", exact=True).click()
+    for _ in range(20):  # a click before the kernel is there does nothing, and may ask for one
+        for button in page.locator(".jp-Dialog button.jp-mod-accept").all():
+            button.click()
+        with suppress(NotFound):
+            page.get_by_role("menuitem", name="Run", exact=True).click(timeout=5000)
+            page.get_by_text("Run All Cells", exact=True).click(timeout=5000)
+        page.wait_for_timeout(3000)
+        if page.evaluate(_HAS_RUN):
+            break
     last = page.locator(".jp-Cell .jp-OutputArea-output", has_text="['a', 'b']")
     last.wait_for(timeout=_LONGEST * 1000)
     found: list[dict[str, Any]] = page.evaluate(_MEASURE)
