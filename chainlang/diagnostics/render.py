@@ -49,6 +49,16 @@ def render(
     return "\n\n".join(pages)
 
 
+def on_one_line(found: Diagnostic) -> str:
+    """Return the message of a diagnostic and its hints, on one line.
+
+    >>> on_one_line(Diagnostic("unknown-name", "unknown stage type 'EE'", None, "write 'E'"))
+    "unknown stage type 'EE'; write 'E'"
+    """
+    hints = found.hint.split("\n") if found.hint is not None else []
+    return visible("; ".join([found.message, *hints]))
+
+
 def _page(found: Diagnostic, colour: bool, width: int) -> str:
     def paint(style: str, text: str) -> str:
         return f"{_COLOURS[style]}{text}{_RESET}" if colour else text

@@ -23,6 +23,7 @@ from chainlang.cli.output import emit, say
 from chainlang.cli.repl.session import Session
 from chainlang.cli.repl.statements import is_whole, question_at
 from chainlang.diagnostics.diagnostic import Diagnostic
+from chainlang.diagnostics.render import on_one_line
 from chainlang.editing.complete import complete
 from chainlang.notation.highlight import Class, classes
 
@@ -171,16 +172,10 @@ class ChainValidator(Validator):
             return
         found = self.session.diagnostics(document.text)
         if found:
-            raise ValidationError(place(found[0], document.text), message(found[0]))
+            raise ValidationError(place(found[0], document.text), on_one_line(found[0]))
 
 
 def place(found: Diagnostic, text: str) -> int:
     """Return the offset of a diagnostic in a text."""
     start = 0 if found.span is None else found.span.start
     return min(start + len(text) - len(text.lstrip()), len(text))
-
-
-def message(found: Diagnostic) -> str:
-    """Return a diagnostic on one line."""
-    hint = "" if found.hint is None else "; " + found.hint.replace("\n", "; ")
-    return found.message + hint
