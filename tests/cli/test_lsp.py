@@ -10,8 +10,6 @@ import pytest
 
 from tests.cli.lsp_client import Editor
 
-pytest.importorskip("pygls")
-
 TEXT = """\
 model small = fake("x")
 input { text: str }

