@@ -5,11 +5,9 @@ checks what it picks. Every row has an `expected` answer too, which no model see
 """
 
 import json
-import sys
 from pathlib import Path
 
 from chainlang import chain
-from chainlang.cli.progress import Progress
 
 QUESTIONS = Path(__file__).parent / "data" / "questions.jsonl"
 OUT = Path("runs/demo")
@@ -20,9 +18,7 @@ pipeline = chain(
 print(f"chain      {pipeline}")
 print(f"questions  {QUESTIONS.name}\n", flush=True)
 
-progress = Progress(sys.stderr, sys.stderr.isatty())
-summary = pipeline.run(QUESTIONS, OUT, overwrite=True, progress=progress.say, on_row=progress.row)
-progress.end()
+summary = pipeline.run(QUESTIONS, OUT, overwrite=True, progress=True)
 
 with (OUT / "flattened" / "000.jsonl").open() as file:
     rows = [json.loads(line) for line in file]
