@@ -109,6 +109,16 @@ def test_the_last_text_ends_where_the_reply_would_be_cut(engine: VllmEngine) -> 
             assert list(json.loads(sample.text)) == ["why", "more", "then"]
 
 
+def test_the_last_text_of_a_reply_that_was_cut_is_closed_below_its_budget() -> None:
+    tokens = ['{"why": ', '"', "a", '", "then": ', '"', "b", "c", "\\"]
+
+    def spelled(count: int) -> str:
+        return "".join(tokens[:count])
+
+    assert over(spelled, len(tokens), "then", 7) is None
+    assert over(spelled, len(tokens), "then", 7, is_last=True) == 7  # not within an escape
+
+
 @pytest.mark.parametrize(
     ("tokens", "budget", "stop"),
     [

@@ -147,8 +147,8 @@ class RequestInFlight:
         is_cut = output.finish_reason == "length"
         for name, budget in budgets.items():
             following = closing.after(self.request.schema, name)
-            most = min(budget, len(ids)) if is_cut and following is None else budget
-            count = over(spelled, len(ids) - start, name, most, is_last=most < budget)
+            is_last = is_cut and following is None
+            count = over(spelled, len(ids) - start, name, budget, is_last=is_last)
             if count is not None:
                 break
         else:
