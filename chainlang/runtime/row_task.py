@@ -215,11 +215,14 @@ def _overlap(steps: tuple[Step, ...], record: Record, context: RowContext) -> Wo
 
 def _decide(step: Decide, record: Record, context: RowContext) -> Work:
     how, said = step.count.vote.how, list[Event]()
+    stage, count = step.generate.stage, step.generate.stage.count
 
     def more(found: tuple[Candidate, ...], left: int) -> int:
         wanted = needed(step.rule, found, left, how)
+        if count - left > len(found):  # some failed, so `need` decides whether the stage succeeds
+            wanted = max(wanted, stage.needed(count) - len(found))
         if not wanted and step.rule != "exact":
-            count, is_open = step.generate.stage.count, still_needed(found, left, how)
+            is_open = still_needed(found, left, how)
             message = f"{step.rule} ended the vote after {count - left} of {count} samples"
             message += ": the others could have changed it" if is_open else ", when it was decided"
             said.append(Event("lossy", context.place(step.count.place), message))

@@ -17,7 +17,7 @@ from chainlang.engines.vllm.engine import VllmEngine
 from tests.store.test_folder import files
 
 ROWS = [{"id": f"r{number}", "query": f"What is {number} + {number}?"} for number in range(6)]
-LONG = {"id": "long", "query": "What is 1 + 1? " * 12}
+LONG = {"id": "long", "query": "What is 1 + 1? " * 24}
 
 
 def tables(path: Path) -> dict[str, bytes]:

@@ -73,7 +73,9 @@ def test_so_it_is_when_vllm_itself_says_it(
 ) -> None:
     forced: Chain = load(
         text=f"""
-    op say : generate -> {{ text: "{text}" }} {{ answer = "text"  user = "{{{{ query }}}}" }}
+    op say : generate -> {{ text: "{text}" }} {{
+      answer = "text"  describe = "none"  user = "{{{{ query }}}}"
+    }}
     op hear : fold {{ max_tokens = 4  cut = "keep"  user = "{{{{ candidates[0].answer }}}}" }}
     main = say:m >> hear:m
     """
