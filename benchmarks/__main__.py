@@ -15,6 +15,7 @@ from pathlib import Path
 from benchmarks import (
     cache,
     calls,
+    described,
     ensemble,
     first_result,
     grammars,
@@ -41,6 +42,7 @@ TABLES: dict[str, Callable[..., str]] = {
     "workloads": workloads.table,
     "cache": cache.table,
     "long_queries": long_queries.table,
+    "described": described.table,
     "wide": wide.table,
     "grammars": grammars.table,
     "scaling": scaling.table,

@@ -10,7 +10,16 @@ from benchmarks import workloads
 from benchmarks.__main__ import README, TABLES, main
 from tests.laws import few_of
 
-ON_VLLM = ("grammars", "votes", "workloads", "cache", "ensemble", "first_result", "long_queries")
+ON_VLLM = (
+    "grammars",
+    "votes",
+    "workloads",
+    "cache",
+    "ensemble",
+    "first_result",
+    "long_queries",
+    "described",
+)
 """Tables on vLLM. Most start it anew in processes of their own, so `make test` makes two."""
 
 
