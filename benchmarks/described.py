@@ -26,7 +26,8 @@ HELD = '''op a : generate -> {written} {{
 }}
 main = a'''
 FREE = '''op a : generate {{
-  system = """{system}"""
+  system = """{system}
+"""
   user = """{{{{ text }}}}
 {asked}"""
   temperature = {t}  max_tokens = {most}  cut = "keep"
