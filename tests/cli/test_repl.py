@@ -220,6 +220,10 @@ def test_without_a_terminal_there_is_help(monkeypatch, capsys):
     assert err.endswith("in a terminal, chainlang alone asks chains line by line\n")
 
 
+PROMPT, TAKEN = "\x1b[?2004h", "\x1b[?2004l"
+"""What prompt_toolkit writes when it begins to read a line, and when it has it."""
+
+
 @pytest.mark.slow
 def test_a_conversation_in_a_terminal(tmp_path):
     """Ctrl-C ends a question of 96,000 samples, and the next one is answered."""
@@ -242,17 +246,24 @@ def test_a_conversation_in_a_terminal(tmp_path):
 
     try:
         until("Ctrl-D leaves")
+        until(PROMPT)
         os.write(handle, b'model f = fake("f")\r')
         os.write(handle, b"loop(400:E:f, until=\"answer == 'x'\", max=240) ? on and on\r")
         until("on and on")
-        until("\x1b[?2004l")  # the line has been taken
+        until(TAKEN)
         time.sleep(2)
         os.kill(pid, signal.SIGINT)
         until("interrupted")
+        until(PROMPT)
         os.write(handle, b"E:f ? one more\r")
         until("1 call, ")
+        until(PROMPT)  # before it, the terminal itself takes Ctrl-D as the end of an empty line
         os.write(handle, b"\x04")
-        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        end = time.monotonic() + 120
+        while not (ended := os.waitpid(pid, os.WNOHANG))[0]:
+            assert time.monotonic() < end, "Ctrl-D ends it"
+            time.sleep(0.1)
+        assert os.waitstatus_to_exitcode(ended[1]) == 0
     except BaseException:
         os.kill(pid, signal.SIGKILL)
         raise
