@@ -41,7 +41,7 @@ class Example:
     learnt: int = 1
     """Number of replies, from the last, that are learnt."""
     given: str = ""
-    """What the last reply begins with, which is not learnt."""
+    """Beginning of the last reply, which is part of the prompt and not trained on."""
 
 
 # ---------------------------------------------------------------------------------- questions

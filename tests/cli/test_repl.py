@@ -221,7 +221,7 @@ def test_without_a_terminal_there_is_help(monkeypatch, capsys):
 
 
 PROMPT, TAKEN = "\x1b[?2004h", "\x1b[?2004l"
-"""What prompt_toolkit writes when it begins to read a line, and when it has it."""
+"""Escape sequences of prompt_toolkit at the start and at the end of reading a line."""
 
 
 @pytest.mark.slow

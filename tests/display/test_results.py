@@ -1,4 +1,4 @@
-"""What a notebook shows of results, and results as a sequence and as tables."""
+"""Results: their display in a notebook, and results as a sequence and as tables."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ _MEASURE = """
     };
 })
 """
-"""Where each picture and page is, and whether it stays in the area of its cell."""
+"""Script that returns the place of each picture and page, and whether its cell contains it."""
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What is asked for is said: the type of a reply in a prompt, and the prompts in `explain`."""
+"""Descriptions of reply types in prompts, and the prompts that `explain` prints."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What documents show of the bundled model in Python is so. It runs where vLLM does."""
+"""Python blocks of the documents that sample the bundled model; they need vLLM."""
 
 from __future__ import annotations
 
