@@ -7,7 +7,15 @@ import json
 from typing import Any
 
 from chainlang.cli.answers import leaves, plain_of, text_of
-from chainlang.cli.flags import Command, add_allow, add_flags, add_functions, examples, given
+from chainlang.cli.flags import (
+    Command,
+    add_allow,
+    add_chain,
+    add_flags,
+    add_functions,
+    examples,
+    given,
+)
 from chainlang.cli.output import emit, report, say
 from chainlang.cli.read_chain import read_chain
 from chainlang.cli.row_fields import row_of
@@ -28,9 +36,7 @@ def add(commands: Any) -> None:
             "chainlang ask E 'Why?' --model tiny --json",
         ),
     )
-    parser.add_argument(
-        "chain", metavar="EXPR|FILE", help="a chain, a file ending in .chain, or - for stdin"
-    )
+    add_chain(parser)
     parser.add_argument(
         "question",
         nargs="+",

@@ -7,7 +7,15 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from chainlang.cli.flags import Command, add_allow, add_flags, add_functions, examples, given
+from chainlang.cli.flags import (
+    Command,
+    add_allow,
+    add_chain,
+    add_flags,
+    add_functions,
+    examples,
+    given,
+)
 from chainlang.cli.output import emit, report
 from chainlang.cli.read_chain import read_chain
 
@@ -27,9 +35,7 @@ def add(commands: Any) -> None:
             "chainlang explain qa.chain -i rows.csv",
         ),
     )
-    parser.add_argument(
-        "chain", metavar="EXPR|FILE", help="a chain, a file ending in .chain, or - for stdin"
-    )
+    add_chain(parser)
     parser.add_argument(
         "-i",
         "--input",

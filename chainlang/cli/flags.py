@@ -87,6 +87,15 @@ def add_flags(
             group.add_argument(flag, metavar=takes.metavar, type=_value(takes.python), help=words)
 
 
+def add_chain(parser: argparse.ArgumentParser) -> None:
+    """Add the argument that every command reads a chain from."""
+    parser.add_argument(
+        "chain",
+        metavar="EXPR|FILE",
+        help="a chain in quotes, a file ending in .chain, or - for stdin",
+    )
+
+
 def add_functions(parser: argparse.ArgumentParser) -> None:
     """Add the flag that names the Python file of a chain's functions."""
     parser.add_argument(

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from chainlang.api.chain import Chain
-from chainlang.cli.flags import add_allow, add_functions, examples
+from chainlang.cli.flags import add_allow, add_chain, add_functions, examples
 from chainlang.cli.output import emit, report
 from chainlang.cli.read_chain import read_chain
 from chainlang.cli.row_fields import row_of
@@ -28,9 +28,7 @@ def add(commands: Any) -> None:
             "chainlang prompt '3:E >> J' 'What is 17 + 25?' --all",
         ),
     )
-    parser.add_argument(
-        "chain", metavar="EXPR|FILE", help="a chain, a file ending in .chain, or - for stdin"
-    )
+    add_chain(parser)
     parser.add_argument("question", nargs="+", metavar="QUESTION", help="as in `chainlang ask`")
     parser.add_argument("--all", action="store_true", help="also those of later stages")
     parser.add_argument("--json", action="store_true", help="print the requests as JSON")

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 from attrs import asdict, define, evolve, field
 
 from chainlang.cli import interrupt
-from chainlang.cli.flags import Command, add_allow, add_flags, add_functions, examples, given
+from chainlang.cli.flags import (
+    Command,
+    add_allow,
+    add_chain,
+    add_flags,
+    add_functions,
+    examples,
+    given,
+)
 from chainlang.cli.output import counted, emit, log, report, say
 from chainlang.cli.progress import LoggedProgress
 from chainlang.cli.read_chain import read_chain
@@ -45,9 +53,7 @@ def add(commands: Any) -> None:
             "chainlang run qa.chain -i rows.csv -o runs/b --retry-failed",
         ),
     )
-    parser.add_argument(
-        "chain", metavar="EXPR|FILE", help="a chain, a file ending in .chain, or - for stdin"
-    )
+    add_chain(parser)
     parser.add_argument(
         "-i",
         "--input",

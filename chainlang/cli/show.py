@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from chainlang.cli.flags import examples
+from chainlang.cli.flags import add_chain, examples
 from chainlang.cli.output import emit, report
 from chainlang.cli.read_chain import read_chain
 from chainlang.ir.model_settings import PERMISSIONS
@@ -25,11 +25,7 @@ def add(commands: Any) -> None:
             "chainlang show qa.chain --as python",
         ),
     )
-    parser.add_argument(
-        "chain",
-        metavar="EXPR|FILE",
-        help="a chain in quotes, a file ending in .chain, or - for stdin",
-    )
+    add_chain(parser)
     parser.add_argument(
         "--as",
         dest="form",

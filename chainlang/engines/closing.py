@@ -73,10 +73,8 @@ def after(schema: str, name: str) -> str | None:
     '{"type": "object", "properties": {"b": {}}, "required": ["b"]}'
     """
     document = json.loads(schema)
-    whole: Any = document
-    while isinstance(whole, dict) and "$ref" in whole:
-        whole = document.get("$defs", {}).get(str(whole["$ref"]).removeprefix("#/$defs/"))
-    fields = whole.get("properties", {}) if isinstance(whole, dict) else {}
+    whole = _referred(document)
+    fields = whole.get("properties", {})
     if name not in fields:
         raise ValueError(f"the schema has no field {name!r} to close")
     names = [*fields]
@@ -88,6 +86,15 @@ def after(schema: str, name: str) -> str | None:
     rest = {**whole, "properties": {one: fields[one] for one in later}, "required": later}
     defs = document.get("$defs")
     return json.dumps({**rest, "$defs": defs} if defs else rest)
+
+
+def _referred(document: dict[str, Any]) -> dict[str, Any]:
+    """Return what a schema refers to, or itself; {} if that is not there."""
+    whole = document
+    while "$ref" in whole:
+        found = document.get("$defs", {}).get(str(whole["$ref"]).removeprefix("#/$defs/"))
+        whole = found if isinstance(found, dict) else {}
+    return whole
 
 
 def effective(budgets: Sequence[tuple[str, int]], most: int, room: int) -> dict[str, int]:
@@ -110,9 +117,7 @@ def bounded(schema: str, budgets: Mapping[str, int]) -> str:
     '{"properties": {"a": {"type": "string", "maxLength": 40}}}'
     """
     document = json.loads(schema)
-    whole: Any = document
-    while "$ref" in whole:
-        whole = document["$defs"][str(whole["$ref"]).removeprefix("#/$defs/")]
+    whole = _referred(document)
     for name, budget in budgets.items():
         one = whole["properties"][name]
         for option in one.get("anyOf", [one]):

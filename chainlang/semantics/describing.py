@@ -1,4 +1,4 @@
-"""Description of an op's type in its prompt: what is asked for is said."""
+"""Descriptions of the types of ops, which end their prompts."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ from chainlang.session.prepare import prepare
 from chainlang.session.result import Result, result_of
 from chainlang.session.rows import start_of
 from chainlang.session.run_progress import ended, metered
-from chainlang.session.voices import Voices
+from chainlang.session.sample_names import SampleNames
 from chainlang.settings import RowSettings
 
 __all__ = ["Stream"]
@@ -85,37 +85,39 @@ class Stream(Generic[Returned]):
 
     def __iter__(self) -> Iterator[Chunk]:
         inbox = queue.SimpleQueue[Chunk | Done]()
-        job, voices, places = self._begin(inbox.put)
+        job, names, places = self._begin(inbox.put)
         job.submit(job.prepared(), places)
         try:
             while not job.is_done(news := inbox.get()):
-                if isinstance(news, Chunk) and (heard := voices.heard(news)):
-                    yield heard
+                if isinstance(news, Chunk) and (named := names.named(news)):
+                    yield named
         finally:
             job.cancel()
         job.result()
 
     async def __aiter__(self) -> AsyncGenerator[Chunk, None]:
         inbox = _AsyncInbox()
-        job, voices, places = self._begin(inbox.tell)
+        job, names, places = self._begin(inbox.tell)
         job.submit(await asyncio.to_thread(job.prepared), places)
         try:
             while not job.is_done(news := await inbox.get()):
-                if isinstance(news, Chunk) and (heard := voices.heard(news)):
-                    yield heard
+                if isinstance(news, Chunk) and (named := names.named(news)):
+                    yield named
         finally:
             job.cancel()
         job.result()
 
-    def _begin(self, tell: Callable[[Chunk | Done], None]) -> tuple[_Job, Voices, frozenset[Place]]:
+    def _begin(
+        self, tell: Callable[[Chunk | Done], None]
+    ) -> tuple[_Job, SampleNames, frozenset[Place]]:
         """Return the job of the stream, its samples and the places of its stages."""
         if self._job is not None:
             message = "a stream can be iterated only once"
             raise error_of("operand", message, "call stream() again")
         steps = self._steps(planned(self.program, self.settings).plan)
-        voices = Voices.of(steps, self.sample)
+        names = SampleNames.of(steps, self.sample)
         self._job = _Job(tell, self.program, self.row, self.settings)
-        return self._job, voices, frozenset(step.place for step in steps)
+        return self._job, names, frozenset(step.place for step in steps)
 
     def _steps(self, plan: Plan) -> list[Leaf]:
         """Return the streamed stages: the named ones, or by default the last ones."""

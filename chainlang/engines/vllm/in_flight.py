@@ -312,7 +312,8 @@ class Output:
         self.text += new.text
         self.token_ids += new.token_ids
         if new.logprobs is not None:
-            self.logprobs = [*(self.logprobs or ()), *new.logprobs]
+            self.logprobs = [] if self.logprobs is None else self.logprobs
+            self.logprobs += new.logprobs
         self.finish_reason, self.stop_reason = new.finish_reason, new.stop_reason
 
 

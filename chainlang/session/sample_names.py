@@ -13,19 +13,19 @@ from chainlang.semantics.seeds import Place
 
 
 @define
-class Voices:
-    """Gives each chunk the name of its sample where another sample spoke before it.
+class SampleNames:
+    """Adds the name of its sample to a chunk that follows one of another sample.
 
     A stream of a single sample has no names. With `sample`, it has that number alone.
     """
 
     steps: list[Leaf]
     sample: int | None = None
-    _speaking: tuple[Place, int] | None = field(default=None, init=False)
+    _last: tuple[Place, int] | None = field(default=None, init=False)
 
     @staticmethod
-    def of(steps: Iterable[Leaf], sample: int | None) -> Voices:
-        """Return the voices of the streamed stages.
+    def of(steps: Iterable[Leaf], sample: int | None) -> SampleNames:
+        """Return the names of the samples of streamed stages.
 
         Raises `OperandError` for a sample that none of them has.
         """
@@ -33,18 +33,18 @@ class Voices:
         counts = [_count(one) for one in found]
         if sample is not None and all(one is not None and sample >= one for one in counts):
             most = max((one for one in counts if one is not None), default=0)
-            named = "there is 0" if most == 1 else f"there are 0 to {most - 1}"
-            raise error_of("operand", f"there is no sample {sample}", named, kind="option")
-        return Voices(found, sample)
+            known = "there is 0" if most == 1 else f"there are 0 to {most - 1}"
+            raise error_of("operand", f"there is no sample {sample}", known, kind="option")
+        return SampleNames(found, sample)
 
-    def heard(self, chunk: Chunk) -> Chunk | None:
+    def named(self, chunk: Chunk) -> Chunk | None:
         """Return the chunk with its name, where it needs one; None if its sample is left out."""
         number = _number(chunk)
         if self.sample is not None and number != self.sample:
             return None
-        voice, before = (chunk.place, chunk.sample), self._speaking
-        self._speaking = voice
-        if voice == before or (before is None and not self._several):
+        sample, before = (chunk.place, chunk.sample), self._last
+        self._last = sample
+        if sample == before or (before is None and not self._several):
             return chunk
         start = "" if before is None else "\n"
         return evolve(chunk, lead=f"{start}[{chunk.stage} {number}] ")
