@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from chainlang import load
 from chainlang.engines.openai.engine import OpenAIEngine
 from chainlang.errors import ChainlangError, SourceError
+from chainlang.models.open_engines import close_engines
 from chainlang.protocol.secret import Secret, without
-from chainlang.session.engine_pool import close_engines
 from chainlang.store.redis_cache import InRedis
 from tests.engines.server import Answer, Server, as_json, echo, error, in_turn
 from tests.engines.test_openai import ask, finish, policy

@@ -19,7 +19,7 @@ import pytest
 from chainlang import E, chain, load
 from chainlang.cli import execute
 from chainlang.engines.openai.engine import OpenAIEngine
-from chainlang.session.engine_pool import close_engines
+from chainlang.models.open_engines import close_engines
 from tests.engines.server import (
     Answer,
     Body,

@@ -17,7 +17,7 @@ from chainlang.cli import execute
 from chainlang.engines.fake import FakeEngine
 from chainlang.errors import EngineError, MeaningError, OperandError, SettingError, SourceError
 from chainlang.ir.builtins import COMBINATORS
-from chainlang.session.engine_pool import close_engines
+from chainlang.models.open_engines import close_engines
 from chainlang.settings import NAMES, CallSettings, MapSettings, RunSettings, Settings, sources
 from tests.project import keywords
 

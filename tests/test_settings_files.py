@@ -14,7 +14,7 @@ from chainlang import chain, load
 from chainlang.cli import execute
 from chainlang.engines.fake import FakeEngine
 from chainlang.errors import ChainlangError, EngineError, MeaningError, SettingError
-from chainlang.session.engine_pool import close_engines
+from chainlang.models.open_engines import close_engines
 from chainlang.settings import MapSettings
 from tests.engines.server import Server, echo
 

@@ -16,7 +16,7 @@ from chainlang.engines.fake import FakeEngine
 from chainlang.engines.openai.engine import OpenAIEngine
 from chainlang.ir.declarations import Model
 from chainlang.ir.model_settings import PERMISSIONS
-from chainlang.session.engine_pool import close_engines
+from chainlang.models.open_engines import close_engines
 from chainlang.settings import MapSettings
 from tests.cases import Case, cases, each_case
 from tests.engines.server import Body, Server, as_json, chat_reply

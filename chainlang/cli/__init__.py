@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             os.dup2(nowhere, stream.fileno())
         status = SUCCESS
     if status == interrupt.STATUS and "vllm" in sys.modules:
-        from chainlang.session.engine_pool import close_engines
+        from chainlang.models.open_engines import close_engines
 
         gc.freeze()  # vLLM would scan all objects of the process, which can take seconds
         with interrupt.bounded():

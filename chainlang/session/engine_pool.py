@@ -1,11 +1,7 @@
-"""Engines of the models of a plan: opened once, shared by chains, and closed at exit."""
+"""Engines of the models of a plan, and the readers of their prompts."""
 
 from __future__ import annotations
 
-import atexit
-import itertools
-import json
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,20 +14,14 @@ from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.source import Span, part_span
 from chainlang.diagnostics.suggest import nearest, unknown
 from chainlang.engines.protocol import Engine, is_adapting
-from chainlang.errors import EngineError, error_of
-from chainlang.interrupts import loading
-from chainlang.ir.declarations import Environment, Item, Model, Setting
-from chainlang.ir.model_settings import ADAPTER, OF_ADAPTERS
-from chainlang.ir.tables import plain
+from chainlang.errors import EngineError
+from chainlang.ir.declarations import Item, Model
+from chainlang.ir.model_settings import ADAPTER
+from chainlang.models.open_engines import arguments_of, found_open, of_base, opened, source_of
 from chainlang.plan.steps import Plan
 from chainlang.protocol.messages import Reader
-from chainlang.protocol.secret import Secret
 from chainlang.session.check_capabilities import check_capabilities, written
-from chainlang.session.per_process import PerProcess
-from chainlang.session.server_arguments import reached
-from chainlang.settings import Progress, RowSettings
-
-_OPEN: PerProcess[tuple[Any, ...], Engine] = PerProcess()
+from chainlang.settings import RowSettings
 
 
 def wanted(
@@ -70,7 +60,7 @@ def engines_of(
         with located(plan, name, one):
             if name not in names:
                 _check_name(name, names)
-            found[name] = _opened(one, settings, adapters_beside(one, named))
+            found[name] = opened(one, settings, adapters_beside(one, named))
     adopt(plan, named, found)
     check_capabilities(plan, found)
     return found
@@ -108,15 +98,6 @@ def _base(model: Model) -> tuple[Any, ...]:
     return (model.engine, model.source, *((it.name, repr(it.value)) for it in of_base(model)))
 
 
-def of_base(model: Model) -> list[Setting]:
-    """Return the settings of a model that are not of its adapter, by name.
-
-    Models that are equal in these share an engine.
-    """
-    found = (one for one in model.settings if one.name not in OF_ADAPTERS)
-    return sorted(found, key=lambda one: one.name)
-
-
 def readers_of(
     named: Mapping[str, Engine | Model], settings: RowSettings
 ) -> dict[str, Reader | str]:
@@ -143,33 +124,16 @@ def _reader(model: Model, settings: RowSettings) -> Reader | str:
     if model.engine == "openai":
         return _SERVER
     try:
-        arguments = {one.name: _value(one.value) for one in of_base(model)}
-        keys = (_key(model, arguments, adapts=adapts) for adapts in (False, True))
-        engine = next(filter(None, map(_OPEN.find, keys)), None)
+        engine = found_open(model)
         if engine is None and model.engine == "fake":
-            engine = _opened(model, settings)
+            engine = opened(model, settings)
         if engine is not None:
             return engine.reader or _SERVER
         from chainlang.engines.vllm.prompt_reader import reader
 
-        return reader(_source(model), **arguments)
+        return reader(source_of(model), **arguments_of(model))
     except EngineError as error:
         return error.diagnostics[0].message
-
-
-def _key(
-    model: Model, arguments: Mapping[str, Any], number: int = 0, *, adapts: bool
-) -> tuple[Any, ...]:
-    """Return the key of an engine of a model in the pool: of the first, with or without adapters.
-
-    An engine with adapters can do less, so models without any have another one.
-    """
-    hashable = ((name, _hashable(value)) for name, value in sorted(arguments.items()))
-    return (number, adapts, model.engine, model.source, *hashable)
-
-
-def _hashable(value: object) -> object:
-    return json.dumps(value, sort_keys=True) if isinstance(value, dict | list) else value
 
 
 @contextmanager
@@ -205,68 +169,3 @@ def _check_name(name: str, models: Iterable[str]) -> None:
     known = [*models, tiny.NAME]
     if name not in known and nearest(name, known) and "/" not in name and not Path(name).exists():
         raise EngineError([unknown("model", name, known, code="engine")])
-
-
-def _opened(model: Model, settings: RowSettings, adapters: Iterable[str] = ()) -> Engine:
-    """Return the engine of a model with room for adapters; another one if it is loaded without."""
-    arguments = {one.name: _value(one.value) for one in of_base(model)}
-    if model.engine == "openai":
-        arguments = reached(model, arguments, settings)
-
-    def made() -> Engine:
-        with loading():
-            return _open(model, arguments, settings.say)
-
-    adapters = tuple(adapters)
-    keys = (_key(model, arguments, one, adapts=bool(adapters)) for one in itertools.count())
-    opened = (_OPEN.open(key, made) for key in keys)
-    return next(one for one in opened if not is_adapting(one) or one.has_room_for(adapters))
-
-
-def _open(model: Model, arguments: dict[str, Any], progress: Progress | None) -> Engine:
-    if model.engine == "fake":
-        from chainlang.engines.fake import FakeEngine
-
-        return FakeEngine()
-    if model.engine == "openai":
-        from chainlang.engines.openai.engine import OpenAIEngine
-
-        engine = OpenAIEngine(model.source, **arguments)
-        engine.probe()
-        if progress is not None:
-            doubt = "the server may interpret special tokens in values"
-            progress(f"requests for {model.source} go to {engine.url}; {doubt}")
-        return engine
-    from chainlang.engines.vllm.engine import VllmEngine
-
-    return VllmEngine(_source(model), progress=progress, loaded=False, **arguments)
-
-
-def _source(model: Model) -> str | Path:
-    """Return the path or repository of a model for vLLM."""
-    if model.source != tiny.NAME:
-        return model.source
-    folder = tiny.path()
-    if not (folder / "config.json").is_file():
-        message = f"the model '{tiny.NAME}' has no weights in {folder}"
-        hint = "make them: python examples/train_tiny.py; or name another model"
-        raise error_of("engine", message, hint, kind="model", subject=model.source)
-    return folder
-
-
-def _value(value: object) -> Any:
-    if isinstance(value, Environment):
-        if value.name not in os.environ:
-            message = f"the environment variable {value.name} is not set"
-            hint = f"set it before running the chain: export {value.name}=..."
-            raise error_of("engine", message, hint, span=value.span, subject=value.name)
-        return Secret(os.environ[value.name])
-    return plain(value)
-
-
-def close_engines() -> None:
-    """Close all engines that were opened for chains; later chains open them again."""
-    _OPEN.close(lambda engine: engine.close())
-
-
-atexit.register(close_engines)

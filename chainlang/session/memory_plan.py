@@ -14,16 +14,11 @@ from chainlang.engines.vllm import memory_size
 from chainlang.errors import EngineError, error_of
 from chainlang.interrupts import loading
 from chainlang.ir.declarations import Item, Model
+from chainlang.models.open_engines import of_base
 from chainlang.plan.model_schedule import Residency, residency
 from chainlang.plan.steps import Plan
 from chainlang.runtime.model_swap import Swapper
-from chainlang.session.engine_pool import (
-    adapters_beside,
-    engines_of,
-    located,
-    of_base,
-    wanted,
-)
+from chainlang.session.engine_pool import adapters_beside, engines_of, located, wanted
 from chainlang.settings import RowSettings
 
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from attrs import frozen
 
+from chainlang.engines.per_process import PerProcess
 from chainlang.engines.protocol import Engine
 from chainlang.protocol.secret import Secret
 from chainlang.runtime.ports.port import Port
 from chainlang.runtime.ports.recording import Memory
 from chainlang.runtime.ports.stack import EVERYTHING, Needs, OpenPort, stacked
-from chainlang.session.per_process import PerProcess
 from chainlang.settings import CacheMode, RowSettings
 from chainlang.store.cache import Dispensable, InMemory, Level, Levels, opened_on_disk
 from chainlang.store.sample_codec import Drawn

@@ -13,6 +13,7 @@ from attrs import define
 
 from chainlang.analysis.program import Program
 from chainlang.diagnostics.suggest import unknown
+from chainlang.engines.per_process import PerProcess
 from chainlang.errors import OperandError, error_of
 from chainlang.optimizer.compile import planned
 from chainlang.plan.steps import Generate, Leaf, Plan
@@ -24,7 +25,6 @@ from chainlang.runtime.service_thread import Job, Service
 from chainlang.runtime.stream import Chunk, Listener
 from chainlang.semantics.row_failure import RowFailure
 from chainlang.semantics.seeds import Place
-from chainlang.session.per_process import PerProcess
 from chainlang.session.prepare import prepare
 from chainlang.session.result import Result, result_of
 from chainlang.session.rows import start_of

@@ -11,7 +11,7 @@ import pytest
 
 from chainlang.cli import execute
 from chainlang.engines.openai.engine import OpenAIEngine
-from chainlang.session.engine_pool import close_engines
+from chainlang.models.open_engines import close_engines
 from tests.cases import Case, each_case
 from tests.engines.server import Answer, Server, as_json, echo, error, in_turn
 from tests.engines.test_openai import ask, finish, texts

@@ -175,7 +175,7 @@ def test_a_fork_that_exits_closes_nothing_of_its_parent(server: Server) -> None:
     child = os.fork()
     if child == 0:
         signal.alarm(int(LIMIT))
-        from chainlang.session.engine_pool import close_engines
+        from chainlang.models.open_engines import close_engines
         from chainlang.session.sample_cache import close_caches
 
         close_engines()

@@ -153,10 +153,10 @@ def test_the_command_line_has_it(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     engines = [Flaky({3: "reply"}), Flaky({})]
-    monkeypatch.setattr("chainlang.session.engine_pool._open", lambda *_: engines.pop(0))
+    monkeypatch.setattr("chainlang.models.open_engines._open", lambda *_: engines.pop(0))
     rows = "".join(json.dumps(row) + "\n" for row in ROWS)
     Path("rows.jsonl").write_text(rows)
-    from chainlang.session.engine_pool import close_engines
+    from chainlang.models.open_engines import close_engines
 
     command = ["run", CHAIN, "-i", "rows.jsonl", "-o", "out"]
     try:

@@ -11,7 +11,8 @@ import pytest
 from chainlang import chain, load
 from chainlang.engines.vllm.engine import VllmEngine
 from chainlang.engines.vllm.memory_size import _GPU_SHARE, size
-from chainlang.session.engine_pool import close_engines, wanted
+from chainlang.models.open_engines import close_engines
+from chainlang.session.engine_pool import wanted
 from chainlang.session.memory_plan import memory_of
 from chainlang.settings import MapSettings
 from chainlang.tiny import path

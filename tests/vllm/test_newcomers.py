@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from chainlang.cli import execute
-from chainlang.session.engine_pool import close_engines
+from chainlang.models.open_engines import close_engines
 from tests.cases import Case, each_case
 
 
