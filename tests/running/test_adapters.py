@@ -68,7 +68,7 @@ def test_a_reply_depends_on_its_own_adapter_alone(tmp_path: Path) -> None:
     assert said(f"{items}main = 4:E:base:0.8 & 4:E:law:0.8")[:8] == every[:8]
     other = said(f"{items}main = (x = 24:E:law:0.8)".replace('lora="law"', 'lora="adapters/sql"'))
     none = said(f"{items}main = (x = 24:E:law:0.8)".replace(', lora="law"', ""))
-    # The folder of a test is part of an adapter's path: 24 answers, since four may be equal by luck.
+    # The folder of a test is in the path of its adapter: of four answers, equal ones are luck.
     assert len({str(law), str(other), str(none)}) == 3
 
 
