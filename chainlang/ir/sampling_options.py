@@ -111,7 +111,7 @@ UNTYPED: Mapping[str, Rule] = {
 DECLARED = frozenset(
     {"top_k", "min_p", "min_tokens", "repetition_penalty", "logit_bias", "bad_words"}
     | {"stop_token_ids", "ignore_eos", "include_stop", "extra", "choices", "top_logprobs"}
-    | {"template_args"}
+    | {"template_args", "presence_penalty", "frequency_penalty"}
 )
 """Options that only some engines have (`Capabilities.options`); `top_logprobs` is a number given to
 `logprobs`."""

@@ -388,6 +388,8 @@ class Capabilities:
     """Samples from the model with the LoRA adapter of each request, all of them in one batch."""
     decides: bool = False
     """Stops a sample once its beginning allows a single one of `Request.choices`."""
+    temperatures: tuple[float, float] = (0.0, 2.0)
+    """Lowest and highest temperature that it takes."""
     deadlines: bool = False
     """Enforces `Request.deadline`, counted from when the request is sent. Without it, the runtime
     enforces the deadline, counted from when the request is submitted."""

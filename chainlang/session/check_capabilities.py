@@ -14,6 +14,7 @@ from chainlang.semantics.stages import Meaning, has_labels
 _INSTEAD: Mapping[str, str] = {
     "bad_words": "say in the prompt what a reply leaves out",
     "choices": "count the answers of several samples: 9:{name} >> M",
+    "frequency_penalty": "leave it out",
     "extra": "it is for servers: an option, or a setting of the model, says the same to an engine",
     "ignore_eos": "write min_tokens, or leave it out",
     "include_stop": "leave it out: the candidate's `stop` says which stop ended the reply",
@@ -65,6 +66,11 @@ def _check_kind(stage: Meaning, promised: Capabilities, model: Span | None) -> N
     elif stage.images is not None and not promised.images:
         lacking = f"does not take the images of {stage.name}"
         hint = 'name a model of a server: model sees = openai("...", base_url="...")'
+    low, high = promised.temperatures
+    if not low <= stage.sampling.temperature <= high:
+        lacking = f"takes no temperature of {stage.sampling.temperature:g} for {stage.model!r}"
+        hint = f"write {low:g}" if low == high else f"write one from {low:g} to {high:g}"
+        where = stage.span and (part_span(stage.span, "temperature") or stage.span)
     if lacking is not None:
         message = f"the {promised.name} engine {lacking}"
         raise error_of("engine", message, hint, span=where, subject=stage.model)

@@ -63,6 +63,7 @@ _CAPABILITIES = Capabilities(
     priorities=False,
     logprobs=True,
     options=(
+        *("presence_penalty", "frequency_penalty"),
         *("top_k", "min_p", "min_tokens", "repetition_penalty", "logit_bias", "bad_words"),
         *("stop_token_ids", "ignore_eos", "include_stop", "extra", "choices", "top_logprobs"),
         "template_args",

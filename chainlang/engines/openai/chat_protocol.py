@@ -64,12 +64,15 @@ def body(
     count: int,
     most: Mapping[str, int],
     template_args: str = "",
+    seed: str = "seed",
+    schemas: bool = True,
 ) -> bytes:
     """Return the request body for the samples `first` to `first + count - 1` of a request.
 
     `most` is the maximum number of tokens under the server's name for that parameter, such as
     ``{"max_tokens": 8}``; empty to leave it out, so that the context is the limit. `template_args`
     are the model's arguments of the chat template, as JSON; those of the request come before them.
+    `seed` is the server's name for that parameter. A server without `schemas` is asked for JSON.
 
     >>> from chainlang.protocol.messages import Message
     >>> sampling = Sampling(temperature=0.7, max_tokens=8, min_p=0.1)
@@ -90,7 +93,7 @@ def body(
         **most,
     }
     if sampling.temperature > 0:
-        parameters["seed"] = request.seed + first
+        parameters[seed] = request.seed + first
     if count > 1:
         parameters["n"] = count
     for name in _WHERE_SET:
@@ -115,10 +118,18 @@ def body(
     if sampling.extra:
         parameters |= json.loads(sampling.extra)
     if request.schema is not None:
-        bound = closing.bounded(request.schema, dict(request.budgets))
-        schema = {"name": "reply", "schema": json.loads(bound), "strict": True}
-        parameters["response_format"] = {"type": "json_schema", "json_schema": schema}
+        parameters["response_format"] = _format(request, request.schema, schemas)
     return json.dumps(parameters).encode()
+
+
+def _format(request: Request, schema: str, schemas: bool) -> dict[str, Any]:
+    if not schemas:
+        return {"type": "json_object"}
+    bound = json.loads(closing.bounded(schema, dict(request.budgets)))
+    return {
+        "type": "json_schema",
+        "json_schema": {"name": "reply", "schema": bound, "strict": True},
+    }
 
 
 def _content(message: Message) -> str | list[dict[str, Any]]:

@@ -7,14 +7,17 @@ import sys
 from collections.abc import Collection, Iterable, Mapping
 from functools import partial
 from typing import Any
+from urllib.parse import urlsplit
 
 from attrs import evolve
 
 from chainlang.diagnostics.suggest import suggest
 from chainlang.engines.event_loop_thread import EventLoopThread
+from chainlang.engines.hosts import Host, host_of
 from chainlang.engines.openai import chat_protocol
+from chainlang.engines.openai.capabilities import capabilities_of
 from chainlang.engines.openai.client import ChatClient, Rejected
-from chainlang.engines.openai.endpoint import CLOUD, DEFAULT_URL, Endpoint
+from chainlang.engines.openai.endpoint import DEFAULT_URL, Endpoint
 from chainlang.engines.openai.health_check import probe
 from chainlang.engines.openai.honoured import check_honoured
 from chainlang.engines.openai.read_response import Response
@@ -40,6 +43,8 @@ from chainlang.protocol.template_args import canonical, fault
 
 __all__ = ["OpenAIEngine"]
 
+_ANY = Host("", "", None, "", own=False)
+"""A server that no document describes."""
 _STEP = 0.05  # seconds that `step` waits for something to finish
 
 
@@ -114,8 +119,9 @@ class OpenAIEngine:
         # Servers refuse a `max_tokens` that leaves no room for a prompt.
         self._longest = sys.maxsize if max_model_len is None else max(1, max_model_len - 1)
         self._endpoint = Endpoint.of(base_url, api_key, allowed_hosts, headers)
-        if template_args and self._endpoint.host == CLOUD:
-            what = "OpenAI takes no arguments of a chat template"
+        self._host = host_of(urlsplit(self._endpoint.url).netloc) or _ANY
+        if template_args and self._host.own:
+            what = f"{self._endpoint.host} takes no arguments of a chat template"
             refuse(what, "leave template_args out", setting="template_args")
         self._connect = connect_timeout
         self._probed: set[str | None] = set()
@@ -128,7 +134,9 @@ class OpenAIEngine:
         )
         self._background: EventLoopThread[Completion | Failure | Delta]
         self._background = EventLoopThread("chainlang-openai", closing=self._client.close)
-        self._several = True  # until the server turns out to return one sample per request
+        # ... or until the server turns out to return one sample per request.
+        self._several = self._host.honours.get("n", True)
+        self._schemas = self._host.honours.get("schema", True)
         self._bounds = True  # until the server turns out to refuse the bound of a text's length
         self._submitted = 0
         self._usage = Usage()
@@ -145,28 +153,8 @@ class OpenAIEngine:
 
     @property
     def capabilities(self) -> Capabilities:
-        """Seeds, streaming, log probabilities and deadlines, as far as the server supports them.
-
-        OpenAI refuses the options of other servers, which may ignore those that they do not know.
-        """
-        everywhere = ("logit_bias", "top_logprobs", "extra")
-        elsewhere = (
-            *("top_k", "min_p", "min_tokens", "repetition_penalty", "bad_words"),
-            *("stop_token_ids", "ignore_eos", "include_stop", "template_args"),
-        )
-        return Capabilities(
-            name="openai",
-            schemas=False,
-            seeds=True,
-            batch_invariant=False,
-            plain_values=False,
-            priorities=True,
-            logprobs=True,
-            options=everywhere if self._endpoint.host == CLOUD else (*everywhere, *elsewhere),
-            streams=True,
-            images=True,
-            deadlines=True,
-        )
+        """Seeds, streaming, log probabilities and deadlines, as far as the server supports them."""
+        return capabilities_of(self._host)
 
     @property
     def url(self) -> str:
@@ -342,8 +330,7 @@ class OpenAIEngine:
     async def _within(
         self, request: Request, first: int, count: int, deltas: DeltaEmitter | None
     ) -> Response:
-        # OpenAI's newer models reject the old name; other servers may not know the new one.
-        name = "max_completion_tokens" if self._endpoint.host == CLOUD else "max_tokens"
+        name = self._host.limit
         most = min(request.sampling.max_tokens, self._longest)
         try:
             response = await self._send(request, first, count, deltas, {name: most})
@@ -375,6 +362,8 @@ class OpenAIEngine:
             count=count,
             most=most,
             template_args=self._prompting["template_args"],
+            seed=self._host.seed,
+            schemas=self._schemas,
         )
         response = await self._client.complete(
             content,
@@ -390,4 +379,6 @@ class OpenAIEngine:
             tags, samples = self._tags, response.samples.items()
             found = {number: apart(sample, tags) for number, sample in samples}
             response = Response(found, response.usage)
+        if request.schema is not None and not self._schemas:
+            response = response.without("the schema")
         return response.closed(dict(request.budgets)) if request.budgets else response

@@ -83,7 +83,10 @@ class Response:
 
     def unbounded(self, names: Iterable[str]) -> Response:
         """Return the response of a server that has refused the budgets of some fields."""
-        parts = tuple(f'the budget of "{name}"' for name in names)
+        return self.without(*(f'the budget of "{name}"' for name in names))
+
+    def without(self, *parts: str) -> Response:
+        """Return the response of a server that has not enforced some parts of the schema."""
         samples = {
             number: attrs.evolve(one, unkept=(*one.unkept, *parts))
             for number, one in self.samples.items()

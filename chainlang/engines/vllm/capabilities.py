@@ -22,6 +22,7 @@ def capabilities(model: Prepared, *, adapts: bool = False) -> Capabilities:
         priorities=True,
         logprobs=True,
         options=(
+            *("presence_penalty", "frequency_penalty"),
             *("top_k", "min_p", "min_tokens", "repetition_penalty", "logit_bias", "bad_words"),
             *("stop_token_ids", "ignore_eos", "include_stop", "top_logprobs", "template_args"),
             *(("choices",) if has_labels else ()),
