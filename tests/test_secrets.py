@@ -274,7 +274,7 @@ def test_nothing_that_is_written_has_the_key(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     # The waits between attempts are not what this is about.
-    monkeypatch.setattr("chainlang.engines.openai.retry._full_jitter", lambda most: 0.0)
+    monkeypatch.setattr("chainlang.engines.http.retry._full_jitter", lambda most: 0.0)
     caplog.set_level(logging.DEBUG)
     for logger in ("httpx2", "httpcore2", "asyncio"):
         caplog.set_level(logging.DEBUG, logger)

@@ -11,11 +11,14 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from chainlang.engines.openai.endpoint import CLOUD, is_loopback
+from chainlang.engines.hosts import HOSTS
+from chainlang.engines.http.endpoint import is_loopback
 from chainlang.errors import error_of
 from chainlang.ir.declarations import Environment, Model
 from chainlang.protocol.secret import Secret
 from chainlang.settings import RowSettings
+
+_CLOUD = urlsplit(HOSTS[0].url).hostname
 
 
 def reached(model: Model, arguments: Mapping[str, Any], settings: RowSettings) -> dict[str, Any]:
@@ -29,7 +32,9 @@ def reached(model: Model, arguments: Mapping[str, Any], settings: RowSettings) -
     if "base_url" in found:
         written = {one.name: one.value for one in model.settings}
         host = _host(str(found["base_url"]))
-        is_free = isinstance(written["base_url"], Environment) or host == CLOUD or is_loopback(host)
+        is_free = (
+            isinstance(written["base_url"], Environment) or host == _CLOUD or is_loopback(host)
+        )
         if has_key and not is_free and host in allowed:  # else the engine refuses the host
             _check_named(host, "base_url", settings)
     elif settings.openai_base_url is not None:

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import strategies as st
 
 from chainlang import load
-from chainlang.engines.openai import health_check
+from chainlang.engines.http import reach
 from chainlang.engines.openai.engine import OpenAIEngine
 from chainlang.errors import ChainlangError, EngineError, SettingError
 from chainlang.settings import MapSettings
@@ -174,7 +174,7 @@ def trickling(begins: bytes, part: bytes) -> Iterator[str]:
 def test_the_health_check_ends_whatever_the_server_sends(
     begins: bytes, part: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(health_check, "_PATIENCE", 0.3)
+    monkeypatch.setattr(reach, "_PATIENCE", 0.3)
     with trickling(begins, part) as url:
         engine = OpenAIEngine("m", base_url=url, connect_timeout=0.2)
         begun = time.monotonic()

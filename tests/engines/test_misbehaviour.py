@@ -15,8 +15,8 @@ from attrs import define, field
 
 from chainlang import chain
 from chainlang.engines.fake import FakeEngine
+from chainlang.engines.http.retry import RetryPolicy
 from chainlang.engines.openai.engine import OpenAIEngine
-from chainlang.engines.openai.retry import RetryPolicy
 from tests.engines.server import Answer, Body, Server, error, from_engine
 from tests.engines.test_openai import Clock
 from tests.laws import seeds

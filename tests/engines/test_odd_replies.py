@@ -11,9 +11,12 @@ import pytest
 from hypothesis import strategies as st
 
 from chainlang import chain
+from chainlang.engines.http.deltas import DeltaEmitter, Diverged
+from chainlang.engines.http.event_stream import LongEvent
+from chainlang.engines.http.json_values import Malformed
 from chainlang.engines.openai.engine import OpenAIEngine
-from chainlang.engines.openai.read_response import Malformed, parse_response
-from chainlang.engines.openai.sse import DeltaEmitter, Diverged, LongEvent, StreamedResponse
+from chainlang.engines.openai.read_response import parse_response
+from chainlang.engines.openai.sse import StreamedResponse
 from chainlang.protocol.messages import Completion, Failure
 from tests.engines.server import Answer, Server, as_json, chat_reply, echo, in_turn
 from tests.engines.test_openai import ask, asking, finish, policy, texts

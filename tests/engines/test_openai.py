@@ -18,10 +18,10 @@ import pytest
 
 from chainlang import M, chain, op
 from chainlang.engines.fake import FakeEngine
-from chainlang.engines.openai import client
+from chainlang.engines.http import client, errors
+from chainlang.engines.http.retry import RetryPolicy
+from chainlang.engines.http.slots import Slots
 from chainlang.engines.openai.engine import OpenAIEngine
-from chainlang.engines.openai.retry import RetryPolicy
-from chainlang.engines.openai.slots import Slots
 from chainlang.errors import EngineError
 from chainlang.optimizer.compile import compiled
 from chainlang.protocol.failures import kind_of_status
@@ -519,14 +519,14 @@ def test_what_is_not_text_or_no_schema_is_not_sent() -> None:
 
 
 def test_a_bug_fails_its_request_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = client.ChatClient.complete
+    real = client.Client.complete
 
     async def broken(self: Any, content: bytes, *rest: Any, **more: Any) -> Any:
         if b'"bad"' in content:
             raise ZeroDivisionError(KEY)
         return await real(self, content, *rest, **more)
 
-    monkeypatch.setattr(client.ChatClient, "complete", broken)
+    monkeypatch.setattr(client.Client, "complete", broken)
     with asking(echo) as (_, engine):
         found = finish(engine, ask("bad"), ask("2"))
     message = "the engine itself failed: ZeroDivisionError: [API key]"
@@ -833,7 +833,7 @@ def test_the_cloud_has_another_name_for_the_longest_reply(monkeypatch: pytest.Mo
 
     async def answered(content: bytes, *_: Any, **__: Any) -> Any:
         bodies.append(json.loads(content))
-        raise client.Rejected("refused", "no")
+        raise errors.Rejected("refused", "no")
 
     engine._client.complete = answered  # type: ignore[method-assign]
     finish(engine, ask())

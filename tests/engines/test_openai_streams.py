@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from chainlang import chain
 from chainlang.engines.fake import FakeEngine
+from chainlang.engines.http.deltas import DeltaEmitter
 from chainlang.engines.openai.engine import OpenAIEngine
-from chainlang.engines.openai.sse import DeltaEmitter, StreamedResponse
+from chainlang.engines.openai.sse import StreamedResponse
 from chainlang.protocol.messages import Completion, Delta, Failure, Request, Sample, Usage
 from tests.engines.server import (
     Answer,

@@ -13,7 +13,7 @@ ALLOWED = {
     "datatypes/check_types.py": "pydantic marks the place in a pattern with a caret in its message",
     "datatypes/from_python.py": "pydantic's errors about a class have several lines",
     "engines/grammar/json_schema.py": "xgrammar's errors hold the address of its source",
-    "engines/openai/health_check.py": "the system's errors begin with a number",
+    "engines/http/reach.py": "the system's errors begin with a number",
     "engines/vllm/load_errors.py": "vLLM, torch and the hub raise sentences alone",
     "data/jsonl.py": "the standard library's reasons begin with a capital",
     "data/parquet.py": "pyarrow's errors have several lines",

@@ -15,8 +15,8 @@ import httpx2
 from attrs import define, field
 
 from chainlang.engines.fake import FakeEngine
+from chainlang.engines.http.retry import RetryPolicy
 from chainlang.engines.openai.engine import OpenAIEngine
-from chainlang.engines.openai.retry import RetryPolicy
 from chainlang.protocol.messages import Completion, Delta, Failure
 from tests.engines.server import Answer, from_engine
 from tests.simulation.clock import Stepped, VirtualLoop

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from chainlang.engines.openai.client import Rejected
-from chainlang.engines.openai.read_response import Response
+from chainlang.engines.http.errors import Rejected
+from chainlang.engines.http.response import Response
 from chainlang.protocol.messages import Request
 
 

@@ -1,24 +1,23 @@
-"""Chat completions responses, read as samples: JSON of any shape, checked value by value.
-
-Pure functions. A value of another type than the protocol's raises `Malformed`, so that no shape of
-a response is an error of the engine itself.
-"""
+"""Chat completions responses, read as samples. Pure functions."""
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
-from typing import Any, TypeAlias
+from collections.abc import Mapping
 
 import attrs
 from attrs import frozen
 
-from chainlang.engines.closing import is_full
+from chainlang.engines.http.json_values import (
+    Malformed,
+    Object,
+    as_index,
+    as_list,
+    as_number,
+    as_object,
+    as_tokens,
+)
+from chainlang.engines.http.response import Response
 from chainlang.protocol.messages import Finish, Sample, TopLogprobs, Usage
-
-Object: TypeAlias = Mapping[str, Any]
 
 _FINISHES: Mapping[str, Finish] = {
     "stop": "stop",
@@ -44,54 +43,8 @@ STOPS = ("stop_reason", "matched_stop")
 REASONING = ("reasoning_content", "reasoning")
 """Fields in which servers return reasoning; OpenAI's protocol has none."""
 
-_MOST_TOKENS = 1 << 53
-"""More tokens than any response has; larger numbers overflow what they are added to."""
-
 _FALLBACK = "`fallback` can ask another model, `need` can do without the sample"
 _TOOLS_HINT = "chains send no tools: switch off those that the server adds"
-
-
-class Malformed(Exception):
-    """A response with a missing field, or one of the wrong type."""
-
-
-@frozen
-class Response:
-    """The samples of one response, by index, and their usage."""
-
-    samples: Mapping[int, Sample]
-    usage: Usage
-
-    def cut_by(self, context: int) -> Response:
-        """Return the response with a context as what cut its samples; 0 if its size is unknown."""
-        samples = {
-            number: attrs.evolve(one, context=context) if one.finish == "length" else one
-            for number, one in self.samples.items()
-        }
-        return attrs.evolve(self, samples=samples)
-
-    def closed(self, budgets: Mapping[str, int]) -> Response:
-        """Return the response with the fields of samples that are as long as their budgets."""
-        samples = dict(self.samples)
-        for number, one in samples.items():
-            with suppress(RecursionError, ValueError):
-                fields = json.loads(one.text)
-                if isinstance(fields, dict):
-                    full = (name for name in budgets if is_full(fields.get(name), budgets[name]))
-                    samples[number] = attrs.evolve(one, closed_fields=tuple(full))
-        return attrs.evolve(self, samples=samples)
-
-    def unbounded(self, names: Iterable[str]) -> Response:
-        """Return the response of a server that has refused the budgets of some fields."""
-        return self.without(*(f'the budget of "{name}"' for name in names))
-
-    def without(self, *parts: str) -> Response:
-        """Return the response of a server that has not enforced some parts of the schema."""
-        samples = {
-            number: attrs.evolve(one, unkept=(*one.unkept, *parts))
-            for number, one in self.samples.items()
-        }
-        return attrs.evolve(self, samples=samples) if parts else self
 
 
 def parse_response(document: object, count: int) -> Response:
@@ -117,14 +70,14 @@ def parse_response(document: object, count: int) -> Response:
         raise Malformed("the reply has none of the requested samples")
     usage = as_object(reply.get("usage") or {}, "`usage`")
     details = as_object(usage.get("prompt_tokens_details") or {}, "`usage.prompt_tokens_details`")
-    cached, output = _tokens(details, "cached_tokens"), _tokens(usage, "completion_tokens")
+    cached, output = as_tokens(details, "cached_tokens"), as_tokens(usage, "completion_tokens")
     lengths = shares(output, [len(sample.reasoning + sample.text) for sample in requested.values()])
     samples = {
         number: attrs.evolve(sample, tokens=length)
         for (number, sample), length in zip(requested.items(), lengths, strict=True)
     }
     # The server counts the prompt once for all samples; `Usage` counts it for each.
-    prompt, calls = _tokens(usage, "prompt_tokens"), len(samples)
+    prompt, calls = as_tokens(usage, "prompt_tokens"), len(samples)
     return Response(samples, Usage(calls, calls * prompt, cached + (calls - 1) * prompt, output))
 
 
@@ -231,7 +184,7 @@ def _logprobs(choice: Object, where: str) -> tuple[float, ...]:
         return ()
     what = f"{where}.logprobs.content"
     values = [as_object(token, what).get("logprob") for token in as_list(content, what)]
-    numbers = tuple(number for one in values if (number := _number(one)) is not None)
+    numbers = tuple(number for one in values if (number := as_number(one)) is not None)
     if len(numbers) < len(values):
         raise Malformed(f"{what} has no numbers")
     return numbers
@@ -255,51 +208,10 @@ def _likeliest(choice: Object, where: str) -> tuple[TopLogprobs, ...]:
 
 def _pair(token: Object, what: str) -> tuple[str, float]:
     """Return the text of a token and the logarithm of its probability. Raises `Malformed`."""
-    text, number = token.get("token"), _number(token.get("logprob"))
+    text, number = token.get("token"), as_number(token.get("logprob"))
     if not isinstance(text, str) or number is None:
         raise Malformed(f"{what} has no texts with numbers")
     return text, number
-
-
-def _number(value: object) -> float | None:
-    """Return a value that is a finite number; None for any other."""
-    try:
-        number = float(value) if isinstance(value, int | float) else math.nan
-    except OverflowError:
-        return None
-    return number if math.isfinite(number) else None
-
-
-def _tokens(usage: Object, name: str) -> int:
-    """Return a number of tokens, 0 if the server sends none. Raises `Malformed`."""
-    value = usage.get(name)
-    number = 0.0 if value is None else _number(value)
-    if number is None or isinstance(value, bool) or number > _MOST_TOKENS:
-        raise Malformed(f"`usage.{name}` is not a number of tokens")
-    return max(0, int(number))
-
-
-def as_object(value: object, where: str) -> Object:
-    """Return a value that is a JSON object. Raises `Malformed` for any other."""
-    if isinstance(value, dict):
-        return value
-    raise Malformed(f"{where} is not an object")
-
-
-def as_list(value: object, where: str) -> list[Any]:
-    """Return a value that is a list; an absent one is empty. Raises `Malformed` for any other."""
-    if value is None:
-        return []
-    if isinstance(value, list):
-        return value
-    raise Malformed(f"{where} is not a list")
-
-
-def as_index(value: object, where: str) -> int:
-    """Return a value that is the number of a sample. Raises `Malformed` for any other."""
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-        return value
-    raise Malformed(f"{where}.index is not the number of a sample")
 
 
 def shares(total: int, weights: list[int]) -> list[int]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import attrs
 from attrs import define, field
 
-from chainlang.engines.openai.sse import OnDelta
+from chainlang.engines.http.deltas import OnDelta
 from chainlang.protocol.messages import Sample, TextKind
 from chainlang.protocol.reasoning_tags import begins, split
 

@@ -1,84 +1,20 @@
-"""Streamed responses: parses server-sent events and assembles the whole response.
-
-Reading is linear in what is received: nothing is searched or copied again with the next bytes.
-"""
+"""Streamed chat completions: assembles the whole response of events."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from attrs import define, field
 
-from chainlang.engines.openai.read_response import (
-    REASONING,
-    STOPS,
-    as_index,
-    as_list,
-    as_object,
-    parts_of,
-)
+from chainlang.engines.http.deltas import DeltaEmitter
+from chainlang.engines.http.event_stream import EventStream
+from chainlang.engines.http.json_values import as_index, as_list, as_object
+from chainlang.engines.openai.read_response import REASONING, STOPS, parts_of
 from chainlang.protocol.messages import TextKind
 
-OnDelta = Callable[[int, str, TextKind], object]
-"""Callback for text added to a sample: its number in the request, the text, and its kind."""
-
 _TOOLS = frozenset({"tool_calls", "function_call"})
-_LONGEST_EVENT = 8 << 20  # bytes: a whole reply in one event, with the logprobs of its tokens
-
-
-class LongEvent(Exception):
-    """An event that is longer than any of the protocol, such as a line without an end."""
-
-
-class Diverged(Exception):
-    """A retried stream with another text than the one already emitted."""
-
-
-@define
-class _Emitted:
-    """Emitted text of a sample, in parts, which are joined for a comparison."""
-
-    parts: list[str] = field(factory=list)
-    length: int = 0
-
-    def add(self, text: str) -> None:
-        self.parts.append(text)
-        self.length += len(text)
-
-    def whole(self) -> str:
-        self.parts = ["".join(self.parts)]
-        return self.parts[0]
-
-
-@define
-class DeltaEmitter:
-    """Emits each character of a sample once, although retries receive its beginning again."""
-
-    on_delta: OnDelta
-    _emitted: dict[tuple[int, TextKind], _Emitted] = field(factory=dict, init=False)
-
-    def emit(self, sample: int, start: int, text: str, kind: TextKind = "text") -> None:
-        """Emit the new characters of `text`, which begins at `start` of its kind in the sample.
-
-        Raises `Diverged` if it differs from what has been emitted.
-        """
-        emitted = self._emitted.setdefault((sample, kind), _Emitted())
-        if start < emitted.length:
-            known = emitted.whole()[start : start + len(text)]
-            if not text.startswith(known):
-                raise Diverged
-            text = text[len(known) :]
-        if text:
-            emitted.add(text)
-            self.on_delta(sample, text, kind)
-
-    def check_end(self, sample: int, text: str, kind: TextKind = "text") -> None:
-        """Raise `Diverged` if the whole text of a sample differs from what has been emitted."""
-        emitted = self._emitted.get((sample, kind))
-        if emitted is not None and not text.startswith(emitted.whole()):
-            raise Diverged
 
 
 @define
@@ -150,12 +86,7 @@ class StreamedResponse:
     _choices: dict[int, _Choice] = field(factory=dict)
     _usage: Any = None
     _ended: bool = False
-    _line: list[bytes] = field(factory=list)
-    """Parts of the line whose end has not been received."""
-    _data: list[bytes] = field(factory=list)
-    """Lines of data of the event whose end has not been received."""
-    _length: int = 0
-    """Bytes of both."""
+    _events: EventStream = field(factory=EventStream)
 
     def feed(self, received: bytes) -> None:
         """Add received bytes and emit the text in them.
@@ -163,7 +94,7 @@ class StreamedResponse:
         Raises `ValueError` for an event that is not JSON, `Malformed` for one of another shape,
         `LongEvent` and `Diverged`.
         """
-        for data in self._events(received):
+        for data in self._events.feed(received):
             if data == b"[DONE]":
                 self._ended = True
             else:
@@ -178,29 +109,6 @@ class StreamedResponse:
             return None
         choices = [choice.whole(index) for index, choice in sorted(self._choices.items())]
         return {"choices": choices, "usage": self._usage}
-
-    def _events(self, received: bytes) -> Iterator[bytes]:
-        """Yield the data of each complete event. Only a newline ends a line."""
-        *ends, rest = received.split(b"\n")
-        for end in ends:
-            self._hold(end)
-            whole, self._line = b"".join(self._line), []
-            line = whole.removesuffix(b"\r")
-            if line.startswith(b"data:"):
-                self._data.append(line[5:].removeprefix(b" "))
-                continue
-            self._length -= len(whole)
-            if not line and self._data:
-                data, self._data, self._length = b"\n".join(self._data), [], 0
-                yield data
-        self._hold(rest)
-
-    def _hold(self, part: bytes) -> None:
-        """Keep a part of a line. Raises `LongEvent`."""
-        self._line.append(part)
-        self._length += len(part)
-        if self._length > _LONGEST_EVENT:
-            raise LongEvent(f"an event of more than {_LONGEST_EVENT:,} bytes")
 
     def _read(self, event: Any) -> None:
         event = as_object(event, "the event")

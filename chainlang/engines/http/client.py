@@ -1,4 +1,4 @@
-"""HTTP client for chat completions, with retries.
+"""HTTP client of a server, with retries.
 
 All methods but `__init__` run in the event loop that uses the client.
 """
@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from chainlang.engines.openai import chat_protocol, read_response
-from chainlang.engines.openai.endpoint import Endpoint
-from chainlang.engines.openai.new_client import new_client
-from chainlang.engines.openai.retry import RetryPolicy, Transient, call_with_retries, retry_after
-from chainlang.engines.openai.slots import Slots
-from chainlang.engines.openai.sse import DeltaEmitter, Diverged, LongEvent, StreamedResponse
+from chainlang.engines.http.deltas import DeltaEmitter, Diverged
+from chainlang.engines.http.endpoint import Endpoint
+from chainlang.engines.http.errors import ErrorKind, Rejected, error_message, excerpt
+from chainlang.engines.http.event_stream import LongEvent
+from chainlang.engines.http.json_values import Malformed
+from chainlang.engines.http.new_client import new_client
+from chainlang.engines.http.response import Response
+from chainlang.engines.http.retry import RetryPolicy, Transient, call_with_retries, retry_after
+from chainlang.engines.http.slots import Slots
 from chainlang.engines.protocol import refuse
 from chainlang.protocol.failures import FailureKind, kind_of_status
 
@@ -26,15 +30,43 @@ _EVENTS = "text/event-stream"
 _LARGEST_REPLY = 64 << 20  # bytes: more than any reply, less than what fills the memory
 
 
-class Rejected(Exception):
-    """An error response that a retry would not change."""
+class Stream(Protocol):
+    """A streamed response as far as it has been received."""
 
-    def __init__(self, kind: chat_protocol.ErrorKind, message: str) -> None:
-        self.kind = kind
-        super().__init__(message)
+    def feed(self, received: bytes) -> None:
+        """Add received bytes and emit the text in them.
+
+        Raises `ValueError` for an event that is not JSON, `Malformed` for one of another shape,
+        `LongEvent` and `Diverged`.
+        """
+        ...
+
+    def document(self) -> dict[str, Any] | None:
+        """Return the response in the form of an unstreamed one; None if it is incomplete."""
+        ...
 
 
-class ChatClient:
+class Dialect(Protocol):
+    """The protocol of a server: how its responses are read."""
+
+    def stream(self, deltas: DeltaEmitter, first: int, count: int) -> Stream:
+        """Return a stream for `count` samples of a request, the first of which has a number."""
+        ...
+
+    def parse(self, document: object, count: int) -> Response:
+        """Return the samples of a response to a request for `count`. Raises `Malformed`."""
+        ...
+
+    def error_kind(self, document: Any, said: str, *, schema: bool, several: bool) -> ErrorKind:
+        """Return the kind of an error response, from its codes or else from what it says."""
+        ...
+
+    def error_code(self, error: Mapping[str, Any]) -> object:
+        """Return the code of an error that its HTTP status may not tell; None without one."""
+        ...
+
+
+class Client:
     """Sends requests to one server, at most `concurrency` at a time, and retries them.
 
     A request counts against `concurrency` while it waits for its next attempt, so that a failing
@@ -46,6 +78,7 @@ class ChatClient:
     def __init__(
         self,
         endpoint: Endpoint,
+        dialect: Dialect,
         *,
         concurrency: int,
         connect: float,
@@ -55,13 +88,14 @@ class ChatClient:
         try:
             import httpx2
         except ImportError:
-            refuse("the openai engine needs httpx2", "run: pip install 'chainlang[openai]'")
+            refuse("an engine for servers needs httpx2", "run: pip install 'chainlang[openai]'")
         try:
-            self._url = httpx2.URL(endpoint.completions_url)
+            self._url = httpx2.URL(endpoint.request_url)
         except httpx2.InvalidURL as error:
             hint = 'write it like "http://host:8000/v1"'
             refuse(f"base_url can't be read: {error}", hint, setting="base_url")
         self.endpoint = endpoint
+        self._dialect = dialect
         self.sent = 0
         """Number of requests sent, retries included."""
         self.repeated = 0
@@ -89,7 +123,7 @@ class ChatClient:
         deltas: DeltaEmitter | None,
         deadline: float | None = None,
         priority: int = 0,
-    ) -> read_response.Response:
+    ) -> Response:
         """Return the response to a request body for `count` samples, with a schema or without.
 
         For a body with `stream`, `deltas` receives the text as it arrives; `first` is the number of
@@ -102,7 +136,7 @@ class ChatClient:
         async with self._slots.taken(priority):
             attempts = itertools.count()
 
-            async def exchange() -> read_response.Response:
+            async def exchange() -> Response:
                 self.repeated += next(attempts) > 0
                 return await self._exchange(
                     content, count, schema=schema, first=first, deltas=deltas
@@ -118,10 +152,10 @@ class ChatClient:
 
     async def _exchange(
         self, content: bytes, count: int, *, schema: bool, first: int, deltas: DeltaEmitter | None
-    ) -> read_response.Response:
+    ) -> Response:
         """Send a request once. Raises `Transient` and `Rejected`."""
         self.sent += 1
-        stream = None if deltas is None else StreamedResponse(deltas, first, count)
+        stream = None if deltas is None else self._dialect.stream(deltas, first, count)
         try:
             response = await self._response(content, count, schema, stream)
             if deltas is not None:
@@ -134,15 +168,15 @@ class ChatClient:
         return response
 
     async def _response(
-        self, content: bytes, count: int, schema: bool, stream: StreamedResponse | None
-    ) -> read_response.Response:
+        self, content: bytes, count: int, schema: bool, stream: Stream | None
+    ) -> Response:
         try:
             response, received = await self._post(content, stream)
         except self._errors as broken:
             what = " ".join(filter(None, (type(broken).__name__, str(broken))))
             raise Transient(f"{self.endpoint.url} gave no reply: {self._shown(what)}") from None
         kind = response.headers.get("content-type", "no content type").partition(";")[0]
-        kind = chat_protocol.excerpt(self.endpoint.hide(kind))
+        kind = excerpt(self.endpoint.hide(kind))
         answered = f"{self.endpoint.url} answered {response.status_code} ({kind})"
         text = received.decode("utf-8", "replace")  # for messages only
         streamed = stream is not None and kind == _EVENTS
@@ -152,10 +186,10 @@ class ChatClient:
             document = None
         error = document.get("error") if isinstance(document, dict) else None
         if not response.is_success or error:
-            said = chat_protocol.error_message(document, text)
-            by_text = chat_protocol.error_kind(document, said, schema=schema, several=count > 1)
+            said = error_message(document, text)
+            by_text = self._dialect.error_kind(document, said, schema=schema, several=count > 1)
             message = f"{answered}: {self._shown(said)}"
-            by_status = _kind_of_error(response.status_code, error)
+            by_status = self._kind_of_error(response.status_code, error)
             if by_status == "transport" and by_text not in {"context", "filtered"}:
                 raise Transient(message, retry_after(response.headers.get("retry-after")))
             raise Rejected(by_status if by_text == "refused" else by_text, message)
@@ -166,13 +200,11 @@ class ChatClient:
         ):
             raise Transient(f"{answered}, which is not JSON: {self._shown(text)}")
         try:
-            return read_response.parse_response(document, count)
-        except read_response.Malformed as malformed:
+            return self._dialect.parse(document, count)
+        except Malformed as malformed:
             raise Transient(f"{answered}: {malformed}: {self._shown(text)}") from None
 
-    async def _post(
-        self, content: bytes, stream: StreamedResponse | None
-    ) -> tuple[httpx2.Response, bytes]:
+    async def _post(self, content: bytes, stream: Stream | None) -> tuple[httpx2.Response, bytes]:
         received = bytearray()
         async with self._client.stream("POST", self._url, content=content) as response:
             events = _EVENTS in response.headers.get("content-type", "")
@@ -183,7 +215,7 @@ class ChatClient:
                         stream.feed(part)
                     except LongEvent as long:
                         raise Transient(f"{self.endpoint.url} sent {long}") from None
-                    except read_response.Malformed as malformed:
+                    except Malformed as malformed:
                         shown = self._shown(part.decode("utf-8", "replace"))
                         what = f"{self.endpoint.url} sent a malformed event: {malformed}: {shown}"
                         raise Transient(what) from None
@@ -197,12 +229,11 @@ class ChatClient:
 
     def _shown(self, text: str) -> str:
         """Return a server's text for use in a message: quoted, shortened, without the API key."""
-        return f'"{chat_protocol.excerpt(self.endpoint.hide(text))}"'
+        return f'"{excerpt(self.endpoint.hide(text))}"'
 
-
-def _kind_of_error(status: int, error: Any) -> FailureKind:
-    """Return the kind of an error response, from its status and code."""
-    code = error.get("code") if isinstance(error, dict) else None
-    if status < 400 and isinstance(code, int):  # gateways answer 200 with the status in the body
-        status = code
-    return kind_of_status(status, code)
+    def _kind_of_error(self, status: int, error: Any) -> FailureKind:
+        """Return the kind of an error response, from its status and code."""
+        code = self._dialect.error_code(error) if isinstance(error, dict) else None
+        if status < 400 and isinstance(code, int):  # with the status in the body
+            status = code
+        return kind_of_status(status, code)

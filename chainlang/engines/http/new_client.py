@@ -8,7 +8,7 @@ from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from chainlang.engines.openai.endpoint import Endpoint
+from chainlang.engines.http.endpoint import Endpoint
 from chainlang.engines.protocol import refuse
 
 if TYPE_CHECKING:

@@ -8,23 +8,43 @@ from urllib.parse import urlsplit
 
 from attrs import field, frozen
 
-from chainlang.engines.openai import redact_logs
+from chainlang.engines.http import redact_logs
 from chainlang.engines.protocol import refuse
 from chainlang.protocol.secret import Secret, without
 from chainlang.settings.address import trimmed, wrong
 
-CLOUD = "api.openai.com"
-DEFAULT_URL = f"https://{CLOUD}/v1"
+
+@frozen
+class Service:
+    """A protocol over HTTP: the provider that defines it, and where its requests and keys go."""
+
+    url: str
+    """Base URL of the provider, whose host is always allowed."""
+    path: str
+    """Path of requests after a base URL, such as ``/chat/completions``."""
+    noun: str
+    """Noun for the protocol in messages, such as "chat completions"."""
+    key_header: str
+    key_prefix: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+    """Further headers of every request."""
+
+    @property
+    def host(self) -> str:
+        """Host of the provider."""
+        return urlsplit(self.url).hostname or ""
 
 
 @frozen
 class Endpoint:
-    """Base URL of a server, without a slash or ``/chat/completions`` at its end, and its API key.
+    """Base URL of a server, without a slash or the path of requests at its end, and its API key.
 
-    >>> Endpoint.of("http://localhost:8000/v1/", "sk-1").hide("sk-1 is wrong")
+    >>> service = Service("https://example.com/v1", "/messages", "messages", "x-api-key")
+    >>> Endpoint.of(service, "http://localhost:8000/v1/", "sk-1").hide("sk-1 is wrong")
     '[API key] is wrong'
     """
 
+    service: Service
     url: str
     host: str
     key: str = field(default="", repr=False)
@@ -34,6 +54,7 @@ class Endpoint:
     @classmethod
     def of(
         cls,
+        service: Service,
         url: str,
         key: str | None,
         allowed: Collection[str] = (),
@@ -41,10 +62,11 @@ class Endpoint:
     ) -> Endpoint:
         """Return the endpoint of a URL; `headers` are further ones of every request.
 
-        Raises `EngineError` if the URL is invalid, its host is not this machine, OpenAI or in
-        `allowed`, or the key would be sent unencrypted.
+        Raises `EngineError` if the URL is invalid, its host is not this machine, the provider's or
+        in `allowed`, or the key would be sent unencrypted.
 
-        >>> Endpoint.of("https://example.com/v1", None)
+        >>> openai = Service("https://api.openai.com/v1", "/chat/completions", "", "Authorization")
+        >>> Endpoint.of(openai, "https://example.com/v1", None)
         Traceback (most recent call last):
             ...
         chainlang.errors.EngineError: error[engine]: base_url is not an allowed host: example.com
@@ -57,16 +79,16 @@ class Endpoint:
             refuse("the API key has characters that no key has", hint, setting="api_key")
         if key:
             redact_logs.hide(key)
-        host = _host(url, allowed)
+        host = _host(service, url, allowed)
         if key and not (is_loopback(host) or urlsplit(url).scheme == "https"):
             hint = "write https, or leave the key out"
             refuse("base_url would send the API key unencrypted", hint, setting="base_url")
-        return cls(trimmed(url), host, key, tuple((headers or {}).items()))
+        return cls(service, trimmed(url), host, key, tuple((headers or {}).items()))
 
     @property
-    def completions_url(self) -> str:
-        """URL of chat completions."""
-        return f"{self.url}/chat/completions"
+    def request_url(self) -> str:
+        """URL of requests."""
+        return self.url + self.service.path
 
     @property
     def loopback(self) -> bool:
@@ -76,27 +98,29 @@ class Endpoint:
     @property
     def headers(self) -> dict[str, str]:
         """HTTP headers of every request, with the key if there is one."""
-        headers = {**dict(self.more), "Content-Type": "application/json"}
-        return headers | ({"Authorization": Secret(f"Bearer {self.key}")} if self.key else {})
+        service = self.service
+        own = {**dict(service.headers), "Content-Type": "application/json"}
+        key = {service.key_header: Secret(service.key_prefix + self.key)} if self.key else {}
+        return {**dict(self.more), **own, **key}
 
     def hide(self, text: str) -> str:
         """Return a text without the API key, which some servers repeat in their errors."""
         return without(self.key, text)
 
 
-def _host(url: str, allowed: Collection[str]) -> str:
+def _host(service: Service, url: str, allowed: Collection[str]) -> str:
     if (fault := wrong(url)) is not None:
         refuse(f"base_url {fault.what}", fault.hint, setting="base_url")
     parts = urlsplit(url)
     host = parts.hostname or ""
     if is_loopback(host) or host in allowed:
         return host
-    if host != CLOUD:
+    if host != service.host:
         hint = f"to allow it, set allowed_hosts=[{host!r}] in Python or chainlang.toml"
         refuse(f"base_url is not an allowed host: {host}", hint, setting="base_url")
     if parts.scheme != "https":
         message = "base_url would send the API key unencrypted"
-        refuse(message, f'write "{DEFAULT_URL}"', setting="base_url")
+        refuse(message, f'write "{service.url}"', setting="base_url")
     return host
 
 

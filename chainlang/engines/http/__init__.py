@@ -1,0 +1,1 @@
+"""HTTP between engines and servers: addresses, keys, retries, streams, requests in flight."""

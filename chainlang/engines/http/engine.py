@@ -1,0 +1,253 @@
+"""Base of engines for servers: requests in flight, streamed text, several samples of a request."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterable, Mapping
+from functools import partial
+
+from chainlang.engines.event_loop_thread import EventLoopThread
+from chainlang.engines.http.client import Client, Dialect
+from chainlang.engines.http.deltas import DeltaEmitter, OnDelta
+from chainlang.engines.http.endpoint import Endpoint, Service
+from chainlang.engines.http.errors import Rejected, check_request, excerpt
+from chainlang.engines.http.response import Response
+from chainlang.engines.http.retry import RetriesExhausted, RetryPolicy
+from chainlang.engines.protocol import Metrics, refuse
+from chainlang.protocol.messages import (
+    Completion,
+    Delta,
+    Failure,
+    Reader,
+    Request,
+    Sample,
+    TextKind,
+    Usage,
+)
+from chainlang.protocol.secret import Secret
+
+_STEP = 0.05  # seconds that `step` waits for something to finish
+
+
+class ServerEngine(ABC):
+    """An engine whose requests go to a server, at most `max_concurrency` at a time.
+
+    A subclass says how a server is probed (`_probe`) and how a request for some samples is sent and
+    answered (`_complete`), in the event loop's thread.
+    """
+
+    def __init__(
+        self,
+        model: str | None,
+        *,
+        service: Service,
+        dialect: Dialect,
+        base_url: str | None,
+        api_key: str | None,
+        max_concurrency: int,
+        max_model_len: int | None,
+        headers: Mapping[str, str] | None,
+        allowed_hosts: Collection[str],
+        connect_timeout: float,
+        read_timeout: float,
+        retry: RetryPolicy | None,
+    ) -> None:
+        api_key = None if api_key is None else Secret(api_key)
+        if max_concurrency < 1:
+            hint = "write a whole number of at least 1"
+            refuse(f"max_concurrency is {max_concurrency}", hint, setting="max_concurrency")
+        if model is not None and model.startswith(("http://", "https://")):
+            refuse("the model is an address", "pass that as base_url", model=model)
+        self.model = model
+        self.max_concurrency = max_concurrency
+        self.max_model_len = max_model_len
+        url = service.url if base_url is None else base_url
+        self._endpoint = Endpoint.of(service, url, api_key, allowed_hosts, headers)
+        self._connect = connect_timeout
+        self._probed: set[str | None] = set()
+        self._client = Client(
+            self._endpoint,
+            dialect,
+            concurrency=max_concurrency,
+            connect=connect_timeout,
+            read=read_timeout,
+            retry=retry or RetryPolicy(),
+        )
+        self._background: EventLoopThread[Completion | Failure | Delta]
+        self._background = EventLoopThread("chainlang-server", closing=self._client.close)
+        self._several = True  # until the server turns out to return one sample per request
+        self._submitted = 0
+        self._usage = Usage()
+        # Requests in flight. An id may be used again after an abort; a ticket is never.
+        self._tickets: dict[str, int] = {}
+        self._ids: dict[int, str] = {}
+
+    def __repr__(self) -> str:
+        name = type(self).__name__
+        if "_endpoint" not in vars(self):  # a traceback shows an engine that could not be made
+            return f"{name}(...)"
+        model = "" if self.model is None else f"{self.model!r}, "
+        return f"{name}({model}base_url={self.url!r}, max_concurrency={self.max_concurrency})"
+
+    @property
+    def url(self) -> str:
+        """The URL before the path of requests."""
+        return self._endpoint.url
+
+    @property
+    def sent(self) -> int:
+        """Number of HTTP requests sent, retries included."""
+        return self._client.sent
+
+    @property
+    def metrics(self) -> Metrics:
+        """Counters of completions, with the usage that the server reports."""
+        return Metrics(self._submitted, self._usage, retries=self._client.repeated)
+
+    @property
+    def reader(self) -> Reader | None:
+        """None: the server's tokenizer is unknown."""
+        return None
+
+    def probe(self, models: Iterable[str] = ()) -> None:
+        """Check once for each model that the server is there and has it.
+
+        `models`: names to check if the engine has no model of its own. Raises `EngineError` if no
+        server answers, it has another protocol, it rejects the key, or it lacks the model.
+        """
+        own = () if self.model is None else (self.model,)
+        for model in dict.fromkeys(own or tuple(models) or (None,)):
+            if model not in self._probed:
+                # A server that has answered before may be down for a while; requests are retried.
+                self._probe(model, met=bool(self._probed))
+                self._probed.add(model)
+
+    def submit(self, requests: Iterable[Request]) -> None:
+        """Start to send requests. Raises `EngineError` once closed, and as `probe` does."""
+        if self._background.closed:
+            refuse("the engine is closed", "make a new one")
+        batch = list(requests)
+        self.probe(request.model for request in batch)
+        work = []
+        for request in batch:
+            ticket = self._submitted = self._submitted + 1
+            self._tickets[request.id], self._ids[ticket] = ticket, request.id
+            work.append((ticket, partial(self._answer, request, self._deltas(ticket, request))))
+        self._background.start(work)
+
+    def step(self) -> list[Completion | Failure | Delta]:
+        """Return new results, after waiting at most 50 ms for the first."""
+        results: list[Completion | Failure | Delta] = []
+        if not self._ids:
+            return results
+        for ticket, result in self._background.take(_STEP):
+            name = self._ids.get(ticket)
+            if name is None:  # aborted
+                continue
+            if isinstance(result, Delta):
+                results.append(result)
+                continue
+            del self._ids[ticket], self._tickets[name]
+            if isinstance(result, BaseException):
+                what = excerpt(self._endpoint.hide(f"{type(result).__name__}: {result}"))
+                results.append(Failure(name, "engine", f"the engine itself failed: {what}"))
+            else:
+                if isinstance(result, Completion):
+                    self._usage += result.usage
+                results.append(result)
+        return results
+
+    def abort(self, ids: Iterable[str]) -> None:
+        """Drop requests and close their connections."""
+        tickets = [self._tickets.pop(name) for name in tuple(ids) if name in self._tickets]
+        for ticket in tickets:
+            del self._ids[ticket]
+        self._background.cancel(tickets)
+
+    def close(self) -> None:
+        """Drop all requests, close all connections and join the thread."""
+        self._tickets.clear()
+        self._ids.clear()
+        self._background.close()
+
+    @abstractmethod
+    def _probe(self, model: str | None, *, met: bool) -> None:
+        """Check that the server is there and has a model; `met`: it has answered before."""
+
+    # ---- in the event loop's thread
+
+    @abstractmethod
+    async def _complete(
+        self, request: Request, first: int, count: int, deltas: DeltaEmitter | None
+    ) -> Response:
+        """Return the samples `first` to `first + count - 1` of a request. Raises `Rejected`."""
+
+    def _posting(self, post: OnDelta) -> OnDelta:
+        """Return the receiver of text as the server streams it, in front of another."""
+        return post
+
+    def _deltas(self, ticket: int, request: Request) -> DeltaEmitter | None:
+        """Return the receiver of a request's streamed text; None if it does not stream."""
+        if not request.stream:
+            return None
+
+        def post(sample: int, text: str, kind: TextKind) -> None:
+            self._background.post(ticket, Delta(request.id, sample, text, kind))
+
+        return DeltaEmitter(self._posting(post))
+
+    async def _answer(self, request: Request, deltas: DeltaEmitter | None) -> Completion | Failure:
+        if (failure := check_request(request)) is not None:
+            return failure
+        try:
+            samples, usage = await self._samples(request, deltas)
+        except Rejected as error:
+            match error.kind:
+                case "several" | "filtered":
+                    return Failure(request.id, "refused", str(error))
+                case kind:
+                    return Failure(request.id, kind, str(error))
+        except RetriesExhausted as error:
+            return Failure(request.id, "transport", str(error), transient=True)
+        return Completion(request.id, samples, usage)
+
+    async def _samples(
+        self, request: Request, deltas: DeltaEmitter | None
+    ) -> tuple[tuple[Sample, ...], Usage]:
+        """Return all samples of a request, with as many HTTP requests as the server needs."""
+        count = request.drawn
+        samples: dict[int, Sample] = {}
+        usage = Usage()
+        if count > 1 and self._several:
+            try:
+                response = await self._complete(request, 0, count, deltas)
+            except Rejected as error:
+                if error.kind != "several":
+                    raise
+                self._several = False
+            else:
+                samples.update(response.samples)
+                usage += response.usage
+                self._several = len(samples) > 1
+        missing = [number for number in range(count) if number not in samples]
+        responses = await self._complete_each(request, missing, deltas)
+        for number, response in zip(missing, responses, strict=True):
+            samples[number] = response.samples[0]
+            usage += response.usage
+        in_order = tuple(samples[number] for number in range(count))
+        return in_order * (request.count // count), usage
+
+    async def _complete_each(
+        self, request: Request, numbers: list[int], deltas: DeltaEmitter | None
+    ) -> list[Response]:
+        """Return a response for each sample number; the first failure cancels the others."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [
+                    group.create_task(self._complete(request, number, 1, deltas))
+                    for number in numbers
+                ]
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+        return [task.result() for task in tasks]
