@@ -131,7 +131,7 @@ REFUSED = (
     (lambda: join(true=E), OperandError, "'true' can't be a label"),
     (lambda: join(x=3), OperandError, "found 3"),
     (lambda: ref("$x"), OperandError, "can't be the name of a definition"),
-    (lambda: function(len), OperandError, "can't be the name of a function"),
+    (lambda: function(lambda: 1), OperandError, "can't be the name of a function"),
     (lambda: E.named("fr answer"), OperandError, "can't be a label"),
     (lambda: E.named(None), OperandError, "can't be a label"),
     (load, OperandError, "takes a path or a text"),

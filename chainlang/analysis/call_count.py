@@ -12,7 +12,7 @@ from typing import assert_never
 from attrs import frozen
 
 from chainlang.diagnostics.diagnostic import Diagnostic
-from chainlang.ir.builtins import StageType
+from chainlang.ir.builtins import STAGE_TYPES, StageType
 from chainlang.ir.nodes import (
     Branch,
     Combinator,
@@ -33,6 +33,7 @@ from chainlang.ir.nodes import (
     Timeout,
 )
 from chainlang.ir.visit import parts_of
+from chainlang.ir.wiring import parts_read
 from chainlang.limits import current
 
 CEILING = 10**18
@@ -83,7 +84,11 @@ class _Counter:
     def __init__(self, types: Mapping[str, StageType], definitions: Mapping[str, Expr]) -> None:
         self.types = types
         self.definitions = definitions
-        self.memo: dict[tuple[str | int, int], Cost] = {}
+        self.memo: dict[tuple[str | int, int, int], Cost] = {}
+        self.parts: dict[str, int] = {}
+        """Maximum candidates of each named part so far, which `of` reads."""
+        self.growth = 0
+        """Number of changes of `parts`, after which a part may cost more."""
         self.rounds = 0
 
     def visit(self, node: Expr, before: int) -> Cost:
@@ -91,7 +96,11 @@ class _Counter:
         match node:
             case Stage():
                 kind = self.types.get(node.name)
+                if of := parts_read(node):
+                    before = _total(self.parts.get(name, 1) for name in of)
                 runs = _product(node.count, before if kind and kind.kind == "map" else 1)
+                if node.name not in STAGE_TYPES:  # an op may name its own part
+                    self.note(node.name, runs)
                 return Cost(runs, 1, runs)
             case Then(parts):
                 return self.sequence(parts, before)
@@ -110,23 +119,35 @@ class _Counter:
                 one = self.visit(body, before)
                 gathered = _product(times, _product(one.branches, one.candidates))
                 return Cost(_product(times, one.calls), 1, gathered)
-            case Named(_, body):
-                return self.visit(body, before)
+            case Named(name, body):
+                cost = self.visit(body, before)
+                self.note(name, _product(cost.branches, cost.candidates))
+                return cost
             case Ref(name):
                 if name not in self.definitions:
                     return Cost(1, 1, before)
                 return self.once(name, before, lambda: self.visit(self.definitions[name], before))
             case Function():
+                if of := parts_read(node):
+                    before = _total(self.parts.get(name, 1) for name in of)
                 return Cost(1, 1, before)
             case Fallback() | Retry() | Timeout() | Route() | Loop() | Each() | Combine():
                 # By identity, because hashing a node walks all nodes below it.
                 return self.once(id(node), before, lambda: self.combine(node, before))
         assert_never(node)
 
+    def note(self, name: str, candidates: int) -> None:
+        """Note how many candidates a named part has."""
+        if candidates > self.parts.get(name, 0):
+            self.parts[name] = candidates
+            self.growth += 1
+
     def once(self, key: str | int, before: int, count: Callable[[], Cost]) -> Cost:
-        if (key, before) not in self.memo:
-            self.memo[key, before] = count()
-        return self.memo[key, before]
+        at = (key, before, self.growth)
+        if at not in self.memo:
+            found = count()  # which may change `growth`
+            self.memo[at] = self.memo[key, before, self.growth] = found
+        return self.memo[at]
 
     def sequence(self, parts: tuple[Expr, ...], before: int) -> Cost:
         calls, branches = 0, 1

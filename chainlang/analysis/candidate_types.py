@@ -79,6 +79,8 @@ class Candidates:
 
 
 NONE = Candidates(some=False)
+ANY = Candidates((ANYTHING,), (ANYTHING,), some=False)
+"""Candidates of which nothing is known."""
 
 
 def together(types: Iterable[CandidateType]) -> tuple[CandidateType, ...]:

@@ -30,6 +30,7 @@ from chainlang.ir.nodes import (
     Timeout,
 )
 from chainlang.ir.visit import parts_of
+from chainlang.ir.wiring import parts_read
 from chainlang.semantics.combinators import retry_policy
 
 
@@ -140,7 +141,7 @@ def _unfed(
     """Yield the stages that no candidates reach; `seen` has the definitions that are done."""
     match node:
         case Stage():
-            if not is_fed:
+            if not is_fed and not parts_read(node):
                 yield node
         case Then(parts):
             for index, part in enumerate(parts):
@@ -212,7 +213,7 @@ def _first_kind(
                 node = body
             case Ref(name) if name in bodies:
                 node = bodies[name]
-            case Stage(name) if name in types:
+            case Stage(name) if name in types and not parts_read(node):
                 return types[name].kind
             case _:
                 return None

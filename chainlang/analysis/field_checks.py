@@ -38,6 +38,7 @@ from chainlang.analysis.value_lints import (
     lonely_votes,
 )
 from chainlang.analysis.wanted_types import misfit
+from chainlang.analysis.wiring import wiring_faults
 from chainlang.datatypes.check_types import declared_types, shape_of
 from chainlang.datatypes.value_types import (
     TEXT,
@@ -54,6 +55,7 @@ from chainlang.ir.builtins import EXPRESSIONS, FIELDS, TEMPLATES, WORDS
 from chainlang.ir.declarations import Item, Op, Setting, bodies_of, is_typed
 from chainlang.ir.nodes import Each, Fallback, Function, Loop, Named, Node, Retry, Route, Stage
 from chainlang.ir.visit import walk
+from chainlang.ir.wiring import parts_read
 from chainlang.notation.literals import at_literal, inside
 from chainlang.semantics.combinators import ITEM
 from chainlang.semantics.expressions import faults
@@ -112,7 +114,13 @@ def field_faults(
     if not (whole or any(isinstance(one, Op) for one in declared) or any(map(_reads, nodes))):
         return
     check = _Check.of(declared, nodes, main, flows, lost)
+    wired = flows and main in bodies
     found = [
+        *(
+            wiring_faults(bodies[main], declared, check.flow.own, check.flow.row or ())
+            if wired
+            else ()
+        ),
         *hidden_fields(nodes, declared_fields(declared)),
         *hidden_at_the_end(nodes, check.ends, check.flow.row),
         *(one for op in check.flow.ops.values() for one in check.op(op)),
@@ -130,6 +138,8 @@ def field_faults(
 
 def _reads(node: Node) -> bool:
     """Return whether a node itself reads a name or a field, or may hide one."""
+    if parts_read(node):
+        return True
     reading_vote = isinstance(node, Stage) and node.name == "M" and bool(node.options)
     return reading_vote or isinstance(node, Named | Route | Loop | Each | Fallback | Retry)
 

@@ -32,6 +32,8 @@ class Name:
 
     type: ValueType = UNKNOWN
     only: str | None = None
+    candidates: Candidates | None = None
+    """Those of a named part; None for other names."""
     is_asked_for: bool = True
     """Whether a template has to test this name. The `error` and the `reply` of a `retry` exist
     together, so a test of either will do."""
@@ -52,7 +54,19 @@ class RecordType:
 
     def named(self, name: str) -> RecordType:
         """Return the record with its candidates as a named part."""
-        return evolve(self, parts=_with(self.parts, {name: Name(self.candidates.part)}))
+        part = Name(self.candidates.part, candidates=self.candidates)
+        return evolve(self, parts=_with(self.parts, {name: part}))
+
+    def fed(self, of: Sequence[str]) -> RecordType:
+        """Return the record with the candidates of named parts; any, where one is unknown."""
+        if not of:
+            return self
+        parts = dict(self.parts)
+        each = [parts[name].candidates if name in parts else None for name in of]
+        known = [one for one in each if one is not None]
+        if len(known) < len(each):
+            return evolve(self, candidates=candidate_types.ANY)
+        return evolve(self, candidates=candidate_types.joined(known))
 
     def inside(self, **local: Name) -> RecordType:
         """Return the record with more local names."""
@@ -73,7 +87,8 @@ def one_of(ways: Sequence[RecordType], why: str) -> RecordType:
         found = [one[name] for one in several if name in one]
         reasons = [one.only for one in found if one.only is not None]
         only = reasons[0] if reasons else why if len(found) < len(several) else None
-        parts[name] = Name(either(one.type for one in found), only)
+        made = candidate_types.one_of(one.candidates for one in found if one.candidates)
+        parts[name] = Name(either(one.type for one in found), only, made)
     candidates = candidate_types.one_of(way.candidates for way in ways)
     return RecordType(candidates, _with((), parts), ways[0].local)
 
@@ -86,7 +101,9 @@ def all_of(ways: Sequence[RecordType], before: RecordType) -> RecordType:
     for name, found in (one for way in ways for one in way.parts):
         known = parts.get(name, found)
         only = None if None in (known.only, found.only) else known.only
-        parts[name] = Name(either((known.type, found.type)), only)
+        each = (one.candidates for one in (known, found) if one.candidates)
+        made = found.candidates if known is found else candidate_types.one_of(each)
+        parts[name] = Name(either((known.type, found.type)), only, made)
     candidates = candidate_types.joined(way.candidates for way in ways)
     return RecordType(candidates, _with((), parts), before.local)
 
@@ -162,7 +179,8 @@ def at_any(places: Sequence[Readable], parts: Collection[str]) -> Readable:
         if len(found) < len(places):
             reasons.append("one of the ways to it")
         is_asked_for = any(one.is_asked_for for one in found)
-        names[name] = Name(kind, reasons[0] if reasons else None, is_asked_for)
+        only = reasons[0] if reasons else None
+        names[name] = Name(kind, only, is_asked_for=is_asked_for)
     return Readable(names, is_open)
 
 

@@ -34,7 +34,13 @@ from chainlang.diagnostics.other_names import meant_by
 from chainlang.diagnostics.source import Span, part_span
 from chainlang.diagnostics.suggest import Suggestion, listed, suggest, unknown
 from chainlang.ir import build
-from chainlang.ir.builtins import COMBINATORS, FORMS, STAGE_TYPES, StageType, canonical
+from chainlang.ir.builtins import (
+    COMBINATORS,
+    FORMS,
+    STAGE_TYPES,
+    StageType,
+    canonical,
+)
 from chainlang.ir.calls import general, specific
 from chainlang.ir.nodes import (
     Branch,
@@ -138,6 +144,9 @@ class _Resolver:
         """Check the bounds that a stage can't meet: more samples, or tokens, than there are."""
         spans = {one.name: one.span for one in options}
         given = {**kind.given, **{one.name: one.value for one in options}}
+        if given.get("fresh") is True and "of" in spans:
+            message = "fresh=true ignores candidates, and of= says whose it reads"
+            self.note("option", message, spans["of"], "leave one of them out")
         need = given.get("need")
         if isinstance(need, int) and need > node.count:
             of = "" if "need" in spans else f" of '{node.name}'"
@@ -343,6 +352,8 @@ class _Resolver:
                 isinstance(one, str) for one in (value, *(entry.value for entry in entries))
             ):
                 hint = "write chains without quotes"
+            if isinstance(value, Function) and value.of is not None:
+                hint = f"{option.name}= calls a function with an answer: leave of= out"
             where = part_span(option.span, "value")
             self.note(
                 "option",

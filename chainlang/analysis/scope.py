@@ -10,9 +10,9 @@ from attrs import define, field
 
 from chainlang.datatypes.check_types import Declared, declared_types
 from chainlang.datatypes.free_texts import may_have_texts
-from chainlang.ir.builtins import COMBINATORS, EXPRESSIONS, STAGE_TYPES, StageType
+from chainlang.ir.builtins import ASKING, COMBINATORS, EXPRESSIONS, STAGE_TYPES, WIRING, StageType
 from chainlang.ir.declarations import Item, Model, Op, is_typed
-from chainlang.ir.sampling_options import DRAWS, UNTYPED
+from chainlang.ir.sampling_options import UNTYPED
 
 
 @define(slots=False)  # for its cached properties
@@ -53,7 +53,8 @@ class Scope:
 
 def op_type(op: Op, declared: Mapping[str, Declared] = {}) -> StageType:
     """Return the stage type of an op, with the declared types."""
-    options = dict(DRAWS if may_have_texts(op.returns, declared) else UNTYPED)
+    has_texts = may_have_texts(op.returns, declared)
+    options = dict(ASKING if has_texts else {**UNTYPED, **WIRING})
     if op.kind == "generate":
         options["fresh"] = STAGE_TYPES["E"].options["fresh"]
     kind: Any = op.kind

@@ -56,6 +56,7 @@ from chainlang.ir.nodes import (
     Timeout,
 )
 from chainlang.ir.visit import parts_of
+from chainlang.ir.wiring import parts_read
 from chainlang.semantics.combinators import ITEM, ITEM_INDEX, ROUND
 from chainlang.semantics.prelude import prelude
 
@@ -112,7 +113,7 @@ class TypeFlow:
             case Stage():
                 return (self._stage(node, record),)
             case Function():
-                return (_unknown(record),)
+                return (_unknown(record.fed(parts_read(node))),)
             case Then(parts):
                 return self._sequence(parts, record)
             case Branch(parts):
@@ -185,6 +186,7 @@ class TypeFlow:
         return evolve(record, candidates=evolve(made, some=False, single=False))
 
     def _stage(self, node: Stage, record: RecordType) -> RecordType:
+        record = record.fed(parts_read(node))
         before = record.candidates
         if node.name == "M":
             self._note(node, record)

@@ -285,7 +285,7 @@ def lift(value: object, beside: Iterable[Item] = ()) -> Chain:
         raise_or_warn(found)
         return Chain(body)
     if callable(value) and not _is_ours(value):
-        return called(getattr(value, "__name__", ""), value)
+        return called(Function(getattr(value, "__name__", "")), value)
     kind = type(value).__name__
     message = f"expected a chain, found {shown(value)} ({kind})"
     if callable(value) and not is_name(getattr(value, "__name__", "")):
@@ -293,10 +293,10 @@ def lift(value: object, beside: Iterable[Item] = ()) -> Chain:
     raise OperandError([Diagnostic("operand", message, hint=_meant(value))])
 
 
-def called(name: str, function: Callable[..., Any]) -> Chain:
-    """Return a Python function as a chain, under a name."""
-    bound = NOTHING.with_functions({name: UserFunction.of(name, function)})
-    return Chain(Function(name), (), (1, 1), bound=bound)
+def called(node: Function, function: Callable[..., Any]) -> Chain:
+    """Return a Python function as the chain of a node, which has its name."""
+    bound = NOTHING.with_functions({node.name: UserFunction.of(node.name, function)})
+    return Chain(node, (), (1, 1), bound=bound)
 
 
 def _is_ours(value: Callable[..., Any]) -> bool:

@@ -31,9 +31,11 @@ from chainlang.ir.builtins import COMBINATORS
 from chainlang.ir.calls import specific
 from chainlang.ir.declarations import Item
 from chainlang.ir.nodes import Combine, Expr, Function, Named, Option, Ref, Table
+from chainlang.ir.rules import PARTS
 from chainlang.ir.verify import is_name
 from chainlang.ir.visit import measure
 from chainlang.notation import source
+from chainlang.notation.literals import print_literal, print_string
 from chainlang.notation.parse import read_expression
 from chainlang.notation.unparse import unparse
 from chainlang.protocol.failures import Cause
@@ -239,19 +241,34 @@ def ref(name: str) -> Chain:
     return Chain(Ref(name), (), (1, 1))
 
 
-def function(name: str, bound: Callable[..., Any] | None = None) -> Chain:
+def function(
+    name: str | Callable[..., Any],
+    bound: Callable[..., Any] | None = None,
+    *,
+    of: str | Sequence[str] | None = None,
+) -> Chain:
     """Return a Python function as a chain: ``@name`` in text, bound here or on loading.
 
-    A function with a name of its own stands beside an operator as it is; this is for others.
+    A function with a name of its own may be given without another one. `of` names the parts whose
+    candidates it reads (default: those of the part before it).
 
     >>> from chainlang import E
     >>> E >> function("short", lambda answer: answer[:80])
     E >> function("short")
+    >>> print((E.named("a") & E.named("b")) >> function(min, of=["b", "a"]))
+    ((a = E) & (b = E)) >> @min(of=["b", "a"])
     """
-    if not is_name(name):
-        own = getattr(name, "__name__", "")
+    if callable(name):
+        bound = name if bound is None else bound
+        name = str(getattr(name, "__name__", name))
+    if not isinstance(name, str) or not is_name(name):
         hint = "names are Python identifiers"
-        if is_name(own):
-            hint = f'the name is a text: function("{own}", {own})'
+        if bound is not None:
+            hint = 'give it one: function("name", ...)'
         refuse(f"{shown(name)} can't be the name of a function", hint)
-    return Chain(Function(name), (), (1, 1)) if bound is None else called(name, bound)
+    parts = None if of is None else literal(of, "of=")
+    if parts is not None and not PARTS.accepts(parts):
+        text = f"function({print_string(name)}, of={print_literal(parts)})"
+        raise_errors(read_expression(source(text, "<call>")).diagnostics)
+    node = Function(name, None if parts is None else PARTS.read(parts))
+    return Chain(node, (), (1, 1)) if bound is None else called(node, bound)

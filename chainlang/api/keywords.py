@@ -139,6 +139,7 @@ class SamplingOptions(TypedDict, total=False):
     min_p: float
     min_tokens: int
     need: int | float
+    of: str | Sequence[str]
     presence_penalty: float
     reasoning_tokens: int
     repetition_penalty: float
@@ -182,3 +183,4 @@ class VoteOptions(TypedDict, total=False):
     by: str
     extract: str
     normalize: Literal["casefold", "number", "text"] | Callable[..., Any]
+    of: str | Sequence[str]

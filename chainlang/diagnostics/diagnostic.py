@@ -44,7 +44,7 @@ class Hint(Protocol):
 
 Kind = Literal[
     "combinator", "definition", "engine", "field", "filter", "function", "label", "model", "name",
-    "node", "op kind", "option", "output", "pass", "setting", "stage", "stage type",
+    "node", "op kind", "option", "output", "part", "pass", "setting", "stage", "stage type",
     "test", "type",
 ]  # fmt: skip
 """Kind of a diagnostic's subject."""

@@ -27,6 +27,7 @@ OTHERS: Mapping[str, str] = {
     "count": "best_of n num_return_sequences num_samples samples",
     "temperature": "temp temperatur",
     "system": "instruction instructions system_message system_prompt",
+    "of": "inputs reads sources",
     "user": "prompt template user_message user_prompt",
     # options of combinators
     "times": "attempts max_attempts max_retries n_retries retries tries",
@@ -121,6 +122,7 @@ ELSEWHERE: Mapping[str, str] = {
     "temperature": _STAGE.format("temperature", "temperature", 0.7),
     "top_k": _STAGE.format("top_k", "top_k", 40),
     "top_p": _STAGE.format("top_p", "top_p", 0.9),
+    "of": 'of= is an option of a stage or a function: J(of="part")',
     "n": _COUNT,
     "num_samples": _COUNT,
     "retries": _RETRIED,

@@ -32,7 +32,7 @@ from chainlang.ir.declarations import (
 )
 from chainlang.ir.model_settings import ENGINES
 from chainlang.ir.nodes import Function, Named
-from chainlang.ir.rules import Rule
+from chainlang.ir.rules import PARTS, Rule
 from chainlang.ir.visit import walk
 from chainlang.notation.unparse import unparse_type
 
@@ -185,6 +185,9 @@ def _values(name: str, items: tuple[Item, ...]) -> tuple[str, ...]:
     rule = next((table[name] for table in tables if name in table), None)
     if rule is None:
         return ()
+    if rule is PARTS:
+        labels = {one.name for item in items for one in walk(item) if isinstance(one, Named)}
+        return tuple(f'"{name}"' for name in sorted(labels))
     if rule.choices:
         return tuple(f'"{one}"' for one in rule.choices)
     return ("true", "false") if rule.python == "bool" else ()

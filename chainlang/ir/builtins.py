@@ -13,7 +13,7 @@ from attrs import evolve, frozen
 
 from chainlang.ir import nodes
 from chainlang.ir.nodes import Combinator, Expr, Function, Table
-from chainlang.ir.rules import TEXT, TRUTH, Rule, integer, number, one_of, text, word
+from chainlang.ir.rules import PARTS, TEXT, TRUTH, Rule, integer, number, one_of, text, word
 from chainlang.ir.sampling_options import BUDGET, DRAWS, UNTYPED
 from chainlang.protocol.failures import FAILURE_MODES
 
@@ -47,7 +47,9 @@ def _causes(value: Any) -> Any:
 
 
 def _normalized(value: Any) -> Any:
-    return value if isinstance(value, Function) else _FORMS.read(value)
+    if isinstance(value, Function) and value.of is None:  # it is called with an answer
+        return value
+    return _FORMS.read(value)
 
 
 CAUSES: tuple[str, ...] = tuple(one for one, mode in FAILURE_MODES.items() if mode.caught)
@@ -84,6 +86,12 @@ _ARMS = Rule(
 )
 
 
+WIRING: Mapping[str, Rule] = {"of": PARTS}
+"""Options of a stage that say what it reads."""
+ASKING: Mapping[str, Rule] = {**DRAWS, **WIRING}
+"""Options of a stage type with a model."""
+
+
 @frozen
 class StageType:
     """A stage type: its kind and its options."""
@@ -93,7 +101,7 @@ class StageType:
     what: str
     aliases: tuple[str, ...] = ()
     calls_model: bool = True
-    options: Mapping[str, Rule] = DRAWS
+    options: Mapping[str, Rule] = ASKING
     temperature: float = 0.0
     """Default temperature."""
     reads_error: bool = False
@@ -129,7 +137,7 @@ STAGE_TYPES: Mapping[str, StageType] = {
     for one in (
         StageType(
             "E", "generate", "ensemble", ("UE",),
-            options={**UNTYPED, "fresh": TRUTH}, temperature=0.7, is_typed=False,
+            options={**UNTYPED, **WIRING, "fresh": TRUTH}, temperature=0.7, is_typed=False,
         ),
         StageType("V", "map", "verify"),
         StageType("J", "fold", "judge", ("JF",)),
@@ -140,6 +148,7 @@ STAGE_TYPES: Mapping[str, StageType] = {
                 "by": TEXT,
                 "extract": _PATTERN,
                 "normalize": _NORMALIZE,
+                "of": PARTS,
             },
         ),
     )

@@ -87,6 +87,8 @@ class Function(Node):
     """``@clean``: a Python function, bound when the chain is loaded."""
 
     name: str
+    of: str | tuple[str, ...] | None = None
+    """Named parts whose candidates it reads; None for those of the part before it."""
 
 
 @frozen

@@ -25,6 +25,7 @@ from chainlang.ir.nodes import (
 )
 from chainlang.ir.tables import is_plain
 from chainlang.ir.visit import parts_of
+from chainlang.ir.wiring import parts_read
 
 Drawn: TypeAlias = Expr | declarations.Item | declarations.File
 
@@ -112,8 +113,8 @@ def label(node: Drawn) -> str:
             return f"×{count}"
         case Ref(name):
             return f"${name}"
-        case Function(name):
-            return f"@{name}"
+        case Function(name, of):
+            return "  ".join([f"@{name}", *options_of(() if of is None else (Option("of", of),))])
         case Combine(name, _, options):
             return "  ".join([name, *options_of(options)])
         case Named(name):
@@ -203,6 +204,8 @@ class _Chart:
     def __init__(self) -> None:
         self.nodes: list[str] = []
         self.edges: list[str] = []
+        self.parts: dict[str, list[str]] = {}
+        """The nodes at the end of each named part."""
         self.count = 0
         self.indent = "  "
 
@@ -233,12 +236,15 @@ class _Chart:
             case Join(parts) | Branch(parts):
                 return [end for part in parts for end in self.draw(part, sources)]
             case Named(name, body):
-                return [(end, name) for end, _ in self.draw(body, sources)]
+                self.parts[name] = [end for end, _ in self.draw(body, sources)]
+                return [(end, name) for end in self.parts[name]]
             case Repeat(count, body):
                 return self.box(f"×{count}", body, sources)
             case Combine():
                 return self.combine(node, sources)
             case Stage() | Ref() | Function():
+                if of := parts_read(node):
+                    sources = [(end, name) for name in of for end in self.parts.get(name, ())]
                 self.count += 1
                 name = f"n{self.count}"
                 self.nodes.append(f'{self.indent}{name}["{_escaped(label(node))}"]')

@@ -118,6 +118,14 @@ def texts(value: Any) -> Any:
     return many[0] if len(many) == 1 else many
 
 
+def names(value: Any) -> Any:
+    """Return a name, or several different ones. Raises `ValueError` for anything else."""
+    many = value if isinstance(value, tuple) else (value,)
+    if not many or not all(map(is_name, many)) or len(set(many)) < len(many):
+        raise ValueError(value)
+    return many[0] if len(many) == 1 else many
+
+
 def one_of(*words: str) -> Rule:
     """Return the rule of a text that is one of some."""
 
@@ -136,6 +144,13 @@ TEXT = Rule("a text in quotes", text, takes_text=True)
 TRUTH = Rule("true or false", truth, python="bool")
 TEXTS = Rule(
     "a text in quotes, or a list of them", texts, takes_text=True, python="str | Sequence[str]"
+)
+
+PARTS = Rule(
+    "the name of a part in quotes, or a list of different names",
+    names,
+    takes_text=True,
+    python="str | Sequence[str]",
 )
 
 

@@ -89,6 +89,12 @@ def _is_judge(value: object) -> bool:
     return isinstance(value, nodes.Function) or _is_named_text(value)
 
 
+def _are_names(value: object) -> bool:
+    if not isinstance(value, tuple):
+        return is_name(value)
+    return len(set(value)) == len(value) > 1 and all(map(is_name, value))
+
+
 def _a(*kinds: Any) -> Check:
     return lambda value: isinstance(value, kinds)
 
@@ -167,7 +173,7 @@ SPECIFICATION: dict[type[Node], dict[str, Check]] = {
     },
     nodes.Named: {"name": is_name, "body": _a(Expr)},
     nodes.Ref: {"name": is_name},
-    nodes.Function: {"name": is_name},
+    nodes.Function: {"name": is_name, "of": _optional(_are_names)},
     nodes.Fallback: {"parts": _many(Expr, least=2)},
     nodes.Retry: {
         "body": _a(Expr),

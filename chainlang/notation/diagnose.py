@@ -253,11 +253,9 @@ def _missing(where: Span, before: str, expected: set[str], kind: str) -> Diagnos
     if _AFTER not in expected:
         return None
     operators = "write >> (sequence), & (join) or | (branch) between two parts"
-    name = ending(r"([$@])\w+", before)
+    name = ending(r"\$\w+", before)
     if kind == "LPAR" and name:
         hint = "a definition has no parameters: write the options in the definition itself"
-        if name[1] == "@":
-            hint = "a function is called with the output of the part before it"
         return Diagnostic("syntax", f"'{name[0]}' takes no arguments", where, hint)
     if kind in _OPERANDS:
         return Diagnostic("syntax", f"missing operator before '{text}'", where, operators)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import define, evolve
 
 from chainlang.diagnostics.diagnostic import Diagnostic
-from chainlang.diagnostics.source import Span
+from chainlang.diagnostics.source import Span, part_span
 from chainlang.ir import build
 from chainlang.ir.builtins import COMBINATORS
 from chainlang.ir.calls import specific
@@ -27,6 +27,7 @@ from chainlang.ir.nodes import (
     Stage,
     Table,
 )
+from chainlang.ir.rules import PARTS
 from chainlang.ir.verify import FORMS, STAGE_FIELDS, is_name
 from chainlang.notation import literals
 from chainlang.notation.stages import Argument, StageReader
@@ -121,8 +122,36 @@ class Reader(StageReader):
 
     def _function(self, tree: Tree[Token]) -> Expr:
         token: Any = tree.children[0]
+        arguments: Any = tree.children[1]
         span = self.span(token)
-        return Function(self.name(token[1:], span), span=span)
+        name = self.name(token[1:], span)
+        if arguments is None:
+            return Function(name, span=span)
+        whole = Span(self.source, span.start, arguments.children[-1].end_pos)
+        return self._called(name, self.arguments(arguments), whole)
+
+    def _called(self, name: str, given: list[Argument], span: Span) -> Function:
+        """Return a function with its option."""
+        of: Any = None
+        for one in given:
+            if one.name != "of":
+                hint = (
+                    "a function is called with the output of the part before it, or of those that "
+                    f'of= names: @{name}(of="part")'
+                )
+                self.note("argument", f"@{name} takes no argument but of=", one.span, hint)
+                continue
+            span = evolve(span, parts=(*span.parts, ("of", one.span or span)))
+            try:
+                of = PARTS.read(one.value)
+            except ValueError:
+                shown = (
+                    "a chain" if isinstance(one.value, Expr) else literals.print_literal(one.value)
+                )
+                message = f"invalid value for of=: expected {PARTS.wants}, found {shown}"
+                where = part_span(one.span, "value")
+                self.note("option", message, where, 'write of="part" or of=["a", "b"]')
+        return Function(name, of, span=span)
 
     def _group(self, tree: Tree[Token]) -> Expr:
         left, inside, right = tree.children
@@ -196,11 +225,14 @@ class Reader(StageReader):
 
     def _form(self, form: str, given: list[Argument], span: Span) -> Expr:
         if form in ("ref", "function"):
-            value = given[0].value if len(given) == 1 and given[0].name is None else None
+            named, rest = given[:1], given[1:]
+            if form == "ref" or not all(one.name for one in rest):
+                named = given
+            value = named[0].value if len(named) == 1 and named[0].name is None else None
             if not isinstance(value, str) or not is_name(value):
                 self.note("argument", f'{form}() takes one name, as in {form}("panel")', span)
-                value = "unknown"
-            return (Ref if form == "ref" else Function)(value, span=span)
+                value, rest = "unknown", []
+            return Ref(value, span=span) if form == "ref" else self._called(value, rest, span)
         parts: list[Expr] = []
         for argument in given:
             if not isinstance(argument.value, Expr):

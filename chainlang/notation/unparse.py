@@ -75,8 +75,8 @@ def _notation(node: Expr) -> str:
             return f"{name} = {_labelled(body)}"
         case Ref(name):
             return f"${name}"
-        case Function(name):
-            return f"@{name}"
+        case Function(name, of):
+            return f"@{name}" if of is None else f"@{name}(of={print_literal(of)})"
         case Combine(name, parts, options):
             given = [_argument(part) for part in parts] + [_option(option) for option in options]
             return f"{name}({', '.join(given)})"
@@ -160,8 +160,9 @@ def _call(node: Expr) -> str:
             return f"join({_keyword(node)})"
         case Ref(name):
             return f"ref({print_string(name)})"
-        case Function(name):
-            return f"function({print_string(name)})"
+        case Function(name, of):
+            reads = "" if of is None else f", of={print_literal(of)}"
+            return f"function({print_string(name)}{reads})"
         case Combine(name, parts, options):
             given = [_call(part) for part in parts]
             given += [f"{option.name}={_call_value(option.value)}" for option in options]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attrs import evolve
 
-from chainlang.optimizer.rewrite import Refused, Rewritten, side_effects
+from chainlang.optimizer.rewrite import Refused, Rewritten, fixed
 from chainlang.plan.estimate_cost import counts
 from chainlang.plan.liveness import names_made
 from chainlang.plan.steps import Cascade, Count, Gather, Generate, Plan, Step
@@ -33,7 +33,7 @@ def cascade(plan: Plan) -> Rewritten[Plan]:
         if not isinstance(one, Count) or not isinstance(before, Gather):
             return None
         why = _why_not(before.steps)
-        why = (side_effects(one) or "") if why == "" else why
+        why = (fixed(one) or "") if why == "" else why
         if why == "":
             return Cascade(before.steps, one)
         if why is not None:

@@ -9,7 +9,7 @@ from attrs import field, frozen
 
 from chainlang.diagnostics.source import Span
 from chainlang.ir.nodes import Expr
-from chainlang.plan.steps import Plan, Step
+from chainlang.plan.steps import Count, Plan, Step
 from chainlang.plan.visit import calls
 from chainlang.semantics.seeds import Place
 
@@ -24,6 +24,13 @@ def side_effects(step: Step) -> str | None:
     """Return why a step runs as it is written, if it calls functions."""
     names = ", ".join(dict.fromkeys(f"@{one.function.name}" for one in calls(step)))
     return f"{names} may have side effects" if names else None
+
+
+def fixed(vote: Count) -> str | None:
+    """Return why a vote is counted after all that stands before it, if it is."""
+    if vote.vote.of:
+        return f"it counts the candidates of {', '.join(vote.vote.of)}"
+    return side_effects(vote)
 
 
 @frozen

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attrs import evolve
 
-from chainlang.optimizer.rewrite import Refused, Rewritten, side_effects
+from chainlang.optimizer.rewrite import Refused, Rewritten, fixed
 from chainlang.plan.steps import Count, Decide, Fork, Generate, Plan, Sequence, Step
 from chainlang.semantics.combinators import ONCE
 
@@ -62,7 +62,7 @@ def _why_not(drawn: Generate, vote: Count, plan: Plan) -> str | None:
     stage = drawn.stage
     if stage.count < 3 or stage.sampling.temperature == 0 or stage.kind == "map":
         return None
-    if (why := side_effects(vote)) is not None:
+    if (why := fixed(vote)) is not None:
         return why
     if drawn.tries != ONCE:
         return "failed samples are retried, which adds events"

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import reduce
 from typing import Any, NoReturn
 
 from attrs import evolve, field, frozen
 
-from chainlang.plan.interval import NONE, Range
+from chainlang.plan.interval import ANY, NONE, Range
 from chainlang.protocol.messages import Message, Reader
 from chainlang.semantics.expressions import names
 from chainlang.semantics.prompts import RenderError, looks_into
@@ -101,6 +102,13 @@ class AbstractRow:
     def holding(self, lot: AbstractCandidates) -> AbstractRow:
         """Return the row with other candidates."""
         return evolve(self, lot=lot)
+
+    def fed(self, of: tuple[str, ...]) -> AbstractRow:
+        """Return the row with the candidates of named parts, as `wiring.fed` does."""
+        if not of:
+            return self
+        lots = (self.history.get(name, AbstractCandidates(ANY)) for name in of)
+        return self.holding(reduce(AbstractCandidates.__add__, lots))
 
     def named(self, name: str, *, own: bool) -> AbstractRow:
         """Return the row with its candidates under a name, as `Record.named` does."""

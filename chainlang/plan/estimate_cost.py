@@ -98,8 +98,8 @@ class _Walk:
                 after = reduce(AbstractRow.beside, (one.after for one in each))
                 after = after.holding(_one_of(after.lot))
                 return evolve(reduce(Counts.then, each), after=after)
-            case Count():
-                return Counts(before.holding(_one_of(before.lot)))
+            case Count(vote):
+                return Counts(before.holding(_one_of(before.fed(vote.of).lot)))
             case Call():  # it may return any number of candidates
                 return Counts(before.holding(AbstractCandidates(ANY)))
             case Sequence(steps) | Fused(steps):
@@ -168,7 +168,7 @@ class _Walk:
     # ---- stages
 
     def _generate(self, step: Generate, before: AbstractRow) -> Counts:
-        stage = step.stage
+        stage, before = step.stage, before.fed(step.stage.of)
         if stage.kind != "generate" and before.lot.number.most == 0:  # the row fails here
             return Counts(before)
         asked = -(-stage.count // LARGEST_REQUEST) if step.together else stage.count
@@ -188,7 +188,7 @@ class _Walk:
 
     def _decide(self, step: Generate, before: AbstractRow, least: int) -> Counts:
         """Return the cost of a vote with samples in waves, of which at least `least` are run."""
-        stage = step.stage
+        stage, before = step.stage, before.fed(step.stage.of)
         waves, drawn = Range(1, stage.count - least + 1), Range(least, stage.count)
         cost, each = self._cost(step, before, ONE, waves if step.together else drawn, drawn)
         after = before.holding(_drawn(stage, ONE, before))

@@ -44,8 +44,8 @@ def reads(step: Step) -> frozenset[str] | None:
     match step:
         case Generate(stage):
             return _of_stage(stage)
-        case Count():
-            return frozenset({CANDIDATES})
+        case Count(vote):
+            return frozenset(vote.of or {CANDIDATES})
         case Sequence(steps) | Fused(steps):
             found = [reads(one) for one in steps]
             # Later steps read the candidates of the first.
@@ -75,7 +75,8 @@ def _of_stage(stage: Meaning) -> frozenset[str]:
         prompt |= {"query"}  # of a candidate that is from no model
     if stage.kind != "generate" or stage.choose is not None:
         prompt |= {CANDIDATES}
-    return prompt | (names(stage.answer) if stage.answer else frozenset())
+    read = prompt | (names(stage.answer) if stage.answer else frozenset())
+    return (read - {CANDIDATES}) | set(stage.of) if stage.of else read
 
 
 def names_read(step: Step) -> frozenset[str]:
@@ -90,10 +91,12 @@ def names_read(step: Step) -> frozenset[str]:
     for one in steps_of(step):
         if isinstance(one, Generate):
             found |= _of_stage(one.stage)
+        if isinstance(one, Count):
+            found.update(one.vote.of)
         for judge in asked(one):
             found |= names(judge) if isinstance(judge, str) else frozenset()
     for call in calls(step):
-        found.update(one.name for one in call.function.names)
+        found.update(call.of, (one.name for one in call.function.names))
     return frozenset(found)
 
 

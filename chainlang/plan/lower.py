@@ -12,6 +12,7 @@ from chainlang.ir import nodes
 from chainlang.ir.declarations import Item
 from chainlang.ir.nodes import Expr
 from chainlang.ir.normalize import part_name
+from chainlang.ir.wiring import parts_read
 from chainlang.limits import current
 from chainlang.plan.liveness import names_read
 from chainlang.plan.steps import (
@@ -176,7 +177,8 @@ class _Lowering:
         if function is None:
             what = f"'@{node.name}' is not bound to a function"
             raise error_of("unknown-name", what, span=node.span)
-        return Call(function, place, span=node.span, arms=self.arms)
+        of = parts_read(node)
+        return Call(function, place, of=of, span=node.span, arms=self.arms)
 
     def operands(self, parts: tuple[Expr, ...], place: Place) -> Iterable[Step]:
         """Yield the operands of a join; a repeated one takes a position for each run."""

@@ -68,7 +68,7 @@ def _lines(step: Step, indent: str, bounds: bool) -> Iterator[str]:  # noqa: C90
             words = _stage(stage, bounds=bounds) + _how(step)
             yield f"{indent}{words}{_tries(tries)}  at {_place(place)}"
         case Call(function, place, tries):
-            words = f"{function.kind} @{function.name}{_tries(tries)}"
+            words = f"{function.kind} @{function.name}{_tries(tries)}{_of(step.of)}"
             yield f"{indent}call {words}  at {_place(place)}"
         case Count(vote):
             yield f"{indent}{_vote(vote)}"
@@ -143,7 +143,11 @@ def _tries(tries: RetryPolicy) -> str:
 
 
 def _judge(by: str | Call) -> str:
-    return by if isinstance(by, str) else f"@{by.function.name}"
+    return by if isinstance(by, str) else f"@{by.function.name}{_of(by.of)}"
+
+
+def _of(names: tuple[str, ...]) -> str:
+    return f"  of={','.join(names)}" if names else ""
 
 
 def _stage(stage: Meaning, *, bounds: bool) -> str:
@@ -157,11 +161,12 @@ def _stage(stage: Meaning, *, bounds: bool) -> str:
     words += ["schema"] if stage.returns is not None else []
     words += [f"need={stage.need}"] if stage.need is not None else []
     words += ["cut=keep"] if stage.keeps_cut else []
-    return "  ".join(words)
+    return "  ".join(words) + _of(stage.of)
 
 
 def _vote(vote: Vote) -> str:
     options = {one.name: getattr(vote.how, one.name) for one in fields(type(vote.how))}
     if isinstance(vote.how.normalize, UserFunction):
         options["normalize"] = f"@{vote.how.normalize.name}"
-    return "  ".join(["vote", *(f"{name}={value}" for name, value in options.items() if value)])
+    words = ["vote", *(f"{name}={value}" for name, value in options.items() if value)]
+    return "  ".join(words) + _of(vote.of)

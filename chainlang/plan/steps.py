@@ -60,6 +60,8 @@ class Call:
     place: Place
     tries: RetryPolicy = ONCE
     """Retry policy of failed calls."""
+    of: tuple[str, ...] = ()
+    """Named parts whose candidates it reads; empty for those of the step before it."""
     arms: tuple[str, ...] = field(default=(), kw_only=True)
     span: Span | None = field(default=None, eq=False, repr=False)
 

@@ -17,6 +17,7 @@ from chainlang.semantics.functions import UserFunction
 from chainlang.semantics.record import Candidate, Record
 from chainlang.semantics.seeds import Place
 from chainlang.semantics.stage_error import StageError
+from chainlang.semantics.wiring import fed
 
 Candidates = tuple[Candidate, ...]
 
@@ -31,6 +32,7 @@ def call(step: Call, record: Record, context: RowContext) -> Generator[Effect, A
         return called(step, record, context)
     function, place = step.function, context.place(step.place)
     try:
+        record = fed(record, step.of)
         reads = function.readings(record)
     except StageError as error:
         raise failed(error, f"@{function.name}", place, record, span=step.span) from error

@@ -25,6 +25,7 @@ from chainlang.semantics.seeds import Place, seed
 from chainlang.semantics.stage_error import StageError
 from chainlang.semantics.stage_prompts import messages, prefix
 from chainlang.semantics.stages import candidate_of, choices, labels, readings, schema
+from chainlang.semantics.wiring import fed
 
 _UNKEPT = attrgetter("unkept")
 
@@ -247,6 +248,7 @@ def generate(
     """
     stage, place = step.stage, context.place(step.place)
     try:
+        record = fed(record, stage.of)
         run = _StageRun(step, record, context, place, readings(stage, record))
     except StageError as error:
         raise failed(error, stage.name, place, record, span=stage.span) from error

@@ -30,6 +30,7 @@ from chainlang.runtime.stream import Chunk
 from chainlang.semantics.record import Candidate, Record
 from chainlang.semantics.stage_error import StageError
 from chainlang.semantics.stages import voted
+from chainlang.semantics.wiring import fed
 
 
 def run_synchronous(step: Step, record: Record, context: RowContext) -> Record:
@@ -59,6 +60,7 @@ def called(step: Call, record: Record, context: RowContext) -> Record:
     found: list[Candidate] = []
     place = at
     try:
+        record = fed(record, step.of)
         for number, read in enumerate(function.readings(record)):
             place = (*at, f"c{number}") if function.kind == "map" else at
             found += function.call(record, read, place)
@@ -71,6 +73,7 @@ def counted(step: Count, record: Record, context: RowContext) -> Record:
     """Return the record after a vote. Raises `RowFailed`."""
     place = context.place(step.place)
     try:
+        record = fed(record, step.vote.of)
         found = voted(step.vote, record)
     except StageError as error:
         raise failed(error, "M", place, record, span=step.vote.span) from error

@@ -64,6 +64,7 @@ from chainlang.semantics.seeds import Place
 from chainlang.semantics.stage_error import StageError
 from chainlang.semantics.stopping_rules import agree, needed
 from chainlang.semantics.voting import still_needed
+from chainlang.semantics.wiring import fed
 
 
 def row(step: Step, record: Record, context: RowContext) -> Work:
@@ -388,5 +389,6 @@ def _judged(
     """Return the value of an expression or a function for a record."""
     if isinstance(by, str):
         return value_of(by, record, what)
-    found = yield from call(by, judged_by(by.function, record), context)
+    read = judged_by(by.function, fed(record, by.of))
+    found = yield from call(evolve(by, of=()), read, context)
     return found.candidates[0].answer if found.candidates else None

@@ -6,10 +6,8 @@ place of an engine. It has no clock: a `timeout` never expires, and a backoff do
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Iterable
-from functools import partial
-from typing import Any, TypeVar, assert_never
+from collections.abc import Iterable
+from typing import Any, assert_never
 
 from attrs import define, evolve
 
@@ -33,34 +31,22 @@ from chainlang.ir.nodes import (
     Timeout,
 )
 from chainlang.ir.normalize import inlined, normal, operands, part_name
+from chainlang.ir.wiring import parts_read
 from chainlang.limits import current
-from chainlang.protocol.messages import Failure, Request
 from chainlang.semantics import combinators
 from chainlang.semantics.bindings import NOTHING, Bound
-from chainlang.semantics.combinators import ONCE, Attempt, RetryPolicy, further, mark
-from chainlang.semantics.continuing import Complete, whole
+from chainlang.semantics.combinators import ONCE, further, mark
+from chainlang.semantics.continuing import Complete
 from chainlang.semantics.events import Event
-from chainlang.semantics.functions import UserFunction
 from chainlang.semantics.implicit_labels import own_names
-from chainlang.semantics.record import Branched, Candidate, Flow, Record, below, gathered
+from chainlang.semantics.record import Branched, Flow, Record, below, gathered
+from chainlang.semantics.reference_stages import StageInterpreter
 from chainlang.semantics.row_failure import RowFailure
-from chainlang.semantics.sampled import FailedSample, ended, noted, too_few
-from chainlang.semantics.seeds import Place, seed
+from chainlang.semantics.seeds import Place
 from chainlang.semantics.stage_error import StageError
-from chainlang.semantics.stage_prompts import messages, prefix
-from chainlang.semantics.stages import (
-    Meaning,
-    Vote,
-    candidate_of,
-    labels,
-    meaning,
-    readings,
-    schema,
-    voted,
-)
+from chainlang.semantics.stages import Meaning
+from chainlang.semantics.wiring import fed
 from chainlang.tiny import NAME as TINY
-
-Made = TypeVar("Made")
 
 
 def interpret(
@@ -92,15 +78,7 @@ def interpret(
 
 
 @define
-class _Interpreter:
-    complete: Complete
-    declared: tuple[Item, ...]
-    bound: Bound
-    run_seed: int
-    model: str
-    own: frozenset[str]
-    """Ops that name their own part."""
-
+class _Interpreter(StageInterpreter):
     def apart(self, node: Expr, record: Record, place: Place, path: str = "") -> Flow:
         """Run a part whose branch, if it ends with one, stays apart: each arm fails alone."""
         match node:
@@ -135,8 +113,8 @@ class _Interpreter:
         match node:
             case Stage():
                 return self.part(node, record, place, ONCE)
-            case Function(name):
-                return self.call(self.bound.functions[name], record, place, ONCE)
+            case Function():
+                return self.function(node, record, place, ONCE)
             case Then(parts):
                 flow: Flow = record
                 for index, part in enumerate(parts):
@@ -213,8 +191,8 @@ class _Interpreter:
         match part:
             case Stage() if isinstance(self.meaning(part), Meaning):
                 return self.part(part, record, place, tries)
-            case Function(name):
-                return self.call(self.bound.functions[name], record, place, tries)
+            case Function():
+                return self.function(part, record, place, tries)
         events: list[Event] = []
 
         def draw(start: Record, at: Place) -> Record:
@@ -261,122 +239,9 @@ class _Interpreter:
         if isinstance(by, str):
             return combinators.value_of(by, record, what)
         function = self.bound.functions[by.name]
-        found = self.call(function, combinators.judged_by(function, record), place, ONCE)
+        read = combinators.judged_by(function, fed(record, parts_read(by)))
+        found = self.call(function, read, place, ONCE)
         return found.candidates[0].answer if found.candidates else None
-
-    # ------------------------------------------------------------ stages and functions
-
-    def meaning(self, stage: Stage) -> Meaning | Vote:
-        return meaning(stage, self.declared, self.bound, model=self.model)
-
-    def part(self, stage: Stage, record: Record, place: Place, tries: RetryPolicy) -> Record:
-        found = self.stage(self.meaning(stage), record, place, tries)
-        own = stage.name in self.own
-        return found.named(stage.name, found.candidates, own=True) if own else found
-
-    def stage(
-        self, stage: Meaning | Vote, record: Record, place: Place, tries: RetryPolicy
-    ) -> Record:
-        if isinstance(stage, Vote):
-            return record.after("M", place, voted(stage, record))
-        found: list[Candidate] = []
-        failures: list[FailedSample] = []
-        events: list[Event] = []
-        for number, read in enumerate(readings(stage, record)):
-            end = () if read is None else (f"c{number}",)
-            for sample in range(stage.count):
-                draw = partial(self.sample, stage, read, sample, events)
-                try:
-                    found.append(
-                        self.tried(draw, record, tries, events, place=place, end=end, sample=sample)
-                    )
-                except StageError as error:
-                    failures.append(FailedSample(error, sample, (*place, *end)))
-        record = record.noted(*events)
-        if (why := too_few(stage, found, failures)) is not None:
-            why.happened(*record.events)
-            raise why
-        record = record.noted(*ended(place, found, failures))
-        return record.after(stage.name, place, tuple(found))
-
-    def sample(  # noqa: PLR0917
-        self,
-        stage: Meaning,
-        read: Candidate | None,
-        number: int,
-        events: list[Event],
-        record: Record,
-        place: Place,
-    ) -> Candidate:
-        first = seed(self.run_seed, record.id, place)
-        request = Request(
-            id="",
-            model=stage.model,
-            messages=messages(stage, record, read, first),
-            sampling=stage.sampling,
-            seed=first + number,
-            schema=schema(stage, record),
-            lenient=True,
-            logprobs=stage.logprobs,
-            template_args=stage.template_args,
-            adapter=stage.adapter,
-            prefix=prefix(stage, record, read),
-            thinking_tokens=stage.thinking_tokens,
-            budgets=stage.budgets,
-            top_logprobs=stage.top_logprobs,
-            labels=labels(stage, record),
-        )
-        reply = whole(self.complete, request)
-        if isinstance(reply, Failure):
-            raise StageError.of(reply)
-        sample = reply.samples[0]
-        events += noted(stage, sample, place, number)
-        return candidate_of(stage, record, read, sample, place, request.messages)
-
-    def call(
-        self, function: UserFunction, record: Record, place: Place, tries: RetryPolicy
-    ) -> Record:
-        found: list[Candidate] = []
-        events: list[Event] = []
-        for number, read in enumerate(function.readings(record)):
-            end = (f"c{number}",) if function.kind == "map" else ()
-            made = partial(self.called, function, read)
-            try:
-                found += self.tried(made, record, tries, events, place=place, end=end)
-            except StageError as error:
-                error.happened(*record.events, *events)
-                raise
-        return record.noted(*events).after(f"@{function.name}", place, tuple(found))
-
-    def called(
-        self, function: UserFunction, read: tuple[Candidate, ...], record: Record, place: Place
-    ) -> tuple[Candidate, ...]:
-        if function.is_async:
-            return asyncio.run(function.acall(record, read, place, current().samples_per_stage))
-        return function.call(record, read, place)
-
-    def tried(
-        self,
-        draw: Callable[[Record, Place], Made],
-        record: Record,
-        tries: RetryPolicy,
-        events: list[Event],
-        *,
-        place: Place,
-        end: Place = (),
-        sample: int | None = None,
-    ) -> Made:
-        """Return the result of `draw` for a record at a place, with the retry policy `tries`."""
-        one = Attempt(record)
-        while True:
-            try:
-                return draw(one.record, (*further(place, tries.mark, one.attempt), *end))
-            except StageError as error:
-                again = tries.after(one, error)
-                if again is None:
-                    raise error.saying(combinators.tried(str(error), one.number)) from error
-                one, at = again, (*further(place, tries.mark, again.attempt), *end)
-                events.append(Event("retry", at, str(error), sample))
 
 
 def _failure(error: StageError, branch: str) -> RowFailure:

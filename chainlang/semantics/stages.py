@@ -21,6 +21,7 @@ from chainlang.ir.builtins import Kind
 from chainlang.ir.declarations import Item, Op
 from chainlang.ir.nodes import Function, Stage
 from chainlang.ir.tables import plain
+from chainlang.ir.wiring import named_parts
 from chainlang.protocol.messages import Message, Role, Sample, Sampling
 from chainlang.protocol.template_args import canonical
 from chainlang.semantics.bindings import NOTHING, Bound, normalizer
@@ -67,6 +68,8 @@ class Meaning:
     """Number of samples that must succeed, or their share; None for all."""
     keeps_cut: bool = False
     """Whether a reply that was cut is a candidate; otherwise it is a failed sample."""
+    of: tuple[str, ...] = ()
+    """Named parts whose candidates it reads; empty for those of the step before it."""
     fresh: bool = False
     continues: bool = False
     """Whether its prompt follows the messages that its candidate is from, and the reply."""
@@ -137,6 +140,8 @@ class Vote:
     """A vote with its options."""
 
     how: Counting = ANSWERS
+    of: tuple[str, ...] = ()
+    """Named parts whose candidates it counts; empty for those of the step before it."""
     span: Span | None = field(default=None, eq=False, repr=False)
 
 
@@ -157,7 +162,7 @@ def meaning(
         if isinstance(function := given.get("normalize"), Function):
             given["normalize"] = normalizer(function, bound)
         counted = {one.name: given.get(one.name) for one in fields(Counting)}
-        return Vote(Counting(**counted), span=stage.span)
+        return Vote(Counting(**counted), named_parts(given.get("of")), span=stage.span)
     declared = tuple(declared)
     ops = {**prelude(), **{item.name: item for item in declared if isinstance(item, Op)}}
     op = ops[stage.name]
@@ -185,6 +190,7 @@ def meaning(
         choose=choose,
         need=settings.get("need"),
         keeps_cut=settings.get("cut") == "keep",
+        of=named_parts(given.get("of")),
         fresh=settings.get("fresh", False),
         continues=settings.get("continues", False),
         template_args=canonical(plain(settings.get("template_args")) or {}),

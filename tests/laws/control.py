@@ -33,6 +33,7 @@ from chainlang.semantics.reference import interpret
 from chainlang.semantics.row_failure import RowFailure
 from chainlang.semantics.stage_error import StageError
 from chainlang.tiny import NAME as TINY
+from tests.laws.wired import wired
 from tests.strategies import tidy
 
 # ---------------------------------------------------------------- functions
@@ -219,7 +220,8 @@ def chains(draw: st.DrawFn) -> Expr:
     end = build.branch(*parts)
     if draw(st.booleans()):
         end = build.then(end, draw(stages))
-    return checked(tidy(build.then(draw(stages.filter(lambda one: one.name == "E")), end)))
+    node = tidy(build.then(draw(stages.filter(lambda one: one.name == "E")), end))
+    return checked(wired(draw, node, READERS))
 
 
 def checked(node: Expr, declared: tuple[Item, ...] = READERS) -> Expr:

@@ -49,6 +49,7 @@ from tests.laws.control import (
     stages,
     table,
 )
+from tests.laws.wired import wired
 from tests.strategies import short, tidy
 
 SAVING = ("drop_unread", "stop_vote")
@@ -143,7 +144,8 @@ def improvable(draw: st.DrawFn) -> Expr:
     steps = draw(st.lists(parts, min_size=1, max_size=4))
     first = draw(st.one_of(fresh, votes, st.builds(Named, st.just("first"), fresh)))
     end = draw(st.sampled_from([build.then, build.branch, build.join]))
-    return checked(tidy(build.then(first, end(*steps) if len(steps) > 1 else steps[0])), OPS)
+    node = tidy(build.then(first, end(*steps) if len(steps) > 1 else steps[0]))
+    return checked(wired(draw, node, OPS), OPS)
 
 
 @st.composite

@@ -29,6 +29,7 @@ from chainlang.semantics.reference import interpret
 from chainlang.semantics.stage_error import StageError
 from tests.laws import law
 from tests.laws.control import comparable
+from tests.laws.wired import wired
 
 OPS = parse_file(
     """
@@ -77,7 +78,7 @@ def chains(draw: st.DrawFn) -> Expr:
         draw(stages.filter(lambda stage: stage.name == "E")),
         draw(st.recursive(stages, _parts, max_leaves=6)),
     )
-    node, found = resolve(node, SCOPE)
+    node, found = resolve(wired(draw, node, OPS), SCOPE)
     assume(not any(one.severity == "error" for one in found))
     return node
 

@@ -7,9 +7,8 @@ import textwrap
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from chainlang.ir.builtins import OP_SETTINGS, STAGE_TYPES
+from chainlang.ir.builtins import ASKING, OP_SETTINGS, STAGE_TYPES
 from chainlang.ir.rules import Rule
-from chainlang.ir.sampling_options import DRAWS
 from chainlang.settings import (
     CallSettings,
     ExplainSettings,
@@ -83,12 +82,12 @@ def annotation(settings: type[Settings], name: str) -> str:
 _GENERATE = STAGE_TYPES["E"].options
 _OP = {name: rule for name, rule in OP_SETTINGS.items() if name != "user"}
 OPTIONS: tuple[tuple[str, str, str, Mapping[str, Rule]], ...] = (
-    ("SamplingOptions", "TypedDict", "Options of a stage type that calls a model.", DRAWS),
+    ("SamplingOptions", "TypedDict", "Options of a stage type that calls a model.", ASKING),
     (
         "GenerateOptions",
         "SamplingOptions",
         "Options of a stage type that generates candidates.",
-        {name: rule for name, rule in _GENERATE.items() if name not in DRAWS},
+        {name: rule for name, rule in _GENERATE.items() if name not in ASKING},
     ),
     (
         "OpSettings",

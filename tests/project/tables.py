@@ -19,10 +19,9 @@ from chainlang.cli import command_line
 from chainlang.diagnostics.diagnostic import LINTS, NOTICES
 from chainlang.errors import ERRORS
 from chainlang.ir import json as json_format
-from chainlang.ir.builtins import COMBINATORS, OP_SETTINGS, STAGE_TYPES
+from chainlang.ir.builtins import ASKING, COMBINATORS, OP_SETTINGS, STAGE_TYPES
 from chainlang.ir.model_settings import ENGINES
 from chainlang.ir.rules import Rule
-from chainlang.ir.sampling_options import DRAWS
 from chainlang.optimizer.registry import CHAIN_PASSES, LOSSY, PLAN_PASSES
 from chainlang.protocol.failures import FAILURE_MODES
 from chainlang.runtime.ports.sample_keys import KEY_FORMATS
@@ -129,7 +128,7 @@ def options() -> Iterable[str]:
         rules |= one.options
     for name in sorted(rules):
         owners = [f"`{one.name}`" for one in STAGE_TYPES.values() if name in one.options]
-        if name in DRAWS:
+        if name in ASKING:
             owners.append("ops")
         elif name in OP_SETTINGS:
             owners.append("ops that generate")

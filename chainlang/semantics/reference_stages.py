@@ -1,0 +1,177 @@
+"""Reference interpreter of stages and functions: one sample after another, with retries."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
+
+from attrs import define
+
+from chainlang.ir.declarations import Item
+from chainlang.ir.nodes import Function, Stage
+from chainlang.ir.wiring import parts_read
+from chainlang.limits import current
+from chainlang.protocol.messages import Failure, Request
+from chainlang.semantics import combinators
+from chainlang.semantics.bindings import Bound
+from chainlang.semantics.combinators import Attempt, RetryPolicy, further
+from chainlang.semantics.continuing import Complete, whole
+from chainlang.semantics.events import Event
+from chainlang.semantics.functions import UserFunction
+from chainlang.semantics.record import Candidate, Record
+from chainlang.semantics.sampled import FailedSample, ended, noted, too_few
+from chainlang.semantics.seeds import Place, seed
+from chainlang.semantics.stage_error import StageError
+from chainlang.semantics.stage_prompts import messages, prefix
+from chainlang.semantics.stages import (
+    Meaning,
+    Vote,
+    candidate_of,
+    labels,
+    meaning,
+    readings,
+    schema,
+    voted,
+)
+from chainlang.semantics.wiring import fed
+
+Made = TypeVar("Made")
+
+
+@define
+class StageInterpreter:
+    """Interpreter of the parts of a chain that make candidates; `complete` answers a request."""
+
+    complete: Complete
+    declared: tuple[Item, ...]
+    bound: Bound
+    run_seed: int
+    model: str
+    own: frozenset[str]
+    """Ops that name their own part."""
+
+    def meaning(self, stage: Stage) -> Meaning | Vote:
+        """Return a stage with all defaults filled in."""
+        return meaning(stage, self.declared, self.bound, model=self.model)
+
+    def part(self, stage: Stage, record: Record, place: Place, tries: RetryPolicy) -> Record:
+        """Return the record after a stage, with its implicit label."""
+        found = self.stage(self.meaning(stage), record, place, tries)
+        own = stage.name in self.own
+        return found.named(stage.name, found.candidates, own=True) if own else found
+
+    def stage(
+        self, stage: Meaning | Vote, record: Record, place: Place, tries: RetryPolicy
+    ) -> Record:
+        """Return the record after a stage; raise `StageError` for too many failed samples."""
+        record = fed(record, stage.of)
+        if isinstance(stage, Vote):
+            return record.after("M", place, voted(stage, record))
+        found: list[Candidate] = []
+        failures: list[FailedSample] = []
+        events: list[Event] = []
+        for number, read in enumerate(readings(stage, record)):
+            end = () if read is None else (f"c{number}",)
+            for sample in range(stage.count):
+                draw = partial(self.sample, stage, read, sample, events)
+                try:
+                    found.append(
+                        self.tried(draw, record, tries, events, place=place, end=end, sample=sample)
+                    )
+                except StageError as error:
+                    failures.append(FailedSample(error, sample, (*place, *end)))
+        record = record.noted(*events)
+        if (why := too_few(stage, found, failures)) is not None:
+            why.happened(*record.events)
+            raise why
+        record = record.noted(*ended(place, found, failures))
+        return record.after(stage.name, place, tuple(found))
+
+    def sample(  # noqa: PLR0917
+        self,
+        stage: Meaning,
+        read: Candidate | None,
+        number: int,
+        events: list[Event],
+        record: Record,
+        place: Place,
+    ) -> Candidate:
+        """Return the candidate of one sample, and add its events."""
+        first = seed(self.run_seed, record.id, place)
+        request = Request(
+            id="",
+            model=stage.model,
+            messages=messages(stage, record, read, first),
+            sampling=stage.sampling,
+            seed=first + number,
+            schema=schema(stage, record),
+            lenient=True,
+            logprobs=stage.logprobs,
+            template_args=stage.template_args,
+            adapter=stage.adapter,
+            prefix=prefix(stage, record, read),
+            thinking_tokens=stage.thinking_tokens,
+            budgets=stage.budgets,
+            top_logprobs=stage.top_logprobs,
+            labels=labels(stage, record),
+        )
+        reply = whole(self.complete, request)
+        if isinstance(reply, Failure):
+            raise StageError.of(reply)
+        sample = reply.samples[0]
+        events += noted(stage, sample, place, number)
+        return candidate_of(stage, record, read, sample, place, request.messages)
+
+    def function(self, node: Function, record: Record, place: Place, tries: RetryPolicy) -> Record:
+        """Return the record after a function stage."""
+        read = fed(record, parts_read(node))
+        return self.call(self.bound.functions[node.name], read, place, tries)
+
+    def call(
+        self, function: UserFunction, record: Record, place: Place, tries: RetryPolicy
+    ) -> Record:
+        """Return the record after a function, called with the candidates before it."""
+        found: list[Candidate] = []
+        events: list[Event] = []
+        for number, read in enumerate(function.readings(record)):
+            end = (f"c{number}",) if function.kind == "map" else ()
+            made = partial(self.called, function, read)
+            try:
+                found += self.tried(made, record, tries, events, place=place, end=end)
+            except StageError as error:
+                error.happened(*record.events, *events)
+                raise
+        return record.noted(*events).after(f"@{function.name}", place, tuple(found))
+
+    def called(
+        self, function: UserFunction, read: tuple[Candidate, ...], record: Record, place: Place
+    ) -> tuple[Candidate, ...]:
+        """Return the candidates of one call."""
+        if function.is_async:
+            return asyncio.run(function.acall(record, read, place, current().samples_per_stage))
+        return function.call(record, read, place)
+
+    def tried(
+        self,
+        draw: Callable[[Record, Place], Made],
+        record: Record,
+        tries: RetryPolicy,
+        events: list[Event],
+        *,
+        place: Place,
+        end: Place = (),
+        sample: int | None = None,
+    ) -> Made:
+        """Return the result of `draw` for a record at a place, with the retry policy `tries`."""
+        one = Attempt(record)
+        while True:
+            try:
+                return draw(one.record, (*further(place, tries.mark, one.attempt), *end))
+            except StageError as error:
+                again = tries.after(one, error)
+                if again is None:
+                    raise error.saying(combinators.tried(str(error), one.number)) from error
+                one, at = again, (*further(place, tries.mark, again.attempt), *end)
+                events.append(Event("retry", at, str(error), sample))
