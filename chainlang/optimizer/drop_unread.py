@@ -9,8 +9,8 @@ from attrs import evolve
 from chainlang.optimizer.rewrite import CAUGHT, Refused, Rewritten
 from chainlang.plan.liveness import CANDIDATES, names_made, reads
 from chainlang.plan.steps import (
+    AskUntilAgreement,
     Call,
-    Cascade,
     Count,
     Decide,
     Each,
@@ -111,7 +111,7 @@ def _is_pure(step: Step) -> bool:
             return not any(calls(step))  # of a function that compares the answers
         case Decide() | Gather() | Name() | Overlap() | Repeat() | Sequence():
             return True
-        case Call() | Fused() | Cascade() | Fork() | Fallback() | Retry() | Timeout():
+        case Call() | Fused() | AskUntilAgreement() | Fork() | Fallback() | Retry() | Timeout():
             return False
         case Route() | Loop() | Each():
             return False

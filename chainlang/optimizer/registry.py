@@ -11,7 +11,7 @@ from chainlang.diagnostics.suggest import unknown
 from chainlang.errors import raise_errors
 from chainlang.ir.nodes import Expr
 from chainlang.optimizer.adaptive_consistency import adaptive_consistency
-from chainlang.optimizer.cascade import cascade
+from chainlang.optimizer.ask_until_agreement import ask_until_agreement
 from chainlang.optimizer.deduplicate import share_equal_work
 from chainlang.optimizer.drop_unread import drop_unread
 from chainlang.optimizer.early_stopping_consistency import early_stopping_consistency
@@ -38,14 +38,18 @@ PLAN_PASSES: tuple[PlanPass, ...] = (
     stop_vote,
     adaptive_consistency,  # after the exact rule, which it replaces
     early_stopping_consistency,  # applies to votes that no other rule ends
-    cascade,  # applies to votes on several models, which the rules above leave alone
+    ask_until_agreement,  # applies to votes on several models, which the rules above leave alone
     stop_reply,  # applies to the replies that are left
     share_equal_work,  # applies to the requests that are left
     fuse_functions,  # applies to functions that no other pass has moved or removed
     order_by_prefix,  # applies to the requests that are left
     group_by_model,  # last: it changes how long rows wait, and no request
 )
-LOSSY: tuple[PlanPass, ...] = (adaptive_consistency, early_stopping_consistency, cascade)
+LOSSY: tuple[PlanPass, ...] = (
+    adaptive_consistency,
+    early_stopping_consistency,
+    ask_until_agreement,
+)
 """Passes that may change results. They run only if they are named, and add events to results."""
 NAMES: tuple[str, ...] = tuple(one.__name__ for one in (*CHAIN_PASSES, *PLAN_PASSES))
 """Names of all passes, in order."""

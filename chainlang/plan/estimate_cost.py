@@ -14,8 +14,8 @@ from chainlang.plan.cost import Asked, Cost, Counts
 from chainlang.plan.interval import ANY, NONE, ONE, Range
 from chainlang.plan.steps import (
     LARGEST_REQUEST,
+    AskUntilAgreement,
     Call,
-    Cascade,
     Count,
     Decide,
     Each,
@@ -91,7 +91,7 @@ class _Walk:
             case Decide(generate, _, rule):
                 least = needed(rule, (), generate.stage.count)
                 return self._decide(generate, before, least)
-            case Cascade(operands):
+            case AskUntilAgreement(operands):
                 first, *others = operands
                 more = (self.of(one, before).times(Range(0, 1)) for one in others)
                 each = [self.of(first, before), *more]

@@ -6,8 +6,8 @@ from functools import lru_cache
 from typing import assert_never
 
 from chainlang.plan.steps import (
+    AskUntilAgreement,
     Call,
-    Cascade,
     Count,
     Decide,
     Each,
@@ -52,7 +52,7 @@ def reads(step: Step) -> frozenset[str] | None:
             return _all([found[0], *(one and one - {CANDIDATES} for one in found[1:])])
         case Decide(generate):
             return reads(generate)
-        case Cascade(steps):
+        case AskUntilAgreement(steps):
             return _all([reads(one) for one in steps])
         case Gather() | Fork() | Repeat() | Name() | Overlap():
             return _all([reads(one) for one in inner(step)])

@@ -11,8 +11,8 @@ from typing import assert_never
 from attrs import define, field, frozen
 
 from chainlang.plan.steps import (
+    AskUntilAgreement,
     Call,
-    Cascade,
     Count,
     Decide,
     Each,
@@ -145,7 +145,7 @@ def _collect(
             Sequence()
             | Fused()
             | Decide()
-            | Cascade()
+            | AskUntilAgreement()
             | Repeat()
             | Name()
             | Retry()

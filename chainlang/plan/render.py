@@ -9,8 +9,8 @@ from typing import assert_never
 from attrs import fields
 
 from chainlang.plan.steps import (
+    AskUntilAgreement,
     Call,
-    Cascade,
     Count,
     Decide,
     Each,
@@ -76,8 +76,8 @@ def _lines(step: Step, indent: str, bounds: bool) -> Iterator[str]:  # noqa: C90
             yield f"{indent}until it is decided{'' if rule == 'exact' else f', by {rule}'}"
             yield from _lines(generate, inner, bounds)
             yield from _lines(count, inner, bounds)
-        case Cascade(steps, count):
-            yield f"{indent}one after the other until they agree, by cascade"
+        case AskUntilAgreement(steps, count):
+            yield f"{indent}one after the other until they agree, by ask_until_agreement"
             for one in (*steps, count):
                 yield from _lines(one, inner, bounds)
         case Sequence(steps) | Gather(steps) | Overlap(steps) | Fused(steps):

@@ -98,7 +98,7 @@ class Decide:
 
 
 @frozen
-class Cascade:
+class AskUntilAgreement:
     """Run the operands of a vote one after another, until all answers so far agree."""
 
     steps: tuple[Step, ...]
@@ -214,7 +214,7 @@ Step: TypeAlias = (
     | Fused
     | Overlap
     | Decide
-    | Cascade
+    | AskUntilAgreement
     | Gather
     | Repeat
     | Fork

@@ -8,8 +8,8 @@ from typing import Any, assert_never
 import attrs
 
 from chainlang.plan.steps import (
+    AskUntilAgreement,
     Call,
-    Cascade,
     Count,
     Decide,
     Each,
@@ -133,7 +133,7 @@ def last(step: Step) -> Iterator[Leaf]:
 def _is_last_alone(step: Step) -> bool:
     """Return whether the candidates of a step are those of the last one inside it."""
     match step:
-        case Sequence() | Overlap() | Decide() | Cascade() | Fused():
+        case Sequence() | Overlap() | Decide() | AskUntilAgreement() | Fused():
             return True
         case Generate() | Count() | Call() | Gather() | Repeat() | Fork() | Name():
             return False
@@ -183,7 +183,9 @@ def is_synchronous(step: Step) -> bool:
             return is_synchronous(one)
         case Fused(steps):
             return all(is_synchronous(one) for one in steps)
-        case Generate() | Sequence() | Overlap() | Decide() | Cascade() | Gather() | Repeat():
+        case Generate() | Sequence() | Overlap() | Decide() | AskUntilAgreement():
+            return False
+        case Gather() | Repeat():
             return False
         case Fork() | Fallback() | Retry() | Timeout() | Route() | Loop() | Each():
             return False

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import assert_never
 
 from chainlang.plan.steps import (
+    AskUntilAgreement,
     Call,
-    Cascade,
     Count,
     Decide,
     Each,
@@ -47,7 +47,9 @@ def run_synchronous(step: Step, record: Record, context: RowContext) -> Record:
             for one in steps:
                 record = run_synchronous(one, record, context)
             return record
-        case Generate() | Sequence() | Overlap() | Decide() | Cascade() | Gather() | Repeat():
+        case Generate() | Sequence() | Overlap() | Decide() | AskUntilAgreement():
+            raise TypeError(f"not a step that waits for nothing: {step!r}")
+        case Gather() | Repeat():
             raise TypeError(f"not a step that waits for nothing: {step!r}")
         case Fork() | Fallback() | Retry() | Timeout() | Route() | Loop() | Each():
             raise TypeError(f"not a step that waits for nothing: {step!r}")

@@ -9,8 +9,8 @@ from typing import Any, assert_never
 from attrs import evolve
 
 from chainlang.plan.steps import (
+    AskUntilAgreement,
     Call,
-    Cascade,
     Count,
     Decide,
     Each,
@@ -136,8 +136,8 @@ def work(step: Step, record: Record, context: RowContext) -> Work:  # noqa: C901
             return _overlap(steps, record, context)
         case Decide():
             return _decide(step, record, context)
-        case Cascade():
-            return _cascade(step, record, context)
+        case AskUntilAgreement():
+            return _ask_until_agreement(step, record, context)
         case Gather(steps):
             return _gather(steps, record, context)
         case Fork(steps):
@@ -240,14 +240,16 @@ def _name(step: Name, record: Record, context: RowContext) -> Work:
     return found.named(step.name, found.candidates, own=step.own)
 
 
-def _cascade(step: Cascade, record: Record, context: RowContext) -> Work:
+def _ask_until_agreement(step: AskUntilAgreement, record: Record, context: RowContext) -> Work:
     flows: list[Flow] = []
     for number, one in enumerate(step.steps, 1):
         flows.append((yield from _gather((one,), record, context)))
         found = gathered(flows, record)
         if number < len(step.steps) and agree(found.candidates, step.count.vote.how):
             rest = ", ".join(models(Sequence(step.steps[number:])))
-            message = f"cascade did not ask {rest}: {len(found.candidates)} answers agree"
+            message = (
+                f"ask_until_agreement did not ask {rest}: {len(found.candidates)} answers agree"
+            )
             found = found.noted(Event("lossy", context.place(step.count.place), message))
             break
     return run_synchronous(step.count, found, context)

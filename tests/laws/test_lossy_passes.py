@@ -30,7 +30,7 @@ from tests.laws.control import ROWS, checked, latency, meant, said, shaky, stage
 from tests.laws.test_passes import OPS, improvable, made, orders, ran
 
 LOSSY_NAMES = [one.__name__ for one in LOSSY]
-RULES = [name for name in LOSSY_NAMES if name != "cascade"]
+RULES = [name for name in LOSSY_NAMES if name != "ask_until_agreement"]
 
 
 def candidates(order: tuple[int, ...]) -> list[Candidate]:
@@ -185,9 +185,11 @@ several = st.lists(stages.filter(lambda one: one.name != "M"), min_size=2, max_s
 
 
 @law(several, st.booleans(), share=2)
-def test_a_cascade_asks_in_order_until_all_agree(operands: list[Stage], alike: bool) -> None:
+def test_agreement_ends_a_vote_which_asks_in_order_until_all_agree(
+    operands: list[Stage], alike: bool
+) -> None:
     node = checked(build.then(Stage("E"), build.join(*operands), Stage("M")))
-    found = made(node, ("cascade",), None)
+    found = made(node, ("ask_until_agreement",), None)
     engine = FakeEngine(answers=lambda request, _: None if request.schema else "4")
     engine = engine if alike else shaky()
     for outcome in ran(found, [*ROWS[:2]], engine):
@@ -207,16 +209,20 @@ def test_a_cascade_asks_in_order_until_all_agree(operands: list[Stage], alike: b
             assert len(set(before)) > 1 or len(before) == 1
 
 
-def test_a_cascade_asks_the_large_model_where_the_small_one_is_not_sure() -> None:
+def test_agreement_ends_a_vote_which_asks_the_large_model_where_the_small_one_is_not_sure() -> None:
     def answer(request: Request, index: int) -> str:
         sure = "sure" in request.messages[-1].text
         return "42" if sure else str(request.seed + index)
 
     engine = FakeEngine(answers=answer)
     voted = chain("(3:E:small & 2:E:large) >> M")
-    sure, other = voted.map(["sure", "else"], engine=engine, passes=("default", "cascade"))
+    sure, other = voted.map(
+        ["sure", "else"], engine=engine, passes=("default", "ask_until_agreement")
+    )
     assert (sure.usage.calls, other.usage.calls) == (3, 5)
-    assert [one.message for one in sure.events] == ["cascade did not ask large: 3 answers agree"]
+    assert [one.message for one in sure.events] == [
+        "ask_until_agreement did not ask large: 3 answers agree"
+    ]
     assert not other.events
     assert sure["votes"] == {'"42"': 3}
 

@@ -52,7 +52,7 @@ EXAMPLES: dict[type[Any], tuple[str, str | None]] = {
     p.Fused: ("E:inner >> @shout >> M", "fuse_functions"),
     p.Overlap: ("(a = E:outer) >> E:inner(fresh=true)", "start_early"),
     p.Decide: ("5:E:inner >> M", "stop_vote"),
-    p.Cascade: ("(3:E:outer & 3:E:inner) >> M", "cascade"),
+    p.AskUntilAgreement: ("(3:E:outer & 3:E:inner) >> M", "ask_until_agreement"),
     p.Gather: ("E:outer & E:inner", None),
     p.Repeat: ("3 * E:inner", None),
     p.Fork: ("E:outer | E:inner", None),
@@ -67,7 +67,7 @@ EXAMPLES: dict[type[Any], tuple[str, str | None]] = {
 """Each as a chain, and the pass that makes such a step of it."""
 HERE = (p.Count, p.Call, p.Fused)
 """The steps that wait for nothing."""
-LAST_ALONE = (p.Sequence, p.Fused, p.Overlap, p.Decide, p.Cascade)
+LAST_ALONE = (p.Sequence, p.Fused, p.Overlap, p.Decide, p.AskUntilAgreement)
 READS_UNKNOWN = (p.Call, p.Fused, p.Fallback, p.Retry, p.Timeout, p.Route, p.Loop, p.Each)
 PURE = (p.Generate, p.Count, p.Sequence, p.Overlap, p.Decide, p.Gather, p.Repeat, p.Name)
 
@@ -176,7 +176,7 @@ def test_a_synchronous_step_waits_for_nothing(kind: type[Any]) -> None:
 def test_what_a_step_costs(kind: type[Any]) -> None:
     found = counts(p.Plan(_step(kind)))
     samples = {
-        p.Generate: "2", p.Decide: "3 to 5", p.Cascade: "0 to 3", p.Repeat: "3",
+        p.Generate: "2", p.Decide: "3 to 5", p.AskUntilAgreement: "0 to 3", p.Repeat: "3",
         p.Route: "0 to 1", p.Loop: "1 to 2", p.Each: "0 to 10,000",
     }  # fmt: skip
     drawn = found.models.get("inner")
@@ -236,7 +236,7 @@ def test_a_row_becomes_what_the_reference_makes(kind: type[Any]) -> None:
     (outcome,) = run(Prepared(plan, dict.fromkeys(plan.models, engine), window=1), [row])
     flow: Any = outcome.flow
     assert "inner" in by_runtime
-    if kind in (p.Decide, p.Cascade):  # fewer samples, so fewer votes
+    if kind in (p.Decide, p.AskUntilAgreement):  # fewer samples, so fewer votes
         assert flow.candidates[0].answer == meant.candidates[0].answer
     else:
         assert flow == meant

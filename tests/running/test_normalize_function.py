@@ -15,7 +15,7 @@ from chainlang.api.chain import Chain
 from chainlang.engines.fake import FakeEngine
 from chainlang.optimizer.compile import compiled
 from chainlang.optimizer.registry import NAMES
-from chainlang.plan.steps import Cascade, Decide
+from chainlang.plan.steps import AskUntilAgreement, Decide
 from chainlang.plan.visit import steps_of
 from chainlang.semantics.record import Candidate
 from chainlang.session.result import Result
@@ -186,7 +186,7 @@ def test_a_parameter_with_a_default_stays_at_it() -> None:
 def test_a_vote_with_a_function_is_never_ended_early(text: str) -> None:
     program = chain(text, functions={"city": city}).program()
     found = compiled(program, passes=NAMES, outputs=["answer"])
-    assert not any(isinstance(one, Decide | Cascade) for one in steps_of(found.plan.root))
+    assert not any(isinstance(one, Decide | AskUntilAgreement) for one in steps_of(found.plan.root))
     refused = [one.why for pass_ in found.applied for one in pass_.refused]
     assert "@city may have side effects" in refused
 

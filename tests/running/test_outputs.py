@@ -113,3 +113,9 @@ def test_a_run_goes_on_by_other_passes(
     assert summary.recorded > 0
     QA.run(ROWS, whole, engine=FakeEngine())
     assert files(out) == files(whole)
+
+
+def test_the_old_name_of_a_pass_says_the_new_one() -> None:
+    with pytest.raises(SettingError, match="called ask_until_agreement") as caught:
+        chain("(3:E:a & 3:E:b) >> M")("?", engine=FakeEngine(), passes="cascade")
+    assert "accept=" in str(caught.value)

@@ -109,7 +109,7 @@ SMALL_AND_LARGE = (
     [
         ('15:E(max_tokens=1, top_k=1, cut="keep") >> M', "adaptive_consistency", 4),
         ('15:E(max_tokens=1, top_k=1, cut="keep") >> M', "early_stopping_consistency", 5),
-        (SMALL_AND_LARGE, "cascade", 3),
+        (SMALL_AND_LARGE, "ask_until_agreement", 3),
     ],
 )
 def test_a_lossy_pass_draws_the_first_samples_and_says_so(

@@ -7,11 +7,11 @@ from attrs import evolve
 from chainlang.optimizer.rewrite import Refused, Rewritten, fixed
 from chainlang.plan.estimate_cost import counts
 from chainlang.plan.liveness import names_made
-from chainlang.plan.steps import Cascade, Count, Gather, Generate, Plan, Step
+from chainlang.plan.steps import AskUntilAgreement, Count, Gather, Generate, Plan, Step
 from chainlang.plan.visit import last, models, paired, rebuilt
 
 
-def cascade(plan: Plan) -> Rewritten[Plan]:
+def ask_until_agreement(plan: Plan) -> Rewritten[Plan]:
     """Run the models of a vote one by one, until all answers so far agree. Lossy.
 
     Applies to a vote directly after a join of different models, such as
@@ -24,26 +24,28 @@ def cascade(plan: Plan) -> Rewritten[Plan]:
     >>> from chainlang import chain
     >>> from chainlang.plan.lower import lower
     >>> plan = lower(chain("(3:E:small & 3:E:large) >> M").body)
-    >>> type(cascade(plan).made.root).__name__
-    'Cascade'
+    >>> type(ask_until_agreement(plan).made.root).__name__
+    'AskUntilAgreement'
     """
     refused: list[Refused] = []
 
-    def cascaded(before: Step, one: Step) -> Step | None:
+    def merged(before: Step, one: Step) -> Step | None:
         if not isinstance(one, Count) or not isinstance(before, Gather):
             return None
         why = _why_not(before.steps)
         why = (fixed(one) or "") if why == "" else why
         if why == "":
-            return Cascade(before.steps, one)
+            return AskUntilAgreement(before.steps, one)
         if why is not None:
             refused.append(Refused("vote", why, one.place, one.vote.span))
         return None
 
-    root = rebuilt(plan.root, lambda step: paired(step, cascaded))
+    root = rebuilt(plan.root, lambda step: paired(step, merged))
     if root is plan.root:
         return Rewritten(plan, tuple(refused))
-    return Rewritten(evolve(plan, root=root, lossy=(*plan.lossy, "cascade")), tuple(refused))
+    return Rewritten(
+        evolve(plan, root=root, lossy=(*plan.lossy, "ask_until_agreement")), tuple(refused)
+    )
 
 
 def _is_greedy(step: Step) -> bool:
@@ -54,7 +56,7 @@ def _is_greedy(step: Step) -> bool:
 
 
 def _why_not(operands: tuple[Step, ...]) -> str | None:
-    """Return why a vote can't be a cascade; "" if it can, None if that would save nothing."""
+    """Return why a vote asks all models; "" if it can, None if that would save nothing."""
     first, *others = operands
     asked = {name for one in others for name in models(one)}
     if not asked - set(models(first)):
