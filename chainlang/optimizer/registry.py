@@ -58,6 +58,10 @@ DEFAULT: tuple[str, ...] = tuple(
 )
 """Names of the passes that run by default: all exact ones."""
 
+_RENAMED = {
+    "cascade": "this pass is called ask_until_agreement; cascade(a, b, accept=...) is a combinator"
+}
+
 
 @frozen
 class Applied:
@@ -91,7 +95,7 @@ def chosen(names: Sequence[str] | None) -> tuple[str, ...]:
         return DEFAULT
     known = ("default", *NAMES)
     raise_errors(
-        unknown("pass", name, known, code="setting")
+        unknown("pass", name, known, code="setting", hint=_RENAMED.get(name))
         for name in dict.fromkeys(names)
         if name not in known
     )
