@@ -66,6 +66,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     for name in [one for one in os.environ if one.upper().startswith("CHAINLANG_")]:
         del os.environ[name]  # the settings of whoever runs the tests
+    for name in [one for one in os.environ if one.endswith(("_API_KEY", "_BASE_URL"))]:
+        del os.environ[name]  # and the providers
+    os.environ.pop("OLLAMA_HOST", None)
     if config.getoption("--update") and getattr(config.option, "numprocesses", None):
         raise pytest.UsageError("--update rewrites files: run it without -n")
     if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > _ENOUGH:

@@ -20,6 +20,7 @@ from chainlang.diagnostics.source import Span
 from chainlang.errors import error_of, raise_errors
 from chainlang.ir.declarations import Definition, File, Input, Item, bodies_of
 from chainlang.ir.nodes import Expr, Ref
+from chainlang.ir.references import uses
 from chainlang.ir.visit import walk
 from chainlang.notation import Parsed, source, unparse
 from chainlang.notation.files import read_chain_file
@@ -44,9 +45,21 @@ class Program:
         return self.memo.get("row_validator", lambda: RowValidator.of(self.items, self.bound))
 
     @property
+    def models(self) -> tuple[str, ...]:
+        """Names of the models that its stages and ops name."""
+        return self.memo.get("models", lambda: _models_of(self.body, self.items))
+
+    @property
     def read_fields(self) -> Mapping[str, Span | None]:
         """Fields that each row needs, where no `input` declares them."""
         return self.memo.get("read_fields", lambda: read_fields(self.body, self.items))
+
+
+def _models_of(body: Expr, items: tuple[Item, ...]) -> tuple[str, ...]:
+    """Return the names of the models that a body and its items use, once each."""
+    every = (Definition(MAIN, body), *items)
+    found = (name for one in every for kind, name in uses(one) if kind == "model" and name)
+    return tuple(dict.fromkeys(found))
 
 
 def read(text: str, items: tuple[Item, ...] = ()) -> tuple[Expr, tuple[Diagnostic, ...]]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from chainlang.analysis.program import Program
     from chainlang.api.keywords import CallKeywords
     from chainlang.engines.protocol import Engine
+    from chainlang.models.declaration import Declaration
     from chainlang.session.result import Result
     from chainlang.session.streaming import Stream
     from chainlang.settings import CacheMode
@@ -77,6 +78,7 @@ class CallMethods:
         openai_api_key: str | None = ...,
         allowed_hosts: str | Collection[str] = ...,
         engine: Engine | Mapping[str, Engine] | None = ...,
+        models: Mapping[str, Declaration | str] | None = ...,
         outputs: str | Collection[str] | None = ...,
         passes: str | Collection[str] | None = ...,
         progress: bool | Callable[[str], object] | None = ...,
@@ -147,6 +149,7 @@ class CallMethods:
         openai_api_key: str | None = ...,
         allowed_hosts: str | Collection[str] = ...,
         engine: Engine | Mapping[str, Engine] | None = ...,
+        models: Mapping[str, Declaration | str] | None = ...,
         outputs: str | Collection[str] | None = ...,
         passes: str | Collection[str] | None = ...,
         progress: bool | Callable[[str], object] | None = ...,
@@ -235,6 +238,7 @@ class CallMethods:
         openai_api_key: str | None = ...,
         allowed_hosts: str | Collection[str] = ...,
         engine: Engine | Mapping[str, Engine] | None = ...,
+        models: Mapping[str, Declaration | str] | None = ...,
         outputs: str | Collection[str] | None = ...,
         passes: str | Collection[str] | None = ...,
         progress: bool | Callable[[str], object] | None = ...,

@@ -12,6 +12,7 @@ from os import PathLike
 from typing import Any, Literal, TypedDict
 
 from chainlang.engines.protocol import Engine
+from chainlang.models.declaration import Declaration
 from chainlang.runtime.outcome import Outcome
 from chainlang.settings import CacheMode, Format, OnError
 
@@ -55,6 +56,8 @@ class CallKeywords(TypedDict, total=False):
     """hosts that a `.chain` file may send prompts to, besides this machine and OpenAI"""
     engine: Engine | Mapping[str, Engine] | None
     """engine of all models, or of each by its name; default: the engine that each model declares"""
+    models: Mapping[str, Declaration | str] | None
+    """what names of models mean in this run, before all other declarations"""
     outputs: str | Collection[str] | None
     """outputs of each result: `answer`, `candidates`, `trace`, `history` or labels of the chain;
     work that only the rest needs is skipped; default: all"""

@@ -64,10 +64,12 @@ class RunMethods(CallMethods):
         ['A', 'B']
         """
         from chainlang.session.async_results import AsyncResults
+        from chainlang.session.named_models import with_models
         from chainlang.session.session import results
         from chainlang.settings import MapSettings
 
-        program, chosen = self.program(), MapSettings.of(settings)
+        chosen = MapSettings.of(settings)
+        program = with_models(self.program(), chosen)  # as they are named here and now
         return AsyncResults(lambda: results(program, rows, chosen))
 
     def explain(self, rows: Any = None, **settings: Unpack[ExplainKeywords]) -> Explanation:

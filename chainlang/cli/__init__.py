@@ -24,6 +24,7 @@ from chainlang.cli import (
     fmt,
     interrupt,
     lsp,
+    models,
     new,
     prompt,
     repl,
@@ -39,7 +40,7 @@ from chainlang.errors import ChainlangError, ChainlangWarning
 SUCCESS, BAD_INPUT = 0, 2
 COMMANDS = (
     *(ask, run, explain, prompt, check, fmt, show),
-    *(repl, runs, new, doctor, completion, lsp),
+    *(repl, runs, new, doctor, models, completion, lsp),
 )
 
 

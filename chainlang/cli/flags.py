@@ -81,7 +81,7 @@ def add_flags(
         flag, words = f"--{name.replace('_', '-')}", _help(field.description, field.default)
         if takes.python == "bool":
             group.add_argument(flag, action="store_true", default=None, help=words)
-        elif takes.python == "Mapping[str, str]":
+        elif takes.python.startswith("Mapping["):
             group.add_argument(flag, action="append", metavar=takes.metavar, help=words)
         else:
             group.add_argument(flag, metavar=takes.metavar, type=_value(takes.python), help=words)

@@ -13,33 +13,45 @@ from typing import Any, Literal, TypeAlias
 
 from attrs import evolve, field, frozen
 
+from chainlang import models
 from chainlang.analysis.template_reads import template_reads
 from chainlang.api.chain import Chain as Built
 from chainlang.api.chain import refuse
 from chainlang.api.combinators import branch, function, join
 from chainlang.api.op import op
-from chainlang.api.parse import chain, load
-from chainlang.ir.declarations import Item
+from chainlang.api.parse import chain
+from chainlang.engines.hosts import host_named
 from chainlang.ir.made_labels import made_labels
-from chainlang.notation.literals import print_literal
+from chainlang.ir.model_settings import ENGINES
+from chainlang.models.declaration import Declaration, trusted
+from chainlang.models.providers import address_of
 from chainlang.semantics.prompts import variables
 from chainlang.semantics.record import Candidate, Part
 
 __all__ = ["Branch", "Chain", "Step", "apply", "register_engine"]
 
 SamplingParams = dict[str, Any]  # sampling options of a step, as keywords
-_REGISTERED: dict[str, tuple[Item, ...]] = {}
 Node: TypeAlias = "Step | ApplyNode | list[Branch]"
 
 
-def register_engine(name: str, model: str, *, backend: str = "vllm", **settings: Any) -> None:
-    """Declare a model for the steps that name it, in every chain built from now on.
+def register_engine(
+    name: str, model: str, *, backend: str = "vllm", endpoint: str | None = None, **settings: Any
+) -> None:
+    """Declare a model for the steps that name it, in every chain of this process from now on.
 
-    `backend` and the settings are those of a `model` declaration in a file, as are the errors.
+    `backend`: vllm, openai (any server with its protocol, at `endpoint`), fake, or a provider such
+    as ollama, with its address and key. `api_key` and the other settings are those of
+    `chainlang.models`, as are the errors; `chainlang.models.define` does the same.
     """
-    written = "".join(f", {key}={print_literal(value)}" for key, value in settings.items())
-    declared = f"model {name} = {backend}({print_literal(model)}{written})"
-    _REGISTERED[name] = load(text=f"{declared}\nmain = E:{name}").items
+    given = settings if endpoint is None else {**settings, "base_url": endpoint}
+    host = None if backend in ENGINES else host_named(backend)
+    if host is not None:
+        if not given:
+            models.define({name: f"{backend}:{model}"})
+            return
+        backend = host.engine
+        given.setdefault("base_url", address_of(host))
+    models.define({name: trusted(Declaration.of(backend, model, given, "register_engine()"))})
 
 
 @frozen
@@ -79,7 +91,7 @@ class Step:
         if system:
             settings["system"] = self._template(system, before)
         kind: Literal["map", "generate"] = "map" if before.candidates else "generate"
-        made = op(
+        return op(
             label,
             kind=kind,
             user=self._template(self.user_prompt, before),
@@ -87,7 +99,6 @@ class Step:
             model=self.engine_name,
             **settings,
         ).as_chain()
-        return evolve(made, items=(*_REGISTERED.get(self.engine_name, ()), *made.items))
 
     def _template(self, text: str, before: _Before) -> str:
         """Return a template with the paths that a chain has for the names in it."""

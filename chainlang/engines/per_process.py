@@ -35,6 +35,10 @@ class PerProcess(Generic[Key, Opened]):
         """Return the open object of a key; None if there is none."""
         return self._opened.get(key)
 
+    def opened(self) -> list[tuple[Key, Opened]]:
+        """Return the open objects with their keys, in the order of their opening."""
+        return list(self._opened.items())
+
     def open(self, key: Key, make: Callable[[], Opened]) -> Opened:
         """Return the open object of a key; `make` it if there is none."""
         with self._opening:

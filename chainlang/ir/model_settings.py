@@ -114,6 +114,8 @@ PERMISSIONS = ("trust_remote_code", "load_format", "speculative_config")
 ADAPTER = "lora"
 """Setting with the LoRA adapter of a model. Models that differ in it alone share an engine."""
 OF_ADAPTERS = frozenset({ADAPTER, "max_lora_rank"})
+ABOUT = frozenset({"provider"})
+"""Settings that say something about a model, and are no arguments of its engine."""
 TEMPLATE = "chat_template"
 """Setting whose value may be the path of a file beside the file that has it."""
 

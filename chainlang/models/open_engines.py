@@ -10,19 +10,42 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from attrs import field, frozen
+
 from chainlang import tiny
+from chainlang.diagnostics.suggest import unknown
 from chainlang.engines.per_process import PerProcess
-from chainlang.engines.protocol import Engine, is_adapting
-from chainlang.errors import error_of
+from chainlang.engines.protocol import Engine, is_adapting, is_loadable
+from chainlang.errors import SettingError, error_of
 from chainlang.interrupts import loading
 from chainlang.ir.declarations import Environment, Model, Setting
-from chainlang.ir.model_settings import OF_ADAPTERS
+from chainlang.ir.model_settings import ABOUT, ENGINES, OF_ADAPTERS
 from chainlang.ir.tables import plain
 from chainlang.models.server_arguments import reached
 from chainlang.protocol.secret import Secret
 from chainlang.settings import Progress, RowSettings
 
 _OPEN: PerProcess[tuple[Any, ...], Engine] = PerProcess()
+_NAMES: dict[tuple[Any, ...], dict[str, None]] = {}
+"""Names that chains have called the model of an engine by, in the order of their use."""
+
+
+@frozen
+class OpenEngine:
+    """An engine that is open, and what it runs."""
+
+    names: tuple[str, ...]
+    """Names that chains have called its model by."""
+    kind: str
+    """Kind of the engine: vllm, openai, fake."""
+    source: str
+    """The engine's name of the model."""
+    engine: Engine = field(repr=False)
+
+    @property
+    def loaded(self) -> bool:
+        """Whether its model is in memory; false for one on a server."""
+        return is_loadable(self.engine) and self.engine.loaded
 
 
 def opened(model: Model, settings: RowSettings, adapters: Iterable[str] = ()) -> Engine:
@@ -39,9 +62,13 @@ def opened(model: Model, settings: RowSettings, adapters: Iterable[str] = ()) ->
             return _open(model, arguments, settings.say)
 
     adapters = tuple(adapters)
-    keys = (_key(model, arguments, one, adapts=bool(adapters)) for one in itertools.count())
-    engines = (_OPEN.open(key, made) for key in keys)
-    return next(one for one in engines if not is_adapting(one) or one.has_room_for(adapters))
+    for number in itertools.count():
+        key = _key(model, arguments, number, adapts=bool(adapters))
+        engine = _OPEN.open(key, made)
+        if not is_adapting(engine) or engine.has_room_for(adapters):
+            _NAMES.setdefault(key, {})[model.name] = None
+            return engine
+    raise AssertionError
 
 
 def found_open(model: Model) -> Engine | None:
@@ -52,11 +79,11 @@ def found_open(model: Model) -> Engine | None:
 
 
 def of_base(model: Model) -> list[Setting]:
-    """Return the settings of a model that are not of its adapter, by name.
+    """Return the arguments of the engine of a model, by name; not those of its adapter.
 
     Models that are equal in these share an engine.
     """
-    found = (one for one in model.settings if one.name not in OF_ADAPTERS)
+    found = (one for one in model.settings if one.name not in OF_ADAPTERS | ABOUT)
     return sorted(found, key=lambda one: one.name)
 
 
@@ -65,7 +92,7 @@ def arguments_of(model: Model) -> dict[str, Any]:
 
     Raises `EngineError` for a variable that is not set.
     """
-    return {one.name: _value(one.value) for one in of_base(model)}
+    return {one.name: _value(one.value, model) for one in of_base(model)}
 
 
 def _key(
@@ -97,6 +124,10 @@ def _open(model: Model, arguments: dict[str, Any], progress: Progress | None) ->
             doubt = "the server may interpret special tokens in values"
             progress(f"requests for {model.source} go to {engine.url}; {doubt}")
         return engine
+    if model.engine not in ENGINES:
+        message = f"{model.name!r} is a model of {model.engine}, for which there is no engine yet"
+        hint = "say what the name means: " + WAYS.format(name=model.name)
+        raise error_of("engine", message, hint, kind="model", subject=model.name)
     from chainlang.engines.vllm.engine import VllmEngine
 
     return VllmEngine(source_of(model), progress=progress, loaded=False, **arguments)
@@ -114,14 +145,53 @@ def source_of(model: Model) -> str | Path:
     return folder
 
 
-def _value(value: object) -> Any:
-    if isinstance(value, Environment):
-        if value.name not in os.environ:
-            message = f"the environment variable {value.name} is not set"
-            hint = f"set it before running the chain: export {value.name}=..."
-            raise error_of("engine", message, hint, span=value.span, subject=value.name)
+def _value(value: object, model: Model) -> Any:
+    if not isinstance(value, Environment):
+        return plain(value)
+    if os.environ.get(value.name):
         return Secret(os.environ[value.name])
-    return plain(value)
+    message = f"the environment variable {value.name} is not set"
+    hint = f"set it before running the chain: export {value.name}=..."
+    provider = next((one.value for one in model.settings if one.name == "provider"), None)
+    if provider is not None:
+        message = f"{model.name!r} is a model of {provider}, and {value.name} is not set"
+        hint += "\nor say what the name means: " + WAYS.format(name=model.name)
+    raise error_of("engine", message, hint, span=value.span, subject=value.name)
+
+
+WAYS = 'models.define({{"{name}": ...}}) in Python, or [models."{name}"] in models.toml'
+"""Ways to give a name a meaning, for hints."""
+
+
+def engines() -> tuple[OpenEngine, ...]:
+    """Return the engines that are open in this process, in the order of their opening."""
+    return tuple(
+        OpenEngine(tuple(_NAMES.get(key, {})), key[2], str(key[3]), one)
+        for key, one in _OPEN.opened()
+    )
+
+
+def close(*names: str) -> None:
+    """Close the engines of the models that chains call by these names, and free their memory.
+
+    Later chains open them again. A run that uses one must have ended. Raises `SettingError` for a
+    name that no open engine has.
+
+    >>> from chainlang import chain, models
+    >>> with models.use(small=models.fake()):
+    ...     _ = chain("E:small")("Hello?")
+    >>> models.close("small")
+    """
+    known = {name for one in engines() for name in one.names}
+    if wrong := [one for one in names if one not in known]:
+        of = " that is open"
+        raise SettingError(
+            unknown("model", one, sorted(known), code="setting", of=of) for one in wrong
+        )
+    for key, _ in _OPEN.opened():
+        if set(names) & set(_NAMES.get(key, ())):
+            _NAMES.pop(key, None)
+            _OPEN.drop(key, lambda engine: engine.close())
 
 
 def close_engines() -> None:

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from chainlang.engines.hosts import HOSTS
 from chainlang.engines.http.endpoint import is_loopback
 from chainlang.errors import error_of
 from chainlang.ir.declarations import Environment, Model
+from chainlang.models.declaration import OWN_HOSTS, host_in
 from chainlang.protocol.secret import Secret
 from chainlang.settings import RowSettings
 
-_CLOUD = urlsplit(HOSTS[0].url).hostname
+_CLOUD = host_in(HOSTS[0].url)
 
 
 def reached(model: Model, arguments: Mapping[str, Any], settings: RowSettings) -> dict[str, Any]:
@@ -27,19 +27,20 @@ def reached(model: Model, arguments: Mapping[str, Any], settings: RowSettings) -
     `arguments` are those of the model, with the values of variables. Raises `EngineError` if a key
     of the environment would go to an address that files alone have chosen.
     """
-    found, allowed = dict(arguments), settings.allowed_hosts
+    found = dict(arguments)
+    own = tuple(found.pop(OWN_HOSTS, ()))  # of a declaration in Python, or of a known provider
+    allowed = (*settings.allowed_hosts, *own)
     has_key = "api_key" in found  # a file names a variable, and never the key
     if "base_url" in found:
         written = {one.name: one.value for one in model.settings}
-        host = _host(str(found["base_url"]))
-        is_free = (
-            isinstance(written["base_url"], Environment) or host == _CLOUD or is_loopback(host)
-        )
+        host = host_in(str(found["base_url"]))
+        is_free = isinstance(written["base_url"], Environment) or host in (_CLOUD, *own)
+        is_free |= is_loopback(host)
         if has_key and not is_free and host in allowed:  # else the engine refuses the host
             _check_named(host, "base_url", settings)
     elif settings.openai_base_url is not None:
         found["base_url"] = settings.openai_base_url
-        host = _host(settings.openai_base_url)
+        host = host_in(settings.openai_base_url)
         has_key |= settings.openai_api_key is not None and "openai_api_key" not in settings.of_file
         if has_key and "openai_base_url" in settings.of_file:
             _check_named(host, "openai_base_url", settings)
@@ -47,13 +48,6 @@ def reached(model: Model, arguments: Mapping[str, Any], settings: RowSettings) -
     if "base_url" not in arguments and settings.openai_api_key is not None:
         found.setdefault("api_key", Secret(settings.openai_api_key.get_secret_value()))
     return {**found, "allowed_hosts": allowed}
-
-
-def _host(address: str) -> str:
-    try:
-        return urlsplit(address).hostname or ""
-    except ValueError:  # the engine says what is wrong with it
-        return ""
 
 
 def _check_named(host: str, setting: str, settings: RowSettings) -> None:

@@ -17,7 +17,15 @@ from chainlang.engines.protocol import Engine, is_adapting
 from chainlang.errors import EngineError
 from chainlang.ir.declarations import Item, Model
 from chainlang.ir.model_settings import ADAPTER
-from chainlang.models.open_engines import arguments_of, found_open, of_base, opened, source_of
+from chainlang.models.lookup import known_names
+from chainlang.models.open_engines import (
+    WAYS,
+    arguments_of,
+    found_open,
+    of_base,
+    opened,
+    source_of,
+)
 from chainlang.plan.steps import Plan
 from chainlang.protocol.messages import Reader
 from chainlang.session.check_capabilities import check_capabilities, written
@@ -59,7 +67,7 @@ def engines_of(
             continue
         with located(plan, name, one):
             if name not in names:
-                _check_name(name, names)
+                _check_name(name, names, settings)
             found[name] = opened(one, settings, adapters_beside(one, named))
     adopt(plan, named, found)
     check_capabilities(plan, found)
@@ -164,8 +172,17 @@ def _about(found: Diagnostic, model: Engine | Model) -> Span | None:
     return settings.get("base_url")  # server errors are about its address
 
 
-def _check_name(name: str, models: Iterable[str]) -> None:
-    """Raise if an unknown name is similar to a known one, and is no path or repository."""
-    known = [*models, tiny.NAME]
-    if name not in known and nearest(name, known) and "/" not in name and not Path(name).exists():
+def _check_name(name: str, models: Iterable[str], settings: RowSettings) -> None:
+    """Raise if an unknown name is no path and no repository."""
+    known = [*dict.fromkeys((*models, tiny.NAME, *known_names(settings)))]
+    if name in known or "/" in name or Path(name).exists():
+        return
+    if nearest(name, known):
         raise EngineError([unknown("model", name, known, code="engine")])
+    message = f"no model is called {name!r}"
+    hint = (
+        f"say what it is: {WAYS.format(name=name)}\n"
+        "or write a folder, a name on the hub (Qwen/Qwen2.5-0.5B-Instruct), or a provider before "
+        f"it (ollama:{name})"
+    )
+    raise EngineError([Diagnostic("engine", message, hint=hint, kind="model", subject=name)])

@@ -28,6 +28,7 @@ from chainlang.session.engine_pool import wanted
 from chainlang.session.estimate import CostEstimator, Estimate, of_a_row
 from chainlang.session.first_prompts import FirstPrompt, advice, first_prompts
 from chainlang.session.memory_plan import Memory, amount, contexts_of, memory_of, parts
+from chainlang.session.named_models import with_models
 from chainlang.session.rows import rows_of
 from chainlang.session.session import analyzed
 from chainlang.settings import MapSettings
@@ -205,6 +206,7 @@ def explained(
     `rows` are read as by `map`; invalid rows are left out. With `analyze` the rows are run;
     otherwise no model is loaded.
     """
+    program = with_models(program, settings)
     found = planned(program, settings)
     named = wanted(found.plan, program.items, settings)
     memory = memory_of(found.plan, named, settings)

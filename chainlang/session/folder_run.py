@@ -37,6 +37,7 @@ from chainlang.semantics.row_failure import RowFailure
 from chainlang.session.cost_report import CostMeter, Costs, PortFactory
 from chainlang.session.engine_pool import wanted
 from chainlang.session.estimate import CostEstimator
+from chainlang.session.named_models import with_models
 from chainlang.session.prepare import prepare
 from chainlang.session.reuse import reused
 from chainlang.session.rows import Rows, expected_rows
@@ -126,6 +127,7 @@ def run_to_folder(
     `Interrupted` is raised. If a model is unavailable or a budget is used up, it is marked as
     stopped, and `StopError` is raised.
     """
+    program = with_models(program, settings)
     about = about_of(planned(program, settings), settings, text=text, graph=graph)
     about = evolve(about, functions=_described(program.bound.file))
     settings, progress = metered(settings)

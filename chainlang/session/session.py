@@ -17,6 +17,7 @@ from chainlang.runtime.run_loop import run
 from chainlang.semantics.outputs import Outputs
 from chainlang.session.cost_report import CostMeter, Costs, PortFactory
 from chainlang.session.estimate import CostEstimator
+from chainlang.session.named_models import with_models
 from chainlang.session.prepare import prepare
 from chainlang.session.result import Result, result_of
 from chainlang.session.results import Results, known_rows
@@ -30,7 +31,7 @@ def results(program: Program, source: Any, settings: MapSettings) -> Results:
 
     Errors that are known before the first row are raised here, and not later.
     """
-    extent = Extent()
+    program, extent = with_models(program, settings), Extent()
     rows = rows_of(source, program, settings, extent)
     settings, meter = metered(settings, partial(expected_rows, extent, settings.limit))
     try:
@@ -47,6 +48,7 @@ def results(program: Program, source: Any, settings: MapSettings) -> Results:
 
 def result(program: Program, row: Any, settings: CallSettings) -> Result | None:
     """Return the result of one row; None if it failed and is skipped."""
+    program = with_models(program, settings)
     start = start_of(row, program)
     settings, meter = metered(settings)
     with ended(meter):

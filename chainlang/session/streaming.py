@@ -25,6 +25,7 @@ from chainlang.runtime.service_thread import Job, Service
 from chainlang.runtime.stream import Chunk, Listener
 from chainlang.semantics.row_failure import RowFailure
 from chainlang.semantics.seeds import Place
+from chainlang.session.named_models import with_models
 from chainlang.session.prepare import prepare
 from chainlang.session.result import Result, result_of
 from chainlang.session.rows import start_of
@@ -45,7 +46,7 @@ atexit.register(_SERVICES.close, Service.close)
 async def call(program: Program, row: Any, settings: RowSettings) -> Result | None:
     """Return the result of a row; a failed row is handled by `on_error`. Raises `RowError`."""
     inbox = _AsyncInbox()
-    job = _Job(inbox.tell, program, row, settings)
+    job = _Job(inbox.tell, with_models(program, settings), row, settings)
     job.submit(await asyncio.to_thread(job.prepared), frozenset())
     try:
         while not job.is_done(await inbox.get()):
@@ -69,6 +70,9 @@ class Stream(Generic[Returned]):
     stages: Collection[str] | None = None
     sample: int | None = None
     _job: _Job | None = None
+
+    def __attrs_post_init__(self) -> None:
+        self.program = with_models(self.program, self.settings)  # as they are named here and now
 
     @property
     def result(self) -> Returned:

@@ -27,6 +27,7 @@ from chainlang.settings.faults import misfit, too_wide, unknown_in
 from chainlang.settings.setting import (
     ADDRESS,
     COUNT,
+    MODELS,
     ON_ERROR,
     OVER_ROWS,
     PREFIX,
@@ -39,6 +40,7 @@ from chainlang.settings.setting import (
     Engines,
     Folder,
     Format,
+    Models,
     Names,
     OnError,
     Patience,
@@ -266,6 +268,8 @@ class RowSettings(Settings):
         ),
     ] = None
     """engine of all models, or of each by its name; default: the engine that each model declares"""
+    models: Annotated[Models | None, MODELS] = None
+    """what names of models mean in this run, before all other declarations"""
     outputs: Annotated[
         Names | None, Takes("names of outputs", "str | Collection[str]", metavar="NAMES")
     ] = None

@@ -91,6 +91,23 @@ def _engine(value: object) -> object:
     raise ValueError("no engine")
 
 
+def _models(value: object) -> object:
+    """Return what names of models mean; in a shell ``NAME=MEANING`` for each."""
+    texts = [value] if isinstance(value, str) else value
+    if isinstance(texts, list) and all(isinstance(one, str) and "=" in one for one in texts):
+        value = {name: one for name, _, one in (text.partition("=") for text in texts)}
+    named = value if isinstance(value, Mapping) else {"": None}
+    if not all(_is_model(name, one) for name, one in named.items()):
+        raise ValueError("no models")
+    return value
+
+
+def _is_model(name: object, one: object) -> bool:
+    """Return whether a name and its meaning may be a model: a declaration, or another name."""
+    is_named = isinstance(name, str) and name and one != name
+    return bool(is_named and (hasattr(one, "item") or (isinstance(one, str) and one)))
+
+
 def _address(value: str) -> str:
     if address.wrong(value) is not None:
         raise ValueError("no address")
@@ -155,12 +172,18 @@ def _date(value: object) -> object:
 
 RunDate = Annotated[date, BeforeValidator(_date)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
+Models = Annotated[Any, BeforeValidator(_models)]
 Engines = Annotated[Any, BeforeValidator(_engine)]
 Patience = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 ADDRESS = Takes(f'an address: "{address.EXAMPLE}"', "str", metavar="URL", why=_address_fault)
 COUNT = Takes("an integer ≥ 1", "int", metavar="N")
+MODELS = Takes(
+    'a mapping: {"small": models.vllm("..."), "big": "openai:gpt-4o"}',
+    "Mapping[str, Declaration | str]",
+    metavar="NAME=MODEL",
+)
 TRUTH = Takes("true or false", "bool")
 TIME = Takes("a number of seconds > 0", "float", metavar="SECONDS")
 ON_ERROR = Takes("raise, collect or skip", "OnError", metavar="raise|collect|skip")

@@ -28,7 +28,7 @@ OWN = "chainlang.toml"
 _TOML = 'a line is a name and a value, and a text has quotes: model = "tiny"'
 
 
-_Version = tuple[int, int, int, int, int, int, int]
+Version = tuple[int, int, int, int, int, int, int]
 """Owner, mode, device, inode, size, and the times of the last changes of file and inode."""
 
 _SETTLED = 2 * 10**9
@@ -89,13 +89,13 @@ def settings_file() -> SettingsFile:
     # Each call asks, and most folders have neither: `access` raises no exception.
     paths = _candidates(os.getcwd())  # noqa: PTH109
     for path in [one for one in paths if os.access(one, os.F_OK)]:
-        if (version := _version(path)) is None:
+        if (version := version_of(path)) is None:
             continue
         if path.endswith(OWN):
-            _check_owner(path, version)  # before it is read
+            check_owner(path, version)  # before it is read
             return _read(path, version)
         if (found := _read(path, version)) is not NO_FILE:
-            _check_owner(path, version)
+            check_owner(path, version)
             return found
     return NO_FILE
 
@@ -111,7 +111,7 @@ def _named(path: str) -> str:
     return Path(path).name if Path(path).parent == Path.cwd() else path
 
 
-def _version(path: str) -> _Version | None:
+def version_of(path: str) -> Version | None:
     """Return the state of a file that is there; None if there is no such file."""
     try:
         now = os.stat(path)  # noqa: PTH116  # asked for by each call
@@ -123,7 +123,7 @@ def _version(path: str) -> _Version | None:
     return *owner, now.st_dev, now.st_ino, now.st_size, *times
 
 
-def _check_owner(path: str, version: _Version) -> None:
+def check_owner(path: str, version: Version) -> None:
     """Raise if another user owns or can write a file, which says where prompts and keys go."""
     if sys.platform == "win32":
         return
@@ -139,7 +139,7 @@ def _check_owner(path: str, version: _Version) -> None:
     raise SettingError([Diagnostic("setting", message, hint=hint)])
 
 
-def _read(path: str, version: _Version) -> SettingsFile:
+def _read(path: str, version: Version) -> SettingsFile:
     """Return the settings of a file, as they were read before, if it has not changed since.
 
     A file of a project that has none is `NO_FILE`.
@@ -174,7 +174,7 @@ def _settings_in(path: str, table: dict[str, Any]) -> SettingsFile:
     return NO_FILE
 
 
-_KNOWN: dict[str, tuple[_Version, SettingsFile]] = {}
+_KNOWN: dict[str, tuple[Version, SettingsFile]] = {}
 _MOST = 8
 
 

@@ -12,6 +12,7 @@ from chainlang.api.chain import Chain as Ordinary
 from chainlang.compat import chainette
 from chainlang.compat.chainette import Branch, Chain, SamplingParams, Step, apply, register_engine
 from chainlang.engines.fake import FakeEngine
+from chainlang.models import registry
 from chainlang.protocol.messages import Request
 
 
@@ -162,15 +163,20 @@ def test_a_system_prompt_and_an_instruction_stand_together() -> None:
 
 
 def test_an_engine_is_a_model_of_every_chain_that_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chainette, "_REGISTERED", {})
+    monkeypatch.setattr(registry, "_DEFINED", {})
     register_engine("small", "Qwen/Qwen2.5-0.5B-Instruct", max_model_len=2048)
-    register_engine("other", "gpt-4o-mini", backend="openai", base_url="http://127.0.0.1:8000/v1")
+    address, key = "http://127.0.0.1:8000/v1", "sk-secret"
+    register_engine("other", "gpt-4o-mini", backend="openai", endpoint=address, api_key=key)
+    register_engine("local", "llama3.2", backend="ollama", endpoint="http://127.0.0.1:9/v1")
+    found = {name: repr(one) for name, one in registry.names().items()}
+    assert found["small"] == "vllm('Qwen/Qwen2.5-0.5B-Instruct', max_model_len=2048)"
+    assert "http://127.0.0.1:8000/v1" in found["other"]
+    assert found["local"] == "openai('llama3.2', base_url='http://127.0.0.1:9/v1')"
     made = Chain(name="x", steps=[EXTRACT, FR])
-    assert 'model small = vllm("Qwen/Qwen2.5-0.5B-Instruct", max_model_len=2048)' in str(made)
-    assert "gpt-4o-mini" not in str(made)
+    assert "sk-secret" not in str(made) + str(found)
     assert load(text=str(made), types={"Raw": Raw, "Product": Product}) == made
-    with pytest.raises(ChainlangError, match="max_len"):
-        register_engine("bad", "m", max_len=3)
+    with pytest.raises(ChainlangError, match="max_model_lens"):
+        register_engine("bad", "m", backend="openai", max_model_lens=3)
     with pytest.raises(ChainlangError, match="unknown engine"):
         register_engine("bad", "m", backend="nobody")
 

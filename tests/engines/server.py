@@ -155,9 +155,13 @@ class Server:
     path: str = ""
     """The path of the API; any other is unknown. Default: any path."""
     unknown: Answer = field(factory=lambda: as_json({"detail": "Not Found"}, 404))
+    listed: Answer = field(factory=lambda: as_json({"data": []}))
+    """The answer to the question which models there are."""
     probed: int = 0
     bodies: list[dict[str, Any]] = field(factory=list)
     headers: list[dict[str, str]] = field(factory=list)
+    asked: list[dict[str, str]] = field(factory=list)
+    """The headers of each question which models there are."""
     in_flight: int = 0
     most_in_flight: int = 0
     hung_up: int = 0
@@ -231,6 +235,11 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     scripted: Server
+
+    def do_GET(self) -> None:
+        assert self.path.endswith("/models")
+        self.scripted.asked.append({name.lower(): it for name, it in self.headers.items()})
+        self._send(self.scripted.listed)
 
     def do_POST(self) -> None:
         assert self.path.endswith("/chat/completions")

@@ -53,15 +53,6 @@ def test_a_path_of_pathlib_is_never_a_name_on_the_hub(folder: Path) -> None:
     )
 
 
-def test_a_name_that_names_a_server(folder: Path) -> None:
-    assert said("openai:gpt-4o") == (
-        "error[engine]: there is no model at 'openai:gpt-4o'\n"
-        "  = hint: the name of a model chooses no server: declare the model in a .chain file: "
-        'model m = openai("gpt-4o")\n'
-        '  = hint: or in Python pass engine={"openai:gpt-4o": OpenAIEngine("gpt-4o")}'
-    )
-
-
 def test_a_name_that_leads_nowhere(folder: Path) -> None:
     assert said("tiny") == (
         "error[engine]: there is no model at 'tiny'\n"

@@ -32,6 +32,7 @@ from os import PathLike
 from typing import Any, Literal, TypedDict
 
 from chainlang.engines.protocol import Engine
+from chainlang.models.declaration import Declaration
 from chainlang.runtime.outcome import Outcome
 from chainlang.settings import CacheMode, Format, OnError
 '''

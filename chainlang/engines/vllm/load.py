@@ -65,18 +65,6 @@ def _how_to_install() -> str:
     return f"run: {command}\n{_WITHOUT}"
 
 
-def _names(model: str) -> str:
-    """Return what a name can be; one such as ``openai:gpt-4o`` may mean a server."""
-    server, _, name = model.partition(":")
-    if server != "openai" or not name:
-        return _NAMES
-    return (
-        "the name of a model chooses no server: declare the model in a .chain file: "
-        f'model m = openai("{name}")\n'
-        f'or in Python pass engine={{"{model}": OpenAIEngine("{name}")}}'
-    )
-
-
 def resolve_model(model: str | Path) -> str:
     """Return the path of a model's folder, or its name on the hub.
 
@@ -86,7 +74,7 @@ def resolve_model(model: str | Path) -> str:
     path = Path(text).expanduser()
     if not path.exists():
         if isinstance(model, Path) or text.startswith((".", "~", "/")) or text.count("/") != 1:
-            hint = _FOLDER if "/" in text else _names(text)
+            hint = _FOLDER if "/" in text else _NAMES
             refuse(f"there is no model at {text!r}", hint, model=text)
         return text
     if not path.is_dir():

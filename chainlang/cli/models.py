@@ -1,0 +1,120 @@
+"""``chainlang models``: list the models that names mean, and the providers that can be asked."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from chainlang.cli.flags import examples
+from chainlang.cli.output import emit
+
+
+def add(commands: Any) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "models",
+        help="list the models that names mean, and those that servers have",
+        description="List the models of models.toml, and the providers with their address and the "
+        "variable of their key. Nothing is sent without --discover.",
+        usage="%(prog)s [options]",
+        epilog=examples("chainlang models", "chainlang models --discover"),
+    )
+    parser.add_argument(
+        "--discover",
+        action="store_true",
+        help="ask the providers whose key is set, and local servers, for their models; an answer "
+        "is kept for an hour",
+    )
+    parser.add_argument(
+        "--fresh", action="store_true", help="with --discover, ask again within the hour"
+    )
+    parser.add_argument("--json", action="store_true", help="print the models as JSON")
+    parser.set_defaults(run=run, prints=True)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the list; return 1 if a provider that was asked has failed."""
+    from chainlang.models.discovery import Discovered, discover
+
+    if options.fresh and not options.discover:
+        options.whole().error("--fresh is an option of --discover")
+    found: tuple[Discovered, ...] = discover(fresh=options.fresh) if options.discover else ()
+    if options.json:
+        emit(json.dumps(_document(found), indent=2))
+    else:
+        for line in (*_declared(), *(_discovered(found) if options.discover else _providers())):
+            emit(line)
+    return int(any(one.error and not _is_local(one.provider) for one in found))
+
+
+def _is_local(provider: str) -> bool:
+    """Return whether a provider is a server of the user's own, which may not run."""
+    from chainlang.engines.hosts import host_named
+
+    host = host_named(provider)
+    return host is not None and host.variable is None
+
+
+def _files() -> Iterator[Any]:
+    from chainlang.models.files import models_files
+    from chainlang.settings import RunSettings
+
+    yield from models_files(RunSettings.of({}).allowed_env)
+
+
+def _declared() -> Iterator[str]:
+    for file in _files():
+        yield f"MODELS of {file.path}"
+        width = max(map(len, file.models), default=0)
+        yield from (f"  {name:{width}}  {one}" for name, one in file.models.items())
+        yield ""
+
+
+def _providers() -> Iterator[str]:
+    """Yield the providers, with their address and the variable of their key."""
+    from chainlang.engines.hosts import HOSTS
+    from chainlang.models.providers import address_of, key_variable
+
+    yield "PROVIDERS, as in E:groq:llama-3.3-70b-versatile"
+    for host in HOSTS:
+        key = key_variable(host)
+        said = "needs no key" if host.variable is None else f"{host.variable} is not set"
+        said = said if key is None else f"{key} is set"
+        yield f"  {host.prefix:10}  {address_of(host):55}  {said}"
+
+
+def _discovered(found: Any) -> Iterator[str]:
+    for one in found:
+        yield f"{one.provider.upper()} at {one.url}"
+        if one.error:
+            yield f"  {one.error}"
+        yield from (f"  {one.provider}:{name}" for name in one.models)
+
+
+def _document(found: Any) -> dict[str, Any]:
+    from chainlang.engines.hosts import HOSTS
+    from chainlang.models.providers import address_of, key_variables
+
+    return {
+        "models": [
+            {"name": name, "model": str(one), "file": file.path}
+            for file in _files()
+            for name, one in file.models.items()
+        ],
+        "providers": [
+            {
+                "name": host.prefix,
+                "url": address_of(host),
+                "key": host.variable,
+                "has_key": any(os.environ.get(name) for name in key_variables(host)),
+            }
+            for host in HOSTS
+        ],
+        "discovered": [
+            {"provider": one.provider, "url": one.url, "models": one.models, "error": one.error}
+            for one in found
+        ],
+    }

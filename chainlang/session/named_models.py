@@ -1,0 +1,39 @@
+"""The models that a program names, as its declarations: whatever gives each name its meaning."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from attrs import evolve
+
+from chainlang.analysis.program import Program
+from chainlang.ir.declarations import Model
+from chainlang.models.lookup import lookup
+from chainlang.settings import RowSettings
+
+
+def with_models(program: Program, settings: RowSettings) -> Program:
+    """Return a program that declares every model it names, but for paths and names on the hub.
+
+    The same program for the same meanings, so that it is compiled once. Models whose engine is
+    given by the call stay as they are. Raises `SettingError` as `lookup` does.
+    """
+    given = settings.engine
+    if given is not None and not isinstance(given, Mapping):
+        return program
+    declared = {one.name: one for one in program.items if isinstance(one, Model)}
+    found: dict[str, Model] = {}
+    for name in (*program.models, settings.model):
+        if name in (given or ()) or name in found:
+            continue
+        meant = lookup(name, settings, given=settings.models or {}, declared=declared)
+        if meant is not None and meant.model is not declared.get(name):
+            found[name] = meant.model
+    if not found:
+        return program
+    return program.memo.get(tuple(found.values()), lambda: _declaring(program, found))
+
+
+def _declaring(program: Program, found: Mapping[str, Model]) -> Program:
+    kept = (one for one in program.items if not (isinstance(one, Model) and one.name in found))
+    return evolve(program, items=(*kept, *found.values()))

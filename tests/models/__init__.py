@@ -1,0 +1,1 @@
+"""Models by name: their declarations, files, providers, prices and policies."""
