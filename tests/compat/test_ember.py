@@ -21,7 +21,7 @@ WRONG = '{"explanation": "7 + 5 = 12", "verdict": "incorrect", "revised_answer":
 @pytest.mark.parametrize("shown", [*COMPACT, *README], ids=lambda shown: shown.name)
 def test_what_the_documents_show_means_what_they_say(shown: Documented) -> None:
     made = shown.build()
-    assert isinstance(made, Chain)
+    assert isinstance(made.as_chain(), Chain)
     assert unparse(made.body) == shown.text
     assert Chain.from_json(made.to_json()) == made
 

@@ -1,0 +1,11 @@
+"""Types of fields, under the path of Ember's core."""
+
+from chainlang.compat.ember.structures import (
+    EmberModel,
+    Field,
+)
+
+__all__ = [
+    "EmberModel",
+    "Field",
+]

@@ -1,0 +1,104 @@
+"""Ember's execution engine: graphs, overlapping calls and transforms."""
+
+from chainlang.compat.ember.autograph import (
+    autograph,
+)
+from chainlang.compat.ember.compilation import (
+    disable_structural_jit,
+    structural_jit,
+)
+from chainlang.compat.ember.execution import (
+    execute_graph,
+)
+from chainlang.compat.ember.execution_options import (
+    ExecutionOptions,
+    XCSExecutionOptions,
+    execution_options,
+    get_execution_options,
+    reset_execution_options,
+    set_execution_options,
+)
+from chainlang.compat.ember.graph import (
+    XCSEdge,
+    XCSGraph,
+    XCSGraphNode,
+    XCSNode,
+    merge_xcs_graphs,
+)
+from chainlang.compat.ember.mesh import (
+    DeviceMesh,
+    PartitionSpec,
+    mesh_sharded,
+)
+from chainlang.compat.ember.schedulers import (
+    NoOpScheduler,
+    ParallelScheduler,
+    Scheduler,
+    SequentialScheduler,
+    TopologicalScheduler,
+    TopologicalSchedulerWithParallelDispatch,
+    WaveScheduler,
+    XCSNoOpScheduler,
+    create_scheduler,
+)
+from chainlang.compat.ember.tracing import (
+    TracerContext,
+    TraceRecord,
+    get_tracing_context,
+)
+from chainlang.compat.ember.transforms import (
+    TransformOptions,
+    compose,
+    pmap,
+    vmap,
+)
+from chainlang.compat.ember.xcs.jit import (
+    JITOptions,
+    explain_jit_selection,
+    get_jit_stats,
+    jit,
+)
+
+execute = execute_graph
+
+__all__ = [
+    "DeviceMesh",
+    "ExecutionOptions",
+    "JITOptions",
+    "NoOpScheduler",
+    "ParallelScheduler",
+    "PartitionSpec",
+    "Scheduler",
+    "SequentialScheduler",
+    "TopologicalScheduler",
+    "TopologicalSchedulerWithParallelDispatch",
+    "TraceRecord",
+    "TracerContext",
+    "TransformOptions",
+    "WaveScheduler",
+    "XCSEdge",
+    "XCSExecutionOptions",
+    "XCSGraph",
+    "XCSGraphNode",
+    "XCSNoOpScheduler",
+    "XCSNode",
+    "autograph",
+    "compose",
+    "create_scheduler",
+    "disable_structural_jit",
+    "execute",
+    "execute_graph",
+    "execution_options",
+    "explain_jit_selection",
+    "get_execution_options",
+    "get_jit_stats",
+    "get_tracing_context",
+    "jit",
+    "merge_xcs_graphs",
+    "mesh_sharded",
+    "pmap",
+    "reset_execution_options",
+    "set_execution_options",
+    "structural_jit",
+    "vmap",
+]

@@ -1,0 +1,25 @@
+"""Schedulers, under the path of Ember's engine."""
+
+from chainlang.compat.ember.schedulers import (
+    NoOpScheduler,
+    ParallelScheduler,
+    Scheduler,
+    SequentialScheduler,
+    TopologicalScheduler,
+    TopologicalSchedulerWithParallelDispatch,
+    WaveScheduler,
+    XCSNoOpScheduler,
+    create_scheduler,
+)
+
+__all__ = [
+    "NoOpScheduler",
+    "ParallelScheduler",
+    "Scheduler",
+    "SequentialScheduler",
+    "TopologicalScheduler",
+    "TopologicalSchedulerWithParallelDispatch",
+    "WaveScheduler",
+    "XCSNoOpScheduler",
+    "create_scheduler",
+]

@@ -1,0 +1,33 @@
+"""Recorded and overlapping calls, under the path of Ember's engine."""
+
+from chainlang.compat.ember.compilation import (
+    JITOptions,
+    explain_jit_selection,
+    get_jit_stats,
+    jit,
+)
+from chainlang.compat.ember.tracing import (
+    TracerContext,
+    TraceRecord,
+    get_tracing_context,
+)
+from chainlang.compat.ember.xcs.tracer.autograph import (
+    autograph,
+)
+from chainlang.compat.ember.xcs.tracer.structural_jit import (
+    disable_structural_jit,
+    structural_jit,
+)
+
+__all__ = [
+    "JITOptions",
+    "TraceRecord",
+    "TracerContext",
+    "autograph",
+    "disable_structural_jit",
+    "explain_jit_selection",
+    "get_jit_stats",
+    "get_tracing_context",
+    "jit",
+    "structural_jit",
+]
