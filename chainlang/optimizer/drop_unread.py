@@ -19,9 +19,9 @@ from chainlang.plan.steps import (
     Fused,
     Gather,
     Generate,
+    Graph,
     Loop,
     Name,
-    Overlap,
     Plan,
     Repeat,
     Retry,
@@ -109,7 +109,7 @@ def _is_pure(step: Step) -> bool:
             return tries == ONCE and stage.need is None and not stage.keeps_cut
         case Count():
             return not any(calls(step))  # of a function that compares the answers
-        case Decide() | Gather() | Name() | Overlap() | Repeat() | Sequence():
+        case Decide() | Gather() | Name() | Graph() | Repeat() | Sequence():
             return True
         case Call() | Fused() | AskUntilAgreement() | Fork() | Fallback() | Retry() | Timeout():
             return False

@@ -32,8 +32,7 @@ CHAIN_PASSES: tuple[ChainPass, ...] = (
     fold_constants,  # first, so that other passes don't see what it removes
 )
 PLAN_PASSES: tuple[PlanPass, ...] = (
-    drop_unread,  # before `start_early`, which would start unread stages early
-    start_early,  # before `merge_samples`: it moves whole stages
+    drop_unread,  # first, so that other passes don't see what it removes
     merge_samples,  # before `stop_vote`, whose waves are merged like stages
     stop_vote,
     adaptive_consistency,  # after the exact rule, which it replaces
@@ -41,7 +40,8 @@ PLAN_PASSES: tuple[PlanPass, ...] = (
     ask_until_agreement,  # applies to votes on several models, which the rules above leave alone
     stop_reply,  # applies to the replies that are left
     share_equal_work,  # applies to the requests that are left
-    fuse_functions,  # applies to functions that no other pass has moved or removed
+    fuse_functions,  # applies to functions that no other pass has removed
+    start_early,  # after all that look for steps that follow each other
     order_by_prefix,  # applies to the requests that are left
     group_by_model,  # last: it changes how long rows wait, and no request
 )

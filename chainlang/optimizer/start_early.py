@@ -1,61 +1,69 @@
-"""Run stages in parallel with preceding steps that they do not read."""
+"""Start each step once what it reads is there, instead of after all that stands before it."""
 
 from __future__ import annotations
 
 from attrs import evolve
 
-from chainlang.optimizer.rewrite import CAUGHT, Refused, Rewritten
-from chainlang.plan.liveness import CANDIDATES, names_made, reads
-from chainlang.plan.steps import Fork, Generate, Name, Overlap, Plan, Sequence, Step
-from chainlang.plan.visit import caught, rebuilt
+from chainlang.optimizer.rewrite import CAUGHT, Refused, Rewritten, side_effects
+from chainlang.plan.graph import unit, wiring
+from chainlang.plan.steps import Call, Decide, Generate, Graph, Plan, Step
+from chainlang.plan.visit import caught, leaves, mapped, rebuilt
 
 
 def start_early(plan: Plan) -> Rewritten[Plan]:
-    """Run a stage in parallel with preceding steps whose output it does not read.
+    """Start each step once what it reads is there, instead of after all that stands before it.
 
-    Applies to stages of kind `generate` whose templates use neither the candidates nor a part named
-    by those steps. Exact: its prompt does not depend on them. If one of them fails, the row fails
-    with that error, as it would have without the pass. Nothing starts early inside `fallback` and
-    `retry`, which act on a failure, nor if the calls or tokens of a row are limited: what starts
-    early uses up calls that a failed step gives back.
+    A step waits for the named parts and the candidates that its templates, its kind and its
+    conditions read. A combinator is a single step. Exact: what a step makes depends on nothing
+    else, and a failure is that of the first failing step in written order, once all before it have
+    ended. Functions may have side effects, so they wait for all that stands before them. Nothing
+    starts early inside `fallback` and `retry`, which act on a failure, nor if the calls or tokens
+    of a row are limited: what starts early uses up calls that a failed step gives back.
 
     >>> from chainlang import chain
     >>> from chainlang.plan.lower import lower
-    >>> early = start_early(lower(chain("(a = 3:E) >> E(fresh=true) >> J").body)).made
-    >>> [type(step).__name__ for step in early.root.steps]
-    ['Overlap', 'Generate']
+    >>> from chainlang.plan.render import render
+    >>> plan = lower(chain("(a = 3:E) >> E(fresh=true) >> J").body)
+    >>> print(render(start_early(plan).made))
+    models: tiny
+    graph
+      sequence
+        name a
+          generate 3 × E  tiny  T=0.7  max_tokens=1024  at a
+        generate 1 × E  tiny  T=0.7  max_tokens=1024  at 1  starts with a
+        fold 1 × J  tiny  T=0  max_tokens=1024  schema  at 2
     """
     refused: list[Refused] = []
     inside = caught(plan.root)
 
     def change(step: Step) -> Step:
-        if not isinstance(step, Sequence):
+        """Return a combinator with each part inside it as a graph."""
+        return step if unit(step) is None else mapped(step, graphed)
+
+    def graphed(step: Step) -> Step:
+        """Return a part as a graph, if a step inside it starts early."""
+        if isinstance(step, Graph) or unit(step) is not None:
             return step
         why = "the row has a budget" if plan.row_budget else CAUGHT if id(step) in inside else ""
-        groups: list[list[Step]] = []
-        for one in step.steps:
-            if groups and _starts_with(groups[-1], one, why, refused):
-                groups[-1].append(one)
-            else:
-                groups.append([one])
-        if len(groups) == len(step.steps):
-            return step
-        steps = tuple(one[0] if len(one) == 1 else Overlap(tuple(one)) for one in groups)
-        return steps[0] if len(steps) == 1 else Sequence(steps)
+        starts = False
+        for node, is_early in wiring(step, once=True).early():
+            starts |= is_early
+            if reason := why or ("" if is_early else side_effects(node.step)):
+                refused.append(_refused(node.step, reason))
+        return Graph(step) if starts and not why else step
 
-    root = rebuilt(plan.root, change)
+    root = graphed(rebuilt(plan.root, change))
     return Rewritten(plan if root is plan.root else evolve(plan, root=root), tuple(refused))
 
 
-def _starts_with(before: list[Step], step: Step, why: str, refused: list[Refused]) -> bool:
-    """Return whether a step may start with the preceding steps: it reads nothing of them."""
-    found, drawn = reads(step), step.step if isinstance(step, Name) else step
-    if not isinstance(drawn, Generate) or found is None or CANDIDATES in found:
-        return False
-    if any(isinstance(one, Fork) for one in before):
-        return False
-    if read := sorted(found & frozenset().union(*map(names_made, before))):
-        why = f"it reads {', '.join(read)}"
-    if why:
-        refused.append(Refused(drawn.stage.name, why, drawn.place, drawn.stage.span))
-    return not why
+def _refused(step: Step, why: str) -> Refused:
+    """Return the refusal of a step that would start early."""
+    first = next(leaves(step))
+    what = unit(step)
+    match what:
+        case Call(function, place, span=span):
+            return Refused(f"@{function.name}", why, place, span)
+        case Generate() | Decide():
+            assert isinstance(first, Generate)
+            return Refused(first.stage.name, why, first.place, first.stage.span)
+    return Refused(type(what).__name__.lower(), why, getattr(what, "place", first.place))

@@ -11,6 +11,7 @@ from attrs import evolve, field, frozen
 
 from chainlang.plan.abstract_row import AbstractCandidates, AbstractRow, Source
 from chainlang.plan.cost import Asked, Cost, Counts
+from chainlang.plan.graph import wiring
 from chainlang.plan.interval import ANY, NONE, ONE, Range
 from chainlang.plan.steps import (
     LARGEST_REQUEST,
@@ -24,9 +25,9 @@ from chainlang.plan.steps import (
     Fused,
     Gather,
     Generate,
+    Graph,
     Loop,
     Name,
-    Overlap,
     Plan,
     Repeat,
     Retry,
@@ -82,9 +83,15 @@ class _Walk:
 
     readers: Mapping[str, Reader] = field()
     note: Callable[[Generate, AbstractRow], object] | None
+    seen: dict[int, Counts] = field(factory=dict)
+    """Cost of each step by its id, of the last time that it was reached."""
 
-    def of(self, step: Step, before: AbstractRow) -> Counts:  # noqa: C901  # a match
+    def of(self, step: Step, before: AbstractRow) -> Counts:
         """Return the cost of a step for an abstract row."""
+        found = self.seen[id(step)] = self._of(step, before)
+        return found
+
+    def _of(self, step: Step, before: AbstractRow) -> Counts:  # noqa: C901  # a match
         match step:
             case Generate():
                 return self._generate(step, before)
@@ -106,10 +113,8 @@ class _Walk:
                 return self._after(steps, before)
             case Gather() | Fork():
                 return reduce(Counts.beside, (self.of(one, before) for one in inner(step)))
-            case Overlap(steps):
-                each = [self.of(one, before) for one in steps]
-                found = reduce(Counts.beside, each)
-                return evolve(found, after=found.after.holding(each[-1].after.lot))
+            case Graph(one):
+                return self._graph(one, before)
             case Repeat(number, one):
                 return self.of(one, before).times(Range.of(number))
             case Name(name, one, own):
@@ -131,6 +136,19 @@ class _Walk:
             case Each():
                 return self._each(step, before)
         assert_never(step)
+
+    def _graph(self, step: Step, before: AbstractRow) -> Counts:
+        """Return the cost of a graph: that of its steps, on a path of those that wait."""
+        found, ends = self.of(step, before), list[tuple[Range, Range]]()
+        for node in wiring(step, once=True).nodes:
+            path = tokens = NONE
+            for number in node.waits:
+                path, tokens = path.beside(ends[number][0]), tokens.beside(ends[number][1])
+            if (own := self.seen.get(id(node.step))) is not None:  # none keeps the candidates
+                path, tokens = path + own.path, tokens + own.path_tokens
+            ends.append((path, tokens))
+        path, tokens = (reduce(Range.beside, one) for one in zip(*ends, strict=True))
+        return evolve(found, path=path, path_tokens=tokens)
 
     def _after(self, steps: Iterable[Step], before: AbstractRow) -> Counts:
         found = Counts(before)

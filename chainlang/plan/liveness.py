@@ -16,9 +16,9 @@ from chainlang.plan.steps import (
     Fused,
     Gather,
     Generate,
+    Graph,
     Loop,
     Name,
-    Overlap,
     Repeat,
     Retry,
     Route,
@@ -27,14 +27,18 @@ from chainlang.plan.steps import (
     Timeout,
 )
 from chainlang.plan.visit import asked, calls, inner, named, steps_of
+from chainlang.semantics.combinators import ITEM_INDEX, ROUND
 from chainlang.semantics.expressions import names
 from chainlang.semantics.stages import Meaning
 
 CANDIDATES = "candidates"
 
 
-def reads(step: Step) -> frozenset[str] | None:
-    """Return the names that a step reads, including `candidates`; None if it may read any.
+def reads(step: Step) -> frozenset[str]:
+    """Return the names that a step may read of the record before it, including `candidates`.
+
+    A condition or a list may read a field of the first candidate by any name, so one that reads
+    names also reads the candidates.
 
     >>> from chainlang import chain
     >>> from chainlang.plan.lower import lower
@@ -46,24 +50,40 @@ def reads(step: Step) -> frozenset[str] | None:
             return _of_stage(stage)
         case Count(vote):
             return frozenset(vote.of or {CANDIDATES})
-        case Sequence(steps) | Fused(steps):
-            found = [reads(one) for one in steps]
-            # Later steps read the candidates of the first.
-            return _all([found[0], *(one and one - {CANDIDATES} for one in found[1:])])
+        case Call():
+            return _of_call(step)
+        case Sequence(steps) | Fused(steps):  # later steps read the candidates of the first
+            if not steps:  # it keeps the candidates
+                return frozenset({CANDIDATES})
+            return reads(steps[0]) | (frozenset().union(*map(reads, steps[1:])) - {CANDIDATES})
         case Decide(generate):
             return reads(generate)
         case AskUntilAgreement(steps):
-            return _all([reads(one) for one in steps])
-        case Gather() | Fork() | Repeat() | Name() | Overlap():
-            return _all([reads(one) for one in inner(step)])
-        case Call() | Fallback() | Retry() | Timeout() | Route() | Loop() | Each():
-            return None
+            return frozenset().union(*map(reads, steps))
+        case Gather() | Fork() | Repeat() | Name() | Graph() | Fallback() | Retry() | Timeout():
+            return frozenset().union(*map(reads, inner(step)))
+        case Route(by):
+            return _of_judge(by).union(*map(reads, inner(step)))
+        case Loop(one, until):  # which reads the candidates of its own round
+            return reads(one) | (_of_judge(until) - {CANDIDATES, ROUND})
+        case Each(one, over, item):
+            body = reads(one) - {CANDIDATES, ITEM_INDEX, item}  # it begins without candidates
+            return _of_judge(over) | body
     assert_never(step)
 
 
-def _all(found: list[frozenset[str] | None]) -> frozenset[str] | None:
-    known = [one for one in found if one is not None]
-    return frozenset().union(*known) if len(known) == len(found) else None
+def _of_judge(by: str | Call) -> frozenset[str]:
+    if isinstance(by, Call):
+        return _of_call(by)
+    found = names(by)
+    return found | {CANDIDATES} if found else found
+
+
+def _of_call(call: Call) -> frozenset[str]:
+    found = frozenset(one.name for one in call.function.names)
+    if call.function.fed is not None:
+        found |= {CANDIDATES}
+    return (found - {CANDIDATES}) | set(call.of) if call.of else found
 
 
 @lru_cache(maxsize=1024)
@@ -75,6 +95,8 @@ def _of_stage(stage: Meaning) -> frozenset[str]:
         prompt |= {"query"}  # of a candidate that is from no model
     if stage.kind != "generate" or stage.choose is not None:
         prompt |= {CANDIDATES}
+    if stage.replies is not None:
+        prompt |= frozenset(stage.replies.lists)
     read = prompt | (names(stage.answer) if stage.answer else frozenset())
     return (read - {CANDIDATES}) | set(stage.of) if stage.of else read
 

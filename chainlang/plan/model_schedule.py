@@ -10,6 +10,7 @@ from typing import assert_never
 
 from attrs import define, field, frozen
 
+from chainlang.plan.graph import wiring
 from chainlang.plan.steps import (
     AskUntilAgreement,
     Call,
@@ -21,9 +22,9 @@ from chainlang.plan.steps import (
     Fused,
     Gather,
     Generate,
+    Graph,
     Loop,
     Name,
-    Overlap,
     Repeat,
     Retry,
     Route,
@@ -134,7 +135,9 @@ def _collect(
                 return before
             stages.append(_Stage(name(stage.model), before))
             return before | 1 << len(stages) - 1
-        case Gather() | Fork() | Overlap() | Route():
+        case Graph(one):
+            return _collect_graph(one, before, name, sizes, stages)
+        case Gather() | Fork() | Route():
             ends = before
             for one in inner(step):
                 ends |= _collect(one, before, name, sizes, stages)
@@ -159,6 +162,24 @@ def _collect(
                 before = _collect(one, before, name, sizes, stages)
             return before
     assert_never(step)
+
+
+def _collect_graph(
+    step: Step,
+    before: int,
+    name: Callable[[str], str],
+    sizes: Mapping[str, int],
+    stages: list[_Stage],
+) -> int:
+    """Add the stages of a graph, each after those that it waits for; return all last stages."""
+    ends, last = list[int](), before
+    for node in wiring(step, once=True).nodes:
+        start = before
+        for number in node.waits:
+            start |= ends[number]
+        ends.append(_collect(node.step, start, name, sizes, stages))
+        last |= ends[-1]
+    return last
 
 
 @define

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from typing import assert_never
+from collections.abc import Iterator, Mapping
+from typing import TypeAlias, assert_never
 
 from attrs import fields
 
+from chainlang.plan.graph import Node, unit, wiring
 from chainlang.plan.steps import (
     AskUntilAgreement,
     Call,
@@ -19,9 +20,9 @@ from chainlang.plan.steps import (
     Fused,
     Gather,
     Generate,
+    Graph,
     Loop,
     Name,
-    Overlap,
     Plan,
     Repeat,
     Retry,
@@ -30,11 +31,15 @@ from chainlang.plan.steps import (
     Step,
     Timeout,
 )
+from chainlang.plan.visit import leaves
 from chainlang.semantics.combinators import ONCE, RETRIED, RetryPolicy
 from chainlang.semantics.functions import UserFunction
 from chainlang.semantics.outputs import EVERYTHING
 from chainlang.semantics.seeds import Place
 from chainlang.semantics.stages import Meaning, Vote
+
+Notes: TypeAlias = Mapping[int, str]
+_NONE: Notes = {}
 
 
 def render(plan: Plan, *, bounds: bool = True) -> str:
@@ -61,7 +66,17 @@ def render(plan: Plan, *, bounds: bool = True) -> str:
     return "\n".join([*head, *_lines(plan.root, "", bounds)])
 
 
-def _lines(step: Step, indent: str, bounds: bool) -> Iterator[str]:  # noqa: C901, PLR0912, PLR0915  # a match
+def _lines(step: Step, indent: str, bounds: bool, notes: Notes = _NONE) -> Iterator[str]:
+    """Yield the lines of a step; the first has its note, by the id of the step."""
+    note = notes.get(id(step), "")
+    for line in _plain_lines(step, indent, bounds, notes):
+        yield line + note
+        note = ""
+
+
+def _plain_lines(  # noqa: C901, PLR0912, PLR0915  # a match
+    step: Step, indent: str, bounds: bool, notes: Notes
+) -> Iterator[str]:
     inner = indent + "  "
     match step:
         case Generate(stage, place, tries):
@@ -80,44 +95,71 @@ def _lines(step: Step, indent: str, bounds: bool) -> Iterator[str]:  # noqa: C90
             yield f"{indent}one after the other until they agree, by ask_until_agreement"
             for one in (*steps, count):
                 yield from _lines(one, inner, bounds)
-        case Sequence(steps) | Gather(steps) | Overlap(steps) | Fused(steps):
+        case Graph(one):
+            yield f"{indent}graph"
+            yield from _lines(one, inner, bounds, starts(one))
+        case Sequence(steps) | Gather(steps) | Fused(steps):
             yield f"{indent}{type(step).__name__.lower()}"
             for one in steps:
-                yield from _lines(one, inner, bounds)
+                yield from _lines(one, inner, bounds, notes)
         case Repeat(count, one):
             yield f"{indent}repeat {count} ×"
-            yield from _lines(one, inner, bounds)
+            yield from _lines(one, inner, bounds, notes)
         case Fork(branches):
             yield f"{indent}fork"
             for name, one in branches:
                 yield f"{inner}{name}:"
-                yield from _lines(one, inner + "  ", bounds)
+                yield from _lines(one, inner + "  ", bounds, notes)
         case Name(name, one):
             yield f"{indent}name {name}"
-            yield from _lines(one, inner, bounds)
+            yield from _lines(one, inner, bounds, notes)
         case Fallback(steps):
             yield f"{indent}fallback"
             for one in steps:
-                yield from _lines(one, inner, bounds)
+                yield from _lines(one, inner, bounds, notes)
         case Retry(one, tries):
             yield f"{indent}retry{_tries(tries)}"
-            yield from _lines(one, inner, bounds)
+            yield from _lines(one, inner, bounds, notes)
         case Timeout(one, seconds):
             yield f"{indent}timeout {seconds:g} s"
-            yield from _lines(one, inner, bounds)
+            yield from _lines(one, inner, bounds, notes)
         case Loop(one, until, most):
             yield f"{indent}loop at most {most} ×  until {_judge(until)}"
-            yield from _lines(one, inner, bounds)
+            yield from _lines(one, inner, bounds, notes)
         case Each(one, over, item):
             yield f"{indent}each {item} of {over}"
-            yield from _lines(one, inner, bounds)
+            yield from _lines(one, inner, bounds, notes)
         case Route(by, arms, default):
             yield f"{indent}route by {_judge(by)}"
             for key, one in (*arms, *([(None, default)] if default is not None else [])):
                 yield f"{inner}{'default' if key is None else json.dumps(key)}:"
-                yield from _lines(one, inner + "  ", bounds)
+                yield from _lines(one, inner + "  ", bounds, notes)
         case _:
             assert_never(step)
+
+
+def starts(step: Step) -> Notes:
+    """Return what each step of a graph waits for, if that is not the step before it.
+
+    By the id of the step.
+    """
+    made, found = wiring(step, once=True), dict[int, str]()
+    for node, is_early in made.early():
+        if is_early and {*node.waits} != {*node.lot}:
+            waits = ", ".join(dict.fromkeys(_name(made.nodes[one]) for one in node.waits))
+            words = f"waits for {waits}" if waits else f"starts with {_name(made.nodes[0])}"
+            found[id(unit(node.step))] = f"  {words}"
+    return found
+
+
+def _name(node: Node) -> str:
+    """Return the label of a node, or else its place."""
+    if isinstance(node.step, Name):
+        return node.step.name
+    if isinstance(node.step, Fallback):
+        return _place(node.step.places[0])
+    first = next(leaves(node.step))
+    return _place(getattr(node.step, "place", first.place))
 
 
 def _how(step: Generate) -> str:

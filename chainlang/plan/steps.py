@@ -80,11 +80,12 @@ class Fused:
     steps: tuple[Step, ...]
 
 
-@frozen
-class Overlap:
-    """Run independent steps of a sequence in parallel; keep the candidates of the last."""
+@frozen(cache_hash=True)
+class Graph:
+    """Run each step inside once what it reads is there (`plan/graph.py`)."""
 
-    steps: tuple[Step, ...]
+    step: Step
+    """Sequences, joins, branches and names, around the nodes of the graph."""
 
 
 @frozen
@@ -212,7 +213,7 @@ Step: TypeAlias = (
     Leaf
     | Sequence
     | Fused
-    | Overlap
+    | Graph
     | Decide
     | AskUntilAgreement
     | Gather

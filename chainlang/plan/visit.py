@@ -18,10 +18,10 @@ from chainlang.plan.steps import (
     Fused,
     Gather,
     Generate,
+    Graph,
     Leaf,
     Loop,
     Name,
-    Overlap,
     Repeat,
     Retry,
     Route,
@@ -133,7 +133,7 @@ def last(step: Step) -> Iterator[Leaf]:
 def _is_last_alone(step: Step) -> bool:
     """Return whether the candidates of a step are those of the last one inside it."""
     match step:
-        case Sequence() | Overlap() | Decide() | AskUntilAgreement() | Fused():
+        case Sequence() | Graph() | Decide() | AskUntilAgreement() | Fused():
             return True
         case Generate() | Count() | Call() | Gather() | Repeat() | Fork() | Name():
             return False
@@ -183,7 +183,7 @@ def is_synchronous(step: Step) -> bool:
             return is_synchronous(one)
         case Fused(steps):
             return all(is_synchronous(one) for one in steps)
-        case Generate() | Sequence() | Overlap() | Decide() | AskUntilAgreement():
+        case Generate() | Sequence() | Graph() | Decide() | AskUntilAgreement():
             return False
         case Gather() | Repeat():
             return False
@@ -197,13 +197,21 @@ def rebuilt(step: Step, change: Callable[[Step], Step]) -> Step:
 
     If nothing changed, it is the same object.
     """
+    return change(mapped(step, lambda one: rebuilt(one, change)))
+
+
+def mapped(step: Step, change: Callable[[Step], Step]) -> Step:
+    """Return a step with `change` applied to the steps directly inside it.
+
+    If nothing changed, it is the same object.
+    """
 
     def new(value: Any) -> Any:
         if _is_named(value):
             name, one = value
-            made = rebuilt(one, change)
+            made = change(one)
             return value if made is one else (name, made)
-        return rebuilt(value, change) if isinstance(value, Step) else value
+        return change(value) if isinstance(value, Step) else value
 
     changes: dict[str, Any] = {}
     for name in _fields(type(step)):
@@ -214,7 +222,7 @@ def rebuilt(step: Step, change: Callable[[Step], Step]) -> Step:
                 changes[name] = items
         elif (made := new(value)) is not value:
             changes[name] = made
-    return change(attrs.evolve(step, **changes) if changes else step)
+    return attrs.evolve(step, **changes) if changes else step
 
 
 def paired(step: Step, join: Callable[[Step, Step], Step | None]) -> Step:

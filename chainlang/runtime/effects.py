@@ -49,6 +49,11 @@ class All:
     works: tuple[Generator[Effect, Any, Any], ...]
     to_end: bool = False
     """Whether those after a failed one are not aborted, but run to their end."""
+    waits: tuple[tuple[int, ...], ...] = field(default=(), kw_only=True)
+    """For each, the numbers of those before it that end before it starts; empty: it starts now."""
+    ends: tuple[int, ...] = field(default=(), kw_only=True)
+    """For each, the first after it that is not aborted if it fails; empty: all are. A failure that
+    nothing may act on aborts all."""
 
 
 @frozen
@@ -100,11 +105,15 @@ class RowFailed(Exception):
         """Return the same failure, with other events."""
         return RowFailed(evolve(self.failure, events=events))
 
-    def beside(self, flows: list[Flow], record: Record) -> RowFailed:
-        """Return the same failure, with what happened in the parts before it."""
-        before, own = gathered(flows, record), self.failure
-        events = (*before.events, *self.since(record))
-        trace = (*before.trace, *own.trace[len(record.trace) :])
+    def beside(self, flows: list[Flow], record: Record, begun: Record | None = None) -> RowFailed:
+        """Return the same failure, with what happened in the parts before it, after a record.
+
+        `begun` is the record that all of them began with; default: the same.
+        """
+        begun = record if begun is None else begun
+        before, own = gathered(flows, record, begun), self.failure
+        events = (*before.events, *self.since(begun))
+        trace = (*before.trace, *own.trace[len(begun.trace) :])
         return RowFailed(evolve(own, events=events, trace=trace))
 
 

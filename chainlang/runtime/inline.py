@@ -15,9 +15,9 @@ from chainlang.plan.steps import (
     Fused,
     Gather,
     Generate,
+    Graph,
     Loop,
     Name,
-    Overlap,
     Repeat,
     Retry,
     Route,
@@ -47,7 +47,7 @@ def run_synchronous(step: Step, record: Record, context: RowContext) -> Record:
             for one in steps:
                 record = run_synchronous(one, record, context)
             return record
-        case Generate() | Sequence() | Overlap() | Decide() | AskUntilAgreement():
+        case Generate() | Sequence() | Graph() | Decide() | AskUntilAgreement():
             raise TypeError(f"not a step that waits for nothing: {step!r}")
         case Gather() | Repeat():
             raise TypeError(f"not a step that waits for nothing: {step!r}")

@@ -18,7 +18,8 @@ from chainlang.runtime.ports.port import Port, Reply
 from chainlang.runtime.ports.recording import Memory, RecordedPort
 from chainlang.runtime.prepared import Prepared
 from chainlang.runtime.row_task import row
-from chainlang.runtime.scheduler import Row, Scheduler
+from chainlang.runtime.scheduler import Scheduler
+from chainlang.runtime.tasks import Row
 from chainlang.semantics.record import Record
 from chainlang.semantics.row_failure import RowFailure
 

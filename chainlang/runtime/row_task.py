@@ -19,9 +19,9 @@ from chainlang.plan.steps import (
     Fused,
     Gather,
     Generate,
+    Graph,
     Loop,
     Name,
-    Overlap,
     Repeat,
     Retry,
     Route,
@@ -41,6 +41,7 @@ from chainlang.runtime.effects import (
     failed,
 )
 from chainlang.runtime.generate import generate
+from chainlang.runtime.graph_task import graph
 from chainlang.runtime.inline import run_synchronous
 from chainlang.runtime.retry import retried
 from chainlang.runtime.tracing import ABORTED, NOTHING
@@ -132,8 +133,8 @@ def work(step: Step, record: Record, context: RowContext) -> Work:  # noqa: C901
             if context.tracing is not NOTHING:
                 return _sequence(steps, record, context)
             return _synchronous(step, record, context)
-        case Overlap(steps):
-            return _overlap(steps, record, context)
+        case Graph():
+            return graph(step, record, context, work)
         case Decide():
             return _decide(step, record, context)
         case AskUntilAgreement():
@@ -204,14 +205,6 @@ def _all(
             raise one.beside(flows, record)
         flows.append(one)
     return flows
-
-
-def _overlap(steps: tuple[Step, ...], record: Record, context: RowContext) -> Work:
-    works = (work(step, record, context) for step in steps)
-    flows = yield from _all(works, record, context)
-    last = flows[-1]
-    assert isinstance(last, Record)
-    return evolve(gathered(flows, record), candidates=last.candidates)
 
 
 def _decide(step: Decide, record: Record, context: RowContext) -> Work:

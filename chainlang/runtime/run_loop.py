@@ -25,7 +25,8 @@ from chainlang.runtime.outcome import Outcome
 from chainlang.runtime.ports.stack import Needs
 from chainlang.runtime.prepared import Prepared
 from chainlang.runtime.row_task import row
-from chainlang.runtime.scheduler import Row, Scheduler
+from chainlang.runtime.scheduler import Scheduler
+from chainlang.runtime.tasks import Row
 from chainlang.runtime.tracing import RunTrace, begin
 from chainlang.runtime.window import Window
 from chainlang.semantics.record import Record

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, assert_never
 
 from attrs import define, evolve, field
 
 from chainlang.engines.protocol import Engine, is_timed
-from chainlang.protocol.messages import Completion, Delta, Failure, Request, Usage
+from chainlang.protocol.messages import Completion, Delta, Failure, Request
 from chainlang.protocol.usages import Usages
 from chainlang.runtime.clock import LONGEST_SLEEP, Clock, EngineClock, MachineClock
 from chainlang.runtime.coroutines import PendingCalls
@@ -23,51 +23,10 @@ from chainlang.runtime.outcome import Outcome
 from chainlang.runtime.ports.port import Port, Reply
 from chainlang.runtime.ports.stack import stacked
 from chainlang.runtime.prefix_order import by_prefix
-from chainlang.runtime.timers import Timer, Timers
+from chainlang.runtime.tasks import Row, Task, children, started_by
+from chainlang.runtime.timers import Timers
+from chainlang.semantics.combinators import is_caught
 from chainlang.semantics.record import Flow, Record, failures_of
-
-
-@define(eq=False)
-class Row:
-    """A row in flight. `done` is called once, with its outcome."""
-
-    index: int
-    start: Record
-    engines: Mapping[str, Engine]
-    done: Callable[[Outcome], None]
-    usages: list[tuple[tuple[str, str], Usage]] = field(factory=list)
-    """Usage of each of its requests, with the names of the stage and of the model."""
-    open_port: Callable[[Engine], Port] | None = None
-    """Opens ports to its engines; None for the default of the scheduler."""
-    swapper: Swapper | None = None
-    """Loads its models; None to load all of them on the first request."""
-    clock: Clock = field(init=False)
-    began: float = field(init=False)
-    """Time of its clock when it was admitted."""
-
-
-@define(eq=False)
-class _Task:
-    """A generator, with the effect that it waits for and the results so far."""
-
-    row: Row
-    work: Work
-    parent: _Task | None = None
-    slot: int = 0
-    """Index of its value in the parent's results."""
-    depth: int = 0
-    """Number of requests that it has waited for, one after another, since the row started."""
-    effect: Effect | None = None
-    """Effect that it waits for."""
-    results: list[Any] = field(factory=list)
-    waiting: int = 0
-    failed: RowFailed | None = None
-    """Failure of its child, or of the child's timeout."""
-    children: Sequence[_Task] = ()
-    ended: bool = False
-    """Whether it is done or aborted."""
-    timer: Timer[_Task] | None = None
-    """End of its pause, or timeout of its child."""
 
 
 @define(eq=False)
@@ -83,7 +42,7 @@ class Scheduler:
     """Number of samples in flight."""
     tokens: int = 0
     """Number of prompt and output tokens of all replies so far."""
-    _asked: dict[str, tuple[_Task, int, Port, int]] = field(factory=dict)
+    _asked: dict[str, tuple[Task, int, Port, int]] = field(factory=dict)
     """Requests in flight by id: the waiting task, its slot for the reply, the port, its samples."""
     _busy: dict[Port, int] = field(factory=dict)
     """Number of requests in flight of each port."""
@@ -91,15 +50,15 @@ class Scheduler:
     """Requests that are ready to be submitted."""
     _ports: dict[tuple[int, Callable[[Engine], Port]], Port] = field(factory=dict)
     """Port of each engine, by the engine's identity and the function that opened it."""
-    _calls: PendingCalls[tuple[_Task, int]] = field(factory=PendingCalls)
+    _calls: PendingCalls[tuple[Task, int]] = field(factory=PendingCalls)
     """Functions in flight: the waiting task, and its slot for the value."""
-    _arrived: deque[Reply | tuple[_Task, int, Any]] = field(factory=deque)
+    _arrived: deque[Reply | tuple[Task, int, Any]] = field(factory=deque)
     """Replies, and values of functions with their tasks and slots, that are not delivered yet."""
     _last_clock: tuple[Mapping[str, Engine], object, Clock] | None = None
     """Engines, opener of ports and clock of the row that was started last."""
     _row_done: bool = False
     """Whether a row is done since `receive` was called."""
-    _timers: Timers[_Task] = field(factory=Timers)
+    _timers: Timers[Task] = field(factory=Timers)
 
     @property
     def busy(self) -> bool:
@@ -110,7 +69,7 @@ class Scheduler:
         """Start a row. It may be done before this returns."""
         row.clock = self._clock(row)
         row.began = row.clock.now()
-        self._advance(_Task(row, work), None)
+        self._advance(Task(row, work), None)
 
     def submit(self) -> None:
         """Submit all pending requests to the engines, unless more of them are about to come."""
@@ -214,7 +173,7 @@ class Scheduler:
             self.tokens += reply.usage.prompt_tokens + reply.usage.output_tokens
         self._deliver(task, slot, reply)
 
-    def _answered(self, name: str) -> tuple[_Task, int, Port, int]:
+    def _answered(self, name: str) -> tuple[Task, int, Port, int]:
         """Remove a request from those in flight."""
         found = self._asked.pop(name)
         self.samples -= found[3]
@@ -229,15 +188,15 @@ class Scheduler:
         if task is not None and isinstance(task.effect, Ask) and task.effect.sink is not None:
             task.effect.sink.emit(slot, delta.sample, delta.text, delta.kind)
 
-    def _deliver(self, task: _Task, slot: int, value: Any) -> None:
+    def _deliver(self, task: Task, slot: int, value: Any) -> None:
         task.results[slot] = value
         task.waiting -= 1
         if task.waiting == 0:
             self._advance(task, task.results)
 
-    def _advance(self, task: _Task, value: Any) -> None:
+    def _advance(self, task: Task, value: Any) -> None:
         """Resume tasks until all of them wait or are done."""
-        ready: list[tuple[_Task, Any]] = [(task, value)]
+        ready: list[tuple[Task, Any]] = [(task, value)]
         while ready:
             task, value = ready.pop()
             if task.ended:  # a part before it has failed meanwhile
@@ -255,7 +214,7 @@ class Scheduler:
             else:
                 self._wait(task, effect, ready)
 
-    def _wait(self, task: _Task, effect: Effect, ready: list[tuple[_Task, Any]]) -> None:
+    def _wait(self, task: Task, effect: Effect, ready: list[tuple[Task, Any]]) -> None:
         task.effect, task.failed = effect, None
         match effect:
             case Ask(requests):
@@ -263,12 +222,10 @@ class Scheduler:
                 self._ask(task, requests)
             case All(works):
                 task.waiting = len(works)
-                task.children = [
-                    _Task(task.row, one, task, n, task.depth) for n, one in enumerate(works)
-                ]
+                task.children = children(task, works, effect.waits)
             case Within(work, seconds):
                 task.waiting = 1
-                task.children = [_Task(task.row, work, task, depth=task.depth)]
+                task.children = [Task(task.row, work, task, depth=task.depth)]
                 task.timer = self._timers.start(task.row.clock, seconds, task)
             case Pause(seconds):
                 task.waiting = 1
@@ -280,11 +237,11 @@ class Scheduler:
             case _:
                 assert_never(effect)
         task.results = [None] * task.waiting
-        ready += [(child, None) for child in reversed(task.children)]
+        ready += [(child, None) for child in reversed(task.children) if not child.needs]
         if not task.waiting:
             ready.append((task, []))
 
-    def _ask(self, task: _Task, requests: Iterable[Request]) -> None:
+    def _ask(self, task: Task, requests: Iterable[Request]) -> None:
         """Send requests. The further a row has come, the sooner they run, others in their order.
 
         So a row is completed before others begin, in a later stage as well as in a later round.
@@ -320,10 +277,10 @@ class Scheduler:
 
     def _finish(
         self,
-        task: _Task,
+        task: Task,
         flow: Flow | None,
         failed: RowFailed | None,
-        ready: list[tuple[_Task, Any]],
+        ready: list[tuple[Task, Any]],
     ) -> None:
         parent, task.ended = task.parent, True
         if parent is None:
@@ -335,9 +292,11 @@ class Scheduler:
             row.done(Outcome(row.index, row.start.id, flow, first, usages, row.start, seconds))
             return
         if failed is not None and isinstance(parent.effect, All):
-            self._end_after(task, parent)
+            self._end_after(task, parent, failed)
         elif failed is not None:
             parent.failed = failed
+        elif task.next:
+            ready += ((one, None) for one in started_by(task))
         if parent.timer is not None:
             parent.timer.active, parent.timer = False, None
         parent.depth = max(parent.depth, task.depth)
@@ -348,16 +307,18 @@ class Scheduler:
 
     # ------------------------------------------------------------ cancellation
 
-    def _end_after(self, failed: _Task, parent: _Task) -> None:
+    def _end_after(self, failed: Task, parent: Task, error: RowFailed) -> None:
         """Abort what the failure of a parallel part makes useless: the parts after it."""
-        if isinstance(parent.effect, All) and not parent.effect.to_end:
-            later = [one for one in parent.children[failed.slot + 1 :] if not one.ended]
+        effect = parent.effect
+        if isinstance(effect, All) and not effect.to_end:
+            end = effect.ends[failed.slot] if effect.ends and is_caught(error) else None
+            later = [one for one in parent.children[failed.slot + 1 : end] if not one.ended]
             self._end(later)
             parent.waiting -= len(later)
 
-    def _end(self, tasks: Iterable[_Task]) -> None:
+    def _end(self, tasks: Iterable[Task]) -> None:
         """Cancel tasks and all that they have started."""
-        gone: set[_Task] = set()
+        gone: set[Task] = set()
         pending = list(tasks)
         while pending:
             task = pending.pop()
@@ -373,7 +334,7 @@ class Scheduler:
     def abort(self, row: Row | None = None) -> None:
         """Abort the requests, calls and timers of a row; None for all rows."""
 
-        def is_gone(task: _Task) -> bool:
+        def is_gone(task: Task) -> bool:
             return row is None or task.row is row
 
         self._forget([name for name, (task, *_) in self._asked.items() if is_gone(task)])

@@ -16,8 +16,9 @@ from chainlang.runtime.effects import RowContext
 from chainlang.runtime.outcome import Outcome
 from chainlang.runtime.prepared import Prepared
 from chainlang.runtime.row_task import row
-from chainlang.runtime.scheduler import Row, Scheduler
+from chainlang.runtime.scheduler import Scheduler
 from chainlang.runtime.stream import Listener
+from chainlang.runtime.tasks import Row
 from chainlang.runtime.tracing import ABORTED, Tracing, begin, row_done
 from chainlang.semantics.record import Record
 

@@ -28,7 +28,7 @@ from chainlang.ir.nodes import (
 from chainlang.ir.visit import parts_of
 from chainlang.protocol.failures import FAILURE_MODES, Cause
 from chainlang.semantics.events import Event
-from chainlang.semantics.expressions import evaluate
+from chainlang.semantics.expressions import evaluate, names
 from chainlang.semantics.functions import UserFunction
 from chainlang.semantics.prompts import RenderError
 from chainlang.semantics.record import Record
@@ -197,6 +197,9 @@ def value_of(expression: str, record: Record, what: str) -> Any:
     Raises `StageError` if the record lacks a value.
     """
     values = dict(record.values)
+    if record.history:  # an error names no part that is not read: it may depend on the schedule
+        unread = record.history.keys() - names(expression) - record.local.keys()
+        values = {name: value for name, value in values.items() if name not in unread}
     if record.candidates:
         first = record.candidates[0]
         values |= {**first.fields, "answer": first.answer}

@@ -167,6 +167,16 @@ class Record:
             self.left_out,
         )
 
+    def holding(self, candidates: tuple[Candidate, ...]) -> Record:
+        """Return the record with other candidates."""
+        return self._with(candidates, self.history, self.trace, self.events)
+
+    def reading(
+        self, candidates: tuple[Candidate, ...], history: Mapping[str, tuple[Candidate, ...]]
+    ) -> Record:
+        """Return the record with other candidates and named parts."""
+        return self._with(candidates, history, self.trace, self.events)
+
     def named(self, name: str, candidates: tuple[Candidate, ...], *, own: bool = False) -> Record:
         """Return the record with the output of a named part added to its history.
 
@@ -326,17 +336,33 @@ def below(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 
 
-def gathered(flows: list[Flow], before: Record) -> Record:
-    """Join records: concatenate their candidates, and merge their histories."""
+def gathered(flows: list[Flow], before: Record, since: Record | None = None) -> Record:
+    """Join records: concatenate their candidates, and merge what they added to the record.
+
+    `since` is the record that they began with; default: `before`.
+    """
+    since = before if since is None else since
     candidates: list[Candidate] = []
     history = dict(before.history)
     trace = list(before.trace)
     events = list(before.events)
     for flow in flows:
-        events += events_of(flow, len(before.events))
+        events += events_of(flow, len(since.events))
+        trace += [entry for _, entry in trace_of(flow, before=len(since.trace))]
         for record in flow.records() if isinstance(flow, Branched) else (flow,):
-            assert isinstance(record, Record)  # an arm that fails fails what gathers it
+            if not isinstance(record, Record):  # an arm that failed before another ended the row
+                continue
             candidates += record.candidates
-            history |= record.history
-            trace += record.trace[len(before.trace) :]
+            if record.history is not since.history:
+                history |= added(record.history, since.history)
     return before._with(tuple(candidates), history, tuple(trace), tuple(events))
+
+
+Parts = Mapping[str, tuple[Candidate, ...]]
+
+
+def added(history: Parts, since: Parts) -> Parts:
+    """Return the named parts that were made since: one of an earlier round is not."""
+    if not since:
+        return history
+    return {name: one for name, one in history.items() if since.get(name) is not one}

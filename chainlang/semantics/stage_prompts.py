@@ -49,7 +49,7 @@ def conversation_of(
     if candidate.conversation:
         return candidate.conversation
     if "query" not in values:
-        raise RenderError(_missing("query", record))
+        raise RenderError(_missing("query", record, frozenset()))
     query = Message("user", as_text(values["query"]))
     return (query, Message("assistant", as_text(candidate.answer)))
 
@@ -73,7 +73,7 @@ def _unfilled(
 ) -> StageError:
     """Return the error of a prompt that can't be rendered."""
     missing = [name for name in sorted(stage.read_by_prompt) if name not in values]
-    why = _missing(missing[0], record) if missing else str(error)
+    why = _missing(missing[0], record, stage.read_by_prompt) if missing else str(error)
     return StageError(f"the prompt can't be filled in: {why}", "prompt")
 
 
@@ -110,11 +110,15 @@ def _system(stage: Meaning, values: Mapping[str, Any]) -> tuple[Message, ...]:
     return (Message("system", "\n\n".join((*own, *end))),) if own or end else ()
 
 
-def _missing(name: str, record: Record) -> str:
-    """Return the message for a value that a prompt reads and the row lacks."""
+def _missing(name: str, record: Record, read: frozenset[str]) -> str:
+    """Return the message for a value that a prompt reads and the row lacks.
+
+    `read` are all names that the prompt reads. Of the other parts it says nothing: which of them
+    there are may depend on the schedule.
+    """
     columns = [column for column in record.row if column not in ("id", "responses")]
     if name != "query":
-        return absent(name, [*columns, *record.history])
+        return absent(name, [*columns, *(part for part in record.history if part in read)])
     if not columns:
         return "the row has no field 'query', and no other"
     texts = [column for column in columns if isinstance(record.row[column], str)]

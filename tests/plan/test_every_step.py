@@ -50,7 +50,7 @@ EXAMPLES: dict[type[Any], tuple[str, str | None]] = {
     p.Call: ("E:inner >> @shout", None),
     p.Sequence: ("E:inner >> E:outer", None),
     p.Fused: ("E:inner >> @shout >> M", "fuse_functions"),
-    p.Overlap: ("(a = E:outer) >> E:inner(fresh=true)", "start_early"),
+    p.Graph: ("(a = E:outer) >> E:inner(fresh=true)", "start_early"),
     p.Decide: ("5:E:inner >> M", "stop_vote"),
     p.AskUntilAgreement: ("(3:E:outer & 3:E:inner) >> M", "ask_until_agreement"),
     p.Gather: ("E:outer & E:inner", None),
@@ -67,9 +67,8 @@ EXAMPLES: dict[type[Any], tuple[str, str | None]] = {
 """Each as a chain, and the pass that makes such a step of it."""
 HERE = (p.Count, p.Call, p.Fused)
 """The steps that wait for nothing."""
-LAST_ALONE = (p.Sequence, p.Fused, p.Overlap, p.Decide, p.AskUntilAgreement)
-READS_UNKNOWN = (p.Call, p.Fused, p.Fallback, p.Retry, p.Timeout, p.Route, p.Loop, p.Each)
-PURE = (p.Generate, p.Count, p.Sequence, p.Overlap, p.Decide, p.Gather, p.Repeat, p.Name)
+LAST_ALONE = (p.Sequence, p.Fused, p.Graph, p.Decide, p.AskUntilAgreement)
+PURE = (p.Generate, p.Count, p.Sequence, p.Graph, p.Decide, p.Gather, p.Repeat, p.Name)
 
 every = pytest.mark.parametrize("kind", get_args(Step), ids=lambda kind: kind.__name__)
 
@@ -190,12 +189,11 @@ def test_what_a_step_costs(kind: type[Any]) -> None:
 @every
 def test_what_a_step_reads(kind: type[Any]) -> None:
     found = reads(_step(kind))
-    if kind in READS_UNKNOWN:
-        assert found is None
-    else:
-        assert found == ({"candidates"} if kind is p.Count else {"query", "candidates"})
-    assert bool(names_made(_step(kind))) == (kind in (p.Name, p.Overlap))
     judged = {p.Route: {"topic"}, p.Each: {"documents"}, p.Loop: {"topic"}}
+    assert found == {"candidates"} | judged.get(kind, set()) | (
+        set() if kind in HERE else {"query"}
+    )
+    assert bool(names_made(_step(kind))) == (kind in (p.Name, p.Graph))
     if kind in judged:
         assert _names(_step(kind)) == judged[kind]
 

@@ -15,8 +15,9 @@ from attrs import evolve, frozen
 
 from chainlang import chain
 from chainlang.optimizer.registry import NAMES
+from chainlang.plan.graph import unit, wiring
 from chainlang.plan.render import render
-from chainlang.plan.steps import Fallback, Fork, Gather, Overlap, Plan, Route, Sequence, Step
+from chainlang.plan.steps import Fallback, Fork, Gather, Graph, Plan, Route, Sequence, Step
 from chainlang.plan.visit import inner
 from tests.cases import Case, cases
 from tests.optimizer.test_pass_cases import compile_case
@@ -25,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs" / "pictures"
 SHOWN = "(vote = 5:E:llama:0.7 >> M & E:qwen & E:phi) >> J:qwen"
 """The chain in the picture of the README."""
-STACKED = (Gather, Overlap, Fork, Fallback, Route)
+STACKED = (Gather, Fork, Fallback, Route)
 """Steps whose parts are drawn one below the other; those of others follow each other."""
 
 CHARACTER, LINE, PAD, GAP = 7.3, 16, 8, 22
@@ -124,6 +125,8 @@ def drawing(step: Step, changed: Counter[str], kind: str) -> Drawn:
     said = words(step)
     own = kind if changed[said] else ""
     changed[said] -= bool(own)
+    if isinstance(step, Graph):
+        return framed(said, graph(step, changed, kind), own)
     parts = [drawing(one, changed, kind) for one in inner(step)]
     if not parts:
         first, *rest = said.split("  ")
@@ -131,6 +134,19 @@ def drawing(step: Step, changed: Counter[str], kind: str) -> Drawn:
         return lines_of([one for one in texts if one], f"box {own}")
     body = column(parts) if isinstance(step, STACKED) else row(parts)
     return body if isinstance(step, Sequence) else framed(said, body, own)
+
+
+def graph(step: Graph, changed: Counter[str], kind: str) -> Drawn:
+    """Return the drawing of a graph: a column of those that start first, then of those after."""
+    columns: list[list[Drawn]] = []
+    at: list[int] = []
+    for node in wiring(step.step, once=True).nodes:
+        at.append(1 + max((at[one] for one in node.waits), default=-1))
+        if at[-1] == len(columns):
+            columns.append([])
+        if unit(node.step) is not None:
+            columns[at[-1]].append(drawing(node.step, changed, kind))
+    return row([column(one) for one in columns if one])
 
 
 def notes(plan: Plan) -> list[str]:
