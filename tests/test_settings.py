@@ -326,7 +326,7 @@ def test_a_file_reads_no_variable_but_those_that_are_allowed(
     text = 'model m = openai("x", api_key=env("MODELS_KEY"))\nmain = E:m'
     monkeypatch.setenv("MODELS_KEY", CANARY)
     with pytest.raises(
-        MeaningError, match="allowed_env allows OPENAI_API_KEY, CHAINLANG_"
+        MeaningError, match="allowed_env allows OPENAI_API_KEY, ANTHROPIC_API_KEY, CHAINLANG_"
     ) as error:
         load(text=text)
     assert CANARY not in str(error.value)

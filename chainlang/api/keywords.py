@@ -53,7 +53,7 @@ class CallKeywords(TypedDict, total=False):
     openai_api_key: str | None
     """API key for `openai_base_url`; it is sent nowhere else"""
     allowed_hosts: str | Collection[str]
-    """hosts that a `.chain` file may send prompts to, besides this machine and OpenAI"""
+    """hosts that a `.chain` file may send prompts to, besides this machine, OpenAI and Anthropic"""
     engine: Engine | Mapping[str, Engine] | None
     """engine of all models, or of each by its name; default: the engine that each model declares"""
     models: Mapping[str, Declaration | str] | None

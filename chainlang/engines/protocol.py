@@ -9,8 +9,8 @@ from attrs import astuple, field, frozen
 
 from chainlang.diagnostics.diagnostic import Kind
 from chainlang.errors import error_of
+from chainlang.protocol.capabilities import Capabilities
 from chainlang.protocol.messages import (
-    Capabilities,
     Completion,
     Delta,
     Failure,

@@ -27,7 +27,17 @@ def _table(value: object) -> Table:
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _OWN_HEADERS = frozenset(
     {"authorization", "proxy-authorization", "cookie", "host", "content-type", "content-length"}
-    | {"transfer-encoding", "connection", "te", "trailer", "upgrade", "accept-encoding", "expect"}
+    | {
+        "x-api-key",
+        "anthropic-version",
+        "transfer-encoding",
+        "connection",
+        "te",
+        "trailer",
+        "upgrade",
+        "accept-encoding",
+        "expect",
+    }
 )
 """Headers that the engine sets, and those that steer the connection."""
 
@@ -43,12 +53,24 @@ def _headers(value: object) -> Table:
     return table
 
 
+def _thinking(value: object) -> Table:
+    table = _table(value)
+    kind = next((one.value for one in table.entries if one.name == "type"), None)
+    if kind not in ("enabled", "adaptive", "disabled"):
+        raise ValueError(value)
+    return table
+
+
 _SIZE = integer(1)
 _TABLE = Rule('a table, {"name": value}', _table)
 _REASONING = evolve(
     one_of(*REASONING_TAGS),
     wants='the name of a reasoning parser of vLLM, such as "qwen3"',
     instead=parser_hint,
+)
+_KEY = Rule('env("NAME")', lambda value: value)
+_HEADERS = Rule(
+    'a table of texts, {"X-Title": "mine"}, without keys and headers of the protocol', _headers
 )
 ENGINES: Mapping[str, Mapping[str, Rule]] = {
     "vllm": {
@@ -83,20 +105,28 @@ ENGINES: Mapping[str, Mapping[str, Rule]] = {
         "trust_remote_code": TRUTH,
     },
     "openai": {
-        "api_key": Rule('env("NAME")', lambda value: value),
+        "api_key": _KEY,
         "base_url": TEXT,
-        "headers": Rule(
-            'a table of texts, {"X-Title": "mine"}, without keys and headers of the protocol',
-            _headers,
-        ),
+        "headers": _HEADERS,
         "max_concurrency": _SIZE,
         "max_model_len": _SIZE,
         "reasoning": _REASONING,
         "template_args": TEMPLATE_ARGS,
     },
+    "anthropic": {
+        "api_key": _KEY,
+        "base_url": TEXT,
+        "headers": _HEADERS,
+        "max_concurrency": _SIZE,
+        "thinking": Rule(
+            'a table, {"type": "adaptive"} or {"type": "enabled", "budget_tokens": 2048}', _thinking
+        ),
+    },
     "fake": {},
 }
 
+SERVERS = frozenset({"openai", "anthropic"})
+"""Engines whose models run on servers."""
 _LOADERS = frozenset(
     {"auto", "hf", "safetensors", "fastsafetensors", "pt", "npcache", "mistral", "dummy"}
     | {"sharded_state", "bitsandbytes", "gguf"}

@@ -15,12 +15,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
+from chainlang.engines.anthropic import dialect as messages
 from chainlang.engines.event_loop_thread import EventLoopThread
 from chainlang.engines.hosts import HOSTS, Host
 from chainlang.engines.http.endpoint import Endpoint, Service
 from chainlang.engines.http.new_client import new_client
+from chainlang.engines.openai import dialect as chat
 from chainlang.errors import EngineError
 from chainlang.models.declaration import host_in
 from chainlang.models.providers import address_of, key_variable
@@ -103,10 +105,8 @@ def _answers(asked: list[_Question]) -> list[Discovered]:
 
 def _service(host: Host) -> Service:
     """Return the protocol in which a provider lists its models."""
-    if host.engine == "anthropic":
-        version = (("anthropic-version", "2023-06-01"),)
-        return Service(host.url, "/models", "models", "x-api-key", headers=version)
-    return Service(host.url, "/models", "models", "Authorization", "Bearer ")
+    own = messages.SERVICE if host.engine == "anthropic" else chat.SERVICE
+    return evolve(own, url=host.url, path="/models")
 
 
 async def _ask(one: _Question) -> Discovered:

@@ -8,7 +8,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 
@@ -19,11 +19,14 @@ from chainlang.engines.protocol import Engine, is_adapting, is_loadable
 from chainlang.errors import SettingError, error_of
 from chainlang.interrupts import loading
 from chainlang.ir.declarations import Environment, Model, Setting
-from chainlang.ir.model_settings import ABOUT, ENGINES, OF_ADAPTERS
+from chainlang.ir.model_settings import ABOUT, OF_ADAPTERS, SERVERS
 from chainlang.ir.tables import plain
 from chainlang.models.server_arguments import reached
 from chainlang.protocol.secret import Secret
 from chainlang.settings import Progress, RowSettings
+
+if TYPE_CHECKING:
+    from chainlang.engines.http.engine import ServerEngine
 
 _OPEN: PerProcess[tuple[Any, ...], Engine] = PerProcess()
 _NAMES: dict[tuple[Any, ...], dict[str, None]] = {}
@@ -54,7 +57,7 @@ def opened(model: Model, settings: RowSettings, adapters: Iterable[str] = ()) ->
     No model is loaded.
     """
     arguments = arguments_of(model)
-    if model.engine == "openai":
+    if model.engine in SERVERS:
         arguments = reached(model, arguments, settings)
 
     def made() -> Engine:
@@ -115,22 +118,26 @@ def _open(model: Model, arguments: dict[str, Any], progress: Progress | None) ->
         from chainlang.engines.fake import FakeEngine
 
         return FakeEngine()
-    if model.engine == "openai":
-        from chainlang.engines.openai.engine import OpenAIEngine
-
-        engine = OpenAIEngine(model.source, **arguments)
-        engine.probe()
+    if model.engine in SERVERS:
+        server = _server(model, arguments)
+        server.probe()
         if progress is not None:
             doubt = "the server may interpret special tokens in values"
-            progress(f"requests for {model.source} go to {engine.url}; {doubt}")
-        return engine
-    if model.engine not in ENGINES:
-        message = f"{model.name!r} is a model of {model.engine}, for which there is no engine yet"
-        hint = "say what the name means: " + WAYS.format(name=model.name)
-        raise error_of("engine", message, hint, kind="model", subject=model.name)
+            progress(f"requests for {model.source} go to {server.url}; {doubt}")
+        return server
     from chainlang.engines.vllm.engine import VllmEngine
 
     return VllmEngine(source_of(model), progress=progress, loaded=False, **arguments)
+
+
+def _server(model: Model, arguments: dict[str, Any]) -> ServerEngine:
+    if model.engine == "anthropic":
+        from chainlang.engines.anthropic.engine import AnthropicEngine
+
+        return AnthropicEngine(model.source, **arguments)
+    from chainlang.engines.openai.engine import OpenAIEngine
+
+    return OpenAIEngine(model.source, **arguments)
 
 
 def source_of(model: Model) -> str | Path:

@@ -10,15 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from chainlang.engines.hosts import HOSTS
+from chainlang.engines.hosts import host_named
 from chainlang.engines.http.endpoint import is_loopback
 from chainlang.errors import error_of
 from chainlang.ir.declarations import Environment, Model
 from chainlang.models.declaration import OWN_HOSTS, host_in
 from chainlang.protocol.secret import Secret
 from chainlang.settings import RowSettings
-
-_CLOUD = host_in(HOSTS[0].url)
 
 
 def reached(model: Model, arguments: Mapping[str, Any], settings: RowSettings) -> dict[str, Any]:
@@ -34,18 +32,24 @@ def reached(model: Model, arguments: Mapping[str, Any], settings: RowSettings) -
     if "base_url" in found:
         written = {one.name: one.value for one in model.settings}
         host = host_in(str(found["base_url"]))
-        is_free = isinstance(written["base_url"], Environment) or host in (_CLOUD, *own)
+        provider = host_named(model.engine)
+        known = (*own, *(() if provider is None else (provider.name,)))
+        is_free = isinstance(written["base_url"], Environment) or host in known
         is_free |= is_loopback(host)
         if has_key and not is_free and host in allowed:  # else the engine refuses the host
             _check_named(host, "base_url", settings)
-    elif settings.openai_base_url is not None:
+    elif model.engine == "openai" and settings.openai_base_url is not None:
         found["base_url"] = settings.openai_base_url
         host = host_in(settings.openai_base_url)
         has_key |= settings.openai_api_key is not None and "openai_api_key" not in settings.of_file
         if has_key and "openai_base_url" in settings.of_file:
             _check_named(host, "openai_base_url", settings)
         allowed += (host,)
-    if "base_url" not in arguments and settings.openai_api_key is not None:
+    if (
+        model.engine == "openai"
+        and "base_url" not in arguments
+        and settings.openai_api_key is not None
+    ):
         found.setdefault("api_key", Secret(settings.openai_api_key.get_secret_value()))
     return {**found, "allowed_hosts": allowed}
 

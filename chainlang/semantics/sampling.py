@@ -18,7 +18,9 @@ from chainlang.protocol.messages import Sampling
 
 DEFAULT_MAX_TOKENS = 1024
 THINKING_MAX_TOKENS = 16_384
-"""Default of `max_tokens` for a model with a reasoning parser."""
+"""Default of `max_tokens` for a model that thinks before it replies."""
+_THOUGHTS = frozenset({"reasoning", "thinking"})
+"""Settings of such models."""
 _AS_THEY_ARE = frozenset(
     {"min_tokens", "top_p", "top_k", "min_p", "presence_penalty", "frequency_penalty"}
     | {"repetition_penalty", "ignore_eos", "include_stop"}
@@ -57,7 +59,8 @@ def most_tokens(model: str, declared: Iterable[Item]) -> int:
 
     An engine takes less where the context leaves less.
     """
-    return THINKING_MAX_TOKENS if "reasoning" in _model(model, declared) else DEFAULT_MAX_TOKENS
+    thinks = _THOUGHTS & _model(model, declared).keys()
+    return THINKING_MAX_TOKENS if thinks else DEFAULT_MAX_TOKENS
 
 
 def adapter_of(model: str, declared: Iterable[Item]) -> str:

@@ -8,7 +8,8 @@ from chainlang.diagnostics.source import Span, part_span
 from chainlang.engines.protocol import Engine
 from chainlang.errors import error_of
 from chainlang.plan.steps import Plan
-from chainlang.protocol.messages import Capabilities, Reader
+from chainlang.protocol.capabilities import Capabilities
+from chainlang.protocol.messages import Reader
 from chainlang.semantics.stages import Meaning, has_labels
 
 _INSTEAD: Mapping[str, str] = {
@@ -66,6 +67,9 @@ def _check_kind(stage: Meaning, promised: Capabilities, model: Span | None) -> N
     elif stage.images is not None and not promised.images:
         lacking = f"does not take the images of {stage.name}"
         hint = 'name a model of a server: model sees = openai("...", base_url="...")'
+    elif not promised.blank_stops and any(not one.strip() for one in stage.sampling.stop):
+        lacking = f"takes no stop of blanks alone for {stage.model!r}"
+        hint = "write a stop with other characters, or say in the prompt where a reply ends"
     low, high = promised.temperatures
     if not low <= stage.sampling.temperature <= high:
         lacking = f"takes no temperature of {stage.sampling.temperature:g} for {stage.model!r}"

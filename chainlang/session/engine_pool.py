@@ -16,7 +16,7 @@ from chainlang.diagnostics.suggest import nearest, unknown
 from chainlang.engines.protocol import Engine, is_adapting
 from chainlang.errors import EngineError
 from chainlang.ir.declarations import Item, Model
-from chainlang.ir.model_settings import ADAPTER
+from chainlang.ir.model_settings import ADAPTER, SERVERS
 from chainlang.models.lookup import known_names
 from chainlang.models.open_engines import (
     WAYS,
@@ -129,7 +129,7 @@ _SERVER = "only its server counts its prompts"
 
 
 def _reader(model: Model, settings: RowSettings) -> Reader | str:
-    if model.engine == "openai":
+    if model.engine in SERVERS:
         return _SERVER
     try:
         engine = found_open(model)

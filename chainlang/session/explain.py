@@ -14,6 +14,7 @@ from chainlang.display.svg import svg
 from chainlang.engines.protocol import Engine
 from chainlang.errors import error_of
 from chainlang.ir.declarations import Model
+from chainlang.ir.model_settings import SERVERS
 from chainlang.ir.nodes import Expr
 from chainlang.notation import unparse
 from chainlang.optimizer.compile import Compiled, planned
@@ -195,7 +196,7 @@ def bounded_by(plan: Plan, named: Mapping[str, Engine | Model]) -> tuple[str, ..
 
 
 def _closes(engine: Engine | Model) -> bool:
-    return engine.engine != "openai" if isinstance(engine, Model) else engine.capabilities.closes
+    return engine.engine not in SERVERS if isinstance(engine, Model) else engine.capabilities.closes
 
 
 def explained(

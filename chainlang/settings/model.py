@@ -142,6 +142,7 @@ class Settings(BaseModel):
         Takes("names; * stands for any characters", "str | Collection[str]", ways=frozenset()),
     ] = (
         "OPENAI_API_KEY",
+        "ANTHROPIC_API_KEY",
         f"{PREFIX}*KEY",
         f"{PREFIX}*URL",
     )
@@ -149,7 +150,7 @@ class Settings(BaseModel):
     allowed_hosts: Annotated[
         Names, Takes("names of hosts", "str | Collection[str]", metavar="HOSTS")
     ] = ()
-    """hosts that a `.chain` file may send prompts to, besides this machine and OpenAI"""
+    """hosts that a `.chain` file may send prompts to, besides this machine, OpenAI and Anthropic"""
 
     _file: SettingsFile = PrivateAttr(default_factory=SettingsFile)
     _of_file: frozenset[str] = PrivateAttr(default=frozenset())

@@ -11,8 +11,8 @@ from datetime import date
 from typing import Any
 
 from chainlang.diagnostics.text_diff import difference
+from chainlang.protocol.capabilities import RESULT_CAPABILITIES
 from chainlang.protocol.fingerprints import is_dated, of_format_1, without_bounds
-from chainlang.protocol.messages import RESULT_CAPABILITIES
 
 UNBOUNDED = "unbounded"
 """Entry with the hash of the chain and its plan without bounds of length."""

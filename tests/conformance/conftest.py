@@ -18,7 +18,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         yield Place(tmp_path_factory.mktemp("models"), stack)
 
 
-WITHOUT_VLLM = ("fake",)
+WITHOUT_VLLM = ("anthropic", "fake")
 
 
 @pytest.fixture(

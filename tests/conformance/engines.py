@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from attrs import define, frozen
 
 from chainlang import tiny
+from chainlang.engines.anthropic.engine import AnthropicEngine
 from chainlang.engines.fake import FakeEngine
 from chainlang.engines.openai.engine import OpenAIEngine
 from chainlang.engines.protocol import Engine
+from chainlang.ir.sampling_options import DECLARED
 from tests.conformance.serving import serving
+from tests.engines import messages_server
 from tests.engines.server import Server, from_engine
 
 
@@ -68,6 +72,13 @@ def _other_server(place: Place) -> Engine:
     return OpenAIEngine("other", base_url=server.url)
 
 
+def _anthropic(place: Place, **fake: Any) -> Engine:
+    answer = messages_server.from_engine(FakeEngine(**fake))
+    server = place.stack.enter_context(messages_server.MessagesServer(answer))
+    key, model = messages_server.KEY, messages_server.MODEL
+    return AnthropicEngine(model, base_url=server.url, api_key=key)
+
+
 NEVER = (
     "{",
     "[]",
@@ -116,5 +127,15 @@ KINDS = {
             | {"schemas", "token_ids"}
         ),
         frozenset({"choices"}),
+    ),
+    "anthropic": Kind(
+        lambda place: _anthropic(place, context=1000, answers={"Count": "1 2 3 4 5 6 7 8 9 " * 20}),
+        _anthropic,
+        NEVER[:4],
+        frozenset(
+            {"adapters", "batch_invariant", "closes", "continues", "decides", "plain_values"}
+            | {"blank_stops", "logprobs", "prefixes", "schemas", "seeds", "token_ids"}
+        ),
+        DECLARED - {"extra", "top_k"},
     ),
 }

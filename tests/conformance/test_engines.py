@@ -149,7 +149,8 @@ def test_max_tokens_cuts_a_reply(engine: Engine) -> None:
 
 
 def test_max_tokens_may_be_more_than_the_context_leaves(engine: Engine) -> None:
-    assert samples(engine, ask(max_tokens=1_000_000, stop=("e", "1", "2", " ")))
+    stop = ("e", "1", "2", *((" ",) if engine.capabilities.blank_stops else ()))
+    assert samples(engine, ask(max_tokens=1_000_000, stop=stop))
 
 
 @pytest.mark.parametrize(
@@ -197,7 +198,7 @@ def test_a_reply_keeps_its_schema(engine: Engine, shape: str, temperature: float
     asked = ask(schema=schema, temperature=temperature, count=4, max_tokens=100)
     found = samples(engine, asked)
     # No model here begins so by itself.
-    assert all(one.text.startswith("{") for one in found)
+    assert all(one.text.startswith("{") for one in found if "the schema" not in one.unkept)
     if engine.capabilities.schemas:
         # Nothing forbids blanks without end between the parts of a reply, so not all are whole.
         assert all(_fits(reads, one.text) for one in found if one.finish == "stop")
@@ -268,7 +269,7 @@ def test_a_prompt_longer_than_the_context_fails_alone(engine: Engine) -> None:
     assert isinstance(good, Completion)
     assert isinstance(long, Failure)
     assert (long.kind, long.transient) == ("context", False)
-    assert re.search(r"context\D{1,20}\d", long.message)
+    assert re.search(r"(context|too long)\D{1,20}\d", long.message)
 
 
 @pytest.mark.parametrize("temperature", [0, 1.0])
@@ -296,6 +297,7 @@ def test_usage_counts_what_was_drawn(engine: Engine, temperature: float, count: 
     ids=str,
 )
 def test_a_sample_tells_how_likely_its_tokens_were(engine: Engine, fields: dict[str, Any]) -> None:
+    needs(engine, "logprobs")
     if "schema" in fields:
         fields = {**fields, "schema": shaped(fields["schema"])[0]}
     quiet, telling = samples(engine, ask(**fields)), samples(engine, ask(logprobs=True, **fields))
@@ -311,6 +313,7 @@ def test_a_sample_tells_how_likely_its_tokens_were(engine: Engine, fields: dict[
 
 
 def test_of_greedy_tokens_no_other_was_likelier(engine: Engine) -> None:
+    needs(engine, "logprobs")
     if engine.capabilities.name == "fake":
         pytest.skip("it has no model, so no token is likelier")
     (greedy,) = samples(engine, ask(temperature=0, logprobs=True, max_tokens=4, min_tokens=4))
@@ -394,7 +397,7 @@ def test_its_metrics_are_those_of_what_came_back(engine: Engine) -> None:
 
 def test_it_reads_prompts_as_it_counts_them(engine: Engine) -> None:
     if engine.reader is None:
-        assert engine.capabilities.name == "openai"
+        assert engine.capabilities.name in ("anthropic", "openai")
         pytest.skip("a server reads prompts out of sight")
     for text in ("What is 17 + 25?", "", "<|im_end|> é"):
         for schema in (None, '{"type": "integer"}', shaped("bounds")[0]):

@@ -15,13 +15,15 @@ from tests.conformance.asking import ask, replies, samples
 from tests.conformance.engines import Kind
 
 ONLY_HASHED = frozenset({"top_k", "min_p", "min_tokens", "repetition_penalty", "extra"})
-"""Options that the fake engine has in the hash of a reply, and does nothing else with."""
+"""Options that the fake engine has in the hash of a reply, and does nothing else with; so has the
+test server of the anthropic engine."""
 
 
 def needs(engine: Engine, option: str) -> None:
     """Skip a test of what the engine declares that it lacks, or has in a hash alone."""
     name = engine.capabilities.name
-    if option not in engine.capabilities.options or (name == "fake" and option in ONLY_HASHED):
+    unseen = name in ("anthropic", "fake") and option in ONLY_HASHED
+    if option not in engine.capabilities.options or unseen:
         pytest.skip(f"{name} has no {option} to see")
 
 

@@ -154,6 +154,8 @@ class Server:
     first: Answer = field(factory=lambda: error(400, "messages: Field required"))
     path: str = ""
     """The path of the API; any other is unknown. Default: any path."""
+    ending: str = "/chat/completions"
+    """The end of the path of each request."""
     unknown: Answer = field(factory=lambda: as_json({"detail": "Not Found"}, 404))
     listed: Answer = field(factory=lambda: as_json({"data": []}))
     """The answer to the question which models there are."""
@@ -207,6 +209,12 @@ class Server:
             self.most_in_flight = max(self.most_in_flight, self.in_flight)
         return self.answer(body)
 
+    def entry(self, path: str, headers: Mapping[str, str]) -> Answer:
+        """Answer a request without a body, which is for its models."""
+        assert path.endswith("/models")
+        self.asked.append(dict(headers))
+        return self.listed
+
     def stall(self, client: socket.socket, seconds: float) -> bool:
         """Wait; return whether the client went away meanwhile."""
         until = time.monotonic() + seconds
@@ -236,13 +244,8 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     scripted: Server
 
-    def do_GET(self) -> None:
-        assert self.path.endswith("/models")
-        self.scripted.asked.append({name.lower(): it for name, it in self.headers.items()})
-        self._send(self.scripted.listed)
-
     def do_POST(self) -> None:
-        assert self.path.endswith("/chat/completions")
+        assert self.path.endswith(self.scripted.ending)
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
         if self.scripted.path and self.path != self.scripted.path:
             self._send(self.scripted.unknown)
@@ -255,6 +258,10 @@ class _Handler(BaseHTTPRequestHandler):
         gone = answer.stall > 0 and self.scripted.stall(self.connection, answer.stall)
         self.scripted.done()  # before the answer: the client may ask the next while we return
         self._send(Answer(cut=0) if gone else answer)
+
+    def do_GET(self) -> None:
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        self._send(self.scripted.entry(self.path, headers))
 
     def _send(self, answer: Answer) -> None:
         if answer.cut == 0:

@@ -1,6 +1,6 @@
 """Values arrive byte for byte: from a row to the server, from a reply to the next prompt, on disk.
 
-What a server reads in them is its own affair; see `chainlang.protocol.messages.Capabilities`.
+What a server reads in them is its own affair; see `chainlang.protocol.capabilities.Capabilities`.
 """
 
 from __future__ import annotations

@@ -10,7 +10,8 @@ from attrs import define, evolve
 from chainlang.engines.fake import FakeEngine
 from chainlang.engines.fake.engine import Answers
 from chainlang.engines.fake.replies import tokens_of
-from chainlang.protocol.messages import Capabilities, Completion, Delta, Failure, Request
+from chainlang.protocol.capabilities import Capabilities
+from chainlang.protocol.messages import Completion, Delta, Failure, Request
 
 STEP, TOKEN, PROMPT_TOKEN = 1.6e-3, 7e-5, 2.2e-5
 """Seconds of a step, of each token that it generates, and of each that it reads."""

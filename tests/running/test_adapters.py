@@ -14,7 +14,8 @@ from chainlang.engines.protocol import Engine
 from chainlang.errors import ChainlangError
 from chainlang.optimizer.compile import compiled
 from chainlang.plan.model_schedule import residency
-from chainlang.protocol.messages import Capabilities, Request
+from chainlang.protocol.capabilities import Capabilities
+from chainlang.protocol.messages import Request
 from chainlang.semantics.input_schema import record_of
 from chainlang.semantics.reference import interpret
 from chainlang.session.memory_plan import memory_of

@@ -12,7 +12,8 @@ from attrs import evolve
 from chainlang import load
 from chainlang.engines.fake import FakeEngine
 from chainlang.errors import SourceError
-from chainlang.protocol.messages import Capabilities, Completion, Failure, Fingerprint, Request
+from chainlang.protocol.capabilities import Capabilities
+from chainlang.protocol.messages import Completion, Failure, Fingerprint, Request
 from chainlang.session.folder_run import Summary
 from chainlang.session.sample_cache import close_caches
 from tests.laws import seeds

@@ -13,7 +13,8 @@ import pytest
 from chainlang import Chain, E, Limits, V, chain, each, fallback, load, loop, retry, route, timeout
 from chainlang.engines.fake import FakeEngine
 from chainlang.errors import RowError
-from chainlang.protocol.messages import Capabilities, Completion, Failure, FailureKind, Request
+from chainlang.protocol.capabilities import Capabilities
+from chainlang.protocol.messages import Completion, Failure, FailureKind, Request
 from chainlang.runtime.clock import MachineClock
 from chainlang.semantics.events import Event
 from chainlang.session.result import Result

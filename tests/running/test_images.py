@@ -12,7 +12,7 @@ from chainlang import ChainlangError, load
 from chainlang.engines.fake import FakeEngine
 from chainlang.engines.openai.engine import OpenAIEngine
 from chainlang.engines.protocol import Engine
-from chainlang.protocol.messages import Capabilities
+from chainlang.protocol.capabilities import Capabilities
 from chainlang.runtime.ports.sample_keys import format_1, format_2
 from tests.engines.server import Server, as_json, chat_reply
 from tests.running.test_turns import Asked

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from chainlang import chain
 from chainlang.engines.fake import FakeEngine
 from chainlang.errors import EngineError, OperandError, RowError
-from chainlang.protocol.messages import Capabilities, Completion, Delta, Failure, Request
+from chainlang.protocol.capabilities import Capabilities
+from chainlang.protocol.messages import Completion, Delta, Failure, Request
 from chainlang.runtime.stream import Chunk
 from chainlang.session.result import Result
 from tests.laws import law

@@ -12,7 +12,8 @@ from attrs import evolve
 from chainlang import Candidate, Chain, E, M, chain, load, op
 from chainlang.engines.fake import FakeEngine
 from chainlang.errors import EngineError, MeaningError, OperandError, RowError
-from chainlang.protocol.messages import Capabilities, Failure, Request, Usage
+from chainlang.protocol.capabilities import Capabilities
+from chainlang.protocol.messages import Failure, Request, Usage
 
 SUMS = FakeEngine(answers={"17 + 25": ["42", "42", "41"]})
 

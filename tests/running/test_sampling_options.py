@@ -15,7 +15,8 @@ from chainlang.engines.fake import FakeEngine
 from chainlang.engines.fake.tokenizer import token_id
 from chainlang.engines.openai.engine import OpenAIEngine
 from chainlang.ir.sampling_options import DECLARED, DRAWS
-from chainlang.protocol.messages import Capabilities, Completion, Message, Request, Sampling, later
+from chainlang.protocol.capabilities import Capabilities
+from chainlang.protocol.messages import Completion, Message, Request, Sampling, later
 from chainlang.runtime.ports.sample_keys import KEY_FORMATS
 from chainlang.semantics.record import Candidate, Record
 from chainlang.semantics.reference import interpret

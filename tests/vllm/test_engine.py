@@ -15,7 +15,8 @@ import pytest
 from chainlang import chain
 from chainlang.engines.vllm.engine import VllmEngine
 from chainlang.errors import EngineError
-from chainlang.protocol.messages import Capabilities, Completion, Failure, Message
+from chainlang.protocol.capabilities import Capabilities
+from chainlang.protocol.messages import Completion, Failure, Message
 from chainlang.session.result import Result
 from tests.conformance.asking import ask, collect, completion, replies, samples
 from tests.vllm.models import SPECIAL, tokenizer
@@ -34,6 +35,7 @@ def test_it_promises_everything(random_engine: VllmEngine) -> None:
         priorities=True,
         logprobs=True,
         options=(
+            *("presence_penalty", "frequency_penalty"),
             *("top_k", "min_p", "min_tokens", "repetition_penalty", "logit_bias", "bad_words"),
             *("stop_token_ids", "ignore_eos", "include_stop", "top_logprobs", "template_args"),
             "choices",

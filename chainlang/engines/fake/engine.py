@@ -23,9 +23,9 @@ from chainlang.engines.fake.replies import completed_early, generated, logprobs_
 from chainlang.engines.fake.schemas import enforceable
 from chainlang.engines.fake.tokenizer import CHARACTERS_PER_TOKEN, CharacterTokenizer
 from chainlang.engines.protocol import Metrics, Size, refuse
+from chainlang.protocol.capabilities import Capabilities
 from chainlang.protocol.fingerprints import version_of
 from chainlang.protocol.messages import (
-    Capabilities,
     Completion,
     Delta,
     Failure,

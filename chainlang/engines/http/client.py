@@ -61,6 +61,10 @@ class Dialect(Protocol):
         """Return the kind of an error response, from its codes or else from what it says."""
         ...
 
+    def most_tokens(self, said: str, /) -> int | None:
+        """Return the maximum number of tokens that the server would take, from its error."""
+        ...
+
     def error_code(self, error: Mapping[str, Any]) -> object:
         """Return the code of an error that its HTTP status may not tell; None without one."""
         ...
@@ -192,7 +196,8 @@ class Client:
             by_status = self._kind_of_error(response.status_code, error)
             if by_status == "transport" and by_text not in {"context", "filtered"}:
                 raise Transient(message, retry_after(response.headers.get("retry-after")))
-            raise Rejected(by_status if by_text == "refused" else by_text, message)
+            kind_of_it = by_status if by_text == "refused" else by_text
+            raise Rejected(kind_of_it, message, self._dialect.most_tokens(said))
         if streamed and document is None:
             raise Transient(f"{answered}, and broke off its reply")
         if document is None or not (

@@ -18,12 +18,11 @@ from chainlang.settings.address import trimmed, wrong
 class Service:
     """A protocol over HTTP: the provider that defines it, and where its requests and keys go."""
 
+    name: str
     url: str
     """Base URL of the provider, whose host is always allowed."""
     path: str
     """Path of requests after a base URL, such as ``/chat/completions``."""
-    noun: str
-    """Noun for the protocol in messages, such as "chat completions"."""
     key_header: str
     key_prefix: str = ""
     headers: tuple[tuple[str, str], ...] = ()
@@ -39,7 +38,7 @@ class Service:
 class Endpoint:
     """Base URL of a server, without a slash or the path of requests at its end, and its API key.
 
-    >>> service = Service("https://example.com/v1", "/messages", "messages", "x-api-key")
+    >>> service = Service("mine", "https://example.com/v1", "/messages", "x-key")
     >>> Endpoint.of(service, "http://localhost:8000/v1/", "sk-1").hide("sk-1 is wrong")
     '[API key] is wrong'
     """
@@ -65,7 +64,7 @@ class Endpoint:
         Raises `EngineError` if the URL is invalid, its host is not this machine, the provider's or
         in `allowed`, or the key would be sent unencrypted.
 
-        >>> openai = Service("https://api.openai.com/v1", "/chat/completions", "", "Authorization")
+        >>> openai = Service("openai", "https://api.openai.com/v1", "/chat/completions", "")
         >>> Endpoint.of(openai, "https://example.com/v1", None)
         Traceback (most recent call last):
             ...

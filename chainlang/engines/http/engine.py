@@ -15,10 +15,12 @@ from chainlang.engines.http.errors import Rejected, check_request, excerpt
 from chainlang.engines.http.response import Response
 from chainlang.engines.http.retry import RetriesExhausted, RetryPolicy
 from chainlang.engines.protocol import Metrics, refuse
+from chainlang.protocol.capabilities import Capabilities
 from chainlang.protocol.messages import (
     Completion,
     Delta,
     Failure,
+    Fingerprint,
     Reader,
     Request,
     Sample,
@@ -75,7 +77,7 @@ class ServerEngine(ABC):
             retry=retry or RetryPolicy(),
         )
         self._background: EventLoopThread[Completion | Failure | Delta]
-        self._background = EventLoopThread("chainlang-server", closing=self._client.close)
+        self._background = EventLoopThread(f"chainlang-{service.name}", closing=self._client.close)
         self._several = True  # until the server turns out to return one sample per request
         self._submitted = 0
         self._usage = Usage()
@@ -89,6 +91,16 @@ class ServerEngine(ABC):
             return f"{name}(...)"
         model = "" if self.model is None else f"{self.model!r}, "
         return f"{name}({model}base_url={self.url!r}, max_concurrency={self.max_concurrency})"
+
+    @property
+    @abstractmethod
+    def capabilities(self) -> Capabilities:
+        """Guarantees of the server, as far as it is known."""
+
+    @property
+    @abstractmethod
+    def fingerprint(self) -> Fingerprint:
+        """The server's address and its name of the model; its weights are unknown."""
 
     @property
     def url(self) -> str:

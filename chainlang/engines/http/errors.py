@@ -17,10 +17,14 @@ ErrorKind: TypeAlias = FailureKind | Literal["several", "filtered"]
 
 
 class Rejected(Exception):
-    """An error response that a retry would not change."""
+    """An error response that a retry would not change.
 
-    def __init__(self, kind: ErrorKind, message: str) -> None:
+    `most`: the maximum number of tokens of a reply with which it may pass, if the server says so.
+    """
+
+    def __init__(self, kind: ErrorKind, message: str, most: int | None = None) -> None:
         self.kind = kind
+        self.most = most
         super().__init__(message)
 
 

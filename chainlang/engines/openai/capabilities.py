@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from chainlang.engines.hosts import Host
-from chainlang.protocol.messages import Capabilities
+from chainlang.protocol.capabilities import Capabilities
 
 _OF_OTHERS = (
     *("top_k", "min_p", "min_tokens", "repetition_penalty", "bad_words"),

@@ -14,9 +14,9 @@ from chainlang.engines.openai.read_response import parse_response
 from chainlang.engines.openai.sse import StreamedResponse
 
 SERVICE = Service(
+    "openai",
     "https://api.openai.com/v1",
     path="/chat/completions",
-    noun="chat completions",
     key_header="Authorization",
     key_prefix="Bearer ",
 )
@@ -36,6 +36,10 @@ class ChatDialect:
     def error_kind(self, document: Any, said: str, *, schema: bool, several: bool) -> ErrorKind:
         """Return the kind of an error response."""
         return chat_protocol.error_kind(document, said, schema=schema, several=several)
+
+    def most_tokens(self, _: str, /) -> int | None:
+        """Return None: without a maximum, these servers generate until the context is full."""
+        return None
 
     def error_code(self, error: Mapping[str, Any]) -> object:
         """Return the code of an error; gateways answer 200 with the status in it."""

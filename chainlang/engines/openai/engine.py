@@ -23,8 +23,9 @@ from chainlang.engines.openai.health_check import probe
 from chainlang.engines.openai.honoured import check_honoured
 from chainlang.engines.openai.reasoning import DeltaSplitter, apart
 from chainlang.engines.protocol import refuse
+from chainlang.protocol.capabilities import Capabilities
 from chainlang.protocol.fingerprints import version_of
-from chainlang.protocol.messages import Capabilities, Fingerprint, Request
+from chainlang.protocol.messages import Fingerprint, Request
 from chainlang.protocol.reasoning_tags import REASONING_TAGS, parser_hint
 from chainlang.protocol.template_args import canonical, fault
 

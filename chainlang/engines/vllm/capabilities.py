@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from chainlang.engines.vllm.load import Prepared
-from chainlang.protocol.messages import Capabilities
+from chainlang.protocol.capabilities import Capabilities
 
 
 def capabilities(model: Prepared, *, adapts: bool = False) -> Capabilities:

@@ -39,9 +39,9 @@ from chainlang.engines.vllm.request_layout import layout
 from chainlang.engines.vllm.sampling_params import sampling_params
 from chainlang.engines.vllm.silence import without_warnings
 from chainlang.interrupts import interrupts_deferred
+from chainlang.protocol.capabilities import Capabilities
 from chainlang.protocol.failures import FailureKind
 from chainlang.protocol.messages import (
-    Capabilities,
     Completion,
     Delta,
     Failure,
