@@ -18,8 +18,10 @@ from typing import NoReturn
 from chainlang.cli import (
     ask,
     check,
+    compare,
     completion,
     doctor,
+    evaluate,
     explain,
     fmt,
     interrupt,
@@ -39,7 +41,7 @@ from chainlang.errors import ChainlangError, ChainlangWarning
 
 SUCCESS, BAD_INPUT = 0, 2
 COMMANDS = (
-    *(ask, run, explain, prompt, check, fmt, show),
+    *(ask, run, explain, prompt, check, fmt, show, evaluate, compare),
     *(repl, runs, new, doctor, models, completion, lsp),
 )
 

@@ -85,7 +85,7 @@ def flattened(
             found[_free(name, "output.", {*OWN, *found})] = value
         else:
             found[name] = value
-    outputs |= found.keys()
+    outputs.update(found)  # in place: `|=` with keys would make another set
     inputs: dict[str, Any] = {}
     for name, value in fields.items():
         if name in outputs or name in OWN:

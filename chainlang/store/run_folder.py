@@ -304,6 +304,7 @@ class RunFolder:
             "unkept": {stage: list(parts) for stage, parts in out.unkept.items()},
             "format": out.format,
             "part_rows": out.part_rows,
+            "outputs": sorted(out.outputs),
             "parts": {**out.folders, **out.stages.own},
             "stages": {
                 one.folder: {"stage": one.stage, "place": list(one.place)}

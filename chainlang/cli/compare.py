@@ -1,0 +1,94 @@
+"""``chainlang compare A B``: two chains over the same rows, or two runs that have scores."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from chainlang.cli.evaluate import add_rows, add_scoring, rows_in, scoring_of
+from chainlang.cli.flags import Command, add_allow, add_flags, add_functions, examples, given
+from chainlang.cli.output import emit, report
+from chainlang.cli.read_chain import read_chain
+
+if TYPE_CHECKING:
+    from chainlang.evaluation.comparison import Comparison
+
+
+def add(commands: Any) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "compare",
+        help="compare two chains over the same rows, or two runs with scores",
+        description="Compare two chains over the same rows, pair by pair, or two runs that `eval` "
+        "has scored: how many rows the second won and lost, the difference with its interval of "
+        "95 %, and the p-value of McNemar's exact test.",
+        usage="%(prog)s EXPR|FILE EXPR|FILE -i ROWS --target COLUMN [options]\n"
+        "       %(prog)s RUN RUN [options]",
+        epilog=examples(
+            "chainlang compare E '9:E >> M' -i test.csv --target sum --metric number",
+            "chainlang compare a.chain b.chain -i rows.csv --target gold --metric text",
+            "chainlang compare runs/a runs/b --margin 0.02",
+        ),
+    )
+    for name in ("first", "second"):
+        parser.add_argument(
+            name, metavar="EXPR|FILE|RUN", help="a chain, or the folder of a run with scores"
+        )
+    add_rows(parser)
+    add_scoring(parser)
+    parser.add_argument(
+        "--margin",
+        type=float,
+        metavar="SHARE",
+        help="exit with 1 unless the second is shown to be at most so much worse, such as 0.02",
+    )
+    parser.add_argument("--json", action="store_true", help="print the comparison as JSON")
+    add_functions(parser)
+    add_allow(parser)
+    parser.complete = _complete
+    parser.set_defaults(run=run, prints=True)
+
+
+def _complete(parser: Command) -> None:
+    from chainlang.settings import MapSettings
+
+    add_flags(parser, MapSettings, without=("on_error",))
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the comparison; return 1 if the second may be worse by more than --margin."""
+    from chainlang.evaluation import compare
+    from chainlang.settings import MapSettings
+
+    if options.input is None:
+        found = compare(Path(options.first), Path(options.second))
+    else:
+        sides: list[Any] = []
+        for text in (options.first, options.second):
+            chain, warned = read_chain(text, options.functions, options.allow)
+            report(warned)
+            sides.append(chain)
+        settings: Any = {"progress": True, **given(options, MapSettings)}
+        first, second = sides
+        found = compare(first, second, rows_in(options), **scoring_of(options), **settings)
+    emit(json.dumps(_plain(found), indent=2, ensure_ascii=False) if options.json else str(found))
+    margin = options.margin
+    return int(margin is not None and found.interval[0] < -margin)
+
+
+def _plain(found: Comparison) -> dict[str, Any]:
+    """Return a comparison as JSON values."""
+    return {
+        "rows": found.rows,
+        "first": {"accuracy": found.first.accuracy, "interval": found.first.interval},
+        "second": {"accuracy": found.second.accuracy, "interval": found.second.interval},
+        "won": found.won,
+        "lost": found.lost,
+        "difference": found.difference,
+        "interval": found.interval,
+        "p_value": found.p_value,
+        "smallest_difference": found.smallest,
+        "differing": found.to_dicts(),
+    }

@@ -1,0 +1,137 @@
+"""`Score`: the score of one row; the four outcomes that a row can have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, TypeAlias
+
+from attrs import field, frozen
+
+from chainlang.diagnostics.diagnostic import Diagnostic
+from chainlang.diagnostics.render import shown
+from chainlang.diagnostics.suggest import suggest
+from chainlang.errors import ChainlangError, RowError, error_of
+from chainlang.evaluation.marks import Mark, Metric
+
+Outcome: TypeAlias = Literal["correct", "wrong", "unread", "failed"]
+OUTCOMES: tuple[Outcome, ...] = ("correct", "wrong", "unread", "failed")
+"""A row is correct or wrong, its answer could not be read, or it has none since it failed."""
+
+
+@frozen
+class Answered:
+    """The answer to one row, before it is scored."""
+
+    row: int
+    """Position of the row in its source, from 1."""
+    id: str
+    fields: Mapping[str, Any] = field(hash=False)
+    """Fields and columns of the row."""
+    answer: Any = field(hash=False)
+    """The answer; None if the row failed."""
+    error: str | None = None
+    """Why the row failed."""
+
+
+@frozen
+class Score:
+    """The score of one row."""
+
+    row: int
+    """Position of the row in its source, from 1."""
+    id: str
+    score: float
+    """From 0 to 1; 0 where nothing could be read, or the row failed."""
+    outcome: Outcome
+    answer: Any = field(hash=False)
+    read: Any = field(hash=False)
+    """The part of the answer that was compared with the target."""
+    target: Any = field(hash=False)
+    group: str | None = None
+    cluster: str | None = None
+    error: str | None = None
+
+
+@frozen
+class Columns:
+    """Columns of the rows that scores need."""
+
+    target: str = "answer"
+    """Column with the targets."""
+    group: str | None = None
+    """Column by which scores are shown."""
+    cluster: str | None = None
+    """Column whose equal values mark rows that depend on each other."""
+
+    def check(self, fields: Iterable[str], where: str) -> None:
+        """Raise `RowError` for a column that is not among the fields of a row."""
+        names = [*fields]
+        for name in (self.target, self.group, self.cluster):
+            if name is not None and name not in names:
+                raise no_column(name, names, where)
+
+    def score(self, one: Answered, mark: Mark) -> Score:
+        """Return the score of a row with a mark. Raises `RowError` for a missing column."""
+        outcome: Outcome = "correct" if mark.value == 1 else "wrong"
+        if mark.value is None:
+            outcome = "unread"
+        failed = one.error is not None
+        return Score(
+            one.row,
+            one.id,
+            0.0 if failed else mark.value or 0.0,
+            "failed" if failed else outcome,
+            None if failed else one.answer,
+            None if failed else mark.read,
+            column(self.target, one),
+            None if self.group is None else str(column(self.group, one)),
+            None if self.cluster is None else str(column(self.cluster, one)),
+            one.error,
+        )
+
+
+def marked(one: Answered, metric: Metric, target: str) -> Mark:
+    """Return the mark of an answer by a metric; that of a failed row is none.
+
+    Raises `RowError` for a row without a target, or with one that the metric can't read.
+    """
+    wanted = column(target, one)
+    if one.error is not None:
+        return Mark(None)
+    try:
+        return metric(one.answer, wanted, one.fields)
+    except ChainlangError as error:
+        raise _at(error, metric, one.row) from error
+    except Exception as error:
+        error.add_note(f"in the metric {metric.name}, at row {one.row:,}")
+        raise
+
+
+def check_target(metric: Metric, target: str, fields: Mapping[str, Any], row: int) -> None:
+    """Raise `RowError` for a row whose target the metric can't read."""
+    try:
+        if metric.check is not None:
+            metric.check(fields[target], fields)
+    except ChainlangError as error:
+        raise _at(error, metric, row) from error
+
+
+def _at(error: ChainlangError, metric: Metric, row: int) -> RowError:
+    """Return an error of a metric with the row that it is about."""
+    (found, *_) = error.diagnostics
+    message = f"row {row:,}, metric {metric.name}: {found.message}"
+    return RowError([Diagnostic("row", message, hint=found.hint)])
+
+
+def column(name: str, one: Answered) -> Any:
+    """Return a column of a row. Raises `RowError` if the row has none, or null in it."""
+    value = one.fields.get(name)
+    if value is None:
+        raise no_column(name, one.fields, f"row {one.row:,}")
+    return value
+
+
+def no_column(name: str, fields: Iterable[str], where: str) -> ChainlangError:
+    """Return the error of a row or a table without a column that scores need."""
+    hint = suggest(name, fields, "its columns:") or "it has no columns"
+    return error_of("row", f"{where} has no {shown(name)}", hint)
