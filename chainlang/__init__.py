@@ -28,6 +28,8 @@ from chainlang.datatypes.one import one
 from chainlang.errors import ChainlangError, ChainlangWarning
 from chainlang.limits import Limits
 from chainlang.semantics.record import Candidate, Part
+from chainlang.tracer.calls import ask, for_each, when
+from chainlang.tracer.trace import trace
 
 __version__ = "0.1.0"
 
@@ -43,10 +45,12 @@ __all__ = [
     "Part",
     "S",
     "V",
+    "ask",
     "branch",
     "chain",
     "each",
     "fallback",
+    "for_each",
     "function",
     "join",
     "load",
@@ -57,6 +61,8 @@ __all__ = [
     "retry",
     "route",
     "timeout",
+    "trace",
+    "when",
 ]
 
 if not _typing.TYPE_CHECKING:

@@ -167,6 +167,7 @@ ERRORS: dict[str, type[ChainlangError]] = {
     "engine": EngineError,
     "setting": SettingError,
     "operand": OperandError,
+    "trace": OperandError,
     "malformed": VerifyError,
 }
 

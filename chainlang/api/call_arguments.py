@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from chainlang.analysis.program import Program
 from chainlang.diagnostics.diagnostic import Diagnostic
@@ -44,6 +44,13 @@ def call_arguments(
         raise OperandError([Diagnostic("operand", "this call has no row", hint=_ROW)])
     given = {name: value for name, value in keywords.items() if name in names}
     return fields, CallSettings.of(given, unclear)
+
+
+def refuse_rows(more: tuple[Any, ...]) -> NoReturn:
+    """Raise `OperandError` for a call with more than one row; `more` are those after the first."""
+    message = f"a call takes one row, found {len(more) + 1}"
+    hint = "for several rows write qa.map([...]); in a function with @trace, J(a, b) reads results"
+    raise OperandError([Diagnostic("operand", message, hint=hint)])
 
 
 def _refuse_fields(names: Iterable[str]) -> None:

@@ -12,7 +12,8 @@ from datetime import date
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
-from chainlang.api.call_arguments import call_arguments
+from chainlang.api import recording
+from chainlang.api.call_arguments import call_arguments, refuse_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,7 +86,7 @@ class CallMethods:
         **fields: Any,
     ) -> Result: ...
 
-    def __call__(self, row: Any = None, /, **keywords: Any) -> Result | None:
+    def __call__(self, row: Any = None, /, *more: Any, **keywords: Any) -> Result | None:
         """Return the result of one row: a text, a dict, a model, or the fields as keywords.
 
         Keywords with the name of a setting are settings, as in `map`; a field of such a name goes
@@ -100,8 +101,14 @@ class CallMethods:
         >>> qa("What is 17 + 25?", engine=FakeEngine(answers={"17 + 25": "42"})).answer
         '42'
         """
+        if (recorder := recording.current()) is not None:
+            given = () if row is None and not more else (row, *more)
+            recorded: Result = recorder.call(self, given, keywords)
+            return recorded
         from chainlang.session.session import result
 
+        if more:
+            refuse_rows(more)
         program = self.program()
         row, settings = call_arguments(program, row, keywords)
         return result(program, row, settings)

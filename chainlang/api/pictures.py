@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from chainlang.api import recording
+
 if TYPE_CHECKING:
     from chainlang.ir.declarations import Item
     from chainlang.ir.nodes import Expr
@@ -17,6 +19,11 @@ class Pictures:
     def drawing(self) -> tuple[Expr, tuple[Item, ...]]:
         """Return what is drawn: the body of the chain, and its declarations."""
         raise NotImplementedError
+
+    def __format__(self, spec: str) -> str:
+        """Return what a text shows of it: its notation, but in a function that is traced none."""
+        recorder = recording.current()
+        return super().__format__(spec) if recorder is None else recorder.text_of(self)
 
     def svg(self) -> str:
         """Return an SVG picture of the chain, with its definitions expanded in place.

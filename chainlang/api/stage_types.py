@@ -10,12 +10,13 @@ import math
 import numbers
 import operator
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Unpack, assert_never
+from typing import TYPE_CHECKING, Any, Never, Unpack, assert_never
 
 from attrs import field, frozen
 
 from chainlang.analysis.resolve import resolve
 from chainlang.analysis.scope import Scope
+from chainlang.api import recording
 from chainlang.api.chain import Chain, Operand, lift, refuse
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.render import shown
@@ -82,13 +83,23 @@ class StageWord(Operand):
         ]
         return f"op({', '.join(given)})"
 
-    def configured(self, **given: object) -> Chain:
+    def configured(self, *more: object, **given: object) -> Chain:
         """Return the chain of this one stage, as a call gives its fields and options.
+
+        While a function is traced, a call on results is one of the chain, with more of them.
 
         Raises `MeaningError` for a value out of range or an option that the type does not have.
         """
         fields: dict[str, object] = {"model": None, "count": 1, "temperature": None}
         given = {**fields, **given}
+        recorder = recording.current()
+        if recorder is not None and any(recorder.holds(one) for one in (*given.values(), *more)):
+            named = {key: value for key, value in given.items() if key not in fields}
+            recorded: Chain = recorder.call(self, _positional(given, fields, more), named)
+            return recorded
+        if more:
+            hint = f"{self.name} takes a model, a count, a temperature, and options by name"
+            refuse(f"too many arguments: {', '.join(map(shown, more))}", hint)
         given["count"] = 1 if given["count"] is None else given["count"]
         bound, values = self.bound, dict[str, Any]()
         for key, value in given.items():
@@ -141,6 +152,17 @@ class StageWord(Operand):
         raise_errors((*parsed.diagnostics, *found))
 
 
+def _positional(
+    given: Mapping[str, object], defaults: Mapping[str, object], more: tuple[object, ...]
+) -> tuple[object, ...]:
+    """Return the arguments of a call that were given by position."""
+    found = [*(given[key] for key in defaults), *more]
+    left_out = [*defaults.values()]
+    while found and len(found) <= len(left_out) and found[-1] is left_out[len(found) - 1]:
+        found.pop()
+    return tuple(found)
+
+
 def _function(value: object) -> Chain | None:
     """Return a Python function as a chain; None for another value."""
     if not callable(value) and not isinstance(value, Chain):
@@ -166,6 +188,7 @@ class ModelStage(StageWord):
         model: str | None = None,
         count: int | None = 1,
         temperature: float | None = None,
+        *more: Never,
         **options: Unpack[SamplingOptions],
     ) -> Chain:
         """Return a chain of this one stage.
@@ -174,7 +197,7 @@ class ModelStage(StageWord):
         of times it runs, `temperature` 0 or from 0.01 to 2 (default 0.7 for ``E``, 0 for others).
         Raises `MeaningError` for a value out of range or an option that the type does not have.
         """
-        return self.configured(model=model, count=count, temperature=temperature, **options)
+        return self.configured(*more, model=model, count=count, temperature=temperature, **options)
 
 
 class GenerateStage(ModelStage):
@@ -192,10 +215,11 @@ class GenerateStage(ModelStage):
         model: str | None = None,
         count: int | None = 1,
         temperature: float | None = None,
+        *more: Never,
         **options: Unpack[GenerateOptions],
     ) -> Chain:
         """Return a chain of this one stage, as `ModelStage` does."""
-        return self.configured(model=model, count=count, temperature=temperature, **options)
+        return self.configured(*more, model=model, count=count, temperature=temperature, **options)
 
 
 class VoteStage(StageWord):
@@ -210,9 +234,11 @@ class VoteStage(StageWord):
 
     else:
 
-        def __call__(self, model=None, count=1, temperature=None, **options):
+        def __call__(self, model=None, count=1, temperature=None, *more, **options):
             """Return a chain of this one stage; fields of other types are errors with a caret."""
-            return self.configured(model=model, count=count, temperature=temperature, **options)
+            return self.configured(
+                *more, model=model, count=count, temperature=temperature, **options
+            )
 
 
 def _returns(node: Type, has_names: bool) -> str:

@@ -26,6 +26,7 @@ LINTS = frozenset(
         "placeholder",
         "retry-at-zero",
         "single-branch",
+        "traced-once",
         "unreachable",
         "unread",
         "unused-definition",

@@ -85,6 +85,7 @@ MEANINGS = {
     "engine": "an engine that can't be made: a library, an address, a key or a model is wrong",
     "setting": "an unknown setting of a run, or an invalid value",
     "operand": "in Python: an operand or an argument that is not a chain",
+    "trace": "in Python: what a function that is traced can't do with a value",
     "malformed": "a node that no text and no operator makes: a bug in code that builds nodes",
     "cache": "a sample cache that fails during a run, which continues without it",
     "branch-like-pipe": "a generator, then judges or votes, between `\\|`: they run side by side",
@@ -102,6 +103,7 @@ MEANINGS = {
     "placeholder": "`{text}`, `$text`, `%(text)s` or `<text>` in place of `{{ text }}`",
     "retry-at-zero": "a `retry` of a stage at temperature 0, which repeats its reply",
     "single-branch": "a `join(...)` or `branch(...)` of one part",
+    "traced-once": "a traced function that uses chance or the time, which run once",
     "unreachable": "an arm or a default of a route, or a part of a fallback, that never runs",
     "unread": "a prompt that reads nothing of the row, or no candidate in a map or a fold; a "
     "field of `input`, or an item of a list, that nothing reads",

@@ -17,6 +17,7 @@ ALLOWED = {
     "engines/vllm/load_errors.py": "vLLM, torch and the hub raise sentences alone",
     "data/jsonl.py": "the standard library's reasons begin with a capital",
     "data/parquet.py": "pyarrow's errors have several lines",
+    "tracer/type_errors.py": "functions in C name the class of a value in their message alone",
     "diagnostics/render.py": "each line of a hint is shown as a hint of its own",
 }
 """Modules that may read a text: that of another library, which has no other data, or to show it."""

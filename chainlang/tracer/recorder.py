@@ -1,0 +1,207 @@
+"""The recorder of one trace: the calls of chains that a function makes, as steps."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from types import CodeType
+from typing import Any
+
+from attrs import define, field
+
+from chainlang.api.chain import Chain, Operand
+from chainlang.diagnostics.render import shown
+from chainlang.ir.nodes import Function, Named, Repeat, Stage
+from chainlang.tracer.marks import Marks
+from chainlang.tracer.places import Place, here, is_ours
+from chainlang.tracer.refusal import refuse
+from chainlang.tracer.steps import Scope, Setting, Step
+from chainlang.tracer.values import Condition, Output, StandIn, Value, told
+from chainlang.tracer.variables import name_steps
+from chainlang.tracer.wiring import begins_with_results
+
+
+@define(eq=False)
+class Recorder:
+    """The calls of one trace, and the stand-ins of its values."""
+
+    fields: frozenset[str]
+    """The parameters of the function."""
+    marks: Marks = field(factory=Marks)
+    read: list[Value] = field(factory=list)
+    """Values that prompts and conditions read."""
+    scope: Scope = field(factory=Scope)
+    outermost: CodeType | None = None
+    """Code of the traced function, whose frames end the search for names of variables."""
+    at: Place | None = None
+    """The definition of the traced function, for what has no other place."""
+
+    # ------------------------------------------------------------ stand-ins
+
+    def value(self, name: str) -> Value:
+        """Return the stand-in of a field of the row, or of an item."""
+        return Value(self.marks.of, name)
+
+    def holds(self, value: object) -> bool:
+        """Return whether a value is a stand-in, or a text with one in it."""
+        return isinstance(value, StandIn) or (isinstance(value, str) and self.marks.are_in(value))
+
+    def reads(self, values: Iterable[object]) -> tuple[Step, ...]:
+        """Return the calls that stand-ins and texts read. Refuses those out of reach."""
+        found: dict[Step, None] = {}
+        for value in values:
+            for one in self._values_in(value):
+                self.read.append(one)
+                found.update(dict.fromkeys(one._roots()))
+        for step in found:
+            self.reach(step)
+        return tuple(found)
+
+    def _values_in(self, value: object) -> Iterator[Value]:
+        if isinstance(value, str):
+            yield from self.marks.values_in(value)
+        elif isinstance(value, Condition):
+            yield from value._values()
+        elif isinstance(value, Value):
+            yield value
+
+    def reach(self, step: Step) -> None:
+        """Refuse a call that this scope can't read."""
+        if self.scope.sees(step):
+            return
+        if step not in self.everything():
+            hint = "a function sees the results of its own calls, and its arguments"
+            refuse(f"'{step.name}' is a result of another trace", hint)
+        refuse(
+            f"'{step.name}' is called inside of when or for_each, and can't be read outside",
+            "read the result of when or for_each itself",
+        )
+
+    def everything(self) -> set[Step]:
+        """Return all calls so far."""
+        outer = self.scope
+        while outer.outer is not None:
+            outer = outer.outer
+        open_scopes, scope = [], self.scope
+        while scope.outer is not None:
+            open_scopes.append(scope)
+            scope = scope.outer
+        return {step for one in (outer, *open_scopes) for step in one.every()}
+
+    # ------------------------------------------------------------ calls
+
+    def call(self, called: Operand, given: tuple[Any, ...], named: Mapping[str, Any]) -> Output:
+        """Record a call of a chain on results, whose candidates it reads, or on the row."""
+        chain = called.as_chain()
+        name = name_of(chain)
+        texts = [one for one in given if not isinstance(one, Output)]
+        parts = [one for one in given if isinstance(one, Output)]
+        if any(isinstance(one, Output) for one in given[: len(texts)]):
+            refuse(
+                f"{name} is called on results, and then on {told(texts[-1])}",
+                f"the query is first, and then results: {name}(query, a, b)",
+            )
+        if len(texts) > 1:
+            refuse(f"{name} is called on {len(texts)} queries", f"write {name}(query, a, b)")
+        for one in parts:
+            self.reach(one._step)
+        query = texts[0] if texts else None
+        if query is not None and not self.is_field(query, "query"):
+            refuse(
+                f"{name} is called on another query than that of the row",
+                'write ask(f"...", "model"), which is a prompt of its own',
+            )
+        from chainlang.settings import NAMES  # 100 ms that `import chainlang` does not need
+
+        for key, value in named.items():
+            if key in NAMES and not isinstance(value, StandIn):
+                refuse(
+                    f"{key}= is a setting of a call, and the calls of a traced function do not run",
+                    f"give it to the call of the traced function, f(query, {key}=...)",
+                )
+            if not self.is_field(value, key):
+                refuse(
+                    f"{name}({key}=...) is another value than that of the row",
+                    'write ask(f"...", "model"), which is a prompt of its own',
+                )
+        if not parts and "responses" not in self.fields and begins_with_results(chain):
+            refuse(
+                f"{name} reads the results of calls, and is called on none",
+                f"write {name}(a) or {name}(query, a, b)",
+            )
+        self.reads([*texts, *named.values()])
+        called_by = name if isinstance(chain.body, Function) or chain.items else "part"
+        return self.add(lambda _: chain, called_by, of=[one._step for one in parts])
+
+    def is_field(self, value: object, name: str) -> bool:
+        """Return whether a value is that of a field of the row, as it is."""
+        if isinstance(value, str):
+            value = self.marks.values.get(value)  # a text that is a value, and nothing else
+        return type(value) is Value and not value._roots() and value._written({}) == name
+
+    def add(
+        self,
+        make: Callable[[Setting], Chain],
+        called: str,
+        *,
+        reads: Iterable[Step] = (),
+        of: Iterable[Step] = (),
+        inner: Iterable[Scope] = (),
+        item: str | None = None,
+    ) -> Output:
+        """Record a call, and return the stand-in of its result."""
+        frame = sys._getframe(1)
+        at = here(frame)
+        place = at.place if at is not None else None
+        while frame.f_back is not None and is_ours(frame):
+            frame = frame.f_back
+        frames = [frame]
+        while frame.f_code is not self.outermost and frame.f_back is not None:
+            frame = frame.f_back
+            frames += [] if is_ours(frame) else [frame]
+        step = Step(
+            self.scope, make, called, tuple(reads), tuple(of), place, tuple(frames),
+            inner=tuple(inner), item=item,
+        )  # fmt: skip
+        name_steps(frames)
+        self.scope.steps.append(step)
+        return Output(self.marks.of, step)
+
+    def end(self, scope: Scope, made: object, what: str) -> None:
+        """Take what a function returned as the result of its scope."""
+        steps = made._roots() if isinstance(made, Value) and made._is_answer else ()
+        if not steps:
+            found = "nothing" if made is None else "a text" if self.holds(made) else shown(made)
+            found = told(made) if isinstance(made, StandIn) else found
+            hint = "return the result of a call, and not a text or a field of it"
+            refuse(f"{what} returns {found}, and no result of a call", hint, self.at)
+        (scope.result,) = steps
+        if scope.result not in scope.steps:
+            self.reach(scope.result)
+            hint = "call a chain in it, whose result it returns"
+            refuse(f"{what} returns '{scope.result.name}', which is called outside of it", hint)
+
+    def text_of(self, chain: Operand) -> str:
+        """Refuse a chain in a text."""
+        name = name_of(chain.as_chain())
+        refuse(f"{name} is a chain, which has no text before it is called", f"write {name}(query)")
+
+    @contextmanager
+    def inside(self) -> Iterator[Scope]:
+        """Record the calls of a block in a scope of their own."""
+        outer, self.scope = self.scope, Scope(self.scope)
+        try:
+            yield self.scope
+        finally:
+            self.scope = outer
+
+
+def name_of(chain: Chain) -> str:
+    """Return what a chain is called in messages: its label, its op, or the type of its stage."""
+    node = chain.body
+    while isinstance(node, Repeat):
+        node = node.body
+    if isinstance(node, Named | Stage | Function):
+        return node.name
+    return "this chain"
