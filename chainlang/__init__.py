@@ -11,6 +11,7 @@ import typing as _typing
 from chainlang.api.chain import Chain
 from chainlang.api.combinators import (
     branch,
+    cascade,
     each,
     fallback,
     function,
@@ -20,6 +21,7 @@ from chainlang.api.combinators import (
     retry,
     route,
     timeout,
+    with_fields,
 )
 from chainlang.api.op import op
 from chainlang.api.parse import chain, load
@@ -47,6 +49,7 @@ __all__ = [
     "V",
     "ask",
     "branch",
+    "cascade",
     "chain",
     "each",
     "fallback",
@@ -63,6 +66,7 @@ __all__ = [
     "timeout",
     "trace",
     "when",
+    "with_fields",
 ]
 
 if not _typing.TYPE_CHECKING:

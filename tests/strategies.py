@@ -272,6 +272,16 @@ judgements = short(
 """Expressions over a record."""
 
 
+templates = st.sampled_from(
+    ("{{ query }}", "", '{{ fr.answer }} "x"', "a\n{{ b | upper }}", "{{ [1, 'a'] }}", "{ }")
+)
+"""Templates of fields that a part is given."""
+
+
+def _is_field(name: str) -> bool:
+    return name not in WORDS
+
+
 def _combinators(part: st.SearchStrategy[Expr]) -> st.SearchStrategy[Expr]:
     """Calls as their rules want them; what is optional is sometimes left out."""
     some = st.builds(Option, st.just("item"), names) | st.none()
@@ -291,7 +301,15 @@ def _combinators(part: st.SearchStrategy[Expr]) -> st.SearchStrategy[Expr]:
     one = st.lists(part, min_size=1, max_size=1)
     return short(
         st.one_of(
-            st.builds(make, st.just("fallback"), _several(part)),
+            st.builds(make, st.just("fallback"), _several(part), option("on", causes) | st.none()),
+            st.builds(make, st.just("cascade"), _several(part), option("accept", judges)),
+            st.builds(
+                make,
+                st.just("with_fields"),
+                one,
+                option("query", templates),
+                st.builds(Option, names.filter(_is_field), templates) | st.none(),
+            ),
             st.builds(
                 make,
                 st.just("retry"),

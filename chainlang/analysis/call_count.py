@@ -15,6 +15,7 @@ from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.ir.builtins import STAGE_TYPES, StageType
 from chainlang.ir.nodes import (
     Branch,
+    Cascade,
     Combinator,
     Combine,
     Each,
@@ -31,6 +32,7 @@ from chainlang.ir.nodes import (
     Stage,
     Then,
     Timeout,
+    WithFields,
 )
 from chainlang.ir.visit import parts_of
 from chainlang.ir.wiring import parts_read
@@ -131,7 +133,17 @@ class _Counter:
                 if of := parts_read(node):
                     before = _total(self.parts.get(name, 1) for name in of)
                 return Cost(1, 1, before)
-            case Fallback() | Retry() | Timeout() | Route() | Loop() | Each() | Combine():
+            case (
+                Fallback()
+                | Cascade()
+                | Retry()
+                | Timeout()
+                | Route()
+                | Loop()
+                | Each()
+                | WithFields()
+                | Combine()
+            ):
                 # By identity, because hashing a node walks all nodes below it.
                 return self.once(id(node), before, lambda: self.combine(node, before))
         assert_never(node)
@@ -169,7 +181,7 @@ class _Counter:
                 return Cost(_product(calls, _DEFAULT_TIMES if times is None else times), 1, most)
             case Loop(body, times):
                 return self.loop(body, _DEFAULT_TIMES if times is None else times, calls, most)
-            case Fallback() | Timeout() | Each() | Combine():
+            case Fallback() | Cascade() | Timeout() | Each() | WithFields() | Combine():
                 return Cost(calls, 1, most)
         assert_never(node)
 

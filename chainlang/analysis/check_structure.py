@@ -12,6 +12,7 @@ from chainlang.ir.builtins import StageType
 from chainlang.ir.calls import name_of
 from chainlang.ir.nodes import (
     Branch,
+    Cascade,
     Combinator,
     Combine,
     Each,
@@ -28,6 +29,7 @@ from chainlang.ir.nodes import (
     Stage,
     Then,
     Timeout,
+    WithFields,
 )
 from chainlang.ir.visit import parts_of
 from chainlang.ir.wiring import parts_read
@@ -50,7 +52,9 @@ def is_branched(node: Expr) -> bool:
             return is_branched(body)
         case Stage() | Join() | Repeat() | Ref() | Function():
             return False
-        case Fallback() | Retry() | Timeout() | Route() | Loop() | Each() | Combine():
+        case Fallback() | Cascade() | Retry() | Timeout() | Route() | Loop() | Each():
+            return False
+        case WithFields() | Combine():
             return False
     assert_never(node)
 
@@ -155,6 +159,9 @@ def _unfed(
         case Join() | Branch() | Named() | Repeat():
             for part in parts_of(node):
                 yield from _unfed(part, bodies, seen, is_fed=is_fed)
+        case Cascade() | WithFields():
+            for part in parts_of(node):
+                yield from _unfed(part, bodies, seen, is_fed=is_fed)
         case Fallback() | Retry() | Timeout() | Route() | Loop() | Each():
             for part in parts_of(node):
                 yield from _unfed(part, bodies, seen, is_fed=is_fed and not isinstance(node, Each))
@@ -175,7 +182,9 @@ def retries_at_zero(node: Expr, types: Mapping[str, StageType]) -> list[Diagnost
                     yield from drawn(part)
             case Then() | Branch() | Ref() | Function() | Combine():
                 pass
-            case Fallback() | Retry() | Timeout() | Route() | Loop() | Each():
+            case Fallback() | Cascade() | Retry() | Timeout() | Route() | Loop() | Each():
+                pass
+            case WithFields():
                 pass
             case _:
                 assert_never(node)

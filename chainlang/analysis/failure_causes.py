@@ -10,6 +10,7 @@ from attrs import define, field
 from chainlang.ir.builtins import CAUSES, StageType
 from chainlang.ir.nodes import (
     Branch,
+    Cascade,
     Combine,
     Each,
     Expr,
@@ -25,8 +26,10 @@ from chainlang.ir.nodes import (
     Stage,
     Then,
     Timeout,
+    WithFields,
 )
 from chainlang.ir.visit import parts_of
+from chainlang.semantics.combinators import causes
 
 ANY = frozenset(CAUSES)
 _OF_REQUESTS = frozenset(
@@ -65,22 +68,34 @@ class FailureCauses:
                 return self._known[name]
             case Combine():
                 return ANY
-            case Fallback(parts):
-                each = [self.of(part) for part in parts]
-                return each[-1] if all(each) else frozenset()
+            case Fallback(parts, on=on):
+                return self._of_fallback(parts, on)
             case Then() | Join() | Branch() | Named() | Repeat() | Retry():
                 return self._together(node)
             case Timeout():
                 return self._together(node) | {"timeout"}
-            case Route(by=by) | Loop(until=by):
+            case Route(by=by) | Loop(until=by) | Cascade(accept=by):
                 asked = _OF_FUNCTIONS if isinstance(by, Function) else frozenset({"input"})
                 return self._together(node) | asked
-            case Each():
+            case Each() | WithFields():
                 return self._together(node) | {"input"}
         assert_never(node)
 
     def _together(self, node: Expr) -> frozenset[str]:
         return frozenset().union(*map(self.of, parts_of(node)))
+
+    def _of_fallback(
+        self, parts: tuple[Expr, ...], on: str | tuple[str, ...] | None
+    ) -> frozenset[str]:
+        found, caught = frozenset[str](), causes(on)
+        for at, part in enumerate(parts, 1):
+            own = self.of(part)
+            if not own:
+                return found
+            if at == len(parts):
+                return found | own
+            found |= frozenset() if caught is None else own - caught
+        return found
 
     def _stage(self, node: Stage) -> frozenset[str]:
         kind = self.types.get(node.name)

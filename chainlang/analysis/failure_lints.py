@@ -11,6 +11,7 @@ from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.source import part_span
 from chainlang.ir.nodes import Expr, Fallback, Retry
 from chainlang.ir.visit import walk
+from chainlang.semantics.combinators import causes as named_causes
 from chainlang.semantics.combinators import retry_policy
 
 
@@ -25,13 +26,15 @@ def failure_lints(node: Expr, causes: FailureCauses) -> Iterator[Diagnostic]:
     """
     for one in walk(node):
         if isinstance(one, Fallback):
-            yield from _fallback(one.parts, causes)
+            yield from _fallback(one, causes)
         elif isinstance(one, Retry):
             yield from _retry(one, causes)
 
 
-def _fallback(parts: tuple[Expr, ...], causes: FailureCauses) -> Iterator[Diagnostic]:
-    for before, part in pairwise(parts):
+def _fallback(node: Fallback, causes: FailureCauses) -> Iterator[Diagnostic]:
+    possible = frozenset().union(*map(causes.of, node.parts[:-1]))
+    yield from _impossible(node, possible)
+    for before, part in pairwise(node.parts):
         if not causes.of(before):
             message = "this part never runs: the part before it can't fail"
             hint = "leave it out, or write it first"
@@ -41,12 +44,16 @@ def _fallback(parts: tuple[Expr, ...], causes: FailureCauses) -> Iterator[Diagno
 
 def _retry(node: Retry, causes: FailureCauses) -> Iterator[Diagnostic]:
     possible, policy = causes.of(node.body), retry_policy(node)
-    where = part_span(node.span, "on")
-    named = {node.on} if isinstance(node.on, str) else set(node.on or ())
-    if not named and possible.isdisjoint(policy.on):
+    if node.on is None and possible.isdisjoint(policy.on):
         hint = "write it without retry()"
         yield no_effect("nothing in this part can fail", node.span, hint)
-    for cause in sorted(named - possible):
+    yield from _impossible(node, possible)
+
+
+def _impossible(node: Fallback | Retry, possible: frozenset[str]) -> Iterator[Diagnostic]:
+    """Yield a warning for each cause that is named and can't occur."""
+    where = part_span(node.span, "on")
+    for cause in sorted((named_causes(node.on) or frozenset()) - possible):
         message = f'nothing in this part fails with "{cause}"'
         yield no_effect(message, where, _CURES.get(cause, "leave it out"), "on")
 

@@ -15,6 +15,7 @@ from chainlang.analysis.candidate_types import lacking, reply_of
 from chainlang.analysis.check_templates import template_fault
 from chainlang.analysis.choice_checks import choice_faults
 from chainlang.analysis.each_scopes import only_in_each
+from chainlang.analysis.given_checks import given_misfit, unknown_fields
 from chainlang.analysis.hidden_names import (
     hidden_at_the_end,
     hidden_fields,
@@ -53,7 +54,20 @@ from chainlang.diagnostics.suggest import unknown
 from chainlang.ir import declarations
 from chainlang.ir.builtins import EXPRESSIONS, FIELDS, TEMPLATES, WORDS
 from chainlang.ir.declarations import Item, Op, Setting, bodies_of, is_typed
-from chainlang.ir.nodes import Each, Fallback, Function, Loop, Named, Node, Retry, Route, Stage
+from chainlang.ir.nodes import (
+    Cascade,
+    Each,
+    Fallback,
+    Function,
+    Loop,
+    Named,
+    Node,
+    Option,
+    Retry,
+    Route,
+    Stage,
+    WithFields,
+)
 from chainlang.ir.visit import walk
 from chainlang.ir.wiring import parts_read
 from chainlang.notation.literals import at_literal, inside
@@ -122,6 +136,7 @@ def field_faults(
             else ()
         ),
         *hidden_fields(nodes, declared_fields(declared)),
+        *unknown_fields(nodes, declared_fields(declared)),
         *hidden_at_the_end(nodes, check.ends, check.flow.row),
         *(one for op in check.flow.ops.values() for one in check.op(op)),
         *(
@@ -141,7 +156,9 @@ def _reads(node: Node) -> bool:
     if parts_read(node):
         return True
     reading_vote = isinstance(node, Stage) and node.name == "M" and bool(node.options)
-    return reading_vote or isinstance(node, Named | Route | Loop | Each | Fallback | Retry)
+    return reading_vote or isinstance(
+        node, Named | Route | Loop | Each | Fallback | Retry | Cascade | WithFields
+    )
 
 
 @frozen
@@ -214,7 +231,9 @@ class _Check:
             for _, reader, literal in self.prompts(op, self.readable(op)):
                 yield reader, literal
         for node, seen in self.flow.at_nodes.values():
-            for option in ("by", "until", "over"):
+            for _, reader, literal in self.templates(node, tuple(seen)):
+                yield reader, literal
+            for option in ("accept", "by", "until", "over"):
                 text = None if isinstance(node, Stage) else getattr(node, option, None)
                 if isinstance(text, str) and not faults(text):
                     reader = self.condition(option, text, tuple(seen))
@@ -279,8 +298,36 @@ class _Check:
                 yield from self.expression(node, "until", until, records)
             case Each(over=over):
                 yield from self.expression(node, "over", over, records)
+            case Cascade(accept=accept):
+                yield from self.expression(node, "accept", accept, records)
+            case WithFields():
+                yield from self.given(node, records)
             case _:
                 assert_never(node)
+
+    def given(self, node: WithFields, records: tuple[RecordType, ...]) -> Iterator[Diagnostic]:
+        for one, reader, literal in self.templates(node, records):
+            wrong = list(at_literals(reader, literal))
+            yield from wrong
+            row = self.flow.row or {}
+            if not wrong and (other := given_misfit(one.name, reader, row, literal)) is not None:
+                yield other
+
+    def templates(
+        self, node: Reading, records: tuple[RecordType, ...]
+    ) -> Iterator[tuple[Option, Reader, Span | None]]:
+        """Yield the templates of the fields that a part is given."""
+        if not isinstance(node, WithFields):
+            return
+        found = [in_template(one, self.flow.row, fresh=False, one=False) for one in records]
+        readable = at_any(found, self.named | COUNTERS.keys())
+        words = self.hiding(words_in_template(records, one=False))
+        for one in node.fields:
+            text = str(one.value)
+            if template_fault(text) is None:
+                reader = self.reader(text, readable, "the part is given it")
+                reader = evolve(reader, has_candidate="candidate" in (self.flow.row or {}))
+                yield one, evolve(reader, words=words), part_span(one.span, "value")
 
     def expression(
         self, node: Reading, option: str, text: str | Function, records: tuple[RecordType, ...]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from chainlang.analysis.check_templates import template_fault
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.other_names import meant_by
 from chainlang.diagnostics.source import Span
@@ -37,7 +38,10 @@ def temperature_fault(value: object, where: Span | None) -> Diagnostic | None:
 
 
 def faults_in(text: str, rule: Rule) -> tuple[Diagnostic, ...]:
-    """Return the errors of a text that is an expression or a pattern."""
+    """Return the errors of a text that is an expression, a template or a pattern."""
+    if rule.is_template:
+        found = template_fault(text)
+        return () if found is None else (found,)
     return faults(text) if rule.evaluated else pattern_faults(text) if rule.is_pattern else ()
 
 

@@ -12,6 +12,7 @@ from chainlang.ir.builtins import EXPRESSIONS, FIELDS, TEMPLATES, WORDS
 from chainlang.ir.declarations import Item, Op, bodies_of, is_typed
 from chainlang.ir.nodes import (
     Branch,
+    Cascade,
     Combine,
     Each,
     Expr,
@@ -20,6 +21,7 @@ from chainlang.ir.nodes import (
     Join,
     Loop,
     Named,
+    Option,
     Ref,
     Repeat,
     Retry,
@@ -27,6 +29,7 @@ from chainlang.ir.nodes import (
     Stage,
     Then,
     Timeout,
+    WithFields,
 )
 from chainlang.ir.visit import parts_of, walk
 from chainlang.notation.literals import inside
@@ -57,25 +60,41 @@ def read_fields(main: Expr, items: Iterable[Item]) -> dict[str, Span | None]:
     }
     own = (named | WORDS.keys()) - {"query"}
     found: dict[str, Span | None] = {}
-    for name in dict.fromkeys(stage.name for stage in _always(main, bodies, set())):
-        for field, span in _reads(ops[name]) if name in ops else ():
-            if field not in own:
+    for one, given in dict.fromkeys(_always(main, bodies, set(), frozenset())):
+        reads: Iterable[tuple[str, Span | None]] = ()
+        if isinstance(one, Option):
+            reads = _certain(str(one.value), part_span(one.span, "value"))
+        elif one in ops:
+            reads = _reads(ops[one])
+        for field, span in reads:
+            if field not in own | given:
                 found.setdefault(field, span)
     return found
 
 
-def _always(node: Expr, bodies: Mapping[str, Expr], seen: set[str]) -> Iterator[Stage]:
-    """Yield the stages that run in every row; `seen` has the definitions that are done."""
+def _always(
+    node: Expr, bodies: Mapping[str, Expr], seen: set[object], given: frozenset[str]
+) -> Iterator[tuple[str | Option, frozenset[str]]]:
+    """Yield the types of the stages and the given fields that are read in every row.
+
+    Each has the fields that the parts around it are `given`. `seen`: the definitions that are done.
+    """
     match node:
-        case Stage():
-            yield node
+        case Stage(name):
+            yield name, given
         case Then() | Join() | Branch() | Named() | Repeat() | Retry() | Timeout() | Loop():
             for part in parts_of(node):
-                yield from _always(part, bodies, seen)
+                yield from _always(part, bodies, seen, given)
+        case WithFields(body, fields):
+            yield from ((one, given) for one in fields)
+            inside = given.union(one.name for one in fields)
+            yield from _always(body, bodies, seen, inside)
+        case Cascade(parts):
+            yield from _always(parts[0], bodies, seen, given)
         case Ref(name):
-            if name in bodies and name not in seen:
-                seen.add(name)
-                yield from _always(bodies[name], bodies, seen)
+            if name in bodies and (name, given) not in seen:
+                seen.add((name, given))
+                yield from _always(bodies[name], bodies, seen, given)
         case Fallback() | Route() | Each() | Function() | Combine():
             pass
         case _:
@@ -91,11 +110,18 @@ def _reads(op: Op) -> Iterator[tuple[str, Span | None]]:
         if faults(text) if is_expression else template_fault(text) is not None:
             continue
         literal = part_span(one.span, "value")
-        for read in expression_reads(text) if is_expression else template_reads(text):
-            if read.root is None or read.is_guarded or not read.is_certain:
-                continue
-            if read.root == FIELDS and is_typed(op):
-                continue
-            end = read.start + len(read.root)
-            span = Span(Source(text, "<template>"), read.start, end)
-            yield read.root, span if literal is None else inside(literal, read.start, end)
+        for name, span in _certain(text, literal, is_expression=is_expression):
+            if name != FIELDS or not is_typed(op):
+                yield name, span
+
+
+def _certain(
+    text: str, literal: Span | None, *, is_expression: bool = False
+) -> Iterator[tuple[str, Span | None]]:
+    """Yield the names that a template or an expression surely reads."""
+    for read in expression_reads(text) if is_expression else template_reads(text):
+        if read.root is None or read.is_guarded or not read.is_certain:
+            continue
+        end = read.start + len(read.root)
+        span = Span(Source(text, "<template>"), read.start, end)
+        yield read.root, span if literal is None else inside(literal, read.start, end)

@@ -18,6 +18,7 @@ from chainlang.analysis.check_structure import (
     structure_lints,
 )
 from chainlang.analysis.duplicate_labels import names_twice
+from chainlang.analysis.given_checks import given_names
 from chainlang.analysis.hidden_names import labels_of_words
 from chainlang.analysis.option_values import (
     MAX_TEMPERATURE,
@@ -44,6 +45,7 @@ from chainlang.ir.builtins import (
 from chainlang.ir.calls import general, specific
 from chainlang.ir.nodes import (
     Branch,
+    Cascade,
     Combinator,
     Combine,
     Each,
@@ -63,6 +65,7 @@ from chainlang.ir.nodes import (
     Table,
     Then,
     Timeout,
+    WithFields,
 )
 from chainlang.ir.rules import Rule
 from chainlang.ir.tables import is_plain
@@ -107,7 +110,9 @@ class _Resolver:
                 return self.stage(node)
             case Repeat():
                 self.count(node.count, node.span, "a part is repeated")
-            case Fallback() | Retry() | Timeout() | Route() | Loop() | Each() | Combine():
+            case Fallback() | Cascade() | Retry() | Timeout() | Route() | Loop() | Each():
+                return self.combine(node)
+            case WithFields() | Combine():
                 return self.combine(node)
             case Ref():
                 self.ref(node)
@@ -237,7 +242,9 @@ class _Resolver:
             return node
         least, most = signature.parts
         labelled = any(  # said of each, below
-            isinstance(one.value, Expr) and one.name not in signature.options
+            isinstance(one.value, Expr)
+            and one.name not in signature.options
+            and signature.others is None
             for one in call.options
         )
         too_few = len(call.parts) < least and not labelled
@@ -252,7 +259,11 @@ class _Resolver:
                 f"write {signature.example}",
             )
         owner = f"{call.name}()"
-        options = self.options(call.options, signature.options, signature.aliases, owner)
+        rules = dict(signature.options)
+        if signature.others is not None:
+            rules = {**{one.name: signature.others for one in call.options}, **rules}
+            self.found += given_names(call, signature.example)
+        options = self.options(call.options, rules, signature.aliases, owner)
         given = {option.name for option in options}
         for name, rule in signature.options.items():
             if rule.required and name not in given:
@@ -347,6 +358,8 @@ class _Resolver:
             value = option.value
             quoted = in_quotes(option) if rule.takes_text else None
             hint = quoted or rule.suggestion(value)
+            if rule.is_template and is_plain(value) and not isinstance(value, Table):
+                hint = f'write {option.name}="{{{{ {spoken(value)} }}}}"'
             entries = value.entries if isinstance(value, Table) else ()
             if rule.holds_chains and any(
                 isinstance(one, str) for one in (value, *(entry.value for entry in entries))

@@ -15,6 +15,7 @@ from chainlang.diagnostics.suggest import misspelt, unknown
 from chainlang.ir.builtins import StageType
 from chainlang.ir.nodes import (
     Branch,
+    Cascade,
     Combine,
     Each,
     Expr,
@@ -30,6 +31,7 @@ from chainlang.ir.nodes import (
     Stage,
     Then,
     Timeout,
+    WithFields,
 )
 from chainlang.ir.visit import parts_of, walk
 
@@ -156,6 +158,8 @@ class _Drawing:
                 return False
             case Then() | Join() | Branch() | Named() | Repeat():
                 return all(map(self.is_constant, parts_of(node)))
-            case Fallback() | Retry() | Timeout() | Route() | Loop() | Each():
+            case Fallback() | Cascade() | Retry() | Timeout() | Route() | Loop() | Each():
+                return all(map(self.is_constant, parts_of(node)))
+            case WithFields():
                 return all(map(self.is_constant, parts_of(node)))
         assert_never(node)

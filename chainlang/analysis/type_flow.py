@@ -23,8 +23,17 @@ from chainlang.analysis.candidate_types import (
     drawn,
     voted,
 )
-from chainlang.analysis.record_types import Name, RecordType, Row, all_of, in_expression, one_of
-from chainlang.analysis.template_reads import items_read
+from chainlang.analysis.record_types import (
+    Name,
+    Readable,
+    RecordType,
+    Row,
+    all_of,
+    in_expression,
+    in_template,
+    one_of,
+)
+from chainlang.analysis.template_reads import items_read, path_read
 from chainlang.datatypes.value_types import (
     NEVER,
     NUMBER,
@@ -33,12 +42,14 @@ from chainlang.datatypes.value_types import (
     Listing,
     TypeValues,
     Unknown,
+    ValueType,
     item_of,
     options_of,
 )
 from chainlang.ir.declarations import Op
 from chainlang.ir.nodes import (
     Branch,
+    Cascade,
     Combine,
     Each,
     Expr,
@@ -47,6 +58,7 @@ from chainlang.ir.nodes import (
     Join,
     Loop,
     Named,
+    Option,
     Ref,
     Repeat,
     Retry,
@@ -54,13 +66,15 @@ from chainlang.ir.nodes import (
     Stage,
     Then,
     Timeout,
+    WithFields,
 )
 from chainlang.ir.visit import parts_of
 from chainlang.ir.wiring import parts_read
 from chainlang.semantics.combinators import ITEM, ITEM_INDEX, ROUND
+from chainlang.semantics.given_fields import expression_of
 from chainlang.semantics.prelude import prelude
 
-Reading: TypeAlias = Stage | Route | Loop | Each
+Reading: TypeAlias = Stage | Route | Loop | Each | Cascade | WithFields
 """A node that reads the record itself: a vote, or a combinator with an expression."""
 _BRANCHES = 64  # maximum number of separate branches; beyond, their types are joined
 _ROUNDS = 4  # maximum rounds of a loop until its types are stable; beyond, they are unknown
@@ -108,7 +122,7 @@ class TypeFlow:
             self._known[key] = self._after(node, record)
         return self._known[key]
 
-    def _after(self, node: Expr, record: RecordType) -> tuple[RecordType, ...]:  # noqa: C901  # a match
+    def _after(self, node: Expr, record: RecordType) -> tuple[RecordType, ...]:  # noqa: C901, PLR0912  # a match
         match node:
             case Stage():
                 return (self._stage(node, record),)
@@ -141,6 +155,13 @@ class TypeFlow:
                 return (self._loop(node, body, record),)
             case Each(body):
                 return (self._each(node, body, record),)
+            case Cascade(parts):
+                return (self._cascade(node, parts, record),)
+            case WithFields(body, fields):
+                self._note(node, record)
+                given = {one.name: Name(self._given(one, record)) for one in fields}
+                made = self._gathered([body], record.inside(**given))
+                return (evolve(made, local=record.local),)
             case Retry(body):
                 again = Name(TEXT, "another try", is_asked_for=False)
                 inside = record.inside(error=again, reply=again)
@@ -175,6 +196,21 @@ class TypeFlow:
             after = self._gathered([body], start)
         self._note(node, after)
         return evolve(after, local=record.local)
+
+    def _cascade(self, node: Cascade, parts: tuple[Expr, ...], record: RecordType) -> RecordType:
+        ways: list[RecordType] = []
+        for part in parts:
+            start = evolve(ways[-1] if ways else record, candidates=record.candidates)
+            ways.append(self._gathered([part], start))
+        for one in ways[:-1]:
+            self._note(node, one)
+        return one_of(ways, "a part of the cascade")
+
+    def _given(self, one: Option, record: RecordType) -> ValueType:
+        """Return the type of a field that a part is given; that of the row if it is declared."""
+        if self.row is not None and one.name in self.row:
+            return self.row[one.name]
+        return given_type(str(one.value), in_template(record, self.row, fresh=False, one=False))
 
     def _each(self, node: Each, body: Expr, record: RecordType) -> RecordType:
         self._note(node, record)
@@ -219,6 +255,15 @@ class TypeFlow:
 def _unknown(record: RecordType) -> RecordType:
     """Return the record after a part with unknown candidates."""
     return evolve(record, candidates=record.candidates.after((ANYTHING,), some=False))
+
+
+def given_type(template: str, readable: Readable) -> ValueType:
+    """Return the type of the value of a template that a part is given."""
+    expression = expression_of(template)
+    if expression is None:
+        return TEXT
+    path = path_read(expression)
+    return UNKNOWN if path is None else readable.type_of(path)
 
 
 def by_of(vote: Stage) -> str | None:

@@ -9,10 +9,21 @@ from attrs import define, field
 from chainlang.analysis.template_reads import expression_reads, template_reads
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.source import part_span
-from chainlang.diagnostics.suggest import listed
+from chainlang.diagnostics.suggest import listed, suggest
 from chainlang.ir.builtins import EXPRESSIONS, TEMPLATES
 from chainlang.ir.declarations import Field, Input, Item, Op, Shape, bodies_of
-from chainlang.ir.nodes import Each, Expr, Function, Loop, Node, Ref, Route, Stage
+from chainlang.ir.nodes import (
+    Cascade,
+    Each,
+    Expr,
+    Function,
+    Loop,
+    Node,
+    Ref,
+    Route,
+    Stage,
+    WithFields,
+)
 from chainlang.ir.visit import walk
 from chainlang.semantics.combinators import ITEM
 from chainlang.semantics.prelude import prelude
@@ -52,6 +63,21 @@ def unread_items(main: Expr, items: Iterable[Item]) -> Iterator[Diagnostic]:
             where = part_span(part_span(node.span, "item"), "value")
             where = where or part_span(part_span(node.span, "over"), "value")
             yield Diagnostic("unread", message, where, hint, kind="name", subject=item)
+
+
+def unread_given(main: Expr, items: Iterable[Item]) -> Iterator[Diagnostic]:
+    """Yield a warning for each field of a `with_fields` that its part does not read."""
+    reading = _Reading.of_items(items)
+    for node in reading.nodes(main):
+        if not isinstance(node, WithFields):
+            continue
+        read = reading.of(node.body)
+        for one in node.fields:
+            if read.isdisjoint((one.name, _ANY)):
+                message = f"nothing in this part reads the field '{one.name}' that it is given"
+                hint = suggest(one.name, read, None) or "leave it out"
+                where = part_span(one.span, "name")
+                yield Diagnostic("unread", message, where, hint, kind="field", subject=one.name)
 
 
 def _fields(fields: tuple[Field, ...], read: set[str]) -> Iterator[Diagnostic]:
@@ -112,11 +138,16 @@ class _Reading:
             match one:
                 case Stage(name):
                     found |= self.ops.get(name, set())
-                case Route(by=str(text)) | Loop(until=str(text)) | Each(over=text):
+                case WithFields(fields=fields):
+                    each = (template_reads(str(field.value)) for field in fields)
+                    found |= {str(path.root) for paths in each for path in paths}
+                case Cascade(accept=str(text)) | Route(by=str(text)) | Loop(until=str(text)):
+                    found |= {str(path.root) for path in expression_reads(text)}
+                case Each(over=text):
                     found |= {str(path.root) for path in expression_reads(text)}
                 case Ref(name):
                     found |= self.definition(name)
-                case Function() | Route() | Loop():
+                case Function() | Route() | Loop() | Cascade():
                     found.add(_ANY)
                 case _:
                     pass

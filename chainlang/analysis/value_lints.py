@@ -32,7 +32,7 @@ from chainlang.datatypes.value_types import (
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.source import Source, Span, part_span
 from chainlang.diagnostics.suggest import LISTED, suggest
-from chainlang.ir.nodes import Each, Loop, Route, Stage
+from chainlang.ir.nodes import Cascade, Each, Loop, Route, Stage, WithFields
 from chainlang.semantics.expressions import faults
 
 _OUTCOMES: Mapping[str, Callable[[Any, Any], bool]] = {
@@ -62,7 +62,7 @@ def value_lints(flow: TypeFlow) -> Iterator[Diagnostic]:
                 hint = "write a condition over `answer`, or over a field of the candidates"
                 where = part_span(part_span(node.span, "until"), "value")
                 yield Diagnostic("constant", message, where, hint, kind="option", subject="until")
-            case Loop() | Each():
+            case Loop() | Each() | Cascade() | WithFields():
                 pass
             case _:
                 assert_never(node)

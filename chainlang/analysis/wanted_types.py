@@ -80,6 +80,7 @@ def _may_be_images(kind: ValueType) -> bool:
 
 
 _WANTED: Mapping[str, tuple[str, Callable[[ValueType], bool]]] = {
+    "accept": ("true or false", lambda kind: kind == UNKNOWN or _is_truth(kind)),
     "until": ("true or false", lambda kind: kind == UNKNOWN or _is_truth(kind)),
     "over": ("a list", lambda kind: isinstance(kind, Listing | Unknown)),
     "images": ("an image, or a list of them, each a text", _may_be_images),

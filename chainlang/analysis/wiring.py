@@ -18,6 +18,7 @@ from chainlang.diagnostics.suggest import suggest, unknown
 from chainlang.ir.declarations import Item, Op, bodies_of
 from chainlang.ir.nodes import (
     Branch,
+    Cascade,
     Combine,
     Each,
     Expr,
@@ -33,6 +34,7 @@ from chainlang.ir.nodes import (
     Stage,
     Then,
     Timeout,
+    WithFields,
 )
 from chainlang.ir.normalize import part_name
 from chainlang.ir.visit import walk
@@ -120,7 +122,7 @@ class _Check:
     found: list[Diagnostic] = field(factory=list)
     _done: dict[tuple[Any, ...], _Before] = field(factory=dict)
 
-    def after(self, node: Expr, before: _Before) -> _Before:  # noqa: C901  # a match
+    def after(self, node: Expr, before: _Before) -> _Before:  # noqa: C901, PLR0912  # a match
         """Check a part, and return the names before the part after it."""
         match node:
             case Stage(name):
@@ -160,8 +162,15 @@ class _Check:
             case Each(body):
                 self.after(body, before)
                 return before
-            case Repeat(body=body) | Retry(body) | Timeout(body):
+            case Repeat(body=body) | Retry(body) | Timeout(body) | WithFields(body):
                 return self.after(body, before)
+            case Cascade(parts, accept=accept):
+                done: dict[str, _Before] = {}
+                for at, part in enumerate(parts, 1):
+                    before = done[f"part {at} of the cascade"] = self.after(part, before)
+                    if at < len(parts):
+                        self.judge(accept, before)
+                return _one_of(done)
             case Ref(name) if name in self.bodies:
                 key = (name, *before.key)
                 if key not in self._done:

@@ -60,12 +60,29 @@ def combinator(signature: Callable[P, Chain]) -> Callable[P, Chain]:
 
 
 @combinator
-def fallback(*parts: ChainLike) -> Chain:
+def fallback(*parts: ChainLike, on: Cause | Sequence[Cause] | None = None) -> Chain:
     """Return a chain that yields what the first part that does not fail yields.
+
+    `on` is the cause of failure after which the next part runs, such as ``"cut"``, or several
+    (default: all); another failure fails the whole.
 
     >>> from chainlang import E
     >>> print(fallback(E("big"), "E:small"))
     fallback(E:big, E:small)
+    """
+    raise NotImplementedError
+
+
+@combinator
+def cascade(*parts: ChainLike, accept: str | Callable[..., Any]) -> Chain:
+    """Return a chain that runs parts one after another until the result of one is accepted.
+
+    `accept` is an expression over the record after a part, or a function. The result of the last
+    part is kept whatever it is. Each part reads what stands before the cascade.
+
+    >>> from chainlang import E, M
+    >>> print(cascade(E("small", 3) >> M, E("large"), accept="confidence > 0.6"))
+    cascade(3:E:small >> M, E:large, accept="confidence > 0.6")
     """
     raise NotImplementedError
 
@@ -138,6 +155,20 @@ def each(part: ChainLike, /, *, item: str | None = None, over: str) -> Chain:
 
     `over` is an expression over the record, often the name of a field; `item` is what the part
     calls an item (default ``item``).
+    """
+    raise NotImplementedError
+
+
+@combinator
+def with_fields(part: ChainLike, /, **fields: str) -> Chain:
+    """Return a chain in which `part` reads fields in place of those of the row.
+
+    Each is a template over the record; one that is a single ``{{ ... }}`` keeps the type of its
+    value.
+
+    >>> from chainlang import E, J
+    >>> print(E.named("draft") >> with_fields(E >> J, query="Shorten: {{ draft.answer }}"))
+    (draft = E) >> with_fields(E >> J, query="Shorten: {{ draft.answer }}")
     """
     raise NotImplementedError
 

@@ -23,9 +23,12 @@ from chainlang.display.blocks import (
     side_by_side,
     wire,
 )
+from chainlang.ir.builtins import COMBINATORS
+from chainlang.ir.calls import name_of
 from chainlang.ir.declarations import Item, bodies_of
 from chainlang.ir.nodes import (
     Branch,
+    Combinator,
     Expr,
     Function,
     Join,
@@ -185,7 +188,10 @@ class _Picture:
             return self.framed(label(node), self.draw(parts[0], room, around), node)
         blocks = [self.draw(part, room - 120, around) for part in parts]
         tags = [f"{at}." for at in range(1, len(parts) + 1)]
-        why = "fallback: the first part that does not fail"
+        why = ""
+        if isinstance(node, Combinator):
+            name = name_of(node)
+            why = f"{name}: {COMBINATORS[name].what}"
         return self.framed(label(node), side_by_side(blocks, "", why, tags, "one"), node)
 
 

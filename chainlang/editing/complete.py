@@ -163,7 +163,10 @@ def _definitions(place: Context, items: tuple[Item, ...]) -> Iterator[Completion
 
 def _options(name: str, items: tuple[Item, ...]) -> Mapping[str, Rule]:
     if name in COMBINATORS:
-        return COMBINATORS[name].options
+        call = COMBINATORS[name]
+        rules = dict.fromkeys((one.name for one in row_fields(items)), call.others)
+        given = {name: rule for name, rule in rules.items() if rule is not None}
+        return {**given, **call.options}
     aliases = {alias: one.name for one in STAGE_TYPES.values() for alias in one.aliases}
     found = Scope.of(items).types.get(aliases.get(name, name))
     return {} if found is None else found.options

@@ -90,6 +90,8 @@ def _of_a_call(name: str) -> str | None:
         return f"**{stage.name}** ({stage.what}): {does}{model}\n\nOptions: {options}"
     if (call := COMBINATORS.get(name)) is not None:
         options = "; ".join(f"`{one}`: {rule.wants}" for one, rule in call.options.items())
+        if call.others is not None:
+            options = f"the name of a field: {call.others.wants}"
         return f"**{name}**: {call.what}\n\n```chain\n{call.example}\n```\n\n{options}".rstrip()
     return None
 

@@ -13,7 +13,18 @@ from attrs import evolve, frozen
 
 from chainlang.ir import nodes
 from chainlang.ir.nodes import Combinator, Expr, Function, Table
-from chainlang.ir.rules import PARTS, TEXT, TRUTH, Rule, integer, number, one_of, text, word
+from chainlang.ir.rules import (
+    PARTS,
+    TEMPLATE,
+    TEXT,
+    TRUTH,
+    Rule,
+    integer,
+    number,
+    one_of,
+    text,
+    word,
+)
 from chainlang.ir.sampling_options import BUDGET, DRAWS, UNTYPED
 from chainlang.protocol.failures import FAILURE_MODES
 
@@ -53,7 +64,7 @@ def _normalized(value: Any) -> Any:
 
 
 CAUSES: tuple[str, ...] = tuple(one for one, mode in FAILURE_MODES.items() if mode.caught)
-"""Values of `on` in a `retry`."""
+"""Values of `on` in a `retry` and a `fallback`."""
 _JUDGE = Rule(
     "an expression in quotes, or a function",
     _judged,
@@ -129,6 +140,8 @@ class Signature:
     options: Mapping[str, Rule]
     aliases: Mapping[str, str] = {}
     """Other names of options."""
+    others: Rule | None = None
+    """Rule of options with any other name, of which there is at least one; None for no others."""
     example: str = ""
 
 
@@ -158,8 +171,14 @@ COMBINATORS: Mapping[str, Signature] = {
     one.name: one
     for one in (
         Signature(
-            "fallback", "the first part that does not fail", nodes.Fallback, (2, None), {},
+            "fallback", "the first part that does not fail", nodes.Fallback, (2, None),
+            {"on": _CAUSES},
             example="fallback(a, b)",
+        ),
+        Signature(
+            "cascade", "the first part whose result is accepted", nodes.Cascade, (2, None),
+            {"accept": _JUDGE.needed()},
+            example='cascade(a, b, accept="confidence >= 0.67")',
         ),
         Signature(
             "retry", "repeats what failed", nodes.Retry, (1, 1),
@@ -190,6 +209,11 @@ COMBINATORS: Mapping[str, Signature] = {
             {"item": _NAME, "over": _EXPRESSION.needed()},
             aliases={"as": "item"},  # `as` is a keyword of Python, so only notation can have it
             example='each(a, over="documents", item="document")',
+        ),
+        Signature(
+            "with_fields", "gives a part fields in place of the row's", nodes.WithFields, (1, 1),
+            {}, others=TEMPLATE,
+            example='with_fields(a, query="{{ draft.answer }}")',
         ),
     )
 }  # fmt: skip

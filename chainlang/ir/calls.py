@@ -9,6 +9,7 @@ from attrs import evolve
 from chainlang.ir.build import options as ordered
 from chainlang.ir.builtins import COMBINATORS, Signature
 from chainlang.ir.nodes import Arm, Combinator, Combine, Expr, Node, Option, Table
+from chainlang.ir.verify import is_name
 from chainlang.ir.visit import field_names
 
 _NAMES: dict[type[Node], str] = {one.node: one.name for one in COMBINATORS.values()}
@@ -43,6 +44,10 @@ def specific(call: Combine) -> Combinator | Combine:
         (given["body"],) = call.parts
     elif call.parts:
         given["parts"] = call.parts
+    if signature.others is not None:
+        own = signature.options
+        given = {name: value for name, value in given.items() if name in own or name == "body"}
+        given["fields"] = ordered(one for one in call.options if one.name not in own)
     for name, value in given.items():
         if isinstance(value, Table):
             given[name] = tuple(Arm(e.name, e.value, span=e.span) for e in value.entries)  # type: ignore[arg-type]  # its rule reads chains alone
@@ -70,6 +75,8 @@ def general(node: Combinator | Combine) -> Combine:
             parts = value
         elif name == "body":
             parts = (value,)
+        elif name == "fields":
+            options += value
         elif value is not None:
             if name == "arms":
                 value = Table(tuple(Option(arm.key, arm.body, span=arm.span) for arm in value))
@@ -86,8 +93,15 @@ def _fits(call: Combine, signature: Signature) -> bool:
     if len(call.parts) < least or (most is not None and len(call.parts) > most):
         return False
     names = {option.name for option in call.options}
-    if len(names) < len(call.options) or not names <= signature.options.keys():
+    if len(names) < len(call.options):
+        return False
+    others = names - signature.options.keys()
+    if signature.others is None:
+        if others:
+            return False
+    elif not others or not all(map(is_name, others)):
         return False
     if any(rule.required and name not in names for name, rule in signature.options.items()):
         return False
-    return all(signature.options[one.name].accepts(one.value) for one in call.options)
+    rules = {**dict.fromkeys(others, signature.others), **signature.options}
+    return all(rule.accepts(one.value) for one in call.options if (rule := rules[one.name]))

@@ -96,6 +96,16 @@ class Fallback(Node):
     """``fallback(a, b)``: the first of two or more parts that does not fail."""
 
     parts: tuple[Expr, ...]
+    on: str | tuple[str, ...] | None = None
+    """Causes of failure after which the next part runs; None for all."""
+
+
+@frozen
+class Cascade(Node):
+    """``cascade(a, b, accept="confidence >= 0.67")``: the first part whose result is accepted."""
+
+    parts: tuple[Expr, ...]
+    accept: str | Function = field(kw_only=True)
 
 
 @frozen
@@ -152,6 +162,15 @@ class Each(Node):
 
 
 @frozen
+class WithFields(Node):
+    """``with_fields(a, query="{{ fr.answer }}")``: a part with fields in place of the row's."""
+
+    body: Expr
+    fields: tuple[Option, ...]
+    """Templates, sorted by name; each name once."""
+
+
+@frozen
 class Combine(Node):
     """A combinator in its general form, as text and JSON write it.
 
@@ -180,7 +199,7 @@ class Table(Node):
     entries: tuple[Option, ...]
 
 
-Combinator: TypeAlias = Fallback | Retry | Timeout | Route | Loop | Each
+Combinator: TypeAlias = Fallback | Cascade | Retry | Timeout | Route | Loop | Each | WithFields
 """A combinator with valid arguments."""
 Expr: TypeAlias = (
     Stage | Then | Join | Branch | Repeat | Named | Ref | Function | Combinator | Combine

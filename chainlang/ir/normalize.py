@@ -16,6 +16,7 @@ from chainlang.ir.build import branch, flattened, join, moved, repeat, then
 from chainlang.ir.declarations import Item, bodies_of
 from chainlang.ir.nodes import (
     Branch,
+    Cascade,
     Combine,
     Each,
     Expr,
@@ -32,6 +33,7 @@ from chainlang.ir.nodes import (
     Stage,
     Then,
     Timeout,
+    WithFields,
 )
 from chainlang.ir.visit import transform
 
@@ -103,7 +105,9 @@ def _retried(node: Retry) -> Expr:
             return evolve(part, body=_retried(evolve(node, body=body)))
         case Stage() | Then() | Branch() | Ref() | Function() | Combine():
             return node
-        case Fallback() | Retry() | Timeout() | Route() | Loop() | Each():
+        case Fallback() | Cascade() | Retry() | Timeout() | Route() | Loop() | Each():
+            return node
+        case WithFields():
             return node
     assert_never(part)
 

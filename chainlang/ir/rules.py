@@ -30,6 +30,8 @@ class Rule:
     takes_text: bool = False
     evaluated: bool = False
     """Whether a string value is an expression over the record."""
+    is_template: bool = False
+    """Whether a string value is a template."""
     is_pattern: bool = False
     """Whether the value is a regular expression."""
     python: str = "str"
@@ -140,7 +142,15 @@ def one_of(*words: str) -> Rule:
     )
 
 
+def any_text(value: Any) -> str:
+    """Return a text, which may be empty. Raises `ValueError` for anything else."""
+    if not isinstance(value, str):
+        raise ValueError(value)
+    return value
+
+
 TEXT = Rule("a text in quotes", text, takes_text=True)
+TEMPLATE = Rule("a template in quotes", any_text, takes_text=True, is_template=True)
 TRUTH = Rule("true or false", truth, python="bool")
 TEXTS = Rule(
     "a text in quotes, or a list of them", texts, takes_text=True, python="str | Sequence[str]"

@@ -124,6 +124,21 @@ def _options(value: object) -> bool:
     return all(map(_is_word, names)) and names == sorted(set(names))
 
 
+def _are_fields(value: object) -> bool:
+    return (
+        _options(value)
+        and bool(value)
+        and all(
+            is_name(one.name) and _is_text(one.value)
+            for one in value  # type: ignore[attr-defined]  # just checked
+        )
+    )
+
+
+def _are_causes(value: object) -> bool:
+    return _is_text(value) or _many(str, least=1)(value)
+
+
 def _plain_options(value: object) -> bool:
     return _options(value) and all(
         (is_value(option.value) or isinstance(option.value, nodes.Function))
@@ -174,11 +189,12 @@ SPECIFICATION: dict[type[Node], dict[str, Check]] = {
     nodes.Named: {"name": is_name, "body": _a(Expr)},
     nodes.Ref: {"name": is_name},
     nodes.Function: {"name": is_name, "of": _optional(_are_names)},
-    nodes.Fallback: {"parts": _many(Expr, least=2)},
+    nodes.Fallback: {"parts": _many(Expr, least=2), "on": _optional(_are_causes)},
+    nodes.Cascade: {"parts": _many(Expr, least=2), "accept": _is_judge},
     nodes.Retry: {
         "body": _a(Expr),
         "backoff": _optional(_is_number),
-        "on": _optional(lambda value: _is_text(value) or _many(str, least=1)(value)),
+        "on": _optional(_are_causes),
         "times": _optional(is_count),
     },
     nodes.Timeout: {"body": _a(Expr), "seconds": _is_number},
@@ -188,6 +204,7 @@ SPECIFICATION: dict[type[Node], dict[str, Check]] = {
     nodes.Arm: {"key": _is_text, "body": _a(Expr)},
     nodes.Loop: {"body": _a(Expr), "max": _optional(is_count), "until": _is_judge},
     nodes.Each: {"body": _a(Expr), "item": _optional(is_name), "over": _is_named_text},
+    nodes.WithFields: {"body": _a(Expr), "fields": _are_fields},
     nodes.Combine: {
         "name": lambda value: is_name(value) and value not in FORMS,
         "parts": _many(Expr),

@@ -7,10 +7,11 @@ from typing import assert_never
 from attrs import evolve
 
 from chainlang.optimizer.rewrite import CAUGHT, Refused, Rewritten
-from chainlang.plan.liveness import CANDIDATES, names_made, reads
+from chainlang.plan.liveness import CANDIDATES, names_made, own_reads, reads
 from chainlang.plan.steps import (
     AskUntilAgreement,
     Call,
+    Cascade,
     Count,
     Decide,
     Each,
@@ -29,6 +30,7 @@ from chainlang.plan.steps import (
     Sequence,
     Step,
     Timeout,
+    WithFields,
 )
 from chainlang.plan.visit import calls, caught, rebuilt, steps_of
 from chainlang.semantics.combinators import ONCE
@@ -109,11 +111,11 @@ def _is_pure(step: Step) -> bool:
             return tries == ONCE and stage.need is None and not stage.keeps_cut
         case Count():
             return not any(calls(step))  # of a function that compares the answers
-        case Decide() | Gather() | Name() | Graph() | Repeat() | Sequence():
+        case Decide() | Gather() | Name() | Graph() | Repeat() | Sequence() | WithFields():
             return True
         case Call() | Fused() | AskUntilAgreement() | Fork() | Fallback() | Retry() | Timeout():
             return False
-        case Route() | Loop() | Each():
+        case Cascade() | Route() | Loop() | Each():
             return False
     assert_never(step)
 
@@ -124,6 +126,8 @@ def _unseen(plan: Plan) -> frozenset[str]:
     for one in steps_of(plan.root):
         if isinstance(one, Generate | Count):
             read |= reads(one) or frozenset()
+        elif isinstance(one, WithFields):
+            read |= own_reads(one)
         elif not isinstance(one, Fork) and not _is_pure(one):
             return frozenset()  # a condition or a function may read any name
     return frozenset(

@@ -7,6 +7,7 @@ from typing import TypeGuard, assert_never
 from chainlang.ir.calls import name_of
 from chainlang.ir.nodes import (
     Arm,
+    Cascade,
     Combinator,
     Each,
     Expr,
@@ -19,10 +20,11 @@ from chainlang.ir.nodes import (
     Route,
     Stage,
     Timeout,
+    WithFields,
 )
 from chainlang.ir.visit import rebuild
 from chainlang.optimizer.rewrite import Refused, Rewritten
-from chainlang.semantics.combinators import arm, is_over
+from chainlang.semantics.combinators import arm, is_accepted, is_over
 from chainlang.semantics.expressions import evaluate, names
 from chainlang.semantics.prompts import RenderError
 from chainlang.semantics.stage_error import StageError
@@ -32,7 +34,8 @@ def fold_constants(node: Expr) -> Rewritten[Expr]:
     """Replace a combinator whose choice is constant by the chosen part.
 
     That is the arm of a `route` whose `by` reads no field, the body of a `loop` whose `until` is
-    always true, and the body of ``retry(..., times=1)``. Applies only if the part is a single stage
+    always true, the first part of a `cascade` whose `accept` is, and the body of
+    ``retry(..., times=1)``. Applies only if the part is a single stage
     or function, outside other combinators, so that its place, and with it its samples, stay the
     same. A choice whose expression fails is kept.
     """
@@ -77,7 +80,9 @@ def _only(node: Combinator) -> Expr | None:
                 return body if _is_constant(until) and is_over(evaluate(until, {})) else None
             case Retry(body, times=times):
                 return body if times == 1 else None
-            case Fallback() | Timeout() | Each():
+            case Cascade(parts, accept=by):
+                return parts[0] if _is_constant(by) and is_accepted(evaluate(by, {})) else None
+            case Fallback() | Timeout() | Each() | WithFields():
                 return None
     except (StageError, RenderError):
         return None

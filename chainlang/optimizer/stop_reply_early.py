@@ -5,7 +5,7 @@ from __future__ import annotations
 from attrs import evolve
 
 from chainlang.optimizer.rewrite import Refused, Rewritten
-from chainlang.plan.liveness import reads
+from chainlang.plan.liveness import own_reads, reads
 from chainlang.plan.steps import Call, Generate, Plan, Step
 from chainlang.plan.visit import asked, calls, rebuilt, steps_of
 from chainlang.protocol.messages import later
@@ -74,8 +74,8 @@ def _names(step: Step) -> frozenset[str]:
         return reads(step) or frozenset()
     if isinstance(step, Call):
         return frozenset(one.name for one in step.function.names)
-    each = (_names(one) if isinstance(one, Call) else names(one) for one in asked(step))
-    return frozenset().union(*each)
+    each = (_names(one) for one in asked(step) if isinstance(one, Call))
+    return own_reads(step).union(*each)
 
 
 def _why_not(stage: Meaning) -> str | None:

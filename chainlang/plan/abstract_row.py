@@ -18,6 +18,7 @@ from attrs import evolve, field, frozen
 from chainlang.plan.interval import ANY, NONE, Range
 from chainlang.protocol.messages import Message, Reader
 from chainlang.semantics.expressions import names
+from chainlang.semantics.given_fields import GivenField
 from chainlang.semantics.prompts import RenderError, looks_into
 from chainlang.semantics.record import Candidate, Record, part_view
 from chainlang.semantics.stage_error import StageError
@@ -98,6 +99,8 @@ class AbstractRow:
     """Initial record of the row, with the names visible in this part; None for any row."""
     history: Mapping[str, AbstractCandidates] = field(factory=dict)
     """Candidates of named parts."""
+    unknown: frozenset[str] = frozenset()
+    """Names in this part whose values are not known."""
 
     def holding(self, lot: AbstractCandidates) -> AbstractRow:
         """Return the row with other candidates."""
@@ -109,6 +112,23 @@ class AbstractRow:
             return self
         lots = (self.history.get(name, AbstractCandidates(ANY)) for name in of)
         return self.holding(reduce(AbstractCandidates.__add__, lots))
+
+    def given(self, fields: tuple[GivenField, ...]) -> AbstractRow:
+        """Return the row inside a `with_fields`; a value that is not known has any length."""
+        if self.row is None:
+            return self
+        unknown = self.unknown.difference(one.name for one in fields)
+        local: dict[str, Any] = {}
+        for one in fields:
+            local[one.name] = _Unknown(None)
+            if self.knows(one.reads):
+                try:
+                    local[one.name] = one.value(self.record().values)
+                    continue
+                except StageError:
+                    pass  # the row fails there
+            unknown |= {one.name}
+        return evolve(self, row=self.row.inside(**local), unknown=unknown)
 
     def named(self, name: str, *, own: bool) -> AbstractRow:
         """Return the row with its candidates under a name, as `Record.named` does."""
@@ -134,7 +154,10 @@ class AbstractRow:
 
     def knows(self, names: Iterable[str]) -> bool:
         """Return whether the values of all these names are known."""
-        unknown = {name for name, lot in self.history.items() if lot.known is None}
+        local = () if self.row is None else self.row.local
+        parts = self.history.items()
+        unknown = {name for name, lot in parts if lot.known is None and name not in local}
+        unknown |= self.unknown
         unknown |= _CANDIDATES if self.lot.known is None else frozenset()
         return self.row is not None and unknown.isdisjoint(names)
 

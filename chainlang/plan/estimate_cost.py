@@ -17,6 +17,7 @@ from chainlang.plan.steps import (
     LARGEST_REQUEST,
     AskUntilAgreement,
     Call,
+    Cascade,
     Count,
     Decide,
     Each,
@@ -35,6 +36,7 @@ from chainlang.plan.steps import (
     Sequence,
     Step,
     Timeout,
+    WithFields,
 )
 from chainlang.plan.visit import inner
 from chainlang.protocol.messages import Reader
@@ -91,7 +93,7 @@ class _Walk:
         found = self.seen[id(step)] = self._of(step, before)
         return found
 
-    def _of(self, step: Step, before: AbstractRow) -> Counts:  # noqa: C901  # a match
+    def _of(self, step: Step, before: AbstractRow) -> Counts:  # noqa: C901, PLR0912  # a match
         match step:
             case Generate():
                 return self._generate(step, before)
@@ -122,6 +124,12 @@ class _Walk:
                 return evolve(found, after=found.after.named(name, own=own))
             case Fallback(steps):
                 return self.of(steps[0], before)
+            case Cascade(steps):
+                return self._cascade(steps, before)
+            case WithFields(one, fields):
+                found = self.of(one, before.given(fields))
+                row = before.row
+                return evolve(found, after=evolve(found.after, row=row, unknown=before.unknown))
             case Retry(one) | Timeout(one):
                 return self.of(one, before)
             case Route(_, arms, default):
@@ -161,6 +169,13 @@ class _Walk:
             return self.of(step.step, before)
         found = self.of(step.step, evolve(before, row=in_round(before.row, number)))
         return evolve(found, after=evolve(found.after, row=before.row))
+
+    def _cascade(self, steps: tuple[Step, ...], before: AbstractRow) -> Counts:
+        found = self.of(steps[0], before)
+        if len(steps) == 1:
+            return found
+        start = found.after.holding(before.lot)
+        return found.or_(found.then(self._cascade(steps[1:], start)))
 
     def _each(self, step: Each, before: AbstractRow) -> Counts:
         items = None

@@ -8,6 +8,7 @@ from typing import assert_never
 from chainlang.plan.steps import (
     AskUntilAgreement,
     Call,
+    Cascade,
     Count,
     Decide,
     Each,
@@ -25,6 +26,7 @@ from chainlang.plan.steps import (
     Sequence,
     Step,
     Timeout,
+    WithFields,
 )
 from chainlang.plan.visit import asked, calls, inner, named, steps_of
 from chainlang.semantics.combinators import ITEM_INDEX, ROUND
@@ -62,6 +64,11 @@ def reads(step: Step) -> frozenset[str]:
             return frozenset().union(*map(reads, steps))
         case Gather() | Fork() | Repeat() | Name() | Graph() | Fallback() | Retry() | Timeout():
             return frozenset().union(*map(reads, inner(step)))
+        case Cascade(steps, accept):  # which reads the candidates of the part before
+            return frozenset().union(*map(reads, steps)) | (_of_judge(accept) - {CANDIDATES})
+        case WithFields(one, fields):
+            own = frozenset().union(*(given.reads for given in fields))
+            return (reads(one) - {given.name for given in fields}) | own
         case Route(by):
             return _of_judge(by).union(*map(reads, inner(step)))
         case Loop(one, until):  # which reads the candidates of its own round
@@ -115,11 +122,17 @@ def names_read(step: Step) -> frozenset[str]:
             found |= _of_stage(one.stage)
         if isinstance(one, Count):
             found.update(one.vote.of)
-        for judge in asked(one):
-            found |= names(judge) if isinstance(judge, str) else frozenset()
+        found |= own_reads(one)
     for call in calls(step):
         found.update(call.of, (one.name for one in call.function.names))
     return frozenset(found)
+
+
+def own_reads(step: Step) -> frozenset[str]:
+    """Return the names that the expressions and templates of a combinator read by themselves."""
+    if isinstance(step, WithFields):
+        return frozenset().union(*(one.reads for one in step.fields))
+    return frozenset().union(*(names(one) for one in asked(step) if isinstance(one, str)))
 
 
 def names_made(step: Step) -> frozenset[str]:

@@ -17,6 +17,7 @@ from chainlang.limits import current
 from chainlang.plan.liveness import names_read
 from chainlang.plan.steps import (
     Call,
+    Cascade,
     Count,
     Each,
     Fallback,
@@ -32,6 +33,7 @@ from chainlang.plan.steps import (
     Sequence,
     Step,
     Timeout,
+    WithFields,
 )
 from chainlang.plan.visit import models, rebuilt, stages
 from chainlang.semantics.bindings import NOTHING, Bound
@@ -40,9 +42,11 @@ from chainlang.semantics.combinators import (
     ITEM,
     ROUND,
     alternatives,
+    causes,
     mark,
     retry_policy,
 )
+from chainlang.semantics.given_fields import given_fields
 from chainlang.semantics.implicit_labels import own_names
 from chainlang.semantics.outputs import EVERYTHING, Outputs
 from chainlang.semantics.seeds import Place
@@ -86,7 +90,7 @@ class _Lowering:
     arms: tuple[str, ...] = ()
     """Keys of the arms of routes around a part."""
 
-    def visit(self, node: Expr, place: Place) -> Step:  # noqa: C901  # a match
+    def visit(self, node: Expr, place: Place) -> Step:  # noqa: C901, PLR0912  # a match
         match node:
             case nodes.Stage():
                 found = meaning(node, self.declared, self.bound, model=self.model)
@@ -122,7 +126,13 @@ class _Lowering:
             case nodes.Fallback(parts):
                 places = tuple((*place, one) if one else place for one in alternatives(node))
                 each = zip(parts, places, strict=True)
-                return Fallback(tuple(self.visit(part, at) for part, at in each), places)
+                steps = tuple(self.visit(part, at) for part, at in each)
+                return Fallback(steps, places, causes(node.on))
+            case nodes.Cascade(parts, accept=by):
+                places = tuple((*place, one) if one else place for one in alternatives(node))
+                each = zip(parts, places, strict=True)
+                steps = tuple(self.visit(part, at) for part, at in each)
+                return Cascade(steps, self.judge(by, place), place, node.span)
             case nodes.Retry():
                 return self.retry(node, place)
             case nodes.Timeout(part, seconds):
@@ -144,6 +154,9 @@ class _Lowering:
                 body = _without_unread(self.again(node, place), item or ITEM)
                 most = current().samples_per_stage
                 return Each(body, over, item or ITEM, most, mark(node), place, node.span)
+            case nodes.WithFields(part):
+                fields = given_fields(node, self.declared, self.bound)
+                return WithFields(self.visit(part, place), fields, place, node.span)
             case nodes.Ref(name):
                 what = f"unknown definition '${name}'"
                 raise error_of("unknown-name", what, span=node.span)

@@ -14,6 +14,7 @@ from chainlang.plan.graph import wiring
 from chainlang.plan.steps import (
     AskUntilAgreement,
     Call,
+    Cascade,
     Count,
     Decide,
     Each,
@@ -31,6 +32,7 @@ from chainlang.plan.steps import (
     Sequence,
     Step,
     Timeout,
+    WithFields,
 )
 from chainlang.plan.visit import inner, models
 
@@ -155,6 +157,8 @@ def _collect(
             | Timeout()
             | Loop()
             | Each()
+            | Cascade()
+            | WithFields()
             | Count()
             | Call()
         ):

@@ -12,6 +12,7 @@ from chainlang.plan.graph import Node, unit, wiring
 from chainlang.plan.steps import (
     AskUntilAgreement,
     Call,
+    Cascade,
     Count,
     Decide,
     Each,
@@ -30,6 +31,7 @@ from chainlang.plan.steps import (
     Sequence,
     Step,
     Timeout,
+    WithFields,
 )
 from chainlang.plan.visit import leaves
 from chainlang.semantics.combinators import ONCE, RETRIED, RetryPolicy
@@ -113,10 +115,18 @@ def _plain_lines(  # noqa: C901, PLR0912, PLR0915  # a match
         case Name(name, one):
             yield f"{indent}name {name}"
             yield from _lines(one, inner, bounds, notes)
-        case Fallback(steps):
-            yield f"{indent}fallback"
+        case Fallback(steps, on=on):
+            yield f"{indent}fallback{'' if on is None else f'  on={chr(44).join(sorted(on))}'}"
             for one in steps:
                 yield from _lines(one, inner, bounds, notes)
+        case Cascade(steps, accept):
+            yield f"{indent}cascade until {_judge(accept)}"
+            for one in steps:
+                yield from _lines(one, inner, bounds, notes)
+        case WithFields(one, fields):
+            given = "  ".join(f"{one.name}={json.dumps(one.template)}" for one in fields)
+            yield f"{indent}with fields  {given}"
+            yield from _lines(one, inner, bounds, notes)
         case Retry(one, tries):
             yield f"{indent}retry{_tries(tries)}"
             yield from _lines(one, inner, bounds, notes)

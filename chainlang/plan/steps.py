@@ -14,6 +14,7 @@ from attrs import field, frozen
 from chainlang.diagnostics.source import Span
 from chainlang.semantics.combinators import ONCE, RetryPolicy
 from chainlang.semantics.functions import UserFunction
+from chainlang.semantics.given_fields import GivenField
 from chainlang.semantics.outputs import EVERYTHING, Outputs
 from chainlang.semantics.seeds import Place
 from chainlang.semantics.stages import Meaning, Vote
@@ -147,6 +148,18 @@ class Fallback:
     steps: tuple[Step, ...]
     places: tuple[Place, ...]
     """Place of each step."""
+    on: frozenset[str] | None = None
+    """Causes of failure after which the next step runs; None for all."""
+
+
+@frozen
+class Cascade:
+    """Run steps one after another until the result of one is accepted."""
+
+    steps: tuple[Step, ...]
+    accept: str | Call = field(metadata=ASKED)
+    place: Place
+    span: Span | None = field(default=None, eq=False, repr=False)
 
 
 @frozen
@@ -207,6 +220,16 @@ class Each:
     span: Span | None = field(default=None, eq=False, repr=False)
 
 
+@frozen
+class WithFields:
+    """Run a step with fields in place of those of the row."""
+
+    step: Step
+    fields: tuple[GivenField, ...]
+    place: Place
+    span: Span | None = field(default=None, eq=False, repr=False)
+
+
 Leaf: TypeAlias = Generate | Count | Call
 """The steps that make candidates."""
 Step: TypeAlias = (
@@ -221,11 +244,13 @@ Step: TypeAlias = (
     | Fork
     | Name
     | Fallback
+    | Cascade
     | Retry
     | Timeout
     | Route
     | Loop
     | Each
+    | WithFields
 )
 """One thing to do for a row."""
 

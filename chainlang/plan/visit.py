@@ -10,6 +10,7 @@ import attrs
 from chainlang.plan.steps import (
     AskUntilAgreement,
     Call,
+    Cascade,
     Count,
     Decide,
     Each,
@@ -28,6 +29,7 @@ from chainlang.plan.steps import (
     Sequence,
     Step,
     Timeout,
+    WithFields,
 )
 from chainlang.semantics.combinators import ONCE
 from chainlang.semantics.functions import UserFunction
@@ -137,7 +139,9 @@ def _is_last_alone(step: Step) -> bool:
             return True
         case Generate() | Count() | Call() | Gather() | Repeat() | Fork() | Name():
             return False
-        case Fallback() | Retry() | Timeout() | Route() | Loop() | Each():
+        case Fallback() | Cascade() | Retry() | Timeout() | Route() | Loop() | Each():
+            return False
+        case WithFields():
             return False
     assert_never(step)
 
@@ -187,7 +191,9 @@ def is_synchronous(step: Step) -> bool:
             return False
         case Gather() | Repeat():
             return False
-        case Fork() | Fallback() | Retry() | Timeout() | Route() | Loop() | Each():
+        case Fork() | Fallback() | Cascade() | Retry() | Timeout() | Route() | Loop() | Each():
+            return False
+        case WithFields():
             return False
     assert_never(step)
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any
 
+from attrs import evolve
+
 from chainlang.limits import current
 from chainlang.plan.steps import Call
 from chainlang.plan.visit import is_synchronous
 from chainlang.runtime.effects import All, Await, Effect, RowContext, RowFailed, failed
 from chainlang.runtime.inline import called
 from chainlang.runtime.retry import retried
-from chainlang.semantics.combinators import Attempt, further
+from chainlang.semantics.combinators import Attempt, further, judged_by, value_of
 from chainlang.semantics.events import Event
 from chainlang.semantics.functions import UserFunction
 from chainlang.semantics.record import Candidate, Record
@@ -46,6 +48,17 @@ def call(step: Call, record: Record, context: RowContext) -> Generator[Effect, A
         found += candidates
         record = record.noted(*events)
     return record.after(f"@{function.name}", place, tuple(found), step.arms)
+
+
+def judged(
+    by: str | Call, record: Record, context: RowContext, what: str
+) -> Generator[Effect, Any, Any]:
+    """Return the value of an expression or a function for a record."""
+    if isinstance(by, str):
+        return value_of(by, record, what)
+    read = judged_by(by.function, fed(record, by.of))
+    found = yield from call(evolve(by, of=()), read, context)
+    return found.candidates[0].answer if found.candidates else None
 
 
 def _tried(

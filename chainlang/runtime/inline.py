@@ -7,6 +7,7 @@ from typing import assert_never
 from chainlang.plan.steps import (
     AskUntilAgreement,
     Call,
+    Cascade,
     Count,
     Decide,
     Each,
@@ -24,6 +25,7 @@ from chainlang.plan.steps import (
     Sequence,
     Step,
     Timeout,
+    WithFields,
 )
 from chainlang.runtime.effects import RowContext, failed
 from chainlang.runtime.stream import Chunk
@@ -51,7 +53,9 @@ def run_synchronous(step: Step, record: Record, context: RowContext) -> Record:
             raise TypeError(f"not a step that waits for nothing: {step!r}")
         case Gather() | Repeat():
             raise TypeError(f"not a step that waits for nothing: {step!r}")
-        case Fork() | Fallback() | Retry() | Timeout() | Route() | Loop() | Each():
+        case Fork() | Fallback() | Cascade() | Retry() | Timeout() | Route() | Loop() | Each():
+            raise TypeError(f"not a step that waits for nothing: {step!r}")
+        case WithFields():
             raise TypeError(f"not a step that waits for nothing: {step!r}")
     assert_never(step)
 

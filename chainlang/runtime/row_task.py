@@ -11,6 +11,7 @@ from attrs import evolve
 from chainlang.plan.steps import (
     AskUntilAgreement,
     Call,
+    Cascade,
     Count,
     Decide,
     Each,
@@ -28,9 +29,10 @@ from chainlang.plan.steps import (
     Sequence,
     Step,
     Timeout,
+    WithFields,
 )
 from chainlang.plan.visit import models
-from chainlang.runtime.call_function import call
+from chainlang.runtime.call_function import call, judged
 from chainlang.runtime.effects import (
     Ask,
     Effect,
@@ -41,6 +43,7 @@ from chainlang.runtime.effects import (
     failed,
 )
 from chainlang.runtime.generate import generate
+from chainlang.runtime.given_task import cascade, with_fields
 from chainlang.runtime.graph_task import graph
 from chainlang.runtime.inline import run_synchronous
 from chainlang.runtime.retry import retried
@@ -49,10 +52,10 @@ from chainlang.semantics.combinators import (
     Attempt,
     arm,
     beginning,
+    goes_on,
     in_round,
     is_caught,
     is_over,
-    judged_by,
     last_of,
     listed,
     ran_out,
@@ -65,7 +68,6 @@ from chainlang.semantics.seeds import Place
 from chainlang.semantics.stage_error import StageError
 from chainlang.semantics.stopping_rules import agree, needed
 from chainlang.semantics.voting import still_needed
-from chainlang.semantics.wiring import fed
 
 
 def row(step: Step, record: Record, context: RowContext) -> Work:
@@ -159,6 +161,10 @@ def work(step: Step, record: Record, context: RowContext) -> Work:  # noqa: C901
             return _loop(step, record, context)
         case Each():
             return _each(step, record, context)
+        case Cascade():
+            return cascade(step, record, context, work)
+        case WithFields():
+            return with_fields(step, record, context, work)
     assert_never(step)
 
 
@@ -302,6 +308,8 @@ def _fallback(step: Fallback, record: Record, context: RowContext) -> Work:
             failure = error.failure
             said.append(failure.message)
             trace = (*trace, *failure.trace[len(record.trace) :])
+            if not goes_on(error, step.on):
+                break
             record = record.noted(*error.since(record))
     raise RowFailed(evolve(failure, reason=last_of(said), trace=trace))
 
@@ -337,7 +345,7 @@ def _timeout(step: Timeout, record: Record, context: RowContext) -> Work:
 def _route(step: Route, record: Record, context: RowContext) -> Work:
     arms = dict(step.arms)
     try:
-        value = yield from _judged(step.by, record, context, "by=")
+        value = yield from judged(step.by, record, context, "by=")
         key = arm(value, arms, step.default is not None)
     except StageError as error:
         raise failed(error, "route", context.place(step.place), record, span=step.span) from error
@@ -352,7 +360,7 @@ def _loop(step: Loop, record: Record, context: RowContext) -> Work:
         start = in_round(record, number) if step.counts else record
         record = yield from _single(step.step, start, context.further(step.mark, number))
         try:
-            if is_over((yield from _judged(step.until, record, context, "until="))):
+            if is_over((yield from judged(step.until, record, context, "until="))):
                 return evolve(record, local=local) if step.counts else record
         except StageError as error:
             raise failed(error, "loop", place, record, span=step.span) from error
@@ -376,14 +384,3 @@ def _each(step: Each, record: Record, context: RowContext) -> Work:
     )
     flows = yield from _all(works, record, context)
     return evolve(gathered(flows, record), history=record.history)
-
-
-def _judged(
-    by: str | Call, record: Record, context: RowContext, what: str
-) -> Generator[Effect, Any, Any]:
-    """Return the value of an expression or a function for a record."""
-    if isinstance(by, str):
-        return value_of(by, record, what)
-    read = judged_by(by.function, fed(record, by.of))
-    found = yield from call(evolve(by, of=()), read, context)
-    return found.candidates[0].answer if found.candidates else None

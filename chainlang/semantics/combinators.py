@@ -15,6 +15,7 @@ from typing import Any, Protocol, TypeAlias, assert_never
 from attrs import evolve, frozen
 
 from chainlang.ir.nodes import (
+    Cascade,
     Combinator,
     Each,
     Expr,
@@ -24,6 +25,7 @@ from chainlang.ir.nodes import (
     Retry,
     Route,
     Timeout,
+    WithFields,
 )
 from chainlang.ir.visit import parts_of
 from chainlang.protocol.failures import FAILURE_MODES, Cause
@@ -36,9 +38,15 @@ from chainlang.semantics.seeds import Place
 from chainlang.semantics.stage_error import StageError
 from chainlang.semantics.template_values import in_short
 
-Marked: TypeAlias = Fallback | Retry | Loop | Each
+Marked: TypeAlias = Fallback | Cascade | Retry | Loop | Each
 """Combinators that run a part several times, or in place of another."""
-MARKS: Mapping[type[Marked], str] = {Fallback: "?", Retry: "!", Loop: "+", Each: "#"}
+MARKS: Mapping[type[Marked], str] = {
+    Fallback: "?",
+    Cascade: "~",
+    Retry: "!",
+    Loop: "+",
+    Each: "#",
+}
 """Marks in places. No label or other element of a place begins with one of them."""
 DEFAULT_TIMES = 3
 ITEM = "item"
@@ -77,11 +85,11 @@ def _nested(node: Expr, kind: type[Marked]) -> int:
 def _sharing(node: Combinator) -> list[Expr]:
     """Return the parts that have the same place as the combinator itself."""
     match node:
-        case Fallback(parts):
+        case Fallback(parts) | Cascade(parts):
             return [parts[0]]
         case Route():  # one of them runs
             return parts_of(node)
-        case Retry(body) | Timeout(body) | Loop(body) | Each(body):
+        case Retry(body) | Timeout(body) | Loop(body) | Each(body) | WithFields(body):
             return [body]
     assert_never(node)
 
@@ -91,8 +99,8 @@ def further(place: Place, mark: str, number: int) -> Place:
     return (*place, f"{mark}{number}") if number else place
 
 
-def alternatives(node: Fallback) -> tuple[str, ...]:
-    """Return the labels of a fallback's parts, or their numbers, for their places."""
+def alternatives(node: Fallback | Cascade) -> tuple[str, ...]:
+    """Return the labels of the parts of which one counts, or their numbers, for their places."""
     sign, found = mark(node), [""]
     for number, part in enumerate(node.parts[1:], 1):
         name = f"{sign}{part.name}" if isinstance(part, Named) else ""
@@ -166,6 +174,17 @@ class RetryPolicy:
 ONCE = RetryPolicy()
 
 
+def goes_on(error: Failed, on: frozenset[str] | None) -> bool:
+    """Return whether a fallback runs its next part after an error; `on` is None for any cause."""
+    passes = on is None or error.cause in on or (error.transient and "transport" in on)
+    return is_caught(error) and passes
+
+
+def causes(on: str | tuple[str, ...] | None) -> frozenset[str] | None:
+    """Return the value of the option `on` as a set; None without one."""
+    return None if on is None else frozenset({on} if isinstance(on, str) else on)
+
+
 def retry_policy(node: Retry) -> RetryPolicy:
     """Return the retry policy of a `retry`, with defaults filled in."""
     on = RETRIED if node.on is None else node.on
@@ -183,7 +202,9 @@ def tried(message: str, times: int) -> str:
 
 
 def last_of(messages: Sequence[str]) -> str:
-    """Return the message of a fallback all of whose parts failed."""
+    """Return the message of a fallback whose parts failed with these messages."""
+    if len(messages) == 1:
+        return messages[0]
     return f"{messages[-1]} (before that: {'; '.join(messages[:-1])})"
 
 
@@ -211,8 +232,17 @@ def value_of(expression: str, record: Record, what: str) -> Any:
 
 def is_over(value: Any) -> bool:
     """Return whether a loop ends. Raises `StageError` for a value that is not a boolean."""
+    return _truth(value, "until=")
+
+
+def is_accepted(value: Any) -> bool:
+    """Return whether a cascade ends. Raises `StageError` for a value that is not a boolean."""
+    return _truth(value, "accept=")
+
+
+def _truth(value: Any, what: str) -> bool:
     if not isinstance(value, bool):
-        raise StageError(f"until= is true or false, and this is {in_short(value)}", "input")
+        raise StageError(f"{what} is true or false, and this is {in_short(value)}", "input")
     return value
 
 

@@ -17,6 +17,7 @@ from attrs import define, field
 from chainlang.ir.declarations import Item, Op, bodies_of
 from chainlang.ir.nodes import (
     Branch,
+    Cascade,
     Combine,
     Each,
     Expr,
@@ -32,6 +33,7 @@ from chainlang.ir.nodes import (
     Stage,
     Then,
     Timeout,
+    WithFields,
 )
 from chainlang.ir.references import references
 from chainlang.ir.visit import parts_of
@@ -84,6 +86,8 @@ class _Counting:
                 return self.most(parts, gathered)
             case Fallback() | Route() | Combine():  # one of the parts runs; unknown for `Combine`
                 return self.most(parts_of(node), gathered)
+            case Cascade() | WithFields():
+                return self.summed(node, gathered)
             case Repeat():
                 return dict.fromkeys(self.summed(node, gathered), _OFTEN)
             case Then() | Join() | Branch() | Function() | Retry() | Timeout() | Loop() | Each():
@@ -122,7 +126,7 @@ class _Counting:
                     node = self.bodies[name]
                 case Then() | Join() | Branch() | Repeat() | Ref() | Function() | Combine():
                     return None
-                case Fallback() | Timeout() | Route() | Loop() | Each():
+                case Fallback() | Cascade() | Timeout() | Route() | Loop() | Each() | WithFields():
                     return None
                 case _:
                     assert_never(node)
@@ -141,7 +145,9 @@ class _Counting:
                 return self._branched.get(name, False)
             case Stage() | Join() | Repeat() | Function() | Combine():
                 return False
-            case Fallback() | Retry() | Timeout() | Route() | Loop() | Each():
+            case Fallback() | Cascade() | Retry() | Timeout() | Route() | Loop() | Each():
+                return False
+            case WithFields():
                 return False
         assert_never(node)
 

@@ -133,6 +133,23 @@ def undeclared(tree: nodes.Template) -> frozenset[str]:
 
 
 @lru_cache(maxsize=1024)
+def only_value(template: str) -> str | None:
+    """Return the text between the braces of a template that is one ``{{ ... }}``; else None.
+
+    >>> only_value("{{ fr.answer }}"), only_value("{{ a }}{{ b }}"), only_value("{{ a }}!")
+    ('fr.answer', None, None)
+    """
+    from jinja2 import nodes
+
+    if not (template.startswith("{{") and template.endswith("}}")):
+        return None
+    match environment().parse(template).body:
+        case [nodes.Output(nodes=[one])] if not isinstance(one, nodes.TemplateData):
+            return template[2:-2].strip().removeprefix("-").removesuffix("-").strip()
+    return None
+
+
+@lru_cache(maxsize=1024)
 def looks_into(template: str) -> bool:
     """Return whether a template does more with values than to print, join, count and iterate.
 

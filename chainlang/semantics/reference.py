@@ -14,6 +14,7 @@ from attrs import define, evolve
 from chainlang.ir.declarations import Item, bodies_of
 from chainlang.ir.nodes import (
     Branch,
+    Cascade,
     Combine,
     Each,
     Expr,
@@ -29,6 +30,7 @@ from chainlang.ir.nodes import (
     Stage,
     Then,
     Timeout,
+    WithFields,
 )
 from chainlang.ir.normalize import inlined, normal, operands, part_name
 from chainlang.ir.wiring import parts_read
@@ -38,6 +40,7 @@ from chainlang.semantics.bindings import NOTHING, Bound
 from chainlang.semantics.combinators import ONCE, further, mark
 from chainlang.semantics.continuing import Complete
 from chainlang.semantics.events import Event
+from chainlang.semantics.given_fields import given, given_fields
 from chainlang.semantics.implicit_labels import own_names
 from chainlang.semantics.record import Branched, Flow, Record, below, gathered
 from chainlang.semantics.reference_stages import StageInterpreter
@@ -109,7 +112,7 @@ class _Interpreter(StageInterpreter):
             error.happened(*record.events)
             raise
 
-    def run(self, node: Expr, record: Record, place: Place) -> Flow:  # noqa: C901  # a match
+    def run(self, node: Expr, record: Record, place: Place) -> Flow:  # noqa: C901, PLR0912  # a match
         match node:
             case Stage():
                 return self.part(node, record, place, ONCE)
@@ -139,6 +142,8 @@ class _Interpreter(StageInterpreter):
                 return found.named(name, found.candidates)
             case Fallback():
                 return self.fallback(node, record, place)
+            case Cascade():
+                return self.cascade(node, record, place)
             case Retry():
                 return self.retry(node, record, place)
             case Timeout(body):
@@ -149,6 +154,9 @@ class _Interpreter(StageInterpreter):
                 return self.loop(node, record, place)
             case Each():
                 return self.each(node, record, place)
+            case WithFields(body):
+                start = given(record, given_fields(node, self.declared, self.bound))
+                return evolve(self.single(body, start, place), local=record.local)
             case Ref(name) | Combine(name):
                 raise TypeError(f"{name} stands for nothing, so it cannot be run")
         assert_never(node)
@@ -174,6 +182,7 @@ class _Interpreter(StageInterpreter):
 
     def fallback(self, node: Fallback, record: Record, place: Place) -> Record:
         failed: list[str] = []
+        on = combinators.causes(node.on)
         for part, added in zip(node.parts, combinators.alternatives(node), strict=True):
             at = (*place, added) if added else place
             if failed:
@@ -183,8 +192,27 @@ class _Interpreter(StageInterpreter):
             except StageError as error:
                 last = error
                 failed.append(str(error))
+                if not combinators.goes_on(error, on):
+                    break
                 record = record.noted(*error.since(record.events))
         raise last.saying(combinators.last_of(failed))
+
+    def cascade(self, node: Cascade, record: Record, place: Place) -> Record:
+        candidates = record.candidates
+        for number, (part, added) in enumerate(
+            zip(node.parts, combinators.alternatives(node), strict=True), 1
+        ):
+            start = evolve(record, candidates=candidates)
+            record = self.single(part, start, (*place, added) if added else place)
+            if number == len(node.parts):
+                break
+            try:
+                if combinators.is_accepted(self.judged(node.accept, record, place, "accept=")):
+                    break
+            except StageError as error:
+                error.happened(*record.events)
+                raise
+        return record
 
     def retry(self, node: Retry, record: Record, place: Place) -> Record:
         part, tries = node.body, combinators.retry_policy(node)

@@ -14,6 +14,7 @@ from chainlang.ir.declarations import Op, bodies_of
 from chainlang.ir.nodes import (
     Arm,
     Branch,
+    Cascade,
     Combine,
     Each,
     Expr,
@@ -30,6 +31,7 @@ from chainlang.ir.nodes import (
     Stage,
     Then,
     Timeout,
+    WithFields,
 )
 from chainlang.ir.visit import measure
 from chainlang.semantics.expressions import names
@@ -128,9 +130,9 @@ def _changed(node: Expr, change: Change, chain: Chain) -> Expr:  # a match
             return change(node)
         case Then(parts):
             return build.then(inner(parts[0]), *parts[1:])
-        case Join(parts) | Branch(parts) | Fallback(parts):
+        case Join(parts) | Branch(parts) | Fallback(parts) | Cascade(parts):
             return evolve(node, parts=tuple(map(inner, parts)))
-        case Repeat(_, body) | Named(_, body) | Retry(body) | Timeout(body):
+        case Repeat(_, body) | Named(_, body) | Retry(body) | Timeout(body) | WithFields(body):
             return evolve(node, body=inner(body))
         case Route(arms, _, default):
             found = tuple(Arm(one.key, inner(one.body)) for one in arms)

@@ -65,22 +65,25 @@ EXPRESSIONS = {
     n.Ref: "$inner",
     n.Function: "@inner",
     n.Fallback: "fallback(E:down, E:inner)",
+    n.Cascade: 'cascade(E:outer, E:inner, accept="false")',
     n.Retry: "retry(E:inner >> E:outer, times=2)",
     n.Timeout: "timeout(E:inner, seconds=5)",
     n.Route: 'route(arms={"math": E:inner, "code": E:outer}, by="topic", default=E:other)',
     n.Loop: 'loop(E:inner, max=2, until="answer == 0")',
     n.Each: 'each(E:inner, item="document", over="documents")',
+    n.WithFields: 'with_fields(E:inner, query="why?")',
     n.Combine: "mystery(E:inner)",
 }
 MEASURES = {
     n.Stage: (1, 1), n.Then: (3, 2), n.Join: (3, 2), n.Branch: (3, 2), n.Repeat: (2, 2),
     n.Named: (2, 2), n.Ref: (1, 1), n.Function: (1, 1), n.Fallback: (3, 2), n.Retry: (4, 3),
     n.Timeout: (2, 2), n.Route: (4, 3), n.Loop: (2, 2), n.Each: (2, 2), n.Combine: (2, 2),
+    n.Cascade: (3, 2), n.WithFields: (2, 2),
 }  # fmt: skip
 CALLS = {
     n.Stage: 2, n.Then: 2, n.Join: 2, n.Branch: 2, n.Repeat: 3, n.Named: 1, n.Ref: 7,
     n.Function: 1, n.Fallback: 2, n.Retry: 4, n.Timeout: 1, n.Route: 1, n.Loop: 2, n.Each: 1,
-    n.Combine: 1,
+    n.Combine: 1, n.Cascade: 2, n.WithFields: 1,
 }  # fmt: skip
 LEAVES = (n.Ref, n.Function)
 """The classes with nothing inside that could stand for something else."""

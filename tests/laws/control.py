@@ -174,6 +174,19 @@ lists = st.sampled_from(
 )  # fmt: skip
 
 
+fields = st.dictionaries(
+    st.sampled_from(["query", "topic", "documents", "item"]),
+    st.sampled_from(
+        ["{{ fr.answer }}", "{{ query }}!", "{{ documents }}", "{{ candidates | length }}", "math",
+         "{{ candidates | map(attribute='answer') | list }}", "{{ x.answer | default('-') }}",
+         "{{ topic }} {{ item | default(query) }}"]
+    ),
+    min_size=1,
+    max_size=2,
+)  # fmt: skip
+"""Fields that a part is given, some of which can't be filled in."""
+
+
 def table(arms: dict[str, Expr]) -> Table:
     return Table(tuple(Option(key, arm) for key, arm in arms.items()))
 
@@ -188,7 +201,11 @@ def _grow(inner: st.SearchStrategy[Expr]) -> st.SearchStrategy[Expr]:
         several.map(lambda parts: build.join(*parts)),
         st.builds(Named, labels, inner),
         st.builds(build.repeat, st.integers(2, 3), inner),
-        several.map(lambda parts: call("fallback", *parts)),
+        st.builds(lambda parts, on: call("fallback", *parts, on=on), several, on),
+        st.builds(
+            lambda parts, accept: call("cascade", *parts, accept=accept), several, conditions
+        ),
+        st.builds(lambda part, given: call("with_fields", part, **given), inner, fields),
         st.builds(
             lambda part, times, on: call("retry", part, times=times, on=on),
             inner, st.sampled_from([None, 1, 2, 4]), on,

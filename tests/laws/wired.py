@@ -11,6 +11,7 @@ from chainlang.ir import build
 from chainlang.ir.declarations import Item
 from chainlang.ir.nodes import (
     Branch,
+    Cascade,
     Combine,
     Each,
     Expr,
@@ -27,6 +28,7 @@ from chainlang.ir.nodes import (
     Stage,
     Then,
     Timeout,
+    WithFields,
 )
 from chainlang.semantics.implicit_labels import own_names
 
@@ -87,7 +89,19 @@ class _Wiring:
             case Fallback(parts):
                 each = [self.visit(part, known) for part in parts]
                 after = frozenset.intersection(*(one.after for one in each))
-                return self.alone(Fallback(tuple(one.node for one in each)), after)
+                made = evolve(node, parts=tuple(one.node for one in each))
+                return self.alone(made, after)
+            case Cascade(parts, accept=accept):
+                each, after = [], known
+                for part in parts:
+                    each.append(self.visit(part, after))
+                    after = each[-1].after
+                made = evolve(
+                    node,
+                    parts=tuple(one.node for one in each),
+                    accept=self.judge(accept, each[0].after),
+                )
+                return self.alone(made, each[0].after)
             case Route(arms, by, default):
                 each = [self.visit(arm.body, known) for arm in arms]
                 last = None if default is None else self.visit(default, known)
@@ -107,7 +121,7 @@ class _Wiring:
                 return self.alone(evolve(node, body=found.node, until=judged), found.after)
             case Each(body):
                 return self.alone(evolve(node, body=self.visit(body, known).node), known)
-            case Retry(body) | Timeout(body):
+            case Retry(body) | Timeout(body) | WithFields(body):
                 found = self.visit(body, known)
                 return self.alone(evolve(node, body=found.node), found.after)
             case Ref() | Combine():

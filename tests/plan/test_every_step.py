@@ -58,6 +58,8 @@ EXAMPLES: dict[type[Any], tuple[str, str | None]] = {
     p.Fork: ("E:outer | E:inner", None),
     p.Name: ("fr = E:inner", None),
     p.Fallback: ("fallback(E:inner, E:outer)", None),
+    p.Cascade: ('cascade(E:outer, E:inner, accept="false")', None),
+    p.WithFields: ('with_fields(E:inner, query="{{ topic }}")', None),
     p.Retry: ("retry(E:inner >> E:outer, times=2)", None),
     p.Timeout: ("timeout(E:inner, seconds=5)", None),
     p.Route: ('route(by="topic", arms={"math": E:inner}, default=E:outer)', None),
@@ -68,7 +70,17 @@ EXAMPLES: dict[type[Any], tuple[str, str | None]] = {
 HERE = (p.Count, p.Call, p.Fused)
 """The steps that wait for nothing."""
 LAST_ALONE = (p.Sequence, p.Fused, p.Graph, p.Decide, p.AskUntilAgreement)
-PURE = (p.Generate, p.Count, p.Sequence, p.Graph, p.Decide, p.Gather, p.Repeat, p.Name)
+PURE = (
+    p.Generate,
+    p.Count,
+    p.Sequence,
+    p.Graph,
+    p.Decide,
+    p.Gather,
+    p.Repeat,
+    p.Name,
+    p.WithFields,
+)
 
 every = pytest.mark.parametrize("kind", get_args(Step), ids=lambda kind: kind.__name__)
 
@@ -96,7 +108,7 @@ def _below(step: Any) -> Iterator[Any]:
     """Yield the steps in the fields of one, found without `visit`."""
     for field in attrs.fields(type(step)):
         found = getattr(step, field.name)
-        if field.name not in ("by", "until", "over"):
+        if field.name not in ("accept", "by", "until", "over"):
             for one in found if isinstance(found, tuple) else (found,):
                 pair = isinstance(one, tuple) and len(one) == 2
                 if isinstance(one[1] if pair else one, Step):
@@ -147,7 +159,7 @@ def test_models_and_calls_are_those_inside(kind: type[Any]) -> None:
     assert ("inner" in models(step)) == (kind not in HERE)
     said = [call.function.name for call in calls(step)]
     assert said == {p.Call: ["shout"], p.Fused: ["shout"], p.Loop: ["done"]}.get(kind, [])
-    assert len(asked(step)) == (kind in (p.Route, p.Loop, p.Each))
+    assert len(asked(step)) == (kind in (p.Cascade, p.Route, p.Loop, p.Each))
 
 
 @every
@@ -176,7 +188,7 @@ def test_what_a_step_costs(kind: type[Any]) -> None:
     found = counts(p.Plan(_step(kind)))
     samples = {
         p.Generate: "2", p.Decide: "3 to 5", p.AskUntilAgreement: "0 to 3", p.Repeat: "3",
-        p.Route: "0 to 1", p.Loop: "1 to 2", p.Each: "0 to 10,000",
+        p.Cascade: "0 to 1", p.Route: "0 to 1", p.Loop: "1 to 2", p.Each: "0 to 10,000",
     }  # fmt: skip
     drawn = found.models.get("inner")
     if kind in HERE:
@@ -190,9 +202,8 @@ def test_what_a_step_costs(kind: type[Any]) -> None:
 def test_what_a_step_reads(kind: type[Any]) -> None:
     found = reads(_step(kind))
     judged = {p.Route: {"topic"}, p.Each: {"documents"}, p.Loop: {"topic"}}
-    assert found == {"candidates"} | judged.get(kind, set()) | (
-        set() if kind in HERE else {"query"}
-    )
+    query = "topic" if kind is p.WithFields else "query"  # which it sets
+    assert found == {"candidates"} | judged.get(kind, set()) | (set() if kind in HERE else {query})
     assert bool(names_made(_step(kind))) == (kind in (p.Name, p.Graph))
     if kind in judged:
         assert _names(_step(kind)) == judged[kind]

@@ -148,6 +148,7 @@ def combinators() -> Iterable[str]:
             f"`{name}`: {rule.wants}" + ("" if rule.required else " (optional)")
             for name, rule in one.options.items()
         ]
+        given += [f"any field: {one.others.wants}"] if one.others is not None else []
         given += [f"`{alias}`: `{name}`, in text" for alias, name in one.aliases.items()]
         yield f"| `{one.name}` | {one.what} | {parts} | {'; '.join(given)} | `{one.example}` |"
 
