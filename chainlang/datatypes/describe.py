@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
+from chainlang.datatypes.references import followed
 from chainlang.datatypes.textual import TEXTUAL
 
 _TEXTUAL = {
@@ -33,32 +34,24 @@ def described(schema: str) -> str:
     '"pos" or "neg"'
     """
     document = json.loads(schema)
-    return _Words(document.get("$defs", {})).whole(document)
+    return _Words(document).whole(document)
 
 
 class _Words:
-    def __init__(self, defs: Mapping[str, Any]) -> None:
-        self.defs = defs
+    def __init__(self, root: Mapping[str, Any]) -> None:
+        self.root = root
 
     def whole(self, schema: Mapping[str, Any]) -> str:
         """Return the description of a reply; that of an object has a line for each field."""
-        schema, said = self.followed(schema)
+        schema, said = followed(schema, self.root)
         if not schema.get("properties"):
             return self.short(schema) + _noted(said)
         fields = schema["properties"].items()
         lines = [f'- "{name}": {self.field(one)}' for name, one in fields]
         return "\n".join([f"an object with these fields{_noted(said)}", *lines])
 
-    def followed(self, schema: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
-        """Return what a reference leads to, with the first description on the way."""
-        said, steps = schema.get("description"), 0
-        while "$ref" in schema and steps < _DEEPEST:
-            schema = self.defs.get(str(schema["$ref"]).removeprefix("#/$defs/"), {})
-            said, steps = said or schema.get("description"), steps + 1
-        return schema, str(said or "")
-
     def field(self, schema: Any, depth: int = 0) -> str:
-        schema, said = self.followed(schema if isinstance(schema, dict) else {})
+        schema, said = followed(schema if isinstance(schema, dict) else {}, self.root)
         return self.short(schema, depth) + _noted(said)
 
     def short(self, schema: Mapping[str, Any], depth: int = 0) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from chainlang.datatypes.check_types import Declared
 from chainlang.datatypes.json_schema import json_schema
+from chainlang.datatypes.references import followed
 from chainlang.ir import declarations
 
 _FIXED = ("const", "enum", "format", "minLength", "pattern")
@@ -28,9 +29,7 @@ def free_texts(
     if returns is None:
         return ()
     document = json.loads(json_schema(returns, types))
-    whole: Any = document
-    while "$ref" in whole:
-        whole = document["$defs"][str(whole["$ref"]).removeprefix("#/$defs/")]
+    whole, _ = followed(document, document)
     found: list[str] = []
     for name, one in reversed(whole.get("properties", {}).items()):
         if any(_is_free(option) for option in one.get("anyOf", [one])):

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
+
 from chainlang.protocol.messages import Sample
+
+_OPEN = r'(?:[^"\\]|\\.)*+\\?\Z'  # of a text of JSON
 
 
 def was_cut(sample: Sample) -> bool:
@@ -16,3 +21,30 @@ def was_cut(sample: Sample) -> bool:
     if sample.refusal:
         return False
     return sample.finish == "length" or bool(sample.reasoning and not sample.text)
+
+
+def why_cut(sample: Sample, max_tokens: int, texts: Iterable[str] = ()) -> str:
+    """Return why a sample was cut, and what to do about it.
+
+    `texts` are the fields of its type that a budget could close: of one that is open, how.
+
+    >>> why_cut(Sample('{"why": "so", "what": "an', "length", 9), 9, ["why", "what"])
+    'the reply was cut; raise max_tokens, which is 9, or end "what" early: budget={"what": 0.75}'
+    """
+    if sample.finish == "stop":
+        return (
+            "the reply is all reasoning: the model ended it without an answer; sample again "
+            "with retry"
+        )
+    message = "the reply was cut"
+    if sample.reasoning and not sample.text:
+        message += " before the model had done with its reasoning"
+    if sample.context is not None:
+        size = f" of {sample.context:,} tokens" if sample.context else ""
+        message += f": the model's context{size} is full; shorten the prompt, "
+        return f"{message}or raise max_model_len"
+    message += f"; raise max_tokens, which is {max_tokens}"
+    for name in texts:
+        if re.search(f'"{re.escape(name)}": *"{_OPEN}', sample.text):
+            message += f', or end "{name}" early: budget={{"{name}": 0.75}}'
+    return message

@@ -12,6 +12,7 @@ from attrs import field, frozen
 from chainlang.datatypes.check_types import Declared, declared_types, shape_of
 from chainlang.datatypes.json_schema import validator
 from chainlang.datatypes.plain_values import plain
+from chainlang.datatypes.references import followed
 from chainlang.datatypes.validation_errors import misfits
 from chainlang.diagnostics.source import Span
 from chainlang.diagnostics.suggest import closest
@@ -253,9 +254,7 @@ def _schema(node: declarations.Type, types: Mapping[str, Declared]) -> Mapping[s
     """Return the JSON schema of a row of a Python class; empty for any other type."""
     known = types.get(node.name) if isinstance(node, declarations.TypeName) else None
     schema = json.loads(known.schema) if isinstance(known, declarations.PythonType) else {}
-    target = schema.get("$ref", "").rpartition("/")[2]  # of a class that contains itself
-    found: Mapping[str, Any] = schema.get("$defs", {}).get(target, schema)
-    return found
+    return followed(schema, schema)[0]  # a class that contains itself is a reference
 
 
 def _query(fields: Mapping[str, Any]) -> Any:

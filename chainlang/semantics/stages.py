@@ -14,6 +14,7 @@ from typing import Any
 from attrs import evolve, field, fields, frozen
 
 from chainlang.datatypes.check_types import Declared, declared_types
+from chainlang.datatypes.free_texts import free_texts
 from chainlang.datatypes.parse_reply import Form, Misfit, Value
 from chainlang.diagnostics.source import Span
 from chainlang.ir import declarations
@@ -25,7 +26,7 @@ from chainlang.ir.wiring import named_parts
 from chainlang.protocol.messages import Message, Role, Sample, Sampling
 from chainlang.protocol.template_args import canonical
 from chainlang.semantics.bindings import NOTHING, Bound, normalizer
-from chainlang.semantics.cut import was_cut
+from chainlang.semantics.cut import was_cut, why_cut
 from chainlang.semantics.describing import description_of, fields_of
 from chainlang.semantics.examples import Examples, examples_of
 from chainlang.semantics.expressions import evaluate, names
@@ -344,19 +345,8 @@ def _reply(stage: Meaning, record: Record, sample: Sample) -> Value:
 
 def cut_message(stage: Meaning, sample: Sample) -> str:
     """Return why a sample was cut, and what to write instead."""
-    message = "the reply was cut"
-    if sample.reasoning and not sample.text:
-        message += " before the model had done with its reasoning"
-    if sample.finish == "stop":
-        message = "the reply is all reasoning: the model ended it without an answer; sample again"
-        message += " with retry"
-    elif sample.context is None:
-        message += f"; raise max_tokens, which is {stage.sampling.max_tokens}"
-    else:
-        size = f" of {sample.context:,} tokens" if sample.context else ""
-        message += (
-            f": the model's context{size} is full; shorten the prompt, or raise max_model_len"
-        )
+    texts = () if stage.budgets else free_texts(stage.returns, stage.types)
+    message = why_cut(sample, stage.sampling.max_tokens, texts)
     if stage.returns is None and not stage.keeps_cut:
         message += ', or write cut="keep"'
     return f"{message}{_left(sample)}"

@@ -57,6 +57,20 @@ def test_the_beginning_of_a_text_is_no_answer(text: str) -> None:
     assert kinds(result) == [("cut", 0), ("cut", 1), ("cut", 2)]
 
 
+@pytest.mark.parametrize(
+    ("reply", "hint"),
+    [
+        ('{"people": 3, "why": "' + "so " * 99, ', or end "why" early: budget={"why": 0.75}'),
+        ('{"people": ' + "3" * 99, ""),
+    ],
+)
+def test_a_text_that_goes_on_and_on_is_named(reply: str, hint: str) -> None:
+    made = op("count", user="{{ query }}", returns="{ people: int, why: str }")
+    result = failed(made(max_tokens=9), FakeEngine(answers={"": reply}))
+    assert result.failure is not None
+    assert result.failure.message == f"the reply was cut; raise max_tokens, which is 9{hint}"
+
+
 def test_a_map_and_an_op_without_a_type_fail_too() -> None:
     made = load(
         text="""
