@@ -118,11 +118,11 @@ SUITES: dict[str, Suite] = {
     ),
     "real model": Suite(
         "12 chains and 200 questions on a real model, and its demo",
-        _laws("-m", "law and real", "--ignore=tests/real/test_replies_end.py"),
+        _laws("-m", "law and real"),
     ),
     "replies end": Suite(
-        "200 rows of a judge, a verifier and a selector on a real model, none of which is cut",
-        _laws("tests/real/test_replies_end.py", "-m", "law"),
+        "a judge, a verifier and a selector over 200 rows each: none is cut, on `tiny` none closed",
+        lambda size: ["tests.real.replies_end", str(size.of(200))],
     ),
     "fuzz": Suite(
         "1,000,000 mutated inputs into each entry",

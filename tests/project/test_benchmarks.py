@@ -14,6 +14,7 @@ ON_VLLM = (
     "grammars",
     "votes",
     "workloads",
+    "real_workloads",
     "cache",
     "ensemble",
     "first_result",
