@@ -40,6 +40,7 @@ TABLES: dict[str, Callable[..., str]] = {
     "first_result": first_result.table,
     "votes": votes.table,
     "workloads": workloads.table,
+    "real_workloads": workloads.real_table,
     "cache": cache.table,
     "long_queries": long_queries.table,
     "described": described.table,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,24 +22,17 @@ from chainlang.semantics.combinators import further
 from chainlang.semantics.seeds import seed
 
 OPS = {
-    "ask": """generate {
-  temperature = 0.7  max_tokens = 24  cut = "keep"  user = "{{ document }}\\n{{ query }}"
-}""",
-    "brief": """generate {
-  temperature = 0.7  max_tokens = 8  cut = "keep"
-  user = "{{ document }}\\n{{ query }} Only the number."
-}""",
-    "count": """generate {
-  max_tokens = 8  cut = "keep"  user = "{{ document }}\\nHow many numbers?"
-}""",
-    "extract": """generate -> { left: int(0..99), sign: "+" | "-", right: int(0..99) } {
-  temperature = 0.7  max_tokens = 39  user = "{{ query }}"
-}""",
+    found[1]: found[0]
+    for found in re.finditer(
+        r"^op (\w+) .*?^}\n",
+        Path(__file__).with_name("ops.chain").read_text(encoding="utf-8"),
+        re.DOTALL | re.MULTILINE,
+    )
 }
-"""Types of stage: three that read a long document, and one whose replies may be cut short."""
+"""The types of stage that workloads have beside those that every chain knows, as text."""
 
 SEATS, CONTEXT = 32, 2048
-SETTINGS = {"max_num_seqs": SEATS, "gpu_memory_utilization": 0.1}
+SETTINGS = {"max_num_seqs": SEATS, "gpu_memory_utilization": 0.1, "max_model_len": CONTEXT}
 
 
 @frozen
@@ -52,25 +46,38 @@ class Workload:
     outputs: tuple[str, ...] | None = ("answer",)
     sweep: bool = False
     """Whether it is one of several that differ in their width."""
+    most: int = 1024
+    """`max_tokens` of the samples of an ensemble."""
 
     @property
     def text(self) -> str:
         """The file of the chain."""
-        ops = "".join(f"op {name} : {op}\n" for name, op in OPS.items() if name in self.chain)
-        return f"{ops}main = {self.chain}"
+        named = re.findall(r"\w+", self.chain)
+        return f"{''.join(op for name, op in OPS.items() if name in named)}main = {self.chain}"
 
 
 WORKLOADS = (
-    Workload("self-consistency", "9:E:tiny:0.7 >> M", "vote", 9),
-    Workload("mixture of agents", "3:E:tiny >> 3:E:tiny >> J:tiny", "mixture", 3),
-    Workload("ensemble, judge, verify", "5:E:tiny:0.7 >> J:tiny >> V:tiny", "verified", 5),
+    Workload("self-consistency", "9:E::0.7 >> M", "vote", 9),
+    Workload("mixture of agents", "3:E >> 3:E >> J", "mixture", 3),
+    Workload("ensemble, judge, verify", "5:E::0.7 >> J >> V", "verified", 5),
     Workload("a shared document, 3 branches", "ask | brief | count", "document", 1, None),
     Workload("extraction with repair", "retry(2:extract, times=3) >> M", "extraction", 2),
     *(
-        Workload(f"a judge over {n}", f"{n}:E:tiny:0.7 >> J:tiny", "judged", n, sweep=True)
+        Workload(f"a judge over {n}", f"{n}:E::0.7 >> J", "judged", n, sweep=True)
         for n in (1, 3, 5, 9)
     ),
 )
+REAL_WORKLOADS = (
+    Workload("self-consistency", "9:draft >> M", "vote", 9, most=32),
+    Workload("mixture of agents", "3:draft >> 3:draft >> judge", "mixture", 3, most=32),
+    Workload("ensemble, judge, verify", "5:draft >> judge >> verify", "verified", 5, most=32),
+    Workload("a shared document, 3 branches", "ask | brief | count", "document", 1, None),
+    Workload("extraction with repair", "retry(2:extract, times=3) >> M", "extraction", 2),
+    Workload("a judge over 3", "3:draft >> judge", "judged", 3, most=32),
+)
+"""The same on a model whose replies would be as long as they may be."""
+KINDS = {"extract": "Sum", "judge": "Judgement", "verify": "Verdict"}
+"""The classes of `programs/replies.py` of which the replies of an op are."""
 
 
 def job(workload: Workload, rows: list[dict[str, Any]], **plan: object) -> dict[str, Any]:
@@ -82,7 +89,8 @@ def job(workload: Workload, rows: list[dict[str, Any]], **plan: object) -> dict[
         "workload": workload.program,
         "width": workload.width,
         "seeds": seeds(workload, [row["id"] for row in rows]),
-        "grammar": held(workload),
+        "most": workload.most,
+        "held": held(workload),
     }
 
 
@@ -103,16 +111,17 @@ def stages(workload: Workload) -> list[Generate]:
     return [one for one in leaves(plan.root) if isinstance(one, Generate)]
 
 
-def held(workload: Workload) -> str | None:
-    """Return the grammar of the replies, for who has none that bounds the blanks in a JSON text.
+def held(workload: Workload) -> dict[str, str]:
+    """Return the grammar of the replies of each typed op, by the name of their class.
 
-    Where tokens are drawn, and not the likeliest taken, more blanks are more to draw.
+    A JSON schema alone bounds no blanks: where tokens are drawn, and not the likeliest taken, they
+    are more to draw; and a model may go on with them.
     """
-    if "extract" not in workload.chain:
-        return None
-    (step,) = stages(workload)
-    assert step.stage.returns is not None
-    return grammar(enforceable(json_schema(step.stage.returns)))
+    found = {}
+    for step in stages(workload):
+        if (kind := KINDS.get(step.stage.name)) and step.stage.returns is not None:
+            found[kind] = grammar(enforceable(json_schema(step.stage.returns)))
+    return found
 
 
 def rows_of(count: int, wide: int, number: int = 0) -> list[dict[str, Any]]:
@@ -133,7 +142,7 @@ def rows_of(count: int, wide: int, number: int = 0) -> list[dict[str, Any]]:
     return rows
 
 
-def model(folder: Path) -> Path:
+def model(folder: Path, context: int = CONTEXT) -> Path:
     """Make the bundled model once more, with a context that holds a document; return where."""
     made = folder / "tiny"
     shutil.copytree(tiny.path(), made, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
@@ -142,5 +151,5 @@ def model(folder: Path) -> Path:
         ("tokenizer_config.json", "model_max_length"),
     ):
         said = json.loads((made / name).read_text(encoding="utf-8"))
-        (made / name).write_text(json.dumps({**said, key: CONTEXT}), encoding="utf-8")
+        (made / name).write_text(json.dumps({**said, key: context}), encoding="utf-8")
     return made

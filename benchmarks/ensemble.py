@@ -29,7 +29,7 @@ def table(*, quick: bool = False, model: Path | None = None) -> str:
     for number in range(rounds + 1):
         asked = questions(rows, number)
         seeds = [first_seed(row) for row in asked]
-        work = {"workload": "judged", "width": WIDTH, "seeds": [[seeds]]}
+        work = {"workload": "judged", "width": WIDTH, "seeds": [[seeds]], "most": 1024, "held": {}}
         rows_of = [{"query": one} for one in asked]
         jobs.append({"rows": rows_of, "text": CHAIN, "plan": {}, **work})
     found = in_turns(programs, jobs)

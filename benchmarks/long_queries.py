@@ -2,77 +2,148 @@
 
 from __future__ import annotations
 
-import os
+import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
+
+from attrs import frozen
+
+from benchmarks.chains import model
+from benchmarks.one_call import BEFORE, unpacked
+from benchmarks.servers import serving
+from benchmarks.turns import HERE, OURS, THEIRS, Program, Report, started
 
 WANTED = 1500
 """Tokens of a query."""
-BOUNDS = "max_tokens=64"
-CHAINS = {
-    "`3:E`": '3:E::0.7(max_tokens=32, cut="keep")',
-    "`3:E >> J >> V`": '3:E::0.7(max_tokens=32, cut="keep") >> J({0}) >> V({0})'.replace(
-        "{0}", BOUNDS
-    ),
-}
+CLAIM = 1.15
+CONTEXT = 4096
+SETTINGS = {"max_model_len": CONTEXT, "max_num_seqs": 8, "gpu_memory_utilization": 0.1}
+DRAFTS = '3:E::0.7(max_tokens=32, cut="keep")'
+JUDGED = f"{DRAFTS} >> J(max_tokens=64) >> V(max_tokens=64)"
 DIALOGUE = """
 op on : map { continues = true user = "And then?" temperature = 0.7 max_tokens = 32 cut = "keep" }
 main = E::0.7(max_tokens=32, cut="keep") >> on >> on >> on
 """
+OLD_JUDGED = '''
+op judge : fold -> { reasoning: str(..80), final_answer: str(..40) } {
+  answer = "final_answer"  temperature = 0
+  user = """Question: {{ query }}
+{% for candidate in candidates %}Answer {{ loop.index }}: {{ candidate.answer }}
+{% endfor %}Judge these answers: reason, then give the final answer."""
+}
+op verify : map -> {
+  explanation: str(..80), verdict: "correct" | "incorrect", revised_answer: str(..40)?
+} {
+  answer = "candidate.answer"  temperature = 0
+  user = """Question: {{ query }}
+Answer: {{ candidate.answer }}
+Verify this answer: explain, give a verdict, and revise it if it is incorrect."""
+}
+main = 3:E::0.7(max_tokens=32) >> judge >> verify
+'''
+"""`3:E >> J >> V` as that commit has it, but for bounds of what is replied: none failed a row."""
+ALONE, WHOLE = "`3:E`", "`3:E >> J >> V`"
+SERVED = {"LCEL": "long_lcel.py", "DSPy": "long_dspy.py"}
 
 
-def engines() -> Iterator[tuple[str, Any]]:
-    """Yield each model with its engine, which is closed after it."""
-    os.environ["VLLM_ALLOW_LONG_MAX_MODEL_LEN"] = "1"
-    from chainlang.engines.vllm.engine import VllmEngine
-    from chainlang.tiny import path
-    from examples.real_model import real_model
+@frozen
+class Line:
+    """A line of the table: the work, the program that does it, and what that counted."""
 
-    wide = {"hf_overrides": {"max_position_embeddings": 4096}}
-    for name, folder, more in (("tiny", path(), wide), ("SmolLM2", real_model(), {})):
-        engine = VllmEngine(folder, max_model_len=4096, max_num_seqs=8, **more)
-        yield name, engine
-        engine.close()
-
-
-def query(engine: Any, rng: random.Random) -> str:
-    """Return a text of the wanted number of tokens, another each time."""
-    words: list[str] = []
-    while len(engine.reader.prompts.text_ids(" ".join(words))) < WANTED:
-        words += [str(rng.randrange(100, 1000)) for _ in range(10)]
-    return "Which of these is the largest? " + " ".join(words)
-
-
-def computed(engine: Any, made: Any, count: int, seed: int) -> tuple[int, int]:
-    """Return the prompt tokens that a chain computes for new rows, and those that it sends."""
-    rng = random.Random(seed)
-    rows = [query(engine, rng) for _ in range(count)]
-    before = engine.metrics.usage
-    list(made.map(rows, engine=engine, on_error="collect"))
-    after = engine.metrics.usage
-    sent = after.prompt_tokens - before.prompt_tokens
-    return sent - (after.cached_tokens - before.cached_tokens), sent
+    work: str
+    program: str
+    report: Report
 
 
 def table(*, quick: bool = False) -> str:
-    """Return the table of all chains on both models."""
-    from chainlang import chain, load
+    """Return the table of all programs on both models."""
+    from examples.real_model import real_model
 
-    count = 2 if quick else 8
-    made = {name: chain(text) for name, text in CHAINS.items()}
-    made["a dialogue of four turns"] = load(text=DIALOGUE)
-    found = []
-    for model, engine in engines():
-        alone = 0
-        for number, (name, one) in enumerate(made.items()):
-            new, sent = computed(engine, one, count, number)
-            alone = alone or new
-            found.append([name, model, f"{sent:,}", f"{new:,}", f"{new / alone:.2f}"])
-    lines = [f"| {' | '.join(one)} |" for one in found]
-    head = "| chain | model | prompt tokens | of which computed | beside `3:E` |"
-    text = "\n".join([head, "|---|---|---:|---:|---:|", *lines])
-    return (
-        f"{count} rows with queries of {WANTED:,} tokens, each another (claim: at most 1.15 of "
-        f"`3:E` alone). The same on each machine.\n\n{text}"
+    count = 2 if quick else 4
+    lines = []
+    with TemporaryDirectory() as temporary:
+        made = model(Path(temporary), CONTEXT)
+        for name, folder in (("tiny", made), ("SmolLM2", real_model())):
+            found = list(measured(folder, queries(folder, count)))
+            alone = found[0].report["computed"]
+            lines += [cells(name, one, alone) for one in found]
+    head = ("model", "work", "", "prompt tokens", "computed", f"beside {ALONE}", "new")
+    return "\n".join(
+        [
+            (
+                f"{count} rows with queries of {WANTED:,} tokens, each another: the prompt tokens "
+                f"that the engine had to read (claim: at most {CLAIM} of {ALONE} in chainlang). "
+                "*New* are those that stand in no earlier prompt of the row at the same place. "
+                f"LCEL, DSPy, the script and {BEFORE} have prompts of their own. The engine keeps "
+                "blocks of 32 tokens."
+            ),
+            "",
+            f"| {' | '.join(head)} |",
+            "|---|---|---|---:|---:|---:|---:|",
+            *lines,
+        ]
     )
+
+
+def queries(folder: Path, count: int) -> list[str]:
+    """Return texts of the wanted number of tokens, each another."""
+    from tokenizers import Tokenizer
+
+    read, draw = Tokenizer.from_file(str(folder / "tokenizer.json")), random.Random(0)
+    found = []
+    for _ in range(count):
+        words = ["Which of these is the largest?"]
+        while len(read.encode(" ".join(words)).ids) < WANTED:
+            words += [str(draw.randrange(100, 1000)) for _ in range(10)]
+        found.append(" ".join(words))
+    return found
+
+
+def measured(folder: Path, rows: list[str]) -> Iterator[Line]:
+    """Yield what each program counts on a model; the first is an ensemble alone, in chainlang."""
+    settings = (str(folder), json.dumps(SETTINGS))
+    with started("chainlang", OURS, "long_chain.py", str(HERE.parent), *settings) as ours:
+        for work, text in (
+            (ALONE, DRAFTS),
+            (WHOLE, JUDGED),
+            ("a dialogue of four turns", DIALOGUE),
+        ):
+            job = {"text": text if "main" in text else f"main = {text}", "bounds": True}
+            yield Line(work, "chainlang", ours.run({"rows": rows, **job}))
+    with TemporaryDirectory() as before:
+        if unpacked(Path(before)):
+            with started(BEFORE, OURS, "long_chain.py", before, *settings) as old:
+                job = {"rows": rows, "text": OLD_JUDGED, "bounds": False}
+                yield Line(WHOLE, BEFORE, old.run(job))
+    with started("script", OURS, "long_script.py", *settings) as script:
+        yield Line(WHOLE, "a script", script.run({"rows": rows, "stages": 3}))
+    if THEIRS.exists():
+        yield from served(folder, {"rows": rows, "stages": 3})
+
+
+def served(folder: Path, job: Mapping[str, Any]) -> Iterator[Line]:
+    """Yield what the programs count that ask a server."""
+    with ExitStack() as stack:
+        server = stack.enter_context(serving(folder, SETTINGS))
+        for name, file in SERVED.items():
+            program: Program = stack.enter_context(started(name, THEIRS, file, server.url))
+            server.forget()
+            before = server.counts()
+            report = program.run(job)
+            after = server.counts()
+            counted = {key: after[key] - before[key] for key in after}
+            yield Line(WHOLE, name, {**report, **counted})
+
+
+def cells(name: str, line: Line, alone: int) -> str:
+    """Return the line of the table; a program some of whose rows failed says so."""
+    report = line.report
+    failed = f", {report['failed']} rows failed" if report["failed"] else ""
+    new = f"{report['new']:,}" if "new" in report else ""
+    share = f"{report['computed'] / alone:.2f}"
+    figures = (f"{report['prompt']:,}", f"{report['computed']:,}", share, new)
+    return f"| {' | '.join((name, line.work, line.program + failed, *figures))} |"

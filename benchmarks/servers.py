@@ -28,6 +28,7 @@ COUNTERS = {
     "samples": "vllm:request_success_total",
     "tokens": "vllm:generation_tokens_total",
     "preempted": "vllm:num_preemptions_total",
+    "prompt": "vllm:prompt_tokens_total",
 }
 COMPUTED = 'vllm:prompt_tokens_by_source_total{[^}]*source="local_compute"[^}]*}'
 ENVIRONMENT = {
@@ -73,7 +74,7 @@ def serving(model: Path, settings: Mapping[str, Any]) -> Iterator[Server]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     said = {
-        "model": model, "served-model-name": "tiny", "host": "127.0.0.1", "port": port,
+        "model": model, "served-model-name": "served", "host": "127.0.0.1", "port": port,
         "dtype": "float32", "block-size": 32, "max-num-batched-tokens": 4096,
         "structured-outputs-config": json.dumps({"backend": "xgrammar"}),
         **{name.replace("_", "-"): value for name, value in settings.items()},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import statistics
 import sys
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,7 +13,16 @@ from typing import Any
 
 from attrs import frozen
 
-from benchmarks.chains import SEATS, SETTINGS, WORKLOADS, Workload, job, model, rows_of
+from benchmarks.chains import (
+    REAL_WORKLOADS,
+    SEATS,
+    SETTINGS,
+    WORKLOADS,
+    Workload,
+    job,
+    model,
+    rows_of,
+)
 from benchmarks.servers import Server, serving
 from benchmarks.turns import OURS, THEIRS, Program, ProgramError, Report, median, started
 
@@ -59,18 +68,35 @@ class Contestant:
 
 
 def table(*, quick: bool = False) -> str:
+    """Return the tables on the bundled model."""
     count, wide, rounds = (4, 40, 1) if quick else (200, 500, 3)
+    shapes = {one.program: one for one in WORKLOADS}.values() if quick else WORKLOADS
+    with TemporaryDirectory() as temporary:
+        folder = model(Path(temporary))
+        return measured(folder, shapes, rows=(count, wide), rounds=rounds)
+
+
+def real_table(*, quick: bool = False) -> str:
+    """Return the tables on SmolLM2."""
+    from examples.real_model import real_model
+
+    count, wide, rounds = (4, 40, 1) if quick else (24, 60, 3)
+    return measured(real_model(), REAL_WORKLOADS, rows=(count, wide), rounds=rounds)
+
+
+def measured(
+    folder: Path, shapes: Iterable[Workload], *, rows: tuple[int, int], rounds: int
+) -> str:
+    """Return the tables of workloads on a model, over so many rows with documents of a width."""
     with ExitStack() as stack:
-        folder = model(Path(stack.enter_context(TemporaryDirectory())))
         found = stack.enter_context(contestants(folder, SETTINGS))
         found |= stack.enter_context(peers(folder, SETTINGS))
         begun = list(found)
-        shapes = {one.program: one for one in WORKLOADS}.values() if quick else WORKLOADS
-        reports = {one: in_turns(one, found, count, wide, rounds) for one in shapes}
+        reports = {one: in_turns(one, found, *rows, rounds) for one in shapes}
     return "\n".join(
         [
             (
-                f"{count} rows; vLLM on the CPU, in one thread, float32, at most {SEATS} samples "
+                f"{rows[0]} rows; vLLM on the CPU, in one thread, float32, at most {SEATS} samples "
                 "in a batch, blocks of 32 tokens, the cache of prefixes empty at the start; "
                 f"medians of rounds in turns ({rounds}), other rows in each. *Computed* are the "
                 "prompt tokens that the engine had to read; the bound is that no block is read "

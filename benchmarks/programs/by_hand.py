@@ -4,12 +4,12 @@ import json
 from typing import Any
 
 from fake import reply
-from prompts import ASK, JUDGE, VERIFY, listed
+from prompts import ASK, JUDGE, VERIFY, listed, turns
 from serve import serve
 
 
 def verified(query: str, answer: str) -> str:
-    verdict = json.loads(reply(VERIFY.format(query=query, answer=answer)))
+    verdict = json.loads(reply(turns(query, answer, VERIFY)[-1]["content"]))
     if verdict["verdict"] == "incorrect" and verdict["revised_answer"] is not None:
         return str(verdict["revised_answer"])
     return answer

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from chainlang.plan.prefix_cache_bound import bound
-
 BLOCK = 32
 
 
@@ -40,16 +38,22 @@ class Counted:
             self._steps.append((waiting, len(taken), sum(new), len(new)))
         return output
 
+    def counts(self) -> dict[str, int]:
+        """Return the figures of all steps since the beginning, and the length of all prompts."""
+        return {**self._of(self._steps), "prompt": sum(map(len, self._prompts))}
+
     def report(self) -> dict[str, Any]:
-        """Return what was counted since the beginning."""
+        """Return what was counted since the beginning, beside the bounds."""
+        from chainlang.plan.prefix_cache_bound import bound  # where it was not in earlier versions
+
         least, prompt = bound(self._prompts, BLOCK), sum(map(len, self._prompts))
         reused = (prompt - least) // BLOCK
         return {
-            **self._of(self._steps),
+            **self.counts(),
             "crowded": self._of([one for one in self._steps if one[0]]),
             "samples": len(self._prompts),
-            "prompt": prompt,
             "least": least,
+            "new": bound(self._prompts, 1),
             "blocks": sum((len(one) - 1) // BLOCK for one in self._prompts) - reused,
             "widest": max(map(len, self._prompts), default=0),
             "preempted": self._preempted,

@@ -12,8 +12,8 @@ os.environ["DISTILABEL_LOG_LEVEL"] = "ERROR"
 from distilabel.models.llms import OpenAILLM
 from distilabel.pipeline import Pipeline
 from distilabel.steps import CombineOutputs, LoadDataFromDicts, Step, StepInput
-from distilabel.steps.tasks import TextGeneration
-from prompts import BRIEF, COUNT, JUDGE, READ, VERIFY, listed, most_common, referring
+from distilabel.steps.tasks import ChatGeneration, Task, TextGeneration
+from prompts import BRIEF, COUNT, JUDGE, READ, VERIFY, listed, most_common, referring, turns
 from pydantic import BaseModel
 from replies import Judgement, Verdict
 from serve import serve
@@ -31,15 +31,22 @@ def asking(
     temperature: float = 0.7,
     most: int = 1024,
     kind: type[BaseModel] | None = None,
-) -> TextGeneration:
+    held: dict[str, str] | None = None,
+    task: type[Task] = TextGeneration,
+) -> Task:
     """Return a task that asks what a column says, and puts the replies into another."""
-    extra = {}
+    extra: dict[str, Any] = {}
     if kind is not None:
+        grammar = (held or {}).get(kind.__name__)
         schema = {"name": kind.__name__, "schema": kind.model_json_schema()}
-        extra = {"extra_body": {"response_format": {"type": "json_schema", "json_schema": schema}}}
-    return TextGeneration(
+        extra["extra_body"] = (
+            {"structured_outputs": {"grammar": grammar}}
+            if grammar
+            else {"response_format": {"type": "json_schema", "json_schema": schema}}
+        )
+    return task(
         llm=OpenAILLM(
-            model="tiny",
+            model="served",
             base_url=f"{URL}/v1",
             api_key="none",
             generation_kwargs={"temperature": temperature, "max_new_tokens": most, **extra},
@@ -49,7 +56,7 @@ def asking(
         add_raw_input=False,
         add_raw_output=False,
         input_batch_size=BATCH,
-        input_mappings={"instruction": prompt},
+        input_mappings={"messages" if task is ChatGeneration else "instruction": prompt},
         output_mappings={"generation": reply, "model_name": f"{reply}_by"},
     )
 
@@ -100,18 +107,14 @@ MADE = {
     "answer": answer,
     "judge": judge,
     "again": lambda row: referring(row["query"], row["drafts"]),
-    "verify": lambda row: VERIFY.format(query=row["query"], answer=judgement(row)),
+    "verify": lambda row: turns(judge(row), row["judged"], VERIFY),
     "read": lambda row: READ.format(**row),
     "shorten": lambda row: BRIEF.format(**row),
     "numbers": lambda row: COUNT.format(**row),
 }
 
 
-WAYS = (("read", "ask", 0.7, 24), ("shorten", "brief", 0.7, 8), ("numbers", "count", 0.0, 8))
-"""The branches of a document: prompt, reply, temperature, and the most tokens."""
-
-
-def build(load: Any, workload: str, width: int) -> None:
+def build(load: Any, workload: str, width: int, most: int, held: dict[str, str]) -> None:
     """Connect the steps of a workload; the last leaves the column ``answer``."""
     if workload == "document":
         ways = (
@@ -120,28 +123,32 @@ def build(load: Any, workload: str, width: int) -> None:
             ("numbers", "count", 0.0, 8),
         )
         ends = []
-        for prompt, reply, temperature, most in ways:
+        for prompt, reply, temperature, tokens in ways:
             asked = adding(prompt)
-            end = asking(prompt, reply, temperature=temperature, most=most)
+            end = asking(prompt, reply, temperature=temperature, most=tokens)
             load >> asked >> end
             ends.append(end)
         ends >> CombineOutputs() >> adding("answer")
         return
-    drafts = asking("query", "drafts", count=width)
+    drafts = asking("query", "drafts", count=width, most=most)
     steps = [load, drafts]
     if workload == "mixture":
-        steps += [adding("again"), asking("again", "seconds", count=width)]
+        steps += [adding("again"), asking("again", "seconds", count=width, most=most)]
     if workload != "vote":
-        steps += [adding("judge"), asking("judge", "judged", temperature=0.0, kind=Judgement)]
+        judging = asking("judge", "judged", temperature=0.0, kind=Judgement, held=held)
+        steps += [adding("judge"), judging]
     if workload == "verified":
-        steps += [adding("verify"), asking("verify", "verdict", temperature=0.0, kind=Verdict)]
+        greedy: dict[str, Any] = {"temperature": 0.0, "kind": Verdict, "held": held}
+        steps += [adding("verify"), asking("verify", "verdict", task=ChatGeneration, **greedy)]
     for one, other in pairwise([*steps, adding("answer")]):
         one >> other
 
 
-def run(rows: list[dict[str, Any]], workload: str, width: int, **_: Any) -> dict[str, Any]:
+def run(
+    rows: list[dict[str, Any]], workload: str, width: int, most: int, held: dict[str, str], **_: Any
+) -> dict[str, Any]:
     with Pipeline(name=workload) as pipeline:
-        build(LoadDataFromDicts(data=rows, batch_size=BATCH), workload, width)
+        build(LoadDataFromDicts(data=rows, batch_size=BATCH), workload, width, most, held)
     found = pipeline.run(use_cache=False)["default"]["train"]
     answers = dict(zip(found["id"], found["answer"], strict=True))
     return {

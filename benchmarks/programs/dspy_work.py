@@ -15,7 +15,7 @@ from typing import Any
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # else it is looked for on the web
 
 import dspy
-from prompts import BRIEF, COUNT, JUDGE, READ, VERIFY, listed, most_common, referring
+from prompts import BRIEF, COUNT, JUDGE, READ, VERIFY, listed, most_common, referring, turns
 from pydantic import BaseModel
 from replies import Judgement, Sum, Verdict
 from serve import serve
@@ -27,31 +27,43 @@ logging.getLogger("dspy").setLevel(logging.CRITICAL)  # of rows that failed: the
 
 
 class Prompts(dspy.Adapter):
-    """Takes the instructions of a signature for its prompt, and a reply for what it is."""
+    """Takes the instructions of a signature for its prompt, and a reply for what it is.
+
+    What is in the input `before` is said before, in turns. An output that is a text is the reply.
+    """
 
     def format(self, signature: Any, demos: Any, inputs: dict[str, Any]) -> list[dict[str, Any]]:  # noqa: ARG002
-        return [{"role": "user", "content": signature.instructions.format(**inputs)}]
+        return turns(*inputs.get("before", ()), signature.instructions.format(**inputs))
 
     def parse(self, signature: Any, completion: str) -> dict[str, Any]:
-        (name,) = signature.output_fields
-        kind = signature.output_fields[name].annotation
-        return {name: completion if kind is str else kind.model_validate_json(completion)}
+        kinds = {name: one.annotation for name, one in signature.output_fields.items()}
+        return {
+            name: completion if kind is str else kind.model_validate_json(completion)
+            for name, kind in kinds.items()
+        }
 
 
 def asking(template: str, *inputs: str, temperature: float = 0.7, **settings: Any) -> Any:
     return predicting(str, template, inputs, temperature=temperature, **settings)
 
 
-def typed(template: str, kind: type[BaseModel], *inputs: str) -> Any:
-    return predicting(kind, template, inputs, temperature=0, response_format=kind)
+def typed(template: str, kind: type[BaseModel], held: dict[str, str], *inputs: str) -> Any:
+    grammar = held.get(kind.__name__)
+    how = with_grammar(grammar) if grammar else {"response_format": kind}
+    return predicting(kind, template, inputs, temperature=0, **how)
+
+
+def with_grammar(grammar: str) -> dict[str, Any]:
+    return {"extra_body": {"structured_outputs": {"grammar": grammar}}}
 
 
 def predicting(
     kind: type, template: str, inputs: Sequence[str], *, max_tokens: int = 1024, **settings: Any
 ) -> Any:
-    """Return what asks for a reply of a type."""
-    fields = {name: (str, dspy.InputField()) for name in inputs}
-    fields["reply"] = (kind, dspy.OutputField())
+    """Return what asks for a reply of a type, which has its text as `said` too."""
+    fields: dict[str, Any] = {name: (str, dspy.InputField()) for name in inputs}
+    fields |= {"before": (list[str], dspy.InputField())} if "before" in inputs else {}
+    fields |= {"reply": (kind, dspy.OutputField()), "said": (str, dspy.OutputField())}
     signature = dspy.Signature(fields, template)
     return dspy.Predict(signature, max_tokens=max_tokens, **settings)
 
@@ -61,26 +73,28 @@ def samples(predict: Any, **inputs: str) -> list[Any]:
 
 
 class Vote(dspy.Module):
-    def __init__(self, width: int, **_: Any) -> None:
+    def __init__(self, width: int, most: int, **_: Any) -> None:
         super().__init__()
-        self.ask = asking("{query}", "query", n=width)
+        self.ask = asking("{query}", "query", n=width, max_tokens=most)
 
     def forward(self, query: str, **_: Any) -> Any:
         return dspy.Prediction(answer=most_common(samples(self.ask, query=query)))
 
 
 class Judged(dspy.Module):
-    def __init__(self, width: int, **_: Any) -> None:
+    def __init__(self, width: int, most: int, held: dict[str, str], **_: Any) -> None:
         super().__init__()
-        self.ask = asking("{query}", "query", n=width)
-        self.judge = typed(JUDGE, Judgement, "query", "answers")
+        self.ask = asking("{query}", "query", n=width, max_tokens=most)
+        self.judge = typed(JUDGE, Judgement, held, "query", "answers")
 
     def drafts(self, query: str) -> list[str]:
         return samples(self.ask, query=query)
 
     def forward(self, query: str, **_: Any) -> Any:
-        found = self.judge(query=query, answers=listed(self.drafts(query)))
-        return dspy.Prediction(answer=found.reply.final_answer)
+        answers = listed(self.drafts(query))
+        found = self.judge(query=query, answers=answers)
+        prompt = JUDGE.format(query=query, answers=answers)
+        return dspy.Prediction(answer=found.reply.final_answer, turns=[prompt, found.said])
 
 
 class Mixture(Judged):
@@ -89,16 +103,16 @@ class Mixture(Judged):
 
 
 class Verified(Judged):
-    def __init__(self, width: int, **_: Any) -> None:
-        super().__init__(width)
-        self.verify = typed(VERIFY, Verdict, "query", "answer")
+    def __init__(self, width: int, most: int, held: dict[str, str], **_: Any) -> None:
+        super().__init__(width, most, held)
+        self.verify = typed(VERIFY, Verdict, held, "before")
 
     def forward(self, query: str, **_: Any) -> Any:
-        answer = super().forward(query).answer
-        found = self.verify(query=query, answer=answer).reply
+        judged = super().forward(query)
+        found = self.verify(before=judged.turns).reply
         if found.verdict == "incorrect" and found.revised_answer is not None:
-            answer = found.revised_answer
-        return dspy.Prediction(answer=answer)
+            return dspy.Prediction(answer=found.revised_answer)
+        return judged
 
 
 class Document(dspy.Module):
@@ -115,12 +129,11 @@ class Document(dspy.Module):
 
 
 class Extraction(dspy.Module):
-    def __init__(self, width: int, grammar: str, **_: Any) -> None:
+    def __init__(self, width: int, held: dict[str, str], **_: Any) -> None:
         super().__init__()
         self.width = width
-        held = {"structured_outputs": {"grammar": grammar}}
         self.extract = predicting(
-            Sum, "{query}", ["query"], temperature=0.7, max_tokens=39, extra_body=held
+            Sum, "{query}", ["query"], temperature=0.7, max_tokens=39, **with_grammar(held["Sum"])
         )
 
     def sample(self, query: str) -> dict[str, Any]:
@@ -144,7 +157,7 @@ MODULES: dict[str, Any] = {
     "document": Document,
     "extraction": Extraction,
 }
-model = dspy.LM("openai/tiny", api_base=f"{URL}/v1", api_key="none", cache=False)
+model = dspy.LM("openai/served", api_base=f"{URL}/v1", api_key="none", cache=False)
 dspy.configure(lm=model, adapter=Prompts(), disable_history=True)
 
 

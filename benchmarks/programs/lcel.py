@@ -42,8 +42,11 @@ def prompt(template: str) -> ChatPromptTemplate:
 
 
 MODEL = Fake()
+VERIFYING = ChatPromptTemplate.from_messages(
+    [("user", ASK), ("assistant", "{answer}"), ("user", VERIFY)]
+)
 ASKED = prompt(ASK) | MODEL | StrOutputParser()
-VERIFIED = prompt(VERIFY) | MODEL | PydanticOutputParser(pydantic_object=Verdict)
+VERIFIED = VERIFYING | MODEL | PydanticOutputParser(pydantic_object=Verdict)
 JUDGED = prompt(JUDGE) | MODEL | PydanticOutputParser(pydantic_object=Judgement)
 
 

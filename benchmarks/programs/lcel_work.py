@@ -7,7 +7,12 @@ from typing import Any
 
 from langchain_core.output_parsers import PydanticOutputParser, StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
-from langchain_core.runnables import Runnable, RunnableLambda, RunnableParallel
+from langchain_core.runnables import (
+    Runnable,
+    RunnableLambda,
+    RunnableParallel,
+    RunnablePassthrough,
+)
 from langchain_openai import ChatOpenAI
 from prompts import BRIEF, COUNT, JUDGE, READ, VERIFY, listed, most_common, referring
 from replies import Judgement, Sum, Verdict
@@ -23,17 +28,34 @@ def asking(template: str, temperature: float = 0.7, max_tokens: int = 1024) -> C
     return prompt(template) | model(temperature, max_tokens) | StrOutputParser()
 
 
-def typed(template: str, kind: type) -> Chain:
-    return prompt(template) | model(0, 1024).with_structured_output(kind, method="json_schema")
+def typed(kind: type, held: dict[str, str], *texts: str) -> Chain:
+    """Return what replies to a conversation with a value, `parsed`, beside its message, `raw`."""
+    return prompt(*texts) | (
+        with_grammar(held[kind.__name__], 0, 1024)
+        | RunnableParallel(
+            raw=RunnablePassthrough(), parsed=PydanticOutputParser(pydantic_object=kind)
+        )
+        if kind.__name__ in held
+        else model(0, 1024).with_structured_output(kind, method="json_schema", include_raw=True)
+    )
 
 
-def prompt(template: str) -> Chain:
-    return ChatPromptTemplate.from_messages([("user", template)])
+def with_grammar(grammar: str, temperature: float, max_tokens: int) -> Chain:
+    held = {"structured_outputs": {"grammar": grammar}}
+    return model(temperature, max_tokens).bind(extra_body=held)
+
+
+def prompt(*texts: str) -> Chain:
+    """Return the template of a conversation, which begins with the user."""
+    roles = ("user", "assistant")
+    return ChatPromptTemplate.from_messages(
+        [(roles[at % 2], text) for at, text in enumerate(texts)]
+    )
 
 
 def model(temperature: float, max_tokens: int) -> ChatOpenAI:
     return ChatOpenAI(
-        model="tiny",
+        model="served",
         base_url=f"{URL}/v1",
         api_key="none",
         temperature=temperature,
@@ -51,42 +73,51 @@ def ensemble(one: Chain, width: int) -> Chain:
     return RunnableParallel(query=query, answers=samples | (lambda found: [*found.values()]))
 
 
-def judge() -> Chain:
-    """Return what judges the answers of an ensemble."""
+def judging(held: dict[str, str]) -> Chain:
+    """Return what adds the judgement of an ensemble's answers."""
     with_answers = RunnableLambda(
         lambda found: {"query": found["query"], "answers": listed(found["answers"])}
     )
-    return with_answers | typed(JUDGE, Judgement) | (lambda found: found.final_answer)
+    return with_answers | RunnablePassthrough.assign(judged=typed(Judgement, held, JUDGE))
 
 
-def vote(width: int, **_: Any) -> Chain:
-    return ensemble(asking("{query}"), width) | (lambda found: most_common(found["answers"]))
+def answer(found: dict[str, Any]) -> str:
+    """Return the judge's answer."""
+    return str(found["judged"]["parsed"].final_answer)
 
 
-def judged(width: int, **_: Any) -> Chain:
-    return ensemble(asking("{query}"), width) | judge()
+def vote(width: int, most: int, **_: Any) -> Chain:
+    asked = asking("{query}", max_tokens=most)
+    return ensemble(asked, width) | (lambda found: most_common(found["answers"]))
 
 
-def mixture(width: int, **_: Any) -> Chain:
+def judged(width: int, most: int, held: dict[str, str], **_: Any) -> Chain:
+    return ensemble(asking("{query}", max_tokens=most), width) | judging(held) | answer
+
+
+def mixture(width: int, most: int, held: dict[str, str], **_: Any) -> Chain:
     again = RunnableLambda(
         lambda found: {
             "query": found["query"],
             "asked": referring(found["query"], found["answers"]),
         }
     )
-    return ensemble(asking("{query}"), width) | again | ensemble(asking("{asked}"), width) | judge()
+    first, second = (asking(one, max_tokens=most) for one in ("{query}", "{asked}"))
+    return ensemble(first, width) | again | ensemble(second, width) | judging(held) | answer
 
 
-def verified(width: int, **_: Any) -> Chain:
+def verified(width: int, most: int, held: dict[str, str], **_: Any) -> Chain:
+    said = RunnablePassthrough.assign(said=lambda found: found["judged"]["raw"].content)
+    verdict = typed(Verdict, held, JUDGE, "{said}", VERIFY)
+
     def kept(found: dict[str, Any]) -> str:
-        verdict = found["verdict"]
+        verdict = found["verdict"]["parsed"]
         if verdict.verdict == "incorrect" and verdict.revised_answer is not None:
             return str(verdict.revised_answer)
-        return str(found["answer"])
+        return answer(found)
 
-    answered = RunnableParallel(query=query, answer=judged(width))
-    both = RunnableParallel(answer=lambda row: row["answer"], verdict=typed(VERIFY, Verdict))
-    return answered | both | kept
+    judged = ensemble(asking("{query}", max_tokens=most), width) | judging(held)
+    return judged | said | RunnablePassthrough.assign(verdict=verdict) | kept
 
 
 def document(**_: Any) -> Chain:
@@ -98,9 +129,9 @@ def document(**_: Any) -> Chain:
     return branches | (lambda found: [*found.values()])
 
 
-def extraction(width: int, grammar: str, **_: Any) -> Chain:
-    held = model(0.7, 39).bind(extra_body={"structured_outputs": {"grammar": grammar}})
-    one = (prompt("{query}") | held | PydanticOutputParser(pydantic_object=Sum)).with_retry(
+def extraction(width: int, held: dict[str, str], **_: Any) -> Chain:
+    asked = prompt("{query}") | with_grammar(held["Sum"], 0.7, 39)
+    one = (asked | PydanticOutputParser(pydantic_object=Sum)).with_retry(
         stop_after_attempt=3, wait_exponential_jitter=False
     )
 

@@ -11,7 +11,7 @@ import one_thread  # noqa: F401  # before vLLM
 os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"  # in this process, as chainlang has it
 
 from counted import Counted
-from prompts import BRIEF, COUNT, JUDGE, READ, VERIFY, listed, most_common, referring
+from prompts import BRIEF, COUNT, JUDGE, READ, VERIFY, listed, most_common, referring, turns
 from pydantic import ValidationError
 from replies import Judgement, Reply, Sum, Verdict
 from serve import serve
@@ -34,13 +34,13 @@ Row = dict[str, Any]
 Seeds = list[list[list[int]]]
 """The seed with which to begin, of each stage, at each attempt, for each row."""
 T = TypeVar("T", bound=Reply)
+Chat = list[dict[str, str]]
 paths: list[int] = []
 """How many tokens each row has waited for, so far."""
 
 
-def ask(prompts: list[str], sampling: list[SamplingParams], of: list[int]) -> list[list[Any]]:
-    """Return the replies to each prompt, all of which belong to rows."""
-    chats = [[{"role": "user", "content": one}] for one in prompts]
+def ask(chats: list[Chat], sampling: list[SamplingParams], of: list[int]) -> list[list[Any]]:
+    """Return the replies to each conversation, all of which belong to rows."""
     outputs = llm.chat(chats, sampling, use_tqdm=False)
     longest: dict[int, int] = {}
     for row, output in zip(of, outputs, strict=True):
@@ -51,20 +51,27 @@ def ask(prompts: list[str], sampling: list[SamplingParams], of: list[int]) -> li
     return [output.outputs for output in outputs]
 
 
-def drawn(prompts: list[str], seeds: list[int], count: int) -> list[list[str]]:
-    """Return so many answers to each prompt."""
+def drawn(prompts: list[str], seeds: list[int], count: int, most: int) -> list[list[str]]:
+    """Return so many answers to each prompt, of at most so many tokens."""
     sampling = [
-        SamplingParams(n=count, temperature=0.7, max_tokens=1024, seed=one) for one in seeds
+        SamplingParams(n=count, temperature=0.7, max_tokens=most, seed=one) for one in seeds
     ]
-    replies = ask(prompts, sampling, list(range(len(prompts))))
+    replies = ask([turns(one) for one in prompts], sampling, list(range(len(prompts))))
     return [[one.text for one in reply] for reply in replies]
 
 
-def typed(kind: type[T], prompts: list[str], of: list[int]) -> list[T | None]:
-    """Return the most likely reply of a type to each prompt."""
-    constraint = StructuredOutputsParams(json=kind.model_json_schema())
+def typed(
+    kind: type[T], chats: list[Chat], of: list[int], held: dict[str, str]
+) -> list[tuple[T | None, str]]:
+    """Return the most likely reply of a type to each conversation, and its text."""
+    grammar = held.get(kind.__name__)
+    constraint = (
+        StructuredOutputsParams(grammar=grammar)
+        if grammar
+        else StructuredOutputsParams(json=kind.model_json_schema())
+    )
     greedy = SamplingParams(temperature=0, max_tokens=1024, structured_outputs=constraint)
-    return [parsed(kind, one) for (one,) in ask(prompts, [greedy] * len(prompts), of)]
+    return [(parsed(kind, one), one.text) for (one,) in ask(chats, [greedy] * len(chats), of)]
 
 
 def parsed(kind: type[T], reply: Any) -> T | None:
@@ -78,36 +85,48 @@ def parsed(kind: type[T], reply: Any) -> T | None:
 # ---------------------------------------------------------------- the workloads
 
 
-def vote(rows: list[Row], seeds: Seeds, width: int, **_: Any) -> list[Any]:
-    return [most_common(one) for one in drawn([row["query"] for row in rows], seeds[0][0], width)]
+def vote(rows: list[Row], seeds: Seeds, width: int, most: int, **_: Any) -> list[Any]:
+    queries = [row["query"] for row in rows]
+    return [most_common(one) for one in drawn(queries, seeds[0][0], width, most)]
 
 
-def judged(rows: list[Row], seeds: Seeds, width: int, **_: Any) -> list[Any]:
-    drafts = drawn([row["query"] for row in rows], seeds[0][0], width)
-    return final(rows, drafts)
+def judged(
+    rows: list[Row], seeds: Seeds, width: int, most: int, held: dict[str, str], **_: Any
+) -> list[Any]:
+    drafts = drawn([row["query"] for row in rows], seeds[0][0], width, most)
+    return [found and found.final_answer for _, found, _ in final(rows, drafts, held)]
 
 
-def final(rows: list[Row], drafts: list[list[str]]) -> list[Any]:
-    """Return the judge's answers."""
+def final(
+    rows: list[Row], drafts: list[list[str]], held: dict[str, str]
+) -> list[tuple[str, Judgement | None, str]]:
+    """Return the judge's prompt for each row, its judgement and the text of that."""
     prompts = [
         JUDGE.format(query=row["query"], answers=listed(draft))
         for row, draft in zip(rows, drafts, strict=True)
     ]
-    found = typed(Judgement, prompts, list(range(len(rows))))
-    return [one and one.final_answer for one in found]
+    found = typed(Judgement, [turns(one) for one in prompts], list(range(len(rows))), held)
+    return [(prompt, *one) for prompt, one in zip(prompts, found, strict=True)]
 
 
-def mixture(rows: list[Row], seeds: Seeds, width: int, **_: Any) -> list[Any]:
-    drafts = drawn([row["query"] for row in rows], seeds[0][0], width)
+def mixture(
+    rows: list[Row], seeds: Seeds, width: int, most: int, held: dict[str, str], **_: Any
+) -> list[Any]:
+    drafts = drawn([row["query"] for row in rows], seeds[0][0], width, most)
     prompts = [referring(row["query"], draft) for row, draft in zip(rows, drafts, strict=True)]
-    return final(rows, drawn(prompts, seeds[1][0], width))
+    seconds = drawn(prompts, seeds[1][0], width, most)
+    return [found and found.final_answer for _, found, _ in final(rows, seconds, held)]
 
 
-def verified(rows: list[Row], seeds: Seeds, width: int, **_: Any) -> list[Any]:
-    answers = judged(rows, seeds, width)
+def verified(
+    rows: list[Row], seeds: Seeds, width: int, most: int, held: dict[str, str], **_: Any
+) -> list[Any]:
+    drafts = drawn([row["query"] for row in rows], seeds[0][0], width, most)
+    judgements = final(rows, drafts, held)
+    answers: list[Any] = [found and found.final_answer for _, found, _ in judgements]
     left = [at for at, one in enumerate(answers) if one is not None]
-    prompts = [VERIFY.format(query=rows[at]["query"], answer=answers[at]) for at in left]
-    for at, found in zip(left, typed(Verdict, prompts, left), strict=True):
+    chats = [turns(judgements[at][0], judgements[at][2], VERIFY) for at in left]
+    for at, (found, _) in zip(left, typed(Verdict, chats, left, held), strict=True):
         if found is None:
             answers[at] = None
         elif found.verdict == "incorrect" and found.revised_answer is not None:
@@ -126,7 +145,8 @@ def document(rows: list[Row], seeds: Seeds, **_: Any) -> list[Any]:
         of += range(len(rows))
     prompts += [COUNT.format(document=one) for one in first]
     sampling += [SamplingParams(temperature=0, max_tokens=8)] * len(first)
-    replies = [one.text for (one,) in ask(prompts, sampling, [*of, *first.values()])]
+    chats = [turns(one) for one in prompts]
+    replies = [one.text for (one,) in ask(chats, sampling, [*of, *first.values()])]
     count = dict(zip(first, replies[2 * len(rows) :], strict=True))
     return [
         [replies[at], replies[len(rows) + at], count[row["document"]]]
@@ -134,8 +154,10 @@ def document(rows: list[Row], seeds: Seeds, **_: Any) -> list[Any]:
     ]
 
 
-def extraction(rows: list[Row], seeds: Seeds, width: int, grammar: str, **_: Any) -> list[Any]:
-    constraint = StructuredOutputsParams(grammar=grammar)
+def extraction(
+    rows: list[Row], seeds: Seeds, width: int, held: dict[str, str], **_: Any
+) -> list[Any]:
+    constraint = StructuredOutputsParams(grammar=held["Sum"])
     found: dict[tuple[int, int], Sum | None] = {}
     left = [(at, sample) for at in range(len(rows)) for sample in range(width)]
     for attempt in seeds[0]:
@@ -148,8 +170,8 @@ def extraction(rows: list[Row], seeds: Seeds, width: int, grammar: str, **_: Any
             )
             for at, sample in left
         ]
-        prompts = [rows[at]["query"] for at, _ in left]
-        replies = ask(prompts, sampling, [at for at, _ in left])
+        chats = [turns(rows[at]["query"]) for at, _ in left]
+        replies = ask(chats, sampling, [at for at, _ in left])
         for place, (reply,) in zip(left, replies, strict=True):
             found[place] = parsed(Sum, reply)
         left = [place for place in left if found[place] is None]
