@@ -298,7 +298,9 @@ class _Checker:
                 hint = "leave it out, or what the op returns: a type has its own beginning"
                 where = part_span(given["prefix"].span, "name")
                 self.note("option", "prefix begins the text of a reply without a type", where, hint)
-        for name in TEMPLATES:
+        for name in TEMPLATES:  # of the others, `settings` has checked the syntax
+            if OP_SETTINGS[name].is_template:
+                continue
             if name in given and isinstance(text := given[name].value, str):
                 fault = template_fault(text)
                 where = part_span(given[name].span, "value")

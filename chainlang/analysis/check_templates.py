@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.source import Source, Span, part_span
 from chainlang.diagnostics.suggest import unknown
-from chainlang.ir.builtins import TEMPLATES
-from chainlang.ir.declarations import Input, Item, Op, Shape
+from chainlang.ir.builtins import SYSTEM, TEMPLATES
+from chainlang.ir.declarations import Definition, Input, Item, Op, Shape
+from chainlang.ir.nodes import Expr, Option, Stage, WithFields
+from chainlang.ir.visit import walk
 from chainlang.limits import current
 from chainlang.semantics.prompts import UNREADABLE, environment, unreadable
 
@@ -28,13 +30,22 @@ _SIGNS = re.compile(r"'end of (print|)(?:statement block| statement)'")
 
 def too_many_tags(items: Iterable[Item]) -> Diagnostic | None:
     """Return the diagnostic of a file whose templates have more tags than the limit."""
+    found = (one for item in items for one in _templates(item))
+    return _exceeded(found, "the templates of this file")
+
+
+def too_many_tags_of(body: Expr) -> Diagnostic | None:
+    """Return the diagnostic of a chain whose options have more tags than the limit."""
+    return _exceeded(templates_of(body), "the templates of this chain")
+
+
+def _exceeded(templates: Iterable[tuple[str, Span | None]], of: str) -> Diagnostic | None:
     limits, total = current(), 0
-    for item in items:
-        for text, where in _templates(item):
-            total += text.count("{{") + text.count("{%")
-            if total > limits.template_tags:
-                many = f"more than {limits.template_tags:,} tags in the templates of this file"
-                return limits.exceeded("template_tags", many, where)
+    for text, where in templates:
+        total += text.count("{{") + text.count("{%")
+        if total > limits.template_tags:
+            many = f"more than {limits.template_tags:,} tags in {of}"
+            return limits.exceeded("template_tags", many, where)
     return None
 
 
@@ -49,8 +60,21 @@ def _templates(item: Item) -> Iterator[tuple[str, Span | None]]:
             for field in fields:
                 if field.default is not None and isinstance(field.default.value, str):
                     yield field.default.value, part_span(field.span, "name")
+        case Definition(_, body):
+            yield from templates_of(body)
         case _:
             pass
+
+
+def templates_of(body: Expr) -> Iterator[tuple[str, Span | None]]:
+    """Yield the templates among the options of a chain, with the names that they are given to."""
+    for node in walk(body):
+        fields: tuple[Option, ...] = ()
+        if isinstance(node, WithFields):
+            fields = node.fields
+        elif isinstance(node, Stage):
+            fields = tuple(one for one in node.options if one.name == SYSTEM)
+        yield from ((str(one.value), part_span(one.span, "name")) for one in fields)
 
 
 @lru_cache(maxsize=1024)

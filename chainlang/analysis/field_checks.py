@@ -7,7 +7,7 @@ type is unknown, as in definitions that `main` does not use, any field is accept
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import assert_never
+from typing import TypeAlias, assert_never
 
 from attrs import evolve, frozen
 
@@ -52,7 +52,7 @@ from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.source import Span, part_span
 from chainlang.diagnostics.suggest import unknown
 from chainlang.ir import declarations
-from chainlang.ir.builtins import EXPRESSIONS, FIELDS, TEMPLATES, WORDS
+from chainlang.ir.builtins import EXPRESSIONS, FIELDS, SYSTEM, TEMPLATES, WORDS
 from chainlang.ir.declarations import Item, Op, Setting, bodies_of, is_typed
 from chainlang.ir.nodes import (
     Cascade,
@@ -77,6 +77,8 @@ from chainlang.semantics.implicit_labels import own_names
 from chainlang.semantics.input_schema import declared_fields
 
 _ALWAYS = frozenset(WORDS) - {"answer"}
+Places: TypeAlias = Collection[tuple[RecordType, bool]]
+"""Records at each occurrence of an op, and whether it ignores the candidates there."""
 
 
 def at_literals(reader: Reader, literal: Span | None) -> Iterator[Diagnostic]:
@@ -141,6 +143,12 @@ def field_faults(
         *(one for op in check.flow.ops.values() for one in check.op(op)),
         *(
             one
+            for op, places in check.flow.at_stages.values()
+            for name, reader, literal in check.prompts(op, places)
+            for one in check.fitting(reader, name, literal)
+        ),
+        *(
+            one
             for node, seen in check.flow.at_nodes.values()
             for one in check.node(node, tuple(seen))
         ),
@@ -153,12 +161,16 @@ def field_faults(
 
 def _reads(node: Node) -> bool:
     """Return whether a node itself reads a name or a field, or may hide one."""
-    if parts_read(node):
+    if isinstance(node, Stage | Function) and (parts_read(node) or _has_system(node)):
         return True
     reading_vote = isinstance(node, Stage) and node.name == "M" and bool(node.options)
     return reading_vote or isinstance(
         node, Named | Route | Loop | Each | Fallback | Retry | Cascade | WithFields
     )
+
+
+def _has_system(node: Stage | Function) -> bool:
+    return any(one.name == SYSTEM for one in getattr(node, "options", ()))
 
 
 @frozen
@@ -205,16 +217,18 @@ class _Check:
 
     def op(self, op: Op) -> Iterator[Diagnostic]:
         """Yield the errors of an op's templates, over all its occurrences."""
-        readable = self.readable(op)
-        for name, reader, literal in self.prompts(op, readable):
+        places = self.flow.at_ops.get(op.name, ())
+        readable = self.readable(op, places)
+        for name, reader, literal in self.prompts(op, places):
             yield from self.fitting(reader, name, literal)
         for one in op.settings:
             if one.name == "answer":
                 yield from self.answer(op, one, readable)
         yield from choice_faults(op, readable, self.flow)
 
-    def prompts(self, op: Op, readable: Readable) -> Iterator[tuple[str, Reader, Span | None]]:
-        """Yield what the prompts of an op read, with the literals in the source."""
+    def prompts(self, op: Op, places: Places) -> Iterator[tuple[str, Reader, Span | None]]:
+        """Yield what the prompts of an op read at some places, with the literals in the source."""
+        readable, words = self.readable(op, places), self.words(op, places)
         for one in op.settings:
             if one.name in (*TEMPLATES, *EXPRESSIONS) and isinstance(text := one.value, str):
                 is_expression = one.name in EXPRESSIONS
@@ -222,13 +236,14 @@ class _Check:
                     continue
                 reader = self.reader(text, readable, f"'{op.name}' runs")
                 reader = evolve(reader, code="expression") if is_expression else reader
-                reader = evolve(reader, has_candidate=self.has_candidate(op), words=self.words(op))
+                reader = evolve(reader, has_candidate=self.has_candidate(op), words=words)
                 yield one.name, reader, part_span(one.span, "value")
 
     def readers(self) -> Iterator[tuple[Reader, Span | None]]:
         """Yield all templates and conditions, with their literals in the source."""
-        for op in self.flow.ops.values():
-            for _, reader, literal in self.prompts(op, self.readable(op)):
+        ops = [(op, self.flow.at_ops.get(op.name, {})) for op in self.flow.ops.values()]
+        for op, places in (*ops, *self.flow.at_stages.values()):
+            for _, reader, literal in self.prompts(op, places):
                 yield reader, literal
         for node, seen in self.flow.at_nodes.values():
             for _, reader, literal in self.templates(node, tuple(seen)):
@@ -239,8 +254,7 @@ class _Check:
                     reader = self.condition(option, text, tuple(seen))
                     yield reader, part_span(part_span(node.span, option), "value")
 
-    def readable(self, op: Op) -> Readable:
-        places = self.flow.at_ops.get(op.name)
+    def readable(self, op: Op, places: Places) -> Readable:
         if not places:
             return self.anywhere
         one = op.kind == "map"
@@ -255,9 +269,9 @@ class _Check:
         """Return whether ``candidate`` is a candidate or a field of the row."""
         return op.kind == "map" or "candidate" in (self.flow.row or {})
 
-    def words(self, op: Op) -> frozenset[str]:
+    def words(self, op: Op, places: Places) -> frozenset[str]:
         """Return the words that hide fields of the row in the templates of an op."""
-        records = [record for record, _ in self.flow.at_ops.get(op.name, ())]
+        records = [record for record, _ in places]
         return self.hiding(words_in_template(records, one=op.kind == "map"))
 
     def hiding(self, words: Collection[str]) -> frozenset[str]:

@@ -8,7 +8,12 @@ from chainlang.analysis.check_structure import nothing_before, structure_lints
 from chainlang.analysis.field_checks import row_of
 from chainlang.analysis.hidden_names import definitions_of_types
 from chainlang.analysis.prompt_lints import item_lints
-from chainlang.analysis.unread_lints import unread_fields, unread_given, unread_items
+from chainlang.analysis.unread_lints import (
+    unread_fields,
+    unread_given,
+    unread_items,
+    unread_parts,
+)
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.ir.builtins import StageType
 from chainlang.ir.declarations import Item, bodies_of
@@ -27,6 +32,7 @@ def file_lints(
         yield from nothing_before(bodies[main], types, bodies, has_responses=may_bring)
         yield from unread_items(bodies[main], items)
         yield from unread_given(bodies[main], items)
+        yield from unread_parts(bodies[main], items)
     prompts = tuple(item_lints(items))
     yield from prompts
     yield from definitions_of_types(items)

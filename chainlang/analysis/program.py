@@ -15,7 +15,7 @@ from chainlang.analysis.prompt_lints import item_lints
 from chainlang.analysis.read_fields import read_fields
 from chainlang.analysis.resolve import resolve
 from chainlang.analysis.scope import Scope
-from chainlang.analysis.unread_lints import unread_given
+from chainlang.analysis.unread_lints import unread_given, unread_parts
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.source import Span
 from chainlang.errors import error_of, raise_errors
@@ -100,7 +100,8 @@ def _resolved(
         body, found = resolve(body, Scope.of(items))
         if not any(one.severity == "error" for one in found):
             found = (*found, *field_faults((*items, Definition(_BODY, body)), _BODY))
-            found = (*found, *item_lints(items), *unread_given(body, items))
+            found = (*found, *item_lints(items))
+            found = (*found, *unread_given(body, items), *unread_parts(body, items))
         return body, items, found
     file, found = resolve_file(File((*items, Definition(MAIN, body))))
     body, items = main_of(file)

@@ -8,7 +8,7 @@ from typing import assert_never
 from chainlang.analysis.check_templates import template_fault
 from chainlang.analysis.template_reads import expression_reads, template_reads
 from chainlang.diagnostics.source import Source, Span, part_span
-from chainlang.ir.builtins import EXPRESSIONS, FIELDS, TEMPLATES, WORDS
+from chainlang.ir.builtins import EXPRESSIONS, FIELDS, SYSTEM, TEMPLATES, WORDS
 from chainlang.ir.declarations import Item, Op, bodies_of, is_typed
 from chainlang.ir.nodes import (
     Branch,
@@ -64,8 +64,8 @@ def read_fields(main: Expr, items: Iterable[Item]) -> dict[str, Span | None]:
         reads: Iterable[tuple[str, Span | None]] = ()
         if isinstance(one, Option):
             reads = _certain(str(one.value), part_span(one.span, "value"))
-        elif one in ops:
-            reads = _reads(ops[one])
+        elif one[0] in ops:
+            reads = _reads(ops[one[0]], one[1])
         for field, span in reads:
             if field not in own | given:
                 found.setdefault(field, span)
@@ -74,14 +74,17 @@ def read_fields(main: Expr, items: Iterable[Item]) -> dict[str, Span | None]:
 
 def _always(
     node: Expr, bodies: Mapping[str, Expr], seen: set[object], given: frozenset[str]
-) -> Iterator[tuple[str | Option, frozenset[str]]]:
-    """Yield the types of the stages and the given fields that are read in every row.
+) -> Iterator[tuple[tuple[str, str] | Option, frozenset[str]]]:
+    """Yield the types of the stages, and the templates beside them, that are read in every row.
 
-    Each has the fields that the parts around it are `given`. `seen`: the definitions that are done.
+    Each has the fields that the parts around it are `given`, and a type the setting that an option
+    of its stage replaces, "" for none. `seen`: the definitions that are done.
     """
     match node:
-        case Stage(name):
-            yield name, given
+        case Stage(name, options=options):
+            own = [one for one in options if one.name == SYSTEM]
+            yield (name, SYSTEM if own else ""), given
+            yield from ((one, given) for one in own)
         case Then() | Join() | Branch() | Named() | Repeat() | Retry() | Timeout() | Loop():
             for part in parts_of(node):
                 yield from _always(part, bodies, seen, given)
@@ -101,9 +104,9 @@ def _always(
             assert_never(node)
 
 
-def _reads(op: Op) -> Iterator[tuple[str, Span | None]]:
+def _reads(op: Op, but: str) -> Iterator[tuple[str, Span | None]]:
     for one in op.settings:
-        text = one.value
+        text = one.value if one.name != but else None
         if one.name not in (*TEMPLATES, *EXPRESSIONS) or not isinstance(text, str):
             continue
         is_expression = one.name in EXPRESSIONS

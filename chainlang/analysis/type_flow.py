@@ -46,7 +46,8 @@ from chainlang.datatypes.value_types import (
     item_of,
     options_of,
 )
-from chainlang.ir.declarations import Op
+from chainlang.ir.builtins import SYSTEM
+from chainlang.ir.declarations import Op, Setting
 from chainlang.ir.nodes import (
     Branch,
     Cascade,
@@ -98,6 +99,8 @@ class TypeFlow:
     """Fields of a row; None if unknown."""
     at_ops: dict[str, dict[tuple[RecordType, bool], None]] = field(factory=dict)
     """Records at each occurrence of an op, and whether it ignores the candidates there."""
+    at_stages: dict[int, tuple[Op, dict[tuple[RecordType, bool], None]]] = field(factory=dict)
+    """The same for each stage with a system text of its own, as an op that has nothing else."""
     at_nodes: dict[int, tuple[Reading, dict[RecordType, None]]] = field(factory=dict)
     """Records at each vote, condition, key and list."""
     _made: dict[str, tuple[CandidateType, ...]] = field(factory=lambda: dict(_prelude_types()))
@@ -232,12 +235,15 @@ class TypeFlow:
         op = self.ops.get(node.name) or prelude().get(node.name)
         if op is None:  # diagnosed by `resolve`
             return _unknown(record)
+        options = {one.name: one for one in node.options}
+        given = {one.name: one.value for one in op.settings}
+        fresh = options["fresh"].value if "fresh" in options else given.get("fresh")
+        at = (record, fresh is True)
         if node.name in self.ops:
-            options = {one.name: one.value for one in node.options}
-            fresh = options.get(
-                "fresh", any(one.name == "fresh" and one.value for one in op.settings)
-            )
-            self.at_ops.setdefault(node.name, {})[record, fresh is True] = None
+            self.at_ops.setdefault(node.name, {})[at] = None
+        if (own := options.get(SYSTEM)) is not None and isinstance(own.value, str):
+            text = evolve(op, settings=(Setting(SYSTEM, own.value, span=own.span),))
+            self.at_stages.setdefault(id(node), (text, {}))[1][at] = None
         if node.name not in self._made:
             self._made[node.name] = drawn(op, self.types)
         made = self._made[node.name]

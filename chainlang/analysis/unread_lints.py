@@ -10,7 +10,7 @@ from chainlang.analysis.template_reads import expression_reads, template_reads
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.source import part_span
 from chainlang.diagnostics.suggest import listed, suggest
-from chainlang.ir.builtins import EXPRESSIONS, TEMPLATES
+from chainlang.ir.builtins import EXPRESSIONS, SYSTEM, TEMPLATES
 from chainlang.ir.declarations import Field, Input, Item, Op, Shape, bodies_of
 from chainlang.ir.nodes import (
     Cascade,
@@ -25,6 +25,7 @@ from chainlang.ir.nodes import (
     WithFields,
 )
 from chainlang.ir.visit import walk
+from chainlang.ir.wiring import parts_read
 from chainlang.semantics.combinators import ITEM
 from chainlang.semantics.prelude import prelude
 
@@ -80,6 +81,21 @@ def unread_given(main: Expr, items: Iterable[Item]) -> Iterator[Diagnostic]:
                 yield Diagnostic("unread", message, where, hint, kind="field", subject=one.name)
 
 
+def unread_parts(main: Expr, items: Iterable[Item]) -> Iterator[Diagnostic]:
+    """Yield a warning for each `of` of a stage whose prompt reads no candidates."""
+    items = tuple(items)
+    reading = _Reading.of_items(items)
+    kinds = {one.name: one.kind for one in items if isinstance(one, Op)}
+    for node in reading.nodes(main):
+        if not isinstance(node, Stage) or kinds.get(node.name) != "generate":
+            continue
+        if parts_read(node) and reading.of(node).isdisjoint(("candidates", _ANY)):
+            message = f"of= has no effect: the prompt of '{node.name}' reads no candidates"
+            hint = "read `candidates` in it, or a part by its name, as {{ a.answer }}"
+            span = next(one.span for one in node.options if one.name == "of")
+            yield Diagnostic("no-effect", message, span, hint, kind="option", subject="of")
+
+
 def _fields(fields: tuple[Field, ...], read: set[str]) -> Iterator[Diagnostic]:
     derived = [one for one in fields if one.type is None and one.default is not None]
     for one in derived:
@@ -110,6 +126,10 @@ def _of_op(op: Op) -> Iterator[str]:
             yield from (str(path.root) for path in expression_reads(one.value))
 
 
+def _roots(template: str) -> set[str]:
+    return {str(path.root) for path in template_reads(template)}
+
+
 @define
 class _Reading:
     bodies: Mapping[str, Expr]
@@ -136,11 +156,12 @@ class _Reading:
         found: set[str] = set()
         for one in walk(node):
             match one:
-                case Stage(name):
+                case Stage(name, options=options):
                     found |= self.ops.get(name, set())
+                    own = (one.value for one in options if one.name == SYSTEM)
+                    found |= {name for text in own for name in _roots(str(text))}
                 case WithFields(fields=fields):
-                    each = (template_reads(str(field.value)) for field in fields)
-                    found |= {str(path.root) for paths in each for path in paths}
+                    found |= {name for one in fields for name in _roots(str(one.value))}
                 case Cascade(accept=str(text)) | Route(by=str(text)) | Loop(until=str(text)):
                     found |= {str(path.root) for path in expression_reads(text)}
                 case Each(over=text):

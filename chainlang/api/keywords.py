@@ -148,6 +148,7 @@ class SamplingOptions(TypedDict, total=False):
     repetition_penalty: float
     stop: str | Sequence[str]
     stop_token_ids: int | Sequence[int]
+    system: str
     template_args: Mapping[str, object]
     thinking_tokens: int
     top_k: int
@@ -176,7 +177,6 @@ class OpSettings(GenerateOptions, total=False):
     model: str
     prefix: str
     reasoning_tokens: int
-    system: str
     temperature: float
 
 

@@ -107,7 +107,7 @@ _RUN = "{} is a setting of a run: qa(..., {}={})"
 _STAGE = "{} is an option of stages that call a model: E({}={})"
 _TYPE = "the type of a reply is declared by an op: op(user=..., returns=Review)"
 _COUNT = "the count of a stage is the number of samples: 3:E"
-_SYSTEM = 'system is a setting of an op: op(user="...", system="...")'
+_SYSTEM = 'system is an option of stages, and a setting of an op: J(system="...")'
 _LIMITED = "timeout is a combinator: timeout(E, seconds=30)"
 _RETRIED = "retry is a combinator: retry(E, times=3)"
 ELSEWHERE: Mapping[str, str] = {

@@ -97,8 +97,10 @@ _ARMS = Rule(
 )
 
 
-WIRING: Mapping[str, Rule] = {"of": PARTS}
-"""Options of a stage that say what it reads."""
+SYSTEM = "system"
+"""Option of a stage, and setting of an op: the template of its system text."""
+WIRING: Mapping[str, Rule] = {"of": PARTS, SYSTEM: TEMPLATE}
+"""Options of a stage with a model that say what it reads."""
 ASKING: Mapping[str, Rule] = {**DRAWS, **WIRING}
 """Options of a stage type with a model."""
 
@@ -266,9 +268,7 @@ OP_SETTINGS: Mapping[str, Rule] = {
     "messages": _EXPRESSION,
     "model": TEXT,
     "prefix": TEXT,
-    "system": Rule(
-        "a text in quotes", lambda value: value if isinstance(value, str) else text(value)
-    ),
+    SYSTEM: TEMPLATE,
     "temperature": Rule("a temperature: 0, or from 0.01 to 2", lambda value: value, python="float"),
     "user": TEXT,
 }

@@ -98,3 +98,35 @@ def test_a_reader_is_retried_with_what_it_reads() -> None:
     assert made("?", engine=FakeEngine(answers=answers)).ok
     assert len(tries) == 2
     assert all("one" in said and "two" not in said for said in tries)
+
+
+def test_a_system_text_is_that_of_the_stage() -> None:
+    made = load(
+        text="""
+        op ask : generate { system = "You are {{ who }}." user = "{{ query }}" }
+        op rate : generate -> { score: int(1..5) } { system = "Rate." user = "{{ query }}" }
+        main = ask >> E(system="{{ query }}!") >> rate(system="{{ candidates | length }}")
+        """
+    )
+    found: list[str] = []
+
+    def answers(request: Request, _: int) -> str | None:
+        found.append(request.messages[0].text)
+        return None
+
+    made(query="so?", who="brief", engine=FakeEngine(answers=answers))
+    assert found[:2] == ["You are brief.", "so?!"]
+    assert found[2].startswith("1\n\n")  # then the description of its type
+
+
+def test_a_field_that_only_a_system_text_reads_is_needed() -> None:
+    made = chain("E(system='{{ tone }}')")
+    with pytest.raises(ChainlangError, match="tone"):
+        made("?", engine=FakeEngine())
+    instructed = load(
+        text="""
+        op ask : generate { system = "You are {{ who }}." user = "{{ query }}" }
+        main = ask(system="Be brief.")
+        """
+    )
+    assert instructed("?", engine=FakeEngine()).ok
