@@ -140,6 +140,20 @@ def test_an_output_is_made_what_the_types_say() -> None:
         Wrong()(query="q")
 
 
+def test_types_of_the_class_are_as_good_as_those_of_its_specification() -> None:
+    class Old(Specification[Any, Any]):
+        input_model = Question
+        output_model = Refined
+
+    class Second(Operator[Answer, Answer]):
+        specification: ClassVar[Any] = Old()
+
+        def forward(self, *, inputs: Answer) -> Answer:
+            return inputs
+
+    assert Second()(inputs=Answer(answer="42")) == Answer(answer="42")
+
+
 def test_an_exception_of_forward_is_the_cause_and_is_wrapped_once() -> None:
     class Inner(Operator[Any, Any]):
         def forward(self, *, inputs: Any) -> Any:

@@ -6,6 +6,7 @@ import inspect
 import re
 import sys
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, ClassVar, Generic, Protocol, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel
@@ -157,8 +158,10 @@ class Operator(Operand, RunMethods, Generic[In, Out], metaclass=Sealing):
 
     def _output(self, given: Any) -> Any:
         """Return the checked output for inputs."""
-        specification = self.specification
-        inputs = given if specification is None else specification.validate_inputs(inputs=given)
+        specification, (takes, gives) = self.specification, _parameters(type(self))
+        inputs = given
+        if specification is not None and not _is_of(given, takes):
+            inputs = specification.validate_inputs(inputs=given)
         with observed(type(self).__name__, inputs) as log:
             try:
                 output = self._forwarded(inputs)
@@ -169,7 +172,9 @@ class Operator(Operand, RunMethods, Generic[In, Out], metaclass=Sealing):
                     f"{type(self).__name__}.forward raised {type(error).__name__}: {error}"
                 ) from error
             log(output)
-        return output if specification is None else specification.validate_output(output=output)
+        if specification is None or _is_of(output, gives):
+            return output
+        return specification.validate_output(output=output)
 
     def _forwarded(self, inputs: Any) -> Any:
         if self._runner is not None:
@@ -250,6 +255,7 @@ def _declared(cls: type) -> list[str]:
     return [*found]
 
 
+@cache
 def _parameters(cls: type) -> tuple[type[BaseModel] | None, type[BaseModel] | None]:
     """Return the two type parameters of an operator, where they are models."""
     for base in getattr(cls, "__orig_bases__", ()):
@@ -258,6 +264,10 @@ def _parameters(cls: type) -> tuple[type[BaseModel] | None, type[BaseModel] | No
             first, second = (one if _is_model(one) else None for one in get_args(base))
             return first, second
     return None, None
+
+
+def _is_of(value: Any, model: type[BaseModel] | None) -> bool:
+    return model is not None and isinstance(value, model)
 
 
 def _is_model(value: Any) -> bool:

@@ -7,6 +7,7 @@ from attrs import frozen
 from chainlang.compat.ember.execution import Scheduler, create_scheduler
 
 __all__ = [
+    "BaseScheduler",
     "NoOpScheduler",
     "ParallelScheduler",
     "Scheduler",
@@ -54,6 +55,8 @@ class NoOpScheduler(Scheduler):
 
     name: str = "noop"
 
+
+BaseScheduler = Scheduler
 
 XCSNoOpScheduler = SequentialScheduler
 """Ember's name of a scheduler that runs one node after another."""

@@ -24,9 +24,10 @@ Out = TypeVar("Out")
 class Specification(Generic[In, Out]):
     """Types of an operator's inputs and output, and the template of its prompt.
 
-    The four are attributes of a subclass, with or without annotation, or arguments. The template
-    has the fields of the inputs in braces, as in `str.format`. Raises `InvalidPromptError` if it
-    lacks a required field, unless `check_all_placeholders` is False.
+    The four are attributes of a subclass, with or without annotation, or arguments; an older name
+    of `structured_output` is `output_model`. The template has the fields of the inputs in braces,
+    as in `str.format`. Raises `InvalidPromptError` if it lacks a required field, unless
+    `check_all_placeholders` is False.
 
     >>> from chainlang.compat.ember.structures import EmberModel
     >>> class Question(EmberModel):
@@ -48,11 +49,13 @@ class Specification(Generic[In, Out]):
         structured_output: type[BaseModel] | None = None,
         prompt_template: str | None = None,
         check_all_placeholders: bool | None = None,
+        output_model: type[BaseModel] | None = None,
     ) -> None:
         if input_model is not None:
             self.input_model = input_model
-        if structured_output is not None:
-            self.structured_output = structured_output
+        written = structured_output or output_model or getattr(self, "output_model", None)
+        if written is not None:
+            self.structured_output = written
         if prompt_template is not None:
             self.prompt_template = prompt_template
         if check_all_placeholders is not None:

@@ -31,6 +31,7 @@ from chainlang.compat.ember.mesh import (
     mesh_sharded,
 )
 from chainlang.compat.ember.schedulers import (
+    BaseScheduler,
     NoOpScheduler,
     ParallelScheduler,
     Scheduler,
@@ -62,6 +63,7 @@ from chainlang.compat.ember.xcs.jit import (
 execute = execute_graph
 
 __all__ = [
+    "BaseScheduler",
     "DeviceMesh",
     "ExecutionOptions",
     "JITOptions",

@@ -35,6 +35,7 @@ from chainlang.compat.ember.mesh import (
     mesh_sharded,
 )
 from chainlang.compat.ember.schedulers import (
+    BaseScheduler,
     NoOpScheduler,
     ParallelScheduler,
     Scheduler,
@@ -60,6 +61,7 @@ from chainlang.compat.ember.transforms import (
 execute = execute_graph
 
 __all__ = [
+    "BaseScheduler",
     "DeviceMesh",
     "ExecutionOptions",
     "JITOptions",

@@ -4,6 +4,7 @@ from chainlang.compat.ember.execution import (
     execute_graph,
 )
 from chainlang.compat.ember.schedulers import (
+    BaseScheduler,
     NoOpScheduler,
     ParallelScheduler,
     Scheduler,
@@ -23,6 +24,7 @@ from chainlang.compat.ember.xcs.engine.execution_options import (
 )
 
 __all__ = [
+    "BaseScheduler",
     "ExecutionOptions",
     "NoOpScheduler",
     "ParallelScheduler",

@@ -4,6 +4,7 @@ from chainlang.compat.ember.execution import (
     execute_graph,
 )
 from chainlang.compat.ember.schedulers import (
+    BaseScheduler,
     NoOpScheduler,
     ParallelScheduler,
     Scheduler,
@@ -16,6 +17,7 @@ from chainlang.compat.ember.schedulers import (
 )
 
 __all__ = [
+    "BaseScheduler",
     "NoOpScheduler",
     "ParallelScheduler",
     "Scheduler",

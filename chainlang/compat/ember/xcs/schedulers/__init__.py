@@ -1,6 +1,7 @@
 """Schedulers, under the path of Ember's engine."""
 
 from chainlang.compat.ember.schedulers import (
+    BaseScheduler,
     NoOpScheduler,
     ParallelScheduler,
     Scheduler,
@@ -13,6 +14,7 @@ from chainlang.compat.ember.schedulers import (
 )
 
 __all__ = [
+    "BaseScheduler",
     "NoOpScheduler",
     "ParallelScheduler",
     "Scheduler",
