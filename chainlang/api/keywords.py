@@ -48,6 +48,8 @@ class CallKeywords(TypedDict, total=False):
     """maximum size of the sample cache; the least recently used samples are evicted"""
     cache_redis: str | None
     """Redis server that shares the sample cache with other machines"""
+    limits_redis: str | None
+    """Redis server that shares the rate limits of models with other processes"""
     openai_base_url: str | None
     """base URL of the server for each `openai` model that has none of its own"""
     openai_api_key: str | None

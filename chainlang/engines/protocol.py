@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import NoReturn, Protocol, TypeGuard
+from typing import NoReturn, Protocol, TypeGuard, TypeVar
 
 from attrs import astuple, field, frozen
 
@@ -33,6 +33,9 @@ def refuse(
     raise error_of("engine", message, hint, kind=kind, subject=model, setting=setting)
 
 
+N = TypeVar("N", int, float)
+
+
 @frozen
 class Metrics:
     """Counters of an engine since its creation; None for what the engine can't count.
@@ -40,7 +43,7 @@ class Metrics:
     The difference of two snapshots is the work between them.
 
     >>> Metrics(requests=9, steps=40) - Metrics(requests=2, steps=30)
-    Metrics(requests=7, usage=Usage(...), steps=10, preemptions=None, retries=None)
+    Metrics(requests=7, usage=Usage(...), steps=10, preemptions=None, retries=None, waited=None)
     """
 
     requests: int = 0
@@ -55,6 +58,9 @@ class Metrics:
     counter includes that work."""
     retries: int | None = None
     """Requests sent again after a failure."""
+    waited: float | None = None
+    """Seconds for which rate limits, and waits that a server asked for, held requests back; each
+    request counts its own."""
 
     def __add__(self, other: Metrics) -> Metrics:
         return Metrics(
@@ -63,17 +69,21 @@ class Metrics:
             _sum(self.steps, other.steps),
             _sum(self.preemptions, other.preemptions),
             _sum(self.retries, other.retries),
+            _sum(self.waited, other.waited),
         )
 
     def __sub__(self, other: Metrics) -> Metrics:
         return self + Metrics(
             -other.requests,
             Usage(*(-number for number in astuple(other.usage))),
-            *(number and -number for number in (other.steps, other.preemptions, other.retries)),
+            other.steps and -other.steps,
+            other.preemptions and -other.preemptions,
+            other.retries and -other.retries,
+            other.waited and -other.waited,
         )
 
 
-def _sum(one: int | None, other: int | None) -> int | None:
+def _sum(one: N | None, other: N | None) -> N | None:
     return None if one is None or other is None else one + other
 
 

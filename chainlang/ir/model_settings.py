@@ -72,6 +72,7 @@ _KEY = Rule('env("NAME")', lambda value: value)
 _HEADERS = Rule(
     'a table of texts, {"X-Title": "mine"}, without keys and headers of the protocol', _headers
 )
+_RATES = {"requests_per_minute": _SIZE, "tokens_per_minute": _SIZE}
 ENGINES: Mapping[str, Mapping[str, Rule]] = {
     "vllm": {
         "dtype": one_of("auto", "float32", "float16", "bfloat16"),
@@ -110,6 +111,7 @@ ENGINES: Mapping[str, Mapping[str, Rule]] = {
         "headers": _HEADERS,
         "max_concurrency": _SIZE,
         "max_model_len": _SIZE,
+        **_RATES,
         "reasoning": _REASONING,
         "template_args": TEMPLATE_ARGS,
     },
@@ -118,6 +120,7 @@ ENGINES: Mapping[str, Mapping[str, Rule]] = {
         "base_url": TEXT,
         "headers": _HEADERS,
         "max_concurrency": _SIZE,
+        **_RATES,
         "thinking": Rule(
             'a table, {"type": "adaptive"} or {"type": "enabled", "budget_tokens": 2048}', _thinking
         ),

@@ -51,6 +51,8 @@ def reached(model: Model, arguments: Mapping[str, Any], settings: RowSettings) -
         and settings.openai_api_key is not None
     ):
         found.setdefault("api_key", Secret(settings.openai_api_key.get_secret_value()))
+    if settings.limits_redis is not None:
+        found["limits_redis"] = Secret(settings.limits_redis.get_secret_value())
     return {**found, "allowed_hosts": allowed}
 
 

@@ -187,6 +187,7 @@ def _figures(done: Metrics) -> dict[str, str]:
         "engine steps": done.steps,
         "preemptions": done.preemptions,
         "asked again": done.retries,
+        "seconds held back": round(done.waited) if done.waited else None,
     }
     return {name: f"{number:,}" for name, number in found.items() if number is not None}
 

@@ -31,6 +31,7 @@ from chainlang.settings.setting import (
     ON_ERROR,
     OVER_ROWS,
     PREFIX,
+    REDIS,
     TIME,
     TRUTH,
     Address,
@@ -129,10 +130,10 @@ class Settings(BaseModel):
         1 << 30
     )
     """maximum size of the sample cache; the least recently used samples are evicted"""
-    cache_redis: Annotated[
-        SecretStr | None, Takes('an address: "redis://host:6379/0"', "str", is_secret=True)
-    ] = None
+    cache_redis: Annotated[SecretStr | None, REDIS] = None
     """Redis server that shares the sample cache with other machines"""
+    limits_redis: Annotated[SecretStr | None, REDIS] = None
+    """Redis server that shares the rate limits of models with other processes"""
     openai_base_url: Annotated[Address | None, ADDRESS] = None
     """base URL of the server for each `openai` model that has none of its own"""
     openai_api_key: Annotated[SecretStr | None, Takes("a text", "str", is_secret=True)] = None

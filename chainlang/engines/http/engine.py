@@ -12,6 +12,7 @@ from chainlang.engines.http.client import Client, Dialect
 from chainlang.engines.http.deltas import DeltaEmitter, OnDelta
 from chainlang.engines.http.endpoint import Endpoint, Service
 from chainlang.engines.http.errors import Rejected, check_request, excerpt
+from chainlang.engines.http.rate_limit import Limits
 from chainlang.engines.http.response import Response
 from chainlang.engines.http.retry import RetriesExhausted, RetryPolicy
 from chainlang.engines.protocol import Metrics, refuse
@@ -54,6 +55,8 @@ class ServerEngine(ABC):
         connect_timeout: float,
         read_timeout: float,
         retry: RetryPolicy | None,
+        limits: Limits,
+        limits_redis: str | None,
     ) -> None:
         api_key = None if api_key is None else Secret(api_key)
         if max_concurrency < 1:
@@ -75,6 +78,8 @@ class ServerEngine(ABC):
             connect=connect_timeout,
             read=read_timeout,
             retry=retry or RetryPolicy(),
+            limits=limits,
+            limits_redis=None if limits_redis is None else Secret(limits_redis),
         )
         self._background: EventLoopThread[Completion | Failure | Delta]
         self._background = EventLoopThread(f"chainlang-{service.name}", closing=self._client.close)
@@ -115,7 +120,9 @@ class ServerEngine(ABC):
     @property
     def metrics(self) -> Metrics:
         """Counters of completions, with the usage that the server reports."""
-        return Metrics(self._submitted, self._usage, retries=self._client.repeated)
+        client = self._client
+        waited = client.limiter.waited
+        return Metrics(self._submitted, self._usage, retries=client.repeated, waited=waited)
 
     @property
     def reader(self) -> Reader | None:

@@ -20,6 +20,11 @@ class Response:
     samples: Mapping[int, Sample]
     usage: Usage
 
+    @property
+    def tokens(self) -> int:
+        """Tokens of the prompt and of all replies."""
+        return self.usage.prompt_tokens // max(1, self.usage.calls) + self.usage.output_tokens
+
     def cut_by(self, context: int) -> Response:
         """Return the response with a context as what cut its samples; 0 if its size is unknown."""
         samples = {

@@ -73,26 +73,40 @@ class RetryPolicy:
         return self.jitter(min(self.longest_wait, self.first_wait * 2.0**doublings))
 
 
+async def _at_once() -> None:
+    """Wait for nothing."""
+
+
 async def call_with_retries(
-    call: Callable[[], Awaitable[T]], policy: RetryPolicy, silence: str = "no answer"
+    call: Callable[[], Awaitable[T]],
+    policy: RetryPolicy,
+    silence: str = "no answer",
+    admit: Callable[[], Awaitable[object]] = _at_once,
 ) -> T:
     """Return the result of `call`, repeated while it raises `Transient`.
+
+    Each attempt begins once `admit` returns, which is no part of the time that it may take. A wait
+    that the server has asked for uses up no attempt: it is busy, and says until when.
 
     Raises `RetriesExhausted` with the last failure, or with `silence` if the deadline passed before
     any attempt failed. Other exceptions of `call` pass through.
     """
     begun = policy.clock()
-    received = silence
+    received, tried = silence, 0
     for attempt in itertools.count(1):
-        left = policy.deadline - (policy.clock() - begun)
         try:
+            asked = policy.clock()
+            await admit()
+            begun += policy.clock() - asked
+            left = policy.deadline - (policy.clock() - begun)
             async with asyncio.timeout(left):
                 return await call()
         except TimeoutError as error:
             raise _out_of_time(received, attempt, policy) from error
         except Transient as error:
             received, after = str(error), error.after
-        if attempt == policy.attempts:
+        tried += not after
+        if tried == policy.attempts:
             raise RetriesExhausted(f"{received}; {_attempts(attempt)}")
         wait = policy.wait(attempt, after)
         if policy.clock() - begun + wait >= policy.deadline:

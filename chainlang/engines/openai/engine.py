@@ -14,6 +14,7 @@ from chainlang.engines.hosts import Host, host_of
 from chainlang.engines.http.deltas import DeltaEmitter, OnDelta
 from chainlang.engines.http.engine import ServerEngine
 from chainlang.engines.http.errors import Rejected
+from chainlang.engines.http.rate_limit import Limits
 from chainlang.engines.http.response import Response
 from chainlang.engines.http.retry import RetryPolicy
 from chainlang.engines.openai import chat_protocol
@@ -48,6 +49,10 @@ class OpenAIEngine(ServerEngine):
     think before they reply. It is needed if the server leaves reasoning in the text.
     `template_args`: arguments of the chat template, such as ``{"enable_thinking": False}``, for
     servers that take `chat_template_kwargs`.
+    `requests_per_minute`, `tokens_per_minute`: rate limits, which hold for all engines of this
+    process with this server and key; a request waits before it is sent. The tokens of a prompt are
+    estimated and `max_tokens` is reserved, until the reply says how many there were.
+    `limits_redis`: address of a Redis server, for limits that processes share.
     `connect_timeout`: seconds to wait for a connection.
     `read_timeout`: longest pause between received bytes, in seconds. Without streaming, nothing is
     received until a reply is complete.
@@ -83,6 +88,9 @@ class OpenAIEngine(ServerEngine):
         connect_timeout: float = 10.0,
         read_timeout: float = 600.0,
         retry: RetryPolicy | None = None,
+        requests_per_minute: int | None = None,
+        tokens_per_minute: int | None = None,
+        limits_redis: str | None = None,
     ) -> None:
         if template_args is not None and (what := fault(template_args)) is not None:
             refuse(f"template_args can't be passed: {what}", setting="template_args")
@@ -109,6 +117,8 @@ class OpenAIEngine(ServerEngine):
             connect_timeout=connect_timeout,
             read_timeout=read_timeout,
             retry=retry,
+            limits=Limits(requests_per_minute, tokens_per_minute),
+            limits_redis=limits_redis,
         )
         self._host = host_of(urlsplit(self.url).netloc) or _ANY
         self._several = self._host.honours.get("n", True)
@@ -197,6 +207,7 @@ class OpenAIEngine(ServerEngine):
             schema=request.schema is not None,
             first=first,
             deltas=deltas,
+            most=count * min(request.sampling.max_tokens, self._longest),
             deadline=request.deadline,
             priority=request.priority,
         )
