@@ -170,6 +170,13 @@ class Recorder:
 
     def end(self, scope: Scope, made: object, what: str) -> None:
         """Take what a function returned as the result of its scope."""
+        if isinstance(made, Operand):
+            name = name_of(made.as_chain())
+            refuse(
+                f"{what} returns {name}, a chain that is not called",
+                f"write {name}(query)",
+                self.at,
+            )
         steps = made._roots() if isinstance(made, Value) and made._is_answer else ()
         if not steps:
             found = "nothing" if made is None else "a text" if self.holds(made) else shown(made)
