@@ -12,11 +12,10 @@ from chainlang.api.op import op
 from chainlang.api.recording import current
 from chainlang.diagnostics.render import shown
 from chainlang.ir.builtins import EXPRESSIONS, TEMPLATES
-from chainlang.ir.made_labels import made_labels
 from chainlang.tracer.layout import chain_of
 from chainlang.tracer.recorder import Recorder
 from chainlang.tracer.refusal import refuse
-from chainlang.tracer.steps import Scope, Setting
+from chainlang.tracer.steps import PROVISIONAL, Scope, Setting
 from chainlang.tracer.values import Condition, Output, StandIn, Value, told
 
 Arm: TypeAlias = "Callable[[], Any] | Operand"
@@ -77,17 +76,8 @@ def ask(
 
     values = [one for one in given.values() if isinstance(one, Value)]
     reads = recorder.reads([*texts, *values])
-    make(
-        Setting(_Provisional(), "ask", (), is_fed=False)
-    )  # for its errors, in the line of the call
+    make(PROVISIONAL)  # for its errors, at the call
     return recorder.add(make, "ask", reads=reads)
-
-
-class _Provisional(dict[Any, str]):
-    """Labels before they are known."""
-
-    def __missing__(self, key: object) -> str:
-        return "part"
 
 
 def when(
@@ -191,9 +181,9 @@ def for_each(values: Any, body: Callable[[Any], Any]) -> Any:
     if len(parameters) != 1 or isinstance(body, Operand):
         refuse(f"for_each() calls a function of one item, and {shown(body)} is none",
                "write for_each(values, lambda item: ...)")  # fmt: skip
-    (item,) = made_labels(parameters, recorder.fields - {"query"} - set(parameters))
+    item = recorder.item(parameters[0])
     over = values.candidates if isinstance(values, Output) else values
-    with recorder.inside() as scope:
+    with recorder.inside(item) as scope:
         recorder.end(scope, body(recorder.value(item)), "the function of for_each()")
 
     def make(at: Setting) -> Chain:

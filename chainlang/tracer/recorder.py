@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -11,13 +12,14 @@ from typing import Any
 from attrs import define, field
 
 from chainlang.api.chain import Chain, Operand
-from chainlang.diagnostics.render import shown
+from chainlang.api.combinators import with_fields
+from chainlang.ir.made_labels import made_labels
 from chainlang.ir.nodes import Function, Named, Repeat, Stage
 from chainlang.tracer.marks import Marks
 from chainlang.tracer.places import Place, here, is_ours
 from chainlang.tracer.refusal import refuse
-from chainlang.tracer.steps import Scope, Setting, Step
-from chainlang.tracer.values import Condition, Output, StandIn, Value, told
+from chainlang.tracer.steps import PROVISIONAL, Scope, Setting, Step
+from chainlang.tracer.values import Condition, Labels, Output, StandIn, Value, told
 from chainlang.tracer.variables import name_steps
 from chainlang.tracer.wiring import begins_with_results
 
@@ -43,8 +45,20 @@ class Recorder:
         """Return the stand-in of a field of the row, or of an item."""
         return Value(self.marks.of, name)
 
+    def item(self, name: str) -> str:
+        """Return the name of an item in prompts, which hides neither a field nor another item."""
+        taken, scope = set(self.fields), self.scope
+        while scope.outer is not None:
+            taken |= {scope.item} if scope.item else set()
+            scope = scope.outer
+        if name not in taken and name == "query":  # what chains ask for each item
+            return name
+        return made_labels([name], taken)[0]
+
     def holds(self, value: object) -> bool:
         """Return whether a value is a stand-in, or a text with one in it."""
+        if isinstance(value, list | tuple):
+            return any(map(self.holds, value))
         return isinstance(value, StandIn) or (isinstance(value, str) and self.marks.are_in(value))
 
     def reads(self, values: Iterable[object]) -> tuple[Step, ...]:
@@ -92,11 +106,34 @@ class Recorder:
     # ------------------------------------------------------------ calls
 
     def call(self, called: Operand, given: tuple[Any, ...], named: Mapping[str, Any]) -> Output:
-        """Record a call of a chain on results, whose candidates it reads, or on the row."""
+        """Record a call of a chain: on a query, on results whose candidates it reads, on fields."""
         chain = called.as_chain()
         name = name_of(chain)
+        fields = self._fields(name, given, named)
+        parts = [one._step for one in given if isinstance(one, Output)]
+        for step in parts:
+            self.reach(step)
+        if not parts and "responses" not in self.fields and begins_with_results(chain):
+            refuse(
+                f"{name} reads the results of calls, and is called on none",
+                f"write {name}(a) or {name}(query, a, b)",
+            )
+        reads = self.reads(fields.values())
+        changed = {key: one for key, one in fields.items() if not self.is_field(one, key)}
+
+        def make(at: Setting) -> Chain:
+            written = {key: self.template(one, at.labels) for key, one in changed.items()}
+            return with_fields(chain, **written) if written else chain
+
+        make(PROVISIONAL)  # for its errors, at the call
+        called_by = name if isinstance(chain.body, Function) or chain.items else "part"
+        return self.add(make, called_by, reads=reads, of=parts)
+
+    def _fields(
+        self, name: str, given: tuple[Any, ...], named: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Return the fields that a call gives, `query` among them. Refuses other arguments."""
         texts = [one for one in given if not isinstance(one, Output)]
-        parts = [one for one in given if isinstance(one, Output)]
         if any(isinstance(one, Output) for one in given[: len(texts)]):
             refuse(
                 f"{name} is called on results, and then on {told(texts[-1])}",
@@ -104,35 +141,28 @@ class Recorder:
             )
         if len(texts) > 1:
             refuse(f"{name} is called on {len(texts)} queries", f"write {name}(query, a, b)")
-        for one in parts:
-            self.reach(one._step)
-        query = texts[0] if texts else None
-        if query is not None and not self.is_field(query, "query"):
-            refuse(
-                f"{name} is called on another query than that of the row",
-                'write ask(f"...", "model"), which is a prompt of its own',
-            )
         from chainlang.settings import NAMES  # 100 ms that `import chainlang` does not need
 
         for key, value in named.items():
-            if key in NAMES and not isinstance(value, StandIn):
+            if key in NAMES and not self.holds(value):
                 refuse(
                     f"{key}= is a setting of a call, and the calls of a traced function do not run",
                     f"give it to the call of the traced function, f(query, {key}=...)",
                 )
-            if not self.is_field(value, key):
-                refuse(
-                    f"{name}({key}=...) is another value than that of the row",
-                    'write ask(f"...", "model"), which is a prompt of its own',
-                )
-        if not parts and "responses" not in self.fields and begins_with_results(chain):
-            refuse(
-                f"{name} reads the results of calls, and is called on none",
-                f"write {name}(a) or {name}(query, a, b)",
-            )
-        self.reads([*texts, *named.values()])
-        called_by = name if isinstance(chain.body, Function) or chain.items else "part"
-        return self.add(lambda _: chain, called_by, of=[one._step for one in parts])
+        fields = {**({"query": texts[0]} if texts else {}), **named}
+        for key, value in fields.items():
+            if isinstance(value, Condition) or not isinstance(value, Value | str | int | float):
+                hint = "write a text, a number, or a value of a row or of a call"
+                refuse(f"{name} is called with {key}={told(value)}", hint)
+        return fields
+
+    def template(self, value: Any, labels: Labels) -> str:
+        """Return a text, a number or a stand-in as a template."""
+        if isinstance(value, str):
+            return self.marks.template(value, labels)
+        if isinstance(value, Value):
+            return f"{{{{ {value._read()._written(labels)} }}}}"
+        return f"{{{{ {json.dumps(value)} }}}}"
 
     def is_field(self, value: object, name: str) -> bool:
         """Return whether a value is that of a field of the row, as it is."""
@@ -179,9 +209,10 @@ class Recorder:
             )
         steps = made._roots() if isinstance(made, Value) and made._is_answer else ()
         if not steps:
-            found = "nothing" if made is None else "a text" if self.holds(made) else shown(made)
-            found = told(made) if isinstance(made, StandIn) else found
+            found = "nothing" if made is None else "a text" if isinstance(made, str) else told(made)
             hint = "return the result of a call, and not a text or a field of it"
+            if isinstance(made, list | tuple) and self.holds(made):
+                found, hint = "several results", "return the result of a call on them, as J(a, b)"
             refuse(f"{what} returns {found}, and no result of a call", hint, self.at)
         (scope.result,) = steps
         if scope.result not in scope.steps:
@@ -195,9 +226,9 @@ class Recorder:
         refuse(f"{name} is a chain, which has no text before it is called", f"write {name}(query)")
 
     @contextmanager
-    def inside(self) -> Iterator[Scope]:
+    def inside(self, item: str | None = None) -> Iterator[Scope]:
         """Record the calls of a block in a scope of their own."""
-        outer, self.scope = self.scope, Scope(self.scope)
+        outer, self.scope = self.scope, Scope(self.scope, item)
         try:
             yield self.scope
         finally:

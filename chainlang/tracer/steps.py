@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from types import FrameType
+from typing import Any
 
 from attrs import define, field, frozen
 
@@ -25,6 +26,17 @@ class Setting:
     """Calls whose candidates it finds, in order."""
     is_fed: bool
     """Whether it finds any."""
+
+
+class _Anything(dict[Any, str]):
+    """Labels before they are known."""
+
+    def __missing__(self, key: object) -> str:
+        return "part"
+
+
+PROVISIONAL = Setting(_Anything(), "ask", (), is_fed=False)
+"""Place of a call before the others are known."""
 
 
 @define(eq=False)
@@ -76,6 +88,8 @@ class Scope:
     """Calls that are recorded together: those of the function, of an arm, or of an item."""
 
     outer: Scope | None = None
+    item: str | None = None
+    """Name of the item that it is for, of `for_each`."""
     steps: list[Step] = field(factory=list)
     result: Step | None = None
 

@@ -11,7 +11,7 @@ from typing import Any, overload
 from attrs import evolve
 
 from chainlang.analysis.program import check
-from chainlang.api.chain import Chain, built
+from chainlang.api.chain import Chain
 from chainlang.api.recording import recording
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.render import shown
@@ -19,7 +19,7 @@ from chainlang.errors import ChainlangError, raise_or_warn, warn
 from chainlang.ir.declarations import Op
 from chainlang.ir.made_labels import made_labels
 from chainlang.tracer.layout import chain_of, live
-from chainlang.tracer.parameters import declared, parameters
+from chainlang.tracer.parameters import parameters
 from chainlang.tracer.places import Instruction, Place, definition, raised_at
 from chainlang.tracer.recorder import Recorder
 from chainlang.tracer.refusal import lint, refusal, refusals, refuse
@@ -44,8 +44,8 @@ def trace(function: Any = None, /, **constants: Any) -> Any:
     Each call of a chain, of a stage type, of `ask`, `when` or `for_each` in it becomes a part of
     the chain, named after the variable that holds its result; a text with values in it becomes a
     template. What is not known until the chain runs can't be looked at: `if`, `for`, `len` and
-    ``+`` on it are errors with a caret. The parameters are fields of a row; with annotations, they
-    are the `input` of the chain. `constants` are arguments that are known now.
+    ``+`` on it are errors with a caret. The parameters are fields of a row; `constants` are
+    arguments that are known now.
 
     Raises `OperandError` for a function that can't be traced.
 
@@ -70,7 +70,7 @@ def trace(function: Any = None, /, **constants: Any) -> Any:
     steps = list(recorder.scope.every())
     for step in steps:
         name_steps(step.frames)
-    chain = _chain(recorder, steps, traced.__name__, declared(function, fields))
+    chain = _chain(recorder, steps, traced.__name__)
     for one in (*_unread(recorder.scope), *_once(code, traced.__globals__)):
         warn(one)
     return chain
@@ -141,14 +141,13 @@ def _globals_read(code: CodeType) -> dict[str, tuple[CodeType, int]]:
 # ---------------------------------------------------------------- the chain
 
 
-def _chain(recorder: Recorder, steps: list[Step], name: str, head: Chain | None) -> Chain:
+def _chain(recorder: Recorder, steps: list[Step], name: str) -> Chain:
     """Return the checked chain; a label that hides a field gets another number."""
     scope = recorder.scope
     taken = {*recorder.fields, *(one.item for one in steps if one.item)} - {"query"}
     while True:
         labels = dict(zip(steps, made_labels(_names(steps, scope, name), taken), strict=True))
         chain = chain_of(scope, labels)
-        chain = chain if head is None else built(chain.body, [head, chain], chain.extent)
         body, items, found = check(chain.body, chain.items)
         hidden = {one.subject for one in found if one.kind == "label" and one.severity == "error"}
         hidden = {one for one in hidden if one in labels.values()}

@@ -58,6 +58,12 @@ class Shown:
         return self._truth(lambda a, b: a > b, other)
 
 
+def plain(value: Any) -> Any:
+    """Return a value as a field of a row."""
+    value = value.answer if isinstance(value, Known) else value
+    return value.value if isinstance(value, Shown) else value
+
+
 class Truth:
     """A condition that is decided."""
 
@@ -90,11 +96,20 @@ class AtOnce:
 
     def call(self, called: Any, given: tuple[Any, ...], named: Mapping[str, Any]) -> Known:
         parts = [one for one in given if isinstance(one, Known)]
-        assert all(one.value == self.row["query"] for one in given if isinstance(one, Shown))
-        return self.run(called.as_chain(), tuple(c for one in parts for c in one.candidates))
+        texts = [one for one in given if not isinstance(one, Known)]
+        fields = {**({"query": texts[0]} if texts else {}), **named}
+        row = {**self.row, **{key: plain(one) for key, one in fields.items()}}
+        before = tuple(one for part in parts for one in part.candidates)
+        return self.run(called.as_chain(), before, row)
 
-    def run(self, chain: Chain, before: tuple[Candidate, ...] = ()) -> Known:
-        record = Record(self.row, "row", self.row["query"], before)
+    def run(
+        self,
+        chain: Chain,
+        before: tuple[Candidate, ...] = (),
+        row: Mapping[str, Any] | None = None,
+    ) -> Known:
+        row = self.row if row is None else row
+        record = Record(row, "row", row["query"], before)
         found = interpret(
             chain.body, record, self.engine.complete, declared=chain.items, bound=chain.bound
         )

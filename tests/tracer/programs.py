@@ -18,8 +18,8 @@ _FOLDS = (
     "function(shout)",
 )
 _HEAD = """
-def shout(answer: str) -> str:
-    return answer.upper()
+def shout(answer: object) -> str:
+    return str(answer).upper()
 
 mood = op("mood", user="Which mood? {{ query }}", returns='"good" | "bad"')
 
@@ -64,26 +64,23 @@ def _statement(draw: st.DrawFn, known: range, typed: set[int]) -> str:
 def _call(draw: st.DrawFn, known: range | tuple[()], typed: set[int]) -> str:
     kind = draw(st.integers(0, 4))
     if kind == 0:
-        return (
-            f"{draw(st.sampled_from(_CHAINS))}({draw(st.sampled_from(['query', '']))})"
-            if known
-            else (f"{draw(st.sampled_from(_CHAINS[:-1]))}(query)")
-        )
+        return f"{draw(st.sampled_from(_CHAINS))}({draw(_query(known))})"
     if kind < 3 and known:
         fold = draw(st.sampled_from(_FOLDS))
-        parts = [
-            f"r{one}"
-            for one in draw(st.lists(st.sampled_from(known), min_size=1, max_size=3, unique=True))
-        ]
-        if fold.startswith("function"):
-            parts = [one for one in parts if int(one[1:]) not in typed] or [
-                f"{draw(_ask(known, typed))}"
-            ]
-        query = (
-            ["query"] if draw(st.integers(0, 3)) == 0 and not fold.startswith(("M", "func")) else []
-        )
-        return f"{fold}({', '.join([*query, *parts])})"
+        several = st.lists(st.sampled_from(known), min_size=1, max_size=3, unique=True)
+        given = [f"r{one}" for one in draw(several)]
+        if draw(st.integers(0, 2)) == 0 and fold not in ("M", "function(shout)"):
+            given.insert(0, draw(_query(known)) or "query")
+        return f"{fold}({', '.join(given)})"
     return draw(_ask(known, typed))
+
+
+@st.composite
+def _query(draw: st.DrawFn, known: range | tuple[()]) -> str:
+    """Draw what a chain is called on: the query, nothing, a result, or a text."""
+    found = ["query", "", *(f'f"Now {{r{one}}} {{{{x}}}}"' for one in known)]
+    found += [f"r{one}.answer" for one in known]
+    return draw(st.sampled_from(found))
 
 
 @st.composite
