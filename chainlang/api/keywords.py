@@ -116,6 +116,8 @@ class RunKeywords(RowsKeywords, total=False):
     """file format of the tables in a run folder"""
     on_row: Callable[[Outcome, float | None], object] | None
     """callback(outcome, expected_rows) after each row; expected_rows is None if it is unknown"""
+    part_rows: int
+    """number of input rows in each file of a table"""
     escape_formulas: bool
     """put an apostrophe before texts in CSV that a spreadsheet would compute: =, +, -, @ first"""
     overwrite: bool

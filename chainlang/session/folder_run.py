@@ -238,6 +238,7 @@ class FolderRun:
             out,
             evolve(about, models=models),
             format=settings.format,
+            part_rows=settings.part_rows,
             escape_formulas=settings.escape_formulas,
             overwrite=settings.overwrite,
             changed=settings.changed,

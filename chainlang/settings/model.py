@@ -371,6 +371,8 @@ class RunSettings(RowSettings):
         ),
     ] = None
     """callback(outcome, expected_rows) after each row; expected_rows is None if it is unknown"""
+    part_rows: Annotated[PositiveInt, COUNT] = 10_000
+    """number of input rows in each file of a table"""
     escape_formulas: Annotated[bool, TRUTH] = False
     """put an apostrophe before texts in CSV that a spreadsheet would compute: =, +, -, @ first"""
     overwrite: Annotated[bool, TRUTH] = False

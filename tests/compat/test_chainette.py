@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from pydantic import BaseModel
 
 from chainlang import ChainlangError, chain, load
 from chainlang.api.chain import Chain as Ordinary
-from chainlang.compat import chainette
-from chainlang.compat.chainette import Branch, Chain, SamplingParams, Step, apply, register_engine
+from chainlang.compat.chainette import (
+    ApplyNode,
+    Branch,
+    Chain,
+    Node,
+    SamplingParams,
+    Step,
+    apply,
+    nodes,
+    pipe,
+    register_engine,
+)
 from chainlang.engines.fake import FakeEngine
 from chainlang.models import registry
 from chainlang.protocol.messages import Request
@@ -252,15 +263,14 @@ def test_branches_of_one_name_and_ids_that_are_no_labels() -> None:
 @pytest.mark.parametrize(
     ("steps", "message"),
     [
-        ([EXTRACT, [Branch(name="fr", steps=[FR])], ES], "neither all joined"),
-        ([EXTRACT, [JOINED[0], Branch(name="es", steps=[ES])]], "neither all joined"),
+        ([EXTRACT, [JOINED[0], Branch(name="es", steps=[ES])]], "some are joined and some are not"),
         ([EXTRACT, apply(halves), JOINED, SUMMARY], "may have several values"),
         ([EXTRACT, apply(halves), FR, step("late", "{{halves.brand}}")], "may have several values"),
         ([step("one", "{{ nothing }}")], "unknown name 'nothing'"),
         ([], "this list is empty"),
     ],
 )
-def test_what_is_refused(steps: list[chainette.Node], message: str) -> None:
+def test_what_is_refused(steps: list[nodes.Part], message: str) -> None:
     with pytest.raises(ChainlangError, match=message):
         Chain(name="x", steps=steps)
 
@@ -275,3 +285,105 @@ def test_it_is_written_in_the_language() -> None:
     made = Chain(name="x", steps=[step("one", "{{ brand }}", output_model=Note)])
     assert made == chain(made, input=Product)
     assert Ordinary.from_json(made.to_json()) == made
+
+
+# ---------------------------------------------------------------- operators, side outputs, run
+
+
+def test_operators_put_nodes_together() -> None:
+    fr, es = Branch("fr", [FR]), Branch("es", [ES])
+    by_hand = Chain(name="x", steps=[EXTRACT, apply(dearer), [fr, es]])
+    assert (EXTRACT >> apply(dearer) >> (fr | es)).to_chain("x") == by_hand
+    assert (pipe(EXTRACT) >> pipe(apply(dearer)) >> (fr | es)).to_chain("x", emoji="y") == by_hand
+    three = (EXTRACT >> (fr | es | Branch("it", [FR]))).to_chain("x")
+    assert str(three).splitlines()[-1].count("|") == 2
+    joined = (EXTRACT >> (fr.join("fr") | es.join("es")) >> SUMMARY).to_chain("x")
+    assert joined == Chain(name="x", steps=[EXTRACT, JOINED, SUMMARY])
+    alone = (EXTRACT >> fr).to_chain("x")
+    assert alone == Chain(name="x", steps=[EXTRACT, [fr]])
+    read = (EXTRACT >> pipe(fr).join("fr") >> step("z", "{{fr.brand}}")).to_chain("x")
+    assert str(read).splitlines()[-1].endswith(">> (fr = (to_fr = to_fr)) >> (z = z)")
+    with pytest.raises(ChainlangError, match="'>>' binds before") as caught:
+        EXTRACT >> fr | es
+    assert caught.value.diagnostics[0].hint == "write parentheses: step >> (branch | branch)"
+    with pytest.raises(ChainlangError, match="'extract' is none"):
+        EXTRACT | fr
+
+
+def test_branches_in_the_middle_are_side_outputs() -> None:
+    grade = step("grade", "Grade: {{extract.brand}} {{brand}}", output_model=Note)
+    side = [Branch("fr", [FR]), Branch("es", [ES])]
+    made = Chain(name="x", steps=[EXTRACT, side, grade])
+    shop = FakeEngine(
+        answers={
+            "Extract": product("Apple"),
+            "French": product("Pomme"),
+            "Spanish": product("Manzana"),
+            "Grade: Apple Apple": '{"note": "good"}',
+        }
+    )
+    result = made(Raw(text="iPhone"), engine=shop)
+    assert result.value == Note(note="good")
+    assert (result["fr"]["brand"], result["es"]["brand"]) == ("Pomme", "Manzana")
+
+
+def test_a_function_node_has_positional_arguments() -> None:
+    node = ApplyNode(dearer, "up", "Dearer", Product, Product)
+    made = Chain(name="x", steps=[EXTRACT, node])
+    assert str(made).splitlines()[-1] == "main = (extract = extract) >> (up = @up)"
+    assert made(Raw(text="i"), engine=engine())["price"] == 90.0
+    assert (ApplyNode(dearer).id, ApplyNode(dearer, "up").name) == ("dearer", "dearer")
+
+
+def test_a_subclass_with_its_own_execute_gets_the_history() -> None:
+    seen: list[dict[str, object]] = []
+
+    class Twice(ApplyNode):
+        def execute(self, inputs, item_histories, writer=None, debug=False, batch_size=0):  # type: ignore[no-untyped-def]
+            seen.extend(item_histories)
+            outputs, histories = super().execute(inputs, item_histories)
+            return [*outputs, *outputs], [*histories, *histories]
+
+    class Remember(Node):
+        id = "remember"
+        input_model = Product
+
+        def execute(self, inputs, item_histories, writer=None, debug=False, batch_size=0):  # type: ignore[no-untyped-def]
+            (history,) = item_histories
+            note = f"{history['chain_input'].text} {history['extract'].brand} {inputs[0].price}"
+            return [Note(note=note)], [{**history, self.id: note}]
+
+    made = Chain(name="x", steps=[EXTRACT, Twice(dearer), Remember()])
+    result = made(Raw(text="iPhone"), engine=engine())
+    assert [one.value for one in result.candidates] == [Note(note="iPhone Apple 90.0")] * 2
+    assert list(seen[0]) == ["extract", "chain_input"]
+    assert seen[0]["extract"] == Product(brand="Apple", price=9)
+
+
+def test_a_step_is_executed_by_itself_too() -> None:
+    outputs, histories = EXTRACT.execute([Raw(text="iPhone")], [{"row": 1}], engine=engine())
+    assert outputs == [Product(brand="Apple", price=9)]
+    assert histories == [{"row": 1, "extract": outputs[0]}]
+
+
+def test_a_run_into_a_folder_as_chainette_shows_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = Chain(name="x", steps=[EXTRACT])
+    rows = [Raw(text=str(number)) for number in range(5)]
+    summary = made.run(
+        rows, output_dir=tmp_path / "out", fmt="csv", max_lines_per_file=2, engine=engine()
+    )
+    assert summary.rows == 5
+    names = sorted(path.name for path in (tmp_path / "out" / "flattened").iterdir())
+    assert names == ["000.csv", "001.csv", "002.csv"]
+    again = made.run(rows, tmp_path / "out", fmt="csv", max_lines_per_file=3, engine=engine())
+    names = sorted(path.name for path in (tmp_path / "out" / "flattened").iterdir())
+    assert (again.recorded, names) == (5, ["000.csv", "001.csv"])
+    results = made.run(rows[:2], engine=engine(), debug=True)
+    assert [one["brand"] for one in results] == ["Apple", "Apple"]
+    assert capsys.readouterr().err.count("  extract: ") == 2
+    made.run(rows[:1], tmp_path / "more", debug=True, engine=engine())
+    assert "  extract: " in capsys.readouterr().err
+    with pytest.raises(ChainlangError, match="resumes by its table"):
+        made.run(rows, output_dir=tmp_path / "none", generate_flattened_output=False)

@@ -1,0 +1,5 @@
+"""Branches, under Chainette's path."""
+
+from chainlang.compat.chainette.nodes import Branch
+
+__all__ = ["Branch"]
