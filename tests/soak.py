@@ -95,6 +95,7 @@ ALONE = {
     "hash seeds": ("three hash seeds give the same bytes, of 2,000 values", "hash_seeds"),
     "failures": ("a failure keeps the identity of its row, in 2,000 runs", "bad_rows"),
     "counts": ("event counts equal what happened, in 2,000 chains each", "happened"),
+    "graphs": ("2,000 graphs mean what is written, 500 take their critical path", "graphs"),
     "bounds": ("larger bounds resample what was cut, in 2,000 chains", "raised_bounds"),
 }
 """Laws that are suites by themselves: what each tries, and its file."""

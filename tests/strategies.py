@@ -6,10 +6,11 @@ types, options and combinators that exist, so every check passes. The leaves are
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
-from attrs import evolve
+from attrs import evolve, frozen
 from hypothesis import strategies as st
 
 from chainlang.ir import build, declarations
@@ -564,3 +565,168 @@ def exactly(node: Node) -> str:
 def count_nodes(node: Node) -> int:
     """Return how many nodes there are, of any kind."""
     return sum(1 for _ in walk(node))
+
+
+# ---------------------------------------------------------------- graphs
+
+
+@frozen
+class Written:
+    """A stage type of a graph: what its prompt reads, as its template was written."""
+
+    kind: str
+    names: tuple[str, ...]
+    """Named parts."""
+    candidates: bool
+
+
+@frozen
+class Graph:
+    """A chain whose steps read named parts, as the text of a file, and what each stage reads."""
+
+    text: str
+    ops: Mapping[str, Written]
+
+
+class _Drawing:
+    """A graph in progress: its ops, and how many stages it may still get."""
+
+    def __init__(
+        self, draw: st.DrawFn, functions: Sequence[str], options: Sequence[str], most: int
+    ) -> None:
+        self.draw, self.functions, self.options, self.left = draw, functions, options, most
+        self.ops: dict[str, Written] = {}
+        self.labels = 0
+        self.typed = () if options else ("J", "V", "S")
+
+    def asked(self, name: str, *options: str, down: bool = False) -> str:
+        """Return a stage of a type that asks a model; one that is down fails always."""
+        model = f"{'x' if down else 'm'}{self.draw(st.integers(0, 9))}"
+        given = ", ".join((*options, *self.options))
+        return f"{name}:{model}({given})" if given else f"{name}:{model}"
+
+    def some(self, known: tuple[str, ...], most: int = 2) -> tuple[str, ...]:
+        if not known:
+            return ()
+        return tuple(self.draw(st.lists(st.sampled_from(known), max_size=most, unique=True)))
+
+    def own(self, known: tuple[str, ...], fed: bool) -> str:
+        """Write an op, and return a stage of it."""
+        kind = self.draw(st.sampled_from(("generate", "generate", "map", "fold")))
+        kind = kind if fed else "generate"
+        names = self.some(known)
+        reads = kind != "generate" or (fed and self.draw(st.booleans()))
+        self.ops[name := f"s{len(self.ops)}"] = Written(kind, names, reads)
+        count = self.draw(st.sampled_from(("", "", "2:")))
+        return self.asked(f"{count}{name}")
+
+    def stage(self, known: tuple[str, ...], fed: bool) -> str:
+        self.left -= 1
+        kinds = ["own", "own", "own", "fresh", "E"] + [*self.typed, "M"] * fed
+        kinds += ["of", "M of"] * bool(known) + ["function"] * bool(fed and self.functions)
+        kind = self.draw(st.sampled_from(kinds))
+        if kind == "own":
+            return self.own(known, fed)
+        if kind == "fresh":
+            return self.asked("E", "fresh=true")
+        if kind == "function":
+            return f"@{self.draw(st.sampled_from(self.functions))}"
+        if kind in ("of", "M of"):
+            names = self.some(known) or known[:1]
+            of = f"of=[{', '.join(map(repr, names))}]".replace("'", '"')
+            if kind == "M of":
+                return f"M({of})"
+            return self.asked(self.draw(st.sampled_from(["E", *self.typed])), of)
+        return "M" if kind == "M" else self.asked(kind)
+
+    def part(
+        self, known: tuple[str, ...], fed: bool, depth: int, *, labels: bool = True
+    ) -> tuple[str, tuple[str, ...]]:
+        """Return a part and the names that it makes; it can read those that are known."""
+        kinds = ["stage", "stage"]
+        if depth and self.left > 0:
+            kinds += ["then", "then", "join", "join", "repeat", "timeout", "loop", "each", "each"]
+            kinds += ["route", "fallback", "down", "retry"] + ["named"] * 4 * labels
+        kind = self.draw(st.sampled_from(kinds))
+        inside = depth - 1
+        if kind == "stage":
+            made = self.stage(known, fed)
+            return made, self.own_name(made) if labels else ()
+        if kind == "then":
+            parts, made = list[str](), tuple[str, ...]()
+            for _ in range(self.draw(st.integers(2, 4))):
+                one, more = self.part((*known, *made), fed, inside, labels=labels)
+                parts.append(one)
+                made, fed = (*made, *more), True
+            return f"({' >> '.join(parts)})", made
+        if kind == "join":
+            several = [
+                self.part(known, fed, inside, labels=labels)
+                for _ in range(self.draw(st.integers(2, 3)))
+            ]
+            text = " & ".join(one for one, _ in several)
+            return f"({text})", tuple(name for _, made in several for name in made)
+        if kind == "repeat":
+            one, _ = self.part(known, fed, inside, labels=False)
+            return f"({self.draw(st.integers(2, 3))} * {one})", ()
+        if kind == "named":
+            one, made = self.part(known, fed, inside)
+            self.labels += 1
+            stage = re.sub(r"^(retry\()+", "", one)
+            made = () if self.own_name(stage) else made  # it has a label instead
+            return f"(p{self.labels} = {one})", (*made, f"p{self.labels}")
+        return self.combinator(kind, known, fed, inside, labels=labels)
+
+    def own_name(self, stage: str) -> tuple[str, ...]:
+        """Return the op of a stage, whose name is that of its part; nothing for other parts."""
+        own = stage.partition("(")[0].rpartition(":")[0].split(":")[-1]
+        return (own,) if own in self.ops and stage[0] != "(" else ()
+
+    def combinator(
+        self, kind: str, known: tuple[str, ...], fed: bool, inside: int, *, labels: bool
+    ) -> tuple[str, tuple[str, ...]]:
+        if kind == "each":
+            over = self.draw(st.sampled_from(("documents", "[1, 2]", "[query]")))
+            one, _ = self.part(known, False, inside, labels=labels)
+            return f'each({one}, over="{over}")', ()
+        one, made = self.part(known, fed, inside, labels=labels)
+        if kind == "down":  # it fails, and the other part runs
+            return f"fallback({self.asked('E', 'fresh=true', down=True)}, {one})", ()
+        if kind == "timeout":
+            return f"timeout({one}, seconds=1000000)", made
+        if kind == "retry":
+            return f"retry({one}, times=2)", made
+        if kind == "loop":
+            rounds = self.draw(st.integers(0, 2))
+            return f'loop({one}, until="round == {rounds}", max=3)', made
+        other, _ = self.part(known, fed, inside, labels=labels)
+        if kind == "fallback":
+            return f"fallback({one}, {other})", ()
+        by = self.draw(st.sampled_from(("topic", "query | length > 0")))
+        return f'route(by="{by}", arms={{"math": {one}}}, default={other})', ()
+
+
+@st.composite
+def graphs(draw: st.DrawFn, functions: Sequence[str] = (), options: Sequence[str] = ()) -> Graph:
+    """Chains whose steps read any parts before them, by name or by `of`, inside all combinators.
+
+    The models ``m0`` to ``m9`` answer, ``x0`` to ``x9`` fail. With `options` of all stages that ask
+    a model, none has a type.
+    """
+    made = _Drawing(draw, functions, options, draw(st.integers(3, 14)))
+    text = made.stage((), False)
+    text, known = f"(p0 = {text})", ("p0",)
+    while made.left > 0:
+        one, more = made.part(known, True, 3)
+        text, known = f"{text} >> {one}", (*known, *more)
+    if draw(st.booleans()):
+        arms = [made.part(known, True, 2)[0] for _ in range(draw(st.integers(2, 3)))]
+        text = f"{text} >> ({' | '.join(arms)})"
+    ops = []
+    for name, one in made.ops.items():
+        words = ["{{ query }}", *(f"{{{{ {part}.answer }}}}" for part in one.names)]
+        words += ["{{ candidate.answer }}"] * (one.kind == "map")
+        words += ["{{ candidates | length }}"] * (one.candidates and one.kind != "map")
+        ops.append(f'op {name} : {one.kind} {{ user = "{" ".join(words)}" temperature = 0.7 }}')
+    head = "input { query: str, topic: str, documents: list[str] }"
+    return Graph("\n".join([head, *ops, f"main = {text}"]), made.ops)

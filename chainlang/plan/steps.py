@@ -81,7 +81,7 @@ class Fused:
     steps: tuple[Step, ...]
 
 
-@frozen(cache_hash=True)
+@frozen(eq=False)  # equal ones may have other functions and spans, and what is derived is cached
 class Graph:
     """Run each step inside once what it reads is there (`plan/graph.py`)."""
 

@@ -165,6 +165,15 @@ def test_a_row_without_budget_fails_beside_an_arm_that_has_failed() -> None:
     assert found.failure.message.startswith("row_calls=3 is used up")
 
 
+def test_equal_graphs_of_two_texts_keep_their_spans() -> None:
+    for before in ("", "  "):
+        made = chain(f"{before}E:m1 >> E:x1(fresh=true)")
+        (found,) = made.map(["q"], engine=engine())
+        assert found.failure is not None
+        assert found.failure.span is not None
+        assert found.failure.span.start == len(before) + 8
+
+
 def test_the_plan_says_what_each_step_waits_for() -> None:
     page = str(written("E:m1 >> (b = E:m2 & c = E:m9) >> (of_b:m8 & of_c:m1) >> J:m1").explain())
     assert "at 2/&0  waits for b" in page
