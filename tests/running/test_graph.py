@@ -146,7 +146,12 @@ def test_a_step_that_is_aborted_leaves_no_event() -> None:
 
 
 def test_a_part_of_a_round_is_of_that_round() -> None:
-    for body in ("(x = E:m1) & E:m2", "E:m2 & (x = E:m1)", "(x = E:m1) >> E:m2(fresh=true)"):
+    for body in (
+        "(x = E:m1) & (y = E:m2)",
+        "(x = E:m1) & E:m2",
+        "E:m2 & (x = E:m1)",
+        "(x = E:m1) >> E:m2(fresh=true)",
+    ):
         for passes in (("default",), ()):
             found = one(f'E:m1 >> loop({body}, until="round == 1")', passes=passes)
             (candidate,) = found.history["x"].candidates
