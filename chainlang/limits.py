@@ -45,6 +45,8 @@ class Limits:
     """Count of one stage, or of ``count * part``."""
     template_tags: int = 10_000
     """Number of ``{{ }}`` and ``{% %}`` in the templates of a file."""
+    members: int = 1_000
+    """Number of chains of one family."""
     calls_per_row: int = 100_000
     """Number of stage runs of one row, votes included: counts multiply along a chain."""
 

@@ -8,22 +8,23 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeAlias, cast
 
 from attrs import evolve, field, frozen
 
 from chainlang.analysis.check_file import MAIN
 from chainlang.analysis.memo import Memo
 from chainlang.analysis.program import Program, check, from_document, read
+from chainlang.api.merge_items import merged
 from chainlang.api.pictures import Pictures
 from chainlang.api.run_methods import RunMethods
 from chainlang.datatypes.check_types import declared_types
 from chainlang.datatypes.from_python import misfit
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.render import shown
-from chainlang.errors import LimitError, MeaningError, OperandError, raise_errors, raise_or_warn
+from chainlang.errors import LimitError, OperandError, raise_errors, raise_or_warn
 from chainlang.ir import build
-from chainlang.ir.declarations import Definition, File, Input, Item, PythonType, TypeDef
+from chainlang.ir.declarations import Definition, File, Item
 from chainlang.ir.json import to_json
 from chainlang.ir.nodes import Branch, Expr, Function, Join, Named, Repeat, Stage, Then
 from chainlang.ir.verify import is_name
@@ -117,6 +118,12 @@ class Operand(Pictures):
                 "a chain can't be awaited: it has no rows yet",
                 "`await` binds tighter than the operators; put the whole chain in parentheses",
             )
+
+
+class Several:
+    """Base class of sets of chains, whose own operators meet a chain beside them."""
+
+    __slots__ = ()
 
 
 ChainLike: TypeAlias = Operand | str | Callable[..., Any]
@@ -307,6 +314,8 @@ def _is_ours(value: Callable[..., Any]) -> bool:
 
 def _meant(value: object) -> str:
     """Return the suggestion for a value beside an operator."""
+    if isinstance(value, Several):
+        return "a set of chains stands between operators; evaluate it with sweep or tune"
     if value is None:
         return "did a function forget to return its chain?"
     if isinstance(value, list | tuple | set | frozenset):
@@ -324,6 +333,8 @@ def _meant(value: object) -> str:
 
 
 def _operate(kind: type[Then] | type[Join] | type[Branch], left: object, right: object) -> Chain:
+    if isinstance(left, Several) or isinstance(right, Several):
+        return cast("Chain", NotImplemented)
     # A string is read with the declarations of the chain beside it.
     sides = (
         lift(left, right.as_chain().items if isinstance(right, Operand) else ()),
@@ -371,28 +382,6 @@ def check_extent(size: int, depth: int) -> None:
     limits = current()
     limits.check("nodes", size, f"a chain of {size:,} nodes")
     limits.check("depth", depth, f"a chain nested {depth} deep")
-
-
-def merged(groups: Iterable[tuple[Item, ...]]) -> tuple[Item, ...]:
-    """Return the declarations of several chains together, each once, in the order they come.
-
-    Raises `MeaningError` where one name means two things.
-    """
-    found: dict[tuple[str, str], Item] = {}
-    for items in groups:
-        for item in items:
-            kind = type(item)
-            what, name = _WHAT.get(kind, kind.__name__.lower()), getattr(item, "name", "")
-            if found.setdefault((what, name), item) != item:
-                message = f"two chains mean different things by the {what} '{name}'"
-                hint = "rename one of them before joining the chains"
-                if isinstance(item, Input):
-                    message, hint = "two chains have different inputs", "say once what a row has"
-                raise MeaningError([Diagnostic("duplicate-name", message, item.span, hint)])
-    return tuple(found.values())
-
-
-_WHAT: dict[type[Item], str] = {TypeDef: "type", PythonType: "type"}
 
 
 def refuse(message: str, hint: str | None = None) -> NoReturn:

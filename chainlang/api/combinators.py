@@ -20,9 +20,9 @@ from chainlang.api.chain import (
     called,
     check_extent,
     lift,
-    merged,
     refuse,
 )
+from chainlang.api.merge_items import merged
 from chainlang.api.stage_types import literal
 from chainlang.diagnostics.render import shown
 from chainlang.errors import raise_errors

@@ -10,7 +10,8 @@ from typing import Any, TypeAlias
 from chainlang.analysis.check_file import MAIN
 from chainlang.analysis.program import check, examine, main_of
 from chainlang.analysis.scope import Scope
-from chainlang.api.chain import Chain, ChainLike, Operand, check_extent, lift, merged, refuse
+from chainlang.api.chain import Chain, ChainLike, Operand, check_extent, lift, refuse
+from chainlang.api.merge_items import merged
 from chainlang.datatypes.from_python import NoType, described
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.render import shown

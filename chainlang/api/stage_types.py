@@ -10,7 +10,7 @@ import math
 import numbers
 import operator
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Never, Unpack, assert_never
+from typing import TYPE_CHECKING, Any, Never, Unpack, assert_never, cast
 
 from attrs import field, frozen
 
@@ -18,6 +18,7 @@ from chainlang.analysis.resolve import resolve
 from chainlang.analysis.scope import Scope
 from chainlang.api import recording
 from chainlang.api.chain import Chain, Operand, lift, refuse
+from chainlang.api.family import Family, Pick, varied
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.render import shown
 from chainlang.errors import LimitError, raise_errors
@@ -90,6 +91,8 @@ class StageWord(Operand):
 
         Raises `MeaningError` for a value out of range or an option that the type does not have.
         """
+        if any(isinstance(one, Pick) for one in given.values()):
+            return cast("Chain", self._varied(given))
         fields: dict[str, object] = {"model": None, "count": 1, "temperature": None}
         given = {**fields, **given}
         recorder = recording.current()
@@ -115,6 +118,10 @@ class StageWord(Operand):
                 return Chain(body, self.items, measure(body), bound=bound)
         self._explain(values)
         raise AssertionError("unreachable")
+
+    def _varied(self, given: dict[str, object]) -> Family:
+        """Return the family of a call with choices."""
+        return varied(lambda chosen: self.configured(**chosen), self.name, given)
 
     def _stage(self, values: dict[str, Any]) -> Stage | None:
         """Return the node, or None if a value is of the wrong type."""

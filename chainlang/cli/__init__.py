@@ -33,6 +33,7 @@ from chainlang.cli import (
     run,
     runs,
     show,
+    sweep,
 )
 from chainlang.cli.flags import Command
 from chainlang.diagnostics.diagnostic import Diagnostic
@@ -41,7 +42,7 @@ from chainlang.errors import ChainlangError, ChainlangWarning
 
 SUCCESS, BAD_INPUT = 0, 2
 COMMANDS = (
-    *(ask, run, explain, prompt, check, fmt, show, evaluate, compare),
+    *(ask, run, explain, prompt, check, fmt, show, evaluate, compare, sweep),
     *(repl, runs, new, doctor, models, completion, lsp),
 )
 

@@ -1,5 +1,7 @@
 """Evaluation: metrics, evaluations with intervals, paired comparisons."""
 
+from chainlang.api.family import Family, Member, pick
+from chainlang.api.family_text import family
 from chainlang.evaluation.compare import compare
 from chainlang.evaluation.comparison import Comparison, Pair
 from chainlang.evaluation.evaluate import evaluate, score_run
@@ -9,25 +11,33 @@ from chainlang.evaluation.marks import Mark, Metric
 from chainlang.evaluation.metrics import choice, contains, exact, f1, number, regex, text
 from chainlang.evaluation.scores import Score
 from chainlang.evaluation.shares import Agreement, Share
+from chainlang.evaluation.sweep import Sweep, Swept, sweep
 
 __all__ = [
     "Agreement",
     "Comparison",
     "Evaluation",
+    "Family",
     "Judge",
     "Mark",
+    "Member",
     "Metric",
     "Pair",
     "Score",
     "Share",
+    "Sweep",
+    "Swept",
     "choice",
     "compare",
     "contains",
     "evaluate",
     "exact",
     "f1",
+    "family",
     "number",
+    "pick",
     "regex",
     "score_run",
+    "sweep",
     "text",
 ]

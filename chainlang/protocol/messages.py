@@ -98,6 +98,8 @@ class Request:
     sampling: Sampling
     seed: int
     count: int = 1
+    first: int = 0
+    """Number of its first sample among those of its stage, which may be several requests."""
     schema: str | None = None
     """JSON schema of the reply, as text; None for free text."""
     lenient: bool = False

@@ -146,6 +146,7 @@ class _StageRun:
             sampling=stage.sampling,
             seed=first + samples.first,
             count=samples.count,
+            first=samples.first,
             schema=schema(stage, samples.start),
             lenient=True,  # the reply is validated for what the engine does not enforce
             logprobs=stage.logprobs,

@@ -106,6 +106,7 @@ class StageInterpreter:
             messages=messages(stage, record, read, first),
             sampling=stage.sampling,
             seed=first + number,
+            first=number,
             schema=schema(stage, record),
             lenient=True,
             logprobs=stage.logprobs,

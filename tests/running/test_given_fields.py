@@ -42,7 +42,8 @@ def prompts(made: Chain, **row: Any) -> list[str]:
 
 def test_a_field_is_that_of_the_row_again_after_it() -> None:
     made = E("a").named("d") >> with_fields(E("b", fresh=True), query=FIRST) >> E("c", fresh=True)
-    assert prompts(made, query="what?") == ["a: what?", "b: by a", "c: what?"]
+    # The last one reads nothing of the part before it, and does not wait for it.
+    assert sorted(prompts(made, query="what?")) == ["a: what?", "b: by a", "c: what?"]
 
 
 def test_a_single_value_keeps_its_type() -> None:

@@ -98,7 +98,7 @@ def test_no_more_than_the_memory_is_refused_before_anything_is_loaded() -> None:
 
 
 def test_a_model_that_is_not_here_needs_a_memory_that_nobody_knows() -> None:
-    with pytest.raises(EngineError, match="there is no model at 'nowhere'"):
+    with pytest.raises(EngineError, match="no model is called 'nowhere'"):
         chain("E:nowhere").map(ROWS, memory="8 GiB")
 
 

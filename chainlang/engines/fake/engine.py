@@ -357,10 +357,15 @@ class FakeEngine:
     def _scripted(self, request: Request, index: int) -> Scripted | None:
         if self.answers is None:
             return None
+        # However the samples of a stage are split into requests, a script sees one numbering, and
+        # `seed` plus the number is the seed of the sample.
+        before = request.first + (0 if request.begin is None else request.begin.number)
+        index += before if request.sampling.temperature > 0 else 0
         if callable(self.answers):
+            if before:
+                request = attrs.evolve(request, seed=request.seed - before, first=0)
             return self.answers(request, index)
         prompt = request.messages[-1].text
-        index = index if request.begin is None else request.begin.number
         for part, reply in self.answers.items():
             if part in prompt:
                 if isinstance(reply, Scripted) or not isinstance(reply, Sequence):

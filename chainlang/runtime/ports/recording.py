@@ -106,7 +106,13 @@ class RecordedPort:
                 continue
             self._relay.join(wait, request)
             for first, count in _runs(request, found):
-                part = evolve(request, id=new_id(), seed=request.seed + first, count=count)
+                part = evolve(
+                    request,
+                    id=new_id(),
+                    seed=request.seed + first,
+                    count=count,
+                    first=request.first + first,
+                )
                 self._relay.ask(wait, part.id, first)
                 missing.append(part)
         if missing:
