@@ -15,12 +15,13 @@ PROGRAMS = {
     "chainlang": "import chainlang",
     "chainlang, and a first chain": "import chainlang; chainlang.chain('3:E >> M')",
 }
-_NEEDED = "import lark, attrs, jinja2.sandbox, argparse, re2, chainlang.cli\n"
+_NEEDED = "import lark, attrs, jinja2.sandbox, re2, argparse, chainlang.cli.check\n"
+_NEEDED += "import chainlang.settings.model  # the file names a variable\n"
 _NEEDED += "from chainlang.notation.grammar import grammar; grammar()"
 _QUIET = "import contextlib, io, chainlang.cli\nwith contextlib.redirect_stdout(io.StringIO()), "
 _QUIET += "contextlib.redirect_stderr(io.StringIO()), contextlib.suppress(SystemExit): "
 COMMANDS = {
-    "what `--help` needs: imports": "import argparse, chainlang.cli",
+    "what `--help` needs: imports": "import argparse, chainlang.cli.interrupt",
     "`chainlang --help`": _QUIET + "chainlang.cli.main(['--help'])",
     "what `check` needs: imports, and the compiled grammar": _NEEDED,
     "`chainlang check`": _QUIET + "chainlang.cli.main(['check', 'examples/mixture.chain'])",

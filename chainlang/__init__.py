@@ -8,30 +8,31 @@ True
 import importlib as _importlib
 import typing as _typing
 
-from chainlang.api.chain import Chain
-from chainlang.api.combinators import (
-    branch,
-    cascade,
-    each,
-    fallback,
-    function,
-    join,
-    loop,
-    ref,
-    retry,
-    route,
-    timeout,
-    with_fields,
-)
-from chainlang.api.op import op
-from chainlang.api.parse import chain, load
-from chainlang.api.stage_types import E, J, M, S, V
-from chainlang.datatypes.one import one
-from chainlang.errors import ChainlangError, ChainlangWarning
-from chainlang.limits import Limits
-from chainlang.semantics.record import Candidate, Part
-from chainlang.tracer.calls import ask, for_each, when
-from chainlang.tracer.trace import trace
+if _typing.TYPE_CHECKING:
+    from chainlang.api.chain import Chain
+    from chainlang.api.combinators import (
+        branch,
+        cascade,
+        each,
+        fallback,
+        function,
+        join,
+        loop,
+        ref,
+        retry,
+        route,
+        timeout,
+        with_fields,
+    )
+    from chainlang.api.op import op
+    from chainlang.api.parse import chain, load
+    from chainlang.api.stage_types import E, J, M, S, V
+    from chainlang.datatypes.one import one
+    from chainlang.errors import ChainlangError, ChainlangWarning
+    from chainlang.limits import Limits
+    from chainlang.semantics.record import Candidate, Part
+    from chainlang.tracer.calls import ask, for_each, when
+    from chainlang.tracer.trace import trace
 
 __version__ = "0.1.0"
 
@@ -69,11 +70,46 @@ __all__ = [
     "with_fields",
 ]
 
+_MODULES = {
+    "chainlang.api.chain": ("Chain",),
+    "chainlang.api.combinators": (
+        "branch",
+        "cascade",
+        "each",
+        "fallback",
+        "function",
+        "join",
+        "loop",
+        "ref",
+        "retry",
+        "route",
+        "timeout",
+        "with_fields",
+    ),
+    "chainlang.api.op": ("op",),
+    "chainlang.api.parse": ("chain", "load"),
+    "chainlang.api.stage_types": ("E", "J", "M", "S", "V"),
+    "chainlang.datatypes.one": ("one",),
+    "chainlang.errors": ("ChainlangError", "ChainlangWarning"),
+    "chainlang.limits": ("Limits",),
+    "chainlang.semantics.record": ("Candidate", "Part"),
+    "chainlang.tracer.calls": ("ask", "for_each", "when"),
+    "chainlang.tracer.trace": ("trace",),
+}
+_HOMES = {name: module for module, names in _MODULES.items() for name in names}
+"""The module of each name, which is imported when the name is first used: `chainlang --help`, or a
+program that imports this package and may need no chain, waits for nothing."""
+
 if not _typing.TYPE_CHECKING:
 
     def __getattr__(name: str) -> object:
-        """Return the function that ``%load_ext chainlang`` calls, which needs IPython."""
+        """Import a name, or what ``%load_ext chainlang`` calls, which needs IPython."""
         if name == "load_ipython_extension":
-            # By name: everything imports this module, and would so import the notebook's.
             return getattr(_importlib.import_module("chainlang.notebook.extension"), name)
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        found = globals()[name] = getattr(_importlib.import_module(_HOMES[name]), name)
+        return found
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

@@ -50,6 +50,8 @@ class CallKeywords(TypedDict, total=False):
     """Redis server that shares the sample cache with other machines"""
     limits_redis: str | None
     """Redis server that shares the rate limits of models with other processes"""
+    use_warm: bool | None
+    """use models of `chainlang warmup` that have equal settings; default: true in a shell"""
     openai_base_url: str | None
     """base URL of the server for each `openai` model that has none of its own"""
     openai_api_key: str | None

@@ -12,39 +12,41 @@ import io
 import os
 import sys
 import warnings
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from importlib import import_module
 from typing import NoReturn
 
-from chainlang.cli import (
-    ask,
-    check,
-    compare,
-    completion,
-    doctor,
-    evaluate,
-    explain,
-    fmt,
-    interrupt,
-    lsp,
-    models,
-    new,
-    prompt,
-    repl,
-    run,
-    runs,
-    show,
-    sweep,
-)
+from chainlang.cli import interrupt
 from chainlang.cli.flags import Command
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.suggest import suggest
 from chainlang.errors import ChainlangError, ChainlangWarning
 
 SUCCESS, BAD_INPUT = 0, 2
-COMMANDS = (
-    *(ask, run, explain, prompt, check, fmt, show, evaluate, compare, sweep),
-    *(repl, runs, new, doctor, models, completion, lsp),
-)
+COMMANDS: Mapping[str, str] = {
+    "ask": "run a chain on one question",
+    "run": "run a chain over rows, into a folder",
+    "explain": "show the plan of a chain, and its cost",
+    "prompt": "print the prompt of a question, without a model",
+    "check": "find mistakes in .chain files",
+    "fmt": "format .chain files",
+    "show": "print a chain as a tree, notation, Python, Mermaid or JSON",
+    "eval": "score the answers of a chain over rows with targets",
+    "compare": "compare two chains over the same rows, or two runs with scores",
+    "sweep": "evaluate every chain of a family over the same rows",
+    "repl": "ask chains line by line; the same as chainlang alone",
+    "runs": "list, show, compare and resume run folders",
+    "warmup": "keep a model loaded for later commands",
+    "kill": "end the servers of warm models",
+    "new": "write the folder of a new project: chain, rows, test, README",
+    "doctor": "say what is missing, and the command that installs it",
+    "models": "list the models that names mean, and those that servers have",
+    "completion": "print a completion script for bash, zsh or fish",
+    "lsp": "run the language server, for editors",
+}
+"""Commands, and what each is for."""
+_MODULES = {"eval": "evaluate"}
+"""Modules of commands whose name is not that of the command; each is imported when it is used."""
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -99,8 +101,10 @@ def execute(arguments: Sequence[str] | None = None, closed: Collection[str] = ()
 
     words = sys.argv[1:] if arguments is None else arguments
     if not words:
-        return repl.run_alone(command_line().format_help())
-    parser = command_line()
+        from chainlang.cli.repl import run_alone
+
+        return run_alone(command_line("").format_help())
+    parser = command_line(words[0])
     _check_command(words, parser)
     options = parser.parse_args(words)
     as_log = getattr(options, "log_format", None) == "json"
@@ -126,8 +130,8 @@ def execute(arguments: Sequence[str] | None = None, closed: Collection[str] = ()
     return status
 
 
-def command_line() -> argparse.ArgumentParser:
-    """Return the parser of all commands."""
+def command_line(only: str | None = None) -> argparse.ArgumentParser:
+    """Return the parser of all commands; with `only`, that command alone has its arguments."""
     from chainlang import __version__
 
     parser = argparse.ArgumentParser(
@@ -141,8 +145,12 @@ def command_line() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(
         required=True, metavar="COMMAND", dest="command", parser_class=Command
     )
-    for module in COMMANDS:
-        module.add(commands)
+    for name, about in COMMANDS.items():
+        if only in (None, name):
+            module = import_module(f"chainlang.cli.{_MODULES.get(name, name)}")
+            module.add(commands, about)
+        else:
+            commands.add_parser(name, help=about, add_help=False)
     parser.set_defaults(whole=command_line)
     return parser
 

@@ -22,11 +22,11 @@ from chainlang.cli.row_fields import row_of
 from chainlang.errors import RowError
 
 
-def add(commands: Any) -> None:
-    """Add the command to the parser."""
+def add(commands: Any, about: str) -> None:
+    """Add the command to the parser; `about` is its line in the list of commands."""
     parser = commands.add_parser(
         "ask",
-        help="run a chain on one question",
+        help=about,
         description="Run a chain on one question, and print its answer.",
         usage="%(prog)s EXPR|FILE QUESTION|NAME=VALUE... [options]",
         epilog=examples(

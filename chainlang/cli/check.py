@@ -18,11 +18,11 @@ from chainlang.notation.parse import read_items, source
 from chainlang.semantics.functions_file import FunctionsFile, read_functions
 
 
-def add(commands: Any) -> None:
-    """Add the command to the parser."""
+def add(commands: Any, about: str) -> None:
+    """Add the command to the parser; `about` is its line in the list of commands."""
     parser = commands.add_parser(
         "check",
-        help="find mistakes in .chain files",
+        help=about,
         description="Print each error and warning of .chain files, with its position.",
         usage="%(prog)s FILE... [options]",
         epilog=examples(

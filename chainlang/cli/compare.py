@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from chainlang.evaluation.comparison import Comparison
 
 
-def add(commands: Any) -> None:
-    """Add the command to the parser."""
+def add(commands: Any, about: str) -> None:
+    """Add the command to the parser; `about` is its line in the list of commands."""
     parser = commands.add_parser(
         "compare",
-        help="compare two chains over the same rows, or two runs with scores",
+        help=about,
         description="Compare two chains over the same rows, pair by pair, or two runs that `eval` "
         "has scored: how many rows the second won and lost, the difference with its interval of "
         "95 %, and the p-value of McNemar's exact test.",

@@ -13,11 +13,11 @@ from chainlang.cli.output import emit
 SHELLS = ("bash", "zsh", "fish")
 
 
-def add(commands: Any) -> None:
-    """Add the command to the parser."""
+def add(commands: Any, about: str) -> None:
+    """Add the command to the parser; `about` is its line in the list of commands."""
     parser = commands.add_parser(
         "completion",
-        help="print a completion script for bash, zsh or fish",
+        help=about,
         description="Print a script that completes commands, flags and files.",
         usage="%(prog)s SHELL",
         epilog=examples(

@@ -42,11 +42,11 @@ class Finding:
     """Command that mends it."""
 
 
-def add(commands: Any) -> None:
-    """Add the command to the parser."""
+def add(commands: Any, about: str) -> None:
+    """Add the command to the parser; `about` is its line in the list of commands."""
     parser = commands.add_parser(
         "doctor",
-        help="say what is missing, and the command that installs it",
+        help=about,
         description="Look for the libraries and settings that chains need. Nothing is loaded, and "
         "nothing is sent.",
         usage="%(prog)s [options]",
@@ -90,9 +90,22 @@ def findings() -> Iterator[Finding]:
         there = find_spec(library) is not None
         install = None if there else f"pip install 'chainlang[{extra}]'"
         yield Finding(library, there, detail, install)
+    yield from _warm()
     key = "CHAINLANG_OPENAI_API_KEY"
     has_key = "set" if os.environ.get(key) else "not set; only servers that ask for one need it"
     yield Finding(key, bool(os.environ.get(key)), has_key)
+
+
+def _warm() -> Iterator[Finding]:
+    """Look at the servers that `chainlang warmup` has started."""
+    from chainlang.session.warm_models import unfit
+    from chainlang.store.warm_models import warm_models
+
+    for one in warm_models():
+        why = unfit(one)
+        what, where = f"warm {one.shown}", f"{one.url}, pid {one.pid}, since {one.started}"
+        yield Finding(what, not why, f"{where}; {why.partition('; run')[0]}" if why else where,
+                      f"chainlang warmup {one.shown}" if why else None)  # fmt: skip
 
 
 def _settings() -> Finding:

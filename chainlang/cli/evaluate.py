@@ -26,11 +26,11 @@ WORSE_THAN_ASKED = 1
 """Exit status of an evaluation below the accuracy that was asked for."""
 
 
-def add(commands: Any) -> None:
-    """Add the command to the parser."""
+def add(commands: Any, about: str) -> None:
+    """Add the command to the parser; `about` is its line in the list of commands."""
     parser = commands.add_parser(
         "eval",
-        help="score the answers of a chain over rows with targets",
+        help=about,
         description="Run a chain over rows and score its answers by a column of targets, or score "
         "a run that is finished. The accuracy has an interval of 95 %; failed rows and answers "
         "that can't be read are counted apart, as wrong.",

@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from chainlang.session.explain import Explanation
 
 
-def add(commands: Any) -> None:
-    """Add the command to the parser."""
+def add(commands: Any, about: str) -> None:
+    """Add the command to the parser; `about` is its line in the list of commands."""
     parser = commands.add_parser(
         "explain",
-        help="show the plan of a chain, and its cost",
+        help=about,
         description="Show the plan of a chain, what each optimizer pass changed, and the cost.",
         usage="%(prog)s EXPR|FILE [options]",
         epilog=examples(

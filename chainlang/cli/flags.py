@@ -79,7 +79,10 @@ def add_flags(
         field = settings.model_fields[name]
         group = shared if name in Settings.model_fields else own
         flag, words = f"--{name.replace('_', '-')}", _help(field.description, field.default)
-        if takes.python == "bool":
+        if takes.python == "bool" and field.default is None:
+            both = argparse.BooleanOptionalAction
+            group.add_argument(flag, action=both, default=None, help=words)
+        elif takes.python == "bool":
             group.add_argument(flag, action="store_true", default=None, help=words)
         elif takes.python.startswith("Mapping["):
             group.add_argument(flag, action="append", metavar=takes.metavar, help=words)
@@ -118,9 +121,16 @@ def add_allow(parser: argparse.ArgumentParser) -> None:
 
 
 def given(options: argparse.Namespace, settings: type[Settings]) -> dict[str, Any]:
-    """Return the settings that were given as flags."""
+    """Return the settings that were given as flags, and those that a shell has by default."""
     values = ((name, getattr(options, name, None)) for name in settings.names())
-    return {name: value for name, value in values if value is not None}
+    return {**defaults(), **{name: value for name, value in values if value is not None}}
+
+
+def defaults() -> dict[str, Any]:
+    """Return the settings that differ in a shell, unless the environment or a file gives them."""
+    from chainlang.settings import CallSettings
+
+    return {"use_warm": True} if CallSettings.of({}).use_warm is None else {}
 
 
 _NUMBERS: Mapping[str, Callable[[str], object]] = {"int": int, "float": float}

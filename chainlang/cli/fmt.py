@@ -18,11 +18,11 @@ from chainlang.notation.format import format_text
 from chainlang.notation.parse import source
 
 
-def add(commands: Any) -> None:
-    """Add the command to the parser."""
+def add(commands: Any, about: str) -> None:
+    """Add the command to the parser; `about` is its line in the list of commands."""
     parser = commands.add_parser(
         "fmt",
-        help="format .chain files",
+        help=about,
         description="Write .chain files in the canonical form, in place, with their comments.",
         usage="%(prog)s FILE... [options]",
         epilog=examples(

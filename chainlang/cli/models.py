@@ -12,11 +12,11 @@ from chainlang.cli.flags import examples
 from chainlang.cli.output import emit
 
 
-def add(commands: Any) -> None:
-    """Add the command to the parser."""
+def add(commands: Any, about: str) -> None:
+    """Add the command to the parser; `about` is its line in the list of commands."""
     parser = commands.add_parser(
         "models",
-        help="list the models that names mean, and those that servers have",
+        help=about,
         description="List the models of models.toml, and the providers with their address and the "
         "variable of their key. Nothing is sent without --discover.",
         usage="%(prog)s [options]",

@@ -17,11 +17,11 @@ TEMPLATES = {
 }
 
 
-def add(commands: Any) -> None:
-    """Add the command to the parser."""
+def add(commands: Any, about: str) -> None:
+    """Add the command to the parser; `about` is its line in the list of commands."""
     parser = commands.add_parser(
         "new",
-        help="write the folder of a new project: chain, rows, test, README",
+        help=about,
         description="Write a folder with a chain, rows, a test and a README that says what to run.",
         usage="%(prog)s NAME [options]",
         epilog=examples("chainlang new sums", "chainlang new reviews --template classify"),

@@ -15,11 +15,11 @@ from chainlang.cli.row_fields import row_of
 from chainlang.protocol.messages import Request
 
 
-def add(commands: Any) -> None:
-    """Add the command to the parser."""
+def add(commands: Any, about: str) -> None:
+    """Add the command to the parser; `about` is its line in the list of commands."""
     parser = commands.add_parser(
         "prompt",
-        help="print the prompt of a question, without a model",
+        help=about,
         description="Print the messages of the first request that a question makes, and no model "
         "is loaded. With --all print those of all stages, after replies of a fake engine.",
         usage="%(prog)s EXPR|FILE QUESTION|NAME=VALUE... [options]",

@@ -38,11 +38,11 @@ STOPPED = 3
 _SHOWN = 3  # failures that are printed; errors.jsonl has all
 
 
-def add(commands: Any) -> None:
-    """Add the command to the parser."""
+def add(commands: Any, about: str) -> None:
+    """Add the command to the parser; `about` is its line in the list of commands."""
     parser = commands.add_parser(
         "run",
-        help="run a chain over rows, into a folder",
+        help=about,
         description="Run a chain over a file of rows, and write the results into a folder. "
         "The same command resumes a run that was interrupted or has stopped.",
         usage="%(prog)s EXPR|FILE -i ROWS -o FOLDER [options]",
@@ -88,7 +88,7 @@ def add(commands: Any) -> None:
 def parser() -> argparse.ArgumentParser:
     """Return a parser of this command alone."""
     made = argparse.ArgumentParser(prog="chainlang")
-    add(made.add_subparsers(required=True, parser_class=Command))
+    add(made.add_subparsers(required=True, parser_class=Command), "")
     return made
 
 

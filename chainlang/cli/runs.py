@@ -18,11 +18,11 @@ from chainlang.errors import error_of
 _SHOWN = 10  # rows that differ
 
 
-def add(commands: Any) -> None:
-    """Add the command to the parser."""
+def add(commands: Any, about: str) -> None:
+    """Add the command to the parser; `about` is its line in the list of commands."""
     parser = commands.add_parser(
         "runs",
-        help="list, show, compare and resume run folders",
+        help=about,
         description="List, show, compare and resume run folders.",
         epilog=examples(
             "chainlang runs list",

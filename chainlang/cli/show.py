@@ -13,11 +13,11 @@ from chainlang.ir.model_settings import PERMISSIONS
 from chainlang.ir.render import mermaid, tree
 
 
-def add(commands: Any) -> None:
-    """Add the command to the parser."""
+def add(commands: Any, about: str) -> None:
+    """Add the command to the parser; `about` is its line in the list of commands."""
     parser = commands.add_parser(
         "show",
-        help="print a chain as a tree, notation, Python, Mermaid or JSON",
+        help=about,
         description="Print a chain as a tree, notation, Python, Mermaid or JSON.",
         usage="%(prog)s EXPR|FILE [options]",
         epilog=examples(

@@ -14,11 +14,11 @@ from chainlang.cli.read_chain import read_chain
 from chainlang.errors import error_of
 
 
-def add(commands: Any) -> None:
-    """Add the command to the parser."""
+def add(commands: Any, about: str) -> None:
+    """Add the command to the parser; `about` is its line in the list of commands."""
     parser = commands.add_parser(
         "sweep",
-        help="evaluate every chain of a family over the same rows",
+        help=about,
         description="Evaluate every chain of a family over the same rows. A family is a chain with "
         "sets in braces: of counts, models, temperatures, options or parts. A sample that several "
         "chains draw at the same place is drawn once.",

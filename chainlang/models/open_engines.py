@@ -6,7 +6,7 @@ import atexit
 import itertools
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -150,6 +150,19 @@ def source_of(model: Model) -> str | Path:
         hint = "make them: python examples/train_tiny.py; or name another model"
         raise error_of("engine", message, hint, kind="model", subject=model.source)
     return folder
+
+
+def opened_once(
+    name: str, kind: str, source: str, more: Iterable[Any], make: Callable[[], Engine]
+) -> Engine:
+    """Return the open engine of a kind for a model, where `more` is equal; `make` it if none is.
+
+    `name` is what chains call the model.
+    """
+    key = (0, False, kind, source, *more)
+    engine = _OPEN.open(key, make)
+    _NAMES.setdefault(key, {})[name] = None
+    return engine
 
 
 def _value(value: object, model: Model) -> Any:

@@ -24,6 +24,13 @@ def grammar_text() -> str:
 @cache
 def grammar() -> Lark:
     """Return the grammar, compiled on first use because that takes about 40 ms."""
-    from lark import Lark  # the first parse pays for loading lark, `import chainlang` does not
+    from lark import Lark, lexer  # the first parse pays for it, and `import chainlang` does not
 
-    return Lark(grammar_text(), parser="lalr", lexer="contextual", start=["expression", "file"])
+    # lark looks for texts that two terminals match, which takes four times as long as the rest and
+    # says the same each time: a test of the grammar does it.
+    checks, lexer.has_interegular = lexer.has_interegular, False
+    try:
+        starts = ["expression", "file"]
+        return Lark(grammar_text(), parser="lalr", lexer="contextual", start=starts)
+    finally:
+        lexer.has_interegular = checks

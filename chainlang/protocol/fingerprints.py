@@ -12,6 +12,8 @@ CONTEXT = "context"
 """Entry of a fingerprint that only bounds the length of samples."""
 READS = "template_reads"
 """Entry of a model whose chat template reads more than the messages: the run's date."""
+SERVED = "vllm serve"
+"""Engine of a model that `chainlang warmup` has started: its server tokenizes the prompts."""
 _SINCE_2 = {"vllm": ("rope_context",), "openai": (CONTEXT,)}
 """Entries of the fingerprints of engines that keys of format 1 do not have."""
 

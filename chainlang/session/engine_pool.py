@@ -67,7 +67,7 @@ def engines_of(
             continue
         with located(plan, name, one):
             if name not in names:
-                _check_name(name, names, settings)
+                check_name(name, names, settings)
             found[name] = opened(one, settings, adapters_beside(one, named))
     adopt(plan, named, found)
     check_capabilities(plan, found)
@@ -172,7 +172,7 @@ def _about(found: Diagnostic, model: Engine | Model) -> Span | None:
     return settings.get("base_url")  # server errors are about its address
 
 
-def _check_name(name: str, models: Iterable[str], settings: RowSettings) -> None:
+def check_name(name: str, models: Iterable[str], settings: RowSettings) -> None:
     """Raise if an unknown name is no path and no repository."""
     known = [*dict.fromkeys((*models, tiny.NAME, *known_names(settings)))]
     if name in known or "/" in name or Path(name).exists():

@@ -42,6 +42,7 @@ from chainlang.session.prepare import prepare
 from chainlang.session.reuse import reused
 from chainlang.session.rows import Rows, expected_rows
 from chainlang.session.run_progress import ended, metered
+from chainlang.session.warm_models import as_begun
 from chainlang.settings import RunSettings
 from chainlang.store import About, RunFolder, Source
 from chainlang.store.output import read
@@ -217,6 +218,7 @@ class FolderRun:
         RunFolder.check(
             out, format=settings.format, overwrite=settings.overwrite, retry=settings.retry_failed
         )
+        settings = as_begun(settings, out)
         if settings.escape_formulas and settings.format != "csv":
             hint = "write format='csv' beside it, or leave it out"
             raise error_of("setting", "escape_formulas is for CSV alone", hint)

@@ -19,6 +19,7 @@ from chainlang.plan.model_schedule import Residency, residency
 from chainlang.plan.steps import Plan
 from chainlang.runtime.model_swap import Swapper
 from chainlang.session.engine_pool import adapters_beside, engines_of, located, wanted
+from chainlang.session.warm_models import warmed
 from chainlang.settings import RowSettings
 
 
@@ -65,7 +66,7 @@ def swapper_of(plan: Plan, declared: Iterable[Item], settings: RowSettings) -> S
     Raises `EngineError` for a model that is unavailable, or too large for the memory.
     """
     declared = tuple(declared)
-    named = wanted(plan, declared, settings)
+    named = warmed(plan, wanted(plan, declared, settings), settings)
     if all(map(_takes_no_memory, named.values())):
         return Swapper.loaded(engines_of(plan, named, declared, settings))
     memory = memory_of(plan, named, settings)

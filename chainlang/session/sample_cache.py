@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import os
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -18,6 +17,7 @@ from chainlang.runtime.ports.recording import Memory
 from chainlang.runtime.ports.stack import EVERYTHING, Needs, OpenPort, stacked
 from chainlang.settings import CacheMode, RowSettings
 from chainlang.store.cache import Dispensable, InMemory, Level, Levels, opened_on_disk
+from chainlang.store.cache_folder import usual_folder
 from chainlang.store.sample_codec import Drawn
 
 _OPEN: PerProcess[tuple[Path, int, str | None], Levels] = PerProcess()
@@ -75,13 +75,6 @@ def _levels(settings: RowSettings) -> Levels:
     if found is not None and found.has_failed:
         _OPEN.drop(key, Levels.close)
     return _OPEN.open(key, made)
-
-
-def usual_folder() -> Path:
-    """Return the default folder: ``$XDG_CACHE_HOME/chainlang``, or ``~/.cache/chainlang``."""
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    root = Path(base) if Path(base).is_absolute() else Path.home() / ".cache"
-    return root / "chainlang"
 
 
 def close_caches() -> None:

@@ -4,19 +4,23 @@ The model says of each setting its type, its default, what it is for and which w
 it. The keywords of Python, the flags of the shell and the tables of the README are made from it.
 """
 
-from chainlang.settings.model import (
-    DEFAULT_WINDOW,
-    NAMES,
-    WAYS,
-    CallSettings,
-    ExplainSettings,
-    MapSettings,
-    RowSettings,
-    RunSettings,
-    Settings,
-    ways_of,
-)
-from chainlang.settings.setting import PREFIX, CacheMode, Format, OnError, Progress, Takes, Way
+import importlib as _importlib
+import typing as _typing
+
+if _typing.TYPE_CHECKING:
+    from chainlang.settings.model import (
+        DEFAULT_WINDOW,
+        NAMES,
+        WAYS,
+        CallSettings,
+        ExplainSettings,
+        MapSettings,
+        RowSettings,
+        RunSettings,
+        Settings,
+        ways_of,
+    )
+    from chainlang.settings.setting import PREFIX, CacheMode, Format, OnError, Progress, Takes, Way
 
 __all__ = [
     "DEFAULT_WINDOW",
@@ -37,3 +41,16 @@ __all__ = [
     "Way",
     "ways_of",
 ]
+
+_OF_SETTING = ("PREFIX", "CacheMode", "Format", "OnError", "Progress", "Takes", "Way")
+
+if not _typing.TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        """Import a name: the model takes 100 ms, which those who check an address do not need."""
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        home = "setting" if name in _OF_SETTING else "model"
+        found = getattr(_importlib.import_module(f"{__name__}.{home}"), name)
+        globals()[name] = found
+        return found

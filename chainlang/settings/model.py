@@ -27,6 +27,7 @@ from chainlang.settings.faults import misfit, too_wide, unknown_in
 from chainlang.settings.setting import (
     ADDRESS,
     COUNT,
+    FORMAT,
     MODELS,
     ON_ERROR,
     OVER_ROWS,
@@ -106,15 +107,7 @@ class Settings(BaseModel):
         Takes('a number of bytes, or an amount: "8 GiB"', "int | str", metavar="SIZE"),
     ] = None
     """memory for all loaded models together, such as 8GiB; default: all of the device"""
-    format: Annotated[
-        Format,
-        Takes(
-            "jsonl, csv or parquet",
-            "Format",
-            metavar="jsonl|csv|parquet",
-            ways=frozenset({Way.RUN}),
-        ),
-    ] = "jsonl"
+    format: Annotated[Format, FORMAT] = "jsonl"
     """file format of the tables in a run folder"""
     cache: Annotated[
         CacheMode,
@@ -134,6 +127,8 @@ class Settings(BaseModel):
     """Redis server that shares the sample cache with other machines"""
     limits_redis: Annotated[SecretStr | None, REDIS] = None
     """Redis server that shares the rate limits of models with other processes"""
+    use_warm: Annotated[bool | None, TRUTH] = None
+    """use models of `chainlang warmup` that have equal settings; default: true in a shell"""
     openai_base_url: Annotated[Address | None, ADDRESS] = None
     """base URL of the server for each `openai` model that has none of its own"""
     openai_api_key: Annotated[SecretStr | None, Takes("a text", "str", is_secret=True)] = None

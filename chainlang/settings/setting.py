@@ -188,3 +188,9 @@ MODELS = Takes(
 TRUTH = Takes("true or false", "bool")
 TIME = Takes("a number of seconds > 0", "float", metavar="SECONDS")
 ON_ERROR = Takes("raise, collect or skip", "OnError", metavar="raise|collect|skip")
+FORMAT = Takes(
+    "jsonl, csv or parquet",
+    "Format",
+    metavar="jsonl|csv|parquet",
+    ways=frozenset({Way.RUN}),
+)

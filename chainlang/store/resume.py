@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from attrs import frozen
@@ -22,7 +23,7 @@ from chainlang.store.identity import (
 from chainlang.store.journal import Journal
 from chainlang.store.output import Output
 from chainlang.store.retry_failed import REDRAWN, again, redrawn
-from chainlang.store.safe_files import Folder
+from chainlang.store.safe_files import Folder, is_there
 
 _RUN = "run"
 OUTPUT, PART = "output", "part"
@@ -115,6 +116,24 @@ def begun(
         journal.close()
         raise
     return Begun(journal, output, now.get(DATE), before if changed or resampled else None)
+
+
+def models_of(path: Path) -> Mapping[str, Any]:
+    """Return the description of each model of the run in a folder; none if it holds no run."""
+    if not is_there(path):
+        return {}
+    root = Folder.open(path)
+    try:
+        if root.kind(JOURNAL) != "file":
+            return {}
+        journal = Journal.open(root)
+        try:
+            found = journal.note(_RUN, models=dict)
+        finally:
+            journal.close()
+    finally:
+        root.close()
+    return {} if found is None else dict(found["models"])
 
 
 def _written(journal: Journal) -> Mapping[str, Any] | None:

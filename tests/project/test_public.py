@@ -1,8 +1,10 @@
 """What `chainlang` exports: all of it, in order, said in words and shown in use."""
 
+import ast
 import inspect
 import re
-import types
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -19,12 +21,27 @@ SHOWN = "\n".join(
 
 
 def test_all_is_sorted_and_whole():
-    visible = {
-        name
-        for name, value in vars(chainlang).items()
-        if not name.startswith("_") and not isinstance(value, types.ModuleType)
+    tree = ast.parse(Path(chainlang.__file__).read_text(encoding="utf-8"))
+    seen_by_editors = {
+        alias.name: node.module
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
     }
-    assert chainlang.__all__ == sorted(visible)
+    assert chainlang.__all__ == sorted(seen_by_editors)
+    assert seen_by_editors == chainlang._HOMES  # each is imported when it is first used
+    assert set(chainlang.__all__) <= set(dir(chainlang))
+
+
+def test_what_is_public_is_imported_when_it_is_used():
+    names = ["chainlang.api.chain", "lark", "attrs", "pydantic", "jinja2"]
+    code = f"import chainlang, sys; print([one for one in {names} if one in sys.modules])"
+    run = [
+        sys.executable,
+        "-c",
+        f"{code}; chainlang.E; print('chainlang.api.chain' in sys.modules)",
+    ]
+    assert subprocess.run(run, check=False, capture_output=True, text=True).stdout == "[]\nTrue\n"
 
 
 @pytest.mark.parametrize("name", chainlang.__all__)

@@ -14,8 +14,9 @@ from chainlang.cli import main
 from chainlang.engines.fake import FakeEngine
 from chainlang.errors import RowError, SettingError
 from chainlang.protocol.messages import Completion, Delta, Failure, Request
-from chainlang.session.sample_cache import close_caches, usual_folder
+from chainlang.session.sample_cache import close_caches
 from chainlang.store.cache import FILE
+from chainlang.store.cache_folder import usual_folder
 
 CHAIN = "(3:E >> M) & (2:E::1.0 >> J)"
 ROWS = [{"id": f"r{number}", "query": f"What is {number} + 1?"} for number in range(12)]

@@ -8,11 +8,11 @@ from typing import Any
 from chainlang.cli.missing import missing
 
 
-def add(commands: Any) -> None:
-    """Add the command to the parser."""
+def add(commands: Any, about: str) -> None:
+    """Add the command to the parser; `about` is its line in the list of commands."""
     parser = commands.add_parser(
         "lsp",
-        help="run the language server, for editors",
+        help=about,
         description="Run the language server over stdin and stdout. An editor starts it: it shows "
         "mistakes as you type, completes, describes, renames and formats.",
     )

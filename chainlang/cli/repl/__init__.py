@@ -12,11 +12,11 @@ from chainlang.cli.missing import missing
 from chainlang.cli.output import say
 
 
-def add(commands: Any) -> None:
-    """Add the command to the parser."""
+def add(commands: Any, about: str) -> None:
+    """Add the command to the parser; `about` is its line in the list of commands."""
     parser = commands.add_parser(
         "repl",
-        help="ask chains line by line; the same as chainlang alone",
+        help=about,
         description="Ask chains line by line. Models stay loaded between questions. In a pipe, run "
         "the lines of stdin.",
     )

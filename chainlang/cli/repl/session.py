@@ -16,6 +16,7 @@ from chainlang.analysis.check_file import MAIN
 from chainlang.analysis.program import check, examine
 from chainlang.api.chain import Chain
 from chainlang.cli.answers import describe_usage, shown_answers
+from chainlang.cli.flags import defaults
 from chainlang.cli.output import emit, report, say
 from chainlang.cli.repl.statements import Command, Declarations, Expression, statement
 from chainlang.cli.row_fields import row_of
@@ -181,7 +182,8 @@ class Session:
         row = row_of(self._arguments(question, made), made)
         begun = time.monotonic()
         engine = {} if self.engine is None else {"engine": self.engine}
-        result = made(row, **self.settings, **engine, on_error="collect", progress=say)
+        given = {**defaults(), **self.settings, **engine}
+        result = made(row, **given, on_error="collect", progress=say)
         for line in shown_answers(result):
             emit(line)
         say(describe_usage(result, time.monotonic() - begun))

@@ -1,0 +1,92 @@
+"""``chainlang warmup [MODEL|FILE]``: keep a model loaded for later commands."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from chainlang.cli.flags import add_allow, add_functions, examples
+from chainlang.cli.missing import missing
+from chainlang.cli.output import emit, report, say
+from chainlang.cli.read_chain import read_chain
+from chainlang.errors import error_of
+from chainlang.ir.declarations import Model
+
+
+def add(commands: Any, about: str) -> None:
+    """Add the command to the parser; `about` is its line in the list of commands."""
+    parser = commands.add_parser(
+        "warmup",
+        help=about,
+        description="Start a `vllm serve` with a model in the background, on this machine and for "
+        "this user alone. `ask`, `run` and the REPL use it where the model and its settings are "
+        "equal; in Python the setting use_warm does. `chainlang kill` ends it.",
+        usage="%(prog)s [MODEL|FILE] [options]",
+        epilog=examples(
+            "chainlang warmup", "chainlang warmup Qwen/Qwen2.5-0.5B-Instruct",
+            "chainlang warmup examples/mixture.chain", "chainlang kill",
+        ),
+    )  # fmt: skip
+    parser.add_argument(
+        "model",
+        nargs="?",
+        metavar="MODEL|FILE",
+        help="a model, or a file ending in .chain whose models are started, with their settings; "
+        "default: the default model",
+    )
+    add_functions(parser)
+    add_allow(parser)
+    parser.add_argument("--json", action="store_true", help="print the servers as JSON")
+    parser.set_defaults(run=run, prints=True)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Start the servers, and print where they are."""
+    with missing("httpx2", "openai"):
+        import httpx2  # noqa: F401  # what later commands talk to the server with
+    from chainlang.session.warm_server import warm_up
+
+    found = [warm_up(one, say) for one in models_of(options)]
+    if options.json:
+        emit(json.dumps([described(state) for state, _ in found], indent=2))
+        return 0
+    for state, is_new in found:
+        emit(f"{state.shown} is warm{'' if is_new else ' already'}: {state.url}, pid {state.pid}")
+        emit(f"  log: {state.log}")
+        emit(f"  end: chainlang kill {state.shown}")
+    return 0
+
+
+def models_of(options: argparse.Namespace) -> list[Model]:
+    """Return the model that is named, or the models that a file's chain loads."""
+    from chainlang.optimizer.compile import planned
+    from chainlang.session.engine_pool import check_name, wanted
+    from chainlang.settings import CallSettings
+
+    settings, text = CallSettings.of({}), options.model
+    if text is None or not text.endswith((".chain", ".json")):
+        name = settings.model if text is None else text
+        if text is not None:
+            check_name(name, (), settings)
+        return [Model(name, "vllm", name)]
+    chain, warned = read_chain(text, options.functions, options.allow)
+    report(warned)
+    program = chain.program()
+    named = wanted(planned(program, settings).plan, program.items, settings)
+    found = [one for one in named.values() if isinstance(one, Model) and one.engine == "vllm"]
+    if not found:
+        message = f"{Path(text).name} has no model that is loaded on this machine"
+        hint = "models of servers and fake models need no warmup"
+        raise error_of("engine", message, hint)
+    return found
+
+
+def described(state: Any) -> dict[str, Any]:
+    """Return a warm model as JSON, without its key."""
+    shown = {
+        "model": state.shown, "settings": json.loads(state.settings), "url": state.url,
+        "pid": state.pid, "started": state.started, "log": state.log,
+    }  # fmt: skip
+    return {**shown, "running": state.is_running}
