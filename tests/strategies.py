@@ -646,7 +646,8 @@ class _Drawing:
         kinds = ["stage", "stage"]
         if depth and self.left > 0:
             kinds += ["then", "then", "join", "join", "repeat", "timeout", "loop", "each", "each"]
-            kinds += ["route", "fallback", "down", "retry"] + ["named"] * 4 * labels
+            kinds += ["route", "fallback", "down", "retry", "cascade", "fields", "fields"]
+            kinds += ["named"] * 4 * labels
         kind = self.draw(st.sampled_from(kinds))
         inside = depth - 1
         if kind == "stage":
@@ -692,6 +693,11 @@ class _Drawing:
         one, made = self.part(known, fed, inside, labels=labels)
         if kind == "down":  # it fails, and the other part runs
             return f"fallback({self.asked('E', 'fresh=true', down=True)}, {one})", ()
+        if kind == "fields":
+            said = self.draw(st.sampled_from(("{{ query }}?", "of {{ candidates | length }}")))
+            said += "".join(f" {{{{ {name}.answer }}}}" for name in self.some(known))
+            said = "{{ p0.answer }}" if not fed or self.draw(st.booleans()) else said
+            return f"with_fields({one}, query='{said}')", made
         if kind == "timeout":
             return f"timeout({one}, seconds=1000000)", made
         if kind == "retry":
@@ -702,6 +708,9 @@ class _Drawing:
         other, _ = self.part(known, fed, inside, labels=labels)
         if kind == "fallback":
             return f"fallback({one}, {other})", ()
+        if kind == "cascade":
+            accept = self.draw(st.sampled_from(("answer == 'no such'", "candidates | length > 0")))
+            return f'cascade({one}, {other}, accept="{accept}")', ()
         by = self.draw(st.sampled_from(("topic", "query | length > 0")))
         return f'route(by="{by}", arms={{"math": {one}}}, default={other})', ()
 

@@ -217,10 +217,7 @@ def value_of(expression: str, record: Record, what: str) -> Any:
     It can read all values of templates, and the ``answer`` and fields of the first candidate.
     Raises `StageError` if the record lacks a value.
     """
-    values = dict(record.values)
-    if record.history:  # an error names no part that is not read: it may depend on the schedule
-        unread = record.history.keys() - names(expression) - record.local.keys()
-        values = {name: value for name, value in values.items() if name not in unread}
+    values = record.values_for(names(expression))
     if record.candidates:
         first = record.candidates[0]
         values |= {**first.fields, "answer": first.answer}

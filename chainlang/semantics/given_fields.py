@@ -106,5 +106,5 @@ def given(record: Record, fields: Iterable[GivenField]) -> Record:
 
     Each is made of the record before. Raises `StageError` for one that can't be made.
     """
-    values = record.values
-    return record.inside(**{one.name: one.value(values) for one in fields})
+    made = {one.name: one.value(record.values_for(one.reads)) for one in fields}
+    return record.inside(**made)

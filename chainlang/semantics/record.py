@@ -211,6 +211,14 @@ class Record:
             found.update(self.local)
         return found
 
+    def values_for(self, read: frozenset[str]) -> dict[str, Any]:
+        """Return the values without the parts that are not read: which there are may vary.
+
+        A step that starts early has no other parts, and errors list the names that there are.
+        """
+        unread = self.history.keys() - read - self.local.keys()
+        return {name: value for name, value in self.values.items() if name not in unread}
+
 
 def part_view(candidates: tuple[Candidate, ...]) -> View:
     """Return a named part as a template value: ``answer``, ``candidates``, first fields."""

@@ -13,6 +13,7 @@ from attrs import evolve, frozen
 
 from chainlang.ir.nodes import (
     Branch,
+    Cascade,
     Combine,
     Each,
     Expr,
@@ -28,6 +29,7 @@ from chainlang.ir.nodes import (
     Stage,
     Then,
     Timeout,
+    WithFields,
 )
 from chainlang.ir.visit import walk
 from tests.strategies import Written
@@ -103,12 +105,18 @@ def _run(node: Expr, at: At, ops: Ops) -> At:  # a match
             return evolve(end, parts={**end.parts, name: end.candidates})
         case Fallback() | Retry() | Timeout() | Route() | Loop() | Each():
             return _combinator(node, at, ops)
+        case Cascade() | WithFields():
+            return _combinator(node, at, ops)
         case Ref() | Combine():
             raise TypeError(f"{node} is not written by the strategy")
     assert_never(node)
 
 
-def _combinator(node: Fallback | Retry | Timeout | Route | Loop | Each, at: At, ops: Ops) -> At:
+def _combinator(
+    node: Fallback | Retry | Timeout | Route | Loop | Each | Cascade | WithFields,
+    at: At,
+    ops: Ops,
+) -> At:
     """Return the times after a combinator: its inside begins when all that it reads is there."""
     begin = _begin(node, at, ops)
     inside = At(begin, begin, dict.fromkeys(at.parts, begin), begin, at.one_by_one)
@@ -123,8 +131,13 @@ def _combinator(node: Fallback | Retry | Timeout | Route | Loop | Each, at: At, 
             end = _run(one, inside, ops)
         case Retry(one):
             end = _run(one, evolve(inside, one_by_one=True), ops)
-        case Timeout(one):
+        case Timeout(one) | WithFields(one):
             end = _run(one, inside, ops)
+        case Cascade((first, second), accept=accept):
+            end = _run(first, inside, ops)
+            if accept == "answer == 'no such'":
+                times = dict.fromkeys(end.parts, end.done)
+                end = _run(second, At(end.done, end.done, times, end.done, at.one_by_one), ops)
         case Route(arms, by, default):
             assert default is not None
             end = _run(arms[0].body if by == "topic" else default, inside, ops)
@@ -171,6 +184,12 @@ def reads_of(node: Expr, ops: Ops) -> Reads:  # a match
             return found
         case Loop(body):  # the number of a round is no candidate's
             return reads_of(body, ops)
+        case Cascade((first, second)):  # the condition reads what the first part yields
+            return reads_of(first, ops) | reads_of(second, ops)
+        case WithFields(body, fields):
+            said = str(fields[0].value)
+            names = re.findall(r"(\w+)\.answer", said)
+            return reads_of(body, ops) | Reads(frozenset(names), "candidates" in said)
         case Each(body, over=over):
             found = evolve(reads_of(body, ops), candidates=False)
             return found | Reads(candidates=over in ("documents", "[query]"))
