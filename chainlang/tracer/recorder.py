@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import CodeType
@@ -16,6 +17,7 @@ from chainlang.api.combinators import with_fields
 from chainlang.ir.made_labels import made_labels
 from chainlang.ir.nodes import Function, Named, Repeat, Stage
 from chainlang.tracer.marks import Marks
+from chainlang.tracer.own_names import names_made, names_read, without_labels
 from chainlang.tracer.places import Place, here, is_ours
 from chainlang.tracer.refusal import refuse
 from chainlang.tracer.steps import PROVISIONAL, Scope, Setting, Step
@@ -34,6 +36,8 @@ class Recorder:
     read: list[Value] = field(factory=list)
     """Values that prompts and conditions read."""
     scope: Scope = field(factory=Scope)
+    inner: Counter[str] = field(factory=Counter)
+    """Names of the parts inside of called chains, with the number of calls."""
     outermost: CodeType | None = None
     """Code of the traced function, whose frames end the search for names of variables."""
     at: Place | None = None
@@ -57,8 +61,8 @@ class Recorder:
 
     def holds(self, value: object) -> bool:
         """Return whether a value is a stand-in, or a text with one in it."""
-        if isinstance(value, list | tuple):
-            return any(map(self.holds, value))
+        if isinstance(value, list | tuple | dict):
+            return any(map(self.holds, value.values() if isinstance(value, dict) else value))
         return isinstance(value, StandIn) or (isinstance(value, str) and self.marks.are_in(value))
 
     def reads(self, values: Iterable[object]) -> tuple[Step, ...]:
@@ -125,9 +129,26 @@ class Recorder:
             written = {key: self.template(one, at.labels) for key, one in changed.items()}
             return with_fields(chain, **written) if written else chain
 
+        chain = self._again(chain, name)
         make(PROVISIONAL)  # for its errors, at the call
-        called_by = name if isinstance(chain.body, Function) or chain.items else "part"
-        return self.add(make, called_by, reads=reads, of=parts)
+        stage = chain.body
+        op = stage.name if isinstance(stage, Stage) and stage.name in names_made(chain) else None
+        default = name if op or isinstance(stage, Function | Named) else "part"
+        return self.add(make, name, default, reads=reads, of=parts, op=op)
+
+    def _again(self, chain: Chain, name: str) -> Chain:
+        """Return a chain that may be called again, whose parts have no names then."""
+        made = names_made(chain)
+        again = made & self.inner.keys()
+        self.inner.update(made)
+        if not again:
+            return chain
+        if read := sorted(again & names_read(chain)):
+            refuse(
+                f"{name} is called again, and its part '{read[0]}' would have the name of another",
+                "call a function without @trace, whose parts have names of their own each time",
+            )
+        return without_labels(chain)
 
     def _fields(
         self, name: str, given: tuple[Any, ...], named: Mapping[str, Any]
@@ -174,11 +195,13 @@ class Recorder:
         self,
         make: Callable[[Setting], Chain],
         called: str,
+        default: str | None = None,
         *,
         reads: Iterable[Step] = (),
         of: Iterable[Step] = (),
         inner: Iterable[Scope] = (),
         item: str | None = None,
+        op: str | None = None,
     ) -> Output:
         """Record a call, and return the stand-in of its result."""
         frame = sys._getframe(1)
@@ -191,8 +214,8 @@ class Recorder:
             frame = frame.f_back
             frames += [] if is_ours(frame) else [frame]
         step = Step(
-            self.scope, make, called, tuple(reads), tuple(of), place, tuple(frames),
-            inner=tuple(inner), item=item,
+            self.scope, make, called, default or called, tuple(reads), tuple(of), place,
+            tuple(frames), inner=tuple(inner), item=item, op=op,
         )  # fmt: skip
         name_steps(frames)
         self.scope.steps.append(step)
@@ -200,24 +223,21 @@ class Recorder:
 
     def end(self, scope: Scope, made: object, what: str) -> None:
         """Take what a function returned as the result of its scope."""
+        at = self.at if scope.outer is None else None
         if isinstance(made, Operand):
             name = name_of(made.as_chain())
-            refuse(
-                f"{what} returns {name}, a chain that is not called",
-                f"write {name}(query)",
-                self.at,
-            )
+            refuse(f"{what} returns {name}, a chain that is not called", f"write {name}(query)", at)
         steps = made._roots() if isinstance(made, Value) and made._is_answer else ()
         if not steps:
             found = "nothing" if made is None else "a text" if isinstance(made, str) else told(made)
             hint = "return the result of a call, and not a text or a field of it"
-            if isinstance(made, list | tuple) and self.holds(made):
+            if isinstance(made, list | tuple | dict) and self.holds(made):
                 found, hint = "several results", "return the result of a call on them, as J(a, b)"
-            refuse(f"{what} returns {found}, and no result of a call", hint, self.at)
+            refuse(f"{what} returns {found}, and no result of a call", hint, at)
         (scope.result,) = steps
         if scope.result not in scope.steps:
             self.reach(scope.result)
-            hint = "call a chain in it, whose result it returns"
+            hint = f"for the answer of '{scope.result.name}', return M({scope.result.name})"
             refuse(f"{what} returns '{scope.result.name}', which is called outside of it", hint)
 
     def text_of(self, chain: Operand) -> str:

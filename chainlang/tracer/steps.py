@@ -47,7 +47,9 @@ class Step:
     make: Callable[[Setting], Chain]
     """Function of its place to its chain."""
     called: str
-    """Name in messages, until it has a label: that of the op or of the type of stage."""
+    """Name in messages, until it has one of a variable: of the op, or of the type of stage."""
+    default: str
+    """Label, if no variable holds its result."""
     reads: tuple[Step, ...] = ()
     """Calls whose answers and fields its prompts and conditions read."""
     of: tuple[Step, ...] = ()
@@ -61,6 +63,8 @@ class Step:
     """Scopes of its own: the arms of `when`, the body of `for_each`."""
     item: str | None = None
     """Name of an item in the scope inside, of `for_each`."""
+    op: str | None = None
+    """Op whose one stage it is."""
 
     @property
     def name(self) -> str:

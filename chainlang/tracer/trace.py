@@ -5,7 +5,8 @@ from __future__ import annotations
 import dis
 import inspect
 from collections.abc import Callable, Iterator, Mapping
-from types import CodeType, FunctionType, MethodType
+from functools import partial
+from types import BuiltinFunctionType, CodeType, FunctionType, MethodType
 from typing import Any, overload
 
 from attrs import evolve
@@ -100,9 +101,14 @@ def _function(given: object) -> tuple[FunctionType, CodeType, Place]:
     """Return the function behind what is traced, its code and its place. Refuses other kinds."""
     function = given.__func__ if isinstance(given, MethodType) else given
     if not isinstance(function, FunctionType):
-        what = "a chain already" if isinstance(given, Chain) else "no function of Python"
-        refuse(f"trace() takes a function, and {shown(given)} is {what}",
-               "write @trace above def f(query): ...")  # fmt: skip
+        what, hint = "no function of Python", "write @trace above def f(query): ..."
+        if isinstance(given, Chain):
+            what = "a chain already"
+        elif isinstance(given, partial):
+            what, hint = "a partial function", "write trace(f, name=value)"
+        elif callable(given) and not isinstance(given, type | BuiltinFunctionType):
+            what, hint = "an object", "trace its method: trace(x.method)"
+        refuse(f"trace() takes a function, and {shown(given)} is {what}", hint)
     code = function.__code__
     at = definition(code, function.__globals__)
     name = function.__name__
@@ -144,7 +150,8 @@ def _globals_read(code: CodeType) -> dict[str, tuple[CodeType, int]]:
 def _chain(recorder: Recorder, steps: list[Step], name: str) -> Chain:
     """Return the checked chain; a label that hides a field gets another number."""
     scope = recorder.scope
-    taken = {*recorder.fields, *(one.item for one in steps if one.item)} - {"query"}
+    taken = {*recorder.fields, *recorder.inner, *(one.item for one in steps if one.item)}
+    taken -= {"query", *(step.op for step in steps if _names_its_own(step, recorder))}
     while True:
         labels = dict(zip(steps, made_labels(_names(steps, scope, name), taken), strict=True))
         chain = chain_of(scope, labels)
@@ -155,6 +162,11 @@ def _chain(recorder: Recorder, steps: list[Step], name: str) -> Chain:
             raise_or_warn(_pointed(one, recorder) for one in found)
             return Chain(body, items, bound=chain.bound, is_checked=True)
         taken |= {one for one in hidden if one is not None}
+
+
+def _names_its_own(step: Step, recorder: Recorder) -> bool:
+    """Return whether the name of a call is that of its op, which is called this once."""
+    return step.op == (step.variable or step.default) and recorder.inner[str(step.op)] == 1
 
 
 def _pointed(found: Diagnostic, recorder: Recorder) -> Diagnostic:
@@ -168,7 +180,7 @@ def _pointed(found: Diagnostic, recorder: Recorder) -> Diagnostic:
 def _names(steps: list[Step], scope: Scope, function: str) -> Iterator[str]:
     """Yield the name of each call: of a variable, of the function for its result, else its own."""
     for step in steps:
-        yield step.variable or (function if step is scope.result else step.called)
+        yield step.variable or (function if step is scope.result else step.default)
 
 
 def _unread(scope: Scope) -> Iterator[Diagnostic]:

@@ -79,6 +79,12 @@ def a_run_that_resumes(names, printed):
     assert third == "6 rows, 0 failed: 0 sampled, 18 from the journal"
 
 
+def a_function(names, printed):
+    assert "main = ((quick = 5:E:small >> M) & (careful = E:big)) >> doubt >> route(" in printed
+    assert "What is 5 + 7? 12 (7 calls)" in printed
+    assert "What is 7 * 8? 56 (8 calls)" in printed
+
+
 CHECKS = (
     typed_extraction,
     panel_vote,
@@ -86,6 +92,7 @@ CHECKS = (
     fallback,
     everything,
     a_run_that_resumes,
+    a_function,
 )
 
 
