@@ -15,6 +15,7 @@ from chainlang.engines.fake import FakeEngine
 from chainlang.ir.normalize import normal_form
 from chainlang.optimizer.compile import Compiled, compiled
 from chainlang.optimizer.registry import DEFAULT
+from chainlang.plan.estimate_cost import counts
 from chainlang.protocol.messages import Failure, FailureKind, Request
 from chainlang.runtime.outcome import Outcome
 from chainlang.runtime.prepared import Prepared
@@ -147,4 +148,8 @@ def test_the_time_of_a_row_is_its_critical_path(graph: Graph) -> None:
     outcome = ran(found, engine)
     assert outcome.failure is None
     assert outcome.seconds == seconds(normal_form(chain.body, chain.items), graph.ops)
+    if ":x" not in graph.text:  # the estimate is of a row where nothing fails
+        path = counts(found.plan).path
+        requests = ran(found, FakeEngine(latency=lambda _: 1.0)).seconds
+        assert path.least <= requests <= (path.most or requests)
     event(f"{stages(chain.body) // 5 * 5} stages or more")

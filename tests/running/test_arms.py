@@ -49,8 +49,8 @@ def called(text: str, engine: FakeEngine, **settings: Any) -> Result:
     return chain(text)(ROWS[0], engine=engine, on_error="collect", **settings)
 
 
-def run(path: Path, engine: FakeEngine, **settings: Any) -> Any:
-    return chain(CHAIN).run(ROWS, path, engine=engine, window=2, **settings)
+def run(path: Path, engine: FakeEngine, text: str = CHAIN, **settings: Any) -> Any:
+    return chain(text).run(ROWS, path, engine=engine, window=2, **settings)
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
@@ -132,6 +132,16 @@ def test_the_tables_keep_the_branches_that_succeeded(tmp_path: Path) -> None:
     assert [one for one in answers if one[0] in ("r1", "r4")] == [("r4", "es")]
     before = [one["id"] for one in lines(tmp_path / "before/000.jsonl")]
     assert before.count("r1") == before.count("r0") == 2
+
+
+def test_retrying_draws_an_arm_that_has_not_waited_for_the_step_before_it(tmp_path: Path) -> None:
+    text = '(before = 2:E:a) >> E:d(fresh=true) >> ((fr = J:b:0.5(of="before")) | (es = J:c:0.5))'
+    run(tmp_path / "whole", Broken({}), text)
+    assert run(tmp_path / "run", Broken({"b": {1, 4}}), text).failed == 2
+    last = Broken({})
+    assert run(tmp_path / "run", last, text, retry_failed=True).failed == 0
+    assert last.samples == 2
+    assert plain(tmp_path / "run") == plain(tmp_path / "whole")
 
 
 def test_retrying_draws_the_arms_that_failed_and_keeps_the_others(tmp_path: Path) -> None:
