@@ -44,7 +44,7 @@ class Node:
     @property
     def has_own_execute(self) -> bool:
         """Whether a subclass has replaced `execute`."""
-        module = type(self).execute.__module__
+        module = str(type(self).execute.__module__)
         return not module.startswith(__name__.rpartition(".")[0])
 
     def __rshift__(self, other: Node | Pipe | list[Branch]) -> Pipe:

@@ -9,6 +9,7 @@ from chainlang.compat.ember import api, core, non, operators, xcs
 from chainlang.compat.ember.doors import refuse as _refuse
 from chainlang.compat.ember.language_models import LMModule, LMModuleConfig
 from chainlang.compat.ember.log import configure_logging
+from chainlang.compat.ember.one_chain import OneChain as _OneChain  # noqa: F401  # sets hooks
 from chainlang.compat.ember.operator import Operator
 from chainlang.compat.ember.specification import Specification
 from chainlang.compat.ember.structures import EmberModel, Field

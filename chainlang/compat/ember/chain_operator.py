@@ -9,8 +9,10 @@ from attrs import frozen
 
 from chainlang.api.call_arguments import call_arguments
 from chainlang.api.chain import Chain, ChainLike, lift
+from chainlang.api.recording import Recorder
 from chainlang.compat.ember.calls import run_chain
 from chainlang.compat.ember.operator import Operator
+from chainlang.compat.ember.stand_ins import recorded, untraced
 from chainlang.compat.ember.structures import fields_of
 from chainlang.data.to_json import plain_row
 from chainlang.ir.declarations import Item
@@ -133,6 +135,15 @@ class ChainOperator(Operator[Any, Outputs]):
         if isinstance(inputs, Mapping) or fields_of(inputs) is not None:
             row = _responses(plain_row(fields_of(inputs)))
         return Outputs.of(run_chain(self._chain, row, {}))
+
+    def _recorded(self, tracer: Recorder, given: Any) -> Any:
+        own = type(self).forward.__module__ == __name__
+        if not own:
+            return super()._recorded(tracer, given)
+        if self._chain is None:
+            untraced(f"{type(self).__name__} holds Python, which runs only for a row")
+        fields = {"query": given} if isinstance(given, str) else fields_of(given)
+        return recorded(tracer, self._chain, fields)
 
     def _by_hand(self, inputs: dict[str, Any]) -> Any:
         """Return the output where a part is a Python function, so that there is no chain."""

@@ -1,7 +1,8 @@
-"""`jit` and `structural_jit`: calls inside a `forward` that do not need each other overlap.
+"""`jit` and `structural_jit`: a `forward` as one chain, or its calls overlapping.
 
-The results are those of plain calls, types and errors included. Nothing of an earlier call is
-replayed.
+A `forward` that passes values on, and does nothing else with them, is traced into one chain. In any
+other, calls that do not need each other overlap; the results are those of plain calls, types and
+errors included. Nothing of an earlier call is replayed.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ from chainlang.compat.ember.execution_options import (
     execution_options,
     get_execution_options,
 )
+from chainlang.compat.ember.one_chain import OneChain, Refused, one_chain
 from chainlang.compat.ember.operator import Operator
+from chainlang.compat.ember.structures import fields_of
 from chainlang.compat.ember.use import at, next_position
 
 __all__ = [
@@ -38,6 +41,7 @@ T = TypeVar("T", bound=Callable[..., Any])
 Strategy = Literal["auto", "parallel", "sequential"]
 MODES = ("auto", "trace", "structural", "enhanced")
 
+_PLAN = "_plan"
 _disabled: ContextVar[bool] = ContextVar("jit is off", default=False)
 
 
@@ -46,7 +50,8 @@ class JITOptions:
     """Options of `jit`, as one value."""
 
     mode: str = "auto"
-    """One of ``"auto"``, ``"trace"``, ``"structural"``, ``"enhanced"``: they do the same."""
+    """``"auto"``: one chain of the whole `forward`, if it can be traced, else overlapping calls;
+    ``"trace"``: one chain, or an error; ``"structural"``, ``"enhanced"``: overlapping calls."""
     sample_input: Mapping[str, Any] | None = None
     """Inputs that each new operator is checked with, without a call of a model."""
     recursive: bool = True
@@ -68,6 +73,7 @@ class _Stats:
     """Counts of one jitted function or class."""
 
     calls: int = 0
+    as_one_chain: int = 0
     overlapped: int = 0
     seconds: float = 0.0
 
@@ -89,10 +95,45 @@ class _Jit:
         sample, specification = self.options.sample_input, operator.specification
         if sample is not None and specification is not None:
             specification.validate_inputs(inputs=dict(sample))
+        if sample is not None or self.options.mode == "trace":
+            self.plan(operator)
+
+    def plan(self, operator: Operator[Any, Any]) -> OneChain | Refused:
+        """Return the chain of an operator, which is traced once, or why there is none."""
+        found: OneChain | Refused | None = vars(operator).get(_PLAN)
+        if found is None:
+            found = one_chain(operator)
+            object.__setattr__(operator, _PLAN, found)
+        if isinstance(found, Refused) and self.options.mode == "trace":
+            raise InvalidArgumentError(
+                f"{self.name}.forward is not one chain: {found.reason}",
+                recovery_hint='without mode="trace" its calls overlap',
+            )
+        return found
 
     def run(self, operator: Operator[Any, Any], inputs: Any) -> Any:
         """Return what the `forward` of an operator returns."""
+        if self.is_one(operator) and _is_row(inputs):
+            plan = self.plan(operator)
+            assert isinstance(plan, OneChain)
+            self.stats.calls += 1
+            self.stats.as_one_chain += 1
+            return plan.run(inputs)
         return self.execute(lambda: operator.forward(inputs=inputs), operator)
+
+    def is_one(self, operator: Operator[Any, Any]) -> bool:
+        """Return whether the operator is run as one chain, by the options in force."""
+        options = get_execution_options()
+        return (
+            self.is_on
+            and not _disabled.get()
+            and not self.options.force_trace
+            and self.options.mode in ("auto", "trace")
+            and options.parallel
+            and options.max_workers is None
+            and not getattr(operator, "runs_chain", False)
+            and isinstance(self.plan(operator), OneChain)
+        )
 
     def execute(self, function: Callable[[], Any], owner: object = None) -> Any:
         """Return what a function returns, its calls overlapping where they may."""
@@ -128,6 +169,11 @@ class _Jit:
         return enough or not isinstance(owner, Operator) or self.threshold <= 0
 
 
+def _is_row(inputs: Any) -> bool:
+    """Return whether all fields of inputs are texts and whole numbers."""
+    return all(type(one) in (str, int) for one in (fields_of(inputs) or {"": None}).values())
+
+
 def held(owner: object) -> int:
     """Return the number of operators that an operator holds, also in lists, and inside these."""
     if not isinstance(owner, Operator):
@@ -161,8 +207,9 @@ def jit(func: Any = None, *, options: JITOptions | None = None, **changed: Any) 
     """Let calls of operators overlap inside a function, or inside the `forward` of a class.
 
     As a decorator, ``@jit`` or ``@jit(recursive=False)``; `options`, or keywords, are those of
-    `JITOptions`. A call starts when what it reads is there, unless a ``try`` or ``with`` is around
-    it. `execution_options` say whether and how many calls overlap.
+    `JITOptions`. A `forward` that can be traced runs as one chain. Else a call starts when what it
+    reads is there, unless a ``try`` or ``with`` is around it. `execution_options` say whether and
+    how many calls overlap.
 
     >>> from chainlang.compat.ember import Operator, non, use
     >>> from chainlang.engines.fake import FakeEngine
@@ -221,7 +268,7 @@ def structural_jit(
     def decorate(target: Any) -> Any:
         made = _Jit(
             _name(target),
-            options or JITOptions(),
+            options or JITOptions(mode="structural"),
             execution_strategy,
             parallel_threshold,
             max_workers,
@@ -283,19 +330,23 @@ def _jit_of(target: Any) -> _Jit:
 def get_jit_stats(target: Any) -> dict[str, Any]:
     """Return what was counted for a jitted function, class or operator.
 
-    The keys: ``calls``, ``overlapped_calls`` (calls of operators that ran in threads of their own),
-    ``total_execution_time_ms``.
+    The keys: ``calls``, ``calls_as_one_chain``, ``overlapped_calls`` (calls of operators inside,
+    which ran in threads of their own), ``total_execution_time_ms`` of calls that were no chain.
     """
     stats = _jit_of(target).stats
     return {
         "calls": stats.calls,
+        "calls_as_one_chain": stats.as_one_chain,
         "overlapped_calls": stats.overlapped,
         "total_execution_time_ms": stats.seconds * 1000,
     }
 
 
 def explain_jit_selection(target: Any) -> dict[str, str]:
-    """Return how a jitted function or operator is executed now, as ``strategy``, and why."""
+    """Return how a jitted function or operator is executed now, as ``strategy``, and why.
+
+    An operator that is one chain has it as ``chain``.
+    """
     made = _jit_of(target)
     options = get_execution_options()
     if not made.is_on or _disabled.get():
@@ -304,7 +355,15 @@ def explain_jit_selection(target: Any) -> dict[str, str]:
         return {"strategy": "plain", "rationale": "force_trace runs the function as it is"}
     if not options.parallel:
         return {"strategy": "plain", "rationale": "the execution options are sequential"}
+    reason = "a call starts when what it reads is there"
+    if isinstance(target, Operator):
+        if made.is_one(target):
+            chain = str(target.as_chain())
+            return {"strategy": "chain", "rationale": "its forward can be traced", "chain": chain}
+        plan = vars(target).get(_PLAN)
+        if isinstance(plan, Refused):
+            reason += f"; it is not one chain: {plan.reason}"
     if made.overlaps(options, target):
-        return {"strategy": "overlap", "rationale": "a call starts when what it reads is there"}
+        return {"strategy": "overlap", "rationale": reason}
     reason = f"{made.strategy}: it holds {held(target)} operators of {made.threshold}"
     return {"strategy": "plain", "rationale": reason}

@@ -24,7 +24,7 @@ from chainlang.compat.ember.execution_options import ExecutionOptions
 from chainlang.compat.ember.pending import Pending, settled
 from chainlang.compat.ember.use import Position, at
 
-__all__ = ["Call", "Scope", "Work", "outside", "scope_now", "together"]
+__all__ = ["Call", "Scope", "Work", "opcodes_that_catch", "outside", "scope_now", "together"]
 
 T = TypeVar("T")
 
@@ -238,15 +238,20 @@ def _entries(code: CodeType) -> tuple[Any, ...]:
     return tuple(getattr(dis.Bytecode(code), "exception_entries", ()))
 
 
+def opcodes_that_catch() -> frozenset[str]:
+    """Return the names of the instructions with which a handler begins."""
+    return frozenset({"PUSH_EXC_INFO"}) & frozenset(dis.opmap)
+
+
 def _is_guarded(code: CodeType, offset: int) -> bool:
     """Return whether a ``try`` or a ``with`` is around an instruction, in its own frame."""
-    catches = dis.opmap.get("PUSH_EXC_INFO")
+    catches = {dis.opmap[name] for name in opcodes_that_catch()}
     for _ in range(32):  # a comprehension has a handler of its own inside of others
         found = [one for one in _entries(code) if one.start <= offset < one.end]
         if not found:
             return False
         target = found[0].target
-        if code.co_code[target] == catches:
+        if code.co_code[target] in catches:
             return True
         offset = target
     return True

@@ -7,12 +7,14 @@ from typing import Any
 
 from attrs import field, frozen
 
+from chainlang.api import recording
 from chainlang.api.chain import Chain, Operand
 from chainlang.api.op import op
 from chainlang.api.stage_types import E
 from chainlang.compat.ember.calls import run_chain
 from chainlang.compat.ember.exceptions import InvalidArgumentError
 from chainlang.compat.ember.use import at, next_position
+from chainlang.tracer.calls import ask
 
 __all__ = ["LMModule", "LMModuleConfig"]
 
@@ -111,6 +113,9 @@ class LMModule(Operand):
         """Return the reply to a prompt; `options` are sampling options and settings of a call."""
         from chainlang.settings import CallSettings
 
+        tracer = recording.current()
+        if tracer is not None and tracer.holds(prompt):
+            return self._asked(f"{prompt}", options)
         if not isinstance(prompt, str):
             raise InvalidArgumentError(
                 f"a prompt is a text, not {prompt!r}", recovery_hint='write lm(prompt="...")'
@@ -120,6 +125,17 @@ class LMModule(Operand):
         chain = self._made(changed) if changed else self._chain
         with at(next_position((str(chain), prompt))):
             return str(run_chain(chain, {"query": prompt}, settings).answer)
+
+    def _asked(self, prompt: str, options: dict[str, Any]) -> str:
+        """Return the stand-in of the reply, in a function that is traced."""
+        one = self.config
+        settings = {"temperature": one.temperature, **one.options, **options}
+        if one.max_tokens is not None:
+            settings.setdefault("max_tokens", one.max_tokens)
+        before = "" if one.persona is None else f"[Persona: {one.persona}]\n\n"
+        after = "" if one.cot_prompt is None else f"\n\n# Chain of Thought:\n{one.cot_prompt}"
+        stand_in: str = ask(f"{before}{prompt}{after}", one.id, 1, **settings)
+        return stand_in
 
     def __bool__(self) -> bool:
         return True

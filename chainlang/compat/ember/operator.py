@@ -5,13 +5,14 @@ from __future__ import annotations
 import inspect
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, ClassVar, Generic, Protocol, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel
 
 from chainlang.analysis.program import Program
+from chainlang.api import recording
 from chainlang.api.chain import Chain, Operand
 from chainlang.api.combinators import function
 from chainlang.api.run_methods import RunMethods
@@ -85,6 +86,10 @@ class Operator(Operand, RunMethods, Generic[In, Out], metaclass=Sealing):
 
     specification: Any = None
     _runner: ClassVar[Any] = None
+    as_one: ClassVar[Callable[[Any], Any]]
+    """`one_chain`, which stands above this module."""
+    as_recorded: ClassVar[Callable[[Any, Any, Any], Any]]
+    """`recorded_operator`, which stands above this module."""
     _is_sealed: bool = False
 
     def __init__(self, **fields: Any) -> None:
@@ -122,6 +127,9 @@ class Operator(Operand, RunMethods, Generic[In, Out], metaclass=Sealing):
         """
         settings = self._settings(fields)
         given = self._given(row, inputs, fields)
+        if (tracer := recording.current()) is not None:
+            traced: Out = self._recorded(tracer, given)
+            return traced
         recorder, scope = recorder_now(), scope_now()
         if recorder is not None:
             stand_in: Any = recorder.record(self, given)
@@ -145,6 +153,10 @@ class Operator(Operand, RunMethods, Generic[In, Out], metaclass=Sealing):
         if "engine" not in fields or (declared and "engine" in declared.model_fields):
             return {}
         return {"engine": fields.pop("engine")}
+
+    def _recorded(self, tracer: recording.Recorder, given: Any) -> Any:
+        """Return the stand-in of the output, in a function that is traced."""
+        return Operator.as_recorded(tracer, self, given)
 
     def _given(self, row: Any, inputs: Any, fields: Mapping[str, Any]) -> Any:
         """Return the inputs of a call."""
@@ -187,7 +199,15 @@ class Operator(Operand, RunMethods, Generic[In, Out], metaclass=Sealing):
     # ------------------------------------------------------------ as a chain
 
     def as_chain(self) -> Chain:
-        """Return the operator as a stage: a function that reads its fields of the record."""
+        """Return the operator as a chain: of its `forward`, if that can be traced.
+
+        Else it is one stage: a function that reads its fields of the record.
+        """
+        found = Operator.as_one(self)
+        chain: Chain | None = getattr(found, "chain", None)
+        return self._as_stage() if chain is None else chain
+
+    def _as_stage(self) -> Chain:
         model = self.specification and self.specification.input_model
         names = [*model.model_fields] if model else ["query"]
 

@@ -7,7 +7,11 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
+from chainlang.api import recording
+
 __all__ = ["EmberModel", "Field", "fields_of"]
+
+_PRIVATE = ("__pydantic_extra__", "__pydantic_private__")
 
 
 class EmberModel(BaseModel):
@@ -22,6 +26,16 @@ class EmberModel(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+
+    def __init__(self, /, **fields: Any) -> None:
+        if recording.current() is None:
+            super().__init__(**fields)
+            return
+        made = type(self).model_construct(**fields)  # of stand-ins, in a function that is traced
+        for name in ("__dict__", "__pydantic_fields_set__", *_PRIVATE):
+            object.__setattr__(self, name, getattr(made, name))
+
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]  # so pydantic skips it
 
     def __getitem__(self, name: str) -> Any:
         if name not in type(self).model_fields:
