@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from datetime import date
+from decimal import Decimal
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
@@ -70,6 +71,7 @@ class CallMethods:
         row_seconds: float | None = ...,
         row_calls: int | None = ...,
         row_tokens: int | None = ...,
+        row_cost: float | Decimal | None = ...,
         patience: float = ...,
         memory: int | str | None = ...,
         cache: CacheMode = ...,
@@ -149,6 +151,7 @@ class CallMethods:
         row_seconds: float | None = ...,
         row_calls: int | None = ...,
         row_tokens: int | None = ...,
+        row_cost: float | Decimal | None = ...,
         patience: float = ...,
         memory: int | str | None = ...,
         cache: CacheMode = ...,
@@ -240,6 +243,7 @@ class CallMethods:
         row_seconds: float | None = ...,
         row_calls: int | None = ...,
         row_tokens: int | None = ...,
+        row_cost: float | Decimal | None = ...,
         patience: float = ...,
         memory: int | str | None = ...,
         cache: CacheMode = ...,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import date
+from decimal import Decimal
 from os import PathLike
 from typing import Any, Literal, TypedDict
 
@@ -35,6 +36,8 @@ class CallKeywords(TypedDict, total=False):
     row_tokens: int | None
     """token budget of a row, prompts and replies; once it is used up, the row fails at its next
     request"""
+    row_cost: float | Decimal | None
+    """budget of a row in dollars, as `row_tokens`; each model needs a price"""
     patience: float
     """seconds to keep trying a model that is unavailable, before the rows that need it fail"""
     memory: int | str | None
@@ -93,6 +96,8 @@ class RowsKeywords(CallKeywords, total=False):
     run_tokens: int | None
     """token budget of the run, prompts and replies; once it is used up, no request is sent and the
     run stops"""
+    run_cost: float | Decimal | None
+    """budget of the run in dollars, as `run_tokens`; each model needs a price"""
     on_error: OnError
     """if a row fails: end with its error (raise), keep it as failed (collect), or drop it (skip)"""
 

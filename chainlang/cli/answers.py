@@ -8,6 +8,7 @@ from typing import Any
 
 from chainlang.cli.output import counted
 from chainlang.diagnostics.render import render
+from chainlang.protocol.price import dollars
 from chainlang.semantics.record import below
 from chainlang.session.result import Result
 
@@ -27,9 +28,10 @@ def shown_answers(result: Result) -> Iterator[str]:
 def describe_usage(result: Result, seconds: float) -> str:
     """Return the cost of a result in words."""
     usage = result.usage
+    cost = "" if usage.cost is None else f"{dollars(usage.cost)}, "
     return (
         f"{counted(usage.calls, 'call')}, {counted(usage.prompt_tokens, 'prompt token')}, "
-        f"{counted(usage.output_tokens, 'output token')}, {seconds:.1f} s"
+        f"{counted(usage.output_tokens, 'output token')}, {cost}{seconds:.1f} s"
     )
 
 
@@ -66,10 +68,4 @@ def plain_of(result: Result) -> dict[str, Any]:
         }
         for one in result.candidates
     ]
-    usage = {
-        "calls": result.usage.calls,
-        "prompt_tokens": result.usage.prompt_tokens,
-        "cached_tokens": result.usage.cached_tokens,
-        "output_tokens": result.usage.output_tokens,
-    }
-    return {"answer": result.answer, "candidates": found, "usage": usage}
+    return {"answer": result.answer, "candidates": found, "usage": result.usage.as_json()}

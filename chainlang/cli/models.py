@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from chainlang.cli.flags import examples
-from chainlang.cli.output import emit
+from chainlang.cli.output import emit, say
 
 
 def add(commands: Any, about: str) -> None:
@@ -19,9 +19,12 @@ def add(commands: Any, about: str) -> None:
         help=about,
         description="List the models of models.toml, and the providers with their address and the "
         "variable of their key. Nothing is sent without --discover.",
-        usage="%(prog)s [options]",
-        epilog=examples("chainlang models", "chainlang models --discover"),
+        usage="%(prog)s [NAME...] [options]",
+        epilog=examples(
+            "chainlang models", "chainlang models gpt-4o", "chainlang models --discover"
+        ),
     )
+    parser.add_argument("names", nargs="*", metavar="NAME", help="show all that is known of it")
     parser.add_argument(
         "--discover",
         action="store_true",
@@ -39,6 +42,8 @@ def run(options: argparse.Namespace) -> int:
     """Print the list; return 1 if a provider that was asked has failed."""
     from chainlang.models.discovery import Discovered, discover
 
+    if options.names:
+        return _show(options.names, as_json=options.json)
     if options.fresh and not options.discover:
         options.whole().error("--fresh is an option of --discover")
     found: tuple[Discovered, ...] = discover(fresh=options.fresh) if options.discover else ()
@@ -48,6 +53,57 @@ def run(options: argparse.Namespace) -> int:
         for line in (*_declared(), *(_discovered(found) if options.discover else _providers())):
             emit(line)
     return int(any(one.error and not _is_local(one.provider) for one in found))
+
+
+def _show(names: Sequence[str], *, as_json: bool) -> int:
+    """Print what each name means, and each fact with its source; return 1 for an unknown name."""
+    from chainlang.models.declaration import Declaration
+    from chainlang.models.facts import facts_of
+    from chainlang.models.lookup import lookup
+    from chainlang.settings import RunSettings
+
+    settings = RunSettings.of({})
+    status, document = 0, {}
+    for name in names:
+        found = lookup(name, settings)
+        if found is None:
+            say(f"{name}: a folder or a name on the hub, of which nothing is known here")
+            status = 1
+            continue
+        model = found.model
+        known = facts_of(model, settings)
+        document[name] = {
+            key: {"value": str(one.value), "source": one.source, "date": one.date}
+            for key, one in known.items()
+        }
+        if not as_json:
+            made = Declaration(model.engine, model.source, model.settings)
+            emit(f"{name}: {made}, said by {found.origin}")
+            for key, one in known.items():
+                source = f"{one.source} {one.date or ''}"
+                emit(f"  {key:17}  {shown_fact(one.value):42}  {source}".rstrip())
+    if as_json:
+        emit(json.dumps(document, indent=2))
+    return status
+
+
+def shown_fact(value: object) -> str:
+    """Return the value of a fact as words."""
+    from chainlang.protocol.price import Price, dollars
+
+    match value:
+        case Price(gpu_hour=hour) if hour is not None:
+            return f"{dollars(hour)} an hour"
+        case Price():
+            cached = "" if value.cached is None else f", {dollars(value.cached)} cached"
+            return f"{dollars(value.input)} in{cached}, {dollars(value.output)} out, a million"
+        case bool():
+            return "yes" if value else "no"
+        case int():
+            return f"{value:,}"
+        case list():
+            return ", ".join(map(str, value))
+    return str(value)
 
 
 def _is_local(provider: str) -> bool:

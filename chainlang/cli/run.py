@@ -24,6 +24,7 @@ from chainlang.cli.progress import LoggedProgress
 from chainlang.cli.read_chain import read_chain
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.errors import StopError
+from chainlang.protocol.price import dollars, total
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -171,7 +172,7 @@ def closing_lines(summary: Summary, status: int) -> Iterator[str]:
         f"{begin}{counted(summary.rows, 'row')}, {summary.failed:,} failed, "
         f"{counted(usage.calls, 'call')}, {counted(usage.prompt_tokens, 'prompt token')} "
         f"({usage.cached_tokens:,} cached), {counted(usage.output_tokens, 'output token')}, "
-        f"{summary.seconds:.1f} s"
+        f"{_cost(summary)}{summary.seconds:.1f} s"
     )
     yield f"results: {summary.folder / 'flattened'}"
     for what, usages in (("model", summary.by_model), ("stage", summary.by_stage)):
@@ -201,10 +202,22 @@ def closing_lines(summary: Summary, status: int) -> Iterator[str]:
         yield f"\n{summary.costs}"
 
 
+def _cost(summary: Summary) -> str:
+    """Return the cost of a run; nothing if no model has a price."""
+    if summary.cost is not None:
+        return f"{dollars(summary.cost)}, " if summary.usage.calls else ""
+    known = {name: cost for name, cost in summary.cost_by_model.items() if cost is not None}
+    if not known:
+        return ""
+    unknown = ", ".join(sorted(summary.cost_by_model.keys() - known.keys()))
+    return f"at least {dollars(total(known))} (the price of {unknown} is not known), "
+
+
 def _usages(usages: Mapping[str, Usage]) -> str:
     return "; ".join(
         f"{name} {counted(one.calls, 'call')}, {counted(one.prompt_tokens, 'prompt token')}, "
         f"{counted(one.output_tokens, 'output token')}"
+        + ("" if one.cost is None else f", {dollars(one.cost)}")
         for name, one in usages.items()
     )
 

@@ -33,7 +33,7 @@ LINTS = frozenset(
     }
 )
 """Codes of warnings: the chain is valid, but may not be what its author meant."""
-NOTICES = frozenset({"cache"})
+NOTICES = frozenset({"cache", "old-prices"})
 """Codes of warnings about a run: it continues without something that it can do without."""
 
 

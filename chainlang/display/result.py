@@ -8,6 +8,7 @@ from typing import Any, assert_never
 
 from chainlang.display.page import page, preformatted, shown
 from chainlang.protocol.messages import Usage
+from chainlang.protocol.price import dollars
 from chainlang.semantics.events import Event
 from chainlang.semantics.record import Branched, Candidate, Flow, Record, TraceEntry
 from chainlang.semantics.row_failure import RowFailure
@@ -164,6 +165,8 @@ def _foot(usage: Usage, seconds: float | None) -> str:
         f"{usage.prompt_tokens:,} prompt tokens ({usage.cached_tokens:,} cached)",
         f"{usage.output_tokens:,} output tokens",
     ]
+    if usage.cost is not None:
+        said.append(dollars(usage.cost))
     if seconds is not None:
         said.append(f"{seconds:.2f} s")
     return f'<div class="soft">{", ".join(said)}</div>'

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from chainlang.display.page import page, shown
 from chainlang.protocol.messages import Usage
+from chainlang.protocol.price import dollars
 
 _NUMBERS = ("calls", "prompt_tokens", "cached_tokens", "output_tokens")
 
@@ -21,9 +22,12 @@ def summary_html(lines: Mapping[str, str], usages: Mapping[str, Usage]) -> str:
 
 
 def _usages(usages: Mapping[str, Usage]) -> Iterator[str]:
-    names = (name.replace("_", " ") for name in _NUMBERS)
+    names = [name.replace("_", " ") for name in _NUMBERS]
+    priced = any(one.cost is not None for one in usages.values())
+    names += ["cost"] if priced else []
     heads = "".join(f'<th class="number">{name}</th>' for name in names)
     yield f"<tr><th></th>{heads}</tr>"
     for name, one in usages.items():
         counts = "".join(f'<td class="number">{getattr(one, key):,}</td>' for key in _NUMBERS)
+        counts += f'<td class="number">{dollars(one.spent)}</td>' if priced else ""
         yield f"<tr><td>{shown(name)}</td>{counts}</tr>"

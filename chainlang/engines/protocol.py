@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import NoReturn, Protocol, TypeGuard, TypeVar
 
-from attrs import astuple, field, frozen
+from attrs import field, frozen
 
 from chainlang.diagnostics.diagnostic import Kind
 from chainlang.errors import error_of
@@ -75,12 +75,18 @@ class Metrics:
     def __sub__(self, other: Metrics) -> Metrics:
         return self + Metrics(
             -other.requests,
-            Usage(*(-number for number in astuple(other.usage))),
+            Usage(
+                *(-getattr(other.usage, name) for name in _COUNTS),
+                uncounted_tokens=-other.usage.uncounted_tokens,
+            ),
             other.steps and -other.steps,
             other.preemptions and -other.preemptions,
             other.retries and -other.retries,
             other.waited and -other.waited,
         )
+
+
+_COUNTS = ("calls", "prompt_tokens", "cached_tokens", "output_tokens")
 
 
 def _sum(one: N | None, other: N | None) -> N | None:

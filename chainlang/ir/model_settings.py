@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 from attrs import evolve
 
+from chainlang.ir.model_facts import RULES
 from chainlang.ir.nodes import Table
 from chainlang.ir.rules import TEMPLATE_ARGS, TEXT, TRUTH, Rule, integer, number, one_of
 from chainlang.ir.tables import is_plain
@@ -73,7 +74,7 @@ _HEADERS = Rule(
     'a table of texts, {"X-Title": "mine"}, without keys and headers of the protocol', _headers
 )
 _RATES = {"requests_per_minute": _SIZE, "tokens_per_minute": _SIZE}
-ENGINES: Mapping[str, Mapping[str, Rule]] = {
+_ARGUMENTS: Mapping[str, Mapping[str, Rule]] = {
     "vllm": {
         "dtype": one_of("auto", "float32", "float16", "bfloat16"),
         "enable_prefix_caching": TRUTH,
@@ -127,6 +128,8 @@ ENGINES: Mapping[str, Mapping[str, Rule]] = {
     },
     "fake": {},
 }
+ENGINES = {name: {**arguments, **RULES} for name, arguments in _ARGUMENTS.items()}
+"""The settings of the models of each engine: its arguments, and what is said about a model."""
 
 SERVERS = frozenset({"openai", "anthropic"})
 """Engines whose models run on servers."""
@@ -147,7 +150,7 @@ PERMISSIONS = ("trust_remote_code", "load_format", "speculative_config")
 ADAPTER = "lora"
 """Setting with the LoRA adapter of a model. Models that differ in it alone share an engine."""
 OF_ADAPTERS = frozenset({ADAPTER, "max_lora_rank"})
-ABOUT = frozenset({"provider"})
+ABOUT = frozenset({"provider", *RULES})
 """Settings that say something about a model, and are no arguments of its engine."""
 TEMPLATE = "chat_template"
 """Setting whose value may be the path of a file beside the file that has it."""

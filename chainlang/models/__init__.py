@@ -12,7 +12,7 @@ that of the user, a provider by its prefix (``groq:llama-3.3-70b-versatile``) or
 (``gpt-4o``), and last a folder or a name on the hub, which vLLM runs in this process.
 """
 
-from chainlang.models.declaration import Declaration, env, fake, openai, vllm
+from chainlang.models.declaration import Declaration, anthropic, env, fake, openai, vllm
 from chainlang.models.env_file import read_env
 from chainlang.models.open_engines import OpenEngine, close, engines
 from chainlang.models.registry import define, undefine, use
@@ -20,6 +20,7 @@ from chainlang.models.registry import define, undefine, use
 __all__ = [
     "Declaration",
     "OpenEngine",
+    "anthropic",
     "close",
     "define",
     "engines",

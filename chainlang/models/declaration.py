@@ -25,6 +25,9 @@ OWN_HOSTS = "allowed_hosts"
 """Setting with the host that a declaration in Python names; no file has it."""
 
 
+_HIDDEN = (OWN_HOSTS, "provider")
+
+
 @frozen(repr=False)
 class Declaration:
     """A model as a value; `chainlang.models.vllm` and others make one.
@@ -55,7 +58,7 @@ class Declaration:
 
     def __repr__(self) -> str:
         given = (
-            f", {one.name}={_said(one.value)}" for one in self.settings if one.name != OWN_HOSTS
+            f", {one.name}={_said(one.value)}" for one in self.settings if one.name not in _HIDDEN
         )
         return f"{self.engine}({self.source!r}{''.join(given)})"
 
@@ -151,6 +154,17 @@ def openai(model: str, **settings: Any) -> Declaration:
     return trusted(Declaration.of("openai", model, settings, "openai()"))
 
 
+def anthropic(model: str, **settings: Any) -> Declaration:
+    """Declare a model of Anthropic, or of a server with its Messages API at `base_url`.
+
+    `api_key` is the key, or `env("NAME")`. The settings are those of a `model` item of a file.
+
+    >>> anthropic("claude-sonnet-4-6", api_key=env("ANTHROPIC_API_KEY"))
+    anthropic('claude-sonnet-4-6', api_key=env('ANTHROPIC_API_KEY'))
+    """
+    return trusted(Declaration.of("anthropic", model, settings, "anthropic()"))
+
+
 def trusted(one: Declaration) -> Declaration:
     """Return a declaration that names its host itself, since the user wrote it."""
     given = {it.name: it.value for it in one.settings}
@@ -169,10 +183,10 @@ def host_in(address: str) -> str:
         return ""
 
 
-def fake(model: str = "fake") -> Declaration:
+def fake(model: str = "fake", **settings: Any) -> Declaration:
     """Declare a model that is a pure function of prompt, parameters and seed, for tests.
 
     >>> fake()
     fake('fake')
     """
-    return Declaration.of("fake", model, {}, "fake()")
+    return Declaration.of("fake", model, settings, "fake()")

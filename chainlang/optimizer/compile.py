@@ -76,7 +76,8 @@ def compiled(
 def planned(program: Program, settings: RowSettings) -> Compiled:
     """Compile a program, once for equal settings and limits."""
     model, passes, outputs = settings.model, settings.passes, settings.outputs
-    row_budget = settings.row_calls is not None or settings.row_tokens is not None
+    limits = (settings.row_calls, settings.row_tokens, settings.row_cost)
+    row_budget = any(one is not None for one in limits)
     key = (model, passes, outputs, row_budget, current())
     return program.memo.get(
         key,

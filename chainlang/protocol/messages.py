@@ -12,6 +12,8 @@ from typing import Any, Literal, Protocol, TypeAlias
 from attrs import Factory, field, fields, frozen
 
 from chainlang.protocol.failures import FAILURE_MODES, FailureKind
+from chainlang.protocol.price import Price
+from chainlang.protocol.usage import Usage as Usage  # noqa: PLC0414  # as all messages are
 
 Finish = Literal["stop", "length", "budget"]
 """Finish reason of a sample: `stop` at the model's end token or a stop string, `length` if it was
@@ -146,6 +148,10 @@ class Request:
     those runs are not used. The completion does not depend on it otherwise."""
     tracing: object = field(default=None, eq=False, repr=False)
     """Parent span of the request, for tracing."""
+    price: Price | None = field(default=None, eq=False, repr=False)
+    """Price of the model; None if it is unknown."""
+    row: int = field(default=0, eq=False, repr=False)
+    """Position of its row, which pays for it."""
     date: str | None = None
     """Date of the run, as ``2026-11-30``, for prompts whose chat template reads it; None for
     today's."""
@@ -235,48 +241,6 @@ class Beginning:
     sample: Sample
     number: int
     """Number of the sample in its request."""
-
-
-@frozen
-class Usage:
-    """Cost of a request, a row or a run, in calls and tokens. Usages can be added.
-
-    One request for n samples costs as much as n requests for one sample: each sample is a call and
-    counts the whole prompt. `cached_tokens` says how much of that was not computed again.
-
-    >>> Usage(1, 10, 0, 5) + Usage(1, 10, 8, 7)
-    Usage(calls=2, prompt_tokens=20, cached_tokens=8, output_tokens=12)
-    """
-
-    calls: int = 0
-    """Generated samples; one for a request at temperature 0, whatever its count."""
-    prompt_tokens: int = 0
-    """Tokens of the prompt, counted once for each call."""
-    cached_tokens: int = 0
-    """Prompt tokens found in the engine's prefix cache; part of `prompt_tokens`."""
-    output_tokens: int = 0
-
-    def __add__(self, other: Usage) -> Usage:
-        return Usage(
-            self.calls + other.calls,
-            self.prompt_tokens + other.prompt_tokens,
-            self.cached_tokens + other.cached_tokens,
-            self.output_tokens + other.output_tokens,
-        )
-
-    @classmethod
-    def total(cls, usages: Iterable[Usage]) -> Usage:
-        """Return the sum of usages."""
-        several = [*usages]
-        if len(several) == 1:  # as of most rows
-            return several[0]
-        calls = prompts = cached = outputs = 0
-        for usage in several:
-            calls += usage.calls
-            prompts += usage.prompt_tokens
-            cached += usage.cached_tokens
-            outputs += usage.output_tokens
-        return cls(calls, prompts, cached, outputs)
 
 
 @frozen

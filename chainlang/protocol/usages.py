@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
-from attrs import asdict, frozen
+from attrs import frozen
 
 from chainlang.protocol.messages import Usage
 
@@ -45,12 +45,12 @@ class Usages:
 
     def note(self) -> list[list[Any]]:
         """Return the usages as JSON values."""
-        return [[*names, asdict(usage)] for names, usage in self.parts.items()]
+        return [[*names, usage.as_json()] for names, usage in self.parts.items()]
 
     @classmethod
     def noted(cls, note: Iterable[list[Any]]) -> Usages:
         """Return the usages of a note."""
-        return cls({(stage, model): Usage(**usage) for stage, model, usage in note})
+        return cls({(stage, model): Usage.of_json(usage) for stage, model, usage in note})
 
     @classmethod
     def of(cls, several: Iterable[tuple[tuple[str, str], Usage]]) -> Usages:

@@ -1,13 +1,16 @@
-"""Budgets of calls and tokens: of each row and of the run."""
+"""Budgets of calls, tokens and cost: of each row and of the run."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from decimal import Decimal
 
 from attrs import Factory, define, field
 
 from chainlang.limits import current
 from chainlang.protocol.messages import Completion, Failure, Request, Usage
+from chainlang.protocol.price import dollars
+from chainlang.protocol.usage import ZERO
 from chainlang.runtime.limits import RunLimits
 from chainlang.semantics.stage_error import StageError
 
@@ -19,8 +22,9 @@ class RowBudget:
     limits: RunLimits = field(factory=RunLimits)
     calls: int = 0
     tokens: int = 0
+    cost: Decimal = ZERO
     counts: bool = field(default=Factory(lambda self: self.limits.has_row_budget, takes_self=True))
-    """Whether calls and tokens are limited; if not, they are not counted."""
+    """Whether calls, tokens or cost are limited; if not, they are not counted."""
     items: int = field(factory=lambda: current().calls_per_row)
     """Number of items for which `each` may still run its part; nested lists multiply it."""
 
@@ -35,13 +39,15 @@ class RowBudget:
         """Charge requests. Raises `StageError` if they exceed the budget."""
         if not self.counts:
             return
-        calls, tokens = self.limits.row_calls, self.limits.row_tokens
+        calls, tokens, cost = self.limits.row_calls, self.limits.row_tokens, self.limits.row_cost
         drawn = sum(request.calls for request in requests)
         if calls is not None and self.calls + drawn > calls:
             what = f"row_calls={calls} is used up: {self.calls} made, {drawn} more requested"
             raise StageError(what, "budget")
         if tokens is not None and self.tokens >= tokens:
             raise StageError(f"row_tokens={tokens} is used up: {self.tokens} used", "budget")
+        if cost is not None and self.cost >= cost:
+            raise StageError(f"row_cost={cost} is used up: {dollars(self.cost)} spent", "budget")
         self.calls += drawn
 
     def settle(self, request: Request, reply: Completion | Failure) -> None:
@@ -50,6 +56,7 @@ class RowBudget:
             return
         if isinstance(reply, Completion):
             self.tokens += _tokens(reply.usage)
+            self.cost += reply.usage.spent or ZERO
         else:
             self.calls -= request.calls
 
@@ -64,6 +71,7 @@ class RunBudget:
     limits: RunLimits
     calls: int = 0
     tokens: int = 0
+    cost: Decimal = ZERO
     in_flight: int = 0
     """Number of requests that engines are working on."""
     used_up: str = ""
@@ -80,6 +88,8 @@ class RunBudget:
                 self.used_up += f": one request has {request.drawn} samples"
         elif tokens is not None and self.tokens >= tokens:
             self._end("run_tokens", tokens)
+        elif self.limits.run_cost is not None and self.cost >= self.limits.run_cost:
+            self._end("run_cost", self.limits.run_cost)
         return not self.used_up
 
     def charge(self, request: Request) -> None:
@@ -92,6 +102,7 @@ class RunBudget:
         self.in_flight -= 1
         if isinstance(reply, Completion):
             self.tokens += _tokens(reply.usage)
+            self.cost += reply.usage.spent or ZERO
         else:
             self.calls -= request.calls
 
@@ -100,7 +111,7 @@ class RunBudget:
         self._end("run_seconds", self.limits.run_seconds or 0.0)
         self.timed_out = True
 
-    def _end(self, name: str, value: float) -> None:
+    def _end(self, name: str, value: float | Decimal) -> None:
         self.used_up = self.used_up or f"the budget {name}={value} is used up"
 
     def is_over(self, news: bool) -> bool:

@@ -13,6 +13,7 @@ from attrs import evolve, field, frozen
 
 from chainlang.diagnostics.source import Span
 from chainlang.protocol.messages import Request
+from chainlang.protocol.price import Price
 from chainlang.runtime.budget import RowBudget
 from chainlang.runtime.limits import RunLimits
 from chainlang.runtime.stream import DeltaSink, Listener
@@ -152,6 +153,10 @@ class RowContext:
     run_seed: int
     date: str | None = field(default=None, kw_only=True)
     """Date of the run; None for today's."""
+    prices: Mapping[str, Price] = field(factory=dict, kw_only=True)
+    """Price of each model for which it is known."""
+    index: int = field(default=0, kw_only=True)
+    """Position of the row in its source."""
     runs: tuple[str, ...] = ()
     """Replacements of the stars in places; empty for a first attempt, round or item."""
     listener: Listener | None = None

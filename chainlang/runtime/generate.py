@@ -161,6 +161,8 @@ class _StageRun:
             tracing=None if context.tracing is NOTHING else context.tracing,
             shared=self.step.shared,
             choices=choices(stage, samples.start) if self.step.until_decided else (),
+            price=context.prices.get(stage.model),
+            row=context.index,
             date=context.date,
             deadline=limits.call_seconds,
             patience=limits.patience,

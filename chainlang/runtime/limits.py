@@ -1,7 +1,8 @@
-"""Time, call and token limits of a run, of each row and of each call."""
+"""Limits of time, calls, tokens and cost: of a run, of each row and of each call."""
 
 from __future__ import annotations
 
+from decimal import Decimal
 from functools import lru_cache
 from operator import attrgetter
 from typing import Any
@@ -26,19 +27,23 @@ class RunLimits:
     """Maximum number of calls of a row."""
     row_tokens: int | None = None
     """Tokens of prompts and replies after which a row makes no more requests."""
+    row_cost: Decimal | None = None
+    """Dollars after which a row makes no more requests."""
     run_seconds: float | None = None
     run_calls: int | None = None
     run_tokens: int | None = None
+    run_cost: Decimal | None = None
 
     @property
     def has_row_budget(self) -> bool:
-        """Whether the calls or tokens of a row are limited."""
-        return self.row_calls is not None or self.row_tokens is not None
+        """Whether the calls, tokens or cost of a row are limited."""
+        return not (self.row_calls is self.row_tokens is None and self.row_cost is None)
 
     @property
     def has_run_budget(self) -> bool:
-        """Whether the time, calls or tokens of the run are limited."""
-        return not (self.run_seconds is self.run_calls is self.run_tokens is None)
+        """Whether the time, calls, tokens or cost of the run are limited."""
+        limits = (self.run_seconds, self.run_calls, self.run_tokens, self.run_cost)
+        return any(one is not None for one in limits)
 
     @classmethod
     def of(cls, settings: RowSettings) -> RunLimits:

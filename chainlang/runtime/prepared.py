@@ -8,6 +8,7 @@ from attrs import field, frozen
 
 from chainlang.engines.protocol import Engine
 from chainlang.plan.steps import Plan
+from chainlang.protocol.price import Price
 from chainlang.runtime.limits import RunLimits
 from chainlang.runtime.model_swap import Swapper
 from chainlang.runtime.ports.stack import OpenPort, stacked
@@ -24,6 +25,8 @@ class Prepared:
     seed: int = field(default=0, kw_only=True)
     date: str | None = field(default=None, kw_only=True)
     """Date of the run, for chat templates that read it; None for today's."""
+    prices: Mapping[str, Price] = field(factory=dict, kw_only=True)
+    """Price of each model of the plan for which it is known."""
     window: int = field(default=DEFAULT_WINDOW, kw_only=True)
     """Maximum number of rows in flight; 32 times as many if models are swapped and the plan groups
     work by model."""

@@ -70,7 +70,7 @@ def run(
         gradual=any(map(is_serial, engines.values())) and not swapper.changes,
     )
     budget, items = RunBudget(limits), current().calls_per_row
-    needs = Needs.of(plan, limits, budget)
+    needs = Needs.of(plan, limits, budget, prices=bool(prepared.prices))
     scheduler = Scheduler(
         open_port=lambda engine: prepared.open_port(engine, needs), by_prefix=plan.by_prefix
     )
@@ -93,6 +93,8 @@ def run(
         context = RowContext(
             prepared.seed,
             date=prepared.date,
+            prices=prepared.prices,
+            index=window.admitted,
             tracing=trace.row(window.admitted, record.id),
             redraws=(redraws or {}).get(record.id, {}),
             budget=RowBudget(limits, items=items),

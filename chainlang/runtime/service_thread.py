@@ -97,6 +97,7 @@ class Service:
         context = RowContext(
             prepared.seed,
             date=prepared.date,
+            prices=prepared.prices,
             listener=job.listener,
             tracing=job.tracing,
             budget=RowBudget(prepared.limits),

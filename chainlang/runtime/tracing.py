@@ -25,6 +25,7 @@ from chainlang.runtime.outcome import Outcome
 OPERATION, PROVIDER = "gen_ai.operation.name", "gen_ai.provider.name"
 MODEL, TEMPERATURE = "gen_ai.request.model", "gen_ai.request.temperature"
 MAX_TOKENS, CHOICES = "gen_ai.request.max_tokens", "gen_ai.request.choice.count"
+COST = "chainlang.cost"
 INPUT_TOKENS, OUTPUT_TOKENS = "gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens"
 FINISHES = "gen_ai.response.finish_reasons"
 PROMPT, ANSWER = "gen_ai.input.messages", "gen_ai.output.messages"
@@ -141,12 +142,16 @@ def call_ended(
             OUTPUT_TOKENS: reply.usage.output_tokens,
             FINISHES: [one.finish for one in reply.samples],
         }
+        if reply.usage.cost is not None:
+            attributes[COST] = float(reply.usage.cost)
         if tracing and _shows_content():
             attributes[ANSWER] = json.dumps([one.text for one in reply.samples])
         tracing.end(**attributes)
         tokens = {"input": reply.usage.prompt_tokens, "output": reply.usage.output_tokens}
         for kind, number in tokens.items():
             count("chainlang.tokens", number, {MODEL: request.model, TOKEN_TYPE: kind})
+        if reply.usage.cost:
+            count("chainlang.cost", float(reply.usage.cost), {MODEL: request.model})
         error = None
     else:
         error = ABORTED if reply is None else reply.kind
@@ -162,7 +167,7 @@ def _shows_content() -> bool:
 # ---------------------------------------------------------------- counters
 
 
-def count(name: str, number: int, attributes: Mapping[str, Any]) -> None:
+def count(name: str, number: float, attributes: Mapping[str, Any]) -> None:
     """Add to a counter."""
     if _is_counting():
         from opentelemetry import metrics

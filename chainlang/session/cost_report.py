@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 
 from attrs import define, field, frozen
 
 from chainlang.engines.protocol import Engine, Metrics
+from chainlang.plan.cost import Cost
 from chainlang.plan.interval import NONE, ONE, Range
+from chainlang.protocol.price import Price, dollars
+from chainlang.protocol.usage import ZERO, Usage
 from chainlang.runtime.ports.dedup import SharedPort
 from chainlang.runtime.ports.port import Port, layers
 from chainlang.runtime.ports.recording import Memory, RecordedPort
@@ -148,6 +151,7 @@ def table(estimate: Estimate, actual: Actual | None = None) -> Iterator[str]:
         rows.append((title, "as written", "predicted", *(["actual"] if actual else [])))
         one = sum((estimate.models[name] for name in title.split(", ")), Predicted())
         rows += _rows(one, engines.get(title), counted=number is not None)
+        rows += _costs(title.split(", "), estimate, engines.get(title))
     widths = [max(map(len, column)) for column in zip_longest(*rows, fillvalue="")]
     for row in rows:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=False))
@@ -173,6 +177,40 @@ def _rows(one: Predicted, done: Metrics | None, *, counted: bool) -> Iterator[tu
     figures = {} if done is None else _figures(done)
     for name in {**said, **figures}:
         yield (f"  {name}", *said.get(name, ("", "")), figures.get(name, ""))
+
+
+def _costs(
+    names: Sequence[str], estimate: Estimate, done: Metrics | None
+) -> Iterator[tuple[str, ...]]:
+    """Yield the row of costs in dollars, if one of some models has a price."""
+    prices = [estimate.prices[name] for name in names if name in estimate.prices]
+    if not prices:
+        return
+    found = [estimate.models.get(name, Predicted()) for name in names]
+    if len(prices) < len(names) or any(one.gpu_hour is not None for one in prices):
+        before = ["not known", "not known"]
+    else:
+        each = [*zip(prices, found, strict=True)]
+        before = [
+            _up_to([(price, one.written, one.read) for price, one in each], estimate),
+            _up_to([(price, one.cost, one.read) for price, one in each], estimate),
+        ]
+    after = [] if done is None else ["not known"]
+    if done is not None and len(names) == 1 and prices[0].gpu_hour is None:
+        after = [dollars(prices[0].of(done.usage))]
+    yield ("  dollars", *before, *after)
+
+
+def _up_to(costs: Sequence[tuple[Price, Cost, bool]], estimate: Estimate) -> str:
+    """Return the highest cost as words; of replies alone, where prompts are not counted."""
+    highest, of_prompts = ZERO, estimate.rows is not None
+    for price, cost, read in costs:
+        if cost.output_tokens.most is None:
+            return "not known"
+        prompts = cost.prompt_tokens.most if read and of_prompts else None
+        of_prompts &= prompts is not None
+        highest += price.of(Usage(1, prompts or 0, 0, cost.output_tokens.most))
+    return f"up to {dollars(highest)}{'' if of_prompts else ' for replies'}"
 
 
 def _figures(done: Metrics) -> dict[str, str]:

@@ -16,6 +16,7 @@ from chainlang.plan.prefix_cache_bound import Prefixes, Seen
 from chainlang.plan.steps import Each, Generate
 from chainlang.plan.visit import leaves, steps_of
 from chainlang.protocol.messages import Reader
+from chainlang.protocol.price import Price
 from chainlang.semantics.record import Record
 from chainlang.semantics.row_failure import RowFailure
 from chainlang.semantics.seeds import is_of_content
@@ -76,6 +77,8 @@ class Estimate:
     """Number of invalid rows, which are left out."""
     misfit: str = ""
     """Error of the first invalid row."""
+    prices: Mapping[str, Price] = field(factory=dict)
+    """Price of each model for which it is known."""
 
 
 @define(eq=False)

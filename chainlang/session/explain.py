@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from chainlang.analysis.program import Program
 from chainlang.data import Extent
@@ -30,6 +30,7 @@ from chainlang.session.estimate import CostEstimator, Estimate, of_a_row
 from chainlang.session.first_prompts import FirstPrompt, advice, first_prompts
 from chainlang.session.memory_plan import Memory, amount, contexts_of, memory_of, parts
 from chainlang.session.named_models import with_models
+from chainlang.session.prices import prices_of
 from chainlang.session.rows import rows_of
 from chainlang.session.session import analyzed
 from chainlang.settings import MapSettings
@@ -210,6 +211,7 @@ def explained(
     program = with_models(program, settings)
     found = planned(program, settings)
     named = wanted(found.plan, program.items, settings)
+    prices = prices_of(found.plan, program.items, settings)
     memory = memory_of(found.plan, named, settings)
 
     def explanation(
@@ -224,7 +226,7 @@ def explained(
             text,
             program,
             found,
-            estimate,
+            evolve(estimate, prices=prices),
             actual,
             memory=memory,
             prompts=prompts,

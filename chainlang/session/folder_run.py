@@ -6,6 +6,7 @@ import hashlib
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from decimal import Decimal
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -26,6 +27,7 @@ from chainlang.ir.json import from_json, to_json
 from chainlang.optimizer.compile import Compiled, planned
 from chainlang.plan.render import render
 from chainlang.protocol.messages import Usage
+from chainlang.protocol.price import total
 from chainlang.runtime.outcome import Outcome
 from chainlang.runtime.prepared import Prepared
 from chainlang.runtime.run_loop import run
@@ -78,6 +80,11 @@ class Summary:
     """Number of model loads."""
     costs: Costs | None = None
     """Predicted and actual costs, with `analyze`."""
+    cost: Decimal | None = None
+    """Dollars for everything that was sampled for the run, also for samples that no row has; None
+    if it is not known."""
+    cost_by_model: Mapping[str, Decimal | None] = field(factory=dict)
+    """Dollars for each model; None if it is not known."""
     left_out: Mapping[str, int] = field(factory=dict)
     """Number of rows in which a field has a value that JSON can't hold, which no table has."""
 
@@ -337,6 +344,8 @@ class FolderRun:
             self.ports.from_cache,
             0 if swapper is None else swapper.loads,
             None if meter is None else meter.costs(done.failed, done.events, before),
+            total(spent := self.folder.journal.spent),
+            spent,
             dict(done.left_out),
         )
 

@@ -9,6 +9,7 @@ from chainlang.optimizer.compile import planned
 from chainlang.runtime.limits import RunLimits
 from chainlang.runtime.prepared import Prepared
 from chainlang.session.memory_plan import swapper_of
+from chainlang.session.prices import prices_of
 from chainlang.session.sample_cache import open_port_of
 from chainlang.settings import RowSettings
 
@@ -20,6 +21,7 @@ def prepare(program: Program, settings: RowSettings, *, ordered: bool = True) ->
     and `SourceError` for a damaged cache.
     """
     plan = planned(program, settings).plan
+    prices = prices_of(plan, program.items, settings)
     swapper = swapper_of(plan, program.items, settings)
     return Prepared(
         plan,
@@ -30,5 +32,6 @@ def prepare(program: Program, settings: RowSettings, *, ordered: bool = True) ->
         ordered=ordered,
         limits=RunLimits.of(settings),
         open_port=open_port_of(settings),
+        prices=prices,
         swapper=swapper,
     )

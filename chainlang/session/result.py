@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from attrs import evolve, field, frozen
@@ -62,6 +63,11 @@ class Result:
     """Time from the start of the row to its end, on the clock of its engines."""
     fields: Mapping[str, Any] = field(factory=dict, eq=False, repr=False)
     """Fields and columns of the row, as far as they were read."""
+
+    @property
+    def cost(self) -> Decimal | None:
+        """Price of the row in dollars; None if that of one of its models is unknown."""
+        return self.usage.spent
 
     @property
     def ok(self) -> bool:

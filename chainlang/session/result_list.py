@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from decimal import Decimal
 from typing import Any, overload
 
 from chainlang.display.grid import Line, grid
 from chainlang.errors import error_of
 from chainlang.protocol.messages import Usage
+from chainlang.protocol.price import dollars
 from chainlang.semantics.not_json import json_only
 from chainlang.semantics.record import Branched, Flow, Record
 from chainlang.session.result import Result
@@ -56,6 +58,11 @@ class ResultList(Sequence[Result]):
     def usage(self) -> Usage:
         """Usage of all results."""
         return Usage.total(one.usage for one in self._all())
+
+    @property
+    def cost(self) -> Decimal | None:
+        """Price of all results in dollars; None if that of one of the models is unknown."""
+        return self.usage.spent
 
     def to_dicts(self) -> list[dict[str, Any]]:
         """Return a dict for each result: id, fields of the row, answer, other fields, error.
@@ -107,7 +114,8 @@ class ResultList(Sequence[Result]):
         usage = Usage.total(one.usage for one in found)
         tokens = usage.prompt_tokens + usage.output_tokens
         rows = f"{len(found):,} result{'s' * (len(found) != 1)}"
-        return f"{rows}, {failed:,} failed, {usage.calls:,} calls, {tokens:,} tokens"
+        cost = "" if not usage.cost else f", {dollars(usage.cost)}"
+        return f"{rows}, {failed:,} failed, {usage.calls:,} calls, {tokens:,} tokens{cost}"
 
 
 def _flat(one: Result, outputs: set[str]) -> dict[str, Any]:

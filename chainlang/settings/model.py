@@ -27,8 +27,11 @@ from chainlang.settings.faults import misfit, too_wide, unknown_in
 from chainlang.settings.setting import (
     ADDRESS,
     COUNT,
+    ENCODING,
+    ENGINES,
     FORMAT,
     MODELS,
+    MONEY,
     ON_ERROR,
     OVER_ROWS,
     PREFIX,
@@ -43,6 +46,7 @@ from chainlang.settings.setting import (
     Folder,
     Format,
     Models,
+    Money,
     Names,
     OnError,
     Patience,
@@ -98,6 +102,8 @@ class Settings(BaseModel):
     row_tokens: Annotated[PositiveInt | None, COUNT] = None
     """token budget of a row, prompts and replies; once it is used up, the row fails at its next
     request"""
+    row_cost: Annotated[Money | None, MONEY] = None
+    """budget of a row in dollars, as `row_tokens`; each model needs a price"""
     patience: Annotated[Patience, Takes("a number of seconds ≥ 0", "float", metavar="SECONDS")] = (
         30.0
     )
@@ -256,14 +262,7 @@ _OF_EVERY_RUN = frozenset(Settings.model_fields)
 class RowSettings(Settings):
     """Settings that only a call can give, of every way of running."""
 
-    engine: Annotated[
-        Engines | None,
-        Takes(
-            "an engine, or a mapping from models to engines",
-            "Engine | Mapping[str, Engine]",
-            is_text=False,
-        ),
-    ] = None
+    engine: Annotated[Engines | None, ENGINES] = None
     """engine of all models, or of each by its name; default: the engine that each model declares"""
     models: Annotated[Models | None, MODELS] = None
     """what names of models mean in this run, before all other declarations"""
@@ -277,10 +276,7 @@ class RowSettings(Settings):
         Takes("names of passes; () for none", "str | Collection[str]", metavar="NAMES"),
     ] = None
     """optimizer passes to apply, which `explain` lists; default: all that change no result"""
-    encoding: Annotated[
-        Encoding | None,
-        Takes('the name of an encoding: "latin-1"', "str", OVER_ROWS, metavar="NAME"),
-    ] = None
+    encoding: Annotated[Encoding | None, ENCODING] = None
     """encoding of the files of rows, such as latin-1, cp1252 or utf-16; default: UTF-8"""
     delimiter: Annotated[
         Delimiter | None, Takes("one character", "str", OVER_ROWS, metavar="CHARACTER")
@@ -305,6 +301,8 @@ class RowSettings(Settings):
     run_tokens: Annotated[PositiveInt | None, COUNT.only(OVER_ROWS)] = None
     """token budget of the run, prompts and replies; once it is used up, no request is sent and the
     run stops"""
+    run_cost: Annotated[Money | None, MONEY.only(OVER_ROWS)] = None
+    """budget of the run in dollars, as `run_tokens`; each model needs a price"""
     on_error: Annotated[OnError, ON_ERROR] = "collect"
     """if a row fails: end with its error (raise), keep it as failed (collect), or drop it (skip)"""
     progress: Annotated[

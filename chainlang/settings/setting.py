@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import date
+from decimal import Decimal
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
@@ -164,6 +165,12 @@ Delimiter = Annotated[str, BeforeValidator(_delimiter)]
 Renamed = Annotated[tuple[tuple[str, str], ...], BeforeValidator(_renamed)]
 
 
+def _money(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("no number")
+    return repr(value) if isinstance(value, float) else value
+
+
 def _date(value: object) -> object:
     if isinstance(value, str | date):  # pydantic takes a number as seconds since 1970
         return value
@@ -175,6 +182,7 @@ Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
 Models = Annotated[Any, BeforeValidator(_models)]
 Engines = Annotated[Any, BeforeValidator(_engine)]
 Patience = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Money = Annotated[Decimal, BeforeValidator(_money), Field(gt=0, allow_inf_nan=False)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 REDIS = Takes('an address: "redis://host:6379/0"', "str", is_secret=True)
@@ -185,6 +193,13 @@ MODELS = Takes(
     "Mapping[str, Declaration | str]",
     metavar="NAME=MODEL",
 )
+MONEY = Takes("a number of dollars > 0", "float | Decimal", metavar="DOLLARS")
+ENGINES = Takes(
+    "an engine, or a mapping from models to engines",
+    "Engine | Mapping[str, Engine]",
+    is_text=False,
+)
+ENCODING = Takes('the name of an encoding: "latin-1"', "str", OVER_ROWS, metavar="NAME")
 TRUTH = Takes("true or false", "bool")
 TIME = Takes("a number of seconds > 0", "float", metavar="SECONDS")
 ON_ERROR = Takes("raise, collect or skip", "OnError", metavar="raise|collect|skip")

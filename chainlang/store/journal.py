@@ -11,17 +11,20 @@ number of its key's format; see `sample_codec`.
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from types import UnionType
-from typing import Any
+from typing import Any, ClassVar
 
-from attrs import define
+from attrs import define, field
 
 from chainlang.errors import ChainlangError, error_of
+from chainlang.protocol.usage import ZERO, plus
 from chainlang.store.cleanup import JOURNAL
 from chainlang.store.safe_files import Folder
-from chainlang.store.sample_codec import Drawn, checksum, fits
-from chainlang.store.sample_table import DURABLE, SampleTable
+from chainlang.store.sample_codec import Drawn, Paid, checksum, fits
+from chainlang.store.sample_table import DURABLE, SAVE, SampleTable
 from chainlang.store.sqlite import Database, FileKind, transaction
 
 FORMAT = 1
@@ -48,12 +51,34 @@ _KIND = FileKind(
 )
 
 
+EARLIER = "earlier samples"
+"""Name of samples whose costs were not recorded, in place of their models."""
+_SPENT = "spent"
+"""Name of the note with the costs of all samples."""
+
+
+def _noted(name: str, value: Any) -> tuple[str, bytes, bytes]:
+    entry = json.dumps(value).encode()
+    return name, entry, checksum(name.encode(), entry)
+
+
+def _texts(costs: Mapping[str, Decimal | None]) -> dict[str, str | None]:
+    return {name: None if cost is None else str(cost) for name, cost in costs.items()}
+
+
 @define(eq=False)
 class Journal:
     """The journal in a folder, open in a single process, which has locked the folder."""
 
+    keeps_costs: ClassVar[bool] = True
+    """Whether its samples have their costs."""
+
     _database: Database
     _samples: SampleTable
+    session: str = field(factory=lambda: secrets.token_hex(4))
+    """Mark of this process."""
+    _spent: dict[str, Decimal | None] | None = None
+    _charged: set[bytes] = field(factory=set)
 
     @staticmethod
     def open(folder: Folder, *, private: bool = False) -> Journal:
@@ -80,9 +105,41 @@ class Journal:
         """Return the recorded samples of the keys."""
         return self._samples.find(keys)
 
-    def record(self, drawn: Mapping[bytes, Drawn]) -> None:
-        """Record samples, all or none. Samples under keys that are present are ignored."""
-        self._samples.record(drawn)
+    def record(
+        self, drawn: Mapping[bytes, Drawn], spent: Mapping[str, Decimal | None] = {}
+    ) -> None:
+        """Record samples with what they cost by model, all or none.
+
+        Samples under keys that are present are ignored; their costs are not.
+        """
+        found = self.spent
+        for model, cost in spent.items():
+            found[model] = plus(found.get(model, ZERO), cost)
+        notes = [] if found == self.spent else [_noted(_SPENT, _texts(found))]
+        self._samples.record(drawn, notes)
+        self._spent = found
+
+    def charge(self, key: bytes, paid: Paid, row: int) -> Decimal:
+        """Return the cost of a sample for a row that has found it here.
+
+        That is nothing, unless the row generated it in an earlier process and was not charged.
+        """
+        if paid.session == self.session or paid.row != row or key in self._charged:
+            return ZERO
+        self._charged.add(key)
+        return paid.cost
+
+    @property
+    def spent(self) -> dict[str, Decimal | None]:
+        """Cost of all samples by model, in dollars; None if it is not known."""
+        if self._spent is None:
+            noted = self.note(_SPENT)
+            if noted is None:
+                noted = {EARLIER: None} if len(self) else {}
+            self._spent = {
+                name: None if one is None else Decimal(one) for name, one in noted.items()
+            }
+        return dict(self._spent)
 
     def __len__(self) -> int:
         """Return the number of samples."""
@@ -92,13 +149,10 @@ class Journal:
 
     def save(self, notes: Mapping[str, Any]) -> None:
         """Save JSON values by name, all or none, replacing earlier values."""
-        rows = []
-        for name, value in notes.items():
-            entry = json.dumps(value).encode()
-            rows.append((name, entry, checksum(name.encode(), entry)))
+        rows = [_noted(name, value) for name, value in notes.items()]
         connection = self._database.connection
         with self._database.errors(), transaction(connection):
-            connection.executemany("INSERT OR REPLACE INTO notes VALUES (?, ?, ?)", rows)
+            connection.executemany(SAVE, rows)
 
     def note(self, name: str, **types: type | UnionType) -> Any:
         """Return the saved value of a name; None if there is none.

@@ -203,7 +203,7 @@ class Output:
             "with_candidates": self.with_candidates,
             "rows": self.rows,
             "failed": self.failed,
-            "usage": asdict(self.usages.total),
+            "usage": self.usages.total.as_json(),
             "usages": self.usages.note(),
             "inputs": self.inputs,
             "folders": self.folders,

@@ -22,15 +22,17 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from decimal import Decimal
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
 
-from attrs import asdict, define, field, frozen
+from attrs import define, field, frozen
 
 from chainlang.errors import ChainlangError, error_of
 from chainlang.protocol.fingerprints import version_of
 from chainlang.protocol.messages import Usage
+from chainlang.protocol.price import total
 from chainlang.protocol.usages import Usages
 from chainlang.semantics.events import Event
 from chainlang.semantics.origin import Origin
@@ -319,7 +321,9 @@ class RunFolder:
             },
             "left_out": dict(sorted(out.left_out.items())),
             "events": dict(sorted(out.events.items())),
-            "usage": asdict(out.usages.total),
+            "cost": _texts(total(spent := self.journal.spent)),
+            "cost_by_model": {name: _texts(cost) for name, cost in spent.items()},
+            "usage": out.usages.total.as_json(),
             "usage_by_model": _tables(out.usages.by_model()),
             "usage_by_stage": _tables(out.usages.by_stage()),
             "started": self.started.isoformat(timespec="milliseconds"),
@@ -328,8 +332,13 @@ class RunFolder:
         }
 
 
+def _texts(cost: Decimal | None) -> str | None:
+    """Return a cost as text; None if it is unknown."""
+    return None if cost is None else str(cost)
+
+
 def _tables(usages: Mapping[str, Usage]) -> dict[str, Any]:
-    return {name: asdict(usage) for name, usage in usages.items()}
+    return {name: usage.as_json() for name, usage in usages.items()}
 
 
 def _text(text: str) -> bytes:

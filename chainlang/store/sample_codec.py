@@ -1,8 +1,8 @@
 """Encoding of samples as bytes, for caches and journals. Decoding imports and executes nothing.
 
 An entry is JSON: the length of the prompt, and the non-default fields of the sample. With them are
-``format``, the number of the format of the entry's key (without it, that is format 1), and
-``under``, the bounds of a whole sample.
+``format``, the number of the format of the entry's key (without it, that is format 1), ``under``,
+the bounds of a whole sample, and ``paid``, its cost.
 """
 
 from __future__ import annotations
@@ -10,14 +10,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import Any, get_args
 
-from attrs import asdict, astuple, fields, frozen
+from attrs import asdict, astuple, field, fields, frozen
 
 from chainlang.protocol.messages import Finish, Sample
 
 _USUAL = {one.name: one.default for one in fields(Sample)}
-_FORMAT, _UNDER = "format", "under"
+_FORMAT, _UNDER, _PAID = "format", "under", "paid"
 
 
 @frozen
@@ -55,6 +56,18 @@ class Bounds:
 
 
 @frozen
+class Paid:
+    """The cost of a sample in dollars, by whom it was paid."""
+
+    model: str
+    row: int
+    """Position of the row that generated it: others have it at no cost."""
+    cost: Decimal
+    session: str = ""
+    """Mark of the process that generated it."""
+
+
+@frozen
 class Drawn:
     """A sample, and the length of its prompt."""
 
@@ -64,6 +77,8 @@ class Drawn:
     """Format of its key."""
     under: Bounds | None = None
     """Bounds under which a whole sample was generated; None if its key has them."""
+    paid: Paid | None = field(default=None, eq=False)
+    """Its cost, in a journal; None if it is unknown."""
 
 
 class LaterEntry(ValueError):
@@ -87,6 +102,8 @@ def encoded(drawn: Drawn) -> bytes:
     if drawn.under is not None:
         bounds = astuple(drawn.under)
         said[_UNDER] = bounds if drawn.under.budgets else bounds[:2]
+    if drawn.paid is not None:
+        said[_PAID] = (drawn.paid.model, drawn.paid.row, str(drawn.paid.cost), drawn.paid.session)
     return json.dumps([drawn.prompt_tokens, said]).encode()
 
 
@@ -99,6 +116,7 @@ def decoded(entry: bytes) -> Drawn:
         match json.loads(entry):
             case [int(prompt_tokens), {"text": _, "finish": _, "tokens": _} as said]:
                 number, under = said.pop(_FORMAT, 1), said.pop(_UNDER, None)
+                paid = _paid(said.pop(_PAID, None))
             case _:
                 raise OddEntry("it is no sample")
     except (ValueError, RecursionError) as error:
@@ -120,7 +138,20 @@ def decoded(entry: bytes) -> Drawn:
             bounds = Bounds(max_tokens, context, tuple((name, most) for name, most in given))
         case _:
             raise OddEntry(f"its {_UNDER} can't be read")
-    return Drawn(Sample(**values), prompt_tokens, number, bounds)
+    return Drawn(Sample(**values), prompt_tokens, number, bounds, paid)
+
+
+def _paid(value: object) -> Paid | None:
+    """Return the cost in an entry; None if it has none."""
+    match value:
+        case None:
+            return None
+        case [str(model), int(row), str(cost), str(session)]:
+            try:
+                return Paid(model, row, Decimal(cost), session)
+            except ArithmeticError as error:
+                raise OddEntry(f"its {_PAID} can't be read") from error
+    raise OddEntry(f"its {_PAID} can't be read")
 
 
 def _frozen(values: list[Any]) -> tuple[Any, ...]:

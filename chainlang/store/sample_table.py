@@ -35,6 +35,8 @@ _SPARE = 0.9  # fraction of the maximum size that is kept when it is exceeded
 _COUNTS = ("page_count", "freelist_count")
 
 _Row = tuple[Any, ...]
+SAVE = "INSERT OR REPLACE INTO notes VALUES (?, ?, ?)"
+"""Saves a note of a journal: its name, its entry and a checksum."""
 
 
 @define(eq=False)
@@ -68,9 +70,10 @@ class SampleTable:
                         self._decode(key, entry, found)
         return found
 
-    def record(self, drawn: Mapping[bytes, Drawn]) -> None:
-        """Record samples, all or none."""
-        if not drawn:
+    def record(self, drawn: Mapping[bytes, Drawn], notes: Iterable[_Row] = ()) -> None:
+        """Record samples and notes, all or none."""
+        notes = list(notes)
+        if not (drawn or notes):
             return
         used = () if self.evict is None else (int(time.time()),)
         rows: list[_Row] = []
@@ -78,11 +81,13 @@ class SampleTable:
             entry = encoded(one)
             rows.append((key, entry, checksum(key, entry), *used))
         verb = "IGNORE" if self.durable else "REPLACE"
-        values = ", ".join("?" * len(rows[0]))
+        values = ", ".join("?" * (3 + len(used)))
         insert = f"INSERT OR {verb} INTO samples VALUES ({values})"  # noqa: S608
         connection = self.database.connection
         with self._lock, self.database.errors(), transaction(connection):
             connection.executemany(insert, rows)
+            if notes:  # a cache has none
+                connection.executemany(SAVE, notes)
             if self.evict is not None and self.size() > self.evict:
                 self._shrink(self.evict)
 

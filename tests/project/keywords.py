@@ -28,6 +28,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import date
+from decimal import Decimal
 from os import PathLike
 from typing import Any, Literal, TypedDict
 

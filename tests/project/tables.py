@@ -88,6 +88,7 @@ MEANINGS = {
     "trace": "in Python: what a function that is traced can't do with a value",
     "malformed": "a node that no text and no operator makes: a bug in code that builds nodes",
     "cache": "a sample cache that fails during a run, which continues without it",
+    "old-prices": "shipped prices that are more than 90 days old",
     "branch-like-pipe": "a generator, then judges or votes, between `\\|`: they run side by side",
     "constant": "a condition, a key or a vote that has one value",
     "equal-samples": "a count above 1, or a part twice, where nothing is above temperature 0",

@@ -25,6 +25,7 @@ from chainlang.runtime.ports.deadline import DeadlinePort
 from chainlang.runtime.ports.dedup import SharedPort
 from chainlang.runtime.ports.guard import GuardedPort
 from chainlang.runtime.ports.port import EnginePort, Port, layers, new_id
+from chainlang.runtime.ports.priced import PricedPort
 from chainlang.runtime.ports.recording import RecordedPort
 from chainlang.runtime.ports.stack import Needs, stacked
 from chainlang.runtime.ports.traced import TracedPort
@@ -105,6 +106,8 @@ def held(port: Port) -> list[object]:
             return [*port._held, *port._flying, *port._again, *port._ready]
         case TracedPort():
             return [*port._calls]
+        case PricedPort():
+            return [*port._prices, *port._hourly]
         case DeadlinePort():
             return [*port._seconds]
         case EnginePort():
@@ -158,7 +161,7 @@ def test_each_request_comes_back_once_or_is_aborted(turns: list[Turn], down: flo
             break
         step()
     assert not flying
-    assert sorted(map(len, map(held, layers(port)))) == [0] * 7
+    assert sorted(map(len, map(held, layers(port)))) == [0] * 8
     assert (budget.in_flight, engine._pending, engine._streaming) == (0, [], [])
     for name, reply in came.items():
         if isinstance(reply, Completion):

@@ -69,16 +69,29 @@ def parse_response(document: object, count: int) -> Response:
     if not requested:
         raise Malformed("the reply has none of the requested samples")
     usage = as_object(reply.get("usage") or {}, "`usage`")
-    details = as_object(usage.get("prompt_tokens_details") or {}, "`usage.prompt_tokens_details`")
-    cached, output = as_tokens(details, "cached_tokens"), as_tokens(usage, "completion_tokens")
+    prompt, cached, output = _counted(usage)
     lengths = shares(output, [len(sample.reasoning + sample.text) for sample in requested.values()])
     samples = {
         number: attrs.evolve(sample, tokens=length)
         for (number, sample), length in zip(requested.items(), lengths, strict=True)
     }
     # The server counts the prompt once for all samples; `Usage` counts it for each.
-    prompt, calls = as_tokens(usage, "prompt_tokens"), len(samples)
-    return Response(samples, Usage(calls, calls * prompt, cached + (calls - 1) * prompt, output))
+    calls = len(samples)
+    again = (calls - 1) * prompt
+    found = Usage(calls, calls * prompt, cached + again, output, uncounted_tokens=again)
+    return Response(samples, found)
+
+
+def _counted(usage: Object) -> tuple[int, int, int]:
+    """Return the tokens of the prompt, those of it that were cached, and those of the reply.
+
+    Servers count differently: DeepSeek has a name of its own for cached tokens; Gemini and xAI
+    leave reasoning out of `completion_tokens`, and have it in the total.
+    """
+    details = as_object(usage.get("prompt_tokens_details") or {}, "`usage.prompt_tokens_details`")
+    prompt, output = as_tokens(usage, "prompt_tokens"), as_tokens(usage, "completion_tokens")
+    cached = as_tokens(details, "cached_tokens") or as_tokens(usage, "prompt_cache_hit_tokens")
+    return prompt, min(cached, prompt), max(output, as_tokens(usage, "total_tokens") - prompt)
 
 
 def _sample(choice: Object, where: str) -> Sample:

@@ -7,7 +7,8 @@ that it fits. One that was cut is recorded under a key with them, and is a hit u
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol
+from decimal import Decimal
+from typing import Protocol, TypeGuard
 
 from attrs import define, evolve, field
 
@@ -22,10 +23,12 @@ from chainlang.protocol.messages import (
     Sample,
     Usage,
 )
+from chainlang.protocol.price import shares
+from chainlang.protocol.usage import ZERO, plus
 from chainlang.runtime.ports.port import Port, Reply, new_id
 from chainlang.runtime.ports.relay import Relay, Wait
 from chainlang.runtime.ports.sample_keys import KEY_FORMATS, KeyFormat, Keys, MakeKeys
-from chainlang.store.sample_codec import Bounds, Drawn
+from chainlang.store.sample_codec import Bounds, Drawn, Paid
 
 _NOTHING = Usage()
 
@@ -40,6 +43,33 @@ class Memory(Protocol):
     def record(self, drawn: Mapping[bytes, Drawn]) -> None:
         """Record samples; they are stored when this returns."""
         ...
+
+
+class Ledger(Memory, Protocol):
+    """The journal of a run, which also has the costs of its samples.
+
+    A sample of any other memory was paid by another run.
+    """
+
+    def record(
+        self, drawn: Mapping[bytes, Drawn], spent: Mapping[str, Decimal | None] = {}
+    ) -> None:
+        """Record samples, and what they cost by model."""
+        ...
+
+    @property
+    def session(self) -> str:
+        """Mark of this process."""
+        ...
+
+    def charge(self, key: bytes, paid: Paid, row: int) -> Decimal:
+        """Return the cost of a sample for a row that has found it."""
+        ...
+
+
+def keeps_costs(memory: Memory) -> TypeGuard[Ledger]:
+    """Return whether a memory is the journal of a run."""
+    return getattr(memory, "keeps_costs", False)
 
 
 @define(eq=False, kw_only=True)
@@ -64,8 +94,8 @@ class RecordedPort:
     """
 
     __slots__ = (
-        "_context", "_foreign", "_formats", "_makers", "_newest", "_relay", "engine", "inner",
-        "memory", "taken",
+        "_context", "_foreign", "_formats", "_keeps", "_makers", "_newest", "_relay", "engine",
+        "inner", "memory", "taken",
     )  # fmt: skip
 
     def __init__(
@@ -86,6 +116,7 @@ class RecordedPort:
         self._makers: dict[str, dict[int, MakeKeys]] = {"": _makers(formats, fingerprint)}
         """Functions that make keys, by adapter and format."""
         self._newest = next(iter(formats))
+        self._keeps = keeps_costs(memory)
         self._foreign: set[bytes] = set()
         """Keys with entries of a later version."""
         self._relay: Relay[_Wait] = Relay()
@@ -127,7 +158,10 @@ class RecordedPort:
         for reply in replies:
             if isinstance(reply, Completion):
                 drawn |= self._drawn(reply)
-        self.memory.record(drawn)
+        if keeps_costs(self.memory):
+            self.memory.record(drawn, self._spent(replies))
+        else:
+            self.memory.record(drawn)
         return [one for reply in replies for one in self._merged(reply)]
 
     def abort(self, ids: Iterable[str]) -> None:
@@ -145,7 +179,7 @@ class RecordedPort:
                 missing = [wait for wait in waits if len(wait.found) < wait.request.count]
                 self._find(number, [(one, self._keys(one.request, number)) for one in missing])
         for wait in waits:
-            wait.usage = _usage(wait)
+            wait.usage = self._usage(wait)
         return waits
 
     def _keys(self, request: Request, number: int) -> Keys:
@@ -181,16 +215,61 @@ class RecordedPort:
         """Return the samples of a reply by key."""
         wait = self._relay.wait_of(reply)
         assert wait is not None  # each submitted request has one until it is aborted
-        first = wait.asked[reply.id]
+        first, request = wait.asked[reply.id], wait.request
         each = reply.usage.prompt_tokens // max(1, reply.usage.calls)
         found: dict[bytes, Drawn] = {}
+        costs = iter(self._costs(reply))
         for number, sample in enumerate(reply.samples, first):
             whole = self._is_whole(wait, number, sample)
             key = (wait.keys.whole if whole else wait.keys.bounded)[number]
             if key not in self._foreign and not sample.refusal:
                 under = self._bounds(wait.request) if whole else None
-                found[key] = Drawn(sample, each, self._newest, under)
+                cost = next(costs, ZERO if self._keeps else None)
+                paid = None if cost is None else self._paid(request, cost)
+                found[key] = Drawn(sample, each, self._newest, under, paid)
         return found
+
+    def _paid(self, request: Request, cost: Decimal) -> Paid:
+        session = self.memory.session if keeps_costs(self.memory) else ""
+        return Paid(request.model, request.row, cost, session)
+
+    def _usage(self, wait: _Wait) -> Usage:
+        """Return the usage of the hits when they were generated, so that a resumed row has it all.
+
+        A sample of a journal has its cost, too; one of a cache was paid by another run.
+        """
+        if not wait.found:
+            return _NOTHING
+        numbers = list(wait.found)[: wait.request.drawn]  # equal samples are one
+        drawn = [wait.found[number] for number in numbers]
+        cost: Decimal | None = ZERO
+        if keeps_costs(self.memory):
+            for number, one in zip(numbers, drawn, strict=True):
+                cost = plus(cost, self._charged(wait, number, one, self.memory))
+        prompts = sum(one.prompt_tokens for one in drawn)
+        return Usage(len(drawn), prompts, 0, sum(one.sample.tokens for one in drawn), cost=cost)
+
+    def _charged(self, wait: _Wait, number: int, drawn: Drawn, ledger: Ledger) -> Decimal | None:
+        if drawn.paid is None:
+            return None
+        key = (wait.keys.whole or wait.keys.bounded)[number]
+        return ledger.charge(key, drawn.paid, wait.request.row)
+
+    def _spent(self, replies: Iterable[Reply]) -> dict[str, Decimal | None]:
+        """Return the costs of replies by model."""
+        found: dict[str, Decimal | None] = {}
+        for reply in replies:
+            wait = self._relay.wait_of(reply) if isinstance(reply, Completion) else None
+            if wait is not None and isinstance(reply, Completion):
+                model = wait.request.model
+                found[model] = plus(found.get(model, ZERO), reply.usage.spent)
+        return found
+
+    def _costs(self, reply: Completion) -> list[Decimal | None]:
+        """Return the costs of the samples of a reply, where they are kept."""
+        recorded = [one for one in reply.samples if not one.refusal][: max(1, reply.usage.calls)]
+        cost = reply.usage.spent if self._keeps else None
+        return [None] * len(recorded) if cost is None else [*shares(cost, len(recorded))]
 
     def _is_whole(self, wait: _Wait, number: int, sample: Sample) -> bool:
         """Return whether a sample is recorded for all bounds that it fits.
@@ -236,15 +315,6 @@ def _runs(request: Request, found: Mapping[int, Drawn]) -> list[tuple[int, int]]
         else:
             runs.append((number, 1))
     return runs
-
-
-def _usage(wait: _Wait) -> Usage:
-    """Return the usage of the hits when they were generated, so that a resumed row has it all."""
-    if not wait.found:
-        return _NOTHING
-    drawn = list(wait.found.values())[: wait.request.drawn]  # equal samples are one
-    prompts = sum(one.prompt_tokens for one in drawn)
-    return Usage(len(drawn), prompts, 0, sum(one.sample.tokens for one in drawn))
 
 
 def _completion(wait: _Wait) -> Completion:

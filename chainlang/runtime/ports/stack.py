@@ -15,6 +15,7 @@ from chainlang.runtime.ports.deadline import DeadlinePort
 from chainlang.runtime.ports.dedup import SharedPort
 from chainlang.runtime.ports.guard import GuardedPort
 from chainlang.runtime.ports.port import EnginePort, Port
+from chainlang.runtime.ports.priced import PricedPort
 from chainlang.runtime.ports.recording import Memory, RecordedPort
 from chainlang.runtime.ports.traced import TracedPort
 from chainlang.runtime.tracing import is_on
@@ -34,9 +35,11 @@ class Needs:
     """Whether requests may have a deadline."""
     traces: bool = True
     """Whether requests may be traced or counted."""
+    prices: bool = True
+    """Whether requests may have a price."""
 
     @classmethod
-    def of(cls, plan: Plan, limits: RunLimits, budget: RunBudget) -> Needs:
+    def of(cls, plan: Plan, limits: RunLimits, budget: RunBudget, *, prices: bool = True) -> Needs:
         """Return the needs of a run."""
         return cls(
             budget if limits.has_run_budget else None,
@@ -44,6 +47,7 @@ class Needs:
             any(one.thinking_tokens is not None or one.budgets for one in plan.stages),
             limits.call_seconds is not None,
             is_on(),
+            prices,
         )
 
 
@@ -62,9 +66,11 @@ def stacked(engine: Engine, needs: Needs = EVERYTHING, /, *memories: Memory) -> 
     """Return a port stack for an engine.
 
     From the outside in: deduplication, lookup in each memory, the last one first, continuation,
-    budgets and circuit breakers, tracing, and deadlines.
+    budgets and circuit breakers, tracing, deadlines, and prices.
     """
     port: Port = EnginePort(engine)
+    if needs.prices:
+        port = PricedPort(port)
     promised = engine.capabilities
     if needs.expires and not promised.deadlines:
         port = DeadlinePort(port)
