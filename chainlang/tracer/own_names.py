@@ -10,11 +10,23 @@ from chainlang.api.chain import Chain
 from chainlang.ir import build
 from chainlang.ir.builtins import EXPRESSIONS, TEMPLATES
 from chainlang.ir.declarations import Op, bodies_of
-from chainlang.ir.nodes import Cascade, Each, Expr, Function, Loop, Named, Node, Route, WithFields
+from chainlang.ir.nodes import (
+    Cascade,
+    Each,
+    Expr,
+    Function,
+    Loop,
+    Named,
+    Node,
+    Route,
+    Stage,
+    WithFields,
+)
 from chainlang.ir.visit import measure, transform, walk
 from chainlang.ir.wiring import parts_read
 from chainlang.semantics.expressions import names
 from chainlang.semantics.implicit_labels import own_names
+from chainlang.semantics.prelude import prelude
 from chainlang.semantics.prompts import variables
 
 
@@ -30,19 +42,22 @@ def names_made(chain: Chain) -> frozenset[str]:
 
 
 def names_read(chain: Chain) -> frozenset[str]:
-    """Return the names that the prompts, conditions and wires of a chain read.
+    """Return the names that the prompts, conditions and wires of a chain read, `query` among them.
 
     >>> from chainlang import E, J, op
     >>> sorted(names_read(op("b", user="{{ a.answer }}") >> J(of="b")))
-    ['a', 'b']
+    ['a', 'b', 'candidates', 'query']
     """
     found: set[str] = set()
-    for item in chain.items:
+    used = {one.name for one in _nodes(chain) if isinstance(one, Stage)}
+    for item in (*chain.items, *(op for name, op in prelude().items() if name in used)):
         for one in item.settings if isinstance(item, Op) else ():
             if one.name in TEMPLATES and isinstance(one.value, str):
                 found |= variables(one.value)
             elif one.name in EXPRESSIONS and isinstance(one.value, str):
                 found |= names(one.value)
+            elif one.name == "continues":
+                found.add("query")  # of a candidate that is from no model
     for node in _nodes(chain):
         found.update(parts_read(node))
         for text in _expressions(node):

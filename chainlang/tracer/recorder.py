@@ -21,6 +21,7 @@ from chainlang.tracer.own_names import names_made, names_read, without_labels
 from chainlang.tracer.places import Place, here, is_ours
 from chainlang.tracer.refusal import refuse
 from chainlang.tracer.steps import PROVISIONAL, Scope, Setting, Step
+from chainlang.tracer.traced import FUNCTIONS, Traced
 from chainlang.tracer.values import Condition, Labels, Output, StandIn, Value, told
 from chainlang.tracer.variables import name_steps
 from chainlang.tracer.wiring import begins_with_results
@@ -36,6 +37,8 @@ class Recorder:
     read: list[Value] = field(factory=list)
     """Values that prompts and conditions read."""
     scope: Scope = field(factory=Scope)
+    given: Mapping[str, Any] = field(factory=dict)
+    """Fields of the row that have another value, inside of a function that is called anew."""
     inner: Counter[str] = field(factory=Counter)
     """Names of the parts inside of called chains, with the number of calls."""
     outermost: CodeType | None = None
@@ -122,6 +125,18 @@ class Recorder:
                 f"{name} reads the results of calls, and is called on none",
                 f"write {name}(a) or {name}(query, a, b)",
             )
+        made, read = names_made(chain), names_read(chain)
+        again = made & self.inner.keys()
+        if again & read and chain in FUNCTIONS and not parts:
+            return self._called_anew(FUNCTIONS[chain], fields)
+        self.inner.update(made)
+        if clash := sorted(again & read):
+            refuse(
+                f"{name} is called again, and its part '{clash[0]}' would have the name of another",
+                "call a function, whose parts have names of their own each time",
+            )
+        chain = without_labels(chain) if again else chain
+        fields = {**{key: one for key, one in self.given.items() if key in read}, **fields}
         reads = self.reads(fields.values())
         changed = {key: one for key, one in fields.items() if not self.is_field(one, key)}
 
@@ -129,26 +144,25 @@ class Recorder:
             written = {key: self.template(one, at.labels) for key, one in changed.items()}
             return with_fields(chain, **written) if written else chain
 
-        chain = self._again(chain, name)
         make(PROVISIONAL)  # for its errors, at the call
         stage = chain.body
-        op = stage.name if isinstance(stage, Stage) and stage.name in names_made(chain) else None
+        op = stage.name if isinstance(stage, Stage) and stage.name in made else None
         default = name if op or isinstance(stage, Function | Named) else "part"
         return self.add(make, name, default, reads=reads, of=parts, op=op)
 
-    def _again(self, chain: Chain, name: str) -> Chain:
-        """Return a chain that may be called again, whose parts have no names then."""
-        made = names_made(chain)
-        again = made & self.inner.keys()
-        self.inner.update(made)
-        if not again:
-            return chain
-        if read := sorted(again & names_read(chain)):
-            refuse(
-                f"{name} is called again, and its part '{read[0]}' would have the name of another",
-                "call a function without @trace, whose parts have names of their own each time",
-            )
-        return without_labels(chain)
+    def _called_anew(self, traced: Traced, fields: Mapping[str, Any]) -> Output:
+        """Record the calls of a traced function, whose chain stands here already.
+
+        What they read of the row has the values that the call gives, as inside of `with_fields`.
+        """
+        before, self.given = self.given, {**self.given, **fields}
+        values = {name: self.given.get(name, self.value(name)) for name in traced.fields}
+        given = {key: one._read() if isinstance(one, Value) else one for key, one in values.items()}
+        try:
+            made: Value = traced.function(**given, **traced.constants)
+        finally:
+            self.given = before
+        return Output(self.marks.of, made._roots()[0])
 
     def _fields(
         self, name: str, given: tuple[Any, ...], named: Mapping[str, Any]

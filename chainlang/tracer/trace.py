@@ -25,6 +25,7 @@ from chainlang.tracer.places import Instruction, Place, definition, raised_at
 from chainlang.tracer.recorder import Recorder
 from chainlang.tracer.refusal import lint, refusal, refusals, refuse
 from chainlang.tracer.steps import Scope, Step
+from chainlang.tracer.traced import FUNCTIONS, Traced
 from chainlang.tracer.type_errors import is_about_a_value
 from chainlang.tracer.values import StandIn
 from chainlang.tracer.variables import name_steps
@@ -72,6 +73,7 @@ def trace(function: Any = None, /, **constants: Any) -> Any:
     for step in steps:
         name_steps(step.frames)
     chain = _chain(recorder, steps, traced.__name__)
+    FUNCTIONS[chain] = Traced(function, fields, constants)
     for one in (*_unread(recorder.scope), *_once(code, traced.__globals__)):
         warn(one)
     return chain

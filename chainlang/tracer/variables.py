@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from types import FrameType
 from typing import Any
 
@@ -11,20 +11,25 @@ from chainlang.tracer.values import Output, Value
 _DEPTH = 3  # of nested lists that are looked into
 
 
-def name_steps(frames: Iterable[FrameType]) -> None:
+def name_steps(frames: Sequence[FrameType]) -> None:
     """Give each call without a name that of a variable that holds its result, or a field of it.
 
-    `frames` are those of the functions around, the innermost first. A finished frame keeps its
+    `frames` are those of the functions around, the innermost first. The outermost names first,
+    since an inner one may have a parameter for the result of another. A finished frame keeps its
     variables as long as it is referenced, so this also finds names that were set after the last
     call.
     """
-    for frame in frames:
-        held = [(name, value) for name, value in frame.f_locals.items() if is_variable(name)]
-        for find in (_outputs, _fields, _inside):
-            for name, value in held:
-                for step in find(value):
-                    if step.variable is None:
-                        step.variable = name
+    held = [
+        (name, value)
+        for frame in reversed(frames)
+        for name, value in frame.f_locals.items()
+        if is_variable(name)
+    ]
+    for find in (_outputs, _fields, _inside):
+        for name, value in held:
+            for step in find(value):
+                if step.variable is None:
+                    step.variable = name
 
 
 def is_variable(name: str) -> bool:

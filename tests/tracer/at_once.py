@@ -144,8 +144,9 @@ class AtOnce:
 def at_once(text: str, row: Mapping[str, Any], engine: FakeEngine) -> Known | RowFailure:
     """Return the result of a function, the last that some Python defines, for a row."""
     runner = AtOnce(row, engine)
-    names = {**NAMES, "ask": runner.ask, "when": runner.when, "for_each": runner.for_each}
+    names = dict(NAMES)
     exec(compile(text, "at_once.py", "exec", dont_inherit=True), names)
+    names |= {"ask": runner.ask, "when": runner.when, "for_each": runner.for_each}
     with recording(runner):
-        found: Known = [*names.values()][-1](**{name: Shown(one) for name, one in row.items()})
+        found: Known = names["program"](**{name: Shown(one) for name, one in row.items()})
     return found

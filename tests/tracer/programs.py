@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 _CHAINS = (
     'E("m0", 2)', '(E("m0", 3) >> M)', '(E("m0") & E("m1", 2))', '(E("m0") >> V("m1"))',
-    '(2 * (E("m1") >> J("m0")))', "mood()",
+    '(2 * (E("m1") >> J("m0")))', "mood()", "inner",
 )  # fmt: skip
 _FOLDS = (
     'J("m0")',
@@ -22,6 +22,12 @@ def shout(answer: object) -> str:
     return str(answer).upper()
 
 mood = op("mood", user="Which mood? {{ query }}", returns='"good" | "bad"')
+
+@trace
+def inner(query):
+    a = E("m0")(query)
+    b = V("m1")(a)
+    return ask(f"Say {b} and {query}.", "m1")
 
 """
 
