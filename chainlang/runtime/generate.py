@@ -119,14 +119,14 @@ class _StageRun:
             for number, reply in enumerate(replies):
                 if isinstance(reply, Completion):
                     asked.sink.finish(number, reply.samples)
-        came = zip(replies, (one.messages for one in asked.requests), strict=True)
-        return [
-            made
-            for index, samples in enumerate(ranges)
-            for made in self.made(
-                samples, *((unmade[index], ()) if index in unmade else next(came))
-            )
-        ]
+        came, found = zip(replies, asked.requests, strict=True), list[_SampleOutcome]()
+        for index, samples in enumerate(ranges):
+            if index in unmade:
+                found += self.made(samples, unmade[index], ())
+            else:
+                reply, request = next(came)
+                found += self.made(samples, reply, request.messages)
+        return found
 
     def request(self, samples: _SampleRange) -> Request:
         """Return the request of some samples. Raises `StageError` for an invalid prompt."""

@@ -259,9 +259,10 @@ class Scheduler:
 
     def _port(self, row: Row, engine: Engine) -> Port:
         way = row.open_port or self.open_port
-        if (id(engine), way) not in self._ports:
-            self._ports[id(engine), way] = way(engine)
-        return self._ports[id(engine), way]
+        key = id(engine), way
+        if key not in self._ports:
+            self._ports[key] = way(engine)
+        return self._ports[key]
 
     def _clock(self, row: Row) -> Clock:
         """Return the clock of a row: that of its engines, if all of them have simulated time."""

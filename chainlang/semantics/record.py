@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any, assert_never
 
@@ -355,11 +355,16 @@ def gathered(flows: list[Flow], before: Record, since: Record | None = None) -> 
     trace = list(before.trace)
     events = list(before.events)
     for flow in flows:
-        events += events_of(flow, len(since.events))
-        trace += [entry for _, entry in trace_of(flow, before=len(since.trace))]
-        for record in flow.records() if isinstance(flow, Branched) else (flow,):
-            if not isinstance(record, Record):  # an arm that failed before another ended the row
-                continue
+        records: Iterable[Record] = ()  # of an arm that failed before another ended the row
+        if isinstance(flow, Record):
+            records = (flow,)
+            events += flow.events[len(since.events) :]
+            trace += flow.trace[len(since.trace) :]
+        else:
+            records = flow.records() if isinstance(flow, Branched) else ()
+            events += events_of(flow, len(since.events))
+            trace += [entry for _, entry in trace_of(flow, before=len(since.trace))]
+        for record in records:
             candidates += record.candidates
             if record.history is not since.history:
                 history |= added(record.history, since.history)
