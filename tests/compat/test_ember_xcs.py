@@ -568,3 +568,25 @@ def test_threads_of_a_forward_call_models_too() -> None:
 
     with ember.use(engine=FakeEngine(answers={"q": "42"})):
         assert Threaded()(query="q") == {"responses": ["42"] * 3}
+
+
+def test_ctrl_c_waits_for_no_call() -> None:
+    never, started, ended = threading.Event(), list[int](), list[int]()
+
+    class Slow(Operator[Any, Any]):
+        def forward(self, *, inputs: Any) -> Any:
+            started.append(inputs["number"])
+            never.wait(WAIT)
+            ended.append(inputs["number"])
+
+    class Stopped(Operator[Any, Any]):
+        def forward(self, *, inputs: Any) -> Any:
+            for number in range(3):
+                Slow()(number=number)
+            raise KeyboardInterrupt
+
+    with execution_options(max_workers=2), pytest.raises(KeyboardInterrupt):
+        jit(Stopped)()(a=1)
+    assert not ended
+    assert len(started) <= 2
+    never.set()

@@ -12,6 +12,7 @@ import dis
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from contextvars import ContextVar
 from functools import lru_cache
 from types import CodeType, FrameType
@@ -45,6 +46,8 @@ class Call:
     _thread: threading.Thread | None = field(default=None, init=False)
     _result: Any = field(default=None, init=False)
     error: BaseException | None = field(default=None, init=False)
+    is_dropped: bool = field(default=False, init=False)
+    """Whether its result is not waited for any more, so that it does not start."""
     _is_done: threading.Event = field(factory=threading.Event, init=False)
 
     def start(
@@ -60,11 +63,9 @@ class Call:
             for one in after:
                 one.wait()
             try:
-                if permits is None:
-                    self._result = context.run(work)
-                else:
-                    with permits:
-                        context.run(_PERMITS.set, permits)
+                with permits or nullcontext():
+                    context.run(_PERMITS.set, permits)
+                    if not self.is_dropped:
                         self._result = context.run(work)
             except BaseException as error:  # noqa: BLE001  # raised where the result is read
                 self.error = error
@@ -123,6 +124,10 @@ class Scope:
         self.boundary = _caller()
         try:
             result: T = settled(function())
+        except KeyboardInterrupt:
+            _drop(self.calls)
+            self.calls.clear()
+            raise
         finally:
             _SCOPE.reset(token)
             self.boundary = None
@@ -209,15 +214,26 @@ def together(
 
         call.start(placed, permits, one.after)
         if not options.parallel:
-            _in_time(call, until, seconds)
+            _in_time(call, calls, until, seconds)
     for call in calls:
-        _in_time(call, until, seconds)
+        _in_time(call, calls, until, seconds)
     return [call.result() if call.error is None else call.error for call in calls]
 
 
-def _in_time(call: Call, until: float | None, seconds: float | None) -> None:
+def _drop(calls: Sequence[Call]) -> None:
+    for one in calls:
+        one.is_dropped = True
+
+
+def _in_time(call: Call, calls: Sequence[Call], until: float | None, seconds: float | None) -> None:
     left = None if until is None else max(0.0, until - time.monotonic())
-    if not call.wait(left):
+    try:
+        is_done = call.wait(left)
+    except KeyboardInterrupt:
+        _drop(calls)
+        raise
+    if not is_done:
+        _drop(calls)
         raise ExecutionError(
             f"'{call.name}' did not end within {seconds:g} s",
             recovery_hint="set a longer timeout_seconds, or None",
