@@ -145,6 +145,10 @@ SUITES: dict[str, Suite] = {
     },
     "faults": Suite("each call of the disk fails once, in five ways", _crash("faults")),
     "damage": Suite("1,000 damaged run folders", _crash("damage", 1_000)),
+    "races": Suite(
+        "1,000 tables of equal chains, and 200 of others, of which a race keeps the best",
+        lambda size: ["tests.evaluation.races", str(size.of(1_000)), str(size.of(200))],
+    ),
     "edits": Suite(
         "10,000 edits of a file in the language server, which must not grow",
         lambda size: ["tests.cli.lsp_edits", str(size.of(10_000)), "--seed", size.seed],

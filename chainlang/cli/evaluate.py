@@ -77,7 +77,7 @@ def add_rows(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_scoring(parser: argparse.ArgumentParser) -> None:
+def add_scoring(parser: argparse.ArgumentParser, *, for_family: bool = False) -> None:
     """Add the flags that say how answers are scored."""
     parser.add_argument(
         "--target",
@@ -93,6 +93,8 @@ def add_scoring(parser: argparse.ArgumentParser) -> None:
         "file ending in .chain that judges `reply` by `target` (default: exact)",
     )
     parser.add_argument("--answer", default="answer", metavar="OUTPUT", help="output to score")
+    if for_family:
+        return
     parser.add_argument("--group", metavar="COLUMN", help="column to show accuracies by")
     parser.add_argument(
         "--cluster", metavar="COLUMN", help="column whose equal values mark dependent rows"
@@ -144,7 +146,7 @@ def scoring_of(options: argparse.Namespace) -> dict[str, Any]:
 
         metric = Judge(read_chain(metric, options.functions, options.allow)[0])
     names = ("target", "answer", "group", "cluster")
-    return {"metric": metric} | {name: getattr(options, name) for name in names}
+    return {"metric": metric} | {name: getattr(options, name, None) for name in names}
 
 
 def _function(name: str, file: Path | None) -> Any:

@@ -9,13 +9,18 @@ from chainlang.evaluation.evaluation import Evaluation
 from chainlang.evaluation.judge import Judge
 from chainlang.evaluation.marks import Mark, Metric
 from chainlang.evaluation.metrics import choice, contains, exact, f1, number, regex, text
+from chainlang.evaluation.race import Dropped
 from chainlang.evaluation.scores import Score
 from chainlang.evaluation.shares import Agreement, Share
 from chainlang.evaluation.sweep import Sweep, Swept, sweep
+from chainlang.evaluation.tune import tune
+from chainlang.evaluation.tuning import Entry, Tuning
 
 __all__ = [
     "Agreement",
     "Comparison",
+    "Dropped",
+    "Entry",
     "Evaluation",
     "Family",
     "Judge",
@@ -27,6 +32,7 @@ __all__ = [
     "Share",
     "Sweep",
     "Swept",
+    "Tuning",
     "choice",
     "compare",
     "contains",
@@ -40,4 +46,5 @@ __all__ = [
     "score_run",
     "sweep",
     "text",
+    "tune",
 ]

@@ -203,6 +203,20 @@ def open_on_disk(folder: Path, most: int) -> SampleTable:
     return SampleTable(database, durable=False, evict=most)
 
 
+def tokens_in(folder: Path) -> int:
+    """Return the tokens of all samples of a cache, prompts and replies; 0 if there is no file.
+
+    Raises `SourceError` for a file that is damaged, or no cache.
+    """
+    if not (folder / FILE).is_file():
+        return 0
+    table = open_on_disk(folder, 1 << 62)
+    try:
+        return table.tokens()
+    finally:
+        table.close()
+
+
 def opened_on_disk(folder: Path, most: int) -> Dispensable:
     """Return the level of `open_on_disk`; a warning and an unused one if the disk or a lock fails.
 

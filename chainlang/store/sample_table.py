@@ -34,6 +34,11 @@ _HOUR = 3600  # resolution of the time of last use; a write for each use would c
 _SPARE = 0.9  # fraction of the maximum size that is kept when it is exceeded
 _COUNTS = ("page_count", "freelist_count")
 
+_TOKENS = """
+SELECT sum(json_extract(CAST(entry AS TEXT), '$[0]') +
+           json_extract(CAST(entry AS TEXT), '$[1].tokens')) FROM samples
+"""
+
 _Row = tuple[Any, ...]
 SAVE = "INSERT OR REPLACE INTO notes VALUES (?, ?, ?)"
 """Saves a note of a journal: its name, its entry and a checksum."""
@@ -102,6 +107,12 @@ class SampleTable:
         (pages,), (free,) = (ask(f"PRAGMA {name}").fetchone() for name in _COUNTS)
         (each,) = ask("PRAGMA page_size").fetchone()
         return int((pages - free) * each)
+
+    def tokens(self) -> int:
+        """Return the tokens of all samples: of each its prompt, and its reply."""
+        with self._lock, self.database.errors():
+            (found,) = self.database.connection.execute(_TOKENS).fetchone()
+        return int(found or 0)
 
     def close(self) -> None:
         """Close the file. Closing twice does nothing."""

@@ -1,0 +1,212 @@
+"""`tune`: the cheapest chain of a family that is not worse than the best, under a budget."""
+
+from __future__ import annotations
+
+import math
+import random
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Unpack
+
+from attrs import define, evolve, field
+
+from chainlang.api.family import Family, family_of
+from chainlang.data import BadRow, Reading, read_rows
+from chainlang.errors import error_of
+from chainlang.evaluation.evaluate import MetricLike, Scoring, evaluated
+from chainlang.evaluation.evaluation import Evaluation
+from chainlang.evaluation.race import Race
+from chainlang.evaluation.spent import Ledger
+from chainlang.evaluation.sweep import text_of, widest_first
+from chainlang.evaluation.tuning import Entry, Tuning
+from chainlang.settings import MapSettings
+
+if TYPE_CHECKING:
+    from chainlang.api.keywords import MapKeywords
+
+_OF_ROWS = frozenset({"encoding", "delimiter", "rename", "limit"})
+_CACHE = 1 << 40
+"""Size of the cache of a tuning, in bytes: nothing is evicted."""
+_SHARE = 0.3
+"""Default budget, as a share of what all chains cost over all rows without sharing."""
+
+
+def tune(
+    family: Any,
+    rows: Any,
+    metric: MetricLike = "exact",
+    *,
+    budget: int | None = None,
+    holdout: float = 0.3,
+    margin: float = 0.02,
+    batch: int = 40,
+    target: str = "answer",
+    answer: str = "answer",
+    out: str | PathLike[str] | None = None,
+    **settings: Unpack[MapKeywords],
+) -> Tuning:
+    """Choose the cheapest chain of a family that is not worse than the best.
+
+    All chains answer the same rows, `batch` after `batch`, and share their samples. A chain that is
+    shown to be worse than another leaves; the best one does so with a probability of at most 5 %.
+    It ends when one is left, the rows are used up, or `budget` tokens are, which is looked at after
+    each batch of a chain; the default is 30 % of what all chains cost over all rows. Of the chains
+    that are left, the cheapest one is chosen whose accuracy is shown to be within `margin` of the
+    highest, or else the one with the highest. It is then run over the rows that were held out, a
+    share `holdout` that no chain has seen, for an accuracy without the luck of the choice.
+
+    The order of the rows follows from the seed. With `out` the samples and the tokens spent are
+    kept there, and the same call goes on where an earlier one was killed. Raises `OperandError` for
+    fewer rows than two batches.
+
+    >>> from chainlang import E, M
+    >>> from chainlang.engines.fake import FakeEngine
+    >>> from chainlang.evaluation import pick, tune
+    >>> rows = [{"query": f"{n} + 1", "sum": n + 1} for n in range(200)]
+    >>> def guess(request, number):
+    ...     right = int(request.messages[-1].text.split()[0]) + 1
+    ...     return str(right + ((request.seed + number) % 3 == 0))
+    >>> found = tune(E("m", pick(1, 3, 9), 0.7) >> M, rows, target="sum",
+    ...              engine=FakeEngine(answers=guess))
+    >>> found.chosen.chain
+    '3:E:m:0.7 >> M'
+    """
+    _check(holdout, margin, batch, budget)
+    for name in ("cache", "cache_folder", "cache_bytes", "cache_redis"):
+        if name in settings:
+            message = f"{name}= is not for tune, which has a cache of its own"
+            raise error_of("setting", message, "to keep its samples: out=")
+    made = family_of(family)
+    scoring = Scoring.of(metric, target=target, answer=answer)
+    read = MapSettings.of(settings)
+    ordered = _rows(rows, read)
+    held = round(len(ordered) * holdout)
+    if len(ordered) - held < 2 * batch:
+        message = f"{len(ordered) - held:,} rows to choose by are fewer than two batches"
+        raise error_of("operand", message, f"give more rows, or a smaller batch than {batch}")
+    random.Random(read.seed).shuffle(ordered)  # noqa: S311  # no secret
+    kept = {name: one for name, one in settings.items() if name not in _OF_ROWS}
+    with tempfile.TemporaryDirectory(prefix="chainlang-") as home:
+        folder = Path(home) if out is None else Path(out)
+        folder.mkdir(parents=True, exist_ok=True)
+        cache = folder / "cache"
+        shared = {**kept, "cache": "write", "cache_folder": cache, "cache_bytes": _CACHE}
+        heat = _Heat(made, scoring, shared, Ledger.open(folder / "tune.jsonl", cache))
+        heat.run(ordered[held:], batch, budget)
+        spent = heat.ledger.before("end")
+        entries = heat.entries(margin)
+        chosen = next(position for position, one in enumerate(entries) if one.status == "chosen")
+        final = heat.evaluate(chosen, ordered[:held]) if held else None
+    entries[chosen] = evolve(entries[chosen], holdout=final)
+    return Tuning(str(made), scoring.name, tuple(entries), chosen, heat.rows, spent, heat.grid)
+
+
+@define(eq=False)
+class _Heat:
+    """The race of the chains of one family."""
+
+    family: Family
+    scoring: Scoring
+    settings: Mapping[str, Any]
+    ledger: Ledger
+    race: Race = field(init=False)
+    tokens: list[int] = field(init=False)
+    """Tokens of each chain on its rows, as if it ran alone."""
+    rows: int = 0
+    """Number of rows that the chains left have answered."""
+    grid: float = 0.0
+    """Tokens of all chains over all rows, as if each ran alone; estimated from the first batch."""
+
+    def __attrs_post_init__(self) -> None:
+        self.race = Race(len(self.family))
+        self.tokens = [0] * len(self.family)
+
+    def run(self, rows: Sequence[Any], batch: int, budget: int | None) -> None:
+        """Run batches until one chain is left, the rows are used up, or the budget is."""
+        order = widest_first(self.family)
+        for start in range(0, len(rows), batch):
+            part = rows[start : start + batch]
+            scores: dict[int, list[float]] = {}
+            for position in order:
+                if position not in self.race.alive:
+                    continue
+                spent = self.ledger.before(f"{start}/{position}")
+                if start and spent >= self._budget(budget):
+                    return  # a batch that only some have answered decides nothing
+                found = self.evaluate(position, part)
+                self.tokens[position] += found.tokens
+                scores[position] = [one.score for one in found.scores]
+            if not start:
+                self.grid = sum(self.tokens) / len(part) * len(rows)
+            self.rows += len(part)
+            self.race.add(scores)
+            if len(self.race.alive) == 1:
+                return
+
+    def _budget(self, budget: int | None) -> float:
+        return self.grid * _SHARE if budget is None else budget
+
+    def evaluate(self, position: int, rows: Sequence[Any]) -> Evaluation:
+        """Evaluate a chain on some rows."""
+        return evaluated(self.family[position].chain, rows, self.scoring, None, self.settings)
+
+    def entries(self, margin: float) -> list[Entry]:
+        """Return what became of each chain."""
+        each = [
+            self.tokens[one] / max(len(self.race.scores[one]), 1) for one in range(len(self.family))
+        ]
+        best = self.race.best(each)
+        chosen = self._chosen(best, each, margin)
+        made = []
+        for position, member in enumerate(self.family):
+            dropped = self.race.dropped.get(position)
+            status = "dropped" if dropped is not None else "left"
+            made.append(
+                Entry(
+                    dict(member.choices),
+                    text_of(member),
+                    "chosen" if position == chosen else status,
+                    tuple(self.race.scores[position]),
+                    each[position],
+                    dropped,
+                )
+            )
+        return made
+
+    def _chosen(self, best: int, tokens: Sequence[float], margin: float) -> int:
+        """Return the cheapest chain that is shown to be within a margin of the best."""
+        near = [best, *(one for one in self.race.alive if self.race.is_near(one, best, margin))]
+        return min(near, key=lambda one: (tokens[one], one))
+
+
+def _rows(rows: Any, settings: MapSettings) -> list[dict[str, Any]]:
+    """Return the rows of a source. Raises `RowError` for one that can't be read."""
+    reading = Reading(
+        encoding=settings.encoding, delimiter=settings.delimiter, rename=dict(settings.rename)
+    )
+    found = []
+    for row in _limited(read_rows(rows, reading), settings.limit):
+        if isinstance(row, BadRow):
+            raise error_of("row", f"row {row.number:,}: {row.message}")
+        found.append(dict(row.fields))
+    return found
+
+
+def _limited(rows: Iterator[Any], limit: int | None) -> Iterator[Any]:
+    for number, row in enumerate(rows):
+        if limit is not None and number >= limit:
+            return
+        yield row
+
+
+def _check(holdout: float, margin: float, batch: int, budget: int | None) -> None:
+    if not 0 <= holdout < 1:
+        raise error_of("operand", f"holdout={holdout} is no share of the rows", "write 0.3")
+    if not 0 <= margin < 1 or math.isnan(margin):
+        raise error_of("operand", f"margin={margin} is no difference of shares", "write 0.02")
+    if batch < 1:
+        raise error_of("operand", f"batch={batch} is no number of rows", "write 40")
+    if budget is not None and budget < 1:
+        raise error_of("operand", f"budget={budget} is no number of tokens", "write 200_000")
