@@ -151,7 +151,15 @@ _stages: st.SearchStrategy[Expr] = st.one_of(
     ),
 )
 stages = short(_stages)
-leaves = short(st.one_of(stages, stages, st.builds(Ref, names), st.builds(Function, names)))
+leaves = short(
+    st.one_of(
+        stages,
+        stages,
+        st.builds(Ref, names),
+        st.builds(Function, names),
+        st.builds(Function, names, st.lists(names, min_size=2, max_size=3, unique=True).map(tuple)),
+    )
+)
 
 
 # ---------------------------------------------------------------- expressions
@@ -220,6 +228,18 @@ _sampling: dict[str, st.SearchStrategy[Literal]] = {
 }
 
 
+templates = st.sampled_from(
+    ("{{ query }}", "", '{{ fr.answer }} "x"', "a\n{{ b | upper }}", "{{ [1, 'a'] }}", "{ }")
+)
+"""Templates of fields that a part is given."""
+
+_parts_read = short(
+    st.one_of(names, st.lists(names, min_size=2, max_size=3, unique=True).map(tuple))
+)
+"""Values of `of`; whether there are such parts is not looked at."""
+_asking = {**_sampling, "of": _parts_read, "system": templates}
+
+
 def _given(
     rules: Mapping[str, st.SearchStrategy[Literal | Function]],
 ) -> st.SearchStrategy[tuple[Option, ...]]:
@@ -239,12 +259,13 @@ known_stages: st.SearchStrategy[Expr] = short(
         st.builds(
             Stage, st.just("E"), _few, _model, _hot, _given({**_sampling, "fresh": st.booleans()})
         ),
-        st.builds(Stage, st.sampled_from(("J", "S", "V")), _few, _model, _hot, _given(_sampling)),
+        st.builds(Stage, st.sampled_from(("J", "S", "V")), _few, _model, _hot, _given(_asking)),
         st.builds(
             Stage,
             st.just("M"),
             options=_given(
                 {
+                    "of": _parts_read,
                     "by": models,
                     "extract": st.sampled_from((r"[0-9]+", r"is (\w+)", ".", "a|b")),
                     "normalize": st.sampled_from(("casefold", "number", "text")) | _functions,
@@ -254,7 +275,12 @@ known_stages: st.SearchStrategy[Expr] = short(
     )
 )
 known_leaves = short(
-    st.one_of(known_stages, known_stages, st.builds(Ref, names), st.builds(Function, names))
+    st.one_of(
+        known_stages,
+        known_stages,
+        st.builds(Ref, names),
+        st.builds(Function, names, st.none() | _parts_read),
+    )
 )
 
 
@@ -271,12 +297,6 @@ judgements = short(
     )
 )  # fmt: skip
 """Expressions over a record."""
-
-
-templates = st.sampled_from(
-    ("{{ query }}", "", '{{ fr.answer }} "x"', "a\n{{ b | upper }}", "{{ [1, 'a'] }}", "{ }")
-)
-"""Templates of fields that a part is given."""
 
 
 def _is_field(name: str) -> bool:

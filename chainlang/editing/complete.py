@@ -9,7 +9,7 @@ from attrs import frozen
 
 from chainlang.analysis.check_file import MAIN
 from chainlang.analysis.scope import Scope
-from chainlang.editing.context import Context, context
+from chainlang.editing.context import Context, context, part_labels
 from chainlang.ir.builtins import (
     COMBINATORS,
     KINDS,
@@ -83,14 +83,14 @@ def complete(
     word = text[place.start : offset].lstrip("$@").lower()
     found = {
         one.text: one
-        for one in _offered(place, tuple(items), tuple(functions))
+        for one in _offered(place, tuple(items), tuple(functions), text)
         if one.text.lstrip("$@").lower().startswith(word)
     }
     return tuple(found[name] for name in sorted(found, key=str.lower))
 
 
 def _offered(
-    place: Context, items: tuple[Item, ...], functions: tuple[str, ...]
+    place: Context, items: tuple[Item, ...], functions: tuple[str, ...], text: str
 ) -> Iterator[Completion]:
     match place.expected:
         case "nothing":
@@ -115,7 +115,7 @@ def _offered(
         case "model":
             yield from _every(place, "model", _models(items))
         case "value":
-            yield from _every(place, "value", dict.fromkeys(_values(place.of, items), ""))
+            yield from _every(place, "value", dict.fromkeys(_values(place.of, items, text), ""))
         case "field":
             yield from _every(place, "field", fields_of_prompts(items))
         case "attribute":
@@ -181,7 +181,7 @@ def _models(items: tuple[Item, ...]) -> dict[str, str]:
     return {**found, "tiny": "the model in the package"}
 
 
-def _values(name: str, items: tuple[Item, ...]) -> tuple[str, ...]:
+def _values(name: str, items: tuple[Item, ...], text: str) -> tuple[str, ...]:
     """Return the texts that the option or setting of a name takes, if there are only so many."""
     tables = [OP_SETTINGS, *(one.options for one in COMBINATORS.values())]
     tables += [one.options for one in Scope.of(items).types.values()]
@@ -189,8 +189,8 @@ def _values(name: str, items: tuple[Item, ...]) -> tuple[str, ...]:
     if rule is None:
         return ()
     if rule is PARTS:
-        labels = {one.name for item in items for one in walk(item) if isinstance(one, Named)}
-        return tuple(f'"{name}"' for name in sorted(labels))
+        known = {one.name for item in items for one in walk(item) if isinstance(one, Named)}
+        return tuple(f'"{name}"' for name in sorted({*known, *part_labels(text)}))
     if rule.choices:
         return tuple(f'"{one}"' for one in rule.choices)
     return ("true", "false") if rule.python == "bool" else ()

@@ -80,6 +80,22 @@ class _Scan:
         return "table"
 
 
+def part_labels(text: str) -> tuple[str, ...]:
+    """Return the labels of parts in an unfinished text, each once.
+
+    >>> part_labels("main = (a = 3:E & b = E) >> J(of=")
+    ('a', 'b')
+    """
+    scan, found = _Scan(), dict[str, None]()
+    for _, part, kind in classes(text):
+        if kind in ("space", "comment"):
+            continue
+        if kind == "label" and scan.open and scan.open[-1][0] == "group":
+            found[part.rstrip("= \t")] = None
+        scan.take(part, kind)
+    return tuple(found)
+
+
 def context(text: str, offset: int) -> Context:
     """Return what a text expects at an offset.
 

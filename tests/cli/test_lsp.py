@@ -111,6 +111,24 @@ def test_completion(editor: Editor, line: int, character: int, expected: list[st
     assert labels(found)[: len(expected)] == expected
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("main = (facts = 3:E) >> (doubts = E) >> J(of=", ['"doubts"', '"facts"']),
+        ("main = (facts = 3:E) >> J(sys", ["system"]),
+        ("input { query: str, lang: str }\nmain = with_fields(E, la", ["lang"]),
+        ("main = cas", ["cascade"]),
+        ("main = cascade(E, E, acc", ["accept"]),
+        ("main = fallback(E, E, on", ["on"]),
+    ],
+)
+def test_completion_of_wiring(editor: Editor, text: str, expected: list[str]) -> None:
+    editor.open("w.chain", text)
+    line, character = text.count("\n"), len(text.rpartition("\n")[2])
+    found = editor.request("textDocument/completion", editor.at("w.chain", line, character))
+    assert labels(found)[: len(expected)] == expected
+
+
 def test_hover_and_definition(editor: Editor) -> None:
     editor.open("h.chain", TEXT)
     found = editor.request("textDocument/hover", editor.at("h.chain", 7, 17))

@@ -12,6 +12,7 @@ from chainlang.ir import build
 from chainlang.ir.builtins import STAGE_TYPES, canonical
 from chainlang.ir.nodes import (
     Branch,
+    Cascade,
     Combinator,
     Each,
     Expr,
@@ -27,10 +28,12 @@ from chainlang.ir.nodes import (
     Stage,
     Then,
     Timeout,
+    WithFields,
 )
 from chainlang.ir.visit import transform, walk
 from chainlang.notation import parse, unparse
 from tests.laws import SHALLOW, law
+from tests.laws.wired import unwired
 from tests.strategies import exactly, expressions, meaningful
 
 ALIASES = {alias: one.name for one in STAGE_TYPES.values() for alias in one.aliases}
@@ -113,7 +116,7 @@ def _run_one(node: Expr, candidates: int) -> tuple[int, list[int]]:
             parts = [*(one.body for one in arms), *([default] if default else [])]
             found = [_run(part, [candidates]) for part in parts]
             return max(calls for calls, _ in found), [max(max(out) for _, out in found)]
-        case Fallback(parts):
+        case Fallback(parts) | Cascade(parts):
             found = [_run(part, [candidates]) for part in parts]
             return sum(calls for calls, _ in found), [max(max(out) for _, out in found)]
         case Retry(body, times=times):
@@ -125,7 +128,7 @@ def _run_one(node: Expr, candidates: int) -> tuple[int, list[int]]:
                 calls, out = _run(body, [candidates])
                 total, candidates = total + calls, max(out)
             return total, [candidates]
-        case Timeout(body) | Each(body):
+        case Timeout(body) | Each(body) | WithFields(body):
             calls, out = _run(body, [candidates])
             return calls, [max(out)]
     return 1, [candidates]
@@ -133,6 +136,7 @@ def _run_one(node: Expr, candidates: int) -> tuple[int, list[int]]:
 
 @law(meaningful, ci=SHALLOW)
 def test_calls_are_those_of_a_run_on_paper(node: Expr) -> None:
+    node = transform(node, unwired)
     paper, counted = min(_run(node, [1])[0], CEILING), count_calls(node, STAGE_TYPES, {})
     assert paper <= counted
     if not any(_is_bounded(one) for one in walk(node)):
@@ -147,6 +151,7 @@ def _is_bounded(node: Node) -> bool:
 @law(meaningful, st.integers(60, 300), ci=SHALLOW)
 def test_a_loop_of_many_rounds_costs_no_more_than_is_counted(node: Expr, rounds: int) -> None:
     assume(not any(isinstance(one, Branch | Combinator) for one in walk(node)))
+    node = transform(node, unwired)
     for body in (node, build.join(node, Stage("V"), Stage("E"))):  # the second one grows
         loop = Loop(body, rounds, until="false")
         paper, counted = min(_run(loop, [1])[0], CEILING), count_calls(loop, STAGE_TYPES, {})

@@ -30,17 +30,8 @@ from tests.laws.control import (
     start,
     table,
 )
-from tests.laws.wired import wired
+from tests.laws.wired import unwired, wired
 from tests.strategies import tidy
-
-
-def unwired(node: Node) -> Node:
-    """Return a node that reads the part before it."""
-    if isinstance(node, Function):
-        return evolve(node, of=None)
-    if isinstance(node, Stage):
-        return evolve(node, options=tuple(one for one in node.options if one.name != "of"))
-    return node
 
 
 def is_accepted(node: Expr) -> bool:
@@ -160,7 +151,7 @@ def test_a_reader_after_a_branch_reads_the_part_in_each_arm(
     assert meant(short, start(row), shaky()) == meant(long, start(row), shaky())
 
 
-@law(st.data(), chains(), ci=SHALLOW)
+@law(st.data(), chains(), ci=20)
 def test_a_name_that_no_part_has_is_refused(data: st.DataObject, node: Expr) -> None:
     wired_again = wired(data.draw, node, READERS)
     assume(any(map(parts_read, walk(wired_again))))

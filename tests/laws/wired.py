@@ -20,6 +20,7 @@ from chainlang.ir.nodes import (
     Join,
     Loop,
     Named,
+    Node,
     Option,
     Ref,
     Repeat,
@@ -38,6 +39,15 @@ Names = frozenset[str]
 def wired(draw: st.DrawFn, node: Expr, declared: tuple[Item, ...]) -> Expr:
     """Return a chain in which some stages and functions read parts, drawn at random."""
     return _Wiring(draw, own_names(node, declared)).visit(node, frozenset()).node
+
+
+def unwired(node: Node) -> Node:
+    """Return a node that reads the part before it."""
+    if isinstance(node, Function):
+        return evolve(node, of=None)
+    if isinstance(node, Stage):
+        return evolve(node, options=tuple(one for one in node.options if one.name != "of"))
+    return node
 
 
 @frozen
