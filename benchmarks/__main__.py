@@ -26,6 +26,7 @@ from benchmarks import (
     rows,
     scaling,
     votes,
+    warm,
     wide,
     workloads,
 )
@@ -48,6 +49,7 @@ TABLES: dict[str, Callable[..., str]] = {
     "grammars": grammars.table,
     "scaling": scaling.table,
     "imports": imports.table,
+    "warm": warm.table,
 }
 
 

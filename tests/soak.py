@@ -154,7 +154,8 @@ SUITES: dict[str, Suite] = {
         lambda size: ["tests.cli.lsp_edits", str(size.of(10_000)), "--seed", size.seed],
     ),
     "jupyterlab": Suite(
-        "a notebook in JupyterLab, light and dark", lambda _: ["tests.notebook.jupyterlab"]
+        "four notebooks in JupyterLab, light and dark, and by nbconvert",
+        lambda _: ["tests.notebook.jupyterlab"],
     ),
     "half": Suite("100,000 rows, killed at half", _crash("half", 100_000)),
 }

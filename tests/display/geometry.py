@@ -83,7 +83,12 @@ def _drawn(group: Tree.Element, x: float, y: float, around: tuple[Area, ...]) ->
 
 def faults(svg: str) -> list[str]:
     """Return what is wrong with a picture: what stands out of its frame, and what overlaps."""
-    found, wrong = drawn(svg), []
+    return faults_of(drawn(svg))
+
+
+def faults_of(found: list[Drawn]) -> list[str]:
+    """Return what is wrong with rectangles and texts, wherever they are from."""
+    wrong: list[str] = []
     for one in found:
         wrong += [
             f"{one.area} is not in {frame}" for frame in one.around if not frame.holds(one.area)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
-import os
 import re
 import subprocess
 import sys
@@ -50,34 +50,6 @@ def test_no_page_has_a_dead_link(site: Path) -> None:
     assert not dead
 
 
-ANSWERS = {
-    "how do I use my server": ("guides/servers.html", "base_url="),
-    "which option bounds tokens": ("language.html#the-length-of-replies", "max_tokens"),
-    "what happens at kill -9": ("guides/resume.html#after-a-kill", "the same call resumes"),
-    "what is a cut reply": ("language.html#the-length-of-replies", "is a failed sample"),
-    "how do I vote on a number": ("language.html#votes", "that are the same number"),
-    "how do I test without a model": ("guides/testing.html", "needs no model"),
-    "how do I resume": ("guides/resume.html", "repeat the call or the command"),
-    "what does it cost before a run": ("guides/costs.html", "before a model is loaded"),
-}
-"""Questions of a reader, with the place that answers each, and words of the answer."""
-
-
-@pytest.mark.slow
-def test_answers_are_three_clicks_from_the_front_page(site: Path) -> None:
-    """A click is a link in the text of a page, not in the menu beside it."""
-    reached, seen = {"index.html"}, {"index.html"}
-    for _ in range(3):
-        reached = {to for one in reached for to in clicks(site, one.partition("#")[0])} - seen
-        seen |= reached
-    for question, (place, words) in ANSWERS.items():
-        name, _, anchor = place.partition("#")
-        assert place in seen or name in seen, question
-        text = article(site, name)
-        section = text[text.index(f'id="{anchor}"') :] if anchor else text
-        assert words in re.sub(r"\s+", " ", re.sub(r"<[^>]*>", "", section)), question
-
-
 @pytest.mark.slow
 def test_public_names_are_documented_and_documented_names_are_public(site: Path) -> None:
     """A module of which the page of the API shows a name is public; `__all__` has its names."""
@@ -91,25 +63,18 @@ def test_public_names_are_documented_and_documented_names_are_public(site: Path)
     assert shown == public
 
 
-def article(site: Path, name: str) -> str:
-    """Return the text of a page, without its menu."""
-    text = (site / name).read_text(encoding="utf-8")
-    return text[text.index("<article") : text.index("</article>")]
-
-
-def clicks(site: Path, name: str) -> set[str]:
-    """Return the pages, and the places on them, that the text of a page links to."""
-    links = LINK.findall(article(site, name))
-    found = {os.path.normpath(Path(name).parent / unescape(one)) for one in links}
-    return {one for one in found if ".html" in one and ":" not in one}
-
-
 def parted(place: str) -> tuple[str, str]:
     """Return the module of a name, the longest that can be imported, and what follows it."""
     module = place
-    while find(module) is None:
+    while find(module) is None or exports(module):
         module = module.rpartition(".")[0]
     return module, place.removeprefix(f"{module}.")
+
+
+def exports(name: str) -> bool:
+    """Return whether a package exports a name, which one of its modules may have too."""
+    package, _, own = name.rpartition(".")
+    return bool(package) and own in getattr(importlib.import_module(package), "__all__", ())
 
 
 def find(module: str) -> object:
