@@ -90,6 +90,9 @@ class CallMethods:
         **fields: Any,
     ) -> Result: ...
 
+    @overload
+    def __call__(self, query_or_result: Any, result: Result, /, *more: Result) -> Result: ...
+
     def __call__(self, row: Any = None, /, *more: Any, **keywords: Any) -> Result | None:
         """Return the result of one row: a text, a dict, a model, or the fields as keywords.
 

@@ -10,7 +10,7 @@ import math
 import numbers
 import operator
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Never, Unpack, assert_never, cast
+from typing import TYPE_CHECKING, Any, Unpack, assert_never, cast, overload
 
 from attrs import field, frozen
 
@@ -49,6 +49,7 @@ from chainlang.semantics.bindings import NOTHING, Bound, together
 
 if TYPE_CHECKING:
     from chainlang.api.keywords import GenerateOptions, SamplingOptions, VoteOptions
+    from chainlang.session.result import Result
 
 _PYTHON = ("True", "False", "None")
 
@@ -190,18 +191,32 @@ class ModelStage(StageWord):
 
     __slots__ = ()
 
+    @overload
+    def __call__(self, result: Result, /, *more: Result) -> Result: ...
+    @overload
+    def __call__(self, query: str, result: Result, /, *more: Result) -> Result: ...
+    @overload
     def __call__(
         self,
         model: str | None = None,
         count: int | None = 1,
         temperature: float | None = None,
-        *more: Never,
         **options: Unpack[SamplingOptions],
-    ) -> Chain:
+    ) -> Chain: ...
+
+    def __call__(
+        self,
+        model: Any = None,
+        count: Any = 1,
+        temperature: Any = None,
+        *more: Any,
+        **options: Any,
+    ) -> Any:
         """Return a chain of this one stage.
 
         `model` is the name of a model (default: the type's, then the settings'), `count` the number
         of times it runs, `temperature` 0 or from 0.01 to 2 (default 0.7 for ``E``, 0 for others).
+        In a function that is traced, a call on results is one of the chain.
         Raises `MeaningError` for a value out of range or an option that the type does not have.
         """
         return self.configured(*more, model=model, count=count, temperature=temperature, **options)
@@ -217,14 +232,27 @@ class GenerateStage(ModelStage):
 
     __slots__ = ()
 
+    @overload
+    def __call__(self, result: Result, /, *more: Result) -> Result: ...
+    @overload
+    def __call__(self, query: str, result: Result, /, *more: Result) -> Result: ...
+    @overload
     def __call__(
         self,
         model: str | None = None,
         count: int | None = 1,
         temperature: float | None = None,
-        *more: Never,
         **options: Unpack[GenerateOptions],
-    ) -> Chain:
+    ) -> Chain: ...
+
+    def __call__(
+        self,
+        model: Any = None,
+        count: Any = 1,
+        temperature: Any = None,
+        *more: Any,
+        **options: Any,
+    ) -> Any:
         """Return a chain of this one stage, as `ModelStage` does."""
         return self.configured(*more, model=model, count=count, temperature=temperature, **options)
 
@@ -236,7 +264,12 @@ class VoteStage(StageWord):
 
     if TYPE_CHECKING:
 
-        def __call__(self, **options: Unpack[VoteOptions]) -> Chain:
+        @overload
+        def __call__(self, result: Result, /, *more: Result) -> Result: ...
+        @overload
+        def __call__(self, **options: Unpack[VoteOptions]) -> Chain: ...
+
+        def __call__(self, *results: Any, **options: Any) -> Any:
             """Return a chain of this one stage."""
 
     else:

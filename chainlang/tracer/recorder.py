@@ -39,6 +39,8 @@ class Recorder:
     scope: Scope = field(factory=Scope)
     given: Mapping[str, Any] = field(factory=dict)
     """Fields of the row that have another value, inside of a function that is called anew."""
+    anew: set[str] = field(factory=set)
+    """Names of such fields, of all calls."""
     inner: Counter[str] = field(factory=Counter)
     """Names of the parts inside of called chains, with the number of calls."""
     outermost: CodeType | None = None
@@ -156,6 +158,7 @@ class Recorder:
         What they read of the row has the values that the call gives, as inside of `with_fields`.
         """
         before, self.given = self.given, {**self.given, **fields}
+        self.anew.update(fields)
         values = {name: self.given.get(name, self.value(name)) for name in traced.fields}
         given = {key: one._read() if isinstance(one, Value) else one for key, one in values.items()}
         try:

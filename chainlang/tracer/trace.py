@@ -161,7 +161,9 @@ def _chain(recorder: Recorder, steps: list[Step], name: str) -> Chain:
         hidden = {one.subject for one in found if one.kind == "label" and one.severity == "error"}
         hidden = {one for one in hidden if one in labels.values()}
         if not hidden - taken:
-            raise_or_warn(_pointed(one, recorder) for one in found)
+            raise_or_warn(
+                _pointed(one, recorder) for one in found if not _is_cautious(one, recorder)
+            )
             return Chain(body, items, bound=chain.bound, is_checked=True)
         taken |= {one for one in hidden if one is not None}
 
@@ -169,6 +171,14 @@ def _chain(recorder: Recorder, steps: list[Step], name: str) -> Chain:
 def _names_its_own(step: Step, recorder: Recorder) -> bool:
     """Return whether the name of a call is that of its op, which is called this once."""
     return step.op == (step.variable or step.default) and recorder.inner[str(step.op)] == 1
+
+
+def _is_cautious(found: Diagnostic, recorder: Recorder) -> bool:
+    """Return whether a warning is about a field that a function called anew gives to all calls.
+
+    A verifier reads the query of a candidate that is from no model, and of no other.
+    """
+    return found.code == "unread" and found.kind == "field" and found.subject in recorder.anew
 
 
 def _pointed(found: Diagnostic, recorder: Recorder) -> Diagnostic:
