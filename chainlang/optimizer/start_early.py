@@ -45,12 +45,12 @@ def start_early(plan: Plan) -> Rewritten[Plan]:
         if isinstance(step, Graph) or unit(step) is not None:
             return step
         why = "the row has a budget" if plan.row_budget else CAUGHT if id(step) in inside else ""
-        starts = False
-        for node, is_early in wiring(step, once=True).early():
-            starts |= is_early
-            if reason := why or ("" if is_early else side_effects(node.step)):
+        nodes = wiring(step, once=True).nodes
+        for node in nodes:
+            reason = side_effects(node.step) if node.held else why if node.early else None
+            if reason:
                 refused.append(_refused(node.step, reason))
-        return Graph(step) if starts and not why else step
+        return step if why or not any(one.early for one in nodes) else Graph(step)
 
     root = graphed(rebuilt(plan.root, change))
     return Rewritten(plan if root is plan.root else evolve(plan, root=root), tuple(refused))

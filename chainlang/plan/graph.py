@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import TypeAlias
 
@@ -33,10 +33,10 @@ class Node:
     """Nodes that make named parts which it reads."""
     waits: tuple[int, ...]
     """Nodes that it waits for, without those that one of them waits for."""
-    past: int
-    """Bit set of all nodes that end before it starts."""
-    unread: int
-    """Bit set of the nodes that stand before it in a sequence and that it does not depend on."""
+    early: bool = False
+    """Whether it starts before a step has ended that stands before it and takes time."""
+    held: bool = False
+    """Whether it calls a function, and so waits for such a step of which it reads nothing."""
     runs: tuple[str, ...] = ()
     """Replacements of the stars in its place by the repeats around it."""
     branch: tuple[str, ...] = ()
@@ -65,17 +65,6 @@ class Wiring:
 
     nodes: tuple[Node, ...]
     end: End
-
-    def early(self) -> Iterator[tuple[Node, bool]]:
-        """Yield the nodes that read nothing of some step before them that takes time.
-
-        Each with whether it starts before that step has ended. Votes are left out.
-        """
-        timed = [not is_synchronous(one.step) for one in self.nodes]
-        slow = sum(1 << number for number, is_timed in enumerate(timed) if is_timed)
-        for node, is_timed in zip(self.nodes, timed, strict=True):
-            if node.unread & slow and (is_timed or any(calls(node.step))):
-                yield node, bool(node.unread & slow & ~node.past)
 
 
 @lru_cache(maxsize=256)
@@ -118,6 +107,9 @@ class _Facts:
     reads: frozenset[str]
     makes: frozenset[str]
     calls: bool
+    """Whether it calls a function, which may have side effects."""
+    instant: bool
+    """Whether it takes no time."""
 
 
 @define
@@ -126,6 +118,10 @@ class _Builder:
     nodes: list[Node] = field(factory=list)
     makers: dict[str, list[int]] = field(factory=dict)
     """Nodes that make each named part."""
+    past: list[int] = field(factory=list)
+    """For each node, the bit set of all nodes that end before it starts."""
+    slow: int = 0
+    """Bit set of the nodes that take time: all but votes and plain functions."""
     facts: dict[int, _Facts] = field(factory=dict)
     """By the id of a step: it is a node for each run of a repeat."""
 
@@ -207,11 +203,14 @@ class _Builder:
         fed = CANDIDATES in facts.reads
         read = {*parts, *(lot if fed else ())} - {START}
         waits, past = self.least(sum(1 << one for one in read))
-        unread = before & ~past
-        if facts.calls and unread:
+        unread = bool(before & ~past & self.slow)
+        early, held = unread and not (facts.calls or facts.instant), unread and facts.calls
+        if facts.calls:
             waits, past = self.least(before)
         number = len(self.nodes)
-        self.nodes.append(Node(step, lot, fed, parts, waits, past, unread, runs, branch))
+        self.nodes.append(Node(step, lot, fed, parts, waits, early, held, runs, branch))
+        self.past.append(past)
+        self.slow |= 0 if facts.instant else 1 << number
         for name in facts.makes:
             self.makers.setdefault(name, []).append(number)
         return number
@@ -225,10 +224,10 @@ class _Builder:
         while some:
             last = some.bit_length() - 1
             found.append(last)
-            past |= self.nodes[last].past | 1 << last
+            past |= self.past[last] | 1 << last
             some &= ~past
         return tuple(reversed(found)), past
 
 
 def _facts(step: Step) -> _Facts:
-    return _Facts(reads(step), names_made(step), any(calls(step)))
+    return _Facts(reads(step), names_made(step), any(calls(step)), is_synchronous(step))

@@ -154,8 +154,8 @@ def starts(step: Step) -> Notes:
     By the id of the step.
     """
     made, found = wiring(step, once=True), dict[int, str]()
-    for node, is_early in made.early():
-        if is_early and {*node.waits} != {*node.lot}:
+    for node in made.nodes:
+        if node.early and {*node.waits} != {*node.lot}:
             waits = ", ".join(dict.fromkeys(_name(made.nodes[one]) for one in node.waits))
             words = f"waits for {waits}" if waits else f"starts with {_name(made.nodes[0])}"
             found[id(unit(node.step))] = f"  {words}"
