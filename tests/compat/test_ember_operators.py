@@ -319,11 +319,10 @@ def test_names_that_are_not_here_say_what_to_write() -> None:
     from chainlang.compat.ember import api
 
     for read in (
-        lambda: ember.models,
-        lambda: api.models.ModelRegistry,
-        lambda: api.datasets.datasets,
+        lambda: ember.datasets,
+        lambda: api.datasets,
         lambda: importlib.import_module("chainlang.compat.ember.api.eval").Evaluator,
-        lambda: ember.init,
+        lambda: ember.current_context,
     ):
         with pytest.raises(ChainlangError, match="is not here") as caught:
             read()

@@ -6,12 +6,14 @@ Paths of modules are Ember's: ``from chainlang.compat.ember.xcs import jit``.
 from typing import NoReturn as _NoReturn
 
 from chainlang.compat.ember import api, core, non, operators, xcs
+from chainlang.compat.ember.api import models
 from chainlang.compat.ember.doors import refuse as _refuse
 from chainlang.compat.ember.language_models import LMModule, LMModuleConfig
 from chainlang.compat.ember.log import configure_logging
 from chainlang.compat.ember.one_chain import OneChain as _OneChain  # noqa: F401  # sets hooks
 from chainlang.compat.ember.operator import Operator
 from chainlang.compat.ember.specification import Specification
+from chainlang.compat.ember.starting import init, initialize_ember
 from chainlang.compat.ember.structures import EmberModel, Field
 from chainlang.compat.ember.use import use
 
@@ -25,6 +27,9 @@ __all__ = [
     "api",
     "configure_logging",
     "core",
+    "init",
+    "initialize_ember",
+    "models",
     "non",
     "operators",
     "use",

@@ -8,34 +8,17 @@ from chainlang.compat.ember.exceptions import NotHereError
 
 __all__ = ["refuse"]
 
-_MODELS = (
-    'a chain names its model, as in E("llama"), or LMModule(LMModuleConfig(id="llama")); the engine'
-    " of all calls is set by ember.use(engine=...)"
-)
 _ROWS = "rows are any iterable of dicts, a data frame, or a file: chain.map(rows)"
-_METRICS = "count over the results of chain.map(rows): result.answer beside the row's own"
-_START = "ember.use(engine=...) sets the engine of all calls; nothing has to be initialized"
+_METRICS = "from chainlang.evaluation import evaluate: evaluate(chain, rows, metric)"
+_CONTEXT = "settings stand in chainlang.toml; ember.use(...) sets them for a block"
 _DATA = "Dataset DatasetBuilder DatasetEntry DatasetInfo TaskType datasets list_available_datasets"
 _NAMES = {
     "ember": (
-        ("models", _MODELS),
         ("datasets data", _ROWS),
         ("eval", _METRICS),
-        ("init initialize_ember current_context", _START),
+        ("current_context context", _CONTEXT),
     ),
     "ember.api": (("datasets", _ROWS),),
-    "ember.api.models": (
-        (
-            "ModelAPI ModelBuilder ModelContext ModelCost ModelEnum ModelInfo ModelRegistry",
-            _MODELS,
-        ),
-        ("ModelService ProviderInfo RateLimit Response UsageService anthropic complete", _MODELS),
-        (
-            "configure create_context deepmind get_model_service get_registry model openai",
-            _MODELS,
-        ),
-        ("initialize_registry", _START),
-    ),
     "ember.api.data": ((f"{_DATA} DataAPI DataContext register", _ROWS),),
     "ember.api.eval": (("EvaluationPipeline EvaluationResult Evaluator", _METRICS),),
 }
