@@ -59,13 +59,14 @@ def _place(code: CodeType, offset: int, names: dict[str, Any]) -> Place:
         text = lines[line - 1].rstrip()
         start, end = _offset(lines, line, len(text) - len(text.lstrip())), len(text)
         return Place(_span(code, lines, start, _offset(lines, line, end)), words)
-    line, column, end_line, end_column = _looked_at(lines, (line, column, end_line, end_column))
+    range_ = (line, column, end_line, end_column)
+    line, column, end_line, end_column = _looked_at(lines, range_, code)
     start = _offset(lines, line, _characters(lines[line - 1], column))
     end = _offset(lines, end_line, _characters(lines[end_line - 1], end_column))
     return Place(_span(code, lines, start, end), words)
 
 
-def _looked_at(lines: list[str], at: Range) -> Range:
+def _looked_at(lines: list[str], at: Range, code: CodeType) -> Range:
     """Return the range of what Python looks at in an expression or a statement with a range.
 
     That is the test of an `if`, and the list of a `for`. Versions of Python differ in which of both
@@ -76,20 +77,24 @@ def _looked_at(lines: list[str], at: Range) -> Range:
     except SyntaxError:  # a notebook's cell may have commands of its own
         return at
     nodes = {_range(one): one for one in ast.walk(tree) if isinstance(one, ast.expr | ast.stmt)}
-    while (node := nodes.get(at)) is not None and (found := _inside(node)) is not None:
+    while (node := nodes.get(at)) is not None and (found := _inside(node, code)) is not None:
         at = _range(found)
     return at
 
 
-def _inside(node: ast.AST) -> ast.expr | None:
+def _inside(node: ast.AST, code: CodeType) -> ast.expr | None:
     """Return the part of a node that decides how Python goes on."""
     match node:
-        case ast.IfExp(test=found) | ast.Assert(test=found) | ast.For(iter=found):
+        case ast.IfExp(test=found) | ast.If(test=found) | ast.While(test=found):
+            return found
+        case ast.Assert(test=found) | ast.For(iter=found):
             return found
         case ast.UnaryOp(op=ast.Not(), operand=found):
             return found
         case ast.ListComp() | ast.SetComp() | ast.DictComp() | ast.GeneratorExp():
-            return node.generators[0].iter
+            first = node.generators[0]
+            is_within = code.co_name.startswith("<") and first.ifs  # Python 3.11 calls it
+            return first.ifs[0] if is_within else first.iter
     return None
 
 

@@ -39,6 +39,7 @@ CONDITION = _unknown(
 ORDER = _unknown(
     "Python can't compare by it",
     "write when({it}, lambda: ..., otherwise=lambda: ...)\n"
+    "for several write & between them: (n > 1) & (n < 3)\n"
     "to pick the best of several results, write S(a, b) or M(a, b)",
 )
 """Word for the truth of a comparison by order, which `max` and `sorted` ask for too."""
