@@ -11,9 +11,10 @@ from chainlang.editing.complete import MEANING, complete
 from chainlang.editing.names import declaration, name_at
 from chainlang.ir.builtins import COMBINATORS, STAGE_TYPES, canonical
 from chainlang.ir.declarations import Field, Item
+from chainlang.ir.nodes import Named
 from chainlang.ir.visit import walk
 from chainlang.notation.highlight import Class, classes
-from chainlang.notation.unparse import unparse_field, unparse_item
+from chainlang.notation.unparse import unparse, unparse_field, unparse_item
 
 _PARTS: dict[Class, str] = {
     "count": "Number of samples of the stage.",
@@ -40,7 +41,9 @@ def describe(text: str, offset: int, items: Iterable[Item], source: str) -> Desc
     if found is not None:
         there = declaration(declared, found)
         if there is not None and there.item is not None:
-            shown = f"```chain\n{unparse_item(there.item).rstrip()}\n```"
+            part = there.item
+            shown = unparse(part) if isinstance(part, Named) else unparse_item(part).rstrip()
+            shown = f"```chain\n{shown}\n```"
             return Description(shown, found.span.start, found.span.end)
     for item in declared:
         for node in walk(item):

@@ -8,13 +8,15 @@ from typing import Literal, TypeAlias
 from attrs import frozen
 
 from chainlang.diagnostics.source import Span, part_span
-from chainlang.ir.builtins import RESERVED, WORDS_OF_TYPES
+from chainlang.editing.complete import row_fields
+from chainlang.editing.label_reads import reads_of
+from chainlang.ir.builtins import RESERVED, WORDS, WORDS_OF_TYPES
 from chainlang.ir.declarations import Definition, Item, Model, Op, PythonType, TypeDef, TypeName
-from chainlang.ir.nodes import Ref, Stage
+from chainlang.ir.nodes import Named, Ref, Stage
 from chainlang.ir.verify import is_name
 from chainlang.ir.visit import walk
 
-NameKind: TypeAlias = Literal["definition", "model", "stage type", "type"]
+NameKind: TypeAlias = Literal["definition", "label", "model", "stage type", "type"]
 
 
 @frozen
@@ -25,16 +27,23 @@ class Name:
     name: str
     span: Span
     """Span of the name alone, without the sign of a reference."""
-    item: Item | None = None
-    """The declaration, if this is its name."""
+    item: Item | Named | None = None
+    """The declaration, if this is its name; of a label the part that has it."""
 
 
 def names(items: Iterable[Item]) -> Iterator[Name]:
     """Yield every occurrence of a name that may be declared, in the items as they were parsed."""
+    items = tuple(items)
+    nodes = [node for item in items for node in walk(item)]
+    kinds: dict[str, NameKind] = {one.name: "stage type" for one in items if isinstance(one, Op)}
+    kinds |= {one.name: "label" for one in nodes if isinstance(one, Named)}
     for item in items:
         yield from _declared(item)
-        for node in walk(item):
-            yield from _used(node)
+    for node in nodes:
+        yield from _used(node)
+        for span in reads_of(node):
+            if span.text in kinds:  # else it is a field of the row
+                yield Name(kinds[span.text], span.text, span)
 
 
 def _declared(item: Item) -> Iterator[Name]:
@@ -56,6 +65,8 @@ def _used(node: object) -> Iterator[Name]:
     match node:
         case Ref(name) if node.span is not None:
             yield Name("definition", name, _of(node.span, node.span.end - len(name), node.span.end))
+        case Named(name) if node.span is not None:
+            yield Name("label", name, node.span.part("name"), node)
         case Stage() if node.span is not None:
             where = node.span.part("name")
             if where is not node.span:
@@ -111,6 +122,13 @@ def refusal(items: Iterable[Item], of: Name, new: str) -> str | None:
         return f"'{new}' can't be a name: names are ASCII letters, digits and _"
     if of.kind == "definition" and of.name == "main":
         return "'main' is the chain of the file, and has no other name"
+    if of.kind == "label":
+        files = {one.span.source.name for one in occurrences(found, of)} - {of.span.source.name}
+        if files:
+            return f"'{of.name}' is also read in {', '.join(sorted(files))}"
+        if new in WORDS or new in {one.name for one in row_fields(found)}:
+            what = "a word of the language" if new in WORDS else "a field of the row"
+            return f"'{new}' is {what}, which a label may not hide"
     if new in RESERVED or (of.kind == "type" and new in WORDS_OF_TYPES):
         return f"'{new}' is a name of the language"
     if any(one.item and one.kind == of.kind and one.name == new for one in names(found)):

@@ -169,6 +169,65 @@ def test_rename_in_all_files_that_read_the_declaration(editor: Editor) -> None:
     assert there["uri"] == editor.uri("shared.chain")
 
 
+LABELS = """\
+input { text: str, query = "{{ text }}" }
+op tell : fold { user = "{{ @.answer }}{% for fr in candidates %}{{ fr.answer }}{% endfor %}" }
+op put : fold {
+  user = "{{ @.answer }}, {{ text }} 'fr' {{ text.fr }} {{ 'fr' ~ @.votes }}"
+  of = ["@"]
+}
+other = E(system="{{ text }}")
+both = (@ = 3:E >> M) & (de = E)
+main = $both
+  >> loop(put(of=["@", "de"]), until="@.answer == 'fr'", max=2)
+  >> with_fields(J(of="@"), text="{{ @.answer }}")
+  >> cascade(E, V, accept="@.confidence > 0.5")
+"""
+"""A file with a label in the places of `@`."""
+
+
+def test_a_label_is_renamed_where_it_is_read(editor: Editor) -> None:
+    text = LABELS.replace("@", "fr")
+    editor.open("l.chain", text)
+    at = editor.at("l.chain", 7, 8)
+    found = editor.request("textDocument/rename", {**at, "newName": "french"})["changes"]
+    (edits,) = found.values()
+    starts = [(one["range"]["start"]["line"], one["range"]["start"]["character"]) for one in edits]
+    lines = text.splitlines(keepends=True)
+    for line, column in sorted(starts, reverse=True):
+        assert lines[line][column : column + 2] == "fr"
+        lines[line] = f"{lines[line][:column]}french{lines[line][column + 2 :]}"
+    assert "".join(lines) == LABELS.replace("@", "french")
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [("de", "a label 'de' already"), ("text", "a field of the row"), ("query", "of the language")],
+)
+def test_a_label_gets_no_name_that_means_something(editor: Editor, name: str, why: str) -> None:
+    editor.open("l.chain", LABELS.replace("@", "fr"))
+    with pytest.raises(AssertionError, match=why):
+        editor.request("textDocument/rename", {**editor.at("l.chain", 7, 8), "newName": name})
+
+
+def test_a_label_that_another_file_reads_keeps_its_name(editor: Editor) -> None:
+    (editor.folder / "ops.chain").write_text('op tell : fold { user = "{{ fr.answer }}" }\n')
+    editor.open("l.chain", 'use "ops.chain"\nmain = (fr = E & E) >> tell\n')
+    at = editor.at("l.chain", 1, 8)
+    with pytest.raises(AssertionError, match=r"also read in .*ops\.chain"):
+        editor.request("textDocument/rename", {**at, "newName": "french"})
+
+
+def test_the_name_of_an_op_is_renamed_where_its_part_is_read(editor: Editor) -> None:
+    op = 'op mood : generate { user = "{{ query }}" }\n'
+    editor.open("o.chain", op + 'main = mood >> E(system="{{ mood.answer }}")\n')
+    at = editor.at("o.chain", 0, 4)
+    found = editor.request("textDocument/rename", {**at, "newName": "tone"})
+    (edits,) = found["changes"].values()
+    where = [(one["range"]["start"]["line"], one["range"]["start"]["character"]) for one in edits]
+    assert sorted(where) == [(0, 3), (1, 7), (1, 28)]
+
+
 def test_an_error_in_a_used_file_stands_at_the_use(editor: Editor) -> None:
     editor.open("base.chain", "panel = 3:E\n")
     assert editor.open("user.chain", 'use "base.chain"\nmain = $panel\n') == []

@@ -22,7 +22,7 @@ from chainlang.diagnostics.source import Span
 from chainlang.editing.complete import Kind, complete
 from chainlang.editing.describe import describe
 from chainlang.editing.fixes import fixes
-from chainlang.editing.names import declaration, name_at, refusal
+from chainlang.editing.names import declaration, name_at, occurrences, refusal
 from chainlang.errors import ChainlangError
 from chainlang.notation.format import format_text
 from chainlang.notation.parse import source
@@ -205,10 +205,11 @@ class Service:
             raise JsonRpcInvalidParams(why)
         there = declaration(reading.items, found)
         assert there is not None  # else it is refused
-        spans = {
-            (one.source.name, one.start): one
-            for one in everywhere(there, self.files(path), self.documents.texts)
-        }
+        if found.kind == "label":  # other files may have one of their own with this name
+            places_of_it = [one.span for one in occurrences(reading.items, found)]
+        else:
+            places_of_it = everywhere(there, self.files(path), self.documents.texts)
+        spans = {(one.source.name, one.start): one for one in places_of_it}
         edits: Edits = {}
         for span in spans.values():
             where = self.location(span)
