@@ -330,3 +330,22 @@ def test_names_that_are_not_here_say_what_to_write() -> None:
     with pytest.raises(AttributeError):
         ember.nothing  # noqa: B018
     assert json.dumps(LMModuleConfig("a").id) == '"a"'
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: non.Verifier(model_name="m", temperature=0)(query="q"), "'candidate_answer'"),
+        (lambda: non.JudgeSynthesis()(inputs={"query": "q", "conclusions": []}), "'responses'"),
+        (lambda: MostCommonAnswerSelector()(query="q"), "'responses'"),
+        (lambda: VerifierOperator(lm_module=LMModule())(query="q"), "'candidate_answer'"),
+        (lambda: LMModule(simulate_api=True), "without a model"),
+        (lambda: LMModuleConfig("a", model_name="b"), "name two models"),
+        (lambda: LMModuleConfig(response_format={}), "says too little"),
+        (lambda: EnsembleOperator(lm_modules=[]), "of no models"),
+        (lambda: LMModule()(prompt=3), "a prompt is a text"),  # type: ignore[arg-type]
+    ],
+)
+def test_what_built_in_operators_refuse(call: Any, words: str, engine: FakeEngine) -> None:
+    with pytest.raises(ValueError, match=words):
+        call()

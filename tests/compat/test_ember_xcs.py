@@ -590,3 +590,25 @@ def test_ctrl_c_waits_for_no_call() -> None:
     assert not ended
     assert len(started) <= 2
     never.set()
+
+
+def test_many_calls_have_few_threads() -> None:
+    most: list[int] = []
+
+    def counted(x: int) -> int:
+        most.append(threading.active_count())
+        return x
+
+    assert vmap(counted)([*range(2000)]) == [*range(2000)]
+
+    class Counted(Operator[Any, Any]):
+        def forward(self, *, inputs: Any) -> Any:
+            return {"value": counted(inputs["value"])}
+
+    @jit
+    def several() -> list[int]:
+        made = Counted()
+        return [one["value"] for one in [made(value=number) for number in range(2000)]]
+
+    assert several() == [*range(2000)]
+    assert max(most) < 200

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import ItemsView, KeysView, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from attrs import frozen
 
@@ -11,6 +11,7 @@ from chainlang.api.call_arguments import call_arguments
 from chainlang.api.chain import Chain, ChainLike, lift
 from chainlang.api.recording import Recorder
 from chainlang.compat.ember.calls import run_chain
+from chainlang.compat.ember.exceptions import SpecificationValidationError
 from chainlang.compat.ember.operator import Operator
 from chainlang.compat.ember.stand_ins import recorded, untraced
 from chainlang.compat.ember.structures import fields_of
@@ -95,6 +96,8 @@ class ChainOperator(Operator[Any, Outputs]):
     """
 
     _chain: Chain | None = None
+    _reads: ClassVar[str | None] = None
+    """A field without which it has nothing to read."""
 
     def __init__(self, chain: ChainLike) -> None:
         self._chain = lift(chain)
@@ -134,6 +137,11 @@ class ChainOperator(Operator[Any, Outputs]):
         row = inputs
         if isinstance(inputs, Mapping) or fields_of(inputs) is not None:
             row = _responses(plain_row(fields_of(inputs)))
+            if self._reads is not None and "responses" not in row:
+                raise SpecificationValidationError(
+                    f"{type(self).__name__} reads '{self._reads}', which the inputs do not have",
+                    recovery_hint=f"they have: {', '.join(row) or 'none'}",
+                )
         return Outputs.of(run_chain(self._chain, row, {}))
 
     def _recorded(self, tracer: Recorder, given: Any) -> Any:

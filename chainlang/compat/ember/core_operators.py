@@ -160,6 +160,7 @@ class JudgeSynthesisOperator(_OfOneModel):
     """A judge: one answer made of all answers, with its reasoning."""
 
     _word = J
+    _reads = "responses"
     _task: ClassVar[str] = "Make one answer of these, with what is best in each."
 
     def _by_hand(self, inputs: dict[str, Any]) -> JudgeSynthesisOutputs:
@@ -178,6 +179,7 @@ class VerifierOperator(_OfOneModel):
     """A verifier of one answer, which it may revise."""
 
     _word = V
+    _reads = "candidate_answer"
 
     def _by_hand(self, inputs: dict[str, Any]) -> VerifierOutputs:
         found = verified(self.lm_module, inputs["query"], str(inputs["candidate_answer"]))
@@ -186,6 +188,8 @@ class VerifierOperator(_OfOneModel):
 
 class MostCommonAnswerSelector(ChainOperator):
     """A vote: the most frequent answer, the first one in a tie."""
+
+    _reads = "responses"
 
     def __init__(self) -> None:
         super().__init__(M)

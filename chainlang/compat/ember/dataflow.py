@@ -29,6 +29,8 @@ __all__ = ["Call", "Scope", "Work", "opcodes_that_catch", "outside", "scope_now"
 
 T = TypeVar("T")
 
+_THREADS = 128
+"""Number of calls of one function, or of one list, that have a thread at the same time."""
 _SCOPE: ContextVar[Scope | None] = ContextVar("scope", default=None)
 _PERMITS: ContextVar[threading.Semaphore | None] = ContextVar("permits", default=None)
 
@@ -55,6 +57,7 @@ class Call:
         work: Callable[[], Any],
         permits: threading.Semaphore | None,
         after: Sequence[threading.Event] = (),
+        ended: Callable[[], object] = lambda: None,
     ) -> None:
         """Run `work` in a thread with the context of the caller, once a permit is free."""
         context = contextvars.copy_context()
@@ -71,6 +74,7 @@ class Call:
                 self.error = error
             finally:
                 self._is_done.set()
+                ended()
 
         self._thread = threading.Thread(target=run, name=self.name, daemon=True)
         self._thread.start()
@@ -104,6 +108,7 @@ class Scope:
     """Whether calls inside its calls overlap too."""
     boundary: FrameType | None = field(default=None, init=False)
     calls: list[Call] = field(factory=list, init=False)
+    _slots: threading.Semaphore = field(factory=lambda: threading.Semaphore(_THREADS), init=False)
 
     @classmethod
     def of(cls, options: ExecutionOptions, *, nested: bool = True) -> Scope:
@@ -147,15 +152,20 @@ class Scope:
         return True
 
     def start(self, name: str, position: Position, work: Callable[[], Any]) -> Any:
-        """Start a call at a position, and return its pending result."""
-        call = Call(name)
-        self.calls.append(call)
+        """Start a call at a position, and return its pending result.
+
+        Where as many calls run as may have a thread, the call is made here.
+        """
 
         def placed() -> Any:
             with at(position):
                 return outside(self.inner(), work)
 
-        call.start(placed, self.permits)
+        if not self._slots.acquire(blocking=False):
+            return placed()
+        call = Call(name)
+        self.calls.append(call)
+        call.start(placed, self.permits, ended=self._slots.release)
         return Pending(call.result)
 
 
@@ -196,9 +206,10 @@ def together(
     permits = None if scope is None else scope.permits
     if permits is None and options.max_workers is not None:
         permits = threading.Semaphore(options.max_workers)
-    failed = threading.Event()
-    calls = []
+    failed, slots = threading.Event(), threading.Semaphore(_THREADS)
+    calls: list[Call] = []
     for one in works:
+        _in_time(one.name, lambda left: slots.acquire(timeout=left), calls, until, seconds)
         call = Call(one.name)
         calls.append(call)
 
@@ -212,11 +223,11 @@ def together(
                 failed.set()
                 raise
 
-        call.start(placed, permits, one.after)
+        call.start(placed, permits, one.after, slots.release)
         if not options.parallel:
-            _in_time(call, calls, until, seconds)
+            _in_time(call.name, call.wait, calls, until, seconds)
     for call in calls:
-        _in_time(call, calls, until, seconds)
+        _in_time(call.name, call.wait, calls, until, seconds)
     return [call.result() if call.error is None else call.error for call in calls]
 
 
@@ -225,17 +236,23 @@ def _drop(calls: Sequence[Call]) -> None:
         one.is_dropped = True
 
 
-def _in_time(call: Call, calls: Sequence[Call], until: float | None, seconds: float | None) -> None:
-    left = None if until is None else max(0.0, until - time.monotonic())
+def _in_time(
+    name: str,
+    wait: Callable[[float | None], bool],
+    calls: Sequence[Call],
+    until: float | None,
+    seconds: float | None,
+) -> None:
+    """Wait for a call; calls that have not started do not start where that ends early."""
     try:
-        is_done = call.wait(left)
+        is_done = wait(None if until is None else max(0.0, until - time.monotonic()))
     except KeyboardInterrupt:
         _drop(calls)
         raise
     if not is_done:
         _drop(calls)
         raise ExecutionError(
-            f"'{call.name}' did not end within {seconds:g} s",
+            f"'{name}' did not end within {seconds:g} s",
             recovery_hint="set a longer timeout_seconds, or None",
         )
 

@@ -83,7 +83,18 @@ class LMModule(Operand):
     E:llama:1
     """
 
-    def __init__(self, config: LMModuleConfig | None = None, *, model_service: None = None) -> None:
+    def __init__(
+        self,
+        config: LMModuleConfig | None = None,
+        *,
+        model_service: None = None,
+        simulate_api: bool = False,
+    ) -> None:
+        if simulate_api:
+            raise InvalidArgumentError(
+                "simulate_api=True would reply without a model",
+                recovery_hint="ember.use(engine=FakeEngine()), of chainlang.engines.fake",
+            )
         if model_service is not None:
             raise InvalidArgumentError(
                 "model_service= can't be given: a chain names its model",

@@ -114,6 +114,8 @@ class JudgeSynthesis(ChainOperator):
     J:claude:0.2
     """
 
+    _reads = "responses"
+
     def __init__(
         self,
         *,
@@ -126,6 +128,8 @@ class JudgeSynthesis(ChainOperator):
 
 class SelectorJudge(ChainOperator):
     """A judge that selects one of the answers, and changes nothing."""
+
+    _reads = "responses"
 
     def __init__(
         self,
@@ -140,12 +144,16 @@ class SelectorJudge(ChainOperator):
 class MostCommon(ChainOperator):
     """A vote: the most frequent answer as ``final_answer``, the first one in a tie."""
 
+    _reads = "responses"
+
     def __init__(self) -> None:
         super().__init__(M)
 
 
 class Verifier(ChainOperator):
     """A verifier: yields ``verdict``, ``explanation`` and ``revised_answer`` for each answer."""
+
+    _reads = "candidate_answer"
 
     def __init__(
         self, *, model_name: str, temperature: float, max_tokens: int | None = None

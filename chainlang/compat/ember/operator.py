@@ -109,6 +109,8 @@ class Operator(Operand, RunMethods, Generic[In, Out], metaclass=Sealing):
             if any(types):
                 made = Specification[Any, Any](input_model=types[0], structured_output=types[1])
                 cls.specification = made
+        if isinstance(cls.specification, Specification) and not cls.specification.owner:
+            cls.specification.owner = cls.__name__
 
     def forward(self, *, inputs: In) -> Out:  # noqa: ARG002
         """Return the output for inputs; a subclass defines it."""

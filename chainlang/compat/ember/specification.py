@@ -41,6 +41,8 @@ class Specification(Generic[In, Out]):
     structured_output: type[BaseModel] | None = None
     prompt_template: str | None = None
     check_all_placeholders: bool = True
+    owner: str = ""
+    """Name of the first operator that has it, for messages."""
 
     def __init__(
         self,
@@ -67,6 +69,10 @@ class Specification(Generic[In, Out]):
                 f" '{missing[0]}'",
                 recovery_hint=f"write {{{missing[0]}}} in it, or set check_all_placeholders=False",
             )
+
+    @property
+    def _called(self) -> str:
+        return self.owner or type(self).__name__
 
     def _required(self) -> list[str]:
         fields = {} if self.input_model is None else self.input_model.model_fields
@@ -101,11 +107,11 @@ class Specification(Generic[In, Out]):
         A model of another class, or a result, gives the fields that `input_model` has. Raises
         `SpecificationValidationError`, and `InvalidArgumentError` for a value without fields.
         """
-        return _fitted(inputs, self.input_model, f"inputs of {type(self).__name__}")
+        return _fitted(inputs, self.input_model, f"inputs of {self._called}")
 
     def validate_output(self, *, output: Any) -> Any:
         """Return an output as an instance of `structured_output`; raises as `validate_inputs`."""
-        return _fitted(output, self.structured_output, f"output of {type(self).__name__}")
+        return _fitted(output, self.structured_output, f"output of {self._called}")
 
     def model_json_schema(self, *, by_alias: bool = True) -> dict[str, Any]:
         """Return the JSON schema of the inputs."""
