@@ -23,6 +23,7 @@ LIBRARIES = (
     ("pygls", "lsp", "the language server"),
     ("shtab", "shell", "completion scripts"),
     ("pyarrow", "parquet", "Parquet files"),
+    ("datasets", "data", "data sets by name"),
     ("matplotlib", "plot", "plots of sweeps"),
     ("redis", "redis", "a cache that machines share"),
     ("zstandard", "zstd", "files that end in .zst"),

@@ -174,6 +174,6 @@ def _plain(found: Evaluation) -> dict[str, Any]:
         "interval": found.interval,
         "outcomes": dict(found.counts),
         "groups": {name: asdict(one) for name, one in found.groups.items()},
-        "usage": asdict(found.usage),
+        "usage": found.usage.as_json(),
         "scores": None if found.folder is None else str(found.folder / "scores.jsonl"),
     }

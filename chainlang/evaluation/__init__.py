@@ -9,7 +9,9 @@ from chainlang.evaluation.evaluation import Evaluation
 from chainlang.evaluation.judge import Judge
 from chainlang.evaluation.marks import Mark, Metric
 from chainlang.evaluation.metrics import choice, contains, exact, f1, number, regex, text
+from chainlang.evaluation.named_sets import DataSet, data_set, data_sets
 from chainlang.evaluation.race import Dropped
+from chainlang.evaluation.rows import Rows, rows
 from chainlang.evaluation.scores import Score
 from chainlang.evaluation.shares import Agreement, Share
 from chainlang.evaluation.sweep import Sweep, Swept, sweep
@@ -19,6 +21,7 @@ from chainlang.evaluation.tuning import Entry, Tuning
 __all__ = [
     "Agreement",
     "Comparison",
+    "DataSet",
     "Dropped",
     "Entry",
     "Evaluation",
@@ -28,6 +31,7 @@ __all__ = [
     "Member",
     "Metric",
     "Pair",
+    "Rows",
     "Score",
     "Share",
     "Sweep",
@@ -36,6 +40,8 @@ __all__ = [
     "choice",
     "compare",
     "contains",
+    "data_set",
+    "data_sets",
     "evaluate",
     "exact",
     "f1",
@@ -43,6 +49,7 @@ __all__ = [
     "number",
     "pick",
     "regex",
+    "rows",
     "score_run",
     "sweep",
     "text",

@@ -177,7 +177,7 @@ def score_run(
     """
     scoring = Scoring.of(metric, target=target, group=group, cluster=cluster, answer=answer)
     where = Path(folder)
-    usage = Usage(**metadata_of(where)["usage"])
+    usage = Usage.of_json(metadata_of(where)["usage"])
     return _of_folder(where, scoring, settings, usage)
 
 

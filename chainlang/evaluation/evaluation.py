@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from decimal import Decimal
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -74,6 +75,11 @@ class Evaluation:
     def tokens(self) -> int:
         """Tokens of all prompts and replies."""
         return self.usage.prompt_tokens + self.usage.output_tokens
+
+    @property
+    def cost(self) -> Decimal | None:
+        """Price of the chain's calls in dollars; None if it is unknown."""
+        return self.usage.spent
 
     def of(self, outcome: Outcome) -> tuple[Score, ...]:
         """Return the scores with an outcome: ``evaluation.of("unread")``."""
@@ -148,7 +154,8 @@ def cost_line(usage: Usage, rows: int) -> str:
     """Return the mean cost of a row, as words."""
     tokens = usage.prompt_tokens + usage.output_tokens
     count = max(rows, 1)
-    return f"{usage.calls / count:,.1f} calls and {tokens / count:,.0f} tokens a row"
+    cost = "" if not usage.spent else f", ${usage.spent / count:.3g} a row"
+    return f"{usage.calls / count:,.1f} calls and {tokens / count:,.0f} tokens a row{cost}"
 
 
 def _short(value: Any) -> str:

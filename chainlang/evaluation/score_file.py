@@ -35,8 +35,8 @@ def save(evaluation: Evaluation, folder: Path) -> None:
             "interval": evaluation.interval,
             "outcomes": dict(evaluation.counts),
             "groups": {name: asdict(one) for name, one in evaluation.groups.items()},
-            "usage": asdict(evaluation.usage),
-            "judge_usage": asdict(evaluation.judge_usage),
+            "usage": evaluation.usage.as_json(),
+            "judge_usage": evaluation.judge_usage.as_json(),
         }
         text = json.dumps(about, indent=2, ensure_ascii=False)
         root.write(EVALUATION, f"{text}\n".encode())
@@ -68,8 +68,8 @@ def saved(folder: Path) -> Evaluation:
             str(folder),
             about["metric"],
             tuple(scores),
-            Usage(**about["usage"]),
-            Usage(**about["judge_usage"]),
+            Usage.of_json(about["usage"]),
+            Usage.of_json(about["judge_usage"]),
             folder=folder,
         )
     except (OSError, ValueError, KeyError, TypeError) as error:

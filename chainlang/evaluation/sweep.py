@@ -110,6 +110,7 @@ def _row(one: Swept) -> dict[str, Any]:
         **{str(name): count for name, count in found.counts.items()},
         "calls": found.usage.calls / count,
         "tokens": found.tokens / count,
+        **({} if found.cost is None else {"cost": float(found.cost / count)}),
     }
 
 

@@ -99,6 +99,22 @@ class ResultList(Sequence[Result]):
         names = [*dict.fromkeys(name for row in rows for name in row)]
         return pl.DataFrame({name: _column([row.get(name) for row in rows]) for name in names})
 
+    def to_dataset(self) -> Any:
+        """Return a `datasets.Dataset` with a row for each result, which `push_to_hub` publishes.
+
+        A column of several types holds its values as JSON.
+        """
+        try:
+            import datasets  # type: ignore[import-untyped,unused-ignore]
+        except ImportError:
+            raise _missing("datasets") from None
+        rows = self.to_dicts()
+        names = [*dict.fromkeys(name for row in rows for name in row)]
+        columns = {name: [row.get(name) for row in rows] for name in names}
+        return datasets.Dataset.from_dict(
+            {name: _of_one_type(values) for name, values in columns.items()}
+        )
+
     def __repr__(self) -> str:
         return f"<{self._counted(self._kept)}>"
 
@@ -136,6 +152,12 @@ def _said(flow: Flow) -> Any:
     if isinstance(flow, Branched):
         return {name: _said(arm) for name, arm in flow.results}
     return flow.candidates[0].answer if isinstance(flow, Record) and flow.candidates else None
+
+
+def _of_one_type(values: list[Any]) -> list[Any]:
+    """Return values of one type as they are, of objects too; else as JSON."""
+    kinds = {type(value) for value in values if value is not None}
+    return values if len(kinds) <= 1 else _column(values)
 
 
 def _column(values: list[Any]) -> list[Any]:
