@@ -99,7 +99,11 @@ class StageWord(Operand):
         recorder = recording.current()
         if recorder is not None and any(recorder.holds(one) for one in (*given.values(), *more)):
             named = {key: value for key, value in given.items() if key not in fields}
-            recorded: Chain = recorder.call(self, _positional(given, fields, more), named)
+            first, called = _positional(given, fields, more), self.as_chain()
+            if first and not any(map(recorder.holds, first)):
+                chosen = dict(zip(fields, first, strict=False))
+                first, called = (), self.configured(*first[len(fields) :], **chosen)
+            recorded: Chain = recorder.call(called, first, named)
             return recorded
         if more:
             hint = f"{self.name} takes a model, a count, a temperature, and options by name"

@@ -16,6 +16,12 @@ from chainlang.api.chain import Chain, Operand
 from chainlang.api.combinators import with_fields
 from chainlang.ir.made_labels import made_labels
 from chainlang.ir.nodes import Function, Named, Repeat, Stage
+from chainlang.tracer.arguments import (
+    fields_of,
+    refuse_no_results,
+    refuse_values,
+    results_of,
+)
 from chainlang.tracer.marks import Marks
 from chainlang.tracer.own_names import names_made, names_read, without_labels
 from chainlang.tracer.places import Place, here, is_ours
@@ -118,16 +124,14 @@ class Recorder:
         """Record a call of a chain: on a query, on results whose candidates it reads, on fields."""
         chain = called.as_chain()
         name = name_of(chain)
-        fields = self._fields(name, given, named)
-        parts = [one._step for one in given if isinstance(one, Output)]
+        refuse_values(name, str(chain), self.marks.are_in)
+        made, read = names_made(chain), names_read(chain)
+        fields = fields_of(name, given, named, read)
+        parts = results_of(given)
         for step in parts:
             self.reach(step)
         if not parts and "responses" not in self.fields and begins_with_results(chain):
-            refuse(
-                f"{name} reads the results of calls, and is called on none",
-                f"write {name}(a) or {name}(query, a, b)",
-            )
-        made, read = names_made(chain), names_read(chain)
+            refuse_no_results(name, fields)
         again = made & self.inner.keys()
         if again & read and chain in FUNCTIONS and not parts:
             return self._called_anew(FUNCTIONS[chain], fields)
@@ -166,33 +170,6 @@ class Recorder:
         finally:
             self.given = before
         return Output(self.marks.of, made._roots()[0])
-
-    def _fields(
-        self, name: str, given: tuple[Any, ...], named: Mapping[str, Any]
-    ) -> dict[str, Any]:
-        """Return the fields that a call gives, `query` among them. Refuses other arguments."""
-        texts = [one for one in given if not isinstance(one, Output)]
-        if any(isinstance(one, Output) for one in given[: len(texts)]):
-            refuse(
-                f"{name} is called on results, and then on {told(texts[-1])}",
-                f"the query is first, and then results: {name}(query, a, b)",
-            )
-        if len(texts) > 1:
-            refuse(f"{name} is called on {len(texts)} queries", f"write {name}(query, a, b)")
-        from chainlang.settings import NAMES  # 100 ms that `import chainlang` does not need
-
-        for key, value in named.items():
-            if key in NAMES and not self.holds(value):
-                refuse(
-                    f"{key}= is a setting of a call, and the calls of a traced function do not run",
-                    f"give it to the call of the traced function, f(query, {key}=...)",
-                )
-        fields = {**({"query": texts[0]} if texts else {}), **named}
-        for key, value in fields.items():
-            if isinstance(value, Condition) or not isinstance(value, Value | str | int | float):
-                hint = "write a text, a number, or a value of a row or of a call"
-                refuse(f"{name} is called with {key}={told(value)}", hint)
-        return fields
 
     def template(self, value: Any, labels: Labels) -> str:
         """Return a text, a number or a stand-in as a template."""

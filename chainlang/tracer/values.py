@@ -39,6 +39,13 @@ class StandIn:
         """The expression, as messages show it."""
         raise NotImplementedError
 
+    @property
+    def __name__(self) -> str:
+        """Name of a function, for which operators look where they find no chain."""
+        refuse(
+            f"`{self._shown}` is a value, and no chain", f"call a chain on it, as J({self._shown})"
+        )
+
     def _roots(self) -> tuple[Any, ...]:
         """Return the recorded calls that it reads."""
         raise NotImplementedError
