@@ -707,7 +707,8 @@ class _Drawing:
         self, kind: str, known: tuple[str, ...], fed: bool, inside: int, *, labels: bool
     ) -> tuple[str, tuple[str, ...]]:
         if kind == "each":
-            over = self.draw(st.sampled_from(("documents", "[1, 2]", "[query]")))
+            over = self.draw(st.sampled_from(("documents", "[1, 2]", "[query]", "[answer]")))
+            over = over if fed else "documents"
             one, _ = self.part(known, False, inside, labels=labels)
             return f'each({one}, over="{over}")', ()
         one, made = self.part(known, fed, inside, labels=labels)
@@ -731,7 +732,7 @@ class _Drawing:
         if kind == "cascade":
             accept = self.draw(st.sampled_from(("answer == 'no such'", "candidates | length > 0")))
             return f'cascade({one}, {other}, accept="{accept}")', ()
-        by = self.draw(st.sampled_from(("topic", "query | length > 0")))
+        by = self.draw(st.sampled_from(("topic", "p0.answer is defined", "answer is defined")))
         return f'route(by="{by}", arms={{"math": {one}}}, default={other})', ()
 
 

@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from attrs import define, evolve, field, frozen
 
+from chainlang.plan.candidate_fields import Fields, either, fields_after
 from chainlang.plan.liveness import CANDIDATES, names_made, reads
 from chainlang.plan.steps import Fork, Fused, Gather, Graph, Name, Repeat, Sequence, Step
 from chainlang.plan.visit import calls, is_synchronous
@@ -105,6 +106,8 @@ class _Facts:
     """Reads and effects of a step by itself."""
 
     reads: frozenset[str]
+    fields: Fields
+    """Those of its candidates."""
     makes: frozenset[str]
     calls: bool
     """Whether it calls a function, which may have side effects."""
@@ -122,6 +125,8 @@ class _Builder:
     """For each node, the bit set of all nodes that end before it starts."""
     slow: int = 0
     """Bit set of the nodes that take time: all but votes and plain functions."""
+    fields: list[Fields] = field(factory=list)
+    """Fields of the candidates of each node."""
     facts: dict[int, _Facts] = field(factory=dict)
     """By the id of a step: it is a node for each run of a repeat."""
 
@@ -197,7 +202,8 @@ class _Builder:
         self, step: Step, lot: Lot, before: int, runs: tuple[str, ...], branch: tuple[str, ...]
     ) -> int:
         """Add a node; return its number."""
-        facts = self.facts.get(id(step)) or self.facts.setdefault(id(step), _facts(step))
+        fields = either([None if one == START else self.fields[one] for one in lot])
+        facts = self.facts.get(id(step)) or self.facts.setdefault(id(step), _facts(step, fields))
         made = (one for name in facts.reads for one in self.makers.get(name, ()))
         parts = tuple(sorted({one for one in made if before >> one & 1}))
         fed = CANDIDATES in facts.reads
@@ -210,6 +216,7 @@ class _Builder:
         number = len(self.nodes)
         self.nodes.append(Node(step, lot, fed, parts, waits, early, held, runs, branch))
         self.past.append(past)
+        self.fields.append(facts.fields)
         self.slow |= 0 if facts.instant else 1 << number
         for name in facts.makes:
             self.makers.setdefault(name, []).append(number)
@@ -229,5 +236,12 @@ class _Builder:
         return tuple(reversed(found)), past
 
 
-def _facts(step: Step) -> _Facts:
-    return _Facts(reads(step), names_made(step), any(calls(step)), is_synchronous(step))
+def _facts(step: Step, fields: Fields) -> _Facts:
+    """Return the facts of a step after candidates with some fields."""
+    return _Facts(
+        reads(step, fields),
+        fields_after(step, fields),
+        names_made(step),
+        any(calls(step)),
+        is_synchronous(step),
+    )

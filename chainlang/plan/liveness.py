@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import assert_never
 
+from chainlang.plan.candidate_fields import Fields
 from chainlang.plan.steps import (
     AskUntilAgreement,
     Call,
@@ -36,17 +37,21 @@ from chainlang.semantics.stages import Meaning
 CANDIDATES = "candidates"
 
 
-def reads(step: Step) -> frozenset[str]:
+def reads(step: Step, fields: Fields = None) -> frozenset[str]:  # noqa: C901  # a match
     """Return the names that a step may read of the record before it, including `candidates`.
 
-    A condition or a list may read a field of the first candidate by any name, so one that reads
-    names also reads the candidates.
+    `fields`: those of the candidates before it; None if they are not known. In a condition or a
+    list the name of such a field is that of the first candidate.
 
     >>> from chainlang import chain
     >>> from chainlang.plan.lower import lower
     >>> sorted(reads(lower(chain("E(fresh=true) >> E").body).root))
     ['query']
     """
+
+    def inside(step: Step) -> frozenset[str]:
+        return frozenset().union(*(reads(one, fields) for one in inner(step)))
+
     match step:
         case Generate(stage):
             return _of_stage(stage)
@@ -57,33 +62,35 @@ def reads(step: Step) -> frozenset[str]:
         case Sequence(steps) | Fused(steps):  # later steps read the candidates of the first
             if not steps:  # it keeps the candidates
                 return frozenset({CANDIDATES})
-            return reads(steps[0]) | (frozenset().union(*map(reads, steps[1:])) - {CANDIDATES})
+            later = frozenset().union(*map(reads, steps[1:]))
+            return reads(steps[0], fields) | (later - {CANDIDATES})
         case Decide(generate):
             return reads(generate)
         case AskUntilAgreement(steps):
-            return frozenset().union(*map(reads, steps))
+            return frozenset().union(*(reads(one, fields) for one in steps))
         case Gather() | Fork() | Repeat() | Name() | Graph() | Fallback() | Retry() | Timeout():
-            return frozenset().union(*map(reads, inner(step)))
-        case Cascade(steps, accept):  # which reads the candidates of the part before
-            return frozenset().union(*map(reads, steps)) | (_of_judge(accept) - {CANDIDATES})
-        case WithFields(one, fields):
-            own = frozenset().union(*(given.reads for given in fields))
-            return (reads(one) - {given.name for given in fields}) | own
+            return inside(step)
+        case Cascade(_, accept):  # which reads the candidates of the part before
+            return inside(step) | (_of_judge(accept, None) - {CANDIDATES})
+        case WithFields(_, given):
+            own = frozenset().union(*(one.reads for one in given))
+            return (inside(step) - {one.name for one in given}) | own
         case Route(by):
-            return _of_judge(by).union(*map(reads, inner(step)))
-        case Loop(one, until):  # which reads the candidates of its own round
-            return reads(one) | (_of_judge(until) - {CANDIDATES, ROUND})
+            return inside(step) | _of_judge(by, fields)
+        case Loop(_, until):  # which reads the candidates of its own round
+            return inside(step) | (_of_judge(until, None) - {CANDIDATES, ROUND})
         case Each(one, over, item):
-            body = reads(one) - {CANDIDATES, ITEM_INDEX, item}  # it begins without candidates
-            return _of_judge(over) | body
+            body = reads(one, frozenset()) - {CANDIDATES, ITEM_INDEX, item}
+            return _of_judge(over, fields) | body  # which begins without candidates
     assert_never(step)
 
 
-def _of_judge(by: str | Call) -> frozenset[str]:
+def _of_judge(by: str | Call, fields: Fields) -> frozenset[str]:
     if isinstance(by, Call):
         return _of_call(by)
     found = names(by)
-    return found | {CANDIDATES} if found else found
+    of_a_candidate = found if fields is None else found & {*fields, "answer"}
+    return found | {CANDIDATES} if of_a_candidate else found
 
 
 def _of_call(call: Call) -> frozenset[str]:

@@ -49,6 +49,8 @@ class At:
     """Time from which each named part is there."""
     done: float
     """End of all that stands before it."""
+    is_open: bool = True
+    """Whether the candidates before it may have fields of any name."""
     one_by_one: bool = False
     """Whether each step begins at the end of the one before it."""
 
@@ -79,8 +81,12 @@ def latency(model: str | None) -> float:
     return float(re.findall(r"\d+", model or "0")[0])
 
 
-def _run(node: Expr, at: At, ops: Ops) -> At:  # a match
+def _run(node: Expr, at: At, ops: Ops) -> At:
     """Return the times after a part."""
+    return evolve(_timed(node, at, ops), is_open=opens(node, at.is_open))
+
+
+def _timed(node: Expr, at: At, ops: Ops) -> At:
     match node:
         case Stage(name, model=model):
             end = _begin(node, at, ops) + (0.0 if name == "M" else latency(model))
@@ -145,7 +151,7 @@ def _combinator(
             end = inside
             for _ in range(1 + int(str(until)[-1])):
                 times = dict.fromkeys(end.parts, end.done)
-                end = At(end.done, end.done, times, end.done, inside.one_by_one)
+                end = At(end.done, end.done, times, end.done, at.one_by_one)
                 end = _run(one, end, ops)
         case Each(one):
             end = _run(one, inside, ops)
@@ -157,15 +163,18 @@ def _combinator(
 
 def _begin(node: Expr, at: At, ops: Ops) -> float:
     """Return when a stage or a combinator begins."""
-    reads = reads_of(node, ops)
+    reads = reads_of(node, ops, at.is_open)
     times = [at.parts[name] for name in reads.parts if name in at.parts]
     times += [at.candidates] * reads.candidates
     times += [at.done] * (reads.calls or at.one_by_one)
     return max(times, default=at.start)
 
 
-def reads_of(node: Expr, ops: Ops) -> Reads:  # a match
-    """Return what a part reads of what is before it."""
+def reads_of(node: Expr, ops: Ops, is_open: bool) -> Reads:  # a match
+    """Return what a part reads of what is before it.
+
+    `is_open`: whether the candidates there may have fields of any name.
+    """
     match node:
         case Stage(name):
             options = {one.name: one.value for one in node.options}
@@ -178,33 +187,61 @@ def reads_of(node: Expr, ops: Ops) -> Reads:  # a match
         case Function():
             return Reads(candidates=True, calls=True)
         case Then((first, *later)):
-            found = reads_of(first, ops)
+            found = reads_of(first, ops, is_open)
             for one in later:
-                found |= evolve(reads_of(one, ops), candidates=False)
+                found |= evolve(reads_of(one, ops, True), candidates=False)
             return found
-        case Loop(body):  # the number of a round is no candidate's
-            return reads_of(body, ops)
-        case Cascade((first, second)):  # the condition reads what the first part yields
-            return reads_of(first, ops) | reads_of(second, ops)
-        case WithFields(body, fields):
-            said = str(fields[0].value)
-            names = re.findall(r"(\w+)\.answer", said)
-            return reads_of(body, ops) | Reads(frozenset(names), "candidates" in said)
         case Each(body, over=over):
-            found = evolve(reads_of(body, ops), candidates=False)
-            return found | Reads(candidates=over in ("documents", "[query]"))
+            found = evolve(reads_of(body, ops, False), candidates=False)
+            return found | _judged(over, is_open)
+        case Route(by=by):
+            found = _judged(str(by), is_open)
+        case WithFields(_, fields):
+            found = _judged(str(fields[0].value), False)
+        case _:  # a round has candidates of its own, and so has the condition of a cascade
+            found = Reads()
+    for one in _inside(node):
+        found |= reads_of(one, ops, is_open)
+    return found
+
+
+def _judged(text: str, is_open: bool) -> Reads:
+    """Return what an expression or a template reads."""
+    names = set(re.findall(r"[a-z]\w*", text)) - {"is", "defined", "length"}
+    parts = frozenset(re.findall(r"(\w+)\.answer", text))
+    reads = bool(names & {"candidates"}) or re.search(r"(?<!\.)\banswer\b", text) is not None
+    return Reads(parts, reads or (is_open and bool(names)))
+
+
+def opens(node: Expr, before: bool) -> bool:
+    """Return whether candidates after a part may have fields of any name."""
+    match node:
+        case Stage(name):
+            of = any(one.name == "of" for one in node.options)
+            return (of or before) if name in ("M", "S") else False
+        case Function():
+            return True
+        case Then(several):
+            for one in several:
+                before = opens(one, before)
+            return before
+        case Loop(body):
+            return opens(body, opens(body, before)) or opens(body, before)
+        case Each(body):
+            return opens(body, False)
         case _:
-            found = Reads(candidates=isinstance(node, Route))
-            for one in node.parts if isinstance(node, Join | Branch | Fallback) else _inside(node):
-                found |= reads_of(one, ops)
-            return found
+            return any(opens(one, before) for one in _inside(node))
 
 
 def _inside(node: Expr) -> list[Expr]:
     match node:
+        case Join(parts) | Branch(parts) | Fallback(parts) | Cascade(parts):
+            return list(parts)
         case Route(arms, _, default):
             return [*(arm.body for arm in arms), *([default] if default else [])]
         case Repeat(_, one) | Named(_, one) | Retry(one) | Timeout(one):
+            return [one]
+        case Loop(one) | WithFields(one):
             return [one]
     raise TypeError(f"{node} is not written by the strategy")
 

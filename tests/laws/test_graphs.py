@@ -7,24 +7,29 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from hypothesis import event
+from hypothesis import assume, event
 from hypothesis import strategies as st
 
 from chainlang import Chain, load
 from chainlang.engines.fake import FakeEngine
+from chainlang.ir.nodes import Expr
 from chainlang.ir.normalize import normal_form
 from chainlang.optimizer.compile import Compiled, compiled
 from chainlang.optimizer.registry import DEFAULT
+from chainlang.plan.candidate_fields import fields_after
 from chainlang.plan.estimate_cost import counts
+from chainlang.plan.lower import lower
 from chainlang.protocol.messages import Failure, FailureKind, Request
 from chainlang.runtime.outcome import Outcome
 from chainlang.runtime.prepared import Prepared
 from chainlang.runtime.run_loop import run
 from chainlang.semantics.input_schema import record_of
+from chainlang.semantics.record import Record
 from chainlang.semantics.reference import interpret
 from chainlang.semantics.stage_error import StageError
 from tests.laws import law
-from tests.laws.control import comparable, said
+from tests.laws.control import BOUND, READERS, ROWS, chains, comparable, said, shaky
+from tests.laws.control import meant as of_reference
 from tests.laws.critical_path import latency, seconds, stages
 from tests.strategies import Graph, graphs
 
@@ -153,3 +158,14 @@ def test_the_time_of_a_row_is_its_critical_path(graph: Graph) -> None:
         requests = ran(found, FakeEngine(latency=lambda _: 1.0)).seconds
         assert path.least <= requests <= (path.most or requests)
     event(f"{stages(chain.body) // 5 * 5} stages or more")
+
+
+@law(chains(), st.sampled_from(ROWS), share=2, ci=60)
+def test_candidates_have_the_fields_that_their_types_say(node: Expr, row: dict[str, Any]) -> None:
+    fields = fields_after(lower(normal_form(node, READERS), READERS, BOUND).root, frozenset())
+    assume(fields is not None)
+    flow = of_reference(node, record_of(row), shaky())
+    assume(not isinstance(flow, str))
+    for record in (flow,) if isinstance(flow, Record) else flow.records():  # type: ignore[union-attr]
+        for one in record.candidates:
+            assert {*one.fields} <= fields

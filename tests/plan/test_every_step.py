@@ -19,6 +19,7 @@ from chainlang.optimizer import registry
 from chainlang.optimizer.drop_unread import drop_unread
 from chainlang.optimizer.stop_reply_early import _names
 from chainlang.plan import steps as p
+from chainlang.plan.candidate_fields import fields_after
 from chainlang.plan.estimate_cost import counts
 from chainlang.plan.liveness import names_made, reads
 from chainlang.plan.lower import lower
@@ -207,6 +208,16 @@ def test_what_a_step_reads(kind: type[Any]) -> None:
     assert bool(names_made(_step(kind))) == (kind in (p.Name, p.Graph))
     if kind in judged:
         assert _names(_step(kind)) == judged[kind]
+
+
+@every
+def test_the_fields_of_the_candidates_of_a_step(kind: type[Any]) -> None:
+    votes = {"final_answer", "votes", "confidence"}
+    known = votes if kind in (p.Count, p.Decide, p.AskUntilAgreement) else set()
+    found = fields_after(_step(kind), frozenset())
+    assert found == (None if kind in (p.Call, p.Fused) else known)
+    reads_them = kind in (p.Call, p.Fused, p.Count)
+    assert (fields_after(_step(kind), None) is None) == reads_them
 
 
 @every

@@ -63,6 +63,13 @@ def one(text: str, **settings: Any) -> Result:
         ('(b = E:m3) >> E:m9(fresh=true) >> loop(of_b:m2, until="round == 1", max=3)', 9),
         ("(b = E:m3) >> E:m9(fresh=true) >> fallback(of_b:m2, E:m1)", 11),
         ("(b = E:m3) >> E:m9(fresh=true) >> fallback(of_b:m2, E:m1(fresh=true))", 9),
+        # A condition reads the candidates if one of its names may be a field of theirs.
+        ('(b = E:m3) >> E:m9(fresh=true) >> each(of_b:m2, over="[query]")', 9),
+        ('(b = E:m3) >> (E:m9(fresh=true) >> M) >> each(of_b:m2, over="[query]")', 9),
+        ('(b = E:m3) >> (E:m9(fresh=true) >> M) >> each(of_b:m2, over="[votes]")', 11),
+        ('(b = E:m3) >> E:m9(fresh=true) >> @keep >> each(of_b:m2, over="[query]")', 11),
+        ('(b = E:m3) >> V:m9 >> route(by="verdict", arms={"no": alone:m1}, default=of_b:m2)', 14),
+        ('(b = E:m3) >> V:m9 >> route(by="b.answer", arms={"no": alone:m1}, default=of_b:m2)', 12),
         # Its inside is a graph of its own.
         ("timeout(E:m9 >> E:m4(fresh=true) >> J:m4, seconds=20)", 9),
         ('each(E:m9 >> E:m4(fresh=true) >> J:m4, over="[1, 2]")', 9),
