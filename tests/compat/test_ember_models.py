@@ -56,6 +56,19 @@ def test_a_reply_has_its_text_and_its_usage(asked: list[Any]) -> None:
 def test_a_registered_model_is_one_of_all_chains(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(names, "_DEFINED", {})
     registry = models.ModelRegistry()
+    as_dicts = models.ModelInfo(
+        model_id="anthropic:claude-3-sonnet",
+        model_name="Claude",
+        cost={"input_cost_per_thousand": 0.003, "output_cost_per_thousand": 0.015},
+        provider={"name": "Anthropic", "base_url": "https://api.anthropic.com/v1"},
+    )
+    registry.register_model(model_info=as_dicts)
+    assert registry.get_model("anthropic:claude-3-sonnet").model_info.provider.name == "Anthropic"
+    assert repr(names.names()["anthropic:claude-3-sonnet"]).startswith(
+        "anthropic('claude-3-sonnet'"
+    )
+    with pytest.raises(InvalidArgumentError, match="without an id"):
+        models.ModelInfo(name="x")
     own = models.ProviderInfo(
         name="lab", base_url="http://127.0.0.1:9/v1", default_api_key="${KEY}"
     )
@@ -96,7 +109,8 @@ def test_usage_is_added_up_and_an_unknown_cost_stays_unknown(asked: list[Any]) -
     summary = usage.get_usage_summary(model_id="a")
     assert summary.total_usage.completion_tokens == 2
     assert usage.get_total_usage().completion_tokens == 3
-    assert usage.get_usage_summary(model_id="c").total_tokens_used == 0
+    nothing = usage.get_usage_summary(model_id="c")
+    assert (nothing.total_tokens_used, nothing.total_usage.cost_usd) == (0, 0)
     known, unknown = models.UsageStats(1, 2, Decimal("0.5")), models.UsageStats(1, 2)
     assert (known + known).cost == 1
     assert (known + unknown).cost is None

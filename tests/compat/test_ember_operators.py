@@ -290,6 +290,13 @@ def test_each_call_samples_anew_and_the_same_program_samples_the_same() -> None:
         with ember.use(engine=FakeEngine(answers=numbered)):
             return [one("q"), one("q"), other("q"), one("r")]
 
+    class Twice(Operator[Any, Any]):
+        def forward(self, *, inputs: Any) -> Any:
+            made = non.UniformEnsemble(num_units=1, model_name="a", temperature=0.7)
+            return [made.forward(inputs=inputs).answer for _ in range(2)]
+
+    with ember.use(engine=FakeEngine(answers=numbered)):
+        assert len({*Twice()(query="q")}) == 2
     first = program()
     assert len({*first[:3]}) == 3
     assert program() == first

@@ -72,7 +72,7 @@ class Voted(Operator[Query, Answer]):
         self.vote = non.MostCommon()
 
     def forward(self, *, inputs: Query) -> dict[str, Any]:
-        found = self.ensemble(inputs=inputs)
+        found = self.ensemble.forward(inputs={"query": inputs.query})  # also called by name
         voted = self.vote(inputs={"query": inputs.query, "responses": found["responses"]})
         return {"answer": voted["final_answer"], "why": "a vote"}
 

@@ -612,3 +612,26 @@ def test_many_calls_have_few_threads() -> None:
 
     assert several() == [*range(2000)]
     assert max(most) < 200
+
+
+class Texts(EmberModel):
+    texts: list[Text]
+    first: Text
+
+
+def test_results_that_are_pending_are_fields_of_models_and_later_values() -> None:
+    @jit
+    class Gathered(Operator[Text, Texts]):
+        def __init__(self) -> None:
+            self.steps = [Step(mark=mark, visit=Meeting(1).all_here) for mark in "abc"]
+
+        def forward(self, *, inputs: Text) -> Texts:
+            found = [step(inputs=inputs) for step in self.steps]
+            return Texts(texts=found, first=found[0])
+
+    found = Gathered()(text="")
+    assert [type(one) for one in (*found.texts, found.first)] == [Text] * 4
+    assert found.model_dump() == {
+        "texts": [{"text": "a"}, {"text": "b"}, {"text": "c"}],
+        "first": {"text": "a"},
+    }

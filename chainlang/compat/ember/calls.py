@@ -9,7 +9,7 @@ from typing import Any
 
 from chainlang.api.chain import Chain
 from chainlang.compat.ember.execution_options import get_execution_options
-from chainlang.compat.ember.use import settings_in_use
+from chainlang.compat.ember.use import at, next_position, settings_in_use
 from chainlang.session.result import Result
 
 __all__ = ["run_chain", "settings_now"]
@@ -28,7 +28,8 @@ def settings_now(given: Mapping[str, Any]) -> dict[str, Any]:
 
 def run_chain(chain: Chain, row: Any, given: Mapping[str, Any]) -> Result:
     """Return the result of a chain for a row; other threads may call chains at the same time."""
-    settings = settings_now(given)
+    with at(next_position(lambda: (str(chain), str(row)))):
+        settings = settings_now(given)
     if threading.current_thread() is threading.main_thread():
         found: Result = chain(row, **settings)
         return found

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from attrs import frozen
 
+from chainlang.api import recording
 from chainlang.api.call_arguments import call_arguments
 from chainlang.api.chain import Chain, ChainLike, lift
 from chainlang.api.recording import Recorder
@@ -131,6 +132,10 @@ class ChainOperator(Operator[Any, Outputs]):
         A field ``candidate_answer`` becomes the first candidate, which a verifier reads;
         ``responses`` are the candidates that a judge reads.
         """
+        tracer = recording.current()
+        if tracer is not None:  # called by name, in a function that is traced
+            traced: Outputs = self._recorded(tracer, inputs)
+            return traced
         if self._chain is None:
             output: Outputs = self._by_hand(fields_of(inputs) or {})
             return output
@@ -145,9 +150,6 @@ class ChainOperator(Operator[Any, Outputs]):
         return Outputs.of(run_chain(self._chain, row, {}))
 
     def _recorded(self, tracer: Recorder, given: Any) -> Any:
-        own = type(self).forward.__module__ == __name__
-        if not own:
-            return super()._recorded(tracer, given)
         if self._chain is None:
             untraced(f"{type(self).__name__} holds Python, which runs only for a row")
         fields = {"query": given} if isinstance(given, str) else fields_of(given)

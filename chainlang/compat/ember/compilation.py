@@ -294,7 +294,7 @@ def _decorated(target: Any, made: _Jit) -> Any:
 
     @functools.wraps(target, updated=())
     def wrapped(*args: Any, **keywords: Any) -> Any:
-        with at(next_position((made.name, repr((args, keywords)) if scope_now() is None else ""))):
+        with at(next_position(lambda: (made.name, repr((args, keywords))))):
             return made.execute(lambda: target(*args, **keywords), target)
 
     wrapped._runner = made  # type: ignore[attr-defined]

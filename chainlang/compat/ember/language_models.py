@@ -13,7 +13,6 @@ from chainlang.api.op import op
 from chainlang.api.stage_types import E
 from chainlang.compat.ember.calls import run_chain
 from chainlang.compat.ember.exceptions import InvalidArgumentError
-from chainlang.compat.ember.use import at, next_position
 from chainlang.tracer.calls import ask
 
 __all__ = ["LMModule", "LMModuleConfig"]
@@ -134,8 +133,7 @@ class LMModule(Operand):
         settings = {key: one for key, one in options.items() if key in CallSettings.names()}
         changed = {key: one for key, one in options.items() if key not in settings}
         chain = self._made(changed) if changed else self._chain
-        with at(next_position((str(chain), prompt))):
-            return str(run_chain(chain, {"query": prompt}, settings).answer)
+        return str(run_chain(chain, {"query": prompt}, settings).answer)
 
     def _asked(self, prompt: str, options: dict[str, Any]) -> str:
         """Return the stand-in of the reply, in a function that is traced."""

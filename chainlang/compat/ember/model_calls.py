@@ -19,7 +19,6 @@ from attrs import field, frozen
 from chainlang.api.stage_types import E
 from chainlang.compat.ember.calls import run_chain
 from chainlang.compat.ember.exceptions import InvalidArgumentError
-from chainlang.compat.ember.use import at, next_position
 from chainlang.session.result import Result
 
 __all__ = [
@@ -125,6 +124,9 @@ class ModelBinding:
     and these before the defaults, a temperature of 0.7.
     """
 
+    model_info: Any = None
+    """What a registry knows of the model."""
+
     def __init__(self, name: str | Enum, **options: Any) -> None:
         self.model_id = model_id(name)
         self.options = options
@@ -144,8 +146,7 @@ class ModelBinding:
         settings = {key: one for key, one in chosen.items() if key in names}
         sampling = {key: one for key, one in chosen.items() if key not in names}
         chain = E(self.model_id, 1, sampling.pop("temperature"), **sampling)
-        with at(next_position((str(chain), prompt))):
-            result = run_chain(chain, {"query": prompt}, settings)
+        result = run_chain(chain, {"query": prompt}, settings)
         used = result.usage
         usage = UsageStats(used.prompt_tokens, used.output_tokens, result.cost)
         return Response(str(result.answer), self.model_id, usage, result)

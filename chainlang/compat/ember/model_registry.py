@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Mapping
+from decimal import Decimal
 from enum import Enum
 from typing import Any
 
@@ -88,25 +89,51 @@ class ProviderInfo:
     custom_args: Mapping[str, Any] = field(factory=dict)
 
 
+def _cost(given: ModelCost | Mapping[str, Any] | None) -> ModelCost | None:
+    return ModelCost(**given) if isinstance(given, Mapping) else given
+
+
+def _limit(given: RateLimit | Mapping[str, Any] | None) -> RateLimit | None:
+    return RateLimit(**given) if isinstance(given, Mapping) else given
+
+
+def _provider(given: ProviderInfo | Mapping[str, Any] | None) -> ProviderInfo | None:
+    return ProviderInfo(**given) if isinstance(given, Mapping) else given
+
+
 @frozen(kw_only=True)
 class ModelInfo:
-    """A model: its id, ``provider:model``, and what is known of it."""
+    """A model: its id, ``provider:model``, and what is known of it.
 
-    id: str
+    `cost`, `rate_limit` and `provider` may be dicts; `model_id` and `model_name` are other names of
+    `id` and `name`.
+    """
+
+    id: str = ""
     name: str | None = None
-    cost: ModelCost | None = None
-    rate_limit: RateLimit | None = None
-    provider: ProviderInfo | None = None
+    """A name for readers."""
+    cost: ModelCost | None = field(default=None, converter=_cost)
+    rate_limit: RateLimit | None = field(default=None, converter=_limit)
+    provider: ProviderInfo | None = field(default=None, converter=_provider)
     api_key: str | None = field(default=None, repr=False)
     context_window: int | None = None
     """Tokens of a prompt and its reply; of a model at `base_url`, its requests keep to it."""
+    model_id: str = field(default="", repr=False, eq=False)
+    model_name: str | None = field(default=None, repr=False, eq=False)
+
+    def __attrs_post_init__(self) -> None:
+        object.__setattr__(self, "id", self.id or self.model_id)
+        object.__setattr__(self, "name", self.name or self.model_name)
+        if not self.id:
+            raise InvalidArgumentError("a model without an id", recovery_hint='id="openai:gpt-4o"')
 
     def declaration(self) -> models.Declaration | None:
         """Return the model at its server; None if its id alone says all.
 
         Raises `InvalidArgumentError` for limits or keys of a provider that is not known.
         """
-        prefix, _, name = model_id(self.id).rpartition(":")
+        prefix, _, name = _chains(self.id).partition(":")
+        prefix, name = (prefix, name) if name else ("", prefix)
         given = self._settings()
         provider = self.provider or ProviderInfo(name=prefix)
         host = host_named(prefix)
@@ -123,8 +150,8 @@ class ModelInfo:
             given["base_url"] = address_of(host)
             if "api_key" not in given and (variable := key_variable(host)) is not None:
                 given["api_key"] = models.env(variable)
-        engine = host.engine if host is not None and provider.base_url is None else "openai"
-        return trusted(Declaration.of(engine, self.name or name, given, "register_model()"))
+        engine = "openai" if host is None else host.engine
+        return trusted(Declaration.of(engine, name, given, "register_model()"))
 
     def _settings(self) -> dict[str, Any]:
         given: dict[str, Any] = {}
@@ -208,7 +235,10 @@ class ModelRegistry:
 
     def get_model(self, model_id: str | Enum) -> ModelBinding:
         """Return a model, to be called with prompts. Raises `ModelNotFoundError`."""
-        return ModelBinding(self.get_model_info(model_id).id)
+        info = self.get_model_info(model_id)
+        made = ModelBinding(info.id)
+        made.model_info = info
+        return made
 
     def discover_models(self) -> list[str]:
         """Ask each provider whose key is set, add what it has, and return the new ids."""
@@ -260,13 +290,14 @@ class UsageService:
 
     def get_usage_summary(self, model_id: str) -> UsageSummary:
         """Return the usage of a model; nothing for one that was not called."""
-        return UsageSummary(model_id, self._used.get(model_id, UsageStats()))
+        nothing = UsageStats(cost_usd=Decimal(0))
+        return UsageSummary(model_id, self._used.get(model_id, nothing))
 
     def get_total_usage(self) -> UsageStats:
         """Return the usage of all models."""
         with self._lock:
             several = [*self._used.values()]
-        return sum(several[1:], several[0]) if several else UsageStats()
+        return sum(several[1:], several[0]) if several else UsageStats(cost_usd=Decimal(0))
 
 
 class ModelService:
@@ -278,7 +309,7 @@ class ModelService:
         usage_service: UsageService | None = None,
         default_model_id: str | Enum | None = None,
     ) -> None:
-        self.registry = registry or ModelRegistry()
+        self.registry = self._registry = registry or ModelRegistry()
         self.usage_service = usage_service
         self.default_model_id = default_model_id
 

@@ -136,7 +136,7 @@ class Operator(Operand, RunMethods, Generic[In, Out], metaclass=Sealing):
         if recorder is not None:
             stand_in: Any = recorder.record(self, given)
             return stand_in  # type: ignore[no-any-return]
-        position = next_position((type(self), str(given) if scope is None else ""))
+        position = next_position(lambda: (type(self), str(given)))
 
         def call() -> Out:
             with settings_of_call(settings):

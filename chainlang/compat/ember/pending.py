@@ -78,6 +78,16 @@ def settled(value: Any) -> Any:
         return type(value)(settled(one) for one in value)
     if isinstance(value, BaseModel):
         for name, one in value.__dict__.items():
-            if is_pending(one):
+            if _holds_pending(one):
                 value.__dict__[name] = settled(one)
     return value
+
+
+def _holds_pending(value: Any) -> bool:
+    if type(value) is dict:
+        return any(map(_holds_pending, value.values()))
+    if type(value) in (list, tuple):
+        return any(map(_holds_pending, value))
+    if is_pending(value):
+        return True
+    return isinstance(value, BaseModel) and any(map(_holds_pending, value.__dict__.values()))

@@ -6,17 +6,21 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from attrs import field, frozen
+
 from chainlang.compat.ember.exceptions import InvalidArgumentError
 from chainlang.compat.ember.log import configure_logging
+from chainlang.compat.ember.model_calls import ModelBinding
 from chainlang.compat.ember.model_registry import (
     ModelRegistry,
     ModelService,
     UsageService,
+    get_model_service,
     get_registry,
     initialize_registry,
 )
 
-__all__ = ["init", "initialize_ember"]
+__all__ = ["EmberContext", "get_ember_context", "init", "initialize_ember"]
 
 _KEYS = {"openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY", "deepmind": "GOOGLE_API_KEY"}
 
@@ -67,3 +71,20 @@ def _refuse_config(config: Any) -> None:
             "a file of Ember's settings is not read",
             recovery_hint="settings stand in chainlang.toml, models in models.toml",
         )
+
+
+@frozen
+class EmberContext:
+    """Registry and service of this process, as Ember's context has them."""
+
+    registry: ModelRegistry = field(factory=get_registry)
+    model_service: ModelService = field(factory=get_model_service)
+
+    def get_model(self, name: str) -> ModelBinding:
+        """Return a model, to be called with prompts."""
+        return self.model_service.get_model(name)
+
+
+def get_ember_context() -> EmberContext:
+    """Return the registry and the service of this process."""
+    return EmberContext()

@@ -67,7 +67,7 @@ def why_not(operator: Operator[Any, Any], forward: FunctionType) -> str | None:
         if key != "__class__" and not _is_known(value):
             return f"{name} uses {key}, which is Python"
     for key in _names(forward.__code__, "LOAD_METHOD", "LOAD_ATTR"):
-        if _is_method(operator, key):
+        if key != "forward" and _is_method(operator, key):
             return f"{name} calls {key}(), which is Python"
     return None
 

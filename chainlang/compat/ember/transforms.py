@@ -17,7 +17,7 @@ from chainlang.compat.ember.execution_options import ExecutionOptions, get_execu
 from chainlang.compat.ember.structures import fields_of
 from chainlang.compat.ember.use import positions
 
-__all__ = ["TransformOptions", "compose", "pmap", "vmap"]
+__all__ = ["TransformOptions", "compose", "pjit", "pmap", "vmap"]
 
 Axes = int | None | Sequence[int | None] | Mapping[str, int | None]
 _BATCHED = "_is_batched"
@@ -146,6 +146,9 @@ def pmap(
         return _gathered(_called(mapped, batch, chosen, how, None), batch)
 
     return spread
+
+
+pjit = pmap
 
 
 def compose(*transforms: Callable[[Any], Any]) -> Callable[[Any], Any]:

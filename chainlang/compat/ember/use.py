@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Self
@@ -106,11 +106,14 @@ class Position:
     made: int = field(default=0)
 
 
-def next_position(call: object) -> Position:
-    """Return the position of a call that is made now; `call` says what is called, with what."""
+def next_position(call: Callable[[], object]) -> Position:
+    """Return the position of a call that is made now.
+
+    `call` returns what is called, with what; it is asked where no other call is around.
+    """
     around = _POSITION.get()
     if around is None:
-        return Position((_repetitions(hash(call)),))
+        return Position((_repetitions(hash(call())),))
     around.made += 1
     return Position((*around.path, around.made - 1))
 

@@ -54,6 +54,7 @@ from chainlang.compat.ember.tracing import (
 from chainlang.compat.ember.transforms import (
     TransformOptions,
     compose,
+    pjit,
     pmap,
     vmap,
 )
@@ -96,6 +97,7 @@ __all__ = [
     "jit",
     "merge_xcs_graphs",
     "mesh_sharded",
+    "pjit",
     "pmap",
     "reset_execution_options",
     "set_execution_options",

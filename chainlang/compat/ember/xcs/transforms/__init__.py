@@ -8,6 +8,7 @@ from chainlang.compat.ember.mesh import (
 from chainlang.compat.ember.transforms import (
     TransformOptions,
     compose,
+    pjit,
 )
 from chainlang.compat.ember.xcs.transforms.pmap import (
     pmap,
@@ -22,6 +23,7 @@ __all__ = [
     "TransformOptions",
     "compose",
     "mesh_sharded",
+    "pjit",
     "pmap",
     "vmap",
 ]
