@@ -125,7 +125,7 @@ class ModelBinding:
     """
 
     model_info: Any = None
-    """What a registry knows of the model."""
+    """Description of the model in a registry."""
 
     def __init__(self, name: str | Enum, **options: Any) -> None:
         self.model_id = model_id(name)

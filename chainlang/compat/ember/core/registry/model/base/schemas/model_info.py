@@ -1,4 +1,4 @@
-"""What is known of models, under Ember's path."""
+"""Descriptions of models, under Ember's path."""
 
 from chainlang.compat.ember.model_registry import (
     ModelInfo,
