@@ -12,7 +12,7 @@ from chainlang.api.op import op
 from chainlang.api.recording import current
 from chainlang.diagnostics.render import shown
 from chainlang.ir.builtins import EXPRESSIONS, TEMPLATES
-from chainlang.tracer.layout import chain_of
+from chainlang.tracer.layout import chain_in, chain_of
 from chainlang.tracer.recorder import Recorder
 from chainlang.tracer.refusal import refuse
 from chainlang.tracer.steps import PROVISIONAL, Scope, Setting
@@ -100,44 +100,41 @@ def when(
     route(arms={"true": 3:E:small >> J}, by="topic == 'math'", default=E:big)
     """
     recorder = _recorder("when")
-    if isinstance(value, bool):
-        refuse(f"when() looks at {value}, which is known while the function is traced",
-               "write if in place of when")  # fmt: skip
-    if not isinstance(value, Value | Condition):
-        refuse(f"when() looks at {shown(value)}, which is no value of a row or of a call",
-               "write if in place of when")  # fmt: skip
-    arms: Mapping[str, Arm]
-    if isinstance(then, Mapping):
-        if isinstance(value, Condition):
-            refuse("a condition has no names for its arms",
-                   "write when(x == 1, lambda: ..., otherwise=lambda: ...)")  # fmt: skip
-        arms = then
-    elif isinstance(value, Value):
-        refuse("when() takes a condition, or a value and a dict",
-               'write when(x == "a", lambda: ...) or when(x, {"a": lambda: ...})')  # fmt: skip
-    else:
-        arms = {"true": then}
-        if otherwise is None:
-            refuse("when() has no `otherwise`, so a row that does not satisfy it has no result",
-                   "write otherwise=lambda: ...")  # fmt: skip
+    arms = _arms(value, then, otherwise)
     scopes = {key: _arm(recorder, arm) for key, arm in arms.items()}
     default = None if otherwise is None else _arm(recorder, otherwise)
 
     def make(at: Setting) -> Chain:
         looked_at = value._read() if isinstance(value, Value) else value
-        return route(
-            by=looked_at._written(at.labels),
-            arms={
-                key: chain_of(scope, at.labels, at.before, is_fed=at.is_fed)
-                for key, scope in scopes.items()
-            },
-            default=None
-            if default is None
-            else chain_of(default, at.labels, at.before, is_fed=at.is_fed),
-        )
+        made = {key: chain_in(scope, at) for key, scope in scopes.items()}
+        other = None if default is None else chain_in(default, at)
+        return route(by=looked_at._written(at.labels), arms=made, default=other)
 
     inner = [*scopes.values(), *([default] if default else [])]
     return recorder.add(make, "when", reads=recorder.reads([value]), inner=inner)
+
+
+def _arms(value: object, then: Arm | Mapping[str, Arm], otherwise: Arm | None) -> Mapping[str, Arm]:
+    """Return the arms of a choice. Refuses what `when` can't look at."""
+    if not isinstance(value, Value | Condition):
+        known = f"when() looks at {shown(value)}, which is known while the function is traced"
+        refuse(known, "write if in place of when")
+    it = told(value).strip("`")
+    if isinstance(value, Value):
+        if isinstance(then, Mapping):
+            return then
+        refuse(
+            "when() takes a condition, or a value and a dict",
+            f"for true or false write when({it} == True, lambda: ..., otherwise=lambda: ...)\n"
+            f'for a text when({it} == "a", ...) or when({it}, {{"a": lambda: ...}})',
+        )
+    if isinstance(then, Mapping):
+        hint = f"write when({it}, lambda: ..., otherwise=lambda: ...)"
+        refuse("when() has a condition, which is true or false, and a dict", hint)
+    if otherwise is None:
+        why = "so a row that does not satisfy the condition has no result"
+        refuse(f"when() has no otherwise=, {why}", "write otherwise=lambda: ...")
+    return {"true": then}
 
 
 def _arm(recorder: Recorder, arm: object) -> Scope:
