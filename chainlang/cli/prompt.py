@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from chainlang.api.chain import Chain
 from chainlang.cli.flags import add_allow, add_chain, add_functions, examples
 from chainlang.cli.output import emit, report
 from chainlang.cli.read_chain import read_chain
 from chainlang.cli.row_fields import row_of
-from chainlang.protocol.messages import Request
+from chainlang.errors import error_of
+from chainlang.semantics.row_failure import RowFailure
+
+if TYPE_CHECKING:
+    from chainlang.analysis.program import Program
+    from chainlang.semantics.record import Record
+    from chainlang.session.first_prompts import FirstPrompt
 
 
 def add(commands: Any, about: str) -> None:
@@ -21,17 +27,25 @@ def add(commands: Any, about: str) -> None:
         "prompt",
         help=about,
         description="Print the messages of the first request that a question makes, and no model "
-        "is loaded. With --all print those of all stages, after replies of a fake engine.",
-        usage="%(prog)s EXPR|FILE QUESTION|NAME=VALUE... [options]",
+        "is loaded. With --all print those of all stages; a reply that they read is marked.",
+        usage="%(prog)s EXPR|FILE QUESTION|NAME=VALUE... [options]\n"
+        "       %(prog)s EXPR|FILE -i ROWS [options]",
         epilog=examples(
             "chainlang prompt 3:E 'What is 17 + 25?'",
             "chainlang prompt '3:E >> J' 'What is 17 + 25?' --all",
+            "chainlang prompt qa.chain -i rows.jsonl --all --tokens",
         ),
     )
     add_chain(parser)
-    parser.add_argument("question", nargs="+", metavar="QUESTION", help="as in `chainlang ask`")
+    parser.add_argument("question", nargs="*", metavar="QUESTION", help="as in `chainlang ask`")
+    parser.add_argument(
+        "-i", "--input", type=Path, metavar="ROWS", help="the first row of a file instead"
+    )
     parser.add_argument("--all", action="store_true", help="also those of later stages")
-    parser.add_argument("--json", action="store_true", help="print the requests as JSON")
+    parser.add_argument(
+        "--tokens", action="store_true", help="count their tokens, with the tokenizer of the model"
+    )
+    parser.add_argument("--json", action="store_true", help="print the prompts as JSON")
     add_functions(parser)
     add_allow(parser)
     parser.set_defaults(run=run, prints=True)
@@ -39,54 +53,54 @@ def add(commands: Any, about: str) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the prompts."""
+    if bool(options.question) == (options.input is not None):
+        hint = "chainlang prompt EXPR 'question', or chainlang prompt EXPR -i ROWS"
+        raise error_of("argument", "a prompt needs a question or a file of rows", hint)
+    from chainlang.data import Extent
+    from chainlang.session.rows import rows_of, start_of
+    from chainlang.settings import MapSettings
+
     chain, warned = read_chain(options.chain, options.functions, options.allow)
     report(warned)
-    found = requests_of(chain, row_of(options.question, chain), {})
+    program = chain.program()
+    if options.input is None:
+        start = start_of(row_of(options.question, chain), program)
+    else:
+        rows = rows_of(options.input, program, MapSettings.of({"limit": 1}), Extent())
+        if (found_row := next(rows, None)) is None:
+            raise error_of("file", f"{options.input} has no rows")
+        start = found_row
+    found = prompts_of(program, start, {}, tokens=options.tokens)
     asked = found if options.all else found[:1]
     if options.json:
-        emit(json.dumps([_plain(one) for one in asked], indent=2))
+        emit(json.dumps([one.to_dict() for one in asked], indent=2))
     else:
-        emit("\n\n".join(map(page_of, asked)))
+        emit("\n\n".join(one.page() for one in asked))
     return 0
 
 
-def requests_of(made: Chain, row: Any, settings: Mapping[str, Any]) -> tuple[Request, ...]:
-    """Return the requests of a row, where the replies of earlier stages are a fake engine's.
+def prompts_of(
+    program: Program,
+    start: Record | RowFailure,
+    settings: Mapping[str, Any],
+    *,
+    tokens: bool = False,
+) -> tuple[FirstPrompt, ...]:
+    """Return the prompts of a row, each stage once, with marks in place of replies.
 
-    Raises `RowError` for a row that makes none.
+    Raises `RowError` for a row that is invalid, or that makes none.
     """
-    from chainlang.engines.fake import FakeEngine
-    from chainlang.errors import error_of
+    from chainlang.optimizer.compile import planned
+    from chainlang.session.engine_pool import readers_of, wanted
+    from chainlang.session.first_prompts import first_prompts
+    from chainlang.settings import CallSettings
 
-    class Recorder(FakeEngine):
-        seen: list[Request] = []  # noqa: RUF012  # one class for each call
-
-        def submit(self, requests: Iterable[Request]) -> None:
-            found = tuple(requests)
-            self.seen += found
-            super().submit(found)
-
-    result = made(row, **settings, engine=Recorder(), on_error="collect")
-    if not Recorder.seen:
-        if result.failure is not None:
-            raise result.failure.error()
+    if isinstance(start, RowFailure):
+        raise start.error()
+    known = CallSettings.of(settings)
+    plan = planned(program, known).plan
+    readers = readers_of(wanted(plan, program.items, known), known) if tokens else {}
+    found = first_prompts(plan, start, readers)
+    if not found:
         raise error_of("row", "this chain asks no model for that question")
-    return tuple(Recorder.seen)
-
-
-def page_of(request: Request) -> str:
-    """Return the messages of a request as a page."""
-    lines = [f"[{one.role}]\n{one.text}" for one in request.messages]
-    lines += [f"[assistant]\n{request.prefix}"] if request.prefix else []
-    lines += [f"[schema]\n{request.schema}"] if request.schema else []
-    return f"{request.count} × {request.model}\n\n" + "\n\n".join(lines)
-
-
-def _plain(request: Request) -> dict[str, Any]:
-    return {
-        "model": request.model,
-        "count": request.count,
-        "messages": [{"role": one.role, "content": one.text} for one in request.messages],
-        "prefix": request.prefix or None,
-        "schema": None if request.schema is None else json.loads(request.schema),
-    }
+    return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 from chainlang.cli.flags import add_chain, examples
@@ -33,12 +32,6 @@ def add(commands: Any, about: str) -> None:
         default="tree",
         help="format (default: tree)",
     )
-    parser.add_argument(
-        "--prompt",
-        type=Path,
-        metavar="ROWS",
-        help="print the prompts of the first row of a file instead, with their tokens",
-    )
     parser.add_argument("--json", action="store_true", help="write errors as JSON to stdout")
     parser.set_defaults(run=run, prints=True)
 
@@ -47,10 +40,6 @@ def run(options: argparse.Namespace) -> int:
     """Print the chain."""
     found, warned = read_chain(options.chain, allow=PERMISSIONS)
     report(warned)  # to stderr: stdout is for the chain
-    if options.prompt is not None:
-        explained = found.explain(options.prompt, limit=1)
-        emit("\n".join(explained.prompt_lines(whole=True)) or "the file has no valid row")
-        return 0
     whole = found.file if found.items else found.body
     match options.form:
         case "tree":

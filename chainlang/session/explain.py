@@ -119,12 +119,12 @@ class Explanation:
         yield "PLAN"
         yield from (f"  {line}" for line in render(self.compiled.plan).splitlines())
 
-    def prompt_lines(self, *, whole: bool = False) -> Iterator[str]:
-        """Yield the prompts of the first row; long messages are cut unless `whole`."""
+    def prompt_lines(self) -> Iterator[str]:
+        """Yield the prompts of the first row, with long messages cut."""
         if self.prompts:
             yield "PROMPTS of the first row"
         for one in self.prompts:
-            yield from (f"  {line}".rstrip() for line in one.lines(whole=whole))
+            yield from (f"  {line}".rstrip() for line in one.lines())
 
     def _advice(self) -> Iterator[str]:
         if self.advice:

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from chainlang.plan.abstract_row import MARK, AbstractRow
 from chainlang.plan.estimate_cost import counts
 from chainlang.plan.steps import Generate, Plan
 from chainlang.protocol.messages import Message, Reader
 from chainlang.semantics.prompts import RenderError
-from chainlang.semantics.record import Record
+from chainlang.semantics.record import Candidate, Record
 from chainlang.semantics.stage_error import StageError
 from chainlang.semantics.stage_prompts import messages
 from chainlang.semantics.stages import Meaning, schema
 from chainlang.semantics.template_values import as_text
 
+_UNKNOWN = "known when it runs: its template looks into replies"
 _LINES, _COLUMNS = 12, 100
 """Most of a message that a page shows."""
 
@@ -35,16 +37,48 @@ class FirstPrompt:
     """Tokens of each message, without replies; None without the tokenizer of the model."""
     template: int = 0
     """Tokens of the chat template, and of the beginning of the reply."""
+    count: int = 1
+    """Samples of each prompt."""
+    prefix: str = ""
+    """Beginning of the reply."""
+    schema: str | None = None
+    """JSON schema of the reply, as far as it is known."""
 
-    def lines(self, *, whole: bool = False) -> Iterator[str]:
-        """Yield the prompt as lines of a page, long messages cut unless `whole`."""
+    def lines(self) -> Iterator[str]:
+        """Yield the prompt as lines of a page, long messages cut."""
         yield f"{self.stage}  {self.model}{self._counted()}"
+        for role, text in self.texts:
+            yield from (f"  {line}" for line in _shown(role, text))
         for message in self.messages:
-            text = MARK.sub(_reply, message.text)
-            yield from (f"  {line}" for line in _shown(message.role, text, whole=whole))
             yield from (f"  {'':9}  image: {_cut(one, _COLUMNS)}" for one in message.images)
         if not self.messages:
-            yield "  known when it runs: its template looks into replies"
+            yield f"  {_UNKNOWN}"
+
+    @property
+    def texts(self) -> list[tuple[str, str]]:
+        """Role and text of each message, with words in place of replies."""
+        return [(one.role, MARK.sub(_reply, one.text)) for one in self.messages]
+
+    def page(self) -> str:
+        """Return the whole prompt."""
+        lines = [f"{self.stage}: {self.count} × {self.model}{self._counted()}"]
+        lines += [f"[{role}]\n{text}" for role, text in self.texts] or [_UNKNOWN]
+        lines += [f"[image] {image}" for one in self.messages for image in one.images]
+        lines += [f"[assistant]\n{self.prefix}"] if self.prefix else []
+        lines += [f"[schema]\n{self.schema}"] if self.schema else []
+        return "\n\n".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the prompt as JSON values."""
+        return {
+            "stage": self.stage,
+            "model": self.model,
+            "count": self.count,
+            "messages": [{"role": role, "content": text} for role, text in self.texts],
+            "prefix": self.prefix or None,
+            "schema": None if self.schema is None else json.loads(self.schema),
+            "tokens": None if self.tokens is None else sum(self.tokens) + self.template,
+        }
 
     def _counted(self) -> str:
         if self.tokens is None or not self.messages:
@@ -66,8 +100,24 @@ def first_prompts(
     for stage, before in _stages(plan, row, known):
         said = _messages(stage, before)
         reader = known.get(stage.model)
-        found.append(_counted(stage, before, said, reader))
+        counted = _counted(stage, before, said, reader)
+        prefix = stage.prefix if "{" not in stage.prefix else ""
+        found.append(
+            evolve(counted, count=stage.count, prefix=prefix, schema=_schema(stage, before))
+        )
     return tuple(found)
+
+
+def _schema(stage: Meaning, before: AbstractRow) -> str | None:
+    """Return the schema of a stage; None if it depends on replies."""
+    number = before.lot.number
+    if stage.choose is not None and number.least != number.most:
+        return None  # it has the number of candidates
+    try:
+        record = before.record()
+        return schema(stage, evolve(record, candidates=(Candidate(None),) * number.least))
+    except StageError:
+        return None
 
 
 def _stages(
@@ -169,9 +219,9 @@ def _reply(mark: re.Match[str]) -> str:
     return f"<a reply, up to {int(mark[1]):,} tokens>" if mark[1] else "<a value>"
 
 
-def _shown(role: str, text: str, *, whole: bool) -> Iterator[str]:
+def _shown(role: str, text: str) -> Iterator[str]:
     lines = text.splitlines() or [""]
-    shown = lines if whole else [_cut(one, _COLUMNS) for one in lines[:_LINES]]
+    shown = [_cut(one, _COLUMNS) for one in lines[:_LINES]]
     for number, line in enumerate(shown):
         yield f"{role if not number else '':9}  {line}".rstrip()
     if len(shown) < len(lines):

@@ -24,6 +24,8 @@ from chainlang.store.warm_models import WarmModel, born, files_of, find, log_of,
 _BETWEEN = 10.0
 """Seconds between two messages about a server that is starting."""
 _STEP = 0.2
+_STARTED: list[subprocess.Popen[bytes]] = []
+"""Servers that this process has started. They outlive it, which `Popen` warns of when it goes."""
 
 
 def warm_up(model: Model, say: Callable[[str], None]) -> tuple[WarmModel, bool]:
@@ -86,6 +88,7 @@ def _started(
         log=str(log),
     )
     state.write()
+    _STARTED.append(process)
     return state, process
 
 

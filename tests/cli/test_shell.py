@@ -231,8 +231,8 @@ def test_results_on_stdout_are_those_of_the_folder(run, two_runs):
         (["show", "-", "--as", "notation"], "x = 3:E\nmain = $x\n", 0, "x = 3:E\nmain = $x\n"),
         (["check", "-"], "main = 3:E >> M\n", 0, ""),
         (["check", "-"], "main = 3:E >> Q\n", 2, ""),
-        (["prompt", "E", "-"], "What?\n", 0, "1 × tiny\n\n[user]\nWhat?\n"),
-        (["prompt", "E", "query=@-"], "What?\n", 0, "1 × tiny\n\n[user]\nWhat?\n"),
+        (["prompt", "E", "-"], "What?\n", 0, "E: 1 × tiny\n\n[user]\nWhat?\n"),
+        (["prompt", "E", "query=@-"], "What?\n", 0, "E: 1 × tiny\n\n[user]\nWhat?\n"),
     ],
 )
 def test_a_dash_is_stdin(run, monkeypatch, words, text, status, printed):

@@ -249,14 +249,15 @@ class Session:
             self.chain("")
 
     def _prompt(self, text: str) -> None:
-        from chainlang.cli.prompt import page_of, requests_of
+        from chainlang.cli.prompt import prompts_of
+        from chainlang.session.rows import start_of
 
         found = statement(text)
         if not isinstance(found, Expression) or not found.question:
             raise error_of("argument", "a prompt needs a question", "write :prompt 3:E ? question")
         made = self.chain(found.text)
-        row = row_of(self._arguments(found.question, made), made)
-        emit(page_of(requests_of(made, row, self.settings)[0]))
+        start = start_of(row_of(self._arguments(found.question, made), made), made.program())
+        emit(prompts_of(made.program(), start, self.settings)[0].page())
 
     def _run_rows(self, text: str) -> None:
         from chainlang.cli import run
