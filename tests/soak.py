@@ -157,6 +157,10 @@ SUITES: dict[str, Suite] = {
         "four notebooks in JupyterLab, light and dark, and by nbconvert",
         lambda _: ["tests.notebook.jupyterlab"],
     ),
+    "switches": Suite(
+        "1,000 rows over servers that die, deny or are over quota at half: no row fails",
+        lambda size: ["tests.running.switched_rows", str(size.of(1_000))],
+    ),
     "half": Suite("100,000 rows, killed at half", _crash("half", 100_000)),
 }
 

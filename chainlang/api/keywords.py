@@ -144,6 +144,7 @@ class SamplingOptions(TypedDict, total=False):
     choices: bool
     cut: Literal["fail", "keep"]
     extra: Mapping[str, object]
+    fallback_models: str | Sequence[str]
     frequency_penalty: float
     ignore_eos: bool
     include_stop: bool

@@ -14,7 +14,7 @@ from attrs import evolve
 
 from chainlang.ir.model_facts import RULES
 from chainlang.ir.nodes import Table
-from chainlang.ir.rules import TEMPLATE_ARGS, TEXT, TRUTH, Rule, integer, number, one_of
+from chainlang.ir.rules import TEMPLATE_ARGS, TEXT, TEXTS, TRUTH, Rule, integer, number, one_of
 from chainlang.ir.tables import is_plain
 from chainlang.protocol.reasoning_tags import REASONING_TAGS, parser_hint
 
@@ -105,6 +105,7 @@ _ARGUMENTS: Mapping[str, Mapping[str, Rule]] = {
         "speculative_config": _TABLE,
         "tokenizer": TEXT,
         "trust_remote_code": TRUTH,
+        "fallback_models": TEXTS,
     },
     "openai": {
         "api_key": _KEY,
@@ -112,6 +113,7 @@ _ARGUMENTS: Mapping[str, Mapping[str, Rule]] = {
         "headers": _HEADERS,
         "max_concurrency": _SIZE,
         "max_model_len": _SIZE,
+        "fallback_models": TEXTS,
         **_RATES,
         "reasoning": _REASONING,
         "template_args": TEMPLATE_ARGS,
@@ -121,12 +123,13 @@ _ARGUMENTS: Mapping[str, Mapping[str, Rule]] = {
         "base_url": TEXT,
         "headers": _HEADERS,
         "max_concurrency": _SIZE,
+        "fallback_models": TEXTS,
         **_RATES,
         "thinking": Rule(
             'a table, {"type": "adaptive"} or {"type": "enabled", "budget_tokens": 2048}', _thinking
         ),
     },
-    "fake": {},
+    "fake": {"fallback_models": TEXTS},
 }
 ENGINES = {name: {**arguments, **RULES} for name, arguments in _ARGUMENTS.items()}
 """The settings of the models of each engine: its arguments, and what is said about a model."""
@@ -150,7 +153,9 @@ PERMISSIONS = ("trust_remote_code", "load_format", "speculative_config")
 ADAPTER = "lora"
 """Setting with the LoRA adapter of a model. Models that differ in it alone share an engine."""
 OF_ADAPTERS = frozenset({ADAPTER, "max_lora_rank"})
-ABOUT = frozenset({"provider", *RULES})
+FALLBACKS = "fallback_models"
+"""Setting with the models that answer where one can't; an option of stages, too."""
+ABOUT = frozenset({"provider", FALLBACKS, *RULES})
 """Settings that say something about a model, and are no arguments of its engine."""
 TEMPLATE = "chat_template"
 """Setting whose value may be the path of a file beside the file that has it."""

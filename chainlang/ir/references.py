@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from chainlang.ir import declarations
 from chainlang.ir.declarations import Item
-from chainlang.ir.nodes import Arm, Expr, Node, Ref, Stage, Table
+from chainlang.ir.model_settings import FALLBACKS
+from chainlang.ir.nodes import Arm, Expr, Node, Option, Ref, Stage, Table
 from chainlang.ir.visit import children, walk
 
 _LEVELS = Expr | Arm | Table
@@ -75,6 +76,10 @@ def uses(item: Item) -> list[tuple[str, str]]:
                 found.append(("type", name))
             case declarations.Setting("model", str(name)):
                 found.append(("model", name))
+            case Option(name, value) | declarations.Setting(name, value) if name == FALLBACKS:
+                found += [
+                    ("model", str(one)) for one in (value if isinstance(value, tuple) else (value,))
+                ]
             case _:
                 pass
         pending += children(node)

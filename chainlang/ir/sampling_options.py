@@ -94,6 +94,7 @@ DRAWS: Mapping[str, Rule] = {
     **SAMPLING,
     "choices": TRUTH,
     "cut": one_of("fail", "keep"),
+    "fallback_models": TEXTS,
     "logprobs": Rule(
         f"true, false, or a whole number from 1 to {MOST_LOGPROBS}", _logprobs, python="bool | int"
     ),

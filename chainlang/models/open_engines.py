@@ -51,10 +51,12 @@ class OpenEngine:
         return is_loadable(self.engine) and self.engine.loaded
 
 
-def opened(model: Model, settings: RowSettings, adapters: Iterable[str] = ()) -> Engine:
+def opened(
+    model: Model, settings: RowSettings, adapters: Iterable[str] = (), *, probes: bool = True
+) -> Engine:
     """Return the engine of a model with room for adapters; another one if it is loaded without.
 
-    No model is loaded.
+    No model is loaded. A server is looked for, unless without `probes`.
     """
     arguments = arguments_of(model)
     if model.engine in SERVERS:
@@ -62,7 +64,7 @@ def opened(model: Model, settings: RowSettings, adapters: Iterable[str] = ()) ->
 
     def made() -> Engine:
         with loading():
-            return _open(model, arguments, settings.say)
+            return _open(model, arguments, settings.say, probes=probes)
 
     adapters = tuple(adapters)
     for number in itertools.count():
@@ -113,14 +115,17 @@ def _hashable(value: object) -> object:
     return json.dumps(value, sort_keys=True) if isinstance(value, dict | list) else value
 
 
-def _open(model: Model, arguments: dict[str, Any], progress: Progress | None) -> Engine:
+def _open(
+    model: Model, arguments: dict[str, Any], progress: Progress | None, *, probes: bool
+) -> Engine:
     if model.engine == "fake":
         from chainlang.engines.fake import FakeEngine
 
         return FakeEngine()
     if model.engine in SERVERS:
         server = _server(model, arguments)
-        server.probe()
+        if probes:
+            server.probe()
         if progress is not None:
             doubt = "the server may interpret special tokens in values"
             progress(f"requests for {model.source} go to {server.url}; {doubt}")

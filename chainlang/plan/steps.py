@@ -281,4 +281,7 @@ class Plan:
     @property
     def adapters(self) -> Mapping[str, str]:
         """The LoRA adapter of each model that has one."""
-        return {stage.model: stage.adapter for stage in self.stages if stage.adapter}
+        asked = (
+            one for stage in self.stages for one in ((stage.model, stage.adapter), *stage.fallbacks)
+        )
+        return {model: adapter for model, adapter in asked if adapter}

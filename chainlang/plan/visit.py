@@ -109,8 +109,13 @@ def asked(step: Step) -> tuple[str | Call, ...]:
 
 
 def models(step: Step) -> tuple[str, ...]:
-    """Return the models that a step uses, in the order of their first use."""
-    return tuple(dict.fromkeys(one.model for one in stages(step)))
+    """Return the models that a step uses, in the order of their first use.
+
+    Those that may answer in place of another one come last.
+    """
+    found = stages(step)
+    others = (name for one in found for name, _ in one.fallbacks)
+    return tuple(dict.fromkeys((*(one.model for one in found), *others)))
 
 
 def stages(step: Step) -> tuple[Meaning, ...]:

@@ -70,6 +70,16 @@ FAILURE_MODES: Mapping[Cause, FailureMode] = {
 }  # fmt: skip
 """Every kind of failure."""
 
+
+def is_switched(kind: FailureKind) -> bool:
+    """Return whether another model may answer a request that has failed.
+
+    >>> [is_switched(kind) for kind in ("denied", "context", "refused")]
+    [True, True, False]
+    """
+    return kind == "context" or FAILURE_MODES[kind].scope == "model"
+
+
 _BUSY = frozenset({408, 425, 429})
 _DENIED = frozenset({401, 402, 403, 404, 405, 407, 410, 501, 505})
 _UNPAID = "insufficient_quota"  # the code of a 429 for which waiting is no cure

@@ -87,6 +87,15 @@ def later(sampling: Sampling) -> tuple[tuple[str, Any], ...]:
     )
 
 
+@frozen
+class Fallback:
+    """A model that answers where the one before it can't."""
+
+    model: str
+    adapter: str = ""
+    price: Price | None = field(default=None, eq=False, repr=False)
+
+
 @frozen(kw_only=True)
 class Request:
     """One prompt to sample `count` times; sample *i* uses the seed ``seed + i``.
@@ -160,6 +169,8 @@ class Request:
     patience: float | None = None
     """Seconds to wait for an unavailable model, from when its circuit breaker opened; None for no
     circuit breaker."""
+    fallbacks: tuple[Fallback, ...] = ()
+    """Models that answer where its own can't."""
 
     @property
     def drawn(self) -> int:
@@ -178,7 +189,7 @@ class Request:
         At temperature 0, requests with equal values have equal samples.
         """
         asked = (self.model, self.messages, self.sampling, self.schema, self.lenient)
-        rest = (self.redraw, self.date, self.deadline, self.patience)
+        rest = (self.redraw, self.date, self.deadline, self.patience, self.fallbacks)
         parts = (self.thinking_tokens, self.budgets, self.begin)
         more = (self.logprobs, self.top_logprobs, self.labels, *parts)
         return (*asked, self.choices, *more, self.template_args, self.prefix, self.adapter, *rest)
@@ -232,6 +243,10 @@ class Sample:
     spelled: tuple[int, ...] = ()
     """Of a sample that a budget has stopped within a field, on engines with
     `Capabilities.token_ids`: all tokens after the prompt, with those that were not generated."""
+    model: str = ""
+    """Model of `Request.fallbacks` that answered; empty for the request's own."""
+    switched: str = ""
+    """Failures of the models that were asked before it; empty for the request's own."""
 
 
 @frozen
@@ -260,6 +275,8 @@ class Completion:
     id: str
     samples: tuple[Sample, ...]
     usage: Usage
+    others: tuple[tuple[str, Usage], ...] = ()
+    """Parts of the usage that are of other models, each with its name."""
 
 
 @frozen
@@ -274,6 +291,11 @@ class Failure:
     )
     """Whether the same request may succeed if it is sent again; default: that of its kind in
     `FAILURE_MODES`."""
+    samples: tuple[tuple[int, Sample], ...] = ()
+    """Samples of the request that are there, with their numbers; another model may be asked for the
+    others."""
+    usage: Usage = field(factory=Usage)
+    """Usage of these samples."""
 
 
 Fingerprint: TypeAlias = Mapping[str, str | int | None]

@@ -53,6 +53,17 @@ class Usage:
     def __add__(self, other: Usage) -> Usage:
         return Usage.total((self, other))
 
+    def __sub__(self, other: Usage) -> Usage:
+        cost = None if self.spent is None or other.spent is None else self.spent - other.spent
+        return Usage(
+            self.calls - other.calls,
+            self.prompt_tokens - other.prompt_tokens,
+            self.cached_tokens - other.cached_tokens,
+            self.output_tokens - other.output_tokens,
+            uncounted_tokens=self.uncounted_tokens - other.uncounted_tokens,
+            cost=cost,
+        )
+
     @classmethod
     def total(cls, usages: Iterable[Usage]) -> Usage:
         """Return the sum of usages. Its cost is unknown if that of one of them is."""

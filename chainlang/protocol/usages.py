@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from attrs import frozen
 
-from chainlang.protocol.messages import Usage
+from chainlang.protocol.messages import Completion, Failure, Usage
 
 Name = TypeVar("Name")
 
@@ -57,6 +57,22 @@ class Usages:
         """Return the sum of the usages of stages and models."""
         parts = [*several]
         return cls(dict(parts) if len(parts) == 1 and parts[0][0] else _summed(parts))
+
+
+def used(
+    stage: str, model: str, reply: Completion | Failure
+) -> list[tuple[tuple[str, str], Usage]]:
+    """Return the usage of a reply to a stage by model, its own model first.
+
+    >>> reply = Completion("1", (), Usage(3, 30), (("b", Usage(1, 10)),))
+    >>> [(names, usage.calls) for names, usage in used("E", "a", reply)]
+    [(('E', 'a'), 2), (('E', 'b'), 1)]
+    """
+    own, parts = reply.usage, reply.others if isinstance(reply, Completion) else ()
+    for _, usage in parts:
+        own -= usage
+    others = [((stage, name), usage) for name, usage in parts]
+    return [((stage, model), own), *others] if own != Usage() or not others else others
 
 
 def _summed(several: Iterable[tuple[Name, Usage]]) -> dict[Name, Usage]:

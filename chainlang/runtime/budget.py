@@ -51,14 +51,13 @@ class RowBudget:
         self.calls += drawn
 
     def settle(self, request: Request, reply: Completion | Failure) -> None:
-        """Charge the tokens of a completion, or refund a failed request."""
+        """Charge the tokens of a reply, or refund what a failed request has not drawn."""
         if not self.counts:
             return
-        if isinstance(reply, Completion):
-            self.tokens += _tokens(reply.usage)
-            self.cost += reply.usage.spent or ZERO
-        else:
-            self.calls -= request.calls
+        self.tokens += _tokens(reply.usage)
+        self.cost += reply.usage.spent or ZERO
+        if isinstance(reply, Failure):
+            self.calls -= request.calls - reply.usage.calls
 
 
 @define(eq=False)
@@ -98,13 +97,12 @@ class RunBudget:
         self.in_flight += 1
 
     def settle(self, request: Request, reply: Completion | Failure) -> None:
-        """Charge the tokens of a completion, or refund a failed request."""
+        """Charge the tokens of a reply, or refund what a failed request has not drawn."""
         self.in_flight -= 1
-        if isinstance(reply, Completion):
-            self.tokens += _tokens(reply.usage)
-            self.cost += reply.usage.spent or ZERO
-        else:
-            self.calls -= request.calls
+        self.tokens += _tokens(reply.usage)
+        self.cost += reply.usage.spent or ZERO
+        if isinstance(reply, Failure):
+            self.calls -= request.calls - reply.usage.calls
 
     def time_out(self) -> None:
         """End the budget at the deadline of the run; requests in flight are not waited for."""

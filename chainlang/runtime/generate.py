@@ -10,7 +10,7 @@ from typing import Any
 from attrs import evolve, frozen
 
 from chainlang.plan.steps import LARGEST_REQUEST, Generate
-from chainlang.protocol.messages import Completion, Failure, Message, Request
+from chainlang.protocol.messages import Completion, Failure, Fallback, Message, Request
 from chainlang.runtime.effects import All, Ask, Effect, RowContext, RowFailed, failed
 from chainlang.runtime.ports.port import new_id
 from chainlang.runtime.retry import retried
@@ -152,6 +152,7 @@ class _StageRun:
             logprobs=stage.logprobs,
             template_args=stage.template_args,
             adapter=stage.adapter,
+            fallbacks=tuple(Fallback(*one, context.prices.get(one[0])) for one in stage.fallbacks),
             prefix=prefix(stage, samples.start, read) if stage.prefix else "",
             thinking_tokens=stage.thinking_tokens,
             budgets=stage.budgets,

@@ -14,7 +14,7 @@ from attrs import define, evolve, field
 
 from chainlang.engines.protocol import Engine, is_timed
 from chainlang.protocol.messages import Completion, Delta, Failure, Request
-from chainlang.protocol.usages import Usages
+from chainlang.protocol.usages import Usages, used
 from chainlang.runtime.clock import LONGEST_SLEEP, Clock, EngineClock, MachineClock
 from chainlang.runtime.coroutines import PendingCalls
 from chainlang.runtime.effects import All, Ask, Await, Effect, Pause, RowFailed, Within, Work
@@ -167,9 +167,11 @@ class Scheduler:
         if reply.id not in self._asked:
             return  # it arrived after a timeout
         task, slot, *_ = self._answered(reply.id)
-        if isinstance(reply, Completion) and isinstance(task.effect, Ask):
-            names = task.effect.stage, task.effect.requests[slot].model
-            task.row.usages.append((names, reply.usage))
+        if isinstance(task.effect, Ask) and (
+            isinstance(reply, Completion) or not reply.usage.is_empty
+        ):
+            stage, model = task.effect.stage, task.effect.requests[slot].model
+            task.row.usages += used(stage, model, reply)
             self.tokens += reply.usage.prompt_tokens + reply.usage.output_tokens
         self._deliver(task, slot, reply)
 

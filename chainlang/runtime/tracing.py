@@ -40,6 +40,7 @@ _COUNTED = {
     EVENTS: "Events of rows: what happened besides their results.",
     "chainlang.calls": "Samples requested from engines.",
     "chainlang.tokens": "Tokens of prompts and replies.",
+    COST: "Cost in dollars, of models whose price is known.",
 }
 
 
@@ -151,7 +152,7 @@ def call_ended(
         for kind, number in tokens.items():
             count("chainlang.tokens", number, {MODEL: request.model, TOKEN_TYPE: kind})
         if reply.usage.cost:
-            count("chainlang.cost", float(reply.usage.cost), {MODEL: request.model})
+            count(COST, float(reply.usage.cost), {MODEL: request.model})
         error = None
     else:
         error = ABORTED if reply is None else reply.kind

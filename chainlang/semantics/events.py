@@ -20,6 +20,7 @@ EventKind = Literal[
     "retry",
     "need",
     "fallback",
+    "switch",
     "loop",
     "lossy",
     "unenforced",
@@ -35,6 +36,8 @@ EVENTS: Mapping[EventKind, str] = {
     "retry": "a sample, a function or a part was tried again",
     "need": "a failed sample was left out, as the `need=` of its stage allows",
     "fallback": "a later part of a `fallback` ran",
+    "switch": "a model of `fallback_models` answered, since the one before it was down, denied, "
+    "over its quota or too short",
     "loop": "a `loop` reached its maximum before its condition held",
     "lossy": "a lossy pass took effect",
     "unenforced": "a stage's engine did not enforce a part of its type; replies were validated",

@@ -74,6 +74,11 @@ class Candidate:
     stop: str | int | None = field(default=None, kw_only=True, repr=False)
     """Stop string, or id of the stop token, that ended the reply; None if neither did, or if the
     engine does not say."""
+    model: str = field(default="", kw_only=True, repr=False)
+    """Model that answered: that of its stage, or one of `fallback_models`; empty if it is not from
+    a model."""
+    switched: str = field(default="", kw_only=True, repr=False)
+    """Failures of the models that were asked before it; empty if the stage's own answered."""
     choices: Mapping[str, float] = field(default=NO_CHOICES, kw_only=True, hash=False, repr=False)
     """With ``choices=true``, the probability of each answer that its type allows."""
     messages: tuple[Message, ...] = field(default=(), kw_only=True, repr=False)

@@ -7,13 +7,14 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
-from attrs import define
+from attrs import define, evolve
 
 from chainlang.ir.declarations import Item
 from chainlang.ir.nodes import Function, Stage
 from chainlang.ir.wiring import parts_read
 from chainlang.limits import current
-from chainlang.protocol.messages import Failure, Request
+from chainlang.protocol.failures import is_switched
+from chainlang.protocol.messages import Completion, Failure, Fallback, Request
 from chainlang.semantics import combinators
 from chainlang.semantics.bindings import Bound
 from chainlang.semantics.combinators import Attempt, RetryPolicy, further
@@ -112,18 +113,41 @@ class StageInterpreter:
             logprobs=stage.logprobs,
             template_args=stage.template_args,
             adapter=stage.adapter,
+            fallbacks=tuple(Fallback(*one) for one in stage.fallbacks),
             prefix=prefix(stage, record, read),
             thinking_tokens=stage.thinking_tokens,
             budgets=stage.budgets,
             top_logprobs=stage.top_logprobs,
             labels=labels(stage, record),
         )
-        reply = whole(self.complete, request)
+        reply = self.answered(request)
         if isinstance(reply, Failure):
             raise StageError.of(reply)
         sample = reply.samples[0]
         events += noted(stage, sample, place, number)
         return candidate_of(stage, record, read, sample, place, request.messages)
+
+    def answered(self, request: Request) -> Completion | Failure:
+        """Return the reply to a request, of the first of its models that can answer it."""
+        reply = whole(self.complete, evolve(request, fallbacks=()))
+        failed: list[str] = []
+        model = request.model
+        for other in request.fallbacks:
+            if isinstance(reply, Completion) or not is_switched(reply.kind):
+                break
+            failed.append(f"{model} ({reply.kind}): {reply.message}")
+            model = other.model
+            asked = evolve(request, model=model, adapter=other.adapter, fallbacks=())
+            reply = whole(self.complete, asked)
+        if not failed:
+            return reply
+        if isinstance(reply, Failure):
+            return evolve(
+                reply, message="; ".join([*failed, f"{model} ({reply.kind}): {reply.message}"])
+            )
+        why = "; ".join(failed)
+        samples = tuple(evolve(one, model=model, switched=why) for one in reply.samples)
+        return evolve(reply, samples=samples)
 
     def function(self, node: Function, record: Record, place: Place, tries: RetryPolicy) -> Record:
         """Return the record after a function stage."""

@@ -26,13 +26,16 @@ class FailedSample:
 
 
 def noted(stage: Meaning, sample: Sample, place: Place, number: int) -> tuple[Event, ...]:
-    """Return the events of a sample, whatever becomes of it: it was cut, a part was closed.
+    """Return the events of a sample, whatever becomes of it.
 
-    Most samples have none.
+    It was cut, a part was closed, another model answered. Most samples have none.
     """
-    if sample.finish == "stop" and not (sample.reasoning or sample.closed_fields):
+    if sample.finish == "stop" and not (sample.reasoning or sample.closed_fields or sample.model):
         return ()
     found: tuple[Event, ...] = ()
+    if sample.model:
+        message = f"{sample.model} answered in place of {sample.switched}"
+        found += (Event("switch", place, message, number),)
     if sample.closed:
         message = f"the reasoning was ended at thinking_tokens, which is {stage.thinking_tokens}"
         found += (Event("closed", place, message, number),)

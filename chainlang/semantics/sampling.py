@@ -10,7 +10,7 @@ from chainlang.datatypes.check_types import Declared
 from chainlang.datatypes.free_texts import free_texts
 from chainlang.diagnostics.source import Span
 from chainlang.ir.declarations import Item, Model, Setting, Type
-from chainlang.ir.model_settings import ADAPTER
+from chainlang.ir.model_settings import ADAPTER, FALLBACKS
 from chainlang.ir.nodes import Option
 from chainlang.ir.sampling_options import DECLARED
 from chainlang.ir.tables import plain
@@ -66,6 +66,19 @@ def most_tokens(model: str, declared: Iterable[Item]) -> int:
 def adapter_of(model: str, declared: Iterable[Item]) -> str:
     """Return the LoRA adapter of a model; "" for none."""
     return str(_model(model, declared).get(ADAPTER, ""))
+
+
+def fallbacks_of(
+    model: str, settings: Mapping[str, Any], declared: Iterable[Item]
+) -> tuple[tuple[str, str], ...]:
+    """Return the models that answer where one can't, each with its adapter.
+
+    They are those of the stage, or else those of the model's declaration.
+    """
+    declared = tuple(declared)
+    found = settings.get(FALLBACKS, _model(model, declared).get(FALLBACKS, ()))
+    names = found if isinstance(found, tuple) else (found,)
+    return tuple((str(one), adapter_of(str(one), declared)) for one in names if one != model)
 
 
 def _model(name: str, declared: Iterable[Item]) -> dict[str, object]:

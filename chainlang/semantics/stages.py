@@ -34,7 +34,14 @@ from chainlang.semantics.prelude import prelude
 from chainlang.semantics.prompts import RenderError, variables
 from chainlang.semantics.record import NO_CHOICES, Candidate, Record
 from chainlang.semantics.reply_forms import ReplyForms
-from chainlang.semantics.sampling import adapter_of, budgets_of, demands, most_tokens, sampling_of
+from chainlang.semantics.sampling import (
+    adapter_of,
+    budgets_of,
+    demands,
+    fallbacks_of,
+    most_tokens,
+    sampling_of,
+)
 from chainlang.semantics.seeds import Place
 from chainlang.semantics.stage_error import StageError, no_candidates
 from chainlang.semantics.voting import ANSWERS, Counting, vote
@@ -78,6 +85,8 @@ class Meaning:
     """Arguments of the chat template besides those of the model, as JSON."""
     adapter: str = ""
     """LoRA adapter of its model; "" for none."""
+    fallbacks: tuple[tuple[str, str], ...] = ()
+    """Models that answer where its own can't, each with its adapter."""
     thinking_tokens: int | None = None
     """Tokens after which reasoning is ended; None for no bound of its own."""
     fields: str = ""
@@ -196,6 +205,7 @@ def meaning(
         continues=settings.get("continues", False),
         template_args=canonical(plain(settings.get("template_args")) or {}),
         adapter=adapter_of(name, declared),
+        fallbacks=fallbacks_of(name, settings, declared),
         thinking_tokens=settings.get("thinking_tokens"),
         fields=(words := fields_of(op, types)),
         description=description_of(settings, words),
@@ -228,10 +238,7 @@ def schema(stage: Meaning, record: Record) -> str | None:
 
 
 def choices(stage: Meaning, record: Record) -> tuple[str, ...]:
-    """Return all replies that the type of a stage allows for a record, for `Request.choices`.
-
-    Empty if there are too many replies.
-    """
+    """Return the replies that a type allows, for `Request.choices`; empty if there are too many."""
     form = _form(stage, record)
     return () if form is None else form.choices
 
@@ -287,6 +294,8 @@ def candidate_of(  # noqa: PLR0917
         logprobs=sample.logprobs,
         top_logprobs=sample.top_logprobs,
         stop=sample.stop,
+        model=sample.model or stage.model,
+        switched=sample.switched,
         choices=_weights(stage, record, read, sample) if sample.labels else NO_CHOICES,
         messages=prompt,
         conversation=(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+
+from attrs import evolve
 
 from chainlang.diagnostics.source import Span, part_span
 from chainlang.engines.protocol import Engine
@@ -30,12 +32,20 @@ def check_capabilities(plan: Plan, engines: Mapping[str, Engine]) -> None:
     """Raise if a stage requires what the engine of its model lacks, or prompts it can't have."""
     promised = {name: engine.capabilities for name, engine in engines.items()}
     readers = {name: engine.reader for name, engine in engines.items()}
-    for stage in plan.stages:
+    for stage in _asked(plan):
         _check_kind(stage, promised[stage.model], written(plan, stage.model))
         _check_options(stage, promised[stage.model])
         _check_tokens(stage, readers[stage.model])
-    for stage in plan.stages:
+    for stage in _asked(plan):
         _check_prompts(stage, readers[stage.model], written(plan, stage.model))
+
+
+def _asked(plan: Plan) -> Iterator[Meaning]:
+    """Yield each stage with its model, and with each one that may answer in its place."""
+    for stage in plan.stages:
+        yield stage
+        for model, adapter in stage.fallbacks:
+            yield evolve(stage, model=model, adapter=adapter)
 
 
 def written(plan: Plan, model: str) -> Span | None:

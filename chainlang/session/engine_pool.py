@@ -60,6 +60,9 @@ def engines_of(
     model, if the chain has a source text.
     """
     names = [item.name for item in declared if isinstance(item, Model)]
+    # A model that others can stand in for may be down, and so may they.
+    pairs = ((one.model, *dict(one.fallbacks)) for one in plan.stages if one.fallbacks)
+    switched = {name for pair in pairs for name in pair}
     found: dict[str, Engine] = {}
     for name, one in named.items():
         if not isinstance(one, Model):
@@ -68,7 +71,8 @@ def engines_of(
         with located(plan, name, one):
             if name not in names:
                 check_name(name, names, settings)
-            found[name] = opened(one, settings, adapters_beside(one, named))
+            beside = adapters_beside(one, named)
+            found[name] = opened(one, settings, beside, probes=name not in switched)
     adopt(plan, named, found)
     check_capabilities(plan, found)
     return found

@@ -8,6 +8,7 @@ from attrs import evolve
 
 from chainlang.analysis.program import Program
 from chainlang.ir.declarations import Model
+from chainlang.ir.references import uses
 from chainlang.models.lookup import lookup
 from chainlang.settings import RowSettings
 
@@ -23,12 +24,14 @@ def with_models(program: Program, settings: RowSettings) -> Program:
         return program
     declared = {one.name: one for one in program.items if isinstance(one, Model)}
     found: dict[str, Model] = {}
-    for name in (*program.models, settings.model):
+    names = [*program.models, settings.model]
+    for name in names:  # with the fallbacks of those that are found
         if name in (given or ()) or name in found:
             continue
         meant = lookup(name, settings, given=settings.models or {}, declared=declared)
         if meant is not None and meant.model is not declared.get(name):
             found[name] = meant.model
+            names += (other for kind, other in uses(meant.model) if kind == "model")
     if not found:
         return program
     return program.memo.get(tuple(found.values()), lambda: _declaring(program, found))

@@ -11,6 +11,7 @@ from chainlang.runtime.prepared import Prepared
 from chainlang.session.memory_plan import swapper_of
 from chainlang.session.prices import prices_of
 from chainlang.session.sample_cache import open_port_of
+from chainlang.session.switching import switching
 from chainlang.settings import RowSettings
 
 
@@ -31,7 +32,7 @@ def prepare(program: Program, settings: RowSettings, *, ordered: bool = True) ->
         window=settings.window,
         ordered=ordered,
         limits=RunLimits.of(settings),
-        open_port=open_port_of(settings),
+        open_port=switching(open_port_of(settings), plan, swapper.engines),
         prices=prices,
         swapper=swapper,
     )

@@ -142,12 +142,7 @@ class Settings(BaseModel):
     allowed_env: Annotated[
         Names,
         Takes("names; * stands for any characters", "str | Collection[str]", ways=frozenset()),
-    ] = (
-        "OPENAI_API_KEY",
-        "ANTHROPIC_API_KEY",
-        f"{PREFIX}*KEY",
-        f"{PREFIX}*URL",
-    )
+    ] = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", f"{PREFIX}*KEY", f"{PREFIX}*URL")
     """environment variables that a `.chain` file may read; checked when the file is loaded"""
     allowed_hosts: Annotated[
         Names, Takes("names of hosts", "str | Collection[str]", metavar="HOSTS")

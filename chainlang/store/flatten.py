@@ -119,8 +119,10 @@ def candidate_rows(number: int, row_id: str, found: list[Found]) -> Iterator[dic
 
 
 def _asked_for(one: Candidate) -> dict[str, Any]:
-    """Return the columns that only some stages ask for."""
+    """Return the columns that only some candidates have."""
     found: dict[str, Any] = {} if one.stop is None else {"stop": one.stop}
+    if one.switched:
+        found["model"] = one.model
     if one.choices:
         found["choices"] = dict(one.choices)
     if one.top_logprobs:

@@ -204,6 +204,8 @@ _FITS: Mapping[str, Callable[[Any], bool]] = {
     "closed": _one(bool),
     "closed_fields": _several(str),
     "spelled": _several(int),
+    "model": _one(str),
+    "switched": _one(str),
 }
 """For each field of a sample, whether a value in an entry has its type."""
 

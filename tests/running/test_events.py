@@ -86,6 +86,18 @@ SCENARIOS: dict[str, list[Scenario]] = {
         Scenario(fallback(E("small"), E("large")), lambda: FakeEngine(failures=down)),
         Scenario(fallback(E("a", 2), E("b")), cut, others={"cut": 3}),
     ],
+    "switch": [
+        Scenario(chain('E:small(fallback_models="large")'), lambda: FakeEngine(failures=down)),
+        Scenario(
+            chain('2:E:small(fallback_models=["tiny", "large"]) >> J:large'),
+            lambda: {
+                "small": FakeEngine(failures=lambda one: Failure("", "denied", "no")),
+                "tiny": FakeEngine(failures=lambda one: Failure("", "context", "long")),
+                "large": FakeEngine(),
+            },
+            others={"switch": 6},
+        ),
+    ],
     "loop": [Scenario(loop(E, until="false", max=2), FakeEngine)],
     "lossy": [
         Scenario(

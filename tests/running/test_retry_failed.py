@@ -153,7 +153,7 @@ def test_the_command_line_has_it(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     engines = [Flaky({3: "reply"}), Flaky({})]
-    monkeypatch.setattr("chainlang.models.open_engines._open", lambda *_: engines.pop(0))
+    monkeypatch.setattr("chainlang.models.open_engines._open", lambda *_, **__: engines.pop(0))
     rows = "".join(json.dumps(row) + "\n" for row in ROWS)
     Path("rows.jsonl").write_text(rows)
     from chainlang.models.open_engines import close_engines

@@ -7,6 +7,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping
 from functools import partial
 
+from attrs import define, field
+
 from chainlang.engines.event_loop_thread import EventLoopThread
 from chainlang.engines.http.client import Client, Dialect
 from chainlang.engines.http.deltas import DeltaEmitter, OnDelta
@@ -17,6 +19,7 @@ from chainlang.engines.http.response import Response
 from chainlang.engines.http.retry import RetriesExhausted, RetryPolicy
 from chainlang.engines.protocol import Metrics, refuse
 from chainlang.protocol.capabilities import Capabilities
+from chainlang.protocol.failures import FailureKind
 from chainlang.protocol.messages import (
     Completion,
     Delta,
@@ -172,8 +175,7 @@ class ServerEngine(ABC):
                 what = excerpt(self._endpoint.hide(f"{type(result).__name__}: {result}"))
                 results.append(Failure(name, "engine", f"the engine itself failed: {what}"))
             else:
-                if isinstance(result, Completion):
-                    self._usage += result.usage
+                self._usage += result.usage
                 results.append(result)
         return results
 
@@ -219,25 +221,28 @@ class ServerEngine(ABC):
     async def _answer(self, request: Request, deltas: DeltaEmitter | None) -> Completion | Failure:
         if (failure := check_request(request)) is not None:
             return failure
+        done = _Done()
         try:
-            samples, usage = await self._samples(request, deltas)
+            await self._draw(request, deltas, done)
         except Rejected as error:
+            kind: FailureKind
             match error.kind:
                 case "several" | "filtered":
-                    return Failure(request.id, "refused", str(error))
+                    kind = "refused"
                 case kind:
-                    return Failure(request.id, kind, str(error))
+                    pass
+            return done.failure(request, kind, str(error))
         except RetriesExhausted as error:
-            return Failure(request.id, "transport", str(error), transient=True)
-        return Completion(request.id, samples, usage)
+            return done.failure(request, "transport", str(error))
+        in_order = tuple(done.samples[number] for number in range(request.drawn))
+        return Completion(request.id, in_order * (request.count // request.drawn), done.usage)
 
-    async def _samples(
-        self, request: Request, deltas: DeltaEmitter | None
-    ) -> tuple[tuple[Sample, ...], Usage]:
-        """Return all samples of a request, with as many HTTP requests as the server needs."""
+    async def _draw(self, request: Request, deltas: DeltaEmitter | None, done: _Done) -> None:
+        """Draw all samples of a request, with as many HTTP requests as the server needs.
+
+        The first failure cancels the others; what is done is kept.
+        """
         count = request.drawn
-        samples: dict[int, Sample] = {}
-        usage = Usage()
         if count > 1 and self._several:
             try:
                 response = await self._complete(request, 0, count, deltas)
@@ -246,27 +251,34 @@ class ServerEngine(ABC):
                     raise
                 self._several = False
             else:
-                samples.update(response.samples)
-                usage += response.usage
-                self._several = len(samples) > 1
-        missing = [number for number in range(count) if number not in samples]
-        responses = await self._complete_each(request, missing, deltas)
-        for number, response in zip(missing, responses, strict=True):
-            samples[number] = response.samples[0]
-            usage += response.usage
-        in_order = tuple(samples[number] for number in range(count))
-        return in_order * (request.count // count), usage
+                done.add(0, response)
+                self._several = len(response.samples) > 1
 
-    async def _complete_each(
-        self, request: Request, numbers: list[int], deltas: DeltaEmitter | None
-    ) -> list[Response]:
-        """Return a response for each sample number; the first failure cancels the others."""
+        async def one(number: int) -> None:
+            done.add(number, await self._complete(request, number, 1, deltas))
+
         try:
             async with asyncio.TaskGroup() as group:
-                tasks = [
-                    group.create_task(self._complete(request, number, 1, deltas))
-                    for number in numbers
-                ]
+                for number in range(count):
+                    if number not in done.samples:
+                        group.create_task(one(number))
         except ExceptionGroup as errors:
             raise errors.exceptions[0] from None
-        return [task.result() for task in tasks]
+
+
+@define
+class _Done:
+    """The samples of a request that are done, by number, and their usage."""
+
+    samples: dict[int, Sample] = field(factory=dict)
+    usage: Usage = field(factory=Usage)
+
+    def add(self, first: int, response: Response) -> None:
+        """Add the samples of a response."""
+        self.samples |= {first + number: one for number, one in response.samples.items()}
+        self.usage += response.usage
+
+    def failure(self, request: Request, kind: FailureKind, message: str) -> Failure:
+        """Return the failure of the other samples."""
+        kept = tuple(sorted(self.samples.items())) if request.drawn == request.count else ()
+        return Failure(request.id, kind, message, samples=kept, usage=self.usage)

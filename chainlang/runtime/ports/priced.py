@@ -8,7 +8,7 @@ from decimal import Decimal
 from attrs import evolve
 
 from chainlang.engines.protocol import Engine
-from chainlang.protocol.messages import Completion, Delta, Request
+from chainlang.protocol.messages import Delta, Request
 from chainlang.protocol.price import Price
 from chainlang.protocol.usage import ZERO
 from chainlang.runtime.ports.port import Port, Reply, now_of
@@ -72,7 +72,7 @@ class PricedPort:
         """Return a reply with the cost of its usage."""
         price = self._prices.pop(reply.id, None)
         seconds = self._hourly.pop(reply.id, 0.0)
-        if price is None or not isinstance(reply, Completion):
+        if price is None or isinstance(reply, Delta) or reply.usage.is_empty:
             self._left += seconds
             return reply
         if price.gpu_hour is None:

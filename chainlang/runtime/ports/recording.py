@@ -25,8 +25,9 @@ from chainlang.protocol.messages import (
 )
 from chainlang.protocol.price import shares
 from chainlang.protocol.usage import ZERO, plus
+from chainlang.protocol.usages import used
 from chainlang.runtime.ports.port import Port, Reply, new_id
-from chainlang.runtime.ports.relay import Relay, Wait
+from chainlang.runtime.ports.relay import Relay, Wait, runs
 from chainlang.runtime.ports.sample_keys import KEY_FORMATS, KeyFormat, Keys, MakeKeys
 from chainlang.store.sample_codec import Bounds, Drawn, Paid
 
@@ -83,6 +84,14 @@ class _Wait(Wait):
     too_long: set[int] = field(factory=set)
     """Numbers of the samples that are recorded as whole and do not fit the bounds."""
     usage: Usage = _NOTHING
+    others: dict[str, Usage] = field(factory=dict)
+    """Parts of the usage that are of other models, by model."""
+
+    def count(self, reply: Completion) -> None:
+        """Add the usage of a reply."""
+        self.usage += reply.usage
+        for model, usage in reply.others:
+            self.others[model] = self.others.get(model, _NOTHING) + usage
 
 
 class RecordedPort:
@@ -136,7 +145,7 @@ class RecordedPort:
                 self._relay.ready.append(_completion(wait))
                 continue
             self._relay.join(wait, request)
-            for first, count in _runs(request, found):
+            for first, count in runs(request.count, found):
                 part = evolve(
                     request,
                     id=new_id(),
@@ -156,7 +165,7 @@ class RecordedPort:
         replies = self.inner.step(until)
         drawn: dict[bytes, Drawn] = {}
         for reply in replies:
-            if isinstance(reply, Completion):
+            if isinstance(reply, Completion | Failure):
                 drawn |= self._drawn(reply)
         if keeps_costs(self.memory):
             self.memory.record(drawn, self._spent(replies))
@@ -179,7 +188,7 @@ class RecordedPort:
                 missing = [wait for wait in waits if len(wait.found) < wait.request.count]
                 self._find(number, [(one, self._keys(one.request, number)) for one in missing])
         for wait in waits:
-            wait.usage = self._usage(wait)
+            wait.usage, wait.others = self._usage(wait)
         return waits
 
     def _keys(self, request: Request, number: int) -> Keys:
@@ -211,43 +220,55 @@ class RecordedPort:
     def _bounds(self, request: Request) -> Bounds:
         return Bounds(request.sampling.max_tokens, self._context, request.budgets)
 
-    def _drawn(self, reply: Completion) -> dict[bytes, Drawn]:
-        """Return the samples of a reply by key."""
+    def _drawn(self, reply: Completion | Failure) -> dict[bytes, Drawn]:
+        """Return the samples of a reply by key; those of a failure, that are there."""
         wait = self._relay.wait_of(reply)
         assert wait is not None  # each submitted request has one until it is aborted
         first, request = wait.asked[reply.id], wait.request
+        several = enumerate(reply.samples) if isinstance(reply, Completion) else iter(reply.samples)
         each = reply.usage.prompt_tokens // max(1, reply.usage.calls)
         found: dict[bytes, Drawn] = {}
-        costs = iter(self._costs(reply))
-        for number, sample in enumerate(reply.samples, first):
+        costs = self._costs(request, reply)
+        for index, sample in several:
+            number = first + index
             whole = self._is_whole(wait, number, sample)
             key = (wait.keys.whole if whole else wait.keys.bounded)[number]
-            if key not in self._foreign and not sample.refusal:
+            is_own = not sample.model or self._keeps
+            if key not in self._foreign and not sample.refusal and is_own:
                 under = self._bounds(wait.request) if whole else None
-                cost = next(costs, ZERO if self._keeps else None)
-                paid = None if cost is None else self._paid(request, cost)
+                cost = costs.get(index, ZERO if self._keeps else None)
+                paid = (
+                    None
+                    if cost is None
+                    else self._paid(sample.model or request.model, cost, request.row)
+                )
                 found[key] = Drawn(sample, each, self._newest, under, paid)
         return found
 
-    def _paid(self, request: Request, cost: Decimal) -> Paid:
+    def _paid(self, model: str, cost: Decimal, row: int) -> Paid:
         session = self.memory.session if keeps_costs(self.memory) else ""
-        return Paid(request.model, request.row, cost, session)
+        return Paid(model, row, cost, session)
 
-    def _usage(self, wait: _Wait) -> Usage:
+    def _usage(self, wait: _Wait) -> tuple[Usage, dict[str, Usage]]:
         """Return the usage of the hits when they were generated, so that a resumed row has it all.
 
-        A sample of a journal has its cost, too; one of a cache was paid by another run.
+        With it are the parts of it that are of other models. A sample of a journal has its cost,
+        too; one of a cache was paid by another run.
         """
+        others: dict[str, Usage] = {}
         if not wait.found:
-            return _NOTHING
-        numbers = list(wait.found)[: wait.request.drawn]  # equal samples are one
-        drawn = [wait.found[number] for number in numbers]
-        cost: Decimal | None = ZERO
-        if keeps_costs(self.memory):
-            for number, one in zip(numbers, drawn, strict=True):
-                cost = plus(cost, self._charged(wait, number, one, self.memory))
-        prompts = sum(one.prompt_tokens for one in drawn)
-        return Usage(len(drawn), prompts, 0, sum(one.sample.tokens for one in drawn), cost=cost)
+            return _NOTHING, others
+        total: list[Usage] = []
+        for number in list(wait.found)[: wait.request.drawn]:  # equal samples are one
+            one = wait.found[number]
+            cost: Decimal | None = ZERO
+            if keeps_costs(self.memory):
+                cost = self._charged(wait, number, one, self.memory)
+            usage = Usage(1, one.prompt_tokens, 0, one.sample.tokens, cost=cost)
+            total.append(usage)
+            if model := one.sample.model:
+                others[model] = others.get(model, _NOTHING) + usage
+        return Usage.total(total), others
 
     def _charged(self, wait: _Wait, number: int, drawn: Drawn, ledger: Ledger) -> Decimal | None:
         if drawn.paid is None:
@@ -259,17 +280,29 @@ class RecordedPort:
         """Return the costs of replies by model."""
         found: dict[str, Decimal | None] = {}
         for reply in replies:
-            wait = self._relay.wait_of(reply) if isinstance(reply, Completion) else None
-            if wait is not None and isinstance(reply, Completion):
-                model = wait.request.model
-                found[model] = plus(found.get(model, ZERO), reply.usage.spent)
+            wait = self._relay.wait_of(reply)
+            if (
+                wait is not None
+                and isinstance(reply, Completion | Failure)
+                and not reply.usage.is_empty
+            ):
+                for (_, model), usage in used("", wait.request.model, reply):
+                    found[model] = plus(found.get(model, ZERO), usage.spent)
         return found
 
-    def _costs(self, reply: Completion) -> list[Decimal | None]:
-        """Return the costs of the samples of a reply, where they are kept."""
-        recorded = [one for one in reply.samples if not one.refusal][: max(1, reply.usage.calls)]
-        cost = reply.usage.spent if self._keeps else None
-        return [None] * len(recorded) if cost is None else [*shares(cost, len(recorded))]
+    def _costs(self, request: Request, reply: Completion | Failure) -> dict[int, Decimal]:
+        """Return the costs of the samples of a reply by number, where they are kept."""
+        if not self._keeps or reply.usage.is_empty:
+            return {}
+        several = dict(enumerate(reply.samples) if isinstance(reply, Completion) else reply.samples)
+        kept = [number for number, one in several.items() if not one.refusal]
+        found: dict[int, Decimal] = {}
+        for (_, model), usage in used("", request.model, reply):
+            own = [it for it in kept if (several[it].model or request.model) == model]
+            own = own[: max(1, usage.calls)]
+            if usage.spent is not None:
+                found |= dict(zip(own, shares(usage.spent, len(own)), strict=True))
+        return found
 
     def _is_whole(self, wait: _Wait, number: int, sample: Sample) -> bool:
         """Return whether a sample is recorded for all bounds that it fits.
@@ -291,9 +324,10 @@ class RecordedPort:
         self._relay.answer(reply.id)
         if isinstance(reply, Failure):
             self.abort([name])
-            return [evolve(reply, id=name)]
+            numbered = ((first + number, sample) for number, sample in reply.samples)
+            return [evolve(reply, id=name, samples=(*_numbered(wait), *numbered))]
         wait.found |= {first + n: Drawn(sample, 0) for n, sample in enumerate(reply.samples)}
-        wait.usage += reply.usage
+        wait.count(reply)
         if wait.asked:
             return []
         self._relay.end(wait)
@@ -304,20 +338,12 @@ def _makers(formats: Mapping[int, KeyFormat], fingerprint: Fingerprint) -> dict[
     return {number: form(fingerprint) for number, form in formats.items()}
 
 
-def _runs(request: Request, found: Mapping[int, Drawn]) -> list[tuple[int, int]]:
-    """Return the ranges of missing samples: the first number and the count of each."""
-    runs: list[tuple[int, int]] = []
-    for number in range(request.count):
-        if number in found:
-            continue
-        if runs and sum(runs[-1]) == number:
-            runs[-1] = (runs[-1][0], runs[-1][1] + 1)
-        else:
-            runs.append((number, 1))
-    return runs
+def _numbered(wait: _Wait) -> tuple[tuple[int, Sample], ...]:
+    """Return the samples that are there, with their numbers."""
+    return tuple((number, drawn.sample) for number, drawn in wait.found.items())
 
 
 def _completion(wait: _Wait) -> Completion:
     request, found = wait.request, wait.found
     samples = tuple(found[number].sample for number in range(request.count))
-    return Completion(request.id, samples, wait.usage)
+    return Completion(request.id, samples, wait.usage, tuple(wait.others.items()))

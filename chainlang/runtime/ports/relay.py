@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Generic, TypeVar
 
 from attrs import define, field
@@ -87,3 +87,20 @@ class Relay(Generic[AnyWait]):
                 self.end(wait)
                 ended.append(wait)
         return ended, below
+
+
+def runs(count: int, found: Mapping[int, object]) -> list[tuple[int, int]]:
+    """Return the ranges of missing samples: the first number and the count of each.
+
+    >>> runs(5, {1: "", 2: ""})
+    [(0, 1), (3, 2)]
+    """
+    ranges: list[tuple[int, int]] = []
+    for number in range(count):
+        if number in found:
+            continue
+        if ranges and sum(ranges[-1]) == number:
+            ranges[-1] = (ranges[-1][0], ranges[-1][1] + 1)
+        else:
+            ranges.append((number, 1))
+    return ranges

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
-from attrs import frozen
+from attrs import evolve, field, frozen
 
 from chainlang.engines.protocol import Engine
 from chainlang.plan.steps import Plan
@@ -16,7 +17,8 @@ from chainlang.runtime.ports.dedup import SharedPort
 from chainlang.runtime.ports.guard import GuardedPort
 from chainlang.runtime.ports.port import EnginePort, Port
 from chainlang.runtime.ports.priced import PricedPort
-from chainlang.runtime.ports.recording import Memory, RecordedPort
+from chainlang.runtime.ports.recording import Memory, RecordedPort, keeps_costs
+from chainlang.runtime.ports.switch import SwitchPort
 from chainlang.runtime.ports.traced import TracedPort
 from chainlang.runtime.tracing import is_on
 
@@ -37,6 +39,8 @@ class Needs:
     """Whether requests may be traced or counted."""
     prices: bool = True
     """Whether requests may have a price."""
+    engines: Mapping[str, Engine] = field(factory=dict)
+    """Engines of the models that requests may be switched to, by model."""
 
     @classmethod
     def of(cls, plan: Plan, limits: RunLimits, budget: RunBudget, *, prices: bool = True) -> Needs:
@@ -65,8 +69,9 @@ class OpenPort(Protocol):
 def stacked(engine: Engine, needs: Needs = EVERYTHING, /, *memories: Memory) -> Port:
     """Return a port stack for an engine.
 
-    From the outside in: deduplication, lookup in each memory, the last one first, continuation,
-    budgets and circuit breakers, tracing, deadlines, and prices.
+    From the outside in: deduplication, lookup in each memory, the last one first, other models in
+    place of one that fails, continuation, budgets and circuit breakers, tracing, deadlines, and
+    prices.
     """
     port: Port = EnginePort(engine)
     if needs.prices:
@@ -79,6 +84,10 @@ def stacked(engine: Engine, needs: Needs = EVERYTHING, /, *memories: Memory) -> 
     port = GuardedPort(port, needs.budget)
     if needs.continues and (promised.continues or promised.closes):
         port = ContinuedPort(port)
+    if needs.engines:
+        of_other = evolve(needs, engines={}, shares=False)
+        caches = [one for one in memories if not keeps_costs(one)]
+        port = SwitchPort(port, lambda name: stacked(needs.engines[name], of_other, *caches))
     for memory in memories:
         port = RecordedPort(port, memory, engine.fingerprint)
     return SharedPort(port) if needs.shares else port
