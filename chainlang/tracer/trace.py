@@ -139,10 +139,13 @@ def _globals_read(code: CodeType) -> dict[str, tuple[CodeType, int]]:
     found = {
         str(one.argval): (code, one.offset)
         for one in reversed([*dis.get_instructions(code)])
-        if one.opname in ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_DEREF")
+        if one.opname in ("LOAD_GLOBAL", "LOAD_NAME")
+        or (one.opname == "LOAD_DEREF" and one.argval in code.co_freevars)
     }
     for inner in code.co_consts:
-        found = {**(_globals_read(inner) if isinstance(inner, CodeType) else {}), **found}
+        if isinstance(inner, CodeType):
+            outside = _globals_read(inner).items()
+            found |= {name: at for name, at in outside if name not in {*code.co_cellvars, *found}}
     return found
 
 
