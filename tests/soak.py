@@ -91,6 +91,14 @@ def _laws(*arguments: str) -> Callable[[Size], list[str]]:
     ]
 
 
+def _replies(stage: str) -> Suite:
+    """Return the suite of a type of stage whose replies end."""
+    return Suite(
+        f"replies of `{stage}` over 200 rows: none of its own is cut, on `tiny` none is closed",
+        lambda size: ["tests.real.replies_end", stage, str(size.of(200))],
+    )
+
+
 ALONE = {
     "hash seeds": ("three hash seeds give the same bytes, of 2,000 values", "hash_seeds"),
     "failures": ("a failure keeps the identity of its row, in 2,000 runs", "bad_rows"),
@@ -121,10 +129,7 @@ SUITES: dict[str, Suite] = {
         "12 chains and 200 questions on a real model, and its demo",
         _laws("-m", "law and real"),
     ),
-    "replies end": Suite(
-        "a judge, a verifier and a selector over 200 rows each: none is cut, on `tiny` none closed",
-        lambda size: ["tests.real.replies_end", str(size.of(200))],
-    ),
+    **{f"replies of {stage} end": _replies(stage) for stage in ("J", "V", "S")},
     "fuzz": Suite(
         "1,000,000 mutated inputs into each entry",
         lambda size: ["tests.fuzz", str(size.of(1_000_000)), "--seed", size.seed],

@@ -1,9 +1,9 @@
 """Replies that end: a judge, a verifier and a selector over rows, on a real model and on `tiny`.
 
-`python -m tests.real.replies_end ROWS` runs each chain over so many rows, with default settings,
-and counts what was closed at its budget and what was cut. The questions ask for one sentence, since
-`E` has no budget: a free text that goes on until `max_tokens` is cut, and its row fails. The status
-is 1 if a row failed, or a reply of `tiny` was closed.
+`python -m tests.real.replies_end J 200` runs the chain of `J` over so many rows, with default
+settings, and counts what was closed at its budget and what was cut. `E` has no budget: a free text
+that goes on until `max_tokens` is cut, and its row fails; so the questions ask for one word. The
+status is 1 if a row failed in another stage than `E`, or a reply of `tiny` was closed.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import json
 import random
 import sys
 from collections import Counter
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +20,8 @@ from attrs import frozen
 from chainlang import chain, tiny
 from chainlang.engines.protocol import Engine
 
-CHAINS = ("3:E >> J", "E >> V", "S")
-WAYS = ("Answer in one short sentence.", "Answer briefly, in one sentence.")
+CHAINS = {"J": "3:E >> J", "V": "E >> V", "S": "S"}
+ASKED = "Answer in one word."
 SUMS = Path(__file__).parents[2] / "examples" / "data" / "questions.jsonl"
 Row = dict[str, Any]
 
@@ -42,32 +41,30 @@ class Counted:
         """The counts on one line."""
         cut = " and ".join(f"{count} of {stage}" for stage, count in self.cut.items()) or "0"
         others = self.failed - self.cut.total()
-        return f"{self.closed} closed, {cut} cut" + (f", {others} failed" if others else "")
+        return f"{self.closed} closed and {cut} cut" + (f" and {others} failed" if others else "")
 
 
-def real_rows(count: int) -> dict[str, list[Row]]:
-    """Return rows for each chain: questions of TruthfulQA, for `S` with choices, and HellaSwag."""
+def real_rows(stage: str, count: int) -> list[Row]:
+    """Return rows for the chain of a stage: for `S` with four choices."""
     from examples.real_model import questions
 
-    asked = [one["question"] for one in questions("truthfulqa_mc1")]
-    open_rows = [{"query": f"{one} {way}"} for way in WAYS for one in asked]
-    choices: list[Row] = [
-        *({"query": one["ctx"], "responses": one["endings"]} for one in questions("hellaswag")),
-        *(
-            {"query": one["question"], "responses": one["choices"][:4]}
-            for one in questions("truthfulqa_mc1")
-        ),
-    ]
-    return {text: (choices if text == "S" else open_rows)[:count] for text in CHAINS}
+    truthful, stories = questions("truthfulqa_mc1"), questions("hellaswag")
+    if stage == "S":
+        found = [{"query": one["question"], "responses": one["choices"][:4]} for one in truthful]
+        found += [{"query": one["ctx"], "responses": one["endings"]} for one in stories]
+    else:
+        found = [{"query": f"{one['question']} {ASKED}"} for one in truthful]
+        found += [{"query": f"{one['ctx']}\nWhat is this about? {ASKED}"} for one in stories]
+    return found[:count]
 
 
-def tiny_rows(count: int) -> dict[str, list[Row]]:
-    """Return rows for each chain of the questions that `tiny` knows, for `S` with four numbers."""
+def tiny_rows(stage: str, count: int) -> list[Row]:
+    """Return rows of the questions that `tiny` knows, for `S` with four numbers."""
     found = [json.loads(line) for line in SUMS.read_text(encoding="utf-8").splitlines()[:count]]
-    open_rows = [{"query": one["query"]} for one in found]
+    if stage != "S":
+        return [{"query": one["query"]} for one in found]
     draw = random.Random(0)
-    choices = [{"query": one["query"], "responses": four(one["expected"], draw)} for one in found]
-    return {text: choices if text == "S" else open_rows for text in CHAINS}
+    return [{"query": one["query"], "responses": four(one["expected"], draw)} for one in found]
 
 
 def four(right: str, draw: random.Random) -> list[str]:
@@ -88,25 +85,24 @@ def counted(text: str, rows: list[Row], engine: Engine) -> Counted:
 
 
 def main() -> int:
-    """Run all chains on both models, and print the counts on the last line."""
+    """Run the chain of a stage on both models, and print the counts on the last line."""
     from chainlang.engines.vllm.engine import VllmEngine
     from examples.real_model import real_model
 
-    count = int(sys.argv[1])
-    models: Mapping[str, tuple[Path, dict[str, list[Row]]]] = {
-        "SmolLM2": (real_model(), real_rows(count)),
-        "tiny": (tiny.path(), tiny_rows(count)),
+    stage, count = sys.argv[1], int(sys.argv[2])
+    models = {
+        "SmolLM2": (real_model(), real_rows(stage, count)),
+        "tiny": (tiny.path(), tiny_rows(stage, count)),
     }
     told, good = [], True
     for name, (folder, rows) in models.items():
         engine = VllmEngine(folder, max_num_seqs=64)
-        for text in CHAINS:
-            found = counted(text, rows[text], engine)
-            good &= not found.failed and not (name == "tiny" and found.closed)
-            told.append(f"`{text}` on {name} {found.shown}")
-            print(told[-1], flush=True)
+        found = counted(CHAINS[stage], rows, engine)
         engine.close()
-    print(f"{count} rows each: {'; '.join(told)}")
+        good &= found.failed == found.cut["E"] and not (name == "tiny" and found.closed)
+        told.append(f"on {name} {found.shown}")
+        print(told[-1], flush=True)
+    print(f"`{CHAINS[stage]}` over {count} rows: {', '.join(told)}")
     return 0 if good else 1
 
 

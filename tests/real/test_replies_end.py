@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from chainlang.engines.vllm.engine import VllmEngine
-from tests.real.replies_end import counted, real_rows
+from tests.real.replies_end import CHAINS, counted, real_rows
 
 
-def test_no_row_fails_by_a_cut(real_engine: VllmEngine) -> None:
-    for text, rows in real_rows(1).items():
-        assert not counted(text, rows, real_engine).failed, text
+@pytest.mark.parametrize("stage", CHAINS)
+def test_no_row_fails_by_a_cut(stage: str, real_engine: VllmEngine) -> None:
+    assert not counted(CHAINS[stage], real_rows(stage, 1), real_engine).failed
