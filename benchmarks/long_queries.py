@@ -12,17 +12,19 @@ from typing import Any
 
 from attrs import frozen
 
-from benchmarks.chains import model
+from benchmarks.chains import REAL_WORKLOADS, held, model
 from benchmarks.one_call import BEFORE, unpacked
 from benchmarks.servers import serving
 from benchmarks.turns import HERE, OURS, THEIRS, Program, Report, started
+from chainlang.engines.grammar.json_schema import enforceable, grammar
 
 WANTED = 1500
 """Tokens of a query."""
 CLAIM = 1.15
 CONTEXT = 4096
 SETTINGS = {"max_model_len": CONTEXT, "max_num_seqs": 8, "gpu_memory_utilization": 0.1}
-DRAFTS = '3:E::0.7(max_tokens=32, cut="keep")'
+TEXT = {"type": "string", "maxLength": 80}
+DRAFTS = 'main = 3:E::0.7(max_tokens=32, cut="keep")'
 JUDGED = f"{DRAFTS} >> J(max_tokens=64) >> V(max_tokens=64)"
 DIALOGUE = """
 op on : map { continues = true user = "And then?" temperature = 0.7 max_tokens = 32 cut = "keep" }
@@ -105,24 +107,31 @@ def queries(folder: Path, count: int) -> list[str]:
 
 def measured(folder: Path, rows: list[str]) -> Iterator[Line]:
     """Yield what each program counts on a model; the first is an ensemble alone, in chainlang."""
-    settings = (str(folder), json.dumps(SETTINGS))
+    settings, job = (str(folder), json.dumps(SETTINGS)), {"rows": rows, "held": grammars()}
     with started("chainlang", OURS, "long_chain.py", str(HERE.parent), *settings) as ours:
         for work, text in (
             (ALONE, DRAFTS),
             (WHOLE, JUDGED),
             ("a dialogue of four turns", DIALOGUE),
         ):
-            job = {"text": text if "main" in text else f"main = {text}", "bounds": True}
-            yield Line(work, "chainlang", ours.run({"rows": rows, **job}))
+            asked = {"rows": rows, "text": text, "bounds": True}
+            yield Line(work, "chainlang", ours.run(asked))
     with TemporaryDirectory() as before:
         if unpacked(Path(before)):
             with started(BEFORE, OURS, "long_chain.py", before, *settings) as old:
-                job = {"rows": rows, "text": OLD_JUDGED, "bounds": False}
-                yield Line(WHOLE, BEFORE, old.run(job))
+                asked = {"rows": rows, "text": OLD_JUDGED, "bounds": False}
+                yield Line(WHOLE, BEFORE, old.run(asked))
     with started("script", OURS, "long_script.py", *settings) as script:
-        yield Line(WHOLE, "a script", script.run({"rows": rows, "stages": 3}))
+        yield Line(WHOLE, "a script", script.run(job))
     if THEIRS.exists():
-        yield from served(folder, {"rows": rows, "stages": 3})
+        yield from served(folder, job)
+
+
+def grammars() -> dict[str, str]:
+    """Return the grammars of replies: without one, a model may go on with blanks."""
+    (judged,) = (one for one in REAL_WORKLOADS if one.program == "verified")
+    draft = {"type": "object", "properties": {"answer": TEXT}, "required": ["answer"]}
+    return {**held(judged), "Draft": grammar(enforceable(json.dumps(draft)))}
 
 
 def served(folder: Path, job: Mapping[str, Any]) -> Iterator[Line]:

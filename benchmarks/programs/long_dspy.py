@@ -9,8 +9,6 @@ from typing import Any, Literal
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # else it is looked for on the web
 
 import dspy
-from pydantic import BaseModel
-from replies import ShortJudgement, ShortVerdict
 from serve import serve
 
 (URL,) = sys.argv[1:]
@@ -19,14 +17,10 @@ logging.getLogger("dspy").setLevel(logging.CRITICAL)  # of rows that failed: the
 
 
 class Held(dspy.JSONAdapter):
-    """DSPy's prompts, and replies that the server holds to a schema, which small models need."""
+    """DSPy's prompts, and replies that the server holds to a grammar, which small models need."""
 
     def __call__(self, *arguments: Any, **named: Any) -> Any:
         return dspy.Adapter.__call__(self, *arguments, **named)
-
-
-class Draft(BaseModel):
-    answer: str
 
 
 class Ask(dspy.Signature):
@@ -56,31 +50,31 @@ class Verify(dspy.Signature):
 
 
 class Verified(dspy.Module):
-    def __init__(self) -> None:
+    def __init__(self, held: dict[str, str]) -> None:
         super().__init__()
-        self.ask = dspy.Predict(Ask, n=3, temperature=0.7, max_tokens=32, response_format=Draft)
-        held: dict[str, Any] = {"temperature": 0, "max_tokens": 256}
-        self.judge = dspy.Predict(Judge, response_format=ShortJudgement, **held)
-        self.verify = dspy.Predict(Verify, response_format=ShortVerdict, **held)
+        drafts: dict[str, Any] = {"n": 3, "temperature": 0.7, "max_tokens": 64}
+        self.ask = dspy.Predict(Ask, **drafts, **with_grammar(held["Draft"]))
+        greedy: dict[str, Any] = {"temperature": 0, "max_tokens": 256}
+        self.judge = dspy.Predict(Judge, **greedy, **with_grammar(held["Judgement"]))
+        self.verify = dspy.Predict(Verify, **greedy, **with_grammar(held["Verdict"]))
 
-    def forward(self, query: str, stages: int) -> Any:
+    def forward(self, query: str) -> Any:
         answers = self.ask(query=query).completions.answer
-        if stages == 1:
-            return dspy.Prediction(answer=answers[0])
         answer = self.judge(query=query, answers=answers).final_answer
         return self.verify(query=query, answer=answer)
 
 
+def with_grammar(grammar: str) -> dict[str, Any]:
+    return {"extra_body": {"structured_outputs": {"grammar": grammar}}}
+
+
 model = dspy.LM("openai/served", api_base=f"{URL}/v1", api_key="none", cache=False)
 dspy.configure(lm=model, adapter=Held(), disable_history=True)
-module = Verified()
 
 
-def run(rows: list[str], stages: int, **_: Any) -> dict[str, Any]:
-    examples = [
-        dspy.Example(query=one, stages=stages).with_inputs("query", "stages") for one in rows
-    ]
-    found, _failed, errors = module.batch(
+def run(rows: list[str], held: dict[str, str]) -> dict[str, Any]:
+    examples = [dspy.Example(query=one).with_inputs("query") for one in rows]
+    found, _, errors = Verified(held).batch(
         examples,
         num_threads=len(rows),
         max_errors=len(rows) + 1,

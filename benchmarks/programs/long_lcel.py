@@ -4,12 +4,12 @@ import asyncio
 import sys
 from typing import Any
 
-from langchain_core.output_parsers import StrOutputParser
+from langchain_core.output_parsers import PydanticOutputParser, StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import Runnable, RunnableLambda, RunnableParallel, RunnablePassthrough
 from langchain_openai import ChatOpenAI
 from prompts import JUDGING, VERIFYING, listed
-from replies import ShortJudgement, ShortVerdict
+from replies import Judgement, Verdict
 from serve import serve
 
 (URL,) = sys.argv[1:]
@@ -27,24 +27,24 @@ def model(temperature: float, max_tokens: int) -> ChatOpenAI:
     )
 
 
-def typed(template: tuple[str, str], kind: type) -> Chain:
+def typed(template: tuple[str, str], kind: type, held: dict[str, str]) -> Chain:
     system, user = template
     prompt = ChatPromptTemplate.from_messages([("system", system), ("user", user)])
-    return prompt | model(0, 256).with_structured_output(kind, method="json_schema")
+    grammar = {"structured_outputs": {"grammar": held[kind.__name__]}}
+    parser = PydanticOutputParser(pydantic_object=kind)
+    return prompt | model(0, 256).bind(extra_body=grammar) | parser
 
 
 draft = ChatPromptTemplate.from_messages([("user", "{query}")]) | model(0.7, 32) | StrOutputParser()
 drafts = RunnableParallel(a=draft, b=draft, c=draft) | RunnableLambda(
     lambda found: listed([*found.values()])
 )
-judge = typed(JUDGING, ShortJudgement) | RunnableLambda(lambda found: found.final_answer)
-verified = RunnablePassthrough.assign(answer=judge) | typed(VERIFYING, ShortVerdict)
 
 
-def run(rows: list[str], stages: int, **_: Any) -> dict[str, Any]:
-    chain: Chain = RunnablePassthrough.assign(answers=drafts)
-    if stages > 1:
-        chain = chain | verified
+def run(rows: list[str], held: dict[str, str]) -> dict[str, Any]:
+    judge = typed(JUDGING, Judgement, held) | RunnableLambda(lambda found: found.final_answer)
+    answered = RunnablePassthrough.assign(answers=drafts) | RunnablePassthrough.assign(answer=judge)
+    chain = answered | typed(VERIFYING, Verdict, held)
     inputs = [{"query": one} for one in rows]
     found = LOOP.run_until_complete(chain.abatch(inputs, return_exceptions=True))
     return {"failed": sum(isinstance(one, Exception) for one in found)}

@@ -11,7 +11,6 @@ os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"  # in this process, as chainl
 
 from counted import Counted
 from prompts import JUDGING, VERIFYING, listed
-from replies import Reply, ShortJudgement, ShortVerdict
 from serve import serve
 from vllm import LLM, SamplingParams
 from vllm.sampling_params import StructuredOutputsParams
@@ -44,29 +43,27 @@ def roles(prompt: tuple[str, ...]) -> tuple[str, ...]:
     return ("system", "user")[-len(prompt) :]
 
 
-def typed(kind: type[Reply], template: tuple[str, str], values: list[dict[str, str]]) -> list[str]:
-    """Return a reply of a type for each of some values."""
+def typed(grammar: str, template: tuple[str, str], values: list[dict[str, str]]) -> list[str]:
+    """Return a reply of a grammar for each of some values."""
     system, user = template
-    held = StructuredOutputsParams(json=kind.model_json_schema())
+    held = StructuredOutputsParams(grammar=grammar)
     greedy = SamplingParams(temperature=0, max_tokens=256, structured_outputs=held)
     found = chat([(system, user.format(**one)) for one in values], greedy)
     return [text for (text,) in found]
 
 
-def run(rows: list[str], stages: int, **_: Any) -> Any:
+def run(rows: list[str], held: dict[str, str]) -> Any:
     counted.begin()
     drafts = chat([(one,) for one in rows], DRAFTS)
-    if stages > 1:
-        values = [
-            {"query": query, "answers": listed(each)}
-            for query, each in zip(rows, drafts, strict=True)
-        ]
-        judged = typed(ShortJudgement, JUDGING, values)
-        values = [
-            {"query": query, "answer": json.loads(one)["final_answer"]}
-            for query, one in zip(rows, judged, strict=True)
-        ]
-        typed(ShortVerdict, VERIFYING, values)
+    values = [
+        {"query": query, "answers": listed(each)} for query, each in zip(rows, drafts, strict=True)
+    ]
+    judged = typed(held["Judgement"], JUDGING, values)
+    values = [
+        {"query": query, "answer": json.loads(one)["final_answer"]}
+        for query, one in zip(rows, judged, strict=True)
+    ]
+    typed(held["Verdict"], VERIFYING, values)
     return lambda: {"failed": 0, **counted.counts()}
 
 

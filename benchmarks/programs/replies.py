@@ -20,17 +20,6 @@ class Verdict(Reply):
     revised_answer: str | None
 
 
-class ShortJudgement(Reply):
-    reasoning: Annotated[str, Field(max_length=80)]
-    final_answer: Annotated[str, Field(max_length=40)]
-
-
-class ShortVerdict(Reply):
-    explanation: Annotated[str, Field(max_length=80)]
-    verdict: Literal["correct", "incorrect"]
-    revised_answer: Annotated[str, Field(max_length=40)] | None
-
-
 class Sum(Reply):
     left: Annotated[int, Field(ge=0, le=99)]
     sign: Literal["+", "-"]
