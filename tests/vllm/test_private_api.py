@@ -71,6 +71,34 @@ def test_batches_are_seen(tiny_engine: Engine) -> None:
     assert {one.preemptions for one in seen} == {0}
 
 
+@pytest.mark.usefixtures("tiny_engine")  # a library warns at its first import
+def test_a_grammar_is_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    import xgrammar
+    from vllm.sampling_params import SamplingParams, StructuredOutputsParams
+    from vllm.v1.structured_output import backend_xgrammar
+
+    parsed: list[str] = []
+    parse = xgrammar.Grammar.from_ebnf
+    monkeypatch.setattr(
+        xgrammar.Grammar, "from_ebnf", lambda text: (parsed.append(text), parse(text))
+    )
+    private_api.parse_grammars_once()
+    private_api.parse_grammars_once()  # for the next engine
+
+    def validate(**held: str) -> None:
+        of = SamplingParams(structured_outputs=StructuredOutputsParams(**held))
+        backend_xgrammar.validate_xgrammar_grammar(of)
+
+    right, wrong = 'root ::= "parsed once"', "root ::= ("
+    for _ in range(3):
+        validate(grammar=right)
+        validate(regex="a+")
+        with pytest.raises(ValueError, match="grammar"):
+            validate(grammar=wrong)
+    assert parsed == [right, wrong, wrong, wrong]
+    backend_xgrammar.validate_xgrammar_grammar(SamplingParams())
+
+
 def test_the_state_of_a_process_is_kept_for_a_while() -> None:
     from vllm.v1.engine import core
     from vllm.v1.worker import workspace

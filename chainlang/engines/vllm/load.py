@@ -234,6 +234,7 @@ def _load(model: Prepared, more: Mapping[str, Any]) -> Loaded:
     engine = LLMEngine(config, Executor.get_class(config), log_stats=False)
     private_api.keep_other_engines(engine)
     private_api.compile_grammars_in_steps(engine)
+    private_api.parse_grammars_once()
     if model.device == "cpu":
         private_api.count_ranks_uncompiled()
     if model.prompts.tags is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache, wraps
 from typing import Any
 
 from attrs import frozen
@@ -83,6 +84,35 @@ def count_ranks_uncompiled() -> None:
     name = "batched_count_greater_than"
     compiled = _part(sampler, name)
     setattr(sampler, name, getattr(compiled, "_torchdynamo_orig_callable", compiled))
+
+
+def parse_grammars_once() -> None:
+    """Parse each grammar once: vLLM does it for each request, to see whether it is one.
+
+    That takes milliseconds for a grammar of texts with a bounded length.
+    """
+    from vllm.sampling_params import SamplingParams, StructuredOutputsParams
+    from vllm.v1.structured_output import backend_xgrammar
+
+    name = "validate_xgrammar_grammar"
+    validate = _part(backend_xgrammar, name)
+    if hasattr(validate, "__wrapped__"):
+        return  # for an earlier engine
+
+    @lru_cache(maxsize=1024)
+    def parse(grammar: str) -> None:
+        held = StructuredOutputsParams(grammar=grammar)
+        validate(SamplingParams(structured_outputs=held))
+
+    @wraps(validate)
+    def once(sampling: Any) -> None:
+        held = sampling.structured_outputs
+        if held is not None and held.grammar is not None:
+            parse(held.grammar)
+        else:
+            validate(sampling)
+
+    setattr(backend_xgrammar, name, once)
 
 
 def adapter_rank(config: dict[str, Any]) -> int:
