@@ -65,7 +65,7 @@ def table(*, quick: bool = False) -> str:
     """Return the table of all programs on both models."""
     from examples.real_model import real_model
 
-    count = 2 if quick else 4
+    count = 1 if quick else 2
     lines = []
     with TemporaryDirectory() as temporary:
         made = model(Path(temporary), CONTEXT)
