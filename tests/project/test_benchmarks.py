@@ -8,6 +8,10 @@ import pytest
 
 from benchmarks import workloads
 from benchmarks.__main__ import README, TABLES, main
+from benchmarks.chains import OPS
+from chainlang import load
+from chainlang.ir.declarations import Op
+from chainlang.semantics.prelude import prelude
 from tests.laws import few_of
 
 ON_VLLM = (
@@ -67,3 +71,15 @@ def test_every_table_has_its_place() -> None:
     page = README.read_text(encoding="utf-8")
     for name in TABLES:
         assert page.count(f"<!-- begin: {name} -->") == page.count(f"<!-- end: {name} -->") == 1
+
+
+@pytest.mark.parametrize(("name", "of"), [("draft", "E"), ("judge", "J"), ("verify", "V")])
+def test_ops_of_workloads_have_the_prompts_of_the_prelude(name: str, of: str) -> None:
+    made = load(text=f"{OPS[name]}main = {name}")
+    (op,) = made.items
+    assert isinstance(op, Op)
+    assert setting(op, "user") == setting(prelude()[of], "user")
+
+
+def setting(op: Op, name: str) -> object:
+    return next(one.value for one in op.settings if one.name == name)
