@@ -74,6 +74,7 @@ def test_batches_are_seen(tiny_engine: Engine) -> None:
 @pytest.mark.usefixtures("tiny_engine")  # a library warns at its first import
 def test_a_grammar_is_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     import xgrammar
+    from vllm.exceptions import VLLMValidationError
     from vllm.sampling_params import SamplingParams, StructuredOutputsParams
     from vllm.v1.structured_output import backend_xgrammar
 
@@ -93,7 +94,7 @@ def test_a_grammar_is_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(3):
         validate(grammar=right)
         validate(regex="a+")
-        with pytest.raises(ValueError, match="grammar"):
+        with pytest.raises(VLLMValidationError, match="grammar"):
             validate(grammar=wrong)
     assert parsed == [right, wrong, wrong, wrong]
     backend_xgrammar.validate_xgrammar_grammar(SamplingParams())
