@@ -17,6 +17,7 @@ from chainlang.evaluation.shares import Agreement, Share
 from chainlang.evaluation.sweep import Sweep, Swept, sweep
 from chainlang.evaluation.tune import tune
 from chainlang.evaluation.tuning import Entry, Tuning
+from chainlang.evaluation.vote_curve import Point, VoteCurve, vote_curve
 
 __all__ = [
     "Agreement",
@@ -31,12 +32,14 @@ __all__ = [
     "Member",
     "Metric",
     "Pair",
+    "Point",
     "Rows",
     "Score",
     "Share",
     "Sweep",
     "Swept",
     "Tuning",
+    "VoteCurve",
     "choice",
     "compare",
     "contains",
@@ -54,4 +57,5 @@ __all__ = [
     "sweep",
     "text",
     "tune",
+    "vote_curve",
 ]

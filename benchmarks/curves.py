@@ -1,0 +1,169 @@
+"""Measured figures of chains on `tiny`, with intervals: ``python -m benchmarks.curves``.
+
+The tables go between the markers of ``docs/curves.md``, and the picture to ``docs/pictures``. The
+questions are the 300 of ``examples/data``, which the model was not trained on; none of the chains
+was chosen by them.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "curves.md"
+PICTURE = ROOT / "docs" / "pictures" / "curves.svg"
+QUESTIONS = ROOT / "examples" / "data" / "questions.jsonl"
+TARGET = "expected"
+WIDTHS = "{1, 3, 5, 9, 17}:E:tiny:0.7 >> {M, J:tiny, S:tiny}"
+OTHERS = (
+    "E:tiny >> V:tiny",
+    "3:E:tiny >> 3:E:tiny >> M",
+    "9:E:tiny >> M >> V:tiny",
+    'cascade(3:E:tiny >> M, 9:E:tiny >> J:tiny, accept="confidence >= 0.66")',
+)
+FAMILY = "{1, 3, 9}:E:tiny:0.7 >> {M, J:tiny}"
+
+
+def share(one: Any) -> str:
+    """Return an accuracy with its interval, in per cent."""
+    low, high = one.interval
+    return f"{100 * one.accuracy:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
+
+
+def widths(rows: list[dict[str, Any]], engine: Any) -> Iterator[str]:
+    """Yield the table of votes, judges and selectors by width, and draw the picture."""
+    from chainlang.evaluation import family, sweep
+
+    found = sweep(family(WIDTHS), rows, "number", target=TARGET, engine=engine)
+    axes = found.plot("E.count", by="choice")
+    axes.set_xlabel("samples")
+    axes.figure.savefig(PICTURE, metadata={"Date": None})
+    yield "| samples | vote | judge | selector | tokens of the vote | of the judge |"
+    yield "|---:|---:|---:|---:|---:|---:|"
+    for at in range(0, len(found.members), 3):
+        vote, judge, select = (one.evaluation for one in found.members[at : at + 3])
+        tokens = f"{vote.tokens / vote.rows:,.0f} | {judge.tokens / judge.rows:,.0f}"
+        count = found.members[at].choices["E.count"]
+        yield f"| {count} | {share(vote)} | {share(judge)} | {share(select)} | {tokens} |"
+
+
+def others(rows: list[dict[str, Any]], engine: Any) -> Iterator[str]:
+    """Yield the table of chains that do more than vote, each beside one sample."""
+    from chainlang import chain
+    from chainlang.evaluation import compare, evaluate
+
+    one = evaluate(chain("E:tiny"), rows, "number", target=TARGET, engine=engine)
+    yield "| chain | accuracy | over one sample | p | calls | tokens |"
+    yield "|---|---:|---:|---:|---:|---:|"
+    yield f"| `E:tiny` | {share(one)} | | | 1.0 | {one.tokens / one.rows:,.0f} |"
+    for text in OTHERS:
+        made = evaluate(chain(text), rows, "number", target=TARGET, engine=engine)
+        found = compare(one, made)
+        low, high = found.interval
+        gain = f"{100 * found.difference:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
+        cost = f"{made.usage.calls / made.rows:.1f} | {made.tokens / made.rows:,.0f}"
+        shown = text.replace("|", "\\|")
+        yield f"| `{shown}` | {share(made)} | {gain} | {found.p_value:.2g} | {cost} |"
+
+
+def stopping(rows: list[dict[str, Any]], engine: Any) -> Iterator[str]:
+    """Yield the table of what a vote costs that ends once it is decided."""
+    from chainlang import chain
+
+    yield "| chain | all samples | until it is decided | answers that differ |"
+    yield "|---|---:|---:|---:|"
+    for width in (3, 9, 17):
+        made = chain(f"{width}:E:tiny:0.7 >> M")
+        whole = list(made.map(rows, engine=engine, passes=()))
+        early = list(made.map(rows, engine=engine, outputs="answer"))
+        differ = sum(a.answer != b.answer for a, b in zip(whole, early, strict=True))
+        counts = [sum(one.usage.calls for one in several) / len(rows) for several in (whole, early)]
+        yield f"| `{width}:E >> M` | {counts[0]:.2f} | {counts[1]:.2f} | {differ} |"
+
+
+def mixed(rows: list[dict[str, Any]], engine: Any) -> Iterator[str]:
+    """Yield the table of predicted votes on easy, hard and mixed rows."""
+    from chainlang import chain
+    from chainlang.evaluation import vote_curve
+
+    made = chain("17:E:tiny:0.7")
+    results = list(made.map(rows, engine=engine))
+    # Other samples say which rows are hard; by the same ones a vote of all would be 0 and 100.
+    is_easy = [_is_right(one) for one in made.map(rows, engine=engine, seed=1)]
+    hard = [one for one, it_is in zip(results, is_easy, strict=True) if not it_is]
+    easy = [one for one, it_is in zip(results, is_easy, strict=True) if it_is]
+    half = easy[: 2 * len(hard)]
+    yield "| votes | easy rows | hard rows | two easy for each hard |"
+    yield "|---:|---:|---:|---:|"
+    shown = (1, 3, 5, 9, 17, 51)
+    curves = [
+        vote_curve(one, shown, "number", target=TARGET) for one in (easy, hard, [*half, *hard])
+    ]
+    for at, width in enumerate(shown):
+        cells = " | ".join(f"{100 * one.points[at].accuracy:.1f}" for one in curves)
+        yield f"| {width} | {cells} |"
+    yield ""
+    yield (
+        f"On {len(hard)} rows, the hard ones, the most frequent of 17 other samples is wrong; "
+        f"{len(easy)} are easy."
+    )
+
+
+def _is_right(one: Any) -> bool:
+    from chainlang.evaluation import number
+    from chainlang.semantics.voting import vote
+
+    return number()(vote(one.candidates).answer, one.fields[TARGET]).value == 1
+
+
+def tuned(rows: list[dict[str, Any]], engine: Any) -> Iterator[str]:
+    """Yield the page of a tuning."""
+    from chainlang.evaluation import family, tune
+
+    found = tune(family(FAMILY), rows, "number", target=TARGET, engine=engine)
+    yield "```text"
+    yield from str(found).splitlines()
+    yield "```"
+
+
+TABLES: dict[str, Callable[[list[dict[str, Any]], Any], Iterator[str]]] = {
+    "widths": widths,
+    "others": others,
+    "stopping": stopping,
+    "mixed": mixed,
+    "tuned": tuned,
+}
+
+
+def main(names: list[str]) -> None:
+    """Measure the tables, or those named, and write them into the page."""
+    from chainlang.engines.vllm.engine import VllmEngine
+    from chainlang.evaluation import rows
+    from chainlang.tiny import path
+
+    questions = list(rows(QUESTIONS))
+    engine = VllmEngine(path())
+    for name in names or TABLES:
+        text = "\n".join(TABLES[name](questions, engine))
+        print(f"## {name}\n\n{text}\n", flush=True)
+        write(name, text)
+    engine.close()
+
+
+def write(name: str, text: str) -> None:
+    """Put a table into its place in the page."""
+    begin, end = f"<!-- begin: {name} -->", f"<!-- end: {name} -->"
+    page = PAGE.read_text(encoding="utf-8")
+    new, found = re.subn(
+        f"{begin}.*{end}", lambda _: f"{begin}\n\n{text}\n\n{end}", page, flags=re.DOTALL
+    )
+    assert found == 1, f"{PAGE} has no place for {name}"
+    PAGE.write_text(new, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
