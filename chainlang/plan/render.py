@@ -79,6 +79,7 @@ def _lines(step: Step, indent: str, bounds: bool, notes: Notes = _NONE) -> Itera
 def _plain_lines(  # noqa: C901, PLR0912, PLR0915  # a match
     step: Step, indent: str, bounds: bool, notes: Notes
 ) -> Iterator[str]:
+    """Yield the lines of a step without its own note."""
     inner = indent + "  "
     match step:
         case Generate(stage, place, tries):
