@@ -199,3 +199,4 @@ class VoteOptions(TypedDict, total=False):
     extract: str
     normalize: Literal["casefold", "number", "text"] | Callable[..., Any]
     of: str | Sequence[str]
+    weight: Mapping[str, float]

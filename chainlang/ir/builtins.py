@@ -57,6 +57,14 @@ def _causes(value: Any) -> Any:
     return many[0] if len(many) == 1 else many
 
 
+def _weights(value: Any) -> Any:
+    if not isinstance(value, Table) or not value.entries:
+        raise ValueError(value)
+    for one in value.entries:
+        number(0, math.inf, open_low=True).read(one.value)
+    return value
+
+
 def _normalized(value: Any) -> Any:
     if isinstance(value, Function) and value.of is None:  # it is called with an answer
         return value
@@ -80,6 +88,9 @@ _NORMALIZE = evolve(
     python=f"{_FORMS.python} | Callable[..., Any]",
 )
 _PATTERN = Rule("a pattern in quotes", text, takes_text=True, is_pattern=True)
+_WEIGHTS = Rule(
+    'a table of numbers above 0 by model, {"gpt-4o": 2}', _weights, python="Mapping[str, float]"
+)
 _EXPRESSION = Rule("an expression in quotes", text, takes_text=True, evaluated=True)
 _NAME = Rule("a name in quotes", word, takes_text=True)
 _CAUSES = Rule(
@@ -164,6 +175,7 @@ STAGE_TYPES: Mapping[str, StageType] = {
                 "extract": _PATTERN,
                 "normalize": _NORMALIZE,
                 "of": PARTS,
+                "weight": _WEIGHTS,
             },
         ),
     )

@@ -30,6 +30,8 @@ def fixed(vote: Count) -> str | None:
     """Return why a vote is counted after all that stands before it, if it is."""
     if vote.vote.of:
         return f"it counts the candidates of {', '.join(vote.vote.of)}"
+    if vote.vote.how.weight is not None:
+        return "it weighs the answers by model"
     return side_effects(vote)
 
 

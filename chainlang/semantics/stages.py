@@ -171,6 +171,8 @@ def meaning(
     if stage.name == "M":
         if isinstance(function := given.get("normalize"), Function):
             given["normalize"] = normalizer(function, bound)
+        if "weight" in given:
+            given["weight"] = tuple(plain(given["weight"]).items())
         counted = {one.name: given.get(one.name) for one in fields(Counting)}
         return Vote(Counting(**counted), named_parts(given.get("of")), span=stage.span)
     declared = tuple(declared)

@@ -25,6 +25,12 @@ class Counting:
     """Name of a form that answers are compared in, or a function of an answer."""
     extract: str | None = None
     """Regular expression; its last match, or the first group of it, is counted."""
+    weight: tuple[tuple[str, float], ...] | None = None
+    """Weight of the candidates of each model; those of other models weigh 1."""
+
+    def weight_of(self, candidate: Candidate) -> float:
+        """Return the weight of a candidate, by the model that answered."""
+        return next((of for name, of in self.weight or () if name == candidate.model), 1)
 
     def answer(self, candidate: Candidate) -> Any:
         """Return the counted answer of a candidate. Raises `KeyError` if it lacks the field."""
@@ -91,33 +97,35 @@ def _whole(value: Any) -> Any:
 
 
 def vote(candidates: Iterable[Candidate], how: Counting = ANSWERS) -> Candidate:
-    """Return the candidate with the most frequent answer; ties go to the first answer.
+    """Return the candidate with the most frequent answer, by weight; ties go to the first answer.
 
     It has the fields of the first candidate with the winning answer, and ``final_answer``,
     ``votes`` (number of each answer, by its canonical text) and ``confidence`` (share of the
-    winner). The answer keeps the spelling of that candidate. Raises `KeyError` if a candidate lacks
-    the counted field, and `ValueError` without candidates.
+    winner, by weight). The answer keeps the spelling of that candidate. Raises `KeyError` if a
+    candidate lacks the counted field, and `ValueError` without candidates.
 
     >>> winner = vote([Candidate("a"), Candidate("b"), Candidate(" b")])
     >>> winner.answer, winner.fields["confidence"]
     ('b', 0.6666666666666666)
     """
     votes: dict[str, int] = {}
+    weights: dict[str, float] = {}
     first: dict[str, tuple[Any, Candidate]] = {}
     for candidate in candidates:
         answer = how.answer(candidate)
         key = how.key(answer)
         votes[key] = votes.get(key, 0) + 1
+        weights[key] = weights.get(key, 0) + how.weight_of(candidate)
         first.setdefault(key, (answer, candidate))
     if not votes:
         raise ValueError("no candidates")
-    winner = max(votes, key=lambda key: votes[key])  # the first of those with the most votes
+    winner = max(weights, key=lambda key: weights[key])  # the first of the heaviest
     answer, candidate = first[winner]
     fields = {
         **candidate.fields,
         "final_answer": answer,
         "votes": votes,
-        "confidence": votes[winner] / sum(votes.values()),
+        "confidence": weights[winner] / sum(weights.values()),
     }
     return evolve(candidate, answer=answer, fields=fields)
 

@@ -7,9 +7,11 @@ from collections.abc import Iterator, Mapping
 from attrs import evolve
 
 from chainlang.diagnostics.source import Span, part_span
+from chainlang.diagnostics.suggest import unknown
 from chainlang.engines.protocol import Engine
-from chainlang.errors import error_of
-from chainlang.plan.steps import Plan
+from chainlang.errors import EngineError, error_of
+from chainlang.plan.steps import Count, Plan
+from chainlang.plan.visit import leaves
 from chainlang.protocol.capabilities import Capabilities
 from chainlang.protocol.messages import Reader
 from chainlang.semantics.stages import Meaning, has_labels
@@ -32,12 +34,24 @@ def check_capabilities(plan: Plan, engines: Mapping[str, Engine]) -> None:
     """Raise if a stage requires what the engine of its model lacks, or prompts it can't have."""
     promised = {name: engine.capabilities for name, engine in engines.items()}
     readers = {name: engine.reader for name, engine in engines.items()}
+    _check_weights(plan)
     for stage in _asked(plan):
         _check_kind(stage, promised[stage.model], written(plan, stage.model))
         _check_options(stage, promised[stage.model])
         _check_tokens(stage, readers[stage.model])
     for stage in _asked(plan):
         _check_prompts(stage, readers[stage.model], written(plan, stage.model))
+
+
+def _check_weights(plan: Plan) -> None:
+    """Raise if a vote weighs the candidates of a model that no stage asks."""
+    for one in leaves(plan.root):
+        if not isinstance(one, Count):
+            continue
+        for name, _ in one.vote.how.weight or ():
+            if name not in plan.models:
+                found = unknown("model", name, plan.models, code="engine", of=" in weight=")
+                raise EngineError([evolve(found, span=one.vote.span)])
 
 
 def _asked(plan: Plan) -> Iterator[Meaning]:

@@ -251,3 +251,35 @@ def test_each_model_can_do_what_the_stage_asks_for() -> None:
     with pytest.raises(ChainlangError, match="openai engine of b does not take bad_words"):
         chain('E:a(bad_words="x", fallback_models="b")')("q", engine={"a": other(), "b": engine})
     engine.close()
+
+
+# ---------------------------------------------------------------- votes by model
+
+
+def test_a_vote_weighs_the_models() -> None:
+    made = chain('(2:E:a:0.7 & E:b:0.7) >> M(weight={"b": 3})')
+    engines = {"a": failing("denied", after=99), "b": other()}
+    result = made("q", engine=engines)
+    assert (result.answer, result["confidence"]) == ("from b", 0.6)
+    assert result["votes"] == {'"from a"': 2, '"from b"': 1}
+    assert chain("(2:E:a:0.7 & E:b:0.7) >> M")("q", engine=engines).answer == "from a"
+
+
+def test_it_weighs_the_model_that_answered() -> None:
+    made = chain('(2:E:a:0.7(fallback_models="c") & 3:E:b:0.7) >> M(weight={"c": 2})')
+    engines = {"a": failing("denied"), "b": other(), "c": FakeEngine(answers={"": "from c"})}
+    assert made("q", engine=engines).answer == "from c"
+
+
+def test_a_weight_of_a_model_that_no_stage_asks_is_refused() -> None:
+    with pytest.raises(ChainlangError, match="unknown model 'bee' in weight="):
+        chain('3:E:b >> M(weight={"bee": 2})')("q", engine=other())
+    with pytest.raises(ChainlangError, match="a table of numbers above 0 by model"):
+        chain('3:E:b >> M(weight={"b": 0})')
+
+
+def test_a_weighted_vote_ends_no_samples_early() -> None:
+    made = chain('9:E:b:0.7 >> M(weight={"b": 2})')
+    result = made("q", engine=other(), outputs=["answer"])
+    assert result.usage.calls == 9
+    assert "it weighs the answers by model" in str(made.explain(outputs=["answer"]))
