@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 
@@ -42,7 +43,7 @@ def header_faults(
         near = closest(name, extra)
         hint = f"the columns are {listed(map(shown, columns))}"
         if near is not None:
-            hint = f"did you mean the column {shown(near)}?"
+            hint = _renamed(near, name)
         what = f"{table}: no column {shown(name)}, which `input` declares"
         where = part_span(required[declared_as], "name" if name == declared_as else "column")
         yield Diagnostic("file", what, where, hint, kind="field", subject=name, known=tuple(extra))
@@ -57,7 +58,7 @@ def header_faults(
         name = column_of.get(field, field)
         if field not in fields and (near := _slip(name, extra)) is not None:
             what = f"{table}: no column {shown(name)}, but {shown(near)}, which `input` lacks"
-            hint = f"if they are the same, rename it: --rename {near}={name}"
+            hint = f"if they are the same, rename it: {_renaming(near, name)}"
             hint += f"\nif not, declare it: {near}: str?"
             where = part_span(span, "name" if name == field else "column")
             known = tuple(extra)
@@ -75,9 +76,18 @@ def _unread(
         near = closest(name, [one for one in others if one not in read])
         hint = f"the columns are {listed(map(shown, columns))}"
         if near is not None:
-            hint = f"did you mean the column {shown(near)}? rename it: --rename {near}={name}"
+            hint = _renamed(near, name)
         what = f"{table}: no column {shown(name)}, which a prompt reads in every row"
         yield Diagnostic("file", what, span, hint, kind="field", subject=name, known=tuple(others))
+
+
+def _renamed(near: str, name: str) -> str:
+    """Return the hint of a field without a column, where a column has nearly its name."""
+    return f"did you mean the column {shown(near)}? rename it: {_renaming(near, name)}"
+
+
+def _renaming(near: str, name: str) -> str:
+    return f"--rename {shlex.quote(f'{near}={name}')}, in Python rename={{{near!r}: {name!r}}}"
 
 
 def _slip(name: str, columns: Sequence[str]) -> str | None:

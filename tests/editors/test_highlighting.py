@@ -10,6 +10,7 @@ import zipfile
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
+from xml.etree import ElementTree as Tree
 
 import pytest
 from attrs import frozen
@@ -139,3 +140,23 @@ def test_the_extension_packs(tmp_path: Path) -> None:
     ]
     for one in named:
         assert f"extension/{one.removeprefix('./')}" in names
+
+
+def test_the_packed_extension_is_whole(tmp_path: Path) -> None:
+    with zipfile.ZipFile(BUILD["pack"](tmp_path)) as archive:
+        files = {one: archive.read(one).decode() for one in archive.namelist()}
+    scripts = {one: text for one, text in files.items() if one.endswith(".js")}
+    required = re.findall(r"""require\(["']([^"']+)["']\)""", "".join(scripts.values()))
+    own = {one for one in required if one.startswith(".")}
+    assert own  # what else is required comes with the editor and Node.js
+    assert {f"extension/{one.removeprefix('./').removesuffix('.js')}.js" for one in own} <= set(
+        files
+    )
+    assert {one for one in required if not one.startswith(".")} <= {"vscode", "child_process"}
+    manifest = Tree.fromstring(files["extension.vsixmanifest"])
+    identity = manifest.find(".//{*}Identity")
+    assert identity is not None
+    assert identity.get("Version") == json.loads(files["extension/package.json"])["version"]
+    kinds = {one.get("Extension") for one in Tree.fromstring(files["[Content_Types].xml"])}
+    assert {Path(one).suffix[1:] for one in files if not one.startswith("[")} <= kinds
+    assert "chainlang lsp" in files["extension/README.md"]

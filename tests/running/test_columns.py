@@ -162,6 +162,15 @@ def tables(tmp_path: Path, columns: list[str]) -> dict[str, Any]:
     }
 
 
+def test_a_column_with_a_blank_is_renamed_as_a_shell_reads_it(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("id,review text\na,good\n")
+    with pytest.raises(SourceError, match="no column 'text'") as raised:
+        LOOSE.run(tmp_path / "rows.csv", tmp_path / "out", engine=FakeEngine())
+    assert "--rename 'review text=text', in Python rename={'review text': 'text'}" in str(
+        raised.value
+    )
+
+
 @pytest.mark.parametrize("kind", ["csv", "tsv", "parquet", "pandas", "polars", "arrow"])
 def test_a_fault_that_the_header_shows_stops_before_the_first_row(
     kind: str, tmp_path: Path
@@ -172,7 +181,9 @@ def test_a_fault_that_the_header_shows_stops_before_the_first_row(
         LOOSE.run(source, tmp_path / "out", engine=engine)
     said = str(raised.value)
     assert "no column 'text', which `input` declares" in said
-    assert "did you mean the column 'txet'?" in said
+    assert (
+        "did you mean the column 'txet'? rename it: --rename txet=text, in Python rename={" in said
+    )
     assert "1 | input { text: str" in said
     assert engine.submitted == 0
     assert not (tmp_path / "out").exists()
