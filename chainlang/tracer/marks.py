@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import string
 from collections.abc import Iterator
+from itertools import count
 
 from attrs import define, field
 
@@ -20,6 +21,9 @@ _SHUFFLED = "".join(string.printable[index * 37 % 100] for index in range(100))
 """All printable characters, in an order in which no word stands."""
 _WORD = "aTracedValue"
 """Word in each mark that escapes and changes of case leave alone."""
+_INSIDE = _WORD.join(["", _SHUFFLED, _SHUFFLED, _SHUFFLED, ""])
+_NUMBERS = count()
+"""Numbers of marks, which no two traces share."""
 _MARK = re.compile(f"({_OPEN}[^{_OPEN}{_CLOSE}]*{_CLOSE})")
 _REPR = re.compile(r"<traced [^>]*>")
 _BRACES = re.compile(r"\{(?=[{%#]|\Z)")
@@ -34,9 +38,7 @@ class Marks:
 
     def of(self, value: Value) -> str:
         """Return the mark of a value, for a text."""
-        mark = (
-            f"{_OPEN} \n \n{len(self.values)} {_WORD}{_SHUFFLED}{_WORD}{_SHUFFLED}{_WORD} {_CLOSE}"
-        )
+        mark = f"{_OPEN} \n \n{next(_NUMBERS)} {_INSIDE} {_CLOSE}"
         self.values[mark] = value
         return mark
 
@@ -66,6 +68,11 @@ class Marks:
             if piece in self.values:
                 yield self.values[piece]
                 continue
+            if piece.startswith(_OPEN) and piece.endswith(f" {_INSIDE} {_CLOSE}"):
+                refuse(
+                    "this text has a value of another trace",
+                    "pass it to the function as an argument",
+                )
             if self.are_in(piece):
                 refuse(
                     "this text was cut or changed after a value was put into it,"
