@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -75,3 +78,48 @@ def test_the_page_has_a_row_for_each_program() -> None:
     assert len(rows) == len(dict(rows))
     assert sorted(name for name, needed in rows if needed.startswith("runs")) == NAMES
     assert len(NAMES) >= 25
+
+
+SPECIFIED = """
+from typing import ClassVar
+from chainlang.compat.ember.api.operators import EmberModel, Operator, Specification
+
+class Text(EmberModel):
+    text: str
+
+Texts = Specification[Text, Text]
+
+class Classwide(Operator[Text, Text]):
+    specification: ClassVar[Texts] = Texts(input_model=Text)
+
+class Annotated(Operator[Text, Text]):
+    specification: Texts = Texts(input_model=Text)
+
+class Plain(Operator[Text, Text]):
+    specification = Texts(input_model=Text)
+
+class Made(Operator[Text, Text]):
+    def __init__(self) -> None:
+        self.specification = Texts(input_model=Text)
+
+text: str = Annotated()(text="a").text
+number: int = Annotated()(text="a").text
+"""
+
+
+@pytest.mark.slow
+def test_the_programs_and_each_way_to_write_a_specification_have_types(tmp_path: Path) -> None:
+    (tmp_path / "specified.py").write_text(SPECIFIED, encoding="utf-8")
+    options = ["--strict", "--allow-any-generics", "--cache-dir", str(tmp_path / "cache")]
+    paths = [str(tmp_path / "specified.py"), *map(str, FOLDER.glob("*.py"))]
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", *options, *paths],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "MYPYPATH": str(Path(__file__).parents[2])},
+    )
+    wrong = [line for line in done.stdout.splitlines() if ": error:" in line]
+    assert len(wrong) == 1, done.stdout + done.stderr
+    assert "specified.py:24:" in wrong[0]
+    assert 'expression has type "str", variable has type "int"' in wrong[0]

@@ -3,6 +3,7 @@
 Paths of modules are Ember's: ``from chainlang.compat.ember.xcs import jit``.
 """
 
+from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import NoReturn as _NoReturn
 
 from chainlang.compat.ember import api, core, non, operators, xcs
@@ -37,6 +38,8 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> _NoReturn:
-    """Refuse a name of Ember's that has another spelling here."""
-    _refuse(__name__, name)
+if not _TYPE_CHECKING:  # a type checker says itself that a name is not there
+
+    def __getattr__(name: str) -> _NoReturn:
+        """Refuse a name of Ember's that has another spelling here."""
+        _refuse(__name__, name)

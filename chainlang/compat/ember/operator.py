@@ -7,7 +7,7 @@ import re
 import sys
 from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Any, ClassVar, Generic, Protocol, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel
 
@@ -84,7 +84,17 @@ class Operator(Operand, RunMethods, Generic[In, Out], metaclass=Sealing):
     (Total(total=42), 4)
     """
 
-    specification: Any = None
+    if TYPE_CHECKING:  # a subclass may declare it with ClassVar, without, or unannotated
+
+        @property
+        def specification(self) -> Any:
+            """Types and prompt template, or None."""
+
+        @specification.setter
+        def specification(self, value: Any) -> None: ...
+
+    else:
+        specification = None
     _runner: ClassVar[Any] = None
     as_one: ClassVar[Callable[[Any], Any]]
     """`one_chain`, which stands above this module."""

@@ -28,17 +28,17 @@ class Plain(Operator[Topic, Explained]):
     specification: ClassVar[Specification] = ExplainedSpecification()
     ensemble: non.UniformEnsemble
     vote: non.MostCommon
-    explain: LMModule
+    explainer: LMModule
 
     def __init__(self) -> None:
         self.ensemble = non.UniformEnsemble(num_units=5, model_name="gpt-4o", temperature=0.9)
         self.vote = non.MostCommon()
-        self.explain = LMModule(config=LMModuleConfig(model_name="claude", temperature=0.0))
+        self.explainer = LMModule(config=LMModuleConfig(model_name="claude", temperature=0.0))
 
     def forward(self, *, inputs: Topic) -> Any:
         responses = self.ensemble(inputs=inputs).responses
         answer = self.vote(inputs={"responses": responses}).final_answer
-        why = self.explain(prompt=f"Explain in a few words: {inputs.query} {answer}")
+        why = self.explainer(prompt=f"Explain in a few words: {inputs.query} {answer}")
         return {"answer": answer, "why": why}
 
 

@@ -64,7 +64,8 @@ class Both(Operator):
         self.answer, self.gather = Answer(), Gather()
 
     def forward(self, *, inputs: Asked) -> Gathered:
-        return self.gather(inputs=self.answer(inputs=inputs))
+        gathered: Gathered = self.gather(inputs=self.answer(inputs=inputs))
+        return gathered
 
 
 def main() -> None:

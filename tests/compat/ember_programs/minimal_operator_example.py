@@ -1,6 +1,6 @@
 """Two operators, the second called by hand with what the first returned."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from chainlang.compat.ember.core.registry.operator.base.operator_base import (
     Operator,
@@ -42,7 +42,7 @@ class Split(Operator[Line, Words]):
 class Measure(Operator[Words, Count]):
     specification: ClassVar[Specification] = CountSpecification()
 
-    def forward(self, *, inputs: Words) -> dict[str, object]:
+    def forward(self, *, inputs: Words) -> Any:
         return {"total": len(inputs.words), "longest": max(inputs.words, key=len)}
 
 

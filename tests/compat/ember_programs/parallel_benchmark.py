@@ -38,7 +38,7 @@ class Bench(Operator[Prompt, Timed]):
 
 def main() -> None:
     bench = Bench(models=["gpt-4o-mini", "haiku", "flash"])
-    runs = {"sequential": {"scheduler": "sequential"}, "auto": {}}
+    runs: dict[str, dict[str, Any]] = {"sequential": {"scheduler": "sequential"}, "auto": {}}
     runs["parallel"] = {"scheduler": "parallel", "max_workers": 3}
     for name, options in runs.items():
         with execution_options(**options):

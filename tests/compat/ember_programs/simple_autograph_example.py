@@ -46,7 +46,7 @@ class Calculation(Operator):
         self.add, self.multiply = Add(value=add), Multiply(value=multiply)
         self.passes = [Pass() for _ in range(passes)]
 
-    def forward(self, *, inputs: dict[str, Any]) -> dict[str, Any]:
+    def forward(self, *, inputs: dict[str, Any]) -> Any:
         added = self.add(inputs=inputs)
         passed = [one(inputs=added) for one in self.passes]
         return self.multiply(inputs=passed[-1])
