@@ -37,6 +37,10 @@ class Program:
     body: Expr
     items: tuple[Item, ...] = ()
     bound: Bound = NOTHING
+    variants: Mapping[str, Program] = field(factory=dict, eq=False, repr=False)
+    """The program with each model that a policy may choose for a row; empty without one."""
+    policy: str = field(default="", eq=False)
+    """Name of that policy."""
     memo: Memo = field(factory=Memo, init=False, eq=False, repr=False)
     """Cache of compiled plans."""
 

@@ -155,7 +155,9 @@ ADAPTER = "lora"
 OF_ADAPTERS = frozenset({ADAPTER, "max_lora_rank"})
 FALLBACKS = "fallback_models"
 """Setting with the models that answer where one can't; an option of stages, too."""
-ABOUT = frozenset({"provider", FALLBACKS, *RULES})
+BASE = "base_model"
+"""Setting with the name of the model that a quantized one is a variant of."""
+ABOUT = frozenset({"provider", BASE, FALLBACKS, *RULES})
 """Settings that say something about a model, and are no arguments of its engine."""
 TEMPLATE = "chat_template"
 """Setting whose value may be the path of a file beside the file that has it."""

@@ -15,11 +15,14 @@ that of the user, a provider by its prefix (``groq:llama-3.3-70b-versatile``) or
 from chainlang.models.declaration import Declaration, anthropic, env, fake, openai, vllm
 from chainlang.models.env_file import read_env
 from chainlang.models.open_engines import OpenEngine, close, engines
+from chainlang.models.policy import Policy, thompson, ucb, weighted
 from chainlang.models.registry import define, undefine, use
+from chainlang.models.yaml_file import read_yaml
 
 __all__ = [
     "Declaration",
     "OpenEngine",
+    "Policy",
     "anthropic",
     "close",
     "define",
@@ -28,7 +31,11 @@ __all__ = [
     "fake",
     "openai",
     "read_env",
+    "read_yaml",
+    "thompson",
+    "ucb",
     "undefine",
     "use",
     "vllm",
+    "weighted",
 ]

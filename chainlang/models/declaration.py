@@ -52,6 +52,12 @@ class Declaration:
         values = ((name, value) for name, value in settings.items() if value is not None)
         return cls(engine, source, tuple(Setting(name, _read(name, one)) for name, one in values))
 
+    def about(self, **more: str | None) -> Declaration:
+        """Return the declaration with its provider, or the model that it is a variant of."""
+        known = {one.name for one in self.settings}
+        new = (Setting(name, one) for name, one in more.items() if one and name not in known)
+        return Declaration(self.engine, self.source, (*self.settings, *new))
+
     def item(self, name: str) -> Model:
         """Return the declaration under a name, as an item of a chain."""
         return Model(name, self.engine, self.source, self.settings)

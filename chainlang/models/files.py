@@ -1,4 +1,4 @@
-"""Files of models: ``models.toml``, in the nearest folder and in the user's.
+"""Files of models: ``models.toml`` or ``models.yaml``, in the nearest folder and in the user's.
 
 A file in a project may come from another author, as a chain may: an address in it has to be allowed
 (`allowed_hosts`), and so has a variable (`allowed_env`). The user's own file needs no permission.
@@ -20,14 +20,18 @@ from attrs import frozen
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.render import shown
 from chainlang.diagnostics.suggest import unknown
+from chainlang.engines.hosts import host_named
 from chainlang.errors import SettingError
 from chainlang.ir.declarations import Environment
 from chainlang.ir.model_settings import ENGINES
 from chainlang.models.declaration import Declaration, trusted
+from chainlang.models.policy import SIGN, Policy
 from chainlang.models.providers import PREFIXES
+from chainlang.models.registry import signed
+from chainlang.models.yaml_file import read_yaml
 from chainlang.settings.sources import Version, check_owner, version_of
 
-NAME = "models.toml"
+NAME, YAML = "models.toml", "models.yaml"
 _EXAMPLE = '[models.small]\nengine = "vllm"\nmodel = "Qwen/Qwen2.5-0.5B-Instruct"'
 _VARIABLE = re.compile(r"\$\{(\w+)\}\Z")
 
@@ -37,7 +41,8 @@ class ModelsFile:
     """The models that a file declares, by name."""
 
     path: str
-    models: Mapping[str, Declaration | str]
+    models: Mapping[str, Declaration | Policy | str]
+    """Models by name, and policies by their names with the sign."""
     own: bool = False
     """Whether it is the user's, and not a project's."""
 
@@ -77,20 +82,34 @@ def users_file() -> Path:
 
 @lru_cache(maxsize=8)
 def _candidates(here: str) -> tuple[str, ...]:
-    return tuple(str(one / NAME) for one in (Path(here), *Path(here).parents))
+    folders = (Path(here), *Path(here).parents)
+    return tuple(str(one / name) for one in folders for name in (NAME, YAML))
 
 
 def _found(paths: tuple[str, ...]) -> tuple[str, Version] | None:
     """Return the first of some files that is there, with its state."""
     for path in paths:
-        if os.access(path, os.F_OK) and (version := version_of(path)) is not None:
+        version = version_of(path) if os.access(path, os.F_OK) else None
+        if version is not None and (path.endswith(NAME) or _is_ours(path, version)):
             return path, version
     return None
 
 
 @lru_cache(maxsize=8)
+def _is_ours(path: str, _version: Version) -> bool:
+    """Return whether a YAML file declares models; many programs have one of this name."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return False
+    return bool(re.search(r"^models:", text, re.M) and re.search(r"^\s+provider:", text, re.M))
+
+
+@lru_cache(maxsize=8)
 def _read(path: str, version: Version, *, own: bool) -> ModelsFile:
     check_owner(path, version)
+    if path.endswith(YAML):
+        return ModelsFile(path, signed(read_yaml(path)), own)
     try:
         table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
@@ -98,10 +117,33 @@ def _read(path: str, version: Version, *, own: bool) -> ModelsFile:
     except (ValueError, RecursionError) as error:
         _refuse(path, f"this is no TOML: {error}", f"a model is a table:\n{_EXAMPLE}")
     found: list[Diagnostic] = []
-    models = dict(_declared(path, table, found, own=own))
+    models: dict[str, Declaration | Policy | str] = dict(_declared(path, table, found, own=own))
+    models |= _policies(path, table.get("policies", {}), list(models), found)
     if found:
         raise SettingError(found)
     return ModelsFile(path, models, own)
+
+
+def _policies(
+    path: str, table: Any, models: list[str], found: list[Diagnostic]
+) -> dict[str, Policy]:
+    """Return the policies of a file under their names with the sign, and note what is wrong.
+
+    Without `models` a policy chooses from all those of the file.
+    """
+    made: dict[str, Policy] = {}
+    for name, given in table.items() if isinstance(table, Mapping) else ():
+        where = f"[policies.{name}] of {path}"
+        if not isinstance(given, Mapping) or "strategy" not in given:
+            hint = 'write strategy = "weighted", "thompson" or "ucb"'
+            found.append(Diagnostic("setting", f"{where} has no strategy", hint=hint))
+            continue
+        rest = {"models": models, **{key: one for key, one in given.items() if key != "strategy"}}
+        try:
+            made[f"{SIGN}{name}"] = Policy.of(str(given["strategy"]), rest, where)
+        except SettingError as error:
+            found += error.diagnostics
+    return made
 
 
 def _refuse(path: str, what: str, hint: str | None = None) -> None:
@@ -130,7 +172,7 @@ def _declared(
             yield name, trusted(made) if own and isinstance(made, Declaration) else made
 
 
-SECTIONS = ("models",)
+SECTIONS = ("models", "policies")
 """The tables of a file."""
 
 
@@ -154,12 +196,16 @@ def declared(where: str, name: str, given: object) -> Declaration | str:
             raise SettingError(
                 [unknown("engine", str(provider), PREFIXES, code="setting", of=f" in {where}")]
             )
-        if settings or engine is not None:
-            other = next(iter(settings), "engine")
+        host = host_named(str(provider))
+        assert host is not None
+        wrong = [one for one in ("base_url", "api_key") if one in settings]
+        if wrong or engine is not None:
+            other = next(iter(wrong), "engine")
             what = f"{where} has a provider and {other}: a provider has its own address and key"
             hint = 'leave provider out, and write engine = "openai" with base_url'
             raise SettingError([Diagnostic("setting", what, hint=hint)])
-        return f"{provider}:{source}"
+        made = Declaration.of(host.engine, str(source), settings, where)
+        return made.about(provider=host.prefix)
     if engine is None:
         hint = f'write engine = "vllm", or another of {", ".join(ENGINES)}; or provider = "openai"'
         raise SettingError([Diagnostic("setting", f"{where} has no engine", hint=hint)])

@@ -7,13 +7,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from attrs import evolve, frozen
 
 from chainlang.diagnostics.diagnostic import Diagnostic
+from chainlang.diagnostics.suggest import unknown
 from chainlang.errors import SettingError
 from chainlang.ir.declarations import Model
 from chainlang.models import registry
 from chainlang.models.declaration import Declaration
 from chainlang.models.files import models_files
-from chainlang.models.providers import provided
-from chainlang.models.registry import Meant
+from chainlang.models.policy import SIGN, Policy
+from chainlang.models.providers import completed, provided
+from chainlang.models.registry import Meant, signed
 from chainlang.settings import Settings
 
 
@@ -55,7 +57,8 @@ def lookup(
             same = meaning.name == first
             return Found(meaning if same else evolve(meaning, name=first), origin)
         if isinstance(meaning, Declaration):
-            return Found(meaning.item(first), origin)
+            return Found(completed(meaning.item(first), settings), origin)
+        assert isinstance(meaning, str)  # names with the sign alone are policies
         if meaning in seen:
             message = f"names of models lead to each other: {' -> '.join([*seen, meaning])}"
             hint = 'let one of them be a model: models.vllm("..."), models.openai("...")'
@@ -83,8 +86,24 @@ def _place(
     return None
 
 
+def policy_of(name: str, settings: Settings) -> Policy:
+    """Return the policy that a name with the sign means. Raises `SettingError` for others."""
+    found = _place(name, settings, signed(settings_models(settings)), {})
+    if found is not None and isinstance(found[0], Policy):
+        return found[0]
+    known = [one for one in known_names(settings) if one[:1] == SIGN]
+    hint = None if known else "define one: models.define(cheap=models.weighted([...], cost=1))"
+    raise SettingError([unknown("model", name, known, code="setting", hint=hint)])
+
+
+def settings_models(settings: Settings) -> Mapping[str, Meant]:
+    """Return the models that a call gives."""
+    return getattr(settings, "models", None) or {}
+
+
 def known_names(settings: Settings) -> Iterator[str]:
     """Yield the names that blocks, the process and files give models."""
+    yield from signed(settings_models(settings))
     yield from registry.names()
     for file in models_files(settings.allowed_env):
         yield from file.models

@@ -6,6 +6,8 @@ import os
 import re
 from urllib.parse import urlsplit
 
+from attrs import evolve
+
 from chainlang.engines.hosts import HOSTS, Host, host_named
 from chainlang.engines.http.endpoint import is_loopback
 from chainlang.ir.declarations import Environment, Model, Setting
@@ -74,6 +76,18 @@ def key_variables(host: Host) -> tuple[str, ...]:
 def key_variable(host: Host) -> str | None:
     """Return the variable that holds the key of a provider; None if none of them is set."""
     return next((name for name in key_variables(host) if os.environ.get(name)), None)
+
+
+def completed(model: Model, settings: Settings) -> Model:
+    """Return a model with the address and the key of its provider, where it names one."""
+    given = {one.name: one.value for one in model.settings}
+    host = host_named(str(given.get("provider", "")))
+    if host is None or "base_url" in given:
+        return model
+    more = _of(host, model.name, model.source, settings).settings
+    return evolve(
+        model, settings=(*model.settings, *(one for one in more if one.name not in given))
+    )
 
 
 def _of(host: Host, name: str, source: str, settings: Settings) -> Model:

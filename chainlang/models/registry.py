@@ -12,8 +12,9 @@ from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.render import shown
 from chainlang.errors import SettingError
 from chainlang.models.declaration import Declaration
+from chainlang.models.policy import SIGN, Policy
 
-Meant: TypeAlias = Declaration | str
+Meant: TypeAlias = Declaration | Policy | str
 """Meaning of a name: a declaration, or another name, such as ``groq:llama-3.3-70b-versatile``."""
 
 _DEFINED: dict[str, Meant] = {}
@@ -44,6 +45,7 @@ def undefine(*names: str) -> None:
     with _CHANGING:
         for name in names:
             _DEFINED.pop(name, None)
+            _DEFINED.pop(f"{SIGN}{name}", None)
 
 
 @contextmanager
@@ -86,15 +88,26 @@ def _checked(given: Mapping[str, Meant]) -> Mapping[str, Meant]:
     found = [fault for name, one in given.items() for fault in meaning_faults(name, one)]
     if found:
         raise SettingError(found)
-    return dict(given)
+    return signed(given)
+
+
+def signed(given: Mapping[str, Meant]) -> dict[str, Meant]:
+    """Return names with their meanings; those of policies begin with the sign."""
+    return {
+        f"{SIGN}{name}" if isinstance(one, Policy) and name[:1] != SIGN else name: one
+        for name, one in given.items()
+    }
 
 
 def meaning_faults(name: object, one: object) -> Iterator[Diagnostic]:
     """Yield an error for a name or a meaning that can't be one."""
-    if not isinstance(name, str) or not name or name.startswith("@"):
-        hint = "a name is a text that begins with no @: small, my/model"
+    is_policy = isinstance(one, Policy)
+    if not isinstance(name, str) or not name or (name.startswith(SIGN) and not is_policy):
+        hint = "a name is a text, and begins with @ for a policy alone: small, my/model"
         yield Diagnostic("setting", f"{shown(name)} can't be the name of a model", hint=hint)
-    elif isinstance(one, Declaration) or (isinstance(one, str) and one and one != name):
+    elif (
+        is_policy or isinstance(one, Declaration) or (isinstance(one, str) and one and one != name)
+    ):
         return
     elif one == name:
         hint = 'say what it is: models.vllm("folder or name on the hub"), or openai:gpt-4o'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Protocol
 
 from attrs import field, frozen
 
@@ -11,8 +12,36 @@ from chainlang.plan.steps import Plan
 from chainlang.protocol.price import Price
 from chainlang.runtime.limits import RunLimits
 from chainlang.runtime.model_swap import Swapper
+from chainlang.runtime.outcome import Outcome
 from chainlang.runtime.ports.stack import OpenPort, stacked
+from chainlang.semantics.record import Record
 from chainlang.settings import DEFAULT_WINDOW
+
+
+class Chooser(Protocol):
+    """Chooses the plan of each row, as a policy of models does."""
+
+    def plan(self, index: int, record: Record) -> Plan:
+        """Return the plan of a row."""
+        ...
+
+    def learn(self, outcome: Outcome) -> None:
+        """Note how a row has ended."""
+        ...
+
+
+@frozen
+class OnePlan:
+    """The same plan for each row."""
+
+    _plan: Plan
+
+    def plan(self, index: int, record: Record) -> Plan:  # noqa: ARG002  # as of a policy
+        """Return the plan."""
+        return self._plan
+
+    def learn(self, outcome: Outcome) -> None:
+        """Do nothing."""
 
 
 @frozen
@@ -35,5 +64,7 @@ class Prepared:
     limits: RunLimits = field(factory=RunLimits, kw_only=True)
     """Limits of the run, of each row and of each call."""
     open_port: OpenPort = field(default=stacked, kw_only=True)
+    chooser: Chooser | None = field(default=None, kw_only=True)
+    """Chooses the plan of each row; None if all rows have the same."""
     swapper: Swapper | None = field(default=None, kw_only=True)
     """Loads and swaps the models; None to load all of them when the run starts."""

@@ -23,7 +23,7 @@ from chainlang.runtime.effects import RowContext
 from chainlang.runtime.model_swap import SWAP_FACTOR, Swapper
 from chainlang.runtime.outcome import Outcome
 from chainlang.runtime.ports.stack import Needs
-from chainlang.runtime.prepared import Prepared
+from chainlang.runtime.prepared import OnePlan, Prepared
 from chainlang.runtime.row_task import row
 from chainlang.runtime.scheduler import Scheduler
 from chainlang.runtime.tasks import Row
@@ -70,7 +70,7 @@ def run(
         gradual=any(map(is_serial, engines.values())) and not swapper.changes,
     )
     budget, items = RunBudget(limits), current().calls_per_row
-    needs = Needs.of(plan, limits, budget, prices=bool(prepared.prices))
+    chooser, needs = prepared.chooser or OnePlan(plan), _needs(prepared, budget)
     scheduler = Scheduler(
         open_port=lambda engine: prepared.open_port(engine, needs), by_prefix=plan.by_prefix
     )
@@ -86,6 +86,7 @@ def run(
 
     def keep(outcome: Outcome) -> None:
         trace.done(outcome)
+        chooser.learn(outcome)
         for equal in window.keep(outcome.showing(plan.outputs)):
             trace.done(equal)
 
@@ -99,8 +100,10 @@ def run(
             redraws=(redraws or {}).get(record.id, {}),
             budget=RowBudget(limits, items=items),
         )
-        begun = Row(window.admitted, record, engines, keep, swapper=swapper)
-        scheduler.admit(begun, row(plan.root, record, context))
+        scheduler.admit(
+            Row(window.admitted, record, engines, keep, swapper=swapper),
+            row(chooser.plan(window.admitted, record).root, record, context),
+        )
 
     scheduler.call_after(limits.run_seconds, engines, budget.time_out)
     _call_each_second(scheduler, engines, watch)
@@ -138,6 +141,12 @@ def run(
     finally:
         scheduler.close()
         trace.close(window.taken - first)
+
+
+def _needs(prepared: Prepared, budget: RunBudget) -> Needs:
+    """Return the needs of the requests of a run."""
+    found = Needs.of(prepared.plan, prepared.limits, budget, prices=bool(prepared.prices))
+    return found if prepared.chooser is None else Needs(found.budget)  # the plans of rows differ
 
 
 def _call_each_second(

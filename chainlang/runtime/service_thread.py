@@ -14,7 +14,7 @@ from attrs import define, field
 from chainlang.runtime.budget import RowBudget
 from chainlang.runtime.effects import RowContext
 from chainlang.runtime.outcome import Outcome
-from chainlang.runtime.prepared import Prepared
+from chainlang.runtime.prepared import OnePlan, Prepared
 from chainlang.runtime.row_task import row
 from chainlang.runtime.scheduler import Scheduler
 from chainlang.runtime.stream import Listener
@@ -87,7 +87,11 @@ class Service:
     def _start(self, job: Job) -> None:
         prepared = job.prepared
 
+        chooser = prepared.chooser or OnePlan(prepared.plan)
+        plan = chooser.plan(0, job.start)
+
         def done(outcome: Outcome) -> None:
+            chooser.learn(outcome)
             self._jobs.pop(job, None)
             row_done(job.tracing, outcome)
             job.done(outcome.showing(prepared.plan.outputs))
@@ -111,7 +115,7 @@ class Service:
             swapper=prepared.swapper,
         )
         try:
-            self._scheduler.admit(job.row, row(prepared.plan.root, job.start, context))
+            self._scheduler.admit(job.row, row(plan.root, job.start, context))
         except Exception as error:  # noqa: BLE001  # as above
             self._forget(job)
             job.done(error)

@@ -30,6 +30,7 @@ from chainlang.session.estimate import CostEstimator, Estimate, of_a_row
 from chainlang.session.first_prompts import FirstPrompt, advice, first_prompts
 from chainlang.session.memory_plan import Memory, amount, contexts_of, memory_of, parts
 from chainlang.session.named_models import with_models
+from chainlang.session.policies import Choice, choices_of
 from chainlang.session.prices import prices_of
 from chainlang.session.rows import rows_of
 from chainlang.session.session import analyzed
@@ -70,6 +71,8 @@ class Explanation:
     """Context of each model in tokens; None if it is the model's own, known when it is loaded."""
     window: int = field(kw_only=True)
     """Maximum number of rows in flight."""
+    choices: tuple[Choice, ...] = field(kw_only=True, default=())
+    """Choices of its policies."""
     settings_file: str = field(kw_only=True, default="")
     """Path of the settings file in force; empty if there is none."""
     of_file: frozenset[str] = field(kw_only=True, default=frozenset())
@@ -87,7 +90,7 @@ class Explanation:
 
     def __str__(self) -> str:
         costs = table(self.estimate, self.actual)
-        models = (self._adapters(), self._contexts(), self._memory())
+        models = (self._choices(), self._adapters(), self._contexts(), self._memory())
         parts = (
             *(self._settings(), self._passes(), self._plan(), self.prompt_lines(), *models),
             *(costs, self._advice()),
@@ -130,6 +133,12 @@ class Explanation:
         if self.advice:
             yield "ADVICE"
             yield from (f"  {line}" for line in self.advice)
+
+    def _choices(self) -> Iterator[str]:
+        """Yield the choice of each policy, with its reasons."""
+        if self.choices:
+            yield "POLICIES"
+        yield from (f"  {line}" for one in self.choices for line in one.lines())
 
     def _adapters(self) -> Iterator[str]:
         """Yield the adapter of each model that has one, and the model whose engine it shares."""
@@ -208,6 +217,7 @@ def explained(
     `rows` are read as by `map`; invalid rows are left out. With `analyze` the rows are run;
     otherwise no model is loaded.
     """
+    choices = choices_of(program, settings)
     program = with_models(program, settings)
     found = planned(program, settings)
     named = wanted(found.plan, program.items, settings)
@@ -234,6 +244,7 @@ def explained(
             bounded=bounded_by(found.plan, named),
             contexts=contexts_of(named),
             window=settings.window,
+            choices=choices,
             settings_file=settings.file,
             of_file=settings.of_file,
         )

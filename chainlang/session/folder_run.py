@@ -40,8 +40,10 @@ from chainlang.session.cost_report import CostMeter, Costs, PortFactory
 from chainlang.session.engine_pool import wanted
 from chainlang.session.estimate import CostEstimator
 from chainlang.session.named_models import with_models
+from chainlang.session.policies import choices_of, said
 from chainlang.session.prepare import prepare
 from chainlang.session.reuse import reused
+from chainlang.session.rewards import journaled
 from chainlang.session.rows import Rows, expected_rows
 from chainlang.session.run_progress import ended, metered
 from chainlang.session.warm_models import as_begun
@@ -81,8 +83,7 @@ class Summary:
     costs: Costs | None = None
     """Predicted and actual costs, with `analyze`."""
     cost: Decimal | None = None
-    """Dollars for everything that was sampled for the run, also for samples that no row has; None
-    if it is not known."""
+    """Dollars for all that was sampled, also for what no row has; None if it is not known."""
     cost_by_model: Mapping[str, Decimal | None] = field(factory=dict)
     """Dollars for each model; None if it is not known."""
     left_out: Mapping[str, int] = field(factory=dict)
@@ -130,14 +131,13 @@ def run_to_folder(
 ) -> Summary:
     """Run a chain over a source and write a run folder; return its summary.
 
-    `text` and `graph` are the chain as text and as JSON. The folder has the capabilities of each
-    engine. After an interruption it contains the completed rows and is marked as interrupted, and
-    `Interrupted` is raised. If a model is unavailable or a budget is used up, it is marked as
-    stopped, and `StopError` is raised.
+    `text` and `graph` are the chain as text and as JSON. Raises `Interrupted` after an interruption
+    and `StopError` if a model is unavailable or a budget is used up; the folder has the completed
+    rows, and is marked so.
     """
-    program = with_models(program, settings)
+    program, policies = with_models(program, settings), said(choices_of(program, settings))
     about = about_of(planned(program, settings), settings, text=text, graph=graph)
-    about = evolve(about, functions=_described(program.bound.file))
+    about = evolve(about, functions=_described(program.bound.file), policies=policies)
     settings, progress = metered(settings)
     with (
         interrupts_recorded(),
@@ -266,7 +266,7 @@ class FolderRun:
             if settings.say is not None:
                 for message in reused(folder, prepared, rows):
                     settings.say(message)
-            prepared = evolve(prepared, open_port=ports.open)
+            prepared = journaled(evolve(prepared, open_port=ports.open), folder.journal)
             begun = cls(
                 folder, prepared, rows, extent, out, settings, ports, meter, started, progress
             )

@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from attrs import evolve
 
 from chainlang.analysis.program import Program
+from chainlang.errors import error_of
 from chainlang.ir.declarations import Model
 from chainlang.ir.references import uses
 from chainlang.models.lookup import lookup
+from chainlang.session.policies import choices_of, choosing
 from chainlang.settings import RowSettings
 
 
@@ -19,6 +21,24 @@ def with_models(program: Program, settings: RowSettings) -> Program:
     The same program for the same meanings, so that it is compiled once. Models whose engine is
     given by the call stay as they are. Raises `SettingError` as `lookup` does.
     """
+    choices = choices_of(program, settings)
+    if not choices:
+        return _declared(program, settings)
+    names = {one.name: one.chosen for one in choices if one.chosen is not None}
+    online = [one for one in choices if one.chosen is None]
+    if not online:
+        return _declared(choosing(program, names), settings)
+    if len(online) > 1:
+        message = f"several policies choose for each row: {', '.join(one.name for one in online)}"
+        raise error_of("setting", message, 'let all but one be weighted, or learnt="folder"')
+    (one,) = online
+    variants = {
+        arm: _declared(choosing(program, {**names, one.name: arm}), settings) for arm in one.arms
+    }
+    return evolve(variants[one.arms[0]], variants=variants, policy=one.name)
+
+
+def _declared(program: Program, settings: RowSettings) -> Program:
     given = settings.engine
     if given is not None and not isinstance(given, Mapping):
         return program

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from datetime import date
 
+from attrs import evolve
+
 from chainlang.analysis.program import Program
+from chainlang.models.bandit import Bandit
+from chainlang.models.lookup import policy_of
 from chainlang.optimizer.compile import planned
 from chainlang.runtime.limits import RunLimits
+from chainlang.runtime.model_swap import Swapper
 from chainlang.runtime.prepared import Prepared
+from chainlang.session.check_facts import check_facts
 from chainlang.session.memory_plan import swapper_of
 from chainlang.session.prices import prices_of
+from chainlang.session.rewards import OnlineChooser
 from chainlang.session.sample_cache import open_port_of
 from chainlang.session.switching import switching
-from chainlang.settings import RowSettings
+from chainlang.settings import RowSettings, Way
 
 
 def prepare(program: Program, settings: RowSettings, *, ordered: bool = True) -> Prepared:
@@ -21,8 +28,11 @@ def prepare(program: Program, settings: RowSettings, *, ordered: bool = True) ->
     Raises `SettingError` for unknown passes and outputs, `EngineError` for an unavailable model,
     and `SourceError` for a damaged cache.
     """
+    if program.variants:
+        return _choosing(program, settings, ordered=ordered)
     plan = planned(program, settings).plan
     prices = prices_of(plan, program.items, settings)
+    check_facts(plan, program.items, settings)
     swapper = swapper_of(plan, program.items, settings)
     return Prepared(
         plan,
@@ -36,3 +46,23 @@ def prepare(program: Program, settings: RowSettings, *, ordered: bool = True) ->
         prices=prices,
         swapper=swapper,
     )
+
+
+_BANDITS: dict[tuple[object, ...], Bandit] = {}
+"""Bandits of the policies of single calls, as long as the process runs."""
+
+
+def _choosing(program: Program, settings: RowSettings, *, ordered: bool) -> Prepared:
+    """Return a prepared run whose rows have the plans that a policy chooses."""
+    policy = policy_of(program.policy, settings)
+    each = {arm: prepare(one, settings, ordered=ordered) for arm, one in program.variants.items()}
+    engines = {name: one for prepared in each.values() for name, one in prepared.engines.items()}
+    prices = {name: one for prepared in each.values() for name, one in prepared.prices.items()}
+    arms, first = tuple(each), next(iter(each.values()))
+    bandit = Bandit(policy, arms)
+    if settings.way is Way.CALL:
+        bandit = _BANDITS.setdefault((program.policy, policy, arms), bandit)
+    plans = {arm: prepared.plan for arm, prepared in each.items()}
+    chooser = OnlineChooser(policy, plans, settings.seed, bandit, first.plan.outputs)
+    swapper = Swapper.loaded(engines)
+    return evolve(first, engines=engines, prices=prices, chooser=chooser, swapper=swapper)

@@ -106,7 +106,10 @@ def _models(value: object) -> object:
 def _is_model(name: object, one: object) -> bool:
     """Return whether a name and its meaning may be a model: a declaration, or another name."""
     is_named = isinstance(name, str) and name and one != name
-    return bool(is_named and (hasattr(one, "item") or (isinstance(one, str) and one)))
+    return bool(
+        is_named
+        and (hasattr(one, "item") or hasattr(one, "strategy") or (isinstance(one, str) and one))
+    )
 
 
 def _address(value: str) -> str:

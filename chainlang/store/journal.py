@@ -180,6 +180,14 @@ class Journal:
             raise self.odd(name)
         return value
 
+    def notes(self, prefix: str) -> dict[str, Any]:
+        """Return the saved values whose names begin with a prefix, in the order of the names."""
+        question = "SELECT name FROM notes WHERE name >= ? AND name < ? ORDER BY name"
+        last = prefix[:-1] + chr(ord(prefix[-1]) + 1)
+        with self._database.errors():
+            found = self._database.connection.execute(question, [prefix, last]).fetchall()
+        return {name: self.note(name) for (name,) in found}
+
     def odd(self, name: str) -> ChainlangError:
         """Return the error of a note of another shape, although its checksum matches."""
         return self._database.damaged(f"the note {name!r} can't be read")

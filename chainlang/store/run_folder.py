@@ -85,6 +85,8 @@ class About:
     """Path of the settings file in force; empty if there is none."""
     functions: Mapping[str, Any] = field(factory=dict)
     """File of the chain's functions: module, path and hash; empty if none was named."""
+    policies: Mapping[str, Any] = field(factory=dict)
+    """Choice of each policy, and its reasons."""
 
     def identity(self) -> dict[str, Any]:
         """Return all that results depend on, as JSON values; a folder resumes only an equal run.
@@ -303,6 +305,7 @@ class RunFolder:
             "settings": dict(self.about.settings),
             "settings_file": self.about.settings_file or None,
             "functions": dict(self.about.functions) or None,
+            **({"policies": dict(self.about.policies)} if self.about.policies else {}),
             "unkept": {stage: list(parts) for stage, parts in out.unkept.items()},
             "format": out.format,
             "part_rows": out.part_rows,

@@ -1,0 +1,131 @@
+"""Policies of a program: which model each of them chooses, before the run or for each row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from attrs import evolve, field, frozen
+
+from chainlang.analysis.program import Program
+from chainlang.errors import error_of
+from chainlang.ir.declarations import Model, Setting
+from chainlang.ir.model_settings import BASE
+from chainlang.ir.nodes import Node, Stage
+from chainlang.ir.visit import transform
+from chainlang.models.bandit import Bandit
+from chainlang.models.facts import facts_of
+from chainlang.models.lookup import lookup, policy_of, settings_models
+from chainlang.models.policy import SIGN, Policy
+from chainlang.models.select import Candidate, Selection, best, selected
+from chainlang.optimizer.compile import planned
+from chainlang.session.rewards import rewarded
+from chainlang.settings import RowSettings
+
+
+@frozen
+class Choice:
+    """Choice of a policy: one model for all rows, or one of some for each row."""
+
+    name: str
+    """Name of the policy, with the sign."""
+    policy: Policy
+    selection: Selection
+    chosen: str | None
+    """The model for all rows; None if the policy learns as the rows run."""
+    means: Mapping[str, float] = field(factory=dict)
+    """Mean reward of each model in the run that the policy has learnt from."""
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """The models that it may choose."""
+        return tuple(one.name for one in self.selection.fit)
+
+    def lines(self) -> Iterator[str]:
+        """Yield the choice and its reasons."""
+        if self.chosen is None:
+            how = f"{self.policy.strategy}, for each row; results depend on the order of the rows"
+            yield f"{self.name}  {' or '.join(self.arms)}: {how}"
+        else:
+            yield f"{self.name}  {self.chosen}: {self.policy.strategy}"
+        for what, numbers in (("score", self.selection.scores), ("reward", self.means)):
+            for name, number in numbers.items():
+                yield f"  {name}  {what} {number:.3f}"
+        for name, reason in self.selection.ruled_out.items():
+            yield f"  {name}  ruled out: {reason}"
+
+
+def said(choices: Iterable[Choice]) -> dict[str, list[str]]:
+    """Return the choice of each policy and its reasons, for the metadata of a run."""
+    return {one.name: [*one.lines()] for one in choices}
+
+
+def policies_in(program: Program) -> tuple[str, ...]:
+    """Return the names of the policies that a program uses, with the sign."""
+    return tuple(sorted(name for name in program.models if name.startswith(SIGN)))
+
+
+def choices_of(program: Program, settings: RowSettings) -> tuple[Choice, ...]:
+    """Return what the policies of a program choose. Raises `SettingError` if there is no model."""
+    if settings.model.startswith(SIGN):
+        hint = f"write it in the stages: E:{settings.model}"
+        message = f"a policy can't be the default model: {settings.model}"
+        raise error_of("setting", message, hint, setting="model")
+    if settings.engine is not None and not isinstance(settings.engine, Mapping):
+        return ()
+    return tuple(_choice(name, program, settings) for name in policies_in(program))
+
+
+def _choice(name: str, program: Program, settings: RowSettings) -> Choice:
+    policy = policy_of(name, settings)
+    declared = {one.name: one for one in program.items if isinstance(one, Model)}
+    found = [_candidate(one, settings, declared) for one in policy.models]
+    needs = _needs(name, program, settings)
+    selection = selected(policy, found, needs=needs, name=name.removeprefix(SIGN))
+    if policy.strategy == "weighted":
+        return Choice(name, policy, selection, best(selection).name)
+    if policy.learnt is None:
+        return Choice(name, policy, selection, None)
+    bandit = Bandit(policy, tuple(one.name for one in selection.fit))
+    for arm, reward in rewarded(Path(policy.learnt)):
+        bandit.learn(arm, reward)
+    means = {one.name: bandit.mean(one.name) for one in selection.fit}
+    return Choice(name, policy, selection, max(means, key=lambda one: means[one]), means)
+
+
+def _candidate(name: str, settings: RowSettings, declared: Mapping[str, Model]) -> Candidate:
+    found = lookup(name, settings, given=settings_models(settings), declared=declared)
+    model = Model(name, "vllm", name) if found is None else found.model
+    base = next((str(one.value) for one in model.settings if one.name == BASE), None)
+    return Candidate(name, model, facts_of(model, settings), base)
+
+
+def _needs(name: str, program: Program, settings: RowSettings) -> dict[str, Any]:
+    """Return the facts that the stages of a policy need."""
+    needs: dict[str, Any] = {}
+    for stage in planned(program, settings).naive.stages:
+        if stage.model == name:
+            needs |= {"structured_output": True} if stage.returns is not None else {}
+            needs |= {"images": True} if stage.images is not None else {}
+            needs["output"] = max(needs.get("output", 0), stage.sampling.max_tokens)
+    return needs
+
+
+def choosing(program: Program, names: Mapping[str, str]) -> Program:
+    """Return a program with models in place of its policies; the same one for the same models."""
+
+    def made() -> Program:
+        body = transform(program.body, change)
+        items = tuple(transform(one, change) for one in program.items)
+        return evolve(program, body=body, items=items)
+
+    def change(node: Node) -> Node:
+        match node:
+            case Stage(model=str(model)) if model in names:
+                return evolve(node, model=names[model])
+            case Setting("model", str(model)) if model in names:
+                return evolve(node, value=names[model])
+        return node
+
+    return program.memo.get(("choosing", *sorted(names.items())), made)
