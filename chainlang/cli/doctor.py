@@ -26,6 +26,7 @@ LIBRARIES = (
     ("datasets", "data", "data sets by name"),
     ("matplotlib", "plot", "plots of sweeps"),
     ("redis", "redis", "a cache that machines share"),
+    ("yaml", "yaml", "files in YAML"),
     ("zstandard", "zstd", "files that end in .zst"),
     ("opentelemetry", "telemetry", "traces and metrics"),
 )

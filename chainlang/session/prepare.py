@@ -63,6 +63,14 @@ def _choosing(program: Program, settings: RowSettings, *, ordered: bool) -> Prep
     if settings.way is Way.CALL:
         bandit = _BANDITS.setdefault((program.policy, policy, arms), bandit)
     plans = {arm: prepared.plan for arm, prepared in each.items()}
+    every = evolve(first.plan, stages=tuple(one for plan in plans.values() for one in plan.stages))
     chooser = OnlineChooser(policy, plans, settings.seed, bandit, first.plan.outputs)
     swapper = Swapper.loaded(engines)
-    return evolve(first, engines=engines, prices=prices, chooser=chooser, swapper=swapper)
+    return evolve(
+        first,
+        engines=engines,
+        prices=prices,
+        chooser=chooser,
+        swapper=swapper,
+        open_port=switching(open_port_of(settings), every, engines),
+    )

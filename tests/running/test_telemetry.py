@@ -17,7 +17,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
-from chainlang import E, chain
+from chainlang import E, chain, load
 from chainlang.engines.fake import FakeEngine
 from chainlang.errors import StopError
 from chainlang.protocol.messages import Failure
@@ -144,6 +144,15 @@ def test_counters(heard: Heard) -> None:
         ("chainlang.tokens", (model, ("gen_ai.token.type", "input"))): used.prompt_tokens,
         ("chainlang.tokens", (model, ("gen_ai.token.type", "output"))): used.output_tokens,
     }
+
+
+def test_costs_are_counted_where_a_model_has_a_price(heard: Heard) -> None:
+    made = load(text='model m = fake("m", price={"input": 1, "output": 1})\nmain = 2:E:m:0.7')
+    found = made("q", engine=FakeEngine())
+    (call,) = (one for one in heard.spans if one.name == "chat m")
+    assert (call.attributes or {})["chainlang.cost"] == float(found.cost or 0) > 0
+    name = ("chainlang.cost", (("gen_ai.request.model", "m"),))
+    assert counted(heard)[name] == float(found.cost or 0)
 
 
 def test_what_is_given_up_is_ended_too(heard: Heard) -> None:
