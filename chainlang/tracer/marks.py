@@ -25,6 +25,7 @@ _INSIDE = _WORD.join(["", _SHUFFLED, _SHUFFLED, _SHUFFLED, ""])
 _NUMBERS = count()
 """Numbers of marks, which no two traces share."""
 _MARK = re.compile(f"({_OPEN}[^{_OPEN}{_CLOSE}]*{_CLOSE})")
+_WHOLE = re.compile(f"{_OPEN} \n \n[0-9]+ {re.escape(_INSIDE)} {_CLOSE}")
 _REPR = re.compile(r"<traced [^>]*>")
 _BRACES = re.compile(r"\{(?=[{%#]|\Z)")
 
@@ -68,7 +69,7 @@ class Marks:
             if piece in self.values:
                 yield self.values[piece]
                 continue
-            if piece.startswith(_OPEN) and piece.endswith(f" {_INSIDE} {_CLOSE}"):
+            if _WHOLE.fullmatch(piece):
                 refuse(
                     "this text has a value of another trace",
                     "pass it to the function as an argument",
