@@ -112,6 +112,9 @@ def test_it_gives_what_plain_calls_give() -> None:
             assert jitted(query="Is it?") == plain
     stats = get_jit_stats(JittedPanel)
     assert (stats["calls"], stats["calls_as_one_chain"]) == (4, 2)
+    assert (stats["compilation_count"], stats["cache_misses"], stats["cache_hits"]) == (1, 1, 1)
+    assert stats["total_execution_time_ms"] == pytest.approx(4 * stats["avg_execution_time_ms"])
+    assert get_jit_stats()["calls"] >= 4
     told = explain_jit_selection(jitted)
     assert (told["strategy"], "J:j:0" in told["chain"]) == ("chain", True)
 
@@ -229,6 +232,8 @@ def test_any_other_forward_is_run_as_it_is_and_says_why(made: type[Panel], reaso
         assert jitted(query="Is it?") == plain
     with pytest.raises(InvalidArgumentError, match="is not one chain"):
         jit(mode="trace")(type(made.__name__, (made,), {}))()
+    with pytest.raises(InvalidArgumentError, match="is not one chain"):
+        jit(fallback=False)(type(made.__name__, (made,), {}))()
 
 
 def test_inputs_that_are_no_texts_are_no_row() -> None:

@@ -235,6 +235,8 @@ def test_sample_inputs_are_checked_when_an_operator_is_made() -> None:
         made(lambda: None)
     with pytest.raises(InvalidArgumentError, match="jit has no option 'modes'"):
         jit(modes="auto")  # type: ignore[call-overload]
+    with pytest.raises(InvalidArgumentError, match="no option 'cache_size'"):
+        JITOptions(cache_size=128)
 
 
 def test_samples_do_not_depend_on_overlapping() -> None:

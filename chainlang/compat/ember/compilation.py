@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Literal, TypeVar, overload
+from weakref import WeakSet
 
 from attrs import define, field, fields_dict, frozen
 
@@ -60,8 +61,18 @@ class JITOptions:
     """Whether the function is run as it is, without overlapping calls."""
     preserve_stochasticity: bool = False
     """Whether equal calls give new samples although caching is on."""
+    fallback: bool = True
+    """Whether calls overlap where a `forward` is not one chain; False is ``mode="trace"``."""
+    cache_size: int | None = None
+    """Refused: an operator keeps its chain, and nothing else is kept."""
+    trace_level: str | None = None
+    """Refused: `TracerContext` has the records of calls."""
 
     def __attrs_post_init__(self) -> None:
+        refused = {"cache_size": "an operator keeps its chain", "trace_level": "use TracerContext"}
+        for name, hint in refused.items():
+            if getattr(self, name) is not None:
+                raise InvalidArgumentError(f"jit has no option '{name}'", recovery_hint=hint)
         if self.mode not in MODES:
             raise InvalidArgumentError(
                 f"mode= can't be {self.mode!r}", recovery_hint=f"there are: {', '.join(MODES)}"
@@ -74,6 +85,8 @@ class _Stats:
 
     calls: int = 0
     as_one_chain: int = 0
+    traced: int = 0
+    reused: int = 0
     overlapped: int = 0
     seconds: float = 0.0
 
@@ -95,30 +108,41 @@ class _Jit:
         sample, specification = self.options.sample_input, operator.specification
         if sample is not None and specification is not None:
             specification.validate_inputs(inputs=dict(sample))
-        if sample is not None or self.options.mode == "trace":
+        if sample is not None or self.must_trace:
             self.plan(operator)
+
+    @property
+    def must_trace(self) -> bool:
+        """Whether a `forward` that is not one chain is an error."""
+        return self.options.mode == "trace" or not self.options.fallback
 
     def plan(self, operator: Operator[Any, Any]) -> OneChain | Refused:
         """Return the chain of an operator, which is traced once, or why there is none."""
         found: OneChain | Refused | None = vars(operator).get(_PLAN)
         if found is None:
             found = one_chain(operator)
+            self.stats.traced += 1
             object.__setattr__(operator, _PLAN, found)
-        if isinstance(found, Refused) and self.options.mode == "trace":
+        if isinstance(found, Refused) and self.must_trace:
             raise InvalidArgumentError(
                 f"{self.name}.forward is not one chain: {found.reason}",
-                recovery_hint='without mode="trace" its calls overlap',
+                recovery_hint='without mode="trace" and fallback=False, its calls overlap',
             )
         return found
 
     def run(self, operator: Operator[Any, Any], inputs: Any) -> Any:
         """Return what the `forward` of an operator returns."""
+        is_known, started = _PLAN in vars(operator), time.perf_counter()
         if self.is_one(operator) and _is_row(inputs):
             plan = self.plan(operator)
             assert isinstance(plan, OneChain)
-            self.stats.calls += 1
-            self.stats.as_one_chain += 1
-            return plan.run(inputs)
+            try:
+                return plan.run(inputs)
+            finally:
+                self.stats.calls += 1
+                self.stats.as_one_chain += 1
+                self.stats.reused += is_known
+                self.stats.seconds += time.perf_counter() - started
         return self.execute(lambda: operator.forward(inputs=inputs), operator)
 
     def is_one(self, operator: Operator[Any, Any]) -> bool:
@@ -185,6 +209,8 @@ def held(owner: object) -> int:
     return found
 
 
+_made: WeakSet[_Jit] = WeakSet()
+
 # ---------------------------------------------------------------- decorators
 
 
@@ -199,6 +225,7 @@ def jit(
     recursive: bool = ...,
     force_trace: bool = ...,
     preserve_stochasticity: bool = ...,
+    fallback: bool = ...,
     options: JITOptions | None = ...,
 ) -> Callable[[T], T]: ...
 
@@ -283,6 +310,7 @@ def _name(target: Any) -> str:
 
 
 def _decorated(target: Any, made: _Jit) -> Any:
+    _made.add(made)
     if isinstance(target, type) and issubclass(target, Operator):
         target._runner = made
         return _controlled(target, made)
@@ -327,18 +355,26 @@ def _jit_of(target: Any) -> _Jit:
     return made
 
 
-def get_jit_stats(target: Any) -> dict[str, Any]:
-    """Return what was counted for a jitted function, class or operator.
+def get_jit_stats(target: Any = None) -> dict[str, Any]:
+    """Return what was counted for a jitted function, class or operator; None: for all of them.
 
     The keys: ``calls``, ``calls_as_one_chain``, ``overlapped_calls`` (calls of operators inside,
-    which ran in threads of their own), ``total_execution_time_ms`` of calls that were no chain.
+    which ran in threads of their own), ``compilation_count`` (operators that were traced),
+    ``cache_hits`` and ``cache_misses`` (calls as one chain that was traced before, or then),
+    ``total_execution_time_ms``, ``avg_execution_time_ms``.
     """
-    stats = _jit_of(target).stats
+    several = [one.stats for one in _made] if target is None else [_jit_of(target).stats]
+    sums = {name: sum(getattr(one, name) for one in several) for name in fields_dict(_Stats)}
+    calls, milliseconds = sums["calls"], sums["seconds"] * 1000
     return {
-        "calls": stats.calls,
-        "calls_as_one_chain": stats.as_one_chain,
-        "overlapped_calls": stats.overlapped,
-        "total_execution_time_ms": stats.seconds * 1000,
+        "calls": calls,
+        "calls_as_one_chain": sums["as_one_chain"],
+        "overlapped_calls": sums["overlapped"],
+        "compilation_count": sums["traced"],
+        "cache_hits": sums["reused"],
+        "cache_misses": sums["as_one_chain"] - sums["reused"],
+        "total_execution_time_ms": milliseconds,
+        "avg_execution_time_ms": milliseconds / calls if calls else 0.0,
     }
 
 
