@@ -261,6 +261,39 @@ class GenerateStage(ModelStage):
         return self.configured(*more, model=model, count=count, temperature=temperature, **options)
 
 
+class JudgeStage(ModelStage):
+    """A judge: a model reads the query and all candidates, and writes a final answer.
+
+    >>> from chainlang import E, J, chain
+    >>> E("tiny", 3) >> J("tiny") == chain("3:E:tiny >> J:tiny")
+    True
+    """
+
+    __slots__ = ()
+
+
+class VerifyStage(ModelStage):
+    """A verifier: a model reads the query and each candidate, and revises what is incorrect.
+
+    >>> from chainlang import E, V, chain
+    >>> E("tiny", 3) >> V("tiny") == chain("3:E:tiny >> V:tiny")
+    True
+    """
+
+    __slots__ = ()
+
+
+class SelectStage(ModelStage):
+    """A selector: a model reads the query and all candidates, and chooses one of them.
+
+    >>> from chainlang import E, S, chain
+    >>> E("tiny", 3) >> S("tiny") == chain("3:E:tiny >> S:tiny")
+    True
+    """
+
+    __slots__ = ()
+
+
 class VoteStage(StageWord):
     """A stage type that counts votes, and calls no model."""
 
@@ -347,7 +380,7 @@ def _is_number(value: object) -> bool:
 
 
 E = GenerateStage("E")
-J = ModelStage("J")
+J: ModelStage = JudgeStage("J")
 M = VoteStage("M")
-S = ModelStage("S")
-V = ModelStage("V")
+S: ModelStage = SelectStage("S")
+V: ModelStage = VerifyStage("V")
