@@ -25,6 +25,7 @@ LIBRARIES = (
     ("pyarrow", "parquet", "Parquet files"),
     ("datasets", "data", "data sets by name"),
     ("matplotlib", "plot", "plots of sweeps"),
+    ("gepa", "tune", "better prompts by reflection"),
     ("redis", "redis", "a cache that machines share"),
     ("yaml", "yaml", "files in YAML"),
     ("zstandard", "zstd", "files that end in .zst"),

@@ -6,6 +6,7 @@ from chainlang.evaluation.compare import compare
 from chainlang.evaluation.comparison import Comparison, Pair
 from chainlang.evaluation.evaluate import evaluate, score_run
 from chainlang.evaluation.evaluation import Evaluation
+from chainlang.evaluation.improve import Improvement, improve, texts_of, with_texts
 from chainlang.evaluation.judge import Judge
 from chainlang.evaluation.marks import Mark, Metric
 from chainlang.evaluation.metrics import choice, contains, exact, f1, number, regex, text
@@ -14,6 +15,7 @@ from chainlang.evaluation.race import Dropped
 from chainlang.evaluation.rows import Rows, rows
 from chainlang.evaluation.scores import Score
 from chainlang.evaluation.shares import Agreement, Share
+from chainlang.evaluation.shots import shots
 from chainlang.evaluation.sweep import Sweep, Swept, sweep
 from chainlang.evaluation.tune import tune
 from chainlang.evaluation.tuning import Entry, Tuning
@@ -27,6 +29,7 @@ __all__ = [
     "Entry",
     "Evaluation",
     "Family",
+    "Improvement",
     "Judge",
     "Mark",
     "Member",
@@ -49,13 +52,17 @@ __all__ = [
     "exact",
     "f1",
     "family",
+    "improve",
     "number",
     "pick",
     "regex",
     "rows",
     "score_run",
+    "shots",
     "sweep",
     "text",
+    "texts_of",
     "tune",
     "vote_curve",
+    "with_texts",
 ]

@@ -23,6 +23,7 @@ from chainlang.evaluation.intervals import (
 COUNTS = st.integers(0, 3_000)
 
 
+@pytest.mark.law
 @given(st.integers(1, 3_000), st.floats(0, 1))
 def test_wilson_is_that_of_scipy(count: int, share: float) -> None:
     right = round(share * count)
@@ -30,6 +31,7 @@ def test_wilson_is_that_of_scipy(count: int, share: float) -> None:
     assert wilson(right, count) == pytest.approx((found.low, found.high), abs=1e-12)
 
 
+@pytest.mark.law
 @given(COUNTS, COUNTS)
 def test_mcnemar_is_that_of_scipy(won: int, lost: int) -> None:
     expected = stats.binomtest(won, won + lost).pvalue if won + lost else 1.0
@@ -66,6 +68,7 @@ def test_the_coverage_of_a_paired_difference_is_95_per_cent_in_the_mean() -> Non
     assert min(found) == pytest.approx(0.922, abs=0.001)
 
 
+@pytest.mark.law
 @given(st.integers(0, 40), st.integers(0, 40), st.integers(0, 400))
 def test_a_difference_turns_with_its_sides(won: int, lost: int, even: int) -> None:
     low, high = difference_interval(won, lost, won + lost + even)
@@ -91,6 +94,7 @@ def test_clusters_widen_an_interval() -> None:
     assert by_cluster(values, range(200)) == pytest.approx(alone, abs=0.01)
 
 
+@pytest.mark.law
 @given(st.integers(1, 5_000), st.floats(0.01, 1))
 def test_rows_needed_is_the_inverse_of_the_smallest_difference(count: int, apart: float) -> None:
     least = smallest_difference(count, apart)
@@ -98,6 +102,7 @@ def test_rows_needed_is_the_inverse_of_the_smallest_difference(count: int, apart
         assert rows_needed(least, apart) in (count, count + 1)
 
 
+@pytest.mark.law
 @given(st.integers(1, 30), st.data())
 def test_pass_at_k_is_the_share_of_subsets_that_pass(count: int, data: st.DataObject) -> None:
     passed = data.draw(st.integers(0, count))

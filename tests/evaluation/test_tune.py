@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +44,7 @@ def test_a_drop_names_its_reason() -> None:
 
 # ---------------------------------------------------------------- tune
 
+ROOT = Path(__file__).parents[2]
 ROWS = [{"query": f"{n} + 1", "sum": n + 1} for n in range(300)]
 FAMILY = E("m", pick(1, 3, 9), 0.7) >> M
 
@@ -115,6 +118,28 @@ def test_a_killed_tuning_goes_on(most: int, tmp_path: Path) -> None:
     assert len(engine.asked) < len(set(engine.asked)) * 9 + 1
     assert tuned(none := Guessing(), out=tmp_path / "killed").spent == again.spent
     assert not none.asked
+
+
+PROGRAM = """
+import os, sys
+from tests.evaluation.test_tune import Guessing, tuned
+
+class Killed(Guessing):
+    def submit(self, requests):
+        super().submit(requests)
+        if len(self.asked) > 200:
+            os.kill(os.getpid(), 9)
+
+tuned(Killed(), out=sys.argv[1])
+"""
+
+
+def test_a_tuning_that_is_killed_with_kill_9_goes_on(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(tmp_path / "killed")], cwd=ROOT, check=False
+    )
+    assert done.returncode == -9
+    assert tuned(out=tmp_path / "killed").to_dicts() == tuned().to_dicts()
 
 
 @pytest.mark.parametrize(
