@@ -1,6 +1,7 @@
 """The cost of a run is the sum of what its engines completed, and its journal has all of it.
 
-Runs fail, are stopped and resumed, share a cache, draw equal samples at once and abort samples.
+Runs fail, are stopped and resumed, share a cache, switch models, draw equal samples at once and
+abort samples.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ CHAINS = (
     "fallback(E:a:0.7 >> J:b, E:b:0)",
     "retry(J:a:0.5, times=3) | timeout(E:b:0.3, seconds=2)",
     "E:a:0 & E:a:0 & E:b:0 >> J:a:0",
+    '3:E:a:0.7(fallback_models=["b"]) >> J:b(fallback_models=["a"])',
 )
 
 
@@ -66,7 +68,7 @@ class Billed(FakeEngine):
 
     def _failure(self, request: Request) -> Failure | None:
         if _chance(request, "fault") < self.faults:
-            return Failure(request.id, "refused", "no")
+            return Failure(request.id, "context" if request.seed % 2 else "refused", "no")
         return None
 
     def submit(self, requests: Any) -> None:

@@ -6,7 +6,7 @@ Each provider is a server on this machine, which its documented variable leads t
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 from pydantic import BaseModel
@@ -16,10 +16,12 @@ from chainlang.compat import chainette
 from chainlang.compat.ember import non
 from chainlang.models.open_engines import close_engines
 from tests.compat.documented import COMPACT, README, Documented
-from tests.engines.server import Answer, Body, Server, chat_reply, good
+from tests.engines.messages_server import MessagesServer, faults, invalid, reply
+from tests.engines.server import Answer, Body, Server, as_json, chat_reply, good
 
 KEYS = {
     "openai": "OPENAI_API_KEY",
+    "anthropic": "ANTHROPIC_API_KEY",
     "gemini": "GEMINI_API_KEY",
     "mistral": "MISTRAL_API_KEY",
     "groq": "GROQ_API_KEY",
@@ -58,10 +60,30 @@ def as_ollama(body: Body) -> Answer:
     return good(*_reply({**body, "n": 1}))
 
 
+def as_anthropic(body: Body) -> Answer:
+    """Answer as the Messages API does, which has no `n`, and refuses what it does not know."""
+    wrong = [*faults(body, 64_000)]
+    if wrong:
+        return invalid(wrong[0])
+    held = body.get("output_config", {}).get("format")
+    asked = {} if held is None else {"response_format": {"json_schema": {"schema": held["schema"]}}}
+    return as_json(reply(*_reply(asked)))
+
+
 def as_vllm(body: Body) -> Answer:
     document = chat_reply(*_reply(body))
     document["usage"]["prompt_tokens_details"] = {"cached_tokens": 5}
     return Answer(json.dumps(document).encode())
+
+
+class Claude(MessagesServer):
+    """Anthropic's server, which has every model and knows every key."""
+
+    def entry(self, path: str, headers: Mapping[str, str]) -> Answer:
+        return as_json({"type": "model", "id": path.rpartition("/")[2], "display_name": "Claude"})
+
+    def _denied(self, headers: Mapping[str, str]) -> Answer | None:
+        return None
 
 
 @pytest.fixture
@@ -69,7 +91,8 @@ def servers(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Server]]:
     speak: dict[str, Callable[[Body], Answer]] = {"ollama": as_ollama, "vllm": as_vllm}
     found: dict[str, Server] = {}
     for name, key in KEYS.items():
-        found[name] = Server(speak.get(name, as_openai)).__enter__()
+        made = Claude(as_anthropic) if name == "anthropic" else None
+        found[name] = (made or Server(speak.get(name, as_openai))).__enter__()
         monkeypatch.setenv(f"{name.upper()}_BASE_URL", found[name].url)
         if key:
             monkeypatch.setenv(key, f"key-of-{name}")
@@ -106,10 +129,10 @@ def _shop(backend: str) -> object:
 LINES: tuple[tuple[str, Callable[[], object], dict[str, set[str]]], ...] = (
     (
         "the headline",
-        lambda: non.build_graph(["101:E:gpt-4o:0.7", "1:J:gpt-4o-mini:0"])(query=QUERY)[
+        lambda: non.build_graph(["101:E:gpt-4o:0.7", "1:J:claude-3-5-sonnet:0"])(query=QUERY)[
             "final_answer"
         ],
-        {"openai": {"gpt-4o", "gpt-4o-mini"}},
+        {"openai": {"gpt-4o"}, "anthropic": {"claude-3-5-sonnet"}},
     ),
     (
         "an ensemble of OpenAI's",
@@ -167,15 +190,16 @@ def test_a_line_runs_by_the_names_of_its_models(
     }
     assert models == asked
     for name in models:
-        key = f"Bearer key-of-{name}" if KEYS[name] else None
-        assert {one.get("authorization") for one in servers[name].headers} == {key}
+        key = f"key-of-{name}" if KEYS[name] else None
+        sent = {one.get("x-api-key") or one.get("authorization") for one in servers[name].headers}
+        assert sent == {key if name in ("anthropic", "ollama", "vllm") else f"Bearer {key}"}
 
 
-_OF_OPENAI = [one for one in (*COMPACT, *README) if "claude" not in one.text]
+_DOCUMENTED = (*COMPACT, *README)
 
 
 @pytest.mark.filterwarnings("ignore::chainlang.ChainlangWarning")
-@pytest.mark.parametrize("case", _OF_OPENAI, ids=[one.name for one in _OF_OPENAI])
+@pytest.mark.parametrize("case", _DOCUMENTED, ids=[one.name for one in _DOCUMENTED])
 def test_a_documented_chain_runs_by_name(servers: dict[str, Server], case: Documented) -> None:
     found = case.build()(query=QUERY)
     assert all(found[name] is not None for name in case.keys)
