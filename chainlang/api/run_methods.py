@@ -6,7 +6,10 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
+from chainlang.analysis.check_file import MAIN
 from chainlang.api.call_methods import CallMethods
+from chainlang.ir.declarations import Definition, File
+from chainlang.ir.json import to_json
 
 if TYPE_CHECKING:
     from chainlang.api.keywords import ExplainKeywords, MapKeywords, RunKeywords
@@ -123,9 +126,13 @@ class RunMethods(CallMethods):
         down or a budget of the run is used up.
         """
         from chainlang.session.folder_run import run_to_folder
+        from chainlang.session.policies import fixed, policies_in
         from chainlang.settings import RunSettings
 
         program = self.program()
         chosen = RunSettings.of(settings)
         text, graph = str(self), self.to_json()
+        if policies_in(program):
+            kept = fixed(program, chosen)
+            graph = to_json(File((*kept.items, Definition(MAIN, kept.body))))
         return run_to_folder(program, rows, Path(out), chosen, text=text, graph=graph)

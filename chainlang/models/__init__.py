@@ -13,6 +13,7 @@ that of the user, a provider by its prefix (``groq:llama-3.3-70b-versatile``) or
 """
 
 from chainlang.models.declaration import Declaration, anthropic, env, fake, openai, vllm
+from chainlang.models.discovery import Discovered, discover
 from chainlang.models.env_file import read_env
 from chainlang.models.open_engines import OpenEngine, close, engines
 from chainlang.models.policy import Policy, thompson, ucb, weighted
@@ -21,11 +22,13 @@ from chainlang.models.yaml_file import read_yaml
 
 __all__ = [
     "Declaration",
+    "Discovered",
     "OpenEngine",
     "Policy",
     "anthropic",
     "close",
     "define",
+    "discover",
     "engines",
     "env",
     "fake",

@@ -14,6 +14,7 @@ from chainlang.engines.vllm import memory_size
 from chainlang.errors import EngineError, error_of
 from chainlang.interrupts import loading
 from chainlang.ir.declarations import Item, Model
+from chainlang.models.facts import facts_of
 from chainlang.models.open_engines import of_base
 from chainlang.plan.model_schedule import Residency, residency
 from chainlang.plan.steps import Plan
@@ -119,8 +120,8 @@ def _context(one: Engine | Model) -> int | None:
     settings = {it.name: it.value for it in one.settings}
     if one.engine == "vllm":
         return memory_size.context(os.fspath(_source(one)), settings)
-    given = settings.get("max_model_len")
-    return given if isinstance(given, int) else None
+    known = facts_of(one).get("context")
+    return None if known is None else int(known.value)
 
 
 def _source(one: Model) -> str | os.PathLike[str]:

@@ -112,6 +112,12 @@ def _needs(name: str, program: Program, settings: RowSettings) -> dict[str, Any]
     return needs
 
 
+def fixed(program: Program, settings: RowSettings) -> Program:
+    """Return a program with what its policies choose for all rows, as a run folder keeps it."""
+    chosen = {one.name: one.chosen for one in choices_of(program, settings) if one.chosen}
+    return choosing(program, chosen) if chosen else program
+
+
 def choosing(program: Program, names: Mapping[str, str]) -> Program:
     """Return a program with models in place of its policies; the same one for the same models."""
 

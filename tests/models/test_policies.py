@@ -139,6 +139,17 @@ def test_a_static_policy_is_the_model_that_it_chooses() -> None:
     assert "c  score 1.000" in page
 
 
+def test_a_run_folder_keeps_what_was_chosen(place: Path) -> None:
+    with models.use(THREE, good=models.weighted(list(THREE), accuracy=1)):
+        chain("E:@good >> M").run(["a"], place / "out")
+    graph = (place / "out" / "graph.json").read_text()
+    assert '"c"' in graph
+    assert "@good" not in graph
+    document = json.loads((place / "out" / "metadata.json").read_text())
+    assert document["policies"]["@good"][0] == "@good  c: weighted"
+    assert document["chain"].strip() == "E:@good >> M"
+
+
 def test_an_op_and_a_definition_may_name_a_policy() -> None:
     text = (
         'op o : generate -> { n: int } { user = "{{ query }}" model = "@good" }\n'
