@@ -18,10 +18,13 @@ def add(commands: Any, about: str) -> None:
         "models",
         help=about,
         description="List the models of models.toml, and the providers with their address and the "
-        "variable of their key. Nothing is sent without --discover.",
+        "variable of their key. Nothing is sent without --discover or --probe.",
         usage="%(prog)s [NAME...] [options]",
         epilog=examples(
-            "chainlang models", "chainlang models gpt-4o", "chainlang models --discover"
+            "chainlang models",
+            "chainlang models gpt-4o",
+            "chainlang models gpt-4o --probe",
+            "chainlang models --discover",
         ),
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help="show all that is known of it")
@@ -34,6 +37,12 @@ def add(commands: Any, about: str) -> None:
     parser.add_argument(
         "--fresh", action="store_true", help="with --discover, ask again within the hour"
     )
+    parser.add_argument(
+        "--probe",
+        action="store_true",
+        help="send the server of NAME a few short requests to find whether it honours schemas, "
+        "several samples, seeds and log probabilities; what is found is kept for a month",
+    )
     parser.add_argument("--json", action="store_true", help="print the models as JSON")
     parser.set_defaults(run=run, prints=True)
 
@@ -42,6 +51,10 @@ def run(options: argparse.Namespace) -> int:
     """Print the list; return 1 if a provider that was asked has failed."""
     from chainlang.models.discovery import Discovered, discover
 
+    if options.probe:
+        if not options.names:
+            options.whole().error("--probe needs the name of a model")
+        return _probe(options.names, as_json=options.json)
     if options.names:
         return _show(options.names, as_json=options.json)
     if options.fresh and not options.discover:
@@ -82,6 +95,35 @@ def _show(names: Sequence[str], *, as_json: bool) -> int:
             for key, one in known.items():
                 source = f"{one.source} {one.date or ''}"
                 emit(f"  {key:17}  {shown_fact(one.value):42}  {source}".rstrip())
+    if as_json:
+        emit(json.dumps(document, indent=2))
+    return status
+
+
+def _probe(names: Sequence[str], *, as_json: bool) -> int:
+    """Print what the servers of some models honour; return 1 for one that can't be probed."""
+    from attrs import asdict
+
+    from chainlang.models.lookup import lookup
+    from chainlang.models.open_engines import arguments_of, probed
+    from chainlang.models.server_arguments import reached
+    from chainlang.settings import RunSettings
+
+    settings = RunSettings.of({})
+    status, document = 0, {}
+    for name in names:
+        found = lookup(name, settings)
+        if found is None or found.model.engine != "openai":
+            say(
+                f"{name}: no model of a server with OpenAI's protocol, so there is nothing to probe"
+            )
+            status = 1
+            continue
+        arguments = reached(found.model, arguments_of(found.model), settings)
+        one = probed(found.model, arguments)
+        document[name] = asdict(one)
+        if not as_json:
+            emit(f"{name}: {one}")
     if as_json:
         emit(json.dumps(document, indent=2))
     return status

@@ -2,7 +2,7 @@
 
 Servers of OpenAI's protocol differ in what they honour. What a document says a host refuses or
 ignores is declared here, so that a chain which needs it is refused before the first row. What no
-document says is unknown, and `chainlang doctor --probe` finds out.
+document says is unknown, and `chainlang models NAME --probe` finds out.
 """
 
 from __future__ import annotations

@@ -115,6 +115,7 @@ _ARGUMENTS: Mapping[str, Mapping[str, Rule]] = {
         "max_model_len": _SIZE,
         "fallback_models": TEXTS,
         **_RATES,
+        "probe": TRUTH,
         "reasoning": _REASONING,
         "template_args": TEMPLATE_ARGS,
     },
@@ -157,7 +158,7 @@ FALLBACKS = "fallback_models"
 """Setting with the models that answer where one can't; an option of stages, too."""
 BASE = "base_model"
 """Setting with the name of the model that a quantized one is a variant of."""
-ABOUT = frozenset({"provider", BASE, FALLBACKS, *RULES})
+ABOUT = frozenset({"probe", "provider", BASE, FALLBACKS, *RULES})
 """Settings that say something about a model, and are no arguments of its engine."""
 TEMPLATE = "chat_template"
 """Setting whose value may be the path of a file beside the file that has it."""

@@ -25,6 +25,7 @@ from chainlang.engines.http.new_client import new_client
 from chainlang.engines.openai import dialect as chat
 from chainlang.errors import EngineError
 from chainlang.models.declaration import host_in
+from chainlang.models.kept_files import cache_folder, write_kept
 from chainlang.models.providers import address_of, key_variable
 
 HOUR = 3600.0
@@ -63,7 +64,7 @@ def discover(
     `fresh`: ask also those whose answer is less than an hour old. `folder`: where answers are kept;
     default: the user's cache folder.
     """
-    file = (folder or _folder()) / "models.json"
+    file = (folder or cache_folder()) / "models.json"
     kept = {} if fresh else _kept(file)
     asked: list[_Question] = []
     found: dict[str, Discovered] = {}
@@ -146,12 +147,6 @@ def _names(document: Any) -> tuple[str, ...]:
     return tuple(sorted(str(one).removeprefix("models/") for one in found if one))
 
 
-def _folder() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    root = Path(base) if Path(base).is_absolute() else Path.home() / ".cache"
-    return root / "chainlang"
-
-
 def _kept(file: Path) -> dict[str, Discovered]:
     """Return the answers that are less than an hour old; none if the file is not as written."""
     try:
@@ -170,10 +165,4 @@ def _keep(file: Path, found: Mapping[str, Discovered]) -> None:
     document = {
         name: {"url": one.url, "models": one.models, "at": one.at} for name, one in found.items()
     }
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        partial_file = file.with_suffix(f".{os.getpid()}")
-        partial_file.write_text(json.dumps(document), encoding="utf-8")
-        partial_file.replace(file)
-    except OSError:
-        return
+    write_kept(file, document)

@@ -7,6 +7,7 @@ import itertools
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from chainlang.interrupts import loading
 from chainlang.ir.declarations import Environment, Model, Setting
 from chainlang.ir.model_settings import ABOUT, OF_ADAPTERS, SERVERS
 from chainlang.ir.tables import plain
+from chainlang.models.probing import Probed, keep, kept
 from chainlang.models.server_arguments import reached
 from chainlang.protocol.secret import Secret
 from chainlang.settings import Progress, RowSettings
@@ -123,7 +125,7 @@ def _open(
 
         return FakeEngine()
     if model.engine in SERVERS:
-        server = _server(model, arguments)
+        server = _server(model, arguments, progress)
         if probes:
             server.probe()
         if progress is not None:
@@ -135,14 +137,42 @@ def _open(
     return VllmEngine(source_of(model), progress=progress, loaded=False, **arguments)
 
 
-def _server(model: Model, arguments: dict[str, Any]) -> ServerEngine:
+def _server(model: Model, arguments: dict[str, Any], progress: Progress | None) -> ServerEngine:
     if model.engine == "anthropic":
         from chainlang.engines.anthropic.engine import AnthropicEngine
 
         return AnthropicEngine(model.source, **arguments)
     from chainlang.engines.openai.engine import OpenAIEngine
 
-    return OpenAIEngine(model.source, **arguments)
+    engine = OpenAIEngine(model.source, **arguments)
+    found = kept(engine.url, model.source)
+    if found is None and any(one.name == "probe" and one.value is True for one in model.settings):
+        found = probed(model, arguments)
+    if found is None:
+        return engine
+    if progress is not None:
+        progress(str(found))
+    engine.close()
+    return OpenAIEngine(model.source, honours=found.honours, **arguments)
+
+
+def probed(model: Model, arguments: Mapping[str, Any]) -> Probed:
+    """Return what a probe of the server of a model finds, and keep it.
+
+    Raises `EngineError` if the server does not answer.
+    """
+    from chainlang.engines.openai.engine import OpenAIEngine
+    from chainlang.engines.openai.features import ALL, features
+
+    engine = OpenAIEngine(model.source, honours=ALL, **arguments)
+    try:
+        engine.probe()
+        honours = features(engine, model.source)
+    finally:
+        engine.close()
+    found = Probed(engine.url, model.source, date.today().isoformat(), honours)
+    keep(found)
+    return found
 
 
 def source_of(model: Model) -> str | Path:

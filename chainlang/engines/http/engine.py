@@ -116,6 +116,11 @@ class ServerEngine(ABC):
         return self._endpoint.url
 
     @property
+    def several(self) -> bool:
+        """Whether the server returns several samples to one request, as far as it is known."""
+        return self._several
+
+    @property
     def sent(self) -> int:
         """Number of HTTP requests sent, retries included."""
         return self._client.sent

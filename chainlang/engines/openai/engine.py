@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from attrs import evolve
 
 from chainlang.diagnostics.suggest import suggest
-from chainlang.engines.hosts import Host, host_of
+from chainlang.engines.hosts import Feature, Host, host_of
 from chainlang.engines.http.deltas import DeltaEmitter, OnDelta
 from chainlang.engines.http.engine import ServerEngine
 from chainlang.engines.http.errors import Rejected
@@ -49,6 +49,7 @@ class OpenAIEngine(ServerEngine):
     think before they reply. It is needed if the server leaves reasoning in the text.
     `template_args`: arguments of the chat template, such as ``{"enable_thinking": False}``, for
     servers that take `chat_template_kwargs`.
+    `honours`: features that a probe has found, before what the documents of the host say.
     `requests_per_minute`, `tokens_per_minute`: rate limits, which hold for all engines of this
     process with this server and key; a request waits before it is sent. The tokens of a prompt are
     estimated and `max_tokens` is reserved, until the reply says how many there were.
@@ -84,6 +85,7 @@ class OpenAIEngine(ServerEngine):
         headers: Mapping[str, str] | None = None,
         reasoning: str | None = None,
         template_args: Mapping[str, Any] | None = None,
+        honours: Mapping[Feature, bool] | None = None,
         allowed_hosts: Collection[str] = (),
         connect_timeout: float = 10.0,
         read_timeout: float = 600.0,
@@ -120,7 +122,8 @@ class OpenAIEngine(ServerEngine):
             limits=Limits(requests_per_minute, tokens_per_minute),
             limits_redis=limits_redis,
         )
-        self._host = host_of(urlsplit(self.url).netloc) or _ANY
+        host = host_of(urlsplit(self.url).netloc) or _ANY
+        self._host = evolve(host, honours={**host.honours, **(honours or {})})
         self._several = self._host.honours.get("n", True)
         if template_args and self._host.own:
             what = f"{self._endpoint.host} takes no arguments of a chat template"
