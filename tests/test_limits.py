@@ -88,6 +88,13 @@ def test_counts(text: str) -> None:
     refused(lambda: load(text=f"main = {text}"), COSTLY[text])
 
 
+@pytest.mark.parametrize("body", ["E", 'J(of="x")', 'with_fields(E, query="{{ x.answer }}")'])
+def test_branches_that_double_forty_times(body: str) -> None:
+    lines = "\n".join(f"a{n} = $a{n + 1} | $a{n + 1}" for n in range(40))
+    text = f"{lines}\na40 = {body}\nmain = (x = E) >> $a0"
+    refused(lambda: load(text=text), "calls_per_row")
+
+
 def test_definitions_that_double_forty_times() -> None:
     lines = "\n".join(f"{name} = {body}" for name, body in _definitions(40).items())
     refused(lambda: load(text=f"{lines}\nmain = $a0"), "calls_per_row")

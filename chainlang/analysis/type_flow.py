@@ -134,7 +134,9 @@ class TypeFlow:
             case Then(parts):
                 return self._sequence(parts, record)
             case Branch(parts):
-                return tuple(after for part in parts for after in self.visit(part, record))
+                arms = tuple(after for part in parts for after in self.visit(part, record))
+                # Two of them, so that what joins them has more than one candidate.
+                return arms if len(arms) <= _BRANCHES else (one_of(arms, "a branch"),) * 2
             case Repeat(body=body):
                 after = self._gathered([body], record)
                 several = evolve(after.candidates, single=False)

@@ -242,7 +242,9 @@ class _Walk:
         most = Range(0, stage.sampling.max_tokens)
         samples, length = prompts * drawn, ANY
         if reader is not None and before.row is not None and not stage.prefix:
-            if before.knows(stage.read_by_prompt) and not _is_random(stage):
+            lists = () if stage.replies is None else stage.replies.lists
+            is_known = before.knows({*stage.read_by_prompt, *lists})
+            if is_known and not _is_random(stage):
                 each = self._read(step, before.record(), drawn, reader)
                 rooms = (_room(stage, one.length.least, reader) * drawn for one in each)
                 return _total(prompts * asked, each, sum(rooms, NONE)), each

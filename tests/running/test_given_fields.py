@@ -142,3 +142,19 @@ def test_explain_counts_a_cascade_from_its_first_part_to_all() -> None:
     made = cascade(E("a", 3) >> M, E("b"), accept="confidence > 0.5")
     text = str(made.explain())
     assert "0 to 1" in text
+
+
+def test_the_choices_of_a_given_list_are_counted_before_they_are_known() -> None:
+    made = load(
+        text="""
+        input { query: str, choices: list[str] }
+        op split : generate -> { choices: list[str](2..2) } { user = "{{ query }}" }
+        op pick : generate -> one("choices") { user = "{{ query }}" }
+        main = split >> with_fields(pick, choices="{{ split.choices }}")
+        """
+    )
+    row = {"query": "?", "choices": ["x"]}
+    assert made(row, engine=FakeEngine()).usage.calls == 2
+    (line,) = (one for one in str(made.explain([row], engine=FakeEngine())).splitlines()
+               if "samples " in one)  # fmt: skip
+    assert line.split() == ["samples", "2", "2"]
