@@ -9,6 +9,7 @@ from typing import Any
 from attrs import frozen
 
 from chainlang.diagnostics.render import shown
+from chainlang.display.table import table_html
 from chainlang.errors import error_of
 from chainlang.evaluation.evaluation import Evaluation, cost_line, interval_of
 from chainlang.evaluation.intervals import (
@@ -120,6 +121,14 @@ class Comparison:
             f"difference={self.difference:.4f}, interval=({low:.4f}, {high:.4f}), "
             f"p_value={self.p_value:.4g})"
         )
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        """Representations for notebooks: the counts, and the rows that differ."""
+        lines = [
+            line for line in self._lines() if not line.startswith(("  won", "  lost", "  and"))
+        ]
+        html = table_html("\n".join(lines), self.to_dicts())
+        return {"text/plain": str(self), "text/html": html}
 
     def _lines(self) -> Iterator[str]:
         for name, one in (("first ", self.first), ("second", self.second)):

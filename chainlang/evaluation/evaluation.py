@@ -11,6 +11,7 @@ from typing import Any
 
 from attrs import field, frozen
 
+from chainlang.display.table import table_html
 from chainlang.evaluation.intervals import Interval, by_cluster, mean_interval, wilson
 from chainlang.evaluation.scores import OUTCOMES, Outcome, Score
 from chainlang.evaluation.shares import Agreement, Share
@@ -78,7 +79,7 @@ class Evaluation:
 
     @property
     def cost(self) -> Decimal | None:
-        """Price of the chain's calls in dollars; None if it is unknown."""
+        """Price in dollars; None if it is unknown. Samples out of a cache cost nothing."""
         return self.usage.spent
 
     def of(self, outcome: Outcome) -> tuple[Score, ...]:
@@ -106,6 +107,12 @@ class Evaluation:
             f"interval=({low:.4f}, {high:.4f}), metric={self.metric!r})"
         )
 
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        """Representations for notebooks: the counts, and the rows that are not correct."""
+        wrong = [line_of(one) for one in self.scores if one.outcome != "correct"]
+        wrong.sort(key=lambda one: -OUTCOMES.index(one["outcome"]))
+        return {"text/plain": str(self), "text/html": table_html(str(self), wrong)}
+
     def _lines(self) -> Iterator[str]:
         rows = f"{self.rows:,} row{'s' * (self.rows != 1)}"
         yield f"{self.metric}: {self._share(self.scores)} of {rows}"
@@ -119,7 +126,8 @@ class Evaluation:
             yield f"  {name:<{width}}  {share} of {share.rows:,}"
         if len(groups) > _GROUPS:
             yield f"  and {len(groups) - _GROUPS:,} more groups"
-        yield f"  {cost_line(self.usage, self.rows)}"
+        price = "" if not self.cost else f", ${self.cost / max(self.rows, 1):.3g} a row"
+        yield f"  {cost_line(self.usage, self.rows)}{price}"
         if self.judge_usage.calls:
             yield f"  the judge: {cost_line(self.judge_usage, self.rows)}"
         if self.agreement is not None:
@@ -154,8 +162,7 @@ def cost_line(usage: Usage, rows: int) -> str:
     """Return the mean cost of a row, as words."""
     tokens = usage.prompt_tokens + usage.output_tokens
     count = max(rows, 1)
-    cost = "" if not usage.spent else f", ${usage.spent / count:.3g} a row"
-    return f"{usage.calls / count:,.1f} calls and {tokens / count:,.0f} tokens a row{cost}"
+    return f"{usage.calls / count:,.1f} calls and {tokens / count:,.0f} tokens a row"
 
 
 def _short(value: Any) -> str:

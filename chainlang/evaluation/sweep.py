@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from attrs import field, frozen
 
 from chainlang.api.family import Family, Member, family_of
+from chainlang.display.table import table_html
 from chainlang.errors import error_of
 from chainlang.evaluation.compare import sharing
 from chainlang.evaluation.comparison import Comparison, compared
@@ -85,6 +86,11 @@ class Sweep:
     def __repr__(self) -> str:
         return f"<Sweep of {len(self.members)} chains by {self.metric}>"
 
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        """Representations for notebooks: a table with a row for each chain."""
+        caption = f"{self.family}: {len(self.members):,} chains by {self.metric}"
+        return {"text/plain": str(self), "text/html": table_html(caption, self.to_dicts())}
+
     def _lines(self) -> Iterator[str]:
         rows = self.members[0].evaluation.rows if self.members else 0
         yield f"{self.family}: {len(self.members):,} chains by {self.metric}, {rows:,} rows"
@@ -110,7 +116,6 @@ def _row(one: Swept) -> dict[str, Any]:
         **{str(name): count for name, count in found.counts.items()},
         "calls": found.usage.calls / count,
         "tokens": found.tokens / count,
-        **({} if found.cost is None else {"cost": float(found.cost / count)}),
     }
 
 

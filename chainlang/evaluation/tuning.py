@@ -8,6 +8,7 @@ from typing import Any
 
 from attrs import field, frozen
 
+from chainlang.display.table import table_html
 from chainlang.evaluation.evaluation import Evaluation
 from chainlang.evaluation.intervals import Interval, mean_interval, smallest_difference, wilson
 from chainlang.evaluation.race import Dropped
@@ -99,6 +100,13 @@ class Tuning:
 
     def __str__(self) -> str:
         return "\n".join(self._lines())
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        """Representations for notebooks: a table with a row for each chain, the best first."""
+        first, *rest = self._lines()
+        lines = rest[len(self.entries) :]
+        rows = sorted(self.to_dicts(), key=lambda one: -one["accuracy"])
+        return {"text/plain": str(self), "text/html": table_html(first, rows, lines)}
 
     def _lines(self) -> Iterator[str]:
         spent = f"{self.spent:,} tokens"
