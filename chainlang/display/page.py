@@ -17,6 +17,7 @@ background:none;color:inherit}
 padding:2px 10px 2px 0;\
 border:0;border-bottom:1px solid color-mix(in srgb,currentColor 18%,transparent)}
 .chainlang-page td.number,.chainlang-page th.number{text-align:right!important}
+.chainlang-page td.text{min-width:8ch}
 .chainlang-page details{margin:2px 0}
 .chainlang-page summary{cursor:pointer}
 .chainlang-page .bar{display:inline-block;height:9px;border-radius:2px;background:#0969da;\
