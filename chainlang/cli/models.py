@@ -72,12 +72,16 @@ def _show(names: Sequence[str], *, as_json: bool) -> int:
     """Print what each name means, and each fact with its source; return 1 for an unknown name."""
     from chainlang.models.declaration import Declaration
     from chainlang.models.facts import facts_of
-    from chainlang.models.lookup import lookup
+    from chainlang.models.lookup import lookup, policy_of
+    from chainlang.models.policy import SIGN
     from chainlang.settings import RunSettings
 
     settings = RunSettings.of({})
     status, document = 0, {}
     for name in names:
+        if name.startswith(SIGN):
+            emit(f"{name}: {policy_of(name, settings)}")
+            continue
         found = lookup(name, settings)
         if found is None:
             say(f"{name}: a folder or a name on the hub, of which nothing is known here")

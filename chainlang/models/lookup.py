@@ -42,7 +42,11 @@ def lookup(
     `SettingError` for a name that leads back to itself, and for a file that can't be read.
     """
     first, seen = name, [name]
+    given = signed(given)
     while True:
+        if name.startswith(SIGN):
+            message = f"{first!r} can't be a policy: {name} chooses the model of a stage"
+            raise SettingError([Diagnostic("setting", message, hint=f"write it there: E:{name}")])
         found = _place(name, settings, given, declared)
         if found is None:
             model = provided(name, settings)
@@ -58,7 +62,7 @@ def lookup(
             return Found(meaning if same else evolve(meaning, name=first), origin)
         if isinstance(meaning, Declaration):
             return Found(completed(meaning.item(first), settings), origin)
-        assert isinstance(meaning, str)  # names with the sign alone are policies
+        assert isinstance(meaning, str)  # a policy has a name with the sign
         if meaning in seen:
             message = f"names of models lead to each other: {' -> '.join([*seen, meaning])}"
             hint = 'let one of them be a model: models.vllm("..."), models.openai("...")'

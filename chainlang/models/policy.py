@@ -9,7 +9,7 @@ from attrs import field, frozen
 
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.render import shown
-from chainlang.diagnostics.suggest import unknown
+from chainlang.diagnostics.suggest import suggest, unknown
 from chainlang.errors import SettingError
 from chainlang.ir.model_facts import LISTS, NUMBERS, TRUTHS
 from chainlang.semantics.expressions import faults
@@ -52,9 +52,8 @@ class Policy:
         """Return the policy of some settings. Raises `SettingError` for what is wrong with them."""
         if strategy not in get_args(Strategy):
             known = get_args(Strategy)
-            raise SettingError(
-                [unknown("setting", strategy, known, code="setting", of=f" in {where}")]
-            )
+            message = f"unknown strategy {shown(strategy)} in {where}"
+            raise SettingError([Diagnostic("setting", message, hint=suggest(strategy, known))])
         wrong = [*_faults(strategy, given, where)]
         if wrong:
             raise SettingError(wrong)

@@ -192,7 +192,7 @@ REDIS = Takes('an address: "redis://host:6379/0"', "str", is_secret=True)
 ADDRESS = Takes(f'an address: "{address.EXAMPLE}"', "str", metavar="URL", why=_address_fault)
 COUNT = Takes("an integer ≥ 1", "int", metavar="N")
 MODELS = Takes(
-    'a mapping: {"small": models.vllm("..."), "big": "openai:gpt-4o"}',
+    'a mapping, {"small": models.vllm("..."), "big": "openai:gpt-4o"}; in a shell NAME=MODEL',
     "Mapping[str, Declaration | str]",
     metavar="NAME=MODEL",
 )

@@ -72,7 +72,10 @@ def test_an_answer_is_kept_for_an_hour_and_an_error_is_not(
 def test_the_command_lists_what_servers_have(
     place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (place / "models.toml").write_text('[models.small]\nengine = "fake"\n')
+    (place / "models.toml").write_text(
+        '[models.small]\nengine = "fake"\n[policies.cheap]\nstrategy = "weighted"\n'
+        "weights = { cost = 1 }\n"
+    )
     monkeypatch.setenv("GROQ_API_KEY", "sk-secret")
     with Server(echo, listed=LISTED) as server:
         monkeypatch.setenv("GROQ_BASE_URL", server.url)
@@ -80,7 +83,12 @@ def test_the_command_lists_what_servers_have(
         monkeypatch.setenv("VLLM_BASE_URL", "http://127.0.0.1:1/v1")
         assert execute(["models"]) == 0
         assert "GROQ_API_KEY is set" in (said := capsys.readouterr().out)
-        assert "small  fake('small')" in said
+        assert "small   fake('small')" in said
+        assert execute(["models", "small", "@cheap", "gpt-4o"]) == 0
+        known = capsys.readouterr().out
+        assert "@cheap: weighted(small)" in known
+        assert "price              $2.50 in, $1.25 cached, $10.00 out, a million" in known
+        assert "genai-prices" in known
         assert not server.asked
         assert execute(["models", "--discover"]) == 0
         said = capsys.readouterr().out

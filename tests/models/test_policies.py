@@ -191,6 +191,10 @@ def test_a_policy_without_a_model_says_why(policy: Policy, reason: str) -> None:
         ),
         (lambda: chain("E")(Q, model="@p"), "can't be the default model"),
         (lambda: chain("E:@nope")(Q), "unknown model '@nope'"),
+        (
+            lambda: chain("E:x")(Q, models={"x": "@p", "p": models.weighted(["a"], cost=1)}),
+            "'x' can't be a policy: @p chooses the model of a stage",
+        ),
     ],
 )
 def test_what_is_no_policy_is_refused(make, message: str) -> None:
@@ -207,7 +211,7 @@ def test_a_file_has_policies_of_its_models(place: Path) -> None:
     )
     assert chosen("E:@cheap") == ("a",)
     (place / "models.toml").write_text("[policies.cheap]\nstrategy = 'random'\n")
-    with pytest.raises(ChainlangError, match=r"'random' in \[policies.cheap\]"):
+    with pytest.raises(ChainlangError, match=r"unknown strategy 'random' in \[policies.cheap\]"):
         chain("E:@cheap")(Q)
 
 
