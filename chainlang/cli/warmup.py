@@ -46,9 +46,15 @@ def run(options: argparse.Namespace) -> int:
     """Start the servers, and print where they are."""
     with missing("httpx2", "openai"):
         import httpx2  # noqa: F401  # what later commands talk to the server with
+    from chainlang.display.progress import Meter
+    from chainlang.display.progress_displays import standard_display
+    from chainlang.session.run_progress import ended
     from chainlang.session.warm_server import warm_up
 
-    found = [warm_up(one, say) for one in models_of(options)]
+    models = models_of(options)
+    meter = Meter(standard_display() or say)
+    with ended(meter):
+        found = [warm_up(one, meter.say) for one in models]
     if options.json:
         emit(json.dumps([described(state) for state, _ in found], indent=2))
         return 0

@@ -21,8 +21,6 @@ from chainlang.models.open_engines import arguments_of, source_of
 from chainlang.session.warm_models import identity, unfit
 from chainlang.store.warm_models import WarmModel, born, files_of, find, log_of, name_of, starting
 
-_BETWEEN = 10.0
-"""Seconds between two messages about a server that is starting."""
 _STEP = 0.2
 _STARTED: list[subprocess.Popen[bytes]] = []
 """Servers that this process has started. They outlive it, which `Popen` warns of when it goes."""
@@ -96,13 +94,12 @@ def _wait(
     state: WarmModel, process: subprocess.Popen[bytes] | None, say: Callable[[str], None]
 ) -> None:
     """Wait until a server answers. Raises `EngineError` if it ends before."""
-    began = last = time.monotonic()
+    if answers(state):
+        return
+    say(f"starting the server of {state.shown}")
     while not answers(state):
         if (process is not None and process.poll() is not None) or not state.is_running:
             raise _failure(state)
-        if time.monotonic() - last >= _BETWEEN:
-            last = time.monotonic()
-            say(f"the server of {state.shown} is starting ({last - began:.0f} s)")
         time.sleep(_STEP)
 
 

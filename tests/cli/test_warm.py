@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
-from attrs import evolve
+from attrs import evolve, frozen
 
 from chainlang import chain, load
 from chainlang.cli import execute
@@ -20,6 +23,7 @@ from chainlang.session import warm_models
 from chainlang.session.engine_pool import wanted
 from chainlang.settings import CallSettings
 from chainlang.store.warm_models import WarmModel, born, files_of, log_of, name_of
+from chainlang.store.warm_models import warm_models as warm_models_of_user
 from tests.engines.server import Server, good
 
 KNOWN = {"engine": "vllm serve", "weights": "abc", "context": 1000}
@@ -183,3 +187,85 @@ def test_warmup_refuses_what_it_can_not_load(
     assert "x.chain has no model that is loaded on this machine" in capsys.readouterr().err
     assert execute(["warmup", "tinny"]) == 2
     assert "did you mean 'tiny'?" in capsys.readouterr().err
+
+
+HEALTHY = """
+import http.server, sys, os
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200 if self.path == "/health" else 404)
+        self.end_headers()
+    log_message = lambda *_: None
+assert os.environ["VLLM_API_KEY"]
+http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+"""
+BROKEN = "raise RuntimeError('there is no memory')"
+
+
+@pytest.fixture
+def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Let a program be the server that `warmup` starts."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+    def chosen(text: str) -> None:
+        @frozen
+        class Program:
+            fingerprint: Mapping[str, object] = KNOWN
+            environment: Mapping[str, str] = {}
+            model: object = SimpleNamespace(batch_invariant=True)
+
+            @classmethod
+            def of(cls, *_: object) -> Program:
+                return cls()
+
+            def command(self, port: int, template: Path) -> list[str]:
+                template.write_text("{{ messages }}")
+                return [sys.executable, "-c", text, str(port)]
+
+        monkeypatch.setattr("chainlang.engines.vllm.serve.Served", Program)
+
+    return chosen
+
+
+def test_warmup_starts_a_server_and_kill_ends_it(
+    program: Callable[[str], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    program(HEALTHY)
+    assert execute(["warmup", "--json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)
+    assert found["running"]
+    assert not {"key", "api_key"} & set(found)
+    (state,) = warm_models_of_user()
+    assert state.key not in Path(f"/proc/{state.pid}/cmdline").read_text()
+    assert execute(["warmup", "tiny"]) == 0
+    assert f"tiny is warm already: {found['url']}, pid {found['pid']}" in capsys.readouterr().out
+    execute(["doctor"])
+    assert f"ok       warm tiny: {found['url']}" in capsys.readouterr().out
+    assert execute(["kill", "tiny"]) == 0
+    assert capsys.readouterr().out == "ended tiny: 1 process\n"
+    assert not state.is_running
+    assert [one.name for one in Path(state.log).parent.iterdir()] == ["lock"]
+
+
+def test_a_model_that_changed_is_started_anew(program: Callable[[str], None]) -> None:
+    program(HEALTHY)
+    assert execute(["warmup"]) == 0
+    (before,) = warm_models_of_user()
+    evolve(before, files="other").write()
+    assert execute(["warmup"]) == 0
+    (now,) = warm_models_of_user()
+    assert before.pid != now.pid
+    assert not before.is_running
+    assert now.end() == 1
+
+
+def test_a_server_that_does_not_start_says_why(
+    program: Callable[[str], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    program(BROKEN)
+    assert execute(["warmup"]) == 2
+    said = capsys.readouterr().err
+    assert "the server of tiny ended before it answered: RuntimeError: there is no memory" in said
+    (log,) = re.findall(r"read its log: (\S+)", said)
+    assert "Traceback" in Path(log).read_text()
+    assert not [*warm_models_of_user()]
