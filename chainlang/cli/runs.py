@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from chainlang.cli.flags import Command, add_flags, examples
 from chainlang.cli.output import counted, emit
 from chainlang.diagnostics.suggest import suggest
 from chainlang.errors import error_of
+from chainlang.protocol.price import dollars
 
 _SHOWN = 10  # rows that differ
 
@@ -99,6 +101,9 @@ def show(options: argparse.Namespace) -> int:
         usage = found["usage"]
         prompts, replies = usage["prompt_tokens"], usage["output_tokens"]
         emit(f"usage    {counted(usage['calls'], 'call')}, {prompts:,} + {replies:,} tokens")
+        costs = {name: cost and Decimal(cost) for name, cost in found["cost_by_model"].items()}
+        for name, cost in costs.items() if any(costs.values()) else ():
+            emit(f"cost     {name}: {dollars(cost)}")
         emit(f"time     {found['seconds']:,.1f} s, started {found['started']}")
     if found["events"]:
         events = ", ".join(f"{count:,} {kind}" for kind, count in found["events"].items())
@@ -161,6 +166,7 @@ def _facts(folder: Path) -> dict[str, Any]:
         "chain": chain,
         "rows": found.get("rows"),
         "usage": found.get("usage"),
+        "cost_by_model": found.get("cost_by_model") or {},
         "seconds": found.get("seconds"),
         "started": found.get("started"),
         "events": found.get("events") or {},
