@@ -17,8 +17,8 @@ def start_early(plan: Plan) -> Rewritten[Plan]:
     conditions read. A combinator is a single step. Exact: what a step makes depends on nothing
     else, and a failure is that of the first failing step in written order, once all before it have
     ended. Functions may have side effects, so they wait for all that stands before them. Nothing
-    starts early inside `fallback` and `retry`, which act on a failure, nor if the calls or tokens
-    of a row are limited: what starts early uses up calls that a failed step gives back.
+    starts early inside `fallback` and `retry`, which act on a failure, nor if the calls, tokens or
+    cost of a row are limited: what starts early uses up what a failed step gives back.
 
     >>> from chainlang import chain
     >>> from chainlang.plan.lower import lower
