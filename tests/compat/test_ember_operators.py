@@ -330,6 +330,8 @@ def test_names_that_are_not_here_say_what_to_write() -> None:
         lambda: api.datasets,
         lambda: importlib.import_module("chainlang.compat.ember.api.eval").Evaluator,
         lambda: ember.current_context,
+        lambda: api.xcs.ExecutionResult,
+        lambda: importlib.import_module(f"{ember.__name__}.xcs.tracer.autograph").AutoGraphBuilder,
     ):
         with pytest.raises(ChainlangError, match="is not here") as caught:
             read()

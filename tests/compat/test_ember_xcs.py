@@ -46,6 +46,7 @@ from chainlang.compat.ember.xcs import (
     structural_jit,
     vmap,
 )
+from chainlang.compat.ember.xcs.jit import JITMode
 from chainlang.compat.ember.xcs.transforms.mesh import DeviceMesh, PartitionSpec
 from chainlang.engines.fake import FakeEngine
 
@@ -235,6 +236,8 @@ def test_sample_inputs_are_checked_when_an_operator_is_made() -> None:
         made(lambda: None)
     with pytest.raises(InvalidArgumentError, match="jit has no option 'modes'"):
         jit(modes="auto")  # type: ignore[call-overload]
+    with pytest.raises(InvalidArgumentError, match="not of the function <lambda>"):
+        jit(mode=JITMode.TRACE)(lambda: 42)
     with pytest.raises(InvalidArgumentError, match="no option 'cache_size'"):
         JITOptions(cache_size=128)
 

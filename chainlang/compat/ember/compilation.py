@@ -15,7 +15,7 @@ from contextvars import ContextVar
 from typing import Any, Literal, TypeVar, overload
 from weakref import WeakSet
 
-from attrs import define, field, fields_dict, frozen
+from attrs import define, field, fields_dict
 
 from chainlang.compat.ember.dataflow import Scope, scope_now
 from chainlang.compat.ember.exceptions import InvalidArgumentError
@@ -24,12 +24,14 @@ from chainlang.compat.ember.execution_options import (
     execution_options,
     get_execution_options,
 )
+from chainlang.compat.ember.jit_options import JITMode, JITOptions
 from chainlang.compat.ember.one_chain import OneChain, Refused, one_chain
 from chainlang.compat.ember.operator import Operator
 from chainlang.compat.ember.structures import fields_of
 from chainlang.compat.ember.use import at, next_position
 
 __all__ = [
+    "JITMode",
     "JITOptions",
     "disable_structural_jit",
     "explain_jit_selection",
@@ -40,43 +42,9 @@ __all__ = [
 
 T = TypeVar("T", bound=Callable[..., Any])
 Strategy = Literal["auto", "parallel", "sequential"]
-MODES = ("auto", "trace", "structural", "enhanced")
 
 _PLAN = "_plan"
 _disabled: ContextVar[bool] = ContextVar("jit is off", default=False)
-
-
-@frozen(kw_only=True)
-class JITOptions:
-    """Options of `jit`, as one value."""
-
-    mode: str = "auto"
-    """``"auto"``: one chain of the whole `forward`, if it can be traced, else overlapping calls;
-    ``"trace"``: one chain, or an error; ``"structural"``, ``"enhanced"``: overlapping calls."""
-    sample_input: Mapping[str, Any] | None = None
-    """Inputs that each new operator is checked with, without a call of a model."""
-    recursive: bool = True
-    """Whether calls inside of the called operators overlap too."""
-    force_trace: bool = False
-    """Whether the function is run as it is, without overlapping calls."""
-    preserve_stochasticity: bool = False
-    """Whether equal calls give new samples although caching is on."""
-    fallback: bool = True
-    """Whether calls overlap where a `forward` is not one chain; False is ``mode="trace"``."""
-    cache_size: int | None = None
-    """Refused: an operator keeps its chain, and nothing else is kept."""
-    trace_level: str | None = None
-    """Refused: `TracerContext` has the records of calls."""
-
-    def __attrs_post_init__(self) -> None:
-        refused = {"cache_size": "an operator keeps its chain", "trace_level": "use TracerContext"}
-        for name, hint in refused.items():
-            if getattr(self, name) is not None:
-                raise InvalidArgumentError(f"jit has no option '{name}'", recovery_hint=hint)
-        if self.mode not in MODES:
-            raise InvalidArgumentError(
-                f"mode= can't be {self.mode!r}", recovery_hint=f"there are: {', '.join(MODES)}"
-            )
 
 
 @define
@@ -318,6 +286,12 @@ def _decorated(target: Any, made: _Jit) -> Any:
         raise InvalidArgumentError(
             f"jit takes a function or a class of operators, not {target!r}",
             recovery_hint="derive the class from Operator",
+        )
+
+    if made.must_trace:
+        raise InvalidArgumentError(
+            f"jit makes one chain of a class of operators, not of the function {made.name}",
+            recovery_hint="chainlang.trace makes a chain of a function",
         )
 
     @functools.wraps(target, updated=())

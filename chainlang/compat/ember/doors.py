@@ -12,6 +12,8 @@ _ROWS = "rows are any iterable of dicts, a data frame, or a file: chain.map(rows
 _METRICS = "from chainlang.evaluation import evaluate: evaluate(chain, rows, metric)"
 _CONTEXT = "settings stand in chainlang.toml; ember.use(...) sets them for a block"
 _DATA = "Dataset DatasetBuilder DatasetEntry DatasetInfo TaskType datasets list_available_datasets"
+_GRAPHS = "with autograph() as graph: the calls in the block are recorded with what they read"
+_RESULT = "execute_graph returns the output of each node, by its name"
 _NAMES = {
     "ember": (
         ("datasets data", _ROWS),
@@ -20,6 +22,15 @@ _NAMES = {
     ),
     "ember.api": (("datasets", _ROWS),),
     "ember.api.data": ((f"{_DATA} DataAPI DataContext register", _ROWS),),
+    "ember.api.xcs": (
+        ("AutoGraphBuilder", _GRAPHS),
+        ("ExecutionResult", _RESULT),
+        ("TraceContextData", "TracerContext has the records"),
+    ),
+    "ember.xcs": (("AutoGraphBuilder", _GRAPHS), ("ExecutionResult", _RESULT)),
+    "ember.xcs.jit": (("JITCache", "an operator keeps its chain, and nothing else is kept"),),
+    "ember.xcs.tracer": (("AutoGraphBuilder", _GRAPHS),),
+    "ember.xcs.tracer.autograph": (("AutoGraphBuilder", _GRAPHS),),
     "ember.api.eval": (("EvaluationPipeline EvaluationResult Evaluator", _METRICS),),
 }
 

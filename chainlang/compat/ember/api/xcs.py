@@ -1,5 +1,9 @@
 """Graphs and transforms, under the path of Ember's API."""
 
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+from typing import NoReturn as _NoReturn
+
+from chainlang.compat.ember import xcs
 from chainlang.compat.ember.autograph import (
     autograph,
 )
@@ -11,6 +15,7 @@ from chainlang.compat.ember.compilation import (
     jit,
     structural_jit,
 )
+from chainlang.compat.ember.doors import refuse as _refuse
 from chainlang.compat.ember.execution import (
     execute_graph,
 )
@@ -103,4 +108,11 @@ __all__ = [
     "set_execution_options",
     "structural_jit",
     "vmap",
+    "xcs",
 ]
+
+if not _TYPE_CHECKING:  # a type checker says itself that a name is not there
+
+    def __getattr__(name: str) -> _NoReturn:
+        """Refuse a name of Ember's that has another spelling here."""
+        _refuse(__name__, name)

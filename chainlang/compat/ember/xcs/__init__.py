@@ -1,5 +1,8 @@
 """Ember's execution engine: graphs, overlapping calls and transforms."""
 
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+from typing import NoReturn as _NoReturn
+
 from chainlang.compat.ember.autograph import (
     autograph,
 )
@@ -7,6 +10,7 @@ from chainlang.compat.ember.compilation import (
     disable_structural_jit,
     structural_jit,
 )
+from chainlang.compat.ember.doors import refuse as _refuse
 from chainlang.compat.ember.execution import (
     execute_graph,
 )
@@ -106,3 +110,9 @@ __all__ = [
     "structural_jit",
     "vmap",
 ]
+
+if not _TYPE_CHECKING:  # a type checker says itself that a name is not there
+
+    def __getattr__(name: str) -> _NoReturn:
+        """Refuse a name of Ember's that has another spelling here."""
+        _refuse(__name__, name)
