@@ -12,7 +12,7 @@ from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.source import Source, Span, part_span
 from chainlang.ir.builtins import RESERVED, STAGE_TYPES, WORDS, canonical
 from chainlang.ir.declarations import Definition, Item, Op
-from chainlang.ir.nodes import Each, Expr, Named, Node
+from chainlang.ir.nodes import Each, Expr, Named, Node, WithFields
 from chainlang.ir.visit import walk
 
 _INSIDE = ("error", "item_index", "reply", "round")
@@ -60,8 +60,15 @@ def hidden_at_the_end(
 
 
 def hiding_items(nodes: Sequence[Node]) -> Iterator[Diagnostic]:
-    """Yield a warning for each item with the name of a part, which it hides."""
+    """Yield a warning for each item and given field with the name of a part, which it hides."""
     labels = {one.name for one in nodes if isinstance(one, Named)}
+    for node in nodes:
+        for given in node.fields if isinstance(node, WithFields) else ():
+            if given.name in labels:
+                name, where = given.name, part_span(given.span, "name")
+                message = f"inside this with_fields(), the field '{name}' hides the part '{name}'"
+                hint = f"rename the part, as in {name}_2 = ..., and where it is read"
+                yield Diagnostic("hidden-name", message, where, hint, kind="field", subject=name)
     for one, what, name, span in _names(nodes):
         if what == "item" and name in labels:
             message = f"inside this each(), the item '{name}' hides the part '{name}'"
