@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -21,21 +20,17 @@ from chainlang.display.summary import summary_html
 from chainlang.engines.protocol import Engine, fingerprint_of
 from chainlang.errors import StopError, error_of
 from chainlang.interrupts import interrupts_deferred, interrupts_recorded
-from chainlang.ir.bounds import without_bounds
 from chainlang.ir.declarations import Model
-from chainlang.ir.json import from_json, to_json
-from chainlang.optimizer.compile import Compiled, planned
-from chainlang.plan.render import render
+from chainlang.optimizer.compile import planned
 from chainlang.protocol.messages import Usage
 from chainlang.protocol.price import total
 from chainlang.runtime.outcome import Outcome
 from chainlang.runtime.prepared import Prepared
 from chainlang.runtime.run_loop import run
-from chainlang.semantics.functions_file import FunctionsFile
 from chainlang.semantics.origin import NOWHERE, Origin
-from chainlang.semantics.outputs import EVERYTHING
 from chainlang.semantics.record import Record
 from chainlang.semantics.row_failure import RowFailure
+from chainlang.session.about_run import about_of
 from chainlang.session.cost_report import CostMeter, Costs, PortFactory
 from chainlang.session.engine_pool import wanted
 from chainlang.session.estimate import CostEstimator
@@ -51,7 +46,6 @@ from chainlang.settings import RunSettings
 from chainlang.store import About, RunFolder, Source
 from chainlang.store.output import read
 from chainlang.store.retry_failed import redrawn
-from chainlang.store.stage_tables import StageTables
 
 __all__ = ["Interrupted", "Summary"]
 
@@ -136,8 +130,8 @@ def run_to_folder(
     rows, and is marked so.
     """
     program, policies = with_models(program, settings), said(choices_of(program, settings))
-    about = about_of(planned(program, settings), settings, text=text, graph=graph)
-    about = evolve(about, functions=_described(program.bound.file), policies=policies)
+    about = about_of(program, settings, text=text, graph=graph)
+    about = evolve(about, policies=policies)
     settings, progress = metered(settings)
     with (
         interrupts_recorded(),
@@ -149,27 +143,6 @@ def run_to_folder(
             folder_run.note(outcome)
         folder_run.finish()
     return folder_run.summary()
-
-
-def about_of(compiled: Compiled, settings: RunSettings, *, text: str, graph: str) -> About:
-    """Return the description of a run that is known before a model is loaded."""
-    seen = {} if settings.outputs is None else {"outputs": sorted(settings.outputs)}
-    lossy = {"lossy": list(compiled.plan.lossy)} if compiled.plan.lossy else {}
-    meaning = evolve(compiled.naive, outputs=EVERYTHING)
-    unbounded = [to_json(without_bounds(from_json(graph))), render(meaning, bounds=False)]
-    return About(
-        chain=text,
-        graph=graph,
-        plan=render(compiled.plan),
-        meaning=render(meaning),
-        unbounded=hashlib.blake2b("\n".join(unbounded).encode(), digest_size=16).hexdigest(),
-        outputs=compiled.plan.outputs,
-        stages=StageTables.of(compiled.naive.root),
-        seed=settings.seed,
-        date=None if settings.run_date is None else settings.run_date.isoformat(),
-        settings={"model": settings.model, **seen, **lossy},
-        settings_file=settings.file,
-    )
 
 
 @define(eq=False)
@@ -362,13 +335,6 @@ class FolderRun:
                 self.folder.finish("stopped", why=why.message)
             why = why if why.hint else evolve(why, hint=_GO_ON)
             raise StopError([why], self.summary()) from error
-
-
-def _described(file: FunctionsFile | None) -> dict[str, Any]:
-    """Return the description of the file that the functions of a chain are from."""
-    if file is None:
-        return {}
-    return {"module": file.module, "path": file.path, "hash": file.hash}
 
 
 def _has_secrets(program: Program, settings: RunSettings) -> bool:

@@ -28,7 +28,7 @@ from chainlang.store.safe_files import Folder
 from chainlang.store.stage_tables import StageTables
 from chainlang.store.table_formats import converter, json_line
 
-LAYOUT = 3
+LAYOUT = 4
 """Version of the tables and their columns; the tables of another version are written anew."""
 ERRORS, EVENTS = "errors.jsonl", "events.jsonl"
 _ROOT = (ERRORS, EVENTS)  # tables that are one file in the root; no folder of a part has a dot

@@ -72,6 +72,8 @@ class About:
     """Hash of the chain and its unoptimized plan without bounds of length; empty if unknown."""
     outputs: Outputs = EVERYTHING
     """Outputs of results that are written."""
+    columns: frozenset[str] = frozenset()
+    """Columns of outputs that are known before the first row, so that no row takes their names."""
     stages: StageTables = field(factory=StageTables)
     """Tables of the stages."""
     seed: int = 0
@@ -200,6 +202,7 @@ class RunFolder:
                     part_rows,
                     skip,
                     "candidates" in about.outputs,
+                    outputs={*about.columns},
                     stages=about.stages if "trace" in about.outputs else StageTables(),
                     escape_formulas=escape_formulas,
                 ),

@@ -1,0 +1,51 @@
+"""Description of a run into a folder, known before its first row."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from attrs import evolve
+
+from chainlang.analysis.output_names import output_names
+from chainlang.analysis.program import Program
+from chainlang.ir.bounds import without_bounds
+from chainlang.ir.json import from_json, to_json
+from chainlang.optimizer.compile import planned
+from chainlang.plan.render import render
+from chainlang.semantics.functions_file import FunctionsFile
+from chainlang.semantics.outputs import EVERYTHING
+from chainlang.settings import RunSettings
+from chainlang.store import About
+from chainlang.store.stage_tables import StageTables
+
+
+def about_of(program: Program, settings: RunSettings, *, text: str, graph: str) -> About:
+    """Return the description of a run that is known before a model is loaded."""
+    compiled = planned(program, settings)
+    seen = {} if settings.outputs is None else {"outputs": sorted(settings.outputs)}
+    lossy = {"lossy": list(compiled.plan.lossy)} if compiled.plan.lossy else {}
+    meaning = evolve(compiled.naive, outputs=EVERYTHING)
+    unbounded = [to_json(without_bounds(from_json(graph))), render(meaning, bounds=False)]
+    return About(
+        chain=text,
+        graph=graph,
+        plan=render(compiled.plan),
+        meaning=render(meaning),
+        unbounded=hashlib.blake2b("\n".join(unbounded).encode(), digest_size=16).hexdigest(),
+        outputs=compiled.plan.outputs,
+        columns=output_names(program.body, program.items),
+        stages=StageTables.of(compiled.naive.root),
+        seed=settings.seed,
+        date=None if settings.run_date is None else settings.run_date.isoformat(),
+        settings={"model": settings.model, **seen, **lossy},
+        settings_file=settings.file,
+        functions=_described(program.bound.file),
+    )
+
+
+def _described(file: FunctionsFile | None) -> dict[str, Any]:
+    """Return the description of the file that the functions of a chain are from."""
+    if file is None:
+        return {}
+    return {"module": file.module, "path": file.path, "hash": file.hash}
