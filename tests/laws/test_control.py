@@ -190,6 +190,49 @@ def test_a_route_is_the_arm_that_it_takes(
     assert outcome(routed, record) == outcome(chosen, record)
 
 
+@law(bodies, bodies, rows, ci=SHALLOW)
+def test_a_cascade_whose_first_part_is_accepted_is_that_part(
+    body: Expr, other: Expr, record: Record
+) -> None:
+    assume(same_names(call("cascade", body, other, accept="true"), body))
+    found = outcome(call("cascade", body, other, accept="true"), record)
+    assert found == outcome(body, record)
+
+
+@law(bodies, rows, ci=SHALLOW)
+def test_a_cascade_that_accepts_nothing_has_the_candidates_of_its_last_part(
+    body: Expr, record: Record
+) -> None:
+    first = outcome(body, record)
+    assume(isinstance(first, Record))
+    found = outcome(call("cascade", body, Function("about"), accept="false"), record)
+    assert isinstance(found, Record)
+    assert [one.answer for one in found.candidates] == [record.query, *record.row["documents"]]
+    assert isinstance(first, Record)
+    assert found.trace[: len(first.trace)] == first.trace
+
+
+@law(bodies, rows, ci=SHALLOW)
+def test_a_part_that_is_given_its_own_fields_is_itself(body: Expr, record: Record) -> None:
+    given = call("with_fields", body, query="{{ query }}", topic="{{ topic }}")
+    assert outcome(given, record) == outcome(body, record)
+
+
+@law(bodies, rows, st.sampled_from(["other", "{{ topic }}?"]), ci=SHALLOW)
+def test_a_part_that_is_given_a_query_is_itself_on_a_row_with_it(
+    body: Expr, record: Record, query: str
+) -> None:
+    value = query.replace("{{ topic }}", record.row["topic"])
+    other = evolve(record, row={**record.row, "query": value}, query=value)
+    alone, found = outcome(body, other), outcome(call("with_fields", body, query=query), record)
+    if isinstance(alone, Record):
+        assert isinstance(found, Record)
+        assert found.row == record.row
+        assert evolve(found, row=alone.row, query=alone.query) == alone
+    else:
+        assert found == alone
+
+
 @law(bodies, rows, ci=SHALLOW)
 def test_a_timeout_that_is_kept_is_its_body(body: Expr, record: Record) -> None:
     node = checked(call("timeout", body, seconds=1e6))
