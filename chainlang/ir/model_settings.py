@@ -73,7 +73,7 @@ _KEY = Rule('env("NAME")', lambda value: value)
 _HEADERS = Rule(
     'a table of texts, {"X-Title": "mine"}, without keys and headers of the protocol', _headers
 )
-_RATES = {"requests_per_minute": _SIZE, "tokens_per_minute": _SIZE}
+_RATES = {"batch": TRUTH, "requests_per_minute": _SIZE, "tokens_per_minute": _SIZE}
 _ARGUMENTS: Mapping[str, Mapping[str, Rule]] = {
     "vllm": {
         "dtype": one_of("auto", "float32", "float16", "bfloat16"),

@@ -22,6 +22,7 @@ from chainlang.interrupts import loading
 from chainlang.ir.declarations import Environment, Model, Setting
 from chainlang.ir.model_settings import ABOUT, OF_ADAPTERS, SERVERS
 from chainlang.ir.tables import plain
+from chainlang.models.kept_files import cache_folder
 from chainlang.models.probing import Probed, keep, kept
 from chainlang.models.server_arguments import reached
 from chainlang.protocol.secret import Secret
@@ -63,6 +64,8 @@ def opened(
     arguments = arguments_of(model)
     if model.engine in SERVERS:
         arguments = reached(model, arguments, settings)
+        if arguments.get("batch"):
+            arguments["batch_folder"] = cache_folder() / "batches"
 
     def made() -> Engine:
         with loading():
@@ -164,7 +167,8 @@ def probed(model: Model, arguments: Mapping[str, Any]) -> Probed:
     from chainlang.engines.openai.engine import OpenAIEngine
     from chainlang.engines.openai.features import ALL, features
 
-    engine = OpenAIEngine(model.source, honours=ALL, **arguments)
+    one_by_one = {name: value for name, value in arguments.items() if name != "batch"}
+    engine = OpenAIEngine(model.source, honours=ALL, **one_by_one)
     try:
         engine.probe()
         honours = features(engine, model.source)

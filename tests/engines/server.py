@@ -209,6 +209,10 @@ class Server:
             self.most_in_flight = max(self.most_in_flight, self.in_flight)
         return self.answer(body)
 
+    def route(self, method: str, path: str, content: bytes) -> Answer | None:
+        """Answer a request to another path of the API; None for one of replies."""
+        return None
+
     def entry(self, path: str, headers: Mapping[str, str]) -> Answer:
         """Answer a request without a body, which is for its models."""
         assert path.endswith("/models")
@@ -245,8 +249,12 @@ class _Handler(BaseHTTPRequestHandler):
     scripted: Server
 
     def do_POST(self) -> None:
+        content = self.rfile.read(int(self.headers["content-length"]))
+        if (routed := self.scripted.route("POST", self.path, content)) is not None:
+            self._send(routed)
+            return
         assert self.path.endswith(self.scripted.ending)
-        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        body = json.loads(content)
         if self.scripted.path and self.path != self.scripted.path:
             self._send(self.scripted.unknown)
             return
@@ -260,6 +268,9 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(Answer(cut=0) if gone else answer)
 
     def do_GET(self) -> None:
+        if (routed := self.scripted.route("GET", self.path, b"")) is not None:
+            self._send(routed)
+            return
         headers = {name.lower(): value for name, value in self.headers.items()}
         self._send(self.scripted.entry(self.path, headers))
 

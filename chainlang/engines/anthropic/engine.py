@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import Any
 
 from chainlang.engines.anthropic import messages_protocol
+from chainlang.engines.anthropic.batches import MessageBatches
 from chainlang.engines.anthropic.dialect import SERVICE, MessagesDialect
 from chainlang.engines.anthropic.model_info import ModelInfo, probe
 from chainlang.engines.anthropic.schemas import Unfit, reduced
@@ -36,8 +38,8 @@ class AnthropicEngine(ServerEngine):
     `headers`: further HTTP headers of every request, such as ``anthropic-beta``.
     `thinking`: configuration of the model's reasoning, such as ``{"type": "adaptive"}``. The
     temperature is then 1.
-    `requests_per_minute`, `tokens_per_minute`, `limits_redis`, `connect_timeout`, `read_timeout`,
-    `retry`: as of `OpenAIEngine`.
+    `requests_per_minute`, `tokens_per_minute`, `limits_redis`, `batch`, `batch_folder`,
+    `connect_timeout`, `read_timeout`, `retry`: as of `OpenAIEngine`.
 
     Before the first request, `probe` reads the server's entry of the model.
 
@@ -67,6 +69,8 @@ class AnthropicEngine(ServerEngine):
         requests_per_minute: int | None = None,
         tokens_per_minute: int | None = None,
         limits_redis: str | None = None,
+        batch: bool = False,
+        batch_folder: Path | None = None,
     ) -> None:
         if thinking is not None and thinking.get("type") not in _THINKING:
             hint = 'write {"type": "adaptive"}, or {"type": "enabled", "budget_tokens": 2048}'
@@ -89,7 +93,10 @@ class AnthropicEngine(ServerEngine):
             retry=retry,
             limits=Limits(requests_per_minute, tokens_per_minute),
             limits_redis=limits_redis,
+            batches=MessageBatches() if batch else None,
+            batch_folder=batch_folder,
         )
+        self._batch = batch
         self._several = False
         self._info: dict[str | None, ModelInfo] = {}
         self._most: dict[str, int] = {}
@@ -107,7 +114,7 @@ class AnthropicEngine(ServerEngine):
             plain_values=False,
             priorities=True,
             options=("extra",) if thinks else ("extra", "top_k"),
-            streams=True,
+            streams=not self._batch,
             images=all(one.images is not False for one in self._info.values()),
             temperatures=(1.0, 1.0) if thinks else (0.0, 1.0),
             blank_stops=False,
@@ -171,6 +178,7 @@ class AnthropicEngine(ServerEngine):
             most=most,
             deadline=request.deadline,
             priority=request.priority,
+            mark=str(request.seed + first),
         )
 
 

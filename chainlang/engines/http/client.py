@@ -136,6 +136,7 @@ class Client:
         most: int,
         deadline: float | None = None,
         priority: int = 0,
+        mark: str = "",
     ) -> Response:
         """Return the response to a request body for `count` samples, with a schema or without.
 
@@ -146,6 +147,7 @@ class Client:
         taken, requests with a lower `priority` are next. Raises `Rejected`, and `RetriesExhausted`
         when attempts or time are used up.
         """
+        del mark  # of batches
         retry = self._retry if deadline is None else self._retry.within(deadline)
         async with self._slots.taken(priority):
             names: list[str] = []

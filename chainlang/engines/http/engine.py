@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
+from pathlib import Path
 
 from attrs import define, field
 
 from chainlang.engines.event_loop_thread import EventLoopThread
+from chainlang.engines.http.batches import BatchApi, BatchClient
 from chainlang.engines.http.client import Client, Dialect
 from chainlang.engines.http.deltas import DeltaEmitter, OnDelta
 from chainlang.engines.http.endpoint import Endpoint, Service
@@ -60,6 +62,8 @@ class ServerEngine(ABC):
         retry: RetryPolicy | None,
         limits: Limits,
         limits_redis: str | None,
+        batches: BatchApi | None = None,
+        batch_folder: Path | None = None,
     ) -> None:
         api_key = None if api_key is None else Secret(api_key)
         if max_concurrency < 1:
@@ -74,7 +78,15 @@ class ServerEngine(ABC):
         self._endpoint = Endpoint.of(service, url, api_key, allowed_hosts, headers)
         self._connect = connect_timeout
         self._probed: set[str | None] = set()
-        self._client = Client(
+        make: Callable[..., Client] = Client
+        if batches is not None:
+            if limits.any:
+                hint = "leave requests_per_minute and tokens_per_minute out, or batch"
+                refuse("rate limits do not hold for batches", hint, setting="batch")
+            if batch_folder is None:
+                refuse("batch=True needs a folder", "pass batch_folder=...", setting="batch")
+            make = partial(BatchClient, api=batches, folder=batch_folder)
+        self._client: Client = make(
             self._endpoint,
             dialect,
             concurrency=max_concurrency,

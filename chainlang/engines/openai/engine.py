@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,6 +19,7 @@ from chainlang.engines.http.rate_limit import Limits
 from chainlang.engines.http.response import Response
 from chainlang.engines.http.retry import RetryPolicy
 from chainlang.engines.openai import chat_protocol
+from chainlang.engines.openai.batches import ChatBatches
 from chainlang.engines.openai.capabilities import capabilities_of
 from chainlang.engines.openai.dialect import SERVICE, ChatDialect
 from chainlang.engines.openai.health_check import probe
@@ -54,6 +56,8 @@ class OpenAIEngine(ServerEngine):
     process with this server and key; a request waits before it is sent. The tokens of a prompt are
     estimated and `max_tokens` is reserved, until the reply says how many there were.
     `limits_redis`: address of a Redis server, for limits that processes share.
+    `batch`: whether requests go to the batch interface of the provider, which answers within a day;
+    `batch_folder` is where open batches are kept, so that another process finds them.
     `connect_timeout`: seconds to wait for a connection.
     `read_timeout`: longest pause between received bytes, in seconds. Without streaming, nothing is
     received until a reply is complete.
@@ -93,6 +97,8 @@ class OpenAIEngine(ServerEngine):
         requests_per_minute: int | None = None,
         tokens_per_minute: int | None = None,
         limits_redis: str | None = None,
+        batch: bool = False,
+        batch_folder: Path | None = None,
     ) -> None:
         if template_args is not None and (what := fault(template_args)) is not None:
             refuse(f"template_args can't be passed: {what}", setting="template_args")
@@ -121,7 +127,10 @@ class OpenAIEngine(ServerEngine):
             retry=retry,
             limits=Limits(requests_per_minute, tokens_per_minute),
             limits_redis=limits_redis,
+            batches=ChatBatches() if batch else None,
+            batch_folder=batch_folder,
         )
+        self._batch = batch
         host = host_of(urlsplit(self.url).netloc) or _ANY
         self._host = evolve(host, honours={**host.honours, **(honours or {})})
         self._several = self._host.honours.get("n", True)
@@ -134,7 +143,8 @@ class OpenAIEngine(ServerEngine):
     @property
     def capabilities(self) -> Capabilities:
         """Seeds, streaming, log probabilities and deadlines, as far as the server supports them."""
-        return capabilities_of(self._host)
+        found = capabilities_of(self._host)
+        return evolve(found, streams=False) if self._batch else found
 
     @property
     def fingerprint(self) -> Fingerprint:
@@ -213,6 +223,7 @@ class OpenAIEngine(ServerEngine):
             most=count * min(request.sampling.max_tokens, self._longest),
             deadline=request.deadline,
             priority=request.priority,
+            mark=str(request.seed + first),
         )
         check_honoured(request, response, self.url)
         if self._tags is not None:
