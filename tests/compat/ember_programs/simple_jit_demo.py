@@ -8,15 +8,13 @@ from chainlang.compat.ember.core.registry.operator.base.operator_base import (
     Specification,
 )
 from chainlang.compat.ember.core.types.ember_model import EmberModel
-from chainlang.compat.ember.xcs import (
-    ExecutionOptions,
-    TracerContext,
-    XCSGraph,
-    execute_graph,
-    execution_options,
-    jit,
-)
+from chainlang.compat.ember.xcs import TracerContext, XCSGraph, execution_options, jit
 from chainlang.compat.ember.xcs.engine.execution_options import get_execution_options
+from chainlang.compat.ember.xcs.engine.xcs_engine import (
+    TopologicalSchedulerWithParallelDispatch,
+    compile_graph,
+)
+from chainlang.compat.ember.xcs.engine.xcs_noop_scheduler import XCSNoOpScheduler
 
 
 class Task(EmberModel):
@@ -87,10 +85,13 @@ def main() -> None:
             operator=lambda inputs, worker=worker: worker(inputs=Task(task_id=inputs["task_id"])),
             node_id=f"node_{number}",
         )
-    for scheduler in ("sequential", "parallel"):
-        options = ExecutionOptions(scheduler=scheduler, max_workers=10)
-        found = execute_graph(graph=graph, inputs={"task_id": scheduler}, options=options)
-        print(f"{scheduler}:", len(found), found["node_9"]["result"])
+    plan = compile_graph(graph=graph)
+    for scheduler in (
+        XCSNoOpScheduler(),
+        TopologicalSchedulerWithParallelDispatch(max_workers=10),
+    ):
+        found = scheduler.run_plan(plan=plan, global_input={"task_id": "all"}, graph=graph)
+        print(f"{type(scheduler).__name__}:", len(found), found["node_9"]["result"])
     adaptive = Adaptive(count=3)
     for parallel in (False, True):
         with execution_options(use_parallel=parallel):

@@ -1,6 +1,8 @@
 """Execution of graphs, under the path of Ember's engine."""
 
 from chainlang.compat.ember.execution import (
+    XCSPlan,
+    compile_graph,
     execute_graph,
 )
 from chainlang.compat.ember.schedulers import (
@@ -26,6 +28,8 @@ __all__ = [
     "TopologicalSchedulerWithParallelDispatch",
     "WaveScheduler",
     "XCSNoOpScheduler",
+    "XCSPlan",
+    "compile_graph",
     "create_scheduler",
     "execute_graph",
 ]
