@@ -126,13 +126,15 @@ class RunMethods(CallMethods):
         down or a budget of the run is used up.
         """
         from chainlang.session.folder_run import run_to_folder
-        from chainlang.session.policies import fixed, policies_in
+        from chainlang.session.policies import fixed, policies_in, resumed
         from chainlang.settings import RunSettings
 
         program = self.program()
         chosen = RunSettings.of(settings)
         text, graph = str(self), self.to_json()
         if policies_in(program):
+            if not (chosen.overwrite or chosen.changed):
+                program = resumed(program, Path(out))
             kept = fixed(program, chosen)
             graph = to_json(File((*kept.items, Definition(MAIN, kept.body))))
         return run_to_folder(program, rows, Path(out), chosen, text=text, graph=graph)

@@ -8,12 +8,12 @@ from typing import Any
 
 from attrs import evolve, field, frozen
 
-from chainlang.analysis.program import Program
-from chainlang.errors import error_of
-from chainlang.ir.declarations import Model, Setting
+from chainlang.analysis.program import Program, from_document
+from chainlang.errors import ChainlangError, error_of
+from chainlang.ir.declarations import Item, Model, Setting
 from chainlang.ir.model_settings import BASE
-from chainlang.ir.nodes import Node, Stage
-from chainlang.ir.visit import transform
+from chainlang.ir.nodes import Expr, Node, Stage
+from chainlang.ir.visit import transform, walk
 from chainlang.models.bandit import Bandit
 from chainlang.models.facts import facts_of
 from chainlang.models.lookup import lookup, policy_of, settings_models
@@ -83,6 +83,8 @@ def _choice(name: str, program: Program, settings: RowSettings) -> Choice:
     found = [_candidate(one, settings, declared) for one in policy.models]
     needs = _needs(name, program, settings)
     selection = selected(policy, found, needs=needs, name=name.removeprefix(SIGN))
+    if (before := program.kept.get(name)) in policy.models:
+        return Choice(name, policy, selection, before)
     if policy.strategy == "weighted":
         return Choice(name, policy, selection, best(selection).name)
     if policy.learnt is None:
@@ -116,6 +118,34 @@ def fixed(program: Program, settings: RowSettings) -> Program:
     """Return a program with what its policies choose for all rows, as a run folder keeps it."""
     chosen = {one.name: one.chosen for one in choices_of(program, settings) if one.chosen}
     return choosing(program, chosen) if chosen else program
+
+
+def resumed(program: Program, folder: Path) -> Program:
+    """Return a program whose policies keep what they chose when the run in a folder was started."""
+    path = folder / "graph.json"
+    if not policies_in(program) or not path.is_file():
+        return program
+    try:
+        body, items = from_document(path.read_text(encoding="utf-8"))
+    except (ChainlangError, OSError, ValueError):  # which the run says more about
+        return program
+    now, before = _models(program.body, program.items), _models(body, items)
+    pairs = [*zip(now, before, strict=False)]
+    kept = {name: model for name, model in pairs if name != model}
+    is_same = len(now) == len(before) and all(kept.get(name, name) == it for name, it in pairs)
+    chosen = all(name.startswith(SIGN) and not it.startswith(SIGN) for name, it in kept.items())
+    return evolve(program, kept=kept) if kept and is_same and chosen else program
+
+
+def _models(body: Expr, items: Iterable[Item]) -> list[str]:
+    """Return the names of models in the order in which they are written."""
+    found: list[str] = []
+    for root in (*items, body):
+        for node in walk(root):
+            match node:
+                case Stage(model=str(name)) | Setting("model", str(name)):
+                    found.append(name)
+    return found
 
 
 def choosing(program: Program, names: Mapping[str, str]) -> Program:

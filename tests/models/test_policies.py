@@ -150,6 +150,19 @@ def test_a_run_folder_keeps_what_was_chosen(place: Path) -> None:
     assert document["chain"].strip() == "E:@good >> M"
 
 
+def test_a_resumed_run_keeps_what_was_chosen(place: Path) -> None:
+    made = chain("E:@cheap:0.7 >> J:@cheap & E:a")
+    given = {"cheap": models.weighted(list(THREE), cost=1)}
+    made.run(["x"], place / "out", models={**THREE, **given})
+    changed = {**THREE, "a": fake("a", 100, 0.6), **given}
+    found = made.run(["x", "y"], place / "out", models=changed)
+    assert (found.rows, set(found.by_model)) == (2, {"a"})
+    document = json.loads((place / "out" / "metadata.json").read_text())
+    assert document["policies"]["@cheap"][0] == "@cheap  a: weighted"
+    anew = made.run(["x"], place / "out", models=changed, overwrite=True)
+    assert set(anew.by_model) == {"c", "a"}
+
+
 def test_an_op_and_a_definition_may_name_a_policy() -> None:
     text = (
         'op o : generate -> { n: int } { user = "{{ query }}" model = "@good" }\n'
