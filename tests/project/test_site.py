@@ -7,6 +7,7 @@ import importlib.util
 import re
 import subprocess
 import sys
+import types
 from html import unescape
 from pathlib import Path
 from urllib.parse import unquote
@@ -72,9 +73,13 @@ def parted(place: str) -> tuple[str, str]:
 
 
 def exports(name: str) -> bool:
-    """Return whether a package exports a name, which one of its modules may have too."""
+    """Return whether a package exports a name that is none of its modules, if one is called so."""
     package, _, own = name.rpartition(".")
-    return bool(package) and own in getattr(importlib.import_module(package), "__all__", ())
+    if not package:
+        return False
+    home = importlib.import_module(package)
+    is_public = own in getattr(home, "__all__", ())
+    return is_public and not isinstance(getattr(home, own), types.ModuleType)
 
 
 def find(module: str) -> object:

@@ -12,7 +12,8 @@ from chainlang.api.chain import refuse
 
 __all__ = ["ApplyNode", "Branch", "Node", "Pipe", "SamplingParams", "Step", "apply", "pipe"]
 
-SamplingParams = dict[str, Any]  # sampling options of a step, as keywords
+SamplingParams = dict[str, Any]
+"""Sampling options of a step, as keywords."""
 History: TypeAlias = dict[str, Any]
 """Outputs of earlier nodes for an item, by id, and the row as ``chain_input``."""
 Executed: TypeAlias = tuple[list[Any], list[History]]
