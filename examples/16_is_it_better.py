@@ -11,6 +11,9 @@ questions = [
 ]
 
 # Every chain of the family answers the same questions; what they have in common is drawn once.
-print(sweep(family("{1, 3}:E:tiny:0.7 >> {M, J:tiny}"), questions, "number", target="expected"))
-print()
-print(compare("E:tiny", "3:E:tiny >> J:tiny", questions, "number", target="expected"))
+widths = family("{1, 3}:E:tiny:0.7 >> {M, J:tiny}")
+swept = sweep(widths, questions, "number", target="expected")
+print(swept)
+
+compared = compare("E:tiny", "3:E:tiny >> J:tiny", questions, "number", target="expected")
+print(f"\n{compared}")

@@ -66,6 +66,13 @@ def thinking(names: Names, printed: str) -> None:
     assert names["results"][0].candidates[0].reasoning in printed
 
 
+def is_it_better(names: Names, printed: str) -> None:
+    assert names["swept"].best.chain == "3:E:tiny:0.7 >> J:tiny"
+    assert names["compared"].won > names["compared"].lost
+    assert names["compared"].p_value < 0.01
+    assert "won 1" in printed
+
+
 CHECKS = (
     self_consistency,
     mixture_of_agents,
@@ -75,6 +82,7 @@ CHECKS = (
     repair_until_valid,
     map_reduce,
     thinking,
+    is_it_better,
 )
 
 
