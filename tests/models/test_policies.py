@@ -151,7 +151,7 @@ def test_a_run_folder_keeps_what_was_chosen(place: Path) -> None:
 
 
 def test_a_resumed_run_keeps_what_was_chosen(place: Path) -> None:
-    made = chain("E:@cheap:0.7 >> J:@cheap & E:a")
+    made = chain("(E:@cheap:0.7 >> J:@cheap) & E:a")
     given = {"cheap": models.weighted(list(THREE), cost=1)}
     made.run(["x"], place / "out", models={**THREE, **given})
     changed = {**THREE, "a": fake("a", 100, 0.6), **given}
