@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import json
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
@@ -358,3 +360,35 @@ def test_names_that_are_not_here_say_what_to_write() -> None:
 def test_what_built_in_operators_refuse(call: Any, words: str, engine: FakeEngine) -> None:
     with pytest.raises(ValueError, match=words):
         call()
+
+
+class Voting(Operator[Question, Answer]):
+    def __init__(self) -> None:
+        self.several = non.UniformEnsemble(num_units=3, model_name="m", temperature=0.7)
+        self.vote = non.MostCommon()
+
+    def forward(self, *, inputs: Question) -> Answer:
+        several = self.several(query=inputs.query)
+        return Answer(answer=self.vote(responses=several.responses).final_answer)
+
+
+@pytest.mark.parametrize("op", [Voting(), Voting().several >> Voting().vote, Voting().several])
+def test_use_holds_in_runs_of_operators_over_rows(op: Any, tmp_path: Path) -> None:
+    if not isinstance(op, Operator):  # a chain is run with the engine that it is given
+        with (
+            ember.use(engine=FakeEngine()),
+            pytest.raises(ChainlangError, match="no model is called 'm'"),
+        ):
+            list(op.map(["p"]))
+        return
+    with ember.use(engine=FakeEngine(answers=lambda request, index: "a"), cache_folder=None):
+        assert [one.answer for one in op.map(["p", "q"])] == ["a", "a"]
+        other = FakeEngine(answers=lambda request, index: "b")
+        assert [one.answer for one in op.map(["p"], engine=other)] == ["b"]
+        assert "generate 3" in str(op.explain(["p"]))
+        assert op.run(["p"], tmp_path / "out").rows == 1
+
+        async def answers() -> list[Any]:
+            return [one.answer async for one in op.amap(["p"])]
+
+        assert asyncio.run(answers()) == ["a"]

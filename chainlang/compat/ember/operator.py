@@ -7,7 +7,18 @@ import re
 import sys
 from collections.abc import Callable, Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar, get_args, get_origin
+from os import PathLike
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    Generic,
+    Protocol,
+    TypeVar,
+    Unpack,
+    get_args,
+    get_origin,
+)
 
 from pydantic import BaseModel
 
@@ -28,8 +39,15 @@ from chainlang.compat.ember.recording import recorder_now
 from chainlang.compat.ember.specification import Specification
 from chainlang.compat.ember.structures import fields_of
 from chainlang.compat.ember.tracing import observed
-from chainlang.compat.ember.use import at, next_position, settings_of_call
+from chainlang.compat.ember.use import added, at, next_position, settings_of_call
 from chainlang.errors import ChainlangError
+
+if TYPE_CHECKING:
+    from chainlang.api.keywords import ExplainKeywords, MapKeywords, RunKeywords
+    from chainlang.session.async_results import AsyncResults
+    from chainlang.session.explain import Explanation
+    from chainlang.session.folder_run import Summary
+    from chainlang.session.results import Results
 
 __all__ = ["Operator"]
 
@@ -249,6 +267,22 @@ class Operator(Operand, RunMethods, Generic[In, Out], metaclass=Sealing):
         """Return the operator as a chain, as a JSON document."""
         return self.as_chain().to_json()
 
+    def map(self, rows: Any, **settings: Unpack[MapKeywords]) -> Results:
+        """Run the operator as a chain over rows, with the settings of `use` and these."""
+        return super().map(rows, **_added(settings, "MapSettings"))
+
+    def amap(self, rows: Any, **settings: Unpack[MapKeywords]) -> AsyncResults:
+        """Run the operator as `map` does, for ``async for``."""
+        return super().amap(rows, **_added(settings, "MapSettings"))
+
+    def explain(self, rows: Any = None, **settings: Unpack[ExplainKeywords]) -> Explanation:
+        """Return how the operator would run as a chain, with the settings of `use` and these."""
+        return super().explain(rows, **_added(settings, "ExplainSettings"))
+
+    def run(self, rows: Any, out: str | PathLike[str], **settings: Unpack[RunKeywords]) -> Summary:
+        """Run the operator as a chain into a folder, with the settings of `use` and these."""
+        return super().run(rows, out, **_added(settings, "RunSettings"))
+
     # ------------------------------------------------------------ as an object
 
     def __bool__(self) -> bool:
@@ -267,6 +301,12 @@ class Operator(Operand, RunMethods, Generic[In, Out], metaclass=Sealing):
         return f"{type(self).__name__}({', '.join(shown)})"
 
     __str__ = __repr__
+
+
+def _added(given: Mapping[str, Any], kind: str) -> Any:
+    from chainlang import settings
+
+    return added(given, getattr(settings, kind).names())
 
 
 def snake(name: str) -> str:

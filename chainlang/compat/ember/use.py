@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Self
@@ -83,6 +83,14 @@ def settings_in_use(*, repeats: bool) -> dict[str, Any]:
     given = _OF_CALL.get() or {}
     seed = found.get("seed", 0)
     return {**found, "seed": seed if repeats else seed_at(_POSITION.get(), seed), **given}
+
+
+def added(settings: Mapping[str, Any], known: Collection[str]) -> dict[str, Any]:
+    """Return settings of a run, with those in use that it knows and is not given."""
+    found: dict[str, Any] = {}
+    for one in [*use._active]:
+        found |= one.settings
+    return {**{name: one for name, one in found.items() if name in known}, **settings}
 
 
 @contextmanager
