@@ -15,7 +15,7 @@ from chainlang.diagnostics.render import shown
 from chainlang.diagnostics.suggest import unknown
 from chainlang.errors import SettingError
 from chainlang.ir.declarations import Environment, Model, Setting
-from chainlang.ir.model_settings import ENGINES
+from chainlang.ir.model_settings import ENGINES, TEMPLATE, is_path, needs_permission
 from chainlang.ir.nodes import Option, Table
 from chainlang.protocol.secret import Secret
 
@@ -41,12 +41,22 @@ class Declaration:
     settings: tuple[Setting, ...] = ()
 
     @classmethod
-    def of(cls, engine: str, source: str, settings: Mapping[str, Any], where: str) -> Declaration:
+    def of(
+        cls,
+        engine: str,
+        source: str,
+        settings: Mapping[str, Any],
+        where: str,
+        *,
+        of_file: bool = False,
+    ) -> Declaration:
         """Return a declaration with checked settings; `where` names it in errors.
 
+        `of_file`: whether it is of a project's file, which may come from another author: then it
+        has no settings beyond those of a `model` item, and none that runs code or reads a file.
         Raises `SettingError` for unknown settings and invalid values.
         """
-        found = list(_faults(engine, source, settings, where))
+        found = list(_faults(engine, source, settings, where, of_file=of_file))
         if found:
             raise SettingError(found)
         values = ((name, value) for name, value in settings.items() if value is not None)
@@ -82,7 +92,7 @@ def _plain(value: object) -> Any:
 
 
 def _faults(
-    engine: str, source: object, settings: Mapping[str, Any], where: str
+    engine: str, source: object, settings: Mapping[str, Any], where: str, *, of_file: bool
 ) -> Iterator[Diagnostic]:
     rules = ENGINES.get(engine)
     if rules is None:
@@ -95,11 +105,14 @@ def _faults(
     for name, value in settings.items():
         rule = rules.get(name)
         if rule is None:
-            if engine not in OPEN:
+            if of_file or engine not in OPEN:
                 near, of = meant_by(name, rules), f" of {where}"
                 yield unknown("setting", name, rules, code="setting", of=of, hint=near)
             continue
         if value is None or isinstance(value, Environment):
+            continue
+        if of_file and (fault := _denied(name, value, where)) is not None:
+            yield fault
             continue
         if name == "api_key":
             if not isinstance(value, str) or not value:
@@ -112,6 +125,18 @@ def _faults(
             what = f"invalid value for {name} of {where}: {shown(value)}"
             hint = f"expected {rule.wants}"
             yield Diagnostic("setting", what, hint=hint, kind="setting", subject=name, setting=name)
+
+
+def _denied(name: str, value: Any, where: str) -> Diagnostic | None:
+    """Return why a project's file may not have a setting; None if it may."""
+    if needs_permission(name, _frozen(value)):
+        what = f"{name} of {where} runs code that comes with the model"
+    elif name == TEMPLATE and is_path(value):
+        what = f"{name} of {where} names a file"
+    else:
+        return None
+    hint = "if you trust it, declare the model in your own file, ~/.config/chainlang/models.toml"
+    return Diagnostic("setting", what, hint=hint, kind="setting", subject=name, setting=name)
 
 
 def _read(name: str, value: Any) -> Any:

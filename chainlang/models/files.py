@@ -165,7 +165,7 @@ def _declared(
         return
     for name, given in models.items():
         try:
-            made = declared(f"[models.{name}] of {path}", name, given)
+            made = declared(f"[models.{name}] of {path}", name, given, own=own)
         except SettingError as error:
             found += error.diagnostics
         else:
@@ -176,10 +176,10 @@ SECTIONS = ("models", "policies")
 """The tables of a file."""
 
 
-def declared(where: str, name: str, given: object) -> Declaration | str:
+def declared(where: str, name: str, given: object, *, own: bool) -> Declaration | str:
     """Return the model that a table declares, or the name that it stands for.
 
-    Raises `SettingError`.
+    `own`: whether the file is the user's. Raises `SettingError`.
     """
     if isinstance(given, str):
         return given
@@ -204,12 +204,12 @@ def declared(where: str, name: str, given: object) -> Declaration | str:
             what = f"{where} has a provider and {other}: a provider has its own address and key"
             hint = 'leave provider out, and write engine = "openai" with base_url'
             raise SettingError([Diagnostic("setting", what, hint=hint)])
-        made = Declaration.of(host.engine, str(source), settings, where)
+        made = Declaration.of(host.engine, str(source), settings, where, of_file=not own)
         return made.about(provider=host.prefix)
     if engine is None:
         hint = f'write engine = "vllm", or another of {", ".join(ENGINES)}; or provider = "openai"'
         raise SettingError([Diagnostic("setting", f"{where} has no engine", hint=hint)])
-    return Declaration.of(str(engine), str(source), settings, where)
+    return Declaration.of(str(engine), str(source), settings, where, of_file=not own)
 
 
 _HEAD = ("engine", "provider", "model")

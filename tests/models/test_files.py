@@ -34,6 +34,10 @@ BAD = (
     ("[models]\na = 5", "is no table"),
     ("[model.a]", "unknown section 'model'"),
     ("[models", "this is no TOML"),
+    ("[models.a]\nengine = 'vllm'\ntrust_remote_code = true", "runs code that comes with"),
+    ("[models.a]\nengine = 'vllm'\nload_format = 'mine'", "runs code that comes with"),
+    ("[models.a]\nengine = 'vllm'\nlogits_processors = ['x']", "unknown setting 'logits_proc"),
+    ("[models.a]\nengine = 'vllm'\nchat_template = '/etc/passwd'", "names a file"),
     ("[models.a]\nengine = 'openai'\napi_key = '${HOME}'", "may not read the variable HOME"),
 )
 
@@ -79,6 +83,14 @@ def test_a_file_of_a_project_sends_no_key_to_a_host_that_it_names_alone(
     (place / "chainlang.toml").write_text('allowed_hosts = ["lab.example"]')
     with pytest.raises(ChainlangError, match="gets no API key from the environment"):
         chain("E:a")("Why?")
+
+
+def test_the_users_own_file_may_have_what_runs_code(place: Path) -> None:
+    users = place / "config" / "chainlang" / "models.toml"
+    users.parent.mkdir(parents=True)
+    users.write_text("[models.a]\nengine = 'vllm'\nmodel = './no'\ntrust_remote_code = true\n")
+    (file,) = models_files()
+    assert "trust_remote_code=True" in repr(file.models["a"])
 
 
 def test_a_file_that_others_can_write_is_not_read(place: Path) -> None:
