@@ -210,6 +210,7 @@ def _stage(stage: Meaning, *, bounds: bool) -> str:
         stage.model,
         f"T={sampling.temperature:g}",
     ]
+    words += [f"else {', '.join(name for name, _ in stage.fallbacks)}"] if stage.fallbacks else []
     words += [f"max_tokens={sampling.max_tokens}"] if bounds else []
     words += ["schema"] if stage.returns is not None else []
     words += [f"need={stage.need}"] if stage.need is not None else []
@@ -221,5 +222,7 @@ def _vote(vote: Vote) -> str:
     options = {one.name: getattr(vote.how, one.name) for one in fields(type(vote.how))}
     if isinstance(vote.how.normalize, UserFunction):
         options["normalize"] = f"@{vote.how.normalize.name}"
+    if vote.how.weight is not None:
+        options["weight"] = dict(vote.how.weight)
     words = ["vote", *(f"{name}={value}" for name, value in options.items() if value)]
     return "  ".join(words) + _of(vote.of)

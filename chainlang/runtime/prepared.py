@@ -14,6 +14,7 @@ from chainlang.runtime.limits import RunLimits
 from chainlang.runtime.model_swap import Swapper
 from chainlang.runtime.outcome import Outcome
 from chainlang.runtime.ports.stack import OpenPort, stacked
+from chainlang.runtime.switching import switching
 from chainlang.semantics.record import Record
 from chainlang.settings import DEFAULT_WINDOW
 
@@ -68,3 +69,8 @@ class Prepared:
     """Chooses the plan of each row; None if all rows have the same."""
     swapper: Swapper | None = field(default=None, kw_only=True)
     """Loads and swaps the models; None to load all of them when the run starts."""
+
+    @property
+    def opening(self) -> OpenPort:
+        """Opens ports that ask the `fallback_models` of the plan, if there are any."""
+        return switching(self.open_port, self.plan, self.engines)

@@ -72,7 +72,7 @@ def run(
     budget, items = RunBudget(limits), current().calls_per_row
     chooser, needs = prepared.chooser or OnePlan(plan), _needs(prepared, budget)
     scheduler = Scheduler(
-        open_port=lambda engine: prepared.open_port(engine, needs), by_prefix=plan.by_prefix
+        open_port=lambda engine: prepared.opening(engine, needs), by_prefix=plan.by_prefix
     )
     source, more, news = iter(rows), True, True
     trace = RunTrace(

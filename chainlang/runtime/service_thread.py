@@ -111,7 +111,7 @@ class Service:
             job.start,
             prepared.engines,
             done,
-            open_port=prepared.open_port,
+            open_port=prepared.opening,
             swapper=prepared.swapper,
         )
         try:

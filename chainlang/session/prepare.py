@@ -13,12 +13,12 @@ from chainlang.optimizer.compile import planned
 from chainlang.runtime.limits import RunLimits
 from chainlang.runtime.model_swap import Swapper
 from chainlang.runtime.prepared import Prepared
+from chainlang.runtime.switching import switching
 from chainlang.session.check_facts import check_facts
 from chainlang.session.memory_plan import swapper_of
 from chainlang.session.prices import prices_of
 from chainlang.session.rewards import OnlineChooser
 from chainlang.session.sample_cache import open_port_of
-from chainlang.session.switching import switching
 from chainlang.settings import RowSettings, Way
 
 
@@ -42,7 +42,7 @@ def prepare(program: Program, settings: RowSettings, *, ordered: bool = True) ->
         window=settings.window,
         ordered=ordered,
         limits=RunLimits.of(settings),
-        open_port=switching(open_port_of(settings), plan, swapper.engines),
+        open_port=open_port_of(settings),
         prices=prices,
         swapper=swapper,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 from collections import Counter
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 from attrs import frozen
+from hypothesis import strategies as st
 
 from chainlang import chain, load
 from chainlang.engines.fake import FakeEngine
@@ -21,6 +23,9 @@ from chainlang.errors import ChainlangError
 from chainlang.models import define
 from chainlang.protocol.messages import Failure, Request
 from tests.engines.server import Answer, Body, Server, error, from_engine, good
+from tests.laws import law
+from tests.laws.test_runtime import ROWS as ROWS_OF_LAW
+from tests.laws.test_runtime import _meant, _ran, _said, record_of
 
 AT_ONCE = RetryPolicy(attempts=2, first_wait=0.001)
 ROWS, AT = 60, 30
@@ -215,6 +220,38 @@ def test_a_stream_of_another_model() -> None:
     assert "".join(chunk.text for chunk in made.stream("q", engine=engines)) == "from b"
 
 
+# ---------------------------------------------------------------- what it means
+
+CHAINS = (
+    'E:a(fallback_models=["b", "c"]) >> J:b(fallback_models="c")',
+    '3:E:a:0.7(fallback_models="b") >> V:b(fallback_models=["a", "c"]) >> M',
+    'fallback(E:a:0.7(fallback_models="b"), E:c) & 2:E:b:0.7(fallback_models="a")',
+    'retry(2:E:c:0.5(fallback_models=["a", "b"]), times=2) >> S:a(fallback_models="b")',
+)
+
+
+def by_prompt(share: int) -> FakeEngine:
+    """Return an engine on which each model fails for some prompts."""
+
+    def fails(request: Request) -> Failure | None:
+        told = f"{request.model} {request.messages}".encode()
+        number = hashlib.blake2b(told).digest()[0]
+        kind: Any = ("denied", "context", "engine")[number % 3]
+        return Failure(request.id, kind, "no") if number % 100 < share else None
+
+    return FakeEngine(failures=fails)
+
+
+@law(st.sampled_from(CHAINS), st.integers(0, 99), st.sampled_from([1, 3, 100]))
+def test_a_run_with_switches_means_what_the_reference_means(
+    text: str, share: int, window: int
+) -> None:
+    node = chain(text).body
+    outcomes = _ran(node, [record_of(row) for row in ROWS_OF_LAW], by_prompt(share), window)
+    for row in ROWS_OF_LAW:
+        assert _said(outcomes[row["id"]]) == _meant(node, row, by_prompt(share))
+
+
 # ---------------------------------------------------------------- where it is written
 
 
@@ -244,6 +281,13 @@ def test_models_of_python_declare_it_and_servers_may_be_down_from_the_start() ->
         models.close("there")
     assert [one.model for one in result.candidates] == ["there"] * 2
     assert "no server answers at http://127.0.0.1:1/v1" in result.events[0].message
+
+
+def test_the_plan_shows_the_models_that_may_answer() -> None:
+    made = chain('3:E:a:0.7(fallback_models=["b", "c"]) >> M(weight={"b": 2})')
+    plan = str(made.explain())
+    assert "generate 3 × E  a  T=0.7  else b, c" in plan
+    assert "vote  weight={'b': 2}" in plan
 
 
 def test_each_model_can_do_what_the_stage_asks_for() -> None:
