@@ -107,7 +107,8 @@ def _answers(asked: list[_Question]) -> list[Discovered]:
 def _service(host: Host) -> Service:
     """Return the protocol in which a provider lists its models."""
     own = messages.SERVICE if host.engine == "anthropic" else chat.SERVICE
-    return evolve(own, url=host.url, path="/models")
+    path = "/models?limit=1000" if host.engine == "anthropic" else "/models"  # else the first 20
+    return evolve(own, url=host.url, path=path)
 
 
 async def _ask(one: _Question) -> Discovered:

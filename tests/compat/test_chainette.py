@@ -23,8 +23,11 @@ from chainlang.compat.chainette import (
     register_engine,
 )
 from chainlang.engines.fake import FakeEngine
+from chainlang.ir.declarations import Environment
 from chainlang.models import registry
+from chainlang.models.lookup import lookup
 from chainlang.protocol.messages import Request
+from chainlang.settings import MapSettings
 
 
 class Raw(BaseModel):
@@ -183,6 +186,14 @@ def test_an_engine_is_a_model_of_every_chain_that_names_it(monkeypatch: pytest.M
     assert found["small"] == "vllm('Qwen/Qwen2.5-0.5B-Instruct', max_model_len=2048)"
     assert "http://127.0.0.1:8000/v1" in found["other"]
     assert found["local"] == "openai('llama3.2', base_url='http://127.0.0.1:9/v1')"
+    register_engine("quick", "llama-3.3-70b-versatile", backend="groq", max_concurrency=4)
+    meant = lookup("quick", MapSettings.of({}))
+    assert meant is not None
+    given = {one.name: one.value for one in meant.model.settings}
+    assert given["base_url"] == "https://api.groq.com/openai/v1"
+    assert given["api_key"] == Environment("GROQ_API_KEY")
+    register_engine("served", "m", backend="vllm_api")
+    assert "vllm" in str(lookup("served", MapSettings.of({})))
     made = Chain(name="x", steps=[EXTRACT, FR])
     assert "sk-secret" not in str(made) + str(found)
     assert load(text=str(made), types={"Raw": Raw, "Product": Product}) == made

@@ -8,9 +8,12 @@ from chainlang import models
 from chainlang.engines.hosts import host_named
 from chainlang.ir.model_settings import ENGINES
 from chainlang.models.declaration import Declaration, trusted
-from chainlang.models.providers import address_of
 
 __all__ = ["register_engine"]
+
+
+_SERVED = {"vllm_api": "vllm"}
+"""Providers by Chainette's names of servers."""
 
 
 def register_engine(
@@ -23,11 +26,9 @@ def register_engine(
     `chainlang.models`, as are the errors; `chainlang.models.define` does the same.
     """
     given = settings if endpoint is None else {**settings, "base_url": endpoint}
-    host = None if backend in ENGINES else host_named(backend)
-    if host is not None:
-        if not given:
-            models.define({name: f"{backend}:{model}"})
-            return
-        backend = host.engine
-        given.setdefault("base_url", address_of(host))
-    models.define({name: trusted(Declaration.of(backend, model, given, "register_engine()"))})
+    host = None if backend in ENGINES else host_named(_SERVED.get(backend, backend))
+    engine = backend if host is None else host.engine
+    made = trusted(Declaration.of(engine, model, given, "register_engine()"))
+    if host is not None and endpoint is None:
+        made = made.about(provider=host.prefix)
+    models.define({name: made})
