@@ -93,11 +93,13 @@ def prompts_of(
     from chainlang.optimizer.compile import planned
     from chainlang.session.engine_pool import readers_of, wanted
     from chainlang.session.first_prompts import first_prompts
+    from chainlang.session.named_models import with_models
     from chainlang.settings import CallSettings
 
     if isinstance(start, RowFailure):
         raise start.error()
     known = CallSettings.of(settings)
+    program = with_models(program, known)
     plan = planned(program, known).plan
     readers = readers_of(wanted(plan, program.items, known), known) if tokens else {}
     found = first_prompts(plan, start, readers)

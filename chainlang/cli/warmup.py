@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
 from typing import Any
 
+from chainlang.api.stage_types import E
 from chainlang.cli.flags import add_allow, add_functions, examples
 from chainlang.cli.missing import missing
 from chainlang.cli.output import emit, report, say
@@ -69,21 +69,25 @@ def models_of(options: argparse.Namespace) -> list[Model]:
     """Return the model that is named, or the models that a file's chain loads."""
     from chainlang.optimizer.compile import planned
     from chainlang.session.engine_pool import check_name, wanted
+    from chainlang.session.named_models import with_models
     from chainlang.settings import CallSettings
 
     settings, text = CallSettings.of({}), options.model
-    if text is None or not text.endswith((".chain", ".json")):
-        name = settings.model if text is None else text
-        if text is not None:
-            check_name(name, (), settings)
-        return [Model(name, "vllm", name)]
-    chain, warned = read_chain(text, options.functions, options.allow)
-    report(warned)
-    program = chain.program()
+    if text is not None and text.endswith(".chain"):
+        chain, warned = read_chain(text, options.functions, options.allow)
+        report(warned)
+    else:
+        text = settings.model if text is None else text
+        chain = E(text)
+    program = with_models(chain.program(), settings)
     named = wanted(planned(program, settings).plan, program.items, settings)
+    declared = [one.name for one in program.items if isinstance(one, Model)]
+    for name in named:
+        if name not in declared:
+            check_name(name, declared, settings)
     found = [one for one in named.values() if isinstance(one, Model) and one.engine == "vllm"]
     if not found:
-        message = f"{Path(text).name} has no model that is loaded on this machine"
+        message = f"{text} has no model that is loaded on this machine"
         hint = "models of servers and fake models need no warmup"
         raise error_of("engine", message, hint)
     return found

@@ -22,8 +22,6 @@ from chainlang.session.warm_models import identity, unfit
 from chainlang.store.warm_models import WarmModel, born, files_of, find, log_of, name_of, starting
 
 _STEP = 0.2
-_STARTED: list[subprocess.Popen[bytes]] = []
-"""Servers that this process has started. They outlive it, which `Popen` warns of when it goes."""
 
 
 def warm_up(model: Model, say: Callable[[str], None]) -> tuple[WarmModel, bool]:
@@ -48,6 +46,8 @@ def warm_up(model: Model, say: Callable[[str], None]) -> tuple[WarmModel, bool]:
     except BaseException:
         state.end()
         raise
+    finally:
+        process.returncode = 0  # it outlives this process, which `Popen` would warn of
     return state, True
 
 
@@ -86,7 +86,6 @@ def _started(
         log=str(log),
     )
     state.write()
-    _STARTED.append(process)
     return state, process
 
 

@@ -247,6 +247,23 @@ def test_warmup_starts_a_server_and_kill_ends_it(
     assert [one.name for one in Path(state.log).parent.iterdir()] == ["lock"]
 
 
+def test_a_name_of_models_toml_is_warm_with_its_settings(
+    program: Callable[[str], None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = '[models.small]\nengine = "vllm"\nmodel = "tiny"\nmax_model_len = 512\n'
+    Path("models.toml").write_text(text)
+    program(HEALTHY)
+    assert execute(["warmup", "small", "--json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)
+    assert found["settings"] == {"max_model_len": 512}
+    (state,) = warm_models_of_user()
+    assert state.end() == 1
+
+
 def test_a_model_that_changed_is_started_anew(program: Callable[[str], None]) -> None:
     program(HEALTHY)
     assert execute(["warmup"]) == 0
