@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -327,3 +328,20 @@ main = rate:m
     )
     with asking(from_engine(FakeEngine())) as (_, engine):
         assert made("q", engine=engine)["score"] in (1, 2, 3)
+
+
+@pytest.mark.parametrize("status", [400, 403, 529])
+def test_a_key_is_in_no_file_and_no_message_of_a_run(
+    status: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The server repeats the key in each error."""
+    caplog.set_level("DEBUG")
+    told = failing(status, "api_error", f"the key {KEY} is not liked")
+    with asking(lambda _: told, retry=policy(attempts=1)) as (_, engine):
+        summary = chain("E:m").run(["a", "b"], tmp_path, engine=engine, patience=0)
+        assert KEY not in repr(engine)
+    assert summary.failed == 2
+    files = [one for one in tmp_path.rglob("*") if one.is_file()]
+    assert not any(KEY.encode() in one.read_bytes() for one in files)
+    assert "[API key]" in (tmp_path / "errors.jsonl").read_text()
+    assert KEY not in caplog.text
