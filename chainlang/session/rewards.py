@@ -81,18 +81,28 @@ class OnlineChooser:
             self.journal.save({f"{REWARD}{self._learnt:012}": [outcome.index, arm, reward]})
 
     def _reward(self, outcome: Outcome) -> float:
-        """Return the reward of a row, from 0 to 1; 0 if it failed, or has none."""
-        if outcome.failure is not None or not isinstance(outcome.flow, Record):
+        """Return the reward of a row, from 0 to 1; 0 if it failed.
+
+        Raises `SettingError` for a reward that can't be had, which would be that of every row.
+        """
+        if outcome.failure is not None:
             return 0.0
         if callable(self.policy.reward):
             value: Any = self.policy.reward(result_of(outcome, self.outputs))
         elif self.policy.reward == "ok":
             value = 1.0
+        elif not isinstance(outcome.flow, Record):
+            message = (
+                f"the reward {self.policy.reward!r} reads one result, and this chain has branches"
+            )
+            hint = "let the reward be a function of the result, which has its branches"
+            raise error_of("setting", message, hint)
         else:
             try:
                 value = value_of(str(self.policy.reward), outcome.flow, "reward=")
-            except StageError:
-                return 0.0
+            except StageError as error:
+                hint = "write an expression over the answer and the fields at the end of the chain"
+                raise error_of("setting", str(error), hint) from error
         if not isinstance(value, bool | int | float) or not 0 <= value <= 1:
             message = f"the reward of a policy is {value!r}, which is no number from 0 to 1"
             hint = "write a condition, as in reward=\"verdict == 'correct'\", or a number"

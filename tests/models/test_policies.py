@@ -347,6 +347,21 @@ def test_calls_learn_from_each_other_and_rows_begin_anew() -> None:
     assert len(set(first)) == 3
 
 
+@pytest.mark.parametrize(
+    ("text", "reward", "message"),
+    [
+        ("E:@pick", "verdict == 'correct'", "reward= can't be evaluated: "),
+        ("E:@pick", "answer", "which is no number from 0 to 1"),
+        ("E:@pick | E:a", "answer == 'x'", "this chain has branches"),
+    ],
+)
+def test_a_reward_that_can_not_be_had_is_an_error(text: str, reward: str, message: str) -> None:
+    given = {**THREE, "pick": models.ucb(list(THREE), reward=reward)}
+    with pytest.raises(ChainlangError) as caught:
+        list(chain(text).map(["x"], models=given))
+    assert message in str(caught.value)
+
+
 def test_two_online_policies_are_refused() -> None:
     with pytest.raises(ChainlangError, match="several policies choose for each row"):
         chain("E:@pick >> J:@bound")(Q, models=ONLINE)
