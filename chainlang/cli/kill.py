@@ -38,7 +38,7 @@ def run(options: argparse.Namespace) -> int:
     if options.model is not None and not found:
         known = list(dict.fromkeys(one.shown for one in there))
         hint = suggest(options.model, known, None)
-        hint = hint or (f"warm models: {', '.join(known)}" if known else "no model is warm")
+        hint = hint or (f"warm are: {', '.join(known)}" if known else "none is: chainlang warmup")
         raise error_of("engine", f"the model {options.model!r} is not warm", hint, kind="model")
     ended = []
     for one in found:

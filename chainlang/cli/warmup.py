@@ -26,7 +26,7 @@ def add(commands: Any, about: str) -> None:
         usage="%(prog)s [MODEL|FILE] [options]",
         epilog=examples(
             "chainlang warmup", "chainlang warmup Qwen/Qwen2.5-0.5B-Instruct",
-            "chainlang warmup examples/mixture.chain", "chainlang kill",
+            "chainlang warmup reviews.chain", "chainlang kill",
         ),
     )  # fmt: skip
     parser.add_argument(

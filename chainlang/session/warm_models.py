@@ -80,7 +80,7 @@ def _used(name: str, one: Engine | Model, plan: Plan, settings: RowSettings) -> 
         else:
             _say(settings, f"{name} is warm: requests go to {state.url}; {_DOUBT}")
             return engine
-    _say(settings, f"{name} is warm, and is loaded in this process all the same: {why}")
+    _say(settings, f"{name} was warmed up, but is loaded in this process: {why}")
     return None
 
 

@@ -61,8 +61,8 @@ def reason(text: str, *, more: str = "") -> str:
     plan = planned(program, settings).plan
     named = wanted(plan, program.items, settings)
     used = warm_models.warmed(plan, named, settings)
-    assert (used == named) == ("all the same" in said[0] if said else True)
-    return "" if used != named else " ".join(said).partition("all the same: ")[2]
+    assert (used == named) == ("but is loaded" in said[0] if said else True)
+    return "" if used != named else " ".join(said).partition("but is loaded in this process: ")[2]
 
 
 def test_ask_uses_a_warm_model_and_says_so(
