@@ -38,9 +38,12 @@ def read_yaml(path: str | PathLike[str]) -> dict[str, Declaration | Policy]:
     `cost_per_token`, for prompts and replies alike. Raises `SettingError` for a file that is not
     one.
     """
-    import yaml
-
     file = Path(path)
+    try:
+        import yaml
+    except ImportError:
+        hint = "run: pip install 'chainlang[yaml]'"
+        raise _error(f"{file}: reading YAML needs the package PyYAML", hint) from None
     try:
         found = yaml.safe_load(file.read_text(encoding="utf-8"))
     except OSError as error:

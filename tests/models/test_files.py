@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -128,3 +129,38 @@ def test_variables_are_read_on_request(place: Path, monkeypatch: pytest.MonkeyPa
     assert "sk-secret" not in str(caught.value)
     with pytest.raises(ChainlangError, match="No such file"):
         models.read_env("missing.env")
+
+
+BAD_YAML = (
+    ("models: [", "this is no YAML"),
+    ("models: 5", "'models' is no table of models"),
+    ("models:\n  a:\n    provider: nobody", "unknown provider 'nobody'"),
+    ("models:\n  a:\n    provider: local\n    base_model: b", "its base_model 'b' is no model"),
+    ("models:\n  a:\n    provider: local\n    metrics: { accuracy: 9 }", "invalid value for facts"),
+    (
+        "models:\n  a:\n    provider: local\nselection_policies:\n  p: {}",
+        "the policy p in",
+    ),
+)
+
+
+@pytest.mark.parametrize(("text", "message"), BAD_YAML, ids=[one[1] for one in BAD_YAML])
+def test_a_wrong_yaml_file_says_where_and_what(place: Path, text: str, message: str) -> None:
+    (place / "m.yaml").write_text(text)
+    with pytest.raises(ChainlangError) as caught:
+        models.read_yaml(place / "m.yaml")
+    assert message in str(caught.value)
+    assert "m.yaml" in str(caught.value)
+
+
+def test_yaml_needs_its_package(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "yaml", None)
+    (place / "models.yaml").write_text("models:\n  a:\n    provider: openai\n")
+    with pytest.raises(ChainlangError, match=r"pip install 'chainlang\[yaml\]'"):
+        chain("E:a")("Why?")
+
+
+def test_a_yaml_file_of_another_program_is_passed_over(place: Path) -> None:
+    (place / "models.yaml").write_text("models:\n  - name: User\n")
+    with pytest.raises(ChainlangError, match="no model is called 'a'"):
+        chain("E:a")("Why?")
