@@ -69,10 +69,12 @@ def used(
     [(('E', 'a'), 2), (('E', 'b'), 1)]
     """
     own, parts = reply.usage, reply.others if isinstance(reply, Completion) else ()
+    if not parts:
+        return [((stage, model), own)]
     for _, usage in parts:
         own -= usage
     others = [((stage, name), usage) for name, usage in parts]
-    return [((stage, model), own), *others] if own != Usage() or not others else others
+    return others if own == Usage() else [((stage, model), own), *others]
 
 
 def _summed(several: Iterable[tuple[Name, Usage]]) -> dict[Name, Usage]:

@@ -152,7 +152,7 @@ class _StageRun:
             logprobs=stage.logprobs,
             template_args=stage.template_args,
             adapter=stage.adapter,
-            fallbacks=tuple(Fallback(*one, context.prices.get(one[0])) for one in stage.fallbacks),
+            fallbacks=self.fallbacks() if stage.fallbacks else (),
             prefix=prefix(stage, samples.start, read) if stage.prefix else "",
             thinking_tokens=stage.thinking_tokens,
             budgets=stage.budgets,
@@ -168,6 +168,11 @@ class _StageRun:
             deadline=limits.call_seconds,
             patience=limits.patience,
         )
+
+    def fallbacks(self) -> tuple[Fallback, ...]:
+        """Return the models that answer where the stage's own can't, with their prices."""
+        prices = self.context.prices
+        return tuple(Fallback(*one, prices.get(one[0])) for one in self.step.stage.fallbacks)
 
     def made(
         self,

@@ -69,7 +69,8 @@ def written(plan: Plan, model: str) -> Span | None:
             place = dict(stage.span.parts).get("model")
             if place is not None:
                 return place
-    return None
+    others = (stage.span for stage in plan.stages if model in dict(stage.fallbacks))
+    return next(filter(None, others), None)
 
 
 def _check_kind(stage: Meaning, promised: Capabilities, model: Span | None) -> None:

@@ -283,6 +283,14 @@ def test_models_of_python_declare_it_and_servers_may_be_down_from_the_start() ->
     assert "no server answers at http://127.0.0.1:1/v1" in result.events[0].message
 
 
+def test_an_unknown_model_has_the_place_of_its_stage() -> None:
+    with pytest.raises(ChainlangError) as caught:
+        chain('E:a(fallback_models="nowhere") >> M')("q", engine={"a": other()})
+    said = str(caught.value)
+    assert "no model is called 'nowhere'" in said
+    assert '1 | E:a(fallback_models="nowhere") >> M' in said
+
+
 def test_the_plan_shows_the_models_that_may_answer() -> None:
     made = chain('3:E:a:0.7(fallback_models=["b", "c"]) >> M(weight={"b": 2})')
     plan = str(made.explain())
