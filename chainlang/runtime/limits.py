@@ -43,7 +43,7 @@ class RunLimits:
     def has_run_budget(self) -> bool:
         """Whether the time, calls, tokens or cost of the run are limited."""
         limits = (self.run_seconds, self.run_calls, self.run_tokens, self.run_cost)
-        return any(one is not None for one in limits)
+        return limits != (None,) * len(limits)
 
     @classmethod
     def of(cls, settings: RowSettings) -> RunLimits:

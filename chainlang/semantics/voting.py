@@ -30,7 +30,9 @@ class Counting:
 
     def weight_of(self, candidate: Candidate) -> float:
         """Return the weight of a candidate, by the model that answered."""
-        return next((of for name, of in self.weight or () if name == candidate.model), 1)
+        if self.weight is None:  # as of nearly all votes
+            return 1
+        return next((of for name, of in self.weight if name == candidate.model), 1)
 
     def answer(self, candidate: Candidate) -> Any:
         """Return the counted answer of a candidate. Raises `KeyError` if it lacks the field."""
