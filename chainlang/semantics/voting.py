@@ -117,10 +117,12 @@ def vote(candidates: Iterable[Candidate], how: Counting = ANSWERS) -> Candidate:
         answer = how.answer(candidate)
         key = how.key(answer)
         votes[key] = votes.get(key, 0) + 1
-        weights[key] = weights.get(key, 0) + how.weight_of(candidate)
+        if how.weight is not None:
+            weights[key] = weights.get(key, 0) + how.weight_of(candidate)
         first.setdefault(key, (answer, candidate))
     if not votes:
         raise ValueError("no candidates")
+    weights = weights or {**votes}
     winner = max(weights, key=lambda key: weights[key])  # the first of the heaviest
     answer, candidate = first[winner]
     fields = {
