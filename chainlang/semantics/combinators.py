@@ -215,12 +215,15 @@ def value_of(expression: str, record: Record, what: str) -> Any:
     """Return the value of an expression over a record; `what` names its use in errors.
 
     It can read all values of templates, and the ``answer`` and fields of the first candidate.
-    Raises `StageError` if the record lacks a value.
+    Raises `StageError` if the record lacks a value, whose message depends on the candidates only if
+    the expression reads a field of them: it may be evaluated before there are any.
     """
-    values = record.values_for(names(expression))
+    read = names(expression)
+    values = record.values_for(read)
     if record.candidates:
         first = record.candidates[0]
-        values |= {**first.fields, "answer": first.answer}
+        fields = {**first.fields, "answer": first.answer}
+        values |= {} if read.isdisjoint(fields) else fields
     try:
         return evaluate(expression, values)
     except RenderError as error:

@@ -219,9 +219,11 @@ class Record:
     def values_for(self, read: frozenset[str]) -> dict[str, Any]:
         """Return the values without the parts that are not read: which there are may vary.
 
-        A step that starts early has no other parts, and errors list the names that there are.
+        A step that starts early has no other parts, nor has a loop the number of a round that
+        nothing reads, and errors list the names that there are.
         """
-        unread = self.history.keys() - read - self.local.keys()
+        unread = (self.history.keys() - self.local.keys()) | (self.local.keys() & {"round"})
+        unread -= read
         return {name: value for name, value in self.values.items() if name not in unread}
 
 
