@@ -18,7 +18,7 @@ Feature = Literal["schema", "n", "seed", "logprobs", "logit_bias", "penalties"]
 """Features that servers may honour: JSON schemas of replies, several samples per request, seeds,
 log probabilities, biases of tokens, and presence and frequency penalties."""
 READ = "2026-11-30"
-"""Date on which the sources were read."""
+"""Date of the entries."""
 
 
 @frozen

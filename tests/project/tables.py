@@ -13,10 +13,12 @@ import warnings
 from argparse import Action, _SubParsersAction
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import get_args
 
 from chainlang import ChainlangWarning, chain, limits
 from chainlang.cli import command_line
 from chainlang.diagnostics.diagnostic import LINTS, NOTICES
+from chainlang.engines.hosts import HOSTS, Feature
 from chainlang.errors import ERRORS
 from chainlang.ir import json as json_format
 from chainlang.ir.builtins import ASKING, COMBINATORS, OP_SETTINGS, STAGE_TYPES
@@ -331,6 +333,19 @@ def events() -> Iterable[str]:
         yield f"| `{kind}` | {words} |{' yes |' * len(PLACES)}"
 
 
+def hosts() -> Iterable[str]:
+    """The known hosts of models: what their documents say they honour."""
+    names = get_args(Feature)
+    yield f"| provider | address | key | {' | '.join(names)} | source |"
+    yield f"|---|---|---|{'---|' * len(names)}---|"
+    said = {True: "yes", False: "no", None: ""}
+    for one in HOSTS:
+        variable = "" if one.variable is None else f"`{one.variable}`"
+        honours = " | ".join(said[one.honours.get(name)] for name in names)
+        source = f"[{one.read}]({one.source})"
+        yield f"| `{one.prefix}` | `{one.url}` | {variable} | {honours} | {source} |"
+
+
 def formats() -> Iterable[str]:
     """The formats that carry a number, and where it stands."""
     (prefix,) = re.findall(rb"chainlang:([0-9]+):", redis_cache._PREFIX)
@@ -392,6 +407,7 @@ TABLES: dict[str, Callable[[], Iterable[str]]] = {
         faults,
         rooms,
         events,
+        hosts,
         formats,
         supported,
         choices,
@@ -413,6 +429,7 @@ def home(name: str) -> Path:
         "formats": VERSIONS,
         "supported": VERSIONS,
         "events": DOCS / "events.md",
+        "hosts": DOCS / "guides" / "servers.md",
         "rooms": ARCHITECTURE,
         "examples": EXAMPLES,
     }
