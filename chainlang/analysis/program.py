@@ -41,8 +41,8 @@ class Program:
     """The program with each model that a policy may choose for a row; empty without one."""
     policy: str = field(default="", eq=False)
     """Name of that policy."""
-    kept: Mapping[str, str] = field(factory=dict, eq=False, repr=False)
-    """Models that policies have chosen when the run was started, by the names of the policies."""
+    kept: Mapping[tuple[str, str], str] = field(factory=dict, eq=False, repr=False)
+    """Models that policies have chosen when the run was started, by policy and type of stage."""
     memo: Memo = field(factory=Memo, init=False, eq=False, repr=False)
     """Cache of compiled plans."""
 

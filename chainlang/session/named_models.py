@@ -11,7 +11,7 @@ from chainlang.errors import error_of
 from chainlang.ir.declarations import Model
 from chainlang.ir.references import uses
 from chainlang.models.lookup import lookup
-from chainlang.session.policies import choices_of, choosing
+from chainlang.session.policies import Choice, Use, choices_of, choosing, chosen_by
 from chainlang.settings import RowSettings
 
 
@@ -24,7 +24,7 @@ def with_models(program: Program, settings: RowSettings) -> Program:
     choices = choices_of(program, settings)
     if not choices:
         return _declared(program, settings)
-    names = {one.name: one.chosen for one in choices if one.chosen is not None}
+    names = chosen_by(choices)
     online = [one for one in choices if one.chosen is None]
     if not online:
         return _declared(choosing(program, names), settings)
@@ -33,9 +33,14 @@ def with_models(program: Program, settings: RowSettings) -> Program:
         raise error_of("setting", message, 'let all but one be weighted, or learnt="folder"')
     (one,) = online
     variants = {
-        arm: _declared(choosing(program, {**names, one.name: arm}), settings) for arm in one.arms
+        arm: _declared(choosing(program, {**names, **_of(one, arm)}), settings) for arm in one.arms
     }
     return evolve(variants[one.arms[0]], variants=variants, policy=one.name)
+
+
+def _of(choice: Choice, arm: str) -> dict[Use, str]:
+    """Return a model for all uses of a policy."""
+    return {(choice.name, kind): arm for kind in choice.types}
 
 
 def _declared(program: Program, settings: RowSettings) -> Program:

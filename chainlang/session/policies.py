@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from attrs import evolve, field, frozen
 
 from chainlang.analysis.program import Program, from_document
 from chainlang.errors import ChainlangError, error_of
-from chainlang.ir.declarations import Item, Model, Setting
+from chainlang.ir.declarations import Item, Model, Op, Setting
 from chainlang.ir.model_settings import BASE
 from chainlang.ir.nodes import Expr, Node, Stage
 from chainlang.ir.visit import transform, walk
@@ -22,6 +22,9 @@ from chainlang.models.select import Candidate, Selection, best, selected
 from chainlang.optimizer.compile import planned
 from chainlang.session.rewards import rewarded
 from chainlang.settings import RowSettings
+
+Use: TypeAlias = tuple[str, str]
+"""Name of a policy or a model, and the type of the stages that name it."""
 
 
 @frozen
@@ -36,6 +39,15 @@ class Choice:
     """The model for all rows; None if the policy learns as the rows run."""
     means: Mapping[str, float] = field(factory=dict)
     """Mean reward of each model in the run that the policy has learnt from."""
+    types: tuple[str, ...] = ()
+    """Types of the stages that it is for: others need something else."""
+    apart: bool = False
+    """Whether the policy chooses another model for stages of other types."""
+
+    @property
+    def label(self) -> str:
+        """The name of the policy, with the types of its stages if it has other choices."""
+        return f"{self.name} of {', '.join(self.types)}" if self.apart else self.name
 
     @property
     def arms(self) -> tuple[str, ...]:
@@ -46,9 +58,9 @@ class Choice:
         """Yield the choice and its reasons."""
         if self.chosen is None:
             how = f"{self.policy.strategy}, for each row; results depend on the order of the rows"
-            yield f"{self.name}  {' or '.join(self.arms)}: {how}"
+            yield f"{self.label}  {' or '.join(self.arms)}: {how}"
         else:
-            yield f"{self.name}  {self.chosen}: {self.policy.strategy}"
+            yield f"{self.label}  {self.chosen}: {self.policy.strategy}"
         for what, numbers in (("score", self.selection.scores), ("reward", self.means)):
             for name, number in numbers.items():
                 yield f"  {name}  {what} {number:.3f}"
@@ -58,7 +70,12 @@ class Choice:
 
 def said(choices: Iterable[Choice]) -> dict[str, list[str]]:
     """Return the choice of each policy and its reasons, for the metadata of a run."""
-    return {one.name: [*one.lines()] for one in choices}
+    return {one.label: [*one.lines()] for one in choices}
+
+
+def chosen_by(choices: Iterable[Choice]) -> dict[Use, str]:
+    """Return the model that each use of a policy has for all rows."""
+    return {(one.name, kind): one.chosen for one in choices if one.chosen for kind in one.types}
 
 
 def policies_in(program: Program) -> tuple[str, ...]:
@@ -74,16 +91,35 @@ def choices_of(program: Program, settings: RowSettings) -> tuple[Choice, ...]:
         raise error_of("setting", message, hint, setting="model")
     if settings.engine is not None and not isinstance(settings.engine, Mapping):
         return ()
-    return tuple(_choice(name, program, settings) for name in policies_in(program))
+    return tuple(one for name in policies_in(program) for one in _choices(name, program, settings))
 
 
-def _choice(name: str, program: Program, settings: RowSettings) -> Choice:
+def _choices(name: str, program: Program, settings: RowSettings) -> list[Choice]:
+    """Return the choices of a policy: one for stages with equal needs."""
     policy = policy_of(name, settings)
     declared = {one.name: one for one in program.items if isinstance(one, Model)}
     found = [_candidate(one, settings, declared) for one in policy.models]
     needs = _needs(name, program, settings)
-    selection = selected(policy, found, needs=needs, name=name.removeprefix(SIGN))
-    if (before := program.kept.get(name)) in policy.models:
+    groups: dict[str, list[str]] = {}
+    for kind, needed in needs.items():
+        groups.setdefault("" if policy.is_online else repr(sorted(needed.items())), []).append(kind)
+    made: list[Choice] = []
+    for kinds in groups.values():
+        together: dict[str, Any] = {}
+        for kind in kinds:
+            most = max(together.get("output", 0), needs[kind]["output"])
+            together |= {**needs[kind], "output": most}
+        selection = selected(policy, found, needs=together, name=name.removeprefix(SIGN))
+        before = program.kept.get((name, kinds[0]))
+        made.append(evolve(_choice(name, policy, selection, before), types=tuple(kinds)))
+    if len({one.chosen for one in made}) > 1:
+        return [evolve(one, apart=True) for one in made]
+    types = tuple(kind for one in made for kind in one.types)
+    return [evolve(one, types=types) for one in made[-1:]]
+
+
+def _choice(name: str, policy: Policy, selection: Selection, before: str | None) -> Choice:
+    if before in policy.models:
         return Choice(name, policy, selection, before)
     if policy.strategy == "weighted":
         return Choice(name, policy, selection, best(selection).name)
@@ -103,20 +139,21 @@ def _candidate(name: str, settings: RowSettings, declared: Mapping[str, Model]) 
     return Candidate(name, model, facts_of(model, settings), base)
 
 
-def _needs(name: str, program: Program, settings: RowSettings) -> dict[str, Any]:
-    """Return the facts that the stages of a policy need."""
-    needs: dict[str, Any] = {}
+def _needs(name: str, program: Program, settings: RowSettings) -> dict[str, dict[str, Any]]:
+    """Return the facts that the stages of a policy need, by their types."""
+    found: dict[str, dict[str, Any]] = {}
     for stage in planned(program, settings).naive.stages:
         if stage.model == name:
+            needs = found.setdefault(stage.name, {})
             needs |= {"structured_output": True} if stage.returns is not None else {}
             needs |= {"images": True} if stage.images is not None else {}
             needs["output"] = max(needs.get("output", 0), stage.sampling.max_tokens)
-    return needs
+    return found
 
 
 def fixed(program: Program, settings: RowSettings) -> Program:
     """Return a program with what its policies choose for all rows, as a run folder keeps it."""
-    chosen = {one.name: one.chosen for one in choices_of(program, settings) if one.chosen}
+    chosen = chosen_by(choices_of(program, settings))
     return choosing(program, chosen) if chosen else program
 
 
@@ -129,26 +166,31 @@ def resumed(program: Program, folder: Path) -> Program:
         body, items = from_document(path.read_text(encoding="utf-8"))
     except (ChainlangError, OSError, ValueError):  # which the run says more about
         return program
-    now, before = _models(program.body, program.items), _models(body, items)
-    pairs = [*zip(now, before, strict=False)]
-    kept = {name: model for name, model in pairs if name != model}
-    is_same = len(now) == len(before) and all(kept.get(name, name) == it for name, it in pairs)
-    chosen = all(name.startswith(SIGN) and not it.startswith(SIGN) for name, it in kept.items())
+    now, before = _uses(program.body, program.items), _uses(body, items)
+    if [kind for _, kind in now] != [kind for _, kind in before]:
+        return program
+    pairs = [(use, model) for use, (model, _) in zip(now, before, strict=True) if use[0] != model]
+    kept = dict(pairs)
+    is_same = all(kept[use] == model for use, model in pairs)
+    chosen = all(name.startswith(SIGN) and it[:1] != SIGN for (name, _), it in kept.items())
     return evolve(program, kept=kept) if kept and is_same and chosen else program
 
 
-def _models(body: Expr, items: Iterable[Item]) -> list[str]:
-    """Return the names of models in the order in which they are written."""
-    found: list[str] = []
+def _uses(body: Expr, items: Iterable[Item]) -> list[Use]:
+    """Return the models that stages and ops name, with their types, in the order of the text."""
+    found: list[Use] = []
     for root in (*items, body):
         for node in walk(root):
             match node:
-                case Stage(model=str(name)) | Setting("model", str(name)):
-                    found.append(name)
+                case Stage(name=kind, model=str(model)):
+                    found.append((model, kind))
+                case Op(name=kind, settings=settings):
+                    named = (one.value for one in settings if one.name == "model")
+                    found += ((str(model), kind) for model in named)
     return found
 
 
-def choosing(program: Program, names: Mapping[str, str]) -> Program:
+def choosing(program: Program, names: Mapping[Use, str]) -> Program:
     """Return a program with models in place of its policies; the same one for the same models."""
 
     def made() -> Program:
@@ -158,10 +200,18 @@ def choosing(program: Program, names: Mapping[str, str]) -> Program:
 
     def change(node: Node) -> Node:
         match node:
-            case Stage(model=str(model)) if model in names:
-                return evolve(node, model=names[model])
-            case Setting("model", str(model)) if model in names:
-                return evolve(node, value=names[model])
+            case Stage(name=kind, model=str(model)) if (model, kind) in names:
+                return evolve(node, model=names[model, kind])
+            case Op(name=kind, settings=settings):
+                changed = tuple(_named(one, kind, names) for one in settings)
+                return node if changed == settings else evolve(node, settings=changed)
         return node
 
     return program.memo.get(("choosing", *sorted(names.items())), made)
+
+
+def _named(setting: Setting, kind: str, names: Mapping[Use, str]) -> Setting:
+    """Return a setting of an op, with the model that is chosen for it."""
+    if setting.name != "model" or (str(setting.value), kind) not in names:
+        return setting
+    return evolve(setting, value=names[str(setting.value), kind])

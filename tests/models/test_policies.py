@@ -163,6 +163,26 @@ def test_a_resumed_run_keeps_what_was_chosen(place: Path) -> None:
     assert set(anew.by_model) == {"c", "a"}
 
 
+def test_a_policy_chooses_for_each_type_of_stage_by_what_it_needs(place: Path) -> None:
+    plain = fake("plain", 1, 0.5, structured_output=False)
+    given = {"plain": plain, "typed": fake("typed", 2, 0.5)}
+    given["cheap"] = models.weighted(["plain", "typed"], cost=1)
+    with models.use(given):
+        made = chain("3:E:@cheap:0.7 >> J:@cheap")
+        assert made(Q).ok
+        page = str(made.explain())
+        assert made.explain().compiled.plan.models == ("plain", "typed")
+        made.run(["a"], place / "out")
+        assert chosen("J:@cheap") == ("typed",)
+    assert "@cheap of E  plain: weighted" in page
+    assert "@cheap of J  typed: weighted" in page
+    assert "plain  ruled out: it has no structured_output (its declaration)" in page
+    plain = fake("plain", 500, 0.5, structured_output=False)
+    dearer = {**given, "typed": fake("typed", 200, 0.5), "plain": plain}
+    again = made.run(["a", "b"], place / "out", models=dearer)
+    assert set(again.by_model) == {"plain", "typed"}
+
+
 def test_an_op_and_a_definition_may_name_a_policy() -> None:
     text = (
         'op o : generate -> { n: int } { user = "{{ query }}" model = "@good" }\n'
