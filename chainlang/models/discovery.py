@@ -17,12 +17,10 @@ from typing import Any
 
 from attrs import evolve, field, frozen
 
-from chainlang.engines.anthropic import dialect as messages
 from chainlang.engines.event_loop_thread import EventLoopThread
 from chainlang.engines.hosts import HOSTS, Host
 from chainlang.engines.http.endpoint import Endpoint, Service
 from chainlang.engines.http.new_client import new_client
-from chainlang.engines.openai import dialect as chat
 from chainlang.errors import EngineError
 from chainlang.models.declaration import host_in
 from chainlang.models.kept_files import cache_folder, write_kept
@@ -106,6 +104,9 @@ def _answers(asked: list[_Question]) -> list[Discovered]:
 
 def _service(host: Host) -> Service:
     """Return the protocol in which a provider lists its models."""
+    from chainlang.engines.anthropic import dialect as messages
+    from chainlang.engines.openai import dialect as chat
+
     own = messages.SERVICE if host.engine == "anthropic" else chat.SERVICE
     path = "/models?limit=1000" if host.engine == "anthropic" else "/models"  # else the first 20
     return evolve(own, url=host.url, path=path)

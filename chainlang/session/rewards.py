@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import define, evolve, field
 
@@ -20,8 +20,9 @@ from chainlang.semantics.outputs import Outputs
 from chainlang.semantics.record import Record
 from chainlang.semantics.stage_error import StageError
 from chainlang.session.result import result_of
-from chainlang.store.journal import Journal
-from chainlang.store.safe_files import Folder
+
+if TYPE_CHECKING:
+    from chainlang.store.journal import Journal
 
 CHOICE, REWARD = "choice:", "reward:"
 """Beginnings of the names of notes: the model of a row, and its reward with its number."""
@@ -133,6 +134,9 @@ def rewarded(folder: Path) -> list[tuple[str, float]]:
 
     Raises `SettingError` if it has none.
     """
+    from chainlang.store.journal import Journal  # a call needs nothing of run folders
+    from chainlang.store.safe_files import Folder
+
     found: list[tuple[str, float]] = []
     if (folder / "journal.sqlite").is_file():
         with closing(Folder.open(folder)) as opened, closing(Journal.open(opened)) as journal:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
 
@@ -15,8 +15,6 @@ from chainlang.display.progress import Meter
 from chainlang.runtime.outcome import Outcome
 from chainlang.runtime.run_loop import run
 from chainlang.semantics.outputs import Outputs
-from chainlang.session.cost_report import CostMeter, Costs, PortFactory
-from chainlang.session.estimate import CostEstimator
 from chainlang.session.named_models import with_models
 from chainlang.session.prepare import prepare
 from chainlang.session.result import Result, result_of
@@ -24,6 +22,10 @@ from chainlang.session.results import Results, known_rows
 from chainlang.session.rows import expected_rows, rows_of, start_of
 from chainlang.session.run_progress import ended, metered
 from chainlang.settings import CallSettings, MapSettings
+
+if TYPE_CHECKING:
+    from chainlang.session.cost_report import Costs
+    from chainlang.session.estimate import CostEstimator
 
 
 def results(program: Program, source: Any, settings: MapSettings) -> Results:
@@ -61,6 +63,8 @@ def analyzed(
     program: Program, source: Any, settings: MapSettings, estimator: CostEstimator
 ) -> Costs:
     """Run the rows of a source as `results` does, and return their costs."""
+    from chainlang.session.cost_report import CostMeter, PortFactory  # a call predicts nothing
+
     rows = estimator.watch(rows_of(source, program, settings, Extent()))
     settings, progress = metered(settings)
     with ended(progress):

@@ -17,7 +17,6 @@ from chainlang.plan.steps import Plan
 from chainlang.protocol.fingerprints import SERVED
 from chainlang.session.check_capabilities import check_capabilities
 from chainlang.settings import RowSettings, RunSettings
-from chainlang.store.resume import models_of
 from chainlang.store.warm_models import WarmModel, files_of, find, warm_models
 
 _DOUBT = "the server may interpret special tokens in values"
@@ -55,6 +54,8 @@ def as_begun(settings: RunSettings, folder: Path) -> RunSettings:
     """
     if settings.overwrite or next(warm_models(), None) is None:
         return settings
+    from chainlang.store.resume import models_of  # a call needs nothing of run folders
+
     engines = {one["fingerprint"].get("engine") for one in models_of(folder).values()}
     if SERVED in engines:
         return settings.model_copy(update={"use_warm": True})
