@@ -49,10 +49,10 @@ class At:
     """Time from which each named part is there."""
     done: float
     """End of all that stands before it."""
-    is_open: bool = True
-    """Whether the candidates before it may have fields of any name."""
     one_by_one: bool = False
     """Whether each step begins at the end of the one before it."""
+    is_open: bool = True
+    """Whether the candidates before it may have fields of any name."""
 
 
 @frozen
