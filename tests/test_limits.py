@@ -21,6 +21,7 @@ import pytest
 
 from chainlang import Chain, ChainlangError, E, J, Limits, M, V, chain, fallback, load, retry, route
 from chainlang.errors import DocumentError, LimitError, MeaningError, SourceError
+from chainlang.evaluation import pick
 from chainlang.ir.render import mermaid, tree
 from chainlang.limits import LIMIT_NAMES
 from chainlang.notation.format import format_text
@@ -549,6 +550,7 @@ RAISED: dict[str, tuple[dict[str, int], Callable[[], object]]] = {
     "depth": ({"depth": 120}, lambda: _alternating(55)),
     "samples_per_stage": ({"samples_per_stage": 20_000}, lambda: chain("20000:E")),
     "template_tags": ({"template_tags": 20_000}, lambda: load(text=_asking(10_001))),
+    "members": ({"members": 2_000}, lambda: E("m", pick(*range(1, 1_002)))),
     "calls_per_row": ({"calls_per_row": 10**7}, lambda: chain("1000:E >> 1000:V")),
 }
 

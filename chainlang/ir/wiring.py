@@ -20,8 +20,8 @@ def parts_read(node: Node) -> tuple[str, ...]:
     """Return the named parts that a node reads; empty if it reads the part before it.
 
     >>> from chainlang import chain
-    >>> parts_read(chain('J(of="a")').body), parts_read(chain("J").body)
-    (('a',), ())
+    >>> [parts_read(one) for one in chain('(a = E) >> E >> J(of="a")').body.parts]
+    [(), (), ('a',)]
     """
     if isinstance(node, Function):
         return named_parts(node.of)
