@@ -171,6 +171,8 @@ class Request:
     circuit breaker."""
     fallbacks: tuple[Fallback, ...] = ()
     """Models that answer where its own can't."""
+    has_others: bool = field(default=False, eq=False)
+    """Whether another model may answer if this one can't, so that it waits for no busy server."""
 
     @property
     def drawn(self) -> int:

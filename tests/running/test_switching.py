@@ -220,6 +220,19 @@ def test_a_stream_of_another_model() -> None:
     assert "".join(chunk.text for chunk in made.stream("q", engine=engines)) == "from b"
 
 
+def test_a_long_wait_that_a_server_asks_for_is_spent_at_another_model() -> None:
+    busy = error(429, "slow down", {"retry-after": "3600"})
+    with Server(lambda _: busy) as one, Server(lambda _: good("from b")) as two:
+        engines: dict[str, Any] = {
+            "a": OpenAIEngine("a", base_url=one.url), "b": OpenAIEngine("b", base_url=two.url),
+        }  # fmt: skip
+        results = list(chain('E:a(fallback_models="b")').map(["p", "q", "r"], engine=engines))
+        for each in engines.values():
+            each.close()
+    assert [each.candidates[0].model for each in results] == ["b"] * 3
+    assert "has asked for a wait of" in results[0].events[0].message
+
+
 # ---------------------------------------------------------------- what it means
 
 CHAINS = (

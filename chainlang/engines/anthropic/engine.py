@@ -179,6 +179,7 @@ class AnthropicEngine(ServerEngine):
             deadline=request.deadline,
             priority=request.priority,
             mark=str(request.seed + first),
+            patient=not request.has_others,
         )
 
 

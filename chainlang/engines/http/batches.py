@@ -114,12 +114,13 @@ class BatchClient(Client):
         deadline: float | None = None,
         priority: int = 0,
         mark: str = "",
+        patient: bool = True,
     ) -> Response:
         """Return the response to a request, once its batch has ended; see `Client.complete`.
 
         Nothing is streamed. `mark` tells samples of equal requests apart.
         """
-        del first, deltas, most, priority
+        del first, deltas, most, priority, patient
         body = json.loads(content)
         for name in ("stream", "stream_options"):
             body.pop(name, None)

@@ -19,7 +19,13 @@ from chainlang.engines.http.new_client import new_client
 from chainlang.engines.http.rate_limit import Limiter, Limits, Log, log_name, shared_log
 from chainlang.engines.http.redis_log import RedisLog
 from chainlang.engines.http.response import Response
-from chainlang.engines.http.retry import RetryPolicy, Transient, call_with_retries, retry_after
+from chainlang.engines.http.retry import (
+    RetriesExhausted,
+    RetryPolicy,
+    Transient,
+    call_with_retries,
+    retry_after,
+)
 from chainlang.engines.http.slots import Slots
 from chainlang.engines.protocol import refuse
 from chainlang.protocol.failures import FailureKind, kind_of_status
@@ -29,6 +35,7 @@ if TYPE_CHECKING:
 
 _BYTES = 3  # of a request, for each token of its prompt; few texts have less
 _EVENTS = "text/event-stream"
+_LONG = 20.0  # seconds of a wait in which another model is better asked
 _LARGEST_REPLY = 64 << 20  # bytes: more than any reply, less than what fills the memory
 
 
@@ -137,6 +144,7 @@ class Client:
         deadline: float | None = None,
         priority: int = 0,
         mark: str = "",
+        patient: bool = True,
     ) -> Response:
         """Return the response to a request body for `count` samples, with a schema or without.
 
@@ -144,8 +152,9 @@ class Client:
         the body's first sample in the request. `most` is the maximum number of tokens of its
         replies, which are reserved under a rate limit. `deadline` is the maximum time in seconds
         from when the request is sent, if that is less than the retry policy's. While all slots are
-        taken, requests with a lower `priority` are next. Raises `Rejected`, and `RetriesExhausted`
-        when attempts or time are used up.
+        taken, requests with a lower `priority` are next. Without `patient`, a server that asks for
+        a long wait is taken to be unavailable: another model may answer. Raises `Rejected`, and
+        `RetriesExhausted` when attempts or time are used up.
         """
         del mark  # of batches
         retry = self._retry if deadline is None else self._retry.within(deadline)
@@ -153,6 +162,8 @@ class Client:
             names: list[str] = []
 
             async def admit() -> None:
+                if not patient:
+                    self._check_wait(await self.limiter.held())
                 names.append(await self.limiter.admit(len(content) // _BYTES + most))
 
             async def exchange() -> Response:
@@ -166,6 +177,8 @@ class Client:
                 except Transient as failed:
                     if failed.after:
                         await self.limiter.hold(min(failed.after, retry.longest_asked))
+                    if not patient:
+                        self._check_wait(failed.after or 0.0, str(failed))
                     raise
                 finally:
                     await self.limiter.settle(names[-1], used)
@@ -173,6 +186,12 @@ class Client:
 
             silence = f"{self.endpoint.url} gave no reply"
             return await call_with_retries(exchange, retry, silence, admit)
+
+    def _check_wait(self, seconds: float, received: str = "") -> None:
+        """Raise `RetriesExhausted` if the server has asked for a long wait."""
+        if seconds > _LONG:
+            what = f"{self.endpoint.url} has asked for a wait of {seconds:.0f} s"
+            raise RetriesExhausted("; ".join(filter(None, (received, what))))
 
     async def close(self) -> None:
         """Close all connections."""

@@ -88,6 +88,10 @@ class Log(Protocol):
         """Admit no request for a time, as the server has asked for."""
         ...
 
+    async def held(self, now: float) -> float:
+        """Return the seconds until which the server has asked to wait."""
+        ...
+
     async def close(self) -> None:
         """Close connections."""
         ...
@@ -143,6 +147,11 @@ class SharedLog:
         """Admit no request for a time."""
         with self._lock:
             self._held = max(self._held, now + seconds)
+
+    async def held(self, now: float) -> float:
+        """Return the seconds until which the server has asked to wait."""
+        with self._lock:
+            return max(0.0, self._held - now)
 
     async def close(self) -> None:
         """Do nothing: there are no connections."""
@@ -202,6 +211,10 @@ class Limiter:
                 await self.sleep(wait if self.limits.tokens is None else min(wait, _RECHECK))
         self.waited += self.clock() - began
         return name
+
+    async def held(self) -> float:
+        """Return the seconds until which the server has asked to wait."""
+        return await self.log.held(self.clock())
 
     async def settle(self, name: str, tokens: int) -> None:
         """Say how many tokens an admitted request has needed."""

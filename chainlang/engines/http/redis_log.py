@@ -69,6 +69,11 @@ if until_ > tonumber(redis.call('GET', KEYS[1]) or '0') then
   redis.call('SET', KEYS[1], tostring(until_), 'PX', math.ceil(tonumber(ARGV[1])) + 1)
 end
 """
+_HELD = """
+local seconds, micros = unpack(redis.call('TIME'))
+local now = tonumber(seconds) * 1000 + tonumber(micros) / 1000
+return tostring(math.max(0, tonumber(redis.call('GET', KEYS[1]) or '0') - now))
+"""
 
 
 @define(eq=False)
@@ -131,6 +136,11 @@ class RedisLog:
         """Admit no request for a time."""
         del now  # the server has the clock
         await self._answer(self._client.eval(_HOLD, 1, self._keys[2], seconds * 1000))
+
+    async def held(self, now: float) -> float:
+        """Return the seconds until which the server has asked to wait."""
+        del now  # the server has the clock
+        return float(await self._answer(self._client.eval(_HELD, 1, self._keys[2]))) / 1000
 
     async def close(self) -> None:
         """Close the connections."""

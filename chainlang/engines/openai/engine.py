@@ -224,6 +224,7 @@ class OpenAIEngine(ServerEngine):
             deadline=request.deadline,
             priority=request.priority,
             mark=str(request.seed + first),
+            patient=not request.has_others,
         )
         check_honoured(request, response, self.url)
         if self._tags is not None:

@@ -110,7 +110,7 @@ class SwitchPort:
             self._below[request.id] = request.id
             wait.asked[request.id] = (0, self.inner)
             patience = None if request.patience is None else 0.0
-            asked.append(evolve(request, fallbacks=(), patience=patience))
+            asked.append(evolve(request, fallbacks=(), patience=patience, has_others=True))
         try:
             self.inner.submit(asked)
         except EngineError as error:  # of its server, which it looks for before the first request
@@ -232,6 +232,7 @@ class SwitchPort:
                 price=other.price,
                 fallbacks=(),
                 patience=patience,
+                has_others=bool(left),
                 seed=request.seed + first,
                 first=request.first + first,
                 count=count,
