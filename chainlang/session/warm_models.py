@@ -70,7 +70,9 @@ def _used(name: str, one: Engine | Model, plan: Plan, settings: RowSettings) -> 
     if state is None:
         return None
     why = unfit(state)
-    if not why:
+    if why:
+        why += f"; run: chainlang warmup {state.shown}"
+    else:
         try:
             process = (state.name, state.pid, state.born)
             engine = opened_once(name, SERVED, state.model, process, lambda: made(state))
@@ -87,11 +89,10 @@ def _used(name: str, one: Engine | Model, plan: Plan, settings: RowSettings) -> 
 
 def unfit(state: WarmModel) -> str:
     """Return why a warm model can't be used at all; empty if it can."""
-    again = f"run: chainlang warmup {state.shown}"
     if not state.is_running:
-        return f"its server has ended; {again}"
+        return "its server has ended"
     if state.files != files_of(Path(state.model)):
-        return f"the files in {state.model} have changed since; {again}"
+        return f"the files in {state.model} have changed since"
     return ""
 
 
