@@ -107,8 +107,8 @@ def _warm() -> Iterator[Finding]:
     for one in warm_models():
         why = unfit(one)
         what, where = f"warm {one.shown}", f"{one.url}, pid {one.pid}, since {one.started}"
-        yield Finding(what, not why, f"{where}; {why.partition('; run')[0]}" if why else where,
-                      f"chainlang warmup {one.shown}" if why else None)  # fmt: skip
+        command = f"chainlang warmup {one.shown}" if why else None
+        yield Finding(what, not why, f"{where}; {why}" if why else where, command)
 
 
 def _settings() -> Finding:
