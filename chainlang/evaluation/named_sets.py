@@ -188,6 +188,7 @@ def data_set(
     metric: str = "exact",
     subset: str | None = None,
     split: str = "test",
+    is_gated: bool = False,
     about: str = "",
 ) -> Callable[[Prepare], Prepare]:
     """Declare a data set under a name, with the function that makes rows of an item.
@@ -204,7 +205,7 @@ def data_set(
         if name in SETS:
             raise error_of("operand", f"{shown(name)} is a data set already", "name it otherwise")
         _own[name] = DataSet(
-            name, source, prepare, tuple(requires), metric, subset, split, False, about
+            name, source, prepare, tuple(requires), metric, subset, split, is_gated, about
         )
         return prepare
 

@@ -168,11 +168,11 @@ def _of_hub(
 
 
 def _unavailable(known: DataSet, error: Exception, by_file: str) -> ChainlangError:
-    why = str(error).splitlines()[0] if str(error) else type(error).__name__
-    if known.is_gated or "gated" in why.casefold():
-        hint = f"accept its terms at huggingface.co/datasets/{known.source}, then: hf auth login"
-        return error_of("file", f"the data set {known.name} is gated: {why}", hint)
-    return error_of("file", f"the data set {known.name} can't be read: {why}", by_file)
+    message = f"the data set {known.name} can't be read: {error or type(error).__name__}"
+    if known.is_gated:
+        terms = f"accept its terms at huggingface.co/datasets/{known.source}"
+        return error_of("file", message, f"{terms}, then: hf auth login")
+    return error_of("file", message, by_file)
 
 
 def _check_item(known: DataSet, item: Mapping[str, Any], number: int) -> None:

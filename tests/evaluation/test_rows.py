@@ -134,7 +134,7 @@ def test_items_come_from_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("mmlu", OSError("no network"), "or give a file: rows('mmlu', path='items.jsonl')"),
         ("gpqa", ValueError("Access denied"), "huggingface.co/datasets/Idavidrein/gpqa, then: hf"),
-        ("mmlu", ValueError("it is gated"), "the data set mmlu is gated"),
+        ("mmlu", RuntimeError(), "the data set mmlu can't be read: RuntimeError"),
     ],
 )
 def test_a_set_that_is_not_there_says_how_to_get_it(
