@@ -168,7 +168,7 @@ def _of_hub(
 
 
 def _unavailable(known: DataSet, error: Exception, by_file: str) -> ChainlangError:
-    message = f"the data set {known.name} can't be read: {error or type(error).__name__}"
+    message = f"the data set {known.name} can't be read: {str(error) or type(error).__name__}"
     if known.is_gated:
         terms = f"accept its terms at huggingface.co/datasets/{known.source}"
         return error_of("file", message, f"{terms}, then: hf auth login")
