@@ -73,7 +73,6 @@ REAL_WORKLOADS = (
     Workload("ensemble, judge, verify", "5:draft >> judge >> verify", "verified", 5, most=32),
     Workload("a shared document, 3 branches", "ask | brief | count", "document", 1, None),
     Workload("extraction with repair", "retry(2:extract, times=3) >> M", "extraction", 2),
-    Workload("a judge over 3", "3:draft >> judge", "judged", 3, most=32),
 )
 """The same on a model whose replies would be as long as they may be."""
 KINDS = {"extract": "Sum", "judge": "Judgement", "verify": "Verdict"}

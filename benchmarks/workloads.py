@@ -71,7 +71,7 @@ class Contestant:
 
 def table(*, quick: bool = False) -> str:
     """Return the tables on the bundled model."""
-    count, wide, rounds = (4, 40, 1) if quick else (200, 500, 3)
+    count, wide, rounds = (4, 40, 1) if quick else (200, 500, 2)
     shapes = {one.program: one for one in WORKLOADS}.values() if quick else WORKLOADS
     with TemporaryDirectory() as temporary:
         folder = model(Path(temporary))
@@ -82,7 +82,7 @@ def real_table(*, quick: bool = False) -> str:
     """Return the tables on SmolLM2."""
     from examples.real_model import real_model
 
-    count, wide, rounds = (4, 40, 1) if quick else (12, 60, 2)
+    count, wide, rounds = (2, 40, 1) if quick else (8, 60, 1)
     return measured(real_model(), REAL_WORKLOADS, rows=(count, wide), rounds=rounds)
 
 
