@@ -102,7 +102,8 @@ def measured(
                 "in a batch, blocks of 32 tokens, the cache of prefixes empty at the start; "
                 f"medians of rounds in turns ({rounds}), other rows in each. *Computed* are the "
                 "prompt tokens that the engine had to read; the bound is that no block is read "
-                "twice, and for those that ask a server it is the script's."
+                "twice, and for those that ask a server it is the script's. Less than it is read "
+                "where a turn follows a reply, whose blocks the engine has."
             ),
             "",
             *costs(reports),
