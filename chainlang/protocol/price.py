@@ -31,7 +31,7 @@ class Price:
 
     >>> price = Price(Decimal("2.5"), Decimal(10), Decimal("1.25"))
     >>> price.of(Usage(1, 1000, 400, 100))
-    Decimal('0.003000')
+    Decimal('0.003')
     """
 
     input: Decimal = ZERO

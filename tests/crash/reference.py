@@ -18,7 +18,6 @@ from chainlang import chain
 from chainlang.engines.fake import FakeEngine
 from chainlang.protocol.messages import Completion, Delta, Failure, Request
 from chainlang.session.folder_run import Summary
-from chainlang.store import RunFolder
 
 PART_ROWS = 8
 WINDOW = 4
@@ -57,7 +56,7 @@ class Counting(FakeEngine):
 
 def run(path: Path, calls: int, *, rows: Any = ROWS, **settings: Any) -> Summary:
     """Run the chain into a folder; each call is a byte in the open file `calls`."""
-    RunFolder.create.__kwdefaults__["part_rows"] = settings.pop("part_rows", PART_ROWS)
+    settings.setdefault("part_rows", PART_ROWS)
     write = os.write
     engine = Counting(lambda count: count and write(calls, b"." * count) and None)
     return CHAIN.run(rows, path, engine=engine, window=WINDOW, **settings)

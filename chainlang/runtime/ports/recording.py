@@ -229,6 +229,8 @@ class RecordedPort:
         each = reply.usage.prompt_tokens // max(1, reply.usage.calls)
         found: dict[bytes, Drawn] = {}
         costs = self._costs(request, reply)
+        # Further copies of a sample cost nothing, but of an unknown price all are unknown.
+        further = ZERO if self._keeps and reply.usage.spent is not None else None
         for index, sample in several:
             number = first + index
             whole = self._is_whole(wait, number, sample)
@@ -236,7 +238,7 @@ class RecordedPort:
             is_own = not sample.model or self._keeps
             if key not in self._foreign and not sample.refusal and is_own:
                 under = self._bounds(wait.request) if whole else None
-                cost = costs.get(index, ZERO if self._keeps else None)
+                cost = costs.get(index, further)
                 paid = (
                     None
                     if cost is None
