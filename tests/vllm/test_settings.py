@@ -41,7 +41,10 @@ VALUES: dict[str, Any] = {
     "tokenizer": "org/other",
     "trust_remote_code": True,
 }
-OWN = {"chat_template", "lora", "max_lora_rank", "reasoning", "template_args"}
+OWN = {
+    *("chat_template", "lora", "max_lora_rank", "reasoning", "template_args"),
+    *("facts", "fallback_models", "price"),
+}
 """Settings that are no arguments of vLLM."""
 
 
