@@ -92,9 +92,17 @@ class Database:
         in the place of a table could do anything.
         """
         kind, execute = self.kind, self.connection.execute
-        (mark,) = execute("PRAGMA application_id").fetchone()
-        (version,) = execute("PRAGMA user_version").fetchone()
-        found = execute(_SCHEMA).fetchall()
+        # Read at once, since another process may be creating the tables.
+        begun = self.connection.in_transaction
+        if not begun:
+            execute("BEGIN")
+        try:
+            (mark,) = execute("PRAGMA application_id").fetchone()
+            (version,) = execute("PRAGMA user_version").fetchone()
+            found = execute(_SCHEMA).fetchall()
+        finally:
+            if not begun and self.connection.in_transaction:  # a damaged file has ended it
+                execute("ROLLBACK")
         if mark not in (0, kind.mark) or (found and mark != kind.mark):
             what = f"{self.path}: this database is not a {kind.whole_name}"
             raise error_of("file", what, kind.if_foreign)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 
@@ -19,6 +22,7 @@ from chainlang.session.sample_cache import close_caches
 from chainlang.store.cache import FILE, InMemory, Level, Levels, open_on_disk
 from chainlang.store.redis_cache import InRedis
 from chainlang.store.sample_codec import Drawn
+from chainlang.store.sample_table import EVICTING
 from tests.laws import law
 from tests.redis_server import running
 from tests.store.test_journal import ENTRIES
@@ -183,6 +187,30 @@ disk = open_on_disk(Path(sys.argv[1]), 1 << 26)
 for number in range(int(sys.argv[2]), 2000, 2):
     disk.record({key(number): drawn(number)})
 """
+
+
+def test_a_file_that_another_process_is_creating_is_no_foreign_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other one commits its tables between two looks at the file, if the file lets it."""
+    plain, tried = sqlite3.connect, list[str]()
+
+    class Looking(sqlite3.Connection):
+        def execute(self, text: str, *more: Any) -> sqlite3.Cursor:
+            if text == "PRAGMA user_version" and not tried:
+                tried.append(text)
+                other = plain(tmp_path / "cache.sqlite", timeout=0)
+                with contextlib.suppress(sqlite3.OperationalError), other:
+                    other.executescript(
+                        f"BEGIN; {EVICTING}; PRAGMA application_id = {0x63616368}; "
+                        "PRAGMA user_version = 1; COMMIT"
+                    )
+                other.close()
+            return super().execute(text, *more)
+
+    monkeypatch.setattr(sqlite3, "connect", partial(plain, factory=Looking))
+    open_on_disk(tmp_path, 1 << 20).close()
+    assert tried
 
 
 @pytest.mark.slow
