@@ -64,7 +64,7 @@ class CallKeywords(TypedDict, total=False):
     engine: Engine | Mapping[str, Engine] | None
     """engine of all models, or of each by its name; default: the engine that each model declares"""
     models: Mapping[str, Declaration | str] | None
-    """what names of models mean in this run, before all other declarations"""
+    """declarations of models by name, for this run; they go before all others"""
     outputs: str | Collection[str] | None
     """outputs of each result: `answer`, `candidates`, `trace`, `history` or labels of the chain;
     work that only the rest needs is skipped; default: all"""

@@ -260,7 +260,7 @@ class RowSettings(Settings):
     engine: Annotated[Engines | None, ENGINES] = None
     """engine of all models, or of each by its name; default: the engine that each model declares"""
     models: Annotated[Models | None, MODELS] = None
-    """what names of models mean in this run, before all other declarations"""
+    """declarations of models by name, for this run; they go before all others"""
     outputs: Annotated[
         Names | None, Takes("names of outputs", "str | Collection[str]", metavar="NAMES")
     ] = None

@@ -93,7 +93,7 @@ def _engine(value: object) -> object:
 
 
 def _models(value: object) -> object:
-    """Return what names of models mean; in a shell ``NAME=MEANING`` for each."""
+    """Return declarations of models by name; in a shell ``NAME=MODEL`` for each."""
     texts = [value] if isinstance(value, str) else value
     if isinstance(texts, list) and all(isinstance(one, str) and "=" in one for one in texts):
         value = {name: one for name, _, one in (text.partition("=") for text in texts)}

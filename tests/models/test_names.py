@@ -1,4 +1,4 @@
-"""What the name of a model means, by the place that says it."""
+"""Names of models: which declaration of a name is used."""
 
 from __future__ import annotations
 

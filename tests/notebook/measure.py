@@ -1,4 +1,4 @@
-"""What a browser draws of the outputs of a notebook: where each text is, and what is wrong."""
+"""Layout of the outputs of a notebook in a browser: positions of texts, and faults."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ _LOOSE = 1.0
 
 @frozen
 class Seen:
-    """What a browser shows of a notebook."""
+    """Contents of a notebook as a browser displays them."""
 
     pictures: tuple[tuple[str, ...], ...]
     """Texts of each picture."""

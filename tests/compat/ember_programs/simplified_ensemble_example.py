@@ -23,7 +23,7 @@ class AskSpecification(Specification):
 
 
 class PretendModel:
-    """Knows some capitals, and errs on those that it is told to."""
+    """A model that knows some capitals, and answers the given ones wrongly."""
 
     capitals: ClassVar[dict[str, str]] = {"france": "Paris", "peru": "Lima", "kenya": "Nairobi"}
 
