@@ -7,10 +7,17 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from chainlang.cli.evaluate import add_rows, add_scoring, rows_in, scoring_of
+from chainlang.cli.evaluate import (
+    add_rows,
+    add_scoring,
+    given_by_hand,
+    rows_in,
+    scoring_of,
+)
 from chainlang.cli.flags import Command, add_allow, add_flags, add_functions, examples, given
 from chainlang.cli.output import emit, report
 from chainlang.cli.read_chain import read_chain
+from chainlang.errors import error_of
 
 if TYPE_CHECKING:
     from chainlang.evaluation.comparison import Comparison
@@ -63,7 +70,9 @@ def run(options: argparse.Namespace) -> int:
     from chainlang.settings import MapSettings
 
     if options.input is None:
-        found = compare(Path(options.first), Path(options.second))
+        _check_unused(options)
+        first, second = Path(options.first), Path(options.second)
+        found = compare(first, second, **given_by_hand(options))
     else:
         sides: list[Any] = []
         for text in (options.first, options.second):
@@ -76,6 +85,15 @@ def run(options: argparse.Namespace) -> int:
     emit(json.dumps(_plain(found), indent=2, ensure_ascii=False) if options.json else str(found))
     margin = options.margin
     return int(margin is not None and found.interval[0] < -margin)
+
+
+def _check_unused(options: argparse.Namespace) -> None:
+    """Refuse flags of scoring, which runs that have their scores don't need."""
+    defaults = {"target": "answer", "metric": "exact", "answer": "answer"}
+    for name in ("target", "metric", "answer", "group", "cluster"):
+        if getattr(options, name) != defaults.get(name):
+            message = f"--{name} has no effect: both runs have their scores"
+            raise error_of("setting", message, "score the runs with chainlang eval")
 
 
 def _plain(found: Comparison) -> dict[str, Any]:

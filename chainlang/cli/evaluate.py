@@ -109,7 +109,7 @@ def _complete(parser: Command) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the evaluation; return 1 if it is below --at-least."""
-    from chainlang.evaluation import evaluate, score_run
+    from chainlang.evaluation import Judge, evaluate, score_run
     from chainlang.settings import MapSettings, RunSettings
 
     scoring = scoring_of(options)
@@ -117,7 +117,9 @@ def run(options: argparse.Namespace) -> int:
     if options.input is None:
         if not folder.is_dir():
             raise error_of("file", "no rows to run the chain over", "name them: -i ROWS")
-        found = score_run(folder, **scoring, **given(options, MapSettings))
+        is_judged = isinstance(scoring["metric"], Judge)
+        settings = given(options, MapSettings) if is_judged else given_by_hand(options)
+        found = score_run(folder, **scoring, **settings)
     else:
         chain, warned = read_chain(options.chain, options.functions, options.allow)
         report(warned)
@@ -129,6 +131,13 @@ def run(options: argparse.Namespace) -> int:
         emit(f"  scores: {found.folder / 'scores.jsonl'}")
     least = options.at_least
     return WORSE_THAN_ASKED if least is not None and found.accuracy < least else 0
+
+
+def given_by_hand(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the settings that flags give, without the one that is on in every command."""
+    from chainlang.settings import MapSettings
+
+    return {name: one for name, one in given(options, MapSettings).items() if name != "use_warm"}
 
 
 def rows_in(options: argparse.Namespace) -> Any:

@@ -13,9 +13,9 @@ from chainlang.api.chain import Chain
 from chainlang.cli import run as run_command
 from chainlang.cli.flags import Command, add_flags, examples
 from chainlang.cli.output import counted, emit
-from chainlang.diagnostics.suggest import suggest
 from chainlang.errors import error_of
 from chainlang.protocol.price import dollars
+from chainlang.store.stored_results import is_run, no_run
 
 _SHOWN = 10  # rows that differ
 
@@ -70,7 +70,7 @@ def list_runs(options: argparse.Namespace) -> int:
     """Print a line for each run folder."""
     root: Path = options.folder
     if not root.is_dir():
-        raise _no_run(root, "no such folder")
+        raise no_run(root, "no such folder")
     found = [_facts(one.parent) for one in sorted(root.glob("**/graph.json"))]
     if options.json:
         emit(json.dumps(found, indent=2))
@@ -176,16 +176,9 @@ def _facts(folder: Path) -> dict[str, Any]:
 
 def _checked(folder: Path) -> Path:
     """Return a run folder. Raises `SourceError` for any other path."""
-    if not (folder / "graph.json").is_file():
-        raise _no_run(folder, "not a run folder" if folder.exists() else "no such folder")
+    if not is_run(folder):
+        raise no_run(folder, "not a run folder" if folder.exists() else "no such folder")
     return folder
-
-
-def _no_run(folder: Path, why: str) -> Exception:
-    found = folder.parent.glob("*/graph.json") if folder.parent.is_dir() else ()
-    beside = [one.parent.name for one in found if one.parent != folder]
-    hint = suggest(folder.name, beside, None) or "chainlang run ... -o FOLDER makes one"
-    return error_of("file", f"{folder}: {why}", hint)
 
 
 def _answers(folder: Path) -> dict[str, Any]:

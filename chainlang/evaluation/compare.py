@@ -56,6 +56,9 @@ def compare(
     if not runs:
         if rows is not None:
             raise error_of("operand", "rows are for chains, and both sides have their scores")
+        if settings:
+            given = ", ".join(f"{name}=" for name in settings)
+            raise error_of("setting", f"nothing is run, so {given} would have no effect")
         return compared(*(_done(one) for one in sides))
     if rows is None:
         raise error_of("operand", "there are no rows to run the chains over", "compare(a, b, rows)")

@@ -24,6 +24,7 @@ from chainlang.evaluation.scores import Answered, Columns, check_target, column,
 from chainlang.evaluation.shares import Agreement, agreement
 from chainlang.protocol.messages import Usage
 from chainlang.session.result import Result
+from chainlang.session.rows import can_repeat
 from chainlang.settings import MapSettings, RunSettings
 from chainlang.store.stored_results import metadata_of, stored_results
 
@@ -176,6 +177,10 @@ def score_run(
     `SourceError` for a run that is not complete.
     """
     scoring = Scoring.of(metric, target=target, group=group, cluster=cluster, answer=answer)
+    if settings and not isinstance(scoring.metric, Judge):
+        given = ", ".join(f"{name}=" for name in settings)
+        hint = "leave them out: only a judge runs"
+        raise error_of("setting", f"nothing is run, so {given} would have no effect", hint)
     where = Path(folder)
     usage = Usage.of_json(metadata_of(where)["usage"])
     return _of_folder(where, scoring, settings, usage)
@@ -209,7 +214,7 @@ def _checked(rows: Any, scoring: Scoring, settings: MapSettings | RunSettings) -
         if first is None:
             return iter(())
         source, rows = [first], chained([first], rows)
-    elif _is_pipe(rows):
+    elif not can_repeat(rows):
         return rows
     metric = scoring.metric
     for number, row in enumerate(islice(read_rows(source, reading), settings.limit), 1):
@@ -218,14 +223,6 @@ def _checked(rows: Any, scoring: Scoring, settings: MapSettings | RunSettings) -
             if isinstance(metric, Metric):
                 check_target(metric, scoring.columns.target, row.fields, number)
     return rows
-
-
-def _is_pipe(rows: Any) -> bool:
-    several = rows if isinstance(rows, list | tuple) else [rows]
-    paths = [Path(one) for one in several if isinstance(one, str | PathLike)]
-    if isinstance(rows, list | tuple) and any(isinstance(one, str) for one in rows):
-        return False  # rows that are texts
-    return any(not (one.is_file() or one.is_dir()) for one in paths)
 
 
 def _answered(result: Result, name: str) -> Answered:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import random
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from itertools import islice
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
@@ -187,18 +188,11 @@ def _rows(rows: Any, settings: MapSettings) -> list[dict[str, Any]]:
         encoding=settings.encoding, delimiter=settings.delimiter, rename=dict(settings.rename)
     )
     found = []
-    for row in _limited(read_rows(rows, reading), settings.limit):
+    for row in islice(read_rows(rows, reading), settings.limit):
         if isinstance(row, BadRow):
             raise error_of("row", f"row {row.number:,}: {row.message}")
         found.append(dict(row.fields))
     return found
-
-
-def _limited(rows: Iterator[Any], limit: int | None) -> Iterator[Any]:
-    for number, row in enumerate(rows):
-        if limit is not None and number >= limit:
-            return
-        yield row
 
 
 def _check(holdout: float, margin: float, batch: int, budget: int | None) -> None:

@@ -73,7 +73,7 @@ class Rows:
         return Rows(
             lambda: rows_of(source, program, settings, Extent()),
             rows_of(source, program, settings, extent),
-            can_repeat=_can_repeat(source),
+            can_repeat=can_repeat(source),
         )
 
     def __iter__(self) -> Iterator[Record | RowFailure]:
@@ -99,7 +99,8 @@ class Rows:
         self._left = through(self._left)
 
 
-def _can_repeat(source: Any) -> bool:
+def can_repeat(source: Any) -> bool:
+    """Return whether a source can be read again; a pipe and an iterator can't."""
     if isinstance(source, str | PathLike):
         source = [Path(source)]
     several = source if isinstance(source, list | tuple) else ()

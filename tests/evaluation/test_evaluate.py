@@ -224,3 +224,11 @@ def test_folders_and_evaluations_compare_alike(tmp_path: Path) -> None:
         compare(tmp_path / "a", tmp_path / "c")
     with pytest.raises(ChainlangError, match="did you mean 'vote'"):
         compare(tmp_path / "a", tmp_path / "vot")
+
+
+def test_settings_without_effect_are_refused(tmp_path: Path) -> None:
+    evaluated(tmp_path / "a")
+    with pytest.raises(ChainlangError, match="nothing is run, so limit= would have no effect"):
+        score_run(tmp_path / "a", "number", limit=3)
+    with pytest.raises(ChainlangError, match="nothing is run, so seed= would have no effect"):
+        compare(tmp_path / "a", tmp_path / "a", seed=3)
