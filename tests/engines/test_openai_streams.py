@@ -88,7 +88,7 @@ def test_samples_that_are_asked_for_one_by_one_keep_their_numbers() -> None:
     emitted, reply, server = heard(answer, count=3)
     assert emitted == {0: "seed 100", 1: "seed 101", 2: "seed 102"}
     assert isinstance(reply, Completion)
-    assert [one.text for one in reply.samples] == [*emitted.values()]
+    assert [one.text for one in reply.samples] == [emitted[number] for number in range(3)]
     assert len(server.bodies) == 3
 
 
