@@ -1,0 +1,1 @@
+"""YAML files of steps: a second text for the same chains."""
