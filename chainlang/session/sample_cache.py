@@ -16,8 +16,9 @@ from chainlang.runtime.ports.port import Port
 from chainlang.runtime.ports.recording import Memory
 from chainlang.runtime.ports.stack import EVERYTHING, Needs, OpenPort, stacked
 from chainlang.settings import CacheMode, RowSettings
-from chainlang.store.cache import Dispensable, InMemory, Level, Levels, opened_on_disk
+from chainlang.store.cache import Dispensable, InMemory, Levels, opened_on_disk
 from chainlang.store.cache_folder import usual_folder
+from chainlang.store.protocol import Level
 from chainlang.store.sample_codec import Drawn
 
 _OPEN: PerProcess[tuple[Path, int, str | None], Levels] = PerProcess()

@@ -1,6 +1,6 @@
 """Sample cache shared by runs, with a maximum size; the least recently used samples are evicted.
 
-Its levels have one protocol, `find` and `record`: a dictionary, a SQLite file that several
+Its levels have one protocol, `store.protocol.Level`: a dictionary, a SQLite file that several
 processes may share, and Redis, which several machines may share. A level may lose samples, but
 never returns other ones than were recorded.
 """
@@ -14,12 +14,12 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Protocol
 
 from attrs import define, evolve, field
 
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.errors import DiskError, SourceError, warn
+from chainlang.store.protocol import Level
 from chainlang.store.sample_codec import Drawn
 from chainlang.store.sample_table import EARLIER, EVICTING, SampleTable
 from chainlang.store.sqlite import Database, FileKind
@@ -43,22 +43,6 @@ _KIND = FileKind(
     if_later=_REMOVE,
     if_foreign=_REMOVE,
 )
-
-
-class Level(Protocol):
-    """A level of the cache: samples by key, with eviction."""
-
-    def find(self, keys: Iterable[bytes]) -> Mapping[bytes, Drawn]:
-        """Return the samples of the keys that are present."""
-        ...
-
-    def record(self, drawn: Mapping[bytes, Drawn]) -> None:
-        """Record samples, replacing those under the same keys."""
-        ...
-
-    def close(self) -> None:
-        """Release the resources of the level. Closing twice does nothing."""
-        ...
 
 
 @define(eq=False)

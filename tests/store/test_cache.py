@@ -19,7 +19,8 @@ from chainlang.engines.fake import FakeEngine
 from chainlang.errors import SourceError
 from chainlang.protocol.messages import Sample
 from chainlang.session.sample_cache import close_caches
-from chainlang.store.cache import FILE, InMemory, Level, Levels, open_on_disk
+from chainlang.store.cache import FILE, InMemory, Levels, open_on_disk
+from chainlang.store.protocol import Level
 from chainlang.store.redis_cache import InRedis
 from chainlang.store.sample_codec import Drawn
 from chainlang.store.sample_table import EVICTING
