@@ -322,6 +322,11 @@ def _meant(value: object) -> str:
         return "join parts with &, branch with |, or give the list to chain([...])"
     if isinstance(value, dict):
         return "write join(name=a, ...) or branch(name=a, ...)"
+    if hasattr(value, "ainvoke"):  # a runnable of LangChain
+        return (
+            'as a stage of a chain: as_stage(it, "name"), of chainlang.compat.langchain\n'
+            "in LCEL: as_runnable(chain) | it"
+        )
     if isinstance(value, bool | int | float):
         return "to run a part several times, write the count and * before it: 3 * part"
     if callable(value):

@@ -29,6 +29,8 @@ LIBRARIES = (
     ("redis", "redis", "a cache that machines share"),
     ("yaml", "yaml", "files in YAML"),
     ("zstandard", "zstd", "files that end in .zst"),
+    ("langchain_core", "langchain", "chains as runnables of LangChain"),
+    ("langgraph", "langgraph", "chains as nodes of LangGraph"),
     ("opentelemetry", "telemetry", "traces and metrics"),
 )
 """Optional libraries, the extra of each, and what needs it."""

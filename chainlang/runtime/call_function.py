@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Generator
 from typing import Any
 
@@ -38,7 +39,9 @@ def call(step: Call, record: Record, context: RowContext) -> Generator[Effect, A
         reads = function.readings(record)
     except StageError as error:
         raise failed(error, f"@{function.name}", place, record, span=step.span) from error
-    works = tuple(_tried(step, record, place, number, read) for number, read in enumerate(reads))
+    works = tuple(
+        _tried(step, record, place, number, read, context) for number, read in enumerate(reads)
+    )
     made, first = (yield All(works)), record
     found: list[Candidate] = []
     for one in made:
@@ -61,8 +64,8 @@ def judged(
     return found.candidates[0].answer if found.candidates else None
 
 
-def _tried(
-    step: Call, record: Record, place: Place, number: int, read: Candidates
+def _tried(  # noqa: PLR0917
+    step: Call, record: Record, place: Place, number: int, read: Candidates, context: RowContext
 ) -> Generator[Effect, Any, tuple[Candidates, list[Event]]]:
     """Return the candidates of a call and its events, with retries."""
     function, tries, events = step.function, step.tries, list[Event]()
@@ -72,7 +75,7 @@ def _tried(
         return (*found, f"c{number}") if function.kind == "map" else found
 
     def run(one: Attempt) -> Generator[Effect, Any, Candidates]:
-        return _called(function, one.record, read, at(one.attempt))
+        return _called(function, one.record, read, at(one.attempt), context)
 
     try:
         first = Attempt(record)
@@ -84,10 +87,10 @@ def _tried(
 
 
 def _called(
-    function: UserFunction, record: Record, read: Candidates, place: Place
+    function: UserFunction, record: Record, read: Candidates, place: Place, context: RowContext
 ) -> Generator[Effect, Any, Candidates]:
     if not function.is_async:
-        return function.call(record, read, place)
+        return context.calling(function.call, record, read, place)
     most = current().samples_per_stage
 
     async def guarded() -> Candidates | BaseException:
@@ -96,7 +99,12 @@ def _called(
         except (StageError, KeyboardInterrupt) as error:
             return error  # the last would end the event loop
 
-    (value,) = yield Await((guarded,))
+    async def around() -> Candidates | BaseException:
+        if context.around is None:
+            return await guarded()
+        return await asyncio.create_task(guarded(), context=context.around.copy())
+
+    (value,) = yield Await((around,))
     if isinstance(value, BaseException):
         raise value
     found: Candidates = value

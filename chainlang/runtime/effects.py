@@ -7,7 +7,8 @@ neither on other rows, nor on engines, nor on the time.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Generator, Iterable, Mapping
-from typing import Any, TypeAlias
+from contextvars import Context
+from typing import Any, TypeAlias, TypeVar
 
 from attrs import evolve, field, frozen
 
@@ -25,6 +26,7 @@ from chainlang.semantics.row_failure import RowFailure
 from chainlang.semantics.seeds import Place
 from chainlang.semantics.stage_error import StageError
 
+T = TypeVar("T")
 Work: TypeAlias = "Generator[Effect, Any, Flow]"
 
 
@@ -162,11 +164,17 @@ class RowContext:
     listener: Listener | None = None
     tracing: Tracing = NOTHING
     """Span of the row or of the stage."""
+    around: Context | None = None
+    """Context variables of the caller, for the user's functions; None where they are in force."""
     branch: str = ""
     """Arm of a branch that stays apart, with those around it; empty outside."""
     redraws: Mapping[str, int] = field(factory=dict)
     """Number of runs that resampled an arm after it failed, by its path; empty: the row."""
     budget: RowBudget = field(factory=RowBudget)
+
+    def calling(self, function: Callable[..., T], *given: Any) -> T:
+        """Call a function with the context variables of the caller."""
+        return function(*given) if self.around is None else self.around.copy().run(function, *given)
 
     @property
     def limits(self) -> RunLimits:

@@ -69,7 +69,7 @@ def called(step: Call, record: Record, context: RowContext) -> Record:
         record = fed(record, step.of)
         for number, read in enumerate(function.readings(record)):
             place = (*at, f"c{number}") if function.kind == "map" else at
-            found += function.call(record, read, place)
+            found += context.calling(function.call, record, read, place)
     except StageError as error:
         raise failed(error, f"@{function.name}", place, record, span=step.span) from error
     return record.after(f"@{function.name}", at, tuple(found), step.arms)

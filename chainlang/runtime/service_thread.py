@@ -8,6 +8,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable
+from contextvars import Context, copy_context
 
 from attrs import define, field
 
@@ -34,6 +35,8 @@ class Job:
     row: Row | None = None
     tracing: Tracing = field(factory=lambda: begin("row"))
     """Span inside the current span of the caller."""
+    around: Context = field(factory=copy_context)
+    """Context variables of the caller."""
 
 
 class Service:
@@ -104,6 +107,7 @@ class Service:
             prices=prepared.prices,
             listener=job.listener,
             tracing=job.tracing,
+            around=job.around,
             budget=RowBudget(prepared.limits),
         )
         job.row = Row(
