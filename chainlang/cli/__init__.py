@@ -42,6 +42,7 @@ COMMANDS: Mapping[str, str] = {
     "new": "write the folder of a new project: chain, rows, test, README",
     "doctor": "say what is missing, and the command that installs it",
     "models": "list the models that names mean, and those that servers have",
+    "schema": "print the JSON schema of YAML files of steps, for editors",
     "completion": "print a completion script for bash, zsh or fish",
     "lsp": "run the language server, for editors",
 }

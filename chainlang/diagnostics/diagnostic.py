@@ -44,8 +44,9 @@ class Hint(Protocol):
 
 
 Kind = Literal[
-    "combinator", "definition", "engine", "field", "filter", "function", "label", "model", "name",
-    "node", "op kind", "option", "output", "part", "pass", "setting", "stage", "stage type",
+    "action", "combinator", "definition", "engine", "field", "filter", "function", "key", "label",
+    "model", "name",
+    "node", "op kind", "option", "output", "part", "pass", "setting", "stage", "stage type", "step",
     "test", "type",
 ]  # fmt: skip
 """Kind of a diagnostic's subject."""
