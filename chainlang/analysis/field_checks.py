@@ -138,7 +138,7 @@ def field_faults(
             else ()
         ),
         *hidden_fields(nodes, declared_fields(declared)),
-        *unknown_fields(nodes, declared_fields(declared)),
+        *unknown_fields(nodes, declared_fields(declared), declared),
         *hidden_at_the_end(nodes, check.ends, check.flow.row),
         *(one for op in check.flow.ops.values() for one in check.op(op)),
         *(

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from chainlang.analysis.path_faults import Reader
 from chainlang.analysis.record_types import Row
 from chainlang.analysis.type_flow import given_type
+from chainlang.analysis.unread_lints import unread_by
 from chainlang.datatypes.value_types import (
     NEVER,
     NOTHING,
@@ -23,6 +24,7 @@ from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.source import Span, part_span
 from chainlang.diagnostics.suggest import unknown
 from chainlang.ir.builtins import WORDS
+from chainlang.ir.declarations import Item
 from chainlang.ir.nodes import Combine, Node, WithFields
 from chainlang.ir.verify import is_name
 from chainlang.semantics.given_fields import expression_of
@@ -43,16 +45,21 @@ def given_names(call: Combine, example: str) -> Iterator[Diagnostic]:
             yield Diagnostic("reserved", message, where)
 
 
-def unknown_fields(nodes: Iterable[Node], fields: Iterable[str]) -> Iterator[Diagnostic]:
-    """Yield an error for each given field that `input` does not declare; `fields` are those."""
+def unknown_fields(
+    nodes: Iterable[Node], fields: Iterable[str], declared: Iterable[Item]
+) -> Iterator[Diagnostic]:
+    """Yield an error for each given field that `input` does not declare, and that nothing reads.
+
+    `fields`: those that it declares.
+    """
     known = tuple(sorted(fields))
     if not known:
         return
-    for node in nodes:
-        for one in node.fields if isinstance(node, WithFields) else ():
-            if one.name not in known and one.name != "query":
-                where, of = part_span(one.span, "name"), " in with_fields()"
-                yield unknown("field", one.name, known, where, of=of)
+    given = (node for node in nodes if isinstance(node, WithFields))
+    for one, read in unread_by(given, declared):
+        if one.name not in known and one.name != "query":
+            where, of = part_span(one.span, "name"), " in with_fields()"
+            yield unknown("field", one.name, tuple(sorted({*known, *read})), where, of=of)
 
 
 def given_misfit(name: str, reader: Reader, row: Row, where: Span | None) -> Diagnostic | None:

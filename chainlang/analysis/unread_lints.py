@@ -19,6 +19,7 @@ from chainlang.ir.nodes import (
     Function,
     Loop,
     Node,
+    Option,
     Ref,
     Route,
     Stage,
@@ -30,6 +31,8 @@ from chainlang.semantics.combinators import ITEM
 from chainlang.semantics.prelude import prelude
 
 _OF_EVERY_ROW = frozenset({"id", "query", "responses"})
+AFTER = "after"
+"""Field of a `with_fields` that may be given for what it reads alone: the part waits for that."""
 _ANY = "*"
 """In place of the names that a function reads."""
 
@@ -66,19 +69,27 @@ def unread_items(main: Expr, items: Iterable[Item]) -> Iterator[Diagnostic]:
             yield Diagnostic("unread", message, where, hint, kind="name", subject=item)
 
 
-def unread_given(main: Expr, items: Iterable[Item]) -> Iterator[Diagnostic]:
-    """Yield a warning for each field of a `with_fields` that its part does not read."""
+def unread_by(
+    nodes: Iterable[WithFields], items: Iterable[Item]
+) -> Iterator[tuple[Option, set[str]]]:
+    """Yield each field of some `with_fields` that its part does not read, with what it reads."""
     reading = _Reading.of_items(items)
-    for node in reading.nodes(main):
-        if not isinstance(node, WithFields):
-            continue
+    for node in nodes:
         read = reading.of(node.body)
         for one in node.fields:
-            if read.isdisjoint((one.name, _ANY)):
-                message = f"nothing in this part reads the field '{one.name}' that it is given"
-                hint = suggest(one.name, read, None) or "leave it out"
-                where = part_span(one.span, "name")
-                yield Diagnostic("unread", message, where, hint, kind="field", subject=one.name)
+            if one.name != AFTER and read.isdisjoint((one.name, _ANY)):
+                yield one, read
+
+
+def unread_given(main: Expr, items: Iterable[Item]) -> Iterator[Diagnostic]:
+    """Yield a warning for each field of a `with_fields` that its part does not read."""
+    items = tuple(items)
+    nodes = _Reading.of_items(items).nodes(main)
+    for one, read in unread_by((one for one in nodes if isinstance(one, WithFields)), items):
+        message = f"nothing in this part reads the field '{one.name}' that it is given"
+        hint = suggest(one.name, read, None) or "leave it out"
+        where = part_span(one.span, "name")
+        yield Diagnostic("unread", message, where, hint, kind="field", subject=one.name)
 
 
 def unread_parts(main: Expr, items: Iterable[Item]) -> Iterator[Diagnostic]:

@@ -22,7 +22,7 @@ def share_equal_work(plan: Plan) -> Rewritten[Plan]:
     >>> share_equal_work(lower(chain("E >> M").body)).made.rows_once
     True
     """
-    called = tuple(calls(plan.root))
+    called = tuple(one for one in calls(plan.root) if not one.function.is_pure)
     refused = []
     if (why := side_effects(plan.root)) is not None:
         refused.append(Refused("equal rows", why, called[0].place, called[0].span))

@@ -22,7 +22,9 @@ CAUGHT = "it is inside a fallback or retry, which acts on failures"
 
 def side_effects(step: Step) -> str | None:
     """Return why a step runs as it is written, if it calls functions."""
-    names = ", ".join(dict.fromkeys(f"@{one.function.name}" for one in calls(step)))
+    names = ", ".join(
+        dict.fromkeys(f"@{one.function.name}" for one in calls(step) if not one.function.is_pure)
+    )
     return f"{names} may have side effects" if names else None
 
 

@@ -242,6 +242,6 @@ def _facts(step: Step, fields: Fields) -> _Facts:
         reads(step, fields),
         fields_after(step, fields),
         names_made(step),
-        any(calls(step)),
+        any(not one.function.is_pure for one in calls(step)),
         is_synchronous(step),
     )

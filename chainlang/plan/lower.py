@@ -186,7 +186,7 @@ class _Lowering:
         return by if isinstance(by, str) else self.call(by, place)
 
     def call(self, node: nodes.Function, place: Place) -> Call:
-        function = self.bound.functions.get(node.name)
+        function = self.bound.function(node.name)
         if function is None:
             what = f"'@{node.name}' is not bound to a function"
             raise error_of("unknown-name", what, span=node.span)

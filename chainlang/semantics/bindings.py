@@ -23,6 +23,7 @@ from chainlang.ir.visit import walk
 from chainlang.semantics.functions import UserFunction
 from chainlang.semantics.functions_file import FunctionsFile
 from chainlang.semantics.record import Candidate
+from chainlang.semantics.shipped_functions import SHIPPED
 
 
 @frozen(eq=False)
@@ -41,6 +42,10 @@ class Bound:
     @classes.default
     def _classes(self) -> Classes:
         return Classes(self.types)
+
+    def function(self, name: str) -> UserFunction | None:
+        """Return the function of a name, or the shipped one; None if there is none."""
+        return self.functions.get(name) or SHIPPED.get(name)
 
     def with_functions(self, functions: Mapping[str, UserFunction]) -> Bound:
         """Return the bindings with more functions; a new one replaces an old one."""
@@ -84,7 +89,7 @@ def normalizer(node: Function, bound: Bound) -> UserFunction:
     Raises `MeaningError` if it is not bound, and `OperandError` if it takes anything else than one
     answer.
     """
-    function = bound.functions.get(node.name)
+    function = bound.function(node.name)
     if function is None:
         message = f"'@{node.name}' is not bound to a function"
         raise error_of("unknown-name", message, span=node.span)
@@ -118,7 +123,7 @@ def unbound(body: Expr, items: Iterable[Item], bound: Bound) -> list[Diagnostic]
                 Diagnostic("unknown-name", message, where, hint, kind="type", subject=name)
             )
     for name, node in _used(body, items).items():
-        if name not in bound.functions:
+        if bound.function(name) is None:
             hint = _how_to_bind("functions", name, "function")
             message = f"'@{name}' is not bound to a function"
             found.append(
@@ -140,7 +145,11 @@ def bound_by(
         for item in items
         if isinstance(item, PythonType)
     }
-    wanted |= {name: ("function", node.span) for name, node in _used(body, items).items()}
+    wanted |= {
+        name: ("function", node.span)
+        for name, node in _used(body, items).items()
+        if name not in SHIPPED
+    }
     known, of = tuple(file.public), f" in {file.path}"
     missing = [
         unknown(kind, name, known, span, of=of, hint=_not_public(name, file), sign="@")
@@ -160,9 +169,21 @@ def unused(body: Expr, items: Iterable[Item], names: Iterable[str]) -> list[Diag
     """Return a diagnostic for each bound name that the chain does not use."""
     items = tuple(items)
     used = [*_used(body, items), *declared_types(items)]
-    found = []
+    found: list[Diagnostic] = []
     for name in names:
-        if name not in used:
+        if name in SHIPPED:
+            message = f"'@{name}' is a function of the language, and can't be bound to another"
+            found.append(
+                Diagnostic(
+                    "reserved",
+                    message,
+                    None,
+                    "give yours another name",
+                    kind="function",
+                    subject=name,
+                )
+            )
+        elif name not in used:
             hint = None if used else "this chain uses no Python function or class"
             found.append(unknown("name", name, used, of=" in this chain", hint=hint, sign="@"))
     return found

@@ -119,6 +119,8 @@ class UserFunction:
     names: tuple[Parameter, ...] = field(default=(), eq=False)
     """The keyword-only parameters."""
     is_async: bool = field(default=False, eq=False)
+    is_pure: bool = field(default=False, eq=False)
+    """Whether it has no side effects, so that its place in time does not matter."""
 
     @classmethod
     def of(cls, name: str, function: Callable[..., Any]) -> UserFunction:

@@ -266,7 +266,8 @@ class _Interpreter(StageInterpreter):
     def judged(self, by: str | Function, record: Record, place: Place, what: str) -> Any:
         if isinstance(by, str):
             return combinators.value_of(by, record, what)
-        function = self.bound.functions[by.name]
+        function = self.bound.function(by.name)
+        assert function is not None  # a checked chain has no other names
         read = combinators.judged_by(function, fed(record, parts_read(by)))
         found = self.call(function, read, place, ONCE)
         return found.candidates[0].answer if found.candidates else None

@@ -152,7 +152,9 @@ class StageInterpreter:
     def function(self, node: Function, record: Record, place: Place, tries: RetryPolicy) -> Record:
         """Return the record after a function stage."""
         read = fed(record, parts_read(node))
-        return self.call(self.bound.functions[node.name], read, place, tries)
+        function = self.bound.function(node.name)
+        assert function is not None  # a checked chain has no other names
+        return self.call(function, read, place, tries)
 
     def call(
         self, function: UserFunction, record: Record, place: Place, tries: RetryPolicy

@@ -83,7 +83,7 @@ def begins_with_results(chain: Chain) -> bool:
 
     def look(node: Expr) -> Expr:
         if isinstance(node, Function):
-            function = chain.bound.functions.get(node.name)
+            function = chain.bound.function(node.name)
             if function is not None and function.kind != "generate" and node.of is None:
                 found.append(node)
         elif isinstance(node, Stage) and _kind(node, ops) not in ("generate", None):
