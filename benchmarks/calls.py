@@ -18,7 +18,8 @@ from chainlang.semantics.input_schema import record_of
 from chainlang.semantics.record import Record
 from chainlang.semantics.seeds import seed
 from chainlang.semantics.stage_prompts import messages
-from chainlang.semantics.stages import Meaning, candidate_of, meaning, readings, schema
+from chainlang.semantics.stage_replies import candidate_of, schema
+from chainlang.semantics.stages import Meaning, meaning, readings
 
 CLAIM = 50
 CHAINS = {"judge": ("3:E >> J", 4), "verify": ("3:E >> V >> J", 7)}

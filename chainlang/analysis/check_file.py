@@ -22,6 +22,7 @@ from chainlang.analysis.op_checks import (
 )
 from chainlang.analysis.option_values import faults_in, spoken, table_faults, temperature_fault
 from chainlang.analysis.resolve import resolve
+from chainlang.analysis.row_setting_checks import template_faults
 from chainlang.analysis.scope import Scope
 from chainlang.datatypes.check_types import (
     Declared,
@@ -42,6 +43,7 @@ from chainlang.ir.declarations import Definition, File, Item, bodies_of
 from chainlang.ir.model_settings import ADAPTER, ENGINES
 from chainlang.ir.nodes import Expr, Ref
 from chainlang.ir.references import ref_levels, references, uses
+from chainlang.ir.row_settings import names_template
 from chainlang.ir.rules import Rule
 from chainlang.ir.visit import measure
 from chainlang.limits import current
@@ -335,8 +337,10 @@ class _Checker:
             if setting.name == "base_url" and isinstance(value, str):
                 self.address(value, where)
                 continue
-            fault = temperature_fault(value, where) if setting.name == "temperature" else None
-            if fault:
+            if rules is OP_SETTINGS and names_template(setting.name, value):
+                self.found += template_faults(setting.name, str(value), where)
+                continue
+            if setting.name == "temperature" and (fault := temperature_fault(value, where)):
                 self.found.append(fault)
             self.found += table_faults(setting.name, value)
             try:

@@ -31,6 +31,7 @@ from chainlang.ir.nodes import (
     Timeout,
     WithFields,
 )
+from chainlang.ir.row_settings import temperature_of
 from chainlang.ir.visit import parts_of
 from chainlang.ir.wiring import parts_read
 from chainlang.semantics.combinators import retry_policy
@@ -195,7 +196,7 @@ def retries_at_zero(node: Expr, types: Mapping[str, StageType]) -> list[Diagnost
                 kind = types.get(stage.name)
                 if kind is None or not kind.calls_model or kind.reads_error:
                     continue
-                if not (kind.temperature if stage.temperature is None else stage.temperature):
+                if not temperature_of(stage, kind.temperature):
                     message = f"at temperature 0, {stage.name} repeats a bad reply word for word"
                     hint = f"write {stage.name}::0.7, or let its prompt read {{{{ error }}}}"
                     found.append(Diagnostic("retry-at-zero", message, stage.span, hint))

@@ -13,6 +13,7 @@ from chainlang.diagnostics.suggest import unknown
 from chainlang.ir.builtins import SYSTEM, TEMPLATES
 from chainlang.ir.declarations import Definition, Input, Item, Op, Shape
 from chainlang.ir.nodes import Expr, Option, Stage, WithFields
+from chainlang.ir.row_settings import names_template
 from chainlang.ir.visit import walk
 from chainlang.limits import current
 from chainlang.semantics.prompts import UNREADABLE, environment, unreadable
@@ -54,7 +55,8 @@ def _templates(item: Item) -> Iterator[tuple[str, Span | None]]:
     match item:
         case Op(settings=settings):
             for one in settings:
-                if one.name in TEMPLATES and isinstance(one.value, str):
+                is_row_setting = names_template(one.name, one.value)
+                if (one.name in TEMPLATES or is_row_setting) and isinstance(one.value, str):
                     yield one.value, part_span(one.span, "name")
         case Input(Shape(fields)):
             for field in fields:
@@ -73,7 +75,11 @@ def templates_of(body: Expr) -> Iterator[tuple[str, Span | None]]:
         if isinstance(node, WithFields):
             fields = node.fields
         elif isinstance(node, Stage):
-            fields = tuple(one for one in node.options if one.name == SYSTEM)
+            fields = tuple(
+                one
+                for one in node.options
+                if one.name == SYSTEM or names_template(one.name, one.value)
+            )
         yield from ((str(one.value), part_span(one.span, "name")) for one in fields)
 
 

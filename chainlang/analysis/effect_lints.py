@@ -12,6 +12,7 @@ from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.source import Span, part_span
 from chainlang.ir.builtins import StageType
 from chainlang.ir.nodes import Expr, Function, Loop, Ref, Retry, Stage, Timeout
+from chainlang.ir.row_settings import temperature_of
 from chainlang.ir.visit import parts_of, walk
 
 _OF_CHANCE = {"min_p": 0.0, "top_k": None, "top_p": 1.0}
@@ -75,7 +76,7 @@ class _Effects:
                 message = f"need={need} asks for {which}, which is the default"
                 hint = "lower need=, raise the count, or leave need= out"
                 yield no_effect(message, given["need"].span, hint, "need")
-        temperature = kind.temperature if node.temperature is None else node.temperature
+        temperature = temperature_of(node, kind.temperature)
         for name, off in _OF_CHANCE.items():
             if name in given and given[name].value != off and temperature == 0:
                 message = f"{name}= has no effect at temperature 0, which takes the likeliest token"

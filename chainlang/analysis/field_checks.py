@@ -33,7 +33,7 @@ from chainlang.analysis.record_types import (
     in_template,
 )
 from chainlang.analysis.scope import Scope
-from chainlang.analysis.type_flow import Reading, TypeFlow, by_of
+from chainlang.analysis.type_flow import Reading, TypeFlow, by_of, is_read
 from chainlang.analysis.typed_lints import typed_lints
 from chainlang.analysis.value_lints import (
     lonely_votes,
@@ -52,7 +52,7 @@ from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.source import Span, part_span
 from chainlang.diagnostics.suggest import unknown
 from chainlang.ir import declarations
-from chainlang.ir.builtins import EXPRESSIONS, FIELDS, SYSTEM, TEMPLATES, WORDS
+from chainlang.ir.builtins import EXPRESSIONS, FIELDS, TEMPLATES, WORDS
 from chainlang.ir.declarations import Item, Op, Setting, bodies_of, is_typed
 from chainlang.ir.nodes import (
     Cascade,
@@ -68,6 +68,7 @@ from chainlang.ir.nodes import (
     Stage,
     WithFields,
 )
+from chainlang.ir.row_settings import names_template
 from chainlang.ir.visit import walk
 from chainlang.ir.wiring import parts_read
 from chainlang.notation.literals import at_literal, inside
@@ -170,7 +171,7 @@ def _reads(node: Node) -> bool:
 
 
 def _has_system(node: Stage | Function) -> bool:
-    return any(one.name == SYSTEM for one in getattr(node, "options", ()))
+    return any(map(is_read, getattr(node, "options", ())))
 
 
 @frozen
@@ -230,7 +231,9 @@ class _Check:
         """Yield what the prompts of an op read at some places, with the literals in the source."""
         readable, words = self.readable(op, places), self.words(op, places)
         for one in op.settings:
-            if one.name in (*TEMPLATES, *EXPRESSIONS) and isinstance(text := one.value, str):
+            if not isinstance(text := one.value, str):
+                continue
+            if one.name in (*TEMPLATES, *EXPRESSIONS) or names_template(one.name, text):
                 is_expression = one.name in EXPRESSIONS
                 if faults(text) if is_expression else template_fault(text) is not None:
                     continue

@@ -8,7 +8,8 @@ from typing import Any
 from chainlang.analysis.check_templates import template_fault
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.other_names import meant_by
-from chainlang.diagnostics.source import Span
+from chainlang.diagnostics.source import Span, part_span
+from chainlang.diagnostics.suggest import suggest, unknown
 from chainlang.ir.nodes import Expr, Function, Option, Stage, Table
 from chainlang.ir.rules import Rule
 from chainlang.ir.sampling_options import DRAWS, SENT_BY_CHAINS
@@ -75,3 +76,16 @@ def spoken(value: Any) -> str:
     if isinstance(value, Expr):
         return f"the function @{value.name}" if isinstance(value, Function) else "a chain"
     return {"": "an empty text", (): "an empty list"}.get(value) or print_literal(value)
+
+
+def unknown_option(option: Option, name: str, known: tuple[str, ...], owner: str) -> Diagnostic:
+    """Return the error of an option that its owner does not take; `known` are those it takes."""
+    hint = meant_by(name, known) or suggest(name, known, otherwise=None)
+    if hint is None and isinstance(option.value, Expr):
+        hint = f"a label stands in parentheses: ({name} = ...)"
+        if "arms" in known:
+            hint = f'arms stand in a table: arms={{"{name}": ...}}'
+    if hint is None and not known:
+        hint = f"{owner} takes no options"
+    where, of = part_span(option.span, "name"), f" of {owner}"
+    return unknown("option", name, known, where, code="unknown-option", of=of, hint=hint)

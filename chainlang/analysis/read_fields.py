@@ -8,7 +8,7 @@ from typing import assert_never
 from chainlang.analysis.check_templates import template_fault
 from chainlang.analysis.template_reads import expression_reads, template_reads
 from chainlang.diagnostics.source import Source, Span, part_span
-from chainlang.ir.builtins import EXPRESSIONS, FIELDS, SYSTEM, TEMPLATES, WORDS
+from chainlang.ir.builtins import EXPRESSIONS, FIELDS, SYSTEM, WORDS, template_of
 from chainlang.ir.declarations import Item, Op, bodies_of, is_typed
 from chainlang.ir.nodes import (
     Branch,
@@ -82,8 +82,9 @@ def _always(
     """
     match node:
         case Stage(name, options=options):
-            own = [one for one in options if one.name == SYSTEM]
-            yield (name, SYSTEM if own else ""), given
+            own = [one for one in options if template_of(one.name, one.value) is not None]
+            has_system = any(one.name == SYSTEM for one in own)
+            yield (name, SYSTEM if has_system else ""), given
             yield from ((one, given) for one in own)
         case Then() | Join() | Branch() | Named() | Repeat() | Retry() | Timeout() | Loop():
             for part in parts_of(node):
@@ -107,9 +108,9 @@ def _always(
 def _reads(op: Op, but: str) -> Iterator[tuple[str, Span | None]]:
     for one in op.settings:
         text = one.value if one.name != but else None
-        if one.name not in (*TEMPLATES, *EXPRESSIONS) or not isinstance(text, str):
-            continue
         is_expression = one.name in EXPRESSIONS
+        if not isinstance(text, str) or not (is_expression or template_of(one.name, text)):
+            continue
         if faults(text) if is_expression else template_fault(text) is not None:
             continue
         literal = part_span(one.span, "value")

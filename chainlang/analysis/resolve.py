@@ -28,13 +28,18 @@ from chainlang.analysis.option_values import (
     spoken,
     table_faults,
     temperature_fault,
+    unknown_option,
+)
+from chainlang.analysis.row_setting_checks import (
+    constant_faults,
+    row_setting_faults,
+    rules_of_fields,
 )
 from chainlang.analysis.sampling_lints import model_names
 from chainlang.analysis.scope import Scope
 from chainlang.diagnostics.diagnostic import Diagnostic
-from chainlang.diagnostics.other_names import meant_by
 from chainlang.diagnostics.source import Span, part_span
-from chainlang.diagnostics.suggest import Suggestion, listed, suggest, unknown
+from chainlang.diagnostics.suggest import Suggestion, listed, unknown
 from chainlang.ir import build
 from chainlang.ir.builtins import (
     COMBINATORS,
@@ -142,7 +147,9 @@ class _Resolver:
             return self.without_model(node, kind)
         self.temperature(node)
         owner, fields = f"{name} ({kind.what})", ("count", "model", "temperature")
-        options = self.options(node.options, kind.options, {}, owner, fields)
+        self.found += row_setting_faults(node, kind)
+        rules = {**kind.options, **rules_of_fields(node)}
+        options = self.options(node.options, rules, {}, owner, fields)
         self.bounds(node, options, kind)
         if name == node.name and options is node.options:
             return node
@@ -339,7 +346,7 @@ class _Resolver:
             name = aliases.get(option.name, option.name)
             rule = rules.get(name)
             if rule is None:
-                self.found.append(_unknown_option(option, name, (*rules, *fields), owner))
+                self.found.append(unknown_option(option, name, (*rules, *fields), owner))
                 continue
             value = self.checked(option, rule)
             same = name == option.name and value is option.value
@@ -356,12 +363,14 @@ class _Resolver:
             if isinstance(value, str):
                 where = part_span(option.span, "value")
                 self.found += (at_literal(one, where) for one in faults_in(value, rule))
+                self.found += constant_faults(option.name, value, where)
             return value
         except ValueError:
             value = option.value
             quoted = in_quotes(option) if rule.takes_text else None
             hint = quoted or rule.suggestion(value)
-            if rule.is_template and is_plain(value) and not isinstance(value, Table):
+            is_value = is_plain(value) and not isinstance(value, Table)
+            if rule.is_template and rule.takes_text and is_value:
                 hint = f'write {option.name}="{{{{ {spoken(value)} }}}}"'
             entries = value.entries if isinstance(value, Table) else ()
             if rule.holds_chains and any(
@@ -378,18 +387,6 @@ class _Resolver:
                 hint,
             )
             return value
-
-
-def _unknown_option(option: Option, name: str, known: tuple[str, ...], owner: str) -> Diagnostic:
-    hint = meant_by(name, known) or suggest(name, known, otherwise=None)
-    if hint is None and isinstance(option.value, Expr):
-        hint = f"a label stands in parentheses: ({name} = ...)"
-        if "arms" in known:
-            hint = f'arms stand in a table: arms={{"{name}": ...}}'
-    if hint is None and not known:
-        hint = f"{owner} takes no options"
-    where, of = part_span(option.span, "name"), f" of {owner}"
-    return unknown("option", name, known, where, code="unknown-option", of=of, hint=hint)
 
 
 _HOLDING_CHAINS = {

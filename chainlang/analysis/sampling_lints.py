@@ -33,6 +33,7 @@ from chainlang.ir.nodes import (
     Timeout,
     WithFields,
 )
+from chainlang.ir.row_settings import temperature_of
 from chainlang.ir.visit import parts_of, walk
 
 _LONGEST_NAME = 255  # of a file or a folder
@@ -141,7 +142,7 @@ class _Drawing:
         kind = self.types.get(stage.name)
         if kind is None or not kind.calls_model:
             return False
-        return (kind.temperature if stage.temperature is None else stage.temperature) == 0
+        return temperature_of(stage, kind.temperature) == 0
 
     def is_constant(self, node: Expr) -> bool:
         """Return whether all runs of a part have equal samples."""

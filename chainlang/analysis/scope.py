@@ -12,6 +12,7 @@ from chainlang.datatypes.check_types import Declared, declared_types
 from chainlang.datatypes.free_texts import may_have_texts
 from chainlang.ir.builtins import ASKING, COMBINATORS, EXPRESSIONS, STAGE_TYPES, WIRING, StageType
 from chainlang.ir.declarations import Item, Model, Op, is_typed
+from chainlang.ir.row_settings import is_template
 from chainlang.ir.sampling_options import UNTYPED
 
 
@@ -66,7 +67,11 @@ def op_type(op: Op, declared: Mapping[str, Declared] = {}) -> StageType:
         kind,
         "a type of this file",
         options=options,
-        temperature=temperature if isinstance(temperature, int | float) else 0.0,
+        temperature=1.0
+        if is_template(temperature)
+        else temperature
+        if isinstance(temperature, int | float)
+        else 0.0,
         reads_error=any(isinstance(one, str) and "error" in one for one in prompts),
         is_typed=is_typed(op),
         given=given,

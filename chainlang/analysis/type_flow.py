@@ -69,6 +69,7 @@ from chainlang.ir.nodes import (
     Timeout,
     WithFields,
 )
+from chainlang.ir.row_settings import names_template
 from chainlang.ir.visit import parts_of
 from chainlang.ir.wiring import parts_read
 from chainlang.semantics.combinators import ITEM, ITEM_INDEX, ROUND
@@ -243,9 +244,11 @@ class TypeFlow:
         at = (record, fresh is True)
         if node.name in self.ops:
             self.at_ops.setdefault(node.name, {})[at] = None
-        if (own := options.get(SYSTEM)) is not None and isinstance(own.value, str):
-            text = evolve(op, settings=(Setting(SYSTEM, own.value, span=own.span),))
-            self.at_stages.setdefault(id(node), (text, {}))[1][at] = None
+        own = [one for one in node.options if is_read(one)]
+        if own:
+            read = tuple(Setting(one.name, str(one.value), span=one.span) for one in own)
+            texts = evolve(op, settings=read)
+            self.at_stages.setdefault(id(node), (texts, {}))[1][at] = None
         if node.name not in self._made:
             self._made[node.name] = drawn(op, self.types)
         made = self._made[node.name]
@@ -263,6 +266,12 @@ class TypeFlow:
 def _unknown(record: RecordType) -> RecordType:
     """Return the record after a part with unknown candidates."""
     return evolve(record, candidates=record.candidates.after((ANYTHING,), some=False))
+
+
+def is_read(option: Option | Setting) -> bool:
+    """Return whether an option of a stage is a template over the record before it."""
+    is_system = option.name == SYSTEM and isinstance(option.value, str)
+    return is_system or names_template(option.name, option.value)
 
 
 def given_type(template: str, readable: Readable) -> ValueType:

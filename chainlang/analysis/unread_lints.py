@@ -10,7 +10,7 @@ from chainlang.analysis.template_reads import expression_reads, template_reads
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.source import part_span
 from chainlang.diagnostics.suggest import listed, suggest
-from chainlang.ir.builtins import EXPRESSIONS, SYSTEM, TEMPLATES
+from chainlang.ir.builtins import EXPRESSIONS, template_of
 from chainlang.ir.declarations import Field, Input, Item, Op, Shape, bodies_of
 from chainlang.ir.nodes import (
     Cascade,
@@ -131,8 +131,8 @@ def _prompts(items: Iterable[Item]) -> dict[str, set[str]]:
 
 def _of_op(op: Op) -> Iterator[str]:
     for one in op.settings:
-        if isinstance(one.value, str) and one.name in TEMPLATES:
-            yield from (str(path.root) for path in template_reads(one.value))
+        if (text := template_of(one.name, one.value)) is not None:
+            yield from _roots(text)
         elif isinstance(one.value, str) and one.name in ("answer", *EXPRESSIONS):
             yield from (str(path.root) for path in expression_reads(one.value))
 
@@ -169,8 +169,8 @@ class _Reading:
             match one:
                 case Stage(name, options=options):
                     found |= self.ops.get(name, set())
-                    own = (one.value for one in options if one.name == SYSTEM)
-                    found |= {name for text in own for name in _roots(str(text))}
+                    own = (template_of(one.name, one.value) for one in options)
+                    found |= {name for text in own if text is not None for name in _roots(text)}
                 case WithFields(fields=fields):
                     found |= {name for one in fields for name in _roots(str(one.value))}
                 case Cascade(accept=str(text)) | Route(by=str(text)) | Loop(until=str(text)):

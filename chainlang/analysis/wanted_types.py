@@ -8,6 +8,7 @@ from chainlang.analysis.path_faults import Reader
 from chainlang.analysis.template_reads import path_read
 from chainlang.datatypes.value_types import (
     NEVER,
+    NUMBER,
     TEXT,
     TRUTH,
     UNKNOWN,
@@ -23,7 +24,9 @@ from chainlang.datatypes.value_types import (
 )
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.source import Span
+from chainlang.ir.row_settings import ROW_SETTINGS
 from chainlang.notation.literals import inside
+from chainlang.semantics.given_fields import expression_of
 from chainlang.semantics.turns import FIELDS
 
 
@@ -34,25 +37,32 @@ def misfit(
 
     `row` has the declared fields of a row; `literal` is the place of the expression.
     """
-    path = path_read(reader.text)
-    if path is None or option not in _WANTED:
+    text = expression_of(reader.text) if option in ROW_SETTINGS else reader.text
+    path = None if text is None else path_read(text)
+    if text is None or path is None or option not in _WANTED:
         return None
     kind, (wanted, fits) = reader.readable.type_of(path), _WANTED[option]
     if any(map(fits, options_of(kind))) or kind == NEVER:
         return None
-    text, hint = reader.text, None
+    hint = None
     found = f"'{text}' is {described(kind)}"
     if option == "messages":
         if isinstance(kind, Listing):
             found = f"an item of '{text}' is {described(kind.item)}"
         hint = f"declare {text}: list[{{ role: str, content: str }}]" if text in row else None
-    span = literal and inside(literal, 0, len(text))
+    start = reader.text.index(text)
+    span = literal and inside(literal, start, start + len(text))
     message = f"{option}= is {wanted}, and {found}"
     return Diagnostic("expression", message, span, hint, kind="option", subject=option)
 
 
 def _is_truth(kind: ValueType) -> bool:
     return isinstance(kind, Scalar) and kind.whole == TRUTH
+
+
+def _may_be_number(kind: ValueType) -> bool:
+    """Return whether a value may be a number, or the text of one."""
+    return isinstance(kind, Unknown) or (isinstance(kind, Scalar) and kind.whole in (NUMBER, TEXT))
 
 
 def _may_be_text(kind: ValueType) -> bool:
@@ -84,6 +94,10 @@ _WANTED: Mapping[str, tuple[str, Callable[[ValueType], bool]]] = {
     "until": ("true or false", lambda kind: kind == UNKNOWN or _is_truth(kind)),
     "over": ("a list", lambda kind: isinstance(kind, Listing | Unknown)),
     "images": ("an image, or a list of them, each a text", _may_be_images),
+    "max_tokens": ("a number", _may_be_number),
+    "model": ("a text", _may_be_text),
+    "samples": ("a number", _may_be_number),
+    "temperature": ("a number", _may_be_number),
     "messages": ("a list of objects with a role and a content", _may_be_messages),
 }
 """The type that an option needs: in words, and as a test."""

@@ -150,14 +150,16 @@ class SamplingOptions(TypedDict, total=False):
     include_stop: bool
     logit_bias: Mapping[str, float] | Mapping[int, float]
     logprobs: bool | int
-    max_tokens: int
+    max_tokens: int | str
     min_p: float
     min_tokens: int
+    models: str | Sequence[str]
     need: int | float
     of: str | Sequence[str]
     presence_penalty: float
     reasoning_tokens: int
     repetition_penalty: float
+    samples: str
     stop: str | Sequence[str]
     stop_token_ids: int | Sequence[int]
     system: str

@@ -28,7 +28,7 @@ from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.render import article, shown
 from chainlang.diagnostics.source import part_span
 from chainlang.errors import ChainlangError, OperandError, raise_errors
-from chainlang.ir.builtins import EXAMPLES, EXPRESSIONS, KINDS, TEMPLATES
+from chainlang.ir.builtins import EXAMPLES, EXPRESSIONS, KINDS, template_of
 from chainlang.ir.declarations import Op, Setting, Type, TypeDef
 from chainlang.ir.verify import is_name
 from chainlang.notation import parse_file, source
@@ -205,9 +205,9 @@ class _Maker:
         """Note names in the templates that are no parameters."""
         known = Readable({name: Name() for name in parameters}, is_open=False)
         for one in made.settings:
-            if one.name in TEMPLATES and isinstance(one.value, str):
+            if (text := template_of(one.name, one.value)) is not None:
                 where = part_span(one.span, "value")
-                self.found += (at_literal(it, where) for it in Reader(one.value, known).faults())
+                self.found += (at_literal(it, where) for it in Reader(text, known).faults())
             if one.name in EXPRESSIONS and isinstance(one.value, str):
                 where = part_span(one.span, "value")
                 reader = Reader(one.value, known, code="expression")

@@ -38,6 +38,7 @@ from chainlang.ir.declarations import (
     TypeName,
 )
 from chainlang.ir.nodes import Expr, Function, Literal, Option, Stage
+from chainlang.ir.row_settings import is_template
 from chainlang.ir.tables import table_of
 from chainlang.ir.visit import measure
 from chainlang.limits import LARGEST, current
@@ -132,6 +133,10 @@ class StageWord(Operand):
         """Return the node, or None if a value is of the wrong type."""
         rest = dict(values)
         model, count, temperature = (rest.pop(key) for key in ("model", "count", "temperature"))
+        if is_template(model):
+            rest["model"], model = model, None
+        if is_template(temperature):
+            rest["temperature"], temperature = temperature, None
         sound = (
             (model is None or (isinstance(model, str) and model))
             and (isinstance(count, int) and not isinstance(count, bool) and count < 10**18)

@@ -13,6 +13,7 @@ from attrs import evolve, frozen
 
 from chainlang.ir import nodes
 from chainlang.ir.nodes import Combinator, Expr, Function, Table
+from chainlang.ir.row_settings import SAMPLES, names_template
 from chainlang.ir.rules import (
     PARTS,
     TEMPLATE,
@@ -110,8 +111,10 @@ _ARMS = Rule(
 
 SYSTEM = "system"
 """Option of a stage, and setting of an op: the template of its system text."""
-WIRING: Mapping[str, Rule] = {"of": PARTS, SYSTEM: TEMPLATE}
-"""Options of a stage with a model that say what it reads."""
+WIRING: Mapping[str, Rule] = {"of": PARTS, SAMPLES: TEMPLATE, SYSTEM: TEMPLATE}
+"""Options of a stage with a model, and of no op: what it reads, and how often it samples."""
+ROW_FIELDS: Mapping[str, Rule] = {"model": TEMPLATE, "temperature": TEMPLATE}
+"""Fields of a stage that are options where a template gives them."""
 ASKING: Mapping[str, Rule] = {**DRAWS, **WIRING}
 """Options of a stage type with a model."""
 
@@ -257,6 +260,16 @@ def is_rows_path(examples: object) -> bool:
     (True, False)
     """
     return isinstance(examples, str) and "{" not in examples
+
+
+def template_of(name: str, value: object) -> str | None:
+    """Return the template that a setting of an op is given by, or an option of a stage; else None.
+
+    >>> template_of("user", "Hello"), template_of("temperature", "{{ t }}"), template_of("stop", "")
+    ('Hello', '{{ t }}', None)
+    """
+    is_text = isinstance(value, str) and name in TEMPLATES
+    return str(value) if is_text or names_template(name, value) else None
 
 
 # The settings of an `op { ... }` in a file.

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from chainlang.ir.nodes import Table
+from chainlang.ir.row_settings import is_template
 from chainlang.ir.rules import TEMPLATE_ARGS, TEXTS, TRUTH, Rule, integer, number, one_of
 from chainlang.ir.tables import is_plain, table_of
 
@@ -46,9 +47,16 @@ def _fields(value: object) -> Table:
     return value
 
 
+def _tokens(value: object) -> Any:
+    return value if is_template(value) else integer(1).read(value)
+
+
+_TOKENS = Rule(
+    "a whole number of at least 1, or a template", _tokens, is_template=True, python="int | str"
+)
 SAMPLING: Mapping[str, Rule] = {
     "frequency_penalty": number(-2, 2),
-    "max_tokens": integer(1),
+    "max_tokens": _TOKENS,
     "min_p": number(0, 1),
     "min_tokens": integer(0),
     "presence_penalty": number(-2, 2),
@@ -98,6 +106,7 @@ DRAWS: Mapping[str, Rule] = {
     "logprobs": Rule(
         f"true, false, or a whole number from 1 to {MOST_LOGPROBS}", _logprobs, python="bool | int"
     ),
+    "models": TEXTS,
     "need": NEED,
     "reasoning_tokens": integer(1),
     "template_args": TEMPLATE_ARGS,

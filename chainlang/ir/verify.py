@@ -16,6 +16,7 @@ from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.render import shown
 from chainlang.ir import declarations, nodes
 from chainlang.ir.nodes import Expr, Node, Option, Table
+from chainlang.ir.row_settings import names_template
 from chainlang.ir.visit import children, field_names
 from chainlang.limits import LARGEST
 
@@ -142,7 +143,7 @@ def _are_causes(value: object) -> bool:
 def _plain_options(value: object) -> bool:
     return _options(value) and all(
         (is_value(option.value) or isinstance(option.value, nodes.Function))
-        and option.name not in STAGE_FIELDS
+        and (option.name not in STAGE_FIELDS or names_template(option.name, option.value))
         for option in value  # type: ignore[attr-defined]  # just checked
     )
 

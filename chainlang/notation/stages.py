@@ -11,6 +11,7 @@ from attrs import define, frozen
 from chainlang.diagnostics.source import Span, part_span
 from chainlang.ir import build
 from chainlang.ir.nodes import Expr, Literal, Option, Stage, Table
+from chainlang.ir.row_settings import is_template
 from chainlang.ir.tables import is_plain
 from chainlang.notation import literals
 from chainlang.notation.values import ValueReader
@@ -138,12 +139,18 @@ class StageReader(ValueReader):
                         f"the {key} of a stage is {_KINDS[key]}, "
                         f"not {literals.print_literal(argument.value)}",  # type: ignore[arg-type]
                         part_span(argument.span, "value"),
-                        f'a stage is called as {name}("model", 3, 0.7)' + _unquoted(argument),
+                        f'write 9:{name}(samples="{argument.value}"), with the most of them first'
+                        if key == "count" and is_template(argument.value)
+                        else f'a stage is called as {name}("model", 3, 0.7)' + _unquoted(argument),
                     )
             elif argument.value is not None:
                 values[key] = argument.value
                 if argument.span:
                     parts[key] = argument.span
+        for key in ("model", "temperature"):
+            if is_template(values[key]):
+                options[key] = Option(key, values[key], span=parts.pop(key, None))
+                values[key] = None
         if values["temperature"] is not None:
             values["temperature"] = float(values["temperature"])
         model = values["model"]
@@ -176,6 +183,8 @@ def _is_integer(value: object) -> bool:
 _FITS = {
     "model": lambda value: value is None or (isinstance(value, str) and value != ""),
     "count": lambda value: value is None or _is_integer(value),
-    "temperature": lambda value: value is None or _is_integer(value) or isinstance(value, float),
+    "temperature": lambda value: (
+        value is None or _is_integer(value) or isinstance(value, float) or is_template(value)
+    ),
 }
 _KINDS = {"model": "a name in quotes", "count": "a whole number", "temperature": "a number"}

@@ -48,4 +48,5 @@ def ended_by(rule: Rule, plan: Plan) -> Rewritten[Plan]:
 def _saves(drawn: Generate, rule: Rule) -> bool:
     """Return whether fewer samples than all may end the vote."""
     stage = drawn.stage
-    return stage.sampling.temperature > 0 and needed(rule, (), stage.count) < stage.count
+    is_open = stage.sampling.temperature > 0 and stage.by_row is None
+    return is_open and needed(rule, (), stage.count) < stage.count

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TypeGuard, assert_never
 
+from chainlang.ir.builtins import STAGE_TYPES
 from chainlang.ir.calls import name_of
 from chainlang.ir.nodes import (
     Arm,
@@ -24,7 +25,7 @@ from chainlang.ir.nodes import (
 )
 from chainlang.ir.visit import rebuild
 from chainlang.optimizer.rewrite import Refused, Rewritten
-from chainlang.semantics.combinators import arm, is_accepted, is_over
+from chainlang.semantics.combinators import ROUND, arm, is_accepted, is_over
 from chainlang.semantics.expressions import evaluate, names
 from chainlang.semantics.prompts import RenderError
 from chainlang.semantics.stage_error import StageError
@@ -77,7 +78,8 @@ def _only(node: Combinator) -> Expr | None:
                 key = arm(evaluate(by, {}), parts, default is not None)
                 return default if key is None else parts[key]
             case Loop(body, until=until):
-                return body if _is_constant(until) and is_over(evaluate(until, {})) else None
+                is_once = _is_constant(until) and is_over(evaluate(until, {}))
+                return body if is_once and not _may_read_round(body) else None
             case Retry(body, times=times):
                 return body if times == 1 else None
             case Cascade(parts, accept=by):
@@ -87,6 +89,15 @@ def _only(node: Combinator) -> Expr | None:
     except (StageError, RenderError):
         return None
     assert_never(node)
+
+
+def _may_read_round(body: Expr) -> bool:
+    """Return whether a part of a loop may read the number of the round, which only a loop has."""
+    if not isinstance(body, Stage):
+        return isinstance(body, Function)
+    if body.name not in STAGE_TYPES:
+        return True
+    return any(isinstance(one.value, str) and ROUND in one.value for one in body.options)
 
 
 def _is_constant(expression: str | Function) -> TypeGuard[str]:

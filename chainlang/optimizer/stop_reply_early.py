@@ -12,7 +12,8 @@ from chainlang.protocol.messages import later
 from chainlang.semantics.expressions import names
 from chainlang.semantics.functions import UserFunction
 from chainlang.semantics.record import Candidate, Part
-from chainlang.semantics.stages import Meaning, has_choices
+from chainlang.semantics.stage_replies import has_choices
+from chainlang.semantics.stages import Meaning
 
 
 def stop_reply(plan: Plan) -> Rewritten[Plan]:

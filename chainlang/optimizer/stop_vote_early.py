@@ -64,6 +64,8 @@ def _why_not(drawn: Generate, vote: Count, plan: Plan) -> str | None:
         return None
     if (why := fixed(vote)) is not None:
         return why
+    if stage.by_row is not None:
+        return "settings of the stage depend on the row"
     if drawn.tries != ONCE:
         return "failed samples are retried, which adds events"
     if stage.need is not None:

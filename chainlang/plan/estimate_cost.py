@@ -9,6 +9,7 @@ from typing import assert_never
 
 from attrs import evolve, field, frozen
 
+from chainlang.ir.row_settings import SAMPLES
 from chainlang.plan.abstract_row import AbstractCandidates, AbstractRow, Source
 from chainlang.plan.cost import Asked, Cost, Counts
 from chainlang.plan.graph import wiring
@@ -43,9 +44,11 @@ from chainlang.protocol.messages import Reader
 from chainlang.semantics.combinators import beginning, in_round, listed, value_of
 from chainlang.semantics.expressions import names
 from chainlang.semantics.record import Record
+from chainlang.semantics.row_stages import alternatives, for_record
 from chainlang.semantics.stage_error import StageError
 from chainlang.semantics.stage_prompts import messages
-from chainlang.semantics.stages import Meaning, schema
+from chainlang.semantics.stage_replies import schema
+from chainlang.semantics.stages import Meaning
 from chainlang.semantics.stopping_rules import needed
 
 _MAKING = re.compile(
@@ -202,13 +205,24 @@ class _Walk:
 
     def _generate(self, step: Generate, before: AbstractRow) -> Counts:
         stage, before = step.stage, before.fed(step.stage.of)
+        if stage.by_row is not None and before.knows(stage.by_row.reads):
+            try:
+                stage = for_record(stage, before.record())
+            except StageError:  # the row fails here
+                return Counts(before)
+            step = evolve(step, stage=stage)
+        elif len(several := alternatives(stage)) > 1:
+            ways = (self._generate(evolve(step, stage=one), before) for one in several)
+            return reduce(Counts.or_, ways)
+        least = 1 if stage.varies(SAMPLES) else stage.count
         if stage.kind != "generate" and before.lot.number.most == 0:  # the row fails here
             return Counts(before)
         asked = -(-stage.count // LARGEST_REQUEST) if step.together else stage.count
         drawn = stage.count if stage.sampling.temperature > 0 else asked
         prompts = before.lot.number if stage.kind == "map" else ONE
-        cost, each = self._cost(step, before, prompts, Range.of(asked), Range.of(drawn))
-        samples = prompts * Range.of(stage.count)
+        asks, draws = Range(min(least, asked), asked), Range(min(least, drawn), drawn)
+        cost, each = self._cost(step, before, prompts, asks, draws)
+        samples = prompts * Range(least, stage.count)
         left = Range(min(stage.needed(samples.least), samples.least), samples.most)
         once = ONE if prompts.least else Range(0, 1)
         return Counts(

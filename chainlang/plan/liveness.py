@@ -102,7 +102,7 @@ def _of_call(call: Call) -> frozenset[str]:
 
 @lru_cache(maxsize=1024)
 def _of_stage(stage: Meaning) -> frozenset[str]:
-    prompt = stage.read_by_prompt
+    prompt = stage.read
     if stage.fresh:
         prompt -= {CANDIDATES}
     if stage.continues:

@@ -35,6 +35,7 @@ from chainlang.plan.steps import (
     WithFields,
 )
 from chainlang.plan.visit import inner, models
+from chainlang.semantics.row_stages import alternatives
 
 _THOROUGH = 2_000
 """Maximum number of states in the search for the fewest loads; beyond it, the search is greedy."""
@@ -133,10 +134,12 @@ def _collect(
     """Add the stages of a step that comes after the stages `before`; return its last stages."""
     match step:
         case Generate(stage):
-            if name(stage.model) not in sizes:
-                return before
-            stages.append(_Stage(name(stage.model), before))
-            return before | 1 << len(stages) - 1
+            ends = before
+            for each in alternatives(stage):
+                if name(each.model) in sizes:
+                    stages.append(_Stage(name(each.model), before))
+                    ends |= 1 << len(stages) - 1
+            return ends
         case Graph(one):
             return _collect_graph(one, before, name, sizes, stages)
         case Gather() | Fork() | Route():

@@ -37,6 +37,7 @@ from chainlang.plan.visit import leaves
 from chainlang.semantics.combinators import ONCE, RETRIED, RetryPolicy
 from chainlang.semantics.functions import UserFunction
 from chainlang.semantics.outputs import EVERYTHING
+from chainlang.semantics.row_settings import described
 from chainlang.semantics.seeds import Place
 from chainlang.semantics.stages import Meaning, Vote
 
@@ -207,12 +208,14 @@ def _stage(stage: Meaning, *, bounds: bool) -> str:
     sampling = stage.sampling
     words = [
         f"{stage.kind} {stage.count} × {stage.name}",
-        stage.model,
-        f"T={sampling.temperature:g}",
+        *(() if stage.varies("model") else (stage.model,)),
+        *(() if stage.varies("temperature") else (f"T={sampling.temperature:g}",)),
     ]
     words += [f"else {', '.join(name for name, _ in stage.fallbacks)}"] if stage.fallbacks else []
-    words += [f"max_tokens={sampling.max_tokens}"] if bounds else []
+    has_most = bounds and not stage.varies("max_tokens")
+    words += [f"max_tokens={sampling.max_tokens}"] if has_most else []
     words += ["schema"] if stage.returns is not None else []
+    words += described(stage.by_row) if stage.by_row is not None else ()
     words += [f"need={stage.need}"] if stage.need is not None else []
     words += ["cut=keep"] if stage.keeps_cut else []
     return "  ".join(words) + _of(stage.of)

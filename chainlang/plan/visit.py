@@ -33,6 +33,7 @@ from chainlang.plan.steps import (
 )
 from chainlang.semantics.combinators import ONCE
 from chainlang.semantics.functions import UserFunction
+from chainlang.semantics.row_stages import alternatives
 from chainlang.semantics.stages import Meaning
 
 
@@ -120,7 +121,8 @@ def models(step: Step) -> tuple[str, ...]:
 
 def stages(step: Step) -> tuple[Meaning, ...]:
     """Return the stages of a step that ask a model, in the order of the chain."""
-    return tuple(one.stage for one in leaves(step) if isinstance(one, Generate))
+    found = (one.stage for one in leaves(step) if isinstance(one, Generate))
+    return tuple(each for one in found for each in alternatives(one))
 
 
 def last(step: Step) -> Iterator[Leaf]:

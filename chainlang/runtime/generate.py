@@ -20,11 +20,13 @@ from chainlang.semantics.combinators import Attempt, further
 from chainlang.semantics.events import Event
 from chainlang.semantics.record import Candidate, Record
 from chainlang.semantics.render_budget import rendering_within
+from chainlang.semantics.row_stages import for_record
 from chainlang.semantics.sampled import FailedSample, ended, noted, too_few
 from chainlang.semantics.seeds import Place, seed
 from chainlang.semantics.stage_error import StageError
 from chainlang.semantics.stage_prompts import messages, prefix
-from chainlang.semantics.stages import candidate_of, choices, labels, readings, schema
+from chainlang.semantics.stage_replies import candidate_of, choices, labels, schema
+from chainlang.semantics.stages import readings
 from chainlang.semantics.wiring import fed
 
 _UNKEPT = attrgetter("unkept")
@@ -258,6 +260,9 @@ def generate(
     stage, place = step.stage, context.place(step.place)
     try:
         record = fed(record, stage.of)
+        if stage.by_row is not None:
+            stage = for_record(stage, record)
+            step = evolve(step, stage=stage)
         run = _StageRun(step, record, context, place, readings(stage, record))
     except StageError as error:
         raise failed(error, stage.name, place, record, span=stage.span) from error

@@ -22,20 +22,13 @@ from chainlang.semantics.continuing import Complete, whole
 from chainlang.semantics.events import Event
 from chainlang.semantics.functions import UserFunction
 from chainlang.semantics.record import Candidate, Record
+from chainlang.semantics.row_stages import for_record
 from chainlang.semantics.sampled import FailedSample, ended, noted, too_few
 from chainlang.semantics.seeds import Place, seed
 from chainlang.semantics.stage_error import StageError
 from chainlang.semantics.stage_prompts import messages, prefix
-from chainlang.semantics.stages import (
-    Meaning,
-    Vote,
-    candidate_of,
-    labels,
-    meaning,
-    readings,
-    schema,
-    voted,
-)
+from chainlang.semantics.stage_replies import candidate_of, labels, schema
+from chainlang.semantics.stages import Meaning, Vote, meaning, readings, voted
 from chainlang.semantics.wiring import fed
 
 Made = TypeVar("Made")
@@ -70,6 +63,7 @@ class StageInterpreter:
         record = fed(record, stage.of)
         if isinstance(stage, Vote):
             return record.after("M", place, voted(stage, record))
+        stage = for_record(stage, record)
         found: list[Candidate] = []
         failures: list[FailedSample] = []
         events: list[Event] = []

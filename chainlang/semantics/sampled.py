@@ -13,7 +13,8 @@ from chainlang.semantics.events import Event
 from chainlang.semantics.record import Candidate
 from chainlang.semantics.seeds import Place
 from chainlang.semantics.stage_error import StageError
-from chainlang.semantics.stages import Meaning, cut_message
+from chainlang.semantics.stage_replies import cut_message
+from chainlang.semantics.stages import Meaning
 
 
 @frozen

@@ -5,17 +5,16 @@ These are pure functions, called by both the reference interpreter and the runti
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 from attrs import evolve, field, fields, frozen
 
 from chainlang.datatypes.check_types import Declared, declared_types
-from chainlang.datatypes.free_texts import free_texts
-from chainlang.datatypes.parse_reply import Form, Misfit, Value
+from chainlang.datatypes.parse_reply import Form
 from chainlang.diagnostics.source import Span
 from chainlang.ir import declarations
 from chainlang.ir.builtins import Kind
@@ -23,17 +22,18 @@ from chainlang.ir.declarations import Item, Op
 from chainlang.ir.nodes import Function, Stage
 from chainlang.ir.tables import plain
 from chainlang.ir.wiring import named_parts
-from chainlang.protocol.messages import Message, Role, Sample, Sampling
+from chainlang.protocol.messages import Role, Sampling
 from chainlang.protocol.template_args import canonical
 from chainlang.semantics.bindings import NOTHING, Bound, normalizer
-from chainlang.semantics.cut import was_cut, why_cut
 from chainlang.semantics.describing import description_of, fields_of
 from chainlang.semantics.examples import Examples, examples_of
-from chainlang.semantics.expressions import evaluate, names
+from chainlang.semantics.expressions import names
 from chainlang.semantics.prelude import prelude
-from chainlang.semantics.prompts import RenderError, variables
-from chainlang.semantics.record import NO_CHOICES, Candidate, Record
+from chainlang.semantics.prompts import variables
+from chainlang.semantics.record import Candidate, Record
 from chainlang.semantics.reply_forms import ReplyForms
+from chainlang.semantics.row_settings import RowSettings, row_settings
+from chainlang.semantics.row_settings import given as constant
 from chainlang.semantics.sampling import (
     adapter_of,
     budgets_of,
@@ -42,7 +42,6 @@ from chainlang.semantics.sampling import (
     most_tokens,
     sampling_of,
 )
-from chainlang.semantics.seeds import Place
 from chainlang.semantics.stage_error import StageError, no_candidates
 from chainlang.semantics.voting import ANSWERS, Counting, vote
 from chainlang.tiny import NAME as TINY
@@ -103,6 +102,12 @@ class Meaning:
     """Whether candidates have the probability of each value of their type."""
     demands: Mapping[str, Span | None] = field(factory=dict, eq=False, repr=False)
     """Options that only some engines have, each with its place."""
+    by_row: RowSettings | None = None
+    """Settings that depend on the row; the fields have their bounds."""
+    remade: Callable[[Mapping[str, Any]], Meaning] | None = field(
+        default=None, eq=False, repr=False
+    )
+    """Returns the stage with constants in place of these settings; None without them."""
     types: Mapping[str, Declared] = field(factory=dict, hash=False)
     bound: Bound = field(default=NOTHING, eq=False, repr=False)
     replies: ReplyForms | None = None
@@ -119,6 +124,15 @@ class Meaning:
         if isinstance(self.need, float):  # as it is written: 0.07 * 100 is above 7
             return math.ceil(Fraction(repr(self.need)) * samples)
         return samples if self.need is None else self.need
+
+    def varies(self, name: str) -> bool:
+        """Return whether a setting depends on the row."""
+        return self.by_row is not None and self.by_row.has(name)
+
+    @property
+    def read(self) -> frozenset[str]:
+        """The names that its prompts and its settings read."""
+        return self.read_by_prompt | (frozenset() if self.by_row is None else self.by_row.reads)
 
     @property
     def roles(self) -> tuple[Role, ...]:
@@ -168,6 +182,7 @@ def meaning(
     ('tiny', 0.7, 1024)
     """
     given: dict[str, Any] = {option.name: option.value for option in stage.options}
+    declared = tuple(declared)
     if stage.name == "M":
         if isinstance(function := given.get("normalize"), Function):
             given["normalize"] = normalizer(function, bound)
@@ -175,10 +190,13 @@ def meaning(
             given["weight"] = tuple(plain(given["weight"]).items())
         counted = {one.name: given.get(one.name) for one in fields(Counting)}
         return Vote(Counting(**counted), named_parts(given.get("of")), span=stage.span)
-    declared = tuple(declared)
     ops = {**prelude(), **{item.name: item for item in declared if isinstance(item, Op)}}
     op = ops[stage.name]
     settings: dict[str, Any] = {one.name: one.value for one in op.settings} | given
+    if (by_row := row_settings(stage, settings)) is not None:
+        remade = partial(_remade, stage, declared, bound, model)
+        typical = remade(by_row.typical())
+        return evolve(typical, by_row=by_row, remade=remade, span=stage.span)
     temperature = settings.get("temperature") if stage.temperature is None else stage.temperature
     logprobs = settings.get("logprobs", False)
     name = stage.model or settings.get("model") or model
@@ -223,6 +241,15 @@ def meaning(
     )
 
 
+def _remade(
+    stage: Stage, declared: tuple[Item, ...], bound: Bound, model: str, values: Mapping[str, Any]
+) -> Meaning:
+    """Return a stage with constants in place of its templates."""
+    found = meaning(constant(stage, values), declared, bound, model=model)
+    assert isinstance(found, Meaning)
+    return found
+
+
 def readings(stage: Meaning, record: Record) -> tuple[Candidate | None, ...]:
     """Return the inputs of a stage's prompts: each candidate for a map, otherwise a single None.
 
@@ -231,160 +258,6 @@ def readings(stage: Meaning, record: Record) -> tuple[Candidate | None, ...]:
     if stage.kind != "generate" and not record.candidates:
         raise no_candidates(stage.name)
     return record.candidates if stage.kind == "map" else (None,)
-
-
-def schema(stage: Meaning, record: Record) -> str | None:
-    """Return the JSON schema of a reply, as text; None for free text."""
-    form = _form(stage, record)
-    return None if form is None else form.schema
-
-
-def choices(stage: Meaning, record: Record) -> tuple[str, ...]:
-    """Return the replies that a type allows, for `Request.choices`; empty if there are too many."""
-    form = _form(stage, record)
-    return () if form is None else form.choices
-
-
-def has_choices(stage: Meaning) -> bool:
-    """Return whether a stage has few possible replies for some rows."""
-    form = _form_of_some_row(stage)
-    return form is not None and bool(form.choices)
-
-
-def has_labels(stage: Meaning) -> bool:
-    """Return whether the type of a stage has few values for some rows."""
-    form = _form_of_some_row(stage)
-    return form is not None and bool(form.values)
-
-
-def _form_of_some_row(stage: Meaning) -> Form | None:
-    lists = () if stage.replies is None else stage.replies.lists
-    return stage.form(2, {name: ["a", "b"] for name in lists})
-
-
-def _form(stage: Meaning, record: Record) -> Form | None:
-    if stage.replies is None:
-        return None
-    return stage.replies.form(len(record.candidates), record.values if stage.replies.lists else {})
-
-
-def candidate_of(  # noqa: PLR0917
-    stage: Meaning,
-    record: Record,
-    read: Candidate | None,
-    sample: Sample,
-    place: Place,
-    prompt: tuple[Message, ...] = (),
-) -> Candidate:
-    """Return the candidate of a sample; `prompt` has the messages that its model was sent.
-
-    Raises `StageError` if its reply was refused, was cut, or does not fit its type.
-    """
-    reply = _reply(stage, record, sample)
-    answer, fields = _answer(stage, record, read, sample, reply.plain)
-    return Candidate(
-        answer,
-        fields,
-        sample.text,
-        sample.finish,
-        sample.tokens,
-        sample.token_ids,
-        place,
-        value=reply.typed,
-        unkept=sample.unkept,
-        reasoning=sample.reasoning,
-        logprobs=sample.logprobs,
-        top_logprobs=sample.top_logprobs,
-        stop=sample.stop,
-        model=sample.model or stage.model,
-        switched=sample.switched,
-        choices=_weights(stage, record, read, sample) if sample.labels else NO_CHOICES,
-        messages=prompt,
-        conversation=(
-            (*prompt, Message("assistant", sample.text))
-            if stage.choose is None
-            else record.candidates[fields[stage.choose] - 1].conversation
-        ),
-    )
-
-
-def labels(stage: Meaning, record: Record) -> tuple[str, ...]:
-    """Return the replies whose probabilities a stage asks for, as JSON; empty if it asks for none.
-
-    Raises `StageError` if its type allows too many.
-    """
-    if not stage.choices:
-        return ()
-    form = _form(stage, record)
-    if form is None or not form.values:
-        raise StageError(f"choices: the type of {stage.name} is not one of a few values", "prompt")
-    return tuple(json.dumps(json.loads(one), ensure_ascii=False) for one in form.values)
-
-
-def _weights(
-    stage: Meaning, record: Record, read: Candidate | None, sample: Sample
-) -> Mapping[str, float]:
-    """Return the probability of each answer; several replies may have one answer."""
-    form = _form(stage, record)
-    assert form is not None  # it has labels
-    found: dict[str, float] = {}
-    for label, weight in zip(labels(stage, record), sample.labels, strict=True):
-        said = evolve(sample, text=label)
-        answer, _ = _answer(stage, record, read, said, form.read(label).plain)
-        name = answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False)
-        found[name] = found.get(name, 0.0) + weight
-    return found
-
-
-def _reply(stage: Meaning, record: Record, sample: Sample) -> Value:
-    """Parse a reply as a value of the stage's type."""
-    if sample.refusal:
-        raise StageError(sample.refusal, "refused", sample)
-    form = None if stage.replies is None else _form(stage, record)
-    is_cut = was_cut(sample)
-    if is_cut and not stage.keeps_cut:
-        raise StageError(cut_message(stage, sample), "cut", sample)
-    if form is None:
-        return Value(sample.text, sample.text)
-    try:
-        return form.read(sample.text)
-    except Misfit as error:
-        if is_cut:  # what is left of it is no value, so there is nothing to keep
-            raise StageError(cut_message(stage, sample), "cut", sample) from error
-        raise StageError(f"{error}{_left(sample)}", "reply", sample) from error
-
-
-def cut_message(stage: Meaning, sample: Sample) -> str:
-    """Return why a sample was cut, and what to write instead."""
-    texts = () if stage.budgets else free_texts(stage.returns, stage.types)
-    message = why_cut(sample, stage.sampling.max_tokens, texts)
-    if stage.returns is None and not stage.keeps_cut:
-        message += ', or write cut="keep"'
-    return f"{message}{_left(sample)}"
-
-
-def _left(sample: Sample) -> str:
-    held = ", ".join(sample.unkept)
-    return f" (the engine did not hold it to {held})" if held else ""
-
-
-def _answer(
-    stage: Meaning, record: Record, read: Candidate | None, sample: Sample, reply: Any
-) -> tuple[Any, Mapping[str, Any]]:
-    """Return the answer of a reply, and its fields."""
-    fields = reply if isinstance(reply, dict) else {}
-    if stage.choose is not None and stage.returns is not None:
-        chosen = record.candidates[fields[stage.choose] - 1]
-        return chosen.answer, {**chosen.fields, **fields, "final_answer": chosen.answer}
-    if stage.answer is None:
-        return fields.get("answer", reply), fields
-    one = {} if read is None else {"candidate": read.view()}
-    values = {**record.values, **one, "text": sample.text, **fields}
-    try:
-        return evaluate(stage.answer, values), fields
-    except RenderError as error:
-        what = f"the answer of {stage.name} can't be made: {error}"
-        raise StageError(what, "reply", sample) from error
 
 
 def voted(stage: Vote, record: Record) -> tuple[Candidate, ...]:

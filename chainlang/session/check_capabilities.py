@@ -14,7 +14,8 @@ from chainlang.plan.steps import Count, Plan
 from chainlang.plan.visit import leaves
 from chainlang.protocol.capabilities import Capabilities
 from chainlang.protocol.messages import Reader
-from chainlang.semantics.stages import Meaning, has_labels
+from chainlang.semantics.stage_replies import has_labels
+from chainlang.semantics.stages import Meaning
 
 _INSTEAD: Mapping[str, str] = {
     "bad_words": "say in the prompt what a reply leaves out",

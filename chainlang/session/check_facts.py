@@ -54,7 +54,7 @@ def _lacks(stage: Meaning, facts: Mapping[str, Fact]) -> Iterator[tuple[str, str
         hint = "name another model; or " + _own(name, "images", "true")
         yield f"{name!r} takes no images, which {stage.name} has", hint, images
     most = stage.sampling.max_tokens
-    if output is not None and most > output.value:
+    if output is not None and most > output.value and not stage.varies("max_tokens"):
         hint = f"write max_tokens={output.value:g}, or less; or " + _own(name, "output", str(most))
         message = f"max_tokens is {most:,}, and a reply of {name!r} has {output.value:,} at most"
         yield message, hint, output

@@ -17,7 +17,8 @@ from chainlang.semantics.prompts import RenderError
 from chainlang.semantics.record import Candidate, Record
 from chainlang.semantics.stage_error import StageError
 from chainlang.semantics.stage_prompts import messages
-from chainlang.semantics.stages import Meaning, schema
+from chainlang.semantics.stage_replies import schema
+from chainlang.semantics.stages import Meaning
 from chainlang.semantics.template_values import as_text
 
 _UNKNOWN = "known when it runs: its template looks into replies"

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from attrs import define, evolve, field
 
 from chainlang.errors import error_of
+from chainlang.ir.row_settings import SAMPLES
 from chainlang.plan.steps import Generate, Leaf
 from chainlang.runtime.stream import Chunk
 from chainlang.semantics.seeds import Place
@@ -60,7 +61,8 @@ def _count(step: Leaf) -> int | None:
     """Return the number of samples of a step; None if it depends on the candidates before it."""
     if not isinstance(step, Generate):
         return 1
-    return None if step.stage.kind == "map" else step.stage.count
+    is_open = step.stage.kind == "map" or step.stage.varies(SAMPLES)
+    return None if is_open else step.stage.count
 
 
 def _number(chunk: Chunk) -> int:

@@ -8,7 +8,7 @@ from attrs import evolve
 
 from chainlang.api.chain import Chain
 from chainlang.ir import build
-from chainlang.ir.builtins import EXPRESSIONS, TEMPLATES
+from chainlang.ir.builtins import EXPRESSIONS, template_of
 from chainlang.ir.declarations import Op, bodies_of
 from chainlang.ir.nodes import (
     Cascade,
@@ -52,8 +52,8 @@ def names_read(chain: Chain) -> frozenset[str]:
     used = {one.name for one in _nodes(chain) if isinstance(one, Stage)}
     for item in (*chain.items, *(op for name, op in prelude().items() if name in used)):
         for one in item.settings if isinstance(item, Op) else ():
-            if one.name in TEMPLATES and isinstance(one.value, str):
-                found |= variables(one.value)
+            if (text := template_of(one.name, one.value)) is not None:
+                found |= variables(text)
             elif one.name in EXPRESSIONS and isinstance(one.value, str):
                 found |= names(one.value)
             elif one.name == "continues":
@@ -62,6 +62,9 @@ def names_read(chain: Chain) -> frozenset[str]:
         found.update(parts_read(node))
         for text in _expressions(node):
             found |= names(text)
+        for option in node.options if isinstance(node, Stage) else ():
+            text = template_of(option.name, option.value)
+            found |= variables(text) if text is not None else set()
         if isinstance(node, WithFields):
             for option in node.fields:
                 found |= variables(option.value) if isinstance(option.value, str) else set()

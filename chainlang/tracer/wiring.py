@@ -9,7 +9,7 @@ from attrs import evolve
 
 from chainlang.api.chain import Chain
 from chainlang.ir import build
-from chainlang.ir.builtins import EXPRESSIONS, STAGE_TYPES, TEMPLATES, canonical
+from chainlang.ir.builtins import EXPRESSIONS, STAGE_TYPES, canonical, template_of
 from chainlang.ir.declarations import Op, bodies_of
 from chainlang.ir.nodes import (
     Arm,
@@ -109,8 +109,8 @@ def _reads(node: Stage, ops: dict[str, Op]) -> bool:
     op = ops.get(node.name) or prelude()[canonical(node.name)]
     read: set[str] = set()
     for one in op.settings:
-        if one.name in TEMPLATES and isinstance(one.value, str):
-            read |= variables(one.value)
+        if (text := template_of(one.name, one.value)) is not None:
+            read |= variables(text)
         elif one.name in EXPRESSIONS and isinstance(one.value, str):
             read |= names(one.value)
     return "candidates" in read

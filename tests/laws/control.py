@@ -155,7 +155,30 @@ readers = st.builds(
 counted = st.sampled_from(["kind", "picky"]).map(
     lambda name: Stage("M", options=(Option("normalize", Function(name)),))
 )
-leaves = st.one_of(stages, stages, readers, counted, retried, st.sampled_from(STEPS).map(Function))
+varying = st.builds(
+    lambda one, settings: evolve(
+        one, count=3, model=None, temperature=None, options=build.options(sum(settings, ()))
+    ),
+    stages.filter(lambda one: one.name != "M"),
+    st.lists(
+        st.sampled_from([
+            (Option("temperature", "{{ (documents | length) * 0.6 }}"),),
+            (Option("samples", "{{ candidates | length + 1 }}"),),
+            (Option("max_tokens", "{{ 60 + (documents | length) }}"),),
+            (
+                Option("model", "{{ 'a' if topic == 'math' else 'b' }}"),
+                Option("models", ("a", "b")),
+            ),
+        ]),
+        min_size=1,
+        max_size=3,
+        unique=True,
+    ),
+)  # fmt: skip
+"""Stages with settings that depend on the row, and that are out of range for some."""
+leaves = st.one_of(
+    stages, stages, varying, readers, counted, retried, st.sampled_from(STEPS).map(Function)
+)
 labels = st.sampled_from(["fr", "es", "x", "y", "z"])
 conditions = st.one_of(
     st.sampled_from(

@@ -48,6 +48,7 @@ from tests.laws.control import (
     shaky,
     stages,
     table,
+    varying,
 )
 from tests.laws.wired import wired
 from tests.strategies import short, tidy
@@ -94,7 +95,7 @@ few = st.builds(
     st.integers(1, 3),
     st.sampled_from([None, 0.9]),
 )
-simple = short(st.one_of(stages, fresh, votes, moods, both, few))
+simple = short(st.one_of(stages, varying, fresh, votes, moods, both, few))
 ends = st.builds(build.then, simple, fresh)
 """Sequences whose first part nothing reads."""
 bodies = short(st.one_of(simple, ends, ends, st.builds(build.then, simple, votes)))
