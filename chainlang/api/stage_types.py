@@ -209,7 +209,7 @@ class ModelStage(StageWord):
         self,
         model: str | None = None,
         count: int | None = 1,
-        temperature: float | None = None,
+        temperature: float | str | None = None,
         **options: Unpack[SamplingOptions],
     ) -> Chain: ...
 
@@ -250,7 +250,7 @@ class GenerateStage(ModelStage):
         self,
         model: str | None = None,
         count: int | None = 1,
-        temperature: float | None = None,
+        temperature: float | str | None = None,
         **options: Unpack[GenerateOptions],
     ) -> Chain: ...
 
