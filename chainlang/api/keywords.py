@@ -135,6 +135,9 @@ class RunKeywords(RowsKeywords, total=False):
     """run the failed rows of the run in the folder again"""
     changed: bool
     """run a changed chain in the folder of the run before, and reuse the samples that are equal"""
+    shard: tuple[int, int] | None
+    """shard of the run: 3/32 runs every 32nd row from the third on, into a folder of its own;
+    `chainlang merge` makes one folder of all"""
 
 
 class SamplingOptions(TypedDict, total=False):

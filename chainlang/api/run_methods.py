@@ -133,8 +133,9 @@ class RunMethods(CallMethods):
         chosen = RunSettings.of(settings)
         text, graph = str(self), self.to_json()
         if policies_in(program):
+            home = chosen.shard.folder(Path(out)) if chosen.shard else Path(out)
             if not (chosen.overwrite or chosen.changed):
-                program = resumed(program, Path(out))
+                program = resumed(program, home)
             kept = fixed(program, chosen)
             graph = to_json(File((*kept.items, Definition(MAIN, kept.body))))
         return run_to_folder(program, rows, Path(out), chosen, text=text, graph=graph)

@@ -26,6 +26,7 @@ SUCCESS, BAD_INPUT = 0, 2
 COMMANDS: Mapping[str, str] = {
     "ask": "run a chain on one question",
     "run": "run a chain over rows, into a folder",
+    "merge": "make one run folder of the shards of a run",
     "explain": "show the plan of a chain, and its cost",
     "prompt": "print the prompt of a question, without a model",
     "check": "find mistakes in .chain files",

@@ -142,6 +142,9 @@ def evaluated(
     if settings.get("on_error", "collect") != "collect":
         hint = "leave on_error= out: a failed row is an outcome of its own"
         raise error_of("setting", "an evaluation counts failed rows as wrong", hint)
+    if settings.get("shard") is not None:
+        hint = "run the shards first, then merge them, and score the merged run: score_run(folder)"
+        raise error_of("setting", "an evaluation is of all rows, not of a shard", hint)
     kind = MapSettings if out is None else RunSettings
     rows = _checked(rows, scoring, kind.of(settings))
     if out is not None:

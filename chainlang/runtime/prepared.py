@@ -16,7 +16,7 @@ from chainlang.runtime.outcome import Outcome
 from chainlang.runtime.ports.stack import OpenPort, stacked
 from chainlang.runtime.switching import switching
 from chainlang.semantics.record import Record
-from chainlang.settings import DEFAULT_WINDOW
+from chainlang.settings import DEFAULT_WINDOW, WHOLE, Shard
 
 
 class Chooser(Protocol):
@@ -57,6 +57,8 @@ class Prepared:
     """Date of the run, for chat templates that read it; None for today's."""
     prices: Mapping[str, Price] = field(factory=dict, kw_only=True)
     """Price of each model of the plan for which it is known."""
+    shard: Shard = field(default=WHOLE, kw_only=True)
+    """Shard that the rows are of."""
     window: int = field(default=DEFAULT_WINDOW, kw_only=True)
     """Maximum number of rows in flight; 32 times as many if models are swapped and the plan groups
     work by model."""

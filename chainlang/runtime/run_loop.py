@@ -95,7 +95,7 @@ def run(
             prepared.seed,
             date=prepared.date,
             prices=prepared.prices,
-            index=window.admitted,
+            index=prepared.shard.row(window.admitted),
             tracing=trace.row(window.admitted, record.id),
             redraws=(redraws or {}).get(record.id, {}),
             budget=RowBudget(limits, items=items),

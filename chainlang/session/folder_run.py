@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from decimal import Decimal
 from functools import partial
@@ -27,13 +27,14 @@ from chainlang.protocol.price import total
 from chainlang.runtime.outcome import Outcome
 from chainlang.runtime.prepared import Prepared
 from chainlang.runtime.run_loop import run
-from chainlang.semantics.origin import NOWHERE, Origin
 from chainlang.semantics.record import Record
 from chainlang.semantics.row_failure import RowFailure
 from chainlang.session.about_run import about_of
+from chainlang.session.check_shard import check_shard
 from chainlang.session.cost_report import CostMeter, Costs, PortFactory
 from chainlang.session.engine_pool import wanted
 from chainlang.session.estimate import CostEstimator
+from chainlang.session.inputs import Split, hashed, read_of
 from chainlang.session.named_models import with_models
 from chainlang.session.policies import choices_of, said
 from chainlang.session.prepare import prepare
@@ -42,9 +43,8 @@ from chainlang.session.rewards import journaled
 from chainlang.session.rows import Rows, expected_rows
 from chainlang.session.run_progress import ended, metered
 from chainlang.session.warm_models import as_begun
-from chainlang.settings import RunSettings
+from chainlang.settings import WHOLE, RunSettings
 from chainlang.store import About, RunFolder, Source
-from chainlang.store.output import read
 from chainlang.store.retry_failed import redrawn
 
 __all__ = ["Interrupted", "Summary"]
@@ -131,7 +131,10 @@ def run_to_folder(
     """
     program, policies = with_models(program, settings), said(choices_of(program, settings))
     about = about_of(program, settings, text=text, graph=graph)
-    about = evolve(about, policies=policies)
+    about, shard = evolve(about, policies=policies, shard=settings.shard), settings.shard
+    if shard is not None:
+        check_shard(program, settings)
+        out = shard.folder(out)
     settings, progress = metered(settings)
     with (
         interrupts_recorded(),
@@ -175,6 +178,7 @@ class FolderRun:
     meter: CostMeter | None
     """Measures costs, with `analyze`."""
     started: float
+    split: Split
     progress: Meter | None = None
     """Shows the progress."""
 
@@ -204,8 +208,9 @@ class FolderRun:
             raise error_of("setting", "escape_formulas is for CSV alone", hint)
         extent = Extent()
         if progress is not None:
-            progress.expected = partial(expected_rows, extent, settings.limit)
-        rows = Rows.of(source, program, settings, extent)
+            progress.expected = partial(expected_rows, extent, settings.limit, settings.shard)
+        split = Split(settings.shard or WHOLE, is_split=settings.shard is not None)
+        rows = Rows.of(source, program, settings, extent, split)
         prepared = prepare(program, settings)
         engines = prepared.engines
         estimator: CostEstimator | None = None
@@ -226,22 +231,32 @@ class FolderRun:
             changed=settings.changed,
             skip=settings.on_error == "skip",
             source=Source(
-                skip=lambda count: _hash(islice(rows, count)),
-                look=lambda count: _hash(rows.ahead(count)),
-                limit=settings.limit,
+                skip=lambda count: hashed(islice(rows, count), split.shard),
+                look=lambda count: hashed(rows.ahead(count), split.shard),
+                limit=settings.limit and split.shard.rows(settings.limit),
             ),
             retry=settings.retry_failed,
             private=_has_secrets(program, settings),
         ) as folder:
             ports = PortFactory(prepared.open_port, folder.journal)
             meter = None if estimator is None else CostMeter.begin(estimator, engines, ports)
-            prepared = evolve(prepared, date=folder.date or prepared.date)
+            prepared = evolve(prepared, date=folder.date or prepared.date, shard=split.shard)
             if settings.say is not None:
                 for message in reused(folder, prepared, rows):
                     settings.say(message)
             prepared = journaled(evolve(prepared, open_port=ports.open), folder.journal)
             begun = cls(
-                folder, prepared, rows, extent, out, settings, ports, meter, started, progress
+                folder,
+                prepared,
+                rows,
+                extent,
+                out,
+                settings,
+                ports,
+                meter,
+                started,
+                split,
+                progress,
             )
             if progress is not None:
                 progress.begin(folder.output.rows)
@@ -273,10 +288,12 @@ class FolderRun:
                 f"available\n{_WAIT}"
             )
             raise error_of("stopped", down.message, hint, span=down.span)
-        origin, fields = _read(failure if start is None else start)
+        origin, fields = read_of(failure if start is None else start)
         with interrupts_deferred():
             self.folder.write(
-                origin if origin.number else evolve(origin, number=outcome.index + 1),
+                origin
+                if origin.number
+                else evolve(origin, number=self.split.shard.row(outcome.index) + 1),
                 outcome.row_id,
                 fields,
                 outcome.flow,
@@ -291,14 +308,15 @@ class FolderRun:
         if self.progress is not None:
             self.progress.row(failed=outcome.failure is not None)
         if self.settings.on_row is not None:
-            self.settings.on_row(outcome, expected_rows(self.extent, self.settings.limit))
+            expected = expected_rows(self.extent, self.settings.limit, self.settings.shard)
+            self.settings.on_row(outcome, expected)
         if outcome.failure is not None and self.settings.on_error == "raise":
             raise outcome.failure.error()
 
     def finish(self) -> None:
         """Complete all files, after the last row of the source."""
         with interrupts_deferred():
-            self.folder.finish()
+            self.folder.finish(whole=self.split.whole())
 
     def summary(self) -> Summary:
         """Return the summary of the run so far."""
@@ -348,19 +366,3 @@ def _promised(engine: Engine, adapter: str) -> dict[str, Any]:
     """Return the description of the engine of a model for the run folder."""
     found = fingerprint_of(engine, adapter)
     return {"fingerprint": found, "capabilities": asdict(engine.capabilities)}
-
-
-def _read(start: Record | RowFailure | None) -> tuple[Origin, Mapping[str, Any]]:
-    """Return the position of a row in its source, and its fields, as far as they were read."""
-    if isinstance(start, Record):
-        return start.origin, {**start.row, **start.extra} if start.extra else start.row
-    return (NOWHERE, {}) if start is None else (start.origin or NOWHERE, start.fields)
-
-
-def _hash(starts: Iterable[Record | RowFailure]) -> str:
-    """Return the hash of rows, as the run folder has it of the completed ones."""
-    found = ""
-    for index, start in enumerate(starts, 1):
-        origin, fields = _read(start)
-        found = read(found, origin.number or index, fields)
-    return found

@@ -21,7 +21,8 @@ from chainlang.semantics.origin import STDIN
 from chainlang.semantics.record import Record
 from chainlang.semantics.row_failure import RowFailure
 from chainlang.semantics.seeds import is_of_content, row_id
-from chainlang.settings import RowSettings
+from chainlang.session.inputs import Split
+from chainlang.settings import RowSettings, Shard
 
 
 def rows_of(
@@ -68,11 +69,20 @@ class Rows:
     """Whether the source can be read again. If it can't, rows read ahead are kept in memory."""
 
     @staticmethod
-    def of(source: Any, program: Program, settings: RowSettings, extent: Extent) -> Rows:
-        """Return the rows of a source, as `rows_of` does."""
+    def of(
+        source: Any, program: Program, settings: RowSettings, extent: Extent, split: Split
+    ) -> Rows:
+        """Return the rows of a source, as `rows_of` does; of a shard, those that are in it."""
+        if not split.is_split:
+            return Rows(
+                lambda: rows_of(source, program, settings, Extent()),
+                rows_of(source, program, settings, extent),
+                can_repeat=can_repeat(source),
+            )
+        again = Split(split.shard, is_split=True)
         return Rows(
-            lambda: rows_of(source, program, settings, Extent()),
-            rows_of(source, program, settings, extent),
+            lambda: again.of(rows_of(source, program, settings, Extent())),
+            split.of(rows_of(source, program, settings, extent)),
             can_repeat=can_repeat(source),
         )
 
@@ -113,10 +123,13 @@ def _is_pipe(path: Path) -> bool:
     return str(path) == STDIN or not (path.is_file() or path.is_dir())
 
 
-def expected_rows(extent: Extent, limit: int | None) -> float | None:
-    """Return the expected number of rows; None if it is unknown."""
+def expected_rows(extent: Extent, limit: int | None, shard: Shard | None = None) -> float | None:
+    """Return the expected number of rows, of a shard those in it; None if it is unknown."""
     found = extent.expected()
-    return found if limit is None else limit if found is None else min(found, limit)
+    found = found if limit is None else limit if found is None else min(found, limit)
+    if found is None or shard is None:
+        return found
+    return shard.rows(int(found)) if found == int(found) else found / shard.of
 
 
 def start_of(row: Any, program: Program) -> Record | RowFailure:

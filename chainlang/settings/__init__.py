@@ -21,12 +21,14 @@ if _typing.TYPE_CHECKING:
         ways_of,
     )
     from chainlang.settings.setting import PREFIX, CacheMode, Format, OnError, Progress, Takes, Way
+    from chainlang.settings.shard import WHOLE, Shard
 
 __all__ = [
     "DEFAULT_WINDOW",
     "NAMES",
     "PREFIX",
     "WAYS",
+    "WHOLE",
     "CacheMode",
     "CallSettings",
     "ExplainSettings",
@@ -37,12 +39,14 @@ __all__ = [
     "RowSettings",
     "RunSettings",
     "Settings",
+    "Shard",
     "Takes",
     "Way",
     "ways_of",
 ]
 
 _OF_SETTING = ("PREFIX", "CacheMode", "Format", "OnError", "Progress", "Takes", "Way")
+_HOMES = dict.fromkeys(_OF_SETTING, "setting") | dict.fromkeys(("WHOLE", "Shard"), "shard")
 
 if not _typing.TYPE_CHECKING:
 
@@ -50,7 +54,7 @@ if not _typing.TYPE_CHECKING:
         """Import a name: the model takes 100 ms, which those who check an address do not need."""
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        home = "setting" if name in _OF_SETTING else "model"
+        home = _HOMES.get(name, "model")
         found = getattr(_importlib.import_module(f"{__name__}.{home}"), name)
         globals()[name] = found
         return found

@@ -36,6 +36,7 @@ from chainlang.settings.setting import (
     OVER_ROWS,
     PREFIX,
     REDIS,
+    SHARD,
     TIME,
     TRUTH,
     Address,
@@ -58,6 +59,7 @@ from chainlang.settings.setting import (
     Way,
     is_engine,
 )
+from chainlang.settings.shard import OneShard
 from chainlang.settings.sources import SettingsFile, Variable, settings_file, variables
 from chainlang.tiny import NAME as TINY
 
@@ -371,6 +373,9 @@ class RunSettings(RowSettings):
     """run the failed rows of the run in the folder again"""
     changed: Annotated[bool, TRUTH] = False
     """run a changed chain in the folder of the run before, and reuse the samples that are equal"""
+    shard: Annotated[OneShard | None, SHARD] = None
+    """shard of the run: 3/32 runs every 32nd row from the third on, into a folder of its own;
+    `chainlang merge` makes one folder of all"""
 
 
 WAYS: tuple[type[Settings], ...] = (CallSettings, MapSettings, ExplainSettings, RunSettings)

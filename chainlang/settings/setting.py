@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from attrs import evolve, frozen
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from chainlang.settings import address
+from chainlang.settings import address, shard
 
 PREFIX = "CHAINLANG_"
 """Prefix of the environment variables that hold settings."""
@@ -206,6 +206,12 @@ ENCODING = Takes('the name of an encoding: "latin-1"', "str", OVER_ROWS, metavar
 TRUTH = Takes("true or false", "bool")
 TIME = Takes("a number of seconds > 0", "float", metavar="SECONDS")
 ON_ERROR = Takes("raise, collect or skip", "OnError", metavar="raise|collect|skip")
+SHARD = Takes(
+    "a number and how many there are: (3, 32), in a shell 3/32",
+    "tuple[int, int]",
+    metavar="I/N",
+    why=shard.fault,
+)
 FORMAT = Takes(
     "jsonl, csv or parquet",
     "Format",

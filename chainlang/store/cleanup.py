@@ -7,6 +7,7 @@ from collections.abc import Collection
 from typing import NoReturn
 
 from chainlang.errors import error_of
+from chainlang.settings import Shard
 from chainlang.store.io_errors import file_errors
 from chainlang.store.safe_files import TEMPORARY, Folder
 from chainlang.store.table_formats import FORMATS
@@ -46,17 +47,26 @@ def clear(root: Folder, *, overwrite: bool, keep: Collection[str] = ()) -> None:
 
 def removable(root: Folder, *, overwrite: bool) -> dict[str, list[str]]:
     """Return the files and folders that `clear` removes, each folder with its files."""
-    names = root.names()
-    if not names:
+    found = root.names()
+    names = [name for name in found if not is_shard(root, name)]
+    if not found:
         return {}
     with file_errors(root.path):
         if not _holds_run(root):
-            message = f"{root.path}: this folder is not empty, and contains no run"
-            raise error_of("file", message, "name a new folder")
+            what, hint = "is not empty, and contains no run", "name a new folder"
+            if not names:
+                what = "contains shards of a run"
+                hint = f"to make one folder of them: chainlang merge {root.path}"
+            raise error_of("file", f"{root.path}: this folder {what}", hint)
         if not overwrite:
             hint = "name a new folder, or replace the run: --overwrite, in Python overwrite=True"
             raise error_of("file", f"{root.path}: this folder contains a run", hint)
         return {name: _parts(root, name) for name in names}
+
+
+def is_shard(root: Folder, name: str) -> bool:
+    """Return whether a name in the folder of a run is the folder of one of its shards."""
+    return Shard.named(name) is not None and root.kind(name) == "folder"
 
 
 def _holds_run(root: Folder) -> bool:

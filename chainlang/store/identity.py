@@ -18,6 +18,8 @@ UNBOUNDED = "unbounded"
 """Entry with the hash of the chain and its plan without bounds of length."""
 DATE = "date"
 """Entry with the date of the run, if the chat template of a model reads it."""
+SHARD = "shard"
+"""Entry of a shard: its number, and how many there are."""
 TEXTS = ("chain", "plan")
 """Entries that are texts of several lines."""
 
@@ -35,6 +37,19 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Diffe
     found += _models(before.get("models", {}), now.get("models", {}))
     if any(name == "chain" for name, _, _ in found):  # its plan differs because of it
         found = [one for one in found if one[0] != "plan"]
+    return found
+
+
+def of_shards(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[Difference]:
+    """Return the differences between two shards, which have other bounds in common too."""
+    left_out = {UNBOUNDED, SHARD}
+    was, is_now = (_without(left_out, run) for run in (one, other))
+    found = differences(was, is_now)
+    names = {name for name, _, _ in found}
+    for name in [*was.get("models", {})]:
+        old, new = (_fingerprint(run["models"].get(name, {})) for run in (was, is_now))
+        more = _differences(f"models.{name}.fingerprint.", old, new)
+        found += (one for one in more if one[0] not in names and f"models.{name}" not in names)
     return found
 
 

@@ -20,7 +20,7 @@ from chainlang.store.sqlite_store import SqliteStore
 
 EARLIER = "earlier samples"
 """Name of samples whose costs were not recorded, in place of their models."""
-_SPENT = "spent"
+SPENT = "spent"
 """Name of the note with the costs of all samples."""
 
 
@@ -74,7 +74,7 @@ class Journal:
         found = self.spent
         for model, cost in spent.items():
             found[model] = plus(found.get(model, ZERO), cost)
-        notes = {} if found == self.spent else {_SPENT: _encoded(_texts(found))}
+        notes = {} if found == self.spent else {SPENT: _encoded(_texts(found))}
         self.store.record(drawn, notes)
         self._spent = found
 
@@ -92,7 +92,7 @@ class Journal:
     def spent(self) -> dict[str, Decimal | None]:
         """Cost of all samples by model, in dollars; None if it is not known."""
         if self._spent is None:
-            noted = self.note(_SPENT)
+            noted = self.note(SPENT)
             if noted is None:
                 noted = {EARLIER: None} if len(self) else {}
             self._spent = {

@@ -20,7 +20,7 @@ from chainlang.semantics.not_json import json_only, left_out
 from chainlang.semantics.origin import Origin
 from chainlang.semantics.record import Flow, failures_of, trace_of
 from chainlang.semantics.row_failure import RowFailure
-from chainlang.settings import Format
+from chainlang.settings import WHOLE, Format, Shard
 from chainlang.store.flatten import Found, candidate_rows, flattened, named_parts, results, unkept
 from chainlang.store.folder_names import folder_name
 from chainlang.store.part_files import Parts
@@ -31,7 +31,8 @@ from chainlang.store.table_formats import converter, json_line
 LAYOUT = 4
 """Version of the tables and their columns; the tables of another version are written anew."""
 ERRORS, EVENTS = "errors.jsonl", "events.jsonl"
-_ROOT = (ERRORS, EVENTS)  # tables that are one file in the root; no folder of a part has a dot
+ROOT = (ERRORS, EVENTS)
+"""Tables that are one file in the root; no folder of a part has a dot."""
 
 
 def read(before: str, number: int, fields: Mapping[str, Any]) -> str:
@@ -77,6 +78,8 @@ class Output:
     """Whether cells of CSV that a spreadsheet would compute begin with an apostrophe."""
     stages: StageTables = field(factory=StageTables)
     """Tables of the stages; none if the trace is no output."""
+    shard: Shard = WHOLE
+    """Shard that the rows are of."""
 
     # ---- writing
 
@@ -100,7 +103,7 @@ class Output:
             failures = (failure,)
         self.inputs = read(self.inputs, origin.number, fields)
         self.usages += usages
-        number, fields = self.rows + 1, json_only(fields)
+        number, fields = self.shard.row(self.rows) + 1, json_only(fields)
         if not (failures and self.skip):
             message = "; ".join(one.line for one in failures) or None
             row = flattened(row_id, fields, flow, message, self.outputs)
@@ -143,14 +146,15 @@ class Output:
 
     def _next(self, table: str) -> str:
         """Return the part of the next row; the same in each table with parts."""
-        return self._part(table, self.rows)
+        return self.part(table, self.rows)
 
     def _last(self, table: str) -> str:
         """Return the part of the last row."""
-        return self._part(table, max(self.rows - 1, 0))
+        return self.part(table, max(self.rows - 1, 0))
 
-    def _part(self, table: str, row: int) -> str:
-        return table.partition(".")[0] if table in _ROOT else f"{row // self.part_rows:03}"
+    def part(self, table: str, row: int) -> str:
+        """Return the part of a table that has the row with an index."""
+        return table.partition(".")[0] if table in ROOT else f"{row // self.part_rows:03}"
 
     @property
     def is_full(self) -> bool:
@@ -161,7 +165,7 @@ class Output:
         """Return the table with a folder, or with a file in the root; create it if missing."""
         found = self.tables.get(name)
         if found is None:
-            if name in _ROOT:
+            if name in ROOT:
                 found = Parts(self.root, "", "jsonl")
             else:
                 found = Parts(
@@ -179,7 +183,7 @@ class Output:
         With `keep_lines` a resumed run can still append to it.
         """
         for name, table in self.tables.items():
-            if name not in _ROOT:
+            if name not in ROOT:
                 table.roll(self._last(name), keep_lines=keep_lines)
 
     def finish(self, *, keep_lines: bool) -> None:
@@ -215,8 +219,11 @@ class Output:
         }
 
     @staticmethod
-    def noted(root: Folder, note: Mapping[str, Any], stages: StageTables) -> Output:
-        """Return the output that a note describes. Its files are not checked before `kept`."""
+    def noted(root: Folder, note: Mapping[str, Any], like: Output) -> Output:
+        """Return the output that a note describes, `like` one with the same stages and shard.
+
+        Its files are not checked before `kept`.
+        """
         found = Output(
             root,
             note["format"],
@@ -235,7 +242,8 @@ class Output:
             Counter(note.get("left_out", {})),
             layout=note.get("layout", 1),
             escape_formulas=note.get("escape_formulas", False),
-            stages=stages,
+            stages=like.stages,
+            shard=like.shard,
         )
         for name, table in note["tables"].items():
             found.table(name).take(table)
@@ -253,7 +261,7 @@ class Output:
         """
         names: set[str] = set()
         for name, table in self.tables.items():
-            found = table.kept(self._next(name), is_full=self.is_full and name not in _ROOT)
+            found = table.kept(self._next(name), is_full=self.is_full and name not in ROOT)
             if found is None:
                 return None
             names.update(f"{table.folder}/{one}" if table.folder else one for one in found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, BinaryIO
@@ -56,9 +57,17 @@ class Parts:
 
     def add(self, row: Mapping[str, Any], part: str) -> None:
         """Append a row to a part."""
-        line = json_line(row)
         if self.convert is not None:
             self.columns.see(row)
+        self._append(json_line(row), part)
+
+    def add_line(self, line: bytes, part: str) -> None:
+        """Append a row to a part, as the line that `json_line` returns for it."""
+        if self.convert is not None:
+            self.columns.see(json.loads(line))
+        self._append(line, part)
+
+    def _append(self, line: bytes, part: str) -> None:
         self.held.append(line)
         self.size += len(line)
         if self.size >= _HELD:

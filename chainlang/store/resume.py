@@ -25,9 +25,12 @@ from chainlang.store.output import Output
 from chainlang.store.retry_failed import REDRAWN, again, redrawn
 from chainlang.store.safe_files import Folder, is_there
 
-_RUN = "run"
+RUN = "run"
+"""Note in the journal with the identity of the run."""
 OUTPUT, PART = "output", "part"
 """Notes in the journal with the state of the output: the latest, and that of the last full part."""
+MERGED = "merged"
+"""Note in the journal of a folder that is made of shards, until a run resumes in it."""
 
 Inputs = Callable[[int], str]
 """Function that reads a number of rows of the input and returns their hash, as `read` does."""
@@ -86,13 +89,13 @@ def begun(
         clear(root, overwrite=overwrite)
         journal = Journal.open(root, private=private)
         identity = dated(identity, {})
-        journal.save({_RUN: identity})
+        journal.save({RUN: identity})
         return Begun(journal, fresh, identity.get(DATE))
     journal = Journal.open(root)
     try:
-        before = journal.note(_RUN, chain=str, plan=str, seed=int, models=dict, settings=dict)
+        before = journal.note(RUN, chain=str, plan=str, seed=int, models=dict, settings=dict)
         if before is not None and not {"chain", "plan"} <= before.keys():
-            raise journal.odd(_RUN)
+            raise journal.odd(RUN)
         now = json.loads(json.dumps(dated(identity, before or {})))
         if before is not None and not changed:  # None: it was interrupted before its start
             _hold_same(root.path, before, now)
@@ -107,9 +110,11 @@ def begun(
                 _hold_inputs(root.path, source.look, written["rows"], written["inputs"])
             # Before files are removed, so that a crash in between leaves no note about them.
             rows = again(journal, root, cut=not resampled) if retry else redrawn(journal)
-            journal.save({_RUN: now, OUTPUT: None, PART: None, REDRAWN: rows})
+            journal.save({RUN: now, OUTPUT: None, PART: None, REDRAWN: rows})
         elif source.skip is not None:
             _hold_inputs(root.path, source.skip, output.rows, output.inputs)
+        if journal.note(MERGED):
+            journal.save({MERGED: None})
         clear(root, overwrite=True, keep={*OF_JOURNAL, *(files or ())})
         output.reopen()
     except BaseException:
@@ -128,7 +133,7 @@ def models_of(path: Path) -> Mapping[str, Any]:
             return {}
         journal = Journal.open(root)
         try:
-            found = journal.note(_RUN, models=dict)
+            found = journal.note(RUN, models=dict)
         finally:
             journal.close()
     finally:
@@ -154,7 +159,7 @@ def _left(journal: Journal, root: Folder, fresh: Output) -> tuple[Output, set[st
     for name in (OUTPUT, PART):
         note = _output(journal, name)
         try:
-            output = Output.noted(root, note, fresh.stages) if note is not None else fresh
+            output = Output.noted(root, note, fresh) if note is not None else fresh
             files = output.kept() if note is not None and output.is_alike(fresh) else None
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise journal.odd(name) from error

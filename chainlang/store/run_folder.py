@@ -39,9 +39,9 @@ from chainlang.semantics.origin import Origin
 from chainlang.semantics.outputs import EVERYTHING, Outputs
 from chainlang.semantics.record import Flow
 from chainlang.semantics.row_failure import RowFailure
-from chainlang.settings import Format
+from chainlang.settings import WHOLE, Format, Shard
 from chainlang.store.cleanup import JOURNAL, removable
-from chainlang.store.identity import DATE, UNBOUNDED
+from chainlang.store.identity import DATE, SHARD, UNBOUNDED
 from chainlang.store.journal import Journal
 from chainlang.store.output import Output
 from chainlang.store.resume import NO_SOURCE, OUTPUT, PART, Source, begun, hold_retryable
@@ -89,6 +89,8 @@ class About:
     """File of the chain's functions: module, path and hash; empty if none was named."""
     policies: Mapping[str, Any] = field(factory=dict)
     """Choice of each policy, and its reasons."""
+    shard: Shard | None = None
+    """Shard of the run in the folder; None for a run that is not split."""
 
     def identity(self) -> dict[str, Any]:
         """Return all that results depend on, as JSON values; a folder resumes only an equal run.
@@ -105,6 +107,7 @@ class About:
             "settings": dict(self.settings),
             # The path may differ: a file that was moved is the same.
             **({"functions": {"hash": self.functions["hash"]}} if self.functions else {}),
+            **({SHARD: str(self.shard)} if self.shard else {}),
         }
 
 
@@ -205,6 +208,7 @@ class RunFolder:
                     outputs={*about.columns},
                     stages=about.stages if "trace" in about.outputs else StageTables(),
                     escape_formulas=escape_formulas,
+                    shard=about.shard or WHOLE,
                 ),
                 source,
                 overwrite=overwrite,
@@ -274,14 +278,26 @@ class RunFolder:
         self.journal.save({OUTPUT: note, PART: note} if self.output.is_full else {OUTPUT: note})
         self._noted = time.monotonic()
 
-    def finish(self, status: Status = "complete", *, why: str | None = None) -> None:
-        """Complete all files, `metadata.json` last; `why` is the reason of a stopped run."""
+    def finish(
+        self,
+        status: Status = "complete",
+        *,
+        why: str | None = None,
+        whole: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Complete all files, `metadata.json` last; `why` is the reason of a stopped run.
+
+        `whole` describes the whole input of a shard that has read all of it.
+        """
         self.finished = True
         with self._whole():
             self.note()
             self.output.finish(keep_lines=status != "complete")
             ended = datetime.now(UTC)
             said = self.metadata(status, ended) | ({} if why is None else {"stopped": why})
+            if self.about.shard is not None:
+                said[SHARD] = {"number": self.about.shard.number, "of": self.about.shard.of}
+                said[SHARD] |= whole or {}
             text = json.dumps(said, indent=2, ensure_ascii=False, default=str)
             self.root.write("metadata.json", _text(text + "\n"))
 

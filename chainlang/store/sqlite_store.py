@@ -19,7 +19,7 @@ from chainlang.store.cleanup import JOURNAL
 from chainlang.store.safe_files import Folder
 from chainlang.store.sample_codec import Drawn, checksum, fits
 from chainlang.store.sample_table import DURABLE, SampleTable
-from chainlang.store.sqlite import Database, FileKind
+from chainlang.store.sqlite import Database, FileKind, transaction
 
 FORMAT = 1
 _NOTES = "CREATE TABLE notes (name TEXT PRIMARY KEY, entry BLOB NOT NULL, sum BLOB NOT NULL)"
@@ -43,6 +43,12 @@ _KIND = FileKind(
     if_later=_BEGIN_ANEW,
     if_foreign="name another folder for the run",
 )
+
+_COPIED = 20_000  # samples of a transaction
+_COPY = """
+INSERT OR IGNORE INTO samples
+SELECT key, entry, sum FROM other.samples WHERE rowid > ? AND rowid <= ? ORDER BY rowid
+"""
 
 
 @define(eq=False)
@@ -91,10 +97,26 @@ class SqliteStore:
     def names(self, prefix: str) -> list[str]:
         """Return the names of notes that begin with a prefix, sorted."""
         question = "SELECT name FROM notes WHERE name >= ? AND name < ? ORDER BY name"
-        last = prefix[:-1] + chr(ord(prefix[-1]) + 1)
+        last = prefix[:-1] + chr(ord(prefix[-1]) + 1) if prefix else "\x7f"
         with self._database.errors():
             found = self._database.connection.execute(question, [prefix, last]).fetchall()
         return [name for (name,) in found]
+
+    def adopt(self, path: str) -> None:
+        """Add the samples of another such file; those of keys that are here already stay.
+
+        They are copied as they are, with their checksums, some at a time.
+        """
+        connection = self._database.connection
+        with self._database.errors():
+            connection.execute("ATTACH ? AS other", [path])
+            try:
+                (last,) = connection.execute("SELECT max(rowid) FROM other.samples").fetchone()
+                for start in range(0, last or 0, _COPIED):
+                    with transaction(connection):
+                        connection.execute(_COPY, [start, start + _COPIED])
+            finally:
+                connection.execute("DETACH other")
 
     def damaged(self, what: str) -> ChainlangError:
         """Return the error of a damaged file."""

@@ -1,0 +1,262 @@
+"""One run folder of the folders of all shards: equal to that of a run that was not split.
+
+Lines are copied as they are, one table after another, so memory does not grow with the rows.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any
+
+from chainlang.errors import error_of
+from chainlang.protocol.price import total
+from chainlang.protocol.usage import ZERO, plus
+from chainlang.protocol.usages import Usages
+from chainlang.scale.interleave import Table, by_row, by_turns, of_folder, of_root
+from chainlang.scale.shard_runs import ShardRun, check, shard_folders
+from chainlang.session.folder_run import Summary
+from chainlang.settings import Format
+from chainlang.store import About, RunFolder
+from chainlang.store.cleanup import JOURNAL, clear, is_shard
+from chainlang.store.folder_names import folder_name
+from chainlang.store.identity import DATE, SHARD, differences
+from chainlang.store.journal import Journal
+from chainlang.store.output import ERRORS, ROOT, Output
+from chainlang.store.resume import MERGED, OUTPUT, RUN
+from chainlang.store.retry_failed import REDRAWN
+from chainlang.store.run_folder import PART_ROWS
+from chainlang.store.safe_files import Folder
+from chainlang.store.sqlite_store import SqliteStore
+from chainlang.store.stage_tables import StageTable, StageTables
+from chainlang.store.table_formats import converter
+
+_RESULTS = "flattened"
+
+
+def merge(
+    shards: str | PathLike[str] | Sequence[str | PathLike[str]],
+    out: str | PathLike[str] | None = None,
+    *,
+    format: Format = "jsonl",  # noqa: A002  # as of a run
+    part_rows: int = PART_ROWS,
+    escape_formulas: bool = False,
+    overwrite: bool = False,
+) -> Summary:
+    """Make one run folder of all shards of a run, and return its summary.
+
+    `shards` is the folder with the folders of shards, in which the merged run then stands too, or
+    a list of the folders of shards, which needs `out`. The files are those of one run over the
+    whole input, and the folder resumes as one. An earlier merged run in the folder is replaced,
+    another run only with `overwrite`. The shards are not changed.
+
+    Raises `SourceError` for shards that are not complete, or not of one run, and says which differ
+    in what.
+    """
+    started = time.monotonic()
+    converter(format, escape_formulas=escape_formulas)
+    folders, home = _folders(shards, out)
+    with ExitStack() as stack:
+        runs = []
+        for one in folders:
+            runs.append(ShardRun.open(one))
+            stack.callback(runs[-1].close)
+        runs.sort(key=lambda one: one.shard.number)
+        check(runs)
+        first = runs[0]
+        identity = {name: one for name, one in first.identity.items() if name != SHARD}
+        root = Folder.open(home)
+        try:
+            root.lock()
+            _clear(root, identity, sum(one.note["rows"] for one in runs), overwrite=overwrite)
+            store = SqliteStore.open(root, private=any(one.is_private for one in runs))
+        except BaseException:
+            root.close()
+            raise
+        journal = Journal(store)
+        output = Output(
+            root,
+            format,
+            part_rows,
+            first.note["skip"],
+            first.note["with_candidates"],
+            outputs={name for one in runs for name in one.note["outputs"]},
+            stages=_stages(first),
+            escape_formulas=escape_formulas,
+        )
+        about = _about(runs, identity)
+        folder = RunFolder(root, about, journal, output, Usages(), identity.get(DATE))
+        with folder:
+            _samples(journal, store, runs)
+            for name in ("graph.json", "plan.txt"):
+                with first.root.read(name) as file:
+                    root.write(name, file.read())
+            _counts(output, runs)
+            _tables(output, runs)
+            journal.save(
+                {RUN: identity, MERGED: len(runs), REDRAWN: _redrawn(runs), **first.others}
+            )
+            folder.finish()
+            spent = journal.spent
+    return Summary(
+        output.rows,
+        output.failed,
+        output.usages.total,
+        time.monotonic() - started,
+        home,
+        dict(output.events),
+        output.usages.by_model(),
+        output.usages.by_stage(),
+        cost=total(spent),
+        cost_by_model=spent,
+        left_out=dict(output.left_out),
+    )
+
+
+def _folders(
+    shards: str | PathLike[str] | Sequence[str | PathLike[str]], out: str | PathLike[str] | None
+) -> tuple[list[Path], Path]:
+    """Return the folders of the shards, and that of the merged run."""
+    if isinstance(shards, str | PathLike):
+        one = Path(fspath(shards))
+        found = shard_folders(one)
+        if not found:
+            what = f"{one}: " + ("no shard in this folder" if one.is_dir() else "no such folder")
+            raise error_of("file", what, "chainlang run ... -o FOLDER --shard 1/2 makes one")
+        return found, one if out is None else Path(out)
+    several = [Path(fspath(one)) for one in shards]
+    if not several:
+        raise error_of("file", "no folder of a shard is named")
+    if out is None:
+        hint = "name it: -o FOLDER, in Python merge(shards, out)"
+        raise error_of("file", "several folders need one for the merged run", hint)
+    return several, Path(out)
+
+
+def _clear(root: Folder, identity: Mapping[str, Any], rows: int, *, overwrite: bool) -> None:
+    """Remove an earlier merged run; raise `SourceError` for what may not be removed."""
+    if not [name for name in root.names() if not is_shard(root, name)]:
+        return
+    if not overwrite and root.kind(JOURNAL) == "file":
+        journal = Journal.open(root)
+        try:
+            before, note = journal.note(RUN) or {}, journal.note(OUTPUT) or {}
+            # Without the identity of a run, an earlier merge has ended before it was complete.
+            is_merged = bool(journal.note(MERGED)) or not before
+        finally:
+            journal.close()
+        is_same = not before or not differences(before, identity)
+        overwrite = is_merged and is_same and note.get("rows", 0) <= rows
+    clear(root, overwrite=overwrite)
+
+
+def _about(runs: Sequence[ShardRun], identity: Mapping[str, Any]) -> About:
+    """Return the description of the whole run."""
+    said = runs[0].metadata
+    return About(
+        chain=said["chain"],
+        graph="",
+        plan="",
+        seed=said["seed"],
+        models=identity["models"],
+        settings=identity["settings"],
+        settings_file=said.get("settings_file") or "",
+        functions=said.get("functions") or {},
+        policies=said.get("policies") or {},
+    )
+
+
+def _stages(first: ShardRun) -> StageTables:
+    """Return the tables of stages, as far as the metadata of a run names them."""
+    said = first.metadata
+    tables = tuple(
+        StageTable(folder, one["stage"], tuple(one["place"]), (), tuple(one.get("arms", ())))
+        for folder, one in said["stages"].items()
+    )
+    own = {name: one for name, one in said["parts"].items() if name not in first.tables}
+    return StageTables(tables, own)
+
+
+def _samples(journal: Journal, store: SqliteStore, runs: Sequence[ShardRun]) -> None:
+    """Copy the samples of all shards, and add what they cost."""
+    spent: dict[str, Any] = {}
+    for one in runs:
+        for model, cost in one.spent.items():
+            spent[model] = plus(spent.get(model, ZERO), cost)
+    journal.record({}, spent)
+    for one in runs:
+        store.adopt(f"/proc/self/fd/{one.root.fd}/{JOURNAL}")
+
+
+def _counts(output: Output, runs: Sequence[ShardRun]) -> None:
+    output.inputs = runs[0].metadata[SHARD]["input_hash"]
+    for one in runs:
+        note = one.note
+        output.rows += note["rows"]
+        output.failed += note["failed"]
+        output.usages += Usages.noted(note["usages"])
+        output.events += Counter(note["stepped_in"])
+        output.left_out += Counter(note["left_out"])
+        for stage, parts in note["unkept"].items():
+            output.unkept.setdefault(stage, {}).update(dict.fromkeys(parts))
+
+
+def _redrawn(runs: Sequence[ShardRun]) -> dict[str, Any]:
+    """Return how often failed rows were resampled; equal rows of two shards as often as one."""
+    found: dict[str, dict[str, int]] = {}
+    for run in runs:
+        for row, arms in run.redrawn.items():
+            mine = found.setdefault(row, {})
+            for arm, count in arms.items():
+                mine[arm] = max(mine.get(arm, 0), count)
+    return found
+
+
+def _tables(output: Output, runs: Sequence[ShardRun]) -> None:
+    """Write all tables, one after another."""
+    rows = output.rows
+    names = {name for run in runs for name in run.note["tables"]}
+    of_parts = {folder for run in runs for folder in run.tables.values()}
+    failed = by_row(_lines(runs, ERRORS), rows) if output.skip else iter(())
+    _fill(output, _RESULTS, by_turns(_lines(runs, _RESULTS), rows, failed))
+    for name in sorted(names - of_parts - {_RESULTS}):
+        _fill(output, name, by_row(_lines(runs, name), rows))
+    for name, folder in _parts(runs, {_RESULTS, "answers", *output.stages.folders}).items():
+        lines = [of_folder(one.root, one.tables.get(name, "")) for one in runs]
+        _fill(output, folder, by_row(lines, rows))
+        output.folders[name] = folder
+
+
+def _lines(runs: Sequence[ShardRun], name: str) -> list[Table]:
+    of = of_root if name in ROOT else of_folder
+    return [of(one.root, name) for one in runs]
+
+
+def _parts(runs: Sequence[ShardRun], taken: set[str]) -> dict[str, str]:
+    """Return the folders of named parts, in the order in which one run would come to them."""
+    seen: dict[str, tuple[float, int]] = {}
+    for run in runs:
+        for at, (name, folder) in enumerate(run.tables.items()):
+            mine = of_folder(run.root, folder).first_row(), at
+            seen[name] = min(seen.get(name, mine), mine)
+    found: dict[str, str] = {}
+    for name in sorted(seen, key=lambda one: seen[one]):
+        found[name] = folder_name(name, {*taken, *found.values()})
+    return found
+
+
+def _fill(output: Output, name: str, lines: Iterator[tuple[int, bytes]]) -> None:
+    """Write the lines of a table into its parts; the part of the last row stays open."""
+    table, open_part = output.table(name), ""
+    for row, line in lines:
+        part = output.part(name, row - 1)
+        if open_part not in ("", part):
+            table.roll(open_part)
+        open_part = part
+        table.add_line(line, part)
+    if open_part not in ("", output.part(name, max(output.rows - 1, 0))):
+        table.roll(open_part)
