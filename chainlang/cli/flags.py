@@ -65,7 +65,8 @@ def add_flags(
 ) -> None:
     """Add a flag for each setting that a shell can express.
 
-    A secret has none, since other users of the machine can read the arguments of a process.
+    A secret has none, since other users of the machine can read the arguments of a process, unless
+    it can be checked to be none.
     """
     from chainlang.settings import Settings
 
@@ -87,7 +88,8 @@ def add_flags(
         elif takes.python.startswith("Mapping["):
             group.add_argument(flag, action="append", metavar=takes.metavar, help=words)
         else:
-            group.add_argument(flag, metavar=takes.metavar, type=_value(takes.python), help=words)
+            read = _value(takes.python) if takes.of_flag is None else _public(takes.of_flag)
+            group.add_argument(flag, metavar=takes.metavar, type=read, help=words)
 
 
 def add_chain(parser: argparse.ArgumentParser) -> None:
@@ -144,6 +146,18 @@ def _value(python: str) -> Callable[[str], object]:
             return _NUMBERS.get(python, str)(text)
         except ValueError:
             return text
+
+    return read
+
+
+def _public(fault: Callable[[str], str]) -> Callable[[str], str]:
+    """Return the parser of a value that may be a secret, which refuses one."""
+
+    def read(text: str) -> str:
+        if why := fault(text):
+            hint = 'write env("NAME"), with the name of a variable that has it'
+            raise argparse.ArgumentTypeError(f"it {why}: {hint}")
+        return text
 
     return read
 

@@ -185,6 +185,8 @@ def closing_lines(summary: Summary, status: int) -> Iterator[str]:
         yield "to resume, run the same command again"
     if summary.recorded:
         yield f"from the journal: {counted(summary.recorded, 'sample')}"
+    if summary.waited:
+        yield f"waited for the database of the journal: {summary.waited:.1f} s"
     if summary.loads > 1:
         yield f"models were loaded {summary.loads:,} times"
     if summary.cached:

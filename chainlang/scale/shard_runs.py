@@ -77,7 +77,8 @@ def shard_folders(folder: Path) -> list[Path]:
 
 def _opened(root: Folder) -> ShardRun:
     if root.kind(JOURNAL) != "file":
-        raise error_of("file", f"{root.path}: the journal of this shard is missing")
+        what = f"{root.path}: the journal of this shard is missing"
+        raise error_of("file", what, "run shards that are to be merged without store")
     journal = Journal.open(root)
     try:
         identity = journal.note(RUN, chain=str, plan=str, seed=int, models=dict, settings=dict)

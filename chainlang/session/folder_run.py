@@ -35,6 +35,7 @@ from chainlang.session.cost_report import CostMeter, Costs, PortFactory
 from chainlang.session.engine_pool import wanted
 from chainlang.session.estimate import CostEstimator
 from chainlang.session.inputs import Split, hashed, read_of
+from chainlang.session.journal_home import home_of
 from chainlang.session.named_models import with_models
 from chainlang.session.policies import choices_of, said
 from chainlang.session.prepare import prepare
@@ -45,6 +46,7 @@ from chainlang.session.run_progress import ended, metered
 from chainlang.session.warm_models import as_begun
 from chainlang.settings import WHOLE, RunSettings
 from chainlang.store import About, RunFolder, Source
+from chainlang.store.journal_home import IN_FOLDER, JournalHome
 from chainlang.store.retry_failed import redrawn
 
 __all__ = ["Interrupted", "Summary"]
@@ -80,6 +82,8 @@ class Summary:
     """Dollars for all that was sampled, also for what no row has; None if it is not known."""
     cost_by_model: Mapping[str, Decimal | None] = field(factory=dict)
     """Dollars for each model; None if it is not known."""
+    waited: float = 0.0
+    """Seconds of waiting for the database of the journal."""
     left_out: Mapping[str, int] = field(factory=dict)
     """Number of rows in which a field has a value that JSON can't hold, which no table has."""
 
@@ -139,7 +143,10 @@ def run_to_folder(
     with (
         interrupts_recorded(),
         ended(progress),
-        FolderRun.begin(program, source, out, settings, about, progress=progress) as folder_run,
+        home_of(settings, out) as home,
+        FolderRun.begin(
+            program, source, out, settings, about, home=home, progress=progress
+        ) as folder_run,
     ):
         for outcome in folder_run.outcomes():
             folder_run.write(outcome)
@@ -192,6 +199,7 @@ class FolderRun:
         settings: RunSettings,
         about: About,
         *,
+        home: JournalHome = IN_FOLDER,
         progress: Meter | None = None,
     ) -> Iterator[FolderRun]:
         """Start a run, or resume the one in the folder; it ends with the ``with`` block.
@@ -200,9 +208,13 @@ class FolderRun:
         """
         started = time.monotonic()
         RunFolder.check(
-            out, format=settings.format, overwrite=settings.overwrite, retry=settings.retry_failed
+            out,
+            format=settings.format,
+            overwrite=settings.overwrite,
+            retry=settings.retry_failed,
+            home=home,
         )
-        settings = as_begun(settings, out)
+        settings = as_begun(settings, out, home)
         if settings.escape_formulas and settings.format != "csv":
             hint = "write format='csv' beside it, or leave it out"
             raise error_of("setting", "escape_formulas is for CSV alone", hint)
@@ -237,6 +249,7 @@ class FolderRun:
             ),
             retry=settings.retry_failed,
             private=_has_secrets(program, settings),
+            home=home,
         ) as folder:
             ports = PortFactory(prepared.open_port, folder.journal)
             meter = None if estimator is None else CostMeter.begin(estimator, engines, ports)
@@ -337,6 +350,7 @@ class FolderRun:
             None if meter is None else meter.costs(done.failed, done.events, before),
             total(spent := self.folder.journal.spent),
             spent,
+            self.folder.home.waited,
             dict(done.left_out),
         )
 

@@ -15,13 +15,14 @@ from chainlang.protocol.secret import Secret
 from chainlang.runtime.ports.port import Port
 from chainlang.runtime.ports.recording import Memory
 from chainlang.runtime.ports.stack import EVERYTHING, Needs, OpenPort, stacked
+from chainlang.session.journal_home import store_url
 from chainlang.settings import CacheMode, RowSettings
 from chainlang.store.cache import Dispensable, InMemory, Levels, opened_on_disk
 from chainlang.store.cache_folder import usual_folder
 from chainlang.store.protocol import Level
 from chainlang.store.sample_codec import Drawn
 
-_OPEN: PerProcess[tuple[Path, int, str | None], Levels] = PerProcess()
+_OPEN: PerProcess[tuple[Path, int, Secret | None, Secret | None], Levels] = PerProcess()
 
 
 @frozen
@@ -62,7 +63,8 @@ def _levels(settings: RowSettings) -> Levels:
     folder = settings.cache_folder or usual_folder()
     secret = settings.cache_redis
     url = Secret(secret.get_secret_value()) if secret is not None else None
-    key = (folder.resolve(), settings.cache_bytes, url)
+    store = store_url(settings)
+    key = (folder.resolve(), settings.cache_bytes, url, store)
 
     def made() -> Levels:
         levels: list[Level] = [InMemory(), opened_on_disk(folder, settings.cache_bytes)]
@@ -70,6 +72,10 @@ def _levels(settings: RowSettings) -> Levels:
             from chainlang.store.redis_cache import InRedis
 
             levels.append(Dispensable(InRedis.open(url)))
+        if store is not None:
+            from chainlang.store.postgres_cache import InPostgres
+
+            levels.append(Dispensable(InPostgres.open(store)))
         return Levels(tuple(levels))
 
     found = _OPEN.find(key)

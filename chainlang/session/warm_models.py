@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from attrs import evolve
 
@@ -18,6 +19,9 @@ from chainlang.protocol.fingerprints import SERVED
 from chainlang.session.check_capabilities import check_capabilities
 from chainlang.settings import RowSettings, RunSettings
 from chainlang.store.warm_models import WarmModel, files_of, find, warm_models
+
+if TYPE_CHECKING:
+    from chainlang.store.journal_home import JournalHome
 
 _DOUBT = "the server may interpret special tokens in values"
 
@@ -47,7 +51,7 @@ def warmed(
     return {name: _used(name, one, plan, settings) or one for name, one in named.items()}
 
 
-def as_begun(settings: RunSettings, folder: Path) -> RunSettings:
+def as_begun(settings: RunSettings, folder: Path, home: JournalHome) -> RunSettings:
     """Return the settings of a run, which uses warm models if the run in its folder has used them.
 
     A warm model has another fingerprint than the same model in this process.
@@ -56,7 +60,7 @@ def as_begun(settings: RunSettings, folder: Path) -> RunSettings:
         return settings
     from chainlang.store.resume import models_of  # a call needs nothing of run folders
 
-    engines = {one["fingerprint"].get("engine") for one in models_of(folder).values()}
+    engines = {one["fingerprint"].get("engine") for one in models_of(folder, home).values()}
     if SERVED in engines:
         return settings.model_copy(update={"use_warm": True})
     return settings.model_copy(update={"use_warm": False}) if "vllm" in engines else settings

@@ -37,6 +37,7 @@ from chainlang.settings.setting import (
     PREFIX,
     REDIS,
     SHARD,
+    STORE,
     TIME,
     TRUTH,
     Address,
@@ -55,6 +56,7 @@ from chainlang.settings.setting import (
     Renamed,
     RunDate,
     Seconds,
+    StoreAddress,
     Takes,
     Way,
     is_engine,
@@ -133,6 +135,8 @@ class Settings(BaseModel):
     """maximum size of the sample cache; the least recently used samples are evicted"""
     cache_redis: Annotated[SecretStr | None, REDIS] = None
     """Redis server that shares the sample cache with other machines"""
+    store: Annotated[StoreAddress | None, STORE] = None
+    """PostgreSQL database with the journals of runs, and the sample cache that machines share"""
     limits_redis: Annotated[SecretStr | None, REDIS] = None
     """Redis server that shares the rate limits of models with other processes"""
     use_warm: Annotated[bool | None, TRUTH] = None

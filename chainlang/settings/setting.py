@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import date
 from decimal import Decimal
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
 from attrs import evolve, frozen
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from chainlang.settings import address, shard
 
@@ -51,13 +52,16 @@ class Takes:
     """Whether its value is never shown."""
     is_text: bool = True
     """Whether it can be written as text: in a shell, a file or the environment."""
+    of_flag: Callable[[str], str] | None = None
+    """Function from a secret to why it can't stand in the arguments of a process, which other users
+    can read; empty if it can, and None if there is no flag."""
     why: Callable[[object], str] = lambda _: ""
     """Function from a wrong value to what is wrong with it, for errors; empty if that is plain."""
 
     @property
     def has_flag(self) -> bool:
         """Whether a command has a flag for it; the arguments of a process are no secret."""
-        return self.is_text and not self.is_secret
+        return self.is_text and (not self.is_secret or self.of_flag is not None)
 
     def admits(self, value: object) -> bool:
         """Return whether a value of Python is a number or a truth value, where one is due."""
@@ -130,6 +134,32 @@ def _home(value: Path) -> Path:
         raise ValueError("no home folder") from None
 
 
+FROM_ENV = r"""\s*env\(\s*["']?(\w+)["']?\s*\)\s*"""
+"""Pattern of a secret that is in a variable of the environment: ``env("NAME")``."""
+
+
+def _store(value: object) -> object:
+    """Return an address of PostgreSQL, or the name of a variable; others are refused."""
+    text = value.get_secret_value() if isinstance(value, SecretStr) else value
+    if isinstance(text, str) and re.match(rf"postgres(ql)?://|{FROM_ENV}\Z", text):
+        return value
+    raise ValueError("no address")
+
+
+def _store_fault(value: object) -> str:
+    if isinstance(value, str) and (found := re.match(r"(\w+)(\+\w+)?://", value)):
+        return f"{found[0]} is not of PostgreSQL alone" if found[2] else f"{found[0]} is none"
+    return ""
+
+
+def _has_password(text: str) -> str:
+    """Return why an address can't be an argument of a process; empty if it has no password."""
+    if re.search(r"://[^/?#]*:.*@|[?&]\w*password=", text):
+        return "has a password, which other users can read in the arguments of a process"
+    return ""
+
+
+StoreAddress = Annotated[SecretStr, BeforeValidator(_store)]
 Folder = Annotated[Path, AfterValidator(_home)]
 Address = Annotated[str, AfterValidator(_address)]
 
@@ -189,6 +219,14 @@ Money = Annotated[Decimal, BeforeValidator(_money), Field(gt=0, allow_inf_nan=Fa
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 REDIS = Takes('an address: "redis://host:6379/0"', "str", is_secret=True)
+STORE = Takes(
+    'an address: "postgresql://host/database", or env("NAME") for one in a variable',
+    "str",
+    metavar="ADDRESS",
+    is_secret=True,
+    of_flag=_has_password,
+    why=_store_fault,
+)
 ADDRESS = Takes(f'an address: "{address.EXAMPLE}"', "str", metavar="URL", why=_address_fault)
 COUNT = Takes("an integer ≥ 1", "int", metavar="N")
 MODELS = Takes(

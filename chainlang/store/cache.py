@@ -1,8 +1,8 @@
 """Sample cache shared by runs, with a maximum size; the least recently used samples are evicted.
 
 Its levels have one protocol, `store.protocol.Level`: a dictionary, a SQLite file that several
-processes may share, and Redis, which several machines may share. A level may lose samples, but
-never returns other ones than were recorded.
+processes may share, and Redis and PostgreSQL, which several machines may share. A level may lose
+samples, but never returns other ones than were recorded.
 """
 
 from __future__ import annotations

@@ -59,8 +59,12 @@ def removable(root: Folder, *, overwrite: bool) -> dict[str, list[str]]:
                 hint = f"to make one folder of them: chainlang merge {root.path}"
             raise error_of("file", f"{root.path}: this folder {what}", hint)
         if not overwrite:
-            hint = "name a new folder, or replace the run: --overwrite, in Python overwrite=True"
-            raise error_of("file", f"{root.path}: this folder contains a run", hint)
+            what, hint = "", "name a new folder, or replace the run: --overwrite, in Python "
+            hint += "overwrite=True"
+            if root.kind(JOURNAL) != "file":
+                what = ", whose journal is not in it"
+                hint = f"name the database that it is in, with store=...; or {hint}"
+            raise error_of("file", f"{root.path}: this folder contains a run{what}", hint)
         return {name: _parts(root, name) for name in names}
 
 

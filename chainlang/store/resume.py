@@ -11,7 +11,7 @@ from attrs import frozen
 
 from chainlang.diagnostics.render import shown
 from chainlang.errors import error_of
-from chainlang.store.cleanup import JOURNAL, OF_JOURNAL, clear
+from chainlang.store.cleanup import OF_JOURNAL, clear, removable
 from chainlang.store.identity import (
     DATE,
     TEXTS,
@@ -21,6 +21,7 @@ from chainlang.store.identity import (
     text_difference,
 )
 from chainlang.store.journal import Journal
+from chainlang.store.journal_home import IN_FOLDER, JournalHome
 from chainlang.store.output import Output
 from chainlang.store.retry_failed import REDRAWN, again, redrawn
 from chainlang.store.safe_files import Folder, is_there
@@ -73,6 +74,7 @@ def begun(
     changed: bool,
     retry: bool,
     private: bool,
+    home: JournalHome = IN_FOLDER,
 ) -> Begun:
     """Return the journal of a run, its output, and the run before if it was another one.
 
@@ -84,14 +86,16 @@ def begun(
     the folder, without removing anything.
     """
     if retry:
-        hold_retryable(root, overwrite=overwrite)
-    if overwrite or root.kind(JOURNAL) != "file":
+        hold_retryable(root, home, overwrite=overwrite)
+    if overwrite or not home.holds(root):
+        removable(root, overwrite=overwrite)
+        home.erase()
         clear(root, overwrite=overwrite)
-        journal = Journal.open(root, private=private)
+        journal = home.open(root, private=private)
         identity = dated(identity, {})
         journal.save({RUN: identity})
         return Begun(journal, fresh, identity.get(DATE))
-    journal = Journal.open(root)
+    journal = home.open(root)
     try:
         before = journal.note(RUN, chain=str, plan=str, seed=int, models=dict, settings=dict)
         if before is not None and not {"chain", "plan"} <= before.keys():
@@ -123,19 +127,16 @@ def begun(
     return Begun(journal, output, now.get(DATE), before if changed or resampled else None)
 
 
-def models_of(path: Path) -> Mapping[str, Any]:
+def models_of(path: Path, home: JournalHome = IN_FOLDER) -> Mapping[str, Any]:
     """Return the description of each model of the run in a folder; none if it holds no run."""
     if not is_there(path):
         return {}
     root = Folder.open(path)
     try:
-        if root.kind(JOURNAL) != "file":
+        if not home.holds(root):
             return {}
-        journal = Journal.open(root)
-        try:
+        with home.read(root) as journal:
             found = journal.note(RUN, models=dict)
-        finally:
-            journal.close()
     finally:
         root.close()
     return {} if found is None else dict(found["models"])
@@ -168,9 +169,9 @@ def _left(journal: Journal, root: Folder, fresh: Output) -> tuple[Output, set[st
     return fresh, None
 
 
-def hold_retryable(root: Folder, *, overwrite: bool) -> None:
+def hold_retryable(root: Folder, home: JournalHome, *, overwrite: bool) -> None:
     """Raise `SourceError` if the folder contains no run whose failed rows can be retried."""
-    if overwrite or root.kind(JOURNAL) != "file":
+    if overwrite or not home.holds(root):
         why = "no run to retry in this folder"
         if overwrite:
             why = "--overwrite would remove the run to retry"

@@ -10,7 +10,7 @@
     <part>/000.jsonl      one row for each candidate of a named part
     errors.jsonl          one row for each row that failed, and for each failed arm of a branch
     events.jsonl          one row for each event: a cut reply, a retry, a fallback, ...
-    journal.sqlite        all samples, to resume the run
+    journal.sqlite        all samples, to resume the run, unless they are in a database
     metadata.json         versions, seed, models, counts, usage, times; written last
 """
 
@@ -40,9 +40,10 @@ from chainlang.semantics.outputs import EVERYTHING, Outputs
 from chainlang.semantics.record import Flow
 from chainlang.semantics.row_failure import RowFailure
 from chainlang.settings import WHOLE, Format, Shard
-from chainlang.store.cleanup import JOURNAL, removable
+from chainlang.store.cleanup import removable
 from chainlang.store.identity import DATE, SHARD, UNBOUNDED
 from chainlang.store.journal import Journal
+from chainlang.store.journal_home import IN_FOLDER, JournalHome
 from chainlang.store.output import Output
 from chainlang.store.resume import NO_SOURCE, OUTPUT, PART, Source, begun, hold_retryable
 from chainlang.store.safe_files import Folder, is_there
@@ -130,6 +131,7 @@ class RunFolder:
     replaced: Mapping[str, Any] | None = None
     """Identity of the run whose samples are looked up for this one, if it had another chain or
     other bounds."""
+    home: JournalHome = IN_FOLDER
     started: datetime = field(factory=lambda: datetime.now(UTC))
     finished: bool = False
     _noted: float = field(factory=time.monotonic)
@@ -145,6 +147,7 @@ class RunFolder:
         format: Format,  # noqa: A002  # as below
         overwrite: bool,
         retry: bool = False,
+        home: JournalHome = IN_FOLDER,
     ) -> None:
         """Raise the `SourceError` that `create` would raise, as far as is known beforehand.
 
@@ -156,9 +159,9 @@ class RunFolder:
             root = Folder.open(where)
             try:
                 # Whether the run in the folder is the same one is known only later.
-                removable(root, overwrite=overwrite or root.kind(JOURNAL) == "file")
+                removable(root, overwrite=overwrite or home.holds(root))
                 if retry:
-                    hold_retryable(root, overwrite=overwrite)
+                    hold_retryable(root, home, overwrite=overwrite)
             finally:
                 root.close()
 
@@ -176,6 +179,7 @@ class RunFolder:
         source: Source = NO_SOURCE,
         retry: bool = False,
         private: bool = False,
+        home: JournalHome = IN_FOLDER,
     ) -> RunFolder:
         """Return the folder of a run; create it if missing.
 
@@ -215,6 +219,7 @@ class RunFolder:
                 changed=changed,
                 retry=retry,
                 private=private,
+                home=home,
             )
             try:
                 root.write("graph.json", _text(about.graph))
@@ -227,7 +232,7 @@ class RunFolder:
             raise
         output = started.output
         return RunFolder(
-            root, about, started.journal, output, output.usages, started.date, started.before
+            root, about, started.journal, output, output.usages, started.date, started.before, home
         )
 
     def __enter__(self) -> RunFolder:
@@ -325,6 +330,7 @@ class RunFolder:
             "settings_file": self.about.settings_file or None,
             "functions": dict(self.about.functions) or None,
             **({"policies": dict(self.about.policies)} if self.about.policies else {}),
+            **self.home.metadata(),
             "unkept": {stage: list(parts) for stage, parts in out.unkept.items()},
             "format": out.format,
             "part_rows": out.part_rows,

@@ -32,7 +32,7 @@ from chainlang.semantics.expressions import FILTERS
 from chainlang.semantics.render_budget import BUDGET, ROUND, SECONDS
 from chainlang.semantics.sandbox import FILTERS as OF_TEMPLATES
 from chainlang.settings import PREFIX, WAYS, RunSettings, Settings
-from chainlang.store import cache, journal, redis_cache
+from chainlang.store import cache, postgres, redis_cache, sqlite_store
 from tests.project.examples import NUMBERED
 from tests.project.pictures import shown_case
 
@@ -352,8 +352,10 @@ def formats() -> Iterable[str]:
     yield "| format | number | stands |"
     yield "|---|---|---|"
     yield f'| JSON of a chain | {json_format.VERSION} | under `"chainlang"` of the document |'
-    for name, number in (("journal of a run folder", journal.FORMAT), ("cache", cache.FORMAT)):
+    for name, number in (("journal of a run folder", sqlite_store.FORMAT), ("cache", cache.FORMAT)):
         yield f"| {name} | {number} | in the `user_version` of the SQLite file |"
+    where = "in the table `chainlang_format`"
+    yield f"| journals and cache in PostgreSQL | {postgres.FORMAT} | {where} |"
     yield f"| cache in Redis | {int(prefix)} | in the key of each entry |"
     yield f"| keys of samples | {max(KEY_FORMATS)} | in the entry, where it is above 1 |"
 

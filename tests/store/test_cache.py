@@ -16,15 +16,19 @@ import pytest
 
 from chainlang import chain
 from chainlang.engines.fake import FakeEngine
-from chainlang.errors import SourceError
+from chainlang.errors import ChainlangWarning, SourceError
 from chainlang.protocol.messages import Sample
+from chainlang.protocol.secret import Secret
 from chainlang.session.sample_cache import close_caches
 from chainlang.store.cache import FILE, InMemory, Levels, open_on_disk
+from chainlang.store.postgres_cache import InPostgres
 from chainlang.store.protocol import Level
 from chainlang.store.redis_cache import InRedis
 from chainlang.store.sample_codec import Drawn
 from chainlang.store.sample_table import EVICTING
 from tests.laws import law
+from tests.postgres_server import running as postgres_running
+from tests.postgres_server import shared
 from tests.redis_server import running
 from tests.store.test_journal import ENTRIES
 
@@ -49,7 +53,7 @@ def redis() -> Iterator[str]:
         yield address
 
 
-@pytest.fixture(params=["memory", "disk", "redis", "all of them"])
+@pytest.fixture(params=["memory", "disk", "redis", "postgres", "all of them"])
 def level(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], Level]]:
     """What opens a level, again and again the same one, as far as it can be."""
     memory, opened = InMemory(), list[Level]()
@@ -62,9 +66,14 @@ def level(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[
             made = open_on_disk(tmp_path, MEGABYTE)
         elif request.param == "redis":
             made = InRedis.open(request.getfixturevalue("redis"))
+        elif request.param == "postgres":
+            made = InPostgres.open(Secret(shared().url))
         else:
-            shared = InRedis.open(request.getfixturevalue("redis"))
-            made = Levels((InMemory(most=3000), open_on_disk(tmp_path, MEGABYTE), shared))
+            others = (
+                InRedis.open(request.getfixturevalue("redis")),
+                InPostgres.open(Secret(shared().url)),
+            )
+            made = Levels((InMemory(most=3000), open_on_disk(tmp_path, MEGABYTE), *others))
         opened.append(made)
         return made
 
@@ -259,3 +268,34 @@ def test_without_the_package_it_says_what_to_install(monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(sys.modules, "redis", None)
     with pytest.raises(SourceError, match=r"pip install 'chainlang\[redis\]'"):
         InRedis.open("redis://127.0.0.1:1")
+
+
+# ---------------------------------------------------------------- PostgreSQL
+
+
+def test_a_database_that_several_share(tmp_path: Path) -> None:
+    settings = {"cache": "write", "store": shared().url}
+    first = chain("3:E")("shared?", engine=FakeEngine(), cache_folder=tmp_path / "a", **settings)
+    close_caches()
+    engine = FakeEngine()
+    other = chain("3:E")("shared?", engine=engine, cache_folder=tmp_path / "b", **settings)
+    close_caches()
+    assert other["responses"] == first["responses"]
+    assert engine.submitted == 0
+
+
+def test_an_entry_of_a_database_that_is_damaged_counts_as_missing() -> None:
+    level = InPostgres.open(Secret(shared().url))
+    level.record({key(90): drawn(90), key(91): drawn(91)})
+    shared().execute("UPDATE chainlang_cache SET sum = %s WHERE key = %s", [b"", key(90)])
+    assert level.find([key(90), key(91)]) == {key(91): drawn(91)}
+    level.close()
+
+
+def test_a_run_goes_on_without_its_cache_in_a_database(tmp_path: Path) -> None:
+    with postgres_running() as server:
+        chain("E")("q", engine=FakeEngine(), cache="write", store=server.url)
+        server.kill()
+        with pytest.warns(ChainlangWarning, match="continues without this cache"):
+            assert chain("E")("r", engine=FakeEngine(), cache="write", store=server.url).ok
+        close_caches()

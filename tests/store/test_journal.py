@@ -1,4 +1,7 @@
-"""The journal: what was recorded is there again, and what is damaged is never used."""
+"""The journal: what was recorded is there again, and what is damaged is never used.
+
+One suite for each store that a journal may have: a file, and a database.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +9,26 @@ import hashlib
 import json
 import random
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
+from attrs import define
 from hypothesis import strategies as st
 
 from chainlang.errors import SourceError
 from chainlang.protocol.messages import Sample
+from chainlang.protocol.secret import Secret
 from chainlang.store.journal import Journal
+from chainlang.store.journal_home import InPostgres
+from chainlang.store.postgres import Postgres
 from chainlang.store.safe_files import Folder
-from chainlang.store.sample_codec import Drawn
+from chainlang.store.sample_codec import Drawn, encoded
 from tests.laws import law, seeds
+from tests.postgres_server import shared
 
 TEXTS = st.text(st.characters(), max_size=20)  # lone surrogates too
 DRAWN = st.builds(
@@ -43,30 +53,72 @@ def folder(tmp_path: Path) -> Iterator[Folder]:
     opened.close()
 
 
-def filled(folder: Folder, count: int = 50) -> dict[bytes, Drawn]:
+@define
+class Kind:
+    """A store of journals: opens that of a folder, and changes what is in it."""
+
+    open: Callable[[Folder], Journal]
+    change: Callable[[Folder, str, tuple[Any, ...]], None]
+    """Executes SQL; a mark is ``?``."""
+    words: str
+    """Beginning of the names of its tables."""
+
+
+def _change_file(folder: Folder, command: str, values: tuple[Any, ...]) -> None:
+    with sqlite3.connect(f"{folder.path}/journal.sqlite") as database:
+        database.execute(command, values)
+    database.close()
+
+
+def in_postgres(folder: Folder) -> Journal:
+    """Open the journal of a folder in the database of the tests."""
+    database = Postgres.open(Secret(shared().url), patience=5, if_failed="run it again")
+    return InPostgres.of(database, folder.path).open(folder)
+
+
+def _change_rows(folder: Folder, command: str, values: tuple[Any, ...]) -> None:
+    condition = " AND" if "WHERE" in command else " WHERE"
+    shared().execute(f"{command.replace('?', '%s')}{condition} run = %s", [*values, folder.path])
+
+
+KINDS = {
+    "sqlite": Kind(Journal.open, _change_file, ""),
+    "postgres": Kind(in_postgres, _change_rows, "chainlang_"),
+}
+
+
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> Kind:
+    return KINDS[request.param]
+
+
+def filled(
+    folder: Folder, count: int = 50, opened: Callable[[Folder], Journal] = Journal.open
+) -> dict[bytes, Drawn]:
     """Fill a journal, close it, and return what it holds."""
     entries = {
         number.to_bytes(16, "big"): Drawn(Sample(f"reply {number}", "stop", 3, (1, 2)), 7)
         for number in range(count)
     }
-    journal = Journal.open(folder)
+    journal = opened(folder)
     journal.record(entries)
     journal.save({"run": {"seed": 7}, "progress": {"rows": 3}})
     journal.close()
     return entries
 
 
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 @law(ENTRIES, ENTRIES, share=10)  # each example waits for the disk
 def test_what_was_recorded_is_there_again(
-    entries: dict[bytes, Drawn], more: dict[bytes, Drawn]
+    kind: Kind, entries: dict[bytes, Drawn], more: dict[bytes, Drawn]
 ) -> None:
     with TemporaryDirectory() as path:
         folder = Folder.open(path)
-        journal = Journal.open(folder)
+        journal = kind.open(folder)
         journal.record(entries)
         journal.record(more)  # what is there already stays
         journal.close()
-        journal = Journal.open(folder)
+        journal = kind.open(folder)
         assert journal.find([*entries, *more]) == {**more, **entries}
         assert len(journal) == len(entries.keys() | more.keys())
         assert journal.find([b"unknown"]) == {}
@@ -74,21 +126,72 @@ def test_what_was_recorded_is_there_again(
         folder.close()
 
 
-def test_more_keys_than_one_question_takes(folder: Folder) -> None:
-    entries = filled(folder, 2000)
-    journal = Journal.open(folder)
-    assert journal.find(entries) == entries
+ODD = {
+    "nul": "a\0b\0",
+    "lone surrogates": "\ud83d and \udc00",
+    "half an emoji": "\U0001f600"[:1] + "\ud83d",
+    "a megabyte": "x\0\udfff" * 350_000,
+    "nothing": "",
+}
+
+
+@pytest.mark.parametrize("text", ODD.values(), ids=ODD)
+def test_whatever_a_model_says_is_the_same_again(kind: Kind, folder: Folder, text: str) -> None:
+    drawn = Drawn(Sample(text, "stop", 3, reasoning=text[:99]), 7)
+    journal = kind.open(folder)
+    journal.record({b"": drawn, b"\0" * 32: drawn})
+    journal.save({"run": {"text": text}, "choice:1": text})
+    journal.close()
+    journal = kind.open(folder)
+    assert journal.find([b"", b"\0" * 32]) == {b"": drawn, b"\0" * 32: drawn}
+    assert encoded(journal.find([b""])[b""]) == encoded(drawn)
+    assert (journal.note("run"), journal.note("choice:1")) == ({"text": text}, text)
     journal.close()
 
 
-def test_notes_are_replaced_together(folder: Folder) -> None:
-    filled(folder)
-    journal = Journal.open(folder)
+def test_more_keys_than_one_question_takes(kind: Kind, folder: Folder) -> None:
+    entries = filled(folder, 2000, kind.open)
+    journal = kind.open(folder)
+    assert journal.find(entries) == entries
+    assert len(journal) == 2000
+    journal.close()
+
+
+def test_notes_are_replaced_together(kind: Kind, folder: Folder) -> None:
+    filled(folder, opened=kind.open)
+    journal = kind.open(folder)
     journal.save({"progress": {"rows": 4}})
     with pytest.raises(TypeError):
         journal.save({"progress": {"rows": 5}, "run": object()})
     assert (journal.note("run"), journal.note("progress")) == ({"seed": 7}, {"rows": 4})
     assert journal.note("nothing") is None
+    journal.save({f"choice:{number:03}": number for number in (2, 10, 1)})
+    assert list(journal.notes("choice:").items()) == [
+        ("choice:001", 1),
+        ("choice:002", 2),
+        ("choice:010", 10),
+    ]
+    journal.close()
+
+
+def test_costs_are_recorded_with_their_samples(kind: Kind, folder: Folder) -> None:
+    entries = {b"a" * 16: Drawn(Sample("42", "stop", 2), 7)}
+    journal = kind.open(folder)
+    journal.record(entries, {"m": Decimal("0.25")})
+    journal.record({}, {"m": Decimal("0.5"), "n": None})
+    journal.close()
+    journal = kind.open(folder)
+    assert journal.spent == {"m": Decimal("0.75"), "n": None}
+    journal.close()
+
+
+@pytest.mark.parametrize("table", ["samples", "notes"])
+def test_a_changed_entry_is_refused(kind: Kind, folder: Folder, table: str) -> None:
+    filled(folder, opened=kind.open)
+    kind.change(folder, f"UPDATE {kind.words}{table} SET sum = ?", (bytes(8),))
+    journal = kind.open(folder)
+    with pytest.raises(SourceError, match=r"damaged: .* does not match its checksum"):
+        journal.find([bytes(16)]) if table == "samples" else journal.note("run")
     journal.close()
 
 
@@ -163,25 +266,34 @@ def test_a_link_is_not_followed(folder: Folder, tmp_path_factory: pytest.TempPat
     assert not outside.exists()
 
 
-def rewritten(folder: Folder, entry: object) -> Journal:
+def rewritten(kind: Kind, folder: Folder, entry: object) -> Journal:
     """Record a sample, put another entry in its place, and open the journal again."""
-    filled(folder, 1)
+    filled(folder, 1, kind.open)
     key, data = bytes(16), json.dumps(entry).encode()
     checksum = hashlib.blake2b(data, key=key, digest_size=8).digest()
-    with sqlite3.connect(f"{folder.path}/journal.sqlite") as database:
-        database.execute("UPDATE samples SET entry = ?, sum = ?", (data, checksum))
-    database.close()
-    return Journal.open(folder)
+    change = f"UPDATE {kind.words}samples SET entry = ?, sum = ?"
+    kind.change(folder, change, (data, checksum))
+    return kind.open(folder)
 
 
-def test_what_an_entry_does_not_speak_of_is_empty(folder: Folder) -> None:
-    journal = rewritten(folder, [7, {"text": "42", "finish": "stop", "tokens": 2}])
+def test_what_an_entry_does_not_speak_of_is_empty(kind: Kind, folder: Folder) -> None:
+    journal = rewritten(kind, folder, [7, {"text": "42", "finish": "stop", "tokens": 2}])
     assert journal.find([bytes(16)]) == {bytes(16): Drawn(Sample("42", "stop", 2), 7)}
     journal.close()
 
 
-def test_what_an_entry_says_that_nobody_here_knows_is_refused(folder: Folder) -> None:
-    journal = rewritten(folder, [7, {"text": "", "finish": "stop", "tokens": 1, "images": []}])
-    with pytest.raises(SourceError, match="that this version can't read: images"):
+@pytest.mark.parametrize(
+    ("entry", "match"),
+    [
+        ([7, {"text": "", "finish": "stop", "tokens": 1, "images": []}], "can't read: images"),
+        ([7, {"text": "", "finish": "never", "tokens": 1}], "is no sample"),
+        ({}, "is no sample"),
+    ],
+)
+def test_an_entry_that_is_another_one_is_refused(
+    kind: Kind, folder: Folder, entry: object, match: str
+) -> None:
+    journal = rewritten(kind, folder, entry)
+    with pytest.raises(SourceError, match=match):
         journal.find([bytes(16)])
     journal.close()

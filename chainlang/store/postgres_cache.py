@@ -1,0 +1,89 @@
+"""A level of the cache in PostgreSQL, which several machines may share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from functools import partial
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from attrs import define
+
+from chainlang.protocol.secret import Secret
+from chainlang.store.postgres import Postgres
+from chainlang.store.postgres_store import FIND
+from chainlang.store.sample_codec import (
+    Drawn,
+    LaterEntry,
+    OddEntry,
+    checksum,
+    decoded,
+    encoded,
+    fits,
+)
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+_IF_FAILED = 'to run without it: leave out store, or cache="off"'
+_PATIENCE = 2.0  # seconds: a run can do without its cache
+_FIND = "SELECT key, entry, sum, used FROM chainlang_cache WHERE key = ANY(%b)"
+_USE = """
+UPDATE chainlang_cache SET used = now()
+WHERE key = ANY(%b) AND used < now() - interval '1 hour'
+"""
+# In the order of the keys, so that two processes do not wait for each other.
+_RECORD = """
+INSERT INTO chainlang_cache (key, entry, sum)
+SELECT * FROM unnest(%b::bytea[], %b::bytea[], %b::bytea[]) AS new (key, entry, sum) ORDER BY key
+ON CONFLICT (key) DO UPDATE
+SET entry = excluded.entry, sum = excluded.sum, used = excluded.used
+"""
+
+
+@define(eq=False)
+class InPostgres:
+    """A level in PostgreSQL. An entry whose checksum does not match counts as missing."""
+
+    database: Postgres
+
+    @staticmethod
+    def open(url: Secret) -> InPostgres:
+        """Connect to a database, and create the tables if they are missing.
+
+        Raises `SourceError` if the connection fails, or the package psycopg is not installed.
+        """
+        return InPostgres(Postgres.open(url, patience=_PATIENCE, if_failed=_IF_FAILED))
+
+    def find(self, keys: Iterable[bytes]) -> dict[bytes, Drawn]:
+        """Return the samples of the keys that are present."""
+        wanted, found = iter(keys), dict[bytes, Drawn]()
+        while some := list(islice(wanted, FIND)):
+            for key, entry, total in self.database.answer(partial(self._find, some)):
+                if fits(key, entry, total):
+                    with suppress(LaterEntry, OddEntry):
+                        found[key] = decoded(entry)
+        return found
+
+    def _find(self, keys: list[bytes], connection: Connection[Any]) -> list[Any]:
+        rows = connection.execute(_FIND, [keys], binary=True).fetchall()
+        if (
+            rows
+        ):  # the time of use has a resolution of an hour; a write for each use would cost more
+            connection.execute(_USE, [[row[0] for row in rows]])
+        return [row[:3] for row in rows]
+
+    def record(self, drawn: Mapping[bytes, Drawn]) -> None:
+        """Record samples, replacing those under the same keys."""
+        rows = [(key, entry := encoded(one), checksum(key, entry)) for key, one in drawn.items()]
+        for start in range(0, len(rows), FIND):
+            columns = [list(column) for column in zip(*rows[start : start + FIND], strict=True)]
+            self.database.answer(partial(self._record, columns))
+
+    def _record(self, columns: list[Any], connection: Connection[Any]) -> None:
+        connection.execute(_RECORD, columns)
+
+    def close(self) -> None:
+        """Close the connection. Closing twice does nothing."""
+        self.database.close()
