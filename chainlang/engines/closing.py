@@ -105,7 +105,7 @@ def effective(budgets: Sequence[tuple[str, int]], most: int, room: int) -> dict[
     >>> effective([("reasoning", 768)], 1024, 5000), effective([("reasoning", 768)], 1024, 512)
     ({'reasoning': 768}, {'reasoning': 384})
     """
-    if room >= most:
+    if not budgets or room >= most:
         return dict(budgets)
     return {name: max(1, budget * max(room, 1) // most) for name, budget in budgets}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from json.encoder import encode_basestring_ascii as quoted
 from typing import Any
 
 from attrs import evolve, frozen
@@ -83,7 +84,7 @@ def canonical_answer(answer: Any, normalize: str | None = None) -> str:
         answer = answer.casefold()
     elif normalize == "text":
         answer = plain_words(answer)
-    return _JSON.encode(answer)
+    return quoted(answer)
 
 
 def _whole(value: Any) -> Any:

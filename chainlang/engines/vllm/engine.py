@@ -35,7 +35,7 @@ from chainlang.engines.vllm.load import (
 from chainlang.engines.vllm.memory_size import size
 from chainlang.engines.vllm.metrics import SchedulerCounts
 from chainlang.engines.vllm.prompt_reader import VllmReader
-from chainlang.engines.vllm.request_layout import layout
+from chainlang.engines.vllm.request_layout import Layout, layout
 from chainlang.engines.vllm.sampling_params import sampling_params
 from chainlang.engines.vllm.silence import without_warnings
 from chainlang.interrupts import interrupts_deferred
@@ -233,11 +233,13 @@ class VllmEngine:
             self._check_open()
             refuse("the engine is not loaded", "call its load() first")
         check_process()
-        for request in requests:
-            self._submitted += 1
-            failure = self._add(request, self._loaded)
-            if failure is not None:
-                self._failed.append(failure)
+        laid = [(one, layout(one, self._loaded.prompts, self.context)) for one in requests]
+        with interrupts_deferred():  # once for all of them: changing the handler takes long
+            for request, how in laid:
+                self._submitted += 1
+                added = self._add(request, how, self._loaded) if isinstance(how, Layout) else how
+                if added is not None:
+                    self._failed.append(added)
 
     def step(self) -> list[Completion | Failure | Delta]:
         """Generate a token of each sample in the batch, and return new results.
@@ -289,19 +291,16 @@ class VllmEngine:
 
     # ---- one request
 
-    def _add(self, request: Request, loaded: Loaded) -> Failure | None:
+    def _add(self, request: Request, laid: Layout, loaded: Loaded) -> Failure | None:
         """Add a request to vLLM; return the failure if it can't be added."""
         if self._broken is not None:
             return Failure(request.id, "engine", self._broken)
-        laid = layout(request, loaded.prompts, self.context)
-        if isinstance(laid, Failure):
-            return laid
         self._issued += 1
         ticket = str(self._issued)
         try:
             constraint = laid.constraint
             sampling = sampling_params(request, laid, self.reader.token_id)
-            with interrupts_deferred(), without_warnings() if constraint else nullcontext():
+            with without_warnings() if constraint else nullcontext():
                 prompt = {"type": "token", "prompt_token_ids": laid.prompt}
                 adapter = self.adapters.request(request)
                 inner = loaded.engine.add_request(
@@ -318,7 +317,7 @@ class VllmEngine:
 
     def _take(self, output: Any) -> Iterator[Completion | Failure | Delta]:
         """Process an output of vLLM; yield new text, if streamed, and the finished request."""
-        owner = self._scoring.take(output) or output.request_id
+        owner = self._scoring.take(output)
         flight = self._in_flight.get(owner)
         if flight is None:
             return
@@ -329,9 +328,11 @@ class VllmEngine:
             reason = sample.finish_reason
             if flight.over_budget(sample):
                 yield from flight.last_deltas(sample.index)
-                flight.cached += output.num_cached_tokens or 0
+                flight.note_cached(output)
                 if reason is None:
                     self._stop_early(flight, sample.index)
+                continue
+            if reason is None and not flight.is_heard:
                 continue
             if reason is None and not flight.request.stream and flight.is_all_reasoning(sample):
                 continue
@@ -350,41 +351,38 @@ class VllmEngine:
                 reason = "stop"
             finish = _FINISHES.get(reason)
             if finish is None:
-                yield self._failed_request(output.request_id, flight, reason)
+                self._drop([output.request_id])
+                yield flight.failure(reason)
                 return
             flight.take(sample, reasoning, text, finish, stop)
-            flight.cached += output.num_cached_tokens or 0
-        if not flight.is_done:
-            return
-        request, drawn = flight.request, flight.request.drawn
-        del self._in_flight[owner], self._tickets[request.id]
-        if flight.ended_early and drawn > 1 and self._loaded is not None:
+            flight.note_cached(output)
+        if flight.is_done:
+            yield self._completed(owner, flight)
+
+    def _completed(self, ticket: str, flight: RequestInFlight) -> Completion:
+        """Remove a request whose samples are finished, and return its completion."""
+        del self._in_flight[ticket], self._tickets[flight.request.id]
+        if flight.ended_early and flight.drawn > 1 and self._loaded is not None:
             with interrupts_deferred():  # vLLM's parent request waits for the stopped samples
                 self._loaded.engine.abort_request([flight.inner], internal=True)
-        completion = flight.completion()
+        completion = flight.completion(self._scheduled.take_cached(flight.several))
         self._finished_usage += completion.usage
-        yield completion
+        return completion
 
     def _stop_early(self, flight: RequestInFlight, index: int) -> None:
         """Stop the generation of a sample."""
         flight.ended_early = True
         if self._loaded is None:
             return
-        name = private_api.inner_id(flight.inner, index, of=flight.request.drawn)
+        name = private_api.inner_id(flight.inner, index, of=flight.drawn)
         with interrupts_deferred():
             self._loaded.engine.abort_request([name], internal=True)
-
-    def _failed_request(self, ticket: str, flight: RequestInFlight, reason: str) -> Failure:
-        self._drop([ticket])
-        if flight.request.schema is not None:
-            what = "vLLM could not compile the schema"
-            return Failure(flight.request.id, "constraint", what)
-        return Failure(flight.request.id, "engine", f"vLLM gave up on the request: {reason}")
 
     def _drop(self, tickets: list[str]) -> None:
         for ticket in tickets:
             flight = self._in_flight.pop(ticket)
             del self._tickets[flight.request.id]
+            self._scheduled.take_cached(flight.several)
             tickets = [*tickets, *self._scoring.drop(flight.layout.weights)]
         if tickets and self._loaded is not None and self._broken is None:
             with interrupts_deferred():

@@ -12,17 +12,19 @@ from attrs import define, evolve, field
 from chainlang.engines import closing
 from chainlang.engines.early_completion import completed, longest_rest
 from chainlang.engines.grammar.json_schema import BLANKS
+from chainlang.engines.vllm.outputs import Output, likeliest_of, logprobs_of
+from chainlang.engines.vllm.private_api import inner_id
 from chainlang.engines.vllm.reasoning import Tags
-from chainlang.engines.vllm.request_layout import Layout
+from chainlang.engines.vllm.request_layout import Layout, is_heard
 from chainlang.engines.vllm.tokenize import Prompts
 from chainlang.protocol.messages import (
     Completion,
     Delta,
+    Failure,
     Finish,
     Request,
     Sample,
     TextKind,
-    TopLogprobs,
     Usage,
 )
 from chainlang.protocol.reasoning_tags import begins, split
@@ -43,7 +45,7 @@ class RequestInFlight:
     prompts: Prompts
     samples: dict[int, Sample] = field(factory=dict)
     cached: int = 0
-    """Prompt tokens found in the prefix cache, over all samples."""
+    """Prompt tokens of a single sample that were found in the prefix cache."""
     emitted: dict[tuple[int, TextKind], int] = field(factory=dict)
     """Number of characters that have been streamed, by sample and kind of text."""
     ended_early: bool = False
@@ -56,6 +58,16 @@ class RequestInFlight:
     """Samples that were stopped early, each with the most tokens that its rest could have had."""
     outputs: dict[int, Output] = field(factory=dict)
     """All that vLLM has output of each sample, if in parts."""
+    drawn: int = field(init=False)
+    """Number of samples to generate."""
+    is_heard: bool = field(init=False)
+    has_budget: bool = field(init=False)
+    """Whether the reasoning of samples, or a field of them, has a budget."""
+
+    def __attrs_post_init__(self) -> None:
+        self.drawn = self.request.drawn
+        self.is_heard = is_heard(self.request, self.layout)
+        self.has_budget = bool(self.layout.budgets) or self.request.thinking_tokens is not None
 
     @property
     def unkept(self) -> tuple[str, ...]:
@@ -127,7 +139,9 @@ class RequestInFlight:
 
     def over_budget(self, output: Any) -> bool:
         """Add a sample of which a part is longer than its budget; return whether one is."""
-        return self._thought_over_budget(output) or self._field_over_budget(output)
+        return self.has_budget and (
+            self._thought_over_budget(output) or self._field_over_budget(output)
+        )
 
     def _field_over_budget(self, output: Any) -> bool:
         """Add a sample with a field that is longer than its budget; return whether it has one."""
@@ -184,8 +198,8 @@ class RequestInFlight:
             budget,
             ids[:budget],
             reasoning=reasoning,
-            logprobs=_logprobs(output)[:budget],
-            top_logprobs=_likeliest(output, self.request.top_logprobs)[:budget],
+            logprobs=logprobs_of(output)[:budget],
+            top_logprobs=likeliest_of(output, self.request.top_logprobs)[:budget],
             closed=True,
         )
         return True
@@ -235,8 +249,8 @@ class RequestInFlight:
         `stop` is the stop string that ended it, if vLLM does not know. `count`: the number of its
         tokens that are part of it; None for all. `closed`: the field.
         """
-        ids, logprobs = tuple(output.token_ids)[:count], _logprobs(output)[:count]
-        likeliest = _likeliest(output, self.request.top_logprobs)[:count]
+        ids, logprobs = tuple(output.token_ids)[:count], logprobs_of(output)[:count]
+        likeliest = likeliest_of(output, self.request.top_logprobs)[:count]
         begin, tags = self.request.begin, self.prompts.tags
         spelled = (*self.layout.given, *ids) if finish == "budget" else ()
         if begin is not None:
@@ -278,43 +292,42 @@ class RequestInFlight:
     def is_done(self) -> bool:
         """Whether all samples are finished, and all labels scored."""
         scored = self.layout.weights is None or self.layout.weights.is_done
-        return scored and len(self.samples) >= self.request.drawn
+        return scored and len(self.samples) >= self.drawn
 
-    def completion(self) -> Completion:
-        """Return the completion, once all samples are finished."""
-        request, drawn = self.request, self.request.drawn
+    def note_cached(self, output: Any) -> None:
+        """Note the cached prompt tokens of a single sample from its last output."""
+        if self.drawn == 1:
+            self.cached = output.num_cached_tokens or 0
+
+    @property
+    def several(self) -> list[str]:
+        """Ids that vLLM has for the samples, if there are several."""
+        of = self.drawn
+        return [inner_id(self.inner, index, of=of) for index in range(of)] if of > 1 else []
+
+    def failure(self, reason: str | None) -> Failure:
+        """Return the failure of a request that vLLM has ended for a reason of its own."""
+        if self.request.schema is not None:
+            return Failure(self.request.id, "constraint", "vLLM could not compile the schema")
+        return Failure(self.request.id, "engine", f"vLLM gave up on the request: {reason}")
+
+    def completion(self, cached: int) -> Completion:
+        """Return the completion, once all samples are finished.
+
+        `cached`: prompt tokens of several samples that were found in the prefix cache.
+        """
+        request, drawn = self.request, self.drawn
         samples = tuple(self.samples[index] for index in range(drawn))
         prompts, weights = drawn * len(self.layout.prompt), self.layout.weights
         if weights is not None:
             labels = weights.shares()
             samples = tuple(evolve(sample, labels=labels) for sample in samples)
             prompts += weights.tokens
-            self.cached += weights.cached
+            cached += weights.cached
         output = sum(sample.tokens for sample in samples)
         output -= request.begin.sample.tokens if request.begin is not None else 0
-        usage = Usage(drawn, prompts, self.cached, output)
+        usage = Usage(drawn, prompts, self.cached + cached, output)
         return Completion(request.id, samples * (request.count // drawn), usage)
-
-
-@define(eq=False)
-class Output:
-    """All of a sample that vLLM has output in parts, as an output of vLLM has it."""
-
-    index: int
-    text: str = ""
-    token_ids: list[int] = field(factory=list)
-    logprobs: list[Any] | None = None
-    finish_reason: str | None = None
-    stop_reason: int | str | None = None
-
-    def add(self, new: Any) -> None:
-        """Add what is new."""
-        self.text += new.text
-        self.token_ids += new.token_ids
-        if new.logprobs is not None:
-            self.logprobs = [] if self.logprobs is None else self.logprobs
-            self.logprobs += new.logprobs
-        self.finish_reason, self.stop_reason = new.finish_reason, new.stop_reason
 
 
 def over(
@@ -347,23 +360,3 @@ def _spelled(prompts: Prompts, prefill: tuple[int, ...], ids: list[int], count: 
 
 def _said(sample: Sample) -> tuple[str, str]:
     return sample.reasoning, sample.text
-
-
-def _logprobs(output: Any) -> tuple[float, ...]:
-    """Return the log probability of each token; empty unless requested."""
-    if output.logprobs is None:
-        return ()
-    each = zip(output.token_ids, output.logprobs, strict=True)
-    return tuple(float(known[token].logprob) for token, known in each)
-
-
-def _likeliest(output: Any, count: int) -> tuple[TopLogprobs, ...]:
-    """Return the sampled and the `count` likeliest tokens at each position; empty for 0."""
-    if not count or output.logprobs is None:
-        return ()
-    found = []
-    for token, known in zip(output.token_ids, output.logprobs, strict=True):
-        ranked = sorted(known.values(), key=lambda one: int(one.rank))[:count]
-        pairs = [(str(one.decoded_token), float(one.logprob)) for one in (known[token], *ranked)]
-        found.append(tuple(pairs))
-    return tuple(found)

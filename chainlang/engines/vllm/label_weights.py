@@ -94,11 +94,12 @@ class Scoring:
             weights.tickets.append(ticket)
             self.owners[ticket] = (owner, weights)
 
-    def take(self, output: Any) -> str | None:
-        """Return the ticket of the request whose label an output scores; None for any other."""
-        owner, weights = self.owners.pop(output.request_id, (None, None))
+    def take(self, output: Any) -> str:
+        """Return the ticket of the request whose label an output scores; else the output's own."""
+        ticket: str = output.request_id
+        owner, weights = self.owners.pop(ticket, (ticket, None))
         if weights is not None:
-            weights.take(output.request_id, output)
+            weights.take(ticket, output)
         return owner
 
     def drop(self, weights: LabelWeights | None) -> list[str]:

@@ -6,7 +6,7 @@ refused in words, with the versions that fit.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache, wraps
 from typing import Any
@@ -16,6 +16,7 @@ from attrs import frozen
 from chainlang.engines.protocol import refuse
 
 _HIGHEST_RANK = 512
+_OF_SEVERAL = "_"  # between the number of a sample and the id of its request
 SUPPORTED = ">=0.32,<0.33"
 """The versions of vLLM that have all of this, as pip writes them."""
 
@@ -32,6 +33,9 @@ class Batch:
     """All tokens that it computes."""
     preemptions: int
     """Requests that were evicted for it."""
+    cached_by_sample: Mapping[str, int]
+    """Prompt tokens that the prefix cache has, of each sample of several that begins with it, by
+    its `inner_id`. vLLM's joint output of the samples has the number of one of them."""
 
 
 def on_each_batch(engine: Any, note: Callable[[Batch], object]) -> None:
@@ -42,11 +46,14 @@ def on_each_batch(engine: Any, note: Callable[[Batch], object]) -> None:
     def watched(*args: Any, **named: Any) -> Any:
         output = schedule(*args, **named)
         prompts = cached = 0
+        by_sample: dict[str, int] = {}
         for request in output.scheduled_new_reqs:
             prompts += len(request.prompt_token_ids or ())
             cached += request.num_computed_tokens
+            if _OF_SEVERAL in request.req_id:
+                by_sample[request.req_id] = request.num_computed_tokens
         evicted = len(output.preempted_req_ids or ())
-        note(Batch(prompts, cached, output.total_num_scheduled_tokens, evicted))
+        note(Batch(prompts, cached, output.total_num_scheduled_tokens, evicted, by_sample))
         return output
 
     scheduler.schedule = watched
@@ -160,7 +167,7 @@ def inner_id(inner: str, index: int, *, of: int) -> str:
     >>> inner_id("7-ab", 1, of=2), inner_id("7-ab", 0, of=1)
     ('1_7-ab', '7-ab')
     """
-    return f"{index}_{inner}" if of > 1 else inner
+    return f"{index}{_OF_SEVERAL}{inner}" if of > 1 else inner
 
 
 def _part(root: Any, path: str) -> Any:

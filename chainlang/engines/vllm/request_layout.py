@@ -46,6 +46,13 @@ class Layout:
         return self.is_rest or self.state != "ended"
 
 
+def is_heard(request: Request, laid: Layout) -> bool:
+    """Return whether each token of a sample is looked at: to stream it, or to end the sample."""
+    if request.stream or request.choices:
+        return True
+    return laid.thinks and bool(request.sampling.stop or request.thinking_tokens)
+
+
 def layout(request: Request, prompts: Prompts, context: int) -> Layout | Failure:
     """Return the layout of a request in a context of some tokens; a failure if it can't be sent."""
     held = None

@@ -13,7 +13,6 @@ from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property, lru_cache, partial
-from itertools import chain, zip_longest
 from typing import Any, Literal
 
 from attrs import frozen
@@ -91,10 +90,11 @@ class Prompts:
             if isinstance(piece, int):
                 ids.append(piece)
                 continue
-            said = [self._text_of(messages[one.number], one) for one in piece.slots]
-            text = "".join(chain.from_iterable(zip_longest(piece.own, said, fillvalue="")))
-            repeats = all(messages[one.number].role == "system" for one in piece.slots)
-            ids += (self._repeated if repeats else self._segment_ids)(text, is_first=piece.is_first)
+            text = piece.own[0]
+            for slot, own in zip(piece.slots, piece.own[1:], strict=True):
+                text += self._text_of(messages[slot.number], slot) + own
+            read = self._repeated if piece.repeats else self._segment_ids
+            ids += read(text, is_first=piece.is_first)
         return ids
 
     def _text_of(self, message: Message, slot: Slot) -> str:
@@ -234,7 +234,8 @@ class Prompts:
         def end() -> None:
             nonlocal own, slots, is_first
             if own != [""]:
-                pieces.append(Segment(tuple(own), tuple(slots), is_first))
+                repeats = all(roles[one.number] == "system" for one in slots)
+                pieces.append(Segment(tuple(own), tuple(slots), is_first, repeats))
             own, slots, is_first = [""], [], False
 
         for part in self._template.parts(roles, date, template_args):
@@ -264,6 +265,8 @@ class Segment:
     own: tuple[str, ...]
     slots: tuple[Slot, ...]
     is_first: bool
+    repeats: bool
+    """Whether many prompts have the same text here: it has none of the messages but system ones."""
 
 
 _ORDINARY = ("What is 17 + 25?", "Answer:\n\n- yes, 3 %\n- no", "É")
