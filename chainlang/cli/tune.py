@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,7 @@ def add(commands: Any, about: str) -> None:
     add_scoring(parser, for_family=True)
     for flag, kind, metavar, words in (
         ("--budget", int, "TOKENS", "tokens to spend (default: 30 %% of all chains over all rows)"),
+        ("--budget-cost", Decimal, "DOLLARS", "money to spend, where prices are known"),
         ("--holdout", float, "SHARE", "share of the rows that is held out (default: 0.3)"),
         ("--margin", float, "SHARE", "accuracy to give up for a cheaper chain (default: 0.02)"),
         ("--batch", int, "ROWS", "rows between two looks at the scores (default: 40)"),
@@ -74,7 +76,8 @@ def run(options: argparse.Namespace) -> int:
     if options.beside is not None:
         beside = read_chain(options.beside, options.functions, options.allow)[0]
     scoring = scoring_of(options)
-    own = {name: getattr(options, name) for name in ("budget", "holdout", "margin", "batch")}
+    names = ("budget", "budget_cost", "holdout", "margin", "batch")
+    own = {name: getattr(options, name) for name in names}
     settings: Any = {name: one for name, one in own.items() if one is not None}
     settings |= {"metric": scoring["metric"], "target": options.target, "answer": options.answer}
     made = family(options.family, beside)

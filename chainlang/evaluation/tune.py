@@ -6,6 +6,7 @@ import math
 import random
 import tempfile
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from itertools import islice
 from os import PathLike
 from pathlib import Path
@@ -15,11 +16,11 @@ from attrs import define, evolve, field
 
 from chainlang.api.family import Family, family_of
 from chainlang.data import BadRow, Reading, read_rows
-from chainlang.errors import error_of
+from chainlang.errors import SettingError, error_of
 from chainlang.evaluation.evaluate import MetricLike, Scoring, evaluated
 from chainlang.evaluation.evaluation import Evaluation
 from chainlang.evaluation.race import Race
-from chainlang.evaluation.spent import Ledger
+from chainlang.evaluation.spent import Ledger, Spent
 from chainlang.evaluation.sweep import text_of, widest_first
 from chainlang.evaluation.tuning import Entry, Tuning
 from chainlang.settings import MapSettings
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 _OF_ROWS = frozenset({"encoding", "delimiter", "rename", "limit"})
 _CACHE = 1 << 40
 """Size of the cache of a tuning, in bytes: nothing is evicted."""
+_NO_BOUND = Decimal(10**9)  # dollars
 _SHARE = 0.3
 """Default budget, as a share of what all chains cost over all rows without sharing."""
 
@@ -40,6 +42,7 @@ def tune(
     metric: MetricLike = "exact",
     *,
     budget: int | None = None,
+    budget_cost: Decimal | float | None = None,
     holdout: float = 0.3,
     margin: float = 0.02,
     batch: int = 40,
@@ -52,15 +55,17 @@ def tune(
 
     All chains answer the same rows, `batch` after `batch`, and share their samples. A chain that is
     shown to be worse than another leaves; the best one does so with a probability of at most 5 %.
-    It ends when one is left, the rows are used up, or `budget` tokens are, which is looked at after
-    each batch of a chain; the default is 30 % of what all chains cost over all rows. Of the chains
-    that are left, the cheapest one is chosen whose accuracy is shown to be within `margin` of the
-    highest, or else the one with the highest. It is then run over the rows that were held out, a
+    It ends when one is left, the rows are used up, or the budget is, which is looked at after each
+    batch of a chain: `budget` tokens or `budget_cost` dollars, whichever is used up first; without
+    both, 30 % of the tokens that all chains cost over all rows. Of the chains that are left, the
+    cheapest one is chosen whose accuracy is shown to be within `margin` of the highest, or else the
+    one with the highest. It is then run over the rows that were held out, a
     share `holdout` that no chain has seen, for an accuracy without the luck of the choice.
 
     The order of the rows follows from the seed. With `out` the samples and the tokens spent are
-    kept there, and the same call goes on where an earlier one was killed. Raises `OperandError` for
-    fewer rows than two batches.
+    kept there, and the same call goes on where an earlier one was killed; money that the killed
+    batch had spent is not counted. Raises `OperandError` for fewer rows than two batches, and
+    `SettingError` for `budget_cost` if the price of a model is not known.
 
     >>> from chainlang import E, M
     >>> from chainlang.engines.fake import FakeEngine
@@ -74,7 +79,8 @@ def tune(
     >>> found.chosen.chain
     '3:E:m:0.7 >> M'
     """
-    _check(holdout, margin, batch, budget)
+    cost = None if budget_cost is None else Decimal(str(budget_cost))
+    _check(holdout, margin, batch, budget, cost)
     for name in ("cache", "cache_folder", "cache_bytes", "cache_redis"):
         if name in settings:
             message = f"{name}= is not for tune, which has a cache of its own"
@@ -94,14 +100,24 @@ def tune(
         folder.mkdir(parents=True, exist_ok=True)
         cache = folder / "cache"
         shared = {**kept, "cache": "write", "cache_folder": cache, "cache_bytes": _CACHE}
-        heat = _Heat(made, scoring, shared, Ledger.open(folder / "tune.jsonl", cache))
-        heat.run(ordered[held:], batch, budget)
-        spent = heat.ledger.before("end")
+        ledger = Ledger.open(folder / "tune.jsonl", cache)
+        heat = _Heat(made, scoring, shared, ledger, budget, cost)
+        heat.run(ordered[held:], batch)
+        spent = ledger.before("end")
         entries = heat.entries(margin)
         chosen = next(position for position, one in enumerate(entries) if one.status == "chosen")
         final = heat.evaluate(chosen, ordered[:held]) if held else None
     entries[chosen] = evolve(entries[chosen], holdout=final)
-    return Tuning(str(made), scoring.name, tuple(entries), chosen, heat.rows, spent, heat.grid)
+    return Tuning(
+        str(made),
+        scoring.name,
+        tuple(entries),
+        chosen,
+        heat.rows,
+        spent.tokens,
+        heat.grid,
+        spent.cost or None,
+    )
 
 
 @define(eq=False)
@@ -112,6 +128,10 @@ class _Heat:
     scoring: Scoring
     settings: Mapping[str, Any]
     ledger: Ledger
+    budget: int | None
+    """Tokens that may be spent; None for the default."""
+    budget_cost: Decimal | None
+    """Dollars that may be spent."""
     race: Race = field(init=False)
     tokens: list[int] = field(init=False)
     """Tokens of each chain on its rows, as if it ran alone."""
@@ -124,7 +144,7 @@ class _Heat:
         self.race = Race(len(self.family))
         self.tokens = [0] * len(self.family)
 
-    def run(self, rows: Sequence[Any], batch: int, budget: int | None) -> None:
+    def run(self, rows: Sequence[Any], batch: int) -> None:
         """Run batches until one chain is left, the rows are used up, or the budget is."""
         order = widest_first(self.family)
         for start in range(0, len(rows), batch):
@@ -134,9 +154,10 @@ class _Heat:
                 if position not in self.race.alive:
                     continue
                 spent = self.ledger.before(f"{start}/{position}")
-                if start and spent >= self._budget(budget):
+                if start and self._is_used_up(spent):
                     return  # a batch that only some have answered decides nothing
                 found = self.evaluate(position, part)
+                self.ledger.add(found.cost)
                 self.tokens[position] += found.tokens
                 scores[position] = [one.score for one in found.scores]
             if not start:
@@ -146,12 +167,27 @@ class _Heat:
             if len(self.race.alive) == 1:
                 return
 
-    def _budget(self, budget: int | None) -> float:
-        return self.grid * _SHARE if budget is None else budget
+    def _is_used_up(self, spent: Spent) -> bool:
+        if self.budget_cost is not None:
+            if spent.cost is None or spent.cost >= self.budget_cost:
+                return True
+            if self.budget is None:
+                return False
+        return spent.tokens >= (self.grid * _SHARE if self.budget is None else self.budget)
 
     def evaluate(self, position: int, rows: Sequence[Any]) -> Evaluation:
-        """Evaluate a chain on some rows."""
-        return evaluated(self.family[position].chain, rows, self.scoring, None, self.settings)
+        """Evaluate a chain on some rows. Raises `SettingError` if a price is needed and unknown."""
+        settings = dict(self.settings)
+        if self.budget_cost is not None:
+            settings.setdefault("run_cost", _NO_BOUND)  # so that an unknown price is refused
+        try:
+            return evaluated(self.family[position].chain, rows, self.scoring, None, settings)
+        except SettingError as error:
+            (first, *_) = error.diagnostics
+            if first.setting != "run_cost" or settings["run_cost"] != _NO_BOUND:
+                raise
+            message = f"budget_cost can't be held: the price of {first.subject!r} is not known"
+            raise SettingError([evolve(first, message=message, setting="budget_cost")]) from None
 
     def entries(self, margin: float) -> list[Entry]:
         """Return what became of each chain."""
@@ -195,7 +231,9 @@ def _rows(rows: Any, settings: MapSettings) -> list[dict[str, Any]]:
     return found
 
 
-def _check(holdout: float, margin: float, batch: int, budget: int | None) -> None:
+def _check(
+    holdout: float, margin: float, batch: int, budget: int | None, cost: Decimal | None
+) -> None:
     if not 0 <= holdout < 1:
         raise error_of("operand", f"holdout={holdout} is no share of the rows", "write 0.3")
     if not 0 <= margin < 1 or math.isnan(margin):
@@ -204,3 +242,5 @@ def _check(holdout: float, margin: float, batch: int, budget: int | None) -> Non
         raise error_of("operand", f"batch={batch} is no number of rows", "write 40")
     if budget is not None and budget < 1:
         raise error_of("operand", f"budget={budget} is no number of tokens", "write 200_000")
+    if cost is not None and not 0 < cost < _NO_BOUND:
+        raise error_of("operand", f"budget_cost={cost} is no number of dollars", "write 2.50")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from statistics import fmean
 from typing import Any
 
@@ -60,6 +61,8 @@ class Tuning:
     """Tokens of all prompts and replies that the race drew, without the held-out rows."""
     grid: float
     """Tokens of all chains over all rows, as if each ran alone."""
+    cost: Decimal | None = None
+    """Dollars that the race spent, without the held-out rows; None if a price is unknown."""
 
     @property
     def chosen(self) -> Entry:
@@ -109,7 +112,7 @@ class Tuning:
         return {"text/plain": str(self), "text/html": table_html(first, rows, lines)}
 
     def _lines(self) -> Iterator[str]:
-        spent = f"{self.spent:,} tokens"
+        spent = f"{self.spent:,} tokens" + (f", ${self.cost:.3g}" if self.cost else "")
         share = f", {percent(self.spent / self.grid)} of all chains over all rows" * bool(self.grid)
         yield f"{self.family}: {len(self.entries):,} chains by {self.metric}, {spent}{share}"
         width = max(len(one.chain) for one in self.entries)

@@ -27,7 +27,8 @@ def check_facts(plan: Plan, items: Iterable[Item], settings: RowSettings) -> Non
     for stage in plan.stages:
         model = declared.get(stage.model)
         if model is not None and stage.model not in (given or ()):
-            for message, hint, fact in _lacks(stage, facts_of(model, settings)):
+            facts = facts_of(model, settings)
+            for message, hint, fact in (*_lacks(stage, facts), *_narrow(stage, model, facts)):
                 source = f"{fact.source} of {fact.date}" if fact.date else fact.source
                 found.append(
                     Diagnostic(
@@ -58,6 +59,26 @@ def _lacks(stage: Meaning, facts: Mapping[str, Fact]) -> Iterator[tuple[str, str
         hint = f"write max_tokens={output.value:g}, or less; or " + _own(name, "output", str(most))
         message = f"max_tokens is {most:,}, and a reply of {name!r} has {output.value:,} at most"
         yield message, hint, output
+
+
+def _narrow(
+    stage: Meaning, model: Model, facts: Mapping[str, Fact]
+) -> Iterator[tuple[str, str, Fact]]:
+    """Yield the context of a server's model if no prompt fits into it beside the longest reply.
+
+    The engines in this process know their context, and cut `max_tokens` for each request.
+    """
+    context, most = facts.get("context"), stage.sampling.max_tokens
+    if model.engine not in _OWN_ENGINES and context is not None and most >= context.value:
+        hint = f"write a smaller max_tokens; or {_own(model.name, 'context', str(most * 2))}"
+        message = (
+            f"max_tokens is {most:,}, and the context of {model.name!r} has {context.value:,} "
+            "tokens for a prompt and its reply"
+        )
+        yield message, hint, context
+
+
+_OWN_ENGINES = frozenset({"vllm", "fake"})
 
 
 def _own(model: str, fact: str, value: str) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from chainlang import E, M
+from chainlang import E, M, models
 from chainlang.engines.fake import FakeEngine
 from chainlang.errors import ChainlangError
 from chainlang.evaluation import Tuning, pick, tune
@@ -107,6 +108,30 @@ def test_a_budget_is_kept_but_for_a_batch() -> None:
     assert tuned(holdout=0).spent <= 0.3 * found.grid + batch
 
 
+def priced(**given: Any) -> Tuning:
+    price = {"input": 10, "output": 10}
+    with models.use(m=models.fake("m", price=price), tiny=models.fake("tiny", price=price)):
+        return tune(FAMILY, ROWS, target="sum", holdout=0, **given)
+
+
+def test_a_budget_of_money_is_kept_but_for_a_batch(tmp_path: Path) -> None:
+    whole = priced()
+    assert whole.cost == whole.spent * Decimal(10) / 1_000_000
+    batch = Decimal(40 * 9 * 20) / 100_000
+    most = whole.cost / 2
+    found = priced(budget_cost=most, out=tmp_path)
+    assert most / 2 < found.cost <= most + batch
+    assert f"${found.cost:.3g}" in str(found)
+    again = priced(budget_cost=most, out=tmp_path)
+    assert (again.cost, again.to_dicts()) == (found.cost, found.to_dicts())
+    assert priced(budget=1, budget_cost=most).rows == 40
+
+
+def test_a_budget_of_money_needs_prices() -> None:
+    with pytest.raises(ChainlangError, match="budget_cost can't be held: the price of 'm' is not"):
+        tuned(budget_cost=1)
+
+
 @pytest.mark.parametrize("most", [50, 300, 500])
 def test_a_killed_tuning_goes_on(most: int, tmp_path: Path) -> None:
     whole = tuned(out=tmp_path / "whole")
@@ -149,6 +174,7 @@ def test_a_tuning_that_is_killed_with_kill_9_goes_on(tmp_path: Path) -> None:
         ({"holdout": 1}, "holdout=1 is no share"),
         ({"margin": -1}, "margin=-1 is no difference"),
         ({"budget": 0}, "budget=0 is no number of tokens"),
+        ({"budget_cost": 0}, "budget_cost=0 is no number of dollars"),
         ({"batch": 0}, "batch=0 is no number of rows"),
     ],
 )

@@ -258,6 +258,18 @@ def test_what_a_model_is_known_not_to_do_is_refused_before_the_first_row() -> No
         assert chain("E:p(max_tokens=100)")(Q).ok
 
 
+def test_a_context_without_room_for_a_prompt_is_refused_before_the_first_row() -> None:
+    facts = {"context": 2_000}
+    server = models.openai("gpt", base_url="http://127.0.0.1:9", api_key="none", facts=facts)
+    with models.use(p=server, q=models.fake("q", facts=facts)):
+        with pytest.raises(ChainlangError, match="context of 'p' has 2,000 tokens for a prompt"):
+            chain("E:p(max_tokens=2000)")(Q)
+        with pytest.raises(ChainlangError) as error:
+            chain("E:p(max_tokens=1999)")(Q, patience=0)
+        assert "context" not in str(error.value)
+        assert chain("E:q(max_tokens=2000)")(Q).ok  # which cuts it by its own context
+
+
 # ---------------------------------------------------------------- online policies
 
 
