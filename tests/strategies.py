@@ -78,9 +78,9 @@ models = _texts(1)
 
 _WORDS = (
     "E", "J", "M", "S", "V", "UE", "JF", "MC", "a", "b", "c", "fr", "_", "_x", "Z9", "e5", "E1",
-    "use", "model", "input", "type", "op", "env", "list", "int", "true_", "nan", "main", "retry",
-    "route", "answer", "self", "name", "count", "temperature", "kind", "each", "as_", "match",
-    "print", "x" * 30,
+    "use", "model", "server", "input", "type", "op", "env", "list", "int", "true_", "nan", "main",
+    "retry", "route", "answer", "self", "name", "count", "temperature", "kind", "each", "as_",
+    "match", "print", "x" * 30,
 )  # fmt: skip
 _MADE = tuple(f"{first}{rest}" for first in "ab_EJ" for rest in ("", "0", "9b", "_", "E", "e1"))
 names = short(st.sampled_from(tuple(dict.fromkeys((*_WORDS, *_MADE)))))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from fnmatch import fnmatchcase
 from typing import Any, assert_never
 
 from attrs import define, evolve, field
@@ -24,6 +23,8 @@ from chainlang.analysis.option_values import faults_in, spoken, table_faults, te
 from chainlang.analysis.resolve import resolve
 from chainlang.analysis.row_setting_checks import template_faults
 from chainlang.analysis.scope import Scope
+from chainlang.analysis.server_settings import address_faults, secret_faults
+from chainlang.analysis.tool_checks import misused_servers, server_faults, tool_faults
 from chainlang.datatypes.check_types import (
     Declared,
     declared_types,
@@ -37,7 +38,7 @@ from chainlang.diagnostics.diagnostic import Diagnostic, Kind
 from chainlang.diagnostics.other_names import meant_by
 from chainlang.diagnostics.source import Source, Span, part_span
 from chainlang.diagnostics.suggest import closest, unknown
-from chainlang.ir import declarations
+from chainlang.ir import declarations, tools
 from chainlang.ir.builtins import KINDS, OP_SETTINGS, RESERVED, TEMPLATES, WORDS_OF_TYPES
 from chainlang.ir.declarations import Definition, File, Item, bodies_of
 from chainlang.ir.model_settings import ADAPTER, ENGINES
@@ -45,6 +46,7 @@ from chainlang.ir.nodes import Expr, Ref
 from chainlang.ir.references import ref_levels, references, uses
 from chainlang.ir.row_settings import names_template
 from chainlang.ir.rules import Rule
+from chainlang.ir.tools import TOOL, TOOL_SETTINGS
 from chainlang.ir.visit import measure
 from chainlang.limits import current
 from chainlang.notation.literals import at_literal
@@ -106,6 +108,7 @@ class _Checker:
                     self.model(item)
                 case declarations.Op():
                     self.op(item)
+                    item = tools.meant(item)  # noqa: PLW2901
                     if item.returns == declarations.TypeName("str"):  # the text of a reply as it is
                         item = evolve(item, returns=None)  # noqa: PLW2901
                 case declarations.TypeDef(_, kind):
@@ -124,6 +127,7 @@ class _Checker:
                     assert_never(item)
             changed.append(item)
         file = evolve(self.file, items=tuple(changed))
+        self.found += misused_servers(file.items)
         bodies = bodies_of(changed)
         is_shallow = self.cycles(bodies) and self.is_shallow(bodies)
         if is_shallow:
@@ -265,21 +269,27 @@ class _Checker:
         rules = ENGINES.get(item.engine)
         if rules is None:
             where = part_span(item.span, "engine")
-            self.found.append(unknown("engine", item.engine, ENGINES, where))
+            self.found.append(unknown("engine", item.engine, tools.MODEL_ENGINES, where))
             return
         if not item.source:
             where = part_span(item.span, "source")
             self.note("model", "the name of the model is empty", where)
         self.settings(item.settings, rules, f"{item.engine}()")
+        if item.engine == tools.MCP:
+            self.found += server_faults(item)
         given = {one.name: one.span for one in item.settings}
         if "max_lora_rank" in given and ADAPTER not in given:
             what = "max_lora_rank bounds the rank of an adapter, and this model has none"
             self.note("option", what, given["max_lora_rank"], 'name it: lora="folder"')
 
     def op(self, item: declarations.Op) -> None:
+        if item.kind == TOOL:
+            self.settings(tools.written(item), TOOL_SETTINGS, "a tool")
+            self.found += tool_faults(item, self.file.items, self.types)
+            return
         if item.kind not in KINDS:
             where = part_span(item.span, "kind")
-            self.found.append(unknown("op kind", item.kind, KINDS, where))
+            self.found.append(unknown("op kind", item.kind, (*KINDS, TOOL), where))
         self.settings(item.settings, OP_SETTINGS, "an op")
         given = {setting.name: setting for setting in item.settings}
         if not any(name == "user" or closest(name, OP_SETTINGS) == "user" for name in given):
@@ -332,10 +342,10 @@ class _Checker:
             value = setting.value
             where = part_span(setting.span, "value")
             if isinstance(value, declarations.Environment) or setting.name == "api_key":
-                self.secret(setting, rules, where)
+                self.found += secret_faults(setting, rules, where)
                 continue
             if setting.name == "base_url" and isinstance(value, str):
-                self.address(value, where)
+                self.found += address_faults(value, where)
                 continue
             if rules is OP_SETTINGS and names_template(setting.name, value):
                 self.found += template_faults(setting.name, str(value), where)
@@ -352,36 +362,6 @@ class _Checker:
                 continue
             if isinstance(value, str):
                 self.found += (at_literal(one, where) for one in faults_in(value, rule))
-
-    def address(self, address: str, where: Span | None) -> None:
-        from chainlang.settings.address import wrong  # 100 ms that other files do not need
-
-        if (fault := wrong(address)) is not None:
-            self.note("option", f"base_url {fault.what}", where, fault.hint)
-
-    def secret(
-        self, setting: declarations.Setting, rules: Mapping[str, Rule], where: Span | None
-    ) -> None:
-        is_variable = isinstance(setting.value, declarations.Environment)
-        if setting.name == "api_key" and not is_variable:
-            self.note(
-                "option",
-                "an API key is not allowed in a file",
-                where,
-                'name the variable that holds it: api_key=env("OPENAI_API_KEY")',
-            )
-        elif setting.name not in ("api_key", "base_url") or "api_key" not in rules:
-            message = f"{setting.name} can't come from the environment"
-            self.note("option", message, where, "only api_key and base_url of a model can")
-        elif isinstance(setting.value, declarations.Environment):
-            from chainlang.settings import Settings  # 100 ms that other files do not need
-
-            name, allowed = setting.value.name, Settings.of({}).allowed_env
-            if not any(fnmatchcase(name, one) for one in allowed):
-                # The author of a file may be untrusted, and with it the host of its models.
-                message = f"the variable '{name}' is not allowed in a file"
-                hint = f"the setting allowed_env allows {', '.join(allowed)}"
-                self.note("option", message, where, hint)
 
 
 def _named(item: Item) -> tuple[str, str] | None:

@@ -69,6 +69,7 @@ from chainlang.ir.nodes import (
     WithFields,
 )
 from chainlang.ir.row_settings import names_template
+from chainlang.ir.tools import kind_of
 from chainlang.ir.visit import walk
 from chainlang.ir.wiring import parts_read
 from chainlang.notation.literals import at_literal, inside
@@ -260,7 +261,7 @@ class _Check:
     def readable(self, op: Op, places: Places) -> Readable:
         if not places:
             return self.anywhere
-        one = op.kind == "map"
+        one = kind_of(op) == "map"
         found = [in_template(record, self.flow.row, fresh=fresh, one=one)
                  for record, fresh in places]  # fmt: skip
         readable = at_any(found, self.named | COUNTERS.keys())
@@ -270,12 +271,12 @@ class _Check:
 
     def has_candidate(self, op: Op) -> bool:
         """Return whether ``candidate`` is a candidate or a field of the row."""
-        return op.kind == "map" or "candidate" in (self.flow.row or {})
+        return kind_of(op) == "map" or "candidate" in (self.flow.row or {})
 
     def words(self, op: Op, places: Places) -> frozenset[str]:
         """Return the words that hide fields of the row in the templates of an op."""
         records = [record for record, _ in places]
-        return self.hiding(words_in_template(records, one=op.kind == "map"))
+        return self.hiding(words_in_template(records, one=kind_of(op) == "map"))
 
     def hiding(self, words: Collection[str]) -> frozenset[str]:
         return frozenset((self.flow.row or {}).keys() & words)

@@ -9,6 +9,7 @@ from chainlang.diagnostics.source import part_span
 from chainlang.diagnostics.suggest import unknown
 from chainlang.ir.declarations import Item, Model, Setting
 from chainlang.ir.model_settings import PERMISSIONS, TEMPLATE, is_path, needs_permission
+from chainlang.ir.tools import MCP
 
 
 def permission_faults(items: Iterable[Item], allow: Collection[str]) -> Iterator[Diagnostic]:
@@ -29,6 +30,8 @@ def permission_faults(items: Iterable[Item], allow: Collection[str]) -> Iterator
             if name in allow or not needs_permission(name, setting.value):
                 continue
             message = f"{name} of the model '{item.name}' runs code that comes with the model"
+            if item.engine == MCP:
+                message = f"the server '{item.name}' is a command, and runs in no sandbox"
             hint = (
                 "if you trust it, allow it where you load the file: "
                 f'load("x.chain", allow=["{name}"]), in a shell --allow {name}'

@@ -32,6 +32,7 @@ from chainlang.ir.declarations import (
     Use,
     is_typed,
 )
+from chainlang.ir.tools import TOOL, kind_of
 from chainlang.notation.literals import at_literal
 from chainlang.semantics.expressions import faults, names
 
@@ -105,14 +106,16 @@ def prompt_lints(op: Op, row: Collection[str] | None) -> Iterator[Diagnostic]:
         roots |= {"candidate"}
     if is_typed(op) and FIELDS not in (row or ()):
         roots -= {FIELDS}
-    named = {*(row or ()), *_ALWAYS, *(("candidate",) if op.kind == "map" else ())}
-    is_constant = op.kind == "generate" and roots <= _OF_NO_ROW
+    named = {*(row or ()), *_ALWAYS, *(("candidate",) if kind_of(op) == "map" else ())}
+    is_constant = kind_of(op) == "generate" and roots <= _OF_NO_ROW
     of_any = is_constant and row is None  # where nothing else can be meant
     placeholders = [
         found for one in prompts for found in _placeholders(one, named - roots, any_name=of_any)
     ]
     yield from placeholders
-    if not placeholders and (row is None or len(row) > 0 or op.kind != "generate"):
+    if op.kind == TOOL:  # one without arguments may answer anew each time
+        return
+    if not placeholders and (row is None or len(row) > 0 or kind_of(op) != "generate"):
         yield from _unread(op, roots, row)
 
 
@@ -169,11 +172,11 @@ def _unread(op: Op, roots: frozenset[str], row: Collection[str] | None) -> Itera
     """Yield the warning of a prompt that reads nothing of what an op of its kind is for."""
     where = part_span(op.span, "name")
     of_row = {"query", "id", *(row or ())}
-    if op.kind == "generate" and roots <= _OF_NO_ROW:
+    if kind_of(op) == "generate" and roots <= _OF_NO_ROW:
         example = next(iter(row or ()), "query")
         message = f"the prompt of '{op.name}' reads nothing of the row: it is the same for all rows"
         hint = f"write a field of the row in it, as {{{{ {example} }}}}"
-    elif op.kind == "map" and roots.isdisjoint(("candidate", "candidates")):
+    elif kind_of(op) == "map" and roots.isdisjoint(("candidate", "candidates")):
         message = f"the prompt of '{op.name}' reads no candidate: it is the same for each of them"
         hint = "write {{ candidate.answer }} in it"
     elif op.kind == "fold" and roots <= of_row | _OF_NO_ROW:

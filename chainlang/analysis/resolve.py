@@ -37,6 +37,7 @@ from chainlang.analysis.row_setting_checks import (
 )
 from chainlang.analysis.sampling_lints import model_names
 from chainlang.analysis.scope import Scope
+from chainlang.analysis.tool_checks import stage_faults
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.source import Span, part_span
 from chainlang.diagnostics.suggest import Suggestion, listed, unknown
@@ -145,6 +146,8 @@ class _Resolver:
         self.count(node.count, node.span, "a stage runs")
         if not kind.calls_model:
             return self.without_model(node, kind)
+        if kind.is_tool:
+            self.found += stage_faults(node)
         self.temperature(node)
         owner, fields = f"{name} ({kind.what})", ("count", "model", "temperature")
         self.found += row_setting_faults(node, kind)
@@ -181,12 +184,8 @@ class _Resolver:
         name, span = kind.name, node.span
         what = f"{name} ({kind.what}) calls no model"
         if node.count != 1:
-            self.note(
-                "count",
-                f"{what}: a count has no effect",
-                part_span(span, "count"),
-                f"write {name}",
-            )
+            where = part_span(span, "count")
+            self.note("count", f"{what}: a count has no effect", where, f"write {name}")
         if node.model is not None:
             self.note("model", what, part_span(span, "model"), "leave the model out")
         if node.temperature:

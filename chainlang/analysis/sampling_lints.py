@@ -58,6 +58,9 @@ def sampling_lints(
             case Stage(name, count) if count > 1 and drawing.is_at_zero(one):
                 message = f"at temperature 0, all {count} samples of {name} are equal"
                 hint = f"write {count}:{name}:{one.model or ''}:0.7, or leave the count out"
+                if name in types and types[name].is_tool:
+                    message = f"a pure tool is called once, so all {count} results are equal"
+                    hint = "leave the count out, or pure=true"
                 where = part_span(one.span, "count")
                 yield Diagnostic("equal-samples", message, where, hint, kind="stage", subject=name)
             case Repeat(count, body) if count > 1 and drawing.is_constant(body):

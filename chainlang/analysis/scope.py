@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import cached_property
-from typing import Any
 
 from attrs import define, field
 
@@ -14,6 +13,7 @@ from chainlang.ir.builtins import ASKING, COMBINATORS, EXPRESSIONS, STAGE_TYPES,
 from chainlang.ir.declarations import Item, Model, Op, is_typed
 from chainlang.ir.row_settings import is_template
 from chainlang.ir.sampling_options import UNTYPED
+from chainlang.ir.tools import TOOL, kind_of, meant
 
 
 @define(slots=False)  # for its cached properties
@@ -54,17 +54,19 @@ class Scope:
 
 def op_type(op: Op, declared: Mapping[str, Declared] = {}) -> StageType:
     """Return the stage type of an op, with the declared types."""
+    op = meant(op)
     has_texts = may_have_texts(op.returns, declared)
     options = dict(ASKING if has_texts else {**UNTYPED, **WIRING})
     if op.kind == "generate":
         options["fresh"] = STAGE_TYPES["E"].options["fresh"]
-    kind: Any = op.kind
+    if op.kind == TOOL:
+        options = {name: ASKING[name] for name in ("need", "of")}
     given = {setting.name: setting.value for setting in op.settings}
     temperature = given.get("temperature")
     prompts = (given.get("user"), given.get("system"), *map(given.get, EXPRESSIONS))
     return StageType(
         op.name,
-        kind,
+        kind_of(op),
         "a type of this file",
         options=options,
         temperature=1.0
@@ -75,4 +77,5 @@ def op_type(op: Op, declared: Mapping[str, Declared] = {}) -> StageType:
         reads_error=any(isinstance(one, str) and "error" in one for one in prompts),
         is_typed=is_typed(op),
         given=given,
+        is_tool=op.kind == TOOL,
     )

@@ -25,6 +25,7 @@ from chainlang.ir.nodes import (
     Stage,
     WithFields,
 )
+from chainlang.ir.tools import kind_of
 from chainlang.ir.visit import walk
 from chainlang.ir.wiring import parts_read
 from chainlang.semantics.combinators import ITEM
@@ -96,7 +97,7 @@ def unread_parts(main: Expr, items: Iterable[Item]) -> Iterator[Diagnostic]:
     """Yield a warning for each `of` of a stage whose prompt reads no candidates."""
     items = tuple(items)
     reading = _Reading.of_items(items)
-    kinds = {one.name: one.kind for one in items if isinstance(one, Op)}
+    kinds = {one.name: kind_of(one) for one in items if isinstance(one, Op)}
     for node in reading.nodes(main):
         if not isinstance(node, Stage) or kinds.get(node.name) != "generate":
             continue

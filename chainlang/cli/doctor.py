@@ -22,6 +22,7 @@ LIBRARIES = (
     ("prompt_toolkit", "repl", "the REPL"),
     ("pygls", "lsp", "the language server"),
     ("shtab", "shell", "completion scripts"),
+    ("mcp", "mcp", "tools of MCP servers, and chains as tools"),
     ("pyarrow", "parquet", "Parquet files"),
     ("datasets", "data", "data sets by name"),
     ("matplotlib", "plot", "plots of sweeps"),

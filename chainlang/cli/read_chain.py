@@ -24,7 +24,7 @@ STDIN = "<stdin>"
 """Name of stdin in messages."""
 _FILE = re.compile(r"[\w~/-][\w./~-]*\.[A-Za-z]{2,6}")
 _DECLARES = re.compile(
-    r"^(?:(?:use|model|input|type|op)\b|[A-Za-z_]\w*[ \t]*=(?!=))", re.MULTILINE | re.ASCII
+    r"^(?:(?:use|model|server|input|type|op)\b|[A-Za-z_]\w*[ \t]*=(?!=))", re.MULTILINE | re.ASCII
 )
 
 

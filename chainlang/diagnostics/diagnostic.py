@@ -45,9 +45,8 @@ class Hint(Protocol):
 
 Kind = Literal[
     "action", "combinator", "definition", "engine", "field", "filter", "function", "key", "label",
-    "model", "name",
-    "node", "op kind", "option", "output", "part", "pass", "setting", "stage", "stage type", "step",
-    "test", "type",
+    "model", "name", "node", "op kind", "option", "output", "part", "pass", "server", "setting",
+    "stage", "stage type", "step", "test", "type",
 ]  # fmt: skip
 """Kind of a diagnostic's subject."""
 

@@ -33,6 +33,7 @@ from chainlang.ir.declarations import (
 from chainlang.ir.model_settings import ENGINES
 from chainlang.ir.nodes import Function, Named
 from chainlang.ir.rules import PARTS, Rule
+from chainlang.ir.tools import MCP, MODEL_ENGINES, TOOL, TOOL_SETTINGS
 from chainlang.ir.visit import walk
 from chainlang.notation.unparse import unparse_type
 
@@ -44,12 +45,14 @@ MEANING: Mapping[str, str] = {
     "generate": "samples replies",
     "map": "reads each candidate",
     "fold": "reads all candidates",
+    "tool": "calls a tool of a server",
 }
 """Meanings of the kinds of stage types."""
 _KEYWORDS: Mapping[str, str] = {
     "input": "the fields of a row",
     "model": "a name for a model and its engine",
     "op": "a stage type of this file",
+    "server": "a name for a server of tools",
     "type": "a type of fields and replies",
     "use": "the declarations of another file",
 }
@@ -127,13 +130,14 @@ def _offered(
 def _in_declaration(place: Context, items: tuple[Item, ...]) -> Iterator[Completion]:
     match place.expected:
         case "engine":
-            yield from _every(place, "value", dict.fromkeys(ENGINES, "an engine"))
+            yield from _every(place, "value", dict.fromkeys(MODEL_ENGINES, "an engine"))
+            yield from _every(place, "value", {MCP: "a server of tools"})
         case "engine setting":
             yield from _every(place, "option", _wants(ENGINES.get(place.of, {})))
         case "op setting":
-            yield from _every(place, "option", _wants(OP_SETTINGS))
+            yield from _every(place, "option", _wants({**OP_SETTINGS, **TOOL_SETTINGS}))
         case "kind":
-            yield from _every(place, "value", {one: MEANING[one] for one in KINDS})
+            yield from _every(place, "value", {one: MEANING[one] for one in (*KINDS, TOOL)})
         case "type":
             yield from _every(place, "type", dict.fromkeys(NAMED_TYPES, "a built-in type"))
             forms = {"list": "list[str]", "dict": "dict[str]", "one": 'one("choices")'}

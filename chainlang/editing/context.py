@@ -17,6 +17,7 @@ _Group: TypeAlias = Literal["call", "engine", "fields", "group", "list", "settin
 _WORDS: frozenset[Class] = frozenset(
     {"name", "label", "keyword", "model", "temperature", "reference", "function"}
 )
+_OPENED = ("model", "server")
 _OPERANDS: frozenset[Class] = frozenset({"name", "model", "temperature", "reference", "function"})
 _WHOLE = re.compile(r"""r?(?:"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')""")
 
@@ -52,13 +53,13 @@ class _Scan:
             self.item, self.open = text, []
         elif kind == "label":
             self.label = text
-            if not self.open and self.before[0] not in ("model", "type"):
+            if not self.open and self.before[0] not in ("model", "server", "type"):
                 self.item = "="
         elif kind == "name":
             self.name = text
         elif text == "(":
             is_call = self.before[1] in _OPERANDS or self.before[0] == ":"
-            group: _Group = "engine" if self.item == "model" else "call" if is_call else "group"
+            group: _Group = "engine" if self.item in _OPENED else "call" if is_call else "group"
             self.open.append((group, self.name))
         elif text == "[":
             self.open.append(("list", self.name))
@@ -159,7 +160,7 @@ def _expected(scan: _Scan, start: int, *, is_new_line: bool) -> Context:
             return Context("type", start)
         case "input" if text == "input":
             return Context("type", start)
-        case "model" if text == "=":
+        case "model" | "server" if text == "=":
             return Context("engine", start)
         case "" | "=" if text == ":":
             return Context("stage" if scan.counts else "model", start)

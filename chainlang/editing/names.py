@@ -79,7 +79,11 @@ def _used(node: object) -> Iterator[Name]:
         case Op():
             for one in node.settings:
                 where_set = part_span(one.span, "value")
-                if one.name == "model" and isinstance(one.value, str) and where_set is not None:
+                if (
+                    one.name in ("model", "server")
+                    and isinstance(one.value, str)
+                    and where_set is not None
+                ):
                     yield from _model(one.value, where_set)
 
 

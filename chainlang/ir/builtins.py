@@ -137,6 +137,8 @@ class StageType:
     """Whether a reply has to fit a type."""
     given: Mapping[str, Any] = {}
     """Values of the options for stages that do not give them."""
+    is_tool: bool = False
+    """Whether it calls a tool, so that its stages name no model."""
 
     def is_called(self, name: str) -> bool:
         """Return whether a name is what the type is, spelt out: ``Ensemble``, ``MostCommon``."""

@@ -131,8 +131,22 @@ _ARGUMENTS: Mapping[str, Mapping[str, Rule]] = {
         ),
     },
     "fake": {"fallback_models": TEXTS},
+    "mcp": {
+        "api_key": _KEY,
+        "args": TEXTS,
+        "env": TEXTS,
+        "headers": _HEADERS,
+        "max_bytes": _SIZE,
+        "max_concurrency": _SIZE,
+        "network": TRUTH,
+        "sandbox": one_of("bwrap", "none"),
+        "seconds": number(0, 86_400, open_low=True),
+    },
 }
-ENGINES = {name: {**arguments, **RULES} for name, arguments in _ARGUMENTS.items()}
+ENGINES = {
+    name: dict(arguments) if name == "mcp" else {**arguments, **RULES}
+    for name, arguments in _ARGUMENTS.items()
+}
 """The settings of the models of each engine: its arguments, and what is said about a model."""
 
 SERVERS = frozenset({"openai", "anthropic"})
@@ -147,7 +161,7 @@ _DRAFTS = frozenset(
     | {"prompt_lookup_max", "prompt_lookup_min", "max_model_len", "revision"}
 )
 _OWN_CLASS = "custom_class"
-PERMISSIONS = ("trust_remote_code", "load_format", "speculative_config")
+PERMISSIONS = ("trust_remote_code", "load_format", "speculative_config", "sandbox")
 """Settings that may run code, which are allowed where a file is loaded."""
 
 
@@ -174,7 +188,7 @@ def is_path(template: object) -> bool:
 
 
 def needs_permission(name: str, value: object) -> bool:
-    """Return whether a setting of a vllm model runs code that the file or the model brings.
+    """Return whether a setting of a model or a server runs code that the file or the model brings.
 
     >>> needs_permission("load_format", "safetensors"), needs_permission("load_format", "mine")
     (False, True)
@@ -184,6 +198,8 @@ def needs_permission(name: str, value: object) -> bool:
             return value
         case "load_format", str(value):
             return value not in _LOADERS
+        case "sandbox", "none":
+            return True
         case "speculative_config", Table(entries):
             return any(
                 one.name not in _DRAFTS or (one.name == "method" and one.value == _OWN_CLASS)

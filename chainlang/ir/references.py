@@ -74,7 +74,7 @@ def uses(item: Item) -> list[tuple[str, str]]:
                 found.append(("definition", name))
             case declarations.TypeName(name):
                 found.append(("type", name))
-            case declarations.Setting("model", str(name)):
+            case declarations.Setting("model" | "server", str(name)):
                 found.append(("model", name))
             case Option(name, value) | declarations.Setting(name, value) if name == FALLBACKS:
                 found += [

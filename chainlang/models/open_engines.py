@@ -22,9 +22,11 @@ from chainlang.interrupts import loading
 from chainlang.ir.declarations import Environment, Model, Setting
 from chainlang.ir.model_settings import ABOUT, OF_ADAPTERS, SERVERS
 from chainlang.ir.tables import plain
+from chainlang.ir.tools import MCP
 from chainlang.models.kept_files import cache_folder
 from chainlang.models.probing import Probed, keep, kept
 from chainlang.models.server_arguments import reached
+from chainlang.models.tool_servers import opened_server, whole_arguments
 from chainlang.protocol.secret import Secret
 from chainlang.settings import Progress, RowSettings
 
@@ -62,6 +64,8 @@ def opened(
     No model is loaded. A server is looked for, unless without `probes`.
     """
     arguments = arguments_of(model)
+    if model.engine == MCP:
+        arguments = whole_arguments(model, arguments, settings)
     if model.engine in SERVERS:
         arguments = reached(model, arguments, settings)
         if arguments.get("batch"):
@@ -127,6 +131,8 @@ def _open(
         from chainlang.engines.fake import FakeEngine
 
         return FakeEngine()
+    if model.engine == MCP:
+        return opened_server(model, arguments)
     if model.engine in SERVERS:
         server = _server(model, arguments, progress)
         if probes:

@@ -144,6 +144,6 @@ def instead(expected: Iterable[str], source: Source) -> str:
     names = {} if "REF" in expected else {"NAME": "a name"}
     known = expected & TERMINALS.keys()
     words = sorted({names.get(terminal, TERMINALS[terminal].name) for terminal in known})
-    if not words or len(words) > 6:
+    if not words or len(words) > 7:
         return ""
     return ": expected " + (", ".join(words[:-1]) + " or " if words[:-1] else "") + words[-1]

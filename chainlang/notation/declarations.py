@@ -9,6 +9,7 @@ from chainlang.diagnostics.source import Span
 from chainlang.ir import declarations
 from chainlang.ir.nodes import Table
 from chainlang.ir.tables import is_plain
+from chainlang.ir.tools import MCP, SERVER
 from chainlang.notation.expressions import Reader
 from chainlang.notation.literals import WORDS
 from chainlang.notation.types import (
@@ -53,6 +54,10 @@ def _model(reader: Reader, tree: Any) -> declarations.Model:
     name, span = reader.label(label)
     settings = tuple(_setting(reader, child) for child in rest if hasattr(child, "data"))
     unique(reader, settings, "setting")
+    if (is_server := tree.data == SERVER) != (engine == MCP):
+        message = f"{engine}() is no server of tools" if is_server else "mcp() is no model"
+        hint = f'write {"model" if is_server else SERVER} {name} = {engine}("...")'
+        reader.note("argument", message, reader.span(engine), hint)
     start, end = edges(tree)
     parts = (("name", span), ("engine", reader.span(engine)), ("source", reader.span(source)))
     return declarations.Model(
@@ -89,7 +94,7 @@ def _setting(reader: Reader, tree: Any) -> declarations.Setting:
             reader.name(name, span), declarations.Environment(variable, span=inner), span=whole
         )
     word = value.children[0] if value.data == "word" else None
-    if name == "model" and word is not None and word not in WORDS:  # a model of this file
+    if name in ("model", SERVER) and word is not None and word not in WORDS:  # of this file
         return declarations.Setting(name, str(value.children[0]), span=whole)
     if value.data == "table":
         table, _ = reader.value(value)
@@ -120,6 +125,7 @@ def _op(reader: Reader, tree: Any) -> declarations.Op:
 _ITEMS: dict[str, Callable[[Reader, Any], declarations.Item]] = {
     "use": _use,
     "model": _model,
+    SERVER: _model,
     "input": read_input,
     "input_name": read_input,
     "input_exact": read_input,

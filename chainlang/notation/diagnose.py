@@ -21,7 +21,7 @@ from chainlang.notation.scan import PAIRS, ending, unclosed
 
 _OPERATORS = {"SHIFT", "AMP", "BAR"}
 _OPERANDS = {"NAME", "COUNTED", "REF", "FUNCTION", "LPAR"}
-_DECLARES = {"USE", "MODEL", "INPUT", "TYPE", "OP"}
+_DECLARES = {"USE", "MODEL", "SERVER", "INPUT", "TYPE", "OP"}
 _PART = "REF"  # expected only where a part of a chain can start
 _AFTER = "AMP"  # expected only where one has ended
 

@@ -30,6 +30,7 @@ _NAME = "[A-Za-z_][A-Za-z0-9_]*"
 _AFTER = {
     "USE": rf"{_GAP}[\"']",
     "MODEL": rf"[ \t]+{_NAME}{_GAP}=(?!=)",
+    "SERVER": rf"[ \t]+{_NAME}{_GAP}=(?!=)",
     "INPUT": rf"{_GAP}\{{|[ \t]+{_NAME}",
     "TYPE": rf"[ \t]+@?{_NAME}",
     "OP": rf"[ \t]+{_NAME}{_GAP}:",
@@ -98,6 +99,7 @@ def rules() -> Mapping[State, tuple[Rule, ...]]:
     keywords = (
         keyword("USE"),
         keyword("MODEL"),
+        keyword("SERVER"),
         keyword("INPUT", "declaration"),
         typed,
         keyword("TYPE", "declaration"),

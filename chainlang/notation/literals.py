@@ -119,6 +119,8 @@ def at_literal(found: Diagnostic, literal: Span | None) -> Diagnostic:
     """
     if literal is None or found.span is None:
         return found
+    if literal.text.startswith("{"):  # a table of texts, of which the template is made
+        return evolve(found, span=literal)
     return evolve(found, span=inside(literal, found.span.start, found.span.end))
 
 

@@ -19,7 +19,7 @@ from chainlang.notation.grammar import grammar
 from chainlang.notation.scan import bracketed, check_size, marks
 
 _Node = TypeVar("_Node", Expr, File)
-_ITEM_START = re.compile(r"(?:use|model|input|type|op)\b|[A-Za-z_]\w*[ \t]*=(?!=)")
+_ITEM_START = re.compile(r"(?:use|model|server|input|type|op)\b|[A-Za-z_]\w*[ \t]*=(?!=)")
 _DECLARED = re.compile(  # possessive, so that a long word costs its length and not the square of it
     r"^(?:(?:model|type|op)[ \t]++@?(?P<name>\w++)|(?P<word>use|input)\b)"
     r"|\b(?P<label>[A-Za-z_]\w*+)[ \t]*+=(?!=)",

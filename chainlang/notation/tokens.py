@@ -79,6 +79,7 @@ TERMINALS: Mapping[str, Terminal] = {
     "STRING": _whole("a string", "string"),
     "USE": _whole("'use'", "keyword"),
     "MODEL": _whole("'model'", "keyword"),
+    "SERVER": _whole("'server'", "keyword"),
     "INPUT": _whole("'input'", "keyword"),
     "TYPE": _whole("'type'", "keyword"),
     "OP": _whole("'op'", "keyword"),

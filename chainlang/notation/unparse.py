@@ -25,6 +25,7 @@ from chainlang.ir.nodes import (
     Table,
     Then,
 )
+from chainlang.ir.tools import MCP, SERVER, written
 from chainlang.ir.verify import is_name
 from chainlang.notation.literals import (
     print_block,
@@ -284,7 +285,7 @@ def unparse_setting(node: declarations.Setting) -> str:
     value = node.value
     if isinstance(value, declarations.Environment):
         return f"{node.name} = env({print_string(value.name)})"
-    if isinstance(value, str) and node.name == "model" and is_name(value):
+    if isinstance(value, str) and node.name in ("model", SERVER) and is_name(value):
         return f"{node.name} = {value}"
     if isinstance(value, str) and "\n" in value.strip("\n"):
         return f"{node.name} = {print_block(value)}"
@@ -304,7 +305,8 @@ def unparse_item(node: declarations.Item) -> str:
         case declarations.Model(name, engine, source, settings):
             given = [print_string(source)]
             given += [unparse_setting(one).replace(" = ", "=", 1) for one in settings]
-            return f"model {name} = {engine}({', '.join(given)})"
+            head = SERVER if engine == MCP else "model"
+            return f"{head} {name} = {engine}({', '.join(given)})"
         case declarations.Input():
             return unparse_input_head(node) + unparse_type(node.type)
         case declarations.TypeDef():
@@ -312,10 +314,10 @@ def unparse_item(node: declarations.Item) -> str:
         case declarations.PythonType(name, schema):
             return f"type @{name} {print_block(schema)}"
         case declarations.Op():
-            head = unparse_op_head(node)
-            if not node.settings:
+            head, settings = unparse_op_head(node), written(node)
+            if not settings:
                 return f"{head} {{}}"
-            lines = "".join(f"  {unparse_setting(one)}\n" for one in node.settings)
+            lines = "".join(f"  {unparse_setting(one)}\n" for one in settings)
             return f"{head} {{\n{lines}}}"
         case declarations.Definition(name, body):
             return f"{name} = {_argument(body)}"

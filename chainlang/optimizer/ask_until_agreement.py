@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attrs import evolve
 
-from chainlang.optimizer.rewrite import Refused, Rewritten, fixed
+from chainlang.optimizer.rewrite import Refused, Rewritten, fixed, side_effects
 from chainlang.plan.estimate_cost import counts
 from chainlang.plan.liveness import names_made
 from chainlang.plan.steps import AskUntilAgreement, Count, Gather, Generate, Plan, Step
@@ -63,6 +63,8 @@ def _why_not(operands: tuple[Step, ...]) -> str | None:
         return None
     if counts(Plan(first)).candidates.most == 1 or all(map(_is_greedy, last(first))):
         return "its first operand has a single answer"
+    if why := next(filter(None, map(side_effects, others)), None):
+        return why
     if names := sorted(frozenset().union(*map(names_made, others))):
         return f"an operand that may not run names {', '.join(names)}"
     return ""

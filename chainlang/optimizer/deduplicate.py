@@ -6,7 +6,7 @@ from attrs import evolve
 
 from chainlang.optimizer.rewrite import Refused, Rewritten, side_effects
 from chainlang.plan.steps import Generate, Plan, Step
-from chainlang.plan.visit import calls, rebuilt
+from chainlang.plan.visit import effects, rebuilt
 
 
 def share_equal_work(plan: Plan) -> Rewritten[Plan]:
@@ -15,18 +15,19 @@ def share_equal_work(plan: Plan) -> Rewritten[Plan]:
     Requests are equal if model, prompt, parameters and schema are equal. Exact: at temperature 0 a
     completion depends on nothing else, and the result of a row without an id depends on its content
     only. Requests are compared with those in flight and with the last few thousand completions.
-    Rows are not deduplicated if the chain calls a Python function, which may have side effects.
+    Rows are not deduplicated if the chain calls a Python function or a tool, which may have side
+    effects.
 
     >>> from chainlang import chain
     >>> from chainlang.plan.lower import lower
     >>> share_equal_work(lower(chain("E >> M").body)).made.rows_once
     True
     """
-    called = tuple(one for one in calls(plan.root) if not one.function.is_pure)
+    called = next(effects(plan.root), None)
     refused = []
-    if (why := side_effects(plan.root)) is not None:
-        refused.append(Refused("equal rows", why, called[0].place, called[0].span))
-    root, once = rebuilt(plan.root, _shared), plan.rows_once or not called
+    if (why := side_effects(plan.root)) is not None and called is not None:
+        refused.append(Refused("equal rows", why, *called[1:]))
+    root, once = rebuilt(plan.root, _shared), plan.rows_once or called is None
     if root is plan.root and once == plan.rows_once:
         return Rewritten(plan, tuple(refused))
     shares = plan.shares or root is not plan.root

@@ -40,9 +40,9 @@ def drop_unread(plan: Plan) -> Rewritten[Plan]:
     """Remove stages and names that neither a later step nor `outputs` reads.
 
     It has no effect unless `outputs` leaves out the trace and these names. Exact if the unoptimized
-    plan succeeds: a removed stage could only have failed its row. Steps that call a function, which
-    may have side effects, or that may add an event are kept; so are all inside `fallback` and
-    `retry`, which act on a failure.
+    plan succeeds: a removed stage could only have failed its row. Steps that call a function or a
+    tool, which may have side effects, or that may add an event are kept; so are all inside
+    `fallback` and `retry`, which act on a failure.
 
     >>> from chainlang import chain
     >>> from chainlang.semantics.outputs import Outputs
@@ -108,7 +108,8 @@ def _is_pure(step: Step) -> bool:
     """Return whether a step alone does nothing but make candidates, and reports nothing."""
     match step:
         case Generate(stage=stage, tries=tries):
-            return tries == ONCE and stage.need is None and not stage.keeps_cut
+            certain = stage.need is None and not stage.keeps_cut
+            return tries == ONCE and certain and not stage.effects
         case Count():
             return not any(calls(step))  # of a function that compares the answers
         case Decide() | Gather() | Name() | Graph() | Repeat() | Sequence() | WithFields():

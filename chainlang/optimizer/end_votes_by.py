@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attrs import evolve
 
-from chainlang.optimizer.rewrite import Refused, Rewritten, fixed
+from chainlang.optimizer.rewrite import Refused, Rewritten, fixed, side_effects
 from chainlang.plan.steps import Count, Decide, Generate, Name, Plan, Step
 from chainlang.plan.visit import paired, rebuilt
 from chainlang.semantics.stopping_rules import Rule, needed
@@ -31,7 +31,7 @@ def ended_by(rule: Rule, plan: Plan) -> Rewritten[Plan]:
             return None
         if drawn.stage.kind == "map":
             refuse(one, "each candidate before it has samples of its own")
-        elif (why := fixed(one)) is not None:
+        elif (why := fixed(one) or side_effects(drawn)) is not None:
             refuse(one, why)
         elif isinstance(before, Name):
             refuse(one, f"the samples are readable under the name {before.name}")

@@ -10,7 +10,7 @@ from attrs import field, frozen
 from chainlang.diagnostics.source import Span
 from chainlang.ir.nodes import Expr
 from chainlang.plan.steps import Count, Plan, Step
-from chainlang.plan.visit import calls
+from chainlang.plan.visit import effects
 from chainlang.semantics.seeds import Place
 
 T = TypeVar("T")
@@ -21,10 +21,8 @@ CAUGHT = "it is inside a fallback or retry, which acts on failures"
 
 
 def side_effects(step: Step) -> str | None:
-    """Return why a step runs as it is written, if it calls functions."""
-    names = ", ".join(
-        dict.fromkeys(f"@{one.function.name}" for one in calls(step) if not one.function.is_pure)
-    )
+    """Return why a step runs as it is written, if it calls functions, or tools with effects."""
+    names = ", ".join(dict.fromkeys(name for name, *_ in effects(step)))
     return f"{names} may have side effects" if names else None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attrs import evolve
 
-from chainlang.optimizer.rewrite import Refused, Rewritten, fixed
+from chainlang.optimizer.rewrite import Refused, Rewritten, fixed, side_effects
 from chainlang.plan.steps import Count, Decide, Fork, Generate, Plan, Sequence, Step
 from chainlang.semantics.combinators import ONCE
 
@@ -66,6 +66,8 @@ def _why_not(drawn: Generate, vote: Count, plan: Plan) -> str | None:
         return why
     if stage.by_row is not None:
         return "settings of the stage depend on the row"
+    if (why := side_effects(drawn)) is not None:
+        return why
     if drawn.tries != ONCE:
         return "failed samples are retried, which adds events"
     if stage.need is not None:

@@ -229,7 +229,7 @@ class _Walk:
             before.holding(_drawn(stage, left, before)),
             {stage.model: cost},
             once,
-            once * Range(0, stage.sampling.max_tokens),
+            once * Range(0, longest(stage)),
             each,
         )
 
@@ -239,7 +239,7 @@ class _Walk:
         waves, drawn = Range(1, stage.count - least + 1), Range(least, stage.count)
         cost, each = self._cost(step, before, ONE, waves if step.together else drawn, drawn)
         after = before.holding(_drawn(stage, ONE, before))
-        way = waves * Range(0, stage.sampling.max_tokens)
+        way = waves * Range(0, longest(stage))
         return Counts(after, {stage.model: cost}, waves, way, each)
 
     def _cost(
@@ -253,7 +253,7 @@ class _Walk:
         if self.note is not None:
             self.note(step, before)
         reader = self.readers.get(stage.model)
-        most = Range(0, stage.sampling.max_tokens)
+        most = Range(0, longest(stage))
         samples, length = prompts * drawn, ANY
         if reader is not None and before.row is not None and not stage.prefix:
             lists = () if stage.replies is None else stage.replies.lists
@@ -321,3 +321,8 @@ def _longest(stage: Meaning, before: AbstractCandidates) -> int | None:
     if "candidate" not in answer and stage.choose is None:
         return most
     return None if before.tokens is None else max(most, before.tokens)  # it may be the one before
+
+
+def longest(stage: Meaning) -> int:
+    """Return the maximum number of tokens of a reply; the result of a tool has none."""
+    return 0 if stage.is_tool else stage.sampling.max_tokens

@@ -11,7 +11,7 @@ from attrs import define, evolve, field, frozen
 from chainlang.plan.candidate_fields import Fields, either, fields_after
 from chainlang.plan.liveness import CANDIDATES, names_made, reads
 from chainlang.plan.steps import Fork, Fused, Gather, Graph, Name, Repeat, Sequence, Step
-from chainlang.plan.visit import calls, is_synchronous
+from chainlang.plan.visit import effects, is_synchronous
 
 START = -1
 """Stands for the candidates that a graph begins with, beside numbers of nodes."""
@@ -110,7 +110,7 @@ class _Facts:
     """Those of its candidates."""
     makes: frozenset[str]
     calls: bool
-    """Whether it calls a function, which may have side effects."""
+    """Whether it calls a function, or a tool, which may have side effects."""
     instant: bool
     """Whether it takes no time."""
 
@@ -242,6 +242,6 @@ def _facts(step: Step, fields: Fields) -> _Facts:
         reads(step, fields),
         fields_after(step, fields),
         names_made(step),
-        any(not one.function.is_pure for one in calls(step)),
+        any(effects(step)),
         is_synchronous(step),
     )

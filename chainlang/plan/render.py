@@ -206,6 +206,12 @@ def _of(names: tuple[str, ...]) -> str:
 
 def _stage(stage: Meaning, *, bounds: bool) -> str:
     sampling = stage.sampling
+    if stage.is_tool:
+        words = [f"{stage.kind} {stage.count} × {stage.name}", f"{stage.model}.{stage.system}"]
+        words += ["effects" if stage.effects else "pure"]
+        words += ["schema"] if stage.returns is not None else []
+        words += [f"need={stage.need}"] if stage.need is not None else []
+        return "  ".join(words) + _of(stage.of)
     words = [
         f"{stage.kind} {stage.count} × {stage.name}",
         *(() if stage.varies("model") else (stage.model,)),

@@ -7,6 +7,7 @@ from typing import Any, assert_never
 
 import attrs
 
+from chainlang.diagnostics.source import Span
 from chainlang.plan.steps import (
     AskUntilAgreement,
     Call,
@@ -34,6 +35,7 @@ from chainlang.plan.steps import (
 from chainlang.semantics.combinators import ONCE
 from chainlang.semantics.functions import UserFunction
 from chainlang.semantics.row_stages import alternatives
+from chainlang.semantics.seeds import Place
 from chainlang.semantics.stages import Meaning
 
 
@@ -101,6 +103,23 @@ def calls(step: Step) -> Iterator[Call]:
                 yield called
         if isinstance(one, Count) and isinstance(function := one.vote.how.normalize, UserFunction):
             yield Call(function, one.place, span=one.vote.span)
+
+
+def effects(step: Step) -> Iterator[tuple[str, Place, Span | None]]:
+    """Yield what may have side effects in a step, functions and tools: name, place and span.
+
+    >>> from chainlang import chain
+    >>> from chainlang.plan.lower import lower
+    >>> made = chain("E >> @shout", functions={"shout": str})
+    >>> [name for name, *_ in effects(lower(made.body, (), made.bound).root)]
+    ['@shout']
+    """
+    for call in calls(step):
+        if not call.function.is_pure:
+            yield f"@{call.function.name}", call.place, call.span
+    for one in leaves(step):
+        if isinstance(one, Generate) and one.stage.effects:
+            yield one.stage.name, one.place, one.stage.span
 
 
 def asked(step: Step) -> tuple[str | Call, ...]:

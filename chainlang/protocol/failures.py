@@ -11,10 +11,12 @@ from typing import Literal
 
 from attrs import frozen
 
-FailureKind = Literal["transport", "denied", "engine", "context", "constraint", "refused", "down"]
+FailureKind = Literal[
+    "transport", "denied", "engine", "context", "constraint", "refused", "down", "function"
+]
 """Failure of a request: reported by its engine, or `down` if the request was not sent."""
 
-Cause = FailureKind | Literal["reply", "cut", "function", "timeout", "input", "prompt", "budget"]
+Cause = FailureKind | Literal["reply", "cut", "timeout", "input", "prompt", "budget"]
 """Failure of a stage: that of a request, or one that arises in the stage itself."""
 
 
@@ -62,7 +64,9 @@ FAILURE_MODES: Mapping[Cause, FailureMode] = {
         "a reply was cut by `max_tokens` or by the context, or is all reasoning",
         "row", retried=True, resampled=True,
     ),
-    "function": FailureMode("a Python function raised", "row", retried=True),
+    "function": FailureMode(
+        "a Python function raised, or a tool returned an error", "row", retried=True
+    ),
     "timeout": FailureMode("a part took longer than its `timeout`", "row", retried=True),
     "input": FailureMode("fields or candidates that a part reads are missing", "row", retried=True),
     "prompt": FailureMode("the prompt can't be rendered from the row", "row"),

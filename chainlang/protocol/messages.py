@@ -152,6 +152,9 @@ class Request:
     An engine may stop a sample once its beginning allows a single choice, and append the rest of
     it, provided that `max_tokens` leaves room for the rest. `Sample.tokens` then counts generated
     tokens only."""
+    effects: bool = False
+    """Whether it may have effects outside, as the call of a tool: only the journal of its own run
+    answers it."""
     redraw: int = 0
     """Number of earlier runs that sampled this request for its row and failed. Recorded samples of
     those runs are not used. The completion does not depend on it otherwise."""
@@ -191,7 +194,7 @@ class Request:
         At temperature 0, requests with equal values have equal samples.
         """
         asked = (self.model, self.messages, self.sampling, self.schema, self.lenient)
-        rest = (self.redraw, self.date, self.deadline, self.patience, self.fallbacks)
+        rest = (self.effects, self.redraw, self.date, self.deadline, self.patience, self.fallbacks)
         parts = (self.thinking_tokens, self.budgets, self.begin)
         more = (self.logprobs, self.top_logprobs, self.labels, *parts)
         return (*asked, self.choices, *more, self.template_args, self.prefix, self.adapter, *rest)

@@ -113,6 +113,7 @@ class StageInterpreter:
             budgets=stage.budgets,
             top_logprobs=stage.top_logprobs,
             labels=labels(stage, record),
+            effects=stage.effects,
         )
         reply = self.answered(request)
         if isinstance(reply, Failure):

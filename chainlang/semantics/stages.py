@@ -21,6 +21,7 @@ from chainlang.ir.builtins import Kind
 from chainlang.ir.declarations import Item, Op
 from chainlang.ir.nodes import Function, Stage
 from chainlang.ir.tables import plain
+from chainlang.ir.tools import TOOL, has_effects, kind_of
 from chainlang.ir.wiring import named_parts
 from chainlang.protocol.messages import Role, Sampling
 from chainlang.protocol.template_args import canonical
@@ -100,6 +101,9 @@ class Meaning:
     """Number of likeliest tokens of which they have them, too."""
     choices: bool = False
     """Whether candidates have the probability of each value of their type."""
+    is_tool: bool = False
+    effects: bool = False
+    """Whether its calls, of a tool, may have effects: each of them is made, once, in its turn."""
     demands: Mapping[str, Span | None] = field(factory=dict, eq=False, repr=False)
     """Options that only some engines have, each with its place."""
     by_row: RowSettings | None = None
@@ -200,12 +204,11 @@ def meaning(
     temperature = settings.get("temperature") if stage.temperature is None else stage.temperature
     logprobs = settings.get("logprobs", False)
     name = stage.model or settings.get("model") or model
-    kind: Any = op.kind
     types, choose = declared_types(declared), settings.get("choose")
     sampling = sampling_of(settings, temperature, most_tokens(name, declared))
     return Meaning(
         name=stage.name,
-        kind=kind,
+        kind=kind_of(op),
         count=stage.count,
         model=name,
         sampling=sampling,
@@ -234,6 +237,8 @@ def meaning(
         top_logprobs=0 if isinstance(logprobs, bool) else logprobs,
         choices=settings.get("choices", False),
         demands=demands((*op.settings, *stage.options)),
+        is_tool=op.kind == TOOL,
+        effects=has_effects(op),
         types=types,
         bound=bound,
         replies=ReplyForms.of(op.returns, types, choose, bound.classes),

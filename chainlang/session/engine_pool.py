@@ -17,6 +17,7 @@ from chainlang.engines.protocol import Engine, is_adapting
 from chainlang.errors import EngineError
 from chainlang.ir.declarations import Item, Model
 from chainlang.ir.model_settings import ADAPTER, SERVERS
+from chainlang.ir.tools import MCP
 from chainlang.models.lookup import known_names
 from chainlang.models.open_engines import (
     WAYS,
@@ -133,7 +134,7 @@ _SERVER = "only its server counts its prompts"
 
 
 def _reader(model: Model, settings: RowSettings) -> Reader | str:
-    if model.engine in SERVERS:
+    if model.engine in SERVERS or model.engine == MCP:
         return _SERVER
     try:
         engine = found_open(model)

@@ -11,7 +11,7 @@ from chainlang.notation.highlight import classes
 from chainlang.notation.scan import unclosed
 
 _DECLARES = re.compile(
-    r"(?:use|model|input|type|op)\b(?![ \t]*(?:>>|[&|:(?]|\Z))|[A-Za-z_]\w*[ \t]*=(?!=)"
+    r"(?:use|model|server|input|type|op)\b(?![ \t]*(?:>>|[&|:(?]|\Z))|[A-Za-z_]\w*[ \t]*=(?!=)"
 )
 _OPEN_END = re.compile(r"(?:>>|[&|*=,])[ \t]*\Z")
 

@@ -193,6 +193,8 @@ class RecordedPort:
 
     def _keys(self, request: Request, number: int) -> Keys:
         """Return the keys of a request under a format, for the model with its adapter."""
+        if request.effects and not self._keeps:  # another run may not have its effects
+            return Keys([])
         made = self._makers.get(request.adapter)
         if made is None:
             fingerprint = fingerprint_of(self.engine, request.adapter)
@@ -225,6 +227,8 @@ class RecordedPort:
         wait = self._relay.wait_of(reply)
         assert wait is not None  # each submitted request has one until it is aborted
         first, request = wait.asked[reply.id], wait.request
+        if request.effects and not self._keeps:
+            return {}
         several = enumerate(reply.samples) if isinstance(reply, Completion) else iter(reply.samples)
         each = reply.usage.prompt_tokens // max(1, reply.usage.calls)
         found: dict[bytes, Drawn] = {}
