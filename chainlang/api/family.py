@@ -105,6 +105,24 @@ class Family(Varied):
                 found.setdefault(name, {})[value] = None
         return {name: tuple(values) for name, values in found.items()}
 
+    def svg(self) -> str:
+        """Return an SVG picture: one of all its chains, with the values of a choice in braces.
+
+        >>> from chainlang import E, M
+        >>> from chainlang.evaluation import pick
+        >>> "E ×{1, 3}" in (E("m", pick(1, 3)) >> M).svg()
+        True
+        """
+        from chainlang.display.family_svg import family_svg
+
+        drawings = [one.chain.drawing() for one in self.members]
+        items = dict.fromkeys(item for _, several in drawings for item in several)
+        return family_svg((body for body, _ in drawings), items)
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        """Representations for notebooks: the picture and the text."""
+        return {"text/plain": repr(self), "image/svg+xml": self.svg()}
+
     def check(self) -> None:
         """Check each member as a whole. Raises what `Chain.check` raises."""
         for one in self.members:

@@ -79,7 +79,11 @@ def svg(body: Expr, items: Iterable[Item] = ()) -> str:
     >>> svg(chain("3:E >> M").body).count("<rect")
     3
     """
-    picture = _Picture(bodies_of(items)).draw(body, WIDTH, ())
+    return page(Picture(bodies_of(items)).draw(body, WIDTH, ()))
+
+
+def page(picture: Block) -> str:
+    """Return a block as a picture of its own, with a wire that comes in and one that goes out."""
     width, height = picture.width + 2 * (GAP + PAD), picture.height + 2 * PAD
     level, out = PAD + picture.enter, PAD + picture.leave
     size = f'width="{number(width)}" height="{number(height)}"'
@@ -99,7 +103,7 @@ def svg(body: Expr, items: Iterable[Item] = ()) -> str:
 
 
 @define
-class _Picture:
+class Picture:
     """The blocks of one picture, of which there are not too many."""
 
     definitions: Mapping[str, Expr]
@@ -141,10 +145,12 @@ class _Picture:
         assert_never(node)
 
     def leaf(self, lines: Sequence[str], node: Expr) -> Block:
+        """Return the box of a part without parts."""
         self.boxes += 1
         return box([_cut(line) for line in lines], _title(node))
 
     def framed(self, heading: str, body: Block, node: Expr, kind: str = "frame") -> Block:
+        """Return a block in the frame of a part."""
         return frame(_cut(heading, 60), body, _title(node), kind, loops=isinstance(node, Loop))
 
     def steps(self, parts: Sequence[Expr], room: float, around: tuple[str, ...]) -> Iterator[Block]:
@@ -164,6 +170,7 @@ class _Picture:
     def several(
         self, parts: Sequence[Expr], mark: str, why: str, room: float, around: tuple[str, ...]
     ) -> Block:
+        """Return the block of the parts of an operator, with its sign."""
         shown = parts if len(parts) <= _SIDE_BY_SIDE else parts[: _SIDE_BY_SIDE - 1]
         inside = (*around, "")
         blocks = [self.draw(part, room - 100, inside) for part in shown]
@@ -173,6 +180,7 @@ class _Picture:
         return side_by_side(blocks, mark, why)
 
     def route(self, node: Route, room: float, around: tuple[str, ...]) -> Block:
+        """Return the block of a route, with an arm for each key."""
         arms = [(f'"{arm.key}"', arm.body) for arm in node.arms]
         if node.default is not None:
             arms.append(("default", node.default))
@@ -183,6 +191,7 @@ class _Picture:
         return self.framed(label(node), body, node)
 
     def combinator(self, node: Expr, room: float, around: tuple[str, ...]) -> Block:
+        """Return the block of another combinator."""
         parts = parts_of(node)
         if len(parts) == 1:
             return self.framed(label(node), self.draw(parts[0], room, around), node)

@@ -10,6 +10,7 @@ import pytest
 
 from chainlang import M, chain, load
 from chainlang.display.svg import WIDTH, svg
+from chainlang.evaluation import family
 from chainlang.ir.nodes import Expr, Named, Ref, Route, Stage
 from chainlang.ir.visit import walk
 from tests.display.chains import chains
@@ -117,3 +118,37 @@ def test_a_picture_stays_small_however_much_it_stands_for() -> None:
     assert faults(wide.svg()) == []
     long = chain(" >> ".join(["E"] + ["V"] * 900))
     assert any(text.endswith("more") for text in texts(long.svg()))
+
+
+# ---------------------------------------------------------------- families
+
+
+FAMILIES = {
+    "{1, 3}:E:{a, b}:{0.5, 0.7}(max_tokens={8, 16}) >> M": [
+        "E ×{1, 3}",
+        "{a, b}  T={0.5, 0.7}",
+        "M",
+    ],
+    "3:E >> {M, J:big, V >> J}": ["E ×3", "one of", "M", "J", "V", "J"],
+    "{E, E >> V} >> M": ["E", "one of", "nothing", "V", "M"],
+    "E:a & {E:b, E:c}": ["E", "a", "&", "E", "{b, c}"],
+    "x = {E, J}": ["x =", "one of", "E", "J"],
+    "a = E | b = {E:b, 2:E:b:0.5 & E}": ["a =", "|", "b =", "one of", "E ×2", "&"],
+    'fallback({E, J}, E) >> {M, M(by="x")}': ["one of", "M", 'by={default, "x"}'],
+}
+
+
+@pytest.mark.parametrize("text", FAMILIES)
+def test_a_family_is_one_picture(text: str) -> None:
+    picture = family(text).svg()
+    assert faults(picture) == []
+    found = texts(picture)
+    for word in FAMILIES[text]:
+        found.remove(word)
+
+
+def test_a_family_of_many_chains_fits_a_picture() -> None:
+    made = family("{1, 2, 3, 4}:E:{a, b, c} >> {2, 3}:V:{a, b}:0.5 >> {M, J, S, J:a, J:b}")
+    assert len(made) == 240
+    assert made.svg().count("<rect") < 16
+    assert "image/svg+xml" in made._repr_mimebundle_()
