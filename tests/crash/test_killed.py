@@ -78,6 +78,13 @@ def test_killed_at_half_it_asks_again_for_what_was_in_flight() -> None:
     assert 10_000 <= int(found[1].replace(",", "")) <= 10_064
 
 
+@pytest.mark.slow
+def test_a_database_is_killed_again_and_again() -> None:
+    found = re.search(r"(\d+) restarts, 0 lost, 0 twice", told("restarts", "300", "--every", "0.4"))
+    assert found is not None
+    assert int(found[1]) >= 2
+
+
 def test_a_note_names_only_what_is_on_the_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
