@@ -51,6 +51,11 @@ class CallKeywords(TypedDict, total=False):
     """maximum size of the sample cache; the least recently used samples are evicted"""
     cache_redis: str | None
     """Redis server that shares the sample cache with other machines"""
+    cache_seconds: float | None
+    """age from which a sample in the cache is not used any more, and is removed; default: none"""
+    cache_shared_bytes: int | None
+    """maximum size of the sample cache in Redis or PostgreSQL; the least recently used samples are
+    evicted; default: none"""
     store: str | None
     """PostgreSQL database with the journals of runs, and the sample cache that machines share"""
     limits_redis: str | None

@@ -62,7 +62,10 @@ def _complete(parser: Command) -> None:
     add_flags(parser, MapSettings, without=("on_error", *_OF_CACHE))
 
 
-_OF_CACHE = ("cache", "cache_folder", "cache_bytes", "cache_redis")
+_OF_CACHE = (
+    "cache", "cache_folder", "cache_bytes", "cache_redis", "cache_seconds", "cache_shared_bytes",
+    "store",
+)  # fmt: skip
 
 
 def run(options: argparse.Namespace) -> int:

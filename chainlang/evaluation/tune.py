@@ -28,6 +28,11 @@ from chainlang.settings import MapSettings
 if TYPE_CHECKING:
     from chainlang.api.keywords import MapKeywords
 
+OF_CACHE = (
+    "cache", "cache_folder", "cache_bytes", "cache_redis", "cache_seconds", "cache_shared_bytes",
+    "store",
+)  # fmt: skip
+"""Settings of the sample cache."""
 _OF_ROWS = frozenset({"encoding", "delimiter", "rename", "limit"})
 _CACHE = 1 << 40
 """Size of the cache of a tuning, in bytes: nothing is evicted."""
@@ -81,7 +86,7 @@ def tune(
     """
     cost = None if budget_cost is None else Decimal(str(budget_cost))
     _check(holdout, margin, batch, budget, cost)
-    for name in ("cache", "cache_folder", "cache_bytes", "cache_redis"):
+    for name in OF_CACHE:
         if name in settings:
             message = f"{name}= is not for tune, which has a cache of its own"
             raise error_of("setting", message, "to keep its samples: out=")

@@ -6,6 +6,7 @@ import atexit
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
+from typing import TypeAlias
 
 from attrs import frozen
 
@@ -22,7 +23,8 @@ from chainlang.store.cache_folder import usual_folder
 from chainlang.store.protocol import Level
 from chainlang.store.sample_codec import Drawn
 
-_OPEN: PerProcess[tuple[Path, int, Secret | None, Secret | None], Levels] = PerProcess()
+_Key: TypeAlias = tuple[Path, int, int | None, float | None, Secret | None, Secret | None]
+_OPEN: PerProcess[_Key, Levels] = PerProcess()
 
 
 @frozen
@@ -64,19 +66,20 @@ def _levels(settings: RowSettings) -> Levels:
     secret = settings.cache_redis
     url = Secret(secret.get_secret_value()) if secret is not None else None
     store = store_url(settings)
-    key = (folder.resolve(), settings.cache_bytes, url, store)
+    most, seconds = settings.cache_shared_bytes, settings.cache_seconds
+    key = (folder.resolve(), settings.cache_bytes, most, seconds, url, store)
 
     def made() -> Levels:
-        levels: list[Level] = [InMemory(), opened_on_disk(folder, settings.cache_bytes)]
+        levels: list[Level] = [InMemory(), opened_on_disk(folder, settings.cache_bytes, seconds)]
         if url is not None:
             from chainlang.store.redis_cache import InRedis
 
-            levels.append(Dispensable(InRedis.open(url)))
+            levels.append(Dispensable(InRedis.open(url, most, seconds)))
         if store is not None:
             from chainlang.store.postgres_cache import InPostgres
 
-            levels.append(Dispensable(InPostgres.open(store)))
-        return Levels(tuple(levels))
+            levels.append(Dispensable(InPostgres.open(store, most, seconds)))
+        return Levels(tuple(levels), seconds)
 
     found = _OPEN.find(key)
     if found is not None and found.has_failed:

@@ -26,6 +26,8 @@ from chainlang.errors import SettingError
 from chainlang.settings.faults import misfit, too_wide, unknown_in
 from chainlang.settings.setting import (
     ADDRESS,
+    BYTES,
+    CACHE,
     COUNT,
     ENCODING,
     ENGINES,
@@ -35,7 +37,9 @@ from chainlang.settings.setting import (
     ON_ERROR,
     OVER_ROWS,
     PREFIX,
+    PROGRESS,
     REDIS,
+    RENAME,
     SHARD,
     STORE,
     TIME,
@@ -119,22 +123,22 @@ class Settings(BaseModel):
     """memory for all loaded models together, such as 8GiB; default: all of the device"""
     format: Annotated[Format, FORMAT] = "jsonl"
     """file format of the tables in a run folder"""
-    cache: Annotated[
-        CacheMode,
-        Takes("off, read, write or refresh", "CacheMode", metavar="off|read|write|refresh"),
-    ] = "off"
+    cache: Annotated[CacheMode, CACHE] = "off"
     """sample cache, shared by all runs: off, read, write (read and store), refresh (resample and
     store)"""
     cache_folder: Annotated[
         Folder | None, Takes("a folder", "str | PathLike[str]", metavar="FOLDER")
     ] = None
     """folder of the sample cache; default: in the user's cache folder"""
-    cache_bytes: Annotated[PositiveInt, Takes("a number of bytes ≥ 1", "int", metavar="BYTES")] = (
-        1 << 30
-    )
+    cache_bytes: Annotated[PositiveInt, BYTES] = 1 << 30
     """maximum size of the sample cache; the least recently used samples are evicted"""
     cache_redis: Annotated[SecretStr | None, REDIS] = None
     """Redis server that shares the sample cache with other machines"""
+    cache_seconds: Annotated[Seconds | None, TIME] = None
+    """age from which a sample in the cache is not used any more, and is removed; default: none"""
+    cache_shared_bytes: Annotated[PositiveInt | None, BYTES] = None
+    """maximum size of the sample cache in Redis or PostgreSQL; the least recently used samples are
+    evicted; default: none"""
     store: Annotated[StoreAddress | None, STORE] = None
     """PostgreSQL database with the journals of runs, and the sample cache that machines share"""
     limits_redis: Annotated[SecretStr | None, REDIS] = None
@@ -283,15 +287,7 @@ class RowSettings(Settings):
         Delimiter | None, Takes("one character", "str", OVER_ROWS, metavar="CHARACTER")
     ] = None
     """character between the cells of CSV; default: a comma, and a tab in .tsv files"""
-    rename: Annotated[
-        Renamed,
-        Takes(
-            'new names by the old ones: {"Question Text": "question"}',
-            "Mapping[str, str]",
-            OVER_ROWS,
-            metavar="OLD=NEW",
-        ),
-    ] = ()
+    rename: Annotated[Renamed, RENAME] = ()
     """new names of columns, in a shell one flag for each"""
     limit: Annotated[PositiveInt | None, COUNT.only(OVER_ROWS)] = None
     """maximum number of rows to read"""
@@ -306,14 +302,7 @@ class RowSettings(Settings):
     """budget of the run in dollars, as `run_tokens`; each model needs a price"""
     on_error: Annotated[OnError, ON_ERROR] = "collect"
     """if a row fails: end with its error (raise), keep it as failed (collect), or drop it (skip)"""
-    progress: Annotated[
-        StrictBool | Progress | None,
-        Takes(
-            "true, false, or a function of one argument",
-            "bool | Callable[[str], object]",
-            is_text=False,
-        ),
-    ] = None
+    progress: Annotated[StrictBool | Progress | None, PROGRESS] = None
     """show the progress (true) or not (false), or callback(message): messages while models load,
     then each second of `map` and `run` a `Status`, a text with numbers; default: true in a
     notebook"""

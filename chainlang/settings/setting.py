@@ -250,6 +250,17 @@ SHARD = Takes(
     metavar="I/N",
     why=shard.fault,
 )
+BYTES = Takes("a number of bytes ≥ 1", "int", metavar="BYTES")
+CACHE = Takes("off, read, write or refresh", "CacheMode", metavar="off|read|write|refresh")
+RENAME = Takes(
+    'new names by the old ones: {"Question Text": "question"}',
+    "Mapping[str, str]",
+    OVER_ROWS,
+    metavar="OLD=NEW",
+)
+PROGRESS = Takes(
+    "true, false, or a function of one argument", "bool | Callable[[str], object]", is_text=False
+)
 FORMAT = Takes(
     "jsonl, csv or parquet",
     "Format",

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -131,9 +132,14 @@ class Dispensable:
 
 @define(eq=False)
 class Levels:
-    """Several levels, the fastest first; a hit is copied to the levels before it."""
+    """Several levels, the fastest first; a hit is copied to the levels before it.
+
+    Entries have the time of their recording. One that is older than `seconds`, or has none, counts
+    as missing.
+    """
 
     levels: tuple[Level, ...]
+    seconds: float | None = None
 
     @property
     def has_failed(self) -> bool:
@@ -147,7 +153,7 @@ class Levels:
         for index, level in enumerate(self.levels):
             if not missing:
                 break
-            there = level.find(missing)
+            there = self._current(level.find(missing))
             for before in self.levels[:index] if there else ():
                 before.record(there)
             found |= there
@@ -156,8 +162,17 @@ class Levels:
 
     def record(self, drawn: Mapping[bytes, Drawn]) -> None:
         """Record samples in each level, the last one first, since others share it."""
+        now = int(time.time())
+        drawn = {key: evolve(one, made=now) for key, one in drawn.items()}
         for level in reversed(self.levels):
             level.record(drawn)
+
+    def _current(self, found: Mapping[bytes, Drawn]) -> Mapping[bytes, Drawn]:
+        """Return the samples that are not too old."""
+        if self.seconds is None:
+            return found
+        oldest = time.time() - self.seconds
+        return {key: one for key, one in found.items() if (one.made or 0) >= oldest}
 
     def close(self) -> None:
         """Close every level."""
@@ -165,8 +180,10 @@ class Levels:
             level.close()
 
 
-def open_on_disk(folder: Path, most: int) -> SampleTable:
+def open_on_disk(folder: Path, most: int, seconds: float | None = None) -> SampleTable:
     """Return the level in a SQLite file of a folder, of at most `most` bytes; create it if missing.
+
+    Entries that were last used more than `seconds` ago are removed.
 
     Threads and processes may share it. A crash may lose the samples that were recorded last. An
     entry whose checksum does not match is removed, and counts as missing. Raises `SourceError`.
@@ -184,7 +201,10 @@ def open_on_disk(folder: Path, most: int) -> SampleTable:
     address = str(path)
     settings = {"timeout": _PATIENCE, "check_same_thread": False}
     database = Database.open(_KIND, address, address, **settings)
-    return SampleTable(database, durable=False, evict=most)
+    table = SampleTable(database, durable=False, evict=most)
+    if seconds is not None:
+        table.expire(seconds)
+    return table
 
 
 def tokens_in(folder: Path) -> int:
@@ -201,13 +221,13 @@ def tokens_in(folder: Path) -> int:
         table.close()
 
 
-def opened_on_disk(folder: Path, most: int) -> Dispensable:
+def opened_on_disk(folder: Path, most: int, seconds: float | None) -> Dispensable:
     """Return the level of `open_on_disk`; a warning and an unused one if the disk or a lock fails.
 
     Raises `SourceError` for a file that is no cache.
     """
     try:
-        return Dispensable(open_on_disk(folder, most))
+        return Dispensable(open_on_disk(folder, most, seconds))
     except DiskError as error:
         _warn(error)
         return Dispensable(InMemory(0), has_failed=True)

@@ -18,7 +18,7 @@ from attrs import asdict, astuple, field, fields, frozen
 from chainlang.protocol.messages import Finish, Sample
 
 _USUAL = {one.name: one.default for one in fields(Sample)}
-_FORMAT, _UNDER, _PAID = "format", "under", "paid"
+_FORMAT, _UNDER, _PAID, _MADE = "format", "under", "paid", "made"
 
 
 @frozen
@@ -79,6 +79,8 @@ class Drawn:
     """Bounds under which a whole sample was generated; None if its key has them."""
     paid: Paid | None = field(default=None, eq=False)
     """Its cost, in a journal; None if it is unknown."""
+    made: int | None = field(default=None, eq=False)
+    """The time of its recording in a cache, in seconds since 1970; None if it is unknown."""
 
 
 class LaterEntry(ValueError):
@@ -104,6 +106,8 @@ def encoded(drawn: Drawn) -> bytes:
         said[_UNDER] = bounds if drawn.under.budgets else bounds[:2]
     if drawn.paid is not None:
         said[_PAID] = (drawn.paid.model, drawn.paid.row, str(drawn.paid.cost), drawn.paid.session)
+    if drawn.made is not None:
+        said[_MADE] = drawn.made
     return json.dumps([drawn.prompt_tokens, said]).encode()
 
 
@@ -116,7 +120,7 @@ def decoded(entry: bytes) -> Drawn:
         match json.loads(entry):
             case [int(prompt_tokens), {"text": _, "finish": _, "tokens": _} as said]:
                 number, under = said.pop(_FORMAT, 1), said.pop(_UNDER, None)
-                paid = _paid(said.pop(_PAID, None))
+                paid, made = _paid(said.pop(_PAID, None)), said.pop(_MADE, None)
             case _:
                 raise OddEntry("it is no sample")
     except (ValueError, RecursionError) as error:
@@ -127,7 +131,7 @@ def decoded(entry: bytes) -> Drawn:
         name: _frozen(value) if isinstance(value, list) else value for name, value in said.items()
     }
     odd = [name for name, value in values.items() if not _FITS[name](value)]
-    if odd or not isinstance(number, int):
+    if odd or not isinstance(number, int) or not isinstance(made, int | None):
         raise OddEntry(f"its {', '.join(odd) or _FORMAT} can't be read")
     match under:
         case None:
@@ -138,7 +142,7 @@ def decoded(entry: bytes) -> Drawn:
             bounds = Bounds(max_tokens, context, tuple((name, most) for name, most in given))
         case _:
             raise OddEntry(f"its {_UNDER} can't be read")
-    return Drawn(Sample(**values), prompt_tokens, number, bounds, paid)
+    return Drawn(Sample(**values), prompt_tokens, number, bounds, paid, made)
 
 
 def _paid(value: object) -> Paid | None:

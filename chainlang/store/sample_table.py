@@ -101,6 +101,13 @@ class SampleTable:
         with self._lock, self.database.errors():
             return self._count()
 
+    def expire(self, seconds: float) -> None:
+        """Remove the entries that were last used more than `seconds` ago; the table evicts."""
+        remove = "DELETE FROM samples WHERE used < ?"
+        connection = self.database.connection
+        with self._lock, self.database.errors(), transaction(connection):
+            connection.execute(remove, [int(time.time() - seconds)])
+
     def size(self) -> int:
         """Return the number of bytes of the file that are in use."""
         ask = self.database.connection.execute

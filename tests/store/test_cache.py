@@ -6,6 +6,7 @@ import contextlib
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -24,7 +25,7 @@ from chainlang.store.cache import FILE, InMemory, Levels, open_on_disk
 from chainlang.store.postgres_cache import InPostgres
 from chainlang.store.protocol import Level
 from chainlang.store.redis_cache import InRedis
-from chainlang.store.sample_codec import Drawn
+from chainlang.store.sample_codec import Drawn, encoded
 from chainlang.store.sample_table import EVICTING
 from tests.laws import law
 from tests.postgres_server import running as postgres_running
@@ -107,6 +108,112 @@ def test_whatever_a_sample_says_comes_back(
             disk.record(more)
             assert disk.find([*entries, *more]) == {**entries, **more}
             disk.close()
+
+
+OPENED = {
+    "disk": lambda path, redis, seconds: open_on_disk(path, MEGABYTE, seconds),
+    "redis": lambda path, redis, seconds: InRedis.open(redis, MEGABYTE, seconds),
+    "postgres": lambda path, redis, seconds: InPostgres.open(
+        Secret(shared().url), MEGABYTE, seconds
+    ),
+}
+"""Shared levels of at most a megabyte, with an age."""
+
+
+@pytest.fixture(params=OPENED)
+def bounded(
+    request: pytest.FixtureRequest, tmp_path: Path, redis: str
+) -> Iterator[Callable[[float | None], Level]]:
+    """What opens an empty level of at most a megabyte, with an age."""
+    opened = list[Level]()
+    if request.param == "postgres":
+        InPostgres.open(Secret(shared().url)).close()
+        shared().execute("DELETE FROM chainlang_cache")
+
+    def opening(seconds: float | None = None) -> Level:
+        opened.append(OPENED[request.param](tmp_path, redis, seconds))
+        return opened[-1]
+
+    first = opening()
+    if isinstance(first, InRedis):
+        first._client.flushall()
+    yield opening
+    for one in opened:
+        one.close()
+
+
+@pytest.mark.slow
+def test_a_level_stays_within_its_size(
+    bounded: Callable[[float | None], Level], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    level, count = bounded(None), 120
+    for number in range(count):
+        level.record({key(number): drawn(number, size=5000)})
+    found = level.find([key(number) for number in range(count)])
+    assert sum(len(encoded(one)) for one in found.values()) <= MEGABYTE
+    assert len(found) > 20
+    assert key(count - 1) in found
+    again = {key(count - 1): drawn(1, size=5)}  # a smaller one in the place of a larger one
+    level.record(again)
+    assert level.find(again) == again
+
+
+def test_a_sample_of_an_age_is_not_used_any_more(
+    bounded: Callable[[float | None], Level], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [time.time() - 100]
+    monkeypatch.setattr("chainlang.store.cache.time.time", lambda: now[0])
+    Levels((bounded(None),)).record({key(1): drawn(1)})
+    now[0] += 50
+    Levels((bounded(None),)).record({key(2): drawn(2)})
+    now[0] += 50
+    both = {key(1): drawn(1), key(2): drawn(2)}
+    assert Levels((bounded(None),)).find(both) == both
+    assert Levels((InMemory(), bounded(60)), 60).find(both) == {key(2): drawn(2)}
+    assert Levels((bounded(30),), 30).find(both) == {}
+    bounded(30).record(both)  # without a time: of an earlier version
+    assert Levels((bounded(30),), 30).find(both) == {}
+    assert Levels((bounded(None),)).find(both) == both
+
+
+def test_what_is_too_old_is_removed(redis: str, tmp_path: Path) -> None:
+    old = open_on_disk(tmp_path, MEGABYTE)
+    old.record({key(1): drawn(1)})
+    old.database.connection.execute("UPDATE samples SET used = used - 1000")
+    old.record({key(2): drawn(2)})
+    old.close()
+    again = open_on_disk(tmp_path, MEGABYTE, 500)
+    assert len(again) == 1
+    again.close()
+    for most in (None, MEGABYTE):
+        level = InRedis.open(redis, most, 500)
+        level.record({key(3): drawn(3), key(4): drawn(4)})
+        assert 400 < level._client.ttl(b"chainlang:1:" + key(3)) <= 500
+        level.close()
+    level = InPostgres.open(Secret(shared().url), seconds=500)
+    level.record({key(1): drawn(1)})
+    shared().execute("UPDATE chainlang_cache SET used = used - interval '1000 seconds'")
+    level.close()
+    level = InPostgres.open(Secret(shared().url), seconds=500)
+    level.record({key(2): drawn(2)})
+    assert shared().execute("SELECT key FROM chainlang_cache") == [(key(2),)]
+    level.close()
+
+
+def test_a_redis_keeps_what_was_used_last(redis: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1_000_000.0]
+    monkeypatch.setattr("chainlang.store.redis_cache.time.time", lambda: now[0])
+    level = InRedis.open(redis, MEGABYTE)
+    level._client.flushall()
+    for number in range(60):
+        now[0] += 1
+        level.record({key(number): drawn(number, size=10_000)})
+        assert level.find([key(0)])
+    assert level.find([key(1)]) == {}
+    total = int(level._client.get(b"chainlang:cache:total"))
+    sizes = level._client.hvals(b"chainlang:cache:sizes")
+    assert total == sum(map(int, sizes)) <= MEGABYTE
+    level.close()
 
 
 def test_levels_tell_those_before_them(tmp_path: Path) -> None:
