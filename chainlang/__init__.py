@@ -31,6 +31,7 @@ if _typing.TYPE_CHECKING:
     from chainlang.errors import ChainlangError, ChainlangWarning
     from chainlang.limits import Limits
     from chainlang.semantics.record import Candidate, Part
+    from chainlang.serving.serve import serve
     from chainlang.tracer.calls import ask, for_each, when
     from chainlang.tracer.trace import trace
 
@@ -64,6 +65,7 @@ __all__ = [
     "ref",
     "retry",
     "route",
+    "serve",
     "timeout",
     "trace",
     "when",
@@ -93,6 +95,7 @@ _MODULES = {
     "chainlang.errors": ("ChainlangError", "ChainlangWarning"),
     "chainlang.limits": ("Limits",),
     "chainlang.semantics.record": ("Candidate", "Part"),
+    "chainlang.serving.serve": ("serve",),
     "chainlang.tracer.calls": ("ask", "for_each", "when"),
     "chainlang.tracer.trace": ("trace",),
 }

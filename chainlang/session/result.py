@@ -11,6 +11,7 @@ from attrs import evolve, field, frozen
 from chainlang.display.result import result_html
 from chainlang.errors import error_of
 from chainlang.protocol.messages import Usage
+from chainlang.protocol.usages import Usages
 from chainlang.runtime.outcome import Outcome
 from chainlang.semantics.events import Event
 from chainlang.semantics.not_json import original
@@ -63,6 +64,8 @@ class Result:
     """Time from the start of the row to its end, on the clock of its engines."""
     fields: Mapping[str, Any] = field(factory=dict, eq=False, repr=False)
     """Fields and columns of the row, as far as they were read."""
+    usages: Usages = field(factory=Usages, eq=False, repr=False)
+    """Usage of each stage and model; `usage` is their sum."""
 
     @property
     def cost(self) -> Decimal | None:
@@ -248,6 +251,7 @@ def result_of(outcome: Outcome, outputs: Outputs) -> Result:
         outcome.events,
         outcome.seconds,
         outcome.fields,
+        outcome.usages,
     )
 
 

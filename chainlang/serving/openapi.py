@@ -1,0 +1,145 @@
+"""OpenAPI page of a server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from chainlang.protocol.fingerprints import version_of
+from chainlang.serving.refusals import FAULTS
+
+_TEXT, _WHOLE = {"type": "string"}, {"type": "integer"}
+_TEXT_OR_NULL = {"type": ["string", "null"]}
+_ERROR = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["message", "type", "param", "code"],
+            "properties": {
+                "message": _TEXT, "type": _TEXT, "param": _TEXT_OR_NULL, "code": _TEXT_OR_NULL,
+            },
+        }
+    },
+}  # fmt: skip
+_PART = {
+    "type": "object",
+    "required": ["type", "text"],
+    "properties": {"type": {"const": "text"}, "text": _TEXT},
+}
+_MESSAGE = {
+    "type": "object",
+    "required": ["role", "content"],
+    "properties": {
+        "role": {"enum": ["system", "developer", "user", "assistant"]},
+        "content": {"anyOf": [_TEXT, {"type": "array", "minItems": 1, "items": _PART}]},
+    },
+}
+_USAGE = {
+    "type": "object",
+    "required": ["prompt_tokens", "completion_tokens", "total_tokens"],
+    "properties": {
+        "prompt_tokens": _WHOLE, "completion_tokens": _WHOLE, "total_tokens": _WHOLE,
+    },
+}  # fmt: skip
+_COMPLETION = {
+    "type": "object",
+    "required": ["id", "object", "created", "model", "choices", "usage"],
+    "properties": {
+        "id": _TEXT,
+        "object": {"const": "chat.completion"},
+        "created": _WHOLE,
+        "model": _TEXT,
+        "choices": {"type": "array", "items": {"type": "object"}},
+        "usage": _USAGE,
+        "chainlang": {"type": "object"},
+    },
+}
+_MODEL = {
+    "type": "object",
+    "required": ["id", "object", "created", "owned_by"],
+    "properties": {
+        "id": _TEXT, "object": {"const": "model"}, "created": _WHOLE, "owned_by": _TEXT,
+    },
+}  # fmt: skip
+_MODELS = {
+    "type": "object",
+    "required": ["object", "data"],
+    "properties": {"object": {"const": "list"}, "data": {"type": "array", "items": _MODEL}},
+}
+_OF_CHAT = (413, 415, *sorted({one.status for one in FAULTS.values()} - {400}))
+
+
+def page(models: Iterable[str], *, has_keys: bool) -> dict[str, Any]:
+    """Return the page of a server that offers these models."""
+    refused = (401,) if has_keys else (403,)
+    chat = {
+        "type": "object",
+        "required": ["model", "messages"],
+        "properties": {
+            "model": {"enum": [*models]},
+            "messages": {"type": "array", "minItems": 1, "items": _MESSAGE},
+            "seed": {"type": ["integer", "null"], "format": "int64"},
+            "stream": {"type": ["boolean", "null"]},
+            "stream_options": {
+                "type": "object",
+                "properties": {"include_usage": {"type": "boolean"}},
+            },
+            "n": {"const": 1},
+        },
+    }
+    posted = {
+        "operationId": "chat",
+        "summary": "Run a chain on the last message.",
+        "requestBody": {"required": True, "content": _json(chat)},
+        "responses": {
+            "200": {
+                "description": "The reply, or its chunks as server-sent events.",
+                "content": {**_json(_COMPLETION), "text/event-stream": {"schema": _TEXT}},
+            },
+            **_errors(400, 404, *refused, *_OF_CHAT),
+        },
+    }
+    named = {"name": "name", "in": "path", "required": True, "schema": _TEXT}
+    secured: list[dict[str, Any]] = [{"key": []}] if has_keys else []
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "chainlang", "version": version_of("chainlang")},
+        "security": secured,
+        "paths": {
+            "/v1/chat/completions": {"post": posted},
+            "/v1/models": {"get": _got("models", "List the models.", _json(_MODELS), *refused)},
+            "/v1/models/{name}": {
+                "parameters": [named],
+                "get": _got("model", "Describe a model.", _json(_MODEL), 404, *refused),
+            },
+            "/metrics": {"get": _got("metrics", "Metrics for Prometheus.",
+                                     {"text/plain": {"schema": _TEXT}}, *refused)},
+            "/openapi.json": {"get": _got("openapi", "This page.", _json({"type": "object"}),
+                                          *refused)},
+            "/health": {
+                "get": {**_got("health", "Whether it runs.", _json({"type": "object"})),
+                        "security": []}
+            },
+        },
+        "components": {
+            "schemas": {"Error": _ERROR},
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+        },
+    }  # fmt: skip
+
+
+def _json(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"application/json": {"schema": schema}}
+
+
+def _errors(*statuses: int) -> dict[str, Any]:
+    error = {"description": "An error.", "content": _json({"$ref": "#/components/schemas/Error"})}
+    return {str(status): error for status in statuses}
+
+
+def _got(name: str, about: str, content: dict[str, Any], *statuses: int) -> dict[str, Any]:
+    """Return the description of what a GET returns."""
+    whole = {"200": {"description": about, "content": content}, **_errors(*statuses)}
+    return {"operationId": name, "summary": about, "responses": whole}

@@ -1,0 +1,1 @@
+"""Chains served as models, over real sockets."""
