@@ -33,6 +33,7 @@ from chainlang.limits import counted, current
 from chainlang.notation import unparse, unparse_file
 from chainlang.notation.literals import print_string
 from chainlang.semantics.bindings import NOTHING, Bound, together, unbound, unused
+from chainlang.semantics.by_name import by_name, given_by_name
 from chainlang.semantics.functions import UserFunction
 
 
@@ -176,8 +177,11 @@ class Chain(Operand, RunMethods):
         types = declared_types(self.items)
         classes = {name: one for name, one in objects.items() if name in types}
         raise_errors(fault for name, one in classes.items() for fault in misfit(types[name], one))
+        named = given_by_name(self.body, self.items)
         given = {
-            name: UserFunction.of(name, one) for name, one in objects.items() if name not in types
+            name: UserFunction.of(name, by_name(name, one, named[name]) if name in named else one)
+            for name, one in objects.items()
+            if name not in types
         }
         bound = self.bound.with_functions(given).with_types(classes)
         return evolve(self, extent=self._extent, bound=bound)
@@ -302,6 +306,8 @@ def lift(value: object, beside: Iterable[Item] = ()) -> Chain:
 
 def called(node: Function, function: Callable[..., Any]) -> Chain:
     """Return a Python function as the chain of a node, which has its name."""
+    if node.by_name:
+        function = by_name(node.name, function, ())
     bound = NOTHING.with_functions({node.name: UserFunction.of(node.name, function)})
     return Chain(node, (), (1, 1), bound=bound)
 

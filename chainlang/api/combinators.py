@@ -277,11 +277,14 @@ def function(
     bound: Callable[..., Any] | None = None,
     *,
     of: str | Sequence[str] | None = None,
+    by_name: bool = False,
 ) -> Chain:
     """Return a Python function as a chain: ``@name`` in text, bound here or on loading.
 
     A function with a name of its own may be given without another one. `of` names the parts whose
-    candidates it reads (default: those of the part before it).
+    candidates it reads (default: those of the part before it). With `by_name` it reads none: each
+    of its parameters is the field of the record with its name, and what it returns is one
+    candidate, also a list.
 
     >>> from chainlang import E
     >>> E >> function("short", lambda answer: answer[:80])
@@ -301,5 +304,7 @@ def function(
     if parts is not None and not PARTS.accepts(parts):
         text = f"function({print_string(name)}, of={print_literal(parts)})"
         raise_errors(read_expression(source(text, "<call>")).diagnostics)
-    node = Function(name, None if parts is None else PARTS.read(parts))
+    if by_name and parts is not None:
+        refuse(f"by_name=True of @{name} reads no candidates, and of= says whose", "leave one out")
+    node = Function(name, None if parts is None else PARTS.read(parts), by_name)
     return Chain(node, (), (1, 1)) if bound is None else called(node, bound)

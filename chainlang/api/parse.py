@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from chainlang.analysis.check_file import MAIN
 from chainlang.analysis.program import check, examine, main_of
 from chainlang.analysis.scope import Scope
 from chainlang.api.chain import Chain, ChainLike, Operand, check_extent, lift, refuse
 from chainlang.api.merge_items import merged
+from chainlang.api.steps import load_file_of_steps
 from chainlang.datatypes.from_python import NoType, described
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.render import shown
@@ -25,6 +26,7 @@ from chainlang.ir.visit import measure, transform
 from chainlang.limits import current
 from chainlang.notation import parse_file, source
 from chainlang.notation.parse import read_expression, read_items
+from chainlang.pipelines.load import is_steps
 from chainlang.semantics.bindings import NOTHING, Bound, together
 
 Spec: TypeAlias = "ChainLike | Sequence[Spec]"
@@ -91,6 +93,8 @@ def load(
     functions: Mapping[str, Callable[..., Any]] | None = None,
     types: Mapping[str, Any] | None = None,
     allow: Collection[str] = (),
+    format: Literal["chain", "yaml"] | None = None,  # noqa: A002  # what a file has
+    actions: Literal["model"] | None = None,
 ) -> Chain:
     """Return the chain that a `.chain` file defines as ``main``, with its declarations.
 
@@ -98,6 +102,10 @@ def load(
     the ``@names`` of the file their functions, and `types` its types their classes, since a file
     can name them and not import them. `allow` names settings of its models that run code, such as
     ``trust_remote_code``; without it a file that has one is refused.
+
+    A path that ends in ``.yaml`` or ``.yml``, and a text with ``format="yaml"``, is a file of
+    steps: `functions` are then its actions, and with ``actions="model"`` the model does those that
+    nothing else does.
     Raises `SourceError` for a file that can't be read, and everything that `chain` raises.
 
     >>> load(text="panel = 3:E:tiny\\nmain = $panel >> M").body
@@ -105,6 +113,12 @@ def load(
     """
     if (path is None) == (text is None):
         refuse("load() takes a path or a text", 'write load("x.chain") or load(text="main = E")')
+    is_yaml = format == "yaml" or (format is None and path is not None and is_steps(Path(path)))
+    if is_yaml:
+        given = source(text, "<text>") if text is not None else Path(str(path))
+        return load_file_of_steps(given, functions, types, allow, actions)
+    if actions is not None:
+        refuse("actions= is for files of steps, and this is a .chain file", "leave it out")
     if text is not None:
         file, diagnostics = examine(read_items(source(text, "<text>")), allow)
     else:

@@ -167,6 +167,6 @@ def _check_command(words: Sequence[str], parser: argparse.ArgumentParser) -> Non
     if first.startswith("-") or first in known:
         return
     hint = suggest(first, known, None)
-    if first.endswith(".chain"):
+    if first.endswith((".chain", ".yaml", ".yml")):
         hint = f"to run it: chainlang run {first} -i ROWS -o FOLDER"
     parser.error(f"unknown command '{first}'" + (f": {hint}" if hint else ""))

@@ -9,12 +9,14 @@ from typing import Any
 
 from chainlang.analysis.program import examine, main_of
 from chainlang.api.chain import Chain
+from chainlang.api.steps import read_steps
 from chainlang.cli.flags import add_allow, add_functions, examples
 from chainlang.cli.output import counted, report, say
 from chainlang.cli.read_chain import STDIN, bind_file, stdin_text, there
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.errors import ChainlangError
 from chainlang.notation.parse import read_items, source
+from chainlang.pipelines.load import is_steps
 from chainlang.semantics.functions_file import FunctionsFile, read_functions
 
 
@@ -23,7 +25,7 @@ def add(commands: Any, about: str) -> None:
     parser = commands.add_parser(
         "check",
         help=about,
-        description="Print each error and warning of .chain files, with its position.",
+        description="Print each error and warning of .chain and YAML files, with its position.",
         usage="%(prog)s FILE... [options]",
         epilog=examples(
             "chainlang check qa.chain",
@@ -70,6 +72,8 @@ def _check(
     path: Path, functions: FunctionsFile | None, allow: Collection[str]
 ) -> tuple[Diagnostic, ...]:
     found: tuple[Diagnostic, ...] = ()
+    if is_steps(path):
+        return _check_steps(path, functions, allow)
     try:
         stdin = path == Path("-")
         file, found = examine(
@@ -80,3 +84,13 @@ def _check(
     except ChainlangError as error:
         return (*found, *error.diagnostics)
     return found
+
+
+def _check_steps(
+    path: Path, functions: FunctionsFile | None, allow: Collection[str]
+) -> tuple[Diagnostic, ...]:
+    try:
+        public = {} if functions is None else functions.public
+        return read_steps(there(path), public, allow=allow)[1]
+    except ChainlangError as error:
+        return error.diagnostics

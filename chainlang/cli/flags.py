@@ -97,7 +97,7 @@ def add_chain(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "chain",
         metavar="EXPR|FILE",
-        help="a chain in quotes, a file ending in .chain, or - for stdin",
+        help="a chain in quotes, a file ending in .chain or .yaml, or - for stdin",
     )
 
 

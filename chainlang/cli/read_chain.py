@@ -13,10 +13,12 @@ from attrs import evolve
 from chainlang.analysis.program import examine, main_of
 from chainlang.api.chain import Chain
 from chainlang.api.parse import chain
+from chainlang.api.steps import read_steps
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.suggest import suggest
 from chainlang.errors import ChainlangWarning, error_of, raise_errors
 from chainlang.notation.parse import read_items, source
+from chainlang.pipelines.load import SUFFIXES, is_steps
 from chainlang.semantics.bindings import bound_by
 from chainlang.semantics.functions_file import FunctionsFile, read_functions
 
@@ -36,8 +38,26 @@ def read_chain(
     Its ``@names`` are bound to what the Python file `functions` has under them. `allow`: names of
     settings that may run code.
     """
+    path = Path(text)
+    if is_steps(path):
+        return read_file_of_steps(there(path), functions, allow)
     made, warned = _read(text, allow)
     return (made if functions is None else bind_file(made, read_functions(functions))), warned
+
+
+def read_file_of_steps(
+    path: Path, functions: Path | None, allow: Collection[str] = ()
+) -> tuple[Chain, list[Diagnostic]]:
+    """Return the chain of a file of steps, with its warnings; raise its errors.
+
+    Its actions are bound to what the Python file `functions` has under their names.
+    """
+    file = None if functions is None else read_functions(functions)
+    found, warned = read_steps(path, {} if file is None else file.public, allow=allow)
+    if file is None:
+        return found, list(warned)
+    made = Chain(found.body, found.items, bound=evolve(found.bound, file=file), is_checked=True)
+    return made, list(warned)
 
 
 def bind_file(made: Chain, file: FunctionsFile) -> Chain:
@@ -57,7 +77,9 @@ def _read(text: str, allow: Collection[str]) -> tuple[Chain, list[Diagnostic]]:
         return Chain(*main_of(file), is_checked=True), list(found)
     if _FILE.fullmatch(text):
         hint = suggest(Path(text).name, _beside(Path(text)), None)
-        raise error_of("file", f"{text} is no .chain file", hint or "its name ends in .chain")
+        raise error_of(
+            "file", f"{text} is no .chain file", hint or "its name ends in .chain, or in .yaml"
+        )
     return _expression(text)
 
 
@@ -104,6 +126,7 @@ def there(path: Path) -> Path:
 def _beside(path: Path) -> list[str]:
     """Return the names of the chains in the folder of a path."""
     try:
-        return sorted(one.name for one in path.parent.glob("*.chain"))
+        beside = path.parent.iterdir()
+        return sorted(one.name for one in beside if one.suffix in (".chain", *SUFFIXES))
     except OSError:
         return []

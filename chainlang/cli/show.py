@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from chainlang.cli.flags import add_chain, examples
+from chainlang.cli.flags import add_chain, add_functions, examples
 from chainlang.cli.output import emit, report
 from chainlang.cli.read_chain import read_chain
 from chainlang.ir.model_settings import PERMISSIONS
@@ -25,6 +25,7 @@ def add(commands: Any, about: str) -> None:
         ),
     )
     add_chain(parser)
+    add_functions(parser)
     parser.add_argument(
         "--as",
         dest="form",
@@ -38,7 +39,7 @@ def add(commands: Any, about: str) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the chain."""
-    found, warned = read_chain(options.chain, allow=PERMISSIONS)
+    found, warned = read_chain(options.chain, options.functions, PERMISSIONS)
     report(warned)  # to stderr: stdout is for the chain
     whole = found.file if found.items else found.body
     match options.form:

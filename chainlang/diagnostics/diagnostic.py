@@ -18,6 +18,7 @@ LINTS = frozenset(
         "impossible",
         "missing-arm",
         "misspelt-model",
+        "model-action",
         "mixed-operators",
         "model-like-number",
         "no-effect",

@@ -39,6 +39,9 @@ class Span:
     start: int
     end: int
     parts: tuple[tuple[str, Span], ...] = field(default=(), repr=False)
+    places: tuple[tuple[int, int], ...] = field(default=(), eq=False, repr=False)
+    """Offsets of characters of a value that is not written as it stands: pairs of an index in the
+    value and an offset in the source, sorted. Empty for the literals of a `.chain` file."""
 
     @property
     def text(self) -> str:

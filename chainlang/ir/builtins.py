@@ -67,7 +67,9 @@ def _weights(value: Any) -> Any:
 
 
 def _normalized(value: Any) -> Any:
-    if isinstance(value, Function) and value.of is None:  # it is called with an answer
+    if (
+        isinstance(value, Function) and value.of is None and not value.by_name
+    ):  # it is called with an answer
         return value
     return _FORMS.read(value)
 

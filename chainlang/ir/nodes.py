@@ -89,6 +89,8 @@ class Function(Node):
     name: str
     of: str | tuple[str, ...] | None = None
     """Named parts whose candidates it reads; None for those of the part before it."""
+    by_name: bool = False
+    """Whether its parameters are fields of the record, and what it returns is one candidate."""
 
 
 @frozen

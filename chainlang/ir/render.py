@@ -113,8 +113,10 @@ def label(node: Drawn) -> str:
             return f"×{count}"
         case Ref(name):
             return f"${name}"
-        case Function(name, of):
-            return "  ".join([f"@{name}", *options_of(() if of is None else (Option("of", of),))])
+        case Function(name, of, by_name):
+            given: tuple[Option, ...] = () if of is None else (Option("of", of),)
+            given += (Option("by_name", True),) if by_name else ()
+            return "  ".join([f"@{name}", *options_of(given)])
         case Combine(name, _, options):
             return "  ".join([name, *options_of(options)])
         case Named(name):

@@ -189,7 +189,11 @@ SPECIFICATION: dict[type[Node], dict[str, Check]] = {
     },
     nodes.Named: {"name": is_name, "body": _a(Expr)},
     nodes.Ref: {"name": is_name},
-    nodes.Function: {"name": is_name, "of": _optional(_are_names)},
+    nodes.Function: {
+        "name": is_name,
+        "of": _optional(_are_names),
+        "by_name": lambda value: isinstance(value, bool),
+    },
     nodes.Fallback: {"parts": _many(Expr, least=2), "on": _optional(_are_causes)},
     nodes.Cascade: {"parts": _many(Expr, least=2), "accept": _is_judge},
     nodes.Retry: {

@@ -45,6 +45,9 @@ _OPERATORS = {
 _METHODS = dict.fromkeys(_OPERATORS, "operator")
 _FLAT = frozenset({"branch", "join", "then", "repeat"})
 
+BY_NAME = "by_name"
+"""Option of a function whose parameters are fields of the record."""
+
 
 @define
 class Reader(StageReader):
@@ -133,13 +136,22 @@ class Reader(StageReader):
     def _called(self, name: str, given: list[Argument], span: Span) -> Function:
         """Return a function with its option."""
         of: Any = None
+        by_name = False
         for one in given:
+            if one.name == BY_NAME:
+                by_name = one.value is True
+                if not isinstance(one.value, bool):
+                    self.note("option", "by_name= is true or false", part_span(one.span, "value"))
+                continue
             if one.name != "of":
                 hint = (
                     "a function is called with the output of the part before it, or of those that "
-                    f'of= names: @{name}(of="part")'
+                    f'of= names: @{name}(of="part")\n'
+                    f"or with fields of the record, each by its name: @{name}(by_name=true)"
                 )
-                self.note("argument", f"@{name} takes no argument but of=", one.span, hint)
+                self.note(
+                    "argument", f"@{name} takes no argument but of= and by_name=", one.span, hint
+                )
                 continue
             span = evolve(span, parts=(*span.parts, ("of", one.span or span)))
             try:
@@ -151,7 +163,10 @@ class Reader(StageReader):
                 message = f"invalid value for of=: expected {PARTS.wants}, found {shown}"
                 where = part_span(one.span, "value")
                 self.note("option", message, where, 'write of="part" or of=["a", "b"]')
-        return Function(name, of, span=span)
+        if by_name and of is not None:
+            message = f"by_name=true of @{name} reads no candidates, and of= says whose"
+            self.note("argument", message, span, "leave one of them out")
+        return Function(name, of, by_name, span=span)
 
     def _group(self, tree: Tree[Token]) -> Expr:
         left, inside, right = tree.children

@@ -113,7 +113,7 @@ class _Loader:
                 continue
             where = part_span(one.span, "value")
             try:
-                rows = read_source(_inside(path.parent, str(one.value), where), where)
+                rows = read_source(inside_folder(path.parent, str(one.value), where), where)
             except ChainlangError as error:
                 self.found += error.diagnostics
                 kept = (it for it in item.settings if not it.name.startswith(EXAMPLES))
@@ -131,7 +131,7 @@ class _Loader:
             if one.name == TEMPLATE and is_path(one.value):
                 where = part_span(one.span, "value")
                 try:
-                    target = _inside(path.parent, str(one.value), where)
+                    target = inside_folder(path.parent, str(one.value), where)
                     text = read_source(target, where).text
                     if is_path(text):
                         hint = "a template prints the messages: {{ message['content'] }}"
@@ -151,7 +151,7 @@ class _Loader:
         """Return the folder of an adapter, or its name on the hub if there is no such folder."""
         where = part_span(setting.span, "value")
         try:
-            folder = _inside(path.parent, name, where)
+            folder = inside_folder(path.parent, name, where)
         except ChainlangError as error:
             self.found += error.diagnostics
             return name
@@ -164,7 +164,7 @@ class _Loader:
             self.lost |= UnparsedNames(everything=True)
             return []
         try:
-            target = _inside(path.parent, item.path, where)
+            target = inside_folder(path.parent, item.path, where)
             resolved = target.resolve()
             if resolved in users:
                 start = users.index(resolved)
@@ -181,8 +181,11 @@ class _Loader:
             return []
 
 
-def _inside(folder: Path, name: str, span: Span | None) -> Path:
-    """Return the path of a used file. Raises `SourceError` if it is outside the folder."""
+def inside_folder(folder: Path, name: str, span: Span | None) -> Path:
+    """Return the path of a file that another names.
+
+    Raises `SourceError` if it is outside the folder.
+    """
     pure = PurePosixPath(name)
     hint = "a file can name files beside or below it"
 

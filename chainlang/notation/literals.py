@@ -7,7 +7,7 @@ in Python source.
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from functools import lru_cache
 
 from attrs import evolve
@@ -107,9 +107,21 @@ def inside(span: Span, start: int, end: int) -> Span:
     >>> inside(Span(Source(r'"a\\tbc"'), 0, 7), 2, 4).text
     'bc'
     """
+    if span.places:
+        first, last = (_offset(span.places, index) for index in (start, end))
+        first = min(first, span.end - 1)
+        return Span(span.source, first, max(min(last, span.end), first + 1))
     first = place(span.text, start)
     last = max(place(span.text, end), first + 1)
     return Span(span.source, span.start + first, span.start + last)
+
+
+def _offset(places: tuple[tuple[int, int], ...], index: int) -> int:
+    """Return the offset of a character; between two places, characters follow each other."""
+    position = bisect_right(places, index, key=lambda one: one[0]) - 1
+    first, offset = places[max(position, 0)]
+    limit = places[position + 1][1] if position + 1 < len(places) else offset + index
+    return min(offset + index - first, max(limit, offset))
 
 
 def at_literal(found: Diagnostic, literal: Span | None) -> Diagnostic:

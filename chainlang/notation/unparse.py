@@ -76,8 +76,9 @@ def _notation(node: Expr) -> str:
             return f"{name} = {_labelled(body)}"
         case Ref(name):
             return f"${name}"
-        case Function(name, of):
-            return f"@{name}" if of is None else f"@{name}(of={print_literal(of)})"
+        case Function(name):
+            given = _given_to(node, "true")
+            return f"@{name}({', '.join(given)})" if given else f"@{name}"
         case Combine(name, parts, options):
             given = [_argument(part) for part in parts] + [_option(option) for option in options]
             return f"{name}({', '.join(given)})"
@@ -91,6 +92,12 @@ def operand(node: Expr) -> str:
     """
     text = _notation(node)
     return f"({text})" if isinstance(node, Then | Join | Branch | Named) else text
+
+
+def _given_to(node: Function, true: str) -> list[str]:
+    """Return the options of a function as text."""
+    of = [] if node.of is None else [f"of={print_literal(node.of)}"]
+    return [*of, f"by_name={true}"] if node.by_name else of
 
 
 def _labelled(node: Expr) -> str:
@@ -161,9 +168,8 @@ def _call(node: Expr) -> str:
             return f"join({_keyword(node)})"
         case Ref(name):
             return f"ref({print_string(name)})"
-        case Function(name, of):
-            reads = "" if of is None else f", of={print_literal(of)}"
-            return f"function({print_string(name)}{reads})"
+        case Function(name):
+            return f"function({', '.join([print_string(name), *_given_to(node, 'True')])})"
         case Combine(name, parts, options):
             given = [_call(part) for part in parts]
             given += [f"{option.name}={_call_value(option.value)}" for option in options]

@@ -97,6 +97,7 @@ MEANINGS = {
     "hidden-name": "a variable of a template, an item or a definition that hides another name",
     "impossible": "a comparison with a value that the type of a field does not have",
     "misspelt-model": "a model that misspells one of the file",
+    "model-action": "an action of a step in YAML that the model does",
     "missing-arm": "a value of `by=` with neither an arm nor a default, whose rows fail",
     "mixed-operators": "an operator binds tighter than the one around it, without parentheses",
     "model-like-number": "a model that begins with a number, as in `3:E:0.7:m`",
