@@ -166,6 +166,13 @@ SUITES: dict[str, Suite] = {
         "1,000 rows over servers that die, deny or are over quota at half: no row fails",
         lambda size: ["tests.running.switched_rows", str(size.of(1_000))],
     ),
+    "shards": Suite(
+        "5,000 rows in 1, 2 and 7 shards, killed, are one run; 1,000,000 merge in 500 MB",
+        lambda size: [
+            *("tests.scale.killed", str(max(100, size.of(5_000))), str(size.of(1_000_000))),
+            *("--seed", size.seed),
+        ],
+    ),
     "half": Suite("100,000 rows, killed at half", _crash("half", 100_000)),
     "restarts": Suite(
         "5,000 rows over a PostgreSQL that is killed every 2 s: none lost, none twice, equal bytes",

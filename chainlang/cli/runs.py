@@ -6,6 +6,7 @@ import argparse
 import json
 from collections.abc import Iterator
 from decimal import Decimal
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,10 @@ from chainlang.cli import run as run_command
 from chainlang.cli.flags import Command, add_flags, examples
 from chainlang.cli.output import counted, emit
 from chainlang.errors import error_of
+from chainlang.protocol.messages import Usage
 from chainlang.protocol.price import dollars
+from chainlang.scale.progress import ShardProgress, progress_of
+from chainlang.scale.shard_runs import shard_folders
 from chainlang.store.stored_results import is_run, no_run
 
 _SHOWN = 10  # rows that differ
@@ -87,6 +91,9 @@ def list_runs(options: argparse.Namespace) -> int:
 
 def show(options: argparse.Namespace) -> int:
     """Print what a run has done."""
+    if not is_run(options.folder) and (folders := shard_folders(options.folder)):
+        _show_shards(options.folder, progress_of(folders), as_json=options.json)
+        return 0
     found = _facts(_checked(options.folder))
     if options.json:
         emit(json.dumps(found, indent=2))
@@ -111,6 +118,36 @@ def show(options: argparse.Namespace) -> int:
     for model in found["models"]:
         emit(f"model    {model}")
     return 0
+
+
+def _show_shards(folder: Path, shards: list[ShardProgress], *, as_json: bool) -> None:
+    """Print how far the shards of a run are, each and together."""
+    usage = Usage.total(one.usage for one in shards)
+    rows, failed = sum(one.rows for one in shards), sum(one.failed for one in shards)
+    if as_json:
+        each = [
+            {"shard": str(one.shard), "status": one.status, "rows": one.rows, "failed": one.failed}
+            for one in shards
+        ]
+        whole = {"folder": str(folder), "rows": {"read": rows, "failed": failed}}
+        emit(json.dumps({**whole, "usage": usage.as_json(), "shards": each}, indent=2))
+        return
+    for status, several in groupby(sorted(shards, key=lambda one: one.status), _status):
+        group = [*several]
+        names = ", ".join(str(one.shard) for one in group[:_SHOWN])
+        names += ", ..." if len(group) > _SHOWN else ""
+        done = sum(one.rows for one in group)
+        emit(f"{counted(len(group), 'shard')} {status}: {counted(done, 'row')} ({names})")
+    emit("")
+    emit(f"rows     {rows:,} written, {failed:,} failed")
+    calls, prompts = counted(usage.calls, "call"), usage.prompt_tokens
+    emit(f"usage    {calls}, {prompts:,} + {usage.output_tokens:,} tokens")
+    if all(one.status == "complete" for one in shards):
+        emit(f"to make one folder: chainlang merge {folder}")
+
+
+def _status(one: ShardProgress) -> str:
+    return one.status
 
 
 def compare(options: argparse.Namespace) -> int:

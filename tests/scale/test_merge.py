@@ -12,7 +12,7 @@ import pytest
 from chainlang import Chain, chain, models
 from chainlang.cli import execute
 from chainlang.engines.fake import FakeEngine
-from chainlang.errors import SettingError, SourceError
+from chainlang.errors import SettingError, SourceError, StopError
 from chainlang.scale import merge
 from tests.scale.shards import (
     BRANCHED,
@@ -268,3 +268,22 @@ def test_a_folder_is_equal_to_itself(whole: Path) -> None:
     assert len(files(whole / "run")) > 8
     assert isinstance(BRANCHED, Chain)
     assert json.loads((whole / "run" / "errors.jsonl").read_text().splitlines()[0])
+
+
+def test_show_sums_the_shards(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    home = tmp_path / "a"
+    QA.run(ROWS, home, engine=engine(), shard=(1, 3))
+    with pytest.raises(StopError):
+        QA.run(ROWS, home, engine=engine(), shard=(3, 3), run_calls=20, window=2)
+    before = [(path, path.read_bytes()) for path in home.rglob("*") if path.is_file()]
+    assert execute(["runs", "show", str(home), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [one["status"] for one in found["shards"]] == ["complete", "not started", "stopped"]
+    assert found["rows"]["read"] == sum(one["rows"] for one in found["shards"]) > 40
+    assert execute(["runs", "show", str(home)]) == 0
+    assert "1 shard not started: 0 rows (2/3)" in capsys.readouterr().out
+    assert all(path.read_bytes() == was for path, was in before)
+    (home / "shard-0003-of-0003" / "metadata.json").unlink()  # as while it runs
+    assert execute(["runs", "show", str(home), "--json"]) == 0
+    running = json.loads(capsys.readouterr().out)["shards"][2]
+    assert (running["status"], running["rows"]) == ("running or killed", found["shards"][2]["rows"])

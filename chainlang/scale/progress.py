@@ -1,0 +1,77 @@
+"""Progress of the shards of a run, read from their folders while they run. Nothing is changed."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from attrs import field, frozen
+
+from chainlang.errors import error_of
+from chainlang.protocol.messages import Usage
+from chainlang.settings import Shard
+from chainlang.store.cleanup import JOURNAL
+from chainlang.store.resume import OUTPUT
+from chainlang.store.sample_codec import fits
+
+
+@frozen
+class ShardProgress:
+    """Progress of a shard, by the last note of its output, which is some seconds old at most."""
+
+    shard: Shard
+    status: str
+    """As in its `metadata.json`; "running or killed" without one, "not started" without a run."""
+    rows: int = 0
+    failed: int = 0
+    usage: Usage = field(factory=Usage)
+
+
+def progress_of(folders: Iterable[Path]) -> list[ShardProgress]:
+    """Return the progress of each shard; those whose folder is missing are not started."""
+    found: dict[Shard, ShardProgress] = {}
+    for one in folders:
+        shard = Shard.named(one.name)
+        if shard is not None:
+            found[shard] = _progress(one, shard)
+    of = max((one.of for one in found), default=0)
+    every = (Shard(number, of) for number in range(1, of + 1))
+    return [found.get(one) or ShardProgress(one, "not started") for one in every]
+
+
+def _progress(folder: Path, shard: Shard) -> ShardProgress:
+    note = _note(folder / JOURNAL)
+    usage = Usage.of_json(note["usage"]) if note else Usage()
+    rows, failed = (int(note.get(name, 0)) for name in ("rows", "failed"))
+    return ShardProgress(shard, _status(folder / "metadata.json"), rows, failed, usage)
+
+
+def _status(path: Path) -> str:
+    """Return the status of a run; one that is resumed has that of its last end."""
+    try:
+        return str(json.loads(path.read_text(encoding="utf-8"))["status"])
+    except FileNotFoundError:
+        return "running or killed"
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise error_of("file", f"{path}: not the metadata of a run") from error
+
+
+def _note(path: Path) -> Mapping[str, Any]:
+    """Return the note of an output in a journal that may be open in another process."""
+    if not path.is_file():
+        return {}
+    address = f"{path.absolute().as_uri()}?mode=ro"
+    question = "SELECT entry, sum FROM notes WHERE name = ?"
+    try:
+        with closing(sqlite3.connect(address, uri=True)) as connection:
+            row = connection.execute(question, [OUTPUT]).fetchone()
+    except sqlite3.Error as error:
+        raise error_of("file", f"{path}: {error}") from error
+    if row is None or not fits(OUTPUT.encode(), *row):
+        return {}
+    found = json.loads(row[0])
+    return found if isinstance(found, dict) else {}
