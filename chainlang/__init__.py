@@ -26,7 +26,7 @@ if _typing.TYPE_CHECKING:
     )
     from chainlang.api.op import op
     from chainlang.api.parse import chain, load
-    from chainlang.api.stage_types import E, J, M, S, V
+    from chainlang.api.stage_types import E, J, M, S, V, code
     from chainlang.datatypes.one import one
     from chainlang.errors import ChainlangError, ChainlangWarning
     from chainlang.limits import Limits
@@ -53,6 +53,7 @@ __all__ = [
     "branch",
     "cascade",
     "chain",
+    "code",
     "each",
     "fallback",
     "for_each",
@@ -90,7 +91,7 @@ _MODULES = {
     ),
     "chainlang.api.op": ("op",),
     "chainlang.api.parse": ("chain", "load"),
-    "chainlang.api.stage_types": ("E", "J", "M", "S", "V"),
+    "chainlang.api.stage_types": ("E", "J", "M", "S", "V", "code"),
     "chainlang.datatypes.one": ("one",),
     "chainlang.errors": ("ChainlangError", "ChainlangWarning"),
     "chainlang.limits": ("Limits",),

@@ -11,6 +11,7 @@ from chainlang.datatypes.value_types import (
     NOTHING,
     NUMBER,
     TEXT,
+    TRUTH,
     UNKNOWN,
     Fields,
     Listing,
@@ -23,6 +24,7 @@ from chainlang.datatypes.value_types import (
     options_of,
     view,
 )
+from chainlang.ir.builtins import CODE
 from chainlang.ir.declarations import Op
 
 _OPEN = Fields(is_open=True)
@@ -113,8 +115,13 @@ def joined(operands: Iterable[Candidates]) -> Candidates:
     return Candidates(each, together(first), any(one.some for one in operands), single)
 
 
+_RESULT = view({"ok": TRUTH, "value": UNKNOWN, "stdout": TEXT, "error": either((TEXT, NOTHING))})
+
+
 def reply_of(op: Op, types: TypeValues) -> ValueType:
-    """Return the type of an op's reply; a string if it declares none."""
+    """Return the type of an op's reply; a string if it declares none, and runs no programs."""
+    if op.kind == CODE:
+        return evolve(_RESULT, is_view=False)
     return TEXT if op.returns is None else types.of(op.returns)
 
 

@@ -8,18 +8,23 @@ from typing import Any, assert_never
 from attrs import define, evolve, field
 
 from chainlang.analysis.call_count import too_many_calls
-from chainlang.analysis.check_templates import template_fault, too_many_tags
+from chainlang.analysis.check_templates import too_many_tags
 from chainlang.analysis.duplicate_labels import twice_by_reference
 from chainlang.analysis.example_checks import example_faults
 from chainlang.analysis.field_checks import derived_faults, field_faults
 from chainlang.analysis.file_lints import file_lints
 from chainlang.analysis.op_checks import (
-    budget_faults,
     choose_faults,
-    continues_faults,
-    describe_faults,
+    code_faults,
+    setting_faults,
 )
-from chainlang.analysis.option_values import faults_in, spoken, table_faults, temperature_fault
+from chainlang.analysis.option_values import (
+    entry_faults,
+    faults_in,
+    spoken,
+    table_faults,
+    temperature_fault,
+)
 from chainlang.analysis.resolve import resolve
 from chainlang.analysis.row_setting_checks import template_faults
 from chainlang.analysis.scope import Scope
@@ -39,14 +44,14 @@ from chainlang.diagnostics.other_names import meant_by
 from chainlang.diagnostics.source import Source, Span, part_span
 from chainlang.diagnostics.suggest import closest, unknown
 from chainlang.ir import declarations, tools
-from chainlang.ir.builtins import KINDS, OP_SETTINGS, RESERVED, TEMPLATES, WORDS_OF_TYPES
+from chainlang.ir.builtins import CODE, CODE_SETTINGS, KINDS, OP_SETTINGS, RESERVED, WORDS_OF_TYPES
 from chainlang.ir.declarations import Definition, File, Item, bodies_of
 from chainlang.ir.model_settings import ADAPTER, ENGINES
 from chainlang.ir.nodes import Expr, Ref
 from chainlang.ir.references import ref_levels, references, uses
 from chainlang.ir.row_settings import names_template
 from chainlang.ir.rules import Rule
-from chainlang.ir.tools import TOOL, TOOL_SETTINGS
+from chainlang.ir.tools import OP_KINDS, TOOL, TOOL_SETTINGS
 from chainlang.ir.visit import measure
 from chainlang.limits import current
 from chainlang.notation.literals import at_literal
@@ -287,36 +292,22 @@ class _Checker:
             self.settings(tools.written(item), TOOL_SETTINGS, "a tool")
             self.found += tool_faults(item, self.file.items, self.types)
             return
+        if item.kind == CODE:
+            self.settings(item.settings, CODE_SETTINGS, "an op of the kind code")
+            self.found += code_faults(item)
+            return
         if item.kind not in KINDS:
             where = part_span(item.span, "kind")
-            self.found.append(unknown("op kind", item.kind, (*KINDS, TOOL), where))
+            self.found.append(unknown("op kind", item.kind, OP_KINDS, where))
         self.settings(item.settings, OP_SETTINGS, "an op")
         given = {setting.name: setting for setting in item.settings}
         if not any(name == "user" or closest(name, OP_SETTINGS) == "user" for name in given):
             where = part_span(item.span, "name")
             hint = 'add `user = "..."`, a template over the fields of a row'
             self.note("definition", f"the op '{item.name}' has no prompt", where, hint)
-        if "fresh" in given and item.kind != "generate":
-            where = given["fresh"].span
-            self.note(
-                "option", f"fresh is an option of generate, and this op is a {item.kind}", where
-            )
-        self.found += continues_faults(item, given)
-        self.found += budget_faults(item, given, self.types)
-        self.found += describe_faults(item, given)
+        self.found += setting_faults(item, given, self.types)
         if item.returns is not None:
             self.found += type_faults(item.returns, self.types)
-            if "prefix" in given:
-                hint = "leave it out, or what the op returns: a type has its own beginning"
-                where = part_span(given["prefix"].span, "name")
-                self.note("option", "prefix begins the text of a reply without a type", where, hint)
-        for name in TEMPLATES:  # of the others, `settings` has checked the syntax
-            if OP_SETTINGS[name].is_template:
-                continue
-            if name in given and isinstance(text := given[name].value, str):
-                fault = template_fault(text)
-                where = part_span(given[name].span, "value")
-                self.found += () if fault is None else (at_literal(fault, where),)
         self.found += example_faults(item, self.file.items)
         if "choose" in given:
             self.found += choose_faults(item, given["choose"], self.types)
@@ -352,7 +343,7 @@ class _Checker:
                 continue
             if setting.name == "temperature" and (fault := temperature_fault(value, where)):
                 self.found.append(fault)
-            self.found += table_faults(setting.name, value)
+            self.found += (*table_faults(setting.name, value), *entry_faults(value, rule))
             try:
                 rule.read(value)
             except ValueError:

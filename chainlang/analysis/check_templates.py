@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.source import Source, Span, part_span
 from chainlang.diagnostics.suggest import unknown
-from chainlang.ir.builtins import SYSTEM, TEMPLATES
-from chainlang.ir.declarations import Definition, Input, Item, Op, Shape
+from chainlang.ir.declarations import Definition, Input, Item, Op, Setting, Shape
 from chainlang.ir.nodes import Expr, Option, Stage, WithFields
-from chainlang.ir.row_settings import names_template
+from chainlang.ir.template_texts import templates_in
 from chainlang.ir.visit import walk
 from chainlang.limits import current
 from chainlang.semantics.prompts import UNREADABLE, environment, unreadable
@@ -54,10 +53,8 @@ def _templates(item: Item) -> Iterator[tuple[str, Span | None]]:
     """Yield the templates of an item, with the names that they are given to."""
     match item:
         case Op(settings=settings):
-            for one in settings:
-                is_row_setting = names_template(one.name, one.value)
-                if (one.name in TEMPLATES or is_row_setting) and isinstance(one.value, str):
-                    yield one.value, part_span(one.span, "name")
+            for one in templates_in(settings):
+                yield str(one.value), part_span(one.span, "name")
         case Input(Shape(fields)):
             for field in fields:
                 if field.default is not None and isinstance(field.default.value, str):
@@ -71,15 +68,11 @@ def _templates(item: Item) -> Iterator[tuple[str, Span | None]]:
 def templates_of(body: Expr) -> Iterator[tuple[str, Span | None]]:
     """Yield the templates among the options of a chain, with the names that they are given to."""
     for node in walk(body):
-        fields: tuple[Option, ...] = ()
+        fields: Iterable[Option | Setting] = ()
         if isinstance(node, WithFields):
             fields = node.fields
         elif isinstance(node, Stage):
-            fields = tuple(
-                one
-                for one in node.options
-                if one.name == SYSTEM or names_template(one.name, one.value)
-            )
+            fields = templates_in(node.options)
         yield from ((str(one.value), part_span(one.span, "name")) for one in fields)
 
 

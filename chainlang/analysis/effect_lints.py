@@ -102,7 +102,7 @@ class _Effects:
         match node:
             case Stage(name):
                 kind = self.types.get(name)
-                return kind is None or kind.calls_model
+                return kind is None or kind.calls_model or kind.runs_programs
             case Function():
                 return True
             case Ref(name):

@@ -101,6 +101,8 @@ class FailureCauses:
         kind = self.types.get(node.name)
         if kind is None:
             return ANY
+        if kind.runs_programs:
+            return _OF_REQUESTS
         if not kind.calls_model:
             return frozenset() if id(node) in self.sure else frozenset({"input"})
         options = {**kind.given, **{one.name: one.value for one in node.options}}

@@ -52,7 +52,7 @@ from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.source import Span, part_span
 from chainlang.diagnostics.suggest import unknown
 from chainlang.ir import declarations
-from chainlang.ir.builtins import EXPRESSIONS, FIELDS, TEMPLATES, WORDS
+from chainlang.ir.builtins import EXPRESSIONS, FIELDS, WORDS
 from chainlang.ir.declarations import Item, Op, Setting, bodies_of, is_typed
 from chainlang.ir.nodes import (
     Cascade,
@@ -68,7 +68,7 @@ from chainlang.ir.nodes import (
     Stage,
     WithFields,
 )
-from chainlang.ir.row_settings import names_template
+from chainlang.ir.template_texts import templates_in
 from chainlang.ir.tools import kind_of
 from chainlang.ir.visit import walk
 from chainlang.ir.wiring import parts_read
@@ -231,17 +231,17 @@ class _Check:
     def prompts(self, op: Op, places: Places) -> Iterator[tuple[str, Reader, Span | None]]:
         """Yield what the prompts of an op read at some places, with the literals in the source."""
         readable, words = self.readable(op, places), self.words(op, places)
-        for one in op.settings:
+        texts = [(one, False) for one in templates_in(op.settings)]
+        texts += [(one, True) for one in op.settings if one.name in EXPRESSIONS]
+        for one, is_expression in texts:
             if not isinstance(text := one.value, str):
                 continue
-            if one.name in (*TEMPLATES, *EXPRESSIONS) or names_template(one.name, text):
-                is_expression = one.name in EXPRESSIONS
-                if faults(text) if is_expression else template_fault(text) is not None:
-                    continue
-                reader = self.reader(text, readable, f"'{op.name}' runs")
-                reader = evolve(reader, code="expression") if is_expression else reader
-                reader = evolve(reader, has_candidate=self.has_candidate(op), words=words)
-                yield one.name, reader, part_span(one.span, "value")
+            if faults(text) if is_expression else template_fault(text) is not None:
+                continue
+            reader = self.reader(text, readable, f"'{op.name}' runs")
+            reader = evolve(reader, code="expression") if is_expression else reader
+            reader = evolve(reader, has_candidate=self.has_candidate(op), words=words)
+            yield one.name, reader, part_span(one.span, "value")
 
     def readers(self) -> Iterator[tuple[Reader, Span | None]]:
         """Yield all templates and conditions, with their literals in the source."""

@@ -11,11 +11,43 @@ from chainlang.datatypes.free_texts import free_texts
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.source import part_span
 from chainlang.diagnostics.suggest import suggest
-from chainlang.ir.builtins import DESCRIBE, FIELDS, UNDESCRIBED
+from chainlang.ir.builtins import DESCRIBE, FIELDS, OP_SETTINGS, TEMPLATES, UNDESCRIBED
 from chainlang.ir.declarations import Op, Setting, TypeDef, TypeName, is_typed
 from chainlang.ir.nodes import Table
 from chainlang.notation.literals import at_literal
 from chainlang.semantics.prompts import variables
+
+
+def setting_faults(
+    op: Op, given: Mapping[str, Setting], types: Mapping[str, Declared]
+) -> Iterator[Diagnostic]:
+    """Yield the errors of settings that do not go with the kind, the type or the others."""
+    yield from fresh_faults(op, given)
+    yield from continues_faults(op, given)
+    yield from budget_faults(op, given, types)
+    yield from describe_faults(op, given)
+    yield from prompt_faults(op, given)
+
+
+def fresh_faults(op: Op, given: Mapping[str, Setting]) -> Iterator[Diagnostic]:
+    """Yield the error of a `fresh` of an op that reads candidates by its kind."""
+    if "fresh" in given and op.kind != "generate":
+        message = f"fresh is an option of generate, and this op is a {op.kind}"
+        yield Diagnostic("option", message, given["fresh"].span)
+
+
+def prompt_faults(op: Op, given: Mapping[str, Setting]) -> Iterator[Diagnostic]:
+    """Yield the errors of a `prefix` before a type, and of templates that can't be read."""
+    if op.returns is not None and "prefix" in given:
+        hint = "leave it out, or what the op returns: a type has its own beginning"
+        where = part_span(given["prefix"].span, "name")
+        yield Diagnostic("option", "prefix begins the text of a reply without a type", where, hint)
+    for name in TEMPLATES:  # of the others, their rules have checked the syntax
+        if OP_SETTINGS[name].is_template or name not in given:
+            continue
+        text = given[name].value
+        if isinstance(text, str) and (fault := template_fault(text)) is not None:
+            yield at_literal(fault, part_span(given[name].span, "value"))
 
 
 def continues_faults(op: Op, given: Mapping[str, Setting]) -> Iterator[Diagnostic]:
@@ -81,6 +113,14 @@ def describe_faults(op: Op, given: Mapping[str, Setting]) -> Iterator[Diagnostic
         message = "describe has no place for the type"
         hint = 'write {{ fields }} in it, or describe = "none"'
         yield Diagnostic("option", message, where, hint)
+
+
+def code_faults(op: Op) -> Iterator[Diagnostic]:
+    """Yield the error of an op that runs programs and declares a type."""
+    if op.returns is not None:
+        message = f"'{op.name}' runs programs, and returns {{ ok, value, stdout, error }}"
+        where = part_span(op.span, "returns")
+        yield Diagnostic("type", message, where or op.span, f"write op {op.name} : code {{ ... }}")
 
 
 def choose_faults(op: Op, setting: Setting, types: Mapping[str, Declared]) -> Iterator[Diagnostic]:

@@ -14,7 +14,7 @@ from chainlang.ir.nodes import Expr, Function, Option, Stage, Table
 from chainlang.ir.rules import Rule
 from chainlang.ir.sampling_options import DRAWS, SENT_BY_CHAINS
 from chainlang.ir.tables import is_plain
-from chainlang.notation.literals import print_literal, print_number
+from chainlang.notation.literals import at_literal, print_literal, print_number
 from chainlang.semantics.answer_forms import pattern_faults
 from chainlang.semantics.expressions import faults
 
@@ -44,6 +44,14 @@ def faults_in(text: str, rule: Rule) -> tuple[Diagnostic, ...]:
         found = template_fault(text)
         return () if found is None else (found,)
     return faults(text) if rule.evaluated else pattern_faults(text) if rule.is_pattern else ()
+
+
+def entry_faults(value: object, rule: Rule) -> Iterator[Diagnostic]:
+    """Yield the errors of the templates of a table, where they are written."""
+    if rule.of_templates and isinstance(value, Table):
+        for entry in value.entries:
+            if isinstance(entry.value, str) and (found := template_fault(entry.value)) is not None:
+                yield at_literal(found, part_span(entry.span, "value"))
 
 
 def table_faults(name: str, value: object) -> Iterator[Diagnostic]:

@@ -8,7 +8,7 @@ from typing import assert_never
 from chainlang.analysis.check_templates import template_fault
 from chainlang.analysis.template_reads import expression_reads, template_reads
 from chainlang.diagnostics.source import Source, Span, part_span
-from chainlang.ir.builtins import EXPRESSIONS, FIELDS, SYSTEM, WORDS, template_of
+from chainlang.ir.builtins import EXPRESSIONS, FIELDS, INPUTS, SYSTEM, TESTS, WORDS
 from chainlang.ir.declarations import Item, Op, bodies_of, is_typed
 from chainlang.ir.nodes import (
     Branch,
@@ -31,11 +31,15 @@ from chainlang.ir.nodes import (
     Timeout,
     WithFields,
 )
+from chainlang.ir.template_texts import templates_in
 from chainlang.ir.visit import parts_of, walk
 from chainlang.notation.literals import inside
 from chainlang.semantics.expressions import faults
 from chainlang.semantics.implicit_labels import own_names
 from chainlang.semantics.prelude import prelude
+
+_REPLACED = (SYSTEM, TESTS, INPUTS)
+"""Options of a stage that replace the settings of its op."""
 
 
 def read_fields(main: Expr, items: Iterable[Item]) -> dict[str, Span | None]:
@@ -74,18 +78,17 @@ def read_fields(main: Expr, items: Iterable[Item]) -> dict[str, Span | None]:
 
 def _always(
     node: Expr, bodies: Mapping[str, Expr], seen: set[object], given: frozenset[str]
-) -> Iterator[tuple[tuple[str, str] | Option, frozenset[str]]]:
+) -> Iterator[tuple[tuple[str, tuple[str, ...]] | Option, frozenset[str]]]:
     """Yield the types of the stages, and the templates beside them, that are read in every row.
 
-    Each has the fields that the parts around it are `given`, and a type the setting that an option
-    of its stage replaces, "" for none. `seen`: the definitions that are done.
+    Each has the fields that the parts around it are `given`, and a type the settings that options
+    of its stage replace. `seen`: the definitions that are done.
     """
     match node:
         case Stage(name, options=options):
-            own = [one for one in options if template_of(one.name, one.value) is not None]
-            has_system = any(one.name == SYSTEM for one in own)
-            yield (name, SYSTEM if has_system else ""), given
-            yield from ((one, given) for one in own)
+            yield (name, tuple(one.name for one in options if one.name in _REPLACED)), given
+            own = templates_in(options)
+            yield from ((one, given) for one in own if isinstance(one, Option))
         case Then() | Join() | Branch() | Named() | Repeat() | Retry() | Timeout() | Loop():
             for part in parts_of(node):
                 yield from _always(part, bodies, seen, given)
@@ -105,12 +108,12 @@ def _always(
             assert_never(node)
 
 
-def _reads(op: Op, but: str) -> Iterator[tuple[str, Span | None]]:
-    for one in op.settings:
-        text = one.value if one.name != but else None
-        is_expression = one.name in EXPRESSIONS
-        if not isinstance(text, str) or not (is_expression or template_of(one.name, text)):
+def _reads(op: Op, but: tuple[str, ...]) -> Iterator[tuple[str, Span | None]]:
+    own = [one for one in op.settings if one.name not in but]
+    for one in (*templates_in(own), *(one for one in own if one.name in EXPRESSIONS)):
+        if not isinstance(text := one.value, str):
             continue
+        is_expression = one.name in EXPRESSIONS
         if faults(text) if is_expression else template_fault(text) is not None:
             continue
         literal = part_span(one.span, "value")

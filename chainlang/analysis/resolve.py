@@ -23,6 +23,7 @@ from chainlang.analysis.given_checks import given_names
 from chainlang.analysis.hidden_names import labels_of_words
 from chainlang.analysis.option_values import (
     MAX_TEMPERATURE,
+    entry_faults,
     faults_in,
     in_quotes,
     spoken,
@@ -358,7 +359,7 @@ class _Resolver:
     def checked(self, option: Option, rule: Rule) -> Any:
         try:
             value = rule.read(option.value)
-            self.found += table_faults(option.name, value)
+            self.found += (*table_faults(option.name, value), *entry_faults(value, rule))
             if isinstance(value, str):
                 where = part_span(option.span, "value")
                 self.found += (at_literal(one, where) for one in faults_in(value, rule))

@@ -5,11 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from chainlang.datatypes.check_types import Declared, declared_types
 from chainlang.datatypes.free_texts import may_have_texts
-from chainlang.ir.builtins import ASKING, COMBINATORS, EXPRESSIONS, STAGE_TYPES, WIRING, StageType
+from chainlang.ir.builtins import (
+    ASKING,
+    CODE,
+    COMBINATORS,
+    EXPRESSIONS,
+    STAGE_TYPES,
+    WIRING,
+    StageType,
+)
 from chainlang.ir.declarations import Item, Model, Op, is_typed
 from chainlang.ir.row_settings import is_template
 from chainlang.ir.sampling_options import UNTYPED
@@ -54,6 +62,9 @@ class Scope:
 
 def op_type(op: Op, declared: Mapping[str, Declared] = {}) -> StageType:
     """Return the stage type of an op, with the declared types."""
+    given = {setting.name: setting.value for setting in op.settings}
+    if op.kind == CODE:
+        return evolve(STAGE_TYPES[CODE], name=op.name, what="a type of this file", given=given)
     op = meant(op)
     has_texts = may_have_texts(op.returns, declared)
     options = dict(ASKING if has_texts else {**UNTYPED, **WIRING})

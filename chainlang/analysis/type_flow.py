@@ -46,7 +46,6 @@ from chainlang.datatypes.value_types import (
     item_of,
     options_of,
 )
-from chainlang.ir.builtins import SYSTEM
 from chainlang.ir.declarations import Op, Setting
 from chainlang.ir.nodes import (
     Branch,
@@ -65,11 +64,13 @@ from chainlang.ir.nodes import (
     Retry,
     Route,
     Stage,
+    Table,
     Then,
     Timeout,
     WithFields,
 )
-from chainlang.ir.row_settings import names_template
+from chainlang.ir.template_texts import templates_in
+from chainlang.ir.tools import kind_of
 from chainlang.ir.visit import parts_of
 from chainlang.ir.wiring import parts_read
 from chainlang.semantics.combinators import ITEM, ITEM_INDEX, ROUND
@@ -246,7 +247,11 @@ class TypeFlow:
             self.at_ops.setdefault(node.name, {})[at] = None
         own = [one for one in node.options if is_read(one)]
         if own:
-            read = tuple(Setting(one.name, str(one.value), span=one.span) for one in own)
+            read = tuple(
+                Setting(one.name, one.value, span=one.span)
+                for one in own
+                if isinstance(one.value, str | Table)
+            )
             texts = evolve(op, settings=read)
             self.at_stages.setdefault(id(node), (texts, {}))[1][at] = None
         if node.name not in self._made:
@@ -254,7 +259,7 @@ class TypeFlow:
         made = self._made[node.name]
         if any(one.name == "choose" for one in op.settings):
             made = chosen(made, before, op.name)
-        single = node.count == 1 and (op.kind != "map" or before.single)
+        single = node.count == 1 and (kind_of(op) != "map" or before.single)
         after = evolve(record, candidates=before.after(made, single=single))
         is_hidden = self.row is not None and node.name in self.row
         return after.named(node.name) if node.name in self.own and not is_hidden else after
@@ -270,8 +275,7 @@ def _unknown(record: RecordType) -> RecordType:
 
 def is_read(option: Option | Setting) -> bool:
     """Return whether an option of a stage is a template over the record before it."""
-    is_system = option.name == SYSTEM and isinstance(option.value, str)
-    return is_system or names_template(option.name, option.value)
+    return any(templates_in([option]))
 
 
 def given_type(template: str, readable: Readable) -> ValueType:

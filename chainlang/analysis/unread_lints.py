@@ -10,7 +10,7 @@ from chainlang.analysis.template_reads import expression_reads, template_reads
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.source import part_span
 from chainlang.diagnostics.suggest import listed, suggest
-from chainlang.ir.builtins import EXPRESSIONS, template_of
+from chainlang.ir.builtins import EXPRESSIONS
 from chainlang.ir.declarations import Field, Input, Item, Op, Shape, bodies_of
 from chainlang.ir.nodes import (
     Cascade,
@@ -25,6 +25,7 @@ from chainlang.ir.nodes import (
     Stage,
     WithFields,
 )
+from chainlang.ir.template_texts import templates_in
 from chainlang.ir.tools import kind_of
 from chainlang.ir.visit import walk
 from chainlang.ir.wiring import parts_read
@@ -131,10 +132,10 @@ def _prompts(items: Iterable[Item]) -> dict[str, set[str]]:
 
 
 def _of_op(op: Op) -> Iterator[str]:
+    for text in templates_in(op.settings):
+        yield from _roots(str(text.value))
     for one in op.settings:
-        if (text := template_of(one.name, one.value)) is not None:
-            yield from _roots(text)
-        elif isinstance(one.value, str) and one.name in ("answer", *EXPRESSIONS):
+        if isinstance(one.value, str) and one.name in ("answer", *EXPRESSIONS):
             yield from (str(path.root) for path in expression_reads(one.value))
 
 
@@ -170,8 +171,8 @@ class _Reading:
             match one:
                 case Stage(name, options=options):
                     found |= self.ops.get(name, set())
-                    own = (template_of(one.name, one.value) for one in options)
-                    found |= {name for text in own if text is not None for name in _roots(text)}
+                    own = templates_in(options)
+                    found |= {name for text in own for name in _roots(str(text.value))}
                 case WithFields(fields=fields):
                     found |= {name for one in fields for name in _roots(str(one.value))}
                 case Cascade(accept=str(text)) | Route(by=str(text)) | Loop(until=str(text)):

@@ -212,3 +212,27 @@ class VoteOptions(TypedDict, total=False):
     normalize: Literal["casefold", "number", "text"] | Callable[..., Any]
     of: str | Sequence[str]
     weight: Mapping[str, float]
+
+
+class CodeOptions(TypedDict, total=False):
+    """Options of a stage of programs."""
+
+    inputs: Mapping[str, object]
+    memory: int
+    of: str | Sequence[str]
+    output: int
+    sandbox: Literal["monty", "bwrap"]
+    seconds: float
+    tests: str
+
+
+class CodeSettings(TypedDict, total=False):
+    """Settings of an op of the kind `code`."""
+
+    answer: str
+    inputs: Mapping[str, object]
+    memory: int
+    output: int
+    sandbox: Literal["monty", "bwrap"]
+    seconds: float
+    tests: str

@@ -18,7 +18,7 @@ from attrs import define, field
 from chainlang.analysis.check_file import resolve_file
 from chainlang.analysis.path_faults import Reader
 from chainlang.analysis.record_types import Name, Readable
-from chainlang.api.stage_types import GenerateStage, ModelStage, literal
+from chainlang.api.stage_types import CodeStage, GenerateStage, ModelStage, StageWord, literal
 from chainlang.data.row import Unreadable
 from chainlang.data.to_json import plain_row
 from chainlang.datatypes.check_types import declared_types
@@ -28,7 +28,7 @@ from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.render import article, shown
 from chainlang.diagnostics.source import part_span
 from chainlang.errors import ChainlangError, OperandError, raise_errors
-from chainlang.ir.builtins import EXAMPLES, EXPRESSIONS, KINDS, template_of
+from chainlang.ir.builtins import CODE, EXAMPLES, EXPRESSIONS, KINDS, template_of
 from chainlang.ir.declarations import Op, Setting, Type, TypeDef
 from chainlang.ir.verify import is_name
 from chainlang.notation import parse_file, source
@@ -40,9 +40,10 @@ from chainlang.semantics.expressions import names
 from chainlang.semantics.prompts import variables
 
 if TYPE_CHECKING:
-    from chainlang.api.keywords import OpSettings
+    from chainlang.api.keywords import CodeSettings, OpSettings
 
 _LEFT_OUT: Any = object()
+_KINDS = (*KINDS, CODE)
 
 
 @overload
@@ -66,6 +67,8 @@ def op(
     **settings: Unpack[OpSettings],
 ) -> ModelStage: ...
 @overload
+def op(name: str, *, kind: Literal["code"], **settings: Unpack[CodeSettings]) -> CodeStage: ...
+@overload
 def op(
     *, kind: Literal["generate"] = ..., returns: Any = ..., **settings: Unpack[OpSettings]
 ) -> Callable[[Callable[..., Any]], GenerateStage]: ...
@@ -88,8 +91,9 @@ def op(
     `user` is the prompt, a template over the fields of a row; `kind` is ``"generate"``, ``"map"``
     or ``"fold"``; `returns` is a type in the notation or in Python: a pydantic model, an enum, a
     ``Literal``, whatever pydantic can validate; other settings are `system`, `messages`, `model`,
-    `temperature` and the sampling options. As a decorator, ``@op`` or ``@op(model="tiny")``, it
-    takes these from a function: the docstring is the prompt, the parameters are what it reads, the
+    `temperature` and the sampling options. An op of the kind ``"code"`` runs programs: it has no
+    prompt, and the settings of `code`. As a decorator, ``@op`` or ``@op(model="tiny")``, it takes
+    these from a function: the docstring is the prompt, the parameters are what it reads, the
     annotation is what it returns. The function itself is never called; type checkers ask for a body
     that returns such a value or none, which is ``raise NotImplementedError``.
 
@@ -110,8 +114,9 @@ def op(
     >>> classify == op("classify", user="Review: {{ text }}", returns='"pos" | "neg"')
     True
     """
-    if isinstance(name, str) and user is not _LEFT_OUT:
-        maker = _Maker(name, kind, {"user": user, **settings})
+    if isinstance(name, str) and (user is not _LEFT_OUT or kind == CODE):
+        prompt = {} if user is _LEFT_OUT else {"user": user}
+        maker = _Maker(name, kind, {**prompt, **settings})
         if returns is not _LEFT_OUT and returns is not None:
             maker.take(returns, "returns=")
         return maker.made()
@@ -123,7 +128,7 @@ def op(
         raise_errors([Diagnostic("definition", f"the op '{name}' has no prompt", hint=hint)])
     around = sys._getframe(1).f_locals
 
-    def decorate(function: Any) -> ModelStage:
+    def decorate(function: Any) -> StageWord:
         return _of_function(function, kind, returns, settings, around)
 
     return decorate if name is None else decorate(name)
@@ -165,7 +170,7 @@ class _Maker:
         types = declared_types(self.returns.declared)
         return frozenset(one.name for one in row_choices(self.returns.type, types))
 
-    def made(self) -> ModelStage:
+    def made(self) -> StageWord:
         """Return the type of stage. Raises everything that is wrong with it."""
         name, kind = self.name, self.kind
         if not is_name(name):
@@ -177,9 +182,9 @@ class _Maker:
             name = "op_"
         if not is_name(kind):
             self.note(
-                "operand", f"there is no kind {shown(kind)}", f"the kinds are {', '.join(KINDS)}"
+                "operand", f"there is no kind {shown(kind)}", f"the kinds are {', '.join(_KINDS)}"
             )
-            kind = KINDS[0]
+            kind = _KINDS[0]
         given = []
         for key, value in self.settings.items():
             try:
@@ -198,7 +203,8 @@ class _Maker:
         if self.reads is not None and not any(one.code == "template" for one in found):
             self.names(made, self.reads)
         raise_errors(self.found)
-        word = GenerateStage if kind == "generate" else ModelStage
+        word: type[StageWord] = GenerateStage if kind == "generate" else ModelStage
+        word = CodeStage if kind == CODE else word
         return word(name, (*types, made), Bound(returns.classes) if returns else NOTHING)
 
     def names(self, made: Op, parameters: frozenset[str]) -> None:
@@ -249,7 +255,7 @@ def _of_function(
     returns: Any,
     settings: Mapping[str, object],
     around: Mapping[str, Any],
-) -> ModelStage:
+) -> StageWord:
     if not inspect.isfunction(function) or function.__name__ == "<lambda>":
         what = "a class" if isinstance(function, type) else article(type(function).__name__)
         what = "a lambda" if inspect.isfunction(function) else what

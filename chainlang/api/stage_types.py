@@ -10,7 +10,7 @@ import math
 import numbers
 import operator
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Unpack, assert_never, cast, overload
+from typing import TYPE_CHECKING, Any, Unpack, cast, overload
 
 from attrs import field, frozen
 
@@ -19,23 +19,15 @@ from chainlang.analysis.scope import Scope
 from chainlang.api import recording
 from chainlang.api.chain import Chain, Operand, lift, refuse
 from chainlang.api.family import Family, Pick, varied
+from chainlang.api.returned_types import returned
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.render import shown
 from chainlang.errors import LimitError, raise_errors
 from chainlang.ir import build
 from chainlang.ir.declarations import (
-    Constant,
-    DictOf,
     Environment,
     Item,
-    ListOf,
-    Maybe,
-    OneOf,
     Op,
-    RowChoice,
-    Shape,
-    Type,
-    TypeName,
 )
 from chainlang.ir.nodes import Expr, Function, Literal, Option, Stage
 from chainlang.ir.row_settings import is_template
@@ -45,11 +37,11 @@ from chainlang.limits import LARGEST, current
 from chainlang.notation import source
 from chainlang.notation.literals import print_literal
 from chainlang.notation.parse import read_expression
-from chainlang.notation.unparse import unparse, unparse_type
+from chainlang.notation.unparse import unparse
 from chainlang.semantics.bindings import NOTHING, Bound, together
 
 if TYPE_CHECKING:
-    from chainlang.api.keywords import GenerateOptions, SamplingOptions, VoteOptions
+    from chainlang.api.keywords import CodeOptions, GenerateOptions, SamplingOptions, VoteOptions
     from chainlang.session.result import Result
 
 _PYTHON = ("True", "False", "None")
@@ -78,7 +70,7 @@ class StageWord(Operand):
         assert isinstance(declared, Op)
         given = [print_literal(self.name), f"kind={print_literal(declared.kind)}"]
         if declared.returns is not None:
-            given.append(f"returns={_returns(declared.returns, len(self.items) > 1)}")
+            given.append(f"returns={returned(declared.returns, len(self.items) > 1)}")
         given += [
             f"{one.name}={print_literal(one.value, _PYTHON)}"
             for one in declared.settings
@@ -323,24 +315,33 @@ class VoteStage(StageWord):
             )
 
 
-def _returns(node: Type, has_names: bool) -> str:
-    """Return a type as an argument of `op`: in Python where it names classes, else as text."""
-    if not has_names:
-        return print_literal(unparse_type(node))
-    match node:
-        case Maybe(item):
-            return f"{_returns(item, has_names)} | None"
-        case ListOf(item, None, None):
-            return f"list[{_returns(item, has_names)}]"
-        case DictOf(item):
-            return f"dict[str, {_returns(item, has_names)}]"
-        case OneOf(options):
-            return " | ".join(_returns(one, has_names) for one in options)
-        case TypeName(name, None, None, None):
-            return name
-        case TypeName() | ListOf() | Constant() | RowChoice() | Shape():
-            return print_literal(unparse_type(node))
-    assert_never(node)
+class CodeStage(StageWord):
+    """A stage type that runs the program of each candidate in a sandbox, and calls no model.
+
+    >>> from chainlang import E, chain, code
+    >>> E("tiny", 3) >> code(seconds=5) == chain("3:E:tiny >> code(seconds=5)")
+    True
+    """
+
+    __slots__ = ()
+
+    if TYPE_CHECKING:
+
+        @overload
+        def __call__(self, result: Result, /, *more: Result) -> Result: ...
+        @overload
+        def __call__(self, **options: Unpack[CodeOptions]) -> Chain: ...
+
+        def __call__(self, *results: Any, **options: Any) -> Any:
+            """Return a chain of this one stage."""
+
+    else:
+
+        def __call__(self, model=None, count=1, temperature=None, *more, **options):
+            """Return a chain of this one stage; fields of other types are errors with a caret."""
+            return self.configured(
+                *more, model=model, count=count, temperature=temperature, **options
+            )
 
 
 def literal(value: object, where: str, depth: int = 1) -> Any:
@@ -389,3 +390,4 @@ J: ModelStage = JudgeStage("J")
 M = VoteStage("M")
 S: ModelStage = SelectStage("S")
 V: ModelStage = VerifyStage("V")
+code = CodeStage("code")

@@ -12,7 +12,6 @@ from chainlang.analysis.scope import Scope
 from chainlang.editing.context import Context, context, part_labels
 from chainlang.ir.builtins import (
     COMBINATORS,
-    KINDS,
     NAMED_TYPES,
     OP_SETTINGS,
     STAGE_TYPES,
@@ -33,7 +32,7 @@ from chainlang.ir.declarations import (
 from chainlang.ir.model_settings import ENGINES
 from chainlang.ir.nodes import Function, Named
 from chainlang.ir.rules import PARTS, Rule
-from chainlang.ir.tools import MCP, MODEL_ENGINES, TOOL, TOOL_SETTINGS
+from chainlang.ir.tools import MCP, MODEL_ENGINES, OP_KINDS, TOOL_SETTINGS
 from chainlang.ir.visit import walk
 from chainlang.notation.unparse import unparse_type
 
@@ -45,6 +44,7 @@ MEANING: Mapping[str, str] = {
     "generate": "samples replies",
     "map": "reads each candidate",
     "fold": "reads all candidates",
+    "code": "runs the program of each candidate",
     "tool": "calls a tool of a server",
 }
 """Meanings of the kinds of stage types."""
@@ -137,7 +137,7 @@ def _in_declaration(place: Context, items: tuple[Item, ...]) -> Iterator[Complet
         case "op setting":
             yield from _every(place, "option", _wants({**OP_SETTINGS, **TOOL_SETTINGS}))
         case "kind":
-            yield from _every(place, "value", {one: MEANING[one] for one in (*KINDS, TOOL)})
+            yield from _every(place, "value", {one: MEANING[one] for one in OP_KINDS})
         case "type":
             yield from _every(place, "type", dict.fromkeys(NAMED_TYPES, "a built-in type"))
             forms = {"list": "list[str]", "dict": "dict[str]", "one": 'one("choices")'}

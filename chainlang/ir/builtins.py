@@ -27,10 +27,15 @@ from chainlang.ir.rules import (
     word,
 )
 from chainlang.ir.sampling_options import BUDGET, DRAWS, UNTYPED
+from chainlang.ir.tables import is_plain
+from chainlang.ir.verify import is_name
 from chainlang.protocol.failures import FAILURE_MODES
+from chainlang.sandboxes.program import NAMES as SANDBOXES
 
 Kind = Literal["generate", "map", "fold"]
 KINDS: tuple[Kind, ...] = ("generate", "map", "fold")
+CODE = "code"
+"""Stage type that runs programs, and the kind of an op that configures it."""
 
 
 def _part(value: Any) -> Any:
@@ -43,6 +48,14 @@ def _arms(value: Any) -> Any:
     if not isinstance(value, Table) or not value.entries:
         raise ValueError(value)
     if not all(isinstance(entry.value, Expr) for entry in value.entries):
+        raise ValueError(value)
+    return value
+
+
+def _inputs(value: Any) -> Any:
+    if not isinstance(value, Table) or not is_plain(value):
+        raise ValueError(value)
+    if not all(is_name(one.name) for one in value.entries):
         raise ValueError(value)
     return value
 
@@ -94,6 +107,12 @@ _PATTERN = Rule("a pattern in quotes", text, takes_text=True, is_pattern=True)
 _WEIGHTS = Rule(
     'a table of numbers above 0 by model, {"gpt-4o": 2}', _weights, python="Mapping[str, float]"
 )
+_INPUTS = Rule(
+    'a table of variables with names as in Python, {"n": "{{ n }}"}',
+    _inputs,
+    python="Mapping[str, object]",
+    of_templates=True,
+)
 _EXPRESSION = Rule("an expression in quotes", text, takes_text=True, evaluated=True)
 _NAME = Rule("a name in quotes", word, takes_text=True)
 _CAUSES = Rule(
@@ -121,6 +140,20 @@ ASKING: Mapping[str, Rule] = {**DRAWS, **WIRING}
 """Options of a stage type with a model."""
 
 
+RESULT = ("ok", "value", "stdout", "error")
+"""Fields of the candidates of a stage that runs programs."""
+TESTS, INPUTS, SANDBOX = "tests", "inputs", "sandbox"
+PROGRAMS: Mapping[str, Rule] = {
+    INPUTS: _INPUTS,
+    "memory": integer(64),
+    "output": integer(1),
+    SANDBOX: one_of(*SANDBOXES),
+    "seconds": number(0, math.inf, open_low=True),
+    TESTS: TEMPLATE,
+}
+"""Options of a stage that runs programs, and settings of an op that configures it."""
+
+
 @frozen
 class StageType:
     """A stage type: its kind and its options."""
@@ -141,6 +174,11 @@ class StageType:
     """Values of the options for stages that do not give them."""
     is_tool: bool = False
     """Whether it calls a tool, so that its stages name no model."""
+
+    @property
+    def runs_programs(self) -> bool:
+        """Whether its stages run programs in a sandbox."""
+        return SANDBOX in self.options
 
     def is_called(self, name: str) -> bool:
         """Return whether a name is what the type is, spelt out: ``Ensemble``, ``MostCommon``."""
@@ -184,6 +222,9 @@ STAGE_TYPES: Mapping[str, StageType] = {
                 "of": PARTS,
                 "weight": _WEIGHTS,
             },
+        ),
+        StageType(
+            CODE, "map", "programs", calls_model=False, options={**PROGRAMS, "of": PARTS},
         ),
     )
 }  # fmt: skip
@@ -272,7 +313,7 @@ def template_of(name: str, value: object) -> str | None:
     >>> template_of("user", "Hello"), template_of("temperature", "{{ t }}"), template_of("stop", "")
     ('Hello', '{{ t }}', None)
     """
-    is_text = isinstance(value, str) and name in TEMPLATES
+    is_text = isinstance(value, str) and name in (*TEMPLATES, TESTS)
     return str(value) if is_text or names_template(name, value) else None
 
 
@@ -301,6 +342,9 @@ OP_SETTINGS: Mapping[str, Rule] = {
     "temperature": Rule("a temperature: 0, or from 0.01 to 2", lambda value: value, python="float"),
     "user": TEXT,
 }
+
+CODE_SETTINGS: Mapping[str, Rule] = {**PROGRAMS, "answer": _EXPRESSION}
+"""Settings of an op of the kind `code`."""
 
 NAMED_TYPES = ("bool", "date", "datetime", "decimal", "float", "int", "str")
 """Built-in types; `int`, `float` and `str` (its length) take bounds."""

@@ -32,6 +32,8 @@ class Rule:
     """Whether a string value is an expression over the record."""
     is_template: bool = False
     """Whether a string value is a template."""
+    of_templates: bool = False
+    """Whether the value is a table whose texts are templates."""
     is_pattern: bool = False
     """Whether the value is a regular expression."""
     python: str = "str"

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from attrs import evolve
 
-from chainlang.ir.builtins import DESCRIBE, SYSTEM, UNDESCRIBED, Kind
+from chainlang.ir.builtins import CODE, DESCRIBE, KINDS, SYSTEM, UNDESCRIBED, Kind
 from chainlang.ir.declarations import Item, Model, Op, Setting
 from chainlang.ir.model_settings import ENGINES
 from chainlang.ir.nodes import Table
@@ -23,6 +23,8 @@ from chainlang.ir.tables import is_plain
 
 TOOL = "tool"
 """Kind of these ops."""
+OP_KINDS = (*KINDS, TOOL, CODE)
+"""Kinds of ops."""
 MCP = "mcp"
 """Engine of the servers of tools."""
 MODEL_ENGINES = tuple(one for one in ENGINES if one != MCP)
@@ -94,6 +96,8 @@ def _like(one: Setting | None, name: str) -> Setting:
 
 def kind_of(op: Op) -> Kind:
     """Return how often an op runs: a tool whose arguments read the candidate, for each of them."""
+    if op.kind == CODE:
+        return "map"
     if op.kind != TOOL:
         return cast("Kind", op.kind)
     args = next((one.value for one in op.settings if one.name == "args"), None)

@@ -27,6 +27,7 @@ from chainlang.models.kept_files import cache_folder
 from chainlang.models.probing import Probed, keep, kept
 from chainlang.models.server_arguments import reached
 from chainlang.models.tool_servers import opened_server, whole_arguments
+from chainlang.protocol.programs import sandbox_of
 from chainlang.protocol.secret import Secret
 from chainlang.settings import Progress, RowSettings
 
@@ -131,6 +132,10 @@ def _open(
         from chainlang.engines.fake import FakeEngine
 
         return FakeEngine()
+    if sandbox_of(model.name) is not None:
+        from chainlang.engines.sandbox.engine import SandboxEngine
+
+        return SandboxEngine(model.source)
     if model.engine == MCP:
         return opened_server(model, arguments)
     if model.engine in SERVERS:

@@ -346,14 +346,14 @@ class Reader(StageReader):
         span = self.span(left, right)
         for child in _trees(tree):
             token: Any = child.children[0]
-            value, _ = self.value(child.children[-1])
+            value, at = self.value(child.children[-1])
             if token.type == "LABEL":
                 key, where = self.label(token)
             else:
                 key, where = self.string(str(token), token.start_pos), self.span(token)
             if key in entries:
                 self.note("argument", f"duplicate key {literals.print_string(key)}", where)
-            entries[key] = Option(key, value, span=where)
+            entries[key] = Option(key, value, span=evolve(where, parts=(("value", at or where),)))
         if not entries:
             self.note("argument", "empty table", span, 'write {"key": ..., ...}')
             entries[""] = Option("", Stage("unknown", span=span), span=span)

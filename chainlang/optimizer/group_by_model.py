@@ -7,6 +7,7 @@ from attrs import evolve
 from chainlang.optimizer.rewrite import Rewritten
 from chainlang.plan.steps import Plan
 from chainlang.plan.visit import models
+from chainlang.protocol.programs import sandbox_of
 
 
 def group_by_model(plan: Plan) -> Rewritten[Plan]:
@@ -21,6 +22,7 @@ def group_by_model(plan: Plan) -> Rewritten[Plan]:
     >>> group_by_model(lower(chain("E:a >> J:b").body)).made.by_model
     True
     """
-    if plan.by_model or len(models(plan.root)) < 2:
+    loaded = [name for name in models(plan.root) if sandbox_of(name) is None]
+    if plan.by_model or len(loaded) < 2:
         return Rewritten(plan)
     return Rewritten(evolve(plan, by_model=True))

@@ -8,7 +8,7 @@ from typing import TypeAlias, assert_never
 
 from chainlang.datatypes.check_types import Declared
 from chainlang.ir import declarations
-from chainlang.ir.builtins import NAMED_TYPES
+from chainlang.ir.builtins import NAMED_TYPES, RESULT
 from chainlang.plan.steps import (
     AskUntilAgreement,
     Call,
@@ -81,6 +81,8 @@ def fields_after(step: Step, before: Fields) -> Fields:
 
 
 def _of_stage(stage: Meaning, before: Fields) -> Fields:
+    if stage.program is not None:
+        return frozenset(RESULT)
     own = _NONE if stage.returns is None else _of_type(stage.returns, stage.types, frozenset())
     if stage.choose is None:
         return own

@@ -250,6 +250,9 @@ class _Walk:
         `asked` and `drawn` are the numbers of requests and samples of each prompt.
         """
         stage = step.stage
+        if stage.program is not None:  # it has no prompt, and no tokens
+            one = Asked(stage.model, prompts * drawn, NONE, shared=step.shared)
+            return _total(prompts * asked, (one,), NONE), (one,)
         if self.note is not None:
             self.note(step, before)
         reader = self.readers.get(stage.model)
@@ -307,6 +310,8 @@ def _one_of(lot: AbstractCandidates) -> AbstractCandidates:
 
 def _drawn(stage: Meaning, number: Range, before: AbstractRow) -> AbstractCandidates:
     """Return the candidates of a stage. What it chooses has the conversation that it had."""
+    if stage.program is not None:  # what it prints is not known
+        return AbstractCandidates(number, None, None, None)
     sources: tuple[Source, ...] | None = (Source(stage, before),)
     if stage.choose is not None:
         sources = None if before.lot.known else before.lot.sources
@@ -316,6 +321,8 @@ def _drawn(stage: Meaning, number: Range, before: AbstractRow) -> AbstractCandid
 def _longest(stage: Meaning, before: AbstractCandidates) -> int | None:
     """Return the maximum number of tokens of a candidate; None if there is no bound."""
     most, answer = stage.sampling.max_tokens, stage.answer or ""
+    if stage.program is not None:
+        return None
     if _MAKING.search(answer):
         return None
     if "candidate" not in answer and stage.choose is None:

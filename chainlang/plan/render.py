@@ -206,6 +206,9 @@ def _of(names: tuple[str, ...]) -> str:
 
 def _stage(stage: Meaning, *, bounds: bool) -> str:
     sampling = stage.sampling
+    if stage.program is not None:
+        words = [f"{stage.kind} {stage.name}", stage.model, f"seconds={stage.program.seconds:g}"]
+        return "  ".join(words) + _of(stage.of)
     if stage.is_tool:
         words = [f"{stage.kind} {stage.count} × {stage.name}", f"{stage.model}.{stage.system}"]
         words += ["effects" if stage.effects else "pure"]

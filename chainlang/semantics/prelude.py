@@ -1,4 +1,4 @@
-"""The prelude: definitions of ``E``, ``V``, ``J`` and ``S``, from ``prelude.chain``."""
+"""The prelude: definitions of ``E``, ``V``, ``J``, ``S`` and ``code``, from ``prelude.chain``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def prelude() -> dict[str, Op]:
     """Return the ops of the prelude by name.
 
     >>> sorted(prelude())
-    ['E', 'J', 'S', 'V']
+    ['E', 'J', 'S', 'V', 'code']
     """
     text = (resources.files("chainlang.semantics") / "prelude.chain").read_text(encoding="utf-8")
     items = parse_file(source(text, "prelude.chain")).node.items

@@ -30,6 +30,9 @@ def messages(
     values = record.values
     if candidate is not None:
         values = {**values, "candidate": candidate.view()}
+    if stage.program is not None:
+        assert candidate is not None  # it is a map
+        return (Message("user", stage.program.of(candidate.answer, values, seed).to_json()),)
     begun: tuple[Message, ...] = ()
     try:
         if stage.continues and candidate is not None:

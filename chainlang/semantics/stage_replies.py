@@ -16,6 +16,7 @@ from chainlang.datatypes.parse_reply import Form, Misfit, Value
 from chainlang.protocol.messages import Message, Sample
 from chainlang.semantics.cut import was_cut, why_cut
 from chainlang.semantics.expressions import evaluate
+from chainlang.semantics.programs import fields_in
 from chainlang.semantics.prompts import RenderError
 from chainlang.semantics.record import NO_CHOICES, Candidate, Record
 from chainlang.semantics.seeds import Place
@@ -70,6 +71,8 @@ def candidate_of(  # noqa: PLR0917
 
     Raises `StageError` if its reply was refused, was cut, or does not fit its type.
     """
+    if stage.program is not None:
+        return _ran(stage, record, read, sample, place)
     reply = _reply(stage, record, sample)
     answer, fields = _answer(stage, record, read, sample, reply.plain)
     return Candidate(
@@ -96,6 +99,18 @@ def candidate_of(  # noqa: PLR0917
             else record.candidates[fields[stage.choose] - 1].conversation
         ),
     )
+
+
+def _ran(
+    stage: Meaning, record: Record, read: Candidate | None, sample: Sample, place: Place
+) -> Candidate:
+    """Return the candidate of a program that has run, which is from no model."""
+    try:
+        given = fields_in(sample.text)
+    except ValueError as error:  # of an engine that stands in for the sandbox
+        raise StageError(f"the result is no JSON object: {error}", "reply", sample) from error
+    answer, fields = _answer(stage, record, read, sample, given)
+    return Candidate(answer, fields, sample.text, sample.finish, place=place, value=fields)
 
 
 def labels(stage: Meaning, record: Record) -> tuple[str, ...]:

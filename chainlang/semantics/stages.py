@@ -17,7 +17,7 @@ from chainlang.datatypes.check_types import Declared, declared_types
 from chainlang.datatypes.parse_reply import Form
 from chainlang.diagnostics.source import Span
 from chainlang.ir import declarations
-from chainlang.ir.builtins import Kind
+from chainlang.ir.builtins import CODE, Kind
 from chainlang.ir.declarations import Item, Op
 from chainlang.ir.nodes import Function, Stage
 from chainlang.ir.tables import plain
@@ -30,6 +30,7 @@ from chainlang.semantics.describing import description_of, fields_of
 from chainlang.semantics.examples import Examples, examples_of
 from chainlang.semantics.expressions import names
 from chainlang.semantics.prelude import prelude
+from chainlang.semantics.programs import ProgramTemplate, model_of, program_template
 from chainlang.semantics.prompts import variables
 from chainlang.semantics.record import Candidate, Record
 from chainlang.semantics.reply_forms import ReplyForms
@@ -116,6 +117,9 @@ class Meaning:
     bound: Bound = field(default=NOTHING, eq=False, repr=False)
     replies: ReplyForms | None = None
     """Forms of its replies; None for free text."""
+    program: ProgramTemplate | None = None
+    """Tests, inputs and limits of the programs that it runs in a sandbox, which is its model; None
+    if it asks a model."""
     span: Span | None = field(default=None, eq=False, repr=False)
 
     def needed(self, samples: int) -> int:
@@ -149,7 +153,9 @@ class Meaning:
 
     @property
     def read_by_prompt(self) -> frozenset[str]:
-        """The names that its prompts read."""
+        """The names that its prompts read, or its programs."""
+        if self.program is not None:
+            return self.program.reads | {"candidate"}
         own = variables(self.user) | variables(self.system or "") | variables(self.prefix)
         for one in (self.messages, self.images):
             own = own if one is None else own | names(one)
@@ -197,6 +203,8 @@ def meaning(
     ops = {**prelude(), **{item.name: item for item in declared if isinstance(item, Op)}}
     op = ops[stage.name]
     settings: dict[str, Any] = {one.name: one.value for one in op.settings} | given
+    if op.kind == CODE:
+        return _of_programs(stage, settings, bound)
     if (by_row := row_settings(stage, settings)) is not None:
         remade = partial(_remade, stage, declared, bound, model)
         typical = remade(by_row.typical())
@@ -242,6 +250,28 @@ def meaning(
         types=types,
         bound=bound,
         replies=ReplyForms.of(op.returns, types, choose, bound.classes),
+        span=stage.span,
+    )
+
+
+_ONCE = Sampling(temperature=0, max_tokens=0)
+"""Sampling parameters of programs: the seed is in the message, and no token is generated."""
+
+
+def _of_programs(stage: Stage, settings: dict[str, Any], bound: Bound) -> Meaning:
+    """Return a stage that runs programs, with the defaults of the prelude."""
+    settings = {one.name: one.value for one in prelude()[CODE].settings} | settings
+    return Meaning(
+        name=stage.name,
+        kind="map",
+        count=1,
+        model=model_of(settings),
+        sampling=_ONCE,
+        user="",
+        answer=settings.get("answer"),
+        of=named_parts(settings.get("of")),
+        bound=bound,
+        program=program_template(settings),
         span=stage.span,
     )
 

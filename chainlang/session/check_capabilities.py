@@ -14,6 +14,7 @@ from chainlang.plan.steps import Count, Plan
 from chainlang.plan.visit import leaves
 from chainlang.protocol.capabilities import Capabilities
 from chainlang.protocol.messages import Reader
+from chainlang.protocol.programs import sandbox_of
 from chainlang.semantics.stage_replies import has_labels
 from chainlang.semantics.stages import Meaning
 
@@ -77,6 +78,10 @@ def written(plan: Plan, model: str) -> Span | None:
 def _check_kind(stage: Meaning, promised: Capabilities, model: Span | None) -> None:
     """Raise if an engine lacks what a stage does with a prompt or a reply."""
     lacking, where = None, stage.span
+    if stage.program is None and sandbox_of(stage.model) is not None:
+        message = f"{stage.model!r} is a sandbox: it runs programs, and answers no prompts"
+        hint = f'write {stage.name} with a model, and >> code(sandbox="{sandbox_of(stage.model)}")'
+        raise error_of("engine", message, hint, span=model or where, subject=stage.model)
     if stage.adapter and not promised.adapters:
         lacking = f"can't take the adapter of {stage.model!r}"
         hint = "name the adapter as a server does, as a model of its own, and leave lora out"

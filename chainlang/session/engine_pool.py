@@ -29,6 +29,7 @@ from chainlang.models.open_engines import (
 )
 from chainlang.plan.steps import Plan
 from chainlang.protocol.messages import Reader
+from chainlang.protocol.programs import ProgramReader, sandbox_of
 from chainlang.session.check_capabilities import check_capabilities, written
 from chainlang.settings import RowSettings
 
@@ -40,13 +41,21 @@ def wanted(
     given = settings.engine
     if given is not None and not isinstance(given, Mapping):
         engine: Engine | Model = given
-        return dict.fromkeys(plan.models, engine)
+        return {name: _sandbox(name) or engine for name in plan.models}
     engines: Mapping[str, Engine] = given or {}
     models = {item.name: item for item in declared if isinstance(item, Model)}
     return {
-        name: engines[name] if name in engines else models.get(name) or Model(name, "vllm", name)
+        name: engines[name]
+        if name in engines
+        else models.get(name) or _sandbox(name) or Model(name, "vllm", name)
         for name in plan.models
     }
+
+
+def _sandbox(name: str) -> Model | None:
+    """Return the declaration of a sandbox that stands for a model; None for any other model."""
+    found = sandbox_of(name)
+    return None if found is None else Model(name, "sandbox", found)
 
 
 def engines_of(
@@ -70,7 +79,7 @@ def engines_of(
             found[name] = one
             continue
         with located(plan, name, one):
-            if name not in names:
+            if name not in names and sandbox_of(name) is None:
                 check_name(name, names, settings)
             beside = adapters_beside(one, named)
             found[name] = opened(one, settings, beside, probes=name not in switched)
@@ -136,6 +145,8 @@ _SERVER = "only its server counts its prompts"
 def _reader(model: Model, settings: RowSettings) -> Reader | str:
     if model.engine in SERVERS or model.engine == MCP:
         return _SERVER
+    if sandbox_of(model.name) is not None:
+        return ProgramReader()
     try:
         engine = found_open(model)
         if engine is None and model.engine == "fake":

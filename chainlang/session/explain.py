@@ -33,6 +33,7 @@ from chainlang.session.named_models import with_models
 from chainlang.session.policies import Choice, choices_of
 from chainlang.session.prices import prices_of
 from chainlang.session.rows import rows_of
+from chainlang.session.sandboxes import sandboxes_of
 from chainlang.session.session import analyzed
 from chainlang.settings import MapSettings
 
@@ -69,6 +70,8 @@ class Explanation:
     """Values of the first row that an order of a template keeps stages from sharing."""
     contexts: Mapping[str, int | None] = field(kw_only=True, factory=dict)
     """Context of each model in tokens; None if it is the model's own, known when it is loaded."""
+    sandboxes: Mapping[str, str] = field(kw_only=True, factory=dict)
+    """Versions of each sandbox, or why it can't run here."""
     window: int = field(kw_only=True)
     """Maximum number of rows in flight."""
     choices: tuple[Choice, ...] = field(kw_only=True, default=())
@@ -90,10 +93,10 @@ class Explanation:
 
     def __str__(self) -> str:
         costs = table(self.estimate, self.actual)
-        models = (self._choices(), self._adapters(), self._contexts(), self._memory())
+        models = (self._choices(), self._adapters(), self._contexts(), self._sandboxes())
         parts = (
             *(self._settings(), self._passes(), self._plan(), self.prompt_lines(), *models),
-            *(costs, self._advice()),
+            *(self._memory(), costs, self._advice()),
         )
         pages = ("\n".join(one) for one in parts)
         return "\n\n".join([self.chain.strip(), *filter(None, pages)])
@@ -160,6 +163,13 @@ class Explanation:
             yield f"  {name:{width}}  {said}"
         said = "closes no field: a budget bounds its characters, at four a token"
         yield from (f"  {name:{width}}  {said}" for name in self.bounded)
+
+    def _sandboxes(self) -> Iterator[str]:
+        """Yield the versions of each sandbox."""
+        if self.sandboxes:
+            yield "SANDBOXES of programs"
+        width = max(map(len, self.sandboxes), default=0)
+        yield from (f"  {name:{width}}  {said}" for name, said in self.sandboxes.items())
 
     def _memory(self) -> Iterator[str]:
         """Yield the memory of the models and the order of swaps, if there are several."""
@@ -243,6 +253,7 @@ def explained(
             advice=advised,
             bounded=bounded_by(found.plan, named),
             contexts=contexts_of(named),
+            sandboxes=sandboxes_of(found.plan),
             window=settings.window,
             choices=choices,
             settings_file=settings.file,

@@ -18,6 +18,7 @@ from chainlang.models.facts import facts_of
 from chainlang.models.open_engines import of_base
 from chainlang.plan.model_schedule import Residency, residency
 from chainlang.plan.steps import Plan
+from chainlang.protocol.programs import sandbox_of
 from chainlang.runtime.model_swap import Swapper
 from chainlang.session.engine_pool import adapters_beside, engines_of, located, wanted
 from chainlang.session.warm_models import warmed
@@ -110,7 +111,7 @@ def _size(one: Engine | Model, named: Mapping[str, Engine | Model]) -> Size | No
 
 def contexts_of(named: Mapping[str, Engine | Model]) -> dict[str, int | None]:
     """Return the context of each model in tokens, as far as it is known without loading it."""
-    return {name: _context(one) for name, one in named.items()}
+    return {name: _context(one) for name, one in named.items() if sandbox_of(name) is None}
 
 
 def _context(one: Engine | Model) -> int | None:

@@ -12,6 +12,7 @@ from chainlang.models.declaration import Declaration
 from chainlang.models.facts import Fact, facts_of, is_stale
 from chainlang.plan.steps import Plan
 from chainlang.protocol.price import Price
+from chainlang.protocol.programs import sandbox_of
 from chainlang.session.check_capabilities import written
 from chainlang.settings import RowSettings
 
@@ -34,6 +35,9 @@ def prices_of(plan: Plan, items: Iterable[Item], settings: RowSettings) -> dict[
     given: Mapping[str, object] = settings.models or {}
     found: dict[str, Price] = {}
     for name in plan.models:
+        if sandbox_of(name) is not None:
+            found[name] = Price()
+            continue
         one = given.get(name)
         model = one.item(name) if isinstance(one, Declaration) else declared.get(name)
         fact = None if model is None else facts_of(model, settings).get("price")

@@ -8,7 +8,7 @@ from attrs import evolve
 
 from chainlang.api.chain import Chain
 from chainlang.ir import build
-from chainlang.ir.builtins import EXPRESSIONS, template_of
+from chainlang.ir.builtins import EXPRESSIONS
 from chainlang.ir.declarations import Op, bodies_of
 from chainlang.ir.nodes import (
     Cascade,
@@ -22,6 +22,7 @@ from chainlang.ir.nodes import (
     Stage,
     WithFields,
 )
+from chainlang.ir.template_texts import templates_in
 from chainlang.ir.visit import measure, transform, walk
 from chainlang.ir.wiring import parts_read
 from chainlang.semantics.expressions import names
@@ -51,10 +52,10 @@ def names_read(chain: Chain) -> frozenset[str]:
     found: set[str] = set()
     used = {one.name for one in _nodes(chain) if isinstance(one, Stage)}
     for item in (*chain.items, *(op for name, op in prelude().items() if name in used)):
-        for one in item.settings if isinstance(item, Op) else ():
-            if (text := template_of(one.name, one.value)) is not None:
-                found |= variables(text)
-            elif one.name in EXPRESSIONS and isinstance(one.value, str):
+        settings = item.settings if isinstance(item, Op) else ()
+        found.update(*(variables(str(one.value)) for one in templates_in(settings)))
+        for one in settings:
+            if one.name in EXPRESSIONS and isinstance(one.value, str):
                 found |= names(one.value)
             elif one.name == "continues":
                 found.add("query")  # of a candidate that is from no model
@@ -62,9 +63,8 @@ def names_read(chain: Chain) -> frozenset[str]:
         found.update(parts_read(node))
         for text in _expressions(node):
             found |= names(text)
-        for option in node.options if isinstance(node, Stage) else ():
-            text = template_of(option.name, option.value)
-            found |= variables(text) if text is not None else set()
+        options = node.options if isinstance(node, Stage) else ()
+        found.update(*(variables(str(one.value)) for one in templates_in(options)))
         if isinstance(node, WithFields):
             for option in node.fields:
                 found |= variables(option.value) if isinstance(option.value, str) else set()

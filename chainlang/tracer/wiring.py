@@ -9,7 +9,7 @@ from attrs import evolve
 
 from chainlang.api.chain import Chain
 from chainlang.ir import build
-from chainlang.ir.builtins import EXPRESSIONS, STAGE_TYPES, canonical, template_of
+from chainlang.ir.builtins import EXPRESSIONS, STAGE_TYPES, canonical
 from chainlang.ir.declarations import Op, bodies_of
 from chainlang.ir.nodes import (
     Arm,
@@ -33,6 +33,7 @@ from chainlang.ir.nodes import (
     Timeout,
     WithFields,
 )
+from chainlang.ir.template_texts import templates_in
 from chainlang.ir.visit import measure
 from chainlang.semantics.expressions import names
 from chainlang.semantics.prelude import prelude
@@ -107,11 +108,9 @@ def _reads(node: Stage, ops: dict[str, Op]) -> bool:
     if any(one.name in ("of", "fresh") for one in node.options):
         return False
     op = ops.get(node.name) or prelude()[canonical(node.name)]
-    read: set[str] = set()
+    read = {name for one in templates_in(op.settings) for name in variables(str(one.value))}
     for one in op.settings:
-        if (text := template_of(one.name, one.value)) is not None:
-            read |= variables(text)
-        elif one.name in EXPRESSIONS and isinstance(one.value, str):
+        if one.name in EXPRESSIONS and isinstance(one.value, str):
             read |= names(one.value)
     return "candidates" in read
 

@@ -98,7 +98,7 @@ def test_a_fix_of_spelling(editor: Editor) -> None:
     [
         (7, 8, ["$panel"]),
         (6, 19, ["small", "tiny"]),
-        (2, 14, ["fold", "generate", "map"]),
+        (2, 14, ["code", "fold", "generate", "map"]),
         (3, 13, ["answer", "candidate", "candidates", "error"]),
         (7, 19, ["by", "extract", "normalize"]),
     ],

@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from chainlang.ir.builtins import ASKING, OP_SETTINGS, STAGE_TYPES
+from chainlang.ir.builtins import ASKING, CODE_SETTINGS, OP_SETTINGS, STAGE_TYPES
 from chainlang.ir.rules import Rule
 from chainlang.settings import (
     CallSettings,
@@ -98,6 +98,13 @@ OPTIONS: tuple[tuple[str, str, str, Mapping[str, Rule]], ...] = (
         {name: rule for name, rule in _OP.items() if name not in _GENERATE},
     ),
     ("VoteOptions", "TypedDict", "Options of a vote.", STAGE_TYPES["M"].options),
+    ("CodeOptions", "TypedDict", "Options of a stage of programs.", STAGE_TYPES["code"].options),
+    (
+        "CodeSettings",
+        "TypedDict",
+        "Settings of an op of the kind `code`.",
+        CODE_SETTINGS,
+    ),
 )
 
 
