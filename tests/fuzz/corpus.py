@@ -72,6 +72,72 @@ main = E >> a""",
     "a = $b & $b\nb = $c & $c\nc = E\nmain = $a",
 )
 
+PIPELINES = (
+    """name: report
+version: 1.0.0
+description: "A report: short"
+context: {timeout: 60, max_retries: 2, checkpoint_strategy: adaptive, audience: experts}
+inputs:
+  topic: {type: string, default: bees, choices: [bees, ants]}
+  depth: int(1..5)
+actions: model
+steps:
+  - id: plan
+    action: plan
+    parameters: {about: "{{ topic }} for {{ context.audience }}", n: [1, 2.5, true, ~, {a: b}]}
+    condition: "{{ depth > 1 and topic != 'x' }}"
+    on_failure: skip
+    timeout: 30
+  - id: web-search
+    action: search
+    dependencies: [plan]
+    for_each: "{{ steps.plan.queries }}"
+    item: query
+    parameters: {query: "{{ query }} {{ index }}"}
+    on_failure: retry
+    max_retries: 1
+    backoff: 0.5
+  - id: improve
+    until: "{{ steps.judge.output == 'good' or round > 2 }}"
+    max_iterations: 3
+    steps:
+      - {id: write, action: generate, parameters: {prompt: "{{ steps.web-search.hits }}"}}
+      - id: judge
+        action: analyze
+        system: Be strict.
+        temperature: 0.5
+        max_tokens: 99
+        parameters:
+          text: |
+            {% if steps.write.output %}{{ steps.write.output }}{% endif %}
+    outputs: {text: "{{ steps.write.output }}"}
+  - {id: more, action: generate, while: round < 2, parameters: {prompt: "<{{ steps.more.output }}"}}
+outputs:
+  text: "{{ steps.improve.text }}"
+  all: ["{{ steps.web-search.output }}", {'status': "{{ steps.plan.status }}"}]
+""",
+    """name: hello
+steps:
+  - id: step1
+    action: generate
+    parameters:
+      prompt: "Hello, world!"
+      style: <AUTO>choose: short, medium or long</AUTO>
+  - id: step2
+    action: transform
+    parameters:
+      input: "{{ steps.step1.output }}"
+      transformation: uppercase
+    dependencies: [step1]
+""",
+    """name: p
+steps:
+- {id: a, action: generate, parameters: {prompt: 'it''s {{ steps["b"].output | upper }}'}}
+- {id: b, action: transform, on_failure: continue, parameters: {input: >-
+    folded
+    text, transformation: "{{ how }}"}}
+""",
+)
 TEMPLATES = (
     "{{ query }}",
     "{% for one in candidates %}{{ loop.index }}: {{ one.answer | indent(width=1) }}{% endfor %}",

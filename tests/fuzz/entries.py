@@ -18,7 +18,7 @@ from chainlang.errors import NotationError
 from chainlang.notation.format import format_text
 from chainlang.notation.literals import print_string
 
-from .corpus import CONDITIONS, FILES, NOTATION, TEMPLATES
+from .corpus import CONDITIONS, FILES, NOTATION, PIPELINES, TEMPLATES
 from .mutate import json_texts, texts
 
 SECONDS = 5.0  # of CPU, for one input; the longest that are fine take a fifth of it
@@ -65,6 +65,12 @@ def document(text: str) -> None:
     assert Chain.from_json(found.to_json()) == found, "to_json() reads back"
 
 
+def pipeline(text: str) -> None:
+    """`load` of a file of steps; and what it reads is a chain that can be printed and read."""
+    found = load(text=text, format="yaml", actions="model")
+    assert load(text=str(found)) == found, "str() reads back"
+
+
 @frozen
 class Entry:
     """One door, and where its inputs come from."""
@@ -80,6 +86,7 @@ ENTRIES = {
     "file": Entry(file, lambda random: texts(random, FILES)),
     "json": Entry(document, json_texts),
     "template": Entry(template, lambda random: texts(random, TEMPLATES), share=5),
+    "pipeline": Entry(pipeline, lambda random: texts(random, PIPELINES), share=2),
     "condition": Entry(condition, lambda random: texts(random, CONDITIONS), share=5),
 }
 
