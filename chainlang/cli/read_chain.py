@@ -60,6 +60,12 @@ def read_file_of_steps(
     return made, list(warned)
 
 
+def model_name(text: str) -> str:
+    """Return the name of the chain of a text or a file, where it is a model or has metrics."""
+    path = Path(text)
+    return path.stem if path.suffix == ".chain" or is_steps(path) else "chain"
+
+
 def bind_file(made: Chain, file: FunctionsFile) -> Chain:
     """Return a chain with the functions and classes of a file. Raises what is wrong with them."""
     found, missing = bound_by(made.body, made.items, file)

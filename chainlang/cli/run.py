@@ -19,9 +19,10 @@ from chainlang.cli.flags import (
     examples,
     given,
 )
+from chainlang.cli.observed import add_metrics_port, add_trace_endpoint, observed
 from chainlang.cli.output import counted, emit, log, report, say
 from chainlang.cli.progress import LoggedProgress
-from chainlang.cli.read_chain import read_chain
+from chainlang.cli.read_chain import model_name, read_chain
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.errors import StopError
 from chainlang.protocol.price import dollars, total
@@ -80,6 +81,8 @@ def add(commands: Any, about: str) -> None:
         default="text",
         help="format of progress and summary: text, or lines of JSON (default: text)",
     )
+    add_metrics_port(parser)
+    add_trace_endpoint(parser)
     add_functions(parser)
     add_allow(parser)
     parser.complete = _complete
@@ -125,13 +128,19 @@ def run_chain(
     as_log = options.log_format == "json"
     failures = Failures()
     try:
-        summary = chain.run(
-            options.input if len(options.input) > 1 else options.input[0],
-            options.output,
-            **{**(settings or {}), **given(options, RunSettings)},
-            progress=LoggedProgress() if as_log else True,
-            on_row=lambda outcome, _: failures.row(outcome),
-        )
+        with observed(options, model_name(options.chain)) as observe:
+
+            def done(outcome: Outcome, _: object) -> None:
+                failures.row(outcome)
+                observe(outcome)
+
+            summary = chain.run(
+                options.input if len(options.input) > 1 else options.input[0],
+                options.output,
+                **{**(settings or {}), **given(options, RunSettings)},
+                progress=LoggedProgress() if as_log else True,
+                on_row=done,
+            )
     except Interrupted as interrupted:
         summary, status = interrupted.summary, interrupt.STATUS
     except StopError as stopped:

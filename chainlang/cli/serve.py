@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chainlang.cli.flags import (
@@ -15,8 +14,9 @@ from chainlang.cli.flags import (
     given,
 )
 from chainlang.cli.missing import missing
+from chainlang.cli.observed import add_trace_endpoint, traced
 from chainlang.cli.output import report, say
-from chainlang.cli.read_chain import read_chain
+from chainlang.cli.read_chain import model_name, read_chain
 from chainlang.errors import error_of
 
 if TYPE_CHECKING:
@@ -89,6 +89,7 @@ def add(commands: Any, about: str) -> None:
     parser.add_argument(
         "--debug", action="store_true", help="log each request, and the texts of errors"
     )
+    add_trace_endpoint(parser)
     add_functions(parser)
     add_allow(parser)
     parser.complete = _complete
@@ -113,7 +114,7 @@ def run(options: argparse.Namespace) -> int:
     for text in options.chain:
         chain, warned = read_chain(text, options.functions, options.allow)
         report(warned)
-        name = Path(text).stem if text.endswith(".chain") else "chain"
+        name = model_name(text)
         if name in chains:
             message = f"two chains are called {name!r}"
             raise error_of("setting", message, "give one of the files another name")
@@ -122,19 +123,20 @@ def run(options: argparse.Namespace) -> int:
     bounds |= {
         name: value for name in ("window", "queue") if (value := getattr(options, name)) is not None
     }
-    serve(
-        chains,
-        host=options.host,
-        port=options.port,
-        drain=options.drain,
-        keys=keys,
-        strict=options.strict,
-        debug=options.debug,
-        ready=lambda address: say(f"serving {', '.join(chains)} at {address}"),
-        progress=say,
-        **bounds,
-        **given(options, CallSettings),
-    )
+    with traced(options.trace_endpoint):
+        serve(
+            chains,
+            host=options.host,
+            port=options.port,
+            drain=options.drain,
+            keys=keys,
+            strict=options.strict,
+            debug=options.debug,
+            ready=lambda address: say(f"serving {', '.join(chains)} at {address}"),
+            progress=say,
+            **bounds,
+            **given(options, CallSettings),
+        )
     return 0
 
 

@@ -54,8 +54,8 @@ class Application:
 
     def asgi(self) -> Starlette:
         """Return the application."""
-        self.shared.metrics.running.set_function(lambda: self.shared.slots.running)
-        self.shared.metrics.waiting.set_function(lambda: self.shared.slots.waiting)
+        slots = self.shared.slots
+        self.shared.metrics.watch(lambda: slots.running, lambda: slots.waiting)
         routes = [
             Route("/v1/chat/completions", self._guarded(self._chat), methods=["POST"]),
             Route("/v1/models", self._guarded(self._models), methods=["GET"]),

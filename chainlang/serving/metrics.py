@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +30,7 @@ class Metrics:
     def __init__(self) -> None:
         """Make the metrics. Raises `SourceError` if prometheus_client is not installed."""
         try:
-            from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+            from prometheus_client import CollectorRegistry, Counter, Histogram
         except ModuleNotFoundError as error:
             what = "metrics need prometheus_client, which is not installed"
             raise error_of("file", what, "run: pip install 'chainlang[serve]'") from error
@@ -48,10 +48,6 @@ class Metrics:
             "chainlang:e2e_request_latency_seconds", "Time from the start of a row to its end.",
             ["model_name"], buckets=_SECONDS, **given,
         )  # fmt: skip
-        self.running = Gauge("chainlang:num_requests_running", "Rows in flight.", **given)
-        self.waiting = Gauge(
-            "chainlang:num_requests_waiting", "Requests that wait for a slot.", **given
-        )
         labels = ["model_name", "stage"]
         self._prompt = Counter("chainlang:prompt_tokens", "Tokens of prompts.", labels, **given)
         self._output = Counter("chainlang:generation_tokens", "Tokens of replies.", labels, **given)
@@ -59,6 +55,18 @@ class Metrics:
         self._limited = Counter(
             "chainlang:rate_limited", "Requests beyond a rate or a budget.", ["key"], **given
         )
+
+    def watch(self, running: Callable[[], float], waiting: Callable[[], float]) -> None:
+        """Add the rows in flight, and the requests that wait for a slot."""
+        from prometheus_client import Gauge
+
+        each = {
+            "running": ("Rows in flight.", running),
+            "waiting": ("Requests that wait for a slot.", waiting),
+        }
+        for name, (words, read) in each.items():
+            gauge = Gauge(f"chainlang:num_requests_{name}", words, registry=self.registry)
+            gauge.set_function(read)
 
     def row(self, model: str, cause: Cause | str | None, usages: Usages, seconds: float) -> None:
         """Count a row: how it ended, how long it took, and what its stages have used."""
