@@ -34,6 +34,7 @@ from chainlang.ir.nodes import (
     Timeout,
     WithFields,
 )
+from chainlang.ir.sampling_options import DEFAULT_ROUNDS
 from chainlang.ir.visit import parts_of
 from chainlang.ir.wiring import parts_read
 from chainlang.limits import current
@@ -82,6 +83,13 @@ def too_many_calls(
     return found
 
 
+def _replies(node: Stage, kind: StageType | None) -> int:
+    """Return the maximum number of replies of a sample: further ones follow calls of tools."""
+    given = {**(kind.given if kind else {}), **{one.name: one.value for one in node.options}}
+    rounds = given.get("tool_rounds", DEFAULT_ROUNDS)
+    return 1 + rounds if "tools" in given and isinstance(rounds, int) else 1
+
+
 class _Counter:
     def __init__(self, types: Mapping[str, StageType], definitions: Mapping[str, Expr]) -> None:
         self.types = types
@@ -103,7 +111,7 @@ class _Counter:
                 runs = _product(node.count, before if kind and kind.kind == "map" else 1)
                 if node.name not in STAGE_TYPES:  # an op may name its own part
                     self.note(node.name, runs)
-                return Cost(runs, 1, runs)
+                return Cost(_product(runs, _replies(node, kind)), 1, runs)
             case Then(parts):
                 return self.sequence(parts, before)
             case Join(parts):

@@ -24,6 +24,7 @@ def setting_faults(
     """Yield the errors of settings that do not go with the kind, the type or the others."""
     yield from fresh_faults(op, given)
     yield from continues_faults(op, given)
+    yield from rounds_faults(given)
     yield from budget_faults(op, given, types)
     yield from describe_faults(op, given)
     yield from prompt_faults(op, given)
@@ -64,6 +65,14 @@ def continues_faults(op: Op, given: Mapping[str, Setting]) -> Iterator[Diagnosti
             message = f"{name} and continues: each says what comes before the user message"
             where = part_span(given[name].span, "name")
             yield Diagnostic("option", message, where, "leave one of them out")
+
+
+def rounds_faults(given: Mapping[str, Setting]) -> Iterator[Diagnostic]:
+    """Yield the error of a `tool_rounds` without tools."""
+    if "tool_rounds" in given and "tools" not in given:
+        message = "tool_rounds has no effect: this op has no tools"
+        where = part_span(given["tool_rounds"].span, "name")
+        yield Diagnostic("option", message, where, 'write tools = ["name"], or leave it out')
 
 
 def budget_faults(

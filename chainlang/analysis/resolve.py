@@ -166,6 +166,9 @@ class _Resolver:
         if given.get("fresh") is True and "of" in spans:
             message = "fresh=true ignores candidates, and of= says whose it reads"
             self.note("option", message, spans["of"], "leave one of them out")
+        if "tool_rounds" in spans and "tools" not in given:
+            what = f"tool_rounds= has no effect: '{node.name}' has no tools"
+            self.note("option", what, spans["tool_rounds"], 'write tools=["name"]')
         need = given.get("need")
         if isinstance(need, int) and need > node.count:
             of = "" if "need" in spans else f" of '{node.name}'"

@@ -33,7 +33,7 @@ from chainlang.limits import counted, current
 from chainlang.notation import unparse, unparse_file
 from chainlang.notation.literals import print_string
 from chainlang.semantics.bindings import NOTHING, Bound, together, unbound, unused
-from chainlang.semantics.by_name import by_name, given_by_name
+from chainlang.semantics.by_name import by_name, with_objects
 from chainlang.semantics.functions import UserFunction
 
 
@@ -177,13 +177,8 @@ class Chain(Operand, RunMethods):
         types = declared_types(self.items)
         classes = {name: one for name, one in objects.items() if name in types}
         raise_errors(fault for name, one in classes.items() for fault in misfit(types[name], one))
-        named = given_by_name(self.body, self.items)
-        given = {
-            name: UserFunction.of(name, by_name(name, one, named[name]) if name in named else one)
-            for name, one in objects.items()
-            if name not in types
-        }
-        bound = self.bound.with_functions(given).with_types(classes)
+        others = {name: one for name, one in objects.items() if name not in types}
+        bound = with_objects(self.bound, self.body, self.items, others).with_types(classes)
         return evolve(self, extent=self._extent, bound=bound)
 
     @property

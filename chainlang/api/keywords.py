@@ -175,6 +175,8 @@ class SamplingOptions(TypedDict, total=False):
     system: str
     template_args: Mapping[str, object]
     thinking_tokens: int
+    tool_rounds: int
+    tools: str | Callable[..., Any] | Sequence[str | Callable[..., Any]]
     top_k: int
     top_p: float
 

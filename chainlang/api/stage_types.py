@@ -20,6 +20,7 @@ from chainlang.api import recording
 from chainlang.api.chain import Chain, Operand, lift, refuse
 from chainlang.api.family import Family, Pick, varied
 from chainlang.api.returned_types import returned
+from chainlang.api.tool_names import TOOLS, named_tools
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.render import shown
 from chainlang.errors import LimitError, raise_errors
@@ -104,6 +105,9 @@ class StageWord(Operand):
         given["count"] = 1 if given["count"] is None else given["count"]
         bound, values = self.bound, dict[str, Any]()
         for key, value in given.items():
+            if key == TOOLS:
+                value, own = named_tools(value)  # noqa: PLW2901  # functions by their names
+                bound = together((bound, own))
             made = _function(value)
             if made is None:
                 values[key] = literal(value, f"{key}=")

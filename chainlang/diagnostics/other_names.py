@@ -89,7 +89,7 @@ _SERVER = 'settings of a server stand in a file: model m = openai("m", {}={})'
 _SENT = 'a field of a server\'s own goes into extra: E(extra={{"{}": {}}})'
 _SEVERAL = "there is no beam search; a vote over several samples does as much: 5:E >> M"
 _GREEDY = "a stage samples unless its temperature is 0: E::0"
-_NO_TOOLS = "chains send no tools to a model; a Python function is a part of a chain: E >> @clean"
+_TOOLS = 'tools are an option of stages that ask a model: E(tools=["weather"])'
 _IN_PYTHON = (
     'a file can\'t set it; in Python every argument of vLLM does: VllmEngine("...", {}=...)'
 )
@@ -145,10 +145,10 @@ ELSEWHERE: Mapping[str, str] = {
     "length_penalty": _SEVERAL,
     "num_beams": _SEVERAL,
     "use_beam_search": _SEVERAL,
-    "function_call": _NO_TOOLS,
-    "functions": _NO_TOOLS,
-    "tool_choice": _NO_TOOLS,
-    "tools": _NO_TOOLS,
+    "function_call": _TOOLS,
+    "functions": _TOOLS,
+    "tool_choice": _SENT.format("tool_choice", '"required"'),
+    "tools": _TOOLS,
     "stream": _STREAM,
     "streaming": _STREAM,
     "skip_special_tokens": _PLAIN,

@@ -165,6 +165,14 @@ PARTS = Rule(
     python="str | Sequence[str]",
 )
 
+TOOLS = Rule(
+    "the name of a tool in quotes, or a list of different names",
+    names,
+    takes_text=True,
+    python="str | Callable[..., Any] | Sequence[str | Callable[..., Any]]",
+)
+"""Rule of `tools`: functions of Python, ops that are tools."""
+
 
 def _template_args(value: Any) -> Any:
     if not isinstance(value, Table) or not is_plain(value) or fault(plain(value)) is not None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from chainlang.ir.nodes import Table
 from chainlang.ir.row_settings import is_template
-from chainlang.ir.rules import TEMPLATE_ARGS, TEXTS, TRUTH, Rule, integer, number, one_of
+from chainlang.ir.rules import TEMPLATE_ARGS, TEXTS, TOOLS, TRUTH, Rule, integer, number, one_of
 from chainlang.ir.tables import is_plain, table_of
 
 MOST_LOGPROBS = 20
@@ -95,6 +95,19 @@ BUDGET = Rule(
     _budgets,
     python="Mapping[str, int | float]",
 )
+MOST_ROUNDS = 64
+"""Maximum of `tool_rounds`."""
+DEFAULT_ROUNDS = 8
+"""Default of `tool_rounds`."""
+
+
+def _rounds(value: object) -> int:
+    found = int(integer(1).read(value))
+    if found > MOST_ROUNDS:
+        raise ValueError(value)
+    return found
+
+
 NEED = Rule(
     "a whole number of at least 1, or a share above 0 and below 1", _need, python="int | float"
 )
@@ -110,6 +123,8 @@ DRAWS: Mapping[str, Rule] = {
     "need": NEED,
     "reasoning_tokens": integer(1),
     "template_args": TEMPLATE_ARGS,
+    "tool_rounds": Rule(f"a whole number from 1 to {MOST_ROUNDS}", _rounds, python="int"),
+    "tools": TOOLS,
     "thinking_tokens": integer(1),
 }
 """Options of every stage type with a model."""

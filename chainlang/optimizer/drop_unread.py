@@ -109,7 +109,7 @@ def _is_pure(step: Step) -> bool:
     match step:
         case Generate(stage=stage, tries=tries):
             certain = stage.need is None and not stage.keeps_cut
-            return tries == ONCE and certain and not stage.effects
+            return tries == ONCE and certain and not (stage.effects or stage.tools)
         case Count():
             return not any(calls(step))  # of a function that compares the answers
         case Decide() | Gather() | Name() | Graph() | Repeat() | Sequence() | WithFields():

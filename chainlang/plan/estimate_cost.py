@@ -222,14 +222,22 @@ class _Walk:
         prompts = before.lot.number if stage.kind == "map" else ONE
         asks, draws = Range(min(least, asked), asked), Range(min(least, drawn), drawn)
         cost, each = self._cost(step, before, prompts, asks, draws)
+        rounds = stage.tool_rounds if stage.tools else 0
+        cost = evolve(
+            cost,
+            requests=cost.requests + cost.samples * Range(0, rounds),
+            samples=cost.samples + cost.samples * Range(0, rounds),
+            prompt_tokens=ANY if rounds else cost.prompt_tokens,
+            output_tokens=cost.output_tokens * Range(1, 1 + rounds),
+        )
         samples = prompts * Range(least, stage.count)
         left = Range(min(stage.needed(samples.least), samples.least), samples.most)
         once = ONE if prompts.least else Range(0, 1)
         return Counts(
             before.holding(_drawn(stage, left, before)),
             {stage.model: cost},
-            once,
-            once * Range(0, longest(stage)),
+            once * Range(1, 1 + rounds),
+            once * Range(0, longest(stage)) * Range(1, 1 + rounds),
             each,
         )
 

@@ -224,6 +224,9 @@ def _stage(stage: Meaning, *, bounds: bool) -> str:
     has_most = bounds and not stage.varies("max_tokens")
     words += [f"max_tokens={sampling.max_tokens}"] if has_most else []
     words += ["schema"] if stage.returns is not None else []
+    if stage.tools:
+        words += [f"tools={','.join(one.name for one in stage.tools)}"]
+        words += [f"up to {stage.tool_rounds} rounds"]
     words += described(stage.by_row) if stage.by_row is not None else ()
     words += [f"need={stage.need}"] if stage.need is not None else []
     words += ["cut=keep"] if stage.keeps_cut else []

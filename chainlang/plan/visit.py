@@ -37,6 +37,7 @@ from chainlang.semantics.functions import UserFunction
 from chainlang.semantics.row_stages import alternatives
 from chainlang.semantics.seeds import Place
 from chainlang.semantics.stages import Meaning
+from chainlang.semantics.tools import FUNCTIONS
 
 
 def _fields(kind: type[Step]) -> tuple[str, ...]:
@@ -119,7 +120,8 @@ def effects(step: Step) -> Iterator[tuple[str, Place, Span | None]]:
             yield f"@{call.function.name}", call.place, call.span
     for one in leaves(step):
         if isinstance(one, Generate) and one.stage.effects:
-            yield one.stage.name, one.place, one.stage.span
+            names = ", ".join(it.name for it in one.stage.tools)
+            yield names or one.stage.name, one.place, one.stage.span
 
 
 def asked(step: Step) -> tuple[str | Call, ...]:
@@ -131,11 +133,12 @@ def asked(step: Step) -> tuple[str | Call, ...]:
 def models(step: Step) -> tuple[str, ...]:
     """Return the models that a step uses, in the order of their first use.
 
-    Those that may answer in place of another one come last.
+    Those that may answer in place of another one come after them, servers of tools last.
     """
     found = stages(step)
     others = (name for one in found for name, _ in one.fallbacks)
-    return tuple(dict.fromkeys((*(one.model for one in found), *others)))
+    servers = (it.model for one in found for it in one.tools if it.model != FUNCTIONS)
+    return tuple(dict.fromkeys((*(one.model for one in found), *others, *servers)))
 
 
 def stages(step: Step) -> tuple[Meaning, ...]:

@@ -42,6 +42,10 @@ class Capabilities:
     """Sends the images of messages to the model."""
     adapters: bool = False
     """Samples from the model with the LoRA adapter of each request, all of them in one batch."""
+    tools: bool = False
+    """Sends `Request.tools` to the model, and returns its calls of them."""
+    typed_tools: bool = False
+    """Does so also where the reply has a schema."""
     decides: bool = False
     """Stops a sample once its beginning allows a single one of `Request.choices`."""
     blank_stops: bool = True

@@ -16,7 +16,7 @@ FailureKind = Literal[
 ]
 """Failure of a request: reported by its engine, or `down` if the request was not sent."""
 
-Cause = FailureKind | Literal["reply", "cut", "timeout", "input", "prompt", "budget"]
+Cause = FailureKind | Literal["reply", "cut", "tools", "timeout", "input", "prompt", "budget"]
 """Failure of a stage: that of a request, or one that arises in the stage itself."""
 
 
@@ -62,6 +62,10 @@ FAILURE_MODES: Mapping[Cause, FailureMode] = {
     "reply": FailureMode("a reply does not fit its type", "row", retried=True, resampled=True),
     "cut": FailureMode(
         "a reply was cut by `max_tokens` or by the context, or is all reasoning",
+        "row", retried=True, resampled=True,
+    ),
+    "tools": FailureMode(
+        "a model called tools in each of its `tool_rounds`, and gave no answer",
         "row", retried=True, resampled=True,
     ),
     "function": FailureMode(

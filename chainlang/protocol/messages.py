@@ -24,7 +24,25 @@ TextKind = Literal["reasoning", "text"]
 """Kind of a streamed text: the model's reasoning before its reply, or the reply."""
 
 
-Role: TypeAlias = Literal["system", "user", "assistant"]
+Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
+
+
+@frozen
+class ToolCall:
+    """The call of a tool in a reply: its id in the prompt, the name, and the arguments as JSON."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@frozen
+class ToolSpec:
+    """A tool as a model reads it: its name, its description, the JSON schema of its arguments."""
+
+    name: str
+    description: str
+    parameters: str
 
 
 @frozen
@@ -35,6 +53,10 @@ class Message:
     text: str
     images: tuple[str, ...] = ()
     """URLs and data URIs of images after the text, for engines with `Capabilities.images`."""
+    calls: tuple[ToolCall, ...] = field(default=(), repr=False)
+    """Calls of tools, of a reply that has some."""
+    call_id: str = field(default="", repr=False)
+    """Id of the call whose result is the text, of a message of the role `tool`."""
 
 
 @frozen(kw_only=True, cache_hash=True)
@@ -152,6 +174,9 @@ class Request:
     An engine may stop a sample once its beginning allows a single choice, and append the rest of
     it, provided that `max_tokens` leaves room for the rest. `Sample.tokens` then counts generated
     tokens only."""
+    tools: tuple[ToolSpec, ...] = ()
+    """Tools that the model may call, on engines that declare `tools`: a sample has either text or
+    `calls`."""
     effects: bool = False
     """Whether it may have effects outside, as the call of a tool: only the journal of its own run
     answers it."""
@@ -196,7 +221,7 @@ class Request:
         asked = (self.model, self.messages, self.sampling, self.schema, self.lenient)
         rest = (self.effects, self.redraw, self.date, self.deadline, self.patience, self.fallbacks)
         parts = (self.thinking_tokens, self.budgets, self.begin)
-        more = (self.logprobs, self.top_logprobs, self.labels, *parts)
+        more = (self.logprobs, self.top_logprobs, self.labels, self.tools, *parts)
         return (*asked, self.choices, *more, self.template_args, self.prefix, self.adapter, *rest)
 
 
@@ -252,6 +277,8 @@ class Sample:
     """Model of `Request.fallbacks` that answered; empty for the request's own."""
     switched: str = ""
     """Failures of the models that were asked before it; empty for the request's own."""
+    calls: tuple[tuple[str, str], ...] = ()
+    """Calls of tools: of each its name and the arguments, as the model wrote them."""
 
 
 @frozen

@@ -10,7 +10,7 @@ from typing import Any
 from attrs import evolve, frozen
 
 from chainlang.plan.steps import LARGEST_REQUEST, Generate
-from chainlang.protocol.messages import Completion, Failure, Fallback, Message, Request
+from chainlang.protocol.messages import Completion, Failure, Fallback, Message, Request, Sample
 from chainlang.runtime.effects import All, Ask, Effect, RowContext, RowFailed, failed
 from chainlang.runtime.ports.port import new_id
 from chainlang.runtime.retry import retried
@@ -27,6 +27,7 @@ from chainlang.semantics.stage_error import StageError
 from chainlang.semantics.stage_prompts import messages, prefix
 from chainlang.semantics.stage_replies import candidate_of, choices, labels, schema
 from chainlang.semantics.stages import readings
+from chainlang.semantics.tool_rounds import Beginning, calls_tools, rounds
 from chainlang.semantics.wiring import fed
 
 _UNKEPT = attrgetter("unkept")
@@ -52,7 +53,8 @@ class _SampleOutcome:
 
     number: int
     sample: int
-    made: Candidate | StageError
+    made: Candidate | StageError | Beginning
+    """A sample that calls tools is the beginning of a conversation."""
     events: tuple[Event, ...] = ()
 
 
@@ -98,7 +100,7 @@ class _StageRun:
         except StageError as error:
             span = self.step.stage.span
             raise failed(error, stage, self.place, self.record, span=span) from error
-        listener = self.context.listener
+        listener = None if self.step.stage.tools else self.context.listener
         if listener is None or self.step.place not in listener.places:
             return Ask(tuple(requests), stage), unmade
         asked = (samples for index, samples in enumerate(ranges) if index not in unmade)
@@ -124,10 +126,9 @@ class _StageRun:
         came, found = zip(replies, asked.requests, strict=True), list[_SampleOutcome]()
         for index, samples in enumerate(ranges):
             if index in unmade:
-                found += self.made(samples, unmade[index], ())
+                found += self.made(samples, unmade[index], None)
             else:
-                reply, request = next(came)
-                found += self.made(samples, reply, request.messages)
+                found += self.made(samples, *next(came))
         return found
 
     def request(self, samples: _SampleRange) -> Request:
@@ -160,11 +161,12 @@ class _StageRun:
             budgets=stage.budgets,
             top_logprobs=stage.top_logprobs,
             labels=labels(stage, samples.start) if stage.choices else (),
-            effects=stage.effects,
-            redraw=context.redraw if context.redraws and not stage.effects else 0,
+            effects=stage.is_tool and stage.effects,
+            redraw=context.redraw if context.redraws and not stage.is_tool else 0,
             tracing=None if context.tracing is NOTHING else context.tracing,
             shared=self.step.shared,
             choices=choices(stage, samples.start) if self.step.until_decided else (),
+            tools=tuple(one.spec for one in stage.tools),
             price=context.prices.get(stage.model),
             row=context.index,
             date=context.date,
@@ -181,24 +183,93 @@ class _StageRun:
         self,
         samples: _SampleRange,
         reply: Completion | Failure | StageError,
-        prompt: tuple[Message, ...],
+        request: Request | None,
     ) -> Iterator[_SampleOutcome]:
-        """Yield each sample of a reply to a prompt."""
-        if not isinstance(reply, Completion):
+        """Yield each sample of the reply to a request."""
+        if not isinstance(reply, Completion) or request is None:
             error = StageError.of(reply) if isinstance(reply, Failure) else reply
+            assert isinstance(error, StageError)
             for number in range(samples.first, samples.first + samples.count):
                 yield _SampleOutcome(samples.number, number, error)
             return
+        for number, sample in enumerate(reply.samples, samples.first):
+            if self.step.stage.tools and calls_tools(sample):
+                seeds = self.context.run_seed, self.record.id
+                begun = Beginning(request, sample, number, samples.place, *seeds)
+                yield _SampleOutcome(samples.number, number, begun)
+            else:
+                yield self.whole(samples, number, sample, request.messages)
+
+    def whole(
+        self, samples: _SampleRange, number: int, sample: Sample, prompt: tuple[Message, ...]
+    ) -> _SampleOutcome:
+        """Return a sample that has come to its end, with the messages that it follows."""
         stage, read = self.step.stage, self.reads[samples.number]
         made: Candidate | StageError
-        for number, sample in enumerate(reply.samples, samples.first):
-            try:
-                made = candidate_of(stage, samples.start, read, sample, samples.place, prompt)
-            except StageError as error:
-                made = error
-            yield _SampleOutcome(
-                samples.number, number, made, noted(stage, sample, samples.place, number)
-            )
+        try:
+            made = candidate_of(stage, samples.start, read, sample, samples.place, prompt)
+        except StageError as error:
+            made = error
+        events = noted(stage, sample, samples.place, number)
+        if stage.tools:
+            self.tell(sample, samples.place, number)
+        return _SampleOutcome(samples.number, number, made, events)
+
+    def tell(self, sample: Sample, place: Place, number: int) -> None:
+        """Stream a sample as a whole: which reply is the last is known when it has ended."""
+        listener, name = self.context.listener, self.step.stage.name
+        if listener is not None and self.step.place in listener.places:
+            sink = DeltaSink(listener.callback, name, ((place, number),))
+            sink.finish(0, (sample,))
+
+    def with_tools(
+        self, outcomes: list[_SampleOutcome], ranges: Sequence[_SampleRange]
+    ) -> Generator[Effect, Any, list[_SampleOutcome]]:
+        """Return samples after the conversations with tools that some of them begin."""
+        starts = {(one.number, one.place): one for one in ranges}
+        begun = {
+            at: (one, one.made)
+            for at, one in enumerate(outcomes)
+            if isinstance(one.made, Beginning)
+        }
+        if not begun:
+            return outcomes
+        works = (self.talk(starts[one.number, first.place], first) for one, first in begun.values())
+        ended = yield All(tuple(works), to_end=True)
+        for at, one in zip(begun, ended, strict=True):
+            if isinstance(one, RowFailed):  # the row's budget is used up
+                raise one
+            outcomes[at] = one
+        return outcomes
+
+    def talk(
+        self, samples: _SampleRange, begun: Beginning
+    ) -> Generator[Effect, Any, _SampleOutcome]:
+        """Return the sample at the end of a conversation with tools."""
+        stage, events = self.step.stage, list[Event]()
+        conversation = rounds(stage, begun, events)
+        requests = next(conversation)
+        try:
+            while True:
+                asked = tuple(one for one in requests if one.model == begun.request.model)
+                try:
+                    self.context.budget.charge(asked)
+                except StageError as error:
+                    raise failed(
+                        error, stage.name, self.place, self.record, span=stage.span
+                    ) from error
+                replies = yield Ask(requests, stage.name)
+                if self.context.budget.counts:
+                    for request, reply in zip(requests, replies, strict=True):
+                        if request.model == begun.request.model:
+                            self.context.budget.settle(request, reply)
+                requests = conversation.send(replies)
+        except StopIteration as stop:
+            sample, prompt = stop.value
+            one = self.whole(samples, begun.number, sample, prompt)
+            return evolve(one, events=(*events, *one.events))
+        except StageError as error:
+            return _SampleOutcome(samples.number, begun.number, error, tuple(events))
 
     def again(self, bad: _SampleOutcome) -> Generator[Effect, Any, _SampleOutcome]:
         """Retry a failed sample; return it, or its last failure."""
@@ -210,8 +281,10 @@ class _StageRun:
             if one.number > 1:
                 samples = _SampleRange(bad.number, bad.sample, 1, one.record, place(one.attempt))
                 asked, unmade = self.ask([samples])
-                (outcome,) = self.receive([samples], asked, unmade, (yield asked))
+                found = self.receive([samples], asked, unmade, (yield asked))
+                (outcome,) = yield from self.with_tools(found, [samples])
             events.extend(outcome.events)
+            assert not isinstance(outcome.made, Beginning)
             if isinstance(outcome.made, StageError):
                 raise outcome.made
             return outcome.made
@@ -236,6 +309,8 @@ class _StageRun:
         ranges = self.ranges(start, stop)
         asked, unmade = self.ask(ranges)
         outcomes = self.receive(ranges, asked, unmade, (yield asked))
+        if self.step.stage.tools:
+            outcomes = yield from self.with_tools(outcomes, ranges)
         bad = {index: one for index, one in enumerate(outcomes) if isinstance(one.made, StageError)}
         if bad and self.step.tries.times > 1:
             resampled = yield All(tuple(self.again(one) for one in bad.values()))
@@ -281,7 +356,7 @@ def generate(
             record = record.noted(*one.events) if one.events else record
             if isinstance(one.made, StageError):
                 failures.append(FailedSample(one.made, one.sample, run.at(one.number)))
-            else:
+            elif isinstance(one.made, Candidate):
                 candidates.append(one.made)
         left = (stage.count - start) * len(run.reads)
         if failures and (why := too_few(stage, candidates, failures, left)) is not None:

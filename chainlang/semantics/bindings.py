@@ -15,15 +15,16 @@ from chainlang.datatypes.check_types import declared_types
 from chainlang.datatypes.classes import Classes
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.source import Span, part_span
-from chainlang.diagnostics.suggest import unknown
+from chainlang.diagnostics.suggest import suggest, unknown
 from chainlang.errors import error_of
-from chainlang.ir.declarations import Definition, Item, PythonType
-from chainlang.ir.nodes import Expr, Function
+from chainlang.ir.declarations import Definition, Item, Op, PythonType
+from chainlang.ir.nodes import Expr, Function, Stage
 from chainlang.ir.visit import walk
 from chainlang.semantics.functions import UserFunction
 from chainlang.semantics.functions_file import FunctionsFile
 from chainlang.semantics.record import Candidate
 from chainlang.semantics.shipped_functions import SHIPPED
+from chainlang.semantics.tool_functions import ToolFunction
 
 
 @frozen(eq=False)
@@ -34,6 +35,8 @@ class Bound:
     """Classes by the names of types; they validate replies and rows, and construct values."""
     functions: Mapping[str, UserFunction] = field(factory=dict)
     """Functions by their names, without ``@``."""
+    tools: Mapping[str, ToolFunction] = field(factory=dict, kw_only=True)
+    """Functions that models may call, by the names in `tools`."""
     file: FunctionsFile | None = None
     """Python file that the functions are from, if the user named one in the shell."""
     classes: Classes = field(init=False)
@@ -51,6 +54,10 @@ class Bound:
         """Return the bindings with more functions; a new one replaces an old one."""
         return evolve(self, functions={**self.functions, **functions}) if functions else self
 
+    def with_tools(self, tools: Mapping[str, ToolFunction]) -> Bound:
+        """Return the bindings with more tools; a new one replaces an old one."""
+        return evolve(self, tools={**self.tools, **tools}) if tools else self
+
     def with_types(self, types: Mapping[str, Any]) -> Bound:
         """Return the bindings with more classes; a new one replaces an old one."""
         return evolve(self, types={**self.types, **types}) if types else self
@@ -66,11 +73,12 @@ def together(several: Iterable[Bound]) -> Bound:
     >>> together([Bound({"Review": dict}), NOTHING]).types
     {'Review': <class 'dict'>}
     """
-    found = [one for one in several if one.types or one.functions]
+    found = [one for one in several if one.types or one.functions or one.tools]
     if len(found) < 2:
         return found[0] if found else NOTHING
     types: dict[str, Any] = {}
     functions: dict[str, UserFunction] = {}
+    tools: dict[str, ToolFunction] = {}
     for one in found:
         for name, kind in one.types.items():
             if types.setdefault(name, kind) is not kind:
@@ -80,7 +88,12 @@ def together(several: Iterable[Bound]) -> Bound:
             if functions.setdefault(name, function) != function:
                 message = f"two chains bind '@{name}' to different functions"
                 raise error_of("duplicate-name", message, _RENAME, kind="function", subject=name)
-    return Bound(types, functions, next((one.file for one in found if one.file), None))
+        for name, tool in one.tools.items():
+            if tools.setdefault(name, tool) != tool:
+                message = f"two chains bind the tool '{name}' to different functions"
+                raise error_of("duplicate-name", message, _RENAME, kind="function", subject=name)
+    file = next((one.file for one in found if one.file), None)
+    return Bound(types, functions, file, tools=tools)
 
 
 def normalizer(node: Function, bound: Bound) -> UserFunction:
@@ -122,12 +135,19 @@ def unbound(body: Expr, items: Iterable[Item], bound: Bound) -> list[Diagnostic]
             found.append(
                 Diagnostic("unknown-name", message, where, hint, kind="type", subject=name)
             )
-    for name, node in _used(body, items).items():
+    for name, node in functions_of(body, items).items():
         if bound.function(name) is None:
             hint = _how_to_bind("functions", name, "function")
             message = f"'@{name}' is not bound to a function"
             found.append(
                 Diagnostic("unknown-name", message, node.span, hint, kind="function", subject=name)
+            )
+    for name, place in tool_names(body, items).items():
+        if name not in bound.tools:
+            message = f"the tool '{name}' is not bound to a function"
+            near = suggest(name, bound.tools, None) or _how_to_bind("functions", name, "function")
+            found.append(
+                Diagnostic("unknown-name", message, place, near, kind="function", subject=name)
             )
     return found
 
@@ -147,9 +167,10 @@ def bound_by(
     }
     wanted |= {
         name: ("function", node.span)
-        for name, node in _used(body, items).items()
+        for name, node in functions_of(body, items).items()
         if name not in SHIPPED
     }
+    wanted |= {name: ("function", span) for name, span in tool_names(body, items).items()}
     known, of = tuple(file.public), f" in {file.path}"
     missing = [
         unknown(kind, name, known, span, of=of, hint=_not_public(name, file), sign="@")
@@ -168,7 +189,7 @@ def _not_public(name: str, file: FunctionsFile) -> str | None:
 def unused(body: Expr, items: Iterable[Item], names: Iterable[str]) -> list[Diagnostic]:
     """Return a diagnostic for each bound name that the chain does not use."""
     items = tuple(items)
-    used = [*_used(body, items), *declared_types(items)]
+    used = [*functions_of(body, items), *tool_names(body, items), *declared_types(items)]
     found: list[Diagnostic] = []
     for name in names:
         if name in SHIPPED:
@@ -189,7 +210,28 @@ def unused(body: Expr, items: Iterable[Item], names: Iterable[str]) -> list[Diag
     return found
 
 
-def _used(body: Expr, items: Iterable[Item]) -> dict[str, Function]:
+def tool_names(body: Expr, items: Iterable[Item]) -> dict[str, Span | None]:
+    """Return the names of functions in `tools`, each with its first place.
+
+    >>> from chainlang.notation import parse
+    >>> [*tool_names(parse('E(tools=["weather", "time"]) >> J').node, ())]
+    ['weather', 'time']
+    """
+    items = tuple(items)
+    bodies = [body, *(item.body for item in items if isinstance(item, Definition))]
+    stages = (one for whole in bodies for one in walk(whole) if isinstance(one, Stage))
+    options = [option for stage in stages for option in stage.options]
+    options += [one for item in items if isinstance(item, Op) for one in item.settings]  # type: ignore[misc]
+    found: dict[str, Span | None] = {}
+    for one in options:
+        if one.name == "tools":
+            for name in one.value if isinstance(one.value, tuple) else (one.value,):
+                found.setdefault(str(name), part_span(one.span, "value") or one.span)
+    return found
+
+
+def functions_of(body: Expr, items: Iterable[Item]) -> dict[str, Function]:
+    """Return the ``@names`` of functions that are stages, conditions and forms of votes."""
     found: dict[str, Function] = {}
     bodies = [body, *(item.body for item in items if isinstance(item, Definition))]
     for node in (one for whole in bodies for one in walk(whole) if isinstance(one, Function)):

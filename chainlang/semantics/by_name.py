@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from chainlang.diagnostics.suggest import suggest
@@ -12,9 +12,34 @@ from chainlang.errors import error_of
 from chainlang.ir.declarations import Item, bodies_of
 from chainlang.ir.nodes import Expr, Function, WithFields
 from chainlang.ir.visit import walk
+from chainlang.semantics.bindings import Bound, functions_of, tool_names
+from chainlang.semantics.functions import UserFunction
 from chainlang.semantics.record import Candidate
+from chainlang.semantics.tool_functions import ToolFunction
 
 _BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+
+
+def with_objects(
+    bound: Bound, body: Expr, items: Iterable[Item], objects: Mapping[str, Any]
+) -> Bound:
+    """Return bindings with more functions: as parts of the chain, as tools, or as both.
+
+    Raises `OperandError` for a function that can't be called so.
+    """
+    items = tuple(items)
+    tools, parts, named = (
+        tool_names(body, items),
+        functions_of(body, items),
+        given_by_name(body, items),
+    )
+    functions = {
+        name: UserFunction.of(name, by_name(name, one, named[name]) if name in named else one)
+        for name, one in objects.items()
+        if name in parts or name not in tools
+    }
+    called = {name: ToolFunction.of(name, one) for name, one in objects.items() if name in tools}
+    return bound.with_functions(functions).with_tools(called)
 
 
 def given_by_name(body: Expr, items: Iterable[Item]) -> dict[str, frozenset[str]]:

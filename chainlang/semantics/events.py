@@ -21,6 +21,8 @@ EventKind = Literal[
     "need",
     "fallback",
     "switch",
+    "tool",
+    "tool_error",
     "loop",
     "lossy",
     "unenforced",
@@ -38,6 +40,8 @@ EVENTS: Mapping[EventKind, str] = {
     "fallback": "a later part of a `fallback` ran",
     "switch": "a model of `fallback_models` answered, since the one before it was down, denied, "
     "over its quota or too short",
+    "tool": "a model called a tool, with these arguments, and this is the result",
+    "tool_error": "a call of a tool failed or did not fit its schema, and the model got the error",
     "loop": "a `loop` reached its maximum before its condition held",
     "lossy": "a lossy pass took effect",
     "unenforced": "a stage's engine did not enforce a part of its type; replies were validated",

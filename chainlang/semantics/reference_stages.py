@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TypeVar
 
@@ -14,7 +14,15 @@ from chainlang.ir.nodes import Function, Stage
 from chainlang.ir.wiring import parts_read
 from chainlang.limits import current
 from chainlang.protocol.failures import is_switched
-from chainlang.protocol.messages import Completion, Failure, Fallback, Request
+from chainlang.protocol.messages import (
+    Completion,
+    Failure,
+    Fallback,
+    Message,
+    Request,
+    Sample,
+    Usage,
+)
 from chainlang.semantics import combinators
 from chainlang.semantics.bindings import Bound
 from chainlang.semantics.combinators import Attempt, RetryPolicy, further
@@ -29,9 +37,25 @@ from chainlang.semantics.stage_error import StageError
 from chainlang.semantics.stage_prompts import messages, prefix
 from chainlang.semantics.stage_replies import candidate_of, labels, schema
 from chainlang.semantics.stages import Meaning, Vote, meaning, readings, voted
+from chainlang.semantics.tool_functions import ToolFunction
+from chainlang.semantics.tool_rounds import Beginning, calls_tools, rounds
+from chainlang.semantics.tools import FUNCTIONS
 from chainlang.semantics.wiring import fed
 
 Made = TypeVar("Made")
+
+
+def performed(functions: Mapping[str, ToolFunction | None], request: Request) -> Completion:
+    """Return the completion of the call of a Python function."""
+    name, arguments = (one.text for one in request.messages)
+    function = functions[name]
+    assert function is not None
+    text = (
+        asyncio.run(function.aanswer(arguments))
+        if function.is_async
+        else function.answer(arguments)
+    )
+    return Completion(request.id, (Sample(text, "stop", 0),), Usage())
 
 
 @define
@@ -113,14 +137,36 @@ class StageInterpreter:
             budgets=stage.budgets,
             top_logprobs=stage.top_logprobs,
             labels=labels(stage, record),
-            effects=stage.effects,
+            effects=stage.is_tool and stage.effects,
+            tools=tuple(one.spec for one in stage.tools),
         )
         reply = self.answered(request)
         if isinstance(reply, Failure):
             raise StageError.of(reply)
-        sample = reply.samples[0]
+        sample, prompt = reply.samples[0], request.messages
+        if stage.tools and calls_tools(sample):
+            begun = Beginning(request, sample, number, place, self.run_seed, record.id)
+            sample, prompt = self.with_tools(stage, begun, events)
         events += noted(stage, sample, place, number)
-        return candidate_of(stage, record, read, sample, place, request.messages)
+        return candidate_of(stage, record, read, sample, place, prompt)
+
+    def with_tools(
+        self, stage: Meaning, begun: Beginning, events: list[Event]
+    ) -> tuple[Sample, tuple[Message, ...]]:
+        """Return the last sample of a conversation with tools, and its prompt."""
+        functions = {one.name: one.function for one in stage.tools}
+        talk = rounds(stage, begun, events)
+        asked = next(talk)
+        while True:
+            replies = [
+                performed(functions, one) if one.model == FUNCTIONS else self.answered(one)
+                for one in asked
+            ]
+            try:
+                asked = talk.send(replies)
+            except StopIteration as stop:
+                found: tuple[Sample, tuple[Message, ...]] = stop.value
+                return found
 
     def answered(self, request: Request) -> Completion | Failure:
         """Return the reply to a request, of the first of its models that can answer it."""

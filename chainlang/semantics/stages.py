@@ -20,6 +20,7 @@ from chainlang.ir import declarations
 from chainlang.ir.builtins import CODE, Kind
 from chainlang.ir.declarations import Item, Op
 from chainlang.ir.nodes import Function, Stage
+from chainlang.ir.sampling_options import DEFAULT_ROUNDS
 from chainlang.ir.tables import plain
 from chainlang.ir.tools import TOOL, has_effects, kind_of
 from chainlang.ir.wiring import named_parts
@@ -45,6 +46,7 @@ from chainlang.semantics.sampling import (
     sampling_of,
 )
 from chainlang.semantics.stage_error import StageError, no_candidates
+from chainlang.semantics.tools import Tool, tools_of
 from chainlang.semantics.voting import ANSWERS, Counting, vote
 from chainlang.tiny import NAME as TINY
 
@@ -103,8 +105,12 @@ class Meaning:
     choices: bool = False
     """Whether candidates have the probability of each value of their type."""
     is_tool: bool = False
+    tools: tuple[Tool, ...] = ()
+    """Tools that its model may call."""
     effects: bool = False
-    """Whether its calls, of a tool, may have effects: each of them is made, once, in its turn."""
+    """Whether its calls may have effects, so that each of them is made, once and in its turn."""
+    tool_rounds: int = DEFAULT_ROUNDS
+    """Maximum number of replies of a sample that call tools."""
     demands: Mapping[str, Span | None] = field(factory=dict, eq=False, repr=False)
     """Options that only some engines have, each with its place."""
     by_row: RowSettings | None = None
@@ -213,6 +219,7 @@ def meaning(
     logprobs = settings.get("logprobs", False)
     name = stage.model or settings.get("model") or model
     types, choose = declared_types(declared), settings.get("choose")
+    tools, tool_rounds = tools_of(settings, bound)
     sampling = sampling_of(settings, temperature, most_tokens(name, declared))
     return Meaning(
         name=stage.name,
@@ -244,9 +251,11 @@ def meaning(
         logprobs=bool(logprobs),
         top_logprobs=0 if isinstance(logprobs, bool) else logprobs,
         choices=settings.get("choices", False),
+        tools=tools,
+        tool_rounds=tool_rounds,
         demands=demands((*op.settings, *stage.options)),
         is_tool=op.kind == TOOL,
-        effects=has_effects(op),
+        effects=has_effects(op) or any(one.effects for one in tools),
         types=types,
         bound=bound,
         replies=ReplyForms.of(op.returns, types, choose, bound.classes),

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import base64
-from typing import Any, get_args
+from typing import Any
 
 from chainlang.protocol.messages import Message, Role
 from chainlang.semantics.prompts import RenderError
 from chainlang.semantics.template_values import in_short
 
-ROLES: tuple[Role, ...] = get_args(Role)
+ROLES: tuple[Role, ...] = ("system", "user", "assistant")
 FIELDS = ("role", "content")
 _ADDRESSES = ("https://", "http://", "data:image/")
 _FORMATS = {"iVBORw0KGgo": "png", "/9j/": "jpeg", "R0lGOD": "gif", "UklGR": "webp"}

@@ -92,6 +92,16 @@ def _check_kind(stage: Meaning, promised: Capabilities, model: Span | None) -> N
     elif stage.thinking_tokens is not None and not promised.continues:
         lacking = f"can't end the reasoning of {stage.model!r}, so thinking_tokens has no effect"
         hint = 'a vllm model with a reasoning parser can: vllm("...", reasoning="qwen3")'
+    elif stage.tools and not promised.tools:
+        lacking = f"can't give {stage.model!r} the tools of {stage.name}"
+        hint = "call the function as a stage: E >> @name; or name a model of another engine"
+    elif stage.tools and stage.returns is not None and not promised.typed_tools:
+        lacking = f"can't give {stage.model!r} tools and hold its reply to the type of {stage.name}"
+        hint = f"let another stage call them: E(tools=...) >> {stage.name}"
+    elif stage.tools and (stage.prefix or stage.choices):
+        what = "a prefix" if stage.prefix else "choices=true"
+        lacking = f"can't give {stage.name} tools beside {what}, since a reply may be a call"
+        hint = f"leave {what} out, or let another stage call the tools"
     elif stage.prefix and not promised.prefixes:
         lacking = f"can't begin the replies of {stage.name} with a prefix"
         hint = "say in the prompt how a reply begins, or name a model of another engine"

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
 
 from attrs import evolve
 
 from chainlang.analysis.program import Program
+from chainlang.engines.functions import FunctionEngine
+from chainlang.engines.protocol import Engine
 from chainlang.models.bandit import Bandit
 from chainlang.models.lookup import policy_of
 from chainlang.optimizer.compile import planned
+from chainlang.plan.steps import Plan
 from chainlang.runtime.limits import RunLimits
 from chainlang.runtime.model_swap import Swapper
 from chainlang.runtime.prepared import Prepared
 from chainlang.runtime.switching import switching
+from chainlang.semantics.tools import FUNCTIONS
 from chainlang.session.check_facts import check_facts
 from chainlang.session.memory_plan import swapper_of
 from chainlang.session.prices import prices_of
@@ -36,7 +41,7 @@ def prepare(program: Program, settings: RowSettings, *, ordered: bool = True) ->
     swapper = swapper_of(plan, program.items, settings)
     return Prepared(
         plan,
-        swapper.engines,
+        with_functions(plan, swapper.engines),
         seed=settings.seed,
         date=(settings.run_date or date.today()).isoformat(),
         window=settings.window,
@@ -46,6 +51,13 @@ def prepare(program: Program, settings: RowSettings, *, ordered: bool = True) ->
         prices=prices,
         swapper=swapper,
     )
+
+
+def with_functions(plan: Plan, engines: Mapping[str, Engine]) -> Mapping[str, Engine]:
+    """Return the engines of a plan, with one for the Python functions that models may call."""
+    used = (one.function for stage in plan.stages for one in stage.tools)
+    functions = {one.name: one for one in used if one is not None}
+    return {**engines, FUNCTIONS: FunctionEngine(functions)} if functions else engines
 
 
 _BANDITS: dict[tuple[object, ...], Bandit] = {}

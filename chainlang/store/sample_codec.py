@@ -183,6 +183,11 @@ def _ranked(value: object) -> bool:
     return False
 
 
+def _is_call(value: object) -> bool:
+    """Return whether a value has the type of one of `Sample.calls`."""
+    return isinstance(value, tuple) and list(map(type, value)) == [str, str]
+
+
 def _several(*types: type) -> Callable[[object], bool]:
     return lambda value: isinstance(value, tuple) and all(isinstance(one, types) for one in value)
 
@@ -210,6 +215,7 @@ _FITS: Mapping[str, Callable[[Any], bool]] = {
     "spelled": _several(int),
     "model": _one(str),
     "switched": _one(str),
+    "calls": lambda value: isinstance(value, tuple) and all(map(_is_call, value)),
 }
 """For each field of a sample, whether a value in an entry has its type."""
 

@@ -114,7 +114,7 @@ KINDS = {
         lambda _: _vllm(tiny.path()),
         lambda place: _vllm(place.another()),
         (*NEVER, *PASSED_OVER, '{"type": "string", "enum": ["a", 3]}'),
-        frozenset({"continues", "deadlines", "images"}),
+        frozenset({"continues", "deadlines", "images", "tools", "typed_tools"}),
         frozenset({"extra"}),
     ),
     "openai": Kind(
@@ -135,6 +135,7 @@ KINDS = {
         frozenset(
             {"adapters", "batch_invariant", "closes", "continues", "decides", "plain_values"}
             | {"blank_stops", "logprobs", "prefixes", "schemas", "seeds", "token_ids"}
+            | {"typed_tools"}
         ),
         DECLARED - {"extra", "top_k"},
     ),

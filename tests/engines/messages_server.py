@@ -22,6 +22,7 @@ MODEL = "claude-test"
 _FIELDS = frozenset(
     {"model", "max_tokens", "messages", "system", "temperature", "top_p", "top_k"}
     | {"stop_sequences", "stream", "thinking", "output_config", "metadata", "cache_control"}
+    | {"tools"}
 )
 _KEYWORDS = frozenset(
     {"type", "enum", "const", "anyOf", "allOf", "$ref", "$defs", "definitions", "properties"}

@@ -65,6 +65,15 @@ def cut(text: str = "42") -> FakeEngine:
     return FakeEngine(answers=at_first(Reply(text, LONG), text))
 
 
+def tenfold(number: int) -> int:
+    return number * 10
+
+
+def calling(arguments: str) -> FakeEngine:
+    """Return an engine that calls `tenfold` once in each sample."""
+    return FakeEngine(answers={"question": Reply(calls=[("tenfold", arguments)]), "": "40"})
+
+
 SCENARIOS: dict[str, list[Scenario]] = {
     "cut": [
         Scenario(E(cut="keep"), cut),
@@ -98,6 +107,10 @@ SCENARIOS: dict[str, list[Scenario]] = {
             others={"switch": 6},
         ),
     ],
+    "tool": [
+        Scenario(E(tools=tenfold), lambda: calling('{"number": 4}')),
+    ],
+    "tool_error": [Scenario(E(tools=tenfold), lambda: calling("{}"))],
     "loop": [Scenario(loop(E, until="false", max=2), FakeEngine)],
     "lossy": [
         Scenario(

@@ -19,8 +19,8 @@ except ModuleNotFoundError as error:
         "file", "chainlang.compat.langchain needs langchain-core, which is not installed", _HINT
     ) from error
 
-from chainlang.compat.langchain.node import ChainNode, as_node
-from chainlang.compat.langchain.runnable import ChainRunnable, as_runnable
+from chainlang.compat.langchain.node import as_node
+from chainlang.compat.langchain.runnable import as_runnable
 from chainlang.compat.langchain.stage import as_stage
 
-__all__ = ["ChainNode", "ChainRunnable", "as_node", "as_runnable", "as_stage"]
+__all__ = ["as_node", "as_runnable", "as_stage"]

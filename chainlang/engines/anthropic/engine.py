@@ -115,6 +115,7 @@ class AnthropicEngine(ServerEngine):
             priorities=True,
             options=("extra",) if thinks else ("extra", "top_k"),
             streams=not self._batch,
+            tools=not thinks,  # thinking blocks would have to be sent back
             images=all(one.images is not False for one in self._info.values()),
             temperatures=(1.0, 1.0) if thinks else (0.0, 1.0),
             blank_stops=False,

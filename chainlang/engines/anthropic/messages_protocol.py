@@ -9,7 +9,7 @@ from typing import Any
 
 from chainlang.engines.anthropic.schemas import reduced
 from chainlang.engines.http.errors import ErrorKind
-from chainlang.protocol.messages import Message, Request
+from chainlang.protocol.messages import Message, Request, ToolCall
 
 STATUSES: Mapping[str, int] = {
     "invalid_request_error": 400,
@@ -46,11 +46,7 @@ def body(
     parameters: dict[str, Any] = {
         "model": model,
         "max_tokens": most,
-        "messages": [
-            {"role": message.role, "content": _content(message)}
-            for message in request.messages
-            if message.role != "system"
-        ],
+        "messages": _messages(request),
     }
     system = [message.text for message in request.messages if message.role == "system"]
     if system:
@@ -69,6 +65,15 @@ def body(
         parameters["thinking"] = dict(thinking)
     if sampling.extra:
         parameters |= json.loads(sampling.extra)
+    if request.tools:
+        parameters["tools"] = [
+            {
+                "name": one.name,
+                "description": one.description,
+                "input_schema": json.loads(one.parameters),
+            }
+            for one in request.tools
+        ]
     if request.schema is not None and schemas:
         schema, _ = reduced(request.schema)
         if schema is not None:
@@ -77,12 +82,42 @@ def body(
     return json.dumps(parameters).encode()
 
 
+def _messages(request: Request) -> list[dict[str, Any]]:
+    """Return the messages of a request; the results of one reply's calls are one turn."""
+    found: list[dict[str, Any]] = []
+    after_result = False
+    for message in request.messages:
+        if message.role == "tool":
+            part = {"type": "tool_result", "tool_use_id": message.call_id, "content": message.text}
+            if after_result:
+                found[-1]["content"].append(part)
+            else:
+                found.append({"role": "user", "content": [part]})
+        elif message.role != "system":
+            found.append({"role": message.role, "content": _content(message)})
+        after_result = message.role == "tool"
+    return found
+
+
 def _content(message: Message) -> str | list[dict[str, Any]]:
-    """Return the text of a message, or its parts if it has images."""
+    """Return the text of a message, or its parts if it has images or calls of tools."""
+    if message.calls:
+        said = [{"type": "text", "text": message.text}] if message.text else []
+        return [*said, *(_use(one) for one in message.calls)]
     if not message.images:
         return message.text
     images = [{"type": "image", "source": _source(one)} for one in message.images]
     return [*images, {"type": "text", "text": message.text}]
+
+
+def _use(call: ToolCall) -> dict[str, Any]:
+    """Return a call of a tool; arguments that are no object can't be sent, so they are none."""
+    try:
+        given = json.loads(call.arguments or "{}")
+    except ValueError:
+        given = {}
+    given = given if isinstance(given, dict) else {}
+    return {"type": "tool_use", "id": call.id, "name": call.name, "input": given}
 
 
 _DATA = re.compile(r"data:(?P<type>[^;,]+);base64,(?P<data>.*)", re.DOTALL)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 
 from chainlang.engines.http.json_values import Malformed, Object, as_list, as_object, as_tokens
@@ -18,9 +19,9 @@ _FALLBACK = "`fallback` can ask another model, `need` can do without the sample"
 _REFUSALS: Mapping[str, str] = {
     "refusal": f'the model refused to reply (stop_reason "refusal"); {_FALLBACK}',
     "tool_use": 'the model called a tool instead of replying (stop_reason "tool_use"); '
-    "chains send no tools: leave them out of extra",
+    "its stage has none: leave them out of extra",
     "pause_turn": 'the model paused for a tool of the server (stop_reason "pause_turn"); '
-    "chains send no tools: leave them out of extra",
+    "its stage has none: leave them out of extra",
 }
 _SILENT = frozenset({"redacted_thinking"})
 """Parts of a reply that are encrypted."""
@@ -30,12 +31,15 @@ def parse_response(document: object) -> Response:
     """Return the sample of a response. Raises `Malformed`."""
     reply = as_object(document, "the reply")
     texts: dict[str, list[str]] = {"text": [], "thinking": []}
+    calls: list[tuple[str, str]] = []
     other = ""
     for position, one in enumerate(as_list(reply.get("content"), "`content`")):
         part = as_object(one, f"`content[{position}]`")
         match part:
             case {"type": "text" | "thinking" as kind} if isinstance(part.get(kind), str):
                 texts[kind].append(part[kind])
+            case {"type": "tool_use", "name": str(name), "input": dict(given)}:
+                calls.append((name, json.dumps(given, ensure_ascii=False)))
             case {"type": str(kind)} if kind not in texts:
                 other = other or ("" if kind in _SILENT else kind)
             case _:
@@ -57,6 +61,7 @@ def parse_response(document: object) -> Response:
         reasoning="\n".join(texts["thinking"]),
         stop=stop if isinstance(stop, str) else None,
         refusal=refusal,
+        calls=tuple(calls) if reason == "tool_use" else (),
         context=0 if reason == "model_context_window_exceeded" else None,
     )
     return Response({0: sample}, usage)

@@ -39,14 +39,18 @@ from chainlang.protocol.messages import (
 
 @attrs.frozen
 class Reply:
-    """A scripted reply with reasoning, or one that was refused, with the reason.
+    """A scripted reply with reasoning, one that calls tools, or one that was refused.
+
+    `calls`: the name of each tool, and its arguments. `refusal`: the reason.
 
     >>> engine = FakeEngine(answers={"17 + 25": Reply("42", reasoning="7 + 5 is 12, so ...")})
+    >>> engine = FakeEngine(answers={"weather": Reply(calls=[("weather", {"city": "Bern"})])})
     """
 
-    text: str
+    text: str = ""
     reasoning: str = ""
     refusal: str = ""
+    calls: Sequence[tuple[str, Mapping[str, Any] | str]] = ()
 
 
 Scripted: TypeAlias = str | Reply
@@ -75,6 +79,8 @@ _CAPABILITIES = Capabilities(
     images=True,
     adapters=True,
     decides=True,
+    tools=True,
+    typed_tools=True,
 )
 
 
@@ -305,13 +311,17 @@ class FakeEngine:
         match reply:
             case str(text):
                 reasoning = refusal = ""
-            case Reply(text, reasoning, refusal):
-                pass
+                calls: tuple[tuple[str, str], ...] = ()
+            case Reply(text, reasoning, refusal, given_calls):
+                calls = tuple((name, _arguments(one)) for name, one in given_calls)
             case _:
                 refuse(
                     f"answers returned {shown(reply)}, which is not a reply",
                     "return a text, or a Reply",
                 )
+        if calls and request.tools:
+            tokens = tokens_of("".join(map("".join, calls)))
+            return Sample(text, "stop", tokens, reasoning=reasoning, needs=tokens, calls=calls)
         bound = min(given.max_tokens, room)
         if begin is None:
             if (
@@ -374,7 +384,14 @@ class FakeEngine:
         return None
 
 
+def _arguments(given: Mapping[str, Any] | str) -> str:
+    """Return the arguments of a scripted call as a model writes them: a text stays as it is."""
+    return given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)
+
+
 def _as_list(replies: Any) -> list[Any]:
     if not isinstance(replies, Reply):
         return list(replies)
-    return [replies.text, replies.reasoning, *([replies.refusal] if replies.refusal else [])]
+    rest = [replies.refusal] if replies.refusal or replies.calls else []
+    calls = [[[name, _arguments(one)] for name, one in replies.calls]] if replies.calls else []
+    return [replies.text, replies.reasoning, *rest, *calls]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from chainlang.engines.event_loop_thread import EventLoopThread
 from chainlang.engines.http.batches import BatchApi, BatchClient
@@ -251,7 +251,7 @@ class ServerEngine(ABC):
             return done.failure(request, kind, str(error))
         except RetriesExhausted as error:
             return done.failure(request, "transport", str(error))
-        in_order = tuple(done.samples[number] for number in range(request.drawn))
+        in_order = tuple(_called(request, done.samples[one]) for one in range(request.drawn))
         return Completion(request.id, in_order * (request.count // request.drawn), done.usage)
 
     async def _draw(self, request: Request, deltas: DeltaEmitter | None, done: _Done) -> None:
@@ -299,3 +299,10 @@ class _Done:
         """Return the failure of the other samples."""
         kept = tuple(sorted(self.samples.items())) if request.drawn == request.count else ()
         return Failure(request.id, kind, message, samples=kept, usage=self.usage)
+
+
+def _called(request: Request, sample: Sample) -> Sample:
+    """Return a sample whose calls of tools are its reply if its request has tools; else none."""
+    if not sample.calls:
+        return sample
+    return evolve(sample, refusal="") if request.tools else evolve(sample, calls=())

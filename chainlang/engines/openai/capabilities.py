@@ -37,6 +37,8 @@ def capabilities_of(host: Host) -> Capabilities:
         ),
         streams=True,
         images=True,
+        tools=True,
+        typed_tools=True,
         temperatures=(0.0, host.temperature),
         deadlines=True,
     )

@@ -14,7 +14,7 @@ import attrs
 
 from chainlang.engines import closing
 from chainlang.engines.http.errors import ErrorKind
-from chainlang.protocol.messages import Message, Request, Sampling
+from chainlang.protocol.messages import Message, Request, Sampling, ToolSpec
 
 # Sent only if they differ from their default. OpenAI has only the first two and rejects unknown
 # parameters; other servers may lack any of them.
@@ -61,9 +61,7 @@ def body(
     sampling = request.sampling
     parameters: dict[str, Any] = {
         "model": model,
-        "messages": [
-            {"role": message.role, "content": _content(message)} for message in request.messages
-        ],
+        "messages": [_message(message) for message in request.messages],
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
         **most,
@@ -93,9 +91,17 @@ def body(
         parameters["logit_bias"] = {token[1:]: bias for token, bias in sampling.logit_bias}
     if sampling.extra:
         parameters |= json.loads(sampling.extra)
+    return json.dumps({**parameters, **_held(request, schemas)}).encode()
+
+
+def _held(request: Request, schemas: bool) -> dict[str, Any]:
+    """Return what a reply may be: the calls of tools, and the schema of a text."""
+    found: dict[str, Any] = {}
+    if request.tools:
+        found["tools"] = [_tool(one) for one in request.tools]
     if request.schema is not None:
-        parameters["response_format"] = _format(request, request.schema, schemas)
-    return json.dumps(parameters).encode()
+        found["response_format"] = _format(request, request.schema, schemas)
+    return found
 
 
 def _format(request: Request, schema: str, schemas: bool) -> dict[str, Any]:
@@ -106,6 +112,31 @@ def _format(request: Request, schema: str, schemas: bool) -> dict[str, Any]:
         "type": "json_schema",
         "json_schema": {"name": "reply", "schema": bound, "strict": True},
     }
+
+
+def _message(message: Message) -> dict[str, Any]:
+    """Return a message, with the calls of tools in it, or as the result of one."""
+    found: dict[str, Any] = {"role": message.role, "content": _content(message)}
+    if message.calls:
+        found["content"] = message.text or None
+        found["tool_calls"] = [
+            {
+                "id": one.id,
+                "type": "function",
+                "function": {"name": one.name, "arguments": one.arguments},
+            }
+            for one in message.calls
+        ]
+    if message.call_id:
+        found["tool_call_id"] = message.call_id
+    return found
+
+
+def _tool(tool: ToolSpec) -> dict[str, Any]:
+    function: dict[str, Any] = {"name": tool.name, "parameters": json.loads(tool.parameters)}
+    if tool.description:
+        function["description"] = tool.description
+    return {"type": "function", "function": function}
 
 
 def _content(message: Message) -> str | list[dict[str, Any]]:

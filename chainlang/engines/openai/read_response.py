@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 
 import attrs
@@ -44,7 +45,7 @@ REASONING = ("reasoning_content", "reasoning")
 """Fields in which servers return reasoning; OpenAI's protocol has none."""
 
 _FALLBACK = "`fallback` can ask another model, `need` can do without the sample"
-_TOOLS_HINT = "chains send no tools: switch off those that the server adds"
+_TOOLS_HINT = "its stage has none: switch off those that the server adds"
 
 
 def parse_response(document: object, count: int) -> Response:
@@ -120,7 +121,25 @@ def _sample(choice: Object, where: str) -> Sample:
         top_logprobs=_likeliest(choice, where),
         stop=_stop(choice) if finish == "stop" else None,
         refusal=refusal,
+        calls=() if finish == "length" else _calls(message, where),
     )
+
+
+def _calls(message: Object, where: str) -> tuple[tuple[str, str], ...]:
+    """Return the calls of tools in a message: their names, and their arguments as JSON."""
+    found = []
+    for one in as_list(message.get("tool_calls") or [], f"{where}.message.tool_calls"):
+        called = as_object(one, "a call of a tool").get("function")
+        match as_object(called, "a call of a tool"):
+            case {"name": str(name), "arguments": str(arguments)}:
+                found.append((name, arguments))
+            case {"name": str(name), "arguments": dict(arguments)}:  # some servers parse them
+                found.append((name, json.dumps(arguments, ensure_ascii=False)))
+            case {"name": str(name)}:
+                found.append((name, ""))
+            case _:
+                raise Malformed(f"{where}.message has a call of a tool without a name")
+    return tuple(found)
 
 
 def _stop(choice: Object) -> str | int | None:

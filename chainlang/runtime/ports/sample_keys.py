@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 from attrs import field, frozen
 
 from chainlang.protocol.fingerprints import CONTEXT, is_dated, of_format_1, without_bounds
-from chainlang.protocol.messages import FIRST_PARAMETERS, Fingerprint, Request, later
+from chainlang.protocol.messages import FIRST_PARAMETERS, Fingerprint, Message, Request, later
 
 
 @frozen
@@ -110,9 +110,16 @@ _unbounded = attrgetter(*(name for name in FIRST_PARAMETERS if name != "max_toke
 
 def _messages(request: Request) -> list[tuple[object, ...]]:
     return [
-        (one.role, one.text, one.images) if one.images else (one.role, one.text)
+        (one.role, one.text, *([one.images] if one.images else ()), *_of_tools(one))
         for one in request.messages
     ]
+
+
+def _of_tools(message: Message) -> tuple[object, ...]:
+    """Return what a message has of calls; nothing for most messages."""
+    if not message.calls and not message.call_id:
+        return ()
+    return ([[one.id, one.name, one.arguments] for one in message.calls], message.call_id)
 
 
 def _marks(request: Request, date: str | None = None) -> list[Any]:
@@ -135,6 +142,9 @@ def _marks(request: Request, date: str | None = None) -> list[Any]:
         marks.append(f"thinking_tokens {request.thinking_tokens}")
     if request.choices:  # the sample has the same value, but a shorter text
         marks.append("choices")
+    if request.tools:
+        each = [[one.name, one.description, one.parameters] for one in request.tools]
+        marks.append(["tools", *each])
     if request.redraw:
         marks.append(f"redraw {request.redraw}")
     if date is not None:
