@@ -180,7 +180,7 @@ NEEDS_WORD = {
 }
 
 
-@pytest.mark.parametrize("name", PERMISSIONS)
+@pytest.mark.parametrize("name", NEEDS_WORD)
 def test_what_runs_code_needs_the_word_of_the_loader(name: str, tmp_path: Path) -> None:
     text = MODEL.format(NEEDS_WORD[name])
     with pytest.raises(ChainlangError, match=f"{name} of the model 'm' runs code") as raised:

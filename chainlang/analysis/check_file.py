@@ -7,6 +7,7 @@ from typing import Any, assert_never
 
 from attrs import define, evolve, field
 
+from chainlang import plugins
 from chainlang.analysis.call_count import too_many_calls
 from chainlang.analysis.check_templates import too_many_tags
 from chainlang.analysis.duplicate_labels import twice_by_reference
@@ -28,7 +29,7 @@ from chainlang.analysis.option_values import (
 from chainlang.analysis.resolve import resolve
 from chainlang.analysis.row_setting_checks import template_faults
 from chainlang.analysis.scope import Scope
-from chainlang.analysis.server_settings import address_faults, secret_faults
+from chainlang.analysis.server_settings import address_faults, plugin_faults, secret_faults
 from chainlang.analysis.tool_checks import misused_servers, server_faults, tool_faults
 from chainlang.datatypes.check_types import (
     Declared,
@@ -272,9 +273,16 @@ class _Checker:
 
     def model(self, item: declarations.Model) -> None:
         rules = ENGINES.get(item.engine)
+        if rules is None and plugins.find("engines", item.engine) is not None:
+            self.found += plugin_faults(item)
+            return
         if rules is None:
             where = part_span(item.span, "engine")
-            self.found.append(unknown("engine", item.engine, tools.MODEL_ENGINES, where))
+            self.found.append(
+                unknown(
+                    "engine", item.engine, (*tools.MODEL_ENGINES, *plugins.names("engines")), where
+                )
+            )
             return
         if not item.source:
             where = part_span(item.span, "source")

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 
+from chainlang import plugins
 from chainlang.diagnostics.diagnostic import Diagnostic
-from chainlang.diagnostics.source import Span
+from chainlang.diagnostics.source import Span, part_span
 from chainlang.ir import declarations
-from chainlang.ir.rules import Rule
+from chainlang.ir.rules import TEXT, Rule
+
+_KEYS = {"api_key": TEXT}
 
 
 def address_faults(address: str, where: Span | None) -> Iterator[Diagnostic]:
@@ -17,6 +20,18 @@ def address_faults(address: str, where: Span | None) -> Iterator[Diagnostic]:
 
     if (fault := wrong(address)) is not None:
         yield Diagnostic("option", f"base_url {fault.what}", where, fault.hint)
+
+
+def plugin_faults(model: declarations.Model) -> Iterator[Diagnostic]:
+    """Yield the errors of a model of a plugin's engine, which itself checks its settings."""
+    plugin = plugins.find("engines", model.engine)
+    if plugin is not None and plugin.fault is not None:
+        message = f"the engine of the plugin {plugin.origin} can't be imported: {plugin.fault}"
+        where = part_span(model.span, "engine")
+        yield Diagnostic("engine", message, where, "chainlang plugins lists all plugins")
+    for one in model.settings:
+        if one.name == "api_key" or isinstance(one.value, declarations.Environment):
+            yield from secret_faults(one, _KEYS, part_span(one.span, "value"))
 
 
 def secret_faults(

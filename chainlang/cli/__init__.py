@@ -38,6 +38,7 @@ COMMANDS: Mapping[str, str] = {
     "tune": "choose the cheapest chain of a family that is not worse than the best",
     "mcp": "approve the tools that a chain calls, or serve a chain as a tool",
     "serve": "serve chains as models of an HTTP server",
+    "plugins": "list the plugins that are installed",
     "repl": "ask chains line by line; the same as chainlang alone",
     "runs": "list, show, compare and resume run folders",
     "warmup": "keep a model loaded for later commands",

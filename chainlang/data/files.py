@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from chainlang import plugins
 from chainlang.data.refusal import refuse
 from chainlang.diagnostics.render import shown
 from chainlang.diagnostics.suggest import closest
@@ -45,6 +46,11 @@ def kind_of(path: Path) -> str:
     """
     ending = path.suffix.lower()
     return Path(path.stem).suffix.lower() if ending in COMPRESSED else ending
+
+
+def reader_of(path: Path) -> plugins.Plugin | None:
+    """Return the plugin that reads a file, by its suffix; None if there is none."""
+    return plugins.find("readers", path.suffix.lower().removeprefix("."))
 
 
 def _inside(path: Path) -> Iterator[Path]:
@@ -86,9 +92,10 @@ def _check(path: Path) -> None:
     if ending == ".json":
         hint = f"convert it to JSON Lines: jq -c '.[]' {path.name} > {path.stem}.jsonl"
         refuse(path, "a JSON list can't be read line by line", hint)
-    if kind_of(path) not in KINDS:
+    if kind_of(path) not in KINDS and reader_of(path) is None:
         what = f"{ending} files" if ending else "files without a suffix"
-        hint = f"rows are read from {', '.join(KINDS)}, also with .gz or .zst after it"
+        more = "".join(f", .{one}" for one in plugins.names("readers"))
+        hint = f"rows are read from {', '.join(KINDS)}, also with .gz or .zst after it{more}"
         refuse(path, f"{what} can't be read", hint)
     if kind_of(path) == ".parquet" != ending:
         refuse(path, "a compressed Parquet file can't be read", "decompress it first")

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from attrs import evolve
 
 from chainlang.data.csv import read_csv
-from chainlang.data.files import files_of, kind_of
+from chainlang.data.files import KINDS, files_of, kind_of, reader_of
 from chainlang.data.jsonl import read_jsonl
 from chainlang.data.opened import kind_of_stdin
 from chainlang.data.parquet import check_names, read_batches, read_parquet
@@ -120,6 +120,9 @@ def _file(path: Path, reading: Reading, extent: Extent) -> Iterator[Row | BadRow
         return read_csv(path, "," if kind == ".csv" else "\t", reading, extent)
     if reading.delimiter is not None:
         refuse(path, "a delimiter is for CSV", "leave --delimiter out, in Python delimiter=")
+    if kind not in KINDS and (plugin := reader_of(path)) is not None:
+        own = _rows(plugin.load()(path), reading.depth)
+        return (evolve(one, file=str(path)) for one in own)
     if kind != ".parquet":
         return read_jsonl(path, reading, extent)
     if reading.encoding is not None:

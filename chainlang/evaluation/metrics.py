@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
+from chainlang import plugins
 from chainlang.diagnostics.render import shown
 from chainlang.diagnostics.suggest import suggest
 from chainlang.errors import error_of, raise_errors
@@ -204,10 +205,12 @@ def metric_of(given: object) -> Metric:
     if isinstance(given, str):
         if given in NAMED:
             return NAMED[given]()
+        if (plugin := plugins.find("metrics", given)) is not None:
+            return metric_of(plugin.load())
         kind, colon, pattern = given.partition(":")
         if kind == "regex" and colon:
             return regex(pattern)
-        hint = suggest(given, [*NAMED, "regex:PATTERN"])
+        hint = suggest(given, [*NAMED, *plugins.names("metrics"), "regex:PATTERN"])
         raise error_of("operand", f"unknown metric {shown(given)}", hint)
     if isinstance(given, type) or not callable(given):
         hint = "write a name such as 'exact', a function of (answer, target), or a judge"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 
-from chainlang import tiny
+from chainlang import plugins, tiny
 from chainlang.diagnostics.suggest import unknown
 from chainlang.engines.per_process import PerProcess
 from chainlang.engines.protocol import Engine, is_adapting, is_loadable
@@ -146,6 +146,9 @@ def _open(
             doubt = "the server may interpret special tokens in values"
             progress(f"requests for {model.source} go to {server.url}; {doubt}")
         return server
+    if (plugin := plugins.find("engines", model.engine)) is not None:
+        made: Engine = plugin.load()(model.source, **arguments)
+        return made
     from chainlang.engines.vllm.engine import VllmEngine
 
     return VllmEngine(source_of(model), progress=progress, loaded=False, **arguments)

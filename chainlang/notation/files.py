@@ -7,9 +7,11 @@ from pathlib import Path, PurePosixPath
 
 from attrs import define, evolve, field
 
+from chainlang import plugins
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.source import Source, Span, part_span
-from chainlang.errors import ChainlangError, LimitError, error_of
+from chainlang.diagnostics.suggest import suggest
+from chainlang.errors import ChainlangError, LimitError, SourceError, error_of
 from chainlang.ir.builtins import EXAMPLES, is_rows_path
 from chainlang.ir.declarations import File, Item, Model, Op, Setting, Use
 from chainlang.ir.model_settings import ADAPTER, TEMPLATE, is_path
@@ -164,6 +166,8 @@ class _Loader:
             self.lost |= UnparsedNames(everything=True)
             return []
         try:
+            if item.path.startswith(plugins.PREFIX):
+                return self.plugin(item.path.removeprefix(plugins.PREFIX), where)
             target = inside_folder(path.parent, item.path, where)
             resolved = target.resolve()
             if resolved in users:
@@ -179,6 +183,25 @@ class _Loader:
             self.found += error.diagnostics
             self.lost |= UnparsedNames(everything=True)
             return []
+
+    def plugin(self, name: str, where: Span | None) -> list[Item]:
+        """Return the items of a plugin's text, once."""
+        found = plugins.find("ops", name)
+        if found is None:
+            known = plugins.names("ops")
+            hint = suggest(name, known, "chainlang plugins lists those that are installed")
+            raise error_of("file", f"there is no plugin {name!r} with ops", hint, span=where)
+        mark = Path(f"<plugin {found.origin}>")
+        if mark in self.seen:
+            return []
+        self.seen.add(mark)
+        try:
+            parsed = read_items(source(found.text(), str(mark)))
+        except SourceError as error:
+            raise SourceError(evolve(one, span=where) for one in error.diagnostics) from error
+        self.found += parsed.diagnostics
+        self.lost |= parsed.lost
+        return [one for one in parsed.node.items if not isinstance(one, Use)]
 
 
 def inside_folder(folder: Path, name: str, span: Span | None) -> Path:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import cache
 from importlib import resources
 
 from attrs import evolve, field, frozen
 
+from chainlang import plugins
 from chainlang.ir.declarations import Field, ListOf, Op, Shape, TypeName
 from chainlang.notation import parse_file, source
 from chainlang.pipelines.names import Use
@@ -50,7 +51,17 @@ def shipped() -> Mapping[str, Op]:
     """
     text = (resources.files("chainlang.pipelines") / "actions.chain").read_text(encoding="utf-8")
     items = parse_file(source(text, "actions.chain")).node.items
-    return {item.name: item for item in items if isinstance(item, Op)}
+    own = {item.name: item for item in items if isinstance(item, Op)}
+    return {**dict(_of_plugins()), **own}
+
+
+def _of_plugins() -> Iterator[tuple[str, Op]]:
+    """Yield the actions of plugins, but for those that can't be imported."""
+    for one in plugins.plugins("actions"):
+        if one.fault is None:
+            for item in parse_file(source(one.text(), f"<plugin {one.origin}>")).node.items:
+                if isinstance(item, Op) and item.name == one.name:
+                    yield one.name, item
 
 
 def shipped_names() -> tuple[str, ...]:

@@ -7,9 +7,11 @@ from typing import Any
 
 from attrs import evolve
 
+from chainlang import plugins
 from chainlang.analysis.output_names import output_names
 from chainlang.analysis.program import Program
 from chainlang.ir.bounds import without_bounds
+from chainlang.ir.declarations import Model
 from chainlang.ir.json import from_json, to_json
 from chainlang.optimizer.compile import planned
 from chainlang.plan.render import render
@@ -25,6 +27,7 @@ def about_of(program: Program, settings: RunSettings, *, text: str, graph: str) 
     compiled = planned(program, settings)
     seen = {} if settings.outputs is None else {"outputs": sorted(settings.outputs)}
     lossy = {"lossy": list(compiled.plan.lossy)} if compiled.plan.lossy else {}
+    used = {"plugins": found} if (found := plugins_of(program)) else {}
     meaning = evolve(compiled.naive, outputs=EVERYTHING)
     unbounded = [to_json(without_bounds(from_json(graph))), render(meaning, bounds=False)]
     return About(
@@ -38,10 +41,22 @@ def about_of(program: Program, settings: RunSettings, *, text: str, graph: str) 
         stages=StageTables.of(compiled.naive.root),
         seed=settings.seed,
         date=None if settings.run_date is None else settings.run_date.isoformat(),
-        settings={"model": settings.model, **seen, **lossy},
+        settings={"model": settings.model, **seen, **lossy, **used},
         settings_file=settings.file,
         functions=_described(program.bound.file),
     )
+
+
+def plugins_of(program: Program) -> dict[str, str]:
+    """Return the package and version of each plugin that a program uses: its engines and ops."""
+    found: dict[str, str] = {}
+    for one in program.items:
+        if isinstance(one, Model) and (plugin := plugins.find("engines", one.engine)) is not None:
+            found[f"engine {one.engine}"] = plugin.origin
+        name = "" if one.span is None else one.span.source.name
+        if name.startswith("<plugin "):
+            found["ops"] = name.removeprefix("<plugin ").removesuffix(">")
+    return found
 
 
 def _described(file: FunctionsFile | None) -> dict[str, Any]:
