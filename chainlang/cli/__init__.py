@@ -113,6 +113,7 @@ def execute(arguments: Sequence[str] | None = None, closed: Collection[str] = ()
     parser = command_line(words[0])
     _check_command(words, parser)
     options = parser.parse_args(words)
+    options.words = tuple(words)
     as_log = getattr(options, "log_format", None) == "json"
 
     def show(message: Warning | str, *_: object, **__: object) -> None:

@@ -54,7 +54,8 @@ class Command(argparse.ArgumentParser):
         options, others = super().parse_known_args(*args, **kwargs)
         if others:
             wrong = next((one for one in others if one.startswith("-")), others[0])
-            known = [flag for action in self._actions for flag in action.option_strings]
+            shown = (one for one in self._actions if one.help != argparse.SUPPRESS)
+            known = [flag for action in shown for flag in action.option_strings]
             hint = suggest(wrong.partition("=")[0], known, None)
             self.error(f"unknown argument {wrong}" + (f": {hint}" if hint else ""))
         return options, others

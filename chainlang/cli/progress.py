@@ -5,13 +5,16 @@ from __future__ import annotations
 from chainlang.cli.output import log
 from chainlang.display.progress import Status
 
-_NUMBERS = ("rows", "failed", "rows_per_second", "tokens_per_second", "seconds_left")
+_NUMBERS = (
+    "rows", "expected", "failed", "rows_per_second", "tokens_per_second", "seconds_left",
+)  # fmt: skip
 
 
 class LoggedProgress:
-    """A display of progress that writes a line of JSON for each message, and every 10 seconds."""
+    """A display of progress that writes a line of JSON for each message, and every few seconds."""
 
-    every = 10.0
+    def __init__(self, every: float = 10.0) -> None:
+        self.every = every
 
     def __call__(self, message: str) -> None:
         """Write a message or the progress."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import asdict, define, evolve, field
 
 from chainlang.cli import interrupt
+from chainlang.cli.closing_lines import STOPPED, closing_lines
 from chainlang.cli.flags import (
     Command,
     add_allow,
@@ -24,19 +25,15 @@ from chainlang.cli.output import counted, emit, log, report, say
 from chainlang.cli.progress import LoggedProgress
 from chainlang.cli.read_chain import model_name, read_chain
 from chainlang.diagnostics.diagnostic import Diagnostic
-from chainlang.errors import StopError
-from chainlang.protocol.price import dollars, total
+from chainlang.errors import StopError, error_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from chainlang.api.chain import Chain
-    from chainlang.protocol.messages import Usage
     from chainlang.runtime.outcome import Outcome
     from chainlang.session.folder_run import Summary
 
-STOPPED = 3
-"""Exit status of a run that stopped before its last row."""
 _SHOWN = 3  # failures that are printed; errors.jsonl has all
 
 
@@ -85,6 +82,13 @@ def add(commands: Any, about: str) -> None:
     add_trace_endpoint(parser)
     add_functions(parser)
     add_allow(parser)
+    parser.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="run in N processes, each with GPUs or cores of its own; one folder at the end",
+    )
+    parser.add_argument("--worker", help=argparse.SUPPRESS)  # number and attempt of a worker
     parser.complete = _complete
     parser.set_defaults(run=run, is_kept=True)
 
@@ -104,6 +108,15 @@ def _complete(parser: Command) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the chain; return 1 if rows failed, 3 if the run stopped, 130 after Ctrl-C."""
+    if options.workers is not None:
+        from chainlang.cli import workers  # 100 ms for the settings
+
+        if options.worker is None:
+            return workers.run_workers(options)
+        workers.as_worker(options)
+    if options.output == Path("-") and options.shard is not None:
+        hint = "name a folder, from which chainlang merge takes it"
+        raise error_of("setting", "a shard is kept in a folder, so it can't go to stdout", hint)
     chain, warned = read_chain(options.chain, options.functions, options.allow)
     if not options.json:
         report(warned, as_log=options.log_format == "json")
@@ -138,7 +151,7 @@ def run_chain(
                 options.input if len(options.input) > 1 else options.input[0],
                 options.output,
                 **{**(settings or {}), **given(options, RunSettings)},
-                progress=LoggedProgress() if as_log else True,
+                progress=_progress(options),
                 on_row=done,
             )
     except Interrupted as interrupted:
@@ -157,6 +170,13 @@ def run_chain(
     return status
 
 
+def _progress(options: argparse.Namespace) -> LoggedProgress | bool:
+    """Return the display of a run; a worker writes what another process shows."""
+    if getattr(options, "worker", None) is not None:
+        return LoggedProgress(every=0.5)
+    return LoggedProgress() if options.log_format == "json" else True
+
+
 def _log(summary: Summary, failures: Failures, status: int) -> None:
     names = {0: "complete", 1: "complete", STOPPED: "stopped", interrupt.STATUS: "interrupted"}
     fields = asdict(summary) | {"shown_failures": failures.rows}
@@ -171,66 +191,6 @@ def _say(summary: Summary, failures: Failures, status: int) -> None:
         say(f"and {counted(more, 'more row')} failed\n")
     for line in closing_lines(summary, status):
         say(line)
-
-
-def closing_lines(summary: Summary, status: int) -> Iterator[str]:
-    """Yield the last lines of a run, with its exit status: its counts, and where the rest is."""
-    usage = summary.usage
-    begin = {interrupt.STATUS: "interrupted: ", STOPPED: "stopped: "}.get(status, "")
-    yield (
-        f"{begin}{counted(summary.rows, 'row')}, {summary.failed:,} failed, "
-        f"{counted(usage.calls, 'call')}, {counted(usage.prompt_tokens, 'prompt token')} "
-        f"({usage.cached_tokens:,} cached), {counted(usage.output_tokens, 'output token')}, "
-        f"{_cost(summary)}{summary.seconds:.1f} s"
-    )
-    yield f"results: {summary.folder / 'flattened'}"
-    for what, usages in (("model", summary.by_model), ("stage", summary.by_stage)):
-        if len(usages) > 1:
-            yield f"by {what}: {_usages(usages)}"
-    if summary.distinct < summary.rows:
-        rows = f"{counted(summary.rows, 'row')}, {summary.distinct:,} distinct"
-        yield f"{rows}: equal rows share their samples; give them ids to sample each"
-    if begin:
-        yield "to resume, run the same command again"
-    if summary.recorded:
-        yield f"from the journal: {counted(summary.recorded, 'sample')}"
-    if summary.waited:
-        yield f"waited for the database of the journal: {summary.waited:.1f} s"
-    if summary.loads > 1:
-        yield f"models were loaded {summary.loads:,} times"
-    if summary.cached:
-        yield f"from the cache: {counted(summary.cached, 'sample')}"
-    if summary.events:
-        counts = ", ".join(f"{count:,} {kind}" for kind, count in sorted(summary.events.items()))
-        yield f"events: {counts}; see {summary.folder / 'events.jsonl'}"
-    if summary.left_out:
-        fields = ", ".join(sorted(summary.left_out))
-        yield f"left out of the tables, since JSON can't hold them: {fields}"
-    if summary.failed:
-        again = "; to retry these rows: --retry-failed"
-        yield f"failures: {summary.folder / 'errors.jsonl'}{again}"
-    if summary.costs:
-        yield f"\n{summary.costs}"
-
-
-def _cost(summary: Summary) -> str:
-    """Return the cost of a run; nothing if no model has a price."""
-    if summary.cost is not None:
-        return f"{dollars(summary.cost)}, " if summary.usage.calls else ""
-    known = {name: cost for name, cost in summary.cost_by_model.items() if cost is not None}
-    if not known:
-        return ""
-    unknown = ", ".join(sorted(summary.cost_by_model.keys() - known.keys()))
-    return f"at least {dollars(total(known))} (the price of {unknown} is not known), "
-
-
-def _usages(usages: Mapping[str, Usage]) -> str:
-    return "; ".join(
-        f"{name} {counted(one.calls, 'call')}, {counted(one.prompt_tokens, 'prompt token')}, "
-        f"{counted(one.output_tokens, 'output token')}"
-        + ("" if one.cost is None else f", {dollars(one.cost)}")
-        for name, one in usages.items()
-    )
 
 
 @define

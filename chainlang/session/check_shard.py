@@ -18,6 +18,9 @@ def check_shard(program: Program, settings: RunSettings) -> None:
         what = f"{shard}: {program.policy} learns as the rows run, so results depend on their order"
         hint = "run it whole; or let it learn first, and freeze it: learnt='FOLDER' of the policy"
         raise error_of("setting", what, hint, setting="shard")
+    if settings.store is not None:
+        what = f"{shard}: the journal of a shard is a file of its folder, which merging copies"
+        raise error_of("setting", what, "leave out the store", setting="store")
     if settings.format != "jsonl":
         what = f"{shard}: the tables of a shard are JSON lines, not {settings.format}"
         hint = (

@@ -74,6 +74,7 @@ def test_progress(capfd: pytest.CaptureFixture[str]) -> None:
     assert reached == {
         "event": "progress",
         "rows": 2,
+        "expected": 10,
         "failed": 1,
         "rows_per_second": 2 / 11,
         "tokens_per_second": 10.0,

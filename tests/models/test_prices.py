@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from chainlang import ChainlangError, ChainlangWarning, chain, load, models
-from chainlang.cli.run import closing_lines
+from chainlang.cli.closing_lines import closing_lines
 from chainlang.engines.anthropic.read_response import _usage
 from chainlang.engines.fake import FakeEngine
 from chainlang.engines.openai.read_response import _counted

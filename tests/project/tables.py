@@ -10,7 +10,7 @@ import json
 import re
 import tomllib
 import warnings
-from argparse import Action, _SubParsersAction
+from argparse import SUPPRESS, Action, _SubParsersAction
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import get_args
@@ -251,7 +251,7 @@ def commands() -> Iterable[str]:
     (found,) = (one for one in command_line()._actions if isinstance(one, _SubParsersAction))
     helps = {one.dest: one.help for one in found._choices_actions}
     for name, parser in found.choices.items():
-        own = [one for one in parser._actions if one.dest != "help"]
+        own = [one for one in parser._actions if one.dest != "help" and one.help != SUPPRESS]
         words = [_spelt(one) for one in own if one.required or not one.option_strings]
         optional = [one for one in own if one.option_strings and not one.required]
         flags = [f"`{one.option_strings[-1]}`" for one in optional]

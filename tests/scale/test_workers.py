@@ -1,0 +1,129 @@
+"""Runs in several processes: equal to one run, with workers that die, and ended by Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from chainlang.cli import execute
+from chainlang.scale.devices import gpus
+from tests.scale.shards import assert_equal, files, metadata, rows, written
+
+FUNCTIONS = """
+import os, pathlib, signal, time
+
+def slow(candidates):
+    pathlib.Path(f"begun-{os.getpid()}").touch()
+    time.sleep(0.01)
+    mark = pathlib.Path("die")
+    if mark.exists() and next(COUNT) > 20:
+        mark.unlink()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return candidates[0].answer
+
+COUNT = iter(range(10**6))
+"""
+
+_AS_IN_A_SHELL = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from chainlang.cli import main
+main()
+"""
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "functions.py").write_text(FUNCTIONS)
+    (tmp_path / "qa.chain").write_text('model m = fake("m")\nmain = 2:E:m >> @slow\n')
+    written(tmp_path / "rows.jsonl", rows(120))
+    return tmp_path
+
+
+def words(out: str, *more: str) -> list[str]:
+    return [
+        *("run", "qa.chain", "-i", "rows.jsonl", "-o", out, "--functions", "functions.py"),
+        *more,
+    ]
+
+
+def started(out: str, *more: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        # A process of a background job ignores Ctrl-C, and so would its children.
+        [sys.executable, "-c", _AS_IN_A_SHELL, *words(out, *more)],
+        stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+def test_workers_are_one_run_although_one_dies(home: Path) -> None:
+    assert execute(words("one")) == 1  # rows that can't be read fail
+    (home / "die").touch()
+    process = started("a", "--workers", "2", "--format", "csv")
+    _, said = process.communicate()
+    assert process.returncode == 1, said
+    assert "died (SIGKILL), and is started again" in said
+    assert not (home / "die").exists()
+    assert "error[" in said
+    assert "119" in said or "120 rows" in said
+    assert (home / "a" / "flattened" / "000.csv").exists()
+    assert execute(words("a", "--workers", "2")) == 1  # passes the shards, and merges anew
+    assert_equal(home / "a", home / "one", was_killed=True)
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_all_workers_in_order(home: Path) -> None:
+    process = started("a", "--workers", "2", "--log-format", "json")
+    shards = [home / "a" / f"shard-000{number}-of-0002" for number in (1, 2)]
+    while len([*home.glob("begun-*")]) < 2:
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate()
+    assert process.returncode == 130, said
+    assert "interrupted" in said
+    assert {metadata(one)["status"] for one in shards} <= {"interrupted", "complete"}
+    assert execute(words("one")) == execute(words("a", "--workers", "2")) == 1
+    assert files(home / "a") == files(home / "one")
+
+
+def test_a_worker_that_finds_no_rows_ends_the_run(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["run", "qa.chain", "-i", "none.jsonl", "-o", "a", "--workers", "2"]
+    assert execute([*arguments, "--functions", "functions.py"]) == 2
+    assert capsys.readouterr().err.count("none.jsonl") == 1
+    assert not (home / "a" / "graph.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--workers", "0"], "at least one worker"),
+        (["--workers", "2", "--run-calls", "5"], "--run-calls is for one process"),
+        (["--workers", "2", "--shard", "1/2"], "--shard is for one process"),
+        (["--workers", "2", "--analyze"], "--analyze is for one process"),
+        (["--workers", "2", "-i", "-"], "can't share stdin or stdout"),
+        (["--shard", "1/2", "-o", "-"], "can't go to stdout"),
+    ],
+    ids=" ".join,
+)
+def test_what_workers_can_not_share(
+    home: Path, capsys: pytest.CaptureFixture[str], more: list[str], message: str
+) -> None:
+    assert execute(words("a", *more)) == 2
+    assert message in capsys.readouterr().err
+    assert not (home / "a").exists()
+
+
+def test_gpus_are_those_that_the_variable_names() -> None:
+    assert gpus({"CUDA_VISIBLE_DEVICES": "0, GPU-7f"}) == ["0", "GPU-7f"]
+    assert gpus({"CUDA_VISIBLE_DEVICES": ""}) == gpus({"CUDA_VISIBLE_DEVICES": "-1"}) == []
+    assert os.cpu_count()
