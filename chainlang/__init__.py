@@ -9,6 +9,7 @@ import importlib as _importlib
 import typing as _typing
 
 if _typing.TYPE_CHECKING:
+    from chainlang.api.auto import auto
     from chainlang.api.chain import Chain
     from chainlang.api.combinators import (
         branch,
@@ -50,6 +51,7 @@ __all__ = [
     "S",
     "V",
     "ask",
+    "auto",
     "branch",
     "cascade",
     "chain",
@@ -74,6 +76,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "chainlang.api.auto": ("auto",),
     "chainlang.api.chain": ("Chain",),
     "chainlang.api.combinators": (
         "branch",

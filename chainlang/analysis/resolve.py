@@ -12,11 +12,9 @@ from typing import Any, assert_never
 
 from attrs import define, evolve, field
 
+from chainlang.analysis.auto_checks import auto_faults
 from chainlang.analysis.call_count import too_many_calls
-from chainlang.analysis.check_structure import (
-    misplaced_branches,
-    structure_lints,
-)
+from chainlang.analysis.check_structure import misplaced_branches, structure_lints
 from chainlang.analysis.check_templates import too_many_tags_of
 from chainlang.analysis.duplicate_labels import names_twice
 from chainlang.analysis.given_checks import given_names
@@ -31,11 +29,7 @@ from chainlang.analysis.option_values import (
     temperature_fault,
     unknown_option,
 )
-from chainlang.analysis.row_setting_checks import (
-    constant_faults,
-    row_setting_faults,
-    rules_of_fields,
-)
+from chainlang.analysis.row_setting_checks import constant_faults, field_rules, row_setting_faults
 from chainlang.analysis.sampling_lints import model_names
 from chainlang.analysis.scope import Scope
 from chainlang.analysis.tool_checks import stage_faults
@@ -43,6 +37,7 @@ from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.source import Span, part_span
 from chainlang.diagnostics.suggest import Suggestion, listed, unknown
 from chainlang.ir import build
+from chainlang.ir.auto import auto_of
 from chainlang.ir.builtins import (
     COMBINATORS,
     FORMS,
@@ -152,7 +147,7 @@ class _Resolver:
         self.temperature(node)
         owner, fields = f"{name} ({kind.what})", ("count", "model", "temperature")
         self.found += row_setting_faults(node, kind)
-        rules = {**kind.options, **rules_of_fields(node)}
+        rules = {**kind.options, **field_rules(node)}
         options = self.options(node.options, rules, {}, owner, fields)
         self.bounds(node, options, kind)
         if name == node.name and options is node.options:
@@ -360,6 +355,9 @@ class _Resolver:
         return options if same else build.options(changed)
 
     def checked(self, option: Option, rule: Rule) -> Any:
+        if (open_value := auto_of(option.value)) is not None:
+            self.found += auto_faults(option, open_value, rule)
+            return option.value
         try:
             value = rule.read(option.value)
             self.found += (*table_faults(option.name, value), *entry_faults(value, rule))

@@ -26,7 +26,7 @@ from chainlang.semantics.row_settings import RowSettings
 from chainlang.semantics.stage_error import StageError
 
 
-def rules_of_fields(node: Stage) -> Mapping[str, Rule]:
+def field_rules(node: Stage) -> Mapping[str, Rule]:
     """Return the rules of the fields of a stage that are options, since templates give them."""
     return {one.name: ROW_FIELDS[one.name] for one in node.options if one.name in ROW_FIELDS}
 

@@ -32,6 +32,7 @@ from chainlang.datatypes.value_types import (
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.source import Source, Span, part_span
 from chainlang.diagnostics.suggest import LISTED, suggest
+from chainlang.ir.auto import is_auto
 from chainlang.ir.nodes import Cascade, Each, Loop, Route, Stage, WithFields
 from chainlang.semantics.expressions import faults
 
@@ -164,7 +165,7 @@ def shown_values(possible: Iterable[object]) -> str:
 
 def _arms(node: Route, readable: Readable) -> Iterator[Diagnostic]:
     """Yield the warnings about the arms of a route whose key has few values."""
-    if not isinstance(node.by, str):
+    if not isinstance(node.by, str) or is_auto(node.by):
         return
     where = part_span(part_span(node.span, "by"), "value")
     if not expression_reads(node.by):

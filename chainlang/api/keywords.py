@@ -23,6 +23,8 @@ class CallKeywords(TypedDict, total=False):
 
     model: str
     """model of each stage that names none"""
+    auto_model: str
+    """model that decides the values of `auto(...)` and `<AUTO>`; default: the first of the chain"""
     seed: int
     """seed of the run; the seed of each sample is derived from it"""
     run_date: str | date | None

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack, cast
+
+from attrs import evolve
 
 from chainlang.analysis.check_file import MAIN
 from chainlang.api.call_methods import CallMethods
@@ -12,6 +14,7 @@ from chainlang.ir.declarations import Definition, File
 from chainlang.ir.json import to_json
 
 if TYPE_CHECKING:
+    from chainlang.analysis.program import Program
     from chainlang.api.keywords import ExplainKeywords, MapKeywords, RunKeywords
     from chainlang.session.async_results import AsyncResults
     from chainlang.session.explain import Explanation
@@ -27,6 +30,12 @@ class RunMethods(CallMethods):
     def to_json(self) -> str:
         """Return the chain as a JSON document."""
         raise NotImplementedError
+
+    def of_program(self, program: Program) -> RunMethods:
+        """Return the chain of a checked program."""
+        given = {"body": program.body, "items": program.items, "bound": program.bound}
+        made: RunMethods = evolve(cast("Any", self), **given, extent=None, is_checked=True)
+        return made
 
     def map(self, rows: Any, **settings: Unpack[MapKeywords]) -> Results:
         """Return the results of rows, in the order of the rows, computed as they are asked for.
@@ -74,6 +83,24 @@ class RunMethods(CallMethods):
         chosen = MapSettings.of(settings)
         program = with_models(self.program(), chosen)  # as they are named here and now
         return AsyncResults(lambda: results(program, rows, chosen))
+
+    def decided(self, **settings: Unpack[MapKeywords]) -> RunMethods:
+        """Return the chain with the values of its `auto`, which a model decides.
+
+        It is the chain that a run with these settings has. Raises `RowError` if the model gives no
+        value that fits.
+
+        >>> from chainlang import E, auto
+        >>> from chainlang.engines.fake import FakeEngine
+        >>> engine = FakeEngine(answers={"": '{"value": 3}'})
+        >>> print(E("tiny", 9, samples=auto("How many?")).decided(engine=engine))
+        3:E:tiny
+        """
+        from chainlang.session.decide import decided
+        from chainlang.session.named_models import with_models
+        from chainlang.settings import MapSettings
+
+        return self.of_program(decided(self.program(), MapSettings.of(settings), with_models)[0])
 
     def explain(self, rows: Any = None, **settings: Unpack[ExplainKeywords]) -> Explanation:
         """Return the plan and its cost, with what each optimizer pass changed; it prints as a page.
@@ -125,17 +152,27 @@ class RunMethods(CallMethods):
         Raises `SourceError` for rows or a folder that can't be used, `StopError` where a model is
         down or a budget of the run is used up.
         """
+        from chainlang.session.decide import decided_in, is_open, refuse_shard
         from chainlang.session.folder_run import run_to_folder
+        from chainlang.session.named_models import with_models
         from chainlang.session.policies import fixed, policies_in, resumed
         from chainlang.settings import RunSettings
 
         program = self.program()
         chosen = RunSettings.of(settings)
-        text, graph = str(self), self.to_json()
+        text, graph, decisions = str(self), self.to_json(), ""
+        if is_open(program):
+            refuse_shard(chosen)
+            fresh = chosen.overwrite or chosen.changed
+            program, decisions = decided_in(program, chosen, with_models, Path(out), fresh=fresh)
+            made = self.of_program(program)
+            text, graph = str(made), made.to_json()
         if policies_in(program):
             home = chosen.shard.folder(Path(out)) if chosen.shard else Path(out)
             if not (chosen.overwrite or chosen.changed):
                 program = resumed(program, home)
             kept = fixed(program, chosen)
             graph = to_json(File((*kept.items, Definition(MAIN, kept.body))))
-        return run_to_folder(program, rows, Path(out), chosen, text=text, graph=graph)
+        return run_to_folder(
+            program, rows, Path(out), chosen, text=text, graph=graph, decisions=decisions
+        )

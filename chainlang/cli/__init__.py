@@ -29,6 +29,7 @@ COMMANDS: Mapping[str, str] = {
     "merge": "make one run folder of the shards of a run",
     "explain": "show the plan of a chain, and its cost",
     "prompt": "print the prompt of a question, without a model",
+    "resolve": "print a chain with the values that a model decides for it",
     "check": "find mistakes in .chain files",
     "fmt": "format .chain files",
     "show": "print a chain as a tree, notation, Python, Mermaid or JSON",

@@ -91,6 +91,7 @@ def prompts_of(
     Raises `RowError` for a row that is invalid, or that makes none.
     """
     from chainlang.optimizer.compile import planned
+    from chainlang.session.decide import exemplified
     from chainlang.session.engine_pool import readers_of, wanted
     from chainlang.session.first_prompts import first_prompts
     from chainlang.session.named_models import with_models
@@ -99,7 +100,7 @@ def prompts_of(
     if isinstance(start, RowFailure):
         raise start.error()
     known = CallSettings.of(settings)
-    program = with_models(program, known)
+    program = with_models(exemplified(program), known)
     plan = planned(program, known).plan
     readers = readers_of(wanted(plan, program.items, known), known) if tokens else {}
     found = first_prompts(plan, start, readers)

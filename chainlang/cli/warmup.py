@@ -68,6 +68,7 @@ def run(options: argparse.Namespace) -> int:
 def models_of(options: argparse.Namespace) -> list[Model]:
     """Return the model that is named, or the models that a file's chain loads."""
     from chainlang.optimizer.compile import planned
+    from chainlang.session.decide import exemplified
     from chainlang.session.engine_pool import check_name, wanted
     from chainlang.session.named_models import with_models
     from chainlang.settings import CallSettings
@@ -79,7 +80,7 @@ def models_of(options: argparse.Namespace) -> list[Model]:
     else:
         text = settings.model if text is None else text
         chain = E(text)
-    program = with_models(chain.program(), settings)
+    program = with_models(exemplified(chain.program()), settings)
     named = wanted(planned(program, settings).plan, program.items, settings)
     declared = [one.name for one in program.items if isinstance(one, Model)]
     for name in named:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from attrs import evolve, frozen
 
 from chainlang.ir import nodes
+from chainlang.ir.auto import AUTO
 from chainlang.ir.nodes import Combinator, Expr, Function, Table
 from chainlang.ir.row_settings import SAMPLES, names_template
 from chainlang.ir.rules import (
@@ -383,5 +384,5 @@ FORMS = {
     "ref": 'ref("name")',
 }
 """Calls that are another spelling of an operator or a reference, each with an example."""
-RESERVED = frozenset({*STAGE_TYPES, *_ALIASES, *COMBINATORS, *FORMS})
+RESERVED = frozenset({*STAGE_TYPES, *_ALIASES, *COMBINATORS, *FORMS, AUTO})
 """Names that a file or an `op` can't define."""

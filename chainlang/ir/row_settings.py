@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from chainlang.ir.auto import is_auto
 from chainlang.ir.nodes import Stage
 
 MODELS, SAMPLES = "models", "samples"
@@ -15,12 +16,12 @@ MOST_TOKENS = 16_384
 
 
 def is_template(value: object) -> bool:
-    """Return whether a value is a text that reads a record.
+    """Return whether a value is a text that reads a record, or one that a model decides.
 
     >>> is_template("{{ t }}"), is_template("tiny"), is_template(0.7)
     (True, False, False)
     """
-    return isinstance(value, str) and "{{" in value
+    return isinstance(value, str) and ("{{" in value or is_auto(value))
 
 
 def templates(settings: Mapping[str, Any]) -> dict[str, str]:

@@ -6,7 +6,6 @@ invalid part, and the rest of the text is converted too, so that one run reports
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 from attrs import define, evolve
@@ -14,6 +13,7 @@ from attrs import define, evolve
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.source import Span, part_span
 from chainlang.ir import build
+from chainlang.ir.auto import AUTO
 from chainlang.ir.builtins import COMBINATORS
 from chainlang.ir.calls import specific
 from chainlang.ir.nodes import (
@@ -30,6 +30,7 @@ from chainlang.ir.nodes import (
 from chainlang.ir.rules import PARTS
 from chainlang.ir.verify import FORMS, STAGE_FIELDS, is_name
 from chainlang.notation import literals
+from chainlang.notation.call_arguments import auto_value, meant
 from chainlang.notation.stages import Argument, StageReader
 
 if TYPE_CHECKING:
@@ -208,7 +209,7 @@ class Reader(StageReader):
                     "argument",
                     f"'{name}' {what}, so it takes no count and no fields",
                     Span(self.source, start, fields[-1].end_pos if fields else head.end_pos),
-                    _meant(name, given),
+                    meant(name, given),
                 )
             return self._form(name, given, span) if form else self._combine(name, given, span)
         return self.configured(name, count, model, temperature, given, span)
@@ -336,6 +337,10 @@ class Reader(StageReader):
             token: Any = tree.children[0]
             if token in literals.WORDS:
                 return literals.WORDS[token], self.span(token)
+        if kind == "stage" and tree.children[0] == AUTO and tree.children[-1] is not None:
+            name, *_, given = tree.children
+            span = self.span(name, given.children[-1])  # type: ignore[arg-type, union-attr]
+            return auto_value(self, self.arguments(given), span), span  # type: ignore[arg-type]
         node = self.expression(tree)
         return node, node.span
 
@@ -364,20 +369,6 @@ def _configures(argument: Argument) -> bool:
     """Return whether an argument may be one of a stage: a value, or a function as an option."""
     is_option = argument.name is not None and argument.name not in STAGE_FIELDS
     return argument.is_literal or (is_option and isinstance(argument.value, Function))
-
-
-def _meant(name: str, given: list[Argument]) -> str:
-    """Return the hint for a call with fields and chains."""
-    for argument in given:
-        one = argument.value
-        if isinstance(one, Stage) and one.span and (found := _OPTION.fullmatch(one.span.text)):
-            return f"an option is written with =: {found[1]}={found[2]}"
-        if argument.name is not None and one == Stage(getattr(one, "name", "")):
-            return f'a text is quoted: {argument.name}="{one.name}"'
-    return f"write the count as `3 * {name}(...)`, the rest as options"
-
-
-_OPTION = re.compile(r"([a-z_]+):([\w.]+)")
 
 
 def _kind(tree: Tree[Token]) -> str:

@@ -8,6 +8,7 @@ from typing import Literal as Choice
 from typing import assert_never
 
 from chainlang.ir import declarations
+from chainlang.ir.auto import AUTO, auto_of
 from chainlang.ir.calls import general
 from chainlang.ir.nodes import (
     Branch,
@@ -143,7 +144,16 @@ def _value(value: Literal | Expr | Table) -> str:
     if isinstance(value, Table):
         entries = (f"{print_string(e.name)}: {_value(e.value)}" for e in value.entries)
         return "{" + ", ".join(entries) + "}"
-    return print_literal(value)
+    return _decided(value) or print_literal(value)
+
+
+def _decided(value: Literal) -> str | None:
+    """Return the call of a value that a model decides; None for any other."""
+    if (found := auto_of(value)) is None:
+        return None
+    given = [print_string(found.words)]
+    given += [] if found.type is None else [print_string(found.type)]
+    return f"{AUTO}({', '.join(given)})"
 
 
 # ---------------------------------------------------------------- the call form
@@ -218,7 +228,7 @@ def _call_value(value: Literal | Expr | Table) -> str:
     if isinstance(value, Table):
         entries = (f"{print_string(e.name)}: {_call_value(e.value)}" for e in value.entries)
         return "{" + ", ".join(entries) + "}"
-    return print_literal(value, _PYTHON)
+    return _decided(value) or print_literal(value, _PYTHON)
 
 
 # ---------------------------------------------------------------- files

@@ -138,6 +138,8 @@ def only_value(template: str) -> str | None:
 
     >>> only_value("{{ fr.answer }}"), only_value("{{ a }}{{ b }}"), only_value("{{ a }}!")
     ('fr.answer', None, None)
+    >>> only_value("{{- a -}}"), only_value("{{ -1 }}")
+    ('a', '-1')
     """
     from jinja2 import nodes
 
@@ -145,7 +147,7 @@ def only_value(template: str) -> str | None:
         return None
     match environment().parse(template).body:
         case [nodes.Output(nodes=[one])] if not isinstance(one, nodes.TemplateData):
-            return template[2:-2].strip().removeprefix("-").removesuffix("-").strip()
+            return template[2:-2].removeprefix("-").removesuffix("-").strip()
     return None
 
 

@@ -25,6 +25,7 @@ from chainlang.plan.render import render
 from chainlang.plan.steps import Plan
 from chainlang.runtime.model_swap import SWAP_FACTOR
 from chainlang.session.cost_report import Actual, table
+from chainlang.session.decide import described, exemplified
 from chainlang.session.engine_pool import wanted
 from chainlang.session.estimate import CostEstimator, Estimate, of_a_row
 from chainlang.session.first_prompts import FirstPrompt, advice, first_prompts
@@ -76,6 +77,8 @@ class Explanation:
     """Maximum number of rows in flight."""
     choices: tuple[Choice, ...] = field(kw_only=True, default=())
     """Choices of its policies."""
+    autos: tuple[str, ...] = field(kw_only=True, default=())
+    """Values that a model decides before the first row; the plan has examples of them."""
     settings_file: str = field(kw_only=True, default="")
     """Path of the settings file in force; empty if there is none."""
     of_file: frozenset[str] = field(kw_only=True, default=frozenset())
@@ -93,7 +96,8 @@ class Explanation:
 
     def __str__(self) -> str:
         costs = table(self.estimate, self.actual)
-        models = (self._choices(), self._adapters(), self._contexts(), self._sandboxes())
+        chosen = (self._autos(), self._choices())
+        models = (*chosen, self._adapters(), self._contexts(), self._sandboxes())
         parts = (
             *(self._settings(), self._passes(), self._plan(), self.prompt_lines(), *models),
             *(self._memory(), costs, self._advice()),
@@ -136,6 +140,12 @@ class Explanation:
         if self.advice:
             yield "ADVICE"
             yield from (f"  {line}" for line in self.advice)
+
+    def _autos(self) -> Iterator[str]:
+        """Yield the values that a model decides before the first row."""
+        if self.autos:
+            yield "AUTO, decided before the first row; the plan has examples"
+        yield from (f"  {line}" for line in self.autos)
 
     def _choices(self) -> Iterator[str]:
         """Yield the choice of each policy, with its reasons."""
@@ -227,6 +237,7 @@ def explained(
     `rows` are read as by `map`; invalid rows are left out. With `analyze` the rows are run;
     otherwise no model is loaded.
     """
+    autos, program = described(program), exemplified(program)
     choices = choices_of(program, settings)
     program = with_models(program, settings)
     found = planned(program, settings)
@@ -256,6 +267,7 @@ def explained(
             sandboxes=sandboxes_of(found.plan),
             window=settings.window,
             choices=choices,
+            autos=autos,
             settings_file=settings.file,
             of_file=settings.of_file,
         )

@@ -125,17 +125,26 @@ class Interrupted(KeyboardInterrupt):
 
 
 def run_to_folder(
-    program: Program, source: Any, out: Path, settings: RunSettings, *, text: str, graph: str
+    program: Program,
+    source: Any,
+    out: Path,
+    settings: RunSettings,
+    *,
+    text: str,
+    graph: str,
+    decisions: str = "",
 ) -> Summary:
     """Run a chain over a source and write a run folder; return its summary.
 
-    `text` and `graph` are the chain as text and as JSON. Raises `Interrupted` after an interruption
+    `text` and `graph` are the chain as text and as JSON, with the values of its AUTO, which
+    `decisions` records. Raises `Interrupted` after an interruption
     and `StopError` if a model is unavailable or a budget is used up; the folder has the completed
     rows, and is marked so.
     """
     program, policies = with_models(program, settings), said(choices_of(program, settings))
     about = about_of(program, settings, text=text, graph=graph)
-    about, shard = evolve(about, policies=policies, shard=settings.shard), settings.shard
+    about = evolve(about, policies=policies, decisions=decisions, shard=settings.shard)
+    shard = settings.shard
     if shard is not None:
         check_shard(program, settings)
         out = shard.folder(out)

@@ -11,6 +11,7 @@ from chainlang.errors import error_of
 from chainlang.ir.declarations import Model
 from chainlang.ir.references import uses
 from chainlang.models.lookup import lookup
+from chainlang.session.decide import decided_once
 from chainlang.session.policies import Choice, Use, choices_of, choosing, chosen_by
 from chainlang.settings import RowSettings
 
@@ -18,9 +19,12 @@ from chainlang.settings import RowSettings
 def with_models(program: Program, settings: RowSettings) -> Program:
     """Return a program that declares every model it names, but for paths and names on the hub.
 
+    Its AUTO are decided.
+
     The same program for the same meanings, so that it is compiled once. Models whose engine is
     given by the call stay as they are. Raises `SettingError` as `lookup` does.
     """
+    program = decided_once(program, settings, with_models)
     choices = choices_of(program, settings)
     if not choices:
         return _declared(program, settings)

@@ -92,6 +92,8 @@ class Settings(BaseModel):
         str, Field(min_length=1), Takes("the name of a model", "str", metavar="MODEL")
     ] = TINY
     """model of each stage that names none"""
+    auto_model: Annotated[str, Takes("the name of a model", "str", metavar="MODEL")] = ""
+    """model that decides the values of `auto(...)` and `<AUTO>`; default: the first of the chain"""
     seed: Annotated[int, Takes("an integer", "int", metavar="N")] = 0
     """seed of the run; the seed of each sample is derived from it"""
     run_date: Annotated[

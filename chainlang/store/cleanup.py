@@ -18,8 +18,10 @@ OF_JOURNAL = (JOURNAL, f"{JOURNAL}-wal", f"{JOURNAL}-shm", f"{JOURNAL}-journal")
 SCORES, EVALUATION = "scores.jsonl", "evaluation.json"
 """Files that an evaluation adds to a run."""
 _GRAPH = "graph.json"
+DECISIONS = "auto.json"
+"""File of the values that a model has decided before the first row."""
 _TABLES = ("errors.jsonl", "errors.rows", "events.jsonl", "events.rows")
-_FILES = (_GRAPH, "plan.txt", "metadata.json", SCORES, EVALUATION, *_TABLES)
+_FILES = (_GRAPH, "plan.txt", DECISIONS, "metadata.json", SCORES, EVALUATION, *_TABLES)
 _OWN = {*OF_JOURNAL, *_FILES, *(name + TEMPORARY for name in _FILES)}
 _PART = re.compile(rf"\d{{3,}}\.({'|'.join(FORMATS)}|rows)(\{TEMPORARY})?\Z")
 _MARK = b'"chainlang"'  # in what `to_json` writes

@@ -4,6 +4,7 @@
 
     graph.json            the chain, as JSON; written first, so it marks the folder as a run's
     plan.txt              the plan, as text
+    auto.json             the values that a model has decided, if any; written with the chain
     flattened/000.jsonl   one row for each row of the input, in its order
     answers/000.jsonl     one row for each final candidate
     <stage>/000.jsonl     one row for each candidate of a stage: E, E.2, J
@@ -40,7 +41,7 @@ from chainlang.semantics.outputs import EVERYTHING, Outputs
 from chainlang.semantics.record import Flow
 from chainlang.semantics.row_failure import RowFailure
 from chainlang.settings import WHOLE, Format, Shard
-from chainlang.store.cleanup import removable
+from chainlang.store.cleanup import DECISIONS, removable
 from chainlang.store.identity import DATE, SHARD, UNBOUNDED
 from chainlang.store.journal import Journal
 from chainlang.store.journal_home import IN_FOLDER, JournalHome
@@ -92,6 +93,8 @@ class About:
     """Choice of each policy, and its reasons."""
     shard: Shard | None = None
     """Shard of the run in the folder; None for a run that is not split."""
+    decisions: str = ""
+    """Values of the chain that a model has decided, as JSON; empty for none."""
 
     def identity(self) -> dict[str, Any]:
         """Return all that results depend on, as JSON values; a folder resumes only an equal run.
@@ -224,6 +227,8 @@ class RunFolder:
             try:
                 root.write("graph.json", _text(about.graph))
                 root.write("plan.txt", _text(about.plan))
+                if about.decisions:
+                    root.write(DECISIONS, _text(about.decisions))
             except BaseException:
                 started.journal.close()
                 raise
@@ -331,6 +336,7 @@ class RunFolder:
             "functions": dict(self.about.functions) or None,
             **({"policies": dict(self.about.policies)} if self.about.policies else {}),
             **self.home.metadata(),
+            **(_decided(self.about.decisions)),
             "unkept": {stage: list(parts) for stage, parts in out.unkept.items()},
             "format": out.format,
             "part_rows": out.part_rows,
@@ -371,3 +377,8 @@ def _tables(usages: Mapping[str, Usage]) -> dict[str, Any]:
 
 def _text(text: str) -> bytes:
     return text.encode("utf-8", "backslashreplace")
+
+
+def _decided(decisions: str) -> dict[str, Any]:
+    """Return the values that a model has decided, for the metadata."""
+    return {"auto": json.loads(decisions)["decided"]} if decisions else {}
