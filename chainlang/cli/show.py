@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 from chainlang.cli.flags import add_chain, add_functions, examples
@@ -10,6 +11,8 @@ from chainlang.cli.output import emit, report
 from chainlang.cli.read_chain import read_chain
 from chainlang.ir.model_settings import PERMISSIONS
 from chainlang.ir.render import mermaid, tree
+from chainlang.notation.unparse import unparse_file
+from chainlang.pipelines.load import is_steps
 
 
 def add(commands: Any, about: str) -> None:
@@ -52,5 +55,8 @@ def run(options: argparse.Namespace) -> int:
         case "python":
             emit(repr(found))
         case _:
-            emit(str(found).rstrip("\n"))
+            whole_file = is_steps(
+                Path(options.chain)
+            )  # so that it can be written into a .chain file
+            emit((unparse_file(found.file) if whole_file else str(found)).rstrip("\n"))
     return 0

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from importlib import resources
+from typing import Any
 
 from attrs import evolve, field, frozen
 
@@ -34,8 +35,8 @@ _OTHERS = "parameters"
 class Actions:
     """Actions that a file may have besides the shipped ones."""
 
-    functions: Collection[str] = ()
-    """Names of the functions that the loader binds."""
+    functions: Mapping[str, Callable[..., Any]] = field(factory=dict)
+    """The functions that the loader binds."""
     ops: Mapping[str, Op] = field(factory=dict)
     """Ops of the files that it uses."""
     by_model: bool = False

@@ -44,6 +44,7 @@ from chainlang.pipelines.parameters import quoted
 from chainlang.pipelines.templates import Template, expression_in
 from chainlang.pipelines.translate import Given, Group, Translated
 from chainlang.pipelines.values import Scalar
+from chainlang.semantics.by_name import unknown_parameter
 
 RETRIES, BACKOFF = 3, 1.0
 """Retries of a step with `on_failure: retry`, and seconds before the first."""
@@ -215,6 +216,10 @@ class Builder:
         """Return the call of a function."""
         self.called.add(name)
         exact = {it.parameter: it.parameter for it in one.given}
+        for it in one.given:
+            called = self.actions.functions[name]
+            if (found := unknown_parameter(name, called, it.parameter, it.key.span)) is not None:
+                self.found.append(found)
         for key in ("model", "temperature", "max_tokens", "system"):
             given = getattr(one.step, key)
             if given is not None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
+import attrs
 from attrs import evolve, frozen
 
 from chainlang.diagnostics.diagnostic import Diagnostic, in_order
+from chainlang.diagnostics.source import Span
 from chainlang.errors import ChainlangError
 from chainlang.ir import build
 from chainlang.ir.declarations import (
@@ -26,7 +29,7 @@ from chainlang.ir.declarations import (
     TypeName,
 )
 from chainlang.ir.made_labels import made_labels
-from chainlang.ir.nodes import Expr, Timeout
+from chainlang.ir.nodes import Expr, Node, Timeout
 from chainlang.notation import Parsed, parse_file, source
 from chainlang.pipelines.actions import Actions
 from chainlang.pipelines.build import RETRIES, Builder, value, with_fields
@@ -214,4 +217,15 @@ def _type(one: InputField, found: list[Diagnostic]) -> Type | None:
         hint = f"write one of {', '.join(_TYPES)}, or a type of a .chain file, as int(1..5)"
         found.append(Diagnostic("type", message, one.type.span, hint, kind="type", subject=text))
         return None
-    return item.type.fields[0].type
+    kind = item.type.fields[0].type
+    return None if kind is None else _at(kind, one.type.span)
+
+
+def _at(node: Any, span: Span) -> Any:
+    """Return a type, and all types inside it, at the place of its text."""
+    if isinstance(node, tuple):
+        return tuple(_at(one, span) for one in node)
+    if not isinstance(node, Node):
+        return node
+    inner = {one.name: _at(getattr(node, one.name), span) for one in attrs.fields(type(node))}
+    return evolve(node, **{**inner, "span": span})

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from attrs import define, field
 
@@ -31,14 +32,14 @@ def is_steps(path: Path) -> bool:
 
 def load_steps(
     file: Path | Source,
-    functions: Collection[str] = (),
+    functions: Mapping[str, Callable[..., Any]],
     *,
     by_model: bool = False,
     decider: Decider | None = None,
 ) -> Compiled:
     """Return the declarations of a file of steps, with all diagnostics.
 
-    `functions`: names of those that the loader binds. `by_model`: whether the model does each
+    `functions`: those that the loader binds, by name. `by_model`: whether the model does each
     action that nothing else does. Raises `SourceError` for a file that can't be read, and
     `NotationError` for one that is no YAML.
     """

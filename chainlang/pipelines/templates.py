@@ -108,7 +108,8 @@ class Translator:
             return Template(str(scalar.value).lower(), placed(scalar, []))
         text = str(scalar.value)
         start, end = len(text) - len(text.lstrip()), len(text.rstrip())
-        if text.strip().startswith("{{") and text.strip().endswith("}}"):
+        is_whole = text.strip().startswith("{{") and text.strip().endswith("}}")
+        if is_whole and not is_template(text[start + 2 : end]):
             start, end = start + 2, end - 2
         elif is_template(text):
             message = "this is an expression, and has a template inside"

@@ -7,8 +7,10 @@ import inspect
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
+from chainlang.diagnostics.diagnostic import Diagnostic
+from chainlang.diagnostics.source import Span
 from chainlang.diagnostics.suggest import suggest
-from chainlang.errors import error_of
+from chainlang.errors import OperandError, error_of
 from chainlang.ir.declarations import Item, bodies_of
 from chainlang.ir.nodes import Expr, Function, WithFields
 from chainlang.ir.visit import walk
@@ -72,22 +74,37 @@ def by_name(name: str, function: Callable[..., Any], given: Collection[str]) -> 
     """
     if not callable(function):
         return function  # `UserFunction.of` refuses it
-    try:
-        known = tuple(inspect.signature(function, eval_str=True).parameters.values())
-    except (NameError, TypeError, ValueError):  # no signature, or annotations for type checkers
-        known = (inspect.Parameter("fields", inspect.Parameter.VAR_KEYWORD),)
-    takes = {one.name: one for one in known if one.kind in _BY_NAME}
-    takes_any = any(one.kind is one.VAR_KEYWORD for one in known)
     for field in sorted(given):
-        if field not in takes and field != "after" and not takes_any:
-            message = f"{name}() has no parameter '{field}'"
-            hint = suggest(field, takes) or "it takes none"
-            raise error_of("operand", message, hint, kind="function", subject=name)
+        if field != "after" and (found := unknown_parameter(name, function, field)) is not None:
+            raise OperandError([found])
+    takes, takes_any = _parameters(function)
     wanted = [one.replace(kind=one.KEYWORD_ONLY) for one in takes.values()]
     if takes_any:
         more = sorted(set(given) - takes.keys() - {"after"})
         wanted += [inspect.Parameter(one, inspect.Parameter.KEYWORD_ONLY) for one in more]
     return _with_signature(function, inspect.Signature(wanted))
+
+
+def unknown_parameter(
+    name: str, function: Callable[..., Any], field: str, span: Span | None = None
+) -> Diagnostic | None:
+    """Return the error of a field that a function does not take; None if it does."""
+    takes, takes_any = _parameters(function)
+    if field in takes or takes_any:
+        return None
+    message = f"{name}() has no parameter '{field}'"
+    hint = suggest(field, takes) or "it takes none"
+    return Diagnostic("operand", message, span, hint, kind="function", subject=name)
+
+
+def _parameters(function: Callable[..., Any]) -> tuple[dict[str, inspect.Parameter], bool]:
+    """Return the parameters of a function by name, and whether it takes any other, too."""
+    try:
+        known = tuple(inspect.signature(function, eval_str=True).parameters.values())
+    except (NameError, TypeError, ValueError):  # no signature, or annotations for type checkers
+        return {}, True
+    takes = {one.name: one for one in known if one.kind in _BY_NAME}
+    return takes, any(one.kind is one.VAR_KEYWORD for one in known)
 
 
 def _with_signature(

@@ -141,11 +141,15 @@ def only_value(template: str) -> str | None:
     >>> only_value("{{- a -}}"), only_value("{{ -1 }}")
     ('a', '-1')
     """
-    from jinja2 import nodes
+    from jinja2 import TemplateSyntaxError, nodes
 
     if not (template.startswith("{{") and template.endswith("}}")):
         return None
-    match environment().parse(template).body:
+    try:
+        body = environment().parse(template).body
+    except (TemplateSyntaxError, *UNREADABLE):  # `_compiled` says what is wrong with it
+        return None
+    match body:
         case [nodes.Output(nodes=[one])] if not isinstance(one, nodes.TemplateData):
             return template[2:-2].removeprefix("-").removesuffix("-").strip()
     return None

@@ -17,6 +17,7 @@ from chainlang import Chain, ChainlangError, chain, load
 from chainlang.errors import NotationError
 from chainlang.notation.format import format_text
 from chainlang.notation.literals import print_string
+from chainlang.notation.unparse import unparse_file
 
 from .corpus import CONDITIONS, FILES, NOTATION, PIPELINES, TEMPLATES
 from .mutate import json_texts, texts
@@ -68,7 +69,7 @@ def document(text: str) -> None:
 def pipeline(text: str) -> None:
     """`load` of a file of steps; and what it reads is a chain that can be printed and read."""
     found = load(text=text, format="yaml", actions="model")
-    assert load(text=str(found)) == found, "str() reads back"
+    assert load(text=unparse_file(found.file)) == found, "its file reads back"
 
 
 @frozen
