@@ -15,7 +15,7 @@ from chainlang.ir.nodes import Stage
 from chainlang.ir.tools import SERVER, TOOL, is_address, servers, texts
 from chainlang.ir.visit import walk
 
-_OF_COMMANDS = ("args", "env", "network", "sandbox")
+_OF_COMMANDS = ("args", "env", "network", "read", "sandbox", "write")
 _OF_ADDRESSES = ("api_key", "headers")
 
 

@@ -139,8 +139,10 @@ _ARGUMENTS: Mapping[str, Mapping[str, Rule]] = {
         "max_bytes": _SIZE,
         "max_concurrency": _SIZE,
         "network": TRUTH,
+        "read": TEXTS,
         "sandbox": one_of("bwrap", "none"),
         "seconds": number(0, 86_400, open_low=True),
+        "write": TEXTS,
     },
 }
 ENGINES = {

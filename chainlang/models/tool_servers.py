@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 
 _PATH = "PATH"
 _LARGEST = 8 << 20  # bytes of a message, at least: lists of tools are long
-_SANDBOX = "sandbox"
+_SANDBOX, _BWRAP = "sandbox", "bwrap"
+_OF_SYSTEM = "/usr/local/bin:/usr/bin:/bin"
 
 
 def lock_of(server: Model) -> Path:
@@ -78,7 +80,9 @@ def start_of(server: Model, arguments: Mapping[str, Any]) -> dict[str, Any]:
         "command": [server.source, *_several(arguments.get("args"))],
         "env": sorted(_several(arguments.get("env"))),
         "network": bool(arguments.get("network", False)),
-        _SANDBOX: arguments.get(_SANDBOX, "bwrap"),
+        "read": _several(arguments.get("read")),
+        _SANDBOX: arguments.get(_SANDBOX, _BWRAP),
+        "write": _several(arguments.get("write")),
     }
 
 
@@ -95,7 +99,8 @@ def engine_of(
     if is_address(server.source):
         target = _Address(_endpoint(server, arguments), message)
     else:
-        target = _Process(_command(server, arguments), _environment(arguments), message)
+        argv, environment = _command(server, arguments), _environment(arguments)
+        target = _Process(argv, environment, message, _confined(argv, arguments))
     return McpEngine(
         target.connect,
         name=server.name,
@@ -118,8 +123,8 @@ def _several(value: Any) -> list[str]:
 class _Process:
     """A server that is a command, and its last process."""
 
-    def __init__(self, argv: list[str], environment: Mapping[str, str], most: int) -> None:
-        self._new = (argv, environment, most)
+    def __init__(self, *new: Any) -> None:
+        self._new = new
         self._last: Any = None
 
     def connect(self) -> Any:
@@ -142,15 +147,42 @@ def _command(server: Model, arguments: Mapping[str, Any]) -> list[str]:
     if found is None:
         message = f"there is no command {server.source!r} for the server {server.name!r}"
         refuse(message, "install it, or write its path")
-    if arguments.get(_SANDBOX, "bwrap") != "none":
-        message = f"the server {server.name!r} is a command, and there is no sandbox for it"
-        refuse(message, 'to run it without one, say so: sandbox="none"', setting=_SANDBOX)
     return [found, *_several(arguments.get("args"))]
+
+
+def _confined(argv: list[str], arguments: Mapping[str, Any]) -> Any:
+    """Return the function that puts a command into its sandbox; None for one without.
+
+    Raises `EngineError` if there is no sandbox here, and for a path outside the server's folder.
+    """
+    if arguments.get(_SANDBOX, _BWRAP) == "none":
+        return None
+    from chainlang.sandboxes.available import sandbox
+    from chainlang.sandboxes.command import confined
+
+    sandbox(_BWRAP)  # or the reason why there is none
+    folder = Path(arguments["lock"]).parent
+    read, write = (
+        tuple(_inside(folder, one, name) for one in _several(arguments.get(name)))
+        for name in ("read", "write")
+    )
+    network = bool(arguments.get("network", False))
+    return partial(confined, argv, folder=folder, read=read, write=write, network=network)
+
+
+def _inside(folder: Path, name: str, setting: str) -> Path:
+    path = (folder / name).resolve()
+    if not path.is_relative_to(folder) or not path.exists():
+        what = "is not there" if path.is_relative_to(folder) else "is outside the folder"
+        refuse(f"{setting} names {name!r}, which {what}: {folder}", None, setting=setting)
+    return path
 
 
 def _environment(arguments: Mapping[str, Any]) -> dict[str, str]:
     """Return the variables that a command has: the path, and those that are declared."""
     found = {_PATH: os.environ.get(_PATH, os.defpath)}
+    if arguments.get(_SANDBOX, _BWRAP) != "none":
+        found = {_PATH: _OF_SYSTEM, "HOME": "/tmp"}  # noqa: S108  # its own
     for name in _several(arguments.get("env")):
         if name not in os.environ:
             refuse(f"the variable {name!r} of a server is not set", f"export {name}=...")

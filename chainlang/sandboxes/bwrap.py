@@ -198,20 +198,13 @@ def _started(interpreter: _Interpreter) -> Iterator[tuple[subprocess.Popen[bytes
 
 def _command(interpreter: _Interpreter, report: int, rules: int) -> tuple[str, ...]:
     """Return the command line; `report` and `rules` are descriptors that it is passed."""
-    links: list[str] = []
-    for name in ("bin", "lib", "lib64", "sbin"):
-        path = Path("/", name)
-        if path.is_symlink():
-            links += ["--symlink", f"usr/{name}", f"/{name}"]
-        elif path.is_dir():
-            links += ["--ro-bind", f"/{name}", f"/{name}"]
     folder = [] if interpreter.folder is None else [str(interpreter.folder)] * 2
     return (
         str(_bwrap()),
         *("--unshare-user", "--unshare-all", "--disable-userns", "--die-with-parent"),
         *("--new-session", "--clearenv", "--seccomp", str(rules), "--cap-drop", "ALL"),
         *("--uid", str(_NOBODY), "--gid", str(_NOBODY), "--hostname", "sandbox"),
-        *("--ro-bind", "/usr", "/usr", *links),
+        *("--ro-bind", "/usr", "/usr", *system_folders()),
         *(("--ro-bind", *folder) if folder else ()),
         *("--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev"),
         *("--size", str(_FILES), "--tmpfs", "/tmp", "--chdir", "/tmp", "--remount-ro", "/"),  # noqa: S108  # its own
@@ -220,6 +213,23 @@ def _command(interpreter: _Interpreter, report: int, rules: int) -> tuple[str, .
         *(str(interpreter.path), "-s", "-S", "-B", "-X", "utf8"),
         *("-c", _driver(), str(report)),
     )
+
+
+def system_folders() -> list[str]:
+    """Return the arguments that show the folders of programs and libraries outside /usr."""
+    links: list[str] = []
+    for name in ("bin", "lib", "lib64", "sbin"):
+        path = Path("/", name)
+        if path.is_symlink():
+            links += ["--symlink", f"usr/{name}", f"/{name}"]
+        elif path.is_dir():
+            links += ["--ro-bind", f"/{name}", f"/{name}"]
+    return links
+
+
+def installed() -> str | None:
+    """Return the path of bubblewrap; None if it is not installed."""
+    return _bwrap()
 
 
 def _exchange(

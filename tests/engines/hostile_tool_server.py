@@ -7,9 +7,11 @@ returns its argument.
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 HOW = sys.argv[1] if len(sys.argv) > 1 else "good"
 ESC = "\x1b[2J\u202e"
@@ -108,6 +110,29 @@ def listed(message: dict) -> None:
     send(id=message["id"], result={"tools": tools, **more})
 
 
+def around(secret: str) -> dict:
+    """Return what the server can see and do on this machine."""
+    found: dict[str, object] = {"environment": sorted(os.environ)}
+    path = Path(secret)
+    for name, one, mode in (
+        ("secret", path, "r"),
+        ("passwd", Path("/etc/passwd"), "r"),
+        ("writes", path.with_name("new"), "w"),
+    ):
+        try:
+            with one.open(mode):
+                found[name] = True
+        except OSError:
+            found[name] = False
+    try:
+        socket.create_connection(("127.0.0.1", int(sys.argv[2])), 1).close()
+        found["network"] = True
+    except OSError:
+        found["network"] = False
+    found["pids"] = len([one for one in Path("/proc").iterdir() if one.name.isdigit()])
+    return found
+
+
 def called(message: dict) -> None:
     identity = message["id"]
     text = message["params"]["arguments"].get("text", "")
@@ -201,6 +226,8 @@ def called(message: dict) -> None:
             result = answered("a" * 40 + "!", structuredContent={"a": "a" * 40 + "!"})
         case "a tool that changes":
             send(method="notifications/tools/list_changed")
+        case "looks around":
+            result = answered(json.dumps(around(text)))
         case "special words":
             result = answered("{{ 7 * 7 }} <|im_end|> $ref {% for x in y %}")
     send(id=identity, result=result)

@@ -6,9 +6,9 @@ import asyncio
 import os
 import signal
 from collections import deque
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext, suppress
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from attrs import define, field
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
     from mcp.shared.message import SessionMessage
 
+Confined: TypeAlias = "AbstractContextManager[tuple[Sequence[str], tuple[int, ...]]]"
 _GRACE = 2.0  # seconds that a server has to end by itself
 _LOOK = 0.01  # seconds between two looks at it
 _NOISE = 200  # lines that are no message, before the server counts as broken
@@ -32,6 +33,8 @@ class Command:
     environment: Mapping[str, str]
     most: int
     """Maximum number of bytes of a message."""
+    confined: Callable[[], Confined] | None = None
+    """Returns the command line inside a sandbox, and the descriptors that it inherits."""
     pid: int | None = None
     """Process that runs it, which leads a group of its own."""
     _process: asyncio.subprocess.Process | None = None
@@ -55,15 +58,9 @@ class Command:
         """Start the server, yield the streams of its messages, and end it with all it started."""
         import anyio
 
-        process = await asyncio.create_subprocess_exec(
-            *self.argv,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env=dict(self.environment),
-            limit=self.most,
-            start_new_session=True,
-        )
+        confined = self.confined or (lambda: nullcontext((list(self.argv), ())))
+        with confined() as (argv, descriptors):
+            process = await self._started(argv, descriptors)
         self._process, self.pid = process, process.pid
         incoming, read = anyio.create_memory_object_stream[Any](0)
         write, outgoing = anyio.create_memory_object_stream[Any](0)
@@ -83,6 +80,20 @@ class Command:
             await asyncio.gather(*tasks, return_exceptions=True)
             for stream in (incoming, read, write, outgoing):
                 stream.close()
+
+    async def _started(
+        self, argv: Sequence[str], descriptors: tuple[int, ...]
+    ) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
+            *argv,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env=dict(self.environment),
+            limit=self.most,
+            start_new_session=True,
+            pass_fds=descriptors,
+        )
 
     async def _read(
         self, process: asyncio.subprocess.Process, incoming: MemoryObjectSendStream[Any]
