@@ -173,6 +173,10 @@ SUITES: dict[str, Suite] = {
             *("--seed", size.seed),
         ],
     ),
+    "escapes": Suite(
+        "249 programs that try to get out of each sandbox, as root and as an ordinary user",
+        lambda size: ["tests.sandboxes.escapes", "--scale", str(min(1, size.scale))],
+    ),
     "half": Suite("100,000 rows, killed at half", _crash("half", 100_000)),
     "restarts": Suite(
         "5,000 rows over a PostgreSQL that is killed every 2 s: none lost, none twice, equal bytes",

@@ -89,7 +89,8 @@ def add_scoring(parser: argparse.ArgumentParser, *, for_family: bool = False) ->
         "--metric",
         default="exact",
         metavar="NAME",
-        help="exact, text, number, choice, contains, f1, regex:PATTERN, @name of --functions, or a "
+        help="exact, text, number, choice, contains, f1, regex:PATTERN, code or pass@K (the "
+        "target has the tests; :bwrap after it names the sandbox), @name of --functions, or a "
         "file ending in .chain that judges `reply` by `target` (default: exact)",
     )
     parser.add_argument("--answer", default="answer", metavar="OUTPUT", help="output to score")

@@ -2,6 +2,7 @@
 
 from chainlang.api.family import Family, Member, pick
 from chainlang.api.family_text import family
+from chainlang.evaluation.code_metrics import code_metric, pass_at
 from chainlang.evaluation.compare import compare
 from chainlang.evaluation.comparison import Comparison, Pair
 from chainlang.evaluation.evaluate import evaluate, score_run
@@ -44,6 +45,7 @@ __all__ = [
     "Tuning",
     "VoteCurve",
     "choice",
+    "code_metric",
     "compare",
     "contains",
     "data_set",
@@ -54,6 +56,7 @@ __all__ = [
     "family",
     "improve",
     "number",
+    "pass_at",
     "pick",
     "regex",
     "rows",

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 MetricLike: TypeAlias = str | Metric | Judge | Chain | Callable[..., Any]
 """A metric: its name, a function of answer and target, or a chain that judges."""
+CANDIDATES = "candidates"
+"""Output that stands for the answers of all candidates."""
 _OF_ROWS = frozenset(
     {"encoding", "delimiter", "rename", "limit", "on_row", "outputs", "retry_failed"}
 )
@@ -62,6 +64,8 @@ class Scoring:
         if isinstance(made, Chain):
             made = Judge(made)
         chosen = made if isinstance(made, Judge) else metric_of(made)
+        if answer == "answer" and isinstance(chosen, Metric):
+            answer = chosen.output
         return Scoring(chosen, Columns(target, group, cluster), answer)
 
     @property
@@ -238,6 +242,8 @@ def _answered(result: Result, name: str) -> Answered:
 
 
 def _field(result: Result, name: str) -> Any:
+    if name == CANDIDATES:
+        return [one.answer for one in result.candidates]
     try:
         return result[name]
     except KeyError as error:

@@ -39,6 +39,8 @@ class Metric:
     mark: MarkFunction
     check: Callable[[Any, Mapping[str, Any]], object] | None = None
     """Function of a target and its row that raises `RowError` for a target that it can't read."""
+    output: str = "answer"
+    """Output of a chain that it marks, where none is named; ``candidates`` are all answers."""
 
     def __call__(self, answer: Any, target: Any, row: Mapping[str, Any] | None = None) -> Mark:
         """Return the mark of an answer."""

@@ -1,4 +1,4 @@
-"""Metrics: exact, text, number, choice, contains, f1, regex, and functions of the user."""
+"""Metrics: exact, text, number, choice, contains, f1, regex, code, and functions of the user."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from chainlang import plugins
 from chainlang.diagnostics.render import shown
 from chainlang.diagnostics.suggest import suggest
 from chainlang.errors import error_of, raise_errors
+from chainlang.evaluation.code_metrics import code_metric, parsed, pass_at
 from chainlang.evaluation.marks import Mark, Metric, value_of
 from chainlang.evaluation.readings import last_number, letter
 from chainlang.semantics.answer_forms import extracted, pattern_faults, plain_words
@@ -191,7 +192,11 @@ NAMED: Mapping[str, Callable[[], Metric]] = {
     "contains": contains,
     "f1": f1,
 }
-"""Metrics by the names that `evaluate` and the command line take; ``regex:PATTERN`` is another."""
+"""Metrics by the names that `evaluate` and the command line take; others are ``regex:PATTERN``,
+``code`` and ``pass@K``, the last two also as ``code:bwrap`` with the name of a sandbox."""
+
+_FORMS = ("regex:PATTERN", "code", "code:bwrap", "pass@1")
+"""Names of metrics with parts of their own, for hints."""
 
 
 def metric_of(given: object) -> Metric:
@@ -207,17 +212,19 @@ def metric_of(given: object) -> Metric:
             return NAMED[given]()
         if (plugin := plugins.find("metrics", given)) is not None:
             return metric_of(plugin.load())
+        if (found := parsed(given)) is not None:
+            return found
         kind, colon, pattern = given.partition(":")
         if kind == "regex" and colon:
             return regex(pattern)
-        hint = suggest(given, [*NAMED, *plugins.names("metrics"), "regex:PATTERN"])
+        hint = suggest(given, [*NAMED, *plugins.names("metrics"), *_FORMS])
         raise error_of("operand", f"unknown metric {shown(given)}", hint)
     if isinstance(given, type) or not callable(given):
         hint = "write a name such as 'exact', a function of (answer, target), or a judge"
         raise error_of("operand", f"{shown(given)} is no metric", hint)
     maker = next((name for name, one in NAMED.items() if one is given), None)
-    if maker is not None or given is regex:
-        name = maker or "regex"
+    if maker is not None or given in (regex, code_metric, pass_at):
+        name = maker or getattr(given, "__name__", "regex")
         raise error_of("operand", f"{name} makes a metric, and is none", f"write {name}(...)")
     return of_function(given)
 

@@ -143,6 +143,7 @@ class BwrapSandbox:
             "memory": program.memory,
             "processes": PROCESSES,
             "file_size": _FILES,
+            "output": program.output,
             "seed": program.seed,
             "now": NOW,
         }
@@ -282,7 +283,7 @@ def _read(program: Program, output: _Output, tag: str, *, in_time: bool, status:
     stdout = output.stdout.decode(errors="replace")
     if len(stdout) > program.output:
         return too_much(program, stdout)
-    lines = output.report.decode(errors="replace").splitlines()
+    lines = output.report.decode(errors="replace").split("\n")[:-1]  # the last one has no end
     told = [one.removeprefix(tag).strip() for one in lines if one.startswith(tag)]
     if told[-1].startswith("{"):
         found = json.loads(told[-1])

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import ast
 import builtins
+import contextlib
 import json
 import os
 import resource
 import sys
 from typing import Any
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False)
 
 
 def main() -> None:
@@ -29,20 +32,21 @@ def main() -> None:
     sys.path[:] = [one for one in sys.path if one]
     _stand_still(asked["now"], asked["seed"])
     _limit(asked)
-    own = os.getpid()
+    # What the program may replace is looked up before it runs.
+    write, getpid, leave, encode = report.write, os.getpid, os._exit, json.JSONEncoder().encode
+    own, flush = getpid(), sys.stdout.flush
 
     def begin_tests() -> None:
-        if os.getpid() == own:
-            report.write(f"{tag} tests\n".encode())
+        if getpid() == own:
+            write(f"{tag} tests\n".encode())
 
-    report.write(f"{tag} begin\n".encode())
+    write(f"{tag} begin\n".encode())
     found = _run(asked, begin_tests)
-    sys.stdout.flush()
-    if os.getpid() != own:  # a fork, which has come to the end of the program too
-        os._exit(0)
-    text = json.dumps(found, ensure_ascii=True)
-    report.write(f"{tag} {text}\n".encode())
-    os._exit(0)  # threads and handlers of the program do not matter any more
+    with contextlib.suppress(OSError, ValueError):
+        flush()
+    if getpid() == own:  # else a fork, which has come to the end of the program too
+        write(f"{tag} {encode(found)}\n".encode())
+    leave(0)  # threads and handlers of the program do not matter any more
 
 
 def _limit(asked: dict[str, Any]) -> None:
@@ -147,14 +151,17 @@ def _run(asked: dict[str, Any], begin_tests: Any) -> dict[str, Any]:
             where = "tests"
             begin_tests()
             exec(compile(asked["tests"], "<tests>", "exec"), names)  # noqa: S102
-        return _told(value)
+        return _told(value, asked["output"])
     except BaseException as error:  # noqa: BLE001  # whatever a program raises is its error
         return _error(error, where)
 
 
-def _told(value: Any) -> dict[str, Any]:
+def _told(value: Any, most: int) -> dict[str, Any]:
     try:
-        return {"value": _as_json(value)}
+        made = _as_json(value)
+        if len(_ENCODER.encode(made)) > most:
+            return {"left_out": f"more than {most} characters"}
+        return {"value": made}
     except ValueError as error:
         return {"left_out": str(error)}
     except RecursionError:
