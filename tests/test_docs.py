@@ -69,7 +69,7 @@ def blocks(*infos):
 
 
 def test_every_block_is_of_a_kind_that_is_tested():
-    kinds = {"python", "console", "chain", "chain refused", "sh", "text"}
+    kinds = {"python", "console", "chain", "chain refused", "sh", "text", "yaml"}
     for block in BLOCKS:
         known = block.info in kinds or re.match(r"chain file|\{[\w:-]+\}", block.info)
         assert known, block.id
@@ -162,6 +162,15 @@ def test_notation_is_accepted(block):
             made.check()
             assert chain(str(made)) == made, line
             assert eval(repr(made), NAMES) == made, line
+
+
+@blocks("yaml")
+def test_files_of_steps_are_accepted(block):
+    """Each block is a file of steps, without a warning."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ChainlangWarning)
+        made = load(text=block.text, format="yaml")
+    assert load(text=str(made)) == made
 
 
 @blocks("chain refused")
