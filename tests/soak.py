@@ -178,6 +178,10 @@ SUITES: dict[str, Suite] = {
         lambda size: ["tests.sandboxes.escapes", "--scale", str(min(1, size.scale))],
     ),
     "half": Suite("100,000 rows, killed at half", _crash("half", 100_000)),
+    "ray": Suite(
+        "20,000 rows in two actors of Ray, one of them killed, and in batches: as one process",
+        lambda size: ["tests.scale.on_ray", str(size.of(20_000))],
+    ),
     "restarts": Suite(
         "5,000 rows over a PostgreSQL that is killed every 2 s: none lost, none twice, equal bytes",
         _crash("restarts", 5_000),

@@ -377,7 +377,7 @@ def test_every_setting_says_what_it_takes_and_what_it_is() -> None:
 
 TAKEN = {
     "analyze", "cache", "changed", "delimiter", "encoding", "engine", "format", "limit", "memory",
-    "model", "models", "ordered", "outputs", "overwrite", "passes", "patience", "progress",
+    "model", "models", "on", "ordered", "outputs", "overwrite", "passes", "patience", "progress",
     "rename", "seed", "shard", "store", "window",
 }  # fmt: skip
 """Settings of one word. A field of a row may be called so too, so a new setting has two words."""

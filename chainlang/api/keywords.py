@@ -144,6 +144,11 @@ class RunKeywords(RowsKeywords, total=False):
     """run the failed rows of the run in the folder again"""
     changed: bool
     """run a changed chain in the folder of the run before, and reuse the samples that are equal"""
+    on: Literal["ray"] | None
+    """cluster to run on: ray; each actor runs a shard with engines of its own"""
+    ray_actors: int | None
+    """number of shards of a run on Ray; default: the number of GPUs or machines, and of a run that
+    resumes what it had"""
     shard: tuple[int, int] | None
     """shard of the run: 3/32 runs every 32nd row from the third on, into a folder of its own;
     `chainlang merge` makes one folder of all"""

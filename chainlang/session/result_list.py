@@ -73,10 +73,7 @@ class ResultList(Sequence[Result]):
         >>> chain("E").map([{"id": 7, "query": "a"}], engine=engine).to_dicts()
         [{'id': '7', 'query': 'a', 'answer': 'A', 'error': None}]
         """
-        outputs: set[str] = set()
-        for one in self._all():  # so that a column has one name in all rows
-            flattened(one.row_id, {}, one.flow, None, outputs)
-        return [_flat(one, outputs) for one in self._all()]
+        return flat_rows(self._all(), set())
 
     def to_pandas(self) -> Any:
         """Return a `pandas.DataFrame` with a row for each result."""
@@ -97,7 +94,7 @@ class ResultList(Sequence[Result]):
             raise _missing("polars") from None
         rows = self.to_dicts()
         names = [*dict.fromkeys(name for row in rows for name in row)]
-        return pl.DataFrame({name: _column([row.get(name) for row in rows]) for name in names})
+        return pl.DataFrame({name: column([row.get(name) for row in rows]) for name in names})
 
     def to_dataset(self) -> Any:
         """Return a `datasets.Dataset` with a row for each result, which `push_to_hub` publishes.
@@ -134,6 +131,13 @@ class ResultList(Sequence[Result]):
         return f"{rows}, {failed:,} failed, {usage.calls:,} calls, {tokens:,} tokens{cost}"
 
 
+def flat_rows(results: Sequence[Result], outputs: set[str]) -> list[dict[str, Any]]:
+    """Return a row of the table ``flattened`` for each result; `outputs` are columns of outputs."""
+    for one in results:  # so that a column has one name in all rows
+        flattened(one.row_id, {}, one.flow, None, outputs)
+    return [_flat(one, outputs) for one in results]
+
+
 def _flat(one: Result, outputs: set[str]) -> dict[str, Any]:
     return flattened(one.row_id, json_only(one.fields), one.flow, one.error, outputs)
 
@@ -157,10 +161,10 @@ def _said(flow: Flow) -> Any:
 def _of_one_type(values: list[Any]) -> list[Any]:
     """Return values of one type as they are, of objects too; else as JSON."""
     kinds = {type(value) for value in values if value is not None}
-    return values if len(kinds) <= 1 else _column(values)
+    return values if len(kinds) <= 1 else column(values)
 
 
-def _column(values: list[Any]) -> list[Any]:
+def column(values: list[Any]) -> list[Any]:
     """Return the values of a column as they are if they have one scalar type; else as JSON."""
     kinds = {type(value) for value in values if value is not None}
     if kinds <= {int, float} or (len(kinds) == 1 and kinds <= {str, bool}):

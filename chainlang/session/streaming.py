@@ -48,6 +48,32 @@ async def call(program: Program, row: Any, settings: RowSettings) -> Result | No
     inbox = _AsyncInbox()
     job = _Job(inbox.tell, with_models(program, settings), row, settings)
     job.submit(await asyncio.to_thread(job.prepared), frozenset())
+    return await _ended(job, inbox)
+
+
+@define(eq=False)
+class Calls:
+    """Calls of rows by one chain with equal settings, which are prepared once."""
+
+    program: Program
+    settings: RowSettings
+    prepared: Prepared
+
+    @staticmethod
+    def of(program: Program, settings: RowSettings) -> Calls:
+        """Load the models of a chain, and return its calls."""
+        program = with_models(program, settings)
+        return Calls(program, settings, prepare(program, settings))
+
+    async def result(self, row: Any) -> Result | None:
+        """Return the result of a row, as `call` does."""
+        inbox = _AsyncInbox()
+        job = _Job(inbox.tell, self.program, row, self.settings)
+        job.submit(self.prepared, frozenset())
+        return await _ended(job, inbox)
+
+
+async def _ended(job: _Job, inbox: _AsyncInbox) -> Result | None:
     try:
         while not job.is_done(await inbox.get()):
             pass

@@ -25,6 +25,7 @@ from chainlang.diagnostics.suggest import unknown
 from chainlang.errors import SettingError
 from chainlang.settings.faults import misfit, too_wide, unknown_in
 from chainlang.settings.setting import (
+    ACTORS,
     ADDRESS,
     BYTES,
     CACHE,
@@ -34,6 +35,7 @@ from chainlang.settings.setting import (
     FORMAT,
     MODELS,
     MONEY,
+    ON,
     ON_ERROR,
     OVER_ROWS,
     PREFIX,
@@ -46,6 +48,7 @@ from chainlang.settings.setting import (
     TRUTH,
     Address,
     CacheMode,
+    Cluster,
     Delimiter,
     Encoding,
     Engines,
@@ -368,6 +371,11 @@ class RunSettings(RowSettings):
     """run the failed rows of the run in the folder again"""
     changed: Annotated[bool, TRUTH] = False
     """run a changed chain in the folder of the run before, and reuse the samples that are equal"""
+    on: Annotated[Cluster | None, ON] = None
+    """cluster to run on: ray; each actor runs a shard with engines of its own"""
+    ray_actors: Annotated[PositiveInt | None, ACTORS] = None
+    """number of shards of a run on Ray; default: the number of GPUs or machines, and of a run that
+    resumes what it had"""
     shard: Annotated[OneShard | None, SHARD] = None
     """shard of the run: 3/32 runs every 32nd row from the third on, into a folder of its own;
     `chainlang merge` makes one folder of all"""

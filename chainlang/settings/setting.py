@@ -19,6 +19,7 @@ PREFIX = "CHAINLANG_"
 """Prefix of the environment variables that hold settings."""
 Format: TypeAlias = Literal["jsonl", "csv", "parquet"]
 CacheMode: TypeAlias = Literal["off", "read", "write", "refresh"]
+Cluster: TypeAlias = Literal["ray"]
 OnError: TypeAlias = Literal["raise", "collect", "skip"]
 Progress: TypeAlias = Callable[[str], None]
 
@@ -250,6 +251,8 @@ SHARD = Takes(
     metavar="I/N",
     why=shard.fault,
 )
+ON = Takes('"ray"', 'Literal["ray"]', is_text=False)
+ACTORS = Takes("an integer ≥ 1", "int", is_text=False)
 BYTES = Takes("a number of bytes ≥ 1", "int", metavar="BYTES")
 CACHE = Takes("off, read, write or refresh", "CacheMode", metavar="off|read|write|refresh")
 RENAME = Takes(
