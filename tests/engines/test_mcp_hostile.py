@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -65,7 +66,11 @@ def server(how: str, *, pinned: bool = True) -> Iterator[tuple[McpEngine, list[C
         yield engine, commands
     finally:
         engine.close()
-    assert not [one.pid for one in commands if one.pid and alive(one.pid)]
+    for _ in range(100):  # one that was killed may take a moment
+        if not (left := [one.pid for one in commands if one.pid and alive(one.pid)]):
+            break
+        time.sleep(0.02)
+    assert not left
 
 
 def alive(group: int) -> bool:
