@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 from chainlang.cli.flags import (
@@ -27,6 +28,7 @@ def add(commands: Any, about: str) -> None:
         usage="%(prog)s EXPR|FILE [options]",
         epilog=examples(
             "chainlang resolve report.chain > decided.chain",
+            "chainlang resolve report.yaml > decided.yaml",
             "chainlang resolve report.chain --auto-model big --seed 7",
         ),
     )
@@ -46,9 +48,20 @@ def _complete(parser: Command) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the chain with its values."""
+    from chainlang.session.decide import decided, decided_text, is_open
+    from chainlang.session.named_models import with_models
     from chainlang.settings import MapSettings
 
     found, warned = read_chain(options.chain, options.functions, options.allow)
     report(warned)  # to stderr: stdout is for the chain
-    emit(str(found.decided(**given(options, MapSettings))).rstrip("\n"))
+    settings = MapSettings.of(given(options, MapSettings))
+    program = found.program()
+    is_steps = options.chain.endswith((".yaml", ".yml"))
+    if is_steps and is_open(program):
+        emit(decided_text(program, settings, with_models).rstrip("\n"))
+    elif is_steps:
+        emit(Path(options.chain).read_text(encoding="utf-8").rstrip("\n"))
+    else:
+        made = found.of_program(decided(program, settings, with_models)[0])
+        emit(str(made).rstrip("\n"))
     return 0

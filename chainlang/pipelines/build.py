@@ -209,6 +209,10 @@ class Builder:
         temperature = None
         if isinstance(step.temperature, Scalar):
             temperature = float(step.temperature.value or 0)
+        options += one.settings
+        if one.models:
+            options.append(Option("models", one.models))
+            model = None
         where = step.action.span if step.action else step.id.span
         return Stage(op, 1, model, temperature, build.options(options), span=where)
 

@@ -32,13 +32,14 @@ from chainlang.ir.made_labels import made_labels
 from chainlang.ir.nodes import Expr, Node, Timeout
 from chainlang.notation import Parsed, parse_file, source
 from chainlang.pipelines.actions import Actions
+from chainlang.pipelines.autos import Autos
 from chainlang.pipelines.build import RETRIES, Builder, value, with_fields
 from chainlang.pipelines.document import InputField, Pipeline, Word
 from chainlang.pipelines.names import Names
 from chainlang.pipelines.parameters import as_template
 from chainlang.pipelines.scopes import every_step, labels_of, repeated_ids
 from chainlang.pipelines.templates import Translator
-from chainlang.pipelines.translate import Decider, Given, Translation, Undecided
+from chainlang.pipelines.translate import Given, Translation
 from chainlang.pipelines.values import Auto, Fields, Items, Scalar
 from chainlang.semantics.combinators import ITEM
 
@@ -68,13 +69,11 @@ def compiled(
     actions: Actions,
     load: Callable[[Word], Pipeline | None],
     diagnostics: list[Diagnostic],
-    *,
-    decider: Decider | None = None,
 ) -> Compiled:
     """Return the declarations of a pipeline, with everything that is wrong with it.
 
     `used`: declarations of the files that it uses. `load`: returns the pipeline of a file inside.
-    `diagnostics`: what is wrong with its keys; more is added. `decider`: decides `<AUTO>` texts.
+    `diagnostics`: what is wrong with its keys; more is added.
     """
     diagnostics += repeated_ids(whole.steps)
     used = tuple(used)
@@ -95,7 +94,8 @@ def compiled(
     taken = {*inputs, *constants, *ops, *exact, *items_of, _AFTER}
     labels = labels_of(whole.steps, taken)
     names = Names({}, {one: one for one in (*inputs, *constants)}, whole.inputs is None)
-    translation = Translation(load, decider or Undecided(diagnostics), diagnostics, taken)
+    autos = Autos(taken, diagnostics)
+    translation = Translation(load, autos, diagnostics, taken)
     group = translation.pipeline(whole, labels, names)
     body: Expr | None = None
     builder = Builder(
@@ -116,9 +116,16 @@ def compiled(
         body = builder.group(group, whole.model)
         body = body if outputs is None else build.then(body, value(outputs))
         body = with_fields(body, _constants(whole, diagnostics), {one: one for one in constants})
+        body = autos.around(body)
         body = body if whole.timeout is None else Timeout(body, float(whole.timeout))
         declared = _input(whole, diagnostics)
-        items = (*used, *declared, *builder.ops.values(), Definition(MAIN, body))
+        items = (
+            *used,
+            *declared,
+            *autos.ops.values(),
+            *builder.ops.values(),
+            Definition(MAIN, body),
+        )
     if whole.checkpoints is not None:
         message = "'checkpoint_strategy' has no effect: a run records each sample as it is there"
         hint = "a run that was stopped goes on at the first sample that is missing: leave it out"

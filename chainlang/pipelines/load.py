@@ -19,7 +19,6 @@ from chainlang.pipelines.compile import Compiled, compiled
 from chainlang.pipelines.document import Pipeline, Word
 from chainlang.pipelines.read_document import read_document
 from chainlang.pipelines.read_yaml import read_yaml
-from chainlang.pipelines.translate import Decider
 
 SUFFIXES = (".yaml", ".yml")
 """Suffixes of files of steps."""
@@ -35,7 +34,6 @@ def load_steps(
     functions: Mapping[str, Callable[..., Any]],
     *,
     by_model: bool = False,
-    decider: Decider | None = None,
 ) -> Compiled:
     """Return the declarations of a file of steps, with all diagnostics.
 
@@ -51,7 +49,7 @@ def load_steps(
     actions = Actions(functions, by_model=by_model)
     users = () if path is None else (path.resolve(),)
     loader.users = users
-    return compiled(whole, used, actions, loader.pipeline, loader.found, decider=decider)
+    return compiled(whole, used, actions, loader.pipeline, loader.found)
 
 
 @define

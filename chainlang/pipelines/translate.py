@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Protocol
 
 from attrs import define, evolve, field, frozen
 
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.suggest import unknown
-from chainlang.ir.nodes import Expr
+from chainlang.ir.nodes import Expr, Option
+from chainlang.pipelines.autos import SETTINGS, Autos
 from chainlang.pipelines.document import InputField, Pipeline, Step, Word
 from chainlang.pipelines.names import Names, Reads, Use
 from chainlang.pipelines.order import cycles
@@ -58,6 +58,10 @@ class Translated:
     """Labels of those that it reads nothing of."""
     decided: tuple[Expr, ...] = ()
     """Parts that decide values of the step, before it."""
+    settings: tuple[Option, ...] = ()
+    """Options of its stage that a model decides."""
+    models: tuple[str, ...] = ()
+    """Models that it decides among."""
 
 
 @frozen
@@ -70,32 +74,12 @@ class Group:
     """Their results, of a file; None for that of the last step."""
 
 
-class Decider(Protocol):
-    """Decides the values of `<AUTO>` texts."""
-
-    def decide(self, auto: Auto, step: Step, names: Names) -> tuple[str, tuple[Expr, ...]]:
-        """Return the expression of a value, and the parts of the step that decide it."""
-
-
-@frozen
-class Undecided:
-    """Decides nothing: each `<AUTO>` is an error."""
-
-    found: list[Diagnostic]
-
-    def decide(self, auto: Auto, step: Step, names: Names) -> tuple[str, tuple[Expr, ...]]:  # noqa: ARG002
-        """Record the error of a text."""
-        message = "an <AUTO> can't be decided yet"
-        self.found.append(Diagnostic("argument", message, auto.span, "write the value"))
-        return "none", ()
-
-
 @define
 class Translation:
     """Translator of a file of steps, and of those that its steps name."""
 
     load: Callable[[Word], Pipeline | None]
-    decider: Decider
+    decider: Autos
     found: list[Diagnostic]
     taken: set[str] = field(factory=set)
     """Labels so far, and names that no label may have."""
@@ -162,9 +146,14 @@ class Translation:
         decided: list[Expr] = []
 
         def decide(auto: Auto) -> str:
-            expression, parts = self.decider.decide(auto, step, inner)
+            expression, parts = self.decider.decide(auto, step, translator)
             decided.extend(parts)
             return expression
+
+        def setting(auto: Auto) -> str:
+            text, parts = self.decider.setting(auto, step, translator)
+            decided.extend(parts)
+            return text
 
         over = None
         if isinstance(step.for_each, Scalar):
@@ -185,6 +174,11 @@ class Translation:
             within = scope_of(step.steps, labels, scope.visible, whole)
             inside = self.group(step.steps, whole, labels, within, evolve(inner, own=None))
             given = ()
+        settings = tuple(
+            Option(name, setting(one), span=one.span)
+            for name in SETTINGS
+            if isinstance(one := getattr(step, name), Auto)
+        )
         until = step.repeated_while or step.repeated_until
         ends = Translator(self.ending(inner, step, labels, inside))
         found = Translated(
@@ -199,6 +193,8 @@ class Translation:
             system=None if step.system is None else translator.template(step.system),
             outputs=self.outputs(step, labels, inside, inner, decide),
             inside=inside,
+            settings=settings,
+            models=() if not isinstance(step.model, Auto) else self.decider.models(step.model),
             decided=tuple(decided),
         )
         reads_own = translator.reads.own or ends.reads.own

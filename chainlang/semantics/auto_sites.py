@@ -107,7 +107,8 @@ class _Filling:
         number = self.paths[path]
         path = path if number == 1 else f"{path}[{number}]"
         others = tuple((one.name, one.value) for one in beside if _is_said(one))
-        return self.decide(Site(path, auto, known, others, name, part_span(span, "value")))
+        where = part_span(span, "value") or span
+        return self.decide(Site(path, auto, known, others, name, where))
 
     def stage(self, node: Stage) -> Stage:
         made, left = node, list[Option]()

@@ -17,6 +17,7 @@ from attrs import asdict, define, field, frozen
 
 from chainlang.analysis.check_file import MAIN
 from chainlang.analysis.program import Program, check
+from chainlang.diagnostics.source import Span
 from chainlang.errors import error_of, raise_errors
 from chainlang.ir.declarations import Definition, File, Item, Model, Op
 from chainlang.ir.json import to_json
@@ -120,6 +121,29 @@ def decided_in(
     return made, as_text(found, program)
 
 
+def decided_text(program: Program, settings: RowSettings, named: Named) -> str:
+    """Return the text of a file of steps with the values of its AUTO in their places.
+
+    What is decided in the row stays. Raises `SourceError` for a value that is part of another file,
+    and for one whose text would be read as a template or another AUTO.
+    """
+    asking = _Asking(program, settings, named, {})
+    with_values(File((*program.items, Definition(MAIN, program.body))), asking.value)
+    (first, *_), text = asking.spans, asking.spans[0][0].source.text
+    for span, value in sorted(asking.spans, key=lambda one: -one[0].start):
+        written = json.dumps(value, ensure_ascii=False)
+        if span.source is not first[0].source:
+            message = "this value is of another file"
+            hint = f"resolve that file by itself: chainlang resolve {span.source.name}"
+            raise error_of("path", message, hint, span=span)
+        if any(sign in written for sign in ("{{", "{%", "<AUTO")):
+            message = f"the value would be read as a template: {written}"
+            hint = "resolve the chain of the file: chainlang show x.yaml --as notation"
+            raise error_of("path", message, hint, span=span)
+        text = text[: span.start] + written + text[span.end :]
+    return text
+
+
 def exemplified(program: Program) -> Program:
     """Return a program with an example in place of each AUTO, for plans and prices."""
     if not is_open(program):
@@ -179,11 +203,15 @@ class _Asking:
     named: Named
     known: Mapping[tuple[str, str], Decision]
     made: list[Decision] = field(factory=list)
+    spans: list[tuple[Span, Any]] = field(factory=list)
+    """Places of the values in the text."""
 
     def value(self, site: Site) -> Any:
         """Return the value of one AUTO, and record it."""
         found = self.known.get((site.path, site.auto.words)) or self._decided(site)
         self.made.append(found)
+        if site.span is not None:
+            self.spans.append((site.span, found.value))
         return found.value
 
     def _decided(self, site: Site) -> Decision:
