@@ -158,6 +158,10 @@ SUITES: dict[str, Suite] = {
         "10,000 edits of a file in the language server, which must not grow",
         lambda size: ["tests.cli.lsp_edits", str(size.of(10_000)), "--seed", size.seed],
     ),
+    "steps in an editor": Suite(
+        "files of steps in the YAML language server: each mistake of a key is found",
+        lambda _: ["tests.editors.steps"],
+    ),
     "jupyterlab": Suite(
         "four notebooks in JupyterLab, light and dark, and by nbconvert",
         lambda _: ["tests.notebook.jupyterlab"],
