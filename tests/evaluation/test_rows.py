@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections import Counter
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pyarrow import parquet
 
 from chainlang import chain
 from chainlang.engines.fake import FakeEngine
 from chainlang.errors import ChainlangError
 from chainlang.evaluation import data_set, data_sets, evaluate, rows
 from chainlang.evaluation.named_sets import SETS
+from tests.hub_server import hub
 
 ITEMS: dict[str, tuple[dict[str, Any], list[dict[str, Any]]]] = {
     "mmlu": (
@@ -205,3 +211,24 @@ def test_results_become_a_data_set_again() -> None:
         [{"query": "a", "x": 1}, {"query": "b", "x": "y"}], engine=FakeEngine()
     )
     assert mixed.to_dataset()["x"][:] == ["1", "y"]
+
+
+PUSHES = """
+from chainlang import chain
+from chainlang.engines.fake import FakeEngine
+
+found = chain("3:E:m >> M").map([{"query": "a", "x": 1}, "b"], engine=FakeEngine())
+found.to_dataset().push_to_hub("me/results", token="secret")
+"""
+
+
+def test_results_are_pushed_to_a_hub(tmp_path: Path) -> None:
+    own = {"HF_HOME": str(tmp_path), "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+    with hub() as server:  # whose address is read when its client is imported
+        environment = {**os.environ, **own, "HF_ENDPOINT": server.url}
+        subprocess.run([sys.executable, "-c", PUSHES], env=environment, check=True, timeout=120)
+    (data,) = (one for name, one in server.files.items() if name.endswith(".parquet"))
+    table = parquet.read_table(BytesIO(data)).to_pylist()
+    assert [one["query"] for one in table] == ["a", "b"]
+    assert [one["x"] for one in table] == [1, None]
+    assert "Bearer secret" in server.tokens
