@@ -118,7 +118,7 @@ class Fallback:
     price: Price | None = field(default=None, eq=False, repr=False)
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, slots=False)  # see `changed`
 class Request:
     """One prompt to sample `count` times; sample *i* uses the seed ``seed + i``.
 
@@ -228,6 +228,22 @@ class Request:
 TopLogprobs: TypeAlias = tuple[tuple[str, float], ...]
 """Texts of tokens with the logarithm of their probability: first the sampled token, then the
 likeliest ones, the most likely first."""
+
+
+def changed(request: Request, **fields: Any) -> Request:
+    """Return a request with other fields: as `attrs.evolve`, which takes ten times as long.
+
+    Names are not checked.
+
+    >>> from attrs import evolve
+    >>> sampling = Sampling(temperature=0.7, max_tokens=8)
+    >>> one = Request(id="1", model="m", messages=(), sampling=sampling, seed=1)
+    >>> changed(one, id="2") == evolve(one, id="2") != one
+    True
+    """
+    made = object.__new__(Request)
+    object.__setattr__(made, "__dict__", {**request.__dict__, **fields})
+    return made
 
 
 @frozen

@@ -10,7 +10,15 @@ from typing import Any
 from attrs import evolve, frozen
 
 from chainlang.plan.steps import LARGEST_REQUEST, Generate
-from chainlang.protocol.messages import Completion, Failure, Fallback, Message, Request, Sample
+from chainlang.protocol.messages import (
+    Completion,
+    Failure,
+    Fallback,
+    Message,
+    Request,
+    Sample,
+    changed,
+)
 from chainlang.runtime.effects import All, Ask, Effect, RowContext, RowFailed, failed
 from chainlang.runtime.ports.port import new_id
 from chainlang.runtime.retry import retried
@@ -106,7 +114,7 @@ class _StageRun:
         asked = (samples for index, samples in enumerate(ranges) if index not in unmade)
         places = tuple((samples.place, samples.first) for samples in asked)
         sink = DeltaSink(listener.callback, stage, places)
-        return Ask(tuple(evolve(one, stream=True) for one in requests), stage, sink), unmade
+        return Ask(tuple(changed(one, stream=True) for one in requests), stage, sink), unmade
 
     def receive(
         self,
@@ -142,33 +150,54 @@ class _StageRun:
         else:
             with rendering_within(limits.row_seconds):
                 prompt = messages(stage, samples.start, read, first)
-        return Request(
+        return changed(
+            self.common(),
             id=new_id(),
-            model=stage.model,
             messages=prompt,
-            sampling=stage.sampling,
             seed=first + samples.first,
             count=samples.count,
             first=samples.first,
             schema=schema(stage, samples.start),
+            prefix=prefix(stage, samples.start, read) if stage.prefix else "",
+            labels=labels(stage, samples.start) if stage.choices else (),
+            redraw=context.redraw if context.redraws and not stage.is_tool else 0,
+            tracing=None if context.tracing is NOTHING else context.tracing,
+            choices=choices(stage, samples.start) if self.step.until_decided else (),
+            row=context.index,
+        )
+
+    def common(self) -> Request:
+        """Return what all requests of the step have in common, as a request."""
+        step, common = self.step, self.context.common
+        known = common.get(id(step))
+        if known is not None and known[0] is step:
+            return known[1]
+        made = self._made()
+        if step.stage.by_row is None:  # else the step is that of one row
+            common[id(step)] = (step, made)
+        return made
+
+    def _made(self) -> Request:
+        stage, context = self.step.stage, self.context
+        limits = context.limits
+        return Request(
+            id="",
+            model=stage.model,
+            messages=(),
+            sampling=stage.sampling,
+            seed=0,
             lenient=True,  # the reply is validated for what the engine does not enforce
             logprobs=stage.logprobs,
             template_args=stage.template_args,
             adapter=stage.adapter,
             fallbacks=self.fallbacks() if stage.fallbacks else (),
-            prefix=prefix(stage, samples.start, read) if stage.prefix else "",
             thinking_tokens=stage.thinking_tokens,
             budgets=stage.budgets,
             top_logprobs=stage.top_logprobs,
-            labels=labels(stage, samples.start) if stage.choices else (),
             effects=stage.is_tool and stage.effects,
-            redraw=context.redraw if context.redraws and not stage.is_tool else 0,
-            tracing=None if context.tracing is NOTHING else context.tracing,
             shared=self.step.shared,
-            choices=choices(stage, samples.start) if self.step.until_decided else (),
             tools=tuple(one.spec for one in stage.tools),
             price=context.prices.get(stage.model),
-            row=context.index,
             date=context.date,
             deadline=limits.call_seconds,
             patience=limits.patience,

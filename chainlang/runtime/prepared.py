@@ -9,6 +9,7 @@ from attrs import field, frozen
 
 from chainlang.engines.protocol import Engine
 from chainlang.plan.steps import Plan
+from chainlang.protocol.messages import Request
 from chainlang.protocol.price import Price
 from chainlang.runtime.limits import RunLimits
 from chainlang.runtime.model_swap import Swapper
@@ -71,6 +72,10 @@ class Prepared:
     """Chooses the plan of each row; None if all rows have the same."""
     swapper: Swapper | None = field(default=None, kw_only=True)
     """Loads and swaps the models; None to load all of them when the run starts."""
+    common: dict[int, tuple[object, Request]] = field(
+        factory=dict, init=False, eq=False, repr=False
+    )
+    """What the requests of a step have in common, by the identity of the step."""
 
     @property
     def opening(self) -> OpenPort:

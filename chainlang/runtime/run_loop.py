@@ -99,6 +99,7 @@ def run(
             tracing=trace.row(window.admitted, record.id),
             redraws=(redraws or {}).get(record.id, {}),
             budget=RowBudget(limits, items=items),
+            common=prepared.common,
         )
         scheduler.admit(
             Row(window.admitted, record, engines, keep, swapper=swapper),

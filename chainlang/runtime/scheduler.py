@@ -10,10 +10,10 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, assert_never
 
-from attrs import define, evolve, field
+from attrs import define, field
 
 from chainlang.engines.protocol import Engine, is_timed
-from chainlang.protocol.messages import Completion, Delta, Failure, Request
+from chainlang.protocol.messages import Completion, Delta, Failure, Request, changed
 from chainlang.protocol.usages import Usages, used
 from chainlang.runtime.clock import LONGEST_SLEEP, Clock, EngineClock, MachineClock
 from chainlang.runtime.coroutines import PendingCalls
@@ -253,7 +253,7 @@ class Scheduler:
             engine = task.row.engines[request.model]
             port = self._port(task.row, engine)
             if depth and engine.capabilities.priorities:
-                request = evolve(request, priority=-depth)  # noqa: PLW2901  # with its priority
+                request = changed(request, priority=-depth)  # noqa: PLW2901  # with its priority
             self._asked[request.id] = (task, slot, port, drawn := request.drawn)
             self.samples += drawn
             self._busy[port] = self._busy.get(port, 0) + 1

@@ -34,6 +34,7 @@ from chainlang.protocol.messages import (
     Request,
     Sample,
     Usage,
+    changed,
 )
 
 
@@ -286,10 +287,10 @@ class FakeEngine:
         except ValueError as error:
             return Failure(request.id, "constraint", str(error))
         schema, unkept = enforced or (None, ())
-        request = attrs.evolve(request, choices=()) if unkept else request
+        request = changed(request, choices=()) if unkept else request
         if request.adapter:
             model = f"{request.model} with {request.adapter}"
-            request = attrs.evolve(request, model=model)
+            request = changed(request, model=model)
         drawn = request.drawn
         room = self.context - prompt
         samples = [self._sample(request, schema, index, room) for index in range(drawn)]
@@ -373,7 +374,7 @@ class FakeEngine:
         index += before if request.sampling.temperature > 0 else 0
         if callable(self.answers):
             if before:
-                request = attrs.evolve(request, seed=request.seed - before, first=0)
+                request = changed(request, seed=request.seed - before, first=0)
             return self.answers(request, index)
         prompt = request.messages[-1].text
         for part, reply in self.answers.items():

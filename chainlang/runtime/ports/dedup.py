@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from attrs import define, evolve, frozen
 
 from chainlang.engines.protocol import Engine
-from chainlang.protocol.messages import Completion, Delta, Request, Sample, Usage
+from chainlang.protocol.messages import Completion, Delta, Request, Sample, Usage, changed
 from chainlang.runtime.ports.port import Port, Reply
 from chainlang.runtime.ports.relay import Relay, Wait
 
@@ -68,7 +68,7 @@ class SharedPort:
             if wait is None:
                 wait = self._flying[key] = _Wait(key=key)
                 self._relay.ask(wait, request.id)
-                asked.append(request if request.count == 1 else evolve(request, count=1))
+                asked.append(request if request.count == 1 else changed(request, count=1))
             else:
                 self.shared += 1
             self._relay.join(wait, request)

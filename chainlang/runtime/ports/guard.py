@@ -9,7 +9,7 @@ from attrs import evolve
 
 from chainlang.engines.protocol import Engine, is_loadable, is_timed
 from chainlang.protocol.failures import FAILURE_MODES
-from chainlang.protocol.messages import Completion, Delta, Failure, Request
+from chainlang.protocol.messages import Completion, Delta, Failure, Request, changed
 from chainlang.runtime.budget import RunBudget
 from chainlang.runtime.ports.circuit_breaker import Breaker, breakers_of
 from chainlang.runtime.ports.port import Port, Reply, lock_of, new_id, now_of
@@ -130,7 +130,7 @@ class GuardedPort:
             breaker = self._breaker(request)
             if breaker is not None and _is_asked_again(breaker, request, reply, now):
                 again = self._again[name] = new_id()
-                self._held.append((name, evolve(request, id=again)))
+                self._held.append((name, changed(request, id=again)))
                 continue
             self._again.pop(name, None)
             found.append(reply if reply.id == name else evolve(reply, id=name))

@@ -22,6 +22,7 @@ from chainlang.protocol.messages import (
     Request,
     Sample,
     Usage,
+    changed,
 )
 from chainlang.protocol.price import shares
 from chainlang.protocol.usage import ZERO, plus
@@ -146,7 +147,7 @@ class RecordedPort:
                 continue
             self._relay.join(wait, request)
             for first, count in runs(request.count, found):
-                part = evolve(
+                part = changed(
                     request,
                     id=new_id(),
                     seed=request.seed + first,

@@ -23,6 +23,7 @@ from chainlang.protocol.messages import (
     Request,
     Sample,
     Usage,
+    changed,
 )
 from chainlang.runtime.ports.port import Port, Reply, new_id
 from chainlang.runtime.ports.relay import runs
@@ -110,7 +111,7 @@ class SwitchPort:
             self._below[request.id] = request.id
             wait.asked[request.id] = (0, self.inner)
             patience = None if request.patience is None else 0.0
-            asked.append(evolve(request, fallbacks=(), patience=patience, has_others=True))
+            asked.append(changed(request, fallbacks=(), patience=patience, has_others=True))
         try:
             self.inner.submit(asked)
         except EngineError as error:  # of its server, which it looks for before the first request
