@@ -8,9 +8,12 @@ from chainlang.ir import declarations
 from chainlang.ir.declarations import Item
 from chainlang.ir.model_settings import FALLBACKS
 from chainlang.ir.nodes import Arm, Expr, Node, Option, Ref, Stage, Table
+from chainlang.ir.row_settings import MODELS, is_template
 from chainlang.ir.visit import children, walk
 
 _LEVELS = Expr | Arm | Table
+_LISTS = (FALLBACKS, MODELS)
+"""Settings and options that are names of models."""
 
 
 def on_cycles(graph: Mapping[str, set[str]]) -> set[str]:
@@ -74,9 +77,9 @@ def uses(item: Item) -> list[tuple[str, str]]:
                 found.append(("definition", name))
             case declarations.TypeName(name):
                 found.append(("type", name))
-            case declarations.Setting("model" | "server", str(name)):
+            case declarations.Setting("model" | "server", str(name)) if not is_template(name):
                 found.append(("model", name))
-            case Option(name, value) | declarations.Setting(name, value) if name == FALLBACKS:
+            case Option(name, value) | declarations.Setting(name, value) if name in _LISTS:
                 found += [
                     ("model", str(one)) for one in (value if isinstance(value, tuple) else (value,))
                 ]

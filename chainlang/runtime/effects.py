@@ -172,7 +172,7 @@ class RowContext:
     """Number of runs that resampled an arm after it failed, by its path; empty: the row."""
     budget: RowBudget = field(factory=RowBudget)
     common: dict[int, tuple[Any, Request]] = field(factory=dict, kw_only=True, repr=False)
-    """What the requests of a step have in common, by the identity of the step; one for all rows."""
+    """Fields that all requests of a step have, by the identity of the step; one for all rows."""
 
     def calling(self, function: Callable[..., T], *given: Any) -> T:
         """Call a function with the context variables of the caller."""

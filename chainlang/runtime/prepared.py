@@ -75,7 +75,7 @@ class Prepared:
     common: dict[int, tuple[object, Request]] = field(
         factory=dict, init=False, eq=False, repr=False
     )
-    """What the requests of a step have in common, by the identity of the step."""
+    """Fields that the requests of a step have in common, by the identity of the step."""
 
     @property
     def opening(self) -> OpenPort:

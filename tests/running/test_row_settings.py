@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from chainlang import Chain, ChainlangError, E, J, M, chain, load, retry
+from chainlang import Chain, ChainlangError, E, J, M, chain, load, models, retry
 from chainlang.engines.fake import FakeEngine
 from chainlang.protocol.messages import Request
 
@@ -123,3 +123,14 @@ def test_the_estimate_has_the_bounds_or_the_value_of_a_known_row() -> None:
     assert "samples        1 to 9" in str(made.explain())
     known = str(made.explain([{"query": "?", "n": 2}], engine=FakeEngine()))
     assert re.search(r"samples +2 +2\n", known)
+
+
+def test_the_models_of_a_list_are_found_by_name() -> None:
+    stage = """E(model="{{ 'a' if query == 'x' else 'b' }}", models=["a", "b"])"""
+    op = """op ask : generate { model = "{{ query }}" models = ["a", "b"] user = "{{ query }}" }
+main = ask
+"""
+    with models.use(a=models.fake("a"), b=models.fake("b")):
+        for made, rows in ((chain(stage), ["x", "y"]), (load(text=op), ["a", "b"])):
+            assert [one.candidates[0].model for one in made.map(rows)] == ["a", "b"]
+            made.check()
