@@ -11,11 +11,14 @@ from typing import Any
 
 from chainlang.cli.flags import examples
 from chainlang.cli.output import report, say
+from chainlang.cli.read_chain import there
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.errors import ChainlangError, error_of
 from chainlang.notation.files import read_source
 from chainlang.notation.format import format_text
 from chainlang.notation.parse import source
+from chainlang.pipelines.format import format_steps
+from chainlang.pipelines.load import is_steps
 
 
 def add(commands: Any, about: str) -> None:
@@ -23,7 +26,8 @@ def add(commands: Any, about: str) -> None:
     parser = commands.add_parser(
         "fmt",
         help=about,
-        description="Write .chain files in the canonical form, in place, with their comments.",
+        description="Write .chain files in the canonical form, in place, with their comments. "
+        "Of YAML files, <AUTO> texts are quoted.",
         usage="%(prog)s FILE... [options]",
         epilog=examples(
             "chainlang fmt qa.chain",
@@ -61,7 +65,8 @@ def _format(name: str, *, write: bool) -> bool:
     if name == "-":
         return _format_stdin(write=write)
     path = Path(name)
-    new = format_text(read_source(path))
+    text = read_source(there(path))
+    new = format_steps(text) if is_steps(path) else format_text(text)
     if path.read_bytes() == new.encode():
         return False
     if write:

@@ -11,6 +11,7 @@ from chainlang.cli.output import emit, report
 from chainlang.cli.read_chain import read_chain
 from chainlang.ir.model_settings import PERMISSIONS
 from chainlang.ir.render import mermaid, tree
+from chainlang.notation.format import format_text
 from chainlang.notation.unparse import unparse_file
 from chainlang.pipelines.load import is_steps
 
@@ -55,8 +56,7 @@ def run(options: argparse.Namespace) -> int:
         case "python":
             emit(repr(found))
         case _:
-            whole_file = is_steps(
-                Path(options.chain)
-            )  # so that it can be written into a .chain file
-            emit((unparse_file(found.file) if whole_file else str(found)).rstrip("\n"))
+            is_file = is_steps(Path(options.chain))  # what is printed may be written into a file
+            text = format_text(unparse_file(found.file)) if is_file else str(found)
+            emit(text.rstrip("\n"))
     return 0
