@@ -181,6 +181,10 @@ SUITES: dict[str, Suite] = {
         "249 programs that try to get out of each sandbox, as root and as an ordinary user",
         lambda size: ["tests.sandboxes.escapes", "--scale", str(min(1, size.scale))],
     ),
+    "mcp clients": Suite(
+        "the official inspector and the TypeScript SDK call a served chain, 600 calls a session",
+        lambda size: ["tests.mcp.clients", str(size.of(600))],
+    ),
     "half": Suite("100,000 rows, killed at half", _crash("half", 100_000)),
     "ray": Suite(
         "20,000 rows in two actors of Ray, one of them killed, and in batches: as one process",

@@ -32,7 +32,7 @@ def add(commands: Any, about: str) -> None:
             "chainlang mcp approve notes.chain",
         ),
     )
-    parser.add_argument("words", nargs="+", metavar="FILE", help="the chain; approve before it")
+    parser.add_argument("named", nargs="+", metavar="FILE", help="the chain; approve before it")
     parser.add_argument("--http", metavar="HOST:PORT", help="serve over HTTP at this address")
     parser.add_argument(
         "--tool", action="append", default=[], metavar="NAME",
@@ -47,11 +47,11 @@ def add(commands: Any, about: str) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Serve the chain, or approve its tools; return 1 if they are not approved."""
-    first, *rest = options.words
+    first, *rest = options.named
     if first == APPROVE and len(rest) == 1:
         return _approve(rest[0], options)
     if rest:
-        message = f"mcp takes a file, found: {' '.join(options.words)}"
+        message = f"mcp takes a file, found: {' '.join(options.named)}"
         hint = "write: chainlang mcp FILE, or chainlang mcp approve FILE"
         raise error_of("setting", message, hint)
     return _serve(first, options)
