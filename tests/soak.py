@@ -170,6 +170,10 @@ SUITES: dict[str, Suite] = {
         "1,000 rows over servers that die, deny or are over quota at half: no row fails",
         lambda size: ["tests.running.switched_rows", str(size.of(1_000))],
     ),
+    "addresses": Suite(
+        "2,000 rows over three addresses, one of which dies and comes back at random",
+        lambda size: ["tests.engines.dying", str(max(100, size.of(2_000))), "--seed", size.seed],
+    ),
     "shards": Suite(
         "5,000 rows in 1, 2 and 7 shards, killed, are one run; 1,000,000 merge in 500 MB",
         lambda size: [

@@ -346,6 +346,9 @@ class _Checker:
             if setting.name == "base_url" and isinstance(value, str):
                 self.found += address_faults(value, where)
                 continue
+            if setting.name == "base_url" and isinstance(value, tuple):
+                texts = (one for one in value if isinstance(one, str))
+                self.found += (fault for one in texts for fault in address_faults(one, where))
             if rules is OP_SETTINGS and names_template(setting.name, value):
                 self.found += template_faults(setting.name, str(value), where)
                 continue

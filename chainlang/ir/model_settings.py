@@ -109,7 +109,7 @@ _ARGUMENTS: Mapping[str, Mapping[str, Rule]] = {
     },
     "openai": {
         "api_key": _KEY,
-        "base_url": TEXT,
+        "base_url": TEXTS,
         "headers": _HEADERS,
         "max_concurrency": _SIZE,
         "max_model_len": _SIZE,

@@ -200,10 +200,17 @@ def trusted(one: Declaration) -> Declaration:
     """Return a declaration that names its host itself, since the user wrote it."""
     given = {it.name: it.value for it in one.settings}
     address = given.get("base_url")
-    if not isinstance(address, str) or OWN_HOSTS in given:
+    addresses = addresses_in(address)
+    if not addresses or OWN_HOSTS in given:
         return one
-    settings = (*one.settings, Setting(OWN_HOSTS, (host_in(address),)))
+    settings = (*one.settings, Setting(OWN_HOSTS, tuple(map(host_in, addresses))))
     return Declaration(one.engine, one.source, settings)
+
+
+def addresses_in(value: object) -> tuple[str, ...]:
+    """Return the addresses in a `base_url`: one or several; none of a variable."""
+    several = value if isinstance(value, list | tuple) else (value,)
+    return tuple(one for one in several if isinstance(one, str))
 
 
 def host_in(address: str) -> str:

@@ -122,7 +122,7 @@ def _key(
 
 
 def _hashable(value: object) -> object:
-    return json.dumps(value, sort_keys=True) if isinstance(value, dict | list) else value
+    return json.dumps(value, sort_keys=True) if isinstance(value, dict | list | tuple) else value
 
 
 def _open(
@@ -144,7 +144,8 @@ def _open(
             server.probe()
         if progress is not None:
             doubt = "the server may interpret special tokens in values"
-            progress(f"requests for {model.source} go to {server.url}; {doubt}")
+            where = ", ".join(server.urls)
+            progress(f"requests for {model.source} go to {where}; {doubt}")
         return server
     if (plugin := plugins.find("engines", model.engine)) is not None:
         made: Engine = plugin.load()(model.source, **arguments)

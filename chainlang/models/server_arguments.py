@@ -14,7 +14,7 @@ from chainlang.engines.hosts import host_named
 from chainlang.engines.http.endpoint import is_loopback
 from chainlang.errors import error_of
 from chainlang.ir.declarations import Environment, Model
-from chainlang.models.declaration import OWN_HOSTS, host_in
+from chainlang.models.declaration import OWN_HOSTS, addresses_in, host_in
 from chainlang.protocol.secret import Secret
 from chainlang.settings import RowSettings
 
@@ -31,13 +31,16 @@ def reached(model: Model, arguments: Mapping[str, Any], settings: RowSettings) -
     has_key = "api_key" in found  # a file names a variable, and never the key
     if "base_url" in found:
         written = {one.name: one.value for one in model.settings}
-        host = host_in(str(found["base_url"]))
+        hosts = [*map(host_in, addresses_in(found["base_url"]))]
         provider = host_named(model.engine)
         known = (*own, *(() if provider is None else (provider.name,)))
-        is_free = isinstance(written["base_url"], Environment) or host in known
-        is_free |= is_loopback(host)
-        if has_key and not is_free and host in allowed:  # else the engine refuses the host
-            _check_named(host, "base_url", settings)
+        for host in hosts:
+            is_free = isinstance(written["base_url"], Environment) or host in known
+            is_free |= is_loopback(host)
+            if has_key and not is_free and host in allowed:  # else the engine refuses the host
+                _check_named(host, "base_url", settings)
+        if len(hosts) > 1:
+            found["name"] = model.name
     elif model.engine == "openai" and settings.openai_base_url is not None:
         found["base_url"] = settings.openai_base_url
         host = host_in(settings.openai_base_url)

@@ -388,4 +388,6 @@ def _has_secrets(program: Program, settings: RunSettings) -> bool:
 def _promised(engine: Engine, adapter: str) -> dict[str, Any]:
     """Return the description of the engine of a model for the run folder."""
     found = fingerprint_of(engine, adapter)
-    return {"fingerprint": found, "capabilities": asdict(engine.capabilities)}
+    urls: tuple[str, ...] = getattr(engine, "urls", ())
+    addresses = {"addresses": list(urls)} if len(urls) > 1 else {}
+    return {"fingerprint": found, "capabilities": asdict(engine.capabilities), **addresses}

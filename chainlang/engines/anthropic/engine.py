@@ -12,6 +12,7 @@ from chainlang.engines.anthropic.dialect import SERVICE, MessagesDialect
 from chainlang.engines.anthropic.model_info import ModelInfo, probe
 from chainlang.engines.anthropic.schemas import Unfit, reduced
 from chainlang.engines.http.deltas import DeltaEmitter
+from chainlang.engines.http.endpoint import Endpoint
 from chainlang.engines.http.engine import ServerEngine
 from chainlang.engines.http.errors import Rejected
 from chainlang.engines.http.rate_limit import Limits
@@ -129,8 +130,9 @@ class AnthropicEngine(ServerEngine):
         thinking = {"thinking": canonical(self._thinking)} if self._thinking else {}
         return {**known, "model": self.model, "weights": None, **thinking}
 
-    def _probe(self, model: str | None, *, met: bool) -> None:
-        self._info[model] = probe(self._endpoint, model, connect=self._connect, met=met)
+    def _probe(self, endpoint: Endpoint, model: str | None, *, met: bool) -> bool:
+        self._info[model] = probe(endpoint, model, connect=self._connect, met=met)
+        return True
 
     # ---- in the event loop's thread
 

@@ -187,6 +187,41 @@ class Client:
             silence = f"{self.endpoint.url} gave no reply"
             return await call_with_retries(exchange, retry, silence, admit)
 
+    async def once(
+        self,
+        content: bytes,
+        count: int,
+        *,
+        schema: bool,
+        first: int,
+        deltas: DeltaEmitter | None,
+        most: int,
+        priority: int,
+    ) -> Response:
+        """Return the response to a request that is sent once, as soon as a slot is free.
+
+        Raises `Transient` and `Rejected`.
+        """
+        async with self._slots.taken(priority):
+            name, used = await self.limiter.admit(len(content) // _BYTES + most), 0
+            try:
+                response = await self._exchange(
+                    content, count, schema=schema, first=first, deltas=deltas
+                )
+                used = response.tokens
+            except Transient as failed:
+                if failed.after:
+                    await self.limiter.hold(min(failed.after, self._retry.longest_asked))
+                raise
+            finally:
+                await self.limiter.settle(name, used)
+            return response
+
+    @property
+    def waited(self) -> float:
+        """Seconds for which rate limits held requests back."""
+        return self.limiter.waited
+
     def _check_wait(self, seconds: float, received: str = "") -> None:
         """Raise `RetriesExhausted` if the server has asked for a long wait."""
         if seconds > _LONG:

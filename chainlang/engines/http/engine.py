@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 from attrs import define, evolve, field
 
 from chainlang.engines.event_loop_thread import EventLoopThread
+from chainlang.engines.http.addresses import Addresses, AddressState
 from chainlang.engines.http.batches import BatchApi, BatchClient
 from chainlang.engines.http.client import Client, Dialect
 from chainlang.engines.http.deltas import DeltaEmitter, OnDelta
@@ -34,6 +35,7 @@ from chainlang.protocol.messages import (
     Usage,
 )
 from chainlang.protocol.secret import Secret
+from chainlang.settings.address import trimmed
 
 _STEP = 0.05  # seconds that `step` waits for something to finish
 
@@ -51,7 +53,7 @@ class ServerEngine(ABC):
         *,
         service: Service,
         dialect: Dialect,
-        base_url: str | None,
+        base_url: str | Sequence[str] | None,
         api_key: str | None,
         max_concurrency: int,
         max_model_len: int | None,
@@ -74,8 +76,15 @@ class ServerEngine(ABC):
         self.model = model
         self.max_concurrency = max_concurrency
         self.max_model_len = max_model_len
-        url = service.url if base_url is None else base_url
-        self._endpoint = Endpoint.of(service, url, api_key, allowed_hosts, headers)
+        base_url = service.url if base_url is None else base_url
+        urls = [base_url] if isinstance(base_url, str) else [*base_url]
+        if not urls or len({*map(trimmed, urls)}) < len(urls):
+            what = "an address twice" if urls else "no address"
+            refuse(f"base_url has {what}", "name each server once", setting="base_url")
+        self._endpoints = [
+            Endpoint.of(service, one, api_key, allowed_hosts, headers) for one in urls
+        ]
+        self._endpoint = self._endpoints[0]
         self._connect = connect_timeout
         self._probed: set[str | None] = set()
         make: Callable[..., Client] = Client
@@ -85,17 +94,24 @@ class ServerEngine(ABC):
                 refuse("rate limits do not hold for batches", hint, setting="batch")
             if batch_folder is None:
                 refuse("batch=True needs a folder", "pass batch_folder=...", setting="batch")
+            if len(urls) > 1:
+                refuse("batches have one address", "leave the others out", setting="base_url")
             make = partial(BatchClient, api=batches, folder=batch_folder)
-        self._client: Client = make(
-            self._endpoint,
-            dialect,
-            concurrency=max_concurrency,
-            connect=connect_timeout,
-            read=read_timeout,
-            retry=retry or RetryPolicy(),
-            limits=limits,
-            limits_redis=None if limits_redis is None else Secret(limits_redis),
-        )
+        clients = [
+            make(
+                one,
+                dialect,
+                concurrency=max_concurrency,
+                connect=connect_timeout,
+                read=read_timeout,
+                retry=retry or RetryPolicy(),
+                limits=limits,
+                limits_redis=None if limits_redis is None else Secret(limits_redis),
+            )
+            for one in self._endpoints
+        ]
+        self._client: Client | Addresses
+        self._client = Addresses(clients, retry or RetryPolicy()) if clients[1:] else clients[0]
         self._background: EventLoopThread[Completion | Failure | Delta]
         self._background = EventLoopThread(f"chainlang-{service.name}", closing=self._client.close)
         self._several = True  # until the server turns out to return one sample per request
@@ -110,7 +126,8 @@ class ServerEngine(ABC):
         if "_endpoint" not in vars(self):  # a traceback shows an engine that could not be made
             return f"{name}(...)"
         model = "" if self.model is None else f"{self.model!r}, "
-        return f"{name}({model}base_url={self.url!r}, max_concurrency={self.max_concurrency})"
+        where = repr(self.url) if len(self.urls) == 1 else repr([*self.urls])
+        return f"{name}({model}base_url={where}, max_concurrency={self.max_concurrency})"
 
     @property
     @abstractmethod
@@ -124,8 +141,19 @@ class ServerEngine(ABC):
 
     @property
     def url(self) -> str:
-        """The URL before the path of requests."""
+        """The URL before the path of requests; of several, the first."""
         return self._endpoint.url
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """The URLs of all addresses."""
+        return tuple(one.url for one in self._endpoints)
+
+    @property
+    def addresses(self) -> tuple[AddressState, ...]:
+        """The counts of each address, where there are several."""
+        client = self._client
+        return tuple(one.state for one in client.each) if isinstance(client, Addresses) else ()
 
     @property
     def several(self) -> bool:
@@ -141,8 +169,7 @@ class ServerEngine(ABC):
     def metrics(self) -> Metrics:
         """Counters of completions, with the usage that the server reports."""
         client = self._client
-        waited = client.limiter.waited
-        return Metrics(self._submitted, self._usage, retries=client.repeated, waited=waited)
+        return Metrics(self._submitted, self._usage, retries=client.repeated, waited=client.waited)
 
     @property
     def reader(self) -> Reader | None:
@@ -159,7 +186,12 @@ class ServerEngine(ABC):
         for model in dict.fromkeys(own or tuple(models) or (None,)):
             if model not in self._probed:
                 # A server that has answered before may be down for a while; requests are retried.
-                self._probe(model, met=bool(self._probed))
+                # Of several addresses, one has to answer.
+                several = len(self._endpoints) > 1
+                met = bool(self._probed) or several
+                answers = [self._probe(one, model, met=met) for one in self._endpoints]
+                if several and not self._probed and not any(answers):
+                    self._probe(self._endpoint, model, met=False)
                 self._probed.add(model)
 
     def submit(self, requests: Iterable[Request]) -> None:
@@ -210,8 +242,11 @@ class ServerEngine(ABC):
         self._background.close()
 
     @abstractmethod
-    def _probe(self, model: str | None, *, met: bool) -> None:
-        """Check that the server is there and has a model; `met`: it has answered before."""
+    def _probe(self, endpoint: Endpoint, model: str | None, *, met: bool) -> bool:
+        """Check that a server is there and has a model; `met`: it has answered before.
+
+        Return whether it has answered.
+        """
 
     # ---- in the event loop's thread
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,6 +13,7 @@ from attrs import evolve
 from chainlang.diagnostics.suggest import suggest
 from chainlang.engines.hosts import Feature, Host, host_of
 from chainlang.engines.http.deltas import DeltaEmitter, OnDelta
+from chainlang.engines.http.endpoint import Endpoint
 from chainlang.engines.http.engine import ServerEngine
 from chainlang.engines.http.errors import Rejected
 from chainlang.engines.http.rate_limit import Limits
@@ -44,6 +45,10 @@ class OpenAIEngine(ServerEngine):
     `model`: the server's name of the model; None to use the model name of each request.
     `base_url`: the URL before ``/chat/completions``. Its host is this machine, OpenAI, or one of
     `allowed_hosts`, so that a chain from another author can't send prompts and keys elsewhere.
+    Several addresses are servers of the same model: the least loaded is next, or one that has seen
+    the beginning of the prompt. One that fails gets no requests until a trial is answered; they go
+    to the others. `max_concurrency` and rate limits are of each address.
+    `name`: name of the model in fingerprints, where it has several addresses.
     `api_key`: the key itself; it is sent in a header and never shown.
     `headers`: further HTTP headers of every request.
     `max_model_len`: context of the server in tokens, if known.
@@ -82,7 +87,8 @@ class OpenAIEngine(ServerEngine):
         self,
         model: str | None = None,
         *,
-        base_url: str = SERVICE.url,
+        base_url: str | Sequence[str] = SERVICE.url,
+        name: str | None = None,
         api_key: str | None = None,
         max_concurrency: int = 32,
         max_model_len: int | None = None,
@@ -130,7 +136,7 @@ class OpenAIEngine(ServerEngine):
             batches=ChatBatches() if batch else None,
             batch_folder=batch_folder,
         )
-        self._batch = batch
+        self._batch, self._name = batch, name
         host = host_of(urlsplit(self.url).netloc) or _ANY
         self._host = evolve(host, honours={**host.honours, **(honours or {})})
         self._several = self._host.honours.get("n", True)
@@ -148,14 +154,19 @@ class OpenAIEngine(ServerEngine):
 
     @property
     def fingerprint(self) -> Fingerprint:
-        """The server's address and its name of the model; its weights are unknown."""
-        known = {"engine": "openai", "version": version_of("chainlang"), "url": self.url}
+        """The server's address and its name of the model; its weights are unknown.
+
+        Of several addresses it is the name of the model, so that any of them may answer.
+        """
+        known = {"engine": "openai", "version": version_of("chainlang")}
+        is_one = len(self.urls) == 1
+        known |= {"url": self.url} if is_one else {"name": self._name or self.model or ""}
         context = {} if self.max_model_len is None else {"context": self.max_model_len}
         prompting = {name: value for name, value in self._prompting.items() if value}
         return {**known, "model": self.model, "weights": None, **context, **prompting}
 
-    def _probe(self, model: str | None, *, met: bool) -> None:
-        probe(self._endpoint, model, connect=self._connect, met=met)
+    def _probe(self, endpoint: Endpoint, model: str | None, *, met: bool) -> bool:
+        return probe(endpoint, model, connect=self._connect, met=met)
 
     # ---- in the event loop's thread
 

@@ -26,20 +26,21 @@ _ELSEWHERE = (
 )
 
 
-def probe(endpoint: Endpoint, model: str | None, *, connect: float, met: bool = False) -> None:
+def probe(endpoint: Endpoint, model: str | None, *, connect: float, met: bool = False) -> bool:
     """Send a request without messages, which a server rejects at no cost, and check its response.
 
     `connect` is the timeout for a connection in seconds; the check as a whole takes ten seconds
     more at most. With `met`, a server that has answered before, a refused connection is not an
     error. Raises `EngineError` if no server answers, the key is missing or rejected, the response
     is not one of the chat completions API, or the server lacks the model. A server that is
-    overloaded or failing passes.
+    overloaded or failing passes. Return whether there is an answer.
     """
     answer = reach(
         endpoint, endpoint.request_url, _without_messages(model), connect=connect, met=met
     )
     if answer is not None:
         _check(endpoint, model, answer, _at_version(endpoint, model, connect, answer))
+    return answer is not None
 
 
 def _without_messages(model: str | None) -> dict[str, object]:
