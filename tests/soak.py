@@ -189,6 +189,14 @@ SUITES: dict[str, Suite] = {
         "the official inspector and the TypeScript SDK call a served chain, 600 calls a session",
         lambda size: ["tests.mcp.clients", str(size.of(600))],
     ),
+    "HumanEval": Suite(
+        "164 right programs and 164 wrong ones in each sandbox",
+        lambda size: ["tests.sandboxes.human_eval", "--scale", str(min(1, size.scale))],
+    ),
+    "HumanEval on a model": Suite(
+        "programs of a real model for 20 problems, run, stopped at half and resumed",
+        lambda size: ["tests.sandboxes.human_eval", "--model", str(size.of(20))],
+    ),
     "half": Suite("100,000 rows, killed at half", _crash("half", 100_000)),
     "ray": Suite(
         "20,000 rows in two actors of Ray, one of them killed, and in batches: as one process",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
-from typing import Any, ParamSpec
+from typing import Any, Literal, ParamSpec
 
 from chainlang.analysis.resolve import resolve
 from chainlang.analysis.scope import Scope
@@ -40,6 +40,7 @@ from chainlang.notation.parse import read_expression
 from chainlang.notation.unparse import unparse
 from chainlang.protocol.failures import Cause
 from chainlang.semantics.bindings import together
+from chainlang.semantics.sandboxed_functions import sandboxed
 
 P = ParamSpec("P")
 
@@ -278,13 +279,15 @@ def function(
     *,
     of: str | Sequence[str] | None = None,
     by_name: bool = False,
+    sandbox: Literal["monty", "bwrap"] | None = None,
 ) -> Chain:
     """Return a Python function as a chain: ``@name`` in text, bound here or on loading.
 
     A function with a name of its own may be given without another one. `of` names the parts whose
     candidates it reads (default: those of the part before it). With `by_name` it reads none: each
     of its parameters is the field of the record with its name, and what it returns is one
-    candidate, also a list.
+    candidate, also a list. With a `sandbox`, `name` is the source text of a function, which is
+    parsed here and runs there alone: for functions that a stranger or a model has written.
 
     >>> from chainlang import E
     >>> E >> function("short", lambda answer: answer[:80])
@@ -292,6 +295,11 @@ def function(
     >>> print((E.named("a") & E.named("b")) >> function(min, of=["b", "a"]))
     ((a = E) & (b = E)) >> @min(of=["b", "a"])
     """
+    if sandbox is not None:
+        if bound is not None or not isinstance(name, str):
+            hint = 'write its source: function("def short(answer): ...", sandbox="monty")'
+            refuse("a function of this process can't run in a sandbox", hint)
+        name = sandboxed(name, sandbox=sandbox)
     if callable(name):
         bound = name if bound is None else bound
         name = str(getattr(name, "__name__", name))
@@ -299,6 +307,8 @@ def function(
         hint = "names are Python identifiers"
         if bound is not None:
             hint = 'give it one: function("name", ...)'
+        elif isinstance(name, str) and "def " in name:
+            hint = 'a source runs in a sandbox: function(source, sandbox="monty")'
         refuse(f"{shown(name)} can't be the name of a function", hint)
     parts = None if of is None else literal(of, "of=")
     if parts is not None and not PARTS.accepts(parts):

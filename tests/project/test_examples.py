@@ -85,6 +85,13 @@ def a_function(names, printed):
     assert "What is 7 * 8? 56 (8 calls)" in printed
 
 
+def programs(names, printed):
+    assert printed.startswith("385 {'385': 2, 'null': 1}\n")
+    assert "None AssertionError (line 2 of the tests)\n" in printed
+    assert "def double(n): return 2 * n passes\n" in printed
+    assert "pass@1: 66.7 %" in printed
+
+
 CHECKS = (
     typed_extraction,
     panel_vote,
@@ -93,6 +100,7 @@ CHECKS = (
     everything,
     a_run_that_resumes,
     a_function,
+    programs,
 )
 
 
