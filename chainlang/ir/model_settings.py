@@ -86,6 +86,9 @@ _ARGUMENTS: Mapping[str, Mapping[str, Rule]] = {
         "revision": TEXT,
         "template_args": TEMPLATE_ARGS,
         "tensor_parallel_size": _SIZE,
+        "tool_parser": Rule(
+            'the name of a tool parser of vLLM, such as "hermes"', TEXT.read, takes_text=True
+        ),
         "chat_template": Rule(
             'the path of a file beside this one, a template, or "none"', TEXT.read, takes_text=True
         ),

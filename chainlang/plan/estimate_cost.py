@@ -266,7 +266,7 @@ class _Walk:
         reader = self.readers.get(stage.model)
         most = Range(0, longest(stage))
         samples, length = prompts * drawn, ANY
-        if reader is not None and before.row is not None and not stage.prefix:
+        if reader is not None and before.row is not None and not stage.prefix and not stage.tools:
             lists = () if stage.replies is None else stage.replies.lists
             is_known = before.knows({*stage.read_by_prompt, *lists})
             if is_known and not _is_random(stage):

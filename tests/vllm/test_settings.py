@@ -42,7 +42,7 @@ VALUES: dict[str, Any] = {
     "trust_remote_code": True,
 }
 OWN = {
-    *("chat_template", "lora", "max_lora_rank", "reasoning", "template_args"),
+    *("chat_template", "lora", "max_lora_rank", "reasoning", "template_args", "tool_parser"),
     *("facts", "fallback_models", "price"),
 }
 """Settings that are no arguments of vLLM."""

@@ -26,7 +26,13 @@ class WarmEngine(OpenAIEngine):
         """Those of a server, which enforces schemas; the server parses special tokens in values."""
         found = super().capabilities
         return evolve(
-            found, name="warm", schemas=True, batch_invariant=self._batch_invariant, images=False
+            found,
+            name="warm",
+            schemas=True,
+            batch_invariant=self._batch_invariant,
+            images=False,
+            tools=False,
+            typed_tools=False,
         )
 
     @property

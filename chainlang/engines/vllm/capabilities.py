@@ -33,4 +33,5 @@ def capabilities(model: Prepared, *, adapts: bool = False) -> Capabilities:
         continues=model.prompts.tags is not None,
         closes=True,
         decides=True,
+        tools=model.prompts.calls is not None,
     )

@@ -16,7 +16,8 @@ from typing import Any
 
 from attrs import frozen
 
-from chainlang.protocol.messages import Role
+from chainlang.engines.vllm.tool_parser import Turn, as_message, as_tools
+from chainlang.protocol.messages import Role, ToolSpec
 
 _BLANK = "\x0b"  # stripped by a filter, and in no template
 _SAMPLE = "\n Ab 1,5 <i> & \"q\" 'q' {{ x }} \\n ß é  \n\n\tz. "
@@ -68,7 +69,11 @@ class ChatTemplate:
         return False
 
     def rendered(
-        self, messages: Iterable[tuple[Role, str]], date: str | None, args: str = ""
+        self,
+        messages: Iterable[tuple[Turn | Role, str]],
+        date: str | None,
+        args: str = "",
+        tools: tuple[ToolSpec, ...] = (),
     ) -> str:
         """Return the prompt of roles and texts on a date, or today. Raises `PromptError`.
 
@@ -77,44 +82,72 @@ class ChatTemplate:
         now = datetime.now() if date is None else datetime.fromisoformat(date)
         try:
             found = self._apply(
-                [{"role": role, "content": text} for role, text in messages],
+                [as_message(turn, text) for turn, text in messages],
                 tokenize=False,
                 add_generation_prompt=True,
                 strftime_now=now.strftime,
+                **({"tools": as_tools(tools)} if tools else {}),
                 **{**self._arguments, **(json.loads(args) if args else {})},
             )
         except Exception as error:  # noqa: BLE001  # a template is code of the model's author
             raise PromptError(f"the model's chat template refuses the messages: {error}") from None
         return str(found)
 
-    def parts(self, roles: Sequence[Role], date: str | None, args: str = "") -> list[str | Slot]:
+    def parts(
+        self,
+        roles: Sequence[Turn | Role],
+        date: str | None,
+        args: str = "",
+        tools: tuple[ToolSpec, ...] = (),
+    ) -> list[str | Slot]:
         """Return the template's own texts, and the places of the messages between them.
 
         Raises `PromptError` if it leaves one out, or does more to it than to strip it.
         """
-        marked = [f"{self._marker}{number}x" for number in range(len(roles))]
-        text = self.rendered(zip(roles, marked, strict=True), date, args)
+        marked = [
+            "" if _has_calls(turn) else f"{self._marker}{number}x"
+            for number, turn in enumerate(roles)
+        ]
+        text = self.rendered(zip(roles, marked, strict=True), date, args, tools)
         pieces = re.split(f"{self._marker}([0-9]+)x", text)
-        slots = self._slots(roles, date, args)
+        slots = self._slots(roles, date, args, tools)
         return [
             slots[int(piece)] if index % 2 else piece
             for index, piece in enumerate(pieces)
             if piece or index % 2
         ]
 
-    def _slots(self, roles: Sequence[Role], date: str | None, args: str) -> list[Slot]:
+    def _slots(
+        self,
+        roles: Sequence[Turn | Role],
+        date: str | None,
+        args: str,
+        tools: tuple[ToolSpec, ...],
+    ) -> list[Slot]:
         """Return the place of each message, with what the template strips."""
         marks = [f"{self._marker}{number}" for number in range(len(roles))]
         ends = [(f"{mark}a", f"{mark}z") for mark in marks]
-        samples = [f"{_BLANK}{start}{_SAMPLE}{end}{_BLANK}" for start, end in ends]
-        text = self.rendered(zip(roles, samples, strict=True), date, args)
+        samples = [
+            "" if _has_calls(turn) else f"{_BLANK}{start}{_SAMPLE}{end}{_BLANK}"
+            for turn, (start, end) in zip(roles, ends, strict=True)
+        ]
+        text = self.rendered(zip(roles, samples, strict=True), date, args, tools)
         slots: list[Slot] = []
         for number, (start, end) in enumerate(ends):
+            if _has_calls(roles[number]):
+                slots.append(Slot(number))
+                continue
             at = text.find(start + _SAMPLE + end)
             if at < 0:
                 what = "changes the text of" if start in text.lower() else "leaves out"
-                raise PromptError(f"the model's chat template {what} the {roles[number]} message")
+                role = roles[number] if isinstance(roles[number], str) else roles[number][0]
+                raise PromptError(f"the model's chat template {what} the {role} message")
             after = at + len(start + _SAMPLE + end)
             left, right = text[at - 1 : at] == _BLANK, text[after : after + 1] == _BLANK
             slots.append(Slot(number, not left, not right))
         return slots
+
+
+def _has_calls(turn: Turn | Role) -> bool:
+    """Return whether a message calls tools: it has no text of its own then."""
+    return not isinstance(turn, str) and bool(turn[1])

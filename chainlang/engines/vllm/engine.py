@@ -73,6 +73,7 @@ class VllmEngine:
     `template_args`: arguments of the chat template, such as ``{"enable_thinking": False}``.
     `reasoning`: name of vLLM's parser of the model's reasoning, such as "qwen3", for models that
     think before they reply.
+    `tool_parser`: name of vLLM's parser of the calls of tools in a reply, such as "hermes".
     `lora`: a LoRA adapter of the model, as the folder of one or its name on the hub.
     `max_lora_rank`: the rank that an adapter may have; default: any.
     Any other argument of vLLM's ``EngineArgs`` can be given, too.
@@ -99,6 +100,7 @@ class VllmEngine:
         chat_template: str | Path | None = None,
         template_args: Mapping[str, Any] | None = None,
         reasoning: str | None = None,
+        tool_parser: str | None = None,
         lora: str | Path | None = None,
         max_lora_rank: int | None = None,
         seed: int = 0,
@@ -123,7 +125,8 @@ class VllmEngine:
         }
         if template_args is not None and (what := fault(template_args)) is not None:
             refuse(f"template_args can't be passed: {what}", setting="template_args")
-        self._prompting = {"reasoning": reasoning, "template_args": template_args or None}
+        prompting = {"reasoning": reasoning, "template_args": template_args or None}
+        self._prompting = {**prompting, "tool_parser": tool_parser}
         self._model = prepare(
             self.model, settings, progress, chat_template=chat_template, **self._prompting
         )

@@ -249,6 +249,9 @@ class RequestInFlight:
         `stop` is the stop string that ended it, if vLLM does not know. `count`: the number of its
         tokens that are part of it; None for all. `closed`: the field.
         """
+        calls: tuple[tuple[str, str], ...] = ()
+        if finish == "stop" and self.request.tools and self.prompts.calls is not None:
+            text, calls = self.prompts.calls.calls_in(text, self.request.tools)
         ids, logprobs = tuple(output.token_ids)[:count], logprobs_of(output)[:count]
         likeliest = likeliest_of(output, self.request.top_logprobs)[:count]
         begin, tags = self.request.begin, self.prompts.tags
@@ -286,6 +289,7 @@ class RequestInFlight:
                 *((closed,) if closed else ()),
             ),
             spelled=spelled,
+            calls=calls,
         )
 
     @property

@@ -24,8 +24,10 @@ from chainlang.engines.vllm.reasoning import gate
 from chainlang.engines.vllm.silence import quiet
 from chainlang.engines.vllm.template_text import template_text
 from chainlang.engines.vllm.tokenize import Prompts
+from chainlang.engines.vllm.tool_parser import CallReader
 from chainlang.engines.vllm.weight_files import weight_error
 from chainlang.errors import EngineError
+from chainlang.protocol.messages import ToolSpec
 
 Progress: TypeAlias = Callable[[str], None] | None
 """Callback for messages about loading."""
@@ -204,7 +206,10 @@ def _prepared(
         message = f"{model!r} has a slow tokenizer, which can't send special tokens as plain text"
         refuse(message, model=model)
     template = template_text(tokenizer, prompting.pop("chat_template", None), model)
+    parser = prompting.pop("tool_parser", None)
     prompts = Prompts(tokenizer, chat_template=template, **prompting)
+    if parser is not None:
+        prompts.calls = call_reader(parser, tokenizer, prompts)
     if (why := prompts.refusal(("user",))) is not None:
         hint = "name another model, or give it another chat template"
         refuse(f"the model {model!r} can't be used: {why}", hint, model=model)
@@ -212,6 +217,21 @@ def _prepared(
     invariant = os.environ.get("VLLM_BATCH_INVARIANT") == "1" if exact is None else exact
     context = config.model_config.max_model_len
     return Prepared(model, device, arguments, prompts, context, invariant, config, template)
+
+
+_ANY_TOOL = (ToolSpec("any", "", '{"type": "object", "properties": {}}'),)
+
+
+def call_reader(name: str, tokenizer: Any, prompts: Prompts) -> CallReader:
+    """Return the reader of calls of tools. Raises `EngineError` if the template prints no tools."""
+    if not prompts.prints(_ANY_TOOL):
+        message = "the chat template of the model says nothing of tools, so it would call none"
+        refuse(
+            message,
+            "leave tool_parser out, or give it another chat template",
+            setting="tool_parser",
+        )
+    return CallReader(name, tokenizer)
 
 
 def _configured(model: str, arguments: Mapping[str, Any], device: str) -> Any:

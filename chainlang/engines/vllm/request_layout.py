@@ -12,6 +12,7 @@ from chainlang.engines.vllm.chat_template import PromptError
 from chainlang.engines.vllm.label_weights import LabelWeights
 from chainlang.engines.vllm.prefill import Constraint, after_field, constraint, unprefilled
 from chainlang.engines.vllm.tokenize import Prompts
+from chainlang.engines.vllm.tool_parser import texts_of
 from chainlang.protocol.messages import Failure, Message, Request
 from chainlang.protocol.reasoning_tags import State
 
@@ -39,6 +40,9 @@ class Layout:
     """Tokens with which the reply begins, which are not generated."""
     budgets: Mapping[str, int]
     """Budgets of fields, in the room that there is."""
+
+    reads_special: bool = False
+    """Whether special tokens are looked for in a sample, as part of calls of tools."""
 
     @property
     def thinks(self) -> bool:
@@ -73,7 +77,10 @@ def layout(request: Request, prompts: Prompts, context: int) -> Layout | Failure
         what = f"the prompt has at least {least} tokens, the context {context}"
         return Failure(request.id, "context", what)
     try:
-        prompt = prompts.token_ids(request.messages, request.date, request.template_args)
+        check_tools(request, prompts)
+        prompt = prompts.token_ids(
+            request.messages, request.date, request.template_args, request.tools
+        )
         if request.prefix and (why := encoding_error(Message("assistant", request.prefix))):
             raise PromptError(why)
         begins = tuple(prompts.text_ids(request.prefix)) if request.prefix else ()
@@ -83,7 +90,9 @@ def layout(request: Request, prompts: Prompts, context: int) -> Layout | Failure
     given = thought(request, prompts)
     prompt += given
     is_field = request.begin is not None and bool(request.begin.sample.closed_fields)
-    state: State = prompts.state(request.messages, request.date, request.template_args)
+    state: State = prompts.state(
+        request.messages, request.date, request.template_args, request.tools
+    )
     if given or is_field:  # after the end of reasoning
         state = "ended"
     if request.labels and state != "ended":
@@ -112,7 +121,15 @@ def layout(request: Request, prompts: Prompts, context: int) -> Layout | Failure
     room = context - len(prompt)
     bound, most = (context, room) if room < most else (None, most)
     rest = request.begin is not None and not is_field
-    return Layout(prompt, most, bound, held, state, weights, len(begins), rest, given, budgets)
+    reads = prompts.calls is not None and prompts.calls.reads_special(request.tools)
+    pieces = (prompt, most, bound, held, state, weights, len(begins), rest, given, budgets)
+    return Layout(*pieces, reads_special=reads)
+
+
+def check_tools(request: Request, prompts: Prompts) -> None:
+    """Raise `PromptError` for tools and calls that the template would print as markup."""
+    if texts_of(request) and prompts.has_markup(texts_of(request)):
+        raise PromptError("a tool, or a call of one, has a special token of the model in it")
 
 
 def thought(request: Request, prompts: Prompts) -> tuple[int, ...]:

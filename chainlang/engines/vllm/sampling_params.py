@@ -52,7 +52,7 @@ def sampling_params(
         ignore_eos=sampling.ignore_eos,
         include_stop_str_in_output=sampling.include_stop,
         # A grammar admits a special token as its text.
-        skip_special_tokens=grammar is None and not thinks,
+        skip_special_tokens=grammar is None and not thinks and not laid.reads_special,
         logprobs=request.top_logprobs if request.logprobs else None,  # 0: the sampled ones only
         structured_outputs=None if grammar is None else StructuredOutputsParams(grammar=grammar),
         output_kind=kind,

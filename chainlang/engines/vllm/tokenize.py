@@ -20,7 +20,8 @@ from attrs import frozen
 from chainlang.engines.protocol import encoding_error
 from chainlang.engines.vllm.chat_template import ChatTemplate, PromptError, Slot
 from chainlang.engines.vllm.reasoning import Tags
-from chainlang.protocol.messages import Message, Role
+from chainlang.engines.vllm.tool_parser import CallReader, Turn, turn_of
+from chainlang.protocol.messages import Message, Role, ToolSpec
 from chainlang.protocol.reasoning_tags import State
 
 _CACHED = 256  # system messages whose tokens are cached, because they repeat
@@ -42,6 +43,8 @@ class Prompts:
         template_args: Mapping[str, Any] | None = None,
         reasoning: str | None = None,
     ) -> None:
+        self.calls: CallReader | None = None
+        """Reader of the calls of tools in replies; None for a model without."""
         apply = partial(tokenizer.apply_chat_template, chat_template=chat_template)
         self._template = ChatTemplate(apply, template_args)
         self.tags = None if reasoning is None else Tags.of(reasoning, tokenizer.get_vocab())
@@ -72,7 +75,11 @@ class Prompts:
         return self._template.reads_date
 
     def token_ids(
-        self, messages: Iterable[Message], date: str | None = None, template_args: str = ""
+        self,
+        messages: Iterable[Message],
+        date: str | None = None,
+        template_args: str = "",
+        tools: tuple[ToolSpec, ...] = (),
     ) -> list[int]:
         """Return the tokens of a prompt on a date. Raises `PromptError` if the template rejects it.
 
@@ -81,9 +88,10 @@ class Prompts:
         """
         messages = tuple(messages)
         pieces = self._around(
-            tuple(message.role for message in messages),
+            tuple(map(turn_of, messages)),
             date if self.reads_date else None,
             template_args,
+            tools,
         )
         ids: list[int] = []
         for piece in pieces:
@@ -98,12 +106,18 @@ class Prompts:
         return ids
 
     def _text_of(self, message: Message, slot: Slot) -> str:
+        if message.calls:  # the template prints them, and no text beside them
+            return ""
         if (why := encoding_error(message)) is not None:
             raise PromptError(why)
         return slot.stripped(message.text)
 
     def state(
-        self, messages: Iterable[Message], date: str | None = None, template_args: str = ""
+        self,
+        messages: Iterable[Message],
+        date: str | None = None,
+        template_args: str = "",
+        tools: tuple[ToolSpec, ...] = (),
     ) -> State:
         """Return whether the reply to a prompt begins with reasoning; never without a parser.
 
@@ -112,13 +126,20 @@ class Prompts:
         """
         if self.tags is None:
             return "ended"
-        roles = tuple(message.role for message in messages)
-        return self.tags.state(self._added(roles, date if self.reads_date else None, template_args))
+        turns = tuple(map(turn_of, messages))
+        day = date if self.reads_date else None
+        return self.tags.state(self._added(turns, day, template_args, tools))
 
-    def _end(self, roles: tuple[Role, ...], date: str | None, args: str) -> tuple[int, ...]:
+    def _end(
+        self,
+        roles: tuple[Turn, ...],
+        date: str | None,
+        args: str,
+        tools: tuple[ToolSpec, ...],
+    ) -> tuple[int, ...]:
         """Return the tokens of the template after the last message, and note them for the gate."""
         ids: list[int] = []
-        for piece in self._around(roles, date, args):
+        for piece in self._around(roles, date, args, tools):
             if isinstance(piece, int):
                 ids.append(piece)
             elif piece.slots:
@@ -224,8 +245,23 @@ class Prompts:
             return (), 0
         return tuple(read.ids[:count]), length
 
+    def has_markup(self, text: str) -> bool:
+        """Return whether a text has special tokens, which a template would print as such."""
+        found = self._markup.encode(text, add_special_tokens=False)
+        return not self._marks.isdisjoint(found.ids)
+
+    def prints(self, tools: tuple[ToolSpec, ...]) -> bool:
+        """Return whether the chat template says anything of tools."""
+        said: list[tuple[Turn | Role, str]] = [("user", "a")]
+        date = datetime.now(UTC).date().isoformat()
+        return self._template.rendered(said, date, "", tools) != self._template.rendered(said, date)
+
     def _pieces(
-        self, roles: tuple[Role, ...], date: str | None, template_args: str
+        self,
+        roles: tuple[Turn, ...],
+        date: str | None,
+        template_args: str,
+        tools: tuple[ToolSpec, ...],
     ) -> tuple[int | Segment, ...]:
         """Return the special tokens of a prompt, and what stands between them."""
         pieces: list[int | Segment] = []
@@ -234,11 +270,11 @@ class Prompts:
         def end() -> None:
             nonlocal own, slots, is_first
             if own != [""]:
-                repeats = all(roles[one.number] == "system" for one in slots)
+                repeats = all(roles[one.number][0] == "system" for one in slots)
                 pieces.append(Segment(tuple(own), tuple(slots), is_first, repeats))
             own, slots, is_first = [""], [], False
 
-        for part in self._template.parts(roles, date, template_args):
+        for part in self._template.parts(roles, date, template_args, tools):
             if isinstance(part, Slot):
                 slots.append(part)
                 own.append("")
