@@ -99,6 +99,11 @@ def _replies(stage: str) -> Suite:
     )
 
 
+def _served(what: str, count: int) -> Callable[[Size], list[str]]:
+    """Return the arguments of a long check of the server."""
+    return lambda size: ["tests.serving.long", what, str(size.of(count)), "--seed", size.seed]
+
+
 ALONE = {
     "hash seeds": ("three hash seeds give the same bytes, of 2,000 values", "hash_seeds"),
     "failures": ("a failure keeps the identity of its row, in 2,000 runs", "bad_rows"),
@@ -196,6 +201,16 @@ SUITES: dict[str, Suite] = {
     "HumanEval on a model": Suite(
         "programs of a real model for 20 problems, run, stopped at half and resumed",
         lambda size: ["tests.sandboxes.human_eval", "--model", str(size.of(20))],
+    ),
+    "served streams": Suite("1,000 streams at once in 500 MB", _served("streams", 1_000)),
+    "served bodies": Suite(
+        "10,000 hostile bodies: each has an answer of the protocol", _served("bodies", 10_000)
+    ),
+    "served page": Suite(
+        "schemathesis over the OpenAPI page, 1,000 examples of each path", _served("schema", 1_000)
+    ),
+    "served to JavaScript": Suite(
+        "OpenAI's client for Node.js and Vercel's AI SDK", _served("javascript", 1)
     ),
     "half": Suite("100,000 rows, killed at half", _crash("half", 100_000)),
     "ray": Suite(

@@ -119,7 +119,7 @@ class Application:
         asked = read_chat(read_body(await _body(request)))
         offer = self._offer(asked.model, caller)
         row, unread = asked.row(offer)
-        ignored = (*asked.ignored, *(f"messages.{name}" for name in unread))
+        ignored = (*asked.ignored, *unread)
         if ignored and self.manner.strict:
             message = f"{noted(ignored)}: this has no effect on a chain, which says how it samples"
             raise Refused(400, message, param=noted(ignored[:1]), code="unsupported_parameter")

@@ -8,7 +8,7 @@ from typing import Any
 
 from attrs import frozen
 
-from chainlang.serving.offers import Offer
+from chainlang.serving.offers import QUERY, Offer
 from chainlang.serving.refusals import Refused, refused_field
 
 LONGEST_BODY = 4 << 20
@@ -33,6 +33,10 @@ REFUSED: Mapping[str, tuple[tuple[Any, ...], str]] = {
 """Fields that would change what an answer is: their values that change nothing, and the reason why
 another is refused. A field that is null is as one that is not there."""
 _READ = frozenset({"model", "messages", "seed", "stream", "stream_options", *REFUSED})
+
+
+_UNREAD = {"system": "messages.system", "messages": "messages.earlier"}
+"""Names of what a chain does not read of a conversation."""
 
 
 @frozen
@@ -60,20 +64,20 @@ class ChatRequest:
     def row(self, offer: Offer) -> tuple[Any, tuple[str, ...]]:
         """Return the row for a chain, and what it does not read of the messages.
 
-        The last text is the query, or the only field that the chain declares beside ``system``
-        and ``messages``, which are the system text and the turns before the last one.
+        The last text is the query, or the only field that a row needs beside ``system`` and
+        ``messages``, which are the system text and the turns before the last one.
         """
         *earlier, last = self.turns
         system = [one.text for one in earlier if one.role == "system"]
         before = [{"role": o.role, "content": o.text} for o in earlier if o.role != "system"]
         beside: dict[str, Any] = {"system": "\n\n".join(system), "messages": before}
         given = {name: value for name, value in beside.items() if name in offer.reads}
-        unread = tuple(name for name, value in beside.items() if value and name not in given)
-        if not given:
+        unread = tuple(
+            _UNREAD[name] for name, value in beside.items() if value and name not in given
+        )
+        if not given and offer.text_field == QUERY:
             return last.text, unread
-        own = sorted(offer.reads - beside.keys()) if offer.declares else []
-        name = own[0] if len(own) == 1 else "query"
-        return {name: last.text, **given}, unread
+        return {offer.text_field: last.text, **given}, unread
 
 
 def read_body(data: bytes) -> dict[str, Any]:
@@ -117,7 +121,10 @@ def read_chat(body: Mapping[str, Any]) -> ChatRequest:
     ignored = [name for name in given if name not in _READ]
     if options and not streams:
         ignored.append("stream_options")
-    turns = tuple(_turns(given.get("messages")))
+    messages: Any = given.get("messages")
+    turns = tuple(_turns(messages))
+    more = (name for one in messages for name in one if name not in ("role", "content"))
+    ignored += dict.fromkeys(f"messages.{name}" for name in more)
     return ChatRequest(model, turns, seed, streams, wants_usage, tuple(ignored))
 
 

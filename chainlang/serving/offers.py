@@ -13,14 +13,16 @@ from attrs import field, frozen
 from chainlang.analysis.program import Program
 from chainlang.api.chain import Chain
 from chainlang.api.parse import load
-from chainlang.errors import ChainlangError, error_of
-from chainlang.ir.declarations import Definition
+from chainlang.datatypes.check_types import declared_types, shape_of
+from chainlang.errors import ChainlangError, OperandError, error_of
+from chainlang.ir.declarations import Definition, Input
 from chainlang.optimizer.compile import planned
 from chainlang.semantics.input_schema import declared_fields
 from chainlang.serving.live import is_live
 from chainlang.session.named_models import with_models
 from chainlang.settings import CallSettings
 
+QUERY = "query"
 CHAIN = "chain"
 """Name of a chain that is of no file."""
 
@@ -36,8 +38,8 @@ class Offer:
     """Whether the text of its last stage is its answer, so that it can be sent as it comes."""
     reads: frozenset[str]
     """Fields of a row that the chain declares or reads."""
-    declares: bool
-    """Whether it declares its input."""
+    text_field: str
+    """Field of a row for the last text of a conversation."""
     digest: str = field(repr=False)
     """Hash of the chain and of the model of stages that name none."""
 
@@ -53,9 +55,37 @@ class Offer:
             program,
             not program.variants and is_live(planned(program, settings).plan),
             declared or frozenset(program.read_fields),
-            bool(declared),
+            _text_field(name, program),
             hashlib.sha256(identity.encode("utf-8", "surrogatepass")).hexdigest(),
         )
+
+
+CONVERSATION = frozenset({"system", "messages"})
+"""Fields of a row for the system text, and for the turns before the last one."""
+
+
+def _text_field(name: str, program: Program) -> str:
+    """Return the field for the last text: the only one that a row needs, else ``query``.
+
+    Raises `OperandError` for a chain whose rows need more than a conversation has.
+    """
+    declared = next((one for one in program.items if isinstance(one, Input)), None)
+    if declared is None:
+        needed = frozenset(program.read_fields) - {QUERY}
+    else:
+        shape = shape_of(declared.type, declared_types(program.items))
+        if shape is None:  # a Python class, of which some fields may have defaults
+            fields = declared_fields(program.items) - CONVERSATION
+            return next(iter(fields)) if len(fields) == 1 else QUERY
+        several = shape.fields
+        needed = frozenset(one.name for one in several if one.type and one.default is None)
+    needed -= CONVERSATION
+    if len(needed) > 1:
+        what = ", ".join(sorted(needed))
+        message = f"{name!r} can't be served: a request has one text, and a row needs {what}"
+        hint = 'give all but one a default in the input: { text: str, tone: str = "plain" }'
+        raise error_of("operand", message, hint)
+    return next(iter(needed), QUERY)
 
 
 def offers_of(given: Any, settings: CallSettings) -> dict[str, Offer]:
@@ -69,8 +99,12 @@ def offers_of(given: Any, settings: CallSettings) -> dict[str, Offer]:
     found: dict[str, Offer] = {}
     for name, one in named.items():
         chain = one if isinstance(one, Chain) else _loaded(one)
-        for path, part in _parts(name, chain):
-            found[path] = Offer.of(path, part, settings)
+        found[name] = Offer.of(name, chain, settings)
+        for path, part in _definitions(name, chain):
+            try:
+                found[path] = Offer.of(path, part, settings)
+            except OperandError:
+                continue  # its rows need more than a conversation has
     if not found:
         raise error_of("operand", "there is no chain to serve", 'write serve("reviews.chain")')
     return found
@@ -88,9 +122,8 @@ def _loaded(given: Any) -> Chain:
     return load(given)
 
 
-def _parts(name: str, chain: Chain) -> Iterator[tuple[str, Chain]]:
-    """Yield a chain and its definitions, by their names."""
-    yield name, chain
+def _definitions(name: str, chain: Chain) -> Iterator[tuple[str, Chain]]:
+    """Yield the definitions of a chain's file that can stand alone, by their names."""
     own = chain.body.span and chain.body.span.source
     for item in chain.items:
         is_own = item.span is None or item.span.source is own

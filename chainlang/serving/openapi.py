@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from chainlang.protocol.fingerprints import version_of
+from chainlang.serving.chat_request import REFUSED
 from chainlang.serving.refusals import FAULTS
 
 _TEXT, _WHOLE = {"type": "string"}, {"type": "integer"}
@@ -56,6 +57,7 @@ _COMPLETION = {
         "chainlang": {"type": "object"},
     },
 }
+_EVENT = {"type": "object", "required": ["data"], "properties": {"data": _TEXT}}
 _MODEL = {
     "type": "object",
     "required": ["id", "object", "created", "owned_by"],
@@ -79,14 +81,19 @@ def page(models: Iterable[str], *, has_keys: bool) -> dict[str, Any]:
         "required": ["model", "messages"],
         "properties": {
             "model": {"enum": [*models]},
-            "messages": {"type": "array", "minItems": 1, "items": _MESSAGE},
+            "messages": {
+                "description": "The last message is of the user.",
+                "type": "array",
+                "minItems": 1,
+                "items": _MESSAGE,
+            },
             "seed": {"type": ["integer", "null"], "format": "int64"},
             "stream": {"type": ["boolean", "null"]},
             "stream_options": {
-                "type": "object",
-                "properties": {"include_usage": {"type": "boolean"}},
+                "type": ["object", "null"],
+                "properties": {"include_usage": {"type": ["boolean", "null"]}},
             },
-            "n": {"const": 1},
+            **{name: {"enum": [*neutral, None]} for name, (neutral, _) in REFUSED.items()},
         },
     }
     posted = {
@@ -96,7 +103,7 @@ def page(models: Iterable[str], *, has_keys: bool) -> dict[str, Any]:
         "responses": {
             "200": {
                 "description": "The reply, or its chunks as server-sent events.",
-                "content": {**_json(_COMPLETION), "text/event-stream": {"schema": _TEXT}},
+                "content": {**_json(_COMPLETION), "text/event-stream": {"schema": _EVENT}},
             },
             **_errors(400, 404, *refused, *_OF_CHAT),
         },

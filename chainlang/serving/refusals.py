@@ -36,6 +36,7 @@ FAULTS: Mapping[Cause, Fault] = {
     "denied": Fault(502, SERVER_ERROR, "model_denied"),
     "reply": Fault(502, SERVER_ERROR, "invalid_reply"),
     "cut": Fault(502, SERVER_ERROR, "reply_cut"),
+    "tools": Fault(502, SERVER_ERROR, "no_answer"),
     "engine": Fault(500, SERVER_ERROR, "engine_failed"),
     "constraint": Fault(500, SERVER_ERROR, "schema_not_enforced"),
     "function": Fault(500, SERVER_ERROR, "function_failed"),

@@ -56,6 +56,13 @@ def serve(
     called with the address once requests are answered; a `port` of 0 is any free one. The keywords
     are those of `application`.
     """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        pass
+    else:
+        message = "serve() runs an event loop of its own, and one runs here, as in a notebook"
+        raise error_of("operand", message, "write: with chainlang.serving.running(...) as address:")
     with _bound(chains, host, port, drain, keywords) as (server, socket):
         from chainlang.serving.server import address, run
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 
 import pytest
 
 from chainlang import chain, load, serve
 from chainlang.engines.fake import FakeEngine
-from chainlang.errors import SettingError
+from chainlang.errors import OperandError, SettingError
 from chainlang.serving import Key, application
 from chainlang.serving.callers import Bucket
 from tests.serving.served import serving
@@ -125,6 +126,14 @@ WRONG = {
 def test_wrong_terms_are_refused(message: str) -> None:
     with pytest.raises(SettingError, match=message):
         application(chain("E"), **WRONG[message])
+
+
+def test_a_running_event_loop_is_named() -> None:
+    async def main() -> None:
+        serve(chain("E"), engine=FakeEngine())
+
+    with pytest.raises(OperandError, match="serve\\(\\) runs an event loop of its own"):
+        asyncio.run(main())
 
 
 def test_other_machines_need_a_key() -> None:

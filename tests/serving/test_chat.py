@@ -6,9 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
 from chainlang import chain, load
 from chainlang.engines.fake import FakeEngine, Reply
+from chainlang.errors import OperandError
+from chainlang.serving import application
 from tests.serving.served import Served, said, serving
 
 ANSWERS = {"17 + 25": ["42", "41", "42"], "thought": Reply("42", reasoning="7 + 5 is 12")}
@@ -118,7 +121,7 @@ def engine() -> FakeEngine:
 def test_the_last_text_is_the_query() -> None:
     made = load(text='op echo : generate { user = "{{ query }}" }\nmain = echo')
     with serving(made, engine=engine()) as served:
-        assert echo(served, TURNS) == ("a\nb", "messages.system, messages.messages")
+        assert echo(served, TURNS) == ("a\nb", "messages.system, messages.earlier")
 
 
 ECHO = """
@@ -159,6 +162,30 @@ def test_fields_without_effect_are_named() -> None:
         found = served.chat(temperature=0.2)
         assert (found.status_code, found.json()["error"]["param"]) == (400, "temperature")
         assert served.chat(seed=1).status_code == 200
+
+
+TONED = """
+input { text: str, tone: str = "plain" }
+op echo : generate { user = "{{ text }} {{ tone }}" }
+main = echo
+"""
+
+
+class Text(BaseModel):
+    text: str
+
+
+def test_a_chain_whose_rows_need_more_is_refused_at_the_start() -> None:
+    with pytest.raises(OperandError, match=r"'chain' can't be served: .* a row needs text, tone"):
+        application(chain("E", input="{ text: str, tone: str }"), engine=FakeEngine())
+    made = load(text='op tell : generate { user = "{{ text }} {{ tone }}" }\nmain = tell')
+    with pytest.raises(OperandError, match="a row needs text, tone"):
+        application(made, engine=FakeEngine())
+    fine = load(text=TONED)
+    with serving(fine, engine=engine()) as served:
+        assert echo(served, TURNS[-1:]) == ("a\nb plain", "")
+    with serving(chain("E", input=Text)) as served:
+        assert served.chat("Why?").status_code == 200
 
 
 FILE = """

@@ -13,6 +13,7 @@ from chainlang import chain
 from chainlang.engines.fake import FakeEngine
 from chainlang.serving import running
 from chainlang.serving.chat_stream import EventStream
+from tests.serving.long import streams
 from tests.serving.served import PATIENCE, HeldEngine, Served, asked, events, said, serving, until
 from tests.serving.test_refused import is_ours
 
@@ -151,3 +152,7 @@ def test_at_the_end_rows_that_are_done_in_time_are_answered(stream: bool) -> Non
     answer = rest_of(connection)
     assert b'"finish_reason"' in answer
     assert b"server_ending" not in answer
+
+
+def test_a_hundred_streams_at_once_have_the_answers_of_the_chain() -> None:
+    assert streams(100).startswith("100 streams at once")

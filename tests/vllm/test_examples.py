@@ -73,6 +73,13 @@ def is_it_better(names: Names, printed: str) -> None:
     assert "won 1" in printed
 
 
+def a_served_chain(names: Names, printed: str) -> None:
+    reply = names["reply"]
+    assert sum(reply["chainlang"]["votes"].values()) == reply["chainlang"]["calls"] == 9
+    assert names["lines"][-1] == "data: [DONE]"
+    assert "the same id: True" in printed
+
+
 CHECKS = (
     self_consistency,
     mixture_of_agents,
@@ -83,6 +90,7 @@ CHECKS = (
     map_reduce,
     thinking,
     is_it_better,
+    a_served_chain,
 )
 
 

@@ -1,0 +1,93 @@
+"""The command: what it says, and how it ends."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from tests.serving.served import PATIENCE, asked
+
+CHAIN = 'model m = fake("x")\npanel = 3:E:m\nmain = $panel >> M\n'
+
+
+@contextmanager
+def command(folder: Path, *flags: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Run the command until its address is there."""
+    (folder / "qa.chain").write_text(CHAIN)
+    words = [sys.executable, "-m", "chainlang", "serve", "qa.chain", "--port", "0", *flags]
+    process = subprocess.Popen(words, cwd=folder, stderr=subprocess.PIPE, text=True)
+    with process:
+        try:
+            assert process.stderr is not None
+            line = process.stderr.readline()
+            assert line.startswith("serving qa at http://127.0.0.1:"), line
+            yield process, line.split()[-1]
+        finally:
+            process.kill()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("sent", "status"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+def test_a_signal_ends_the_server_in_order(tmp_path: Path, sent: int, status: int) -> None:
+    with command(tmp_path) as (process, url):
+        found = httpx2.post(f"{url}/chat/completions", json={**asked("Why?"), "model": "qa"})
+        assert found.json()["chainlang"]["calls"] == 3
+        process.send_signal(sent)
+        assert process.wait(PATIENCE) == status
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+
+
+@pytest.mark.slow
+def test_keys_and_bounds_of_the_shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KEY_A", "a")
+    monkeypatch.setenv("KEY_B", "b")
+    flags = ["--key", "one=env:KEY_A", "--key", "two=env:KEY_B", "--rate", "0.01"]
+    flags += ["--rate", "two=6000", "--burst", "two=9", "--offered", "two=qa,qa/panel", "--strict"]
+    with command(tmp_path, *flags) as (_, url):
+        for key, expected in (("a", [200, 429]), ("b", [200, 200]), ("c", [401, 401])):
+            header = {"authorization": f"Bearer {key}"}
+            body = {**asked("Why?"), "model": "qa"}
+            several = [httpx2.post(f"{url}/chat/completions", json=body, headers=header)
+                       for _ in range(2)]  # fmt: skip
+            assert [one.status_code for one in several] == expected
+
+
+def refused(*flags: str) -> str:
+    words = [sys.executable, "-m", "chainlang", "serve", "E", *flags]
+    found = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
+    assert found.returncode == 2
+    return found.stderr
+
+
+WRONG = {
+    ("--rate", "x"): "--rate 'x' is no number",
+    ("--rate", "a=1"): "no key is called 'a'",
+    ("--rate", "1", "--rate", "2"): "--rate is there twice",
+    ("--key", "a"): "write --key NAME=env:VARIABLE",
+    ("--key", "a=sk-1"): "write a=env:NAME",
+    ("--drain", "-1"): "drain= takes a number of seconds",
+    ("--trace-endpoint", "nowhere"): "is no address of a collector",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("flags", WRONG)
+def test_wrong_flags_are_refused(flags: tuple[str, ...]) -> None:
+    assert WRONG[flags] in refused(*flags)
+
+
+@pytest.mark.slow
+def test_a_port_that_is_taken_is_refused_before_a_model_is_loaded() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        found = refused("--port", str(taken.getsockname()[1]))
+    assert "Address already in use" in found
+    assert "loading" not in found
