@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from datetime import datetime
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
@@ -89,7 +90,18 @@ def merge(
             escape_formulas=escape_formulas,
         )
         about = _about(runs, identity)
-        folder = RunFolder(root, about, journal, output, Usages(), identity.get(DATE))
+        times = [datetime.fromisoformat(one.metadata["started"]) for one in runs]
+        ends = [datetime.fromisoformat(one.metadata["ended"]) for one in runs]
+        folder = RunFolder(
+            root,
+            about,
+            journal,
+            output,
+            Usages(),
+            identity.get(DATE),
+            started=min(times),
+            ended=max(ends),
+        )
         with folder:
             _samples(journal, store, runs)
             for name in ("graph.json", "plan.txt"):

@@ -204,7 +204,7 @@ async def _refused(_: Request, error: Exception) -> Response:
 
 async def _of_router(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    message = f"{error.detail}: {request.method} {noted([request.url.path])}"
+    message = f"{error.detail}: {request.method} {request.url.path[:200]}"
     code = _CODES.get(error.status_code)
     headers = dict(error.headers or {})
     return _answer(Refused(error.status_code, message, code=code, headers=headers))

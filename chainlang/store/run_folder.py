@@ -136,6 +136,8 @@ class RunFolder:
     other bounds."""
     home: JournalHome = IN_FOLDER
     started: datetime = field(factory=lambda: datetime.now(UTC))
+    ended: datetime | None = None
+    """Time at which the run ended, of one that is put together from others; None for now."""
     finished: bool = False
     _noted: float = field(factory=time.monotonic)
     """The moment of the last note of the output."""
@@ -303,7 +305,7 @@ class RunFolder:
         with self._whole():
             self.note()
             self.output.finish(keep_lines=status != "complete")
-            ended = datetime.now(UTC)
+            ended = self.ended or datetime.now(UTC)
             said = self.metadata(status, ended) | ({} if why is None else {"stopped": why})
             if self.about.shard is not None:
                 said[SHARD] = {"number": self.about.shard.number, "of": self.about.shard.of}

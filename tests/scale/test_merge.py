@@ -44,6 +44,10 @@ def test_shards_merged_are_one_run(whole: Path, tmp_path: Path, count: int) -> N
     home = shards(BRANCHED, whole / "rows.jsonl", tmp_path / "a", count, order)
     assert_equal(merged(home), whole / "run")
     assert_equal(merged(home), whole / "run")  # again, in the place of the first
+    parts = [json.loads(one.read_text()) for one in home.glob("shard-*/metadata.json")]
+    about = json.loads((home / "metadata.json").read_text())
+    assert about["started"] == min(one["started"] for one in parts)
+    assert about["ended"] == max(one["ended"] for one in parts)
 
 
 @pytest.mark.parametrize(

@@ -118,6 +118,8 @@ def test_other_paths_and_methods_are_errors_too(
 ) -> None:
     found = served.client.request(method, path)
     assert (found.status_code, is_ours(found.content)) == (status, True)
+    asked = f"{method} /v1{path}"
+    assert asked in found.text or path.removeprefix("/models/") in found.text
 
 
 def test_every_cause_of_a_failure_has_its_status() -> None:
