@@ -6,14 +6,13 @@ cache and deduplication treat it as that of a model at temperature 0.
 
 from __future__ import annotations
 
-import asyncio
 import os
+import queue
+import threading
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from contextlib import suppress
 
-from chainlang.engines.event_loop_thread import EventLoopThread
-from chainlang.engines.protocol import Metrics, refuse
+from chainlang.engines.protocol import Metrics, refuse, refuse_fork
 from chainlang.protocol.capabilities import Capabilities
 from chainlang.protocol.messages import Completion, Failure, Fingerprint, Request, Sample, Usage
 from chainlang.protocol.programs import ProgramReader
@@ -40,8 +39,11 @@ class SandboxEngine:
     def __init__(self, name: str) -> None:
         self._name = name
         self._sandbox: Sandbox = sandbox(name)
-        self._workers = ThreadPoolExecutor(os.cpu_count() or 1, f"chainlang-{name}")
-        self._background = EventLoopThread[Completion | Failure](f"chainlang-{name}")
+        self._process = os.getpid()
+        self._workers: list[threading.Thread] = []
+        self._asked: queue.SimpleQueue[tuple[int, Request] | None] = queue.SimpleQueue()
+        self._done: queue.SimpleQueue[tuple[int, Completion | Failure]] = queue.SimpleQueue()
+        self._closed = False
         self._submitted = 0
         self._usage = Usage()
         # Requests in flight. An id may be used again after an abort; a ticket is never.
@@ -73,47 +75,54 @@ class SandboxEngine:
 
     def submit(self, requests: Iterable[Request]) -> None:
         """Enqueue programs. Raises `EngineError` once closed."""
-        if self._background.closed:
+        if self._closed:
             refuse("the engine is closed", "make a new one")
-        work = []
+        if self._process != os.getpid():
+            refuse_fork(f"the sandbox '{self._name}' was opened", self._process)
+        if not self._workers:
+            # Daemons, so that a process that ends waits for no program.
+            self._workers = [
+                threading.Thread(target=self._work, name=f"chainlang-{self._name}", daemon=True)
+                for _ in range(os.cpu_count() or 1)
+            ]
+            for one in self._workers:
+                one.start()
         for request in requests:
             ticket = self._submitted = self._submitted + 1
             self._tickets[request.id], self._ids[ticket] = ticket, request.id
-            work.append((ticket, partial(self._answer, request)))
-        self._background.start(work)
+            self._asked.put((ticket, request))
 
     def step(self) -> list[Completion | Failure]:
         """Return new results, after waiting at most 50 ms for the first."""
         results: list[Completion | Failure] = []
-        if not self._ids:
-            return results
-        for ticket, result in self._background.take(_STEP):
-            name = self._ids.pop(ticket, None)
-            if name is None:  # aborted
-                continue
-            del self._tickets[name]
-            if isinstance(result, BaseException):
-                what = f"{type(result).__name__}: {result}"
-                results.append(Failure(name, "engine", f"the sandbox itself failed: {what}"))
-                continue
-            if isinstance(result, Completion):
-                self._usage += result.usage
-            results.append(result)
+        with suppress(queue.Empty):
+            while self._ids:
+                ticket, result = (
+                    self._done.get_nowait() if results else self._done.get(timeout=_STEP)
+                )
+                name = self._ids.pop(ticket, None)
+                if name is None:  # aborted
+                    continue
+                del self._tickets[name]
+                if isinstance(result, Completion):
+                    self._usage += result.usage
+                results.append(result)
         return results
 
     def abort(self, ids: Iterable[str]) -> None:
         """Drop requests. A program that runs already ends within its limit."""
-        tickets = [self._tickets.pop(name) for name in tuple(ids) if name in self._tickets]
-        for ticket in tickets:
-            del self._ids[ticket]
-        self._background.cancel(tickets)
+        for name in ids:
+            if name in self._tickets:
+                del self._ids[self._tickets.pop(name)]
 
     def close(self) -> None:
         """Drop all requests. The processes of the sandbox stay for other engines."""
         self._tickets.clear()
         self._ids.clear()
-        self._background.close()
-        self._workers.shutdown(wait=False, cancel_futures=True)
+        if not self._closed:
+            self._closed = True
+            for _ in self._workers:
+                self._asked.put(None)
 
     def complete(self, request: Request) -> Completion | Failure:
         """Run the program of one request, and wait for it."""
@@ -125,6 +134,15 @@ class SandboxEngine:
         samples = (Sample(found.to_json(), "stop", 0),) * request.count
         return Completion(request.id, samples, Usage(1, 0, 0, 0))
 
-    async def _answer(self, request: Request) -> Completion | Failure:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._workers, self.complete, request)
+    # ---- in a thread of its own
+
+    def _work(self) -> None:
+        while (given := self._asked.get()) is not None:
+            ticket, request = given
+            if ticket not in self._ids:  # aborted
+                continue
+            try:
+                self._done.put((ticket, self.complete(request)))
+            except Exception as error:  # noqa: BLE001  # else its row would wait without an end
+                what = f"the sandbox itself failed: {type(error).__name__}: {error}"
+                self._done.put((ticket, Failure(request.id, "engine", what)))
