@@ -24,6 +24,7 @@ from chainlang.ir.nodes import (
     Then,
 )
 from chainlang.ir.tables import is_plain
+from chainlang.ir.tools import MCP, SERVER
 from chainlang.ir.visit import parts_of
 from chainlang.ir.wiring import parts_read
 
@@ -129,7 +130,8 @@ def label(node: Drawn) -> str:
 def _item(node: declarations.Item) -> str:
     match node:
         case declarations.Model(name, engine, source):
-            return f"model {name} = {engine} {_plain(source)}"
+            head = SERVER if engine == MCP else "model"
+            return f"{head} {name} = {engine} {_plain(source)}"
         case declarations.Op(name, kind):
             return f"op {name} : {kind}"
         case declarations.TypeDef(name, kind):

@@ -180,6 +180,8 @@ class Request:
     effects: bool = False
     """Whether it may have effects outside, as the call of a tool: only the journal of its own run
     answers it."""
+    run: str = field(default="", eq=False, repr=False)
+    """Mark of the run that it is of, the same if that is resumed, for calls with effects."""
     redraw: int = 0
     """Number of earlier runs that sampled this request for its row and failed. Recorded samples of
     those runs are not used. The completion does not depend on it otherwise."""

@@ -155,6 +155,8 @@ class RowContext:
     run_seed: int
     date: str | None = field(default=None, kw_only=True)
     """Date of the run; None for today's."""
+    mark: str = field(default="", kw_only=True)
+    """Mark of the run, for calls with effects."""
     prices: Mapping[str, Price] = field(factory=dict, kw_only=True)
     """Price of each model for which it is known."""
     index: int = field(default=0, kw_only=True)

@@ -195,6 +195,7 @@ class _StageRun:
             budgets=stage.budgets,
             top_logprobs=stage.top_logprobs,
             effects=stage.is_tool and stage.effects,
+            run=context.mark if stage.effects else "",
             shared=self.step.shared,
             tools=tuple(one.spec for one in stage.tools),
             price=context.prices.get(stage.model),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 from typing import Protocol
 
@@ -56,6 +57,8 @@ class Prepared:
     seed: int = field(default=0, kw_only=True)
     date: str | None = field(default=None, kw_only=True)
     """Date of the run, for chat templates that read it; None for today's."""
+    mark: str = field(factory=lambda: secrets.token_hex(8), kw_only=True)
+    """Mark of the run, for calls with effects: it is the same if the run is resumed."""
     prices: Mapping[str, Price] = field(factory=dict, kw_only=True)
     """Price of each model of the plan for which it is known."""
     shard: Shard = field(default=WHOLE, kw_only=True)

@@ -94,6 +94,7 @@ def run(
         context = RowContext(
             prepared.seed,
             date=prepared.date,
+            mark=prepared.mark,
             prices=prepared.prices,
             index=prepared.shard.row(window.admitted),
             tracing=trace.row(window.admitted, record.id),

@@ -78,6 +78,7 @@ class Tool:
             seed=seed,
             effects=self.effects,
             row=asked.row,
+            run=asked.run,
             redraw=0 if self.effects else asked.redraw,
             deadline=asked.deadline,
             patience=asked.patience,

@@ -15,11 +15,16 @@ from chainlang.ir.declarations import Model
 from chainlang.ir.json import from_json, to_json
 from chainlang.optimizer.compile import planned
 from chainlang.plan.render import render
+from chainlang.runtime.prepared import Prepared
 from chainlang.semantics.functions_file import FunctionsFile
 from chainlang.semantics.outputs import EVERYTHING
 from chainlang.settings import RunSettings
 from chainlang.store import About
+from chainlang.store.journal import Journal
 from chainlang.store.stage_tables import StageTables
+
+_RUN = "mark"
+"""Note of a journal with the mark of its run."""
 
 
 def about_of(program: Program, settings: RunSettings, *, text: str, graph: str) -> About:
@@ -57,6 +62,16 @@ def plugins_of(program: Program) -> dict[str, str]:
         if name.startswith("<plugin "):
             found["ops"] = name.removeprefix("<plugin ").removesuffix(">")
     return found
+
+
+def marked(prepared: Prepared, journal: Journal) -> str:
+    """Return the mark of a run: that of its first process, if its calls may have effects."""
+    if not any(one.effects for one in prepared.plan.stages):
+        return prepared.mark
+    kept = journal.note(_RUN)
+    if kept is None:
+        journal.save({_RUN: prepared.mark})
+    return str(kept or prepared.mark)
 
 
 def _described(file: FunctionsFile | None) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from chainlang.runtime.prepared import Prepared
 from chainlang.runtime.run_loop import run
 from chainlang.semantics.record import Record
 from chainlang.semantics.row_failure import RowFailure
-from chainlang.session.about_run import about_of
+from chainlang.session.about_run import about_of, marked
 from chainlang.session.check_shard import check_shard
 from chainlang.session.cost_report import CostMeter, Costs, PortFactory
 from chainlang.session.engine_pool import wanted
@@ -262,7 +262,8 @@ class FolderRun:
         ) as folder:
             ports = PortFactory(prepared.open_port, folder.journal)
             meter = None if estimator is None else CostMeter.begin(estimator, engines, ports)
-            prepared = evolve(prepared, date=folder.date or prepared.date, shard=split.shard)
+            mark, date = marked(prepared, folder.journal), folder.date or prepared.date
+            prepared = evolve(prepared, mark=mark, date=date, shard=split.shard)
             if settings.say is not None:
                 for message in reused(folder, prepared, rows):
                     settings.say(message)

@@ -34,6 +34,7 @@ from chainlang.ir.nodes import (
     WithFields,
 )
 from chainlang.ir.template_texts import templates_in
+from chainlang.ir.tools import kind_of
 from chainlang.ir.visit import measure
 from chainlang.semantics.expressions import names
 from chainlang.semantics.prelude import prelude
@@ -99,7 +100,7 @@ def _kind(node: Expr, ops: dict[str, Op]) -> str | None:
     if not isinstance(node, Stage):
         return None
     if node.name in ops:
-        return ops[node.name].kind
+        return kind_of(ops[node.name])
     return STAGE_TYPES[canonical(node.name)].kind if canonical(node.name) in STAGE_TYPES else None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -122,6 +123,23 @@ def test_a_resumed_run_repeats_no_call_that_is_recorded(shop: Shop, tmp_path: Pa
     assert (again.failed, len(shop.bought)) == (0, 10)
     text = (tmp_path / "run" / "metadata.json").read_text()
     assert "mcp" in json.loads(text)["models"]["shop"]["fingerprint"]["engine"]
+
+
+def test_the_key_of_a_call_is_that_of_its_run(shop: Shop, tmp_path: Path) -> None:
+    chain = load(text=f"{FILE} main = buy")
+    for name in ("one", "two"):
+        chain.run(rows(3), tmp_path / name, engine=shop.engine)
+    assert len(set(shop.keys)) == 6  # another run has other effects
+    before, shop.keys[:] = {*shop.keys[:3]}, []
+    connection = sqlite3.connect(tmp_path / "one" / "journal.sqlite")
+    connection.execute("DELETE FROM samples")  # as if a crash had come before they were recorded
+    connection.execute("DELETE FROM notes WHERE name != 'mark' AND name != 'run'")
+    connection.commit()
+    connection.close()
+    for path in (tmp_path / "one").glob("*/*.jsonl"):
+        path.unlink()
+    chain.run(rows(3), tmp_path / "one", engine=shop.engine)
+    assert {*shop.keys} == before
 
 
 def test_the_cache_of_other_runs_answers_no_call_with_effects(shop: Shop, tmp_path: Path) -> None:

@@ -232,5 +232,5 @@ def _call_of(request: Request) -> tuple[str | None, Any]:
 def _key(server: str, request: Request, number: int) -> str:
     """Return the idempotency key of a call: the same if it is repeated after a crash."""
     texts = [one.text for one in request.messages]
-    parts = [server, *texts, request.seed + number]
+    parts = [server, *texts, request.run, request.seed + number]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
