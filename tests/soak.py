@@ -217,6 +217,14 @@ SUITES: dict[str, Suite] = {
         "20,000 rows in two actors of Ray, one of them killed, and in batches: as one process",
         lambda size: ["tests.scale.on_ray", str(size.of(20_000))],
     ),
+    "boundaries, postgres": Suite(
+        "a kill at each step of a run whose journal is in PostgreSQL",
+        _crash("boundaries", None, "--home", "postgres"),
+    ),
+    "kills, postgres": Suite(
+        "1,000 kills at random moments of such a run",
+        _crash("kills", 1_000, "--home", "postgres"),
+    ),
     "restarts": Suite(
         "5,000 rows over a PostgreSQL that is killed every 2 s: none lost, none twice, equal bytes",
         _crash("restarts", 5_000),

@@ -27,14 +27,17 @@ _PART = re.compile(rf"\d{{3,}}\.({'|'.join(FORMATS)}|rows)(\{TEMPORARY})?\Z")
 _MARK = b'"chainlang"'  # in what `to_json` writes
 
 
-def clear(root: Folder, *, overwrite: bool, keep: Collection[str] = ()) -> None:
+def clear(
+    root: Folder, *, overwrite: bool, keep: Collection[str] = (), is_known: bool = False
+) -> None:
     """Prepare a folder for a run: remove the run that it contains, if any.
 
     `keep` lists files to keep, as ``name`` or ``folder/name``, and the names of their folders.
-    Raises `SourceError`, without removing anything, if the folder contains other files, or a run
-    and `overwrite` is false.
+    With `is_known` a database has the journal of a run in this folder, so that its other files
+    count as those of a run. Raises `SourceError`, without removing anything, if the folder contains
+    other files, or a run and `overwrite` is false.
     """
-    parts = removable(root, overwrite=overwrite)
+    parts = removable(root, overwrite=overwrite, is_known=is_known)
     # The graph is removed last, so that a half-cleared folder still counts as one of a run; the
     # journal is removed first, so that it never mentions files that are gone.
     for name in sorted(parts, key=lambda one: (one.startswith(_GRAPH), one not in OF_JOURNAL)):
@@ -47,14 +50,14 @@ def clear(root: Folder, *, overwrite: bool, keep: Collection[str] = ()) -> None:
             root.remove(name)
 
 
-def removable(root: Folder, *, overwrite: bool) -> dict[str, list[str]]:
+def removable(root: Folder, *, overwrite: bool, is_known: bool = False) -> dict[str, list[str]]:
     """Return the files and folders that `clear` removes, each folder with its files."""
     found = root.names()
     names = [name for name in found if not is_shard(root, name)]
     if not found:
         return {}
     with file_errors(root.path):
-        if not _holds_run(root):
+        if not (is_known or _holds_run(root)):
             what, hint = "is not empty, and contains no run", "name a new folder"
             if not names:
                 what = "contains shards of a run"

@@ -23,6 +23,10 @@ class JournalHome(Protocol):
         """Return whether there is a journal of a run in this folder."""
         ...
 
+    def has_elsewhere(self, root: Folder) -> bool:
+        """Return whether there is a journal of the folder that is not in it."""
+        ...
+
     def open(self, root: Folder, *, private: bool = False) -> Journal:
         """Open the journal for writing; create it if missing, with `private` for its owner only."""
         ...
@@ -52,6 +56,10 @@ class InFolder:
     def holds(self, root: Folder) -> bool:
         """Return whether the folder has the file."""
         return root.kind(JOURNAL) == "file"
+
+    def has_elsewhere(self, root: Folder) -> bool:  # noqa: ARG002  # of the protocol
+        """Return that there is none."""
+        return False
 
     def open(self, root: Folder, *, private: bool = False) -> Journal:
         """Open the file; create it if missing."""
@@ -101,6 +109,10 @@ class InPostgres:
             hint = "leave out store, or name a new folder"
             raise error_of("file", what, hint)
         return self.store.has_notes()
+
+    def has_elsewhere(self, root: Folder) -> bool:
+        """Return whether the database has notes of the run, and the folder no journal."""
+        return root.kind(JOURNAL) != "file" and self.store.has_notes()
 
     def open(self, root: Folder, *, private: bool = False) -> Journal:  # noqa: ARG002  # of files
         """Make this process the owner of the run."""

@@ -88,9 +88,10 @@ def begun(
     if retry:
         hold_retryable(root, home, overwrite=overwrite)
     if overwrite or not home.holds(root):
-        removable(root, overwrite=overwrite)
+        is_known = home.has_elsewhere(root)
+        removable(root, overwrite=overwrite, is_known=is_known)
         home.erase()
-        clear(root, overwrite=overwrite)
+        clear(root, overwrite=overwrite, is_known=is_known)
         journal = home.open(root, private=private)
         identity = dated(identity, {})
         journal.save({RUN: identity})
@@ -119,7 +120,7 @@ def begun(
             _hold_inputs(root.path, source.skip, output.rows, output.inputs)
         if journal.note(MERGED):
             journal.save({MERGED: None})
-        clear(root, overwrite=True, keep={*OF_JOURNAL, *(files or ())})
+        clear(root, overwrite=True, keep={*OF_JOURNAL, *(files or ())}, is_known=True)
         output.reopen()
     except BaseException:
         journal.close()

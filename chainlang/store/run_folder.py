@@ -164,7 +164,9 @@ class RunFolder:
             root = Folder.open(where)
             try:
                 # Whether the run in the folder is the same one is known only later.
-                removable(root, overwrite=overwrite or home.holds(root))
+                known = home.has_elsewhere(root)
+                replaces = overwrite or home.holds(root)
+                removable(root, overwrite=replaces, is_known=known)
                 if retry:
                     hold_retryable(root, home, overwrite=overwrite)
             finally:

@@ -13,6 +13,7 @@ import sys
 import time
 
 from tests.crash import damage, faults, half, kill, restarts
+from tests.crash.homes import home
 
 WHAT = ("boundaries", "kills", "faults", "damage", "half", "restarts")
 
@@ -33,6 +34,9 @@ def main() -> int:
     parser.add_argument("--mode", action="append", choices=list(faults.MODES), help="of faults")
     parser.add_argument("--rows", type=int, default=20, help="of a run with faults")
     parser.add_argument("--part-rows", type=int, default=8, help="of a part of such a run")
+    parser.add_argument(
+        "--home", choices=("sqlite", "postgres"), default="sqlite", help="of journals"
+    )
     parser.add_argument("--every", type=float, default=2.0, help="seconds between restarts")
     parser.add_argument("--window", type=int, default=64, help="of the run that half is done of")
     options = parser.parse_args()
@@ -40,7 +44,8 @@ def main() -> int:
     print(f"seed {seed}", flush=True)
     started = time.monotonic()
     if options.what == "boundaries":
-        hit = kill.at_every_boundary({"format": options.format}, options.step)
+        with home(options.home):
+            hit = kill.at_every_boundary({"format": options.format}, options.step)
         told = f"{sum(hit.values())} boundaries: {dict(sorted(hit.items()))}"
     elif options.what == "faults":
         modes = options.mode or list(faults.MODES)
@@ -57,7 +62,8 @@ def main() -> int:
         told = f"{options.count:,} rows, {samples:,} samples, {times} restarts, 0 lost, 0 twice"
         told += f", {waited:.0f} s of waiting"
     else:
-        done, recovering, runs = kill.at_random(options.count, seed)
+        with home(options.home):
+            done, recovering, runs = kill.at_random(options.count, seed)
         told = f"{done} kills, {recovering} of them during recovery, in {runs} runs"
     print(f"{told}; {time.monotonic() - started:.0f} s")
     return 0

@@ -17,7 +17,8 @@ from typing import Any
 
 from chainlang.errors import ChainlangError
 from tests.crash import reference
-from tests.crash.kill import Trial, fresh, place, whole_run
+from tests.crash.homes import HOME
+from tests.crash.kill import Trial, place, whole_run
 from tests.crash.reference import found
 from tests.crash.world import Boundary, build, kill
 
@@ -118,7 +119,7 @@ def damaged(count: int, seed: str) -> Counter[str]:
         whole, _ = whole_run(root / "whole", **SETTINGS)
         bases = [root / "whole" / "run"]
         for at in (20, 60, 90, 120, 140):
-            trial = Trial(fresh(root / f"base-{at}"), SETTINGS)
+            trial = Trial(HOME.fresh(root / f"base-{at}"), SETTINGS)
             assert trial.run(lambda at=at: build(Boundary(kill, at))) == -signal.SIGKILL
             bases.append(trial.folder)
         nobody = os.open(os.devnull, os.O_WRONLY)

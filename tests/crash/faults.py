@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.crash import reference
-from tests.crash.kill import REFUSED, Trial, chosen, fresh, place, points, whole_run
+from tests.crash.homes import HOME
+from tests.crash.kill import REFUSED, Trial, chosen, place, points, whole_run
 from tests.crash.world import Boundary, broken, build, full, short
 
 MODES: dict[str, tuple[Callable[[str], None], bool]] = {
@@ -36,7 +37,7 @@ def at_every_call(modes: list[str], rows: int, part_rows: int, step: int = 1) ->
                 name = names[at]
                 if act is short and name != "half a write":
                     continue
-                trial = Trial(fresh(root / "trial"), settings)
+                trial = Trial(HOME.fresh(root / "trial"), settings)
                 boundary = Boundary(act, at, forever)
                 try:
                     status = trial.run(lambda to=boundary: build(to, within=True))

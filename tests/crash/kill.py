@@ -9,7 +9,6 @@ import gc
 import os
 import random
 import select
-import shutil
 import signal
 import time
 import traceback
@@ -25,6 +24,7 @@ from attrs import define, field
 from chainlang.errors import ChainlangError
 from chainlang.store import RunFolder
 from tests.crash import reference
+from tests.crash.homes import HOME
 from tests.crash.reference import Found, found, samples
 from tests.crash.world import Boundary, build, kill
 
@@ -157,33 +157,24 @@ def at_every_boundary(settings: dict[str, Any], step: int = 1) -> Counter[str]:
         (root / "first").mkdir()
         names = points(root / "first", settings)
         for at in chosen(names, step):
-            trial = Trial(fresh(root / "trial"), settings)
+            trial = Trial(HOME.fresh(root / "trial"), settings)
             assert trial.run(lambda at=at: build(Boundary(kill, at))) == -signal.SIGKILL
             trial.finish(whole, calls)
             hit[names[at]] += 1
 
         # What a run does that goes on: behind half of the rows, with a part that is half written.
-        killed = Trial(fresh(root / "killed"), settings)
+        killed = Trial(HOME.fresh(root / "killed"), settings)
         at = len(names) * 5 // 8
         assert killed.run(lambda: build(Boundary(kill, at))) == -signal.SIGKILL
-        shutil.copytree(killed.path, root / "second")
+        HOME.copy(killed.path, root / "second")
         again = points(root / "second", settings)
         for at in chosen(again, step):
-            shutil.rmtree(root / "trial")
-            shutil.copytree(killed.path, root / "trial")
+            HOME.copy(killed.path, root / "trial")
             trial = Trial(root / "trial", settings, killed.asked, killed.lost)
             assert trial.run(lambda at=at: build(Boundary(kill, at))) == -signal.SIGKILL
             trial.finish(whole, calls)
             hit[f"{again[at]}, going on"] += 1
     return hit
-
-
-def fresh(path: Path) -> Path:
-    """Return a folder that is empty."""
-    if path.exists():
-        shutil.rmtree(path)
-    path.mkdir()
-    return path
 
 
 def at_random(kills: int, seed: str) -> tuple[int, int, int]:
@@ -198,7 +189,7 @@ def at_random(kills: int, seed: str) -> tuple[int, int, int]:
         whole, calls = whole_run(root / "whole")
         seconds = time.monotonic() - started
         while done < kills or 5 * recovering < kills:
-            trial = Trial(fresh(root / "trial"))
+            trial = Trial(HOME.fresh(root / "trial"))
             for _ in range(draws.randint(1, 8)):
                 in_recovery = 5 * recovering < done and trial.kills > 0
                 stop = _Stop(draws, seconds, in_recovery=in_recovery)

@@ -79,6 +79,14 @@ def test_killed_at_half_it_asks_again_for_what_was_in_flight() -> None:
 
 
 @pytest.mark.slow
+def test_killed_while_the_journal_is_in_a_database() -> None:
+    hit = told("boundaries", "--home", "postgres", "--step", "200")
+    for step in ("commit", "commit, going on", "ftruncate, going on", "unlink, going on"):
+        assert f"'{step}':" in hit
+    assert re.search(r"\d+ kills, \d+ of them", told("kills", "5", "--home", "postgres"))
+
+
+@pytest.mark.slow
 def test_a_database_is_killed_again_and_again() -> None:
     found = re.search(r"(\d+) restarts, 0 lost, 0 twice", told("restarts", "300", "--every", "0.4"))
     assert found is not None

@@ -11,13 +11,15 @@ import io
 import os
 import signal
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from attrs import define, field
 
 from chainlang.store import run_folder, safe_files, sqlite
 from tests.crash import vfs
+from tests.crash.homes import HOME
 
 
 @define
@@ -84,6 +86,8 @@ def build(boundary: Boundary, *, seconds: float = 5.0, within: bool = False) -> 
         vfs.install(boundary.cross)
     else:
         sqlite.sqlite3 = _Recording(boundary)
+        if HOME.server is not None:
+            _record_transactions(boundary)
 
 
 class _Clock:
@@ -127,6 +131,21 @@ def _writing(boundary: Boundary, real: Callable[..., Any]) -> Callable[..., Any]
         return real(fd, mode) if mode == "rb" else io.BufferedWriter(Raw(fd, mode))
 
     return call
+
+
+def _record_transactions(boundary: Boundary) -> None:
+    """Put a point before each commit of a database."""
+    import psycopg
+
+    real = psycopg.Connection.transaction
+
+    @contextmanager
+    def transaction(connection: Any) -> Iterator[Any]:
+        with real(connection) as begun:
+            yield begun
+            boundary.cross("commit")
+
+    psycopg.Connection.transaction = transaction
 
 
 class _Recording:

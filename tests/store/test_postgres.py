@@ -25,6 +25,7 @@ from chainlang.store.journal_home import InPostgres
 from chainlang.store.postgres import Postgres
 from chainlang.store.safe_files import Folder
 from chainlang.store.sample_codec import Drawn
+from tests.pooler import pooler
 from tests.postgres_server import Server, running, shared
 from tests.test_encoded_secrets import frames
 
@@ -183,6 +184,15 @@ def test_another_sample_of_another_process_is_an_error(tmp_path: Path) -> None:
         with pytest.raises(SourceError, match="another process has recorded another sample 61"):
             second.record({b"a": drawn(2), b"c": drawn(3)})
         assert second.find([b"a", b"b", b"c"]) == {b"a": drawn(1), b"b": drawn(2)}
+
+
+def test_a_pooler_in_transaction_mode_is_refused(tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"engine": FakeEngine()}
+    refused = pytest.raises(SourceError, match=r"a pooler in transaction mode(.|\n)*session mode")
+    with pooler(shared().folder, by_transaction=True) as url, refused:
+        chain("E").run(ROWS, tmp_path / "a", store=url, **settings)
+    with pooler(shared().folder, by_transaction=False) as url:
+        assert chain("E").run(ROWS, tmp_path / "a", store=url, **settings).rows == 20
 
 
 # ---------------------------------------------------------------- faults
