@@ -1,4 +1,4 @@
-"""Control systems: what carries out tasks and pipelines."""
+"""Control systems, which carry out tasks and pipelines."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from chainlang.pipelines.actions import shipped_names
 
 
 class ControlSystem(ABC):
-    """What carries out tasks and pipelines; subclass it to have them done elsewhere."""
+    """Abstract system that carries out tasks and pipelines; a subclass does so elsewhere."""
 
     @abstractmethod
     async def execute_task(self, task: Task, context: dict[str, Any]) -> Any:

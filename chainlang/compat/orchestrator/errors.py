@@ -17,7 +17,7 @@ from chainlang.errors import ChainlangError, EngineError, RowError, SourceError,
 
 
 class ErrorSeverity(Enum):
-    """How bad an error is."""
+    """Severity of an error."""
 
     CRITICAL = "critical"
     HIGH = "high"
@@ -26,7 +26,7 @@ class ErrorSeverity(Enum):
 
 
 class ErrorCategory(Enum):
-    """What kind of error it is."""
+    """Category of an error."""
 
     RATE_LIMIT = "rate_limit"
     TIMEOUT = "timeout"
