@@ -68,6 +68,10 @@ def serve(
 
         if ready is not None:
             server.ready = lambda: ready(address(socket))
+        if callable(say := keywords.get("progress")):
+            server.ending = lambda number: say(
+                f"requests in flight: {number}; they have {drain:g} s, Ctrl-C ends them"
+            )
         run(server, socket)
 
 

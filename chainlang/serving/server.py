@@ -30,6 +30,8 @@ class Server(uvicorn.Server):
     interrupted = False
     """Whether Ctrl-C ended it."""
     ready: Callable[[], object] | None = None
+    ending: Callable[[int], object] | None = None
+    """Called at the end, with the number of requests in flight if there are any."""
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -56,6 +58,12 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started and self.ready is not None:
             self.ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Say how many requests are waited for, and end."""
+        if self.server_state.tasks and self.ending is not None:
+            self.ending(len(self.server_state.tasks))
+        await super().shutdown(sockets)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,15 +14,17 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.serving.served import PATIENCE, asked
+from tests.serving.served import PATIENCE, asked, until
 
 CHAIN = 'model m = fake("x")\npanel = 3:E:m\nmain = $panel >> M\n'
 
 
 @contextmanager
-def command(folder: Path, *flags: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def command(
+    folder: Path, *flags: str, chain: str = CHAIN
+) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """Run the command until its address is there."""
-    (folder / "qa.chain").write_text(CHAIN)
+    (folder / "qa.chain").write_text(chain)
     words = [sys.executable, "-m", "chainlang", "serve", "qa.chain", "--port", "0", *flags]
     process = subprocess.Popen(words, cwd=folder, stderr=subprocess.PIPE, text=True)
     with process:
@@ -44,6 +47,41 @@ def test_a_signal_ends_the_server_in_order(tmp_path: Path, sent: int, status: in
         assert process.wait(PATIENCE) == status
         assert process.stderr is not None
         assert process.stderr.read() == ""
+
+
+SLOW = """
+import pathlib
+import time
+
+
+def slow(candidate):
+    pathlib.Path("begun").touch()
+    while not pathlib.Path("go").exists():
+        time.sleep(0.01)
+    return candidate["answer"]
+"""
+
+
+@pytest.mark.slow
+def test_a_row_in_flight_is_answered_after_sigterm(tmp_path: Path) -> None:
+    (tmp_path / "slow.py").write_text(SLOW)
+    chain = CHAIN.replace("$panel >> M", "$panel >> M >> @slow")
+    with command(tmp_path, "--functions", "slow.py", chain=chain) as (process, url):
+        found: list[httpx2.Response] = []
+        body = {**asked("Why?"), "model": "qa"}
+        asking = threading.Thread(
+            target=lambda: found.append(httpx2.post(f"{url}/chat/completions", json=body))
+        )
+        asking.start()
+        until((tmp_path / "begun").exists)
+        process.send_signal(signal.SIGTERM)
+        assert process.stderr is not None
+        expected = "requests in flight: 1; they have 30 s, Ctrl-C ends them\n"
+        assert process.stderr.readline() == expected
+        (tmp_path / "go").touch()
+        asking.join()
+        assert process.wait(PATIENCE) == 0
+    assert found[0].status_code == 200
 
 
 @pytest.mark.slow

@@ -32,7 +32,7 @@ LONG = FakeEngine(answers={"": "a text of several tokens, which come one by one"
 
 def sent(served: Served, **fields: object) -> socket.socket:
     """Send a request for a completion, and return its connection."""
-    body = json.dumps(asked("Why?", **fields)).encode()
+    body = json.dumps({**asked("Why?"), **fields}).encode()
     host, _, port = served.url.removeprefix("http://").removesuffix("/v1").rpartition(":")
     found = socket.create_connection((host, int(port)), PATIENCE)
     OPEN.append(found)
@@ -79,6 +79,17 @@ def test_a_client_that_goes_away_at_any_chunk_leaves_nothing_in_flight() -> None
         assert not LONG._pending
         assert not LONG._streaming
         assert said(served.chunks()) == "a text of several tokens, which come one by one"
+
+
+def test_callers_share_an_engine_and_are_in_flight_together() -> None:
+    engine = HeldEngine()
+    with serving({"chain": chain("3:E >> J"), "other": chain("2:E")}, engine=engine) as served:
+        connections = [sent(served, seed=number) for number in range(5)]
+        connections += [sent(served, seed=number, model="other") for number in range(5)]
+        until(lambda: sum(one.drawn for _, _, one in engine._pending) == 5 * 3 + 5 * 2)
+        engine.released.set()
+        for one in connections:
+            one.recv(4)
 
 
 def test_requests_beyond_the_queue_are_refused() -> None:
