@@ -12,8 +12,8 @@ from chainlang.ir.row_settings import MODELS, is_template
 from chainlang.ir.visit import children, walk
 
 _LEVELS = Expr | Arm | Table
-_LISTS = (FALLBACKS, MODELS)
-"""Settings and options that are names of models."""
+_LISTS = {FALLBACKS: "model", MODELS: "model", "tools": "op"}
+"""Settings and options that are names, each with the kind of what they name."""
 
 
 def on_cycles(graph: Mapping[str, set[str]]) -> set[str]:
@@ -80,9 +80,8 @@ def uses(item: Item) -> list[tuple[str, str]]:
             case declarations.Setting("model" | "server", str(name)) if not is_template(name):
                 found.append(("model", name))
             case Option(name, value) | declarations.Setting(name, value) if name in _LISTS:
-                found += [
-                    ("model", str(one)) for one in (value if isinstance(value, tuple) else (value,))
-                ]
+                several = value if isinstance(value, tuple) else (value,)
+                found += [(_LISTS[name], str(one)) for one in several]
             case _:
                 pass
         pending += children(node)

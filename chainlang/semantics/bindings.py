@@ -17,8 +17,10 @@ from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.source import Span, part_span
 from chainlang.diagnostics.suggest import suggest, unknown
 from chainlang.errors import error_of
+from chainlang.ir.builtins import CODE
 from chainlang.ir.declarations import Definition, Item, Op, PythonType
 from chainlang.ir.nodes import Expr, Function, Stage
+from chainlang.ir.tools import TOOL
 from chainlang.ir.visit import walk
 from chainlang.semantics.functions import UserFunction
 from chainlang.semantics.functions_file import FunctionsFile
@@ -146,6 +148,9 @@ def unbound(body: Expr, items: Iterable[Item], bound: Bound) -> list[Diagnostic]
         if name not in bound.tools:
             message = f"the tool '{name}' is not bound to a function"
             near = suggest(name, bound.tools, None) or _how_to_bind("functions", name, "function")
+            if any(isinstance(one, Op) and one.name == name for one in items):
+                message = f"the op '{name}' asks a model, and is no tool"
+                near = "a tool is a function of Python, `code`, or an op of kind tool or code"
             found.append(
                 Diagnostic("unknown-name", message, place, near, kind="function", subject=name)
             )
@@ -222,11 +227,13 @@ def tool_names(body: Expr, items: Iterable[Item]) -> dict[str, Span | None]:
     stages = (one for whole in bodies for one in walk(whole) if isinstance(one, Stage))
     options = [option for stage in stages for option in stage.options]
     options += [one for item in items if isinstance(item, Op) for one in item.settings]  # type: ignore[misc]
+    called = {one.name for one in items if isinstance(one, Op) and one.kind in (CODE, TOOL)}
     found: dict[str, Span | None] = {}
     for one in options:
         if one.name == "tools":
             for name in one.value if isinstance(one.value, tuple) else (one.value,):
-                found.setdefault(str(name), part_span(one.span, "value") or one.span)
+                if name != CODE and name not in called:
+                    found.setdefault(str(name), part_span(one.span, "value") or one.span)
     return found
 
 

@@ -219,7 +219,7 @@ def meaning(
     logprobs = settings.get("logprobs", False)
     name = stage.model or settings.get("model") or model
     types, choose = declared_types(declared), settings.get("choose")
-    tools, tool_rounds = tools_of(settings, bound)
+    tools, tool_rounds = tools_of(settings, declared, bound)
     sampling = sampling_of(settings, temperature, most_tokens(name, declared))
     return Meaning(
         name=stage.name,

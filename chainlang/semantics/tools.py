@@ -6,13 +6,17 @@ arguments, its reply the result. So it is recorded, and a resumed run repeats no
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from attrs import field, frozen
 
 from chainlang.errors import error_of
+from chainlang.ir.builtins import CODE
+from chainlang.ir.declarations import Item, Op
 from chainlang.ir.sampling_options import DEFAULT_ROUNDS
+from chainlang.ir.tools import SERVER, TOOL
 from chainlang.protocol.messages import (
     Completion,
     Failure,
@@ -23,6 +27,8 @@ from chainlang.protocol.messages import (
     ToolSpec,
 )
 from chainlang.semantics.bindings import Bound
+from chainlang.semantics.prelude import prelude
+from chainlang.semantics.programs import model_of, program_template
 from chainlang.semantics.stage_error import StageError
 from chainlang.semantics.tool_functions import MisuseError, ToolFunction, outcome_of, parsed
 
@@ -46,6 +52,13 @@ class Tool:
     effects: bool = True
     """Whether a call may have effects, so that each is made; otherwise equal ones may be one."""
     function: ToolFunction | None = field(default=None, repr=False)
+    written: Callable[[str], str] | None = field(default=None, eq=False, repr=False)
+    """Returns what its engine reads of arguments; None for themselves."""
+
+    @property
+    def is_described(self) -> bool:
+        """Whether the schema of its arguments is known; a server says that of its tools later."""
+        return bool(self.spec.parameters)
 
     @property
     def name(self) -> str:
@@ -72,7 +85,7 @@ class Tool:
             model=self.model,
             messages=(
                 Message("system", self.what or self.name),
-                Message("user", call.arguments or "{}"),
+                Message("user", self._written(call.arguments or "{}")),
             ),
             sampling=Sampling(temperature=1.0 if self.effects else 0.0, max_tokens=1),
             seed=seed,
@@ -84,6 +97,9 @@ class Tool:
             patience=asked.patience,
             tracing=asked.tracing,
         )
+
+    def _written(self, arguments: str) -> str:
+        return arguments if self.written is None else self.written(arguments)
 
     def result(self, reply: Completion | Failure) -> tuple[str, bool]:
         """Return the text of a result, and whether it is an error of the call.
@@ -101,19 +117,92 @@ class Tool:
         return text, is_error
 
 
-def tools_of(settings: Mapping[str, Any], bound: Bound) -> tuple[tuple[Tool, ...], int]:
+def tools_of(
+    settings: Mapping[str, Any], declared: Iterable[Item], bound: Bound
+) -> tuple[tuple[Tool, ...], int]:
     """Return the tools of a stage, and how often its model may call some.
 
     Raises `MeaningError` for a name that is not bound.
     """
     names = settings.get("tools", ())
     names = names if isinstance(names, tuple) else (names,)
+    ops = {one.name: one for one in declared if isinstance(one, Op)} if names else {}
     found = []
     for name in names:
-        if name not in bound.tools:
+        op = ops.get(name)
+        if name in bound.tools:
+            found.append(Tool.of(bound.tools[name]))
+        elif name == CODE or (op is not None and op.kind == CODE):
+            found.append(_of_programs(name, op))
+        elif op is not None and op.kind == TOOL:
+            found.append(_of_server(op))
+        else:
             raise error_of("unknown-name", f"the tool '{name}' is not bound to a function")
-        found.append(Tool.of(bound.tools[name]))
     return tuple(found), settings.get("tool_rounds", DEFAULT_ROUNDS)
+
+
+_PROGRAM = (
+    "Run a program of Python in a sandbox. Returns whether it ended without an error, the value of "
+    "its last expression, what it printed, and the error."
+)
+_PROGRAM_SCHEMA = {
+    "type": "object",
+    "properties": {"program": {"type": "string"}},
+    "required": ["program"],
+    "additionalProperties": False,
+}
+
+
+def _of_programs(name: str, op: Op | None) -> Tool:
+    """Return the sandbox of an op, or that of the built-in type, as a tool that runs programs."""
+    own = () if op is None else op.settings
+    settings = {one.name: one.value for one in (*prelude()[CODE].settings, *own)}
+    template = program_template(settings)
+    if template.reads:
+        message = (
+            f"the op '{name}' reads {', '.join(sorted(template.reads))}, and as a tool has no row"
+        )
+        raise error_of(
+            "option",
+            message,
+            "give its tests and inputs constants",
+            span=None if op is None else op.span,
+        )
+
+    def written(arguments: str) -> str:
+        return template.of(parsed(arguments)["program"], {}, 0).to_json()
+
+    spec = ToolSpec(name, _PROGRAM, json.dumps(_PROGRAM_SCHEMA))
+    return Tool(spec, model_of(settings), effects=False, written=written)
+
+
+def _of_server(op: Op) -> Tool:
+    """Return the tool of a server, whose schema its engine knows."""
+    settings = {one.name: one.value for one in op.settings}
+    if "args" in settings:
+        message = f"the op '{op.name}' has args, and the model that calls it gives its own"
+        raise error_of("option", message, "leave args out of an op that is a tool", span=op.span)
+    server, what = str(settings[SERVER]), str(settings[TOOL])
+    return Tool(ToolSpec(op.name, "", ""), server, what, effects=settings.get("pure") is not True)
+
+
+_TYPES: Mapping[str, tuple[type, ...]] = {
+    "string": (str,),
+    "integer": (int,),
+    "number": (int, float),
+    "boolean": (bool,),
+    "array": (list,),
+    "object": (dict,),
+    "null": (type(None),),
+}
+
+
+def _fits(value: Any, schema: Any) -> bool:
+    """Return whether a value has the type that a schema names, if it names one."""
+    kind = schema.get("type") if isinstance(schema, dict) else None
+    if not isinstance(kind, str) or kind not in _TYPES:
+        return True
+    return isinstance(value, _TYPES[kind]) and isinstance(value, bool) <= (kind == "boolean")
 
 
 def _check(given: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
@@ -125,3 +214,6 @@ def _check(given: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
     more = [name for name in given if name not in properties]
     if more and schema.get("additionalProperties") is False:
         raise MisuseError(f"unknown arguments: {', '.join(more)}")
+    wrong = [name for name, one in given.items() if not _fits(one, properties.get(name))]
+    if wrong:
+        raise MisuseError(f"arguments of another type: {', '.join(wrong)}")

@@ -13,12 +13,14 @@ from chainlang.engines.protocol import Engine
 from chainlang.models.bandit import Bandit
 from chainlang.models.lookup import policy_of
 from chainlang.optimizer.compile import planned
-from chainlang.plan.steps import Plan
+from chainlang.plan.steps import Generate, Plan, Step
+from chainlang.plan.visit import rebuilt, stages
+from chainlang.protocol.messages import ToolSpec
 from chainlang.runtime.limits import RunLimits
 from chainlang.runtime.model_swap import Swapper
 from chainlang.runtime.prepared import Prepared
 from chainlang.runtime.switching import switching
-from chainlang.semantics.tools import FUNCTIONS
+from chainlang.semantics.tools import FUNCTIONS, Tool
 from chainlang.session.check_facts import check_facts
 from chainlang.session.memory_plan import swapper_of
 from chainlang.session.prices import prices_of
@@ -39,6 +41,7 @@ def prepare(program: Program, settings: RowSettings, *, ordered: bool = True) ->
     prices = prices_of(plan, program.items, settings)
     check_facts(plan, program.items, settings)
     swapper = swapper_of(plan, program.items, settings)
+    plan = described(plan, swapper.engines)
     return Prepared(
         plan,
         with_functions(plan, swapper.engines),
@@ -51,6 +54,41 @@ def prepare(program: Program, settings: RowSettings, *, ordered: bool = True) ->
         prices=prices,
         swapper=swapper,
     )
+
+
+def described(plan: Plan, engines: Mapping[str, Engine]) -> Plan:
+    """Return a plan whose tools of servers have the schemas that these declare.
+
+    Raises `EngineError` for a server that can't be reached, or lacks a tool.
+    """
+    if all(one.is_described for stage in plan.stages for one in stage.tools):
+        return plan
+
+    def known(tool: Tool) -> Tool:
+        if tool.is_described:
+            return tool
+        about, schema = definition_of(engines[tool.model], tool.what)
+        return evolve(tool, spec=ToolSpec(tool.name, about, schema))
+
+    def change(step: Step) -> Step:
+        if not isinstance(step, Generate) or not step.stage.tools:
+            return step
+        return evolve(step, stage=evolve(step.stage, tools=tuple(map(known, step.stage.tools))))
+
+    root = rebuilt(plan.root, change)
+    return evolve(plan, root=root, stages=stages(root))
+
+
+def definition_of(engine: Engine, tool: str) -> tuple[str, str]:
+    """Return the description of a tool, and the schema of its arguments as JSON.
+
+    An engine that is no server of tools, as one of tests, takes any arguments.
+    """
+    define = getattr(engine, "definition", None)
+    if define is None:
+        return "", '{"type": "object"}'
+    found: tuple[str, str] = define(tool)
+    return found
 
 
 def with_functions(plan: Plan, engines: Mapping[str, Engine]) -> Mapping[str, Engine]:

@@ -300,3 +300,77 @@ def test_two_functions_of_one_name_are_not_put_together() -> None:
 
     with pytest.raises(ChainlangError, match="bind the tool 'weather' to different functions"):
         _ = E(tools=other()) >> E(tools=other())
+
+
+def test_the_sandbox_is_a_tool() -> None:
+    answers = {
+        "17 + 25": call("code", program="print(17 + 25)"),
+        "42": "It is 42.",
+        "1 / 0": call("code", program="1 / 0"),
+        "ZeroDivision": "It has no value.",
+    }
+    made, engine = chain('E:m(tools="code")'), {"m": FakeEngine(answers=answers)}
+    result = made("17 + 25?", engine=engine)
+    assert result.answer == "It is 42."
+    assert json.loads(result.candidates[0].messages[-1].text)["stdout"] == "42\n"
+    assert made("1 / 0?", engine=engine).answer == "It has no value."
+    of_file = load(text='op run : code { seconds = 1 }\nmain = E:m(tools="run")')
+    engine = {"m": FakeEngine(answers={"42": "It is 42.", "17": call("run", program="42")})}
+    assert of_file("17 + 25?", engine=engine).answer == "It is 42."
+    reading = load(text='op run : code { tests = "{{ tests }}" }\nmain = E:m(tools="run")')
+    with pytest.raises(MeaningError, match="'run' reads tests, and as a tool has no row"):
+        reading({"query": "17", "tests": ""}, engine=engine)
+
+
+SHOP = """
+server shop = mcp("shop")
+op plus : tool { server = shop tool = "add" }
+main = E:m(tools=["plus"])
+"""
+
+
+def test_a_tool_of_a_server_is_a_tool_with_its_own_schema() -> None:
+    pytest.importorskip("mcp")
+    from mcp.server import MCPServer
+
+    from chainlang.engines.mcp import McpEngine
+
+    server = MCPServer("shop", log_level="CRITICAL")
+    called: list[int] = []
+
+    @server.tool(description="Return a sum.")
+    def add(a: int, b: int) -> int:
+        called.append(a)
+        if a == 0:
+            raise ValueError("not zero")
+        return a + b
+
+    seen: list[ToolSpec] = []
+
+    def answer(request: Request, index: int) -> Any:
+        seen.extend(request.tools)
+        said = request.messages[-1]
+        if said.role == "tool":
+            return said.text
+        return call("plus", a=int(said.text) if said.text.isdecimal() else said.text, b=25)
+
+    engines = {"m": FakeEngine(answers=answer), "shop": McpEngine(server)}
+    made = load(text=SHOP)
+    assert made("17", engine=engines).answer == "42"
+    assert (seen[0].name, seen[0].description) == ("plus", "Return a sum.")
+    assert json.loads(seen[0].parameters)["required"] == ["a", "b"]
+    assert made("x", engine=engines).answer == "error: arguments of another type: a"
+    assert called == [17]
+    assert "add failed" in made("0", engine=engines).answer
+    with pytest.raises(MeaningError, match="'plus' has args, and the model that calls it"):
+        load(text=SHOP.replace('"add"', '"add" args = { a = 1 }'))("17", engine=engines)
+    with pytest.raises(EngineError, match=r"(?s)no tool 'ad'.*it has: add"):
+        load(text=SHOP.replace('"add"', '"ad"'))("17", engine=engines)
+
+
+def test_an_op_that_asks_a_model_is_no_tool() -> None:
+    text = 'op ask : generate { user = "{{ query }}" }\nmain = E(tools="ask") >> ask'
+    with pytest.raises(
+        MeaningError, match=r"(?s)the op 'ask' asks a model.*\^.*function of Python"
+    ):
+        load(text=text).program()

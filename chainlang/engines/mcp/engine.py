@@ -81,6 +81,7 @@ class McpEngine:
         self._slots = asyncio.Semaphore(max_concurrency)
         self._background: EventLoopThread[Completion | Failure | dict[str, Definition]]
         self._background = EventLoopThread(f"chainlang-mcp-{name}", closing=self._session.close)
+        self._definitions: Mapping[str, Definition] | None = None
         self._submitted = 0
         self._usage = Usage()
         self._tickets: dict[str, int] = {}
@@ -174,6 +175,20 @@ class McpEngine:
             refuse(visible(str(found)), "look at its command or its address")
         tools: dict[str, Definition] = found
         return tools
+
+    def definition(self, tool: str) -> tuple[str, str]:
+        """Return the description of a tool, and the schema of its arguments as JSON.
+
+        Raises `EngineError` if the server can't be reached, or lacks the tool.
+        """
+        if self._definitions is None:
+            self._definitions = self.tools() if self.approved is None else self.approved.tools
+        if tool not in self._definitions:
+            known = ", ".join(map(visible, self._definitions))
+            refuse(f"the server {self.name!r} has no tool {tool!r}", f"it has: {known}")
+        found = self._definitions[tool]
+        about, schema = found.get("description") or "", found.get("input") or {"type": "object"}
+        return visible(str(about)), json.dumps(schema)
 
     # ---- in the event loop's thread
 
