@@ -92,6 +92,12 @@ def programs(names, printed):
     assert "pass@1: 66.7 %" in printed
 
 
+def tools_of_servers(names, printed):
+    assert printed.endswith(
+        "Ten tea for 25.00.\nThree cake for 12.00.\nprice failed: Error executing tool price\n"
+    )
+
+
 CHECKS = (
     typed_extraction,
     panel_vote,
@@ -101,6 +107,7 @@ CHECKS = (
     a_run_that_resumes,
     a_function,
     programs,
+    tools_of_servers,
 )
 
 
