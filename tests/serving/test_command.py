@@ -54,11 +54,11 @@ import pathlib
 import time
 
 
-def slow(candidate):
+def slow(answer):
     pathlib.Path("begun").touch()
     while not pathlib.Path("go").exists():
         time.sleep(0.01)
-    return candidate["answer"]
+    return answer
 """
 
 
