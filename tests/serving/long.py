@@ -74,7 +74,7 @@ async def _streams(url: str, count: int, release: Sequence[object]) -> list[str]
     for one in opened:
         await one.wait()
     for call in release:
-        call()  # type: ignore[operator]
+        call()
     return await asyncio.gather(*tasks)
 
 

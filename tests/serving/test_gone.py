@@ -145,7 +145,7 @@ def test_a_quiet_stream_has_comments(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_at_the_end_rows_in_flight_have_their_time(stream: bool) -> None:
     engine = HeldEngine()
     with running(chain("E"), engine=engine, drain=0) as url:
-        connection = sent(Served(url, None), stream=stream)  # type: ignore[arg-type]
+        connection = sent(Served(url, None), stream=stream)
         until(lambda: engine.in_flight > 0)
     answer = rest_of(connection)
     until(lambda: not engine.in_flight)

@@ -9,9 +9,10 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from chainlang import chain, tiny
+from chainlang import chain, models, tiny
 from chainlang.serving import running
-from tests.serving.served import Served, said
+from tests.serving.served import Served, said, until
+from tests.serving.test_gone import sent
 
 QUESTIONS = ["What is 17 + 25?", "What is 3 + 4?", "What is 55 + 12?"]
 
@@ -25,6 +26,30 @@ def test_an_answer_is_that_of_the_chain(text: str) -> None:
         whole = [served.chat(one, seed=5).json() for one in QUESTIONS]
         streamed = [said(served.chunks(one, seed=5)) for one in QUESTIONS]
     assert [one["choices"][0]["message"]["content"] for one in whole] == expected == streamed
+
+
+LONG = 'E(max_tokens=200, ignore_eos=true, cut="keep")'
+
+
+@pytest.mark.parametrize("text", [LONG, f"{LONG} >> J", f"3:{LONG} >> M"])
+def test_clients_that_go_away_leave_nothing_in_the_engine(text: str) -> None:
+    made = chain(text)
+    with running(made) as url, httpx2.Client(base_url=url, timeout=60) as client:
+        served = Served(url, client)
+        (engine,) = (one.engine for one in models.engines() if "tiny" in one.names)
+        for chunks in (0, 1, 5, 20):
+            for stream in (False, True):
+                connection = sent(served, stream=stream)
+                until(lambda: served.metric("num_requests_running") == 1)
+                data = b""
+                while stream and data.count(b"data: ") < chunks and text == LONG:
+                    data += connection.recv(256)
+                connection.close()
+                until(lambda: served.metric("num_requests_running") == 0)
+                until(lambda: not engine._in_flight)
+                assert not engine._loaded.engine.has_unfinished_requests()
+        assert served.metric("request_success_total") == 8  # all of them aborted
+        assert said(served.chunks("What is 17 + 25?", seed=1))
 
 
 @pytest.mark.filterwarnings("ignore")  # of libraries that its module imports
