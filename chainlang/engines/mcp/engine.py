@@ -172,7 +172,8 @@ class McpEngine:
         while found is None:
             found = next((one for _, one in self._background.take(_STEP)), None)
         if isinstance(found, BaseException):
-            refuse(visible(str(found)), "look at its command or its address")
+            message = f"the tools of {self.name} can't be listed: {one_line(str(found))}"
+            refuse(message, "look at its command, its address or its key")
         tools: dict[str, Definition] = found
         return tools
 
