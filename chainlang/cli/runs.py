@@ -13,6 +13,7 @@ from typing import Any
 from chainlang.api.chain import Chain
 from chainlang.cli import run as run_command
 from chainlang.cli.flags import Command, add_flags, examples
+from chainlang.cli.observed import add_metrics_port, add_trace_endpoint
 from chainlang.cli.output import counted, emit
 from chainlang.errors import error_of
 from chainlang.protocol.messages import Usage
@@ -61,7 +62,9 @@ def add(commands: Any, about: str) -> None:
     four.add_argument("-i", "--input", required=True, type=Path, nargs="+", metavar="ROWS")
     four.add_argument("--json", action="store_true", help="write errors as JSON to stdout")
     four.complete = _complete
-    four.set_defaults(run=resume, log_format="text", is_kept=True)
+    add_metrics_port(four)
+    add_trace_endpoint(four)
+    four.set_defaults(run=resume, log_format="text", is_kept=True, chain="")
 
 
 def _complete(parser: Command) -> None:
