@@ -41,7 +41,11 @@ def read(before: str, number: int, fields: Mapping[str, Any]) -> str:
     >>> read("", 1, {"text": "a"}) == read("", 1, {"text": "b"})
     False
     """
-    line = b"%s %d %s" % (before.encode(), number, json_line(json_only(fields)))
+    return _hash(before, number, json_only(fields))
+
+
+def _hash(before: str, number: int, fields: Mapping[str, Any]) -> str:
+    line = b"%s %d %s" % (before.encode(), number, json_line(fields))
     return hashlib.blake2b(line, digest_size=16).hexdigest()
 
 
@@ -97,17 +101,20 @@ class Output:
 
         Its number in the tables is its position in the input.
         """
-        self.left_out.update(left_out(fields))
+        lost = left_out(fields)
+        if lost:
+            self.left_out.update(lost)
+            fields = json_only(fields)
         failures = () if flow is None else failures_of(flow)
         if failure is not None and not failures:
             failures = (failure,)
-        self.inputs = read(self.inputs, origin.number, fields)
+        self.inputs = _hash(self.inputs, origin.number, fields)
         self.usages += usages
-        number, fields = self.shard.row(self.rows) + 1, json_only(fields)
+        number, part = self.shard.row(self.rows) + 1, self._next("flattened")
         if not (failures and self.skip):
             message = "; ".join(one.line for one in failures) or None
             row = flattened(row_id, fields, flow, message, self.outputs)
-            self.table("flattened").add(row, self._next("flattened"))
+            self.table("flattened").add(row, part)
         self.failed += bool(failures)
         for one in failures:
             line = _trouble(number, origin, row_id, one, fields)
@@ -120,8 +127,8 @@ class Output:
             for stage, parts in unkept(flow):
                 self.unkept.setdefault(stage, {}).update(dict.fromkeys(parts))
             for row in candidate_rows(number, row_id, self._final(flow)):
-                self.table("answers").add(row, self._next("answers"))
-            self._write_stages(number, row_id, flow)
+                self.table("answers").add(row, part)
+            self._write_stages(number, row_id, flow, part)
             for name, found in named_parts(flow).items():
                 if name in self.stages.own:
                     continue  # the table of its stage has all of it
@@ -129,17 +136,18 @@ class Output:
                 folder = self.folders.get(name) or folder_name(name, taken)
                 self.folders[name] = folder
                 for row in candidate_rows(number, row_id, found):
-                    self.table(folder).add(row, self._next(folder))
+                    self.table(folder).add(row, part)
         elif failure is not None:
-            self._write_stages(number, row_id, failure)
+            self._write_stages(number, row_id, failure, part)
         self.rows += 1
 
-    def _write_stages(self, number: int, row_id: str, flow: Flow) -> None:
+    def _write_stages(self, number: int, row_id: str, flow: Flow, part: str) -> None:
         """Write the candidates of all stages of a row."""
         for branch, entry in trace_of(flow) if self.stages.tables else ():
             rows = candidate_rows(number, row_id, [(branch, entry.candidates)])
             for row, (folder, more) in zip(rows, self.stages.rows(entry), strict=True):
-                self.table(folder).add(row | more, self._next(folder))
+                row.update(more)
+                self.table(folder).add(row, part)
 
     def _final(self, flow: Flow) -> list[Found]:
         return list(results(flow)) if self.with_candidates else []

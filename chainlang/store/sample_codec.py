@@ -11,13 +11,17 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any, get_args
 
-from attrs import asdict, astuple, field, fields, frozen
+from attrs import astuple, field, fields, frozen
 
+from chainlang.protocol.json_encoder import encoder
 from chainlang.protocol.messages import Finish, Sample
 
 _USUAL = {one.name: one.default for one in fields(Sample)}
+_values = attrgetter(*_USUAL)
+_ENCODE = encoder(ascii_only=True, nan=True)
 _FORMAT, _UNDER, _PAID, _MADE = "format", "under", "paid", "made"
 
 
@@ -97,8 +101,8 @@ def encoded(drawn: Drawn) -> bytes:
     >>> encoded(Drawn(Sample("42", "stop", 2), 7))
     b'[7, {"text": "42", "finish": "stop", "tokens": 2}]'
     """
-    found = asdict(drawn.sample, recurse=False)
-    said = {name: value for name, value in found.items() if value != _USUAL[name]}
+    found = zip(_USUAL.items(), _values(drawn.sample), strict=True)
+    said = {name: value for (name, usual), value in found if value is not usual and value != usual}
     if drawn.format != 1:
         said[_FORMAT] = drawn.format
     if drawn.under is not None:
@@ -108,7 +112,7 @@ def encoded(drawn: Drawn) -> bytes:
         said[_PAID] = (drawn.paid.model, drawn.paid.row, str(drawn.paid.cost), drawn.paid.session)
     if drawn.made is not None:
         said[_MADE] = drawn.made
-    return json.dumps([drawn.prompt_tokens, said]).encode()
+    return _ENCODE([drawn.prompt_tokens, said]).encode()
 
 
 def decoded(entry: bytes) -> Drawn:

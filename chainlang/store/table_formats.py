@@ -18,6 +18,7 @@ from attrs import define, field
 from chainlang.data.to_json import plain
 from chainlang.diagnostics.render import shown
 from chainlang.errors import error_of
+from chainlang.protocol.json_encoder import encoder
 from chainlang.semantics.not_json import left_out
 from chainlang.settings import Format
 
@@ -25,7 +26,7 @@ FORMATS: tuple[str, ...] = get_args(Format)
 _GROUP = 4096  # rows of a row group
 _SEPARATORS = {"\u2028": "\\u2028", "\u2029": "\\u2029", "\x85": "\\u0085"}
 _LARGEST = 2**63
-_ENCODE = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode  # `dumps` makes one a call
+_ENCODE = encoder(ascii_only=False, nan=False)
 
 
 def json_line(row: Mapping[str, Any]) -> bytes:
@@ -43,6 +44,8 @@ def json_line(row: Mapping[str, Any]) -> bytes:
     except (TypeError, ValueError, RecursionError):
         row = {name: _plain(value) for name, value in row.items()}
         text = _ENCODE(row)
+    if text.isascii():
+        return text.encode() + b"\n"
     for separator, escape in _SEPARATORS.items():
         text = text.replace(separator, escape)
     try:

@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 from attrs import field, frozen
 
 from chainlang.protocol.fingerprints import CONTEXT, is_dated, of_format_1, without_bounds
+from chainlang.protocol.json_encoder import encoder
 from chainlang.protocol.messages import FIRST_PARAMETERS, Fingerprint, Message, Request, later
 
 
@@ -102,6 +103,7 @@ hash with its number, so that no two formats have a key in common, and stays her
 or journals may have entries of it.
 """
 
+_ENCODE = encoder(ascii_only=True, nan=True)
 # Not cached by equality: 0 and 0.0 are equal and differ as JSON, so a key would depend on which of
 # them a process has met first.
 _parameters = attrgetter(*FIRST_PARAMETERS)
@@ -162,7 +164,7 @@ def _text(value: Any) -> str:
 
 
 def _hashed(parts: Iterable[Any]) -> hashlib.blake2b:
-    return hashlib.blake2b(json.dumps(list(parts)).encode(), digest_size=16)
+    return hashlib.blake2b(_ENCODE(list(parts)).encode(), digest_size=16)
 
 
 def _each(base: hashlib.blake2b, request: Request) -> list[bytes]:
