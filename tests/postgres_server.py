@@ -53,8 +53,9 @@ class Server:
             user = pwd.getpwnam(USER)
             os.chown(folder, user.pw_uid, user.pw_gid)
             server.as_user = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
-            for above in (found, *found.parents[:3]):  # the user has to reach the programs
-                assert above.stat().st_mode & 0o001 or _open(above)
+            if not all(one.stat().st_mode & 0o001 for one in (found, *found.parents)):
+                shutil.copytree(found.parent, folder / "programs", symlinks=True)
+                server.bin = folder / "programs" / found.name
         init = ["initdb", "-D", folder / "data", "-U", "me", "--auth=trust", "-N", "-E", "UTF8"]
         server._run(*init, "--no-locale")
         return server
@@ -116,12 +117,6 @@ class Server:
         with psycopg.connect(self.url, autocommit=True) as connection:
             cursor = connection.execute(command, values)
             return cursor.fetchall() if cursor.description else []
-
-
-def _open(folder: Path) -> bool:
-    """Let others pass through a folder of the environment, as the package does."""
-    folder.chmod(folder.stat().st_mode | 0o055)
-    return True
 
 
 @contextmanager

@@ -214,7 +214,7 @@ SUITES: dict[str, Suite] = {
     ),
     "half": Suite("100,000 rows, killed at half", _crash("half", 100_000)),
     "ray": Suite(
-        "20,000 rows in two actors of Ray, one of them killed, and in batches: as one process",
+        "20,000 rows in two actors of Ray and in batches, an actor of each killed: as one process",
         lambda size: ["tests.scale.on_ray", str(size.of(20_000))],
     ),
     "boundaries, postgres": Suite(

@@ -129,6 +129,9 @@ def _run_shards(ray: Any, count: int, work: tuple[Any, ...], *, gpus: float) -> 
                 if (error := _error(ray, task, number, count)) is not None:
                     failed[number] = error
                 ray.kill(actors.pop(number))  # its engines make room for other shards
+    except KeyboardInterrupt as error:
+        message = f"finished samples are in the shards of {work[-1]}: call run again to resume"
+        raise KeyboardInterrupt(message) from error
     finally:
         for actor in actors.values():
             ray.kill(actor)

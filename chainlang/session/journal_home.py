@@ -10,13 +10,13 @@ from pathlib import Path
 
 from chainlang.errors import error_of
 from chainlang.protocol.secret import Secret
-from chainlang.settings import RowSettings, RunSettings
+from chainlang.settings import RowSettings
 from chainlang.settings.setting import FROM_ENV
 from chainlang.store.journal_home import IN_FOLDER, InPostgres, JournalHome
 
 
 @contextmanager
-def home_of(settings: RunSettings, folder: Path) -> Iterator[JournalHome]:
+def home_of(settings: RowSettings, folder: Path) -> Iterator[JournalHome]:
     """Open the home of the journal of a folder, until the block ends.
 
     Raises `SourceError` if a database can't be reached.

@@ -111,14 +111,20 @@ def _choices(name: str, program: Program, settings: RowSettings) -> list[Choice]
             together |= {**needs[kind], "output": most}
         selection = selected(policy, found, needs=together, name=name.removeprefix(SIGN))
         before = program.kept.get((name, kinds[0]))
-        made.append(evolve(_choice(name, policy, selection, before), types=tuple(kinds)))
+        made.append(evolve(_choice(name, policy, selection, before, settings), types=tuple(kinds)))
     if len({one.chosen for one in made}) > 1:
         return [evolve(one, apart=True) for one in made]
     types = tuple(kind for one in made for kind in one.types)
     return [evolve(one, types=types) for one in made[-1:]]
 
 
-def _choice(name: str, policy: Policy, selection: Selection, before: str | None) -> Choice:
+def _choice(
+    name: str,
+    policy: Policy,
+    selection: Selection,
+    before: str | None,
+    settings: RowSettings,
+) -> Choice:
     if before in policy.models:
         return Choice(name, policy, selection, before)
     if policy.strategy == "weighted":
@@ -126,7 +132,7 @@ def _choice(name: str, policy: Policy, selection: Selection, before: str | None)
     if policy.learnt is None:
         return Choice(name, policy, selection, None)
     bandit = Bandit(policy, tuple(one.name for one in selection.fit))
-    for arm, reward in rewarded(Path(policy.learnt)):
+    for arm, reward in rewarded(Path(policy.learnt), settings):
         bandit.learn(arm, reward)
     means = {one.name: bandit.mean(one.name) for one in selection.fit}
     return Choice(name, policy, selection, max(means, key=lambda one: means[one]), means)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from chainlang.semantics.outputs import Outputs
 from chainlang.semantics.record import Record
 from chainlang.semantics.stage_error import StageError
 from chainlang.session.result import result_of
+from chainlang.settings import RowSettings
 
 if TYPE_CHECKING:
     from chainlang.store.journal import Journal
@@ -129,18 +130,24 @@ def _rewards(journal: Journal) -> Iterator[tuple[int, float]]:
         yield int(index), float(reward)
 
 
-def rewarded(folder: Path) -> list[tuple[str, float]]:
+def rewarded(folder: Path, settings: RowSettings) -> list[tuple[str, float]]:
     """Return the models and the rewards of the rows of a run folder, in the order of learning.
 
     Raises `SettingError` if it has none.
     """
-    from chainlang.store.journal import Journal  # a call needs nothing of run folders
+    from chainlang.session.journal_home import home_of  # a call needs nothing of run folders
+    from chainlang.store.journal_home import IN_FOLDER
     from chainlang.store.safe_files import Folder
 
     found: list[tuple[str, float]] = []
-    if (folder / "journal.sqlite").is_file():
-        with closing(Folder.open(folder)) as opened, closing(Journal.open(opened)) as journal:
-            found = [(str(arm), float(one)) for _, arm, one in journal.notes(REWARD).values()]
+    if folder.is_dir():
+        with ExitStack() as stack:
+            root = stack.enter_context(closing(Folder.open(folder)))
+            is_file = IN_FOLDER.holds(root)
+            home = IN_FOLDER if is_file else stack.enter_context(home_of(settings, folder))
+            if home.holds(root):
+                journal = stack.enter_context(home.read(root))
+                found = [(str(arm), float(one)) for _, arm, one in journal.notes(REWARD).values()]
     if not found:
         hint = 'name the folder of a run with an online policy: learnt="out"'
         raise error_of("setting", f"{folder} has no rewards to learn from", hint)

@@ -149,7 +149,9 @@ def _store(value: object) -> object:
 
 def _store_fault(value: object) -> str:
     if isinstance(value, str) and (found := re.match(r"(\w+)(\+\w+)?://", value)):
-        return f"{found[0]} is not of PostgreSQL alone" if found[2] else f"{found[0]} is none"
+        if found[2]:
+            return f"leave out the driver: {found[1]}://, without {found[2]}"
+        return f"{found[0]} is the address of something else"
     return ""
 
 

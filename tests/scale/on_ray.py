@@ -7,14 +7,16 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from chainlang import load
 from chainlang.scale import as_ray
+from tests.postgres_server import running
 
 TEXT = """
 model m = fake("x")
@@ -59,7 +61,8 @@ def run_and_kill(count: int, path: Path) -> int:
     made.run(every, path / "plain")
     killed: list[int] = []
     over = threading.Event()
-    killer = threading.Thread(target=_kill_one, args=(path / "ray", killed, over))
+    begun = partial(_has_samples, path / "ray")
+    killer = threading.Thread(target=_kill_one, args=("ShardActor.run", begun, killed, over))
     killer.start()
     try:
         summary = made.run(every, path / "ray", on="ray", ray_actors=2)
@@ -84,15 +87,17 @@ def files(path: Path) -> dict[str, bytes]:
     }
 
 
-def _kill_one(folder: Path, killed: list[int], over: threading.Event) -> None:
-    """Kill an actor once its shard has samples."""
+def _kill_one(
+    name: str, begun: Callable[[], bool], killed: list[int], over: threading.Event
+) -> None:
+    """Kill an actor once it has samples."""
     import psutil
 
     while not over.wait(0.01):
-        if not _has_samples(folder):
+        if not begun():
             continue
         for one in psutil.process_iter(["cmdline"]):
-            if (one.info["cmdline"] or [""])[0].startswith("ray::ShardActor.run"):
+            if (one.info["cmdline"] or [""])[0].startswith(f"ray::{name}"):
                 one.send_signal(signal.SIGKILL)
                 killed.append(one.pid)
                 return
@@ -103,13 +108,13 @@ def _has_samples(folder: Path) -> bool:
     return journal.exists() and journal.stat().st_size > 100_000
 
 
-def batches(count: int, **options: Any) -> None:
+def batches(count: int, settings: Any = None, **options: Any) -> None:
     """Run rows through `map_batches` of two actors; compare with one process."""
     import ray.data
 
     made, every = qa(), rows(count)
     data = ray.data.from_items(every, override_num_blocks=4)
-    worker = as_ray(made, seed=3)
+    worker = as_ray(made, seed=3, **(settings or {}))
     found = data.map_batches(worker, concurrency=2, max_concurrency=2, **options).take_all()
     plain = made.map(every, seed=3).to_dicts()
 
@@ -119,13 +124,35 @@ def batches(count: int, **options: Any) -> None:
     assert shown(found) == shown(plain)
 
 
+def batches_and_kill(count: int, **options: Any) -> int:
+    """Run `batches` with a cache that the actors share, and kill one of them."""
+    killed: list[int] = []
+    over = threading.Event()
+    with running() as server:
+
+        def begun() -> bool:
+            is_there = "SELECT to_regclass('chainlang_cache') IS NOT NULL"
+            if server.execute(is_there) != [(True,)]:
+                return False
+            return bool(server.execute("SELECT count(*) FROM chainlang_cache")[0][0] > count // 2)
+
+        killer = threading.Thread(target=_kill_one, args=("MapWorker", begun, killed, over))
+        killer.start()
+        try:
+            batches(count, {"cache": "write", "store": server.url}, **options)
+        finally:
+            over.set()
+            killer.join()
+    return len(killed)
+
+
 def main() -> None:
     """Run so many rows in both ways."""
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 20_000
     started = time.monotonic()
     with initialized(), TemporaryDirectory() as path:
         killed = run_and_kill(count, Path(path))
-        batches(count, batch_size=256)
+        killed += batches_and_kill(count, batch_size=256)
     print(f"{count:,} rows twice in 2 actors, {killed} killed; {time.monotonic() - started:.0f} s")
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from chainlang import chain
+from chainlang import chain, models
 from chainlang.engines.fake import FakeEngine
 from chainlang.errors import SettingError, SourceError
 from chainlang.protocol.messages import Sample
@@ -105,6 +105,19 @@ def test_failed_rows_are_retried(tmp_path: Path) -> None:
     bad.clear()
     assert chain("E >> V").run(ROWS[:3], tmp_path / "a", **settings).failed == 3
     assert chain("E >> V").run(ROWS[:3], tmp_path / "a", retry_failed=True, **settings).failed == 0
+
+
+def test_a_policy_learns_from_a_run_in_a_database(tmp_path: Path) -> None:
+    each = {name: models.fake(f"model {name}") for name in ("a", "b")}
+    store = shared().url
+    with models.use(each, pick=models.ucb(list(each), reward="ok")):
+        chain("E:@pick").run(ROWS, tmp_path / "out", store=store)
+        again = chain("E:@pick").run(ROWS, tmp_path / "out", store=store)
+        assert again.recorded == 20
+    with models.use(each, frozen=models.ucb(list(each), learnt=str(tmp_path / "out"))):
+        assert chain("E:@frozen")("q", store=store).ok
+        with pytest.raises(SettingError, match="has no rewards to learn from"):
+            chain("E:@frozen")("q")
 
 
 def test_a_variable_has_the_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
