@@ -60,8 +60,8 @@ def add(commands: Any, about: str) -> None:
     parser = commands.add_parser(
         "doctor",
         help=about,
-        description="Look for the libraries and settings that chains need. Nothing is loaded, and "
-        "nothing is sent.",
+        description="Look for the libraries and settings that chains need. No model is loaded, "
+        "and nothing is sent.",
         usage="%(prog)s [options]",
         epilog=examples("chainlang doctor", "chainlang doctor --json"),
     )
@@ -103,10 +103,21 @@ def findings() -> Iterator[Finding]:
         there = find_spec(library) is not None
         install = None if there else f"pip install 'chainlang[{extra}]'"
         yield Finding(library, there, detail, install)
+    yield from _bwrap()
     yield from _warm()
     key = "CHAINLANG_OPENAI_API_KEY"
     has_key = "set" if os.environ.get(key) else "not set; only servers that ask for one need it"
     yield Finding(key, bool(os.environ.get(key)), has_key)
+
+
+def _bwrap() -> Iterator[Finding]:
+    """Look whether this machine lets bubblewrap run, where it is installed."""
+    from chainlang.sandboxes.bwrap import BwrapSandbox, installed
+
+    if installed() is not None:
+        sandbox = BwrapSandbox()
+        why = sandbox.probe()
+        yield Finding("bwrap", why is None, sandbox.version if why is None else why)
 
 
 def _warm() -> Iterator[Finding]:
