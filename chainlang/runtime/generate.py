@@ -10,49 +10,24 @@ from typing import Any
 from attrs import evolve, frozen
 
 from chainlang.plan.steps import LARGEST_REQUEST, Generate
-from chainlang.protocol.messages import (
-    Completion,
-    Failure,
-    Fallback,
-    Message,
-    Request,
-    Sample,
-    changed,
-)
+from chainlang.protocol.messages import Completion, Failure, Message, Request, Sample, changed
 from chainlang.runtime.effects import All, Ask, Effect, RowContext, RowFailed, failed
-from chainlang.runtime.ports.port import new_id
+from chainlang.runtime.requests import SampleRange, request_of
 from chainlang.runtime.retry import retried
 from chainlang.runtime.stream import DeltaSink
-from chainlang.runtime.tracing import NOTHING
 from chainlang.semantics.combinators import Attempt, further
 from chainlang.semantics.events import Event
 from chainlang.semantics.record import Candidate, Record
-from chainlang.semantics.render_budget import rendering_within
 from chainlang.semantics.row_stages import for_record
 from chainlang.semantics.sampled import FailedSample, ended, noted, too_few
-from chainlang.semantics.seeds import Place, seed
+from chainlang.semantics.seeds import Place
 from chainlang.semantics.stage_error import StageError
-from chainlang.semantics.stage_prompts import messages, prefix
-from chainlang.semantics.stage_replies import candidate_of, choices, labels, schema
+from chainlang.semantics.stage_replies import candidate_of
 from chainlang.semantics.stages import readings
 from chainlang.semantics.tool_rounds import Beginning, calls_tools, rounds
 from chainlang.semantics.wiring import fed
 
 _UNKEPT = attrgetter("unkept")
-
-
-@frozen
-class _SampleRange:
-    """Samples of one prompt that share a request."""
-
-    number: int
-    """Number of the prompt; a map has one for each candidate."""
-    first: int
-    """Number of the first sample."""
-    count: int
-    start: Record
-    """Record that the prompt reads."""
-    place: Place
 
 
 @frozen
@@ -76,11 +51,11 @@ class _StageRun:
     place: Place
     reads: tuple[Candidate | None, ...]
 
-    def ranges(self, start: int, stop: int) -> list[_SampleRange]:
+    def ranges(self, start: int, stop: int) -> list[SampleRange]:
         """Return the samples from `start` to `stop` of each prompt, in order."""
         most = LARGEST_REQUEST if self.step.together else 1
         return [
-            _SampleRange(number, first, min(most, stop - first), self.record, self.at(number))
+            SampleRange(number, first, min(most, stop - first), self.record, self.at(number))
             for number in range(len(self.reads))
             for first in range(start, stop, most)
         ]
@@ -90,7 +65,7 @@ class _StageRun:
         place = further(self.place, self.step.tries.mark, attempt) if attempt else self.place
         return place if self.reads[number] is None else (*place, f"c{number}")
 
-    def ask(self, ranges: Sequence[_SampleRange]) -> tuple[Ask, dict[int, StageError]]:
+    def ask(self, ranges: Sequence[SampleRange]) -> tuple[Ask, dict[int, StageError]]:
         """Return the effect that requests samples, and the errors of prompts by index.
 
         Raises `RowFailed` if the requests exceed the row's budget.
@@ -100,7 +75,8 @@ class _StageRun:
         stage = self.step.stage.name
         for index, samples in enumerate(ranges):
             try:
-                requests.append(self.request(samples))
+                read = self.reads[samples.number]
+                requests.append(request_of(self.step, self.record.id, self.context, samples, read))
             except StageError as error:
                 unmade[index] = error
         try:
@@ -118,7 +94,7 @@ class _StageRun:
 
     def receive(
         self,
-        ranges: Sequence[_SampleRange],
+        ranges: Sequence[SampleRange],
         asked: Ask,
         unmade: Mapping[int, StageError],
         replies: Sequence[Completion | Failure],
@@ -139,79 +115,9 @@ class _StageRun:
                 found += self.made(samples, *next(came))
         return found
 
-    def request(self, samples: _SampleRange) -> Request:
-        """Return the request of some samples. Raises `StageError` for an invalid prompt."""
-        stage, context = self.step.stage, self.context
-        limits = context.budget.limits
-        first = seed(context.run_seed, self.record.id, samples.place)
-        read = self.reads[samples.number]
-        if limits.row_seconds is None:
-            prompt = messages(stage, samples.start, read, first)
-        else:
-            with rendering_within(limits.row_seconds):
-                prompt = messages(stage, samples.start, read, first)
-        return changed(
-            self.common(),
-            id=new_id(),
-            messages=prompt,
-            seed=first + samples.first,
-            count=samples.count,
-            first=samples.first,
-            schema=schema(stage, samples.start),
-            prefix=prefix(stage, samples.start, read) if stage.prefix else "",
-            labels=labels(stage, samples.start) if stage.choices else (),
-            redraw=context.redraw if context.redraws and not stage.is_tool else 0,
-            tracing=None if context.tracing is NOTHING else context.tracing,
-            choices=choices(stage, samples.start) if self.step.until_decided else (),
-            row=context.index,
-        )
-
-    def common(self) -> Request:
-        """Return what all requests of the step have in common, as a request."""
-        step, common = self.step, self.context.common
-        known = common.get(id(step))
-        if known is not None and known[0] is step:
-            return known[1]
-        made = self._made()
-        if step.stage.by_row is None:  # else the step is that of one row
-            common[id(step)] = (step, made)
-        return made
-
-    def _made(self) -> Request:
-        stage, context = self.step.stage, self.context
-        limits = context.limits
-        return Request(
-            id="",
-            model=stage.model,
-            messages=(),
-            sampling=stage.sampling,
-            seed=0,
-            lenient=True,  # the reply is validated for what the engine does not enforce
-            logprobs=stage.logprobs,
-            template_args=stage.template_args,
-            adapter=stage.adapter,
-            fallbacks=self.fallbacks() if stage.fallbacks else (),
-            thinking_tokens=stage.thinking_tokens,
-            budgets=stage.budgets,
-            top_logprobs=stage.top_logprobs,
-            effects=stage.is_tool and stage.effects,
-            run=context.mark if stage.effects else "",
-            shared=self.step.shared,
-            tools=tuple(one.spec for one in stage.tools),
-            price=context.prices.get(stage.model),
-            date=context.date,
-            deadline=limits.call_seconds,
-            patience=limits.patience,
-        )
-
-    def fallbacks(self) -> tuple[Fallback, ...]:
-        """Return the models that answer where the stage's own can't, with their prices."""
-        prices = self.context.prices
-        return tuple(Fallback(*one, prices.get(one[0])) for one in self.step.stage.fallbacks)
-
     def made(
         self,
-        samples: _SampleRange,
+        samples: SampleRange,
         reply: Completion | Failure | StageError,
         request: Request | None,
     ) -> Iterator[_SampleOutcome]:
@@ -231,7 +137,7 @@ class _StageRun:
                 yield self.whole(samples, number, sample, request.messages)
 
     def whole(
-        self, samples: _SampleRange, number: int, sample: Sample, prompt: tuple[Message, ...]
+        self, samples: SampleRange, number: int, sample: Sample, prompt: tuple[Message, ...]
     ) -> _SampleOutcome:
         """Return a sample that has come to its end, with the messages that it follows."""
         stage, read = self.step.stage, self.reads[samples.number]
@@ -253,7 +159,7 @@ class _StageRun:
             sink.finish(0, (sample,))
 
     def with_tools(
-        self, outcomes: list[_SampleOutcome], ranges: Sequence[_SampleRange]
+        self, outcomes: list[_SampleOutcome], ranges: Sequence[SampleRange]
     ) -> Generator[Effect, Any, list[_SampleOutcome]]:
         """Return samples after the conversations with tools that some of them begin."""
         starts = {(one.number, one.place): one for one in ranges}
@@ -273,7 +179,7 @@ class _StageRun:
         return outcomes
 
     def talk(
-        self, samples: _SampleRange, begun: Beginning
+        self, samples: SampleRange, begun: Beginning
     ) -> Generator[Effect, Any, _SampleOutcome]:
         """Return the sample at the end of a conversation with tools."""
         stage, events = self.step.stage, list[Event]()
@@ -309,7 +215,7 @@ class _StageRun:
         def run(one: Attempt) -> Generator[Effect, Any, Candidate]:
             outcome = bad  # it was sampled with the others
             if one.number > 1:
-                samples = _SampleRange(bad.number, bad.sample, 1, one.record, place(one.attempt))
+                samples = SampleRange(bad.number, bad.sample, 1, one.record, place(one.attempt))
                 asked, unmade = self.ask([samples])
                 found = self.receive([samples], asked, unmade, (yield asked))
                 (outcome,) = yield from self.with_tools(found, [samples])
