@@ -12,14 +12,16 @@ from typing import Any
 
 from chainlang.api.chain import Chain
 from chainlang.cli import run as run_command
-from chainlang.cli.flags import Command, add_flags, examples
+from chainlang.cli.flags import Command, add_flags, add_functions, examples
 from chainlang.cli.observed import add_metrics_port, add_trace_endpoint
 from chainlang.cli.output import counted, emit
+from chainlang.cli.read_chain import bind_file
 from chainlang.errors import error_of
 from chainlang.protocol.messages import Usage
 from chainlang.protocol.price import dollars
 from chainlang.scale.progress import ShardProgress, progress_of
 from chainlang.scale.shard_runs import shard_folders
+from chainlang.semantics.functions_file import read_functions
 from chainlang.store.stored_results import is_run, no_run
 
 _SHOWN = 10  # rows that differ
@@ -61,6 +63,7 @@ def add(commands: Any, about: str) -> None:
     four.add_argument("output", type=Path, metavar="FOLDER")
     four.add_argument("-i", "--input", required=True, type=Path, nargs="+", metavar="ROWS")
     four.add_argument("--json", action="store_true", help="write errors as JSON to stdout")
+    add_functions(four)
     four.complete = _complete
     add_metrics_port(four)
     add_trace_endpoint(four)
@@ -184,7 +187,10 @@ def compare(options: argparse.Namespace) -> int:
 def resume(options: argparse.Namespace) -> int:
     """Run the chain of a folder over its rows again; what is recorded is not run again."""
     text = (_checked(options.output) / "graph.json").read_text(encoding="utf-8")
-    return run_command.run_chain(Chain.from_json(text), options)
+    chain = Chain.from_json(text)
+    if options.functions is not None:
+        chain = bind_file(chain, read_functions(options.functions))
+    return run_command.run_chain(chain, options)
 
 
 def _facts(folder: Path) -> dict[str, Any]:

@@ -214,6 +214,16 @@ def test_a_run_is_resumed_with_the_chain_of_its_folder(run, two_runs):
     assert "seed" in err
 
 
+def test_a_run_of_functions_is_resumed_with_their_file(run, workspace):
+    steps = "name: p\nsteps:\n  - {id: a, action: shout, parameters: {text: '{{ query }}'}}\n"
+    Path("x.yaml").write_text(steps)
+    Path("own.py").write_text("def shout(text):\n    return text.upper()\n")
+    Path("rows.jsonl").write_text('{"query": "a"}\n')
+    given = ("-i", "rows.jsonl", "--functions", "own.py")
+    assert run("run", "x.yaml", "-o", "runs/a", *given)[0] == 0
+    assert run("runs", "resume", "runs/a", *given)[0] == 0
+
+
 def test_results_on_stdout_are_those_of_the_folder(run, two_runs):
     code, out, _ = run("run", "qa.chain", "-i", "rows.jsonl", "-o", "-")
     (part,) = Path("runs/a/flattened").iterdir()
