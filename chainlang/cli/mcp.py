@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,9 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _serve(path: str, options: argparse.Namespace) -> int:
+    if find_spec("mcp") is None:
+        hint = "run: pip install 'chainlang[mcp]'"
+        raise error_of("engine", "serving a chain as a tool needs the package mcp", hint)
     from chainlang.api.chain import Chain
     from chainlang.diagnostics.suggest import unknown
     from chainlang.errors import SettingError

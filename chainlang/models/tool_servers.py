@@ -91,7 +91,7 @@ def engine_of(
 ) -> McpEngine:
     """Return the engine of a server; without approved tools it is for looking at them alone."""
     from chainlang.engines.mcp import McpEngine
-    from chainlang.engines.mcp.engine import MAX_BYTES, SECONDS
+    from chainlang.engines.mcp.engine import CONCURRENCY, MAX_BYTES, SECONDS
 
     most = int(arguments.get("max_bytes", MAX_BYTES))
     message = max(_LARGEST, 8 * most)
@@ -109,7 +109,7 @@ def engine_of(
         why=target.why,
         seconds=float(arguments.get("seconds", SECONDS)),
         max_bytes=most,
-        max_concurrency=int(arguments.get("max_concurrency", 32)),
+        max_concurrency=int(arguments.get("max_concurrency", CONCURRENCY)),
     )
 
 

@@ -31,6 +31,8 @@ MAX_BYTES = 1 << 20
 """Default of the largest result, in bytes."""
 SECONDS = 60.0
 """Default of the timeout of a call, in seconds."""
+CONCURRENCY = 8
+"""Default of the number of calls at a time: many servers answer one after another."""
 KEY = "chainlang.idempotency-key"
 """Name of the key in `_meta` that is equal for each repetition of one call."""
 _STEP = 0.05
@@ -66,7 +68,7 @@ class McpEngine:
         why: Callable[[], str] = str,
         seconds: float = SECONDS,
         max_bytes: int = MAX_BYTES,
-        max_concurrency: int = 32,
+        max_concurrency: int = CONCURRENCY,
     ) -> None:
         if find_spec("mcp") is None:
             refuse("servers of tools need the package mcp", "run: pip install 'chainlang[mcp]'")
