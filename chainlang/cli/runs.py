@@ -22,6 +22,7 @@ from chainlang.protocol.price import dollars
 from chainlang.scale.progress import ShardProgress, progress_of
 from chainlang.scale.shard_runs import shard_folders
 from chainlang.semantics.functions_file import read_functions
+from chainlang.settings import Shard
 from chainlang.store.stored_results import is_run, no_run
 
 _SHOWN = 10  # rows that differ
@@ -186,6 +187,8 @@ def compare(options: argparse.Namespace) -> int:
 
 def resume(options: argparse.Namespace) -> int:
     """Run the chain of a folder over its rows again; what is recorded is not run again."""
+    if options.shard is None and (shard := Shard.named(options.output.resolve().name)):
+        options.shard = str(shard)
     text = (_checked(options.output) / "graph.json").read_text(encoding="utf-8")
     chain = Chain.from_json(text)
     if options.functions is not None:

@@ -24,6 +24,7 @@ from chainlang.plan.estimate_cost import counts
 from chainlang.plan.render import render
 from chainlang.plan.steps import Plan
 from chainlang.runtime.model_swap import SWAP_FACTOR
+from chainlang.session.addresses import addresses_of
 from chainlang.session.cost_report import Actual, table
 from chainlang.session.decide import described, exemplified
 from chainlang.session.engine_pool import wanted
@@ -71,6 +72,8 @@ class Explanation:
     """Values of the first row that an order of a template keeps stages from sharing."""
     contexts: Mapping[str, int | None] = field(kw_only=True, factory=dict)
     """Context of each model in tokens; None if it is the model's own, known when it is loaded."""
+    addresses: Mapping[str, tuple[str, ...]] = field(kw_only=True, factory=dict)
+    """Addresses of each model that has several."""
     sandboxes: Mapping[str, str] = field(kw_only=True, factory=dict)
     """Versions of each sandbox, or why it can't run here."""
     window: int = field(kw_only=True)
@@ -97,7 +100,7 @@ class Explanation:
     def __str__(self) -> str:
         costs = table(self.estimate, self.actual)
         chosen = (self._autos(), self._choices())
-        models = (*chosen, self._adapters(), self._contexts(), self._sandboxes())
+        models = (*chosen, self._adapters(), self._contexts(), self._addresses(), self._sandboxes())
         parts = (
             *(self._settings(), self._passes(), self._plan(), self.prompt_lines(), *models),
             *(self._memory(), costs, self._advice()),
@@ -173,6 +176,14 @@ class Explanation:
             yield f"  {name:{width}}  {said}"
         said = "closes no field: a budget bounds its characters, at four a token"
         yield from (f"  {name:{width}}  {said}" for name in self.bounded)
+
+    def _addresses(self) -> Iterator[str]:
+        """Yield the addresses of each model that has several."""
+        if self.addresses:
+            yield "ADDRESSES, of which the least loaded is next"
+        width = max(map(len, self.addresses), default=0)
+        for name, urls in self.addresses.items():
+            yield from (f"  {name:{width}}  {one}" for one in urls)
 
     def _sandboxes(self) -> Iterator[str]:
         """Yield the versions of each sandbox."""
@@ -264,6 +275,7 @@ def explained(
             advice=advised,
             bounded=bounded_by(found.plan, named),
             contexts=contexts_of(named),
+            addresses=addresses_of(named),
             sandboxes=sandboxes_of(found.plan),
             window=settings.window,
             choices=choices,

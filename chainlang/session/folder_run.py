@@ -30,6 +30,7 @@ from chainlang.runtime.run_loop import run
 from chainlang.semantics.record import Record
 from chainlang.semantics.row_failure import RowFailure
 from chainlang.session.about_run import about_of, marked
+from chainlang.session.addresses import counts_of
 from chainlang.session.check_shard import check_shard
 from chainlang.session.cost_report import CostMeter, Costs, PortFactory
 from chainlang.session.engine_pool import wanted
@@ -339,7 +340,8 @@ class FolderRun:
     def finish(self) -> None:
         """Complete all files, after the last row of the source."""
         with interrupts_deferred():
-            self.folder.finish(whole=self.split.whole())
+            addresses = counts_of(self.prepared.engines)
+            self.folder.finish(whole=self.split.whole(), addresses=addresses)
 
     def summary(self) -> Summary:
         """Return the summary of the run so far."""
@@ -389,6 +391,4 @@ def _has_secrets(program: Program, settings: RunSettings) -> bool:
 def _promised(engine: Engine, adapter: str) -> dict[str, Any]:
     """Return the description of the engine of a model for the run folder."""
     found = fingerprint_of(engine, adapter)
-    urls: tuple[str, ...] = getattr(engine, "urls", ())
-    addresses = {"addresses": list(urls)} if len(urls) > 1 else {}
-    return {"fingerprint": found, "capabilities": asdict(engine.capabilities), **addresses}
+    return {"fingerprint": found, "capabilities": asdict(engine.capabilities)}

@@ -298,10 +298,12 @@ class RunFolder:
         *,
         why: str | None = None,
         whole: Mapping[str, Any] | None = None,
+        addresses: Mapping[str, Any] | None = None,
     ) -> None:
         """Complete all files, `metadata.json` last; `why` is the reason of a stopped run.
 
-        `whole` describes the whole input of a shard that has read all of it.
+        `whole` describes the whole input of a shard that has read all of it, and `addresses`
+        has the counts of the addresses of each model that has several.
         """
         self.finished = True
         with self._whole():
@@ -309,6 +311,8 @@ class RunFolder:
             self.output.finish(keep_lines=status != "complete")
             ended = self.ended or datetime.now(UTC)
             said = self.metadata(status, ended) | ({} if why is None else {"stopped": why})
+            if addresses:
+                said["addresses"] = dict(addresses)
             if self.about.shard is not None:
                 said[SHARD] = {"number": self.about.shard.number, "of": self.about.shard.of}
                 said[SHARD] |= whole or {}

@@ -124,9 +124,25 @@ def test_a_fingerprint_is_the_name_and_not_the_address(tmp_path: Path) -> None:
         again = chain("E:x").run(ROWS, tmp_path / "a", models={"x": other})
         assert again.recorded == len(ROWS)
         assert not three.bodies
-    said = json.loads((tmp_path / "a" / "metadata.json").read_text())["models"]["x"]
-    assert said["addresses"] == [two.url, three.url]
-    assert not {one.url, two.url} & {str(one) for one in said["fingerprint"].values()}
+    said = json.loads((tmp_path / "a" / "metadata.json").read_text())
+    assert [one["url"] for one in said["addresses"]["x"]] == [two.url, three.url]
+    print_of = said["models"]["x"]["fingerprint"]
+    assert not {one.url, two.url} & {str(value) for value in print_of.values()}
+
+
+def test_addresses_are_counted_and_explained(tmp_path: Path) -> None:
+    def dead(_: object) -> Answer:
+        return Answer(cut=0)
+
+    with model() as one, Server(dead) as two:
+        declared = models.openai("m", base_url=[one.url, two.url])
+        summary = chain("E:x").run(ROWS, tmp_path / "a", models={"x": declared})
+        page = str(chain("E:x").explain(models={"x": declared}))
+    assert summary.failed == 0
+    first, second = json.loads((tmp_path / "a" / "metadata.json").read_text())["addresses"]["x"]
+    assert first == {"url": one.url, "requests": len(ROWS), "failed": 0}
+    assert second["failed"] == second["requests"] >= TRIPS
+    assert f"  x  {one.url}\n  x  {two.url}" in page
 
 
 def test_a_file_names_several(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -259,6 +259,8 @@ def test_in_a_shell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for number in (1, 2):
         arguments = ["run", file, "-i", source, "-o", home, "--shard", f"{number}/2"]
         assert execute([*map(str, arguments)]) == 0
+    resumed = ["runs", "resume", home / "shard-0002-of-0002", "-i", source]
+    assert execute([*map(str, resumed)]) == 0  # the folder says which shard it is
     assert execute(["merge", str(home)]) == 0
     assert "20 rows, 0 failed" in capsys.readouterr().err
     assert len((home / "flattened" / "000.jsonl").read_text().splitlines()) == 20
