@@ -93,6 +93,7 @@ def _of_step(step: Generate, context: RowContext) -> Request:
         budgets=stage.budgets,
         top_logprobs=stage.top_logprobs,
         effects=stage.is_tool and stage.effects,
+        run=context.mark if stage.effects else "",
         shared=step.shared,
         tools=tuple(one.spec for one in stage.tools),
         price=prices.get(stage.model),
