@@ -146,10 +146,10 @@ RESULT = ("ok", "value", "stdout", "error")
 TESTS, INPUTS, SANDBOX = "tests", "inputs", "sandbox"
 PROGRAMS: Mapping[str, Rule] = {
     INPUTS: _INPUTS,
-    "memory": integer(64),
-    "output": integer(1),
+    "memory": integer(64, 16_384),
+    "output": integer(1, 10_000_000),
     SANDBOX: one_of(*SANDBOXES),
-    "seconds": number(0, math.inf, open_low=True),
+    "seconds": number(0, 600, open_low=True),
     TESTS: TEMPLATE,
 }
 """Options of a stage that runs programs, and settings of an op that configures it."""

@@ -82,15 +82,18 @@ def number(low: float, high: float, *, open_low: bool = False) -> Rule:
     return Rule(wants, read, python="float")
 
 
-def integer(least: int) -> Rule:
-    """Return the rule of a whole number of at least a bound."""
+def integer(least: int, most: int | None = None) -> Rule:
+    """Return the rule of a whole number of at least a bound, and at most another one."""
 
     def read(value: Any) -> int:
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise ValueError(value)
+        if most is not None and value > most:
+            raise ValueError(value)
         return value
 
-    return Rule(f"a whole number of at least {least}", read, python="int")
+    wants = f"of at least {least}" if most is None else f"from {least} to {most:,}"
+    return Rule(f"a whole number {wants}", read, python="int")
 
 
 def text(value: Any) -> str:
