@@ -142,15 +142,23 @@ class Postgres:
         """Scheme, host, port and database, without user and password."""
         return self.address.name
 
-    def answer(self, work: Work[Answer]) -> Answer:
-        """Return the answer of work in one transaction returns, repeated while faults pass."""
+    def read(self, work: Work[Answer]) -> Answer:
+        """Return the answer of work that changes nothing, or in single statements."""
+        return self.answer(work, nullcontext)  # a transaction would be two more round trips
+
+    def answer(
+        self,
+        work: Work[Answer],
+        within: Callable[[Connection[Any]], AbstractContextManager[object]] = _transaction,
+    ) -> Answer:
+        """Return the answer of work in one transaction, repeated while faults pass."""
         with self._lock:
             if self._has_failed:
                 raise self.error("it failed before in this run")
             started: float | None = None
             for count in range(1 << 30):
                 try:
-                    answer = self._once(work)
+                    answer = self._once(work, within)
                 except Passing as fault:
                     started = time.monotonic() if started is None else started
                     message = str(fault)

@@ -85,7 +85,7 @@ class InPostgres:
         """Return the samples of the keys that are present."""
         wanted, found = iter(keys), dict[bytes, Drawn]()
         while some := list(islice(wanted, FIND)):
-            for key, entry, total in self.database.answer(partial(self._find, some)):
+            for key, entry, total in self.database.read(partial(self._find, some)):
                 if fits(key, entry, total):
                     with suppress(LaterEntry, OddEntry):
                         found[key] = decoded(entry)

@@ -141,7 +141,7 @@ class PostgresStore:
         """Return the recorded samples of the keys."""
         wanted, found = iter(keys), dict[bytes, Drawn]()
         while some := list(islice(wanted, FIND)):
-            for key, entry, total in self.database.answer(partial(self._find, some)):
+            for key, entry, total in self.database.read(partial(self._find, some)):
                 if not fits(key, entry, total):
                     raise self.damaged(f"sample {key.hex()} does not match its checksum")
                 found[key] = self._decoded(key, entry)
@@ -208,7 +208,7 @@ class PostgresStore:
     def __len__(self) -> int:
         """Return the number of samples."""
         question = "SELECT count(*) FROM chainlang_samples WHERE run = %s"
-        found = self.database.answer(lambda c: c.execute(question, [self.run]).fetchone())
+        found = self.database.read(lambda c: c.execute(question, [self.run]).fetchone())
         return int(found[0]) if found else 0
 
     # ---- notes
@@ -217,7 +217,7 @@ class PostgresStore:
         """Return the note of a name; None if there is none."""
         question = "SELECT entry, sum FROM chainlang_notes WHERE run = %s AND name = %s"
         values = [self.run, readable(name)]
-        row = self.database.answer(lambda c: c.execute(question, values, binary=True).fetchone())
+        row = self.database.read(lambda c: c.execute(question, values, binary=True).fetchone())
         if row is None:
             return None
         entry, total = row
@@ -230,13 +230,13 @@ class PostgresStore:
         question = """SELECT name FROM chainlang_notes WHERE run = %s AND starts_with(name, %s)
                       ORDER BY name COLLATE "C" """
         values = [self.run, readable(prefix)]
-        rows = self.database.answer(lambda c: c.execute(question, values).fetchall())
+        rows = self.database.read(lambda c: c.execute(question, values).fetchall())
         return [name for (name,) in rows]
 
     def has_notes(self) -> bool:
         """Return whether the run has notes: each run has from its start on."""
         question = "SELECT EXISTS (SELECT 1 FROM chainlang_notes WHERE run = %s)"
-        return self.database.answer(lambda c: c.execute(question, [self.run]).fetchone()) == (True,)
+        return self.database.read(lambda c: c.execute(question, [self.run]).fetchone()) == (True,)
 
     # ---- its end
 

@@ -131,6 +131,24 @@ def test_a_variable_has_the_address(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     ) == [(20,)]
 
 
+def test_the_environment_and_a_file_name_the_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def recorded(name: str) -> int:
+        chain("E").run(ROWS, tmp_path / name, engine=FakeEngine())
+        question = "SELECT count(*) FROM chainlang_samples WHERE run = %s"
+        return int(shared().execute(question, [str(tmp_path / name)])[0][0])
+
+    monkeypatch.chdir(tmp_path)
+    assert recorded("neither") == 0
+    (tmp_path / "chainlang.toml").write_text("store = 'env(\"OUR_DATABASE\")'")
+    monkeypatch.setenv("OUR_DATABASE", shared().url)
+    assert recorded("file") == 20
+    (tmp_path / "chainlang.toml").unlink()
+    monkeypatch.setenv("CHAINLANG_STORE", shared().url)
+    assert recorded("environment") == 20
+
+
 # ---------------------------------------------------------------- owners
 
 OWNER = """
