@@ -10,12 +10,14 @@ from typing import Any, NoReturn
 from chainlang.api.chain import Chain
 from chainlang.errors import error_of
 from chainlang.settings import Settings
+from chainlang.settings.sources import variables
 
 
 def portable(chain: Chain, settings: Settings, *, without: Collection[str] = ()) -> str:
     """Return a chain and its settings as JSON; functions and classes are names to import.
 
-    The settings are those in force here, whether a call, the environment or a file gives them.
+    The settings are those in force here, whether a call, the environment or a file gives them;
+    secrets of the environment or a file are left out, since the other process has its own.
     Raises `OperandError` for a function that can't be imported by its name, and `SettingError` for
     a setting that is a Python object or a secret, or whose name is among `without`.
     """
@@ -35,11 +37,20 @@ def _given(settings: Settings, without: Collection[str]) -> list[str]:
     fields = type(settings).model_fields
     found = []
     for name in sorted(settings.names() - {"on", "progress"}):
-        if getattr(settings, name) != fields[name].default:
+        if getattr(settings, name) != fields[name].default and not _is_of_machine(settings, name):
             if name in without:
                 _refuse(name, "has no effect there", "leave it out")
             found.append(name)
     return found
+
+
+def _is_of_machine(settings: Settings, name: str) -> bool:
+    """Return whether a setting is a secret of this machine, which actors have of their own."""
+    if not settings.takes()[name].is_secret:
+        return False
+    variable = variables({name}).get(name)
+    value = getattr(settings, name).get_secret_value()
+    return name in settings.of_file or (variable is not None and variable.value == value)
 
 
 def _said(settings: Settings, name: str, plain: Any) -> Any:

@@ -37,6 +37,14 @@ def test_a_chain_travels_with_its_functions_and_settings() -> None:
     assert CallSettings.of(given) == settings
 
 
+def test_secrets_of_the_environment_stay_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHAINLANG_OPENAI_API_KEY", "sk-canary")
+    monkeypatch.setenv("CHAINLANG_SEED", "5")
+    document = portable(qa(), CallSettings.of({}))
+    assert opened(document)[1] == {"seed": 5}
+    assert "canary" not in document
+
+
 def test_what_does_not_travel_is_refused() -> None:
     with pytest.raises(OperandError, match=r"@shout can't be imported by other processes"):
         as_ray(chain("E >> @shout").bind(shout=lambda answer: answer))
