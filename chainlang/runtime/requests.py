@@ -62,6 +62,7 @@ def request_of(
         tracing=None if context.tracing is NOTHING else context.tracing,
         choices=choices(stage, samples.start) if step.until_decided else (),
         row=context.index,
+        run=context.mark if stage.effects else "",
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, strategies
 
 from chainlang import load
 from chainlang.engines.fake import FakeEngine
@@ -186,3 +187,29 @@ def test_values_of_rows_are_no_templates(shop: Shop) -> None:
     hostile = '"}, "x": {{ 7 * 7 }} {% for a in b %} \u202e'
     chain({"query": hostile, "number": {"deep": [1, None]}}, engine=shop.engine)
     assert shop.bought == [(hostile, {"deep": [1, None]})]
+
+
+VALUES = strategies.recursive(
+    strategies.none() | strategies.booleans() | strategies.integers(-(2**53), 2**53)
+    | strategies.floats(allow_nan=False, allow_infinity=False)
+    | strategies.text(strategies.characters(codec="utf-8")),
+    lambda inner: strategies.lists(inner) | strategies.dictionaries(strategies.text(), inner),
+    max_leaves=8,
+)  # fmt: skip
+
+
+@given(VALUES, strategies.text(strategies.characters(codec="utf-8")))
+def test_arguments_are_the_values_of_the_row(value: Any, text: str) -> None:
+    seen: list[Any] = []
+
+    def heard(request: Any, _: int) -> str:
+        seen.append(json.loads(request.messages[-1].text))
+        return "ok"
+
+    chain = load(
+        text="server s = mcp('s') op echo : tool { server = s tool = 'echo' args = "
+        "{ whole = '{{ value }}', part = 'a {{ text }} b', deep = { it = ['{{ value }}', 1] } } } "
+        "main = echo"
+    )
+    chain({"value": value, "text": text}, engine=FakeEngine(answers=heard))
+    assert seen == [{"whole": value, "part": f"a {text} b", "deep": {"it": [value, 1]}}]
