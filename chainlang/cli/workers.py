@@ -53,6 +53,9 @@ def check(options: argparse.Namespace) -> None:
             flag = f"--{name.replace('_', '-')}"
             hint = f"leave out {flag}, or run without --workers"
             raise error_of("setting", f"{wanted}: {flag} is for one process", hint, setting=name)
+    from chainlang.scale.merge import hold_replaceable
+
+    hold_replaceable(Path(options.output), overwrite=settings.overwrite)
 
 
 def as_worker(options: argparse.Namespace) -> None:

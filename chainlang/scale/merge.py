@@ -23,7 +23,7 @@ from chainlang.scale.shard_runs import ShardRun, check, shard_folders
 from chainlang.session.folder_run import Summary
 from chainlang.settings import Format
 from chainlang.store import About, RunFolder
-from chainlang.store.cleanup import JOURNAL, clear, is_shard
+from chainlang.store.cleanup import JOURNAL, clear, is_shard, removable
 from chainlang.store.folder_names import folder_name
 from chainlang.store.identity import DATE, SHARD, differences
 from chainlang.store.journal import Journal
@@ -31,7 +31,7 @@ from chainlang.store.output import ERRORS, ROOT, Output
 from chainlang.store.resume import MERGED, OUTPUT, RUN
 from chainlang.store.retry_failed import REDRAWN
 from chainlang.store.run_folder import PART_ROWS
-from chainlang.store.safe_files import Folder
+from chainlang.store.safe_files import Folder, is_there
 from chainlang.store.sqlite_store import SqliteStore
 from chainlang.store.stage_tables import StageTable, StageTables
 from chainlang.store.table_formats import converter
@@ -149,21 +149,45 @@ def _folders(
     return several, Path(out)
 
 
+def hold_replaceable(home: Path, *, overwrite: bool) -> None:
+    """Raise `SourceError` if a folder has a run that merging would not replace, or other files."""
+    if is_there(home):
+        root = Folder.open(home)
+        try:
+            root.lock()
+            if _names(root):
+                removable(root, overwrite=overwrite or _is_merged(root))
+        finally:
+            root.close()
+
+
+def _names(root: Folder) -> list[str]:
+    """Return the names in a folder but for those of shards."""
+    return [name for name in root.names() if not is_shard(root, name)]
+
+
+def _is_merged(root: Folder, identity: Mapping[str, Any] | None = None, rows: int = 0) -> bool:
+    """Return whether the run in a folder is a merged one, or a merge that was not completed.
+
+    With `identity` it has to be an equal run, with as many `rows` at most.
+    """
+    if root.kind(JOURNAL) != "file":
+        return False
+    journal = Journal.open(root)
+    try:
+        before, note = journal.note(RUN) or {}, journal.note(OUTPUT) or {}
+        is_merged = bool(journal.note(MERGED)) or not before
+    finally:
+        journal.close()
+    if identity is None or not before:
+        return is_merged
+    return is_merged and not differences(before, identity) and note.get("rows", 0) <= rows
+
+
 def _clear(root: Folder, identity: Mapping[str, Any], rows: int, *, overwrite: bool) -> None:
     """Remove an earlier merged run; raise `SourceError` for what may not be removed."""
-    if not [name for name in root.names() if not is_shard(root, name)]:
-        return
-    if not overwrite and root.kind(JOURNAL) == "file":
-        journal = Journal.open(root)
-        try:
-            before, note = journal.note(RUN) or {}, journal.note(OUTPUT) or {}
-            # Without the identity of a run, an earlier merge has ended before it was complete.
-            is_merged = bool(journal.note(MERGED)) or not before
-        finally:
-            journal.close()
-        is_same = not before or not differences(before, identity)
-        overwrite = is_merged and is_same and note.get("rows", 0) <= rows
-    clear(root, overwrite=overwrite)
+    if _names(root):
+        clear(root, overwrite=overwrite or _is_merged(root, identity, rows))
 
 
 def _about(runs: Sequence[ShardRun], identity: Mapping[str, Any]) -> About:

@@ -18,14 +18,14 @@ from tests.scale.shards import assert_equal, files, metadata, rows, written
 FUNCTIONS = """
 import os, pathlib, signal, time
 
-def slow(candidates):
+def slow(candidates: list[str]) -> str:
     pathlib.Path(f"begun-{os.getpid()}").touch()
     time.sleep(0.01)
     mark = pathlib.Path("die")
     if mark.exists() and next(COUNT) > 20:
         mark.unlink()
         os.kill(os.getpid(), signal.SIGKILL)
-    return candidates[0].answer
+    return candidates[0]
 
 COUNT = iter(range(10**6))
 """
@@ -72,7 +72,7 @@ def test_workers_are_one_run_although_one_dies(home: Path) -> None:
     assert "died (SIGKILL), and is started again" in said
     assert not (home / "die").exists()
     assert "error[" in said
-    assert "119" in said or "120 rows" in said
+    assert "120 rows, 2 failed, " in said
     assert (home / "a" / "flattened" / "000.csv").exists()
     assert execute(words("a", "--workers", "2")) == 1  # passes the shards, and merges anew
     assert_equal(home / "a", home / "one", was_killed=True)
@@ -121,6 +121,17 @@ def test_what_workers_can_not_share(
     assert execute(words("a", *more)) == 2
     assert message in capsys.readouterr().err
     assert not (home / "a").exists()
+
+
+def test_workers_do_not_begin_where_another_run_is(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert execute(words("a", "--limit", "2")) == 0
+    before = files(home / "a")
+    assert execute(words("a", "--workers", "2", "--limit", "2")) == 2
+    assert "a: this folder contains a run" in capsys.readouterr().err
+    assert files(home / "a") == before
+    assert not [*(home / "a").glob("shard-*")]
 
 
 def test_gpus_are_those_that_the_variable_names() -> None:
