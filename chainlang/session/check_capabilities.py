@@ -38,11 +38,11 @@ def check_capabilities(plan: Plan, engines: Mapping[str, Engine]) -> None:
     readers = {name: engine.reader for name, engine in engines.items()}
     _check_weights(plan)
     for stage in _asked(plan):
-        _check_kind(stage, promised[stage.model], written(plan, stage.model))
+        _check_kind(stage, promised[stage.model], plan)
         _check_options(stage, promised[stage.model])
         _check_tokens(stage, readers[stage.model])
     for stage in _asked(plan):
-        _check_prompts(stage, readers[stage.model], written(plan, stage.model))
+        _check_prompts(stage, readers[stage.model], plan)
 
 
 def _check_weights(plan: Plan) -> None:
@@ -75,17 +75,19 @@ def written(plan: Plan, model: str) -> Span | None:
     return next(filter(None, others), None)
 
 
-def _check_kind(stage: Meaning, promised: Capabilities, model: Span | None) -> None:
+def _check_kind(stage: Meaning, promised: Capabilities, plan: Plan) -> None:
     """Raise if an engine lacks what a stage does with a prompt or a reply."""
     lacking, where = None, stage.span
     if stage.program is None and sandbox_of(stage.model) is not None:
         message = f"{stage.model!r} is a sandbox: it runs programs, and answers no prompts"
         hint = f'write {stage.name} with a model, and >> code(sandbox="{sandbox_of(stage.model)}")'
-        raise error_of("engine", message, hint, span=model or where, subject=stage.model)
+        raise error_of(
+            "engine", message, hint, span=written(plan, stage.model) or where, subject=stage.model
+        )
     if stage.adapter and not promised.adapters:
         lacking = f"can't take the adapter of {stage.model!r}"
         hint = "name the adapter as a server does, as a model of its own, and leave lora out"
-        where = model or where
+        where = written(plan, stage.model) or where
     elif stage.logprobs and not promised.logprobs:
         lacking = "does not return logprobs"
         hint = "leave logprobs=true out, or name a model of another engine"
@@ -156,12 +158,12 @@ def _check_tokens(stage: Meaning, reader: Reader | None) -> None:
         raise error_of("engine", message, hint, span=place, subject=stage.model)
 
 
-def _check_prompts(stage: Meaning, reader: Reader | None, model: Span | None) -> None:
+def _check_prompts(stage: Meaning, reader: Reader | None, plan: Plan) -> None:
     """Raise if the chat template of a model can't print the messages of a stage."""
     why = None if reader is None else reader.refusal(stage.roles, stage.template_args)
     if why is not None:
         message = f"the model {stage.model!r} can't have the prompts of {stage.name}: {why}"
         system = "write the text of `system` into `user`, or " if stage.system else ""
         hint = f"{system}name another model, or one with another chat template"
-        span = model or stage.span
+        span = written(plan, stage.model) or stage.span
         raise error_of("engine", message, hint, span=span, kind="model", subject=stage.model)
