@@ -132,7 +132,11 @@ SUITES: dict[str, Suite] = {
     ),
     "real model": Suite(
         "12 chains and 200 questions on a real model, and its demo",
-        _laws("-m", "law and real"),
+        _laws("-m", "law and real", "--ignore=tests/real/test_auto.py"),
+    ),
+    "auto": Suite(
+        "40 values of 20 kinds that a real model decides: they fit, and are the same again",
+        _laws("tests/real/test_auto.py", "-m", "law"),
     ),
     **{f"replies of {stage} end": _replies(stage) for stage in ("J", "V", "S")},
     "fuzz": Suite(
