@@ -24,8 +24,8 @@ def auto_faults(option: Option, auto: Auto, rule: Rule) -> Iterator[Diagnostic]:
     if not (known or rule.is_template or name == "by"):
         message = f"auto() can't give {name}=: expected {rule.wants}"
         yield Diagnostic("option", message, where, "write the value")
-    if "{{" in auto.words or "{%" in auto.words:
-        message = "the words of auto() are no template: it is decided before the first row"
+    if auto.reads_row and name not in ROW_SETTINGS:
+        message = f"auto() gives {name}= before the first row, so its words can't read the row"
         hint = (
             "what depends on the row is decided in the row: write an op, and read its answer,\n"
             'as in E(temperature="{{ heat.answer }}")'

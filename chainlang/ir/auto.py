@@ -26,6 +26,11 @@ class Auto:
     type: str | None = None
     """None if its type follows from what it is a value of, or is to be decided, too."""
 
+    @property
+    def reads_row(self) -> bool:
+        """Whether the words are a template, so that each row has a value of its own."""
+        return "{{" in self.words or "{%" in self.words
+
 
 def auto_text(words: str, returns: str | None = None) -> str:
     """Return the text that stands for a value to be decided.

@@ -44,7 +44,7 @@ from chainlang.protocol.messages import Reader
 from chainlang.semantics.combinators import beginning, in_round, listed, value_of
 from chainlang.semantics.expressions import names
 from chainlang.semantics.record import Record
-from chainlang.semantics.row_stages import alternatives, for_record
+from chainlang.semantics.row_stages import alternatives, deciders, for_record, without_deciders
 from chainlang.semantics.stage_error import StageError
 from chainlang.semantics.stage_prompts import messages
 from chainlang.semantics.stage_replies import schema
@@ -205,7 +205,15 @@ class _Walk:
 
     def _generate(self, step: Generate, before: AbstractRow) -> Counts:
         stage, before = step.stage, before.fed(step.stage.of)
-        if stage.by_row is not None and before.knows(stage.by_row.reads):
+        if deciders(stage):
+            own = [self._generate(Generate(one, step.place), before) for _, one in deciders(stage)]
+            rest = evolve(step, stage=without_deciders(stage))
+            return reduce(Counts.then, (*own, self._generate(rest, before)))
+        if (
+            stage.by_row is not None
+            and stage.by_row.is_settled
+            and before.knows(stage.by_row.reads)
+        ):
             try:
                 stage = for_record(stage, before.record())
             except StageError:  # the row fails here

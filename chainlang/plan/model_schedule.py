@@ -35,7 +35,7 @@ from chainlang.plan.steps import (
     WithFields,
 )
 from chainlang.plan.visit import inner, models
-from chainlang.semantics.row_stages import alternatives
+from chainlang.semantics.row_stages import asked
 
 _THOROUGH = 2_000
 """Maximum number of states in the search for the fewest loads; beyond it, the search is greedy."""
@@ -135,7 +135,7 @@ def _collect(
     match step:
         case Generate(stage):
             ends = before
-            for each in alternatives(stage):
+            for each in asked(stage):
                 if name(each.model) in sizes:
                     stages.append(_Stage(name(each.model), before))
                     ends |= 1 << len(stages) - 1

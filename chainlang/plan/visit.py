@@ -34,7 +34,7 @@ from chainlang.plan.steps import (
 )
 from chainlang.semantics.combinators import ONCE
 from chainlang.semantics.functions import UserFunction
-from chainlang.semantics.row_stages import alternatives
+from chainlang.semantics.row_stages import asked as asked_by
 from chainlang.semantics.seeds import Place
 from chainlang.semantics.stages import Meaning
 from chainlang.semantics.tools import FUNCTIONS
@@ -144,7 +144,7 @@ def models(step: Step) -> tuple[str, ...]:
 def stages(step: Step) -> tuple[Meaning, ...]:
     """Return the stages of a step that ask a model, in the order of the chain."""
     found = (one.stage for one in leaves(step) if isinstance(one, Generate))
-    return tuple(each for one in found for each in alternatives(one))
+    return tuple(each for one in found for each in asked_by(one))
 
 
 def last(step: Step) -> Iterator[Leaf]:

@@ -15,10 +15,10 @@ from chainlang.runtime.effects import All, Ask, Effect, RowContext, RowFailed, f
 from chainlang.runtime.requests import SampleRange, request_of
 from chainlang.runtime.retry import retried
 from chainlang.runtime.stream import DeltaSink
-from chainlang.semantics.combinators import Attempt, further
+from chainlang.semantics.combinators import DECIDED, Attempt, further
 from chainlang.semantics.events import Event
 from chainlang.semantics.record import Candidate, Record
-from chainlang.semantics.row_stages import for_record
+from chainlang.semantics.row_stages import deciders, for_record
 from chainlang.semantics.sampled import FailedSample, ended, noted, too_few
 from chainlang.semantics.seeds import Place
 from chainlang.semantics.stage_error import StageError
@@ -273,7 +273,13 @@ def generate(
     try:
         record = fed(record, stage.of)
         if stage.by_row is not None:
-            stage = for_record(stage, record)
+            decided: dict[str, Any] = {}
+            for name, decider in deciders(stage):
+                own = (*step.place, f"{DECIDED}{name}")
+                first = Generate(decider, own, step.tries, arms=step.arms)
+                made = yield from generate(first, record, context)
+                decided[name] = made.candidates[0].answer
+            stage = for_record(stage, record, decided)
             step = evolve(step, stage=stage)
         run = _StageRun(step, record, context, place, readings(stage, record))
     except StageError as error:

@@ -10,7 +10,7 @@ from attrs import define, evolve, field, frozen
 
 from chainlang.diagnostics.source import Span, part_span
 from chainlang.ir import build
-from chainlang.ir.auto import Auto, auto_of, is_auto
+from chainlang.ir.auto import Auto, auto_of
 from chainlang.ir.builtins import COMBINATORS
 from chainlang.ir.calls import general, specific
 from chainlang.ir.declarations import Definition, File, Op, Setting
@@ -63,10 +63,16 @@ def has_autos(roots: Iterable[Node]) -> bool:
 
 def _has_auto(node: Node) -> bool:
     if isinstance(node, Option | Setting):
-        return is_auto(node.value)
+        return _open(node.value) is not None
     # The expression of a combinator is a field, and no option.
     own = general(node).options if isinstance(node, Combinator) else ()
-    return any(is_auto(one.value) for one in own)
+    return any(_open(one.value) is not None for one in own)
+
+
+def _open(value: object) -> Auto | None:
+    """Return the value that is to be decided before the first row; None for any other."""
+    found = auto_of(value)
+    return None if found is None or found.reads_row else found
 
 
 def with_values(whole: File, decide: Decide) -> File:
@@ -113,7 +119,7 @@ class _Filling:
     def stage(self, node: Stage) -> Stage:
         made, left = node, list[Option]()
         for one in node.options:
-            if (auto := auto_of(one.value)) is None:
+            if (auto := _open(one.value)) is None:
                 left.append(one)
                 continue
             value = self.value(one.name, auto, _known(node, one.name), node.options, one.span)
@@ -133,12 +139,12 @@ class _Filling:
 
     def call(self, node: Combinator | Combine) -> Node:
         call = general(node)
-        if call.name not in COMBINATORS or not any(auto_of(one.value) for one in call.options):
+        if call.name not in COMBINATORS or not any(_open(one.value) for one in call.options):
             return node
         arms = {one.name: one.value for one in call.options}.get("arms")
         options = []
         for one in call.options:
-            auto = auto_of(one.value)
+            auto = _open(one.value)
             if auto is None:
                 options.append(one)
                 continue
@@ -155,7 +161,7 @@ class _Filling:
     def op(self, node: Op) -> Op:
         settings = []
         for one in node.settings:
-            auto = auto_of(one.value)
+            auto = _open(one.value)
             if auto is not None:
                 models = {it.name: it.value for it in node.settings}.get(MODELS)
                 known = type_of_option(one.name)
@@ -165,8 +171,8 @@ class _Filling:
                 settings.append(evolve(one, value=_as_option(one.name, value)))
             else:
                 settings.append(one)
-        if any(one.name == "model" and not auto_of(one.value) for one in settings):
-            was = {one.name for one in node.settings if auto_of(one.value)}
+        if any(one.name == "model" and not _open(one.value) for one in settings):
+            was = {one.name for one in node.settings if _open(one.value)}
             settings = [one for one in settings if one.name != MODELS or "model" not in was]
         return node if tuple(settings) == node.settings else evolve(node, settings=tuple(settings))
 

@@ -48,6 +48,8 @@ MARKS: Mapping[type[Marked], str] = {
     Each: "#",
 }
 """Marks in places. No label or other element of a place begins with one of them."""
+DECIDED = "="
+"""Mark of the stage that decides a setting of another one, before its name."""
 DEFAULT_TIMES = 3
 ITEM = "item"
 """Default name of an item of `each`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from attrs import define, evolve
 
@@ -25,12 +25,12 @@ from chainlang.protocol.messages import (
 )
 from chainlang.semantics import combinators
 from chainlang.semantics.bindings import Bound
-from chainlang.semantics.combinators import Attempt, RetryPolicy, further
+from chainlang.semantics.combinators import DECIDED, Attempt, RetryPolicy, further
 from chainlang.semantics.continuing import Complete, whole
 from chainlang.semantics.events import Event
 from chainlang.semantics.functions import UserFunction
 from chainlang.semantics.record import Candidate, Record
-from chainlang.semantics.row_stages import for_record
+from chainlang.semantics.row_stages import deciders, for_record
 from chainlang.semantics.sampled import FailedSample, ended, noted, too_few
 from chainlang.semantics.seeds import Place, seed
 from chainlang.semantics.stage_error import StageError
@@ -87,7 +87,11 @@ class StageInterpreter:
         record = fed(record, stage.of)
         if isinstance(stage, Vote):
             return record.after("M", place, voted(stage, record))
-        stage = for_record(stage, record)
+        decided: dict[str, Any] = {}
+        for name, decider in deciders(stage):
+            made = self.stage(decider, record, (*place, f"{DECIDED}{name}"), tries)
+            decided[name] = made.candidates[0].answer
+        stage = for_record(stage, record, decided)
         found: list[Candidate] = []
         failures: list[FailedSample] = []
         events: list[Event] = []

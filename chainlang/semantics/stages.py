@@ -119,6 +119,8 @@ class Meaning:
         default=None, eq=False, repr=False
     )
     """Returns the stage with constants in place of these settings; None without them."""
+    decider: Callable[[Op], Meaning] | None = field(default=None, eq=False, repr=False)
+    """Returns the stage of an op that decides one of them."""
     types: Mapping[str, Declared] = field(factory=dict, hash=False)
     bound: Bound = field(default=NOTHING, eq=False, repr=False)
     replies: ReplyForms | None = None
@@ -214,7 +216,8 @@ def meaning(
     if (by_row := row_settings(stage, settings)) is not None:
         remade = partial(_remade, stage, declared, bound, model)
         typical = remade(by_row.typical())
-        return evolve(typical, by_row=by_row, remade=remade, span=stage.span)
+        decider = partial(_decider, declared, bound, typical.model)
+        return evolve(typical, by_row=by_row, remade=remade, decider=decider, span=stage.span)
     temperature = settings.get("temperature") if stage.temperature is None else stage.temperature
     logprobs = settings.get("logprobs", False)
     name = stage.model or settings.get("model") or model
@@ -290,6 +293,13 @@ def _remade(
 ) -> Meaning:
     """Return a stage with constants in place of its templates."""
     found = meaning(constant(stage, values), declared, bound, model=model)
+    assert isinstance(found, Meaning)
+    return found
+
+
+def _decider(declared: tuple[Item, ...], bound: Bound, model: str, op: Op) -> Meaning:
+    """Return the stage of an op that decides a setting in the row."""
+    found = meaning(Stage(op.name), (*declared, op), bound, model=model)
     assert isinstance(found, Meaning)
     return found
 

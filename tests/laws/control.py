@@ -15,6 +15,7 @@ from chainlang.analysis.resolve import resolve
 from chainlang.analysis.scope import Scope
 from chainlang.engines.fake import FakeEngine
 from chainlang.ir import build
+from chainlang.ir.auto import auto_text
 from chainlang.ir.calls import specific
 from chainlang.ir.declarations import Item
 from chainlang.ir.nodes import Combine, Expr, Function, Named, Option, Stage, Table
@@ -157,13 +158,16 @@ counted = st.sampled_from(["kind", "picky"]).map(
 )
 varying = st.builds(
     lambda one, settings: evolve(
-        one, count=3, model=None, temperature=None, options=build.options(sum(settings, ()))
+        one, count=3, model=None, temperature=None,
+        options=build.options({it.name: it for it in sum(settings, ())}.values()),
     ),
     stages.filter(lambda one: one.name != "M"),
     st.lists(
         st.sampled_from([
             (Option("temperature", "{{ (documents | length) * 0.6 }}"),),
+            (Option("temperature", auto_text("hot: {{ query }}", "float(0..1)")),),
             (Option("samples", "{{ candidates | length + 1 }}"),),
+            (Option("samples", auto_text("how many: {{ query }}")),),
             (Option("max_tokens", "{{ 60 + (documents | length) }}"),),
             (
                 Option("model", "{{ 'a' if topic == 'math' else 'b' }}"),

@@ -207,3 +207,50 @@ def test_combinators_have_them_too() -> None:
         options: dict[str, Any] = {option: auto("How many?")}
         assert loop(E, until="round == 9", **options).decided(engine=asked.engine) == chain(wanted)
     assert isinstance(E >> M, Chain)
+
+
+def test_words_that_read_the_row_are_decided_in_it(tmp_path: Path) -> None:
+    asked: list[tuple[float, str]] = []
+
+    def answers(request: Request, index: int) -> str | None:
+        asked.append((request.sampling.temperature, request.messages[-1].text))
+        return '{"value": 0.5}' if "How hot is a?" in asked[-1][1] else None
+
+    made = chain('E(temperature=auto("How hot is {{ query }}?", "float(0.1..1)"))')
+    assert made.decided(engine=FakeEngine()) == made
+    engine = FakeEngine(answers=answers)
+    made.run(ROWS, tmp_path, engine=engine)
+    assert (0.5, "a") in asked
+    assert len(asked) == 4
+    made.run([*ROWS, {"query": "c"}], tmp_path, engine=engine)
+    assert len(asked) == 6
+    assert not (tmp_path / "auto.json").exists()
+
+
+def test_a_value_of_the_row_moves_no_other_sample() -> None:
+    seeds: list[set[int]] = []
+    for text in ("2:E::0.5", '2:E(temperature=auto("How hot is {{ query }}?"))'):
+        found = set[int]()
+
+        def answers(request: Request, index: int, found: set[int] = found) -> str | None:
+            if request.schema is not None:
+                return '{"value": 0.5}'
+            found.add(request.seed)
+            return None
+
+        chain(text)({"id": "1", "query": "a"}, engine=FakeEngine(answers=answers))
+        seeds.append(found)
+    assert seeds[0] == seeds[1]
+
+
+def test_a_value_of_the_row_that_does_not_fit_fails_the_row_and_is_retried() -> None:
+    replies = ['{"value": 9}', '{"value": 2}']
+
+    def answers(request: Request, index: int) -> str | None:
+        return replies.pop(0) if request.schema is not None else None
+
+    text = '3:E(samples=auto("How many for {{ query }}?"))'
+    with pytest.raises(ChainlangError, match="auto_samples"):
+        chain(text)("q", engine=FakeEngine(answers=lambda *_: '{"value": 9}'))
+    found = chain(f"retry({text})")("q", engine=FakeEngine(answers=answers))
+    assert len(found.candidates) == 2
