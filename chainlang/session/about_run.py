@@ -13,6 +13,7 @@ from chainlang.analysis.program import Program
 from chainlang.ir.bounds import without_bounds
 from chainlang.ir.declarations import Model
 from chainlang.ir.json import from_json, to_json
+from chainlang.ir.model_settings import ENGINES
 from chainlang.optimizer.compile import planned
 from chainlang.plan.render import render
 from chainlang.runtime.prepared import Prepared
@@ -56,8 +57,9 @@ def plugins_of(program: Program) -> dict[str, str]:
     """Return the package and version of each plugin that a program uses: its engines and ops."""
     found: dict[str, str] = {}
     for one in program.items:
-        if isinstance(one, Model) and (plugin := plugins.find("engines", one.engine)) is not None:
-            found[f"engine {one.engine}"] = plugin.origin
+        if isinstance(one, Model) and one.engine not in ENGINES:
+            plugin = plugins.find("engines", one.engine)
+            found |= {} if plugin is None else {f"engine {one.engine}": plugin.origin}
         name = "" if one.span is None else one.span.source.name
         if name.startswith("<plugin "):
             found["ops"] = name.removeprefix("<plugin ").removesuffix(">")
