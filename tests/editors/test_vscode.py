@@ -38,7 +38,7 @@ def test_the_extension_shows_what_the_server_answers(tmp_path: Path) -> None:
         "fix: replace with max_tokens max_tokens",
         "hover: **E** (ensemble): samples replies",
         "left: 0",
-        "offered: cascade E",
+        "offered: cascade code",
         "formatted: main = 3:E",
     ]
 
