@@ -178,7 +178,7 @@ def from_engine(engine: FakeEngine, most: int = 64_000) -> Callable[[Body], Answ
 def _text(content: Any) -> str:
     if isinstance(content, str):
         return content
-    return "".join(one.get("text", "") for one in content)
+    return "".join(one.get("text") or one.get("content") or one.get("name", "") for one in content)
 
 
 @define(eq=False)

@@ -98,6 +98,13 @@ def tools_of_servers(names, printed):
     )
 
 
+def chosen_tools(names, printed):
+    assert names["result"].answer == "12"
+    kinds = [line.split()[1] for line in printed.splitlines()[2:]]
+    assert kinds == ["tool", "tool", "tool_error", "tool", "tool", "tool"]
+    assert "item: Missing required argument" in printed
+
+
 CHECKS = (
     typed_extraction,
     panel_vote,
@@ -108,6 +115,7 @@ CHECKS = (
     a_function,
     programs,
     tools_of_servers,
+    chosen_tools,
 )
 
 

@@ -320,7 +320,9 @@ class FakeEngine:
                     f"answers returned {shown(reply)}, which is not a reply",
                     "return a text, or a Reply",
                 )
-        if calls and request.tools:
+        if calls and not request.tools:
+            refusal = "the script calls a tool, and the stage has none"
+        elif calls:
             tokens = tokens_of("".join(map("".join, calls)))
             return Sample(text, "stop", tokens, reasoning=reasoning, needs=tokens, calls=calls)
         bound = min(given.max_tokens, room)
