@@ -41,6 +41,8 @@ def test_a_pipeline_is_one_chain_in_each_text(path: Path) -> None:
 
 def scripted(request: Request, _index: int) -> str:
     prompt = request.messages[-1].text
+    if "has to be decided" in prompt:
+        return '{"value": "general"}' if "style" in prompt else '{"value": "severity"}'
     if "Make a plan" in prompt:
         return '{"queries": ["journal resume", "wasps"]}' if request.schema else "bars"
     if "What comes next" in prompt:
