@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 from attrs import define, field
 
-from chainlang.protocol.usages import Usages
 from chainlang.semantics.row_failure import RowFailure
 from chainlang.serving.callers import Caller
 from chainlang.serving.chat_reply import Head, content_of, details_of, ending_of, reasoning_of
-from chainlang.serving.metrics import ABORTED, Metrics
+from chainlang.serving.metrics import ABORTED, BROKEN, Metrics
 from chainlang.serving.offers import Offer
 from chainlang.serving.refusals import SERVER_ERROR, Refused, failed
 from chainlang.serving.slots import Slots
 from chainlang.session.result import Result
 from chainlang.session.rows import start_of
-from chainlang.session.streaming import Stream, call
+from chainlang.session.streaming import Stream
 from chainlang.settings import CallSettings
-
-NOTHING = Usages()
 
 
 @define(eq=False)
@@ -45,7 +43,6 @@ class Answering:
     head: Head
     shared: Shared
     _began: float = field(init=False)
-    _is_counted: bool = field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._began = self.shared.clock()
@@ -63,62 +60,61 @@ class Answering:
 
     async def whole(self) -> dict[str, Any]:
         """Return the reply. Raises `Refused` if the row fails."""
-        try:
-            async with self.shared.slots.taken():
-                result = await call(self.offer.program, self.row, self.settings)
-            assert result is not None  # failed rows are collected
-            self._count(result)
-        finally:
-            self._count(None)
+        async with self._row() as stream:
+            async for _ in stream:
+                pass  # no stage is streamed
+            result = self._checked(stream)
         return self.head.whole(result)
 
     async def chunks(self, *, usage: bool) -> AsyncIterator[dict[str, Any]]:
         """Yield the chunks of the reply. Raises `Refused` if the row fails."""
         sent = {"reasoning": "", "text": ""}
+        yield self.head.chunk({"role": "assistant", "content": ""})
+        async with self._row(is_live=self.offer.is_live) as stream:
+            async for piece in stream:
+                self._first(is_first=not any(sent.values()))
+                sent[piece.kind] += piece.text
+                yield self.head.chunk({_FIELDS[piece.kind]: piece.text})
+            result = self._checked(stream)
+        for kind, whole in (("reasoning", reasoning_of(result)), ("text", content_of(result))):
+            if rest := _rest(whole, sent[kind]):
+                self._first(is_first=not any(sent.values()))
+                sent[kind] += rest
+                yield self.head.chunk({_FIELDS[kind]: rest})
+        yield self.head.chunk({}, ending_of(result), chainlang=details_of(result))
+        if usage:
+            yield self.head.last(result)
+
+    @asynccontextmanager
+    async def _row(self, *, is_live: bool = False) -> AsyncIterator[Stream[Result]]:
+        """Run the row in the block, in a slot; count and charge what it has used in any case."""
+        stages = None if is_live else ()
+        stream: Stream[Result] = Stream(self.offer.program, self.row, self.settings, stages)
+        cause: str | None = ABORTED
         try:
-            yield self.head.chunk({"role": "assistant", "content": ""})
             async with self.shared.slots.taken():
-                if self.offer.is_live:
-                    stream: Stream[Result] = Stream(self.offer.program, self.row, self.settings)
-                    async for piece in stream:
-                        self._first(is_first=not any(sent.values()))
-                        sent[piece.kind] += piece.text
-                        yield self.head.chunk({_FIELDS[piece.kind]: piece.text})
-                    result = stream.result
-                else:
-                    found = await call(self.offer.program, self.row, self.settings)
-                    assert found is not None  # as above
-                    result = found
-            self._count(result)
-            for kind, whole in (("reasoning", reasoning_of(result)), ("text", content_of(result))):
-                if rest := _rest(whole, sent[kind]):
-                    self._first(is_first=not any(sent.values()))
-                    sent[kind] += rest
-                    yield self.head.chunk({_FIELDS[kind]: rest})
-            yield self.head.chunk({}, ending_of(result), chainlang=details_of(result))
-            if usage:
-                yield self.head.last(result)
+                yield stream
+                cause = None
+        except Refused as refused:
+            cause = refused.cause
+            raise
+        except Exception:
+            cause = BROKEN
+            raise
         finally:
-            self._count(None)
+            seconds = self.shared.clock() - self._began
+            self.shared.metrics.row(self.offer.name, cause, stream.usages, seconds)
+            self.caller.charge(stream.usages.total)
+
+    def _checked(self, stream: Stream[Result]) -> Result:
+        """Return the result of a row. Raises `Refused` if it failed."""
+        if stream.result.failure is not None:
+            raise failed(stream.result.failure)
+        return stream.result
 
     def _first(self, *, is_first: bool) -> None:
         if is_first:
             self.shared.metrics.first(self.offer.name, self.shared.clock() - self._began)
-
-    def _count(self, result: Result | None) -> None:
-        """Count the row once, with its result, or as aborted. Raises `Refused` if it failed."""
-        if self._is_counted:
-            return
-        self._is_counted = True
-        seconds = self.shared.clock() - self._began
-        if result is None:
-            self.shared.metrics.row(self.offer.name, ABORTED, NOTHING, seconds)
-            return
-        cause = None if result.failure is None else result.failure.cause
-        self.shared.metrics.row(self.offer.name, cause, result.usages, seconds)
-        self.caller.charge(result)
-        if result.failure is not None:
-            raise failed(result.failure)
 
 
 _FIELDS = {"reasoning": "reasoning_content", "text": "content"}

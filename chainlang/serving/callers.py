@@ -14,8 +14,8 @@ from attrs import define, field, frozen
 
 from chainlang.diagnostics.suggest import unknown
 from chainlang.errors import error_of, raise_errors
+from chainlang.protocol.messages import Usage
 from chainlang.serving.refusals import Refused, busy
-from chainlang.session.result import Result
 
 ANYONE = "anyone"
 """Name of the caller of a server without keys."""
@@ -102,10 +102,10 @@ class Caller:
             headers = {"x-should-retry": "false"}
             raise Refused(429, f"the budget of {self.name} is used up", what, None, what, headers)
 
-    def charge(self, result: Result) -> None:
-        """Add the usage of a row, finished or failed."""
-        self.tokens += result.usage.prompt_tokens + result.usage.output_tokens
-        self.cost += result.usage.cost or Decimal(0)
+    def charge(self, usage: Usage) -> None:
+        """Add the usage of a row, finished, failed or aborted."""
+        self.tokens += usage.prompt_tokens + usage.output_tokens
+        self.cost += usage.cost or Decimal(0)
 
     def has(self, digest: bytes) -> bool:
         """Return whether the hash of a key is that of its own, in constant time."""

@@ -17,6 +17,8 @@ FINISHED = "stop"
 """Reason of a row that succeeded; of one that failed, it is the cause."""
 ABORTED = "abort"
 """Reason of a row whose client went away."""
+BROKEN = "error"
+"""Reason of a row that ended by an error of the server."""
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160, 320)
 
 

@@ -58,6 +58,8 @@ class Refused(Exception):  # an answer to a request, rather than an error of our
     param: str | None = None
     code: str | None = None
     headers: Mapping[str, str] = field(factory=dict)
+    cause: Cause | None = None
+    """Cause of the failure of the row, if one failed."""
 
     @property
     def body(self) -> dict[str, Any]:
@@ -99,4 +101,4 @@ def failed(failure: RowFailure) -> Refused:
     stage = f"{failure.stage} failed: " if failure.stage else ""
     again = {"retry-after": str(RETRY_AFTER)} if found.again else {"x-should-retry": "false"}
     message = f"{stage}{failure.reason}"
-    return Refused(found.status, message, found.type, param, found.code, again)
+    return Refused(found.status, message, found.type, param, found.code, again, failure.cause)

@@ -113,6 +113,11 @@ class Stream(Generic[Returned]):
         result: Any = self._job.result()  # `Returned` depends on `on_error`
         return result  # type: ignore[no-any-return]
 
+    @property
+    def usages(self) -> Usages:
+        """Usage of each stage and model so far; of a stream that was left, until then."""
+        return Usages() if self._job is None else self._job.usages
+
     def __iter__(self) -> Iterator[Chunk]:
         inbox = queue.SimpleQueue[Chunk | Done]()
         job, names, places = self._begin(inbox.put)
@@ -228,6 +233,14 @@ class _Job:
             raise self.outcome.failure.error()
         skipped = self.outcome.failure is not None and self._settings.on_error == "skip"
         return None if skipped else result_of(self.outcome, self._outputs)
+
+    @property
+    def usages(self) -> Usages:
+        """Usage of the replies so far."""
+        if self.outcome is not None:
+            return self.outcome.usages
+        row = None if self._job is None else self._job.row
+        return Usages() if row is None else Usages.of(tuple(row.usages))
 
     def cancel(self) -> None:
         """Abort the row if it is not done."""

@@ -26,10 +26,17 @@ class HeldEngine(FakeEngine):
     def __init__(self, **given: Any) -> None:
         super().__init__(**given)
         self.released = threading.Event()
+        self.hold_after: int | None = None
+        """Number of steps after which it waits again."""
+        self.steps = 0
 
     def step(self, until: float | None = None) -> list[Completion | Failure | Delta]:
         if not self.released.wait(0.001):
             return []
+        if self.steps == self.hold_after:
+            self.released.clear()
+            return []
+        self.steps += 1
         return super().step(until)
 
     @property

@@ -12,7 +12,8 @@ from chainlang.engines.fake import FakeEngine
 from chainlang.errors import OperandError, SettingError
 from chainlang.serving import Key, application
 from chainlang.serving.callers import Bucket
-from tests.serving.served import serving
+from tests.serving.served import HeldEngine, serving, until
+from tests.serving.test_gone import sent
 from tests.serving.test_refused import is_ours
 
 ONE, OTHER = "sk-one", "sk-\N{GREEK SMALL LETTER ALPHA}-other"
@@ -97,6 +98,22 @@ def test_a_budget_ends() -> None:
         found = served.chat()
     assert (found.status_code, found.json()["error"]["code"]) == (429, "insufficient_quota")
     assert found.headers["x-should-retry"] == "false"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_row_whose_client_goes_away_is_charged_until_then(stream: bool) -> None:
+    """The replies to `E` are there, and that of `J` is not."""
+    engine = HeldEngine(latency=lambda request: 0.0)
+    with serving(chain("3:E >> J"), engine=engine, budget_tokens=1) as served:
+        connection = sent(served, stream=stream)
+        until(lambda: engine.in_flight > 0)
+        engine.hold_after = 1
+        engine.released.set()
+        until(lambda: engine.steps > 0 and engine.in_flight > 0)
+        connection.close()
+        until(lambda: served.metric("num_requests_running") == 0)
+        assert served.metric("calls_total") == 3
+        assert served.chat().json()["error"]["code"] == "insufficient_quota"
 
 
 PRICED = 'model m = fake("x", price={"input": 1000000, "output": 1000000})\nmain = E:m'
