@@ -15,6 +15,7 @@ from chainlang.engines.fake import FakeEngine
 from chainlang.errors import OperandError, SettingError, SourceError
 from chainlang.scale import as_ray
 from chainlang.scale.portable import opened, portable
+from chainlang.scale.ray_batches import rows_of
 from chainlang.settings import CallSettings
 from tests.scale.on_ray import batches, files, initialized, qa, rows, run_and_kill
 
@@ -95,6 +96,22 @@ def test_a_bad_row_stays_a_row() -> None:
     assert second["id"] == "b"
     assert "query" in second["error"]
     assert second["answer"] is None
+
+
+def test_batches_of_each_kind_are_read() -> None:
+    import numpy as np
+    import pandas as pd
+    import pyarrow as pa
+
+    every = [{"id": "a", "tags": ["x", "y"], "n": 1}, {"id": "b", "tags": [], "n": 2}]
+    frame = pd.DataFrame(every)
+    for batch in (frame, pa.Table.from_pylist(every), {name: frame[name] for name in frame}):
+        assert rows_of(batch) == every
+    arrays = {"n": np.arange(2), "v": np.arange(4).reshape(2, 2)}
+    assert rows_of(arrays) == [{"n": 0, "v": [0, 1]}, {"n": 1, "v": [2, 3]}]
+    nested = np.empty(1, dtype=object)
+    nested[0] = np.array([1, 2])
+    assert rows_of({"v": nested}) == [{"v": [1, 2]}]
 
 
 # ---------------------------------------------------------------- a cluster on this machine

@@ -311,10 +311,12 @@ def test_ctrl_c_ends_the_wait(tmp_path: Path, mortal: Server) -> None:
             mortal.kill()
             threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
 
-    settings: dict[str, Any] = {"store": mortal.url, "patience": 600, "window": 2}
+    settings: dict[str, Any] = {"store": mortal.url, "patience": 60, "window": 2}
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with pytest.raises(KeyboardInterrupt):
             chain("E").run(ROWS, tmp_path / "a", engine=FakeEngine(), on_row=stops, **settings)
     finally:
+        signal.signal(signal.SIGINT, before)
         mortal.start()
     assert chain("E").run(ROWS, tmp_path / "a", engine=FakeEngine(), **settings).rows == 20
