@@ -374,3 +374,21 @@ def test_an_op_that_asks_a_model_is_no_tool() -> None:
         MeaningError, match=r"(?s)the op 'ask' asks a model.*\^.*function of Python"
     ):
         load(text=text).program()
+
+
+def test_a_traced_function_and_branches_take_such_stages_as_any_other() -> None:
+    from chainlang import M, trace
+
+    tools = Weather()
+
+    @trace
+    def asked(query: str) -> Any:
+        drafts = E("m", 2, 0.7, tools=[tools.weather])(query)  # type: ignore[call-overload]
+        return M(drafts)
+
+    assert str(asked) == '(drafts = 2:E:m:0.7(tools="weather")) >> M'
+    assert asked("How is it in Bern?", engine=FakeEngine(answers=BERN)).answer == "It is sunny."
+    both = E("m", tools=tools.weather) | E("m")
+    found = both("How is it in Bern?", engine=FakeEngine(answers=BERN), on_error="collect")
+    assert found.branches["0"].answer == "It is sunny."
+    assert "the stage has none" in str(found.branches["1"].error)
