@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TypeAlias, assert_never
 
 from chainlang.ir import declarations
+from chainlang.ir.auto import auto_of
 from chainlang.ir.calls import general
 from chainlang.ir.nodes import (
     Branch,
@@ -162,6 +163,9 @@ def options_of(options: tuple[Option, ...]) -> list[str]:
 
 
 def _shown(value: Literal | Expr | Table) -> str:
+    if (found := auto_of(value)) is not None:
+        kind = "" if found.type is None else f", {_shown(found.type)}"
+        return f"auto({_shown(found.words)}{kind})"
     if isinstance(value, str):
         return f'"{_plain(value)}"'
     if isinstance(value, tuple):

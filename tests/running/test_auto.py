@@ -12,6 +12,7 @@ from chainlang import Chain, ChainlangError, E, M, auto, chain, load, loop, with
 from chainlang.datatypes.json_schema import validator
 from chainlang.engines.fake import FakeEngine
 from chainlang.ir.auto import auto_of, auto_text
+from chainlang.ir.render import tree
 from chainlang.protocol.messages import Request
 from chainlang.semantics.auto_formats import declared_type
 from tests.running.autos import KINDS, OP, Kind
@@ -254,3 +255,8 @@ def test_a_value_of_the_row_that_does_not_fit_fails_the_row_and_is_retried() -> 
         chain(text)("q", engine=FakeEngine(answers=lambda *_: '{"value": 9}'))
     found = chain(f"retry({text})")("q", engine=FakeEngine(answers=answers))
     assert len(found.candidates) == 2
+
+
+def test_a_tree_shows_the_words_and_the_type() -> None:
+    made = chain('9:E(samples=auto("How many?", "int(1..5)"))')
+    assert 'samples=auto("How many?", "int(1..5)")' in tree(made.body)
