@@ -1,179 +1,221 @@
-"""Several addresses of one model: which is asked, and what happens when one dies."""
+"""Addresses of servers: what is understood, what is refused and what is said of it."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+import re
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from hypothesis import strategies as st
 
-from chainlang import chain, models
-from chainlang.cli import execute
-from chainlang.engines.fake import FakeEngine
-from chainlang.engines.http.addresses import LAST_TRIAL, TRIPS, Address
-from chainlang.engines.http.client import Client
+from chainlang import load
+from chainlang.engines.http import reach
 from chainlang.engines.openai.engine import OpenAIEngine
-from chainlang.errors import ChainlangError, EngineError
-from tests.engines.dying import survived
-from tests.engines.server import Answer, Server, error, from_engine
+from chainlang.errors import ChainlangError, EngineError, SettingError
+from chainlang.settings import MapSettings
+from chainlang.settings.address import trimmed, wrong
+from tests.engines.server import Answer, Server, as_json, echo, error
+from tests.engines.test_openai import KEY, ask, finish, texts
+from tests.laws import law
 
-ROWS = [{"id": str(number), "query": f"question {number}"} for number in range(30)]
-QA = chain("2:E:m:0.7 >> M")
+WRONG = {
+    "http://localhost:8000/v1#": ("has a '#'", 'write "http://localhost:8000/v1"'),
+    "http://localhost:8000/v1?": ("has a '?'", 'write "http://localhost:8000/v1"'),
+    "http://localhost:8000/v1/chat/completions?a=b": (
+        "has a '?'",
+        'write "http://localhost:8000/v1"',
+    ),
+    "http://localhost:8000/v1/../admin": ("'..' in its path", "write it like"),
+    "http://localhost:8000/v1/%2e%2E/admin": ("'..' in its path", "write it like"),
+    "http://localhost:8000/v1/%252e./admin": ("'..' in its path", "write it like"),
+    "http://localhost:8000/v1/..;/admin": ("'..' in its path", "write it like"),
+    "http://localhost:8000/admin%23": ("an encoded character", "write it like"),
+    " http://localhost:8000/v1": ("begins or ends with a blank", 'write "http://localhost'),
+    "http://localhost:8000/v1\n": ("begins or ends with a blank", 'write "http://localhost'),
+    "http://local\thost:8000/v1": ("a character that no address has", "write it like"),
+    "http://localhost:8000\\@evil/v1": ("a user name", "pass the key as api_key"),
+    "http://localhost:8000/v1\\..": ("a character that no address has", "write it like"),
+    "http://localhost:8000/v1/completions": ("ends in /completions", 'write "http://localhost'),
+    "http://localhost:8000/v1/models/": ("ends in /models", 'write "http://localhost:8000/v1"'),
+}
 
 
-def model() -> Server:
-    return Server(from_engine(FakeEngine()))
+@pytest.mark.parametrize("address", WRONG)
+def test_an_address_that_leads_elsewhere_is_refused_wherever_it_is_read(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    what, hint = WRONG[address]
+    with pytest.raises(EngineError) as error:
+        OpenAIEngine(base_url=address, api_key=KEY)
+    assert what in str(error.value)
+    assert f"= hint: {hint}" in str(error.value)
+    with pytest.raises(SettingError) as caught:
+        MapSettings.of({"openai_base_url": address})
+    assert what in str(caught.value)
+    monkeypatch.chdir(tmp_path)
+    quoted = address.replace("\\", "\\\\").replace("\n", "\\n").replace("\t", "\\t")
+    file = Path("a.chain")
+    file.write_text(f'model m = openai("x", base_url="{quoted}")\nmain = E:m\n')
+    with pytest.raises(ChainlangError) as found:  # before anything runs
+        load(file)
+    assert what in str(found.value)
+    assert "a.chain:1:32" in str(found.value)
 
 
-def answers(addresses: Sequence[str], rows: Sequence[object] = ROWS) -> list[object]:
-    engine = OpenAIEngine("m", base_url=addresses)
-    try:
-        return [one.answer for one in QA.map(rows, engine=engine)]
-    finally:
+@law(st.text("htp:/localv1.%2eEfF;\\#?@ \t", max_size=30))
+def test_what_is_let_through_leads_to_its_own_path(rest: str) -> None:
+    import httpx2
+
+    address = f"http://localhost:8000/v1{rest}"
+    if wrong(address) is None:
+        url = httpx2.URL(f"{trimmed(address)}/chat/completions")
+        assert (url.host, url.port) == ("localhost", 8000 if url.port else None)
+        assert url.path.endswith("/chat/completions")
+        assert not url.query
+        assert not url.fragment
+        assert "/../" not in url.path
+
+
+# ---------------------------------------------------------------- the end of an address
+
+
+@pytest.mark.parametrize("end", ["/chat/completions", "/chat/completions/", "/", ""])
+def test_an_address_may_have_the_path_of_the_api_at_its_end(end: str) -> None:
+    with Server(echo, path="/v1/chat/completions") as server:
+        engine = OpenAIEngine("m", base_url=server.url + end)
+        assert texts(finish(engine, ask())["1"]) == ["1/100"]
+        assert (engine.url, engine.fingerprint["url"]) == (server.url, server.url)
         engine.close()
 
 
-@pytest.mark.parametrize("seed", ["0", "1"])
-def test_one_of_three_dies_and_comes_back(tmp_path: Path, seed: str) -> None:
-    deaths, moved = survived(200, seed, tmp_path)
-    assert deaths >= 2
-    assert moved >= 2
+UNKNOWN = {
+    "as vLLM said it": as_json({"detail": "Not Found"}, 404),
+    "as vLLM says it": error(404, "Not Found", type="NotFoundError", code=404),
+    "as Ollama says it": Answer(b"404 page not found", 404, type="text/plain"),
+    "as llama.cpp says it": error(404, "File Not Found", type="not_found_error", code=404),
+    "another method": Answer(b"", 405, type=None),
+}
 
 
-def test_the_load_is_shared_and_the_samples_are_those_of_one() -> None:
-    with model() as one, model() as two, model() as alone:
-        assert answers([one.url, two.url]) == answers([alone.url])
-        counts = [len(one.bodies), len(two.bodies)]
-        assert sum(counts) == len(alone.bodies)
-        assert min(counts) > sum(counts) / 4
-
-
-def test_prompts_that_begin_alike_go_to_one_address() -> None:
-    """One at a time, all addresses are idle, so that the prefix decides."""
-    texts = [f"{'abc'[number % 3] * 2000} {number}" for number in range(18)]
-    with model() as one, model() as two:
-        engine = OpenAIEngine("m", base_url=[one.url, two.url])
-        for text in texts:
-            chain("E:m")(text, engine=engine)
+@pytest.mark.parametrize("name", UNKNOWN)
+@pytest.mark.parametrize("end", ["", "/", "/chat/completions"])
+def test_an_address_without_its_version_is_refused_with_the_right_one(name: str, end: str) -> None:
+    with Server(echo, path="/v1/chat/completions", unknown=UNKNOWN[name]) as server:
+        short = server.url.removesuffix("/v1")
+        engine = OpenAIEngine("m", base_url=short + end)
+        with pytest.raises(EngineError) as caught:
+            engine.probe()
         engine.close()
-        seen = [{body["messages"][-1]["content"][:1] for body in it.bodies} for it in (one, two)]
-    assert not seen[0] & seen[1]
-    assert seen[0] | seen[1] == {"a", "b", "c"}
+    (found,) = caught.value.diagnostics
+    assert found.message.startswith(f"{short} has no chat completions: it answered 40")
+    assert found.hint == f'write base_url="{server.url}"'
 
 
-def test_an_address_that_is_not_there_is_passed_over() -> None:
-    with model() as one, model() as gone:
-        address = gone.url
-    with model() as one:
-        assert len(answers([address, one.url])) == len(ROWS)
-        assert len(one.bodies) == len(ROWS)
-    with pytest.raises(EngineError, match="no server answers at"):
-        answers([address, one.url])
-
-
-def test_an_address_with_another_model_is_refused() -> None:
-    with model() as one, Server(from_engine(FakeEngine())) as other:
-        other.first = error(404, "The model `m` does not exist", code="model_not_found")
-        with pytest.raises(EngineError, match="has no model 'm'"):
-            answers([one.url, other.url])
-
-
-def test_a_request_that_is_rejected_goes_nowhere_else() -> None:
-    def no(_: object) -> Answer:
-        return error(400, "bad request")
-
-    with Server(no) as one, Server(no) as two:
-        engine = OpenAIEngine("m", base_url=[one.url, two.url])
-        result = chain("E:m")("q", engine=engine, on_error="collect")
+def test_so_it_is_if_the_model_is_unknown_too() -> None:
+    first = error(404, "The model 'm' does not exist.", code="model_not_found")
+    with Server(echo, first, path="/v1/chat/completions") as server:
+        engine = OpenAIEngine("m", base_url=server.url.removesuffix("/v1"))
+        with pytest.raises(EngineError, match="has no chat completions"):
+            engine.probe()
         engine.close()
-        assert not result.ok
-        assert len(one.bodies) + len(two.bodies) == 1
 
 
-def test_a_breaker_opens_admits_one_trial_and_closes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Address, "state", None)
-    one = Address(client=None)  # type: ignore[arg-type]  # it sends nothing
-    for _ in range(TRIPS):
-        assert not one.is_open
-        assert not one.begin()
-        one.has_failed(10.0, is_trial=False)
-        one.end(is_trial=False)
-    assert one.is_open
-    assert [one.is_due(10.5), one.is_due(11.0)] == [False, True]
-    assert one.begin()
-    assert not one.is_due(11.0)  # there is one trial at a time
-    one.has_failed(11.0, is_trial=True)
-    one.end(is_trial=True)
-    assert [one.is_due(12.9), one.is_due(13.0)] == [False, True]
-    for _ in range(10):
-        one.has_failed(20.0, is_trial=one.begin())
-        one.end(is_trial=True)
-    assert one.is_due(20.0 + LAST_TRIAL)
-    assert not one.is_due(20.0 + LAST_TRIAL - 0.1)
-    one.answered()
-    assert not one.is_open
-    assert one.load == 0
+def test_a_server_without_an_api_is_not_sent_elsewhere() -> None:
+    with Server(echo, path="/other", unknown=UNKNOWN["as vLLM said it"]) as server:
+        engine = OpenAIEngine("m", base_url=server.url.removesuffix("/v1"))
+        with pytest.raises(EngineError, match="is not a chat completions server"):
+            engine.probe()
+        engine.close()
 
 
-def test_a_fingerprint_is_the_name_and_not_the_address(tmp_path: Path) -> None:
-    with model() as one, model() as two, model() as three:
-        shared = models.openai("m", base_url=[one.url, two.url])
-        chain("E:x").run(ROWS, tmp_path / "a", models={"x": shared})
-        other = models.openai("m", base_url=[two.url, three.url])
-        again = chain("E:x").run(ROWS, tmp_path / "a", models={"x": other})
-        assert again.recorded == len(ROWS)
-        assert not three.bodies
-    said = json.loads((tmp_path / "a" / "metadata.json").read_text())
-    assert [one["url"] for one in said["addresses"]["x"]] == [two.url, three.url]
-    print_of = said["models"]["x"]["fingerprint"]
-    assert not {one.url, two.url} & {str(value) for value in print_of.values()}
+# ---------------------------------------------------------------- a check that ends
 
 
-def test_addresses_are_counted_and_explained(tmp_path: Path) -> None:
-    def dead(_: object) -> Answer:
-        return Answer(cut=0)
+@contextmanager
+def trickling(begins: bytes, part: bytes) -> Iterator[str]:
+    """Yield the address of a server that sends a part again and again."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        stop = threading.Event()
 
-    with model() as one, Server(dead) as two:
-        declared = models.openai("m", base_url=[one.url, two.url])
-        summary = chain("E:x").run(ROWS, tmp_path / "a", models={"x": declared})
-        page = str(chain("E:x").explain(models={"x": declared}))
-    assert summary.failed == 0
-    first, second = json.loads((tmp_path / "a" / "metadata.json").read_text())["addresses"]["x"]
-    assert first == {"url": one.url, "requests": len(ROWS), "failed": 0}
-    assert second["failed"] == second["requests"] >= TRIPS
-    assert f"  x  {one.url}\n  x  {two.url}" in page
+        def serve() -> None:
+            while not stop.is_set():
+                try:
+                    client, _ = listening.accept()
+                except OSError:
+                    return
+                with client:
+                    try:
+                        client.sendall(begins)
+                        while not stop.wait(0.01):
+                            client.sendall(part)
+                    except OSError:
+                        continue
 
-
-def test_a_file_names_several(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with model() as one, model() as two:
-        file = tmp_path / "qa.chain"
-        file.write_text(
-            f'model m = openai("m", base_url=["{one.url}", "{two.url}"])\nmain = 2:E:m >> M\n'
-        )
-        assert execute(["ask", str(file), "why?"]) == 0
-        (tmp_path / "rows.jsonl").write_text('{"query": "a"}\n')
-        assert len(one.bodies) + len(two.bodies) == 1
-    file.write_text(
-        'model m = openai("m", base_url=["http://127.0.0.1:1/v1", "ftp://x"])\nmain = E:m\n'
-    )
-    assert execute(["check", str(file)]) != 0
-    assert "base_url" in capsys.readouterr().err
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}/v1"
+        stop.set()
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("begins", "part"),
     [
-        ({"base_url": []}, "base_url has no address"),
-        ({"base_url": ["http://localhost:1/v1", "http://localhost:1/v1/"]}, "an address twice"),
-        ({"base_url": ["http://localhost:1", "http://far.example"]}, "not an allowed host: far"),
+        (b"HTTP/1.1 200 OK\r\n", b"X-A: b\r\n"),
+        (b"", b"HTTP/1.1 103 Early Hints\r\n\r\n"),
+        (b"HTTP/1.1 400 Bad\r\nContent-Length: 9999\r\n\r\n", b"x"),
     ],
-    ids=str,
+    ids=["headers", "informational responses", "a body"],
 )
-def test_addresses_that_are_refused(given: dict[str, list[str]], message: str) -> None:
-    with pytest.raises(ChainlangError, match=message):
-        OpenAIEngine("m", **given)  # type: ignore[arg-type]
+def test_the_health_check_ends_whatever_the_server_sends(
+    begins: bytes, part: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reach, "_PATIENCE", 0.3)
+    with trickling(begins, part) as url:
+        engine = OpenAIEngine("m", base_url=url, connect_timeout=0.2)
+        begun = time.monotonic()
+        with suppress(EngineError):  # too many headers are no response
+            engine.probe()
+        assert time.monotonic() - begun < 30  # what is sent never ends
+        engine.close()
 
 
-def test_a_client_is_what_addresses_are_made_of() -> None:
-    assert {"complete", "once", "close", "waited"} <= vars(Client).keys()
+# ---------------------------------------------------------------- the environment of a client
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "wanted"),
+    [
+        ("ALL_PROXY", "socks5://me:word@127.0.0.1:1", "names a SOCKS proxy"),
+        ("HTTPS_PROXY", "ftp://me:word@127.0.0.1", "is not the address of a proxy"),
+        ("https_proxy", "http://me:word@[::1", "is not the address of a proxy"),
+        ("SSL_CERT_FILE", "/nowhere/word.pem", "names certificates that can't be read"),
+        ("SSL_CERT_FILE", __file__, "names certificates that can't be read"),
+    ],
+)
+def test_what_the_environment_says_of_clients_is_refused_with_a_page(
+    variable: str, value: str, wanted: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("ALL_PROXY", "HTTPS_PROXY", "https_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(variable, value)
+    engine = OpenAIEngine(
+        "m", base_url="https://models.invalid/v1", allowed_hosts=["models.invalid"]
+    )
+    with pytest.raises(EngineError) as error:
+        engine.probe()
+    engine.close()
+    assert re.match(rf"error\[engine\]: {variable} in the environment {wanted}", str(error.value))
+    assert "= hint: " in str(error.value)
+    assert "word" not in str(error.value)
+    assert error.value.__context__ is None
+
+
+def test_a_key_goes_to_no_other_machine_unencrypted() -> None:
+    with pytest.raises(EngineError, match="would send the API key unencrypted") as error:
+        OpenAIEngine(base_url="http://gpu-7:8000/v1", api_key=KEY, allowed_hosts=["gpu-7"])
+    assert "= hint: write https, or leave the key out" in str(error.value)

@@ -233,7 +233,7 @@ class OpRegistry:
         """Return a registry of all built-in stage types.
 
         >>> OpRegistry.create_standard_registry().get_codes()
-        ['E', 'J', 'JF', 'M', 'MC', 'S', 'UE', 'V']
+        ['E', 'J', 'JF', 'M', 'MC', 'S', 'UE', 'V', 'code']
         """
         return cls(dict(_STANDARD))
 

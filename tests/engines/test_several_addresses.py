@@ -1,0 +1,179 @@
+"""Several addresses of one model: which is asked, and what happens when one dies."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from chainlang import chain, models
+from chainlang.cli import execute
+from chainlang.engines.fake import FakeEngine
+from chainlang.engines.http.addresses import LAST_TRIAL, TRIPS, Address
+from chainlang.engines.http.client import Client
+from chainlang.engines.openai.engine import OpenAIEngine
+from chainlang.errors import ChainlangError, EngineError
+from tests.engines.dying import survived
+from tests.engines.server import Answer, Server, error, from_engine
+
+ROWS = [{"id": str(number), "query": f"question {number}"} for number in range(30)]
+QA = chain("2:E:m:0.7 >> M")
+
+
+def model() -> Server:
+    return Server(from_engine(FakeEngine()))
+
+
+def answers(addresses: Sequence[str], rows: Sequence[object] = ROWS) -> list[object]:
+    engine = OpenAIEngine("m", base_url=addresses)
+    try:
+        return [one.answer for one in QA.map(rows, engine=engine)]
+    finally:
+        engine.close()
+
+
+@pytest.mark.parametrize("seed", ["0", "1"])
+def test_one_of_three_dies_and_comes_back(tmp_path: Path, seed: str) -> None:
+    deaths, moved = survived(200, seed, tmp_path)
+    assert deaths >= 2
+    assert moved >= 2
+
+
+def test_the_load_is_shared_and_the_samples_are_those_of_one() -> None:
+    with model() as one, model() as two, model() as alone:
+        assert answers([one.url, two.url]) == answers([alone.url])
+        counts = [len(one.bodies), len(two.bodies)]
+        assert sum(counts) == len(alone.bodies)
+        assert min(counts) > sum(counts) / 4
+
+
+def test_prompts_that_begin_alike_go_to_one_address() -> None:
+    """One at a time, all addresses are idle, so that the prefix decides."""
+    texts = [f"{'abc'[number % 3] * 2000} {number}" for number in range(18)]
+    with model() as one, model() as two:
+        engine = OpenAIEngine("m", base_url=[one.url, two.url])
+        for text in texts:
+            chain("E:m")(text, engine=engine)
+        engine.close()
+        seen = [{body["messages"][-1]["content"][:1] for body in it.bodies} for it in (one, two)]
+    assert not seen[0] & seen[1]
+    assert seen[0] | seen[1] == {"a", "b", "c"}
+
+
+def test_an_address_that_is_not_there_is_passed_over() -> None:
+    with model() as one, model() as gone:
+        address = gone.url
+    with model() as one:
+        assert len(answers([address, one.url])) == len(ROWS)
+        assert len(one.bodies) == len(ROWS)
+    with pytest.raises(EngineError, match="no server answers at"):
+        answers([address, one.url])
+
+
+def test_an_address_with_another_model_is_refused() -> None:
+    with model() as one, Server(from_engine(FakeEngine())) as other:
+        other.first = error(404, "The model `m` does not exist", code="model_not_found")
+        with pytest.raises(EngineError, match="has no model 'm'"):
+            answers([one.url, other.url])
+
+
+def test_a_request_that_is_rejected_goes_nowhere_else() -> None:
+    def no(_: object) -> Answer:
+        return error(400, "bad request")
+
+    with Server(no) as one, Server(no) as two:
+        engine = OpenAIEngine("m", base_url=[one.url, two.url])
+        result = chain("E:m")("q", engine=engine, on_error="collect")
+        engine.close()
+        assert not result.ok
+        assert len(one.bodies) + len(two.bodies) == 1
+
+
+def test_a_breaker_opens_admits_one_trial_and_closes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Address, "state", None)
+    one = Address(client=None)  # type: ignore[arg-type]  # it sends nothing
+    for _ in range(TRIPS):
+        assert not one.is_open
+        assert not one.begin()
+        one.has_failed(10.0, is_trial=False)
+        one.end(is_trial=False)
+    assert one.is_open
+    assert [one.is_due(10.5), one.is_due(11.0)] == [False, True]
+    assert one.begin()
+    assert not one.is_due(11.0)  # there is one trial at a time
+    one.has_failed(11.0, is_trial=True)
+    one.end(is_trial=True)
+    assert [one.is_due(12.9), one.is_due(13.0)] == [False, True]
+    for _ in range(10):
+        one.has_failed(20.0, is_trial=one.begin())
+        one.end(is_trial=True)
+    assert one.is_due(20.0 + LAST_TRIAL)
+    assert not one.is_due(20.0 + LAST_TRIAL - 0.1)
+    one.answered()
+    assert not one.is_open
+    assert one.load == 0
+
+
+def test_a_fingerprint_is_the_name_and_not_the_address(tmp_path: Path) -> None:
+    with model() as one, model() as two, model() as three:
+        shared = models.openai("m", base_url=[one.url, two.url])
+        chain("E:x").run(ROWS, tmp_path / "a", models={"x": shared})
+        other = models.openai("m", base_url=[two.url, three.url])
+        again = chain("E:x").run(ROWS, tmp_path / "a", models={"x": other})
+        assert again.recorded == len(ROWS)
+        assert not three.bodies
+    said = json.loads((tmp_path / "a" / "metadata.json").read_text())
+    assert [one["url"] for one in said["addresses"]["x"]] == [two.url, three.url]
+    print_of = said["models"]["x"]["fingerprint"]
+    assert not {one.url, two.url} & {str(value) for value in print_of.values()}
+
+
+def test_addresses_are_counted_and_explained(tmp_path: Path) -> None:
+    def dead(_: object) -> Answer:
+        return Answer(cut=0)
+
+    with model() as one, Server(dead) as two:
+        declared = models.openai("m", base_url=[one.url, two.url])
+        summary = chain("E:x").run(ROWS, tmp_path / "a", models={"x": declared})
+        page = str(chain("E:x").explain(models={"x": declared}))
+    assert summary.failed == 0
+    first, second = json.loads((tmp_path / "a" / "metadata.json").read_text())["addresses"]["x"]
+    assert first == {"url": one.url, "requests": len(ROWS), "failed": 0}
+    assert second["failed"] == second["requests"] >= TRIPS
+    assert f"  x  {one.url}\n  x  {two.url}" in page
+
+
+def test_a_file_names_several(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with model() as one, model() as two:
+        file = tmp_path / "qa.chain"
+        file.write_text(
+            f'model m = openai("m", base_url=["{one.url}", "{two.url}"])\nmain = 2:E:m >> M\n'
+        )
+        assert execute(["ask", str(file), "why?"]) == 0
+        (tmp_path / "rows.jsonl").write_text('{"query": "a"}\n')
+        assert len(one.bodies) + len(two.bodies) == 1
+    file.write_text(
+        'model m = openai("m", base_url=["http://127.0.0.1:1/v1", "ftp://x"])\nmain = E:m\n'
+    )
+    assert execute(["check", str(file)]) != 0
+    assert "base_url" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"base_url": []}, "base_url has no address"),
+        ({"base_url": ["http://localhost:1/v1", "http://localhost:1/v1/"]}, "an address twice"),
+        ({"base_url": ["http://localhost:1", "http://far.example"]}, "not an allowed host: far"),
+    ],
+    ids=str,
+)
+def test_addresses_that_are_refused(given: dict[str, list[str]], message: str) -> None:
+    with pytest.raises(ChainlangError, match=message):
+        OpenAIEngine("m", **given)  # type: ignore[arg-type]
+
+
+def test_a_client_is_what_addresses_are_made_of() -> None:
+    assert {"complete", "once", "close", "waited"} <= vars(Client).keys()
