@@ -38,7 +38,8 @@ def closing_lines(summary: Summary, status: int) -> Iterator[str]:
     if begin:
         yield "to resume, run the same command again"
     if summary.recorded:
-        yield f"from the journal: {counted(summary.recorded, 'sample')}"
+        rest = f"; {summary.resumed}" if summary.resumed else ""
+        yield f"from the journal: {counted(summary.recorded, 'sample')}{rest}"
     if summary.waited:
         yield f"waited for the database of the journal: {summary.waited:.1f} s"
     if summary.loads > 1:

@@ -191,6 +191,8 @@ class Request:
     """Price of the model; None if it is unknown."""
     row: int = field(default=0, eq=False, repr=False)
     """Position of its row, which pays for it."""
+    step: str = field(default="", eq=False, repr=False)
+    """Label of its part, or name of its stage, for what is said of a run."""
     date: str | None = None
     """Date of the run, as ``2026-11-30``, for prompts whose chat template reads it; None for
     today's."""

@@ -96,6 +96,7 @@ def _of_step(step: Generate, context: RowContext) -> Request:
         effects=stage.is_tool and stage.effects,
         run=context.mark if stage.effects else "",
         shared=step.shared,
+        step=next((one for one in reversed(step.place) if one.isidentifier()), stage.name),
         tools=tuple(one.spec for one in stage.tools),
         price=prices.get(stage.model),
         date=context.date,

@@ -43,6 +43,13 @@ class PortFactory:
         return sum(one.taken for one in self._recorded() if one.memory is self.journal)
 
     @property
+    def went_on(self) -> tuple[int, str] | None:
+        """The earliest row that the journal has no sample for, and its part; None for no row."""
+        journals = (one for one in self._recorded() if one.memory is self.journal)
+        found = min((one.went_on for one in journals if one.went_on is not None), default=None)
+        return None if found is None else (found[0], found[2])
+
+    @property
     def from_cache(self) -> int:
         """Number of cache hits, in samples."""
         return sum(one.taken for one in self._recorded() if one.memory is not self.journal)

@@ -87,11 +87,22 @@ class Summary:
     """Seconds of waiting for the database of the journal."""
     left_out: Mapping[str, int] = field(factory=dict)
     """Number of rows in which a field has a value that JSON can't hold, which no table has."""
+    went_on: tuple[int, str] | None = None
+    """The row in which a resumed run went on, by its position, and the part of the chain: the first
+    for which the journal had no sample; None if no row was half done."""
 
     @property
     def distinct(self) -> int:
         """Number of rows without those that have the fields of an earlier one, and no id."""
         return self.rows - self.events.get("equal", 0)
+
+    @property
+    def resumed(self) -> str:
+        """The row and the part in which the run went on, as words; empty if none was half done."""
+        if self.went_on is None:
+            return ""
+        row, part = self.went_on
+        return f"row {row + 1:,} went on at {part}"
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
         """Representations for notebooks: the counts of the run, by model and stage."""
@@ -99,6 +110,7 @@ class Summary:
             "rows": f"{self.rows:,}" + (f", {self.failed:,} failed" if self.failed else ""),
             "time": f"{self.seconds:,.1f} s",
             "from the journal": f"{self.recorded:,} samples" if self.recorded else "",
+            "resumed": self.resumed,
             "from the cache": f"{self.cached:,} samples" if self.cached else "",
             "events": ", ".join(f"{count:,} {kind}" for kind, count in self.events.items()),
             "results": str(self.folder / "flattened"),
@@ -364,6 +376,7 @@ class FolderRun:
             spent,
             self.folder.home.waited,
             dict(done.left_out),
+            self.ports.went_on if self.ports.from_journal else None,
         )
 
     @contextmanager

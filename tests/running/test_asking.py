@@ -124,7 +124,7 @@ def test_an_equal_request_shares_the_reply_in_flight_and_afterwards() -> None:
 
 def test_a_question_leaves_out_nothing_that_a_reply_depends_on() -> None:
     others = {"id", "seed", "count", "first", "priority", "shared", "stream", "tracing"}
-    others |= {"price", "row", "run", "has_others"}
+    others |= {"price", "row", "step", "run", "has_others"}
     values = {one.name: object() for one in fields(Request)}
     question = Request(**values).question  # type: ignore[arg-type]
     assert set(question) == {value for name, value in values.items() if name not in others}

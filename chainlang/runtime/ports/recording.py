@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
-from typing import Protocol, TypeGuard
+from itertools import count as counting
+from typing import Protocol, TypeAlias, TypeGuard
 
 from attrs import define, evolve, field
 
@@ -95,6 +96,11 @@ class _Wait(Wait):
             self.others[model] = self.others.get(model, _NOTHING) + usage
 
 
+WentOn: TypeAlias = tuple[int, int, str]
+"""Position of a row, a number that rises with time, and the label or name of a stage."""
+_ORDER = counting()
+
+
 class RecordedPort:
     """A port that requests only those samples of an engine that a cache or journal lacks.
 
@@ -105,7 +111,7 @@ class RecordedPort:
 
     __slots__ = (
         "_context", "_foreign", "_formats", "_keeps", "_makers", "_newest", "_relay", "engine",
-        "inner", "memory", "taken",
+        "inner", "memory", "taken", "went_on",
     )  # fmt: skip
 
     def __init__(
@@ -120,6 +126,8 @@ class RecordedPort:
         self.memory = memory
         self.taken = 0
         """Number of hits, in samples."""
+        self.went_on: WentOn | None = None
+        """The first request of the earliest row that has a missing sample."""
         context = fingerprint.get(CONTEXT)
         self._context = context if isinstance(context, int) else None
         self._formats = formats
@@ -146,6 +154,8 @@ class RecordedPort:
                 self._relay.ready.append(_completion(wait))
                 continue
             self._relay.join(wait, request)
+            if self.went_on is None or request.row < self.went_on[0]:
+                self.went_on = (request.row, next(_ORDER), request.step)
             for first, count in runs(request.count, found):
                 part = changed(
                     request,
