@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from chainlang.api.keywords import ExplainKeywords, MapKeywords, RunKeywords
     from chainlang.session.async_results import AsyncResults
     from chainlang.session.explain import Explanation
-    from chainlang.session.folder_run import Summary
     from chainlang.session.results import Results
+    from chainlang.session.summary import Summary
 
 
 class RunMethods(CallMethods):

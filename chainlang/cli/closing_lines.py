@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from chainlang.protocol.messages import Usage
-    from chainlang.session.folder_run import Summary
+    from chainlang.session.summary import Summary
 
 STOPPED = 3
 """Exit status of a run that stopped before its last row."""

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from chainlang.api.chain import Chain
     from chainlang.runtime.outcome import Outcome
-    from chainlang.session.folder_run import Summary
+    from chainlang.session.summary import Summary
 
 _SHOWN = 3  # failures that are printed; errors.jsonl has all
 
@@ -135,7 +135,7 @@ def run_chain(
     chain: Chain, options: argparse.Namespace, settings: Mapping[str, Any] | None = None
 ) -> int:
     """Run a chain with the flags of this command; `settings` are those that no flag gives."""
-    from chainlang.session.folder_run import Interrupted  # 200 ms that other commands do not need
+    from chainlang.session.summary import Interrupted  # 200 ms that other commands do not need
     from chainlang.settings import RunSettings
 
     as_log = options.log_format == "json"

@@ -20,7 +20,7 @@ from chainlang.protocol.usage import ZERO, plus
 from chainlang.protocol.usages import Usages
 from chainlang.scale.interleave import Table, by_row, by_turns, of_folder, of_root
 from chainlang.scale.shard_runs import ShardRun, check, shard_folders
-from chainlang.session.folder_run import Summary
+from chainlang.session.summary import Summary
 from chainlang.settings import Format
 from chainlang.store import About, RunFolder
 from chainlang.store.cleanup import JOURNAL, clear, is_shard, removable

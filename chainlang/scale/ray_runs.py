@@ -16,7 +16,7 @@ from chainlang.scale.merge import merge
 from chainlang.scale.portable import opened, portable
 from chainlang.scale.shard_runs import shard_folders
 from chainlang.session.check_shard import check_shard
-from chainlang.session.folder_run import Summary
+from chainlang.session.summary import Summary
 from chainlang.settings import RunSettings, Shard
 
 _RESTARTS = 100

@@ -18,7 +18,7 @@ from chainlang import chain
 from chainlang.engines.vllm.engine import VllmEngine
 from chainlang.engines.vllm.silence import quiet
 from chainlang.runtime.ports.port import Reply
-from chainlang.session.folder_run import Summary
+from chainlang.session.summary import Summary
 from tests.crash.kill import ended, forked
 
 CHAIN = "2:E:tiny:0.9 >> J:tiny"

@@ -14,7 +14,7 @@ from attrs import frozen
 from chainlang import chain
 from chainlang.engines.fake import FakeEngine
 from chainlang.protocol.messages import Completion, Delta, Failure, Request
-from chainlang.session.folder_run import Summary
+from chainlang.session.summary import Summary
 from tests.crash.homes import HOME
 
 PART_ROWS = 8

@@ -14,8 +14,8 @@ from chainlang.engines.fake import FakeEngine
 from chainlang.errors import SourceError
 from chainlang.protocol.capabilities import Capabilities
 from chainlang.protocol.messages import Completion, Failure, Fingerprint, Request
-from chainlang.session.folder_run import Summary
 from chainlang.session.sample_cache import close_caches
+from chainlang.session.summary import Summary
 from tests.laws import seeds
 from tests.store.test_folder import files
 

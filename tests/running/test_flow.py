@@ -14,8 +14,8 @@ from chainlang import chain
 from chainlang.engines.fake import FakeEngine
 from chainlang.protocol.messages import Completion, Delta, Failure, Request
 from chainlang.runtime.window import FIRST_SAMPLES, MORE_SAMPLES
-from chainlang.session.folder_run import Interrupted
 from chainlang.session.result import Result
+from chainlang.session.summary import Interrupted
 
 ROWS = [{"id": f"r{number}", "query": f"question {number}"} for number in range(40)]
 
@@ -136,7 +136,7 @@ def test_one_row_is_not_many() -> None:
 
 def summary(rows: int) -> Any:
     from chainlang.protocol.messages import Usage
-    from chainlang.session.folder_run import Summary
+    from chainlang.session.summary import Summary
 
     return Summary(rows, 0, Usage(), 0.0, Path("run"))
 

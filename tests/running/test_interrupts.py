@@ -18,7 +18,7 @@ from chainlang import chain
 from chainlang.engines.fake import FakeEngine
 from chainlang.interrupts import interrupts_deferred
 from chainlang.protocol.messages import Completion, Delta, Failure
-from chainlang.session.folder_run import Interrupted
+from chainlang.session.summary import Interrupted
 
 SOON = 60  # seconds that are waited: long, for a machine that is busy, but not as long as the run
 ROOT = Path(__file__).parents[2]

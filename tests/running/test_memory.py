@@ -16,7 +16,7 @@ from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.engines.fake import FakeEngine
 from chainlang.errors import EngineError, StopError
 from chainlang.protocol.messages import Failure, Request
-from chainlang.session.folder_run import Interrupted
+from chainlang.session.summary import Interrupted
 from tests.running.test_resume import plain
 
 TEXT = "3:E:a >> J:b >> V:a"

@@ -22,8 +22,8 @@ from chainlang.engines.fake import FakeEngine
 from chainlang.engines.openai.engine import OpenAIEngine
 from chainlang.errors import ChainlangError, RowError, StopError
 from chainlang.protocol.messages import Usage
-from chainlang.session.folder_run import Interrupted, Summary
 from chainlang.session.result import Result
+from chainlang.session.summary import Interrupted, Summary
 from tests.engines.server import Server, from_engine
 
 LIMIT = 60.0

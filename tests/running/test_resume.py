@@ -16,7 +16,7 @@ from chainlang import chain
 from chainlang.engines.fake import FakeEngine
 from chainlang.errors import RowError, SourceError, StopError
 from chainlang.protocol.messages import Completion, Delta, Failure, Request
-from chainlang.session.folder_run import Summary
+from chainlang.session.summary import Summary
 from chainlang.store.journal import Journal
 from chainlang.store.safe_files import Folder
 from tests.store.test_folder import files

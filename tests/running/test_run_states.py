@@ -14,7 +14,7 @@ from chainlang.engines.fake import FakeEngine
 from chainlang.errors import RowError, StopError
 from chainlang.protocol.messages import Failure, Request
 from chainlang.runtime.outcome import Outcome
-from chainlang.session.folder_run import Interrupted, Summary
+from chainlang.session.summary import Interrupted, Summary
 
 ROWS = [f"question {number}" for number in range(6)]
 
