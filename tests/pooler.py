@@ -24,17 +24,37 @@ class _Pool:
     server: str
     by_transaction: bool
     free: list[socket.socket] = field(factory=list)
+    opened: list[socket.socket] = field(factory=list)
+    """Everything that is to be closed at the end."""
+    threads: list[threading.Thread] = field(factory=list)
 
     def take(self) -> socket.socket:
         """Return a session that is ready."""
         if self.free:
             return self.free.pop()
         session = socket.socket(socket.AF_UNIX)
+        self.opened.append(session)
         session.connect(self.server)
         session.sendall(struct.pack("!I", len(_STARTUP) + 4) + _STARTUP)
         while _message(session)[0] != b"Z":
             pass
         return session
+
+    def start(self, client: socket.socket) -> None:
+        """Serve a client in a thread of its own."""
+        self.opened.append(client)
+        self.threads.append(threading.Thread(target=self.serve, args=(client,), daemon=True))
+        self.threads[-1].start()
+
+    def close(self) -> None:
+        """End all sessions, and wait for the threads that serve them."""
+        for one in self.opened:
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+        for thread in self.threads:
+            thread.join()
+        for one in self.opened:
+            one.close()
 
     def serve(self, client: socket.socket) -> None:
         """Relay what a client and its sessions say, until the client ends."""
@@ -114,12 +134,13 @@ def pooler(server: Path, *, by_transaction: bool) -> Iterator[str]:
             with suppress(OSError):
                 while True:
                     client, _ = listening.accept()
-                    threading.Thread(target=pool.serve, args=(client,), daemon=True).start()
+                    pool.start(client)
 
-        threading.Thread(target=accept, daemon=True).start()
+        accepting = threading.Thread(target=accept, daemon=True)
+        accepting.start()
         try:
             yield f"postgresql://me@/postgres?host={folder}"
         finally:
             listening.shutdown(socket.SHUT_RDWR)
-            for session in pool.free:
-                session.close()
+            accepting.join()
+            pool.close()

@@ -23,10 +23,11 @@ from tests.scale.shards import BRANCHED, assert_equal, engine, merged, rows, sha
 
 MOST = 500
 _MERGE = """
-import resource, sys
+import sys
 from chainlang.scale import merge
+from tests.memory import peak
 print(merge(sys.argv[1]).rows)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10)
+print(peak() >> 20)
 """
 
 

@@ -22,6 +22,7 @@ from hypothesis import given, seed, settings
 from chainlang import chain
 from chainlang.engines.fake import FakeEngine, Reply
 from chainlang.serving import running
+from tests.memory import peak
 from tests.serving.served import HeldEngine, asked, events, said, serving, until
 from tests.serving.test_refused import HOSTILE, JSON, check_answer
 
@@ -46,7 +47,7 @@ def hold() -> None:
         sys.stdin.readline()
         engine.released.set()
         sys.stdin.readline()
-    print_line(f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10}\n")
+    print_line(f"{peak()}\n")
 
 
 async def _stream(host: str, port: int, number: int, open_: asyncio.Event) -> str:
