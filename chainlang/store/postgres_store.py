@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import secrets
 import socket
+import time
 from collections.abc import Iterable, Mapping
 from functools import partial
 from itertools import islice
@@ -62,6 +63,10 @@ _POOLER = (
     "kept out of the run"
 )
 
+_FREED, _STEP = 2.0, 0.05
+"""Seconds that a server may take to notice that the session of an earlier owner has ended, and
+between two looks."""
+
 
 def readable(text: str) -> str:
     """Return a text as PostgreSQL takes it: a NUL and lone surrogates become escapes.
@@ -95,15 +100,23 @@ class PostgresStore:
         """
         if self.database.shares_sessions():
             raise self.database.error("a pooler in transaction mode stands before it", _POOLER)
-        try:
-            self.database.answer(self._own)
-        except _Owned as owned:
-            other = str(owned)
-        else:
+        until, other = time.monotonic() + _FREED, self._owned()
+        while other and time.monotonic() < until:
+            time.sleep(_STEP)
+            other = self._owned()
+        if not other:
             self.database.begin = self._own_again
             return
         what = f"another process is writing to the run {self.run}: {other}"
         raise self.database.error(what, "wait for it, or name another folder")
+
+    def _owned(self) -> str:
+        """Try to become the owner; return the owner, empty if it is this process."""
+        try:
+            self.database.answer(self._own)
+        except _Owned as owned:
+            return str(owned)
+        return ""
 
     def _own(self, connection: Connection[Any]) -> None:
         if not self._locked(connection):
