@@ -104,7 +104,7 @@ class RowsKeywords(CallKeywords, total=False):
     """number of samples after which the run stops, and can be resumed"""
     run_tokens: int | None
     """token budget of the run, prompts and replies; once it is used up, no request is sent and the
-    run stops"""
+    run stops; what is in flight then, at most the rows of `window`, is counted beyond it"""
     run_cost: float | Decimal | None
     """budget of the run in dollars, as `run_tokens`; each model needs a price"""
     on_error: OnError

@@ -53,7 +53,7 @@ def add(commands: Any, about: str) -> None:
     )
     parser.add_argument(
         "--at-least",
-        type=float,
+        type=_share,
         metavar="SHARE",
         help="exit with 1 if the accuracy is below this share, such as 0.8",
     )
@@ -132,6 +132,17 @@ def run(options: argparse.Namespace) -> int:
         emit(f"  scores: {found.folder / 'scores.jsonl'}")
     least = options.at_least
     return WORSE_THAN_ASKED if least is not None and found.accuracy < least else 0
+
+
+def _share(text: str) -> float:
+    """Return a share from 0 to 1. Raises `ArgumentTypeError` for any other text."""
+    try:
+        found = float(text)
+    except ValueError:
+        found = -1.0
+    if not 0 <= found <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no share from 0 to 1, such as 0.8")
+    return found
 
 
 def given_by_hand(options: argparse.Namespace) -> dict[str, Any]:

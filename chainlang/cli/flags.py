@@ -37,7 +37,7 @@ class Command(argparse.ArgumentParser):
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **{"formatter_class": Page, **kwargs})
+        super().__init__(*args, **{"formatter_class": Page, "allow_abbrev": False, **kwargs})
 
     complete: Callable[[Command], None] | None = None
     """Function that adds the flags of the settings, until they are added."""

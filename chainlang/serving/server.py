@@ -90,8 +90,8 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
         why = getattr(error, "strerror", None) or str(error)
         is_taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
         message = f"{host}, port {port}: {why}"
-        taken = "port=0 is any free port" if is_taken else None
-        raise error_of("setting", message, taken, setting="port") from error
+        free = "name another port: --port 8001, or port=0 in Python for any free one"
+        raise error_of("setting", message, free if is_taken else None, setting="port") from error
     with found:
         yield found
 

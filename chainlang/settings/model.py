@@ -302,7 +302,7 @@ class RowSettings(Settings):
     """number of samples after which the run stops, and can be resumed"""
     run_tokens: Annotated[PositiveInt | None, COUNT.only(OVER_ROWS)] = None
     """token budget of the run, prompts and replies; once it is used up, no request is sent and the
-    run stops"""
+    run stops; what is in flight then, at most the rows of `window`, is counted beyond it"""
     run_cost: Annotated[Money | None, MONEY.only(OVER_ROWS)] = None
     """budget of the run in dollars, as `run_tokens`; each model needs a price"""
     on_error: Annotated[OnError, ON_ERROR] = "collect"

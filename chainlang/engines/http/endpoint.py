@@ -70,6 +70,7 @@ class Endpoint:
             ...
         chainlang.errors.EngineError: error[engine]: base_url is not an allowed host: example.com
           = hint: to allow it, set allowed_hosts=['example.com'] in Python or chainlang.toml
+          = hint: or, in a shell: --allowed-hosts example.com
         """
         key = Secret(key or "")  # so that no traceback shows it
         if key and not (key.isascii() and key.isprintable() and " " not in key):
@@ -116,6 +117,7 @@ def _host(service: Service, url: str, allowed: Collection[str]) -> str:
         return host
     if host != service.host:
         hint = f"to allow it, set allowed_hosts=[{host!r}] in Python or chainlang.toml"
+        hint += f"\nor, in a shell: --allowed-hosts {host}"
         refuse(f"base_url is not an allowed host: {host}", hint, setting="base_url")
     if parts.scheme != "https":
         message = "base_url would send the API key unencrypted"
