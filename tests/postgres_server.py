@@ -21,7 +21,7 @@ from urllib.parse import quote
 from attrs import define, field
 
 USER = "nobody"
-"""Who runs the server where the tests run as root, whom PostgreSQL refuses."""
+"""User that the server runs as where the tests run as root, since PostgreSQL refuses root."""
 
 
 def programs() -> Path | None:

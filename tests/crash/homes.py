@@ -18,7 +18,7 @@ from tests.postgres_server import Server, running
 
 @define
 class Home:
-    """Where the journals are: in the folders of the runs, or in the database of a server."""
+    """Home of the journals: the folders of the runs, or the database of a server."""
 
     server: Server | None = None
 

@@ -83,7 +83,7 @@ class Seen:
 
     @property
     def said(self) -> tuple[tuple[object, ...], ...]:
-        """What is shown, whichever program shows it."""
+        """Pictures and pages together, which are equal in every program that shows them."""
         return self.pictures, self.pages
 
 

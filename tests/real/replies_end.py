@@ -28,7 +28,7 @@ Row = dict[str, Any]
 
 @frozen
 class Counted:
-    """What became of the replies of a chain over rows."""
+    """Counts of the replies of a chain over rows."""
 
     closed: int
     """Fields of typed replies that were closed at their budget."""

@@ -50,14 +50,14 @@ class Attempt:
 
 @frozen
 class Outcome:
-    """What became of the attempts."""
+    """Outcomes of the attempts."""
 
     tried: int
     out: tuple[str, ...]
     late: tuple[str, ...]
     left: tuple[str, ...]
     beside: tuple[str, ...] = field(default=())
-    """What of the machine was touched, whichever program did it."""
+    """Traces on the machine that any of the programs left."""
 
 
 def attempts(step: int = 1) -> list[Attempt]:
