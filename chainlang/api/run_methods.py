@@ -153,7 +153,7 @@ class RunMethods(CallMethods):
         Raises `SourceError` for rows or a folder that can't be used, `StopError` where a model is
         down or a budget of the run is used up.
         """
-        from chainlang.session.decide import decided_in, is_open, refuse_shard
+        from chainlang.session.decide import decided_in, is_open
         from chainlang.session.folder_run import run_to_folder
         from chainlang.session.named_models import with_models
         from chainlang.session.policies import fixed, policies_in, resumed
@@ -167,9 +167,8 @@ class RunMethods(CallMethods):
             return summary
         text, graph, decisions = str(self), self.to_json(), ""
         if is_open(program):
-            refuse_shard(chosen)
-            fresh = chosen.overwrite or chosen.changed
-            program, decisions = decided_in(program, chosen, with_models, Path(out), fresh=fresh)
+            home = chosen.shard.above(Path(out)) if chosen.shard else Path(out)
+            program, decisions = decided_in(program, chosen, with_models, home)
             made = self.of_program(program)
             text, graph = str(made), made.to_json()
         if policies_in(program):

@@ -115,11 +115,13 @@ def execute(arguments: Sequence[str] | None = None, closed: Collection[str] = ()
     _check_command(words, parser)
     options = parser.parse_args(words)
     options.words = tuple(words)
-    as_log = getattr(options, "log_format", None) == "json"
+
+    def log_format() -> str:  # the command may change it
+        return getattr(options, "log_format", "text")
 
     def show(message: Warning | str, *_: object, **__: object) -> None:
         if isinstance(message, ChainlangWarning):
-            report(message.diagnostics, as_log=as_log)
+            report(message.diagnostics, log_format=log_format())
 
     as_json = getattr(options, "json", False)
     try:
@@ -133,7 +135,7 @@ def execute(arguments: Sequence[str] | None = None, closed: Collection[str] = ()
             status: int = options.run(options)
     except ChainlangError as error:
         as_json = as_json and not isinstance(error, NoOutput)
-        report(error.diagnostics, as_json=as_json, as_log=as_log)
+        report(error.diagnostics, as_json=as_json, log_format=log_format())
         return BAD_INPUT
     return status
 

@@ -65,13 +65,18 @@ def log(event: str, **fields: Any) -> None:
 
 
 def report(
-    diagnostics: Iterable[Diagnostic], *, as_json: bool = False, as_log: bool = False
+    diagnostics: Iterable[Diagnostic], *, as_json: bool = False, log_format: str = "text"
 ) -> None:
-    """Write diagnostics as text to stderr, as one JSON list to stdout, or as lines of the log."""
+    """Write diagnostics as text to stderr, as one JSON list to stdout, or as lines of the log.
+
+    `log_format`: ``text``, ``json``, or ``pages`` for lines of JSON that have the text too.
+    """
     found = list(diagnostics)
-    if as_log:
+    if log_format != "text":
         for one in found:
             fields = one.to_dict()
+            if log_format == "pages":
+                fields["page"] = render([one])
             log(fields.pop("severity"), **fields)
     elif as_json:
         emit(json.dumps([one.to_dict() for one in found], indent=2))

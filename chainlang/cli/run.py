@@ -114,12 +114,15 @@ def run(options: argparse.Namespace) -> int:
         if options.worker is None:
             return workers.run_workers(options)
         workers.as_worker(options)
+        if workers.is_decider(options):
+            chain, _ = read_chain(options.chain, options.functions, options.allow)
+            return workers.decide(chain, options)
     if options.output == Path("-") and options.shard is not None:
         hint = "name a folder, from which chainlang merge takes it"
         raise error_of("setting", "a shard is kept in a folder, so it can't go to stdout", hint)
     chain, warned = read_chain(options.chain, options.functions, options.allow)
-    if not options.json:
-        report(warned, as_log=options.log_format == "json")
+    if not options.json and options.worker is None:
+        report(warned, log_format=options.log_format)
     if options.output != Path("-"):
         return run_chain(chain, options)
     with tempfile.TemporaryDirectory(prefix="chainlang-") as home:
@@ -138,7 +141,7 @@ def run_chain(
     from chainlang.session.summary import Interrupted  # 200 ms that other commands do not need
     from chainlang.settings import RunSettings
 
-    as_log = options.log_format == "json"
+    as_log = options.log_format != "text"
     failures = Failures()
     try:
         with observed(options, model_name(options.chain)) as observe:
@@ -162,7 +165,7 @@ def run_chain(
     else:
         status = int(summary.failed > 0)
     if failures.found:
-        report(failures.found, as_json=options.json, as_log=as_log)
+        report(failures.found, as_json=options.json, log_format=options.log_format)
     if not options.is_kept and not as_log:
         say(next(closing_lines(summary, status)))
     else:

@@ -17,13 +17,15 @@ from attrs import define, evolve, field
 from chainlang.cli import interrupt
 from chainlang.cli.closing_lines import STOPPED, closing_lines
 from chainlang.cli.flags import given
-from chainlang.cli.output import log, say
+from chainlang.cli.output import log, report, say
+from chainlang.cli.read_chain import read_chain
 from chainlang.display.progress import Status
 from chainlang.display.progress_displays import standard_display
 from chainlang.errors import error_of
 from chainlang.settings import RunSettings, Shard
 
 if TYPE_CHECKING:
+    from chainlang.api.chain import Chain
     from chainlang.scale.workers import Note
 
 BAD_INPUT = 2
@@ -33,7 +35,8 @@ _OF_ONE = ("run_calls", "run_tokens", "run_cost", "analyze", "shard", "store")
 """Settings of one process, which several can't share."""
 _OF_TABLES = ("format", "escape_formulas", "part_rows")
 """Settings of the merged tables."""
-_SHOWN = 3
+_DECIDER = 0
+"""Number of the worker that decides values before the others start."""
 
 
 def check(options: argparse.Namespace) -> None:
@@ -61,9 +64,10 @@ def check(options: argparse.Namespace) -> None:
 def as_worker(options: argparse.Namespace) -> None:
     """Make the options of the run those of one of its workers, which ends with its parent."""
     number, _, attempt = options.worker.partition(".")
-    options.shard = str(Shard(int(number), options.workers))
-    options.log_format, options.json = "json", False
-    options.format, options.escape_formulas, options.part_rows = "jsonl", None, None
+    options.log_format, options.json = "pages", False
+    if int(number):
+        options.shard = str(Shard(int(number), options.workers))
+        options.format, options.escape_formulas, options.part_rows = "jsonl", None, None
     if int(attempt) > 1:
         for name in _FIRST:
             setattr(options, name, None)
@@ -115,8 +119,8 @@ class Board:
         if text in self.seen or len(self.seen) > 100:
             return
         self.seen.add(text)
-        hint = f"\n  = hint: {fields['hint']}" if fields.get("hint") else ""
-        self._say(f"{note.event}[{fields.get('code', '')}]: {text}{hint}")
+        page = fields.get("page")
+        self._say(text if page is None else f"{page}\n")
 
     def _say(self, text: str) -> None:
         if self.as_log:
@@ -164,6 +168,41 @@ class Board:
             end(self.status())
 
 
+def is_decider(options: argparse.Namespace) -> bool:
+    """Return whether a worker only decides the values of a chain, before the others start."""
+    return options.worker is not None and options.worker.startswith(f"{_DECIDER}.")
+
+
+def decide(chain: Chain, options: argparse.Namespace) -> int:
+    """Decide the values of a chain, and write them into the folder of the run."""
+    from chainlang.session.decide import decided_for_shards
+    from chainlang.session.named_models import with_models
+
+    settings = RunSettings.of(given(options, RunSettings))
+    decided_for_shards(chain.program(), settings, with_models, Path(options.output))
+    return 0
+
+
+def _is_undecided(options: argparse.Namespace, settings: RunSettings) -> bool:
+    """Check the chain as a worker will; return whether values of it are to be decided first.
+
+    So an error of the chain is that of one process: once, before anything is started.
+    """
+    from chainlang.session.check_shard import check_shard
+    from chainlang.session.decide import exemplified, is_open, known_in
+    from chainlang.session.named_models import with_models
+
+    chain, warned = read_chain(options.chain, options.functions, options.allow)
+    report(warned, as_json=options.json, log_format=options.log_format)
+    program = chain.program()
+    of_shard = settings.model_copy(update={"format": "jsonl", "shard": Shard(1, options.workers)})
+    check_shard(with_models(exemplified(program), settings), of_shard)
+    if not is_open(program):
+        return False
+    is_fresh = settings.overwrite or settings.changed
+    return bool(is_fresh or not known_in(program, Path(options.output)))
+
+
 def run_workers(options: argparse.Namespace) -> int:
     """Run all workers and merge their shards; the statuses are those of a run."""
     from chainlang.scale import merge
@@ -171,15 +210,20 @@ def run_workers(options: argparse.Namespace) -> int:
 
     check(options)
     settings = RunSettings.of(given(options, RunSettings))
+    is_undecided = _is_undecided(options, settings)
     board = Board(as_log=options.log_format == "json")
     words = [sys.executable, "-m", "chainlang", *options.words]
-    workers = Workers(
-        options.workers,
-        lambda number, attempt: [*words, "--worker", f"{number}.{attempt}"],
-        board.hear,
-    )
+
+    def command(number: int, attempt: int) -> list[str]:
+        return [*words, "--worker", f"{number}.{attempt}"]
+
     try:
-        statuses = workers.run()
+        statuses: dict[int, int] = {}
+        if is_undecided:  # in a process of its own, so that its models are gone before the others
+            one = Workers(1, lambda _, attempt: command(_DECIDER, attempt), board.hear)
+            statuses = one.run()
+        if _status(statuses) == 0:
+            statuses = Workers(options.workers, command, board.hear).run()
     finally:
         board.end()
     worst = _status(statuses)

@@ -23,7 +23,7 @@ from chainlang.scale.shard_runs import ShardRun, check, shard_folders
 from chainlang.session.summary import Summary
 from chainlang.settings import Format
 from chainlang.store import About, RunFolder
-from chainlang.store.cleanup import JOURNAL, clear, is_shard, removable
+from chainlang.store.cleanup import DECISIONS, JOURNAL, clear, is_of_shards, removable
 from chainlang.store.folder_names import folder_name
 from chainlang.store.identity import DATE, SHARD, differences
 from chainlang.store.journal import Journal
@@ -104,9 +104,8 @@ def merge(
         )
         with folder:
             _samples(journal, store, runs)
-            for name in ("graph.json", "plan.txt"):
-                with first.root.read(name) as file:
-                    root.write(name, file.read())
+            for name in ("graph.json", "plan.txt", *((DECISIONS,) if about.decisions else ())):
+                root.write(name, _file(first.root, name))
             _counts(output, runs)
             _tables(output, runs)
             journal.save(
@@ -163,7 +162,7 @@ def hold_replaceable(home: Path, *, overwrite: bool) -> None:
 
 def _names(root: Folder) -> list[str]:
     """Return the names in a folder but for those of shards."""
-    return [name for name in root.names() if not is_shard(root, name)]
+    return [name for name in root.names() if not is_of_shards(root, name)]
 
 
 def _is_merged(root: Folder, identity: Mapping[str, Any] | None = None, rows: int = 0) -> bool:
@@ -203,7 +202,19 @@ def _about(runs: Sequence[ShardRun], identity: Mapping[str, Any]) -> About:
         settings_file=said.get("settings_file") or "",
         functions=said.get("functions") or {},
         policies=said.get("policies") or {},
+        decisions=_decisions(runs[0].root),
     )
+
+
+def _decisions(root: Folder) -> str:
+    """Return the values that a model has decided for a shard, as JSON; empty for none."""
+    is_there = root.kind(DECISIONS) == "file"
+    return _file(root, DECISIONS).decode("utf-8", "replace") if is_there else ""
+
+
+def _file(root: Folder, name: str) -> bytes:
+    with root.read(name) as file:
+        return file.read()
 
 
 def _stages(first: ShardRun) -> StageTables:

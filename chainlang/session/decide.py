@@ -32,6 +32,7 @@ from chainlang.session.prepare import prepare
 from chainlang.session.rows import start_of
 from chainlang.settings import RowSettings, RunSettings
 from chainlang.store.cleanup import DECISIONS
+from chainlang.store.safe_files import Folder
 
 Named: TypeAlias = Callable[[Program, RowSettings], Program]
 """Returns a program that declares the models that it names."""
@@ -96,29 +97,44 @@ def decided_once(program: Program, settings: RowSettings, named: Named) -> Progr
     return program.memo.get(key, lambda: decided(program, settings, named)[0])
 
 
-def refuse_shard(settings: RunSettings) -> None:
-    """Raise `SettingError` for a shard of a chain whose values are not decided.
-
-    Each shard would ask for them by itself.
-    """
-    if settings.shard is not None:
-        message = f"shard {settings.shard}: a model has to decide values of this chain first"
-        hint = "decide them once, and run that file: chainlang resolve x.chain > decided.chain"
-        raise error_of("setting", message, hint, setting="shard")
-
-
 def decided_in(
-    program: Program, settings: RowSettings, named: Named, folder: Path, *, fresh: bool
+    program: Program, settings: RunSettings, named: Named, folder: Path
 ) -> tuple[Program, str]:
     """Return a program with the values of its AUTO, and the JSON of them for a run folder.
 
-    Those that the folder has of the same chain are not asked for again, unless `fresh`.
+    Those that the folder has of the same chain are not asked for again, unless its run is replaced.
+    Raises `SettingError` for a shard if the folder, which is that of the whole run, has none, as
+    each shard would ask for them by itself.
     """
-    path, known = folder / DECISIONS, tuple[Decision, ...]()
-    if not fresh and path.is_file():
-        known = from_text(path.read_text(encoding="utf-8"), program)
+    is_fresh = settings.shard is None and (settings.overwrite or settings.changed)
+    known = () if is_fresh else known_in(program, folder)
+    if settings.shard is not None and not known:
+        message = f"shard {settings.shard}: a model has to decide values of this chain first"
+        hint = (
+            "decide them once, and run that file: chainlang resolve x.chain > decided.chain\n"
+            "or run all shards on this machine: --workers N"
+        )
+        raise error_of("setting", message, hint, setting="shard")
     made, found = decided(program, settings, named, known)
     return made, as_text(found, program)
+
+
+def known_in(program: Program, folder: Path) -> tuple[Decision, ...]:
+    """Return the decisions of a program that a run folder has, or one of its shards; else none."""
+    for path in (folder / DECISIONS, *sorted(folder.glob(f"shard-*/{DECISIONS}"))):
+        if path.is_file() and (found := from_text(path.read_bytes(), program)):
+            return found
+    return ()
+
+
+def decided_for_shards(program: Program, settings: RunSettings, named: Named, folder: Path) -> None:
+    """Decide the values of the AUTO of a program, and write them where all shards read them."""
+    _, text = decided_in(program, settings, named, folder)
+    root = Folder.open(folder)
+    try:
+        root.write(DECISIONS, text.encode("utf-8", "backslashreplace"))
+    finally:
+        root.close()
 
 
 def decided_text(program: Program, settings: RowSettings, named: Named) -> str:
@@ -172,7 +188,7 @@ def as_text(decisions: tuple[Decision, ...], program: Program) -> str:
     return json.dumps(whole, ensure_ascii=False, indent=2)
 
 
-def from_text(text: str, program: Program) -> tuple[Decision, ...]:
+def from_text(text: str | bytes, program: Program) -> tuple[Decision, ...]:
     """Return the decisions of a run folder; none if they are of another chain, or no decisions."""
     try:
         whole = json.loads(text)

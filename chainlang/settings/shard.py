@@ -52,6 +52,10 @@ class Shard:
         """Return its folder in that of the run, which may be named itself."""
         return out if out.name == self.name else out / self.name
 
+    def above(self, out: Path) -> Path:
+        """Return the folder of the whole run, of which the folder of the shard may be named."""
+        return out.parent if out.name == self.name else out
+
     def row(self, index: int) -> int:
         """Return the index in the input of a row of the shard; both are counted from 0."""
         return index * self.of + self.number - 1

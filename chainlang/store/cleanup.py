@@ -53,8 +53,8 @@ def clear(
 def removable(root: Folder, *, overwrite: bool, is_known: bool = False) -> dict[str, list[str]]:
     """Return the files and folders that `clear` removes, each folder with its files."""
     found = root.names()
-    names = [name for name in found if not is_shard(root, name)]
-    if not found:
+    names = [name for name in found if not is_of_shards(root, name)]
+    if not names and not any(is_shard(root, name) for name in found):
         return {}
     with file_errors(root.path):
         if not (is_known or _holds_run(root)):
@@ -76,6 +76,14 @@ def removable(root: Folder, *, overwrite: bool, is_known: bool = False) -> dict[
 def is_shard(root: Folder, name: str) -> bool:
     """Return whether a name in the folder of a run is the folder of one of its shards."""
     return Shard.named(name) is not None and root.kind(name) == "folder"
+
+
+def is_of_shards(root: Folder, name: str) -> bool:
+    """Return whether a name in the folder of a run is of its shards: a folder, or their values."""
+    if name != DECISIONS or root.kind(name) != "file" or root.kind(JOURNAL) or root.kind(_GRAPH):
+        return is_shard(root, name)
+    with root.read(name) as file:
+        return _MARK in file.read(200)
 
 
 def _holds_run(root: Folder) -> bool:

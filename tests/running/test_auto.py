@@ -189,6 +189,7 @@ def test_a_shard_takes_no_open_chain(tmp_path: Path) -> None:
     made = chain('E(temperature=auto("How hot?"))')
     with pytest.raises(ChainlangError, match="chainlang resolve"):
         made.run(ROWS, tmp_path, engine=FakeEngine(), shard="1/2")
+    assert not [*tmp_path.iterdir()]
 
 
 def test_an_explanation_asks_no_model() -> None:

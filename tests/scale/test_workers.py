@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -92,6 +93,64 @@ def test_ctrl_c_ends_all_workers_in_order(home: Path) -> None:
     assert {metadata(one)["status"] for one in shards} <= {"interrupted", "complete"}
     assert execute(words("one")) == execute(words("a", "--workers", "2")) == 1
     assert files(home / "a") == files(home / "one")
+
+
+AUTO = """
+model m = fake("m")
+main = 9:E:m(samples=auto("How many drafts?", "int(2..5)"), temperature=auto("How hot?")) >> M
+"""
+
+
+@pytest.mark.slow
+def test_values_are_decided_once_before_the_workers_start(home: Path) -> None:
+    (home / "auto.chain").write_text(AUTO)
+    run = ["run", "auto.chain", "-i", "rows.jsonl", "-o"]
+    assert execute([*run, "one", "--seed", "3"]) == 1
+    assert execute([*run, "two", "--seed", "3", "--workers", "2"]) == 1
+    assert_equal(home / "two", home / "one")
+    decided = (home / "one" / "auto.json").read_bytes()
+    for name in ("auto.json", "metadata.json"):  # as if killed in the merge
+        (home / "two" / name).unlink()
+    assert execute([*run, "two", "--seed", "3", "--workers", "2"]) == 1
+    assert_equal(home / "two", home / "one")
+    assert (home / "two" / "shard-0002-of-0002" / "auto.json").read_bytes() == decided
+    shutil.rmtree(home / "two" / "shard-0001-of-0002")  # a shard by hand takes what is decided
+    assert execute([*run, "two", "--seed", "3", "--shard", "1/2"]) == 0
+    assert execute(["merge", "two"]) == 1
+    assert_equal(home / "two", home / "one")
+
+
+def test_values_without_a_run_do_not_hold_back_a_run(home: Path) -> None:
+    (home / "auto.chain").write_text(AUTO)
+    assert execute(["run", "auto.chain", "-i", "rows.jsonl", "-o", "one"]) == 1
+    (home / "two").mkdir()
+    (home / "one" / "auto.json").rename(home / "two" / "auto.json")
+    assert execute(["run", "auto.chain", "-i", "rows.jsonl", "-o", "two"]) == 1
+    (home / "three").mkdir()
+    (home / "three" / "auto.json").write_text("{}")  # of another program
+    assert execute(["run", "auto.chain", "-i", "rows.jsonl", "-o", "three"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "page"),
+    [
+        ("main = 2:E:m >> MM", "unknown stage type 'MM'"),
+        ("main = 2:E:m >> @no", "unknown function"),
+        ('model m = openai("m", base_url="http://127.0.0.1:9/v1")\nmain = E:m', "no server"),
+        ('main = E(temperature=auto("How hot?"), model="none:x")', "none"),
+    ],
+    ids=["stage type", "function", "server", "auto"],
+)
+def test_an_error_that_all_workers_have_is_shown_once(
+    home: Path, capfd: pytest.CaptureFixture[str], text: str, page: str
+) -> None:
+    (home / "qa.chain").write_text(text)
+    assert execute(words("one")) == 2
+    alone = capfd.readouterr().err.replace("one/", "two/")
+    assert page in alone
+    assert execute(words("two", "--workers", "2")) == 2
+    assert capfd.readouterr().err == alone
+    assert not (home / "two" / "graph.json").exists()
 
 
 def test_a_worker_that_finds_no_rows_ends_the_run(
