@@ -23,6 +23,9 @@ from attrs import define, field
 USER = "nobody"
 """User that the server runs as where the tests run as root, since PostgreSQL refuses root."""
 
+LONGEST = 120.0
+"""Seconds within which a server answers."""
+
 
 def programs() -> Path | None:
     """Return the folder of the server's programs; None if the package is not installed."""
@@ -90,9 +93,10 @@ class Server:
         """Wait until the server answers."""
         import psycopg
 
-        for _ in range(600):
+        deadline = time.monotonic() + LONGEST
+        while time.monotonic() < deadline:
             with suppress(psycopg.OperationalError):
-                psycopg.connect(self.url, connect_timeout=2).close()
+                psycopg.connect(self.url, connect_timeout=60).close()
                 return
             time.sleep(0.02)
         raise AssertionError((self.folder / "log").read_text()[-2000:])

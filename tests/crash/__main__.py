@@ -38,6 +38,9 @@ def main() -> int:
         "--home", choices=("sqlite", "postgres"), default="sqlite", help="of journals"
     )
     parser.add_argument("--every", type=float, default=2.0, help="seconds between restarts")
+    parser.add_argument(
+        "--times", type=int, default=0, help="restarts, at equal shares of the samples instead"
+    )
     parser.add_argument("--window", type=int, default=64, help="of the run that half is done of")
     options = parser.parse_args()
     seed = options.seed or secrets.token_hex(4)
@@ -58,7 +61,7 @@ def main() -> int:
         asked = half.calls(options.count, options.window)
         told = f"{asked:,} calls for {options.count:,} rows, {options.window} of them in flight"
     elif options.what == "restarts":
-        times, samples, waited = restarts.restarted(options.count, options.every)
+        times, samples, waited = restarts.restarted(options.count, options.every, options.times)
         told = f"{options.count:,} rows, {samples:,} samples, {times} restarts, 0 lost, 0 twice"
         told += f", {waited:.0f} s of waiting"
     else:

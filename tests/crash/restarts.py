@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,9 +16,55 @@ from chainlang.store.sample_codec import Drawn, decoded
 from tests.crash.reference import CHAIN, PART_ROWS, Counting
 from tests.postgres_server import Server, running
 
+LONGEST = 120.0
+"""Seconds that drawing waits for a kill that is due, before the run fails."""
 
-def restarted(count: int, every: float) -> tuple[int, int, float]:
-    """Run rows over a database that is killed every so many seconds.
+
+class Killer:
+    """Kills a database and starts it again: every so many seconds, or when samples are drawn.
+
+    With `times`, the samples are cut into `times + 1` equal shares. At the end of each but the
+    last, drawing waits for the kill; it goes on while the database starts.
+    """
+
+    def __init__(self, server: Server, every: float, times: int) -> None:
+        self.server, self.every, self.times = server, every, times
+        self.restarts = self.asked = 0
+        self.over, self.due, self.killed = (threading.Event() for _ in range(3))
+        self.thread = threading.Thread(target=self._by_shares if times else self._by_seconds)
+
+    def _by_seconds(self) -> None:
+        while not self.over.wait(self.every):
+            self._restart()
+
+    def _by_shares(self) -> None:
+        while self.due.wait() and not self.over.is_set():
+            self.due.clear()
+            self._restart()
+
+    def _restart(self) -> None:
+        self.server.kill()
+        self.killed.set()
+        self.server.start()
+        self.restarts += 1
+
+    def drawn(self, samples: int, total: int) -> None:
+        """Wait for a kill if the samples so far end a share."""
+        if self.asked < self.times and samples * (self.times + 1) >= total * (self.asked + 1):
+            self.asked += 1
+            self.killed.clear()
+            self.due.set()
+            assert self.killed.wait(LONGEST), "the database was not killed"
+
+    def end(self) -> None:
+        """Wait until the database runs and is killed no more."""
+        self.over.set()
+        self.due.set()
+        self.thread.join()
+
+
+def restarted(count: int, every: float, times: int = 0) -> tuple[int, int, float]:
+    """Run rows over a database that is killed every so many seconds, or so many times in all.
 
     Return the number of restarts, of samples, and the seconds that the run has waited.
     """
@@ -25,15 +72,21 @@ def restarted(count: int, every: float) -> tuple[int, int, float]:
     with running() as server, TemporaryDirectory() as path:
         plain, kept = Path(path) / "plain", Path(path) / "kept"
         calls = [0, 0]
-        _run(rows, plain, calls, 0)
-        over, restarts = threading.Event(), [0]
-        killer = threading.Thread(target=_kills, args=(server, every, over, restarts))
-        killer.start()
+
+        def count_plain(some: int) -> None:
+            calls[0] += some
+
+        def count_kept(some: int) -> None:
+            calls[1] += some
+            killer.drawn(calls[1], calls[0])
+
+        _run(rows, plain, count_plain)
+        killer = Killer(server, every, times)
+        killer.thread.start()
         try:
-            summary = _run(rows, kept, calls, 1, store=server.url, patience=120)
+            summary = _run(rows, kept, count_kept, store=server.url, patience=120)
         finally:
-            over.set()
-            killer.join()
+            killer.end()
         assert summary.rows == count
         assert calls[0] == calls[1], f"{calls[1]} samples were drawn, and {calls[0]} without kills"
         files, others = (_files(one) for one in (plain, kept))
@@ -46,21 +99,12 @@ def restarted(count: int, every: float) -> tuple[int, int, float]:
         assert found == {key: one.sample for key, one in _recorded(plain, found).items()}
         with closing(Folder.open(plain)) as root, closing(Journal.open(root)) as journal:
             assert len(journal) == len(found), "samples were lost"
-        return restarts[0], len(found), summary.waited
+        return killer.restarts, len(found), summary.waited
 
 
-def _run(rows: Any, out: Path, calls: list[int], index: int, **settings: Any) -> Any:
-    def count(some: int) -> None:
-        calls[index] += some
-
+def _run(rows: Any, out: Path, count: Callable[[int], None], **settings: Any) -> Any:
     engine: Engine = Counting(count)
     return CHAIN.run(rows, out, engine=engine, window=16, part_rows=PART_ROWS * 10, **settings)
-
-
-def _kills(server: Server, every: float, over: threading.Event, restarts: list[int]) -> None:
-    while not over.wait(every):
-        server.restart()
-        restarts[0] += 1
 
 
 def _files(path: Path) -> dict[str, bytes]:
