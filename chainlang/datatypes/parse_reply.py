@@ -19,6 +19,9 @@ from chainlang.datatypes.plain_values import plain
 from chainlang.datatypes.validation_errors import MOST_ERRORS, misfits
 from chainlang.ir import declarations
 
+_PLAIN = frozenset({str, int, bool, type(None)})
+"""Types of values that are JSON values as they are."""
+
 
 class Misfit(Exception):
     """Error for a reply that is not a value of its type; the message has place, value and rule."""
@@ -64,6 +67,8 @@ class Form:
 
             def once(text: str) -> Value:
                 value = reads.validate_json(text)
+                if type(value) is dict and all(type(one) in _PLAIN for one in value.values()):
+                    return Value(value.copy(), value)  # as most replies are
                 return Value(plain(value), value)
 
             return once

@@ -149,16 +149,25 @@ def failed(  # noqa: PLR0917
 
 
 @frozen
-class RowContext:
-    """Context of the steps of a row: seed, callback, span, budget, and the attempts around them."""
+class RunContext:
+    """Context of a run: what the requests of all its rows have in common."""
 
-    run_seed: int
-    date: str | None = field(default=None, kw_only=True)
+    seed: int
+    date: str | None = None
     """Date of the run; None for today's."""
-    mark: str = field(default="", kw_only=True)
+    mark: str = ""
     """Mark of the run, for calls with effects."""
-    prices: Mapping[str, Price] = field(factory=dict, kw_only=True)
+    prices: Mapping[str, Price] = field(factory=dict)
     """Price of each model for which it is known."""
+    common: dict[int, tuple[Any, Request]] = field(factory=dict, init=False, eq=False, repr=False)
+    """Request with the fields that all those of a step have, by the identity of the step."""
+
+
+@frozen
+class RowContext:
+    """Context of the steps of a row: run, callback, span, budget, and the attempts around them."""
+
+    run: RunContext
     index: int = field(default=0, kw_only=True)
     """Position of the row in its source."""
     runs: tuple[str, ...] = ()
@@ -173,8 +182,6 @@ class RowContext:
     redraws: Mapping[str, int] = field(factory=dict)
     """Number of runs that resampled an arm after it failed, by its path; empty: the row."""
     budget: RowBudget = field(factory=RowBudget)
-    common: dict[int, tuple[Any, Request]] = field(factory=dict, kw_only=True, repr=False)
-    """Fields that all requests of a step have, by the identity of the step; one for all rows."""
 
     def calling(self, function: Callable[..., T], *given: Any) -> T:
         """Call a function with the context variables of the caller."""
@@ -213,10 +220,10 @@ class RowContext:
             if not path or around.startswith(f"{path}.")
         )
 
-    def run(self, part: str) -> RowContext:
+    def inside(self, part: str) -> RowContext:
         """Return the context inside a repeated step."""
         return evolve(self, runs=(*self.runs, part))
 
     def further(self, mark: str, number: int) -> RowContext:
         """Return the context of an attempt, a round or an item; that of the first is the same."""
-        return self.run(f"{mark}{number}" if number else "")
+        return self.inside(f"{mark}{number}" if number else "")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import partial
 from operator import attrgetter
 from typing import Any
@@ -109,32 +109,33 @@ class _StageRun:
                     asked.sink.finish(number, reply.samples)
         came, found = zip(replies, asked.requests, strict=True), list[_SampleOutcome]()
         for index, samples in enumerate(ranges):
-            if index in unmade:
-                found += self.made(samples, unmade[index], None)
+            if unmade and index in unmade:
+                self.add(found, samples, unmade[index], None)
             else:
-                found += self.made(samples, *next(came))
+                self.add(found, samples, *next(came))
         return found
 
-    def made(
+    def add(
         self,
+        found: list[_SampleOutcome],
         samples: SampleRange,
         reply: Completion | Failure | StageError,
         request: Request | None,
-    ) -> Iterator[_SampleOutcome]:
-        """Yield each sample of the reply to a request."""
+    ) -> None:
+        """Add each sample of the reply to a request."""
         if not isinstance(reply, Completion) or request is None:
             error = StageError.of(reply) if isinstance(reply, Failure) else reply
             assert isinstance(error, StageError)
-            for number in range(samples.first, samples.first + samples.count):
-                yield _SampleOutcome(samples.number, number, error)
+            numbers = range(samples.first, samples.first + samples.count)
+            found += [_SampleOutcome(samples.number, number, error) for number in numbers]
             return
         for number, sample in enumerate(reply.samples, samples.first):
             if self.step.stage.tools and calls_tools(sample):
-                seeds = self.context.run_seed, self.record.id
+                seeds = self.context.run.seed, self.record.id
                 begun = Beginning(request, sample, number, samples.place, *seeds)
-                yield _SampleOutcome(samples.number, number, begun)
+                found.append(_SampleOutcome(samples.number, number, begun))
             else:
-                yield self.whole(samples, number, sample, request.messages)
+                found.append(self.whole(samples, number, sample, request.messages))
 
     def whole(
         self, samples: SampleRange, number: int, sample: Sample, prompt: tuple[Message, ...]

@@ -85,8 +85,7 @@ def look_up(
         try:
             for index, start in enumerate(some):
                 context = RowContext(
-                    prepared.seed,
-                    date=prepared.date,
+                    prepared.context,
                     redraws=redraws.get(start.id, {}),
                     budget=RowBudget(prepared.limits),
                 )

@@ -10,8 +10,8 @@ from attrs import field, frozen
 
 from chainlang.engines.protocol import Engine
 from chainlang.plan.steps import Plan
-from chainlang.protocol.messages import Request
 from chainlang.protocol.price import Price
+from chainlang.runtime.effects import RunContext
 from chainlang.runtime.limits import RunLimits
 from chainlang.runtime.model_swap import Swapper
 from chainlang.runtime.outcome import Outcome
@@ -75,10 +75,12 @@ class Prepared:
     """Chooses the plan of each row; None if all rows have the same."""
     swapper: Swapper | None = field(default=None, kw_only=True)
     """Loads and swaps the models; None to load all of them when the run starts."""
-    common: dict[int, tuple[object, Request]] = field(
-        factory=dict, init=False, eq=False, repr=False
-    )
-    """Fields that the requests of a step have in common, by the identity of the step."""
+    context: RunContext = field(init=False, eq=False, repr=False)
+    """Context of the rows of the run."""
+
+    @context.default
+    def _context(self) -> RunContext:
+        return RunContext(self.seed, self.date, self.mark, self.prices)
 
     @property
     def opening(self) -> OpenPort:

@@ -42,7 +42,7 @@ def request_of(
     Raises `StageError` for an invalid prompt.
     """
     stage, seconds = step.stage, context.limits.row_seconds
-    first = seed(context.run_seed, row_id, samples.place)
+    first = seed(context.run.seed, row_id, samples.place)
     if seconds is None:
         prompt = messages(stage, samples.start, read, first)
     else:
@@ -62,23 +62,23 @@ def request_of(
         tracing=None if context.tracing is NOTHING else context.tracing,
         choices=choices(stage, samples.start) if step.until_decided else (),
         row=context.index,
-        run=context.mark if stage.effects else "",
+        run=context.run.mark if stage.effects else "",
     )
 
 
 def _common(step: Generate, context: RowContext) -> Request:
     """Return a request with the fields that all requests of a step have."""
-    known = context.common.get(id(step))
+    known = context.run.common.get(id(step))
     if known is not None and known[0] is step:
         return known[1]
     made = _of_step(step, context)
     if step.stage.by_row is None:  # else the step is that of one row
-        context.common[id(step)] = (step, made)
+        context.run.common[id(step)] = (step, made)
     return made
 
 
 def _of_step(step: Generate, context: RowContext) -> Request:
-    stage, prices, limits = step.stage, context.prices, context.limits
+    stage, prices, limits = step.stage, context.run.prices, context.limits
     return Request(
         id="",
         model=stage.model,
@@ -94,12 +94,12 @@ def _of_step(step: Generate, context: RowContext) -> Request:
         budgets=stage.budgets,
         top_logprobs=stage.top_logprobs,
         effects=stage.is_tool and stage.effects,
-        run=context.mark if stage.effects else "",
+        run=context.run.mark if stage.effects else "",
         shared=step.shared,
         step=next((one for one in reversed(step.place) if one.isidentifier()), stage.name),
         tools=tuple(one.spec for one in stage.tools),
         price=prices.get(stage.model),
-        date=context.date,
+        date=context.run.date,
         deadline=limits.call_seconds,
         patience=limits.patience,
     )

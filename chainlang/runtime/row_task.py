@@ -260,7 +260,7 @@ def _gather(steps: tuple[Step, ...], record: Record, context: RowContext) -> Wor
     for one in steps:
         if isinstance(one, Repeat):
             operands += (
-                work(one.step, record, context.run(f"&{one.first + number}"))
+                work(one.step, record, context.inside(f"&{one.first + number}"))
                 for number in range(one.count)
             )
         else:

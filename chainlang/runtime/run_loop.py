@@ -69,7 +69,7 @@ def run(
         first,
         gradual=any(map(is_serial, engines.values())) and not swapper.changes,
     )
-    budget, items = RunBudget(limits), current().calls_per_row
+    budget, counts, items = RunBudget(limits), limits.has_row_budget, current().calls_per_row
     chooser, needs = prepared.chooser or OnePlan(plan), _needs(prepared, budget)
     scheduler = Scheduler(
         open_port=lambda engine: prepared.opening(engine, needs), by_prefix=plan.by_prefix
@@ -92,15 +92,11 @@ def run(
 
     def start(record: Record) -> None:
         context = RowContext(
-            prepared.seed,
-            date=prepared.date,
-            mark=prepared.mark,
-            prices=prepared.prices,
+            prepared.context,
             index=prepared.shard.row(window.admitted),
             tracing=trace.row(window.admitted, record.id),
             redraws=(redraws or {}).get(record.id, {}),
-            budget=RowBudget(limits, items=items),
-            common=prepared.common,
+            budget=RowBudget(limits, counts=counts, items=items),
         )
         scheduler.admit(
             Row(window.admitted, record, engines, keep, swapper=swapper),
@@ -125,9 +121,9 @@ def run(
                     start(read)
                 window.admitted += 1
             scheduler.submit()
-            while window.ready:
+            while (outcome := window.take()) is not None:
                 began = time.monotonic()
-                yield window.take()
+                yield outcome
                 scheduler.machine.lost += time.monotonic() - began  # no deadline runs meanwhile
             if not more and not window.in_flight:
                 return

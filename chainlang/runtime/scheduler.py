@@ -219,16 +219,18 @@ class Scheduler:
     def _wait(self, task: Task, effect: Effect, ready: list[tuple[Task, Any]]) -> None:
         task.effect, task.failed = effect, None
         match effect:
-            case Ask(requests):
-                task.waiting = len(requests)
-                self._ask(task, requests)
+            case Ask():  # without a pattern for its requests, since a row has many of them
+                task.waiting = len(effect.requests)
+                self._ask(task, effect.requests)
             case All(works):
                 task.waiting = len(works)
                 task.children = children(task, works, effect.waits)
+                ready += [(child, None) for child in reversed(task.children) if not child.needs]
             case Within(work, seconds):
                 task.waiting = 1
                 task.children = [Task(task.row, work, task, depth=task.depth)]
                 task.timer = self._timers.start(task.row.clock, seconds, task)
+                ready.append((task.children[0], None))
             case Pause(seconds):
                 task.waiting = 1
                 task.timer = self._timers.start(task.row.clock, seconds, task)
@@ -239,7 +241,6 @@ class Scheduler:
             case _:
                 assert_never(effect)
         task.results = [None] * task.waiting
-        ready += [(child, None) for child in reversed(task.children) if not child.needs]
         if not task.waiting:
             ready.append((task, []))
 
@@ -249,15 +250,20 @@ class Scheduler:
         So a row is completed before others begin, in a later stage as well as in a later round.
         """
         depth, task.depth = task.depth, task.depth + 1
+        row, ports = task.row, self._ports
+        way = row.open_port or self.open_port
         for slot, request in enumerate(requests):
-            engine = task.row.engines[request.model]
-            port = self._port(task.row, engine)
+            engine = row.engines[request.model]
+            port = ports.get((id(engine), way)) or self._port(row, engine)
             if depth and engine.capabilities.priorities:
                 request = changed(request, priority=-depth)  # noqa: PLW2901  # with its priority
             self._asked[request.id] = (task, slot, port, drawn := request.drawn)
             self.samples += drawn
             self._busy[port] = self._busy.get(port, 0) + 1
-            self._outbox.setdefault(port, []).append(request)
+            if port in self._outbox:
+                self._outbox[port].append(request)
+            else:
+                self._outbox[port] = [request]
 
     def _port(self, row: Row, engine: Engine) -> Port:
         way = row.open_port or self.open_port

@@ -102,9 +102,7 @@ class Service:
         self._jobs[job] = None
         self._scheduler.by_prefix |= prepared.plan.by_prefix
         context = RowContext(
-            prepared.seed,
-            date=prepared.date,
-            prices=prepared.prices,
+            prepared.context,
             listener=job.listener,
             tracing=job.tracing,
             around=job.around,

@@ -46,9 +46,10 @@ class Window:
 
     def is_full(self, samples: int) -> bool:
         """Return whether no further row may start, with so many samples in flight."""
-        most = FIRST_SAMPLES + MORE_SAMPLES * (self.taken - self.first)
-        waits = self.gradual and samples >= most
-        return waits or self.in_flight >= self.size
+        if self.admitted - self.taken >= self.size:
+            return True
+        opened = FIRST_SAMPLES + MORE_SAMPLES * (self.taken - self.first)
+        return self.gradual and samples >= opened
 
     def waits(self, start: Record) -> bool:
         """Return whether the next row waits for an equal one, and keep it if so.
@@ -77,11 +78,12 @@ class Window:
         """Whether an outcome can be taken."""
         return self.taken in self._done if self.ordered else bool(self._done)
 
-    def take(self) -> Outcome:
-        """Remove and return the next outcome."""
-        index = self.taken if self.ordered else next(iter(self._done))
-        self.taken += 1
-        return self._done.pop(index)
+    def take(self) -> Outcome | None:
+        """Remove and return the next outcome; None if it is not ready."""
+        index = self.taken if self.ordered else next(iter(self._done), None)
+        found = None if index is None else self._done.pop(index, None)
+        self.taken += found is not None
+        return found
 
     def rest(self) -> Iterator[Outcome]:
         """Take all outcomes in the order of the rows, also those whose turn has not come."""

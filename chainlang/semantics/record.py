@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cached_property
 from typing import Any, assert_never
 
 from attrs import evolve, field, frozen
@@ -40,6 +39,7 @@ class _Nothing(Mapping[str, Any]):
 
 
 _NOTHING = _Nothing()
+_VALUES = "_values"
 NO_CHOICES: Mapping[str, float] = _NOTHING
 
 
@@ -67,7 +67,6 @@ class Candidate:
     """Reasoning before the reply, from engines that return it separately."""
     logprobs: tuple[float, ...] = field(default=(), kw_only=True, repr=False)
     """Natural logarithm of the probability of each token, with ``logprobs=true``."""
-
     top_logprobs: tuple[TopLogprobs, ...] = field(default=(), kw_only=True, repr=False)
     """With ``logprobs=k``, for each token: its text and log probability, then those of the k
     likeliest tokens, the most likely first."""
@@ -83,10 +82,20 @@ class Candidate:
     """With ``choices=true``, the probability of each answer that its type allows."""
     messages: tuple[Message, ...] = field(default=(), kw_only=True, repr=False)
     """Messages that its model was sent; empty if it is not from a model."""
-    conversation: tuple[Message, ...] = field(default=(), kw_only=True, repr=False)
-    """Messages that an op with ``continues=true`` goes on from: those that its model was sent, and
-    its reply. One that a stage or a vote has picked keeps those that it had; empty if it is not
-    from a model."""
+    picked: tuple[Message, ...] | None = field(default=None, kw_only=True, repr=False)
+    """Conversation of the candidate that its stage has picked; None if the stage picks none."""
+
+    @property
+    def conversation(self) -> tuple[Message, ...]:
+        """Messages that an op with ``continues=true`` goes on from; empty if it is from no model.
+
+        They are those that its model was sent, without calls of tools, which other models may not
+        take, and its reply. What a stage has picked keeps its own.
+        """
+        if self.picked is not None or not self.messages:
+            return self.picked or ()
+        said = (one for one in self.messages if not (one.calls or one.call_id))
+        return (*said, Message("assistant", self.text))
 
     @property
     def logprob(self) -> float | None:
@@ -136,7 +145,7 @@ class Record:
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state for a pickle: all but what is computed from it."""
-        return {name: value for name, value in vars(self).items() if name != "values"}
+        return {name: value for name, value in vars(self).items() if name != _VALUES}
 
     def after(
         self,
@@ -202,9 +211,11 @@ class Record:
         """Return the record with more local names."""
         return evolve(self, local={**self.local, **local})
 
-    @cached_property
+    @property
     def values(self) -> Mapping[str, Any]:
         """Values that templates can read; cached."""
+        if (known := vars(self).get(_VALUES)) is not None:  # a cached property takes a lock
+            return known  # type: ignore[no-any-return]
         found: dict[str, Any] = dict(self.row)
         if self.history is not _NOTHING:
             for name, candidates in self.history.items():
@@ -214,6 +225,7 @@ class Record:
         found["candidates"] = [one.view() for one in self.candidates]
         if self.local is not _NOTHING:
             found.update(self.local)
+        vars(self)[_VALUES] = found
         return found
 
     def values_for(self, read: frozenset[str]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from json.encoder import encode_basestring_ascii as quoted
 from typing import Any
 
@@ -27,8 +28,14 @@ def seed(run_seed: int, row_id: str, place: Place) -> int:
     True
     """
     # JSON, so that different triples have different texts; `json.dumps` would take longer.
-    text = f"[{run_seed}, {', '.join(map(quoted, (row_id, *place)))}]"
+    text = f"[{run_seed}, {quoted(row_id)}{_path(place)}]"
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=_BITS // 8).digest(), "big")
+
+
+@lru_cache(maxsize=4096)
+def _path(place: Place) -> str:
+    """Return the end of the text of a place, which many rows share."""
+    return "".join([f", {quoted(part)}" for part in place])
 
 
 def derived(seed: int, purpose: str) -> int:
@@ -50,12 +57,14 @@ def row_id(row: Mapping[str, Any]) -> str:
     ('7', True)
     """
     given = row.get("id")
-    if isinstance(given, str | int) and not isinstance(given, bool):
+    if given is not None and isinstance(given, str | int) and not isinstance(given, bool):
         return str(given)
-    if {*map(type, row.values())} == {str}:  # the usual row, and without an encoder
-        text = f"{{{', '.join(f'{quoted(name)}: {quoted(row[name])}' for name in sorted(row))}}}"
-    else:
-        text = _SORTED.encode(row)
+    for value in row.values():
+        if type(value) is not str:
+            text = _SORTED.encode(row)
+            break
+    else:  # the usual row, and without an encoder
+        text = f"{{{', '.join([f'{quoted(name)}: {quoted(row[name])}' for name in sorted(row)])}}}"
     return (
         _CONTENT
         + hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()

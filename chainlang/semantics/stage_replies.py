@@ -93,8 +93,8 @@ def candidate_of(  # noqa: PLR0917
         switched=sample.switched,
         choices=_weights(stage, record, read, sample) if sample.labels else NO_CHOICES,
         messages=prompt,
-        conversation=(
-            (*_said(prompt), Message("assistant", sample.text))
+        picked=(
+            None
             if stage.choose is None
             else record.candidates[fields[stage.choose] - 1].conversation
         ),
@@ -111,13 +111,6 @@ def _ran(
         raise StageError(f"the result is no JSON object: {error}", "reply", sample) from error
     answer, fields = _answer(stage, record, read, sample, given)
     return Candidate(answer, fields, sample.text, sample.finish, place=place, value=fields)
-
-
-def _said(prompt: tuple[Message, ...]) -> tuple[Message, ...]:
-    """Return a prompt without calls of tools and their results, which other models may not take."""
-    if not any(one.calls or one.call_id for one in prompt):
-        return prompt
-    return tuple(one for one in prompt if not (one.calls or one.call_id))
 
 
 def labels(stage: Meaning, record: Record) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from chainlang import chain
-from chainlang.engines.fake.engine import FakeEngine, Reply
+from chainlang.engines.fake import FakeEngine, Reply
 from chainlang.errors import EngineError
 
 

@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from chainlang import chain
-from chainlang.engines.fake import FakeEngine
-from chainlang.engines.fake.engine import Reply
+from chainlang.engines.fake import FakeEngine, Reply
 from chainlang.engines.openai.engine import OpenAIEngine
 from chainlang.protocol.messages import Completion
 from tests.engines.server import Answer, Body, Server, as_json, chat_reply, echo

@@ -19,7 +19,7 @@ from attrs import define, field
 from hypothesis import strategies as st
 
 from chainlang.api.chain import Chain
-from chainlang.engines.fake.engine import FakeEngine, Reply
+from chainlang.engines.fake import FakeEngine, Reply
 from chainlang.ir import build
 from chainlang.ir.nodes import (
     Expr,

@@ -18,7 +18,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from chainlang import load
-from chainlang.engines.fake.engine import FakeEngine, Reply
+from chainlang.engines.fake import FakeEngine, Reply
 from chainlang.errors import StopError
 from chainlang.protocol.messages import Completion, Failure, Request
 from chainlang.protocol.price import Price

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from attrs import define, evolve
 
 from chainlang.engines.fake import FakeEngine
-from chainlang.engines.fake.engine import Answers
 from chainlang.engines.fake.replies import tokens_of
+from chainlang.engines.fake.scripts import Answers
 from chainlang.protocol.capabilities import Capabilities
 from chainlang.protocol.messages import Completion, Delta, Failure, Request
 

@@ -12,7 +12,7 @@ import pytest
 
 from chainlang import J, chain, load
 from chainlang.engines import closing
-from chainlang.engines.fake.engine import FakeEngine, Reply
+from chainlang.engines.fake import FakeEngine, Reply
 from chainlang.engines.openai.engine import OpenAIEngine
 from chainlang.protocol.messages import Request
 from chainlang.semantics.input_schema import record_of

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from chainlang import chain, load
-from chainlang.engines.fake.engine import CharacterTokenizer, FakeEngine
+from chainlang.engines.fake import FakeEngine
+from chainlang.engines.fake.tokenizer import CharacterTokenizer
 from chainlang.errors import SettingError, StopError
 from chainlang.session.cost_report import Costs
 

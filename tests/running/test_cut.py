@@ -8,7 +8,7 @@ import pytest
 from pydantic import BaseModel, Field
 
 from chainlang import E, J, V, chain, fallback, load, op, retry
-from chainlang.engines.fake.engine import FakeEngine, Reply
+from chainlang.engines.fake import FakeEngine, Reply
 from chainlang.protocol.messages import Request
 from chainlang.session.result import Result
 

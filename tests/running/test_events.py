@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field
 
 from chainlang import E, J, chain, fallback, loop, op, retry
 from chainlang.cli.closing_lines import closing_lines
-from chainlang.engines.fake.engine import FakeEngine, Reply
+from chainlang.engines.fake import FakeEngine, Reply
 from chainlang.protocol.messages import Failure, Request
 from chainlang.semantics.events import EVENTS
 from tests.project.tables import PLACES

@@ -8,7 +8,7 @@ import pytest
 
 from chainlang import load
 from chainlang.api.chain import Chain
-from chainlang.engines.fake.engine import FakeEngine, Reply
+from chainlang.engines.fake import FakeEngine, Reply
 from chainlang.protocol.messages import Request
 from chainlang.semantics.input_schema import record_of
 from chainlang.semantics.record import Record

@@ -7,8 +7,7 @@ from collections.abc import Iterator, Mapping
 from attrs import evolve
 from hypothesis import strategies as st
 
-from chainlang.engines.fake import FakeEngine
-from chainlang.engines.fake.engine import Reply
+from chainlang.engines.fake import FakeEngine, Reply
 from chainlang.protocol.messages import (
     Completion,
     Delta,

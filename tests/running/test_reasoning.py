@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from chainlang import chain, load
-from chainlang.engines.fake.engine import FakeEngine, Reply
+from chainlang.engines.fake import FakeEngine, Reply
 from chainlang.errors import MeaningError
 from chainlang.protocol.messages import Request
 from chainlang.semantics.record import TraceEntry

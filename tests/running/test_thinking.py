@@ -10,7 +10,7 @@ import pytest
 from hypothesis import strategies as st
 
 from chainlang import E, chain, load, retry
-from chainlang.engines.fake.engine import FakeEngine, Reply
+from chainlang.engines.fake import FakeEngine, Reply
 from chainlang.engines.openai.engine import OpenAIEngine
 from chainlang.errors import EngineError
 from chainlang.ir.nodes import Expr, Option, Stage

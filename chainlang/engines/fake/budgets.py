@@ -27,14 +27,13 @@ def field_over_budget(reasoning: str, text: str, request: Request, room: int) ->
     """
     most = request.sampling.max_tokens
     budgets = closing.effective(request.budgets, most, room)
-    rests = {name: closing.after(request.schema or "", name) for name in budgets}
     least = min([min(most, room), *budgets.values()])
     if len(reasoning + text) + 2 <= least * CHARACTERS_PER_TOKEN:  # no field is that long
         return None
     found = closing.texts(text)
     for name, budget in budgets.items():
         start, end = found.get(name, (0, 0))
-        rest = rests[name]
+        rest = closing.after(request.schema or "", name)
         stop = start + budget * CHARACTERS_PER_TOKEN
         if rest is None:  # the last text ends where the reply would be cut
             stop = min(stop, max(0, min(most, room) * CHARACTERS_PER_TOKEN - len(reasoning) - 2))

@@ -11,16 +11,23 @@ from __future__ import annotations
 import hashlib
 import heapq
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 import attrs
 
 from chainlang.diagnostics.render import shown
 from chainlang.engines.fake import sampling
 from chainlang.engines.fake.budgets import continued, field_over_budget, thought_over_budget
-from chainlang.engines.fake.replies import completed_early, generated, logprobs_of, tokens_of
+from chainlang.engines.fake.replies import (
+    completed_early,
+    generated,
+    key_of,
+    logprobs_of,
+    tokens_of,
+)
 from chainlang.engines.fake.schemas import enforceable
+from chainlang.engines.fake.scripts import Answers, Reply, Scripted, arguments, as_list, scripted
 from chainlang.engines.fake.tokenizer import CHARACTERS_PER_TOKEN, CharacterTokenizer
 from chainlang.engines.protocol import Metrics, Size, refuse
 from chainlang.protocol.capabilities import Capabilities
@@ -35,28 +42,6 @@ from chainlang.protocol.messages import (
     Sample,
     Usage,
     changed,
-)
-
-
-@attrs.frozen
-class Reply:
-    """A scripted reply with reasoning, one that calls tools, or one that was refused.
-
-    `calls`: the name of each tool, and its arguments. `refusal`: the reason.
-
-    >>> engine = FakeEngine(answers={"17 + 25": Reply("42", reasoning="7 + 5 is 12, so ...")})
-    >>> engine = FakeEngine(answers={"weather": Reply(calls=[("weather", {"city": "Bern"})])})
-    """
-
-    text: str = ""
-    reasoning: str = ""
-    refusal: str = ""
-    calls: Sequence[tuple[str, Mapping[str, Any] | str]] = ()
-
-
-Scripted: TypeAlias = str | Reply
-Answers: TypeAlias = (
-    Callable[[Request, int], Scripted | None] | Mapping[str, Scripted | Sequence[Scripted]]
 )
 
 _CAPABILITIES = Capabilities(
@@ -167,7 +152,7 @@ class FakeEngine:
             case None:
                 answers = "invented"
             case Mapping():
-                answers = json.dumps(dict(self.answers), default=_as_list)
+                answers = json.dumps(dict(self.answers), default=as_list)
                 answers = hashlib.sha256(answers.encode("utf-8", "surrogatepass")).hexdigest()[:32]
             case function:
                 answers = getattr(function, "__qualname__", type(function).__qualname__)
@@ -293,7 +278,7 @@ class FakeEngine:
             request = changed(request, model=model)
         drawn = request.drawn
         room = self.context - prompt
-        samples = [self._sample(request, schema, index, room) for index in range(drawn)]
+        samples = [self._sample(request, one, room) for one in self._replies(request, schema)]
         if unkept:
             samples = [attrs.evolve(sample, unkept=unkept) for sample in samples]
         output = sum([sample.tokens for sample in samples])
@@ -303,18 +288,25 @@ class FakeEngine:
         usage = Usage(drawn, prompt * drawn, 0, output)
         return Completion(request.id, tuple(samples) * (request.count // drawn), usage)
 
-    def _sample(self, request: Request, schema: Any, index: int, room: int) -> Sample:
+    def _replies(self, request: Request, schema: Any) -> Iterator[Scripted]:
+        """Yield the reply of each sample: that of the script, or else one that is generated."""
+        key: tuple[str, str] | None = None
+        for index in range(request.drawn):
+            reply = None if self.answers is None else scripted(self.answers, request, index)
+            if reply is None:
+                key = key or key_of(request)
+                reply = generated(key, request, schema, index)
+            yield reply
+
+    def _sample(self, request: Request, reply: Scripted, room: int) -> Sample:
         """Return a sample; `room` is the number of tokens that the prompt leaves in the context."""
         begin, given = request.begin, request.sampling
-        reply = self._scripted(request, index)
-        if reply is None:
-            reply = generated(request, schema, index)
         match reply:
             case str(text):
                 reasoning = refusal = ""
                 calls: tuple[tuple[str, str], ...] = ()
             case Reply(text, reasoning, refusal, given_calls):
-                calls = tuple((name, _arguments(one)) for name, one in given_calls)
+                calls = tuple((name, arguments(one)) for name, one in given_calls)
             case _:
                 refuse(
                     f"answers returned {shown(reply)}, which is not a reply",
@@ -366,35 +358,3 @@ class FakeEngine:
             closed=begin is not None and begin.sample.closed,
             closed_fields=closed,
         )
-
-    def _scripted(self, request: Request, index: int) -> Scripted | None:
-        if self.answers is None:
-            return None
-        # However the samples of a stage are split into requests, a script sees one numbering, and
-        # `seed` plus the number is the seed of the sample.
-        before = request.first + (0 if request.begin is None else request.begin.number)
-        index += before if request.sampling.temperature > 0 else 0
-        if callable(self.answers):
-            if before:
-                request = changed(request, seed=request.seed - before, first=0)
-            return self.answers(request, index)
-        prompt = request.messages[-1].text
-        for part, reply in self.answers.items():
-            if part in prompt:
-                if isinstance(reply, Scripted) or not isinstance(reply, Sequence):
-                    return reply
-                return reply[index % len(reply)]
-        return None
-
-
-def _arguments(given: Mapping[str, Any] | str) -> str:
-    """Return the arguments of a scripted call as a model writes them: a text stays as it is."""
-    return given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)
-
-
-def _as_list(replies: Any) -> list[Any]:
-    if not isinstance(replies, Reply):
-        return list(replies)
-    rest = [replies.refusal] if replies.refusal or replies.calls else []
-    calls = [[[name, _arguments(one)] for name, one in replies.calls]] if replies.calls else []
-    return [replies.text, replies.reasoning, *rest, *calls]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -41,26 +42,33 @@ def tokens_of(text: str) -> int:
 
 def logprobs_of(text: str, tokens: int) -> tuple[float, ...]:
     """Return a log probability for each token, derived from a hash of the text."""
-    numbers = _HashedNumbers(text.encode("utf-8", "surrogatepass"))
-    return tuple(-numbers.below(1000) / 1000 for _ in range(tokens))
+    numbers = _hashed(text)
+    return tuple(-(next(numbers) % 1000) / 1000 for _ in range(tokens))
 
 
-def generated(request: Request, schema: Any, index: int) -> str:
-    """Return a reply derived from a hash of everything that a reply depends on."""
-    number = request.seed + index if request.sampling.temperature > 0 else None
+def key_of(request: Request) -> tuple[str, str]:
+    """Return what all samples of a request depend on: a text before the seed, and one after it."""
     prompt = [
         (one.role, one.text, one.images) if one.images else (one.role, one.text)
         for one in request.messages
     ]
-    parameters = _parameters(request.sampling)
-    asked = [request.model, prompt, parameters, request.schema, number]
-    asked += [request.template_args] if request.template_args else []
-    asked += [f"prefix {request.prefix}"] if request.prefix else []
-    key = json.dumps(asked)
-    numbers = _HashedNumbers(key.encode("utf-8", "surrogatepass"))
+    asked = [request.model, prompt, _parameters(request.sampling), request.schema]
+    more = [request.template_args] if request.template_args else []
+    more += [f"prefix {request.prefix}"] if request.prefix else []
+    return json.dumps(asked)[:-1], "".join(f", {json.dumps(one)}" for one in more)
+
+
+def generated(key: tuple[str, str], request: Request, schema: Any, index: int) -> str:
+    """Return a reply derived from a hash of everything that a reply depends on.
+
+    `key` is that of the request.
+    """
+    number = request.seed + index if request.sampling.temperature > 0 else "null"
+    text = f"{key[0]}, {number}{key[1]}]"
+    numbers = _hashed(text)
     if schema is None:
-        return sampling.chosen(key, request.sampling) or str(numbers.below(_DIGITS))
-    return json.dumps(sample_value(schema, schema, numbers.below))
+        return sampling.chosen(text, request.sampling) or str(next(numbers) % _DIGITS)
+    return json.dumps(sample_value(schema, schema, lambda bound: next(numbers) % bound))
 
 
 @lru_cache(maxsize=1024)
@@ -70,13 +78,9 @@ def _parameters(given: Sampling) -> tuple[Any, ...]:
     return (*(getattr(given, name) for name in FIRST_PARAMETERS), *later(given))
 
 
-class _HashedNumbers:
-    """Pseudo-random numbers that depend on a key alone."""
-
-    def __init__(self, key: bytes) -> None:
-        self.state = hashlib.blake2b(key, digest_size=16).digest()
-
-    def below(self, bound: int) -> int:
-        number = int.from_bytes(self.state[:8], "big")
-        self.state = hashlib.blake2b(self.state, digest_size=16).digest()
-        return number % bound
+def _hashed(text: str) -> Iterator[int]:
+    """Yield pseudo-random numbers of 64 bits that depend on a text alone."""
+    state = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+    while True:
+        yield int.from_bytes(state[:8], "big")
+        state = hashlib.blake2b(state, digest_size=16).digest()
