@@ -6,6 +6,7 @@ import gc
 import itertools
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -102,6 +103,18 @@ def pytest_collection() -> Generator[None, object, object]:
     finally:
         gc.freeze()
         gc.enable()
+
+
+@pytest.fixture(autouse=True)
+def _engines_closed(request: pytest.FixtureRequest) -> Generator[None]:
+    """Close the engines that a test has opened by their names, so that the next one opens its own.
+
+    Those of vLLM stay open, since the tests on it share them.
+    """
+    yield
+    opened = sys.modules.get("chainlang.models.open_engines")
+    if opened is not None and "vllm" not in request.keywords and opened.engines():
+        opened.close_engines()
 
 
 @pytest.fixture
