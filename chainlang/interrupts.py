@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from types import FrameType
 
 _loading = 0
@@ -35,18 +35,52 @@ def clear() -> None:
     _pending = False
 
 
+class _Recorder:
+    """Handler of SIGINT in a run, which defers a Ctrl-C without being replaced.
+
+    Replacing a handler takes longer than writing a row.
+    """
+
+    def __init__(self) -> None:
+        self.depth = 0
+        self.is_waiting = False
+
+    def __call__(self, *_: object) -> None:
+        if self.depth and not self.is_waiting:
+            self.is_waiting = True
+            return
+        self.is_waiting = False
+        interrupt()
+
+    def __enter__(self) -> None:
+        self.depth += 1
+
+    def __exit__(self, *_: object) -> None:
+        self.depth -= 1
+        if self.is_waiting and not self.depth:
+            self.is_waiting = False
+            interrupt()
+
+
+_recorder: _Recorder | None = None
+"""Handler of the run in the main thread, if there is one."""
+
+
 @contextmanager
 def interrupts_recorded() -> Iterator[None]:
     """Record Ctrl-C in the block, unless a handler other than Python's own is installed."""
+    global _recorder  # noqa: PLW0603  # signals belong to the process
     on_main = threading.current_thread() is threading.main_thread()
     if not on_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         yield
         return
-    signal.signal(signal.SIGINT, lambda *_: interrupt())
+    _recorder = _Recorder()
+    signal.signal(signal.SIGINT, _recorder)
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        _recorder = None
         clear()
 
 
@@ -66,13 +100,20 @@ def is_loading() -> bool:
     return _loading > 0
 
 
-@contextmanager
-def interrupts_deferred() -> Iterator[None]:
+def interrupts_deferred() -> AbstractContextManager[None]:
     """Defer Ctrl-C to the end of the block; a second Ctrl-C is not deferred.
 
     Has an effect in the main thread only, since Ctrl-C does not interrupt others. A handler with a
     true attribute `ends_loading` is not deferred in a `loading` block, since it ends the process.
     """
+    if _recorder is not None and threading.current_thread() is threading.main_thread():
+        return _recorder
+    return _replaced()
+
+
+@contextmanager
+def _replaced() -> Iterator[None]:
+    """Defer Ctrl-C in the block by another handler in place of the present one."""
     handler = signal.getsignal(signal.SIGINT)
     if is_loading() and getattr(handler, "ends_loading", False):
         yield

@@ -245,7 +245,7 @@ def _counts(output: Output, runs: Sequence[ShardRun]) -> None:
         note = one.note
         output.rows += note["rows"]
         output.failed += note["failed"]
-        output.usages += Usages.noted(note["usages"])
+        output.spend(Usages.noted(note["usages"]))
         output.events += Counter(note["stepped_in"])
         output.left_out += Counter(note["left_out"])
         for stage, parts in note["unkept"].items():

@@ -234,7 +234,8 @@ class FolderRun:
         """Write the outcome of a row. Raises `StopError` instead if its model is unavailable."""
         failure, start = outcome.failure, outcome.start
         ends = self.settings.on_error == "raise"
-        down = next((one for one in outcome.failures if one.cause == "down"), None)
+        failures = outcome.failures
+        down = next((one for one in failures if one.cause == "down"), None) if failures else None
         if down is not None and not ends:
             hint = (
                 "finished samples are saved; re-run the same command to resume when the model is "
@@ -253,7 +254,7 @@ class FolderRun:
                 failure=failure,
                 usages=outcome.usages,
                 events=outcome.events,
-                redo=any(one.transient or ends for one in outcome.failures),
+                redo=any(one.transient or ends for one in failures),
             )
 
     def note(self, outcome: Outcome) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, assert_never
 
-from chainlang.semantics.record import Branched, Candidate, Flow, Record, below, trace_of
+from chainlang.semantics.record import Branched, Candidate, Flow, Record, below
 from chainlang.semantics.row_failure import RowFailure
 
 OWN = ("id", "answer", "error")
@@ -98,29 +98,33 @@ def flattened(
     return {"id": row_id, **inputs, **found, "error": error}
 
 
-def candidate_rows(number: int, row_id: str, found: list[Found]) -> Iterator[dict[str, Any]]:
-    """Yield a table row for each candidate: its row, branch and number, and all its fields."""
-    for branch, candidates in found:
-        for position, one in enumerate(candidates):
-            yield {
-                "row": number,
-                "id": row_id,
-                "branch": branch or None,
-                "candidate": position,
-                "answer": one.answer,
-                "fields": dict(one.fields),
-                "text": one.text,
-                "reasoning": one.reasoning or None,
-                "finish": one.finish,
-                "tokens": one.tokens,
-                "logprobs": list(one.logprobs) or None,
-                **_asked_for(one),
-            }
+def candidate_row(
+    number: int, row_id: str, branch: str, position: int, one: Candidate
+) -> dict[str, Any]:
+    """Return the table row of a candidate: its row, branch and number, and all its fields."""
+    return {
+        "row": number,
+        "id": row_id,
+        "branch": branch or None,
+        "candidate": position,
+        **candidate_columns(one),
+    }
 
 
-def _asked_for(one: Candidate) -> dict[str, Any]:
-    """Return the columns that only some candidates have."""
-    found: dict[str, Any] = {} if one.stop is None else {"stop": one.stop}
+def candidate_columns(one: Candidate) -> dict[str, Any]:
+    """Return the columns of a candidate that are the same in each table."""
+    found = {
+        "answer": one.answer,
+        "fields": dict(one.fields),
+        "text": one.text,
+        "reasoning": one.reasoning or None,
+        "finish": one.finish,
+        "tokens": one.tokens,
+        "logprobs": list(one.logprobs) or None,
+    }
+    # What follows is a column of some candidates only.
+    if one.stop is not None:
+        found["stop"] = one.stop
     if one.switched:
         found["model"] = one.model
     if one.choices:
@@ -130,13 +134,10 @@ def _asked_for(one: Candidate) -> dict[str, Any]:
     return found
 
 
-def unkept(flow: Flow) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Yield each stage with the parts of its type that the engine did not enforce."""
-    for _, entry in trace_of(flow):
-        yield from ((entry.stage, one.unkept) for one in entry.candidates if one.unkept)
-
-
 def _outputs(flow: Flow) -> Iterator[tuple[str, Any]]:
+    if isinstance(flow, Record) and not flow.history:  # as of most chains
+        yield from _first("", flow.candidates)
+        return
     for branch, candidates in results(flow):
         yield from _first(f"branch.{branch}." if branch else "", candidates)
     for name, found in named_parts(flow).items():

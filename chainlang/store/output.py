@@ -21,7 +21,8 @@ from chainlang.semantics.origin import Origin
 from chainlang.semantics.record import Flow, failures_of, trace_of
 from chainlang.semantics.row_failure import RowFailure
 from chainlang.settings import WHOLE, Format, Shard
-from chainlang.store.flatten import Found, candidate_rows, flattened, named_parts, results, unkept
+from chainlang.store.candidate_lines import CandidateLines
+from chainlang.store.flatten import flattened, named_parts, results
 from chainlang.store.folder_names import folder_name
 from chainlang.store.part_files import Parts
 from chainlang.store.safe_files import Folder
@@ -33,6 +34,7 @@ LAYOUT = 4
 ERRORS, EVENTS = "errors.jsonl", "events.jsonl"
 ROOT = (ERRORS, EVENTS)
 """Tables that are one file in the root; no folder of a part has a dot."""
+_LATER = 1000  # rows whose usages are added at once
 
 
 def read(before: str, number: int, fields: Mapping[str, Any]) -> str:
@@ -63,7 +65,8 @@ class Output:
     rows: int = 0
     """Number of written rows, including failed ones."""
     failed: int = 0
-    usages: Usages = field(factory=Usages)
+    _usages: Usages = field(factory=Usages)
+    """Usages of all rows but the last ones."""
     inputs: str = ""
     """Hash of the input rows that were written."""
     folders: dict[str, str] = field(factory=dict)
@@ -84,6 +87,23 @@ class Output:
     """Tables of the stages; none if the trace is no output."""
     shard: Shard = WHOLE
     """Shard that the rows are of."""
+    _later: list[Usages] = field(factory=list, init=False)
+    """Usages of the last rows, which are added many at a time."""
+
+    @property
+    def usages(self) -> Usages:
+        """Usages of all rows."""
+        if self._later:
+            several = (self._usages, *self._later)
+            self._usages = Usages.of([part for one in several for part in one.parts.items()])
+            self._later.clear()
+        return self._usages
+
+    def spend(self, usages: Usages) -> None:
+        """Add the usages of a row."""
+        self._later.append(usages)
+        if len(self._later) >= _LATER:
+            self._usages = self.usages
 
     # ---- writing
 
@@ -109,7 +129,7 @@ class Output:
         if failure is not None and not failures:
             failures = (failure,)
         self.inputs = _hash(self.inputs, origin.number, fields)
-        self.usages += usages
+        self.spend(usages)
         number, part = self.shard.row(self.rows) + 1, self._next("flattened")
         if not (failures and self.skip):
             message = "; ".join(one.line for one in failures) or None
@@ -123,34 +143,33 @@ class Output:
             self.events[event.kind] += 1
             line = {"row": number, "id": row_id, **asdict(event)}
             self.table(EVENTS).add(line, self._next(EVENTS))
+        lines = CandidateLines(number, row_id, part)
         if flow is not None:
-            for stage, parts in unkept(flow):
-                self.unkept.setdefault(stage, {}).update(dict.fromkeys(parts))
-            for row in candidate_rows(number, row_id, self._final(flow)):
-                self.table("answers").add(row, part)
-            self._write_stages(number, row_id, flow, part)
+            if self.with_candidates:
+                for branch, candidates in results(flow):
+                    lines.add(self.table("answers"), branch, candidates)
+            self._write_stages(flow, lines)
             for name, found in named_parts(flow).items():
                 if name in self.stages.own:
                     continue  # the table of its stage has all of it
                 taken = {"flattened", "answers", *self.stages.folders, *self.folders.values()}
                 folder = self.folders.get(name) or folder_name(name, taken)
                 self.folders[name] = folder
-                for row in candidate_rows(number, row_id, found):
-                    self.table(folder).add(row, part)
+                for branch, candidates in found:
+                    lines.add(self.table(folder), branch, candidates)
         elif failure is not None:
-            self._write_stages(number, row_id, failure, part)
+            self._write_stages(failure, lines)
         self.rows += 1
 
-    def _write_stages(self, number: int, row_id: str, flow: Flow, part: str) -> None:
-        """Write the candidates of all stages of a row."""
-        for branch, entry in trace_of(flow) if self.stages.tables else ():
-            rows = candidate_rows(number, row_id, [(branch, entry.candidates)])
-            for row, (folder, more) in zip(rows, self.stages.rows(entry), strict=True):
-                row.update(more)
-                self.table(folder).add(row, part)
-
-    def _final(self, flow: Flow) -> list[Found]:
-        return list(results(flow)) if self.with_candidates else []
+    def _write_stages(self, flow: Flow, lines: CandidateLines) -> None:
+        """Write the candidates of all stages of a row, and what was not enforced of theirs."""
+        for branch, entry in trace_of(flow):
+            for one in entry.candidates:
+                if one.unkept and not isinstance(flow, RowFailure):
+                    self.unkept.setdefault(entry.stage, {}).update(dict.fromkeys(one.unkept))
+            if self.stages.tables and entry.candidates:
+                folder, further = self.stages.columns(entry)
+                lines.add(self.table(folder), branch, entry.candidates, further)
 
     def _next(self, table: str) -> str:
         """Return the part of the next row; the same in each table with parts."""

@@ -19,6 +19,7 @@ from chainlang.plan.visit import inner, named
 from chainlang.semantics.combinators import MARKS, ONCE
 from chainlang.semantics.record import Candidate, TraceEntry
 from chainlang.semantics.seeds import Place
+from chainlang.store.candidate_lines import Further
 from chainlang.store.folder_names import folder_name
 
 Numbers: TypeAlias = dict[str, int | None]
@@ -28,6 +29,7 @@ _COLUMNS: Mapping[str, str] = {
     MARKS[Retry]: "attempt",
 }
 """Column of the number after each mark in a place."""
+_MOST = 4096  # places whose columns are kept
 
 
 @frozen
@@ -80,6 +82,10 @@ class StageTables:
     _known: dict[tuple[str, Place, tuple[str, ...]], StageTable] = field(
         factory=dict, init=False, eq=False
     )
+    _columns: dict[tuple[str, Place, tuple[str, ...], Place], tuple[str, Further]] = field(
+        factory=dict, init=False, eq=False
+    )
+    """Folder and columns of candidates by stage, place, arms, and the place of the candidate."""
 
     @classmethod
     def of(cls, root: Step) -> StageTables:
@@ -113,15 +119,29 @@ class StageTables:
         """The folders of all tables."""
         return {one.folder for one in self.tables}
 
-    def rows(self, entry: TraceEntry) -> Iterator[tuple[str, dict[str, object]]]:
-        """Yield the folder and the columns of each candidate of a completed stage."""
+    def columns(self, entry: TraceEntry) -> tuple[str, list[Further]]:
+        """Return the folder of a completed stage, and further columns of each candidate."""
+        stage, place, arms = entry.stage, entry.place, entry.arms
+        found: list[Further] = []
+        folder = ""
+        for one in entry.candidates:
+            key = (stage, place, arms, one.place)
+            known = self._columns.get(key)
+            if known is None:
+                if len(self._columns) >= _MOST:
+                    self._columns.clear()
+                known = self._columns[key] = self._of(entry, one)
+            folder, further = known
+            found.append(further)
+        return folder, found
+
+    def _of(self, entry: TraceEntry, one: Candidate) -> tuple[str, Further]:
         table = self._table(entry)
         numbers = table.numbers(entry.place)
         assert numbers is not None
-        for one in entry.candidates:
-            own = _attempt(entry.place, one) if table.is_retried else numbers["attempt"]
-            place = list(one.place or entry.place)
-            yield table.folder, {"place": place, **numbers, "attempt": own}
+        own = _attempt(entry.place, one) if table.is_retried else numbers["attempt"]
+        place = list(one.place or entry.place)
+        return table.folder, Further.of({"place": place, **numbers, "attempt": own})
 
     def _table(self, entry: TraceEntry) -> StageTable:
         place = tuple(part for part in entry.place if part[0] not in _COLUMNS)

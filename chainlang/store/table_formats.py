@@ -44,14 +44,19 @@ def json_line(row: Mapping[str, Any]) -> bytes:
     except (TypeError, ValueError, RecursionError):
         row = {name: _plain(value) for name, value in row.items()}
         text = _ENCODE(row)
-    if text.isascii():
-        return text.encode() + b"\n"
-    for separator, escape in _SEPARATORS.items():
-        text = text.replace(separator, escape)
+    line = encoded_line(text)
+    return json.dumps(row, allow_nan=False).encode() + b"\n" if line is None else line
+
+
+def encoded_line(text: str) -> bytes | None:
+    """Return the JSON of a row as a line, as `json_line` does; None if it has half of a pair."""
+    if not text.isascii():
+        for separator, escape in _SEPARATORS.items():
+            text = text.replace(separator, escape)
     try:
-        return text.encode() + b"\n"
+        return f"{text}\n".encode()
     except UnicodeEncodeError:
-        return json.dumps(row, allow_nan=False).encode() + b"\n"
+        return None
 
 
 def _plain(value: Any) -> Any:
