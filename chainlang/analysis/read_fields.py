@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import assert_never
+from typing import TypeAlias, assert_never
 
 from chainlang.analysis.check_templates import template_fault
 from chainlang.analysis.template_reads import expression_reads, template_reads
@@ -45,8 +45,8 @@ _REPLACED = (SYSTEM, TESTS, INPUTS)
 def read_fields(main: Expr, items: Iterable[Item]) -> dict[str, Span | None]:
     """Return the fields that stages read in every row, with their places in the file.
 
-    What may be absent is left out: a name with a default, in an `if`, or in a part that may not
-    run.
+    What a stage type of the package reads has the place of its stage. What may be absent is left
+    out: a name with a default, in an `if`, or in a part that may not run.
 
     >>> from chainlang.notation import parse, parse_file
     >>> file = parse_file('op tell : generate { user = "{{ text }} {{ tone | default(1) }}" }')
@@ -64,7 +64,11 @@ def read_fields(main: Expr, items: Iterable[Item]) -> dict[str, Span | None]:
     }
     own = (named | WORDS.keys()) - {"query"}
     found: dict[str, Span | None] = {}
-    for one, given in dict.fromkeys(_always(main, bodies, set(), frozenset())):
+    shipped = prelude().keys() - {one.name for one in items if isinstance(one, Op)}
+    places: dict[_Read, Span | None] = {}
+    for read, where in _always(main, bodies, set(), frozenset()):
+        places.setdefault(read, where)
+    for (one, given), place in places.items():
         reads: Iterable[tuple[str, Span | None]] = ()
         if isinstance(one, Option):
             reads = _certain(str(one.value), part_span(one.span, "value"))
@@ -72,28 +76,36 @@ def read_fields(main: Expr, items: Iterable[Item]) -> dict[str, Span | None]:
             reads = _reads(ops[one[0]], one[1])
         for field, span in reads:
             if field not in own | given:
-                found.setdefault(field, span)
+                is_shipped = not isinstance(one, Option) and one[0] in shipped
+                found.setdefault(field, place if is_shipped else span)
     return found
+
+
+_Read: TypeAlias = tuple[tuple[str, tuple[str, ...]] | Option, frozenset[str]]
+"""A type of stage with the settings that options replace, or a template beside one; and the fields
+that the parts around it are given."""
 
 
 def _always(
     node: Expr, bodies: Mapping[str, Expr], seen: set[object], given: frozenset[str]
-) -> Iterator[tuple[tuple[str, tuple[str, ...]] | Option, frozenset[str]]]:
-    """Yield the types of the stages, and the templates beside them, that are read in every row.
+) -> Iterator[tuple[_Read, Span | None]]:
+    """Yield what is read in every row, with the place of its stage or template.
 
-    Each has the fields that the parts around it are `given`, and a type the settings that options
-    of its stage replace. `seen`: the definitions that are done.
+    `given`: the fields that the parts around have. `seen`: the definitions that are done.
     """
     match node:
         case Stage(name, options=options):
-            yield (name, tuple(one.name for one in options if one.name in _REPLACED)), given
-            own = templates_in(options)
-            yield from ((one, given) for one in own if isinstance(one, Option))
+            replaced = tuple(one.name for one in options if one.name in _REPLACED)
+            yield ((name, replaced), given), node.span
+            for one in templates_in(options):
+                if isinstance(one, Option):
+                    yield (one, given), one.span
         case Then() | Join() | Branch() | Named() | Repeat() | Retry() | Timeout() | Loop():
             for part in parts_of(node):
                 yield from _always(part, bodies, seen, given)
         case WithFields(body, fields):
-            yield from ((one, given) for one in fields)
+            for one in fields:
+                yield (one, given), one.span
             inside = given.union(one.name for one in fields)
             yield from _always(body, bodies, seen, inside)
         case Cascade(parts):

@@ -11,10 +11,12 @@ from chainlang.cli.evaluate import (
     add_rows,
     add_scoring,
     given_by_hand,
+    given_for,
+    refuse_unused,
     rows_in,
     scoring_of,
 )
-from chainlang.cli.flags import Command, add_allow, add_flags, add_functions, examples, given
+from chainlang.cli.flags import Command, add_allow, add_flags, add_functions, examples
 from chainlang.cli.output import emit, report
 from chainlang.cli.read_chain import read_chain
 from chainlang.errors import error_of
@@ -36,7 +38,8 @@ def add(commands: Any, about: str) -> None:
         epilog=examples(
             "chainlang compare E '9:E >> M' -i test.csv --target sum --metric number",
             "chainlang compare a.chain b.chain -i rows.csv --target gold --metric text",
-            "chainlang compare runs/a runs/b --margin 0.02",
+            "chainlang compare a.chain b.chain -i rows.csv --target gold -o runs/ab",
+            "chainlang compare runs/ab/first runs/ab/second --margin 0.02",
         ),
     )
     for name in ("first", "second"):
@@ -44,6 +47,13 @@ def add(commands: Any, about: str) -> None:
             name, metavar="EXPR|FILE|RUN", help="a chain, or the folder of a run with scores"
         )
     add_rows(parser)
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="FOLDER",
+        help="folder of both runs, first and second, kept and resumed",
+    )
     add_scoring(parser)
     parser.add_argument(
         "--margin",
@@ -59,32 +69,40 @@ def add(commands: Any, about: str) -> None:
 
 
 def _complete(parser: Command) -> None:
-    from chainlang.settings import MapSettings
+    from chainlang.settings import RunSettings
 
-    add_flags(parser, MapSettings, without=("on_error",))
+    add_flags(parser, RunSettings, without=("on_error",))
 
 
 def run(options: argparse.Namespace) -> int:
     """Print the comparison; return 1 if the second may be worse by more than --margin."""
     from chainlang.evaluation import compare
-    from chainlang.settings import MapSettings
 
     if options.input is None:
         _check_unused(options)
-        first, second = Path(options.first), Path(options.second)
-        found = compare(first, second, **given_by_hand(options))
+        first, second = map(_run_folder, (options.first, options.second))
+        found = compare(first, second)
     else:
         sides: list[Any] = []
         for text in (options.first, options.second):
             chain, warned = read_chain(text, options.functions, options.allow)
             report(warned)
             sides.append(chain)
-        settings: Any = {"progress": True, **given(options, MapSettings)}
+        settings: Any = {"progress": True, **given_for(options)}
         first, second = sides
-        found = compare(first, second, rows_in(options), **scoring_of(options), **settings)
+        scoring = {**scoring_of(options), "out": options.output}
+        found = compare(first, second, rows_in(options), **scoring, **settings)
     emit(json.dumps(_plain(found), indent=2, ensure_ascii=False) if options.json else str(found))
     margin = options.margin
     return int(margin is not None and found.interval[0] < -margin)
+
+
+def _run_folder(text: str) -> Path:
+    """Return the path of a run. Raises `SourceError` for a chain, which needs rows."""
+    if Path(text).is_file() or set(text) & set(":>&|*("):
+        hint = "name them: -i ROWS; two runs that eval has scored need none"
+        raise error_of("file", f"no rows to run the chain {text} over", hint)
+    return Path(text)
 
 
 def _check_unused(options: argparse.Namespace) -> None:
@@ -94,6 +112,7 @@ def _check_unused(options: argparse.Namespace) -> None:
         if getattr(options, name) != defaults.get(name):
             message = f"--{name} has no effect: both runs have their scores"
             raise error_of("setting", message, "score the runs with chainlang eval")
+    refuse_unused(options, given_by_hand(options), "nothing is run")
 
 
 def _plain(found: Comparison) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -111,7 +112,8 @@ def _complete(parser: Command) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print the evaluation; return 1 if it is below --at-least."""
     from chainlang.evaluation import Judge, evaluate, score_run
-    from chainlang.settings import MapSettings, RunSettings
+    from chainlang.settings import MapSettings
+    from chainlang.store.stored_results import is_run
 
     scoring = scoring_of(options)
     folder = Path(options.chain)
@@ -119,13 +121,16 @@ def run(options: argparse.Namespace) -> int:
         if not folder.is_dir():
             raise error_of("file", "no rows to run the chain over", "name them: -i ROWS")
         is_judged = isinstance(scoring["metric"], Judge)
-        settings = given(options, MapSettings) if is_judged else given_by_hand(options)
+        refuse_unused(options, {} if is_judged else given_by_hand(options), "nothing is run")
+        settings = given(options, MapSettings) if is_judged else {}
         found = score_run(folder, **scoring, **settings)
     else:
+        if is_run(folder):
+            what = f"{folder} is a folder of a run, which has its rows"
+            raise error_of("file", what, "leave -i out, or name a chain")
         chain, warned = read_chain(options.chain, options.functions, options.allow)
         report(warned)
-        kind = MapSettings if options.output is None else RunSettings
-        settings = {"progress": True, **given(options, kind)}
+        settings = {"progress": True, **given_for(options)}
         found = evaluate(chain, rows_in(options), out=options.output, **scoring, **settings)
     emit(json.dumps(_plain(found), indent=2, ensure_ascii=False) if options.json else str(found))
     if found.folder is not None and not options.json:
@@ -147,9 +152,32 @@ def _share(text: str) -> float:
 
 def given_by_hand(options: argparse.Namespace) -> dict[str, Any]:
     """Return the settings that flags give, without the one that is on in every command."""
-    from chainlang.settings import MapSettings
+    from chainlang.settings import RunSettings
 
-    return {name: one for name, one in given(options, MapSettings).items() if name != "use_warm"}
+    return {name: one for name, one in given(options, RunSettings).items() if name != "use_warm"}
+
+
+def given_for(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the settings of a run into -o, or of none. Raises for those that only a run has."""
+    from chainlang.settings import MapSettings, RunSettings
+
+    if options.output is not None:
+        return given(options, RunSettings)
+    found = given(options, MapSettings)
+    for name in sorted(RunSettings.names() - MapSettings.names()):
+        if getattr(options, name, None) is not None:
+            flag = f"--{name.replace('_', '-')}"
+            message = f"{flag} is for a run folder, and there is none"
+            raise error_of("setting", message, f"name one: -o FOLDER; or leave {flag} out")
+    return found
+
+
+def refuse_unused(options: argparse.Namespace, settings: Iterable[str], why: str) -> None:
+    """Raise `SettingError` for -o and flags of settings that would have no effect."""
+    flags = ["-o"] if options.output is not None else []
+    flags += (f"--{name.replace('_', '-')}" for name in settings)
+    if flags:
+        raise error_of("setting", f"{', '.join(flags)} would have no effect: {why}")
 
 
 def rows_in(options: argparse.Namespace) -> Any:

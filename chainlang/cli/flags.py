@@ -126,7 +126,31 @@ def add_allow(parser: argparse.ArgumentParser) -> None:
 def given(options: argparse.Namespace, settings: type[Settings]) -> dict[str, Any]:
     """Return the settings that were given as flags, and those that a shell has by default."""
     values = ((name, getattr(options, name, None)) for name in settings.names())
-    return {**defaults(), **{name: value for name, value in values if value is not None}}
+    found = {name: value for name, value in values if value is not None}
+    _check(found, settings)
+    if "models" in found:
+        from chainlang.models.written import written
+
+        pairs = (one.partition("=") for one in found["models"])
+        found["models"] = {name: written(text, "--models") for name, _, text in pairs}
+    return {**defaults(), **found}
+
+
+def _check(found: Mapping[str, Any], settings: type[Settings]) -> None:
+    """Raise `SettingError` for invalid values, with the forms that they have in a shell."""
+    from pydantic import ValidationError
+
+    from chainlang.errors import SettingError
+    from chainlang.settings.faults import misfit_of_flag
+
+    try:
+        settings.model_validate(found)
+        wrong = dict[str, None]()
+    except ValidationError as error:
+        wrong = dict.fromkeys(str(one["loc"][0]) for one in error.errors())
+    if wrong:  # not within the `except`: the other error holds the values
+        takes = settings.takes()
+        raise SettingError(misfit_of_flag(takes[name], name, found[name]) for name in wrong)
 
 
 def defaults() -> dict[str, Any]:

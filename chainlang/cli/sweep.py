@@ -7,8 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from chainlang.cli.evaluate import add_rows, add_scoring, rows_in, scoring_of
-from chainlang.cli.flags import Command, add_allow, add_flags, add_functions, examples, given
+from chainlang.cli.evaluate import add_rows, add_scoring, given_for, rows_in, scoring_of
+from chainlang.cli.flags import Command, add_allow, add_flags, add_functions, examples
 from chainlang.cli.output import emit, say
 from chainlang.cli.read_chain import read_chain
 from chainlang.errors import error_of
@@ -51,6 +51,14 @@ def add(commands: Any, about: str) -> None:
     parser.set_defaults(run=run, prints=True)
 
 
+def text_of_family(text: str) -> str:
+    """Return a family as text. Raises `SourceError` for the name of a file."""
+    if text.endswith(".chain"):
+        hint = f"write it in quotes; what it uses of a file: '{{1,3}}:ask' --with {text}"
+        raise error_of("file", f"a family is a text, and {text} is the name of a file", hint)
+    return text
+
+
 def _complete(parser: Command) -> None:
     from chainlang.settings import RunSettings
 
@@ -60,16 +68,14 @@ def _complete(parser: Command) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print a line for each chain of the family."""
     from chainlang.evaluation import family, sweep
-    from chainlang.settings import MapSettings, RunSettings
 
     if options.input is None:
         raise error_of("file", "no rows to run the chains over", "name them: -i ROWS")
     beside = None
     if options.beside is not None:
         beside = read_chain(options.beside, options.functions, options.allow)[0]
-    made = family(options.family, beside)
-    kind = MapSettings if options.output is None else RunSettings
-    settings: Any = {"progress": True, **given(options, kind)}
+    made = family(text_of_family(options.family), beside)
+    settings: Any = {"progress": True, **given_for(options)}
     found = sweep(made, rows_in(options), **scoring_of(options), out=options.output, **settings)
     emit(json.dumps(found.to_dicts(), indent=2, ensure_ascii=False) if options.json else str(found))
     if options.plot is not None:

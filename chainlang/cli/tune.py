@@ -12,6 +12,7 @@ from chainlang.cli.evaluate import add_rows, add_scoring, rows_in, scoring_of
 from chainlang.cli.flags import Command, add_allow, add_flags, add_functions, examples, given
 from chainlang.cli.output import emit
 from chainlang.cli.read_chain import read_chain
+from chainlang.cli.sweep import text_of_family
 from chainlang.errors import error_of
 
 
@@ -83,7 +84,7 @@ def run(options: argparse.Namespace) -> int:
     own = {name: getattr(options, name) for name in names}
     settings: Any = {name: one for name, one in own.items() if one is not None}
     settings |= {"metric": scoring["metric"], "target": options.target, "answer": options.answer}
-    made = family(options.family, beside)
+    made = family(text_of_family(options.family), beside)
     found = tune(
         made, rows_in(options), out=options.output, **settings, **given(options, MapSettings)
     )

@@ -11,6 +11,7 @@ from chainlang.data.refusal import refuse
 from chainlang.data.row import DEEPEST, LARGEST_LINE, BadRow, Row
 from chainlang.diagnostics.render import shown
 from chainlang.diagnostics.suggest import closest
+from chainlang.semantics.header_faults import renaming
 
 Header: TypeAlias = Callable[[str, Sequence[str]], None]
 """Function that is called with the name of a table and those of its columns."""
@@ -40,6 +41,8 @@ class Reading:
             if old not in columns:
                 near = closest(old, columns)
                 hint = f"did you mean {shown(near)}?" if near else f"there are {_listed(columns)}"
+                if self.rename[old] in columns:
+                    hint = f"the old name comes first: {renaming(self.rename[old], old)}"
                 refuse(table, f"no column {shown(old)} to rename", hint)
         seen: dict[str, str] = {}
         for name, old in zip(names, columns, strict=True):

@@ -17,7 +17,7 @@ from chainlang.evaluation.score_file import is_scored, saved
 from chainlang.store.stored_results import is_run, no_run
 
 if TYPE_CHECKING:
-    from chainlang.api.keywords import MapKeywords
+    from chainlang.api.keywords import RunKeywords
 
 Side: TypeAlias = "ChainLike | Evaluation | PathLike[str]"
 """A chain, an evaluation, or the folder of a run that has been scored."""
@@ -33,13 +33,15 @@ def compare(
     group: str | None = None,
     cluster: str | None = None,
     answer: str = "answer",
-    **settings: Unpack[MapKeywords],
+    out: str | PathLike[str] | None = None,
+    **settings: Unpack[RunKeywords],
 ) -> Comparison:
     """Compare two chains over the same rows, pair by pair.
 
     Each side is a chain, which is then run over `rows` as `evaluate` does; an `Evaluation`; or the
     `Path` of a run that has been scored. Samples that both chains draw at the same place are drawn
-    once. Raises `OperandError` for sides that are not over the same rows.
+    once. With `out` each chain has a run folder there, ``first`` and ``second``, which resumes and
+    is scored. Raises `OperandError` for sides that are not over the same rows.
 
     >>> from chainlang import chain
     >>> from chainlang.engines.fake import FakeEngine
@@ -56,23 +58,25 @@ def compare(
     if not runs:
         if rows is not None:
             raise error_of("operand", "rows are for chains, and both sides have their scores")
-        if settings:
-            given = ", ".join(f"{name}=" for name in settings)
+        if settings or out is not None:
+            given = ", ".join(f"{name}=" for name in (*settings, *(["out"] if out else [])))
             raise error_of("setting", f"nothing is run, so {given} would have no effect")
         return compared(*(_done(one) for one in sides))
     if rows is None:
         raise error_of("operand", "there are no rows to run the chains over", "compare(a, b, rows)")
     kept = rows if not hasattr(rows, "__next__") else [*rows]
+    folder = None if out is None else Path(out)
     with tempfile.TemporaryDirectory(prefix="chainlang-") as home:
-        shared = sharing(settings, Path(home))
-        return compared(
-            *(
-                evaluated(lift(one), kept, scoring, None, shared)
-                if not isinstance(one, Evaluation | PathLike)
-                else _done(one)
-                for one in sides
+        shared = sharing(settings, Path(home) if folder is None else folder / "cache")
+        found = [
+            _done(one)
+            if isinstance(one, Evaluation | PathLike)
+            else evaluated(
+                lift(one), kept, scoring, None if folder is None else folder / name, shared
             )
-        )
+            for name, one in zip(("first", "second"), sides, strict=True)
+        ]
+        return compared(*found, by_number=len(runs) == len(sides))
 
 
 def sharing(settings: Mapping[str, Any], folder: Path) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from chainlang.evaluation.intervals import (
 )
 from chainlang.evaluation.scores import Score
 from chainlang.evaluation.shares import Share, points
+from chainlang.semantics.seeds import is_of_content
 
 _SHOWN = 5  # rows that are listed
 
@@ -162,15 +163,20 @@ class Comparison:
             yield f"  to show one of {points(wanted)[1:]}: about {count:,} rows"
 
 
-def compared(first: Evaluation, second: Evaluation) -> Comparison:
-    """Return the comparison of two evaluations.
+def compared(first: Evaluation, second: Evaluation, *, by_number: bool = False) -> Comparison:
+    """Return the comparison of two evaluations, by the ids of their rows.
 
-    Raises `OperandError` if they are not over the same rows, with the same targets and metric.
+    `by_number`: by the numbers of the rows, which are those of one source; their ids may differ,
+    since they are of the fields that each chain declares. Raises `OperandError` if they are not
+    over the same rows, with the same targets and metric.
     """
     if first.metric != second.metric:
         message = f"the first is scored by {first.metric}, the second by {second.metric}"
         raise error_of("operand", message, "score both by one metric")
-    ones, others = _by_key(first.scores), _by_key(second.scores)
+    ones, others = (
+        {(str(one.row), 0): one for one in side.scores} if by_number else _by_key(side.scores)
+        for side in (first, second)
+    )
     for here, there, name in ((ones, others, "second"), (others, ones, "first")):
         missing = [one for key, one in here.items() if key not in there]
         if missing:
@@ -178,7 +184,11 @@ def compared(first: Evaluation, second: Evaluation) -> Comparison:
                 f"these are evaluations of other rows: {len(missing):,} of {len(here):,} are not "
                 f"in the {name}, such as row {missing[0].row:,}, id {shown(missing[0].id)}"
             )
-            raise error_of("operand", message, "run both chains over the same rows")
+            hint = "run both chains over the same rows"
+            if is_of_content(missing[0].id):
+                hint += "; rows without an id have one of the fields that the chain declares, so "
+                hint += "give them ids, or compare the chains themselves"
+            raise error_of("operand", message, hint)
     pairs = tuple(Pair(one, others[key]) for key, one in ones.items())
     wrong = next((one for one in pairs if one.first.target != one.second.target), None)
     if wrong is not None:

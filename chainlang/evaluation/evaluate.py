@@ -272,7 +272,7 @@ def _agreement(marks: Iterable[tuple[Answered, Mark]], labels: str | None) -> Ag
     if labels is None:
         return None
     pairs = [
-        (mark.value >= 0.5, _label(column(labels, one)))
+        (mark.value >= 0.5, _label(column(labels, one, "labels")))
         for one, mark in marks
         if mark.value is not None and one.error is None
     ]

@@ -17,6 +17,16 @@ Outcome: TypeAlias = Literal["correct", "wrong", "unread", "failed"]
 OUTCOMES: tuple[Outcome, ...] = ("correct", "wrong", "unread", "failed")
 """A row is correct or wrong, its answer could not be read, or it has none since it failed."""
 
+Role: TypeAlias = Literal["target", "group", "cluster", "labels"]
+"""Purpose of a column: the name of the argument and of the flag that name it."""
+_ROLES: Mapping[Role, str] = {
+    "target": "the column with the right answers",
+    "group": "the column to show accuracies by",
+    "cluster": "the column that marks dependent rows",
+    "labels": "the column with the labels of people",
+}
+_OF_ROWS: tuple[Role, ...] = ("target", "group", "cluster")
+
 
 @frozen
 class Answered:
@@ -66,9 +76,10 @@ class Columns:
     def check(self, fields: Iterable[str], where: str) -> None:
         """Raise `RowError` for a column that is not among the fields of a row."""
         names = [*fields]
-        for name in (self.target, self.group, self.cluster):
+        for role in _OF_ROWS:
+            name = getattr(self, role)
             if name is not None and name not in names:
-                raise no_column(name, names, where)
+                raise no_column(name, names, where, role)
 
     def score(self, one: Answered, mark: Mark) -> Score:
         """Return the score of a row with a mark. Raises `RowError` for a missing column."""
@@ -83,9 +94,9 @@ class Columns:
             "failed" if failed else outcome,
             None if failed else one.answer,
             None if failed else mark.read,
-            column(self.target, one),
-            None if self.group is None else str(column(self.group, one)),
-            None if self.cluster is None else str(column(self.cluster, one)),
+            column(self.target, one, "target"),
+            None if self.group is None else str(column(self.group, one, "group")),
+            None if self.cluster is None else str(column(self.cluster, one, "cluster")),
             one.error,
         )
 
@@ -95,7 +106,7 @@ def marked(one: Answered, metric: Metric, target: str) -> Mark:
 
     Raises `RowError` for a row without a target, or with one that the metric can't read.
     """
-    wanted = column(target, one)
+    wanted = column(target, one, "target")
     if one.error is not None:
         return Mark(None)
     try:
@@ -123,15 +134,23 @@ def _at(error: ChainlangError, metric: Metric, row: int) -> RowError:
     return RowError([Diagnostic("row", message, hint=found.hint)])
 
 
-def column(name: str, one: Answered) -> Any:
+def column(name: str, one: Answered, role: Role) -> Any:
     """Return a column of a row. Raises `RowError` if the row has none, or null in it."""
     value = one.fields.get(name)
+    if value is None and name in one.fields:
+        hint = f"leave the row out, or give it a value: it is {_ROLES[role]}"
+        raise error_of("row", f"row {one.row:,} has null in {shown(name)}", hint)
     if value is None:
-        raise no_column(name, one.fields, f"row {one.row:,}")
+        raise no_column(name, one.fields, f"row {one.row:,}", role)
     return value
 
 
-def no_column(name: str, fields: Iterable[str], where: str) -> ChainlangError:
+def no_column(name: str, fields: Iterable[str], where: str, role: Role) -> ChainlangError:
     """Return the error of a row or a table without a column that scores need."""
-    hint = suggest(name, fields, "its columns:") or "it has no columns"
+    columns = [*fields]
+    hint = suggest(name, columns, None)
+    if hint is None and columns:
+        flag = "" if role == "labels" else f"--{role} COLUMN, in Python "
+        hint = f"name {_ROLES[role]}: {flag}{role}=\nits columns: {', '.join(map(shown, columns))}"
+    hint = hint or "it has no columns"
     return error_of("row", f"{where} has no {shown(name)}", hint)

@@ -146,10 +146,10 @@ RESULT = ("ok", "value", "stdout", "error")
 TESTS, INPUTS, SANDBOX = "tests", "inputs", "sandbox"
 PROGRAMS: Mapping[str, Rule] = {
     INPUTS: _INPUTS,
-    "memory": integer(64, 16_384),
-    "output": integer(1, 10_000_000),
+    "memory": integer(64, 16_384, unit="MiB"),
+    "output": integer(1, 10_000_000, unit="characters"),
     SANDBOX: one_of(*SANDBOXES),
-    "seconds": number(0, 600, open_low=True),
+    "seconds": number(0, 600, open_low=True, unit="seconds"),
     TESTS: TEMPLATE,
 }
 """Options of a stage that runs programs, and settings of an op that configures it."""
@@ -245,12 +245,12 @@ COMBINATORS: Mapping[str, Signature] = {
         ),
         Signature(
             "retry", "repeats what failed", nodes.Retry, (1, 1),
-            {"backoff": number(0, math.inf), "on": _CAUSES, "times": integer(1)},
+            {"backoff": number(0, math.inf, unit="seconds"), "on": _CAUSES, "times": integer(1)},
             example="retry(a, times=3)",
         ),
         Signature(
             "timeout", "fails what takes too long", nodes.Timeout, (1, 1),
-            {"seconds": number(0, math.inf, open_low=True).needed()},
+            {"seconds": number(0, math.inf, open_low=True, unit="seconds").needed()},
             example="timeout(a, seconds=30)",
         ),
         Signature(

@@ -63,6 +63,7 @@ def _thinking(value: object) -> Table:
 
 
 _SIZE = integer(1)
+_TOKENS = integer(1, unit="tokens")
 _TABLE = Rule('a table, {"name": value}', _table)
 _REASONING = evolve(
     one_of(*REASONING_TAGS),
@@ -79,7 +80,7 @@ _ARGUMENTS: Mapping[str, Mapping[str, Rule]] = {
         "dtype": one_of("auto", "float32", "float16", "bfloat16"),
         "enable_prefix_caching": TRUTH,
         "gpu_memory_utilization": number(0, 1, open_low=True),
-        "max_model_len": _SIZE,
+        "max_model_len": _TOKENS,
         "max_num_seqs": _SIZE,
         "quantization": TEXT,
         "reasoning": _REASONING,
@@ -92,7 +93,7 @@ _ARGUMENTS: Mapping[str, Mapping[str, Rule]] = {
         "chat_template": Rule(
             'the path of a file beside this one, a template, or "none"', TEXT.read, takes_text=True
         ),
-        "cpu_offload_gb": number(0, float("inf")),
+        "cpu_offload_gb": number(0, float("inf"), unit="GiB"),
         "enforce_eager": TRUTH,
         "hf_overrides": _TABLE,
         "kv_cache_dtype": TEXT,
@@ -103,7 +104,7 @@ _ARGUMENTS: Mapping[str, Mapping[str, Rule]] = {
             takes_text=True,
         ),
         "max_lora_rank": _SIZE,
-        "max_num_batched_tokens": _SIZE,
+        "max_num_batched_tokens": _TOKENS,
         "pipeline_parallel_size": _SIZE,
         "speculative_config": _TABLE,
         "tokenizer": TEXT,
@@ -115,7 +116,7 @@ _ARGUMENTS: Mapping[str, Mapping[str, Rule]] = {
         "base_url": TEXTS,
         "headers": _HEADERS,
         "max_concurrency": _SIZE,
-        "max_model_len": _SIZE,
+        "max_model_len": _TOKENS,
         "fallback_models": TEXTS,
         **_RATES,
         "probe": TRUTH,
@@ -139,12 +140,12 @@ _ARGUMENTS: Mapping[str, Mapping[str, Rule]] = {
         "args": TEXTS,
         "env": TEXTS,
         "headers": _HEADERS,
-        "max_bytes": _SIZE,
+        "max_bytes": integer(1, unit="bytes"),
         "max_concurrency": _SIZE,
         "network": TRUTH,
         "read": TEXTS,
         "sandbox": one_of("bwrap", "none"),
-        "seconds": number(0, 86_400, open_low=True),
+        "seconds": number(0, 86_400, open_low=True, unit="seconds"),
         "write": TEXTS,
     },
 }

@@ -64,8 +64,8 @@ class Rule:
         return evolve(self, required=True)
 
 
-def number(low: float, high: float, *, open_low: bool = False) -> Rule:
-    """Return the rule of a number between bounds."""
+def number(low: float, high: float, *, open_low: bool = False, unit: str = "") -> Rule:
+    """Return the rule of a number between bounds, of a `unit` if it has one."""
 
     def read(value: Any) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float):
@@ -75,14 +75,13 @@ def number(low: float, high: float, *, open_low: bool = False) -> Rule:
         return float(value)
 
     if high == math.inf:
-        wants = f"a number above {low:g}" if open_low else f"a number of at least {low:g}"
+        bounds = f"above {low:g}" if open_low else _at_least(f"{low:g}", unit)
     else:
-        wants = f"a number {'above' if open_low else 'from'} {low:g} "
-        wants += f"{'up ' if open_low else ''}to {high:g}"
-    return Rule(wants, read, python="float")
+        bounds = f"{'above' if open_low else 'from'} {low:g} {'up ' if open_low else ''}to {high:g}"
+    return Rule(_wants("a number", unit, bounds), read, python="float")
 
 
-def integer(least: int, most: int | None = None) -> Rule:
+def integer(least: int, most: int | None = None, *, unit: str = "") -> Rule:
     """Return the rule of a whole number of at least a bound, and at most another one."""
 
     def read(value: Any) -> int:
@@ -92,8 +91,22 @@ def integer(least: int, most: int | None = None) -> Rule:
             raise ValueError(value)
         return value
 
-    wants = f"of at least {least}" if most is None else f"from {least} to {most:,}"
-    return Rule(f"a whole number {wants}", read, python="int")
+    bounds = _at_least(f"{least}", unit) if most is None else f"from {least} to {most:,}"
+    return Rule(_wants("a whole number", unit, bounds), read, python="int")
+
+
+def _at_least(least: str, unit: str) -> str:
+    return f", at least {least}" if unit else f"of at least {least}"
+
+
+def _wants(number: str, unit: str, bounds: str) -> str:
+    """Return the words of a number, of a unit if it has one, between bounds.
+
+    >>> _wants("a number", "seconds", ", at least 0"), _wants("a number", "", "from 0 to 1")
+    ('a number of seconds, at least 0', 'a number from 0 to 1')
+    """
+    words = f"{number} of {unit}" if unit else number
+    return f"{words}{bounds}" if bounds.startswith(",") else f"{words} {bounds}"
 
 
 def text(value: Any) -> str:

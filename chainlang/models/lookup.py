@@ -16,6 +16,7 @@ from chainlang.models.files import models_files
 from chainlang.models.policy import SIGN, Policy
 from chainlang.models.providers import completed, provided
 from chainlang.models.registry import Meant, signed
+from chainlang.models.written import check_prefix
 from chainlang.settings import Settings
 
 
@@ -39,7 +40,8 @@ def lookup(
 
     In this order: `given` by the call, `declared` in the chain, a block (`use`), the process
     (`define`), ``models.toml``, and the prefix of a provider or a well-known family. Raises
-    `SettingError` for a name that leads back to itself, and for a file that can't be read.
+    `SettingError` for a name that leads back to itself, and for a file that can't be read, and
+    `EngineError` for the name of an engine or a misspelt provider.
     """
     first, seen = name, [name]
     given = signed(given)
@@ -53,6 +55,8 @@ def lookup(
             if model is None:
                 if name == first:
                     return None
+                if name not in declared:
+                    check_prefix(name)
                 model = declared.get(name) or Model(name, "vllm", name)
             origin = next((str(it.value) for it in model.settings if it.name == "provider"), "path")
             return Found(evolve(model, name=first), origin)

@@ -41,7 +41,7 @@ def header_faults(
     extra = [] if declared is None else [fields[name] for name in fields if name not in declared]
     for name, declared_as in missing.items():
         near = closest(name, extra)
-        hint = f"the columns are {listed(map(shown, columns))}"
+        hint = _columns(columns, extra, name)
         if near is not None:
             hint = _renamed(near, name)
         what = f"{table}: no column {shown(name)}, which `input` declares"
@@ -58,7 +58,7 @@ def header_faults(
         name = column_of.get(field, field)
         if field not in fields and (near := _slip(name, extra)) is not None:
             what = f"{table}: no column {shown(name)}, but {shown(near)}, which `input` lacks"
-            hint = f"if they are the same, rename it: {_renaming(near, name)}"
+            hint = f"if they are the same, rename it: {renaming(near, name)}"
             hint += f"\nif not, declare it: {near}: str?"
             where = part_span(span, "name" if name == field else "column")
             known = tuple(extra)
@@ -73,8 +73,9 @@ def _unread(
     for name, span in read.items():
         if name in columns or (name == "query" and len(others) == 1):  # which is the query
             continue
-        near = closest(name, [one for one in others if one not in read])
-        hint = f"the columns are {listed(map(shown, columns))}"
+        spare = [one for one in others if one not in read]
+        near = closest(name, spare)
+        hint = _columns(columns, spare, name)
         if near is not None:
             hint = _renamed(near, name)
         what = f"{table}: no column {shown(name)}, which a prompt reads in every row"
@@ -83,11 +84,22 @@ def _unread(
 
 def _renamed(near: str, name: str) -> str:
     """Return the hint of a field without a column, where a column has nearly its name."""
-    return f"did you mean the column {shown(near)}? rename it: {_renaming(near, name)}"
+    return f"did you mean the column {shown(near)}? rename it: {renaming(near, name)}"
 
 
-def _renaming(near: str, name: str) -> str:
-    return f"--rename {shlex.quote(f'{near}={name}')}, in Python rename={{{near!r}: {name!r}}}"
+def renaming(old: str, new: str) -> str:
+    """Return how to give a column a new name, in a shell and in Python.
+
+    >>> print(renaming("Question Text", "query"))
+    --rename 'Question Text=query', in Python rename={'Question Text': 'query'}
+    """
+    return f"--rename {shlex.quote(f'{old}={new}')}, in Python rename={{{old!r}: {new!r}}}"
+
+
+def _columns(columns: Sequence[str], spare: Sequence[str], name: str) -> str:
+    """Return the hint with all columns, and how to rename the first one that is to `spare`."""
+    hint = f"the columns are {listed(map(shown, columns))}"
+    return f"{hint}\nto use one of them: {renaming(spare[0], name)}" if spare else hint
 
 
 def _slip(name: str, columns: Sequence[str]) -> str | None:

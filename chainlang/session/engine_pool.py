@@ -27,6 +27,7 @@ from chainlang.models.open_engines import (
     opened,
     source_of,
 )
+from chainlang.models.written import check_prefix
 from chainlang.plan.steps import Plan
 from chainlang.protocol.messages import Reader
 from chainlang.protocol.programs import ProgramReader, sandbox_of
@@ -195,6 +196,7 @@ def check_name(name: str, models: Iterable[str], settings: RowSettings) -> None:
         return
     if nearest(name, known):
         raise EngineError([unknown("model", name, known, code="engine")])
+    check_prefix(name)
     message = f"no model is called {name!r}"
     hint = (
         f"say what it is: {WAYS.format(name=name)}\n"

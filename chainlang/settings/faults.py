@@ -35,6 +35,22 @@ def misfit(
     return Diagnostic("setting", message, hint=hint, kind="setting", subject=name, setting=name)
 
 
+def misfit_of_flag(takes: Takes, name: str, value: object) -> Diagnostic:
+    """Return the finding about an invalid value of a flag, with what to write in a shell."""
+    message = f"invalid value for --{name.replace('_', '-')}"
+    message += "" if takes.is_secret else f": {shown(_wrong_of(value))}"
+    why = takes.why(value)
+    hint = f"expected {takes.in_shell or takes.words}" + (f"; {why}" if why else "")
+    return Diagnostic("setting", message, hint=hint, kind="setting", subject=name, setting=name)
+
+
+def _wrong_of(value: object) -> object:
+    """Return the wrong value of a flag, or the first one of a flag that was given several times."""
+    if not isinstance(value, list):
+        return value
+    return next((one for one in value if "=" not in one), value[0])
+
+
 def too_wide(allowed: Iterable[str], file: SettingsFile) -> Iterator[Diagnostic]:
     """Yield a finding for each pattern of a file that allows variables that it does not name."""
     for name in allowed:

@@ -9,7 +9,6 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import (
     BaseModel,
-    ByteSize,
     ConfigDict,
     Field,
     PositiveInt,
@@ -33,6 +32,7 @@ from chainlang.settings.setting import (
     ENCODING,
     ENGINES,
     FORMAT,
+    MEMORY,
     MODELS,
     MONEY,
     ON,
@@ -63,6 +63,7 @@ from chainlang.settings.setting import (
     Renamed,
     RunDate,
     Seconds,
+    Size,
     StoreAddress,
     Takes,
     Way,
@@ -121,10 +122,7 @@ class Settings(BaseModel):
         30.0
     )
     """seconds to keep trying a model that is unavailable, before the rows that need it fail"""
-    memory: Annotated[
-        Annotated[ByteSize, Field(gt=0)] | None,
-        Takes('a number of bytes, or an amount: "8 GiB"', "int | str", metavar="SIZE"),
-    ] = None
+    memory: Annotated[Size | None, MEMORY] = None
     """memory for all loaded models together, such as 8GiB; default: all of the device"""
     format: Annotated[Format, FORMAT] = "jsonl"
     """file format of the tables in a run folder"""
@@ -283,7 +281,12 @@ class RowSettings(Settings):
     chain; work that only the rest needs is skipped; default: all"""
     passes: Annotated[
         Names | None,
-        Takes("names of passes; () for none", "str | Collection[str]", metavar="NAMES"),
+        Takes(
+            "names of passes; () for none",
+            "str | Collection[str]",
+            metavar="NAMES",
+            in_shell="names of passes with commas between them; '' for none",
+        ),
     ] = None
     """optimizer passes to apply, which `explain` lists; default: all that change no result"""
     encoding: Annotated[Encoding | None, ENCODING] = None

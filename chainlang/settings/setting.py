@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
 from attrs import evolve, frozen
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, SecretStr
 
 from chainlang.settings import address, shard
 
@@ -42,13 +42,15 @@ class Takes:
     """Metadata of a setting: what it takes, where it can be given."""
 
     words: str
-    """The values that it takes, for errors and tables."""
+    """The values that it takes, for errors and tables: of Python, a file and the environment."""
     python: str
     """The type of the keyword, without None: as it stands in `chainlang.api.keywords`."""
     ways: frozenset[Way] = frozenset(Way)
     """The ways of running that take the setting, as far as their class has it."""
     metavar: str = ""
     """Name of the value in the help of a flag."""
+    in_shell: str = ""
+    """The values that its flag takes, where they are written in another way than `words` says."""
     is_secret: bool = False
     """Whether its value is never shown."""
     is_text: bool = True
@@ -162,6 +164,19 @@ def _has_password(text: str) -> str:
     return ""
 
 
+def _with_unit(value: object) -> object:
+    """Return a size; a text that is a small number, written for another unit than bytes, fails."""
+    if isinstance(value, str) and value.isdecimal() and int(value) < 1 << 20:
+        raise ValueError("no unit")
+    return value
+
+
+def _size_fault(value: object) -> str:
+    if isinstance(value, str) and value.isdecimal():
+        return f"{value} has no unit: write {value}GiB, or {value}B if bytes are meant"
+    return ""
+
+
 StoreAddress = Annotated[SecretStr, BeforeValidator(_store)]
 Folder = Annotated[Path, AfterValidator(_home)]
 Address = Annotated[str, AfterValidator(_address)]
@@ -219,6 +234,7 @@ Models = Annotated[Any, BeforeValidator(_models)]
 Engines = Annotated[Any, BeforeValidator(_engine)]
 Patience = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Money = Annotated[Decimal, BeforeValidator(_money), Field(gt=0, allow_inf_nan=False)]
+Size = Annotated[ByteSize, Field(gt=0), BeforeValidator(_with_unit)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 REDIS = Takes('an address: "redis://host:6379/0"', "str", is_secret=True)
@@ -233,9 +249,10 @@ STORE = Takes(
 ADDRESS = Takes(f'an address: "{address.EXAMPLE}"', "str", metavar="URL", why=_address_fault)
 COUNT = Takes("an integer ≥ 1", "int", metavar="N")
 MODELS = Takes(
-    'a mapping, {"small": models.vllm("..."), "big": "openai:gpt-4o"}; in a shell NAME=MODEL',
+    'a mapping, {"small": models.vllm("..."), "big": "openai:gpt-4o"}',
     "Mapping[str, Declaration | str]",
     metavar="NAME=MODEL",
+    in_shell="NAME=MODEL, as in --models small=openai:gpt-4o-mini, or --models 'small=fake(\"x\")'",
 )
 MONEY = Takes("a number of dollars > 0", "float | Decimal", metavar="DOLLARS")
 ENGINES = Takes(
@@ -248,20 +265,29 @@ TRUTH = Takes("true or false", "bool")
 TIME = Takes("a number of seconds > 0", "float", metavar="SECONDS")
 ON_ERROR = Takes("raise, collect or skip", "OnError", metavar="raise|collect|skip")
 SHARD = Takes(
-    "a number and how many there are: (3, 32), in a shell 3/32",
+    "a number and how many there are: (3, 32)",
     "tuple[int, int]",
     metavar="I/N",
+    in_shell="a number and how many there are, as in --shard 3/32",
     why=shard.fault,
 )
 ON = Takes('"ray"', 'Literal["ray"]', is_text=False)
 ACTORS = Takes("an integer ≥ 1", "int", is_text=False)
 BYTES = Takes("a number of bytes ≥ 1", "int", metavar="BYTES")
+MEMORY = Takes(
+    'a number of bytes, or an amount: "8 GiB"',
+    "int | str",
+    metavar="SIZE",
+    in_shell="an amount, such as 8GiB",
+    why=_size_fault,
+)
 CACHE = Takes("off, read, write or refresh", "CacheMode", metavar="off|read|write|refresh")
 RENAME = Takes(
     'new names by the old ones: {"Question Text": "question"}',
     "Mapping[str, str]",
     OVER_ROWS,
     metavar="OLD=NEW",
+    in_shell="OLD=NEW, as in --rename 'Question Text=question'",
 )
 PROGRESS = Takes(
     "true, false, or a function of one argument", "bool | Callable[[str], object]", is_text=False

@@ -347,10 +347,10 @@ def test_several_files_in_the_shell(shell: Path) -> None:
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        (["--encoding", "latin-99"], "invalid value for encoding: 'latin-99'"),
-        (["--encoding", "base64"], "invalid value for encoding: 'base64'"),
-        (["--delimiter", ";;"], "invalid value for delimiter: ';;'"),
-        (["--rename", "Question Text"], "invalid value for rename"),
+        (["--encoding", "latin-99"], "invalid value for --encoding: 'latin-99'"),
+        (["--encoding", "base64"], "invalid value for --encoding: 'base64'"),
+        (["--delimiter", ";;"], "invalid value for --delimiter: ';;'"),
+        (["--rename", "Question Text"], "invalid value for --rename"),
         (["--rename", "txt=question"], "no column 'txt' to rename"),
         (["--escape-formulas"], "escape_formulas is for CSV alone"),
     ],

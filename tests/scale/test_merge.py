@@ -228,8 +228,8 @@ def test_the_folder_of_a_shard_takes_no_other_run(tmp_path: Path) -> None:
         ((1, 0), "a run has 1 to 10,000 shards"),
         (("1", 2), "both are whole numbers"),
         ("1/0", "a run has 1 to 10,000 shards"),
-        ("half", "in a shell 3/32"),
-        (2, "in a shell 3/32"),
+        ("half", "how many there are: (3, 32)"),
+        (2, "how many there are: (3, 32)"),
     ],
 )
 def test_numbers_that_are_no_shard(tmp_path: Path, value: Any, hint: str) -> None:
