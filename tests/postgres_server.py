@@ -24,7 +24,7 @@ USER = "nobody"
 """User that the server runs as where the tests run as root, since PostgreSQL refuses root."""
 
 LONGEST = 120.0
-"""Seconds within which a server answers."""
+"""Seconds within which a server answers, or is gone."""
 
 
 def programs() -> Path | None:

@@ -25,9 +25,9 @@ def running() -> Iterator[str]:
         command = [program, "--port", "0", "--unixsocket", socket, "--save", "", "--dir", folder]
         server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         try:
-            for _ in range(1000):
-                if socket.exists():
-                    break
+            end = time.monotonic() + 120
+            while not socket.exists():
+                assert time.monotonic() < end, "the server did not begin"
                 time.sleep(0.02)
             yield f"unix://{socket}"
         finally:

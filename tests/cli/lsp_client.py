@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from attrs import define, field
 
-LONGEST = 40.0
+LONGEST = 300.0
 """Seconds after which the server is killed, so that a test that waits for it fails."""
 
 
@@ -53,7 +53,7 @@ class Editor:
         if self.process.poll() is None:
             self.request("shutdown", None)
             self.notify("exit", None)
-        self.process.wait(30)
+        self.process.wait(120)
         assert self.process.stdin
         assert self.process.stdout
         self.process.stdin.close()

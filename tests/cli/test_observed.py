@@ -45,7 +45,7 @@ def run(folder: Path, *flags: str) -> subprocess.CompletedProcess[str]:
         "out",
     ]
     return subprocess.run(
-        [*command, *flags], cwd=folder, capture_output=True, text=True, check=False, timeout=60
+        [*command, *flags], cwd=folder, capture_output=True, text=True, check=False, timeout=120
     )
 
 

@@ -151,7 +151,7 @@ def test_it_moves_while_something_loads(monkeypatch: pytest.MonkeyPatch) -> None
 
     meter = Meter(Show())
     meter.say("loading tiny")
-    assert moved.wait(30)
+    assert moved.wait(120)
     meter.begin()
     assert written[:3] == ["loading tiny", "loading tiny  1 s", "loading tiny  2 s"]
     count = len(written)

@@ -282,7 +282,7 @@ def test_without_the_library_it_says_what_to_install(tmp_path):
         "main(['repl'])"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=120
     )
     assert done.returncode == 2
     assert "pip install 'chainlang[repl]'" in done.stderr

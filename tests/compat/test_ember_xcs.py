@@ -50,7 +50,7 @@ from chainlang.compat.ember.xcs.jit import JITMode
 from chainlang.compat.ember.xcs.transforms.mesh import DeviceMesh, PartitionSpec
 from chainlang.engines.fake import FakeEngine
 
-WAIT = 10  # seconds until a call that waits for another one gives up
+WAIT = 120  # seconds until a call that waits for another one gives up
 
 
 class Text(EmberModel):

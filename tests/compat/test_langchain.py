@@ -331,11 +331,11 @@ def test_cancelling_a_graph_ends_the_row() -> None:
 
     async def main() -> None:
         task = asyncio.create_task(app.ainvoke({"question": "17 + 25?"}))
-        await asyncio.to_thread(begun.wait, 30)
+        await asyncio.to_thread(begun.wait, 120)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert await asyncio.to_thread(ended.wait, 30)
+        assert await asyncio.to_thread(ended.wait, 120)
 
     asyncio.run(main())
 

@@ -14,10 +14,7 @@ from chainlang.store import Journal
 from chainlang.store.safe_files import Folder
 from chainlang.store.sample_codec import Drawn, decoded
 from tests.crash.reference import CHAIN, PART_ROWS, Counting
-from tests.postgres_server import Server, running
-
-LONGEST = 120.0
-"""Seconds that drawing waits for a kill that is due, before the run fails."""
+from tests.postgres_server import LONGEST, Server, running
 
 
 class Killer:

@@ -180,7 +180,7 @@ def test_the_health_check_ends_whatever_the_server_sends(
         begun = time.monotonic()
         with suppress(EngineError):  # too many headers are no response
             engine.probe()
-        assert time.monotonic() - begun < 30  # what is sent never ends
+        assert time.monotonic() - begun < 120  # what is sent never ends
         engine.close()
 
 

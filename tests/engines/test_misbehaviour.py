@@ -35,7 +35,8 @@ FAULTS = {
     "a gateway's page": Answer(b"<html>Bad gateway</html>", 502, type="text/html"),
     "a stall": Answer(stall=3600),
 }
-STALLS = 2  # of all questions: each costs what `read_timeout` says, in real time
+STALLS = 1  # of all questions: it costs `PATIENCE`, in real time
+PATIENCE = 10.0  # seconds in which any other answer comes
 
 
 @define
@@ -91,7 +92,7 @@ def run(answer: Callable[[Body], Answer], out: Path, clock: Clock) -> tuple[Any,
     retry = RetryPolicy(attempts=ATTEMPTS, clock=clock, sleep=clock.sleep, jitter=lambda most: most)
     with Server(answer) as server:
         engine = OpenAIEngine(
-            base_url=server.url, max_concurrency=CONCURRENCY, read_timeout=4.0, retry=retry
+            base_url=server.url, max_concurrency=CONCURRENCY, read_timeout=PATIENCE, retry=retry
         )
         summary = CHAIN.run(ROWS, out, engine=engine, window=20)
         engine.close()

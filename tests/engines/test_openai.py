@@ -6,6 +6,7 @@ import _thread
 import asyncio
 import json
 import random
+import re
 import sys
 import threading
 import time
@@ -339,11 +340,17 @@ PASSING = {
 
 @pytest.mark.parametrize("name", PASSING)
 def test_what_passes_is_asked_again_with_the_same_question(name: str) -> None:
-    patience = 2.0 if name == "a stall" else 60.0
-    with asking(in_turn(PASSING[name], echo), read_timeout=patience) as (server, engine):
+    async def patient(_: float) -> None:
+        engine._client._client.timeout = 60.0  # the next attempt is answered, however late
+
+    def answer(body: Body) -> Answer:
+        return PASSING[name] if engine.sent == 1 else echo(body)
+
+    retry, patience = RetryPolicy(sleep=patient), 0.5 if name == "a stall" else 60.0
+    with asking(answer, retry=retry, read_timeout=patience) as (server, engine):
         assert texts(finish(engine, ask())["1"]) == ["1/100"]
         assert (engine.sent, engine.metrics.retries) == (2, 1)
-    assert len(server.bodies) == 2
+        server.wait_for(lambda: len(server.bodies) == 2)
     assert server.bodies[0] == server.bodies[1]
 
 
@@ -365,7 +372,7 @@ def test_messages_show_what_came() -> None:
     found = failure(in_turn(as_json({"choices": []})), ask(), retry=policy(attempts=1))
     assert 'the reply has no `choices`: "{"choices": []}"; 1 attempt' in found.message
     found = failure(in_turn(FOREVER), ask(), retry=policy(attempts=1), read_timeout=0.1)
-    assert 'gave no reply: "ReadTimeout"; 1 attempt' in found.message
+    assert re.search(r'gave no reply: "(Read|Write)Timeout"; 1 attempt', found.message)
 
 
 def test_waits_double_up_to_a_bound() -> None:
@@ -591,8 +598,8 @@ def test_a_slot_given_to_a_task_that_is_cancelled_goes_to_the_next() -> None:
             await asyncio.sleep(0)
             second.cancel()
         first.cancel()  # it has been given the slot, and has not run since
-        await asyncio.wait_for(third, 5)
-        await asyncio.wait_for(work("d"), 5)
+        await asyncio.wait_for(third, 60)
+        await asyncio.wait_for(work("d"), 60)
         return order
 
     assert asyncio.run(main()) == ["c", "d"]
@@ -683,11 +690,11 @@ def test_a_request_that_waits_for_its_next_attempt_can_be_aborted() -> None:
 
     async def for_long(_: float) -> None:
         waiting.set()
-        await asyncio.sleep(60)
+        await asyncio.sleep(3600)
 
     with asking(in_turn(error(500, "no"), echo), retry=RetryPolicy(sleep=for_long)) as (_, engine):
         engine.submit([ask("1")])
-        assert waiting.wait(5)
+        assert waiting.wait(60)
         engine.abort(["1"])
         assert texts(finish(engine, ask("2"))["2"]) == ["2/100"]
 
@@ -718,7 +725,7 @@ def test_closing_with_requests_in_flight_hangs_up_and_joins_the_thread() -> None
         engine.close()
         engine.close()
         server.wait_for(lambda: server.hung_up == 3)
-        assert background_threads() == threads
+        assert background_threads() <= threads
         assert engine.step() == []
         engine.abort(["1"])
         with pytest.raises(EngineError, match="the engine is closed"):
@@ -732,7 +739,7 @@ def test_an_engine_that_was_never_asked_has_no_thread() -> None:
     engine = OpenAIEngine(base_url="http://localhost:1/v1")
     assert engine.step() == []
     engine.abort(["1"])
-    assert background_threads() == threads
+    assert background_threads() <= threads
     engine.close()
     engine.close()
 

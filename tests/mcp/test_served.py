@@ -111,21 +111,21 @@ def test_a_cancelled_call_ends_its_row() -> None:
         def step(self, until: float | None = None) -> Any:
             return [] if not aborted else super().step(until)
 
-    made = Exported("ask", chain("E"), settings={"engine": Slow()})
+    engine = Slow()
+    made = Exported("ask", chain("E"), settings={"engine": engine})
 
     async def main() -> None:
         async with Client(served([made])) as client:
             task = asyncio.create_task(client.call_tool("ask", {"query": "?"}))
-            await asyncio.sleep(0.2)
+            while not engine.submitted:
+                await asyncio.sleep(0.01)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
-            for _ in range(100):
-                if aborted:
-                    break
-                await asyncio.sleep(0.05)
+            while not aborted:
+                await asyncio.sleep(0.01)
 
-    asyncio.run(main())
+    asyncio.run(asyncio.wait_for(main(), 120))
     assert aborted
 
 
@@ -155,7 +155,7 @@ def test_the_command_serves_a_file_over_stdin_and_stdout(tmp_path: Path) -> None
 
     async def main() -> tuple[Any, Any]:
         target = StdioServerParameters(command=sys.executable, args=command, env=environment)
-        async with Client(target, read_timeout_seconds=60) as client:
+        async with Client(target, read_timeout_seconds=120) as client:
             tools = (await client.list_tools()).tools
             return tools, await client.call_tool("best", {"question": "17 + 25?"})
 

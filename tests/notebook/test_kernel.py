@@ -26,7 +26,11 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp("notebook")
     found = notebook()
     client = NotebookClient(
-        found, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
+        found,
+        timeout=600,
+        startup_timeout=300,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(folder)}},
     )
     client.execute(env={**os.environ, "PYTHONPATH": str(ROOT)})
     return found

@@ -318,7 +318,7 @@ def test_leaving_early_cancels_what_is_awaited() -> None:
     rows = [{"query": text, "responses": [text]} for text in "ab"]
     results = chain("@hangs").bind(hangs=hangs).map(rows, engine=FakeEngine())
     assert next(results).answer == "a"
-    assert begun.wait(10)
+    assert begun.wait(60)
     results.close()  # type: ignore[attr-defined]
     assert cancelled.is_set()
 

@@ -190,9 +190,10 @@ from threading import Event
 from chainlang.cli.interrupt import bounded
 with bounded(60):
     pass
+print("closing", flush=True)
 with bounded(0.1):
-    print("closing", flush=True)
     Event().wait()
+print("closed", flush=True)
 """
     found = subprocess.run(
         [sys.executable, "-c", text], capture_output=True, text=True, check=False

@@ -26,7 +26,7 @@ from chainlang.session.result import Result
 from chainlang.session.summary import Interrupted, Summary
 from tests.engines.server import Server, from_engine
 
-LIMIT = 60.0
+LIMIT = 300.0
 
 
 class Review(BaseModel):

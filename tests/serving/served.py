@@ -16,7 +16,7 @@ from chainlang.engines.fake import FakeEngine
 from chainlang.protocol.messages import Completion, Delta, Failure
 from chainlang.serving import running
 
-PATIENCE = 20.0
+PATIENCE = 120.0
 """Seconds after which a test gives up; nothing passes or fails by how fast it was before."""
 
 
@@ -101,7 +101,7 @@ def serving(chains: Any, *, key: str | None = None, **keywords: Any) -> Iterator
     """Serve chains in the block; `key` is what the client sends."""
     headers = {} if key is None else {"authorization": f"Bearer {key}"}
     with (
-        running(chains, drain=1, **{"engine": FakeEngine(), **keywords}) as url,
+        running(chains, **{"drain": 1, "engine": FakeEngine(), **keywords}) as url,
         httpx2.Client(base_url=url, headers=headers, timeout=PATIENCE) as client,
     ):
         yield Served(url, client)

@@ -37,11 +37,17 @@ def command(
             process.kill()
 
 
+def posted(url: str, **headers: str) -> httpx2.Response:
+    """Return the response to a request for a completion."""
+    body = {**asked("Why?"), "model": "qa"}
+    return httpx2.post(f"{url}/chat/completions", json=body, headers=headers, timeout=PATIENCE)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("sent", "status"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
 def test_a_signal_ends_the_server_in_order(tmp_path: Path, sent: int, status: int) -> None:
     with command(tmp_path) as (process, url):
-        found = httpx2.post(f"{url}/chat/completions", json={**asked("Why?"), "model": "qa"})
+        found = posted(url)
         assert found.json()["chainlang"]["calls"] == 3
         process.send_signal(sent)
         assert process.wait(PATIENCE) == status
@@ -68,10 +74,7 @@ def test_a_row_in_flight_is_answered_after_sigterm(tmp_path: Path) -> None:
     chain = CHAIN.replace("$panel >> M", "$panel >> M >> @slow")
     with command(tmp_path, "--functions", "slow.py", chain=chain) as (process, url):
         found: list[httpx2.Response] = []
-        body = {**asked("Why?"), "model": "qa"}
-        asking = threading.Thread(
-            target=lambda: found.append(httpx2.post(f"{url}/chat/completions", json=body))
-        )
+        asking = threading.Thread(target=lambda: found.append(posted(url)))
         asking.start()
         until((tmp_path / "begun").exists)
         process.send_signal(signal.SIGTERM)
@@ -92,16 +95,13 @@ def test_keys_and_bounds_of_the_shell(tmp_path: Path, monkeypatch: pytest.Monkey
     flags += ["--rate", "two=6000", "--burst", "two=9", "--offered", "two=qa,qa/panel", "--strict"]
     with command(tmp_path, *flags) as (_, url):
         for key, expected in (("a", [200, 429]), ("b", [200, 200]), ("c", [401, 401])):
-            header = {"authorization": f"Bearer {key}"}
-            body = {**asked("Why?"), "model": "qa"}
-            several = [httpx2.post(f"{url}/chat/completions", json=body, headers=header)
-                       for _ in range(2)]  # fmt: skip
+            several = [posted(url, authorization=f"Bearer {key}") for _ in range(2)]
             assert [one.status_code for one in several] == expected
 
 
 def refused(*flags: str) -> str:
     words = [sys.executable, "-m", "chainlang", "serve", "E", *flags]
-    found = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
+    found = subprocess.run(words, capture_output=True, text=True, check=False, timeout=PATIENCE)
     assert found.returncode == 2
     return found.stderr
 

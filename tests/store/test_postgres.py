@@ -26,7 +26,7 @@ from chainlang.store.postgres import Postgres
 from chainlang.store.safe_files import Folder
 from chainlang.store.sample_codec import Drawn
 from tests.pooler import pooler
-from tests.postgres_server import Server, running, shared
+from tests.postgres_server import LONGEST, Server, running, shared
 from tests.test_encoded_secrets import frames
 
 ROWS = [{"id": str(number), "query": f"q{number}"} for number in range(20)]
@@ -178,21 +178,21 @@ def test_a_second_owner_is_refused_until_the_first_is_killed(tmp_path: Path) -> 
             other.save({"run": 1})
         owner.send_signal(signal.SIGKILL)
         owner.wait()
-    for _ in range(100):  # until the server has noticed
+    end = time.monotonic() + LONGEST  # until the server has noticed
+    while True:
         try:
             with journal(tmp_path) as found:
                 found.save({"run": 1})
             break
         except SourceError:
+            assert time.monotonic() < end, "the lock of a process that is gone still holds"
             time.sleep(0.05)
-    else:
-        pytest.fail("the lock of a process that is gone still holds")
 
 
 def test_an_owner_that_lost_its_lock_records_nothing_more(tmp_path: Path) -> None:
     with journal(tmp_path) as first:
         first.record({b"a": drawn(1)})
-        ended = """SELECT pg_terminate_backend(pid) FROM pg_locks
+        ended = """SELECT pg_terminate_backend(pid, 60000) FROM pg_locks
                    WHERE locktype = 'advisory' AND pid <> pg_backend_pid()"""
         shared().execute(ended)
         with journal(tmp_path) as second:
@@ -233,8 +233,10 @@ def test_a_restart_is_waited_for(tmp_path: Path, mortal: Server) -> None:
     with journal(tmp_path, mortal, patience=60) as opened:
         opened.record({b"a": drawn(1)})
         mortal.kill()
-        threading.Timer(0.3, mortal.start).start()
+        starting = threading.Timer(0.3, mortal.start)
+        starting.start()
         opened.record({b"b": drawn(2)})
+        starting.join()
         mortal.restart()
         assert opened.find([b"a", b"b"]) == {b"a": drawn(1), b"b": drawn(2)}
         assert isinstance(opened.store.database.waits, int)
