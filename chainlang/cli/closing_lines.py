@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from attrs import asdict
+
 from chainlang.cli import interrupt
-from chainlang.cli.output import counted
+from chainlang.cli.output import counted, log, say
 from chainlang.protocol.price import dollars, total
 
 if TYPE_CHECKING:
@@ -16,6 +18,24 @@ if TYPE_CHECKING:
 
 STOPPED = 3
 """Exit status of a run that stopped before its last row."""
+
+
+def log_summary(summary: Summary, shown_rows: int, status: int) -> None:
+    """Write the summary of a run as a line of JSON; of its failed rows some were shown."""
+    names = {0: "complete", 1: "complete", STOPPED: "stopped", interrupt.STATUS: "interrupted"}
+    fields = asdict(summary) | {"shown_failures": shown_rows}
+    if summary.costs is None:
+        del fields["costs"]
+    log("summary", status=names[status], exit_status=status, **fields)
+
+
+def say_summary(summary: Summary, shown_rows: int, status: int) -> None:
+    """Write the last lines of a run; of its failed rows some were shown."""
+    more = summary.failed - shown_rows
+    if shown_rows and more:
+        say(f"and {counted(more, 'more row')} failed\n")
+    for line in closing_lines(summary, status):
+        say(line)
 
 
 def closing_lines(summary: Summary, status: int) -> Iterator[str]:

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import urlsplit
 
 from chainlang.cli.missing import missing
-from chainlang.cli.output import counted, say
+from chainlang.cli.output import counted, log, say
 from chainlang.errors import error_of
 
 if TYPE_CHECKING:
     from chainlang.runtime.outcome import Outcome
 
 _PATH = "/v1/traces"
+_PARENT = "TRACEPARENT"
+"""Variable with the span that spans of this process are inside of."""
 _SECONDS = 5.0
 """Seconds that a collector has for a batch of spans, and at the end for the last one."""
 
@@ -41,56 +45,85 @@ def add_metrics_port(parser: argparse.ArgumentParser) -> None:
     )
 
 
+RowEnd: TypeAlias = "tuple[str | None, list[list[Any]], float]"
+"""End of a row, as JSON: the cause of a failure or None, its usages, and its seconds."""
+
+
 @contextmanager
 def observed(options: argparse.Namespace, name: str) -> Iterator[Callable[[Outcome], None]]:
     """Observe a run in the block, as its flags say; yield a function that counts each outcome.
 
-    `name` is the model of its metrics.
+    `name` is the model of its metrics. A worker writes the end of each row, which another process
+    counts.
     """
-    port = options.metrics_port
+    port, is_worker = options.metrics_port, getattr(options, "worker", None) is not None
     with ExitStack() as stack:
-        stack.enter_context(traced(options.trace_endpoint))
+        stack.enter_context(traced(options.trace_endpoint, is_worker=is_worker))
+        if is_worker and port is not None:
+            yield lambda outcome: log(
+                "row",
+                cause=outcome.cause,
+                usages=outcome.usages.note(),
+                seconds=outcome.seconds or 0.0,
+            )
+            return
+        count = stack.enter_context(row_ends(port, name))
         if port is None:
             yield lambda _: None
             return
-        if not 0 <= port < 1 << 16:
-            raise error_of("setting", f"--metrics-port {port}: ports are 0 to 65535")
-        from chainlang.serving.metrics import Metrics, published
-
-        metrics = Metrics()
-        found = stack.enter_context(published(metrics, port))
-        say(f"metrics are at http://127.0.0.1:{found}/metrics")
-        yield lambda outcome: metrics.row(
-            name, outcome.cause, outcome.usages, outcome.seconds or 0.0
-        )
+        yield lambda outcome: count((outcome.cause, outcome.usages.note(), outcome.seconds or 0.0))
 
 
 @contextmanager
-def traced(url: str | None) -> Iterator[None]:
+def row_ends(port: int | None, name: str) -> Iterator[Callable[[RowEnd], None]]:
+    """Serve the metrics of a run at a port in the block; yield a function that counts a row."""
+    if port is None:
+        yield lambda _: None
+        return
+    if not 0 <= port < 1 << 16:
+        raise error_of("setting", f"--metrics-port {port}: ports are 0 to 65535")
+    from chainlang.protocol.usages import Usages
+    from chainlang.serving.metrics import Metrics, published
+
+    metrics = Metrics()
+    with published(metrics, port) as found:
+        say(f"metrics are at http://127.0.0.1:{found}/metrics")
+        yield lambda end: metrics.row(name, end[0], Usages.noted(end[1]), end[2])
+
+
+@contextmanager
+def traced(
+    url: str | None, *, is_worker: bool = False, workers: int | None = None
+) -> Iterator[Counter[str]]:
     """Send spans to an OTLP collector in the block; say at its end how many it did not take.
 
+    Yield these numbers, by the address, to which those of other processes can be added.
+
     Headers, such as a key, stand in the variables of OpenTelemetry (OTEL_EXPORTER_OTLP_HEADERS).
+    Spans are of the trace that the variable TRACEPARENT names, if it is set. Around a run with
+    `workers` there is a span of which those of the workers are.
     Raises `SettingError` for an address that is none.
     """
+    lost = Counter[str]()
     if url is None:
-        yield
+        yield lost
         return
     with missing("opentelemetry", "telemetry"):
-        from opentelemetry import trace
+        from opentelemetry import context, trace
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
         from opentelemetry.sdk.resources import Resource
         from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExportResult
+        from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-    lost = 0
+    w3c = TraceContextTextMapPropagator()
 
     class Counted(OTLPSpanExporter):
         """Exporter that counts the spans which were not taken."""
 
         def export(self, spans: Sequence[ReadableSpan]) -> Any:
-            nonlocal lost
             result = super().export(spans)
-            lost += 0 if result is SpanExportResult.SUCCESS else len(spans)
+            lost[endpoint] += 0 if result is SpanExportResult.SUCCESS else len(spans)
             return result
 
     endpoint = endpoint_of(url)
@@ -99,13 +132,29 @@ def traced(url: str | None) -> Iterator[None]:
     exporter = Counted(endpoint, timeout=_SECONDS)
     provider.add_span_processor(BatchSpanProcessor(exporter))
     trace.set_tracer_provider(provider)
+    before = os.environ.get(_PARENT)
+    token = context.attach(w3c.extract({"traceparent": before or ""}))
+    span = None
+    if workers is not None:
+        span = trace.get_tracer("chainlang").start_span("chainlang.workers")
+        span.set_attribute("chainlang.workers", workers)
+        carrier: dict[str, str] = {}
+        w3c.inject(carrier, trace.set_span_in_context(span))
+        os.environ[_PARENT] = carrier["traceparent"]  # of the workers
+    logging.getLogger("opentelemetry").addHandler(logging.NullHandler())  # the lost are counted
     try:
-        yield
+        yield lost
     finally:
+        if span is not None:
+            span.end()
+            os.environ.pop(_PARENT) if before is None else os.environ.update({_PARENT: before})
+        context.detach(token)
         provider.force_flush(int(_SECONDS * 1000))
         provider.shutdown()
-        if lost:
-            say(f"{counted(lost, 'span')} could not be sent to {endpoint}")
+        if lost[endpoint] and is_worker:
+            log("lost", spans=lost[endpoint], endpoint=endpoint)
+        elif lost[endpoint]:
+            say(f"{counted(lost[endpoint], 'span')} could not be sent to {endpoint}")
 
 
 def endpoint_of(url: str) -> str:

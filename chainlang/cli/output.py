@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, TextIO
@@ -65,18 +65,25 @@ def log(event: str, **fields: Any) -> None:
 
 
 def report(
-    diagnostics: Iterable[Diagnostic], *, as_json: bool = False, log_format: str = "text"
+    diagnostics: Iterable[Diagnostic],
+    *,
+    as_json: bool = False,
+    log_format: str = "text",
+    of_rows: Sequence[tuple[int, str]] = (),
 ) -> None:
     """Write diagnostics as text to stderr, as one JSON list to stdout, or as lines of the log.
 
-    `log_format`: ``text``, ``json``, or ``pages`` for lines of JSON that have the text too.
+    `log_format`: ``text``, ``json``, or ``pages`` for what another process shows: lines of JSON
+    that have the text too, and of the first ones the row and the reason that `of_rows` has.
     """
     found = list(diagnostics)
     if log_format != "text":
-        for one in found:
+        for number, one in enumerate(found):
             fields = one.to_dict()
             if log_format == "pages":
                 fields["page"] = render([one])
+                if number < len(of_rows):
+                    fields["row_index"], fields["reason"] = of_rows[number]
             log(fields.pop("severity"), **fields)
     elif as_json:
         emit(json.dumps([one.to_dict() for one in found], indent=2))

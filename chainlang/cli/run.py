@@ -7,10 +7,9 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attrs import asdict, define, evolve, field
-
 from chainlang.cli import interrupt
-from chainlang.cli.closing_lines import STOPPED, closing_lines
+from chainlang.cli.closing_lines import STOPPED, closing_lines, log_summary, say_summary
+from chainlang.cli.failures import Failures
 from chainlang.cli.flags import (
     Command,
     add_allow,
@@ -21,10 +20,9 @@ from chainlang.cli.flags import (
     given,
 )
 from chainlang.cli.observed import add_metrics_port, add_trace_endpoint, observed
-from chainlang.cli.output import counted, emit, log, report, say
+from chainlang.cli.output import emit, report, say
 from chainlang.cli.progress import LoggedProgress
 from chainlang.cli.read_chain import model_name, read_chain
-from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.errors import StopError, error_of
 
 if TYPE_CHECKING:
@@ -32,9 +30,6 @@ if TYPE_CHECKING:
 
     from chainlang.api.chain import Chain
     from chainlang.runtime.outcome import Outcome
-    from chainlang.session.summary import Summary
-
-_SHOWN = 3  # failures that are printed; errors.jsonl has all
 
 
 def add(commands: Any, about: str) -> None:
@@ -165,11 +160,16 @@ def run_chain(
     else:
         status = int(summary.failed > 0)
     if failures.found:
-        report(failures.found, as_json=options.json, log_format=options.log_format)
+        report(
+            failures.found,
+            as_json=options.json,
+            log_format=options.log_format,
+            of_rows=failures.of_rows,
+        )
     if not options.is_kept and not as_log:
         say(next(closing_lines(summary, status)))
     else:
-        (_log if as_log else _say)(summary, failures, status)
+        (log_summary if as_log else say_summary)(summary, failures.rows, status)
     return status
 
 
@@ -178,44 +178,3 @@ def _progress(options: argparse.Namespace) -> LoggedProgress | bool:
     if getattr(options, "worker", None) is not None:
         return LoggedProgress(every=0.5)
     return LoggedProgress() if options.log_format == "json" else True
-
-
-def _log(summary: Summary, failures: Failures, status: int) -> None:
-    names = {0: "complete", 1: "complete", STOPPED: "stopped", interrupt.STATUS: "interrupted"}
-    fields = asdict(summary) | {"shown_failures": failures.rows}
-    if summary.costs is None:
-        del fields["costs"]
-    log("summary", status=names[status], exit_status=status, **fields)
-
-
-def _say(summary: Summary, failures: Failures, status: int) -> None:
-    more = summary.failed - failures.rows
-    if failures.rows and more:
-        say(f"and {counted(more, 'more row')} failed\n")
-    for line in closing_lines(summary, status):
-        say(line)
-
-
-@define
-class Failures:
-    """Diagnostics of the first rows that failed, one for each reason."""
-
-    found: list[Diagnostic] = field(factory=list)
-    rows: int = 0
-    """Number of rows with a diagnostic in `found`."""
-    reasons: set[str] = field(factory=set)
-
-    def row(self, outcome: Outcome) -> None:
-        """Keep the diagnostics of a failed row, unless there are enough."""
-        if self.rows == _SHOWN:
-            return
-        is_new = False
-        for failure in outcome.failures:
-            if outcome.start is not None:
-                failure = evolve(failure, origin=outcome.start.origin)  # noqa: PLW2901
-            (without_row,) = evolve(failure, origin=None).error().diagnostics
-            if without_row.message not in self.reasons:
-                self.reasons.add(without_row.message)
-                self.found += failure.error().diagnostics
-                is_new = True
-        self.rows += is_new

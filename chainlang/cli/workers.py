@@ -7,34 +7,29 @@ import os
 import signal
 import sys
 import threading
-import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from attrs import define, evolve, field
+from typing import TYPE_CHECKING
 
 from chainlang.cli import interrupt
-from chainlang.cli.closing_lines import STOPPED, closing_lines
+from chainlang.cli.closing_lines import STOPPED, closing_lines, log_summary, say_summary
 from chainlang.cli.flags import given
-from chainlang.cli.output import log, report, say
-from chainlang.cli.read_chain import read_chain
-from chainlang.display.progress import Status
-from chainlang.display.progress_displays import standard_display
+from chainlang.cli.observed import row_ends, traced
+from chainlang.cli.output import report, say
+from chainlang.cli.read_chain import model_name, read_chain
+from chainlang.cli.worker_board import Board
 from chainlang.errors import error_of
 from chainlang.settings import RunSettings, Shard
 
 if TYPE_CHECKING:
     from chainlang.api.chain import Chain
-    from chainlang.scale.workers import Note
 
 BAD_INPUT = 2
 _FIRST = ("overwrite", "retry_failed", "changed")
 """Settings of the first attempt of a worker alone: a later one resumes it."""
 _OF_ONE = ("run_calls", "run_tokens", "run_cost", "analyze", "shard", "store")
 """Settings of one process, which several can't share."""
-_OF_TABLES = ("format", "escape_formulas", "part_rows")
-"""Settings of the merged tables."""
 _DECIDER = 0
 """Number of the worker that decides values before the others start."""
 
@@ -47,18 +42,48 @@ def check(options: argparse.Namespace) -> None:
     if "-" in (str(options.output), options.chain, *map(str, options.input)):
         hint = "write the rows and the chain into files, and the results into a folder"
         raise error_of("setting", f"{wanted} can't share stdin or stdout", hint)
-    if options.metrics_port is not None:
-        hint = "leave out --metrics-port; chainlang runs show has the progress of all"
-        raise error_of("setting", f"{wanted} can't share one port", hint)
     settings = RunSettings.of(given(options, RunSettings))
     for name in _OF_ONE:
         if getattr(settings, name):
             flag = f"--{name.replace('_', '-')}"
             hint = f"leave out {flag}, or run without --workers"
             raise error_of("setting", f"{wanted}: {flag} is for one process", hint, setting=name)
-    from chainlang.scale.merge import hold_replaceable
 
-    hold_replaceable(Path(options.output), overwrite=settings.overwrite)
+
+def _hold_folder(out: Path, settings: RunSettings, workers: int) -> None:
+    """Raise what is wrong with the folder, or with the tables that are to be in it."""
+    from chainlang.scale.merge import hold_replaceable
+    from chainlang.scale.shard_runs import shard_folders
+    from chainlang.session.folder_run import hold_escapes
+    from chainlang.store.resume import no_retry
+    from chainlang.store.table_formats import converter
+
+    converter(settings.format)
+    hold_escapes(settings)
+    folders = shard_folders(out)
+    hold_replaceable(out, overwrite=settings.overwrite)
+    others = {shard.of for one in folders if (shard := Shard.named(one.name))} - {workers}
+    if others and not settings.overwrite:
+        there = " and ".join(map(str, sorted(others)))
+        what = f"{out}: the run here has {there} shards, which {workers} workers can't resume"
+        hint = (
+            f"resume it: --workers {max(others)}; name another folder; or run all anew: --overwrite"
+        )
+        raise error_of("file", what, hint)
+    if settings.retry_failed and (settings.overwrite or not folders):
+        raise no_retry(str(out), overwrite=settings.overwrite)
+    if settings.limit is not None and not settings.overwrite:
+        _hold_limit(out, folders, settings.limit)
+
+
+def _hold_limit(out: Path, folders: Sequence[Path], limit: int) -> None:
+    """Raise `SourceError` if a limit leaves out rows that a shard has."""
+    from chainlang.scale.progress import progress_of
+    from chainlang.store.resume import hold_limit
+
+    found = [one for one in progress_of(folders) if one.rows]
+    last = max((one.shard.row(one.rows - 1) + 1 for one in found), default=0)
+    hold_limit(str(out), sum(one.rows for one in found), last, limit)
 
 
 def as_worker(options: argparse.Namespace) -> None:
@@ -78,94 +103,6 @@ def as_worker(options: argparse.Namespace) -> None:
         os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=watch, name="chainlang parent", daemon=True).start()
-
-
-@define(eq=False)
-class Board:
-    """The progress of all workers, shown as one."""
-
-    as_log: bool
-    started: float = field(factory=time.monotonic)
-    progress: dict[int, Mapping[str, Any]] = field(factory=dict)
-    """The latest progress or summary of each worker."""
-    seen: set[str] = field(factory=set)
-    display: Any = field(factory=standard_display)
-    _shown: float = field(factory=time.monotonic)
-
-    def hear(self, note: Note) -> None:
-        """Take up a note of a worker."""
-        match note.event:
-            case "progress" | "summary":
-                self.progress[note.worker] = note.fields
-                self._show()
-            case "died":
-                self._say(f"worker {note.worker} died ({note.fields['why']}), and is started again")
-            case "error" | "warning":
-                self._found(note)
-            case "note":
-                text = str(note.fields.get("message", ""))
-                if text not in self.seen:
-                    self.seen.add(text)
-                    self._say(text)
-            case _:
-                if note.text and note.text not in self.seen:
-                    self.seen.add(note.text)
-                    self._say(f"worker {note.worker}: {note.text}")
-
-    def _found(self, note: Note) -> None:
-        """Show an error or a warning of a worker, once; of failed rows the first few."""
-        fields = note.fields
-        text = str(fields.get("message", ""))
-        if text in self.seen or len(self.seen) > 100:
-            return
-        self.seen.add(text)
-        page = fields.get("page")
-        self._say(text if page is None else f"{page}\n")
-
-    def _say(self, text: str) -> None:
-        if self.as_log:
-            log("note", message=text)
-        else:
-            self.display(text)
-
-    def _show(self) -> None:
-        now = time.monotonic()
-        every = 10.0 if self.as_log else self.display.every
-        if now - self._shown < every:
-            return
-        self._shown = now
-        status = self.status()
-        if self.as_log:
-            names = ("rows", "failed", "rows_per_second", "tokens_per_second", "seconds_left")
-            log("progress", **{name: getattr(status, name) for name in names})
-        else:
-            self.display(status)
-
-    def status(self) -> Status:
-        """Return the progress of all workers together."""
-        each = self.progress.values()
-        left = [one["seconds_left"] for one in each if one.get("seconds_left") is not None]
-        expected = [one.get("expected") for one in each]
-        known = [one for one in expected if one is not None]
-        total: dict[str, float] = {
-            name: sum(one.get(name) or 0 for one in each)
-            for name in ("rows", "failed", "rows_per_second", "tokens_per_second")
-        }
-        return Status.of(
-            int(total["rows"]),
-            sum(known) if known and len(known) == len(expected) else None,
-            int(total["failed"]),
-            total["rows_per_second"],
-            total["tokens_per_second"],
-            time.monotonic() - self.started,
-            max(left) if left else None,
-        )
-
-    def end(self) -> None:
-        """End the progress."""
-        end = getattr(self.display, "end", None)
-        if end is not None and not self.as_log:
-            end(self.status())
 
 
 def is_decider(options: argparse.Namespace) -> bool:
@@ -188,15 +125,19 @@ def _is_undecided(options: argparse.Namespace, settings: RunSettings) -> bool:
 
     So an error of the chain is that of one process: once, before anything is started.
     """
-    from chainlang.session.check_shard import check_shard
+    from chainlang.session.check_shard import check_rates, check_shard
     from chainlang.session.decide import exemplified, is_open, known_in
     from chainlang.session.named_models import with_models
 
     chain, warned = read_chain(options.chain, options.functions, options.allow)
-    report(warned, as_json=options.json, log_format=options.log_format)
-    program = chain.program()
+    if not options.json:
+        report(warned, log_format=options.log_format)
+    program, wanted = chain.program(), f"--workers {options.workers}"
     of_shard = settings.model_copy(update={"format": "jsonl", "shard": Shard(1, options.workers)})
-    check_shard(with_models(exemplified(program), settings), of_shard)
+    named = with_models(exemplified(program), settings)
+    check_shard(named, of_shard, wanted)
+    if options.workers > 1:
+        check_rates(named, settings, wanted)
     if not is_open(program):
         return False
     is_fresh = settings.overwrite or settings.changed
@@ -211,42 +152,64 @@ def run_workers(options: argparse.Namespace) -> int:
     check(options)
     settings = RunSettings.of(given(options, RunSettings))
     is_undecided = _is_undecided(options, settings)
-    board = Board(as_log=options.log_format == "json")
+    _hold_folder(Path(options.output), settings, options.workers)
     words = [sys.executable, "-m", "chainlang", *options.words]
 
     def command(number: int, attempt: int) -> list[str]:
         return [*words, "--worker", f"{number}.{attempt}"]
 
-    try:
+    with _observed(options) as board:
         statuses: dict[int, int] = {}
-        if is_undecided:  # in a process of its own, so that its models are gone before the others
-            one = Workers(1, lambda _, attempt: command(_DECIDER, attempt), board.hear)
-            statuses = one.run()
-        if _status(statuses) == 0:
-            statuses = Workers(options.workers, command, board.hear).run()
-    finally:
-        board.end()
+        try:
+            if is_undecided:  # in a process of its own, so that its models are gone afterwards
+                one = Workers(1, lambda _, attempt: command(_DECIDER, attempt), board.hear)
+                statuses = one.run()
+            if _status(statuses) == 0:
+                statuses = Workers(options.workers, command, board.hear).run()
+        finally:
+            board.end()
     worst = _status(statuses)
     if worst != 0:
-        ended = {interrupt.STATUS: "interrupted", BAD_INPUT: "ended"}.get(worst, "stopped")
         if worst != BAD_INPUT:
-            rows = board.status().rows
-            say(f"{ended}: {rows:,} rows are written; to resume, run the same command again")
+            _say_unfinished(board, options, worst)
         return worst
     out = Path(options.output)
     folders = [Shard(number, options.workers).folder(out) for number in statuses]
-    summary = merge(
+    merged = merge(
         folders,
         out,
         format=settings.format,
         part_rows=settings.part_rows,
         escape_formulas=settings.escape_formulas,
         overwrite=settings.overwrite,
+        changed=settings.changed,
     )
-    summary = evolve(summary, seconds=time.monotonic() - board.started)
-    for line in closing_lines(summary, 0):
-        say(line)
-    return int(summary.failed > 0)
+    summary, status = board.completed(merged), int(merged.failed > 0)
+    show = log_summary if options.log_format == "json" else say_summary
+    show(summary, board.shown_rows, status)
+    return status
+
+
+def _say_unfinished(board: Board, options: argparse.Namespace, status: int) -> None:
+    """Say what there is of a run that was interrupted, or of which a worker has stopped."""
+    summary, again = board.summary(Path(options.output)), "to resume, run the same command again"
+    if options.log_format == "json" and summary is not None:
+        log_summary(summary, board.shown_rows, status)
+        return
+    ended = "interrupted" if status == interrupt.STATUS else "stopped"
+    begin = f"{ended}: {board.status().rows:,} rows are written"
+    say(begin if summary is None else next(closing_lines(summary, status)))
+    say(f"results so far: {Path(options.output) / 'shard-*' / 'flattened'}")
+    say(again)
+
+
+@contextmanager
+def _observed(options: argparse.Namespace) -> Iterator[Board]:
+    """Yield the board of a run whose spans are of one trace, and whose metrics are sums."""
+    with ExitStack() as stack:
+        lost = stack.enter_context(traced(options.trace_endpoint, workers=options.workers))
+        row = stack.enter_context(row_ends(options.metrics_port, model_name(options.chain)))
+        yield Board(options.workers, options.log_format, options.json, row, lost)
 
 
 def _status(statuses: Mapping[int, int]) -> int:

@@ -47,13 +47,15 @@ def merge(
     part_rows: int = PART_ROWS,
     escape_formulas: bool = False,
     overwrite: bool = False,
+    changed: bool = False,
 ) -> Summary:
     """Make one run folder of all shards of a run, and return its summary.
 
     `shards` is the folder with the folders of shards, in which the merged run then stands too, or
     a list of the folders of shards, which needs `out`. The files are those of one run over the
-    whole input, and the folder resumes as one. An earlier merged run in the folder is replaced,
-    another run only with `overwrite`. The shards are not changed.
+    whole input, and the folder resumes as one. An earlier merged run in the folder is replaced, one
+    of another chain only with `changed`, and any other run only with `overwrite`. The shards are
+    not changed.
 
     Raises `SourceError` for shards that are not complete, or not of one run, and says which differ
     in what.
@@ -73,7 +75,8 @@ def merge(
         root = Folder.open(home)
         try:
             root.lock()
-            _clear(root, identity, sum(one.note["rows"] for one in runs), overwrite=overwrite)
+            same = None if changed else identity
+            _clear(root, same, sum(one.note["rows"] for one in runs), overwrite=overwrite)
             store = SqliteStore.open(root, private=any(one.is_private for one in runs))
         except BaseException:
             root.close()
@@ -183,7 +186,7 @@ def _is_merged(root: Folder, identity: Mapping[str, Any] | None = None, rows: in
     return is_merged and not differences(before, identity) and note.get("rows", 0) <= rows
 
 
-def _clear(root: Folder, identity: Mapping[str, Any], rows: int, *, overwrite: bool) -> None:
+def _clear(root: Folder, identity: Mapping[str, Any] | None, rows: int, *, overwrite: bool) -> None:
     """Remove an earlier merged run; raise `SourceError` for what may not be removed."""
     if _names(root):
         clear(root, overwrite=overwrite or _is_merged(root, identity, rows))

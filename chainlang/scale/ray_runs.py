@@ -15,7 +15,7 @@ from chainlang.ir.declarations import Model
 from chainlang.scale.merge import merge
 from chainlang.scale.portable import opened, portable
 from chainlang.scale.shard_runs import shard_folders
-from chainlang.session.check_shard import check_shard
+from chainlang.session.check_shard import check_rates, check_shard
 from chainlang.session.decide import decided_in, is_open
 from chainlang.session.named_models import with_models
 from chainlang.session.summary import Summary
@@ -26,6 +26,7 @@ _RESTARTS = 100
 _OF_MERGE = ("format", "part_rows", "escape_formulas")
 _ONCE = ("overwrite", "retry_failed", "changed")
 """Settings that the first attempt of a shard has carried out."""
+_WHAT = "a run on Ray"
 _NOT_HERE = ("on_row", "shard", "store", "analyze")
 
 
@@ -46,9 +47,10 @@ def run_on_ray(chain: Chain, rows: Any, out: Path, settings: RunSettings) -> Sum
         raise error_of("setting", message, "run: pip install 'chainlang[ray]'") from error
     program = chain.program()
     of_shard = settings.model_copy(update={"format": "jsonl", "shard": Shard(1, 2)})
-    check_shard(program, of_shard)
+    check_shard(program, of_shard, _WHAT)
     if is_open(program):
         decided_in(program, of_shard, with_models, out)  # refused here, unless the folder has them
+    check_rates(program, settings, _WHAT)
     document = portable(chain, _of_shards(settings), without=_NOT_HERE)
     source, folder = _source(rows), Path(os.path.abspath(out))  # noqa: PTH100  # no link is followed
     started_here = not ray.is_initialized()
@@ -63,7 +65,7 @@ def run_on_ray(chain: Chain, rows: Any, out: Path, settings: RunSettings) -> Sum
         if started_here:
             ray.shutdown()
     found = {name: getattr(settings, name) for name in _OF_MERGE}
-    return merge(folder, **found, overwrite=settings.overwrite)
+    return merge(folder, **found, overwrite=settings.overwrite, changed=settings.changed)
 
 
 def _of_shards(settings: RunSettings) -> RunSettings:

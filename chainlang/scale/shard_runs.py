@@ -12,6 +12,7 @@ from attrs import define, field
 
 from chainlang.diagnostics.render import shown
 from chainlang.errors import ChainlangError, error_of
+from chainlang.session.about_run import MARK
 from chainlang.settings import Shard
 from chainlang.store.cleanup import JOURNAL
 from chainlang.store.identity import SHARD, TEXTS, of_shards, text_difference
@@ -21,7 +22,7 @@ from chainlang.store.retry_failed import REDRAWN
 from chainlang.store.safe_files import Folder
 from chainlang.store.stored_results import is_run, no_run
 
-_OWN = {RUN, OUTPUT, PART, REDRAWN, SPENT, MERGED}
+_OWN = {RUN, OUTPUT, PART, REDRAWN, SPENT, MERGED, MARK}
 """Notes of a journal that shards do not have in common."""
 _ALIKE = ("layout", "skip", "with_candidates")
 """Fields of the notes that are equal in all shards."""

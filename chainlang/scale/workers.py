@@ -154,15 +154,18 @@ class Workers:
         if worker.rest:
             self._heard(worker, worker.rest)
         status = worker.process.wait()
+        why = signal.Signals(-status).name if status < 0 else f"exit status {status}"
         for stream in (worker.process.stdin, worker.process.stderr):
             if stream is not None:
                 stream.close()
         if status in _ENDS or self.is_ending or worker.deaths >= RESTARTS:
             worker.status = status
+            if status not in _ENDS and not self.is_ending:
+                attempts = worker.deaths + 1
+                self.hear(Note(worker.number, "gone", {"why": why, "attempts": attempts}))
             if status == 2 and not self.is_ending:
                 self.end()
             return
-        why = signal.Signals(-status).name if status < 0 else f"exit status {status}"
         again = self._started(worker.number, worker.attempt + 1)
         again.rows = again.at_start = worker.rows
         again.deaths = worker.deaths + 1

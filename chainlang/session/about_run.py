@@ -24,7 +24,7 @@ from chainlang.store import About
 from chainlang.store.journal import Journal
 from chainlang.store.stage_tables import StageTables
 
-_RUN = "mark"
+MARK = "mark"
 """Note of a journal with the mark of its run."""
 
 
@@ -70,9 +70,9 @@ def marked(prepared: Prepared, journal: Journal) -> str:
     """Return the mark of a run: that of its first process, if its calls may have effects."""
     if not any(one.effects for one in prepared.plan.stages):
         return prepared.mark
-    kept = journal.note(_RUN)
+    kept = journal.note(MARK)
     if kept is None:
-        journal.save({_RUN: prepared.mark})
+        journal.save({MARK: prepared.mark})
     return str(kept or prepared.mark)
 
 

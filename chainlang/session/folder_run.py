@@ -154,9 +154,7 @@ class FolderRun:
             home=home,
         )
         settings = as_begun(settings, out, home)
-        if settings.escape_formulas and settings.format != "csv":
-            hint = "write format='csv' beside it, or leave it out"
-            raise error_of("setting", "escape_formulas is for CSV alone", hint)
+        hold_escapes(settings)
         extent = Extent()
         if progress is not None:
             progress.expected = partial(expected_rows, extent, settings.limit, settings.shard)
@@ -184,7 +182,8 @@ class FolderRun:
             source=Source(
                 skip=lambda count: hashed(islice(rows, count), split.shard),
                 look=lambda count: hashed(rows.ahead(count), split.shard),
-                limit=settings.limit and split.shard.rows(settings.limit),
+                limit=settings.limit,
+                shard=split.shard,
             ),
             retry=settings.retry_failed,
             private=_has_secrets(program, settings),
@@ -310,6 +309,13 @@ class FolderRun:
                 self.folder.finish("stopped", why=why.message)
             why = why if why.hint else evolve(why, hint=_GO_ON)
             raise StopError([why], self.summary()) from error
+
+
+def hold_escapes(settings: RunSettings) -> None:
+    """Raise `SettingError` for formulas to escape in tables of another format than CSV."""
+    if settings.escape_formulas and settings.format != "csv":
+        hint = "write format='csv' beside it, or leave it out"
+        raise error_of("setting", "escape_formulas is for CSV alone", hint)
 
 
 def _has_secrets(program: Program, settings: RunSettings) -> bool:

@@ -9,6 +9,7 @@ from chainlang.plan.visit import calls, leaves
 from chainlang.runtime.lookup import look_up
 from chainlang.runtime.prepared import Prepared
 from chainlang.session.rows import Rows
+from chainlang.settings import WHOLE
 from chainlang.store import RunFolder
 from chainlang.store.identity import differences, text_difference
 from chainlang.store.retry_failed import redrawn
@@ -26,15 +27,16 @@ def reused(folder: RunFolder, prepared: Prepared, rows: Rows) -> Iterator[str]:
     there = len(folder.journal)
     if not there:
         return
+    where = "the folder" if prepared.shard == WHOLE else f"shard {prepared.shard}"
     unknown = _unknown(prepared, rows)
     if unknown is not None:
-        yield f"samples in the folder: {there:,}; {unknown}, so it is not known how many fit"
+        yield f"samples in {where}: {there:,}; {unknown}, so it is not known how many fit"
         return
     found = look_up(prepared, rows.ahead(), folder.journal, redrawn(folder.journal))
     several = len(list(islice(leaves(prepared.plan.root), 2))) > 1
     more = ", and what depends on them" if found.missing and several else ""
     yield (
-        f"samples in the folder: {there:,}; {found.found:,} fit, "
+        f"samples in {where}: {there:,}; {found.found:,} fit, "
         f"{found.missing:,} are sampled anew{more}"
     )
 

@@ -10,7 +10,8 @@ from typing import Any
 from attrs import frozen
 
 from chainlang.diagnostics.render import shown
-from chainlang.errors import error_of
+from chainlang.errors import ChainlangError, error_of
+from chainlang.settings import WHOLE, Shard
 from chainlang.store.cleanup import OF_JOURNAL, clear, removable
 from chainlang.store.identity import (
     DATE,
@@ -46,7 +47,9 @@ class Source:
     look: Inputs | None = None
     """Reads rows ahead, which the run reads again; None if they can't be compared."""
     limit: int | None = None
-    """Maximum number of rows that the run reads."""
+    """Maximum number of rows of the whole input that are run."""
+    shard: Shard = WHOLE
+    """Shard of the input that the run has."""
 
 
 NO_SOURCE = Source()
@@ -106,7 +109,7 @@ def begun(
             _hold_same(root.path, before, now)
         resampled = before is not None and has_other_bounds(before, now)
         written = _written(journal)
-        _hold_limit(root.path, written, source.limit)
+        _hold_limit(root.path, written, source)
         output, files = fresh, None
         if source.skip is not None and not (changed or resampled or retry):
             output, files = _left(journal, root, fresh)
@@ -173,24 +176,34 @@ def _left(journal: Journal, root: Folder, fresh: Output) -> tuple[Output, set[st
 def hold_retryable(root: Folder, home: JournalHome, *, overwrite: bool) -> None:
     """Raise `SourceError` if the folder contains no run whose failed rows can be retried."""
     if overwrite or not home.holds(root):
-        why = "no run to retry in this folder"
-        if overwrite:
-            why = "--overwrite would remove the run to retry"
-        what = f"{root.path}: {why}"
-        hint = "run without --retry-failed first, then retry the rows that failed"
-        raise error_of("file", what, hint)
+        raise no_retry(root.path, overwrite=overwrite)
 
 
-def _hold_limit(path: str, written: Mapping[str, Any] | None, limit: int | None) -> None:
+def no_retry(path: str, *, overwrite: bool) -> ChainlangError:
+    """Return the error of a folder that has no run to retry, or whose run is to be replaced."""
+    why = "no run to retry in this folder"
+    if overwrite:
+        why = "--overwrite would remove the run to retry"
+    hint = "run without --retry-failed first, then retry the rows that failed"
+    return error_of("file", f"{path}: {why}", hint)
+
+
+def _hold_limit(path: str, written: Mapping[str, Any] | None, source: Source) -> None:
     """Raise `SourceError` if a limit leaves out rows whose results are in the folder."""
     rows = 0 if written is None else int(written["rows"])
-    if limit is None or limit >= rows:
+    if source.limit is not None and rows:
+        hold_limit(path, rows, source.shard.row(rows - 1) + 1, source.limit)
+
+
+def hold_limit(path: str, rows: int, last: int, limit: int) -> None:
+    """Raise `SourceError` if a limit leaves out some of the rows of a folder up to the `last`."""
+    if limit >= last:
         return
     what = (
         f"{path}: this folder has the results of {rows:,} rows, and limit={limit} leaves some out"
     )
     hint = (
-        f"leave out the limit, or raise it: --limit {rows}, in Python limit={rows}\n"
+        f"leave out the limit, or raise it: --limit {last}, in Python limit={last}\n"
         "or write the first rows into another folder\n"
         "or delete the run in the folder: --overwrite, in Python overwrite=True"
     )
