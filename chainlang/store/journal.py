@@ -100,6 +100,11 @@ class Journal:
             }
         return dict(self._spent)
 
+    @property
+    def is_new(self) -> bool:
+        """Whether this process has begun it, so that all keys in it are of the newest format."""
+        return self.store.is_new
+
     def __len__(self) -> int:
         """Return the number of samples."""
         return len(self.store)

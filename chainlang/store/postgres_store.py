@@ -91,6 +91,11 @@ class PostgresStore:
         """Return the store of a run in an open database, for reading until `own` is called."""
         return PostgresStore(database, readable(run))
 
+    @property
+    def is_new(self) -> bool:
+        """Whether all keys in it are of the newest format; that is not known."""
+        return False
+
     # ---- its owner
 
     def own(self) -> None:

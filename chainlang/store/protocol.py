@@ -32,6 +32,11 @@ class Store(Protocol):
     machine. Methods raise `SourceError` for an entry that is damaged, and if the store fails.
     """
 
+    @property
+    def is_new(self) -> bool:
+        """Whether this process has begun it, so that all keys in it are of the newest format."""
+        ...
+
     def find(self, keys: Iterable[bytes]) -> dict[bytes, Drawn]:
         """Return the recorded samples of the keys."""
         ...

@@ -11,16 +11,18 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from operator import attrgetter
+from itertools import compress
+from operator import attrgetter, is_not
 from typing import Any, get_args
 
-from attrs import astuple, field, fields, frozen
+from attrs import field, fields, frozen
 
 from chainlang.protocol.json_encoder import encoder
 from chainlang.protocol.messages import Finish, Sample
 
 _USUAL = {one.name: one.default for one in fields(Sample)}
-_values = attrgetter(*_USUAL)
+_NAMES, _DEFAULTS = tuple(_USUAL), tuple(_USUAL.values())
+_values = attrgetter(*_NAMES)
 _ENCODE = encoder(ascii_only=True, nan=True)
 _FORMAT, _UNDER, _PAID, _MADE = "format", "under", "paid", "made"
 
@@ -101,13 +103,15 @@ def encoded(drawn: Drawn) -> bytes:
     >>> encoded(Drawn(Sample("42", "stop", 2), 7))
     b'[7, {"text": "42", "finish": "stop", "tokens": 2}]'
     """
-    found = zip(_USUAL.items(), _values(drawn.sample), strict=True)
-    said = {name: value for (name, usual), value in found if value is not usual and value != usual}
+    values = _values(drawn.sample)
+    others = compress(zip(_NAMES, _DEFAULTS, values, strict=True), map(is_not, _DEFAULTS, values))
+    said = {name: value for name, usual, value in others if value != usual}
     if drawn.format != 1:
         said[_FORMAT] = drawn.format
     if drawn.under is not None:
-        bounds = astuple(drawn.under)
-        said[_UNDER] = bounds if drawn.under.budgets else bounds[:2]
+        under = drawn.under
+        bounds = (under.max_tokens, under.context)
+        said[_UNDER] = (*bounds, under.budgets) if under.budgets else bounds
     if drawn.paid is not None:
         said[_PAID] = (drawn.paid.model, drawn.paid.row, str(drawn.paid.cost), drawn.paid.session)
     if drawn.made is not None:

@@ -10,6 +10,7 @@ from typing import Any
 from attrs import define, field
 
 from chainlang.errors import error_of
+from chainlang.store.key_filter import KeyFilter
 from chainlang.store.sample_codec import (
     Drawn,
     LaterEntry,
@@ -57,11 +58,16 @@ class SampleTable:
     database: Database
     durable: bool
     evict: int | None = None
+    known: KeyFilter | None = None
+    """Its keys, if all of them were recorded by this process, and by no other."""
     _lock: threading.Lock = field(factory=threading.Lock)
 
     def find(self, keys: Iterable[bytes]) -> dict[bytes, Drawn]:
         """Return the recorded samples of the keys."""
-        wanted, found = list(keys), dict[bytes, Drawn]()
+        wanted = list(keys) if self.known is None else self.known.among(keys)
+        found = dict[bytes, Drawn]()
+        if not wanted:
+            return found
         with self._lock, self.database.errors():
             for start in range(0, len(wanted), _CHUNK):
                 some = wanted[start : start + _CHUNK]
@@ -85,6 +91,8 @@ class SampleTable:
         for key, one in drawn.items():
             entry = encoded(one)
             rows.append((key, entry, checksum(key, entry), *used))
+        if self.known is not None:
+            self.known.add(drawn)
         verb = "IGNORE" if self.durable else "REPLACE"
         values = ", ".join("?" * (3 + len(used)))
         insert = f"INSERT OR {verb} INTO samples VALUES ({values})"  # noqa: S608

@@ -16,6 +16,7 @@ from attrs import define
 
 from chainlang.errors import ChainlangError, error_of
 from chainlang.store.cleanup import JOURNAL
+from chainlang.store.key_filter import KeyFilter
 from chainlang.store.safe_files import Folder
 from chainlang.store.sample_codec import Drawn, checksum, fits
 from chainlang.store.sample_table import DURABLE, SampleTable
@@ -57,6 +58,7 @@ class SqliteStore:
 
     _database: Database
     _samples: SampleTable
+    is_new: bool = False
 
     @staticmethod
     def open(folder: Folder, *, private: bool = False) -> SqliteStore:
@@ -67,11 +69,13 @@ class SqliteStore:
         path = f"{folder.path}/{JOURNAL}"
         if folder.kind(JOURNAL) not in ("", "file"):
             raise error_of("file", f"{path}: expected the journal, found a link or a folder")
-        if not folder.kind(JOURNAL):
+        is_new = not folder.kind(JOURNAL)
+        if is_new:
             folder.create(JOURNAL, private=private).close()  # SQLite's other files follow it
         # Through the open folder, so that the path is not resolved again.
         database = Database.open(_KIND, path, f"/proc/self/fd/{folder.fd}/{JOURNAL}")
-        return SqliteStore(database, SampleTable(database, durable=True))
+        known = KeyFilter() if is_new else None
+        return SqliteStore(database, SampleTable(database, durable=True, known=known), is_new)
 
     def find(self, keys: Iterable[bytes]) -> dict[bytes, Drawn]:
         """Return the recorded samples of the keys."""
@@ -107,6 +111,7 @@ class SqliteStore:
 
         They are copied as they are, with their checksums, some at a time.
         """
+        self.is_new, self._samples.known = False, None
         connection = self._database.connection
         with self._database.errors():
             connection.execute("ATTACH ? AS other", [path])

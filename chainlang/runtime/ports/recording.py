@@ -75,6 +75,11 @@ def keeps_costs(memory: Memory) -> TypeGuard[Ledger]:
     return getattr(memory, "keeps_costs", False)
 
 
+def is_new(memory: Memory) -> bool:
+    """Return whether a memory has keys of the newest format only."""
+    return getattr(memory, "is_new", False)
+
+
 @define(eq=False, kw_only=True)
 class _Wait(Wait):
     """A request, the keys of its samples, and those that were found."""
@@ -110,8 +115,8 @@ class RecordedPort:
     """
 
     __slots__ = (
-        "_context", "_foreign", "_formats", "_keeps", "_makers", "_newest", "_relay", "engine",
-        "inner", "memory", "taken", "went_on",
+        "_context", "_earlier", "_foreign", "_formats", "_keeps", "_makers", "_newest", "_relay",
+        "engine", "inner", "memory", "taken", "went_on",
     )  # fmt: skip
 
     def __init__(
@@ -134,6 +139,8 @@ class RecordedPort:
         self._makers: dict[str, dict[int, MakeKeys]] = {"": _makers(formats, fingerprint)}
         """Functions that make keys, by adapter and format."""
         self._newest = next(iter(formats))
+        self._earlier = () if is_new(memory) else tuple(formats)[1:]
+        """Formats under which samples may be recorded that the newest does not find."""
         self._keeps = keeps_costs(memory)
         self._foreign: set[bytes] = set()
         """Keys with entries of a later version."""
@@ -194,10 +201,9 @@ class RecordedPort:
         newest = self._newest
         waits = [_Wait(request=request, keys=self._keys(request, newest)) for request in requests]
         self._find(newest, [(wait, wait.keys) for wait in waits])
-        for number in self._formats:
-            if number != newest:
-                missing = [wait for wait in waits if len(wait.found) < wait.request.count]
-                self._find(number, [(one, self._keys(one.request, number)) for one in missing])
+        for number in self._earlier:
+            missing = [wait for wait in waits if len(wait.found) < wait.request.count]
+            self._find(number, [(one, self._keys(one.request, number)) for one in missing])
         for wait in waits:
             wait.usage, wait.others = self._usage(wait)
         return waits

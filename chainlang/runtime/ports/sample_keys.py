@@ -89,7 +89,7 @@ def format_2(fingerprint: Fingerprint) -> MakeKeys:
         marks = _marks(request, request.date if dated else None)
         base = _hashed([*parts, request.schema, *marks])
         whole = _each(base, request)
-        base.update(_text([sampling.max_tokens, context, *_budgets(request)]).encode())
+        base.update(_ENCODE([sampling.max_tokens, context, *_budgets(request)]).encode())
         return Keys(_each(base, request), whole)
 
     return make
