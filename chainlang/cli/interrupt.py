@@ -38,17 +38,34 @@ class _Handler:
 
 @contextmanager
 def handled() -> Iterator[None]:
-    """Handle Ctrl-C in the block, unless the signal is ignored, as after nohup."""
+    """Handle Ctrl-C in the block, unless the signal is ignored, as after nohup.
+
+    A process that was started with the signal blocked takes it in the block alone: what comes
+    earlier is delivered at its start, and what comes later is dropped with the process.
+    """
     before = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or before is signal.SIG_IGN:
         yield
         return
     signal.signal(signal.SIGINT, _Handler())
     try:
-        yield
+        with _delivered():
+            yield
     finally:
         signal.signal(signal.SIGINT, before)
         clear()
+
+
+@contextmanager
+def _delivered() -> Iterator[None]:
+    if not hasattr(signal, "pthread_sigmask"):  # on Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

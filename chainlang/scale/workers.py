@@ -7,7 +7,8 @@ import os
 import selectors
 import signal
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import IO, Any
 
 from attrs import define, field, frozen
@@ -20,6 +21,19 @@ _ENDS = (0, 1, 2, 3, 130)
 """Exit statuses of a worker that has ended by itself."""
 _TURN = 0.5
 _BLOCK = 1 << 16
+
+
+@contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """Start processes that take SIGINT only once the command line is ready to handle it.
+
+    While Python starts or ends, it would print a traceback.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @frozen
@@ -105,14 +119,15 @@ class Workers:
         of_cores = [] if mine else shares(cores(), self.count)[number - 1]
         if of_cores:
             environment.setdefault("OMP_NUM_THREADS", str(len(of_cores)))
-        process = subprocess.Popen(  # noqa: S603  # this very command
-            self.command(number, attempt),
-            stdin=subprocess.PIPE,  # its end tells the worker that this process is gone
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            env=environment,
-            process_group=0,  # so that Ctrl-C reaches this process alone
-        )
+        with _interrupts_blocked():
+            process = subprocess.Popen(  # noqa: S603  # this very command
+                self.command(number, attempt),
+                stdin=subprocess.PIPE,  # its end tells the worker that this process is gone
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                env=environment,
+                process_group=0,  # so that Ctrl-C reaches this process alone
+            )
         if of_cores:
             os.sched_setaffinity(process.pid, of_cores)
         worker = Worker(number, process, attempt)

@@ -36,7 +36,6 @@ ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "tests" / "fixtures" / "escapes"
 ORDINARY = 61_235
 """User of the programs' parent, where root starts them as an ordinary user."""
-_CLOSING = 1.0  # seconds after which no process may be left
 
 
 @frozen
@@ -161,9 +160,18 @@ def is_out(attempt: Attempt, run: Run, token: str) -> bool:
 
 
 def tried(
-    sandbox: Sandbox, programs: list[Attempt], *, seconds: float, at_once: int = 1, beside: int = 0
+    sandbox: Sandbox,
+    programs: list[Attempt],
+    *,
+    seconds: float,
+    closing: float,
+    at_once: int = 1,
+    beside: int = 0,
 ) -> Outcome:
-    """Run programs in a sandbox, and return how many got out, were late, or are left."""
+    """Run programs in a sandbox, and return how many got out, were late, or are left.
+
+    `closing` are the seconds after which no process may be left.
+    """
     ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # orphans become children of this process
     before = _children()
     out: list[str] = []
@@ -187,12 +195,12 @@ def tried(
             list(pool.map(attempt, programs))
         touched = machine.touched()
         sandbox.close()
-        return Outcome(len(programs), tuple(out), tuple(late), _left(known), touched)
+        return Outcome(len(programs), tuple(out), tuple(late), _left(known, closing), touched)
 
 
-def _left(known: set[int]) -> tuple[str, ...]:
-    """Return the processes that this one has become the parent of, after they had a second."""
-    end = time.monotonic() + _CLOSING
+def _left(known: set[int], closing: float) -> tuple[str, ...]:
+    """Return the processes that this one has become the parent of, and that have not ended."""
+    end = time.monotonic() + closing
     while True:
         found = _children() - known
         if not found or time.monotonic() > end:
@@ -233,7 +241,9 @@ def ordinary_python() -> str | None:
     return None
 
 
-def as_ordinary(name: str, step: int, *, seconds: float, at_once: int, beside: int) -> Outcome:
+def as_ordinary(
+    name: str, step: int, *, seconds: float, closing: float, at_once: int, beside: int
+) -> Outcome:
     """Run programs from a process of an ordinary user, which root starts."""
     python = ordinary_python()
     assert python is not None
@@ -242,7 +252,8 @@ def as_ordinary(name: str, step: int, *, seconds: float, at_once: int, beside: i
     found = subprocess.run(
         [
             *(python, "-m", "tests.sandboxes.escapes", "--one", name, "--step", str(step)),
-            *("--seconds", str(seconds), "--at-once", str(at_once), "--beside", str(beside)),
+            *("--seconds", str(seconds), "--closing", str(closing)),
+            *("--at-once", str(at_once), "--beside", str(beside)),
         ],
         env={"PYTHONPATH": f"{ROOT}:{packages}", "PATH": "/usr/bin:/bin", "MONTY_BIN": monty},
         cwd="/",
@@ -266,10 +277,11 @@ def main() -> int:
     parser.add_argument("--one", choices=NAMES)
     parser.add_argument("--step", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=1.0)
+    parser.add_argument("--closing", type=float, default=1.0)
     parser.add_argument("--at-once", type=int, default=2)
     parser.add_argument("--beside", type=int, default=30)
     options = parser.parse_args()
-    how = {name: getattr(options, name) for name in ("seconds", "at_once", "beside")}
+    how = {name: getattr(options, name) for name in ("seconds", "closing", "at_once", "beside")}
     if options.one:
         found = tried(sandbox_of(options.one), attempts(options.step), **how)
         print(

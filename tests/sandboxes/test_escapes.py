@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ from tests.sandboxes.escapes import (
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /proc")
 STEP = 5
-SECONDS = 0.3
+HOW: dict[str, Any] = {"seconds": 0.3, "closing": 120, "at_once": 2, "beside": 30}
 
 
 def check(found: Outcome) -> None:
@@ -45,7 +46,7 @@ def test_nothing_gets_out(name: str) -> None:
         sandbox(name)
     except EngineError as error:
         pytest.skip(str(error))
-    check(tried(sandbox_of(name), attempts(STEP), seconds=SECONDS, at_once=2, beside=30))
+    check(tried(sandbox_of(name), attempts(STEP), **HOW))
 
 
 @pytest.mark.slow
@@ -54,7 +55,7 @@ def test_nothing_gets_out(name: str) -> None:
 def test_nothing_gets_out_of_the_processes_of_an_ordinary_user(name: str) -> None:
     if ordinary_python() is None:
         pytest.skip("there is no Python of this version that an ordinary user may run")
-    check(as_ordinary(name, STEP + 2, seconds=SECONDS, at_once=2, beside=30))
+    check(as_ordinary(name, STEP + 2, **HOW))
 
 
 @pytest.mark.skipif(not supported(), reason="there is no filter for this machine")

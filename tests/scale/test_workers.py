@@ -14,6 +14,7 @@ import pytest
 
 from chainlang.cli import execute
 from chainlang.scale.devices import gpus
+from chainlang.scale.workers import Note, Workers
 from tests.scale.shards import assert_equal, files, metadata, rows, written
 
 # A worker waits in its sixth call while there is a file `hold`; the first one that comes to its
@@ -99,6 +100,48 @@ def test_ctrl_c_ends_all_workers_in_order(home: Path) -> None:
     (home / "hold").unlink()
     assert execute(words("one")) == execute(words("a", "--workers", "2")) == 1
     assert files(home / "a") == files(home / "one")
+
+
+_FAILING = """
+import pathlib, sys, time
+while not pathlib.Path("ending").exists():
+    time.sleep(0.01)
+sys.exit(2)
+"""
+_STARTING = """
+import pathlib, signal, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
+while not pathlib.Path("interrupted").exists():
+    time.sleep(0.01)
+from chainlang.cli import main
+main(["check", "qa.chain"])
+"""
+_ENDING = """
+import pathlib, signal, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from chainlang.cli import main
+try:
+    main(["check", "qa.chain"])
+finally:
+    pathlib.Path("ending").touch()
+    while not pathlib.Path("interrupted").exists():
+        time.sleep(0.01)
+"""
+
+
+@pytest.mark.slow
+def test_an_interrupt_while_python_starts_or_ends_prints_no_traceback(home: Path) -> None:
+    class Interrupting(Workers):
+        def end(self) -> None:
+            super().end()
+            (home / "interrupted").touch()
+
+    programs, heard = [_FAILING, _STARTING, _ENDING], list[Note]()
+    workers = Interrupting(
+        3, lambda number, _: [sys.executable, "-c", programs[number - 1]], heard.append
+    )
+    assert workers.run() == {1: 2, 2: 130, 3: 0}
+    assert [one.text for one in heard if "Traceback" in one.text] == []
 
 
 AUTO = """
