@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Generator
 from pathlib import Path
 
@@ -15,11 +16,11 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 
 from tests.cases import Case
-from tests.laws import CI
+from tests.laws import CI, QUICK
 
 SCALE = float(os.environ.get("SCALE", "1"))
 """Factor of the full counts of a long run: see `tests/soak.py`."""
-EXAMPLES = {"quick": 5, "ci": CI, "soak": max(1, int(2000 * SCALE))}
+EXAMPLES = {"quick": QUICK, "ci": CI, "soak": max(1, int(2000 * SCALE))}
 """The examples of a law by profile, which `pytest --hypothesis-profile` chooses.
 
 `quick` tries the same ones each time, and so does `ci` where `CI` is set, so that they say what a
@@ -84,7 +85,9 @@ def pytest_collect_file() -> Generator[None, list[pytest.Collector], list[pytest
     return [one for one in found if type(one) is pytest.Module]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if settings().max_examples == QUICK:
+        _leave_out(config, items)
     for path, inside in itertools.groupby(items, lambda item: item.path):
         marks = [pytest.mark.vllm] if any(map(path.is_relative_to, ON_VLLM)) else []
         marks += [pytest.mark.real] if path.is_relative_to(ON_REAL) else []
@@ -92,6 +95,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             marks.append(pytest.mark.filterwarnings("ignore::chainlang.ChainlangWarning"))
         for item, mark in itertools.product(inside, marks):
             item.add_marker(mark, append=False)
+
+
+def _leave_out(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the tests that have the mark `quick` beyond its number, of each fixture file."""
+    seen: Counter[object] = Counter()
+    kept, left_out = [], []
+    for item in items:
+        mark = item.get_closest_marker("quick")
+        if mark is not None:
+            assert isinstance(item, pytest.Function)
+            case = item.callspec.params.get("case")
+            family = (item.function, case.path if isinstance(case, Case) else None)
+            seen[family] += 1
+            if seen[family] > mark.args[0]:
+                left_out.append(item)
+                continue
+        kept.append(item)
+    items[:] = kept
+    config.hook.pytest_deselected(items=left_out)
 
 
 @pytest.hookimpl(wrapper=True)

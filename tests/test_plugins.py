@@ -6,9 +6,12 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from chainlang.cli import execute
 
 ROOT = Path(__file__).parents[1]
 BROKEN = {
@@ -49,6 +52,17 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target
 
 
+@pytest.fixture
+def beside(installed: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Put the plugins on the path of this process."""
+    modules = set(sys.modules)
+    monkeypatch.syspath_prepend(installed)
+    yield
+    for name in set(sys.modules) - modules:
+        if (getattr(sys.modules[name], "__file__", None) or "").startswith(str(installed)):
+            del sys.modules[name]
+
+
 def ran(installed: Path, *words: str, code: str = "", cwd: Path | None = None) -> tuple[int, str]:
     """Return the status and the output of a command, or of code, beside the plugins."""
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{installed}"}
@@ -60,10 +74,10 @@ def ran(installed: Path, *words: str, code: str = "", cwd: Path | None = None) -
     return found.returncode, found.stdout + found.stderr
 
 
-def test_all_are_listed_and_a_broken_one_says_why(installed: Path) -> None:
-    status, output = ran(installed, "plugins", "--json")
-    found = {(one["group"], one["name"]): one for one in json.loads(output)}
-    assert status == 1
+@pytest.mark.usefixtures("beside")
+def test_all_are_listed_and_a_broken_one_says_why(capsys: pytest.CaptureFixture[str]) -> None:
+    assert execute(["plugins", "--json"]) == 1
+    found = {(one["group"], one["name"]): one for one in json.loads(capsys.readouterr().out)}
     assert found["engines", "echo"] == {
         "group": "engines",
         "name": "echo",
@@ -75,6 +89,7 @@ def test_all_are_listed_and_a_broken_one_says_why(installed: Path) -> None:
     assert {name for _, name in found} >= {"ini", "same_length", "greetings", "greet"}
 
 
+@pytest.mark.slow
 def test_each_is_used_by_its_name(installed: Path, tmp_path: Path) -> None:
     (tmp_path / "x.chain").write_text(
         'use "plugin:greetings"\nmodel loud = echo("hi", times=2)\nmain = hello:loud\n'
@@ -113,10 +128,10 @@ print(evaluate(chain("E"), rows, "same_length", engine=engine).accuracy)
         ('model a = echo("x", api_key="k")\nmain = E:a\n', "an API key is not allowed in a file"),
     ],
 )
+@pytest.mark.usefixtures("beside")
 def test_what_needs_a_broken_one_says_so(
-    installed: Path, tmp_path: Path, text: str, message: str
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, message: str
 ) -> None:
     (tmp_path / "x.chain").write_text(text)
-    status, output = ran(installed, "check", "x.chain", cwd=tmp_path)
-    assert status != 0
-    assert message in output
+    assert execute(["check", str(tmp_path / "x.chain")]) != 0
+    assert message in capsys.readouterr().err

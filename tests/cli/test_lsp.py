@@ -55,6 +55,7 @@ def test_columns_count_utf_16(editor: Editor) -> None:
     assert found["range"]["start"] == {"line": 0, "character": 15}
 
 
+@pytest.mark.slow
 def test_columns_count_what_the_client_counts(tmp_path: Path) -> None:
     with Editor(tmp_path, encodings=("utf-32",)) as other:
         encoding = other.answer["capabilities"]["positionEncoding"]

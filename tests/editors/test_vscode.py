@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 STUB = Path(__file__).with_name("vscode_stub.js")
 
 
@@ -32,6 +34,7 @@ def run(folder: Path, *command: str) -> list[str]:
     return done.stdout.splitlines()
 
 
+@pytest.mark.slow
 def test_the_extension_shows_what_the_server_answers(tmp_path: Path) -> None:
     assert run(tmp_path, sys.executable, "-m", "chainlang", "lsp") == [
         "shown: unknown option 'max_token' of E (ensemble) 11",

@@ -39,7 +39,10 @@ def forever(text: str) -> None:
 
 
 def hang() -> None:
-    time.sleep(600)
+    """Answer nothing more until the client closes the pipes."""
+    for _ in sys.stdin:
+        pass
+    os._exit(0)
 
 
 def request(method: str, params: dict) -> None:
@@ -139,7 +142,7 @@ def called(message: dict) -> None:
     result = answered(text)
     match HOW:
         case "never answers":
-            hang()
+            time.sleep(600)
         case "ends in a call":
             os._exit(1)
         case "ends with a child":
@@ -247,4 +250,4 @@ for line in sys.stdin:
         case _ if "method" in asked and "id" in asked:
             send(id=asked["id"], error={"code": -32601, "message": "Method not found"})
 if HOW == "ignores its end":
-    hang()
+    time.sleep(600)

@@ -89,7 +89,6 @@ FAILS = {
     "never answers": ("transport", "did not answer within 0.5 seconds"),
     "ends at once": ("transport", "its process ended"),
     "ends in a call": ("transport", "its process ended"),
-    "ends with a child": ("transport", "its process ended"),
     "a line without end": ("transport", "more than 8,388,608 bytes"),
     "a long result": ("function", "returned 3,000,000 bytes, more than max_bytes=1048576"),
     "a long error": ("function", "echo failed: xxx"),
@@ -127,7 +126,6 @@ GOES_ON = {
     "a slow pattern": "a" * 40 + "!",
     "a remote schema": "a" * 40 + "!",
     "special words": "{{ 7 * 7 }} <|im_end|> $ref {% for x in y %}",
-    "ignores its end": "hi",
 }
 CHANGES = {
     "another description": r"description was Returns its text., and is Returns its text. \x1b[2J",
@@ -144,9 +142,8 @@ def patience(how: str) -> float:
     """Return the timeout of a server: short only for one that has to reach it."""
     if "did not answer" in FAILS.get(how, ("", ""))[1]:
         return 0.5
-    if how == "ends with a child":
-        return 6.0  # it has to begin, and to be called, within them
-    return 3.0 if how == "requests without end" else 60.0
+    of_some = {"ends with a child": 6.0, "requests without end": 3.0}
+    return of_some.get(how, 60.0)  # each has to begin, and to be called, within them
 
 
 def test_there_are_at_least_forty() -> None:
@@ -198,9 +195,18 @@ def test_a_server_that_has_ended_is_started_again() -> None:
         assert len(commands) == 2
 
 
+@pytest.mark.slow
 def test_a_server_whose_child_keeps_its_pipes_is_started_again() -> None:
     with server("ends with a child") as (engine, commands):
         for _ in range(2):
             (found,) = load(text=FILE).map(["hi"], engine=engine, on_error="collect")
             assert found.failure is not None
+            assert found.failure.cause == "transport"
+            assert "its process ended" in found.failure.message
         assert len(commands) == 2
+
+
+@pytest.mark.slow
+def test_a_server_that_ignores_its_end_is_killed() -> None:
+    with server("ignores its end") as (engine, _):
+        assert load(text=FILE)("hi", engine=engine).answer == "hi"

@@ -155,6 +155,7 @@ def redis() -> Iterator[str]:
         yield address
 
 
+@pytest.mark.slow
 def test_two_processes_share_the_limits_of_a_key(redis: str) -> None:
     command = [sys.executable, "-c", OTHER, redis, "25"]
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
@@ -182,6 +183,7 @@ def test_redis_counts_tokens_and_pauses(redis: str) -> None:
     assert 4 < fourth <= 5
 
 
+@pytest.mark.slow
 def test_an_engine_shares_its_limits_through_redis(redis: str) -> None:
     with Server(echo) as server:
         one, other = (

@@ -34,6 +34,7 @@ def answers(addresses: Sequence[str], rows: Sequence[object] = ROWS) -> list[obj
         engine.close()
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("seed", ["0", "1"])
 def test_one_of_three_dies_and_comes_back(tmp_path: Path, seed: str) -> None:
     deaths, moved = survived(200, seed, tmp_path)

@@ -26,7 +26,7 @@ def adds(request: Request, number: int) -> str:
 
 
 def improved(**more: Any) -> Any:
-    given: dict[str, Any] = {"texts": ["ask.system"], "budget": 20_000} | more
+    given: dict[str, Any] = {"texts": ["ask.system"], "budget": 5_000} | more
     engine = FakeEngine(answers=adds)
     return improve(ASK, ROWS, reflect=chain("E:big"), engine=engine, **given)
 

@@ -222,6 +222,7 @@ found.to_dataset().push_to_hub("me/results", token="secret")
 """
 
 
+@pytest.mark.slow
 def test_results_are_pushed_to_a_hub(tmp_path: Path) -> None:
     own = {"HF_HOME": str(tmp_path), "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
     with hub() as server:  # whose address is read when its client is imported

@@ -18,18 +18,20 @@ from chainlang.evaluation import Tuning, pick, tune
 from chainlang.evaluation.race import Race
 from chainlang.protocol.messages import Request
 from tests.evaluation.tables import TABLES, race
+from tests.laws import fewer
 
 
 def test_the_best_of_equal_chains_is_rarely_dropped() -> None:
     """Null tables: all are as good, and the first stands for the best. 1,000 in the long run."""
-    wrong = sum(0 in race([0.6] * 8, 40, seed).dropped for seed in range(60))
-    assert wrong <= 0.05 * 60
+    count = fewer(60, 20)
+    wrong = sum(0 in race([0.6] * 8, 40, seed).dropped for seed in range(count))
+    assert wrong <= 0.05 * count
 
 
 @pytest.mark.parametrize("accuracies", TABLES)
 def test_a_race_keeps_the_best(accuracies: list[float]) -> None:
     best = max(range(len(accuracies)), key=lambda one: accuracies[one])
-    found = [race(accuracies, 40, seed) for seed in range(20)]
+    found = [race(accuracies, 40, seed) for seed in range(fewer(20, 10))]
     kept = [best in one.alive or one.is_near(best, one.alive[0], 1) for one in found]
     assert sum(kept) >= 0.95 * len(found)
     assert any(one.dropped for one in found)
@@ -96,8 +98,9 @@ def test_a_wide_vote_wins_and_is_scored_again_on_rows_that_no_chain_has_seen() -
 
 
 def test_the_same_seed_gives_the_same_table() -> None:
-    assert tuned().to_dicts() == tuned().to_dicts()
-    assert tuned().to_dicts() != tuned(seed=1).to_dicts()
+    found = tuned().to_dicts()
+    assert found == tuned().to_dicts()
+    assert found != tuned(seed=1).to_dicts()
 
 
 def test_a_budget_is_kept_but_for_a_batch() -> None:
@@ -132,7 +135,8 @@ def test_a_budget_of_money_needs_prices() -> None:
         tuned(budget_cost=1)
 
 
-@pytest.mark.parametrize("most", [50, 300, 500])
+@pytest.mark.quick(1)
+@pytest.mark.parametrize("most", [300, 50, 500])
 def test_a_killed_tuning_goes_on(most: int, tmp_path: Path) -> None:
     whole = tuned(out=tmp_path / "whole")
     with pytest.raises(Stopped):
@@ -159,6 +163,7 @@ tuned(Killed(), out=sys.argv[1])
 """
 
 
+@pytest.mark.slow
 def test_a_tuning_that_is_killed_with_kill_9_goes_on(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, str(tmp_path / "killed")], cwd=ROOT, check=False

@@ -42,6 +42,7 @@ def test_votes_within_the_samples_are_near_the_mean_over_all_choices() -> None:
     assert [one.is_beyond for one in found.points] == [False, False, False]
 
 
+@pytest.mark.quick(2)
 @pytest.mark.parametrize("width", [3, 9, 33])
 def test_nine_samples_predict_what_is_measured(width: int) -> None:
     found = vote_curve(results(9), (width,)).points[0]

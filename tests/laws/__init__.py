@@ -15,6 +15,8 @@ from hypothesis.strategies import SearchStrategy
 Test = Callable[..., None]
 CI = 200
 """The examples of the profile `ci`, which a test's own numbers refer to."""
+QUICK = 5
+"""The examples of the profile `quick`."""
 SHALLOW = 50
 """The examples under `ci` of a law of a pure function, or that fails at once where it fails."""
 
@@ -38,6 +40,11 @@ def law(
 def in_the_soak() -> bool:
     """Return whether this is a long run, with full counts."""
     return settings().max_examples > CI
+
+
+def fewer(count: int, quick: int) -> int:
+    """Return a number of rows or repetitions: `count`, or `quick` under the profile `quick`."""
+    return quick if settings().max_examples == QUICK else count
 
 
 def few_of(name: str, count: int, values: Sequence[Any]) -> Callable[[Test], Test]:

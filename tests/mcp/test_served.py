@@ -148,6 +148,7 @@ def test_many_clients_share_engines() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_the_command_serves_a_file_over_stdin_and_stdout(tmp_path: Path) -> None:
     (tmp_path / "sums.chain").write_text(FILE)
     command = ["-m", "chainlang", "mcp", str(tmp_path / "sums.chain"), "--tool", "best"]

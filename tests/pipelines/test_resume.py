@@ -55,6 +55,7 @@ load(text={TEXT!r}, format="yaml").run(["q"], sys.argv[1], engine=Killed())
 """
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_says_where_it_goes_on(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], cwd=ROOT, check=False)
     assert done.returncode == -9

@@ -39,6 +39,7 @@ def python(*arguments: str, folder: Path, path: Path) -> "subprocess.CompletedPr
 LINT = ("-c", "from importlinter.cli import lint_imports_command; lint_imports_command()")
 
 
+@pytest.mark.slow
 def test_imports_go_down() -> None:
     done = python(*LINT, "--no-cache", folder=ROOT, path=ROOT)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -55,6 +56,7 @@ PLANTED = {
 stand on one line, and a circle of siblings."""
 
 
+@pytest.mark.slow
 def test_imports_that_go_up_and_circles_are_found(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "chainlang", tmp_path / "chainlang")
     shutil.copy(ROOT / "pyproject.toml", tmp_path)

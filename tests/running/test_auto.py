@@ -15,6 +15,7 @@ from chainlang.ir.auto import auto_of, auto_text
 from chainlang.ir.render import tree
 from chainlang.protocol.messages import Request
 from chainlang.semantics.auto_formats import declared_type
+from tests.laws import fewer
 from tests.running.autos import KINDS, OP, Kind
 
 ROWS = [{"query": "a"}, {"query": "b"}]
@@ -48,7 +49,7 @@ def decisions(folder: Path) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda one: one.name)
 def test_values_fit_and_a_resumed_run_has_the_same(kind: Kind, tmp_path: Path) -> None:
-    for seed in range(10):
+    for seed in range(fewer(10, 2)):
         asked, folder = Asked(), tmp_path / str(seed)
         made = kind.chain()
         made.run(ROWS[:1], folder, engine=asked.engine, seed=seed)

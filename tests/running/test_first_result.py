@@ -75,6 +75,7 @@ def first(text: str, engine: BatchedEngine, count: int, window: int) -> tuple[in
     return came[0][0], came[0][1] / came[-1][1]
 
 
+@pytest.mark.quick(4)
 @pytest.mark.filterwarnings("ignore::chainlang.ChainlangWarning")
 @pytest.mark.parametrize("name", CHAINS)
 def test_a_row_does_not_wait_for_those_behind_it(name: str) -> None:
@@ -83,6 +84,7 @@ def test_a_row_does_not_wait_for_those_behind_it(name: str) -> None:
     assert among <= 1.5 * alone, (name, among, alone)
 
 
+@pytest.mark.quick(2)
 @pytest.mark.filterwarnings("ignore::chainlang.ChainlangWarning")
 @pytest.mark.parametrize("name", [*CHAINS][1:8])
 def test_where_a_batch_costs_time_the_first_has_a_small_one(name: str) -> None:
@@ -90,6 +92,7 @@ def test_where_a_batch_costs_time_the_first_has_a_small_one(name: str) -> None:
     assert share <= SHARE, (name, share)
 
 
+@pytest.mark.quick(2)
 @pytest.mark.parametrize(("window", "count"), [(3, 280), (24, 280)])
 @pytest.mark.parametrize("name", ["sequence", "loop", "each"])
 def test_the_smaller_the_window_the_earlier_the_first(name: str, window: int, count: int) -> None:

@@ -16,6 +16,7 @@ from chainlang.engines.fake import FakeEngine
 from chainlang.ir.declarations import bodies_of
 from chainlang.semantics.record import Record
 from chainlang.semantics.reference import interpret
+from tests.laws import fewer
 
 pytest.importorskip("mcp")
 from mcp.server import MCPServer
@@ -78,12 +79,13 @@ def rows(count: int) -> list[dict[str, Any]]:
 
 def test_six_hundred_calls_over_one_session(shop: Shop) -> None:
     chain = load(text=f"{FILE} main = 2:buy >> size")
-    found = list(chain.map(rows(200), engine=shop.engine, window=64))
-    assert len(found) == 200
+    count = fewer(200, 70)
+    found = list(chain.map(rows(count), engine=shop.engine, window=64))
+    assert len(found) == count
     assert all(one.ok for one in found)
-    assert len(shop.bought) == 400  # equal arguments, too: each may have an effect
-    assert sorted(one for _, one in shop.bought) == sorted([*range(200)] * 2)  # still numbers
-    assert len(set(shop.keys)) == 400
+    assert len(shop.bought) == 2 * count  # equal arguments, too: each may have an effect
+    assert sorted(one for _, one in shop.bought) == sorted([*range(count)] * 2)  # still numbers
+    assert len(set(shop.keys)) == 2 * count
     assert None not in shop.keys
 
 

@@ -10,6 +10,7 @@ from tests.scale.killed import split
 from tests.scale.shards import BRANCHED, engine, rows, written
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("count", [2, 7])
 def test_shards_that_were_killed_are_one_run(tmp_path: Path, count: int) -> None:
     source = written(tmp_path / "rows.jsonl", rows(120))

@@ -180,6 +180,7 @@ def test_values_without_a_run_do_not_hold_back_a_run(home: Path) -> None:
     assert execute(["run", "auto.chain", "-i", "rows.jsonl", "-o", "three"]) == 2
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(
     ("text", "page"),
     [
@@ -202,6 +203,7 @@ def test_an_error_that_all_workers_have_is_shown_once(
     assert not (home / "two" / "graph.json").exists()
 
 
+@pytest.mark.slow
 def test_a_worker_that_finds_no_rows_ends_the_run(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -14,6 +14,7 @@ import pytest
 from chainlang import chain
 from chainlang.engines.fake import FakeEngine, Reply
 from chainlang.protocol.messages import Failure
+from tests.laws import fewer
 from tests.serving.served import Served, asked, serving
 
 QUESTION = [{"role": "user", "content": "What is 17 + 25?"}]
@@ -112,7 +113,7 @@ def test_openai_python_does_not_repeat_what_would_fail_again() -> None:
 
 
 def test_many_at_once_are_batched() -> None:
-    engine = FakeEngine()
+    engine, count = FakeEngine(), fewer(100, 20)
 
     async def ask(url: str) -> list[str | None]:
         async with openai.AsyncOpenAI(base_url=url, api_key="none") as client:
@@ -120,14 +121,14 @@ def test_many_at_once_are_batched() -> None:
                 client.chat.completions.create(
                     model="chain", messages=[{"role": "user", "content": f"What is {number}?"}]
                 )
-                for number in range(100)
+                for number in range(count)
             )
             found = await asyncio.gather(*several)
             return [one.choices[0].message.content for one in found]
 
     with serving(chain("3:E >> M"), engine=engine) as served:
         answers = asyncio.run(ask(served.url))
-    rows = [f"What is {number}?" for number in range(100)]
+    rows = [f"What is {number}?" for number in range(count)]
     assert answers == [one.answer for one in chain("3:E >> M").map(rows, engine=FakeEngine())]
 
 

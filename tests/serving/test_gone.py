@@ -164,5 +164,6 @@ def test_at_the_end_rows_that_are_done_in_time_are_answered(stream: bool) -> Non
     assert b"server_ending" not in answer
 
 
+@pytest.mark.slow
 def test_a_hundred_streams_at_once_have_the_answers_of_the_chain() -> None:
     assert streams(100).startswith("100 streams at once")

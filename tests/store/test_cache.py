@@ -399,6 +399,7 @@ def test_an_entry_of_a_database_that_is_damaged_counts_as_missing() -> None:
     level.close()
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_without_its_cache_in_a_database(tmp_path: Path) -> None:
     with postgres_running() as server:
         chain("E")("q", engine=FakeEngine(), cache="write", store=server.url)

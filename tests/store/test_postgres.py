@@ -165,6 +165,7 @@ time.sleep(600)
 """
 
 
+@pytest.mark.slow
 def test_a_second_owner_is_refused_until_the_first_is_killed(tmp_path: Path) -> None:
     command = [sys.executable, "-c", OWNER, shared().url, str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as owner:
@@ -229,6 +230,7 @@ def test_a_pooler_in_transaction_mode_is_refused(tmp_path: Path) -> None:
 # ---------------------------------------------------------------- faults
 
 
+@pytest.mark.slow
 def test_a_restart_is_waited_for(tmp_path: Path, mortal: Server) -> None:
     with journal(tmp_path, mortal, patience=60) as opened:
         opened.record({b"a": drawn(1)})
@@ -243,6 +245,7 @@ def test_a_restart_is_waited_for(tmp_path: Path, mortal: Server) -> None:
         assert opened.store.database.waits == 2
 
 
+@pytest.mark.slow
 def test_a_database_that_stays_away_stops_the_run(tmp_path: Path, mortal: Server) -> None:
     def stops(outcome: Any, _: float | None) -> None:
         if outcome.index == 3:
@@ -262,6 +265,7 @@ def test_a_database_that_stays_away_stops_the_run(tmp_path: Path, mortal: Server
     assert len((tmp_path / "a" / "flattened" / "000.jsonl").read_text().splitlines()) == 20
 
 
+@pytest.mark.slow
 def test_what_does_not_pass_stops_at_once(tmp_path: Path) -> None:
     with running() as server, journal(tmp_path, server) as opened:
         opened.record({b"a": drawn(1)})
@@ -307,6 +311,7 @@ def test_without_the_package_it_says_what_to_install(monkeypatch: pytest.MonkeyP
         Postgres.open(Secret("postgresql://127.0.0.1:1/d"), patience=1, if_failed="")
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_the_wait(tmp_path: Path, mortal: Server) -> None:
     def stops(outcome: Any, _: float | None) -> None:
         if outcome.index == 3:
