@@ -19,7 +19,7 @@ from chainlang.cli.read_chain import bind_file
 from chainlang.errors import error_of
 from chainlang.protocol.messages import Usage
 from chainlang.protocol.price import dollars
-from chainlang.scale.progress import ShardProgress, progress_of
+from chainlang.scale.progress import UNKNOWN, ShardProgress, noted, progress_of
 from chainlang.scale.shard_runs import shard_folders
 from chainlang.semantics.functions_file import read_functions
 from chainlang.settings import Shard
@@ -109,8 +109,8 @@ def show(options: argparse.Namespace) -> int:
     emit("")
     emit(f"status   {found['status']}" + (f": {found['stopped']}" if found["stopped"] else ""))
     if found["rows"]:
-        rows = found["rows"]
-        emit(f"rows     {rows['read']:,} read, {rows['failed']:,} failed")
+        rows, done = found["rows"], "read" if found["seconds"] is not None else "written so far"
+        emit(f"rows     {rows['read']:,} {done}, {rows['failed']:,} failed")
     if found["usage"]:
         usage = found["usage"]
         prompts, replies = usage["prompt_tokens"], usage["output_tokens"]
@@ -118,12 +118,20 @@ def show(options: argparse.Namespace) -> int:
         costs = {name: cost and Decimal(cost) for name, cost in found["cost_by_model"].items()}
         for name, cost in costs.items() if any(costs.values()) else ():
             emit(f"cost     {name}: {dollars(cost)}")
-        emit(f"time     {found['seconds']:,.1f} s, started {found['started']}")
+        if found["seconds"] is not None:
+            emit(f"time     {found['seconds']:,.1f} s, started {found['started']}")
     if found["events"]:
         events = ", ".join(f"{count:,} {kind}" for kind, count in found["events"].items())
         emit(f"events   {events}")
     for model in found["models"]:
         emit(f"model    {model}")
+    if found["samples"]:
+        emit(f"journal  {counted(found['samples'], 'sample')}, which are not asked for again")
+    if found["status"] != "complete":
+        again = f"chainlang runs resume {options.folder} -i ROWS"
+        emit(f"to go on, run the same command again, or {again}")
+    elif found["rows"] and found["rows"]["failed"]:
+        emit("to retry the rows that failed, run the same command with --retry-failed")
     return 0
 
 
@@ -208,13 +216,21 @@ def _facts(folder: Path) -> dict[str, Any]:
     chain = found.get("chain")
     if chain is None:
         chain = str(Chain.from_json((folder / "graph.json").read_text(encoding="utf-8")))
+    so_far = noted(folder) if not found else None
+    if so_far is not None:
+        found = {
+            "rows": {"read": so_far.rows, "failed": so_far.failed},
+            "usage": so_far.usage.as_json(),
+            "samples": so_far.samples,
+        }
     return {
         "folder": str(folder),
-        "status": found.get("status", "not finished"),
+        "status": found.get("status", UNKNOWN),
         "stopped": found.get("stopped"),
         "chain": chain,
         "rows": found.get("rows"),
         "usage": found.get("usage"),
+        "samples": found.get("samples"),
         "cost_by_model": found.get("cost_by_model") or {},
         "seconds": found.get("seconds"),
         "started": found.get("started"),

@@ -1,4 +1,4 @@
-"""Progress of the shards of a run, read from their folders while they run. Nothing is changed."""
+"""Progress of runs and of shards, read from their folders while they run. Nothing is changed."""
 
 from __future__ import annotations
 
@@ -31,6 +31,31 @@ class ShardProgress:
     usage: Usage = field(factory=Usage)
 
 
+@frozen
+class Noted:
+    """What the journal in a folder says of a run, at its last note."""
+
+    rows: int = 0
+    failed: int = 0
+    usage: Usage = field(factory=Usage)
+    samples: int = 0
+    """Number of samples in the journal, which a run that resumes does not ask for again."""
+
+
+UNKNOWN = "running or killed"
+"""Status of a run without an end: another process runs it, or it was killed."""
+
+
+def noted(folder: Path) -> Noted | None:
+    """Return what the journal in a folder says of its run; None if there is none in it."""
+    path = folder / JOURNAL
+    if not path.is_file():
+        return None
+    note, samples = _note(path)
+    usage = Usage.of_json(note["usage"]) if note else Usage()
+    return Noted(int(note.get("rows", 0)), int(note.get("failed", 0)), usage, samples)
+
+
 def progress_of(folders: Iterable[Path]) -> list[ShardProgress]:
     """Return the progress of each shard; those whose folder is missing are not started."""
     found: dict[Shard, ShardProgress] = {}
@@ -44,10 +69,8 @@ def progress_of(folders: Iterable[Path]) -> list[ShardProgress]:
 
 
 def _progress(folder: Path, shard: Shard) -> ShardProgress:
-    note = _note(folder / JOURNAL)
-    usage = Usage.of_json(note["usage"]) if note else Usage()
-    rows, failed = (int(note.get(name, 0)) for name in ("rows", "failed"))
-    return ShardProgress(shard, _status(folder / "metadata.json"), rows, failed, usage)
+    one = noted(folder) or Noted()
+    return ShardProgress(shard, _status(folder / "metadata.json"), one.rows, one.failed, one.usage)
 
 
 def _status(path: Path) -> str:
@@ -55,23 +78,22 @@ def _status(path: Path) -> str:
     try:
         return str(json.loads(path.read_text(encoding="utf-8"))["status"])
     except FileNotFoundError:
-        return "running or killed"
+        return UNKNOWN
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise error_of("file", f"{path}: not the metadata of a run") from error
 
 
-def _note(path: Path) -> Mapping[str, Any]:
-    """Return the note of an output in a journal that may be open in another process."""
-    if not path.is_file():
-        return {}
+def _note(path: Path) -> tuple[Mapping[str, Any], int]:
+    """Return the note of an output in a journal that may be open elsewhere, and its samples."""
     address = f"{path.absolute().as_uri()}?mode=ro"
     question = "SELECT entry, sum FROM notes WHERE name = ?"
     try:
         with closing(sqlite3.connect(address, uri=True)) as connection:
             row = connection.execute(question, [OUTPUT]).fetchone()
+            (samples,) = connection.execute("SELECT count(*) FROM samples").fetchone()
     except sqlite3.Error as error:
         raise error_of("file", f"{path}: {error}") from error
     if row is None or not fits(OUTPUT.encode(), *row):
-        return {}
+        return {}, samples
     found = json.loads(row[0])
-    return found if isinstance(found, dict) else {}
+    return found if isinstance(found, dict) else {}, samples

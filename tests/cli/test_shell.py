@@ -191,6 +191,18 @@ def test_run_folders_are_listed_and_shown(run, two_runs):
     assert len(json.loads(run("runs", "list", "--json")[1])) == 2
 
 
+def test_a_run_that_was_killed_shows_what_is_done_and_how_to_go_on(run, two_runs):
+    Path("runs/a/metadata.json").unlink()  # it is written when a run ends
+    assert run("runs", "list")[1].splitlines()[0] == "runs/a  running or killed  20 rows, 0 failed"
+    _, out, _ = run("runs", "show", "runs/a")
+    *_, rows, usage, journal, again = out.splitlines()
+    assert (rows, usage[:17]) == ("rows     20 written so far, 0 failed", "usage    60 calls")
+    assert journal == "journal  60 samples, which are not asked for again"
+    assert again.endswith("or chainlang runs resume runs/a -i ROWS")
+    assert run("runs", "resume", "runs/a", "-i", "rows.jsonl")[0] == 0
+    assert "status   complete" in run("runs", "show", "runs/a")[1]
+
+
 def test_runs_are_compared(run, two_runs):
     assert run("runs", "compare", "runs/a", "runs/a")[:2] == (
         0,
