@@ -12,7 +12,7 @@ from chainlang.analysis.field_checks import field_faults
 from chainlang.analysis.memo import Memo
 from chainlang.analysis.permissions import permission_faults
 from chainlang.analysis.prompt_lints import item_lints
-from chainlang.analysis.read_fields import read_fields
+from chainlang.analysis.read_fields import fields_in_statements, read_fields
 from chainlang.analysis.resolve import resolve
 from chainlang.analysis.scope import Scope
 from chainlang.analysis.unread_lints import unread_given, unread_parts
@@ -55,6 +55,15 @@ class Program:
     def models(self) -> tuple[str, ...]:
         """Names of the models that its stages and ops name."""
         return self.memo.get("models", lambda: _models_of(self.body, self.items))
+
+    @property
+    def printed_fields(self) -> tuple[str, ...]:
+        """The fields that prompts print in every row, and that no statement of theirs tests."""
+        return self.memo.get("printed_fields", self._printed_fields)
+
+    def _printed_fields(self) -> tuple[str, ...]:
+        tested = fields_in_statements(self.body, self.items)
+        return tuple(name for name in self.read_fields if name not in tested)
 
     @property
     def read_fields(self) -> Mapping[str, Span | None]:

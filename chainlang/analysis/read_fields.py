@@ -86,6 +86,37 @@ _Read: TypeAlias = tuple[tuple[str, tuple[str, ...]] | Option, frozenset[str]]
 that the parts around it are given."""
 
 
+def fields_in_statements(main: Expr, items: Iterable[Item]) -> frozenset[str]:
+    """Return the names that statements of templates read, so that a prompt may do without them.
+
+    >>> from chainlang.notation import parse, parse_file
+    >>> file = parse_file('op t : generate { user = "{{ q }}{% if a %}{{ a }}{% endif %}" }')
+    >>> sorted(fields_in_statements(parse("t").node, file.node.items))
+    ['a']
+    """
+    items = tuple(items)
+    stages = (
+        one
+        for body in (main, *bodies_of(items).values())
+        for one in walk(body)
+        if isinstance(one, Stage)
+    )
+    found = [one for op in items if isinstance(op, Op) for one in templates_in(op.settings)]
+    found += (one for stage in stages for one in templates_in(stage.options))
+    texts = [one.value for one in found if isinstance(one.value, str)]
+    return frozenset(
+        read.root
+        for text in texts
+        for read in template_reads(text)
+        if read.root is not None and _is_in_statement(text, read.start)
+    )
+
+
+def _is_in_statement(template: str, at: int) -> bool:
+    """Return whether an offset is in a statement of a template, and not in what it prints."""
+    return template.rfind("{%", 0, at) > template.rfind("{{", 0, at)
+
+
 def _always(
     node: Expr, bodies: Mapping[str, Expr], seen: set[object], given: frozenset[str]
 ) -> Iterator[tuple[_Read, Span | None]]:

@@ -11,7 +11,6 @@ from chainlang.protocol.failures import Cause
 from chainlang.protocol.messages import Usage
 from chainlang.protocol.usages import Usages
 from chainlang.semantics.events import Event
-from chainlang.semantics.not_json import omissions
 from chainlang.semantics.outputs import Outputs
 from chainlang.semantics.record import Branched, Flow, Record, events_of, failures_of
 from chainlang.semantics.row_failure import RowFailure
@@ -51,10 +50,10 @@ class Outcome:
         """The events of the row as a whole, and of no part of its chain."""
         if self.start is None:
             return ()
-        found = omissions(self.start.left_out) if self.start.left_out else ()
         if self.start.equal_to is None:
-            return found
-        return (Event("equal", (), f"{self.start.equal_to} has the same fields"), *found)
+            return self.start.of_row
+        equal = Event("equal", (), f"{self.start.equal_to} has the same fields")
+        return (equal, *self.start.of_row)
 
     @property
     def usage(self) -> Usage:

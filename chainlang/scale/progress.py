@@ -33,7 +33,7 @@ class ShardProgress:
 
 @frozen
 class Noted:
-    """What the journal in a folder says of a run, at its last note."""
+    """Progress of a run, at the last note in its journal."""
 
     rows: int = 0
     failed: int = 0

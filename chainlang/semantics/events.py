@@ -28,6 +28,7 @@ EventKind = Literal[
     "unenforced",
     "equal",
     "left_out",
+    "blank",
 ]
 
 EVENTS: Mapping[EventKind, str] = {
@@ -47,6 +48,7 @@ EVENTS: Mapping[EventKind, str] = {
     "unenforced": "a stage's engine did not enforce a part of its type; replies were validated",
     "equal": "a row without an id has the fields of an earlier one, and so its samples",
     "left_out": "a field of the row is in no table, since JSON can't hold its value",
+    "blank": "a prompt read an empty cell of CSV, as an empty text",
 }
 """Meaning of each kind of event. A test runs each, and finds it in all places that show events."""
 

@@ -20,7 +20,7 @@ from chainlang.ir import declarations
 from chainlang.ir.declarations import Item
 from chainlang.semantics.bindings import NOTHING, Bound
 from chainlang.semantics.empty_cells import Empty, empty_of, filled
-from chainlang.semantics.not_json import NotJson, json_only, left_out, reason
+from chainlang.semantics.not_json import NotJson, json_only, left_out, omissions, reason
 from chainlang.semantics.origin import NOWHERE, Origin
 from chainlang.semantics.prompts import RenderError, render
 from chainlang.semantics.record import Candidate, Record
@@ -109,7 +109,7 @@ class RowValidator:
             candidates,
             origin=origin,
             extra=extra,
-            left_out=unheld,
+            of_row=omissions(unheld),
         )
 
     def _id(self, row: Mapping[str, Any]) -> str:

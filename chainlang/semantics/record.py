@@ -140,8 +140,8 @@ class Record:
     """Label of an earlier row with the same identity, if there is one."""
     extra: Mapping[str, Any] = field(default=_NOTHING, eq=False, repr=False)
     """Columns of the row that `input` does not declare; only results and tables have them."""
-    left_out: tuple[str, ...] = field(default=(), eq=False, repr=False)
-    """Fields and columns of the row whose values JSON can't hold, so no table has them."""
+    of_row: tuple[Event, ...] = field(default=(), eq=False, repr=False)
+    """Events of the row as it was read, before any part of the chain."""
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state for a pickle: all but what is computed from it."""
@@ -178,7 +178,7 @@ class Record:
             self.origin,
             self.equal_to,
             self.extra,
-            self.left_out,
+            self.of_row,
         )
 
     def holding(self, candidates: tuple[Candidate, ...]) -> Record:

@@ -14,6 +14,7 @@ from attrs import define, evolve
 from chainlang.analysis.program import Program
 from chainlang.data import BadRow, Extent, Reading, Row, Seen, check_ids, read_row, read_rows
 from chainlang.errors import raise_errors
+from chainlang.semantics.events import Event
 from chainlang.semantics.header_faults import header_faults
 from chainlang.semantics.input_schema import InputError
 from chainlang.semantics.not_json import json_only, left_out, omissions
@@ -150,11 +151,36 @@ def _starts(
             yield _failure(row, row.message, row.text)
             continue
         try:
-            yield validator.record(
+            record = validator.record(
                 row.fields, row.origin, bare=row.bare, strict=strict, is_text=row.is_text
             )
+            yield _cells_checked(record, program) if row.is_text else record
         except InputError as error:
             yield _failure(row, str(error))
+
+
+_BLANK = "the cell is empty, and a prompt reads it"
+
+
+def _cells_checked(record: Record, program: Program) -> Record:
+    """Return the record of a row of CSV, which knows the empty cells that prompts read.
+
+    Raises `InputError` for an empty query, and if all that prompts read is empty: the reply would
+    be about nothing, and look as any other.
+    """
+    read = program.printed_fields
+    if not read:
+        return record
+    values = {name: record.row[name] for name in read if name in record.row}
+    if "query" in read and record.query is not None:
+        values["query"] = record.query
+    blank = tuple(name for name, one in values.items() if isinstance(one, str) and not one.strip())
+    if not blank:
+        return record
+    if "query" in blank or len(blank) == len(values):
+        raise InputError(f"{name}: {_BLANK}" for name in blank)
+    events = (Event("blank", (), f"{name}: {_BLANK}") for name in blank)
+    return evolve(record, of_row=(*record.of_row, *events))
 
 
 def _failure(row: Row | BadRow, reason: str, text: str | None = None) -> RowFailure:

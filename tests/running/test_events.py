@@ -58,7 +58,7 @@ class Scenario:
     others: Mapping[str, int] = {}
     """Events of other kinds."""
     failed: int = 0
-    rows: list[Any] = ROWS
+    rows: Any = ROWS
 
 
 def cut(text: str = "42") -> FakeEngine:
@@ -146,6 +146,13 @@ SCENARIOS: dict[str, list[Scenario]] = {
             FakeEngine,
             rows=[{**row, "query": None, "n": {1}} for row in ROWS],
             failed=3,
+        ),
+    ],
+    "blank": [
+        Scenario(
+            chain(op("noted", user="{{ query }} {{ notes }}")),
+            FakeEngine,
+            rows=Path(__file__).with_name("blank_cells.csv"),
         ),
     ],
 }
