@@ -308,13 +308,13 @@ def test_equal_labels_print_as_python_that_runs() -> None:
 
 @pytest.mark.slow
 def test_a_long_chain_is_built_in_time() -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     mine: Chain = E("tiny")
     for _ in range(9_999):
         mine = mine >> V
     assert mine.size == 10_001
     assert mine.depth == 2
-    assert time.perf_counter() - started < 10
+    assert time.process_time() - started < 10
 
 
 @pytest.mark.parametrize("symbol", OPERATORS)

@@ -20,6 +20,7 @@ from chainlang.cli.repl.lines import run_lines
 from chainlang.cli.repl.session import Session
 from chainlang.cli.repl.statements import is_whole
 from chainlang.engines.fake import FakeEngine
+from tests.engines.server import Answer, Server, echo, in_turn
 
 ENGINE = FakeEngine(answers={"17 + 25": ["42", "42", "41"], "good": '{"mood": "good"}'})
 
@@ -226,7 +227,19 @@ PROMPT, TAKEN = "\x1b[?2004h", "\x1b[?2004l"
 
 @pytest.mark.slow
 def test_a_conversation_in_a_terminal(tmp_path):
-    """Ctrl-C ends a question of 96,000 samples, and the next one is answered."""
+    """Ctrl-C ends a question of 96,000 samples, and the next one is answered.
+
+    A server is asked first and last: its request says that the question has begun, and the last
+    reply never comes.
+    """
+    with Server(in_turn(echo, Answer(stall=3600))) as server:
+        conversation(tmp_path, server)
+    history = tmp_path / "chainlang" / "history"
+    assert "one more" in history.read_text()
+    assert history.stat().st_mode & 0o077 == 0
+
+
+def conversation(tmp_path, server):
     pid, handle = pty.fork()
     if pid == 0:  # pragma: no cover
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # which a job in the background ignores
@@ -248,10 +261,13 @@ def test_a_conversation_in_a_terminal(tmp_path):
         until("Ctrl-D leaves")
         until(PROMPT)
         os.write(handle, b'model f = fake("f")\r')
-        os.write(handle, b"loop(400:E:f, until=\"answer == 'x'\", max=240) ? on and on\r")
+        os.write(handle, f'model s = openai("s", base_url="{server.url}")\r'.encode())
+        many = "loop(400:E:f, until=\"answer == 'x'\", max=240)"
+        os.write(handle, f"E:s >> {many} >> J:s ? on and on\r".encode())
         until("on and on")
         until(TAKEN)
-        time.sleep(2)
+        server.wait_for(lambda: bool(server.bodies))
+        time.sleep(0.5)  # so that it comes among the samples, if this process is not held up
         os.kill(pid, signal.SIGINT)
         until("interrupted")
         until(PROMPT)
@@ -269,9 +285,6 @@ def test_a_conversation_in_a_terminal(tmp_path):
         raise
     finally:
         os.close(handle)
-    history = tmp_path / "chainlang" / "history"
-    assert "one more" in history.read_text()
-    assert history.stat().st_mode & 0o077 == 0
 
 
 def test_without_the_library_it_says_what_to_install(tmp_path):

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO
 from urllib.request import urlopen
 
-_PATIENCE = 240.0  # seconds until it has to be up; it takes half a minute on two free cores
+_PATIENCE = 600.0  # seconds until it has to be up; it takes half a minute on two free cores
 _FAREWELL = 10.0  # seconds to go by itself
 _SHOWN = 6000  # characters of its log, from the end
 _SETTINGS = (
@@ -44,12 +44,16 @@ def serving(model: Path, name: str, *settings: str) -> Iterator[str]:
 
     Nothing of the server outlives this.
     """
-    port = _free_port()
+    free = socket.socket()
+    # Bound until the server is up, so that nobody else gets the port: the server may have it too.
+    free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    free.bind(("127.0.0.1", 0))
+    port = free.getsockname()[1]
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server"]
     command += ["--host", "127.0.0.1", "--port", str(port)]
     command += ["--model", str(model), "--served-model-name", name]
     command += [*(part for setting in _SETTINGS for part in setting), *settings]
-    with tempfile.TemporaryFile("w+", errors="replace") as log:
+    with free, tempfile.TemporaryFile("w+", errors="replace") as log:
         # In a group of its own: it starts other processes, which outlive it when it is killed.
         process = subprocess.Popen(
             command,
@@ -68,13 +72,6 @@ def serving(model: Path, name: str, *settings: str) -> Iterator[str]:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
 
 
 def _wait_until_up(process: subprocess.Popen[bytes], url: str, log: IO[str]) -> None:

@@ -6,7 +6,7 @@ import csv
 import io
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from time import monotonic
+from time import process_time
 
 import pytest
 from hypothesis import strategies as st
@@ -105,9 +105,9 @@ def test_a_quote_that_is_never_closed_swallows_nothing(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("line", ['x",",', '"', 'x,"', '"""', '""","'])
 def test_time_is_linear_whatever_the_quotes(tmp_path: Path, line: str) -> None:
-    began = monotonic()
+    began = process_time()
     read(tmp_path, ("a,b\n" + f"{line}\n" * 100_000).encode(), "x.csv")
-    assert monotonic() - began < 20
+    assert process_time() - began < 20
 
 
 def test_bytes_that_are_no_text(tmp_path: Path) -> None:
