@@ -45,8 +45,14 @@ def add_metrics_port(parser: argparse.ArgumentParser) -> None:
     )
 
 
-RowEnd: TypeAlias = "tuple[str | None, list[list[Any]], float]"
-"""End of a row, as JSON: the cause of a failure or None, its usages, and its seconds."""
+RowEnd: TypeAlias = "tuple[str | None, list[list[Any]], float, Sequence[str]]"
+"""End of a row, as JSON: the cause of a failure or None, its usages, its seconds, its events."""
+
+
+def end_of(outcome: Outcome) -> RowEnd:
+    """Return the end of a row."""
+    kinds = [one.kind for one in outcome.events]
+    return outcome.cause, outcome.usages.note(), outcome.seconds or 0.0, kinds
 
 
 @contextmanager
@@ -60,18 +66,13 @@ def observed(options: argparse.Namespace, name: str) -> Iterator[Callable[[Outco
     with ExitStack() as stack:
         stack.enter_context(traced(options.trace_endpoint, is_worker=is_worker))
         if is_worker and port is not None:
-            yield lambda outcome: log(
-                "row",
-                cause=outcome.cause,
-                usages=outcome.usages.note(),
-                seconds=outcome.seconds or 0.0,
-            )
+            yield lambda outcome: log("row", end=end_of(outcome))
             return
         count = stack.enter_context(row_ends(port, name))
         if port is None:
             yield lambda _: None
             return
-        yield lambda outcome: count((outcome.cause, outcome.usages.note(), outcome.seconds or 0.0))
+        yield lambda outcome: count(end_of(outcome))
 
 
 @contextmanager
@@ -88,7 +89,7 @@ def row_ends(port: int | None, name: str) -> Iterator[Callable[[RowEnd], None]]:
     metrics = Metrics()
     with published(metrics, port) as found:
         say(f"metrics are at http://127.0.0.1:{found}/metrics")
-        yield lambda end: metrics.row(name, end[0], Usages.noted(end[1]), end[2])
+        yield lambda end: metrics.row(name, end[0], Usages.noted(end[1]), *end[2:])
 
 
 @contextmanager

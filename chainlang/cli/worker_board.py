@@ -70,7 +70,7 @@ class Board:
             case "summary":
                 self.progress[note.worker] = self.summaries[note.worker] = fields
             case "row":
-                self.row((fields["cause"], fields["usages"], fields["seconds"]))
+                self.row(fields["end"])
             case "lost":
                 self.lost[fields["endpoint"]] += fields["spans"]
             case "died":

@@ -125,7 +125,7 @@ _ARGUMENTS: Mapping[str, Mapping[str, Rule]] = {
     },
     "anthropic": {
         "api_key": _KEY,
-        "base_url": TEXT,
+        "base_url": TEXTS,
         "headers": _HEADERS,
         "max_concurrency": _SIZE,
         "fallback_models": TEXTS,

@@ -299,6 +299,9 @@ class Sample:
     """Failures of the models that were asked before it; empty for the request's own."""
     calls: tuple[tuple[str, str], ...] = ()
     """Calls of tools: of each its name and the arguments, as the model wrote them."""
+    moved: str = field(default="", eq=False)
+    """The addresses of its model that failed before another one answered, and why; empty if none
+    did. The sample does not depend on it."""
 
 
 @frozen

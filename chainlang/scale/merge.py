@@ -114,7 +114,7 @@ def merge(
             journal.save(
                 {RUN: identity, MERGED: len(runs), REDRAWN: _redrawn(runs), **first.others}
             )
-            folder.finish()
+            folder.finish(addresses=_addresses(runs))
             spent = journal.spent
     return Summary(
         output.rows,
@@ -253,6 +253,20 @@ def _counts(output: Output, runs: Sequence[ShardRun]) -> None:
         output.left_out += Counter(note["left_out"])
         for stage, parts in note["unkept"].items():
             output.unkept.setdefault(stage, {}).update(dict.fromkeys(parts))
+
+
+def _addresses(runs: Sequence[ShardRun]) -> dict[str, Any]:
+    """Return what each address of a model with several has done in all shards, as JSON."""
+    found: dict[str, dict[str, Counter[str]]] = {}
+    for run in runs:
+        for model, several in run.metadata.get("addresses", {}).items():
+            for one in several:
+                counts = {name: one[name] for name in ("requests", "failed")}
+                found.setdefault(model, {}).setdefault(one["url"], Counter()).update(counts)
+    return {
+        model: [{"url": url, **counts} for url, counts in each.items()]
+        for model, each in found.items()
+    }
 
 
 def _redrawn(runs: Sequence[ShardRun]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ EventKind = Literal[
     "need",
     "fallback",
     "switch",
+    "moved",
     "tool",
     "tool_error",
     "loop",
@@ -41,6 +42,7 @@ EVENTS: Mapping[EventKind, str] = {
     "fallback": "a later part of a `fallback` ran",
     "switch": "a model of `fallback_models` answered, since the one before it was down, denied, "
     "over its quota or too short",
+    "moved": "an address of the model failed, and another one answered",
     "tool": "a model called a tool, with these arguments, and this is the result",
     "tool_error": "a call of a tool failed or did not fit its schema, and the model got the error",
     "loop": "a `loop` reached its maximum before its condition held",

@@ -29,14 +29,17 @@ class FailedSample:
 def noted(stage: Meaning, sample: Sample, place: Place, number: int) -> tuple[Event, ...]:
     """Return the events of a sample, whatever becomes of it.
 
-    It was cut, a part was closed, another model answered. Most samples have none.
+    It was cut, a part was closed, another model or address answered. Most samples have none.
     """
-    if sample.finish == "stop" and not (sample.reasoning or sample.closed_fields or sample.model):
+    has_none = not (sample.reasoning or sample.closed_fields or sample.model or sample.moved)
+    if sample.finish == "stop" and has_none:
         return ()
     found: tuple[Event, ...] = ()
     if sample.model:
         message = f"{sample.model} answered in place of {sample.switched}"
         found += (Event("switch", place, message, number),)
+    if sample.moved:
+        found += (Event("moved", place, sample.moved, number),)
     if sample.closed:
         message = f"the reasoning was ended at thinking_tokens, which is {stage.thinking_tokens}"
         found += (Event("closed", place, message, number),)

@@ -103,7 +103,8 @@ class Answering:
             raise
         finally:
             seconds = self.shared.clock() - self._began
-            self.shared.metrics.row(self.offer.name, cause, stream.usages, seconds)
+            kinds = [one.kind for one in stream.events]
+            self.shared.metrics.row(self.offer.name, cause, stream.usages, seconds, kinds)
             self.caller.charge(stream.usages.total)
 
     def _checked(self, stream: Stream[Result]) -> Result:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +54,9 @@ class Metrics:
         self._prompt = Counter("chainlang:prompt_tokens", "Tokens of prompts.", labels, **given)
         self._output = Counter("chainlang:generation_tokens", "Tokens of replies.", labels, **given)
         self._calls = Counter("chainlang:calls", "Generated samples.", labels, **given)
+        self._events = Counter(
+            "chainlang:events", "Events of rows, by their kinds.", ["model_name", "kind"], **given
+        )
         self._limited = Counter(
             "chainlang:rate_limited", "Requests beyond a rate or a budget.", ["key"], **given
         )
@@ -70,8 +73,17 @@ class Metrics:
             gauge = Gauge(f"chainlang:num_requests_{name}", words, registry=self.registry)
             gauge.set_function(read)
 
-    def row(self, model: str, cause: Cause | str | None, usages: Usages, seconds: float) -> None:
-        """Count a row: how it ended, how long it took, and what its stages have used."""
+    def row(
+        self,
+        model: str,
+        cause: Cause | str | None,
+        usages: Usages,
+        seconds: float,
+        events: Iterable[str] = (),
+    ) -> None:
+        """Count a row: how it ended, how long it took, what its stages have used, its events."""
+        for kind in events:
+            self._events.labels(model, kind).inc()
         self._rows.labels(model, cause or FINISHED).inc()
         self._whole.labels(model).observe(seconds)
         for (stage, _), usage in usages.parts.items():

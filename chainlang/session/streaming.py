@@ -23,6 +23,7 @@ from chainlang.runtime.outcome import Outcome
 from chainlang.runtime.prepared import Prepared
 from chainlang.runtime.service_thread import Job, Service
 from chainlang.runtime.stream import Chunk, Listener
+from chainlang.semantics.events import Event
 from chainlang.semantics.row_failure import RowFailure
 from chainlang.semantics.seeds import Place
 from chainlang.session.named_models import with_models
@@ -117,6 +118,12 @@ class Stream(Generic[Returned]):
     def usages(self) -> Usages:
         """Usage of each stage and model so far; of a stream that was left, until then."""
         return Usages() if self._job is None else self._job.usages
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """Events of the row, after its end; none of a stream that was left."""
+        outcome = None if self._job is None else self._job.outcome
+        return () if outcome is None else outcome.events
 
     def __iter__(self) -> Iterator[Chunk]:
         inbox = queue.SimpleQueue[Chunk | Done]()

@@ -223,6 +223,7 @@ _FITS: Mapping[str, Callable[[Any], bool]] = {
     "spelled": _several(int),
     "model": _one(str),
     "switched": _one(str),
+    "moved": _one(str),
     "calls": lambda value: isinstance(value, tuple) and all(map(_is_call, value)),
 }
 """For each field of a sample, whether a value in an entry has its type."""

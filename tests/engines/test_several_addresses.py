@@ -16,6 +16,8 @@ from chainlang.engines.http.client import Client
 from chainlang.engines.openai.engine import OpenAIEngine
 from chainlang.errors import ChainlangError, EngineError
 from tests.engines.dying import survived
+from tests.engines.messages_server import KEY, MODEL, MessagesServer
+from tests.engines.messages_server import from_engine as of_messages
 from tests.engines.server import Answer, Server, error, from_engine
 
 ROWS = [{"id": str(number), "query": f"question {number}"} for number in range(30)]
@@ -24,6 +26,14 @@ QA = chain("2:E:m:0.7 >> M")
 
 def model() -> Server:
     return Server(from_engine(FakeEngine()))
+
+
+def messages() -> MessagesServer:
+    return MessagesServer(of_messages(FakeEngine()))
+
+
+def gone_messages() -> MessagesServer:
+    return MessagesServer(lambda _: Answer(cut=0))
 
 
 def answers(addresses: Sequence[str], rows: Sequence[object] = ROWS) -> list[object]:
@@ -131,6 +141,12 @@ def test_a_fingerprint_is_the_name_and_not_the_address(tmp_path: Path) -> None:
     assert not {one.url, two.url} & {str(value) for value in print_of.values()}
 
 
+def second_failed(run: Path) -> int:
+    """Return how many requests the second address of a model has failed."""
+    said = json.loads((run / "metadata.json").read_text())
+    return int(said["addresses"]["x"][1]["failed"])
+
+
 def test_addresses_are_counted_and_explained(tmp_path: Path) -> None:
     def dead(_: object) -> Answer:
         return Answer(cut=0)
@@ -140,10 +156,67 @@ def test_addresses_are_counted_and_explained(tmp_path: Path) -> None:
         summary = chain("E:x").run(ROWS, tmp_path / "a", models={"x": declared})
         page = str(chain("E:x").explain(models={"x": declared}))
     assert summary.failed == 0
+    assert summary.events == {"moved": second_failed(tmp_path / "a")}
     first, second = json.loads((tmp_path / "a" / "metadata.json").read_text())["addresses"]["x"]
     assert first == {"url": one.url, "requests": len(ROWS), "failed": 0}
     assert second["failed"] == second["requests"] >= TRIPS
     assert f"  x  {one.url}\n  x  {two.url}" in page
+
+
+@pytest.mark.slow
+def test_workers_sum_what_the_addresses_have_done(tmp_path: Path) -> None:
+    def dead(_: object) -> Answer:
+        return Answer(cut=0)
+
+    (tmp_path / "rows.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in ROWS))
+    with model() as one, Server(dead) as two:
+        file = tmp_path / "qa.chain"
+        urls = json.dumps([one.url, two.url])
+        file.write_text(f'model x = openai("m", base_url={urls})\nmain = E:x\n')
+        out, source = str(tmp_path / "a"), str(tmp_path / "rows.jsonl")
+        assert execute(["run", str(file), "-i", source, "-o", out, "--workers", "2"]) == 0
+    said = json.loads((tmp_path / "a" / "metadata.json").read_text())
+    first, second = said["addresses"]["x"]
+    assert first == {"url": one.url, "requests": len(ROWS), "failed": 0}
+    assert said["events"] == {"moved": second["failed"]}
+    assert second["requests"] == second["failed"] >= 2 * TRIPS
+
+
+def test_addresses_of_the_messages_api(tmp_path: Path) -> None:
+    """They are those of OpenAI's protocol: shared, moved, counted, and one fingerprint."""
+    with messages() as one, messages() as two, gone_messages() as gone:
+        shared = models.anthropic(MODEL, base_url=[one.url, two.url, gone.url], api_key=KEY)
+        summary = chain("2:E:x").run(ROWS, tmp_path / "a", models={"x": shared})
+        other = models.anthropic(MODEL, base_url=[two.url, gone.url], api_key=KEY)
+        again = chain("2:E:x").run(ROWS, tmp_path / "a", models={"x": other})
+    assert (summary.failed, again.recorded) == (0, 2 * len(ROWS))
+    said = summary.events["moved"]
+    assert said >= 1
+    counts = [len(each.bodies) for each in (one, two)]
+    assert sum(counts) == 2 * len(ROWS)
+    assert min(counts) > sum(counts) / 4
+    lines = (tmp_path / "a" / "events.jsonl").read_text().splitlines()
+    assert len(lines) == said
+    assert f"answered, as {gone.url} failed: " in lines[0]
+    assert KEY not in "".join(lines)
+    dead_ones = models.anthropic(MODEL, base_url=[one.url, two.url], api_key=KEY)
+    with pytest.raises(EngineError, match="no server answers at"):
+        chain("E:x")("q", models={"x": dead_ones})
+
+
+def test_a_moved_sample_is_an_event_when_it_is_resumed_and_not_from_a_cache(tmp_path: Path) -> None:
+    def dead(_: object) -> Answer:
+        return Answer(cut=0)
+
+    cached = {"cache": "write", "cache_folder": tmp_path / "cache"}
+    with model() as one, Server(dead) as two:
+        declared = {"x": models.openai("m", base_url=[one.url, two.url])}
+        first = chain("E:x").run(ROWS, tmp_path / "a", models=declared, **cached)
+        (tmp_path / "a" / "flattened" / "000.jsonl").unlink()  # all rows are written anew
+        again = chain("E:x").run(ROWS, tmp_path / "a", models=declared, **cached)
+        other = chain("E:x").run(ROWS, tmp_path / "b", models=declared, **cached)
+    assert first.events == again.events == {"moved": first.events["moved"]}
+    assert (other.cached, other.events) == (len(ROWS), {})
 
 
 def test_a_file_names_several(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -51,6 +51,7 @@ PLACES = (
     "`events.jsonl`",
     "`explain`",
     "OpenTelemetry",
+    "`/metrics`",
 )
 """Places that show events. `tests/running/test_events.py` finds each kind in each of them."""
 

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-from attrs import frozen
+from attrs import evolve, frozen
 from pydantic import BaseModel, Field
 
 from chainlang import E, J, chain, fallback, loop, op, retry
 from chainlang.cli.closing_lines import closing_lines
 from chainlang.engines.fake import FakeEngine, Reply
-from chainlang.protocol.messages import Failure, Request
+from chainlang.protocol.messages import Completion, Delta, Failure, Request
+from chainlang.runtime.outcome import Outcome
 from chainlang.semantics.events import EVENTS
+from chainlang.serving.metrics import Metrics
 from tests.project.tables import PLACES
 from tests.running.test_telemetry import Heard, counted, heard
 
@@ -65,6 +68,27 @@ def cut(text: str = "42") -> FakeEngine:
     return FakeEngine(answers=at_first(Reply(text, LONG), text))
 
 
+class Moved(FakeEngine):
+    """An engine of two addresses, of which one has failed for prompts with a text."""
+
+    def __init__(self, text: str = "question") -> None:
+        super().__init__()
+        self._text, self._of = text, set[str]()
+
+    def submit(self, requests: Iterable[Request]) -> None:
+        several = list(requests)
+        self._of |= {one.id for one in several if self._text in str(one.messages)}
+        super().submit(several)
+
+    def step(self) -> list[Completion | Failure | Delta]:
+        return [
+            evolve(one, samples=tuple(evolve(each, moved="b, as a failed") for each in one.samples))
+            if isinstance(one, Completion) and one.id in self._of
+            else one
+            for one in super().step()
+        ]
+
+
 def tenfold(number: int) -> int:
     return number * 10
 
@@ -106,6 +130,10 @@ SCENARIOS: dict[str, list[Scenario]] = {
             },
             others={"switch": 6},
         ),
+    ],
+    "moved": [
+        Scenario(chain("E"), Moved),
+        Scenario(chain("E >> J"), lambda: Moved("Judge"), others={}),
     ],
     "tool": [
         Scenario(E(tools=tenfold), lambda: calling('{"number": 4}')),
@@ -174,7 +202,19 @@ def shown(one: Scenario, folder: Path, heard: Heard) -> dict[str, dict[str, int]
     }
     explained = one.chain.explain(one.rows, engine=one.engine(), analyze=True, **given)
     found["`explain`"] = dict(explained.actual.events)
-    summary = one.chain.run(one.rows, folder, engine=one.engine(), **given)
+    metrics = Metrics()
+
+    def count(outcome: Outcome, _: object) -> None:
+        kinds = [event.kind for event in outcome.events]
+        metrics.row("m", outcome.cause, outcome.usages, 0.0, kinds)
+
+    summary = one.chain.run(one.rows, folder, engine=one.engine(), on_row=count, **given)
+    found["`/metrics`"] = {
+        kind: int(float(number))
+        for kind, number in re.findall(
+            r'chainlang:events_total{kind="(\w+)",model_name="m"} (\S+)', metrics.text()[0].decode()
+        )
+    }
     assert summary.failed == one.failed == sum(not each.ok for each in results)
     found["`Summary`"] = dict(summary.events)
     found["`metadata.json`"] = json.loads((folder / "metadata.json").read_text())["events"]

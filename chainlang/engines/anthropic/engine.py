@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ class AnthropicEngine(ServerEngine):
     `model`: the server's name of the model; None to use the model name of each request.
     `base_url`: the URL before ``/messages``. Its host is this machine, Anthropic, or one of
     `allowed_hosts`, so that a chain from another author can't send prompts and keys elsewhere.
+    Several addresses are servers of the same model, and `name` its name, as of `OpenAIEngine`.
     `api_key`: the key itself; it is sent in a header and never shown.
     `headers`: further HTTP headers of every request, such as ``anthropic-beta``.
     `thinking`: configuration of the model's reasoning, such as ``{"type": "adaptive"}``. The
@@ -58,7 +59,8 @@ class AnthropicEngine(ServerEngine):
         self,
         model: str | None = None,
         *,
-        base_url: str = SERVICE.url,
+        base_url: str | Sequence[str] = SERVICE.url,
+        name: str | None = None,
         api_key: str | None = None,
         max_concurrency: int = 32,
         headers: Mapping[str, str] | None = None,
@@ -97,7 +99,7 @@ class AnthropicEngine(ServerEngine):
             batches=MessageBatches() if batch else None,
             batch_folder=batch_folder,
         )
-        self._batch = batch
+        self._batch, self._name = batch, name
         self._several = False
         self._info: dict[str | None, ModelInfo] = {}
         self._most: dict[str, int] = {}
@@ -125,14 +127,21 @@ class AnthropicEngine(ServerEngine):
 
     @property
     def fingerprint(self) -> Fingerprint:
-        """The server's address and its name of the model; its weights are unknown."""
-        known = {"engine": "anthropic", "version": version_of("chainlang"), "url": self.url}
+        """The server's address and its name of the model; its weights are unknown.
+
+        Of several addresses it is the name of the model, so that any of them may answer.
+        """
+        known = {"engine": "anthropic", "version": version_of("chainlang")}
+        is_one = len(self.urls) == 1
+        known |= {"url": self.url} if is_one else {"name": self._name or self.model or ""}
         thinking = {"thinking": canonical(self._thinking)} if self._thinking else {}
         return {**known, "model": self.model, "weights": None, **thinking}
 
     def _probe(self, endpoint: Endpoint, model: str | None, *, met: bool) -> bool:
-        self._info[model] = probe(endpoint, model, connect=self._connect, met=met)
-        return True
+        found = probe(endpoint, model, connect=self._connect, met=met)
+        if found is not None and self._info.get(model, ModelInfo()) == ModelInfo():
+            self._info[model] = found  # the first that says anything: all serve the same model
+        return found is not None
 
     # ---- in the event loop's thread
 

@@ -28,8 +28,8 @@ class ModelInfo:
     images: bool | None = None
 
 
-def probe(endpoint: Endpoint, model: str | None, *, connect: float, met: bool) -> ModelInfo:
-    """Return what a server says of a model.
+def probe(endpoint: Endpoint, model: str | None, *, connect: float, met: bool) -> ModelInfo | None:
+    """Return what a server says of a model; None if none answers at this address.
 
     `connect` and `met` are those of `reach`. Raises `EngineError` if no server answers, the key is
     missing or rejected, the response is not one of the Messages API, or the server lacks the model.
@@ -37,7 +37,9 @@ def probe(endpoint: Endpoint, model: str | None, *, connect: float, met: bool) -
     """
     entry = "/models" if model is None else f"/models/{model}"
     answer = reach(endpoint, endpoint.url + entry, None, connect=connect, met=met)
-    if answer is None or kind_of_status(answer.status) == "transport":
+    if answer is None:
+        return None
+    if kind_of_status(answer.status) == "transport":
         return ModelInfo()
     if answer.status in {401, 403}:
         what, hint = "requires an API key", _NO_KEY

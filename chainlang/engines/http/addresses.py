@@ -140,7 +140,7 @@ class Addresses:
         """
         del mark, patient
         retry = self._retry if deadline is None else self._retry.within(deadline)
-        prefixes = _prefixes(content)
+        prefixes, failures = _prefixes(content), dict[str, str]()
 
         async def round_of_all() -> Response:
             tried: list[Address] = []
@@ -155,12 +155,13 @@ class Addresses:
                     )  # fmt: skip
                 except Transient as failed:
                     address.has_failed(retry.clock(), is_trial=is_trial)
+                    failures[address.client.endpoint.url] = str(failed)
                     tried.append(address)
                     if len(tried) == len(self.each):
                         raise Transient(str(failed), failed.after) from None
                 else:
                     address.answered()
-                    return response
+                    return response.moved(failures, address.client.endpoint.url)
                 finally:
                     address.end(is_trial=is_trial)
 

@@ -44,6 +44,15 @@ class Response:
                     samples[number] = attrs.evolve(one, closed_fields=tuple(full))
         return attrs.evolve(self, samples=samples)
 
+    def moved(self, failures: Mapping[str, str], url: str) -> Response:
+        """Return the response of an address after the failures of others, by their addresses."""
+        others = [f"{one} failed: {why}" for one, why in failures.items() if one != url]
+        if not others:
+            return self
+        said = f"{url} answered, as {'; '.join(others)}"
+        samples = {n: attrs.evolve(one, moved=said) for n, one in self.samples.items()}
+        return attrs.evolve(self, samples=samples)
+
     def unbounded(self, names: Iterable[str]) -> Response:
         """Return the response of a server that has refused the budgets of some fields."""
         return self.without(*(f'the budget of "{name}"' for name in names))

@@ -265,7 +265,8 @@ class RecordedPort:
                     if cost is None
                     else self._paid(sample.model or request.model, cost, request.row)
                 )
-                found[key] = Drawn(sample, each, self._newest, under, paid)
+                kept = sample if self._keeps or not sample.moved else evolve(sample, moved="")
+                found[key] = Drawn(kept, each, self._newest, under, paid)
         return found
 
     def _paid(self, model: str, cost: Decimal, row: int) -> Paid:
