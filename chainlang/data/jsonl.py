@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from chainlang.data.lines import read_lines
+from chainlang.data.passing import Passing
 from chainlang.data.read_progress import Extent
 from chainlang.data.reading import Reading
 from chainlang.data.refusal import refuse
@@ -23,23 +24,31 @@ _KINDS = {list: "list", str: "string", bool: "boolean", type(None): "null", int:
 
 
 def read_jsonl(
-    path: Path, reading: Reading | None = None, extent: Extent | None = None
+    path: Path,
+    reading: Reading | None = None,
+    extent: Extent | None = None,
+    passing: Passing | None = None,
 ) -> Iterator[Row | BadRow]:
-    """Yield the rows of a file. Empty lines are skipped, but count as lines.
+    """Yield the rows of a file, behind those that are passed, and mark how far they are read.
 
-    Raises `SourceError` if all lines are empty.
+    Empty lines are skipped, but count as lines. Raises `SourceError` if all lines are empty.
     """
-    reading = reading or Reading()
-    none, file = True, str(path)
-    for line in read_lines(path, reading.line_bytes, extent, reading.encoding):
+    reading, marks = reading or Reading(), None if extent is None else extent.marks
+    none, file = passing is None, str(path)
+    for line in read_lines(path, reading.line_bytes, extent, reading.encoding, passing):
         if line.error is not None:
+            marks = None  # behind a row that can't be read there is none
             yield BadRow(line.number, line.error, text=beginning(line.text), file=file)
         elif not line.text or line.text.isspace():
             continue
         else:
             try:
-                yield Row(line.number, read_object(line.text, reading.depth), file=file)
+                row = Row(line.number, read_object(line.text, reading.depth), file=file)
+                if marks is not None:
+                    marks.row(line.number)
+                yield row
             except Unreadable as error:
+                marks = None
                 yield BadRow(line.number, str(error), text=beginning(line.text), file=file)
         none = False
     if none:

@@ -9,6 +9,7 @@ from pathlib import Path
 from attrs import frozen
 
 from chainlang.data.opened import opened
+from chainlang.data.passing import Passing
 from chainlang.data.read_progress import Extent
 from chainlang.data.row import LARGEST_LINE
 
@@ -36,19 +37,27 @@ def read_lines(
     most: int = LARGEST_LINE,
     extent: Extent | None = None,
     encoding: str | None = None,
+    passing: Passing | None = None,
 ) -> Iterator[Line]:
     """Yield the lines of a file, counted from 1. A byte order mark is dropped.
 
     Only a newline ends a line. A line of more than `most` bytes of UTF-8, or one that is not text
-    in the encoding, has an error. Updates the bytes of `extent`. Raises `SourceError` if the file
-    can't be read.
+    in the encoding, has an error. Updates the bytes and the marks of `extent`. Raises `SourceError`
+    if the file can't be read. The lines begin after the rows that are passed, if any are; raises
+    `OtherRowsError` if the file has other ones.
     """
     extent = extent or Extent()
+    marks = extent.marks
     with opened(path, encoding) as file:
         number = 0
+        if passing is not None:
+            passing.over(path, file, marks)
+            number, extent.read = passing.mark.line, passing.mark.size
         while data := file.readline(most + 2):
             number += 1
             extent.read += len(data)
+            if marks is not None:
+                marks.read(data)
             yield _line(number, data, most, file, encoding)
 
 

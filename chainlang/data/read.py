@@ -15,6 +15,7 @@ from chainlang.data.files import KINDS, files_of, kind_of, reader_of
 from chainlang.data.jsonl import read_jsonl
 from chainlang.data.opened import kind_of_stdin
 from chainlang.data.parquet import check_names, read_batches, read_parquet
+from chainlang.data.passing import OtherRowsError, Passing
 from chainlang.data.read_progress import Extent
 from chainlang.data.reading import Reading
 from chainlang.data.refusal import refuse
@@ -28,7 +29,11 @@ _EXACT = 2.0**53  # whole numbers below this have each a float of their own
 
 
 def read_rows(
-    source: Any, reading: Reading | None = None, *, extent: Extent | None = None
+    source: Any,
+    reading: Reading | None = None,
+    *,
+    extent: Extent | None = None,
+    passing: Passing | None = None,
 ) -> Iterator[Row | BadRow]:
     """Return an iterator over the rows of a source; a row that can't be read is a `BadRow`.
 
@@ -36,10 +41,10 @@ def read_rows(
     ``.gz`` or ``.zst``; a folder of such files; ``-``, the standard input), a list of paths, a data
     frame of pandas or polars, an Arrow table, a Hugging Face dataset, or any iterable of strings,
     dicts, pydantic models and `Row`s. A string is the row ``{"query": text}``, marked as bare.
-    `extent` is updated while rows are read.
+    `extent` is updated while rows are read; it has marks if the rows can be passed.
 
-    Raises `SourceError` for a file that can't be read or has no rows, and `OperandError` for a
-    value that is not a source.
+    Raises `SourceError` for a file that can't be read or has no rows, `OperandError` for a value
+    that is not a source, and `OtherRowsError` if the rows of `passing` can't be passed.
 
     >>> [row.fields for row in read_rows(["What is 17 + 25?", {"text": "a"}])]
     [{'query': 'What is 17 + 25?'}, {'text': 'a'}]
@@ -47,8 +52,12 @@ def read_rows(
     reading = reading or Reading()
     extent = Extent() if extent is None else extent
     files = files_of(source)
+    if files is None or not _has_marks(files, reading):
+        extent.marks = None
+        if passing is not None:
+            raise OtherRowsError
     if files is not None:
-        rows = _files(files, reading, extent)
+        rows = _files(files, reading, extent, passing)
     else:
         for name in ("encoding", "delimiter"):
             if getattr(reading, name) is not None:
@@ -83,10 +92,18 @@ def _identified(row: Row | BadRow) -> Row | BadRow:
     return BadRow(row.number, what, row.fields, file=row.file)
 
 
-def _files(files: list[Path], reading: Reading, extent: Extent) -> Iterator[Row | BadRow]:
+def _has_marks(files: list[Path], reading: Reading) -> bool:
+    """Return whether rows are those of one file of JSON lines as they stand in it."""
+    is_plain = reading.encoding is None and reading.delimiter is None and not reading.rename
+    return is_plain and len(files) == 1 and kind_of(files[0]) in (".jsonl", ".ndjson")
+
+
+def _files(
+    files: list[Path], reading: Reading, extent: Extent, passing: Passing | None
+) -> Iterator[Row | BadRow]:
     """Return the rows of files, one after another, each of which is readable so far."""
     if len(files) == 1:
-        return _begun(files[0], reading, extent)
+        return _begun(files[0], reading, extent, passing)
     for path in files:  # before the first row of the first file
         if str(path) != STDIN:
             _begun(path, reading, Extent())
@@ -94,16 +111,20 @@ def _files(files: list[Path], reading: Reading, extent: Extent) -> Iterator[Row 
     return chain.from_iterable(_begun(path, reading, Extent()) for path in files)
 
 
-def _begun(path: Path, reading: Reading, extent: Extent) -> Iterator[Row | BadRow]:
+def _begun(
+    path: Path, reading: Reading, extent: Extent, passing: Passing | None = None
+) -> Iterator[Row | BadRow]:
     """Read the first row at once, so that a damaged file is refused early; return all rows.
 
     Raises `SourceError` for a file without rows.
     """
     if _is_plain(path, reading):
         extent.size = path.stat().st_size
-    rows = _file(path, reading, extent)
+    rows = _file(path, reading, extent, passing)
     first = next(rows, None)
     if first is None:
+        if passing is not None:
+            return rows
         refuse(path, "this file has no rows", "it has column names only")
     return chain((first,), rows)
 
@@ -114,7 +135,9 @@ def _is_plain(path: Path, reading: Reading) -> bool:
     return is_text and str(path) != STDIN and reading.encoding is None
 
 
-def _file(path: Path, reading: Reading, extent: Extent) -> Iterator[Row | BadRow]:
+def _file(
+    path: Path, reading: Reading, extent: Extent, passing: Passing | None
+) -> Iterator[Row | BadRow]:
     kind = kind_of_stdin(reading.encoding) if str(path) == STDIN else kind_of(path)
     if kind in (".csv", ".tsv"):
         return read_csv(path, "," if kind == ".csv" else "\t", reading, extent)
@@ -124,7 +147,7 @@ def _file(path: Path, reading: Reading, extent: Extent) -> Iterator[Row | BadRow
         own = _rows(plugin.load()(path), reading.depth)
         return (evolve(one, file=str(path)) for one in own)
     if kind != ".parquet":
-        return read_jsonl(path, reading, extent)
+        return read_jsonl(path, reading, extent, passing)
     if reading.encoding is not None:
         refuse(path, "Parquet has no encoding", "leave --encoding out, in Python encoding=")
     return read_parquet(path, reading, extent)

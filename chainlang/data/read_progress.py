@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from attrs import define
 
+from chainlang.data.passing import Marks
 from chainlang.data.row import BadRow, Row
 
 
@@ -25,6 +26,8 @@ class Extent:
     """Bytes read so far, of a text file."""
     size: int = 0
     """Size of the text file in bytes."""
+    marks: Marks | None = None
+    """Marks of the rows so far; None if no run will pass them."""
 
     def expected(self) -> float | None:
         """Return the total number of rows: exact, or estimated from bytes; None if unknown."""

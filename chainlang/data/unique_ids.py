@@ -5,8 +5,11 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
+from itertools import islice
 from typing import Any
 
+from chainlang.data.jsonl import read_jsonl
+from chainlang.data.passing import Passing
 from chainlang.data.refusal import refuse
 from chainlang.data.row import BadRow, Row
 from chainlang.diagnostics.render import shown
@@ -18,11 +21,14 @@ in a temporary file, where each takes longer."""
 _EACH = 200  # bytes that an id takes in addition to its text, with the origin of its row
 
 
-def check_ids(rows: Iterable[Row | BadRow]) -> Iterator[Row | BadRow]:
+def check_ids(
+    rows: Iterable[Row | BadRow], passing: Passing | None = None
+) -> Iterator[Row | BadRow]:
     """Yield the rows, with a `BadRow` for each row whose ``id`` an earlier row has.
 
     Rows without an ``id`` may be equal; they then have equal samples. Beyond a few megabytes, the
-    ids are kept in a temporary file. Raises `SourceError` if the disk is full.
+    ids are kept in a temporary file. The rows follow those of `passing`, which have ids, too.
+    Raises `SourceError` if the disk is full.
 
     >>> [*check_ids([Row(1, {"id": 7}), Row(2, {"id": "7"}), Row(3, {"text": "a"})])][1].message
     "row 1 has the id '7' too: ids are unique, or left out"
@@ -31,6 +37,9 @@ def check_ids(rows: Iterable[Row | BadRow]) -> Iterator[Row | BadRow]:
         for row in rows:
             if isinstance(row, Row) and _has_id(row.fields):
                 name = row_id(row.fields)
+                if passing is not None and passing.may_have(name):
+                    _add(seen, passing)  # to say which row it is
+                    passing = None
                 first = seen.add(name, row.origin)
                 if first is not None:
                     other = row.origin.beside(first)
@@ -38,6 +47,13 @@ def check_ids(rows: Iterable[Row | BadRow]) -> Iterator[Row | BadRow]:
                     yield BadRow(row.number, what, row.fields, file=row.file)
                     continue
             yield row
+
+
+def _add(seen: Seen, passing: Passing) -> None:
+    """Add the ids of the rows that were passed."""
+    for row in islice(read_jsonl(passing.path), passing.mark.rows):
+        if isinstance(row, Row) and _has_id(row.fields):
+            seen.add(row_id(row.fields), row.origin)
 
 
 def _has_id(fields: Mapping[str, Any]) -> bool:

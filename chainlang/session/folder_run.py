@@ -13,7 +13,7 @@ from typing import Any
 from attrs import asdict, define, evolve
 
 from chainlang.analysis.program import Program
-from chainlang.data import Extent
+from chainlang.data import Extent, Marks
 from chainlang.display.progress import Meter
 from chainlang.engines.protocol import Engine, fingerprint_of
 from chainlang.errors import StopError, error_of
@@ -46,6 +46,7 @@ from chainlang.session.warm_models import as_begun
 from chainlang.settings import WHOLE, RunSettings
 from chainlang.store import About, RunFolder, Source
 from chainlang.store.journal_home import IN_FOLDER, JournalHome
+from chainlang.store.passed import NOTHING, Passed
 from chainlang.store.retry_failed import redrawn
 
 __all__ = ["Interrupted", "Summary"]
@@ -155,7 +156,7 @@ class FolderRun:
         )
         settings = as_begun(settings, out, home)
         hold_escapes(settings)
-        extent = Extent()
+        extent = Extent(marks=Marks() if settings.shard is None else None)
         if progress is not None:
             progress.expected = partial(expected_rows, extent, settings.limit, settings.shard)
         split = Split(settings.shard or WHOLE, is_split=settings.shard is not None)
@@ -180,7 +181,7 @@ class FolderRun:
             changed=settings.changed,
             skip=settings.on_error == "skip",
             source=Source(
-                skip=lambda count: hashed(islice(rows, count), split.shard),
+                skip=partial(_skipped, rows, split),
                 look=lambda count: hashed(rows.ahead(count), split.shard),
                 limit=settings.limit,
                 shard=split.shard,
@@ -256,6 +257,10 @@ class FolderRun:
                 redo=any(one.transient or ends for one in failures),
             )
 
+        marks, output = self.extent.marks, self.folder.output
+        if marks is not None and (mark := marks.due(output.rows)) is not None:
+            output.passed = Passed(output.inputs, mark)
+
     def note(self, outcome: Outcome) -> None:
         """Report a written row. Raises `RowError` if it failed and `on_error` is ``raise``."""
         if self.progress is not None:
@@ -316,6 +321,13 @@ def hold_escapes(settings: RunSettings) -> None:
     if settings.escape_formulas and settings.format != "csv":
         hint = "write format='csv' beside it, or leave it out"
         raise error_of("setting", "escape_formulas is for CSV alone", hint)
+
+
+def _skipped(rows: Rows, split: Split, count: int, passed: Passed) -> str:
+    """Read the rows that are completed; return their hash."""
+    if passed.mark is None or not rows.passes(passed.mark):
+        passed = NOTHING
+    return hashed(islice(rows, count - passed.rows), split.shard, passed)
 
 
 def _has_secrets(program: Program, settings: RunSettings) -> bool:

@@ -12,6 +12,7 @@ from chainlang.semantics.record import Record
 from chainlang.semantics.row_failure import RowFailure
 from chainlang.settings import WHOLE, Shard
 from chainlang.store.output import read
+from chainlang.store.passed import NOTHING, Passed
 
 
 def read_of(start: Record | RowFailure | None) -> tuple[Origin, Mapping[str, Any]]:
@@ -21,10 +22,17 @@ def read_of(start: Record | RowFailure | None) -> tuple[Origin, Mapping[str, Any
     return (NOWHERE, {}) if start is None else (start.origin or NOWHERE, start.fields)
 
 
-def hashed(starts: Iterable[Record | RowFailure], shard: Shard = WHOLE) -> str:
-    """Return the hash of the first rows of a shard, as the run folder has it of completed ones."""
-    found = ""
-    for index, start in enumerate(starts):
+def hashed(
+    starts: Iterable[Record | RowFailure],
+    shard: Shard = WHOLE,
+    passed: Passed = NOTHING,
+) -> str:
+    """Return the hash of the first rows of a shard, as the run folder has it of completed ones.
+
+    The rows follow those that were passed.
+    """
+    found = passed.inputs
+    for index, start in enumerate(starts, passed.rows):
         origin, fields = read_of(start)
         found = read(found, origin.number or shard.row(index) + 1, fields)
     return found

@@ -9,10 +9,23 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from attrs import define, evolve
+from attrs import asdict, define, evolve
 
 from chainlang.analysis.program import Program
-from chainlang.data import BadRow, Extent, Reading, Row, Seen, check_ids, read_row, read_rows
+from chainlang.data import (
+    BadRow,
+    Extent,
+    Mark,
+    Marks,
+    OtherRowsError,
+    Passing,
+    Reading,
+    Row,
+    Seen,
+    check_ids,
+    read_row,
+    read_rows,
+)
 from chainlang.errors import raise_errors
 from chainlang.semantics.events import Event
 from chainlang.semantics.header_faults import header_faults
@@ -27,12 +40,17 @@ from chainlang.settings import RowSettings, Shard
 
 
 def rows_of(
-    source: Any, program: Program, settings: RowSettings, extent: Extent
+    source: Any,
+    program: Program,
+    settings: RowSettings,
+    extent: Extent,
+    passing: Passing | None = None,
 ) -> Iterator[Record | RowFailure]:
     """Return the initial record of each row of a source, or a failure for an invalid row.
 
     `extent` counts the rows that were read. Raises `SourceError` if the source can't be read, or
-    its columns are not those declared.
+    its columns are not those declared, and `OtherRowsError` if the rows of `passing`, which are
+    left out, can't be passed.
     """
 
     def check(table: str, columns: Sequence[str]) -> None:
@@ -44,8 +62,11 @@ def rows_of(
         rename=dict(settings.rename),
         header=check,
     )
-    rows = check_ids(read_rows(source, reading, extent=extent))
-    return _compared(_starts(islice(rows, settings.limit), program))
+    rows = check_ids(read_rows(source, reading, extent=extent, passing=passing), passing)
+    passed = 0 if passing is None else passing.mark.rows
+    extent.taken = passed
+    most = None if settings.limit is None else settings.limit - passed
+    return _compared(_starts(islice(rows, most), program))
 
 
 def _compared(rows: Iterator[Record | RowFailure]) -> Iterator[Record | RowFailure]:
@@ -68,6 +89,8 @@ class Rows:
     _left: Iterator[Record | RowFailure]
     can_repeat: bool
     """Whether the source can be read again. If it can't, rows read ahead are kept in memory."""
+    _behind: Callable[[Mark], Iterator[Record | RowFailure]] | None = None
+    """Returns the rows behind a mark; None if no row can be passed."""
 
     @staticmethod
     def of(
@@ -79,6 +102,7 @@ class Rows:
                 lambda: rows_of(source, program, settings, Extent()),
                 rows_of(source, program, settings, extent),
                 can_repeat=can_repeat(source),
+                behind=lambda mark: _rows_behind(mark, source, program, settings, extent),
             )
         again = Split(split.shard, is_split=True)
         return Rows(
@@ -103,11 +127,37 @@ class Rows:
         self._left = chain(first, self._left)
         return iter(first)
 
+    def passes(self, mark: Mark) -> bool:
+        """Pass the rows up to a mark, before any row is read; return whether that was possible."""
+        if self._behind is None or not self.can_repeat:
+            return False
+        try:
+            self._left = self._behind(mark)
+        except OtherRowsError:
+            return False
+        return True
+
     def watch(
         self, through: Callable[[Iterator[Record | RowFailure]], Iterator[Record | RowFailure]]
     ) -> None:
         """Pass the rows that are left through a function."""
-        self._left = through(self._left)
+        self._left, self._behind = through(self._left), None
+
+
+def _rows_behind(
+    mark: Mark, source: Any, program: Program, settings: RowSettings, extent: Extent
+) -> Iterator[Record | RowFailure]:
+    """Return the rows behind a mark. Raises `OtherRowsError`, and leaves the extent as it is."""
+    before = asdict(extent, recurse=False)
+    extent.read, extent.marks = 0, Marks()
+    try:
+        if settings.limit is not None and settings.limit < mark.rows:
+            raise OtherRowsError
+        return rows_of(source, program, settings, extent, Passing(mark))
+    except BaseException:
+        for name, value in before.items():
+            setattr(extent, name, value)
+        raise
 
 
 def can_repeat(source: Any) -> bool:

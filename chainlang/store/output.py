@@ -25,6 +25,7 @@ from chainlang.store.candidate_lines import CandidateLines
 from chainlang.store.flatten import flattened, named_parts, results
 from chainlang.store.folder_names import folder_name
 from chainlang.store.part_files import Parts
+from chainlang.store.passed import NOTHING, Passed
 from chainlang.store.safe_files import Folder
 from chainlang.store.stage_tables import StageTables
 from chainlang.store.table_formats import converter, json_line
@@ -87,6 +88,8 @@ class Output:
     """Tables of the stages; none if the trace is no output."""
     shard: Shard = WHOLE
     """Shard that the rows are of."""
+    passed: Passed = NOTHING
+    """The last rows whose place in their file is known."""
     _later: list[Usages] = field(factory=list, init=False)
     """Usages of the last rows, which are added many at a time."""
 
@@ -242,6 +245,7 @@ class Output:
             "unkept": {stage: list(parts) for stage, parts in self.unkept.items()},
             "stepped_in": dict(self.events),
             "left_out": dict(self.left_out),
+            "passed": self.passed.note(),
             "tables": {name: table.note() for name, table in self.tables.items()},
         }
 
@@ -271,6 +275,7 @@ class Output:
             escape_formulas=note.get("escape_formulas", False),
             stages=like.stages,
             shard=like.shard,
+            passed=Passed.noted(note.get("passed"), note["rows"]),
         )
         for name, table in note["tables"].items():
             found.table(name).take(table)

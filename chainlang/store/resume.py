@@ -24,6 +24,7 @@ from chainlang.store.identity import (
 from chainlang.store.journal import Journal
 from chainlang.store.journal_home import IN_FOLDER, JournalHome
 from chainlang.store.output import Output
+from chainlang.store.passed import Passed
 from chainlang.store.retry_failed import REDRAWN, again, redrawn
 from chainlang.store.safe_files import Folder, is_there
 
@@ -42,8 +43,9 @@ Inputs = Callable[[int], str]
 class Source:
     """The input of a run, as far as a folder compares it with the rows that it has."""
 
-    skip: Inputs | None = None
-    """Reads rows that are not run again; None if the run has to start with the first row."""
+    skip: Callable[[int, Passed], str] | None = None
+    """Reads rows that are not run again, some of which it may pass; None if the run has to start
+    with the first row."""
     look: Inputs | None = None
     """Reads rows ahead, which the run reads again; None if they can't be compared."""
     limit: int | None = None
@@ -120,7 +122,8 @@ def begun(
             rows = again(journal, root, cut=not resampled) if retry else redrawn(journal)
             journal.save({RUN: now, OUTPUT: None, PART: None, REDRAWN: rows})
         elif source.skip is not None:
-            _hold_inputs(root.path, source.skip, output.rows, output.inputs)
+            skip, passed = source.skip, output.passed
+            _hold_inputs(root.path, lambda count: skip(count, passed), output.rows, output.inputs)
         if journal.note(MERGED):
             journal.save({MERGED: None})
         clear(root, overwrite=True, keep={*OF_JOURNAL, *(files or ())}, is_known=True)

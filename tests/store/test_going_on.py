@@ -16,6 +16,7 @@ from chainlang.semantics.events import Event
 from chainlang.semantics.origin import Origin
 from chainlang.store import RunFolder, Source
 from chainlang.store.output import read
+from chainlang.store.passed import NOTHING, Passed
 from chainlang.store.run_folder import About
 from tests.laws import seeds
 from tests.store.test_folder import ABOUT, FAILURE, files, flow
@@ -29,7 +30,7 @@ def _noted_after_each_row(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("chainlang.store.run_folder.NOTE_SECONDS", 0.0)
 
 
-def inputs(count: int) -> str:
+def inputs(count: int, _: Passed = NOTHING) -> str:
     found = ""
     for number in range(1, count + 1):
         found = read(found, number, {"id": number})
