@@ -13,7 +13,7 @@ from chainlang.api.chain import Chain
 from chainlang.datatypes.check_types import declared_types, shape_of
 from chainlang.datatypes.json_schema import json_schema
 from chainlang.errors import ChainlangError, error_of
-from chainlang.ir.declarations import Input, Op, Shape, Type, TypeName, bodies_of
+from chainlang.ir.declarations import Op, Type, TypeName, bodies_of
 from chainlang.ir.nodes import Expr, Named, Ref, Repeat, Stage, Then
 from chainlang.protocol.fingerprints import version_of
 from chainlang.semantics.prelude import prelude
@@ -38,19 +38,11 @@ class Exported:
     @property
     def input_schema(self) -> dict[str, Any]:
         """JSON schema of its arguments: the fields of `input`, or the query."""
-        items = self.chain.items
-        types = declared_types(items)
-        found = next((one.type for one in items if isinstance(one, Input)), None)
-        shape = None if found is None else shape_of(found, types)
-        if shape is None:
+        schema = self.chain.program().row_validator.json_schema()
+        if schema is None:
             text = {"type": "string", "description": "the query"}
             return {"type": "object", "properties": {"query": text}, "required": ["query"]}
-        own = [one for one in shape.fields if one.type is not None]
-        schema: dict[str, Any] = json.loads(json_schema(Shape(tuple(own)), types))
-        needed = [one.column or one.name for one in own if one.default is None]
-        columns = {one.name: one.column or one.name for one in own}
-        fields = {columns[name]: one for name, one in schema["properties"].items()}
-        return {**schema, "properties": fields, "required": needed, "additionalProperties": True}
+        return {"required": [], **schema}
 
     @property
     def output_schema(self) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 from attrs import field, frozen
 
 from chainlang.datatypes.check_types import Declared, declared_types, shape_of
-from chainlang.datatypes.json_schema import validator
+from chainlang.datatypes.json_schema import json_schema, validator
 from chainlang.datatypes.plain_values import plain
 from chainlang.datatypes.references import followed
 from chainlang.datatypes.validation_errors import misfits
@@ -147,6 +147,22 @@ class RowValidator:
     def _is_class(self) -> bool:
         return self.type is not None and shape_of(self.type, self.types) is None
 
+    def json_schema(self) -> dict[str, Any] | None:
+        """Return the JSON schema of a row, whose fields have the names of their columns.
+
+        None if the fields of a row are not known.
+        """
+        shape = None if self.type is None else shape_of(self.type, self.types)
+        if shape is None:
+            found = {} if self.type is None else dict(_schema(self.type, self.types))
+            return found if found.get("properties") else None
+        own = tuple(one for one in shape.fields if one.type is not None)
+        schema: dict[str, Any] = json.loads(json_schema(declarations.Shape(own), self.types))
+        columns = {one.name: one.column or one.name for one in own}
+        fields = {columns[name]: one for name, one in schema["properties"].items()}
+        needed = [columns[one.name] for one in own if one.default is None]
+        return {**schema, "properties": fields, "required": needed, "additionalProperties": True}
+
     def required(self) -> dict[str, Span | None]:
         """Return the fields that a row must have, with their places in the file."""
         shape = None if self.type is None else shape_of(self.type, self.types)
@@ -254,7 +270,8 @@ def _schema(node: declarations.Type, types: Mapping[str, Declared]) -> Mapping[s
     """Return the JSON schema of a row of a Python class; empty for any other type."""
     known = types.get(node.name) if isinstance(node, declarations.TypeName) else None
     schema = json.loads(known.schema) if isinstance(known, declarations.PythonType) else {}
-    return followed(schema, schema)[0]  # a class that contains itself is a reference
+    found = followed(schema, schema)[0]  # a class that contains itself is a reference
+    return {**found, "$defs": schema["$defs"]} if "$defs" in schema else found
 
 
 def _query(fields: Mapping[str, Any]) -> Any:

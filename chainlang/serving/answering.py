@@ -51,8 +51,8 @@ class Answering:
     def of(seed: int | None, row: Any, offer: Offer, caller: Caller, shared: Shared) -> Answering:
         """Return the answering of a request. Raises `Refused` for a row that does not fit."""
         start = start_of(row, offer.program)
-        if isinstance(start, RowFailure):
-            raise failed(start)
+        if isinstance(start, RowFailure):  # a text field that is a text takes any
+            raise failed(start, "fields" if offer.fields["properties"] else "messages")
         seed = shared.settings.seed if seed is None else seed
         settings = shared.settings.model_copy(update={"seed": seed})
         head = Head.of(offer, start.id, seed, int(time.time()))

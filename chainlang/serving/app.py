@@ -150,23 +150,28 @@ class Application:
         return self.offers[name]
 
     async def _models(self, _: Request, caller: Caller) -> ASGIApp:
-        data = [_described(one) for one in self.offers if caller.may_use(one)]
+        data = [_described(one) for one in self._offered(caller)]
         return JSONResponse({"object": "list", "data": data})
 
     async def _model(self, request: Request, caller: Caller) -> ASGIApp:
-        return JSONResponse(_described(self._offer(request.path_params["name"], caller).name))
+        return JSONResponse(_described(self._offer(request.path_params["name"], caller)))
 
     async def _metrics(self, _: Request, __: Caller) -> ASGIApp:
         text, media = self.shared.metrics.text()
         return Response(text, media_type=media)
 
     async def _openapi(self, _: Request, caller: Caller) -> ASGIApp:
-        names = [one for one in self.offers if caller.may_use(one)]
-        return JSONResponse(page(names, has_keys=self.callers.has_keys))
+        return JSONResponse(page(self._offered(caller), has_keys=self.callers.has_keys))
+
+    def _offered(self, caller: Caller) -> list[Offer]:
+        return [one for one in self.offers.values() if caller.may_use(one.name)]
 
 
-def _described(name: str) -> dict[str, Any]:
-    return {"id": name, "object": "model", "created": 0, "owned_by": "chainlang"}
+def _described(one: Offer) -> dict[str, Any]:
+    """Return the description of a model; with further fields, what the row of a request has."""
+    row = {"message": one.text_field, "fields": one.fields}
+    more = {"chainlang": row} if one.fields["properties"] else {}
+    return {"id": one.name, "object": "model", "created": 0, "owned_by": "chainlang", **more}
 
 
 async def _health(_: Request) -> Response:

@@ -6,9 +6,10 @@ import json
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 
-from chainlang.serving.offers import QUERY, Offer
+from chainlang.diagnostics.suggest import suggest
+from chainlang.serving.offers import CONVERSATION, QUERY, Offer
 from chainlang.serving.refusals import Refused, refused_field
 
 LONGEST_BODY = 4 << 20
@@ -32,7 +33,7 @@ REFUSED: Mapping[str, tuple[tuple[Any, ...], str]] = {
 }
 """Fields that would change what an answer is: their values that change nothing, and the reason why
 another is refused. A field that is null is as one that is not there."""
-_READ = frozenset({"model", "messages", "seed", "stream", "stream_options", *REFUSED})
+_READ = frozenset({"model", "messages", "fields", "seed", "stream", "stream_options", *REFUSED})
 
 
 _UNREAD = {"system": "messages.system", "messages": "messages.earlier"}
@@ -60,13 +61,17 @@ class ChatRequest:
     """Whether the last chunk of a stream has the usage."""
     ignored: tuple[str, ...] = ()
     """Names of fields without effect."""
+    fields: Mapping[str, Any] = field(factory=dict)
+    """Further fields of the row."""
 
     def row(self, offer: Offer) -> tuple[Any, tuple[str, ...]]:
         """Return the row for a chain, and what it does not read of the messages.
 
-        The last text is the query, or the only field that a row needs beside ``system`` and
-        ``messages``, which are the system text and the turns before the last one.
+        The last text is its text field; ``system`` and ``messages`` are the system text and the
+        turns before the last one. Raises `Refused` for further fields that the row does not have,
+        and for those that it needs and that are missing.
         """
+        self._check_fields(offer)
         *earlier, last = self.turns
         system = [one.text for one in earlier if one.role == "system"]
         before = [{"role": o.role, "content": o.text} for o in earlier if o.role != "system"]
@@ -75,9 +80,28 @@ class ChatRequest:
         unread = tuple(
             _UNREAD[name] for name, value in beside.items() if value and name not in given
         )
-        if not given and offer.text_field == QUERY:
+        if not given and not self.fields and offer.text_field == QUERY:
             return last.text, unread
-        return {offer.text_field: last.text, **given}, unread
+        return {offer.text_field: last.text, **given, **self.fields}, unread
+
+    def _check_fields(self, offer: Offer) -> None:
+        known: Mapping[str, Any] = offer.fields["properties"]
+        for name in self.fields.keys() - known.keys():
+            if name in (offer.text_field, *offer.reads & CONVERSATION):
+                why = "it is of the messages"
+            else:
+                near = suggest(name, known, None) or "the model has no further fields"
+                why = f"there is no such field: {near}"
+            raise _field_refused(name, why, "unknown_parameter")
+        for name in offer.fields["required"]:
+            if name not in self.fields:
+                why = f'a row of {offer.name} needs it: "fields": {{"{name}": ...}}'
+                raise _field_refused(name, why, "missing_required_parameter")
+
+
+def _field_refused(name: str, why: str, code: str) -> Refused:
+    param = f"fields.{noted([name])}"
+    return Refused(400, f"{param}: {why}", param=param, code=code)
 
 
 def read_body(data: bytes) -> dict[str, Any]:
@@ -118,6 +142,9 @@ def read_chat(body: Mapping[str, Any]) -> ChatRequest:
     if not isinstance(options, dict):
         raise refused_field("stream_options", "it has to be an object")
     wants_usage = options.get("include_usage") is not None and _truth(options, "include_usage")
+    fields = given.get("fields", {})
+    if not isinstance(fields, dict):
+        raise refused_field("fields", "it has to be an object: the fields of the row by name")
     ignored = [name for name in given if name not in _READ]
     if options and not streams:
         ignored.append("stream_options")
@@ -125,7 +152,7 @@ def read_chat(body: Mapping[str, Any]) -> ChatRequest:
     turns = tuple(_turns(messages))
     more = (name for one in messages for name in one if name not in ("role", "content"))
     ignored += dict.fromkeys(f"messages.{name}" for name in more)
-    return ChatRequest(model, turns, seed, streams, wants_usage, tuple(ignored))
+    return ChatRequest(model, turns, seed, streams, wants_usage, tuple(ignored), fields)
 
 
 def _equal(value: Any, other: Any) -> bool:

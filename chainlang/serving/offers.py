@@ -13,9 +13,8 @@ from attrs import field, frozen
 from chainlang.analysis.program import Program
 from chainlang.api.chain import Chain
 from chainlang.api.parse import load
-from chainlang.datatypes.check_types import declared_types, shape_of
 from chainlang.errors import ChainlangError, OperandError, error_of
-from chainlang.ir.declarations import Definition, Input
+from chainlang.ir.declarations import Definition
 from chainlang.optimizer.compile import planned
 from chainlang.semantics.input_schema import declared_fields
 from chainlang.serving.live import is_live
@@ -40,6 +39,8 @@ class Offer:
     """Fields of a row that the chain declares or reads."""
     text_field: str
     """Field of a row for the last text of a conversation."""
+    fields: Mapping[str, Any] = field(repr=False)
+    """JSON schema of the further fields of a row, an object without any other."""
     digest: str = field(repr=False)
     """Hash of the chain and of the model of stages that name none."""
 
@@ -48,6 +49,8 @@ class Offer:
         """Return the offer of a chain. Raises the errors of its checks."""
         program = with_models(chain.program(), settings)
         declared = declared_fields(program.items)
+        schema = program.row_validator.json_schema()
+        text = _text_field(name, program, schema)
         identity = json.dumps([name, chain.to_json(), settings.model])
         return Offer(
             name,
@@ -55,7 +58,8 @@ class Offer:
             program,
             not program.variants and is_live(planned(program, settings).plan),
             declared or frozenset(program.read_fields),
-            _text_field(name, program),
+            text,
+            _further(schema, text),
             hashlib.sha256(identity.encode("utf-8", "surrogatepass")).hexdigest(),
         )
 
@@ -64,28 +68,46 @@ CONVERSATION = frozenset({"system", "messages"})
 """Fields of a row for the system text, and for the turns before the last one."""
 
 
-def _text_field(name: str, program: Program) -> str:
-    """Return the field for the last text: the only one that a row needs, else ``query``.
+def _text_field(name: str, program: Program, schema: Mapping[str, Any] | None) -> str:
+    """Return the field for the last text of a conversation.
 
-    Raises `OperandError` for a chain whose rows need more than a conversation has.
+    It is ``query``, or the only field that a row needs, or of several the first text in the order
+    of `input`; the others are further fields of a request. Raises `OperandError` if none is a text,
+    and for a chain without `input` whose rows need several fields.
     """
-    declared = next((one for one in program.items if isinstance(one, Input)), None)
-    if declared is None:
-        needed = frozenset(program.read_fields) - {QUERY}
-    else:
-        shape = shape_of(declared.type, declared_types(program.items))
-        if shape is None:  # a Python class, of which some fields may have defaults
-            fields = declared_fields(program.items) - CONVERSATION
-            return next(iter(fields)) if len(fields) == 1 else QUERY
-        several = shape.fields
-        needed = frozenset(one.name for one in several if one.type and one.default is None)
-    needed -= CONVERSATION
-    if len(needed) > 1:
-        what = ", ".join(sorted(needed))
-        message = f"{name!r} can't be served: a request has one text, and a row needs {what}"
-        hint = 'give all but one a default in the input: { text: str, tone: str = "plain" }'
+    if schema is None:
+        read = frozenset(program.read_fields) - {QUERY} - CONVERSATION
+        if len(read) > 1 and not declared_fields(program.items):
+            first, *others = sorted(read)
+            what = f"{name!r} can't be served: a row needs {', '.join((first, *others))}, and a "
+            what += "request has one text"
+            more = ", ".join(f"{one}: str" for one in others)
+            hint = "declare them, the text of the request first; the others are its `fields`: "
+            raise error_of("operand", what, f"{hint}input {{ {first}: str, {more} }}")
+        return next(iter(read), QUERY)
+    properties: Mapping[str, Any] = schema["properties"]
+    needed = [one for one in schema.get("required", ()) if one not in CONVERSATION]
+    if QUERY in needed or (not needed and QUERY in properties):
+        return QUERY
+    if len(needed) == 1:
+        return str(needed[0])
+    texts = (one for one in needed or properties if properties[one].get("type") == "string")
+    first_text = next((one for one in texts if one not in CONVERSATION), None)
+    if first_text is None and needed:
+        message = f"{name!r} can't be served: no field of its input takes the text of a request"
+        hint = f"declare one: input {{ query: str, {', '.join(needed)}, ... }}"
         raise error_of("operand", message, hint)
-    return next(iter(needed), QUERY)
+    return first_text or QUERY
+
+
+def _further(schema: Mapping[str, Any] | None, text: str) -> dict[str, Any]:
+    """Return the JSON schema of the fields of a row that are not of its conversation."""
+    whole, without = schema or {}, {text, *CONVERSATION}
+    given = {name: one for name, one in whole.get("properties", {}).items() if name not in without}
+    needed = [name for name in whole.get("required", ()) if name not in without]
+    defs = {"$defs": whole["$defs"]} if "$defs" in whole and given else {}
+    found = {"type": "object", "properties": given, "required": needed}
+    return {**found, "additionalProperties": False, **defs}
 
 
 def offers_of(given: Any, settings: CallSettings) -> dict[str, Offer]:
@@ -104,7 +126,7 @@ def offers_of(given: Any, settings: CallSettings) -> dict[str, Offer]:
             try:
                 found[path] = Offer.of(path, part, settings)
             except OperandError:
-                continue  # its rows need more than a conversation has
+                continue  # its rows need what a request has not
     if not found:
         raise error_of("operand", "there is no chain to serve", 'write serve("reviews.chain")')
     return found

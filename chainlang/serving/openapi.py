@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 from chainlang.protocol.fingerprints import version_of
 from chainlang.serving.chat_request import REFUSED
+from chainlang.serving.offers import Offer
 from chainlang.serving.refusals import FAULTS
 
 _TEXT, _WHOLE = {"type": "string"}, {"type": "integer"}
@@ -63,6 +64,11 @@ _MODEL = {
     "required": ["id", "object", "created", "owned_by"],
     "properties": {
         "id": _TEXT, "object": {"const": "model"}, "created": _WHOLE, "owned_by": _TEXT,
+        "chainlang": {
+            "description": "Of a model with further fields: that of its last message, and others.",
+            "type": "object",
+            "properties": {"message": _TEXT, "fields": {"type": "object"}},
+        },
     },
 }  # fmt: skip
 _MODELS = {
@@ -73,14 +79,19 @@ _MODELS = {
 _OF_CHAT = (413, 415, *sorted({one.status for one in FAULTS.values()} - {400}))
 
 
-def page(models: Iterable[str], *, has_keys: bool) -> dict[str, Any]:
+def page(offers: Sequence[Offer], *, has_keys: bool) -> dict[str, Any]:
     """Return the page of a server that offers these models."""
+    types: dict[str, Any] = {}
     refused = (401,) if has_keys else (403,)
-    chat = {
+    chat: dict[str, Any] = {
         "type": "object",
         "required": ["model", "messages"],
         "properties": {
-            "model": {"enum": [*models]},
+            "model": {"enum": [one.name for one in offers]},
+            "fields": {
+                "description": "Further fields of the row, as the input of the chain has them.",
+                "type": ["object", "null"],
+            },
             "messages": {
                 "description": "The last message is of the user.",
                 "type": "array",
@@ -96,6 +107,8 @@ def page(models: Iterable[str], *, has_keys: bool) -> dict[str, Any]:
             **{name: {"enum": [*neutral, None]} for name, (neutral, _) in REFUSED.items()},
         },
     }
+    if offers:
+        chat["anyOf"] = [_body_of(one, number, types) for number, one in enumerate(offers)]
     posted = {
         "operationId": "chat",
         "summary": "Run a chain on the last message.",
@@ -131,10 +144,38 @@ def page(models: Iterable[str], *, has_keys: bool) -> dict[str, Any]:
             },
         },
         "components": {
-            "schemas": {"Error": _ERROR},
+            "schemas": {"Error": _ERROR, **types},
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
         },
     }  # fmt: skip
+
+
+def _body_of(offer: Offer, number: int, types: dict[str, Any]) -> dict[str, Any]:
+    """Return what a body for a model has; its types are added to those of the page."""
+    own = dict(offer.fields)
+    prefix = f"model{number}"
+    for name, one in own.pop("$defs", {}).items():
+        types[f"{prefix}.{name}"] = _moved(one, prefix)
+    needed = ["fields"] if own["required"] else []
+    fields = _moved(own, prefix)
+    if not needed:
+        fields = {**fields, "type": ["object", "null"]}
+    properties = {"model": {"const": offer.name}, "fields": fields}
+    return {"properties": properties, "required": ["model", *needed]}
+
+
+def _moved(schema: Any, prefix: str) -> Any:
+    """Return a schema whose references lead to the types of the page."""
+    if isinstance(schema, list):
+        return [_moved(one, prefix) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        name: f"#/components/schemas/{prefix}.{one.removeprefix('#/$defs/')}"
+        if name == "$ref" and isinstance(one, str)
+        else _moved(one, prefix)
+        for name, one in schema.items()
+    }
 
 
 def _json(schema: dict[str, Any]) -> dict[str, Any]:

@@ -90,15 +90,22 @@ def ending() -> Refused:
     return busy("the server ends, and this request took too long", "server_ending")
 
 
-def failed(failure: RowFailure) -> Refused:
-    """Return the error of a row that failed.
+def failed(failure: RowFailure, param: str = "messages") -> Refused:
+    """Return the error of a row that failed; `param` is what is wrong with its request, if it is.
 
     Clients repeat requests after a 429 and a 5xx by themselves; a header asks those of OpenAI not
     to, where the same seed would fail in the same way.
     """
     found = FAULTS[failure.cause]
-    param = "messages" if found.status == 400 else None
     stage = f"{failure.stage} failed: " if failure.stage else ""
     again = {"retry-after": str(RETRY_AFTER)} if found.again else {"x-should-retry": "false"}
     message = f"{stage}{failure.reason}"
-    return Refused(found.status, message, found.type, param, found.code, again, failure.cause)
+    return Refused(
+        found.status,
+        message,
+        found.type,
+        param if found.status == 400 else None,
+        found.code,
+        again,
+        failure.cause,
+    )

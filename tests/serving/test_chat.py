@@ -175,12 +175,13 @@ class Text(BaseModel):
     text: str
 
 
-def test_a_chain_whose_rows_need_more_is_refused_at_the_start() -> None:
-    with pytest.raises(OperandError, match=r"'chain' can't be served: .* a row needs text, tone"):
-        application(chain("E", input="{ text: str, tone: str }"), engine=FakeEngine())
+def test_a_chain_that_has_no_field_for_the_text_is_refused_at_the_start() -> None:
+    with pytest.raises(OperandError, match="no field of its input takes the text of a request"):
+        application(chain("E", input="{ one: int, other: int }"), engine=FakeEngine())
     made = load(text='op tell : generate { user = "{{ text }} {{ tone }}" }\nmain = tell')
-    with pytest.raises(OperandError, match="a row needs text, tone"):
+    with pytest.raises(OperandError, match="a row needs text, tone") as caught:
         application(made, engine=FakeEngine())
+    assert "input { text: str, tone: str }" in str(caught.value)
     fine = load(text=TONED)
     with serving(fine, engine=engine()) as served:
         assert echo(served, TURNS[-1:]) == ("a\nb plain", "")
