@@ -96,7 +96,9 @@ class Application:
 
         async def guarded(request: Request) -> Any:
             if not self.callers.has_keys and not _is_here(request):
-                message = "without keys only requests to localhost are answered"
+                host = noted([request.headers.get("host", "")])
+                message = f"without keys only requests to localhost are answered, not to {host!r}; "
+                message += "give the server keys: --key me=env:NAME"
                 raise Refused(403, message, code="wrong_host")
             caller = self.callers.of_header(request.headers.get("authorization", ""))
             try:

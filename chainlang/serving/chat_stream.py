@@ -21,7 +21,7 @@ DONE = b"data: [DONE]\n\n"
 _COMMENT = b": the chain is running\n\n"
 HEADERS = {
     "content-type": "text/event-stream; charset=utf-8",
-    "cache-control": "no-cache",
+    "cache-control": "no-cache, no-transform",  # a proxy that compresses keeps events back
     "x-accel-buffering": "no",  # nginx would keep events back
 }
 

@@ -17,6 +17,9 @@ from starlette.types import ASGIApp
 
 from chainlang.errors import error_of
 
+KEPT = 75
+"""Seconds for which an idle connection is kept: longer than by proxies, which keep theirs for 60
+seconds, so that none sends a request on a connection that is just being closed."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -110,6 +113,7 @@ def server_of(
         access_log=debug,
         lifespan="off",
         server_header=False,
+        timeout_keep_alive=KEPT,
         timeout_graceful_shutdown=math.ceil(drain),
     )
     server = Server(config)
