@@ -43,8 +43,13 @@ class CandidateLines:
     row_id: str
     part: str
     """Part of the tables that has the row."""
+    _head: str = field(init=False)
+    """Beginning of the lines, up to the branch."""
     _texts: dict[int, str] = field(factory=dict)
     """JSON of the candidates so far by their identities, empty for those that JSON can't hold."""
+
+    def __attrs_post_init__(self) -> None:
+        self._head = f'{{"row": {self.number}, "id": {_TEXT(self.row_id)}, "branch": '
 
     def add(
         self,
@@ -57,24 +62,26 @@ class CandidateLines:
 
         `further` has the further columns of each, by position. The bytes are those of `json_line`.
         """
-        head = f'{{"row": {self.number}, "id": {_TEXT(self.row_id)}, "branch": '
-        head += f'{_TEXT(branch) if branch else "null"}, "candidate": '
+        head = f'{self._head}{_TEXT(branch) if branch else "null"}, "candidate": '
+        texts, is_lines = self._texts, table.convert is None
         for position, one in enumerate(candidates):
             more = NONE if further is None else further[position]
-            text = self._text(one) if table.convert is None else ""
-            line = encoded_line(f"{head}{position}, {text}{more.text}}}") if text else None
-            if line is None:
+            line = None
+            if is_lines:
+                text = texts.get(id(one))
+                if text is None:
+                    text = texts[id(one)] = _text(one)
+                line = encoded_line(f"{head}{position}, {text}{more.text}}}") if text else None
+            if line is not None:
+                table.add_line(line, self.part)
+            else:
                 row = candidate_row(self.number, self.row_id, branch, position, one)
                 table.add({**row, **more.columns}, self.part)
-            else:
-                table.add_line(line, self.part)
 
-    def _text(self, one: Candidate) -> str:
-        found = self._texts.get(id(one))
-        if found is None:
-            try:
-                found = _ENCODE(candidate_columns(one))[1:-1]
-            except (TypeError, ValueError, RecursionError):  # `json_line` replaces such values
-                found = ""
-            self._texts[id(one)] = found
-        return found
+
+def _text(one: Candidate) -> str:
+    """Return the JSON of a candidate, without braces; empty if JSON can't hold it."""
+    try:
+        return _ENCODE(candidate_columns(one))[1:-1]
+    except (TypeError, ValueError, RecursionError):  # `json_line` replaces such values
+        return ""

@@ -79,12 +79,7 @@ def flattened(
     >>> flattened("7", {"id": 7, "answer": 41}, record, None, set())
     {'id': '7', 'input.answer': 41, 'answer': '42', 'verdict': 'correct', 'error': None}
     """
-    found: dict[str, Any] = {}
-    for name, value in _outputs(flow) if flow is not None else [("answer", None)]:
-        if name in found or name in ("id", "error"):
-            found[_free(name, "output.", {*OWN, *found})] = value
-        else:
-            found[name] = value
+    found = _found(flow)
     outputs.update(found)  # in place: `|=` with keys would make another set
     inputs: dict[str, Any] = {}
     for name, value in fields.items():
@@ -96,6 +91,24 @@ def flattened(
         else:
             inputs[name] = value
     return {"id": row_id, **inputs, **found, "error": error}
+
+
+def _found(flow: Flow | None) -> dict[str, Any]:
+    """Return the outputs of a row by the names of their columns."""
+    found: dict[str, Any] = {}
+    if isinstance(flow, Record) and flow.candidates and not flow.history:  # as most rows are
+        first = flow.candidates[0]
+        found = {"answer": first.answer, **first.fields}
+        found["answer"] = first.answer  # a field of this name is no column of its own
+        if "id" not in found and "error" not in found:
+            return found
+        found = {}
+    for name, value in _outputs(flow) if flow is not None else [("answer", None)]:
+        if name in found or name in ("id", "error"):
+            found[_free(name, "output.", {*OWN, *found})] = value
+        else:
+            found[name] = value
+    return found
 
 
 def candidate_row(
@@ -135,9 +148,6 @@ def candidate_columns(one: Candidate) -> dict[str, Any]:
 
 
 def _outputs(flow: Flow) -> Iterator[tuple[str, Any]]:
-    if isinstance(flow, Record) and not flow.history:  # as of most chains
-        yield from _first("", flow.candidates)
-        return
     for branch, candidates in results(flow):
         yield from _first(f"branch.{branch}." if branch else "", candidates)
     for name, found in named_parts(flow).items():

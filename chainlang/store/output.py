@@ -18,7 +18,7 @@ from chainlang.protocol.usages import Usages
 from chainlang.semantics.events import Event
 from chainlang.semantics.not_json import json_only, left_out
 from chainlang.semantics.origin import Origin
-from chainlang.semantics.record import Flow, failures_of, trace_of
+from chainlang.semantics.record import Flow, Record, failures_of, trace_of
 from chainlang.semantics.row_failure import RowFailure
 from chainlang.settings import WHOLE, Format, Shard
 from chainlang.store.candidate_lines import CandidateLines
@@ -128,12 +128,14 @@ class Output:
         if lost:
             self.left_out.update(lost)
             fields = json_only(fields)
-        failures = () if flow is None else failures_of(flow)
+        # Most rows are a record: what is asked of others is not asked of it.
+        record = flow if isinstance(flow, Record) else None
+        failures = () if flow is None or record is not None else failures_of(flow)
         if failure is not None and not failures:
             failures = (failure,)
         self.inputs = _hash(self.inputs, origin.number, fields)
         self.spend(usages)
-        number, part = self.shard.row(self.rows) + 1, self._next("flattened")
+        number, part = self.shard.row(self.rows) + 1, self._next("answers")
         if not (failures and self.skip):
             message = "; ".join(one.line for one in failures) or None
             row = flattened(row_id, fields, flow, message, self.outputs)
@@ -152,7 +154,8 @@ class Output:
                 for branch, candidates in results(flow):
                     lines.add(self.table("answers"), branch, candidates)
             self._write_stages(flow, lines)
-            for name, found in named_parts(flow).items():
+            has_parts = record is None or record.history
+            for name, found in named_parts(flow).items() if has_parts else ():
                 if name in self.stages.own:
                     continue  # the table of its stage has all of it
                 taken = {"flattened", "answers", *self.stages.folders, *self.folders.values()}
@@ -166,12 +169,13 @@ class Output:
 
     def _write_stages(self, flow: Flow, lines: CandidateLines) -> None:
         """Write the candidates of all stages of a row, and what was not enforced of theirs."""
+        stages = self.stages
         for branch, entry in trace_of(flow):
             for one in entry.candidates:
                 if one.unkept and not isinstance(flow, RowFailure):
                     self.unkept.setdefault(entry.stage, {}).update(dict.fromkeys(one.unkept))
-            if self.stages.tables and entry.candidates:
-                folder, further = self.stages.columns(entry)
+            if stages.tables and entry.candidates:
+                folder, further = stages.columns(entry)
                 lines.add(self.table(folder), branch, entry.candidates, further)
 
     def _next(self, table: str) -> str:

@@ -59,15 +59,16 @@ class Parts:
         """Append a row to a part."""
         if self.convert is not None:
             self.columns.see(row)
-        self._append(json_line(row), part)
+        line = json_line(row)
+        self.held.append(line)
+        self.size += len(line)
+        if self.size >= _HELD:
+            self.flush(part)
 
     def add_line(self, line: bytes, part: str) -> None:
         """Append a row to a part, as the line that `json_line` returns for it."""
         if self.convert is not None:
             self.columns.see(json.loads(line))
-        self._append(line, part)
-
-    def _append(self, line: bytes, part: str) -> None:
         self.held.append(line)
         self.size += len(line)
         if self.size >= _HELD:

@@ -275,14 +275,15 @@ class RunFolder:
         Rows come in the order of the input, each once. If the run ends behind a row with `redo`,
         one that goes on does that row again. Raises `SourceError` if the disk does.
         """
-        with self._whole():
-            self.output.write(origin, row_id, fields, flow, failure, usages or Usages(), events)
-            self._redo = redo
-            is_full = self.output.is_full
-            if is_full or time.monotonic() - self._noted >= NOTE_SECONDS:
-                self.note()
-            if is_full:
-                self.output.roll()
+        self._has_failed = True  # as `_whole` says, without the time that it takes
+        self.output.write(origin, row_id, fields, flow, failure, usages or Usages(), events)
+        self._redo = redo
+        is_full = self.output.is_full
+        if is_full or time.monotonic() - self._noted >= NOTE_SECONDS:
+            self.note()
+        if is_full:
+            self.output.roll()
+        self._has_failed = False
 
     def note(self) -> None:
         """Save the state of the output: a resumed run starts after these rows."""

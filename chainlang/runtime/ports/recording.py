@@ -163,6 +163,10 @@ class RecordedPort:
             self._relay.join(wait, request)
             if self.went_on is None or request.row < self.went_on[0]:
                 self.went_on = (request.row, next(_ORDER), request.step)
+            if not found:  # as in most runs
+                self._relay.ask(wait, request.id)
+                missing.append(request)
+                continue
             for first, count in runs(request.count, found):
                 part = changed(
                     request,
@@ -220,7 +224,11 @@ class RecordedPort:
 
     def _find(self, number: int, wanted: Sequence[tuple[_Wait, Keys]]) -> None:
         """Add the samples that are recorded under the keys of a format."""
-        known = self.memory.find(dict.fromkeys(key for _, keys in wanted for key in keys))
+        several: dict[bytes, None] = {}
+        for _, keys in wanted:
+            several |= dict.fromkeys(keys.bounded)
+            several |= dict.fromkeys(keys.whole)
+        known = self.memory.find(several) if several else {}
         for wait, keys in wanted if known else ():
             bounds = self._bounds(wait.request)
             for of_one in (keys.bounded, keys.whole):
@@ -252,13 +260,13 @@ class RecordedPort:
         costs = self._costs(request, reply)
         # Further copies of a sample cost nothing, but of an unknown price all are unknown.
         further = ZERO if self._keeps and reply.usage.spent is not None else None
+        bounds, keys = self._bounds(request), wait.keys
         for index, sample in several:
             number = first + index
             whole = self._is_whole(wait, number, sample)
-            key = (wait.keys.whole if whole else wait.keys.bounded)[number]
+            key = (keys.whole if whole else keys.bounded)[number]
             is_own = not sample.model or self._keeps
             if key not in self._foreign and not sample.refusal and is_own:
-                under = self._bounds(wait.request) if whole else None
                 cost = costs.get(index, further)
                 paid = (
                     None
@@ -266,7 +274,7 @@ class RecordedPort:
                     else self._paid(sample.model or request.model, cost, request.row)
                 )
                 kept = sample if self._keeps or not sample.moved else evolve(sample, moved="")
-                found[key] = Drawn(kept, each, self._newest, under, paid)
+                found[key] = Drawn(kept, each, self._newest, bounds if whole else None, paid)
         return found
 
     def _paid(self, model: str, cost: Decimal, row: int) -> Paid:
@@ -316,7 +324,9 @@ class RecordedPort:
 
     def _costs(self, request: Request, reply: Completion | Failure) -> dict[int, Decimal]:
         """Return the costs of the samples of a reply by number, where they are kept."""
-        if not self._keeps or reply.usage.is_empty:
+        usage = reply.usage
+        has_others = isinstance(reply, Completion) and reply.others
+        if not self._keeps or usage.is_empty or (usage.spent is None and not has_others):
             return {}
         several = dict(enumerate(reply.samples) if isinstance(reply, Completion) else reply.samples)
         kept = [number for number, one in several.items() if not one.refusal]
@@ -350,6 +360,9 @@ class RecordedPort:
             self.abort([name])
             numbered = ((first + number, sample) for number, sample in reply.samples)
             return [evolve(reply, id=name, samples=(*_numbered(wait), *numbered))]
+        if reply.id == name and not reply.usage.is_empty:  # it is the whole of its request
+            self._relay.end(wait)
+            return [reply]
         wait.found |= {first + n: Drawn(sample, 0) for n, sample in enumerate(reply.samples)}
         wait.count(reply)
         if wait.asked:

@@ -82,12 +82,17 @@ def format_2(fingerprint: Fingerprint) -> MakeKeys:
     context = fingerprint.get(CONTEXT)
     engine = _text(without_bounds(fingerprint))
     dated = is_dated(fingerprint)
+    begins: dict[str, str] = {}
 
     def make(request: Request) -> Keys:
         sampling = request.sampling
-        parts = [2, engine, request.model, _messages(request), _unbounded(sampling)]
+        # The beginning is the same for all requests of a model.
+        begin = begins.get(request.model)
+        if begin is None:
+            begin = begins[request.model] = _ENCODE([2, engine, request.model])[:-1]
         marks = _marks(request, request.date if dated else None)
-        base = _hashed([*parts, request.schema, *marks])
+        rest = _ENCODE([_messages(request), _unbounded(sampling), request.schema, *marks])
+        base = hashlib.blake2b(f"{begin}, {rest[1:]}".encode(), digest_size=16)
         whole = _each(base, request)
         base.update(_ENCODE([sampling.max_tokens, context, *_budgets(request)]).encode())
         return Keys(_each(base, request), whole)
@@ -171,9 +176,9 @@ def _each(base: hashlib.blake2b, request: Request) -> list[bytes]:
     """Return the key of each sample of a request. At temperature 0 all have the same key."""
     if request.sampling.temperature == 0:
         return [base.digest()] * request.count
-    found = []
+    found, seed, copy = [], request.seed, base.copy
     for number in range(request.count):
-        one = base.copy()
-        one.update(b"%d" % (request.seed + number))
+        one = copy()
+        one.update(b"%d" % (seed + number))
         found.append(one.digest())
     return found
