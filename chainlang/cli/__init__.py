@@ -66,8 +66,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         with interrupt.handled():
             status = execute(arguments, closed)
             sys.stdout.flush()
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupted:
         status = interrupt.STATUS
+        _say_interrupted(interrupted)
     except BrokenPipeError:  # the reader, such as `head`, has closed the pipe
         nowhere = os.open(os.devnull, os.O_WRONLY)
         for stream in (
@@ -84,6 +85,17 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             close_engines()
         interrupt.leave()
     sys.exit(status)
+
+
+def _say_interrupted(interrupted: KeyboardInterrupt) -> None:
+    """Say that a command was interrupted, and how to go on with its run, if it has one."""
+    from chainlang.cli.closing_lines import closing_lines
+    from chainlang.cli.output import say
+
+    summary = getattr(interrupted, "summary", None)  # of `Interrupted`, which takes long to import
+    lines = ["interrupted"] if summary is None else closing_lines(summary, interrupt.STATUS)
+    for line in lines:
+        say(line)
 
 
 def _closed() -> frozenset[str]:

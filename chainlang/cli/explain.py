@@ -65,7 +65,8 @@ def run(options: argparse.Namespace) -> int:
     report(warned)  # to stderr: stdout is for the plan
     several = options.input or [None]
     rows = several if len(several) > 1 else several[0]
-    found = chain.explain(rows, **given(options, ExplainSettings))
+    settings: Any = {"progress": True, **given(options, ExplainSettings)}
+    found = chain.explain(rows, **settings)
     emit(json.dumps(_plain(found), indent=2) if options.json else str(found))
     return 0
 

@@ -37,6 +37,8 @@ def opened(path: Path, encoding: str | None = None) -> Iterator[BufferedReader]:
             data = _decompressed(path, file)
             begin = data.peek(_LOOK)[:_LOOK]
             if encoding is None and (name := guessed(begin)) is not None:
+                if b"\0" in begin and not name.startswith("utf"):
+                    refuse(path, "this file is binary, and no table of texts")
                 hint = f"name its encoding: --encoding {name}, in Python encoding={name!r}"
                 refuse(path, f"this file is not UTF-8; it looks like {name}", hint)
             if encoding is not None and codecs.lookup(encoding).name != "utf-8":

@@ -116,6 +116,8 @@ class Meter:
     tokens: int = 0
     before: int = 0
     """Rows that were complete when this run resumed."""
+    moved: bool = False
+    """Whether it has shown a line of progress."""
     _started: float = field(init=False)
     _shown: float = field(init=False)
     _waiting: _Waiting | None = None
@@ -153,7 +155,7 @@ class Meter:
     def _tick(self, now: float, least: float) -> None:
         """Show the progress, if the last line is old enough."""
         if now - self._shown >= least:
-            self._shown = now
+            self._shown, self.moved = now, True
             self.show(self.status(now))
 
     def status(self, now: float) -> Status:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from attrs import evolve, field, frozen
@@ -24,6 +25,7 @@ from chainlang.plan.estimate_cost import counts
 from chainlang.plan.render import render
 from chainlang.plan.steps import Plan
 from chainlang.runtime.model_swap import SWAP_FACTOR
+from chainlang.semantics.row_failure import RowFailure
 from chainlang.session.addresses import addresses_of
 from chainlang.session.cost_report import Actual, table
 from chainlang.session.decide import described, exemplified
@@ -34,7 +36,8 @@ from chainlang.session.memory_plan import Memory, amount, contexts_of, memory_of
 from chainlang.session.named_models import with_models
 from chainlang.session.policies import Choice, choices_of
 from chainlang.session.prices import prices_of
-from chainlang.session.rows import rows_of
+from chainlang.session.rows import expected_rows, rows_of
+from chainlang.session.run_progress import metered
 from chainlang.session.sandboxes import sandboxes_of
 from chainlang.session.session import analyzed
 from chainlang.settings import MapSettings
@@ -240,6 +243,19 @@ def _closes(engine: Engine | Model) -> bool:
     return engine.engine not in SERVERS if isinstance(engine, Model) else engine.capabilities.closes
 
 
+def _count(estimator: CostEstimator, program: Program, rows: Any, settings: MapSettings) -> None:
+    """Count rows with an estimator, and show how many there are where it takes a second."""
+    extent = Extent()
+    settings, meter = metered(settings, partial(expected_rows, extent, settings.limit))
+    try:
+        for row in estimator.watch(rows_of(rows, program, settings, extent)):
+            if meter is not None:
+                meter.row(failed=isinstance(row, RowFailure))
+    finally:
+        if meter is not None and meter.moved:
+            meter.end()
+
+
 def explained(
     text: str, program: Program, rows: Any, settings: MapSettings, *, analyze: bool
 ) -> Explanation:
@@ -291,8 +307,7 @@ def explained(
         return explanation(of_a_row(found))
     estimator = CostEstimator.of(found, named, settings)
     if not analyze:
-        for _ in estimator.watch(rows_of(rows, program, settings, Extent())):
-            pass
+        _count(estimator, program, rows, settings)
         return explanation(estimator.estimate(), counted=estimator)
     costs = analyzed(program, rows, settings, estimator)
     return explanation(costs.predicted, costs.actual, estimator)

@@ -126,7 +126,7 @@ def test_an_interrupt_ends_with_130(monkeypatch, run):
 
     monkeypatch.setattr("chainlang.cli.show.read_chain", interrupt)
     monkeypatch.setattr("chainlang.cli.interrupt.LONGEST", 600)  # it would end this process
-    assert run("show", "E") == (130, "", "")
+    assert run("show", "E") == (130, "", "interrupted\n")
 
 
 @pytest.mark.slow
@@ -148,7 +148,29 @@ def test_a_signal_ends_with_130():
     assert process.stdout.readline() == b"ready\n"
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=120)
-    assert (process.returncode, err) == (130, b"")
+    assert (process.returncode, err) == (130, b"interrupted\n")
+
+
+def test_an_interrupted_evaluation_says_how_to_go_on(monkeypatch, run, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    Path("qa.chain").write_text('model f = fake("f")\nmain = E:f >> @stop')
+    Path("stop.py").write_text(
+        "_calls = []\n"
+        "def stop(answer):\n"
+        "    _calls.append(answer)\n"
+        "    if len(_calls) == 5:\n"
+        "        raise KeyboardInterrupt\n"
+        "    return answer\n"
+    )
+    Path("rows.csv").write_text("query,gold\n" + "".join(f"q{one},1\n" for one in range(40)))
+    monkeypatch.setattr("chainlang.cli.interrupt.LONGEST", 600)
+    code, out, err = run(
+        *("eval", "qa.chain", "-i", "rows.csv", "--target", "gold", "-o", "kept"),
+        *("--functions", "stop.py"),
+    )
+    assert (code, out) == (130, "")
+    assert err.startswith("interrupted: ")
+    assert err.endswith("to resume, run the same command again\n")
 
 
 # ---------------------------------------------------------------- what is written

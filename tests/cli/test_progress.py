@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from attrs import define
 
-from chainlang import chain
+from chainlang import chain, models
 from chainlang.display import progress, progress_displays
 from chainlang.display.progress import Meter, Status, Waited
 from chainlang.display.progress_displays import LogLines, NotebookCell, TerminalLine, width_of
@@ -170,6 +170,18 @@ def test_a_log_has_a_line_each_ten_seconds_while_something_loads() -> None:
 
 
 # ---------------------------------------------------------------- the setting
+
+
+def test_an_estimate_of_many_rows_moves(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "EVERY", 0.0)
+    heard: list[Any] = []
+
+    def show(message: str) -> None:
+        heard.append(message)
+
+    show.every = 0.0  # type: ignore[attr-defined]
+    chain("E:f").explain(["a", None, "b"], models={"f": models.fake()}, progress=show)
+    assert [(one.rows, one.failed) for one in heard] == [(1, 0), (2, 1), (3, 1)]
 
 
 def test_a_callback_hears_messages_and_numbers(tmp_path: Path) -> None:
