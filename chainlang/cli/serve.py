@@ -87,6 +87,10 @@ def add(commands: Any, about: str) -> None:
         "--strict", action="store_true", help="refuse fields of a request that have no effect"
     )
     parser.add_argument(
+        "--origin", action="append", default=[], metavar="URL",
+        help="site whose pages may use the server from a browser, such as https://ui.example",
+    )  # fmt: skip
+    parser.add_argument(
         "--debug", action="store_true", help="log each request, and the texts of errors"
     )
     add_trace_endpoint(parser)
@@ -131,6 +135,7 @@ def run(options: argparse.Namespace) -> int:
             drain=options.drain,
             keys=keys,
             strict=options.strict,
+            origins=options.origin,
             debug=options.debug,
             ready=lambda address: say(f"serving {', '.join(chains)} at {address}"),
             progress=say,

@@ -138,8 +138,8 @@ def application(chains: Chains, **keywords: Unpack[ServeKeywords]) -> ASGIApp:
     any, only requests whose host is this machine are answered. `rate` (requests a minute), `burst`,
     `budget_tokens`, `budget_cost` and `offered` (names of models) bound each caller that has no
     bound of its own. At most `window` rows run at once, and `queue` requests wait. `strict`: refuse
-    fields without effect. `debug`: log the texts of errors. Other keywords are settings of each
-    row, as in a call.
+    fields without effect. `origins`: sites whose pages may use the server from a browser. `debug`:
+    log the texts of errors. Other keywords are settings of each row, as in a call.
 
     Raises `SourceError` if a library is not installed, `SettingError` for a key whose variable is
     not set, and what calling the chains raises.
@@ -147,6 +147,7 @@ def application(chains: Chains, **keywords: Unpack[ServeKeywords]) -> ASGIApp:
     _check_installed()
     from chainlang.serving.answering import Shared
     from chainlang.serving.app import Application, Manner
+    from chainlang.serving.origins import open_to
     from chainlang.serving.slots import Slots
 
     terms, rest = Terms.of(keywords)
@@ -160,7 +161,7 @@ def application(chains: Chains, **keywords: Unpack[ServeKeywords]) -> ASGIApp:
             _load(one, settings, has_costs=has_costs)
     shared = Shared(settings, Slots(terms.window, terms.queue), metrics)
     manner = Manner(strict=terms.strict, debug=terms.debug)
-    return Application(offers, callers, shared, manner).asgi()
+    return open_to(Application(offers, callers, shared, manner).asgi(), terms.origins)
 
 
 def _check_installed() -> None:

@@ -6,12 +6,13 @@ from collections.abc import Collection, Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
-from attrs import fields, frozen
+from attrs import evolve, fields, frozen
 
 from chainlang.api.keywords import CallKeywords
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.errors import SettingError
 from chainlang.serving.callers import Allowance, Caller, Callers
+from chainlang.serving.origins import faults
 from chainlang.settings import DEFAULT_WINDOW
 
 QUEUE = 1024
@@ -39,6 +40,8 @@ class ServeKeywords(CallKeywords, total=False):
     """maximum number of requests that wait, before others are refused"""
     strict: bool
     """refuse requests with fields that have no effect, instead of naming these in a header"""
+    origins: Collection[str]
+    """sites whose pages may use the server from a browser, such as ``https://ui.example``"""
     debug: bool
     """log each request, and the texts of errors, which may hold prompts and replies"""
 
@@ -109,6 +112,7 @@ class Terms:
     window: int = DEFAULT_WINDOW
     queue: int = QUEUE
     strict: bool = False
+    origins: Collection[str] = ()
     debug: bool = False
 
     @staticmethod
@@ -117,10 +121,13 @@ class Terms:
         rest = dict(keywords)
         names = [one.name for one in fields(Bounds)]
         bounds = {name: rest.pop(name) for name in names if name in rest}
-        own = ("keys", "window", "queue", "strict", "debug")
+        own = ("keys", "window", "queue", "strict", "origins", "debug")
         found = Terms(every=Bounds(**bounds), **{n: rest.pop(n) for n in own if n in rest})
         keys = [one for one in found.keys.values() if isinstance(one, Key)]
         wrong = [one for bound in (found.every, *keys) for one in bound.faults()]
+        if isinstance(found.origins, str):
+            found = evolve(found, origins=(found.origins,))
+        wrong += faults(found.origins)
         wrong += [*_whole("window", found.window), *_whole("queue", found.queue, least=0)]
         if wrong:
             raise SettingError(wrong)

@@ -113,6 +113,7 @@ WRONG = {
     ("--key", "a"): "write --key NAME=env:VARIABLE",
     ("--key", "a=sk-1"): "write a=env:NAME",
     ("--drain", "-1"): "drain= takes a number of seconds",
+    ("--origin", "*"): "is no origin",
     ("--trace-endpoint", "nowhere"): "is no address of a collector",
 }
 

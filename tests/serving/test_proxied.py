@@ -11,6 +11,7 @@ import pytest
 
 from chainlang import chain
 from chainlang.engines.fake import FakeEngine
+from chainlang.errors import SettingError
 from chainlang.serving import application
 from chainlang.serving.server import KEPT, server_of
 from tests.serving.proxy import NAME, proxied
@@ -121,3 +122,42 @@ def test_connections_are_kept_longer_than_proxies_keep_theirs() -> None:
     """A proxy that sends a request while the server closes the connection reports a 502."""
     made = application(chain("E"), engine=FakeEngine())
     assert server_of(made, drain=1).config.timeout_keep_alive == KEPT > 60
+
+
+ORIGIN = "https://ui.example"
+
+
+def test_a_page_of_a_named_site_may_use_the_server() -> None:
+    asking = {
+        "origin": ORIGIN,
+        "access-control-request-method": "POST",
+        "access-control-request-headers": "authorization,content-type,x-stainless-lang",
+    }
+    keys = {"me": "env:PROXIED_KEY"}
+    with serving(chain("E"), keys=keys, key=KEY, origins=[f"{ORIGIN}/"]) as served:
+        before = httpx2.options(f"{served.url}/chat/completions", headers=asking)  # without a key
+        assert before.status_code == 200
+        assert before.headers["access-control-allow-origin"] == ORIGIN
+        assert "POST" in before.headers["access-control-allow-methods"]
+        assert "x-stainless-lang" in before.headers["access-control-allow-headers"]
+        sent = {"origin": ORIGIN}
+        body = asked("Why?", temperature=1)
+        for fields in ({}, {"stream": True}):
+            found = served.client.post("/chat/completions", json=body | fields, headers=sent)
+            assert found.headers["access-control-allow-origin"] == ORIGIN
+            assert "x-chainlang-ignored" in found.headers["access-control-expose-headers"]
+        wrong = httpx2.post(f"{served.url}/chat/completions", json=body, headers=sent)
+        assert (wrong.status_code, is_ours(wrong.content)) == (401, True)
+        assert wrong.headers["access-control-allow-origin"] == ORIGIN
+        for other in (f"{ORIGIN}.evil", "http://ui.example", "null", ""):
+            refused = served.client.options(
+                "/chat/completions", headers={**asking, "origin": other}
+            )
+            assert (refused.status_code, is_ours(refused.content)) == (405, True)
+            assert "access-control-allow-origin" not in refused.headers
+
+
+@pytest.mark.parametrize("origin", ["*", "ui.example", "https://ui.example/app", "ftp://a", ""])
+def test_an_origin_that_is_none_is_refused(origin: str) -> None:
+    with pytest.raises(SettingError, match="is no origin"):
+        application(chain("E"), engine=FakeEngine(), origins=origin)
