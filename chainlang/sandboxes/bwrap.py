@@ -298,7 +298,7 @@ def _exchange(
 
 
 def _write(pipe: IO[bytes], data: bytes) -> None:
-    with suppress(OSError):  # it has ended before it read all
+    with suppress(OSError, ValueError):  # it has ended before it read all, or its pipe is closed
         pipe.write(data)
         pipe.close()
 

@@ -67,7 +67,7 @@ def survived(rows: int, seed: str, home: Path) -> tuple[int, int]:
         engine = OpenAIEngine("m", base_url=[one.url for one in servers], retry=RetryPolicy())
         stack.callback(engine.close)
         first = (addresses.FIRST_TRIAL, addresses.LAST_TRIAL)
-        addresses.FIRST_TRIAL = addresses.LAST_TRIAL = 0.01
+        addresses.FIRST_TRIAL = addresses.LAST_TRIAL = 0.0  # with the next request
         stack.callback(lambda: vars(addresses).update(FIRST_TRIAL=first[0], LAST_TRIAL=first[1]))
         summary = qa.run(source, home / "run", engine=engine, window=32)
         states = engine.addresses
