@@ -61,6 +61,11 @@ def add(commands: Any, about: str) -> None:
     parser.add_argument(
         "--overwrite", action="store_true", help="replace another run in the folder"
     )
+    parser.add_argument(
+        "--store",
+        metavar='env("NAME")',
+        help="database that has the journals of the shards, as of their runs",
+    )
     parser.add_argument("--json", action="store_true", help="write errors as JSON to stdout")
     parser.set_defaults(run=run)
 
@@ -77,6 +82,7 @@ def run(options: argparse.Namespace) -> int:
         part_rows=options.part_rows,
         escape_formulas=options.escape_formulas,
         overwrite=options.overwrite,
+        store=options.store,
     )
     for line in closing_lines(summary, 0):
         say(line)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 BAD_INPUT = 2
 _FIRST = ("overwrite", "retry_failed", "changed")
 """Settings of the first attempt of a worker alone: a later one resumes it."""
-_OF_ONE = ("run_calls", "run_tokens", "run_cost", "analyze", "shard", "store")
+_OF_ONE = ("run_calls", "run_tokens", "run_cost", "analyze", "shard")
 """Settings of one process, which several can't share."""
 _DECIDER = 0
 """Number of the worker that decides values before the others start."""
@@ -183,6 +183,7 @@ def run_workers(options: argparse.Namespace) -> int:
         escape_formulas=settings.escape_formulas,
         overwrite=settings.overwrite,
         changed=settings.changed,
+        store=None if settings.store is None else settings.store.get_secret_value(),
     )
     summary, status = board.completed(merged), int(merged.failed > 0)
     show = log_summary if options.log_format == "json" else say_summary

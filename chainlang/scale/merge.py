@@ -19,6 +19,7 @@ from chainlang.protocol.price import total
 from chainlang.protocol.usage import ZERO, plus
 from chainlang.protocol.usages import Usages
 from chainlang.scale.interleave import Table, by_row, by_turns, of_folder, of_root
+from chainlang.scale.journals import Journals
 from chainlang.scale.shard_runs import ShardRun, check, shard_folders
 from chainlang.session.summary import Summary
 from chainlang.settings import Format
@@ -48,6 +49,7 @@ def merge(
     escape_formulas: bool = False,
     overwrite: bool = False,
     changed: bool = False,
+    store: str | None = None,
 ) -> Summary:
     """Make one run folder of all shards of a run, and return its summary.
 
@@ -55,7 +57,8 @@ def merge(
     a list of the folders of shards, which needs `out`. The files are those of one run over the
     whole input, and the folder resumes as one. An earlier merged run in the folder is replaced, one
     of another chain only with `changed`, and any other run only with `overwrite`. The shards are
-    not changed.
+    not changed. The journal of the merged run is a file of its folder; those of the shards may be
+    in a database, which is `store`, or that of the environment or a settings file.
 
     Raises `SourceError` for shards that are not complete, or not of one run, and says which differ
     in what.
@@ -63,10 +66,11 @@ def merge(
     started = time.monotonic()
     converter(format, escape_formulas=escape_formulas)
     folders, home = _folders(shards, out)
+    journals = Journals.of_store(store)
     with ExitStack() as stack:
         runs = []
         for one in folders:
-            runs.append(ShardRun.open(one))
+            runs.append(ShardRun.open(one, journals))
             stack.callback(runs[-1].close)
         runs.sort(key=lambda one: one.shard.number)
         check(runs)
@@ -77,11 +81,11 @@ def merge(
             root.lock()
             same = None if changed else identity
             _clear(root, same, sum(one.note["rows"] for one in runs), overwrite=overwrite)
-            store = SqliteStore.open(root, private=any(one.is_private for one in runs))
+            samples = SqliteStore.open(root, private=any(one.is_private for one in runs))
         except BaseException:
             root.close()
             raise
-        journal = Journal(store)
+        journal = Journal(samples)
         output = Output(
             root,
             format,
@@ -106,7 +110,9 @@ def merge(
             ended=max(ends),
         )
         with folder:
-            _samples(journal, store, runs)
+            _spent(journal, runs)
+            for run in runs:
+                journals.copy(run.root, run.metadata, samples)
             for name in ("graph.json", "plan.txt", *((DECISIONS,) if about.decisions else ())):
                 root.write(name, _file(first.root, name))
             _counts(output, runs)
@@ -231,15 +237,13 @@ def _stages(first: ShardRun) -> StageTables:
     return StageTables(tables, own)
 
 
-def _samples(journal: Journal, store: SqliteStore, runs: Sequence[ShardRun]) -> None:
-    """Copy the samples of all shards, and add what they cost."""
+def _spent(journal: Journal, runs: Sequence[ShardRun]) -> None:
+    """Record what all shards have cost."""
     spent: dict[str, Any] = {}
     for one in runs:
         for model, cost in one.spent.items():
             spent[model] = plus(spent.get(model, ZERO), cost)
     journal.record({}, spent)
-    for one in runs:
-        store.adopt(f"/proc/self/fd/{one.root.fd}/{JOURNAL}")
 
 
 def _counts(output: Output, runs: Sequence[ShardRun]) -> None:

@@ -69,8 +69,18 @@ def progress_of(folders: Iterable[Path]) -> list[ShardProgress]:
 
 
 def _progress(folder: Path, shard: Shard) -> ShardProgress:
-    one = noted(folder) or Noted()
+    one = noted(folder) or _said(folder / "metadata.json")
     return ShardProgress(shard, _status(folder / "metadata.json"), one.rows, one.failed, one.usage)
+
+
+def _said(path: Path) -> Noted:
+    """Return what the metadata of a run say, whose journal may be in a database."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        rows = found["rows"]
+        return Noted(rows["read"], rows["failed"], Usage.of_json(found["usage"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return Noted()
 
 
 def _status(path: Path) -> str:

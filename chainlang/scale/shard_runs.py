@@ -12,11 +12,12 @@ from attrs import define, field
 
 from chainlang.diagnostics.render import shown
 from chainlang.errors import ChainlangError, error_of
+from chainlang.scale.journals import Journals
 from chainlang.session.about_run import MARK
 from chainlang.settings import Shard
 from chainlang.store.cleanup import JOURNAL
 from chainlang.store.identity import SHARD, TEXTS, of_shards, text_difference
-from chainlang.store.journal import SPENT, Journal
+from chainlang.store.journal import SPENT
 from chainlang.store.resume import MERGED, OUTPUT, PART, RUN
 from chainlang.store.retry_failed import REDRAWN
 from chainlang.store.safe_files import Folder
@@ -44,17 +45,17 @@ class ShardRun:
     others: Mapping[str, Any] = field(factory=dict)
     """Notes of its journal that it has in common with the other shards."""
     is_private: bool = False
-    """Whether its journal can be read by its owner alone."""
+    """Whether its journal can be read by its owner alone, or is in a database."""
 
     @staticmethod
-    def open(path: Path) -> ShardRun:
+    def open(path: Path, journals: Journals) -> ShardRun:
         """Open the folder of a shard. Raises `SourceError` for any other, or if it is not done."""
         if not is_run(path):
             raise no_run(path, "not a run folder" if path.exists() else "no such folder")
         root = Folder.open(path)
         try:
             root.lock()
-            return _opened(root)
+            return _opened(root, journals)
         except BaseException:
             root.close()
             raise
@@ -76,28 +77,24 @@ def shard_folders(folder: Path) -> list[Path]:
     return sorted(one for one in found if Shard.named(one.name) and one.is_dir())
 
 
-def _opened(root: Folder) -> ShardRun:
-    if root.kind(JOURNAL) != "file":
-        what = f"{root.path}: the journal of this shard is missing"
-        raise error_of("file", what, "run shards that are to be merged without store")
-    journal = Journal.open(root)
-    try:
+def _opened(root: Folder, journals: Journals) -> ShardRun:
+    metadata = _metadata(root)
+    with journals.of(root, metadata) as journal:
         identity = journal.note(RUN, chain=str, plan=str, seed=int, models=dict, settings=dict)
         note = journal.note(OUTPUT, rows=int, tables=dict, folders=dict)
         redrawn, spent = journal.note(REDRAWN) or {}, journal.spent
         others = {name: one for name, one in journal.notes("").items() if name not in _OWN}
-    finally:
-        journal.close()
     shard = Shard.of_text((identity or {}).get(SHARD))
     if shard is None:
         what = f"{root.path}: this run is not a shard"
         raise error_of("file", what, "chainlang run ... --shard 1/2 makes one")
     again = f"run it to its end: the same command, with --shard {shard}"
-    metadata = _metadata(root)
     if metadata.get("status") != "complete" or note is None:
         raise error_of("file", f"{root.path}: shard {shard} is not complete", again)
-    with root.read(JOURNAL) as file:
-        is_private = not os.fstat(file.fileno()).st_mode & 0o077
+    is_private = True
+    if root.kind(JOURNAL) == "file":
+        with root.read(JOURNAL) as file:
+            is_private = not os.fstat(file.fileno()).st_mode & 0o077
     return ShardRun(root, shard, metadata, identity, note, redrawn, spent, others, is_private)
 
 

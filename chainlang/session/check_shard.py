@@ -23,9 +23,6 @@ def check_shard(program: Program, settings: RunSettings, what: str = "") -> None
         )
         hint = "run it whole; or let it learn first, and freeze it: learnt='FOLDER' of the policy"
         raise error_of("setting", message, hint, setting="shard")
-    if settings.store is not None:
-        message = f"{split}: the journal of a shard is a file of its folder, which merging copies"
-        raise error_of("setting", message, "leave out the store", setting="store")
     if settings.format != "jsonl":
         message = f"{split}: the tables of a shard are JSON lines, not {settings.format}"
         hint = (

@@ -11,7 +11,7 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -164,6 +164,21 @@ class PostgresStore:
                     raise self.damaged(f"sample {key.hex()} does not match its checksum")
                 found[key] = self._decoded(key, entry)
         return found
+
+    def samples(self) -> Iterator[list[tuple[bytes, bytes, bytes]]]:
+        """Yield all samples of the run, some at a time: key, entry, checksum."""
+        last = b""
+        while rows := self.database.read(partial(self._after, last)):
+            for key, entry, total in rows:
+                if not fits(key, entry, total):
+                    raise self.damaged(f"sample {key.hex()} does not match its checksum")
+            yield rows
+            last = rows[-1][0]
+
+    def _after(self, last: bytes, connection: Connection[Any]) -> list[Any]:
+        question = """SELECT key, entry, sum FROM chainlang_samples
+                      WHERE run = %s AND key > %b ORDER BY key LIMIT 5000"""
+        return connection.execute(question, [self.run, last], binary=True).fetchall()
 
     def _find(self, keys: list[bytes], connection: Connection[Any]) -> list[Any]:
         question = "SELECT key, entry, sum FROM chainlang_samples WHERE run = %s AND key = ANY(%b)"

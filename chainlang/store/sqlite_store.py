@@ -123,6 +123,13 @@ class SqliteStore:
             finally:
                 connection.execute("DETACH other")
 
+    def add(self, rows: Iterable[tuple[bytes, bytes, bytes]]) -> None:
+        """Add samples with their checksums, as they are; those of keys that are here stay."""
+        self.is_new, self._samples.known = False, None
+        connection = self._database.connection
+        with self._database.errors(), transaction(connection):
+            connection.executemany("INSERT OR IGNORE INTO samples VALUES (?, ?, ?)", rows)
+
     def damaged(self, what: str) -> ChainlangError:
         """Return the error of a damaged file."""
         return self._database.damaged(what)

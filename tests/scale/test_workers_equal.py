@@ -184,7 +184,6 @@ def test_a_cache_that_workers_share_has_the_samples_of_one_process(
     [
         (["2:E:@pick:0.7 >> M"], "--workers 2: @pick learns as the rows run"),
         (["rates.chain"], "each process would use up requests_per_minute of r"),
-        (["qa.chain", "--store", "postgresql:///x"], "--store is for one process"),
     ],
 )
 def test_what_workers_can_not_do_is_said_once(
