@@ -233,7 +233,10 @@ def _value(value: object, model: Model) -> Any:
     raise error_of("engine", message, hint, span=value.span, subject=value.name)
 
 
-WAYS = 'models.define({{"{name}": ...}}) in Python, or [models."{name}"] in models.toml'
+WAYS = (
+    'models.define({{"{name}": ...}}) in Python, [models."{name}"] in models.toml, '
+    "or --models '{name}=...' in a shell"
+)
 """Ways to give a name a meaning, for hints."""
 
 

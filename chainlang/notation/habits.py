@@ -22,6 +22,10 @@ _HABITS = (
     (r"\binput\b[^{}]*\{(?:[^{}]*,)?\s*(?P<first>[A-Za-z_]\w*)[ \t]+",
      r"(?P<value>[A-Za-z_]\w*)[ \t]*:",
      'a column whose name has a space: "{first} {value}" as {first}_{value}'),
+    (r"\bmodel\s+\w+\s*=\s*(?P<first>\w+)", r":(?P<value>[\w./:-]+)", 'write {first}("{value}")'),
+    (r"\bmodel\s+\w+\s*=\s*(?P<first>\w+)\s*\(\s*", r"(?P<value>\w+)\s*=",
+     'its name for the engine comes first: {first}("...", {value}=...)'),
+    (r"\bmodel\s+\w+\s*=\s*(?P<first>\w+)\s*", r"\{", 'write {first}("...")'),
     (r"\A[\w/-]+", r"\.\w{2,6}\s*\Z", "the name of a file of chains ends in .chain"),
 )  # fmt: skip
 """Pattern of the text before an error, pattern at it, and the hint."""

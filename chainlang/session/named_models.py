@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from attrs import evolve
 
 from chainlang.analysis.program import Program
-from chainlang.errors import error_of
+from chainlang.diagnostics.diagnostic import Diagnostic
+from chainlang.diagnostics.suggest import misspelt
+from chainlang.errors import error_of, warn
 from chainlang.ir.declarations import Model
 from chainlang.ir.references import uses
 from chainlang.models.lookup import lookup
@@ -61,9 +63,20 @@ def _declared(program: Program, settings: RowSettings) -> Program:
         if meant is not None and meant.model is not declared.get(name):
             found[name] = meant.model
             names += (other for kind, other in uses(meant.model) if kind == "model")
+    _check_given(settings.models or {}, names)
     if not found:
         return program
     return program.memo.get(tuple(found.values()), lambda: _declaring(program, found))
+
+
+def _check_given(given: Mapping[str, object], names: list[str]) -> None:
+    """Warn of a model that the call gives and no stage names, but for a slip of the keyboard."""
+    for name in given:
+        near = None if name in names else misspelt(name, [one for one in names if one not in given])
+        if near is not None:
+            message = f"no stage asks a model {name!r}, which models= gives"
+            hint, code = f"did you mean {near!r}?", "misspelt-model"
+            warn(Diagnostic(code, message, hint=hint, kind="model", subject=name, known=(near,)))
 
 
 def _declaring(program: Program, found: Mapping[str, Model]) -> Program:

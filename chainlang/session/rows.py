@@ -189,7 +189,10 @@ def start_of(row: Any, program: Program) -> Record | RowFailure:
     It may have no other fields than those declared, since they are written for this call; those of
     a table pass through.
     """
-    return next(_starts([read_row(row)], program, strict=True))
+    one = read_row(row)
+    if isinstance(one, BadRow) and isinstance(row, list | tuple):
+        one = evolve(one, message=f"{one.message}; several rows are for map: qa.map([...])")
+    return next(_starts([one], program, strict=True))
 
 
 def _starts(

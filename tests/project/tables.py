@@ -97,7 +97,7 @@ MEANINGS = {
     "equal-samples": "a count above 1, or a part twice, where nothing is above temperature 0",
     "hidden-name": "a variable of a template, an item or a definition that hides another name",
     "impossible": "a comparison with a value that the type of a field does not have",
-    "misspelt-model": "a model that misspells one of the file",
+    "misspelt-model": "a model that misspells one of the file, or in `models=` one of the chain",
     "model-action": "an action of a step in YAML that the model does",
     "missing-arm": "a value of `by=` with neither an arm nor a default, whose rows fail",
     "mixed-operators": "an operator binds tighter than the one around it, without parentheses",
