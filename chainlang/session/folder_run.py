@@ -32,6 +32,7 @@ from chainlang.session.check_shard import check_shard
 from chainlang.session.cost_report import CostMeter, PortFactory
 from chainlang.session.engine_pool import wanted
 from chainlang.session.estimate import CostEstimator
+from chainlang.session.frozen_heap import frozen_heap
 from chainlang.session.inputs import Split, hashed, read_of
 from chainlang.session.journal_home import home_of
 from chainlang.session.named_models import with_models
@@ -87,6 +88,7 @@ def run_to_folder(
         FolderRun.begin(
             program, source, out, settings, about, home=home, progress=progress
         ) as folder_run,
+        frozen_heap(),
     ):
         for outcome in folder_run.outcomes():
             folder_run.write(outcome)
