@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 
 from attrs import define, field
 
@@ -127,8 +128,13 @@ def _fields(fields: tuple[Field, ...], read: set[str]) -> Iterator[Diagnostic]:
 
 def _prompts(items: Iterable[Item]) -> dict[str, set[str]]:
     """Return the names that each op reads, by its name."""
-    ops = {**prelude(), **{one.name: one for one in items if isinstance(one, Op)}}
-    return {name: set(_of_op(op)) for name, op in ops.items()}
+    own = {one.name: set(_of_op(one)) for one in items if isinstance(one, Op)}
+    return {**_of_prelude(), **own}
+
+
+@cache
+def _of_prelude() -> dict[str, set[str]]:
+    return {name: set(_of_op(op)) for name, op in prelude().items()}
 
 
 def _of_op(op: Op) -> Iterator[str]:

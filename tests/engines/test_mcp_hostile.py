@@ -150,6 +150,7 @@ def test_there_are_at_least_forty() -> None:
     assert len({*FAILS, *GOES_ON, *CHANGES}) >= 40
 
 
+@pytest.mark.quick(10)
 @pytest.mark.parametrize("how", FAILS)
 def test_a_row_fails_and_says_why(how: str) -> None:
     cause, message = FAILS[how]
@@ -161,12 +162,14 @@ def test_a_row_fails_and_says_why(how: str) -> None:
     assert found.failure.message.isprintable()
 
 
+@pytest.mark.quick(5)
 @pytest.mark.parametrize("how", GOES_ON)
 def test_a_row_goes_on(how: str) -> None:
     with server(how) as (engine, _):
         assert load(text=FILE)("hi", engine=engine).answer == GOES_ON[how]
 
 
+@pytest.mark.quick(3)
 @pytest.mark.parametrize("how", CHANGES)
 def test_a_change_is_refused_until_it_is_approved(how: str) -> None:
     with server(how) as (engine, _):

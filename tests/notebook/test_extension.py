@@ -25,7 +25,7 @@ def loaded() -> Iterator[InteractiveShell]:
 
 @pytest.fixture
 def shell(loaded: InteractiveShell) -> InteractiveShell:
-    loaded.reset(new_session=False)
+    loaded.run_line_magic("reset_selective", "-f .")
     return loaded
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 from chainlang import ChainlangWarning, chain, load
@@ -43,6 +44,7 @@ FUNCTIONS: dict[str, Callable[..., object]] = {
 BY_NAME = {one.__name__: one for one in (*CHAIN_PASSES, *PLAN_PASSES)}
 
 
+@cache
 def compile_case(case: Case) -> Compiled:
     """Return what the pass that the fixture file is named after makes of the chain of a case."""
     text, _, outputs = case.text.partition("\noutputs: ")

@@ -7,6 +7,7 @@ The classes come from the union, so one without an example is red. Each example 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Any, get_args
 
 import attrs
@@ -91,6 +92,7 @@ def _chain(kind: type[Any]) -> Chain:
     return chain(text, functions={k: f for k, f in FUNCTIONS.items() if f"@{k}" in text})
 
 
+@cache
 def _plan(kind: type[Any]) -> p.Plan:
     made, name = _chain(kind), EXAMPLES[kind][1]
     outputs = Outputs(frozenset({"answer"})) if kind is p.Decide else Outputs()

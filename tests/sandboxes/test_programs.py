@@ -80,6 +80,7 @@ def test_tests_have_as_much_time_as_the_program(box: Sandbox) -> None:
     assert found.error == "TimeoutError: it took longer than 0.3 seconds"
 
 
+@pytest.mark.slow
 def test_a_program_that_prints_too_much_is_ended_with_what_fits(box: Sandbox) -> None:
     # Some sandboxes end it with its time: it prints in the first millisecond of that.
     found = ran(box, "while True: print('y' * 99)", output=1000, seconds=4.0)
