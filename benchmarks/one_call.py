@@ -28,6 +28,7 @@ CHAINS = {
     "a file with a type, an op and a vote": REVIEWS,
 }
 OLD, NEW = BEFORE, "now"
+NO_HISTORY = f"This checkout has no history that reaches back to {BEFORE}."
 
 
 def table(*, quick: bool = False) -> str:
@@ -39,9 +40,7 @@ def table(*, quick: bool = False) -> str:
         for how in ("call", "map")
     ]
     with TemporaryDirectory() as folder:
-        roots = {NEW: HERE.parent}
-        if unpacked(Path(folder)):
-            roots = {OLD: Path(folder), **roots}
+        roots = roots_in(Path(folder))
         programs = {name: (OURS, "one_call.py", str(root)) for name, root in roots.items()}
         found = in_turns(programs, [jobs[0], *jobs])
     lines = [
@@ -64,7 +63,7 @@ def table(*, quick: bool = False) -> str:
     if OLD in programs:
         lines += ["", agreement(found[OLD], found[NEW])]
     else:
-        lines += ["", f"This checkout has no history that reaches back to {BEFORE}."]
+        lines += ["", NO_HISTORY]
     return "\n".join(lines)
 
 
@@ -92,6 +91,15 @@ def agreement(before: list[Report], now: list[Report]) -> str:
 
 def chosen(reports: list[Report], at: list[int]) -> list[Report]:
     return [reports[number] for number in at]
+
+
+def roots_in(folder: Path) -> dict[str, Path]:
+    """Return the folders of the older package, if there is a history to take it from, and of this.
+
+    The older one is put into a folder.
+    """
+    now = {NEW: HERE.parent}
+    return {OLD: folder, **now} if unpacked(folder) else now
 
 
 def unpacked(folder: Path) -> bool:

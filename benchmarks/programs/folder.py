@@ -1,7 +1,10 @@
-"""A chain over a file of rows into a run folder, and how much memory that took."""
+"""A chain over a file of rows into a run folder, with the chainlang of a folder, and its memory."""
 
 import resource
+import sys
 from typing import Any
+
+sys.path.insert(0, sys.argv[1])
 
 from serve import serve
 
