@@ -109,9 +109,14 @@ def run(options: argparse.Namespace) -> int:
         if options.worker is None:
             return workers.run_workers(options)
         workers.as_worker(options)
-        if workers.is_decider(options):
-            chain, _ = read_chain(options.chain, options.functions, options.allow)
-            return workers.decide(chain, options)
+        try:
+            return workers.decide(options) if workers.is_decider(options) else _run(options)
+        except KeyboardInterrupt:  # the first process says so
+            return interrupt.STATUS
+    return _run(options)
+
+
+def _run(options: argparse.Namespace) -> int:
     if options.output == Path("-") and options.shard is not None:
         hint = "name a folder, from which chainlang merge takes it"
         raise error_of("setting", "a shard is kept in a folder, so it can't go to stdout", hint)

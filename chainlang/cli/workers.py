@@ -10,20 +10,16 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from chainlang.cli import interrupt
 from chainlang.cli.closing_lines import STOPPED, closing_lines, log_summary, say_summary
 from chainlang.cli.flags import given
 from chainlang.cli.observed import row_ends, traced
-from chainlang.cli.output import report, say
+from chainlang.cli.output import counted, report, say
 from chainlang.cli.read_chain import model_name, read_chain
 from chainlang.cli.worker_board import Board
 from chainlang.errors import error_of
 from chainlang.settings import RunSettings, Shard
-
-if TYPE_CHECKING:
-    from chainlang.api.chain import Chain
 
 BAD_INPUT = 2
 _FIRST = ("overwrite", "retry_failed", "changed")
@@ -110,11 +106,12 @@ def is_decider(options: argparse.Namespace) -> bool:
     return options.worker is not None and options.worker.startswith(f"{_DECIDER}.")
 
 
-def decide(chain: Chain, options: argparse.Namespace) -> int:
+def decide(options: argparse.Namespace) -> int:
     """Decide the values of a chain, and write them into the folder of the run."""
     from chainlang.session.decide import decided_for_shards
     from chainlang.session.named_models import with_models
 
+    chain, _ = read_chain(options.chain, options.functions, options.allow)
     settings = RunSettings.of(given(options, RunSettings))
     decided_for_shards(chain.program(), settings, with_models, Path(options.output))
     return 0
@@ -193,14 +190,17 @@ def run_workers(options: argparse.Namespace) -> int:
 
 def _say_unfinished(board: Board, options: argparse.Namespace, status: int) -> None:
     """Say what there is of a run that was interrupted, or of which a worker has stopped."""
+    from chainlang.scale.shard_runs import shard_folders
+
     summary, again = board.summary(Path(options.output)), "to resume, run the same command again"
     if options.log_format == "json" and summary is not None:
         log_summary(summary, board.shown_rows, status)
         return
     ended = "interrupted" if status == interrupt.STATUS else "stopped"
-    begin = f"{ended}: {board.status().rows:,} rows are written"
+    begin = f"{ended}: {counted(board.status().rows, 'row')} written"
     say(begin if summary is None else next(closing_lines(summary, status)))
-    say(f"results so far: {Path(options.output) / 'shard-*' / 'flattened'}")
+    if shard_folders(Path(options.output)):
+        say(f"results so far: {Path(options.output) / 'shard-*' / 'flattened'}")
     say(again)
 
 

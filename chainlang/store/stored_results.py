@@ -12,6 +12,7 @@ from attrs import field, frozen
 from chainlang.data import read_rows
 from chainlang.diagnostics.suggest import suggest
 from chainlang.errors import ChainlangError, error_of
+from chainlang.settings import Shard
 from chainlang.store.flatten import OWN
 
 GRAPH, METADATA = "graph.json", "metadata.json"
@@ -57,6 +58,10 @@ def metadata_of(folder: Path) -> dict[str, Any]:
 
 def no_run(folder: Path, why: str) -> ChainlangError:
     """Return the error of a path that is not a run folder."""
+    if any(Shard.named(one.name) for one in folder.glob("shard-*")):
+        what = f"{folder}: this folder has shards of a run, which are not merged"
+        hint = f"to go on, run the same command again; to merge them: chainlang merge {folder}"
+        return error_of("file", what, hint)
     found = folder.parent.glob("*/graph.json") if folder.parent.is_dir() else ()
     beside = [one.parent.name for one in found if one.parent != folder]
     hint = suggest(folder.name, beside, None) or "chainlang run ... -o FOLDER makes one"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -85,7 +86,7 @@ def test_workers_are_one_run_although_one_dies(home: Path) -> None:
 
 
 @pytest.mark.slow
-def test_ctrl_c_ends_all_workers_in_order(home: Path) -> None:
+def test_ctrl_c_ends_all_workers_in_order(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (home / "hold").touch()
     process = started("a", "--workers", "2", "--log-format", "json")
     shards = [home / "a" / f"shard-000{number}-of-0002" for number in (1, 2)]
@@ -95,7 +96,10 @@ def test_ctrl_c_ends_all_workers_in_order(home: Path) -> None:
     process.send_signal(signal.SIGINT)
     _, said = process.communicate()
     assert process.returncode == 130, said
-    assert "interrupted" in said
+    (last,) = (line for line in map(json.loads, said.splitlines()) if line["event"] == "summary")
+    assert (last["status"], last["exit_status"]) == ("interrupted", 130)
+    assert execute(["runs", "resume", "a", "-i", "rows.jsonl"]) == 2
+    assert "to merge them: chainlang merge a" in capsys.readouterr().err
     assert {metadata(one)["status"] for one in shards} == {"interrupted"}
     (home / "hold").unlink()
     assert execute(words("one")) == execute(words("a", "--workers", "2")) == 1
