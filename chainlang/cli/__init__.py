@@ -65,7 +65,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     try:
         with interrupt.handled():
             status = execute(arguments, closed)
-            sys.stdout.flush()
+            if not sys.stdout.closed:  # as by the language server
+                sys.stdout.flush()
     except KeyboardInterrupt as interrupted:
         status = interrupt.STATUS
         _say_interrupted(interrupted)

@@ -53,6 +53,7 @@ class Editor:
         if self.process.poll() is None:
             self.request("shutdown", None)
             self.notify("exit", None)
+            assert self.process.wait(120) == 0
         self.process.wait(120)
         assert self.process.stdin
         assert self.process.stdout

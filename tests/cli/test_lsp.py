@@ -239,6 +239,10 @@ def test_an_error_in_a_used_file_stands_at_the_use(editor: Editor) -> None:
     assert found["message"].startswith(str(editor.folder / "base.chain") + ":1: unknown")
 
 
+def test_a_file_that_is_not_open_and_not_there_has_nothing(editor: Editor) -> None:
+    assert editor.request("textDocument/hover", editor.at("nowhere.chain", 0, 0)) is None
+
+
 def test_formatting(editor: Editor) -> None:
     editor.open("g.chain", "main=3:E>>M  # vote\n")
     params = {

@@ -72,7 +72,10 @@ class Service:
     def read(self, uri: str) -> tuple[Reading, Places, Path]:
         """Return the reading of a document, its positions and its path."""
         document, path = self.document(uri), self.path(uri)
-        text = document.source or ""
+        try:
+            text = document.source or ""
+        except OSError:  # it is not open, and there is no such file
+            text = ""
         reading = self.documents.reading(path, document.version, text)
         return reading, self.places(text, str(path)), path
 
