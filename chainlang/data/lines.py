@@ -58,7 +58,11 @@ def read_lines(
             extent.read += len(data)
             if marks is not None:
                 marks.read(data)
-            yield _line(number, data, most, file, encoding)
+            if len(data) <= most and data.isascii() and data[-2:-1] != b"\r":  # as most lines are
+                body = data.removesuffix(b"\n")
+                yield Line(number, body.decode(), "\n" if len(body) < len(data) else "")
+            else:
+                yield _line(number, data, most, file, encoding)
 
 
 def _line(number: int, data: bytes, most: int, file: BufferedReader, encoding: str | None) -> Line:

@@ -22,7 +22,7 @@ from chainlang.protocol.messages import Finish, Sample
 
 _USUAL = {one.name: one.default for one in fields(Sample)}
 _NAMES, _DEFAULTS = tuple(_USUAL), tuple(_USUAL.values())
-_values = attrgetter(*_NAMES)
+_values, _PLACES = attrgetter(*_NAMES), range(len(_NAMES))
 _ENCODE = encoder(ascii_only=True, nan=True)
 _FORMAT, _UNDER, _PAID, _MADE = "format", "under", "paid", "made"
 
@@ -104,8 +104,10 @@ def encoded(drawn: Drawn) -> bytes:
     b'[7, {"text": "42", "finish": "stop", "tokens": 2}]'
     """
     values = _values(drawn.sample)
-    others = compress(zip(_NAMES, _DEFAULTS, values, strict=True), map(is_not, _DEFAULTS, values))
-    said = {name: value for name, usual, value in others if value != usual}
+    said: dict[str, Any] = {}
+    for at in compress(_PLACES, map(is_not, _DEFAULTS, values)):
+        if values[at] != _DEFAULTS[at]:
+            said[_NAMES[at]] = values[at]
     if drawn.format != 1:
         said[_FORMAT] = drawn.format
     if drawn.under is not None:

@@ -19,6 +19,19 @@ def _thawed() -> Iterator[None]:
     gc.unfreeze()
 
 
+def test_how_often_it_is_collected_is_as_before(tmp_path: Path) -> None:
+    before = gc.get_threshold()
+    seen: list[int] = []
+    chain("E").run(
+        ["q"],
+        tmp_path,
+        engine=FakeEngine(),
+        on_row=lambda *_: seen.append(gc.get_threshold()[0]),
+    )
+    assert gc.get_threshold() == before
+    assert seen[0] > before[0]
+
+
 def counts(out: Path, fails: bool = False) -> list[bool]:
     """Return whether the heap is frozen in a run, and after it."""
     found: list[bool] = []
