@@ -57,10 +57,19 @@ def give_up(stream: TextIO) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
+_OF_ALL: dict[str, str] = {}
+"""Fields of all lines of the log."""
+
+
+def mark_log(mark: str) -> None:
+    """Mark all lines of the log, by which another process knows them among other texts."""
+    _OF_ALL["mark"] = mark
+
+
 def log(event: str, **fields: Any) -> None:
     """Write an event with its time as a line of JSON to stderr."""
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
-    line = json.dumps({"time": now, "event": event, **fields}, default=str)
+    line = json.dumps({"time": now, "event": event, **_OF_ALL, **fields}, default=str)
     say(line)
 
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import argparse
 import os
+import secrets
 import signal
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 from chainlang.cli import interrupt
 from chainlang.cli.closing_lines import STOPPED, closing_lines, log_summary, say_summary
 from chainlang.cli.flags import given
 from chainlang.cli.observed import row_ends, traced
-from chainlang.cli.output import counted, report, say
+from chainlang.cli.output import counted, mark_log, report, say
 from chainlang.cli.read_chain import model_name, read_chain
 from chainlang.cli.worker_board import Board
 from chainlang.errors import error_of
@@ -83,8 +85,12 @@ def _hold_limit(out: Path, folders: Sequence[Path], limit: int) -> None:
 
 
 def as_worker(options: argparse.Namespace) -> None:
-    """Make the options of the run those of one of its workers, which ends with its parent."""
-    number, _, attempt = options.worker.partition(".")
+    """Make the options of the run those of one of its workers, which ends with its parent.
+
+    ``--worker`` has its number, its attempt, and the mark of its log.
+    """
+    number, attempt, mark = options.worker.split(".")
+    mark_log(mark)
     options.log_format, options.json = "pages", False
     if int(number):
         options.shard = str(Shard(int(number), options.workers))
@@ -150,19 +156,20 @@ def run_workers(options: argparse.Namespace) -> int:
     settings = RunSettings.of(given(options, RunSettings))
     is_undecided = _is_undecided(options, settings)
     _hold_folder(Path(options.output), settings, options.workers)
-    words = [sys.executable, "-m", "chainlang", *options.words]
+    words, mark = [sys.executable, "-m", "chainlang", *options.words], secrets.token_hex(8)
 
     def command(number: int, attempt: int) -> list[str]:
-        return [*words, "--worker", f"{number}.{attempt}"]
+        return [*words, "--worker", f"{number}.{attempt}.{mark}"]
 
     with _observed(options) as board:
         statuses: dict[int, int] = {}
         try:
             if is_undecided:  # in a process of its own, so that its models are gone afterwards
-                one = Workers(1, lambda _, attempt: command(_DECIDER, attempt), board.hear)
+                decider = partial(command, _DECIDER)
+                one = Workers(1, lambda _, attempt: decider(attempt), board.hear, mark)
                 statuses = one.run()
             if _status(statuses) == 0:
-                statuses = Workers(options.workers, command, board.hear).run()
+                statuses = Workers(options.workers, command, board.hear, mark).run()
         finally:
             board.end()
     worst = _status(statuses)

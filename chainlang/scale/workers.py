@@ -78,6 +78,8 @@ class Workers:
     command: Callable[[int, int], Sequence[str]]
     hear: Callable[[Note], object]
     """Called with each note of a worker."""
+    mark: str
+    """Mark of the notes, among the other lines that a worker writes."""
     workers: dict[int, Worker] = field(factory=dict)
     is_ending: bool = False
     _selector: selectors.BaseSelector = field(factory=selectors.DefaultSelector)
@@ -153,7 +155,7 @@ class Workers:
             found = json.loads(text) if text.startswith("{") else None
         except ValueError:
             found = None
-        if not isinstance(found, dict) or not isinstance(found.get("event"), str):
+        if not isinstance(found, dict) or found.pop("mark", None) != self.mark:
             self.hear(Note(worker.number, "", text=text))
             return
         rows = found.get("rows")

@@ -248,6 +248,27 @@ def counts(address: str, rows: int) -> dict[str, float]:
             return {name: float(value) for name, value in found.items()}
 
 
+@pytest.mark.slow
+def test_what_functions_write_is_shown_and_is_no_note(capfd: pytest.CaptureFixture[str]) -> None:
+    """Programs log lines of JSON with an event, too."""
+    lines_of = [{"event": name} for name in ("row", "summary", "progress", "error", "lost", "mine")]
+    Path("functions.py").write_text(
+        "import sys\n"
+        "def say(candidates: list[str]) -> str:\n"
+        + "".join(
+            f"    print({json.dumps(json.dumps(one))}, file=sys.stderr)\n" for one in lines_of
+        )
+        + "    return candidates[0]\n"
+    )
+    Path("said.chain").write_text('model m = fake("m")\nmain = E:m >> @say\n')
+    step = ["run", "said.chain", "-i", "rows.jsonl", "--functions", "functions.py", "-o", "two"]
+    assert execute([*step, "--workers", "2"]) == 0
+    said = capfd.readouterr().err
+    for one in lines_of:
+        assert said.count(f": {json.dumps(one)}") == 1
+    assert f"{ROWS} rows, 0 failed, {ROWS} calls" in said
+
+
 KILLED = """
 import os, pathlib, signal
 def kill(candidates: list[str]) -> str:
