@@ -17,7 +17,7 @@ unexport PYTHONDONTWRITEBYTECODE  # compiled tests are collected in half the tim
 
 .PHONY: quick docs demo demo-real test test-vllm test-real test-others lint check bench soak vscode test-oldest-lark format clean
 
-quick: $(READY)  ## in about half a minute: what needs no vLLM and is not slow, with few examples
+quick: $(READY)  ## in less than a minute: what needs no vLLM and is not slow, with few examples
 	$(PYTEST) $(ON_ALL_CORES) $(NO_VLLM) -m "not slow and not vllm" --hypothesis-profile=quick
 
 docs: $(READY)  ## the documentation, in build/docs/index.html; a warning is an error

@@ -85,9 +85,10 @@ def pytest_collect_file() -> Generator[None, list[pytest.Collector], list[pytest
     return [one for one in found if type(one) is pytest.Module]
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if settings().max_examples == QUICK:
-        _leave_out(config, items)
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> Generator[None, None, None]:
     for path, inside in itertools.groupby(items, lambda item: item.path):
         marks = [pytest.mark.vllm] if any(map(path.is_relative_to, ON_VLLM)) else []
         marks += [pytest.mark.real] if path.is_relative_to(ON_REAL) else []
@@ -95,6 +96,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             marks.append(pytest.mark.filterwarnings("ignore::chainlang.ChainlangWarning"))
         for item, mark in itertools.product(inside, marks):
             item.add_marker(mark, append=False)
+    yield  # `-m` leaves out others, which `quick` does not count
+    if settings().max_examples == QUICK:
+        _leave_out(config, items)
 
 
 def _leave_out(config: pytest.Config, items: list[pytest.Item]) -> None:

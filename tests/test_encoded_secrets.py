@@ -40,6 +40,7 @@ WAYS: dict[str, Callable[[str], str]] = {
 PARTS = ("canary", "7f3a", "c51e2", "d84b06")
 
 
+@pytest.mark.quick(8)
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("status", [400, 500])
 def test_a_key_that_a_server_repeats_is_hidden_however_it_is_encoded(way: str, status: int) -> None:

@@ -388,6 +388,7 @@ def test_all_names_that_are_taken() -> None:
     assert set(Settings.model_fields) - NAMES == {"allowed_env"}
 
 
+@pytest.mark.quick(10)
 @pytest.mark.parametrize("name", sorted(NAMES))
 def test_a_field_with_the_name_of_a_setting_goes_into_a_dict(name: str) -> None:
     say = op("say", user=f"{{{{ {name} }}}}")

@@ -111,6 +111,7 @@ ELSEWHERE = ("choices", "thinking_tokens")
 """Options that no server takes."""
 
 
+@pytest.mark.quick(6)
 @pytest.mark.parametrize(
     "text", [one for one in accepted("E(", "op {") if not any(name in one for name in ELSEWHERE)]
 )

@@ -52,6 +52,7 @@ def checked(text: str, path: Path) -> object:
     return stopped.value.code
 
 
+@pytest.mark.quick(6)
 @pytest.mark.parametrize("name", REFUSED)
 def test_an_extreme_file_has_a_page(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -338,6 +338,7 @@ PASSING = {
 }
 
 
+@pytest.mark.quick(10)
 @pytest.mark.parametrize("name", PASSING)
 def test_what_passes_is_asked_again_with_the_same_question(name: str) -> None:
     async def patient(_: float) -> None:
@@ -354,6 +355,7 @@ def test_what_passes_is_asked_again_with_the_same_question(name: str) -> None:
     assert server.bodies[0] == server.bodies[1]
 
 
+@pytest.mark.quick(10)
 @pytest.mark.parametrize("name", PASSING)
 def test_what_does_not_pass_is_a_failure_that_says_what_was_received(name: str) -> None:
     retry, patience = policy(attempts=2), 0.1 if name == "a stall" else 60.0

@@ -52,6 +52,7 @@ def events(*choices: dict[str, Any]) -> Answer:
     return Answer("".join([*lines, "data: [DONE]\n\n"]).encode(), type="text/event-stream")
 
 
+@pytest.mark.quick(8)
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_reply_that_is_none_is_refused_and_asked_once(name: str, stream: bool) -> None:

@@ -198,6 +198,7 @@ def test_a_line_runs_by_the_names_of_its_models(
 _DOCUMENTED = (*COMPACT, *README)
 
 
+@pytest.mark.quick(5)
 @pytest.mark.filterwarnings("ignore::chainlang.ChainlangWarning")
 @pytest.mark.parametrize("case", _DOCUMENTED, ids=[one.name for one in _DOCUMENTED])
 def test_a_documented_chain_runs_by_name(servers: dict[str, Server], case: Documented) -> None:

@@ -105,6 +105,7 @@ def outcome(policy: str, fault: str, place: str) -> str:
     return "\n".join([*seen, *tail])
 
 
+@pytest.mark.quick(12)
 @pytest.mark.filterwarnings("ignore::chainlang.ChainlangWarning")
 @each_case("pipelines/on_failure.cases")
 def test_what_dependants_see(case: Case, golden: Golden) -> None:

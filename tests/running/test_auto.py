@@ -47,6 +47,7 @@ def decisions(folder: Path) -> list[dict[str, Any]]:
     return found
 
 
+@pytest.mark.quick(8)
 @pytest.mark.parametrize("kind", KINDS, ids=lambda one: one.name)
 def test_values_fit_and_a_resumed_run_has_the_same(kind: Kind, tmp_path: Path) -> None:
     for seed in range(fewer(10, 2)):

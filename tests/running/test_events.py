@@ -226,6 +226,7 @@ def shown(one: Scenario, folder: Path, heard: Heard) -> dict[str, dict[str, int]
     return found
 
 
+@pytest.mark.quick(6)
 @pytest.mark.parametrize(
     ("kind", "one"),
     [(kind, one) for kind, several in SCENARIOS.items() for one in several],

@@ -148,6 +148,7 @@ VALUES: dict[str, Callable[[], Any]] = {
 }
 
 
+@pytest.mark.quick(8)
 @pytest.mark.parametrize("later", [False, True])
 @pytest.mark.parametrize("name", VALUES)
 def test_a_value_that_json_cannot_hold_fails_its_row(

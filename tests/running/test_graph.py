@@ -43,6 +43,7 @@ def one(text: str, **settings: Any) -> Result:
     return next(iter(written(text).map(["q"], engine=engine(), **settings)))
 
 
+@pytest.mark.quick(8)
 @pytest.mark.parametrize(
     ("text", "seconds"),
     [

@@ -38,7 +38,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
-@pytest.mark.quick(2)
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("count", [1, 2, 7])
 def test_shards_merged_are_one_run(whole: Path, tmp_path: Path, count: int) -> None:
     order = random.Random(count).sample(range(1, count + 1), count)
@@ -51,7 +51,7 @@ def test_shards_merged_are_one_run(whole: Path, tmp_path: Path, count: int) -> N
     assert about["ended"] == max(one["ended"] for one in parts)
 
 
-@pytest.mark.quick(2)
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(
     "settings",
     [
