@@ -56,9 +56,28 @@ class Command(argparse.ArgumentParser):
             wrong = next((one for one in others if one.startswith("-")), others[0])
             shown = (one for one in self._actions if one.help != argparse.SUPPRESS)
             known = [flag for action in shown for flag in action.option_strings]
-            hint = suggest(wrong.partition("=")[0], known, None)
+            name = wrong.partition("=")[0]
+            hint = suggest(name, known, None) or _of_runs(name)
             self.error(f"unknown argument {wrong}" + (f": {hint}" if hint else ""))
         return options, others
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """Raise `ArgumentError` for a value that is no choice, with the one that it may mean."""
+        known = None if action.choices is None else [str(one) for one in action.choices]
+        if known is not None and value not in known:
+            hint = suggest(str(value), known, "choose from")
+            raise argparse.ArgumentError(action, f"unknown value {value!r}: {hint}")
+
+
+def _of_runs(flag: str) -> str | None:
+    """Return the hint of a flag that only a run over rows has; None for any other."""
+    from chainlang.settings import RunSettings
+
+    name = flag.removeprefix("--").replace("-", "_")
+    is_flag = flag in ("-i", "-o", "--input", "--output")
+    if not is_flag and not (flag.startswith("--") and name in RunSettings.names()):
+        return None
+    return "it is a flag of chainlang run"
 
 
 def add_flags(

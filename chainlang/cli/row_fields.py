@@ -16,6 +16,7 @@ from chainlang.errors import ChainlangError, error_of
 from chainlang.ir.declarations import TypeName
 
 _FIELD = re.compile(r"([A-Za-z_]\w*)=", re.ASCII)
+_OBJECT = re.compile(r"""\s*\{\s*("|\})""")
 _LARGEST = 1 << 24  # bytes of a file; a row of more is a mistake
 
 
@@ -88,13 +89,21 @@ def _content(argument: str) -> str:
 
 
 def _whole(text: str) -> Any:
-    """Return the fields of a JSON object; any other text is a query."""
-    if not text.lstrip().startswith("{"):
+    """Return the fields of a JSON object; any other text is a query.
+
+    Raises `RowError` for an empty text, as of a variable of a shell that is not set, and for one
+    that begins as an object and is none.
+    """
+    if not text.strip():
+        hint = 'to ask an empty text, write it as JSON: {"query": ""}'
+        raise error_of("row", "the question is empty", hint)
+    if _OBJECT.match(text) is None:
         return text
     try:
         found = json.loads(text)
-    except ValueError:
-        return text
+    except ValueError as error:
+        hint = 'a text that begins so is written as JSON: {"query": "{..."}'
+        raise error_of("row", f"it begins as JSON, and is none: {error}", hint) from error
     return found if isinstance(found, dict) else text
 
 

@@ -58,6 +58,7 @@ def add(commands: Any, about: str) -> None:
     four = own.add_parser(
         "resume",
         help="go on with a run: its chain is in the folder",
+        usage="%(prog)s FOLDER -i ROWS [options]",
         description="Go on with a run. Its chain is in the folder; its rows are not, nor are the "
         "settings that it was started with. If one differs, nothing is run.",
     )
