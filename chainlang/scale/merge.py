@@ -194,6 +194,8 @@ def _is_merged(root: Folder, identity: Mapping[str, Any] | None = None, rows: in
 
 def _clear(root: Folder, identity: Mapping[str, Any] | None, rows: int, *, overwrite: bool) -> None:
     """Remove an earlier merged run; raise `SourceError` for what may not be removed."""
+    if is_of_shards(root, DECISIONS):  # that of the shards takes its place, if they have one
+        root.remove(DECISIONS)
     if _names(root):
         clear(root, overwrite=overwrite or _is_merged(root, identity, rows))
 

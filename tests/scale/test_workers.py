@@ -173,6 +173,17 @@ def test_values_are_decided_once_before_the_workers_start(home: Path) -> None:
     assert_equal(home / "two", home / "one")
 
 
+@pytest.mark.slow
+def test_values_of_another_chain_do_not_stay(home: Path) -> None:
+    (home / "auto.chain").write_text(AUTO)
+    (home / "qa.chain").write_text('model m = fake("m")\nmain = 2:E:m >> M\n')
+    (home / "two").mkdir()
+    assert execute(["run", "auto.chain", "-i", "rows.jsonl", "-o", "one", "--limit", "2"]) == 0
+    (home / "one" / "auto.json").rename(home / "two" / "auto.json")  # as if killed after it
+    assert execute(["run", "qa.chain", "-i", "rows.jsonl", "-o", "two", "--workers", "2"]) == 1
+    assert not (home / "two" / "auto.json").exists()
+
+
 def test_values_without_a_run_do_not_hold_back_a_run(home: Path) -> None:
     (home / "auto.chain").write_text(AUTO)
     assert execute(["run", "auto.chain", "-i", "rows.jsonl", "-o", "one"]) == 1
