@@ -14,9 +14,12 @@ from chainlang.engines.fake import FakeEngine
 
 @pytest.fixture(autouse=True)
 def _thawed() -> Iterator[None]:
+    was_frozen = gc.get_freeze_count() > 0
     gc.unfreeze()
     yield
     gc.unfreeze()
+    if was_frozen:  # as it is for all tests: see `tests/conftest.py`
+        gc.freeze()
 
 
 def test_how_often_it_is_collected_is_as_before(tmp_path: Path) -> None:
