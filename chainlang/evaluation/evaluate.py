@@ -20,7 +20,7 @@ from chainlang.evaluation.judge import Judge, mark_of
 from chainlang.evaluation.marks import Mark, Metric
 from chainlang.evaluation.metrics import metric_of
 from chainlang.evaluation.score_file import save
-from chainlang.evaluation.scores import Answered, Columns, check_target, column, marked
+from chainlang.evaluation.scores import Answered, Columns, check_given, check_target, column, marked
 from chainlang.evaluation.shares import Agreement, agreement
 from chainlang.protocol.messages import Usage
 from chainlang.session.result import Result
@@ -229,6 +229,7 @@ def _checked(rows: Any, scoring: Scoring, settings: MapSettings | RunSettings) -
             scoring.columns.check(row.fields, f"row {number:,}")
             if isinstance(metric, Metric):
                 check_target(metric, scoring.columns.target, row.fields, number)
+            check_given(scoring.columns.target, row, number)
     return rows
 
 

@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeAlias
 
 from attrs import field, frozen
 
+from chainlang.data import Row
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.render import shown
 from chainlang.diagnostics.suggest import suggest
@@ -118,6 +119,18 @@ def marked(one: Answered, metric: Metric, target: str) -> Mark:
         raise
 
 
+def check_given(target: str, row: Row, number: int) -> None:
+    """Raise `RowError` for a row whose target is null, or an empty cell of CSV."""
+    value = row.fields[target]
+    if value is None:
+        raise _no_value(target, number)
+    if row.is_text and isinstance(value, str) and not value.strip():
+        hint = "leave the row out, or give it a value; that the right answer is an empty text is "
+        hint += f'written in JSON lines: {{"{target}": ""}}'
+        what = f"row {number:,} has an empty cell in {shown(target)}"
+        raise error_of("row", f"{what}, {_ROLES['target']}", hint)
+
+
 def check_target(metric: Metric, target: str, fields: Mapping[str, Any], row: int) -> None:
     """Raise `RowError` for a row whose target the metric can't read."""
     try:
@@ -138,11 +151,15 @@ def column(name: str, one: Answered, role: Role) -> Any:
     """Return a column of a row. Raises `RowError` if the row has none, or null in it."""
     value = one.fields.get(name)
     if value is None and name in one.fields:
-        hint = f"leave the row out, or give it a value: it is {_ROLES[role]}"
-        raise error_of("row", f"row {one.row:,} has null in {shown(name)}", hint)
+        raise _no_value(name, one.row, role)
     if value is None:
         raise no_column(name, one.fields, f"row {one.row:,}", role)
     return value
+
+
+def _no_value(name: str, row: int, role: Role = "target") -> ChainlangError:
+    message = f"row {row:,} has null in {shown(name)}, {_ROLES[role]}"
+    return error_of("row", message, "leave the row out, or give it a value")
 
 
 def no_column(name: str, fields: Iterable[str], where: str, role: Role) -> ChainlangError:
