@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-_YOUNG = 5000  # objects that are made from one collection to the next, a few rows in 700
+_YOUNG = 5000  # objects that are made from one collection to the next; a few rows make 700
+
+_lock = threading.Lock()
+_runs = 0
+_restore: list[Callable[[], None]] = []
 
 
 @contextmanager
@@ -14,19 +19,29 @@ def frozen_heap() -> Iterator[None]:
     """Keep the objects that exist out of garbage collection in the block, and collect less often.
 
     Each full collection visits all modules and models, and finds nothing; the others visit the rows
-    in flight again and again. Nothing changes where the program has frozen its heap itself, or
-    another run has.
+    in flight again and again. A heap that the program has frozen itself stays as it is. Blocks of
+    several threads end with the last of them.
     """
-    if gc.get_freeze_count():
-        yield
-        return
-    before = gc.get_threshold()
-    young, *older = before
-    gc.freeze()
-    if young:  # 0 turns collection off
-        gc.set_threshold(max(young, _YOUNG), *older)
+    global _runs  # noqa: PLW0603  # the heap belongs to the process
+    with _lock:
+        _runs += 1
+        if _runs == 1:
+            _begin()
     try:
         yield
     finally:
-        gc.set_threshold(*before)
-        gc.unfreeze()
+        with _lock:
+            _runs -= 1
+            if not _runs:
+                while _restore:
+                    _restore.pop()()
+
+
+def _begin() -> None:
+    young, *older = before = gc.get_threshold()
+    if 0 < young < _YOUNG:  # 0 turns collection off
+        gc.set_threshold(_YOUNG, *older)
+        _restore.append(lambda: gc.set_threshold(*before))
+    if not gc.get_freeze_count():
+        gc.freeze()
+        _restore.append(gc.unfreeze)
