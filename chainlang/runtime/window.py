@@ -11,7 +11,7 @@ from chainlang.runtime.outcome import Outcome
 from chainlang.semantics.record import Record, moved
 from chainlang.semantics.seeds import is_of_content
 
-FIRST_SAMPLES, MORE_SAMPLES = 24, 256
+FIRST_SAMPLES, MORE_SAMPLES = 16, 256
 """Number of samples in flight with which no further row starts, if the window opens gradually: at
 first, and how many each row that is taken adds."""
 
