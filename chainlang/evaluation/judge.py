@@ -14,6 +14,7 @@ from chainlang.errors import error_of
 from chainlang.evaluation.marks import Mark
 from chainlang.evaluation.scores import Answered
 from chainlang.protocol.messages import Usage
+from chainlang.semantics.header_faults import renaming
 from chainlang.session.result import Result
 from chainlang.store.stored_results import StoredResult, stored_results
 
@@ -73,7 +74,7 @@ def _row_of(target: str) -> Callable[[Answered], dict[str, Any]]:
     def row(one: Answered) -> dict[str, Any]:
         for name in (REPLY, TARGET):
             if name in one.fields and (name == REPLY or name != target):
-                hint = f"rename the column: rename={{{name!r}: 'other'}}"
+                hint = f"rename the column: {renaming(name, f'own_{name}')}"
                 raise error_of("row", f"the judge reads {shown(name)}, and the rows have it", hint)
         more = {TARGET: one.fields[target]} if target in one.fields else {}
         return {**one.fields, REPLY: one.answer, **more}

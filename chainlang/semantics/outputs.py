@@ -51,7 +51,7 @@ class Outputs:
         lost = sorted(names - set(known))
         raise_errors(unknown("output", name, known, code="setting") for name in lost)
         if not names:
-            hint = f'write outputs=["{WHOLE[0]}"], or leave it out for everything'
+            hint = f'write outputs=["{WHOLE[0]}"], in a shell --outputs {WHOLE[0]}, or leave it out'
             raise error_of("setting", "outputs= is empty", hint, setting="outputs")
         return Outputs(names)
 
