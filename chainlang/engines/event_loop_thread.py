@@ -28,7 +28,7 @@ class EventLoopThread(Generic[T]):
     ...     return 42
     >>> thread = EventLoopThread[int]("doctest")
     >>> thread.start([(1, answer)])
-    >>> thread.take(wait=10)
+    >>> thread.take(wait=60)
     [(1, 42)]
     >>> thread.close()
 

@@ -24,7 +24,7 @@ def test_two_processes_make_one_folder_and_what_a_killed_one_left_is_made_anew(
         subprocess.Popen([sys.executable, PROGRAM], stdout=subprocess.PIPE, text=True)
         for _ in range(2)
     ]
-    made = {Path(one.communicate(timeout=120)[0].strip()) for one in both}
+    made = {Path(one.communicate(timeout=600)[0].strip()) for one in both}
     folder = part.with_suffix("")
     assert made == {folder}
     assert not part.exists()

@@ -29,7 +29,11 @@ def tracebacks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]
         )
     folder = tmp_path_factory.mktemp("kernel")
     client = NotebookClient(
-        book, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
+        book,
+        timeout=600,
+        startup_timeout=300,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(folder)}},
     )
     client.execute(env={**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"})
     return {name: error_of(cell) for name, cell in zip(CELLS, book.cells, strict=True)}

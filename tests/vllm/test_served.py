@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from functools import partial
 from pathlib import Path
 
 import httpx2
@@ -11,7 +12,7 @@ import pytest
 
 from chainlang import chain, models, tiny
 from chainlang.serving import running
-from tests.serving.served import Served, said, until
+from tests.serving.served import PATIENCE, Served, said, until
 from tests.serving.test_gone import sent
 
 QUESTIONS = ["What is 17 + 25?", "What is 3 + 4?", "What is 55 + 12?"]
@@ -21,7 +22,7 @@ QUESTIONS = ["What is 17 + 25?", "What is 3 + 4?", "What is 55 + 12?"]
 def test_an_answer_is_that_of_the_chain(text: str) -> None:
     made = chain(text)
     expected = [made(one, seed=5).answer for one in QUESTIONS]
-    with running(made) as url, httpx2.Client(base_url=url, timeout=60) as client:
+    with running(made) as url, httpx2.Client(base_url=url, timeout=PATIENCE) as client:
         served = Served(url, client)
         whole = [served.chat(one, seed=5).json() for one in QUESTIONS]
         streamed = [said(served.chunks(one, seed=5)) for one in QUESTIONS]
@@ -31,16 +32,27 @@ def test_an_answer_is_that_of_the_chain(text: str) -> None:
 LONG = 'E(max_tokens=200, ignore_eos=true, cut="keep")'
 
 
+def has_begun(served: Served, ended: float) -> bool:
+    """Return whether a request is running, or has ended since so many had."""
+    return served.metric("num_requests_running") == 1 or has_ended(served, ended)
+
+
+def has_ended(served: Served, ended: float) -> bool:
+    """Return whether one more request has ended."""
+    return served.metric("request_success_total") == ended + 1
+
+
 @pytest.mark.parametrize("text", [LONG, f"{LONG} >> J", f"3:{LONG} >> M"])
 def test_clients_that_go_away_leave_nothing_in_the_engine(text: str) -> None:
     made = chain(text)
-    with running(made) as url, httpx2.Client(base_url=url, timeout=60) as client:
+    with running(made) as url, httpx2.Client(base_url=url, timeout=PATIENCE) as client:
         served = Served(url, client)
         (engine,) = (one.engine for one in models.engines() if "tiny" in one.names)
         for chunks in (0, 1, 5, 20):
             for stream in (False, True):
+                ended = served.metric("request_success_total")
                 connection = sent(served, stream=stream)
-                until(lambda: served.metric("num_requests_running") == 1)
+                until(partial(has_begun, served, ended))
                 data = b""
                 while stream and data.count(b"data: ") < chunks and text == LONG:
                     data += connection.recv(256)
@@ -48,7 +60,8 @@ def test_clients_that_go_away_leave_nothing_in_the_engine(text: str) -> None:
                 until(lambda: served.metric("num_requests_running") == 0)
                 until(lambda: not engine._in_flight)
                 assert not engine._loaded.engine.has_unfinished_requests()
-        assert served.metric("request_success_total") == 8  # all of them aborted
+                until(partial(has_ended, served, ended))
+        assert served.metric("request_success_total") == 8  # most of them aborted
         assert said(served.chunks("What is 17 + 25?", seed=1))
 
 
