@@ -29,15 +29,23 @@ class HeldEngine(FakeEngine):
         self.hold_after: int | None = None
         """Number of steps after which it waits again."""
         self.steps = 0
+        self._lock = threading.Lock()
 
     def step(self, until: float | None = None) -> list[Completion | Failure | Delta]:
         if not self.released.wait(0.001):
             return []
-        if self.steps == self.hold_after:
-            self.released.clear()
-            return []
+        with self._lock:
+            if self.steps == self.hold_after:
+                self.released.clear()
+                return []
         self.steps += 1
         return super().step(until)
+
+    def go_on(self) -> None:
+        """Finish everything, whether it waits already or would wait later."""
+        with self._lock:
+            self.hold_after = None
+            self.released.set()
 
     @property
     def in_flight(self) -> int:

@@ -78,8 +78,7 @@ def test_events_come_as_they_are_made(client: httpx2.Client, engine: HeldEngine)
         while not said(events(until_text)):
             until_text.append(next(lines))
         assert engine.in_flight
-        engine.hold_after = None
-        engine.released.set()
+        engine.go_on()
         rest = list(lines)
     assert "data: [DONE]" in rest
 
@@ -109,9 +108,13 @@ def test_without_keys_a_proxy_has_to_pass_the_name_of_this_machine() -> None:
     headers = {"content-type": "application/json"}
     with serving(chain("E"), engine=FakeEngine()) as served:
         with proxied(served.url) as url:
-            refused = httpx2.post(f"{url}/chat/completions", content=body, headers=headers)
+            refused = httpx2.post(
+                f"{url}/chat/completions", content=body, headers=headers, timeout=PATIENCE
+            )
         with proxied(served.url, name=None) as url:
-            answered = httpx2.post(f"{url}/chat/completions", content=body, headers=headers)
+            answered = httpx2.post(
+                f"{url}/chat/completions", content=body, headers=headers, timeout=PATIENCE
+            )
     assert (refused.status_code, answered.status_code) == (403, 200)
     message = refused.json()["error"]["message"]
     assert NAME in message
@@ -135,7 +138,9 @@ def test_a_page_of_a_named_site_may_use_the_server() -> None:
     }
     keys = {"me": "env:PROXIED_KEY"}
     with serving(chain("E"), keys=keys, key=KEY, origins=[f"{ORIGIN}/"]) as served:
-        before = httpx2.options(f"{served.url}/chat/completions", headers=asking)  # without a key
+        before = httpx2.options(
+            f"{served.url}/chat/completions", headers=asking, timeout=PATIENCE
+        )  # without a key
         assert before.status_code == 200
         assert before.headers["access-control-allow-origin"] == ORIGIN
         assert "POST" in before.headers["access-control-allow-methods"]
@@ -146,7 +151,9 @@ def test_a_page_of_a_named_site_may_use_the_server() -> None:
             found = served.client.post("/chat/completions", json=body | fields, headers=sent)
             assert found.headers["access-control-allow-origin"] == ORIGIN
             assert "x-chainlang-ignored" in found.headers["access-control-expose-headers"]
-        wrong = httpx2.post(f"{served.url}/chat/completions", json=body, headers=sent)
+        wrong = httpx2.post(
+            f"{served.url}/chat/completions", json=body, headers=sent, timeout=PATIENCE
+        )
         assert (wrong.status_code, is_ours(wrong.content)) == (401, True)
         assert wrong.headers["access-control-allow-origin"] == ORIGIN
         for other in (f"{ORIGIN}.evil", "http://ui.example", "null", ""):
