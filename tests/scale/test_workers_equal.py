@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import urllib.request
@@ -60,8 +59,7 @@ reward = "confidence"
 CHAINS = {
     "qa": "main = 3:E:m >> M",
     "other": "main = 4:E:m(max_tokens=3, need=1) >> M",
-    "need": "main = 3:E:m(need=1, max_tokens=2) >> V:m(need=0.3) >> M",
-    "parts": "main = (a = 2:E:m) >> ((b = J:m(max_tokens=9)) | (c = M))",
+    "parts": "main = (a = 3:E:m(need=1, max_tokens=2)) >> ((b = J:m(max_tokens=9)) | (c = M))",
     "checked": "main = 2:E:m >> @check",
     "typed": "input { query: str, n: int }\nmain = 2:E:m >> M",
     "code": "main = 2:E:m >> with_fields(@value, value=\"print(len('{{ query }}'))\") >> code()",
@@ -91,6 +89,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def lines(text: str, folder: str) -> str:
+    text = re.sub(r".* rows/s .*\n", "", text)  # progress, on a machine that is slow
     return re.sub(rf"\b{folder}(?=[:/])", "out", re.sub(r"[0-9.]+ s\n", "X s\n", text))
 
 
@@ -117,23 +116,18 @@ def compared(steps: Steps, capfd: pytest.CaptureFixture[str]) -> list[int]:
 CHECKED = ["checked.chain", "-i", "rows.jsonl", "--functions", "functions.py"]
 CASES: dict[str, tuple[Steps, list[int]]] = {
     "resumed with more rows": (
-        [[*QA, "--limit", "7"], [*QA, "--limit", "3"], [*QA, "--limit", "7"], QA],
-        [0, 2, 0, 0],
+        [[*QA, "--limit", "7"], [*QA, "--limit", "3"], QA],
+        [0, 2, 0],
     ),
     "failed rows": (
         [CHECKED, lambda: Path("mended").touch(), [*CHECKED, "--retry-failed"]],
         [1, 0],
     ),
-    "bad rows": (
-        [["typed.chain", "-i", "bad.jsonl", "--json"], ["typed.chain", "-i", "bad.jsonl"]],
-        [1, 1],
-    ),
-    "events": ([["need.chain", "-i", "rows.jsonl"]], [0]),
+    "bad rows": ([["typed.chain", "-i", "bad.jsonl", "--json", "--row-calls", "1"]], [1]),
     "branches": ([["parts.chain", "-i", "rows.jsonl", "--on-error", "skip"]], [1]),
     "program": ([["code.chain", "-i", "rows.jsonl", "--format", "csv", "--part-rows", "5"]], [0]),
-    "tool": ([["tool.chain", "-i", "rows.jsonl", "--allow", "sandbox"]] * 2, [0, 0]),
+    "tool": ([["tool.chain", "-i", "rows.jsonl", "--allow", "sandbox"]], [0]),
     "policy": ([["2:E:@cheap:0.7 >> M", "-i", "rows.jsonl", "--outputs", "answer"]], [0]),
-    "budget of a row": ([[*QA, "--row-calls", "2"]], [1]),
     "formulas": ([[*QA, "--escape-formulas"]], [2]),
     "nothing to retry": ([[*QA, "--retry-failed"]], [2]),
     "port": ([[*QA, "--metrics-port", "99999"]], [2]),
@@ -167,15 +161,12 @@ def test_a_changed_chain_replaces_the_merged_run(capfd: pytest.CaptureFixture[st
 
 
 @pytest.mark.slow
-def test_a_cache_that_workers_share_has_the_samples_of_one_process(
-    capfd: pytest.CaptureFixture[str],
-) -> None:
-    for out, more in (("one", []), ("two", ["--workers", "2"])):
-        cached = [*QA, "--cache", "write", "--cache-folder", f"cache-{out}"]
-        assert execute(["run", *cached, "-o", out, *more]) == 0
-        shutil.rmtree(out)
-        assert execute(["run", *cached, "-o", out, *more]) == 0
-        assert f"from the cache: {3 * ROWS} samples" in capfd.readouterr().err
+def test_workers_share_a_cache(capfd: pytest.CaptureFixture[str]) -> None:
+    cached = [*QA, "--cache", "write", "--cache-folder", "cache"]
+    assert execute(["run", *cached, "-o", "none"]) == 0
+    assert execute(["run", *cached, "-o", "one"]) == 0
+    assert execute(["run", *cached, "-o", "two", "--workers", "2"]) == 0
+    assert capfd.readouterr().err.count(f"from the cache: {3 * ROWS} samples") == 2
     assert_equal(Path("two"), Path("one"))
 
 
