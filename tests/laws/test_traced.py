@@ -15,7 +15,7 @@ from attrs import evolve
 
 from chainlang import Chain
 from chainlang.engines.fake import FakeEngine
-from chainlang.engines.fake.replies import generated
+from chainlang.engines.fake.replies import generated, key_of
 from chainlang.protocol import Request
 from tests.laws import law
 from tests.tracer.at_once import at_once
@@ -31,7 +31,7 @@ def reply(request: Request, _: int) -> str:
     asked = json.dumps([request.model, [[one.role, one.text] for one in request.messages]])
     if request.schema is not None:
         greedy = evolve(request, sampling=evolve(request.sampling, temperature=0.0))
-        return generated(greedy, json.loads(request.schema), 0)
+        return generated(key_of(greedy), greedy, json.loads(request.schema), 0)
     return REPLIES[hashlib.blake2b(asked.encode(), digest_size=2).digest()[0] % len(REPLIES)]
 
 

@@ -142,7 +142,7 @@ def test_an_interrupt_while_python_starts_or_ends_prints_no_traceback(home: Path
 
     programs, heard = [_FAILING, _STARTING, _ENDING], list[Note]()
     workers = Interrupting(
-        3, lambda number, _: [sys.executable, "-c", programs[number - 1]], heard.append
+        3, lambda number, _: [sys.executable, "-c", programs[number - 1]], heard.append, "mark"
     )
     assert workers.run() == {1: 2, 2: 130, 3: 0}
     assert [one.text for one in heard if "Traceback" in one.text] == []
