@@ -69,7 +69,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
                 sys.stdout.flush()
     except KeyboardInterrupt as interrupted:
         status = interrupt.STATUS
-        _say_interrupted(interrupted)
+        if "--worker" not in (sys.argv if arguments is None else arguments):  # its parent says so
+            _say_interrupted(interrupted)
     except BrokenPipeError:  # the reader, such as `head`, has closed the pipe
         nowhere = os.open(os.devnull, os.O_WRONLY)
         for stream in (
