@@ -38,7 +38,6 @@ _KIND = FileKind(
     schema=EVICTING,
     earlier=(EARLIER,),
     pragmas=("journal_mode = WAL", "synchronous = NORMAL"),
-    is_checked=False,
     if_failed='to run without it: cache="off"',
     if_damaged="remove it; its samples are generated again",
     if_later=_REMOVE,

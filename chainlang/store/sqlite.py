@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from functools import cache
 from pathlib import Path
@@ -31,8 +31,8 @@ class FileKind:
     earlier: tuple[str, ...] = ()
     """Schemas of the same format that earlier versions wrote."""
     pragmas: tuple[str, ...]
-    is_checked: bool
-    """Whether the whole file is checked when it is opened."""
+    check: Callable[[sqlite3.Connection], str | None] | None = None
+    """Returns what is damaged in a file that is opened; None if it is not checked."""
     if_failed: str
     if_damaged: str
     if_later: str
@@ -80,10 +80,10 @@ class Database:
                         execute(statement)
                     execute(f"PRAGMA application_id = {self.kind.mark}")
                     execute(f"PRAGMA user_version = {self.kind.format}")
-        elif self.kind.is_checked:
-            (verdict,) = execute("PRAGMA integrity_check(1)").fetchone()
-            if verdict != "ok":
-                raise self.damaged(str(verdict))
+        elif self.kind.check is not None:
+            fault = self.kind.check(self.connection)
+            if fault is not None:
+                raise self.damaged(fault)
 
     def _is_new(self) -> bool:
         """Return whether the file is empty.

@@ -16,6 +16,7 @@ from attrs import define
 
 from chainlang.errors import ChainlangError, error_of
 from chainlang.store.cleanup import JOURNAL
+from chainlang.store.journal_check import fault_of
 from chainlang.store.key_filter import KeyFilter
 from chainlang.store.safe_files import Folder
 from chainlang.store.sample_codec import Drawn, checksum, fits
@@ -38,7 +39,7 @@ _KIND = FileKind(
         # 64 MB: a page that many samples change is written to its place once for them.
         "wal_autocheckpoint = 16384",
     ),
-    is_checked=True,
+    check=fault_of,
     if_failed="finished samples are saved; re-run the same command to resume",
     if_damaged="start a new run in another folder; the results that are written stay readable",
     if_later=_BEGIN_ANEW,
