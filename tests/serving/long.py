@@ -19,7 +19,7 @@ from pathlib import Path
 
 from hypothesis import given, seed, settings
 
-from chainlang import chain
+from chainlang import chain, load
 from chainlang.engines.fake import FakeEngine, Reply
 from chainlang.serving import running
 from tests.memory import peak
@@ -30,6 +30,13 @@ HOME = Path(__file__).parents[2] / "build" / "clients"
 PACKAGES = ("openai@6.49.0", "ai@6.0.326", "@ai-sdk/openai-compatible@2.0.92")
 SCHEMATHESIS = "schemathesis==4.32.5"
 CHAIN = "E"
+TOLD = """
+type Doc = { title: str, pages: int(1..9) }
+input { text: str, tone: "dry" | "warm", docs: list[Doc] = [], n: int = 3 }
+op tell : generate { user = "{{ text }} {{ tone }} {{ docs | length }} {{ n }}" }
+main = tell
+"""
+"""A chain whose rows have further fields."""
 MOST = 500 << 20
 """Bytes that a server with 1,000 streams may take."""
 
@@ -137,7 +144,8 @@ def schema(count: int, number: int) -> str:
     tool = home / "bin" / "st"
     if not tool.exists():
         _run([sys.executable, "-m", "pip", "install", "-q", "--target", home, SCHEMATHESIS])
-    with running({"qa": chain("3:E >> M"), "e": chain("E")}, engine=FakeEngine()) as url:
+    chains = {"qa": chain("3:E >> M"), "e": chain("E"), "told": load(text=TOLD)}
+    with running(chains, engine=FakeEngine()) as url:
         words = [
             *(sys.executable, tool, "run", url.replace("/v1", "/openapi.json")),
             *("--url", url.removesuffix("/v1"), "-n", str(count), "--seed", str(number)),
