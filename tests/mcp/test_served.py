@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
-from chainlang import Chain, chain, load
+from chainlang import Chain, chain, load, op
 from chainlang.engines.fake import FakeEngine
 from chainlang.errors import ChainlangError
 from chainlang.ir.declarations import bodies_of
@@ -206,3 +207,15 @@ def test_other_machines_need_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
     assert response(app_of(ask(), "127.0.0.1")) == 401
     assert response(app_of(ask(), "127.0.0.1"), authorization="Bearer other") == 401
     assert response(app_of(ask(), "127.0.0.1"), authorization="Bearer s3cret") != 401
+
+
+class Asked(BaseModel):
+    text: str
+    words: int = 50
+
+
+def test_the_fields_of_a_class_are_arguments() -> None:
+    made = chain(op("say", user="{{ text }} {{ words }}"), input=Asked)
+    schema = Exported("say", made).input_schema
+    assert set(schema["properties"]) == {"text", "words"}
+    assert schema["required"] == ["text"]
