@@ -60,10 +60,11 @@ def test_a_state_is_read_as_it_was_written(start: Start) -> None:
     assert path.parent.stat().st_mode & 0o777 == 0o700
 
 
+@pytest.mark.slow
 def test_all_processes_end_and_no_file_is_left(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(states, "_FAREWELL", 0.3)  # they ignore the first signal
+    monkeypatch.setattr(states, "_FAREWELL", 2.0)  # they ignore the first signal
     state = start("trap '' TERM; sleep 60 & sleep 60 & wait")
     while len(state.processes) < 3:
         time.sleep(0.01)
