@@ -11,6 +11,8 @@ _YOUNG = 5000  # objects that are made from one collection to the next; a few ro
 
 _lock = threading.Lock()
 _runs = 0
+_is_of_program = False
+"""Whether the program has frozen the heap. To ask Python counts the objects, each time."""
 _restore: list[Callable[[], None]] = []
 
 
@@ -38,10 +40,12 @@ def frozen_heap() -> Iterator[None]:
 
 
 def _begin() -> None:
+    global _is_of_program  # noqa: PLW0603
     young, *older = before = gc.get_threshold()
     if 0 < young < _YOUNG:  # 0 turns collection off
         gc.set_threshold(_YOUNG, *older)
         _restore.append(lambda: gc.set_threshold(*before))
-    if not gc.get_freeze_count():
+    _is_of_program = _is_of_program or gc.get_freeze_count() > 0
+    if not _is_of_program:
         gc.freeze()
         _restore.append(gc.unfreeze)

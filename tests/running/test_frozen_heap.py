@@ -21,7 +21,8 @@ def heap() -> Heap:
 
 
 @pytest.fixture(autouse=True)
-def _usual() -> Iterator[None]:
+def _usual(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr("chainlang.session.frozen_heap._is_of_program", False)
     (is_frozen, _), before = heap(), gc.get_threshold()
     gc.unfreeze()
     gc.set_threshold(700, 10, 10)
