@@ -132,6 +132,7 @@ def passed(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     return found
 
 
+@pytest.mark.quick(12)
 @pytest.mark.parametrize("stopped", [None, 8], ids=["complete", "interrupted"])
 @pytest.mark.parametrize("name", CASES)
 def test_what_follows_is_what_parsing_gives(
