@@ -15,7 +15,7 @@ from starlette.responses import StreamingResponse
 from starlette.routing import Route
 
 from chainlang.serving.server import listening
-from tests.serving.served import PATIENCE
+from tests.serving.served import PATIENCE, until
 
 PATH = "/llm"
 NAME = "llm.example"
@@ -61,6 +61,7 @@ def proxied(url: str, *, name: str | None = NAME) -> Iterator[str]:
         thread = threading.Thread(target=lambda: asyncio.run(_served(server, at, client)))
         thread.start()
         try:
+            until(lambda: server.started)
             yield f"http://127.0.0.1:{at.getsockname()[1]}{PATH}/v1"
         finally:
             server.should_exit = True
