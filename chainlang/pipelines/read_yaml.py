@@ -215,6 +215,8 @@ def _syntax(error: Exception, source: Source) -> ChainlangError:
     at = min(getattr(mark, "index", 0), len(source.text))
     problem = str(getattr(error, "problem", None) or "this is no YAML")
     where = Span(source, at, min(at + 1, len(source.text)))
+    if problem == _TOO_DEEP:
+        current().check("depth", _DEEPEST + 1, f"values nested {_DEEPEST + 1} deep", where)
     message, hint = _EXPLAINED.get(problem, (problem, None))
     begun = getattr(error, "context_mark", None)
     if begun is not None and begun.index < at:
@@ -225,6 +227,9 @@ def _syntax(error: Exception, source: Source) -> ChainlangError:
     return error_of("syntax", message, hint, span=where)
 
 
+_TOO_DEEP, _DEEPEST = "exceeded maximum nesting depth", 1000
+"""What libyaml says of values that are nested deeper than it reads, since 0.2.6. It reads ahead, so
+it may say so before the first of their events."""
 _BEGUN = {
     "while scanning a quoted scalar": "the text in quotes",
     "while parsing a block mapping": "the table around it",
@@ -234,6 +239,10 @@ _BEGUN = {
     "while scanning a simple key": "the key",
 }
 _EXPLAINED: dict[str, tuple[str, str | None]] = {
+    _TOO_DEEP: (
+        f"values are nested deeper than {_DEEPEST:,}, which is all that YAML's parser reads",
+        None,
+    ),
     "mapping values are not allowed in this context": (
         "a second ': ' in one line",
         'quote a value that has a colon: prompt: "Answer: yes or no"',
