@@ -260,7 +260,7 @@ def is_slow(name: str) -> bool:
     return name.startswith(MANY) and not name.endswith(FEW)
 
 
-@pytest.mark.quick(8)
+@pytest.mark.quick(5)
 @pytest.mark.parametrize(
     "name",
     [pytest.param(one, marks=pytest.mark.slow if is_slow(one) else ()) for one in SCENARIOS],

@@ -162,6 +162,7 @@ def trickling(begins: bytes, part: bytes) -> Iterator[str]:
         stop.set()
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(
     ("begins", "part"),
     [

@@ -150,7 +150,7 @@ def test_there_are_at_least_forty() -> None:
     assert len({*FAILS, *GOES_ON, *CHANGES}) >= 40
 
 
-@pytest.mark.quick(10)
+@pytest.mark.quick(5)
 @pytest.mark.parametrize("how", FAILS)
 def test_a_row_fails_and_says_why(how: str) -> None:
     cause, message = FAILS[how]

@@ -189,6 +189,7 @@ def test_a_call_has_a_deadline() -> None:
     assert told == {"there was no reply within 5 s"}
 
 
+@pytest.mark.slow  # as long as the deadline
 def test_a_server_is_given_the_deadline_of_a_call() -> None:
     with asking(in_turn(FOREVER, echo), max_concurrency=1) as (server, engine):
         found = list(chain("E::0.7").map(["a", "b"], engine=engine, call_seconds=5))

@@ -18,6 +18,7 @@ ANSWERS = {"17 + 25": ["42", "41", "42"], "thought": Reply("42", reasoning="7 + 
 CHAINS = ["E", "3:E >> M", "2:E >> J", "E >> V", "a = E & b = E", "x = E | y = 2:E >> J", "3:E"]
 
 
+@pytest.mark.quick(2)
 @pytest.mark.parametrize("text", CHAINS)
 def test_the_answer_is_that_of_the_chain(text: str) -> None:
     made = chain(text)

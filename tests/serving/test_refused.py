@@ -126,6 +126,7 @@ def test_every_cause_of_a_failure_has_its_status() -> None:
     assert FAULTS.keys() == FAILURE_MODES.keys()
 
 
+@pytest.mark.quick(2)
 @pytest.mark.parametrize("kind", ["context", "refused", "denied", "engine", "constraint"])
 def test_a_row_that_fails_is_an_error(kind) -> None:
     engine = FakeEngine(failures=lambda request: Failure(request.id, kind, "it went wrong"))
