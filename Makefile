@@ -11,6 +11,7 @@ REAL_READY := $(VENV)/.ready-real-model
 PIP := $(BIN)/pip install -q --disable-pip-version-check
 PYTEST := $(BIN)/python -m pytest -q
 ON_ALL_CORES := -n auto --dist worksteal
+WITH_ONE_MORE := -n $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1))) --dist worksteal  # some wait
 NO_VLLM := $(addprefix --ignore=,tests/vllm tests/real chainlang/engines/vllm)  # long imports
 
 unexport PYTHONDONTWRITEBYTECODE  # compiled tests are collected in half the time
@@ -18,7 +19,7 @@ unexport PYTHONDONTWRITEBYTECODE  # compiled tests are collected in half the tim
 .PHONY: quick docs demo demo-real test test-vllm test-real test-others lint check bench soak vscode test-oldest-lark format clean
 
 quick: $(READY)  ## in less than a minute: what needs no vLLM and is not slow, with few examples
-	$(PYTEST) $(ON_ALL_CORES) $(NO_VLLM) -m "not slow and not vllm" --hypothesis-profile=quick
+	$(PYTEST) $(WITH_ONE_MORE) $(NO_VLLM) -m "not slow and not vllm" --hypothesis-profile=quick
 
 docs: $(READY)  ## the documentation, in build/docs/index.html; a warning is an error
 	$(BIN)/python -m sphinx -q -W --keep-going -j auto docs build/docs

@@ -228,8 +228,8 @@ def _syntax(error: Exception, source: Source) -> ChainlangError:
 
 
 _TOO_DEEP, _DEEPEST = "exceeded maximum nesting depth", 1000
-"""Message of libyaml, since 0.2.6, about values that are nested deeper than it reads; it reads ahead,
-so it may come before the first of their events."""
+"""Message of libyaml, since 0.2.6, about values that are nested deeper than it reads. As it reads
+ahead, it may come before the first of their events."""
 _BEGUN = {
     "while scanning a quoted scalar": "the text in quotes",
     "while parsing a block mapping": "the table around it",
