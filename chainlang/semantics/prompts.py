@@ -111,10 +111,10 @@ def _pieces(template: str) -> tuple[_Piece, ...] | None:
 
 
 def _of_texts(pieces: tuple[_Piece, ...], values: Mapping[str, Any]) -> str | None:
-    """Return what the sandbox would, in a tenth of its time, if there is nothing for it to do.
+    """Return the text that the sandbox would render, where there is nothing for it to check.
 
-    So it is where all values to print are texts, and all lists to loop over are empty. None if not,
-    and for a text so long that it may refuse it.
+    That is where all values to print are texts, and all lists to loop over are empty. None where
+    they are not, and for a text that may be over the sandbox's budget.
     """
     parts = list[str]()
     for text, name, is_loop in pieces:
