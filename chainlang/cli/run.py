@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import tempfile
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from chainlang.cli import interrupt
+from attrs import evolve
+
+from chainlang.cli import interrupt, to_stdout
 from chainlang.cli.closing_lines import STOPPED, closing_lines, log_summary, say_summary
 from chainlang.cli.failures import Failures
 from chainlang.cli.flags import (
@@ -20,16 +22,19 @@ from chainlang.cli.flags import (
     given,
 )
 from chainlang.cli.observed import add_metrics_port, add_trace_endpoint, observed
-from chainlang.cli.output import emit, report, say
+from chainlang.cli.output import report, say
 from chainlang.cli.progress import LoggedProgress
 from chainlang.cli.read_chain import model_name, read_chain
-from chainlang.errors import StopError, error_of
+from chainlang.errors import StopError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from chainlang.api.chain import Chain
     from chainlang.runtime.outcome import Outcome
+
+
+_UNSAVED = "nothing is saved; into a folder, -o FOLDER, the same command resumes the run"
 
 
 def add(commands: Any, about: str) -> None:
@@ -117,21 +122,12 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    if options.output == Path("-") and options.shard is not None:
-        hint = "name a folder, from which chainlang merge takes it"
-        raise error_of("setting", "a shard is kept in a folder, so it can't go to stdout", hint)
     chain, warned = read_chain(options.chain, options.functions, options.allow)
     if not options.json and options.worker is None:
         report(warned, log_format=options.log_format)
-    if options.output != Path("-"):
+    is_printed = options.output == to_stdout.STDOUT
+    with to_stdout.folder_of(options) if is_printed else nullcontext():
         return run_chain(chain, options)
-    with tempfile.TemporaryDirectory(prefix="chainlang-") as home:
-        folder = Path(home) / "run"
-        options.output, options.is_kept = folder, False
-        status = run_chain(chain, options)
-        for part in sorted((folder / "flattened").glob("*")):
-            emit(part.read_text(encoding="utf-8").rstrip("\n"), raw=True)
-    return status
 
 
 def run_chain(
@@ -161,7 +157,10 @@ def run_chain(
         summary, status = interrupted.summary, interrupt.STATUS
     except StopError as stopped:
         summary, status = stopped.summary, STOPPED
-        failures.found += stopped.diagnostics
+        kept = options.is_kept
+        failures.found += (
+            one if kept else evolve(one, hint=_UNSAVED) for one in stopped.diagnostics
+        )
     else:
         status = int(summary.failed > 0)
     if failures.found:

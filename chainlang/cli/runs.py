@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from itertools import groupby
 from pathlib import Path
@@ -16,7 +16,8 @@ from chainlang.cli.flags import Command, add_flags, add_functions, examples
 from chainlang.cli.observed import add_metrics_port, add_trace_endpoint
 from chainlang.cli.output import counted, emit
 from chainlang.cli.read_chain import bind_file
-from chainlang.errors import error_of
+from chainlang.data import BadRow, read_rows
+from chainlang.errors import ChainlangError, error_of
 from chainlang.protocol.messages import Usage
 from chainlang.protocol.price import dollars
 from chainlang.scale.progress import UNKNOWN, ShardProgress, noted, progress_of
@@ -83,7 +84,7 @@ def list_runs(options: argparse.Namespace) -> int:
     root: Path = options.folder
     if not root.is_dir():
         raise no_run(root, "no such folder")
-    found = [_facts(one.parent) for one in sorted(root.glob("**/graph.json"))]
+    found = [_listed(one.parent) for one in sorted(root.glob("**/graph.json"))]
     if options.json:
         emit(json.dumps(found, indent=2))
         return 0
@@ -91,7 +92,7 @@ def list_runs(options: argparse.Namespace) -> int:
         rows = one["rows"] or {}
         counts = f"{rows.get('read', 0):,} rows, {rows.get('failed', 0):,} failed"
         emit(f"{one['folder']}  {one['status']}  {counts if rows else ''}".rstrip())
-        emit(f"    {_short(one['chain'])}")
+        emit(f"    {one['stopped'] if one['chain'] is None else _short(one['chain'])}")
     if not found:
         emit(f"no run folder below {root}")
     return 0
@@ -205,6 +206,18 @@ def resume(options: argparse.Namespace) -> int:
     return run_command.run_chain(chain, options)
 
 
+def _listed(folder: Path) -> dict[str, Any]:
+    """Return what a run folder says of its run; of one that can't be read, why."""
+    try:
+        return _facts(folder)
+    except ChainlangError as error:
+        why = error.diagnostics[0].message
+        return {"folder": str(folder), "status": "unreadable", "stopped": why} | _UNREADABLE
+
+
+_UNREADABLE: dict[str, Any] = {"chain": None, "rows": None}
+
+
 def _facts(folder: Path) -> dict[str, Any]:
     """Return what `metadata.json` and `graph.json` say of a run."""
     path = folder / "metadata.json"
@@ -214,6 +227,8 @@ def _facts(folder: Path) -> dict[str, Any]:
             found = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
             raise error_of("file", f"{path}: not JSON") from error
+        if not _is_metadata(found):
+            raise error_of("file", f"{path}: not the metadata of a run")
     chain = found.get("chain")
     if chain is None:
         chain = str(Chain.from_json((folder / "graph.json").read_text(encoding="utf-8")))
@@ -240,6 +255,13 @@ def _facts(folder: Path) -> dict[str, Any]:
     }
 
 
+def _is_metadata(found: Any) -> bool:
+    shapes = {"chain": str, "rows": dict, "usage": dict, "events": dict, "models": dict}
+    return isinstance(found, dict) and all(
+        isinstance(found[name], shape) for name, shape in shapes.items() if name in found
+    )
+
+
 def _checked(folder: Path) -> Path:
     """Return a run folder. Raises `SourceError` for any other path."""
     if not is_run(folder):
@@ -257,15 +279,15 @@ def _answers(folder: Path) -> dict[str, Any]:
     return found
 
 
-def _lines(folder: Path) -> Iterator[dict[str, Any]]:
-    parts = sorted(folder.glob("*.jsonl"))
+def _lines(folder: Path) -> Iterator[Mapping[str, Any]]:
+    parts = sorted(folder.glob("*.jsonl"), key=lambda one: int(one.stem))
     if not parts:
         hint = "only runs with the format jsonl, which have finished rows, can be compared"
         raise error_of("file", f"{folder}: no .jsonl file", hint)
-    for part in parts:
-        with part.open(encoding="utf-8") as lines:
-            for line in lines:
-                yield json.loads(line)
+    for row in read_rows(parts):
+        if isinstance(row, BadRow):
+            raise error_of("file", f"{row.file}, line {row.number}: {row.message}")
+        yield row.fields
 
 
 def _short(value: Any) -> str:

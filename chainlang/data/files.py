@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,8 +23,9 @@ _OTHERS = (".zip", ".xz", ".bz2")
 def files_of(source: Any) -> list[Path] | None:
     """Return the files that a source names, in order; None for a source that is not files.
 
-    A folder stands for the files in it, by name, without those that begin with a dot or an
-    underscore. Raises `SourceError` for a path that can't be read.
+    A folder stands for the files in it, by name, with numbers in their order: ``999.jsonl`` before
+    ``1000.jsonl``. Those that begin with a dot or an underscore are left out. Raises `SourceError`
+    for a path that can't be read.
     """
     if isinstance(source, str | os.PathLike):
         given = [Path(source)]
@@ -68,7 +70,8 @@ def _inside(path: Path) -> Iterator[Path]:
             _check(path)
             yield path
             return
-        found = sorted(one for one in path.iterdir() if not one.name.startswith((".", "_")))
+        names = (one for one in path.iterdir() if not one.name.startswith((".", "_")))
+        found = sorted(names, key=_by_name)
     except OSError as error:
         refuse(path, error.strerror or "this file can't be read")
     except ValueError:  # a NUL in the path
@@ -80,6 +83,12 @@ def _inside(path: Path) -> Iterator[Path]:
             refuse(file, "this is a folder inside a folder of rows", "name the files one by one")
         _check(file)
         yield file
+
+
+def _by_name(path: Path) -> tuple[list[tuple[int, str]], str]:
+    """Return the sort key of a file in a folder: the texts and numbers of its name."""
+    parts = re.split(r"([0-9]+)", path.name)
+    return [(int(one), "") if one.isdecimal() else (-1, one) for one in parts], path.name
 
 
 def _check(path: Path) -> None:

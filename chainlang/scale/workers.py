@@ -13,6 +13,7 @@ from typing import IO, Any
 
 from attrs import define, field, frozen
 
+from chainlang.interrupts import interrupts_deferred
 from chainlang.scale.devices import VISIBLE, cores, gpus, shares
 
 RESTARTS = 3
@@ -92,7 +93,8 @@ class Workers:
         """
         try:
             for number in range(1, self.count + 1):
-                self.workers[number] = self._started(number, 1)
+                with interrupts_deferred():  # each process that is started is known
+                    self.workers[number] = self._started(number, 1)
             while self._left():
                 try:
                     self._turn()
@@ -139,15 +141,24 @@ class Workers:
 
     def _turn(self) -> None:
         """Read what the workers have written, and take up those that ended."""
-        for key, _ in self._selector.select(_TURN):
-            worker = self.workers[key.data]
-            block = worker.log.read(_BLOCK)
-            if block:
-                *lines, worker.rest = (worker.rest + block).split(b"\n")
-                for line in lines:
-                    self._heard(worker, line)
-            elif block is not None:
-                self._closed(worker)
+        ready = self._selector.select(_TURN)
+        with interrupts_deferred():
+            for key, _ in ready:
+                worker = self.workers[key.data]
+                if self._read(worker) == b"":
+                    self._ended(worker)
+            for worker in self._left():  # a process that it has started may hold its log open
+                if worker.process.poll() is not None:
+                    self._read(worker)
+                    self._ended(worker)
+
+    def _read(self, worker: Worker) -> bytes | None:
+        """Read from the log of a worker: empty at its end, None if there is nothing new."""
+        block = worker.log.read(2 * _BLOCK)  # more than a pipe holds
+        *lines, worker.rest = (worker.rest + (block or b"")).split(b"\n")
+        for line in lines:
+            self._heard(worker, line)
+        return block
 
     def _heard(self, worker: Worker, line: bytes) -> None:
         text = line.decode("utf-8", "replace")
@@ -165,7 +176,7 @@ class Workers:
                 worker.deaths = 0
         self.hear(Note(worker.number, found.pop("event"), found))
 
-    def _closed(self, worker: Worker) -> None:
+    def _ended(self, worker: Worker) -> None:
         """Take the status of a worker that has ended; start it again if it died."""
         self._selector.unregister(worker.log)
         if worker.rest:

@@ -141,6 +141,13 @@ def test_zstandard_that_is_not_installed(tmp_path: Path, monkeypatch: pytest.Mon
         read_rows(put(tmp_path, "in.jsonl.zst", zstandard.compress(LINES)))
 
 
+def test_numbers_in_the_names_of_a_folder_are_in_their_order(tmp_path: Path) -> None:
+    names = [*(f"{number:03}.jsonl" for number in (0, 101, 999, 1000, 1001)), "a.jsonl"]
+    for number, name in enumerate(reversed(names)):
+        put(tmp_path, name, f'{{"id": {number}}}\n'.encode())
+    assert [row.fields["id"] for row in read_rows(tmp_path)] == [5, 4, 3, 2, 1, 0]
+
+
 def test_several_files_and_a_folder_are_read_in_order(tmp_path: Path) -> None:
     folder = tmp_path / "in"
     folder.mkdir()

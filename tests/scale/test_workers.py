@@ -154,6 +154,25 @@ main = 9:E:m(samples=auto("How many drafts?", "int(2..5)"), temperature=auto("Ho
 """
 
 
+_LEAVING = """
+import os, pathlib, signal, subprocess, sys
+if not pathlib.Path("left").exists():
+    left = subprocess.Popen(["sleep", "600"])
+    pathlib.Path("left").write_text(str(left.pid))
+    print("last words", file=sys.stderr, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.slow
+def test_a_worker_that_dies_is_started_again_while_a_process_of_it_lives(home: Path) -> None:
+    said: list[Note] = []
+    command = [sys.executable, "-c", _LEAVING]
+    assert Workers(1, lambda _, __: command, said.append, "mark").run() == {1: 0}
+    os.kill(int((home / "left").read_text()), signal.SIGKILL)  # it would be gone else
+    assert [(one.event, one.text) for one in said] == [("", "last words"), ("died", "")]
+
+
 @pytest.mark.slow
 def test_values_are_decided_once_before_the_workers_start(home: Path) -> None:
     (home / "auto.chain").write_text(AUTO)
@@ -236,7 +255,7 @@ def test_a_worker_that_finds_no_rows_ends_the_run(
         (["--workers", "2", "--shard", "1/2"], "--shard is for one process"),
         (["--workers", "2", "--analyze"], "--analyze is for one process"),
         (["--workers", "2", "-i", "-"], "can't share stdin or stdout"),
-        (["--shard", "1/2", "-o", "-"], "can't go to stdout"),
+        (["--shard", "1/2", "-o", "-"], "--shard is for a run folder"),
     ],
     ids=" ".join,
 )
