@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 from attrs import field, frozen
 
+from chainlang.analysis.memo import Memo
 from chainlang.diagnostics.source import Span
 from chainlang.semantics.combinators import ONCE, RetryPolicy
 from chainlang.semantics.functions import UserFunction
@@ -277,6 +278,8 @@ class Plan:
     """Names of the lossy passes that have changed the plan."""
     by_model: bool = False
     """Whether the work of many rows is grouped by model, if not all models fit into memory."""
+    memo: Memo = field(factory=Memo, init=False, eq=False, repr=False)
+    """Cache of what is computed from the plan."""
 
     @property
     def adapters(self) -> Mapping[str, str]:

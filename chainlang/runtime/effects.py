@@ -159,7 +159,7 @@ class RunContext:
     """Mark of the run, for calls with effects."""
     prices: Mapping[str, Price] = field(factory=dict)
     """Price of each model for which it is known."""
-    common: dict[int, tuple[Any, Request]] = field(factory=dict, init=False, eq=False, repr=False)
+    common: dict[int, tuple[Any, Request]] = field(factory=dict, eq=False, repr=False)
     """Request with the fields that all those of a step have, by the identity of the step."""
 
 

@@ -23,6 +23,8 @@ SWAP_FACTOR = 32
 so many rows should share it."""
 
 _KNOWN: WeakSet[Loadable] = WeakSet()
+_NONE = Residency({}, sys.maxsize, ((),), 0)
+"""Residency of models that take no memory here."""
 _SWAPPING = threading.RLock()
 
 
@@ -55,8 +57,8 @@ class Swapper:
     def loaded(engines: Mapping[str, Engine]) -> Swapper:
         """Return a swapper with all models loaded, regardless of memory."""
         several = tuple(_several(engines))
-        sizes = {name: size.total for name, one in several if (size := one.size)}
-        residency = Residency(sizes, sys.maxsize, (tuple(sizes),), len(sizes))
+        sizes = {name: size.total for name, one in several if (size := one.size) and size.total}
+        residency = Residency(sizes, sys.maxsize, (tuple(sizes),), len(sizes)) if sizes else _NONE
         swapper = Swapper(residency, engines)
         swapper._begin(several)
         return swapper
@@ -73,7 +75,7 @@ class Swapper:
     def _begin(self, several: tuple[tuple[str, Loadable], ...]) -> None:
         if not several:
             return
-        _KNOWN.update(engine for _, engine in several)
+        _KNOWN.update([one for _, one in several if one.size is None or one.size.total])
         if self.changes:
             self._make_room(0, self.residency.phases[0])
             return

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 from attrs import field, frozen
 
 from chainlang.engines.protocol import Engine
 from chainlang.plan.steps import Plan
+from chainlang.protocol.messages import Request
 from chainlang.protocol.price import Price
 from chainlang.runtime.effects import RunContext
 from chainlang.runtime.limits import RunLimits
@@ -80,7 +81,14 @@ class Prepared:
 
     @context.default
     def _context(self) -> RunContext:
-        return RunContext(self.seed, self.date, self.mark, self.prices)
+        return RunContext(self.seed, self.date, self.mark, self.prices, self._common())
+
+    def _common(self) -> dict[int, tuple[Any, Request]]:
+        """Return the requests without their rows that runs of the plan have made so far."""
+        if any(one.effects for one in self.plan.stages):
+            return {}  # they have the mark of this run
+        key = (Request, self.date, self.limits, *self.prices.items())
+        return self.plan.memo.get(key, dict)
 
     @property
     def opening(self) -> OpenPort:

@@ -35,14 +35,21 @@ _INSTEAD: Mapping[str, str] = {
 def check_capabilities(plan: Plan, engines: Mapping[str, Engine]) -> None:
     """Raise if a stage requires what the engine of its model lacks, or prompts it can't have."""
     promised = {name: engine.capabilities for name, engine in engines.items()}
-    readers = {name: engine.reader for name, engine in engines.items()}
+    asked = plan.memo.get((_asked, *promised.items()), lambda: _checked(plan, promised))
+    for stage in asked:
+        reader = engines[stage.model].reader
+        _check_tokens(stage, reader)
+        _check_prompts(stage, reader, plan)
+
+
+def _checked(plan: Plan, promised: Mapping[str, Capabilities]) -> tuple[Meaning, ...]:
+    """Return the stages of a plan, after checking what depends on capabilities alone."""
     _check_weights(plan)
-    for stage in _asked(plan):
+    asked = tuple(_asked(plan))
+    for stage in asked:
         _check_kind(stage, promised[stage.model], plan)
         _check_options(stage, promised[stage.model])
-        _check_tokens(stage, readers[stage.model])
-    for stage in _asked(plan):
-        _check_prompts(stage, readers[stage.model], plan)
+    return asked
 
 
 def _check_weights(plan: Plan) -> None:

@@ -64,7 +64,7 @@ class Decision:
 
 def is_open(program: Program) -> bool:
     """Return whether a program has values that a model is still to decide."""
-    return has_autos((*program.items, program.body))
+    return program.memo.get("is_open", lambda: has_autos((*program.items, program.body)))
 
 
 def decided(

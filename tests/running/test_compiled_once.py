@@ -8,12 +8,15 @@ import threading
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from chainlang import Chain, Limits, chain, load
 from chainlang.analysis.memo import KEPT
 from chainlang.engines.fake import FakeEngine
-from chainlang.errors import LimitError, MeaningError
+from chainlang.errors import EngineError, LimitError, MeaningError
 from chainlang.optimizer.compile import planned
+from chainlang.protocol.capabilities import Capabilities
+from chainlang.protocol.messages import Request
 from chainlang.settings import MapSettings
 
 TEXT = "3:E >> E:other >> M"
@@ -107,3 +110,36 @@ def test_threads_that_call_at_once_get_one_plan() -> None:
         one.join()
     assert len(found) == 40
     assert len({id(one) for one in found}) == 5
+
+
+class Deaf(FakeEngine):
+    """An engine that returns log probabilities or not, by turns."""
+
+    deaf = True
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return evolve(super().capabilities, logprobs=not self.deaf)
+
+
+def test_what_an_engine_can_do_is_checked_for_each_call() -> None:
+    qa, engine = chain("E(logprobs=true)"), Deaf()
+    assert qa("?", engine=FakeEngine()).candidates[0].logprobs
+    for _ in range(2):
+        with pytest.raises(EngineError, match="does not return logprobs"):
+            qa("?", engine=engine)
+    engine.deaf = False
+    assert qa("?", engine=engine).candidates[0].logprobs
+    engine.deaf = True
+    with pytest.raises(EngineError, match="does not return logprobs"):
+        qa("?", engine=engine)
+
+
+def test_requests_of_a_chain_have_the_settings_of_their_own_call() -> None:
+    qa, seen = chain("E"), list[Request]()
+    engine = FakeEngine(failures=seen.append)
+    days = ("2026-11-30", "2026-12-01", "2026-11-30")
+    for day in days:
+        qa("?", engine=engine, run_date=day, call_seconds=9 if day == days[0] else None)
+    assert [one.date for one in seen] == [*days]
+    assert [one.deadline for one in seen] == [9, None, 9]
