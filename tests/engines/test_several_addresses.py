@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from chainlang import chain, models
 from chainlang.cli import execute
 from chainlang.engines.fake import FakeEngine
-from chainlang.engines.http.addresses import LAST_TRIAL, TRIPS, Address
+from chainlang.engines.http.addresses import LAST_TRIAL, TRIPS, Address, Addresses
 from chainlang.engines.http.client import Client
+from chainlang.engines.http.endpoint import Endpoint
+from chainlang.engines.http.rate_limit import Limits
+from chainlang.engines.http.response import Response
+from chainlang.engines.http.retry import RetriesExhausted, RetryPolicy, Transient
+from chainlang.engines.openai.dialect import SERVICE, ChatDialect
 from chainlang.engines.openai.engine import OpenAIEngine
 from chainlang.errors import ChainlangError, EngineError
+from chainlang.protocol.messages import Sample, Usage
 from tests.engines.dying import survived
 from tests.engines.messages_server import KEY, MODEL, MessagesServer
 from tests.engines.messages_server import from_engine as of_messages
 from tests.engines.server import Answer, Server, error, from_engine
+from tests.simulation.clock import VirtualLoop
 
 ROWS = [{"id": str(number), "query": f"question {number}"} for number in range(30)]
 QA = chain("2:E:m:0.7 >> M")
@@ -122,7 +131,7 @@ def test_a_breaker_opens_admits_one_trial_and_closes(monkeypatch: pytest.MonkeyP
         one.end(is_trial=True)
     assert one.is_due(20.0 + LAST_TRIAL)
     assert not one.is_due(20.0 + LAST_TRIAL - 0.1)
-    one.answered()
+    one.answered(60.0)
     assert not one.is_open
     assert one.load == 0
 
@@ -247,6 +256,87 @@ def test_a_file_names_several(tmp_path: Path, capsys: pytest.CaptureFixture[str]
 def test_addresses_that_are_refused(given: dict[str, list[str]], message: str) -> None:
     with pytest.raises(ChainlangError, match=message):
         OpenAIEngine("m", **given)  # type: ignore[arg-type]
+
+
+# ---------------------------------------------------------------- on a virtual clock
+
+
+class Timed(Client):
+    """A client whose server takes a second for a request, or answers as `turns` says."""
+
+    turns: Iterator[Transient | None] = iter(())
+    times: list[float]
+
+    async def _exchange(self, *_: object, **__: object) -> Response:
+        self.times.append(self._retry.clock())
+        await asyncio.sleep(1)
+        if (failed := next(self.turns, None)) is not None:
+            raise failed
+        return Response({0: Sample("a", "stop", 1)}, Usage(1, 1, 0, 1))
+
+
+def timed(count: int, *, fail: Sequence[Iterator[Transient | None]] = (), **more: Any) -> Any:
+    """Send requests to two such addresses; return what became of each, and both clients."""
+    loop = VirtualLoop()
+    asked: dict[str, Any] = {"deadline": None, "patient": True} | more.pop("asked", {})
+    retry = RetryPolicy(clock=loop.time, sleep=asyncio.sleep, jitter=lambda most: most)
+    given: dict[str, Any] = {
+        "concurrency": 2,
+        "connect": 1.0,
+        "read": 1.0,
+        "limits": Limits(),
+    } | more
+    clients = []
+    for number in range(2):
+        end = Endpoint.of(SERVICE, f"http://localhost:{number + 1}/v1", None)
+        made = Timed(end, ChatDialect(), retry=retry, limits_redis=None, **given)
+        made.times, made.turns = [], fail[number] if fail else iter(())
+        clients.append(made)
+    sender = Addresses(clients, retry)
+    sent = (
+        sender.complete(b"{}", 1, schema=False, first=0, deltas=None, most=8, **asked)
+        for _ in range(count)
+    )
+
+    async def every() -> Any:
+        return await asyncio.gather(*sent, return_exceptions=True)
+
+    found = loop.run_until_complete(every())
+    loop.close()
+    return found, clients
+
+
+def test_a_deadline_does_not_run_while_requests_wait_for_their_turn() -> None:
+    found, _ = timed(40, asked={"deadline": 2.0})
+    assert [type(one) for one in found] == [Response] * 40
+    found, _ = timed(8, asked={"deadline": 2.0}, limits=Limits(requests=1))
+    assert [type(one) for one in found] == [Response] * 8
+
+
+def test_an_address_that_asks_for_a_wait_gets_nothing_until_then() -> None:
+    busy = [Transient("slow down", 60.0)]
+    found, (one, two) = timed(20, fail=[iter(busy), iter(())])
+    assert [type(one) for one in found] == [Response] * 20
+    assert max(one.times) <= 1
+    assert max(two.times) < 15  # those that waited for a slot of the other one, too
+
+
+def test_an_impatient_request_does_not_wait_for_all_addresses() -> None:
+    fail = [iter([Transient("slow down", 60.0)] * 9) for _ in range(2)]
+    (failed,), clients = timed(1, fail=fail, asked={"patient": False})
+    assert isinstance(failed, RetriesExhausted)
+    assert "asked for a wait of 60 s" in str(failed)
+    assert [len(one.times) for one in clients] == [1, 1]
+    fail = [iter([Transient("slow down", 60.0)]), iter([Transient("broken")])]
+    (answered,), _ = timed(1, fail=fail, asked={"patient": False})
+    assert isinstance(answered, Response)
+
+
+def test_each_round_of_all_addresses_is_an_attempt() -> None:
+    fail = [iter([Transient("broken")] * 99) for _ in range(2)]
+    (failed,), clients = timed(1, fail=fail)
+    assert str(failed).endswith("; 6 attempts")
+    assert [len(one.times) for one in clients] == [6, 6]
 
 
 def test_a_client_is_what_addresses_are_made_of() -> None:

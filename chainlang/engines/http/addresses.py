@@ -1,8 +1,9 @@
 """Several addresses of one model: the least loaded is next, or one that knows a prompt.
 
-Each address has a breaker: after some failures it gets one trial request from time to time, until
-one is answered. A request that failed at an address goes to the others at once, so none is lost
-while one of them answers. All methods but `__init__` run in the event loop that uses them.
+Each address has a breaker: after some failures, or until a time that its server has asked for, it
+gets one trial request from time to time, until one is answered. A request that failed at an address
+goes to the others at once, so none is lost while one of them answers. All methods but `__init__`
+run in the event loop that uses them.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from collections.abc import Collection, Sequence
+from contextlib import AsyncExitStack
 
 from attrs import define, field, frozen
 
@@ -54,6 +56,8 @@ class Address:
     _consecutive: int = 0
     _is_tried: bool = False
     _due: float = 0.0
+    _asked: float = 0.0
+    """Time until which its server has asked to wait."""
     _wait: float = field(factory=lambda: FIRST_TRIAL)
 
     def is_due(self, now: float) -> bool:
@@ -73,24 +77,49 @@ class Address:
         self.load -= 1
         self._is_tried &= not is_trial
 
-    def answered(self) -> None:
-        """Close the breaker."""
-        self.is_open, self._consecutive, self._wait = False, 0, FIRST_TRIAL
+    def answered(self, now: float) -> None:
+        """Close the breaker, unless its server has asked for a wait that is not over."""
+        self.is_open, self._consecutive, self._wait = now < self._asked, 0, FIRST_TRIAL
 
-    def has_failed(self, now: float, *, is_trial: bool) -> None:
-        """Count a failure, and open the breaker after several, or for longer after a trial."""
+    def has_failed(self, now: float, *, is_trial: bool, after: float = 0.0) -> None:
+        """Count a failure, and open the breaker after several, or for longer after a trial.
+
+        `after` is a wait in seconds that the server has asked for, which opens the breaker too.
+        """
         self.failed += 1
         self._consecutive += 1
         if is_trial:
             self._wait = min(2 * self._wait, LAST_TRIAL)
-        elif self.is_open or self._consecutive < TRIPS:
+        elif not after and (self.is_open or self._consecutive < TRIPS):
             return
-        self.is_open, self._due = True, now + self._wait
+        self._asked = max(self._asked, now + after)
+        self.is_open, self._due = True, max(self._asked, now + self._wait)
 
     @property
     def state(self) -> AddressState:
         """The counts."""
         return AddressState(self.client.endpoint.url, self.requests, self.failed, self.is_open)
+
+
+@define
+class _Turn:
+    """The address that a request is at, with its slot, until the turn ends."""
+
+    address: Address = field(init=False)
+    is_trial: bool = False
+    name: str = ""
+    """Name under which the rate limits have admitted it."""
+    _held: AsyncExitStack = field(factory=AsyncExitStack)
+
+    async def begin(self, address: Address, priority: int) -> None:
+        """Go to an address, and wait for a slot of it."""
+        self.address, self.is_trial = address, address.begin()
+        self._held.callback(address.end, is_trial=self.is_trial)
+        await self._held.enter_async_context(address.client.slots.taken(priority))
+
+    async def end(self) -> None:
+        """Give the slot back."""
+        await self._held.aclose()
 
 
 class Addresses:
@@ -138,35 +167,58 @@ class Addresses:
 
         Each attempt asks all addresses, one after another, until one answers.
         """
-        del mark, patient
+        del mark  # of batches
         retry = self._retry if deadline is None else self._retry.within(deadline)
         prefixes, failures = _prefixes(content), dict[str, str]()
+        turn, tried, asked = _Turn(), list[Address](), list[float]()
 
-        async def round_of_all() -> Response:
-            tried: list[Address] = []
+        async def admit() -> None:
+            if not patient:
+                held = [await one.client.limiter.held() for one in self.each]
+                self.each[0].client.check_wait(min(held))
             while True:
                 address = self._chosen(prefixes, tried)
                 self._remember(prefixes, address)
-                is_trial = address.begin()
-                try:
-                    response = await address.client.once(
-                        content, count, schema=schema, first=first, deltas=deltas, most=most,
-                        priority=priority,
-                    )  # fmt: skip
-                except Transient as failed:
-                    address.has_failed(retry.clock(), is_trial=is_trial)
-                    failures[address.client.endpoint.url] = str(failed)
-                    tried.append(address)
-                    if len(tried) == len(self.each):
-                        raise Transient(str(failed), failed.after) from None
-                else:
-                    address.answered()
-                    return response.moved(failures, address.client.endpoint.url)
-                finally:
-                    address.end(is_trial=is_trial)
+                await turn.begin(address, priority)
+                if turn.is_trial or not address.is_open or self._are_open(tried):
+                    break
+                await turn.end()  # it has failed while this request waited for a slot
+            turn.name = await address.client.admitted(content, most)
+
+        async def exchange() -> Response:
+            address = turn.address
+            try:
+                response = await address.client.once(
+                    content, count, turn.name, schema=schema, first=first, deltas=deltas
+                )
+            except Transient as failed:
+                after = min(failed.after or 0.0, retry.longest_asked)
+                address.has_failed(retry.clock(), is_trial=turn.is_trial, after=after)
+                failures[address.client.endpoint.url] = str(failed)
+                tried.append(address)
+                asked.append(after)
+                if len(tried) < len(self.each):
+                    raise Transient(str(failed), at_once=True) from None
+                after = min(asked)
+                tried.clear()
+                asked.clear()
+                if not patient:
+                    address.client.check_wait(after, str(failed))
+                raise Transient(str(failed), after or None) from None
+            finally:
+                await turn.end()
+            address.answered(retry.clock())
+            return response.moved(failures, address.client.endpoint.url)
 
         where = ", ".join(one.client.endpoint.url for one in self.each)
-        return await call_with_retries(round_of_all, retry, f"{where} gave no reply")
+        try:
+            return await call_with_retries(exchange, retry, f"{where} gave no reply", admit)
+        finally:
+            await turn.end()
+
+    def _are_open(self, tried: Collection[Address]) -> bool:
+        """Return whether the breakers of all addresses that were not tried are open."""
+        return all(one.is_open for one in self.each if one not in tried)
 
     def _chosen(self, prefixes: Sequence[bytes], tried: Collection[Address]) -> Address:
         """Return the address of a request that has failed at those that were tried."""

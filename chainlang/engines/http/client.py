@@ -117,7 +117,7 @@ class Client:
         """Number of retries."""
         self._retry = retry
         self._errors = httpx2.RequestError
-        self._slots = Slots(concurrency)
+        self.slots = Slots(concurrency)
         log: Log = shared_log(endpoint, retry.clock)
         if limits_redis is not None:
             log = RedisLog.open(limits_redis, log_name(endpoint))
@@ -158,71 +158,66 @@ class Client:
         """
         del mark  # of batches
         retry = self._retry if deadline is None else self._retry.within(deadline)
-        async with self._slots.taken(priority):
+        async with self.slots.taken(priority):
             names: list[str] = []
 
             async def admit() -> None:
                 if not patient:
-                    self._check_wait(await self.limiter.held())
-                names.append(await self.limiter.admit(len(content) // _BYTES + most))
+                    self.check_wait(await self.limiter.held())
+                names.append(await self.admitted(content, most))
 
             async def exchange() -> Response:
                 self.repeated += len(names) > 1
-                used = 0
                 try:
-                    response = await self._exchange(
-                        content, count, schema=schema, first=first, deltas=deltas
+                    return await self.once(
+                        content, count, names[-1], schema=schema, first=first, deltas=deltas
                     )
-                    used = response.tokens
                 except Transient as failed:
-                    if failed.after:
-                        await self.limiter.hold(min(failed.after, retry.longest_asked))
                     if not patient:
-                        self._check_wait(failed.after or 0.0, str(failed))
+                        self.check_wait(failed.after or 0.0, str(failed))
                     raise
-                finally:
-                    await self.limiter.settle(names[-1], used)
-                return response
 
             silence = f"{self.endpoint.url} gave no reply"
             return await call_with_retries(exchange, retry, silence, admit)
+
+    async def admitted(self, content: bytes, most: int) -> str:
+        """Wait until the rate limits admit a request; return the name that `once` takes."""
+        return await self.limiter.admit(len(content) // _BYTES + most)
 
     async def once(
         self,
         content: bytes,
         count: int,
+        name: str,
         *,
         schema: bool,
         first: int,
         deltas: DeltaEmitter | None,
-        most: int,
-        priority: int,
     ) -> Response:
-        """Return the response to a request that is sent once, as soon as a slot is free.
+        """Return the response to a request that is admitted, under a name, and sent once.
 
         Raises `Transient` and `Rejected`.
         """
-        async with self._slots.taken(priority):
-            name, used = await self.limiter.admit(len(content) // _BYTES + most), 0
-            try:
-                response = await self._exchange(
-                    content, count, schema=schema, first=first, deltas=deltas
-                )
-                used = response.tokens
-            except Transient as failed:
-                if failed.after:
-                    await self.limiter.hold(min(failed.after, self._retry.longest_asked))
-                raise
-            finally:
-                await self.limiter.settle(name, used)
-            return response
+        used = 0
+        try:
+            response = await self._exchange(
+                content, count, schema=schema, first=first, deltas=deltas
+            )
+            used = response.tokens
+        except Transient as failed:
+            if failed.after:
+                await self.limiter.hold(min(failed.after, self._retry.longest_asked))
+            raise
+        finally:
+            await self.limiter.settle(name, used)
+        return response
 
     @property
     def waited(self) -> float:
         """Seconds for which rate limits held requests back."""
         return self.limiter.waited
 
-    def _check_wait(self, seconds: float, received: str = "") -> None:
+    def check_wait(self, seconds: float, received: str = "") -> None:
         """Raise `RetriesExhausted` if the server has asked for a long wait."""
         if seconds > _LONG:
             what = f"{self.endpoint.url} has asked for a wait of {seconds:.0f} s"

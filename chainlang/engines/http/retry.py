@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import math
 import random
 import time
@@ -19,11 +18,13 @@ T = TypeVar("T")
 class Transient(Exception):
     """A failed attempt after which the same request may succeed.
 
-    `after` is the server's ``Retry-After`` in seconds, if it sent one.
+    `after` is the server's ``Retry-After`` in seconds, if it sent one. `at_once`: another server is
+    left to try, without a wait.
     """
 
-    def __init__(self, message: str, after: float | None = None) -> None:
+    def __init__(self, message: str, after: float | None = None, *, at_once: bool = False) -> None:
         self.after = after
+        self.at_once = at_once
         super().__init__(message)
 
 
@@ -86,14 +87,15 @@ async def call_with_retries(
     """Return the result of `call`, repeated while it raises `Transient`.
 
     Each attempt begins once `admit` returns, which is no part of the time that it may take. A wait
-    that the server has asked for uses up no attempt: it is busy, and says until when.
+    that the server has asked for uses up no attempt: it is busy, and says until when. Neither does
+    a failure after which another server is left.
 
     Raises `RetriesExhausted` with the last failure, or with `silence` if the deadline passed before
     any attempt failed. Other exceptions of `call` pass through.
     """
     begun = policy.clock()
-    received, tried = silence, 0
-    for attempt in itertools.count(1):
+    received, tried, attempt = silence, 0, 1
+    while True:
         try:
             asked = policy.clock()
             await admit()
@@ -105,6 +107,8 @@ async def call_with_retries(
             raise _out_of_time(received, attempt, policy) from error
         except Transient as error:
             received, after = str(error), error.after
+            if error.at_once:
+                continue
         tried += not after
         if tried == policy.attempts:
             raise RetriesExhausted(f"{received}; {_attempts(attempt)}")
@@ -112,7 +116,7 @@ async def call_with_retries(
         if policy.clock() - begun + wait >= policy.deadline:
             raise _out_of_time(received, attempt, policy)
         await policy.sleep(wait)
-    raise AssertionError("unreachable")
+        attempt += 1
 
 
 def _out_of_time(received: str, attempt: int, policy: RetryPolicy) -> RetriesExhausted:
