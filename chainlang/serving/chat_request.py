@@ -88,10 +88,10 @@ class ChatRequest:
         known: Mapping[str, Any] = offer.fields["properties"]
         for name in self.fields.keys() - known.keys():
             if name in (offer.text_field, *offer.reads & CONVERSATION):
-                why = "it is of the messages"
+                why = "the messages give this field, so leave it out"
             else:
-                near = suggest(name, known, None) or "the model has no further fields"
-                why = f"there is no such field: {near}"
+                hint = suggest(name, known, "there are") or "the model has no further fields"
+                why = f"there is no such field: {hint}"
             raise _field_refused(name, why, "unknown_parameter")
         for name in offer.fields["required"]:
             if name not in self.fields:

@@ -16,7 +16,7 @@ import pytest
 
 from tests.serving.served import PATIENCE, asked, until
 
-CHAIN = 'model m = fake("x")\npanel = 3:E:m\nmain = $panel >> M\n'
+CHAIN = 'model m = fake("x")\nother = E:m\npanel = 3:E:m\nmain = $panel >> M\n'
 
 
 @contextmanager
