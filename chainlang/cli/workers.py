@@ -50,7 +50,7 @@ def check(options: argparse.Namespace) -> None:
 
 def _hold_folder(out: Path, settings: RunSettings, workers: int) -> None:
     """Raise what is wrong with the folder, or with the tables that are to be in it."""
-    from chainlang.scale.merge import hold_replaceable
+    from chainlang.scale.merge_folders import hold_replaceable
     from chainlang.scale.shard_runs import shard_folders
     from chainlang.session.folder_run import hold_escapes
     from chainlang.store.resume import no_retry

@@ -10,32 +10,31 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import datetime
-from os import PathLike, fspath
-from pathlib import Path
+from os import PathLike
 from typing import Any
 
-from chainlang.errors import error_of
 from chainlang.protocol.price import total
 from chainlang.protocol.usage import ZERO, plus
 from chainlang.protocol.usages import Usages
 from chainlang.scale.interleave import Table, by_row, by_turns, of_folder, of_root
 from chainlang.scale.journals import Journals
-from chainlang.scale.shard_runs import ShardRun, check, shard_folders
+from chainlang.scale.merge_folders import folders_of, make_room
+from chainlang.scale.shard_runs import ShardRun, check
 from chainlang.session.summary import Summary
 from chainlang.settings import Format
 from chainlang.store import About, RunFolder
-from chainlang.store.cleanup import DECISIONS, JOURNAL, clear, is_of_shards, removable
+from chainlang.store.cleanup import DECISIONS
 from chainlang.store.folder_names import folder_name
-from chainlang.store.identity import DATE, SHARD, differences
+from chainlang.store.identity import DATE, SHARD
 from chainlang.store.journal import Journal
 from chainlang.store.output import ERRORS, ROOT, Output
-from chainlang.store.resume import MERGED, OUTPUT, RUN
+from chainlang.store.resume import MERGED, RUN
 from chainlang.store.retry_failed import REDRAWN
 from chainlang.store.run_folder import PART_ROWS
-from chainlang.store.safe_files import Folder, is_there
+from chainlang.store.safe_files import Folder
 from chainlang.store.sqlite_store import SqliteStore
 from chainlang.store.stage_tables import StageTable, StageTables
-from chainlang.store.table_formats import converter
+from chainlang.store.table_formats import check_tables
 
 _RESULTS = "flattened"
 
@@ -64,8 +63,8 @@ def merge(
     in what.
     """
     started = time.monotonic()
-    converter(format, escape_formulas=escape_formulas)
-    folders, home = _folders(shards, out)
+    check_tables(format, part_rows)
+    folders, home = folders_of(shards, out)
     journals = Journals.of_store(store)
     with ExitStack() as stack:
         runs = []
@@ -80,7 +79,7 @@ def merge(
         try:
             root.lock()
             same = None if changed else identity
-            _clear(root, same, sum(one.note["rows"] for one in runs), overwrite=overwrite)
+            make_room(root, same, sum(one.note["rows"] for one in runs), overwrite=overwrite)
             samples = SqliteStore.open(root, private=any(one.is_private for one in runs))
         except BaseException:
             root.close()
@@ -135,69 +134,6 @@ def merge(
         cost_by_model=spent,
         left_out=dict(output.left_out),
     )
-
-
-def _folders(
-    shards: str | PathLike[str] | Sequence[str | PathLike[str]], out: str | PathLike[str] | None
-) -> tuple[list[Path], Path]:
-    """Return the folders of the shards, and that of the merged run."""
-    if isinstance(shards, str | PathLike):
-        one = Path(fspath(shards))
-        found = shard_folders(one)
-        if not found:
-            what = f"{one}: " + ("no shard in this folder" if one.is_dir() else "no such folder")
-            raise error_of("file", what, "chainlang run ... -o FOLDER --shard 1/2 makes one")
-        return found, one if out is None else Path(out)
-    several = [Path(fspath(one)) for one in shards]
-    if not several:
-        raise error_of("file", "no folder of a shard is named")
-    if out is None:
-        hint = "name it: -o FOLDER, in Python merge(shards, out)"
-        raise error_of("file", "several folders need one for the merged run", hint)
-    return several, Path(out)
-
-
-def hold_replaceable(home: Path, *, overwrite: bool) -> None:
-    """Raise `SourceError` if a folder has a run that merging would not replace, or other files."""
-    if is_there(home):
-        root = Folder.open(home)
-        try:
-            root.lock()
-            if _names(root):
-                removable(root, overwrite=overwrite or _is_merged(root))
-        finally:
-            root.close()
-
-
-def _names(root: Folder) -> list[str]:
-    """Return the names in a folder but for those of shards."""
-    return [name for name in root.names() if not is_of_shards(root, name)]
-
-
-def _is_merged(root: Folder, identity: Mapping[str, Any] | None = None, rows: int = 0) -> bool:
-    """Return whether the run in a folder is a merged one, or a merge that was not completed.
-
-    With `identity` it has to be an equal run, with as many `rows` at most.
-    """
-    if root.kind(JOURNAL) != "file":
-        return False
-    journal = Journal.open(root)
-    try:
-        before, note = journal.note(RUN) or {}, journal.note(OUTPUT) or {}
-        is_merged = bool(journal.note(MERGED)) or not before
-    finally:
-        journal.close()
-    if identity is None or not before:
-        return is_merged
-    return is_merged and not differences(before, identity) and note.get("rows", 0) <= rows
-
-
-def _clear(root: Folder, identity: Mapping[str, Any] | None, rows: int, *, overwrite: bool) -> None:
-    """Remove an earlier merged run; raise `SourceError` for what may not be removed."""
-    if is_of_shards(root, DECISIONS):  # that of the shards takes its place, if they have one
-        root.remove(DECISIONS)
-    if _names(root):
-        clear(root, overwrite=overwrite or _is_merged(root, identity, rows))
 
 
 def _about(runs: Sequence[ShardRun], identity: Mapping[str, Any]) -> About:

@@ -30,7 +30,7 @@ from typing import Any, Literal
 
 from attrs import define, field, frozen
 
-from chainlang.errors import ChainlangError, error_of
+from chainlang.errors import ChainlangError
 from chainlang.protocol.fingerprints import version_of
 from chainlang.protocol.messages import Usage
 from chainlang.protocol.price import total
@@ -49,7 +49,7 @@ from chainlang.store.output import Output
 from chainlang.store.resume import NO_SOURCE, OUTPUT, PART, Source, begun, hold_retryable
 from chainlang.store.safe_files import Folder, is_there
 from chainlang.store.stage_tables import StageTables
-from chainlang.store.table_formats import converter
+from chainlang.store.table_formats import check_tables, converter
 
 PART_ROWS = 10_000
 NOTE_SECONDS = 5.0
@@ -200,10 +200,7 @@ class RunFolder:
         runs and resamples them, and rewrites all files. Files have the permissions of the umask,
         but a `private` journal those of its owner only. Raises `SourceError`.
         """
-        converter(format)
-        if part_rows < 1:
-            what = f"part_rows={part_rows}: a part holds at least one row"
-            raise error_of("file", what)
+        check_tables(format, part_rows)
         root = Folder.open(path)
         try:
             root.lock()

@@ -120,6 +120,13 @@ def converter(
     return write_parquet if format == "parquet" else None
 
 
+def check_tables(format: str, part_rows: int) -> None:  # noqa: A002  # as of a run
+    """Raise `SourceError` for a format or a number of rows in a part that tables can't have."""
+    converter(format)
+    if part_rows < 1:
+        raise error_of("file", f"part_rows={part_rows}: a part holds at least one row")
+
+
 def write_csv(
     lines: BinaryIO, out: BinaryIO, columns: Columns, *, escape_formulas: bool = False
 ) -> None:

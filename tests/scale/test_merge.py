@@ -209,7 +209,7 @@ def test_folders_may_stand_anywhere(tmp_path: Path) -> None:
     merge(several, tmp_path / "a")
     assert_equal(tmp_path / "a", tmp_path / "one")
     twice = [several[0], several[1], several[0]]
-    assert "another run is writing" in said(SourceError, lambda: merge(twice, tmp_path / "b"))
+    assert "is named twice" in said(SourceError, lambda: merge(twice, tmp_path / "b"))
 
 
 def test_the_folder_of_a_shard_takes_no_other_run(tmp_path: Path) -> None:
@@ -295,3 +295,32 @@ def test_show_sums_the_shards(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert execute(["runs", "show", str(home), "--json"]) == 0
     running = json.loads(capsys.readouterr().out)["shards"][2]
     assert (running["status"], running["rows"]) == ("running or killed", found["shards"][2]["rows"])
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["a", "--part-rows", "0"], "part_rows=0: a part holds at least one row"),
+        (["a/shard-0001-of-0002", "a/shard-0001-of-0002", "-o", "b"], "is named twice"),
+        (["a/shard-0001-of-0002", "a/../a/shard-0001-of-0002", "-o", "b"], "is named twice"),
+        (["a", "-o", "a/shard-0001-of-0002"], "a shard can't be the folder of the merged run"),
+        (["a/shard-0001-of-0002"], "= hint: name the folder of all: a"),
+        (["b"], "b: no shard in this folder"),
+    ],
+    ids=lambda one: " ".join(one) if isinstance(one, list) else "",
+)
+def test_what_can_not_be_merged_changes_nothing(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("b").mkdir()
+    for number in (1, 2):
+        QA.run(ROWS[:4], "a", engine=engine(), shard=(number, 2))
+    before = sorted(Path().rglob("*"))
+    assert execute(["merge", *words]) == 2
+    assert message in capsys.readouterr().err
+    assert sorted(Path().rglob("*")) == before
