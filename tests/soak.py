@@ -94,7 +94,7 @@ def _laws(*arguments: str) -> Callable[[Size], list[str]]:
 def _replies(stage: str) -> Suite:
     """Return the suite of a type of stage whose replies end."""
     return Suite(
-        f"replies of `{stage}` over 200 rows: none of its own is cut, on `tiny` none is closed",
+        f"replies of `{stage}` over 200 rows: no row fails by a cut, on `tiny` none is closed",
         lambda size: ["tests.real.replies_end", stage, str(size.of(200))],
     )
 
@@ -139,6 +139,10 @@ SUITES: dict[str, Suite] = {
         _laws("tests/real/test_auto.py", "-m", "law"),
     ),
     **{f"replies of {stage} end": _replies(stage) for stage in ("J", "V", "S")},
+    "free texts": Suite(
+        "replies of `E` to 100 questions of each of six kinds: how many are cut",
+        lambda size: ["tests.real.replies_end", "E", str(size.of(100))],
+    ),
     "fuzz": Suite(
         "1,000,000 mutated inputs into each entry",
         lambda size: ["tests.fuzz", str(size.of(1_000_000)), "--seed", size.seed],
