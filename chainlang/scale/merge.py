@@ -263,6 +263,6 @@ def _fill(output: Output, name: str, lines: Iterator[tuple[int, bytes]]) -> None
         if open_part not in ("", part):
             table.roll(open_part)
         open_part = part
-        table.add_line(line, part)
+        table.add_lines(line.decode(), part)
     if open_part not in ("", output.part(name, max(output.rows - 1, 0))):
         table.roll(open_part)

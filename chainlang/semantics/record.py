@@ -11,36 +11,13 @@ from attrs import evolve, field, frozen
 from chainlang.diagnostics.suggest import suggest
 from chainlang.protocol.messages import Message, TopLogprobs
 from chainlang.semantics.events import Event
+from chainlang.semantics.nothing import NOTHING
 from chainlang.semantics.origin import NOWHERE, Origin
 from chainlang.semantics.row_failure import RowFailure
 from chainlang.semantics.seeds import Place
 from chainlang.semantics.template_values import View
 
-
-class _Nothing(Mapping[str, Any]):
-    """A mapping without names, which can be pickled, and can't be changed."""
-
-    __slots__ = ()
-
-    def __getitem__(self, name: str) -> Any:
-        raise KeyError(name)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(())
-
-    def __len__(self) -> int:
-        return 0
-
-    def __repr__(self) -> str:
-        return "{}"
-
-    def __reduce__(self) -> str:
-        return "_NOTHING"
-
-
-_NOTHING = _Nothing()
 _VALUES = "_values"
-NO_CHOICES: Mapping[str, float] = _NOTHING
 
 
 @frozen
@@ -49,7 +26,7 @@ class Candidate:
 
     answer: Any
     """Value for later stages and votes: a string, or a JSON value if its type has no answer."""
-    fields: Mapping[str, Any] = field(default=_NOTHING, hash=False)
+    fields: Mapping[str, Any] = field(default=NOTHING, hash=False)
     """Fields of its type: ``verdict``, ``final_answer``, ..."""
     text: str = ""
     """Reply of the model; empty if it is not from a model."""
@@ -78,7 +55,7 @@ class Candidate:
     a model."""
     switched: str = field(default="", kw_only=True, repr=False)
     """Failures of the models that were asked before it; empty if the stage's own answered."""
-    choices: Mapping[str, float] = field(default=NO_CHOICES, kw_only=True, hash=False, repr=False)
+    choices: Mapping[str, float] = field(default=NOTHING, kw_only=True, hash=False, repr=False)
     """With ``choices=true``, the probability of each answer that its type allows."""
     messages: tuple[Message, ...] = field(default=(), kw_only=True, repr=False)
     """Messages that its model was sent; empty if it is not from a model."""
@@ -101,6 +78,29 @@ class Candidate:
     def logprob(self) -> float | None:
         """Natural logarithm of the probability of the whole reply; None without `logprobs`."""
         return math.fsum(self.logprobs) if self.logprobs else None
+
+    def with_answer(self, answer: Any, fields: Mapping[str, Any]) -> Candidate:
+        """Return the candidate with another answer and other fields."""
+        return Candidate(  # `evolve` takes several times as long, and this runs for every vote
+            answer,
+            fields,
+            self.text,
+            self.finish,
+            self.tokens,
+            self.token_ids,
+            self.place,
+            value=self.value,
+            unkept=self.unkept,
+            reasoning=self.reasoning,
+            logprobs=self.logprobs,
+            top_logprobs=self.top_logprobs,
+            stop=self.stop,
+            model=self.model,
+            switched=self.switched,
+            choices=self.choices,
+            messages=self.messages,
+            picked=self.picked,
+        )
 
     def view(self) -> View:
         """Return the candidate as a template value: its fields, ``answer``, and its reasoning."""
@@ -127,18 +127,18 @@ class Record:
     query: Any = field(hash=False)
     """Value of ``query`` in templates; None without any."""
     candidates: tuple[Candidate, ...] = ()
-    history: Mapping[str, tuple[Candidate, ...]] = field(default=_NOTHING, hash=False)
+    history: Mapping[str, tuple[Candidate, ...]] = field(default=NOTHING, hash=False)
     trace: tuple[TraceEntry, ...] = field(default=(), repr=False)
     """Candidates of all stages so far, in the order of the chain."""
     events: tuple[Event, ...] = field(default=(), repr=False)
     """Events so far, in the order of the chain."""
-    local: Mapping[str, Any] = field(default=_NOTHING, hash=False, repr=False)
+    local: Mapping[str, Any] = field(default=NOTHING, hash=False, repr=False)
     """Names visible in the current part only: the item of an `each`, the error of a `retry`."""
     origin: Origin = field(default=NOWHERE, eq=False, repr=False)
     """Position of the row in its source."""
     equal_to: str | None = field(default=None, eq=False, repr=False)
     """Label of an earlier row with the same identity, if there is one."""
-    extra: Mapping[str, Any] = field(default=_NOTHING, eq=False, repr=False)
+    extra: Mapping[str, Any] = field(default=NOTHING, eq=False, repr=False)
     """Columns of the row that `input` does not declare; only results and tables have them."""
     of_row: tuple[Event, ...] = field(default=(), eq=False, repr=False)
     """Events of the row as it was read, before any part of the chain."""
@@ -217,13 +217,13 @@ class Record:
         if (known := vars(self).get(_VALUES)) is not None:  # a cached property takes a lock
             return known  # type: ignore[no-any-return]
         found: dict[str, Any] = dict(self.row)
-        if self.history is not _NOTHING:
+        if self.history is not NOTHING:
             for name, candidates in self.history.items():
                 found[name] = part_view(candidates)
         if self.query is not None:
             found["query"] = self.query
         found["candidates"] = [one.view() for one in self.candidates]
-        if self.local is not _NOTHING:
+        if self.local is not NOTHING:
             found.update(self.local)
         vars(self)[_VALUES] = found
         return found

@@ -16,9 +16,10 @@ from chainlang.datatypes.parse_reply import Form, Misfit, Value
 from chainlang.protocol.messages import Message, Sample
 from chainlang.semantics.cut import was_cut, why_cut
 from chainlang.semantics.expressions import evaluate
+from chainlang.semantics.nothing import NOTHING
 from chainlang.semantics.programs import fields_in
 from chainlang.semantics.prompts import RenderError
-from chainlang.semantics.record import NO_CHOICES, Candidate, Record
+from chainlang.semantics.record import Candidate, Record
 from chainlang.semantics.seeds import Place
 from chainlang.semantics.stage_error import StageError
 from chainlang.semantics.stages import Meaning
@@ -91,7 +92,7 @@ def candidate_of(  # noqa: PLR0917
         stop=sample.stop,
         model=sample.model or stage.model,
         switched=sample.switched,
-        choices=_weights(stage, record, read, sample) if sample.labels else NO_CHOICES,
+        choices=_weights(stage, record, read, sample) if sample.labels else NOTHING,
         messages=prompt,
         picked=(
             None

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from json.encoder import encode_basestring_ascii as quoted
 from typing import Any
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from chainlang.semantics.answer_forms import extracted, number, plain_words
 from chainlang.semantics.functions import UserFunction
@@ -132,7 +132,7 @@ def vote(candidates: Iterable[Candidate], how: Counting = ANSWERS) -> Candidate:
         "votes": votes,
         "confidence": weights[winner] / sum(weights.values()),
     }
-    return evolve(candidate, answer=answer, fields=fields)
+    return candidate.with_answer(answer, fields)
 
 
 def tally(candidates: Iterable[Candidate], how: Counting = ANSWERS) -> dict[str, int]:

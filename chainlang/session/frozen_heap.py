@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-_YOUNG = 5000  # objects that are made from one collection to the next; a few rows make 700
+_YOUNG = 20_000  # objects that are made from one collection to the next; a few rows make 700
 
 _lock = threading.Lock()
 _runs = 0

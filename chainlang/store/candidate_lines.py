@@ -9,9 +9,9 @@ from attrs import define, field, frozen
 
 from chainlang.protocol.json_encoder import encoder
 from chainlang.semantics.record import Candidate
-from chainlang.store.flatten import candidate_columns, candidate_row
+from chainlang.store.flatten import candidate_json, candidate_row
 from chainlang.store.part_files import Parts
-from chainlang.store.table_formats import encoded_line
+from chainlang.store.table_formats import escaped
 
 _ENCODE = encoder(ascii_only=False, nan=False)
 _TEXT = json.encoder.encode_basestring
@@ -43,13 +43,8 @@ class CandidateLines:
     row_id: str
     part: str
     """Part of the tables that has the row."""
-    _head: str = field(init=False)
-    """Beginning of the lines, up to the branch."""
     _texts: dict[int, str] = field(factory=dict)
     """JSON of the candidates so far by their identities, empty for those that JSON can't hold."""
-
-    def __attrs_post_init__(self) -> None:
-        self._head = f'{{"row": {self.number}, "id": {_TEXT(self.row_id)}, "branch": '
 
     def add(
         self,
@@ -62,26 +57,37 @@ class CandidateLines:
 
         `further` has the further columns of each, by position. The bytes are those of `json_line`.
         """
-        head = f'{self._head}{_TEXT(branch) if branch else "null"}, "candidate": '
-        texts, is_lines = self._texts, table.convert is None
+        head = self._head(branch) if table.convert is None else ""
+        texts, lines = self._texts, ""
         for position, one in enumerate(candidates):
             more = NONE if further is None else further[position]
-            line = None
-            if is_lines:
-                text = texts.get(id(one))
-                if text is None:
-                    text = texts[id(one)] = _text(one)
-                line = encoded_line(f"{head}{position}, {text}{more.text}}}") if text else None
-            if line is not None:
-                table.add_line(line, self.part)
-            else:
-                row = candidate_row(self.number, self.row_id, branch, position, one)
-                table.add({**row, **more.columns}, self.part)
+            text = texts.get(id(one)) if head else ""
+            if text is None:
+                text = texts[id(one)] = _text(one)
+            if text:
+                lines += f'{head}, "candidate": {position}, {text}{more.text}}}\n'
+                continue
+            if lines:
+                table.add_lines(lines, self.part)
+                lines = ""
+            row = candidate_row(self.number, self.row_id, branch, position, one)
+            table.add({**row, **more.columns}, self.part)
+        if lines:
+            table.add_lines(lines, self.part)
+
+    def _head(self, branch: str) -> str:
+        """Return the beginning of the lines of a branch; empty if UTF-8 can't encode it."""
+        said = _TEXT(branch) if branch else "null"
+        return _safe(f'{{"row": {self.number}, "id": {_TEXT(self.row_id)}, "branch": {said}')
 
 
 def _text(one: Candidate) -> str:
-    """Return the JSON of a candidate, without braces; empty if JSON can't hold it."""
+    """Return the JSON of a candidate, without braces; empty if JSON or UTF-8 can't hold it."""
     try:
-        return _ENCODE(candidate_columns(one))[1:-1]
+        return _safe(candidate_json(one))
     except (TypeError, ValueError, RecursionError):  # `json_line` replaces such values
         return ""
+
+
+def _safe(text: str) -> str:
+    return text if text.isascii() else escaped(text) or ""

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, assert_never
 
+from chainlang.protocol.json_encoder import encoder
 from chainlang.semantics.record import Branched, Candidate, Flow, Record, below
 from chainlang.semantics.row_failure import RowFailure
 
 OWN = ("id", "answer", "error")
 """Columns that every run has; an input field of such a name becomes ``input.<name>``."""
+
+_ENCODE = encoder(ascii_only=False, nan=False)
+_TEXT = json.encoder.encode_basestring
 
 Found = tuple[str, tuple[Candidate, ...]]
 """A branch, empty if the chain has none, and its candidates."""
@@ -145,6 +150,30 @@ def candidate_columns(one: Candidate) -> dict[str, Any]:
     if one.top_logprobs:
         found["top_logprobs"] = one.top_logprobs
     return found
+
+
+def candidate_json(one: Candidate) -> str:
+    """Return the JSON of `candidate_columns`, without braces.
+
+    Raises as `json.dumps` does for values that JSON can't hold.
+
+    >>> candidate_json(Candidate("4", {}, "4", "stop", 1))
+    '"answer": "4", "fields": {}, "text": "4", "reasoning": null, "finish": "stop", "tokens": 1,
+     "logprobs": null'
+    """
+    if one.reasoning or one.logprobs or one.stop is not None or one.switched or one.choices:
+        return _ENCODE(candidate_columns(one))[1:-1]
+    if one.top_logprobs:
+        return _ENCODE(candidate_columns(one))[1:-1]
+    # As most candidates are: an encoder would take longer for the names than for the values.
+    answer = one.answer
+    said = _TEXT(answer) if type(answer) is str else _ENCODE(answer)
+    fields = _ENCODE(dict(one.fields)) if one.fields else "{}"
+    text = said if one.text is answer else _TEXT(one.text)
+    return (
+        f'"answer": {said}, "fields": {fields}, "text": {text}, "reasoning": null, '
+        f'"finish": {_TEXT(one.finish)}, "tokens": {one.tokens}, "logprobs": null'
+    )
 
 
 def _outputs(flow: Flow) -> Iterator[tuple[str, Any]]:

@@ -12,9 +12,9 @@ from attrs import define, field
 
 from chainlang.store.io_errors import file_errors
 from chainlang.store.safe_files import TEMPORARY, Folder
-from chainlang.store.table_formats import Columns, json_line
+from chainlang.store.table_formats import Columns, line_of
 
-_HELD = 1 << 16  # bytes that are buffered before they are written
+_HELD = 1 << 16  # characters that are buffered before they are written
 _SPOOL = ".rows" + TEMPORARY
 _BLOCK = 1 << 20
 
@@ -36,8 +36,10 @@ class Parts:
     ending: str
     convert: Callable[[BinaryIO, BinaryIO, Columns], None] | None = None
     columns: Columns = field(factory=Columns)
-    held: list[bytes] = field(factory=list)
+    held: list[str] = field(factory=list)
+    """Lines that are not written yet."""
     size: int = 0
+    """Number of their characters."""
     begun: str = ""
     """Name of the open part; empty while it has no file."""
     length: int = 0
@@ -59,16 +61,16 @@ class Parts:
         """Append a row to a part."""
         if self.convert is not None:
             self.columns.see(row)
-        line = json_line(row)
-        self.held.append(line)
-        self.size += len(line)
-        if self.size >= _HELD:
-            self.flush(part)
+        self._hold(line_of(row), part)
 
-    def add_line(self, line: bytes, part: str) -> None:
-        """Append a row to a part, as the line that `json_line` returns for it."""
+    def add_lines(self, lines: str, part: str) -> None:
+        """Append rows to a part, as the lines that `line_of` returns for them."""
         if self.convert is not None:
-            self.columns.see(json.loads(line))
+            for line in lines.removesuffix("\n").split("\n"):
+                self.columns.see(json.loads(line))
+        self._hold(lines, part)
+
+    def _hold(self, line: str, part: str) -> None:
         self.held.append(line)
         self.size += len(line)
         if self.size >= _HELD:
@@ -76,7 +78,7 @@ class Parts:
 
     def flush(self, part: str) -> None:
         """Write the buffered rows to the file of the part, under its temporary name."""
-        data = b"".join(self.held)
+        data = "".join(self.held).encode()
         with self.opened() as folder, file_errors(f"{folder.path}/{part}"):
             new = not self.begun
             with (folder.create if new else folder.append)(part + _SPOOL) as file:

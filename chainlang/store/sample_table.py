@@ -10,7 +10,6 @@ from typing import Any
 from attrs import define, field
 
 from chainlang.errors import error_of
-from chainlang.store.key_filter import KeyFilter
 from chainlang.store.sample_codec import (
     Drawn,
     LaterEntry,
@@ -41,6 +40,25 @@ SELECT sum(json_extract(CAST(entry AS TEXT), '$[0]') +
 """
 
 _Row = tuple[Any, ...]
+
+
+def read_entry(database: Database, key: bytes, entry: bytes, total: bytes) -> Drawn:
+    """Return the sample of an entry of a journal.
+
+    Raises `SourceError` for one that is damaged, or of a later version.
+    """
+    if not fits(key, entry, total):
+        raise database.damaged(f"sample {bytes(key).hex()} does not match its checksum")
+    try:
+        return decoded(entry)
+    except OddEntry as error:
+        raise database.damaged(f"sample {key.hex()} is no sample") from error
+    except LaterEntry as error:
+        name, hint = database.kind.name, database.kind.if_later
+        what = f"this {name} has an entry that this version can't read: {error}"
+        raise error_of("file", f"{database.path}: {what}", hint) from error
+
+
 SAVE = "INSERT OR REPLACE INTO notes VALUES (?, ?, ?)"
 """Saves a note of a journal: its name, its entry and a checksum."""
 
@@ -58,13 +76,11 @@ class SampleTable:
     database: Database
     durable: bool
     evict: int | None = None
-    known: KeyFilter | None = None
-    """Its keys, if all of them were recorded by this process, and by no other."""
     _lock: threading.Lock = field(factory=threading.Lock)
 
     def find(self, keys: Iterable[bytes]) -> dict[bytes, Drawn]:
         """Return the recorded samples of the keys."""
-        wanted = list(keys) if self.known is None else self.known.among(keys)
+        wanted = list(keys)
         found = dict[bytes, Drawn]()
         if not wanted:
             return found
@@ -74,6 +90,9 @@ class SampleTable:
                 marks = ",".join("?" * len(some))
                 question = f"SELECT * FROM samples WHERE key IN ({marks})"  # noqa: S608
                 rows = self.database.connection.execute(question, some).fetchall()
+                if self.durable:
+                    found |= {row[0]: read_entry(self.database, *row) for row in rows}
+                    continue
                 damaged = [key for key, entry, total, *_ in rows if not fits(key, entry, total)]
                 self._tend(rows, damaged)
                 for key, entry, *_ in rows:
@@ -91,8 +110,6 @@ class SampleTable:
         for key, one in drawn.items():
             entry = encoded(one)
             rows.append((key, entry, checksum(key, entry), *used))
-        if self.known is not None:
-            self.known.add(drawn)
         verb = "IGNORE" if self.durable else "REPLACE"
         values = ", ".join("?" * (3 + len(used)))
         insert = f"INSERT OR {verb} INTO samples VALUES ({values})"  # noqa: S608
@@ -139,10 +156,7 @@ class SampleTable:
         return int(count)
 
     def _tend(self, rows: list[_Row], damaged: list[bytes]) -> None:
-        """Raise for damaged entries, or remove them; update the time of use of the others."""
-        if damaged and self.durable:
-            what = f"sample {damaged[0].hex()} does not match its checksum"
-            raise self.database.damaged(what)
+        """Remove damaged entries; update the time of use of the others."""
         now = int(time.time())
         old = () if self.evict is None else [row[0] for row in rows if row[3] < now - _HOUR]
         if not (damaged or old):
@@ -157,14 +171,8 @@ class SampleTable:
     def _decode(self, key: bytes, entry: bytes, found: dict[bytes, Drawn]) -> None:
         try:
             found[key] = decoded(entry)
-        except OddEntry as error:
-            if self.durable:
-                raise self.database.damaged(f"sample {key.hex()} is no sample") from error
-        except LaterEntry as error:
-            if self.durable:  # a cache is also used by the later version
-                name, hint = self.database.kind.name, self.database.kind.if_later
-                what = f"this {name} has an entry that this version can't read: {error}"
-                raise error_of("file", f"{self.database.path}: {what}", hint) from error
+        except (OddEntry, LaterEntry):  # a cache is also used by the later version
+            return
 
     def _shrink(self, size: int) -> None:
         """Remove the least recently used entries until `_SPARE` of the size is in use."""

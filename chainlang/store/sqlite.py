@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager
 from functools import cache
 from pathlib import Path
@@ -30,6 +30,8 @@ class FileKind:
     schema: str
     earlier: tuple[str, ...] = ()
     """Schemas of the same format that earlier versions wrote."""
+    earlier_formats: Mapping[int, str] = {}
+    """Schemas by the formats of earlier versions whose files are still used."""
     pragmas: tuple[str, ...]
     check: Callable[[sqlite3.Connection], str | None] | None = None
     """Returns what is damaged in a file that is opened; None if it is not checked."""
@@ -106,12 +108,22 @@ class Database:
         if mark not in (0, kind.mark) or (found and mark != kind.mark):
             what = f"{self.path}: this database is not a {kind.whole_name}"
             raise error_of("file", what, kind.if_foreign)
-        if found and version != kind.format:
+        schemas = (kind.schema, *kind.earlier)
+        if version != kind.format and version in kind.earlier_formats:
+            schemas = (kind.earlier_formats[version],)
+        elif found and version != kind.format:
             what = f"this {kind.name} has format {version}, and this version reads {kind.format}"
             raise error_of("file", f"{self.path}: {what}", kind.if_later)
-        if found and frozenset(found) not in map(_tables, (kind.schema, *kind.earlier)):
+        if found and frozenset(found) not in map(_tables, schemas):
             raise self.damaged(f"its tables are not those of a {kind.name}")
         return not found
+
+    @property
+    def format(self) -> int:
+        """The format of the file: that of its kind, or an earlier one."""
+        with self.errors():
+            (version,) = self.connection.execute("PRAGMA user_version").fetchone()
+        return int(version)
 
     def close(self) -> None:
         """Close the file. Closing twice does nothing."""

@@ -17,21 +17,27 @@ from attrs import define
 from chainlang.errors import ChainlangError, error_of
 from chainlang.store.cleanup import JOURNAL
 from chainlang.store.journal_check import fault_of
-from chainlang.store.key_filter import KeyFilter
 from chainlang.store.safe_files import Folder
 from chainlang.store.sample_codec import Drawn, checksum, fits
+from chainlang.store.sample_log import SCHEMA, SampleLog
 from chainlang.store.sample_table import DURABLE, SampleTable
-from chainlang.store.sqlite import Database, FileKind, transaction
+from chainlang.store.sqlite import Database, FileKind
 
-FORMAT = 1
-_NOTES = "CREATE TABLE notes (name TEXT PRIMARY KEY, entry BLOB NOT NULL, sum BLOB NOT NULL)"
+FORMAT = 2
+_FIRST_FORMAT = 1
+"""Format of journals that index each sample at once; one that was begun so goes on so."""
+_NOTES = (
+    "CREATE TABLE notes (name TEXT PRIMARY KEY, entry BLOB NOT NULL, sum BLOB NOT NULL) "
+    "WITHOUT ROWID"
+)
 _BEGIN_ANEW = "resume it with the version that started it, or start a new run"
 _KIND = FileKind(
     name="journal",
     whole_name="journal of a run",
     mark=0x636861696E & 0x7FFFFFFF,  # "chain"
     format=FORMAT,
-    schema=f"{DURABLE}; {_NOTES} WITHOUT ROWID",
+    schema=f"{SCHEMA}; {_NOTES}",
+    earlier_formats={_FIRST_FORMAT: f"{DURABLE}; {_NOTES}"},
     pragmas=(
         "journal_mode = WAL",
         "synchronous = FULL",
@@ -46,19 +52,13 @@ _KIND = FileKind(
     if_foreign="name another folder for the run",
 )
 
-_COPIED = 20_000  # samples of a transaction
-_COPY = """
-INSERT OR IGNORE INTO samples
-SELECT key, entry, sum FROM other.samples WHERE rowid > ? AND rowid <= ? ORDER BY rowid
-"""
-
 
 @define(eq=False)
 class SqliteStore:
     """The store in a folder, open in a single process, which has locked the folder."""
 
     _database: Database
-    _samples: SampleTable
+    _samples: SampleLog | SampleTable
     is_new: bool = False
 
     @staticmethod
@@ -75,8 +75,13 @@ class SqliteStore:
             folder.create(JOURNAL, private=private).close()  # SQLite's other files follow it
         # Through the open folder, so that the path is not resolved again.
         database = Database.open(_KIND, path, f"/proc/self/fd/{folder.fd}/{JOURNAL}")
-        known = KeyFilter() if is_new else None
-        return SqliteStore(database, SampleTable(database, durable=True, known=known), is_new)
+        try:
+            if database.format == FORMAT:
+                return SqliteStore(database, SampleLog.open(database), is_new)
+        except BaseException:
+            database.close()
+            raise
+        return SqliteStore(database, SampleTable(database, durable=True), is_new)
 
     def find(self, keys: Iterable[bytes]) -> dict[bytes, Drawn]:
         """Return the recorded samples of the keys."""
@@ -112,24 +117,18 @@ class SqliteStore:
 
         They are copied as they are, with their checksums, some at a time.
         """
-        self.is_new, self._samples.known = False, None
-        connection = self._database.connection
-        with self._database.errors():
-            connection.execute("ATTACH ? AS other", [path])
-            try:
-                (last,) = connection.execute("SELECT max(rowid) FROM other.samples").fetchone()
-                for start in range(0, last or 0, _COPIED):
-                    with transaction(connection):
-                        connection.execute(_COPY, [start, start + _COPIED])
-            finally:
-                connection.execute("DETACH other")
+        self.is_new = False
+        self._log.adopt(path)
 
     def add(self, rows: Iterable[tuple[bytes, bytes, bytes]]) -> None:
         """Add samples with their checksums, as they are; those of keys that are here stay."""
-        self.is_new, self._samples.known = False, None
-        connection = self._database.connection
-        with self._database.errors(), transaction(connection):
-            connection.executemany("INSERT OR IGNORE INTO samples VALUES (?, ?, ?)", rows)
+        self.is_new = False
+        self._log.add([*rows])
+
+    @property
+    def _log(self) -> SampleLog:
+        assert isinstance(self._samples, SampleLog)  # it is made of others in a new folder
+        return self._samples
 
     def damaged(self, what: str) -> ChainlangError:
         """Return the error of a damaged file."""

@@ -39,24 +39,30 @@ def json_line(row: Mapping[str, Any]) -> bytes:
     >>> json_line({"half": "\\ud800", "score": float("nan")})
     b'{"half": "\\\\ud800", "score": null}\\n'
     """
+    return line_of(row).encode()
+
+
+def line_of(row: Mapping[str, Any]) -> str:
+    """Return the line of `json_line` as a text, which UTF-8 can encode."""
     try:
         text = _ENCODE(row)
     except (TypeError, ValueError, RecursionError):
         row = {name: _plain(value) for name, value in row.items()}
         text = _ENCODE(row)
-    line = encoded_line(text)
-    return json.dumps(row, allow_nan=False).encode() + b"\n" if line is None else line
+    if text.isascii():
+        return f"{text}\n"
+    return f"{escaped(text) or json.dumps(row, allow_nan=False)}\n"
 
 
-def encoded_line(text: str) -> bytes | None:
-    """Return the JSON of a row as a line, as `json_line` does; None if it has half of a pair."""
-    if not text.isascii():
-        for separator, escape in _SEPARATORS.items():
-            text = text.replace(separator, escape)
+def escaped(text: str) -> str | None:
+    """Return the JSON of rows with the escapes of `json_line`; None if it has half of a pair."""
+    for separator, escape in _SEPARATORS.items():
+        text = text.replace(separator, escape)
     try:
-        return f"{text}\n".encode()
+        text.encode()
     except UnicodeEncodeError:
         return None
+    return text
 
 
 def _plain(value: Any) -> Any:

@@ -49,12 +49,12 @@ def heaps(out: Path, fails: bool = False) -> list[Heap]:
 
 @pytest.mark.parametrize("fails", [False, True])
 def test_it_is_frozen_in_a_run_alone(fails: bool, tmp_path: Path) -> None:
-    assert heaps(tmp_path, fails) == [(True, 5000), (False, 700)]
+    assert heaps(tmp_path, fails) == [(True, 20_000), (False, 700)]
 
 
 def test_a_program_that_has_frozen_it_keeps_it_so(tmp_path: Path) -> None:
     gc.freeze()
-    assert heaps(tmp_path) == [(True, 5000), (True, 700)]
+    assert heaps(tmp_path) == [(True, 20_000), (True, 700)]
 
 
 @pytest.mark.parametrize("young", [0, 50_000])
@@ -68,6 +68,6 @@ def test_it_is_as_before_once_the_last_of_several_runs_has_ended() -> None:
     one.__enter__()
     other.__enter__()
     one.__exit__(None, None, None)
-    assert heap() == (True, 5000)
+    assert heap() == (True, 20_000)
     other.__exit__(None, None, None)
     assert heap() == (False, 700)

@@ -254,7 +254,7 @@ def test_a_later_format_is_refused(folder: Folder) -> None:
     with sqlite3.connect(f"{folder.path}/journal.sqlite") as database:
         database.execute("PRAGMA user_version = 99")
     database.close()
-    with pytest.raises(SourceError, match=r"format 99, and this version reads 1"):
+    with pytest.raises(SourceError, match=r"format 99, and this version reads 2"):
         Journal.open(folder)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -18,18 +19,26 @@ from chainlang.store.sample_codec import Drawn
 from tests.laws import seeds
 
 PAGE = 4096
-ENTRIES = 700
+ENTRIES, RECENT = 700, 20
+"""Number of samples in the index, and of those that are not in it yet."""
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[bytes]:
     """Return a journal whose table and index have several pages."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("chainlang.store.sample_log._RECENT", ENTRIES)
+        yield _whole(tmp_path_factory)
+
+
+def _whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     draws = random.Random(7)
     path = tmp_path_factory.mktemp("whole")
     folder = Folder.open(path)
     journal = Journal.open(folder)
     one = Drawn(Sample("42", "stop", 2), 7)
     journal.record({draws.randbytes(16): one for _ in range(ENTRIES)})
+    journal.record({draws.randbytes(16): one for _ in range(RECENT)})
     journal.save({"run": {"seed": 7}, "output": {"rows": 3}})
     journal.close()
     folder.close()
