@@ -16,7 +16,7 @@ from chainlang.scale.merge import merge
 from chainlang.scale.portable import opened, portable
 from chainlang.scale.shard_runs import shard_folders
 from chainlang.session.check_shard import check_rates, check_shard
-from chainlang.session.decide import decided_in, is_open
+from chainlang.session.decide import decided_in, exemplified, is_open
 from chainlang.session.named_models import with_models
 from chainlang.session.summary import Summary
 from chainlang.settings import RunSettings, Shard
@@ -47,10 +47,11 @@ def run_on_ray(chain: Chain, rows: Any, out: Path, settings: RunSettings) -> Sum
         raise error_of("setting", message, "run: pip install 'chainlang[ray]'") from error
     program = chain.program()
     of_shard = settings.model_copy(update={"format": "jsonl", "shard": Shard(1, 2)})
-    check_shard(program, of_shard, _WHAT)
+    named = with_models(exemplified(program), settings)
+    check_shard(named, of_shard, _WHAT)
+    check_rates(named, settings, _WHAT)
     if is_open(program):
         decided_in(program, of_shard, with_models, out)  # refused here, unless the folder has them
-    check_rates(program, settings, _WHAT)
     document = portable(chain, _of_shards(settings), without=_NOT_HERE)
     source, folder = _source(rows), Path(os.path.abspath(out))  # noqa: PTH100  # no link is followed
     started_here = not ray.is_initialized()

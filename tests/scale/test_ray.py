@@ -62,6 +62,19 @@ def test_what_does_not_travel_is_refused() -> None:
     as_ray(qa(), store="postgresql://host/d")
 
 
+def test_limits_of_a_model_in_models_toml_are_not_multiplied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    address = 'base_url = "http://localhost:1/v1"'
+    Path("models.toml").write_text(
+        f'[models.m]\nengine = "openai"\nmodel = "x"\n{address}\nrequests_per_minute = 5\n'
+    )
+    with pytest.raises(SettingError, match="each process would use up requests_per_minute of m"):
+        chain("E:m").run(["a"], tmp_path / "a", on="ray")
+    assert not (tmp_path / "a").exists()
+
+
 def test_rows_of_several_batches_are_in_flight_together() -> None:
     """The last rows of a batch do not wait alone: the next batch fills the window."""
     import numpy as np
